@@ -1,0 +1,31 @@
+//! What the integration tests share: private servers, a proxy that breaks connections on purpose,
+//! worker processes that can be killed, and a ledger that survives them.
+//!
+//! Everything started here ends with the test that started it, even if that test is killed.
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "every test binary compiles this module and uses its own part of it"
+)]
+#![allow(
+    clippy::panic,
+    reason = "a helper that cannot do its duty fails the test that asked"
+)]
+
+mod child;
+mod eventually;
+mod ledger;
+mod port;
+mod process;
+mod proxy;
+mod relay;
+pub mod resp;
+mod server;
+
+pub use child::{child_of_test, spawn_self};
+pub use eventually::{eventually, eventually_async, eventually_blocking};
+pub use ledger::Ledger;
+pub use process::Process;
+pub use proxy::Proxy;
+pub use server::{Server, ServerOptions};

@@ -1,0 +1,270 @@
+//! A TCP proxy between client and Redis that fails in the ways networks fail, on request.
+//!
+//! It lives on a thread and a runtime of its own, so it goes on while the test's runtime is
+//! blocked.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::port::Port;
+use super::relay;
+
+/// How long the proxy's own thread may take to do what a switch asks for.
+const SWITCH_LIMIT: Duration = Duration::from_secs(5);
+
+/// A proxy to one Redis server. Every switch has taken effect when its method returns.
+///
+/// Only replies to EVAL and EVALSHA are counted and lost (NOSCRIPT is not: that script did not
+/// run), so that a test can say "every third mutating call" whatever else a client sends.
+pub struct Proxy {
+    port: Port,
+    target: SocketAddr,
+    switches: Arc<Switches>,
+    listener: Mutex<Option<JoinHandle<()>>>,
+    runtime: Option<Runtime>,
+}
+
+/// What happens to a script's reply that the server has already sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Deliver,
+    /// It is lost with its connection.
+    Cut,
+    /// It is lost; the connection stays open, and silent.
+    Swallow,
+}
+
+/// Which replies to lose.
+#[derive(Clone, Copy)]
+struct Loss {
+    every: u64,
+    fate: Fate,
+    seen: u64,
+}
+
+pub(super) struct Switches {
+    loss: Mutex<Loss>,
+    delay: Mutex<Duration>,
+    half_open: AtomicBool,
+    dropped: AtomicU64,
+    accepted: AtomicU64,
+    open: Mutex<HashMap<u64, AbortHandle>>,
+}
+
+impl Proxy {
+    /// A proxy that hides nothing, until told otherwise.
+    pub fn start(target: SocketAddr) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("proxy")
+            .enable_all()
+            .build()
+            .expect("a thread can be started");
+        let switches = Arc::new(Switches {
+            loss: Mutex::new(Loss {
+                every: 0,
+                fate: Fate::Deliver,
+                seen: 0,
+            }),
+            delay: Mutex::new(Duration::ZERO),
+            half_open: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            open: Mutex::new(HashMap::new()),
+        });
+        let proxy = Self {
+            port: Port::claim(),
+            target,
+            switches,
+            listener: Mutex::new(None),
+            runtime: Some(runtime),
+        };
+        proxy.refuse(false);
+        proxy
+    }
+
+    /// `redis://127.0.0.1:<port>/`
+    pub fn url(&self) -> String {
+        format!("redis://{}/", self.addr())
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    /// Of the scripts' replies, loses every `n`th together with its connection: the server has
+    /// applied the call, the client cannot know. Earlier replies still arrive. 0 ends it.
+    pub fn drop_reply_every(&self, n: u64) {
+        self.lose(n, Fate::Cut);
+    }
+
+    /// Of the scripts' replies, loses every `n`th, and every reply after it on that connection,
+    /// which stays open: a path that died in one direction. (Were later replies delivered, each
+    /// would answer the wrong request.) 0 ends it for connections that have lost nothing yet.
+    pub fn swallow_every(&self, n: u64) {
+        self.lose(n, Fate::Swallow);
+    }
+
+    /// Closes every connection that is open now, in both directions; new ones are welcome.
+    pub fn cut_all(&self) {
+        let cut: Vec<u64> = locked(&self.switches.open)
+            .iter()
+            .map(|(id, connection)| {
+                connection.abort();
+                *id
+            })
+            .collect();
+        settle("cut the connections", || {
+            let open = locked(&self.switches.open);
+            cut.iter().all(|id| !open.contains_key(id))
+        });
+    }
+
+    /// While on, nothing listens: the system refuses new connections. Open ones stay open.
+    pub fn refuse(&self, on: bool) {
+        let mut listener = locked(&self.listener);
+        match (on, listener.is_some()) {
+            (true, true) => {
+                let task = listener.take().expect("just seen");
+                task.abort();
+                settle("stop listening", || task.is_finished());
+            }
+            (false, false) => *listener = Some(self.listen()),
+            _ => {}
+        }
+    }
+
+    /// Each reply arrives this much later, as on a longer way; throughput stays the same.
+    pub fn delay(&self, by: Duration) {
+        *locked(&self.switches.delay) = by;
+    }
+
+    /// While on, connections are accepted and read, nothing is forwarded and nothing answered. A
+    /// connection on which something was lost that way stays dead when this is switched off; the
+    /// others go on.
+    pub fn half_open(&self, on: bool) {
+        self.switches.half_open.store(on, Ordering::SeqCst);
+    }
+
+    /// How many replies were lost by [`drop_reply_every`](Self::drop_reply_every) and
+    /// [`swallow_every`](Self::swallow_every), not counting those that only came after a lost one.
+    pub fn replies_dropped(&self) -> u64 {
+        self.switches.dropped.load(Ordering::SeqCst)
+    }
+
+    /// How many connections were ever accepted.
+    pub fn connections(&self) -> u64 {
+        self.switches.accepted.load(Ordering::SeqCst)
+    }
+
+    /// How many of them are open.
+    pub fn open_connections(&self) -> usize {
+        locked(&self.switches.open).len()
+    }
+
+    fn lose(&self, every: u64, fate: Fate) {
+        *locked(&self.switches.loss) = Loss {
+            every,
+            fate,
+            seen: 0,
+        };
+    }
+
+    fn listen(&self) -> JoinHandle<()> {
+        let runtime = self
+            .runtime
+            .as_ref()
+            .expect("there until the proxy is dropped");
+        let listener =
+            std::net::TcpListener::bind(self.addr()).expect("the port is claimed by this proxy");
+        listener
+            .set_nonblocking(true)
+            .expect("a socket can be made non-blocking");
+        let _inside = runtime.enter();
+        let listener = TcpListener::from_std(listener).expect("a runtime takes a listener");
+        runtime.spawn(accept(listener, self.target, self.switches.clone()))
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Unlike a plain drop, this is allowed inside another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Switches {
+    pub(super) fn delay(&self) -> Duration {
+        *locked(&self.delay)
+    }
+
+    pub(super) fn is_half_open(&self) -> bool {
+        self.half_open.load(Ordering::SeqCst)
+    }
+
+    /// Decides about the next reply to a script.
+    pub(super) fn fate_of_next(&self) -> Fate {
+        let mut loss = locked(&self.loss);
+        loss.seen += 1;
+        if loss.every == 0 || !loss.seen.is_multiple_of(loss.every) {
+            return Fate::Deliver;
+        }
+        self.dropped.fetch_add(1, Ordering::SeqCst);
+        loss.fate
+    }
+}
+
+/// Strikes a connection off the list, however its task ends.
+struct Open(u64, Arc<Switches>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        locked(&self.1.open).remove(&self.0);
+    }
+}
+
+async fn accept(listener: TcpListener, target: SocketAddr, switches: Arc<Switches>) {
+    while let Ok((client, _)) = listener.accept().await {
+        let id = switches.accepted.fetch_add(1, Ordering::SeqCst);
+        // The task cannot strike its entry off before it is on the list: it needs the lock for
+        // that.
+        let mut open = locked(&switches.open);
+        let connection = tokio::spawn(serve(client, target, Open(id, switches.clone())));
+        open.insert(id, connection.abort_handle());
+    }
+}
+
+async fn serve(client: TcpStream, target: SocketAddr, open: Open) {
+    let switches = &open.1;
+    if switches.is_half_open() {
+        return relay::swallow_requests(client).await;
+    }
+    // A server that cannot be reached shows as a connection closed at once.
+    if let Ok(server) = TcpStream::connect(target).await {
+        relay::relay(client, server, switches).await;
+    }
+}
+
+fn settle(what: &str, mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(
+            started.elapsed() < SWITCH_LIMIT,
+            "the proxy did not {what} within {SWITCH_LIMIT:?}"
+        );
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,177 @@
+//! One connection of the proxy: requests one way, replies the other, each seen as a whole message.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use super::proxy::{Fate, Switches};
+use super::resp;
+
+/// What the two directions of one connection know of each other.
+#[derive(Default)]
+struct Conversation {
+    /// For each request without a reply yet: was it a script?
+    unanswered: Mutex<VecDeque<bool>>,
+    /// A request was lost: none may reach the server any more.
+    deaf: AtomicBool,
+    /// A reply was lost: none may reach the client any more.
+    mute: AtomicBool,
+}
+
+const BUFFER: usize = 64 * 1024;
+
+type Delayed = (Instant, Vec<u8>);
+
+/// Relays until either side closes, or a reply is lost together with the connection; then closes
+/// both.
+pub(super) async fn relay(client: TcpStream, server: TcpStream, switches: &Switches) {
+    // The proxy must not add latency of its own. It fails only on a socket that is already closed.
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
+    let (client_read, client_write) = client.into_split();
+    let (server_read, server_write) = server.into_split();
+    let conversation = Conversation::default();
+    let (deliveries, queue) = unbounded_channel();
+    let replies = async {
+        // The queue ends with the replies: what came before the last one is still delivered.
+        tokio::join!(
+            relay_replies(server_read, deliveries, &conversation, switches),
+            deliver(queue, client_write)
+        )
+    };
+    tokio::select! {
+        _ = relay_requests(client_read, server_write, &conversation, switches) => {}
+        _ = replies => {}
+    }
+}
+
+/// The client's end of a half-open connection: everything is taken, nothing happens.
+pub(super) async fn swallow_requests(mut client: TcpStream) {
+    let mut void = [0; 4096];
+    while client.read(&mut void).await.is_ok_and(|read| read > 0) {}
+}
+
+async fn relay_requests(
+    mut client: impl AsyncRead + Unpin,
+    mut server: impl AsyncWrite + Unpin,
+    conversation: &Conversation,
+    switches: &Switches,
+) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(BUFFER);
+    while client.read_buf(&mut bytes).await? > 0 {
+        if switches.is_half_open() {
+            conversation.lose_requests();
+        }
+        if conversation.deaf.load(Ordering::SeqCst) {
+            bytes.clear();
+            continue;
+        }
+        let whole = conversation.expect_replies(&bytes);
+        server.write_all(&bytes[..whole]).await?;
+        bytes.drain(..whole);
+    }
+    Ok(())
+}
+
+async fn relay_replies(
+    mut server: impl AsyncRead + Unpin,
+    client: UnboundedSender<Delayed>,
+    conversation: &Conversation,
+    switches: &Switches,
+) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(BUFFER);
+    while server.read_buf(&mut bytes).await? > 0 {
+        let (judged, arrive, cut) = judge_replies(&bytes, conversation, switches);
+        bytes.drain(..judged);
+        // If nobody receives, the client has gone, and this connection is about to end.
+        let _ = client.send((Instant::now() + switches.delay(), arrive));
+        if cut {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Goes through the whole replies in `bytes`: how many bytes they are, which of them arrive, and
+/// whether the connection ends there.
+fn judge_replies(
+    bytes: &[u8],
+    conversation: &Conversation,
+    switches: &Switches,
+) -> (usize, Vec<u8>, bool) {
+    let mut arrive = Vec::new();
+    let mut at = 0;
+    while let Some(length) = resp::message(&bytes[at..]) {
+        let reply = &bytes[at..at + length];
+        at += length;
+        match conversation.fate(reply, switches) {
+            Fate::Deliver => arrive.extend_from_slice(reply),
+            Fate::Swallow => conversation.mute.store(true, Ordering::SeqCst),
+            Fate::Cut => return (at, arrive, true),
+        }
+    }
+    (at, arrive, false)
+}
+
+async fn deliver(
+    mut queue: UnboundedReceiver<Delayed>,
+    mut client: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    while let Some((due, reply)) = queue.recv().await {
+        tokio::time::sleep_until(due).await;
+        client.write_all(&reply).await?;
+    }
+    Ok(())
+}
+
+impl Conversation {
+    /// Notes each whole request in `bytes`; answers how many bytes they are.
+    fn expect_replies(&self, bytes: &[u8]) -> usize {
+        let mut unanswered = self.unanswered.lock().expect("no panic while it is held");
+        let mut end = 0;
+        while let Some(length) = resp::message(&bytes[end..]) {
+            let command = resp::command(&bytes[end..end + length]);
+            // What subscribing brings is not one reply to one request; on such a connection there
+            // are no scripts.
+            if !command.ends_with(b"SUBSCRIBE") {
+                unanswered.push_back(command == b"EVAL" || command == b"EVALSHA");
+            }
+            end += length;
+        }
+        end
+    }
+
+    fn fate(&self, reply: &[u8], switches: &Switches) -> Fate {
+        let answers_script = !resp::is_push(reply)
+            && self
+                .unanswered
+                .lock()
+                .expect("no panic while it is held")
+                .pop_front()
+                .unwrap_or(false);
+        if switches.is_half_open() {
+            self.lose_requests();
+        }
+        if self.mute.load(Ordering::SeqCst) {
+            return Fate::Swallow;
+        }
+        if answers_script && !resp::is_noscript(reply) {
+            switches.fate_of_next()
+        } else {
+            Fate::Deliver
+        }
+    }
+
+    /// A client whose request or reply was lost would take the next reply for it, so there must be
+    /// none.
+    fn lose_requests(&self) {
+        self.deaf.store(true, Ordering::SeqCst);
+        self.mute.store(true, Ordering::SeqCst);
+    }
+}
