@@ -1,0 +1,29 @@
+-- All that is known of one job. args: id. O(log N).
+-- Answers { 'missing', now_ms }, or { 'found', now_ms, state, score, record, payload, claim,
+-- stalls, counters, history, outcome, progress }, '' for what there is not.
+
+local id = args.id
+local record = redis.call('HGET', key_jobs, id)
+local state, score = find(id)
+if not record or not state then
+  return { 'missing', now_ms }
+end
+
+local counters, history = redis.call('HGET', key_attempts, id), {}
+if counters then
+  local fields = attempt_fields(id, cmsgpack.unpack(counters))
+  if #fields > 0 then
+    history = redis.call('HMGET', key_attempts, unpack(fields))
+  end
+end
+
+return {
+  'found', now_ms, state, score, record,
+  redis.call('HGET', key_payloads, id) or '',
+  redis.call('HGET', key_claims, id) or '',
+  redis.call('HGET', key_stalls, id) or '',
+  counters or '',
+  history,
+  redis.call('HGET', key_results, id) or '',
+  redis.call('HGET', key_progress, id) or '',
+}

@@ -1,0 +1,104 @@
+-- The end of a job: completed, cancelled or dead. What somebody waits for is announced and
+-- kept for a while, even when it would otherwise be removed at once.
+local AWAITED_KEPT_MS = 60000
+local ANNOUNCEMENTS_KEPT = 1000
+
+-- Splits off those of `ids` whose outcome somebody waits for, and tells the waiters.
+-- Returns a set of these ids.
+local function announce(ids)
+  local awaited = {}
+  if #ids == 0 or redis.call('EXISTS', key_awaited) == 0 then
+    return awaited
+  end
+  local until_ms = redis.call('ZMSCORE', key_awaited, unpack(ids))
+  local names = {}
+  for i = 1, #ids do
+    if until_ms[i] and tonumber(until_ms[i]) > now_ms then
+      awaited[ids[i]] = true
+      names[#names + 1] = ids[i]
+    end
+  end
+  if #names > 0 then
+    redis.call('ZREM', key_awaited, unpack(names))
+    redis.call('XADD', key_finished, 'MAXLEN', '~', ANNOUNCEMENTS_KEPT, '*',
+      'ids', table.concat(names, ' '))
+  end
+  return awaited
+end
+
+-- finished: list of { id, keep_ms, outcome }; keep_ms 0 means: leave nothing behind.
+local function finish(finished)
+  local n = #finished
+  if n == 0 then
+    return
+  end
+  local ids = {}
+  for i = 1, n do
+    ids[i] = finished[i].id
+  end
+  local awaited = announce(ids)
+  local completed, answers, results, gone = {}, {}, {}, {}
+  for i = 1, n do
+    local job = finished[i]
+    local into, keep_ms = completed, job.keep_ms
+    if awaited[job.id] then
+      into, keep_ms = answers, math.max(AWAITED_KEPT_MS, job.hold_ms or 0)
+    end
+    if keep_ms > 0 then
+      into[#into + 1] = now_ms + keep_ms
+      into[#into + 1] = job.id
+      results[#results + 1] = job.id
+      results[#results + 1] = stamp(now_ms) .. job.outcome
+    else
+      gone[#gone + 1] = job.id
+    end
+  end
+  if #completed > 0 then
+    redis.call('ZADD', key_completed, unpack(completed))
+  end
+  if #answers > 0 then
+    redis.call('ZADD', key_answers, unpack(answers))
+  end
+  if #results > 0 then
+    redis.call('HSET', key_results, unpack(results))
+  end
+  forget(gone)
+end
+
+-- dead: list of { id, reason }. Dead letters are never dropped on their own.
+local function bury(dead)
+  local n = #dead
+  if n == 0 then
+    return
+  end
+  local ids, members, results, tokens = {}, {}, {}, {}
+  for i = 1, n do
+    ids[i] = dead[i].id
+    members[2 * i - 1] = now_ms
+    members[2 * i] = dead[i].id
+    results[2 * i - 1] = dead[i].id
+    results[2 * i] = stamp(now_ms) .. cmsgpack.pack({ dead = dead[i].reason })
+    tokens[i] = dead[i].id .. ':' .. dead[i].reason
+  end
+  announce(ids)
+  redis.call('ZADD', key_dead, unpack(members))
+  redis.call('HSET', key_results, unpack(results))
+  count('dead', n)
+  emit('dead', tokens)
+end
+
+-- Keeps at most `limit` completed jobs; drops at most `budget` of those nearest their expiry.
+-- Returns how many were dropped.
+local function cap_completed(limit, budget)
+  local excess = redis.call('ZCARD', key_completed) - limit
+  if excess <= 0 then
+    return 0
+  end
+  local popped = redis.call('ZPOPMIN', key_completed, math.min(excess, budget))
+  local ids = {}
+  for i = 1, #popped, 2 do
+    ids[#ids + 1] = popped[i]
+  end
+  forget(ids)
+  return #ids
+end

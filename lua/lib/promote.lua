@@ -1,0 +1,31 @@
+-- Moves at most `limit` due jobs from `delayed` to `waiting`, in the order they became due,
+-- each with the priority it was enqueued with. Returns the ids moved.
+local function promote(limit)
+  local ids = redis.call('ZRANGEBYSCORE', key_delayed, '-inf', now_ms, 'LIMIT', 0, limit)
+  if #ids == 0 then
+    return ids
+  end
+  local later = {}
+  if redis.call('EXISTS', key_later) == 1 then
+    later = redis.call('HMGET', key_later, unpack(ids))
+    redis.call('HDEL', key_later, unpack(ids))
+  end
+  local entries = {}
+  for i = 1, #ids do
+    local priority, front = DEFAULT_PRIORITY, false
+    if later[i] then
+      local digits, flag = string.match(later[i], '^(%d+)(.*)$')
+      priority, front = tonumber(digits), flag ~= ''
+    end
+    entries[i] = { id = ids[i], priority = priority, front = front }
+  end
+  redis.call('ZREM', key_delayed, unpack(ids))
+  enter_waiting(entries)
+  emit('waiting', ids)
+  return ids
+end
+
+-- The moment the next delayed job is due, or nil.
+local function next_due()
+  return tonumber(redis.call('ZRANGE', key_delayed, 0, 0, 'WITHSCORES')[2])
+end

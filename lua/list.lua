@@ -1,0 +1,18 @@
+-- A page of the ids in one state, in the order in which they would be claimed, become due, run
+-- out or finished. args: state, offset, limit. O(log N + offset + limit).
+-- Answers { 'list', now_ms, ids }.
+
+local page = {}
+local skip, room = args.offset, args.limit
+for _, collection in ipairs(COLLECTIONS) do
+  local state, key = unpack(collection)
+  if state == args.state and room > 0 then
+    local ids = redis.call('ZRANGEBYSCORE', key, '-inf', '(+inf', 'LIMIT', skip, room)
+    for i = 1, #ids do
+      page[#page + 1] = ids[i]
+    end
+    skip = math.max(0, skip - redis.call('ZCARD', key))
+    room = args.limit - #page
+  end
+end
+return { 'list', now_ms, page }

@@ -1,0 +1,13 @@
+-- Stores how far a running job is. args: id, fence; the value is ARGV[2].
+-- Answers { 'stored' | 'lost', now_ms }. O(1). Harmless when repeated.
+
+local claims = read_claims({ args.id })
+if not claims[1] or unpack_claim(claims[1]) ~= args.fence then
+  count('refused', 1)
+  return { 'lost', now_ms }
+end
+redis.call('HSET', key_progress, args.id, ARGV[2])
+emit('progress', { args.id })
+emit_value('value', ARGV[2])
+flush_events()
+return { 'stored', now_ms }

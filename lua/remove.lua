@@ -1,0 +1,21 @@
+-- Removes jobs for good, whatever their state, but not while they run. The ids are ARGV[2..].
+-- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
+-- O(n log N). Harmless when repeated.
+
+local removed, active = {}, {}
+for i = 2, #ARGV do
+  local id = ARGV[i]
+  local state, _, key = find(id)
+  if state == 'active' then
+    active[#active + 1] = id
+  elseif state then
+    redis.call('ZREM', key, id)
+    removed[#removed + 1] = id
+  end
+end
+if #removed > 0 then
+  announce(removed)
+  forget(removed)
+end
+count('removed', #removed)
+return { 'removed', now_ms, removed, active }

@@ -1,0 +1,38 @@
+-- Drops what has been kept long enough, at most `limit` of each kind. args: limit, keep_count,
+-- lane_ttl_ms, lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead }.
+-- O(n log N). Harmless when repeated.
+
+local LANES_PER_CALL = 64
+
+local function drop_expired(key)
+  local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now_ms, 'LIMIT', 0, args.limit)
+  if #ids > 0 then
+    redis.call('ZREM', key, unpack(ids))
+  end
+  return ids
+end
+
+-- Forgets the last calls of lanes that have been silent for long. Returns the next cursor.
+local function sweep_lanes()
+  local page = redis.call('HSCAN', key_calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL)
+  local lanes = page[2]
+  for i = 1, #lanes, 2 do
+    local _, last_ms = unpack(cmsgpack.unpack(lanes[i + 1]))
+    if now_ms - last_ms > args.lane_ttl_ms then
+      redis.call('HDEL', key_calls, lanes[i])
+    end
+  end
+  return page[1]
+end
+
+local completed, answers = drop_expired(key_completed), drop_expired(key_answers)
+forget(completed)
+forget(answers)
+local capped = cap_completed(args.keep_count, args.limit)
+local unread = drop_expired(key_awaited)
+
+local more = math.max(#completed, #answers, capped, #unread) >= args.limit
+return {
+  'trimmed', now_ms, #completed + #answers + capped, more and 1 or 0, sweep_lanes(),
+  redis.call('ZCARD', key_dead),
+}

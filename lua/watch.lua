@@ -1,0 +1,21 @@
+-- Asks for a job's outcome, and has it announced and kept if it is not there yet.
+-- args: id, await_ms. Answers { 'finished', now_ms, outcome, last error },
+-- { 'pending' | 'missing', now_ms }. O(log N). Harmless when repeated.
+
+local id = args.id
+local state = find(id)
+if not state then
+  return { 'missing', now_ms }
+end
+local outcome = redis.call('HGET', key_results, id)
+if outcome and (state == 'completed' or state == 'dead') then
+  local last = ''
+  local counters = redis.call('HGET', key_attempts, id)
+  if counters then
+    local fields = attempt_fields(id, cmsgpack.unpack(counters))
+    last = #fields > 0 and redis.call('HGET', key_attempts, fields[#fields]) or ''
+  end
+  return { 'finished', now_ms, outcome, last }
+end
+redis.call('ZADD', key_awaited, 'GT', now_ms + args.await_ms, id)
+return { 'pending', now_ms }

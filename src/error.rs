@@ -1,0 +1,205 @@
+//! The one error type of the crate: what was tried, on what, and what to do about it.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use crate::id::JobId;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// The kind of an [`Error`]; the predicates on [`Error`] answer the questions that callers ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A value is outside of what is allowed. Nothing was written.
+    Invalid,
+    /// A value could not be turned into MessagePack, or back.
+    Codec,
+    /// No connection to Redis could be made.
+    Unreachable,
+    /// What answers is not a Redis that can be used: no Redis at all, too old, or a wrong
+    /// password.
+    Unsuitable,
+    /// Redis was reached and refused: out of memory, read only, loading, no permission, ...
+    Refused,
+    /// The request never reached Redis. It is safe to repeat it.
+    NotSent,
+    /// The request was sent and its answer was lost: it may have happened. It is safe to await
+    /// the same request again.
+    Unknown,
+    /// A time limit set by the caller passed. What was waited for may still happen.
+    Timeout,
+    /// The job is no longer held by this attempt.
+    LeaseLost,
+    /// There is no such job (any more).
+    NotFound,
+    /// The job failed for good and is on the dead-letter list.
+    Dead,
+    /// The job was cancelled or discarded.
+    Cancelled,
+    /// Redis holds, or answered, what this version cannot read.
+    Incompatible,
+}
+
+/// What went wrong: a kind, a message that says what was tried and what to do, and a source.
+///
+/// ```
+/// # use oxcart::{Backoff, Error, ErrorKind};
+/// fn describe(error: &Error) -> &'static str {
+///     match error.kind() {
+///         ErrorKind::Invalid => "mend the call",
+///         _ if error.is_retryable() => "try again",
+///         _ => "look at the message",
+///     }
+/// }
+/// ```
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    job: Option<JobId>,
+    source: Option<Source>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            job: None,
+            source: None,
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_job(mut self, id: &JobId) -> Self {
+        self.job = Some(id.clone());
+        self
+    }
+
+    /// What kind of error this is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The job the error is about. For an enqueue it is the id that was chosen before anything
+    /// was sent.
+    #[must_use]
+    pub fn job_id(&self) -> Option<&JobId> {
+        self.job.as_ref()
+    }
+
+    /// Repeating the same call is safe and may succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::Unreachable
+                | ErrorKind::Refused
+                | ErrorKind::NotSent
+                | ErrorKind::Unknown
+                | ErrorKind::Timeout
+        )
+    }
+
+    /// A value is outside of what is allowed; nothing was written.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.kind == ErrorKind::Invalid
+    }
+
+    /// The request never reached Redis.
+    #[must_use]
+    pub fn is_not_sent(&self) -> bool {
+        self.kind == ErrorKind::NotSent
+    }
+
+    /// The request was sent and its answer was lost.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.kind == ErrorKind::Unknown
+    }
+
+    /// A time limit passed.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        self.kind == ErrorKind::Timeout
+    }
+
+    /// Another attempt holds the job, or may hold it by now.
+    #[must_use]
+    pub fn is_lease_lost(&self) -> bool {
+        self.kind == ErrorKind::LeaseLost
+    }
+
+    /// There is no such job.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.kind == ErrorKind::NotFound
+    }
+
+    /// The job is on the dead-letter list.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.kind == ErrorKind::Dead
+    }
+
+    /// The job was cancelled or discarded.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.kind == ErrorKind::Cancelled
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.kind)
+            .field("message", &self.message);
+        if let Some(job) = &self.job {
+            out.field("job", job);
+        }
+        if let Some(source) = &self.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// An error and all its sources, in one line.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let source_text = source.to_string();
+        // Many errors already show their source; saying it twice helps nobody.
+        if !text.ends_with(&source_text) {
+            text.push_str(": ");
+            text.push_str(&source_text);
+        }
+        next = source.source();
+    }
+    text
+}

@@ -1,0 +1,196 @@
+//! One lifecycle event, and how it is read from a stream entry.
+
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+use crate::error::Error;
+use crate::events::stream::Cursor;
+use crate::id::JobId;
+use crate::job::outcome::DeadReason;
+use crate::time::Timestamp;
+
+/// Something that happened in a queue.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Event {
+    /// When, by the server's clock.
+    pub at: Timestamp,
+    /// What.
+    pub kind: EventKind,
+    /// Where to go on after this event.
+    pub cursor: Cursor,
+}
+
+/// What happened, to which job.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A job was enqueued. It is in line, unless `Delayed` follows.
+    Added(JobId),
+    /// A job came back in line: it became due, or its worker handed it back.
+    Waiting(JobId),
+    /// A worker took a job.
+    Active(JobId),
+    /// A handler said how far it is.
+    Progress(JobId, ProgressValue),
+    /// A job ended well.
+    Completed(JobId),
+    /// An attempt failed; the next is due then.
+    Retrying(JobId, Timestamp),
+    /// A job is not due before then: it was enqueued like that, or no handler could take it.
+    Delayed(JobId, Timestamp),
+    /// A worker died, or was not heard any more, while it ran the job.
+    Stalled(JobId),
+    /// A job is on the dead-letter list.
+    Dead(JobId, DeadReason),
+    /// A job was discarded or cancelled.
+    Cancelled(JobId),
+    /// A dead job was put back in line.
+    Replayed(JobId),
+    /// The last job is done: none waits, none is delayed, none is active.
+    Drained,
+    /// Claims were stopped.
+    Paused,
+    /// Claims go on.
+    Resumed,
+    /// Some events were dropped before they could be read.
+    Missed,
+}
+
+impl EventKind {
+    /// The job it happened to, if it is about one.
+    #[must_use]
+    pub fn job_id(&self) -> Option<&JobId> {
+        match self {
+            Self::Added(id)
+            | Self::Waiting(id)
+            | Self::Active(id)
+            | Self::Progress(id, _)
+            | Self::Completed(id)
+            | Self::Retrying(id, _)
+            | Self::Delayed(id, _)
+            | Self::Stalled(id)
+            | Self::Dead(id, _)
+            | Self::Cancelled(id)
+            | Self::Replayed(id) => Some(id),
+            Self::Drained | Self::Paused | Self::Resumed | Self::Missed => None,
+        }
+    }
+
+    /// The name of the kind, as it is on the wire.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Added(_) => "added",
+            Self::Waiting(_) => "waiting",
+            Self::Active(_) => "active",
+            Self::Progress(..) => "progress",
+            Self::Completed(_) => "completed",
+            Self::Retrying(..) => "retrying",
+            Self::Delayed(..) => "delayed",
+            Self::Stalled(_) => "stalled",
+            Self::Dead(..) => "dead",
+            Self::Cancelled(_) => "cancelled",
+            Self::Replayed(_) => "replayed",
+            Self::Drained => "drained",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Missed => "missed",
+        }
+    }
+}
+
+/// What a handler said about its progress.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProgressValue(Vec<u8>);
+
+impl ProgressValue {
+    /// The value, as the type the handler gave.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if it cannot be read as a `T`.
+    pub fn get<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        codec::decode("a job's progress", &self.0)
+    }
+}
+
+/// What one field of an entry says, as `lib/emit.lua` writes it: a kind, and ids joined by
+/// spaces, each with a detail behind a colon where the kind has one. What is not understood,
+/// because a newer version wrote it, is left out.
+pub(crate) fn parse_fields(fields: &[(String, Vec<u8>)]) -> Vec<EventKind> {
+    let mut kinds = Vec::new();
+    for (position, (name, value)) in fields.iter().enumerate() {
+        match name.as_str() {
+            "drained" => kinds.push(EventKind::Drained),
+            "paused" => kinds.push(EventKind::Paused),
+            "resumed" => kinds.push(EventKind::Resumed),
+            "progress" => {
+                let next = fields.get(position + 1).filter(|(name, _)| name == "value");
+                if let (Ok(id), Some((_, value))) = (std::str::from_utf8(value), next) {
+                    let value = ProgressValue(value.clone());
+                    kinds.push(EventKind::Progress(JobId::stored(id), value));
+                }
+            }
+            _ => {
+                let tokens = String::from_utf8_lossy(value);
+                kinds.extend(
+                    tokens
+                        .split(' ')
+                        .filter_map(|token| parse_token(name, token)),
+                );
+            }
+        }
+    }
+    kinds
+}
+
+fn parse_token(name: &str, token: &str) -> Option<EventKind> {
+    let (id, detail) = token.split_once(':').unwrap_or((token, ""));
+    let id = JobId::stored(id);
+    let time = || detail.parse().ok().map(Timestamp::from_millis);
+    Some(match name {
+        "added" => EventKind::Added(id),
+        "waiting" => EventKind::Waiting(id),
+        "active" => EventKind::Active(id),
+        "completed" => EventKind::Completed(id),
+        "retrying" => EventKind::Retrying(id, time()?),
+        "delayed" => EventKind::Delayed(id, time()?),
+        "stalled" => EventKind::Stalled(id),
+        "dead" => EventKind::Dead(id, DeadReason::parse(detail)),
+        "cancelled" => EventKind::Cancelled(id),
+        "replayed" => EventKind::Replayed(id),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_fields_of_an_entry() {
+        let field = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
+        let kinds = parse_fields(&[
+            field("completed", b"a b"),
+            field("retrying", b"c:1700000000123"),
+            field("dead", b"d:poisoned"),
+            field("progress", b"e"),
+            field("value", b"\x2a"),
+            field("drained", b""),
+            field("from-the-future", b"f"),
+        ]);
+        let id = JobId::stored;
+        assert_eq!(
+            kinds,
+            [
+                EventKind::Completed(id("a")),
+                EventKind::Completed(id("b")),
+                EventKind::Retrying(id("c"), Timestamp::from_millis(1_700_000_000_123)),
+                EventKind::Dead(id("d"), DeadReason::Poisoned),
+                EventKind::Progress(id("e"), ProgressValue(vec![0x2a])),
+                EventKind::Drained,
+            ]
+        );
+    }
+}

@@ -1,0 +1,284 @@
+//! Following a queue's events: one task per stream, a bounded channel, reconnects by itself.
+//!
+//! A reader that is slow holds up its task, not Redis: the stream is capped there, and what was
+//! dropped meanwhile is reported as missed.
+
+use std::fmt;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use redis::Value;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+use tracing::debug;
+
+use crate::error::Error;
+use crate::events::event::{Event, EventKind, parse_fields};
+use crate::queue::Queue;
+use crate::queue::results::entries_of;
+use crate::redis::connection::Link;
+use crate::redis::trouble::Trouble;
+use crate::time::Timestamp;
+
+const BLOCK: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(1);
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Entries asked for at once: each may hold the ids of a whole batch.
+const ENTRIES_PER_READ: usize = 16;
+/// Events that may lie ready for a reader.
+const BUFFER: usize = 1024;
+
+/// A place in a queue's events: behind one of them. Can be stored as text and parsed back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cursor {
+    ms: u64,
+    sequence: u64,
+    /// How many events of that entry have been seen.
+    seen: usize,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}.{}", self.ms, self.sequence, self.seen)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let parse = || {
+            let (entry, seen) = text.split_once('.')?;
+            let (ms, sequence) = entry.split_once('-')?;
+            Some(Self {
+                ms: ms.parse().ok()?,
+                sequence: sequence.parse().ok()?,
+                seen: seen.parse().ok()?,
+            })
+        };
+        parse().ok_or_else(|| {
+            Error::invalid(format!(
+                "{text:?} is no cursor; one looks like `1700000000000-0.3`"
+            ))
+        })
+    }
+}
+
+/// The events of one queue, as a [`Stream`]. It never ends; dropping it stops it.
+///
+/// ```no_run
+/// use futures::StreamExt;
+/// # async fn example(mail: oxcart::Queue) {
+/// let mut events = mail.events();
+/// while let Some(event) = events.next().await {
+///     println!("{} {:?}", event.at, event.kind);
+/// }
+/// # }
+/// ```
+pub struct EventStream {
+    events: mpsc::Receiver<Event>,
+}
+
+impl EventStream {
+    pub(crate) fn open(queue: &Queue, after: Option<Cursor>) -> Self {
+        let (sender, events) = mpsc::channel(BUFFER);
+        let connector = queue.inner.oxcart.connector.clone();
+        let follower = Follower {
+            link: Link::new(connector, BLOCK + GRACE),
+            stream: queue.inner.store.keys.events().to_owned(),
+            cursor: after,
+            resumed: after.is_some(),
+            sender,
+        };
+        tokio::spawn(follower.run());
+        Self { events }
+    }
+}
+
+impl Stream for EventStream {
+    type Item = Event;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.events.poll_recv(cx)
+    }
+}
+
+/// The task behind a stream. It ends when nobody reads any more.
+struct Follower {
+    link: Link,
+    stream: String,
+    /// Behind the last event that was handed on; none before the end of the stream was found.
+    cursor: Option<Cursor>,
+    /// Something may have been dropped since the cursor.
+    resumed: bool,
+    sender: mpsc::Sender<Event>,
+}
+
+impl Follower {
+    async fn run(mut self) {
+        let mut pause = PAUSE_MIN;
+        while !self.sender.is_closed() {
+            match self.step().await {
+                Ok(()) => pause = PAUSE_MIN,
+                Err(trouble) => {
+                    debug!(%trouble, "following events is held up");
+                    self.resumed = self.cursor.is_some();
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Trouble> {
+        let Some(cursor) = self.cursor else {
+            self.cursor = Some(self.end().await?);
+            return Ok(());
+        };
+        if self.resumed {
+            self.report_missed(cursor).await?;
+            self.resumed = false;
+        }
+        let entries = self.read(cursor).await?;
+        // A full read means that we are behind, and may fall behind what Redis keeps.
+        self.resumed = entries.len() == ENTRIES_PER_READ;
+        for entry in entries {
+            if let Some((ms, sequence, fields)) = parse_entry(entry) {
+                self.hand_on(ms, sequence, &fields).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn hand_on(&mut self, ms: u64, sequence: u64, fields: &[(String, Vec<u8>)]) {
+        let seen = match self.cursor {
+            Some(cursor) if (cursor.ms, cursor.sequence) == (ms, sequence) => cursor.seen,
+            _ => 0,
+        };
+        let kinds = parse_fields(fields);
+        let all = kinds.len();
+        for (position, kind) in kinds.into_iter().enumerate().skip(seen) {
+            // A whole entry that was seen is not read again.
+            let seen = if position + 1 == all {
+                usize::MAX
+            } else {
+                position + 1
+            };
+            let cursor = Cursor { ms, sequence, seen };
+            let at = Timestamp::from_millis(ms);
+            if self.sender.send(Event { at, kind, cursor }).await.is_err() {
+                return;
+            }
+        }
+        self.cursor = Some(Cursor {
+            ms,
+            sequence,
+            seen: usize::MAX,
+        });
+    }
+
+    /// The place behind everything that is there now.
+    async fn end(&mut self) -> Result<Cursor, Trouble> {
+        let last = self.edge("XREVRANGE", "+", "-").await?;
+        let (ms, sequence) = last.unwrap_or((0, 0));
+        Ok(Cursor {
+            ms,
+            sequence,
+            seen: usize::MAX,
+        })
+    }
+
+    /// If the oldest entry is younger than the cursor, those between are gone, unless there
+    /// never were any; the stream's own count of what was ever deleted is not kept when it is
+    /// trimmed approximately, so this errs on the side of saying so.
+    async fn report_missed(&mut self, cursor: Cursor) -> Result<(), Trouble> {
+        if let Some((ms, sequence)) = self.edge("XRANGE", "-", "+").await?
+            && (ms, sequence) > (cursor.ms, cursor.sequence)
+            && (cursor.ms, cursor.sequence) != (0, 0)
+        {
+            let event = Event {
+                at: Timestamp::from_millis(ms),
+                kind: EventKind::Missed,
+                cursor,
+            };
+            let _ = self.sender.send(event).await;
+        }
+        Ok(())
+    }
+
+    async fn edge(
+        &mut self,
+        verb: &str,
+        from: &str,
+        to: &str,
+    ) -> Result<Option<(u64, u64)>, Trouble> {
+        let mut command = redis::cmd(verb);
+        command.arg(&self.stream).arg(from).arg(to);
+        command.arg("COUNT").arg(1);
+        match self.link.request(&command).await? {
+            Value::Array(entries) => Ok(entries
+                .into_iter()
+                .next()
+                .and_then(parse_entry)
+                .map(|(ms, sequence, _)| (ms, sequence))),
+            _ => Ok(None),
+        }
+    }
+
+    async fn read(&mut self, cursor: Cursor) -> Result<Vec<Value>, Trouble> {
+        // An entry that was seen in part has to be read again.
+        let after = match (cursor.seen, cursor.sequence) {
+            (usize::MAX, sequence) => format!("{}-{sequence}", cursor.ms),
+            (_, 0) => format!("{}-{}", cursor.ms.saturating_sub(1), u64::MAX),
+            (_, sequence) => format!("{}-{}", cursor.ms, sequence - 1),
+        };
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(ENTRIES_PER_READ);
+        command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
+        command.arg("STREAMS").arg(&self.stream).arg(after);
+        Ok(entries_of(self.link.request(&command).await?))
+    }
+}
+
+/// The stream id of an entry, and its fields.
+fn parse_entry(entry: Value) -> Option<(u64, u64, Vec<(String, Vec<u8>)>)> {
+    let Value::Array(pair) = entry else {
+        return None;
+    };
+    let mut pair = pair.into_iter();
+    let (Value::BulkString(id), Value::Array(values)) = (pair.next()?, pair.next()?) else {
+        return None;
+    };
+    let id = String::from_utf8(id).ok()?;
+    let (ms, sequence) = id.split_once('-')?;
+    let mut fields = Vec::with_capacity(values.len() / 2);
+    let mut values = values.into_iter();
+    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
+        (values.next(), values.next())
+    {
+        fields.push((String::from_utf8_lossy(&name).into_owned(), value));
+    }
+    Some((ms.parse().ok()?, sequence.parse().ok()?, fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_are_text_and_back() {
+        let cursor = Cursor {
+            ms: 1_700_000_000_000,
+            sequence: 3,
+            seen: 17,
+        };
+        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        for bad in ["", "1-2", "1.2", "a-b.c", "1-2.3.4"] {
+            assert!(bad.parse::<Cursor>().unwrap_err().is_invalid(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Identifiers: of jobs, of workers, and the fence of an attempt.
+
+use std::fmt;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::name;
+
+/// The id of a job: unique within its queue, chosen before the job is first sent.
+///
+/// Unless given, it is a UUIDv7 in lower-case Crockford base32: 26 characters that sort by the
+/// time they were made.
+///
+/// ```
+/// # use oxcart::JobId;
+/// let made = JobId::generate();
+/// assert_eq!(made.as_str().len(), 26);
+///
+/// let given = JobId::new("invoice-2026-0042")?;
+/// assert_eq!(given.as_str(), "invoice-2026-0042");
+/// assert!(JobId::new("no spaces").is_err());
+/// # Ok::<(), oxcart::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(Arc<str>);
+
+impl JobId {
+    /// Checks an id: 1 to 128 bytes, no white space, no control characters and none of
+    /// `: / # ~ { }`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), which says what is wrong.
+    pub fn new(id: impl AsRef<str>) -> Result<Self, Error> {
+        name::check("job id", id.as_ref())?;
+        Ok(Self(id.as_ref().into()))
+    }
+
+    /// A new id that no other call, here or elsewhere, will make.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(sortable_base32(Uuid::now_v7()).into())
+    }
+
+    /// An id as Redis holds it.
+    pub(crate) fn stored(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl AsRef<str> for JobId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for JobId {
+    type Err = Error;
+
+    fn from_str(id: &str) -> Result<Self, Error> {
+        Self::new(id)
+    }
+}
+
+/// A number that only grows from one claim to the next, so that whoever guards a resource can
+/// refuse the late writes of an attempt that has lost its job.
+///
+/// Pass it along with what the handler writes elsewhere; a store that keeps the largest fence
+/// it has seen and refuses smaller ones cannot be overwritten by a zombie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fence(pub(crate) u64);
+
+impl Fence {
+    /// The number. Below 2^53.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// A worker in one process, or one lane of calls: never used again by another incarnation.
+pub(crate) fn incarnation() -> String {
+    sortable_base32(Uuid::now_v7())
+}
+
+/// Crockford base32, most significant digit first: the text sorts as the number does.
+fn sortable_base32(id: Uuid) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let number = id.as_u128();
+    (0..26)
+        .rev()
+        .map(|digit| DIGITS[(number >> (digit * 5) & 31) as usize] as char)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base32_is_sortable_and_covers_every_bit() {
+        let low = sortable_base32(Uuid::from_u128(0));
+        let high = sortable_base32(Uuid::from_u128(u128::MAX));
+        assert_eq!(low, "0".repeat(26));
+        assert_eq!(high, format!("7{}", "z".repeat(25)));
+        let mut ids: Vec<String> = (0..100u128)
+            .map(|n| sortable_base32(Uuid::from_u128(n << 60)))
+            .collect();
+        let made = ids.clone();
+        ids.sort();
+        assert_eq!(ids, made);
+    }
+}

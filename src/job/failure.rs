@@ -1,0 +1,123 @@
+//! What a handler returns when it does not succeed.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::chain;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why an attempt failed and what is to become of the job.
+///
+/// Any error, and any text, turns into one with `?`: the job is then retried with its backoff
+/// until its attempts are spent. The constructors say something else.
+///
+/// ```
+/// use oxcart::Failure;
+/// use std::time::Duration;
+///
+/// async fn charge(card: &str) -> Result<u32, Failure> {
+///     if card.is_empty() {
+///         return Err(Failure::dead("no card on file"));        // no retry will help
+///     }
+///     if card == "gone" {
+///         return Err(Failure::discard("the customer left"));   // not an error at all
+///     }
+///     if card == "busy" {
+///         return Err(Failure::retry_after(Duration::from_secs(90), "asked to wait"));
+///     }
+///     let amount: u32 = card.parse()?;                         // any error: retried
+///     Ok(amount)
+/// }
+/// ```
+pub struct Failure {
+    pub(crate) verdict: Verdict,
+    source: Source,
+}
+
+/// What is to become of the job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Retry,
+    RetryAfter(Duration),
+    Dead,
+    Discard,
+}
+
+impl Failure {
+    fn new(verdict: Verdict, error: impl Into<Source>) -> Self {
+        Self {
+            verdict,
+            source: error.into(),
+        }
+    }
+
+    /// Try again after the job's backoff, if attempts are left. What `?` does.
+    #[must_use]
+    pub fn retry(error: impl Into<Source>) -> Self {
+        Self::new(Verdict::Retry, error)
+    }
+
+    /// Try again after this wait instead of the job's backoff, if attempts are left.
+    #[must_use]
+    pub fn retry_after(wait: Duration, error: impl Into<Source>) -> Self {
+        Self::new(Verdict::RetryAfter(wait), error)
+    }
+
+    /// Put the job on the dead-letter list now, whatever attempts are left.
+    #[must_use]
+    pub fn dead(error: impl Into<Source>) -> Self {
+        Self::new(Verdict::Dead, error)
+    }
+
+    /// The job is no longer wanted: it ends as cancelled, which is no failure.
+    #[must_use]
+    pub fn discard(reason: impl Into<Source>) -> Self {
+        Self::new(Verdict::Discard, reason)
+    }
+}
+
+impl<E: Into<Source>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::retry(error)
+    }
+}
+
+/// The error and all its sources, in one line.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&chain(self.source.as_ref()))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Failure({:?}, {:?})", self.verdict, self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_strings_and_failures_pass_through_the_question_mark() {
+        fn parse() -> Result<u32, Failure> {
+            Ok("x".parse::<u32>()?)
+        }
+        fn text() -> Result<(), Failure> {
+            Err("just text")?
+        }
+        fn owned() -> Result<(), Failure> {
+            Err(format!("made {}", "text"))?
+        }
+        fn kept() -> Result<(), Failure> {
+            Err(Failure::dead("over"))?
+        }
+        assert_eq!(parse().unwrap_err().verdict, Verdict::Retry);
+        assert_eq!(text().unwrap_err().to_string(), "just text");
+        assert_eq!(owned().unwrap_err().to_string(), "made text");
+        assert_eq!(kept().unwrap_err().verdict, Verdict::Dead);
+    }
+}

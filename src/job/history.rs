@@ -1,0 +1,136 @@
+//! What went wrong with a job so far: one entry an attempt, the last twenty kept.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::error::{Error, ErrorKind};
+use crate::time::Timestamp;
+
+/// Longest stored error text, in bytes.
+const ERROR_BYTES_MAX: usize = 4 * 1024;
+
+/// How an attempt went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum AttemptKind {
+    /// The handler returned an error.
+    Error,
+    /// The handler panicked.
+    Panic,
+    /// The handler took longer than the job's time limit.
+    Timeout,
+    /// The worker died, or could not be heard any more.
+    Stalled,
+    /// No handler knew the job's name until it was given up.
+    UnknownName,
+    /// No handler could read the payload until it was given up.
+    Undecodable,
+    /// What the handler gave back cannot be stored.
+    BadResult,
+    /// A kind that a newer version wrote.
+    #[serde(other)]
+    Other,
+}
+
+/// One attempt that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FailedAttempt {
+    /// When the attempt began, by the server's clock.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it went wrong.
+    pub kind: AttemptKind,
+    /// The error and its sources; at most 4 KiB, empty for a stall.
+    pub error: String,
+}
+
+/// The part of an entry that a client writes; the script puts both times before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AttemptEntry {
+    pub(crate) kind: AttemptKind,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) error: String,
+}
+
+impl AttemptEntry {
+    pub(crate) fn new(kind: AttemptKind, mut error: String) -> Self {
+        if error.len() > ERROR_BYTES_MAX {
+            let end = error.floor_char_boundary(ERROR_BYTES_MAX - '…'.len_utf8());
+            error.truncate(end);
+            error.push('…');
+        }
+        Self { kind, error }
+    }
+}
+
+impl FailedAttempt {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let cut_short = || Error::new(ErrorKind::Incompatible, "an attempt's entry is cut short");
+        let (started_at, rest) = codec::split_stamp(bytes).ok_or_else(cut_short)?;
+        let (ended_at, rest) = codec::split_stamp(rest).ok_or_else(cut_short)?;
+        let entry: AttemptEntry = codec::decode("an attempt's entry", rest)?;
+        Ok(Self {
+            started_at: Timestamp::from_millis(started_at),
+            ended_at: Timestamp::from_millis(ended_at),
+            kind: entry.kind,
+            error: entry.error,
+        })
+    }
+}
+
+/// The counters of a job that ever failed. All zero for one that did not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counters {
+    /// Attempts spent of the budget.
+    pub(crate) failed: u32,
+    /// How often no handler could take it.
+    pub(crate) bounces: u32,
+    /// Since when (server's ms) it has bounced; 0 if it never did.
+    pub(crate) bounced_since_ms: u64,
+    /// Entries ever recorded.
+    pub(crate) recorded: u64,
+}
+
+impl Counters {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        codec::decode("a job's counters", bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_errors_are_cut_at_a_character() {
+        let entry = AttemptEntry::new(AttemptKind::Error, "é".repeat(5_000));
+        assert!(entry.error.len() <= ERROR_BYTES_MAX);
+        assert!(entry.error.ends_with('…'));
+        let short = AttemptEntry::new(AttemptKind::Error, "é".into());
+        assert_eq!(short.error, "é");
+    }
+
+    #[test]
+    fn golden_bytes_of_what_the_scripts_write() {
+        // cmsgpack.pack({ 2, 1, 70000, 3 }) and cmsgpack.pack({ kind = 'stalled' }).
+        let counters = Counters::decode(b"\x94\x02\x01\xce\x00\x01\x11\x70\x03").unwrap();
+        assert_eq!(
+            (counters.failed, counters.bounces, counters.recorded),
+            (2, 1, 3)
+        );
+        assert_eq!(counters.bounced_since_ms, 70_000);
+        let mut bytes = Vec::new();
+        for time in [5u64, 9] {
+            bytes.push(0xcf);
+            bytes.extend_from_slice(&time.to_be_bytes());
+        }
+        bytes.extend_from_slice(b"\x81\xa4kind\xa7stalled");
+        let attempt = FailedAttempt::decode(&bytes).unwrap();
+        assert_eq!(attempt.kind, AttemptKind::Stalled);
+        assert_eq!(attempt.ended_at.as_millis(), 9);
+        assert!(FailedAttempt::decode(&bytes[..20]).is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! How a job is run: attempts, backoff, priority, time limit, retention.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::policy::backoff::{Backoff, WAIT_MAX};
+use crate::policy::retention::Retention;
+
+/// The priority of a job that does not say otherwise. Lower is more urgent.
+pub(crate) const PRIORITY_DEFAULT: u16 = 500;
+/// The least urgent priority.
+pub(crate) const PRIORITY_MAX: u16 = 1023;
+/// How often a job is tried unless it says otherwise.
+pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
+
+/// How a job is run. What is not set keeps its default.
+///
+/// | option | default |
+/// |---|---|
+/// | attempts | 10 |
+/// | backoff | exponential, 1 s × 2, at most 15 min, 10 % jitter |
+/// | priority | 500 (0 is the most urgent, 1023 the least) |
+/// | timeout | none |
+/// | keep | what the worker says: one day |
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobOptions {
+    pub(crate) attempts: Option<u32>,
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) priority: Option<u16>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) keep: Option<Retention>,
+}
+
+impl JobOptions {
+    /// All defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How often the job is tried before it is dead: 1 or more. Default 10.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = Some(attempts);
+        self
+    }
+
+    /// How long it waits after a failure.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// 0 to 1023, lower first, strictly: as long as more urgent jobs wait, less urgent ones do
+    /// not run. Default 500.
+    #[must_use]
+    pub fn priority(mut self, priority: u16) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// How long one attempt may take before it is stopped and counts as failed. Default: as
+    /// long as it likes.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long the job and its result are kept once it is completed.
+    #[must_use]
+    pub fn keep(mut self, keep: Retention) -> Self {
+        self.keep = Some(keep);
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.attempts == Some(0) {
+            return Err(Error::invalid(
+                "attempts is 0; 1 or more are allowed (1: no retry)",
+            ));
+        }
+        if let Some(backoff) = &self.backoff {
+            backoff.check()?;
+        }
+        if let Some(priority) = self.priority
+            && priority > PRIORITY_MAX
+        {
+            return Err(Error::invalid(format!(
+                "the priority is {priority}; 0 (most urgent) to {PRIORITY_MAX} are allowed"
+            )));
+        }
+        if self.timeout == Some(Duration::ZERO) {
+            return Err(Error::invalid("the timeout is zero; leave it out for none"));
+        }
+        if matches!(self.keep, Some(Retention::For(age)) if age > WAIT_MAX) {
+            return Err(Error::invalid(
+                "the job would be kept longer than 10 years; at most 10 years are allowed",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,216 @@
+//! The stored form of a job: written once, never changed.
+//!
+//! `version byte · MessagePack uint64 (enqueued at, ms) · MessagePack map`. The high bit of the
+//! version byte says that the payload lies in the `payloads` hash. A client sends the record
+//! without the time; the script that stores it puts it in.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_bytes::Bytes;
+
+use crate::codec;
+use crate::error::{Error, ErrorKind};
+use crate::job::options::{ATTEMPTS_DEFAULT, JobOptions, PRIORITY_DEFAULT};
+use crate::policy::backoff::Backoff;
+use crate::policy::retention::Retention;
+use crate::time::{Timestamp, millis};
+
+const VERSION: u8 = 1;
+const EXTERNAL_PAYLOAD: u8 = 0x80;
+
+/// Payloads over this size are stored apart from the record, so that moving jobs never moves
+/// megabytes.
+pub(crate) const INLINE_PAYLOAD_MAX: usize = 2 * 1024;
+
+/// What is left out has the default of this version, for ever: the record stays readable.
+#[derive(Serialize, Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    payload: Option<&'a Bytes>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempts: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backoff: Option<Backoff>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keep_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<(String, String)>,
+}
+
+/// A record on its way to Redis.
+#[derive(Debug, Clone)]
+pub(crate) struct EncodedRecord {
+    pub(crate) record: Vec<u8>,
+    /// The payload, where it is too large for the record.
+    pub(crate) external_payload: Option<Vec<u8>>,
+}
+
+impl EncodedRecord {
+    pub(crate) fn new(
+        name: &str,
+        payload: Vec<u8>,
+        options: &JobOptions,
+        headers: Vec<(String, String)>,
+    ) -> Self {
+        let external = payload.len() > INLINE_PAYLOAD_MAX;
+        let body = Body {
+            name: name.into(),
+            payload: (!external).then(|| Bytes::new(&payload)),
+            priority: options.priority.filter(|p| *p != PRIORITY_DEFAULT),
+            attempts: options.attempts.filter(|n| *n != ATTEMPTS_DEFAULT),
+            backoff: options.backoff.clone(),
+            timeout_ms: options.timeout.map(millis),
+            keep_ms: options.keep.map(Retention::as_millis),
+            headers,
+        };
+        let mut record = Vec::with_capacity(64 + if external { 0 } else { payload.len() });
+        record.push(if external {
+            VERSION | EXTERNAL_PAYLOAD
+        } else {
+            VERSION
+        });
+        rmp_serde::encode::write_named(&mut record, &body)
+            .expect("plain data always encodes into memory");
+        Self {
+            record,
+            external_payload: external.then_some(payload),
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.record.len() + self.external_payload.as_ref().map_or(0, Vec::len)
+    }
+}
+
+/// A record as it comes back from Redis.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) enqueued_at: Timestamp,
+    pub(crate) name: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) priority: u16,
+    pub(crate) attempts: u32,
+    pub(crate) backoff: Option<Backoff>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) keep: Option<Retention>,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Record {
+    /// `external` is the payload that was stored apart, if it was.
+    pub(crate) fn decode(bytes: &[u8], external: Option<Vec<u8>>) -> Result<Self, Error> {
+        let unreadable = |why: String| {
+            Error::new(
+                ErrorKind::Incompatible,
+                format!("cannot read a job's record: {why}"),
+            )
+        };
+        let (version, rest) = bytes
+            .split_first()
+            .ok_or_else(|| unreadable("it is empty".into()))?;
+        if version & !EXTERNAL_PAYLOAD != VERSION {
+            return Err(unreadable(format!(
+                "it has format {}, this version reads {VERSION}; a newer version wrote it",
+                version & !EXTERNAL_PAYLOAD
+            )));
+        }
+        let (enqueued_at, body) =
+            codec::split_stamp(rest).ok_or_else(|| unreadable("it is cut short".into()))?;
+        let body: Body<'_> =
+            rmp_serde::from_slice(body).map_err(|source| unreadable(source.to_string()))?;
+        let payload = match (body.payload, external) {
+            (Some(inline), _) => inline.to_vec(),
+            (None, Some(external)) => external,
+            (None, None) => return Err(unreadable("its payload is missing".into())),
+        };
+        Ok(Self {
+            enqueued_at: Timestamp::from_millis(enqueued_at),
+            name: body.name.into_owned(),
+            payload,
+            priority: body.priority.unwrap_or(PRIORITY_DEFAULT),
+            attempts: body.attempts.unwrap_or(ATTEMPTS_DEFAULT),
+            backoff: body.backoff,
+            timeout: body.timeout_ms.map(Duration::from_millis),
+            keep: body.keep_ms.map(Retention::from_millis),
+            headers: body.headers,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the enqueue script makes of a record.
+    fn stored(encoded: &EncodedRecord, at: u64) -> Vec<u8> {
+        let mut bytes = vec![encoded.record[0], 0xcf];
+        bytes.extend_from_slice(&at.to_be_bytes());
+        bytes.extend_from_slice(&encoded.record[1..]);
+        bytes
+    }
+
+    #[test]
+    fn golden_bytes_of_a_default_record() {
+        let encoded = EncodedRecord::new("hi", vec![0xc0], &JobOptions::new(), Vec::new());
+        let mut expected = vec![0x01, 0x82, 0xa4];
+        expected.extend_from_slice(b"name\xa2hi\xa7payload\xc4\x01\xc0");
+        assert_eq!(encoded.record, expected);
+    }
+
+    #[test]
+    fn all_options_survive_the_round_trip() {
+        let options = JobOptions::new()
+            .attempts(3)
+            .priority(7)
+            .backoff(Backoff::fixed(Duration::from_secs(2)))
+            .timeout(Duration::from_secs(9))
+            .keep(Retention::Remove);
+        let headers = vec![("trace".to_owned(), "abc".to_owned())];
+        let encoded = EncodedRecord::new("hi", vec![1, 2, 3], &options, headers.clone());
+        let record = Record::decode(&stored(&encoded, 12_345), None).unwrap();
+        assert_eq!(record.enqueued_at.as_millis(), 12_345);
+        assert_eq!(record.payload, [1, 2, 3]);
+        assert_eq!((record.attempts, record.priority), (3, 7));
+        assert_eq!(record.backoff, options.backoff);
+        assert_eq!(record.timeout, options.timeout);
+        assert_eq!(record.keep, Some(Retention::Remove));
+        assert_eq!(record.headers, headers);
+    }
+
+    #[test]
+    fn large_payloads_lie_apart() {
+        let large = vec![7; INLINE_PAYLOAD_MAX + 1];
+        let encoded = EncodedRecord::new("hi", large.clone(), &JobOptions::new(), Vec::new());
+        assert!(encoded.record.len() < 32);
+        let bytes = stored(&encoded, 0);
+        let record = Record::decode(&bytes, encoded.external_payload).unwrap();
+        assert_eq!(record.payload, large);
+        assert!(Record::decode(&bytes, None).is_err());
+    }
+
+    #[test]
+    fn whatever_redis_holds_decoding_never_panics() {
+        let encoded = EncodedRecord::new("hi", vec![1; 40], &JobOptions::new(), Vec::new());
+        let good = stored(&encoded, 1);
+        for cut in 0..good.len() {
+            assert!(Record::decode(&good[..cut], None).is_err());
+        }
+        for position in 0..good.len() {
+            for byte in [0x00, 0x7f, 0x82, 0xc1, 0xdf, 0xff] {
+                let mut bad = good.clone();
+                bad[position] = byte;
+                let _ = Record::decode(&bad, None);
+            }
+        }
+        let newer = Record::decode(&[2, 0], None).unwrap_err();
+        assert!(newer.to_string().contains("newer version"), "{newer}");
+    }
+}

@@ -1,0 +1,94 @@
+//! Takes back the jobs of workers that died.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::id::JobId;
+use crate::maintenance::{CALLS_PER_ROUND, Duty};
+use crate::redis::connection::Link;
+use crate::redis::trouble::Trouble;
+use crate::store::BATCH_JOBS;
+use crate::store::recover::{Recover, Recovered};
+use crate::time::ServerClock;
+use crate::worker::hooks::WorkerEvent;
+use crate::worker::pump::Pump;
+
+/// With the lease this bounds how long a dead worker's jobs wait.
+const PERIOD: Duration = Duration::from_secs(4);
+/// After trouble the living get this long to extend their leases.
+const QUIET_AFTER_TROUBLE: Duration = Duration::from_secs(5);
+/// The server's clock may be off from what we expect by this much.
+const TOLERANCE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Recovery {
+    /// What the server's clock showed in the last round. None after trouble: then the next
+    /// round only reads the clock, and the one after it may judge leases.
+    clock: Option<ServerClock>,
+}
+
+impl Recovery {
+    pub(crate) fn new() -> Self {
+        Self { clock: None }
+    }
+}
+
+impl Duty for Recovery {
+    fn period(&self) -> Duration {
+        PERIOD
+    }
+
+    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
+        if pump.trouble.within(QUIET_AFTER_TROUBLE) {
+            self.clock = None;
+            return Ok(());
+        }
+        for _ in 0..CALLS_PER_ROUND {
+            let verb = Recover {
+                expected_ms: self.clock.map_or(0, |clock| clock.now_ms()),
+                tolerance_ms: TOLERANCE.as_millis() as u64,
+                limit: BATCH_JOBS,
+                max_stalls: pump.config.max_stalls,
+            };
+            let known = self.clock.take();
+            let (now_ms, found) = match pump.store().call(link, &verb).await? {
+                Recovered::Unsure { now_ms } => {
+                    if known.is_some() {
+                        warn!("the clock of Redis jumped or Redis was away: no lease is judged");
+                    }
+                    (now_ms, 0)
+                }
+                Recovered::Done {
+                    now_ms,
+                    stalled,
+                    dead,
+                } => {
+                    let found = stalled.len() + dead.len();
+                    report(pump, &stalled, &dead);
+                    (now_ms, found)
+                }
+            };
+            self.clock = Some(ServerClock::heard_now(now_ms));
+            if found < BATCH_JOBS {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn report(pump: &Pump, stalled: &[String], dead: &[String]) {
+    if stalled.is_empty() && dead.is_empty() {
+        return;
+    }
+    warn!(
+        stalled = stalled.len(),
+        dead = dead.len(),
+        "took back jobs whose worker died"
+    );
+    let ids = |ids: &[String]| ids.iter().map(|id| JobId::stored(id)).collect();
+    pump.hooks.tell(|| WorkerEvent::Recovered {
+        stalled: ids(stalled),
+        dead: ids(dead),
+    });
+}

@@ -1,0 +1,73 @@
+//! Drops what has been kept long enough, and forgets the last calls of lanes long silent.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::maintenance::{CALLS_PER_ROUND, Duty};
+use crate::redis::connection::Link;
+use crate::redis::trouble::Trouble;
+use crate::store::BATCH_JOBS;
+use crate::store::trim::Trim;
+use crate::time::millis;
+use crate::worker::pump::Pump;
+
+const PERIOD: Duration = Duration::from_secs(15);
+/// A producer gives up a call of unknown fate after half of this.
+const LANE_TTL: Duration = Duration::from_secs(60 * 60);
+
+pub(crate) struct Trimming {
+    /// Where the last round left off among the lanes.
+    lanes_cursor: String,
+    /// The number of dead letters that was last warned of.
+    warned_at: u64,
+}
+
+impl Trimming {
+    pub(crate) fn new() -> Self {
+        Self {
+            lanes_cursor: "0".to_owned(),
+            warned_at: 0,
+        }
+    }
+
+    /// Dead letters are never dropped; that somebody should look at them is said when they pass
+    /// the threshold, and each time they have doubled since.
+    fn warn_of_dead(&mut self, dead: u64, threshold: u64, queue: &str) {
+        if dead < threshold {
+            self.warned_at = 0;
+        } else if self.warned_at == 0 || dead >= self.warned_at * 2 {
+            self.warned_at = dead;
+            warn!(
+                queue,
+                dead, threshold, "the dead-letter list is long; replay or remove"
+            );
+        }
+    }
+}
+
+impl Duty for Trimming {
+    fn period(&self) -> Duration {
+        PERIOD
+    }
+
+    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
+        for _ in 0..CALLS_PER_ROUND {
+            let verb = Trim {
+                limit: BATCH_JOBS,
+                keep_count: pump.config.keep_count,
+                lane_ttl_ms: millis(LANE_TTL),
+                lanes_cursor: &self.lanes_cursor,
+            };
+            let trimmed = pump.store().call(link, &verb).await?;
+            self.lanes_cursor = trimmed.lanes_cursor;
+            let queue = pump.queue.name();
+            self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);
+            tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
+            if !trimmed.more {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! Names of queues, jobs, namespaces and headers: validated when constructed.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Error;
+
+/// Longest name or id, in bytes.
+pub(crate) const NAME_BYTES_MAX: usize = 128;
+
+/// Characters with a meaning in Redis keys, hash fields and event entries.
+const RESERVED: &str = ":/#~{}";
+
+/// Says what is wrong with a name, if anything.
+pub(crate) fn check(what: &str, name: &str) -> Result<(), Error> {
+    if name.is_empty() {
+        return Err(Error::invalid(format!(
+            "the {what} is empty; 1 to {NAME_BYTES_MAX} bytes are allowed"
+        )));
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the {what} has {} bytes; 1 to {NAME_BYTES_MAX} are allowed",
+            name.len()
+        )));
+    }
+    let bad = |c: &char| c.is_whitespace() || c.is_control() || RESERVED.contains(*c);
+    match name.chars().find(bad) {
+        None => Ok(()),
+        Some(c) => Err(Error::invalid(format!(
+            "the {what} {name:?} contains {c:?}; white space, control characters and any of \
+             `: / # ~ {{ }}` are not allowed"
+        ))),
+    }
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Checks the name: 1 to 128 bytes, no white space, no control characters and none
+            /// of `: / # ~ { }`.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), which says what is wrong.
+            pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
+                check($what, name.as_ref())?;
+                Ok(Self(name.as_ref().into()))
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// The name of a queue.
+    QueueName,
+    "queue name"
+);
+name_type!(
+    /// What all keys of an application start with, so that several can share a Redis.
+    Namespace,
+    "namespace"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_ordinary_names() {
+        for name in ["mail", "send-welcome", "a.b_c", "größe", &"x".repeat(128)] {
+            assert!(QueueName::new(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn refuses_malformed_names_and_says_why() {
+        for name in [
+            "", " ", "a b", "a\n", "a\0", "{a}", "a:b", "a/b", "a#1", "~a", "\u{a0}",
+        ] {
+            let error = QueueName::new(name).unwrap_err();
+            assert!(error.is_invalid());
+            assert!(error.to_string().contains("queue name"), "{error}");
+        }
+        assert!(QueueName::new("x".repeat(129)).is_err());
+    }
+}

@@ -1,0 +1,240 @@
+//! The entrance: a connection to Redis and the queues in it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use deadpool_redis::Pool;
+use redis::Value;
+
+use crate::error::{Error, ErrorKind};
+use crate::job::Job;
+use crate::name::{Namespace, QueueName};
+use crate::queue::enqueue::Enqueue;
+use crate::queue::{Queue, QueueInner};
+use crate::redis::connection::Connector;
+use crate::redis::{health, keys};
+
+/// Largest payload or result of a job, in bytes, unless set.
+const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
+/// How long a producer's call may take, unless set.
+const CALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+
+/// A connection to Redis and the queues in it. Cheap to clone; clones share everything.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), oxcart::Error> {
+/// let oxcart = oxcart::Oxcart::connect("redis://127.0.0.1/").await?;
+/// let mail = oxcart.queue("mail")?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Oxcart {
+    inner: Arc<OxcartInner>,
+}
+
+pub(crate) struct OxcartInner {
+    pub(crate) connector: Connector,
+    pub(crate) namespace: Namespace,
+    pub(crate) payload_max: usize,
+    pub(crate) call_timeout: Duration,
+    queues: Mutex<HashMap<QueueName, Weak<QueueInner>>>,
+}
+
+impl Oxcart {
+    /// Connects to the Redis at `url` with all defaults and checks that it can be used:
+    /// version 7.0 or newer. Warns, through `tracing`, about settings that endanger jobs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for a URL that cannot be read, [`ErrorKind::Unreachable`] if
+    /// nothing answers within about 3 s, [`ErrorKind::Unsuitable`] for something that is no
+    /// Redis, is too old, or wants another password.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::builder().connect(url).await
+    }
+
+    /// Uses a pool that the application has already; see [`OxcartBuilder::with_pool`].
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn with_pool(pool: Pool) -> Result<Self, Error> {
+        Self::builder().with_pool(pool).await
+    }
+
+    /// Settings other than the defaults.
+    #[must_use]
+    pub fn builder() -> OxcartBuilder {
+        OxcartBuilder::default()
+    }
+
+    /// The queue of this name. Nothing is sent; a queue exists as soon as something is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] for a malformed name.
+    pub fn queue(&self, name: &str) -> Result<Queue, Error> {
+        let name = QueueName::new(name)?;
+        let mut queues = self
+            .inner
+            .queues
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get(&name).and_then(Weak::upgrade) {
+            return Ok(Queue::from(queue));
+        }
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        let queue = Arc::new(QueueInner::new(Arc::clone(&self.inner), name.clone()));
+        queues.insert(name, Arc::downgrade(&queue));
+        Ok(Queue::from(queue))
+    }
+
+    /// Enqueues a job into the queue that its type names ([`Job::QUEUE`]); see
+    /// [`Queue::enqueue`].
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<J> {
+        match self.queue(J::QUEUE) {
+            Ok(queue) => queue.enqueue(job),
+            Err(error) => Enqueue::failed(error),
+        }
+    }
+
+    /// The names of all queues of this namespace that were ever used, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unreachable`], [`ErrorKind::Refused`] or [`ErrorKind::Unknown`] if Redis
+    /// does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn queues(&self) -> Result<Vec<String>, Error> {
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(keys::registry(&self.inner.namespace));
+        let members = match self.inner.connector.request(&command).await? {
+            Value::Array(members) | Value::Set(members) => members,
+            other => {
+                return Err(Error::new(
+                    ErrorKind::Incompatible,
+                    format!("the list of queues is no list but {other:?}"),
+                ));
+            }
+        };
+        let names: BTreeSet<String> = members
+            .into_iter()
+            .filter_map(|member| match member {
+                Value::BulkString(name) => String::from_utf8(name).ok(),
+                _ => None,
+            })
+            .collect();
+        Ok(names.into_iter().collect())
+    }
+}
+
+/// Settings of an [`Oxcart`].
+///
+/// ```no_run
+/// # async fn example() -> Result<(), oxcart::Error> {
+/// use std::time::Duration;
+///
+/// let oxcart = oxcart::Oxcart::builder()
+///     .namespace("billing")
+///     .call_timeout(Duration::from_secs(2))
+///     .connect("redis://:secret@127.0.0.1:6379/0")
+///     .await?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct OxcartBuilder {
+    namespace: String,
+    payload_max: usize,
+    call_timeout: Duration,
+}
+
+impl Default for OxcartBuilder {
+    fn default() -> Self {
+        Self {
+            namespace: "oxcart".to_owned(),
+            payload_max: PAYLOAD_MAX_DEFAULT,
+            call_timeout: CALL_TIMEOUT_DEFAULT,
+        }
+    }
+}
+
+impl OxcartBuilder {
+    /// What all keys start with, so that applications can share a Redis. Default `oxcart`.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Largest payload and largest result, in bytes. Default 1 MiB.
+    #[must_use]
+    pub fn payload_max(mut self, bytes: usize) -> Self {
+        self.payload_max = bytes;
+        self
+    }
+
+    /// How long enqueueing may take before it fails with a typed error. Default 5 s.
+    #[must_use]
+    pub fn call_timeout(mut self, timeout: Duration) -> Self {
+        self.call_timeout = timeout;
+        self
+    }
+
+    /// Connects; see [`Oxcart::connect`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`] for a malformed namespace.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn connect(self, url: &str) -> Result<Oxcart, Error> {
+        let connector = Connector::from_url(url)?;
+        self.finish(connector).await
+    }
+
+    /// Uses a pool that the application has already.
+    ///
+    /// Single calls borrow from it. Workers and producers keep connections of their own, made
+    /// the way the pool makes them but with time limits that fit what they do. Where the pool
+    /// does not set `TCP_NODELAY`, expect higher latency.
+    ///
+    /// # Errors
+    ///
+    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`] for a malformed namespace.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn with_pool(self, pool: Pool) -> Result<Oxcart, Error> {
+        self.finish(Connector::from_pool(pool)).await
+    }
+
+    async fn finish(self, connector: Connector) -> Result<Oxcart, Error> {
+        let namespace = Namespace::new(&self.namespace)?;
+        if self.call_timeout.is_zero() {
+            return Err(Error::invalid(
+                "the call timeout is zero; 5 s is the default",
+            ));
+        }
+        health::check(&connector).await?;
+        Ok(Oxcart {
+            inner: Arc::new(OxcartInner {
+                connector,
+                namespace,
+                payload_max: self.payload_max,
+                call_timeout: self.call_timeout,
+                queues: Mutex::default(),
+            }),
+        })
+    }
+}

@@ -1,0 +1,44 @@
+//! How long a finished job is kept.
+
+use std::time::Duration;
+
+use crate::time::millis;
+
+/// How long a completed or cancelled job, with its result, is kept. Dead letters are kept until
+/// they are replayed or removed.
+///
+/// The default of a worker is one day, and at most 1,000 completed jobs in the queue
+/// ([`WorkerBuilder::keep_completed`](crate::WorkerBuilder::keep_completed)). A job that
+/// somebody waits for keeps its result for at least 60 s, whatever is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retention {
+    /// Leave nothing behind.
+    Remove,
+    /// Keep the job and its result this long.
+    For(Duration),
+}
+
+impl Retention {
+    pub(crate) const DEFAULT: Self = Self::For(Duration::from_secs(24 * 60 * 60));
+
+    /// Milliseconds, 0 for not at all.
+    pub(crate) fn as_millis(self) -> u64 {
+        match self {
+            Self::Remove => 0,
+            Self::For(age) => millis(age),
+        }
+    }
+
+    pub(crate) fn from_millis(ms: u64) -> Self {
+        match ms {
+            0 => Self::Remove,
+            ms => Self::For(Duration::from_millis(ms)),
+        }
+    }
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
+}

@@ -1,0 +1,148 @@
+//! Looking into a queue and changing it from outside: what a person on call does.
+
+use crate::error::{Error, ErrorKind};
+use crate::id::JobId;
+use crate::job::state::State;
+use crate::queue::Queue;
+use crate::queue::info::{Counts, JobInfo};
+use crate::store::BATCH_JOBS;
+use crate::store::get::Get;
+use crate::store::list::List;
+use crate::store::pause::Pause;
+use crate::store::remove::Remove;
+use crate::store::replay::Replay;
+use crate::store::resume::Resume;
+
+/// All of these fail with [`ErrorKind::Unreachable`], [`ErrorKind::Refused`] or
+/// [`ErrorKind::Unknown`] when Redis does not answer, within about 8 s, and can safely be
+/// repeated.
+impl Queue {
+    /// All that is known of one job; `None` if nothing is (any more).
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer; [`ErrorKind::Incompatible`] or [`ErrorKind::Codec`] if a newer
+    /// version wrote what is stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn job(&self, id: &JobId) -> Result<Option<JobInfo>, Error> {
+        let found = self.inner.call(&Get { id: id.as_str() }).await?;
+        let decoded = found.map(|found| JobInfo::decode(id, found)).transpose();
+        decoded.map_err(|error| error.with_job(id))
+    }
+
+    /// Up to `limit` (at most 256) ids of the jobs in `state`, from the `offset`-th on: in the
+    /// order in which they would be claimed, become due, lose their lease, be dropped, or died.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn list(&self, state: State, offset: u64, limit: usize) -> Result<Vec<JobId>, Error> {
+        let verb = List {
+            state: state.as_str(),
+            offset,
+            limit: limit.min(BATCH_JOBS),
+        };
+        let ids = self.inner.call(&verb).await?;
+        Ok(ids.iter().map(|id| JobId::stored(id)).collect())
+    }
+
+    /// How many jobs are in each state, and the totals so far.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn counts(&self) -> Result<Counts, Error> {
+        let counted = self.inner.call(&crate::store::counts::Counts).await?;
+        Ok(Counts::from_counted(&counted))
+    }
+
+    /// Stops claims in the whole queue, in every process, until [`resume`](Self::resume). Jobs
+    /// that run go on; enqueueing goes on. Says whether that changed anything.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out.
+    pub async fn pause(&self) -> Result<bool, Error> {
+        self.inner.call(&Pause).await
+    }
+
+    /// Lets claims go on. Says whether that changed anything.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out.
+    pub async fn resume(&self) -> Result<bool, Error> {
+        self.inner.call(&Resume).await
+    }
+
+    /// Puts a dead job back in line, at the back of its priority, with a fresh budget of
+    /// attempts. Its history stays.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if the job is not on the dead-letter list; or if Redis does not
+    /// answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out; repeating it is harmless.
+    pub async fn replay(&self, id: &JobId) -> Result<(), Error> {
+        let ids = std::slice::from_ref(id);
+        if self.inner.call(&Replay { ids }).await?.is_empty() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "job {id} is not on the dead-letter list of `{}`; only dead jobs are replayed",
+                    self.name()
+                ),
+            )
+            .with_job(id));
+        }
+        Ok(())
+    }
+
+    /// Removes a job and everything that is known of it, whatever its state, but not while it
+    /// runs. Says whether there was such a job.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] if the job runs; or if Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out; repeating it is harmless.
+    pub async fn remove(&self, id: &JobId) -> Result<bool, Error> {
+        let ids = std::slice::from_ref(id);
+        let answer = self.inner.call(&Remove { ids }).await?;
+        if !answer.active.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "job {id} in `{}` is running; it can be removed when it has ended",
+                    self.name()
+                ),
+            )
+            .with_job(id));
+        }
+        Ok(!answer.removed.is_empty())
+    }
+}

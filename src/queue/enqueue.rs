@@ -1,0 +1,299 @@
+//! A request to enqueue one job.
+
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::codec;
+use crate::error::{Error, ErrorKind};
+use crate::id::JobId;
+use crate::job::Job;
+use crate::job::options::JobOptions;
+use crate::job::record::EncodedRecord;
+use crate::name;
+use crate::policy::backoff::{Backoff, WAIT_MAX};
+use crate::policy::retention::Retention;
+use crate::queue::Queue;
+use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
+use crate::queue::producer::Submission;
+use crate::store::enqueue::{Due, NewJob};
+use crate::time::{Timestamp, millis};
+
+/// All headers of a job together, in bytes: they travel with every claim.
+const HEADER_BYTES_MAX: usize = 1024;
+
+/// A request to enqueue one job. Awaiting it sends it.
+///
+/// The id is chosen when the request is made. If awaiting it by reference fails, awaiting the
+/// same request again is safe: whatever became of the first try, the job is there once.
+///
+/// ```no_run
+/// # use oxcart::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)] struct Charge { order: u64 }
+/// # impl Job for Charge { const NAME: &'static str = "charge"; type Output = (); }
+/// # async fn example(queue: Queue) -> Result<(), Error> {
+/// let mut request = queue.enqueue(Charge { order: 42 });
+/// let charged = loop {
+///     match (&mut request).await {
+///         Err(error) if error.is_retryable() => eprintln!("{error}"),
+///         other => break other?,
+///     }
+/// };
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`] (an option is out of range) and [`ErrorKind::Codec`], before anything
+/// is sent; [`ErrorKind::Refused`] if Redis refuses to write; [`ErrorKind::NotSent`] or
+/// [`ErrorKind::Unknown`] after the call timeout (default 5 s). Each carries the id.
+///
+/// # Cancel safety
+///
+/// A request that is dropped while it is awaited may or may not be carried out.
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Enqueue<J: Job> {
+    queue: Option<Queue>,
+    id: JobId,
+    payload: Result<Vec<u8>, Option<Error>>,
+    options: JobOptions,
+    headers: Vec<(String, String)>,
+    due: Due,
+    front: bool,
+    await_ms: Option<u64>,
+    /// The last try, while its fate may still matter.
+    submission: Option<Arc<Submission>>,
+    job: PhantomData<fn() -> J>,
+}
+
+impl<J: Job> Enqueue<J> {
+    pub(crate) fn new(queue: Queue, job: &J) -> Self {
+        Self {
+            queue: Some(queue),
+            id: JobId::generate(),
+            payload: codec::encode("a job's payload", job).map_err(Some),
+            options: J::options(),
+            headers: Vec::new(),
+            due: Due::Now,
+            front: false,
+            await_ms: None,
+            submission: None,
+            job: PhantomData,
+        }
+    }
+
+    /// A request that can only fail.
+    pub(crate) fn failed(error: Error) -> Self {
+        Self {
+            queue: None,
+            id: JobId::generate(),
+            payload: Err(Some(error)),
+            options: JobOptions::new(),
+            headers: Vec::new(),
+            due: Due::Now,
+            front: false,
+            await_ms: None,
+            submission: None,
+            job: PhantomData,
+        }
+    }
+
+    fn with_options(mut self, change: impl FnOnce(JobOptions) -> JobOptions) -> Self {
+        self.options = change(self.options);
+        self
+    }
+
+    /// 0 to 1023, lower first, strictly. Default 500.
+    pub fn priority(self, priority: u16) -> Self {
+        self.with_options(|options| options.priority(priority))
+    }
+
+    /// How often the job is tried before it is dead: 1 or more. Default 10.
+    pub fn attempts(self, attempts: u32) -> Self {
+        self.with_options(|options| options.attempts(attempts))
+    }
+
+    /// How long the job waits after a failure. Default: exponential from 1 s.
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        self.with_options(|options| options.backoff(backoff))
+    }
+
+    /// How long one attempt may take. Default: as long as it likes.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with_options(|options| options.timeout(timeout))
+    }
+
+    /// How long the job and its result are kept once it is completed.
+    pub fn keep(self, keep: Retention) -> Self {
+        self.with_options(|options| options.keep(keep))
+    }
+
+    /// Run no earlier than this long after Redis has the job. At most 10 years.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.due = Due::After { ms: millis(delay) };
+        self
+    }
+
+    /// Run no earlier than this, by the Redis server's clock; at once if it is past. At most
+    /// 10 years ahead.
+    pub fn at(mut self, time: SystemTime) -> Self {
+        let ms = Timestamp::from(time).as_millis();
+        self.due = Due::At { ms };
+        self
+    }
+
+    /// Go before everything of the same priority that waits.
+    pub fn front(mut self) -> Self {
+        self.front = true;
+        self
+    }
+
+    /// Use this id. If the queue still has a record of it, nothing is enqueued and the handle
+    /// says so.
+    pub fn id(mut self, id: JobId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Send this along, for the handler to read: a trace id, a tenant. All headers of a job
+    /// together may have 1 KiB. A key that is set twice keeps the later value.
+    pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        let key = key.into();
+        self.headers.retain(|(known, _)| *known != key);
+        self.headers.push((key, value.into()));
+        self
+    }
+
+    /// The id the job will have.
+    #[must_use]
+    pub fn job_id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// Enqueue the job and wait for what its handler gives back: a request and its reply. The
+    /// result is kept for the waiter even if the queue would drop it at once.
+    #[must_use = "nothing is sent until it is awaited"]
+    pub fn result(self) -> ResultWait<J> {
+        ResultWait::of_request(self)
+    }
+
+    pub(crate) fn awaited_for(&mut self, limit: Duration) {
+        self.await_ms = Some(millis(limit));
+    }
+
+    /// Everything that can be found wrong is found here, before anything is sent.
+    pub(crate) fn prepare(&mut self) -> Result<(Queue, NewJob), Error> {
+        let id = self.id.clone();
+        self.checked().map_err(|error| error.with_job(&id))
+    }
+
+    fn checked(&mut self) -> Result<(Queue, NewJob), Error> {
+        name::check("job name", J::NAME)?;
+        self.options.check()?;
+        check_due(self.due)?;
+        check_headers(&self.headers)?;
+        let payload = match &mut self.payload {
+            Ok(payload) => payload.clone(),
+            // An error is not cloned; a request that is awaited again has less to say.
+            Err(error) => {
+                return Err(error.take().unwrap_or_else(|| {
+                    Error::invalid("this request failed before and cannot be sent")
+                }));
+            }
+        };
+        let queue = self.queue.clone().ok_or_else(|| {
+            Error::invalid("this request names no queue that it could be sent to")
+        })?;
+        let max = queue.inner.oxcart.payload_max;
+        if payload.len() > max {
+            return Err(Error::invalid(format!(
+                "the payload of `{}` has {} bytes; {max} are allowed (OxcartBuilder::payload_max)",
+                J::NAME,
+                payload.len()
+            )));
+        }
+        let headers = self.headers.clone();
+        let job = NewJob {
+            id: self.id.clone(),
+            record: EncodedRecord::new(J::NAME, payload, &self.options, headers),
+            due: self.due,
+            priority: self.options.priority,
+            front: self.front,
+            await_ms: self.await_ms,
+        };
+        Ok((queue, job))
+    }
+
+    async fn send(&mut self) -> Result<JobHandle<J>, Error> {
+        let (queue, job) = self.prepare()?;
+        let limit = queue.inner.oxcart.call_timeout;
+        let producer = &queue.inner.producer;
+        let fate = match &self.submission {
+            Some(unknown) => producer.resume(unknown, limit).await,
+            None => {
+                let submission = Submission::new(vec![job]);
+                self.submission = Some(Arc::clone(&submission));
+                producer.submit(&submission, limit).await
+            }
+        };
+        if !matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown) {
+            self.submission = None;
+        }
+        let there = fate
+            .and_then(|fate| fate.into_result(&queue.inner.name, &self.id))
+            .map_err(|error| error.with_job(&self.id))?;
+        let enqueued = match there.is_empty() {
+            true => Enqueued::New,
+            false => Enqueued::AlreadyThere,
+        };
+        Ok(JobHandle::new(queue, self.id.clone(), enqueued))
+    }
+}
+
+fn check_due(due: Due) -> Result<(), Error> {
+    let ahead_ms = match due {
+        Due::Now => 0,
+        Due::After { ms } => ms,
+        Due::At { ms } => ms.saturating_sub(Timestamp::from(SystemTime::now()).as_millis()),
+    };
+    if u128::from(ahead_ms) > WAIT_MAX.as_millis() {
+        return Err(Error::invalid(
+            "the job would be due in more than 10 years; at most 10 years are allowed",
+        ));
+    }
+    Ok(())
+}
+
+fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {
+    for (key, _) in headers {
+        name::check("header name", key)?;
+    }
+    let bytes: usize = headers.iter().map(|(k, v)| k.len() + v.len()).sum();
+    if bytes > HEADER_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the headers have {bytes} bytes together; {HEADER_BYTES_MAX} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+impl<J: Job> IntoFuture for Enqueue<J> {
+    type Output = Result<JobHandle<J>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move { self.send().await })
+    }
+}
+
+impl<'a, J: Job> IntoFuture for &'a mut Enqueue<J> {
+    type Output = Result<JobHandle<J>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}

@@ -1,0 +1,258 @@
+//! A handle to one job: waiting for its outcome.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use crate::codec;
+use crate::error::{Error, ErrorKind};
+use crate::id::JobId;
+use crate::job::Job;
+use crate::job::history::FailedAttempt;
+use crate::job::outcome::Ending;
+use crate::queue::Queue;
+use crate::queue::enqueue::Enqueue;
+use crate::queue::info::JobInfo;
+use crate::store::watch::{Watch, Watched};
+use crate::time::millis;
+
+/// How long a result is waited for unless the caller says otherwise.
+const WAIT_DEFAULT: Duration = Duration::from_secs(60);
+/// Announcements can be lost with a connection; this often a waiter looks for itself.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Whether enqueueing made a new job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Enqueued {
+    /// The job is new.
+    New,
+    /// A job of this id was there already; nothing was changed.
+    AlreadyThere,
+}
+
+/// A handle to one job. It holds nothing in Redis.
+pub struct JobHandle<J: Job> {
+    queue: Queue,
+    id: JobId,
+    enqueued: Enqueued,
+    job: PhantomData<fn() -> J>,
+}
+
+impl<J: Job> JobHandle<J> {
+    pub(crate) fn new(queue: Queue, id: JobId, enqueued: Enqueued) -> Self {
+        Self {
+            queue,
+            id,
+            enqueued,
+            job: PhantomData,
+        }
+    }
+
+    pub(crate) fn existing(queue: Queue, id: JobId) -> Self {
+        Self::new(queue, id, Enqueued::AlreadyThere)
+    }
+
+    /// The id of the job.
+    #[must_use]
+    pub fn id(&self) -> &JobId {
+        &self.id
+    }
+
+    /// The queue the job is in.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// Whether the call that gave this handle made the job.
+    #[must_use]
+    pub fn enqueued(&self) -> Enqueued {
+        self.enqueued
+    }
+
+    /// All that is known of the job; `None` if nothing is (any more).
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::job`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn info(&self) -> Result<Option<JobInfo>, Error> {
+        self.queue.job(&self.id).await
+    }
+
+    /// Waits until the job has ended and gives what its handler gave, in whichever process that
+    /// was. At most 60 s; set another limit with [`ResultWait::within`].
+    ///
+    /// A queue under load may drop a finished job before anybody asks. As soon as this is
+    /// awaited the outcome is kept for at least 60 s; to be sure from the start, ask when
+    /// enqueueing: [`Enqueue::result`].
+    #[must_use = "nothing is waited for until it is awaited"]
+    pub fn result(&self) -> ResultWait<J> {
+        ResultWait {
+            source: Source::Job(self.queue.clone(), self.id.clone()),
+            limit: WAIT_DEFAULT,
+            job: PhantomData,
+        }
+    }
+}
+
+impl<J: Job> Clone for JobHandle<J> {
+    fn clone(&self) -> Self {
+        Self::new(self.queue.clone(), self.id.clone(), self.enqueued)
+    }
+}
+
+impl<J: Job> fmt::Debug for JobHandle<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobHandle")
+            .field("job", &J::NAME)
+            .field("id", &self.id)
+            .field("queue", &self.queue.name())
+            .field("enqueued", &self.enqueued)
+            .finish()
+    }
+}
+
+/// Waits for the outcome of a job.
+///
+/// # Errors
+///
+/// [`ErrorKind::Dead`] with the last error, [`ErrorKind::Cancelled`] with the reason,
+/// [`ErrorKind::Timeout`] if the job has not ended in time (it goes on), [`ErrorKind::NotFound`]
+/// if nothing is known of it, [`ErrorKind::Codec`] if the result is of another type; and what
+/// [`Enqueue`] gives where the request is not sent yet.
+///
+/// # Cancel safety
+///
+/// Dropping it stops the waiting, not the job.
+#[must_use = "nothing is waited for until it is awaited"]
+pub struct ResultWait<J: Job> {
+    source: Source<J>,
+    limit: Duration,
+    job: PhantomData<fn() -> J>,
+}
+
+enum Source<J: Job> {
+    Request(Box<Enqueue<J>>),
+    Job(Queue, JobId),
+}
+
+impl<J: Job> ResultWait<J> {
+    pub(crate) fn of_request(request: Enqueue<J>) -> Self {
+        Self {
+            source: Source::Request(Box::new(request)),
+            limit: WAIT_DEFAULT,
+            job: PhantomData,
+        }
+    }
+
+    /// Wait at most this long. Default 60 s.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    async fn wait(self) -> Result<J::Output, Error> {
+        let deadline = Instant::now() + self.limit;
+        let (queue, id) = match self.source {
+            Source::Job(queue, id) => (queue, id),
+            Source::Request(mut request) => {
+                request.awaited_for(self.limit);
+                let handle = (*request).await?;
+                (handle.queue, handle.id)
+            }
+        };
+        // Registered before the first look, so that nothing is announced unheard.
+        let mut announced = queue.inner.results.listen(&id).await;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let verb = Watch {
+                id: id.as_str(),
+                await_ms: millis(left),
+            };
+            match queue.inner.call(&verb).await {
+                Ok(Watched::Finished {
+                    outcome,
+                    last_attempt,
+                }) => return finished::<J>(&queue, &id, &outcome, last_attempt),
+                Ok(Watched::Missing) => return Err(missing(&queue, &id)),
+                Ok(Watched::Pending) => {}
+                Err(error) if !error.is_retryable() => return Err(error.with_job(&id)),
+                Err(error) => tracing::debug!(%error, job = %id, "waiting for a result"),
+            }
+            if left.is_zero() {
+                return Err(too_late(&queue, &id, self.limit));
+            }
+            let _ = timeout(left.min(LOOK_EVERY), announced.heard()).await;
+        }
+    }
+}
+
+fn finished<J: Job>(
+    queue: &Queue,
+    id: &JobId,
+    outcome: &[u8],
+    last_attempt: Option<Vec<u8>>,
+) -> Result<J::Output, Error> {
+    let about = |kind, what: String| {
+        Error::new(kind, format!("job {id} in `{}` {what}", queue.name())).with_job(id)
+    };
+    let (_, ending) = Ending::decode(outcome)?;
+    match ending {
+        Ending::Ok(result) => {
+            codec::decode("a job's result", &result).map_err(|error| error.with_job(id))
+        }
+        Ending::Cancelled(reason) => Err(about(
+            ErrorKind::Cancelled,
+            format!("was cancelled: {reason}"),
+        )),
+        Ending::Dead(reason) => {
+            let last = last_attempt
+                .and_then(|entry| FailedAttempt::decode(&entry).ok())
+                .map_or_else(String::new, |attempt| format!(": {}", attempt.error));
+            Err(about(
+                ErrorKind::Dead,
+                format!("is on the dead-letter list ({reason}){last}"),
+            ))
+        }
+    }
+}
+
+fn missing(queue: &Queue, id: &JobId) -> Error {
+    Error::new(
+        ErrorKind::NotFound,
+        format!(
+            "nothing is known of job {id} in `{}`: it never was there, was removed, or was \
+             finished and dropped before anybody asked",
+            queue.name()
+        ),
+    )
+    .with_job(id)
+}
+
+fn too_late(queue: &Queue, id: &JobId, limit: Duration) -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        format!(
+            "job {id} in `{}` has not ended within {limit:?}; it goes on",
+            queue.name()
+        ),
+    )
+    .with_job(id)
+}
+
+impl<J: Job> IntoFuture for ResultWait<J> {
+    type Output = Result<J::Output, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.wait())
+    }
+}

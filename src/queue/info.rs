@@ -1,0 +1,233 @@
+//! What is known of a job, and how many there are.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+use crate::error::{Error, ErrorKind};
+use crate::id::{Fence, JobId};
+use crate::job::history::{Counters, FailedAttempt};
+use crate::job::outcome::{DeadReason, Ending};
+use crate::job::record::Record;
+use crate::job::state::State;
+use crate::store::counts::Counted;
+use crate::store::get::Found;
+use crate::time::Timestamp;
+
+/// All that is known of one job.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct JobInfo {
+    /// The id.
+    pub id: JobId,
+    /// The name of its type.
+    pub name: String,
+    /// Where it is.
+    pub state: State,
+    /// When Redis got it.
+    pub enqueued_at: Timestamp,
+    /// 0 (most urgent) to 1023.
+    pub priority: u16,
+    /// How often it is tried.
+    pub attempts: u32,
+    /// Attempts that failed since it was enqueued or replayed.
+    pub failed: u32,
+    /// How often its worker died while it ran.
+    pub stalls: u32,
+    /// How often no handler could take it.
+    pub bounces: u32,
+    /// When it becomes due, if it is delayed.
+    pub due_at: Option<Timestamp>,
+    /// When its lease runs out, and its fence, if it is active.
+    pub lease: Option<(Timestamp, Fence)>,
+    /// How and when it ended, if it did.
+    pub ended: Option<(Timestamp, Ended)>,
+    /// What went wrong, oldest first; the last 20 attempts.
+    pub history: Vec<FailedAttempt>,
+    /// What was sent along.
+    pub headers: Vec<(String, String)>,
+    /// Time limit of an attempt.
+    pub timeout: Option<Duration>,
+    payload: Vec<u8>,
+    progress: Option<Vec<u8>>,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Its handler succeeded.
+    Completed,
+    /// It was discarded or cancelled, with the reason.
+    Cancelled(String),
+    /// It is on the dead-letter list.
+    Dead(DeadReason),
+}
+
+impl JobInfo {
+    pub(crate) fn decode(id: &JobId, found: Found) -> Result<Self, Error> {
+        let state = State::parse(&found.state).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Incompatible,
+                format!("job {id} is in state `{}`, unknown here", found.state),
+            )
+        })?;
+        let record = Record::decode(&found.record, found.payload)?;
+        let counters = found.counters.as_deref().map(Counters::decode);
+        let counters = counters.transpose()?.unwrap_or_default();
+        let time = || {
+            let ms = found.score.parse::<f64>().unwrap_or_default();
+            Timestamp::from_millis(ms as u64)
+        };
+        let ended = match &found.outcome {
+            None => None,
+            Some(outcome) => {
+                let (at, ending) = Ending::decode(outcome)?;
+                Some((
+                    at,
+                    match ending {
+                        Ending::Ok(_) => Ended::Completed,
+                        Ending::Cancelled(reason) => Ended::Cancelled(reason),
+                        Ending::Dead(reason) => Ended::Dead(reason),
+                    },
+                ))
+            }
+        };
+        let fence = found.claim.as_deref().and_then(fence_of_claim);
+        Ok(Self {
+            id: id.clone(),
+            state,
+            enqueued_at: record.enqueued_at,
+            priority: record.priority,
+            attempts: record.attempts,
+            failed: counters.failed,
+            stalls: found.stalls.as_deref().map_or(0, number),
+            bounces: counters.bounces,
+            due_at: (state == State::Delayed).then(time),
+            lease: fence.map(|fence| (time(), fence)),
+            ended,
+            history: found
+                .history
+                .iter()
+                .map(|entry| FailedAttempt::decode(entry))
+                .collect::<Result<_, _>>()?,
+            headers: record.headers,
+            timeout: record.timeout,
+            name: record.name,
+            payload: record.payload,
+            progress: found.progress,
+        })
+    }
+
+    /// The payload, as the type it was enqueued as (or any other that can be read from it).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        codec::decode("a job's payload", &self.payload).map_err(|error| error.with_job(&self.id))
+    }
+
+    /// What the handler last said about its progress, if it said anything.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
+    pub fn progress<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        let decode = |bytes: &Vec<u8>| codec::decode("a job's progress", bytes);
+        self.progress
+            .as_ref()
+            .map(decode)
+            .transpose()
+            .map_err(|error| error.with_job(&self.id))
+    }
+}
+
+/// `lib/lease.lua` packs a claim with the fence first.
+fn fence_of_claim(claim: &[u8]) -> Option<Fence> {
+    let bytes: [u8; 8] = claim.get(..8)?.try_into().ok()?;
+    Some(Fence(u64::from_be_bytes(bytes)))
+}
+
+fn number(digits: &[u8]) -> u32 {
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
+}
+
+/// How many jobs are in each state, and how much ever happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// In line, suspects among them.
+    pub waiting: u64,
+    /// Not due yet.
+    pub delayed: u64,
+    /// Being worked on.
+    pub active: u64,
+    /// Finished and still kept.
+    pub completed: u64,
+    /// On the dead-letter list.
+    pub dead: u64,
+    /// Whether claims are stopped.
+    pub paused: bool,
+    /// What ever happened.
+    pub totals: Totals,
+}
+
+/// What ever happened in a queue. Only grows, unless Redis loses data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Jobs enqueued.
+    pub added: u64,
+    /// Jobs completed.
+    pub completed: u64,
+    /// Jobs discarded or cancelled.
+    pub cancelled: u64,
+    /// Attempts that failed and were to be repeated.
+    pub retried: u64,
+    /// Jobs that became dead.
+    pub dead: u64,
+    /// Dead jobs put back in line.
+    pub replayed: u64,
+    /// Attempts whose worker died.
+    pub stalled: u64,
+    /// Jobs removed.
+    pub removed: u64,
+    /// Late calls of attempts that had lost their job, which changed nothing.
+    pub refused: u64,
+}
+
+impl Counts {
+    pub(crate) fn from_counted(counted: &Counted) -> Self {
+        let find = |list: &[(String, u64)], name: &str| {
+            list.iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, count)| *count)
+        };
+        let state = |state: State| find(&counted.states, state.as_str()).unwrap_or(0);
+        let total = |name: &str| find(&counted.totals, name).unwrap_or(0);
+        Self {
+            waiting: state(State::Waiting),
+            delayed: state(State::Delayed),
+            active: state(State::Active),
+            completed: state(State::Completed),
+            dead: state(State::Dead),
+            paused: find(&counted.totals, "paused").is_some(),
+            totals: Totals {
+                added: total("added"),
+                completed: total("completed"),
+                cancelled: total("cancelled"),
+                retried: total("retried"),
+                dead: total("dead"),
+                replayed: total("replayed"),
+                stalled: total("stalled"),
+                removed: total("removed"),
+                refused: total("refused"),
+            },
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! A request to enqueue many jobs.
+
+use std::collections::VecDeque;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind};
+use crate::job::Job;
+use crate::queue::Queue;
+use crate::queue::enqueue::Enqueue;
+use crate::queue::handle::{Enqueued, JobHandle};
+use crate::queue::producer::{Submission, split};
+
+/// What [`Queue::enqueue_many`] takes: a job, or a request with options of its own.
+pub trait IntoEnqueue {
+    /// The type of job.
+    type Job: Job;
+
+    /// The request; `queue` is where a plain job goes.
+    fn into_enqueue(self, queue: &Queue) -> Enqueue<Self::Job>;
+}
+
+impl<J: Job> IntoEnqueue for J {
+    type Job = J;
+
+    fn into_enqueue(self, queue: &Queue) -> Enqueue<J> {
+        queue.enqueue(self)
+    }
+}
+
+impl<J: Job> IntoEnqueue for Enqueue<J> {
+    type Job = J;
+
+    fn into_enqueue(self, _: &Queue) -> Self {
+        self
+    }
+}
+
+/// A request to enqueue many jobs, in order, in calls of at most 256 jobs or 1 MiB. Awaiting it
+/// gives a handle for each, in the same order.
+///
+/// All jobs are checked before the first is sent. If awaiting it by reference fails midway,
+/// awaiting it again goes on where it stopped; no job is enqueued twice.
+///
+/// # Errors
+///
+/// As [`Enqueue`]; the error carries the id of the first job that is not known to be there.
+///
+/// # Cancel safety
+///
+/// A request that is dropped while it is awaited may be carried out in part.
+#[must_use = "a request does nothing until it is awaited"]
+pub struct EnqueueMany<J: Job> {
+    queue: Queue,
+    /// Not checked yet.
+    requests: Vec<Enqueue<J>>,
+    /// Checked and not yet done, a call each; the first may be under way.
+    left: VecDeque<Arc<Submission>>,
+    under_way: bool,
+    done: Vec<JobHandle<J>>,
+}
+
+impl<J: Job> EnqueueMany<J> {
+    pub(crate) fn new<R>(queue: &Queue, jobs: impl IntoIterator<Item = R>) -> Self
+    where
+        R: IntoEnqueue<Job = J>,
+    {
+        let request = |job: R| job.into_enqueue(queue);
+        Self {
+            queue: queue.clone(),
+            requests: jobs.into_iter().map(request).collect(),
+            left: VecDeque::new(),
+            under_way: false,
+            done: Vec::new(),
+        }
+    }
+
+    fn prepare(&mut self) -> Result<(), Error> {
+        let mut jobs = Vec::with_capacity(self.requests.len());
+        for request in &mut self.requests {
+            let (queue, job) = request.prepare()?;
+            if queue.name() != self.queue.name() {
+                return Err(Error::invalid(format!(
+                    "a request for queue `{}` is among those for `{}`",
+                    queue.name(),
+                    self.queue.name()
+                ))
+                .with_job(&job.id));
+            }
+            jobs.push(job);
+        }
+        self.requests.clear();
+        self.left.extend(split(jobs));
+        Ok(())
+    }
+
+    async fn send(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
+        self.prepare()?;
+        while let Some(part) = self.left.front().cloned() {
+            let first = part.first_id().clone();
+            self.send_part(&part)
+                .await
+                .map_err(|error| error.with_job(&first))?;
+            self.left.pop_front();
+        }
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    async fn send_part(&mut self, part: &Arc<Submission>) -> Result<(), Error> {
+        let limit = self.queue.inner.oxcart.call_timeout;
+        let producer = &self.queue.inner.producer;
+        let fate = if self.under_way {
+            producer.resume(part, limit).await
+        } else {
+            self.under_way = true;
+            producer.submit(part, limit).await
+        };
+        self.under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
+        let there = fate.and_then(|fate| fate.into_result(&self.queue.inner.name, part.first_id()));
+        let there = match there {
+            Ok(there) => there,
+            Err(error) => {
+                if !self.under_way {
+                    // Its fate is sealed; the next try needs one that can be sent.
+                    self.left[0] = part.again();
+                }
+                return Err(error);
+            }
+        };
+        let mut there = there.into_iter().peekable();
+        for (position, id) in part.ids().enumerate() {
+            let enqueued = match there.next_if_eq(&position) {
+                Some(_) => Enqueued::AlreadyThere,
+                None => Enqueued::New,
+            };
+            self.done
+                .push(JobHandle::new(self.queue.clone(), id.clone(), enqueued));
+        }
+        Ok(())
+    }
+}
+
+impl<J: Job> IntoFuture for EnqueueMany<J> {
+    type Output = Result<Vec<JobHandle<J>>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move { self.send().await })
+    }
+}
+
+impl<'a, J: Job> IntoFuture for &'a mut EnqueueMany<J> {
+    type Output = Result<Vec<JobHandle<J>>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}

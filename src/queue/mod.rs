@@ -1,0 +1,140 @@
+//! A queue as the application sees it: enqueueing, waiting for results, looking, replaying.
+
+pub(crate) mod admin;
+pub(crate) mod enqueue;
+pub(crate) mod handle;
+pub(crate) mod info;
+pub(crate) mod many;
+pub(crate) mod producer;
+pub(crate) mod results;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::events::stream::{Cursor, EventStream};
+use crate::id::JobId;
+use crate::job::Job;
+use crate::name::QueueName;
+use crate::oxcart::OxcartInner;
+use crate::queue::enqueue::Enqueue;
+use crate::queue::handle::JobHandle;
+use crate::queue::many::{EnqueueMany, IntoEnqueue};
+use crate::queue::producer::Producer;
+use crate::queue::results::Results;
+use crate::store::{Store, Verb};
+
+/// A queue. Cheap to clone; all clones share one task that sends what they enqueue.
+#[derive(Clone)]
+pub struct Queue {
+    pub(crate) inner: Arc<QueueInner>,
+}
+
+pub(crate) struct QueueInner {
+    pub(crate) oxcart: Arc<OxcartInner>,
+    pub(crate) name: QueueName,
+    pub(crate) store: Store,
+    pub(crate) producer: Producer,
+    pub(crate) results: Results,
+}
+
+impl QueueInner {
+    pub(crate) fn new(oxcart: Arc<OxcartInner>, name: QueueName) -> Self {
+        let store = Store::new(&oxcart.namespace, &name);
+        let connector = oxcart.connector.clone();
+        Self {
+            producer: Producer::new(connector.clone(), oxcart.namespace.clone(), name.clone()),
+            results: Results::new(connector, store.keys.finished().to_owned()),
+            store,
+            name,
+            oxcart,
+        }
+    }
+
+    /// One call on a pooled connection.
+    pub(crate) async fn call<V: Verb>(&self, verb: &V) -> Result<V::Answer, Error> {
+        let mut via = &self.oxcart.connector;
+        Ok(self.store.call(&mut via, verb).await?)
+    }
+}
+
+impl From<Arc<QueueInner>> for Queue {
+    fn from(inner: Arc<QueueInner>) -> Self {
+        Self { inner }
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Queue").field(&self.inner.name).finish()
+    }
+}
+
+impl Queue {
+    /// The name of the queue.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.inner.name.as_str()
+    }
+
+    /// A request to enqueue `job`: set what differs from the defaults, then await it.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::time::Duration;
+    /// # #[derive(Serialize, Deserialize)] struct SendWelcome { user: u64 }
+    /// # impl Job for SendWelcome { const NAME: &'static str = "w"; type Output = (); }
+    /// # async fn example(mail: Queue) -> Result<(), Error> {
+    /// let sent = mail
+    ///     .enqueue(SendWelcome { user: 7 })
+    ///     .attempts(5)
+    ///     .delay(Duration::from_secs(60))
+    ///     .await?;
+    /// println!("job {}", sent.id());
+    /// # Ok(()) }
+    /// ```
+    pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<J> {
+        Enqueue::new(self.clone(), &job)
+    }
+
+    /// A request to enqueue any number of jobs, in order: plain jobs, or requests made with
+    /// [`enqueue`](Self::enqueue) where they need options of their own.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct SendWelcome { user: u64 }
+    /// # impl Job for SendWelcome { const NAME: &'static str = "w"; type Output = (); }
+    /// # async fn example(mail: Queue) -> Result<(), Error> {
+    /// mail.enqueue_many((0..10_000).map(|user| SendWelcome { user })).await?;
+    /// mail.enqueue_many((0..3).map(|user| mail.enqueue(SendWelcome { user }).priority(10)))
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn enqueue_many<R: IntoEnqueue>(
+        &self,
+        jobs: impl IntoIterator<Item = R>,
+    ) -> EnqueueMany<R::Job> {
+        EnqueueMany::new(self, jobs)
+    }
+
+    /// A handle to a job that was enqueued elsewhere. Nothing is sent.
+    #[must_use]
+    pub fn handle<J: Job>(&self, id: JobId) -> JobHandle<J> {
+        JobHandle::existing(self.clone(), id)
+    }
+
+    /// Lifecycle events of this queue from now on, from all processes.
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        EventStream::open(self, None)
+    }
+
+    /// Lifecycle events after the one that was seen last. What Redis has dropped since then is
+    /// reported as missed.
+    #[must_use]
+    pub fn events_after(&self, cursor: Cursor) -> EventStream {
+        EventStream::open(self, Some(cursor))
+    }
+}

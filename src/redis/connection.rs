@@ -1,0 +1,191 @@
+//! Connections to Redis: dedicated ones, each owned by one task, and pooled ones for the rest.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool::managed::Manager as _;
+use deadpool_redis::{Connection, Manager, Pool};
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value,
+};
+use tokio::time::timeout;
+
+use crate::error::{Error, ErrorKind};
+use crate::redis::trouble::Trouble;
+
+/// How long a connection may take to be made, greeting and password included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait of a command that does not block, when nothing shorter is set.
+pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A silent peer is noticed after this, and then three probes at this interval.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
+const POOL_SIZE: usize = 16;
+
+/// Makes connections.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    pool: Pool,
+    address: Arc<str>,
+}
+
+impl Connector {
+    /// From a URL as redis-rs reads it: `redis://[user:password@]host[:port][/db]`,
+    /// `redis+unix:///path`.
+    pub(crate) fn from_url(url: &str) -> Result<Self, Error> {
+        let invalid = |source: redis::RedisError| {
+            Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "the Redis URL cannot be used: {source}; it looks like \
+                     `redis://127.0.0.1/`, `redis://:password@host:6379/0` or \
+                     `redis+unix:///path/to/socket`"
+                ),
+            )
+            .with_source(source)
+        };
+        let info = url.into_connection_info().map_err(invalid)?;
+        let address = address_of(&info);
+        let info = info.set_tcp_settings(
+            TcpSettings::default().set_nodelay(true).set_keepalive(
+                TcpKeepalive::new()
+                    .with_time(KEEPALIVE)
+                    .with_interval(KEEPALIVE_PROBE),
+            ),
+        );
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        let manager = Manager::new_with_config(info, config).map_err(invalid)?;
+        let pool = Pool::builder(manager)
+            .max_size(POOL_SIZE)
+            .build()
+            .map_err(|source| {
+                Error::invalid("the connection pool cannot be built").with_source(source)
+            })?;
+        Ok(Self {
+            pool,
+            address: address.into(),
+        })
+    }
+
+    pub(crate) fn from_pool(pool: Pool) -> Self {
+        Self {
+            pool,
+            address: "the given pool".into(),
+        }
+    }
+
+    /// For messages; it never holds a password.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A connection of its own, on the current runtime, that does not count against the pool.
+    /// Whatever response timeout the pool was made with, this one has `response_timeout`.
+    pub(crate) async fn dedicated(
+        &self,
+        response_timeout: Duration,
+    ) -> Result<MultiplexedConnection, Trouble> {
+        let connecting = timeout(CONNECT_TIMEOUT, self.pool.manager().create());
+        let mut connection = match connecting.await {
+            Ok(connected) => {
+                connected.map_err(|error| Trouble::from_connecting(&self.address, &error))?
+            }
+            Err(_) => return Err(self.no_greeting()),
+        };
+        connection.set_response_timeout(response_timeout);
+        Ok(connection)
+    }
+
+    /// Sends one command on a pooled connection.
+    pub(crate) async fn request(&self, command: &Cmd) -> Result<Value, Trouble> {
+        let pooled = match timeout(CONNECT_TIMEOUT, self.pool.get()).await {
+            Ok(Ok(pooled)) => pooled,
+            Ok(Err(deadpool_redis::PoolError::Backend(error))) => {
+                return Err(Trouble::from_connecting(&self.address, &error));
+            }
+            Ok(Err(error)) => {
+                return Err(Trouble::Unreachable(format!(
+                    "no pooled connection to Redis at {}: {error}",
+                    self.address
+                )));
+            }
+            Err(_) => return Err(self.no_greeting()),
+        };
+        // The clone has our time limit; the pool's own handle stays as its owner set it.
+        let mut connection = MultiplexedConnection::clone(&pooled);
+        connection.set_response_timeout(RESPONSE_TIMEOUT);
+        let answer = ask(&mut connection, command, RESPONSE_TIMEOUT).await;
+        if matches!(&answer, Err(trouble) if trouble.wants_new_connection()) {
+            drop(Connection::take(pooled));
+        }
+        answer
+    }
+
+    fn no_greeting(&self) -> Trouble {
+        Trouble::Unreachable(format!(
+            "Redis at {} accepted no connection within {CONNECT_TIMEOUT:?}",
+            self.address
+        ))
+    }
+}
+
+/// One dedicated connection that is made when first needed and made again after trouble.
+///
+/// Owned by one task. Dropping a request leaves the connection usable: its answer is read and
+/// thrown away.
+pub(crate) struct Link {
+    connector: Connector,
+    connection: Option<MultiplexedConnection>,
+    patience: Duration,
+}
+
+impl Link {
+    /// `patience` is how long an answer may take; for a blocking command it includes the time
+    /// that the server blocks.
+    pub(crate) fn new(connector: Connector, patience: Duration) -> Self {
+        Self {
+            connector,
+            connection: None,
+            patience,
+        }
+    }
+
+    pub(crate) async fn request(&mut self, command: &Cmd) -> Result<Value, Trouble> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connector.dedicated(self.patience).await?,
+        };
+        let answer = ask(&mut connection, command, self.patience).await;
+        if !matches!(&answer, Err(trouble) if trouble.wants_new_connection()) {
+            self.connection = Some(connection);
+        }
+        answer
+    }
+}
+
+async fn ask(
+    connection: &mut MultiplexedConnection,
+    command: &Cmd,
+    patience: Duration,
+) -> Result<Value, Trouble> {
+    match timeout(patience, connection.send_packed_command(command)).await {
+        Err(_) => Err(Trouble::timed_out(patience)),
+        Ok(Err(error)) => Err(Trouble::from_calling(&error)),
+        Ok(Ok(value)) => value
+            .extract_error()
+            .map_err(|error| Trouble::from_calling(&error)),
+    }
+}
+
+fn address_of(info: &ConnectionInfo) -> String {
+    match info.addr() {
+        ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
+        ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port} (TLS)"),
+        ConnectionAddr::Unix(path) => path.display().to_string(),
+        other => other.to_string(),
+    }
+}

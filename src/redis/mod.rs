@@ -1,0 +1,8 @@
+//! Redis itself: connections, keys, scripts and replies. Nothing here knows what a job is.
+
+pub(crate) mod connection;
+pub(crate) mod health;
+pub(crate) mod keys;
+pub(crate) mod reply;
+pub(crate) mod script;
+pub(crate) mod trouble;

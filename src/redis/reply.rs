@@ -1,0 +1,187 @@
+//! Taking a script's tagged reply apart, front to back.
+
+use redis::Value;
+
+use crate::redis::trouble::Trouble;
+
+/// A reply: a tag, the server's time, and what the tag says follows.
+pub(crate) struct Reply {
+    verb: &'static str,
+    tag: String,
+    now_ms: u64,
+    rest: std::vec::IntoIter<Value>,
+}
+
+impl Reply {
+    pub(crate) fn new(verb: &'static str, value: Value) -> Result<Self, Trouble> {
+        let Value::Array(values) = value else {
+            return Err(garbled(verb, "an array", &value));
+        };
+        let mut reply = Self {
+            verb,
+            tag: String::new(),
+            now_ms: 0,
+            rest: values.into_iter(),
+        };
+        reply.tag = reply.text()?;
+        reply.now_ms = reply.number()?;
+        Ok(reply)
+    }
+
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// The server's time when the script ran.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    pub(crate) fn unexpected_tag<T>(&self) -> Result<T, Trouble> {
+        Err(Trouble::Garbled(format!(
+            "`{}` answered `{}`, which this version does not know",
+            self.verb, self.tag
+        )))
+    }
+
+    pub(crate) fn number(&mut self) -> Result<u64, Trouble> {
+        let value = self.next();
+        number(&value).ok_or_else(|| garbled(self.verb, "a number", &value))
+    }
+
+    /// A number that is negative for "none".
+    pub(crate) fn optional_number(&mut self) -> Result<Option<u64>, Trouble> {
+        match self.next() {
+            Value::Int(n) => Ok(u64::try_from(n).ok()),
+            other => Err(garbled(self.verb, "a number", &other)),
+        }
+    }
+
+    pub(crate) fn text(&mut self) -> Result<String, Trouble> {
+        let value = self.next();
+        text(value).map_err(|value| garbled(self.verb, "text", &value))
+    }
+
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>, Trouble> {
+        match self.next() {
+            Value::BulkString(bytes) => Ok(bytes),
+            other => Err(garbled(self.verb, "bytes", &other)),
+        }
+    }
+
+    /// Bytes that are empty for "none".
+    pub(crate) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
+        Ok(Some(self.bytes()?).filter(|bytes| !bytes.is_empty()))
+    }
+
+    pub(crate) fn list(&mut self) -> Result<Vec<Value>, Trouble> {
+        match self.next() {
+            Value::Array(values) => Ok(values),
+            other => Err(garbled(self.verb, "a list", &other)),
+        }
+    }
+
+    pub(crate) fn numbers(&mut self) -> Result<Vec<u64>, Trouble> {
+        let verb = self.verb;
+        let to_number =
+            |value: Value| number(&value).ok_or_else(|| garbled(verb, "a number", &value));
+        self.list()?.into_iter().map(to_number).collect()
+    }
+
+    pub(crate) fn texts(&mut self) -> Result<Vec<String>, Trouble> {
+        let verb = self.verb;
+        let to_text = |value: Value| text(value).map_err(|value| garbled(verb, "text", &value));
+        self.list()?.into_iter().map(to_text).collect()
+    }
+
+    pub(crate) fn byte_strings(&mut self) -> Result<Vec<Vec<u8>>, Trouble> {
+        let verb = self.verb;
+        let to_bytes = |value: Value| match value {
+            Value::BulkString(bytes) => Ok(bytes),
+            other => Err(garbled(verb, "bytes", &other)),
+        };
+        self.list()?.into_iter().map(to_bytes).collect()
+    }
+
+    /// A flat list of names and numbers.
+    pub(crate) fn named_numbers(&mut self) -> Result<Vec<(String, u64)>, Trouble> {
+        let values = self.list()?;
+        let mut pairs = Vec::with_capacity(values.len() / 2);
+        let mut values = values.into_iter();
+        while let (Some(name), Some(value)) = (values.next(), values.next()) {
+            let name = text(name).map_err(|value| garbled(self.verb, "a name", &value))?;
+            // Some of what lies beside the numbers is not one.
+            if let Some(number) = number(&value) {
+                pairs.push((name, number));
+            }
+        }
+        Ok(pairs)
+    }
+
+    fn next(&mut self) -> Value {
+        self.rest.next().unwrap_or(Value::Nil)
+    }
+}
+
+fn number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Int(n) => u64::try_from(*n).ok(),
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+fn text(value: Value) -> Result<String, Value> {
+    match value {
+        Value::BulkString(bytes) => {
+            String::from_utf8(bytes).map_err(|error| Value::BulkString(error.into_bytes()))
+        }
+        Value::SimpleString(text) => Ok(text),
+        other => Err(other),
+    }
+}
+
+fn garbled(verb: &str, wanted: &str, found: &Value) -> Trouble {
+    let mut shown = format!("{found:?}");
+    if shown.len() > 80 {
+        shown.truncate(shown.floor_char_boundary(80));
+        shown.push('…');
+    }
+    Trouble::Garbled(format!("`{verb}` answered {shown} where {wanted} belongs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn takes_a_reply_apart() {
+        let value = Value::Array(vec![
+            bulk("added"),
+            Value::Int(7),
+            Value::Array(vec![bulk("a"), Value::Int(1), bulk("b"), bulk("x")]),
+            Value::Int(-1),
+        ]);
+        let mut reply = Reply::new("test", value).unwrap();
+        assert_eq!((reply.tag(), reply.now_ms()), ("added", 7));
+        assert_eq!(reply.named_numbers().unwrap(), [("a".to_owned(), 1)]);
+        assert_eq!(reply.optional_number().unwrap(), None);
+    }
+
+    #[test]
+    fn nonsense_is_an_error_that_names_the_verb() {
+        for value in [
+            Value::Nil,
+            Value::Array(vec![]),
+            Value::Array(vec![bulk("tag"), bulk("not a number")]),
+            Value::Array(vec![Value::BulkString(vec![0xff]), Value::Int(1)]),
+        ] {
+            let error = Reply::new("advance", value).err().unwrap();
+            assert!(error.to_string().contains("advance"), "{error}");
+        }
+    }
+}

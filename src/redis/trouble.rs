@@ -1,0 +1,123 @@
+//! What can go wrong between us and Redis, by what it means for the call.
+//!
+//! The one question that decides everything: did the call run? A refusal and a failed
+//! connection say no; a lost answer says nobody knows.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::{ErrorKind as RedisKind, RedisError, ServerErrorKind};
+
+use crate::error::{Error, ErrorKind};
+
+/// Why a call brought no answer.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// No connection could be made; nothing was sent.
+    Unreachable(String),
+    /// The server said no before anything ran.
+    Refused(Refusal, String),
+    /// It was sent, and no answer came: it ran, or it did not.
+    Unanswered(String),
+    /// An answer came that makes no sense: a broken invariant, here or in Redis.
+    Garbled(String),
+}
+
+/// Why the server refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Loading, busy, failing over, replica: it passes by itself.
+    NotNow,
+    /// Out of memory, persistence failing, too few replicas: somebody has to act.
+    NoWrites,
+    /// Password, user or permission.
+    NotAllowed,
+    /// The script is not cached there.
+    UnknownScript,
+}
+
+impl Trouble {
+    /// Whether the call may have run.
+    pub(crate) fn may_have_run(&self) -> bool {
+        matches!(self, Self::Unanswered(_) | Self::Garbled(_))
+    }
+
+    /// Whether the connection is of no further use. A server that is not the writable one any
+    /// more may have been replaced behind its address.
+    pub(crate) fn wants_new_connection(&self) -> bool {
+        !matches!(
+            self,
+            Self::Refused(Refusal::NoWrites | Refusal::UnknownScript, _)
+        )
+    }
+
+    pub(crate) fn from_connecting(address: &str, error: &RedisError) -> Self {
+        match refusal(error) {
+            Some(refusal) => Self::Refused(refusal, error.to_string()),
+            None => Self::Unreachable(format!("cannot connect to Redis at {address}: {error}")),
+        }
+    }
+
+    pub(crate) fn from_calling(error: &RedisError) -> Self {
+        if let Some(refusal) = refusal(error) {
+            return Self::Refused(refusal, error.to_string());
+        }
+        match error.kind() {
+            RedisKind::Io | RedisKind::Parse | RedisKind::Client => {
+                Self::Unanswered(error.to_string())
+            }
+            _ => Self::Garbled(error.to_string()),
+        }
+    }
+
+    pub(crate) fn timed_out(after: Duration) -> Self {
+        Self::Unanswered(format!("no answer within {after:?}"))
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(text) | Self::Unanswered(text) => f.write_str(text),
+            Self::Refused(_, text) => write!(f, "Redis refused: {text}"),
+            Self::Garbled(text) => write!(f, "Redis gave an answer that makes no sense: {text}"),
+        }
+    }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        let kind = match &trouble {
+            Trouble::Unreachable(_) => ErrorKind::Unreachable,
+            Trouble::Refused(Refusal::NotAllowed, _) => ErrorKind::Unsuitable,
+            Trouble::Refused(..) => ErrorKind::Refused,
+            Trouble::Unanswered(_) => ErrorKind::Unknown,
+            Trouble::Garbled(_) => ErrorKind::Incompatible,
+        };
+        Self::new(kind, trouble.to_string())
+    }
+}
+
+fn refusal(error: &RedisError) -> Option<Refusal> {
+    match error.kind() {
+        RedisKind::AuthenticationFailed => return Some(Refusal::NotAllowed),
+        RedisKind::Server(ServerErrorKind::NoScript) => return Some(Refusal::UnknownScript),
+        _ => {}
+    }
+    match error.code()? {
+        "LOADING" | "BUSY" | "MASTERDOWN" | "READONLY" | "TRYAGAIN" | "CLUSTERDOWN" | "MOVED"
+        | "ASK" | "UNBLOCKED" => Some(Refusal::NotNow),
+        "OOM" | "MISCONF" | "NOREPLICAS" => Some(Refusal::NoWrites),
+        "NOAUTH" | "WRONGPASS" | "NOPERM" => Some(Refusal::NotAllowed),
+        "NOSCRIPT" => Some(Refusal::UnknownScript),
+        // Older servers answer a wrong password like this.
+        "ERR"
+            if error
+                .detail()
+                .is_some_and(|detail| detail.contains("max number of clients")) =>
+        {
+            Some(Refusal::NotNow)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,96 @@
+//! The closed list of what can be done to a queue: one verb, one file, one script of the same
+//! name. Every call goes through [`Store::call`], which measures and reports it.
+
+pub(crate) mod advance;
+pub(crate) mod counts;
+pub(crate) mod enqueue;
+pub(crate) mod extend;
+pub(crate) mod get;
+pub(crate) mod list;
+pub(crate) mod pause;
+pub(crate) mod progress;
+pub(crate) mod promote;
+pub(crate) mod recover;
+pub(crate) mod remove;
+pub(crate) mod replay;
+pub(crate) mod resume;
+pub(crate) mod trim;
+pub(crate) mod watch;
+
+use std::time::Instant;
+
+use redis::Cmd;
+use serde::Serialize;
+use tracing::{Level, event, trace};
+
+use crate::codec;
+use crate::name::{Namespace, QueueName};
+use crate::redis::keys::Keys;
+use crate::redis::reply::Reply;
+use crate::redis::script::{Call, Requester, Script};
+use crate::redis::trouble::Trouble;
+
+/// No call handles more jobs than this, at any backlog.
+pub(crate) const BATCH_JOBS: usize = 256;
+/// No call carries more than this, but for a single job that is larger.
+pub(crate) const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Something that can be done to a queue, in one atomic call.
+pub(crate) trait Verb {
+    /// What the script answers.
+    type Answer;
+
+    fn script() -> &'static Script;
+
+    /// Appends `ARGV`.
+    fn arguments(&self, arguments: &mut Cmd);
+
+    fn answer(reply: Reply) -> Result<Self::Answer, Trouble>;
+}
+
+/// One queue in one Redis.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pub(crate) keys: Keys,
+}
+
+impl Store {
+    pub(crate) fn new(namespace: &Namespace, queue: &QueueName) -> Self {
+        Self {
+            keys: Keys::new(namespace, queue),
+        }
+    }
+
+    /// The one place through which every verb goes.
+    pub(crate) async fn call<V: Verb>(
+        &self,
+        via: &mut impl Requester,
+        verb: &V,
+    ) -> Result<V::Answer, Trouble> {
+        let script = V::script();
+        let mut call = Call::new(script, self.keys.all());
+        verb.arguments(call.arguments());
+        let started = Instant::now();
+        let answer = call.send(via).await;
+        trace!(
+            target: "oxcart::store",
+            verb = script.name,
+            micros = started.elapsed().as_micros() as u64,
+            ok = answer.is_ok(),
+        );
+        let answered = answer.and_then(|value| V::answer(Reply::new(script.name, value)?));
+        if let Err(trouble) = &answered {
+            event!(target: "oxcart::store", Level::DEBUG, verb = script.name, %trouble, "call failed");
+        }
+        answered
+    }
+}
+
+/// `ARGV[1]`: the named arguments.
+fn named(arguments: &mut Cmd, names: &impl Serialize) {
+    arguments.arg(codec::encode_plain(names));
+}
+
+/// For verbs that take none.
+#[derive(Serialize)]
+struct NoArguments {}

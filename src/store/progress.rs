@@ -1,0 +1,58 @@
+//! Stores how far a running job is.
+
+use redis::Cmd;
+use serde::Serialize;
+
+use crate::id::{Fence, JobId};
+use crate::redis::reply::Reply;
+use crate::redis::script::{Script, script};
+use crate::redis::trouble::Trouble;
+use crate::store::{Verb, named};
+
+static SCRIPT: Script = script!(
+    "progress",
+    always,
+    ["now", "arguments", "emit", "count", "lease"]
+);
+
+/// How far one job is.
+pub(crate) struct Progress<'a> {
+    pub(crate) id: &'a JobId,
+    pub(crate) fence: Fence,
+    pub(crate) value: &'a [u8],
+}
+
+#[derive(PartialEq, Eq)]
+pub(crate) enum Stored {
+    Yes,
+    LeaseLost,
+}
+
+#[derive(Serialize)]
+struct Arguments<'a> {
+    id: &'a str,
+    fence: u64,
+}
+
+impl Verb for Progress<'_> {
+    type Answer = Stored;
+
+    fn script() -> &'static Script {
+        &SCRIPT
+    }
+
+    fn arguments(&self, arguments: &mut Cmd) {
+        let id = self.id.as_str();
+        let fence = self.fence.get();
+        named(arguments, &Arguments { id, fence });
+        arguments.arg(self.value);
+    }
+
+    fn answer(reply: Reply) -> Result<Stored, Trouble> {
+        match reply.tag() {
+            "stored" => Ok(Stored::Yes),
+            "lost" => Ok(Stored::LeaseLost),
+            _ => reply.unexpected_tag(),
+        }
+    }
+}

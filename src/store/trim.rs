@@ -1,0 +1,69 @@
+//! Drops what has been kept long enough.
+
+use redis::Cmd;
+use serde::Serialize;
+
+use crate::redis::reply::Reply;
+use crate::redis::script::{Script, script};
+use crate::redis::trouble::Trouble;
+use crate::store::{Verb, named};
+
+static SCRIPT: Script = script!(
+    "trim",
+    always,
+    [
+        "now",
+        "arguments",
+        "stamp",
+        "emit",
+        "count",
+        "attempts",
+        "forget",
+        "finish"
+    ]
+);
+
+/// One bounded round of trimming.
+#[derive(Serialize)]
+pub(crate) struct Trim<'a> {
+    pub(crate) limit: usize,
+    pub(crate) keep_count: u64,
+    /// Last calls of lanes that were silent for longer are forgotten.
+    pub(crate) lane_ttl_ms: u64,
+    /// Where the last round left off among the lanes; "0" at first.
+    pub(crate) lanes_cursor: &'a str,
+}
+
+pub(crate) struct Trimmed {
+    /// Jobs dropped.
+    pub(crate) dropped: u64,
+    /// Another round would find more.
+    pub(crate) more: bool,
+    pub(crate) lanes_cursor: String,
+    /// Dead letters, which are never trimmed.
+    pub(crate) dead: u64,
+}
+
+impl Verb for Trim<'_> {
+    type Answer = Trimmed;
+
+    fn script() -> &'static Script {
+        &SCRIPT
+    }
+
+    fn arguments(&self, arguments: &mut Cmd) {
+        named(arguments, self);
+    }
+
+    fn answer(mut reply: Reply) -> Result<Trimmed, Trouble> {
+        match reply.tag() {
+            "trimmed" => Ok(Trimmed {
+                dropped: reply.number()?,
+                more: reply.number()? == 1,
+                lanes_cursor: reply.text()?,
+                dead: reply.number()?,
+            }),
+            _ => reply.unexpected_tag(),
+        }
+    }
+}

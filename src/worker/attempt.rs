@@ -1,0 +1,133 @@
+//! One attempt: decode, run, decide. Ends in exactly one settlement, whatever the handler does.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::timeout;
+use tracing::{Instrument, debug_span};
+
+use crate::id::Fence;
+use crate::job::history::Counters;
+use crate::job::record::Record;
+use crate::store::advance::{Claimed, Settlement};
+use crate::time::ServerClock;
+use crate::worker::context::{Context, ContextInner};
+use crate::worker::decide::{Facts, Happened, decide};
+use crate::worker::handler::Running;
+use crate::worker::hooks::WorkerEvent;
+use crate::worker::lease::Lease;
+use crate::worker::pump::Pump;
+use crate::worker::suspect::SuspectPermit;
+
+/// Runs one claimed job and leaves its settlement on the board.
+///
+/// The permit of a suspect is held until the handler has ended.
+pub(crate) async fn attend(
+    pump: Arc<Pump>,
+    claimed: Claimed,
+    lease: Arc<Lease>,
+    clock: ServerClock,
+    permit: Option<SuspectPermit>,
+) {
+    let counters = claimed.counters.as_deref().map(Counters::decode);
+    let counters = counters.and_then(Result::ok).unwrap_or_default();
+    let record = Record::decode(&claimed.record, claimed.payload);
+    let (happened, record) = match record {
+        Ok(mut record) => {
+            let context = context(&pump, &lease, &mut record, counters, claimed.stalls);
+            (run(&pump, &record, &lease, context).await, Some(record))
+        }
+        Err(error) => (Happened::Undecodable(error), None),
+    };
+    let facts = Facts {
+        attempts: record.as_ref().map_or(1, |record| record.attempts),
+        backoff: record.as_ref().and_then(|record| record.backoff.as_ref()),
+        counters,
+        cancelled: lease.cancel.is_cancelled(),
+        result_max: pump.queue.inner.oxcart.payload_max,
+        now_ms: clock.now_ms(),
+        rules: &pump.rules,
+    };
+    let settlement = Settlement {
+        id: claimed.id,
+        fence: claimed.fence,
+        priority: record.as_ref().map_or(0, |record| record.priority),
+        keep: record.as_ref().and_then(|record| record.keep),
+        outcome: decide(happened, &facts),
+    };
+    drop(permit);
+    pump.ended(settlement);
+}
+
+fn context(
+    pump: &Arc<Pump>,
+    lease: &Arc<Lease>,
+    record: &mut Record,
+    counters: Counters,
+    stalls: u32,
+) -> Context {
+    let attempt = counters.failed.saturating_add(1);
+    pump.hooks.tell(|| WorkerEvent::Started {
+        id: lease.id.clone(),
+        attempt,
+    });
+    Context {
+        inner: Arc::new(ContextInner {
+            queue: pump.queue.clone(),
+            states: Arc::clone(&pump.states),
+            lease: Arc::clone(lease),
+            attempt,
+            attempts: record.attempts,
+            stalls,
+            enqueued_at: record.enqueued_at,
+            headers: std::mem::take(&mut record.headers),
+        }),
+    }
+}
+
+async fn run(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> Happened {
+    let Some(handler) = pump.handlers.get(record.name.as_str()) else {
+        return Happened::UnknownName(record.name.clone());
+    };
+    // Decoding runs code of the application, too.
+    let started =
+        std::panic::catch_unwind(AssertUnwindSafe(|| handler.start(&record.payload, context)));
+    let running = match started {
+        Ok(Ok(running)) => running,
+        Ok(Err(error)) => return Happened::Undecodable(error),
+        Err(panic) => return Happened::Panicked(panic_message(panic.as_ref())),
+    };
+    let Fence(fence) = lease.fence;
+    let span = debug_span!("job", name = record.name, id = %lease.id, fence);
+    tokio::select! {
+        biased;
+        happened = caught(running, record.timeout).instrument(span) => happened,
+        () = lease.stop.cancelled() => Happened::Stopped,
+    }
+}
+
+async fn caught(running: Running, limit: Option<Duration>) -> Happened {
+    let guarded = AssertUnwindSafe(running).catch_unwind();
+    let ended = match limit {
+        None => guarded.await,
+        Some(limit) => match timeout(limit, guarded).await {
+            Ok(ended) => ended,
+            Err(_) => return Happened::TimedOut(limit),
+        },
+    };
+    match ended {
+        Ok(returned) => Happened::Returned(returned),
+        Err(panic) => Happened::Panicked(panic_message(panic.as_ref())),
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("(no message)"))
+}

@@ -1,0 +1,328 @@
+//! What is to be done next: ended attempts that wait to be stored, and free slots that want
+//! jobs. The lanes take work from here; attempts and the waker put it here.
+//!
+//! Invariants: `running + reserved` grows only up to `concurrency` (it may be above after
+//! `concurrency` was lowered); a slot is reserved while a claim for it is under way; an attempt
+//! gives its slot back and leaves its settlement in one step. No lock is held across an await.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::store::advance::Settlement;
+use crate::store::{BATCH_BYTES, BATCH_JOBS};
+use crate::worker::suspect::SuspectPermit;
+
+/// Calls that may be under way at once, so that Redis and the handlers are busy together.
+pub(crate) const LANES: usize = 2;
+/// Below this a second call under way only makes both of them small.
+const TWO_LANES_FROM: usize = 32;
+
+/// Work for one call.
+pub(crate) struct Work {
+    pub(crate) settle: Vec<Settlement>,
+    /// Slots reserved for what is claimed.
+    pub(crate) claim: usize,
+    /// Present if a suspect may be among the claimed.
+    pub(crate) suspect: Option<SuspectPermit>,
+}
+
+/// What a call brought.
+pub(crate) struct Brought {
+    pub(crate) reserved: usize,
+    pub(crate) claimed: usize,
+    /// More could be claimed.
+    pub(crate) more: bool,
+    /// Suspects wait, and the call did not ask for one.
+    pub(crate) suspects_unasked: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Claiming,
+    /// Only settles.
+    Draining,
+    Closed,
+}
+
+struct State {
+    phase: Phase,
+    concurrency: usize,
+    running: usize,
+    reserved: usize,
+    calls: usize,
+    inbox: VecDeque<Settlement>,
+    /// There may be something to claim.
+    look: bool,
+    /// Taken ahead for the next call, because suspects wait.
+    permit: Option<SuspectPermit>,
+}
+
+impl State {
+    fn free(&self) -> usize {
+        match self.phase {
+            Phase::Claiming => self
+                .concurrency
+                .saturating_sub(self.running + self.reserved),
+            Phase::Draining | Phase::Closed => 0,
+        }
+    }
+
+    fn lanes(&self) -> usize {
+        if self.concurrency >= TWO_LANES_FROM {
+            LANES
+        } else {
+            1
+        }
+    }
+}
+
+pub(crate) struct Board {
+    state: Mutex<State>,
+    lanes: [Notify; LANES],
+    /// Something ended or was stored.
+    progress: Notify,
+}
+
+impl Board {
+    pub(crate) fn new(concurrency: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                phase: Phase::Claiming,
+                concurrency,
+                running: 0,
+                reserved: 0,
+                calls: 0,
+                inbox: VecDeque::new(),
+                look: true,
+                permit: None,
+            }),
+            lanes: [const { Notify::const_new() }; LANES],
+            progress: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn signal(&self, state: &State) {
+        for lane in &self.lanes[..state.lanes()] {
+            lane.notify_one();
+        }
+    }
+
+    /// The next work for this lane; `None` when the board is closed. Cancel safe.
+    pub(crate) async fn work(&self, lane: usize) -> Option<Work> {
+        loop {
+            {
+                let mut state = self.lock();
+                if state.phase == Phase::Closed {
+                    return None;
+                }
+                if lane < state.lanes()
+                    && let Some(work) = take(&mut state)
+                {
+                    if !state.inbox.is_empty() {
+                        self.signal(&state);
+                    }
+                    return Some(work);
+                }
+            }
+            self.lanes[lane].notified().await;
+        }
+    }
+
+    /// A call is answered.
+    pub(crate) fn brought(&self, brought: &Brought) {
+        let mut state = self.lock();
+        state.calls -= 1;
+        state.reserved -= brought.reserved;
+        state.running += brought.claimed;
+        if state.free() > 0 {
+            state.look |= brought.more;
+            if brought.suspects_unasked && state.permit.is_none() {
+                state.permit = SuspectPermit::try_take();
+                state.look |= state.permit.is_some();
+            }
+        }
+        if state.look {
+            self.signal(&state);
+        }
+        self.progress.notify_waiters();
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn ended(&self, settlement: Settlement) {
+        let mut state = self.lock();
+        state.running -= 1;
+        state.inbox.push_back(settlement);
+        self.signal(&state);
+        self.progress.notify_waiters();
+    }
+
+    /// There may be something to claim; answered with one call, even without a free slot.
+    pub(crate) fn look(&self) {
+        let mut state = self.lock();
+        state.look = true;
+        self.signal(&state);
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.lock().free() > 0
+    }
+
+    pub(crate) fn is_claiming(&self) -> bool {
+        self.lock().phase == Phase::Claiming
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.lock().running
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        self.lock().concurrency
+    }
+
+    pub(crate) fn set_concurrency(&self, concurrency: usize) {
+        let mut state = self.lock();
+        state.concurrency = concurrency;
+        state.look = true;
+        self.signal(&state);
+    }
+
+    /// Claims nothing more.
+    pub(crate) fn drain(&self) {
+        let mut state = self.lock();
+        state.phase = Phase::Draining;
+        state.permit = None;
+    }
+
+    /// The lanes end.
+    pub(crate) fn close(&self) {
+        self.lock().phase = Phase::Closed;
+        for lane in &self.lanes {
+            lane.notify_one();
+        }
+    }
+
+    /// Waits until no handler runs. Cancel safe.
+    pub(crate) async fn idle(&self) {
+        self.until(|state| state.running == 0 && state.reserved == 0)
+            .await;
+    }
+
+    /// Waits until everything that ended is stored. Cancel safe.
+    pub(crate) async fn settled(&self) {
+        self.until(|state| state.inbox.is_empty() && state.calls == 0 && !state.look)
+            .await;
+    }
+
+    async fn until(&self, reached: impl Fn(&State) -> bool) {
+        loop {
+            let mut progress = std::pin::pin!(self.progress.notified());
+            progress.as_mut().enable();
+            if reached(&self.lock()) {
+                return;
+            }
+            progress.await;
+        }
+    }
+}
+
+/// Everything that fits into one call, if there is a reason for one.
+fn take(state: &mut State) -> Option<Work> {
+    if state.inbox.is_empty() && !state.look {
+        return None;
+    }
+    state.look = false;
+    let mut settle = Vec::with_capacity(state.inbox.len().min(BATCH_JOBS));
+    let mut bytes = 0;
+    while let Some(next) = state.inbox.front() {
+        bytes += next.bytes();
+        if settle.len() == BATCH_JOBS || (bytes > BATCH_BYTES && !settle.is_empty()) {
+            break;
+        }
+        settle.extend(state.inbox.pop_front());
+    }
+    let share = state.concurrency.div_ceil(state.lanes());
+    let claim = state.free().min(share).min(BATCH_JOBS);
+    state.reserved += claim;
+    state.calls += 1;
+    Some(Work {
+        settle,
+        claim,
+        suspect: if claim > 0 { state.permit.take() } else { None },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Fence, JobId};
+    use crate::job::outcome::Outcome;
+
+    fn settlement(bytes: usize) -> Settlement {
+        Settlement {
+            id: JobId::generate(),
+            fence: Fence(1),
+            priority: 500,
+            keep: None,
+            outcome: Outcome::Completed(vec![0; bytes]),
+        }
+    }
+
+    fn answered(board: &Board, work: &Work, claimed: usize) {
+        board.brought(&Brought {
+            reserved: work.claim,
+            claimed,
+            more: false,
+            suspects_unasked: false,
+        });
+    }
+
+    #[tokio::test]
+    async fn never_claims_more_than_the_free_slots() {
+        let board = Board::new(100);
+        let first = board.work(0).await.unwrap();
+        assert_eq!(first.claim, 50);
+        board.look();
+        let second = board.work(1).await.unwrap();
+        assert_eq!(second.claim, 50);
+        board.look();
+        assert_eq!(board.work(0).await.unwrap().claim, 0);
+        answered(&board, &first, 50);
+        answered(&board, &second, 0);
+        board.look();
+        assert_eq!(board.work(0).await.unwrap().claim, 50);
+    }
+
+    #[tokio::test]
+    async fn g7_settles_a_bounded_batch_and_leaves_the_rest() {
+        let board = Board::new(1000);
+        let work = board.work(0).await.unwrap();
+        answered(&board, &work, work.claim);
+        for _ in 0..work.claim {
+            board.ended(settlement(600 * 1024));
+        }
+        let work = board.work(0).await.unwrap();
+        assert_eq!(work.settle.len(), 1);
+        assert_eq!(work.claim, BATCH_JOBS);
+    }
+
+    #[tokio::test]
+    async fn drains_without_claiming_and_then_closes() {
+        let board = Board::new(10);
+        let work = board.work(0).await.unwrap();
+        answered(&board, &work, 1);
+        board.drain();
+        board.ended(settlement(1));
+        let work = board.work(0).await.unwrap();
+        assert_eq!((work.settle.len(), work.claim), (1, 0));
+        answered(&board, &work, 0);
+        board.settled().await;
+        board.close();
+        assert!(board.work(0).await.is_none());
+    }
+}

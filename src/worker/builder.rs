@@ -1,0 +1,262 @@
+//! Settings of a worker, checked before it runs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::job::Job;
+use crate::name;
+use crate::policy::backoff::WAIT_MAX;
+use crate::policy::retention::Retention;
+use crate::queue::Queue;
+use crate::worker::Worker;
+use crate::worker::decide::Rules;
+use crate::worker::extract::States;
+use crate::worker::handler::{AnyHandler, Handler, Handlers, typed};
+use crate::worker::hooks::{Hooks, WorkerEvent};
+use crate::worker::pump::{Config, Pump};
+
+const CONCURRENCY_DEFAULT: usize = 10;
+const CONCURRENCY_MAX: usize = 65_536;
+const LEASE_DEFAULT: Duration = Duration::from_secs(30);
+const LEASE_MIN: Duration = Duration::from_secs(1);
+const LEASE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Settings of a [`Worker`]; [`build`](Self::build) checks them.
+///
+/// | setting | default |
+/// |---|---|
+/// | concurrency | 10 |
+/// | lease | 30 s |
+/// | max_stalls | 3 |
+/// | grace | 30 s |
+/// | keep_completed | one day |
+/// | keep_at_most | 1,000 |
+/// | bounce_for | one day |
+/// | warn_of_dead | 1,000 |
+#[must_use = "a worker does nothing until it is built and run"]
+pub struct WorkerBuilder {
+    queue: Queue,
+    concurrency: usize,
+    config: Config,
+    bounce_for: Duration,
+    handlers: Vec<(&'static str, Box<dyn AnyHandler>)>,
+    states: States,
+    strategies: HashMap<String, Box<dyn Fn(u32, &str) -> Duration + Send + Sync>>,
+    hooks: Hooks,
+    /// The first thing that is wrong.
+    wrong: Option<Error>,
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new(queue: Queue) -> Self {
+        Self {
+            queue,
+            concurrency: CONCURRENCY_DEFAULT,
+            config: Config {
+                lease: LEASE_DEFAULT,
+                grace: Duration::from_secs(30),
+                max_stalls: 3,
+                keep: Retention::DEFAULT,
+                keep_count: 1_000,
+                dead_warning: 1_000,
+            },
+            bounce_for: DAY,
+            handlers: Vec::new(),
+            states: States::default(),
+            strategies: HashMap::new(),
+            hooks: Hooks::default(),
+            wrong: None,
+        }
+    }
+
+    /// Runs jobs of this type with this async function; see [`Handler`]. A worker may have
+    /// handlers for several types.
+    pub fn handle<J: Job, Args: 'static>(mut self, handler: impl Handler<J, Args>) -> Self {
+        self.handlers.push((J::NAME, typed(handler)));
+        self
+    }
+
+    /// A value that handlers can ask for as [`State<T>`](crate::State); one per type.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        if self.states.insert(value) {
+            self.wrong(Error::invalid(format!(
+                "the state `{}` was given twice; wrap one of the values in a type of its own",
+                std::any::type_name::<T>()
+            )));
+        }
+        self
+    }
+
+    /// How many handlers may run at once: 1 to 65,536. Default 10.
+    pub fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// How long a claim holds without being extended, which happens by itself: 1 s to 24 h.
+    /// It bounds how long the jobs of a dead worker wait, and how long Redis may be away before
+    /// handlers are stopped. Default 30 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
+    /// How often a job's worker may die while it runs before the job is dead. Default 3.
+    pub fn max_stalls(mut self, stalls: u32) -> Self {
+        self.config.max_stalls = stalls;
+        self
+    }
+
+    /// How long running jobs may go on when the worker is to stop. Default 30 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.config.grace = grace;
+        self
+    }
+
+    /// How long completed jobs are kept, unless they say otherwise. Default one day.
+    pub fn keep_completed(mut self, keep: Retention) -> Self {
+        self.config.keep = keep;
+        self
+    }
+
+    /// How many completed jobs the queue keeps at most; those nearest their expiry go first.
+    /// Default 1,000.
+    pub fn keep_at_most(mut self, jobs: u64) -> Self {
+        self.config.keep_count = jobs;
+        self
+    }
+
+    /// For how long a job that no worker can run is offered again before it is dead. Default
+    /// one day.
+    pub fn bounce_for(mut self, time: Duration) -> Self {
+        self.bounce_for = time;
+        self
+    }
+
+    /// Warn, through `tracing`, when the dead-letter list is this long. Default 1,000.
+    pub fn warn_of_dead(mut self, letters: u64) -> Self {
+        self.config.dead_warning = letters;
+        self
+    }
+
+    /// The strategy that [`Backoff::named`](crate::Backoff::named) refers to: from the number
+    /// of failures (from 1) and the last error to the wait.
+    pub fn backoff(
+        mut self,
+        name: impl Into<String>,
+        strategy: impl Fn(u32, &str) -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        let name = name.into();
+        if let Err(error) = name::check("backoff name", &name) {
+            self.wrong(error);
+        }
+        if self.strategies.contains_key(&name) {
+            self.wrong(Error::invalid(format!("two backoffs are named `{name}`")));
+        }
+        self.strategies.insert(name, Box::new(strategy));
+        self
+    }
+
+    /// Calls this for everything that happens in this worker. It must not block.
+    pub fn on_event(mut self, hook: impl Fn(&WorkerEvent) + Send + Sync + 'static) -> Self {
+        self.hooks.add(Arc::new(hook));
+        self
+    }
+
+    fn wrong(&mut self, error: Error) {
+        self.wrong.get_or_insert(error);
+    }
+
+    /// Checks everything that can be wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): no handler, two handlers for one
+    /// name, a handler that asks for a state that is not there, a backoff that nobody
+    /// registered, or a setting out of its range.
+    pub fn build(mut self) -> Result<Worker, Error> {
+        if let Some(error) = self.wrong.take() {
+            return Err(error);
+        }
+        check_concurrency(self.concurrency)?;
+        self.check_times()?;
+        let handlers = check_handlers(self.handlers, &self.states)?;
+        for (job, handler) in &handlers {
+            let options = handler.options();
+            options.check()?;
+            let named = options.backoff.as_ref().and_then(|backoff| backoff.name());
+            if let Some(name) = named
+                && !self.strategies.contains_key(name)
+            {
+                return Err(Error::invalid(format!(
+                    "jobs of type `{job}` use the backoff `{name}`, which the worker does not \
+                     have; give it with `.backoff({name:?}, |failures, error| ..)`"
+                )));
+            }
+        }
+        let rules = Rules {
+            strategies: self.strategies,
+            bounce_for: self.bounce_for,
+        };
+        Ok(Worker::new(Pump::new(
+            self.queue,
+            self.concurrency,
+            self.config,
+            handlers,
+            self.states,
+            rules,
+            self.hooks,
+        )))
+    }
+
+    fn check_times(&self) -> Result<(), Error> {
+        let lease = self.config.lease;
+        if !(LEASE_MIN..=LEASE_MAX).contains(&lease) {
+            return Err(Error::invalid(format!(
+                "the lease is {lease:?}; {LEASE_MIN:?} to 24 h are allowed"
+            )));
+        }
+        let too_long = |time: Duration| time > WAIT_MAX;
+        let kept_too_long = matches!(self.config.keep, Retention::For(age) if too_long(age));
+        if kept_too_long || too_long(self.config.grace) || too_long(self.bounce_for) {
+            return Err(Error::invalid(
+                "grace, keep_completed and bounce_for may be 10 years at most",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn check_handlers(
+    given: Vec<(&'static str, Box<dyn AnyHandler>)>,
+    states: &States,
+) -> Result<Handlers, Error> {
+    if given.is_empty() {
+        return Err(Error::invalid(
+            "the worker has no handler; give it one with `.handle(my_async_fn)`",
+        ));
+    }
+    let mut handlers = Handlers::new();
+    for (job, handler) in given {
+        name::check("job name", job)?;
+        handler.check(states)?;
+        if handlers.insert(job, handler).is_some() {
+            return Err(Error::invalid(format!(
+                "two handlers are for jobs named `{job}`; job names are unique in a worker"
+            )));
+        }
+    }
+    Ok(handlers)
+}
+
+pub(crate) fn check_concurrency(concurrency: usize) -> Result<(), Error> {
+    if !(1..=CONCURRENCY_MAX).contains(&concurrency) {
+        return Err(Error::invalid(format!(
+            "the concurrency is {concurrency}; 1 to {CONCURRENCY_MAX} are allowed"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Looking at a worker and changing it while it runs.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::worker::builder::check_concurrency;
+use crate::worker::pump::Pump;
+
+/// A handle to a running worker. Cheap to clone; holds no jobs.
+#[derive(Clone)]
+pub struct WorkerControl {
+    pump: Arc<Pump>,
+}
+
+impl WorkerControl {
+    pub(crate) fn new(pump: Arc<Pump>) -> Self {
+        Self { pump }
+    }
+
+    /// How many handlers may run at once.
+    #[must_use]
+    pub fn concurrency(&self) -> usize {
+        self.pump.board.concurrency()
+    }
+
+    /// Changes how many handlers may run at once. If more run already, they finish and fewer
+    /// follow.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for zero or more than 65,536.
+    pub fn set_concurrency(&self, concurrency: usize) -> Result<(), Error> {
+        check_concurrency(concurrency)?;
+        self.pump.board.set_concurrency(concurrency);
+        self.pump.waker.room();
+        Ok(())
+    }
+
+    /// How many handlers run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.pump.board.running()
+    }
+}

@@ -1,0 +1,275 @@
+//! How an attempt ends: the one place that decides it, a function of its inputs alone.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::job::failure::Verdict;
+use crate::job::history::{AttemptEntry, AttemptKind, Counters};
+use crate::job::outcome::{DeadReason, Outcome};
+use crate::policy::backoff::Backoff;
+use crate::worker::handler::Returned;
+
+const BOUNCE_MIN: Duration = Duration::from_secs(1);
+const BOUNCE_MAX: Duration = Duration::from_secs(60);
+
+/// What happened to an attempt.
+pub(crate) enum Happened {
+    Returned(Returned),
+    Panicked(String),
+    TimedOut(Duration),
+    /// Stopped from outside: the worker is shutting down, or the lease is lost.
+    Stopped,
+    /// No handler of that name here.
+    UnknownName(String),
+    /// The handler's type cannot be read from the payload, or the record is unreadable.
+    Undecodable(Error),
+}
+
+/// What the decision depends on beside what happened.
+pub(crate) struct Facts<'a> {
+    pub(crate) attempts: u32,
+    pub(crate) backoff: Option<&'a Backoff>,
+    pub(crate) counters: Counters,
+    /// The handler was told to come to an end before it did.
+    pub(crate) cancelled: bool,
+    pub(crate) result_max: usize,
+    /// The server's clock.
+    pub(crate) now_ms: u64,
+    pub(crate) rules: &'a Rules,
+}
+
+type Strategy = Box<dyn Fn(u32, &str) -> Duration + Send + Sync>;
+
+/// The worker's part of the rules.
+pub(crate) struct Rules {
+    /// Backoff strategies by name: from the number of failures and the last error to the wait.
+    pub(crate) strategies: HashMap<String, Strategy>,
+    /// How long a job may bounce before it is dead.
+    pub(crate) bounce_for: Duration,
+}
+
+pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
+    match happened {
+        Happened::Returned(Ok(Ok(result))) if result.len() <= facts.result_max => {
+            Outcome::Completed(result)
+        }
+        Happened::Returned(Ok(Ok(result))) => unstorable(format!(
+            "the result has {} bytes; {} are allowed (OxcartBuilder::payload_max)",
+            result.len(),
+            facts.result_max
+        )),
+        Happened::Returned(Ok(Err(error))) => unstorable(error.to_string()),
+        Happened::Returned(Err(failure)) => match failure.verdict {
+            Verdict::Discard => Outcome::Cancelled(failure.to_string()),
+            Verdict::Dead => Outcome::Dead {
+                reason: DeadReason::Declared,
+                entry: AttemptEntry::new(AttemptKind::Error, failure.to_string()),
+            },
+            // An error of a handler that was told to stop is no failure of the job.
+            Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => Outcome::Released,
+            Verdict::Retry => failed(AttemptKind::Error, failure.to_string(), None, facts),
+            Verdict::RetryAfter(wait) => {
+                failed(AttemptKind::Error, failure.to_string(), Some(wait), facts)
+            }
+        },
+        Happened::Panicked(message) => failed(AttemptKind::Panic, message, None, facts),
+        Happened::TimedOut(limit) => {
+            let error = format!("took longer than its time limit of {limit:?}");
+            failed(AttemptKind::Timeout, error, None, facts)
+        }
+        Happened::Stopped => Outcome::Released,
+        Happened::UnknownName(name) => {
+            let entry = AttemptEntry::new(
+                AttemptKind::UnknownName,
+                format!("no worker has had a handler for `{name}`"),
+            );
+            bounced(DeadReason::UnknownName, entry, facts)
+        }
+        Happened::Undecodable(error) => {
+            let entry = AttemptEntry::new(AttemptKind::Undecodable, error.to_string());
+            bounced(DeadReason::Undecodable, entry, facts)
+        }
+    }
+}
+
+/// The work is done, and doing it again would do it twice: no retry.
+fn unstorable(error: String) -> Outcome {
+    Outcome::Dead {
+        reason: DeadReason::Declared,
+        entry: AttemptEntry::new(AttemptKind::BadResult, error),
+    }
+}
+
+fn failed(kind: AttemptKind, error: String, wait: Option<Duration>, facts: &Facts<'_>) -> Outcome {
+    let failures = facts.counters.failed.saturating_add(1);
+    let entry = AttemptEntry::new(kind, error);
+    if failures >= facts.attempts {
+        let reason = DeadReason::AttemptsSpent;
+        return Outcome::Dead { reason, entry };
+    }
+    let after = wait.unwrap_or_else(|| backoff(failures, &entry.error, facts));
+    Outcome::Retry {
+        after: after.min(crate::policy::backoff::WAIT_MAX),
+        entry,
+    }
+}
+
+fn backoff(failures: u32, error: &str, facts: &Facts<'_>) -> Duration {
+    let default = Backoff::default();
+    let backoff = facts.backoff.unwrap_or(&default);
+    if let Some(name) = backoff.name() {
+        if let Some(strategy) = facts.rules.strategies.get(name) {
+            return strategy(failures, error);
+        }
+        tracing::warn!(
+            strategy = name,
+            "this worker knows no backoff of that name and uses the default; register it with \
+             `.backoff(name, ..)`"
+        );
+    }
+    let wait = backoff.wait(failures, fastrand::f64());
+    wait.or_else(|| default.wait(failures, fastrand::f64()))
+        .unwrap_or_default()
+}
+
+fn bounced(reason: DeadReason, entry: AttemptEntry, facts: &Facts<'_>) -> Outcome {
+    let since_ms = facts.counters.bounced_since_ms;
+    let bounced_for = Duration::from_millis(facts.now_ms.saturating_sub(since_ms));
+    if since_ms > 0 && bounced_for >= facts.rules.bounce_for {
+        return Outcome::Dead { reason, entry };
+    }
+    let doubled = BOUNCE_MIN.saturating_mul(2u32.saturating_pow(facts.counters.bounces.min(16)));
+    let after = doubled.min(BOUNCE_MAX);
+    tracing::warn!(
+        error = entry.error,
+        ?after,
+        "a job cannot be run here and waits for a worker that can"
+    );
+    Outcome::Bounced { after }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::failure::Failure;
+
+    fn rules() -> Rules {
+        Rules {
+            strategies: HashMap::from([(
+                "steps".to_owned(),
+                Box::new(|failures: u32, _: &str| Duration::from_secs(u64::from(failures) * 7))
+                    as Strategy,
+            )]),
+            bounce_for: Duration::from_secs(60),
+        }
+    }
+
+    fn facts(rules: &Rules) -> Facts<'_> {
+        Facts {
+            attempts: 3,
+            backoff: None,
+            counters: Counters::default(),
+            cancelled: false,
+            result_max: 10,
+            now_ms: 1_000_000,
+            rules,
+        }
+    }
+
+    fn error() -> Happened {
+        Happened::Returned(Err(Failure::retry("broken")))
+    }
+
+    #[test]
+    fn errors_are_retried_until_the_attempts_are_spent() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        for failed in 0..5 {
+            facts.counters.failed = failed;
+            let outcome = decide(error(), &facts);
+            if failed < 2 {
+                assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
+            } else {
+                let spent = DeadReason::AttemptsSpent;
+                assert!(matches!(outcome, Outcome::Dead { reason, .. } if reason == spent));
+            }
+        }
+    }
+
+    #[test]
+    fn a_named_strategy_decides_the_wait_and_an_unknown_one_falls_back() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        let known = Backoff::named("steps");
+        facts.backoff = Some(&known);
+        facts.counters.failed = 1;
+        let outcome = decide(error(), &facts);
+        assert!(matches!(outcome, Outcome::Retry { after, .. } if after.as_secs() == 14));
+        let unknown = Backoff::named("nobody-knows");
+        facts.backoff = Some(&unknown);
+        let outcome = decide(error(), &facts);
+        assert!(matches!(outcome, Outcome::Retry { after, .. } if after.as_secs() <= 3));
+    }
+
+    #[test]
+    fn what_the_handler_says_is_what_happens() {
+        let rules = rules();
+        let facts = facts(&rules);
+        let says = |failure| decide(Happened::Returned(Err(failure)), &facts);
+        let wait = Duration::from_secs(9);
+        assert!(matches!(
+            says(Failure::retry_after(wait, "later")),
+            Outcome::Retry { after, .. } if after == wait
+        ));
+        assert!(matches!(
+            says(Failure::dead("over")),
+            Outcome::Dead {
+                reason: DeadReason::Declared,
+                ..
+            }
+        ));
+        assert_eq!(
+            says(Failure::discard("moot")),
+            Outcome::Cancelled("moot".into())
+        );
+    }
+
+    #[test]
+    fn an_error_after_cancellation_burns_no_attempt_but_success_counts() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        facts.cancelled = true;
+        assert_eq!(decide(error(), &facts), Outcome::Released);
+        let done = Happened::Returned(Ok(Ok(vec![1])));
+        assert_eq!(decide(done, &facts), Outcome::Completed(vec![1]));
+    }
+
+    #[test]
+    fn results_that_cannot_be_stored_are_not_retried() {
+        let rules = rules();
+        let facts = facts(&rules);
+        let outcome = decide(Happened::Returned(Ok(Ok(vec![0; 11]))), &facts);
+        assert!(matches!(outcome, Outcome::Dead { .. }), "{outcome:?}");
+    }
+
+    #[test]
+    fn bounces_back_off_from_a_second_to_a_minute_and_die_of_age_only() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        let unknown = || Happened::UnknownName("who".into());
+        let mut waits = Vec::new();
+        for bounces in [0, 1, 5, 6, 40] {
+            facts.counters.bounces = bounces;
+            match decide(unknown(), &facts) {
+                Outcome::Bounced { after } => waits.push(after.as_secs()),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(waits, [1, 2, 32, 60, 60]);
+        facts.counters.bounced_since_ms = facts.now_ms - 59_999;
+        assert!(matches!(decide(unknown(), &facts), Outcome::Bounced { .. }));
+        facts.counters.bounced_since_ms = facts.now_ms - 60_000;
+        assert!(matches!(decide(unknown(), &facts), Outcome::Dead { .. }));
+    }
+}

@@ -1,0 +1,141 @@
+//! Handlers: plain async functions, and how a worker calls them.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::codec;
+use crate::error::Error;
+use crate::job::Job;
+use crate::job::failure::Failure;
+use crate::job::options::JobOptions;
+use crate::worker::context::Context;
+use crate::worker::extract::{Extract, States};
+
+/// An async function that can run jobs of type `J`: its first argument is the job, the others
+/// are extractors ([`State`](crate::State), [`Context`], [`Queue`](crate::Queue), your own), and
+/// it returns `Result<J::Output, E>` where `E` turns into a [`Failure`].
+///
+/// It is implemented for functions and closures of up to six extractors; there is no need to
+/// implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handler",
+    label = "not an async function from a job to a result",
+    note = "a handler is an async function whose first argument is the job, whose other \
+            arguments implement `Extract` (`State<T>`, `Context`, `Queue`), and which returns \
+            `Result<<job as Job>::Output, E>` where `E` turns into `Failure`"
+)]
+pub trait Handler<J: Job, Args>: Send + Sync + 'static {
+    /// Whether all arguments can be made.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    fn check(states: &States) -> Result<(), Error>;
+
+    /// Runs one attempt.
+    fn call(
+        &self,
+        job: J,
+        context: Context,
+    ) -> impl Future<Output = Result<J::Output, Failure>> + Send + 'static;
+}
+
+macro_rules! handler {
+    ($($arg:ident),*) => {
+        impl<F, Fut, J, E, $($arg),*> Handler<J, ($($arg,)*)> for F
+        where
+            F: Fn(J, $($arg),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Result<J::Output, E>> + Send + 'static,
+            E: Into<Failure>,
+            J: Job,
+            $($arg: Extract,)*
+        {
+            fn check(states: &States) -> Result<(), Error> {
+                let _ = states;
+                $($arg::check(states)?;)*
+                Ok(())
+            }
+
+            fn call(
+                &self,
+                job: J,
+                context: Context,
+            ) -> impl Future<Output = Result<J::Output, Failure>> + Send + 'static {
+                let _ = &context;
+                let running = self(job, $($arg::extract(&context)),*);
+                async move { running.await.map_err(Into::into) }
+            }
+        }
+    };
+}
+
+handler!();
+handler!(A1);
+handler!(A1, A2);
+handler!(A1, A2, A3);
+handler!(A1, A2, A3, A4);
+handler!(A1, A2, A3, A4, A5);
+handler!(A1, A2, A3, A4, A5, A6);
+
+/// What a handler gave back, encoded.
+pub(crate) type Returned = Result<Result<Vec<u8>, Error>, Failure>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = Returned> + Send>>;
+
+/// A handler whose job type is forgotten.
+pub(crate) trait AnyHandler: Send + Sync {
+    fn check(&self, states: &States) -> Result<(), Error>;
+
+    fn options(&self) -> JobOptions;
+
+    /// Decodes the payload and starts the handler; nothing of it runs before the first poll
+    /// but its arguments.
+    fn start(&self, payload: &[u8], context: Context) -> Result<Running, Error>;
+}
+
+struct Typed<H, J, Args> {
+    handler: Arc<H>,
+    types: PhantomData<fn() -> (J, Args)>,
+}
+
+impl<H, J, Args> AnyHandler for Typed<H, J, Args>
+where
+    H: Handler<J, Args>,
+    J: Job,
+    Args: 'static,
+{
+    fn check(&self, states: &States) -> Result<(), Error> {
+        H::check(states)
+    }
+
+    fn options(&self) -> JobOptions {
+        J::options()
+    }
+
+    fn start(&self, payload: &[u8], context: Context) -> Result<Running, Error> {
+        let job: J = codec::decode("a job's payload", payload)?;
+        let handler = Arc::clone(&self.handler);
+        // Everything of the handler is inside the future: its panics are caught there.
+        Ok(Box::pin(async move {
+            let output = handler.call(job, context).await?;
+            Ok(codec::encode("a job's result", &output))
+        }))
+    }
+}
+
+/// All handlers of a worker, by the name of the job.
+pub(crate) type Handlers = HashMap<&'static str, Box<dyn AnyHandler>>;
+
+pub(crate) fn typed<H, J, Args>(handler: H) -> Box<dyn AnyHandler>
+where
+    H: Handler<J, Args>,
+    J: Job,
+    Args: 'static,
+{
+    Box::new(Typed {
+        handler: Arc::new(handler),
+        types: PhantomData,
+    })
+}

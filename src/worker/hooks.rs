@@ -1,0 +1,111 @@
+//! What a worker tells its own process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::{Fence, JobId};
+use crate::job::outcome::DeadReason;
+
+/// Something that happened in this worker, for metrics and logs of the process itself.
+///
+/// Unlike [`Event`](crate::Event)s these do not go through Redis. An end of an attempt is told
+/// when Redis has stored it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum WorkerEvent {
+    /// An attempt begins.
+    Started {
+        /// The job.
+        id: JobId,
+        /// Which attempt it is, from 1.
+        attempt: u32,
+    },
+    /// The job ended well.
+    Completed {
+        /// The job.
+        id: JobId,
+    },
+    /// The attempt failed and the job is tried again.
+    Retrying {
+        /// The job.
+        id: JobId,
+        /// After this time.
+        after: Duration,
+        /// What went wrong.
+        error: String,
+    },
+    /// The job is on the dead-letter list.
+    Dead {
+        /// The job.
+        id: JobId,
+        /// Why.
+        reason: DeadReason,
+        /// What went wrong.
+        error: String,
+    },
+    /// The job was discarded.
+    Cancelled {
+        /// The job.
+        id: JobId,
+        /// Why.
+        reason: String,
+    },
+    /// The job was handed back without burning an attempt.
+    Released {
+        /// The job.
+        id: JobId,
+    },
+    /// No handler here can take the job; it waits for another worker.
+    Bounced {
+        /// The job.
+        id: JobId,
+        /// It comes back after this time.
+        after: Duration,
+    },
+    /// The attempt has lost its job; its outcome was not stored.
+    LeaseLost {
+        /// The job.
+        id: JobId,
+        /// The fence that is stale.
+        fence: Fence,
+    },
+    /// This worker took back jobs whose worker died.
+    Recovered {
+        /// They are tried again.
+        stalled: Vec<JobId>,
+        /// They had stalled too often.
+        dead: Vec<JobId>,
+    },
+    /// Redis does not do what it should. Told once, when it begins.
+    RedisTrouble {
+        /// What is wrong.
+        error: String,
+    },
+    /// Redis is well again.
+    RedisBack,
+}
+
+/// Called on the worker's tasks: it must not block.
+pub(crate) type Hook = Arc<dyn Fn(&WorkerEvent) + Send + Sync>;
+
+/// All hooks of a worker.
+#[derive(Clone, Default)]
+pub(crate) struct Hooks {
+    hooks: Vec<Hook>,
+}
+
+impl Hooks {
+    pub(crate) fn add(&mut self, hook: Hook) {
+        self.hooks.push(hook);
+    }
+
+    /// Makes the event only if somebody listens.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> WorkerEvent) {
+        if !self.hooks.is_empty() {
+            let event = event();
+            for hook in &self.hooks {
+                hook(&event);
+            }
+        }
+    }
+}

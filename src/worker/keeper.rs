@@ -1,0 +1,130 @@
+//! Keeps the leases, on a thread, a runtime and a connection of its own, so that handlers that
+//! block the application's runtime do not lose them at once.
+//!
+//! Two loops: one extends, a third of the lease apart, all leases in calls of bounded size; the
+//! other compares every lease with our own clock and stops handlers that hold none any more,
+//! whether or not Redis can be reached. A runtime that shows no sign of life for ten leases
+//! does lose them: its jobs are better off elsewhere.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::redis::connection::Link;
+use crate::redis::trouble::Trouble;
+use crate::store::BATCH_JOBS;
+use crate::store::extend::Extend;
+use crate::time::millis;
+use crate::worker::lease::Lease;
+use crate::worker::pump::Pump;
+
+const PAUSE: Duration = Duration::from_millis(100);
+const PATIENCE_MAX: Duration = Duration::from_secs(2);
+/// Sign of life of the application's runtime.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
+const LEASES_WITHOUT_HEARTBEAT: u32 = 10;
+
+/// Ends the thread when dropped.
+pub(crate) struct Keeper {
+    stop: CancellationToken,
+}
+
+impl Keeper {
+    pub(crate) fn start(pump: Arc<Pump>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        thread::Builder::new()
+            .name("oxcart-leases".into())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = stopped.cancelled() => {}
+                        () = extend(&pump) => {}
+                        () = expire(&pump) => {}
+                    }
+                });
+            })?;
+        Ok(Self { stop })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn extend(pump: &Pump) {
+    let length = pump.config.lease;
+    let mut link = Link::new(pump.connector().clone(), (length / 6).min(PATIENCE_MAX));
+    loop {
+        sleep(length / 3).await;
+        while let Err(trouble) = extend_all(pump, &mut link).await {
+            pump.trouble.note(&trouble, &pump.hooks);
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Extends every lease that was not confirmed a moment ago.
+async fn extend_all(pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
+    let length = pump.config.lease;
+    if pump.silent_for() > length * LEASES_WITHOUT_HEARTBEAT {
+        warn!("the application's runtime is blocked; its leases are not extended any more");
+        return Ok(());
+    }
+    let due = pump
+        .leases
+        .filter(|lease| !lease.is_lost() && lease.confirmed_at().elapsed() >= length / 6);
+    for batch in due.chunks(BATCH_JOBS) {
+        extend_batch(pump, link, batch).await?;
+    }
+    Ok(())
+}
+
+async fn extend_batch(pump: &Pump, link: &mut Link, batch: &[Arc<Lease>]) -> Result<(), Trouble> {
+    let leases: Vec<_> = batch
+        .iter()
+        .map(|lease| (lease.id.clone(), lease.fence))
+        .collect();
+    let verb = Extend {
+        leases: &leases,
+        lease_ms: millis(pump.config.lease),
+    };
+    let sent = Instant::now();
+    let lost = pump.store().call(link, &verb).await?;
+    let mut lost = lost.into_iter().peekable();
+    for (position, lease) in batch.iter().enumerate() {
+        if lost.next_if_eq(&position).is_some() {
+            lease.lose(Instant::now());
+        } else {
+            lease.confirm(sent, pump.config.lease);
+        }
+    }
+    Ok(())
+}
+
+async fn expire(pump: &Pump) {
+    let length = pump.config.lease;
+    let tick = (length / 20).clamp(Duration::from_millis(50), Duration::from_millis(250));
+    // The handler hears of it while there is still time to react.
+    let notice = length / 6;
+    loop {
+        sleep(tick).await;
+        let now = Instant::now();
+        for lease in pump.leases.filter(|lease| lease.until() <= now + notice) {
+            lease.cancel.cancel();
+            if lease.until() <= now {
+                lease.stop.cancel();
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! One lease, and the table of all leases of a worker.
+//!
+//! A lease is confirmed when Redis has answered a claim or an extension of it; it then holds
+//! until the lease time after that call was *sent*, by our own monotonic clock, which is never
+//! later than what Redis has stored. Whoever holds no confirmed lease stops its handler.
+//!
+//! The table is shared by the pump (which adds and takes out) and the keeper's thread (which
+//! extends and expires). No lock is held across an await.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::id::{Fence, JobId};
+
+/// A handler that has lost its lease may tidy up for this long before it is stopped.
+pub(crate) const LOST_GRACE: Duration = Duration::from_millis(500);
+
+/// The lease of one attempt.
+pub(crate) struct Lease {
+    pub(crate) id: JobId,
+    pub(crate) fence: Fence,
+    epoch: Instant,
+    confirmed_at_us: AtomicU64,
+    until_us: AtomicU64,
+    lost: AtomicBool,
+    /// Tells the handler to come to an end.
+    pub(crate) cancel: CancellationToken,
+    /// Tells the runner to stop the handler.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Lease {
+    pub(crate) fn new(id: JobId, fence: Fence, sent: Instant, length: Duration) -> Self {
+        let lease = Self {
+            id,
+            fence,
+            epoch: sent,
+            confirmed_at_us: AtomicU64::new(0),
+            until_us: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
+            cancel: CancellationToken::new(),
+            stop: CancellationToken::new(),
+        };
+        lease.confirm(sent, length);
+        lease
+    }
+
+    /// Redis has answered a call that was sent then.
+    pub(crate) fn confirm(&self, sent: Instant, length: Duration) {
+        self.confirmed_at_us
+            .store(self.micros(sent), Ordering::Relaxed);
+        self.until_us
+            .store(self.micros(sent + length), Ordering::Release);
+    }
+
+    pub(crate) fn confirmed_at(&self) -> Instant {
+        self.epoch + Duration::from_micros(self.confirmed_at_us.load(Ordering::Relaxed))
+    }
+
+    /// Until when nobody else can have the job.
+    pub(crate) fn until(&self) -> Instant {
+        self.epoch + Duration::from_micros(self.until_us.load(Ordering::Acquire))
+    }
+
+    /// Another attempt has the job, or may have it.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Cancels the handler; it is stopped at the end of the lease, or soon.
+    pub(crate) fn lose(&self, now: Instant) {
+        if !self.lost.swap(true, Ordering::AcqRel) {
+            let soon = self.micros(now + LOST_GRACE);
+            self.until_us.fetch_min(soon, Ordering::AcqRel);
+            self.cancel.cancel();
+        }
+    }
+
+    fn micros(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.epoch).as_micros() as u64
+    }
+}
+
+/// The leases of everything that runs or is not settled yet.
+#[derive(Default)]
+pub(crate) struct Leases {
+    by_fence: Mutex<HashMap<Fence, Arc<Lease>>>,
+}
+
+impl Leases {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Fence, Arc<Lease>>> {
+        self.by_fence.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, leases: impl IntoIterator<Item = Arc<Lease>>) {
+        let leases = leases.into_iter().map(|lease| (lease.fence, lease));
+        self.lock().extend(leases);
+    }
+
+    pub(crate) fn remove(&self, fences: impl IntoIterator<Item = Fence>) {
+        let mut by_fence = self.lock();
+        for fence in fences {
+            by_fence.remove(&fence);
+        }
+    }
+
+    /// Those that `wanted` picks.
+    pub(crate) fn filter(&self, wanted: impl Fn(&Lease) -> bool) -> Vec<Arc<Lease>> {
+        let by_fence = self.lock();
+        let wanted = by_fence.values().filter(|lease| wanted(lease));
+        wanted.cloned().collect()
+    }
+
+    /// Fires the token of every handler.
+    pub(crate) fn cancel_all(&self) {
+        for lease in self.lock().values() {
+            lease.cancel.cancel();
+        }
+    }
+
+    /// Stops every handler.
+    pub(crate) fn stop_all(&self) {
+        for lease in self.lock().values() {
+            lease.cancel.cancel();
+            lease.stop.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn g2_a_lease_counts_from_when_the_call_was_sent() {
+        let sent = Instant::now();
+        let lease = Lease::new(JobId::generate(), Fence(1), sent, LENGTH);
+        assert_eq!(lease.until(), sent + LENGTH);
+        let later = sent + Duration::from_secs(10);
+        lease.confirm(later, LENGTH);
+        assert_eq!(
+            (lease.confirmed_at(), lease.until()),
+            (later, later + LENGTH)
+        );
+    }
+
+    #[test]
+    fn g2_a_lost_lease_cancels_at_once_and_ends_soon() {
+        let sent = Instant::now();
+        let lease = Lease::new(JobId::generate(), Fence(1), sent, LENGTH);
+        lease.lose(sent);
+        assert!(lease.is_lost() && lease.cancel.is_cancelled());
+        assert!(!lease.stop.is_cancelled());
+        assert_eq!(lease.until(), sent + LOST_GRACE);
+    }
+}

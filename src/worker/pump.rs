@@ -1,0 +1,325 @@
+//! The pump: lanes that settle and claim, each with one call under way.
+//!
+//! Who owns what: a lane owns its connection, its numbering, and the work of its current call
+//! until that is answered. A call whose answer is lost is repeated under the same number until
+//! it is answered; nothing is executed twice, and nothing that it claimed is forgotten. While a
+//! call is under way, ended attempts pile up for the next: load makes the batches larger by
+//! itself.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::id::incarnation;
+use crate::job::outcome::Outcome;
+use crate::policy::retention::Retention;
+use crate::queue::Queue;
+use crate::redis::connection::{Connector, Link};
+use crate::redis::trouble::Trouble;
+use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
+use crate::store::{BATCH_BYTES, Store};
+use crate::time::{ServerClock, millis};
+use crate::worker::attempt::attend;
+use crate::worker::board::{Board, Brought, Work};
+use crate::worker::decide::Rules;
+use crate::worker::extract::States;
+use crate::worker::handler::Handlers;
+use crate::worker::hooks::{Hooks, WorkerEvent};
+use crate::worker::lease::{Lease, Leases};
+use crate::worker::waker::Waker;
+
+/// An answer that takes longer is asked for again, on a new connection.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Settings that do not change while the worker runs.
+pub(crate) struct Config {
+    pub(crate) lease: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) max_stalls: u32,
+    pub(crate) keep: Retention,
+    pub(crate) keep_count: u64,
+    pub(crate) dead_warning: u64,
+}
+
+/// Everything the parts of one worker share.
+pub(crate) struct Pump {
+    pub(crate) queue: Queue,
+    pub(crate) config: Config,
+    pub(crate) handlers: Handlers,
+    pub(crate) states: Arc<States>,
+    pub(crate) rules: Rules,
+    pub(crate) hooks: Hooks,
+    pub(crate) board: Board,
+    pub(crate) leases: Leases,
+    pub(crate) waker: Waker,
+    pub(crate) trouble: TroubleLog,
+    /// This worker, in this process, in this life.
+    pub(crate) id: String,
+    clock: Mutex<Option<ServerClock>>,
+    epoch: Instant,
+    alive_ms: AtomicU64,
+}
+
+impl Pump {
+    pub(crate) fn new(
+        queue: Queue,
+        concurrency: usize,
+        config: Config,
+        handlers: Handlers,
+        states: States,
+        rules: Rules,
+        hooks: Hooks,
+    ) -> Self {
+        Self {
+            queue,
+            config,
+            handlers,
+            states: Arc::new(states),
+            rules,
+            hooks,
+            board: Board::new(concurrency),
+            leases: Leases::default(),
+            waker: Waker::new(),
+            trouble: TroubleLog::default(),
+            id: incarnation(),
+            clock: Mutex::default(),
+            epoch: Instant::now(),
+            alive_ms: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.queue.inner.oxcart.connector
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.queue.inner.store
+    }
+
+    /// What is known of the server's clock, if anything yet.
+    pub(crate) fn clock(&self) -> Option<ServerClock> {
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The application's runtime gives a sign of life.
+    pub(crate) fn beat(&self) {
+        let now_ms = self.epoch.elapsed().as_millis() as u64;
+        self.alive_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Since when it has not.
+    pub(crate) fn silent_for(&self) -> Duration {
+        let alive = Duration::from_millis(self.alive_ms.load(Ordering::Relaxed));
+        self.epoch.elapsed().saturating_sub(alive)
+    }
+
+    /// An attempt has ended; its slot is free.
+    pub(crate) fn ended(&self, settlement: Settlement) {
+        self.board.ended(settlement);
+        self.waker.room();
+    }
+
+    /// One lane, until the board is closed.
+    pub(crate) async fn lane(self: Arc<Self>, number: usize) {
+        let mut link = Link::new(self.connector().clone(), ANSWER_PATIENCE);
+        let mut lane = incarnation();
+        let mut call = 0;
+        while let Some(work) = self.board.work(number).await {
+            call += 1;
+            match self.call(&mut link, &lane, call, &work).await {
+                Some((advanced, sent)) => self.absorb(work, advanced, sent),
+                None => {
+                    // Cannot happen while lanes are numbered by one task each. The fences
+                    // protect what is sent again in a new lane.
+                    warn!(lane, call, "Redis says that this call is superseded");
+                    lane = incarnation();
+                    call = 0;
+                    self.take_back(work);
+                }
+            }
+        }
+    }
+
+    /// Repeats one call until it is answered. Gives the answer and the moment before which the
+    /// claims in it cannot have been made.
+    async fn call(
+        &self,
+        link: &mut Link,
+        lane: &str,
+        call: u64,
+        work: &Work,
+    ) -> Option<(Advanced, Instant)> {
+        let first_sent = Instant::now();
+        let mut pause = PAUSE_MIN;
+        loop {
+            let sent = Instant::now();
+            let verb = Advance {
+                lane,
+                call,
+                worker: &self.id,
+                settle: &work.settle,
+                keep: self.config.keep,
+                keep_count: self.config.keep_count,
+                claim: work.claim,
+                claim_bytes: BATCH_BYTES,
+                suspect: work.suspect.is_some(),
+                lease_ms: millis(self.config.lease),
+                hold: self.board.is_claiming(),
+            };
+            match self.store().call(link, &verb).await {
+                Ok(Answer::Advanced(advanced)) => {
+                    self.trouble.clear(&self.hooks);
+                    // A repeated call ran when it was sent at first, as far as we know.
+                    let sent = if advanced.repeated { first_sent } else { sent };
+                    return Some((advanced, sent));
+                }
+                Ok(Answer::Superseded) => return None,
+                Err(trouble) => {
+                    self.trouble.note(&trouble, &self.hooks);
+                    sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    /// Takes in what a call brought: frees what is settled, starts what is claimed.
+    fn absorb(self: &Arc<Self>, work: Work, advanced: Advanced, sent: Instant) {
+        let clock = ServerClock::heard_now(advanced.now_ms);
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        self.leases.remove(work.settle.iter().map(|s| s.fence));
+        self.tell(&work.settle, &advanced.refused);
+        if let Some(at_ms) = advanced.next_at_ms {
+            self.waker.look_at(clock.instant_of(at_ms));
+        }
+        let lease = |claimed: &Claimed| {
+            let length = self.config.lease;
+            Arc::new(Lease::new(claimed.id.clone(), claimed.fence, sent, length))
+        };
+        let leases: Vec<_> = advanced.claimed.iter().map(lease).collect();
+        self.leases.add(leases.iter().cloned());
+        self.board.brought(&Brought {
+            reserved: work.claim,
+            claimed: leases.len(),
+            more: advanced.more,
+            suspects_unasked: advanced.suspects > 0 && work.suspect.is_none(),
+        });
+        let mut permit = work.suspect;
+        for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {
+            if self.board.is_claiming() {
+                let permit = if claimed.stalls > 0 {
+                    permit.take()
+                } else {
+                    None
+                };
+                let attempt = attend(Arc::clone(self), claimed, lease, clock, permit);
+                tokio::spawn(attempt);
+            } else {
+                self.ended(release(&claimed));
+            }
+        }
+    }
+
+    fn take_back(&self, work: Work) {
+        self.board.brought(&Brought {
+            reserved: work.claim,
+            claimed: work.settle.len(),
+            more: true,
+            suspects_unasked: false,
+        });
+        for settlement in work.settle {
+            self.ended(settlement);
+        }
+    }
+
+    fn tell(&self, settled: &[Settlement], refused: &[usize]) {
+        let mut refused = refused.iter().peekable();
+        for (position, settlement) in settled.iter().enumerate() {
+            if refused.next_if(|refused| **refused == position).is_some() {
+                warn!(
+                    job = %settlement.id,
+                    fence = %settlement.fence,
+                    "the lease was lost: the outcome of this attempt was not stored"
+                );
+                self.hooks.tell(|| WorkerEvent::LeaseLost {
+                    id: settlement.id.clone(),
+                    fence: settlement.fence,
+                });
+            } else {
+                self.hooks.tell(|| worker_event(settlement));
+            }
+        }
+    }
+}
+
+/// Claimed too late: back to its place, untouched.
+fn release(claimed: &Claimed) -> Settlement {
+    Settlement {
+        id: claimed.id.clone(),
+        fence: claimed.fence,
+        priority: 0,
+        keep: None,
+        outcome: Outcome::Released,
+    }
+}
+
+fn worker_event(settlement: &Settlement) -> WorkerEvent {
+    let id = settlement.id.clone();
+    match &settlement.outcome {
+        Outcome::Completed(_) => WorkerEvent::Completed { id },
+        Outcome::Retry { after, entry } => WorkerEvent::Retrying {
+            id,
+            after: *after,
+            error: entry.error.clone(),
+        },
+        Outcome::Dead { reason, entry } => WorkerEvent::Dead {
+            id,
+            reason: *reason,
+            error: entry.error.clone(),
+        },
+        Outcome::Cancelled(reason) => WorkerEvent::Cancelled {
+            id,
+            reason: reason.clone(),
+        },
+        Outcome::Released => WorkerEvent::Released { id },
+        Outcome::Bounced { after } => WorkerEvent::Bounced { id, after: *after },
+    }
+}
+
+/// Whether Redis is in trouble, and when it last was. Says so once when it begins and once
+/// when it ends.
+#[derive(Default)]
+pub(crate) struct TroubleLog {
+    ongoing: AtomicBool,
+    last: Mutex<Option<Instant>>,
+}
+
+impl TroubleLog {
+    pub(crate) fn note(&self, trouble: &Trouble, hooks: &Hooks) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if !self.ongoing.swap(true, Ordering::AcqRel) {
+            warn!(%trouble, "Redis is in trouble; the worker goes on trying");
+            hooks.tell(|| WorkerEvent::RedisTrouble {
+                error: trouble.to_string(),
+            });
+        }
+    }
+
+    pub(crate) fn clear(&self, hooks: &Hooks) {
+        if self.ongoing.load(Ordering::Acquire) && self.ongoing.swap(false, Ordering::AcqRel) {
+            info!("Redis is well again");
+            hooks.tell(|| WorkerEvent::RedisBack);
+        }
+    }
+
+    /// Whether there was trouble less than this long ago.
+    pub(crate) fn within(&self, time: Duration) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last.elapsed() < time)
+    }
+}

@@ -1,0 +1,122 @@
+//! Starting a worker and bringing it to an end.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::error::{Error, ErrorKind};
+use crate::maintenance;
+use crate::worker::board::LANES;
+use crate::worker::keeper::Keeper;
+use crate::worker::pump::Pump;
+use crate::worker::waker;
+
+/// After the grace period handlers may react to their token for this long.
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// Handlers that were stopped end at their next await; one that does not is left behind.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+/// How long the last outcomes may take to be stored.
+const SETTLE_GRACE: Duration = Duration::from_secs(10);
+
+pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let stopping = StopOnDrop(Arc::clone(&pump));
+    pump.beat();
+    let keeper = Keeper::start(Arc::clone(&pump)).map_err(|source| {
+        Error::new(
+            ErrorKind::Invalid,
+            "the thread that keeps the leases cannot be started",
+        )
+        .with_source(source)
+    })?;
+    // The lanes settle until the very end; the others stop with the claiming.
+    let mut lanes = JoinSet::new();
+    for number in 0..LANES {
+        lanes.spawn(Arc::clone(&pump).lane(number));
+    }
+    let mut claiming = JoinSet::new();
+    let shared = || Arc::clone(&pump);
+    let (a, b, c, d) = (shared(), shared(), shared(), shared());
+    claiming.spawn(async move { waker::listen(&a).await });
+    claiming.spawn(async move { waker::keep_time(&b).await });
+    claiming.spawn(async move { maintenance::run(&c).await });
+    let mut beating = JoinSet::new();
+    beating.spawn(async move { maintenance::heartbeat(&d).await });
+    info!(queue = pump.queue.name(), worker = pump.id, "worker runs");
+
+    shutdown.await;
+
+    info!(
+        queue = pump.queue.name(),
+        worker = pump.id,
+        "worker stops claiming"
+    );
+    pump.board.drain();
+    claiming.shutdown().await;
+    finish_handlers(&pump).await;
+    let stored = store_outcomes(&pump).await;
+    pump.board.close();
+    if stored.is_ok() {
+        while lanes.join_next().await.is_some() {}
+    }
+    drop(keeper);
+    drop(stopping);
+    info!(
+        queue = pump.queue.name(),
+        worker = pump.id,
+        "worker stopped"
+    );
+    stored
+}
+
+/// Lets handlers end, then asks them to, then stops them.
+async fn finish_handlers(pump: &Pump) {
+    if timeout(pump.config.grace, pump.board.idle()).await.is_ok() {
+        return;
+    }
+    warn!(
+        running = pump.board.running(),
+        "the grace period is over: handlers are cancelled and their jobs handed back"
+    );
+    pump.leases.cancel_all();
+    if timeout(CANCEL_GRACE, pump.board.idle()).await.is_ok() {
+        return;
+    }
+    pump.leases.stop_all();
+    if timeout(STOP_GRACE, pump.board.idle()).await.is_err() {
+        warn!(
+            running = pump.board.running(),
+            "handlers that block their thread are left behind"
+        );
+    }
+}
+
+/// One last call at least, which also passes the wake-up on to others.
+async fn store_outcomes(pump: &Pump) -> Result<(), Error> {
+    pump.board.look();
+    timeout(SETTLE_GRACE, pump.board.settled())
+        .await
+        .map_err(|_| {
+            Error::new(
+                ErrorKind::Unknown,
+                format!(
+                    "the worker for `{}` stopped, but its last outcomes could not be stored within \
+                 {SETTLE_GRACE:?}; these jobs are recovered when their leases run out",
+                    pump.queue.name()
+                ),
+            )
+        })
+}
+
+/// However the worker ends, no handler goes on without anybody keeping its lease.
+struct StopOnDrop(Arc<Pump>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.board.drain();
+        self.0.leases.stop_all();
+    }
+}
