@@ -3,10 +3,10 @@
 -- Answers { 'replayed', now_ms, the ids that were dead }. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
 
-local BODY = 11 -- behind the version byte and the time of enqueueing
+local PRIORITY = 12 -- behind the version byte, the time of enqueueing and a type marker
 
 local function priority_of(record)
-  return cmsgpack.unpack(string.sub(record, BODY)).priority or DEFAULT_PRIORITY
+  return (struct.unpack('>I2', record, PRIORITY))
 end
 
 local function fresh_budget(id)

@@ -1,8 +1,10 @@
 //! The stored form of a job: written once, never changed.
 //!
-//! `version byte · MessagePack uint64 (enqueued at, ms) · MessagePack map`. The high bit of the
-//! version byte says that the payload lies in the `payloads` hash. A client sends the record
-//! without the time; the script that stores it puts it in.
+//! `version byte · MessagePack uint64 (enqueued at, ms) · MessagePack uint16 (priority) ·
+//! MessagePack map`. The high bit of the version byte says that the payload lies in the
+//! `payloads` hash. A client sends the record without the time; the script that stores it puts
+//! it in. What the scripts read has a fixed place in front: Redis' own MessagePack does not
+//! know the binary type that payloads have.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use crate::time::{Timestamp, millis};
 
 const VERSION: u8 = 1;
 const EXTERNAL_PAYLOAD: u8 = 0x80;
+const PRIORITY_MARKER: u8 = 0xcd;
 
 /// Payloads over this size are stored apart from the record, so that moving jobs never moves
 /// megabytes.
@@ -31,8 +34,6 @@ struct Body<'a> {
     name: Cow<'a, str>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     payload: Option<&'a Bytes>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    priority: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -64,7 +65,6 @@ impl EncodedRecord {
         let body = Body {
             name: name.into(),
             payload: (!external).then(|| Bytes::new(&payload)),
-            priority: options.priority.filter(|p| *p != PRIORITY_DEFAULT),
             attempts: options.attempts.filter(|n| *n != ATTEMPTS_DEFAULT),
             backoff: options.backoff.clone(),
             timeout_ms: options.timeout.map(millis),
@@ -77,6 +77,8 @@ impl EncodedRecord {
         } else {
             VERSION
         });
+        record.push(PRIORITY_MARKER);
+        record.extend(options.priority.unwrap_or(PRIORITY_DEFAULT).to_be_bytes());
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
         Self {
@@ -122,8 +124,9 @@ impl Record {
                 version & !EXTERNAL_PAYLOAD
             )));
         }
-        let (enqueued_at, body) =
-            codec::split_stamp(rest).ok_or_else(|| unreadable("it is cut short".into()))?;
+        let cut_short = || unreadable("it is cut short".into());
+        let (enqueued_at, rest) = codec::split_stamp(rest).ok_or_else(cut_short)?;
+        let (priority, body) = split_priority(rest).ok_or_else(cut_short)?;
         let body: Body<'_> =
             rmp_serde::from_slice(body).map_err(|source| unreadable(source.to_string()))?;
         let payload = match (body.payload, external) {
@@ -135,13 +138,22 @@ impl Record {
             enqueued_at: Timestamp::from_millis(enqueued_at),
             name: body.name.into_owned(),
             payload,
-            priority: body.priority.unwrap_or(PRIORITY_DEFAULT),
+            priority,
             attempts: body.attempts.unwrap_or(ATTEMPTS_DEFAULT),
             backoff: body.backoff,
             timeout: body.timeout_ms.map(Duration::from_millis),
             keep: body.keep_ms.map(Retention::from_millis),
             headers: body.headers,
         })
+    }
+}
+
+fn split_priority(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    match bytes {
+        [PRIORITY_MARKER, high, low, body @ ..] => {
+            Some((u16::from_be_bytes([*high, *low]), body))
+        }
+        _ => None,
     }
 }
 
@@ -160,7 +172,7 @@ mod tests {
     #[test]
     fn golden_bytes_of_a_default_record() {
         let encoded = EncodedRecord::new("hi", vec![0xc0], &JobOptions::new(), Vec::new());
-        let mut expected = vec![0x01, 0x82, 0xa4];
+        let mut expected = vec![0x01, 0xcd, 0x01, 0xf4, 0x82, 0xa4];
         expected.extend_from_slice(b"name\xa2hi\xa7payload\xc4\x01\xc0");
         assert_eq!(encoded.record, expected);
     }

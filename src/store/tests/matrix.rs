@@ -1,0 +1,181 @@
+//! Every step from every state, compared with the table in `job/state.rs`.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::{Rig, completed, job};
+use crate::id::{Fence, JobId};
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::outcome::{DeadReason, Outcome};
+use crate::job::state::{Place, State, Step};
+use crate::policy::retention::Retention;
+use crate::store::enqueue::Due;
+use crate::store::extend::Extend;
+use crate::store::progress::{Progress, Stored};
+use crate::store::promote::Promote;
+use crate::store::recover::{Recover, Recovered};
+use crate::store::remove::Remove;
+use crate::store::replay::Replay;
+use crate::store::trim::Trim;
+
+const LONG: Duration = Duration::from_secs(3_600);
+const SHORT: Duration = Duration::from_millis(2);
+const PAST_SHORT: Duration = Duration::from_millis(10);
+
+fn entry() -> AttemptEntry {
+    AttemptEntry::new(AttemptKind::Error, "broken".into())
+}
+
+fn outcome_of(step: Step) -> Option<Outcome> {
+    Some(match step {
+        Step::Complete => completed(),
+        Step::Cancel => Outcome::Cancelled("moot".into()),
+        Step::Retry => Outcome::Retry {
+            after: LONG,
+            entry: entry(),
+        },
+        Step::Bounce => Outcome::Bounced { after: LONG },
+        Step::Die => Outcome::Dead {
+            reason: DeadReason::Declared,
+            entry: entry(),
+        },
+        Step::Release => Outcome::Released,
+        _ => return None,
+    })
+}
+
+impl Rig {
+    /// Brings a new job into `state`, such that `step` finds its moment has come; gives the
+    /// last fence the job had.
+    async fn bring(&mut self, id: &JobId, state: State, step: Step) -> Fence {
+        let mut new = job(id.as_str());
+        if state == State::Delayed {
+            let wait = if step == Step::Promote { SHORT } else { LONG };
+            new.due = Due::After {
+                ms: wait.as_millis() as u64,
+            };
+        }
+        let short_lease = matches!(step, Step::Recover | Step::Poison);
+        self.lease_ms = if short_lease { 2 } else { 60_000 };
+        self.keep = Retention::For(if step == Step::Trim { SHORT } else { LONG });
+        self.enqueue(&[new]).await;
+        let mut fence = Fence(1);
+        if !matches!(state, State::Waiting | State::Delayed) {
+            fence = self.claim_one().await.expect("the job waits").fence;
+        }
+        match state {
+            State::Completed => assert!(self.settle(id, fence, completed()).await),
+            State::Dead => {
+                let dead = outcome_of(Step::Die).unwrap();
+                assert!(self.settle(id, fence, dead).await);
+            }
+            _ => {}
+        }
+        sleep(PAST_SHORT).await;
+        fence
+    }
+
+    /// Tries the step; whether it claims to have done it.
+    async fn step(&mut self, id: &JobId, fence: Fence, step: Step) -> bool {
+        let ids = std::slice::from_ref(id);
+        match step {
+            Step::Promote => self.call(&Promote { limit: 10 }).await == 1,
+            Step::Claim => self.claim_one().await.is_some(),
+            Step::Extend => {
+                let leases = &[(id.clone(), fence)];
+                let lease_ms = 60_000;
+                self.call(&Extend { leases, lease_ms }).await.is_empty()
+            }
+            Step::Progress => {
+                let value = b"\x01";
+                self.call(&Progress { id, fence, value }).await == Stored::Yes
+            }
+            Step::Recover => self.recover(3).await == 1,
+            Step::Poison => self.recover(0).await == 1,
+            Step::Trim => {
+                let verb = Trim {
+                    limit: 10,
+                    keep_count: 1_000,
+                    lane_ttl_ms: 60_000,
+                    lanes_cursor: "0",
+                };
+                self.call(&verb).await.dropped == 1
+            }
+            Step::Replay => self.call(&Replay { ids }).await.len() == 1,
+            Step::Remove => self.call(&Remove { ids }).await.removed.len() == 1,
+            _ => {
+                let outcome = outcome_of(step).expect("every other step settles");
+                self.settle(id, fence, outcome).await
+            }
+        }
+    }
+
+    async fn recover(&mut self, max_stalls: u32) -> usize {
+        let mut expected_ms = 0;
+        loop {
+            let verb = Recover {
+                expected_ms,
+                tolerance_ms: 500,
+                limit: 10,
+                max_stalls,
+            };
+            match self.call(&verb).await {
+                Recovered::Unsure { now_ms } => expected_ms = now_ms,
+                Recovered::Done { stalled, dead, .. } => return stalled.len() + dead.len(),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_step_from_every_state_does_what_the_table_says() {
+    let mut rig = Rig::new();
+    for state in State::ALL {
+        for step in Step::ALL {
+            let case = format!("{state}-{step:?}");
+            let id = JobId::new(&case).unwrap();
+            let fence = rig.bring(&id, state, step).await;
+            assert_eq!(rig.state(&id).await, Some(state), "{case}: before");
+
+            let done = rig.step(&id, fence, step).await;
+
+            let after = rig.state(&id).await;
+            match state.after(step) {
+                None => assert_eq!((done, after), (false, Some(state)), "{case}: refused"),
+                Some(Place::Gone) => assert_eq!((done, after), (true, None), "{case}: gone"),
+                Some(Place::In(next)) => {
+                    assert_eq!((done, after), (true, Some(next)), "{case}: moved");
+                }
+            }
+            rig.check_whole(&id);
+            rig.server.cli(&["FLUSHALL"]);
+        }
+    }
+}
+
+/// The same, for a job that waits among the suspects or is done and awaited: the same states in
+/// other collections.
+#[tokio::test]
+async fn suspects_wait_and_answers_are_completed() {
+    let mut rig = Rig::new();
+    rig.lease_ms = 2;
+    let id = JobId::new("suspect").unwrap();
+    let mut new = job("suspect");
+    new.await_ms = Some(60_000);
+    rig.enqueue(&[new]).await;
+    rig.claim_one().await.unwrap();
+    sleep(PAST_SHORT).await;
+    assert_eq!(rig.recover(3).await, 1);
+    assert_eq!((rig.size("suspects"), rig.size("waiting")), (1, 0));
+    assert_eq!(rig.state(&id).await, Some(State::Waiting));
+    rig.check_whole(&id);
+
+    rig.keep = Retention::Remove;
+    let claimed = rig.claim_one().await.unwrap();
+    assert_eq!(claimed.stalls, 1);
+    assert!(rig.settle(&id, claimed.fence, completed()).await);
+    assert_eq!((rig.size("answers"), rig.size("completed")), (1, 0));
+    assert_eq!(rig.state(&id).await, Some(State::Completed));
+    rig.check_whole(&id);
+}
