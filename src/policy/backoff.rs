@@ -48,7 +48,10 @@ enum Strategy {
 }
 
 impl Backoff {
-    /// The same wait after every failure. `Duration::ZERO` retries at once.
+    /// No wait: retry at once.
+    pub const NONE: Self = Self(Strategy::Fixed { ms: 0 });
+
+    /// The same wait after every failure.
     #[must_use]
     pub fn fixed(wait: Duration) -> Self {
         Self(Strategy::Fixed { ms: millis(wait) })

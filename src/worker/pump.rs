@@ -209,6 +209,8 @@ impl Pump {
             more: advanced.more,
             suspects_unasked: advanced.suspects > 0 && work.suspect.is_none(),
         });
+        // Slots that were reserved and not filled are free again.
+        self.waker.room();
         let mut permit = work.suspect;
         for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {
             if self.board.is_claiming() {

@@ -1,0 +1,13 @@
+//! What the application sees: enqueueing, results, handlers, outcomes, events, dead letters.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod dead_letters;
+mod enqueueing;
+mod events;
+mod handlers;
+mod results;
+mod rig;
+mod shutdown;
