@@ -57,14 +57,21 @@ fn arrows_point_down() {
         }
         let own = rank(&module).unwrap_or_else(|| panic!("`{module}` is in no layer"));
         let text = fs::read_to_string(&file).unwrap();
-        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for line in text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
             for used in line.split("crate::").skip(1) {
                 let used: String = used
                     .chars()
                     .take_while(|c| c.is_alphanumeric() || *c == '_')
                     .collect();
                 if let Some(other) = rank(&used) {
-                    assert!(other <= own, "{} uses `{used}`, which is above it", inside.display());
+                    assert!(
+                        other <= own,
+                        "{} uses `{used}`, which is above it",
+                        inside.display()
+                    );
                 }
             }
         }
@@ -75,7 +82,11 @@ fn arrows_point_down() {
 fn only_the_lower_layers_talk_to_redis() {
     let src = root().join("src");
     for file in files(&src, "rs") {
-        let inside = file.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+        let inside = file
+            .strip_prefix(&src)
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         let text = fs::read_to_string(&file).unwrap();
         let scripts = text.contains("EVALSHA") || text.contains("\"EVAL\"");
         assert!(
@@ -90,7 +101,11 @@ fn files_stay_small() {
     let limit = |folder: &str, extension: &str, most: usize| {
         for file in files(&root().join(folder), extension) {
             let lines = fs::read_to_string(&file).unwrap().lines().count();
-            assert!(lines <= most, "{} has {lines} lines; {most} at most", file.display());
+            assert!(
+                lines <= most,
+                "{} has {lines} lines; {most} at most",
+                file.display()
+            );
         }
     };
     limit("src", "rs", 500);
@@ -116,14 +131,21 @@ fn every_fragment_is_used_and_names_are_defined_once() {
     let mut defined: BTreeMap<String, PathBuf> = BTreeMap::new();
     for file in files(&root().join("lua/lib"), "lua") {
         let stem = file.file_stem().unwrap().to_string_lossy().into_owned();
-        assert!(store.contains(&format!("\"{stem}\"")), "lib/{stem}.lua is not used");
+        assert!(
+            store.contains(&format!("\"{stem}\"")),
+            "lib/{stem}.lua is not used"
+        );
         for line in fs::read_to_string(&file).unwrap().lines() {
             let Some(rest) = line.strip_prefix("local function ") else {
                 continue;
             };
             let name = rest.split('(').next().unwrap().to_owned();
             if let Some(other) = defined.insert(name.clone(), file.clone()) {
-                panic!("`{name}` is defined in {} and {}", other.display(), file.display());
+                panic!(
+                    "`{name}` is defined in {} and {}",
+                    other.display(),
+                    file.display()
+                );
             }
         }
     }
@@ -147,7 +169,11 @@ fn no_lua_is_copied() {
             if let Some(other) = seen.insert(window.to_vec(), file.clone())
                 && other != file
             {
-                panic!("{} and {} share {window:#?}", other.display(), file.display());
+                panic!(
+                    "{} and {} share {window:#?}",
+                    other.display(),
+                    file.display()
+                );
             }
         }
     }

@@ -150,9 +150,7 @@ impl Record {
 
 fn split_priority(bytes: &[u8]) -> Option<(u16, &[u8])> {
     match bytes {
-        [PRIORITY_MARKER, high, low, body @ ..] => {
-            Some((u16::from_be_bytes([*high, *low]), body))
-        }
+        [PRIORITY_MARKER, high, low, body @ ..] => Some((u16::from_be_bytes([*high, *low]), body)),
         _ => None,
     }
 }

@@ -38,7 +38,14 @@ pub(crate) async fn attend(
     let (happened, record) = match record {
         Ok(mut record) => {
             let context = context(&pump, &lease, &mut record, counters, claimed.stalls);
-            (run(&pump, &record, &lease, context).await, Some(record))
+            // The application's code runs when the job is decoded, when arguments are made, in
+            // the handler, and when it is dropped: a panic in any of them ends this attempt.
+            let guarded = AssertUnwindSafe(run(&pump, &record, &lease, context)).catch_unwind();
+            let happened = match guarded.await {
+                Ok(happened) => happened,
+                Err(panic) => Happened::Panicked(panic_message(panic.as_ref())),
+            };
+            (happened, Some(record))
         }
         Err(error) => (Happened::Undecodable(error), None),
     };
@@ -92,35 +99,26 @@ async fn run(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> H
     let Some(handler) = pump.handlers.get(record.name.as_str()) else {
         return Happened::UnknownName(record.name.clone());
     };
-    // Decoding runs code of the application, too.
-    let started =
-        std::panic::catch_unwind(AssertUnwindSafe(|| handler.start(&record.payload, context)));
-    let running = match started {
-        Ok(Ok(running)) => running,
-        Ok(Err(error)) => return Happened::Undecodable(error),
-        Err(panic) => return Happened::Panicked(panic_message(panic.as_ref())),
+    let running = match handler.start(&record.payload, context) {
+        Ok(running) => running,
+        Err(error) => return Happened::Undecodable(error),
     };
     let Fence(fence) = lease.fence;
     let span = debug_span!("job", name = record.name, id = %lease.id, fence);
     tokio::select! {
         biased;
-        happened = caught(running, record.timeout).instrument(span) => happened,
+        happened = within(running, record.timeout).instrument(span) => happened,
         () = lease.stop.cancelled() => Happened::Stopped,
     }
 }
 
-async fn caught(running: Running, limit: Option<Duration>) -> Happened {
-    let guarded = AssertUnwindSafe(running).catch_unwind();
-    let ended = match limit {
-        None => guarded.await,
-        Some(limit) => match timeout(limit, guarded).await {
-            Ok(ended) => ended,
-            Err(_) => return Happened::TimedOut(limit),
+async fn within(running: Running, limit: Option<Duration>) -> Happened {
+    match limit {
+        None => Happened::Returned(running.await),
+        Some(limit) => match timeout(limit, running).await {
+            Ok(returned) => Happened::Returned(returned),
+            Err(_) => Happened::TimedOut(limit),
         },
-    };
-    match ended {
-        Ok(returned) => Happened::Returned(returned),
-        Err(panic) => Happened::Panicked(panic_message(panic.as_ref())),
     }
 }
 

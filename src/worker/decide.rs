@@ -1,6 +1,7 @@
 //! How an attempt ends: the one place that decides it, a function of its inputs alone.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -119,14 +120,21 @@ fn backoff(failures: u32, error: &str, facts: &Facts<'_>) -> Duration {
     let default = Backoff::default();
     let backoff = facts.backoff.unwrap_or(&default);
     if let Some(name) = backoff.name() {
-        if let Some(strategy) = facts.rules.strategies.get(name) {
-            return strategy(failures, error);
+        let strategy = facts.rules.strategies.get(name);
+        let wait =
+            strategy.map(|strategy| catch_unwind(AssertUnwindSafe(|| strategy(failures, error))));
+        match wait {
+            Some(Ok(wait)) => return wait,
+            Some(Err(_)) => tracing::error!(
+                strategy = name,
+                "a backoff strategy panicked; the default is used"
+            ),
+            None => tracing::warn!(
+                strategy = name,
+                "this worker knows no backoff of that name and uses the default; register it \
+                 with `.backoff(name, ..)`"
+            ),
         }
-        tracing::warn!(
-            strategy = name,
-            "this worker knows no backoff of that name and uses the default; register it with \
-             `.backoff(name, ..)`"
-        );
     }
     let wait = backoff.wait(failures, fastrand::f64());
     wait.or_else(|| default.wait(failures, fastrand::f64()))

@@ -1,5 +1,6 @@
 //! What a worker tells its own process.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ pub enum WorkerEvent {
     RedisBack,
 }
 
-/// Called on the worker's tasks: it must not block.
+/// Called on the worker's tasks: it must not block. If it panics, that is logged.
 pub(crate) type Hook = Arc<dyn Fn(&WorkerEvent) + Send + Sync>;
 
 /// All hooks of a worker.
@@ -104,7 +105,10 @@ impl Hooks {
         if !self.hooks.is_empty() {
             let event = event();
             for hook in &self.hooks {
-                hook(&event);
+                // A hook that panics must not take the job's outcome, or a lane, with it.
+                if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {
+                    tracing::error!(?event, "a hook panicked");
+                }
             }
         }
     }

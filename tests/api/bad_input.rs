@@ -3,9 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use oxcart::{
-    Backoff, Error, ErrorKind, Failure, Job, JobId, Oxcart, Retention, State, Worker,
-};
+use oxcart::{Backoff, Error, ErrorKind, Failure, Job, JobId, Oxcart, Retention, State, Worker};
 use serde::{Deserialize, Serialize};
 
 use crate::rig::{Number, Rig};
@@ -14,7 +12,10 @@ use crate::support::Server;
 fn assert_says(error: &Error, kind: ErrorKind, words: &[&str]) {
     assert_eq!(error.kind(), kind, "{error}");
     for word in words {
-        assert!(error.to_string().contains(word), "{error} does not say {word:?}");
+        assert!(
+            error.to_string().contains(word),
+            "{error} does not say {word:?}"
+        );
     }
 }
 
@@ -25,12 +26,24 @@ fn assert_invalid(error: &Error, words: &[&str]) {
 #[tokio::test]
 async fn malformed_names_and_ids() {
     let rig = Rig::new().await;
-    for name in ["", " ", "a b", "tab\t", "nul\0", "{x}", "a:b", &"x".repeat(129)] {
+    for name in [
+        "",
+        " ",
+        "a b",
+        "tab\t",
+        "nul\0",
+        "{x}",
+        "a:b",
+        &"x".repeat(129),
+    ] {
         assert_invalid(&rig.oxcart.queue(name).unwrap_err(), &["queue name"]);
         assert_invalid(&JobId::new(name).unwrap_err(), &["job id"]);
     }
     let server = &rig.server;
-    let error = Oxcart::builder().namespace("a b").connect(&server.url()).await;
+    let error = Oxcart::builder()
+        .namespace("a b")
+        .connect(&server.url())
+        .await;
     assert_invalid(&error.err().unwrap(), &["namespace", "white space"]);
 }
 
@@ -60,7 +73,11 @@ async fn options_out_of_range() {
         assert_invalid(&error, &[word]);
         assert_eq!(error.job_id(), Some(&id));
     }
-    assert_eq!(rig.server.ask::<i64>(&["DBSIZE"]), 0, "something was written");
+    assert_eq!(
+        rig.server.ask::<i64>(&["DBSIZE"]),
+        0,
+        "something was written"
+    );
 }
 
 #[tokio::test]
@@ -76,7 +93,11 @@ async fn one_bad_job_among_many_and_none_is_sent() {
     let other = rig.oxcart.queue("other").unwrap();
     let stray = rig.queue.enqueue_many([other.enqueue(Number(1))]).await;
     assert_invalid(&stray.unwrap_err(), &["other", "test"]);
-    assert_eq!(rig.server.ask::<i64>(&["DBSIZE"]), 0, "something was written");
+    assert_eq!(
+        rig.server.ask::<i64>(&["DBSIZE"]),
+        0,
+        "something was written"
+    );
 }
 
 #[derive(Serialize, Deserialize)]
@@ -90,9 +111,16 @@ impl Job for Blob {
 #[tokio::test]
 async fn a_payload_over_the_limit() {
     let rig = Rig::new().await;
-    let error = rig.queue.enqueue(Blob(vec![0; 1024 * 1024])).await.unwrap_err();
+    let error = rig
+        .queue
+        .enqueue(Blob(vec![0; 1024 * 1024]))
+        .await
+        .unwrap_err();
     assert_invalid(&error, &["payload", "1048576", "payload_max"]);
-    rig.queue.enqueue(Blob(vec![0; 1024 * 1024 - 10])).await.unwrap();
+    rig.queue
+        .enqueue(Blob(vec![0; 1024 * 1024 - 10]))
+        .await
+        .unwrap();
     let roomy = Oxcart::builder().payload_max(4 << 20);
     let roomy = roomy.connect(&rig.server.url()).await.unwrap();
     let queue = roomy.queue("test").unwrap();
@@ -111,7 +139,10 @@ async fn job_types_with_malformed_names() {
     let rig = Rig::new().await;
     assert_invalid(&rig.queue.enqueue(Bad).await.unwrap_err(), &["job name"]);
     assert!(rig.oxcart.enqueue(Bad).await.unwrap_err().is_invalid());
-    let built = rig.worker().handle(async |_: Bad| Ok::<_, Failure>(())).build();
+    let built = rig
+        .worker()
+        .handle(async |_: Bad| Ok::<_, Failure>(()))
+        .build();
     assert_invalid(&built.err().unwrap(), &["job name"]);
 }
 
@@ -158,15 +189,30 @@ async fn a_backoff_that_nobody_registered_is_found_when_the_worker_is_built() {
     }
     let rig = Rig::new().await;
     let builder = || Worker::builder(&rig.queue).handle(async |_: Named| Ok::<_, Failure>(()));
-    assert_invalid(&builder().build().err().unwrap(), &["slow-start", ".backoff("]);
-    builder().backoff("slow-start", |_, _| Duration::ZERO).build().unwrap();
+    assert_invalid(
+        &builder().build().err().unwrap(),
+        &["slow-start", ".backoff("],
+    );
+    builder()
+        .backoff("slow-start", |_, _| Duration::ZERO)
+        .build()
+        .unwrap();
 }
 
 #[tokio::test]
 async fn urls_that_lead_nowhere() {
-    for url in ["", "what", "http://127.0.0.1/", "redis://", "redis://127.0.0.1:99999/"] {
+    for url in [
+        "",
+        "what",
+        "http://127.0.0.1/",
+        "redis://",
+        "redis://127.0.0.1:99999/",
+    ] {
         let error = Oxcart::connect(url).await.err().unwrap();
-        assert!(error.is_invalid() || error.kind() == ErrorKind::Unreachable, "{url}: {error}");
+        assert!(
+            error.is_invalid() || error.kind() == ErrorKind::Unreachable,
+            "{url}: {error}"
+        );
     }
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = closed.local_addr().unwrap();
@@ -201,12 +247,18 @@ async fn what_listens_is_no_redis() {
 
 #[tokio::test]
 async fn a_wrong_password() {
-    let server = Server::options().arg("--requirepass", "right").start();
+    let server = Server::start();
+    server.cli(&["CONFIG", "SET", "requirepass", "right"]);
     let address = server.tcp_addr();
-    for url in [format!("redis://{address}/"), format!("redis://:wrong@{address}/")] {
+    for url in [
+        format!("redis://{address}/"),
+        format!("redis://:wrong@{address}/"),
+    ] {
         let error = Oxcart::connect(&url).await.err().unwrap();
         assert_says(&error, ErrorKind::Unsuitable, &["password"]);
         assert!(!error.to_string().contains("wrong@"), "{error}");
     }
-    Oxcart::connect(&format!("redis://:right@{address}/")).await.unwrap();
+    Oxcart::connect(&format!("redis://:right@{address}/"))
+        .await
+        .unwrap();
 }

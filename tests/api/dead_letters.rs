@@ -19,20 +19,34 @@ async fn number(Number(n): Number, broken: State<std::sync::Arc<Broken>>) -> Res
 async fn a_dead_job_keeps_everything_and_gets_a_fresh_budget_when_replayed() {
     let rig = Rig::new().await;
     let broken = std::sync::Arc::new(Broken(AtomicBool::new(true)));
-    let worker = rig.worker().state(std::sync::Arc::clone(&broken)).handle(number);
+    let worker = rig
+        .worker()
+        .state(std::sync::Arc::clone(&broken))
+        .handle(number);
     let running = Running::start(worker);
-    let request = rig.queue.enqueue(Number(5)).attempts(3).backoff(Backoff::NONE);
+    let request = rig
+        .queue
+        .enqueue(Number(5))
+        .attempts(3)
+        .backoff(Backoff::NONE);
     let sent = request.header("tenant", "acme").priority(4).await.unwrap();
     assert!(sent.result().await.unwrap_err().is_dead());
 
     let listed = rig.queue.list(JobState::Dead, 0, 10).await.unwrap();
     assert_eq!(listed, [sent.id().clone()]);
     let info = sent.info().await.unwrap().unwrap();
-    assert_eq!(info.ended.as_ref().unwrap().1, Ended::Dead(DeadReason::AttemptsSpent));
+    assert_eq!(
+        info.ended.as_ref().unwrap().1,
+        Ended::Dead(DeadReason::AttemptsSpent)
+    );
     assert_eq!((info.failed, info.priority), (3, 4));
     assert_eq!(info.payload::<Number>().unwrap().0, 5);
     assert_eq!(info.headers.len(), 1);
-    let errors: Vec<_> = info.history.iter().map(|a| (a.kind, a.error.as_str())).collect();
+    let errors: Vec<_> = info
+        .history
+        .iter()
+        .map(|a| (a.kind, a.error.as_str()))
+        .collect();
     assert_eq!(errors, [(AttemptKind::Error, "broken 5"); 3]);
     assert!(info.history.is_sorted_by_key(|attempt| attempt.ended_at));
 
@@ -42,6 +56,9 @@ async fn a_dead_job_keeps_everything_and_gets_a_fresh_budget_when_replayed() {
     let info = sent.info().await.unwrap().unwrap();
     assert_eq!((info.failed, info.history.len()), (0, 3));
     let error = rig.queue.replay(sent.id()).await.unwrap_err();
-    assert!(error.is_not_found() && error.to_string().contains("dead"), "{error}");
+    assert!(
+        error.is_not_found() && error.to_string().contains("dead"),
+        "{error}"
+    );
     running.stop().await;
 }

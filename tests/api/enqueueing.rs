@@ -3,9 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use deadpool_redis::{Manager, Pool};
-use oxcart::{
-    Backoff, Enqueued, Failure, Job, JobId, JobOptions, JobState, Oxcart, Retention,
-};
+use oxcart::{Backoff, Enqueued, Failure, Job, JobId, JobOptions, JobState, Oxcart, Retention};
 use serde::{Deserialize, Serialize};
 
 use crate::rig::{Number, Rig, Running};
@@ -29,7 +27,10 @@ async fn every_option_arrives() {
         .unwrap();
     assert_eq!(sent.enqueued(), Enqueued::New);
     let info = sent.info().await.unwrap().unwrap();
-    assert_eq!((info.name.as_str(), info.state), ("number", JobState::Delayed));
+    assert_eq!(
+        (info.name.as_str(), info.state),
+        ("number", JobState::Delayed)
+    );
     assert_eq!((info.priority, info.attempts), (7, 3));
     assert_eq!(info.timeout, Some(Duration::from_secs(9)));
     let wait = info.due_at.unwrap().duration_since(info.enqueued_at);
@@ -45,10 +46,19 @@ async fn g3_an_id_that_exists_is_already_there_also_twice_in_one_batch() {
     let id = || JobId::new("invoice-1").unwrap();
     let first = rig.queue.enqueue(Number(1)).id(id()).await.unwrap();
     assert_eq!(first.enqueued(), Enqueued::New);
-    let again = rig.queue.enqueue(Number(2)).id(id()).priority(1).await.unwrap();
+    let again = rig
+        .queue
+        .enqueue(Number(2))
+        .id(id())
+        .priority(1)
+        .await
+        .unwrap();
     assert_eq!(again.enqueued(), Enqueued::AlreadyThere);
     let info = again.info().await.unwrap().unwrap();
-    assert_eq!((info.payload::<Number>().unwrap().0, info.priority), (1, 500));
+    assert_eq!(
+        (info.payload::<Number>().unwrap().0, info.priority),
+        (1, 500)
+    );
 
     let twin = || rig.queue.enqueue(Number(3)).id(JobId::new("twin").unwrap());
     let both = rig.queue.enqueue_many([twin(), twin()]).await.unwrap();
@@ -60,15 +70,30 @@ async fn g3_an_id_that_exists_is_already_there_also_twice_in_one_batch() {
 #[tokio::test]
 async fn many_jobs_are_enqueued_in_order_and_each_has_a_handle() {
     let rig = Rig::new().await;
-    let sent = rig.queue.enqueue_many((0..1_000).map(Number)).await.unwrap();
+    let sent = rig
+        .queue
+        .enqueue_many((0..1_000).map(Number))
+        .await
+        .unwrap();
     assert_eq!(sent.len(), 1_000);
     let mut waiting = Vec::new();
     for offset in [0, 256, 512, 768] {
-        waiting.extend(rig.queue.list(JobState::Waiting, offset, 1_000).await.unwrap());
+        waiting.extend(
+            rig.queue
+                .list(JobState::Waiting, offset, 1_000)
+                .await
+                .unwrap(),
+        );
     }
     let ids: Vec<JobId> = sent.iter().map(|handle| handle.id().clone()).collect();
     assert_eq!(waiting, ids);
-    assert!(rig.queue.enqueue_many(Vec::<Number>::new()).await.unwrap().is_empty());
+    assert!(
+        rig.queue
+            .enqueue_many(Vec::<Number>::new())
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -161,7 +186,12 @@ async fn a_time_in_the_past_is_now() {
 #[tokio::test]
 async fn jobs_are_removed_unless_they_run() {
     let rig = Rig::new().await;
-    let sent = rig.queue.enqueue(Number(1)).delay(Duration::from_secs(60)).await.unwrap();
+    let sent = rig
+        .queue
+        .enqueue(Number(1))
+        .delay(Duration::from_secs(60))
+        .await
+        .unwrap();
     assert!(rig.queue.remove(sent.id()).await.unwrap());
     assert!(!rig.queue.remove(sent.id()).await.unwrap());
     assert!(sent.info().await.unwrap().is_none());

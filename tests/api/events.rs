@@ -18,7 +18,9 @@ async fn next(events: &mut EventStream) -> oxcart::Event {
 async fn names_until(events: &mut EventStream, last: &str) -> Vec<String> {
     let mut names = Vec::new();
     while names.last().is_none_or(|name| name != last) {
-        names.push(next(events).await.kind.name().to_owned());
+        let event = timeout(PATIENCE, events.next()).await;
+        let event = event.unwrap_or_else(|_| panic!("no more after {names:?}"));
+        names.push(event.expect("the stream goes on").kind.name().to_owned());
     }
     names
 }
@@ -50,7 +52,12 @@ async fn follow(rig: &Rig) -> EventStream {
         () = pausing => unreachable!("it never ends"),
         _ = next(&mut events) => {}
     }
-    while timeout(Duration::from_millis(200), events.next()).await.is_ok() {}
+    // The pausing may have been dropped half way.
+    rig.queue.resume().await.unwrap();
+    while timeout(Duration::from_millis(200), events.next())
+        .await
+        .is_ok()
+    {}
     events
 }
 
@@ -61,20 +68,37 @@ async fn every_kind_of_event_in_the_order_it_happened() {
     let running = Running::start(rig.worker().concurrency(1).handle(number));
     rig.queue.enqueue(Number(7)).await.unwrap();
     let names = names_until(&mut events, "drained").await;
-    assert_eq!(names, ["added", "active", "progress", "completed", "drained"]);
+    assert_eq!(
+        names,
+        ["added", "active", "progress", "completed", "drained"]
+    );
 
-    rig.queue.enqueue(Number(1)).backoff(oxcart::Backoff::fixed(Duration::from_millis(5)));
     let short = oxcart::Backoff::fixed(Duration::from_millis(5));
     rig.queue.enqueue(Number(1)).backoff(short).await.unwrap();
     let names = names_until(&mut events, "drained").await;
     let wanted = [
-        "added", "active", "retrying", "waiting", "active", "progress", "completed", "drained",
+        "added",
+        "active",
+        "retrying",
+        "waiting",
+        "active",
+        "progress",
+        "completed",
+        "drained",
     ];
     assert_eq!(names, wanted);
 
-    let dead = rig.queue.enqueue(Number(0)).delay(Duration::from_millis(5)).await.unwrap();
+    let dead = rig
+        .queue
+        .enqueue(Number(0))
+        .delay(Duration::from_millis(5))
+        .await
+        .unwrap();
     let names = names_until(&mut events, "drained").await;
-    assert_eq!(names, ["added", "delayed", "waiting", "active", "dead", "drained"]);
+    assert_eq!(
+        names,
+        ["added", "delayed", "waiting", "active", "dead", "drained"]
+    );
 
     rig.queue.enqueue(Number(2)).await.unwrap();
     let names = names_until(&mut events, "drained").await;
@@ -130,8 +154,12 @@ async fn what_was_dropped_meanwhile_is_reported_as_missed() {
 async fn a_stream_survives_its_connection() {
     let rig = Rig::new().await;
     let mut events = follow(&rig).await;
-    rig.server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
-    eventually_async(PATIENCE, async || rig.queue.enqueue(Number(1)).await.is_ok()).await;
+    rig.server
+        .cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    eventually_async(PATIENCE, async || {
+        rig.queue.enqueue(Number(1)).await.is_ok()
+    })
+    .await;
     let event = next(&mut events).await;
     assert!(matches!(event.kind, EventKind::Added(_)), "{event:?}");
     assert!(event.at > Timestamp::from_millis(0));

@@ -55,10 +55,16 @@ async fn errors_are_retried_and_the_history_tells_of_them() {
     let info = sent.info().await.unwrap().unwrap();
     assert_eq!((info.failed, info.state), (2, JobState::Completed));
     assert_eq!(info.ended.unwrap().1, Ended::Completed);
-    let errors: Vec<_> = info.history.iter().map(|a| (a.kind, a.error.as_str())).collect();
+    let errors: Vec<_> = info
+        .history
+        .iter()
+        .map(|a| (a.kind, a.error.as_str()))
+        .collect();
     assert_eq!(errors, [(AttemptKind::Error, "not yet"); 2]);
     let told = running.stop().await;
-    let retries = told.iter().filter(|e| matches!(e, WorkerEvent::Retrying { .. }));
+    let retries = told
+        .iter()
+        .filter(|e| matches!(e, WorkerEvent::Retrying { .. }));
     assert_eq!(retries.count(), 2);
 }
 
@@ -70,16 +76,25 @@ async fn every_way_to_end() {
 
     let panicked = once(Act::Panic).await.unwrap();
     let error = panicked.result().await.unwrap_err();
-    assert!(error.is_dead() && error.to_string().contains("at the disco"), "{error}");
+    assert!(
+        error.is_dead() && error.to_string().contains("at the disco"),
+        "{error}"
+    );
 
-    let hung = once(Act::Hang).timeout(Duration::from_millis(50)).await.unwrap();
+    let hung = once(Act::Hang)
+        .timeout(Duration::from_millis(50))
+        .await
+        .unwrap();
     assert!(hung.result().await.unwrap_err().is_dead());
     let info = hung.info().await.unwrap().unwrap();
     assert_eq!(info.history[0].kind, AttemptKind::Timeout);
 
     let discarded = once(Act::Discard).await.unwrap();
     let error = discarded.result().await.unwrap_err();
-    assert!(error.is_cancelled() && error.to_string().contains("moot"), "{error}");
+    assert!(
+        error.is_cancelled() && error.to_string().contains("moot"),
+        "{error}"
+    );
 
     let declared = rig.queue.enqueue(Act::DeclareDead).await.unwrap();
     assert!(declared.result().await.unwrap_err().is_dead());
@@ -94,7 +109,10 @@ async fn every_way_to_end() {
     let later = rig.queue.enqueue(Act::RetryLater).await.unwrap();
     rig.until(|counts| counts.delayed == 1).await;
     let info = later.info().await.unwrap().unwrap();
-    let wait = info.due_at.unwrap().duration_since(info.history[0].ended_at);
+    let wait = info
+        .due_at
+        .unwrap()
+        .duration_since(info.history[0].ended_at);
     assert_eq!(wait, Duration::from_secs(600));
     running.stop().await;
     let counts = rig.counts().await;
@@ -119,20 +137,34 @@ async fn arguments_are_extracted_and_follow_ups_enqueued() {
     ) -> Result<u32, Failure> {
         assert_eq!(tenant.0, "acme");
         assert!(context.fence().get() > 0 && context.lease_remaining() > Duration::from_secs(20));
-        assert_eq!((context.attempt(), context.attempts(), context.stalls()), (1, 10, 0));
+        assert_eq!(
+            (context.attempt(), context.attempts(), context.stalls()),
+            (1, 10, 0)
+        );
         context.progress(&"half way").await?;
         if n > 0 {
-            queue.enqueue(Number(n - 1)).header("tenant", "acme").await?;
+            queue
+                .enqueue(Number(n - 1))
+                .header("tenant", "acme")
+                .await?;
         }
         Ok(base.0 + n)
     }
     let rig = Rig::new().await;
     let running = Running::start(rig.worker().state(Base(100)).handle(number));
-    let sent = rig.queue.enqueue(Number(3)).header("tenant", "acme").await.unwrap();
+    let sent = rig
+        .queue
+        .enqueue(Number(3))
+        .header("tenant", "acme")
+        .await
+        .unwrap();
     assert_eq!(sent.result().await.unwrap(), 103);
     rig.until(|counts| counts.totals.completed == 4).await;
     let info = sent.info().await.unwrap().unwrap();
-    assert_eq!(info.progress::<String>().unwrap().as_deref(), Some("half way"));
+    assert_eq!(
+        info.progress::<String>().unwrap().as_deref(),
+        Some("half way")
+    );
     running.stop().await;
 }
 
@@ -147,8 +179,14 @@ async fn an_unknown_name_bounces_until_a_worker_knows_it() {
     })
     .await;
     let told = old.stop().await;
-    assert!(told.iter().any(|e| matches!(e, WorkerEvent::Bounced { .. })), "{told:?}");
-    let new = rig.worker().handle(async |Number(n)| Ok::<_, Failure>(n * 10));
+    assert!(
+        told.iter()
+            .any(|e| matches!(e, WorkerEvent::Bounced { .. })),
+        "{told:?}"
+    );
+    let new = rig
+        .worker()
+        .handle(async |Number(n)| Ok::<_, Failure>(n * 10));
     let new = Running::start(new);
     assert_eq!(sent.result().await.unwrap(), 40);
     assert_eq!(sent.info().await.unwrap().unwrap().failed, 0);

@@ -16,7 +16,10 @@ async fn a_result_reaches_another_connection_even_if_nothing_is_kept() {
     }));
     let sent = rig.queue.enqueue(Number(1)).await.unwrap();
     let elsewhere = Oxcart::connect(&rig.server.url()).await.unwrap();
-    let handle = elsewhere.queue("test").unwrap().handle::<Number>(sent.id().clone());
+    let handle = elsewhere
+        .queue("test")
+        .unwrap()
+        .handle::<Number>(sent.id().clone());
     assert_eq!(handle.result().await.unwrap(), 2);
     // Asked for again: it is kept for a while, because somebody waited.
     assert_eq!(sent.result().await.unwrap(), 2);
@@ -27,7 +30,10 @@ async fn a_result_reaches_another_connection_even_if_nothing_is_kept() {
 #[tokio::test]
 async fn many_callers_wait_at_once_and_each_gets_its_own() {
     let rig = Rig::new().await;
-    let worker = rig.worker().concurrency(50).keep_completed(Retention::Remove);
+    let worker = rig
+        .worker()
+        .concurrency(50)
+        .keep_completed(Retention::Remove);
     let running = Running::start(worker.handle(async |Number(n)| Ok::<_, Failure>(n * 2)));
     let started = Instant::now();
     let callers = (0..300).map(|n| {
@@ -39,7 +45,11 @@ async fn many_callers_wait_at_once_and_each_gets_its_own() {
         assert_eq!(result, n * 2);
     }
     // Announcements, not the look every few seconds, brought them.
-    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        started.elapsed()
+    );
     running.stop().await;
 }
 
@@ -47,7 +57,11 @@ async fn many_callers_wait_at_once_and_each_gets_its_own() {
 async fn the_wait_has_a_limit_and_the_job_goes_on() {
     let rig = Rig::new().await;
     let sent = rig.queue.enqueue(Number(1)).await.unwrap();
-    let error = sent.result().within(Duration::from_millis(100)).await.unwrap_err();
+    let error = sent
+        .result()
+        .within(Duration::from_millis(100))
+        .await
+        .unwrap_err();
     assert!(error.is_timeout(), "{error}");
     assert_eq!(error.job_id(), Some(sent.id()));
     let running = Running::start(rig.worker().handle(async |Number(n)| Ok::<_, Failure>(n)));

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use oxcart::{Counts, Error, Job, Oxcart, Queue, Worker, WorkerBuilder, WorkerControl, WorkerEvent};
+use oxcart::{
+    Counts, Error, Job, Oxcart, Queue, Worker, WorkerBuilder, WorkerControl, WorkerEvent,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -21,7 +23,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
-        let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_test_writer().try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_test_writer()
+            .try_init();
         let server = Server::start();
         let oxcart = Oxcart::connect(&server.url()).await.unwrap();
         let queue = oxcart.queue("test").unwrap();

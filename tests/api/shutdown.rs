@@ -20,7 +20,11 @@ async fn what_runs_may_finish_and_nothing_more_is_claimed() {
     let rig = Rig::new().await;
     let sent = rig.queue.enqueue_many((0..10).map(Number)).await.unwrap();
     let gate = Arc::new(Gate(Semaphore::new(0)));
-    let worker = rig.worker().concurrency(4).state(Arc::clone(&gate)).handle(gated);
+    let worker = rig
+        .worker()
+        .concurrency(4)
+        .state(Arc::clone(&gate))
+        .handle(gated);
     let running = Running::start(worker);
     rig.until(|counts| counts.active == 4).await;
     let opening = Arc::clone(&gate);
@@ -32,7 +36,9 @@ async fn what_runs_may_finish_and_nothing_more_is_claimed() {
     open.await.unwrap();
     let counts = rig.counts().await;
     assert_eq!((counts.completed, counts.waiting, counts.active), (4, 6, 0));
-    let done = told.iter().filter(|e| matches!(e, WorkerEvent::Completed { .. }));
+    let done = told
+        .iter()
+        .filter(|e| matches!(e, WorkerEvent::Completed { .. }));
     assert_eq!(done.count(), 4);
     let left = rig.queue.list(JobState::Waiting, 0, 10).await.unwrap();
     let ids: Vec<_> = sent[4..].iter().map(|handle| handle.id().clone()).collect();
@@ -57,7 +63,9 @@ async fn g4_what_does_not_finish_is_handed_back_to_its_exact_place() {
     let started = Instant::now();
     let told = running.stop().await;
     assert!(started.elapsed() < Duration::from_secs(15));
-    let released = told.iter().filter(|e| matches!(e, WorkerEvent::Released { .. }));
+    let released = told
+        .iter()
+        .filter(|e| matches!(e, WorkerEvent::Released { .. }));
     assert_eq!(released.count(), 2);
     let left = rig.queue.list(JobState::Waiting, 0, 10).await.unwrap();
     let ids: Vec<_> = sent.iter().map(|handle| handle.id().clone()).collect();
@@ -73,7 +81,11 @@ async fn stopping_without_redis_is_bounded_and_says_so() {
     let worker = rig.worker().grace(Duration::from_millis(10));
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let gate = Arc::new(Gate(Semaphore::new(0)));
-    let worker = worker.state(Arc::clone(&gate)).handle(gated).build().unwrap();
+    let worker = worker
+        .state(Arc::clone(&gate))
+        .handle(gated)
+        .build()
+        .unwrap();
     let control = worker.control();
     let run = tokio::spawn(worker.run_until(async {
         let _ = stopped.await;
@@ -84,5 +96,8 @@ async fn stopping_without_redis_is_bounded_and_says_so() {
     let started = Instant::now();
     let error = run.await.unwrap().unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(25));
-    assert!(error.is_unknown() && error.to_string().contains("test"), "{error}");
+    assert!(
+        error.is_unknown() && error.to_string().contains("test"),
+        "{error}"
+    );
 }

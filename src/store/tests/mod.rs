@@ -137,7 +137,13 @@ impl Rig {
     /// A job is in exactly one collection or none, and nothing is kept of a job that is gone.
     fn check_whole(&self, id: &JobId) {
         let collections = [
-            "waiting", "suspects", "delayed", "active", "completed", "answers", "dead",
+            "waiting",
+            "suspects",
+            "delayed",
+            "active",
+            "completed",
+            "answers",
+            "dead",
         ];
         let places: Vec<_> = collections
             .into_iter()

@@ -62,7 +62,10 @@ async fn g3_a_repeated_advance_gives_the_same_claims_and_settles_once() {
     assert!(!once.repeated && twice.repeated);
     assert!(once.refused.is_empty() && twice.refused.is_empty());
     let ids = |claimed: &[super::Claimed]| -> Vec<_> {
-        claimed.iter().map(|c| (c.id.clone(), c.fence, c.record.clone())).collect()
+        claimed
+            .iter()
+            .map(|c| (c.id.clone(), c.fence, c.record.clone()))
+            .collect()
     };
     assert_eq!(ids(&once.claimed), ids(&twice.claimed));
     assert_eq!(once.claimed.len(), 2);

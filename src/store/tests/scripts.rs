@@ -83,7 +83,10 @@ async fn g4_front_goes_first_and_a_retry_goes_last_within_their_priority() {
     assert_eq!(first.id.as_str(), "urgent");
     let front = rig.claim_one().await.unwrap();
     assert_eq!(front.id.as_str(), "fronter");
-    assert!(rig.settle(&front.id, front.fence, failed(Duration::ZERO)).await);
+    assert!(
+        rig.settle(&front.id, front.fence, failed(Duration::ZERO))
+            .await
+    );
     let rest = rig.advance(&[], 10).await.claimed;
     assert_eq!(ids(&rest), ["front", "a", "b", "fronter", "last"]);
 }
@@ -153,7 +156,9 @@ async fn g7_a_claim_is_bounded_in_bytes_but_never_empty() {
         job
     };
     rig.enqueue(&[large("a", 2 * BATCH_BYTES)]).await;
-    let jobs: Vec<_> = (0..30).map(|n| large(&format!("b{n}"), 100 * 1024)).collect();
+    let jobs: Vec<_> = (0..30)
+        .map(|n| large(&format!("b{n}"), 100 * 1024))
+        .collect();
     for part in jobs.chunks(10) {
         rig.enqueue(part).await;
     }
@@ -181,17 +186,26 @@ async fn g8_nothing_is_left_of_a_job_that_went_through_everything() {
         let claimed = rig.claim_one().await.unwrap();
         let entry = AttemptEntry::new(AttemptKind::Error, "x".repeat(100));
         let after = Duration::ZERO;
-        assert!(rig.settle(&id, claimed.fence, Outcome::Retry { after, entry }).await);
+        assert!(
+            rig.settle(&id, claimed.fence, Outcome::Retry { after, entry })
+                .await
+        );
     }
     let found = rig.call(&Get { id: "a" }).await.unwrap();
     assert_eq!(found.history.len(), 20);
     let claimed = rig.claim_one().await.unwrap();
     assert!(rig.settle(&id, claimed.fence, completed()).await);
     rig.check_whole(&id);
-    for part in ["jobs", "payloads", "attempts", "results", "waiting", "delayed"] {
+    for part in [
+        "jobs", "payloads", "attempts", "results", "waiting", "delayed",
+    ] {
         assert_eq!(rig.size(part), 0, "{part}");
     }
-    assert_eq!((rig.size("active"), rig.size("claims")), (1, 1), "sentinels");
+    assert_eq!(
+        (rig.size("active"), rig.size("claims")),
+        (1, 1),
+        "sentinels"
+    );
 }
 
 #[tokio::test]
