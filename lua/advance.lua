@@ -7,9 +7,11 @@
 -- O((settled + promoted + claimed) log N), each at most 256 but for promoted (512).
 
 local PROMOTED_AT_LEAST = 64
+local PROMOTED_AT_MOST = 256
 local TRIMMED_AT_MOST = 256
 
--- The jobs a repeated call claimed and that still carry the fence it gave them.
+-- The jobs a repeated call claimed and that still carry the fence it gave them. Their leases
+-- begin anew: nobody has run them yet.
 local function still_claimed(answer)
   local ids, fences, records = {}, {}, {}
   if #answer.ids == 0 then
@@ -25,6 +27,7 @@ local function still_claimed(answer)
   end
   if #ids > 0 then
     records = redis.call('HMGET', key_jobs, unpack(ids))
+    renew(ids, args.lease_ms)
   end
   return ids, fences, records
 end
@@ -56,14 +59,13 @@ local function hold_timer(due_ms)
 end
 
 -- Returns whether there is more to claim now, and when there will be.
-local function outlook(claimed)
+local function outlook(claimed_suspects)
   local due_ms = next_due()
   local more = redis.call('EXISTS', key_waiting) == 1 or (due_ms and due_ms <= now_ms)
-  local suspects = redis.call('EXISTS', key_suspects) == 1
-  -- Whoever blocks on the token takes what this caller has no room for. A suspect is offered
-  -- on only by a caller that could run one and found it had room for no more: two workers that
-  -- are both busy with a suspect would otherwise wake each other for ever.
-  if more or (suspects and args.suspect and claimed >= args.claim) then
+  -- Whoever blocks on the token takes what this caller has no room for. Suspects are offered on
+  -- only by a caller that took one: workers that are all busy with a suspect would otherwise
+  -- wake each other for ever.
+  if more or (claimed_suspects > 0 and redis.call('EXISTS', key_suspects) == 1) then
     arm(0)
   end
   if more or not due_ms then
@@ -79,6 +81,7 @@ end
 
 local paused = is_paused()
 local ids, records, fences
+local claimed_suspects = 0
 if status == 'new' then
   answer = { refused = settle(args.settle), ids = {}, first_fence = 0 }
   if #args.settle > 0 then
@@ -86,9 +89,9 @@ if status == 'new' then
   end
   records = {}
   if not paused then
-    promote(math.max(PROMOTED_AT_LEAST, 2 * args.claim))
+    promote(math.min(PROMOTED_AT_MOST, math.max(PROMOTED_AT_LEAST, 2 * args.claim)))
     if args.claim > 0 then
-      answer.ids, records, answer.first_fence =
+      answer.ids, records, answer.first_fence, claimed_suspects =
         claim(args.claim, args.claim_bytes, args.suspect, args.worker, args.lease_ms)
     end
   end
@@ -96,15 +99,15 @@ if status == 'new' then
   if #args.settle > #answer.refused and #ids == 0 and is_drained() then
     emit_value('drained', '')
   end
-  flush_events()
   end_call(args.lane, args.call, answer)
+  flush_events()
 else
   ids, fences, records = still_claimed(answer)
 end
 
 local more, next_at = false, nil
 if not paused then
-  more, next_at = outlook(#answer.ids)
+  more, next_at = outlook(claimed_suspects)
 end
 return {
   status, now_ms, answer.refused, answer.first_fence, fences, ids, records, deliver(ids, records),

@@ -1,5 +1,5 @@
 -- A page of the ids in one state, in the order in which they would be claimed, become due, run
--- out or finished. args: state, offset, limit. O(log N + offset + limit).
+-- out or finished. args: state, offset, limit. O(log N + limit).
 -- Answers { 'list', now_ms, ids }.
 
 local page = {}
@@ -7,9 +7,11 @@ local skip, room = args.offset, args.limit
 for _, collection in ipairs(COLLECTIONS) do
   local state, key = unpack(collection)
   if state == args.state and room > 0 then
-    local ids = redis.call('ZRANGEBYSCORE', key, '-inf', '(+inf', 'LIMIT', skip, room)
+    local ids = redis.call('ZRANGE', key, skip, skip + room - 1)
     for i = 1, #ids do
-      page[#page + 1] = ids[i]
+      if ids[i] ~= SENTINEL then
+        page[#page + 1] = ids[i]
+      end
     end
     skip = math.max(0, skip - redis.call('ZCARD', key))
     room = args.limit - #page

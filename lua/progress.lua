@@ -1,5 +1,8 @@
--- Stores how far a running job is. args: id, fence; the value is ARGV[2].
+-- Stores how far a running job is. args: id, fence; the value is ARGV[2]. A large value is not
+-- in the event: the stream's cap counts ids, not bytes.
 -- Answers { 'stored' | 'lost', now_ms }. O(1). Harmless when repeated.
+
+local VALUE_IN_EVENT_MAX = 256
 
 local claims = read_claims({ args.id })
 if not claims[1] or unpack_claim(claims[1]) ~= args.fence then
@@ -8,6 +11,8 @@ if not claims[1] or unpack_claim(claims[1]) ~= args.fence then
 end
 redis.call('HSET', key_progress, args.id, ARGV[2])
 emit('progress', { args.id })
-emit_value('value', ARGV[2])
+if #ARGV[2] <= VALUE_IN_EVENT_MAX then
+  emit_value('value', ARGV[2])
+end
 flush_events()
 return { 'stored', now_ms }

@@ -14,7 +14,7 @@ if #ids == 0 then
 end
 
 local claims = read_claims(ids)
-local stalled, scores, dead, dead_ids = {}, {}, {}, {}
+local stalled, scores, dead, dead_ids, lost = {}, {}, {}, {}, {}
 for i = 1, #ids do
   if claims[i] then
     local _, score, since_ms = unpack_claim(claims[i])
@@ -27,16 +27,31 @@ for i = 1, #ids do
       stalled[#stalled + 1] = ids[i]
       scores[#scores + 1] = score
     end
+  else
+    lost[#lost + 1] = ids[i]
   end
+end
+
+-- An id without a claim has lost its place; with a record it can still be run.
+local function rescue(found)
+  local entries = {}
+  for _, id in ipairs(found) do
+    local record = redis.call('HGET', key_jobs, id)
+    if record then
+      entries[#entries + 1] = { id = id, priority = priority_of(record) }
+    end
+  end
+  enter_waiting(entries)
 end
 
 unlease(ids)
 bury(dead)
+rescue(lost)
 if #stalled > 0 then
   enter_line(stalled, scores)
-  if not is_paused() then
-    arm(0)
-  end
+end
+if not is_paused() then
+  arm(0)
 end
 count('stalled', #stalled + #dead)
 emit('stalled', stalled)

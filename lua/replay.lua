@@ -3,12 +3,6 @@
 -- Answers { 'replayed', now_ms, the ids that were dead }. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
 
-local PRIORITY = 12 -- behind the version byte, the time of enqueueing and a type marker
-
-local function priority_of(record)
-  return (struct.unpack('>I2', record, PRIORITY))
-end
-
 local function fresh_budget(id)
   local counters = read_counters(id)
   write_counters(id, { 0, 0, 0, counters[4] })

@@ -1,5 +1,5 @@
--- Drops what has been kept long enough, at most `limit` of each kind. args: limit, keep_count,
--- lane_ttl_ms, lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead }.
+-- Drops what has been kept long enough, at most `limit` of each kind. args: limit, keep_ms,
+-- keep_count, lane_ttl_ms, lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead }.
 -- O(n log N). Harmless when repeated.
 
 local LANES_PER_CALL = 64
@@ -10,6 +10,28 @@ local function drop_expired(key)
     redis.call('ZREM', key, unpack(ids))
   end
   return ids
+end
+
+-- Drops the answers whose waiters have had their time, or moves them on to the other completed
+-- jobs. Returns how many of either.
+local function trim_answers()
+  local page = redis.call('ZRANGEBYSCORE', key_answers, '-inf', now_ms, 'WITHSCORES',
+    'LIMIT', 0, args.limit)
+  local gone, moved = {}, {}
+  for i = 1, #page, 2 do
+    if tonumber(page[i + 1]) % 1 == MOVES_ON then
+      moved[#moved + 1] = now_ms + math.max(0, args.keep_ms - AWAITED_KEPT_MS)
+      moved[#moved + 1] = page[i]
+    else
+      gone[#gone + 1] = page[i]
+    end
+    redis.call('ZREM', key_answers, page[i])
+  end
+  if #moved > 0 then
+    redis.call('ZADD', key_completed, unpack(moved))
+  end
+  forget(gone)
+  return #page / 2
 end
 
 -- Forgets the last calls of lanes that have been silent for long. Returns the next cursor.
@@ -25,14 +47,14 @@ local function sweep_lanes()
   return page[1]
 end
 
-local completed, answers = drop_expired(key_completed), drop_expired(key_answers)
+local answers = trim_answers()
+local completed = drop_expired(key_completed)
 forget(completed)
-forget(answers)
 local capped = cap_completed(args.keep_count, args.limit)
 local unread = drop_expired(key_awaited)
 
-local more = math.max(#completed, #answers, capped, #unread) >= args.limit
+local more = math.max(#completed, answers, capped, #unread) >= args.limit
 return {
-  'trimmed', now_ms, #completed + #answers + capped, more and 1 or 0, sweep_lanes(),
+  'trimmed', now_ms, #completed + answers + capped, more and 1 or 0, sweep_lanes(),
   redis.call('ZCARD', key_dead),
 }

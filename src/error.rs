@@ -37,6 +37,8 @@ pub enum ErrorKind {
     Dead,
     /// The job was cancelled or discarded.
     Cancelled,
+    /// A part of oxcart broke: a bug.
+    Internal,
     /// Redis holds, or answered, what this version cannot read.
     Incompatible,
 }

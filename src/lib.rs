@@ -1,4 +1,64 @@
 //! Background jobs on Redis: typed, fast, and safe when things break.
+//!
+//! ```no_run
+//! use oxcart::{Context, Failure, Job, Oxcart, State, Worker};
+//! use serde::{Deserialize, Serialize};
+//! use std::time::Duration;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct SendWelcome { user: u64 }
+//!
+//! impl Job for SendWelcome {
+//!     const NAME: &'static str = "send-welcome";
+//!     type Output = String;
+//! }
+//! # struct Smtp;
+//! # impl Smtp { async fn welcome(&self, _: u64) -> Result<String, std::io::Error> { Ok(String::new()) } }
+//! # async fn producer() -> Result<(), oxcart::Error> {
+//!
+//! // The application enqueues.
+//! let oxcart = Oxcart::connect("redis://127.0.0.1/").await?;
+//! let mail = oxcart.queue("mail")?;
+//! let sent = mail.enqueue(SendWelcome { user: 7 }).attempts(5).delay(Duration::from_secs(60)).await?;
+//! let receipt = sent.result().await?;            // from any process, typed
+//! # Ok(()) }
+//!
+//! // A worker binary works.
+//! async fn send_welcome(job: SendWelcome, smtp: State<Smtp>, ctx: Context) -> Result<String, Failure> {
+//!     ctx.progress(&10).await?;
+//!     Ok(smtp.welcome(job.user).await?)          // any error: retried with backoff
+//! }
+//! # async fn worker(mail: oxcart::Queue, smtp: Smtp) -> Result<(), oxcart::Error> {
+//!
+//! Worker::builder(&mail).concurrency(50).state(smtp).handle(send_welcome).build()?
+//!     .run_until(oxcart::shutdown_signal()).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What you can rely on
+//!
+//! | | promise |
+//! |---|---|
+//! | G1 | A job whose enqueue was acknowledged ends completed, dead or removed, whatever crashes, as long as Redis keeps its data. |
+//! | G2 | Every claim carries a fence that only grows; a zombie never overwrites. |
+//! | G3 | Enqueueing can be repeated: the job is there once, even if the answer was lost. |
+//! | G4 | First in, first out within a priority; lower numbers first, strictly. |
+//! | G5 | Nothing starts early, by the server's clock; a due job starts within milliseconds, or within 5 s if the process that was to wake up died. |
+//! | G6 | A job that kills its workers ends on the dead-letter list; those that shared a worker with it do not. |
+//! | G7 | No script call handles more than 256 jobs or 1 MiB. |
+//! | G8 | Finished jobs and events are bounded by default; nothing is left of a job that is gone. |
+//! | G9 | Workers survive Redis trouble without restart; producers get a typed error in bounded time. |
+//!
+//! What a job does happens *at least once*: a worker can die after the work and before the
+//! outcome is stored. Make handlers idempotent, or hand their [`Fence`] to what they write to.
+//!
+//! # What it does not do
+//!
+//! It needs no module and nothing newer than Redis 7.0. It installs no signal handler, never
+//! exits the process, starts no task before it is asked to, and keeps no job in memory that
+//! Redis has not acknowledged.
+
+#![warn(clippy::unwrap_used, clippy::panic)]
 
 mod codec;
 mod error;

@@ -16,11 +16,15 @@ local function write_counters(id, counters)
   redis.call('HSET', key_attempts, id, cmsgpack.pack(counters))
 end
 
--- Appends one attempt to the history; `failed` (0 or 1) is what it costs of the budget.
+-- Appends one attempt to the history; `failed` (0 or 1) is what it costs of the budget. A
+-- handler that failed could take the job: it does not bounce any more.
 local function record_attempt(id, since_ms, blob, failed)
   local counters = read_counters(id)
   local n = counters[4] + 1
   counters[1] = counters[1] + failed
+  if failed == 1 then
+    counters[2], counters[3] = 0, 0
+  end
   counters[4] = n
   write_counters(id, counters)
   redis.call('HSET', key_attempts, id .. '#' .. n, stamp(since_ms) .. stamp(now_ms) .. blob)

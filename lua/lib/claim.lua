@@ -62,11 +62,12 @@ local function drop_orphans(ids, scores, records)
   return kept_ids, kept_scores, kept_records
 end
 
--- Claims at most `limit` jobs of at most `max_bytes`. Returns ids, records, the first fence.
+-- Claims at most `limit` jobs of at most `max_bytes`. Returns ids, records, the first fence, and
+-- how many of them are suspects.
 local function claim(limit, max_bytes, with_suspect, worker, lease_ms)
   local ids, scores, suspects = pop(limit, with_suspect)
   if #ids == 0 then
-    return ids, {}, 0
+    return ids, {}, 0, 0
   end
   local records = redis.call('HMGET', key_jobs, unpack(ids))
   for i = 1, #ids do
@@ -86,9 +87,9 @@ local function claim(limit, max_bytes, with_suspect, worker, lease_ms)
     redis.call('ZADD', key_waiting, unpack(back))
   end
   if n == 0 then
-    return ids, records, 0
+    return ids, records, 0, 0
   end
   local first_fence = lease(ids, scores, worker, lease_ms)
   emit('active', ids)
-  return ids, records, first_fence
+  return ids, records, first_fence, suspects
 end

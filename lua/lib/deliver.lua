@@ -1,12 +1,6 @@
 -- What a worker needs to run the jobs it has claimed: the ids, the records, and, for the few
 -- that have them, large payloads, failure counters and stall counts.
 -- `extras` is flat: position, name, value, position, name, value, ...
-local EXTERNAL_PAYLOAD = 128
-
-local function has_external_payload(record)
-  return string.byte(record) >= EXTERNAL_PAYLOAD
-end
-
 local function add_extras(extras, name, key, ids)
   if #ids == 0 or redis.call('EXISTS', key) == 0 then
     return
@@ -24,10 +18,11 @@ end
 local function deliver(ids, records)
   local extras = {}
   for i = 1, #ids do
-    if has_external_payload(records[i]) then
+    local payload = has_external_payload(records[i]) and redis.call('HGET', key_payloads, ids[i])
+    if payload then
       extras[#extras + 1] = i - 1
       extras[#extras + 1] = 'payload'
-      extras[#extras + 1] = redis.call('HGET', key_payloads, ids[i])
+      extras[#extras + 1] = payload
     end
   end
   add_extras(extras, 'attempts', key_attempts, ids)

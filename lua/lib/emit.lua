@@ -1,9 +1,11 @@
 -- Lifecycle events: one stream entry per script call, a field per kind, ids joined by spaces.
 -- A detail follows its id after a colon, which no id may contain.
 -- The cap counts ids, not entries: entries of 500 ids would otherwise grow the stream
--- 500 times as large as entries of one.
+-- 500 times as large as entries of one. The entries that fit are estimated from a running
+-- average of their size, so that a single large one does not throw away the small ones.
 local EVENT_IDS_KEPT = 100000
 local EVENT_ENTRIES_KEPT_AT_LEAST = 100
+local EVENT_AVERAGE_OVER = 100
 
 local event_fields = {}
 local event_ids = 0
@@ -27,6 +29,9 @@ local function flush_events()
   if event_ids == 0 then
     return
   end
-  local entries = math.max(EVENT_ENTRIES_KEPT_AT_LEAST, math.floor(EVENT_IDS_KEPT / event_ids))
+  local average = tonumber(redis.call('HGET', key_meta, 'event_size') or event_ids)
+  average = average + (event_ids - average) / EVENT_AVERAGE_OVER
+  redis.call('HSET', key_meta, 'event_size', string.format('%.3f', average))
+  local entries = math.max(EVENT_ENTRIES_KEPT_AT_LEAST, math.floor(EVENT_IDS_KEPT / average))
   redis.call('XADD', key_events, 'MAXLEN', '~', entries, '*', unpack(event_fields))
 end

@@ -2,6 +2,7 @@
 -- kept for a while, even when it would otherwise be removed at once.
 local AWAITED_KEPT_MS = 60000
 local ANNOUNCEMENTS_KEPT = 1000
+local MOVES_ON = 0.5
 
 -- Splits off those of `ids` whose outcome somebody waits for, and tells the waiters.
 -- Returns a set of these ids.
@@ -26,7 +27,10 @@ local function announce(ids)
   return awaited
 end
 
--- finished: list of { id, keep_ms, outcome }; keep_ms 0 means: leave nothing behind.
+-- finished: list of { id, keep_ms, hold_ms, outcome }; keep_ms 0 means: leave nothing behind.
+-- hold_ms is what the job itself asks for, nil if it is kept as long as most. What somebody
+-- waits for is kept apart from the others, whose number is capped; when the waiter has had its
+-- time, trim moves what is kept as long as most (half a millisecond marks it) to the others.
 local function finish(finished)
   local n = #finished
   if n == 0 then
@@ -42,7 +46,12 @@ local function finish(finished)
     local job = finished[i]
     local into, keep_ms = completed, job.keep_ms
     if awaited[job.id] then
-      into, keep_ms = answers, math.max(AWAITED_KEPT_MS, job.hold_ms or 0)
+      into = answers
+      if job.hold_ms or keep_ms <= AWAITED_KEPT_MS then
+        keep_ms = math.max(AWAITED_KEPT_MS, keep_ms)
+      else
+        keep_ms = AWAITED_KEPT_MS + MOVES_ON
+      end
     end
     if keep_ms > 0 then
       into[#into + 1] = now_ms + keep_ms

@@ -40,6 +40,18 @@ local function lease(ids, scores, worker, lease_ms)
   return first
 end
 
+-- Sets the deadlines of leases that were checked to hold.
+local function renew(ids, lease_ms)
+  if #ids > 0 then
+    local deadlines = {}
+    for i = 1, #ids do
+      deadlines[2 * i - 1] = now_ms + lease_ms
+      deadlines[2 * i] = ids[i]
+    end
+    redis.call('ZADD', key_active, unpack(deadlines))
+  end
+end
+
 local function unlease(ids)
   if #ids > 0 then
     redis.call('ZREM', key_active, unpack(ids))

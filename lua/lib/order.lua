@@ -4,6 +4,7 @@
 local PRIORITY_STEP = 2 ^ 43
 local SEQUENCE_START = 2 ^ 42
 local DEFAULT_PRIORITY = 500
+local PRIORITY_MAX = 1023
 
 -- The next `n` places at the back: returns the sequence before the first of them.
 local function take_back_places(n)
@@ -21,4 +22,9 @@ end
 
 local function place(priority, sequence)
   return priority * PRIORITY_STEP + sequence
+end
+
+-- The priority that a place was made with.
+local function priority_at(score)
+  return math.floor(score / PRIORITY_STEP)
 end

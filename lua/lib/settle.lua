@@ -36,9 +36,9 @@ function outcomes.retry(plan, id, attempt, blob)
   record_attempt(id, attempt.since_ms, blob, 1)
   local due_ms = now_ms + attempt.after_ms
   if attempt.after_ms > 0 then
-    append(plan.delayed, { id = id, due_ms = due_ms, priority = attempt.priority })
+    append(plan.delayed, { id = id, due_ms = due_ms, priority = priority_at(attempt.score) })
   else
-    append(plan.waiting, { id = id, priority = attempt.priority })
+    append(plan.waiting, { id = id, priority = priority_at(attempt.score) })
   end
   append(plan.events.retrying, id .. ':' .. string.format('%.0f', due_ms))
 end
@@ -51,7 +51,7 @@ end
 function outcomes.bounced(plan, id, attempt)
   record_bounce(id)
   local due_ms = now_ms + attempt.after_ms
-  append(plan.delayed, { id = id, due_ms = due_ms, priority = attempt.priority })
+  append(plan.delayed, { id = id, due_ms = due_ms, priority = priority_at(attempt.score) })
   append(plan.events.delayed, id .. ':' .. string.format('%.0f', due_ms))
 end
 

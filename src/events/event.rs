@@ -31,8 +31,9 @@ pub enum EventKind {
     Waiting(JobId),
     /// A worker took a job.
     Active(JobId),
-    /// A handler said how far it is.
-    Progress(JobId, ProgressValue),
+    /// A handler said how far it is. A value of more than 256 bytes is not in the event; ask the
+    /// job for it ([`Queue::job`](crate::Queue::job)).
+    Progress(JobId, Option<ProgressValue>),
     /// A job ended well.
     Completed(JobId),
     /// An attempt failed; the next is due then.
@@ -125,10 +126,12 @@ pub(crate) fn parse_fields(fields: &[(String, Vec<u8>)]) -> Vec<EventKind> {
             "drained" => kinds.push(EventKind::Drained),
             "paused" => kinds.push(EventKind::Paused),
             "resumed" => kinds.push(EventKind::Resumed),
+            // Belongs to the progress before it.
+            "value" => {}
             "progress" => {
                 let next = fields.get(position + 1).filter(|(name, _)| name == "value");
-                if let (Ok(id), Some((_, value))) = (std::str::from_utf8(value), next) {
-                    let value = ProgressValue(value.clone());
+                if let Ok(id) = std::str::from_utf8(value) {
+                    let value = next.map(|(_, value)| ProgressValue(value.clone()));
                     kinds.push(EventKind::Progress(JobId::stored(id), value));
                 }
             }
@@ -188,7 +191,7 @@ mod tests {
                 EventKind::Completed(id("b")),
                 EventKind::Retrying(id("c"), Timestamp::from_millis(1_700_000_000_123)),
                 EventKind::Dead(id("d"), DeadReason::Poisoned),
-                EventKind::Progress(id("e"), ProgressValue(vec![0x2a])),
+                EventKind::Progress(id("e"), Some(ProgressValue(vec![0x2a]))),
                 EventKind::Drained,
             ]
         );

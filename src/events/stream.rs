@@ -20,6 +20,7 @@ use crate::events::event::{Event, EventKind, parse_fields};
 use crate::queue::Queue;
 use crate::queue::results::entries_of;
 use crate::redis::connection::Link;
+use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 use crate::time::Timestamp;
 
@@ -39,6 +40,17 @@ pub struct Cursor {
     sequence: u64,
     /// How many events of that entry have been seen.
     seen: usize,
+}
+
+impl Cursor {
+    /// Behind the whole entry.
+    fn behind(ms: u64, sequence: u64) -> Self {
+        Self {
+            ms,
+            sequence,
+            seen: usize::MAX,
+        }
+    }
 }
 
 impl fmt::Display for Cursor {
@@ -72,26 +84,37 @@ impl FromStr for Cursor {
 ///
 /// ```no_run
 /// use futures::StreamExt;
-/// # async fn example(mail: oxcart::Queue) {
-/// let mut events = mail.events();
+/// # async fn example(mail: oxcart::Queue) -> Result<(), oxcart::Error> {
+/// let mut events = mail.events().await?;
 /// while let Some(event) = events.next().await {
 ///     println!("{} {:?}", event.at, event.kind);
 /// }
-/// # }
+/// # Ok(()) }
 /// ```
 pub struct EventStream {
     events: mpsc::Receiver<Event>,
 }
 
 impl EventStream {
-    pub(crate) fn open(queue: &Queue, after: Option<Cursor>) -> Self {
+    pub(crate) async fn from_now_on(queue: &Queue) -> Result<Self, Error> {
+        let events = queue.inner.store.keys.events();
+        let last = edge(&mut &queue.inner.oxcart.connector, events, Edge::Youngest).await?;
+        let (ms, sequence) = last.unwrap_or((0, 0));
+        Ok(Self::follow(queue, Cursor::behind(ms, sequence), false))
+    }
+
+    pub(crate) fn open(queue: &Queue, after: Cursor) -> Self {
+        Self::follow(queue, after, true)
+    }
+
+    fn follow(queue: &Queue, cursor: Cursor, resumed: bool) -> Self {
         let (sender, events) = mpsc::channel(BUFFER);
         let connector = queue.inner.oxcart.connector.clone();
         let follower = Follower {
             link: Link::new(connector, BLOCK + GRACE),
             stream: queue.inner.store.keys.events().to_owned(),
-            cursor: after,
-            resumed: after.is_some(),
+            cursor,
+            resumed,
             sender,
         };
         tokio::spawn(follower.run());
@@ -111,8 +134,8 @@ impl Stream for EventStream {
 struct Follower {
     link: Link,
     stream: String,
-    /// Behind the last event that was handed on; none before the end of the stream was found.
-    cursor: Option<Cursor>,
+    /// Behind the last event that was handed on.
+    cursor: Cursor,
     /// Something may have been dropped since the cursor.
     resumed: bool,
     sender: mpsc::Sender<Event>,
@@ -126,7 +149,7 @@ impl Follower {
                 Ok(()) => pause = PAUSE_MIN,
                 Err(trouble) => {
                     debug!(%trouble, "following events is held up");
-                    self.resumed = self.cursor.is_some();
+                    self.resumed = true;
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -135,15 +158,11 @@ impl Follower {
     }
 
     async fn step(&mut self) -> Result<(), Trouble> {
-        let Some(cursor) = self.cursor else {
-            self.cursor = Some(self.end().await?);
-            return Ok(());
-        };
         if self.resumed {
-            self.report_missed(cursor).await?;
+            self.report_missed().await?;
             self.resumed = false;
         }
-        let entries = self.read(cursor).await?;
+        let entries = self.read().await?;
         // A full read means that we are behind, and may fall behind what Redis keeps.
         self.resumed = entries.len() == ENTRIES_PER_READ;
         for entry in entries {
@@ -155,10 +174,8 @@ impl Follower {
     }
 
     async fn hand_on(&mut self, ms: u64, sequence: u64, fields: &[(String, Vec<u8>)]) {
-        let seen = match self.cursor {
-            Some(cursor) if (cursor.ms, cursor.sequence) == (ms, sequence) => cursor.seen,
-            _ => 0,
-        };
+        let behind = (self.cursor.ms, self.cursor.sequence) == (ms, sequence);
+        let seen = if behind { self.cursor.seen } else { 0 };
         let kinds = parse_fields(fields);
         let all = kinds.len();
         for (position, kind) in kinds.into_iter().enumerate().skip(seen) {
@@ -174,29 +191,15 @@ impl Follower {
                 return;
             }
         }
-        self.cursor = Some(Cursor {
-            ms,
-            sequence,
-            seen: usize::MAX,
-        });
-    }
-
-    /// The place behind everything that is there now.
-    async fn end(&mut self) -> Result<Cursor, Trouble> {
-        let last = self.edge("XREVRANGE", "+", "-").await?;
-        let (ms, sequence) = last.unwrap_or((0, 0));
-        Ok(Cursor {
-            ms,
-            sequence,
-            seen: usize::MAX,
-        })
+        self.cursor = Cursor::behind(ms, sequence);
     }
 
     /// If the oldest entry is younger than the cursor, those between are gone, unless there
     /// never were any; the stream's own count of what was ever deleted is not kept when it is
     /// trimmed approximately, so this errs on the side of saying so.
-    async fn report_missed(&mut self, cursor: Cursor) -> Result<(), Trouble> {
-        if let Some((ms, sequence)) = self.edge("XRANGE", "-", "+").await?
+    async fn report_missed(&mut self) -> Result<(), Trouble> {
+        let cursor = self.cursor;
+        if let Some((ms, sequence)) = edge(&mut self.link, &self.stream, Edge::Oldest).await?
             && (ms, sequence) > (cursor.ms, cursor.sequence)
             && (cursor.ms, cursor.sequence) != (0, 0)
         {
@@ -210,26 +213,8 @@ impl Follower {
         Ok(())
     }
 
-    async fn edge(
-        &mut self,
-        verb: &str,
-        from: &str,
-        to: &str,
-    ) -> Result<Option<(u64, u64)>, Trouble> {
-        let mut command = redis::cmd(verb);
-        command.arg(&self.stream).arg(from).arg(to);
-        command.arg("COUNT").arg(1);
-        match self.link.request(&command).await? {
-            Value::Array(entries) => Ok(entries
-                .into_iter()
-                .next()
-                .and_then(parse_entry)
-                .map(|(ms, sequence, _)| (ms, sequence))),
-            _ => Ok(None),
-        }
-    }
-
-    async fn read(&mut self, cursor: Cursor) -> Result<Vec<Value>, Trouble> {
+    async fn read(&mut self) -> Result<Vec<Value>, Trouble> {
+        let cursor = self.cursor;
         // An entry that was seen in part has to be read again.
         let after = match (cursor.seen, cursor.sequence) {
             (usize::MAX, sequence) => format!("{}-{sequence}", cursor.ms),
@@ -244,8 +229,37 @@ impl Follower {
     }
 }
 
-/// The stream id of an entry, and its fields.
-fn parse_entry(entry: Value) -> Option<(u64, u64, Vec<(String, Vec<u8>)>)> {
+enum Edge {
+    Oldest,
+    Youngest,
+}
+
+/// The stream id of the first or last entry, if there is one.
+async fn edge(
+    via: &mut impl Requester,
+    stream: &str,
+    edge: Edge,
+) -> Result<Option<(u64, u64)>, Trouble> {
+    let (verb, from, to) = match edge {
+        Edge::Oldest => ("XRANGE", "-", "+"),
+        Edge::Youngest => ("XREVRANGE", "+", "-"),
+    };
+    let mut command = redis::cmd(verb);
+    command.arg(stream).arg(from).arg(to).arg("COUNT").arg(1);
+    match via.send(&command).await? {
+        Value::Array(entries) => Ok(entries
+            .into_iter()
+            .next()
+            .and_then(parse_entry)
+            .map(|(ms, sequence, _)| (ms, sequence))),
+        _ => Ok(None),
+    }
+}
+
+type Fields = Vec<(String, Vec<u8>)>;
+
+/// The two parts of an entry's stream id, and its fields.
+fn parse_entry(entry: Value) -> Option<(u64, u64, Fields)> {
     let Value::Array(pair) = entry else {
         return None;
     };

@@ -55,13 +55,19 @@ pub(crate) struct AttemptEntry {
     pub(crate) error: String,
 }
 
+/// Cuts a text that is stored with a job, at a character.
+pub(crate) fn cut(mut text: String) -> String {
+    if text.len() > ERROR_BYTES_MAX {
+        let end = text.floor_char_boundary(ERROR_BYTES_MAX - '…'.len_utf8());
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
 impl AttemptEntry {
-    pub(crate) fn new(kind: AttemptKind, mut error: String) -> Self {
-        if error.len() > ERROR_BYTES_MAX {
-            let end = error.floor_char_boundary(ERROR_BYTES_MAX - '…'.len_utf8());
-            error.truncate(end);
-            error.push('…');
-        }
+    pub(crate) fn new(kind: AttemptKind, error: String) -> Self {
+        let error = cut(error);
         Self { kind, error }
     }
 }

@@ -17,13 +17,21 @@ use crate::worker::pump::Pump;
 /// A round of a duty goes on over at most this many calls before others get their turn.
 pub(crate) const CALLS_PER_ROUND: usize = 64;
 
+/// When a duty wants its next round.
+pub(crate) enum Next {
+    /// After its period.
+    Later,
+    /// There is more to do than fits into a round.
+    AtOnce,
+}
+
 /// Something to be done again and again.
 pub(crate) trait Duty: Send {
     /// The time between two rounds, give or take a tenth.
     fn period(&self) -> Duration;
 
     /// One round.
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<(), Trouble>;
+    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Next, Trouble>;
 }
 
 /// Does all duties, one after the other, on one connection.
@@ -64,10 +72,14 @@ impl<D: Duty> Scheduled<D> {
         if Instant::now() < self.at {
             return;
         }
-        if let Err(trouble) = self.duty.round(pump, link).await {
-            pump.trouble.note(&trouble, &pump.hooks);
-        }
-        let period = self.duty.period().mul_f64(0.9 + 0.2 * fastrand::f64());
-        self.at = Instant::now() + period;
+        let wait = match self.duty.round(pump, link).await {
+            Ok(Next::AtOnce) => Duration::ZERO,
+            Ok(Next::Later) => self.duty.period(),
+            Err(trouble) => {
+                pump.trouble.note(&trouble, &pump.hooks);
+                self.duty.period()
+            }
+        };
+        self.at = Instant::now() + wait.mul_f64(0.9 + 0.2 * fastrand::f64());
     }
 }

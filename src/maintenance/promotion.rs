@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::maintenance::{CALLS_PER_ROUND, Duty};
+use crate::maintenance::{CALLS_PER_ROUND, Duty, Next};
 use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
@@ -18,13 +18,13 @@ impl Duty for Promotion {
         PERIOD
     }
 
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
+    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Next, Trouble> {
         let verb = Promote { limit: BATCH_JOBS };
         for _ in 0..CALLS_PER_ROUND {
             if pump.store().call(link, &verb).await? < BATCH_JOBS as u64 {
-                break;
+                return Ok(Next::Later);
             }
         }
-        Ok(())
+        Ok(Next::AtOnce)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::id::JobId;
-use crate::maintenance::{CALLS_PER_ROUND, Duty};
+use crate::maintenance::{CALLS_PER_ROUND, Duty, Next};
 use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
@@ -38,10 +38,10 @@ impl Duty for Recovery {
         PERIOD
     }
 
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
-        if pump.trouble.within(QUIET_AFTER_TROUBLE) {
+    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Next, Trouble> {
+        if pump.trouble.away_within(QUIET_AFTER_TROUBLE) {
             self.clock = None;
-            return Ok(());
+            return Ok(Next::Later);
         }
         for _ in 0..CALLS_PER_ROUND {
             let verb = Recover {
@@ -70,10 +70,10 @@ impl Duty for Recovery {
             };
             self.clock = Some(ServerClock::heard_now(now_ms));
             if found < BATCH_JOBS {
-                break;
+                return Ok(Next::Later);
             }
         }
-        Ok(())
+        Ok(Next::AtOnce)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::maintenance::{CALLS_PER_ROUND, Duty};
+use crate::maintenance::{CALLS_PER_ROUND, Duty, Next};
 use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
@@ -51,10 +51,11 @@ impl Duty for Trimming {
         PERIOD
     }
 
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
+    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Next, Trouble> {
         for _ in 0..CALLS_PER_ROUND {
             let verb = Trim {
                 limit: BATCH_JOBS,
+                keep_ms: pump.config.keep.as_millis(),
                 keep_count: pump.config.keep_count,
                 lane_ttl_ms: millis(LANE_TTL),
                 lanes_cursor: &self.lanes_cursor,
@@ -65,9 +66,9 @@ impl Duty for Trimming {
             self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);
             tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
             if !trimmed.more {
-                break;
+                return Ok(Next::Later);
             }
         }
-        Ok(())
+        Ok(Next::AtOnce)
     }
 }

@@ -155,6 +155,7 @@ impl<J: Job> Enqueue<J> {
     /// says so.
     pub fn id(mut self, id: JobId) -> Self {
         self.id = id;
+        self.submission = None;
         self
     }
 

@@ -14,6 +14,7 @@ use crate::id::JobId;
 use crate::job::Job;
 use crate::job::history::FailedAttempt;
 use crate::job::outcome::Ending;
+use crate::policy::backoff::WAIT_MAX;
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
@@ -24,6 +25,8 @@ use crate::time::millis;
 const WAIT_DEFAULT: Duration = Duration::from_secs(60);
 /// Announcements can be lost with a connection; this often a waiter looks for itself.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// What the last look may take beyond the limit.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Whether enqueueing made a new job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -160,11 +163,12 @@ impl<J: Job> ResultWait<J> {
     }
 
     async fn wait(self) -> Result<J::Output, Error> {
-        let deadline = Instant::now() + self.limit;
+        let limit = self.limit.min(WAIT_MAX);
+        let deadline = Instant::now() + limit;
         let (queue, id) = match self.source {
             Source::Job(queue, id) => (queue, id),
             Source::Request(mut request) => {
-                request.awaited_for(self.limit);
+                request.awaited_for(limit);
                 let handle = (*request).await?;
                 (handle.queue, handle.id)
             }
@@ -177,7 +181,11 @@ impl<J: Job> ResultWait<J> {
                 id: id.as_str(),
                 await_ms: millis(left),
             };
-            match queue.inner.call(&verb).await {
+            let look = timeout(left + LAST_LOOK, queue.inner.call(&verb));
+            match look
+                .await
+                .unwrap_or_else(|_| Err(too_late(&queue, &id, limit)))
+            {
                 Ok(Watched::Finished {
                     outcome,
                     last_attempt,
@@ -188,7 +196,7 @@ impl<J: Job> ResultWait<J> {
                 Err(error) => tracing::debug!(%error, job = %id, "waiting for a result"),
             }
             if left.is_zero() {
-                return Err(too_late(&queue, &id, self.limit));
+                return Err(too_late(&queue, &id, limit));
             }
             let _ = timeout(left.min(LOOK_EVERY), announced.heard()).await;
         }

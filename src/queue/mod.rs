@@ -125,16 +125,24 @@ impl Queue {
         JobHandle::existing(self.clone(), id)
     }
 
-    /// Lifecycle events of this queue from now on, from all processes.
-    #[must_use]
-    pub fn events(&self) -> EventStream {
-        EventStream::open(self, None)
+    /// Lifecycle events of this queue from now on, from all processes. Whatever happens after
+    /// this has returned is seen.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer. Once there, the stream reconnects by itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn events(&self) -> Result<EventStream, Error> {
+        EventStream::from_now_on(self).await
     }
 
     /// Lifecycle events after the one that was seen last. What Redis has dropped since then is
     /// reported as missed.
     #[must_use]
     pub fn events_after(&self, cursor: Cursor) -> EventStream {
-        EventStream::open(self, Some(cursor))
+        EventStream::open(self, cursor)
     }
 }

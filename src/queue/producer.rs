@@ -39,6 +39,8 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 const BACKLOG: usize = 1024;
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.
 const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
+const REGISTER_EVERY: Duration = Duration::from_secs(10 * 60);
+const REGISTER_RETRY: Duration = Duration::from_secs(10);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
@@ -223,7 +225,8 @@ impl Producer {
                 let task = Task {
                     store: Store::new(&self.namespace, &self.queue),
                     link: Link::new(self.connector.clone(), ANSWER_PATIENCE),
-                    registry: Some(keys::registry(&self.namespace)),
+                    registry: keys::registry(&self.namespace),
+                    register_at: Some(Instant::now()),
                     queue: self.queue.clone(),
                     lane: incarnation(),
                     call: 0,
@@ -242,8 +245,9 @@ impl Producer {
 struct Task {
     store: Store,
     link: Link,
-    /// The set that lists the queues, until this queue is in it.
-    registry: Option<String>,
+    /// The set that lists the queues, and when to see to it that this one is in it.
+    registry: String,
+    register_at: Option<Instant>,
     queue: QueueName,
     lane: String,
     call: u64,
@@ -282,40 +286,41 @@ impl Task {
     }
 
     /// Sends one batch until its fate is known.
-    async fn commit(&mut self, mut batch: Vec<Arc<Submission>>) {
+    async fn commit(&mut self, batch: Vec<Arc<Submission>>) {
+        let mut batch = Batch(batch);
         let started = Instant::now();
         let mut may_have_run = false;
         let mut pause = PAUSE_MIN;
         loop {
             if !may_have_run {
-                batch.retain(|submission| submission.step(WAITING, SENT));
-                if batch.is_empty() {
+                batch.0.retain(|submission| submission.step(WAITING, SENT));
+                if batch.0.is_empty() {
                     return;
                 }
             }
-            let trouble = match self.send(&batch).await {
-                Ok(Enqueued::Added { there }) => return share_out(&batch, &there),
+            let trouble = match self.send(&batch.0).await {
+                Ok(Enqueued::Added { there }) => return share_out(&batch.0, &there),
                 Ok(Enqueued::Superseded) => {
                     let why = format!("lane {} was used by another call", self.lane);
-                    return self.give_up(&batch, &why);
+                    return self.give_up(&batch.0, &why);
                 }
                 Err(trouble) => trouble,
             };
             match &trouble {
-                Trouble::Garbled(why) => return self.give_up(&batch, why),
+                Trouble::Garbled(why) => return self.give_up(&batch.0, why),
                 Trouble::Refused(Refusal::NoWrites | Refusal::NotAllowed, _) if !may_have_run => {
-                    return refuse(&batch, &trouble);
+                    return refuse(&batch.0, &trouble);
                 }
                 _ => may_have_run |= trouble.may_have_run(),
             }
             if !may_have_run {
-                for submission in &batch {
+                for submission in &batch.0 {
                     submission.step(SENT, WAITING);
                 }
             } else if started.elapsed() > ABANDON_AFTER {
-                return self.give_up(&batch, "no answer for half an hour");
+                return self.give_up(&batch.0, "no answer for half an hour");
             }
-            warn!(queue = %self.queue, jobs = batch.len(), %trouble, "enqueueing is held up");
+            warn!(queue = %self.queue, submissions = batch.0.len(), %trouble, "enqueueing is held up");
             sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
@@ -340,13 +345,35 @@ impl Task {
         }
     }
 
-    /// Puts the queue on the list of queues; what fails is tried again after the next batch.
+    /// Puts the queue on the list of queues, now and then: the list may have been lost.
     async fn register(&mut self) {
-        if let Some(registry) = &self.registry {
-            let mut command = redis::cmd("SADD");
-            command.arg(registry).arg(self.queue.as_str());
-            if self.link.request(&command).await.is_ok() {
-                self.registry = None;
+        if self.register_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        let mut command = redis::cmd("SADD");
+        command.arg(&self.registry).arg(self.queue.as_str());
+        let wait = match self.link.request(&command).await {
+            Ok(_) => REGISTER_EVERY,
+            Err(Trouble::Refused(Refusal::NotAllowed, _)) => {
+                self.register_at = None;
+                return;
+            }
+            Err(_) => REGISTER_RETRY,
+        };
+        self.register_at = Some(Instant::now() + wait);
+    }
+}
+
+/// Submissions whose call is under way. If the task is dropped with its runtime, nobody will
+/// ever learn what became of them, and their callers are told so.
+struct Batch(Vec<Arc<Submission>>);
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        for submission in &self.0 {
+            if submission.phase.load(Ordering::Acquire) == SENT {
+                let why = "the runtime that sent it was shut down".to_owned();
+                submission.decide(Fate::Unknowable { why });
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::Value;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::debug;
 
@@ -41,20 +41,21 @@ struct State {
 
 struct Waiters {
     count: usize,
-    notify: Arc<Notify>,
+    announced: watch::Sender<()>,
 }
 
 /// One waiter's place; gives it up when dropped.
 pub(crate) struct Listening {
     id: JobId,
-    notify: Arc<Notify>,
+    announced: watch::Receiver<()>,
     shared: Arc<Shared>,
 }
 
 impl Listening {
     /// Completes when the job was announced since the last time. Cancel safe.
     pub(crate) async fn heard(&mut self) {
-        self.notify.notified().await;
+        // The sender lives as long as anybody listens.
+        let _ = self.announced.changed().await;
     }
 }
 
@@ -79,8 +80,7 @@ impl Shared {
         let state = self.lock();
         for id in String::from_utf8_lossy(ids).split(' ') {
             if let Some(waiters) = state.waiters.get(&JobId::stored(id)) {
-                waiters.notify.notify_one();
-                waiters.notify.notify_waiters();
+                waiters.announced.send_replace(());
             }
         }
     }
@@ -107,12 +107,12 @@ impl Results {
         let mut state = self.shared.lock();
         let waiters = state.waiters.entry(id.clone()).or_insert_with(|| Waiters {
             count: 0,
-            notify: Arc::default(),
+            announced: watch::Sender::new(()),
         });
         waiters.count += 1;
         let listening = Listening {
             id: id.clone(),
-            notify: Arc::clone(&waiters.notify),
+            announced: waiters.announced.subscribe(),
             shared: Arc::clone(&self.shared),
         };
         let running = state.task.clone().filter(|task| task.has_changed().is_ok());

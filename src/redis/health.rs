@@ -89,11 +89,11 @@ fn not_usable(connector: &Connector, trouble: Trouble) -> Error {
             "check user, password and permissions",
         ),
         Trouble::Refused(..) => (ErrorKind::Refused, "it may pass by itself"),
-        Trouble::Unreachable(_) => (
+        Trouble::Unreachable(_) | Trouble::Unanswered(_) => (
             ErrorKind::Unreachable,
             "check that it runs and that the address is right",
         ),
-        Trouble::Unanswered(_) | Trouble::Garbled(_) => (
+        Trouble::Garbled(_) => (
             ErrorKind::Unsuitable,
             "check that it is a Redis that listens there",
         ),

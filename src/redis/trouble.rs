@@ -42,6 +42,14 @@ impl Trouble {
         matches!(self, Self::Unanswered(_) | Self::Garbled(_))
     }
 
+    /// Whether Redis as a whole was away, for everybody, as far as one call can tell.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Unanswered(_) | Self::Refused(Refusal::NotNow, _)
+        )
+    }
+
     /// Whether the connection is of no further use. A server that is not the writable one any
     /// more may have been replaced behind its address.
     pub(crate) fn wants_new_connection(&self) -> bool {

@@ -27,6 +27,7 @@ static SCRIPT: Script = script!(
         "paused",
         "count",
         "order",
+        "record",
         "enter",
         "promote",
         "lease",
@@ -44,7 +45,6 @@ static SCRIPT: Script = script!(
 pub(crate) struct Settlement {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
-    pub(crate) priority: u16,
     /// What the job says of its retention; the worker's default where it says nothing.
     pub(crate) keep: Option<Retention>,
     pub(crate) outcome: Outcome,
@@ -94,8 +94,6 @@ pub(crate) struct Claimed {
 #[derive(Debug)]
 pub(crate) struct Advanced {
     pub(crate) now_ms: u64,
-    /// The call had run before; this is what it answered then, as far as it still holds.
-    pub(crate) repeated: bool,
     /// Positions of the settlements whose fence was stale.
     pub(crate) refused: Vec<usize>,
     pub(crate) claimed: Vec<Claimed>,
@@ -146,8 +144,6 @@ struct SettleOther {
     #[serde(skip_serializing_if = "Option::is_none")]
     after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<DeadReason>,
 }
 
@@ -161,7 +157,6 @@ impl Advance<'_> {
             keep_ms: None,
             hold_ms: None,
             after_ms: None,
-            priority: None,
             reason: None,
         };
         let finished = |outcome| SettleOther {
@@ -176,12 +171,10 @@ impl Advance<'_> {
             Outcome::Cancelled(_) => finished("cancelled"),
             Outcome::Retry { after, .. } => SettleOther {
                 after_ms: Some(millis(*after)),
-                priority: Some(settlement.priority),
                 ..plain("retry")
             },
             Outcome::Bounced { after } => SettleOther {
                 after_ms: Some(millis(*after)),
-                priority: Some(settlement.priority),
                 ..plain("bounced")
             },
             Outcome::Dead { reason, .. } => SettleOther {
@@ -240,17 +233,15 @@ impl Verb for Advance<'_> {
     }
 
     fn answer(mut reply: Reply) -> Result<Answer, Trouble> {
-        let repeated = match reply.tag() {
-            "new" => false,
-            "repeated" => true,
+        match reply.tag() {
+            "new" | "repeated" => {}
             "superseded" => return Ok(Answer::Superseded),
             _ => return reply.unexpected_tag(),
-        };
+        }
         let refused = reply.numbers()?.into_iter().map(|n| n as usize).collect();
         let claimed = claimed(&mut reply)?;
         Ok(Answer::Advanced(Advanced {
             now_ms: reply.now_ms(),
-            repeated,
             refused,
             claimed,
             more: reply.number()? == 1,
@@ -285,13 +276,16 @@ fn claimed(reply: &mut Reply) -> Result<Vec<Claimed>, Trouble> {
         })
         .collect();
     let mut extras = extras.into_iter();
-    while let (Some(Value::Int(position)), Some(name), Some(Value::BulkString(value))) =
+    while let (Some(position), Some(name), Some(value)) =
         (extras.next(), extras.next(), extras.next())
     {
-        let job = usize::try_from(position)
-            .ok()
-            .and_then(|p| claimed.get_mut(p));
-        let (Some(job), Value::BulkString(name)) = (job, name) else {
+        let (Value::Int(position), Value::BulkString(name), Value::BulkString(value)) =
+            (position, name, value)
+        else {
+            continue;
+        };
+        let job = usize::try_from(position).ok();
+        let Some(job) = job.and_then(|position| claimed.get_mut(position)) else {
             continue;
         };
         match name.as_slice() {

@@ -8,7 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!("list", reads, ["now", "arguments", "find"]);
+static SCRIPT: Script = script!("list", reads, ["now", "arguments", "lease", "find"]);
 
 /// Asks for one page.
 #[derive(Serialize)]

@@ -20,6 +20,7 @@ static SCRIPT: Script = script!(
         "paused",
         "count",
         "order",
+        "record",
         "enter",
         "lease",
         "attempts",

@@ -12,7 +12,7 @@ static SCRIPT: Script = script!(
     "replay",
     grows,
     [
-        "now", "stamp", "emit", "arm", "paused", "count", "order", "enter", "attempts",
+        "now", "stamp", "emit", "arm", "paused", "count", "order", "record", "enter", "attempts",
     ]
 );
 

@@ -27,6 +27,8 @@ static SCRIPT: Script = script!(
 #[derive(Serialize)]
 pub(crate) struct Trim<'a> {
     pub(crate) limit: usize,
+    /// How long most completed jobs are kept.
+    pub(crate) keep_ms: u64,
     pub(crate) keep_count: u64,
     /// Last calls of lanes that were silent for longer are forgotten.
     pub(crate) lane_ttl_ms: u64,

@@ -10,8 +10,10 @@ use tokio::time::timeout;
 use tracing::{Instrument, debug_span};
 
 use crate::id::Fence;
-use crate::job::history::Counters;
+use crate::job::history::{AttemptEntry, AttemptKind, Counters};
+use crate::job::outcome::Outcome;
 use crate::job::record::Record;
+use crate::policy::retention::Retention;
 use crate::store::advance::{Claimed, Settlement};
 use crate::time::ServerClock;
 use crate::worker::context::{Context, ContextInner};
@@ -32,6 +34,11 @@ pub(crate) async fn attend(
     clock: ServerClock,
     permit: Option<SuspectPermit>,
 ) {
+    let attempt = Unsettled {
+        pump: Arc::clone(&pump),
+        lease: Arc::clone(&lease),
+        ended: false,
+    };
     let counters = claimed.counters.as_deref().map(Counters::decode);
     let counters = counters.and_then(Result::ok).unwrap_or_default();
     let record = Record::decode(&claimed.record, claimed.payload);
@@ -58,15 +65,44 @@ pub(crate) async fn attend(
         now_ms: clock.now_ms(),
         rules: &pump.rules,
     };
-    let settlement = Settlement {
-        id: claimed.id,
-        fence: claimed.fence,
-        priority: record.as_ref().map_or(0, |record| record.priority),
-        keep: record.as_ref().and_then(|record| record.keep),
-        outcome: decide(happened, &facts),
-    };
+    let outcome = decide(happened, &facts);
     drop(permit);
-    pump.ended(settlement);
+    attempt.end(outcome, record.and_then(|record| record.keep));
+}
+
+/// An attempt that has not ended yet. However it ends, it leaves exactly one settlement: a slot
+/// and a lease that nobody gives back would be held for as long as the process lives.
+struct Unsettled {
+    pump: Arc<Pump>,
+    lease: Arc<Lease>,
+    ended: bool,
+}
+
+impl Unsettled {
+    fn end(mut self, outcome: Outcome, keep: Option<Retention>) {
+        self.settle(outcome, keep);
+    }
+
+    fn settle(&mut self, outcome: Outcome, keep: Option<Retention>) {
+        self.ended = true;
+        self.pump.ended(Settlement {
+            id: self.lease.id.clone(),
+            fence: self.lease.fence,
+            keep,
+            outcome,
+        });
+    }
+}
+
+impl Drop for Unsettled {
+    fn drop(&mut self) {
+        if !self.ended {
+            let error = "panicked outside of the handler".to_owned();
+            let after = Duration::from_secs(1);
+            let entry = AttemptEntry::new(AttemptKind::Panic, error);
+            self.settle(Outcome::Retry { after, entry }, None);
+        }
+    }
 }
 
 fn context(

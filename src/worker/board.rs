@@ -31,6 +31,7 @@ pub(crate) struct Work {
 /// What a call brought.
 pub(crate) struct Brought {
     pub(crate) reserved: usize,
+    pub(crate) settled: usize,
     pub(crate) claimed: usize,
     /// More could be claimed.
     pub(crate) more: bool,
@@ -52,6 +53,8 @@ struct State {
     running: usize,
     reserved: usize,
     calls: usize,
+    /// Settlements of the calls under way.
+    settling: usize,
     inbox: VecDeque<Settlement>,
     /// There may be something to claim.
     look: bool,
@@ -94,6 +97,7 @@ impl Board {
                 running: 0,
                 reserved: 0,
                 calls: 0,
+                settling: 0,
                 inbox: VecDeque::new(),
                 look: true,
                 permit: None,
@@ -139,6 +143,7 @@ impl Board {
         let mut state = self.lock();
         state.calls -= 1;
         state.reserved -= brought.reserved;
+        state.settling -= brought.settled;
         state.running += brought.claimed;
         if state.free() > 0 {
             state.look |= brought.more;
@@ -209,14 +214,19 @@ impl Board {
 
     /// Waits until no handler runs. Cancel safe.
     pub(crate) async fn idle(&self) {
-        self.until(|state| state.running == 0 && state.reserved == 0)
-            .await;
+        self.until(|state| state.running == 0).await;
     }
 
-    /// Waits until everything that ended is stored. Cancel safe.
+    /// Waits until everything that ended is stored and no call is under way. Cancel safe.
     pub(crate) async fn settled(&self) {
         self.until(|state| state.inbox.is_empty() && state.calls == 0 && !state.look)
             .await;
+    }
+
+    /// How many ended attempts are not known to be stored.
+    pub(crate) fn unsettled(&self) -> usize {
+        let state = self.lock();
+        state.inbox.len() + state.settling
     }
 
     async fn until(&self, reached: impl Fn(&State) -> bool) {
@@ -250,10 +260,12 @@ fn take(state: &mut State) -> Option<Work> {
     let claim = state.free().min(share).min(BATCH_JOBS);
     state.reserved += claim;
     state.calls += 1;
+    state.settling += settle.len();
     Some(Work {
         settle,
         claim,
-        suspect: if claim > 0 { state.permit.take() } else { None },
+        // Without a slot to use it, it goes back to the process.
+        suspect: state.permit.take().filter(|_| claim > 0),
     })
 }
 
@@ -267,7 +279,6 @@ mod tests {
         Settlement {
             id: JobId::generate(),
             fence: Fence(1),
-            priority: 500,
             keep: None,
             outcome: Outcome::Completed(vec![0; bytes]),
         }
@@ -276,6 +287,7 @@ mod tests {
     fn answered(board: &Board, work: &Work, claimed: usize) {
         board.brought(&Brought {
             reserved: work.claim,
+            settled: work.settle.len(),
             claimed,
             more: false,
             suspects_unasked: false,

@@ -11,7 +11,7 @@ use crate::policy::backoff::WAIT_MAX;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
 use crate::worker::Worker;
-use crate::worker::decide::Rules;
+use crate::worker::decide::{Rules, Strategy};
 use crate::worker::extract::States;
 use crate::worker::handler::{AnyHandler, Handler, Handlers, typed};
 use crate::worker::hooks::{Hooks, WorkerEvent};
@@ -44,7 +44,7 @@ pub struct WorkerBuilder {
     bounce_for: Duration,
     handlers: Vec<(&'static str, Box<dyn AnyHandler>)>,
     states: States,
-    strategies: HashMap<String, Box<dyn Fn(u32, &str) -> Duration + Send + Sync>>,
+    strategies: HashMap<String, Strategy>,
     hooks: Hooks,
     /// The first thing that is wrong.
     wrong: Option<Error>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::job::failure::Verdict;
-use crate::job::history::{AttemptEntry, AttemptKind, Counters};
+use crate::job::history::{AttemptEntry, AttemptKind, Counters, cut};
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::policy::backoff::Backoff;
 use crate::worker::handler::Returned;
@@ -40,11 +40,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) rules: &'a Rules,
 }
 
-type Strategy = Box<dyn Fn(u32, &str) -> Duration + Send + Sync>;
+/// From the number of failures and the last error to the wait.
+pub(crate) type Strategy = Box<dyn Fn(u32, &str) -> Duration + Send + Sync>;
 
 /// The worker's part of the rules.
 pub(crate) struct Rules {
-    /// Backoff strategies by name: from the number of failures and the last error to the wait.
+    /// Backoff strategies by name.
     pub(crate) strategies: HashMap<String, Strategy>,
     /// How long a job may bounce before it is dead.
     pub(crate) bounce_for: Duration,
@@ -62,16 +63,16 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
         )),
         Happened::Returned(Ok(Err(error))) => unstorable(error.to_string()),
         Happened::Returned(Err(failure)) => match failure.verdict {
-            Verdict::Discard => Outcome::Cancelled(failure.to_string()),
+            Verdict::Discard => Outcome::Cancelled(cut(failure.error)),
             Verdict::Dead => Outcome::Dead {
                 reason: DeadReason::Declared,
-                entry: AttemptEntry::new(AttemptKind::Error, failure.to_string()),
+                entry: AttemptEntry::new(AttemptKind::Error, failure.error),
             },
             // An error of a handler that was told to stop is no failure of the job.
             Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => Outcome::Released,
-            Verdict::Retry => failed(AttemptKind::Error, failure.to_string(), None, facts),
+            Verdict::Retry => failed(AttemptKind::Error, failure.error, None, facts),
             Verdict::RetryAfter(wait) => {
-                failed(AttemptKind::Error, failure.to_string(), Some(wait), facts)
+                failed(AttemptKind::Error, failure.error, Some(wait), facts)
             }
         },
         Happened::Panicked(message) => failed(AttemptKind::Panic, message, None, facts),
@@ -186,7 +187,7 @@ mod tests {
     }
 
     fn error() -> Happened {
-        Happened::Returned(Err(Failure::retry("broken")))
+        Happened::Returned(Err(Failure::retry("broken").into()))
     }
 
     #[test]
@@ -224,7 +225,7 @@ mod tests {
     fn what_the_handler_says_is_what_happens() {
         let rules = rules();
         let facts = facts(&rules);
-        let says = |failure| decide(Happened::Returned(Err(failure)), &facts);
+        let says = |failure: Failure| decide(Happened::Returned(Err(failure.into())), &facts);
         let wait = Duration::from_secs(9);
         assert!(matches!(
             says(Failure::retry_after(wait, "later")),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::codec;
 use crate::error::Error;
 use crate::job::Job;
-use crate::job::failure::Failure;
+use crate::job::failure::{Failure, Verdict};
 use crate::job::options::JobOptions;
 use crate::worker::context::Context;
 use crate::worker::extract::{Extract, States};
@@ -80,8 +80,25 @@ handler!(A1, A2, A3, A4);
 handler!(A1, A2, A3, A4, A5);
 handler!(A1, A2, A3, A4, A5, A6);
 
-/// What a handler gave back, encoded.
-pub(crate) type Returned = Result<Result<Vec<u8>, Error>, Failure>;
+/// What a handler gave back, encoded: a result that may turn out to be unstorable, or a failure.
+pub(crate) type Returned = Result<Result<Vec<u8>, Error>, Failed>;
+
+/// A failure with its error already rendered: that runs code of the application, which has to
+/// happen where panics are caught.
+pub(crate) struct Failed {
+    pub(crate) verdict: Verdict,
+    pub(crate) error: String,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self {
+            verdict: failure.verdict,
+            error: failure.to_string(),
+        }
+    }
+}
+
 pub(crate) type Running = Pin<Box<dyn Future<Output = Returned> + Send>>;
 
 /// A handler whose job type is forgotten.
@@ -119,7 +136,7 @@ where
         let handler = Arc::clone(&self.handler);
         // Everything of the handler is inside the future: its panics are caught there.
         Ok(Box::pin(async move {
-            let output = handler.call(job, context).await?;
+            let output = handler.call(job, context).await.map_err(Failed::from)?;
             Ok(codec::encode("a job's result", &output))
         }))
     }

@@ -32,6 +32,7 @@ const LEASES_WITHOUT_HEARTBEAT: u32 = 10;
 /// Ends the thread when dropped.
 pub(crate) struct Keeper {
     stop: CancellationToken,
+    ended: CancellationToken,
 }
 
 impl Keeper {
@@ -41,9 +42,12 @@ impl Keeper {
             .build()?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let ended = CancellationToken::new();
+        let ending = ended.clone().drop_guard();
         thread::Builder::new()
             .name("oxcart-leases".into())
             .spawn(move || {
+                let _ending = ending;
                 runtime.block_on(async {
                     tokio::select! {
                         () = stopped.cancelled() => {}
@@ -52,7 +56,12 @@ impl Keeper {
                     }
                 });
             })?;
-        Ok(Self { stop })
+        Ok(Self { stop, ended })
+    }
+
+    /// Waits until the thread has ended, which it does on its own only by a bug. Cancel safe.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 }
 

@@ -49,12 +49,15 @@ impl Lease {
         lease
     }
 
-    /// Redis has answered a call that was sent then.
+    /// Redis has answered a call that was sent then. What was lost meanwhile stays lost.
     pub(crate) fn confirm(&self, sent: Instant, length: Duration) {
         self.confirmed_at_us
             .store(self.micros(sent), Ordering::Relaxed);
         self.until_us
-            .store(self.micros(sent + length), Ordering::Release);
+            .store(self.micros(sent + length), Ordering::SeqCst);
+        if self.is_lost() {
+            self.end_soon(Instant::now());
+        }
     }
 
     pub(crate) fn confirmed_at(&self) -> Instant {
@@ -68,16 +71,20 @@ impl Lease {
 
     /// Another attempt has the job, or may have it.
     pub(crate) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+        self.lost.load(Ordering::SeqCst)
     }
 
     /// Cancels the handler; it is stopped at the end of the lease, or soon.
     pub(crate) fn lose(&self, now: Instant) {
-        if !self.lost.swap(true, Ordering::AcqRel) {
-            let soon = self.micros(now + LOST_GRACE);
-            self.until_us.fetch_min(soon, Ordering::AcqRel);
+        if !self.lost.swap(true, Ordering::SeqCst) {
+            self.end_soon(now);
             self.cancel.cancel();
         }
+    }
+
+    fn end_soon(&self, now: Instant) {
+        let soon = self.micros(now + LOST_GRACE);
+        self.until_us.fetch_min(soon, Ordering::SeqCst);
     }
 
     fn micros(&self, at: Instant) -> u64 {

@@ -66,7 +66,6 @@ pub struct Worker {
 
 impl Worker {
     /// Settings of a worker for this queue.
-    #[must_use]
     pub fn builder(queue: &Queue) -> WorkerBuilder {
         WorkerBuilder::new(queue.clone())
     }

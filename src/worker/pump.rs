@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::id::incarnation;
 use crate::job::outcome::Outcome;
@@ -132,29 +132,30 @@ impl Pump {
         while let Some(work) = self.board.work(number).await {
             call += 1;
             match self.call(&mut link, &lane, call, &work).await {
-                Some((advanced, sent)) => self.absorb(work, advanced, sent),
-                None => {
-                    // Cannot happen while lanes are numbered by one task each. The fences
-                    // protect what is sent again in a new lane.
-                    warn!(lane, call, "Redis says that this call is superseded");
+                Ok((advanced, sent)) => self.absorb(work, advanced, sent),
+                Err(why) => {
+                    // Somebody else wrote to our keys or our lane. Whether the call did
+                    // anything is not known; the fences protect what is sent again.
+                    error!(lane, call, why, "a call cannot be carried out");
                     lane = incarnation();
                     call = 0;
                     self.take_back(work);
+                    sleep(PAUSE_MAX).await;
                 }
             }
         }
     }
 
-    /// Repeats one call until it is answered. Gives the answer and the moment before which the
-    /// claims in it cannot have been made.
+    /// Repeats one call until it is answered. Gives the answer, and when that was asked for,
+    /// from which on the leases in it count.
     async fn call(
         &self,
         link: &mut Link,
         lane: &str,
         call: u64,
         work: &Work,
-    ) -> Option<(Advanced, Instant)> {
-        let first_sent = Instant::now();
+    ) -> Result<(Advanced, Instant), String> {
+        let settled_bytes: usize = work.settle.iter().map(Settlement::bytes).sum();
         let mut pause = PAUSE_MIN;
         loop {
             let sent = Instant::now();
@@ -166,7 +167,7 @@ impl Pump {
                 keep: self.config.keep,
                 keep_count: self.config.keep_count,
                 claim: work.claim,
-                claim_bytes: BATCH_BYTES,
+                claim_bytes: BATCH_BYTES.saturating_sub(settled_bytes),
                 suspect: work.suspect.is_some(),
                 lease_ms: millis(self.config.lease),
                 hold: self.board.is_claiming(),
@@ -174,11 +175,10 @@ impl Pump {
             match self.store().call(link, &verb).await {
                 Ok(Answer::Advanced(advanced)) => {
                     self.trouble.clear(&self.hooks);
-                    // A repeated call ran when it was sent at first, as far as we know.
-                    let sent = if advanced.repeated { first_sent } else { sent };
-                    return Some((advanced, sent));
+                    return Ok((advanced, sent));
                 }
-                Ok(Answer::Superseded) => return None,
+                Ok(Answer::Superseded) => return Err("it is superseded".to_owned()),
+                Err(Trouble::Garbled(why)) => return Err(why),
                 Err(trouble) => {
                     self.trouble.note(&trouble, &self.hooks);
                     sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
@@ -205,6 +205,7 @@ impl Pump {
         self.leases.add(leases.iter().cloned());
         self.board.brought(&Brought {
             reserved: work.claim,
+            settled: work.settle.len(),
             claimed: leases.len(),
             more: advanced.more,
             suspects_unasked: advanced.suspects > 0 && work.suspect.is_none(),
@@ -230,8 +231,9 @@ impl Pump {
     fn take_back(&self, work: Work) {
         self.board.brought(&Brought {
             reserved: work.claim,
+            settled: work.settle.len(),
             claimed: work.settle.len(),
-            more: true,
+            more: false,
             suspects_unasked: false,
         });
         for settlement in work.settle {
@@ -264,7 +266,6 @@ fn release(claimed: &Claimed) -> Settlement {
     Settlement {
         id: claimed.id.clone(),
         fence: claimed.fence,
-        priority: 0,
         keep: None,
         outcome: Outcome::Released,
     }
@@ -293,7 +294,7 @@ fn worker_event(settlement: &Settlement) -> WorkerEvent {
     }
 }
 
-/// Whether Redis is in trouble, and when it last was. Says so once when it begins and once
+/// Whether Redis is in trouble, and when it last was away. Says so once when it begins and once
 /// when it ends.
 #[derive(Default)]
 pub(crate) struct TroubleLog {
@@ -303,7 +304,9 @@ pub(crate) struct TroubleLog {
 
 impl TroubleLog {
     pub(crate) fn note(&self, trouble: &Trouble, hooks: &Hooks) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if trouble.is_outage() {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         if !self.ongoing.swap(true, Ordering::AcqRel) {
             warn!(%trouble, "Redis is in trouble; the worker goes on trying");
             hooks.tell(|| WorkerEvent::RedisTrouble {
@@ -319,8 +322,8 @@ impl TroubleLog {
         }
     }
 
-    /// Whether there was trouble less than this long ago.
-    pub(crate) fn within(&self, time: Duration) -> bool {
+    /// Whether Redis was away less than this long ago.
+    pub(crate) fn away_within(&self, time: Duration) -> bool {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_some_and(|last| last.elapsed() < time)
     }

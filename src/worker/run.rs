@@ -47,7 +47,15 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
     beating.spawn(async move { maintenance::heartbeat(&d).await });
     info!(queue = pump.queue.name(), worker = pump.id, "worker runs");
 
-    shutdown.await;
+    // None of these tasks ends before it is told to, unless by a bug: then the worker does not
+    // go on half dead.
+    let broken = tokio::select! {
+        () = shutdown => None,
+        _ = lanes.join_next() => Some("a lane"),
+        _ = claiming.join_next() => Some("a background task"),
+        _ = beating.join_next() => Some("the heartbeat"),
+        () = keeper.ended() => Some("the thread that keeps the leases"),
+    };
 
     info!(
         queue = pump.queue.name(),
@@ -59,9 +67,10 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
     finish_handlers(&pump).await;
     let stored = store_outcomes(&pump).await;
     pump.board.close();
-    if stored.is_ok() {
+    let _ = timeout(STOP_GRACE, async {
         while lanes.join_next().await.is_some() {}
-    }
+    })
+    .await;
     drop(keeper);
     drop(stopping);
     info!(
@@ -69,7 +78,16 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         worker = pump.id,
         "worker stopped"
     );
-    stored
+    match broken {
+        None => stored,
+        Some(what) => Err(Error::new(
+            ErrorKind::Internal,
+            format!(
+                "{what} of the worker for `{}` broke; see the log",
+                pump.queue.name()
+            ),
+        )),
+    }
 }
 
 /// Lets handlers end, then asks them to, then stops them.
@@ -86,29 +104,32 @@ async fn finish_handlers(pump: &Pump) {
         return;
     }
     pump.leases.stop_all();
-    if timeout(STOP_GRACE, pump.board.idle()).await.is_err() {
-        warn!(
-            running = pump.board.running(),
-            "handlers that block their thread are left behind"
-        );
-    }
+    let _ = timeout(STOP_GRACE, pump.board.idle()).await;
 }
 
 /// One last call at least, which also passes the wake-up on to others.
 async fn store_outcomes(pump: &Pump) -> Result<(), Error> {
     pump.board.look();
-    timeout(SETTLE_GRACE, pump.board.settled())
-        .await
-        .map_err(|_| {
-            Error::new(
-                ErrorKind::Unknown,
-                format!(
-                    "the worker for `{}` stopped, but its last outcomes could not be stored within \
-                 {SETTLE_GRACE:?}; these jobs are recovered when their leases run out",
-                    pump.queue.name()
-                ),
-            )
-        })
+    let storing = async {
+        // With nothing to store it is only a courtesy, for which nobody waits long.
+        if timeout(STOP_GRACE, pump.board.settled()).await.is_err() && pump.board.unsettled() > 0 {
+            let _ = timeout(SETTLE_GRACE, pump.board.settled()).await;
+        }
+    };
+    storing.await;
+    let (running, unsettled) = (pump.board.running(), pump.board.unsettled());
+    if running + unsettled == 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Unknown,
+        format!(
+            "the worker for `{}` stopped and left jobs behind: {running} whose handlers block \
+             their thread, {unsettled} whose outcome could not be stored; they are recovered \
+             when their leases run out",
+            pump.queue.name()
+        ),
+    ))
 }
 
 /// However the worker ends, no handler goes on without anybody keeping its lease.

@@ -10,16 +10,16 @@ use std::time::Duration;
 use redis::Value;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::warn;
 
 use crate::redis::connection::Link;
-use crate::redis::trouble::Trouble;
 use crate::worker::pump::Pump;
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
 const BLOCK: Duration = Duration::from_secs(5);
 /// An answer that is later than this is none: the connection is dead.
 const WATCHDOG: Duration = Duration::from_secs(6);
-const PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Waker {
     room: Notify,
@@ -77,32 +77,36 @@ pub(crate) async fn keep_time(pump: &Pump) {
     }
 }
 
-/// Pops tokens.
+/// Pops tokens. Its troubles are its own: a server that forbids this one command, or a proxy
+/// that cuts silent connections, is no outage.
 pub(crate) async fn listen(pump: &Pump) {
     let mut link = Link::new(pump.connector().clone(), WATCHDOG);
     let mut command = redis::cmd("BZPOPMIN");
     command.arg(pump.store().keys.wake()).arg(BLOCK.as_secs());
+    let mut well = true;
     loop {
         while !pump.board.has_room() {
             pump.waker.room.notified().await;
         }
         match link.request(&command).await {
-            Ok(answer) => match later(pump, answer) {
-                Some(at) => pump.waker.look_at(at),
-                None => pump.board.look(),
-            },
+            Ok(answer) => {
+                well = true;
+                match later(pump, answer) {
+                    Some(at) => pump.waker.look_at(at),
+                    None => pump.board.look(),
+                }
+            }
             Err(trouble) => {
-                pump.trouble.note(&trouble, &pump.hooks);
-                pause(&trouble).await;
+                if well {
+                    warn!(%trouble, "waiting for work is held up; the worker looks now and then");
+                    well = false;
+                }
+                sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
                 // Tokens may have been lost with the connection.
                 pump.board.look();
             }
         }
     }
-}
-
-async fn pause(_: &Trouble) {
-    sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
 }
 
 /// When there will be work; `None` for now, or after a timeout, which is as good a reason to

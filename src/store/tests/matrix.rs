@@ -96,6 +96,7 @@ impl Rig {
             Step::Trim => {
                 let verb = Trim {
                     limit: 10,
+                    keep_ms: 1,
                     keep_count: 1_000,
                     lane_ttl_ms: 60_000,
                     lanes_cursor: "0",

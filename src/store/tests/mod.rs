@@ -189,7 +189,6 @@ fn settlement(id: &JobId, fence: Fence, outcome: Outcome) -> Settlement {
     Settlement {
         id: id.clone(),
         fence,
-        priority: 500,
         keep: None,
         outcome,
     }
