@@ -5,13 +5,12 @@
 mod support;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use oxcart::{DeadReason, Ended, JobState, Queue, WorkerEvent};
+use oxcart::{DeadReason, Ended, JobState, Queue};
 use support::jobs::{Run, Scene, Work};
 use support::workers::{
-    RunningWorker, WorkerProcess, drained, run, run_as_process, server_and_queue, worker,
+    RunningWorker, WorkerProcess, drained, run, run_as_process, server_and_queue, watched, worker,
 };
 use support::{Process, eventually, eventually_async};
 
@@ -179,10 +178,8 @@ async fn g6_a_job_that_kills_workers_is_poisoned_and_its_batch_mates_are_not() {
         MAX_STALLS + 1,
         "so often it stalls before it is dead"
     );
-    assert_eq!(
-        queue.list(JobState::Dead, 0, 256).await.unwrap(),
-        [poison.clone()]
-    );
+    let dead = queue.list(JobState::Dead, 0, 256).await.unwrap();
+    assert_eq!(dead, std::slice::from_ref(poison));
     let info = queue.job(poison).await.unwrap().unwrap();
     assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::Poisoned));
     assert_eq!((info.stalls, info.failed), (MAX_STALLS + 1, 0));
@@ -240,23 +237,15 @@ async fn g2_a_frozen_worker_that_wakes_up_overwrites_nothing() {
 async fn g2_progress_and_success_of_a_stale_attempt_are_refused_and_reported() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
-    let lost = Arc::new(Mutex::new(Vec::new()));
-    let hook = {
-        let lost = Arc::clone(&lost);
-        move |event: &WorkerEvent| {
-            if let WorkerEvent::LeaseLost { id, fence } = event {
-                lost.lock().unwrap().push((id.clone(), fence.get()));
-            }
-        }
-    };
     // Extended for the first time after 10 s, which is after the second round of recovery.
-    let worker = run(worker(&queue, &scene).lease(30 * SECOND).on_event(hook));
+    let (builder, events) = watched(worker(&queue, &scene).lease(30 * SECOND));
+    let worker = run(builder);
     let handle = queue.enqueue(Work::Zombie { reports: true }).await.unwrap();
     eventually(5 * SECOND, || scene.runs_of(handle.id()).len() == 1).await;
     // The lease runs out early, for Redis only.
     server.cli(&["ZADD", "oxcart:{work}:active", "1", handle.id().as_str()]);
     let done = handle.result().within(20 * SECOND).await.unwrap();
-    eventually(20 * SECOND, || !lost.lock().unwrap().is_empty()).await;
+    eventually(20 * SECOND, || !events.lost_leases().is_empty()).await;
 
     let runs = scene.runs_of(handle.id());
     let (stale, fresh) = (runs[0].fence, runs[1].fence);
@@ -267,7 +256,7 @@ async fn g2_progress_and_success_of_a_stale_attempt_are_refused_and_reported() {
         format!("progress LeaseLost {stale}"),
     ];
     assert_eq!(scene.notes(), notes);
-    assert_eq!(*lost.lock().unwrap(), [(handle.id().clone(), stale)]);
+    assert_eq!(events.lost_leases(), [(handle.id().clone(), stale)]);
     let info = handle.info().await.unwrap().unwrap();
     assert_eq!(info.progress::<String>().unwrap(), None);
     let totals = queue.counts().await.unwrap().totals;

@@ -1,8 +1,11 @@
 //! Workers for [`Work`], in this process and in processes that can be killed.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oxcart::{Counts, Error, Oxcart, Queue, Worker, WorkerBuilder, WorkerControl};
+use oxcart::{
+    Counts, Error, JobId, Oxcart, Queue, Worker, WorkerBuilder, WorkerControl, WorkerEvent,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -29,6 +32,52 @@ pub async fn server_and_queue() -> (Server, Queue) {
 /// A worker for [`Work`](super::jobs::Work), to be set up further.
 pub fn worker(queue: &Queue, scene: &Scene) -> WorkerBuilder {
     Worker::builder(queue).state(scene.clone()).handle(work)
+}
+
+/// Keeps what is out of the ordinary of what the worker tells.
+pub fn watched(builder: WorkerBuilder) -> (WorkerBuilder, Events) {
+    let events = Events::default();
+    let keep = events.clone();
+    let builder = builder.on_event(move |event| {
+        if matches!(
+            event,
+            WorkerEvent::LeaseLost { .. }
+                | WorkerEvent::Recovered { .. }
+                | WorkerEvent::RedisTrouble { .. }
+                | WorkerEvent::RedisBack
+        ) {
+            keep.lock().push(event.clone());
+        }
+    });
+    (builder, events)
+}
+
+/// What a worker told that is out of the ordinary.
+#[derive(Clone, Default)]
+pub struct Events(Arc<Mutex<Vec<WorkerEvent>>>);
+
+impl Events {
+    /// The attempts that lost their job, each with its fence.
+    pub fn lost_leases(&self) -> Vec<(JobId, u64)> {
+        let lost = |event: &WorkerEvent| match event {
+            WorkerEvent::LeaseLost { id, fence } => Some((id.clone(), fence.get())),
+            _ => None,
+        };
+        self.lock().iter().filter_map(lost).collect()
+    }
+
+    /// What was wrong with Redis, each time that something began to be.
+    pub fn troubles(&self) -> Vec<String> {
+        let trouble = |event: &WorkerEvent| match event {
+            WorkerEvent::RedisTrouble { error } => Some(error.clone()),
+            _ => None,
+        };
+        self.lock().iter().filter_map(trouble).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<WorkerEvent>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A worker that runs in this process.
