@@ -292,15 +292,10 @@ impl Task {
         let mut may_have_run = false;
         let mut pause = PAUSE_MIN;
         loop {
-            if !may_have_run {
-                batch.0.retain(|submission| submission.step(WAITING, SENT));
-                if batch.0.is_empty() {
-                    return;
-                }
-            }
-            let trouble = match self.send(&batch.0).await {
-                Ok(Enqueued::Added { there }) => return share_out(&batch.0, &there),
-                Ok(Enqueued::Superseded) => {
+            let trouble = match self.send(&mut batch.0, may_have_run).await {
+                Ok(None) => return,
+                Ok(Some(Enqueued::Added { there })) => return share_out(&batch.0, &there),
+                Ok(Some(Enqueued::Superseded)) => {
                     let why = format!("lane {} was used by another call", self.lane);
                     return self.give_up(&batch.0, &why);
                 }
@@ -326,14 +321,27 @@ impl Task {
         }
     }
 
-    async fn send(&mut self, batch: &[Arc<Submission>]) -> Result<Enqueued, Trouble> {
+    /// One try. `None`: everything was withdrawn before it.
+    async fn send(
+        &mut self,
+        batch: &mut Vec<Arc<Submission>>,
+        may_have_run: bool,
+    ) -> Result<Option<Enqueued>, Trouble> {
+        // As long as there is no connection, a submission can still be withdrawn.
+        self.link.connect().await?;
+        if !may_have_run {
+            batch.retain(|submission| submission.step(WAITING, SENT));
+            if batch.is_empty() {
+                return Ok(None);
+            }
+        }
         let jobs: Vec<&NewJob> = batch.iter().flat_map(|s| &s.jobs).collect();
         let verb = Enqueue {
             lane: &self.lane,
             call: self.call,
             jobs: &jobs,
         };
-        self.store.call(&mut self.link, &verb).await
+        self.store.call(&mut self.link, &verb).await.map(Some)
     }
 
     /// Leaves the lane behind, so that a late repeat of this call can do no harm.

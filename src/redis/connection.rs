@@ -154,6 +154,14 @@ impl Link {
         }
     }
 
+    /// Makes the connection, if there is none. Whatever this ends with, nothing was sent.
+    pub(crate) async fn connect(&mut self) -> Result<(), Trouble> {
+        if self.connection.is_none() {
+            self.connection = Some(self.connector.dedicated(self.patience).await?);
+        }
+        Ok(())
+    }
+
     pub(crate) async fn request(&mut self, command: &Cmd) -> Result<Value, Trouble> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,

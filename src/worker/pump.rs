@@ -210,8 +210,10 @@ impl Pump {
             more: advanced.more,
             suspects_unasked: advanced.suspects > 0 && work.suspect.is_none(),
         });
-        // Slots that were reserved and not filled are free again.
-        self.waker.room();
+        if leases.len() < work.claim {
+            // Slots that were reserved in vain are free again, and tokens can be used.
+            self.waker.room();
+        }
         let mut permit = work.suspect;
         for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {
             if self.board.is_claiming() {

@@ -15,6 +15,7 @@
 
 mod child;
 mod eventually;
+pub mod jobs;
 mod ledger;
 mod port;
 mod process;
@@ -22,6 +23,7 @@ mod proxy;
 mod relay;
 pub mod resp;
 mod server;
+pub mod workers;
 
 pub use child::{child_of_test, spawn_self};
 pub use eventually::{eventually, eventually_async, eventually_blocking};

@@ -22,8 +22,20 @@ use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob};
 use crate::store::get::Get;
 use crate::store::{BATCH_BYTES, Store, Verb};
 
-#[path = "../../../tests/support/mod.rs"]
-mod support;
+/// The server of the integration tests.
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the integration tests use more of it"
+)]
+#[path = "../../../tests/support"]
+mod support {
+    mod port;
+    mod process;
+    mod server;
+
+    pub(super) use server::Server;
+}
 
 /// One queue on a server of its own, driven verb by verb.
 struct Rig {

@@ -1,0 +1,300 @@
+//! Worker processes that are killed, frozen, crashed by a job and replaced by a deploy: no job is
+//! lost, none is blamed for another, and no zombie overwrites what its successor did.
+#![allow(clippy::unwrap_used, reason = "a test that finds nothing fails")]
+
+mod support;
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use oxcart::{DeadReason, Ended, JobState, Queue};
+use support::jobs::{Run, Scene, Work};
+use support::workers::{
+    RunningWorker, WorkerProcess, drained, run, run_as_process, server_and_queue, watched, worker,
+};
+use support::{Process, eventually, eventually_async};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn worker_process() {
+    run_as_process();
+}
+
+fn pids(runs: &[Run]) -> HashSet<u32> {
+    runs.iter().map(|run| run.pid).collect()
+}
+
+/// Waits until a process has begun a job.
+async fn at_work(scene: &Scene, process: &Process) {
+    let pid = process.id();
+    eventually(20 * SECOND, || pids(&scene.runs()).contains(&pid)).await;
+}
+
+/// A worker of this process that is too busy to take a job but not to do its other duties. So
+/// jobs run where the test wants them, and recovery does not wait for a process to start.
+async fn bystander(queue: &Queue, scene: &Scene, max_stalls: u32) -> RunningWorker {
+    let builder = worker(queue, scene).concurrency(1).lease(10 * SECOND);
+    let bystander = run(builder.max_stalls(max_stalls));
+    let hold = queue.enqueue(Work::Hold).await.unwrap();
+    let id = hold.id().as_str();
+    eventually(5 * SECOND, || scene.running().contains(id)).await;
+    bystander
+}
+
+/// Kills `kills` of the workers, one after the other, each once it has begun a job, and replaces
+/// each. Answers the pids of the killed.
+async fn kill_and_replace(
+    workers: &mut Vec<Process>,
+    kills: usize,
+    scene: &Scene,
+    settings: &WorkerProcess,
+) -> HashSet<u32> {
+    let mut killed = HashSet::new();
+    for _ in 0..kills {
+        let mut victim = workers.remove(0);
+        at_work(scene, &victim).await;
+        victim.kill();
+        killed.insert(victim.id());
+        workers.push(settings.spawn(scene));
+    }
+    killed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_no_job_is_lost_when_workers_are_killed_again_and_again() {
+    const JOBS: usize = 20_000;
+    const KILLS: usize = 12;
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let settings = WorkerProcess {
+        concurrency: 25,
+        lease: 2 * SECOND,
+        max_stalls: 50,
+        ..WorkerProcess::of(&server)
+    };
+    let jobs = (0..JOBS).map(|_| Work::sleep(Duration::from_millis(10)));
+    let handles = queue.enqueue_many(jobs).await.unwrap();
+    let mut workers: Vec<Process> = (0..3).map(|_| settings.spawn(&scene)).collect();
+    let killed = kill_and_replace(&mut workers, KILLS, &scene, &settings).await;
+    let counts = drained(&queue, 60 * SECOND).await;
+
+    assert_eq!(counts.totals.completed, JOBS as u64);
+    assert_eq!(counts.dead, 0);
+    let by_job = scene.runs_by_job();
+    for handle in &handles {
+        let runs = &by_job[handle.id().as_str()];
+        assert_eq!(runs.last().unwrap().how, "ok", "{runs:?}");
+    }
+    assert_runs_repeated_only_where_killed(&by_job, &killed, &settings);
+}
+
+/// A job runs again only if its process was killed, and each time with a larger fence; and a
+/// kill repeats no more jobs than the process held.
+fn assert_runs_repeated_only_where_killed(
+    by_job: &HashMap<String, Vec<Run>>,
+    killed: &HashSet<u32>,
+    settings: &WorkerProcess,
+) {
+    let mut repeated: HashMap<u32, usize> = HashMap::new();
+    for runs in by_job.values() {
+        for pair in runs.windows(2) {
+            assert!(pair[0].fence < pair[1].fence, "{pair:?}");
+            assert!(killed.contains(&pair[0].pid), "nobody killed it: {pair:?}");
+            *repeated.entry(pair[0].pid).or_default() += 1;
+        }
+    }
+    assert!(!repeated.is_empty(), "no kill hit a running job");
+    // Running, and ended but not stored yet: each at most the concurrency.
+    let most = 2 * settings.concurrency;
+    assert!(
+        repeated.values().all(|jobs| *jobs <= most),
+        "more than {most} were in flight: {repeated:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_the_jobs_of_a_killed_worker_run_again_within_its_lease_and_5_s() {
+    const LEASE: Duration = SECOND;
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let settings = WorkerProcess {
+        lease: LEASE,
+        ..WorkerProcess::of(&server)
+    };
+    let mut doomed = settings.spawn(&scene);
+    let handle = queue
+        .enqueue(Work::Zombie { reports: false })
+        .await
+        .unwrap();
+    at_work(&scene, &doomed).await;
+    // The living worker is there when the other dies, and has been for a while.
+    let living = run(worker(&queue, &scene).lease(LEASE));
+    tokio::time::sleep(5 * SECOND).await;
+
+    let died = Instant::now();
+    doomed.kill();
+    eventually(20 * SECOND, || scene.runs_of(handle.id()).len() == 2).await;
+    let took = died.elapsed();
+    assert!(took <= LEASE + 5 * SECOND, "{took:?}");
+    let info = handle.info().await.unwrap().unwrap();
+    assert_eq!((info.stalls, info.failed), (1, 0));
+    living.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g6_a_job_that_kills_workers_is_poisoned_and_its_batch_mates_are_not() {
+    const INNOCENT: usize = 49;
+    const MAX_STALLS: u32 = 2;
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let bystander = bystander(&queue, &scene, MAX_STALLS).await;
+    // It strikes when all of them are at work.
+    let slow = Work::sleep(Duration::from_millis(150));
+    let mut jobs = vec![slow; INNOCENT];
+    jobs.insert(INNOCENT / 2, Work::Abort { after_ms: 50 });
+    let handles = queue.enqueue_many(jobs).await.unwrap();
+    let poison = handles[INNOCENT / 2].id();
+
+    let settings = WorkerProcess {
+        concurrency: 50,
+        max_stalls: MAX_STALLS,
+        ..WorkerProcess::of(&server)
+    };
+    let mut process = settings.spawn(&scene);
+    let mut deaths = 0;
+    eventually_async(60 * SECOND, async || {
+        if !process.is_running() {
+            deaths += 1;
+            process = settings.spawn(&scene);
+        }
+        let counts = queue.counts().await.unwrap();
+        counts.totals.completed == INNOCENT as u64 && counts.dead == 1
+    })
+    .await;
+
+    assert_eq!(
+        deaths,
+        MAX_STALLS + 1,
+        "so often it stalls before it is dead"
+    );
+    let dead = queue.list(JobState::Dead, 0, 256).await.unwrap();
+    assert_eq!(dead, std::slice::from_ref(poison));
+    let info = queue.job(poison).await.unwrap().unwrap();
+    assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::Poisoned));
+    assert_eq!((info.stalls, info.failed), (MAX_STALLS + 1, 0));
+    for handle in handles.iter().filter(|handle| handle.id() != poison) {
+        let info = handle.info().await.unwrap().unwrap();
+        assert_eq!(info.ended.unwrap().1, Ended::Completed);
+        assert_eq!(info.stalls, 1, "only the first crash was theirs, too");
+    }
+    scene.release(1);
+    bystander.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_a_frozen_worker_that_wakes_up_overwrites_nothing() {
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let mut zombie = WorkerProcess::of(&server).spawn(&scene);
+    let handle = queue
+        .enqueue(Work::Zombie { reports: false })
+        .await
+        .unwrap();
+    at_work(&scene, &zombie).await;
+    zombie.pause();
+    let living = run(worker(&queue, &scene));
+    let done = handle.result().within(20 * SECOND).await.unwrap();
+    assert_eq!(done.pid, std::process::id());
+
+    zombie.resume();
+    eventually_async(10 * SECOND, async || {
+        queue.counts().await.unwrap().totals.refused > 0
+    })
+    .await;
+
+    let runs = scene.runs_of(handle.id());
+    assert_eq!(runs.len(), 2);
+    assert!(runs[0].fence < runs[1].fence);
+    assert_eq!(runs[1].fence, done.fence);
+    assert_eq!(scene.notes(), [format!("cancelled {}", runs[0].fence)]);
+    assert_eq!(
+        handle.result().await.unwrap(),
+        done,
+        "the result of the second run stays"
+    );
+    let info = handle.info().await.unwrap().unwrap();
+    assert_eq!(
+        (info.state, info.stalls, info.failed),
+        (JobState::Completed, 1, 0)
+    );
+    let counts = queue.counts().await.unwrap();
+    assert_eq!((counts.totals.completed, counts.totals.stalled), (1, 1));
+    living.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_progress_and_success_of_a_stale_attempt_are_refused_and_reported() {
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    // Extended for the first time after 10 s, which is after the second round of recovery.
+    let (builder, events) = watched(worker(&queue, &scene).lease(30 * SECOND));
+    let worker = run(builder);
+    let handle = queue.enqueue(Work::Zombie { reports: true }).await.unwrap();
+    eventually(5 * SECOND, || scene.runs_of(handle.id()).len() == 1).await;
+    // The lease runs out early, for Redis only.
+    server.cli(&["ZADD", "oxcart:{work}:active", "1", handle.id().as_str()]);
+    let done = handle.result().within(20 * SECOND).await.unwrap();
+    eventually(20 * SECOND, || !events.lost_leases().is_empty()).await;
+
+    let runs = scene.runs_of(handle.id());
+    let (stale, fresh) = (runs[0].fence, runs[1].fence);
+    assert!(stale < fresh);
+    assert_eq!(done.fence, fresh);
+    let notes = [
+        format!("cancelled {stale}"),
+        format!("progress LeaseLost {stale}"),
+    ];
+    assert_eq!(scene.notes(), notes);
+    assert_eq!(events.lost_leases(), [(handle.id().clone(), stale)]);
+    let info = handle.info().await.unwrap().unwrap();
+    assert_eq!(info.progress::<String>().unwrap(), None);
+    let totals = queue.counts().await.unwrap().totals;
+    assert_eq!((totals.refused, totals.completed), (2, 1));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_rolling_restart_loses_nothing_and_repeats_nothing() {
+    const JOBS: usize = 4_000;
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let settings = WorkerProcess {
+        concurrency: 25,
+        lease: 5 * SECOND,
+        ..WorkerProcess::of(&server)
+    };
+    let jobs = (0..JOBS).map(|n| Work::sleep(Duration::from_millis(10 + n as u64 % 40)));
+    queue.enqueue_many(jobs).await.unwrap();
+    let mut workers: Vec<Process> = (0..2).map(|_| settings.spawn(&scene)).collect();
+    for _ in 0..5 {
+        let mut old = workers.remove(0);
+        workers.push(settings.spawn(&scene));
+        // It listens to SIGTERM by the time it has begun a job.
+        at_work(&scene, &old).await;
+        old.terminate();
+        let status = old.wait(20 * SECOND);
+        assert!(status.success(), "{status}");
+    }
+    let counts = drained(&queue, 60 * SECOND).await;
+
+    assert_eq!(counts.totals.completed, JOBS as u64);
+    assert_eq!(
+        (counts.totals.stalled, counts.totals.refused, counts.dead),
+        (0, 0, 0)
+    );
+    let runs = scene.runs();
+    assert_eq!(runs.len(), JOBS, "each ran once");
+    assert!(runs.iter().all(|run| run.how == "ok"));
+    assert!(pids(&runs).len() >= 6, "every process took its part");
+}

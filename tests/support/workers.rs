@@ -1,0 +1,224 @@
+//! Workers for [`Work`], in this process and in processes that can be killed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use oxcart::{
+    Counts, Error, JobId, Oxcart, Queue, Worker, WorkerBuilder, WorkerControl, WorkerEvent,
+};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::jobs::{Scene, work};
+use super::{Process, Server, child_of_test, eventually_async, spawn_self};
+
+/// The queue of every test: each has a server of its own.
+pub const QUEUE: &str = "work";
+
+/// Connects to `url`; the queue of the test.
+pub async fn queue_at(url: &str) -> Queue {
+    show_logs();
+    let oxcart = Oxcart::connect(url).await.expect("the server is there");
+    oxcart.queue(QUEUE).expect("the name is sound")
+}
+
+/// A server and its queue.
+pub async fn server_and_queue() -> (Server, Queue) {
+    let server = Server::start();
+    let queue = queue_at(&server.url()).await;
+    (server, queue)
+}
+
+/// A worker for [`Work`](super::jobs::Work), to be set up further.
+pub fn worker(queue: &Queue, scene: &Scene) -> WorkerBuilder {
+    Worker::builder(queue).state(scene.clone()).handle(work)
+}
+
+/// Keeps what is out of the ordinary of what the worker tells.
+pub fn watched(builder: WorkerBuilder) -> (WorkerBuilder, Events) {
+    let events = Events::default();
+    let keep = events.clone();
+    let builder = builder.on_event(move |event| {
+        if matches!(
+            event,
+            WorkerEvent::LeaseLost { .. }
+                | WorkerEvent::Recovered { .. }
+                | WorkerEvent::RedisTrouble { .. }
+                | WorkerEvent::RedisBack
+        ) {
+            keep.lock().push(event.clone());
+        }
+    });
+    (builder, events)
+}
+
+/// What a worker told that is out of the ordinary.
+#[derive(Clone, Default)]
+pub struct Events(Arc<Mutex<Vec<WorkerEvent>>>);
+
+impl Events {
+    /// The attempts that lost their job, each with its fence.
+    pub fn lost_leases(&self) -> Vec<(JobId, u64)> {
+        let lost = |event: &WorkerEvent| match event {
+            WorkerEvent::LeaseLost { id, fence } => Some((id.clone(), fence.get())),
+            _ => None,
+        };
+        self.lock().iter().filter_map(lost).collect()
+    }
+
+    /// What was wrong with Redis, each time that something began to be.
+    pub fn troubles(&self) -> Vec<String> {
+        let trouble = |event: &WorkerEvent| match event {
+            WorkerEvent::RedisTrouble { error } => Some(error.clone()),
+            _ => None,
+        };
+        self.lock().iter().filter_map(trouble).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<WorkerEvent>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A worker that runs in this process.
+pub struct RunningWorker {
+    pub control: WorkerControl,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), Error>>,
+}
+
+/// Builds the worker and lets it run.
+pub fn run(builder: WorkerBuilder) -> RunningWorker {
+    let worker = builder.build().expect("the worker is set up well");
+    let control = worker.control();
+    let (stop, stopped) = oneshot::channel();
+    let task = tokio::spawn(worker.run_until(async {
+        // A test that fails drops the sender, which stops the worker as well.
+        let _ = stopped.await;
+    }));
+    RunningWorker {
+        control,
+        stop,
+        task,
+    }
+}
+
+impl RunningWorker {
+    /// Shuts down gracefully.
+    pub async fn stop(self) {
+        self.try_stop().await.expect("every outcome was stored");
+    }
+
+    /// The same, with what went wrong.
+    pub async fn try_stop(self) -> Result<(), Error> {
+        let _ = self.stop.send(());
+        self.task.await.expect("a worker does not panic")
+    }
+
+    /// Ends it as a crash does: it says nothing to anybody. Its handlers are stopped.
+    pub async fn crash(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    pub fn is_running(&self) -> bool {
+        !self.task.is_finished()
+    }
+}
+
+/// Waits until nothing waits, is delayed or active; answers what was counted then.
+pub async fn drained(queue: &Queue, limit: Duration) -> Counts {
+    let mut last = Counts::default();
+    eventually_async(limit, async || {
+        // Some tests break what this goes through.
+        let Ok(counts) = queue.counts().await else {
+            return false;
+        };
+        last = counts;
+        counts.waiting + counts.delayed + counts.active == 0
+    })
+    .await;
+    last
+}
+
+/// How a worker process is set up.
+#[derive(Clone)]
+pub struct WorkerProcess {
+    pub url: String,
+    pub concurrency: usize,
+    pub lease: Duration,
+    pub grace: Duration,
+    pub max_stalls: u32,
+}
+
+impl WorkerProcess {
+    pub fn of(server: &Server) -> Self {
+        Self {
+            url: server.url(),
+            concurrency: 10,
+            lease: Duration::from_secs(1),
+            grace: Duration::from_secs(30),
+            max_stalls: 3,
+        }
+    }
+
+    /// Starts it. The test binary needs a test `worker_process` that calls [`run_as_process`].
+    pub fn spawn(&self, scene: &Scene) -> Process {
+        let ledger = scene.path().to_str().expect("a temp path is plain text");
+        let millis = |time: Duration| time.as_millis().to_string();
+        spawn_self(
+            "worker_process",
+            &[
+                ("WORK_URL", &self.url),
+                ("WORK_LEDGER", ledger),
+                ("WORK_CONCURRENCY", &self.concurrency.to_string()),
+                ("WORK_LEASE_MS", &millis(self.lease)),
+                ("WORK_GRACE_MS", &millis(self.grace)),
+                ("WORK_MAX_STALLS", &self.max_stalls.to_string()),
+            ],
+        )
+    }
+}
+
+/// What a worker process does until SIGTERM; nothing in an ordinary run of the tests.
+pub fn run_as_process() {
+    if !child_of_test() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("threads can be started");
+    runtime.block_on(async {
+        let scene = Scene::open(setting("WORK_LEDGER").as_ref());
+        let queue = queue_at(&setting("WORK_URL")).await;
+        let millis = |name| Duration::from_millis(number(name));
+        let worker = worker(&queue, &scene)
+            .concurrency(usize::try_from(number("WORK_CONCURRENCY")).expect("a small number"))
+            .lease(millis("WORK_LEASE_MS"))
+            .grace(millis("WORK_GRACE_MS"))
+            .max_stalls(u32::try_from(number("WORK_MAX_STALLS")).expect("a small number"))
+            .build()
+            .expect("the worker is set up well");
+        let ended = worker.run_until(oxcart::shutdown_signal()).await;
+        ended.expect("every outcome was stored");
+    });
+}
+
+/// Whatever `RUST_LOG` asks for, on standard error.
+fn show_logs() {
+    // The first test of a process does it for all.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("a worker process needs {name}"))
+}
+
+fn number(name: &str) -> u64 {
+    setting(name).parse().expect("a number")
+}
