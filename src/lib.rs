@@ -105,3 +105,8 @@ pub use crate::worker::hooks::WorkerEvent;
 pub use crate::worker::shutdown::shutdown_signal;
 
 pub use deadpool_redis::Pool;
+
+/// The examples of the README run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
