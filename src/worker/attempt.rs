@@ -85,7 +85,7 @@ impl Unsettled {
 
     fn settle(&mut self, outcome: Outcome, keep: Option<Retention>) {
         self.ended = true;
-        self.pump.ended(Settlement {
+        self.pump.board.ended(Settlement {
             id: self.lease.id.clone(),
             fence: self.lease.fence,
             keep,

@@ -174,8 +174,11 @@ impl Board {
         self.signal(&state);
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.lock().free() > 0
+    /// Whether the worker has slots that the last look could not fill. As long as calls follow
+    /// one another, each of them looks, and nobody needs to wake the worker.
+    pub(crate) fn is_hungry(&self) -> bool {
+        let state = self.lock();
+        state.free() > 0 && state.calls == 0 && state.inbox.is_empty() && !state.look
     }
 
     pub(crate) fn is_claiming(&self) -> bool {

@@ -32,7 +32,6 @@ impl WorkerControl {
     pub fn set_concurrency(&self, concurrency: usize) -> Result<(), Error> {
         check_concurrency(concurrency)?;
         self.pump.board.set_concurrency(concurrency);
-        self.pump.waker.room();
         Ok(())
     }
 

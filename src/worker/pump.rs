@@ -118,12 +118,6 @@ impl Pump {
         self.epoch.elapsed().saturating_sub(alive)
     }
 
-    /// An attempt has ended; its slot is free.
-    pub(crate) fn ended(&self, settlement: Settlement) {
-        self.board.ended(settlement);
-        self.waker.room();
-    }
-
     /// One lane, until the board is closed.
     pub(crate) async fn lane(self: Arc<Self>, number: usize) {
         let mut link = Link::new(self.connector().clone(), ANSWER_PATIENCE);
@@ -210,10 +204,7 @@ impl Pump {
             more: advanced.more,
             suspects_unasked: advanced.suspects > 0 && work.suspect.is_none(),
         });
-        if leases.len() < work.claim {
-            // Slots that were reserved in vain are free again, and tokens can be used.
-            self.waker.room();
-        }
+        self.waker.check();
         let mut permit = work.suspect;
         for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {
             if self.board.is_claiming() {
@@ -225,7 +216,7 @@ impl Pump {
                 let attempt = attend(Arc::clone(self), claimed, lease, clock, permit);
                 tokio::spawn(attempt);
             } else {
-                self.ended(release(&claimed));
+                self.board.ended(release(&claimed));
             }
         }
     }
@@ -239,7 +230,7 @@ impl Pump {
             suspects_unasked: false,
         });
         for settlement in work.settle {
-            self.ended(settlement);
+            self.board.ended(settlement);
         }
     }
 

@@ -1,8 +1,8 @@
 //! How an idle worker learns that there is work.
 //!
 //! One task owns the blocking connection and is never cancelled while the worker claims: a
-//! dropped pop would still eat the token. It pops only while there is a free slot, so a busy
-//! worker never takes a token it cannot use. A token says when there will be work; whoever
+//! dropped pop would still eat the token. It pops only while there are slots that the last look
+//! left empty, so a busy worker never takes a token that it does not need. A token says when there will be work; whoever
 //! pops one for later keeps the timer. If it dies, the others look after 5 s at the latest.
 
 use std::time::Duration;
@@ -22,21 +22,21 @@ const WATCHDOG: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Waker {
-    room: Notify,
+    hungry: Notify,
     timer: watch::Sender<Option<Instant>>,
 }
 
 impl Waker {
     pub(crate) fn new() -> Self {
         Self {
-            room: Notify::new(),
+            hungry: Notify::new(),
             timer: watch::Sender::new(None),
         }
     }
 
-    /// A slot became free.
-    pub(crate) fn room(&self) {
-        self.room.notify_one();
+    /// The board may have become hungry.
+    pub(crate) fn check(&self) {
+        self.hungry.notify_one();
     }
 
     /// Look then, or earlier if that was asked for before.
@@ -85,8 +85,8 @@ pub(crate) async fn listen(pump: &Pump) {
     command.arg(pump.store().keys.wake()).arg(BLOCK.as_secs());
     let mut well = true;
     loop {
-        while !pump.board.has_room() {
-            pump.waker.room.notified().await;
+        while !pump.board.is_hungry() {
+            pump.waker.hungry.notified().await;
         }
         match link.request(&command).await {
             Ok(answer) => {
