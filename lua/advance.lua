@@ -32,13 +32,6 @@ local function still_claimed(answer)
   return ids, fences, records
 end
 
-local function is_drained()
-  return redis.call('EXISTS', key_waiting) == 0
-    and redis.call('EXISTS', key_suspects) == 0
-    and redis.call('EXISTS', key_delayed) == 0
-    and active_count() == 0
-end
-
 -- One idle worker keeps the timer for the next due job; the others need not wake for it.
 -- Returns the moment this caller has to be back, or nil.
 local function hold_timer(due_ms)
@@ -46,32 +39,29 @@ local function hold_timer(due_ms)
     arm(due_ms)
     return nil
   end
-  local mine = string.format('%.0f ', due_ms) .. args.worker
-  local held = redis.call('HGET', key_meta, 'timer')
+  local mine = whole(due_ms) .. ' ' .. args.worker
+  local held = get_meta('timer')
   local held_due, holder = string.match(held or '', '^(%d+) (.*)$')
   if holder and holder ~= args.worker and tonumber(held_due) == due_ms then
     return nil
   end
   if held ~= mine then
-    redis.call('HSET', key_meta, 'timer', mine)
+    set_meta('timer', mine)
   end
   return due_ms
 end
 
--- Returns whether there is more to claim now, and when there will be.
-local function outlook(claimed_suspects)
+-- Promotes what is due and claims. Returns the claim's ids and records, the first fence, how
+-- many of them are suspects, and whether there may be more to claim.
+local function take()
   local due_ms = next_due()
-  local more = redis.call('EXISTS', key_waiting) == 1 or (due_ms and due_ms <= now_ms)
-  -- Whoever blocks on the token takes what this caller has no room for. Suspects are offered on
-  -- only by a caller that took one: workers that are all busy with a suspect would otherwise
-  -- wake each other for ever.
-  if more or (claimed_suspects > 0 and redis.call('EXISTS', key_suspects) == 1) then
-    arm(0)
+  if due_ms and due_ms <= now_ms then
+    promote(math.min(PROMOTED_AT_MOST, math.max(PROMOTED_AT_LEAST, 2 * args.claim)))
   end
-  if more or not due_ms then
-    return more, nil
+  if args.claim == 0 then
+    return {}, {}, 0, 0, true
   end
-  return false, hold_timer(due_ms)
+  return claim(args.claim, args.claim_bytes, args.suspect, args.worker, args.lease_ms)
 end
 
 local status, answer = begin_call(args.lane, args.call)
@@ -79,37 +69,48 @@ if status == 'superseded' then
   return { status, now_ms }
 end
 
-local paused = is_paused()
-local ids, records, fences
-local claimed_suspects = 0
+local ids, records, fences, suspects_taken, more = {}, {}, {}, 0, true
 if status == 'new' then
-  answer = { refused = settle(args.settle), ids = {}, first_fence = 0 }
-  if #args.settle > 0 then
-    cap_completed(args.keep_count, TRIMMED_AT_MOST)
+  answer = { refused = settle(args.settle), first_fence = 0 }
+  if not is_paused() then
+    ids, records, answer.first_fence, suspects_taken, more = take()
   end
-  records = {}
-  if not paused then
-    promote(math.min(PROMOTED_AT_MOST, math.max(PROMOTED_AT_LEAST, 2 * args.claim)))
-    if args.claim > 0 then
-      answer.ids, records, answer.first_fence, claimed_suspects =
-        claim(args.claim, args.claim_bytes, args.suspect, args.worker, args.lease_ms)
-    end
-  end
-  ids, fences = answer.ids, {}
-  if #args.settle > #answer.refused and #ids == 0 and is_drained() then
-    emit_value('drained', '')
-  end
-  end_call(args.lane, args.call, answer)
-  flush_events()
+  answer.ids = ids
 else
   ids, fences, records = still_claimed(answer)
 end
 
-local more, next_at = false, nil
-if not paused then
-  more, next_at = outlook(claimed_suspects)
+-- What there is left to do, and when there will be more.
+local suspects = has(key_suspects) and redis.call('ZCARD', key_suspects) or 0
+local due_ms = next_due()
+more = (more and redis.call('EXISTS', key_waiting) == 1) or (due_ms and due_ms <= now_ms)
+local drained = not more and not due_ms and suspects == 0 and #ids == 0
+local next_at
+if is_paused() then
+  more = false
+elseif not more and due_ms then
+  next_at = hold_timer(due_ms)
 end
+-- Whoever blocks on the token takes what this caller has no room for. Suspects are offered on
+-- only by a caller that took one: workers that are all busy with a suspect would otherwise wake
+-- each other for ever.
+if more or (suspects_taken > 0 and suspects > 0) then
+  arm(0)
+end
+
+if status == 'new' then
+  local settled = #args.settle > #answer.refused
+  if settled then
+    cap_completed(args.keep_count, TRIMMED_AT_MOST)
+  end
+  if settled and drained and active_count() == 0 then
+    emit_value('drained', '')
+  end
+  end_call(args.lane, args.call, answer)
+  flush_events()
+end
+save_meta()
 return {
   status, now_ms, answer.refused, answer.first_fence, fences, ids, records, deliver(ids, records),
-  more and 1 or 0, next_at or -1, redis.call('ZCARD', key_suspects),
+  more and 1 or 0, next_at or -1, suspects,
 }

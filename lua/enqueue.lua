@@ -13,26 +13,24 @@ local n = #args.jobs
 local ids = plain_arguments(2, n, 2)
 local known = redis.call('HMGET', key_jobs, unpack(ids))
 
-local records, payloads, waiting, delayed = {}, {}, {}, {}
-local added, delayed_tokens, there, seen = {}, {}, {}, {}
+local records, payloads, added, there, seen = {}, {}, {}, {}, {}
+local waiting, waiting_options = {}, {}
+local delayed, delayed_options, delayed_tokens = {}, {}, {}
 local prefix = stamp(now_ms)
 
-local function place_job(id, options)
-  local due_ms = options.at_ms or (now_ms + (options.delay_ms or 0))
-  local entry = {
-    id = id,
-    priority = options.priority or DEFAULT_PRIORITY,
-    front = options.front,
-    due_ms = due_ms,
-  }
-  if due_ms > now_ms then
-    delayed[#delayed + 1] = entry
-    delayed_tokens[#delayed_tokens + 1] = id .. ':' .. string.format('%.0f', due_ms)
+local function place_job(id, option)
+  option.due_ms = option.at_ms or (now_ms + (option.delay_ms or 0))
+  if option.due_ms > now_ms then
+    delayed[#delayed + 1] = id
+    delayed_options[#delayed] = option
+    delayed_tokens[#delayed] = id .. ':' .. whole(option.due_ms)
   else
-    waiting[#waiting + 1] = entry
+    waiting[#waiting + 1] = id
+    waiting_options[#waiting] = option
   end
-  if options.await_ms then
-    redis.call('ZADD', key_awaited, 'GT', now_ms + options.await_ms, id)
+  if option.await_ms then
+    redis.call('ZADD', key_awaited, 'GT', now_ms + option.await_ms, id)
+    made_optional()
   end
 end
 
@@ -45,9 +43,13 @@ for i = 1, n do
     added[#added + 1] = id
     -- The version byte stays first, the time of enqueueing goes behind it.
     local record = ARGV[2 * i + 1]
-    records[#records + 1] = id
-    records[#records + 1] = string.sub(record, 1, 1) .. prefix .. string.sub(record, 2)
-    place_job(id, args.jobs[i] or {})
+    records[2 * #added - 1] = id
+    records[2 * #added] = string.sub(record, 1, 1) .. prefix .. string.sub(record, 2)
+    if args.jobs[i] then
+      place_job(id, args.jobs[i])
+    else
+      waiting[#waiting + 1] = id
+    end
   end
 end
 
@@ -62,9 +64,10 @@ if #added > 0 then
   redis.call('HSET', key_jobs, unpack(records))
   if #payloads > 0 then
     redis.call('HSET', key_payloads, unpack(payloads))
+    made_optional()
   end
-  enter_waiting(waiting)
-  enter_delayed(delayed)
+  enter_waiting(waiting, waiting_options)
+  enter_delayed(delayed, delayed_options)
   if #waiting > 0 and not is_paused() then
     arm(0)
   end
@@ -72,6 +75,7 @@ if #added > 0 then
   emit('added', added)
   emit('delayed', delayed_tokens)
   flush_events()
+  save_meta()
 end
 
 end_call(args.lane, args.call, there)

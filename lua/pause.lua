@@ -6,5 +6,6 @@ if changed == 1 then
   redis.call('DEL', key_wake)
   emit_value('paused', '')
   flush_events()
+  save_meta()
 end
 return { 'paused', now_ms, changed }

@@ -15,4 +15,5 @@ if #ARGV[2] <= VALUE_IN_EVENT_MAX then
   emit_value('value', ARGV[2])
 end
 flush_events()
+save_meta()
 return { 'stored', now_ms }

@@ -9,5 +9,6 @@ if not is_paused() then
     arm(0)
   end
   flush_events()
+  save_meta()
 end
 return { 'promoted', now_ms, #ids }

@@ -19,13 +19,14 @@ for i = 1, #ids do
   if claims[i] then
     local _, score, since_ms = unpack_claim(claims[i])
     local stalls = redis.call('HINCRBY', key_stalls, ids[i], 1)
+    made_optional()
     record_attempt(ids[i], since_ms, cmsgpack.pack({ kind = 'stalled' }), 0)
     if stalls > args.max_stalls then
       dead[#dead + 1] = { id = ids[i], reason = 'poisoned' }
       dead_ids[#dead_ids + 1] = ids[i]
     else
       stalled[#stalled + 1] = ids[i]
-      scores[#scores + 1] = score
+      scores[#scores + 1] = whole(score)
     end
   else
     lost[#lost + 1] = ids[i]
@@ -34,14 +35,15 @@ end
 
 -- An id without a claim has lost its place; with a record it can still be run.
 local function rescue(found)
-  local entries = {}
+  local rescued, options = {}, {}
   for _, id in ipairs(found) do
     local record = redis.call('HGET', key_jobs, id)
     if record then
-      entries[#entries + 1] = { id = id, priority = priority_of(record) }
+      rescued[#rescued + 1] = id
+      options[#rescued] = { priority = priority_of(record) }
     end
   end
-  enter_waiting(entries)
+  enter_waiting(rescued, options)
 end
 
 unlease(ids)
@@ -56,4 +58,5 @@ end
 count('stalled', #stalled + #dead)
 emit('stalled', stalled)
 flush_events()
+save_meta()
 return { 'recovered', now_ms, stalled, dead_ids }

@@ -11,22 +11,23 @@ local function fresh_budget(id)
   redis.call('HDEL', key_progress, id)
 end
 
-local replayed, entries = {}, {}
+local replayed, options = {}, {}
 for i = 2, #ARGV do
   local id = ARGV[i]
   local record = redis.call('HGET', key_jobs, id)
   if record and redis.call('ZREM', key_dead, id) == 1 then
     fresh_budget(id)
     replayed[#replayed + 1] = id
-    entries[#entries + 1] = { id = id, priority = priority_of(record) }
+    options[#replayed] = { priority = priority_of(record) }
   end
 end
 
-enter_waiting(entries)
-if #entries > 0 and not is_paused() then
+enter_waiting(replayed, options)
+if #replayed > 0 and not is_paused() then
   arm(0)
 end
 count('replayed', #replayed)
 emit('replayed', replayed)
 flush_events()
+save_meta()
 return { 'replayed', now_ms, replayed }

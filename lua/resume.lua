@@ -6,5 +6,6 @@ if changed == 1 then
   arm(0)
   emit_value('resumed', '')
   flush_events()
+  save_meta()
 end
 return { 'resumed', now_ms, changed }

@@ -14,6 +14,7 @@ end
 
 local function write_counters(id, counters)
   redis.call('HSET', key_attempts, id, cmsgpack.pack(counters))
+  made_optional()
 end
 
 -- Appends one attempt to the history; `failed` (0 or 1) is what it costs of the budget. A
@@ -53,7 +54,7 @@ end
 
 -- Deletes all that is recorded of `ids`.
 local function forget_attempts(ids)
-  if redis.call('EXISTS', key_attempts) == 0 then
+  if not has(key_attempts) then
     return
   end
   local counters = redis.call('HMGET', key_attempts, unpack(ids))

@@ -2,10 +2,10 @@
 
 -- The head of `suspects`, if it comes before the head of `waiting`.
 local function take_suspect()
-  local suspect = redis.call('ZRANGE', key_suspects, 0, 0, 'WITHSCORES')
-  if not suspect[1] then
+  if not has(key_suspects) then
     return nil
   end
+  local suspect = redis.call('ZRANGE', key_suspects, 0, 0, 'WITHSCORES')
   local waiting = redis.call('ZRANGE', key_waiting, 0, 0, 'WITHSCORES')
   if waiting[2] and tonumber(waiting[2]) < tonumber(suspect[2]) then
     return nil
@@ -15,9 +15,10 @@ local function take_suspect()
 end
 
 -- Pops at most `limit` jobs: first a suspect if the caller may run one.
--- Returns ids and scores; how many of them, from the first on, are suspects (0 or 1).
+-- Returns ids and scores; how many of them, from the first on, are suspects (0 or 1); and
+-- whether there may be more in `waiting`.
 local function pop(limit, with_suspect)
-  local ids, scores = {}, {}
+  local ids, scores, more = {}, {}, true
   local suspect = with_suspect and take_suspect()
   if suspect then
     ids[1], scores[1] = suspect[1], tonumber(suspect[2])
@@ -29,8 +30,9 @@ local function pop(limit, with_suspect)
       ids[#ids + 1] = popped[i]
       scores[#scores + 1] = tonumber(popped[i + 1])
     end
+    more = #popped == 2 * limit
   end
-  return ids, scores, suspect and 1 or 0
+  return ids, scores, suspect and 1 or 0, more
 end
 
 -- How many of the jobs, from the first on, fit into `max_bytes`; at least one does.
@@ -62,12 +64,23 @@ local function drop_orphans(ids, scores, records)
   return kept_ids, kept_scores, kept_records
 end
 
--- Claims at most `limit` jobs of at most `max_bytes`. Returns ids, records, the first fence, and
--- how many of them are suspects.
+-- Puts the last jobs back, from `n + 1` on.
+local function put_back(ids, scores, records, n)
+  local back = {}
+  for i = #ids, n + 1, -1 do
+    back[#back + 1] = whole(scores[i])
+    back[#back + 1] = ids[i]
+    ids[i], scores[i], records[i] = nil, nil, nil
+  end
+  redis.call('ZADD', key_waiting, unpack(back))
+end
+
+-- Claims at most `limit` jobs of at most `max_bytes`. Returns ids, records, the first fence, how
+-- many of them are suspects, and whether there may be more.
 local function claim(limit, max_bytes, with_suspect, worker, lease_ms)
-  local ids, scores, suspects = pop(limit, with_suspect)
+  local ids, scores, suspects, more = pop(limit, with_suspect)
   if #ids == 0 then
-    return ids, {}, 0, 0
+    return ids, {}, 0, 0, more
   end
   local records = redis.call('HMGET', key_jobs, unpack(ids))
   for i = 1, #ids do
@@ -78,18 +91,13 @@ local function claim(limit, max_bytes, with_suspect, worker, lease_ms)
   end
   local n = fitting(ids, records, max_bytes)
   if n < #ids then
-    local back = {}
-    for i = #ids, n + 1, -1 do
-      back[#back + 1] = scores[i]
-      back[#back + 1] = ids[i]
-      ids[i], scores[i], records[i] = nil, nil, nil
-    end
-    redis.call('ZADD', key_waiting, unpack(back))
+    put_back(ids, scores, records, n)
+    more = true
   end
   if n == 0 then
-    return ids, records, 0, 0
+    return ids, records, 0, 0, more
   end
   local first_fence = lease(ids, scores, worker, lease_ms)
   emit('active', ids)
-  return ids, records, first_fence, suspects
+  return ids, records, first_fence, suspects, more
 end

@@ -2,7 +2,7 @@
 -- that have them, large payloads, failure counters and stall counts.
 -- `extras` is flat: position, name, value, position, name, value, ...
 local function add_extras(extras, name, key, ids)
-  if #ids == 0 or redis.call('EXISTS', key) == 0 then
+  if #ids == 0 or not has(key) then
     return
   end
   local values = redis.call('HMGET', key, unpack(ids))

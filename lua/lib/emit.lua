@@ -29,9 +29,9 @@ local function flush_events()
   if event_ids == 0 then
     return
   end
-  local average = tonumber(redis.call('HGET', key_meta, 'event_size') or event_ids)
+  local average = tonumber(get_meta('event_size') or event_ids)
   average = average + (event_ids - average) / EVENT_AVERAGE_OVER
-  redis.call('HSET', key_meta, 'event_size', string.format('%.3f', average))
+  set_meta('event_size', string.format('%.3f', average))
   local entries = math.max(EVENT_ENTRIES_KEPT_AT_LEAST, math.floor(EVENT_IDS_KEPT / average))
   redis.call('XADD', key_events, 'MAXLEN', '~', entries, '*', unpack(event_fields))
 end

@@ -8,7 +8,7 @@ local MOVES_ON = 0.5
 -- Returns a set of these ids.
 local function announce(ids)
   local awaited = {}
-  if #ids == 0 or redis.call('EXISTS', key_awaited) == 0 then
+  if #ids == 0 or not has(key_awaited) then
     return awaited
   end
   local until_ms = redis.call('ZMSCORE', key_awaited, unpack(ids))
@@ -27,39 +27,44 @@ local function announce(ids)
   return awaited
 end
 
--- finished: list of { id, keep_ms, hold_ms, outcome }; keep_ms 0 means: leave nothing behind.
--- hold_ms is what the job itself asks for, nil if it is kept as long as most. What somebody
--- waits for is kept apart from the others, whose number is capped; when the waiter has had its
--- time, trim moves what is kept as long as most (half a millisecond marks it) to the others.
-local function finish(finished)
-  local n = #finished
+-- How long a job is kept whose outcome somebody waits for.
+local function awaited_for(keep_ms, own)
+  if own or keep_ms <= AWAITED_KEPT_MS then
+    return math.max(AWAITED_KEPT_MS, keep_ms)
+  end
+  return AWAITED_KEPT_MS + MOVES_ON
+end
+
+-- Ends jobs with the same retention. keep_ms 0 means: leave nothing behind. `own` says that the
+-- job itself asks for that retention, and is not just kept as long as most. What somebody waits
+-- for is kept apart from the others, whose number is capped; when the waiter has had its time,
+-- trim moves what is kept as long as most (half a millisecond marks it) to the others.
+local function finish(ids, outcomes, keep_ms, own)
+  local n = #ids
   if n == 0 then
     return
   end
-  local ids = {}
-  for i = 1, n do
-    ids[i] = finished[i].id
-  end
   local awaited = announce(ids)
+  if keep_ms == 0 and not next(awaited) then
+    return forget(ids)
+  end
   local completed, answers, results, gone = {}, {}, {}, {}
+  local finished_at = stamp(now_ms)
+  local expiry = whole(now_ms + keep_ms)
   for i = 1, n do
-    local job = finished[i]
-    local into, keep_ms = completed, job.keep_ms
-    if awaited[job.id] then
-      into = answers
-      if job.hold_ms or keep_ms <= AWAITED_KEPT_MS then
-        keep_ms = math.max(AWAITED_KEPT_MS, keep_ms)
-      else
-        keep_ms = AWAITED_KEPT_MS + MOVES_ON
-      end
-    end
-    if keep_ms > 0 then
-      into[#into + 1] = now_ms + keep_ms
-      into[#into + 1] = job.id
-      results[#results + 1] = job.id
-      results[#results + 1] = stamp(now_ms) .. job.outcome
+    local id = ids[i]
+    if awaited[id] then
+      answers[#answers + 1] = now_ms + awaited_for(keep_ms, own)
+      answers[#answers + 1] = id
+    elseif keep_ms > 0 then
+      completed[#completed + 1] = expiry
+      completed[#completed + 1] = id
     else
-      gone[#gone + 1] = job.id
+      gone[#gone + 1] = id
+    end
+    if awaited[id] or keep_ms > 0 then
+      results[#results + 1] = id
+      results[#results + 1] = finished_at .. outcomes[i]
     end
   end
   if #completed > 0 then
@@ -68,9 +73,7 @@ local function finish(finished)
   if #answers > 0 then
     redis.call('ZADD', key_answers, unpack(answers))
   end
-  if #results > 0 then
-    redis.call('HSET', key_results, unpack(results))
-  end
+  redis.call('HSET', key_results, unpack(results))
   forget(gone)
 end
 

@@ -25,15 +25,15 @@ end
 -- when a replica that lost recent writes is promoted, because time takes part in it.
 local function lease(ids, scores, worker, lease_ms)
   local n = #ids
-  local last = tonumber(redis.call('HGET', key_meta, 'fence') or 0)
-  local first = math.max(last + 1, now_us)
-  redis.call('HSET', key_meta, 'fence', first + n - 1)
+  local first = math.max(tonumber(get_meta('fence') or 0) + 1, now_us)
+  set_meta('fence', whole(first + n - 1))
+  local deadline = whole(now_ms + lease_ms)
   local deadlines, claims = { '+inf', SENTINEL }, { SENTINEL, '' }
   for i = 1, n do
-    deadlines[#deadlines + 1] = now_ms + lease_ms
-    deadlines[#deadlines + 1] = ids[i]
-    claims[#claims + 1] = ids[i]
-    claims[#claims + 1] = pack_claim(first + i - 1, scores[i], worker)
+    deadlines[2 * i + 1] = deadline
+    deadlines[2 * i + 2] = ids[i]
+    claims[2 * i + 1] = ids[i]
+    claims[2 * i + 2] = pack_claim(first + i - 1, scores[i], worker)
   end
   redis.call('ZADD', key_active, unpack(deadlines))
   redis.call('HSET', key_claims, unpack(claims))
@@ -43,9 +43,9 @@ end
 -- Sets the deadlines of leases that were checked to hold.
 local function renew(ids, lease_ms)
   if #ids > 0 then
-    local deadlines = {}
+    local deadlines, deadline = {}, whole(now_ms + lease_ms)
     for i = 1, #ids do
-      deadlines[2 * i - 1] = now_ms + lease_ms
+      deadlines[2 * i - 1] = deadline
       deadlines[2 * i] = ids[i]
     end
     redis.call('ZADD', key_active, unpack(deadlines))

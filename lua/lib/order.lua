@@ -8,20 +8,21 @@ local PRIORITY_MAX = 1023
 
 -- The next `n` places at the back: returns the sequence before the first of them.
 local function take_back_places(n)
-  local last = tonumber(redis.call('HGET', key_meta, 'sequence') or SEQUENCE_START)
-  redis.call('HSET', key_meta, 'sequence', last + n)
+  local last = tonumber(get_meta('sequence') or SEQUENCE_START)
+  set_meta('sequence', whole(last + n))
   return last
 end
 
 -- The next `n` places at the front: returns the sequence behind the first of them.
 local function take_front_places(n)
-  local first = tonumber(redis.call('HGET', key_meta, 'front') or (SEQUENCE_START + 1))
-  redis.call('HSET', key_meta, 'front', first - n)
+  local first = tonumber(get_meta('front') or (SEQUENCE_START + 1))
+  set_meta('front', whole(first - n))
   return first
 end
 
+-- As text, ready to be sent.
 local function place(priority, sequence)
-  return priority * PRIORITY_STEP + sequence
+  return whole(priority * PRIORITY_STEP + sequence)
 end
 
 -- The priority that a place was made with.

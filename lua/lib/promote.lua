@@ -5,22 +5,19 @@ local function promote(limit)
   if #ids == 0 then
     return ids
   end
-  local later = {}
-  if redis.call('EXISTS', key_later) == 1 then
-    later = redis.call('HMGET', key_later, unpack(ids))
+  local options = {}
+  if has(key_later) then
+    local later = redis.call('HMGET', key_later, unpack(ids))
     redis.call('HDEL', key_later, unpack(ids))
-  end
-  local entries = {}
-  for i = 1, #ids do
-    local priority, front = DEFAULT_PRIORITY, false
-    if later[i] then
-      local digits, flag = string.match(later[i], '^(%d+)(.*)$')
-      priority, front = tonumber(digits), flag ~= ''
+    for i = 1, #ids do
+      if later[i] then
+        local digits, flag = string.match(later[i], '^(%d+)(.*)$')
+        options[i] = { priority = tonumber(digits), front = flag ~= '' }
+      end
     end
-    entries[i] = { id = ids[i], priority = priority, front = front }
   end
   redis.call('ZREM', key_delayed, unpack(ids))
-  enter_waiting(entries)
+  enter_waiting(ids, options)
   emit('waiting', ids)
   return ids
 end

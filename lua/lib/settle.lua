@@ -5,68 +5,15 @@
 
 local EVENTS_IN_ORDER = { 'completed', 'cancelled', 'retrying', 'delayed', 'waiting' }
 
-local function new_plan()
-  return {
-    ended = {},                               -- ids that leave `active`
-    finished = {}, dead = {}, delayed = {}, waiting = {},
-    again_ids = {}, again_scores = {},        -- back to their exact place
-    events = { completed = {}, cancelled = {}, retrying = {}, delayed = {}, waiting = {} },
-  }
-end
-
-local function append(list, value)
-  list[#list + 1] = value
-end
-
--- One function per outcome: what is to happen to `id`. `attempt` is the named rest of the
--- arguments, with the claim's `score` and `since`.
-local outcomes = {}
-
-function outcomes.completed(plan, id, attempt, blob)
-  append(plan.finished, { id = id, keep_ms = attempt.keep_ms, hold_ms = attempt.hold_ms, outcome = blob })
-  append(plan.events.completed, id)
-end
-
-function outcomes.cancelled(plan, id, attempt, blob)
-  append(plan.finished, { id = id, keep_ms = attempt.keep_ms, hold_ms = attempt.hold_ms, outcome = blob })
-  append(plan.events.cancelled, id)
-end
-
-function outcomes.retry(plan, id, attempt, blob)
-  record_attempt(id, attempt.since_ms, blob, 1)
-  local due_ms = now_ms + attempt.after_ms
-  if attempt.after_ms > 0 then
-    append(plan.delayed, { id = id, due_ms = due_ms, priority = priority_at(attempt.score) })
-  else
-    append(plan.waiting, { id = id, priority = priority_at(attempt.score) })
-  end
-  append(plan.events.retrying, id .. ':' .. string.format('%.0f', due_ms))
-end
-
-function outcomes.dead(plan, id, attempt, blob)
-  record_attempt(id, attempt.since_ms, blob, 1)
-  append(plan.dead, { id = id, reason = attempt.reason })
-end
-
-function outcomes.bounced(plan, id, attempt)
-  record_bounce(id)
-  local due_ms = now_ms + attempt.after_ms
-  append(plan.delayed, { id = id, due_ms = due_ms, priority = priority_at(attempt.score) })
-  append(plan.events.delayed, id .. ':' .. string.format('%.0f', due_ms))
-end
-
-function outcomes.released(plan, id, attempt)
-  append(plan.again_ids, id)
-  append(plan.again_scores, attempt.score)
-  append(plan.events.waiting, id)
-end
-
 local function carry_out(plan)
   unlease(plan.ended)
-  finish(plan.finished)
+  finish(plan.plain_ids, plan.plain_outcomes, args.keep_ms, false)
+  for _, job in ipairs(plan.finished) do
+    finish({ job.id }, { job.outcome }, job.keep_ms, job.own)
+  end
   bury(plan.dead)
-  enter_delayed(plan.delayed)
-  enter_waiting(plan.waiting)
+  enter_delayed(plan.delayed_ids, plan.delayed_options)
+  enter_waiting(plan.waiting_ids, plan.waiting_options)
   if #plan.again_ids > 0 then
     enter_line(plan.again_ids, plan.again_scores)
   end
@@ -89,19 +36,25 @@ local function settle(attempts)
   local claims = read_claims(ids)
   local plan, seen = new_plan(), {}
   for i = 1, n do
-    local id, attempt, fence = ids[i], attempts[i], nil
-    if type(attempt) == 'number' then
-      attempt = { outcome = 'completed', fence = attempt, keep_ms = args.keep_ms }
-    end
+    local id, attempt = ids[i], attempts[i]
+    local plain = type(attempt) == 'number'
+    local fence, score, since_ms
     if claims[i] and not seen[id] then
-      fence, attempt.score, attempt.since_ms = unpack_claim(claims[i])
+      fence, score, since_ms = unpack_claim(claims[i])
     end
-    if fence == attempt.fence then
+    if fence ~= (plain and attempt or attempt.fence) then
+      append(refused, i - 1)
+    else
       seen[id] = true
       append(plan.ended, id)
-      outcomes[attempt.outcome](plan, id, attempt, ARGV[2 * i + 1])
-    else
-      append(refused, i - 1)
+      if plain then
+        append(plan.plain_ids, id)
+        append(plan.plain_outcomes, ARGV[2 * i + 1])
+        append(plan.events.completed, id)
+      else
+        attempt.score, attempt.since_ms = score, since_ms
+        outcomes[attempt.outcome](plan, id, attempt, ARGV[2 * i + 1])
+      end
     end
   end
   carry_out(plan)

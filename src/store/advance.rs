@@ -20,11 +20,13 @@ static SCRIPT: Script = script!(
     [
         "now",
         "arguments",
+        "whole",
+        "optional",
+        "meta",
         "stamp",
         "once",
         "emit",
         "arm",
-        "paused",
         "count",
         "order",
         "record",
@@ -36,7 +38,8 @@ static SCRIPT: Script = script!(
         "finish",
         "deliver",
         "claim",
-        "settle",
+        "outcome",
+        "settle"
     ]
 );
 
@@ -139,8 +142,9 @@ struct SettleOther {
     fence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hold_ms: Option<u64>,
+    /// The job itself asks for this retention.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    own_retention: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,14 +159,13 @@ impl Advance<'_> {
             outcome,
             fence,
             keep_ms: None,
-            hold_ms: None,
+            own_retention: false,
             after_ms: None,
             reason: None,
         };
         let finished = |outcome| SettleOther {
             keep_ms: Some(keep.as_millis()),
-            // Somebody waits for it: what the job itself asks for still counts.
-            hold_ms: settlement.keep.map(Retention::as_millis),
+            own_retention: settlement.keep.is_some(),
             ..plain(outcome)
         };
         Settle::Other(match &settlement.outcome {

@@ -16,14 +16,16 @@ static SCRIPT: Script = script!(
     [
         "now",
         "arguments",
+        "whole",
+        "optional",
+        "meta",
         "stamp",
         "once",
         "emit",
         "arm",
-        "paused",
         "count",
         "order",
-        "enter",
+        "enter"
     ]
 );
 

@@ -8,7 +8,11 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!("list", reads, ["now", "arguments", "lease", "find"]);
+static SCRIPT: Script = script!(
+    "list",
+    reads,
+    ["now", "arguments", "whole", "meta", "lease", "find"]
+);
 
 /// Asks for one page.
 #[derive(Serialize)]

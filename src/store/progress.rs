@@ -12,7 +12,15 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "progress",
     always,
-    ["now", "arguments", "emit", "count", "lease"]
+    [
+        "now",
+        "arguments",
+        "whole",
+        "meta",
+        "emit",
+        "count",
+        "lease"
+    ]
 );
 
 /// How far one job is.

@@ -14,9 +14,11 @@ static SCRIPT: Script = script!(
     [
         "now",
         "arguments",
+        "whole",
+        "optional",
+        "meta",
         "emit",
         "arm",
-        "paused",
         "order",
         "enter",
         "promote"

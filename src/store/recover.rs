@@ -14,10 +14,12 @@ static SCRIPT: Script = script!(
     [
         "now",
         "arguments",
+        "whole",
+        "optional",
+        "meta",
         "stamp",
         "emit",
         "arm",
-        "paused",
         "count",
         "order",
         "record",
@@ -25,7 +27,7 @@ static SCRIPT: Script = script!(
         "lease",
         "attempts",
         "forget",
-        "finish",
+        "finish"
     ]
 );
 

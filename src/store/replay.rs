@@ -12,7 +12,8 @@ static SCRIPT: Script = script!(
     "replay",
     grows,
     [
-        "now", "stamp", "emit", "arm", "paused", "count", "order", "record", "enter", "attempts",
+        "now", "whole", "optional", "meta", "stamp", "emit", "arm", "count", "order", "record",
+        "enter", "attempts"
     ]
 );
 

@@ -14,6 +14,9 @@ static SCRIPT: Script = script!(
     [
         "now",
         "arguments",
+        "whole",
+        "optional",
+        "meta",
         "stamp",
         "emit",
         "count",
