@@ -15,6 +15,7 @@
 
 mod child;
 mod eventually;
+mod example;
 pub mod jobs;
 mod ledger;
 mod port;
@@ -27,6 +28,7 @@ pub mod workers;
 
 pub use child::{child_of_test, spawn_self};
 pub use eventually::{eventually, eventually_async, eventually_blocking};
+pub use example::example;
 pub use ledger::Ledger;
 pub use process::Process;
 pub use proxy::Proxy;

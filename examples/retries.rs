@@ -1,0 +1,111 @@
+//! When a job fails: retried with a backoff of one's own, discarded, or dead; and how a dead one
+//! is looked into and replayed.
+//!
+//! `cargo run --example retries`, with a Redis at `REDIS_URL` (default `redis://127.0.0.1/`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use oxcart::{Backoff, Context, Failure, Job, JobOptions, JobState, Oxcart, State, Worker};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+#[derive(Serialize, Deserialize)]
+struct Charge {
+    card: String,
+}
+
+impl Job for Charge {
+    const NAME: &'static str = "charge";
+    type Output = String;
+
+    /// Every charge is tried three times; the worker knows what `patient` means.
+    fn options() -> JobOptions {
+        JobOptions::new()
+            .attempts(3)
+            .backoff(Backoff::named("patient"))
+    }
+}
+
+#[derive(Default)]
+struct Bank {
+    open: AtomicBool,
+}
+
+async fn charge(job: Charge, bank: State<Arc<Bank>>, ctx: Context) -> Result<String, Failure> {
+    println!(
+        "{}: attempt {} of {}",
+        job.card,
+        ctx.attempt(),
+        ctx.attempts()
+    );
+    match job.card.as_str() {
+        "flaky" if ctx.attempt() < 3 => Err("the bank is busy".into()), // so does `?`
+        "cancelled" => Err(Failure::discard("the customer left")),
+        "forged" => Err(Failure::dead("no retry makes this card good")),
+        "abroad" if !bank.open.load(Ordering::Relaxed) => {
+            let wait = Duration::from_millis(50);
+            Err(Failure::retry_after(wait, "the bank is closed"))
+        }
+        card => Ok(format!("{card} charged")),
+    }
+}
+
+/// From the number of failures and the last error to the wait.
+fn patient(failures: u32, error: &str) -> Duration {
+    let wait = Duration::from_millis(100) * failures;
+    println!("  after failure {failures} ({error}): again in {wait:?}");
+    wait
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let url = std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1/".to_owned());
+    let oxcart = Oxcart::builder()
+        .namespace("example-retries")
+        .connect(&url)
+        .await?;
+    let charges = oxcart.queue("charges")?;
+
+    let stop = CancellationToken::new();
+    let bank = Arc::new(Bank::default());
+    let worker = Worker::builder(&charges)
+        .backoff("patient", patient)
+        .state(Arc::clone(&bank))
+        .handle(charge)
+        .build()?;
+    let running = tokio::spawn(worker.run_until(stop.clone().cancelled_owned()));
+
+    for card in ["flaky", "cancelled", "forged", "abroad"] {
+        let sent = charges.enqueue(Charge { card: card.into() }).await?;
+        match sent.result().await {
+            Ok(receipt) => println!("=> {receipt}"),
+            Err(error) => println!("=> {error}"),
+        }
+    }
+
+    println!("\nthe dead letters:");
+    bank.open.store(true, Ordering::Relaxed);
+    for id in charges.list(JobState::Dead, 0, 100).await? {
+        let Some(letter) = charges.job(&id).await? else {
+            continue;
+        };
+        let job: Charge = letter.payload()?;
+        for attempt in &letter.history {
+            println!("{}: {}", job.card, attempt.error);
+        }
+        if job.card == "abroad" {
+            charges.replay(&id).await?;
+            let receipt = charges.handle::<Charge>(id).result().await?;
+            println!("=> replayed: {receipt}");
+        } else {
+            charges.remove(&id).await?;
+            println!("=> removed");
+        }
+    }
+
+    stop.cancel();
+    running.await??;
+    Ok(())
+}

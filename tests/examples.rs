@@ -1,0 +1,103 @@
+//! Every example does what its first line says, against a Redis, and ends by itself.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use support::{Process, Server};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Each example, and lines of its output that show that it got to its point.
+const EXAMPLES: [(&str, &[&str]); 8] = [
+    ("basic", &["Hello, Ada!", "done"]),
+    (
+        "delayed",
+        &["the tea is due 1s after Redis had it", "all reminded"],
+    ),
+    (
+        "events",
+        &["in the oven", "next attempt at", "somebody else goes on"],
+    ),
+    (
+        "graceful_shutdown",
+        &[
+            "handed back",
+            "stopped: 1 waiting, 0 active",
+            "nothing is left",
+        ],
+    ),
+    (
+        "priorities",
+        &[
+            "treating a heart attack\ntreating a broken arm\ntreating the cough that came back\ntreating a cough",
+        ],
+    ),
+    (
+        "result",
+        &[
+            "17 / 5 = Quotient { quotient: 3, remainder: 2 }",
+            "divided by zero",
+        ],
+    ),
+    (
+        "retries",
+        &[
+            "=> flaky charged",
+            "was cancelled",
+            "(declared)",
+            "=> replayed: abroad charged",
+        ],
+    ),
+    (
+        "several_queues",
+        &["[mail] cat.jpg is ready", "all done in mail and photos"],
+    ),
+];
+
+#[test]
+fn every_example_runs_and_ends() {
+    let server = Server::start();
+    let url = server.url();
+    std::thread::scope(|scope| {
+        for (name, lines) in EXAMPLES {
+            let url = &url;
+            // Twice: what the first run left behind must not disturb the next.
+            scope.spawn(move || (0..2).for_each(|_| check(name, lines, url)));
+        }
+    });
+}
+
+#[test]
+fn no_example_is_left_out() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let files = folder.read_dir().expect("the examples can be listed");
+    let there: BTreeSet<String> = files
+        .map(|entry| entry.expect("a folder can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    let run: BTreeSet<String> = EXAMPLES.map(|(name, _)| name.to_owned()).into();
+    assert_eq!(there, run);
+}
+
+fn check(name: &str, lines: &[&str], url: &str) {
+    let folder = tempfile::tempdir().expect("the system's temp folder is writable");
+    let path = folder.path().join("output");
+    let file = File::create(&path).expect("a new folder is writable");
+    let errors = file.try_clone().expect("a file can be opened twice");
+    let mut command = support::example(name);
+    command.env("REDIS_URL", url).stdout(file).stderr(errors);
+    let status = Process::spawn(&mut command, None).wait(LIMIT);
+    let output = std::fs::read_to_string(&path).expect("the output can be read");
+    assert!(status.success(), "{name} ended with {status}:\n{output}");
+    for line in lines {
+        assert!(
+            output.contains(line),
+            "{name} did not say {line:?}:\n{output}"
+        );
+    }
+}
