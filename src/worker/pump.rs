@@ -208,7 +208,8 @@ impl Pump {
             settled: work.settle.len(),
             claimed: leases.len(),
             more: advanced.more,
-            suspects_unasked: advanced.suspects > 0 && work.suspect.is_none(),
+            suspects: advanced.suspects > 0,
+            suspect_asked: work.suspect.is_some(),
         });
         if leases.len() < work.claim {
             // Slots that were reserved in vain are free again, and tokens can be used.
@@ -236,7 +237,8 @@ impl Pump {
             settled: work.settle.len(),
             claimed: work.settle.len(),
             more: false,
-            suspects_unasked: false,
+            suspects: false,
+            suspect_asked: false,
         });
         for settlement in work.settle {
             self.ended(settlement);
