@@ -1,6 +1,5 @@
 //! Worker processes that are killed, frozen, crashed by a job and replaced by a deploy: no job is
 //! lost, none is blamed for another, and no zombie overwrites what its successor did.
-#![allow(clippy::unwrap_used, reason = "a test that finds nothing fails")]
 
 mod support;
 

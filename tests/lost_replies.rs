@@ -1,6 +1,5 @@
 //! A network that loses replies after Redis has carried the calls out, falls silent or breaks
 //! connections: nothing is lost, nothing is done twice, and everybody goes on by themselves.
-#![allow(clippy::unwrap_used, reason = "a test that finds nothing fails")]
 
 mod support;
 
@@ -8,7 +7,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use oxcart::{Enqueue, Enqueued, Error, ErrorKind, JobState, Oxcart, Queue, Retention};
+use oxcart::{Enqueue, Enqueued, ErrorKind, JobState, Oxcart, Queue, Retention};
+use support::checks::{assert_each_ran_once, assert_typed, enqueue_by};
 use support::jobs::{Scene, Work};
 use support::workers::{QUEUE, drained, queue_at, run, server_and_queue, watched, worker};
 use support::{Proxy, Server, eventually, eventually_async};
@@ -31,16 +31,6 @@ async fn impatient(proxy: &Proxy) -> Queue {
     oxcart.queue(QUEUE).unwrap()
 }
 
-/// Enqueues `each` jobs by each of `callers`, one after the other.
-async fn enqueue_by(callers: usize, each: usize, queue: &Queue, job: &Work) {
-    let caller = async || {
-        for _ in 0..each {
-            queue.enqueue(job.clone()).await.unwrap();
-        }
-    };
-    join_all((0..callers).map(|_| caller())).await;
-}
-
 /// Watches until it is aborted: no job may be active for 2 s without a handler that runs.
 fn watch_for_stranded(queue: Queue, scene: Scene) -> JoinHandle<()> {
     tokio::spawn(async move {
@@ -58,26 +48,6 @@ fn watch_for_stranded(queue: Queue, scene: Scene) -> JoinHandle<()> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
-}
-
-/// Every job ran once and is done, no lease was lost, nobody was blamed.
-async fn assert_each_ran_once(jobs: usize, direct: &Queue, scene: &Scene) {
-    let counts = drained(direct, 60 * SECOND).await;
-    let totals = counts.totals;
-    assert_eq!((totals.added, totals.completed), (jobs as u64, jobs as u64));
-    assert_eq!((totals.stalled, totals.refused, counts.dead), (0, 0, 0));
-    let by_job = scene.runs_by_job();
-    assert_eq!(by_job.len(), jobs);
-    let once = |runs: &Vec<_>| runs.len() == 1;
-    assert!(by_job.values().all(once), "a job ran twice");
-}
-
-/// The error names the job, and came within the limit that was set.
-fn assert_typed(error: &Error, kind: ErrorKind, asked: Instant) {
-    assert_eq!(error.kind(), kind, "{error:?}");
-    assert!(error.job_id().is_some(), "{error:?}");
-    assert!(error.is_retryable(), "{error:?}");
-    assert!(asked.elapsed() < 2 * SECOND, "after {:?}", asked.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,36 +1,38 @@
 -- Takes jobs off the head of the queue and leases them.
 
--- The head of `suspects`, if it comes before the head of `waiting`.
-local function take_suspect()
+-- Takes the head of `suspects`, unless `limit` jobs that come before it were popped; of these
+-- it replaces the last, which goes back.
+local function take_suspect(popped, limit)
   if not has(key_suspects) then
     return nil
   end
   local suspect = redis.call('ZRANGE', key_suspects, 0, 0, 'WITHSCORES')
-  local waiting = redis.call('ZRANGE', key_waiting, 0, 0, 'WITHSCORES')
-  if waiting[2] and tonumber(waiting[2]) < tonumber(suspect[2]) then
-    return nil
+  local last = 2 * limit
+  if popped[last] then
+    if tonumber(popped[last]) < tonumber(suspect[2]) then
+      return nil
+    end
+    redis.call('ZADD', key_waiting, popped[last], popped[last - 1])
+    popped[last - 1], popped[last] = nil, nil
   end
   redis.call('ZREM', key_suspects, suspect[1])
   return suspect
 end
 
--- Pops at most `limit` jobs: first a suspect if the caller may run one.
+-- Pops at most `limit` jobs, a suspect among them if the caller may run one and it is its turn.
 -- Returns ids and scores; how many of them, from the first on, are suspects (0 or 1); and
 -- whether there may be more in `waiting`.
 local function pop(limit, with_suspect)
-  local ids, scores, more = {}, {}, true
-  local suspect = with_suspect and take_suspect()
+  local ids, scores = {}, {}
+  local popped = redis.call('ZPOPMIN', key_waiting, limit)
+  local more = #popped == 2 * limit
+  local suspect = with_suspect and take_suspect(popped, limit)
   if suspect then
     ids[1], scores[1] = suspect[1], tonumber(suspect[2])
-    limit = limit - 1
   end
-  if limit > 0 then
-    local popped = redis.call('ZPOPMIN', key_waiting, limit)
-    for i = 1, #popped, 2 do
-      ids[#ids + 1] = popped[i]
-      scores[#scores + 1] = tonumber(popped[i + 1])
-    end
-    more = #popped == 2 * limit
+  for i = 1, #popped, 2 do
+    ids[#ids + 1] = popped[i]
+    scores[#scores + 1] = tonumber(popped[i + 1])
   end
   return ids, scores, suspect and 1 or 0, more
 end

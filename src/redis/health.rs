@@ -93,7 +93,7 @@ fn not_usable(connector: &Connector, trouble: Trouble) -> Error {
             ErrorKind::Unreachable,
             "check that it runs and that the address is right",
         ),
-        Trouble::Garbled(_) => (
+        Trouble::Stranger(_) | Trouble::Garbled(_) => (
             ErrorKind::Unsuitable,
             "check that it is a Redis that listens there",
         ),

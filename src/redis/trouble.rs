@@ -15,6 +15,8 @@ use crate::error::{Error, ErrorKind};
 pub(crate) enum Trouble {
     /// No connection could be made; nothing was sent.
     Unreachable(String),
+    /// What answered the greeting is no Redis; nothing was sent.
+    Stranger(String),
     /// The server said no before anything ran.
     Refused(Refusal, String),
     /// It was sent, and no answer came: it ran, or it did not.
@@ -46,7 +48,10 @@ impl Trouble {
     pub(crate) fn is_outage(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Unanswered(_) | Self::Refused(Refusal::NotNow, _)
+            Self::Unreachable(_)
+                | Self::Stranger(_)
+                | Self::Unanswered(_)
+                | Self::Refused(Refusal::NotNow, _)
         )
     }
 
@@ -62,6 +67,9 @@ impl Trouble {
     pub(crate) fn from_connecting(address: &str, error: &RedisError) -> Self {
         match refusal(error) {
             Some(refusal) => Self::Refused(refusal, error.to_string()),
+            None if error.kind() == RedisKind::Parse => Self::Stranger(format!(
+                "what answers at {address} does not speak Redis's protocol"
+            )),
             None => Self::Unreachable(format!("cannot connect to Redis at {address}: {error}")),
         }
     }
@@ -86,7 +94,9 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(text) | Self::Unanswered(text) => f.write_str(text),
+            Self::Unreachable(text) | Self::Stranger(text) | Self::Unanswered(text) => {
+                f.write_str(text)
+            }
             Self::Refused(_, text) => write!(f, "Redis refused: {text}"),
             Self::Garbled(text) => write!(f, "Redis gave an answer that makes no sense: {text}"),
         }
@@ -97,7 +107,9 @@ impl From<Trouble> for Error {
     fn from(trouble: Trouble) -> Self {
         let kind = match &trouble {
             Trouble::Unreachable(_) => ErrorKind::Unreachable,
-            Trouble::Refused(Refusal::NotAllowed, _) => ErrorKind::Unsuitable,
+            Trouble::Stranger(_) | Trouble::Refused(Refusal::NotAllowed, _) => {
+                ErrorKind::Unsuitable
+            }
             Trouble::Refused(..) => ErrorKind::Refused,
             Trouble::Unanswered(_) => ErrorKind::Unknown,
             Trouble::Garbled(_) => ErrorKind::Incompatible,

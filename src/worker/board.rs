@@ -35,8 +35,10 @@ pub(crate) struct Brought {
     pub(crate) claimed: usize,
     /// More could be claimed.
     pub(crate) more: bool,
-    /// Suspects wait, and the call did not ask for one.
-    pub(crate) suspects_unasked: bool,
+    /// Suspects wait.
+    pub(crate) suspects: bool,
+    /// The call asked for one.
+    pub(crate) suspect_asked: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +60,8 @@ struct State {
     inbox: VecDeque<Settlement>,
     /// There may be something to claim.
     look: bool,
+    /// Suspects wait, as far as the last answer told.
+    suspects: bool,
     /// Taken ahead for the next call, because suspects wait.
     permit: Option<SuspectPermit>,
 }
@@ -100,6 +104,7 @@ impl Board {
                 settling: 0,
                 inbox: VecDeque::new(),
                 look: true,
+                suspects: false,
                 permit: None,
             }),
             lanes: [const { Notify::const_new() }; LANES],
@@ -145,9 +150,10 @@ impl Board {
         state.reserved -= brought.reserved;
         state.settling -= brought.settled;
         state.running += brought.claimed;
+        state.suspects = brought.suspects;
         if state.free() > 0 {
             state.look |= brought.more;
-            if brought.suspects_unasked && state.permit.is_none() {
+            if brought.suspects && !brought.suspect_asked && state.permit.is_none() {
                 state.permit = SuspectPermit::try_take();
                 state.look |= state.permit.is_some();
             }
@@ -264,11 +270,18 @@ fn take(state: &mut State) -> Option<Work> {
     state.reserved += claim;
     state.calls += 1;
     state.settling += settle.len();
+    // Without a slot to use it, it goes back to the process. A worker that is always busy has
+    // none to take it ahead for: it asks for a suspect whenever it can take anything.
+    let ahead = state.permit.take();
+    let suspect = match claim {
+        0 => None,
+        _ if state.suspects => ahead.or_else(SuspectPermit::try_take),
+        _ => ahead,
+    };
     Some(Work {
         settle,
         claim,
-        // Without a slot to use it, it goes back to the process.
-        suspect: state.permit.take().filter(|_| claim > 0),
+        suspect,
     })
 }
 
@@ -293,7 +306,8 @@ mod tests {
             settled: work.settle.len(),
             claimed,
             more: false,
-            suspects_unasked: false,
+            suspects: false,
+            suspect_asked: false,
         });
     }
 

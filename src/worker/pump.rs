@@ -202,7 +202,8 @@ impl Pump {
             settled: work.settle.len(),
             claimed: leases.len(),
             more: advanced.more,
-            suspects_unasked: advanced.suspects > 0 && work.suspect.is_none(),
+            suspects: advanced.suspects > 0,
+            suspect_asked: work.suspect.is_some(),
         });
         self.waker.check();
         let mut permit = work.suspect;
@@ -227,7 +228,8 @@ impl Pump {
             settled: work.settle.len(),
             claimed: work.settle.len(),
             more: false,
-            suspects_unasked: false,
+            suspects: false,
+            suspect_asked: false,
         });
         for settlement in work.settle {
             self.board.ended(settlement);

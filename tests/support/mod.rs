@@ -13,6 +13,7 @@
     reason = "a helper that cannot do its duty fails the test that asked"
 )]
 
+pub mod checks;
 mod child;
 mod eventually;
 mod example;

@@ -25,7 +25,6 @@ const SWITCH_LIMIT: Duration = Duration::from_secs(5);
 /// run), so that a test can say "every third mutating call" whatever else a client sends.
 pub struct Proxy {
     port: Port,
-    target: SocketAddr,
     switches: Arc<Switches>,
     listener: Mutex<Option<JoinHandle<()>>>,
     runtime: Option<Runtime>,
@@ -53,6 +52,7 @@ pub(super) struct Switches {
     loss: Mutex<Loss>,
     delay: Mutex<Duration>,
     half_open: AtomicBool,
+    target: Mutex<SocketAddr>,
     dropped: AtomicU64,
     accepted: AtomicU64,
     open: Mutex<HashMap<u64, AbortHandle>>,
@@ -75,13 +75,13 @@ impl Proxy {
             }),
             delay: Mutex::new(Duration::ZERO),
             half_open: AtomicBool::new(false),
+            target: Mutex::new(target),
             dropped: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             open: Mutex::new(HashMap::new()),
         });
         let proxy = Self {
             port: Port::claim(),
-            target,
             switches,
             listener: Mutex::new(None),
             runtime: Some(runtime),
@@ -141,6 +141,13 @@ impl Proxy {
         }
     }
 
+    /// Leads new connections to another server, and closes those that are open: a failover behind
+    /// one address.
+    pub fn redirect(&self, target: SocketAddr) {
+        *locked(&self.switches.target) = target;
+        self.cut_all();
+    }
+
     /// Each reply arrives this much later, as on a longer way; throughput stays the same.
     pub fn delay(&self, by: Duration) {
         *locked(&self.switches.delay) = by;
@@ -189,7 +196,7 @@ impl Proxy {
             .expect("a socket can be made non-blocking");
         let _inside = runtime.enter();
         let listener = TcpListener::from_std(listener).expect("a runtime takes a listener");
-        runtime.spawn(accept(listener, self.target, self.switches.clone()))
+        runtime.spawn(accept(listener, self.switches.clone()))
     }
 }
 
@@ -232,19 +239,20 @@ impl Drop for Open {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, switches: Arc<Switches>) {
+async fn accept(listener: TcpListener, switches: Arc<Switches>) {
     while let Ok((client, _)) = listener.accept().await {
         let id = switches.accepted.fetch_add(1, Ordering::SeqCst);
         // The task cannot strike its entry off before it is on the list: it needs the lock for
         // that.
         let mut open = locked(&switches.open);
-        let connection = tokio::spawn(serve(client, target, Open(id, switches.clone())));
+        let connection = tokio::spawn(serve(client, Open(id, switches.clone())));
         open.insert(id, connection.abort_handle());
     }
 }
 
-async fn serve(client: TcpStream, target: SocketAddr, open: Open) {
+async fn serve(client: TcpStream, open: Open) {
     let switches = &open.1;
+    let target = *locked(&switches.target);
     if switches.is_half_open() {
         return relay::swallow_requests(client).await;
     }

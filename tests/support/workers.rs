@@ -66,6 +66,15 @@ impl Events {
         self.lock().iter().filter_map(lost).collect()
     }
 
+    /// How many jobs of dead workers this one took back.
+    pub fn recovered(&self) -> usize {
+        let jobs = |event: &WorkerEvent| match event {
+            WorkerEvent::Recovered { stalled, dead } => stalled.len() + dead.len(),
+            _ => 0,
+        };
+        self.lock().iter().map(jobs).sum()
+    }
+
     /// What was wrong with Redis, each time that something began to be.
     pub fn troubles(&self) -> Vec<String> {
         let trouble = |event: &WorkerEvent| match event {

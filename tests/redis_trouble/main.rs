@@ -1,0 +1,9 @@
+//! Redis stands still, dies, forgets, fails over, refuses, or is something else: everybody goes
+//! on by themselves, without a busy loop, and nothing is lost that Redis kept.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod outages;
+mod refusals;
+mod strangers;

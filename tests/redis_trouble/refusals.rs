@@ -1,0 +1,234 @@
+//! Redis answers, but says no: for now, or until somebody acts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oxcart::{Backoff, ErrorKind, Oxcart, Queue};
+
+use crate::support::checks::{assert_each_ran_once, assert_typed};
+use crate::support::jobs::{Scene, Work};
+use crate::support::workers::{QUEUE, drained, queue_at, run, server_and_queue, watched, worker};
+use crate::support::{Server, ServerOptions, eventually, eventually_blocking};
+
+const SECOND: Duration = Duration::from_secs(1);
+const JOBS: usize = 200;
+
+/// A way for Redis to refuse, and the way back.
+struct Mood {
+    enter: fn(&Arc<Server>),
+    leave: fn(&Server),
+    /// What the server says, in lower case.
+    code: &'static str,
+    /// What it says to those that only read, if it refuses them, too.
+    to_readers: Option<&'static str>,
+    /// What a producer is told.
+    kind: ErrorKind,
+}
+
+/// The queue for a producer that wants an answer within a second.
+async fn impatient(server: &Server) -> Queue {
+    let settings = Oxcart::builder().call_timeout(SECOND);
+    let oxcart = settings.connect(&server.url()).await.unwrap();
+    oxcart.queue(QUEUE).unwrap()
+}
+
+fn says(text: &impl ToString, code: &str) -> bool {
+    text.to_string().to_lowercase().contains(code)
+}
+
+/// Lets a worker and a producer run into the mood and out of it again.
+async fn survive(options: ServerOptions, mood: Mood) {
+    let server = Arc::new(options.start());
+    let queue = impatient(&server).await;
+    let scene = Scene::new();
+    let (builder, events) = watched(worker(&queue, &scene).concurrency(20));
+    let worker = run(builder);
+    let job = Work::sleep(Duration::from_millis(20));
+    queue.enqueue_many(vec![job; JOBS - 1]).await.unwrap();
+    eventually(10 * SECOND, || scene.runs().len() >= JOBS / 4).await;
+
+    let errors = || server.info("total_error_replies").parse::<u64>().unwrap();
+    let before = errors();
+    tokio::task::block_in_place(|| (mood.enter)(&server));
+    let asked = Instant::now();
+    let mut request = queue.enqueue(Work::Quick);
+    let error = (&mut request).await.unwrap_err();
+    assert_typed(&error, mood.kind, asked);
+    if mood.kind == ErrorKind::Refused {
+        assert!(says(&error, mood.code), "{error}");
+        assert!(asked.elapsed() < SECOND / 2, "there is nothing to wait for");
+    }
+    if let Some(code) = mood.to_readers {
+        let error = queue.counts().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
+        assert!(says(&error, code), "{error}");
+    }
+    tokio::time::sleep(2 * SECOND).await;
+    tokio::task::block_in_place(|| (mood.leave)(&server));
+    let refused = errors() - before;
+    assert!(refused < 100, "{refused} refusals in 3 s");
+
+    (&mut request).await.unwrap();
+    assert_each_ran_once(JOBS, &queue, &scene).await;
+    assert_eq!(events.lost_leases(), []);
+    let troubles = events.troubles();
+    assert!(
+        troubles.iter().any(|trouble| says(trouble, mood.code)),
+        "{troubles:?}"
+    );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_readonly_and_masterdown_are_waited_out() {
+    let mood = Mood {
+        // A replica whose primary does not exist; it keeps what it has.
+        enter: |server| {
+            server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+        },
+        leave: |server| {
+            server.cli(&["REPLICAOF", "NO", "ONE"]);
+        },
+        code: "readonly",
+        to_readers: Some("masterdown"),
+        kind: ErrorKind::NotSent,
+    };
+    let options = Server::options().arg("--replica-serve-stale-data", "no");
+    survive(options, mood).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_busy_is_waited_out() {
+    let mood = Mood {
+        enter: |server| {
+            let blocked = Arc::clone(server);
+            std::thread::spawn(move || blocked.try_cli(&["EVAL", "while true do end", "0"]));
+            let is_busy = || match server.try_cli(&["GET", "x"]) {
+                Err(error) => error.code() == Some("BUSY"),
+                Ok(_) => false,
+            };
+            eventually_blocking(5 * SECOND, is_busy);
+        },
+        leave: |server| {
+            server.cli(&["SCRIPT", "KILL"]);
+        },
+        code: "busy",
+        to_readers: Some("busy"),
+        kind: ErrorKind::NotSent,
+    };
+    let options = Server::options().arg("--busy-reply-threshold", "50");
+    survive(options, mood).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_noreplicas_is_refused_at_once_and_gone_on_from() {
+    let mood = Mood {
+        enter: |server| {
+            server.cli(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+        },
+        leave: |server| {
+            server.cli(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+        },
+        code: "noreplicas",
+        to_readers: None,
+        kind: ErrorKind::Refused,
+    };
+    survive(Server::options(), mood).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_misconf_is_refused_at_once_and_gone_on_from() {
+    fn save(server: &Server, outcome: &str) {
+        server.cli(&["BGSAVE"]);
+        eventually_blocking(10 * SECOND, || {
+            server.info("rdb_bgsave_in_progress").trim() == "0"
+                && server.info("rdb_last_bgsave_status").trim() == outcome
+        });
+    }
+    let mood = Mood {
+        enter: |server| {
+            // A folder lies where the snapshot belongs.
+            std::fs::create_dir(server.folder().join("snapshot")).unwrap();
+            server.cli(&["CONFIG", "SET", "save", "3600 1000000000"]);
+            save(server, "err");
+        },
+        leave: |server| {
+            std::fs::remove_dir(server.folder().join("snapshot")).unwrap();
+            save(server, "ok");
+        },
+        code: "misconf",
+        to_readers: None,
+        kind: ErrorKind::Refused,
+    };
+    survive(Server::options().arg("--dbfilename", "snapshot"), mood).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_loading_is_waited_out() {
+    let server = Server::options()
+        .aof_always()
+        .arg("--key-load-delay", "50")
+        .start();
+    let queue = queue_at(&server.url()).await;
+    let scene = Scene::new();
+    let (builder, events) = watched(worker(&queue, &scene).concurrency(20));
+    let worker = run(builder);
+    // Something to load before what is ours, so that it takes a while.
+    let fill = "for i = 1, 20000 do redis.call('SET', i, i) end";
+    server.cli(&["EVAL", fill, "0"]);
+    let job = Work::sleep(Duration::from_millis(20));
+    queue.enqueue_many(vec![job; JOBS]).await.unwrap();
+    eventually(10 * SECOND, || scene.runs().len() >= JOBS / 4).await;
+
+    server.kill();
+    let is_loading = || match server.try_cli(&["GET", "x"]) {
+        Err(error) => error.code() == Some("LOADING"),
+        Ok(_) => false,
+    };
+    std::thread::scope(|threads| {
+        threads.spawn(|| server.restart());
+        eventually_blocking(10 * SECOND, is_loading);
+    });
+    assert_each_ran_once(JOBS, &queue, &scene).await;
+    assert_eq!(events.lost_leases(), []);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_full_redis_refuses_new_work_at_once_and_finishes_what_it_has() {
+    let (server, _) = server_and_queue().await;
+    let queue = impatient(&server).await;
+    let scene = Scene::new();
+    queue.enqueue_many(vec![Work::Quick; 300]).await.unwrap();
+    let soon = (0..20).map(|_| queue.enqueue(Work::Quick).delay(SECOND));
+    queue.enqueue_many(soon).await.unwrap();
+    let fails = queue.enqueue(Work::Fail { times: 2 });
+    let backoff = Backoff::fixed(Duration::from_millis(100));
+    let fails = fails.backoff(backoff).await.unwrap();
+
+    let used: u64 = server.info("used_memory").parse().unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", &(used / 2).to_string()]);
+    let mut one = queue.enqueue(Work::Quick);
+    let mut many = queue.enqueue_many(vec![Work::Quick; 600]);
+    let asked = Instant::now();
+    for error in [
+        (&mut one).await.unwrap_err(),
+        (&mut many).await.unwrap_err(),
+    ] {
+        assert_typed(&error, ErrorKind::Refused, asked);
+        assert!(says(&error, "oom"), "{error}");
+    }
+    assert!(asked.elapsed() < SECOND, "there is nothing to wait for");
+
+    let worker = run(worker(&queue, &scene).concurrency(20));
+    fails.result().await.unwrap();
+    let totals = drained(&queue, 20 * SECOND).await.totals;
+    assert_eq!((totals.added, totals.completed), (321, 321));
+
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    (&mut one).await.unwrap();
+    assert_eq!((&mut many).await.unwrap().len(), 600);
+    let totals = drained(&queue, 20 * SECOND).await.totals;
+    assert_eq!((totals.added, totals.completed), (922, 922));
+    worker.stop().await;
+}
