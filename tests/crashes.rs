@@ -187,8 +187,26 @@ async fn g6_a_job_that_kills_workers_is_poisoned_and_its_batch_mates_are_not() {
         assert_eq!(info.ended.unwrap().1, Ended::Completed);
         assert_eq!(info.stalls, 1, "only the first crash was theirs, too");
     }
+    assert_suspects_ran_alone(&scene, poison.as_str());
     scene.release(1);
     bystander.stop().await;
+}
+
+/// After the first crash every job is a suspect, and no process runs two of these at once.
+fn assert_suspects_ran_alone(scene: &Scene, poison: &str) {
+    let runs = scene.runs();
+    let first_crash = runs.iter().find(|run| run.id == poison).unwrap().pid;
+    let mut busy_until: HashMap<u32, u64> = HashMap::new();
+    let bystander = std::process::id();
+    for run in &runs {
+        if run.pid == first_crash || run.pid == bystander {
+            continue;
+        }
+        let until = busy_until.entry(run.pid).or_default();
+        assert!(*until <= run.began_ms, "another one runs beside {run:?}");
+        *until = run.ended_ms.unwrap_or(u64::MAX);
+    }
+    assert!(!busy_until.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,12 +15,28 @@ pub(crate) struct SuspectPermit(());
 impl SuspectPermit {
     pub(crate) fn try_take() -> Option<Self> {
         let taken = TAKEN.swap(true, Ordering::AcqRel);
-        (!taken).then_some(Self(()))
+        (!taken).then(|| Self(()))
     }
 }
 
 impl Drop for SuspectPermit {
     fn drop(&mut self) {
         TAKEN.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g6_who_asks_in_vain_takes_the_permit_from_nobody() {
+        let held = SuspectPermit::try_take();
+        assert!(held.is_some());
+        for _ in 0..2 {
+            assert!(SuspectPermit::try_take().is_none());
+        }
+        drop(held);
+        assert!(SuspectPermit::try_take().is_some());
     }
 }
