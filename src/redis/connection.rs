@@ -154,6 +154,10 @@ impl Link {
         }
     }
 
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// Makes the connection, if there is none. Whatever this ends with, nothing was sent.
     pub(crate) async fn connect(&mut self) -> Result<(), Trouble> {
         if self.connection.is_none() {

@@ -63,6 +63,9 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         "worker stops claiming"
     );
     pump.board.drain();
+    // Whoever listens for work comes to an end by itself; the others are simply stopped.
+    pump.waker.stop();
+    let _ = timeout(STOP_GRACE, claiming.join_next()).await;
     claiming.shutdown().await;
     finish_handlers(&pump).await;
     let stored = store_outcomes(&pump).await;

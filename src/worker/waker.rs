@@ -5,14 +5,17 @@
 //! left empty, so a busy worker never takes a token that it does not need. A token says when there will be work; whoever
 //! pops one for later keeps the timer. If it dies, the others look after 5 s at the latest.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use redis::Value;
+use redis::{Cmd, Value};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::redis::connection::Link;
+use crate::redis::trouble::Trouble;
 use crate::worker::pump::Pump;
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
@@ -23,6 +26,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Waker {
     hungry: Notify,
+    stop: CancellationToken,
     timer: watch::Sender<Option<Instant>>,
 }
 
@@ -30,6 +34,7 @@ impl Waker {
     pub(crate) fn new() -> Self {
         Self {
             hungry: Notify::new(),
+            stop: CancellationToken::new(),
             timer: watch::Sender::new(None),
         }
     }
@@ -37,6 +42,11 @@ impl Waker {
     /// The board may have become hungry.
     pub(crate) fn check(&self) {
         self.hungry.notify_one();
+    }
+
+    /// The worker claims nothing more: [`listen`] comes to an end.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
     }
 
     /// Look then, or earlier if that was asked for before.
@@ -77,23 +87,27 @@ pub(crate) async fn keep_time(pump: &Pump) {
     }
 }
 
-/// Pops tokens. Its troubles are its own: a server that forbids this one command, or a proxy
-/// that cuts silent connections, is no outage.
+/// Pops tokens until the worker stops. Its troubles are its own: a server that forbids this one
+/// command, or a proxy that cuts silent connections, is no outage.
 pub(crate) async fn listen(pump: &Pump) {
-    let mut link = Link::new(pump.connector().clone(), WATCHDOG);
-    let mut command = redis::cmd("BZPOPMIN");
-    command.arg(pump.store().keys.wake()).arg(BLOCK.as_secs());
+    let mut tap = Tap::new(pump);
     let mut well = true;
-    loop {
-        while !pump.board.is_hungry() {
-            pump.waker.hungry.notified().await;
+    let stop = &pump.waker.stop;
+    while !stop.is_cancelled() {
+        if !pump.board.is_hungry() {
+            tokio::select! {
+                () = pump.waker.hungry.notified() => {}
+                () = stop.cancelled() => {}
+            }
+            continue;
         }
-        match link.request(&command).await {
+        match tap.pop().await {
             Ok(answer) => {
                 well = true;
                 match later(pump, answer) {
-                    Some(at) => pump.waker.look_at(at),
-                    None => pump.board.look(),
+                    Some(at) if !stop.is_cancelled() => pump.waker.look_at(at),
+                    // When the worker stops, looking passes the token on to others.
+                    _ => pump.board.look(),
                 }
             }
             Err(trouble) => {
@@ -106,6 +120,55 @@ pub(crate) async fn listen(pump: &Pump) {
                 pump.board.look();
             }
         }
+    }
+}
+
+/// The blocking connection.
+struct Tap<'a> {
+    pump: &'a Pump,
+    link: Link,
+    pop: Cmd,
+    /// How the server calls the connection; none before the first pop on it, and none where it
+    /// does not say.
+    client: Option<u64>,
+}
+
+impl<'a> Tap<'a> {
+    fn new(pump: &'a Pump) -> Self {
+        let mut pop = redis::cmd("BZPOPMIN");
+        pop.arg(pump.store().keys.wake()).arg(BLOCK.as_secs());
+        Self {
+            pump,
+            link: Link::new(pump.connector().clone(), WATCHDOG),
+            pop,
+            client: None,
+        }
+    }
+
+    /// Waits for a token, or until the worker stops.
+    async fn pop(&mut self) -> Result<Value, Trouble> {
+        if !self.link.is_connected() {
+            self.link.connect().await?;
+            let id = self.link.request(redis::cmd("CLIENT").arg("ID")).await;
+            self.client = match id {
+                Ok(Value::Int(id)) => u64::try_from(id).ok(),
+                _ => None,
+            };
+        }
+        let mut popping = pin!(self.link.request(&self.pop));
+        tokio::select! {
+            answer = &mut popping => return answer,
+            () = self.pump.waker.stop.cancelled() => {}
+        }
+        let Some(client) = self.client else {
+            return Ok(Value::Nil);
+        };
+        // Redis would give the next token to this connection, even one that is just being
+        // closed, and nobody else would hear of the work.
+        let mut unblock = redis::cmd("CLIENT");
+        unblock.arg("UNBLOCK").arg(client);
+        self.pump.connector().request(&unblock).await?;
+        popping.await
     }
 }
 
