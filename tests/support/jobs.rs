@@ -28,6 +28,8 @@ pub enum Work {
     /// The first time, goes on until it is told to stop and then still tries to succeed, after a
     /// last report of progress if `reports`. Later runs succeed at once.
     Zombie { reports: bool },
+    /// Says how far it is, then succeeds.
+    Report,
     /// Succeeds at once, and carries this along.
     Carry { payload: String },
 }
@@ -69,6 +71,7 @@ pub async fn work(job: Work, ctx: Context, scene: State<Scene>) -> Result<Done, 
     };
     match job {
         Work::Quick | Work::Carry { .. } => {}
+        Work::Report => ctx.progress(&50).await?,
         Work::Sleep { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         Work::Fail { times } if ctx.attempt() <= times => {
             run.end("failed");
