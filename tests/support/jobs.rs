@@ -19,6 +19,8 @@ pub enum Work {
     Quick,
     /// Succeeds after this time.
     Sleep { ms: u64 },
+    /// Blocks its thread for this time, then succeeds.
+    Block { ms: u64 },
     /// Fails this often, then succeeds.
     Fail { times: u32 },
     /// Takes its process down after this time.
@@ -73,6 +75,7 @@ pub async fn work(job: Work, ctx: Context, scene: State<Scene>) -> Result<Done, 
         Work::Quick | Work::Carry { .. } => {}
         Work::Report => ctx.progress(&50).await?,
         Work::Sleep { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Work::Block { ms } => std::thread::sleep(Duration::from_millis(ms)),
         Work::Fail { times } if ctx.attempt() <= times => {
             run.end("failed");
             return Err("as asked".into());
