@@ -12,17 +12,17 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 #[derive(Serialize, Deserialize)]
-struct Copy {
+struct CopyFile {
     file: String,
     takes: Duration,
 }
 
-impl Job for Copy {
-    const NAME: &'static str = "copy";
+impl Job for CopyFile {
+    const NAME: &'static str = "copy-file";
     type Output = ();
 }
 
-async fn copy(job: Copy, ctx: Context) -> Result<(), Failure> {
+async fn copy_file(job: CopyFile, ctx: Context) -> Result<(), Failure> {
     println!("{}: attempt {} begins", job.file, ctx.attempt());
     tokio::select! {
         () = sleep(job.takes) => Ok(()),
@@ -36,8 +36,8 @@ async fn copy(job: Copy, ctx: Context) -> Result<(), Failure> {
 
 fn worker(files: &Queue) -> Result<Worker, oxcart::Error> {
     Worker::builder(files)
-        .grace(Duration::from_millis(500))
-        .handle(copy)
+        .grace(Duration::from_secs(1))
+        .handle(copy_file)
         .on_event(|event| match event {
             WorkerEvent::Completed { id } => println!("  {id} completed"),
             WorkerEvent::Released { id } => println!("  {id} handed back"),
@@ -54,10 +54,10 @@ async fn main() -> anyhow::Result<()> {
         .connect(&url)
         .await?;
     let files = oxcart.queue("files")?;
-    for (file, ms) in [("short", 300), ("long", 1_500)] {
+    for (file, ms) in [("short", 200), ("long", 3_000)] {
         let takes = Duration::from_millis(ms);
         files
-            .enqueue(Copy {
+            .enqueue(CopyFile {
                 file: file.into(),
                 takes,
             })
@@ -65,10 +65,13 @@ async fn main() -> anyhow::Result<()> {
     }
 
     println!("the first worker, and SIGTERM while it works");
-    let running = tokio::spawn(worker(&files)?.run_until(oxcart::shutdown_signal()));
-    while files.counts().await?.active < 2 {
-        sleep(Duration::from_millis(50)).await;
+    let first = worker(&files)?;
+    let control = first.control();
+    let running = tokio::spawn(first.run_until(oxcart::shutdown_signal()));
+    while control.running() < 2 {
+        sleep(Duration::from_millis(10)).await;
     }
+    sleep(Duration::from_millis(50)).await;
     raise(Signal::SIGTERM)?; // as a deployment does
     running.await??;
     let counts = files.counts().await?;

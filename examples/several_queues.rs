@@ -72,7 +72,7 @@ async fn main() -> anyhow::Result<()> {
         .await?;
     let (photos, mail) = (oxcart.queue(Resize::QUEUE)?, oxcart.queue(Notify::QUEUE)?);
 
-    // The queue is part of the type: there is no way to put a job into the wrong one.
+    // Each goes into the queue that its type names.
     let photo = || "cat.jpg".to_owned();
     let resize_job = Resize {
         photo: photo(),

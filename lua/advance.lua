@@ -4,7 +4,7 @@
 -- { 'new' | 'repeated', now_ms, refused, first_fence, fences, ids, records, extras, more,
 -- next_at, suspects }, or { 'superseded', now_ms }. The fences are consecutive from
 -- first_fence, but for a repeated call, which names those that still hold.
--- O((settled + promoted + claimed) log N), each at most 256 but for promoted (512).
+-- O((settled + promoted + claimed) log N), each at most 256.
 
 local PROMOTED_AT_LEAST = 64
 local PROMOTED_AT_MOST = 256

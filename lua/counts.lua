@@ -1,4 +1,4 @@
--- How many jobs are in each state, and the totals so far. args: none. O(active).
+-- How many jobs are in each state, and the totals so far. args: none. O(log N).
 -- Answers { 'counts', now_ms, { name, number, ... }, { name, total, ... } }.
 
 return {

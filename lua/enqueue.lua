@@ -1,7 +1,8 @@
 -- Adds up to 256 jobs. args: lane, call, jobs; jobs[i] is false for the defaults, or a map of
 -- { delay_ms | at_ms, priority, front, await_ms }. The id of job i is ARGV[2 * i], its record
 -- ARGV[2 * i + 1]; large payloads follow, in the order of args.external (positions from 1).
--- Answers 'added', the time, and the positions (from 0) of ids that were already there.
+-- Answers { 'added' | 'repeated', now_ms, positions (from 0) of ids that were already there }, or
+-- { 'superseded', now_ms, {} }.
 -- O(n log N).
 
 local status, answer = begin_call(args.lane, args.call)

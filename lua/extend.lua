@@ -1,5 +1,5 @@
--- Renews leases. args: lease_ms, fences; the ids are ARGV[2..]. Answers the time and the
--- positions (from 0) of the leases that are lost. O(n log N). Harmless when repeated.
+-- Renews leases. args: lease_ms, fences; the ids are ARGV[2..]. Answers
+-- { 'extended', now_ms, positions (from 0) of the leases that are lost }. O(n log N). Harmless when repeated.
 
 local n = #args.fences
 local ids = plain_arguments(2, n, 1)

@@ -1,4 +1,4 @@
--- Moves at most `limit` due jobs to `waiting`. Workers promote as they claim; this serves a
+-- Moves at most `limit` due jobs to `waiting`. args: limit. Workers promote as they claim; this serves a
 -- queue whose workers are all busy. Answers { 'promoted', now_ms, how many }. O(n log N).
 -- Harmless when repeated.
 

@@ -20,13 +20,17 @@ pub enum ErrorKind {
     /// What answers is not a Redis that can be used: no Redis at all, too old, or a wrong
     /// password.
     Unsuitable,
-    /// Redis was reached and refused: out of memory, read only, loading, no permission, ...
+    /// Redis was reached and refused (out of memory, read only, loading, ...), or the state of
+    /// the job does not allow it.
     Refused,
     /// The request never reached Redis. It is safe to repeat it.
     NotSent,
     /// The request was sent and its answer was lost: it may have happened. It is safe to await
     /// the same request again.
     Unknown,
+    /// It was sent, and nobody will ever learn whether it happened: the runtime that sent it was
+    /// shut down, or no answer came for half an hour. Look for the job before you repeat it.
+    Unknowable,
     /// A time limit set by the caller passed. What was waited for may still happen.
     Timeout,
     /// The job is no longer held by this attempt.
@@ -35,7 +39,7 @@ pub enum ErrorKind {
     NotFound,
     /// The job failed for good and is on the dead-letter list.
     Dead,
-    /// The job was cancelled or discarded.
+    /// The job was discarded by its handler.
     Cancelled,
     /// A part of oxcart broke: a bug.
     Internal,
@@ -154,7 +158,7 @@ impl Error {
         self.kind == ErrorKind::Dead
     }
 
-    /// The job was cancelled or discarded.
+    /// The job was discarded by its handler.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.kind == ErrorKind::Cancelled

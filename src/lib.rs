@@ -45,7 +45,7 @@
 //! | G4 | First in, first out within a priority; lower numbers first, strictly. |
 //! | G5 | Nothing starts early, by the server's clock; a due job starts within milliseconds, or within 5 s if the process that was to wake up died. |
 //! | G6 | A job that kills its workers ends on the dead-letter list; those that shared a worker with it do not. |
-//! | G7 | No script call handles more than 256 jobs or 1 MiB. |
+//! | G7 | No script call handles more than 256 jobs of a kind, nor carries more than 1 MiB but for a single larger job. |
 //! | G8 | Finished jobs and events are bounded by default; nothing is left of a job that is gone. |
 //! | G9 | Workers survive Redis trouble without restart; producers get a typed error in bounded time. |
 //!
@@ -55,9 +55,10 @@
 //! # What it does not do
 //!
 //! It needs no module and nothing newer than Redis 7.0. It installs no signal handler, never
-//! exits the process, starts no task before it is asked to, and keeps no job in memory that
+//! exits the process, starts no task before it is asked to, and reports no job as enqueued that
 //! Redis has not acknowledged.
 
+// Only here: tests and examples may.
 #![warn(clippy::unwrap_used, clippy::panic)]
 
 mod codec;

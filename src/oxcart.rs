@@ -48,8 +48,9 @@ impl Oxcart {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] for a URL that cannot be read, [`ErrorKind::Unreachable`] if
-    /// nothing answers within about 3 s, [`ErrorKind::Unsuitable`] for something that is no
-    /// Redis, is too old, or wants another password.
+    /// nothing answers within about 3 s, [`ErrorKind::Refused`] if it is loading or
+    /// busy, [`ErrorKind::Unsuitable`] for something that is no Redis, is too old, or wants
+    /// another password.
     ///
     /// # Cancel safety
     ///

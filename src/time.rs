@@ -1,4 +1,5 @@
-//! Moments and lengths of time as they go over the wire: whole milliseconds.
+//! Moments and lengths of time as they go over the wire, whole milliseconds; and what is known
+//! of the server's clock.
 
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -46,6 +47,7 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
+/// Seconds since the Unix epoch, with three decimals.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)

@@ -79,7 +79,7 @@ fn arrows_point_down() {
 }
 
 #[test]
-fn only_the_lower_layers_talk_to_redis() {
+fn only_one_file_calls_scripts() {
     let src = root().join("src");
     for file in files(&src, "rs") {
         let inside = file

@@ -1,4 +1,5 @@
--- What went wrong so far. `attempts` holds, per job that ever failed, the counters
+-- What went wrong so far. `attempts` holds, per job that ever failed,
+-- bounced or stalled, the counters
 -- { failed, bounces, bounced_since_ms, recorded } under its id and the last 20 attempts under
 -- `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent.
 -- One field an attempt, so that no history is ever decoded or copied to append to it.

@@ -52,7 +52,8 @@ local function fitting(ids, records, max_bytes)
   return #ids
 end
 
--- An id whose record is gone cannot be run, and would block its place for ever.
+-- An id whose record is gone cannot be run, and would block its place for ever. Somebody else
+-- wrote to our keys; how often is told by Totals::orphans.
 local function drop_orphans(ids, scores, records)
   local kept_ids, kept_scores, kept_records = {}, {}, {}
   for i = 1, #ids do

@@ -44,7 +44,7 @@ pub enum EventKind {
     Stalled(JobId),
     /// A job is on the dead-letter list.
     Dead(JobId, DeadReason),
-    /// A job was discarded or cancelled.
+    /// A job was discarded by its handler.
     Cancelled(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),
@@ -116,7 +116,7 @@ impl ProgressValue {
     }
 }
 
-/// What one field of an entry says, as `lib/emit.lua` writes it: a kind, and ids joined by
+/// What the fields of an entry say, as `lib/emit.lua` writes it: a kind, and ids joined by
 /// spaces, each with a detail behind a colon where the kind has one. What is not understood,
 /// because a newer version wrote it, is left out.
 pub(crate) fn parse_fields(fields: &[(String, Vec<u8>)]) -> Vec<EventKind> {

@@ -114,7 +114,7 @@ impl EventStream {
             link: Link::new(connector, BLOCK + GRACE),
             stream: queue.inner.store.keys.events().to_owned(),
             cursor,
-            resumed,
+            may_have_missed: resumed,
             sender,
         };
         tokio::spawn(follower.run());
@@ -137,7 +137,7 @@ struct Follower {
     /// Behind the last event that was handed on.
     cursor: Cursor,
     /// Something may have been dropped since the cursor.
-    resumed: bool,
+    may_have_missed: bool,
     sender: mpsc::Sender<Event>,
 }
 
@@ -149,7 +149,7 @@ impl Follower {
                 Ok(()) => pause = PAUSE_MIN,
                 Err(trouble) => {
                     debug!(%trouble, "following events is held up");
-                    self.resumed = true;
+                    self.may_have_missed = true;
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -158,13 +158,13 @@ impl Follower {
     }
 
     async fn step(&mut self) -> Result<(), Trouble> {
-        if self.resumed {
+        if self.may_have_missed {
             self.report_missed().await?;
-            self.resumed = false;
+            self.may_have_missed = false;
         }
         let entries = self.read().await?;
         // A full read means that we are behind, and may fall behind what Redis keeps.
-        self.resumed = entries.len() == ENTRIES_PER_READ;
+        self.may_have_missed = entries.len() == ENTRIES_PER_READ;
         for entry in entries {
             if let Some((ms, sequence, fields)) = parse_entry(entry) {
                 self.hand_on(ms, sequence, &fields).await;

@@ -55,7 +55,7 @@ pub enum DeadReason {
 }
 
 impl DeadReason {
-    /// The name on the wire, in metrics and on the command line.
+    /// The name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

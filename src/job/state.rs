@@ -28,7 +28,7 @@ impl State {
         Self::Dead,
     ];
 
-    /// The name on the wire, in metrics and on the command line.
+    /// The name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
 use crate::store::recover::{Recover, Recovered};
-use crate::time::ServerClock;
+use crate::time::{ServerClock, millis};
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::pump::Pump;
 
@@ -46,7 +46,7 @@ impl Duty for Recovery {
         for _ in 0..CALLS_PER_ROUND {
             let verb = Recover {
                 expected_ms: self.clock.map_or(0, |clock| clock.now_ms()),
-                tolerance_ms: TOLERANCE.as_millis() as u64,
+                tolerance_ms: millis(TOLERANCE),
                 limit: BATCH_JOBS,
                 max_stalls: pump.config.max_stalls,
             };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::maintenance::{CALLS_PER_ROUND, Duty, Next};
+use crate::queue::producer::ABANDON_AFTER;
 use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
@@ -15,6 +16,7 @@ use crate::worker::pump::Pump;
 const PERIOD: Duration = Duration::from_secs(15);
 /// A producer gives up a call of unknown fate after half of this.
 const LANE_TTL: Duration = Duration::from_secs(60 * 60);
+const _: () = assert!(2 * ABANDON_AFTER.as_secs() <= LANE_TTL.as_secs());
 
 pub(crate) struct Trimming {
     /// Where the last round left off among the lanes.

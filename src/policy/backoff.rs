@@ -133,11 +133,11 @@ impl Backoff {
         }
     }
 
-    /// The wait after the `failures`-th failure (from 1). `random` is in 0.0..1.0. None for a
-    /// named strategy, which only workers know.
-    pub(crate) fn wait(&self, failures: u32, random: f64) -> Option<Duration> {
+    /// The wait after the `failures`-th failure (from 1). `random` is in 0.0..1.0. A named strategy,
+    /// which only workers know, waits as long as the default.
+    pub(crate) fn wait(&self, failures: u32, random: f64) -> Duration {
         match &self.0 {
-            Strategy::Fixed { ms } => Some(Duration::from_millis(*ms)),
+            Strategy::Fixed { ms } => Duration::from_millis(*ms),
             Strategy::Exponential {
                 base_ms,
                 factor,
@@ -149,9 +149,9 @@ impl Backoff {
                 let jittered = grown * (1.0 + jitter * (2.0 * random - 1.0));
                 let longest = WAIT_MAX.as_millis() as f64;
                 // `clamp` keeps NaN, which stored nonsense could produce; the cast makes it 0.
-                Some(Duration::from_millis(jittered.clamp(0.0, longest) as u64))
+                Duration::from_millis(jittered.clamp(0.0, longest) as u64)
             }
-            Strategy::Named { .. } => None,
+            Strategy::Named { .. } => Self::default().wait(failures, random),
         }
     }
 }
@@ -187,7 +187,7 @@ mod tests {
     const MIDDLE: f64 = 0.5;
 
     fn seconds(backoff: &Backoff, failures: u32) -> u64 {
-        backoff.wait(failures, MIDDLE).unwrap().as_secs()
+        backoff.wait(failures, MIDDLE).as_secs()
     }
 
     #[test]
@@ -201,8 +201,8 @@ mod tests {
     #[test]
     fn jitter_stays_within_its_share() {
         let backoff = Backoff::exponential(Duration::from_secs(100)).jitter(0.1);
-        assert_eq!(backoff.wait(1, 0.0), Some(Duration::from_secs(90)));
-        assert_eq!(backoff.wait(1, 1.0), Some(Duration::from_secs(110)));
+        assert_eq!(backoff.wait(1, 0.0), Duration::from_secs(90));
+        assert_eq!(backoff.wait(1, 1.0), Duration::from_secs(110));
     }
 
     #[test]
@@ -218,6 +218,6 @@ mod tests {
             assert!(backoff.check().unwrap_err().is_invalid(), "{backoff:?}");
         }
         let stored = Backoff::default().factor(f64::NAN).jitter(f64::INFINITY);
-        assert!(stored.wait(3, 0.7).unwrap() <= WAIT_MAX);
+        assert!(stored.wait(3, 0.7) <= WAIT_MAX);
     }
 }

@@ -49,7 +49,8 @@ const HEADER_BYTES_MAX: usize = 1024;
 ///
 /// [`ErrorKind::Invalid`] (an option is out of range) and [`ErrorKind::Codec`], before anything
 /// is sent; [`ErrorKind::Refused`] if Redis refuses to write; [`ErrorKind::NotSent`] or
-/// [`ErrorKind::Unknown`] after the call timeout (default 5 s). Each carries the id.
+/// [`ErrorKind::Unknown`] after the call timeout (default 5 s), and [`ErrorKind::Unknowable`].
+/// Each carries the id.
 ///
 /// # Cancel safety
 ///

@@ -59,7 +59,7 @@ pub struct JobInfo {
 pub enum Ended {
     /// Its handler succeeded.
     Completed,
-    /// It was discarded or cancelled, with the reason.
+    /// Its handler discarded it, with the reason.
     Cancelled(String),
     /// It is on the dead-letter list.
     Dead(DeadReason),
@@ -185,7 +185,7 @@ pub struct Totals {
     pub added: u64,
     /// Jobs completed.
     pub completed: u64,
-    /// Jobs discarded or cancelled.
+    /// Jobs discarded by their handlers.
     pub cancelled: u64,
     /// Attempts that failed and were to be repeated.
     pub retried: u64,
@@ -197,6 +197,8 @@ pub struct Totals {
     pub stalled: u64,
     /// Jobs removed.
     pub removed: u64,
+    /// Ids in line whose record was gone: somebody else wrote to the queue's keys.
+    pub orphans: u64,
     /// Late calls of attempts that had lost their job, which changed nothing.
     pub refused: u64,
 }
@@ -226,6 +228,7 @@ impl Counts {
                 replayed: total("replayed"),
                 stalled: total("stalled"),
                 removed: total("removed"),
+                orphans: total("orphans"),
                 refused: total("refused"),
             },
         }

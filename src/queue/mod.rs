@@ -141,6 +141,10 @@ impl Queue {
 
     /// Lifecycle events after the one that was seen last. What Redis has dropped since then is
     /// reported as missed.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     #[must_use]
     pub fn events_after(&self, cursor: Cursor) -> EventStream {
         EventStream::open(self, cursor)

@@ -8,14 +8,13 @@
 //! Waiting ──task──► Sent ──task──► Done
 //!    │  ▲            │
 //!    │  └──task──────┘   the call certainly did not run
-//!    └─caller──► Withdrawn
+//!    └─caller──► Withdrawn     (Waiting ──task──► Done as well: refused while connecting)
 //! ```
 //!
 //! A call that may have run is repeated under the same number until its answer is known, so a
 //! lane is never more than one call ahead of what it knows. A caller that is dropped, or whose
 //! time is up, changes nothing for the others of its batch.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,7 +37,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// Submissions that may queue up; further callers wait, which is back-pressure.
 const BACKLOG: usize = 1024;
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.
-const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
+pub(crate) const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
 const REGISTER_EVERY: Duration = Duration::from_secs(10 * 60);
 const REGISTER_RETRY: Duration = Duration::from_secs(10);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -64,7 +63,7 @@ pub(crate) enum Fate {
     /// Redis has the jobs. The positions of those whose id was there before.
     Added { there: Vec<usize> },
     /// It certainly was not added.
-    NotAdded { kind: ErrorKind, why: String },
+    NotAdded { why: String },
     /// Nobody knows, and nobody will find out.
     Unknowable { why: String },
 }
@@ -231,7 +230,7 @@ impl Producer {
                     lane: incarnation(),
                     call: 0,
                     inbox,
-                    left_over: VecDeque::new(),
+                    left_over: None,
                 };
                 tokio::spawn(task.run());
                 *sender = Some(open.clone());
@@ -253,7 +252,7 @@ struct Task {
     call: u64,
     inbox: mpsc::Receiver<Arc<Submission>>,
     /// What did not fit into the last batch.
-    left_over: VecDeque<Arc<Submission>>,
+    left_over: Option<Arc<Submission>>,
 }
 
 impl Task {
@@ -267,7 +266,7 @@ impl Task {
 
     /// Everything that has piled up, as far as it fits into one call.
     async fn next_batch(&mut self) -> Option<Vec<Arc<Submission>>> {
-        let first = match self.left_over.pop_front() {
+        let first = match self.left_over.take() {
             Some(first) => first,
             None => self.inbox.recv().await?,
         };
@@ -277,7 +276,7 @@ impl Task {
             jobs += next.jobs.len();
             bytes += next.bytes;
             if jobs > BATCH_JOBS || bytes > BATCH_BYTES {
-                self.left_over.push_back(next);
+                self.left_over = Some(next);
                 break;
             }
             batch.push(next);
@@ -390,7 +389,6 @@ impl Drop for Batch {
 fn refuse(batch: &[Arc<Submission>], trouble: &Trouble) {
     for submission in batch {
         submission.decide(Fate::NotAdded {
-            kind: ErrorKind::Refused,
             why: trouble.to_string(),
         });
     }
@@ -435,12 +433,12 @@ impl Fate {
     pub(crate) fn into_result(self, queue: &QueueName, id: &JobId) -> Result<Vec<usize>, Error> {
         match self {
             Self::Added { there } => Ok(there),
-            Self::NotAdded { kind, why } => Err(Error::new(
-                kind,
+            Self::NotAdded { why } => Err(Error::new(
+                ErrorKind::Refused,
                 format!("job {id} was not enqueued into `{queue}`: {why}"),
             )),
             Self::Unknowable { why } => Err(Error::new(
-                ErrorKind::Incompatible,
+                ErrorKind::Unknowable,
                 format!("whether job {id} was enqueued into `{queue}` cannot be known: {why}"),
             )),
         }

@@ -22,6 +22,7 @@ pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A silent peer is noticed after this, and then three probes at this interval.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
+const KEEPALIVE_PROBES: u32 = 3;
 const POOL_SIZE: usize = 16;
 
 /// Makes connections.
@@ -52,7 +53,8 @@ impl Connector {
             TcpSettings::default().set_nodelay(true).set_keepalive(
                 TcpKeepalive::new()
                     .with_time(KEEPALIVE)
-                    .with_interval(KEEPALIVE_PROBE),
+                    .with_interval(KEEPALIVE_PROBE)
+                    .with_retries(KEEPALIVE_PROBES),
             ),
         );
         let config = AsyncConnectionConfig::new()

@@ -88,6 +88,11 @@ impl Reply {
         self.list()?.into_iter().map(to_number).collect()
     }
 
+    /// Positions in what was sent, from 0.
+    pub(crate) fn positions(&mut self) -> Result<Vec<usize>, Trouble> {
+        Ok(self.numbers()?.into_iter().map(|n| n as usize).collect())
+    }
+
     pub(crate) fn texts(&mut self) -> Result<Vec<String>, Trouble> {
         let verb = self.verb;
         let to_text = |value: Value| text(value).map_err(|value| garbled(verb, "text", &value));

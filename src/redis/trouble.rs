@@ -130,7 +130,7 @@ fn refusal(error: &RedisError) -> Option<Refusal> {
         "OOM" | "MISCONF" | "NOREPLICAS" => Some(Refusal::NoWrites),
         "NOAUTH" | "WRONGPASS" | "NOPERM" => Some(Refusal::NotAllowed),
         "NOSCRIPT" => Some(Refusal::UnknownScript),
-        // Older servers answer a wrong password like this.
+        // The server has no room for another client; it passes.
         "ERR"
             if error
                 .detail()

@@ -241,7 +241,7 @@ impl Verb for Advance<'_> {
             "superseded" => return Ok(Answer::Superseded),
             _ => return reply.unexpected_tag(),
         }
-        let refused = reply.numbers()?.into_iter().map(|n| n as usize).collect();
+        let refused = reply.positions()?;
         let claimed = claimed(&mut reply)?;
         Ok(Answer::Advanced(Advanced {
             now_ms: reply.now_ms(),

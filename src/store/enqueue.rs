@@ -167,7 +167,7 @@ impl Verb for Enqueue<'_> {
     fn answer(mut reply: Reply) -> Result<Enqueued, Trouble> {
         match reply.tag() {
             "added" | "repeated" => Ok(Enqueued::Added {
-                there: reply.numbers()?.into_iter().map(|n| n as usize).collect(),
+                there: reply.positions()?,
             }),
             "superseded" => Ok(Enqueued::Superseded),
             _ => reply.unexpected_tag(),

@@ -46,7 +46,7 @@ impl Verb for Extend<'_> {
 
     fn answer(mut reply: Reply) -> Result<Vec<usize>, Trouble> {
         match reply.tag() {
-            "extended" => Ok(reply.numbers()?.into_iter().map(|n| n as usize).collect()),
+            "extended" => reply.positions(),
             _ => reply.unexpected_tag(),
         }
     }

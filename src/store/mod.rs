@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use redis::Cmd;
 use serde::Serialize;
-use tracing::{Level, event, trace};
+use tracing::{debug, trace};
 
 use crate::codec;
 use crate::name::{Namespace, QueueName};
@@ -80,7 +80,7 @@ impl Store {
         );
         let answered = answer.and_then(|value| V::answer(Reply::new(script.name, value)?));
         if let Err(trouble) = &answered {
-            event!(target: "oxcart::store", Level::DEBUG, verb = script.name, %trouble, "call failed");
+            debug!(target: "oxcart::store", verb = script.name, %trouble, "call failed");
         }
         answered
     }

@@ -144,6 +144,13 @@ impl WorkerBuilder {
 
     /// The strategy that [`Backoff::named`](crate::Backoff::named) refers to: from the number
     /// of failures (from 1) and the last error to the wait.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(builder: oxcart::WorkerBuilder) -> oxcart::WorkerBuilder {
+    /// builder.backoff("steps", |failures, _error| Duration::from_secs(10) * failures)
+    /// # }
+    /// ```
     pub fn backoff(
         mut self,
         name: impl Into<String>,
@@ -160,7 +167,14 @@ impl WorkerBuilder {
         self
     }
 
-    /// Calls this for everything that happens in this worker. It must not block.
+    /// Calls this for everything that happens in this worker, on its tasks and on the thread that
+    /// keeps the leases: it must not block, or leases are lost.
+    ///
+    /// ```no_run
+    /// # fn example(builder: oxcart::WorkerBuilder) -> oxcart::WorkerBuilder {
+    /// builder.on_event(|event| println!("{event:?}"))
+    /// # }
+    /// ```
     pub fn on_event(mut self, hook: impl Fn(&WorkerEvent) + Send + Sync + 'static) -> Self {
         self.hooks.add(Arc::new(hook));
         self

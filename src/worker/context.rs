@@ -89,8 +89,9 @@ impl Context {
     }
 
     /// Fires when the handler should come to an end: the worker is shutting down and the grace
-    /// period is over, or the lease is lost. A handler that does not is stopped at its next
-    /// await soon after.
+    /// period is over (then the handler has 5 s), the lease is lost (750 ms), or it could not be
+    /// extended and a sixth of it is left (that sixth). A handler that goes on is stopped at its
+    /// next await.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.inner.lease.cancel
@@ -102,8 +103,9 @@ impl Context {
         self.inner.lease.cancel.is_cancelled()
     }
 
-    /// How long this attempt certainly still holds the job. It is extended by itself, a third
-    /// of the lease before half of it is gone at the latest; it runs out only without Redis.
+    /// How long this attempt certainly still holds the job. The lease is extended by itself
+    /// before half of it is gone. It runs out if Redis cannot be reached, or if the application's
+    /// runtime was blocked for ten leases.
     #[must_use]
     pub fn lease_remaining(&self) -> Duration {
         let until = self.inner.lease.until();

@@ -137,9 +137,7 @@ fn backoff(failures: u32, error: &str, facts: &Facts<'_>) -> Duration {
             ),
         }
     }
-    let wait = backoff.wait(failures, fastrand::f64());
-    wait.or_else(|| default.wait(failures, fastrand::f64()))
-        .unwrap_or_default()
+    backoff.wait(failures, fastrand::f64())
 }
 
 fn bounced(reason: DeadReason, entry: AttemptEntry, facts: &Facts<'_>) -> Outcome {

@@ -107,8 +107,8 @@ pub(crate) trait AnyHandler: Send + Sync {
 
     fn options(&self) -> JobOptions;
 
-    /// Decodes the payload and starts the handler; nothing of it runs before the first poll
-    /// but its arguments.
+    /// Decodes the payload. Nothing of the handler runs before the first poll, its arguments
+    /// included.
     fn start(&self, payload: &[u8], context: Context) -> Result<Running, Error>;
 }
 

@@ -86,7 +86,8 @@ pub enum WorkerEvent {
     RedisBack,
 }
 
-/// Called on the worker's tasks: it must not block. If it panics, that is logged.
+/// Called on the worker's tasks and on the thread that keeps the leases: it must not block. If
+/// it panics, that is logged.
 pub(crate) type Hook = Arc<dyn Fn(&WorkerEvent) + Send + Sync>;
 
 /// All hooks of a worker.

@@ -92,7 +92,7 @@ async fn extend_all(pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
     }
     let due = pump
         .leases
-        .filter(|lease| !lease.is_lost() && lease.confirmed_at().elapsed() >= length / 6);
+        .filter(|lease| !lease.is_lost() && lease.until() <= Instant::now() + length * 5 / 6);
     for batch in due.chunks(BATCH_JOBS) {
         extend_batch(pump, link, batch).await?;
     }
@@ -131,7 +131,8 @@ async fn expire(pump: &Pump) {
         let now = Instant::now();
         for lease in pump.leases.filter(|lease| lease.until() <= now + notice) {
             lease.cancel.cancel();
-            if lease.until() <= now {
+            // What would end before the next look ends now: ours must end before Redis' does.
+            if lease.until() <= now + tick {
                 lease.stop.cancel();
             }
         }

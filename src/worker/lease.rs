@@ -17,14 +17,13 @@ use tokio_util::sync::CancellationToken;
 use crate::id::{Fence, JobId};
 
 /// A handler that has lost its lease may tidy up for this long before it is stopped.
-pub(crate) const LOST_GRACE: Duration = Duration::from_millis(500);
+const LOST_GRACE: Duration = Duration::from_millis(750);
 
 /// The lease of one attempt.
 pub(crate) struct Lease {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
     epoch: Instant,
-    confirmed_at_us: AtomicU64,
     until_us: AtomicU64,
     lost: AtomicBool,
     /// Tells the handler to come to an end.
@@ -39,7 +38,6 @@ impl Lease {
             id,
             fence,
             epoch: sent,
-            confirmed_at_us: AtomicU64::new(0),
             until_us: AtomicU64::new(0),
             lost: AtomicBool::new(false),
             cancel: CancellationToken::new(),
@@ -51,17 +49,11 @@ impl Lease {
 
     /// Redis has answered a call that was sent then. What was lost meanwhile stays lost.
     pub(crate) fn confirm(&self, sent: Instant, length: Duration) {
-        self.confirmed_at_us
-            .store(self.micros(sent), Ordering::Relaxed);
         self.until_us
             .store(self.micros(sent + length), Ordering::SeqCst);
         if self.is_lost() {
             self.end_soon(Instant::now());
         }
-    }
-
-    pub(crate) fn confirmed_at(&self) -> Instant {
-        self.epoch + Duration::from_micros(self.confirmed_at_us.load(Ordering::Relaxed))
     }
 
     /// Until when nobody else can have the job.
@@ -151,10 +143,7 @@ mod tests {
         assert_eq!(lease.until(), sent + LENGTH);
         let later = sent + Duration::from_secs(10);
         lease.confirm(later, LENGTH);
-        assert_eq!(
-            (lease.confirmed_at(), lease.until()),
-            (later, later + LENGTH)
-        );
+        assert_eq!(lease.until(), later + LENGTH);
     }
 
     #[test]

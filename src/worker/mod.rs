@@ -86,13 +86,18 @@ impl Worker {
     /// runs finish for the grace period, then fires the cancellation tokens of what is left,
     /// hands those jobs back without burning an attempt, stores every outcome and returns.
     ///
+    /// Stopping takes at most the grace period, 6 s for handlers that do not end, and 12 s to
+    /// store outcomes when Redis is away.
+    ///
     /// Trouble with Redis does not end it; it recovers by itself.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) if outcomes could not be stored before
-    /// the time to do so was up: these jobs are recovered by other workers when their leases
-    /// run out.
+    /// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) if jobs were left behind, because their
+    /// handlers block their thread or their outcomes could not be stored in time: they are
+    /// recovered by other workers when their leases run out.
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if the thread that keeps the leases
+    /// cannot be started, or a part of the worker broke.
     ///
     /// # Cancel safety
     ///

@@ -112,7 +112,7 @@ impl Pump {
         self.alive_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// Since when it has not.
+    /// For how long it has given none.
     pub(crate) fn silent_for(&self) -> Duration {
         let alive = Duration::from_millis(self.alive_ms.load(Ordering::Relaxed));
         self.epoch.elapsed().saturating_sub(alive)

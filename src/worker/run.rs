@@ -27,7 +27,7 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
     pump.beat();
     let keeper = Keeper::start(Arc::clone(&pump)).map_err(|source| {
         Error::new(
-            ErrorKind::Invalid,
+            ErrorKind::Internal,
             "the thread that keeps the leases cannot be started",
         )
         .with_source(source)
@@ -113,13 +113,10 @@ async fn finish_handlers(pump: &Pump) {
 /// One last call at least, which also passes the wake-up on to others.
 async fn store_outcomes(pump: &Pump) -> Result<(), Error> {
     pump.board.look();
-    let storing = async {
-        // With nothing to store it is only a courtesy, for which nobody waits long.
-        if timeout(STOP_GRACE, pump.board.settled()).await.is_err() && pump.board.unsettled() > 0 {
-            let _ = timeout(SETTLE_GRACE, pump.board.settled()).await;
-        }
-    };
-    storing.await;
+    // With nothing to store it is only a courtesy, for which nobody waits long.
+    if timeout(STOP_GRACE, pump.board.settled()).await.is_err() && pump.board.unsettled() > 0 {
+        let _ = timeout(SETTLE_GRACE, pump.board.settled()).await;
+    }
     let (running, unsettled) = (pump.board.running(), pump.board.unsettled());
     if running + unsettled == 0 {
         return Ok(());
