@@ -68,7 +68,7 @@ async fn g1_no_job_is_lost_when_workers_are_killed_again_and_again() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let settings = WorkerProcess {
-        concurrency: 25,
+        concurrency: 40,
         lease: 2 * SECOND,
         max_stalls: 50,
         ..WorkerProcess::of(&server)
@@ -325,7 +325,7 @@ async fn g1_a_rolling_restart_loses_nothing_and_repeats_nothing() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let settings = WorkerProcess {
-        concurrency: 25,
+        concurrency: 40,
         lease: 5 * SECOND,
         ..WorkerProcess::of(&server)
     };

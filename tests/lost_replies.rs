@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use oxcart::{Enqueue, Enqueued, ErrorKind, JobState, Oxcart, Queue, Retention};
+use oxcart::{Backoff, Enqueue, Enqueued, ErrorKind, JobState, Oxcart, Queue, Retention};
 use support::checks::{assert_each_ran_once, assert_typed, enqueue_by};
 use support::jobs::{Scene, Work};
 use support::workers::{QUEUE, drained, queue_at, run, server_and_queue, watched, worker};
@@ -79,6 +79,55 @@ async fn g1_g3_replies_lost_after_the_call_was_carried_out_lose_and_repeat_nothi
         };
         assert_eq!(found, kept, "{part}");
     }
+    proxy.drop_reply_every(0);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_g3_no_way_through_the_queue_minds_lost_replies() {
+    const EACH: usize = 200;
+    let (_server, direct, proxy, proxied) = server_and_proxy().await;
+    let scene = Scene::new();
+    let builder = worker(&proxied, &scene).concurrency(50);
+    let (builder, events) = watched(builder.keep_completed(Retention::Remove));
+    let worker = run(builder);
+    proxy.drop_reply_every(5);
+    let caller = async |n: u64| {
+        let soon = Duration::from_millis(n);
+        let at_once = Backoff::fixed(Duration::ZERO);
+        let later = Backoff::fixed(soon);
+        let delayed = proxied.enqueue(Work::Quick).delay(soon);
+        delayed.priority(n as u16).await.unwrap();
+        let large = proxied.enqueue(Work::carry(8 * 1024));
+        large.front().await.unwrap();
+        let fails = proxied.enqueue(Work::Fail { times: 1 });
+        fails.backoff(at_once).await.unwrap();
+        let fails = proxied.enqueue(Work::Fail { times: 2 });
+        fails.backoff(later).await.unwrap();
+        let dies = proxied.enqueue(Work::Fail { times: 9 });
+        dies.attempts(1).await.unwrap();
+        let done = proxied.enqueue(Work::Quick).result().await.unwrap();
+        assert_eq!(done.pid, std::process::id());
+    };
+    join_all((0..EACH as u64).map(caller)).await;
+    let counts = drained(&direct, 60 * SECOND).await;
+
+    let each = EACH as u64;
+    let totals = counts.totals;
+    assert_eq!((totals.added, totals.completed), (6 * each, 5 * each));
+    assert_eq!((totals.retried, counts.dead), (3 * each, each));
+    assert_eq!((totals.stalled, totals.refused), (0, 0));
+    assert_eq!(events.lost_leases(), []);
+    let mut by_count = [0; 4];
+    for runs in scene.runs_by_job().values() {
+        by_count[runs.len()] += 1;
+        let attempts: Vec<u32> = runs.iter().map(|run| run.attempt).collect();
+        assert!(
+            attempts.iter().copied().eq(1..=runs.len() as u32),
+            "{attempts:?}"
+        );
+    }
+    assert_eq!(by_count, [0, 4 * EACH, EACH, EACH]);
     proxy.drop_reply_every(0);
     worker.stop().await;
 }

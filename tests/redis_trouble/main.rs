@@ -4,6 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod all_at_once;
 mod outages;
 mod refusals;
 mod strangers;
+
+#[test]
+fn worker_process() {
+    support::workers::run_as_process();
+}

@@ -17,9 +17,12 @@ pub const QUEUE: &str = "work";
 
 /// Connects to `url`; the queue of the test.
 pub async fn queue_at(url: &str) -> Queue {
+    try_queue_at(url).await.expect("the server is there")
+}
+
+async fn try_queue_at(url: &str) -> Result<Queue, Error> {
     show_logs();
-    let oxcart = Oxcart::connect(url).await.expect("the server is there");
-    oxcart.queue(QUEUE).expect("the name is sound")
+    Oxcart::connect(url).await?.queue(QUEUE)
 }
 
 /// A server and its queue.
@@ -203,7 +206,14 @@ pub fn run_as_process() {
         .expect("threads can be started");
     runtime.block_on(async {
         let scene = Scene::open(setting("WORK_LEDGER").as_ref());
-        let queue = queue_at(&setting("WORK_URL")).await;
+        // Whoever starts processes starts them again as long as the server is away.
+        let queue = loop {
+            match try_queue_at(&setting("WORK_URL")).await {
+                Ok(queue) => break queue,
+                Err(error) => assert!(error.is_retryable(), "{error:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         let millis = |name| Duration::from_millis(number(name));
         let worker = worker(&queue, &scene)
             .concurrency(usize::try_from(number("WORK_CONCURRENCY")).expect("a small number"))
