@@ -22,6 +22,8 @@ use crate::redis::stream::{self, Edge, Entry};
 use crate::redis::trouble::Trouble;
 use crate::time::Timestamp;
 
+/// A cursor behind the whole of an entry.
+const WHOLE: u32 = u32::MAX;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Entries asked for at once: each may hold the ids of a whole batch.
@@ -34,8 +36,8 @@ const BUFFER: usize = 1024;
 pub struct Cursor {
     ms: u64,
     sequence: u64,
-    /// How many events of that entry have been seen.
-    seen: usize,
+    /// How many events of that entry have been seen; [`WHOLE`] for all of them.
+    seen: u32,
 }
 
 impl Cursor {
@@ -44,14 +46,18 @@ impl Cursor {
         Self {
             ms,
             sequence,
-            seen: usize::MAX,
+            seen: WHOLE,
         }
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}.{}", self.ms, self.sequence, self.seen)
+        write!(f, "{}-{}", self.ms, self.sequence)?;
+        match self.seen {
+            WHOLE => Ok(()),
+            seen => write!(f, ".{seen}"),
+        }
     }
 }
 
@@ -60,17 +66,20 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let parse = || {
-            let (entry, seen) = text.split_once('.')?;
+            let (entry, seen) = match text.split_once('.') {
+                Some((entry, seen)) => (entry, seen.parse().ok()?),
+                None => (text, WHOLE),
+            };
             let (ms, sequence) = entry.split_once('-')?;
             Some(Self {
                 ms: ms.parse().ok()?,
                 sequence: sequence.parse().ok()?,
-                seen: seen.parse().ok()?,
+                seen,
             })
         };
         parse().ok_or_else(|| {
             Error::invalid(format!(
-                "{text:?} is no cursor; one looks like `1700000000000-0.3`"
+                "{text:?} is no cursor; one looks like `1700000000000-0`"
             ))
         })
     }
@@ -173,12 +182,12 @@ impl Follower {
         let seen = if behind { self.cursor.seen } else { 0 };
         let kinds = parse_fields(&entry.fields);
         let all = kinds.len();
-        for (position, kind) in kinds.into_iter().enumerate().skip(seen) {
+        for (position, kind) in kinds.into_iter().enumerate().skip(seen as usize) {
             // A whole entry that was seen is not read again.
             let seen = if position + 1 == all {
-                usize::MAX
+                WHOLE
             } else {
-                position + 1
+                position as u32 + 1
             };
             let cursor = Cursor { ms, sequence, seen };
             let at = Timestamp::from_millis(ms);
@@ -212,7 +221,7 @@ impl Follower {
     async fn read(&mut self) -> Result<Vec<Entry>, Trouble> {
         // An entry that was seen in part has to be read again.
         let after = match (self.cursor.seen, self.cursor.sequence) {
-            (usize::MAX, sequence) => (self.cursor.ms, sequence),
+            (WHOLE, sequence) => (self.cursor.ms, sequence),
             (_, 0) => (self.cursor.ms.saturating_sub(1), u64::MAX),
             (_, sequence) => (self.cursor.ms, sequence - 1),
         };
@@ -232,7 +241,10 @@ mod tests {
             seen: 17,
         };
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        for bad in ["", "1-2", "1.2", "a-b.c", "1-2.3.4"] {
+        let whole = Cursor::behind(17, 3);
+        assert_eq!(whole.to_string(), "17-3");
+        assert_eq!("17-3".parse::<Cursor>().unwrap(), whole);
+        for bad in ["", "1", "1.2", "a-b.c", "1-2.3.4"] {
             assert!(bad.parse::<Cursor>().unwrap_err().is_invalid(), "{bad}");
         }
     }

@@ -28,7 +28,7 @@ pub(crate) enum Left {
 /// Something to be done again and again, in bounded calls.
 pub(crate) trait Duty: Send {
     /// The time between two rounds, give or take a tenth.
-    const PERIOD: Duration;
+    fn period(pump: &Pump) -> Duration;
 
     /// One call.
     async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble>;
@@ -37,9 +37,9 @@ pub(crate) trait Duty: Send {
 /// Does all duties, one after the other, on one connection.
 pub(crate) async fn run(pump: &Pump) {
     let mut link = Link::new(pump.connector().clone(), RESPONSE_TIMEOUT);
-    let mut recovery = Scheduled::new(recovery::Recovery::new());
-    let mut promotion = Scheduled::new(promotion::Promotion);
-    let mut trimming = Scheduled::new(trimming::Trimming::new());
+    let mut recovery = Scheduled::new(recovery::Recovery, pump);
+    let mut promotion = Scheduled::new(promotion::Promotion, pump);
+    let mut trimming = Scheduled::new(trimming::Trimming::new(), pump);
     loop {
         let next = recovery.at.min(promotion.at).min(trimming.at);
         sleep_until(next).await;
@@ -55,8 +55,8 @@ struct Scheduled<D> {
 }
 
 impl<D: Duty> Scheduled<D> {
-    fn new(duty: D) -> Self {
-        let at = Instant::now() + D::PERIOD.mul_f64(fastrand::f64());
+    fn new(duty: D, pump: &Pump) -> Self {
+        let at = Instant::now() + D::period(pump).mul_f64(fastrand::f64());
         Self { duty, at }
     }
 
@@ -66,10 +66,10 @@ impl<D: Duty> Scheduled<D> {
         }
         let wait = match self.round(pump, link).await {
             Ok(Left::More) => Duration::ZERO,
-            Ok(Left::Nothing) => D::PERIOD,
+            Ok(Left::Nothing) => D::period(pump),
             Err(trouble) => {
                 pump.trouble.note(&trouble, &pump.hooks);
-                D::PERIOD
+                D::period(pump)
             }
         };
         self.at = Instant::now() + wait.mul_f64(0.9 + 0.2 * fastrand::f64());

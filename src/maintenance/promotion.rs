@@ -12,7 +12,9 @@ use crate::worker::pump::Pump;
 pub(crate) struct Promotion;
 
 impl Duty for Promotion {
-    const PERIOD: Duration = Duration::from_secs(30);
+    fn period(_: &Pump) -> Duration {
+        Duration::from_secs(30)
+    }
 
     async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
         let promoted = pump

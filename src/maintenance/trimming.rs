@@ -48,7 +48,9 @@ impl Trimming {
 }
 
 impl Duty for Trimming {
-    const PERIOD: Duration = Duration::from_secs(15);
+    fn period(_: &Pump) -> Duration {
+        Duration::from_secs(15)
+    }
 
     async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
         let verb = Trim {

@@ -52,6 +52,8 @@ const HEADER_BYTES_MAX: usize = 1024;
 /// [`ErrorKind::Unknown`] after the call timeout (default 5 s), and [`ErrorKind::Unknowable`].
 /// Each carries the id.
 ///
+/// It is awaited, or turned into a future for combinators with `.into_future()`.
+///
 /// # Cancel safety
 ///
 /// A request that is dropped while it is awaited may or may not be carried out.
