@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use oxcart::{DeadReason, Ended, JobState, Queue};
 use support::jobs::{Run, Scene, Work};
 use support::workers::{
-    RunningWorker, WorkerProcess, drained, run, run_as_process, server_and_queue, watched, worker,
+    RunningWorker, WorkerProcess, drained, queue_at, run, run_as_process, server_and_queue,
+    watched, worker,
 };
 use support::{Process, eventually, eventually_async};
 
@@ -279,6 +280,43 @@ async fn g2_progress_and_success_of_a_stale_attempt_are_refused_and_reported() {
     let totals = queue.counts().await.unwrap().totals;
     assert_eq!((totals.refused, totals.completed), (2, 1));
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_handlers_that_block_the_runtime_keep_their_leases() {
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let bystander = bystander(&queue, &scene, 3).await;
+    // A runtime of a single thread, on which nothing else happens while a handler blocks it.
+    let url = server.url();
+    let of_thread = scene.clone();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let blocking = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            let queue = queue_at(&url).await;
+            let blocked = run(worker(&queue, &of_thread).lease(SECOND));
+            let _ = stopped.await;
+            blocked.stop().await;
+        });
+    });
+    let handles = queue
+        .enqueue_many([Work::Block { ms: 4_000 }, Work::sleep(SECOND / 2)])
+        .await
+        .unwrap();
+    let all_done = async || queue.counts().await.unwrap().totals.completed == 2;
+    eventually_async(20 * SECOND, all_done).await;
+    let totals = queue.counts().await.unwrap().totals;
+    assert_eq!((totals.stalled, totals.refused), (0, 0));
+    for handle in &handles {
+        assert_eq!(scene.runs_of(handle.id()).len(), 1);
+    }
+    stop.send(()).unwrap();
+    tokio::task::block_in_place(|| blocking.join().unwrap());
+    scene.release(1);
+    bystander.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,8 @@ pub enum Work {
     Quick,
     /// Succeeds after this time.
     Sleep { ms: u64 },
+    /// Blocks its thread for this time, then succeeds.
+    Block { ms: u64 },
     /// Fails this often, then succeeds.
     Fail { times: u32 },
     /// Takes its process down after this time.
@@ -28,6 +30,8 @@ pub enum Work {
     /// The first time, goes on until it is told to stop and then still tries to succeed, after a
     /// last report of progress if `reports`. Later runs succeed at once.
     Zombie { reports: bool },
+    /// Says how far it is, then succeeds.
+    Report,
     /// Succeeds at once, and carries this along.
     Carry { payload: String },
 }
@@ -69,7 +73,9 @@ pub async fn work(job: Work, ctx: Context, scene: State<Scene>) -> Result<Done, 
     };
     match job {
         Work::Quick | Work::Carry { .. } => {}
+        Work::Report => ctx.progress(&50).await?,
         Work::Sleep { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Work::Block { ms } => std::thread::sleep(Duration::from_millis(ms)),
         Work::Fail { times } if ctx.attempt() <= times => {
             run.end("failed");
             return Err("as asked".into());

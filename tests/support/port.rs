@@ -1,7 +1,7 @@
 //! Loopback ports that two tests never share, not even tests in different processes.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 
 /// Below the ports that systems give to outgoing connections. Among those, a server that is down
 /// for a moment could find its port taken by a client, and a client that reconnects could be
@@ -35,8 +35,10 @@ impl Port {
 
     fn try_claim(number: u16) -> Option<Self> {
         let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
-        TcpListener::bind((Ipv4Addr::LOCALHOST, number)).ok()?;
-        Some(Self {
+        // Not by listening there: a child that is being started at that moment by another thread
+        // would hold the port for a little longer than we do.
+        let taken = TcpStream::connect((Ipv4Addr::LOCALHOST, number)).is_ok();
+        (!taken).then(|| Self {
             number,
             _claim: claim,
         })

@@ -189,8 +189,19 @@ impl Proxy {
             .runtime
             .as_ref()
             .expect("there until the proxy is dropped");
-        let listener =
-            std::net::TcpListener::bind(self.addr()).expect("the port is claimed by this proxy");
+        // A child that another thread starts holds what was open then until it is another
+        // program: a listener of this proxy that was just closed, for example.
+        let started = Instant::now();
+        let listener = loop {
+            match std::net::TcpListener::bind(self.addr()) {
+                Ok(listener) => break listener,
+                Err(error) => assert!(
+                    started.elapsed() < SWITCH_LIMIT,
+                    "the port is claimed by this proxy, and yet: {error}"
+                ),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
         listener
             .set_nonblocking(true)
             .expect("a socket can be made non-blocking");

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::jobs::{Scene, work};
-use super::{Process, Server, child_of_test, eventually_async, spawn_self};
+use super::{Process, Server, child_of_test, eventually, eventually_async, spawn_self};
 
 /// The queue of every test: each has a server of its own.
 pub const QUEUE: &str = "work";
@@ -128,6 +128,8 @@ impl RunningWorker {
     pub async fn crash(self) {
         self.task.abort();
         let _ = self.task.await;
+        let stopped = || self.control.running() == 0;
+        eventually(Duration::from_secs(5), stopped).await;
     }
 
     pub fn is_running(&self) -> bool {
