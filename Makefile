@@ -10,10 +10,10 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The main job, for real: make demo, or make demo DIR=path
-	$(with_redis) cargo run --release --example demo -- $${DIR:+"$$DIR"}
+	@$(with_redis) cargo run --release --example demo -- $${DIR:+"$$DIR"}
 
 test: ## Every test: unit, integration, documentation
-	$(with_redis) cargo test --all-features
+	@$(with_redis) cargo test --all-features --no-fail-fast
 
 lint: format clippy doc ## Format, clippy and rustdoc; any warning fails
 

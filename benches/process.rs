@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use support::{Bench, Nothing};
 
 /// How many run at once, and a backlog that takes about a third of a second.
-const CASES: [(usize, u64); 4] = [(1, 2_000), (10, 10_000), (100, 40_000), (500, 60_000)];
+const CASES: [(usize, u64); 4] = [(1, 1_500), (10, 7_000), (100, 30_000), (500, 40_000)];
 
 struct Tally {
     left: AtomicU64,
@@ -35,7 +35,7 @@ fn process(criterion: &mut Criterion) {
     group
         .sampling_mode(SamplingMode::Flat)
         .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(8))
+        .measurement_time(Duration::from_secs(5))
         .sample_size(10);
     for (concurrency, backlog) in CASES {
         group.throughput(Throughput::Elements(backlog));

@@ -171,18 +171,14 @@ impl fmt::Display for Error {
     }
 }
 
+/// For people: it is what a `main` that returns it prints.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut out = f.debug_struct("Error");
-        out.field("kind", &self.kind)
-            .field("message", &self.message);
-        if let Some(job) = &self.job {
-            out.field("job", job);
+        write!(f, "{:?}: {self}", self.kind)?;
+        match &self.job {
+            Some(job) if !self.message.contains(job.as_str()) => write!(f, " (job {job})"),
+            _ => Ok(()),
         }
-        if let Some(source) = &self.source {
-            out.field("source", source);
-        }
-        out.finish()
     }
 }
 

@@ -19,7 +19,7 @@
 //! // The application enqueues.
 //! let oxcart = Oxcart::connect("redis://127.0.0.1/").await?;
 //! let mail = oxcart.queue("mail")?;
-//! let sent = mail.enqueue(SendWelcome { user: 7 }).attempts(5).delay(Duration::from_secs(60)).await?;
+//! let sent = mail.enqueue(SendWelcome { user: 7 }).attempts(5).delay(Duration::from_secs(5)).await?;
 //! let receipt = sent.result().await?;            // from any process, typed
 //! # Ok(()) }
 //!
@@ -51,6 +51,12 @@
 //!
 //! What a job does happens *at least once*: a worker can die after the work and before the
 //! outcome is stored. Make handlers idempotent, or hand their [`Fence`] to what they write to.
+//!
+//! # Seeing what happens
+//!
+//! Everything is said through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
+//! dead or bounced one and trouble with Redis at `WARN`. Install a subscriber to see it. For metrics
+//! there are [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any.
 //!
 //! # What it does not do
 //!
@@ -106,6 +112,7 @@ pub use crate::worker::hooks::WorkerEvent;
 pub use crate::worker::shutdown::shutdown_signal;
 
 pub use deadpool_redis::Pool;
+pub use tokio_util::sync::CancellationToken;
 
 /// The examples of the README run as tests.
 #[cfg(doctest)]

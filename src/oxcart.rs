@@ -87,21 +87,18 @@ impl Oxcart {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(&name).and_then(Weak::upgrade) {
-            return Ok(Queue::from(queue));
+            return Ok(Queue { inner: queue });
         }
         queues.retain(|_, queue| queue.strong_count() > 0);
         let queue = Arc::new(QueueInner::new(Arc::clone(&self.inner), name.clone()));
         queues.insert(name, Arc::downgrade(&queue));
-        Ok(Queue::from(queue))
+        Ok(Queue { inner: queue })
     }
 
     /// Enqueues a job into the queue that its type names ([`Job::QUEUE`]); see
     /// [`Queue::enqueue`].
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<J> {
-        match self.queue(J::QUEUE) {
-            Ok(queue) => queue.enqueue(job),
-            Err(error) => Enqueue::failed(error),
-        }
+        Enqueue::new(self.queue(J::QUEUE), &job)
     }
 
     /// The names of all queues of this namespace that were ever used, in order.

@@ -89,10 +89,9 @@ impl Input {
         }
         found.tasks.truncate(DEFAULT_LIMIT);
         let described = match all {
-            _ if all > DEFAULT_LIMIT => format!(
-                "the first of {} that oxcart is built from",
-                grouped(all as u64)
-            ),
+            _ if all > DEFAULT_LIMIT => {
+                format!("the first of {} that make up oxcart", grouped(all as u64))
+            }
             _ if all == own => "the sources of oxcart (cargo has no others here)".to_owned(),
             _ => "the sources of oxcart and its dependencies".to_owned(),
         };

@@ -142,20 +142,20 @@ impl Report<'_> {
         let recovered: Vec<_> = recovered
             .map(|outcome| {
                 let name = shortened(&outcome.task.name, NAME_WIDTH);
-                let by = outcome
-                    .result
-                    .as_ref()
-                    .map_or("", |receipt| &receipt.worker);
+                let by = match &outcome.result {
+                    Ok(receipt) => format!("by {}", receipt.worker),
+                    Err(_) => "dead".to_owned(),
+                };
                 let after = outcome
                     .story
                     .ended
                     .map_or(Duration::ZERO, |ended| ended.duration_since(self.killed.at));
-                format!("{name:NAME_WIDTH$} by {by}, {} after", duration(after))
+                format!("{name:NAME_WIDTH$} {by}, {} after", duration(after))
             })
             .collect();
         let jobs = count(recovered.len(), "job");
         let text = format!(
-            "{jobs} that {} had claimed when it was killed:",
+            "{jobs} that {} had claimed, run or not, when it was killed:",
             self.killed.name
         );
         screen.row("recovered", screen.paint(Tint::Green, text));

@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use crate::input::{Role, Task};
 use crate::screen::{Screen, Tint, duration, shortened};
 
+/// Up to here a delayed job is called on time.
+const PUNCTUAL: Duration = Duration::from_millis(250);
 /// Redis drops events that nobody read for too long; then the counts tell.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longer than a dead worker's jobs need to come back, by far.
@@ -110,10 +112,15 @@ impl Watcher<'_> {
                 if let Some(due) = story.due
                     && story.started == Some(event.at)
                 {
-                    let late = duration(event.at.duration_since(due));
-                    let delay = delay.as_secs();
+                    let late = event.at.duration_since(due);
+                    // The killed worker may have been the one that was to wake up for it.
+                    let (tint, what) = match late > PUNCTUAL {
+                        false => (Tint::Cyan, "on time"),
+                        true => (Tint::Yellow, "late"),
+                    };
+                    let (delay, late) = (delay.as_secs(), duration(late));
                     let text = format!("due after {delay} s, {late} late: {name}");
-                    screen.note(Tint::Cyan, "on time", text);
+                    screen.note(tint, what, text);
                 }
             }
             (EventKind::Retrying(_, next), Role::Flaky { .. } | Role::Unreadable) => {

@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use redis::Value;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::debug;
@@ -18,14 +17,13 @@ use tracing::debug;
 use crate::error::Error;
 use crate::events::event::{Event, EventKind, parse_fields};
 use crate::queue::Queue;
-use crate::queue::results::entries_of;
 use crate::redis::connection::Link;
-use crate::redis::script::Requester;
+use crate::redis::stream::{self, Edge, Entry};
 use crate::redis::trouble::Trouble;
 use crate::time::Timestamp;
 
-const BLOCK: Duration = Duration::from_secs(5);
-const GRACE: Duration = Duration::from_secs(1);
+/// A cursor behind the whole of an entry.
+const WHOLE: u32 = u32::MAX;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Entries asked for at once: each may hold the ids of a whole batch.
@@ -38,8 +36,8 @@ const BUFFER: usize = 1024;
 pub struct Cursor {
     ms: u64,
     sequence: u64,
-    /// How many events of that entry have been seen.
-    seen: usize,
+    /// How many events of that entry have been seen; [`WHOLE`] for all of them.
+    seen: u32,
 }
 
 impl Cursor {
@@ -48,14 +46,18 @@ impl Cursor {
         Self {
             ms,
             sequence,
-            seen: usize::MAX,
+            seen: WHOLE,
         }
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}.{}", self.ms, self.sequence, self.seen)
+        write!(f, "{}-{}", self.ms, self.sequence)?;
+        match self.seen {
+            WHOLE => Ok(()),
+            seen => write!(f, ".{seen}"),
+        }
     }
 }
 
@@ -64,17 +66,20 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let parse = || {
-            let (entry, seen) = text.split_once('.')?;
+            let (entry, seen) = match text.split_once('.') {
+                Some((entry, seen)) => (entry, seen.parse().ok()?),
+                None => (text, WHOLE),
+            };
             let (ms, sequence) = entry.split_once('-')?;
             Some(Self {
                 ms: ms.parse().ok()?,
                 sequence: sequence.parse().ok()?,
-                seen: seen.parse().ok()?,
+                seen,
             })
         };
         parse().ok_or_else(|| {
             Error::invalid(format!(
-                "{text:?} is no cursor; one looks like `1700000000000-0.3`"
+                "{text:?} is no cursor; one looks like `1700000000000-0`"
             ))
         })
     }
@@ -98,7 +103,7 @@ pub struct EventStream {
 impl EventStream {
     pub(crate) async fn from_now_on(queue: &Queue) -> Result<Self, Error> {
         let events = queue.inner.store.keys.events();
-        let last = edge(&mut &queue.inner.oxcart.connector, events, Edge::Youngest).await?;
+        let last = stream::edge(&mut &queue.inner.oxcart.connector, events, Edge::Youngest).await?;
         let (ms, sequence) = last.unwrap_or((0, 0));
         Ok(Self::follow(queue, Cursor::behind(ms, sequence), false))
     }
@@ -111,7 +116,7 @@ impl EventStream {
         let (sender, events) = mpsc::channel(BUFFER);
         let connector = queue.inner.oxcart.connector.clone();
         let follower = Follower {
-            link: Link::new(connector, BLOCK + GRACE),
+            link: stream::reader(connector),
             stream: queue.inner.store.keys.events().to_owned(),
             cursor,
             may_have_missed: resumed,
@@ -166,24 +171,23 @@ impl Follower {
         // A full read means that we are behind, and may fall behind what Redis keeps.
         self.may_have_missed = entries.len() == ENTRIES_PER_READ;
         for entry in entries {
-            if let Some((ms, sequence, fields)) = parse_entry(entry) {
-                self.hand_on(ms, sequence, &fields).await;
-            }
+            self.hand_on(entry).await;
         }
         Ok(())
     }
 
-    async fn hand_on(&mut self, ms: u64, sequence: u64, fields: &[(String, Vec<u8>)]) {
+    async fn hand_on(&mut self, entry: Entry) {
+        let (ms, sequence) = entry.id;
         let behind = (self.cursor.ms, self.cursor.sequence) == (ms, sequence);
         let seen = if behind { self.cursor.seen } else { 0 };
-        let kinds = parse_fields(fields);
+        let kinds = parse_fields(&entry.fields);
         let all = kinds.len();
-        for (position, kind) in kinds.into_iter().enumerate().skip(seen) {
+        for (position, kind) in kinds.into_iter().enumerate().skip(seen as usize) {
             // A whole entry that was seen is not read again.
             let seen = if position + 1 == all {
-                usize::MAX
+                WHOLE
             } else {
-                position + 1
+                position as u32 + 1
             };
             let cursor = Cursor { ms, sequence, seen };
             let at = Timestamp::from_millis(ms);
@@ -199,7 +203,8 @@ impl Follower {
     /// trimmed approximately, so this errs on the side of saying so.
     async fn report_missed(&mut self) -> Result<(), Trouble> {
         let cursor = self.cursor;
-        if let Some((ms, sequence)) = edge(&mut self.link, &self.stream, Edge::Oldest).await?
+        if let Some((ms, sequence)) =
+            stream::edge(&mut self.link, &self.stream, Edge::Oldest).await?
             && (ms, sequence) > (cursor.ms, cursor.sequence)
             && (cursor.ms, cursor.sequence) != (0, 0)
         {
@@ -213,70 +218,15 @@ impl Follower {
         Ok(())
     }
 
-    async fn read(&mut self) -> Result<Vec<Value>, Trouble> {
-        let cursor = self.cursor;
+    async fn read(&mut self) -> Result<Vec<Entry>, Trouble> {
         // An entry that was seen in part has to be read again.
-        let after = match (cursor.seen, cursor.sequence) {
-            (usize::MAX, sequence) => format!("{}-{sequence}", cursor.ms),
-            (_, 0) => format!("{}-{}", cursor.ms.saturating_sub(1), u64::MAX),
-            (_, sequence) => format!("{}-{}", cursor.ms, sequence - 1),
+        let after = match (self.cursor.seen, self.cursor.sequence) {
+            (WHOLE, sequence) => (self.cursor.ms, sequence),
+            (_, 0) => (self.cursor.ms.saturating_sub(1), u64::MAX),
+            (_, sequence) => (self.cursor.ms, sequence - 1),
         };
-        let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(ENTRIES_PER_READ);
-        command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
-        command.arg("STREAMS").arg(&self.stream).arg(after);
-        Ok(entries_of(self.link.request(&command).await?))
+        stream::read(&mut self.link, &self.stream, after, ENTRIES_PER_READ).await
     }
-}
-
-enum Edge {
-    Oldest,
-    Youngest,
-}
-
-/// The stream id of the first or last entry, if there is one.
-async fn edge(
-    via: &mut impl Requester,
-    stream: &str,
-    edge: Edge,
-) -> Result<Option<(u64, u64)>, Trouble> {
-    let (verb, from, to) = match edge {
-        Edge::Oldest => ("XRANGE", "-", "+"),
-        Edge::Youngest => ("XREVRANGE", "+", "-"),
-    };
-    let mut command = redis::cmd(verb);
-    command.arg(stream).arg(from).arg(to).arg("COUNT").arg(1);
-    match via.send(&command).await? {
-        Value::Array(entries) => Ok(entries
-            .into_iter()
-            .next()
-            .and_then(parse_entry)
-            .map(|(ms, sequence, _)| (ms, sequence))),
-        _ => Ok(None),
-    }
-}
-
-type Fields = Vec<(String, Vec<u8>)>;
-
-/// The two parts of an entry's stream id, and its fields.
-fn parse_entry(entry: Value) -> Option<(u64, u64, Fields)> {
-    let Value::Array(pair) = entry else {
-        return None;
-    };
-    let mut pair = pair.into_iter();
-    let (Value::BulkString(id), Value::Array(values)) = (pair.next()?, pair.next()?) else {
-        return None;
-    };
-    let id = String::from_utf8(id).ok()?;
-    let (ms, sequence) = id.split_once('-')?;
-    let mut fields = Vec::with_capacity(values.len() / 2);
-    let mut values = values.into_iter();
-    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
-        (values.next(), values.next())
-    {
-        fields.push((String::from_utf8_lossy(&name).into_owned(), value));
-    }
-    Some((ms.parse().ok()?, sequence.parse().ok()?, fields))
 }
 
 #[cfg(test)]
@@ -291,7 +241,10 @@ mod tests {
             seen: 17,
         };
         assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        for bad in ["", "1-2", "1.2", "a-b.c", "1-2.3.4"] {
+        let whole = Cursor::behind(17, 3);
+        assert_eq!(whole.to_string(), "17-3");
+        assert_eq!("17-3".parse::<Cursor>().unwrap(), whole);
+        for bad in ["", "1", "1.2", "a-b.c", "1-2.3.4"] {
             assert!(bad.parse::<Cursor>().unwrap_err().is_invalid(), "{bad}");
         }
     }

@@ -7,39 +7,39 @@ mod trimming;
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use crate::redis::connection::{Link, RESPONSE_TIMEOUT};
 use crate::redis::trouble::Trouble;
-use crate::worker::keeper::HEARTBEAT;
 use crate::worker::pump::Pump;
 
 /// A round of a duty goes on over at most this many calls before others get their turn.
-pub(crate) const CALLS_PER_ROUND: usize = 64;
+const CALLS_PER_ROUND: usize = 64;
 
-/// When a duty wants its next round.
-pub(crate) enum Next {
-    /// After its period.
-    Later,
-    /// There is more to do than fits into a round.
-    AtOnce,
+/// What a call of a duty leaves to be done.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing, until its next round.
+    Nothing,
+    /// Another call would find more.
+    More,
 }
 
-/// Something to be done again and again.
+/// Something to be done again and again, in bounded calls.
 pub(crate) trait Duty: Send {
     /// The time between two rounds, give or take a tenth.
-    fn period(&self) -> Duration;
+    fn period(pump: &Pump) -> Duration;
 
-    /// One round.
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Next, Trouble>;
+    /// One call.
+    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble>;
 }
 
 /// Does all duties, one after the other, on one connection.
 pub(crate) async fn run(pump: &Pump) {
     let mut link = Link::new(pump.connector().clone(), RESPONSE_TIMEOUT);
-    let mut recovery = Scheduled::new(recovery::Recovery::new());
-    let mut promotion = Scheduled::new(promotion::Promotion);
-    let mut trimming = Scheduled::new(trimming::Trimming::new());
+    let mut recovery = Scheduled::new(recovery::Recovery, pump);
+    let mut promotion = Scheduled::new(promotion::Promotion, pump);
+    let mut trimming = Scheduled::new(trimming::Trimming::new(), pump);
     loop {
         let next = recovery.at.min(promotion.at).min(trimming.at);
         sleep_until(next).await;
@@ -49,22 +49,14 @@ pub(crate) async fn run(pump: &Pump) {
     }
 }
 
-/// The application's runtime shows that it lives.
-pub(crate) async fn heartbeat(pump: &Pump) {
-    loop {
-        pump.beat();
-        sleep(HEARTBEAT).await;
-    }
-}
-
 struct Scheduled<D> {
     duty: D,
     at: Instant,
 }
 
 impl<D: Duty> Scheduled<D> {
-    fn new(duty: D) -> Self {
-        let at = Instant::now() + duty.period().mul_f64(fastrand::f64());
+    fn new(duty: D, pump: &Pump) -> Self {
+        let at = Instant::now() + D::period(pump).mul_f64(fastrand::f64());
         Self { duty, at }
     }
 
@@ -72,14 +64,23 @@ impl<D: Duty> Scheduled<D> {
         if Instant::now() < self.at {
             return;
         }
-        let wait = match self.duty.round(pump, link).await {
-            Ok(Next::AtOnce) => Duration::ZERO,
-            Ok(Next::Later) => self.duty.period(),
+        let wait = match self.round(pump, link).await {
+            Ok(Left::More) => Duration::ZERO,
+            Ok(Left::Nothing) => D::period(pump),
             Err(trouble) => {
                 pump.trouble.note(&trouble, &pump.hooks);
-                self.duty.period()
+                D::period(pump)
             }
         };
         self.at = Instant::now() + wait.mul_f64(0.9 + 0.2 * fastrand::f64());
+    }
+
+    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
+        for _ in 0..CALLS_PER_ROUND {
+            if self.duty.call(pump, link).await? == Left::Nothing {
+                return Ok(Left::Nothing);
+            }
+        }
+        Ok(Left::More)
     }
 }

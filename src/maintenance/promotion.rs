@@ -2,29 +2,28 @@
 
 use std::time::Duration;
 
-use crate::maintenance::{CALLS_PER_ROUND, Duty, Next};
+use crate::maintenance::{Duty, Left};
 use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
 use crate::store::promote::Promote;
 use crate::worker::pump::Pump;
 
-const PERIOD: Duration = Duration::from_secs(30);
-
 pub(crate) struct Promotion;
 
 impl Duty for Promotion {
-    fn period(&self) -> Duration {
-        PERIOD
+    fn period(_: &Pump) -> Duration {
+        Duration::from_secs(30)
     }
 
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Next, Trouble> {
-        let verb = Promote { limit: BATCH_JOBS };
-        for _ in 0..CALLS_PER_ROUND {
-            if pump.store().call(link, &verb).await? < BATCH_JOBS as u64 {
-                return Ok(Next::Later);
-            }
+    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
+        let promoted = pump
+            .store()
+            .call(link, &Promote { limit: BATCH_JOBS })
+            .await?;
+        if promoted < BATCH_JOBS as u64 {
+            return Ok(Left::Nothing);
         }
-        Ok(Next::AtOnce)
+        Ok(Left::More)
     }
 }

@@ -5,75 +5,63 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::id::JobId;
-use crate::maintenance::{CALLS_PER_ROUND, Duty, Next};
+use crate::maintenance::{Duty, Left};
 use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
 use crate::store::recover::{Recover, Recovered};
-use crate::time::{ServerClock, millis};
+use crate::time::millis;
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::pump::Pump;
 
-/// With the lease this bounds how long a dead worker's jobs wait.
-const PERIOD: Duration = Duration::from_secs(4);
+const PERIOD_MAX: Duration = Duration::from_secs(4);
+const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// After trouble the living get this long to extend their leases.
 const QUIET_AFTER_TROUBLE: Duration = Duration::from_secs(5);
 /// The server's clock may be off from what we expect by this much.
 const TOLERANCE: Duration = Duration::from_secs(1);
 
-pub(crate) struct Recovery {
-    /// What the server's clock showed in the last round. None after trouble: then the next
-    /// round only reads the clock, and the one after it may judge leases.
-    clock: Option<ServerClock>,
-}
-
-impl Recovery {
-    pub(crate) fn new() -> Self {
-        Self { clock: None }
-    }
-}
+pub(crate) struct Recovery;
 
 impl Duty for Recovery {
-    fn period(&self) -> Duration {
-        PERIOD
+    /// With the lease this bounds how long a dead worker's jobs wait.
+    fn period(pump: &Pump) -> Duration {
+        (pump.config.lease / 2).clamp(PERIOD_MIN, PERIOD_MAX)
     }
 
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Next, Trouble> {
+    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
         if pump.trouble.away_within(QUIET_AFTER_TROUBLE) {
-            self.clock = None;
-            return Ok(Next::Later);
+            return Ok(Left::Nothing);
         }
-        for _ in 0..CALLS_PER_ROUND {
-            let verb = Recover {
-                expected_ms: self.clock.map_or(0, |clock| clock.now_ms()),
-                tolerance_ms: millis(TOLERANCE),
-                limit: BATCH_JOBS,
-                max_stalls: pump.config.max_stalls,
-            };
-            let known = self.clock.take();
-            let (now_ms, found) = match pump.store().call(link, &verb).await? {
-                Recovered::Unsure { now_ms } => {
-                    if known.is_some() {
-                        warn!("the clock of Redis jumped or Redis was away: no lease is judged");
-                    }
-                    (now_ms, 0)
+        let clock = pump.clock();
+        let verb = Recover {
+            expected_ms: clock.map_or(0, |clock| clock.now_ms()),
+            tolerance_ms: millis(TOLERANCE),
+            limit: BATCH_JOBS,
+            max_stalls: pump.config.max_stalls,
+        };
+        let (now_ms, found) = match pump.store().call(link, &verb).await? {
+            Recovered::Unsure { now_ms } => {
+                if clock.is_some() {
+                    warn!("the clock of Redis jumped or Redis was away: no lease is judged");
                 }
-                Recovered::Done {
-                    now_ms,
-                    stalled,
-                    dead,
-                } => {
-                    let found = stalled.len() + dead.len();
-                    report(pump, &stalled, &dead);
-                    (now_ms, found)
-                }
-            };
-            self.clock = Some(ServerClock::heard_now(now_ms));
-            if found < BATCH_JOBS {
-                return Ok(Next::Later);
+                (now_ms, 0)
             }
-        }
-        Ok(Next::AtOnce)
+            Recovered::Done {
+                now_ms,
+                stalled,
+                dead,
+            } => {
+                report(pump, &stalled, &dead);
+                (now_ms, stalled.len() + dead.len())
+            }
+        };
+        pump.heard(now_ms);
+        Ok(if found == BATCH_JOBS {
+            Left::More
+        } else {
+            Left::Nothing
+        })
     }
 }
 

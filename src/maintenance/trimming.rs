@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::maintenance::{CALLS_PER_ROUND, Duty, Next};
+use crate::maintenance::{Duty, Left};
 use crate::queue::producer::ABANDON_AFTER;
 use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
@@ -13,7 +13,6 @@ use crate::store::trim::Trim;
 use crate::time::millis;
 use crate::worker::pump::Pump;
 
-const PERIOD: Duration = Duration::from_secs(15);
 /// A producer gives up a call of unknown fate after half of this.
 const LANE_TTL: Duration = Duration::from_secs(60 * 60);
 const _: () = assert!(2 * ABANDON_AFTER.as_secs() <= LANE_TTL.as_secs());
@@ -49,28 +48,27 @@ impl Trimming {
 }
 
 impl Duty for Trimming {
-    fn period(&self) -> Duration {
-        PERIOD
+    fn period(_: &Pump) -> Duration {
+        Duration::from_secs(15)
     }
 
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Next, Trouble> {
-        for _ in 0..CALLS_PER_ROUND {
-            let verb = Trim {
-                limit: BATCH_JOBS,
-                keep_ms: pump.config.keep.as_millis(),
-                keep_count: pump.config.keep_count,
-                lane_ttl_ms: millis(LANE_TTL),
-                lanes_cursor: &self.lanes_cursor,
-            };
-            let trimmed = pump.store().call(link, &verb).await?;
-            self.lanes_cursor = trimmed.lanes_cursor;
-            let queue = pump.queue.name();
-            self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);
-            tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
-            if !trimmed.more {
-                return Ok(Next::Later);
-            }
-        }
-        Ok(Next::AtOnce)
+    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
+        let verb = Trim {
+            limit: BATCH_JOBS,
+            keep_ms: pump.config.keep.as_millis(),
+            keep_count: pump.config.keep_count,
+            lane_ttl_ms: millis(LANE_TTL),
+            lanes_cursor: &self.lanes_cursor,
+        };
+        let trimmed = pump.store().call(link, &verb).await?;
+        self.lanes_cursor = trimmed.lanes_cursor;
+        let queue = pump.queue.name();
+        self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);
+        tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
+        Ok(if trimmed.more {
+            Left::More
+        } else {
+            Left::Nothing
+        })
     }
 }

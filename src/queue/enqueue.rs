@@ -52,14 +52,16 @@ const HEADER_BYTES_MAX: usize = 1024;
 /// [`ErrorKind::Unknown`] after the call timeout (default 5 s), and [`ErrorKind::Unknowable`].
 /// Each carries the id.
 ///
+/// It is awaited, or turned into a future for combinators with `.into_future()`.
+///
 /// # Cancel safety
 ///
 /// A request that is dropped while it is awaited may or may not be carried out.
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Enqueue<J: Job> {
-    queue: Option<Queue>,
+    /// The queue and the payload; or what is wrong with either, until it has been told.
+    target: Result<(Queue, Vec<u8>), Option<Error>>,
     id: JobId,
-    payload: Result<Vec<u8>, Option<Error>>,
     options: JobOptions,
     headers: Vec<(String, String)>,
     due: Due,
@@ -71,28 +73,12 @@ pub struct Enqueue<J: Job> {
 }
 
 impl<J: Job> Enqueue<J> {
-    pub(crate) fn new(queue: Queue, job: &J) -> Self {
+    pub(crate) fn new(queue: Result<Queue, Error>, job: &J) -> Self {
+        let target = queue.and_then(|queue| Ok((queue, codec::encode("a job's payload", job)?)));
         Self {
-            queue: Some(queue),
+            target: target.map_err(Some),
             id: JobId::generate(),
-            payload: codec::encode("a job's payload", job).map_err(Some),
             options: J::options(),
-            headers: Vec::new(),
-            due: Due::Now,
-            front: false,
-            await_ms: None,
-            submission: None,
-            job: PhantomData,
-        }
-    }
-
-    /// A request that can only fail.
-    pub(crate) fn failed(error: Error) -> Self {
-        Self {
-            queue: None,
-            id: JobId::generate(),
-            payload: Err(Some(error)),
-            options: JobOptions::new(),
             headers: Vec::new(),
             due: Due::Now,
             front: false,
@@ -197,8 +183,8 @@ impl<J: Job> Enqueue<J> {
         self.options.check()?;
         check_due(self.due)?;
         check_headers(&self.headers)?;
-        let payload = match &mut self.payload {
-            Ok(payload) => payload.clone(),
+        let (queue, payload) = match &mut self.target {
+            Ok((queue, payload)) => (queue.clone(), payload.clone()),
             // An error is not cloned; a request that is awaited again has less to say.
             Err(error) => {
                 return Err(error.take().unwrap_or_else(|| {
@@ -206,9 +192,6 @@ impl<J: Job> Enqueue<J> {
                 }));
             }
         };
-        let queue = self.queue.clone().ok_or_else(|| {
-            Error::invalid("this request names no queue that it could be sent to")
-        })?;
         let max = queue.inner.oxcart.payload_max;
         if payload.len() > max {
             return Err(Error::invalid(format!(

@@ -249,7 +249,7 @@ fn too_late(queue: &Queue, id: &JobId, limit: Duration) -> Error {
     Error::new(
         ErrorKind::Timeout,
         format!(
-            "job {id} in `{}` has not ended within {limit:?}; it goes on",
+            "job {id} in `{}` has not ended within {limit:?}; it may still wait or run, and is left alone",
             queue.name()
         ),
     )

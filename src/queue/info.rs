@@ -41,6 +41,8 @@ pub struct JobInfo {
     pub due_at: Option<Timestamp>,
     /// When its lease runs out, and its fence, if it is active.
     pub lease: Option<(Timestamp, Fence)>,
+    /// The worker that runs it, if it is active: an id that each worker makes when it is built.
+    pub worker: Option<String>,
     /// How and when it ended, if it did.
     pub ended: Option<(Timestamp, Ended)>,
     /// What went wrong, oldest first; the last 20 attempts.
@@ -94,7 +96,8 @@ impl JobInfo {
                 ))
             }
         };
-        let fence = found.claim.as_deref().and_then(fence_of_claim);
+        let claim = found.claim.as_deref();
+        let fence = claim.and_then(fence_of_claim);
         Ok(Self {
             id: id.clone(),
             state,
@@ -106,6 +109,7 @@ impl JobInfo {
             bounces: counters.bounces,
             due_at: (state == State::Delayed).then(time),
             lease: fence.map(|fence| (time(), fence)),
+            worker: claim.and_then(worker_of_claim),
             ended,
             history: found
                 .history
@@ -148,6 +152,12 @@ impl JobInfo {
 fn fence_of_claim(claim: &[u8]) -> Option<Fence> {
     let bytes: [u8; 8] = claim.get(..8)?.try_into().ok()?;
     Some(Fence(u64::from_be_bytes(bytes)))
+}
+
+/// ... then the place and the time, eight bytes each, and then the worker.
+fn worker_of_claim(claim: &[u8]) -> Option<String> {
+    let worker = claim.get(24..).filter(|worker| !worker.is_empty())?;
+    String::from_utf8(worker.to_vec()).ok()
 }
 
 fn number(digits: &[u8]) -> u32 {
@@ -204,6 +214,12 @@ pub struct Totals {
 }
 
 impl Counts {
+    /// Jobs that have not ended: waiting, delayed or active.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.waiting + self.delayed + self.active
+    }
+
     pub(crate) fn from_counted(counted: &Counted) -> Self {
         let find = |list: &[(String, u64)], name: &str| {
             list.iter()

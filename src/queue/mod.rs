@@ -58,12 +58,6 @@ impl QueueInner {
     }
 }
 
-impl From<Arc<QueueInner>> for Queue {
-    fn from(inner: Arc<QueueInner>) -> Self {
-        Self { inner }
-    }
-}
-
 impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Queue").field(&self.inner.name).finish()
@@ -95,7 +89,7 @@ impl Queue {
     /// # Ok(()) }
     /// ```
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<J> {
-        Enqueue::new(self.clone(), &job)
+        Enqueue::new(Ok(self.clone()), &job)
     }
 
     /// A request to enqueue any number of jobs, in order: plain jobs, or requests made with

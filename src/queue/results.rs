@@ -5,17 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::Value;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::debug;
 
 use crate::id::JobId;
 use crate::redis::connection::{Connector, Link};
-use crate::redis::trouble::Trouble;
+use crate::redis::stream::{Edge, Entry, edge, read, reader};
 
-const BLOCK: Duration = Duration::from_secs(5);
-const GRACE: Duration = Duration::from_secs(1);
+const ENTRIES_PER_READ: usize = 64;
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long a waiter waits for the task to start; after that it looks for itself now and then.
 const START_PATIENCE: Duration = Duration::from_secs(1);
@@ -76,8 +74,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announce(&self, ids: &[u8]) {
+    fn announce(&self, entry: &Entry) {
         let state = self.lock();
+        let ids = entry.fields.first().map_or(&[][..], |(_, ids)| ids);
         for id in String::from_utf8_lossy(ids).split(' ') {
             if let Some(waiters) = state.waiters.get(&JobId::stored(id)) {
                 waiters.announced.send_replace(());
@@ -119,7 +118,7 @@ impl Results {
         let started = running.unwrap_or_else(|| {
             let (ready, started) = watch::channel(false);
             state.task = Some(started.clone());
-            let link = Link::new(self.connector.clone(), BLOCK + GRACE);
+            let link = reader(self.connector.clone());
             let shared = Arc::clone(&self.shared);
             tokio::spawn(follow(shared, link, self.stream.clone(), ready));
             started
@@ -140,82 +139,24 @@ async fn follow(shared: Arc<Shared>, mut link: Link, stream: String, ready: watc
                 return;
             }
         }
-        let step = match &cursor {
-            None => find_end(&mut link, &stream).await.map(|end| {
-                cursor = Some(end);
+        let step = match cursor {
+            None => edge(&mut link, &stream, Edge::Youngest).await.map(|end| {
+                cursor = Some(end.unwrap_or_default());
                 ready.send_replace(true);
             }),
-            Some(after) => read(&mut link, &stream, after).await.map(|entries| {
-                for (id, ids) in entries {
-                    shared.announce(&ids);
-                    cursor = Some(id);
-                }
-            }),
+            Some(after) => {
+                let entries = read(&mut link, &stream, after, ENTRIES_PER_READ).await;
+                entries.map(|entries| {
+                    for entry in entries {
+                        shared.announce(&entry);
+                        cursor = Some(entry.id);
+                    }
+                })
+            }
         };
         if let Err(trouble) = step {
             debug!(%trouble, "waiting for results is held up");
             sleep(PAUSE).await;
         }
     }
-}
-
-async fn find_end(link: &mut Link, stream: &str) -> Result<String, Trouble> {
-    let mut command = redis::cmd("XREVRANGE");
-    command.arg(stream).arg("+").arg("-").arg("COUNT").arg(1);
-    let Value::Array(entries) = link.request(&command).await? else {
-        return Ok("0-0".to_owned());
-    };
-    let last = entries.into_iter().next().and_then(entry);
-    Ok(last.map_or_else(|| "0-0".to_owned(), |(id, _)| id))
-}
-
-async fn read(
-    link: &mut Link,
-    stream: &str,
-    after: &str,
-) -> Result<Vec<(String, Vec<u8>)>, Trouble> {
-    let mut command = redis::cmd("XREAD");
-    command.arg("COUNT").arg(64).arg("BLOCK");
-    command.arg(BLOCK.as_millis() as u64);
-    command.arg("STREAMS").arg(stream).arg(after);
-    Ok(entries_of(link.request(&command).await?)
-        .into_iter()
-        .filter_map(entry)
-        .collect())
-}
-
-/// The entries of the one stream that was read; none after a timeout.
-pub(crate) fn entries_of(value: Value) -> Vec<Value> {
-    let stream = match value {
-        Value::Array(streams) => streams.into_iter().next(),
-        Value::Map(streams) => {
-            return match streams.into_iter().next() {
-                Some((_, Value::Array(entries))) => entries,
-                _ => Vec::new(),
-            };
-        }
-        _ => None,
-    };
-    match stream {
-        Some(Value::Array(pair)) => match pair.into_iter().nth(1) {
-            Some(Value::Array(entries)) => entries,
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
-}
-
-/// An announcement: its stream id and the job ids.
-fn entry(value: Value) -> Option<(String, Vec<u8>)> {
-    let Value::Array(pair) = value else {
-        return None;
-    };
-    let mut pair = pair.into_iter();
-    let (Value::BulkString(id), Value::Array(fields)) = (pair.next()?, pair.next()?) else {
-        return None;
-    };
-    let Value::BulkString(ids) = fields.into_iter().nth(1)? else {
-        return None;
-    };
-    Some((String::from_utf8(id).ok()?, ids))
 }

@@ -98,10 +98,12 @@ fn not_usable(connector: &Connector, trouble: Trouble) -> Error {
             "check that it is a Redis that listens there",
         ),
     };
-    Error::new(
-        kind,
-        format!("Redis at {address} cannot be used: {trouble}; {hint}"),
-    )
+    let text = trouble.to_string();
+    let text = match text.contains(address) {
+        true => format!("{text}; {hint}"),
+        false => format!("Redis at {address} cannot be used: {text}; {hint}"),
+    };
+    Error::new(kind, text)
 }
 
 fn parse_version(version: &str) -> Option<(u64, u64)> {

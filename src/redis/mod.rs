@@ -5,4 +5,5 @@ pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod reply;
 pub(crate) mod script;
+pub(crate) mod stream;
 pub(crate) mod trouble;

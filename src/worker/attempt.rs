@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::time::timeout;
-use tracing::{Instrument, debug_span};
+use tracing::{Instrument, debug, debug_span, info, warn};
 
 use crate::id::Fence;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
@@ -66,6 +66,8 @@ pub(crate) async fn attend(
         rules: &pump.rules,
     };
     let outcome = decide(happened, &facts);
+    let name = record.as_ref().map_or("unreadable", |record| &record.name);
+    log(&pump, &lease, name, &outcome);
     drop(permit);
     attempt.end(outcome, record.and_then(|record| record.keep));
 }
@@ -101,6 +103,31 @@ impl Drop for Unsettled {
             let after = Duration::from_secs(1);
             let entry = AttemptEntry::new(AttemptKind::Panic, error);
             self.settle(Outcome::Retry { after, entry }, None);
+        }
+    }
+}
+
+/// What a person on call looks for first.
+fn log(pump: &Pump, lease: &Lease, name: &str, outcome: &Outcome) {
+    let (queue, id) = (pump.queue.name(), &lease.id);
+    match outcome {
+        Outcome::Retry { after, entry } => {
+            info!(queue, name, %id, error = entry.error, ?after, "a job failed and is tried again");
+        }
+        Outcome::Dead { reason, entry } => {
+            warn!(queue, name, %id, error = entry.error, %reason, "a job is dead");
+        }
+        Outcome::Bounced { after } => {
+            warn!(
+                queue,
+                name,
+                %id,
+                ?after,
+                "a job has no handler here that can take it, and waits for a worker that has one"
+            );
+        }
+        Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released => {
+            debug!(queue, name, %id, "an attempt ended");
         }
     }
 }

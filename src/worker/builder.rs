@@ -97,8 +97,8 @@ impl WorkerBuilder {
     }
 
     /// How long a claim holds without being extended, which happens by itself: 1 s to 24 h.
-    /// It bounds how long the jobs of a dead worker wait, and how long Redis may be away before
-    /// handlers are stopped. Default 30 s.
+    /// The jobs of a dead worker wait this long and up to 5 s more; and for this long Redis may be
+    /// away before handlers are stopped. Default 30 s.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.config.lease = lease;
         self

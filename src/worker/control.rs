@@ -35,6 +35,12 @@ impl WorkerControl {
         Ok(())
     }
 
+    /// The id of this worker, as [`JobInfo::worker`](crate::JobInfo::worker) names it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.pump.id
+    }
+
     /// How many handlers run now.
     #[must_use]
     pub fn running(&self) -> usize {

@@ -84,7 +84,7 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
         Happened::UnknownName(name) => {
             let entry = AttemptEntry::new(
                 AttemptKind::UnknownName,
-                format!("no worker has had a handler for `{name}`"),
+                format!("there is no handler for jobs named `{name}`"),
             );
             bounced(DeadReason::UnknownName, entry, facts)
         }
@@ -148,11 +148,6 @@ fn bounced(reason: DeadReason, entry: AttemptEntry, facts: &Facts<'_>) -> Outcom
     }
     let doubled = BOUNCE_MIN.saturating_mul(2u32.saturating_pow(facts.counters.bounces.min(16)));
     let after = doubled.min(BOUNCE_MAX);
-    tracing::warn!(
-        error = entry.error,
-        ?after,
-        "a job cannot be run here and waits for a worker that can"
-    );
     Outcome::Bounced { after }
 }
 

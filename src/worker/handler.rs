@@ -21,11 +21,14 @@ use crate::worker::extract::{Extract, States};
 /// It is implemented for functions and closures of up to six extractors; there is no need to
 /// implement it.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler",
-    label = "not an async function from a job to a result",
-    note = "a handler is an async function whose first argument is the job, whose other \
-            arguments implement `Extract` (`State<T>`, `Context`, `Queue`), and which returns \
-            `Result<<job as Job>::Output, E>` where `E` turns into `Failure`"
+    message = "`{Self}` cannot be used as a handler",
+    label = "not a handler of the job that is its first argument",
+    note = "a handler is an async function that takes the job by value, first; whose other \
+            arguments implement `Extract` (`State<T>`, `Context`, `Queue`); which returns \
+            `Result<<job as Job>::Output, E>` where `E` turns into `Failure`; and whose future \
+            is `Send`",
+    note = "to see which of these does not hold, name the types: \
+            `.handle::<MyJob, (State<MyState>, Context)>(handler)`"
 )]
 pub trait Handler<J: Job, Args>: Send + Sync + 'static {
     /// Whether all arguments can be made.

@@ -86,6 +86,24 @@ pub enum WorkerEvent {
     RedisBack,
 }
 
+impl WorkerEvent {
+    /// The job it happened to, if it is about one.
+    #[must_use]
+    pub fn job_id(&self) -> Option<&JobId> {
+        match self {
+            Self::Started { id, .. }
+            | Self::Completed { id }
+            | Self::Retrying { id, .. }
+            | Self::Dead { id, .. }
+            | Self::Cancelled { id, .. }
+            | Self::Released { id }
+            | Self::Bounced { id, .. }
+            | Self::LeaseLost { id, .. } => Some(id),
+            Self::Recovered { .. } | Self::RedisTrouble { .. } | Self::RedisBack => None,
+        }
+    }
+}
+
 /// Called on the worker's tasks and on the thread that keeps the leases: it must not block. If
 /// it panics, that is logged.
 pub(crate) type Hook = Arc<dyn Fn(&WorkerEvent) + Send + Sync>;

@@ -26,7 +26,7 @@ use crate::worker::pump::Pump;
 const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE_MAX: Duration = Duration::from_secs(2);
 /// Sign of life of the application's runtime.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 const LEASES_WITHOUT_HEARTBEAT: u32 = 10;
 
 /// Ends the thread when dropped.
@@ -68,6 +68,14 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+/// The application's runtime shows that it lives; runs there.
+pub(crate) async fn heartbeat(pump: &Pump) {
+    loop {
+        pump.beat();
+        sleep(HEARTBEAT).await;
     }
 }
 

@@ -106,6 +106,13 @@ impl Pump {
         *self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The server has just said what its clock shows.
+    pub(crate) fn heard(&self, now_ms: u64) -> ServerClock {
+        let clock = ServerClock::heard_now(now_ms);
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        clock
+    }
+
     /// The application's runtime gives a sign of life.
     pub(crate) fn beat(&self) {
         let now_ms = self.epoch.elapsed().as_millis() as u64;
@@ -184,8 +191,7 @@ impl Pump {
 
     /// Takes in what a call brought: frees what is settled, starts what is claimed.
     fn absorb(self: &Arc<Self>, work: Work, advanced: Advanced, sent: Instant) {
-        let clock = ServerClock::heard_now(advanced.now_ms);
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        let clock = self.heard(advanced.now_ms);
         self.leases.remove(work.settle.iter().map(|s| s.fence));
         self.tell(&work.settle, &advanced.refused);
         if let Some(at_ms) = advanced.next_at_ms {

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::error::{Error, ErrorKind};
 use crate::maintenance;
 use crate::worker::board::LANES;
-use crate::worker::keeper::Keeper;
+use crate::worker::keeper::{self, Keeper};
 use crate::worker::pump::Pump;
 use crate::worker::waker;
 
@@ -25,7 +25,7 @@ const SETTLE_GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let stopping = StopOnDrop(Arc::clone(&pump));
     pump.beat();
-    let keeper = Keeper::start(Arc::clone(&pump)).map_err(|source| {
+    let leases = Keeper::start(Arc::clone(&pump)).map_err(|source| {
         Error::new(
             ErrorKind::Internal,
             "the thread that keeps the leases cannot be started",
@@ -44,7 +44,7 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
     claiming.spawn(async move { waker::keep_time(&b).await });
     claiming.spawn(async move { maintenance::run(&c).await });
     let mut beating = JoinSet::new();
-    beating.spawn(async move { maintenance::heartbeat(&d).await });
+    beating.spawn(async move { keeper::heartbeat(&d).await });
     info!(queue = pump.queue.name(), worker = pump.id, "worker runs");
 
     // None of these tasks ends before it is told to, unless by a bug: then the worker does not
@@ -54,7 +54,7 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         _ = lanes.join_next() => Some("a lane"),
         _ = claiming.join_next() => Some("a background task"),
         _ = beating.join_next() => Some("the heartbeat"),
-        () = keeper.ended() => Some("the thread that keeps the leases"),
+        () = leases.ended() => Some("the thread that keeps the leases"),
     };
 
     info!(
@@ -74,7 +74,7 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         while lanes.join_next().await.is_some() {}
     })
     .await;
-    drop(keeper);
+    drop(leases);
     drop(stopping);
     info!(
         queue = pump.queue.name(),

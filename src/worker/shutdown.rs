@@ -1,7 +1,11 @@
 //! The ready-made answer to "until when".
 
 /// Completes on SIGTERM or Ctrl-C (on other systems than Unix: Ctrl-C). Only a process that
-/// awaits it installs the handlers; the library does nothing by itself.
+/// awaits it installs the handlers; the library does nothing by itself. They are installed when
+/// it is first polled, which [`Worker::run_until`](crate::Worker::run_until) does when it starts.
+///
+/// A second signal does nothing: the worker is stopping already, for at most its grace period
+/// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)).
 ///
 /// Each call gives an independent future; all of them complete on the same signal.
 ///

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::support::{Server, eventually_async};
+use crate::support::{Server, eventually, eventually_async};
 
 /// Plenty, so that a loaded machine fails no test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -78,6 +78,13 @@ impl Running {
             control,
             told,
         }
+    }
+
+    /// Waits until so many handlers have begun: a claim alone may still be handed back.
+    pub(crate) async fn until_started(&self, handlers: usize) {
+        let started = |event: &&WorkerEvent| matches!(event, WorkerEvent::Started { .. });
+        let begun = || self.told.lock().unwrap().iter().filter(started).count();
+        eventually(PATIENCE, || begun() >= handlers).await;
     }
 
     pub(crate) async fn stop(mut self) -> Vec<WorkerEvent> {

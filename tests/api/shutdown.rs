@@ -26,7 +26,7 @@ async fn what_runs_may_finish_and_nothing_more_is_claimed() {
         .state(Arc::clone(&gate))
         .handle(gated);
     let running = Running::start(worker);
-    rig.until(|counts| counts.active == 4).await;
+    running.until_started(4).await;
     let opening = Arc::clone(&gate);
     let open = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -59,7 +59,7 @@ async fn g4_what_does_not_finish_is_handed_back_to_its_exact_place() {
     let sent = rig.queue.enqueue_many((0..4).map(Number)).await.unwrap();
     let worker = rig.worker().concurrency(2).grace(Duration::from_millis(50));
     let running = Running::start(worker.handle(stubborn));
-    rig.until(|counts| counts.active == 2).await;
+    running.until_started(2).await;
     let started = Instant::now();
     let told = running.stop().await;
     assert!(started.elapsed() < Duration::from_secs(15));

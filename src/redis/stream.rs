@@ -1,0 +1,133 @@
+//! Reading streams: their ends, and what comes behind a place in them.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use crate::redis::connection::{Connector, Link};
+use crate::redis::script::Requester;
+use crate::redis::trouble::Trouble;
+
+const BLOCK: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The two parts of an entry's id, which order the entries.
+pub(crate) type EntryId = (u64, u64);
+
+pub(crate) struct Entry {
+    pub(crate) id: EntryId,
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+}
+
+/// One end of a stream.
+pub(crate) enum Edge {
+    Oldest,
+    Youngest,
+}
+
+/// A connection for [`read`], with the patience for an answer that blocks.
+pub(crate) fn reader(connector: Connector) -> Link {
+    Link::new(connector, BLOCK + GRACE)
+}
+
+/// The id of the first or last entry, if there is one.
+pub(crate) async fn edge(
+    via: &mut impl Requester,
+    stream: &str,
+    edge: Edge,
+) -> Result<Option<EntryId>, Trouble> {
+    let (verb, from, to) = match edge {
+        Edge::Oldest => ("XRANGE", "-", "+"),
+        Edge::Youngest => ("XREVRANGE", "+", "-"),
+    };
+    let mut command = redis::cmd(verb);
+    command.arg(stream).arg(from).arg(to).arg("COUNT").arg(1);
+    let Value::Array(entries) = via.send(&command).await? else {
+        return Ok(None);
+    };
+    Ok(entries.into_iter().find_map(parse).map(|entry| entry.id))
+}
+
+/// Up to `count` entries behind `after`; waits up to 5 s for the first.
+pub(crate) async fn read(
+    link: &mut Link,
+    stream: &str,
+    after: EntryId,
+    count: usize,
+) -> Result<Vec<Entry>, Trouble> {
+    let mut command = redis::cmd("XREAD");
+    command.arg("COUNT").arg(count);
+    command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
+    command.arg("STREAMS").arg(stream);
+    command.arg(format!("{}-{}", after.0, after.1));
+    let entries = entries_of(link.request(&command).await?);
+    Ok(entries.into_iter().filter_map(parse).collect())
+}
+
+/// The entries of the one stream that was read, in either protocol; none after a timeout.
+fn entries_of(value: Value) -> Vec<Value> {
+    let entries = match value {
+        Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),
+        Value::Array(streams) => match streams.into_iter().next() {
+            Some(Value::Array(pair)) => pair.into_iter().nth(1),
+            _ => None,
+        },
+        _ => None,
+    };
+    match entries {
+        Some(Value::Array(entries)) => entries,
+        _ => Vec::new(),
+    }
+}
+
+fn parse(entry: Value) -> Option<Entry> {
+    let Value::Array(pair) = entry else {
+        return None;
+    };
+    let mut pair = pair.into_iter();
+    let (Value::BulkString(id), Value::Array(values)) = (pair.next()?, pair.next()?) else {
+        return None;
+    };
+    let id = String::from_utf8(id).ok()?;
+    let (ms, sequence) = id.split_once('-')?;
+    let mut fields = Vec::with_capacity(values.len() / 2);
+    let mut values = values.into_iter();
+    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
+        (values.next(), values.next())
+    {
+        fields.push((String::from_utf8_lossy(&name).into_owned(), value));
+    }
+    Some(Entry {
+        id: (ms.parse().ok()?, sequence.parse().ok()?),
+        fields,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn entries_are_read_in_both_protocols_and_nonsense_is_left_out() {
+        let entry = Value::Array(vec![
+            bulk("17-3"),
+            Value::Array(vec![bulk("added"), bulk("a b")]),
+        ]);
+        let entries = Value::Array(vec![entry, Value::Nil, Value::Array(vec![bulk("x")])]);
+        let pair = Value::Array(vec![bulk("stream"), entries.clone()]);
+        for answer in [
+            Value::Array(vec![pair]),
+            Value::Map(vec![(bulk("stream"), entries)]),
+        ] {
+            let read: Vec<Entry> = entries_of(answer).into_iter().filter_map(parse).collect();
+            assert_eq!(read.len(), 1);
+            assert_eq!(read[0].id, (17, 3));
+            assert_eq!(read[0].fields, [("added".to_owned(), b"a b".to_vec())]);
+        }
+        assert!(entries_of(Value::Nil).is_empty());
+    }
+}
