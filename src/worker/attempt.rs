@@ -43,6 +43,9 @@ pub(crate) async fn attend(
     let counters = counters.and_then(Result::ok).unwrap_or_default();
     let record = Record::decode(&claimed.record, claimed.payload);
     let (happened, record) = match record {
+        // The claim is old news, for a process that was frozen while it was answered: by now
+        // another one may have done the job.
+        Ok(record) if lease.is_over() => (Happened::Stopped, Some(record)),
         Ok(mut record) => {
             let context = context(&pump, &lease, &mut record, counters, claimed.stalls);
             // The application's code runs when the job is decoded, when arguments are made, in

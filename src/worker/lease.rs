@@ -61,6 +61,11 @@ impl Lease {
         self.epoch + Duration::from_micros(self.until_us.load(Ordering::Acquire))
     }
 
+    /// Nobody may begin anything on the strength of this lease.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_lost() || self.until() <= Instant::now()
+    }
+
     /// Another attempt has the job, or may have it.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::SeqCst)
