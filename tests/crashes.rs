@@ -252,6 +252,43 @@ async fn g2_a_frozen_worker_that_wakes_up_overwrites_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_a_frozen_worker_that_wakes_up_begins_nothing_it_does_not_hold() {
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let settings = WorkerProcess {
+        concurrency: 40,
+        ..WorkerProcess::of(&server)
+    };
+    // So busy with claims that some are under way when the processes are frozen.
+    queue.enqueue_many(vec![Work::Quick; 20_000]).await.unwrap();
+    let mut frozen = [(); 3].map(|()| settings.spawn(&scene));
+    for process in &frozen {
+        at_work(&scene, process).await;
+    }
+    frozen.iter_mut().for_each(Process::pause);
+    let held = queue.counts().await.unwrap().active;
+    let living = run(worker(&queue, &scene).concurrency(40));
+    let taken_over = async || queue.counts().await.unwrap().totals.stalled == held;
+    eventually_async(20 * SECOND, taken_over).await;
+    drained(&queue, 30 * SECOND).await;
+    living.stop().await;
+    let runs_before = scene.runs().len();
+
+    frozen.iter_mut().for_each(Process::resume);
+    let news = vec![Work::sleep(SECOND / 5); 300];
+    let news = queue.enqueue_many(news).await.unwrap();
+    drained(&queue, 20 * SECOND).await;
+    let ids: HashSet<&str> = news.iter().map(|handle| handle.id().as_str()).collect();
+    let begun = &scene.runs()[runs_before..];
+    assert_eq!(pids(begun).len(), 3, "all of them are awake");
+    let old: Vec<&Run> = begun
+        .iter()
+        .filter(|run| !ids.contains(run.id.as_str()))
+        .collect();
+    assert!(old.is_empty(), "begun when it was over: {old:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g2_progress_and_success_of_a_stale_attempt_are_refused_and_reported() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
