@@ -55,13 +55,16 @@ async fn g9_long_jobs_survive_a_redis_that_stands_still_for_twice_their_lease() 
     assert_eq!(counts.totals.refused, 0);
     assert_eq!(events.lost_leases(), []);
     for runs in scene.runs_by_job().values() {
-        let ends: Vec<&str> = runs.iter().map(|run| run.how.as_str()).collect();
-        assert_eq!(ends, ["dropped", "ok"]);
-        assert!(runs[0].fence < runs[1].fence);
-        assert!(
-            runs[0].ended_ms.unwrap() <= runs[1].began_ms,
-            "never two at once"
-        );
+        // Cancelled at least once; on a slow machine perhaps once more before it is done.
+        let (last, cancelled) = runs.split_last().expect("it ran");
+        assert_eq!(last.how, "ok");
+        assert!(!cancelled.is_empty());
+        assert!(cancelled.iter().all(|run| run.how == "dropped"));
+        for pair in runs.windows(2) {
+            assert!(pair[0].fence < pair[1].fence);
+            let ended = pair[0].ended_ms.expect("it was dropped");
+            assert!(ended <= pair[1].began_ms, "never two at once");
+        }
     }
     busy.stop().await;
     for worker in idle {
