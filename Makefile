@@ -1,13 +1,13 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clippy doc examples benches bench redis clean
+.PHONY: help demo test lint format clippy doc examples benches bench bench-compare redis clean
 
 # Finds a Redis server, or fetches a private one; it starts none, and touches none that runs.
 with_redis = OXCART_REDIS_SERVER="$$(.ci/redis-server.sh)" && export OXCART_REDIS_SERVER &&
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The main job, for real: make demo, or make demo DIR=path
 	@$(with_redis) cargo run --release --example demo -- $${DIR:+"$$DIR"}
@@ -34,6 +34,9 @@ benches: ## Build every benchmark, without optimising: does it compile?
 
 bench: ## Run the benchmarks
 	$(with_redis) cargo bench --all-features
+
+bench-compare: ## Side by side with other queues; QUICK=1, PEERS=a,b, ROWS=a,b, RUNS=n, ADD=1
+	@$(with_redis) cargo run --release --manifest-path benches/compare/Cargo.toml --target-dir target/bench-compare
 
 redis: ## Make sure of a Redis server, and print its path
 	@.ci/redis-server.sh
