@@ -10,21 +10,94 @@ use crate::session::node_home;
 /// A column of the table.
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
-    /// The crate whose version is printed, if it is one.
-    package: Option<&'static str>,
-    pub(crate) node: bool,
+    /// Where its version is printed from.
+    source: Source,
     /// No queue: what Redis does at least, to compare with.
     pub(crate) floor: bool,
     /// Whether it has a call that adds many jobs.
     pub(crate) bulk: bool,
+    /// Whether it can keep the last so many completed jobs.
+    pub(crate) keeps: bool,
     pub(crate) left: Left,
+    /// What its figures must be read with.
+    pub(crate) caveat: Option<&'static str>,
+}
+
+enum Source {
+    /// The version in `Cargo.lock`.
+    Crate(&'static str),
+    /// The version in `package-lock.json`.
+    Node(&'static str),
 }
 
 /// Where to read how many jobs are not yet done.
 pub(crate) enum Left {
     /// The sum of what these commands answer.
     Redis(&'static [&'static [&'static str]]),
+    /// Redis does not know: how many were added, less the handlers that have returned.
+    Handlers,
 }
+
+impl Contender {
+    /// A queue that can do all of it.
+    const fn queue(name: &'static str, source: Source, left: Left) -> Self {
+        Self {
+            name,
+            source,
+            floor: false,
+            bulk: true,
+            keeps: true,
+            left,
+            caveat: None,
+        }
+    }
+
+    const fn streams(name: &'static str) -> Self {
+        Self {
+            floor: true,
+            keeps: false,
+            left: Left::Redis(&[&["XLEN", "bench"]]),
+            ..Self::queue(name, Source::Crate("redis"), Left::Handlers)
+        }
+    }
+}
+
+/// In the order of the table.
+pub(crate) const ALL: &[Contender] = &[
+    Contender::queue("oxcart", Source::Crate("oxcart"), OXCART),
+    Contender::queue("bullmq", Source::Node("bullmq"), BULLMQ),
+    Contender::queue("bullmq-official", Source::Crate("bullmq-official"), BULLMQ),
+    Contender {
+        keeps: false,
+        ..Contender::queue("oxana", Source::Crate("oxana"), OXANA)
+    },
+    Contender {
+        bulk: false,
+        keeps: false,
+        caveat: Some(
+            "does not acknowledge: a job counts when its handler has returned, and a crash loses it",
+        ),
+        ..Contender::queue(
+            "rusty-sidekiq",
+            Source::Crate("rusty-sidekiq"),
+            Left::Handlers,
+        )
+    },
+    Contender {
+        keeps: false,
+        caveat: Some("keeps every completed job for ever, in all rows"),
+        ..Contender::queue("apalis-redis", Source::Crate("apalis-redis"), APALIS)
+    },
+    Contender::streams("streams"),
+    Contender::streams("streams-events"),
+];
+
+const OXCART: Left = Left::Redis(&[
+    &["ZCARD", "oxcart:{bench}:waiting"],
+    &["ZCARD", "oxcart:{bench}:delayed"],
+    // All but the sentinel, whose lease never ends.
+    &["ZCOUNT", "oxcart:{bench}:active", "-inf", "(+inf"],
+]);
 
 const BULLMQ: Left = Left::Redis(&[
     &["LLEN", "bull:bench:wait"],
@@ -32,38 +105,14 @@ const BULLMQ: Left = Left::Redis(&[
     &["ZCARD", "bull:bench:delayed"],
 ]);
 
-/// In the order of the table.
-pub(crate) const ALL: &[Contender] = &[
-    Contender {
-        name: "oxcart",
-        package: Some("oxcart"),
-        node: false,
-        floor: false,
-        bulk: true,
-        left: Left::Redis(&[
-            &["ZCARD", "oxcart:{bench}:waiting"],
-            &["ZCARD", "oxcart:{bench}:delayed"],
-            // All but the sentinel, whose lease never ends.
-            &["ZCOUNT", "oxcart:{bench}:active", "-inf", "(+inf"],
-        ]),
-    },
-    Contender {
-        name: "bullmq",
-        package: None,
-        node: true,
-        floor: false,
-        bulk: true,
-        left: BULLMQ,
-    },
-    Contender {
-        name: "bullmq-official",
-        package: Some("bullmq-official"),
-        node: false,
-        floor: false,
-        bulk: true,
-        left: BULLMQ,
-    },
-];
+/// One hash of all jobs that are not done.
+const OXANA: Left = Left::Redis(&[&["HLEN", "oxana:jobs"]]);
+
+const APALIS: Left = Left::Redis(&[
+    &["LLEN", "bench:active"],
+    &["ZCARD", "bench:scheduled"],
+    &["SCARD", "bench:inflight:bench"],
+]);
 
 /// Those that `PEERS` names, or all.
 pub(crate) fn chosen() -> Result<Vec<&'static Contender>> {
@@ -83,17 +132,21 @@ pub(crate) fn chosen() -> Result<Vec<&'static Contender>> {
 impl Contender {
     /// From the lock files, so that it is what really runs.
     pub(crate) fn version(&self) -> String {
-        let found = match self.package {
-            Some(package) => locked_crate(package),
-            None if self.node => locked_module("bullmq"),
-            None => None,
+        let found = match self.source {
+            Source::Crate(name) => locked_crate(name),
+            Source::Node(name) => locked_module(name),
         };
         found.unwrap_or_else(|| "-".to_owned())
     }
 
+    /// Whether it runs on Node.
+    pub(crate) fn node(&self) -> bool {
+        matches!(self.source, Source::Node(_))
+    }
+
     /// Fetches what the peer needs. An error is the reason for a column of dashes.
     pub(crate) fn prepare(&self) -> Result<()> {
-        if self.node { prepare_node() } else { Ok(()) }
+        if self.node() { prepare_node() } else { Ok(()) }
     }
 }
 

@@ -1,18 +1,24 @@
 //! The same work, in turn, on one private Redis, for oxcart and for other queues.
 //!
 //! `make bench-compare` runs it; `QUICK=1` is a short form, `PEERS=a,b` and `ROWS=a,b` choose
-//! columns and rows, `RUNS=n` says how often, `ADD=1` adds to the figures of an earlier run.
+//! columns and rows, `RUNS=n` says how often, `ADD=1` adds to the figures of an earlier run. A whole
+//! run writes `docs/bench.svg` and the table in `docs/performance.md`; a part of one does with
+//! `DOCS=1`, and with `ROWS=none` that is all it does.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use peers::streams::{Streams, With, Without};
+
 mod child;
 mod contenders;
+mod docs;
 mod experiments;
 mod machine;
 mod measure;
 mod peers;
+mod plot;
 mod private;
 mod probe;
 mod results;
@@ -26,7 +32,7 @@ fn main() -> Result<()> {
     match args[..] {
         ["child", peer, url] => child(peer, url),
         [] => compare(),
-        _ => bail!("it takes no arguments; QUICK=1, PEERS=.., ROWS=.., RUNS=.. and ADD=1 are read"),
+        _ => bail!("it takes no arguments; QUICK, PEERS, ROWS, RUNS, ADD and DOCS are read"),
     }
 }
 
@@ -35,6 +41,11 @@ async fn child(peer: &str, url: &str) -> Result<()> {
     match peer {
         "oxcart" => child::serve::<peers::oxcart::Ours>(url).await,
         "bullmq-official" => child::serve::<peers::bullmq::BullMq>(url).await,
+        "oxana" => child::serve::<peers::oxana::Oxana>(url).await,
+        "rusty-sidekiq" => child::serve::<peers::sidekiq::Sidekiq>(url).await,
+        "apalis-redis" => child::serve::<peers::apalis::Apalis>(url).await,
+        "streams" => child::serve::<Streams<Without>>(url).await,
+        "streams-events" => child::serve::<Streams<With>>(url).await,
         _ => bail!("no peer is called `{peer}`"),
     }
 }
@@ -55,6 +66,12 @@ fn compare() -> Result<()> {
     }
     println!("{}", table::terminal(&entries));
     println!("figures: {}", results::path().display());
+    let part = ["QUICK", "PEERS", "ROWS"]
+        .into_iter()
+        .any(|name| setting(name).is_some());
+    if !part || setting("DOCS").is_some() {
+        docs::write(&entries, &machine)?;
+    }
     Ok(())
 }
 

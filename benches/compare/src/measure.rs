@@ -51,6 +51,8 @@ pub(crate) struct Run<'a> {
     pub(crate) window: Duration,
     /// Jobs a second in the run before.
     pub(crate) pace: Option<f64>,
+    /// Jobs in the queue when its worker began.
+    pub(crate) added: u64,
 }
 
 /// What has been used up to a moment.
@@ -106,10 +108,18 @@ impl Run<'_> {
     fn fill(&mut self, session: &mut Session, jobs: u64) -> Result<()> {
         let how = if self.peer.bulk { "bulk" } else { "callers" };
         session.ask(&format!("add {how} jobs {jobs}"), FILL)?;
+        self.added = jobs;
+        let left = self.left(session)?;
+        if left != jobs {
+            bail!("{jobs} jobs were added, and Redis holds {left}");
+        }
         Ok(())
     }
 
     fn process(&mut self, concurrency: usize, keep: bool, wait_ms: u64) -> Result<Figures> {
+        if keep && !self.peer.keeps {
+            bail!("cannot keep the last so many completed jobs");
+        }
         let jobs = self.jobs();
         let mut session = self.start()?;
         self.fill(&mut session, jobs)?;
@@ -222,6 +232,7 @@ impl Run<'_> {
         self.probe.empty()?;
         let due = SystemTime::now() + fill;
         add_due(&mut session, jobs, due)?;
+        self.added = jobs;
         work(&mut session, 100, false, 0)?;
         self.probe.watch_slow_calls(SLOW_US)?;
         let until = due
@@ -229,7 +240,7 @@ impl Run<'_> {
             .context("they were due before all of them were there")?;
         std::thread::sleep(until);
         let started = Instant::now();
-        let left = self.drain(started)?;
+        let left = self.drain(&mut session, started)?;
         let rate = (jobs - left) as f64 / started.elapsed().as_secs_f64();
         let slowest = self.probe.slowest_script()?.unwrap_or(SLOW_US);
         Ok(Figures {
@@ -239,9 +250,9 @@ impl Run<'_> {
     }
 
     /// Until nothing is left, or the time is over: what is left then.
-    fn drain(&mut self, started: Instant) -> Result<u64> {
+    fn drain(&mut self, session: &mut Session, started: Instant) -> Result<u64> {
         loop {
-            let left = self.left(None)?;
+            let left = self.left(session)?;
             if left == 0 || started.elapsed() > RUN {
                 return Ok(left);
             }
@@ -250,13 +261,7 @@ impl Run<'_> {
     }
 
     fn mark(&mut self, session: &mut Session) -> Result<Mark> {
-        let left = self.left(Some(session))?;
-        Ok(Mark {
-            redis_cpu: self.probe.cpu()?,
-            at: Instant::now(),
-            left,
-            client_cpu: session.cpu()?,
-        })
+        self.mark_at(session, u64::MAX)
     }
 
     /// Waits until no more than so many jobs are left.
@@ -264,7 +269,7 @@ impl Run<'_> {
         let started = Instant::now();
         let (mut least, mut progress) = (u64::MAX, started);
         loop {
-            let left = self.left(Some(session))?;
+            let left = self.left(session)?;
             if left <= most {
                 return Ok(Mark {
                     redis_cpu: self.probe.cpu()?,
@@ -286,9 +291,13 @@ impl Run<'_> {
         }
     }
 
-    fn left(&mut self, _session: Option<&mut Session>) -> Result<u64> {
+    fn left(&mut self, session: &mut Session) -> Result<u64> {
         match &self.peer.left {
             Left::Redis(commands) => self.probe.sum(commands),
+            Left::Handlers => {
+                let done = session.number("done", STUCK)?;
+                Ok(self.added.saturating_sub(done as u64))
+            }
         }
     }
 }

@@ -77,6 +77,7 @@ impl Runner {
                     peer,
                     window: self.window,
                     pace: tally.pace,
+                    added: 0,
                 };
                 match run.measure(experiment.kind) {
                     Ok(figures) => tally.take(figures, counts),

@@ -23,7 +23,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn start(peer: &Contender, url: &str) -> Result<Self> {
-        let mut command = match peer.node {
+        let mut command = match peer.node() {
             true => {
                 let mut node = Command::new("node");
                 node.arg(node_home().join("bullmq.cjs")).arg(url);

@@ -7,7 +7,7 @@ use crate::contenders::{self, Contender};
 use crate::experiments::{self, Better, Row, Target};
 use crate::results::{Entry, find};
 
-const OURS: &str = "oxcart";
+pub(crate) const OURS: &str = "oxcart";
 
 /// How many times better ours is; below 1, theirs is.
 pub(crate) fn ratio(row: &Row, ours: f64, theirs: f64) -> f64 {
@@ -50,38 +50,45 @@ pub(crate) fn times(ratio: f64) -> String {
     }
 }
 
-/// What must be reached, what was, and whether that is enough.
-pub(crate) fn verdicts(entries: &[Entry], row: &Row) -> Vec<(String, bool)> {
+/// What is to be reached, what was, and whether that is enough.
+pub(crate) struct Verdict {
+    pub(crate) wanted: String,
+    pub(crate) reached: String,
+    pub(crate) met: bool,
+}
+
+/// One for each target of the row that these figures can decide.
+pub(crate) fn verdicts(entries: &[Entry], row: &Row) -> Vec<Verdict> {
     let Some(ours) = figure(entries, row, OURS) else {
         return Vec::new();
     };
-    let best = |names: &dyn Fn(&Contender) -> bool| {
+    let least_better = |taken: &dyn Fn(&Contender) -> bool| {
         contenders::ALL
             .iter()
-            .filter(|peer| peer.name != OURS && names(peer))
+            .filter(|peer| peer.name != OURS && taken(peer))
             .filter_map(|peer| figure(entries, row, peer.name))
             .map(|theirs| ratio(row, ours, theirs))
             .min_by(f64::total_cmp)
     };
+    let at_least = |wanted: f64, of: &str, reached: f64| Verdict {
+        wanted: format!("≥ {wanted}× {of}"),
+        reached: times(reached),
+        met: reached >= wanted,
+    };
     let verdict = |target: &Target| match *target {
-        Target::BullMq(least) => {
-            let reached = best(&|peer| peer.name.starts_with("bullmq"))?;
-            Some((
-                format!("≥ {least}× BullMQ: {}", times(reached)),
-                reached >= least,
-            ))
+        Target::BullMq(wanted) => {
+            let reached = least_better(&|peer| peer.name.starts_with("bullmq"))?;
+            Some(at_least(wanted, "the better BullMQ", reached))
         }
-        Target::Everyone(least) => {
-            let reached = best(&|peer| !peer.floor)?;
-            Some((
-                format!("≥ {least}× all: {}", times(reached)),
-                reached >= least,
-            ))
+        Target::Everyone(wanted) => {
+            let reached = least_better(&|peer| !peer.floor)?;
+            Some(at_least(wanted, "every queue", reached))
         }
-        Target::Own(limit) => Some((
-            format!("≤ {limit} {}: {}", row.unit, number(ours)),
-            ours <= limit,
-        )),
+        Target::Own(limit) => Some(Verdict {
+            wanted: format!("≤ {limit} {}", row.unit),
+            reached: number(ours),
+            met: ours <= limit,
+        }),
     };
     row.targets.iter().filter_map(verdict).collect()
 }
@@ -140,9 +147,18 @@ pub(crate) fn terminal(entries: &[Entry]) -> String {
             cells.push((better.map_or_else(String::new, times), RATIO, code));
         }
         push(cells);
-        for (text, met) in verdicts(entries, row) {
+        for Verdict {
+            wanted,
+            reached,
+            met,
+        } in verdicts(entries, row)
+        {
             let (mark, code) = if met { ("✓", "32") } else { ("✗", "31") };
-            push(vec![(format!("    {mark} {text}"), NAME, code)]);
+            push(vec![(
+                format!("    {mark} {wanted}: {reached}"),
+                NAME,
+                code,
+            )]);
         }
     }
     out += "\n×: how many times better oxcart is than this one; below 1 it is worse.\n";
@@ -193,8 +209,11 @@ pub(crate) fn notes(entries: &[Entry]) -> Vec<String> {
             None => notes.push((entry.peer.clone(), reason.clone(), vec![&entry.row])),
         }
     }
-    notes
+    let caveats = shown_peers(entries)
         .into_iter()
-        .map(|(peer, reason, rows)| format!("{peer}, {}: {reason}", rows.join(", ")))
-        .collect()
+        .filter_map(|peer| Some(format!("{} {}", peer.name, peer.caveat?)));
+    let reasons = notes
+        .into_iter()
+        .map(|(peer, reason, rows)| format!("{peer}, {}: {reason}", rows.join(", ")));
+    caveats.chain(reasons).collect()
 }

@@ -8,8 +8,12 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::UnboundedSender;
 
+pub(crate) mod apalis;
 pub(crate) mod bullmq;
+pub(crate) mod oxana;
 pub(crate) mod oxcart;
+pub(crate) mod sidekiq;
+pub(crate) mod streams;
 
 /// The name of the queue, or what a peer calls it.
 pub(crate) const QUEUE: &str = "bench";
@@ -80,4 +84,15 @@ pub(crate) trait Peer: Clone + Send + Sync + 'static {
 
     /// Starts a worker, which runs until the process ends.
     fn work(&self, work: Work) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// For a peer without a bulk call: all at once.
+async fn many_at_once<T, E: Into<anyhow::Error>, F: Future<Output = Result<T, E>>>(
+    jobs: usize,
+    add: impl Fn() -> F,
+) -> Result<()> {
+    for added in futures::future::join_all((0..jobs).map(|_| add())).await {
+        added.map_err(Into::into)?;
+    }
+    Ok(())
 }
