@@ -15,6 +15,8 @@ use crate::session::Session;
 const STUCK: Duration = Duration::from_secs(10);
 /// How long a run may take, all in all.
 const RUN: Duration = Duration::from_secs(60);
+/// How long jobs that were due at one moment are watched.
+const DRAIN: Duration = Duration::from_secs(20);
 /// How long it may take to fill a queue: a million jobs, in the largest case.
 const FILL: Duration = Duration::from_secs(150);
 /// How often Redis is asked what is left: often enough for three digits, too seldom to be felt.
@@ -253,7 +255,7 @@ impl Run<'_> {
     fn drain(&mut self, session: &mut Session, started: Instant) -> Result<u64> {
         loop {
             let left = self.left(session)?;
-            if left == 0 || started.elapsed() > RUN {
+            if left == 0 || started.elapsed() > DRAIN {
                 return Ok(left);
             }
             std::thread::sleep(LOOK);

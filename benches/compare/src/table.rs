@@ -138,10 +138,10 @@ pub(crate) fn terminal(entries: &[Entry]) -> String {
             let better = ours
                 .zip(theirs)
                 .map(|(ours, theirs)| ratio(row, ours, theirs));
-            let code = if better.is_some_and(|better| better < 1.0) {
-                "31"
-            } else {
-                "32"
+            let code = match better {
+                _ if peer.floor => "2",
+                Some(better) if better < 1.0 => "31",
+                _ => "32",
             };
             cells.push((text, WIDTH, ""));
             cells.push((better.map_or_else(String::new, times), RATIO, code));

@@ -58,15 +58,16 @@ impl Peer for Apalis {
         pushed.map_err(|error| anyhow!("{error}"))
     }
 
-    /// Batches as large as its concurrency, tasks on all cores, and polling instead of the
-    /// heartbeat of 30 s, which is what wakes an idle worker otherwise.
+    /// Batches as large as its concurrency, tasks on all cores, and polling: an idle worker wakes
+    /// with its heartbeat of 30 s otherwise. Intervals near the time that Redis takes to answer
+    /// are dangerous: one that ends during a fetch is lost, and with it all the others.
     async fn work(&self, work: Work) -> Result<()> {
         let config = apalis_redis::Config::default()
             .queue(QUEUE)
             .batch_size(work.concurrency);
         let backend = self
             .storage(config)
-            .poll_with_interval(Duration::from_millis(1));
+            .poll_with_interval(Duration::from_millis(10));
         let worker = WorkerBuilder::new("bench")
             .backend(backend)
             .concurrency(work.concurrency)
