@@ -31,14 +31,35 @@ pub(crate) fn write(entries: &[Entry], machine: &str) -> Result<()> {
 
 /// The tables and what belongs to them, in Markdown.
 fn block(entries: &[Entry], machine: &str) -> String {
+    let mut out = format!("Measured on: {machine}.\n\n");
+    out += &comparison(entries);
+    out += "\nIn brackets: how many times better oxcart is than this one; below 1 it is worse.\n\n";
+    for note in table::notes(entries) {
+        out += &format!("- {note}\n");
+    }
+    out += "\n| to be reached | reached | |\n|---|---|---|\n";
+    for row in table::shown_rows(entries) {
+        for table::Verdict {
+            wanted,
+            reached,
+            met,
+        } in table::verdicts(entries, row)
+        {
+            let met = if met { "yes" } else { "**no**" };
+            out += &format!("| `{}` {wanted} | {reached} | {met} |\n", row.name);
+        }
+    }
+    out += "\nSpread of oxcart's own runs:\n\n";
+    out + &spread(entries)
+}
+
+fn comparison(entries: &[Entry]) -> String {
     let peers = table::shown_peers(entries);
-    let mut out = format!("Measured on: {machine}.\n\n|  |");
+    let mut out = "|  |".to_owned();
     for peer in &peers {
         out += &format!(" {} {} |", peer.name, table::version(entries, peer));
     }
-    out += "\n|---|";
-    out += &"---:|".repeat(peers.len());
-    out.push('\n');
+    out += &format!("\n|---|{}\n", "---:|".repeat(peers.len()));
     for row in table::shown_rows(entries) {
         out += &format!("| `{}`, {} |", row.name, row.unit);
         for peer in &peers {
@@ -46,26 +67,19 @@ fn block(entries: &[Entry], machine: &str) -> String {
         }
         out.push('\n');
     }
-    out += "\nIn brackets: how many times better oxcart is than this one; below 1 it is worse.\n\n";
-    for note in table::notes(entries) {
-        out += &format!("- {note}\n");
-    }
-    out += "\n| to be reached | reached | |\n|---|---|---|\n";
-    for row in table::shown_rows(entries) {
-        for verdict in table::verdicts(entries, row) {
-            let met = if verdict.met { "yes" } else { "**no**" };
-            out += &format!(
-                "| `{}` {} | {} | {met} |\n",
-                row.name, verdict.wanted, verdict.reached
-            );
-        }
-    }
-    out += "\nSpread of oxcart's own runs:\n\n| | least | median | most | runs | Redis CPU, µs a job | client CPU, µs a job |\n|---|---:|---:|---:|---:|---:|---:|\n";
+    out
+}
+
+fn spread(entries: &[Entry]) -> String {
+    let mut out =
+        "| | least | median | most | runs | Redis CPU, µs a job | client CPU, µs a job |\n\
+                   |---|---:|---:|---:|---:|---:|---:|\n"
+            .to_owned();
+    let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), table::number);
     for row in table::shown_rows(entries) {
         let Some(entry) = find(entries, row.name, table::OURS) else {
             continue;
         };
-        let show = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), table::number);
         out += &format!(
             "| `{}` | {} | {} | {} | {} | {} | {} |\n",
             row.name,

@@ -25,6 +25,7 @@ mod results;
 mod runner;
 mod session;
 mod table;
+mod terminal;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -64,7 +65,7 @@ fn compare() -> Result<()> {
         // After each, so that what was measured is there if the next is interrupted.
         results::save(&entries)?;
     }
-    println!("{}", table::terminal(&entries));
+    println!("{}", terminal::show(&entries));
     println!("figures: {}", results::path().display());
     let part = ["QUICK", "PEERS", "ROWS"]
         .into_iter()

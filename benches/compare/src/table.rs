@@ -1,7 +1,5 @@
 //! The table: a row each, a column for each peer, and beside each of their figures how many times
-//! better ours is.
-
-use std::io::IsTerminal;
+//! better ours is. The terminal, the documentation and the plot show it in their own ways.
 
 use crate::contenders::{self, Contender};
 use crate::experiments::{self, Better, Row, Target};
@@ -89,95 +87,16 @@ pub(crate) fn verdicts(entries: &[Entry], row: &Row) -> Vec<Verdict> {
             reached: number(ours),
             met: ours <= limit,
         }),
+        Target::Row(other, limit) => {
+            let multiple = ours / find(entries, other, OURS)?.median?;
+            Some(Verdict {
+                wanted: format!("≤ {limit}× {other}"),
+                reached: times(multiple),
+                met: multiple <= limit,
+            })
+        }
     };
     row.targets.iter().filter_map(verdict).collect()
-}
-
-/// What is printed when all is done.
-pub(crate) fn terminal(entries: &[Entry]) -> String {
-    let color = std::io::stdout().is_terminal();
-    let paint = |text: &str, code: &str| match color && !text.is_empty() {
-        true => format!("\x1b[{code}m{text}\x1b[0m"),
-        false => text.to_owned(),
-    };
-    let peers = shown_peers(entries);
-    let mut out = String::new();
-    let mut push = |cells: Vec<(String, usize, &str)>| {
-        let mut line = String::new();
-        for (at, (text, width, code)) in cells.iter().enumerate() {
-            let gap = " ".repeat(width.saturating_sub(text.chars().count()));
-            // The name of the row stands on the left, what is said of it on the right.
-            line += &match at {
-                0 => paint(text, code) + &gap,
-                _ => gap + &paint(text, code),
-            };
-        }
-        out += line.trim_end();
-        out.push('\n');
-    };
-    let mut head = vec![(String::new(), NAME, "")];
-    for peer in &peers {
-        head.push((peer.name.to_owned(), peer_width(peer), "1"));
-    }
-    push(head);
-    let mut versions = vec![(String::new(), NAME, "")];
-    for peer in &peers {
-        versions.push((version(entries, peer), peer_width(peer), "2"));
-    }
-    push(versions);
-    for row in shown_rows(entries) {
-        let ours = figure(entries, row, OURS);
-        let mut cells = vec![(format!("{}, {}", row.name, row.unit), NAME, "")];
-        for peer in &peers {
-            let theirs = figure(entries, row, peer.name);
-            let text = theirs.map_or_else(|| "-".to_owned(), number);
-            if peer.name == OURS {
-                cells.push((text, WIDTH, "1"));
-                continue;
-            }
-            let better = ours
-                .zip(theirs)
-                .map(|(ours, theirs)| ratio(row, ours, theirs));
-            let code = match better {
-                _ if peer.floor => "2",
-                Some(better) if better < 1.0 => "31",
-                _ => "32",
-            };
-            cells.push((text, WIDTH, ""));
-            cells.push((better.map_or_else(String::new, times), RATIO, code));
-        }
-        push(cells);
-        for Verdict {
-            wanted,
-            reached,
-            met,
-        } in verdicts(entries, row)
-        {
-            let (mark, code) = if met { ("✓", "32") } else { ("✗", "31") };
-            push(vec![(
-                format!("    {mark} {wanted}: {reached}"),
-                NAME,
-                code,
-            )]);
-        }
-    }
-    out += "\n×: how many times better oxcart is than this one; below 1 it is worse.\n";
-    for note in notes(entries) {
-        out += &format!("{note}\n");
-    }
-    out
-}
-
-const NAME: usize = 32;
-const WIDTH: usize = 10;
-const RATIO: usize = 7;
-
-fn peer_width(peer: &Contender) -> usize {
-    if peer.name == OURS {
-        WIDTH
-    } else {
-        WIDTH + RATIO
-    }
 }
 
 pub(crate) fn shown_peers(entries: &[Entry]) -> Vec<&'static Contender> {
