@@ -31,7 +31,7 @@ const ENQUEUE: Budget = Budget {
     calls: 1.0,
     commands: 13.0,
     received: 905.0,
-    sent: 35.0,
+    sent: 35.2,
 };
 
 /// One call of `enqueue_many`. Exact.
@@ -39,15 +39,15 @@ const ENQUEUE_MANY: Budget = Budget {
     calls: 0.004,
     commands: 0.052,
     received: 194.0,
-    sent: 0.1,
+    sent: 0.15,
 };
 
 /// A backlog, worked off one job at a time. Exact, but for the start and the end of the worker.
 const PROCESS_1: Budget = Budget {
     calls: 1.01,
     commands: 23.1,
-    received: 907.0,
-    sent: 281.0,
+    received: 875.0,
+    sent: 282.0,
 };
 
 /// A backlog, worked off at a concurrency of 100. How large the batches grow depends on timing,
@@ -55,13 +55,13 @@ const PROCESS_1: Budget = Budget {
 const PROCESS_100: Budget = Budget {
     calls: 0.03,
     commands: 0.6,
-    received: 115.0,
+    received: 85.0,
     sent: 201.0,
 };
 
 /// How many commands an idle worker may send in a minute; fewer than 60 is what is promised. The
 /// periods of its duties have some jitter.
-const IDLE_A_MINUTE: f64 = 54.0;
+const IDLE_A_MINUTE: f64 = 51.0;
 
 const JOBS: usize = 1_000;
 
@@ -173,16 +173,19 @@ impl Used {
     }
 }
 
-async fn queue_of(server: &Server) -> Queue {
+/// A server that has seen an `enqueue`, and its queue, which is empty.
+async fn server_and_queue() -> (Server, Queue) {
+    let server = Server::start();
     let oxcart = Oxcart::connect(&server.url()).await.unwrap();
-    oxcart.queue("cost").unwrap()
+    let queue = oxcart.queue("cost").unwrap();
+    let first = queue.enqueue(nothing()).await.unwrap();
+    assert!(queue.remove(first.id()).await.unwrap());
+    (server, queue)
 }
 
 #[tokio::test]
 async fn enqueueing_one_after_the_other() {
-    let server = Server::start();
-    let queue = queue_of(&server).await;
-    queue.enqueue(nothing()).await.unwrap();
+    let (server, queue) = server_and_queue().await;
     let meter = Meter::start(&server);
     for _ in 0..JOBS {
         queue.enqueue(nothing()).await.unwrap();
@@ -192,9 +195,7 @@ async fn enqueueing_one_after_the_other() {
 
 #[tokio::test]
 async fn enqueueing_many() {
-    let server = Server::start();
-    let queue = queue_of(&server).await;
-    queue.enqueue(nothing()).await.unwrap();
+    let (server, queue) = server_and_queue().await;
     let meter = Meter::start(&server);
     let jobs = std::iter::repeat_with(nothing).take(JOBS);
     queue.enqueue_many(jobs).await.unwrap();
@@ -219,6 +220,13 @@ struct Tally {
     done: Notify,
 }
 
+fn tally() -> Arc<Tally> {
+    Arc::new(Tally {
+        left: AtomicUsize::new(JOBS),
+        done: Notify::new(),
+    })
+}
+
 async fn handle(_: Nothing, tally: State<Arc<Tally>>) -> Result<(), Failure> {
     if tally.left.fetch_sub(1, Ordering::Relaxed) == 1 {
         tally.done.notify_one();
@@ -226,31 +234,38 @@ async fn handle(_: Nothing, tally: State<Arc<Tally>>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Works off a backlog; the connections of the worker, its start and its end are in it.
+/// Works off a backlog, again and again until no script's text was sent meanwhile: that is done
+/// once in a server's life, and is part of no job's cost.
 async fn process(concurrency: usize) -> Used {
-    let server = Server::start();
-    let queue = queue_of(&server).await;
+    const SCRIPTS: usize = 20;
+    let (server, queue) = server_and_queue().await;
+    for _ in 0..SCRIPTS {
+        let used = work_off(&server, &queue, concurrency).await;
+        if used.of("eval") == 0 {
+            return used;
+        }
+    }
+    panic!("scripts are sent again and again");
+}
+
+/// The worker's connections, its start and its end are in it.
+async fn work_off(server: &Server, queue: &Queue, concurrency: usize) -> Used {
     let jobs = std::iter::repeat_with(nothing).take(JOBS);
     queue.enqueue_many(jobs).await.unwrap();
-    let tally = Arc::new(Tally {
-        left: AtomicUsize::new(JOBS),
-        done: Notify::new(),
-    });
-    let worker = Worker::builder(&queue)
+    let before = queue.counts().await.unwrap().totals.completed;
+    let tally = tally();
+    let worker = Worker::builder(queue)
         .concurrency(concurrency)
         .keep_completed(Retention::Remove)
         .state(Arc::clone(&tally))
         .handle(handle)
         .build()
         .unwrap();
-    let meter = Meter::start(&server);
+    let meter = Meter::start(server);
     worker.run_until(tally.done.notified()).await.unwrap();
     let used = meter.stop();
-    assert_eq!(
-        queue.counts().await.unwrap().totals.completed,
-        JOBS as u64,
-        "every job is done"
-    );
+    let after = queue.counts().await.unwrap().totals.completed;
+    assert_eq!(after - before, JOBS as u64, "every job is done");
     used
 }
 
@@ -259,15 +274,10 @@ async fn process(concurrency: usize) -> Used {
 async fn an_idle_worker_is_quiet() {
     const ROUND: Duration = Duration::from_secs(5);
     const ROUNDS: u32 = 4;
-    let server = Server::start();
-    let queue = queue_of(&server).await;
-    let tally = Arc::new(Tally {
-        left: AtomicUsize::new(JOBS),
-        done: Notify::new(),
-    });
+    let (server, queue) = server_and_queue().await;
     let worker = Worker::builder(&queue)
         .concurrency(100)
-        .state(tally)
+        .state(tally())
         .handle(handle)
         .build()
         .unwrap();
@@ -285,11 +295,8 @@ async fn an_idle_worker_is_quiet() {
     };
     let (ran, used) = tokio::join!(worker.run_until(async { ended.await.unwrap() }), idle);
     ran.unwrap();
-    // Scripts are the only ones to execute anything else.
-    let sent: u64 = ["evalsha", "eval", "bzpopmin"]
-        .map(|name| used.of(name))
-        .iter()
-        .sum();
+    // All else is what the scripts execute; their text is sent once in a server's life.
+    let sent = used.of("evalsha") + used.of("bzpopmin");
     let all: u64 = used.commands.values().sum();
     let a_minute = |commands: u64| commands as f64 * 60.0 / (ROUND * ROUNDS).as_secs_f64();
     println!(

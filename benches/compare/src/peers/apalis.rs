@@ -7,6 +7,8 @@ use anyhow::{Result, anyhow};
 use apalis::prelude::*;
 use apalis_redis::{ConnectionManager, RedisStorage};
 
+use crate::child::PICKUP_CONCURRENCY;
+
 use super::{Body, Payload, Peer, QUEUE, Work};
 
 #[derive(Clone)]
@@ -58,16 +60,19 @@ impl Peer for Apalis {
         pushed.map_err(|error| anyhow!("{error}"))
     }
 
-    /// Batches as large as its concurrency, tasks on all cores, and polling: an idle worker wakes
-    /// with its heartbeat of 30 s otherwise. Intervals near the time that Redis takes to answer
-    /// are dangerous: one that ends during a fetch is lost, and with it all the others.
+    /// Batches as large as its concurrency, tasks on all cores, and polling: otherwise an idle
+    /// worker wakes with its heartbeat, every 30 s. An interval that ends while a fetch is under
+    /// way can be lost, and all later ones with it. A short one does best under load, where
+    /// finished jobs wake the worker as well; an idle worker needs a longer one.
     async fn work(&self, work: Work) -> Result<()> {
         let config = apalis_redis::Config::default()
             .queue(QUEUE)
             .batch_size(work.concurrency);
-        let backend = self
-            .storage(config)
-            .poll_with_interval(Duration::from_millis(10));
+        let interval = match work.concurrency {
+            PICKUP_CONCURRENCY => Duration::from_millis(10),
+            _ => Duration::from_millis(1),
+        };
+        let backend = self.storage(config).poll_with_interval(interval);
         let worker = WorkerBuilder::new("bench")
             .backend(backend)
             .concurrency(work.concurrency)
