@@ -1,13 +1,13 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clippy doc examples benches bench redis clean
+.PHONY: help demo test lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Finds a Redis server, or fetches a private one; it starts none, and touches none that runs.
 with_redis = OXCART_REDIS_SERVER="$$(.ci/redis-server.sh)" && export OXCART_REDIS_SERVER &&
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The main job, for real: make demo, or make demo DIR=path
 	@$(with_redis) cargo run --release --example demo -- $${DIR:+"$$DIR"}
@@ -19,6 +19,7 @@ lint: format clippy doc ## Format, clippy and rustdoc; any warning fails
 
 format: ## Is the code formatted? (cargo fmt formats it)
 	cargo fmt --check
+	cargo fmt --check --manifest-path benches/compare/Cargo.toml
 
 clippy: ## Clippy on every target and feature
 	cargo clippy --all-targets --all-features -- -D warnings
@@ -29,11 +30,17 @@ doc: ## The documentation, in target/doc
 examples: ## Build every example
 	cargo build --examples --all-features
 
-benches: ## Build every benchmark, without optimising: does it compile?
-	cargo bench --no-run --all-features --profile dev
+benches: ## Run every benchmark once, without optimising: does it still work?
+	@$(with_redis) cargo bench --bench '*' --all-features --profile dev -- --test
 
-bench: ## Run the benchmarks
-	$(with_redis) cargo bench --all-features
+bench: ## Run the benchmarks: enqueue, claim-settle, round trip, scripts, codec
+	@$(with_redis) cargo bench --bench '*' --all-features
+
+bench-smoke: ## Count commands and bytes a job; they must not grow (part of make test)
+	@$(with_redis) cargo test --all-features --test cost -- --nocapture
+
+bench-compare: ## Beside other queues: QUICK=1, PEERS=a,b, ROWS=a,b, RUNS=n, ADD=1, DOCS=1
+	@$(with_redis) cargo run --release --manifest-path benches/compare/Cargo.toml --target-dir target/bench-compare
 
 redis: ## Make sure of a Redis server, and print its path
 	@.ci/redis-server.sh

@@ -1,4 +1,4 @@
-//! How fast jobs get into a queue: one after the other, from many callers, in bulk.
+//! How fast do jobs get into a queue? One after the other, from many callers, and in bulk.
 
 mod support;
 

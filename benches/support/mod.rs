@@ -1,7 +1,13 @@
-//! What both benches share: a private Redis, a runtime, a job that costs nothing to run.
+//! What the benches share: a private Redis, a runtime, a job that costs nothing to run.
+#![allow(
+    dead_code,
+    reason = "every bench compiles this module and uses its own part of it"
+)]
 
 #[path = "../../tests/support/mod.rs"]
 mod private;
+
+use std::time::Duration;
 
 use oxcart::{Job, Oxcart, Queue};
 use serde::{Deserialize, Serialize};
@@ -44,6 +50,23 @@ impl Bench {
             runtime,
             server,
         }
+    }
+
+    /// How many calls of scripts Redis has run so far, and the CPU time it took for them.
+    pub(crate) fn scripts(&self) -> (u64, Duration) {
+        let stats: String = self.server.ask(&["INFO", "commandstats"]);
+        let line = stats
+            .lines()
+            .find_map(|line| line.strip_prefix("cmdstat_evalsha:"));
+        let field = |name: &str| -> u64 {
+            let fields = line.unwrap_or_default().split(',');
+            let value = fields.filter_map(|field| field.split_once('='));
+            let found = value.into_iter().find(|(known, _)| *known == name);
+            found.map_or(0, |(_, value)| {
+                value.parse().expect("Redis counts in digits")
+            })
+        };
+        (field("calls"), Duration::from_micros(field("usec")))
     }
 
     /// Empties Redis, so that what one sample left does not burden the next.

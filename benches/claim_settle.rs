@@ -1,4 +1,5 @@
-//! How fast a worker gets through a backlog of jobs that do nothing, claim to stored outcome.
+//! How fast does a worker settle and claim? It gets through a backlog of jobs that do nothing, from
+//! the first claim to the last stored outcome, at several numbers of slots.
 
 mod support;
 
@@ -29,9 +30,9 @@ async fn handle(_: Nothing, tally: State<Arc<Tally>>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn process(criterion: &mut Criterion) {
+fn claim_settle(criterion: &mut Criterion) {
     let bench = Bench::new();
-    let mut group = criterion.benchmark_group("process");
+    let mut group = criterion.benchmark_group("claim-settle");
     group
         .sampling_mode(SamplingMode::Flat)
         .warm_up_time(Duration::from_secs(1))
@@ -74,5 +75,5 @@ async fn drain(bench: &Bench, concurrency: usize, backlog: u64) -> Result<Durati
     Ok(took)
 }
 
-criterion_group!(benches, process);
+criterion_group!(benches, claim_settle);
 criterion_main!(benches);

@@ -1,0 +1,310 @@
+//! What a job costs, counted instead of timed: commands and bytes are the same on every machine.
+//!
+//! Each workload has a budget. If a change makes one cheaper, lower its budget with it;
+//! `make bench-smoke` prints both. If a change makes one dearer, that is what this test is for.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use oxcart::{Failure, Job, Oxcart, Queue, Retention, State, Worker};
+use serde::{Deserialize, Serialize};
+use support::Server;
+use tokio::sync::Notify;
+
+/// What a workload may take at most, per job.
+struct Budget {
+    /// Script calls.
+    calls: f64,
+    /// Commands that Redis executes, those of the scripts included.
+    commands: f64,
+    /// Bytes that Redis reads and writes, on the wire.
+    received: f64,
+    sent: f64,
+}
+
+/// One caller, one job at a time. Exact.
+const ENQUEUE: Budget = Budget {
+    calls: 1.0,
+    commands: 13.0,
+    received: 905.0,
+    sent: 35.2,
+};
+
+/// One call of `enqueue_many`. Exact.
+const ENQUEUE_MANY: Budget = Budget {
+    calls: 0.004,
+    commands: 0.052,
+    received: 194.0,
+    sent: 0.15,
+};
+
+/// A backlog, worked off one job at a time. Exact, but for the start and the end of the worker.
+const PROCESS_1: Budget = Budget {
+    calls: 1.01,
+    commands: 23.1,
+    received: 875.0,
+    sent: 282.0,
+};
+
+/// A backlog, worked off at a concurrency of 100. How large the batches grow depends on timing,
+/// a little.
+const PROCESS_100: Budget = Budget {
+    calls: 0.03,
+    commands: 0.6,
+    received: 85.0,
+    sent: 201.0,
+};
+
+/// How many commands an idle worker may send in a minute; fewer than 60 is what is promised. The
+/// periods of its duties have some jitter.
+const IDLE_A_MINUTE: f64 = 51.0;
+
+const JOBS: usize = 1_000;
+
+/// A payload of 120 bytes.
+#[derive(Serialize, Deserialize)]
+struct Nothing {
+    text: String,
+}
+
+impl Job for Nothing {
+    const NAME: &'static str = "nothing";
+    type Output = ();
+}
+
+fn nothing() -> Nothing {
+    Nothing {
+        text: "x".repeat(112),
+    }
+}
+
+/// What Redis has counted so far.
+struct Meter<'a> {
+    server: &'a Server,
+    commands: BTreeMap<String, u64>,
+    received: u64,
+    sent: u64,
+}
+
+/// What it counted meanwhile.
+struct Used {
+    commands: BTreeMap<String, u64>,
+    received: u64,
+    sent: u64,
+}
+
+/// What the meter itself asks.
+const OWN: [&str; 3] = ["info", "client|setinfo", "hello"];
+
+impl<'a> Meter<'a> {
+    fn start(server: &'a Server) -> Self {
+        let info: String = server.ask(&["INFO", "everything"]);
+        let field = |name: &str| -> u64 {
+            let line = info.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("INFO has no {name}"))
+                .parse()
+                .unwrap()
+        };
+        let commands = info
+            .lines()
+            .filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="))
+            .filter(|(name, _)| !OWN.contains(name))
+            .map(|(name, rest)| {
+                let calls = rest.split(',').next().unwrap();
+                (name.to_owned(), calls.parse().unwrap())
+            })
+            .collect();
+        Self {
+            server,
+            commands,
+            received: field("total_net_input_bytes:"),
+            sent: field("total_net_output_bytes:"),
+        }
+    }
+
+    /// What was used since, without what asking for it takes.
+    fn stop(self) -> Used {
+        let end = Self::start(self.server);
+        let again = Self::start(self.server);
+        let since = |name: &String| self.commands.get(name).copied().unwrap_or(0);
+        let commands = end.commands.iter();
+        Used {
+            commands: commands
+                .map(|(name, calls)| (name.clone(), calls - since(name)))
+                .filter(|(_, calls)| *calls > 0)
+                .collect(),
+            received: (end.received - self.received).saturating_sub(again.received - end.received),
+            sent: (end.sent - self.sent).saturating_sub(again.sent - end.sent),
+        }
+    }
+}
+
+impl Used {
+    fn of(&self, name: &str) -> u64 {
+        self.commands.get(name).copied().unwrap_or(0)
+    }
+
+    /// Prints what a job took beside what it may take, and fails if that is less.
+    fn assert_within(&self, workload: &str, budget: &Budget) {
+        let all: u64 = self.commands.values().sum();
+        let lines = [
+            ("script calls", self.of("evalsha"), budget.calls),
+            ("commands", all, budget.commands),
+            ("bytes received", self.received, budget.received),
+            ("bytes sent", self.sent, budget.sent),
+        ];
+        let mut over = Vec::new();
+        for (what, used, budget) in lines {
+            let used = used as f64 / JOBS as f64;
+            println!("{workload:<14} {what:<15} {used:>10.3} of {budget:>10.3} a job");
+            if used > budget {
+                over.push(what);
+            }
+        }
+        assert!(
+            over.is_empty(),
+            "{workload}: a job takes more {over:?} than it may; Redis counted {:?}",
+            self.commands
+        );
+    }
+}
+
+/// A server that has seen an `enqueue`, and its queue, which is empty.
+async fn server_and_queue() -> (Server, Queue) {
+    let server = Server::start();
+    let oxcart = Oxcart::connect(&server.url()).await.unwrap();
+    let queue = oxcart.queue("cost").unwrap();
+    let first = queue.enqueue(nothing()).await.unwrap();
+    assert!(queue.remove(first.id()).await.unwrap());
+    (server, queue)
+}
+
+#[tokio::test]
+async fn enqueueing_one_after_the_other() {
+    let (server, queue) = server_and_queue().await;
+    let meter = Meter::start(&server);
+    for _ in 0..JOBS {
+        queue.enqueue(nothing()).await.unwrap();
+    }
+    meter.stop().assert_within("enqueue", &ENQUEUE);
+}
+
+#[tokio::test]
+async fn enqueueing_many() {
+    let (server, queue) = server_and_queue().await;
+    let meter = Meter::start(&server);
+    let jobs = std::iter::repeat_with(nothing).take(JOBS);
+    queue.enqueue_many(jobs).await.unwrap();
+    meter.stop().assert_within("enqueue_many", &ENQUEUE_MANY);
+}
+
+#[tokio::test]
+async fn processing_one_at_a_time() {
+    process(1).await.assert_within("process at 1", &PROCESS_1);
+}
+
+/// On one thread: all handlers of a batch end before the next call is sent, so that batches are as
+/// large as they can be, and nearly always of the same size.
+#[tokio::test]
+async fn processing_a_hundred_at_a_time() {
+    let used = process(100).await;
+    used.assert_within("process at 100", &PROCESS_100);
+}
+
+struct Tally {
+    left: AtomicUsize,
+    done: Notify,
+}
+
+fn tally() -> Arc<Tally> {
+    Arc::new(Tally {
+        left: AtomicUsize::new(JOBS),
+        done: Notify::new(),
+    })
+}
+
+async fn handle(_: Nothing, tally: State<Arc<Tally>>) -> Result<(), Failure> {
+    if tally.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        tally.done.notify_one();
+    }
+    Ok(())
+}
+
+/// Works off a backlog, again and again until no script's text was sent meanwhile: that is done
+/// once in a server's life, and is part of no job's cost.
+async fn process(concurrency: usize) -> Used {
+    const SCRIPTS: usize = 20;
+    let (server, queue) = server_and_queue().await;
+    for _ in 0..SCRIPTS {
+        let used = work_off(&server, &queue, concurrency).await;
+        if used.of("eval") == 0 {
+            return used;
+        }
+    }
+    panic!("scripts are sent again and again");
+}
+
+/// The worker's connections, its start and its end are in it.
+async fn work_off(server: &Server, queue: &Queue, concurrency: usize) -> Used {
+    let jobs = std::iter::repeat_with(nothing).take(JOBS);
+    queue.enqueue_many(jobs).await.unwrap();
+    let before = queue.counts().await.unwrap().totals.completed;
+    let tally = tally();
+    let worker = Worker::builder(queue)
+        .concurrency(concurrency)
+        .keep_completed(Retention::Remove)
+        .state(Arc::clone(&tally))
+        .handle(handle)
+        .build()
+        .unwrap();
+    let meter = Meter::start(server);
+    worker.run_until(tally.done.notified()).await.unwrap();
+    let used = meter.stop();
+    let after = queue.counts().await.unwrap().totals.completed;
+    assert_eq!(after - before, JOBS as u64, "every job is done");
+    used
+}
+
+/// Counted over four rounds of the blocking pop, after a first one in which it settles down.
+#[tokio::test]
+async fn an_idle_worker_is_quiet() {
+    const ROUND: Duration = Duration::from_secs(5);
+    const ROUNDS: u32 = 4;
+    let (server, queue) = server_and_queue().await;
+    let worker = Worker::builder(&queue)
+        .concurrency(100)
+        .state(tally())
+        .handle(handle)
+        .build()
+        .unwrap();
+    let counted = async {
+        tokio::time::sleep(ROUND / 2).await;
+        let meter = Meter::start(&server);
+        tokio::time::sleep(ROUND * ROUNDS).await;
+        meter.stop()
+    };
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let idle = async {
+        let used = counted.await;
+        end.send(()).unwrap();
+        used
+    };
+    let (ran, used) = tokio::join!(worker.run_until(async { ended.await.unwrap() }), idle);
+    ran.unwrap();
+    // All else is what the scripts execute; their text is sent once in a server's life.
+    let sent = used.of("evalsha") + used.of("bzpopmin");
+    let all: u64 = used.commands.values().sum();
+    let a_minute = |commands: u64| commands as f64 * 60.0 / (ROUND * ROUNDS).as_secs_f64();
+    println!(
+        "an idle worker sends {:.0} commands a minute, of {IDLE_A_MINUTE:.0}; Redis executes {:.0}: {:?}",
+        a_minute(sent),
+        a_minute(all),
+        used.commands
+    );
+    assert!(sent > 0, "it looks now and then: {:?}", used.commands);
+    assert!(a_minute(sent) <= IDLE_A_MINUTE, "{:?}", used.commands);
+}
