@@ -42,7 +42,7 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
 
     let mut kills: HashMap<u32, Kill> = HashMap::new();
     while field.books.catch_up().done() < jobs * 9 / 10 && kills.len() < most_kills {
-        tokio::time::sleep(stage.time(300, 1_500)).await;
+        tokio::time::sleep(stage.time(200, 1_000)).await;
         let victim = &mut workers[stage.rng.usize(..crew)];
         let pid = victim.id();
         tokio::task::block_in_place(|| victim.kill());
