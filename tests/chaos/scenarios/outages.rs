@@ -159,6 +159,7 @@ pub(crate) async fn asleep(mut stage: Stage) -> Findings {
         format!("{} stalled, {} refused", totals.stalled, totals.refused)
     });
     findings.must(field.lost_leases() == 0, || "leases were lost".to_owned());
+    asking.judge(&mut findings, ASKING_MAX);
     findings.load = format!(
         "{} jobs, 40 callers, 2 workers",
         thousands(told.acknowledged.len())
