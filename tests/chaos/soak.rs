@@ -19,6 +19,9 @@ const WARM_UP: f64 = 0.25;
 const GROWTH_MAX: f64 = 0.05;
 const MIB: f64 = 1024.0 * 1024.0;
 
+/// What is drawn of a sample.
+type Value = fn(&Sample) -> f64;
+
 /// A moment of the soak.
 #[derive(Clone, Copy)]
 struct Sample {
@@ -47,7 +50,7 @@ pub(crate) fn run(seed: u64) -> ExitCode {
     draw(&samples, &plot).expect("the plot can be drawn");
     println!("\n{}", plot.display());
     let mut flat = true;
-    let lines: [(&str, fn(&Sample) -> f64); 3] = [
+    let lines: [(&str, Value); 3] = [
         ("worker process", |sample| sample.worker_mib),
         ("producer process", |sample| sample.producer_mib),
         ("Redis", |sample| sample.redis_mib),
@@ -72,7 +75,7 @@ pub(crate) fn run(seed: u64) -> ExitCode {
 }
 
 /// The means of the second quarter and of the last.
-fn means(samples: &[Sample], value: impl Fn(&Sample) -> f64) -> (f64, f64) {
+fn means(samples: &[Sample], value: Value) -> (f64, f64) {
     let end = samples.last().expect("a soak has samples").minutes;
     let mean = |from: f64, to: f64| {
         let within = |sample: &&Sample| (from * end..=to * end).contains(&sample.minutes);
@@ -206,7 +209,7 @@ fn draw(samples: &[Sample], path: &Path) -> Result<(), Box<dyn std::error::Error
     Ok(())
 }
 
-type Line = (&'static str, RGBColor, fn(&Sample) -> f64);
+type Line = (&'static str, RGBColor, Value);
 
 fn chart(
     area: &DrawingArea<SVGBackend, plotters::coord::Shift>,

@@ -19,6 +19,7 @@ mod child;
 mod eventually;
 pub mod everything;
 mod example;
+pub mod given_up;
 pub mod jobs;
 mod ledger;
 mod port;
