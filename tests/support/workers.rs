@@ -15,6 +15,9 @@ use super::{Process, Server, child_of_test, eventually, eventually_async, spawn_
 /// The queue of every test: each has a server of its own.
 pub const QUEUE: &str = "work";
 
+/// The threads of a worker process on which handlers run.
+pub const WORKER_THREADS: usize = 2;
+
 /// Connects to `url`; the queue of the test.
 pub async fn queue_at(url: &str) -> Queue {
     try_queue_at(url).await.expect("the server is there")
@@ -209,7 +212,7 @@ pub fn run_as_process() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(WORKER_THREADS)
         .enable_all()
         .build()
         .expect("threads can be started");
