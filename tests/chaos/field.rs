@@ -97,15 +97,18 @@ impl Field {
 
     /// The jobs that Redis has as held by this process: what a kill of it leaves under way.
     pub(crate) fn held_by(&mut self, pid: u32) -> Vec<String> {
-        let claims: HashMap<String, Vec<u8>> =
+        let claims: HashMap<String, String> =
             self.blocking(|server| server.ask(&["HGETALL", "oxcart:{work}:claims"]));
         self.books.catch_up();
-        let is_its = |claim: &[u8]| {
-            let fence = claim.first_chunk().map(|fence| u64::from_be_bytes(*fence));
-            let run = fence.and_then(|fence| self.books.with_fence(fence));
-            run.is_some_and(|run| run.pid == pid)
+        // A claim begins with the first fence of the call that claimed the job.
+        let is_its = |id: &str, claim: &str| {
+            let since: Option<u64> = claim.split(' ').next().and_then(|word| word.parse().ok());
+            let run = self.books.of(id).last().copied();
+            since
+                .zip(run)
+                .is_some_and(|(since, run)| run.pid == pid && run.fence >= since)
         };
-        let held = claims.iter().filter(|(_, claim)| is_its(claim));
+        let held = claims.iter().filter(|(id, claim)| is_its(id, claim));
         held.map(|(id, _)| id.clone()).collect()
     }
 

@@ -128,11 +128,6 @@ impl Books {
         at.iter().map(|at| &self.runs[*at]).collect()
     }
 
-    /// The run that has this fence.
-    pub fn with_fence(&self, fence: u64) -> Option<&Run> {
-        self.by_fence.get(&fence).map(|at| &self.runs[*at])
-    }
-
     /// How many runs a process has begun.
     pub fn begun_by(&self, pid: u32) -> usize {
         self.by_pid.get(&pid).copied().unwrap_or(0)

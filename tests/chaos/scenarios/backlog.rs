@@ -46,7 +46,7 @@ async fn count(job: Number, tally: State<Arc<Tally>>) -> Result<(), Failure> {
 }
 
 pub(crate) async fn run(stage: Stage) -> Findings {
-    let each = stage.pick(50_000, 1_000_000);
+    let each = stage.pick(100_000, 1_000_000);
     let mut findings = Findings::default();
     let server = Server::options()
         .arg("--slowlog-log-slower-than", &SLOW.as_micros().to_string())
@@ -59,7 +59,7 @@ pub(crate) async fn run(stage: Stage) -> Findings {
     });
 
     let started = Instant::now();
-    let due = SystemTime::now() + Duration::from_secs(stage.pick(10, 150));
+    let due = SystemTime::now() + Duration::from_secs(stage.pick(12, 150));
     fill(&queue, each, due).await;
     findings.note(format!(
         "{} jobs enqueued in {:.1} s",
