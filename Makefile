@@ -1,7 +1,7 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo test chaos soak lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Finds a Redis server, or fetches a private one; it starts none, and touches none that runs.
 with_redis = OXCART_REDIS_SERVER="$$(.ci/redis-server.sh)" && export OXCART_REDIS_SERVER &&
@@ -12,8 +12,14 @@ help: ## This list
 demo: ## The main job, for real: make demo, or make demo DIR=path
 	@$(with_redis) cargo run --release --example demo -- $${DIR:+"$$DIR"}
 
-test: ## Every test: unit, integration, documentation
+test: ## Every test: unit, integration, documentation, the short fault battery
 	@$(with_redis) cargo test --all-features --no-fail-fast
+
+chaos: ## The fault battery: SHORT=1 for less of each, ONLY=name,.. for some, SEED=n to repeat
+	@$(with_redis) CHAOS=$(if $(SHORT),short,full) cargo test $(if $(SHORT),,--release) --all-features --test chaos
+
+soak: ## Looks for what grows, for 30 minutes or MINUTES=n; draws target/soak.svg
+	@$(with_redis) CHAOS=soak cargo test --release --all-features --test chaos
 
 lint: format clippy doc ## Format, clippy and rustdoc; any warning fails
 

@@ -6,7 +6,8 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use oxcart::{Backoff, JobState, Queue, Retention};
+use oxcart::{JobState, Retention};
+use support::everything::a_bit_of_everything;
 use support::jobs::{Scene, Work};
 use support::workers::{drained, run, server_and_queue, worker};
 use support::{Server, eventually, eventually_async};
@@ -71,16 +72,6 @@ fn entries(server: &Server, from: &str) -> Vec<(String, Vec<(String, usize)>)> {
     page.into_iter().map(read).collect()
 }
 
-fn script_calls(server: &Server) -> u64 {
-    let stats: String = server.ask(&["INFO", "commandstats"]);
-    let line = |line: &str| {
-        line.strip_prefix("cmdstat_evalsha:calls=")
-            .map(str::to_owned)
-    };
-    let calls = stats.lines().find_map(line);
-    calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
-}
-
 /// How much there is in each key of the queue.
 fn sizes(server: &Server) -> BTreeMap<String, u64> {
     let keys: Vec<String> = server.ask(&["KEYS", "*"]);
@@ -105,7 +96,7 @@ async fn g7_g8_calls_and_events_are_bounded_at_any_backlog() {
     let mut events = Follower::new(&server);
     queue.enqueue_many(vec![Work::Quick; EACH]).await.unwrap();
     // The first tries a script that the server does not know yet.
-    assert!(script_calls(&server) <= EACH.div_ceil(BATCH) as u64 + 1);
+    assert!(server.calls("evalsha") <= EACH.div_ceil(BATCH) as u64 + 1);
     events.catch_up();
     let soon = Duration::from_millis(10);
     let delayed = (0..EACH).map(|_| queue.enqueue(Work::Quick).delay(soon));
@@ -238,61 +229,39 @@ async fn g8_completed_jobs_are_kept_up_to_an_age_and_dead_ones_for_ever() {
     worker.stop().await;
 }
 
-/// Jobs of every kind; each leaves its own traces while it is there.
-async fn a_bit_of_everything(queue: &Queue, scene: &Scene, of_each: usize) {
-    let at_once = Backoff::fixed(Duration::ZERO);
-    let soon = Duration::from_millis(50);
-    let each = || 0..of_each;
-    let plain = each().map(|_| queue.enqueue(Work::Quick));
-    let large = each().map(|_| queue.enqueue(Work::carry(4 * 1024)));
-    let later = each().map(|_| queue.enqueue(Work::Quick).delay(soon).priority(7));
-    let reports = each().map(|_| queue.enqueue(Work::Report));
-    let fails = each().map(|_| {
-        let fails = queue.enqueue(Work::Fail { times: 1 });
-        fails.backoff(at_once.clone())
-    });
-    let dies = each().map(|_| queue.enqueue(Work::Fail { times: 9 }).attempts(1));
-    let all = plain
-        .chain(large)
-        .chain(later)
-        .chain(reports)
-        .chain(fails)
-        .chain(dies);
-    queue.enqueue_many(all).await.unwrap();
-    drained(queue, 30 * SECOND).await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g7_g8_trimming_keeps_pace_with_what_expires_in_bounded_calls() {
+    const JOBS: u64 = 30_000;
+    const UNLIMITED: u64 = 1_000_000;
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let keeps = worker(&queue, &scene)
+        .concurrency(500)
+        .keep_completed(Retention::For(SECOND))
+        .keep_at_most(UNLIMITED);
+    let keeps = run(keeps);
+    let jobs = vec![Work::Quick; JOBS as usize];
+    queue.enqueue_many(jobs).await.unwrap();
+    let counts = drained(&queue, 60 * SECOND).await;
+    assert_eq!(counts.totals.completed, JOBS);
+    keeps.stop().await;
+    // All that is left has expired when the next worker comes.
+    tokio::time::sleep(SECOND).await;
+    let left = queue.counts().await.unwrap().completed;
+    assert!(left > JOBS / 3, "only {left} are left to be trimmed");
 
-    // What died is replayed, dies again, and is removed.
-    for round in 0..2 {
-        let mut dead = Vec::new();
-        while dead.len() < of_each {
-            let page = queue
-                .list(JobState::Dead, dead.len() as u64, 256)
-                .await
-                .unwrap();
-            assert!(!page.is_empty(), "there should be {of_each} dead");
-            dead.extend(page);
-        }
-        for id in dead {
-            match round {
-                0 => queue.replay(&id).await.unwrap(),
-                _ => assert!(queue.remove(&id).await.unwrap()),
-            }
-        }
-        drained(queue, 30 * SECOND).await;
-    }
-
-    // Some lose their worker on the way.
-    let crashed = run(worker(queue, scene)
-        .lease(SECOND)
-        .keep_completed(Retention::Remove));
-    queue
-        .enqueue_many(vec![Work::Hold; of_each.min(10)])
-        .await
-        .unwrap();
-    eventually(5 * SECOND, || scene.running().len() == of_each.min(10)).await;
-    crashed.crash().await;
-    scene.release(of_each.min(10));
-    drained(queue, 30 * SECOND).await;
+    let completed = || server.ask::<u64>(&["ZCARD", &key("completed")]);
+    let trims = run(worker(&queue, &scene).keep_at_most(UNLIMITED));
+    let calls = server.calls("evalsha");
+    eventually(30 * SECOND, || completed() < left).await;
+    // It has begun, and goes on without a pause.
+    eventually(10 * SECOND, || completed() == 0).await;
+    let calls = server.calls("evalsha") - calls;
+    let least = left / BATCH as u64;
+    assert!(calls >= least, "{left} jobs dropped in {calls} calls");
+    assert!(calls <= 2 * least, "{calls} calls for {left} jobs");
+    assert_eq!(server.ask::<u64>(&["HLEN", &key("jobs")]), 0);
+    trims.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -223,6 +223,50 @@ async fn g3_a_request_awaited_again_does_not_duplicate_even_a_job_that_is_done_a
     worker.stop().await;
 }
 
+/// Awaits the request, gives up after a moment, twice; then awaits it until it is answered.
+async fn dropped_twice_then_awaited<R, T>(request: &mut R, network_is_back: impl FnOnce()) -> T
+where
+    for<'a> &'a mut R: IntoFuture<Output = Result<T, oxcart::Error>>,
+{
+    const MOMENT: Duration = Duration::from_millis(300);
+    for _ in 0..2 {
+        let given_up = tokio::time::timeout(MOMENT, (&mut *request).into_future()).await;
+        assert!(given_up.is_err(), "it was answered");
+    }
+    network_is_back();
+    (&mut *request).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_a_request_dropped_midway_and_awaited_again_does_not_duplicate() {
+    const MANY: usize = 600;
+    let (_server, direct, proxy, _) = server_and_proxy().await;
+    let scene = Scene::new();
+    let builder = worker(&direct, &scene).concurrency(50);
+    let worker = run(builder.keep_completed(Retention::Remove));
+    for round in 1..=3 {
+        // One that has not sent anything yet, so that it is its request that is swallowed.
+        let producer = queue_at(&proxy.url()).await;
+        proxy.swallow_every(1);
+        let mut one = producer.enqueue(Work::Quick);
+        let id = one.job_id().clone();
+        let back = || proxy.swallow_every(0);
+        let handle = dropped_twice_then_awaited(&mut one, back).await;
+        assert_eq!((handle.id(), handle.enqueued()), (&id, Enqueued::New));
+
+        proxy.swallow_every(1);
+        let mut many = producer.enqueue_many(vec![Work::Quick; MANY]);
+        let handles = dropped_twice_then_awaited(&mut many, back).await;
+        assert_eq!(handles.len(), MANY);
+        let is_new = |handle: &oxcart::JobHandle<Work>| handle.enqueued() == Enqueued::New;
+        assert!(handles.iter().all(is_new));
+        // Their first calls were carried out when nobody heard the answer, and their jobs are
+        // done and gone: they must not come back.
+        assert_each_ran_once(round * (MANY + 1), &direct, &scene).await;
+    }
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g3_many_jobs_awaited_again_go_on_where_they_stopped() {
     const JOBS: usize = 2_000;

@@ -47,13 +47,7 @@ async fn due_at(handle: &JobHandle<Work>) -> u64 {
 /// The commands that clients have sent for the queue: what its scripts do is not among them, nor
 /// that each script is sent once in full.
 fn commands(server: &Server) -> u64 {
-    let stats: String = server.ask(&["INFO", "commandstats"]);
-    let calls = |command: &str| {
-        let prefix = format!("cmdstat_{command}:calls=");
-        let line = stats.lines().find_map(|line| line.strip_prefix(&prefix));
-        line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
-    };
-    calls("evalsha") + calls("bzpopmin")
+    server.calls("evalsha") + server.calls("bzpopmin")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@
 mod support;
 
 mod all_at_once;
+mod garbage;
 mod outages;
 mod refusals;
 mod strangers;

@@ -110,6 +110,38 @@ async fn g9_a_redis_that_is_killed_and_restarted_keeps_what_it_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_who_waits_for_a_result_waits_on_when_redis_is_killed_three_times() {
+    let server = Server::options().aof_always().start();
+    let queue = queue_at(&server.url()).await;
+    let scene = Scene::new();
+    let worker = run(worker(&queue, &scene).keep_completed(Retention::Remove));
+    let handle = queue.enqueue(Work::Hold).await.unwrap();
+    eventually(5 * SECOND, || scene.running().len() == 1).await;
+    // Elsewhere, and where the job runs; each wait is begun once and never again.
+    let elsewhere = queue_at(&server.url()).await;
+    let waits = [elsewhere, queue.clone()].map(|queue| {
+        let handle = queue.handle::<Work>(handle.id().clone());
+        tokio::spawn(handle.result().within(60 * SECOND).into_future())
+    });
+    for _ in 0..3 {
+        tokio::time::sleep(SECOND).await;
+        tokio::task::block_in_place(|| {
+            server.kill();
+            std::thread::sleep(SECOND);
+            server.restart();
+        });
+        assert!(waits.iter().all(|wait| !wait.is_finished()), "one gave up");
+    }
+    scene.release(1);
+    for wait in waits {
+        let done = tokio::time::timeout(10 * SECOND, wait).await.unwrap();
+        assert_eq!(done.unwrap().unwrap().pid, std::process::id());
+    }
+    assert_eq!(scene.runs_of(handle.id()).len(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_redis_that_comes_back_empty_is_used_as_it_is() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();

@@ -54,3 +54,8 @@ fn assert_exists(binary: &Path, test_name: &str) {
 pub fn child_of_test() -> bool {
     std::env::var_os(MARK).is_some()
 }
+
+/// The test function that this process was started for, if [`spawn_self`] started it.
+pub fn child_name() -> Option<String> {
+    std::env::var(MARK).ok()
+}

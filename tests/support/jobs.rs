@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::Ledger;
+use super::books::Books;
+pub use super::books::Run;
 
 /// A job, by what its handler does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -113,19 +115,6 @@ pub struct Scene {
     gate: Arc<Semaphore>,
 }
 
-/// One run of a handler, as the ledger has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    pub id: String,
-    pub attempt: u32,
-    pub fence: u64,
-    pub pid: u32,
-    pub began_ms: u64,
-    pub ended_ms: Option<u64>,
-    /// `ok`, `failed`, `cancelled` or `dropped`; empty if the run was never heard of again.
-    pub how: String,
-}
-
 impl Scene {
     pub fn new() -> Self {
         Self::with(Ledger::create())
@@ -166,55 +155,32 @@ impl Scene {
 
     /// All remarks, in order.
     pub fn notes(&self) -> Vec<String> {
-        let lines = self.ledger.lines();
-        let notes = lines.iter().filter_map(|line| line.strip_prefix("note "));
-        notes.map(str::to_owned).collect()
+        self.books().notes().to_vec()
     }
 
     /// Every run so far, in the order in which they began.
     pub fn runs(&self) -> Vec<Run> {
-        let mut runs: Vec<Run> = Vec::new();
-        let mut by_fence = HashMap::new();
-        for line in self.ledger.lines() {
-            let words: Vec<&str> = line.split(' ').collect();
-            match words[..] {
-                ["began", fence, id, attempt, pid, ms] => {
-                    let run = Run {
-                        id: id.to_owned(),
-                        attempt: parsed(attempt),
-                        fence: parsed(fence),
-                        pid: parsed(pid),
-                        began_ms: parsed(ms),
-                        ended_ms: None,
-                        how: String::new(),
-                    };
-                    let known = by_fence.insert(run.fence, runs.len());
-                    assert!(known.is_none(), "two runs have the fence {fence}");
-                    runs.push(run);
-                }
-                ["ended", fence, how, ms] => {
-                    let run = &mut runs[by_fence[&parsed::<u64>(fence)]];
-                    run.ended_ms = Some(parsed(ms));
-                    how.clone_into(&mut run.how);
-                }
-                _ => {}
-            }
-        }
-        runs
+        self.books().runs().to_vec()
     }
 
     /// The runs of each job, in the order in which they began.
     pub fn runs_by_job(&self) -> HashMap<String, Vec<Run>> {
-        let mut by_job: HashMap<String, Vec<Run>> = HashMap::new();
-        for run in self.runs() {
-            by_job.entry(run.id.clone()).or_default().push(run);
-        }
-        by_job
+        let books = self.books();
+        let owned =
+            |(id, runs): (&str, Vec<&Run>)| (id.to_owned(), runs.into_iter().cloned().collect());
+        books.by_job().map(owned).collect()
     }
 
     /// The runs of one job.
     pub fn runs_of(&self, id: &JobId) -> Vec<Run> {
-        self.runs_by_job().remove(id.as_str()).unwrap_or_default()
+        self.books().of(id.as_str()).into_iter().cloned().collect()
+    }
+
+    /// The ledger as it is now.
+    pub fn books(&self) -> Books {
+        let mut books = Books::open(self.path());
+        books.catch_up();
+        books
     }
 
     fn begin(&self, ctx: &Context) -> Running<'_> {
@@ -271,9 +237,4 @@ pub fn now_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .expect("it is later than 1970");
     u64::try_from(since_epoch.as_millis()).expect("it is not that late")
-}
-
-fn parsed<T: std::str::FromStr>(text: &str) -> T {
-    text.parse()
-        .unwrap_or_else(|_| panic!("the ledger says {text:?} where a number belongs"))
 }

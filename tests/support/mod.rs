@@ -13,10 +13,13 @@
     reason = "a helper that cannot do its duty fails the test that asked"
 )]
 
+pub mod books;
 pub mod checks;
 mod child;
 mod eventually;
+pub mod everything;
 mod example;
+pub mod given_up;
 pub mod jobs;
 mod ledger;
 mod port;
@@ -27,7 +30,7 @@ pub mod resp;
 mod server;
 pub mod workers;
 
-pub use child::{child_of_test, spawn_self};
+pub use child::{child_name, child_of_test, spawn_self};
 pub use eventually::{eventually, eventually_async, eventually_blocking};
 pub use example::example;
 pub use ledger::Ledger;

@@ -55,6 +55,7 @@ pub(super) struct Switches {
     target: Mutex<SocketAddr>,
     dropped: AtomicU64,
     accepted: AtomicU64,
+    requests: AtomicU64,
     open: Mutex<HashMap<u64, AbortHandle>>,
 }
 
@@ -78,6 +79,7 @@ impl Proxy {
             target: Mutex::new(target),
             dropped: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
             open: Mutex::new(HashMap::new()),
         });
         let proxy = Self {
@@ -176,6 +178,11 @@ impl Proxy {
         locked(&self.switches.open).len()
     }
 
+    /// How many requests were ever passed on.
+    pub fn requests(&self) -> u64 {
+        self.switches.requests.load(Ordering::SeqCst)
+    }
+
     fn lose(&self, every: u64, fate: Fate) {
         *locked(&self.switches.loss) = Loss {
             every,
@@ -227,6 +234,10 @@ impl Switches {
 
     pub(super) fn is_half_open(&self) -> bool {
         self.half_open.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn count_requests(&self, requests: u64) {
+        self.requests.fetch_add(requests, Ordering::SeqCst);
     }
 
     /// Decides about the next reply to a script.

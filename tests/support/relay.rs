@@ -72,7 +72,7 @@ async fn relay_requests(
             bytes.clear();
             continue;
         }
-        let whole = conversation.expect_replies(&bytes);
+        let whole = conversation.expect_replies(&bytes, switches);
         server.write_all(&bytes[..whole]).await?;
         bytes.drain(..whole);
     }
@@ -132,10 +132,11 @@ async fn deliver(
 
 impl Conversation {
     /// Notes each whole request in `bytes`; answers how many bytes they are.
-    fn expect_replies(&self, bytes: &[u8]) -> usize {
+    fn expect_replies(&self, bytes: &[u8], switches: &Switches) -> usize {
         let mut unanswered = self.unanswered.lock().expect("no panic while it is held");
-        let mut end = 0;
+        let (mut end, mut requests) = (0, 0);
         while let Some(length) = resp::message(&bytes[end..]) {
+            requests += 1;
             let command = resp::command(&bytes[end..end + length]);
             // What subscribing brings is not one reply to one request; on such a connection there
             // are no scripts.
@@ -144,6 +145,7 @@ impl Conversation {
             }
             end += length;
         }
+        switches.count_requests(requests);
         end
     }
 

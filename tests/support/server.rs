@@ -172,6 +172,17 @@ impl Server {
             .to_owned()
     }
 
+    /// How often clients and scripts have called one command so far.
+    pub fn calls(&self, command: &str) -> u64 {
+        let stats: String = self.ask(&["INFO", "commandstats"]);
+        let prefix = format!("cmdstat_{command}:calls=");
+        let line = stats.lines().find_map(|line| line.strip_prefix(&prefix));
+        line.map_or(0, |line| {
+            let calls = line.split(',').next().expect("a split has a first part");
+            calls.parse().expect("a number of calls")
+        })
+    }
+
     /// Makes this server a replica of `primary`, and waits until it has caught up with its present
     /// state. `cli(&["REPLICAOF", "NO", "ONE"])` promotes it.
     pub fn replica_of(&self, primary: &Server) {

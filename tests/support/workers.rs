@@ -15,6 +15,9 @@ use super::{Process, Server, child_of_test, eventually, eventually_async, spawn_
 /// The queue of every test: each has a server of its own.
 pub const QUEUE: &str = "work";
 
+/// The threads of a worker process on which handlers run.
+pub const WORKER_THREADS: usize = 2;
+
 /// Connects to `url`; the queue of the test.
 pub async fn queue_at(url: &str) -> Queue {
     try_queue_at(url).await.expect("the server is there")
@@ -163,6 +166,9 @@ pub struct WorkerProcess {
     pub lease: Duration,
     pub grace: Duration,
     pub max_stalls: u32,
+    pub keep_at_most: u64,
+    /// More environment for the process.
+    pub env: Vec<(String, String)>,
 }
 
 impl WorkerProcess {
@@ -173,6 +179,8 @@ impl WorkerProcess {
             lease: Duration::from_secs(1),
             grace: Duration::from_secs(30),
             max_stalls: 3,
+            keep_at_most: 1_000,
+            env: Vec::new(),
         }
     }
 
@@ -180,17 +188,21 @@ impl WorkerProcess {
     pub fn spawn(&self, scene: &Scene) -> Process {
         let ledger = scene.path().to_str().expect("a temp path is plain text");
         let millis = |time: Duration| time.as_millis().to_string();
-        spawn_self(
-            "worker_process",
-            &[
-                ("WORK_URL", &self.url),
-                ("WORK_LEDGER", ledger),
-                ("WORK_CONCURRENCY", &self.concurrency.to_string()),
-                ("WORK_LEASE_MS", &millis(self.lease)),
-                ("WORK_GRACE_MS", &millis(self.grace)),
-                ("WORK_MAX_STALLS", &self.max_stalls.to_string()),
-            ],
-        )
+        let settings = [
+            ("WORK_URL", self.url.clone()),
+            ("WORK_LEDGER", ledger.to_owned()),
+            ("WORK_CONCURRENCY", self.concurrency.to_string()),
+            ("WORK_LEASE_MS", millis(self.lease)),
+            ("WORK_GRACE_MS", millis(self.grace)),
+            ("WORK_MAX_STALLS", self.max_stalls.to_string()),
+            ("WORK_KEEP_AT_MOST", self.keep_at_most.to_string()),
+        ];
+        let given = self
+            .env
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let own = settings.iter().map(|(name, value)| (*name, value.as_str()));
+        spawn_self("worker_process", &own.chain(given).collect::<Vec<_>>())
     }
 }
 
@@ -200,7 +212,7 @@ pub fn run_as_process() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(WORKER_THREADS)
         .enable_all()
         .build()
         .expect("threads can be started");
@@ -220,6 +232,7 @@ pub fn run_as_process() {
             .lease(millis("WORK_LEASE_MS"))
             .grace(millis("WORK_GRACE_MS"))
             .max_stalls(u32::try_from(number("WORK_MAX_STALLS")).expect("a small number"))
+            .keep_at_most(number("WORK_KEEP_AT_MOST"))
             .build()
             .expect("the worker is set up well");
         let ended = worker.run_until(oxcart::shutdown_signal()).await;

@@ -1,0 +1,400 @@
+//! Where × how: the future of every public call is polled once, twice, three times, ... until it
+//! is done, and given up each time: dropped, its task aborted, or its runtime ended. Whatever it
+//! was about to do, nothing is lost, nothing is done twice, and nothing is left behind.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use oxcart::{
+    Context, Cursor, Error, ErrorKind, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue,
+    Retention, Worker,
+};
+use serde::{Deserialize, Serialize};
+use support::given_up::{Call, HOWS, at_every_await_point, given_up, polled};
+use support::jobs::{Scene, Work};
+use support::workers::{drained, queue_at, run, server_and_queue, worker};
+use support::{Proxy, Server, eventually};
+use tokio::runtime::Handle;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Nothing of a job is in Redis that is not in one of its collections, and the other way round.
+async fn assert_nothing_half_done(server: &Server, queue: &Queue) {
+    let counts = queue.counts().await.unwrap();
+    let jobs: u64 = server.ask(&["HLEN", "oxcart:{work}:jobs"]);
+    assert_eq!(counts.left() + counts.completed + counts.dead, jobs);
+}
+
+/// Every job that is there runs once; answers how many.
+async fn assert_each_runs_once(server: &Server, queue: &Queue) -> BTreeSet<String> {
+    assert_nothing_half_done(server, queue).await;
+    let scene = Scene::new();
+    let builder = worker(queue, &scene).concurrency(100);
+    let worker = run(builder.keep_completed(Retention::Remove));
+    let counts = drained(queue, 30 * SECOND).await;
+    assert_eq!((counts.dead, counts.totals.stalled), (0, 0));
+    worker.stop().await;
+    let by_job = scene.runs_by_job();
+    assert!(by_job.values().all(|runs| runs.len() == 1));
+    by_job.into_keys().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_an_enqueue_given_up_anywhere_makes_its_job_once_or_not_at_all() {
+    let (server, queue) = server_and_queue().await;
+    let (mut sure, mut possible) = (BTreeSet::new(), BTreeSet::new());
+    for polls in 1..=8 {
+        for how in HOWS {
+            let request = queue.enqueue(Work::Quick);
+            let id = request.job_id().to_string();
+            match given_up(how, polls, request.into_future()).await {
+                Some(handle) => sure.insert(handle.unwrap().id().to_string()),
+                None => possible.insert(id),
+            };
+        }
+        // One that is awaited by reference can be awaited again.
+        let mut request = queue.enqueue(Work::Quick);
+        polled((&mut request).into_future(), polls).await;
+        polled((&mut request).into_future(), polls).await;
+        let handle = (&mut request).await.unwrap();
+        sure.insert(handle.id().to_string());
+    }
+    let ran = assert_each_runs_once(&server, &queue).await;
+    assert!(sure.is_subset(&ran));
+    assert!(
+        ran.iter()
+            .all(|id| sure.contains(id) || possible.contains(id))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_many_given_up_anywhere_make_each_job_once_or_not_at_all() {
+    const JOBS: usize = 600;
+    let (server, queue) = server_and_queue().await;
+    let mut sure = BTreeSet::new();
+    let mut note = |handles: Vec<JobHandle<Work>>| {
+        assert_eq!(handles.len(), JOBS);
+        sure.extend(handles.iter().map(|handle| handle.id().to_string()));
+    };
+    let make = || -> Call<_> {
+        let request = queue.enqueue_many(vec![Work::Quick; JOBS]);
+        request.into_future()
+    };
+    at_every_await_point(make, async |answer| {
+        answer
+            .into_iter()
+            .for_each(|handles| note(handles.unwrap()));
+    })
+    .await;
+    for polls in 1..=8 {
+        let mut request = queue.enqueue_many(vec![Work::Quick; JOBS]);
+        let done = loop {
+            let giving_up = polled((&mut request).into_future(), polls).await;
+            if let Some(handles) = giving_up {
+                break handles;
+            }
+        };
+        note(done.unwrap());
+    }
+    let ran = assert_each_runs_once(&server, &queue).await;
+    assert!(sure.is_subset(&ran));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_waits_for_results_given_up_anywhere_leave_nothing_behind() {
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let builder = worker(&queue, &scene).keep_completed(Retention::Remove);
+    let worker = run(builder);
+    queue.enqueue(Work::Quick).result().await.unwrap();
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    // Whoever reads the announcements ends when nobody waits.
+    tokio::time::sleep(6 * SECOND).await;
+    let before = tasks();
+
+    let request = || -> Call<_> {
+        let job = Work::sleep(SECOND / 20);
+        queue.enqueue(job).result().into_future()
+    };
+    at_every_await_point(request, async |answer| {
+        assert!(answer.is_none_or(|outcome| outcome.is_ok()));
+    })
+    .await;
+    let held = queue.enqueue(Work::Hold).await.unwrap();
+    let never = || -> Call<_> { held.result().within(SECOND / 2).into_future() };
+    at_every_await_point(never, async |answer| {
+        assert!(answer.is_none_or(|outcome| outcome.is_err()));
+    })
+    .await;
+    // Somebody who does not give up asks before it ends: nothing is kept for nobody.
+    let (outcome, ()) = tokio::join!(held.result().into_future(), async {
+        tokio::time::sleep(SECOND / 2).await;
+        scene.release(1);
+    });
+    outcome.unwrap();
+
+    drained(&queue, 20 * SECOND).await;
+    assert_nothing_half_done(&server, &queue).await;
+    assert!(scene.runs_by_job().values().all(|runs| runs.len() == 1));
+    eventually(20 * SECOND, || tasks() <= before).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_looking_and_changing_given_up_anywhere_leave_everything_in_order() {
+    let server = Server::start();
+    let oxcart = Oxcart::connect(&server.url()).await.unwrap();
+    let queue = oxcart.queue("work").unwrap();
+    let handle = queue.enqueue(Work::Quick).await.unwrap();
+    let clients = || -> i64 { server.info("connected_clients").parse().unwrap() };
+
+    type Make = Box<dyn Fn() -> Call<Result<(), Error>>>;
+    /// A call of this queue, made anew each time.
+    macro_rules! call {
+        ($($kept:ident),* => $call:expr) => {{
+            $(let $kept = $kept.clone();)*
+            Box::new(move || -> Call<Result<(), Error>> {
+                $(let $kept = $kept.clone();)*
+                Box::pin(async move { $call.await.map(drop) })
+            }) as Make
+        }};
+    }
+    let url = server.url();
+    let calls: Vec<(&str, Make)> = vec![
+        ("connect", call!(url => Oxcart::connect(&url))),
+        ("queues", call!(oxcart => oxcart.queues())),
+        ("info", call!(handle => handle.info())),
+        ("job", call!(queue, handle => queue.job(handle.id()))),
+        ("list", call!(queue => queue.list(JobState::Waiting, 0, 10))),
+        ("counts", call!(queue => queue.counts())),
+        ("pause", call!(queue => queue.pause())),
+        ("resume", call!(queue => queue.resume())),
+        ("events", call!(queue => queue.events())),
+    ];
+    for (name, make) in calls {
+        at_every_await_point(make, async |answer| {
+            answer.into_iter().for_each(|answer| answer.unwrap());
+            // The next one is not disturbed, whatever became of the last.
+            let counts = queue.counts().await.unwrap();
+            assert_eq!(counts.waiting, 1, "after {name}");
+        })
+        .await;
+    }
+    queue.resume().await.unwrap();
+    replayed_and_removed(&queue).await;
+    assert_nothing_half_done(&server, &queue).await;
+    // Connections are pooled; those of given up calls are not kept beside the pool's.
+    eventually(10 * SECOND, || clients() <= 16 + 8).await;
+}
+
+/// Dead letters, replayed and removed by calls that are given up.
+async fn replayed_and_removed(queue: &Queue) {
+    let scene = Scene::new();
+    let worker = run(worker(queue, &scene));
+    for how in HOWS {
+        for polls in 1..=4 {
+            let dies = queue.enqueue(Work::Fail { times: 9 }).attempts(1);
+            let id = dies.await.unwrap().id().clone();
+            drained(queue, 10 * SECOND).await;
+            let (of, replayed) = (queue.clone(), id.clone());
+            let replay = async move { of.replay(&replayed).await };
+            given_up(how, polls, Box::pin(replay)).await;
+            drained(queue, 10 * SECOND).await;
+            // It died again, or still: it is there, once.
+            let dead = queue.list(JobState::Dead, 0, 10).await.unwrap();
+            assert_eq!(dead, std::slice::from_ref(&id));
+            let (of, removed) = (queue.clone(), id.clone());
+            let remove = async move { of.remove(&removed).await };
+            given_up(how, polls, Box::pin(remove)).await;
+            queue.remove(&id).await.unwrap();
+            assert!(queue.job(&id).await.unwrap().is_none());
+        }
+    }
+    worker.stop().await;
+}
+
+/// A job whose handler gives its own calls up.
+#[derive(Serialize, Deserialize)]
+struct Reports;
+
+impl Job for Reports {
+    const NAME: &'static str = "reports";
+    type Output = usize;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_progress_given_up_anywhere_does_not_disturb_the_attempt() {
+    let (_server, queue) = server_and_queue().await;
+    let handler = async |_: Reports, ctx: Context| {
+        let mut given = 0;
+        for how in HOWS {
+            for polls in 1..=6 {
+                let ctx = ctx.clone();
+                let report = async move { ctx.progress(&polls).await };
+                let answer = given_up(how, polls, Box::pin(report)).await;
+                match answer {
+                    Some(stored) => stored?,
+                    None => given += 1,
+                }
+            }
+        }
+        ctx.progress(&100).await?;
+        Ok::<_, Failure>(given)
+    };
+    let worker = run(Worker::builder(&queue).handle(handler));
+    let handle = queue.enqueue(Reports).await.unwrap();
+    let given = handle.result().await.unwrap();
+    assert!(given >= HOWS.len(), "every report was done at once");
+    let info = handle.info().await.unwrap().unwrap();
+    assert_eq!(info.progress::<usize>().unwrap(), Some(100));
+    assert_eq!((info.stalls, info.failed), (0, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_events_are_read_once_and_in_order_by_a_reader_that_gives_up_all_the_time() {
+    const JOBS: usize = 300;
+    let (_server, queue) = server_and_queue().await;
+    let mut events = queue.events_after("0-0".parse::<Cursor>().unwrap());
+    let handles = queue.enqueue_many(vec![Work::Quick; JOBS]).await.unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < JOBS {
+        let Some(event) = polled(events.next(), 1).await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        if let EventKind::Added(id) = event.expect("it never ends").kind {
+            seen.push(id);
+        }
+    }
+    assert!(seen.iter().eq(handles.iter().map(|handle| handle.id())));
+}
+
+/// Polls a future also when nothing has happened that it waits for: a running worker wakes the
+/// task that runs it for nothing but its end.
+async fn often_polled<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut tick = tokio::time::interval(Duration::from_millis(3));
+    poll_fn(|context| {
+        while tick.poll_tick(context).is_ready() {}
+        future.as_mut().poll(context)
+    })
+    .await
+}
+
+/// The threads of this process that keep leases.
+fn lease_threads() -> usize {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else {
+        return 0;
+    };
+    let name = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("comm"));
+    let names = threads.flatten().flat_map(name);
+    names.filter(|name| name.trim() == "oxcart-leases").count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_worker_given_up_anywhere_loses_nothing_and_leaves_nothing_running() {
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let jobs = vec![Work::sleep(SECOND / 100); 3_000];
+    let handles = queue.enqueue_many(jobs).await.unwrap();
+    for how in HOWS {
+        // While it runs, and, having been told to stop at once, while it stops.
+        for (polls, stops) in (1..=12).flat_map(|polls| [(polls, false), (polls, true)]) {
+            // Connected where it runs, as a program would.
+            let (url, scene) = (server.url(), scene.clone());
+            let working = async move {
+                let queue = queue_at(&url).await;
+                let builder = worker(&queue, &scene).lease(SECOND).max_stalls(1_000);
+                let worker = builder.concurrency(40).build().unwrap();
+                let told = async move {
+                    if !stops {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                often_polled(worker.run_until(told)).await
+            };
+            given_up(how, 4 + polls, Box::pin(working)).await;
+        }
+    }
+    assert_eq!(scene.running().len(), 0, "handlers go on");
+    eventually(10 * SECOND, || lease_threads() == 0).await;
+    assert_nothing_half_done(&server, &queue).await;
+
+    let builder = worker(&queue, &scene).concurrency(100).lease(SECOND);
+    let last = run(builder.max_stalls(1_000));
+    let counts = drained(&queue, 60 * SECOND).await;
+    assert_eq!((counts.dead, counts.totals.completed), (0, 3_000));
+    let by_job = scene.runs_by_job();
+    for handle in &handles {
+        let runs = &by_job[handle.id().as_str()];
+        assert!(runs.last().unwrap().is_ok(), "{runs:?}");
+        assert!(runs.windows(2).all(|pair| pair[0].fence < pair[1].fence));
+    }
+    last.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_a_queue_outlives_the_runtime_that_first_sent_for_it() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.tcp_addr());
+    let settings = Oxcart::builder().call_timeout(2 * SECOND);
+    let oxcart = settings.connect(&proxy.url()).await.unwrap();
+    let queue = oxcart.queue("work").unwrap();
+    let direct = queue_at(&server.url()).await;
+    let first = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+
+    // It sent, and all is well.
+    let runtime = first();
+    let of_first = queue.clone();
+    let sent = runtime.spawn(async move { of_first.enqueue(Work::Quick).await.map(drop) });
+    sent.await.unwrap().unwrap();
+    tokio::task::block_in_place(|| drop(runtime));
+    queue.enqueue(Work::Quick).await.unwrap();
+    queue.counts().await.unwrap();
+
+    // It ends while a call of unknown fate is under way, which somebody elsewhere waits for.
+    let queue = oxcart.queue("work").unwrap();
+    drop(oxcart);
+    let other = Oxcart::builder().call_timeout(20 * SECOND);
+    let other = other
+        .connect(&proxy.url())
+        .await
+        .unwrap()
+        .queue("work")
+        .unwrap();
+    let runtime = first();
+    let of_first = other.clone();
+    let sent = runtime.spawn(async move { of_first.enqueue(Work::Quick).await.map(drop) });
+    sent.await.unwrap().unwrap();
+    proxy.half_open(true);
+    let mut request = other.enqueue(Work::Quick);
+    let id = request.job_id().clone();
+    polled((&mut request).into_future(), 1).await;
+    tokio::time::sleep(SECOND / 2).await;
+    tokio::task::block_in_place(|| runtime.shutdown_timeout(5 * SECOND));
+    let asked = Instant::now();
+    let error = (&mut request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknowable, "{error:?}");
+    assert_eq!(error.job_id(), Some(&id));
+    assert!(asked.elapsed() < SECOND, "there is nothing to wait for");
+    proxy.half_open(false);
+
+    // It never arrived, as a look shows, and can be sent by whoever is alive.
+    assert!(direct.job(&id).await.unwrap().is_none());
+    let handle = (&mut request).await.unwrap();
+    assert_eq!(handle.id(), &id);
+    let counts = queue.counts().await.unwrap();
+    assert_eq!(counts.waiting, 4);
+}
