@@ -6,9 +6,9 @@ use tracing::warn;
 
 use crate::id::JobId;
 use crate::maintenance::{Duty, Left};
-use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
+use crate::store::backend::Line;
 use crate::store::recover::{Recover, Recovered};
 use crate::time::millis;
 use crate::worker::hooks::WorkerEvent;
@@ -29,7 +29,7 @@ impl Duty for Recovery {
         (pump.config.lease / 2).clamp(PERIOD_MIN, PERIOD_MAX)
     }
 
-    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
+    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
         if pump.trouble.away_within(QUIET_AFTER_TROUBLE) {
             return Ok(Left::Nothing);
         }
@@ -40,7 +40,7 @@ impl Duty for Recovery {
             limit: BATCH_JOBS,
             max_stalls: pump.config.max_stalls,
         };
-        let (now_ms, found) = match pump.store().call(link, &verb).await? {
+        let (now_ms, found) = match line.call(&verb).await? {
             Recovered::Unsure { now_ms } => {
                 if clock.is_some() {
                     warn!("the clock of Redis jumped or Redis was away: no lease is judged");

@@ -14,12 +14,14 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The two parts of an entry's id, which order the entries.
 pub(crate) type EntryId = (u64, u64);
 
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) id: EntryId,
     pub(crate) fields: Vec<(String, Vec<u8>)>,
 }
 
 /// One end of a stream.
+#[derive(Clone, Copy)]
 pub(crate) enum Edge {
     Oldest,
     Youngest,

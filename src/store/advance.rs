@@ -84,7 +84,7 @@ pub(crate) struct Advance<'a> {
 }
 
 /// A job that this worker now holds.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Claimed {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
@@ -94,7 +94,7 @@ pub(crate) struct Claimed {
     pub(crate) stalls: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Advanced {
     pub(crate) now_ms: u64,
     /// Positions of the settlements whose fence was stale.
@@ -108,6 +108,7 @@ pub(crate) struct Advanced {
     pub(crate) suspects: u64,
 }
 
+#[derive(Debug, PartialEq)]
 pub(crate) enum Answer {
     Advanced(Advanced),
     Superseded,

@@ -17,10 +17,10 @@ use crate::id::incarnation;
 use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
-use crate::redis::connection::{Connector, Link};
 use crate::redis::trouble::Trouble;
+use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
-use crate::store::{BATCH_BYTES, Store};
+use crate::store::backend::{Line, Store};
 use crate::time::{ServerClock, millis};
 use crate::worker::attempt::attend;
 use crate::worker::board::{Board, Brought, Work};
@@ -93,10 +93,6 @@ impl Pump {
         }
     }
 
-    pub(crate) fn connector(&self) -> &Connector {
-        &self.queue.inner.oxcart.connector
-    }
-
     pub(crate) fn store(&self) -> &Store {
         &self.queue.inner.store
     }
@@ -127,12 +123,12 @@ impl Pump {
 
     /// One lane, until the board is closed.
     pub(crate) async fn lane(self: Arc<Self>, number: usize) {
-        let mut link = Link::new(self.connector().clone(), ANSWER_PATIENCE);
+        let mut line = self.store().line(ANSWER_PATIENCE);
         let mut lane = incarnation();
         let mut call = 0;
         while let Some(work) = self.board.work(number).await {
             call += 1;
-            match self.call(&mut link, &lane, call, &work).await {
+            match self.call(&mut line, &lane, call, &work).await {
                 Ok((advanced, sent)) => self.absorb(work, advanced, sent),
                 Err(why) => {
                     // Somebody else wrote to our keys or our lane. Whether the call did
@@ -151,7 +147,7 @@ impl Pump {
     /// from which on the leases in it count.
     async fn call(
         &self,
-        link: &mut Link,
+        line: &mut Line,
         lane: &str,
         call: u64,
         work: &Work,
@@ -173,7 +169,7 @@ impl Pump {
                 lease_ms: millis(self.config.lease),
                 hold: self.board.is_claiming(),
             };
-            match self.store().call(link, &verb).await {
+            match line.call(&verb).await {
                 Ok(Answer::Advanced(advanced)) => {
                     self.trouble.clear(&self.hooks);
                     return Ok((advanced, sent));
@@ -242,7 +238,7 @@ impl Pump {
         }
     }
 
-    fn tell(&self, settled: &[Settlement], refused: &[usize]) {
+    pub(crate) fn tell(&self, settled: &[Settlement], refused: &[usize]) {
         let mut refused = refused.iter().peekable();
         for (position, settlement) in settled.iter().enumerate() {
             if refused.next_if(|refused| **refused == position).is_some() {
@@ -272,7 +268,7 @@ fn release(claimed: &Claimed) -> Settlement {
     }
 }
 
-fn worker_event(settlement: &Settlement) -> WorkerEvent {
+pub(crate) fn worker_event(settlement: &Settlement) -> WorkerEvent {
     let id = settlement.id.clone();
     match &settlement.outcome {
         Outcome::Completed(_) => WorkerEvent::Completed { id },

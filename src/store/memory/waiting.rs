@@ -1,0 +1,72 @@
+//! Waiting for a token or an entry of a stream, as a blocking command waits.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::memory::emit::Log;
+use crate::memory::{Queue, State};
+use crate::redis::stream::{Edge, Entry, EntryId};
+use crate::store::backend::Stream;
+
+const BLOCK: Duration = Duration::from_secs(5);
+
+impl State {
+    fn log(&self, of: Stream) -> &Log {
+        match of {
+            Stream::Events => &self.events,
+            Stream::Finished => &self.finished,
+        }
+    }
+}
+
+impl Queue {
+    /// Waits up to 5 s for a token, or until `stop`, or until the clock is turned. Dropping it
+    /// takes no token.
+    pub(crate) async fn pop_token(&self, stop: &CancellationToken) -> Option<u64> {
+        let turned = self.turns();
+        let popped = self.wait_for(|state| {
+            let token = state.wake.take();
+            (token.is_some() || self.turns() != turned).then_some(token)
+        });
+        tokio::select! {
+            token = timeout(BLOCK, popped) => token.ok().flatten(),
+            () = stop.cancelled() => None,
+        }
+    }
+
+    /// The id of the first or last entry, if there is one.
+    pub(crate) fn edge(&self, of: Stream, edge: Edge) -> Option<EntryId> {
+        let state = self.lock();
+        let entries = &state.log(of).entries;
+        let entry = match edge {
+            Edge::Oldest => entries.front(),
+            Edge::Youngest => entries.back(),
+        };
+        entry.map(|entry| entry.id)
+    }
+
+    /// Up to `count` entries behind `after`; waits up to 5 s for the first.
+    pub(crate) async fn read(&self, of: Stream, after: EntryId, count: usize) -> Vec<Entry> {
+        let read = self.wait_for(|state| {
+            let entries = state.log(of).entries.iter();
+            let behind = entries.filter(|entry| entry.id > after).take(count);
+            let behind: Vec<Entry> = behind.cloned().collect();
+            (!behind.is_empty()).then_some(behind)
+        });
+        timeout(BLOCK, read).await.unwrap_or_default()
+    }
+
+    /// Looks again whenever something has changed. Cancel safe.
+    async fn wait_for<T>(&self, look: impl Fn(&mut State) -> Option<T>) -> T {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = look(&mut self.lock()) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+}
