@@ -82,3 +82,6 @@ fn named(arguments: &mut Cmd, names: &impl Serialize) {
 /// For verbs that take none.
 #[derive(Serialize)]
 struct NoArguments {}
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,11 @@ use crate::store::Verb;
 
 pub(crate) use state::State;
 #[cfg(test)]
-pub(crate) use {attempts::stamp, clock::Clock, list::COLLECTIONS, state::Collection};
+pub(crate) use {
+    clock::Clock,
+    list::COLLECTIONS,
+    state::{Collection, Job},
+};
 
 /// What a verb does to a queue in memory.
 pub(crate) trait Apply: Verb {
