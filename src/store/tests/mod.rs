@@ -4,6 +4,7 @@
 mod dump;
 mod matrix;
 mod once;
+mod random;
 mod scripts;
 mod subject;
 
