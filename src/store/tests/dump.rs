@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use redis::Value;
-
 use crate::job::options::PRIORITY_DEFAULT;
 use crate::memory::{COLLECTIONS, Collection, State};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
 
 /// What a stream's part holds of its entries.
-const LAST_ENTRIES: usize = 12;
+const LAST_ENTRIES: usize = 6;
 /// The sentinels of `active` and `claims` begin like this, which no id does.
 const SENTINEL: u8 = b'~';
 
@@ -78,32 +76,38 @@ impl Dump {
     }
 
     /// From what `dump.lua` answered.
-    pub(super) fn of_redis(answer: Value) -> Self {
+    pub(super) fn of_redis(mut answer: &[u8]) -> Self {
         let mut dump = Self::default();
-        for (part, value) in PARTS.iter().copied().zip(list(answer)) {
-            match part {
-                "events" | "finished" => dump.read_stream(part, list(value)),
-                _ => dump.read_pairs(part, list(value)),
+        for part in PARTS {
+            let mut texts = Vec::new();
+            for _ in 0..number(&mut answer) {
+                let length = number(&mut answer);
+                texts.push(take(&mut answer, length));
+            }
+            match *part {
+                "events" | "finished" => dump.read_stream(part, &texts),
+                _ => dump.read_pairs(part, &texts),
             }
         }
         dump
     }
 
-    fn read_pairs(&mut self, part: &'static str, values: Vec<Value>) {
-        for (name, value) in pairs(values) {
+    fn read_pairs(&mut self, part: &'static str, texts: &[&[u8]]) {
+        for pair in texts.chunks(2) {
+            let (name, value) = (pair[0], pair[1]);
             if name.first() == Some(&SENTINEL) {
                 continue;
             }
             match part {
                 "waiting" | "suspects" | "delayed" | "active" | "completed" | "answers"
                 | "dead" | "awaited" | "wake" => {
-                    let score = std::str::from_utf8(&value).unwrap().parse().unwrap();
-                    self.score(part, std::str::from_utf8(&name).unwrap(), score);
+                    let score = std::str::from_utf8(value).unwrap().parse().unwrap();
+                    self.score(part, std::str::from_utf8(name).unwrap(), score);
                 }
                 // What was answered shows when the call is repeated.
                 "calls" => {
                     let (number, at_ms, _): (u64, u64, serde::de::IgnoredAny) =
-                        rmp_serde::from_slice(&value).unwrap();
+                        rmp_serde::from_slice(value).unwrap();
                     self.set(part, name, format!("{number} at {at_ms}"));
                 }
                 _ => self.set(part, name, value),
@@ -111,23 +115,14 @@ impl Dump {
         }
     }
 
-    fn read_stream(&mut self, part: &'static str, values: Vec<Value>) {
-        let mut values = values.into_iter();
-        let (Some(Value::Int(length)), Some(entries)) = (values.next(), values.next()) else {
+    fn read_stream(&mut self, part: &'static str, texts: &[&[u8]]) {
+        let Some((length, entries)) = texts.split_first() else {
             return;
         };
-        for (back, entry) in (0..length).rev().zip(list(entries)) {
-            let fields = list(entry).pop().map_or_else(Vec::new, list);
-            self.entry(part, back as usize, &pairs(fields));
+        let length: usize = std::str::from_utf8(length).unwrap().parse().unwrap();
+        for (position, entry) in (0..length).rev().zip(entries) {
+            self.set(part, format!("{position:06}"), *entry);
         }
-    }
-
-    fn entry(&mut self, part: &'static str, position: usize, fields: &[(Vec<u8>, Vec<u8>)]) {
-        let mut text = String::new();
-        for (name, value) in fields {
-            let _ = write!(text, "{}={} ", name.escape_ascii(), value.escape_ascii());
-        }
-        self.set(part, format!("{position:06}"), text);
     }
 
     pub(super) fn of_memory(state: &State) -> Self {
@@ -216,10 +211,14 @@ impl Dump {
     ) {
         let length = entries.len();
         for (position, entry) in (0..length).rev().zip(entries.rev()).take(LAST_ENTRIES) {
-            let bytes =
-                |(name, value): &(String, Vec<u8>)| (name.clone().into_bytes(), value.clone());
-            let fields: Vec<_> = entry.fields.iter().map(bytes).collect();
-            self.entry(part, position, &fields);
+            let mut text = Vec::new();
+            for (name, value) in &entry.fields {
+                text.extend_from_slice(name.as_bytes());
+                text.push(b'=');
+                text.extend_from_slice(value);
+                text.push(b' ');
+            }
+            self.set(part, format!("{position:06}"), text);
         }
     }
 }
@@ -236,21 +235,12 @@ fn place(collection: Collection, score: u64) -> (&'static str, f64) {
     }
 }
 
-fn list(value: Value) -> Vec<Value> {
-    match value {
-        Value::Array(values) => values,
-        other => panic!("{other:?} is no list"),
-    }
+fn take<'a>(bytes: &mut &'a [u8], n: usize) -> &'a [u8] {
+    let (taken, rest) = bytes.split_at(n);
+    *bytes = rest;
+    taken
 }
 
-fn pairs(values: Vec<Value>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut values = values.into_iter().map(|value| match value {
-        Value::BulkString(bytes) => bytes,
-        other => panic!("{other:?} is no string"),
-    });
-    let mut pairs = Vec::new();
-    while let (Some(name), Some(value)) = (values.next(), values.next()) {
-        pairs.push((name, value));
-    }
-    pairs
+fn number(bytes: &mut &[u8]) -> usize {
+    u32::from_be_bytes(take(bytes, 4).try_into().unwrap()) as usize
 }

@@ -118,7 +118,8 @@ impl InRedis {
 
     pub(super) fn dump(&mut self) -> Dump {
         let command = self.command(&self.dump_hash.clone());
-        Dump::of_redis(command.query(&mut self.connection).unwrap())
+        let answer: Vec<u8> = command.query(&mut self.connection).unwrap();
+        Dump::of_redis(&answer)
     }
 
     pub(super) fn set_clock(&mut self, now_us: u64) {
