@@ -12,14 +12,12 @@ use crate::store::backend::Line;
 use crate::store::recover::{Recover, Recovered};
 use crate::time::millis;
 use crate::worker::hooks::WorkerEvent;
-use crate::worker::pump::Pump;
+use crate::worker::pump::{CLOCK_TOLERANCE, Pump};
 
 const PERIOD_MAX: Duration = Duration::from_secs(4);
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// After trouble the living get this long to extend their leases.
 const QUIET_AFTER_TROUBLE: Duration = Duration::from_secs(5);
-/// The server's clock may be off from what we expect by this much.
-const TOLERANCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Recovery;
 
@@ -30,13 +28,18 @@ impl Duty for Recovery {
     }
 
     async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
-        if pump.trouble.away_within(QUIET_AFTER_TROUBLE) {
+        // The living extend their leases every third of them. When the clock has jumped, all
+        // look expired until they have.
+        let quiet_after_jump = pump.config.lease / 2;
+        if pump.trouble.away_within(QUIET_AFTER_TROUBLE)
+            || pump.clock_jumped_within(quiet_after_jump)
+        {
             return Ok(Left::Nothing);
         }
         let clock = pump.clock();
         let verb = Recover {
             expected_ms: clock.map_or(0, |clock| clock.now_ms()),
-            tolerance_ms: millis(TOLERANCE),
+            tolerance_ms: millis(CLOCK_TOLERANCE),
             limit: BATCH_JOBS,
             max_stalls: pump.config.max_stalls,
         };

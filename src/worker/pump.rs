@@ -34,6 +34,8 @@ use crate::worker::waker::Waker;
 /// An answer that takes longer is asked for again, on a new connection.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The server's clock may be off from what we expect by this much.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Settings that do not change while the worker runs.
@@ -61,6 +63,8 @@ pub(crate) struct Pump {
     /// This worker, in this process, in this life.
     pub(crate) id: String,
     clock: Mutex<Option<ServerClock>>,
+    /// When the server's clock last showed what nobody expected.
+    jumped: Mutex<Option<Instant>>,
     epoch: Instant,
     alive_ms: AtomicU64,
 }
@@ -88,6 +92,7 @@ impl Pump {
             trouble: TroubleLog::default(),
             id: incarnation(),
             clock: Mutex::default(),
+            jumped: Mutex::default(),
             epoch: Instant::now(),
             alive_ms: AtomicU64::new(0),
         }
@@ -105,8 +110,22 @@ impl Pump {
     /// The server has just said what its clock shows.
     pub(crate) fn heard(&self, now_ms: u64) -> ServerClock {
         let clock = ServerClock::heard_now(now_ms);
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        let known = self
+            .clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(clock);
+        let off_by = known.map_or(0, |known| known.now_ms().abs_diff(now_ms));
+        if off_by > millis(CLOCK_TOLERANCE) {
+            *self.jumped.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         clock
+    }
+
+    /// Whether the server's clock jumped less than this long ago.
+    pub(crate) fn clock_jumped_within(&self, time: Duration) -> bool {
+        let jumped = *self.jumped.lock().unwrap_or_else(PoisonError::into_inner);
+        jumped.is_some_and(|jumped| jumped.elapsed() < time)
     }
 
     /// The application's runtime gives a sign of life.

@@ -115,7 +115,7 @@ impl Store {
     pub(crate) fn tap(&self) -> Tap {
         match self {
             Self::Redis(queue) => Tap::redis(&queue.connector, &queue.keys),
-            Self::Memory(queue) => Tap::Memory(queue.clone()),
+            Self::Memory(queue) => Tap::Memory(queue.clone(), 0),
         }
     }
 

@@ -10,7 +10,8 @@ use crate::redis::trouble::Trouble;
 
 pub(crate) enum Tap {
     Redis(tap::Tap),
-    Memory(memory::Queue),
+    /// And how often its clock had been turned when it was last looked at.
+    Memory(memory::Queue, u64),
 }
 
 impl Tap {
@@ -18,11 +19,11 @@ impl Tap {
         Self::Redis(tap::Tap::new(connector, keys.wake()))
     }
 
-    /// Waits up to 5 s for a token, or until `stop`; what it says, the moment of the work in ms.
+    /// Waits up to 5 s for a token, or until `stop`; the moment of the work in ms, if it names one.
     pub(crate) async fn pop(&mut self, stop: &CancellationToken) -> Result<Option<u64>, Trouble> {
         match self {
             Self::Redis(tap) => tap.pop(stop).await,
-            Self::Memory(queue) => Ok(queue.pop_token(stop).await),
+            Self::Memory(queue, turns) => Ok(queue.pop_token(turns, stop).await),
         }
     }
 }

@@ -41,7 +41,7 @@ impl Queue {
         match self.0 {}
     }
 
-    pub(crate) async fn pop_token(&self, _: &CancellationToken) -> Option<u64> {
+    pub(crate) async fn pop_token(&self, _: &mut u64, _: &CancellationToken) -> Option<u64> {
         match self.0 {}
     }
 

@@ -47,6 +47,7 @@ use crate::store::Verb;
 pub(crate) use state::State;
 #[cfg(test)]
 pub(crate) use {
+    attempts::stamp,
     clock::Clock,
     list::COLLECTIONS,
     state::{Collection, Job},

@@ -22,16 +22,26 @@ impl State {
 }
 
 impl Queue {
-    /// Waits up to 5 s for a token, or until `stop`, or until the clock is turned. Dropping it
-    /// takes no token.
-    pub(crate) async fn pop_token(&self, stop: &CancellationToken) -> Option<u64> {
-        let turned = self.turns();
+    /// Waits up to 5 s for a token, until `stop`, or until the clock was turned once more than
+    /// the caller knows of: then there may be work, too. Dropping it takes no token.
+    pub(crate) async fn pop_token(
+        &self,
+        known_turns: &mut u64,
+        stop: &CancellationToken,
+    ) -> Option<u64> {
+        let known = *known_turns;
         let popped = self.wait_for(|state| {
+            let turns = self.turns();
             let token = state.wake.take();
-            (token.is_some() || self.turns() != turned).then_some(token)
+            (token.is_some() || turns != known).then_some((token, turns))
         });
         tokio::select! {
-            token = timeout(BLOCK, popped) => token.ok().flatten(),
+            popped = timeout(BLOCK, popped) => {
+                let (token, turns) = popped.ok()?;
+                *known_turns = turns;
+                // The time a token was for may have come with the turn.
+                token.filter(|_| turns == known)
+            }
             () = stop.cancelled() => None,
         }
     }

@@ -2,7 +2,9 @@
 //! against each other, in long random sequences.
 
 mod dump;
+mod inputs;
 mod matrix;
+mod mutants;
 mod once;
 mod random;
 mod scripts;
