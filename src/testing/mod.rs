@@ -1,6 +1,11 @@
 //! Queues in memory, for the tests of an application: the same types, no Redis, and a clock
 //! that a test turns. Only with the feature `memory`.
 
+#![allow(
+    clippy::panic,
+    reason = "this is called by tests, which fail by panicking"
+)]
+
 pub(crate) mod drain;
 
 use std::time::Duration;

@@ -95,7 +95,10 @@ impl Store {
     /// A single call, on a pooled connection.
     pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
         match self {
-            Self::Redis(queue) => store::call(&queue.keys, &mut &queue.connector, verb).await,
+            // Boxed, so that the futures of an application do not nest as deep as ours do.
+            Self::Redis(queue) => {
+                Box::pin(store::call(&queue.keys, &mut &queue.connector, verb)).await
+            }
             Self::Memory(queue) => Ok(queue.call(verb)),
         }
     }

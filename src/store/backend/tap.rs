@@ -9,14 +9,14 @@ use crate::redis::tap;
 use crate::redis::trouble::Trouble;
 
 pub(crate) enum Tap {
-    Redis(tap::Tap),
+    Redis(Box<tap::Tap>),
     /// And how often its clock had been turned when it was last looked at.
     Memory(memory::Queue, u64),
 }
 
 impl Tap {
     pub(crate) fn redis(connector: &Connector, keys: &Keys) -> Self {
-        Self::Redis(tap::Tap::new(connector, keys.wake()))
+        Self::Redis(Box::new(tap::Tap::new(connector, keys.wake())))
     }
 
     /// Waits up to 5 s for a token, or until `stop`; the moment of the work in ms, if it names one.
