@@ -83,7 +83,7 @@ impl Drain<'_> {
                 break;
             };
             let length = self.pump.config.lease;
-            let lease = Lease::new(claimed.id.clone(), claimed.fence, sent, length);
+            let lease = Lease::new(&claimed, sent, length);
             let lease = Arc::new(lease);
             let (name, settlement) = attend_to(self.pump, claimed, &lease, clock).await;
             ran.push(Ran {

@@ -91,6 +91,7 @@ fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settl
     Settlement {
         id: lease.id.clone(),
         fence: lease.fence,
+        receipt: lease.receipt.clone(),
         keep,
         outcome,
     }

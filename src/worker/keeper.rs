@@ -110,7 +110,7 @@ async fn extend_all(pump: &Pump, line: &mut Line) -> Result<(), Trouble> {
 async fn extend_batch(pump: &Pump, line: &mut Line, batch: &[Arc<Lease>]) -> Result<(), Trouble> {
     let leases: Vec<_> = batch
         .iter()
-        .map(|lease| (lease.id.clone(), lease.fence))
+        .map(|lease| (lease.id.clone(), lease.receipt.clone()))
         .collect();
     let verb = Extend {
         leases: &leases,

@@ -1,6 +1,5 @@
 //! The one call of a busy worker: ends attempts, promotes due jobs, claims new ones.
 
-use crate::id::{Fence, JobId};
 use crate::memory::Apply;
 use crate::memory::claim::Taken;
 use crate::memory::once::{Begun, StoredAnswer};
@@ -23,63 +22,76 @@ impl Apply for Advance<'_> {
 
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     let refused = state.settle(call.settle, call.keep);
-    let taken = if state.is_paused() {
-        Taken {
-            more: true,
-            ..Taken::default()
-        }
+    if !state.is_paused() && state.next_due().is_some_and(|due| due <= state.now_ms()) {
+        state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
+    }
+    let taken = if call.claim > 0 && !state.is_paused() {
+        state.claim(call)
     } else {
-        take(call, state)
+        Taken::default()
     };
-    let nothing_left = nothing_left(state) && taken.ids.is_empty();
-    let (more, next_at_ms) = outlook(call, state, taken.more);
+    let drained = nothing_left(state) && taken.ids.is_empty();
+    let (more, next_at_ms) = outlook(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
     if more || (taken.suspect && suspects > 0) {
         state.arm(0);
     }
     if call.settle.len() > refused.len() {
-        state.cap_completed(call.keep_count, TRIMMED_AT_MOST);
-        if nothing_left && state.len(Collection::Active) == 0 {
+        if call.keep.as_millis() > 0 {
+            state.cap_completed(call.keep_count, TRIMMED_AT_MOST);
+        }
+        if drained && state.len(Collection::Active) == 0 {
             state.emit_value("drained", b"");
         }
     }
     let answer = StoredAnswer::Advanced {
         refused: refused.clone(),
         first_fence: taken.first_fence,
+        receipt: taken.receipt.clone(),
         ids: taken.ids.clone(),
     };
     state.end_call(call.lane, call.call, answer);
     Advanced {
         now_ms: state.now_ms(),
         refused,
-        claimed: claimed(state, &taken.ids, taken.first_fence),
+        claimed: claimed(state, &taken),
         more,
         next_at_ms,
         suspects,
     }
 }
 
-/// What was answered before, as far as it still holds: the claims whose fence is still theirs.
-/// Their leases begin anew, for nobody has run them yet.
+/// What was answered before, as far as it still holds: the claims that still are theirs. Their
+/// leases begin anew, for nobody has run them yet.
 fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Advanced {
-    let (refused, first_fence, ids) = match answer {
+    let (refused, taken) = match answer {
         StoredAnswer::Advanced {
             refused,
             first_fence,
+            receipt,
             ids,
-        } => (refused, first_fence, ids),
+        } => {
+            let suspect = false;
+            let taken = Taken {
+                ids,
+                first_fence,
+                receipt,
+                suspect,
+            };
+            (refused, taken)
+        }
         // The lane belongs to a producer: nothing was claimed.
-        StoredAnswer::Enqueued { .. } => (Vec::new(), 0, Vec::new()),
+        StoredAnswer::Enqueued { .. } => (Vec::new(), Taken::default()),
     };
     let mut held = Vec::new();
-    for (fence, id) in (first_fence..).zip(&ids) {
-        if state.held(id, Fence(fence)).is_some() {
-            state.renew(id, call.lease_ms);
-            held.extend(state.deliver(id, fence));
+    for claimed in claimed(state, &taken) {
+        if state.held(&claimed.id, &claimed.receipt).is_some() {
+            state.renew(&claimed.id, call.lease_ms);
+            held.push(claimed);
         }
     }
-    let (more, next_at_ms) = outlook(call, state, true);
+    let (more, next_at_ms) = outlook(call, state);
     if more {
         state.arm(0);
     }
@@ -93,19 +105,6 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
     }
 }
 
-fn take(call: &Advance<'_>, state: &mut State) -> Taken {
-    if state.next_due().is_some_and(|due| due <= state.now_ms()) {
-        state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
-    }
-    if call.claim == 0 {
-        return Taken {
-            more: true,
-            ..Taken::default()
-        };
-    }
-    state.claim(call)
-}
-
 fn nothing_left(state: &State) -> bool {
     [
         Collection::Waiting,
@@ -117,10 +116,10 @@ fn nothing_left(state: &State) -> bool {
 }
 
 /// Whether more can be claimed right now; if not, when this caller has to be back.
-fn outlook(call: &Advance<'_>, state: &mut State, more: bool) -> (bool, Option<u64>) {
+fn outlook(call: &Advance<'_>, state: &mut State) -> (bool, Option<u64>) {
     let due_ms = state.next_due();
-    let more = (more && state.len(Collection::Waiting) > 0)
-        || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
+    let more =
+        state.len(Collection::Waiting) > 0 || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
     match due_ms {
         _ if state.is_paused() => (false, None),
         Some(due_ms) if !more => (false, hold_timer(call, state, due_ms)),
@@ -144,9 +143,12 @@ fn hold_timer(call: &Advance<'_>, state: &mut State, due_ms: u64) -> Option<u64>
     Some(due_ms)
 }
 
-fn claimed(state: &State, ids: &[JobId], first_fence: u64) -> Vec<Claimed> {
-    (first_fence..)
-        .zip(ids)
-        .filter_map(|(fence, id)| state.deliver(id, fence))
+fn claimed(state: &State, taken: &Taken) -> Vec<Claimed> {
+    let Some(receipt) = &taken.receipt else {
+        return Vec::new();
+    };
+    (taken.first_fence..)
+        .zip(&taken.ids)
+        .filter_map(|(fence, id)| state.deliver(id, fence, receipt))
         .collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::codec::stamp;
 use crate::id::JobId;
 use crate::job::history::Counters;
 use crate::memory::state::State;
@@ -20,13 +21,6 @@ impl History {
     pub(crate) fn encode_counters(&self) -> Vec<u8> {
         rmp_serde::to_vec(&self.counters).expect("plain data always encodes into memory")
     }
-}
-
-/// A moment as Redis holds it before a stored value: MessagePack uint64.
-pub(crate) fn stamp(ms: u64) -> [u8; 9] {
-    let mut stamp = [0xcf; 9];
-    stamp[1..].copy_from_slice(&ms.to_be_bytes());
-    stamp
 }
 
 impl State {

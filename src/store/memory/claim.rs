@@ -1,6 +1,6 @@
 //! Takes jobs off the head of the line and leases them.
 
-use crate::id::{Fence, JobId};
+use crate::id::{Fence, JobId, Receipt};
 use crate::memory::state::{Collection, State};
 use crate::store::advance::{Advance, Claimed};
 
@@ -9,25 +9,23 @@ use crate::store::advance::{Advance, Claimed};
 pub(crate) struct Taken {
     pub(crate) ids: Vec<JobId>,
     pub(crate) first_fence: u64,
+    /// None if it took nothing.
+    pub(crate) receipt: Option<Receipt>,
     pub(crate) suspect: bool,
-    /// There may be more in `waiting`.
-    pub(crate) more: bool,
 }
 
 impl State {
     pub(crate) fn claim(&mut self, call: &Advance<'_>) -> Taken {
-        let enough = self.len(Collection::Waiting) >= call.claim;
         let (mut ids, suspect) = self.next_in_line(call.claim, call.suspect);
         let fitting = self.fitting(&ids, call.claim_bytes);
-        let more = enough || fitting < ids.len();
         ids.truncate(fitting);
         let mut taken = Taken {
             suspect,
-            more,
             ..Taken::default()
         };
         if !ids.is_empty() {
-            taken.first_fence = self.lease(&ids, call.worker, call.lease_ms);
+            let (first_fence, receipt) = self.lease(&ids, call.worker, call.lease_ms);
+            (taken.first_fence, taken.receipt) = (first_fence, Some(receipt));
             self.emit_ids("active", &ids);
             taken.ids = ids;
         }
@@ -62,11 +60,12 @@ impl State {
     }
 
     /// A claim as its worker gets it.
-    pub(crate) fn deliver(&self, id: &JobId, fence: u64) -> Option<Claimed> {
+    pub(crate) fn deliver(&self, id: &JobId, fence: u64, receipt: &Receipt) -> Option<Claimed> {
         let job = self.jobs.get(id)?;
         Some(Claimed {
             id: id.clone(),
             fence: Fence(fence),
+            receipt: receipt.clone(),
             record: job.record.clone(),
             payload: job.payload.clone(),
             counters: job

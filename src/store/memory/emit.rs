@@ -61,16 +61,19 @@ impl State {
     }
 
     /// One entry for the whole call. The cap counts ids: how many entries that is follows from
-    /// a running average of their size, kept to three decimals.
+    /// a running average of their size, kept to three decimals, and only when it is off by more
+    /// than a sixteenth.
     pub(crate) fn flush_events(&mut self) {
         let Emitted { fields, ids } = std::mem::take(&mut self.emitted);
         if ids == 0 {
             return;
         }
         let ids = ids as f64;
-        let average = self.event_size.unwrap_or(ids);
-        let average = average + (ids - average) / EVENT_AVERAGE_OVER;
-        self.event_size = format!("{average:.3}").parse().ok();
+        let mut average = self.event_size.unwrap_or(ids);
+        if self.event_size.is_none() || (ids - average).abs() > average / 16.0 {
+            average += (ids - average) / EVENT_AVERAGE_OVER;
+            self.event_size = format!("{average:.3}").parse().ok();
+        }
         let keep = EVENT_ENTRIES_KEPT_AT_LEAST.max((EVENT_IDS_KEPT / average) as usize);
         let now_ms = self.now_ms();
         self.events.append(now_ms, fields, keep);

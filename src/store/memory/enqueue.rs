@@ -2,8 +2,8 @@
 
 use crate::job::options::PRIORITY_DEFAULT;
 use crate::memory::Apply;
-use crate::memory::attempts::stamp;
 use crate::memory::once::{Begun, StoredAnswer};
+use crate::memory::order::place;
 use crate::memory::state::{Collection, Job, Later, State};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob};
 
@@ -30,13 +30,12 @@ impl Apply for Enqueue<'_> {
 /// The positions of those that were there already.
 fn add(jobs: &[&NewJob], state: &mut State) -> Vec<usize> {
     let now_ms = state.now_ms();
-    let (mut there, mut added, mut waiting, mut delayed) = (vec![], vec![], vec![], vec![]);
+    let (mut there, mut waiting, mut delayed) = (vec![], vec![], vec![]);
     for (position, new) in jobs.iter().enumerate() {
         if state.jobs.contains_key(&new.id) {
             there.push(position);
             continue;
         }
-        added.push(new.id.clone());
         let later = Later {
             priority: new.priority.unwrap_or(PRIORITY_DEFAULT),
             front: new.front,
@@ -46,41 +45,41 @@ fn add(jobs: &[&NewJob], state: &mut State) -> Vec<usize> {
             Due::After { ms } => now_ms + ms,
             Due::At { ms } => ms,
         };
-        state.insert(new.id.clone(), stored(new, now_ms, later));
-        if due_ms > now_ms {
+        // A delayed job has no place yet: its record holds the first one of its priority.
+        let given = if due_ms > now_ms {
             delayed.push((new.id.clone(), due_ms, later));
+            place(later.priority, 0)
         } else {
-            waiting.push((new.id.clone(), later));
-        }
+            waiting.push(new.id.clone());
+            state.next_place(later)
+        };
+        state.insert(new.id.clone(), stored(new, now_ms, given));
         if let Some(await_ms) = new.await_ms {
             state.await_until(&new.id, now_ms + await_ms);
         }
-    }
-    for (id, later) in &waiting {
-        state.enter_waiting(id, *later);
     }
     state.enter_delayed(&delayed);
     if !waiting.is_empty() && !state.is_paused() {
         state.arm(0);
     }
-    state.count("added", added.len());
-    state.emit_ids("added", &added);
+    state.count("added", waiting.len() + delayed.len());
+    state.emit_ids("added", &waiting);
+    let ids: Vec<String> = delayed.iter().map(|(id, ..)| id.to_string()).collect();
+    state.emit("added", &ids);
     let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
     state.emit("delayed", &tokens.collect::<Vec<_>>());
     there
 }
 
-/// A job that has still to get its place.
-fn stored(new: &NewJob, now_ms: u64, later: Later) -> Job {
-    let mut record = new.record.record.clone();
-    // The version byte stays first, the time of enqueueing goes behind it.
-    record.splice(1..1, stamp(now_ms));
+/// A job at its place in line, where it stays unless it is delayed.
+fn stored(new: &NewJob, now_ms: u64, given: i64) -> Job {
     Job {
-        record,
+        record: new.record.stored(now_ms, given),
         payload: new.record.external_payload.clone(),
         collection: Collection::Waiting,
-        score: 0,
-        later,
+        score: given,
+        given,
+        moved: None,
         claim: None,
         stalls: 0,
         history: None,

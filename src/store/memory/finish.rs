@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::codec;
+use crate::codec::{self, stamp};
 use crate::id::JobId;
 use crate::job::outcome::{DeadReason, Ending};
-use crate::memory::attempts::stamp;
-use crate::memory::state::{Collection, State};
+use crate::memory::state::{Collection, State, moment};
 
 pub(crate) const AWAITED_KEPT_MS: u64 = 60_000;
 const ANNOUNCEMENTS_KEPT: usize = 1_000;
@@ -22,17 +21,17 @@ pub(crate) struct Keep {
 
 /// A moment at which an answer is dropped, as a score. Half a millisecond more marks those that
 /// then move on to the other completed jobs.
-fn dropped_at(ms: u64) -> u64 {
-    2 * ms
+fn dropped_at(ms: u64) -> i64 {
+    2 * moment(ms)
 }
 
-pub(crate) fn moves_on(score: u64) -> bool {
+pub(crate) fn moves_on(score: i64) -> bool {
     score % 2 == 1
 }
 
 impl State {
     /// The last score of answers that have had their time.
-    pub(crate) fn answers_until(&self) -> u64 {
+    pub(crate) fn answers_until(&self) -> i64 {
         dropped_at(self.now_ms())
     }
 
@@ -62,7 +61,7 @@ impl State {
             if awaited.contains(id) {
                 self.put(id, Collection::Answers, answer_score(now_ms, keep));
             } else if keep.ms > 0 {
-                self.put(id, Collection::Completed, now_ms + keep.ms);
+                self.put(id, Collection::Completed, moment(now_ms + keep.ms));
             } else {
                 self.forget([id]);
                 continue;
@@ -78,7 +77,7 @@ impl State {
         self.announce(&ids);
         let mut tokens = Vec::new();
         for (id, reason) in dead {
-            self.put(id, Collection::Dead, now_ms);
+            self.put(id, Collection::Dead, moment(now_ms));
             self.store_outcome(id, &codec::encode_plain(&Ending::Dead(*reason)));
             tokens.push(format!("{id}:{reason}"));
         }
@@ -97,13 +96,13 @@ impl State {
     pub(crate) fn cap_completed(&mut self, limit: u64, budget: usize) -> usize {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let excess = self.len(Collection::Completed).saturating_sub(limit);
-        let gone = self.up_to(Collection::Completed, u64::MAX, excess.min(budget));
+        let gone = self.up_to(Collection::Completed, i64::MAX, excess.min(budget));
         self.forget(&gone);
         gone.len()
     }
 }
 
-fn answer_score(now_ms: u64, keep: Keep) -> u64 {
+fn answer_score(now_ms: u64, keep: Keep) -> i64 {
     if keep.own || keep.ms <= AWAITED_KEPT_MS {
         dropped_at(now_ms + keep.ms.max(AWAITED_KEPT_MS))
     } else {

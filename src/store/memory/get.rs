@@ -18,7 +18,7 @@ impl Collection {
     }
 
     /// A score as Redis has it.
-    pub(crate) fn shown(self, score: u64) -> String {
+    pub(crate) fn shown(self, score: i64) -> String {
         match self {
             Self::Answers => (score as f64 / 2.0).to_string(),
             _ => score.to_string(),
@@ -35,7 +35,10 @@ impl Apply for Get<'_> {
             score: job.collection.shown(job.score),
             record: job.record.clone(),
             payload: job.payload.clone(),
-            claim: job.claim.as_ref().map(|claim| claim.encode()),
+            claim: job
+                .claim
+                .as_ref()
+                .map(|claim| claim.receipt.as_str().into()),
             stalls: (job.stalls > 0).then(|| job.stalls.to_string().into_bytes()),
             counters: history.map(|history| history.encode_counters()),
             history: history.map_or_else(Vec::new, |history| {

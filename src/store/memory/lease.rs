@@ -1,60 +1,41 @@
-//! Leases: who holds which job, under which fence, until when.
+//! Leases: who holds which job, since when, until when.
 
-use crate::id::{Fence, JobId};
-use crate::memory::state::{Collection, State};
+use crate::id::{JobId, Receipt};
+use crate::memory::state::{Collection, State, moment};
 
-/// What is remembered of a claim.
+/// What is remembered of a claim: what all jobs have in common that one call claimed.
 #[derive(Debug, Clone)]
 pub(crate) struct Claim {
-    pub(crate) fence: u64,
-    /// The place that the job was taken from.
-    pub(crate) place: u64,
+    pub(crate) receipt: Receipt,
     pub(crate) since_ms: u64,
-    pub(crate) worker: String,
-}
-
-impl Claim {
-    /// As Redis holds it.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(24 + self.worker.len());
-        bytes.extend(self.fence.to_be_bytes());
-        bytes.extend((self.place as f64).to_be_bytes());
-        bytes.extend(self.since_ms.to_be_bytes());
-        bytes.extend(self.worker.as_bytes());
-        bytes
-    }
 }
 
 impl State {
-    /// The claim on a job, if it still carries that fence.
-    pub(crate) fn held(&self, id: &JobId, fence: Fence) -> Option<&Claim> {
+    /// The claim on a job, if that is its receipt.
+    pub(crate) fn held(&self, id: &JobId, receipt: &Receipt) -> Option<&Claim> {
         let claim = self.jobs.get(id)?.claim.as_ref()?;
-        (claim.fence == fence.get()).then_some(claim)
+        (claim.receipt == *receipt).then_some(claim)
     }
 
-    /// Leases jobs under consecutive fences; the first of these. Time takes part in it, so that
-    /// a fence grows even when the last one is forgotten.
-    pub(crate) fn lease(&mut self, ids: &[JobId], worker: &str, lease_ms: u64) -> u64 {
+    /// Leases jobs under consecutive fences; the first of these, and their receipt. Time takes
+    /// part in a fence, so that it grows even when the last one is forgotten.
+    pub(crate) fn lease(&mut self, ids: &[JobId], worker: &str, lease_ms: u64) -> (u64, Receipt) {
         let first = self.now_us.max(self.fence.unwrap_or(0) + 1);
         self.fence = Some(first + ids.len() as u64 - 1);
-        let now_ms = self.now_ms();
-        for (fence, id) in (first..).zip(ids) {
-            let place = self.jobs.get(id).map_or(0, |job| job.score);
-            self.put(id, Collection::Active, now_ms + lease_ms);
+        let since_ms = self.now_ms();
+        let receipt = Receipt::new(&format!("{first} {since_ms} {worker}"));
+        for id in ids {
+            self.put(id, Collection::Active, moment(since_ms + lease_ms));
             if let Some(job) = self.jobs.get_mut(id) {
-                job.claim = Some(Claim {
-                    fence,
-                    place,
-                    since_ms: now_ms,
-                    worker: worker.to_owned(),
-                });
+                let receipt = receipt.clone();
+                job.claim = Some(Claim { receipt, since_ms });
             }
         }
-        first
+        (first, receipt)
     }
 
     /// Sets the deadline of a lease that was checked to hold.
     pub(crate) fn renew(&mut self, id: &JobId, lease_ms: u64) {
-        self.put(id, Collection::Active, self.now_ms() + lease_ms);
+        self.put(id, Collection::Active, moment(self.now_ms() + lease_ms));
     }
 }

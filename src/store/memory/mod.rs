@@ -47,10 +47,9 @@ use crate::store::Verb;
 pub(crate) use state::State;
 #[cfg(test)]
 pub(crate) use {
-    attempts::stamp,
     clock::Clock,
     list::COLLECTIONS,
-    state::{Collection, Job},
+    state::{Collection, Job, Moved},
 };
 
 /// What a verb does to a queue in memory.

@@ -1,6 +1,6 @@
 //! Exactly-once calls: the last call of each lane, and what was answered.
 
-use crate::id::JobId;
+use crate::id::{JobId, Receipt};
 use crate::memory::state::State;
 
 pub(crate) struct LastCall {
@@ -17,6 +17,8 @@ pub(crate) enum StoredAnswer {
     Advanced {
         refused: Vec<usize>,
         first_fence: u64,
+        /// None if nothing was claimed.
+        receipt: Option<Receipt>,
         ids: Vec<JobId>,
     },
 }

@@ -9,7 +9,7 @@ const VALUE_IN_EVENT_MAX: usize = 256;
 
 impl Apply for Progress<'_> {
     fn apply(&self, state: &mut State) -> Stored {
-        if state.held(self.id, self.fence).is_none() {
+        if state.held(self.id, self.receipt).is_none() {
             state.count("refused", 1);
             return Stored::LeaseLost;
         }

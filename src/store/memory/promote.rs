@@ -2,17 +2,15 @@
 
 use crate::id::JobId;
 use crate::memory::Apply;
-use crate::memory::state::{Collection, State};
+use crate::memory::state::{Collection, State, moment};
 use crate::store::promote::Promote;
 
 impl State {
     /// At most `limit`, in the order in which they became due.
     pub(crate) fn promote(&mut self, limit: usize) -> Vec<JobId> {
-        let ids = self.up_to(Collection::Delayed, self.now_ms(), limit);
+        let ids = self.up_to(Collection::Delayed, moment(self.now_ms()), limit);
         for id in &ids {
-            if let Some(later) = self.jobs.get(id).map(|job| job.later) {
-                self.enter_waiting(id, later);
-            }
+            self.enter_anew(id, self.later_of(id));
         }
         self.emit_ids("waiting", &ids);
         ids

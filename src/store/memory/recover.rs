@@ -5,7 +5,7 @@ use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::DeadReason;
 use crate::memory::Apply;
-use crate::memory::state::{Collection, State};
+use crate::memory::state::{Collection, State, moment};
 use crate::store::recover::{Recover, Recovered};
 
 impl Apply for Recover {
@@ -14,12 +14,10 @@ impl Apply for Recover {
         if now_ms.abs_diff(self.expected_ms) > self.tolerance_ms {
             return Recovered::Unsure { now_ms };
         }
-        let expired = state.up_to(Collection::Active, now_ms, self.limit);
+        let expired = state.up_to(Collection::Active, moment(now_ms), self.limit);
         let (mut stalled, mut dead) = (Vec::new(), Vec::new());
         for id in &expired {
-            let Some(place) = stall(state, id) else {
-                continue;
-            };
+            stall(state, id);
             if state
                 .jobs
                 .get(id)
@@ -27,18 +25,17 @@ impl Apply for Recover {
             {
                 dead.push((id.clone(), DeadReason::Poisoned));
             } else {
-                stalled.push((id.clone(), place));
+                stalled.push(id.clone());
             }
         }
         state.bury(&dead);
-        for (id, place) in &stalled {
-            state.enter_line(id, *place);
+        for id in &stalled {
+            state.enter_line(id, state.place_of(id));
         }
         if !expired.is_empty() && !state.is_paused() {
             state.arm(0);
         }
         state.count("stalled", expired.len());
-        let stalled: Vec<JobId> = stalled.into_iter().map(|(id, _)| id).collect();
         state.emit_ids("stalled", &stalled);
         Recovered::Done {
             now_ms,
@@ -48,13 +45,15 @@ impl Apply for Recover {
     }
 }
 
-/// Counts a stall and records it; the place that the job was taken from.
-fn stall(state: &mut State, id: &JobId) -> Option<u64> {
-    let job = state.jobs.get_mut(id)?;
+/// Counts a stall and records it.
+fn stall(state: &mut State, id: &JobId) {
+    let Some(job) = state.jobs.get_mut(id) else {
+        return;
+    };
     job.stalls += 1;
-    let claim = job.claim.as_ref()?;
-    let (place, since_ms) = (claim.place, claim.since_ms);
+    let Some(since_ms) = job.claim.as_ref().map(|claim| claim.since_ms) else {
+        return;
+    };
     let entry = AttemptEntry::new(AttemptKind::Stalled, String::new());
     state.record_attempt(id, since_ms, &codec::encode_plain(&entry), false);
-    Some(place)
 }

@@ -1,8 +1,7 @@
 //! Puts dead jobs back in line.
 
-use crate::codec;
-use crate::job::options::{PRIORITY_DEFAULT, PRIORITY_MAX};
 use crate::memory::Apply;
+use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State};
 use crate::store::replay::Replay;
 
@@ -20,12 +19,8 @@ impl Apply for Replay<'_> {
         }
         for id in &replayed {
             state.fresh_budget(id);
-            let priority = state.jobs.get(id).and_then(|job| priority_of(&job.record));
-            let later = Later {
-                priority: priority.unwrap_or(PRIORITY_DEFAULT),
-                front: false,
-            };
-            state.enter_waiting(id, later);
+            let priority = priority_at(state.place_of(id));
+            state.enter_anew(id, Later::back(priority));
         }
         if !replayed.is_empty() && !state.is_paused() {
             state.arm(0);
@@ -34,11 +29,4 @@ impl Apply for Replay<'_> {
         state.emit_ids("replayed", &replayed);
         replayed.iter().map(ToString::to_string).collect()
     }
-}
-
-/// The priority a job was enqueued with, which stands in its record behind version and time.
-fn priority_of(record: &[u8]) -> Option<u16> {
-    let (_, rest) = codec::split_stamp(record.get(1..)?)?;
-    let bytes: [u8; 2] = rest.get(1..3)?.try_into().ok()?;
-    Some(u16::from_be_bytes(bytes)).filter(|priority| *priority <= PRIORITY_MAX)
 }

@@ -1,4 +1,4 @@
-//! Ends attempts: each with one outcome, and only while its claim carries the attempt's fence.
+//! Ends attempts: each with one outcome, and only while its claim is the attempt's receipt.
 
 use std::collections::HashSet;
 
@@ -23,8 +23,8 @@ struct Plan {
     finished: Vec<(JobId, Vec<u8>, Keep)>,
     dead: Vec<(JobId, DeadReason)>,
     delayed: Vec<(JobId, u64, Later)>,
-    waiting: Vec<(JobId, u16)>,
-    again: Vec<(JobId, u64)>,
+    waiting: Vec<(JobId, Later)>,
+    again: Vec<JobId>,
     told: Told,
 }
 
@@ -39,13 +39,13 @@ struct Told {
 }
 
 impl State {
-    /// The positions of those whose fence was stale: they change nothing, and are counted.
+    /// The positions of those whose receipt was stale: they change nothing, and are counted.
     pub(crate) fn settle(&mut self, settlements: &[Settlement], keep: Retention) -> Vec<usize> {
         let mut refused = Vec::new();
         let mut plan = Plan::default();
         let mut seen = HashSet::new();
         for (position, settlement) in settlements.iter().enumerate() {
-            let held = self.held(&settlement.id, settlement.fence).cloned();
+            let held = self.held(&settlement.id, &settlement.receipt).cloned();
             match held.filter(|_| !seen.contains(&settlement.id)) {
                 None => refused.push(position),
                 Some(claim) => {
@@ -67,10 +67,7 @@ impl State {
             ms: ended.keep.unwrap_or(keep).as_millis(),
             own: ended.keep.is_some(),
         };
-        let later = Later {
-            priority: priority_at(claim.place),
-            front: false,
-        };
+        let later = Later::back(priority_at(self.place_of(&id)));
         match &ended.outcome {
             Outcome::Completed(result) => {
                 let ending = Ending::Ok(ByteBuf::from(result.as_slice()));
@@ -95,7 +92,7 @@ impl State {
                 if due_ms > now_ms {
                     plan.delayed.push((id, due_ms, later));
                 } else {
-                    plan.waiting.push((id, later.priority));
+                    plan.waiting.push((id, later));
                 }
             }
             Outcome::Dead { reason, entry } => {
@@ -110,7 +107,7 @@ impl State {
                 plan.delayed.push((id, due_ms, later));
             }
             Outcome::Released => {
-                plan.again.push((id, claim.place));
+                plan.again.push(id);
                 plan.told.waiting.push(token);
             }
         }
@@ -127,19 +124,18 @@ impl State {
         }
         self.bury(&plan.dead);
         self.enter_delayed(&plan.delayed);
-        for (id, priority) in plan.waiting {
-            let front = false;
-            self.enter_waiting(&id, Later { priority, front });
+        for (id, later) in plan.waiting {
+            self.enter_anew(&id, later);
         }
-        for (id, place) in plan.again {
-            self.enter_line(&id, place);
+        for id in plan.again {
+            self.enter_line(&id, self.place_of(&id));
         }
         let told = plan.told;
-        self.emit("completed", &told.completed);
         self.emit("cancelled", &told.cancelled);
         self.emit("retrying", &told.retrying);
         self.emit("delayed", &told.delayed);
         self.emit("waiting", &told.waiting);
+        self.emit("completed", &told.completed);
         self.count("completed", told.completed.len());
         self.count("cancelled", told.cancelled.len());
         self.count("retried", told.retrying.len());

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::id::JobId;
+use crate::job::options::PRIORITY_DEFAULT;
 use crate::memory::attempts::History;
 use crate::memory::emit::{Emitted, Log};
 use crate::memory::lease::Claim;
@@ -29,9 +30,10 @@ pub(crate) struct Job {
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) collection: Collection,
     /// Its place there: a place in line, or a moment in ms. In `Answers` in half milliseconds.
-    pub(crate) score: u64,
-    /// What a delayed job remembers of its place in line.
-    pub(crate) later: Later,
+    pub(crate) score: i64,
+    /// The place in its record: the one it was enqueued at.
+    pub(crate) given: i64,
+    pub(crate) moved: Option<Moved>,
     /// While it is active.
     pub(crate) claim: Option<Claim>,
     /// How often its worker died.
@@ -49,19 +51,44 @@ pub(crate) struct Later {
     pub(crate) front: bool,
 }
 
+impl Later {
+    pub(crate) fn back(priority: u16) -> Self {
+        let front = false;
+        Self { priority, front }
+    }
+
+    pub(crate) fn is_default(self) -> bool {
+        self == Self::back(PRIORITY_DEFAULT)
+    }
+}
+
+/// Where a job goes that is not where it was enqueued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// A place in line that it was given since.
+    To(i64),
+    /// A delayed job, to a place that is not the default one.
+    Later(Later),
+}
+
+/// A moment as a score.
+pub(crate) fn moment(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     /// The moment of the call under way.
     pub(crate) now_us: u64,
     pub(crate) jobs: HashMap<JobId, Job>,
-    places: BTreeMap<Collection, BTreeSet<(u64, JobId)>>,
+    places: BTreeMap<Collection, BTreeSet<(i64, JobId)>>,
     /// Until when (ms) somebody waits for the outcome of a job.
     pub(crate) awaited: HashMap<JobId, u64>,
     pub(crate) calls: BTreeMap<String, LastCall>,
     /// Since when (ms) nothing is claimed.
     pub(crate) paused: Option<u64>,
-    pub(crate) sequence: Option<u64>,
-    pub(crate) front: Option<u64>,
+    pub(crate) sequence: Option<i64>,
+    pub(crate) front: Option<i64>,
     pub(crate) fence: Option<u64>,
     /// When the next delayed job is due, and the worker that keeps the timer for it.
     pub(crate) timer: Option<(u64, String)>,
@@ -88,7 +115,7 @@ impl State {
     }
 
     /// Moves a job; what belongs to where it was is left behind.
-    pub(crate) fn put(&mut self, id: &JobId, collection: Collection, score: u64) {
+    pub(crate) fn put(&mut self, id: &JobId, collection: Collection, score: i64) {
         let Some(job) = self.jobs.get_mut(id) else {
             return;
         };
@@ -121,12 +148,12 @@ impl State {
     }
 
     /// Those in a collection, in order.
-    pub(crate) fn all(&self, collection: Collection) -> impl Iterator<Item = &(u64, JobId)> {
+    pub(crate) fn all(&self, collection: Collection) -> impl Iterator<Item = &(i64, JobId)> {
         self.places.get(&collection).into_iter().flatten()
     }
 
     /// Up to `limit` of those whose score is at most `until`, in order.
-    pub(crate) fn up_to(&self, collection: Collection, until: u64, limit: usize) -> Vec<JobId> {
+    pub(crate) fn up_to(&self, collection: Collection, until: i64, limit: usize) -> Vec<JobId> {
         self.all(collection)
             .take_while(|(score, _)| *score <= until)
             .take(limit)
@@ -134,7 +161,7 @@ impl State {
             .collect()
     }
 
-    pub(crate) fn first(&self, collection: Collection) -> Option<(u64, JobId)> {
+    pub(crate) fn first(&self, collection: Collection) -> Option<(i64, JobId)> {
         self.all(collection).next().cloned()
     }
 
@@ -155,6 +182,7 @@ impl State {
 
     /// The moment the next delayed job is due.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.first(Collection::Delayed).map(|(due_ms, _)| due_ms)
+        let (due_ms, _) = self.first(Collection::Delayed)?;
+        u64::try_from(due_ms).ok()
     }
 }

@@ -3,7 +3,7 @@
 use crate::id::JobId;
 use crate::memory::Apply;
 use crate::memory::finish::{AWAITED_KEPT_MS, moves_on};
-use crate::memory::state::{Collection, State};
+use crate::memory::state::{Collection, State, moment};
 use crate::store::trim::{Trim, Trimmed};
 
 const LANES_PER_CALL: usize = 64;
@@ -11,7 +11,7 @@ const LANES_PER_CALL: usize = 64;
 impl Apply for Trim<'_> {
     fn apply(&self, state: &mut State) -> Trimmed {
         let answers = trim_answers(self, state);
-        let expired = state.up_to(Collection::Completed, state.now_ms(), self.limit);
+        let expired = state.up_to(Collection::Completed, moment(state.now_ms()), self.limit);
         state.forget(&expired);
         let capped = state.cap_completed(self.keep_count, self.limit);
         let unread = forget_waiters(self, state);
@@ -31,7 +31,7 @@ fn trim_answers(call: &Trim<'_>, state: &mut State) -> usize {
     let expiry = state.now_ms() + call.keep_ms.saturating_sub(AWAITED_KEPT_MS);
     for id in &page {
         if state.jobs.get(id).is_some_and(|job| moves_on(job.score)) {
-            state.put(id, Collection::Completed, expiry);
+            state.put(id, Collection::Completed, moment(expiry));
         } else {
             state.forget([id]);
         }

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::job::options::PRIORITY_DEFAULT;
-use crate::memory::{COLLECTIONS, Collection, State};
+use crate::memory::{COLLECTIONS, Collection, Moved, State};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
 
@@ -106,9 +105,9 @@ impl Dump {
                 }
                 // What was answered shows when the call is repeated.
                 "calls" => {
-                    let (number, at_ms, _): (u64, u64, serde::de::IgnoredAny) =
-                        rmp_serde::from_slice(value).unwrap();
-                    self.set(part, name, format!("{number} at {at_ms}"));
+                    let text = std::str::from_utf8(value).unwrap();
+                    let words: Vec<&str> = text.splitn(3, ' ').collect();
+                    self.set(part, name, format!("{} at {}", words[0], words[1]));
                 }
                 _ => self.set(part, name, value),
             }
@@ -162,16 +161,22 @@ impl Dump {
         field("payloads", job.payload.clone());
         field("results", job.outcome.clone());
         field("progress", job.progress.clone());
-        field("claims", job.claim.as_ref().map(|claim| claim.encode()));
+        field(
+            "claims",
+            job.claim
+                .as_ref()
+                .map(|claim| claim.receipt.as_str().into()),
+        );
         let stalls = (job.stalls > 0).then(|| job.stalls.to_string().into());
         field("stalls", stalls);
-        let later = job.later;
-        if job.collection == Collection::Delayed
-            && (later.front || later.priority != PRIORITY_DEFAULT)
-        {
-            let front = if later.front { " front" } else { "" };
-            field("later", Some(format!("{}{front}", later.priority).into()));
-        }
+        let moved = job.moved.map(|moved| match moved {
+            Moved::To(place) => place.to_string(),
+            Moved::Later(later) => {
+                let front = if later.front { " front" } else { "" };
+                format!("p{}{front}", later.priority)
+            }
+        });
+        field("places", moved.map(String::into_bytes));
         if let Some(history) = &job.history {
             field("attempts", Some(history.encode_counters()));
             let recorded = history.counters.recorded;
@@ -223,7 +228,7 @@ impl Dump {
     }
 }
 
-fn place(collection: Collection, score: u64) -> (&'static str, f64) {
+fn place(collection: Collection, score: i64) -> (&'static str, f64) {
     match collection {
         Collection::Waiting => ("waiting", score as f64),
         Collection::Suspects => ("suspects", score as f64),

@@ -67,87 +67,95 @@ macro_rules! mutants {
 }
 
 mutants! {
-    g2_no_fence_check_when_settling:
-        "if fence ~= (plain and attempt or attempt.fence) then" => "if not fence then";
-    g2_no_fence_check_when_extending:
-        "if claims[i] and unpack_claim(claims[i]) == args.fences[i] then" => "if claims[i] then";
-    g2_no_fence_check_for_progress:
-        "or unpack_claim(claims[1]) ~= args.fence then" => "then";
+    g2_no_receipt_check_when_settling:
+        "if claims[i] ~= receipt or seen[id] then" => "if not claims[i] or seen[id] then";
+    g2_no_receipt_check_when_extending:
+        "if claims[i] == args.receipts[run] then" => "if claims[i] then";
+    g2_no_receipt_check_for_progress:
+        "if redis.call('HGET', key.claims, args.id) ~= args.receipt then"
+            => "if not redis.call('HGET', key.claims, args.id) then";
     g2_fences_do_not_grow_when_the_clock_goes_back:
-        "math.max(tonumber(get_meta('fence') or 0) + 1, now_us)" => "now_us";
+        "math.max(tonumber(meta.fence or 0) + 1, now_us)" => "now_us";
     g1_popped_without_a_lease:
-        "redis.call('ZADD', key_active, unpack(deadlines))\n  redis.call('HSET', key_claims"
-            => "redis.call('HSET', key_claims";
+        "redis.call('ZADD', key.active, unpack(deadlines))\n  redis.call('HSET', key.claims"
+            => "redis.call('HSET', key.claims";
     g1_settled_and_still_leased:
-        "unlease(plan.ended)" => "";
+        "queue.unlease(ended)" => "";
+    g1_leased_and_still_in_line:
+        "redis.call('ZREMRANGEBYRANK', key.waiting, 0, seen - suspects - 1)" => "";
     g2_settled_twice_in_one_call:
-        "if claims[i] and not seen[id] then" => "if claims[i] then";
+        "if claims[i] ~= receipt or seen[id] then" => "if claims[i] ~= receipt then";
     g3_a_repeated_call_is_executed_again:
         "if number == last then" => "if false then";
     g3_a_late_call_is_executed:
         "if number > last then" => "if number ~= last then";
     g3_a_repeated_claim_gives_what_others_hold:
-        "if claims[i] and unpack_claim(claims[i]) == fence then" => "if claims[i] then";
+        "if claims[i] == receipt and records[i] then" => "if claims[i] and records[i] then";
     g3_an_id_that_is_there_is_added_again:
         "if known[i] or seen[id] then" => "if seen[id] then";
     g4_priority_is_lost_on_recovery:
-        "scores[#scores + 1] = whole(score)"
-            => "scores[#scores + 1] = whole(score % PRIORITY_STEP + 500 * PRIORITY_STEP)";
+        "scores[#stalled] = places[i]" => "scores[#stalled] = '0'";
     g4_a_retry_goes_to_the_front:
-        "append(plan.waiting_options, { priority = priority_at(attempt.score) })"
-            => "append(plan.waiting_options, { priority = priority_at(attempt.score), front = true })";
+        "options[other.id] = { priority = queue.priority_at(places[other.id] or 0) }"
+            => "options[other.id] = { priority = queue.priority_at(places[other.id] or 0), front = true }";
     g4_a_released_job_goes_to_the_back:
-        "enter_line(plan.again_ids, plan.again_scores)"
-            => "enter_waiting(plan.again_ids, {})";
+        "queue.enter_line(again, in_order(again, places))" => "queue.enter_anew(again, {})";
+    g4_a_released_job_gets_its_first_place_and_not_its_last:
+        "places[i] = moved[i] and tonumber(moved[i]) and moved[i] or queue.place_in(records[i]) or '0'"
+            => "places[i] = queue.place_in(records[i]) or '0'";
     g4_a_delayed_job_forgets_its_priority:
-        "if option.front or (option.priority or DEFAULT_PRIORITY) ~= DEFAULT_PRIORITY then"
-            => "if option.front then";
+        "if option.front or priority ~= DEFAULT_PRIORITY then" => "if option.front then";
     g5_a_job_starts_before_it_is_due:
-        "redis.call('ZRANGEBYSCORE', key_delayed, '-inf', now_ms, 'LIMIT', 0, limit)"
-            => "redis.call('ZRANGEBYSCORE', key_delayed, '-inf', now_ms + 50, 'LIMIT', 0, limit)";
+        "redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now_ms, 'LIMIT', 0, limit)"
+            => "redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now_ms + 50, 'LIMIT', 0, limit)";
     g5_the_token_is_not_armed_again:
-        "if more or (suspects_taken > 0 and suspects > 0) then" => "if false then";
+        "if more or (claimed.suspects > 0 and suspects > 0) then" => "if false then";
+    g5_what_is_left_in_line_is_not_told:
+        "local more = #ids > limit" => "local more = false";
     g5_a_new_head_of_the_delayed_arms_nothing:
         "if not head[2] or earliest < tonumber(head[2]) then" => "if false then";
     g5_every_worker_holds_the_timer:
         "if holder and holder ~= args.worker and tonumber(held_due) == due_ms then"
             => "if false then";
     g6_a_stall_is_not_counted:
-        "redis.call('HINCRBY', key_stalls, ids[i], 1)" => "0";
+        "redis.call('HINCRBY', key.stalls, ids[i], 1)" => "0";
     g6_a_poisoned_job_goes_on:
         "if stalls > args.max_stalls then" => "if false then";
     g6_a_suspect_is_claimed_by_anybody:
-        "local suspect = with_suspect and take_suspect(popped, limit)"
-            => "local suspect = take_suspect(popped, limit)";
+        "if not (with_suspect and queue.has(key.suspects)) then"
+            => "if not queue.has(key.suspects) then";
     g6_leases_are_judged_after_a_jump_of_the_clock:
         "if math.abs(now_ms - args.expected_ms) > args.tolerance_ms then" => "if false then";
     g7_a_promotion_without_bound:
-        "key_delayed, '-inf', now_ms, 'LIMIT', 0, limit)" => "key_delayed, '-inf', now_ms)";
+        "key.delayed, '-inf', now_ms, 'LIMIT', 0, limit)" => "key.delayed, '-inf', now_ms)";
     g7_a_recovery_without_bound:
-        "key_active, '-inf', now_ms, 'LIMIT', 0, args.limit)" => "key_active, '-inf', now_ms)";
+        "key.active, '-inf', now_ms, 'LIMIT', 0, args.limit)" => "key.active, '-inf', now_ms)";
     g7_a_claim_without_bound_in_bytes:
-        "if bytes > max_bytes and i > 1 then" => "if false then";
+        "if bytes > max_bytes and n > 0 then" => "if false then";
     g8_a_retention_by_number_is_ignored:
-        "local excess = redis.call('ZCARD', key_completed) - limit" => "local excess = 0";
+        "local excess = redis.call('ZCARD', key.completed) - limit" => "local excess = 0";
     g8_a_retention_by_age_is_ignored:
-        "if keep_ms == 0 and not next(awaited) then" => "if false then";
+        "if keep_ms == 0 and not awaited then" => "if false then";
     g8_an_attempt_is_left_behind:
-        "fields[#fields + 1] = ids[i]\n      redis.call('HDEL', key_attempts, unpack(fields))"
-            => "redis.call('HDEL', key_attempts, ids[i])";
+        "fields[#fields + 1] = ids[i]\n      redis.call('HDEL', key.attempts, unpack(fields))"
+            => "redis.call('HDEL', key.attempts, ids[i])";
+    g8_a_place_is_left_behind:
+        "ipairs({ key.payloads, key.stalls, key.progress, key.places })"
+            => "ipairs({ key.payloads, key.stalls, key.progress })";
     g8_a_silent_lane_is_never_forgotten:
         "if now_ms - last_ms > args.lane_ttl_ms then" => "if false then";
     an_event_is_dropped:
-        "emit('stalled', stalled)" => "";
+        "queue.emit('stalled', stalled)" => "";
     nobody_is_told_of_the_last_job:
-        "if settled and drained and active_count() == 0 then" => "if false then";
+        "if drained and queue.active_count() == 0 then" => "if false then";
     a_waiter_is_not_told:
         "until_ms[i] and tonumber(until_ms[i]) > now_ms" => "false";
     what_is_awaited_is_not_kept:
         "return math.max(AWAITED_KEPT_MS, keep_ms)" => "return math.max(1, keep_ms)";
     a_paused_queue_is_claimed_from:
-        "if not is_paused() then\n    ids, records" => "if true then\n    ids, records";
+        "if args.claim > 0 and not meta.paused then" => "if args.claim > 0 then";
     a_replayed_job_keeps_its_stalls:
-        "redis.call('HDEL', key_stalls, id)" => "";
+        "redis.call('HDEL', key.stalls, id)" => "";
     a_running_job_is_removed:
         "if state == 'active' then" => "if false then";
     a_failure_costs_no_attempt:

@@ -23,7 +23,7 @@ fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone(mut rig
     assert_eq!(rig.enqueue_as(1, &[job("a")]), Some(vec![]));
     rig.lane = "worker-lane";
     let claimed = rig.claim_one().unwrap();
-    assert!(rig.settle(&claimed.id, claimed.fence, completed()));
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()));
     assert_eq!(rig.state(&claimed.id), None);
 
     rig.lane = "lane";
@@ -47,7 +47,7 @@ fn g3_a_repeated_advance_gives_the_same_claims_and_settles_once(mut rig: Rig) {
     let first = rig.advance(&[], 1);
     let done = [settlement(
         &first.claimed[0].id,
-        first.claimed[0].fence,
+        &first.claimed[0].receipt,
         completed(),
     )];
     let call = rig.call + 1;
@@ -73,7 +73,7 @@ fn g3_a_repeated_advance_leaves_out_what_others_have_taken_since(mut rig: Rig) {
     // Meanwhile `a` was released and is claimed by another worker.
     rig.lane = "other";
     let a = &once.claimed[0];
-    assert!(rig.settle(&a.id, a.fence, Outcome::Released));
+    assert!(rig.settle(&a.id, &a.receipt, Outcome::Released));
     let again = rig.claim_one().unwrap();
     assert_eq!(again.id, a.id);
     assert!(again.fence > a.fence);

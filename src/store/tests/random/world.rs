@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::invariants::Invariants;
 use super::op::{End, How, IDS, New, Op, PRODUCERS, Turn, WORKERS};
-use crate::id::{Fence, JobId};
+use crate::id::{Fence, JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
@@ -45,7 +45,7 @@ pub(crate) struct World<'a> {
     now_us: u64,
     lanes: Vec<Lane>,
     /// Every claim that was ever answered.
-    claims: Vec<(JobId, Fence)>,
+    claims: Vec<(JobId, Fence, Receipt)>,
     flooded: usize,
     invariants: Invariants,
     last: Dump,
@@ -112,7 +112,8 @@ impl<'a> World<'a> {
             }
             Op::Advance(turn) => {
                 let settle = turn.settle.iter().filter_map(|end| self.settlement(end));
-                let settle = settle.collect();
+                let mut settle: Vec<_> = settle.collect();
+                Advance::sort(&mut settle);
                 let call = LastCall::Advance(turn.clone(), settle);
                 self.new_call(PRODUCERS + turn.worker, call)
             }
@@ -143,7 +144,7 @@ impl<'a> World<'a> {
                 lease_ms,
             } => {
                 let leases = claims.iter().filter_map(|claim| self.claim(*claim, *stale));
-                let leases: Vec<_> = leases.collect();
+                let leases: Vec<_> = leases.map(|(id, _, receipt)| (id, receipt)).collect();
                 if leases.is_empty() {
                     return Ok(());
                 }
@@ -156,12 +157,12 @@ impl<'a> World<'a> {
                 stale,
                 bytes,
             } => {
-                let Some((id, fence)) = self.claim(*claim, *stale) else {
+                let Some((id, _, receipt)) = self.claim(*claim, *stale) else {
                     return Ok(());
                 };
                 self.both(&Progress {
                     id: &id,
-                    fence,
+                    receipt: &receipt,
                     value: &vec![7; *bytes],
                 })
             }
@@ -309,23 +310,27 @@ impl<'a> World<'a> {
 
     fn remember(&mut self, claimed: &[Claimed]) {
         for claimed in claimed {
-            let claim = (claimed.id.clone(), claimed.fence);
+            let claim = (claimed.id.clone(), claimed.fence, claimed.receipt.clone());
             if !self.claims.contains(&claim) {
                 self.claims.push(claim);
             }
         }
     }
 
-    /// One of the last claims, by any number; with another fence if it is to be stale.
-    fn claim(&self, number: u8, stale: bool) -> Option<(JobId, Fence)> {
+    /// One of the last claims, by any number; with another receipt if it is to be stale.
+    fn claim(&self, number: u8, stale: bool) -> Option<(JobId, Fence, Receipt)> {
         let reach = self.claims.len().min(CLAIMS_IN_REACH);
         let back = usize::from(number).checked_rem(reach)?;
-        let (id, fence) = self.claims[self.claims.len() - 1 - back].clone();
-        Some((id, Fence(fence.get() - u64::from(stale))))
+        let (id, fence, receipt) = self.claims[self.claims.len() - 1 - back].clone();
+        if stale {
+            let other = Receipt::new(&format!("1{}", receipt.as_str()));
+            return Some((id, fence, other));
+        }
+        Some((id, fence, receipt))
     }
 
     fn settlement(&self, end: &End) -> Option<Settlement> {
-        let (id, fence) = self.claim(end.claim, end.stale)?;
+        let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
         let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
         let after = Duration::from_millis;
         let outcome = match end.how {
@@ -348,6 +353,7 @@ impl<'a> World<'a> {
         Some(Settlement {
             id,
             fence,
+            receipt,
             keep: end.keep_ms.map(Retention::from_millis),
             outcome,
         })
