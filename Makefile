@@ -1,7 +1,7 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo test fuzz chaos soak lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Finds a Redis server, or fetches a private one; it starts none, and touches none that runs.
 with_redis = OXCART_REDIS_SERVER="$$(.ci/redis-server.sh)" && export OXCART_REDIS_SERVER &&
@@ -21,14 +21,19 @@ chaos: ## The fault battery: SHORT=1 for less of each, ONLY=name,.. for some, SE
 soak: ## Looks for what grows, for 30 minutes or MINUTES=n; draws target/soak.svg
 	@$(with_redis) CHAOS=soak cargo test --release --all-features --test chaos
 
+fuzz: ## Random sequences against both stores until stopped; OXCART_SEED=n repeats one
+	@$(with_redis) OXCART_SEQUENCES=$${OXCART_SEQUENCES:-18446744073709551615} \
+		cargo test --lib --all-features random:: -- --nocapture
+
 lint: format clippy doc ## Format, clippy and rustdoc; any warning fails
 
 format: ## Is the code formatted? (cargo fmt formats it)
 	cargo fmt --check
 	cargo fmt --check --manifest-path benches/compare/Cargo.toml
 
-clippy: ## Clippy on every target and feature
+clippy: ## Clippy on every target and feature, and on the library without any
 	cargo clippy --all-targets --all-features -- -D warnings
+	cargo clippy -- -D warnings
 
 doc: ## The documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features

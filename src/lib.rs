@@ -73,12 +73,22 @@ mod events;
 mod id;
 mod job;
 mod maintenance;
+// The second implementation of the store. Without the feature its types have no values, and no
+// other file needs to know.
+#[cfg(any(test, feature = "memory"))]
+#[path = "store/memory/mod.rs"]
+mod memory;
+#[cfg(not(any(test, feature = "memory")))]
+#[path = "store/memory/absent.rs"]
+mod memory;
 mod name;
 mod oxcart;
 mod policy;
 mod queue;
 mod redis;
 mod store;
+#[cfg(feature = "memory")]
+mod testing;
 mod time;
 mod worker;
 
@@ -101,6 +111,8 @@ pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
+#[cfg(feature = "memory")]
+pub use crate::testing::drain::Ran;
 pub use crate::time::Timestamp;
 pub use crate::worker::Worker;
 pub use crate::worker::builder::WorkerBuilder;

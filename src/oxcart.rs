@@ -1,19 +1,18 @@
 //! The entrance: a connection to Redis and the queues in it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use deadpool_redis::Pool;
-use redis::Value;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::job::Job;
 use crate::name::{Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
 use crate::queue::{Queue, QueueInner};
 use crate::redis::connection::Connector;
-use crate::redis::{health, keys};
+use crate::store::backend::Backend;
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
@@ -30,11 +29,11 @@ const CALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Clone)]
 pub struct Oxcart {
-    inner: Arc<OxcartInner>,
+    pub(crate) inner: Arc<OxcartInner>,
 }
 
 pub(crate) struct OxcartInner {
-    pub(crate) connector: Connector,
+    pub(crate) backend: Backend,
     pub(crate) namespace: Namespace,
     pub(crate) payload_max: usize,
     pub(crate) call_timeout: Duration,
@@ -47,9 +46,9 @@ impl Oxcart {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for a URL that cannot be read, [`ErrorKind::Unreachable`] if
-    /// nothing answers within about 3 s, [`ErrorKind::Refused`] if it is loading or
-    /// busy, [`ErrorKind::Unsuitable`] for something that is no Redis, is too old, or wants
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a URL that cannot be read, [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if
+    /// nothing answers within about 3 s, [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it is loading or
+    /// busy, [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) for something that is no Redis, is too old, or wants
     /// another password.
     ///
     /// # Cancel safety
@@ -78,7 +77,7 @@ impl Oxcart {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for a malformed name.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed name.
     pub fn queue(&self, name: &str) -> Result<Queue, Error> {
         let name = QueueName::new(name)?;
         let mut queues = self
@@ -105,31 +104,14 @@ impl Oxcart {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreachable`], [`ErrorKind::Refused`] or [`ErrorKind::Unknown`] if Redis
+    /// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable), [`ErrorKind::Refused`](crate::ErrorKind::Refused) or [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) if Redis
     /// does not answer.
     ///
     /// # Cancel safety
     ///
     /// Only reads.
     pub async fn queues(&self) -> Result<Vec<String>, Error> {
-        let mut command = redis::cmd("SMEMBERS");
-        command.arg(keys::registry(&self.inner.namespace));
-        let members = match self.inner.connector.request(&command).await? {
-            Value::Array(members) | Value::Set(members) => members,
-            other => {
-                return Err(Error::new(
-                    ErrorKind::Incompatible,
-                    format!("the list of queues is no list but {other:?}"),
-                ));
-            }
-        };
-        let names: BTreeSet<String> = members
-            .into_iter()
-            .filter_map(|member| match member {
-                Value::BulkString(name) => String::from_utf8(name).ok(),
-                _ => None,
-            })
-            .collect();
+        let names = self.inner.backend.queues(&self.inner.namespace).await?;
         Ok(names.into_iter().collect())
     }
 }
@@ -190,14 +172,14 @@ impl OxcartBuilder {
     ///
     /// # Errors
     ///
-    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`] for a malformed namespace.
+    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self, url: &str) -> Result<Oxcart, Error> {
         let connector = Connector::from_url(url)?;
-        self.finish(connector).await
+        self.finish(Backend::Redis(connector)).await
     }
 
     /// Uses a pool that the application has already.
@@ -208,26 +190,32 @@ impl OxcartBuilder {
     ///
     /// # Errors
     ///
-    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`] for a malformed namespace.
+    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn with_pool(self, pool: Pool) -> Result<Oxcart, Error> {
-        self.finish(Connector::from_pool(pool)).await
+        self.finish(Backend::Redis(Connector::from_pool(pool)))
+            .await
     }
 
-    async fn finish(self, connector: Connector) -> Result<Oxcart, Error> {
+    async fn finish(self, backend: Backend) -> Result<Oxcart, Error> {
+        let oxcart = self.build(backend)?;
+        oxcart.inner.backend.check().await?;
+        Ok(oxcart)
+    }
+
+    pub(crate) fn build(self, backend: Backend) -> Result<Oxcart, Error> {
         let namespace = Namespace::new(&self.namespace)?;
         if self.call_timeout.is_zero() {
             return Err(Error::invalid(
                 "the call timeout is zero; 5 s is the default",
             ));
         }
-        health::check(&connector).await?;
         Ok(Oxcart {
             inner: Arc::new(OxcartInner {
-                connector,
+                backend,
                 namespace,
                 payload_max: self.payload_max,
                 call_timeout: self.call_timeout,

@@ -17,9 +17,9 @@ use tracing::debug;
 use crate::error::Error;
 use crate::events::event::{Event, EventKind, parse_fields};
 use crate::queue::Queue;
-use crate::redis::connection::Link;
-use crate::redis::stream::{self, Edge, Entry};
+use crate::redis::stream::{Edge, Entry};
 use crate::redis::trouble::Trouble;
+use crate::store::backend::{Reader, Stream as Streams};
 use crate::time::Timestamp;
 
 /// A cursor behind the whole of an entry.
@@ -102,22 +102,21 @@ pub struct EventStream {
 
 impl EventStream {
     pub(crate) async fn from_now_on(queue: &Queue) -> Result<Self, Error> {
-        let events = queue.inner.store.keys.events();
-        let last = stream::edge(&mut &queue.inner.oxcart.connector, events, Edge::Youngest).await?;
+        let mut reader = queue.inner.store.reader(Streams::Events);
+        let last = reader.edge(Edge::Youngest).await?;
         let (ms, sequence) = last.unwrap_or((0, 0));
-        Ok(Self::follow(queue, Cursor::behind(ms, sequence), false))
+        Ok(Self::follow(reader, Cursor::behind(ms, sequence), false))
     }
 
     pub(crate) fn open(queue: &Queue, after: Cursor) -> Self {
-        Self::follow(queue, after, true)
+        let reader = queue.inner.store.reader(Streams::Events);
+        Self::follow(reader, after, true)
     }
 
-    fn follow(queue: &Queue, cursor: Cursor, resumed: bool) -> Self {
+    fn follow(reader: Reader, cursor: Cursor, resumed: bool) -> Self {
         let (sender, events) = mpsc::channel(BUFFER);
-        let connector = queue.inner.oxcart.connector.clone();
         let follower = Follower {
-            link: stream::reader(connector),
-            stream: queue.inner.store.keys.events().to_owned(),
+            reader,
             cursor,
             may_have_missed: resumed,
             sender,
@@ -137,8 +136,7 @@ impl Stream for EventStream {
 
 /// The task behind a stream. It ends when nobody reads any more.
 struct Follower {
-    link: Link,
-    stream: String,
+    reader: Reader,
     /// Behind the last event that was handed on.
     cursor: Cursor,
     /// Something may have been dropped since the cursor.
@@ -203,8 +201,7 @@ impl Follower {
     /// trimmed approximately, so this errs on the side of saying so.
     async fn report_missed(&mut self) -> Result<(), Trouble> {
         let cursor = self.cursor;
-        if let Some((ms, sequence)) =
-            stream::edge(&mut self.link, &self.stream, Edge::Oldest).await?
+        if let Some((ms, sequence)) = self.reader.edge(Edge::Oldest).await?
             && (ms, sequence) > (cursor.ms, cursor.sequence)
             && (cursor.ms, cursor.sequence) != (0, 0)
         {
@@ -225,7 +222,7 @@ impl Follower {
             (_, 0) => (self.cursor.ms.saturating_sub(1), u64::MAX),
             (_, sequence) => (self.cursor.ms, sequence - 1),
         };
-        stream::read(&mut self.link, &self.stream, after, ENTRIES_PER_READ).await
+        self.reader.read(after, ENTRIES_PER_READ).await
     }
 }
 

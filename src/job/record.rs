@@ -85,6 +85,18 @@ impl EncodedRecord {
         }
     }
 
+    /// What a script makes of it, which stores it at this moment and place.
+    #[cfg(any(test, feature = "memory"))]
+    pub(crate) fn stored(&self, at_ms: u64, place: i64) -> Vec<u8> {
+        let version = match self.external_payload {
+            Some(_) => VERSION | EXTERNAL_PAYLOAD,
+            None => VERSION,
+        };
+        let stamp = codec::stamp(at_ms);
+        let place = format!("{place} ");
+        [&[version], &stamp[..], place.as_bytes(), &self.record].concat()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.record.len() + self.external_payload.as_ref().map_or(0, Vec::len)
     }
@@ -162,21 +174,6 @@ fn split_place(bytes: &[u8]) -> Option<(u16, &[u8])> {
 mod tests {
     use super::*;
 
-    /// What the enqueue script makes of a record.
-    fn stored(encoded: &EncodedRecord, at: u64, place: i64) -> Vec<u8> {
-        let external = encoded.external_payload.is_some();
-        let version = if external {
-            VERSION | EXTERNAL_PAYLOAD
-        } else {
-            VERSION
-        };
-        let mut bytes = vec![version, 0xcf];
-        bytes.extend_from_slice(&at.to_be_bytes());
-        bytes.extend_from_slice(format!("{place} ").as_bytes());
-        bytes.extend_from_slice(&encoded.record);
-        bytes
-    }
-
     #[test]
     fn golden_bytes_of_a_default_record() {
         let encoded = EncodedRecord::new("hi", vec![0xc0], &JobOptions::new(), Vec::new());
@@ -194,7 +191,7 @@ mod tests {
         let headers = vec![("trace".to_owned(), "abc".to_owned())];
         let encoded = EncodedRecord::new("hi", vec![1, 2, 3], &options, headers.clone());
         let record =
-            Record::decode(&stored(&encoded, 12_345, -493 * PRIORITY_STEP + 3), None).unwrap();
+            Record::decode(&encoded.stored(12_345, -493 * PRIORITY_STEP + 3), None).unwrap();
         assert_eq!(record.enqueued_at.as_millis(), 12_345);
         assert_eq!(record.payload, [1, 2, 3]);
         assert_eq!((record.attempts, record.priority), (3, 7));
@@ -209,7 +206,7 @@ mod tests {
         let large = vec![7; INLINE_PAYLOAD_MAX + 1];
         let encoded = EncodedRecord::new("hi", large.clone(), &JobOptions::new(), Vec::new());
         assert!(encoded.record.len() < 32);
-        let bytes = stored(&encoded, 0, 1);
+        let bytes = encoded.stored(0, 1);
         let record = Record::decode(&bytes, encoded.external_payload).unwrap();
         assert_eq!(record.payload, large);
         assert!(Record::decode(&bytes, None).is_err());
@@ -229,7 +226,7 @@ mod tests {
     #[test]
     fn whatever_redis_holds_decoding_never_panics() {
         let encoded = EncodedRecord::new("hi", vec![1; 40], &JobOptions::new(), Vec::new());
-        let good = stored(&encoded, 1, 1);
+        let good = encoded.stored(1, 1);
         for cut in 0..good.len() {
             assert!(Record::decode(&good[..cut], None).is_err());
         }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::redis::connection::{Link, RESPONSE_TIMEOUT};
+use crate::redis::connection::RESPONSE_TIMEOUT;
 use crate::redis::trouble::Trouble;
+use crate::store::backend::Line;
 use crate::worker::pump::Pump;
 
 /// A round of a duty goes on over at most this many calls before others get their turn.
@@ -31,21 +32,21 @@ pub(crate) trait Duty: Send {
     fn period(pump: &Pump) -> Duration;
 
     /// One call.
-    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble>;
+    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble>;
 }
 
 /// Does all duties, one after the other, on one connection.
 pub(crate) async fn run(pump: &Pump) {
-    let mut link = Link::new(pump.connector().clone(), RESPONSE_TIMEOUT);
+    let mut line = pump.store().line(RESPONSE_TIMEOUT);
     let mut recovery = Scheduled::new(recovery::Recovery, pump);
     let mut promotion = Scheduled::new(promotion::Promotion, pump);
     let mut trimming = Scheduled::new(trimming::Trimming::new(), pump);
     loop {
         let next = recovery.at.min(promotion.at).min(trimming.at);
         sleep_until(next).await;
-        recovery.run_if_due(pump, &mut link).await;
-        promotion.run_if_due(pump, &mut link).await;
-        trimming.run_if_due(pump, &mut link).await;
+        recovery.run_if_due(pump, &mut line).await;
+        promotion.run_if_due(pump, &mut line).await;
+        trimming.run_if_due(pump, &mut line).await;
     }
 }
 
@@ -60,11 +61,11 @@ impl<D: Duty> Scheduled<D> {
         Self { duty, at }
     }
 
-    async fn run_if_due(&mut self, pump: &Pump, link: &mut Link) {
+    async fn run_if_due(&mut self, pump: &Pump, line: &mut Line) {
         if Instant::now() < self.at {
             return;
         }
-        let wait = match self.round(pump, link).await {
+        let wait = match self.round(pump, line).await {
             Ok(Left::More) => Duration::ZERO,
             Ok(Left::Nothing) => D::period(pump),
             Err(trouble) => {
@@ -75,9 +76,9 @@ impl<D: Duty> Scheduled<D> {
         self.at = Instant::now() + wait.mul_f64(0.9 + 0.2 * fastrand::f64());
     }
 
-    async fn round(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
+    async fn round(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
         for _ in 0..CALLS_PER_ROUND {
-            if self.duty.call(pump, link).await? == Left::Nothing {
+            if self.duty.call(pump, line).await? == Left::Nothing {
                 return Ok(Left::Nothing);
             }
         }

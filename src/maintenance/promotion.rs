@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::maintenance::{Duty, Left};
-use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
+use crate::store::backend::Line;
 use crate::store::promote::Promote;
 use crate::worker::pump::Pump;
 
@@ -16,11 +16,8 @@ impl Duty for Promotion {
         Duration::from_secs(30)
     }
 
-    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
-        let promoted = pump
-            .store()
-            .call(link, &Promote { limit: BATCH_JOBS })
-            .await?;
+    async fn call(&mut self, _: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+        let promoted = line.call(&Promote { limit: BATCH_JOBS }).await?;
         if promoted < BATCH_JOBS as u64 {
             return Ok(Left::Nothing);
         }

@@ -6,20 +6,18 @@ use tracing::warn;
 
 use crate::id::JobId;
 use crate::maintenance::{Duty, Left};
-use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
+use crate::store::backend::Line;
 use crate::store::recover::{Recover, Recovered};
 use crate::time::millis;
 use crate::worker::hooks::WorkerEvent;
-use crate::worker::pump::Pump;
+use crate::worker::pump::{CLOCK_TOLERANCE, Pump};
 
 const PERIOD_MAX: Duration = Duration::from_secs(4);
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// After trouble the living get this long to extend their leases.
 const QUIET_AFTER_TROUBLE: Duration = Duration::from_secs(5);
-/// The server's clock may be off from what we expect by this much.
-const TOLERANCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Recovery;
 
@@ -29,18 +27,23 @@ impl Duty for Recovery {
         (pump.config.lease / 2).clamp(PERIOD_MIN, PERIOD_MAX)
     }
 
-    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
-        if pump.trouble.away_within(QUIET_AFTER_TROUBLE) {
+    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+        // The living extend their leases every third of them. When the clock has jumped, all
+        // look expired until they have.
+        let quiet_after_jump = pump.config.lease / 2;
+        if pump.trouble.away_within(QUIET_AFTER_TROUBLE)
+            || pump.clock_jumped_within(quiet_after_jump)
+        {
             return Ok(Left::Nothing);
         }
         let clock = pump.clock();
         let verb = Recover {
             expected_ms: clock.map_or(0, |clock| clock.now_ms()),
-            tolerance_ms: millis(TOLERANCE),
+            tolerance_ms: millis(CLOCK_TOLERANCE),
             limit: BATCH_JOBS,
             max_stalls: pump.config.max_stalls,
         };
-        let (now_ms, found) = match pump.store().call(link, &verb).await? {
+        let (now_ms, found) = match line.call(&verb).await? {
             Recovered::Unsure { now_ms } => {
                 if clock.is_some() {
                     warn!("the clock of Redis jumped or Redis was away: no lease is judged");

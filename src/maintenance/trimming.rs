@@ -6,9 +6,9 @@ use tracing::warn;
 
 use crate::maintenance::{Duty, Left};
 use crate::queue::producer::ABANDON_AFTER;
-use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
+use crate::store::backend::Line;
 use crate::store::trim::Trim;
 use crate::time::millis;
 use crate::worker::pump::Pump;
@@ -52,7 +52,7 @@ impl Duty for Trimming {
         Duration::from_secs(15)
     }
 
-    async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
+    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
         let verb = Trim {
             limit: BATCH_JOBS,
             keep_ms: pump.config.keep.as_millis(),
@@ -60,7 +60,7 @@ impl Duty for Trimming {
             lane_ttl_ms: millis(LANE_TTL),
             lanes_cursor: &self.lanes_cursor,
         };
-        let trimmed = pump.store().call(link, &verb).await?;
+        let trimmed = line.call(&verb).await?;
         self.lanes_cursor = trimmed.lanes_cursor;
         let queue = pump.queue.name();
         self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::events::stream::{Cursor, EventStream};
 use crate::id::JobId;
 use crate::job::Job;
+use crate::memory::Apply;
 use crate::name::QueueName;
 use crate::oxcart::OxcartInner;
 use crate::queue::enqueue::Enqueue;
@@ -22,7 +23,7 @@ use crate::queue::handle::JobHandle;
 use crate::queue::many::{EnqueueMany, IntoEnqueue};
 use crate::queue::producer::Producer;
 use crate::queue::results::Results;
-use crate::store::{Store, Verb};
+use crate::store::backend::Store;
 
 /// A queue. Cheap to clone; all clones share one task that sends what they enqueue.
 #[derive(Clone)]
@@ -40,11 +41,10 @@ pub(crate) struct QueueInner {
 
 impl QueueInner {
     pub(crate) fn new(oxcart: Arc<OxcartInner>, name: QueueName) -> Self {
-        let store = Store::new(&oxcart.namespace, &name);
-        let connector = oxcart.connector.clone();
+        let store = oxcart.backend.store(&oxcart.namespace, &name);
         Self {
-            producer: Producer::new(connector.clone(), oxcart.namespace.clone(), name.clone()),
-            results: Results::new(connector, store.keys.finished().to_owned()),
+            producer: Producer::new(store.clone(), name.clone()),
+            results: Results::new(store.clone()),
             store,
             name,
             oxcart,
@@ -52,9 +52,8 @@ impl QueueInner {
     }
 
     /// One call on a pooled connection.
-    pub(crate) async fn call<V: Verb>(&self, verb: &V) -> Result<V::Answer, Error> {
-        let mut via = &self.oxcart.connector;
-        Ok(self.store.call(&mut via, verb).await?)
+    pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Error> {
+        Ok(self.store.call(verb).await?)
     }
 }
 

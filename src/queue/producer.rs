@@ -25,12 +25,11 @@ use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
 use crate::id::{JobId, incarnation};
-use crate::name::{Namespace, QueueName};
-use crate::redis::connection::{Connector, Link};
-use crate::redis::keys;
+use crate::name::QueueName;
 use crate::redis::trouble::{Refusal, Trouble};
+use crate::store::backend::{Line, Store};
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob};
-use crate::store::{BATCH_BYTES, BATCH_JOBS, Store};
+use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// An answer that takes longer is asked for again, on a new connection.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
@@ -131,17 +130,15 @@ impl Submission {
 
 /// The sending side, shared by all handles of a queue.
 pub(crate) struct Producer {
-    connector: Connector,
-    namespace: Namespace,
+    store: Store,
     queue: QueueName,
     sender: Mutex<Option<mpsc::Sender<Arc<Submission>>>>,
 }
 
 impl Producer {
-    pub(crate) fn new(connector: Connector, namespace: Namespace, queue: QueueName) -> Self {
+    pub(crate) fn new(store: Store, queue: QueueName) -> Self {
         Self {
-            connector,
-            namespace,
+            store,
             queue,
             sender: Mutex::default(),
         }
@@ -186,7 +183,7 @@ impl Producer {
         if submission.withdraw() {
             let why = format!(
                 "Redis at {} took nothing for {limit:?}",
-                self.connector.address()
+                self.store.address()
             );
             return Err(self.not_sent(submission, why));
         }
@@ -199,7 +196,7 @@ impl Producer {
                 "enqueueing into `{}` was sent to Redis at {} and no answer came within \
                  {limit:?}; the job may be there; await the same request again to find out",
                 self.queue,
-                self.connector.address()
+                self.store.address()
             ),
         ))
     }
@@ -222,9 +219,7 @@ impl Producer {
             _ => {
                 let (open, inbox) = mpsc::channel(BACKLOG);
                 let task = Task {
-                    store: Store::new(&self.namespace, &self.queue),
-                    link: Link::new(self.connector.clone(), ANSWER_PATIENCE),
-                    registry: keys::registry(&self.namespace),
+                    line: self.store.line(ANSWER_PATIENCE),
                     register_at: Some(Instant::now()),
                     queue: self.queue.clone(),
                     lane: incarnation(),
@@ -242,10 +237,8 @@ impl Producer {
 
 /// The task. It ends when all handles of the queue are gone and everything is decided.
 struct Task {
-    store: Store,
-    link: Link,
-    /// The set that lists the queues, and when to see to it that this one is in it.
-    registry: String,
+    line: Line,
+    /// When to see to it that the queue is on the list of queues.
     register_at: Option<Instant>,
     queue: QueueName,
     lane: String,
@@ -327,7 +320,7 @@ impl Task {
         may_have_run: bool,
     ) -> Result<Option<Enqueued>, Trouble> {
         // As long as there is no connection, a submission can still be withdrawn.
-        self.link.connect().await?;
+        self.line.connect().await?;
         if !may_have_run {
             batch.retain(|submission| submission.step(WAITING, SENT));
             if batch.is_empty() {
@@ -340,7 +333,7 @@ impl Task {
             call: self.call,
             jobs: &jobs,
         };
-        self.store.call(&mut self.link, &verb).await.map(Some)
+        self.line.call(&verb).await.map(Some)
     }
 
     /// Leaves the lane behind, so that a late repeat of this call can do no harm.
@@ -357,10 +350,8 @@ impl Task {
         if self.register_at.is_none_or(|at| Instant::now() < at) {
             return;
         }
-        let mut command = redis::cmd("SADD");
-        command.arg(&self.registry).arg(self.queue.as_str());
-        let wait = match self.link.request(&command).await {
-            Ok(_) => REGISTER_EVERY,
+        let wait = match self.line.register().await {
+            Ok(()) => REGISTER_EVERY,
             Err(Trouble::Refused(Refusal::NotAllowed, _)) => {
                 self.register_at = None;
                 return;

@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use tracing::debug;
 
 use crate::id::JobId;
-use crate::redis::connection::{Connector, Link};
-use crate::redis::stream::{Edge, Entry, edge, read, reader};
+use crate::redis::stream::{Edge, Entry};
+use crate::store::backend::{Reader, Store, Stream};
 
 const ENTRIES_PER_READ: usize = 64;
 const PAUSE: Duration = Duration::from_millis(200);
@@ -19,9 +19,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const START_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Results {
-    connector: Connector,
-    /// The stream of announcements.
-    stream: String,
+    store: Store,
     shared: Arc<Shared>,
 }
 
@@ -86,10 +84,9 @@ impl Shared {
 }
 
 impl Results {
-    pub(crate) fn new(connector: Connector, stream: String) -> Self {
+    pub(crate) fn new(store: Store) -> Self {
         Self {
-            connector,
-            stream,
+            store,
             shared: Arc::default(),
         }
     }
@@ -118,9 +115,8 @@ impl Results {
         let started = running.unwrap_or_else(|| {
             let (ready, started) = watch::channel(false);
             state.task = Some(started.clone());
-            let link = reader(self.connector.clone());
-            let shared = Arc::clone(&self.shared);
-            tokio::spawn(follow(shared, link, self.stream.clone(), ready));
+            let reader = self.store.reader(Stream::Finished);
+            tokio::spawn(follow(Arc::clone(&self.shared), reader, ready));
             started
         });
         (listening, started)
@@ -128,7 +124,7 @@ impl Results {
 }
 
 /// The task: from the end of the stream on, as long as anybody waits.
-async fn follow(shared: Arc<Shared>, mut link: Link, stream: String, ready: watch::Sender<bool>) {
+async fn follow(shared: Arc<Shared>, mut reader: Reader, ready: watch::Sender<bool>) {
     let mut cursor = None;
     loop {
         {
@@ -140,12 +136,12 @@ async fn follow(shared: Arc<Shared>, mut link: Link, stream: String, ready: watc
             }
         }
         let step = match cursor {
-            None => edge(&mut link, &stream, Edge::Youngest).await.map(|end| {
+            None => reader.edge(Edge::Youngest).await.map(|end| {
                 cursor = Some(end.unwrap_or_default());
                 ready.send_replace(true);
             }),
             Some(after) => {
-                let entries = read(&mut link, &stream, after, ENTRIES_PER_READ).await;
+                let entries = reader.read(after, ENTRIES_PER_READ).await;
                 entries.map(|entries| {
                     for entry in entries {
                         shared.announce(&entry);

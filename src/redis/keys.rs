@@ -1,6 +1,8 @@
 //! The closed list of a queue's keys. One list makes both the Lua header that names `KEYS` and
 //! the vector of keys that is sent, so their order cannot drift.
 
+use std::sync::Arc;
+
 use crate::name::{Namespace, QueueName};
 
 macro_rules! keys {
@@ -26,10 +28,10 @@ keys!(
     progress, 17 calls, 18 events, 19 wake, 20 awaited, 21 finished,
 );
 
-/// The keys of one queue, all in one hash slot.
+/// The keys of one queue, all in one hash slot. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Keys {
-    names: Vec<String>,
+    names: Arc<[String]>,
 }
 
 impl Keys {

@@ -3,7 +3,9 @@
 pub(crate) mod connection;
 pub(crate) mod health;
 pub(crate) mod keys;
+pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
 pub(crate) mod stream;
+pub(crate) mod tap;
 pub(crate) mod trouble;

@@ -10,7 +10,7 @@ use crate::redis::trouble::{Refusal, Trouble};
 /// A script and the hash by which the server knows it.
 pub(crate) struct Script {
     pub(crate) name: &'static str,
-    code: &'static str,
+    pub(crate) code: &'static str,
     hash: OnceLock<String>,
 }
 

@@ -14,12 +14,14 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The two parts of an entry's id, which order the entries.
 pub(crate) type EntryId = (u64, u64);
 
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) id: EntryId,
     pub(crate) fields: Vec<(String, Vec<u8>)>,
 }
 
 /// One end of a stream.
+#[derive(Clone, Copy)]
 pub(crate) enum Edge {
     Oldest,
     Youngest,
@@ -60,8 +62,12 @@ pub(crate) async fn read(
     command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
     command.arg("STREAMS").arg(stream);
     command.arg(format!("{}-{}", after.0, after.1));
-    let entries = entries_of(link.request(&command).await?);
-    Ok(entries.into_iter().filter_map(parse).collect())
+    Ok(entries(link.request(&command).await?))
+}
+
+/// What an `XREAD` of one stream answered; nonsense is left out.
+pub(crate) fn entries(value: Value) -> Vec<Entry> {
+    entries_of(value).into_iter().filter_map(parse).collect()
 }
 
 /// The entries of the one stream that was read, in either protocol; none after a timeout.
@@ -123,11 +129,11 @@ mod tests {
             Value::Array(vec![pair]),
             Value::Map(vec![(bulk("stream"), entries)]),
         ] {
-            let read: Vec<Entry> = entries_of(answer).into_iter().filter_map(parse).collect();
+            let read = super::entries(answer);
             assert_eq!(read.len(), 1);
             assert_eq!(read[0].id, (17, 3));
             assert_eq!(read[0].fields, [("added".to_owned(), b"a b".to_vec())]);
         }
-        assert!(entries_of(Value::Nil).is_empty());
+        assert!(super::entries(Value::Nil).is_empty());
     }
 }

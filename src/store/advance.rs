@@ -62,7 +62,7 @@ pub(crate) struct Advance<'a> {
 }
 
 /// A job that this worker now holds.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Claimed {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
@@ -73,7 +73,7 @@ pub(crate) struct Claimed {
     pub(crate) stalls: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Advanced {
     pub(crate) now_ms: u64,
     /// Positions of the settlements whose fence was stale.
@@ -87,6 +87,7 @@ pub(crate) struct Advanced {
     pub(crate) suspects: u64,
 }
 
+#[derive(Debug, PartialEq)]
 pub(crate) enum Answer {
     Advanced(Advanced),
     Superseded,

@@ -13,6 +13,7 @@ static SCRIPT: Script = script!("counts", reads, ["now", "sentinel"]);
 pub(crate) struct Counts;
 
 /// Names and numbers as the script gives them.
+#[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) states: Vec<(String, u64)>,
     pub(crate) totals: Vec<(String, u64)>,

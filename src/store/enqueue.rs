@@ -70,6 +70,7 @@ pub(crate) struct Enqueue<'a> {
     pub(crate) jobs: &'a [&'a NewJob],
 }
 
+#[derive(Debug, PartialEq)]
 pub(crate) enum Enqueued {
     /// Done; the positions of the jobs whose id was already there.
     Added { there: Vec<usize> },

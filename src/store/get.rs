@@ -21,6 +21,7 @@ pub(crate) struct Get<'a> {
 }
 
 /// One job as Redis holds it.
+#[derive(Debug, PartialEq)]
 pub(crate) struct Found {
     pub(crate) state: String,
     /// The place among the waiting, or a time in ms; what it means depends on the state.

@@ -1,7 +1,10 @@
 //! The closed list of what can be done to a queue: one verb, one file, one script of the same
-//! name. Every call goes through [`Store::call`], which measures and reports it.
+//! name. Every call to Redis goes through [`call`], which measures and reports it.
+//!
+//! A verb has two implementations: a script, and, for tests without Redis, `memory/`.
 
 pub(crate) mod advance;
+pub(crate) mod backend;
 pub(crate) mod counts;
 pub(crate) mod enqueue;
 pub(crate) mod extend;
@@ -24,7 +27,6 @@ use serde::Serialize;
 use tracing::{debug, trace};
 
 use crate::codec;
-use crate::name::{Namespace, QueueName};
 use crate::redis::keys::Keys;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Call, Requester, Script};
@@ -48,42 +50,28 @@ pub(crate) trait Verb {
     fn answer(reply: Reply) -> Result<Self::Answer, Trouble>;
 }
 
-/// One queue in one Redis.
-#[derive(Debug, Clone)]
-pub(crate) struct Store {
-    pub(crate) keys: Keys,
-}
-
-impl Store {
-    pub(crate) fn new(namespace: &Namespace, queue: &QueueName) -> Self {
-        Self {
-            keys: Keys::new(namespace, queue),
-        }
+/// Calls the script of a verb: the one place through which all of them go.
+async fn call<V: Verb>(
+    keys: &Keys,
+    via: &mut impl Requester,
+    verb: &V,
+) -> Result<V::Answer, Trouble> {
+    let script = V::script();
+    let mut call = Call::new(script, keys.all());
+    verb.arguments(call.arguments());
+    let started = Instant::now();
+    let answer = call.send(via).await;
+    trace!(
+        target: "oxcart::store",
+        verb = script.name,
+        micros = started.elapsed().as_micros() as u64,
+        ok = answer.is_ok(),
+    );
+    let answered = answer.and_then(|value| V::answer(Reply::new(script.name, value)?));
+    if let Err(trouble) = &answered {
+        debug!(target: "oxcart::store", verb = script.name, %trouble, "call failed");
     }
-
-    /// The one place through which every verb goes.
-    pub(crate) async fn call<V: Verb>(
-        &self,
-        via: &mut impl Requester,
-        verb: &V,
-    ) -> Result<V::Answer, Trouble> {
-        let script = V::script();
-        let mut call = Call::new(script, self.keys.all());
-        verb.arguments(call.arguments());
-        let started = Instant::now();
-        let answer = call.send(via).await;
-        trace!(
-            target: "oxcart::store",
-            verb = script.name,
-            micros = started.elapsed().as_micros() as u64,
-            ok = answer.is_ok(),
-        );
-        let answered = answer.and_then(|value| V::answer(Reply::new(script.name, value)?));
-        if let Err(trouble) = &answered {
-            debug!(target: "oxcart::store", verb = script.name, %trouble, "call failed");
-        }
-        answered
-    }
+    answered
 }
 
 /// `ARGV[1]`: the named arguments.

@@ -22,7 +22,7 @@ pub(crate) struct Progress<'a> {
     pub(crate) value: &'a [u8],
 }
 
-#[derive(PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Stored {
     Yes,
     LeaseLost,

@@ -25,6 +25,7 @@ pub(crate) struct Recover {
     pub(crate) max_stalls: u32,
 }
 
+#[derive(Debug, PartialEq)]
 pub(crate) enum Recovered {
     Done {
         now_ms: u64,

@@ -22,6 +22,7 @@ pub(crate) struct Remove<'a> {
     pub(crate) ids: &'a [JobId],
 }
 
+#[derive(Debug, PartialEq)]
 pub(crate) struct Removed {
     pub(crate) removed: Vec<String>,
     /// Ids of jobs that run, which were left alone.

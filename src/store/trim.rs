@@ -40,6 +40,7 @@ pub(crate) struct Trim<'a> {
     pub(crate) lanes_cursor: &'a str,
 }
 
+#[derive(Debug, PartialEq)]
 pub(crate) struct Trimmed {
     /// Jobs dropped.
     pub(crate) dropped: u64,

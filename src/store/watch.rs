@@ -22,6 +22,7 @@ pub(crate) struct Watch<'a> {
     pub(crate) await_ms: u64,
 }
 
+#[derive(Debug, PartialEq)]
 pub(crate) enum Watched {
     Finished {
         /// How it ended, with the time it did.

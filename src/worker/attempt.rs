@@ -39,6 +39,18 @@ pub(crate) async fn attend(
         lease: Arc::clone(&lease),
         ended: false,
     };
+    let (_, settlement) = attend_to(&pump, claimed, &lease, clock).await;
+    drop(permit);
+    attempt.end(settlement);
+}
+
+/// Runs one claimed job, whatever it does; the name of its type, and how the attempt ended.
+pub(crate) async fn attend_to(
+    pump: &Arc<Pump>,
+    claimed: Claimed,
+    lease: &Arc<Lease>,
+    clock: ServerClock,
+) -> (String, Settlement) {
     let counters = claimed.counters.as_deref().map(Counters::decode);
     let counters = counters.and_then(Result::ok).unwrap_or_default();
     let record = Record::decode(&claimed.record, claimed.payload);
@@ -47,10 +59,10 @@ pub(crate) async fn attend(
         // another one may have done the job.
         Ok(record) if lease.is_over() => (Happened::Stopped, Some(record)),
         Ok(mut record) => {
-            let context = context(&pump, &lease, &mut record, counters, claimed.stalls);
+            let context = context(pump, lease, &mut record, counters, claimed.stalls);
             // The application's code runs when the job is decoded, when arguments are made, in
             // the handler, and when it is dropped: a panic in any of them ends this attempt.
-            let guarded = AssertUnwindSafe(run(&pump, &record, &lease, context)).catch_unwind();
+            let guarded = AssertUnwindSafe(run(pump, &record, lease, context)).catch_unwind();
             let happened = match guarded.await {
                 Ok(happened) => happened,
                 Err(panic) => Happened::Panicked(panic_message(panic.as_ref())),
@@ -69,10 +81,20 @@ pub(crate) async fn attend(
         rules: &pump.rules,
     };
     let outcome = decide(happened, &facts);
-    let name = record.as_ref().map_or("unreadable", |record| &record.name);
-    log(&pump, &lease, name, &outcome);
-    drop(permit);
-    attempt.end(outcome, record.and_then(|record| record.keep));
+    let keep = record.as_ref().and_then(|record| record.keep);
+    let name = record.map_or_else(|| "unreadable".to_owned(), |record| record.name);
+    log(pump, lease, &name, &outcome);
+    (name, settlement(lease, outcome, keep))
+}
+
+fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settlement {
+    Settlement {
+        id: lease.id.clone(),
+        fence: lease.fence,
+        receipt: lease.receipt.clone(),
+        keep,
+        outcome,
+    }
 }
 
 /// An attempt that has not ended yet. However it ends, it leaves exactly one settlement: a slot
@@ -84,19 +106,9 @@ struct Unsettled {
 }
 
 impl Unsettled {
-    fn end(mut self, outcome: Outcome, keep: Option<Retention>) {
-        self.settle(outcome, keep);
-    }
-
-    fn settle(&mut self, outcome: Outcome, keep: Option<Retention>) {
+    fn end(mut self, settlement: Settlement) {
         self.ended = true;
-        self.pump.board.ended(Settlement {
-            id: self.lease.id.clone(),
-            fence: self.lease.fence,
-            receipt: self.lease.receipt.clone(),
-            keep,
-            outcome,
-        });
+        self.pump.board.ended(settlement);
     }
 }
 
@@ -106,7 +118,8 @@ impl Drop for Unsettled {
             let error = "panicked outside of the handler".to_owned();
             let after = Duration::from_secs(1);
             let entry = AttemptEntry::new(AttemptKind::Panic, error);
-            self.settle(Outcome::Retry { after, entry }, None);
+            let retry = Outcome::Retry { after, entry };
+            self.pump.board.ended(settlement(&self.lease, retry, None));
         }
     }
 }

@@ -15,9 +15,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
+use crate::store::backend::Line;
 use crate::store::extend::Extend;
 use crate::time::millis;
 use crate::worker::lease::Lease;
@@ -81,10 +81,10 @@ pub(crate) async fn heartbeat(pump: &Pump) {
 
 async fn extend(pump: &Pump) {
     let length = pump.config.lease;
-    let mut link = Link::new(pump.connector().clone(), (length / 6).min(PATIENCE_MAX));
+    let mut line = pump.store().line((length / 6).min(PATIENCE_MAX));
     loop {
         sleep(length / 3).await;
-        while let Err(trouble) = extend_all(pump, &mut link).await {
+        while let Err(trouble) = extend_all(pump, &mut line).await {
             pump.trouble.note(&trouble, &pump.hooks);
             sleep(PAUSE).await;
         }
@@ -92,7 +92,7 @@ async fn extend(pump: &Pump) {
 }
 
 /// Extends every lease that was not confirmed a moment ago.
-async fn extend_all(pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
+async fn extend_all(pump: &Pump, line: &mut Line) -> Result<(), Trouble> {
     let length = pump.config.lease;
     if pump.silent_for() > length * LEASES_WITHOUT_HEARTBEAT {
         warn!("the application's runtime is blocked; its leases are not extended any more");
@@ -102,12 +102,12 @@ async fn extend_all(pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
         .leases
         .filter(|lease| !lease.is_lost() && lease.until() <= Instant::now() + length * 5 / 6);
     for batch in due.chunks(BATCH_JOBS) {
-        extend_batch(pump, link, batch).await?;
+        extend_batch(pump, line, batch).await?;
     }
     Ok(())
 }
 
-async fn extend_batch(pump: &Pump, link: &mut Link, batch: &[Arc<Lease>]) -> Result<(), Trouble> {
+async fn extend_batch(pump: &Pump, line: &mut Line, batch: &[Arc<Lease>]) -> Result<(), Trouble> {
     let leases: Vec<_> = batch
         .iter()
         .map(|lease| (lease.id.clone(), lease.receipt.clone()))
@@ -117,7 +117,7 @@ async fn extend_batch(pump: &Pump, link: &mut Link, batch: &[Arc<Lease>]) -> Res
         lease_ms: millis(pump.config.lease),
     };
     let sent = Instant::now();
-    let lost = pump.store().call(link, &verb).await?;
+    let lost = line.call(&verb).await?;
     let mut lost = lost.into_iter().peekable();
     for (position, lease) in batch.iter().enumerate() {
         if lost.next_if_eq(&position).is_some() {

@@ -62,7 +62,7 @@ use crate::worker::pump::Pump;
 /// A process can run several: one per queue, joined with `tokio::try_join!`.
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
-    pump: Arc<Pump>,
+    pub(crate) pump: Arc<Pump>,
 }
 
 impl Worker {

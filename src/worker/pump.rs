@@ -17,10 +17,10 @@ use crate::id::incarnation;
 use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
-use crate::redis::connection::{Connector, Link};
 use crate::redis::trouble::Trouble;
+use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
-use crate::store::{BATCH_BYTES, Store};
+use crate::store::backend::{Line, Store};
 use crate::time::{ServerClock, millis};
 use crate::worker::attempt::attend;
 use crate::worker::board::{Board, Brought, Work};
@@ -34,6 +34,8 @@ use crate::worker::waker::Waker;
 /// An answer that takes longer is asked for again, on a new connection.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The server's clock may be off from what we expect by this much.
+pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Settings that do not change while the worker runs.
@@ -61,6 +63,8 @@ pub(crate) struct Pump {
     /// This worker, in this process, in this life.
     pub(crate) id: String,
     clock: Mutex<Option<ServerClock>>,
+    /// When the server's clock last showed what nobody expected.
+    jumped: Mutex<Option<Instant>>,
     epoch: Instant,
     alive_ms: AtomicU64,
 }
@@ -88,13 +92,10 @@ impl Pump {
             trouble: TroubleLog::default(),
             id: incarnation(),
             clock: Mutex::default(),
+            jumped: Mutex::default(),
             epoch: Instant::now(),
             alive_ms: AtomicU64::new(0),
         }
-    }
-
-    pub(crate) fn connector(&self) -> &Connector {
-        &self.queue.inner.oxcart.connector
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -109,8 +110,22 @@ impl Pump {
     /// The server has just said what its clock shows.
     pub(crate) fn heard(&self, now_ms: u64) -> ServerClock {
         let clock = ServerClock::heard_now(now_ms);
-        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        let known = self
+            .clock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(clock);
+        let off_by = known.map_or(0, |known| known.now_ms().abs_diff(now_ms));
+        if off_by > millis(CLOCK_TOLERANCE) {
+            *self.jumped.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
         clock
+    }
+
+    /// Whether the server's clock jumped less than this long ago.
+    pub(crate) fn clock_jumped_within(&self, time: Duration) -> bool {
+        let jumped = *self.jumped.lock().unwrap_or_else(PoisonError::into_inner);
+        jumped.is_some_and(|jumped| jumped.elapsed() < time)
     }
 
     /// The application's runtime gives a sign of life.
@@ -127,12 +142,12 @@ impl Pump {
 
     /// One lane, until the board is closed.
     pub(crate) async fn lane(self: Arc<Self>, number: usize) {
-        let mut link = Link::new(self.connector().clone(), ANSWER_PATIENCE);
+        let mut line = self.store().line(ANSWER_PATIENCE);
         let mut lane = incarnation();
         let mut call = 0;
         while let Some(work) = self.board.work(number).await {
             call += 1;
-            match self.call(&mut link, &lane, call, &work).await {
+            match self.call(&mut line, &lane, call, &work).await {
                 Ok((advanced, sent)) => self.absorb(work, advanced, sent),
                 Err(why) => {
                     // Somebody else wrote to our keys or our lane. Whether the call did
@@ -151,7 +166,7 @@ impl Pump {
     /// from which on the leases in it count.
     async fn call(
         &self,
-        link: &mut Link,
+        line: &mut Line,
         lane: &str,
         call: u64,
         work: &Work,
@@ -173,7 +188,7 @@ impl Pump {
                 lease_ms: millis(self.config.lease),
                 hold: self.board.is_claiming(),
             };
-            match self.store().call(link, &verb).await {
+            match line.call(&verb).await {
                 Ok(Answer::Advanced(advanced)) => {
                     self.trouble.clear(&self.hooks);
                     return Ok((advanced, sent));
@@ -240,7 +255,7 @@ impl Pump {
         }
     }
 
-    fn tell(&self, settled: &[Settlement], refused: &[usize]) {
+    pub(crate) fn tell(&self, settled: &[Settlement], refused: &[usize]) {
         let mut refused = refused.iter().peekable();
         for (position, settlement) in settled.iter().enumerate() {
             if refused.next_if(|refused| **refused == position).is_some() {
@@ -271,7 +286,7 @@ fn release(claimed: &Claimed) -> Settlement {
     }
 }
 
-fn worker_event(settlement: &Settlement) -> WorkerEvent {
+pub(crate) fn worker_event(settlement: &Settlement) -> WorkerEvent {
     let id = settlement.id.clone();
     match &settlement.outcome {
         Outcome::Completed(_) => WorkerEvent::Completed { id },

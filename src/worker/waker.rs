@@ -5,23 +5,15 @@
 //! never takes a token that it does not need. A token says when there will be work; whoever
 //! pops one for later keeps the timer. If it dies, the others look after 5 s at the latest.
 
-use std::pin::pin;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::redis::connection::Link;
-use crate::redis::trouble::Trouble;
 use crate::worker::pump::Pump;
 
-/// Fixed: shorter times on the server fire up to 99 ms late.
-const BLOCK: Duration = Duration::from_secs(5);
-/// An answer that is later than this is none: the connection is dead.
-const WATCHDOG: Duration = Duration::from_secs(6);
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Waker {
@@ -90,7 +82,7 @@ pub(crate) async fn keep_time(pump: &Pump) {
 /// Pops tokens until the worker stops. Its troubles are its own: a server that forbids this one
 /// command, or a proxy that cuts silent connections, is no outage.
 pub(crate) async fn listen(pump: &Pump) {
-    let mut tap = Tap::new(pump);
+    let mut tap = pump.store().tap();
     let mut well = true;
     let stop = &pump.waker.stop;
     while !stop.is_cancelled() {
@@ -101,10 +93,10 @@ pub(crate) async fn listen(pump: &Pump) {
             }
             continue;
         }
-        match tap.pop().await {
-            Ok(answer) => {
+        match tap.pop(stop).await {
+            Ok(token) => {
                 well = true;
-                match later(pump, answer) {
+                match later(pump, token) {
                     Some(at) if !stop.is_cancelled() => pump.waker.look_at(at),
                     // When the worker stops, looking passes the token on to others.
                     _ => pump.board.look(),
@@ -123,67 +115,10 @@ pub(crate) async fn listen(pump: &Pump) {
     }
 }
 
-/// The blocking connection.
-struct Tap<'a> {
-    pump: &'a Pump,
-    link: Link,
-    pop: Cmd,
-    /// How the server calls the connection; none before the first pop on it, and none where it
-    /// does not say.
-    client: Option<u64>,
-}
-
-impl<'a> Tap<'a> {
-    fn new(pump: &'a Pump) -> Self {
-        let mut pop = redis::cmd("BZPOPMIN");
-        pop.arg(pump.store().keys.wake()).arg(BLOCK.as_secs());
-        Self {
-            pump,
-            link: Link::new(pump.connector().clone(), WATCHDOG),
-            pop,
-            client: None,
-        }
-    }
-
-    /// Waits for a token, or until the worker stops.
-    async fn pop(&mut self) -> Result<Value, Trouble> {
-        if !self.link.is_connected() {
-            self.link.connect().await?;
-            let id = self.link.request(redis::cmd("CLIENT").arg("ID")).await;
-            self.client = match id {
-                Ok(Value::Int(id)) => u64::try_from(id).ok(),
-                _ => None,
-            };
-        }
-        let mut popping = pin!(self.link.request(&self.pop));
-        tokio::select! {
-            answer = &mut popping => return answer,
-            () = self.pump.waker.stop.cancelled() => {}
-        }
-        let Some(client) = self.client else {
-            return Ok(Value::Nil);
-        };
-        // Redis would give the next token to this connection, even one that is just being
-        // closed, and nobody else would hear of the work.
-        let mut unblock = redis::cmd("CLIENT");
-        unblock.arg("UNBLOCK").arg(client);
-        self.pump.connector().request(&unblock).await?;
-        popping.await
-    }
-}
-
 /// When there will be work; `None` for now, or after a timeout, which is as good a reason to
 /// look.
-fn later(pump: &Pump, answer: Value) -> Option<std::time::Instant> {
-    let Value::Array(popped) = answer else {
-        return None;
-    };
-    let score = match popped.into_iter().nth(2)? {
-        Value::BulkString(digits) => std::str::from_utf8(&digits).ok()?.parse::<f64>().ok()?,
-        Value::Double(score) => score,
-        _ => return None,
-    };
-    let at_ms = score as u64;
+fn later(pump: &Pump, token: Option<u64>) -> Option<std::time::Instant> {
+    let at_ms = token?;
     let clock = pump.clock()?;
     (at_ms > clock.now_ms()).then(|| clock.instant_of(at_ms))
 }

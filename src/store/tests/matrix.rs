@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
-
-use super::{Rig, completed, job};
+use super::{Rig, completed, job, on_both};
 use crate::id::{JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Outcome};
@@ -48,7 +46,7 @@ fn outcome_of(step: Step) -> Option<Outcome> {
 impl Rig {
     /// Brings a new job into `state`, such that `step` finds its moment has come; gives the
     /// last receipt the job had.
-    async fn bring(&mut self, id: &JobId, state: State, step: Step) -> Receipt {
+    fn bring(&mut self, id: &JobId, state: State, step: Step) -> Receipt {
         let mut new = job(id.as_str());
         if state == State::Delayed {
             let wait = if step == Step::Promote { SHORT } else { LONG };
@@ -59,40 +57,40 @@ impl Rig {
         let short_lease = matches!(step, Step::Recover | Step::Poison);
         self.lease_ms = if short_lease { 2 } else { 60_000 };
         self.keep = Retention::For(if step == Step::Trim { SHORT } else { LONG });
-        self.enqueue(&[new]).await;
+        self.enqueue(&[new]);
         let mut receipt = Receipt::new("1 2 nobody");
         if !matches!(state, State::Waiting | State::Delayed) {
-            receipt = self.claim_one().await.expect("the job waits").receipt;
+            receipt = self.claim_one().expect("the job waits").receipt;
         }
         match state {
-            State::Completed => assert!(self.settle(id, &receipt, completed()).await),
+            State::Completed => assert!(self.settle(id, &receipt, completed())),
             State::Dead => {
                 let dead = outcome_of(Step::Die).unwrap();
-                assert!(self.settle(id, &receipt, dead).await);
+                assert!(self.settle(id, &receipt, dead));
             }
             _ => {}
         }
-        sleep(PAST_SHORT).await;
+        self.wait(PAST_SHORT);
         receipt
     }
 
     /// Tries the step; whether it claims to have done it.
-    async fn step(&mut self, id: &JobId, receipt: &Receipt, step: Step) -> bool {
+    fn step(&mut self, id: &JobId, receipt: &Receipt, step: Step) -> bool {
         let ids = std::slice::from_ref(id);
         match step {
-            Step::Promote => self.call(&Promote { limit: 10 }).await == 1,
-            Step::Claim => self.claim_one().await.is_some(),
+            Step::Promote => self.call(&Promote { limit: 10 }) == 1,
+            Step::Claim => self.claim_one().is_some(),
             Step::Extend => {
                 let leases = &[(id.clone(), receipt.clone())];
                 let lease_ms = 60_000;
-                self.call(&Extend { leases, lease_ms }).await.is_empty()
+                self.call(&Extend { leases, lease_ms }).is_empty()
             }
             Step::Progress => {
                 let value = b"\x01";
-                self.call(&Progress { id, receipt, value }).await == Stored::Yes
+                self.call(&Progress { id, receipt, value }) == Stored::Yes
             }
-            Step::Recover => self.recover(3).await == 1,
-            Step::Poison => self.recover(0).await == 1,
+            Step::Recover => self.recover(3) == 1,
+            Step::Poison => self.recover(0) == 1,
             Step::Trim => {
                 let verb = Trim {
                     limit: 10,
@@ -101,18 +99,18 @@ impl Rig {
                     lane_ttl_ms: 60_000,
                     lanes_cursor: "0",
                 };
-                self.call(&verb).await.dropped == 1
+                self.call(&verb).dropped == 1
             }
-            Step::Replay => self.call(&Replay { ids }).await.len() == 1,
-            Step::Remove => self.call(&Remove { ids }).await.removed.len() == 1,
+            Step::Replay => self.call(&Replay { ids }).len() == 1,
+            Step::Remove => self.call(&Remove { ids }).removed.len() == 1,
             _ => {
                 let outcome = outcome_of(step).expect("every other step settles");
-                self.settle(id, receipt, outcome).await
+                self.settle(id, receipt, outcome)
             }
         }
     }
 
-    async fn recover(&mut self, max_stalls: u32) -> usize {
+    fn recover(&mut self, max_stalls: u32) -> usize {
         let mut expected_ms = 0;
         loop {
             let verb = Recover {
@@ -121,7 +119,7 @@ impl Rig {
                 limit: 10,
                 max_stalls,
             };
-            match self.call(&verb).await {
+            match self.call(&verb) {
                 Recovered::Unsure { now_ms } => expected_ms = now_ms,
                 Recovered::Done { stalled, dead, .. } => return stalled.len() + dead.len(),
             }
@@ -129,19 +127,17 @@ impl Rig {
     }
 }
 
-#[tokio::test]
-async fn every_step_from_every_state_does_what_the_table_says() {
-    let mut rig = Rig::new();
+fn every_step_from_every_state_does_what_the_table_says(mut rig: Rig) {
     for state in State::ALL {
         for step in Step::ALL {
             let case = format!("{state}-{step:?}");
             let id = JobId::new(&case).unwrap();
-            let receipt = rig.bring(&id, state, step).await;
-            assert_eq!(rig.state(&id).await, Some(state), "{case}: before");
+            let receipt = rig.bring(&id, state, step);
+            assert_eq!(rig.state(&id), Some(state), "{case}: before");
 
-            let done = rig.step(&id, &receipt, step).await;
+            let done = rig.step(&id, &receipt, step);
 
-            let after = rig.state(&id).await;
+            let after = rig.state(&id);
             match state.after(step) {
                 None => assert_eq!((done, after), (false, Some(state)), "{case}: refused"),
                 Some(Place::Gone) => assert_eq!((done, after), (true, None), "{case}: gone"),
@@ -150,33 +146,36 @@ async fn every_step_from_every_state_does_what_the_table_says() {
                 }
             }
             rig.check_whole(&id);
-            rig.server.cli(&["FLUSHALL"]);
+            rig.clear();
         }
     }
 }
 
 /// The same, for a job that waits among the suspects or is done and awaited: the same states in
 /// other collections.
-#[tokio::test]
-async fn suspects_wait_and_answers_are_completed() {
-    let mut rig = Rig::new();
+fn suspects_wait_and_answers_are_completed(mut rig: Rig) {
     rig.lease_ms = 2;
     let id = JobId::new("suspect").unwrap();
     let mut new = job("suspect");
     new.await_ms = Some(60_000);
-    rig.enqueue(&[new]).await;
-    rig.claim_one().await.unwrap();
-    sleep(PAST_SHORT).await;
-    assert_eq!(rig.recover(3).await, 1);
+    rig.enqueue(&[new]);
+    rig.claim_one().unwrap();
+    rig.wait(PAST_SHORT);
+    assert_eq!(rig.recover(3), 1);
     assert_eq!((rig.size("suspects"), rig.size("waiting")), (1, 0));
-    assert_eq!(rig.state(&id).await, Some(State::Waiting));
+    assert_eq!(rig.state(&id), Some(State::Waiting));
     rig.check_whole(&id);
 
     rig.keep = Retention::Remove;
-    let claimed = rig.claim_one().await.unwrap();
+    let claimed = rig.claim_one().unwrap();
     assert_eq!(claimed.stalls, 1);
-    assert!(rig.settle(&id, &claimed.receipt, completed()).await);
+    assert!(rig.settle(&id, &claimed.receipt, completed()));
     assert_eq!((rig.size("answers"), rig.size("completed")), (1, 0));
-    assert_eq!(rig.state(&id).await, Some(State::Completed));
+    assert_eq!(rig.state(&id), Some(State::Completed));
     rig.check_whole(&id);
 }
+
+on_both!(
+    every_step_from_every_state_does_what_the_table_says,
+    suspects_wait_and_answers_are_completed,
+);

@@ -1,26 +1,30 @@
-//! The verbs against a real Redis, one by one and in every state.
+//! The verbs, one by one and in every state, in both implementations: conformance; and the two
+//! against each other, in long random sequences.
 
+mod dump;
+mod inputs;
 mod matrix;
+mod mutants;
 mod once;
+mod random;
 mod scripts;
+mod subject;
 
 use std::time::Duration;
-
-use redis::Value;
 
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
-use crate::name::{Namespace, QueueName};
+use crate::memory::Apply;
 use crate::policy::retention::Retention;
-use crate::redis::connection::{Connector, Link};
-use crate::redis::keys::PARTS;
+use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
+use crate::store::counts::Counts;
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob};
 use crate::store::get::Get;
-use crate::store::{BATCH_BYTES, Store, Verb};
+use subject::{InMemory, InRedis, START_US, Subject};
 
 /// The server of the integration tests.
 #[allow(
@@ -37,59 +41,95 @@ mod support {
     pub(super) use server::Server;
 }
 
-/// One queue on a server of its own, driven verb by verb.
+/// Each of these functions as two tests: one in Redis, one in memory.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {$(
+        mod $test {
+            use super::Rig;
+
+            #[test]
+            fn in_redis() {
+                super::$test(Rig::in_redis());
+            }
+
+            #[test]
+            fn in_memory() {
+                super::$test(Rig::in_memory());
+            }
+        }
+    )*};
+}
+use on_both;
+
+/// One queue, driven verb by verb, with a clock that stands still between them.
 struct Rig {
-    store: Store,
-    link: Link,
+    subject: Subject,
+    now_us: u64,
     lane: &'static str,
     call: u64,
     lease_ms: u64,
     keep: Retention,
-    server: support::Server,
 }
 
 impl Rig {
-    fn new() -> Self {
-        let server = support::Server::start();
-        let connector = Connector::from_url(&server.url()).unwrap();
-        let namespace = Namespace::new("test").unwrap();
-        let queue = QueueName::new("rig").unwrap();
+    fn in_redis() -> Self {
+        Self::new(Subject::Redis(Box::new(InRedis::start(None))))
+    }
+
+    fn in_memory() -> Self {
+        Self::new(Subject::Memory(InMemory::new()))
+    }
+
+    fn new(subject: Subject) -> Self {
         Self {
-            store: Store::new(&namespace, &queue),
-            link: Link::new(connector, Duration::from_secs(5)),
+            subject,
+            now_us: START_US,
             lane: "lane",
             call: 0,
             lease_ms: 60_000,
             keep: Retention::For(Duration::from_secs(60)),
-            server,
         }
     }
 
-    async fn call<V: Verb>(&mut self, verb: &V) -> V::Answer {
-        match self.store.call(&mut self.link, verb).await {
-            Ok(answer) => answer,
-            Err(trouble) => panic!("{}: {trouble}", V::script().name),
-        }
+    /// Lets time pass.
+    fn wait(&mut self, time: Duration) {
+        self.now_us += time.as_micros() as u64;
+        self.subject.set_clock(self.now_us);
+    }
+
+    fn clear(&mut self) {
+        self.subject.clear();
+        self.now_us = START_US;
+    }
+
+    fn call<V: Apply>(&mut self, verb: &V) -> V::Answer {
+        self.subject.call(verb)
+    }
+
+    fn total(&mut self, name: &str) -> u64 {
+        let totals = self.call(&Counts).totals;
+        let total = totals.iter().find(|(known, _)| known == name);
+        total.map_or(0, |(_, n)| *n)
     }
 
     /// Adds jobs and gives the positions of those that were there.
-    async fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<usize> {
+    fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<usize> {
         self.call += 1;
         let (lane, call) = (self.lane, self.call);
         let jobs: Vec<&NewJob> = jobs.iter().collect();
         let jobs = &jobs[..];
-        match self.call(&Enqueue { lane, call, jobs }).await {
+        match self.call(&Enqueue { lane, call, jobs }) {
             Enqueued::Added { there } => there,
             Enqueued::Superseded => panic!("superseded"),
         }
     }
 
-    async fn advance(&mut self, settle: &[Settlement], claim: usize) -> Advanced {
+    fn advance(&mut self, settle: &[Settlement], claim: usize) -> Advanced {
         self.call += 1;
-        self.advance_as(self.call, settle, claim, true).await
+        self.advance_as(self.call, settle, claim, true)
     }
 
-    async fn advance_as(
+    fn advance_as(
         &mut self,
         call: u64,
         settle: &[Settlement],
@@ -111,46 +151,36 @@ impl Rig {
             lease_ms: self.lease_ms,
             hold: true,
         };
-        match self.call(&verb).await {
+        match self.call(&verb) {
             Answer::Advanced(advanced) => advanced,
             Answer::Superseded => panic!("superseded"),
         }
     }
 
-    async fn claim_one(&mut self) -> Option<Claimed> {
-        self.advance(&[], 1).await.claimed.pop()
+    fn claim_one(&mut self) -> Option<Claimed> {
+        self.advance(&[], 1).claimed.pop()
     }
 
     /// Ends an attempt; whether that was accepted.
-    async fn settle(&mut self, id: &JobId, receipt: &Receipt, outcome: Outcome) -> bool {
+    fn settle(&mut self, id: &JobId, receipt: &Receipt, outcome: Outcome) -> bool {
         let settlement = settlement(id, receipt, outcome);
-        self.advance(&[settlement], 0).await.refused.is_empty()
+        self.advance(&[settlement], 0).refused.is_empty()
     }
 
-    async fn state(&mut self, id: &JobId) -> Option<State> {
-        let found = self.call(&Get { id: id.as_str() }).await;
+    fn state(&mut self, id: &JobId) -> Option<State> {
+        let found = self.call(&Get { id: id.as_str() });
         found.map(|found| State::parse(&found.state).expect("a known state"))
     }
 
-    fn key(&self, part: &str) -> &str {
-        let position = PARTS.iter().position(|p| *p == part).unwrap();
-        &self.store.keys.all()[position]
-    }
-
-    fn size(&self, part: &str) -> i64 {
-        let key = self.key(part);
-        let kind: String = self.server.ask(&["TYPE", key]);
-        match kind.as_str() {
-            "hash" => self.server.ask(&["HLEN", key]),
-            "zset" => self.server.ask(&["ZCARD", key]),
-            "stream" => self.server.ask(&["XLEN", key]),
-            _ => 0,
-        }
+    fn size(&mut self, part: &str) -> usize {
+        self.subject.dump().len(part)
     }
 
     /// A job is in exactly one collection or none, and nothing is kept of a job that is gone.
-    fn check_whole(&self, id: &JobId) {
-        let collections = [
+    fn check_whole(&mut self, id: &JobId) {
+        let dump = self.subject.dump();
+        let fields = |part: &str| dump.get(part, id.as_str()).is_some();
+        let mut places = vec![
             "waiting",
             "suspects",
             "delayed",
@@ -159,18 +189,8 @@ impl Rig {
             "answers",
             "dead",
         ];
-        let places: Vec<_> = collections
-            .into_iter()
-            .filter(|part| {
-                let score = self.server.cli(&["ZSCORE", self.key(part), id.as_str()]);
-                score != Value::Nil
-            })
-            .collect();
+        places.retain(|part| fields(part));
         assert!(places.len() <= 1, "{id} is in {places:?}");
-        let fields = |part: &str| -> bool {
-            let kind: i64 = self.server.ask(&["HEXISTS", self.key(part), id.as_str()]);
-            kind == 1
-        };
         let active = places == ["active"];
         assert_eq!(fields("claims"), active, "claim of {id} in {places:?}");
         assert_eq!(fields("jobs"), !places.is_empty(), "record of {id}");

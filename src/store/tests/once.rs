@@ -1,64 +1,58 @@
 //! G3: a call whose answer was lost is repeated and does nothing twice.
 
-use super::{Rig, completed, job, settlement};
+use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob};
 
 impl Rig {
-    async fn enqueue_as(&mut self, call: u64, jobs: &[NewJob]) -> Option<Vec<usize>> {
+    fn enqueue_as(&mut self, call: u64, jobs: &[NewJob]) -> Option<Vec<usize>> {
         let jobs: Vec<&NewJob> = jobs.iter().collect();
         let lane = self.lane;
         let jobs = &jobs[..];
-        match self.call(&Enqueue { lane, call, jobs }).await {
+        match self.call(&Enqueue { lane, call, jobs }) {
             Enqueued::Added { there } => Some(there),
             Enqueued::Superseded => None,
         }
     }
 }
 
-#[tokio::test]
-async fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone() {
-    let mut rig = Rig::new();
+fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone(mut rig: Rig) {
     rig.keep = Retention::Remove;
-    assert_eq!(rig.enqueue_as(1, &[job("a")]).await, Some(vec![]));
+    assert_eq!(rig.enqueue_as(1, &[job("a")]), Some(vec![]));
     rig.lane = "worker-lane";
-    let claimed = rig.claim_one().await.unwrap();
-    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()).await);
-    assert_eq!(rig.state(&claimed.id).await, None);
+    let claimed = rig.claim_one().unwrap();
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()));
+    assert_eq!(rig.state(&claimed.id), None);
 
     rig.lane = "lane";
-    assert_eq!(rig.enqueue_as(1, &[job("a")]).await, Some(vec![]));
-    assert_eq!(rig.state(&claimed.id).await, None);
+    assert_eq!(rig.enqueue_as(1, &[job("a")]), Some(vec![]));
+    assert_eq!(rig.state(&claimed.id), None);
     assert_eq!(rig.size("waiting"), 0);
 }
 
-#[tokio::test]
-async fn g3_a_repeated_enqueue_gives_its_first_answer_and_a_late_one_is_refused() {
-    let mut rig = Rig::new();
-    rig.enqueue_as(1, &[job("a")]).await;
+fn g3_a_repeated_enqueue_gives_its_first_answer_and_a_late_one_is_refused(mut rig: Rig) {
+    rig.enqueue_as(1, &[job("a")]);
     let both = [job("a"), job("b"), job("b")];
-    assert_eq!(rig.enqueue_as(2, &both).await, Some(vec![0, 2]));
-    assert_eq!(rig.enqueue_as(2, &both).await, Some(vec![0, 2]));
-    assert_eq!(rig.enqueue_as(1, &[job("c")]).await, None);
-    assert_eq!(rig.state(&JobId::new("c").unwrap()).await, None);
+    assert_eq!(rig.enqueue_as(2, &both), Some(vec![0, 2]));
+    assert_eq!(rig.enqueue_as(2, &both), Some(vec![0, 2]));
+    assert_eq!(rig.enqueue_as(1, &[job("c")]), None);
+    assert_eq!(rig.state(&JobId::new("c").unwrap()), None);
     assert_eq!(rig.size("waiting"), 2);
 }
 
-#[tokio::test]
-async fn g3_a_repeated_advance_gives_the_same_claims_and_settles_once() {
-    let mut rig = Rig::new();
-    rig.enqueue(&["a", "b", "c", "d"].map(job)).await;
-    let first = rig.advance(&[], 1).await;
+fn g3_a_repeated_advance_gives_the_same_claims_and_settles_once(mut rig: Rig) {
+    rig.enqueue(&["a", "b", "c", "d"].map(job));
+    let first = rig.advance(&[], 1);
     let done = [settlement(
         &first.claimed[0].id,
         &first.claimed[0].receipt,
         completed(),
     )];
     let call = rig.call + 1;
-    let once = rig.advance_as(call, &done, 2, true).await;
-    let twice = rig.advance_as(call, &done, 2, true).await;
+    let once = rig.advance_as(call, &done, 2, true);
+    let twice = rig.advance_as(call, &done, 2, true);
     assert!(once.refused.is_empty() && twice.refused.is_empty());
     let ids = |claimed: &[super::Claimed]| -> Vec<_> {
         claimed
@@ -72,23 +66,28 @@ async fn g3_a_repeated_advance_gives_the_same_claims_and_settles_once() {
     assert_eq!(rig.size("waiting"), 1);
 }
 
-#[tokio::test]
-async fn g3_a_repeated_advance_leaves_out_what_others_have_taken_since() {
-    let mut rig = Rig::new();
-    rig.enqueue(&["a", "b"].map(job)).await;
+fn g3_a_repeated_advance_leaves_out_what_others_have_taken_since(mut rig: Rig) {
+    rig.enqueue(&["a", "b"].map(job));
     let call = rig.call + 1;
-    let once = rig.advance_as(call, &[], 2, true).await;
+    let once = rig.advance_as(call, &[], 2, true);
     // Meanwhile `a` was released and is claimed by another worker.
     rig.lane = "other";
     let a = &once.claimed[0];
-    assert!(rig.settle(&a.id, &a.receipt, Outcome::Released).await);
-    let again = rig.claim_one().await.unwrap();
+    assert!(rig.settle(&a.id, &a.receipt, Outcome::Released));
+    let again = rig.claim_one().unwrap();
     assert_eq!(again.id, a.id);
     assert!(again.fence > a.fence);
 
     rig.lane = "lane";
-    let twice = rig.advance_as(call, &[], 2, true).await;
+    let twice = rig.advance_as(call, &[], 2, true);
     assert_eq!(twice.claimed.len(), 1);
     assert_eq!(twice.claimed[0].id, once.claimed[1].id);
     assert_eq!(twice.claimed[0].fence, once.claimed[1].fence);
 }
+
+on_both!(
+    g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone,
+    g3_a_repeated_enqueue_gives_its_first_answer_and_a_late_one_is_refused,
+    g3_a_repeated_advance_gives_the_same_claims_and_settles_once,
+    g3_a_repeated_advance_leaves_out_what_others_have_taken_since,
+);

@@ -1,0 +1,39 @@
+//! The list of queues: a set, so that listing them needs no scan of all keys.
+
+use std::collections::BTreeSet;
+
+use redis::{Cmd, Value};
+
+use crate::name::{Namespace, QueueName};
+use crate::redis::keys;
+use crate::redis::script::Requester;
+use crate::redis::trouble::Trouble;
+
+/// What puts a queue on the list.
+pub(crate) fn entry(namespace: &Namespace, queue: &QueueName) -> Cmd {
+    let mut command = redis::cmd("SADD");
+    command.arg(keys::registry(namespace)).arg(queue.as_str());
+    command
+}
+
+/// The names on the list.
+pub(crate) async fn names(
+    via: &mut impl Requester,
+    namespace: &Namespace,
+) -> Result<BTreeSet<String>, Trouble> {
+    let mut command = redis::cmd("SMEMBERS");
+    command.arg(keys::registry(namespace));
+    let members = match via.send(&command).await? {
+        Value::Array(members) | Value::Set(members) => members,
+        other => {
+            return Err(Trouble::Garbled(format!(
+                "the list of queues is no list but {other:?}"
+            )));
+        }
+    };
+    let name = |member| match member {
+        Value::BulkString(name) => String::from_utf8(name).ok(),
+        _ => None,
+    };
+    Ok(members.into_iter().filter_map(name).collect())
+}

@@ -1,0 +1,82 @@
+//! Waiting for the wake-up token, on a connection of its own.
+//!
+//! A pop is never dropped: that would still eat the token. Whoever wants it to end unblocks it.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::redis::connection::{Connector, Link};
+use crate::redis::trouble::Trouble;
+
+/// Fixed: shorter times on the server fire up to 99 ms late.
+const BLOCK: Duration = Duration::from_secs(5);
+/// An answer that is later than this is none: the connection is dead.
+const WATCHDOG: Duration = Duration::from_secs(6);
+
+/// The blocking connection.
+pub(crate) struct Tap {
+    connector: Connector,
+    link: Link,
+    pop: Cmd,
+    /// How the server calls the connection; none before the first pop on it, and none where it
+    /// does not say.
+    client: Option<u64>,
+}
+
+impl Tap {
+    /// Pops from the sorted set at `key`.
+    pub(crate) fn new(connector: &Connector, key: &str) -> Self {
+        let mut pop = redis::cmd("BZPOPMIN");
+        pop.arg(key).arg(BLOCK.as_secs());
+        Self {
+            connector: connector.clone(),
+            link: Link::new(connector.clone(), WATCHDOG),
+            pop,
+            client: None,
+        }
+    }
+
+    /// Waits up to 5 s for a token, or until `stop`; its score, if one was popped.
+    pub(crate) async fn pop(&mut self, stop: &CancellationToken) -> Result<Option<u64>, Trouble> {
+        if !self.link.is_connected() {
+            self.link.connect().await?;
+            let id = self.link.request(redis::cmd("CLIENT").arg("ID")).await;
+            self.client = match id {
+                Ok(Value::Int(id)) => u64::try_from(id).ok(),
+                _ => None,
+            };
+        }
+        let mut popping = pin!(self.link.request(&self.pop));
+        tokio::select! {
+            answer = &mut popping => return answer.map(score),
+            () = stop.cancelled() => {}
+        }
+        let Some(client) = self.client else {
+            return Ok(None);
+        };
+        // Redis would give the next token to this connection, even one that is just being
+        // closed, and nobody else would hear of the work.
+        let mut unblock = redis::cmd("CLIENT");
+        unblock.arg("UNBLOCK").arg(client);
+        self.connector.request(&unblock).await?;
+        popping.await.map(score)
+    }
+}
+
+/// The score of what was popped; none after a timeout.
+fn score(answer: Value) -> Option<u64> {
+    let Value::Array(popped) = answer else {
+        return None;
+    };
+    match popped.into_iter().nth(2)? {
+        Value::BulkString(digits) => {
+            let score = std::str::from_utf8(&digits).ok()?.parse::<f64>().ok()?;
+            Some(score as u64)
+        }
+        Value::Double(score) => Some(score as u64),
+        _ => None,
+    }
+}

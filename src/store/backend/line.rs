@@ -1,0 +1,48 @@
+//! A connection that one task owns: made when first needed, and made again after trouble.
+
+use crate::memory::{self, Apply};
+use crate::redis::connection::Link;
+use crate::redis::registry;
+use crate::redis::trouble::Trouble;
+use crate::store;
+use crate::store::backend::InRedis;
+
+pub(crate) enum Line {
+    Redis(InRedis, Link),
+    Memory(memory::Queue),
+}
+
+impl Line {
+    /// Makes the connection, if there is none. Whatever this ends with, nothing was sent.
+    pub(crate) async fn connect(&mut self) -> Result<(), Trouble> {
+        match self {
+            Self::Redis(_, link) => link.connect().await,
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    pub(crate) async fn call<V: Apply>(&mut self, verb: &V) -> Result<V::Answer, Trouble> {
+        match self {
+            Self::Redis(queue, link) => store::call(&queue.keys, link, verb).await,
+            Self::Memory(queue) => {
+                // As a round trip would, it lets others have their turn.
+                tokio::task::yield_now().await;
+                Ok(queue.call(verb))
+            }
+        }
+    }
+
+    /// Puts the queue on the list of queues.
+    pub(crate) async fn register(&mut self) -> Result<(), Trouble> {
+        match self {
+            Self::Redis(queue, link) => {
+                let entry = registry::entry(&queue.namespace, &queue.queue);
+                link.request(&entry).await.map(|_| ())
+            }
+            Self::Memory(queue) => {
+                queue.register();
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The seam: where queues live. Redis, or, in tests of applications and of our own, memory.
+//!
+//! Everything above speaks to these four and knows of neither: [`Store`] for single calls,
+//! [`Line`] for a task that makes many, [`Tap`] to wait for work, [`Reader`] to follow a stream.
+
+mod line;
+mod reader;
+mod tap;
+
+pub(crate) use line::Line;
+pub(crate) use reader::{Reader, Stream};
+pub(crate) use tap::Tap;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::memory::{self, Apply};
+use crate::name::{Namespace, QueueName};
+use crate::redis::connection::{Connector, Link};
+use crate::redis::keys::Keys;
+use crate::redis::trouble::Trouble;
+use crate::redis::{health, registry, stream};
+use crate::store;
+
+/// Where the queues of an application live.
+#[derive(Clone)]
+pub(crate) enum Backend {
+    Redis(Connector),
+    Memory(memory::Server),
+}
+
+impl From<memory::Server> for Backend {
+    fn from(server: memory::Server) -> Self {
+        Self::Memory(server)
+    }
+}
+
+impl Backend {
+    /// Whether it can be used at all.
+    pub(crate) async fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Redis(connector) => health::check(connector).await,
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// The names of all queues that were ever used.
+    pub(crate) async fn queues(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Trouble> {
+        match self {
+            Self::Redis(connector) => registry::names(&mut &*connector, namespace).await,
+            Self::Memory(server) => Ok(server.queues()),
+        }
+    }
+
+    /// One queue in it.
+    pub(crate) fn store(&self, namespace: &Namespace, queue: &QueueName) -> Store {
+        match self {
+            Self::Redis(connector) => Store::Redis(InRedis {
+                connector: connector.clone(),
+                keys: Keys::new(namespace, queue),
+                namespace: namespace.clone(),
+                queue: queue.clone(),
+            }),
+            Self::Memory(server) => Store::Memory(server.queue(queue)),
+        }
+    }
+}
+
+/// One queue. Cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Redis(InRedis),
+    Memory(memory::Queue),
+}
+
+/// One queue in one Redis.
+#[derive(Clone)]
+pub(crate) struct InRedis {
+    connector: Connector,
+    keys: Keys,
+    namespace: Namespace,
+    queue: QueueName,
+}
+
+impl Store {
+    /// For messages; it never holds a password.
+    pub(crate) fn address(&self) -> &str {
+        match self {
+            Self::Redis(queue) => queue.connector.address(),
+            Self::Memory(_) => "memory",
+        }
+    }
+
+    /// A single call, on a pooled connection.
+    pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
+        match self {
+            // Boxed, so that the futures of an application do not nest as deep as ours do.
+            Self::Redis(queue) => {
+                Box::pin(store::call(&queue.keys, &mut &queue.connector, verb)).await
+            }
+            Self::Memory(queue) => Ok(queue.call(verb)),
+        }
+    }
+
+    /// A connection for one task; an answer may take as long as `patience`.
+    pub(crate) fn line(&self, patience: Duration) -> Line {
+        match self {
+            Self::Redis(queue) => {
+                let link = Link::new(queue.connector.clone(), patience);
+                Line::Redis(queue.clone(), link)
+            }
+            Self::Memory(queue) => Line::Memory(queue.clone()),
+        }
+    }
+
+    /// Where an idle worker waits for work.
+    pub(crate) fn tap(&self) -> Tap {
+        match self {
+            Self::Redis(queue) => Tap::redis(&queue.connector, &queue.keys),
+            Self::Memory(queue) => Tap::Memory(queue.clone(), 0),
+        }
+    }
+
+    /// A connection that follows one of the queue's streams.
+    pub(crate) fn reader(&self, of: Stream) -> Reader {
+        match self {
+            Self::Redis(queue) => {
+                let key = match of {
+                    Stream::Events => queue.keys.events(),
+                    Stream::Finished => queue.keys.finished(),
+                };
+                let link = stream::reader(queue.connector.clone());
+                Reader::Redis(link, key.to_owned())
+            }
+            Self::Memory(queue) => Reader::Memory(queue.clone(), of),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Following one of a queue's streams.
+
+use crate::memory;
+use crate::redis::connection::Link;
+use crate::redis::stream::{self, Edge, Entry, EntryId};
+use crate::redis::trouble::Trouble;
+
+/// A queue's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// Lifecycle events.
+    Events,
+    /// Announcements of jobs that somebody waits for.
+    Finished,
+}
+
+pub(crate) enum Reader {
+    Redis(Link, String),
+    Memory(memory::Queue, Stream),
+}
+
+impl Reader {
+    /// The id of the first or last entry, if there is one.
+    pub(crate) async fn edge(&mut self, edge: Edge) -> Result<Option<EntryId>, Trouble> {
+        match self {
+            Self::Redis(link, key) => stream::edge(link, key, edge).await,
+            Self::Memory(queue, of) => Ok(queue.edge(*of, edge)),
+        }
+    }
+
+    /// Up to `count` entries behind `after`; waits up to 5 s for the first.
+    pub(crate) async fn read(
+        &mut self,
+        after: EntryId,
+        count: usize,
+    ) -> Result<Vec<Entry>, Trouble> {
+        match self {
+            Self::Redis(link, key) => stream::read(link, key, after, count).await,
+            Self::Memory(queue, of) => Ok(queue.read(*of, after, count).await),
+        }
+    }
+}

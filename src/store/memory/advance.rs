@@ -1,0 +1,154 @@
+//! The one call of a busy worker: ends attempts, promotes due jobs, claims new ones.
+
+use crate::memory::Apply;
+use crate::memory::claim::Taken;
+use crate::memory::once::{Begun, StoredAnswer};
+use crate::memory::state::{Collection, State};
+use crate::store::advance::{Advance, Advanced, Answer, Claimed};
+
+const PROMOTED_AT_LEAST: usize = 64;
+const PROMOTED_AT_MOST: usize = 256;
+const TRIMMED_AT_MOST: usize = 256;
+
+impl Apply for Advance<'_> {
+    fn apply(&self, state: &mut State) -> Answer {
+        match state.begin_call(self.lane, self.call) {
+            Begun::Superseded => Answer::Superseded,
+            Begun::New => Answer::Advanced(first_time(self, state)),
+            Begun::Repeated(answer) => Answer::Advanced(once_more(self, state, answer)),
+        }
+    }
+}
+
+fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
+    let refused = state.settle(call.settle, call.keep);
+    if !state.is_paused() && state.next_due().is_some_and(|due| due <= state.now_ms()) {
+        state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
+    }
+    let taken = if call.claim > 0 && !state.is_paused() {
+        state.claim(call)
+    } else {
+        Taken::default()
+    };
+    let drained = nothing_left(state) && taken.ids.is_empty();
+    let (more, next_at_ms) = outlook(call, state);
+    let suspects = state.len(Collection::Suspects) as u64;
+    // Suspects are offered on only by a caller that took one.
+    if more || (taken.suspect && suspects > 0) {
+        state.arm(0);
+    }
+    if call.settle.len() > refused.len() {
+        if call.keep.as_millis() > 0 {
+            state.cap_completed(call.keep_count, TRIMMED_AT_MOST);
+        }
+        if drained && state.len(Collection::Active) == 0 {
+            state.emit_value("drained", b"");
+        }
+    }
+    let answer = StoredAnswer::Advanced {
+        refused: refused.clone(),
+        first_fence: taken.first_fence,
+        receipt: taken.receipt.clone(),
+        ids: taken.ids.clone(),
+    };
+    state.end_call(call.lane, call.call, answer);
+    Advanced {
+        now_ms: state.now_ms(),
+        refused,
+        claimed: claimed(state, &taken),
+        more,
+        next_at_ms,
+        suspects,
+    }
+}
+
+/// What was answered before, as far as it still holds: the claims that still are theirs. Their
+/// leases begin anew, for nobody has run them yet.
+fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Advanced {
+    let (refused, taken) = match answer {
+        StoredAnswer::Advanced {
+            refused,
+            first_fence,
+            receipt,
+            ids,
+        } => {
+            let suspect = false;
+            let taken = Taken {
+                ids,
+                first_fence,
+                receipt,
+                suspect,
+            };
+            (refused, taken)
+        }
+        // The lane belongs to a producer: nothing was claimed.
+        StoredAnswer::Enqueued { .. } => (Vec::new(), Taken::default()),
+    };
+    let mut held = Vec::new();
+    for claimed in claimed(state, &taken) {
+        if state.held(&claimed.id, &claimed.receipt).is_some() {
+            state.renew(&claimed.id, call.lease_ms);
+            held.push(claimed);
+        }
+    }
+    let (more, next_at_ms) = outlook(call, state);
+    if more {
+        state.arm(0);
+    }
+    Advanced {
+        now_ms: state.now_ms(),
+        refused,
+        claimed: held,
+        more,
+        next_at_ms,
+        suspects: state.len(Collection::Suspects) as u64,
+    }
+}
+
+fn nothing_left(state: &State) -> bool {
+    [
+        Collection::Waiting,
+        Collection::Suspects,
+        Collection::Delayed,
+    ]
+    .into_iter()
+    .all(|collection| state.len(collection) == 0)
+}
+
+/// Whether more can be claimed right now; if not, when this caller has to be back.
+fn outlook(call: &Advance<'_>, state: &mut State) -> (bool, Option<u64>) {
+    let due_ms = state.next_due();
+    let more =
+        state.len(Collection::Waiting) > 0 || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
+    match due_ms {
+        _ if state.is_paused() => (false, None),
+        Some(due_ms) if !more => (false, hold_timer(call, state, due_ms)),
+        _ => (more, None),
+    }
+}
+
+/// One idle worker keeps the timer for the next due job; the others need not wake for it.
+fn hold_timer(call: &Advance<'_>, state: &mut State, due_ms: u64) -> Option<u64> {
+    if !call.hold {
+        state.arm(due_ms);
+        return None;
+    }
+    if let Some((held_ms, holder)) = &state.timer
+        && *held_ms == due_ms
+        && holder != call.worker
+    {
+        return None;
+    }
+    state.timer = Some((due_ms, call.worker.to_owned()));
+    Some(due_ms)
+}
+
+fn claimed(state: &State, taken: &Taken) -> Vec<Claimed> {
+    let Some(receipt) = &taken.receipt else {
+        return Vec::new();
+    };
+    (taken.first_fence..)
+        .zip(&taken.ids)
+        .filter_map(|(fence, id)| state.deliver(id, fence, receipt))
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! What went wrong with a job so far: counters, and the last twenty attempts.
+
+use std::collections::VecDeque;
+
+use crate::codec::stamp;
+use crate::id::JobId;
+use crate::job::history::Counters;
+use crate::memory::state::State;
+
+const ATTEMPTS_KEPT: usize = 20;
+
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) counters: Counters,
+    /// Each: when it began, when it ended, and what the worker sent of it.
+    pub(crate) attempts: VecDeque<Vec<u8>>,
+}
+
+impl History {
+    /// As Redis holds the counters.
+    pub(crate) fn encode_counters(&self) -> Vec<u8> {
+        rmp_serde::to_vec(&self.counters).expect("plain data always encodes into memory")
+    }
+}
+
+impl State {
+    fn history(&mut self, id: &JobId) -> Option<&mut History> {
+        let job = self.jobs.get_mut(id)?;
+        Some(job.history.get_or_insert_default())
+    }
+
+    /// Appends an attempt; `burns` says whether it costs one of the budget. A handler that
+    /// failed could take the job: it does not bounce any more.
+    pub(crate) fn record_attempt(&mut self, id: &JobId, since_ms: u64, blob: &[u8], burns: bool) {
+        let now_ms = self.now_ms();
+        let Some(history) = self.history(id) else {
+            return;
+        };
+        let counters = &mut history.counters;
+        if burns {
+            counters.failed += 1;
+            (counters.bounces, counters.bounced_since_ms) = (0, 0);
+        }
+        counters.recorded += 1;
+        let attempt = [&stamp(since_ms), &stamp(now_ms), blob].concat();
+        history.attempts.push_back(attempt);
+        if history.attempts.len() > ATTEMPTS_KEPT {
+            history.attempts.pop_front();
+        }
+    }
+
+    pub(crate) fn record_bounce(&mut self, id: &JobId) {
+        let now_ms = self.now_ms();
+        let Some(history) = self.history(id) else {
+            return;
+        };
+        history.counters.bounces += 1;
+        if history.counters.bounced_since_ms == 0 {
+            history.counters.bounced_since_ms = now_ms;
+        }
+    }
+
+    /// A new budget of attempts and stalls; what happened stays known.
+    pub(crate) fn fresh_budget(&mut self, id: &JobId) {
+        let Some(history) = self.history(id) else {
+            return;
+        };
+        history.counters = Counters {
+            recorded: history.counters.recorded,
+            ..Counters::default()
+        };
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.stalls = 0;
+            job.outcome = None;
+            job.progress = None;
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! How many jobs are in each state.
+
+use crate::memory::Apply;
+use crate::memory::list::COLLECTIONS;
+use crate::memory::state::State;
+use crate::store::counts::{Counted, Counts};
+
+impl Apply for Counts {
+    fn apply(&self, state: &mut State) -> Counted {
+        let mut states: Vec<(String, u64)> = Vec::new();
+        for collection in COLLECTIONS {
+            let (name, n) = (collection.state(), state.len(collection) as u64);
+            match states.last_mut() {
+                Some((last, sum)) if last == name => *sum += n,
+                _ => states.push((name.to_owned(), n)),
+            }
+        }
+        let total = |(name, n): (&&str, &u64)| ((*name).to_owned(), *n);
+        let mut totals: Vec<(String, u64)> = state.totals.iter().map(total).collect();
+        totals.extend(state.paused.map(|since_ms| ("paused".to_owned(), since_ms)));
+        Counted { states, totals }
+    }
+}

@@ -1,0 +1,89 @@
+//! Adds jobs.
+
+use crate::job::options::PRIORITY_DEFAULT;
+use crate::memory::Apply;
+use crate::memory::once::{Begun, StoredAnswer};
+use crate::memory::order::place;
+use crate::memory::state::{Collection, Job, Later, State};
+use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob};
+
+impl Apply for Enqueue<'_> {
+    fn apply(&self, state: &mut State) -> Enqueued {
+        match state.begin_call(self.lane, self.call) {
+            Begun::Superseded => return Enqueued::Superseded,
+            Begun::Repeated(StoredAnswer::Enqueued { there }) => return Enqueued::Added { there },
+            // The lane belongs to a worker: nothing was added.
+            Begun::Repeated(StoredAnswer::Advanced { .. }) => {
+                return Enqueued::Added { there: Vec::new() };
+            }
+            Begun::New => {}
+        }
+        let there = add(self.jobs, state);
+        let answer = StoredAnswer::Enqueued {
+            there: there.clone(),
+        };
+        state.end_call(self.lane, self.call, answer);
+        Enqueued::Added { there }
+    }
+}
+
+/// The positions of those that were there already.
+fn add(jobs: &[&NewJob], state: &mut State) -> Vec<usize> {
+    let now_ms = state.now_ms();
+    let (mut there, mut waiting, mut delayed) = (vec![], vec![], vec![]);
+    for (position, new) in jobs.iter().enumerate() {
+        if state.jobs.contains_key(&new.id) {
+            there.push(position);
+            continue;
+        }
+        let later = Later {
+            priority: new.priority.unwrap_or(PRIORITY_DEFAULT),
+            front: new.front,
+        };
+        let due_ms = match new.due {
+            Due::Now => now_ms,
+            Due::After { ms } => now_ms + ms,
+            Due::At { ms } => ms,
+        };
+        // A delayed job has no place yet: its record holds the first one of its priority.
+        let given = if due_ms > now_ms {
+            delayed.push((new.id.clone(), due_ms, later));
+            place(later.priority, 0)
+        } else {
+            waiting.push(new.id.clone());
+            state.next_place(later)
+        };
+        state.insert(new.id.clone(), stored(new, now_ms, given));
+        if let Some(await_ms) = new.await_ms {
+            state.await_until(&new.id, now_ms + await_ms);
+        }
+    }
+    state.enter_delayed(&delayed);
+    if !waiting.is_empty() && !state.is_paused() {
+        state.arm(0);
+    }
+    state.count("added", waiting.len() + delayed.len());
+    state.emit_ids("added", &waiting);
+    let ids: Vec<String> = delayed.iter().map(|(id, ..)| id.to_string()).collect();
+    state.emit("added", &ids);
+    let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
+    state.emit("delayed", &tokens.collect::<Vec<_>>());
+    there
+}
+
+/// A job at its place in line, where it stays unless it is delayed.
+fn stored(new: &NewJob, now_ms: u64, given: i64) -> Job {
+    Job {
+        record: new.record.stored(now_ms, given),
+        payload: new.record.external_payload.clone(),
+        collection: Collection::Waiting,
+        score: given,
+        given,
+        moved: None,
+        claim: None,
+        stalls: 0,
+        history: None,
+        outcome: None,
+        progress: None,
+    }
+}

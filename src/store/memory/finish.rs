@@ -1,0 +1,111 @@
+//! The end of a job: completed, cancelled or dead. What somebody waits for is announced, and
+//! kept for a while even when it would otherwise be removed at once.
+
+use std::collections::BTreeSet;
+
+use crate::codec::{self, stamp};
+use crate::id::JobId;
+use crate::job::outcome::{DeadReason, Ending};
+use crate::memory::state::{Collection, State, moment};
+
+pub(crate) const AWAITED_KEPT_MS: u64 = 60_000;
+const ANNOUNCEMENTS_KEPT: usize = 1_000;
+
+/// How long an ended job is kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Keep {
+    pub(crate) ms: u64,
+    /// The job itself asks for that, and is not just kept as long as most.
+    pub(crate) own: bool,
+}
+
+/// A moment at which an answer is dropped, as a score. Half a millisecond more marks those that
+/// then move on to the other completed jobs.
+fn dropped_at(ms: u64) -> i64 {
+    2 * moment(ms)
+}
+
+pub(crate) fn moves_on(score: i64) -> bool {
+    score % 2 == 1
+}
+
+impl State {
+    /// The last score of answers that have had their time.
+    pub(crate) fn answers_until(&self) -> i64 {
+        dropped_at(self.now_ms())
+    }
+
+    /// Tells those who wait for any of these jobs; gives the jobs they wait for.
+    pub(crate) fn announce(&mut self, ids: &[JobId]) -> BTreeSet<JobId> {
+        let now_ms = self.now_ms();
+        let is_awaited = |id: &&JobId| self.awaited.get(*id).is_some_and(|until| *until > now_ms);
+        let awaited: Vec<JobId> = ids.iter().filter(is_awaited).cloned().collect();
+        if !awaited.is_empty() {
+            let names: Vec<&str> = awaited.iter().map(JobId::as_str).collect();
+            let field = ("ids".to_owned(), names.join(" ").into_bytes());
+            self.finished
+                .append(now_ms, vec![field], ANNOUNCEMENTS_KEPT);
+        }
+        for id in &awaited {
+            self.awaited.remove(id);
+        }
+        awaited.into_iter().collect()
+    }
+
+    /// Ends jobs that are kept equally long.
+    pub(crate) fn finish(&mut self, jobs: &[(JobId, Vec<u8>)], keep: Keep) {
+        let now_ms = self.now_ms();
+        let ids: Vec<JobId> = jobs.iter().map(|(id, _)| id.clone()).collect();
+        let awaited = self.announce(&ids);
+        for (id, outcome) in jobs {
+            if awaited.contains(id) {
+                self.put(id, Collection::Answers, answer_score(now_ms, keep));
+            } else if keep.ms > 0 {
+                self.put(id, Collection::Completed, moment(now_ms + keep.ms));
+            } else {
+                self.forget([id]);
+                continue;
+            }
+            self.store_outcome(id, outcome);
+        }
+    }
+
+    /// Dead letters are never dropped on their own.
+    pub(crate) fn bury(&mut self, dead: &[(JobId, DeadReason)]) {
+        let now_ms = self.now_ms();
+        let ids: Vec<JobId> = dead.iter().map(|(id, _)| id.clone()).collect();
+        self.announce(&ids);
+        let mut tokens = Vec::new();
+        for (id, reason) in dead {
+            self.put(id, Collection::Dead, moment(now_ms));
+            self.store_outcome(id, &codec::encode_plain(&Ending::Dead(*reason)));
+            tokens.push(format!("{id}:{reason}"));
+        }
+        self.count("dead", dead.len());
+        self.emit("dead", &tokens);
+    }
+
+    fn store_outcome(&mut self, id: &JobId, outcome: &[u8]) {
+        let at = stamp(self.now_ms());
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.outcome = Some([&at, outcome].concat());
+        }
+    }
+
+    /// Drops at most `budget` of the completed jobs above `limit`; how many.
+    pub(crate) fn cap_completed(&mut self, limit: u64, budget: usize) -> usize {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let excess = self.len(Collection::Completed).saturating_sub(limit);
+        let gone = self.up_to(Collection::Completed, i64::MAX, excess.min(budget));
+        self.forget(&gone);
+        gone.len()
+    }
+}
+
+fn answer_score(now_ms: u64, keep: Keep) -> i64 {
+    if keep.own || keep.ms <= AWAITED_KEPT_MS {
+        dropped_at(now_ms + keep.ms.max(AWAITED_KEPT_MS))
+    } else {
+        dropped_at(now_ms + AWAITED_KEPT_MS) + 1
+    }
+}

@@ -1,0 +1,161 @@
+//! The second implementation of every verb: plain Rust, no Redis, a clock that a test can turn.
+//!
+//! It does exactly what `lua/` does, and is written from what the scripts promise, not from
+//! their lines: here a job is one value that is in one place, where Redis has twenty keys. That
+//! makes it the oracle of the random tests (`store/tests/`), and what an application tests its
+//! handlers with (`testing/`).
+//!
+//! One lock per queue; none is held across an await.
+
+mod advance;
+mod attempts;
+mod claim;
+mod clock;
+mod counts;
+mod emit;
+mod enqueue;
+mod enter;
+mod extend;
+mod finish;
+mod get;
+mod lease;
+mod list;
+mod once;
+mod order;
+mod pause;
+mod progress;
+mod promote;
+mod recover;
+mod remove;
+mod replay;
+mod settle;
+mod state;
+mod trim;
+mod waiting;
+mod watch;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::name::QueueName;
+use crate::store::Verb;
+
+pub(crate) use state::State;
+#[cfg(test)]
+pub(crate) use {
+    clock::Clock,
+    list::COLLECTIONS,
+    state::{Collection, Job, Moved},
+};
+
+/// What a verb does to a queue in memory.
+pub(crate) trait Apply: Verb {
+    fn apply(&self, state: &mut State) -> Self::Answer;
+}
+
+/// What a Redis is elsewhere: some queues and a clock. Clones share everything.
+#[derive(Clone, Default)]
+pub(crate) struct Server {
+    inner: Arc<ServerInner>,
+}
+
+#[derive(Default)]
+struct ServerInner {
+    clock: clock::Clock,
+    queues: Mutex<HashMap<QueueName, Queue>>,
+    /// The names of those that were ever used.
+    registered: Mutex<BTreeSet<String>>,
+}
+
+/// One queue. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: QueueName,
+    server: Server,
+    state: Mutex<State>,
+    /// Something changed, or the clock was turned: whoever waits looks again.
+    changed: Notify,
+    /// How often the clock was turned.
+    turns: AtomicU64,
+}
+
+impl Server {
+    /// The queue of that name. It stays as long as the server does.
+    pub(crate) fn queue(&self, name: &QueueName) -> Queue {
+        let mut queues = lock(&self.inner.queues);
+        let queue = queues.entry(name.clone()).or_insert_with(|| Queue {
+            shared: Arc::new(Shared {
+                name: name.clone(),
+                server: self.clone(),
+                state: Mutex::default(),
+                changed: Notify::new(),
+                turns: AtomicU64::new(0),
+            }),
+        });
+        queue.clone()
+    }
+
+    pub(crate) fn queues(&self) -> BTreeSet<String> {
+        lock(&self.inner.registered).clone()
+    }
+
+    /// Turns the clock of all queues forward, and wakes whoever waits for that.
+    pub(crate) fn advance(&self, by: Duration) {
+        self.inner.clock.advance(by);
+        for queue in lock(&self.inner.queues).values() {
+            queue.turned();
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+}
+
+impl Queue {
+    /// One atomic call.
+    pub(crate) fn call<V: Apply>(&self, verb: &V) -> V::Answer {
+        let answer = {
+            let mut state = self.lock();
+            state.now_us = self.shared.server.inner.clock.now_us();
+            let answer = verb.apply(&mut state);
+            state.flush_events();
+            answer
+        };
+        self.shared.changed.notify_waiters();
+        answer
+    }
+
+    /// Puts the queue on the list of queues.
+    pub(crate) fn register(&self) {
+        let name = self.shared.name.as_str().to_owned();
+        lock(&self.shared.server.inner.registered).insert(name);
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
+    }
+
+    fn turned(&self) {
+        self.shared.turns.fetch_add(1, Ordering::SeqCst);
+        self.shared.changed.notify_waiters();
+    }
+
+    fn turns(&self) -> u64 {
+        self.shared.turns.load(Ordering::SeqCst)
+    }
+}
+
+/// What a call left half done when it panicked is as good as any other state to go on from.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,26 @@
+//! Removes jobs for good, but not while they run.
+
+use crate::id::JobId;
+use crate::memory::Apply;
+use crate::memory::state::{Collection, State};
+use crate::store::remove::{Remove, Removed};
+
+impl Apply for Remove<'_> {
+    fn apply(&self, state: &mut State) -> Removed {
+        let (mut removed, mut active): (Vec<JobId>, Vec<String>) = (Vec::new(), Vec::new());
+        for id in self.ids {
+            match state.jobs.get(id).map(|job| job.collection) {
+                Some(Collection::Active) => active.push(id.to_string()),
+                Some(_) if !removed.contains(id) => removed.push(id.clone()),
+                _ => {}
+            }
+        }
+        state.announce(&removed);
+        state.forget(&removed);
+        state.count("removed", removed.len());
+        Removed {
+            removed: removed.iter().map(JobId::to_string).collect(),
+            active,
+        }
+    }
+}

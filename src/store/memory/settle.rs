@@ -1,0 +1,143 @@
+//! Ends attempts: each with one outcome, and only while its claim is the attempt's receipt.
+
+use std::collections::HashSet;
+
+use serde_bytes::ByteBuf;
+
+use crate::codec;
+use crate::id::JobId;
+use crate::job::outcome::{DeadReason, Ending, Outcome};
+use crate::memory::finish::Keep;
+use crate::memory::lease::Claim;
+use crate::memory::order::priority_at;
+use crate::memory::state::{Later, State};
+use crate::policy::retention::Retention;
+use crate::store::advance::Settlement;
+use crate::time::millis;
+
+/// What is to become of the jobs of a whole batch.
+#[derive(Default)]
+struct Plan {
+    /// Completed, and kept as long as most.
+    plain: Vec<(JobId, Vec<u8>)>,
+    finished: Vec<(JobId, Vec<u8>, Keep)>,
+    dead: Vec<(JobId, DeadReason)>,
+    delayed: Vec<(JobId, u64, Later)>,
+    waiting: Vec<(JobId, Later)>,
+    again: Vec<JobId>,
+    told: Told,
+}
+
+/// Event tokens by kind.
+#[derive(Default)]
+struct Told {
+    completed: Vec<String>,
+    cancelled: Vec<String>,
+    retrying: Vec<String>,
+    delayed: Vec<String>,
+    waiting: Vec<String>,
+}
+
+impl State {
+    /// The positions of those whose receipt was stale: they change nothing, and are counted.
+    pub(crate) fn settle(&mut self, settlements: &[Settlement], keep: Retention) -> Vec<usize> {
+        let mut refused = Vec::new();
+        let mut plan = Plan::default();
+        let mut seen = HashSet::new();
+        for (position, settlement) in settlements.iter().enumerate() {
+            let held = self.held(&settlement.id, &settlement.receipt).cloned();
+            match held.filter(|_| !seen.contains(&settlement.id)) {
+                None => refused.push(position),
+                Some(claim) => {
+                    seen.insert(settlement.id.clone());
+                    self.plan(&mut plan, settlement, &claim, keep);
+                }
+            }
+        }
+        self.carry_out(plan, keep);
+        self.count("refused", refused.len());
+        refused
+    }
+
+    fn plan(&mut self, plan: &mut Plan, ended: &Settlement, claim: &Claim, keep: Retention) {
+        let id = ended.id.clone();
+        let token = id.to_string();
+        let now_ms = self.now_ms();
+        let own = Keep {
+            ms: ended.keep.unwrap_or(keep).as_millis(),
+            own: ended.keep.is_some(),
+        };
+        let later = Later::back(priority_at(self.place_of(&id)));
+        match &ended.outcome {
+            Outcome::Completed(result) => {
+                let ending = Ending::Ok(ByteBuf::from(result.as_slice()));
+                let ending = codec::encode_plain(&ending);
+                if ended.keep.is_none() {
+                    plan.plain.push((id, ending));
+                } else {
+                    plan.finished.push((id, ending, own));
+                }
+                plan.told.completed.push(token);
+            }
+            Outcome::Cancelled(reason) => {
+                let ending = codec::encode_plain(&Ending::Cancelled(reason.clone()));
+                plan.finished.push((id, ending, own));
+                plan.told.cancelled.push(token);
+            }
+            Outcome::Retry { after, entry } => {
+                let entry = codec::encode_plain(entry);
+                self.record_attempt(&id, claim.since_ms, &entry, true);
+                let due_ms = now_ms + millis(*after);
+                plan.told.retrying.push(format!("{token}:{due_ms}"));
+                if due_ms > now_ms {
+                    plan.delayed.push((id, due_ms, later));
+                } else {
+                    plan.waiting.push((id, later));
+                }
+            }
+            Outcome::Dead { reason, entry } => {
+                let entry = codec::encode_plain(entry);
+                self.record_attempt(&id, claim.since_ms, &entry, true);
+                plan.dead.push((id, *reason));
+            }
+            Outcome::Bounced { after } => {
+                self.record_bounce(&id);
+                let due_ms = now_ms + millis(*after);
+                plan.told.delayed.push(format!("{token}:{due_ms}"));
+                plan.delayed.push((id, due_ms, later));
+            }
+            Outcome::Released => {
+                plan.again.push(id);
+                plan.told.waiting.push(token);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, plan: Plan, keep: Retention) {
+        let most = Keep {
+            ms: keep.as_millis(),
+            own: false,
+        };
+        self.finish(&plan.plain, most);
+        for (id, outcome, keep) in plan.finished {
+            self.finish(&[(id, outcome)], keep);
+        }
+        self.bury(&plan.dead);
+        self.enter_delayed(&plan.delayed);
+        for (id, later) in plan.waiting {
+            self.enter_anew(&id, later);
+        }
+        for id in plan.again {
+            self.enter_line(&id, self.place_of(&id));
+        }
+        let told = plan.told;
+        self.emit("cancelled", &told.cancelled);
+        self.emit("retrying", &told.retrying);
+        self.emit("delayed", &told.delayed);
+        self.emit("waiting", &told.waiting);
+        self.emit("completed", &told.completed);
+        self.count("completed", told.completed.len());
+        self.count("cancelled", told.cancelled.len());
+        self.count("retried", told.retrying.len());
+    }
+}

@@ -1,0 +1,188 @@
+//! What a queue holds. A job is one value, and it is in one place: `put` is the only way to
+//! move it, and `forget` the only way to end it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::id::JobId;
+use crate::job::options::PRIORITY_DEFAULT;
+use crate::memory::attempts::History;
+use crate::memory::emit::{Emitted, Log};
+use crate::memory::lease::Claim;
+use crate::memory::once::LastCall;
+
+/// Where a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Collection {
+    Waiting,
+    Suspects,
+    Delayed,
+    Active,
+    Completed,
+    Answers,
+    Dead,
+}
+
+/// Everything that is known of a job.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) record: Vec<u8>,
+    /// A payload that is too large for the record.
+    pub(crate) payload: Option<Vec<u8>>,
+    pub(crate) collection: Collection,
+    /// Its place there: a place in line, or a moment in ms. In `Answers` in half milliseconds.
+    pub(crate) score: i64,
+    /// The place in its record: the one it was enqueued at.
+    pub(crate) given: i64,
+    pub(crate) moved: Option<Moved>,
+    /// While it is active.
+    pub(crate) claim: Option<Claim>,
+    /// How often its worker died.
+    pub(crate) stalls: u32,
+    /// Once anything went wrong with it.
+    pub(crate) history: Option<History>,
+    pub(crate) outcome: Option<Vec<u8>>,
+    pub(crate) progress: Option<Vec<u8>>,
+}
+
+/// The place that a job will get when it is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Later {
+    pub(crate) priority: u16,
+    pub(crate) front: bool,
+}
+
+impl Later {
+    pub(crate) fn back(priority: u16) -> Self {
+        let front = false;
+        Self { priority, front }
+    }
+
+    pub(crate) fn is_default(self) -> bool {
+        self == Self::back(PRIORITY_DEFAULT)
+    }
+}
+
+/// Where a job goes that is not where it was enqueued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// A place in line that it was given since.
+    To(i64),
+    /// A delayed job, to a place that is not the default one.
+    Later(Later),
+}
+
+/// A moment as a score.
+pub(crate) fn moment(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// The moment of the call under way.
+    pub(crate) now_us: u64,
+    pub(crate) jobs: HashMap<JobId, Job>,
+    places: BTreeMap<Collection, BTreeSet<(i64, JobId)>>,
+    /// Until when (ms) somebody waits for the outcome of a job.
+    pub(crate) awaited: HashMap<JobId, u64>,
+    pub(crate) calls: BTreeMap<String, LastCall>,
+    /// Since when (ms) nothing is claimed.
+    pub(crate) paused: Option<u64>,
+    pub(crate) sequence: Option<i64>,
+    pub(crate) front: Option<i64>,
+    pub(crate) fence: Option<u64>,
+    /// When the next delayed job is due, and the worker that keeps the timer for it.
+    pub(crate) timer: Option<(u64, String)>,
+    /// When there will be work, if nobody has been told yet.
+    pub(crate) wake: Option<u64>,
+    pub(crate) totals: BTreeMap<&'static str, u64>,
+    pub(crate) events: Log,
+    pub(crate) finished: Log,
+    pub(crate) event_size: Option<f64>,
+    /// What the call under way has to tell.
+    pub(crate) emitted: Emitted,
+}
+
+impl State {
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_us / 1_000
+    }
+
+    /// Adds a job that is not there.
+    pub(crate) fn insert(&mut self, id: JobId, job: Job) {
+        let place = (job.score, id.clone());
+        self.places.entry(job.collection).or_default().insert(place);
+        self.jobs.insert(id, job);
+    }
+
+    /// Moves a job; what belongs to where it was is left behind.
+    pub(crate) fn put(&mut self, id: &JobId, collection: Collection, score: i64) {
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let from = (job.score, id.clone());
+        if let Some(places) = self.places.get_mut(&job.collection) {
+            places.remove(&from);
+        }
+        (job.collection, job.score) = (collection, score);
+        if collection != Collection::Active {
+            job.claim = None;
+        }
+        let place = (score, id.clone());
+        self.places.entry(collection).or_default().insert(place);
+    }
+
+    /// Ends everything that is known of these jobs.
+    pub(crate) fn forget<'a>(&mut self, ids: impl IntoIterator<Item = &'a JobId>) {
+        for id in ids {
+            let Some(job) = self.jobs.remove(id) else {
+                continue;
+            };
+            if let Some(places) = self.places.get_mut(&job.collection) {
+                places.remove(&(job.score, id.clone()));
+            }
+        }
+    }
+
+    pub(crate) fn len(&self, collection: Collection) -> usize {
+        self.places.get(&collection).map_or(0, BTreeSet::len)
+    }
+
+    /// Those in a collection, in order.
+    pub(crate) fn all(&self, collection: Collection) -> impl Iterator<Item = &(i64, JobId)> {
+        self.places.get(&collection).into_iter().flatten()
+    }
+
+    /// Up to `limit` of those whose score is at most `until`, in order.
+    pub(crate) fn up_to(&self, collection: Collection, until: i64, limit: usize) -> Vec<JobId> {
+        self.all(collection)
+            .take_while(|(score, _)| *score <= until)
+            .take(limit)
+            .map(|(_, id)| id.clone())
+            .collect()
+    }
+
+    pub(crate) fn first(&self, collection: Collection) -> Option<(i64, JobId)> {
+        self.all(collection).next().cloned()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.is_some()
+    }
+
+    pub(crate) fn count(&mut self, what: &'static str, n: usize) {
+        if n > 0 {
+            *self.totals.entry(what).or_default() += n as u64;
+        }
+    }
+
+    /// An earlier moment replaces a later one.
+    pub(crate) fn arm(&mut self, at_ms: u64) {
+        self.wake = Some(self.wake.map_or(at_ms, |known| known.min(at_ms)));
+    }
+
+    /// The moment the next delayed job is due.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        let (due_ms, _) = self.first(Collection::Delayed)?;
+        u64::try_from(due_ms).ok()
+    }
+}

@@ -1,0 +1,75 @@
+//! Drops what has been kept long enough, at most `limit` of each kind.
+
+use crate::id::JobId;
+use crate::memory::Apply;
+use crate::memory::finish::{AWAITED_KEPT_MS, moves_on};
+use crate::memory::state::{Collection, State, moment};
+use crate::store::trim::{Trim, Trimmed};
+
+const LANES_PER_CALL: usize = 64;
+
+impl Apply for Trim<'_> {
+    fn apply(&self, state: &mut State) -> Trimmed {
+        let answers = trim_answers(self, state);
+        let expired = state.up_to(Collection::Completed, moment(state.now_ms()), self.limit);
+        state.forget(&expired);
+        let capped = state.cap_completed(self.keep_count, self.limit);
+        let unread = forget_waiters(self, state);
+        let most = expired.len().max(answers).max(capped).max(unread);
+        Trimmed {
+            dropped: (expired.len() + answers + capped) as u64,
+            more: most >= self.limit,
+            lanes_cursor: sweep_lanes(self, state),
+            dead: state.len(Collection::Dead) as u64,
+        }
+    }
+}
+
+/// Drops the answers whose waiters have had their time, or moves them on.
+fn trim_answers(call: &Trim<'_>, state: &mut State) -> usize {
+    let page = state.up_to(Collection::Answers, state.answers_until(), call.limit);
+    let expiry = state.now_ms() + call.keep_ms.saturating_sub(AWAITED_KEPT_MS);
+    for id in &page {
+        if state.jobs.get(id).is_some_and(|job| moves_on(job.score)) {
+            state.put(id, Collection::Completed, moment(expiry));
+        } else {
+            state.forget([id]);
+        }
+    }
+    page.len()
+}
+
+/// Nobody waits any more for what was to be announced until now.
+fn forget_waiters(call: &Trim<'_>, state: &mut State) -> usize {
+    let now_ms = state.now_ms();
+    let mut over: Vec<(u64, JobId)> = state
+        .awaited
+        .iter()
+        .filter(|(_, until)| **until <= now_ms)
+        .map(|(id, until)| (*until, id.clone()))
+        .collect();
+    over.sort();
+    over.truncate(call.limit);
+    for (_, id) in &over {
+        state.awaited.remove(id);
+    }
+    over.len()
+}
+
+/// Forgets lanes that have been silent for long, a page at a time. The cursor is the number of
+/// lanes looked at.
+fn sweep_lanes(call: &Trim<'_>, state: &mut State) -> String {
+    let start: usize = call.lanes_cursor.parse().unwrap_or(0);
+    let now_ms = state.now_ms();
+    let page = state.calls.iter().skip(start).take(LANES_PER_CALL);
+    let silent = page.filter(|(_, last)| now_ms.saturating_sub(last.at_ms) > call.lane_ttl_ms);
+    let silent: Vec<String> = silent.map(|(lane, _)| lane.clone()).collect();
+    for lane in &silent {
+        state.calls.remove(lane);
+    }
+    let next = start + LANES_PER_CALL - silent.len();
+    if next >= state.calls.len() {
+        return "0".to_owned();
+    }
+    next.to_string()
+}

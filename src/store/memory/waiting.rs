@@ -1,0 +1,82 @@
+//! Waiting for a token or an entry of a stream, as a blocking command waits.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::memory::emit::Log;
+use crate::memory::{Queue, State};
+use crate::redis::stream::{Edge, Entry, EntryId};
+use crate::store::backend::Stream;
+
+const BLOCK: Duration = Duration::from_secs(5);
+
+impl State {
+    fn log(&self, of: Stream) -> &Log {
+        match of {
+            Stream::Events => &self.events,
+            Stream::Finished => &self.finished,
+        }
+    }
+}
+
+impl Queue {
+    /// Waits up to 5 s for a token, until `stop`, or until the clock was turned once more than
+    /// the caller knows of: then there may be work, too. Dropping it takes no token.
+    pub(crate) async fn pop_token(
+        &self,
+        known_turns: &mut u64,
+        stop: &CancellationToken,
+    ) -> Option<u64> {
+        let known = *known_turns;
+        let popped = self.wait_for(|state| {
+            let turns = self.turns();
+            let token = state.wake.take();
+            (token.is_some() || turns != known).then_some((token, turns))
+        });
+        tokio::select! {
+            popped = timeout(BLOCK, popped) => {
+                let (token, turns) = popped.ok()?;
+                *known_turns = turns;
+                // The time a token was for may have come with the turn.
+                token.filter(|_| turns == known)
+            }
+            () = stop.cancelled() => None,
+        }
+    }
+
+    /// The id of the first or last entry, if there is one.
+    pub(crate) fn edge(&self, of: Stream, edge: Edge) -> Option<EntryId> {
+        let state = self.lock();
+        let entries = &state.log(of).entries;
+        let entry = match edge {
+            Edge::Oldest => entries.front(),
+            Edge::Youngest => entries.back(),
+        };
+        entry.map(|entry| entry.id)
+    }
+
+    /// Up to `count` entries behind `after`; waits up to 5 s for the first.
+    pub(crate) async fn read(&self, of: Stream, after: EntryId, count: usize) -> Vec<Entry> {
+        let read = self.wait_for(|state| {
+            let entries = state.log(of).entries.iter();
+            let behind = entries.filter(|entry| entry.id > after).take(count);
+            let behind: Vec<Entry> = behind.cloned().collect();
+            (!behind.is_empty()).then_some(behind)
+        });
+        timeout(BLOCK, read).await.unwrap_or_default()
+    }
+
+    /// Looks again whenever something has changed. Cancel safe.
+    async fn wait_for<T>(&self, look: impl Fn(&mut State) -> Option<T>) -> T {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = look(&mut self.lock()) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+}

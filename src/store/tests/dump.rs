@@ -1,0 +1,251 @@
+//! All that a queue holds, in one form for both implementations, so that they can be compared.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::memory::{COLLECTIONS, Collection, Moved, State};
+use crate::redis::keys::PARTS;
+use crate::redis::stream::Entry;
+
+/// What a stream's part holds of its entries.
+const LAST_ENTRIES: usize = 6;
+/// The sentinels of `active` and `claims` begin like this, which no id does.
+const SENTINEL: u8 = b'~';
+
+pub(super) type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The parts of a queue that hold anything: fields and values, members and scores, positions
+/// and entries.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Dump {
+    parts: BTreeMap<&'static str, Fields>,
+}
+
+impl Dump {
+    pub(super) fn part(&self, part: &str) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        self.parts.get(part).into_iter().flatten()
+    }
+
+    pub(super) fn get(&self, part: &str, field: &str) -> Option<&Vec<u8>> {
+        self.parts.get(part)?.get(field.as_bytes())
+    }
+
+    pub(super) fn names(&self, part: &str) -> BTreeSet<String> {
+        let text = |field: &Vec<u8>| String::from_utf8_lossy(field).into_owned();
+        self.part(part).map(|(field, _)| text(field)).collect()
+    }
+
+    pub(super) fn len(&self, part: &str) -> usize {
+        self.parts.get(part).map_or(0, BTreeMap::len)
+    }
+
+    fn set(&mut self, part: &'static str, field: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        let fields = self.parts.entry(part).or_default();
+        fields.insert(field.into(), value.into());
+    }
+
+    fn score(&mut self, part: &'static str, member: &str, score: f64) {
+        self.set(part, member, score.to_string());
+    }
+
+    /// What is here and not there, or otherwise there.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        if self == other {
+            return None;
+        }
+        let mut text = String::new();
+        for part in PARTS {
+            let empty = Fields::new();
+            let of = |dump: &Self| dump.parts.get(part).unwrap_or(&empty).clone();
+            let (mine, theirs) = (of(self), of(other));
+            let fields: BTreeSet<_> = mine.keys().chain(theirs.keys()).collect();
+            for field in fields {
+                let (left, right) = (mine.get(field), theirs.get(field));
+                if left != right {
+                    let show = |value: Option<&Vec<u8>>| {
+                        value.map_or("nothing".into(), |v| v.escape_ascii().to_string())
+                    };
+                    let name = field.escape_ascii();
+                    let (left, right) = (show(left), show(right));
+                    let _ = writeln!(text, "{part} {name}: {left} in Redis, {right} in memory");
+                }
+            }
+        }
+        Some(text)
+    }
+
+    /// From what `dump.lua` answered.
+    pub(super) fn of_redis(mut answer: &[u8]) -> Self {
+        let mut dump = Self::default();
+        for part in PARTS {
+            let mut texts = Vec::new();
+            for _ in 0..number(&mut answer) {
+                let length = number(&mut answer);
+                texts.push(take(&mut answer, length));
+            }
+            match *part {
+                "events" | "finished" => dump.read_stream(part, &texts),
+                _ => dump.read_pairs(part, &texts),
+            }
+        }
+        dump
+    }
+
+    fn read_pairs(&mut self, part: &'static str, texts: &[&[u8]]) {
+        for pair in texts.chunks(2) {
+            let (name, value) = (pair[0], pair[1]);
+            if name.first() == Some(&SENTINEL) {
+                continue;
+            }
+            match part {
+                "waiting" | "suspects" | "delayed" | "active" | "completed" | "answers"
+                | "dead" | "awaited" | "wake" => {
+                    let score = std::str::from_utf8(value).unwrap().parse().unwrap();
+                    self.score(part, std::str::from_utf8(name).unwrap(), score);
+                }
+                // What was answered shows when the call is repeated.
+                "calls" => {
+                    let text = std::str::from_utf8(value).unwrap();
+                    let words: Vec<&str> = text.splitn(3, ' ').collect();
+                    self.set(part, name, format!("{} at {}", words[0], words[1]));
+                }
+                _ => self.set(part, name, value),
+            }
+        }
+    }
+
+    fn read_stream(&mut self, part: &'static str, texts: &[&[u8]]) {
+        let Some((length, entries)) = texts.split_first() else {
+            return;
+        };
+        let length: usize = std::str::from_utf8(length).unwrap().parse().unwrap();
+        for (position, entry) in (0..length).rev().zip(entries) {
+            self.set(part, format!("{position:06}"), *entry);
+        }
+    }
+
+    pub(super) fn of_memory(state: &State) -> Self {
+        let mut dump = Self::default();
+        for collection in COLLECTIONS {
+            for (score, id) in state.all(collection) {
+                let (part, score) = place(collection, *score);
+                dump.score(part, id.as_str(), score);
+            }
+        }
+        for (id, job) in &state.jobs {
+            dump.job(id.as_str(), job);
+        }
+        for (id, until_ms) in &state.awaited {
+            dump.score("awaited", id.as_str(), *until_ms as f64);
+        }
+        for (lane, call) in &state.calls {
+            let value = format!("{} at {}", call.number, call.at_ms);
+            dump.set("calls", lane.as_str(), value);
+        }
+        if let Some(at_ms) = state.wake {
+            dump.score("wake", "work", at_ms as f64);
+        }
+        dump.meta(state);
+        dump.stream("events", state.events.entries.iter());
+        dump.stream("finished", state.finished.entries.iter());
+        dump
+    }
+
+    fn job(&mut self, id: &str, job: &crate::memory::Job) {
+        self.set("jobs", id, job.record.clone());
+        let mut field = |part, value: Option<Vec<u8>>| {
+            if let Some(value) = value {
+                self.set(part, id, value);
+            }
+        };
+        field("payloads", job.payload.clone());
+        field("results", job.outcome.clone());
+        field("progress", job.progress.clone());
+        field(
+            "claims",
+            job.claim
+                .as_ref()
+                .map(|claim| claim.receipt.as_str().into()),
+        );
+        let stalls = (job.stalls > 0).then(|| job.stalls.to_string().into());
+        field("stalls", stalls);
+        let moved = job.moved.map(|moved| match moved {
+            Moved::To(place) => place.to_string(),
+            Moved::Later(later) => {
+                let front = if later.front { " front" } else { "" };
+                format!("p{}{front}", later.priority)
+            }
+        });
+        field("places", moved.map(String::into_bytes));
+        if let Some(history) = &job.history {
+            field("attempts", Some(history.encode_counters()));
+            let recorded = history.counters.recorded;
+            let first = recorded - history.attempts.len() as u64 + 1;
+            for (n, attempt) in (first..).zip(&history.attempts) {
+                self.set("attempts", format!("{id}#{n}"), attempt.clone());
+            }
+        }
+    }
+
+    fn meta(&mut self, state: &State) {
+        let timer = state.timer.as_ref();
+        for (field, value) in [
+            ("paused", state.paused.map(|ms| ms.to_string())),
+            ("sequence", state.sequence.map(|n| n.to_string())),
+            ("front", state.front.map(|n| n.to_string())),
+            ("fence", state.fence.map(|n| n.to_string())),
+            ("event_size", state.event_size.map(|n| format!("{n:.3}"))),
+            (
+                "timer",
+                timer.map(|(due_ms, who)| format!("{due_ms} {who}")),
+            ),
+        ] {
+            if let Some(value) = value {
+                self.set("meta", field, value);
+            }
+        }
+        for (name, total) in &state.totals {
+            self.set("meta", *name, total.to_string());
+        }
+    }
+
+    fn stream<'a>(
+        &mut self,
+        part: &'static str,
+        entries: impl DoubleEndedIterator<Item = &'a Entry> + ExactSizeIterator,
+    ) {
+        let length = entries.len();
+        for (position, entry) in (0..length).rev().zip(entries.rev()).take(LAST_ENTRIES) {
+            let mut text = Vec::new();
+            for (name, value) in &entry.fields {
+                text.extend_from_slice(name.as_bytes());
+                text.push(b'=');
+                text.extend_from_slice(value);
+                text.push(b' ');
+            }
+            self.set(part, format!("{position:06}"), text);
+        }
+    }
+}
+
+fn place(collection: Collection, score: i64) -> (&'static str, f64) {
+    match collection {
+        Collection::Waiting => ("waiting", score as f64),
+        Collection::Suspects => ("suspects", score as f64),
+        Collection::Delayed => ("delayed", score as f64),
+        Collection::Active => ("active", score as f64),
+        Collection::Completed => ("completed", score as f64),
+        Collection::Answers => ("answers", score as f64 / 2.0),
+        Collection::Dead => ("dead", score as f64),
+    }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], n: usize) -> &'a [u8] {
+    let (taken, rest) = bytes.split_at(n);
+    *bytes = rest;
+    taken
+}
+
+fn number(bytes: &mut &[u8]) -> usize {
+    u32::from_be_bytes(take(bytes, 4).try_into().unwrap()) as usize
+}

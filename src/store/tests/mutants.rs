@@ -1,0 +1,163 @@
+//! Proof that the random tests can fail: scripts that are broken on purpose, each in one way that
+//! matters. Redis runs the broken script, memory the right verb; some sequence has to tell.
+
+use super::random::Player;
+use super::subject::{Patch, replaced_once};
+use crate::store::advance::Advance;
+use crate::store::enqueue::Enqueue;
+use crate::store::extend::Extend;
+use crate::store::progress::Progress;
+use crate::store::promote::Promote;
+use crate::store::recover::Recover;
+use crate::store::remove::Remove;
+use crate::store::replay::Replay;
+use crate::store::trim::Trim;
+use crate::store::watch::Watch;
+use crate::store::{Verb, pause::Pause, resume::Resume};
+
+/// Within this many sequences it has to be noticed. The seeds are fixed: these tests do not
+/// depend on luck.
+const SEQUENCES: u64 = 600;
+
+/// The code of every script that writes.
+fn scripts() -> Vec<&'static str> {
+    let scripts = [
+        Advance::script(),
+        Enqueue::script(),
+        Extend::script(),
+        Progress::script(),
+        Promote::script(),
+        Recover::script(),
+        Remove::script(),
+        Replay::script(),
+        Trim::script(),
+        Watch::script(),
+        Pause::script(),
+        Resume::script(),
+    ];
+    scripts.into_iter().map(|script| script.code).collect()
+}
+
+fn is_noticed(needle: &'static str, instead: &'static str) {
+    let patch = Patch { needle, instead };
+    let breaks = |code: &&str| replaced_once(code, needle, instead).is_some();
+    assert!(
+        scripts().iter().any(breaks),
+        "no script has these lines exactly once; find them again: {needle}"
+    );
+    let mut player = Player::new(Some(patch), 0);
+    for seed in 0..SEQUENCES {
+        if let Err(why) = player.play(seed) {
+            let why: String = why.chars().take(300).collect();
+            println!("noticed by seed {seed}: {why}");
+            return;
+        }
+    }
+    panic!("{SEQUENCES} sequences did not notice it");
+}
+
+/// One test each: what is broken, the lines, and the lines in their place.
+macro_rules! mutants {
+    ($($name:ident: $needle:literal => $instead:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            is_noticed($needle, $instead);
+        }
+    )*};
+}
+
+mutants! {
+    g2_no_receipt_check_when_settling:
+        "if claims[i] ~= receipt or seen[id] then" => "if not claims[i] or seen[id] then";
+    g2_no_receipt_check_when_extending:
+        "if claims[i] == args.receipts[run] then" => "if claims[i] then";
+    g2_no_receipt_check_for_progress:
+        "if redis.call('HGET', key.claims, args.id) ~= args.receipt then"
+            => "if not redis.call('HGET', key.claims, args.id) then";
+    g2_fences_do_not_grow_when_the_clock_goes_back:
+        "math.max(tonumber(meta.fence or 0) + 1, now_us)" => "now_us";
+    g1_popped_without_a_lease:
+        "redis.call('ZADD', key.active, unpack(deadlines))\n  redis.call('HSET', key.claims"
+            => "redis.call('HSET', key.claims";
+    g1_settled_and_still_leased:
+        "queue.unlease(ended)" => "";
+    g1_leased_and_still_in_line:
+        "redis.call('ZREMRANGEBYRANK', key.waiting, 0, seen - suspects - 1)" => "";
+    g2_settled_twice_in_one_call:
+        "if claims[i] ~= receipt or seen[id] then" => "if claims[i] ~= receipt then";
+    g3_a_repeated_call_is_executed_again:
+        "if number == last then" => "if false then";
+    g3_a_late_call_is_executed:
+        "if number > last then" => "if number ~= last then";
+    g3_a_repeated_claim_gives_what_others_hold:
+        "if claims[i] == receipt and records[i] then" => "if claims[i] and records[i] then";
+    g3_an_id_that_is_there_is_added_again:
+        "if known[i] or seen[id] then" => "if seen[id] then";
+    g4_priority_is_lost_on_recovery:
+        "scores[#stalled] = places[i]" => "scores[#stalled] = '0'";
+    g4_a_retry_goes_to_the_front:
+        "options[other.id] = { priority = queue.priority_at(places[other.id] or 0) }"
+            => "options[other.id] = { priority = queue.priority_at(places[other.id] or 0), front = true }";
+    g4_a_released_job_goes_to_the_back:
+        "queue.enter_line(again, in_order(again, places))" => "queue.enter_anew(again, {})";
+    g4_a_released_job_gets_its_first_place_and_not_its_last:
+        "places[i] = moved[i] and tonumber(moved[i]) and moved[i] or queue.place_in(records[i]) or '0'"
+            => "places[i] = queue.place_in(records[i]) or '0'";
+    g4_a_delayed_job_forgets_its_priority:
+        "if option.front or priority ~= DEFAULT_PRIORITY then" => "if option.front then";
+    g5_a_job_starts_before_it_is_due:
+        "redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now_ms, 'LIMIT', 0, limit)"
+            => "redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now_ms + 50, 'LIMIT', 0, limit)";
+    g5_the_token_is_not_armed_again:
+        "if more or (claimed.suspects > 0 and suspects > 0) then" => "if false then";
+    g5_what_is_left_in_line_is_not_told:
+        "local more = #ids > limit" => "local more = false";
+    g5_a_new_head_of_the_delayed_arms_nothing:
+        "if not head[2] or earliest < tonumber(head[2]) then" => "if false then";
+    g5_every_worker_holds_the_timer:
+        "if holder and holder ~= args.worker and tonumber(held_due) == due_ms then"
+            => "if false then";
+    g6_a_stall_is_not_counted:
+        "redis.call('HINCRBY', key.stalls, ids[i], 1)" => "0";
+    g6_a_poisoned_job_goes_on:
+        "if stalls > args.max_stalls then" => "if false then";
+    g6_a_suspect_is_claimed_by_anybody:
+        "if not (with_suspect and queue.has(key.suspects)) then"
+            => "if not queue.has(key.suspects) then";
+    g6_leases_are_judged_after_a_jump_of_the_clock:
+        "if math.abs(now_ms - args.expected_ms) > args.tolerance_ms then" => "if false then";
+    g7_a_promotion_without_bound:
+        "key.delayed, '-inf', now_ms, 'LIMIT', 0, limit)" => "key.delayed, '-inf', now_ms)";
+    g7_a_recovery_without_bound:
+        "key.active, '-inf', now_ms, 'LIMIT', 0, args.limit)" => "key.active, '-inf', now_ms)";
+    g7_a_claim_without_bound_in_bytes:
+        "if bytes > max_bytes and n > 0 then" => "if false then";
+    g8_a_retention_by_number_is_ignored:
+        "local excess = redis.call('ZCARD', key.completed) - limit" => "local excess = 0";
+    g8_a_retention_by_age_is_ignored:
+        "if keep_ms == 0 and not awaited then" => "if false then";
+    g8_an_attempt_is_left_behind:
+        "fields[#fields + 1] = ids[i]\n      redis.call('HDEL', key.attempts, unpack(fields))"
+            => "redis.call('HDEL', key.attempts, ids[i])";
+    g8_a_place_is_left_behind:
+        "ipairs({ key.payloads, key.stalls, key.progress, key.places })"
+            => "ipairs({ key.payloads, key.stalls, key.progress })";
+    g8_a_silent_lane_is_never_forgotten:
+        "if now_ms - last_ms > args.lane_ttl_ms then" => "if false then";
+    an_event_is_dropped:
+        "queue.emit('stalled', stalled)" => "";
+    nobody_is_told_of_the_last_job:
+        "if drained and queue.active_count() == 0 then" => "if false then";
+    a_waiter_is_not_told:
+        "until_ms[i] and tonumber(until_ms[i]) > now_ms" => "false";
+    what_is_awaited_is_not_kept:
+        "return math.max(AWAITED_KEPT_MS, keep_ms)" => "return math.max(1, keep_ms)";
+    a_paused_queue_is_claimed_from:
+        "if args.claim > 0 and not meta.paused then" => "if args.claim > 0 then";
+    a_replayed_job_keeps_its_stalls:
+        "redis.call('HDEL', key.stalls, id)" => "";
+    a_running_job_is_removed:
+        "if state == 'active' then" => "if false then";
+    a_failure_costs_no_attempt:
+        "counters[1] = counters[1] + failed" => "counters[1] = counters[1]";
+}

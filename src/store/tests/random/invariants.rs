@@ -1,0 +1,139 @@
+//! What must hold whatever happens, as Redis tells it: two implementations could be wrong alike.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::Fence;
+use crate::queue::info::Counts;
+use crate::store::advance::Claimed;
+use crate::store::tests::dump::Dump;
+
+use super::world::Wrong;
+
+const COLLECTIONS: [&str; 7] = [
+    "waiting",
+    "suspects",
+    "delayed",
+    "active",
+    "completed",
+    "answers",
+    "dead",
+];
+
+/// What has to be remembered from one step to the next.
+#[derive(Default)]
+pub(crate) struct Invariants {
+    fences: BTreeMap<Fence, String>,
+}
+
+fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), Wrong> {
+    if holds { Ok(()) } else { Err(why()) }
+}
+
+impl Invariants {
+    /// A fence is larger than all before it, but for that of a repeated call, which is the same
+    /// for the same job.
+    pub(crate) fn claimed(&mut self, claimed: &[Claimed], limit: usize) -> Result<(), Wrong> {
+        ensure(claimed.len() <= limit, || {
+            format!("{} jobs were claimed, {limit} asked for", claimed.len())
+        })?;
+        for claim in claimed {
+            let (fence, id) = (claim.fence, claim.id.to_string());
+            let known = self.fences.get(&fence);
+            let largest = self.fences.last_key_value().map(|(fence, _)| *fence);
+            ensure(
+                known == Some(&id) || known.is_none() && largest.is_none_or(|last| fence > last),
+                || format!("fence {fence} of {id} does not grow: {largest:?}, {known:?}"),
+            )?;
+            self.fences.insert(fence, id);
+        }
+        Ok(())
+    }
+
+    /// The numbers of jobs are those of what is there.
+    pub(crate) fn counted(&self, dump: &Dump, counts: &Counts) -> Result<(), Wrong> {
+        let shown = [
+            counts.waiting,
+            counts.delayed,
+            counts.active,
+            counts.completed,
+            counts.dead,
+        ];
+        let there = [
+            dump.len("waiting") + dump.len("suspects"),
+            dump.len("delayed"),
+            dump.len("active"),
+            dump.len("completed") + dump.len("answers"),
+            dump.len("dead"),
+        ];
+        ensure(shown.map(|n| n as usize) == there, || {
+            format!("{shown:?} are counted, {there:?} are there")
+        })
+    }
+
+    pub(crate) fn check(&self, dump: &Dump) -> Result<(), Wrong> {
+        let jobs = dump.names("jobs");
+        let placed = one_place_each(dump)?;
+        ensure(jobs == placed, || {
+            let odd: Vec<_> = jobs.symmetric_difference(&placed).collect();
+            format!("without a record or a place: {odd:?}")
+        })?;
+        for part in [
+            "payloads", "attempts", "places", "stalls", "results", "progress",
+        ] {
+            let orphan = dump.names(part).into_iter().find(|field| {
+                let id = field.split_once('#').map_or(field.as_str(), |(id, _)| id);
+                !jobs.contains(id)
+            });
+            ensure(orphan.is_none(), || {
+                format!("`{part}` holds {orphan:?}, which is gone")
+            })?;
+        }
+        ensure(dump.names("claims") == dump.names("active"), || {
+            "claims are not those of the active jobs".to_owned()
+        })?;
+        only_delayed_have_hints(dump)?;
+        ended_have_outcomes(dump)?;
+        suspects_have_stalled(dump)?;
+        ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
+    }
+}
+
+fn one_place_each(dump: &Dump) -> Result<BTreeSet<String>, Wrong> {
+    let mut placed = BTreeSet::new();
+    for part in COLLECTIONS {
+        for id in dump.names(part) {
+            ensure(!placed.contains(&id), || format!("{id} is in two places"))?;
+            placed.insert(id);
+        }
+    }
+    Ok(placed)
+}
+
+fn only_delayed_have_hints(dump: &Dump) -> Result<(), Wrong> {
+    let delayed = dump.names("delayed");
+    let mut hints = dump
+        .part("places")
+        .filter(|(_, place)| place.starts_with(b"p"));
+    let odd = hints.find(|(id, _)| !delayed.contains(&*String::from_utf8_lossy(id)));
+    ensure(odd.is_none(), || {
+        format!("the place of {odd:?} is still to come, and it is not delayed")
+    })
+}
+
+fn ended_have_outcomes(dump: &Dump) -> Result<(), Wrong> {
+    let ended = ["completed", "answers", "dead"].map(|part| dump.names(part));
+    let ended: BTreeSet<String> = ended.into_iter().flatten().collect();
+    ensure(dump.names("results") == ended, || {
+        "outcomes are not those of the jobs that have ended".to_owned()
+    })
+}
+
+fn suspects_have_stalled(dump: &Dump) -> Result<(), Wrong> {
+    let stalled = dump.names("stalls");
+    ensure(dump.names("suspects").is_subset(&stalled), || {
+        "a suspect has not stalled".to_owned()
+    })?;
+    ensure(dump.names("waiting").is_disjoint(&stalled), || {
+        "a job that stalled is not among the suspects".to_owned()
+    })
+}

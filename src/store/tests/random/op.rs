@@ -1,0 +1,259 @@
+//! What a random sequence is made of. Operations name jobs, claims and lanes by small numbers,
+//! which the world turns into whatever there is by then: so any part of a sequence is a sequence,
+//! and a failing one shrinks.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Ids are few, so that they meet again.
+pub(crate) const IDS: u8 = 10;
+pub(crate) const PRODUCERS: u8 = 2;
+pub(crate) const WORKERS: u8 = 3;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Op {
+    Enqueue {
+        lane: u8,
+        jobs: Vec<New>,
+    },
+    /// Many at once: more than one call promotes or trims.
+    Flood {
+        lane: u8,
+        jobs: u8,
+        delay_ms: Option<u64>,
+    },
+    Advance(Turn),
+    /// The last call of a lane once more: its answer was lost.
+    Repeat {
+        lane: u8,
+    },
+    /// A call of a lane under a number that has passed.
+    Late {
+        lane: u8,
+    },
+    Extend {
+        claims: Vec<u8>,
+        stale: bool,
+        lease_ms: u64,
+    },
+    Progress {
+        claim: u8,
+        stale: bool,
+        bytes: usize,
+    },
+    Recover {
+        limit: usize,
+        max_stalls: u32,
+        off_ms: u64,
+    },
+    Promote {
+        limit: usize,
+    },
+    Trim {
+        limit: usize,
+        keep_ms: u64,
+        keep_count: u64,
+        lane_ttl_ms: u64,
+    },
+    Replay {
+        ids: Vec<u8>,
+    },
+    Remove {
+        ids: Vec<u8>,
+    },
+    Watch {
+        id: u8,
+        await_ms: u64,
+    },
+    Get {
+        id: u8,
+    },
+    List {
+        state: usize,
+        offset: u64,
+        limit: usize,
+    },
+    Counts,
+    Pause,
+    Resume,
+    /// An idle worker takes the wake-up token.
+    Pop,
+    Pass {
+        ms: u64,
+    },
+    /// The server's clock is set back.
+    Back {
+        ms: u64,
+    },
+}
+
+/// A job to be added.
+#[derive(Debug, Clone)]
+pub(crate) struct New {
+    pub(crate) id: u8,
+    pub(crate) delay_ms: Option<u64>,
+    /// The delay is meant as a moment.
+    pub(crate) at: bool,
+    pub(crate) priority: Option<u16>,
+    pub(crate) front: bool,
+    pub(crate) await_ms: Option<u64>,
+    pub(crate) bytes: usize,
+}
+
+/// One call of a worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Turn {
+    pub(crate) worker: u8,
+    pub(crate) settle: Vec<End>,
+    pub(crate) keep_ms: u64,
+    pub(crate) keep_count: u64,
+    pub(crate) claim: usize,
+    pub(crate) claim_bytes: usize,
+    pub(crate) suspect: bool,
+    pub(crate) lease_ms: u64,
+    pub(crate) hold: bool,
+}
+
+/// The end of an attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) claim: u8,
+    pub(crate) stale: bool,
+    pub(crate) how: How,
+    pub(crate) keep_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum How {
+    Complete,
+    Cancel,
+    Retry { after_ms: u64 },
+    Die,
+    Release,
+    Bounce { after_ms: u64 },
+}
+
+const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
+const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
+const LEASES: [u64; 3] = [1_000, 30_000, 600_000];
+const PRIORITIES: [u16; 5] = [0, 7, 499, 500, 1_023];
+
+/// Sequences of 10 to 40 operations.
+pub(crate) fn sequences() -> impl Strategy<Value = Vec<Op>> {
+    vec(op(), 10..40)
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let lane = || 0..PRODUCERS + WORKERS;
+    let ids = || vec(0..IDS, 1..4);
+    let wait = || select(&WAITS[..]);
+    prop_oneof![
+        10 => (0..PRODUCERS, vec(new(), 1..5)).prop_map(|(lane, jobs)| Op::Enqueue { lane, jobs }),
+        1 => (0..PRODUCERS, 60..120u8, option::of(wait()))
+            .prop_map(|(lane, jobs, delay_ms)| Op::Flood { lane, jobs, delay_ms }),
+        22 => turn().prop_map(Op::Advance),
+        4 => lane().prop_map(|lane| Op::Repeat { lane }),
+        1 => lane().prop_map(|lane| Op::Late { lane }),
+        3 => (vec(any::<u8>(), 1..4), rarely(), select(&LEASES[..]))
+            .prop_map(|(claims, stale, lease_ms)| Op::Extend { claims, stale, lease_ms }),
+        2 => (any::<u8>(), rarely(), select(&[1, 256, 257][..]))
+            .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes }),
+        4 => (1..6usize, 0..3u32, select(&[0, 0, 0, 1_000, 1_001][..]))
+            .prop_map(|(limit, max_stalls, off_ms)| Op::Recover { limit, max_stalls, off_ms }),
+        2 => (1..5usize).prop_map(|limit| Op::Promote { limit }),
+        4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
+            |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
+                limit, keep_ms, keep_count, lane_ttl_ms,
+            }
+        ),
+        2 => ids().prop_map(|ids| Op::Replay { ids }),
+        2 => ids().prop_map(|ids| Op::Remove { ids }),
+        3 => (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms }),
+        2 => (0..IDS).prop_map(|id| Op::Get { id }),
+        1 => (0..5usize, 0..4u64, 1..6usize)
+            .prop_map(|(state, offset, limit)| Op::List { state, offset, limit }),
+        1 => Just(Op::Counts),
+        1 => Just(Op::Pause),
+        2 => Just(Op::Resume),
+        3 => Just(Op::Pop),
+        12 => select(&[1, 50, 900, 1_000, 29_000, 61_000, 600_000, 3_700_000, 90_000_000][..])
+            .prop_map(|ms| Op::Pass { ms }),
+        1 => select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms }),
+    ]
+}
+
+fn rarely() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.15)
+}
+
+fn new() -> impl Strategy<Value = New> {
+    let delay = prop_oneof![2 => Just(None), 1 => select(&WAITS[..]).prop_map(Some)];
+    let priority = prop_oneof![2 => Just(None), 1 => select(&PRIORITIES[..]).prop_map(Some)];
+    let awaited = prop_oneof![3 => Just(None), 1 => select(&[500, 60_000][..]).prop_map(Some)];
+    let bytes = prop_oneof![4 => Just(1), 1 => Just(3_000)];
+    (
+        0..IDS,
+        delay,
+        any::<bool>(),
+        priority,
+        rarely(),
+        awaited,
+        bytes,
+    )
+        .prop_map(|(id, delay_ms, at, priority, front, await_ms, bytes)| New {
+            id,
+            delay_ms,
+            at,
+            priority,
+            front,
+            await_ms,
+            bytes,
+        })
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let bytes = prop_oneof![4 => Just(1 << 20), 1 => select(&[0, 100, 3_200][..])];
+    let claim = prop_oneof![1 => Just(0usize), 6 => 1..5usize];
+    (
+        (0..WORKERS, vec(end(), 0..5), claim, bytes),
+        (select(&KEEPS[..]), 0..6u64, any::<bool>()),
+        (select(&LEASES[..]), any::<bool>()),
+    )
+        .prop_map(|(work, keep, rest)| {
+            let (worker, settle, claim, claim_bytes) = work;
+            let (keep_ms, keep_count, suspect) = keep;
+            let (lease_ms, hold) = rest;
+            Turn {
+                worker,
+                settle,
+                keep_ms,
+                keep_count,
+                claim,
+                claim_bytes,
+                suspect,
+                lease_ms,
+                hold,
+            }
+        })
+}
+
+fn end() -> impl Strategy<Value = End> {
+    let after = || select(&WAITS[..]);
+    let how = prop_oneof![
+        4 => Just(How::Complete),
+        1 => Just(How::Cancel),
+        3 => after().prop_map(|after_ms| How::Retry { after_ms }),
+        1 => Just(How::Die),
+        2 => Just(How::Release),
+        1 => after().prop_map(|after_ms| How::Bounce { after_ms }),
+    ];
+    let keep = prop_oneof![3 => Just(None), 1 => select(&KEEPS[..]).prop_map(Some)];
+    (any::<u8>(), rarely(), how, keep).prop_map(|(claim, stale, how, keep_ms)| End {
+        claim,
+        stale,
+        how,
+        keep_ms,
+    })
+}

@@ -1,0 +1,410 @@
+//! Both implementations side by side. After each step both must have answered the same and hold
+//! the same, and the invariants must hold.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::invariants::Invariants;
+use super::op::{End, How, IDS, New, Op, PRODUCERS, Turn, WORKERS};
+use crate::id::{Fence, JobId, Receipt};
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::options::JobOptions;
+use crate::job::outcome::{DeadReason, Outcome};
+use crate::job::record::EncodedRecord;
+use crate::job::state::State;
+use crate::memory::Apply;
+use crate::policy::retention::Retention;
+use crate::queue::info::Counts as Counted;
+use crate::store::advance::{Advance, Answer, Claimed, Settlement};
+use crate::store::counts::Counts;
+use crate::store::enqueue::{Due, Enqueue, NewJob};
+use crate::store::extend::Extend;
+use crate::store::get::{Found, Get};
+use crate::store::list::List;
+use crate::store::pause::Pause;
+use crate::store::progress::Progress;
+use crate::store::promote::Promote;
+use crate::store::recover::Recover;
+use crate::store::remove::Remove;
+use crate::store::replay::Replay;
+use crate::store::resume::Resume;
+use crate::store::tests::dump::Dump;
+use crate::store::tests::subject::{InMemory, InRedis, START_US};
+use crate::store::trim::Trim;
+use crate::store::watch::Watch;
+
+/// What went wrong.
+pub(crate) type Wrong = String;
+
+/// Claims that an operation can mean: the last so many, of which some are stale by then.
+const CLAIMS_IN_REACH: usize = 8;
+
+pub(crate) struct World<'a> {
+    redis: &'a mut InRedis,
+    memory: InMemory,
+    now_us: u64,
+    lanes: Vec<Lane>,
+    /// Every claim that was ever answered.
+    claims: Vec<(JobId, Fence, Receipt)>,
+    flooded: usize,
+    invariants: Invariants,
+    last: Dump,
+}
+
+/// A lane, its last number and what it called with that.
+struct Lane {
+    name: String,
+    number: u64,
+    last: Option<LastCall>,
+}
+
+#[derive(Clone)]
+enum LastCall {
+    Enqueue(Vec<NewJob>),
+    Advance(Turn, Vec<Settlement>),
+}
+
+impl<'a> World<'a> {
+    pub(crate) fn new(redis: &'a mut InRedis) -> Self {
+        redis.clear();
+        let lane = |number| Lane {
+            name: format!("lane-{number}"),
+            number: 0,
+            last: None,
+        };
+        Self {
+            redis,
+            memory: InMemory::new(),
+            now_us: START_US,
+            lanes: (0..PRODUCERS + WORKERS).map(lane).collect(),
+            claims: Vec::new(),
+            flooded: 0,
+            invariants: Invariants::default(),
+            last: Dump::default(),
+        }
+    }
+
+    /// One operation, and everything that must hold after it.
+    pub(crate) fn step(&mut self, op: &Op) -> Result<(), Wrong> {
+        self.run(op)?;
+        let held = self.redis.dump();
+        if let Some(difference) = held.difference(&self.memory.dump()) {
+            return Err(difference);
+        }
+        self.invariants.check(&held)?;
+        self.last = held;
+        Ok(())
+    }
+
+    fn run(&mut self, op: &Op) -> Result<(), Wrong> {
+        match op {
+            Op::Enqueue { lane, jobs } => {
+                let jobs = jobs.iter().map(|new| self.job(new)).collect();
+                self.new_call(*lane, LastCall::Enqueue(jobs))
+            }
+            Op::Flood {
+                lane,
+                jobs,
+                delay_ms,
+            } => {
+                let jobs = (0..*jobs).map(|_| self.flooding(*delay_ms)).collect();
+                self.new_call(*lane, LastCall::Enqueue(jobs))
+            }
+            Op::Advance(turn) => {
+                let settle = turn.settle.iter().filter_map(|end| self.settlement(end));
+                let mut settle: Vec<_> = settle.collect();
+                Advance::sort(&mut settle);
+                let call = LastCall::Advance(turn.clone(), settle);
+                self.new_call(PRODUCERS + turn.worker, call)
+            }
+            Op::Repeat { lane } => self.call_again(*lane, 0),
+            Op::Late { lane } => self.call_again(*lane, 1),
+            Op::Pop => {
+                let (redis, memory) = (self.redis.pop_token(), self.memory.pop_token());
+                same("popping the token", &redis, &memory)
+            }
+            Op::Pass { ms } => {
+                self.turn_clock(self.now_us + ms * 1_000 + 137);
+                Ok(())
+            }
+            Op::Back { ms } => {
+                self.turn_clock(self.now_us.saturating_sub(ms * 1_000));
+                Ok(())
+            }
+            _ => self.run_verb(op),
+        }
+    }
+
+    /// The operations that are one verb of no lane.
+    fn run_verb(&mut self, op: &Op) -> Result<(), Wrong> {
+        match op {
+            Op::Extend {
+                claims,
+                stale,
+                lease_ms,
+            } => {
+                let leases = claims.iter().filter_map(|claim| self.claim(*claim, *stale));
+                let leases: Vec<_> = leases.map(|(id, _, receipt)| (id, receipt)).collect();
+                if leases.is_empty() {
+                    return Ok(());
+                }
+                let lease_ms = *lease_ms;
+                let leases = &leases[..];
+                self.both(&Extend { leases, lease_ms })
+            }
+            Op::Progress {
+                claim,
+                stale,
+                bytes,
+            } => {
+                let Some((id, _, receipt)) = self.claim(*claim, *stale) else {
+                    return Ok(());
+                };
+                self.both(&Progress {
+                    id: &id,
+                    receipt: &receipt,
+                    value: &vec![7; *bytes],
+                })
+            }
+            Op::Recover {
+                limit,
+                max_stalls,
+                off_ms,
+            } => self.both(&Recover {
+                expected_ms: self.now_us / 1_000 - off_ms,
+                tolerance_ms: 1_000,
+                limit: *limit,
+                max_stalls: *max_stalls,
+            }),
+            Op::Promote { limit } => self.both(&Promote { limit: *limit }),
+            Op::Trim {
+                limit,
+                keep_ms,
+                keep_count,
+                lane_ttl_ms,
+            } => self.both(&Trim {
+                limit: *limit,
+                keep_ms: *keep_ms,
+                keep_count: *keep_count,
+                lane_ttl_ms: *lane_ttl_ms,
+                lanes_cursor: "0",
+            }),
+            Op::Replay { ids } => self.both(&Replay { ids: &names(ids) }),
+            Op::Remove { ids } => self.both(&Remove { ids: &names(ids) }),
+            Op::Watch { id, await_ms } => self.both(&Watch {
+                id: name(*id).as_str(),
+                await_ms: *await_ms,
+            }),
+            Op::Get { id } => self.get(name(*id).as_str()),
+            Op::List {
+                state,
+                offset,
+                limit,
+            } => self.both(&List {
+                state: State::ALL[*state].as_str(),
+                offset: *offset,
+                limit: *limit,
+            }),
+            Op::Counts => self.counts(),
+            Op::Pause => self.both(&Pause),
+            Op::Resume => self.both(&Resume),
+            _ => unreachable!("{op:?} is no single verb"),
+        }
+    }
+
+    /// One verb in both; both must answer the same.
+    fn both<V>(&mut self, verb: &V) -> Result<(), Wrong>
+    where
+        V: Apply<Answer: Debug + PartialEq>,
+    {
+        let redis = self.redis.call(verb)?;
+        same(V::script().name, &redis, &self.memory.call(verb))
+    }
+
+    fn get(&mut self, id: &str) -> Result<(), Wrong> {
+        let verb = Get { id };
+        let number = |found: Found| Found {
+            score: found.score.parse::<f64>().unwrap_or(f64::NAN).to_string(),
+            ..found
+        };
+        let redis = self.redis.call(&verb)?.map(number);
+        same("get", &redis, &self.memory.call(&verb).map(number))
+    }
+
+    fn counts(&mut self) -> Result<(), Wrong> {
+        let redis = Counted::from_counted(&self.redis.call(&Counts)?);
+        same(
+            "counts",
+            &redis,
+            &Counted::from_counted(&self.memory.call(&Counts)),
+        )?;
+        self.invariants.counted(&self.last, &redis)
+    }
+
+    fn turn_clock(&mut self, now_us: u64) {
+        self.now_us = now_us;
+        self.redis.set_clock(now_us);
+        self.memory.set_clock(now_us);
+    }
+
+    fn new_call(&mut self, lane: u8, call: LastCall) -> Result<(), Wrong> {
+        let lane = &mut self.lanes[usize::from(lane)];
+        lane.number += 1;
+        lane.last = Some(call);
+        let number = lane.number;
+        let name = lane.name.clone();
+        self.call(&name, number)
+    }
+
+    /// The last call of a lane, under the number so far before its own.
+    fn call_again(&mut self, lane: u8, before: u64) -> Result<(), Wrong> {
+        let lane = &self.lanes[usize::from(lane)];
+        let Some(number) = lane.number.checked_sub(before).filter(|number| *number > 0) else {
+            return Ok(());
+        };
+        let name = lane.name.clone();
+        self.call(&name, number)
+    }
+
+    fn call(&mut self, lane: &str, call: u64) -> Result<(), Wrong> {
+        let last = self.lanes.iter().find(|known| known.name == lane);
+        match last.and_then(|lane| lane.last.clone()) {
+            None => Ok(()),
+            Some(LastCall::Enqueue(jobs)) => {
+                let jobs: Vec<&NewJob> = jobs.iter().collect();
+                let jobs = &jobs[..];
+                self.both(&Enqueue { lane, call, jobs })
+            }
+            Some(LastCall::Advance(turn, settle)) => self.advance(lane, call, &turn, &settle),
+        }
+    }
+
+    fn advance(
+        &mut self,
+        lane: &str,
+        call: u64,
+        turn: &Turn,
+        settle: &[Settlement],
+    ) -> Result<(), Wrong> {
+        let verb = Advance {
+            lane,
+            call,
+            worker: lane,
+            settle,
+            keep: Retention::from_millis(turn.keep_ms),
+            keep_count: turn.keep_count,
+            claim: turn.claim,
+            claim_bytes: turn.claim_bytes,
+            suspect: turn.suspect,
+            lease_ms: turn.lease_ms,
+            hold: turn.hold,
+        };
+        let redis = self.redis.call(&verb)?;
+        same("advance", &redis, &self.memory.call(&verb))?;
+        if let Answer::Advanced(advanced) = redis {
+            self.invariants.claimed(&advanced.claimed, turn.claim)?;
+            self.remember(&advanced.claimed);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, claimed: &[Claimed]) {
+        for claimed in claimed {
+            let claim = (claimed.id.clone(), claimed.fence, claimed.receipt.clone());
+            if !self.claims.contains(&claim) {
+                self.claims.push(claim);
+            }
+        }
+    }
+
+    /// One of the last claims, by any number; with another receipt if it is to be stale.
+    fn claim(&self, number: u8, stale: bool) -> Option<(JobId, Fence, Receipt)> {
+        let reach = self.claims.len().min(CLAIMS_IN_REACH);
+        let back = usize::from(number).checked_rem(reach)?;
+        let (id, fence, receipt) = self.claims[self.claims.len() - 1 - back].clone();
+        if stale {
+            let other = Receipt::new(&format!("1{}", receipt.as_str()));
+            return Some((id, fence, other));
+        }
+        Some((id, fence, receipt))
+    }
+
+    fn settlement(&self, end: &End) -> Option<Settlement> {
+        let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
+        let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
+        let after = Duration::from_millis;
+        let outcome = match end.how {
+            How::Complete => Outcome::Completed(vec![0xc0]),
+            How::Cancel => Outcome::Cancelled("moot".into()),
+            How::Retry { after_ms } => Outcome::Retry {
+                after: after(after_ms),
+                entry: entry(),
+            },
+            How::Die => Outcome::Dead {
+                reason: DeadReason::Declared,
+                entry: entry(),
+            },
+            How::Release => Outcome::Released,
+            // A worker never bounces a job for no time at all.
+            How::Bounce { after_ms } => Outcome::Bounced {
+                after: after(after_ms.max(1)),
+            },
+        };
+        Some(Settlement {
+            id,
+            fence,
+            receipt,
+            keep: end.keep_ms.map(Retention::from_millis),
+            outcome,
+        })
+    }
+
+    fn job(&self, new: &New) -> NewJob {
+        let due = match (new.delay_ms, new.at) {
+            (None, _) => Due::Now,
+            (Some(ms), false) => Due::After { ms },
+            (Some(ms), true) => Due::At {
+                ms: self.now_us / 1_000 + ms,
+            },
+        };
+        let mut options = JobOptions::new();
+        options.priority = new.priority;
+        NewJob {
+            id: name(new.id),
+            record: EncodedRecord::new("test", vec![0; new.bytes], &options, Vec::new()),
+            due,
+            priority: new.priority,
+            front: new.front,
+            await_ms: new.await_ms,
+        }
+    }
+
+    fn flooding(&mut self, delay_ms: Option<u64>) -> NewJob {
+        self.flooded += 1;
+        NewJob {
+            id: JobId::stored(&format!("flood-{:05}", self.flooded)),
+            record: EncodedRecord::new("flood", vec![0], &JobOptions::new(), Vec::new()),
+            due: delay_ms.map_or(Due::Now, |ms| Due::After { ms }),
+            priority: None,
+            front: false,
+            await_ms: None,
+        }
+    }
+}
+
+fn name(id: u8) -> JobId {
+    JobId::stored(&format!("job-{}", id % IDS))
+}
+
+fn names(ids: &[u8]) -> Vec<JobId> {
+    ids.iter().map(|id| name(*id)).collect()
+}
+
+fn same<T: Debug + PartialEq>(what: &str, redis: &T, memory: &T) -> Result<(), Wrong> {
+    if redis == memory {
+        return Ok(());
+    }
+    Err(format!(
+        "{what} answers {redis:?} in Redis, {memory:?} in memory"
+    ))
+}

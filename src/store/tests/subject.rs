@@ -1,0 +1,219 @@
+//! The two implementations, each with a clock that the test turns, driven call by call.
+
+use std::collections::HashMap;
+
+use redis::{Cmd, Connection, Value};
+
+use super::dump::Dump;
+use super::support::Server;
+use crate::memory::{self, Apply};
+use crate::name::{Namespace, QueueName};
+use crate::redis::keys::Keys;
+use crate::redis::reply::Reply;
+use crate::redis::script::Script;
+use crate::store::Verb;
+
+/// Where the clock stands at first, in microseconds.
+pub(super) const START_US: u64 = 1_700_000_000_000_000;
+
+const CLOCK: &str = include_str!("../../../lua/lib/now.lua");
+const TURNED_CLOCK: &str = include_str!("now.lua");
+const DUMP: &str = include_str!("dump.lua");
+
+/// A change to the scripts, for a test that has to notice it: what stands there, what stands
+/// there instead.
+#[derive(Clone, Copy)]
+pub(super) struct Patch {
+    pub(super) needle: &'static str,
+    pub(super) instead: &'static str,
+}
+
+/// An implementation.
+pub(super) enum Subject {
+    Redis(Box<InRedis>),
+    Memory(InMemory),
+}
+
+impl Subject {
+    pub(super) fn call<V: Apply>(&mut self, verb: &V) -> V::Answer {
+        match self {
+            Self::Redis(redis) => redis.call(verb).unwrap_or_else(|error| panic!("{error}")),
+            Self::Memory(memory) => memory.call(verb),
+        }
+    }
+
+    pub(super) fn set_clock(&mut self, now_us: u64) {
+        match self {
+            Self::Redis(redis) => redis.set_clock(now_us),
+            Self::Memory(memory) => memory.set_clock(now_us),
+        }
+    }
+
+    pub(super) fn dump(&mut self) -> Dump {
+        match self {
+            Self::Redis(redis) => redis.dump(),
+            Self::Memory(memory) => memory.dump(),
+        }
+    }
+
+    /// The last fence is lost, as with a replica that lags behind; or replaced.
+    pub(super) fn set_fence(&mut self, fence: Option<u64>) {
+        match self {
+            Self::Redis(redis) => redis.set_fence(fence),
+            Self::Memory(memory) => memory.queue.lock().fence = fence,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        match self {
+            Self::Redis(redis) => redis.clear(),
+            Self::Memory(memory) => *memory = InMemory::new(),
+        }
+    }
+}
+
+/// A queue in a Redis of its own.
+pub(super) struct InRedis {
+    connection: Connection,
+    keys: Keys,
+    patch: Option<Patch>,
+    /// The hashes of the scripts with the turned clock, by their names.
+    hashes: HashMap<&'static str, String>,
+    dump_hash: String,
+    /// For fields are dropped in this order: the server goes last.
+    _server: Server,
+}
+
+impl InRedis {
+    pub(super) fn start(patch: Option<Patch>) -> Self {
+        let server = Server::start();
+        let client = redis::Client::open(server.socket_url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let dump_hash = load(&mut connection, DUMP);
+        let namespace = Namespace::new("test").unwrap();
+        let mut redis = Self {
+            connection,
+            keys: Keys::new(&namespace, &QueueName::new("rig").unwrap()),
+            patch,
+            hashes: HashMap::new(),
+            dump_hash,
+            _server: server,
+        };
+        redis.clear();
+        redis
+    }
+
+    /// The answer, or what went wrong.
+    pub(super) fn call<V: Verb>(&mut self, verb: &V) -> Result<V::Answer, String> {
+        let script = V::script();
+        let hash = self.hash(script);
+        let mut command = self.command(&hash);
+        verb.arguments(&mut command);
+        let answer = command.query::<Value>(&mut self.connection);
+        let value = answer.map_err(|error| format!("{}: {error}", script.name))?;
+        Reply::new(script.name, value)
+            .and_then(V::answer)
+            .map_err(|trouble| trouble.to_string())
+    }
+
+    pub(super) fn dump(&mut self) -> Dump {
+        let command = self.command(&self.dump_hash.clone());
+        let answer: Vec<u8> = command.query(&mut self.connection).unwrap();
+        Dump::of_redis(&answer)
+    }
+
+    pub(super) fn set_clock(&mut self, now_us: u64) {
+        self.run(redis::cmd("SET").arg("clock").arg(now_us));
+    }
+
+    /// What an idle worker does.
+    pub(super) fn pop_token(&mut self) -> Option<f64> {
+        let wake = self.keys.wake().to_owned();
+        let popped: Vec<(String, f64)> = redis::cmd("ZPOPMIN")
+            .arg(wake)
+            .query(&mut self.connection)
+            .unwrap();
+        popped.first().map(|(_, score)| *score)
+    }
+
+    fn set_fence(&mut self, fence: Option<u64>) {
+        let meta = self.keys.all()[0].clone();
+        match fence {
+            Some(fence) => self.run(redis::cmd("HSET").arg(meta).arg("fence").arg(fence)),
+            None => self.run(redis::cmd("HDEL").arg(meta).arg("fence")),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.run(&mut redis::cmd("FLUSHALL"));
+        self.set_clock(START_US);
+    }
+
+    fn run(&mut self, command: &mut Cmd) {
+        command.query::<Value>(&mut self.connection).unwrap();
+    }
+
+    fn command(&self, hash: &str) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        let keys = self.keys.all();
+        command.arg(hash).arg(keys.len()).arg(keys);
+        command
+    }
+
+    fn hash(&mut self, script: &'static Script) -> String {
+        if let Some(hash) = self.hashes.get(script.name) {
+            return hash.clone();
+        }
+        let mut code = replaced_once(script.code, CLOCK, TURNED_CLOCK)
+            .unwrap_or_else(|| panic!("{} does not read the clock once", script.name));
+        if let Some(patch) = self.patch
+            && let Some(patched) = replaced_once(&code, patch.needle, patch.instead)
+        {
+            code = patched;
+        }
+        let hash = load(&mut self.connection, &code);
+        self.hashes.insert(script.name, hash.clone());
+        hash
+    }
+}
+
+fn load(connection: &mut Connection, code: &str) -> String {
+    let mut command = redis::cmd("SCRIPT");
+    command.arg("LOAD").arg(code).query(connection).unwrap()
+}
+
+/// The text with one part replaced, if it stands there exactly once.
+pub(super) fn replaced_once(text: &str, needle: &str, instead: &str) -> Option<String> {
+    (text.matches(needle).count() == 1).then(|| text.replace(needle, instead))
+}
+
+/// A queue in memory.
+pub(super) struct InMemory {
+    server: memory::Server,
+    queue: memory::Queue,
+}
+
+impl InMemory {
+    pub(super) fn new() -> Self {
+        let server = memory::Server::default();
+        server.clock().set(START_US);
+        let queue = server.queue(&QueueName::new("rig").unwrap());
+        Self { server, queue }
+    }
+
+    pub(super) fn call<V: Apply>(&self, verb: &V) -> V::Answer {
+        self.queue.call(verb)
+    }
+
+    pub(super) fn set_clock(&self, now_us: u64) {
+        self.server.clock().set(now_us);
+    }
+
+    pub(super) fn dump(&self) -> Dump {
+        Dump::of_memory(&self.queue.lock())
+    }
+
+    pub(super) fn pop_token(&self) -> Option<f64> {
+        self.queue.lock().wake.take().map(|at_ms| at_ms as f64)
+    }
+}

@@ -1,0 +1,160 @@
+//! Running what is due, inline, one job after the other.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::id::{JobId, incarnation};
+use crate::memory;
+use crate::store::advance::{Advance, Advanced, Answer, Settlement};
+use crate::store::recover::{Recover, Recovered};
+use crate::store::trim::Trim;
+use crate::store::{BATCH_BYTES, BATCH_JOBS};
+use crate::time::millis;
+use crate::worker::Worker;
+use crate::worker::attempt::attend_to;
+use crate::worker::hooks::WorkerEvent;
+use crate::worker::lease::Lease;
+use crate::worker::pump::{Pump, worker_event};
+
+/// An attempt that [`Worker::drain`] ran.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Ran {
+    /// The job.
+    pub id: JobId,
+    /// The name of its type.
+    pub name: String,
+    /// How the attempt ended.
+    pub ended: WorkerEvent,
+}
+
+/// Only with the feature `memory`.
+impl Worker {
+    /// Runs everything that is due in a queue of [`Oxcart::in_memory`](crate::Oxcart::in_memory),
+    /// and what becomes due by it, one job after the other in this task; says how each attempt
+    /// ended, in order. Takes back jobs whose lease ran out before, and drops what has been kept
+    /// long enough.
+    ///
+    /// It does not wait: a retry that is due later is run by the drain after the clock was
+    /// turned ([`Oxcart::advance_time`](crate::Oxcart::advance_time)).
+    ///
+    /// # Panics
+    ///
+    /// If the queue is in a Redis. A handler that panics does not: it fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the job that runs claimed, as a crash would.
+    pub async fn drain(&self) -> Vec<Ran> {
+        let queue = super::in_memory(&self.pump.queue).clone();
+        Drain {
+            pump: &self.pump,
+            queue,
+            lane: incarnation(),
+            call: 0,
+        }
+        .run()
+        .await
+    }
+}
+
+struct Drain<'a> {
+    pump: &'a Arc<Pump>,
+    queue: memory::Queue,
+    lane: String,
+    call: u64,
+}
+
+impl Drain<'_> {
+    async fn run(mut self) -> Vec<Ran> {
+        self.recover();
+        let mut ran = Vec::new();
+        let mut settle: Vec<Settlement> = Vec::new();
+        loop {
+            let (advanced, sent) = self.advance(&settle);
+            self.pump.tell(&settle, &advanced.refused);
+            if let Some(last) = ran.last_mut()
+                && !advanced.refused.is_empty()
+            {
+                lost(last, &settle);
+            }
+            let clock = self.pump.heard(advanced.now_ms);
+            let Some(claimed) = advanced.claimed.into_iter().next() else {
+                break;
+            };
+            let length = self.pump.config.lease;
+            let lease = Lease::new(&claimed, sent, length);
+            let lease = Arc::new(lease);
+            let (name, settlement) = attend_to(self.pump, claimed, &lease, clock).await;
+            ran.push(Ran {
+                id: settlement.id.clone(),
+                name,
+                ended: worker_event(&settlement),
+            });
+            settle = vec![settlement];
+        }
+        self.trim();
+        ran
+    }
+
+    /// Stores how the last attempt ended and claims one job: a more urgent one that a handler
+    /// has just enqueued comes before the others.
+    fn advance(&mut self, settle: &[Settlement]) -> (Advanced, Instant) {
+        self.call += 1;
+        let config = &self.pump.config;
+        let sent = Instant::now();
+        let answer = self.queue.call(&Advance {
+            lane: &self.lane,
+            call: self.call,
+            worker: &self.pump.id,
+            settle,
+            keep: config.keep,
+            keep_count: config.keep_count,
+            claim: 1,
+            claim_bytes: BATCH_BYTES,
+            suspect: true,
+            lease_ms: millis(config.lease),
+            hold: false,
+        });
+        match answer {
+            Answer::Advanced(advanced) => (advanced, sent),
+            Answer::Superseded => unreachable!("nobody else uses this lane"),
+        }
+    }
+
+    fn recover(&self) {
+        loop {
+            let recovered = self.queue.call(&Recover {
+                expected_ms: 0,
+                tolerance_ms: u64::MAX,
+                limit: BATCH_JOBS,
+                max_stalls: self.pump.config.max_stalls,
+            });
+            match recovered {
+                Recovered::Done { stalled, dead, .. } if stalled.len() + dead.len() > 0 => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn trim(&self) {
+        let config = &self.pump.config;
+        let trim = Trim {
+            limit: BATCH_JOBS,
+            keep_ms: config.keep.as_millis(),
+            keep_count: config.keep_count,
+            lane_ttl_ms: u64::MAX,
+            lanes_cursor: "0",
+        };
+        while self.queue.call(&trim).more {}
+    }
+}
+
+fn lost(ran: &mut Ran, settled: &[Settlement]) {
+    if let Some(settlement) = settled.last() {
+        ran.ended = WorkerEvent::LeaseLost {
+            id: ran.id.clone(),
+            fence: settlement.fence,
+        };
+    }
+}

@@ -1,0 +1,194 @@
+//! Queues in memory, for the tests of an application: the same types, no Redis, and a clock
+//! that a test turns. Only with the feature `memory`.
+
+#![allow(
+    clippy::panic,
+    reason = "this is called by tests, which fail by panicking"
+)]
+
+pub(crate) mod drain;
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::id::JobId;
+use crate::job::Job;
+use crate::job::state::State;
+use crate::memory::{self, Server};
+use crate::oxcart::{Oxcart, OxcartBuilder};
+use crate::queue::Queue;
+use crate::queue::info::JobInfo;
+use crate::store::BATCH_JOBS;
+use crate::store::backend::{Backend, Store};
+use crate::store::get::Get;
+use crate::store::list::List;
+
+/// Only with the feature `memory`.
+impl Oxcart {
+    /// Queues in this process's memory, empty at first: for tests, without a Redis. Everything
+    /// but the waiting is as with Redis: fences, retries, priorities, events, results.
+    ///
+    /// Nothing is shared between two of these, and nothing outlives the last clone.
+    ///
+    /// ```
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::time::Duration;
+    /// # #[derive(Serialize, Deserialize)] struct SendWelcome { user: u64 }
+    /// # impl Job for SendWelcome { const NAME: &'static str = "w"; type Output = (); }
+    /// # async fn send_welcome(_: SendWelcome) -> Result<(), Failure> { Ok(()) }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// let oxcart = Oxcart::in_memory();
+    /// let mail = oxcart.queue("mail")?;
+    /// let worker = Worker::builder(&mail).handle(send_welcome).build()?;
+    ///
+    /// mail.enqueue(SendWelcome { user: 7 }).delay(Duration::from_secs(3_600)).await?;
+    /// mail.assert_enqueued(|job: &SendWelcome| job.user == 7);
+    /// assert!(worker.drain().await.is_empty());
+    ///
+    /// oxcart.advance_time(Duration::from_secs(3_600));
+    /// let ran = worker.drain().await;
+    /// assert!(matches!(ran[0].ended, WorkerEvent::Completed { .. }));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let built = OxcartBuilder::default().in_memory();
+        built.expect("the defaults are well formed")
+    }
+
+    /// Turns the clock of the queues in memory forward, by at most ten years. It runs by itself
+    /// as well, as the system's does.
+    ///
+    /// What becomes due by it is run by the next [`Worker::drain`](crate::Worker::drain), or at
+    /// once by a worker that runs.
+    ///
+    /// # Panics
+    ///
+    /// If the queues are in a Redis: nobody turns its clock.
+    #[track_caller]
+    pub fn advance_time(&self, by: Duration) {
+        match &self.inner.backend {
+            Backend::Memory(server) => server.advance(by),
+            Backend::Redis(_) => panic!("only the clock of Oxcart::in_memory() can be turned"),
+        }
+    }
+}
+
+/// Only with the feature `memory`.
+impl OxcartBuilder {
+    /// Queues in memory with these settings; see [`Oxcart::in_memory`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace or a call
+    /// timeout of zero.
+    pub fn in_memory(self) -> Result<Oxcart, Error> {
+        self.build(Server::default().into())
+    }
+}
+
+/// Only with the feature `memory`.
+impl Queue {
+    /// The jobs of one type that wait or are delayed, in the order in which they would be run.
+    ///
+    /// # Panics
+    ///
+    /// If the queue is in a Redis, or if a job of that name cannot be read as a `J`.
+    #[must_use]
+    #[track_caller]
+    pub fn enqueued<J: Job>(&self) -> Vec<J> {
+        of_type(self).into_iter().map(|(_, job)| job).collect()
+    }
+
+    /// Asserts that a job of this type waits or is delayed that is as `wanted`; gives what is
+    /// known of the first of these, to check when it is due, its priority, its headers.
+    ///
+    /// ```
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct SendWelcome { user: u64 }
+    /// # impl Job for SendWelcome { const NAME: &'static str = "w"; type Output = (); }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// let mail = Oxcart::in_memory().queue("mail")?;
+    /// mail.enqueue(SendWelcome { user: 7 }).priority(3).await?;
+    ///
+    /// let found = mail.assert_enqueued(|job: &SendWelcome| job.user == 7);
+    /// assert_eq!(found.priority, 3);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If there is none, with a list of what there is; and as [`enqueued`](Self::enqueued).
+    #[track_caller]
+    pub fn assert_enqueued<J: Job>(&self, wanted: impl Fn(&J) -> bool) -> JobInfo {
+        let found = of_type::<J>(self);
+        let (of_name, all) = (found.len(), in_line(self));
+        if let Some((info, _)) = found.into_iter().find(|(_, job)| wanted(job)) {
+            return info;
+        }
+        let list = |info: &JobInfo| format!("\n  {} {} ({})", info.name, info.id, info.state);
+        let list: String = all.iter().map(list).collect();
+        panic!(
+            "no such job of type `{}` waits in `{}`: {of_name} of that type do, and {} in all{list}",
+            J::NAME,
+            self.name(),
+            all.len()
+        );
+    }
+}
+
+#[track_caller]
+fn of_type<J: Job>(queue: &Queue) -> Vec<(JobInfo, J)> {
+    let of_name = in_line(queue)
+        .into_iter()
+        .filter(|info| info.name == J::NAME);
+    let decoded = |info: JobInfo| match info.payload() {
+        Ok(job) => (info, job),
+        Err(error) => panic!("job {}: {error}", info.id),
+    };
+    of_name.map(decoded).collect()
+}
+
+/// What waits or is delayed.
+#[track_caller]
+fn in_line(queue: &Queue) -> Vec<JobInfo> {
+    let memory = in_memory(queue);
+    let mut found = Vec::new();
+    for state in [State::Waiting, State::Delayed] {
+        let mut offset = 0;
+        loop {
+            let page = memory.call(&List {
+                state: state.as_str(),
+                offset,
+                limit: BATCH_JOBS,
+            });
+            offset += page.len() as u64;
+            for id in &page {
+                let job = memory.call(&Get { id });
+                let info = job.map(|found| JobInfo::decode(&JobId::stored(id), found));
+                match info {
+                    Some(Ok(info)) => found.push(info),
+                    Some(Err(error)) => panic!("job {id}: {error}"),
+                    None => {}
+                }
+            }
+            if page.len() < BATCH_JOBS {
+                break;
+            }
+        }
+    }
+    found
+}
+
+#[track_caller]
+fn in_memory(queue: &Queue) -> &memory::Queue {
+    match &queue.inner.store {
+        Store::Memory(memory) => memory,
+        Store::Redis(_) => panic!(
+            "`{}` is in a Redis; this is for queues of Oxcart::in_memory()",
+            queue.name()
+        ),
+    }
+}

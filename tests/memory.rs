@@ -1,0 +1,287 @@
+//! Queues in memory, as an application tests with them: the same behaviour, no Redis, and a
+//! clock that the test turns.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt;
+use oxcart::{
+    AttemptKind, Context, DeadReason, Ended, EventKind, Failure, Job, JobState, Oxcart, Queue,
+    State, Worker, WorkerBuilder, WorkerEvent,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+/// What must not need any waiting gets this long at most.
+const SOON: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+enum Task {
+    Say(u32),
+    Fail,
+    Panic,
+    Follow(u32),
+    HangOnce,
+}
+
+impl Job for Task {
+    const NAME: &'static str = "task";
+    type Output = u32;
+}
+
+#[derive(Default)]
+struct Scene {
+    hanging: Notify,
+    hung: AtomicBool,
+}
+
+async fn task(job: Task, queue: Queue, scene: State<Arc<Scene>>) -> Result<u32, Failure> {
+    match job {
+        Task::Say(n) => Ok(n),
+        Task::Fail => Err("broken".into()),
+        Task::Panic => panic!("on purpose"),
+        Task::Follow(n) => {
+            queue.enqueue(Task::Say(n)).priority(1).await?;
+            Ok(n)
+        }
+        Task::HangOnce => {
+            if !scene.hung.swap(true, Ordering::SeqCst) {
+                scene.hanging.notify_one();
+                std::future::pending::<()>().await;
+            }
+            Ok(0)
+        }
+    }
+}
+
+fn queue() -> (Oxcart, Queue) {
+    let oxcart = Oxcart::in_memory();
+    let queue = oxcart.queue("test").unwrap();
+    (oxcart, queue)
+}
+
+fn worker(queue: &Queue) -> WorkerBuilder {
+    Worker::builder(queue)
+        .state(Arc::new(Scene::default()))
+        .handle(task)
+}
+
+#[tokio::test]
+async fn a_drain_runs_what_is_due_most_urgent_first_and_what_follows_from_it() {
+    let (_, queue) = queue();
+    let worker = worker(&queue).build().unwrap();
+    queue.enqueue(Task::Follow(1)).priority(2).await.unwrap();
+    let last = queue.enqueue(Task::Say(7)).await.unwrap();
+    queue.enqueue(Task::Say(8)).delay(HOUR).await.unwrap();
+
+    let ran = worker.drain().await;
+    assert_eq!(ran.len(), 3);
+    assert!(ran.iter().all(|ran| ran.name == "task"));
+    // What the first enqueued is more urgent than what was there.
+    assert_eq!(&ran[2].id, last.id());
+    assert_eq!(last.result().await.unwrap(), 7);
+    let counts = queue.counts().await.unwrap();
+    assert_eq!((counts.completed, counts.delayed), (3, 1));
+    assert!(worker.drain().await.is_empty());
+}
+
+#[tokio::test]
+async fn g5_time_passes_only_when_it_is_turned() {
+    let (oxcart, queue) = queue();
+    let worker = worker(&queue).build().unwrap();
+    let sent = queue.enqueue(Task::Say(1)).delay(HOUR).await.unwrap();
+    oxcart.advance_time(HOUR - Duration::from_secs(1));
+    assert!(worker.drain().await.is_empty());
+    oxcart.advance_time(Duration::from_secs(1));
+    let ran = worker.drain().await;
+    assert_eq!(&ran[0].id, sent.id());
+    assert!(matches!(ran[0].ended, WorkerEvent::Completed { .. }));
+
+    // Retention: one day.
+    oxcart.advance_time(25 * HOUR);
+    worker.drain().await;
+    assert!(sent.info().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn failures_are_retried_and_then_dead_and_replayed() {
+    let (oxcart, queue) = queue();
+    let worker = worker(&queue).build().unwrap();
+    let sent = queue.enqueue(Task::Panic).attempts(2).await.unwrap();
+    let ran = worker.drain().await;
+    let WorkerEvent::Retrying { after, error, .. } = &ran[0].ended else {
+        panic!("{ran:?}");
+    };
+    assert!(error.contains("on purpose"));
+    oxcart.advance_time(*after);
+    worker.drain().await;
+    let info = sent.info().await.unwrap().unwrap();
+    assert_eq!(
+        info.ended.unwrap().1,
+        Ended::Dead(DeadReason::AttemptsSpent)
+    );
+    assert_eq!(info.history.len(), 2);
+    assert!(sent.result().await.unwrap_err().is_dead());
+
+    queue.replay(sent.id()).await.unwrap();
+    assert_eq!(worker.drain().await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_enqueued_can_be_asserted() {
+    let (_, queue) = queue();
+    queue.enqueue(Task::Fail).await.unwrap();
+    let later = queue.enqueue(Task::Say(3)).delay(HOUR).priority(9);
+    later.await.unwrap();
+    let found = queue.assert_enqueued(|job: &Task| *job == Task::Say(3));
+    assert_eq!((found.priority, found.state), (9, JobState::Delayed));
+    assert_eq!(queue.enqueued::<Task>(), [Task::Fail, Task::Say(3)]);
+
+    let missing = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        queue.assert_enqueued(|job: &Task| *job == Task::Say(4));
+    }));
+    let message = *missing.unwrap_err().downcast::<String>().unwrap();
+    assert!(message.contains("2 of that type"), "{message}");
+}
+
+/// The same worker that runs on Redis, with its waker, its timer and its lease keeper.
+#[tokio::test(flavor = "multi_thread")]
+async fn g5_a_running_worker_hears_at_once_of_work_and_of_a_turned_clock() {
+    let (oxcart, queue) = queue();
+    let running = tokio::spawn(
+        worker(&queue)
+            .concurrency(50)
+            .build()
+            .unwrap()
+            .run_until(std::future::pending()),
+    );
+    let asked = queue.enqueue(Task::Say(1)).result();
+    assert_eq!(timeout(SOON, asked).await.unwrap().unwrap(), 1);
+
+    let tomorrow = queue.enqueue(Task::Say(2)).delay(24 * HOUR).await.unwrap();
+    oxcart.advance_time(24 * HOUR);
+    let result = timeout(SOON, tomorrow.result()).await;
+    assert_eq!(result.unwrap().unwrap(), 2);
+
+    let shortly = queue.enqueue(Task::Say(3)).delay(Duration::from_millis(20));
+    assert_eq!(timeout(SOON, shortly.result()).await.unwrap().unwrap(), 3);
+
+    let many = queue.enqueue_many((0..5_000).map(Task::Say)).await.unwrap();
+    let last = many.last().unwrap().result();
+    timeout(10 * SOON, last).await.unwrap().unwrap();
+    running.abort();
+}
+
+#[tokio::test]
+async fn g6_a_worker_that_dies_leaves_a_stalled_job_to_the_next() {
+    let (oxcart, queue) = queue();
+    let scene = Arc::new(Scene::default());
+    let dying = Worker::builder(&queue)
+        .state(Arc::clone(&scene))
+        .handle(task);
+    let dying = dying.build().unwrap();
+    let sent = queue.enqueue(Task::HangOnce).await.unwrap();
+    tokio::select! {
+        _ = dying.run_until(std::future::pending()) => panic!("it does not end"),
+        () = scene.hanging.notified() => {}
+    }
+    let next = Worker::builder(&queue)
+        .state(Arc::clone(&scene))
+        .handle(task);
+    let next = next.build().unwrap();
+    assert!(next.drain().await.is_empty(), "its lease holds");
+
+    oxcart.advance_time(Duration::from_secs(31));
+    let ran = next.drain().await;
+    assert!(
+        matches!(ran[0].ended, WorkerEvent::Completed { .. }),
+        "{ran:?}"
+    );
+    let info = sent.info().await.unwrap().unwrap();
+    assert_eq!((info.stalls, info.failed), (1, 0));
+    assert_eq!(info.history[0].kind, AttemptKind::Stalled);
+}
+
+/// Turning the clock by more than a lease is no reason to take a job from a worker that lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn g6_a_live_worker_keeps_its_job_when_the_clock_jumps() {
+    let (oxcart, queue) = queue();
+    let gate = Arc::new(Semaphore::new(0));
+    let patient = {
+        let gate = Arc::clone(&gate);
+        move |_: Task, _: Context| {
+            let gate = Arc::clone(&gate);
+            async move {
+                let _ = gate.acquire().await?;
+                Ok::<u32, Failure>(1)
+            }
+        }
+    };
+    let sent = queue.enqueue(Task::HangOnce).await.unwrap();
+    let builder = Worker::builder(&queue).handle::<Task, (Context,)>(patient);
+    let started = Arc::new(Notify::new());
+    let told = Arc::clone(&started);
+    let builder = builder
+        .lease(Duration::from_secs(15))
+        .on_event(move |event| {
+            if matches!(event, WorkerEvent::Started { .. }) {
+                told.notify_one();
+            }
+        });
+    let running = tokio::spawn(builder.build().unwrap().run_until(std::future::pending()));
+    started.notified().await;
+    oxcart.advance_time(HOUR);
+    // Two rounds of recovery, and one of extending: only time shows that nothing happens.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    gate.add_permits(1);
+    assert_eq!(timeout(SOON, sent.result()).await.unwrap().unwrap(), 1);
+    let info = sent.info().await.unwrap().unwrap();
+    assert_eq!(info.stalls, 0);
+    running.abort();
+}
+
+#[tokio::test]
+async fn events_are_told_in_memory_too() {
+    let (_, queue) = queue();
+    let mut events = queue.events().await.unwrap();
+    let sent = queue.enqueue(Task::Say(1)).await.unwrap();
+    worker(&queue).build().unwrap().drain().await;
+    let id = sent.id().clone();
+    let expected = [
+        EventKind::Added(id.clone()),
+        EventKind::Active(id.clone()),
+        EventKind::Completed(id),
+        EventKind::Drained,
+    ];
+    for kind in expected {
+        let event = timeout(SOON, events.next()).await.unwrap().unwrap();
+        assert_eq!(event.kind, kind);
+    }
+    assert_eq!(queue.name(), "test");
+}
+
+#[tokio::test]
+async fn nothing_is_shared_and_queues_are_listed() {
+    let (oxcart, queue) = queue();
+    queue.enqueue(Task::Say(1)).await.unwrap();
+    let twin = oxcart.queue("test").unwrap();
+    assert_eq!(twin.counts().await.unwrap().waiting, 1);
+    drop((queue, twin));
+    let again = oxcart.queue("test").unwrap();
+    assert_eq!(again.counts().await.unwrap().waiting, 1, "it stays");
+    // The producer's task puts the queue on the list behind its first call.
+    tokio::task::yield_now().await;
+    assert_eq!(oxcart.queues().await.unwrap(), ["test"]);
+    let (_, other) = self::queue();
+    assert_eq!(other.counts().await.unwrap().waiting, 0);
+}
+
+#[test]
+fn limits_are_checked_in_memory_too() {
+    let refused = Oxcart::builder().namespace("a b").in_memory();
+    assert!(refused.err().unwrap().is_invalid());
+    assert!(Oxcart::builder().payload_max(10).in_memory().is_ok());
+}
