@@ -2,7 +2,7 @@
 -- args: lane, call, worker, settle, keep_ms, keep_count, claim, claim_bytes, suspect, lease_ms,
 -- hold. Answers what was refused, what was claimed and when there will be more to do:
 -- { 'new' | 'repeated', now_ms, refused, first_fence, fences, ids, records, extras, more,
--- next_at, suspects }, or { 'superseded', now_ms }. The fences are consecutive from
+-- next_at, suspects, tick }, or { 'superseded', now_ms }. The fences are consecutive from
 -- first_fence, but for a repeated call, which names those that still hold.
 -- O((settled + promoted + claimed) log N), each at most 256.
 
@@ -109,8 +109,9 @@ if status == 'new' then
   end_call(args.lane, args.call, answer)
   flush_events()
 end
+local tick_ms = hold_tick()
 save_meta()
 return {
   status, now_ms, answer.refused, answer.first_fence, fences, ids, records, deliver(ids, records),
-  more and 1 or 0, next_at or -1, suspects,
+  more and 1 or 0, next_at or -1, suspects, tick_ms or -1,
 }

@@ -1,6 +1,6 @@
--- Moves at most `limit` due jobs to `waiting`. args: limit. Workers promote as they claim; this serves a
--- queue whose workers are all busy. Answers { 'promoted', now_ms, how many }. O(n log N).
--- Harmless when repeated.
+-- Moves at most `limit` due jobs to `waiting`. args: limit, worker, hold. Workers promote as they
+-- claim; this serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
+-- tick }. O(n log N). Harmless when repeated.
 
 local ids = {}
 if not is_paused() then
@@ -9,6 +9,7 @@ if not is_paused() then
     arm(0)
   end
   flush_events()
-  save_meta()
 end
-return { 'promoted', now_ms, #ids }
+local tick_ms = hold_tick()
+save_meta()
+return { 'promoted', now_ms, #ids, tick_ms or -1 }

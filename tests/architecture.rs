@@ -10,7 +10,14 @@ const LAYERS: &[&[&str]] = &[
     &["job", "policy", "id", "name", "codec", "time", "error"],
     &["redis"],
     &["store"],
-    &["queue", "worker", "events", "maintenance", "oxcart"],
+    &[
+        "queue",
+        "worker",
+        "events",
+        "maintenance",
+        "schedule",
+        "oxcart",
+    ],
 ];
 
 fn root() -> PathBuf {

@@ -1,6 +1,6 @@
 -- The queue's own numbers: read together when the first is asked for, written together at the
 -- end of the call. Totals are counted apart, in count.lua.
-local META_FIELDS = { 'paused', 'sequence', 'front', 'fence', 'event_size', 'timer' }
+local META_FIELDS = { 'paused', 'sequence', 'front', 'fence', 'event_size', 'timer', 'tick' }
 
 local meta
 local meta_changes = {}

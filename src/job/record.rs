@@ -47,7 +47,7 @@ struct Body<'a> {
 }
 
 /// A record on its way to Redis.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EncodedRecord {
     pub(crate) record: Vec<u8>,
     /// The payload, where it is too large for the record.

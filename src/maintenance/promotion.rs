@@ -1,4 +1,5 @@
-//! Moves due jobs into line while all workers are busy, so that what is due shows as waiting.
+//! Moves due jobs into line while all workers are busy, so that what is due shows as waiting; and
+//! lets a busy worker see that nobody sees to the next tick.
 
 use std::time::Duration;
 
@@ -17,11 +18,15 @@ impl Duty for Promotion {
     }
 
     async fn call(&mut self, pump: &Pump, link: &mut Link) -> Result<Left, Trouble> {
-        let promoted = pump
-            .store()
-            .call(link, &Promote { limit: BATCH_JOBS })
-            .await?;
-        if promoted < BATCH_JOBS as u64 {
+        let verb = Promote {
+            limit: BATCH_JOBS,
+            worker: &pump.id,
+            hold: pump.board.is_claiming(),
+        };
+        let promoted = pump.store().call(link, &verb).await?;
+        let clock = pump.heard(promoted.now_ms);
+        pump.ticker.see_to(clock, promoted.tick_ms);
+        if promoted.moved < BATCH_JOBS as u64 {
             return Ok(Left::Nothing);
         }
         Ok(Left::More)

@@ -75,7 +75,7 @@ pub enum Overlap {
 /// What a schedule follows.
 #[derive(Debug, Clone)]
 pub(crate) enum Beat {
-    Cron(CronRhythm),
+    Cron(Box<CronRhythm>),
     Every { ms: u64 },
 }
 

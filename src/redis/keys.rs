@@ -20,7 +20,8 @@ macro_rules! keys {
 
 keys!(
     meta, jobs, payloads, attempts, waiting, delayed, later, active, claims, stalls, suspects,
-    completed, answers, dead, results, progress, calls, events, wake, awaited, finished,
+    completed, answers, dead, results, progress, calls, events, wake, awaited, finished, schedules,
+    ticks,
 );
 
 /// The keys of one queue, all in one hash slot.

@@ -39,7 +39,8 @@ static SCRIPT: Script = script!(
         "deliver",
         "claim",
         "outcome",
-        "settle"
+        "settle",
+        "tick"
     ]
 );
 
@@ -106,6 +107,8 @@ pub(crate) struct Advanced {
     pub(crate) next_at_ms: Option<u64>,
     /// Suspects that wait.
     pub(crate) suspects: u64,
+    /// The tick that this worker has to see to.
+    pub(crate) tick_ms: Option<u64>,
 }
 
 pub(crate) enum Answer {
@@ -250,6 +253,7 @@ impl Verb for Advance<'_> {
             more: reply.number()? == 1,
             next_at_ms: reply.optional_number()?,
             suspects: reply.number()?,
+            tick_ms: reply.optional_number()?,
         }))
     }
 }

@@ -19,6 +19,8 @@ use crate::policy::retention::Retention;
 use crate::queue::Queue;
 use crate::redis::connection::{Connector, Link};
 use crate::redis::trouble::Trouble;
+use crate::schedule::builder::Schedule;
+use crate::schedule::driver::Ticker;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
 use crate::store::{BATCH_BYTES, Store};
 use crate::time::{ServerClock, millis};
@@ -57,6 +59,10 @@ pub(crate) struct Pump {
     pub(crate) board: Board,
     pub(crate) leases: Leases,
     pub(crate) waker: Waker,
+    /// When this worker has to fire ticks.
+    pub(crate) ticker: Ticker,
+    /// What its code declares.
+    pub(crate) schedules: Vec<Schedule>,
     pub(crate) trouble: TroubleLog,
     /// This worker, in this process, in this life.
     pub(crate) id: String,
@@ -66,6 +72,10 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "what a builder has checked, handed over once"
+    )]
     pub(crate) fn new(
         queue: Queue,
         concurrency: usize,
@@ -74,6 +84,7 @@ impl Pump {
         states: States,
         rules: Rules,
         hooks: Hooks,
+        schedules: Vec<Schedule>,
     ) -> Self {
         Self {
             queue,
@@ -85,6 +96,8 @@ impl Pump {
             board: Board::new(concurrency),
             leases: Leases::default(),
             waker: Waker::new(),
+            ticker: Ticker::new(),
+            schedules,
             trouble: TroubleLog::default(),
             id: incarnation(),
             clock: Mutex::default(),
@@ -197,6 +210,7 @@ impl Pump {
         if let Some(at_ms) = advanced.next_at_ms {
             self.waker.look_at(clock.instant_of(at_ms));
         }
+        self.ticker.see_to(clock, advanced.tick_ms);
         let lease = |claimed: &Claimed| {
             let length = self.config.lease;
             Arc::new(Lease::new(claimed.id.clone(), claimed.fence, sent, length))

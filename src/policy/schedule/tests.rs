@@ -16,7 +16,7 @@ fn every(ms: u64) -> Timing {
 
 fn cron(expression: &str) -> Timing {
     Timing {
-        beat: Beat::Cron(CronRhythm::parse(expression, "UTC").unwrap()),
+        beat: Beat::Cron(Box::new(CronRhythm::parse(expression, "UTC").unwrap())),
         ..every(1)
     }
 }

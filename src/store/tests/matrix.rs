@@ -80,7 +80,14 @@ impl Rig {
     async fn step(&mut self, id: &JobId, fence: Fence, step: Step) -> bool {
         let ids = std::slice::from_ref(id);
         match step {
-            Step::Promote => self.call(&Promote { limit: 10 }).await == 1,
+            Step::Promote => {
+                let verb = Promote {
+                    limit: 10,
+                    worker: "worker",
+                    hold: true,
+                };
+                self.call(&verb).await.moved == 1
+            }
             Step::Claim => self.claim_one().await.is_some(),
             Step::Extend => {
                 let leases = &[(id.clone(), fence)];

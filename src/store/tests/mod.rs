@@ -2,6 +2,7 @@
 
 mod matrix;
 mod once;
+mod schedules;
 mod scripts;
 
 use std::time::Duration;
