@@ -52,6 +52,11 @@
 //! What a job does happens *at least once*: a worker can die after the work and before the
 //! outcome is stored. Make handlers idempotent, or hand their [`Fence`] to what they write to.
 //!
+//! # Jobs that come again
+//!
+//! [`Queue::schedule`] makes jobs by a cron expression or an interval; any worker drives it, and each
+//! tick fires once. See [`ScheduleBuilder`].
+//!
 //! # Seeing what happens
 //!
 //! Everything is said through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a

@@ -8,10 +8,11 @@ use crate::job::record::EncodedRecord;
 use crate::policy::schedule::Timing;
 use crate::queue::Queue;
 use crate::redis::keys;
-use crate::schedule::builder::Scheduled;
+use crate::schedule::builder::{Scheduled, check_name};
 use crate::schedule::definition::{Definition, Progress};
 use crate::store::schedule::{self as store, NextTick};
 use crate::store::schedules::{Found, Schedules, StoredSchedule};
+use crate::store::unschedule::Unschedule;
 
 /// How often a change is tried again that somebody else was faster than.
 const TRIES: usize = 32;
@@ -96,6 +97,12 @@ pub(crate) async fn set_paused(queue: &Queue, name: &str, paused: bool) -> Resul
     Err(contended(queue, name))
 }
 
+/// Removes it; whether there was one.
+pub(crate) async fn remove(queue: &Queue, name: &str) -> Result<bool, Error> {
+    check_name(name)?;
+    queue.inner.call(&Unschedule { name }).await
+}
+
 /// The job of a schedule, and what it says.
 pub(crate) async fn job_of(
     queue: &Queue,
@@ -113,7 +120,10 @@ pub(crate) async fn job_of(
     Ok((definition, job))
 }
 
+/// The schedule of this name, and the time. A malformed name is refused before it is sent: it could
+/// be a field of another schedule.
 pub(crate) async fn read(queue: &Queue, name: &str) -> Result<Found, Error> {
+    check_name(name)?;
     queue.inner.call(&Schedules::Named { name }).await
 }
 

@@ -14,11 +14,10 @@ use crate::error::Error;
 use crate::id::JobId;
 use crate::queue::Queue;
 use crate::queue::producer::Submission;
-use crate::schedule::builder::{ScheduleBuilder, check_name};
+use crate::schedule::builder::ScheduleBuilder;
 use crate::schedule::info::ScheduleInfo;
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::schedules::Schedules;
-use crate::store::unschedule::Unschedule;
 
 /// Schedules read in one call.
 const PAGE: usize = 64;
@@ -131,7 +130,8 @@ impl ScheduleHandle {
     ///
     /// # Errors
     ///
-    /// If Redis does not answer.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed name; or if Redis does not
+    /// answer. The same holds for everything that follows.
     ///
     /// # Cancel safety
     ///
@@ -182,10 +182,7 @@ impl ScheduleHandle {
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
     pub async fn remove(&self) -> Result<bool, Error> {
-        self.queue
-            .inner
-            .call(&Unschedule { name: &self.name })
-            .await
+        edit::remove(&self.queue, &self.name).await
     }
 
     /// Makes one of its jobs now, whether it is paused or not. It is no tick: nothing is counted, and
@@ -201,7 +198,6 @@ impl ScheduleHandle {
     ///
     /// A call that is dropped may or may not be carried out.
     pub async fn trigger(&self) -> Result<JobId, Error> {
-        check_name(&self.name)?;
         let (definition, record) = edit::job_of(&self.queue, &self.name).await?;
         let id = JobId::new(format!("{}@{}", self.name, JobId::generate()))?;
         let job = NewJob {

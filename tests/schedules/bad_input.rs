@@ -92,6 +92,25 @@ async fn what_is_not_there_cannot_be_paused_resumed_or_triggered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_malformed_name_reaches_nothing() {
+    let (_server, queue) = server_and_queue().await;
+    let daily = queue.schedule("s").cron("@daily");
+    daily.job(Work::Quick).await.unwrap();
+    // That would be a field of the other one.
+    let malformed = queue.schedule("s#job");
+    for error in [
+        malformed.remove().await.unwrap_err(),
+        malformed.pause().await.unwrap_err(),
+        malformed.resume().await.unwrap_err(),
+        malformed.trigger().await.unwrap_err(),
+        malformed.info().await.unwrap_err(),
+    ] {
+        assert!(error.is_invalid(), "{error}");
+    }
+    queue.schedule("s").trigger().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_is_not_built_with_schedules_that_cannot_be() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();

@@ -32,7 +32,7 @@ fn declaring(queue: &Queue, scene: &Scene, names: &[&str]) -> (RunningWorker, To
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn they_are_stored_at_start_and_reported_but_kept_when_no_longer_named() {
+async fn s5_they_are_stored_at_start_and_reported_but_kept_when_no_longer_named() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     assert_eq!(hourly(&queue, "by-hand").await.unwrap(), Scheduled::Created);
@@ -63,7 +63,7 @@ async fn they_are_stored_at_start_and_reported_but_kept_when_no_longer_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_refused_stops_neither_the_others_nor_the_worker() {
+async fn s5_one_that_is_refused_stops_neither_the_others_nor_the_worker() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let key = "oxcart:{work}:schedules";

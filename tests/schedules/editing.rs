@@ -16,7 +16,7 @@ async fn info(queue: &Queue, name: &str) -> ScheduleInfo {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unchanged_it_is_left_alone_and_every_change_is_one() {
+async fn s5_unchanged_it_is_left_alone_and_every_change_is_one() {
     let (_server, queue) = server_and_queue().await;
     let hourly = || queue.schedule("s").every(HOUR);
     let define = async |schedule: oxcart::Schedule| -> Result<Scheduled, Error> { schedule.await };
@@ -63,7 +63,7 @@ async fn unchanged_it_is_left_alone_and_every_change_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_takes_effect_at_once_for_a_worker_that_sleeps() {
+async fn s5_a_change_takes_effect_at_once_for_a_worker_that_sleeps() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let worker = run(worker(&queue, &scene));
@@ -95,7 +95,7 @@ async fn a_change_takes_effect_at_once_for_a_worker_that_sleeps() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn paused_it_stays_paused_whatever_is_deployed_and_goes_on_from_now() {
+async fn s5_paused_it_stays_paused_whatever_is_deployed_and_goes_on_from_now() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let worker = run(worker(&queue, &scene));
@@ -139,7 +139,7 @@ async fn paused_it_stays_paused_whatever_is_deployed_and_goes_on_from_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn start_and_end_bound_it_and_it_stays_in_the_list() {
+async fn s2_start_and_end_bound_it_and_it_stays_in_the_list() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let worker = run(worker(&queue, &scene));
@@ -168,7 +168,7 @@ async fn start_and_end_bound_it_and_it_stays_in_the_list() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_list_has_all_of_them_and_the_queue_is_known() {
+async fn s5_the_list_has_all_of_them_and_the_queue_is_known() {
     let (server, queue) = server_and_queue().await;
     for n in 0..200 {
         let every = queue.schedule(format!("s{n:03}")).every(HOUR);

@@ -24,7 +24,7 @@ fn set_back(server: &Server, name: &str, tick_ms: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_missed_is_skipped_fired_once_or_fired_each_and_told() {
+async fn s2_what_was_missed_is_skipped_fired_once_or_fired_each_and_told() {
     let (server, queue) = server_and_queue().await;
     // Ticks at half past, seen from now: none of them is only late.
     let now = now_ms();
@@ -77,7 +77,7 @@ async fn what_was_missed_is_skipped_fired_once_or_fired_each_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_of_late_ticks_is_fired_in_bounded_calls() {
+async fn g7_s2_a_backlog_of_late_ticks_is_fired_in_bounded_calls() {
     let (server, queue) = server_and_queue().await;
     for n in 0..4 {
         let name = format!("s{n}");
@@ -107,7 +107,7 @@ async fn a_backlog_of_late_ticks_is_fired_in_bounded_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_newer_version_wrote_is_reported_and_left_alone_and_the_others_run_on() {
+async fn s5_what_a_newer_version_wrote_is_reported_and_left_alone_and_the_others_run_on() {
     let (server, queue) = server_and_queue().await;
     for name in ["newer", "older"] {
         let pulse = queue.schedule(name).every(SECOND / 4);

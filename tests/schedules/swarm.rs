@@ -50,7 +50,7 @@ async fn fired(queue: &Queue) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_tick_of_fifty_schedules_fires_exactly_once_under_random_kills() {
+async fn s1_every_tick_of_fifty_schedules_fires_exactly_once_under_random_kills() {
     let wanted = std::env::var(TICKS_VARIABLE);
     let wanted = wanted.map_or(TICKS, |number| number.parse().expect("a number"));
     let (server, queue) = server_and_queue().await;
@@ -136,7 +136,7 @@ async fn nightly(queue: &Queue) -> Scheduled {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_schedule_from_many_processes_is_one_with_one_next_tick() {
+async fn s5_the_same_schedule_from_many_processes_is_one_with_one_next_tick() {
     let (server, queue) = server_and_queue().await;
     let url = server.url();
     let spawn = |_| spawn_self("swarm::upserting_process", &[("WORK_URL", &url)]);

@@ -20,8 +20,8 @@ fn record(bytes: usize) -> EncodedRecord {
     EncodedRecord::new("test", vec![7; bytes], &JobOptions::new(), Vec::new())
 }
 
-/// Revision and counters of the state, as the script packs them.
-type State7 = (u64, u8, u64, u64, u64, u64, String, String);
+/// The state, as the script packs it.
+type Packed = (u64, u8, u64, u64, u64, u64, String, String);
 
 impl Rig {
     async fn define(&mut self, name: &str, revision: u64, tick: NextTick) -> Scheduled {
@@ -50,7 +50,7 @@ impl Rig {
         self.call(&Schedules::Named { name }).await.schedules.pop()
     }
 
-    async fn state_of(&mut self, name: &str) -> State7 {
+    async fn state_of(&mut self, name: &str) -> Packed {
         let stored = self.stored(name).await.unwrap();
         rmp_serde::from_slice(&stored.state).unwrap()
     }
@@ -360,4 +360,44 @@ async fn s5_a_page_and_a_call_are_bounded_and_in_order() {
     let fired = rig.fire_as("worker", &entries).await;
     assert!(fired.verdicts.iter().all(|verdict| *verdict == Some(1)));
     assert_eq!(rig.size("waiting"), 256);
+}
+
+/// How often the server has carried out each command, those in scripts among them.
+fn commands(rig: &Rig) -> std::collections::BTreeMap<String, u64> {
+    let stats: String = rig.server.ask(&["INFO", "commandstats"]);
+    let line = |line: &str| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let calls = rest.split(',').next()?.parse().ok()?;
+        // Our own looking is not what is counted.
+        (name != "info").then(|| (name.to_owned(), calls))
+    };
+    stats.lines().filter_map(line).collect()
+}
+
+#[tokio::test]
+async fn s6_schedules_cost_a_call_nothing_whether_there_are_some_or_none() {
+    let mut rig = Rig::new();
+    let mut counted = Vec::new();
+    for round in 0..3 {
+        if round == 2 {
+            rig.define("s", 0, at(FAR)).await;
+        }
+        // The first call of each kind may load a script, take the timer, or find nothing yet.
+        rig.advance(&[], 1).await;
+        let before = commands(&rig);
+        rig.enqueue(&[super::job(&format!("a{round}"))]).await;
+        let claimed = rig.claim_one().await.unwrap();
+        assert!(rig.settle(&claimed.id, claimed.fence, completed()).await);
+        rig.advance(&[], 1).await;
+        let mut after = commands(&rig);
+        after.retain(|name, calls| {
+            *calls -= before.get(name).copied().unwrap_or(0);
+            *calls > 0
+        });
+        counted.push(after);
+    }
+    assert_eq!(counted[1], counted[2]);
+    for command in ["zmscore", "zscan", "hstrlen", "zrangebyscore"] {
+        assert_eq!(counted[1].get(command), None, "{command}");
+    }
 }
