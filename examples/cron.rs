@@ -23,8 +23,10 @@ impl Job for Report {
 }
 
 async fn report(job: Report, ctx: Context) -> Result<(), Failure> {
-    // The id says which tick made the job.
-    println!("report of {} ({})", job.of, ctx.id());
+    match ctx.id().tick() {
+        Some((schedule, tick)) => println!("{schedule} of {tick}: report of {}", job.of),
+        None => println!("by hand: report of {}", job.of),
+    }
     Ok(())
 }
 

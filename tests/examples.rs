@@ -17,8 +17,8 @@ const EXAMPLES: [(&str, &[&str]); 9] = [
     (
         "cron",
         &[
-            "report of the last second (every-second@",
-            "report of yesterday (nightly@",
+            "report of the last second",
+            "by hand: report of yesterday",
             "pulse: 4 fired, 0 missed, next at no time",
             "in the hour, `25`",
         ],

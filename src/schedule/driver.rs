@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
 use crate::policy::schedule::Overlap;
-use crate::redis::connection::{Link, RESPONSE_TIMEOUT};
+use crate::redis::connection::Link;
 use crate::redis::trouble::Trouble;
 use crate::schedule::declared;
 use crate::schedule::info::decode;
@@ -25,6 +25,8 @@ use crate::worker::pump::Pump;
 const PAGE: usize = 64;
 /// Ticks of one schedule fired in one call: the others get their turn.
 const TICKS_PER_CALL: usize = 64;
+/// An answer that takes longer is asked for again, on a new connection: nothing fires twice by that.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long a worker looks away after all that was due is what it cannot read.
@@ -88,7 +90,7 @@ pub(crate) async fn run(pump: &Pump) {
     declared::store(pump).await;
     let mut driver = Driver {
         pump,
-        link: Link::new(pump.connector().clone(), RESPONSE_TIMEOUT),
+        link: Link::new(pump.connector().clone(), ANSWER_PATIENCE),
         reported: HashSet::new(),
     };
     let mut pause = PAUSE_MIN;

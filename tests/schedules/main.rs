@@ -9,6 +9,7 @@ mod editing;
 mod missed;
 mod swarm;
 mod ticking;
+mod trouble;
 
 #[test]
 fn worker_process() {
