@@ -3,13 +3,13 @@
 -- tick }. O(n log N). Harmless when repeated.
 
 local ids = {}
-if not is_paused() then
-  ids = promote(args.limit)
+if not meta.paused then
+  ids = queue.promote(args.limit)
   if #ids > 0 then
-    arm(0)
+    queue.arm(0)
   end
-  flush_events()
+  queue.flush_events()
 end
-local tick_ms = hold_tick()
-save_meta()
+local tick_ms = meta.tick and queue.hold_tick()
+queue.save_meta()
 return { 'promoted', now_ms, #ids, tick_ms or -1 }

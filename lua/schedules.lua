@@ -11,10 +11,10 @@ local function select_names()
     return { args.name }, '0'
   end
   if args.due then
-    return redis.call('ZRANGEBYSCORE', key_ticks, '-inf', now_ms,
+    return redis.call('ZRANGEBYSCORE', key.ticks, '-inf', now_ms,
       'LIMIT', args.offset, args.limit), '0'
   end
-  local page = redis.call('ZSCAN', key_ticks, args.cursor, 'COUNT', args.limit)
+  local page = redis.call('ZSCAN', key.ticks, args.cursor, 'COUNT', args.limit)
   local names = {}
   for i = 1, #page[2], 2 do
     names[#names + 1] = page[2][i]
@@ -27,27 +27,27 @@ local function last_job_state(stored)
   if args.due or not read or type(state) ~= 'table' or type(state[LAST_JOB]) ~= 'string' then
     return ''
   end
-  return find(state[LAST_JOB]) or ''
+  return queue.find(state[LAST_JOB]) or ''
 end
 
 local flat, job, payload = {}, '', ''
 local names, cursor = select_names()
 for _, name in ipairs(names) do
-  local tick = redis.call('ZSCORE', key_ticks, name)
+  local tick = redis.call('ZSCORE', key.ticks, name)
   if tick then
-    local found = redis.call('HMGET', key_schedules, name, state_field(name))
+    local found = redis.call('HMGET', key.schedules, name, queue.state_field(name))
     local rule, state = found[1] or '', found[2] or ''
-    local bytes = redis.call('HSTRLEN', key_schedules, job_field(name))
-      + redis.call('HSTRLEN', key_schedules, payload_field(name))
+    local bytes = redis.call('HSTRLEN', key.schedules, queue.job_field(name))
+      + redis.call('HSTRLEN', key.schedules, queue.payload_field(name))
     for _, value in ipairs({ name, tick, rule, state, bytes, last_job_state(state) }) do
       flat[#flat + 1] = value
     end
     if args.name then
-      job = redis.call('HGET', key_schedules, job_field(name)) or ''
-      payload = redis.call('HGET', key_schedules, payload_field(name)) or ''
+      job = redis.call('HGET', key.schedules, queue.job_field(name)) or ''
+      payload = redis.call('HGET', key.schedules, queue.payload_field(name)) or ''
     end
   end
 end
-local next_up = redis.call('ZRANGEBYSCORE', key_ticks, '(' .. whole(now_ms), '(+inf', 'WITHSCORES',
+local next_up = redis.call('ZRANGEBYSCORE', key.ticks, '(' .. queue.whole(now_ms), '(+inf', 'WITHSCORES',
   'LIMIT', 0, 1)
 return { 'schedules', now_ms, flat, tonumber(next_up[2]) or -1, cursor, job, payload }

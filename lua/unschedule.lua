@@ -2,7 +2,7 @@
 -- there was one }. O(log N). Harmless when repeated.
 
 local name = args.name
-local removed = redis.call('ZREM', key_ticks, name)
-redis.call('HDEL', key_schedules, name, job_field(name), payload_field(name), state_field(name))
-offer_tick()
+local removed = redis.call('ZREM', key.ticks, name)
+redis.call('HDEL', key.schedules, name, queue.job_field(name), queue.payload_field(name), queue.state_field(name))
+queue.offer_tick()
 return { 'removed', now_ms, removed }

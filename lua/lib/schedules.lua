@@ -7,19 +7,19 @@
 local REVISION, PAUSED, FIRED, MISSED = 1, 2, 3, 4
 local OVERLAPPED, LAST_MS, OUTCOME, LAST_JOB = 5, 6, 7, 8
 
-local function job_field(name)
+function queue.job_field(name)
   return name .. '#job'
 end
 
-local function payload_field(name)
+function queue.payload_field(name)
   return name .. '#payload'
 end
 
-local function state_field(name)
+function queue.state_field(name)
   return name .. '#state'
 end
 
 -- How the score of a schedule is sent that has this tick, or none.
-local function tick_score(ms)
-  return ms and whole(ms) or '+inf'
+function queue.tick_score(ms)
+  return ms and queue.whole(ms) or '+inf'
 end

@@ -2,28 +2,28 @@
 
 -- Brings meta.tick up to date with `ticks`; its holder stays only if it is the same moment.
 -- Returns it if it has changed.
-local function refresh_tick()
-  local head = redis.call('ZRANGEBYSCORE', key_ticks, '-inf', '(+inf', 'WITHSCORES',
+function queue.refresh_tick()
+  local head = redis.call('ZRANGEBYSCORE', key.ticks, '-inf', '(+inf', 'WITHSCORES',
     'LIMIT', 0, 1)
   local next_ms = tonumber(head[2])
-  local known = get_meta('tick')
+  local known = meta.tick
   if not next_ms then
     if known then
-      redis.call('HDEL', key_meta, 'tick')
-      meta.tick = nil
+      redis.call('HDEL', key.meta, 'tick')
+      meta.tick = false
     end
   elseif tonumber(string.match(known or '', '^%d+')) ~= next_ms then
-    set_meta('tick', whole(next_ms))
+    queue.set_meta('tick', queue.whole(next_ms))
     return next_ms
   end
   return nil
 end
 
 -- The same, by a caller that is no worker: whoever is idle is to see to it.
-local function offer_tick()
-  local changed_ms = refresh_tick()
+function queue.offer_tick()
+  local changed_ms = queue.refresh_tick()
   if changed_ms then
-    arm(changed_ms)
+    queue.arm(changed_ms)
   end
-  save_meta()
+  queue.save_meta()
 end

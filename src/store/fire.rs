@@ -24,6 +24,8 @@ static SCRIPT: Script = script!(
         "order",
         "record",
         "enter",
+        "lists",
+        "add",
         "find",
         "schedules",
         "upcoming",

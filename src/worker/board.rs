@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::store::advance::Settlement;
+use crate::store::advance::{Advance, Settlement};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::worker::suspect::SuspectPermit;
 
@@ -265,6 +265,7 @@ fn take(state: &mut State) -> Option<Work> {
         }
         settle.extend(state.inbox.pop_front());
     }
+    Advance::sort(&mut settle);
     let share = state.concurrency.div_ceil(state.lanes());
     let claim = state.free().min(share).min(BATCH_JOBS);
     state.reserved += claim;
@@ -288,13 +289,14 @@ fn take(state: &mut State) -> Option<Work> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Fence, JobId};
+    use crate::id::{Fence, JobId, Receipt};
     use crate::job::outcome::Outcome;
 
     fn settlement(bytes: usize) -> Settlement {
         Settlement {
             id: JobId::generate(),
             fence: Fence(1),
+            receipt: Receipt::new("1 2 worker"),
             keep: None,
             outcome: Outcome::Completed(vec![0; bytes]),
         }

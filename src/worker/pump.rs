@@ -211,10 +211,8 @@ impl Pump {
             self.waker.look_at(clock.instant_of(at_ms));
         }
         self.ticker.see_to(clock, advanced.tick_ms);
-        let lease = |claimed: &Claimed| {
-            let length = self.config.lease;
-            Arc::new(Lease::new(claimed.id.clone(), claimed.fence, sent, length))
-        };
+        let length = self.config.lease;
+        let lease = |claimed: &Claimed| Arc::new(Lease::new(claimed, sent, length));
         let leases: Vec<_> = advanced.claimed.iter().map(lease).collect();
         self.leases.add(leases.iter().cloned());
         self.board.brought(&Brought {
@@ -281,6 +279,7 @@ fn release(claimed: &Claimed) -> Settlement {
     Settlement {
         id: claimed.id.clone(),
         fence: claimed.fence,
+        receipt: claimed.receipt.clone(),
         keep: None,
         outcome: Outcome::Released,
     }

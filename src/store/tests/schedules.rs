@@ -103,7 +103,7 @@ async fn s1_a_tick_is_fired_once_whoever_tries_and_however_often() {
     assert_eq!(rig.fire(entry("s", 1, T)).await, Some(1));
     let claimed = rig.claim_one().await.unwrap();
     assert_eq!(claimed.id.as_str(), "s@1000000");
-    assert!(rig.settle(&claimed.id, claimed.fence, completed()).await);
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()).await);
     for _ in 0..2 {
         assert_eq!(rig.fire(entry("s", 1, T)).await, None);
     }
@@ -159,7 +159,7 @@ async fn s2_no_overlap_skips_while_the_last_job_has_not_ended() {
     assert_eq!(rig.fire(several(T, &[T, T + 1, T + 2])).await, Some(1));
     let claimed = rig.claim_one().await.unwrap();
     assert_eq!(rig.fire(several(T + 3, &[T + 3])).await, Some(0));
-    assert!(rig.settle(&claimed.id, claimed.fence, completed()).await);
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()).await);
     assert_eq!(rig.fire(several(T + 4, &[T + 4])).await, Some(1));
     let state = rig.state_of("s").await;
     assert_eq!((state.2, state.4), (2, 3));
@@ -226,7 +226,7 @@ async fn s3_the_jobs_are_ordinary_ones() {
     let found = rig.call(&Get { id: "big@1000000" }).await.unwrap();
     assert_eq!(found.state, "active");
     rig.check_whole(&claimed.id);
-    assert!(rig.settle(&claimed.id, claimed.fence, completed()).await);
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()).await);
     rig.check_whole(&claimed.id);
     let added: String = rig.server.ask(&["HGET", rig.key("meta"), "added"]);
     assert_eq!(added, "2");
@@ -387,7 +387,7 @@ async fn s6_schedules_cost_a_call_nothing_whether_there_are_some_or_none() {
         let before = commands(&rig);
         rig.enqueue(&[super::job(&format!("a{round}"))]).await;
         let claimed = rig.claim_one().await.unwrap();
-        assert!(rig.settle(&claimed.id, claimed.fence, completed()).await);
+        assert!(rig.settle(&claimed.id, &claimed.receipt, completed()).await);
         rig.advance(&[], 1).await;
         let mut after = commands(&rig);
         after.retain(|name, calls| {
