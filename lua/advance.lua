@@ -3,7 +3,7 @@
 -- and those of lib/settle.lua.
 -- Answers what was refused, what was claimed and when there will be more to do, in one flat list
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, more,
--- next_at, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
+-- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
 -- ids .., records .., extras .. }, or { 'superseded', now_ms }. The fences are consecutive from
 -- first_fence, but for a repeated call, which names those that still hold.
 -- O((settled + promoted + claimed) log N), each at most 256.
@@ -70,10 +70,11 @@ if status == 'new' then
     table.concat(refused, ' ') .. '\n' .. (claimed.receipt or '') .. '\n' .. (claimed.names or ''))
   queue.flush_events()
 end
+local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
 
 local reply = {
-  status, now_ms, more and 1 or 0, next_at or -1, suspects,
+  status, now_ms, more and 1 or 0, next_at or -1, tick_ms or -1, suspects,
   claimed.first_fence or 0, claimed.receipt or '',
 }
 queue.append_list(reply, refused)

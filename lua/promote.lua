@@ -1,6 +1,6 @@
--- Moves at most `limit` due jobs to `waiting`. args: limit. Workers promote as they claim; this serves a
--- queue whose workers are all busy. Answers { 'promoted', now_ms, how many }. O(n log N).
--- Harmless when repeated.
+-- Moves at most `limit` due jobs to `waiting`. args: limit, worker, hold. Workers promote as they
+-- claim; this serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
+-- tick }. O(n log N). Harmless when repeated.
 
 local ids = {}
 if not meta.paused then
@@ -9,6 +9,7 @@ if not meta.paused then
     queue.arm(0)
   end
   queue.flush_events()
-  queue.save_meta()
 end
-return { 'promoted', now_ms, #ids }
+local tick_ms = meta.tick and queue.hold_tick()
+queue.save_meta()
+return { 'promoted', now_ms, #ids, tick_ms or -1 }

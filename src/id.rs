@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::name;
+use crate::time::Timestamp;
 
 /// The id of a job: unique within its queue, chosen before the job is first sent.
 ///
@@ -44,6 +45,23 @@ impl JobId {
     #[must_use]
     pub fn generate() -> Self {
         Self(sortable_base32(Uuid::now_v7()).into())
+    }
+
+    /// The schedule and the tick that made the job, if the id is one that a schedule gives
+    /// (`<schedule>@<tick in ms>`).
+    ///
+    /// ```
+    /// # use oxcart::{JobId, Timestamp};
+    /// let id = JobId::new("nightly@1735700400000")?;
+    /// let tick = Timestamp::from_millis(1_735_700_400_000);
+    /// assert_eq!(id.tick(), Some(("nightly", tick)));
+    /// assert_eq!(JobId::generate().tick(), None);
+    /// # Ok::<(), oxcart::Error>(())
+    /// ```
+    #[must_use]
+    pub fn tick(&self) -> Option<(&str, Timestamp)> {
+        let (schedule, ms) = self.0.rsplit_once('@')?;
+        Some((schedule, Timestamp::from_millis(ms.parse().ok()?)))
     }
 
     /// An id as Redis holds it.

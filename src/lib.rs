@@ -52,6 +52,11 @@
 //! What a job does happens *at least once*: a worker can die after the work and before the
 //! outcome is stored. Make handlers idempotent, or hand their [`Fence`] to what they write to.
 //!
+//! # Jobs that come again
+//!
+//! [`Queue::schedule`] makes jobs by a cron expression or an interval; any worker drives it, and each
+//! tick fires once. See [`ScheduleBuilder`].
+//!
 //! # Seeing what happens
 //!
 //! Everything is said through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
@@ -86,6 +91,7 @@ mod oxcart;
 mod policy;
 mod queue;
 mod redis;
+mod schedule;
 mod store;
 #[cfg(feature = "memory")]
 mod testing;
@@ -106,11 +112,15 @@ pub use crate::name::{Namespace, QueueName};
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::retention::Retention;
+pub use crate::policy::schedule::{Missed, Overlap};
 pub use crate::queue::Queue;
 pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
+pub use crate::schedule::ScheduleHandle;
+pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};
+pub use crate::schedule::info::{Rhythm, ScheduleInfo, TickOutcome};
 #[cfg(feature = "memory")]
 pub use crate::testing::drain::Ran;
 pub use crate::time::Timestamp;

@@ -10,7 +10,14 @@ const LAYERS: &[&[&str]] = &[
     &["job", "policy", "id", "name", "codec", "time", "error"],
     &["redis"],
     &["store", "memory"],
-    &["queue", "worker", "events", "maintenance", "oxcart"],
+    &[
+        "queue",
+        "worker",
+        "events",
+        "maintenance",
+        "schedule",
+        "oxcart",
+    ],
     &["testing"],
 ];
 

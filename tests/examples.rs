@@ -12,8 +12,17 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 9] = [
+const EXAMPLES: [(&str, &[&str]); 10] = [
     ("basic", &["Hello, Ada!", "done"]),
+    (
+        "cron",
+        &[
+            "report of the last second",
+            "by hand: report of yesterday",
+            "pulse: 4 fired, 0 missed, next at no time",
+            "in the hour, `25`",
+        ],
+    ),
     (
         "delayed",
         &["the tea is due 1s after Redis had it", "all reminded"],

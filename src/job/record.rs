@@ -51,7 +51,7 @@ struct Body<'a> {
 }
 
 /// A record on its way to Redis.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EncodedRecord {
     /// The map.
     pub(crate) record: Vec<u8>,

@@ -1,4 +1,5 @@
-//! Moves due jobs into line while all workers are busy, so that what is due shows as waiting.
+//! Moves due jobs into line while all workers are busy, so that what is due shows as waiting; and
+//! lets a busy worker see that nobody sees to the next tick.
 
 use std::time::Duration;
 
@@ -16,9 +17,16 @@ impl Duty for Promotion {
         Duration::from_secs(30)
     }
 
-    async fn call(&mut self, _: &Pump, line: &mut Line) -> Result<Left, Trouble> {
-        let promoted = line.call(&Promote { limit: BATCH_JOBS }).await?;
-        if promoted < BATCH_JOBS as u64 {
+    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+        let verb = Promote {
+            limit: BATCH_JOBS,
+            worker: &pump.id,
+            hold: pump.board.is_claiming(),
+        };
+        let promoted = line.call(&verb).await?;
+        let clock = pump.heard(promoted.now_ms);
+        pump.ticker.see_to(clock, promoted.tick_ms);
+        if promoted.moved < BATCH_JOBS as u64 {
             return Ok(Left::Nothing);
         }
         Ok(Left::More)

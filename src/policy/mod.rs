@@ -1,4 +1,6 @@
 //! Rules that depend on nothing but their inputs.
 
 pub(crate) mod backoff;
+pub(crate) mod cron;
 pub(crate) mod retention;
+pub(crate) mod schedule;

@@ -62,6 +62,7 @@ pub struct Enqueue<J: Job> {
     /// The queue and the payload; or what is wrong with either, until it has been told.
     target: Result<(Queue, Vec<u8>), Option<Error>>,
     id: JobId,
+    id_is_given: bool,
     options: JobOptions,
     headers: Vec<(String, String)>,
     due: Due,
@@ -78,6 +79,7 @@ impl<J: Job> Enqueue<J> {
         Self {
             target: target.map_err(Some),
             id: JobId::generate(),
+            id_is_given: false,
             options: J::options(),
             headers: Vec::new(),
             due: Due::Now,
@@ -142,6 +144,7 @@ impl<J: Job> Enqueue<J> {
     /// says so.
     pub fn id(mut self, id: JobId) -> Self {
         self.id = id;
+        self.id_is_given = true;
         self.submission = None;
         self
     }
@@ -166,6 +169,10 @@ impl<J: Job> Enqueue<J> {
     #[must_use = "nothing is sent until it is awaited"]
     pub fn result(self) -> ResultWait<J> {
         ResultWait::of_request(self)
+    }
+
+    pub(crate) fn is_given_an_id(&self) -> bool {
+        self.id_is_given
     }
 
     pub(crate) fn awaited_for(&mut self, limit: Duration) {

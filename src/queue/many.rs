@@ -12,7 +12,7 @@ use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::{Enqueued, JobHandle};
 use crate::queue::producer::{Submission, split};
 
-/// What [`Queue::enqueue_many`] takes: a job, or a request with options of its own.
+/// What [`Queue::enqueue_many`] and [`ScheduleBuilder::job`](crate::ScheduleBuilder::job) take: a job, or a request with options of its own.
 pub trait IntoEnqueue {
     /// The type of job.
     type Job: Job;

@@ -25,7 +25,8 @@ macro_rules! keys {
 keys!(
     1 meta, 2 jobs, 3 payloads, 4 attempts, 5 waiting, 6 delayed, 7 places, 8 active, 9
     claims, 10 stalls, 11 suspects, 12 completed, 13 answers, 14 dead, 15 results, 16
-    progress, 17 calls, 18 events, 19 wake, 20 awaited, 21 finished,
+    progress, 17 calls, 18 events, 19 wake, 20 awaited, 21 finished, 22 schedules, 23
+    ticks,
 );
 
 /// The keys of one queue, all in one hash slot. Cheap to clone.

@@ -17,7 +17,7 @@ use crate::time::millis;
 static SCRIPT: Script = script!(
     "advance",
     always,
-    ["now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm", "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel", "lease", "claim", "deliver", "reply"], rarely ["lists", "order", "record", "places", "enter", "promote", "attempts", "outcome", "bury", "timer", "again"]
+    ["now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm", "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel", "lease", "claim", "deliver", "reply"], rarely ["lists", "order", "record", "places", "enter", "promote", "attempts", "outcome", "bury", "timer", "again", "tick"]
 );
 
 /// An attempt that has ended, to be stored.
@@ -83,6 +83,8 @@ pub(crate) struct Advanced {
     pub(crate) more: bool,
     /// When this worker has to be back, because there will be work.
     pub(crate) next_at_ms: Option<u64>,
+    /// The tick that this worker has to see to.
+    pub(crate) tick_ms: Option<u64>,
     /// Suspects that wait.
     pub(crate) suspects: u64,
 }
@@ -226,7 +228,7 @@ impl Verb for Advance<'_> {
             _ => return reply.unexpected_tag(),
         }
         let (more, next_at_ms) = (reply.number()? == 1, reply.optional_number()?);
-        let suspects = reply.number()?;
+        let (tick_ms, suspects) = (reply.optional_number()?, reply.number()?);
         let (first_fence, receipt) = (reply.number()?, Receipt::new(&reply.text()?));
         let refused = reply.flat_positions()?;
         let fences = reply.flat_numbers()?;
@@ -267,6 +269,7 @@ impl Verb for Advance<'_> {
             claimed,
             more,
             next_at_ms,
+            tick_ms,
             suspects,
         }))
     }

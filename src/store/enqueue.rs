@@ -27,6 +27,7 @@ static SCRIPT: Script = script!(
         "order",
         "record",
         "enter",
+        "add",
         "reply"
     ],
     rarely["lists"]

@@ -8,6 +8,7 @@ pub(crate) mod backend;
 pub(crate) mod counts;
 pub(crate) mod enqueue;
 pub(crate) mod extend;
+pub(crate) mod fire;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod pause;
@@ -17,7 +18,10 @@ pub(crate) mod recover;
 pub(crate) mod remove;
 pub(crate) mod replay;
 pub(crate) mod resume;
+pub(crate) mod schedule;
+pub(crate) mod schedules;
 pub(crate) mod trim;
+pub(crate) mod unschedule;
 pub(crate) mod watch;
 
 use std::time::Instant;

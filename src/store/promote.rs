@@ -24,19 +24,31 @@ static SCRIPT: Script = script!(
         "record",
         "places",
         "enter",
-        "promote"
+        "promote",
+        "tick"
     ]
 );
 
 /// One bounded round of promotion.
 #[derive(Serialize)]
-pub(crate) struct Promote {
+pub(crate) struct Promote<'a> {
     pub(crate) limit: usize,
+    pub(crate) worker: &'a str,
+    /// Whether this worker can see to the next tick.
+    pub(crate) hold: bool,
 }
 
-impl Verb for Promote {
+#[derive(Debug, PartialEq)]
+pub(crate) struct Promoted {
+    pub(crate) now_ms: u64,
     /// How many were moved.
-    type Answer = u64;
+    pub(crate) moved: u64,
+    /// The tick that this worker has to see to.
+    pub(crate) tick_ms: Option<u64>,
+}
+
+impl Verb for Promote<'_> {
+    type Answer = Promoted;
 
     fn script() -> &'static Script {
         &SCRIPT
@@ -46,9 +58,13 @@ impl Verb for Promote {
         named(arguments, self);
     }
 
-    fn answer(mut reply: Reply) -> Result<u64, Trouble> {
+    fn answer(mut reply: Reply) -> Result<Promoted, Trouble> {
         match reply.tag() {
-            "promoted" => reply.number(),
+            "promoted" => Ok(Promoted {
+                now_ms: reply.now_ms(),
+                moved: reply.number()?,
+                tick_ms: reply.optional_number()?,
+            }),
             _ => reply.unexpected_tag(),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::id::{JobId, incarnation};
 use crate::memory;
+use crate::schedule::driver;
 use crate::store::advance::{Advance, Advanced, Answer, Settlement};
 use crate::store::recover::{Recover, Recovered};
 use crate::store::trim::Trim;
@@ -68,6 +69,9 @@ struct Drain<'a> {
 impl Drain<'_> {
     async fn run(mut self) -> Vec<Ran> {
         self.recover();
+        if let Err(trouble) = driver::once(self.pump).await {
+            unreachable!("memory has no trouble: {trouble}");
+        }
         let mut ran = Vec::new();
         let mut settle: Vec<Settlement> = Vec::new();
         loop {

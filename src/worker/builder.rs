@@ -1,6 +1,6 @@
 //! Settings of a worker, checked before it runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::name;
 use crate::policy::backoff::WAIT_MAX;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
+use crate::schedule::builder::Schedule;
 use crate::worker::Worker;
 use crate::worker::decide::{Rules, Strategy};
 use crate::worker::extract::States;
@@ -46,6 +47,7 @@ pub struct WorkerBuilder {
     states: States,
     strategies: HashMap<String, Strategy>,
     hooks: Hooks,
+    schedules: Vec<Schedule>,
     /// The first thing that is wrong.
     wrong: Option<Error>,
 }
@@ -68,6 +70,7 @@ impl WorkerBuilder {
             states: States::default(),
             strategies: HashMap::new(),
             hooks: Hooks::default(),
+            schedules: Vec::new(),
             wrong: None,
         }
     }
@@ -167,6 +170,25 @@ impl WorkerBuilder {
         self
     }
 
+    /// A schedule that this code declares: it is stored when the worker starts, as if it were
+    /// awaited. A schedule that a worker once declared and that this one does not is reported
+    /// ([`WorkerEvent::ScheduleUndeclared`]) and goes on. Any worker of the queue drives all
+    /// schedules, whether it declares some or not.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Report {}
+    /// # impl Job for Report { const NAME: &'static str = "report"; type Output = (); }
+    /// # fn example(queue: Queue, builder: WorkerBuilder) -> WorkerBuilder {
+    /// builder.schedule(queue.schedule("nightly").cron("0 0 3 * * *").job(Report {}))
+    /// # }
+    /// ```
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedules.push(schedule);
+        self
+    }
+
     /// Calls this for everything that happens in this worker, on its tasks and on the thread that
     /// keeps the leases: it must not block, or leases are lost.
     ///
@@ -190,7 +212,7 @@ impl WorkerBuilder {
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): no handler, two handlers for one
     /// name, a handler that asks for a state that is not there, a backoff that nobody
-    /// registered, or a setting out of its range.
+    /// registered, a schedule that cannot be, or a setting out of its range.
     pub fn build(mut self) -> Result<Worker, Error> {
         if let Some(error) = self.wrong.take() {
             return Err(error);
@@ -211,6 +233,7 @@ impl WorkerBuilder {
                 )));
             }
         }
+        let schedules = check_schedules(&self.queue, self.schedules)?;
         let rules = Rules {
             strategies: self.strategies,
             bounce_for: self.bounce_for,
@@ -223,6 +246,7 @@ impl WorkerBuilder {
             self.states,
             rules,
             self.hooks,
+            schedules,
         )))
     }
 
@@ -264,6 +288,30 @@ fn check_handlers(
         }
     }
     Ok(handlers)
+}
+
+fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<Schedule>, Error> {
+    let mut names = HashSet::new();
+    let mut schedules = Vec::with_capacity(given.len());
+    for schedule in given {
+        let schedule = schedule.declared()?;
+        if schedule.queue.name() != queue.name() {
+            return Err(Error::invalid(format!(
+                "the schedule `{}` is one of the queue `{}`, the worker is one of `{}`",
+                schedule.name,
+                schedule.queue.name(),
+                queue.name()
+            )));
+        }
+        if !names.insert(schedule.name.clone()) {
+            return Err(Error::invalid(format!(
+                "two schedules are named `{}`; names are unique in a queue",
+                schedule.name
+            )));
+        }
+        schedules.push(schedule);
+    }
+    Ok(schedules)
 }
 
 pub(crate) fn check_concurrency(concurrency: usize) -> Result<(), Error> {

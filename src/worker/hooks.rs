@@ -77,6 +77,28 @@ pub enum WorkerEvent {
         /// They had stalled too often.
         dead: Vec<JobId>,
     },
+    /// Ticks of a schedule were given up, because nobody was there to fire them
+    /// ([`Missed`](crate::Missed)).
+    TicksMissed {
+        /// The schedule.
+        schedule: String,
+        /// How many.
+        ticks: u64,
+    },
+    /// A schedule that a worker once declared in its code is not among those that this one
+    /// declares. It goes on; remove it if it is not wanted any more.
+    ScheduleUndeclared {
+        /// The schedule.
+        schedule: String,
+    },
+    /// A schedule that this worker declares was refused, or one that is stored cannot be read here.
+    /// It is left as it is; the others go on. Told once.
+    ScheduleRefused {
+        /// The schedule.
+        schedule: String,
+        /// What is wrong.
+        error: String,
+    },
     /// Redis does not do what it should. Told once, when it begins.
     RedisTrouble {
         /// What is wrong.
@@ -99,7 +121,12 @@ impl WorkerEvent {
             | Self::Released { id }
             | Self::Bounced { id, .. }
             | Self::LeaseLost { id, .. } => Some(id),
-            Self::Recovered { .. } | Self::RedisTrouble { .. } | Self::RedisBack => None,
+            Self::Recovered { .. }
+            | Self::TicksMissed { .. }
+            | Self::ScheduleUndeclared { .. }
+            | Self::ScheduleRefused { .. }
+            | Self::RedisTrouble { .. }
+            | Self::RedisBack => None,
         }
     }
 }

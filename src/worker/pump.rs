@@ -18,6 +18,8 @@ use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
 use crate::redis::trouble::Trouble;
+use crate::schedule::builder::Schedule;
+use crate::schedule::driver::Ticker;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
 use crate::store::backend::{Line, Store};
@@ -59,6 +61,10 @@ pub(crate) struct Pump {
     pub(crate) board: Board,
     pub(crate) leases: Leases,
     pub(crate) waker: Waker,
+    /// When this worker has to fire ticks.
+    pub(crate) ticker: Ticker,
+    /// What its code declares.
+    pub(crate) schedules: Vec<Schedule>,
     pub(crate) trouble: TroubleLog,
     /// This worker, in this process, in this life.
     pub(crate) id: String,
@@ -70,6 +76,10 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "what a builder has checked, handed over once"
+    )]
     pub(crate) fn new(
         queue: Queue,
         concurrency: usize,
@@ -78,6 +88,7 @@ impl Pump {
         states: States,
         rules: Rules,
         hooks: Hooks,
+        schedules: Vec<Schedule>,
     ) -> Self {
         Self {
             queue,
@@ -89,6 +100,8 @@ impl Pump {
             board: Board::new(concurrency),
             leases: Leases::default(),
             waker: Waker::new(),
+            ticker: Ticker::new(),
+            schedules,
             trouble: TroubleLog::default(),
             id: incarnation(),
             clock: Mutex::default(),
@@ -212,6 +225,7 @@ impl Pump {
         if let Some(at_ms) = advanced.next_at_ms {
             self.waker.look_at(clock.instant_of(at_ms));
         }
+        self.ticker.see_to(clock, advanced.tick_ms);
         let length = self.config.lease;
         let lease = |claimed: &Claimed| Arc::new(Lease::new(claimed, sent, length));
         let leases: Vec<_> = advanced.claimed.iter().map(lease).collect();

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::error::{Error, ErrorKind};
 use crate::maintenance;
+use crate::schedule;
 use crate::worker::board::LANES;
 use crate::worker::keeper::{self, Keeper};
 use crate::worker::pump::Pump;
@@ -39,10 +40,11 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
     }
     let mut claiming = JoinSet::new();
     let shared = || Arc::clone(&pump);
-    let (a, b, c, d) = (shared(), shared(), shared(), shared());
+    let (a, b, c, d, e) = (shared(), shared(), shared(), shared(), shared());
     claiming.spawn(async move { waker::listen(&a).await });
     claiming.spawn(async move { waker::keep_time(&b).await });
     claiming.spawn(async move { maintenance::run(&c).await });
+    claiming.spawn(async move { schedule::driver::run(&e).await });
     let mut beating = JoinSet::new();
     beating.spawn(async move { keeper::heartbeat(&d).await });
     info!(queue = pump.queue.name(), worker = pump.id, "worker runs");

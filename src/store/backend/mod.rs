@@ -103,6 +103,20 @@ impl Store {
         }
     }
 
+    /// Puts the queue on the list of queues.
+    pub(crate) async fn register(&self) -> Result<(), Trouble> {
+        match self {
+            Self::Redis(queue) => {
+                let entry = registry::entry(&queue.namespace, &queue.queue);
+                queue.connector.request(&entry).await.map(|_| ())
+            }
+            Self::Memory(queue) => {
+                queue.register();
+                Ok(())
+            }
+        }
+    }
+
     /// A connection for one task; an answer may take as long as `patience`.
     pub(crate) fn line(&self, patience: Duration) -> Line {
         match self {

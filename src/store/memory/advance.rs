@@ -58,6 +58,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         claimed: claimed(state, &taken),
         more,
         next_at_ms,
+        tick_ms: state.hold_tick(call.worker, call.hold),
         suspects,
     }
 }
@@ -101,6 +102,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         claimed: held,
         more,
         next_at_ms,
+        tick_ms: state.hold_tick(call.worker, call.hold),
         suspects: state.len(Collection::Suspects) as u64,
     }
 }

@@ -28,7 +28,7 @@ impl Apply for Enqueue<'_> {
 }
 
 /// The positions of those that were there already.
-fn add(jobs: &[&NewJob], state: &mut State) -> Vec<usize> {
+pub(crate) fn add(jobs: &[&NewJob], state: &mut State) -> Vec<usize> {
     let now_ms = state.now_ms();
     let (mut there, mut waiting, mut delayed) = (vec![], vec![], vec![]);
     for (position, new) in jobs.iter().enumerate() {

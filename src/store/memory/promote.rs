@@ -3,7 +3,7 @@
 use crate::id::JobId;
 use crate::memory::Apply;
 use crate::memory::state::{Collection, State, moment};
-use crate::store::promote::Promote;
+use crate::store::promote::{Promote, Promoted};
 
 impl State {
     /// At most `limit`, in the order in which they became due.
@@ -17,15 +17,19 @@ impl State {
     }
 }
 
-impl Apply for Promote {
-    fn apply(&self, state: &mut State) -> u64 {
-        if state.is_paused() {
-            return 0;
+impl Apply for Promote<'_> {
+    fn apply(&self, state: &mut State) -> Promoted {
+        let mut moved = 0;
+        if !state.is_paused() {
+            moved = state.promote(self.limit).len();
         }
-        let promoted = state.promote(self.limit);
-        if !promoted.is_empty() {
+        if moved > 0 {
             state.arm(0);
         }
-        promoted.len() as u64
+        Promoted {
+            now_ms: state.now_ms(),
+            moved: moved as u64,
+            tick_ms: state.hold_tick(self.worker, self.hold),
+        }
     }
 }

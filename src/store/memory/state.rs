@@ -9,6 +9,7 @@ use crate::memory::attempts::History;
 use crate::memory::emit::{Emitted, Log};
 use crate::memory::lease::Claim;
 use crate::memory::once::LastCall;
+use crate::memory::schedules::Kept;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +93,11 @@ pub(crate) struct State {
     pub(crate) fence: Option<u64>,
     /// When the next delayed job is due, and the worker that keeps the timer for it.
     pub(crate) timer: Option<(u64, String)>,
+    pub(crate) schedules: BTreeMap<String, Kept>,
+    /// The last revision of a schedule.
+    pub(crate) revision: u64,
+    /// The next tick of all schedules (ms), and the worker that sees to it, if one does.
+    pub(crate) tick: Option<(u64, Option<String>)>,
     /// When there will be work, if nobody has been told yet.
     pub(crate) wake: Option<u64>,
     pub(crate) totals: BTreeMap<&'static str, u64>,

@@ -99,7 +99,7 @@ impl Dump {
             }
             match part {
                 "waiting" | "suspects" | "delayed" | "active" | "completed" | "answers"
-                | "dead" | "awaited" | "wake" => {
+                | "dead" | "awaited" | "wake" | "ticks" => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
                     self.score(part, std::str::from_utf8(name).unwrap(), score);
                 }
@@ -145,6 +145,7 @@ impl Dump {
         if let Some(at_ms) = state.wake {
             dump.score("wake", "work", at_ms as f64);
         }
+        dump.schedules(state);
         dump.meta(state);
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
@@ -187,6 +188,21 @@ impl Dump {
         }
     }
 
+    fn schedules(&mut self, state: &State) {
+        for (name, kept) in &state.schedules {
+            let tick = kept.tick_ms.map_or(f64::INFINITY, |ms| ms as f64);
+            self.score("ticks", name, tick);
+            self.set("schedules", name.as_str(), kept.rule.clone());
+            self.set("schedules", format!("{name}#state"), kept.progress.encode());
+            if let Some(job) = &kept.job {
+                self.set("schedules", format!("{name}#job"), job.record.clone());
+                if let Some(payload) = &job.external_payload {
+                    self.set("schedules", format!("{name}#payload"), payload.clone());
+                }
+            }
+        }
+    }
+
     fn meta(&mut self, state: &State) {
         let timer = state.timer.as_ref();
         for (field, value) in [
@@ -195,6 +211,17 @@ impl Dump {
             ("front", state.front.map(|n| n.to_string())),
             ("fence", state.fence.map(|n| n.to_string())),
             ("event_size", state.event_size.map(|n| format!("{n:.3}"))),
+            (
+                "revision",
+                (state.revision > 0).then(|| state.revision.to_string()),
+            ),
+            (
+                "tick",
+                state.tick.as_ref().map(|(ms, who)| match who {
+                    Some(who) => format!("{ms} {who}"),
+                    None => ms.to_string(),
+                }),
+            ),
             (
                 "timer",
                 timer.map(|(due_ms, who)| format!("{due_ms} {who}")),

@@ -78,7 +78,14 @@ impl Rig {
     fn step(&mut self, id: &JobId, receipt: &Receipt, step: Step) -> bool {
         let ids = std::slice::from_ref(id);
         match step {
-            Step::Promote => self.call(&Promote { limit: 10 }) == 1,
+            Step::Promote => {
+                let verb = Promote {
+                    limit: 10,
+                    worker: "worker",
+                    hold: true,
+                };
+                self.call(&verb).moved == 1
+            }
             Step::Claim => self.claim_one().is_some(),
             Step::Extend => {
                 let leases = &[(id.clone(), receipt.clone())];

@@ -7,6 +7,7 @@ mod matrix;
 mod mutants;
 mod once;
 mod random;
+mod schedules;
 mod scripts;
 mod subject;
 

@@ -6,12 +6,15 @@ use super::subject::{Patch, replaced_once};
 use crate::store::advance::Advance;
 use crate::store::enqueue::Enqueue;
 use crate::store::extend::Extend;
+use crate::store::fire::Fire;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
 use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
+use crate::store::schedule::Schedule;
 use crate::store::trim::Trim;
+use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 use crate::store::{Verb, pause::Pause, resume::Resume};
 
@@ -25,12 +28,15 @@ fn scripts() -> Vec<&'static str> {
         Advance::script(),
         Enqueue::script(),
         Extend::script(),
+        Fire::script(),
         Progress::script(),
         Promote::script(),
         Recover::script(),
         Remove::script(),
         Replay::script(),
+        Schedule::script(),
         Trim::script(),
+        Unschedule::script(),
         Watch::script(),
         Pause::script(),
         Resume::script(),
@@ -160,4 +166,25 @@ mutants! {
         "if state == 'active' then" => "if false then";
     a_failure_costs_no_attempt:
         "counters[1] = counters[1] + failed" => "counters[1] = counters[1]";
+    s1_a_tick_is_fired_whoever_was_faster:
+        "and tonumber(ticks[i]) == entry.tick_ms and entry.last_ms <= now_ms"
+            => "and ticks[i] and entry.last_ms <= now_ms";
+    s1_what_was_changed_meanwhile_is_fired:
+        "and state[REVISION] == entry.revision\n" => "\n";
+    s1_a_tick_is_fired_before_its_time:
+        "entry.tick_ms and entry.last_ms <= now_ms" => "entry.tick_ms";
+    s1_the_following_tick_is_not_stored:
+        "redis.call('ZADD', key.ticks, unpack(scores))" => "";
+    s2_the_last_job_is_not_looked_at:
+        "local open = entry.no_overlap and is_open(state[LAST_JOB])" => "local open = false";
+    s2_a_limit_is_not_kept:
+        "if entry.limit and state[FIRED] >= entry.limit then" => "if false then";
+    s4_every_worker_sees_to_the_tick:
+        "if holder ~= '' and now_ms < tick_ms + PATIENCE_MS then" => "if false then";
+    s4_a_worker_that_stops_keeps_the_tick:
+        "if holder == args.worker then" => "if false then";
+    s4_nobody_is_told_of_a_new_tick:
+        "queue.arm(changed_ms)" => "";
+    s5_a_change_that_comes_too_late_is_stored:
+        "if state[REVISION] ~= args.revision then" => "if false then";
 }

@@ -56,6 +56,27 @@ impl Subject {
         }
     }
 
+    /// What an idle worker does.
+    pub(super) fn pop_token(&mut self) -> Option<f64> {
+        match self {
+            Self::Redis(redis) => redis.pop_token(),
+            Self::Memory(memory) => memory.pop_token(),
+        }
+    }
+
+    /// How often the server has carried out each command, as it tells it.
+    pub(super) fn command_stats(&mut self) -> String {
+        match self {
+            Self::Redis(redis) => {
+                let mut info = redis::cmd("INFO");
+                info.arg("commandstats")
+                    .query(&mut redis.connection)
+                    .unwrap()
+            }
+            Self::Memory(_) => String::new(),
+        }
+    }
+
     /// The last fence is lost, as with a replica that lags behind; or replaced.
     pub(super) fn set_fence(&mut self, fence: Option<u64>) {
         match self {
@@ -203,6 +224,13 @@ impl InMemory {
 
     pub(super) fn call<V: Apply>(&self, verb: &V) -> V::Answer {
         self.queue.call(verb)
+    }
+
+    /// The revision and the next tick of a schedule.
+    pub(super) fn seen(&self, name: &str) -> (u64, Option<u64>) {
+        let state = self.queue.lock();
+        let kept = state.schedules.get(name);
+        kept.map_or((0, None), |kept| (kept.progress.revision, kept.tick_ms))
     }
 
     pub(super) fn set_clock(&self, now_us: u64) {

@@ -5,6 +5,7 @@
 
 mod invariants;
 mod op;
+mod schedules;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

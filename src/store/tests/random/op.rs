@@ -11,6 +11,7 @@ use proptest::sample::select;
 pub(crate) const IDS: u8 = 10;
 pub(crate) const PRODUCERS: u8 = 2;
 pub(crate) const WORKERS: u8 = 3;
+pub(crate) const SCHEDULES: u8 = 3;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
@@ -50,6 +51,22 @@ pub(crate) enum Op {
     },
     Promote {
         limit: usize,
+        worker: u8,
+        hold: bool,
+    },
+    /// Stores a schedule, or changes it.
+    Schedule(Change),
+    Unschedule {
+        name: u8,
+    },
+    /// Fires ticks, as they are or as they are not any more.
+    Fire {
+        worker: u8,
+        hold: bool,
+        entries: Vec<Ticks>,
+    },
+    Schedules {
+        ask: Ask,
     },
     Trim {
         limit: usize,
@@ -100,6 +117,44 @@ pub(crate) struct New {
     pub(crate) front: bool,
     pub(crate) await_ms: Option<u64>,
     pub(crate) bytes: usize,
+}
+
+/// A change of a schedule. One that is not there is always defined.
+#[derive(Debug, Clone)]
+pub(crate) struct Change {
+    pub(crate) name: u8,
+    pub(crate) stale: bool,
+    pub(crate) paused: bool,
+    /// When it ticks next, from now; none: it does not.
+    pub(crate) tick_ms: Option<i64>,
+    pub(crate) keep_tick: bool,
+    pub(crate) define: bool,
+    pub(crate) bytes: usize,
+}
+
+/// Ticks of one schedule.
+#[derive(Debug, Clone)]
+pub(crate) struct Ticks {
+    pub(crate) name: u8,
+    /// It has changed since it was seen, or has another next tick.
+    pub(crate) stale: bool,
+    pub(crate) other_tick: bool,
+    pub(crate) ticks: u64,
+    pub(crate) delay_ms: u64,
+    pub(crate) missed: u64,
+    /// Between two ticks, and to the next.
+    pub(crate) every_ms: Option<u64>,
+    pub(crate) limit: Option<u64>,
+    pub(crate) no_overlap: bool,
+    pub(crate) priority: Option<u16>,
+    pub(crate) front: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ask {
+    Named { name: u8 },
+    Due { offset: usize, limit: usize },
+    All,
 }
 
 /// One call of a worker.
@@ -162,7 +217,13 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes }),
         4 => (1..6usize, 0..3u32, select(&[0, 0, 0, 1_000, 1_001][..]))
             .prop_map(|(limit, max_stalls, off_ms)| Op::Recover { limit, max_stalls, off_ms }),
-        2 => (1..5usize).prop_map(|limit| Op::Promote { limit }),
+        2 => (1..5usize, 0..WORKERS, any::<bool>())
+            .prop_map(|(limit, worker, hold)| Op::Promote { limit, worker, hold }),
+        6 => change().prop_map(Op::Schedule),
+        1 => (0..SCHEDULES).prop_map(|name| Op::Unschedule { name }),
+        8 => (0..WORKERS, prop::bool::weighted(0.8), ticks())
+            .prop_map(|(worker, hold, entries)| Op::Fire { worker, hold, entries }),
+        2 => ask().prop_map(|ask| Op::Schedules { ask }),
         4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
             |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
                 limit, keep_ms, keep_count, lane_ttl_ms,
@@ -211,6 +272,81 @@ fn new() -> impl Strategy<Value = New> {
             await_ms,
             bytes,
         })
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let tick = select(&[-700_000, -1_000, 0, 1, 50, 1_000, 30_000][..]);
+    let what = (
+        0..SCHEDULES,
+        rarely(),
+        rarely(),
+        option::weighted(0.9, tick),
+    );
+    let how = (rarely(), any::<bool>(), select(&[1, 3_000][..]));
+    (what, how).prop_map(|(what, how)| {
+        let (name, stale, paused, tick_ms) = what;
+        let (keep_tick, define, bytes) = how;
+        Change {
+            name,
+            stale,
+            paused,
+            tick_ms,
+            keep_tick,
+            define,
+            bytes,
+        }
+    })
+}
+
+/// Those of some schedules, each named once.
+fn ticks() -> impl Strategy<Value = Vec<Ticks>> {
+    vec(ticks_of(), 0..3).prop_map(|mut entries| {
+        entries.sort_by_key(|entry| entry.name);
+        entries.dedup_by_key(|entry| entry.name);
+        entries
+    })
+}
+
+fn ticks_of() -> impl Strategy<Value = Ticks> {
+    let what = (0..SCHEDULES, rarely(), rarely(), 0..4u64);
+    let when = (
+        select(&WAITS[..]),
+        0..3u64,
+        option::weighted(0.9, select(&[1, 400, 30_000][..])),
+    );
+    let priority = prop_oneof![2 => Just(None), 1 => select(&PRIORITIES[..]).prop_map(Some)];
+    let how = (
+        option::weighted(0.2, 1..5u64),
+        any::<bool>(),
+        priority,
+        rarely(),
+    );
+    (what, when, how).prop_map(|(what, when, how)| {
+        let (name, stale, other_tick, ticks) = what;
+        let (delay_ms, missed, every_ms) = when;
+        let (limit, no_overlap, priority, front) = how;
+        Ticks {
+            name,
+            stale,
+            other_tick,
+            ticks,
+            delay_ms,
+            missed,
+            every_ms,
+            limit,
+            no_overlap,
+            priority,
+            front,
+        }
+    })
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        2 => (0..SCHEDULES).prop_map(|name| Ask::Named { name }),
+        2 => (0..2usize, 1..4usize).prop_map(|(offset, limit)| Ask::Due { offset, limit }),
+        1 => Just(Ask::All),
+    ]
 }
 
 fn turn() -> impl Strategy<Value = Turn> {

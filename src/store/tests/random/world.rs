@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::invariants::Invariants;
 use super::op::{End, How, IDS, New, Op, PRODUCERS, Turn, WORKERS};
+use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
@@ -31,6 +32,7 @@ use crate::store::resume::Resume;
 use crate::store::tests::dump::Dump;
 use crate::store::tests::subject::{InMemory, InRedis, START_US};
 use crate::store::trim::Trim;
+use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 
 /// What went wrong.
@@ -41,8 +43,8 @@ const CLAIMS_IN_REACH: usize = 8;
 
 pub(crate) struct World<'a> {
     redis: &'a mut InRedis,
-    memory: InMemory,
-    now_us: u64,
+    pub(super) memory: InMemory,
+    pub(super) now_us: u64,
     lanes: Vec<Lane>,
     /// Every claim that was ever answered.
     claims: Vec<(JobId, Fence, Receipt)>,
@@ -131,6 +133,16 @@ impl<'a> World<'a> {
                 self.turn_clock(self.now_us.saturating_sub(ms * 1_000));
                 Ok(())
             }
+            Op::Schedule(change) => self.schedule(change),
+            Op::Unschedule { name } => self.both(&Unschedule {
+                name: &schedule_name(*name),
+            }),
+            Op::Fire {
+                worker,
+                hold,
+                entries,
+            } => self.fire(*worker, *hold, entries),
+            Op::Schedules { ask } => self.schedules(*ask),
             _ => self.run_verb(op),
         }
     }
@@ -176,7 +188,15 @@ impl<'a> World<'a> {
                 limit: *limit,
                 max_stalls: *max_stalls,
             }),
-            Op::Promote { limit } => self.both(&Promote { limit: *limit }),
+            Op::Promote {
+                limit,
+                worker,
+                hold,
+            } => self.both(&Promote {
+                limit: *limit,
+                worker: &self.worker(*worker),
+                hold: *hold,
+            }),
             Op::Trim {
                 limit,
                 keep_ms,
@@ -213,7 +233,7 @@ impl<'a> World<'a> {
     }
 
     /// One verb in both; both must answer the same.
-    fn both<V>(&mut self, verb: &V) -> Result<(), Wrong>
+    pub(super) fn both<V>(&mut self, verb: &V) -> Result<(), Wrong>
     where
         V: Apply<Answer: Debug + PartialEq>,
     {
@@ -239,6 +259,11 @@ impl<'a> World<'a> {
             &Counted::from_counted(&self.memory.call(&Counts)),
         )?;
         self.invariants.counted(&self.last, &redis)
+    }
+
+    /// The name by which a worker calls.
+    pub(super) fn worker(&self, number: u8) -> String {
+        self.lanes[usize::from(PRODUCERS + number)].name.clone()
     }
 
     fn turn_clock(&mut self, now_us: u64) {

@@ -1,0 +1,78 @@
+-- New jobs: those that clients send, and those that schedules make.
+
+-- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
+-- records: external[i] is which of these is that of job i. options[i] is what is not default about
+-- job i, a map of { delay_ms | at_ms, priority, front, await_ms }; when it is due is added to it.
+-- Returns the positions (from 0) of ids that were already there, which are left as they are.
+function queue.add(list, n, options, external)
+  -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
+  local known = redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
+  local there, waiting, delayed, seen = {}, {}, {}, {}
+  for i = 1, n do
+    local id, option = list[i + 1], options[i]
+    if known[i] or seen[id] then
+      there[#there + 1] = i - 1
+    else
+      seen[id] = true
+      local line = waiting
+      if option then
+        option.due_ms = option.at_ms or option.delay_ms and now_ms + option.delay_ms or 0
+        line = option.due_ms > now_ms and delayed or waiting
+      end
+      line[#line + 1] = i
+    end
+  end
+
+  -- The ids of the jobs at `positions`. Stores their records, each with its place in front.
+  local function store(positions, places)
+    local ids, fields, payloads, awaited = {}, {}, {}, {}
+    local inline, apart = queue.record_head(false), next(external) and queue.record_head(true)
+    for k = 1, #positions do
+      local i = positions[k]
+      local id, head = list[i + 1], external[i] and apart or inline
+      ids[k] = id
+      fields[2 * k - 1], fields[2 * k] = id, head .. places[k] .. ' ' .. list[n + 1 + i]
+      if external[i] then
+        queue.append(payloads, id, list[2 * n + 1 + external[i]])
+      end
+      if options[i] and options[i].await_ms then
+        queue.append(awaited, queue.whole(now_ms + options[i].await_ms), id)
+      end
+    end
+    redis.call('HSET', key.jobs, unpack(fields))
+    if #payloads > 0 then
+      redis.call('HSET', key.payloads, unpack(payloads))
+      queue.made(key.payloads)
+    end
+    if #awaited > 0 then
+      redis.call('ZADD', key.awaited, 'GT', unpack(awaited))
+      queue.made(key.awaited)
+    end
+    return ids
+  end
+
+  if #waiting > 0 then
+    local places = queue.take_places(waiting, options)
+    local ids = store(waiting, places)
+    queue.enter_line(ids, places)
+    if not meta.paused then
+      queue.arm(0)
+    end
+    queue.emit('added', ids)
+  end
+  if #delayed > 0 then
+    local jobs, tokens = {}, {}
+    for k, i in ipairs(delayed) do
+      jobs[k] = options[i]
+    end
+    local ids = store(delayed, queue.first_places(jobs))
+    queue.enter_delayed(ids, jobs)
+    for k = 1, #ids do
+      tokens[k] = ids[k] .. ':' .. queue.whole(jobs[k].due_ms)
+    end
+    queue.emit('added', ids)
+    queue.emit('delayed', tokens)
+  end
+  queue.count('added', #waiting + #delayed)
+  return there
+end

@@ -1,0 +1,30 @@
+-- Collects jobs that a script makes itself, to be added together. The records lie in Redis as
+-- clients sent them.
+
+function queue.new_batch()
+  return { ids = {}, records = {}, payloads = {}, options = {}, external = {} }
+end
+
+-- `payload`: where it does not lie in the record. `options` as in add.lua.
+function queue.add_to_batch(batch, id, record, payload, options)
+  local n = #batch.ids + 1
+  batch.ids[n], batch.records[n], batch.options[n] = id, record, options
+  if payload then
+    batch.payloads[#batch.payloads + 1] = payload
+    batch.external[n] = #batch.payloads
+  end
+end
+
+function queue.add_batch(batch)
+  if #batch.ids == 0 then
+    return
+  end
+  -- As clients lay them out, behind their arguments.
+  local list = { '' }
+  for _, part in ipairs({ batch.ids, batch.records, batch.payloads }) do
+    for i = 1, #part do
+      list[#list + 1] = part[i]
+    end
+  end
+  queue.add(list, #batch.ids, batch.options, batch.external)
+end

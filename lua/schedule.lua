@@ -1,0 +1,30 @@
+-- Stores or changes a schedule that is still as the caller saw it. args: name, revision (0: there
+-- is none), paused, tick_ms (none: it does not tick), keep_tick (its tick stays as it is), define.
+-- With `define`, ARGV[2] is its rule, ARGV[3] the record of its jobs, ARGV[4] their payload, '' if
+-- that is in the record. Answers { 'stored' | 'changed', now_ms }; 'changed' since the caller saw
+-- it: nothing was done. O(log N).
+
+local name = args.name
+local stored = redis.call('HGET', key.schedules, queue.state_field(name))
+local state = stored and cmsgpack.unpack(stored) or { 0, 0, 0, 0, 0, 0, '', '' }
+if state[REVISION] ~= args.revision then
+  return { 'changed', now_ms }
+end
+
+-- Never the same twice, also for a schedule that was removed and comes back.
+state[REVISION] = redis.call('HINCRBY', key.meta, 'revision', 1)
+state[PAUSED] = args.paused and 1 or 0
+redis.call('HSET', key.schedules, queue.state_field(name), cmsgpack.pack(state))
+if args.define then
+  redis.call('HSET', key.schedules, name, ARGV[2], queue.job_field(name), ARGV[3])
+  if ARGV[4] == '' then
+    redis.call('HDEL', key.schedules, queue.payload_field(name))
+  else
+    redis.call('HSET', key.schedules, queue.payload_field(name), ARGV[4])
+  end
+end
+if not args.keep_tick then
+  redis.call('ZADD', key.ticks, queue.tick_score(args.tick_ms), name)
+  queue.offer_tick()
+end
+return { 'stored', now_ms }

@@ -1,0 +1,53 @@
+-- Schedules as they are stored. args: name, for the one of that name; or due and offset, for at
+-- most `limit` of those that are due, the longest due first; or cursor ('0' at first), for some of
+-- all, about `limit` of them. O(log N + limit).
+-- Answers { 'schedules', now_ms, flat, next_ms, cursor, job, payload }. flat is, for each: name,
+-- tick ('inf' for none), rule, state, the bytes of one of its jobs, and the state of its last job,
+-- '' if that is gone or they were asked for because they are due. next_ms is the first tick that is
+-- not due, cursor where to go on; job and payload are those of the one asked for by name.
+
+local function select_names()
+  if args.name then
+    return { args.name }, '0'
+  end
+  if args.due then
+    return redis.call('ZRANGEBYSCORE', key.ticks, '-inf', now_ms,
+      'LIMIT', args.offset, args.limit), '0'
+  end
+  local page = redis.call('ZSCAN', key.ticks, args.cursor, 'COUNT', args.limit)
+  local names = {}
+  for i = 1, #page[2], 2 do
+    names[#names + 1] = page[2][i]
+  end
+  return names, page[1]
+end
+
+local function last_job_state(stored)
+  local read, state = pcall(cmsgpack.unpack, stored)
+  if args.due or not read or type(state) ~= 'table' or type(state[LAST_JOB]) ~= 'string' then
+    return ''
+  end
+  return queue.find(state[LAST_JOB]) or ''
+end
+
+local flat, job, payload = {}, '', ''
+local names, cursor = select_names()
+for _, name in ipairs(names) do
+  local tick = redis.call('ZSCORE', key.ticks, name)
+  if tick then
+    local found = redis.call('HMGET', key.schedules, name, queue.state_field(name))
+    local rule, state = found[1] or '', found[2] or ''
+    local bytes = redis.call('HSTRLEN', key.schedules, queue.job_field(name))
+      + redis.call('HSTRLEN', key.schedules, queue.payload_field(name))
+    for _, value in ipairs({ name, tick, rule, state, bytes, last_job_state(state) }) do
+      flat[#flat + 1] = value
+    end
+    if args.name then
+      job = redis.call('HGET', key.schedules, queue.job_field(name)) or ''
+      payload = redis.call('HGET', key.schedules, queue.payload_field(name)) or ''
+    end
+  end
+end
+local next_up = redis.call('ZRANGEBYSCORE', key.ticks, '(' .. queue.whole(now_ms), '(+inf', 'WITHSCORES',
+  'LIMIT', 0, 1)
+return { 'schedules', now_ms, flat, tonumber(next_up[2]) or -1, cursor, job, payload }

@@ -1,0 +1,8 @@
+-- Removes a schedule; the jobs it has made stay. args: name. Answers { 'removed', now_ms, whether
+-- there was one }. O(log N). Harmless when repeated.
+
+local name = args.name
+local removed = redis.call('ZREM', key.ticks, name)
+redis.call('HDEL', key.schedules, name, queue.job_field(name), queue.payload_field(name), queue.state_field(name))
+queue.offer_tick()
+return { 'removed', now_ms, removed }

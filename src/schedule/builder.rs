@@ -1,0 +1,265 @@
+//! What a schedule is to do, checked before anything is sent.
+
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::job::Job;
+use crate::job::record::EncodedRecord;
+use crate::name;
+use crate::policy::backoff::WAIT_MAX;
+use crate::policy::cron::normalized;
+use crate::policy::schedule::{Missed, Overlap};
+use crate::queue::Queue;
+use crate::queue::many::IntoEnqueue;
+use crate::schedule::definition::Definition;
+use crate::schedule::edit;
+use crate::store::enqueue::{Due, NewJob};
+use crate::time::{Timestamp, millis};
+
+/// Longest name, in bytes: the ids of its jobs carry it, and a time.
+const NAME_BYTES_MAX: usize = 100;
+
+/// When a schedule ticks, and what becomes of the ticks; [`job`](Self::job) says what they make.
+///
+/// | setting | default |
+/// |---|---|
+/// | timezone | UTC |
+/// | starting, ending, limit | none |
+/// | offset, jitter | none |
+/// | missed | [`Missed::Skip`] |
+/// | overlap | [`Overlap::Allow`] |
+#[must_use = "a schedule needs a job, and does nothing until it is awaited"]
+#[derive(Debug)]
+pub struct ScheduleBuilder {
+    queue: Queue,
+    name: String,
+    definition: Definition,
+}
+
+impl ScheduleBuilder {
+    pub(crate) fn cron(queue: Queue, name: String, expression: &str) -> Self {
+        let definition = Definition {
+            cron: Some(normalized(expression)),
+            ..Definition::default()
+        };
+        Self {
+            queue,
+            name,
+            definition,
+        }
+    }
+
+    pub(crate) fn every(queue: Queue, name: String, interval: Duration) -> Self {
+        let definition = Definition {
+            every_ms: Some(millis(interval)),
+            ..Definition::default()
+        };
+        Self {
+            queue,
+            name,
+            definition,
+        }
+    }
+
+    /// The time zone in which the cron expression is read: a name of the IANA database, such as
+    /// `Europe/Berlin`. Default UTC. An interval has none.
+    pub fn timezone(mut self, name: impl Into<String>) -> Self {
+        self.definition.timezone = Some(name.into());
+        self
+    }
+
+    /// No tick before this moment, by the server's clock; takes a
+    /// [`SystemTime`](std::time::SystemTime) as well. An interval is counted from it, and its first
+    /// tick is this moment. Default: an interval is counted from the Unix epoch.
+    pub fn starting(mut self, from: impl Into<Timestamp>) -> Self {
+        self.definition.starting_ms = Some(from.into().as_millis());
+        self
+    }
+
+    /// No tick after this moment, by the server's clock. The schedule stays in the list when it has
+    /// ended. Default: it does not end.
+    pub fn ending(mut self, at: impl Into<Timestamp>) -> Self {
+        self.definition.ending_ms = Some(at.into().as_millis());
+        self
+    }
+
+    /// So many jobs, and no more. Default: no limit.
+    pub fn limit(mut self, jobs: u64) -> Self {
+        self.definition.limit = Some(jobs);
+        self
+    }
+
+    /// Each job becomes due up to this much later than its tick, at random: so that not everything
+    /// begins at the full hour. At most 10 years. Default: none.
+    pub fn jitter(mut self, longest: Duration) -> Self {
+        self.definition.jitter_ms = millis(longest);
+        self
+    }
+
+    /// Every tick is this much later than the expression or the interval says. At most 10 years.
+    /// Default: none.
+    pub fn offset(mut self, later: Duration) -> Self {
+        self.definition.offset_ms = millis(later);
+        self
+    }
+
+    /// What becomes of ticks that nobody was there to fire within a minute. Default
+    /// [`Missed::Skip`].
+    pub fn missed(mut self, missed: Missed) -> Self {
+        self.definition.missed = missed;
+        self
+    }
+
+    /// What becomes of a tick while the last job has not ended. Default [`Overlap::Allow`].
+    pub fn overlap(mut self, overlap: Overlap) -> Self {
+        self.definition.overlap = overlap;
+        self
+    }
+
+    /// What every tick makes: a job, or a request made with [`Queue::enqueue`] where it needs
+    /// options. A delay is counted from the tick.
+    pub fn job<R: IntoEnqueue>(self, job: R) -> Schedule {
+        let Self {
+            queue,
+            name,
+            mut definition,
+        } = self;
+        let request = job.into_enqueue(&queue);
+        let prepared = check(&name, &definition).and_then(|()| {
+            let fixed = request.is_given_an_id();
+            let mut request = request;
+            let (its_queue, job) = request.prepare()?;
+            check_job(&queue, &its_queue, &job, fixed)?;
+            definition.job = <R::Job as Job>::NAME.to_owned();
+            definition.priority = job.priority;
+            definition.front = job.front;
+            if let Due::After { ms } = job.due {
+                definition.delay_ms = ms;
+            }
+            Ok((definition, job.record))
+        });
+        let context = |error: Error| error.within(format!("the schedule `{name}`"));
+        Schedule {
+            prepared: prepared.map_err(context),
+            name,
+            queue,
+        }
+    }
+}
+
+/// Everything that can be found wrong without knowing the time.
+fn check(name: &str, definition: &Definition) -> Result<(), Error> {
+    check_name(name)?;
+    if definition.limit == Some(0) {
+        return Err(Error::invalid(
+            "the limit is 0; leave it out for none, or pause the schedule",
+        ));
+    }
+    if u128::from(definition.jitter_ms) > WAIT_MAX.as_millis() {
+        return Err(Error::invalid("the jitter is longer than 10 years"));
+    }
+    if definition.every_ms.is_some() && definition.timezone.is_some() {
+        return Err(Error::invalid(
+            "an interval has no time zone; a cron expression has one",
+        ));
+    }
+    definition.missed.check()?;
+    definition.timing().map(drop)
+}
+
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    name::check("schedule's name", name)?;
+    if name.len() > NAME_BYTES_MAX {
+        return Err(Error::invalid(format!(
+            "the schedule's name has {} bytes; 1 to {NAME_BYTES_MAX} are allowed",
+            name.len()
+        )));
+    }
+    Ok(())
+}
+
+fn check_job(queue: &Queue, given: &Queue, job: &NewJob, fixed_id: bool) -> Result<(), Error> {
+    if given.name() != queue.name() {
+        return Err(Error::invalid(format!(
+            "its job is for the queue `{}`, and it is in `{}`",
+            given.name(),
+            queue.name()
+        )));
+    }
+    if matches!(job.due, Due::At { .. }) {
+        return Err(Error::invalid(
+            "its job has a time of its own (`at`); it is due at each tick, and `delay` makes that \
+             later",
+        ));
+    }
+    if fixed_id {
+        return Err(Error::invalid(
+            "its job has an id of its own; each tick makes a job with an id made of the \
+             schedule's name and the tick",
+        ));
+    }
+    Ok(())
+}
+
+/// A schedule as it is to be. Awaiting it stores it under its name; or hand it to
+/// [`WorkerBuilder::schedule`](crate::WorkerBuilder::schedule).
+///
+/// What is stored already and is the same stays as it is, its next tick included. A change takes
+/// effect at once: where it changes when the schedule ticks, the next tick is the first of the new
+/// ones after now. A paused schedule stays paused.
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), and nothing is written: an expression that
+/// cannot be read, with the field it is about, or that never matches; an unknown time zone, with
+/// the nearest names; an end that is past or before the start; an interval under 100 ms; a limit of
+/// 0; a malformed name; a payload that is too large.
+/// [`ErrorKind::Incompatible`](crate::ErrorKind::Incompatible) if a newer version wrote what is
+/// stored under the name. Otherwise if Redis does not answer; it can safely be repeated.
+///
+/// # Cancel safety
+///
+/// A request that is dropped while it is awaited may or may not be carried out.
+#[must_use = "a schedule does nothing until it is awaited or given to a worker"]
+#[derive(Debug)]
+pub struct Schedule {
+    pub(crate) queue: Queue,
+    pub(crate) name: String,
+    /// What is to be stored, or what is wrong with it.
+    pub(crate) prepared: Result<(Definition, EncodedRecord), Error>,
+}
+
+impl Schedule {
+    /// One that a worker declares in its code.
+    pub(crate) fn declared(mut self) -> Result<Self, Error> {
+        let (mut definition, job) = self.prepared?;
+        definition.declared = true;
+        self.prepared = Ok((definition, job));
+        Ok(self)
+    }
+}
+
+/// What awaiting a [`Schedule`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheduled {
+    /// There was none of that name.
+    Created,
+    /// There was another of that name, and it is like this now.
+    Changed,
+    /// It was there already, and nothing was done.
+    Unchanged,
+}
+
+impl IntoFuture for Schedule {
+    type Output = Result<Scheduled, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (definition, job) = self.prepared?;
+            edit::upsert(&self.queue, &self.name, &definition, &job).await
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! The schedules that a worker's code declares: stored when it starts. What is wrong with one
+//! stops neither the others nor the worker.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use tracing::warn;
+
+use crate::error::{Error, ErrorKind};
+use crate::schedule::builder::Schedule;
+use crate::schedule::edit;
+use crate::worker::hooks::WorkerEvent;
+use crate::worker::pump::Pump;
+
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Stores them all, and says which ones no code names any more. Tries again for as long as Redis is
+/// in trouble.
+pub(crate) async fn store(pump: &Pump) {
+    if pump.schedules.is_empty() {
+        return;
+    }
+    for schedule in &pump.schedules {
+        if let Err(error) = patiently(|| upsert(pump, schedule)).await {
+            refused(pump, &schedule.name, &error);
+        }
+    }
+    match patiently(|| pump.queue.schedules()).await {
+        Ok(stored) => {
+            let named = |name: &str| pump.schedules.iter().any(|own| own.name == name);
+            for schedule in stored {
+                if schedule.is_declared() && !named(&schedule.name) {
+                    undeclared(pump, schedule.name);
+                }
+            }
+        }
+        Err(error) => warn!(%error, "the stored schedules cannot be listed"),
+    }
+}
+
+async fn upsert(pump: &Pump, schedule: &Schedule) -> Result<(), Error> {
+    let Ok((definition, job)) = &schedule.prepared else {
+        // A worker is not built with one that is wrong.
+        return Ok(());
+    };
+    edit::upsert(&pump.queue, &schedule.name, definition, job).await?;
+    Ok(())
+}
+
+async fn patiently<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    let mut pause = PAUSE_MIN;
+    loop {
+        match call().await {
+            Err(error) if passes(&error) => {
+                warn!(%error, "storing the declared schedules is held up");
+                sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Another user or another server does not pass by itself, but it may be mended without a restart.
+fn passes(error: &Error) -> bool {
+    error.is_retryable() || error.kind() == ErrorKind::Unsuitable
+}
+
+/// A schedule was refused, or cannot be read here.
+pub(crate) fn refused(pump: &Pump, name: &str, error: &Error) {
+    warn!(schedule = name, %error, "a schedule is left as it is");
+    pump.hooks.tell(|| WorkerEvent::ScheduleRefused {
+        schedule: name.to_owned(),
+        error: error.to_string(),
+    });
+}
+
+fn undeclared(pump: &Pump, schedule: String) {
+    warn!(
+        schedule,
+        "the code does not name this schedule any more; it goes on until it is removed"
+    );
+    pump.hooks
+        .tell(|| WorkerEvent::ScheduleUndeclared { schedule });
+}

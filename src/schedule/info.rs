@@ -1,0 +1,113 @@
+//! What is known of a schedule.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::id::JobId;
+use crate::job::state::State;
+use crate::schedule::definition::{Definition, Progress};
+use crate::store::schedules::StoredSchedule;
+use crate::time::Timestamp;
+
+/// What a schedule follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rhythm {
+    /// A cron expression.
+    Cron {
+        /// The expression.
+        expression: String,
+        /// The name of its time zone.
+        timezone: String,
+    },
+    /// An interval.
+    Every(Duration),
+}
+
+/// What became of a tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TickOutcome {
+    /// It made a job.
+    Fired,
+    /// It was skipped, because the job of the tick before it had not ended.
+    Overlapped,
+    /// Nobody was there to fire it, and it was given up.
+    Missed,
+}
+
+/// All that is known of one schedule.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ScheduleInfo {
+    /// Its name.
+    pub name: String,
+    /// What it follows.
+    pub rhythm: Option<Rhythm>,
+    /// The name of the jobs it makes.
+    pub job: Option<String>,
+    /// When it ticks next; `None` while it is paused, and when it has ended.
+    pub next_tick: Option<Timestamp>,
+    /// The last tick that was dealt with, and what became of it.
+    pub last_tick: Option<(Timestamp, TickOutcome)>,
+    /// The last job that a tick has made, and where that is; `None` if it is gone.
+    pub last_job: Option<(JobId, Option<State>)>,
+    /// Ticks that made a job.
+    pub fired: u64,
+    /// Ticks that were given up because nobody was there. After a very long time a lower bound,
+    /// where the rhythm is a cron expression.
+    pub missed: u64,
+    /// Ticks that were skipped because the job before had not ended.
+    pub overlapped: u64,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Why this version cannot read it, if it cannot. It then leaves it alone, and what it
+    /// follows and what it makes is not known.
+    pub unreadable: Option<String>,
+    declared: bool,
+}
+
+impl ScheduleInfo {
+    pub(crate) fn new(stored: &StoredSchedule) -> Self {
+        let (definition, progress, unreadable) = match decode(stored) {
+            Ok((definition, progress)) => (Some(definition), progress, None),
+            Err(error) => (None, Progress::default(), Some(error.to_string())),
+        };
+        let outcome = match progress.outcome.as_str() {
+            "fired" => Some(TickOutcome::Fired),
+            "overlapped" => Some(TickOutcome::Overlapped),
+            "missed" => Some(TickOutcome::Missed),
+            _ => None,
+        };
+        let last_job = (!progress.last_job.is_empty()).then(|| {
+            let state = stored.last_job_state.as_deref().and_then(State::parse);
+            (JobId::stored(&progress.last_job), state)
+        });
+        Self {
+            name: stored.name.clone(),
+            rhythm: definition.as_ref().and_then(Definition::rhythm),
+            job: definition.as_ref().map(|definition| definition.job.clone()),
+            next_tick: stored.tick_ms.map(Timestamp::from_millis),
+            last_tick: outcome.map(|outcome| (Timestamp::from_millis(progress.last_ms), outcome)),
+            last_job,
+            fired: progress.fired,
+            missed: progress.missed,
+            overlapped: progress.overlapped,
+            paused: progress.is_paused(),
+            unreadable,
+            declared: definition.is_some_and(|definition| definition.declared),
+        }
+    }
+
+    /// Whether a worker has declared it in its code.
+    pub(crate) fn is_declared(&self) -> bool {
+        self.declared
+    }
+}
+
+/// What a stored schedule says, as far as this version can read it.
+pub(crate) fn decode(stored: &StoredSchedule) -> Result<(Definition, Progress), Error> {
+    let definition = Definition::decode(&stored.rule)?;
+    let progress = Progress::decode(&stored.state)?;
+    Ok((definition, progress))
+}

@@ -1,0 +1,220 @@
+//! Schedules: jobs that are made again and again, by an expression or an interval.
+
+pub(crate) mod builder;
+pub(crate) mod declared;
+pub(crate) mod definition;
+pub(crate) mod driver;
+mod edit;
+pub(crate) mod info;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::id::JobId;
+use crate::queue::Queue;
+use crate::queue::producer::Submission;
+use crate::schedule::builder::ScheduleBuilder;
+use crate::schedule::info::ScheduleInfo;
+use crate::store::enqueue::{Due, NewJob};
+use crate::store::schedules::Schedules;
+
+/// Schedules read in one call.
+const PAGE: usize = 64;
+
+/// Schedules. All of these fail with [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable),
+/// [`ErrorKind::Refused`](crate::ErrorKind::Refused) or
+/// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) when Redis does not answer.
+impl Queue {
+    /// The schedule of this name, to be defined, looked at or changed. Nothing is sent.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::time::Duration;
+    /// # #[derive(Serialize, Deserialize)] struct Report { of: String }
+    /// # impl Job for Report { const NAME: &'static str = "report"; type Output = (); }
+    /// # async fn example(queue: Queue) -> Result<(), Error> {
+    /// // Every process may do this when it starts: it is there once, and ticks once.
+    /// queue
+    ///     .schedule("nightly")
+    ///     .cron("0 0 3 * * *")
+    ///     .timezone("Europe/Berlin")
+    ///     .job(Report { of: "yesterday".into() })
+    ///     .await?;
+    /// queue
+    ///     .schedule("pulse")
+    ///     .every(Duration::from_secs(30))
+    ///     .job(queue.enqueue(Report { of: "now".into() }).attempts(1).priority(10))
+    ///     .await?;
+    /// queue.schedule("nightly").pause().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn schedule(&self, name: impl Into<String>) -> ScheduleHandle {
+        ScheduleHandle {
+            queue: self.clone(),
+            name: name.into(),
+        }
+    }
+
+    /// All schedules of this queue, by name.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn schedules(&self) -> Result<Vec<ScheduleInfo>, Error> {
+        // Some may be seen twice.
+        let mut all = BTreeMap::new();
+        let mut cursor = Schedules::ALL.to_owned();
+        loop {
+            let verb = Schedules::Some {
+                cursor: &cursor,
+                limit: PAGE,
+            };
+            let found = self.inner.call(&verb).await?;
+            for stored in &found.schedules {
+                all.insert(stored.name.clone(), ScheduleInfo::new(stored));
+            }
+            cursor = found.cursor;
+            if cursor == Schedules::ALL {
+                break;
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+}
+
+/// A schedule by its name: to define it, begin with [`cron`](Self::cron) or
+/// [`every`](Self::every).
+#[must_use = "a handle alone does nothing"]
+#[derive(Debug, Clone)]
+pub struct ScheduleHandle {
+    queue: Queue,
+    name: String,
+}
+
+impl ScheduleHandle {
+    /// Ticks when this expression matches, in UTC unless a time zone is set: six fields (second,
+    /// minute, hour, day of the month, month, day of the week), or five without the second, or one
+    /// of `@yearly`, `@monthly`, `@weekly`, `@daily`, `@hourly`.
+    ///
+    /// A field is `*`, or a list of numbers, ranges (`9-17`), and steps (`*/15`, `8-18/2`). Months
+    /// and days of the week have names (`JAN`, `MON-FRI`); 0 and 7 are Sunday. `L` is the last day
+    /// of the month, `FRIL` its last Friday, `MON#2` its second Monday, `15W` the working day
+    /// nearest to the 15th. Where both days are given, either will do.
+    ///
+    /// Where daylight saving time takes a moment away, an expression that names hours ticks when
+    /// the clock has gone forward; where it gives one twice, the first time. One that matches in
+    /// every hour follows real time.
+    pub fn cron(self, expression: impl AsRef<str>) -> ScheduleBuilder {
+        ScheduleBuilder::cron(self.queue, self.name, expression.as_ref())
+    }
+
+    /// Ticks at this interval: 100 ms to 10 years. It is counted from the Unix epoch, or from where
+    /// the schedule starts, so it does not drift, whoever drives it.
+    pub fn every(self, interval: Duration) -> ScheduleBuilder {
+        ScheduleBuilder::every(self.queue, self.name, interval)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// All that is known of it; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed name; or if Redis does not
+    /// answer. The same holds for everything that follows.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn info(&self) -> Result<Option<ScheduleInfo>, Error> {
+        let found = edit::read(&self.queue, &self.name).await?;
+        Ok(found.schedules.first().map(ScheduleInfo::new))
+    }
+
+    /// Stops its ticks until [`resume`](Self::resume); jobs it has made go on. Says whether that
+    /// changed anything. Defining the schedule again does not resume it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is none; or if Redis does not
+    /// answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out; repeating it is harmless.
+    pub async fn pause(&self) -> Result<bool, Error> {
+        edit::set_paused(&self.queue, &self.name, true).await
+    }
+
+    /// Lets it tick again, from now on: what it would have done meanwhile is not made up for. Says
+    /// whether that changed anything.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is none;
+    /// [`ErrorKind::Incompatible`](crate::ErrorKind::Incompatible) if a newer version wrote it; or if
+    /// Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out; repeating it is harmless.
+    pub async fn resume(&self) -> Result<bool, Error> {
+        edit::set_paused(&self.queue, &self.name, false).await
+    }
+
+    /// Removes it; jobs it has made stay. Says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out; repeating it is harmless.
+    pub async fn remove(&self) -> Result<bool, Error> {
+        edit::remove(&self.queue, &self.name).await
+    }
+
+    /// Makes one of its jobs now, whether it is paused or not. It is no tick: nothing is counted, and
+    /// the next tick stays where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) if there is none;
+    /// [`ErrorKind::Incompatible`](crate::ErrorKind::Incompatible) if a newer version wrote it; or as
+    /// enqueueing ([`Enqueue`](crate::Enqueue)).
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out.
+    pub async fn trigger(&self) -> Result<JobId, Error> {
+        let (definition, record) = edit::job_of(&self.queue, &self.name).await?;
+        let id = JobId::new(format!("{}@{}", self.name, JobId::generate()))?;
+        let job = NewJob {
+            id: id.clone(),
+            record,
+            due: Due::Now,
+            priority: definition.priority,
+            front: definition.front,
+            await_ms: None,
+        };
+        let inner = &self.queue.inner;
+        let fate = inner
+            .producer
+            .submit(&Submission::new(vec![job]), inner.oxcart.call_timeout)
+            .await;
+        fate.and_then(|fate| fate.into_result(&inner.name, &id))
+            .map_err(|error| error.with_job(&id))?;
+        Ok(id)
+    }
+}

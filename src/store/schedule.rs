@@ -1,0 +1,105 @@
+//! Stores or changes a schedule.
+
+use redis::Cmd;
+use serde::Serialize;
+
+use crate::job::record::EncodedRecord;
+use crate::redis::reply::Reply;
+use crate::redis::script::{Script, script};
+use crate::redis::trouble::Trouble;
+use crate::store::{Verb, named};
+
+static SCRIPT: Script = script!(
+    "schedule",
+    grows,
+    [
+        "now",
+        "arguments",
+        "whole",
+        "meta",
+        "arm",
+        "schedules",
+        "upcoming"
+    ]
+);
+
+/// A change of one schedule, if it is still as the caller saw it.
+pub(crate) struct Schedule<'a> {
+    pub(crate) name: &'a str,
+    /// As the caller saw it; 0 if there was none.
+    pub(crate) revision: u64,
+    pub(crate) paused: bool,
+    pub(crate) tick: NextTick,
+    pub(crate) define: Option<Definition<'a>>,
+}
+
+/// What becomes of a schedule's next tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextTick {
+    Keep,
+    At { ms: u64 },
+    None,
+}
+
+/// What a schedule does.
+#[derive(Clone, Copy)]
+pub(crate) struct Definition<'a> {
+    /// Only clients read it.
+    pub(crate) rule: &'a [u8],
+    pub(crate) job: &'a EncodedRecord,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Scheduled {
+    Stored,
+    /// It has changed since the caller saw it; nothing was done.
+    Changed,
+}
+
+#[derive(Serialize)]
+struct Arguments<'a> {
+    name: &'a str,
+    revision: u64,
+    paused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tick_ms: Option<u64>,
+    keep_tick: bool,
+    define: bool,
+}
+
+impl Verb for Schedule<'_> {
+    type Answer = Scheduled;
+
+    fn script() -> &'static Script {
+        &SCRIPT
+    }
+
+    fn arguments(&self, arguments: &mut Cmd) {
+        named(
+            arguments,
+            &Arguments {
+                name: self.name,
+                revision: self.revision,
+                paused: self.paused,
+                tick_ms: match self.tick {
+                    NextTick::At { ms } => Some(ms),
+                    NextTick::Keep | NextTick::None => None,
+                },
+                keep_tick: self.tick == NextTick::Keep,
+                define: self.define.is_some(),
+            },
+        );
+        if let Some(Definition { rule, job }) = self.define {
+            let payload = job.external_payload.as_deref().unwrap_or_default();
+            arguments.arg(rule).arg(&job.record).arg(payload);
+        }
+    }
+
+    fn answer(reply: Reply) -> Result<Scheduled, Trouble> {
+        match reply.tag() {
+            "stored" => Ok(Scheduled::Stored),
+            "changed" => Ok(Scheduled::Changed),
+            _ => reply.unexpected_tag(),
+        }
+    }
+}

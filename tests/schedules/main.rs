@@ -1,0 +1,17 @@
+//! Schedules: each tick fires once, on time, whoever drives it; and what is defined stays as it is.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod declared;
+mod editing;
+mod missed;
+mod swarm;
+mod ticking;
+mod trouble;
+
+#[test]
+fn worker_process() {
+    support::workers::run_as_process();
+}

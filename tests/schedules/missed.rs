@@ -1,0 +1,153 @@
+//! Ticks that nobody was there to fire. No test waits for them: the schedule is set back instead,
+//! as if its worker had gone an hour ago.
+
+use std::time::Duration;
+
+use oxcart::{Missed, Queue, ScheduleInfo, TickOutcome, WorkerEvent};
+
+use crate::support::jobs::{Scene, Work, now_ms};
+use crate::support::workers::{drained, run, server_and_queue, worker};
+use crate::support::{Server, eventually_async};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR_MS: u64 = 3_600_000;
+
+async fn info(queue: &Queue, name: &str) -> ScheduleInfo {
+    queue.schedule(name).info().await.unwrap().unwrap()
+}
+
+/// Makes the next tick one of some hours ago.
+fn set_back(server: &Server, name: &str, tick_ms: u64) {
+    let tick = tick_ms.to_string();
+    server.cli(&["ZADD", "oxcart:{work}:ticks", &tick, name]);
+    server.cli(&["HSET", "oxcart:{work}:meta", "tick", &tick]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s2_what_was_missed_is_skipped_fired_once_or_fired_each_and_told() {
+    let (server, queue) = server_and_queue().await;
+    // Ticks at half past, seen from now: none of them is only late.
+    let now = now_ms();
+    let offset = Duration::from_millis((now + HOUR_MS / 2) % HOUR_MS);
+    let policies = [
+        ("skip", Missed::Skip, 0),
+        ("once", Missed::FireOnce, 1),
+        ("some", Missed::FireAll { at_most: 3 }, 3),
+        ("all", Missed::FireAll { at_most: 256 }, 10),
+    ];
+    for (name, missed, _) in policies {
+        let hourly = queue
+            .schedule(name)
+            .every(Duration::from_millis(HOUR_MS))
+            .offset(offset)
+            .missed(missed);
+        hourly.job(Work::Quick).await.unwrap();
+        let next = info(&queue, name).await.next_tick.unwrap().as_millis();
+        set_back(&server, name, next - 10 * HOUR_MS);
+    }
+    let scene = Scene::new();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = std::sync::Arc::clone(&told);
+    let worker = run(worker(&queue, &scene).on_event(move |event| {
+        if let WorkerEvent::TicksMissed { schedule, ticks } = event {
+            listener.lock().unwrap().push((schedule.clone(), *ticks));
+        }
+    }));
+    for (name, _, fired) in policies {
+        eventually_async(10 * SECOND, async || {
+            info(&queue, name).await.last_tick.is_some()
+        })
+        .await;
+        let now = info(&queue, name).await;
+        assert_eq!((now.fired, now.missed), (fired, 10 - fired), "{name}");
+        let outcome = match fired {
+            0 => TickOutcome::Missed,
+            _ => TickOutcome::Fired,
+        };
+        assert_eq!(now.last_tick.unwrap().1, outcome);
+        assert!(now.next_tick.unwrap().as_millis() > now_ms());
+    }
+    drained(&queue, 5 * SECOND).await;
+    assert_eq!(scene.runs().len(), 14);
+    worker.stop().await;
+    let mut told = told.lock().unwrap().clone();
+    told.sort();
+    let expected = [("once", 9), ("skip", 10), ("some", 7)];
+    assert_eq!(told, expected.map(|(name, ticks)| (name.to_owned(), ticks)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g7_s2_a_backlog_of_late_ticks_is_fired_in_bounded_calls() {
+    let (server, queue) = server_and_queue().await;
+    for n in 0..4 {
+        let name = format!("s{n}");
+        let every = queue.schedule(&name).every(SECOND / 10);
+        every.job(Work::carry(1_500)).await.unwrap();
+        // Late, but not missed.
+        let back = now_ms() / 100 * 100 - 50_000;
+        set_back(&server, &name, back);
+    }
+    let scene = Scene::new();
+    let worker = run(worker(&queue, &scene).concurrency(100));
+    for n in 0..4 {
+        let fired = async || info(&queue, &format!("s{n}")).await.fired;
+        eventually_async(20 * SECOND, async || fired().await >= 500).await;
+        assert_eq!(info(&queue, &format!("s{n}")).await.missed, 0);
+    }
+    let entries: Vec<(String, Vec<String>)> =
+        server.ask(&["XRANGE", "oxcart:{work}:events", "-", "+"]);
+    let added = entries
+        .iter()
+        .flat_map(|(_, fields)| fields.chunks(2))
+        .filter(|pair| pair[0] == "added")
+        .map(|pair| pair[1].split(' ').count());
+    let most = added.max().unwrap();
+    assert!((100..=256).contains(&most), "{most} jobs in one call");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_what_a_newer_version_wrote_is_reported_and_left_alone_and_the_others_run_on() {
+    let (server, queue) = server_and_queue().await;
+    for name in ["newer", "older"] {
+        let pulse = queue.schedule(name).every(SECOND / 4);
+        pulse.job(Work::Quick).await.unwrap();
+    }
+    let key = "oxcart:{work}:schedules";
+    server.cli(&["HSET", key, "newer", "\u{7}from the future"]);
+    set_back(&server, "newer", now_ms() - 90_000);
+    let before: String = server.ask(&["ZSCORE", "oxcart:{work}:ticks", "newer"]);
+    let scene = Scene::new();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = std::sync::Arc::clone(&told);
+    let worker = run(worker(&queue, &scene).on_event(move |event| {
+        if let WorkerEvent::ScheduleRefused { schedule, error } = event {
+            listener
+                .lock()
+                .unwrap()
+                .push(format!("{schedule}: {error}"));
+        }
+    }));
+    let fired = async || info(&queue, "older").await.fired;
+    eventually_async(10 * SECOND, async || fired().await >= 3).await;
+    let (at, start) = (now_ms(), fired().await);
+    eventually_async(10 * SECOND, async || fired().await >= start + 8).await;
+    assert!(now_ms() - at < 3_500, "the others are held up");
+    assert_eq!(info(&queue, "older").await.missed, 0);
+
+    let newer = info(&queue, "newer").await;
+    assert!(newer.unreadable.unwrap().contains("newer version"));
+    assert_eq!((newer.fired, newer.rhythm), (0, None));
+    let after: String = server.ask(&["ZSCORE", "oxcart:{work}:ticks", "newer"]);
+    assert_eq!(before, after);
+    let over = queue.schedule("newer").every(SECOND).job(Work::Quick);
+    let error = over.await.unwrap_err().to_string();
+    assert!(error.contains("remove it to replace it"), "{error}");
+    {
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("newer"));
+    }
+    assert!(queue.schedule("newer").remove().await.unwrap());
+    worker.stop().await;
+}
