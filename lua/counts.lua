@@ -4,11 +4,11 @@
 return {
   'counts', now_ms,
   {
-    'waiting', redis.call('ZCARD', key_waiting) + redis.call('ZCARD', key_suspects),
-    'delayed', redis.call('ZCARD', key_delayed),
-    'active', active_count(),
-    'completed', redis.call('ZCARD', key_completed) + redis.call('ZCARD', key_answers),
-    'dead', redis.call('ZCARD', key_dead),
+    'waiting', redis.call('ZCARD', key.waiting) + redis.call('ZCARD', key.suspects),
+    'delayed', redis.call('ZCARD', key.delayed),
+    'active', queue.active_count(),
+    'completed', redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.answers),
+    'dead', redis.call('ZCARD', key.dead),
   },
-  redis.call('HGETALL', key_meta),
+  redis.call('HGETALL', key.meta),
 }

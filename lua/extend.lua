@@ -1,16 +1,19 @@
--- Renews leases. args: lease_ms, fences; the ids are ARGV[2..]. Answers
--- { 'extended', now_ms, positions (from 0) of the leases that are lost }. O(n log N). Harmless when repeated.
+-- Renews leases. args: lease_ms, receipts ({ receipt, how many in a row have it, .. }); the ids
+-- are ARGV[2..]. Answers { 'extended', now_ms, positions (from 0) of the leases that are lost }.
+-- O(n log N). Harmless when repeated.
 
-local n = #args.fences
-local ids = plain_arguments(2, n, 1)
-local claims = read_claims(ids)
+local claims = redis.call('HMGET', key.claims, unpack(ARGV, 2))
 local held, lost = {}, {}
-for i = 1, n do
-  if claims[i] and unpack_claim(claims[i]) == args.fences[i] then
-    held[#held + 1] = ids[i]
-  else
-    lost[#lost + 1] = i - 1
+local i = 0
+for run = 1, #args.receipts, 2 do
+  for _ = 1, args.receipts[run + 1] do
+    i = i + 1
+    if claims[i] == args.receipts[run] then
+      held[#held + 1] = ARGV[i + 1]
+    else
+      lost[#lost + 1] = i - 1
+    end
   end
 end
-renew(held, args.lease_ms)
+queue.renew(held, args.lease_ms)
 return { 'extended', now_ms, lost }

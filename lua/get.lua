@@ -3,27 +3,27 @@
 -- stalls, counters, history, outcome, progress }, '' for what there is not.
 
 local id = args.id
-local record = redis.call('HGET', key_jobs, id)
-local state, score = find(id)
+local record = redis.call('HGET', key.jobs, id)
+local state, score = queue.find(id)
 if not record or not state then
   return { 'missing', now_ms }
 end
 
-local counters, history = redis.call('HGET', key_attempts, id), {}
+local counters, history = redis.call('HGET', key.attempts, id), {}
 if counters then
-  local fields = attempt_fields(id, cmsgpack.unpack(counters))
+  local fields = queue.attempt_fields(id, cmsgpack.unpack(counters))
   if #fields > 0 then
-    history = redis.call('HMGET', key_attempts, unpack(fields))
+    history = redis.call('HMGET', key.attempts, unpack(fields))
   end
 end
 
 return {
   'found', now_ms, state, score, record,
-  redis.call('HGET', key_payloads, id) or '',
-  redis.call('HGET', key_claims, id) or '',
-  redis.call('HGET', key_stalls, id) or '',
+  redis.call('HGET', key.payloads, id) or '',
+  redis.call('HGET', key.claims, id) or '',
+  redis.call('HGET', key.stalls, id) or '',
   counters or '',
   history,
-  redis.call('HGET', key_results, id) or '',
-  redis.call('HGET', key_progress, id) or '',
+  redis.call('HGET', key.results, id) or '',
+  redis.call('HGET', key.progress, id) or '',
 }

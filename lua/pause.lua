@@ -1,11 +1,11 @@
 -- Stops claims in the whole queue; jobs that run go on. args: none.
 -- Answers { 'paused', now_ms, changed }. O(1). Harmless when repeated.
 
-local changed = redis.call('HSETNX', key_meta, 'paused', now_ms)
+local changed = redis.call('HSETNX', key.meta, 'paused', now_ms)
 if changed == 1 then
-  redis.call('DEL', key_wake)
-  emit_value('paused', '')
-  flush_events()
-  save_meta()
+  redis.call('DEL', key.wake)
+  queue.emit_value('paused', '')
+  queue.flush_events()
+  queue.save_meta()
 end
 return { 'paused', now_ms, changed }

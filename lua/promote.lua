@@ -3,12 +3,12 @@
 -- Harmless when repeated.
 
 local ids = {}
-if not is_paused() then
-  ids = promote(args.limit)
+if not meta.paused then
+  ids = queue.promote(args.limit)
   if #ids > 0 then
-    arm(0)
+    queue.arm(0)
   end
-  flush_events()
-  save_meta()
+  queue.flush_events()
+  queue.save_meta()
 end
 return { 'promoted', now_ms, #ids }

@@ -5,7 +5,7 @@
 local removed, active = {}, {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local state, _, key = find(id)
+  local state, _, key = queue.find(id)
   if state == 'active' then
     active[#active + 1] = id
   elseif state then
@@ -14,8 +14,8 @@ for i = 2, #ARGV do
   end
 end
 if #removed > 0 then
-  announce(removed)
-  forget(removed)
+  queue.announce(removed)
+  queue.forget_ended(removed)
 end
-count('removed', #removed)
+queue.count('removed', #removed)
 return { 'removed', now_ms, removed, active }

@@ -4,30 +4,30 @@
 -- Harmless when repeated: what is back in line is not dead.
 
 local function fresh_budget(id)
-  local counters = read_counters(id)
-  write_counters(id, { 0, 0, 0, counters[4] })
-  redis.call('HDEL', key_stalls, id)
-  redis.call('HDEL', key_results, id)
-  redis.call('HDEL', key_progress, id)
+  local counters = queue.read_counters(id)
+  queue.write_counters(id, { 0, 0, 0, counters[4] })
+  redis.call('HDEL', key.stalls, id)
+  redis.call('HDEL', key.results, id)
+  redis.call('HDEL', key.progress, id)
 end
 
 local replayed, options = {}, {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local record = redis.call('HGET', key_jobs, id)
-  if record and redis.call('ZREM', key_dead, id) == 1 then
+  local place = queue.places_of({ id })[1]
+  if place and redis.call('ZREM', key.dead, id) == 1 then
     fresh_budget(id)
     replayed[#replayed + 1] = id
-    options[#replayed] = { priority = priority_of(record) }
+    options[id] = { priority = queue.priority_at(place) }
   end
 end
 
-enter_waiting(replayed, options)
-if #replayed > 0 and not is_paused() then
-  arm(0)
+queue.enter_anew(replayed, options)
+if #replayed > 0 and not meta.paused then
+  queue.arm(0)
 end
-count('replayed', #replayed)
-emit('replayed', replayed)
-flush_events()
-save_meta()
+queue.count('replayed', #replayed)
+queue.emit('replayed', replayed)
+queue.flush_events()
+queue.save_meta()
 return { 'replayed', now_ms, replayed }

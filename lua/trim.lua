@@ -15,7 +15,7 @@ end
 -- Drops the answers whose waiters have had their time, or moves them on to the other completed
 -- jobs. Returns how many of either.
 local function trim_answers()
-  local page = redis.call('ZRANGEBYSCORE', key_answers, '-inf', now_ms, 'WITHSCORES',
+  local page = redis.call('ZRANGEBYSCORE', key.answers, '-inf', now_ms, 'WITHSCORES',
     'LIMIT', 0, args.limit)
   local gone, moved = {}, {}
   for i = 1, #page, 2 do
@@ -25,36 +25,36 @@ local function trim_answers()
     else
       gone[#gone + 1] = page[i]
     end
-    redis.call('ZREM', key_answers, page[i])
+    redis.call('ZREM', key.answers, page[i])
   end
   if #moved > 0 then
-    redis.call('ZADD', key_completed, unpack(moved))
+    redis.call('ZADD', key.completed, unpack(moved))
   end
-  forget(gone)
+  queue.forget_ended(gone)
   return #page / 2
 end
 
 -- Forgets the last calls of lanes that have been silent for long. Returns the next cursor.
 local function sweep_lanes()
-  local page = redis.call('HSCAN', key_calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL)
+  local page = redis.call('HSCAN', key.calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL)
   local lanes = page[2]
   for i = 1, #lanes, 2 do
-    local _, last_ms = unpack(cmsgpack.unpack(lanes[i + 1]))
+    local last_ms = tonumber(string.match(lanes[i + 1], '^%d+ (%d+) ')) or 0
     if now_ms - last_ms > args.lane_ttl_ms then
-      redis.call('HDEL', key_calls, lanes[i])
+      redis.call('HDEL', key.calls, lanes[i])
     end
   end
   return page[1]
 end
 
 local answers = trim_answers()
-local completed = drop_expired(key_completed)
-forget(completed)
-local capped = cap_completed(args.keep_count, args.limit)
-local unread = drop_expired(key_awaited)
+local completed = drop_expired(key.completed)
+queue.forget_ended(completed)
+local capped = queue.cap_completed(args.keep_count, args.limit)
+local unread = drop_expired(key.awaited)
 
 local more = math.max(#completed, answers, capped, #unread) >= args.limit
 return {
   'trimmed', now_ms, #completed + answers + capped, more and 1 or 0, sweep_lanes(),
-  redis.call('ZCARD', key_dead),
+  redis.call('ZCARD', key.dead),
 }

@@ -3,19 +3,19 @@
 -- { 'pending' | 'missing', now_ms }. O(log N). Harmless when repeated.
 
 local id = args.id
-local state = find(id)
+local state = queue.find(id)
 if not state then
   return { 'missing', now_ms }
 end
-local outcome = redis.call('HGET', key_results, id)
+local outcome = redis.call('HGET', key.results, id)
 if outcome and (state == 'completed' or state == 'dead') then
   local last = ''
-  local counters = redis.call('HGET', key_attempts, id)
+  local counters = redis.call('HGET', key.attempts, id)
   if counters then
-    local fields = attempt_fields(id, cmsgpack.unpack(counters))
-    last = #fields > 0 and redis.call('HGET', key_attempts, fields[#fields]) or ''
+    local fields = queue.attempt_fields(id, cmsgpack.unpack(counters))
+    last = #fields > 0 and redis.call('HGET', key.attempts, fields[#fields]) or ''
   end
   return { 'finished', now_ms, outcome, last }
 end
-redis.call('ZADD', key_awaited, 'GT', now_ms + args.await_ms, id)
+redis.call('ZADD', key.awaited, 'GT', now_ms + args.await_ms, id)
 return { 'pending', now_ms }

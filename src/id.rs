@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
@@ -115,6 +116,47 @@ impl Fence {
 impl fmt::Display for Fence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// What a call that claims jobs gives for them, and whoever ends or extends such an attempt has to
+/// show: the claim as Redis holds it, the same for all jobs of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Receipt(Arc<str>);
+
+impl Receipt {
+    pub(crate) fn new(claim: &str) -> Self {
+        Self(claim.into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `[a, a, b]` as `[(a, 2), (b, 1)]`: the way in which calls name many of them.
+    pub(crate) fn runs<'a>(receipts: impl IntoIterator<Item = &'a Self>) -> Runs<'a> {
+        let mut runs: Vec<(&str, usize)> = Vec::new();
+        for receipt in receipts {
+            match runs.last_mut() {
+                Some((last, count)) if *last == receipt.as_str() => *count += 1,
+                _ => runs.push((receipt.as_str(), 1)),
+            }
+        }
+        Runs(runs)
+    }
+}
+
+/// Receipts, and how many in a row are the same; a flat list on the wire.
+pub(crate) struct Runs<'a>(Vec<(&'a str, usize)>);
+
+impl Serialize for Runs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(2 * self.0.len()))?;
+        for (receipt, count) in &self.0 {
+            list.serialize_element(receipt)?;
+            list.serialize_element(count)?;
+        }
+        list.end()
     }
 }
 

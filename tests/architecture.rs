@@ -136,7 +136,7 @@ fn every_fragment_is_used_and_names_are_defined_once() {
             "lib/{stem}.lua is not used"
         );
         for line in fs::read_to_string(&file).unwrap().lines() {
-            let Some(rest) = line.strip_prefix("local function ") else {
+            let Some(rest) = line.strip_prefix("function queue.") else {
                 continue;
             };
             let name = rest.split('(').next().unwrap().to_owned();
@@ -150,6 +150,41 @@ fn every_fragment_is_used_and_names_are_defined_once() {
         }
     }
     assert!(defined.len() > 20, "{defined:?}");
+}
+
+/// A fragment that is missing would be noticed only when the script gets to the call.
+#[test]
+fn every_script_is_made_of_all_it_calls() {
+    let lua = |name: &str| fs::read_to_string(root().join("lua").join(name)).unwrap();
+    let names = |text: &str, before: &str| -> BTreeSet<String> {
+        let after = text.split(before).skip(1);
+        after
+            .filter_map(|rest| rest.split_once('('))
+            .map(|(name, _)| name.to_owned())
+            .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+            .collect()
+    };
+    let mut scripts = 0;
+    for file in files(&root().join("src/store"), "rs") {
+        let source = fs::read_to_string(&file).unwrap();
+        let Some((_, list)) = source.split_once("= script!(") else {
+            continue;
+        };
+        let list = list.split_once(");").unwrap().0;
+        let mut quoted = list.split('"').skip(1).step_by(2);
+        let mut text = lua(&format!("{}.lua", quoted.next().unwrap()));
+        for fragment in quoted {
+            text.push_str(&lua(&format!("lib/{fragment}.lua")));
+        }
+        let defined = names(&text, "function queue.");
+        let missing: Vec<_> = names(&text, "queue.")
+            .into_iter()
+            .filter(|name| !defined.contains(name))
+            .collect();
+        assert!(missing.is_empty(), "{}: {missing:?}", file.display());
+        scripts += 1;
+    }
+    assert!(scripts > 10);
 }
 
 /// Six lines that stand in two scripts are a fragment that has not been made yet.

@@ -1,5 +1,5 @@
 -- The wake-up token: at most one member, its score the moment (ms) at which there will be
 -- work, 0 for now. Idle workers block on popping it. An earlier moment replaces a later one.
-local function arm(at_ms)
-  redis.call('ZADD', key_wake, 'LT', at_ms, 'work')
+function queue.arm(at_ms)
+  redis.call('ZADD', key.wake, 'LT', at_ms, 'work')
 end

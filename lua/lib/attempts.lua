@@ -5,47 +5,48 @@
 -- One field an attempt, so that no history is ever decoded or copied to append to it.
 local ATTEMPTS_KEPT = 20
 
-local function read_counters(id)
-  local stored = redis.call('HGET', key_attempts, id)
+function queue.read_counters(id)
+  local stored = redis.call('HGET', key.attempts, id)
   if stored then
     return cmsgpack.unpack(stored)
   end
   return { 0, 0, 0, 0 }
 end
 
-local function write_counters(id, counters)
-  redis.call('HSET', key_attempts, id, cmsgpack.pack(counters))
-  made_optional()
+function queue.write_counters(id, counters)
+  redis.call('HSET', key.attempts, id, cmsgpack.pack(counters))
+  queue.made(key.attempts)
 end
 
 -- Appends one attempt to the history; `failed` (0 or 1) is what it costs of the budget. A
 -- handler that failed could take the job: it does not bounce any more.
-local function record_attempt(id, since_ms, blob, failed)
-  local counters = read_counters(id)
+function queue.record_attempt(id, since_ms, blob, failed)
+  local counters = queue.read_counters(id)
   local n = counters[4] + 1
   counters[1] = counters[1] + failed
   if failed == 1 then
     counters[2], counters[3] = 0, 0
   end
   counters[4] = n
-  write_counters(id, counters)
-  redis.call('HSET', key_attempts, id .. '#' .. n, stamp(since_ms) .. stamp(now_ms) .. blob)
+  queue.write_counters(id, counters)
+  local entry = queue.stamp(since_ms) .. queue.stamp(now_ms) .. blob
+  redis.call('HSET', key.attempts, id .. '#' .. n, entry)
   if n > ATTEMPTS_KEPT then
-    redis.call('HDEL', key_attempts, id .. '#' .. (n - ATTEMPTS_KEPT))
+    redis.call('HDEL', key.attempts, id .. '#' .. (n - ATTEMPTS_KEPT))
   end
 end
 
-local function record_bounce(id)
-  local counters = read_counters(id)
+function queue.record_bounce(id)
+  local counters = queue.read_counters(id)
   counters[2] = counters[2] + 1
   if counters[3] == 0 then
     counters[3] = now_ms
   end
-  write_counters(id, counters)
+  queue.write_counters(id, counters)
 end
 
 -- The field names of the recorded attempts, oldest first.
-local function attempt_fields(id, counters)
+function queue.attempt_fields(id, counters)
   local fields = {}
   for n = math.max(1, counters[4] - ATTEMPTS_KEPT + 1), counters[4] do
     fields[#fields + 1] = id .. '#' .. n
@@ -54,16 +55,13 @@ local function attempt_fields(id, counters)
 end
 
 -- Deletes all that is recorded of `ids`.
-local function forget_attempts(ids)
-  if not has(key_attempts) then
-    return
-  end
-  local counters = redis.call('HMGET', key_attempts, unpack(ids))
+function queue.forget_attempts(ids)
+  local counters = redis.call('HMGET', key.attempts, unpack(ids))
   for i = 1, #ids do
     if counters[i] then
-      local fields = attempt_fields(ids[i], cmsgpack.unpack(counters[i]))
+      local fields = queue.attempt_fields(ids[i], cmsgpack.unpack(counters[i]))
       fields[#fields + 1] = ids[i]
-      redis.call('HDEL', key_attempts, unpack(fields))
+      redis.call('HDEL', key.attempts, unpack(fields))
     end
   end
 end

@@ -1,31 +1,21 @@
--- What a worker needs to run the jobs it has claimed: the ids, the records, and, for the few
--- that have them, large payloads, failure counters and stall counts.
--- `extras` is flat: position, name, value, position, name, value, ...
-local function add_extras(extras, name, key, ids)
-  if #ids == 0 or not has(key) then
-    return
-  end
-  local values = redis.call('HMGET', key, unpack(ids))
-  for i = 1, #ids do
-    if values[i] then
-      extras[#extras + 1] = i - 1
-      extras[#extras + 1] = name
-      extras[#extras + 1] = values[i]
+-- What a worker needs beside the records, for the few jobs that have it: large payloads, failure
+-- counters and stall counts. Appends to `reply`: position (from 0), name, value, ...
+function queue.deliver(reply, ids, external)
+  local function add(position, name, value)
+    if value then
+      local at = #reply
+      reply[at + 1], reply[at + 2], reply[at + 3] = position - 1, name, value
     end
   end
-end
-
-local function deliver(ids, records)
-  local extras = {}
-  for i = 1, #ids do
-    local payload = has_external_payload(records[i]) and redis.call('HGET', key_payloads, ids[i])
-    if payload then
-      extras[#extras + 1] = i - 1
-      extras[#extras + 1] = 'payload'
-      extras[#extras + 1] = payload
+  for _, position in ipairs(external) do
+    add(position, 'payload', redis.call('HGET', key.payloads, ids[position]))
+  end
+  for _, name in ipairs({ 'attempts', 'stalls' }) do
+    if #ids > 0 and queue.has(key[name]) then
+      local values = redis.call('HMGET', key[name], unpack(ids))
+      for i = 1, #ids do
+        add(i, name, values[i])
+      end
     end
   end
-  add_extras(extras, 'attempts', key_attempts, ids)
-  add_extras(extras, 'stalls', key_stalls, ids)
-  return extras
 end

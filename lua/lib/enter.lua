@@ -1,86 +1,75 @@
 -- How a job enters a collection in which it waits: `waiting`, `delayed` or `suspects`.
--- Nothing else writes to these three, but for the pops in claim and promote.
---
--- ids: who enters, in order. options[i]: what is not default about ids[i], a map of
--- { priority, front, due_ms }, or nil.
-
-local PLAIN = { priority = DEFAULT_PRIORITY }
+-- Nothing else adds to these three.
 
 -- Puts `ids` at their places: suspects (jobs whose worker died on them) among themselves,
 -- all others in `waiting`.
-local function enter_line(ids, scores)
-  local stalls = has(key_stalls) and redis.call('HMGET', key_stalls, unpack(ids)) or {}
+function queue.enter_line(ids, scores)
+  if #ids == 0 then
+    return
+  end
   local waiting, suspects = {}, {}
-  for i = 1, #ids do
-    local into = stalls[i] and suspects or waiting
-    local at = #into
-    into[at + 1] = scores[i]
-    into[at + 2] = ids[i]
+  if queue.has(key.stalls) then
+    local stalls = redis.call('HMGET', key.stalls, unpack(ids))
+    for i = 1, #ids do
+      local into = stalls[i] and suspects or waiting
+      local at = #into
+      into[at + 1], into[at + 2] = scores[i], ids[i]
+    end
+  else
+    for i = 1, #ids do
+      waiting[2 * i - 1], waiting[2 * i] = scores[i], ids[i]
+    end
   end
   if #waiting > 0 then
-    redis.call('ZADD', key_waiting, unpack(waiting))
+    redis.call('ZADD', key.waiting, unpack(waiting))
   end
   if #suspects > 0 then
-    redis.call('ZADD', key_suspects, unpack(suspects))
-    made_optional()
+    redis.call('ZADD', key.suspects, unpack(suspects))
+    queue.made(key.suspects)
   end
 end
 
--- All go to the back of their priority, in order, but those with `front`, which go before
--- everything of their priority.
-local function enter_waiting(ids, options)
+-- To a new place, at the back of their priority or at the front of it. options[id] is a map of
+-- { priority, front }, or nil.
+function queue.enter_anew(ids, options)
+  if #ids == 0 then
+    return
+  end
+  local scores, moved = queue.take_places(ids, options), {}
+  for i = 1, #ids do
+    moved[2 * i - 1], moved[2 * i] = ids[i], scores[i]
+  end
+  redis.call('HSET', key.places, unpack(moved))
+  queue.made(key.places)
+  queue.enter_line(ids, scores)
+end
+
+-- options[i] is a map of { due_ms, priority, front }. Arms the wake-up when the head moved.
+function queue.enter_delayed(ids, options)
   local n = #ids
   if n == 0 then
     return
   end
-  local fronts = 0
-  for i = 1, n do
-    if options[i] and options[i].front then
-      fronts = fronts + 1
-    end
-  end
-  local back = fronts < n and take_back_places(n - fronts)
-  local front = fronts > 0 and take_front_places(fronts)
-  local scores = {}
-  for i = 1, n do
-    local option = options[i] or PLAIN
-    if option.front then
-      front = front - 1
-      scores[i] = place(option.priority or DEFAULT_PRIORITY, front)
-    else
-      back = back + 1
-      scores[i] = place(option.priority or DEFAULT_PRIORITY, back)
-    end
-  end
-  enter_line(ids, scores)
-end
-
--- Each has a due_ms. The place that is not the default is remembered in `later` until the job
--- is due. Arms the wake-up when the head moved.
-local function enter_delayed(ids, options)
-  local n = #ids
-  if n == 0 then
-    return
-  end
-  local members, later = {}, {}
+  local DEFAULT_PRIORITY = 500
+  local members, hints = {}, {}
   local earliest = options[1].due_ms
   for i = 1, n do
     local option = options[i]
-    members[2 * i - 1] = whole(option.due_ms)
-    members[2 * i] = ids[i]
+    local priority = option.priority or DEFAULT_PRIORITY
+    members[2 * i - 1], members[2 * i] = queue.whole(option.due_ms), ids[i]
     earliest = math.min(earliest, option.due_ms)
-    if option.front or (option.priority or DEFAULT_PRIORITY) ~= DEFAULT_PRIORITY then
-      later[#later + 1] = ids[i]
-      later[#later + 1] = (option.priority or DEFAULT_PRIORITY) .. (option.front and ' front' or '')
+    if option.front or priority ~= DEFAULT_PRIORITY then
+      local at = #hints
+      hints[at + 1], hints[at + 2] = ids[i], 'p' .. priority .. (option.front and ' front' or '')
     end
   end
-  local head = redis.call('ZRANGE', key_delayed, 0, 0, 'WITHSCORES')
-  redis.call('ZADD', key_delayed, unpack(members))
-  if #later > 0 then
-    redis.call('HSET', key_later, unpack(later))
-    made_optional()
+  local head = redis.call('ZRANGE', key.delayed, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', key.delayed, unpack(members))
+  if #hints > 0 then
+    redis.call('HSET', key.places, unpack(hints))
+    queue.made(key.places)
   end
   if not head[2] or earliest < tonumber(head[2]) then
-    arm(earliest)
+    queue.arm(earliest)
   end
 end

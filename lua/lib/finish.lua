@@ -5,13 +5,13 @@ local ANNOUNCEMENTS_KEPT = 1000
 local MOVES_ON = 0.5
 
 -- Splits off those of `ids` whose outcome somebody waits for, and tells the waiters.
--- Returns a set of these ids.
-local function announce(ids)
-  local awaited = {}
-  if #ids == 0 or not has(key_awaited) then
-    return awaited
+-- Returns a set of these ids, or nil if there are none.
+function queue.announce(ids)
+  if #ids == 0 or not queue.has(key.awaited) then
+    return nil
   end
-  local until_ms = redis.call('ZMSCORE', key_awaited, unpack(ids))
+  local awaited = {}
+  local until_ms = redis.call('ZMSCORE', key.awaited, unpack(ids))
   local names = {}
   for i = 1, #ids do
     if until_ms[i] and tonumber(until_ms[i]) > now_ms then
@@ -19,16 +19,17 @@ local function announce(ids)
       names[#names + 1] = ids[i]
     end
   end
-  if #names > 0 then
-    redis.call('ZREM', key_awaited, unpack(names))
-    redis.call('XADD', key_finished, 'MAXLEN', '~', ANNOUNCEMENTS_KEPT, '*',
-      'ids', table.concat(names, ' '))
+  if #names == 0 then
+    return nil
   end
+  redis.call('ZREM', key.awaited, unpack(names))
+  redis.call('XADD', key.finished, 'MAXLEN', '~', ANNOUNCEMENTS_KEPT, '*',
+    'ids', table.concat(names, ' '))
   return awaited
 end
 
 -- How long a job is kept whose outcome somebody waits for.
-local function awaited_for(keep_ms, own)
+function queue.awaited_for(keep_ms, own)
   if own or keep_ms <= AWAITED_KEPT_MS then
     return math.max(AWAITED_KEPT_MS, keep_ms)
   end
@@ -39,78 +40,38 @@ end
 -- job itself asks for that retention, and is not just kept as long as most. What somebody waits
 -- for is kept apart from the others, whose number is capped; when the waiter has had its time,
 -- trim moves what is kept as long as most (half a millisecond marks it) to the others.
-local function finish(ids, outcomes, keep_ms, own)
-  local n = #ids
-  if n == 0 then
+function queue.finish(ids, outcomes, keep_ms, own)
+  if #ids == 0 then
     return
   end
-  local awaited = announce(ids)
-  if keep_ms == 0 and not next(awaited) then
-    return forget(ids)
+  local awaited = queue.announce(ids)
+  if keep_ms == 0 and not awaited then
+    return queue.forget(ids)
   end
   local completed, answers, results, gone = {}, {}, {}, {}
-  local finished_at = stamp(now_ms)
-  local expiry = whole(now_ms + keep_ms)
-  for i = 1, n do
+  local finished_at, expiry = queue.stamp(now_ms), queue.whole(now_ms + keep_ms)
+  for i = 1, #ids do
     local id = ids[i]
-    if awaited[id] then
-      answers[#answers + 1] = now_ms + awaited_for(keep_ms, own)
-      answers[#answers + 1] = id
+    if awaited and awaited[id] then
+      local at = #answers
+      answers[at + 1], answers[at + 2] = now_ms + queue.awaited_for(keep_ms, own), id
     elseif keep_ms > 0 then
-      completed[#completed + 1] = expiry
-      completed[#completed + 1] = id
+      local at = #completed
+      completed[at + 1], completed[at + 2] = expiry, id
     else
       gone[#gone + 1] = id
     end
-    if awaited[id] or keep_ms > 0 then
-      results[#results + 1] = id
-      results[#results + 1] = finished_at .. outcomes[i]
+    if keep_ms > 0 or awaited[id] then
+      local at = #results
+      results[at + 1], results[at + 2] = id, finished_at .. outcomes[i]
     end
   end
   if #completed > 0 then
-    redis.call('ZADD', key_completed, unpack(completed))
+    redis.call('ZADD', key.completed, unpack(completed))
   end
   if #answers > 0 then
-    redis.call('ZADD', key_answers, unpack(answers))
+    redis.call('ZADD', key.answers, unpack(answers))
   end
-  redis.call('HSET', key_results, unpack(results))
-  forget(gone)
-end
-
--- dead: list of { id, reason }. Dead letters are never dropped on their own.
-local function bury(dead)
-  local n = #dead
-  if n == 0 then
-    return
-  end
-  local ids, members, results, tokens = {}, {}, {}, {}
-  for i = 1, n do
-    ids[i] = dead[i].id
-    members[2 * i - 1] = now_ms
-    members[2 * i] = dead[i].id
-    results[2 * i - 1] = dead[i].id
-    results[2 * i] = stamp(now_ms) .. cmsgpack.pack({ dead = dead[i].reason })
-    tokens[i] = dead[i].id .. ':' .. dead[i].reason
-  end
-  announce(ids)
-  redis.call('ZADD', key_dead, unpack(members))
-  redis.call('HSET', key_results, unpack(results))
-  count('dead', n)
-  emit('dead', tokens)
-end
-
--- Keeps at most `limit` completed jobs; drops at most `budget` of those nearest their expiry.
--- Returns how many were dropped.
-local function cap_completed(limit, budget)
-  local excess = redis.call('ZCARD', key_completed) - limit
-  if excess <= 0 then
-    return 0
-  end
-  local popped = redis.call('ZPOPMIN', key_completed, math.min(excess, budget))
-  local ids = {}
-  for i = 1, #popped, 2 do
-    ids[#ids + 1] = popped[i]
-  end
-  forget(ids)
-  return #ids
+  redis.call('HSET', key.results, unpack(results))
+  queue.forget(gone)
 end

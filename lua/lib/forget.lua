@@ -1,17 +1,24 @@
--- Deletes everything that is kept about `ids`, but for the collection they are in, which is
+-- Deletes everything that is kept about jobs, but for the collection they are in, which is
 -- the caller's.
-local function forget(ids)
+function queue.forget(ids)
   if #ids == 0 then
     return
   end
-  redis.call('HDEL', key_jobs, unpack(ids))
-  if redis.call('EXISTS', key_results) == 1 then
-    redis.call('HDEL', key_results, unpack(ids))
+  redis.call('HDEL', key.jobs, unpack(ids))
+  if queue.has(key.attempts) then
+    queue.forget_attempts(ids)
   end
-  forget_attempts(ids)
-  for _, key in ipairs({ key_payloads, key_stalls, key_progress, key_later }) do
-    if has(key) then
-      redis.call('HDEL', key, unpack(ids))
+  for _, part in ipairs({ key.payloads, key.stalls, key.progress, key.places }) do
+    if queue.has(part) then
+      redis.call('HDEL', part, unpack(ids))
     end
+  end
+end
+
+-- The same for jobs that have ended, of which the outcome is kept as well.
+function queue.forget_ended(ids)
+  if #ids > 0 then
+    redis.call('HDEL', key.results, unpack(ids))
+    queue.forget(ids)
   end
 end

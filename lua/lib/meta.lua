@@ -1,36 +1,21 @@
--- The queue's own numbers: read together when the first is asked for, written together at the
--- end of the call. Totals are counted apart, in count.lua.
-local META_FIELDS = { 'paused', 'sequence', 'front', 'fence', 'event_size', 'timer' }
-
-local meta
+-- The queue's own numbers: read together, written together at the end of the call. What is not
+-- there is false.
+local fields = redis.call('HMGET', key.meta, 'paused', 'sequence', 'front', 'fence', 'event_size',
+  'timer', 'added', 'completed')
+local meta = {
+  paused = fields[1], sequence = fields[2], front = fields[3], fence = fields[4],
+  event_size = fields[5], timer = fields[6], added = fields[7], completed = fields[8],
+}
 local meta_changes = {}
 
--- The value as text, or nil.
-local function get_meta(field)
-  if not meta then
-    meta = {}
-    local values = redis.call('HMGET', key_meta, unpack(META_FIELDS))
-    for i = 1, #META_FIELDS do
-      meta[META_FIELDS[i]] = values[i] or nil
-    end
-  end
-  return meta[field]
-end
-
-local function set_meta(field, value)
-  get_meta(field)
+function queue.set_meta(field, value)
   meta[field] = value
-  meta_changes[#meta_changes + 1] = field
-  meta_changes[#meta_changes + 1] = value
+  local n = #meta_changes
+  meta_changes[n + 1], meta_changes[n + 2] = field, value
 end
 
-local function save_meta()
+function queue.save_meta()
   if #meta_changes > 0 then
-    redis.call('HSET', key_meta, unpack(meta_changes))
-    meta_changes = {}
+    redis.call('HSET', key.meta, unpack(meta_changes))
   end
-end
-
-local function is_paused()
-  return get_meta('paused') ~= nil
 end

@@ -1,18 +1,20 @@
 -- Keys that only few jobs use. Mostly none of them exists, and one command tells.
-local OPTIONAL_KEYS = {
-  key_payloads, key_attempts, key_stalls, key_suspects, key_later, key_progress, key_awaited,
-}
-
 local any_optional
+local optional = {}
 
-local function has(key)
+function queue.has(name)
   if any_optional == nil then
-    any_optional = redis.call('EXISTS', unpack(OPTIONAL_KEYS)) > 0
+    any_optional = redis.call('EXISTS', key.payloads, key.attempts, key.stalls, key.suspects,
+      key.places, key.progress, key.awaited) > 0
   end
-  return any_optional and redis.call('EXISTS', key) == 1
+  if any_optional and optional[name] == nil then
+    optional[name] = redis.call('EXISTS', name) == 1
+  end
+  return any_optional and optional[name]
 end
 
 -- To be said by whoever may have created one of them.
-local function made_optional()
+function queue.made(name)
   any_optional = true
+  optional[name] = true
 end

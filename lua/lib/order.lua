@@ -1,31 +1,49 @@
--- The place of a job among the waiting ones: priority * 2^43 + sequence. The sequence starts
--- in the middle of its range, so that `front` can count down from there. Every score is a
--- whole number below 2^53, which a double holds exactly.
-local PRIORITY_STEP = 2 ^ 43
-local SEQUENCE_START = 2 ^ 42
-local DEFAULT_PRIORITY = 500
-local PRIORITY_MAX = 1023
+-- The place of a job among the waiting ones: its score in `waiting`, and what goes before it.
+-- (priority - 500) * 2^43 + sequence: the sequence grows from 0, and `front` counts down from
+-- there. So the places of the default priority, 500, are small numbers, which are cheap to
+-- write and to read; and each is a whole number below 2^53, which a double holds exactly.
 
--- The next `n` places at the back: returns the sequence before the first of them.
-local function take_back_places(n)
-  local last = tonumber(get_meta('sequence') or SEQUENCE_START)
-  set_meta('sequence', whole(last + n))
-  return last
+-- Gives each of `jobs` the next place at the back of its priority, or at the front of it.
+-- options[jobs[i]] is what is not default about jobs[i], a map of { priority, front }, or nil.
+-- Returns the scores as text.
+function queue.take_places(jobs, options)
+  local PRIORITY_STEP, DEFAULT_PRIORITY = 2 ^ 43, 500
+  local format = string.format
+  local back, front = tonumber(meta.sequence or 0), tonumber(meta.front or 0)
+  local back_before, front_before = back, front
+  local scores = {}
+  for i = 1, #jobs do
+    local option, base = options[jobs[i]], 0
+    if option and option.priority then
+      base = (option.priority - DEFAULT_PRIORITY) * PRIORITY_STEP
+    end
+    if option and option.front then
+      front = front - 1
+      scores[i] = format('%d', base + front)
+    else
+      back = back + 1
+      scores[i] = format('%d', base + back)
+    end
+  end
+  if back ~= back_before then
+    queue.set_meta('sequence', queue.whole(back))
+  end
+  if front ~= front_before then
+    queue.set_meta('front', queue.whole(front))
+  end
+  return scores
 end
 
--- The next `n` places at the front: returns the sequence behind the first of them.
-local function take_front_places(n)
-  local first = tonumber(get_meta('front') or (SEQUENCE_START + 1))
-  set_meta('front', whole(first - n))
-  return first
-end
-
--- As text, ready to be sent.
-local function place(priority, sequence)
-  return whole(priority * PRIORITY_STEP + sequence)
+-- What stands in the record of a delayed job: the first place of its priority.
+function queue.first_places(options)
+  local places = {}
+  for i = 1, #options do
+    places[i] = queue.whole(((options[i].priority or 500) - 500) * 2 ^ 43)
+  end
+  return places
 end
 
 -- The priority that a place was made with.
-local function priority_at(score)
-  return math.floor(score / PRIORITY_STEP)
+function queue.priority_at(score)
+  return math.floor((tonumber(score) + 2 ^ 42) / 2 ^ 43) + 500
 end

@@ -1,73 +1,84 @@
--- What each outcome of an attempt means for its job. A settling call collects it in a plan,
--- which settle.lua carries out for the whole batch.
+-- What each outcome of an attempt means for its job, but for the commonest, in settle.lua.
 
-local function new_plan()
-  return {
-    ended = {},                                 -- ids that leave `active`
-    plain_ids = {}, plain_outcomes = {},        -- completed and kept as long as most
-    finished = {}, dead = {},
-    delayed_ids = {}, delayed_options = {},
-    waiting_ids = {}, waiting_options = {},
-    again_ids = {}, again_scores = {},          -- back to their exact place
-    events = { completed = {}, cancelled = {}, retrying = {}, delayed = {}, waiting = {} },
-  }
-end
+-- others[i] is a map of { id, blob, claim, outcome, keep_ms, own_retention, after_ms, reason }.
+-- Appends the ids of those that are completed to `completed`.
+function queue.settle_others(others, completed)
+  local dead, delayed, waiting, again = {}, {}, {}, {}
+  local events = { cancelled = {}, retrying = {}, delayed = {}, waiting = {} }
+  local options, places = {}, {}
 
-local function append(list, value)
-  list[#list + 1] = value
-end
-
--- One function per outcome: what is to happen to `id`. `attempt` is the named rest of the
--- arguments, with the claim's `score` and `since_ms`.
-local outcomes = {}
-
-local function finished(plan, id, attempt, blob)
-  append(plan.finished, {
-    id = id, outcome = blob, keep_ms = attempt.keep_ms, own = attempt.own_retention,
-  })
-end
-
-function outcomes.completed(plan, id, attempt, blob)
-  finished(plan, id, attempt, blob)
-  append(plan.events.completed, id)
-end
-
-function outcomes.cancelled(plan, id, attempt, blob)
-  finished(plan, id, attempt, blob)
-  append(plan.events.cancelled, id)
-end
-
-local function delay(plan, id, attempt)
-  append(plan.delayed_ids, id)
-  append(plan.delayed_options, {
-    priority = priority_at(attempt.score), due_ms = now_ms + attempt.after_ms,
-  })
-  return id .. ':' .. whole(now_ms + attempt.after_ms)
-end
-
-function outcomes.retry(plan, id, attempt, blob)
-  record_attempt(id, attempt.since_ms, blob, 1)
-  if attempt.after_ms > 0 then
-    append(plan.events.retrying, delay(plan, id, attempt))
-  else
-    append(plan.waiting_ids, id)
-    append(plan.waiting_options, { priority = priority_at(attempt.score) })
-    append(plan.events.retrying, id .. ':' .. whole(now_ms))
+  local function delay(other, event)
+    local due_ms = now_ms + other.after_ms
+    queue.append(delayed, other.id)
+    options[other.id] = { priority = queue.priority_at(places[other.id] or 0), due_ms = due_ms }
+    queue.append(event, other.id .. ':' .. queue.whole(due_ms))
   end
-end
 
-function outcomes.dead(plan, id, attempt, blob)
-  record_attempt(id, attempt.since_ms, blob, 1)
-  append(plan.dead, { id = id, reason = attempt.reason })
-end
+  -- One function per outcome.
+  local outcomes = {}
 
-function outcomes.bounced(plan, id, attempt)
-  record_bounce(id)
-  append(plan.events.delayed, delay(plan, id, attempt))
-end
+  function outcomes.completed(other)
+    queue.finish({ other.id }, { other.blob }, other.keep_ms, other.own_retention)
+    queue.append(completed, other.id)
+  end
 
-function outcomes.released(plan, id, attempt)
-  append(plan.again_ids, id)
-  append(plan.again_scores, whole(attempt.score))
-  append(plan.events.waiting, id)
+  function outcomes.cancelled(other)
+    queue.finish({ other.id }, { other.blob }, other.keep_ms, other.own_retention)
+    queue.append(events.cancelled, other.id)
+  end
+
+  function outcomes.retry(other)
+    queue.record_attempt(other.id, queue.claimed_since(other.claim), other.blob, 1)
+    if other.after_ms > 0 then
+      delay(other, events.retrying)
+    else
+      queue.append(waiting, other.id)
+      options[other.id] = { priority = queue.priority_at(places[other.id] or 0) }
+      queue.append(events.retrying, other.id .. ':' .. now_text)
+    end
+  end
+
+  function outcomes.dead(other)
+    queue.record_attempt(other.id, queue.claimed_since(other.claim), other.blob, 1)
+    queue.append(dead, { id = other.id, reason = other.reason })
+  end
+
+  function outcomes.bounced(other)
+    queue.record_bounce(other.id)
+    delay(other, events.delayed)
+  end
+
+  function outcomes.released(other)
+    queue.append(again, other.id)
+    queue.append(events.waiting, other.id)
+  end
+
+  local function in_order(ids, by_id)
+    local list = {}
+    for i = 1, #ids do
+      list[i] = by_id[ids[i]]
+    end
+    return list
+  end
+
+  local ids = {}
+  for i = 1, #others do
+    ids[i] = others[i].id
+  end
+  local known = queue.places_of(ids)
+  for i = 1, #ids do
+    places[ids[i]] = known[i]
+  end
+  for _, other in ipairs(others) do
+    outcomes[other.outcome](other)
+  end
+  queue.bury(dead)
+  queue.enter_delayed(delayed, in_order(delayed, options))
+  queue.enter_anew(waiting, options)
+  queue.enter_line(again, in_order(again, places))
+  for _, kind in ipairs({ 'cancelled', 'retrying', 'delayed', 'waiting' }) do
+    queue.emit(kind, events[kind])
+  end
+  queue.count('cancelled', #events.cancelled)
+  queue.count('retried', #events.retrying)
 end

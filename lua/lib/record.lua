@@ -1,17 +1,15 @@
--- The part of a job's record that scripts read: what stands at a fixed place in front. What
--- follows, MessagePack with binary payloads, Redis cannot decode.
-local EXTERNAL_PAYLOAD = 128 -- high bit of the version byte
-local PRIORITY = 12          -- behind version byte, time of enqueueing and a type marker
+-- The part of a job's record that scripts write and read stands in front: the version byte, the
+-- time of enqueueing, the place it was given, and a space. What follows, MessagePack with
+-- binary payloads, Redis cannot decode.
 
-local function has_external_payload(record)
-  return string.byte(record) >= EXTERNAL_PAYLOAD
+-- What comes before the place; `external`: the payload lies in `payloads`.
+function queue.record_head(external)
+  local VERSION, EXTERNAL_PAYLOAD = 1, 128
+  return string.char(external and VERSION + EXTERNAL_PAYLOAD or VERSION) .. queue.stamp(now_ms)
 end
 
--- The priority a record was enqueued with; the default if it cannot be read.
-local function priority_of(record)
-  local priority = #record > PRIORITY and struct.unpack('>I2', record, PRIORITY)
-  if priority and priority <= PRIORITY_MAX then
-    return priority
-  end
-  return DEFAULT_PRIORITY
+-- The place in a record, as text; none if it cannot be read. What a delayed job's record holds
+-- is not its place but the first one of its priority.
+function queue.place_in(record)
+  return string.match(record, '^..........(%-?%d+) ')
 end

@@ -1,10 +1,10 @@
 //! The stored form of a job: written once, never changed.
 //!
-//! `version byte · MessagePack uint64 (enqueued at, ms) · MessagePack uint16 (priority) ·
-//! MessagePack map`. The high bit of the version byte says that the payload lies in the
-//! `payloads` hash. A client sends the record without the time; the script that stores it puts
-//! it in. What the scripts read has a fixed place in front: Redis' own MessagePack does not
-//! know the binary type that payloads have.
+//! `version byte · MessagePack uint64 (enqueued at, ms) · place, as text · space · MessagePack
+//! map`. The high bit of the version byte says that the payload lies in the
+//! `payloads` hash. A client sends the map; the script that stores the record puts
+//! before them what only it knows, and what scripts read: Redis' own MessagePack does not know
+//! the binary type that payloads have.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -21,7 +21,11 @@ use crate::time::{Timestamp, millis};
 
 const VERSION: u8 = 1;
 const EXTERNAL_PAYLOAD: u8 = 0x80;
-const PRIORITY_MARKER: u8 = 0xcd;
+
+/// Between the places of two priorities, and the priority whose places start at zero; the same
+/// numbers as in `lua/lib/order.lua`.
+const PRIORITY_STEP: i64 = 1 << 43;
+const PRIORITY_AT_ZERO: i64 = PRIORITY_DEFAULT as i64;
 
 /// Payloads over this size are stored apart from the record, so that moving jobs never moves
 /// megabytes.
@@ -49,6 +53,7 @@ struct Body<'a> {
 /// A record on its way to Redis.
 #[derive(Debug, Clone)]
 pub(crate) struct EncodedRecord {
+    /// The map.
     pub(crate) record: Vec<u8>,
     /// The payload, where it is too large for the record.
     pub(crate) external_payload: Option<Vec<u8>>,
@@ -72,13 +77,6 @@ impl EncodedRecord {
             headers,
         };
         let mut record = Vec::with_capacity(64 + if external { 0 } else { payload.len() });
-        record.push(if external {
-            VERSION | EXTERNAL_PAYLOAD
-        } else {
-            VERSION
-        });
-        record.push(PRIORITY_MARKER);
-        record.extend(options.priority.unwrap_or(PRIORITY_DEFAULT).to_be_bytes());
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
         Self {
@@ -126,7 +124,7 @@ impl Record {
         }
         let cut_short = || unreadable("it is cut short".into());
         let (enqueued_at, rest) = codec::split_stamp(rest).ok_or_else(cut_short)?;
-        let (priority, body) = split_priority(rest).ok_or_else(cut_short)?;
+        let (priority, body) = split_place(rest).ok_or_else(cut_short)?;
         let body: Body<'_> =
             rmp_serde::from_slice(body).map_err(|source| unreadable(source.to_string()))?;
         let payload = match (body.payload, external) {
@@ -148,11 +146,16 @@ impl Record {
     }
 }
 
-fn split_priority(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    match bytes {
-        [PRIORITY_MARKER, high, low, body @ ..] => Some((u16::from_be_bytes([*high, *low]), body)),
-        _ => None,
-    }
+/// Splits off the place, and gives the priority that it was made with.
+fn split_place(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b' ')?;
+    let (place, rest) = (&bytes[..end], &bytes[end + 1..]);
+    let place: i64 = std::str::from_utf8(place).ok()?.parse().ok()?;
+    let above_zero = place
+        .checked_add(PRIORITY_STEP / 2)?
+        .div_euclid(PRIORITY_STEP);
+    let priority = u16::try_from(above_zero + PRIORITY_AT_ZERO).ok()?;
+    Some((priority, rest))
 }
 
 #[cfg(test)]
@@ -160,19 +163,24 @@ mod tests {
     use super::*;
 
     /// What the enqueue script makes of a record.
-    fn stored(encoded: &EncodedRecord, at: u64) -> Vec<u8> {
-        let mut bytes = vec![encoded.record[0], 0xcf];
+    fn stored(encoded: &EncodedRecord, at: u64, place: i64) -> Vec<u8> {
+        let external = encoded.external_payload.is_some();
+        let version = if external {
+            VERSION | EXTERNAL_PAYLOAD
+        } else {
+            VERSION
+        };
+        let mut bytes = vec![version, 0xcf];
         bytes.extend_from_slice(&at.to_be_bytes());
-        bytes.extend_from_slice(&encoded.record[1..]);
+        bytes.extend_from_slice(format!("{place} ").as_bytes());
+        bytes.extend_from_slice(&encoded.record);
         bytes
     }
 
     #[test]
     fn golden_bytes_of_a_default_record() {
         let encoded = EncodedRecord::new("hi", vec![0xc0], &JobOptions::new(), Vec::new());
-        let mut expected = vec![0x01, 0xcd, 0x01, 0xf4, 0x82, 0xa4];
-        expected.extend_from_slice(b"name\xa2hi\xa7payload\xc4\x01\xc0");
-        assert_eq!(encoded.record, expected);
+        assert_eq!(encoded.record, b"\x82\xa4name\xa2hi\xa7payload\xc4\x01\xc0");
     }
 
     #[test]
@@ -185,7 +193,8 @@ mod tests {
             .keep(Retention::Remove);
         let headers = vec![("trace".to_owned(), "abc".to_owned())];
         let encoded = EncodedRecord::new("hi", vec![1, 2, 3], &options, headers.clone());
-        let record = Record::decode(&stored(&encoded, 12_345), None).unwrap();
+        let record =
+            Record::decode(&stored(&encoded, 12_345, -493 * PRIORITY_STEP + 3), None).unwrap();
         assert_eq!(record.enqueued_at.as_millis(), 12_345);
         assert_eq!(record.payload, [1, 2, 3]);
         assert_eq!((record.attempts, record.priority), (3, 7));
@@ -200,16 +209,27 @@ mod tests {
         let large = vec![7; INLINE_PAYLOAD_MAX + 1];
         let encoded = EncodedRecord::new("hi", large.clone(), &JobOptions::new(), Vec::new());
         assert!(encoded.record.len() < 32);
-        let bytes = stored(&encoded, 0);
+        let bytes = stored(&encoded, 0, 1);
         let record = Record::decode(&bytes, encoded.external_payload).unwrap();
         assert_eq!(record.payload, large);
         assert!(Record::decode(&bytes, None).is_err());
     }
 
     #[test]
+    fn the_priority_is_read_from_the_place() {
+        let priority = |place: &str| split_place(format!("{place} rest").as_bytes()).map(|p| p.0);
+        assert_eq!(priority("1"), Some(500));
+        assert_eq!(priority("-1"), Some(500), "at the front");
+        assert_eq!(priority(&(-500 * PRIORITY_STEP).to_string()), Some(0));
+        assert_eq!(priority(&(523 * PRIORITY_STEP - 9).to_string()), Some(1023));
+        assert_eq!(priority("1e9"), None);
+        assert_eq!(priority(&i64::MAX.to_string()), None);
+    }
+
+    #[test]
     fn whatever_redis_holds_decoding_never_panics() {
         let encoded = EncodedRecord::new("hi", vec![1; 40], &JobOptions::new(), Vec::new());
-        let good = stored(&encoded, 1);
+        let good = stored(&encoded, 1, 1);
         for cut in 0..good.len() {
             assert!(Record::decode(&good[..cut], None).is_err());
         }

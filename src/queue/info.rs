@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec;
 use crate::error::{Error, ErrorKind};
-use crate::id::{Fence, JobId};
+use crate::id::JobId;
 use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::Record;
@@ -39,8 +39,10 @@ pub struct JobInfo {
     pub bounces: u32,
     /// When it becomes due, if it is delayed.
     pub due_at: Option<Timestamp>,
-    /// When its lease runs out, and its fence, if it is active.
-    pub lease: Option<(Timestamp, Fence)>,
+    /// When its worker took it, if it is active.
+    pub claimed_at: Option<Timestamp>,
+    /// When its lease runs out unless it is extended, if it is active.
+    pub lease_until: Option<Timestamp>,
     /// The worker that runs it, if it is active: an id that each worker makes when it is built.
     pub worker: Option<String>,
     /// How and when it ended, if it did.
@@ -96,8 +98,7 @@ impl JobInfo {
                 ))
             }
         };
-        let claim = found.claim.as_deref();
-        let fence = claim.and_then(fence_of_claim);
+        let claim = found.claim.as_deref().and_then(Claim::decode);
         Ok(Self {
             id: id.clone(),
             state,
@@ -108,8 +109,9 @@ impl JobInfo {
             stalls: found.stalls.as_deref().map_or(0, number),
             bounces: counters.bounces,
             due_at: (state == State::Delayed).then(time),
-            lease: fence.map(|fence| (time(), fence)),
-            worker: claim.and_then(worker_of_claim),
+            claimed_at: claim.as_ref().map(|claim| claim.since),
+            lease_until: (state == State::Active).then(time),
+            worker: claim.map(|claim| claim.worker),
             ended,
             history: found
                 .history
@@ -148,16 +150,21 @@ impl JobInfo {
     }
 }
 
-/// `lib/lease.lua` packs a claim with the fence first.
-fn fence_of_claim(claim: &[u8]) -> Option<Fence> {
-    let bytes: [u8; 8] = claim.get(..8)?.try_into().ok()?;
-    Some(Fence(u64::from_be_bytes(bytes)))
+/// `first fence · since · worker`, as `lib/lease.lua` writes it.
+struct Claim {
+    since: Timestamp,
+    worker: String,
 }
 
-/// ... then the place and the time, eight bytes each, and then the worker.
-fn worker_of_claim(claim: &[u8]) -> Option<String> {
-    let worker = claim.get(24..).filter(|worker| !worker.is_empty())?;
-    String::from_utf8(worker.to_vec()).ok()
+impl Claim {
+    fn decode(claim: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(claim).ok()?.split(' ');
+        let _first_fence = words.next()?;
+        Some(Self {
+            since: Timestamp::from_millis(words.next()?.parse().ok()?),
+            worker: words.next()?.to_owned(),
+        })
+    }
 }
 
 fn number(digits: &[u8]) -> u32 {

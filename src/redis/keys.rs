@@ -4,14 +4,16 @@
 use crate::name::{Namespace, QueueName};
 
 macro_rules! keys {
-    ($($part:ident),+ $(,)?) => {
+    ($($number:literal $part:ident),+ $(,)?) => {
         /// The parts of a queue's keys, in the order of `KEYS`.
         pub(crate) const PARTS: &[&str] = &[$(stringify!($part)),+];
 
-        /// The Lua line that gives each of `KEYS` its name: `key_<part>`.
+        /// The Lua line that gives each of `KEYS` its name: `key.<part>`. One table, because
+        /// each local that functions share costs each of these functions a search when it is
+        /// made.
         macro_rules! key_header {
             () => {
-                concat!("local ", $("key_", stringify!($part), ", ",)+ "_ = unpack(KEYS)\n")
+                concat!("local key = { ", $(stringify!($part), " = KEYS[", $number, "], ",)+ "}\n")
             };
         }
         pub(crate) use key_header;
@@ -19,8 +21,9 @@ macro_rules! keys {
 }
 
 keys!(
-    meta, jobs, payloads, attempts, waiting, delayed, later, active, claims, stalls, suspects,
-    completed, answers, dead, results, progress, calls, events, wake, awaited, finished,
+    1 meta, 2 jobs, 3 payloads, 4 attempts, 5 waiting, 6 delayed, 7 places, 8 active, 9
+    claims, 10 stalls, 11 suspects, 12 completed, 13 answers, 14 dead, 15 results, 16
+    progress, 17 calls, 18 events, 19 wake, 20 awaited, 21 finished,
 );
 
 /// The keys of one queue, all in one hash slot.
@@ -85,6 +88,10 @@ mod tests {
                 .iter()
                 .all(|key| key.starts_with("oxcart:{mail}:"))
         );
-        assert!(key_header!().starts_with("local key_meta, key_jobs, "));
+        assert!(key_header!().starts_with("local key = { meta = KEYS[1], jobs = KEYS[2], "));
+        for (position, part) in PARTS.iter().enumerate() {
+            let named = format!(" {part} = KEYS[{}], ", position + 1);
+            assert!(key_header!().contains(&named), "{part} has another number");
+        }
     }
 }

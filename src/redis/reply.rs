@@ -81,22 +81,18 @@ impl Reply {
         }
     }
 
-    pub(crate) fn numbers(&mut self) -> Result<Vec<u64>, Trouble> {
-        let verb = self.verb;
-        let to_number =
-            |value: Value| number(&value).ok_or_else(|| garbled(verb, "a number", &value));
-        self.list()?.into_iter().map(to_number).collect()
-    }
-
     /// Positions in what was sent, from 0.
     pub(crate) fn positions(&mut self) -> Result<Vec<usize>, Trouble> {
-        Ok(self.numbers()?.into_iter().map(|n| n as usize).collect())
+        let values = self.list()?;
+        Ok(numbers(self.verb, values)?
+            .into_iter()
+            .map(|n| n as usize)
+            .collect())
     }
 
     pub(crate) fn texts(&mut self) -> Result<Vec<String>, Trouble> {
-        let verb = self.verb;
-        let to_text = |value: Value| text(value).map_err(|value| garbled(verb, "text", &value));
-        self.list()?.into_iter().map(to_text).collect()
+        let values = self.list()?;
+        texts(self.verb, values)
     }
 
     pub(crate) fn byte_strings(&mut self) -> Result<Vec<Vec<u8>>, Trouble> {
@@ -106,6 +102,44 @@ impl Reply {
             other => Err(garbled(verb, "bytes", &other)),
         };
         self.list()?.into_iter().map(to_bytes).collect()
+    }
+
+    /// A number, and then that many values: a list that is not one, because a list in the list
+    /// costs the server as much as a dozen numbers.
+    fn flat(&mut self) -> Result<Vec<Value>, Trouble> {
+        let count = self.number()? as usize;
+        if count > self.rest.len() {
+            let found = Value::Int(self.rest.len() as i64);
+            return Err(garbled(self.verb, &format!("{count} values"), &found));
+        }
+        Ok(self.rest.by_ref().take(count).collect())
+    }
+
+    pub(crate) fn flat_numbers(&mut self) -> Result<Vec<u64>, Trouble> {
+        let values = self.flat()?;
+        numbers(self.verb, values)
+    }
+
+    /// Positions in what was sent, from 0.
+    pub(crate) fn flat_positions(&mut self) -> Result<Vec<usize>, Trouble> {
+        Ok(self
+            .flat_numbers()?
+            .into_iter()
+            .map(|n| n as usize)
+            .collect())
+    }
+
+    pub(crate) fn flat_texts(&mut self) -> Result<Vec<String>, Trouble> {
+        let values = self.flat()?;
+        texts(self.verb, values)
+    }
+
+    /// One of what stands at the end: a position, a name, and bytes; `None` when there is no more.
+    pub(crate) fn extra(&mut self) -> Result<Option<(usize, String, Vec<u8>)>, Trouble> {
+        if self.rest.len() == 0 {
+            return Ok(None);
+        }
+        Ok(Some((self.number()? as usize, self.text()?, self.bytes()?)))
     }
 
     /// A flat list of names and numbers.
@@ -126,6 +160,16 @@ impl Reply {
     fn next(&mut self) -> Value {
         self.rest.next().unwrap_or(Value::Nil)
     }
+}
+
+fn numbers(verb: &str, values: Vec<Value>) -> Result<Vec<u64>, Trouble> {
+    let to_number = |value: Value| number(&value).ok_or_else(|| garbled(verb, "a number", &value));
+    values.into_iter().map(to_number).collect()
+}
+
+fn texts(verb: &str, values: Vec<Value>) -> Result<Vec<String>, Trouble> {
+    let to_text = |value: Value| text(value).map_err(|value| garbled(verb, "text", &value));
+    values.into_iter().map(to_text).collect()
 }
 
 fn number(value: &Value) -> Option<u64> {

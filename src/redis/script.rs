@@ -29,21 +29,37 @@ impl Script {
     }
 }
 
-/// `script!("verb", flags, ["fragment", ..])`: the fragments in the order of their use, then
+/// `script!("verb", flags, ["fragment", ..], rarely ["fragment", ..])`: the fragments, then
 /// `lua/<verb>.lua`. `flags` is `grows` for a verb that adds work, which a full Redis refuses,
 /// `always` for one that ends, trims or recovers work, which it must not, and `reads`.
+///
+/// A fragment adds functions to the table `queue`. Lua makes them anew in each call, so those
+/// that few calls need are made when the first of them is asked for.
 macro_rules! script {
     (@flags grows) => { "" };
     (@flags always) => { " flags=allow-oom" };
     (@flags reads) => { " flags=no-writes" };
     (@file $path:expr) => { include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua/", $path, ".lua")) };
-    ($name:literal, $flags:ident, [$($fragment:literal),* $(,)?]) => {
+    (@fragments $($fragment:literal),*) => {
+        concat!($(script!(@file concat!("lib/", $fragment)), "\n",)*)
+    };
+    (
+        $name:literal, $flags:ident, [$($fragment:literal),* $(,)?]
+        $(, rarely [$($rare:literal),* $(,)?])? $(,)?
+    ) => {
         $crate::redis::script::Script::new(
             $name,
             concat!(
                 "#!lua", script!(@flags $flags), "\n",
                 $crate::redis::keys::key_header!(),
-                $(script!(@file concat!("lib/", $fragment)), "\n",)*
+                "local queue = {}\n",
+                script!(@fragments $($fragment),*),
+                $(
+                    "setmetatable(queue, { __index = function(_, name)\n",
+                    "setmetatable(queue, nil)\n",
+                    script!(@fragments $($rare),*),
+                    "return queue[name]\nend })\n",
+                )?
                 script!(@file $name),
             ),
         )

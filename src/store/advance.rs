@@ -1,11 +1,11 @@
 //! The one call of a busy worker: ends attempts, promotes due jobs, claims new ones.
 
-use redis::{Cmd, Value};
+use redis::Cmd;
 use serde::Serialize;
 use serde_bytes::ByteBuf;
 
 use crate::codec;
-use crate::id::{Fence, JobId};
+use crate::id::{Fence, JobId, Receipt, Runs};
 use crate::job::outcome::{DeadReason, Ending, Outcome};
 use crate::policy::retention::Retention;
 use crate::redis::reply::Reply;
@@ -17,30 +17,7 @@ use crate::time::millis;
 static SCRIPT: Script = script!(
     "advance",
     always,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "optional",
-        "meta",
-        "stamp",
-        "once",
-        "emit",
-        "arm",
-        "count",
-        "order",
-        "record",
-        "enter",
-        "promote",
-        "lease",
-        "attempts",
-        "forget",
-        "finish",
-        "deliver",
-        "claim",
-        "outcome",
-        "settle"
-    ]
+    ["now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm", "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel", "lease", "claim", "deliver", "reply"], rarely ["lists", "order", "record", "places", "enter", "promote", "attempts", "outcome", "bury", "timer", "again"]
 );
 
 /// An attempt that has ended, to be stored.
@@ -48,6 +25,7 @@ static SCRIPT: Script = script!(
 pub(crate) struct Settlement {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
+    pub(crate) receipt: Receipt,
     /// What the job says of its retention; the worker's default where it says nothing.
     pub(crate) keep: Option<Retention>,
     pub(crate) outcome: Outcome,
@@ -88,6 +66,7 @@ pub(crate) struct Advance<'a> {
 pub(crate) struct Claimed {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
+    pub(crate) receipt: Receipt,
     pub(crate) record: Vec<u8>,
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) counters: Option<Vec<u8>>,
@@ -118,7 +97,9 @@ struct Arguments<'a> {
     lane: &'a str,
     call: u64,
     worker: &'a str,
-    settle: Vec<Settle>,
+    settle: usize,
+    receipts: Runs<'a>,
+    others: Vec<Other>,
     keep_ms: u64,
     keep_count: u64,
     claim: usize,
@@ -128,18 +109,10 @@ struct Arguments<'a> {
     hold: bool,
 }
 
+/// What there is to say of an attempt that did not simply complete.
 #[derive(Serialize)]
-#[serde(untagged)]
-enum Settle {
-    /// The commonest end: just the fence.
-    Completed(u64),
-    Other(SettleOther),
-}
-
-#[derive(Serialize)]
-struct SettleOther {
+struct Other {
     outcome: &'static str,
-    fence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_ms: Option<u64>,
     /// The job itself asks for this retention.
@@ -151,41 +124,50 @@ struct SettleOther {
     reason: Option<DeadReason>,
 }
 
-impl Advance<'_> {
-    fn settle_argument(&self, settlement: &Settlement) -> Settle {
-        let fence = settlement.fence.get();
-        let keep = settlement.keep.unwrap_or(self.keep);
-        let plain = |outcome| SettleOther {
+impl Settlement {
+    /// The commonest end, of which there is nothing more to say.
+    fn is_plain(&self) -> bool {
+        matches!(self.outcome, Outcome::Completed(_)) && self.keep.is_none()
+    }
+
+    fn other(&self, keep: Retention) -> Other {
+        let plain = |outcome| Other {
             outcome,
-            fence,
             keep_ms: None,
             own_retention: false,
             after_ms: None,
             reason: None,
         };
-        let finished = |outcome| SettleOther {
-            keep_ms: Some(keep.as_millis()),
-            own_retention: settlement.keep.is_some(),
+        let finished = |outcome| Other {
+            keep_ms: Some(self.keep.unwrap_or(keep).as_millis()),
+            own_retention: self.keep.is_some(),
             ..plain(outcome)
         };
-        Settle::Other(match &settlement.outcome {
-            Outcome::Completed(_) if settlement.keep.is_none() => return Settle::Completed(fence),
+        match &self.outcome {
             Outcome::Completed(_) => finished("completed"),
             Outcome::Cancelled(_) => finished("cancelled"),
-            Outcome::Retry { after, .. } => SettleOther {
+            Outcome::Retry { after, .. } => Other {
                 after_ms: Some(millis(*after)),
                 ..plain("retry")
             },
-            Outcome::Bounced { after } => SettleOther {
+            Outcome::Bounced { after } => Other {
                 after_ms: Some(millis(*after)),
                 ..plain("bounced")
             },
-            Outcome::Dead { reason, .. } => SettleOther {
+            Outcome::Dead { reason, .. } => Other {
                 reason: Some(*reason),
                 ..plain("dead")
             },
             Outcome::Released => plain("released"),
-        })
+        }
+    }
+}
+
+impl Advance<'_> {
+    /// Brings settlements into the order in which a call names them: the plain ones first.
+    /// Positions in the answer are positions in this order.
+    pub(crate) fn sort(settle: &mut [Settlement]) {
+        settle.sort_by_key(|settlement| !settlement.is_plain());
     }
 }
 
@@ -208,17 +190,17 @@ impl Verb for Advance<'_> {
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
+        debug_assert!(self.settle.is_sorted_by_key(|s| !s.is_plain()));
+        let others = self.settle.iter().filter(|s| !s.is_plain());
         named(
             arguments,
             &Arguments {
                 lane: self.lane,
                 call: self.call,
                 worker: self.worker,
-                settle: self
-                    .settle
-                    .iter()
-                    .map(|s| self.settle_argument(s))
-                    .collect(),
+                settle: self.settle.len(),
+                receipts: Receipt::runs(self.settle.iter().map(|s| &s.receipt)),
+                others: others.map(|s| s.other(self.keep)).collect(),
                 keep_ms: self.keep.as_millis(),
                 keep_count: self.keep_count,
                 claim: self.claim,
@@ -229,9 +211,10 @@ impl Verb for Advance<'_> {
             },
         );
         for settlement in self.settle {
-            arguments
-                .arg(settlement.id.as_str())
-                .arg(blob(&settlement.outcome));
+            arguments.arg(settlement.id.as_str());
+        }
+        for settlement in self.settle {
+            arguments.arg(blob(&settlement.outcome));
         }
     }
 
@@ -241,65 +224,49 @@ impl Verb for Advance<'_> {
             "superseded" => return Ok(Answer::Superseded),
             _ => return reply.unexpected_tag(),
         }
-        let refused = reply.positions()?;
-        let claimed = claimed(&mut reply)?;
+        let (more, next_at_ms) = (reply.number()? == 1, reply.optional_number()?);
+        let suspects = reply.number()?;
+        let (first_fence, receipt) = (reply.number()?, Receipt::new(&reply.text()?));
+        let refused = reply.flat_positions()?;
+        let fences = reply.flat_numbers()?;
+        let fence_of = |position: usize| {
+            let consecutive = first_fence + position as u64;
+            Fence(fences.get(position).copied().unwrap_or(consecutive))
+        };
+        let ids = reply.flat_texts()?;
+        let mut claimed = Vec::with_capacity(ids.len());
+        for (position, id) in ids.iter().enumerate() {
+            claimed.push(Claimed {
+                id: JobId::stored(id),
+                fence: fence_of(position),
+                receipt: receipt.clone(),
+                record: reply.bytes()?,
+                payload: None,
+                counters: None,
+                stalls: 0,
+            });
+        }
+        while let Some((position, name, value)) = reply.extra()? {
+            let Some(job) = claimed.get_mut(position) else {
+                continue;
+            };
+            match name.as_str() {
+                "payload" => job.payload = Some(value),
+                "attempts" => job.counters = Some(value),
+                "stalls" => {
+                    let digits = std::str::from_utf8(&value).unwrap_or_default();
+                    job.stalls = digits.parse().unwrap_or(0);
+                }
+                _ => {}
+            }
+        }
         Ok(Answer::Advanced(Advanced {
             now_ms: reply.now_ms(),
             refused,
             claimed,
-            more: reply.number()? == 1,
-            next_at_ms: reply.optional_number()?,
-            suspects: reply.number()?,
+            more,
+            next_at_ms,
+            suspects,
         }))
     }
-}
-
-/// Claims as `lib/deliver.lua` lays them out.
-fn claimed(reply: &mut Reply) -> Result<Vec<Claimed>, Trouble> {
-    let first_fence = reply.number()?;
-    let fences = reply.numbers()?;
-    let ids = reply.texts()?;
-    let records = reply.byte_strings()?;
-    let extras = reply.list()?;
-    let fence_of = |position: usize| {
-        let consecutive = first_fence + position as u64;
-        Fence(fences.get(position).copied().unwrap_or(consecutive))
-    };
-    let mut claimed: Vec<Claimed> = ids
-        .into_iter()
-        .zip(records)
-        .enumerate()
-        .map(|(position, (id, record))| Claimed {
-            id: JobId::stored(&id),
-            fence: fence_of(position),
-            record,
-            payload: None,
-            counters: None,
-            stalls: 0,
-        })
-        .collect();
-    let mut extras = extras.into_iter();
-    while let (Some(position), Some(name), Some(value)) =
-        (extras.next(), extras.next(), extras.next())
-    {
-        let (Value::Int(position), Value::BulkString(name), Value::BulkString(value)) =
-            (position, name, value)
-        else {
-            continue;
-        };
-        let job = usize::try_from(position).ok();
-        let Some(job) = job.and_then(|position| claimed.get_mut(position)) else {
-            continue;
-        };
-        match name.as_slice() {
-            b"payload" => job.payload = Some(value),
-            b"attempts" => job.counters = Some(value),
-            b"stalls" => {
-                let digits = std::str::from_utf8(&value).unwrap_or_default();
-                job.stalls = digits.parse().unwrap_or(0);
-            }
-            _ => {}
-        }
-    }
-    Ok(claimed)
 }

@@ -17,16 +17,19 @@ static SCRIPT: Script = script!(
         "now",
         "arguments",
         "whole",
+        "stamp",
         "optional",
         "meta",
-        "stamp",
         "once",
         "emit",
         "arm",
         "count",
         "order",
-        "enter"
-    ]
+        "record",
+        "enter",
+        "reply"
+    ],
+    rarely["lists"]
 );
 
 /// When a job becomes ready, by the server's clock.
@@ -78,16 +81,17 @@ pub(crate) enum Enqueued {
 struct Arguments<'a> {
     lane: &'a str,
     call: u64,
-    jobs: Vec<Placing>,
+    jobs: usize,
+    options: Vec<Position>,
     external: Vec<usize>,
 }
 
+/// One entry of a flat list: a position from 1, and then its options.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Placing {
-    /// `false`: Lua's lists cannot hold a nil.
-    Default(bool),
-    Other(Options),
+enum Position {
+    At(usize),
+    Has(Options),
 }
 
 #[derive(Serialize)]
@@ -104,33 +108,23 @@ struct Options {
     await_ms: Option<u64>,
 }
 
-impl Placing {
-    fn of(job: &NewJob) -> Self {
+impl Options {
+    /// What is not default about a job, if anything is.
+    fn of(job: &NewJob) -> Option<Self> {
         let (delay_ms, at_ms) = match job.due {
             Due::Now => (None, None),
             Due::After { ms } => (Some(ms), None),
             Due::At { ms } => (None, Some(ms)),
         };
-        let options = Options {
+        let plain =
+            job.due == Due::Now && job.priority.is_none() && !job.front && job.await_ms.is_none();
+        (!plain).then_some(Self {
             delay_ms,
             at_ms,
             priority: job.priority,
             front: job.front,
             await_ms: job.await_ms,
-        };
-        if matches!(
-            options,
-            Options {
-                delay_ms: None,
-                at_ms: None,
-                priority: None,
-                front: false,
-                await_ms: None,
-            }
-        ) {
-            return Self::Default(false);
-        }
-        Self::Other(options)
+        })
     }
 }
 
@@ -145,17 +139,31 @@ impl Verb for Enqueue<'_> {
         let external = |(position, job): (usize, &&NewJob)| {
             job.record.external_payload.as_ref().map(|_| position + 1)
         };
+        let options = |(position, job): (usize, &&NewJob)| {
+            let options = Options::of(job)?;
+            Some([Position::At(position + 1), Position::Has(options)])
+        };
         named(
             arguments,
             &Arguments {
                 lane: self.lane,
                 call: self.call,
-                jobs: self.jobs.iter().map(|job| Placing::of(job)).collect(),
+                jobs: self.jobs.len(),
+                options: self
+                    .jobs
+                    .iter()
+                    .enumerate()
+                    .filter_map(options)
+                    .flatten()
+                    .collect(),
                 external: self.jobs.iter().enumerate().filter_map(external).collect(),
             },
         );
         for job in self.jobs {
-            arguments.arg(job.id.as_str()).arg(&job.record.record);
+            arguments.arg(job.id.as_str());
+        }
+        for job in self.jobs {
+            arguments.arg(&job.record.record);
         }
         for job in self.jobs {
             if let Some(payload) = &job.record.external_payload {
@@ -167,7 +175,7 @@ impl Verb for Enqueue<'_> {
     fn answer(mut reply: Reply) -> Result<Enqueued, Trouble> {
         match reply.tag() {
             "added" | "repeated" => Ok(Enqueued::Added {
-                there: reply.positions()?,
+                there: reply.flat_positions()?,
             }),
             "superseded" => Ok(Enqueued::Superseded),
             _ => reply.unexpected_tag(),

@@ -3,28 +3,24 @@
 use redis::Cmd;
 use serde::Serialize;
 
-use crate::id::{Fence, JobId};
+use crate::id::{JobId, Receipt, Runs};
 use crate::redis::reply::Reply;
 use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "extend",
-    always,
-    ["now", "arguments", "whole", "meta", "lease"]
-);
+static SCRIPT: Script = script!("extend", always, ["now", "arguments", "whole", "claims"]);
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) leases in one call.
 pub(crate) struct Extend<'a> {
-    pub(crate) leases: &'a [(JobId, Fence)],
+    pub(crate) leases: &'a [(JobId, Receipt)],
     pub(crate) lease_ms: u64,
 }
 
 #[derive(Serialize)]
-struct Arguments {
+struct Arguments<'a> {
     lease_ms: u64,
-    fences: Vec<u64>,
+    receipts: Runs<'a>,
 }
 
 impl Verb for Extend<'_> {
@@ -36,9 +32,9 @@ impl Verb for Extend<'_> {
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
-        let fences = self.leases.iter().map(|(_, fence)| fence.get()).collect();
+        let receipts = Receipt::runs(self.leases.iter().map(|(_, receipt)| receipt));
         let lease_ms = self.lease_ms;
-        named(arguments, &Arguments { lease_ms, fences });
+        named(arguments, &Arguments { lease_ms, receipts });
         for (id, _) in self.leases {
             arguments.arg(id.as_str());
         }

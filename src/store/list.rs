@@ -8,11 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "list",
-    reads,
-    ["now", "arguments", "whole", "meta", "lease", "find"]
-);
+static SCRIPT: Script = script!("list", reads, ["now", "arguments", "sentinel", "find"]);
 
 /// Asks for one page.
 #[derive(Serialize)]

@@ -3,7 +3,7 @@
 use redis::Cmd;
 use serde::Serialize;
 
-use crate::id::{Fence, JobId};
+use crate::id::{JobId, Receipt};
 use crate::redis::reply::Reply;
 use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
@@ -12,21 +12,13 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "progress",
     always,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "meta",
-        "emit",
-        "count",
-        "lease"
-    ]
+    ["now", "arguments", "whole", "meta", "emit", "count"]
 );
 
 /// How far one job is.
 pub(crate) struct Progress<'a> {
     pub(crate) id: &'a JobId,
-    pub(crate) fence: Fence,
+    pub(crate) receipt: &'a Receipt,
     pub(crate) value: &'a [u8],
 }
 
@@ -39,7 +31,7 @@ pub(crate) enum Stored {
 #[derive(Serialize)]
 struct Arguments<'a> {
     id: &'a str,
-    fence: u64,
+    receipt: &'a str,
 }
 
 impl Verb for Progress<'_> {
@@ -51,8 +43,8 @@ impl Verb for Progress<'_> {
 
     fn arguments(&self, arguments: &mut Cmd) {
         let id = self.id.as_str();
-        let fence = self.fence.get();
-        named(arguments, &Arguments { id, fence });
+        let receipt = self.receipt.as_str();
+        named(arguments, &Arguments { id, receipt });
         arguments.arg(self.value);
     }
 

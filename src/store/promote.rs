@@ -15,11 +15,14 @@ static SCRIPT: Script = script!(
         "now",
         "arguments",
         "whole",
+        "stamp",
         "optional",
         "meta",
         "emit",
         "arm",
         "order",
+        "record",
+        "places",
         "enter",
         "promote"
     ]

@@ -11,24 +11,7 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "recover",
     always,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "optional",
-        "meta",
-        "stamp",
-        "emit",
-        "arm",
-        "count",
-        "order",
-        "record",
-        "enter",
-        "lease",
-        "attempts",
-        "forget",
-        "finish"
-    ]
+    ["now", "arguments", "whole", "optional", "meta"], rarely ["lists", "stamp", "emit", "arm", "count", "order", "record", "places", "enter", "claims", "attempts", "finish", "forget", "bury"]
 );
 
 /// One bounded round of recovery.

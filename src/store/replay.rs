@@ -13,7 +13,7 @@ static SCRIPT: Script = script!(
     grows,
     [
         "now", "whole", "optional", "meta", "stamp", "emit", "arm", "count", "order", "record",
-        "enter", "attempts"
+        "places", "enter", "attempts"
     ]
 );
 

@@ -22,7 +22,8 @@ static SCRIPT: Script = script!(
         "count",
         "attempts",
         "forget",
-        "finish"
+        "finish",
+        "cap"
     ]
 );
 

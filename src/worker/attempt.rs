@@ -93,6 +93,7 @@ impl Unsettled {
         self.pump.board.ended(Settlement {
             id: self.lease.id.clone(),
             fence: self.lease.fence,
+            receipt: self.lease.receipt.clone(),
             keep,
             outcome,
         });

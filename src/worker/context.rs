@@ -135,7 +135,7 @@ impl Context {
         }
         let verb = Progress {
             id: self.id(),
-            fence: self.fence(),
+            receipt: &self.inner.lease.receipt,
             value: &value,
         };
         let stored = self.inner.queue.inner.call(&verb).await;

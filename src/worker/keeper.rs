@@ -110,7 +110,7 @@ async fn extend_all(pump: &Pump, link: &mut Link) -> Result<(), Trouble> {
 async fn extend_batch(pump: &Pump, link: &mut Link, batch: &[Arc<Lease>]) -> Result<(), Trouble> {
     let leases: Vec<_> = batch
         .iter()
-        .map(|lease| (lease.id.clone(), lease.fence))
+        .map(|lease| (lease.id.clone(), lease.receipt.clone()))
         .collect();
     let verb = Extend {
         leases: &leases,

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::id::{Fence, JobId};
+use crate::id::{Fence, JobId, Receipt};
+use crate::store::advance::Claimed;
 
 /// A handler that has lost its lease may tidy up for this long before it is stopped.
 const LOST_GRACE: Duration = Duration::from_millis(750);
@@ -23,6 +24,7 @@ const LOST_GRACE: Duration = Duration::from_millis(750);
 pub(crate) struct Lease {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
+    pub(crate) receipt: Receipt,
     epoch: Instant,
     until_us: AtomicU64,
     lost: AtomicBool,
@@ -33,10 +35,12 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn new(id: JobId, fence: Fence, sent: Instant, length: Duration) -> Self {
+    /// Of a claim that was asked for at `sent`.
+    pub(crate) fn new(claimed: &Claimed, sent: Instant, length: Duration) -> Self {
         let lease = Self {
-            id,
-            fence,
+            id: claimed.id.clone(),
+            fence: claimed.fence,
+            receipt: claimed.receipt.clone(),
             epoch: sent,
             until_us: AtomicU64::new(0),
             lost: AtomicBool::new(false),
@@ -141,10 +145,22 @@ mod tests {
 
     const LENGTH: Duration = Duration::from_secs(30);
 
+    fn claimed() -> Claimed {
+        Claimed {
+            id: JobId::generate(),
+            fence: Fence(1),
+            receipt: Receipt::new("1 2 worker"),
+            record: Vec::new(),
+            payload: None,
+            counters: None,
+            stalls: 0,
+        }
+    }
+
     #[test]
     fn g2_a_lease_counts_from_when_the_call_was_sent() {
         let sent = Instant::now();
-        let lease = Lease::new(JobId::generate(), Fence(1), sent, LENGTH);
+        let lease = Lease::new(&claimed(), sent, LENGTH);
         assert_eq!(lease.until(), sent + LENGTH);
         let later = sent + Duration::from_secs(10);
         lease.confirm(later, LENGTH);
@@ -154,7 +170,7 @@ mod tests {
     #[test]
     fn g2_a_lost_lease_cancels_at_once_and_ends_soon() {
         let sent = Instant::now();
-        let lease = Lease::new(JobId::generate(), Fence(1), sent, LENGTH);
+        let lease = Lease::new(&claimed(), sent, LENGTH);
         lease.lose(sent);
         assert!(lease.is_lost() && lease.cancel.is_cancelled());
         assert!(!lease.stop.is_cancelled());

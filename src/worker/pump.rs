@@ -197,10 +197,8 @@ impl Pump {
         if let Some(at_ms) = advanced.next_at_ms {
             self.waker.look_at(clock.instant_of(at_ms));
         }
-        let lease = |claimed: &Claimed| {
-            let length = self.config.lease;
-            Arc::new(Lease::new(claimed.id.clone(), claimed.fence, sent, length))
-        };
+        let length = self.config.lease;
+        let lease = |claimed: &Claimed| Arc::new(Lease::new(claimed, sent, length));
         let leases: Vec<_> = advanced.claimed.iter().map(lease).collect();
         self.leases.add(leases.iter().cloned());
         self.board.brought(&Brought {
@@ -267,6 +265,7 @@ fn release(claimed: &Claimed) -> Settlement {
     Settlement {
         id: claimed.id.clone(),
         fence: claimed.fence,
+        receipt: claimed.receipt.clone(),
         keep: None,
         outcome: Outcome::Released,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::{Rig, completed, job};
-use crate::id::{Fence, JobId};
+use crate::id::{JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::{Place, State, Step};
@@ -47,8 +47,8 @@ fn outcome_of(step: Step) -> Option<Outcome> {
 
 impl Rig {
     /// Brings a new job into `state`, such that `step` finds its moment has come; gives the
-    /// last fence the job had.
-    async fn bring(&mut self, id: &JobId, state: State, step: Step) -> Fence {
+    /// last receipt the job had.
+    async fn bring(&mut self, id: &JobId, state: State, step: Step) -> Receipt {
         let mut new = job(id.as_str());
         if state == State::Delayed {
             let wait = if step == Step::Promote { SHORT } else { LONG };
@@ -60,36 +60,36 @@ impl Rig {
         self.lease_ms = if short_lease { 2 } else { 60_000 };
         self.keep = Retention::For(if step == Step::Trim { SHORT } else { LONG });
         self.enqueue(&[new]).await;
-        let mut fence = Fence(1);
+        let mut receipt = Receipt::new("1 2 nobody");
         if !matches!(state, State::Waiting | State::Delayed) {
-            fence = self.claim_one().await.expect("the job waits").fence;
+            receipt = self.claim_one().await.expect("the job waits").receipt;
         }
         match state {
-            State::Completed => assert!(self.settle(id, fence, completed()).await),
+            State::Completed => assert!(self.settle(id, &receipt, completed()).await),
             State::Dead => {
                 let dead = outcome_of(Step::Die).unwrap();
-                assert!(self.settle(id, fence, dead).await);
+                assert!(self.settle(id, &receipt, dead).await);
             }
             _ => {}
         }
         sleep(PAST_SHORT).await;
-        fence
+        receipt
     }
 
     /// Tries the step; whether it claims to have done it.
-    async fn step(&mut self, id: &JobId, fence: Fence, step: Step) -> bool {
+    async fn step(&mut self, id: &JobId, receipt: &Receipt, step: Step) -> bool {
         let ids = std::slice::from_ref(id);
         match step {
             Step::Promote => self.call(&Promote { limit: 10 }).await == 1,
             Step::Claim => self.claim_one().await.is_some(),
             Step::Extend => {
-                let leases = &[(id.clone(), fence)];
+                let leases = &[(id.clone(), receipt.clone())];
                 let lease_ms = 60_000;
                 self.call(&Extend { leases, lease_ms }).await.is_empty()
             }
             Step::Progress => {
                 let value = b"\x01";
-                self.call(&Progress { id, fence, value }).await == Stored::Yes
+                self.call(&Progress { id, receipt, value }).await == Stored::Yes
             }
             Step::Recover => self.recover(3).await == 1,
             Step::Poison => self.recover(0).await == 1,
@@ -107,7 +107,7 @@ impl Rig {
             Step::Remove => self.call(&Remove { ids }).await.removed.len() == 1,
             _ => {
                 let outcome = outcome_of(step).expect("every other step settles");
-                self.settle(id, fence, outcome).await
+                self.settle(id, receipt, outcome).await
             }
         }
     }
@@ -136,10 +136,10 @@ async fn every_step_from_every_state_does_what_the_table_says() {
         for step in Step::ALL {
             let case = format!("{state}-{step:?}");
             let id = JobId::new(&case).unwrap();
-            let fence = rig.bring(&id, state, step).await;
+            let receipt = rig.bring(&id, state, step).await;
             assert_eq!(rig.state(&id).await, Some(state), "{case}: before");
 
-            let done = rig.step(&id, fence, step).await;
+            let done = rig.step(&id, &receipt, step).await;
 
             let after = rig.state(&id).await;
             match state.after(step) {
@@ -175,7 +175,7 @@ async fn suspects_wait_and_answers_are_completed() {
     rig.keep = Retention::Remove;
     let claimed = rig.claim_one().await.unwrap();
     assert_eq!(claimed.stalls, 1);
-    assert!(rig.settle(&id, claimed.fence, completed()).await);
+    assert!(rig.settle(&id, &claimed.receipt, completed()).await);
     assert_eq!((rig.size("answers"), rig.size("completed")), (1, 0));
     assert_eq!(rig.state(&id).await, Some(State::Completed));
     rig.check_whole(&id);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::id::{Fence, JobId};
+use crate::id::{Fence, JobId, Receipt};
 use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
@@ -96,11 +96,13 @@ impl Rig {
         claim: usize,
         suspect: bool,
     ) -> Advanced {
+        let mut settle = settle.to_vec();
+        Advance::sort(&mut settle);
         let verb = Advance {
             lane: self.lane,
             call,
             worker: "worker",
-            settle,
+            settle: &settle,
             keep: self.keep,
             keep_count: 1_000,
             claim,
@@ -120,8 +122,8 @@ impl Rig {
     }
 
     /// Ends an attempt; whether that was accepted.
-    async fn settle(&mut self, id: &JobId, fence: Fence, outcome: Outcome) -> bool {
-        let settlement = settlement(id, fence, outcome);
+    async fn settle(&mut self, id: &JobId, receipt: &Receipt, outcome: Outcome) -> bool {
+        let settlement = settlement(id, receipt, outcome);
         self.advance(&[settlement], 0).await.refused.is_empty()
     }
 
@@ -174,13 +176,10 @@ impl Rig {
         assert_eq!(fields("jobs"), !places.is_empty(), "record of {id}");
         if places.is_empty() {
             for part in [
-                "payloads", "attempts", "later", "stalls", "results", "progress",
+                "payloads", "attempts", "places", "stalls", "results", "progress",
             ] {
                 assert!(!fields(part), "{part} still holds {id}");
             }
-        }
-        if places != ["delayed"] {
-            assert!(!fields("later"), "later still holds {id}");
         }
     }
 }
@@ -197,10 +196,11 @@ fn job(id: &str) -> NewJob {
     }
 }
 
-fn settlement(id: &JobId, fence: Fence, outcome: Outcome) -> Settlement {
+fn settlement(id: &JobId, receipt: &Receipt, outcome: Outcome) -> Settlement {
     Settlement {
         id: id.clone(),
-        fence,
+        fence: Fence(1),
+        receipt: receipt.clone(),
         keep: None,
         outcome,
     }

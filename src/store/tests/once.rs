@@ -25,7 +25,7 @@ async fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone()
     assert_eq!(rig.enqueue_as(1, &[job("a")]).await, Some(vec![]));
     rig.lane = "worker-lane";
     let claimed = rig.claim_one().await.unwrap();
-    assert!(rig.settle(&claimed.id, claimed.fence, completed()).await);
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()).await);
     assert_eq!(rig.state(&claimed.id).await, None);
 
     rig.lane = "lane";
@@ -53,7 +53,7 @@ async fn g3_a_repeated_advance_gives_the_same_claims_and_settles_once() {
     let first = rig.advance(&[], 1).await;
     let done = [settlement(
         &first.claimed[0].id,
-        first.claimed[0].fence,
+        &first.claimed[0].receipt,
         completed(),
     )];
     let call = rig.call + 1;
@@ -81,7 +81,7 @@ async fn g3_a_repeated_advance_leaves_out_what_others_have_taken_since() {
     // Meanwhile `a` was released and is claimed by another worker.
     rig.lane = "other";
     let a = &once.claimed[0];
-    assert!(rig.settle(&a.id, a.fence, Outcome::Released).await);
+    assert!(rig.settle(&a.id, &a.receipt, Outcome::Released).await);
     let again = rig.claim_one().await.unwrap();
     assert_eq!(again.id, a.id);
     assert!(again.fence > a.fence);

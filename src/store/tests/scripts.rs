@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Rig, completed, job, settlement};
-use crate::id::{Fence, JobId};
+use crate::id::{Fence, JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
@@ -30,14 +30,14 @@ async fn g2_a_stale_fence_changes_nothing_and_is_counted() {
     let mut rig = Rig::new();
     rig.enqueue(&[job("a")]).await;
     let claimed = rig.claim_one().await.unwrap();
-    let stale = Fence(claimed.fence.get() - 1);
-    assert!(!rig.settle(&claimed.id, stale, completed()).await);
+    let stale = Receipt::new(&format!("{} 1 worker", claimed.fence.get() - 1));
+    assert!(!rig.settle(&claimed.id, &stale, completed()).await);
     rig.check_whole(&claimed.id);
     let refused: String = rig.server.ask(&["HGET", rig.key("meta"), "refused"]);
     assert_eq!(refused, "1");
     let twice = [
-        settlement(&claimed.id, claimed.fence, completed()),
-        settlement(&claimed.id, claimed.fence, failed(Duration::ZERO)),
+        settlement(&claimed.id, &claimed.receipt, completed()),
+        settlement(&claimed.id, &claimed.receipt, failed(Duration::ZERO)),
     ];
     assert_eq!(rig.advance(&twice, 0).await.refused, [1]);
     rig.check_whole(&claimed.id);
@@ -84,7 +84,7 @@ async fn g4_front_goes_first_and_a_retry_goes_last_within_their_priority() {
     let front = rig.claim_one().await.unwrap();
     assert_eq!(front.id.as_str(), "fronter");
     assert!(
-        rig.settle(&front.id, front.fence, failed(Duration::ZERO))
+        rig.settle(&front.id, &front.receipt, failed(Duration::ZERO))
             .await
     );
     let rest = rig.advance(&[], 10).await.claimed;
@@ -99,7 +99,7 @@ async fn g4_a_released_job_gets_its_exact_place_back() {
     let back: Vec<_> = claimed
         .iter()
         .rev()
-        .map(|c| settlement(&c.id, c.fence, Outcome::Released))
+        .map(|c| settlement(&c.id, &c.receipt, Outcome::Released))
         .collect();
     rig.advance(&back, 0).await;
     let again = rig.advance(&[], 4).await.claimed;
@@ -127,7 +127,7 @@ async fn g4_a_delayed_job_keeps_its_priority_and_front() {
     tokio::time::sleep(Duration::from_millis(15)).await;
     let claimed = rig.advance(&[], 10).await.claimed;
     assert_eq!(ids(&claimed), ["high", "front", "a", "plain", "low"]);
-    assert_eq!(rig.size("later"), 0);
+    assert_eq!(rig.size("places"), 4, "what was promoted has a new place");
 }
 
 #[tokio::test]
@@ -144,7 +144,7 @@ async fn g6_the_clock_gate_keeps_recovery_from_judging_after_an_outage() {
         max_stalls: 3,
     };
     assert!(matches!(rig.call(&verb).await, Recovered::Unsure { .. }));
-    assert!(rig.settle(&claimed.id, claimed.fence, completed()).await);
+    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()).await);
 }
 
 #[tokio::test]
@@ -187,14 +187,14 @@ async fn g8_nothing_is_left_of_a_job_that_went_through_everything() {
         let entry = AttemptEntry::new(AttemptKind::Error, "x".repeat(100));
         let after = Duration::ZERO;
         assert!(
-            rig.settle(&id, claimed.fence, Outcome::Retry { after, entry })
+            rig.settle(&id, &claimed.receipt, Outcome::Retry { after, entry })
                 .await
         );
     }
     let found = rig.call(&Get { id: "a" }).await.unwrap();
     assert_eq!(found.history.len(), 20);
     let claimed = rig.claim_one().await.unwrap();
-    assert!(rig.settle(&id, claimed.fence, completed()).await);
+    assert!(rig.settle(&id, &claimed.receipt, completed()).await);
     rig.check_whole(&id);
     for part in [
         "jobs", "payloads", "attempts", "results", "waiting", "delayed",
@@ -222,7 +222,7 @@ async fn a_dead_job_is_replayed_with_a_fresh_budget_and_its_history() {
         reason: DeadReason::AttemptsSpent,
         entry: AttemptEntry::new(AttemptKind::Panic, "boom".into()),
     };
-    assert!(rig.settle(&claimed.id, claimed.fence, dead).await);
+    assert!(rig.settle(&claimed.id, &claimed.receipt, dead).await);
     let ids = std::slice::from_ref(&claimed.id);
     let replayed = rig.call(&crate::store::replay::Replay { ids }).await;
     assert_eq!(replayed, ["a"]);

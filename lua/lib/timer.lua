@@ -1,0 +1,17 @@
+-- One idle worker keeps the timer for the next due job; the others need not wake for it.
+-- Returns the moment this caller has to be back, or nil.
+function queue.hold_timer(due_ms)
+  if not args.hold then
+    queue.arm(due_ms)
+    return nil
+  end
+  local mine = queue.whole(due_ms) .. ' ' .. args.worker
+  local held_due, holder = string.match(meta.timer or '', '^(%d+) (.*)$')
+  if holder and holder ~= args.worker and tonumber(held_due) == due_ms then
+    return nil
+  end
+  if meta.timer ~= mine then
+    queue.set_meta('timer', mine)
+  end
+  return due_ms
+end
