@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::child::PICKUP_CONCURRENCY;
 use crate::contenders::{Contender, Left};
@@ -227,7 +227,7 @@ impl Run<'_> {
             some,
             SystemTime::now() + Duration::from_secs(3_600),
         )?;
-        let fill = started.elapsed().mul_f64(50.0 * 1.2) + Duration::from_secs(2);
+        let fill = started.elapsed().mul_f64(50.0 * 1.6) + Duration::from_secs(3);
         if fill > FILL {
             bail!("adding them takes longer than {} s", FILL.as_secs());
         }
@@ -237,9 +237,9 @@ impl Run<'_> {
         self.added = jobs;
         work(&mut session, 100, false, 0)?;
         self.probe.watch_slow_calls(SLOW_US)?;
-        let until = due
-            .duration_since(SystemTime::now())
-            .context("they were due before all of them were there")?;
+        let Ok(until) = due.duration_since(SystemTime::now()) else {
+            bail!("adding them took longer than was foreseen");
+        };
         std::thread::sleep(until);
         let started = Instant::now();
         let left = self.drain(&mut session, started)?;
