@@ -18,6 +18,9 @@ use crate::worker::suspect::SuspectPermit;
 pub(crate) const LANES: usize = 2;
 /// Below this a second call under way only makes both of them small.
 const TWO_LANES_FROM: usize = 32;
+/// A second call is worth its price when this part of the slots has something to store: what is
+/// less goes with the next call, which the answer of the first one starts.
+const SECOND_CALL_FOR: usize = 2;
 
 /// Work for one call.
 pub(crate) struct Work {
@@ -158,7 +161,7 @@ impl Board {
                 state.look |= state.permit.is_some();
             }
         }
-        if state.look {
+        if state.look || !state.inbox.is_empty() {
             self.signal(&state);
         }
         self.progress.notify_waiters();
@@ -255,6 +258,9 @@ fn take(state: &mut State) -> Option<Work> {
     if state.inbox.is_empty() && !state.look {
         return None;
     }
+    if state.calls > 0 && state.inbox.len() < state.concurrency.div_ceil(SECOND_CALL_FOR) {
+        return None;
+    }
     state.look = false;
     let mut settle = Vec::with_capacity(state.inbox.len().min(BATCH_JOBS));
     let mut bytes = 0;
@@ -288,6 +294,8 @@ fn take(state: &mut State) -> Option<Work> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::id::{Fence, JobId, Receipt};
     use crate::job::outcome::Outcome;
@@ -318,15 +326,39 @@ mod tests {
         let board = Board::new(100);
         let first = board.work(0).await.unwrap();
         assert_eq!(first.claim, 50);
+        answered(&board, &first, 50);
         board.look();
-        let second = board.work(1).await.unwrap();
+        let second = board.work(0).await.unwrap();
         assert_eq!(second.claim, 50);
+        answered(&board, &second, 50);
         board.look();
         assert_eq!(board.work(0).await.unwrap().claim, 0);
+    }
+
+    #[tokio::test]
+    async fn a_second_call_waits_until_it_is_worth_its_price() {
+        let board = Board::new(100);
+        let first = board.work(0).await.unwrap();
         answered(&board, &first, 50);
-        answered(&board, &second, 0);
-        board.look();
-        assert_eq!(board.work(0).await.unwrap().claim, 50);
+        board.ended(settlement(1));
+        let second = board.work(0).await.unwrap();
+        assert_eq!((second.settle.len(), second.claim), (1, 50));
+
+        for _ in 0..49 {
+            board.ended(settlement(1));
+        }
+        assert!(board.work(1).now_or_never().is_none());
+        answered(&board, &second, 1);
+        let third = board.work(1).await.unwrap();
+        assert_eq!((third.settle.len(), third.claim), (49, 50));
+
+        board.ended(settlement(1));
+        assert!(
+            board.work(0).now_or_never().is_none(),
+            "the third is under way"
+        );
+        answered(&board, &third, 50);
+        assert_eq!(board.work(0).await.unwrap().settle.len(), 1);
     }
 
     #[tokio::test]
