@@ -4,8 +4,10 @@
 mod support;
 
 use std::collections::{HashMap, HashSet};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use oxcart::{DeadReason, Ended, JobState, Queue};
 use support::jobs::{Run, Scene, Work};
 use support::workers::{
@@ -299,18 +301,14 @@ async fn g2_a_frozen_worker_that_wakes_up_begins_nothing_it_does_not_hold() {
 /// Sees to it that there is always work in line until `done`; answers the ids of all of it.
 async fn fed(queue: &Queue, job: &Work, done: impl Future<Output = ()>) -> HashSet<String> {
     let mut ids = HashSet::new();
-    let feed = async {
-        loop {
-            if queue.counts().await.unwrap().waiting < 1_000 {
-                let more = queue.enqueue_many(vec![job.clone(); 500]).await.unwrap();
-                ids.extend(more.iter().map(|handle| handle.id().to_string()));
-            }
-            tokio::time::sleep(SECOND / 100).await;
+    let mut done = pin!(done.fuse());
+    // Between two requests, never within one: what it enqueues is known.
+    while (&mut done).now_or_never().is_none() {
+        if queue.counts().await.unwrap().waiting < 1_000 {
+            let more = queue.enqueue_many(vec![job.clone(); 500]).await.unwrap();
+            ids.extend(more.iter().map(|handle| handle.id().to_string()));
         }
-    };
-    tokio::select! {
-        () = feed => {}
-        () = done => {}
+        tokio::time::sleep(SECOND / 100).await;
     }
     ids
 }

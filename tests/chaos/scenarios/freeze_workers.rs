@@ -18,6 +18,9 @@ use crate::support::{Process, Server};
 
 const LEASE: Duration = Duration::from_secs(1);
 const ZOMBIES: usize = 20;
+/// How often a random worker is frozen under load, in either form.
+const RANDOM_SHORT: usize = 4;
+const RANDOM_FULL: usize = 40;
 /// How long a handler may go on after its process has woken up.
 const CANCELLED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -43,7 +46,8 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     ));
     let jobs = freeze_at_random(&mut stage, &mut field, &mut findings, &mut frozen).await;
     findings.load = format!("{} jobs, 3 processes", thousands(jobs + rounds * ZOMBIES));
-    findings.faults = format!("{} x SIGSTOP, then SIGCONT", frozen.len());
+    let random = stage.pick(RANDOM_SHORT, RANDOM_FULL);
+    findings.faults = format!("{} x SIGSTOP, then SIGCONT", rounds + random);
     findings
 }
 
@@ -126,7 +130,7 @@ async fn freeze_at_random(
     findings: &mut Findings,
     frozen: &mut HashSet<u32>,
 ) -> usize {
-    let freezes = stage.pick(4, 40);
+    let freezes = stage.pick(RANDOM_SHORT, RANDOM_FULL);
     let settings = WorkerProcess {
         concurrency: 20,
         lease: LEASE,
