@@ -38,13 +38,6 @@ pub(crate) fn encode_plain<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 const STAMP_BYTES: usize = 9;
 const STAMP_MARKER: u8 = 0xcf;
 
-#[cfg(any(test, feature = "memory"))]
-pub(crate) fn stamp(ms: u64) -> [u8; STAMP_BYTES] {
-    let mut stamp = [STAMP_MARKER; STAMP_BYTES];
-    stamp[1..].copy_from_slice(&ms.to_be_bytes());
-    stamp
-}
-
 /// Splits the server's time off the front of a stored value.
 pub(crate) fn split_stamp(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (stamp, rest) = bytes.split_at_checked(STAMP_BYTES)?;
@@ -60,7 +53,6 @@ mod tests {
     #[test]
     fn stamps_are_message_pack_and_split_off() {
         let mut bytes = rmp_serde::to_vec(&u64::MAX).unwrap();
-        assert_eq!(bytes, stamp(u64::MAX));
         bytes.extend_from_slice(b"rest");
         assert_eq!(split_stamp(&bytes), Some((u64::MAX, &b"rest"[..])));
         assert_eq!(split_stamp(&bytes[..8]), None);

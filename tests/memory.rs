@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use oxcart::{
-    AttemptKind, Context, DeadReason, Ended, EventKind, Failure, Job, JobState, Oxcart, Queue,
-    State, Worker, WorkerBuilder, WorkerEvent,
+    AttemptKind, Context, DeadReason, Ended, EventKind, Failure, Job, JobState, Missed, Oxcart,
+    Queue, ScheduleInfo, Scheduled, State, Timestamp, Worker, WorkerBuilder, WorkerEvent,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
@@ -104,6 +104,71 @@ async fn g5_time_passes_only_when_it_is_turned() {
     oxcart.advance_time(25 * HOUR);
     worker.drain().await;
     assert!(sent.info().await.unwrap().is_none());
+}
+
+async fn info(queue: &Queue, schedule: &str) -> ScheduleInfo {
+    queue.schedule(schedule).info().await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn s1_a_schedule_fires_when_the_clock_is_turned_past_its_tick() {
+    let (oxcart, queue) = queue();
+    let start = Timestamp::from(SystemTime::now() + HOUR);
+    let hourly = |job| {
+        queue
+            .schedule("hourly")
+            .every(HOUR)
+            .starting(start)
+            .job(job)
+    };
+    let declaring = worker(&queue)
+        .schedule(hourly(Task::Say(1)))
+        .build()
+        .unwrap();
+    assert!(declaring.drain().await.is_empty());
+    assert_eq!(hourly(Task::Say(2)).await.unwrap(), Scheduled::Changed);
+
+    let worker = worker(&queue).build().unwrap();
+    assert!(worker.drain().await.is_empty(), "it is not due");
+    oxcart.advance_time(HOUR);
+    let ran = worker.drain().await;
+    let tick = ran[0].id.tick();
+    assert_eq!((ran.len(), tick), (1, Some(("hourly", start))));
+    assert!(worker.drain().await.is_empty(), "once");
+    let after = info(&queue, "hourly").await;
+    assert_eq!((after.fired, after.missed), (1, 0));
+
+    // Nobody was there for a day.
+    oxcart.advance_time(24 * HOUR);
+    assert!(worker.drain().await.len() <= 1);
+    assert!(info(&queue, "hourly").await.missed >= 23);
+    let patient = queue.schedule("hourly").every(HOUR).starting(start);
+    let patient = patient.missed(Missed::FireAll { at_most: 5 });
+    patient.job(Task::Say(2)).await.unwrap();
+    oxcart.advance_time(24 * HOUR);
+    assert!(worker.drain().await.len() >= 5);
+
+    assert!(queue.schedule("hourly").remove().await.unwrap());
+    oxcart.advance_time(24 * HOUR);
+    assert!(worker.drain().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s4_a_running_worker_hears_that_the_clock_was_turned_past_a_tick() {
+    let (oxcart, queue) = queue();
+    let worker = worker(&queue).build().unwrap();
+    let running = tokio::spawn(worker.run_until(std::future::pending()));
+    let start = Timestamp::from(SystemTime::now() + HOUR);
+    let daily = queue.schedule("daily").every(24 * HOUR).starting(start);
+    daily.job(Task::Say(1)).await.unwrap();
+    oxcart.advance_time(HOUR);
+    let fired = async {
+        while info(&queue, "daily").await.fired == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, fired).await.unwrap();
+    running.abort();
 }
 
 #[tokio::test]

@@ -19,8 +19,8 @@ use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::time::{Timestamp, millis};
 
-const VERSION: u8 = 1;
-const EXTERNAL_PAYLOAD: u8 = 0x80;
+pub(crate) const VERSION: u8 = 1;
+pub(crate) const EXTERNAL_PAYLOAD: u8 = 0x80;
 
 /// Between the places of two priorities, and the priority whose places start at zero; the same
 /// numbers as in `lua/lib/order.lua`.
@@ -83,18 +83,6 @@ impl EncodedRecord {
             record,
             external_payload: external.then_some(payload),
         }
-    }
-
-    /// What a script makes of it, which stores it at this moment and place.
-    #[cfg(any(test, feature = "memory"))]
-    pub(crate) fn stored(&self, at_ms: u64, place: i64) -> Vec<u8> {
-        let version = match self.external_payload {
-            Some(_) => VERSION | EXTERNAL_PAYLOAD,
-            None => VERSION,
-        };
-        let stamp = codec::stamp(at_ms);
-        let place = format!("{place} ");
-        [&[version], &stamp[..], place.as_bytes(), &self.record].concat()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -174,6 +162,21 @@ fn split_place(bytes: &[u8]) -> Option<(u16, &[u8])> {
 mod tests {
     use super::*;
 
+    /// What the enqueue script makes of a record.
+    fn stored(encoded: &EncodedRecord, at: u64, place: i64) -> Vec<u8> {
+        let external = encoded.external_payload.is_some();
+        let version = if external {
+            VERSION | EXTERNAL_PAYLOAD
+        } else {
+            VERSION
+        };
+        let mut bytes = vec![version, 0xcf];
+        bytes.extend_from_slice(&at.to_be_bytes());
+        bytes.extend_from_slice(format!("{place} ").as_bytes());
+        bytes.extend_from_slice(&encoded.record);
+        bytes
+    }
+
     #[test]
     fn golden_bytes_of_a_default_record() {
         let encoded = EncodedRecord::new("hi", vec![0xc0], &JobOptions::new(), Vec::new());
@@ -191,7 +194,7 @@ mod tests {
         let headers = vec![("trace".to_owned(), "abc".to_owned())];
         let encoded = EncodedRecord::new("hi", vec![1, 2, 3], &options, headers.clone());
         let record =
-            Record::decode(&encoded.stored(12_345, -493 * PRIORITY_STEP + 3), None).unwrap();
+            Record::decode(&stored(&encoded, 12_345, -493 * PRIORITY_STEP + 3), None).unwrap();
         assert_eq!(record.enqueued_at.as_millis(), 12_345);
         assert_eq!(record.payload, [1, 2, 3]);
         assert_eq!((record.attempts, record.priority), (3, 7));
@@ -206,7 +209,7 @@ mod tests {
         let large = vec![7; INLINE_PAYLOAD_MAX + 1];
         let encoded = EncodedRecord::new("hi", large.clone(), &JobOptions::new(), Vec::new());
         assert!(encoded.record.len() < 32);
-        let bytes = encoded.stored(0, 1);
+        let bytes = stored(&encoded, 0, 1);
         let record = Record::decode(&bytes, encoded.external_payload).unwrap();
         assert_eq!(record.payload, large);
         assert!(Record::decode(&bytes, None).is_err());
@@ -226,7 +229,7 @@ mod tests {
     #[test]
     fn whatever_redis_holds_decoding_never_panics() {
         let encoded = EncodedRecord::new("hi", vec![1; 40], &JobOptions::new(), Vec::new());
-        let good = encoded.stored(1, 1);
+        let good = stored(&encoded, 1, 1);
         for cut in 0..good.len() {
             assert!(Record::decode(&good[..cut], None).is_err());
         }

@@ -106,14 +106,8 @@ pub(crate) async fn run(pump: &Pump) {
     }
 }
 
-/// Once: stores what the worker's code declares, and fires what is due.
-#[cfg(feature = "memory")]
-pub(crate) async fn once(pump: &Pump) -> Result<(), Trouble> {
-    declared::store(pump).await;
-    Driver::new(pump).round().await
-}
-
-struct Driver<'a> {
+/// Fires ticks, for one worker.
+pub(crate) struct Driver<'a> {
     pump: &'a Pump,
     line: Line,
     /// The schedules that were reported because they cannot be read.
@@ -121,7 +115,7 @@ struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    fn new(pump: &'a Pump) -> Self {
+    pub(crate) fn new(pump: &'a Pump) -> Self {
         Self {
             pump,
             line: pump.store().line(ANSWER_PATIENCE),
@@ -130,7 +124,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Fires everything that is due.
-    async fn round(&mut self) -> Result<(), Trouble> {
+    pub(crate) async fn round(&mut self) -> Result<(), Trouble> {
         let mut offset = 0;
         loop {
             let due = Schedules::due(offset, PAGE);

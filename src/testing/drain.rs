@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use crate::id::{JobId, incarnation};
 use crate::memory;
-use crate::schedule::driver;
+use crate::schedule::declared;
+use crate::schedule::driver::Driver;
 use crate::store::advance::{Advance, Advanced, Answer, Settlement};
 use crate::store::recover::{Recover, Recovered};
 use crate::store::trim::Trim;
@@ -33,8 +34,9 @@ pub struct Ran {
 impl Worker {
     /// Runs everything that is due in a queue of [`Oxcart::in_memory`](crate::Oxcart::in_memory),
     /// and what becomes due by it, one job after the other in this task; says how each attempt
-    /// ended, in order. Takes back jobs whose lease ran out before, and drops what has been kept
-    /// long enough.
+    /// ended, in order. Before that it stores the schedules that the worker declares, fires the
+    /// ticks that are due, and takes back jobs whose lease ran out; at last it drops what has been
+    /// kept long enough.
     ///
     /// It does not wait: a retry that is due later is run by the drain after the clock was
     /// turned ([`Oxcart::advance_time`](crate::Oxcart::advance_time)).
@@ -69,7 +71,8 @@ struct Drain<'a> {
 impl Drain<'_> {
     async fn run(mut self) -> Vec<Ran> {
         self.recover();
-        if let Err(trouble) = driver::once(self.pump).await {
+        declared::store(self.pump).await;
+        if let Err(trouble) = Driver::new(self.pump).round().await {
             unreachable!("memory has no trouble: {trouble}");
         }
         let mut ran = Vec::new();

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use crate::codec::stamp;
 use crate::id::JobId;
 use crate::job::history::Counters;
 use crate::memory::state::State;
@@ -21,6 +20,13 @@ impl History {
     pub(crate) fn encode_counters(&self) -> Vec<u8> {
         rmp_serde::to_vec(&self.counters).expect("plain data always encodes into memory")
     }
+}
+
+/// A moment as Redis holds it before a stored value: MessagePack uint64.
+pub(crate) fn stamp(ms: u64) -> [u8; 9] {
+    let mut stamp = [0xcf; 9];
+    stamp[1..].copy_from_slice(&ms.to_be_bytes());
+    stamp
 }
 
 impl State {

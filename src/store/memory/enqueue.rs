@@ -1,7 +1,9 @@
 //! Adds jobs.
 
 use crate::job::options::PRIORITY_DEFAULT;
+use crate::job::record::{EXTERNAL_PAYLOAD, EncodedRecord, VERSION};
 use crate::memory::Apply;
+use crate::memory::attempts::stamp;
 use crate::memory::once::{Begun, StoredAnswer};
 use crate::memory::order::place;
 use crate::memory::state::{Collection, Job, Later, State};
@@ -71,10 +73,26 @@ pub(crate) fn add(jobs: &[&NewJob], state: &mut State) -> Vec<usize> {
     there
 }
 
+/// A record as Redis holds it.
+pub(crate) fn stored_record(sent: &EncodedRecord, at_ms: u64, given: i64) -> Vec<u8> {
+    let version = match sent.external_payload {
+        Some(_) => VERSION | EXTERNAL_PAYLOAD,
+        None => VERSION,
+    };
+    let place = format!("{given} ");
+    [
+        &[version],
+        &stamp(at_ms)[..],
+        place.as_bytes(),
+        &sent.record,
+    ]
+    .concat()
+}
+
 /// A job at its place in line, where it stays unless it is delayed.
 fn stored(new: &NewJob, now_ms: u64, given: i64) -> Job {
     Job {
-        record: new.record.stored(now_ms, given),
+        record: stored_record(&new.record, now_ms, given),
         payload: new.record.external_payload.clone(),
         collection: Collection::Waiting,
         score: given,

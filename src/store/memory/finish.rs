@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::codec::{self, stamp};
+use crate::codec;
 use crate::id::JobId;
 use crate::job::outcome::{DeadReason, Ending};
+use crate::memory::attempts::stamp;
 use crate::memory::state::{Collection, State, moment};
 
 pub(crate) const AWAITED_KEPT_MS: u64 = 60_000;

@@ -50,7 +50,9 @@ use crate::store::Verb;
 pub(crate) use state::State;
 #[cfg(test)]
 pub(crate) use {
+    attempts::stamp,
     clock::Clock,
+    enqueue::stored_record,
     list::COLLECTIONS,
     state::{Collection, Job, Moved},
 };

@@ -7,7 +7,7 @@ use proptest::sample::Index;
 use redis::Value;
 use serde_bytes::ByteBuf;
 
-use crate::codec::{self, stamp};
+use crate::codec;
 use crate::events::event::parse_fields;
 use crate::events::stream::Cursor;
 use crate::id::JobId;
@@ -16,6 +16,7 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::{EncodedRecord, Record};
 use crate::job::state::State;
+use crate::memory::{stamp, stored_record};
 use crate::name::{Namespace, QueueName};
 use crate::policy::backoff::Backoff;
 use crate::queue::info::{Counts as Counted, JobInfo};
@@ -85,7 +86,7 @@ fn samples() -> &'static [Vec<u8>] {
         ] {
             let headers = vec![("trace".to_owned(), "abc".to_owned())];
             let record = EncodedRecord::new("hi", vec![1; 9], &options, headers);
-            samples.push(record.stored(1_700_000_000_000, 17));
+            samples.push(stored_record(&record, 1_700_000_000_000, 17));
         }
         for ending in [
             Ending::Ok(ByteBuf::from(vec![0x2a])),

@@ -20,7 +20,7 @@ use crate::store::{Verb, pause::Pause, resume::Resume};
 
 /// Within this many sequences it has to be noticed. The seeds are fixed: these tests do not
 /// depend on luck.
-const SEQUENCES: u64 = 600;
+const SEQUENCES: u64 = 1_500;
 
 /// The code of every script that writes.
 fn scripts() -> Vec<&'static str> {

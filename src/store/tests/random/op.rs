@@ -11,7 +11,7 @@ use proptest::sample::select;
 pub(crate) const IDS: u8 = 10;
 pub(crate) const PRODUCERS: u8 = 2;
 pub(crate) const WORKERS: u8 = 3;
-pub(crate) const SCHEDULES: u8 = 3;
+pub(crate) const SCHEDULES: u8 = 2;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
@@ -221,7 +221,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(limit, worker, hold)| Op::Promote { limit, worker, hold }),
         6 => change().prop_map(Op::Schedule),
         1 => (0..SCHEDULES).prop_map(|name| Op::Unschedule { name }),
-        8 => (0..WORKERS, prop::bool::weighted(0.8), ticks())
+        14 => (0..WORKERS, prop::bool::weighted(0.8), ticks())
             .prop_map(|(worker, hold, entries)| Op::Fire { worker, hold, entries }),
         2 => ask().prop_map(|ask| Op::Schedules { ask }),
         4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
@@ -275,7 +275,7 @@ fn new() -> impl Strategy<Value = New> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let tick = select(&[-700_000, -1_000, 0, 1, 50, 1_000, 30_000][..]);
+    let tick = select(&[-700_000, -1_000, -1_000, 0, 0, 50, 1_000][..]);
     let what = (
         0..SCHEDULES,
         rarely(),
@@ -300,7 +300,7 @@ fn change() -> impl Strategy<Value = Change> {
 
 /// Those of some schedules, each named once.
 fn ticks() -> impl Strategy<Value = Vec<Ticks>> {
-    vec(ticks_of(), 0..3).prop_map(|mut entries| {
+    vec(ticks_of(), 0..4).prop_map(|mut entries| {
         entries.sort_by_key(|entry| entry.name);
         entries.dedup_by_key(|entry| entry.name);
         entries
@@ -316,7 +316,7 @@ fn ticks_of() -> impl Strategy<Value = Ticks> {
     );
     let priority = prop_oneof![2 => Just(None), 1 => select(&PRIORITIES[..]).prop_map(Some)];
     let how = (
-        option::weighted(0.2, 1..5u64),
+        option::weighted(0.35, 1..4u64),
         any::<bool>(),
         priority,
         rarely(),
