@@ -199,9 +199,9 @@ fn draw(samples: &[Sample], path: &Path) -> Result<(), Box<dyn std::error::Error
     let pace: &[Line] = &[
         ("jobs a second", RED, |sample| sample.jobs),
         (
-            "Redis commands a second, scripts' own included",
+            "Redis commands, scripts' own included, hundreds a second",
             BLUE,
-            |sample| sample.commands,
+            |sample| sample.commands / 100.0,
         ),
     ];
     chart(&below, "Pace", samples, pace)?;
@@ -227,7 +227,7 @@ fn chart(
         .margin(12)
         .x_label_area_size(32)
         .y_label_area_size(56)
-        .build_cartesian_2d(0.0..end, 0.0..most * 1.25)?;
+        .build_cartesian_2d(0.0..end, 0.0..most * 1.5)?;
     chart
         .configure_mesh()
         .x_desc("minutes")
@@ -242,6 +242,7 @@ fn chart(
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE)
         .border_style(BLACK)
         .draw()?;
