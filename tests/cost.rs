@@ -29,34 +29,34 @@ struct Budget {
 /// One caller, one job at a time. Exact.
 const ENQUEUE: Budget = Budget {
     calls: 1.0,
-    commands: 13.0,
-    received: 905.0,
+    commands: 12.0,
+    received: 908.0,
     sent: 35.2,
 };
 
 /// One call of `enqueue_many`. Exact.
 const ENQUEUE_MANY: Budget = Budget {
     calls: 0.004,
-    commands: 0.052,
-    received: 194.0,
+    commands: 0.048,
+    received: 189.0,
     sent: 0.15,
 };
 
 /// A backlog, worked off one job at a time. Exact, but for the start and the end of the worker.
 const PROCESS_1: Budget = Budget {
     calls: 1.01,
-    commands: 23.1,
-    received: 875.0,
-    sent: 282.0,
+    commands: 19.1,
+    received: 945.0,
+    sent: 340.0,
 };
 
 /// A backlog, worked off at a concurrency of 100. How large the batches grow depends on timing,
 /// a little.
 const PROCESS_100: Budget = Budget {
     calls: 0.03,
-    commands: 0.6,
-    received: 85.0,
-    sent: 201.0,
+    commands: 0.5,
+    received: 76.0,
+    sent: 205.0,
 };
 
 /// How many commands an idle worker may send in a minute; fewer than 60 is what is promised. The
