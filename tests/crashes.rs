@@ -263,15 +263,28 @@ async fn g2_a_frozen_worker_that_wakes_up_begins_nothing_it_does_not_hold() {
         ..WorkerProcess::of(&server)
     };
     let mut frozen = [(); 3].map(|()| settings.spawn(&scene));
-    // So busy with claims that some are under way when the processes are frozen.
-    let at_work = async {
+    let all_at_work = async {
         for process in &frozen {
             at_work(&scene, process).await;
         }
     };
-    fed(&queue, &Work::Quick, at_work).await;
-    frozen.iter_mut().for_each(Process::pause);
-    // What was on its way to Redis when they were frozen is still carried out.
+    fed(&queue, &Work::Quick, all_at_work).await;
+    // So busy with claims that some are under way when the processes are frozen. Mostly, but not
+    // always: then once more.
+    for round in 1.. {
+        let before = scene.runs().len();
+        let busy = eventually(30 * SECOND, || scene.runs().len() > before + 300);
+        fed(&queue, &Work::Quick, busy).await;
+        queue.enqueue_many(vec![Work::Quick; 1_000]).await.unwrap();
+        frozen.iter_mut().for_each(Process::pause);
+        // What was on its way to Redis when they were frozen is still carried out.
+        tokio::time::sleep(SECOND / 10).await;
+        if queue.counts().await.unwrap().active > 0 {
+            break;
+        }
+        assert!(round < 50, "nothing is ever under way");
+        frozen.iter_mut().for_each(Process::resume);
+    }
     let living = run(worker(&queue, &scene).concurrency(40).max_stalls(50));
     let counts = drained(&queue, 60 * SECOND).await;
     assert!(counts.totals.stalled > 0, "nothing was taken over");

@@ -130,7 +130,7 @@ async fn s1_a_schedule_fires_when_the_clock_is_turned_past_its_tick() {
 
     let worker = worker(&queue).build().unwrap();
     assert!(worker.drain().await.is_empty(), "it is not due");
-    oxcart.advance_time(HOUR);
+    oxcart.advance_time(HOUR + Duration::from_secs(1));
     let ran = worker.drain().await;
     let tick = ran[0].id.tick();
     assert_eq!((ran.len(), tick), (1, Some(("hourly", start))));

@@ -92,6 +92,9 @@ pub(crate) struct Timing {
     pub(crate) offset_ms: u64,
 }
 
+/// The year 5000. Ticks are scores in Redis, and exact only below 2^53.
+const LATEST_MS: u64 = 95_617_584_000_000;
+
 /// What is to be done about a schedule whose tick is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -116,6 +119,14 @@ impl Timing {
             check_wait("interval", ms)?;
         }
         check_wait("offset", self.offset_ms)?;
+        for (what, at_ms) in [("start", self.starting_ms), ("end", self.ending_ms)] {
+            if let Some(at_ms) = at_ms.filter(|at_ms| *at_ms > LATEST_MS) {
+                return Err(Error::invalid(format!(
+                    "the {what}, {at_ms} ms since 1970, is later than the year 5000; for a \
+                     schedule without one leave it out"
+                )));
+            }
+        }
         match (self.starting_ms, self.ending_ms) {
             (Some(start), Some(end)) if end < start => Err(Error::invalid(format!(
                 "the schedule ends {} ms before it starts",
@@ -195,7 +206,9 @@ impl Timing {
         };
         if let Beat::Every { ms } = self.beat {
             // Intervals are counted without being walked.
-            let end = self.ending_ms.map_or(until, |end| until.min(end + 1));
+            let end = self
+                .ending_ms
+                .map_or(until, |end| until.min(end.saturating_add(1)));
             let all = end.saturating_sub(tick).div_ceil(ms);
             let skipped = all.saturating_sub(keep as u64);
             walk.count = skipped;

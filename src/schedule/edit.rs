@@ -36,7 +36,9 @@ pub(crate) async fn upsert(
             None => (Progress::default(), None),
             Some(stored) => {
                 let known = readable(stored)?;
-                let goes_on = known.0.has_timing_of(definition) && stored.tick_ms.is_some();
+                let goes_on = known.0.has_timing_of(definition)
+                    && stored.tick_ms.is_some()
+                    && !is_spent(definition, &known.1);
                 (known.1, goes_on.then_some(NextTick::Keep))
             }
         };
@@ -178,16 +180,19 @@ fn next_tick(
     progress: &Progress,
     now_ms: u64,
 ) -> NextTick {
-    if definition
-        .limit
-        .is_some_and(|limit| progress.fired >= limit)
-    {
+    if is_spent(definition, progress) {
         return NextTick::None;
     }
     match timing.next_after(now_ms.max(progress.last_ms)) {
         Some(ms) => NextTick::At { ms },
         None => NextTick::None,
     }
+}
+
+/// It has made as many jobs as it may.
+fn is_spent(definition: &Definition, progress: &Progress) -> bool {
+    let limit = definition.limit;
+    limit.is_some_and(|limit| progress.fired >= limit)
 }
 
 fn contended(queue: &Queue, name: &str) -> Error {

@@ -204,6 +204,17 @@ fn nonsense_is_refused() {
         ..every(100)
     }));
     assert!(every(100).check().is_ok());
+    for far in [LATEST_MS + 1, 1 << 53, u64::MAX] {
+        let (starting_ms, ending_ms) = (Some(far), Some(far));
+        assert!(refused(Timing {
+            starting_ms,
+            ..every(100)
+        }));
+        assert!(refused(Timing {
+            ending_ms,
+            ..every(100)
+        }));
+    }
     for at_most in [0, 257] {
         assert!(Missed::FireAll { at_most }.check().is_err());
     }
