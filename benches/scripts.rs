@@ -4,16 +4,11 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use criterion::{
-    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
-};
-use oxcart::{Error, Failure, Retention, State, Worker};
-use tokio::sync::Notify;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
+use support::backlog::bench_each;
 use support::{Bench, Nothing};
 
 /// Jobs of a call of `enqueue`: one, and as many as one call takes at most.
@@ -50,58 +45,11 @@ fn enqueue(criterion: &mut Criterion, bench: &Bench) {
     group.finish();
 }
 
-struct Tally {
-    left: AtomicU64,
-    done: Notify,
-}
-
-async fn handle(_: Nothing, tally: State<Arc<Tally>>) -> Result<(), Failure> {
-    if tally.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-        tally.done.notify_one();
-    }
-    Ok(())
-}
-
+/// With one slot each call settles one job and claims another; with more, batches grow by
+/// themselves.
 fn advance(criterion: &mut Criterion, bench: &Bench) {
-    let mut group = criterion.benchmark_group("scripts/advance");
-    group
-        .sampling_mode(SamplingMode::Flat)
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(5))
-        .sample_size(10);
-    for (slots, backlog) in ADVANCED {
-        group.throughput(Throughput::Elements(backlog));
-        group.bench_function(BenchmarkId::new("slots", slots), |bencher| {
-            bencher.iter_custom(|times| {
-                let drain = || bench.runtime.block_on(drain(bench, slots, backlog));
-                (0..times)
-                    .map(|_| drain().expect("the server answers"))
-                    .sum()
-            });
-        });
-    }
-    group.finish();
-}
-
-/// The time of all calls that it takes to settle and claim a backlog. With one slot each call
-/// settles one job and claims another; with more, batches grow by themselves.
-async fn drain(bench: &Bench, slots: usize, backlog: u64) -> Result<Duration, Error> {
-    bench.empty();
-    let jobs = std::iter::repeat_with(Nothing::new).take(backlog as usize);
-    bench.queue.enqueue_many(jobs).await?;
-    let tally = Arc::new(Tally {
-        left: AtomicU64::new(backlog),
-        done: Notify::new(),
-    });
-    let worker = Worker::builder(&bench.queue)
-        .concurrency(slots)
-        .keep_completed(Retention::Remove)
-        .state(Arc::clone(&tally))
-        .handle(handle)
-        .build()?;
-    let (_, before) = bench.scripts();
-    worker.run_until(tally.done.notified()).await?;
-    Ok(bench.scripts().1 - before)
+    let group = criterion.benchmark_group("scripts/advance");
+    bench_each(bench, group, "slots", &ADVANCED, |took| took.scripts);
 }
 
 criterion_group!(benches, scripts);

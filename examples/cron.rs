@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use oxcart::{
-    Context, Failure, Job, Missed, Overlap, Oxcart, Queue, Schedule, ScheduleInfo, Worker,
+    CancellationToken, Context, Failure, Job, Missed, Overlap, Oxcart, Queue, Schedule,
+    ScheduleInfo, Worker,
 };
 use serde::{Deserialize, Serialize};
-use tokio_util::sync::CancellationToken;
 
 #[derive(Serialize, Deserialize)]
 struct Report {
@@ -36,9 +36,19 @@ fn of(what: &str) -> Report {
     }
 }
 
-/// What the code declares; every worker does, and nothing changes unless the code did.
+/// What the code declares; every worker does, and nothing changes unless the code did. One that is
+/// no longer named here is reported by the workers (`WorkerEvent::ScheduleUndeclared`), and goes on
+/// until somebody removes it.
 fn declared(reports: &Queue) -> [Schedule; 3] {
     [
+        // At three in the morning; if nobody was there then, once when somebody is.
+        reports
+            .schedule("nightly")
+            .cron("0 3 * * *")
+            .timezone("Europe/Berlin")
+            .missed(Missed::FireOnce)
+            .job(of("yesterday")),
+        // With six fields the first is the second.
         reports
             .schedule("every-second")
             .cron("* * * * * *")
@@ -49,23 +59,18 @@ fn declared(reports: &Queue) -> [Schedule; 3] {
             .every(Duration::from_millis(500))
             .limit(4)
             .job(reports.enqueue(of("the pulse")).attempts(1).priority(10)),
-        reports
-            .schedule("nightly")
-            .cron("0 0 3 * * *")
-            .timezone("Europe/Berlin")
-            .missed(Missed::FireOnce)
-            .job(of("yesterday")),
     ]
 }
 
 fn show(info: &ScheduleInfo) {
-    let next = info.next_tick.map(|next| next.to_string());
+    let next = match info.next_tick {
+        Some(tick) => format!("next at {tick}"),
+        None if info.paused => "paused".to_owned(),
+        None => "ended".to_owned(),
+    };
     println!(
-        "  {}: {} fired, {} missed, next at {}",
-        info.name,
-        info.fired,
-        info.missed,
-        next.as_deref().unwrap_or("no time")
+        "  {}: {} fired, {} missed, {next}",
+        info.name, info.fired, info.missed
     );
 }
 
@@ -77,6 +82,7 @@ async fn main() -> anyhow::Result<()> {
         .connect(&url)
         .await?;
     let reports = oxcart.queue("reports")?;
+    // What an earlier run has left, if it was stopped half way.
     for old in reports.schedules().await? {
         reports.schedule(old.name).remove().await?;
     }
@@ -85,11 +91,10 @@ async fn main() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut running = Vec::new();
     for _ in 0..2 {
-        let mut builder = Worker::builder(&reports).handle(report);
-        for schedule in declared(&reports) {
-            builder = builder.schedule(schedule);
-        }
-        let worker = builder.build()?;
+        let worker = Worker::builder(&reports)
+            .handle(report)
+            .schedules(declared(&reports))
+            .build()?;
         running.push(tokio::spawn(
             worker.run_until(stop.clone().cancelled_owned()),
         ));
@@ -111,12 +116,14 @@ async fn main() -> anyhow::Result<()> {
     if let Err(error) = wrong.job(of("nothing")).await {
         println!("{error}");
     }
-    for info in reports.schedules().await? {
-        reports.schedule(info.name).remove().await?;
-    }
     stop.cancel();
     for worker in running {
         worker.await??;
+    }
+    // Schedules stay when the workers have gone: a removal is always said, and it is said after the
+    // last worker that would declare them again.
+    for info in reports.schedules().await? {
+        reports.schedule(info.name).remove().await?;
     }
     Ok(())
 }

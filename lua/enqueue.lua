@@ -25,10 +25,9 @@ for k, position in ipairs(args.external) do
 end
 
 local there = queue.add(ARGV, args.jobs, options, external)
+queue.end_call(args.lane, args.call, table.concat(there, ' '))
 queue.flush_events()
 queue.save_meta()
-
-queue.end_call(args.lane, args.call, table.concat(there, ' '))
 local reply = { 'added', now_ms }
 queue.append_list(reply, there)
 return reply

@@ -2,17 +2,13 @@
 -- are ARGV[2..]. Answers { 'extended', now_ms, positions (from 0) of the leases that are lost }.
 -- O(n log N). Harmless when repeated.
 
-local claims = redis.call('HMGET', key.claims, unpack(ARGV, 2))
+local claims, receipts = redis.call('HMGET', key.claims, unpack(ARGV, 2)), queue.receipts()
 local held, lost = {}, {}
-local i = 0
-for run = 1, #args.receipts, 2 do
-  for _ = 1, args.receipts[run + 1] do
-    i = i + 1
-    if claims[i] == args.receipts[run] then
-      held[#held + 1] = ARGV[i + 1]
-    else
-      lost[#lost + 1] = i - 1
-    end
+for i = 1, #receipts do
+  if claims[i] == receipts[i] then
+    held[#held + 1] = ARGV[i + 1]
+  else
+    lost[#lost + 1] = i - 1
   end
 end
 queue.renew(held, args.lease_ms)

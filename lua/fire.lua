@@ -1,30 +1,29 @@
 -- Fires ticks that are due: a job for each, with an id made of the schedule's name and the tick,
 -- and the schedule's next tick. Whoever comes second changes nothing.
--- args: worker, hold, entries; entries[i] is { name, revision, tick_ms (its next tick, as the
--- caller saw it), ticks (to be fired, oldest first), due_ms (when the job of each is), missed (how
--- many are given up), last_ms (the last tick that this deals with), next_ms, limit, no_overlap,
--- priority, front }. Answers { 'fired', now_ms, verdicts, tick }: per entry how many jobs, or -1
--- for one that is not as the caller saw it; and the next tick, if the caller has to see to it.
--- O(n log N), n jobs.
+-- args: worker, hold, entries, passed_ms (all that is due until then was seen, and what is left of it
+-- the caller cannot read: it is passed over for a while); entries[i] is { name, revision, tick_ms
+-- (its next tick, as the caller saw it), ticks (to be fired, oldest first), due_ms (when the job of
+-- each is), missed (how many are given up), last_ms (the last tick that this deals with), next_ms,
+-- limit, no_overlap, priority, front }. Answers { 'fired', now_ms, verdicts, tick }: per entry how
+-- many jobs, or -1 for one that is not as the caller saw it; and the next tick, if the caller has
+-- to see to it. O(n log N), n jobs.
 
--- The fields of each entry that is as its caller saw it, false for the others. Reads only.
-local function read_entries(entries)
+-- The state of each entry that is as its caller saw it, false for the others. Reads only.
+local function read_states(entries)
   local fields, names = {}, {}
   for i, entry in ipairs(entries) do
-    names[i] = entry.name
-    fields[2 * i - 1] = queue.state_field(entry.name)
-    fields[2 * i] = queue.job_field(entry.name)
+    names[i], fields[i] = entry.name, queue.state_field(entry.name)
   end
   local values = redis.call('HMGET', key.schedules, unpack(fields))
   local ticks = redis.call('ZMSCORE', key.ticks, unpack(names))
-  local read = {}
+  local states = {}
   for i, entry in ipairs(entries) do
-    local state = values[2 * i - 1] and cmsgpack.unpack(values[2 * i - 1])
-    local current = state and values[2 * i] and state[REVISION] == entry.revision
+    local state = values[i] and cmsgpack.unpack(values[i])
+    local current = state and state[REVISION] == entry.revision
       and tonumber(ticks[i]) == entry.tick_ms and entry.last_ms <= now_ms
-    read[i] = current and { state = state, record = values[2 * i] } or false
+    states[i] = current and state or false
   end
-  return read
+  return states
 end
 
 local function is_open(id)
@@ -32,11 +31,20 @@ local function is_open(id)
   return state == 'waiting' or state == 'delayed' or state == 'active'
 end
 
--- Adds the jobs of an entry, brings its state up to date, and returns how many were fired.
-local function fire(batch, entry, state, record)
+-- Adds the jobs of an entry, brings its state up to date, and returns how many were fired; -1 if
+-- its job is gone. The job is read only for ticks that make one: it may be large.
+local function fire(batch, entry, state)
   local fired = 0
   local open = entry.no_overlap and is_open(state[LAST_JOB])
-  local payload = redis.call('HGET', key.schedules, queue.payload_field(entry.name))
+  local full = entry.limit and state[FIRED] >= entry.limit
+  local job = {}
+  if #entry.ticks > 0 and not open and not full then
+    local name = entry.name
+    job = redis.call('HMGET', key.schedules, queue.job_field(name), queue.payload_field(name))
+    if not job[1] then
+      return -1
+    end
+  end
   for i, tick_ms in ipairs(entry.ticks) do
     if entry.limit and state[FIRED] >= entry.limit then
       break
@@ -45,7 +53,7 @@ local function fire(batch, entry, state, record)
       state[OVERLAPPED], state[OUTCOME] = state[OVERLAPPED] + 1, 'overlapped'
     else
       local id = entry.name .. '@' .. queue.whole(tick_ms)
-      queue.add_to_batch(batch, id, record, payload, {
+      queue.add_to_batch(batch, id, job[1], job[2], {
         at_ms = entry.due_ms[i], priority = entry.priority, front = entry.front,
       })
       state[FIRED], state[OUTCOME], state[LAST_JOB] = state[FIRED] + 1, 'fired', id
@@ -63,14 +71,13 @@ end
 local verdicts = {}
 if #args.entries > 0 then
   local batch, states, scores = queue.new_batch(), {}, {}
-  for i, read in ipairs(read_entries(args.entries)) do
-    verdicts[i] = -1
-    if read then
-      local entry = args.entries[i]
-      verdicts[i] = fire(batch, entry, read.state, read.record)
-      local ended = entry.limit and read.state[FIRED] >= entry.limit
+  for i, state in ipairs(read_states(args.entries)) do
+    local entry = args.entries[i]
+    verdicts[i] = state and fire(batch, entry, state) or -1
+    if verdicts[i] >= 0 then
+      local ended = entry.limit and state[FIRED] >= entry.limit
       states[#states + 1] = queue.state_field(entry.name)
-      states[#states + 1] = cmsgpack.pack(read.state)
+      states[#states + 1] = cmsgpack.pack(state)
       scores[#scores + 1] = queue.tick_score(not ended and entry.next_ms)
       scores[#scores + 1] = entry.name
     end
@@ -83,7 +90,10 @@ if #args.entries > 0 then
 end
 
 -- Also if it had nothing to do: whoever comes in vain learns, or mends, when to come again.
-queue.refresh_tick()
+local changed_ms = queue.refresh_tick(args.passed_ms)
+if changed_ms and not args.hold then
+  queue.arm(changed_ms)
+end
 local tick_ms = queue.hold_tick()
 queue.flush_events()
 queue.save_meta()

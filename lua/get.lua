@@ -11,7 +11,7 @@ end
 
 local counters, history = redis.call('HGET', key.attempts, id), {}
 if counters then
-  local fields = queue.attempt_fields(id, cmsgpack.unpack(counters))
+  local fields = queue.attempt_fields(id, queue.counters_in(counters))
   if #fields > 0 then
     history = redis.call('HMGET', key.attempts, unpack(fields))
   end

@@ -5,15 +5,15 @@
 local page = {}
 local skip, room = args.offset, args.limit
 for _, collection in ipairs(COLLECTIONS) do
-  local state, key = unpack(collection)
+  local state, part = unpack(collection)
   if state == args.state and room > 0 then
-    local ids = redis.call('ZRANGE', key, skip, skip + room - 1)
+    local ids = redis.call('ZRANGE', part, skip, skip + room - 1)
     for i = 1, #ids do
       if ids[i] ~= SENTINEL then
         page[#page + 1] = ids[i]
       end
     end
-    skip = math.max(0, skip - redis.call('ZCARD', key))
+    skip = math.max(0, skip - redis.call('ZCARD', part))
     room = args.limit - #page
   end
 end

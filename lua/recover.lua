@@ -14,16 +14,18 @@ if #ids == 0 then
 end
 
 local claims = redis.call('HMGET', key.claims, unpack(ids))
+local stalls = redis.call('HMGET', key.stalls, unpack(ids))
 local places = queue.places_of(ids)
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
 for i = 1, #ids do
   -- An id without a record cannot be run: somebody else wrote to our keys.
   if places[i] then
-    local stalls = redis.call('HINCRBY', key.stalls, ids[i], 1)
+    local times = queue.number(stalls[i]) + 1
+    redis.call('HSET', key.stalls, ids[i], queue.whole(times))
     queue.made(key.stalls)
     local since_ms = queue.claimed_since(claims[i] or '')
     queue.record_attempt(ids[i], since_ms, cmsgpack.pack({ kind = 'stalled' }), 0)
-    if stalls > args.max_stalls then
+    if times > args.max_stalls then
       dead[#dead + 1] = { id = ids[i], reason = 'poisoned' }
       dead_ids[#dead_ids + 1] = ids[i]
     else

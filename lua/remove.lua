@@ -5,11 +5,11 @@
 local removed, active = {}, {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local state, _, key = queue.find(id)
+  local state, _, part = queue.find(id)
   if state == 'active' then
     active[#active + 1] = id
   elseif state then
-    redis.call('ZREM', key, id)
+    redis.call('ZREM', part, id)
     removed[#removed + 1] = id
   end
 end

@@ -1,5 +1,6 @@
 -- Stores or changes a schedule that is still as the caller saw it. args: name, revision (0: there
--- is none), paused, tick_ms (none: it does not tick), keep_tick (its tick stays as it is), define.
+-- is none), paused, tick_ms (none: it does not tick), keep_tick (it ticks, and its tick stays as it
+-- is), define.
 -- With `define`, ARGV[2] is its rule, ARGV[3] the record of its jobs, ARGV[4] their payload, '' if
 -- that is in the record. Answers { 'stored' | 'changed', now_ms }; 'changed' since the caller saw
 -- it: nothing was done. O(log N).
@@ -7,7 +8,16 @@
 local name = args.name
 local stored = redis.call('HGET', key.schedules, queue.state_field(name))
 local state = stored and cmsgpack.unpack(stored) or { 0, 0, 0, 0, 0, 0, '', '' }
-if state[REVISION] ~= args.revision then
+-- Ticks that are fired leave the revision as it is. The last of all may have been one since, and a
+-- tick that was dealt with does not come again.
+local function ticked_on()
+  if args.keep_tick then
+    return tonumber(redis.call('ZSCORE', key.ticks, name) or 'inf') == math.huge
+  end
+  return args.tick_ms and args.tick_ms <= state[LAST_MS]
+end
+
+if state[REVISION] ~= args.revision or ticked_on() then
   return { 'changed', now_ms }
 end
 
@@ -27,4 +37,5 @@ if not args.keep_tick then
   redis.call('ZADD', key.ticks, queue.tick_score(args.tick_ms), name)
   queue.offer_tick()
 end
+queue.save_meta()
 return { 'stored', now_ms }

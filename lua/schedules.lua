@@ -2,9 +2,10 @@
 -- most `limit` of those that are due, the longest due first; or cursor ('0' at first), for some of
 -- all, about `limit` of them. O(log N + limit).
 -- Answers { 'schedules', now_ms, flat, next_ms, cursor, job, payload }. flat is, for each: name,
--- tick ('inf' for none), rule, state, the bytes of one of its jobs, and the state of its last job,
--- '' if that is gone or they were asked for because they are due. next_ms is the first tick that is
--- not due, cursor where to go on; job and payload are those of the one asked for by name.
+-- tick ('inf' for none), rule, state, the bytes of one of its jobs (0 if that is gone), and the state
+-- of its last job, '' if that is gone or they were asked for because they are due. next_ms is the
+-- first tick that is not due, cursor where to go on; job and payload are those of the one asked for
+-- by name.
 
 local function select_names()
   if args.name then
@@ -38,7 +39,9 @@ for _, name in ipairs(names) do
     local found = redis.call('HMGET', key.schedules, name, queue.state_field(name))
     local rule, state = found[1] or '', found[2] or ''
     local bytes = redis.call('HSTRLEN', key.schedules, queue.job_field(name))
-      + redis.call('HSTRLEN', key.schedules, queue.payload_field(name))
+    if bytes > 0 then
+      bytes = bytes + redis.call('HSTRLEN', key.schedules, queue.payload_field(name))
+    end
     for _, value in ipairs({ name, tick, rule, state, bytes, last_job_state(state) }) do
       flat[#flat + 1] = value
     end

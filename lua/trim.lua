@@ -4,10 +4,10 @@
 
 local LANES_PER_CALL = 64
 
-local function drop_expired(key)
-  local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now_ms, 'LIMIT', 0, args.limit)
+local function drop_expired(part)
+  local ids = redis.call('ZRANGEBYSCORE', part, '-inf', now_ms, 'LIMIT', 0, args.limit)
   if #ids > 0 then
-    redis.call('ZREM', key, unpack(ids))
+    redis.call('ZREM', part, unpack(ids))
   end
   return ids
 end

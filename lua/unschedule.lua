@@ -3,6 +3,8 @@
 
 local name = args.name
 local removed = redis.call('ZREM', key.ticks, name)
-redis.call('HDEL', key.schedules, name, queue.job_field(name), queue.payload_field(name), queue.state_field(name))
+redis.call('HDEL', key.schedules, name,
+  queue.job_field(name), queue.payload_field(name), queue.state_field(name))
 queue.offer_tick()
+queue.save_meta()
 return { 'removed', now_ms, removed }

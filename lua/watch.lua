@@ -12,7 +12,7 @@ if outcome and (state == 'completed' or state == 'dead') then
   local last = ''
   local counters = redis.call('HGET', key.attempts, id)
   if counters then
-    local fields = queue.attempt_fields(id, cmsgpack.unpack(counters))
+    local fields = queue.attempt_fields(id, queue.counters_in(counters))
     last = #fields > 0 and redis.call('HGET', key.attempts, fields[#fields]) or ''
   end
   return { 'finished', now_ms, outcome, last }

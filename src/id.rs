@@ -44,7 +44,7 @@ impl JobId {
     /// A new id that no other call, here or elsewhere, will make.
     #[must_use]
     pub fn generate() -> Self {
-        Self(sortable_base32(Uuid::now_v7()).into())
+        Self(sortable_base32(Uuid::now_v7()))
     }
 
     /// The schedule and the tick that made the job, if the id is one that a schedule gives
@@ -179,18 +179,24 @@ impl Serialize for Runs<'_> {
 }
 
 /// A worker in one process, or one lane of calls: never used again by another incarnation.
+///
+/// Two children of a process that was forked make the same random numbers: the process id tells
+/// them apart. A lane used by two would have calls taken for repeated that were never carried out.
 pub(crate) fn incarnation() -> String {
-    sortable_base32(Uuid::now_v7())
+    let process = u128::from(std::process::id());
+    sortable_base32(Uuid::from_u128(Uuid::now_v7().as_u128() ^ process)).to_string()
 }
 
 /// Crockford base32, most significant digit first: the text sorts as the number does.
-fn sortable_base32(id: Uuid) -> String {
+fn sortable_base32(id: Uuid) -> Arc<str> {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    const LENGTH: usize = 26;
     let number = id.as_u128();
-    (0..26)
-        .rev()
-        .map(|digit| DIGITS[(number >> (digit * 5) & 31) as usize] as char)
-        .collect()
+    let text: [u8; LENGTH] = std::array::from_fn(|at| {
+        let bits = 5 * (LENGTH - 1 - at);
+        DIGITS[(number >> bits & 31) as usize]
+    });
+    str::from_utf8(&text).expect("the digits are ASCII").into()
 }
 
 #[cfg(test)]
@@ -201,9 +207,9 @@ mod tests {
     fn base32_is_sortable_and_covers_every_bit() {
         let low = sortable_base32(Uuid::from_u128(0));
         let high = sortable_base32(Uuid::from_u128(u128::MAX));
-        assert_eq!(low, "0".repeat(26));
-        assert_eq!(high, format!("7{}", "z".repeat(25)));
-        let mut ids: Vec<String> = (0..100u128)
+        assert_eq!(*low, *"0".repeat(26));
+        assert_eq!(*high, *format!("7{}", "z".repeat(25)));
+        let mut ids: Vec<_> = (0..100u128)
             .map(|n| sortable_base32(Uuid::from_u128(n << 60)))
             .collect();
         let made = ids.clone();

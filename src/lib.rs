@@ -48,14 +48,29 @@
 //! | G7 | No script call handles more than 256 jobs of a kind, nor carries more than 1 MiB but for a single larger job. |
 //! | G8 | Finished jobs and events are bounded by default; nothing is left of a job that is gone. |
 //! | G9 | Workers survive Redis trouble without restart; producers get a typed error in bounded time. |
+//! | S1 | Each tick of a schedule makes one job, whoever drives it and whoever dies, as long as Redis keeps its data. S2 to S6 are in `docs/schedules.md`. |
 //!
 //! What a job does happens *at least once*: a worker can die after the work and before the
 //! outcome is stored. Make handlers idempotent, or hand their [`Fence`] to what they write to.
 //!
-//! # Jobs that come again
+//! # Schedules (cron)
 //!
-//! [`Queue::schedule`] makes jobs by a cron expression or an interval; any worker drives it, and each
-//! tick fires once. See [`ScheduleBuilder`].
+//! [`Queue::schedule`] makes jobs by a cron expression in a time zone, or by an interval. Workers drive
+//! them, any of a queue, and each tick makes one job:
+//!
+//! ```no_run
+//! # use oxcart::*;
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Serialize, Deserialize)] struct Report {}
+//! # impl Job for Report { const NAME: &'static str = "report"; type Output = (); }
+//! # async fn example(queue: Queue) -> Result<(), Error> {
+//! queue.schedule("nightly").cron("0 3 * * *").timezone("Europe/Berlin").missed(Missed::FireOnce)
+//!     .job(Report {}).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! All settings are those of [`ScheduleBuilder`]; [`WorkerBuilder::schedules`] is for schedules that
+//! belong to the code of a worker.
 //!
 //! # Seeing what happens
 //!
@@ -140,3 +155,13 @@ pub use tokio_util::sync::CancellationToken;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So do those of the page on schedules.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/schedules.md")]
+struct SchedulesPage;
+
+/// And of the page on tests.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/testing.md")]
+struct TestingPage;

@@ -13,14 +13,19 @@ const RESERVED: &str = ":/#~{}";
 
 /// Says what is wrong with a name, if anything.
 pub(crate) fn check(what: &str, name: &str) -> Result<(), Error> {
+    check_within(what, name, NAME_BYTES_MAX)
+}
+
+/// The same, where fewer bytes are allowed.
+pub(crate) fn check_within(what: &str, name: &str, most: usize) -> Result<(), Error> {
     if name.is_empty() {
         return Err(Error::invalid(format!(
-            "the {what} is empty; 1 to {NAME_BYTES_MAX} bytes are allowed"
+            "the {what} is empty; 1 to {most} bytes are allowed"
         )));
     }
-    if name.len() > NAME_BYTES_MAX {
+    if name.len() > most {
         return Err(Error::invalid(format!(
-            "the {what} has {} bytes; 1 to {NAME_BYTES_MAX} are allowed",
+            "the {what} has {} bytes; 1 to {most} are allowed",
             name.len()
         )));
     }

@@ -4,6 +4,13 @@
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use chrono::DateTime;
+
+use crate::error::Error;
+
+/// No wait, interval or retention is longer than this.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// A moment on the Redis server's clock, in whole milliseconds.
 ///
 /// ```
@@ -11,8 +18,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// # use std::time::{Duration, SystemTime};
 /// let moment = Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500));
 /// assert_eq!(moment.as_millis(), 1_500);
+/// assert_eq!(moment.to_string(), "1970-01-01T00:00:01.500Z");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
@@ -47,16 +55,38 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-/// Seconds since the Unix epoch, with three decimals.
+/// As in RFC 3339, in UTC: `2026-11-21T03:00:00.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+        let ms = i64::try_from(self.0).ok();
+        match ms.and_then(DateTime::from_timestamp_millis) {
+            Some(moment) => write!(f, "{}", moment.format("%Y-%m-%dT%H:%M:%S%.3fZ")),
+            // No calendar goes that far.
+            None => write!(f, "{} ms after 1970", self.0),
+        }
+    }
+}
+
+/// As it is displayed: bare milliseconds say nothing to who reads a log.
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
 /// Whole milliseconds, rounded up, so that nothing that is positive becomes zero.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+/// Refuses what is longer than [`WAIT_MAX`]; `what` begins the error.
+pub(crate) fn check_wait(what: impl fmt::Display, ms: u64) -> Result<(), Error> {
+    if u128::from(ms) > WAIT_MAX.as_millis() {
+        return Err(Error::invalid(format!(
+            "{what} is longer than 10 years; at most 10 years are allowed"
+        )));
+    }
+    Ok(())
 }
 
 /// What is known of the server's clock: what it said, and when (on our monotonic clock) we
@@ -88,6 +118,21 @@ impl ServerClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_shown_in_utc_as_rfc_3339_says() {
+        for (ms, shown) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_001, "2000-02-29T00:00:00.001Z"),
+            (1_795_230_000_000, "2026-11-21T03:00:00.000Z"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (u64::MAX, "18446744073709551615 ms after 1970"),
+        ] {
+            let moment = Timestamp::from_millis(ms);
+            assert_eq!(moment.to_string(), shown);
+            assert_eq!(format!("{moment:?}"), shown);
+        }
+    }
 
     #[test]
     fn positive_durations_never_become_zero() {

@@ -177,10 +177,42 @@ fn every_fragment_is_used_and_names_are_defined_once() {
     assert!(defined.len() > 20, "{defined:?}");
 }
 
+/// What a script is made of.
+struct Made {
+    by: PathBuf,
+    verb: String,
+    fragments: Vec<(String, String)>,
+}
+
+/// Every script, with the text of its own file and of each fragment it lists.
+fn scripts() -> Vec<Made> {
+    let lua = |name: &str| fs::read_to_string(root().join("lua").join(name)).unwrap();
+    let made = |by: PathBuf| {
+        let source = fs::read_to_string(&by).unwrap();
+        let (_, list) = source.split_once("= script!(")?;
+        let list = list.split_once(");").unwrap().0;
+        let mut quoted = list.split('"').skip(1).step_by(2);
+        let verb = lua(&format!("{}.lua", quoted.next().unwrap()));
+        let fragments = quoted
+            .map(|name| (name.to_owned(), lua(&format!("lib/{name}.lua"))))
+            .collect();
+        Some(Made {
+            by,
+            verb,
+            fragments,
+        })
+    };
+    let scripts: Vec<_> = files(&root().join("src/store"), "rs")
+        .into_iter()
+        .filter_map(made)
+        .collect();
+    assert!(scripts.len() > 10);
+    scripts
+}
+
 /// A fragment that is missing would be noticed only when the script gets to the call.
 #[test]
 fn every_script_is_made_of_all_it_calls() {
-    let lua = |name: &str| fs::read_to_string(root().join("lua").join(name)).unwrap();
     let names = |text: &str, before: &str| -> BTreeSet<String> {
         let after = text.split(before).skip(1);
         after
@@ -189,27 +221,45 @@ fn every_script_is_made_of_all_it_calls() {
             .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
             .collect()
     };
-    let mut scripts = 0;
-    for file in files(&root().join("src/store"), "rs") {
-        let source = fs::read_to_string(&file).unwrap();
-        let Some((_, list)) = source.split_once("= script!(") else {
-            continue;
-        };
-        let list = list.split_once(");").unwrap().0;
-        let mut quoted = list.split('"').skip(1).step_by(2);
-        let mut text = lua(&format!("{}.lua", quoted.next().unwrap()));
-        for fragment in quoted {
-            text.push_str(&lua(&format!("lib/{fragment}.lua")));
+    for script in scripts() {
+        let mut text = script.verb;
+        for (_, fragment) in &script.fragments {
+            text.push_str(fragment);
         }
         let defined = names(&text, "function queue.");
         let missing: Vec<_> = names(&text, "queue.")
             .into_iter()
             .filter(|name| !defined.contains(name))
             .collect();
-        assert!(missing.is_empty(), "{}: {missing:?}", file.display());
-        scripts += 1;
+        assert!(missing.is_empty(), "{}: {missing:?}", script.by.display());
     }
-    assert!(scripts > 10);
+}
+
+/// Lua makes what stands in a script in each call, needed or not.
+#[test]
+fn no_script_has_a_fragment_it_does_not_use() {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for script in scripts() {
+        for (name, text) in &script.fragments {
+            let defined = text.lines().filter_map(|line| {
+                line.strip_prefix("function queue.")
+                    .or_else(|| line.strip_prefix("local "))
+            });
+            let names: Vec<&str> = defined
+                .flat_map(|line| line.split(['(', '=']).next().unwrap().split(','))
+                .map(str::trim)
+                .collect();
+            let others = script.fragments.iter().filter(|(other, _)| other != name);
+            let used = others
+                .map(|(_, text)| text)
+                .chain([&script.verb])
+                .flat_map(|text| text.lines())
+                .filter(|line| !line.trim_start().starts_with("--"))
+                .flat_map(|line| line.split(|c| !word(c)))
+                .any(|used| names.contains(&used));
+            assert!(used, "{}: \"{name}\"", script.by.display());
+        }
+    }
 }
 
 /// Six lines that stand in two scripts are a fragment that has not been made yet.

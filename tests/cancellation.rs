@@ -339,6 +339,14 @@ async fn g1_a_worker_given_up_anywhere_loses_nothing_and_leaves_nothing_running(
     last.stop().await;
 }
 
+fn one_thread() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g3_a_queue_outlives_the_runtime_that_first_sent_for_it() {
     let server = Server::start();
@@ -347,16 +355,9 @@ async fn g3_a_queue_outlives_the_runtime_that_first_sent_for_it() {
     let oxcart = settings.connect(&proxy.url()).await.unwrap();
     let queue = oxcart.queue("work").unwrap();
     let direct = queue_at(&server.url()).await;
-    let first = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap()
-    };
 
     // It sent, and all is well.
-    let runtime = first();
+    let runtime = one_thread();
     let of_first = queue.clone();
     let sent = runtime.spawn(async move { of_first.enqueue(Work::Quick).await.map(drop) });
     sent.await.unwrap().unwrap();
@@ -374,7 +375,7 @@ async fn g3_a_queue_outlives_the_runtime_that_first_sent_for_it() {
         .unwrap()
         .queue("work")
         .unwrap();
-    let runtime = first();
+    let runtime = one_thread();
     let of_first = other.clone();
     // Behind the first one its task registers the queue; the second one tells that this is done.
     let sent = runtime.spawn(async move {
@@ -401,4 +402,52 @@ async fn g3_a_queue_outlives_the_runtime_that_first_sent_for_it() {
     assert_eq!(handle.id(), &id);
     let counts = queue.counts().await.unwrap();
     assert_eq!(counts.waiting, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_what_a_dead_runtime_had_to_send_is_decided_at_once() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.tcp_addr());
+    let patient = Oxcart::builder().call_timeout(60 * SECOND);
+    let oxcart = patient.connect(&proxy.url()).await.unwrap();
+    let queue = oxcart.queue("work").unwrap();
+    let runtime = one_thread();
+    let of_first = queue.clone();
+    let sent = runtime.spawn(async move {
+        of_first.enqueue(Work::Quick).await?;
+        of_first.enqueue(Work::Quick).await.map(drop)
+    });
+    sent.await.unwrap().unwrap();
+
+    // One call is under way, and behind it others wait in line: more than fit into one call.
+    proxy.half_open(true);
+    let under_way = tokio::spawn(queue.enqueue(Work::Quick).into_future());
+    tokio::time::sleep(SECOND / 4).await;
+    let mut looked_at = queue.enqueue(Work::Quick);
+    assert!(polled((&mut looked_at).into_future(), 1).await.is_none());
+    let single = tokio::spawn(queue.enqueue(Work::Quick).into_future());
+    let many = tokio::spawn(queue.enqueue_many(vec![Work::Quick; 600]).into_future());
+    tokio::time::sleep(SECOND / 4).await;
+    assert!(!under_way.is_finished() && !single.is_finished() && !many.is_finished());
+
+    let ended = Instant::now();
+    tokio::task::block_in_place(|| runtime.shutdown_timeout(5 * SECOND));
+    let error = under_way.await.unwrap().err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unknowable, "{error:?}");
+    let never_sent = [
+        single.await.unwrap().err(),
+        many.await.unwrap().err(),
+        (&mut looked_at).await.err(),
+    ];
+    for error in never_sent.map(Option::unwrap) {
+        assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
+        assert!(error.job_id().is_some());
+    }
+    assert!(ended.elapsed() < SECOND, "nobody waits for a dead task");
+
+    // The next submission finds a task that lives, and so does one that is awaited again.
+    proxy.half_open(false);
+    queue.enqueue(Work::Quick).await.unwrap();
+    looked_at.await.unwrap();
+    assert_eq!(queue.counts().await.unwrap().waiting, 4);
 }

@@ -30,7 +30,7 @@ struct Budget {
 const ENQUEUE: Budget = Budget {
     calls: 1.0,
     commands: 12.0,
-    received: 963.0,
+    received: 714.0,
     sent: 35.2,
 };
 
@@ -38,7 +38,7 @@ const ENQUEUE: Budget = Budget {
 const ENQUEUE_MANY: Budget = Budget {
     calls: 0.004,
     commands: 0.048,
-    received: 189.0,
+    received: 188.0,
     sent: 0.15,
 };
 
@@ -46,7 +46,7 @@ const ENQUEUE_MANY: Budget = Budget {
 const PROCESS_1: Budget = Budget {
     calls: 1.01,
     commands: 19.1,
-    received: 996.0,
+    received: 942.0,
     sent: 344.0,
 };
 
@@ -55,7 +55,7 @@ const PROCESS_1: Budget = Budget {
 const PROCESS_100: Budget = Budget {
     calls: 0.03,
     commands: 0.5,
-    received: 76.0,
+    received: 68.0,
     sent: 205.0,
 };
 

@@ -19,7 +19,7 @@ const EXAMPLES: [(&str, &[&str]); 10] = [
         &[
             "report of the last second",
             "by hand: report of yesterday",
-            "pulse: 4 fired, 0 missed, next at no time",
+            "pulse: 4 fired, 0 missed, ended",
             "in the hour, `25`",
         ],
     ),

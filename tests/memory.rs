@@ -1,8 +1,8 @@
 //! Queues in memory, as an application tests with them: the same behaviour, no Redis, and a
 //! clock that the test turns.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
@@ -13,6 +13,8 @@ use oxcart::{
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context as LayerContext, SubscriberExt};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 /// What must not need any waiting gets this long at most.
@@ -153,6 +155,72 @@ async fn s1_a_schedule_fires_when_the_clock_is_turned_past_its_tick() {
     assert!(worker.drain().await.is_empty());
 }
 
+#[tokio::test]
+async fn s2_turned_from_tick_to_tick_none_is_missed() {
+    let (oxcart, queue) = queue();
+    let nightly = queue.schedule("nightly").cron("0 3 * * *");
+    nightly
+        .timezone("europe/berlin")
+        .job(Task::Say(1))
+        .await
+        .unwrap();
+    let worker = worker(&queue).build().unwrap();
+    for fired in 1..=40 {
+        let tick = info(&queue, "nightly").await.next_tick.unwrap();
+        oxcart.advance_to(tick);
+        let ran = worker.drain().await;
+        assert_eq!(ran.len(), 1);
+        assert_eq!(ran[0].id.tick(), Some(("nightly", tick)));
+        let after = info(&queue, "nightly").await;
+        assert_eq!((after.fired, after.missed), (fired, 0));
+        // It has passed: nothing is turned back.
+        oxcart.advance_to(SystemTime::UNIX_EPOCH);
+        oxcart.advance_to(tick);
+        assert!(worker.drain().await.is_empty());
+    }
+    assert_eq!(
+        oxcart.queues().await.unwrap(),
+        ["test"],
+        "none that was only asked"
+    );
+}
+
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &tracing::Event<'_>, _: LayerContext<'_, S>) {
+        if *event.metadata().level() == tracing::Level::WARN {
+            self.0.lock().unwrap().push(format!("{event:?}"));
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Unhandled;
+
+impl Job for Unhandled {
+    const NAME: &'static str = "unhandled";
+    type Output = ();
+}
+
+#[test]
+fn a_worker_that_declares_what_it_does_not_handle_warns_and_one_that_does_does_not() {
+    let (_, queue) = queue();
+    let handled = || queue.schedule("handled").cron("@daily").job(Task::Say(1));
+    let unhandled = queue.schedule("forgotten").cron("@daily").job(Unhandled);
+    let told = Arc::default();
+    let log = tracing_subscriber::registry().with(Warnings(Arc::clone(&told)));
+    tracing::subscriber::with_default(log, || {
+        let _ = worker(&queue).schedule(handled()).build().unwrap();
+        assert!(told.lock().unwrap().is_empty());
+        let both = worker(&queue).schedules([handled(), unhandled]);
+        let _ = both.build().unwrap();
+    });
+    let told = told.lock().unwrap();
+    assert!(told.len() == 1 && told[0].contains("forgotten"), "{told:?}");
+    assert!(told[0].contains("unhandled"), "{told:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn s4_a_running_worker_hears_that_the_clock_was_turned_past_a_tick() {
     let (oxcart, queue) = queue();
@@ -209,7 +277,13 @@ async fn what_is_enqueued_can_be_asserted() {
         queue.assert_enqueued(|job: &Task| *job == Task::Say(4));
     }));
     let message = *missing.unwrap_err().downcast::<String>().unwrap();
-    assert!(message.contains("2 of that type"), "{message}");
+    for part in [
+        "no `task` as wanted in `test`; in line: 2 `task`, 0 other",
+        "\n  \"Fail\" (waiting, ",
+        "\n  {\"Say\": 3} (delayed, ",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 /// The same worker that runs on Redis, with its waker, its timer and its lease keeper.

@@ -5,54 +5,84 @@
 
 mod support;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oxcart::{Error, ErrorKind, Queue};
 use support::jobs::{Scene, Work};
 use support::workers::{drained, run, server_and_queue, worker};
 use support::{Server, eventually};
-use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Long enough for a machine that has much else to do.
+const LEASE: Duration = Duration::from_secs(4);
 
-/// Panics when something is logged at the level of errors or warnings by this module.
-struct Breaks(&'static str);
+/// Who panics when it logs something.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    /// At the level of errors or warnings.
+    Module(&'static str),
+    /// At any level.
+    Thread(&'static str),
+}
+
+/// The log is that of the whole process, so one test at a time breaks a part.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+static BROKEN: Mutex<Option<Part>> = Mutex::new(None);
+
+fn broken_part() -> MutexGuard<'static, Option<Part>> {
+    BROKEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Breaks;
 
 impl<S: tracing::Subscriber> Layer<S> for Breaks {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let meta = event.metadata();
-        let is_bad = *meta.level() <= tracing::Level::WARN;
-        assert!(
-            !is_bad || meta.target() != self.0,
-            "the log of {} broke",
-            self.0
-        );
+        let breaks = match *broken_part() {
+            None => false,
+            Some(Part::Module(module)) => {
+                *meta.level() <= tracing::Level::WARN && meta.target() == module
+            }
+            Some(Part::Thread(name)) => std::thread::current().name() == Some(name),
+        };
+        assert!(!breaks, "the log of {} broke", meta.target());
     }
 }
 
-/// From here on, and on this thread.
-fn break_log_of(module: &'static str) -> DefaultGuard {
-    tracing::subscriber::set_default(tracing_subscriber::registry().with(Breaks(module)))
+/// Nobody else's part breaks meanwhile; and the log is one that breaks.
+async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    let alone = ONE_AT_A_TIME.lock().await;
+    // The first test of the process does it for all.
+    let log = tracing_subscriber::registry().with(Breaks);
+    let _ = tracing::subscriber::set_global_default(log);
+    *broken_part() = None;
+    alone
 }
 
-/// Runs a worker on this thread until `trouble` has broken it; what it ended with.
-async fn broken(server: &Server, queue: &Queue, trouble: impl FnOnce(&Server)) -> Error {
-    let scene = Scene::new();
-    let running = run(worker(queue, &scene).lease(2 * SECOND).grace(SECOND));
-    let ids = queue.enqueue_many(vec![Work::sleep(SECOND / 2); 5]).await;
+/// Runs a worker with five jobs until the broken part has ended it; what it ended with.
+async fn broken(
+    (server, queue, scene): (&Server, &Queue, &Scene),
+    (job, grace): (Work, Duration),
+    part: Part,
+    trouble: impl FnOnce(&Server),
+) -> Error {
+    let running = run(worker(queue, scene).lease(LEASE).grace(grace));
+    let ids = queue.enqueue_many(vec![job; 5]).await;
     assert_eq!(ids.unwrap().len(), 5);
     eventually(10 * SECOND, || scene.running().len() == 5).await;
+    *broken_part() = Some(part);
     trouble(server);
     eventually(30 * SECOND, || !running.is_running()).await;
+    *broken_part() = None;
     running.try_stop().await.unwrap_err()
 }
 
 /// Another worker does what is left.
-async fn assert_nothing_is_lost(queue: &Queue) {
-    let scene = Scene::new();
-    let healthy = run(worker(queue, &scene).lease(2 * SECOND));
+async fn assert_nothing_is_lost(queue: &Queue, scene: &Scene) {
+    let healthy = run(worker(queue, scene).lease(LEASE));
     let counts = drained(queue, 60 * SECOND).await;
     assert_eq!((counts.totals.completed, counts.dead), (5, 0));
     healthy.stop().await;
@@ -60,25 +90,32 @@ async fn assert_nothing_is_lost(queue: &Queue) {
 
 #[tokio::test]
 async fn g1_a_worker_with_a_broken_lane_ends_and_says_so() {
+    let _alone = alone().await;
     let (server, queue) = server_and_queue().await;
-    let guard = break_log_of("oxcart::worker::pump");
-    let error = broken(&server, &queue, |server| {
+    let scene = Scene::new();
+    let stage = (&server, &queue, &scene);
+    let job = (Work::sleep(SECOND / 2), SECOND);
+    let part = Part::Module("oxcart::worker::pump");
+    let error = broken(stage, job, part, |server| {
         // The next call of the lane cannot be carried out, which it logs.
         server.cli(&["SET", "oxcart:{work}:calls", "garbage"]);
     })
     .await;
     assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
     assert!(error.to_string().contains("a lane"), "{error}");
-    drop(guard);
     server.cli(&["DEL", "oxcart:{work}:calls"]);
-    assert_nothing_is_lost(&queue).await;
+    assert_nothing_is_lost(&queue, &scene).await;
 }
 
 #[tokio::test]
 async fn g1_a_worker_with_a_broken_background_task_ends_and_says_so() {
+    let _alone = alone().await;
     let (server, queue) = server_and_queue().await;
-    let guard = break_log_of("oxcart::worker::waker");
-    let error = broken(&server, &queue, |server| {
+    let scene = Scene::new();
+    let stage = (&server, &queue, &scene);
+    let job = (Work::sleep(SECOND / 2), SECOND);
+    let part = Part::Module("oxcart::worker::waker");
+    let error = broken(stage, job, part, |server| {
         // Whoever waits for work is told that the key is none to wait at, which it logs.
         server.cli(&["DEL", "oxcart:{work}:wake"]);
         server.cli(&["SET", "oxcart:{work}:wake", "garbage"]);
@@ -86,7 +123,35 @@ async fn g1_a_worker_with_a_broken_background_task_ends_and_says_so() {
     .await;
     assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
     assert!(error.to_string().contains("a background task"), "{error}");
-    drop(guard);
     server.cli(&["DEL", "oxcart:{work}:wake"]);
-    assert_nothing_is_lost(&queue).await;
+    assert_nothing_is_lost(&queue, &scene).await;
+}
+
+#[tokio::test]
+async fn g2_a_worker_that_keeps_no_leases_any_more_stops_its_handlers_in_time() {
+    let _alone = alone().await;
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let stage = (&server, &queue, &scene);
+    // Longer than a lease, in a worker that would let them end.
+    let job = (Work::sleep(2 * LEASE + SECOND), 60 * SECOND);
+    let error = broken(stage, job, Part::Thread("oxcart-leases"), |_| {}).await;
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
+    assert!(error.to_string().contains("keeps the leases"), "{error}");
+    let runs = scene.runs();
+    assert_eq!(runs.len(), 5);
+    assert!(runs.iter().all(|run| run.how == "dropped"), "{runs:?}");
+
+    // They were handed back by somebody who still had them.
+    let counts = queue.counts().await.unwrap();
+    assert_eq!((counts.waiting, counts.active), (5, 0));
+    assert_nothing_is_lost(&queue, &scene).await;
+    let totals = queue.counts().await.unwrap().totals;
+    assert_eq!((totals.stalled, totals.refused, totals.retried), (0, 0, 0));
+    for runs in scene.runs_by_job().values() {
+        assert!(
+            runs.windows(2)
+                .all(|pair| pair[0].ended_ms <= Some(pair[1].began_ms))
+        );
+    }
 }

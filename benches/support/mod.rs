@@ -4,6 +4,7 @@
     reason = "every bench compiles this module and uses its own part of it"
 )]
 
+pub(crate) mod backlog;
 #[path = "../../tests/support/mod.rs"]
 mod private;
 

@@ -90,7 +90,10 @@ impl Input {
         found.tasks.truncate(DEFAULT_LIMIT);
         let described = match all {
             _ if all > DEFAULT_LIMIT => {
-                format!("the first of {} that make up oxcart", grouped(all as u64))
+                format!(
+                    "the first of {}, those of oxcart and its dependencies",
+                    grouped(all as u64)
+                )
             }
             _ if all == own => "the sources of oxcart (cargo has no others here)".to_owned(),
             _ => "the sources of oxcart and its dependencies".to_owned(),

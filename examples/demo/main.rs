@@ -185,7 +185,7 @@ async fn kill_midway(
         _ = reached.wait_for(|_| false) => bail!("all jobs ended before a worker could be killed"),
     };
     let held = count(killed.held.len(), "job");
-    let text = format!("{} by SIGKILL, in the middle of {held}", killed.name);
+    let text = format!("{} by SIGKILL, while it ran {held}", killed.name);
     screen.note(Tint::Red, "kill", text);
     screen.phase("one worker left");
     Ok(killed)

@@ -60,7 +60,7 @@ impl Report<'_> {
         let files = backlog().count();
         let bytes: u64 = backlog().map(|outcome| outcome.task.bytes).sum();
         let text = format!(
-            "{:<12} measured in {}",
+            "{:<12} of the backlog measured in {}",
             count(files, "file"),
             duration(took)
         );

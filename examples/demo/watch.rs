@@ -113,19 +113,25 @@ impl Watcher<'_> {
                     && story.started == Some(event.at)
                 {
                     let late = event.at.duration_since(due);
-                    // The killed worker may have been the one that was to wake up for it.
-                    let (tint, what) = match late > PUNCTUAL {
-                        false => (Tint::Cyan, "on time"),
-                        true => (Tint::Yellow, "late"),
+                    // Once it is due it gets in line, behind what waits already.
+                    let (delay, waited) = (delay.as_secs(), duration(late));
+                    let (what, text) = match late > PUNCTUAL {
+                        false => (
+                            "on time",
+                            format!("due after {delay} s, begun {waited} later"),
+                        ),
+                        true => (
+                            "in line",
+                            format!("due after {delay} s, then {waited} in line"),
+                        ),
                     };
-                    let (delay, late) = (delay.as_secs(), duration(late));
-                    let text = format!("due after {delay} s, {late} late: {name}");
-                    screen.note(tint, what, text);
+                    let text = format!("{text}: {name}");
+                    screen.note(Tint::Cyan, what, text);
                 }
             }
             (EventKind::Retrying(_, next), Role::Flaky { .. } | Role::Unreadable) => {
                 let wait = duration(next.duration_since(event.at));
-                let text = format!("failed, again in {wait}: {name}");
+                let text = format!("failed as planned, again in {wait}: {name}");
                 screen.note(Tint::Yellow, "retry", text);
             }
             (EventKind::Dead(_, reason), Role::Unreadable) => {

@@ -1,16 +1,25 @@
--- What went wrong so far. `attempts` holds, per job that ever failed,
--- bounced or stalled, the counters
--- { failed, bounces, bounced_since_ms, recorded } under its id and the last 20 attempts under
--- `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent.
+-- What went wrong so far. `attempts` holds, per job that ever failed, bounced or stalled, the
+-- counters { failed, bounces, bounced_since_ms, recorded } under its id, and the last 20 attempts
+-- under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent.
 -- One field an attempt, so that no history is ever decoded or copied to append to it.
 local ATTEMPTS_KEPT = 20
 
-function queue.read_counters(id)
-  local stored = redis.call('HGET', key.attempts, id)
-  if stored then
-    return cmsgpack.unpack(stored)
+-- The counters that are stored so; all 0 if none are, or none that can be read: somebody else
+-- wrote them, and they must not hold up the job.
+function queue.counters_in(stored)
+  local read, counters = pcall(cmsgpack.unpack, stored or '')
+  read = read and type(counters) == 'table'
+  for i = 1, 4 do
+    local n = read and counters[i]
+    if type(n) ~= 'number' or not (n >= 0 and n < 2 ^ 53) then
+      return { 0, 0, 0, 0 }
+    end
   end
-  return { 0, 0, 0, 0 }
+  return counters
+end
+
+function queue.read_counters(id)
+  return queue.counters_in(redis.call('HGET', key.attempts, id))
 end
 
 function queue.write_counters(id, counters)
@@ -59,7 +68,7 @@ function queue.forget_attempts(ids)
   local counters = redis.call('HMGET', key.attempts, unpack(ids))
   for i = 1, #ids do
     if counters[i] then
-      local fields = queue.attempt_fields(ids[i], cmsgpack.unpack(counters[i]))
+      local fields = queue.attempt_fields(ids[i], queue.counters_in(counters[i]))
       fields[#fields + 1] = ids[i]
       redis.call('HDEL', key.attempts, unpack(fields))
     end

@@ -5,13 +5,13 @@
 -- whether there is more in `waiting`.
 function queue.next_in_line(limit, with_suspect)
   -- One beyond the limit tells whether there is more.
-  local ids = redis.call('ZRANGE', key.waiting, 0, limit)
+  local ids = redis.call('ZRANGE', key.waiting, '0', queue.whole(limit))
   local more = #ids > limit
   ids[limit + 1] = nil
   if not (with_suspect and queue.has(key.suspects)) then
     return ids, 0, more
   end
-  local suspect = redis.call('ZRANGE', key.suspects, 0, 0, 'WITHSCORES')
+  local suspect = redis.call('ZRANGE', key.suspects, '0', '0', 'WITHSCORES')
   if #ids == limit then
     local last = redis.call('ZSCORE', key.waiting, ids[limit])
     if tonumber(last) < tonumber(suspect[2]) then
@@ -33,7 +33,7 @@ function queue.fitting(ids, records, max_bytes)
   for i = 1, #ids do
     local record = records[i]
     if record then
-      local apart = string.byte(record) >= EXTERNAL_PAYLOAD
+      local apart = (string.byte(record) or 0) >= EXTERNAL_PAYLOAD
       bytes = bytes + #record + (apart and redis.call('HSTRLEN', key.payloads, ids[i]) or 0)
       if bytes > max_bytes and n > 0 then
         return taken, taken_records, external, i - 1
@@ -62,7 +62,7 @@ function queue.claim(limit, max_bytes, with_suspect, worker, lease_ms)
     redis.call('ZREM', key.suspects, ids[1])
   end
   if seen > suspects then
-    redis.call('ZREMRANGEBYRANK', key.waiting, 0, seen - suspects - 1)
+    redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(seen - suspects - 1))
   end
   -- Somebody else wrote to our keys; how often is told by Totals::orphans.
   queue.count('orphans', seen - #taken)

@@ -1,14 +1,15 @@
 -- What there is to do with leases once jobs have them.
 
--- Sets the deadlines of leases that were checked to hold.
-function queue.renew(ids, lease_ms)
-  if #ids > 0 then
-    local deadlines, deadline = {}, queue.whole(now_ms + lease_ms)
-    for i = 1, #ids do
-      deadlines[2 * i - 1], deadlines[2 * i] = deadline, ids[i]
+-- The receipts of a call, one for each of its jobs; args.receipts names each once, and how many
+-- jobs in a row have it.
+function queue.receipts()
+  local receipts = {}
+  for run = 1, #args.receipts, 2 do
+    for _ = 1, args.receipts[run + 1] do
+      receipts[#receipts + 1] = args.receipts[run]
     end
-    redis.call('ZADD', key.active, unpack(deadlines))
   end
+  return receipts
 end
 
 function queue.unlease(ids)
@@ -16,9 +17,4 @@ function queue.unlease(ids)
     redis.call('ZREM', key.active, unpack(ids))
     redis.call('HDEL', key.claims, unpack(ids))
   end
-end
-
--- When the attempt with this claim began.
-function queue.claimed_since(claim)
-  return tonumber(string.match(claim, '^%d+ (%d+) ')) or now_ms
 end

@@ -5,8 +5,12 @@ function queue.count(what, n)
     return
   end
   if meta[what] ~= nil then
-    queue.set_meta(what, queue.whole((tonumber(meta[what]) or 0) + n))
+    queue.set_meta(what, queue.whole(queue.number(meta[what]) + n))
   else
-    redis.call('HINCRBY', key.meta, what, n)
+    local counted = redis.pcall('HINCRBY', key.meta, what, n)
+    if type(counted) == 'table' then
+      -- What is there is no number of ours, and that holds up nothing: it is counted anew.
+      redis.call('HSET', key.meta, what, n)
+    end
   end
 end

@@ -10,9 +10,9 @@ function queue.deliver(reply, ids, external)
   for _, position in ipairs(external) do
     add(position, 'payload', redis.call('HGET', key.payloads, ids[position]))
   end
-  for _, name in ipairs({ 'attempts', 'stalls' }) do
-    if #ids > 0 and queue.has(key[name]) then
-      local values = redis.call('HMGET', key[name], unpack(ids))
+  for name, part in pairs({ attempts = key.attempts, stalls = key.stalls }) do
+    if #ids > 0 and queue.has(part) then
+      local values = redis.call('HMGET', part, unpack(ids))
       for i = 1, #ids do
         add(i, name, values[i])
       end

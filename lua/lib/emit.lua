@@ -28,11 +28,11 @@ function queue.flush_events()
     return
   end
   local IDS_KEPT, ENTRIES_KEPT_AT_LEAST, AVERAGE_OVER = 100000, 100, 100
-  local average = tonumber(meta.event_size or event_ids)
+  local average = math.max(1, queue.number(meta.event_size or event_ids))
   if not meta.event_size or math.abs(event_ids - average) > average / 16 then
     average = average + (event_ids - average) / AVERAGE_OVER
     queue.set_meta('event_size', string.format('%.3f', average))
   end
   local entries = math.max(ENTRIES_KEPT_AT_LEAST, math.floor(IDS_KEPT / average))
-  redis.call('XADD', key.events, 'MAXLEN', '~', entries, '*', unpack(event_fields))
+  redis.call('XADD', key.events, 'MAXLEN', '~', queue.whole(entries), '*', unpack(event_fields))
 end

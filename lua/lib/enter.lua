@@ -63,13 +63,13 @@ function queue.enter_delayed(ids, options)
       hints[at + 1], hints[at + 2] = ids[i], 'p' .. priority .. (option.front and ' front' or '')
     end
   end
-  local head = redis.call('ZRANGE', key.delayed, 0, 0, 'WITHSCORES')
+  local next_ms = queue.next_due()
   redis.call('ZADD', key.delayed, unpack(members))
   if #hints > 0 then
     redis.call('HSET', key.places, unpack(hints))
     queue.made(key.places)
   end
-  if not head[2] or earliest < tonumber(head[2]) then
+  if not next_ms or earliest < next_ms then
     queue.arm(earliest)
   end
 end

@@ -1,4 +1,4 @@
--- The end of a job: completed, cancelled or dead. What somebody waits for is announced and
+-- The end of a job, completed or cancelled. What somebody waits for, dead or not, is announced and
 -- kept for a while, even when it would otherwise be removed at once.
 local AWAITED_KEPT_MS = 60000
 local ANNOUNCEMENTS_KEPT = 1000

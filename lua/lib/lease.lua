@@ -6,7 +6,7 @@
 -- grows even when a replica that lost recent writes is promoted, because time takes part in it.
 function queue.lease(ids, worker, lease_ms)
   local n = #ids
-  local first = math.max(tonumber(meta.fence or 0) + 1, now_us)
+  local first = math.max(queue.number(meta.fence) + 1, now_us)
   local receipt = queue.whole(first) .. ' ' .. now_text .. ' ' .. worker
   local deadline = queue.whole(now_ms + lease_ms)
   local deadlines, claims = { '+inf', SENTINEL }, { SENTINEL, '' }

@@ -1,5 +1,5 @@
--- Exactly-once calls. Each lane (one process incarnation x one pump) numbers its mutating
--- calls; `calls` keeps the last number, when it was, and its answer:
+-- Exactly-once calls. Each lane (one sender of calls, one at a time) numbers those that must not
+-- be carried out twice; `calls` keeps the last number, when it was, and its answer:
 -- `<number> <when> <answer>`. A client that lost a reply sends the same number again and gets
 -- the stored answer; nothing is executed twice.
 --

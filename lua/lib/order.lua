@@ -2,14 +2,14 @@
 -- (priority - 500) * 2^43 + sequence: the sequence grows from 0, and `front` counts down from
 -- there. So the places of the default priority, 500, are small numbers, which are cheap to
 -- write and to read; and each is a whole number below 2^53, which a double holds exactly.
+local PRIORITY_STEP, DEFAULT_PRIORITY = 2 ^ 43, 500
 
 -- Gives each of `jobs` the next place at the back of its priority, or at the front of it.
 -- options[jobs[i]] is what is not default about jobs[i], a map of { priority, front }, or nil.
 -- Returns the scores as text.
 function queue.take_places(jobs, options)
-  local PRIORITY_STEP, DEFAULT_PRIORITY = 2 ^ 43, 500
   local format = string.format
-  local back, front = tonumber(meta.sequence or 0), tonumber(meta.front or 0)
+  local back, front = queue.number(meta.sequence), tonumber(meta.front) or 0
   local back_before, front_before = back, front
   local scores = {}
   for i = 1, #jobs do
@@ -38,12 +38,14 @@ end
 function queue.first_places(options)
   local places = {}
   for i = 1, #options do
-    places[i] = queue.whole(((options[i].priority or 500) - 500) * 2 ^ 43)
+    local priority = options[i].priority or DEFAULT_PRIORITY
+    places[i] = queue.whole((priority - DEFAULT_PRIORITY) * PRIORITY_STEP)
   end
   return places
 end
 
 -- The priority that a place was made with.
-function queue.priority_at(score)
-  return math.floor((tonumber(score) + 2 ^ 42) / 2 ^ 43) + 500
+function queue.priority_at(place)
+  local steps = ((tonumber(place) or 0) + PRIORITY_STEP / 2) / PRIORITY_STEP
+  return math.floor(steps) + DEFAULT_PRIORITY
 end

@@ -1,6 +1,6 @@
 -- What each outcome of an attempt means for its job, but for the commonest, in settle.lua.
 
--- others[i] is a map of { id, blob, claim, outcome, keep_ms, own_retention, after_ms, reason }.
+-- others[i] is a map of { id, blob, receipt, outcome, keep_ms, own_retention, after_ms, reason }.
 -- Appends the ids of those that are completed to `completed`.
 function queue.settle_others(others, completed)
   local dead, delayed, waiting, again = {}, {}, {}, {}
@@ -10,7 +10,7 @@ function queue.settle_others(others, completed)
   local function delay(other, event)
     local due_ms = now_ms + other.after_ms
     queue.append(delayed, other.id)
-    options[other.id] = { priority = queue.priority_at(places[other.id] or 0), due_ms = due_ms }
+    options[other.id] = { priority = queue.priority_at(places[other.id]), due_ms = due_ms }
     queue.append(event, other.id .. ':' .. queue.whole(due_ms))
   end
 
@@ -28,18 +28,18 @@ function queue.settle_others(others, completed)
   end
 
   function outcomes.retry(other)
-    queue.record_attempt(other.id, queue.claimed_since(other.claim), other.blob, 1)
+    queue.record_attempt(other.id, queue.claimed_since(other.receipt), other.blob, 1)
     if other.after_ms > 0 then
       delay(other, events.retrying)
     else
       queue.append(waiting, other.id)
-      options[other.id] = { priority = queue.priority_at(places[other.id] or 0) }
+      options[other.id] = { priority = queue.priority_at(places[other.id]) }
       queue.append(events.retrying, other.id .. ':' .. now_text)
     end
   end
 
   function outcomes.dead(other)
-    queue.record_attempt(other.id, queue.claimed_since(other.claim), other.blob, 1)
+    queue.record_attempt(other.id, queue.claimed_since(other.receipt), other.blob, 1)
     queue.append(dead, { id = other.id, reason = other.reason })
   end
 
@@ -67,7 +67,8 @@ function queue.settle_others(others, completed)
   end
   local known = queue.places_of(ids)
   for i = 1, #ids do
-    places[ids[i]] = known[i]
+    -- Without a record it cannot be run, and the claim that meets it next drops it.
+    places[ids[i]] = known[i] or '0'
   end
   for _, other in ipairs(others) do
     outcomes[other.outcome](other)

@@ -2,6 +2,12 @@
 -- enqueued at. `places` holds the one it was given since, if it was; and of a delayed job what
 -- its place is to be, if that is not the back of the default priority: `p<priority>[ front]`.
 
+-- The place in a record, as text; none if it cannot be read. What a delayed job's record holds
+-- is not its place but the first one of its priority.
+function queue.place_in(record)
+  return string.match(record, '^..........(%-?%d+) ')
+end
+
 -- The places of `ids`, as text; nil for a job whose record is gone.
 function queue.places_of(ids)
   local places = {}
@@ -12,7 +18,8 @@ function queue.places_of(ids)
   local records = redis.call('HMGET', key.jobs, unpack(ids))
   for i = 1, #ids do
     if records[i] then
-      places[i] = moved[i] and tonumber(moved[i]) and moved[i] or queue.place_in(records[i]) or '0'
+      places[i] = moved[i] and string.match(moved[i], '^%-?%d+$')
+        or queue.place_in(records[i]) or '0'
     end
   end
   return places

@@ -7,9 +7,3 @@ function queue.record_head(external)
   local VERSION, EXTERNAL_PAYLOAD = 1, 128
   return string.char(external and VERSION + EXTERNAL_PAYLOAD or VERSION) .. queue.stamp(now_ms)
 end
-
--- The place in a record, as text; none if it cannot be read. What a delayed job's record holds
--- is not its place but the first one of its priority.
-function queue.place_in(record)
-  return string.match(record, '^..........(%-?%d+) ')
-end

@@ -15,25 +15,21 @@ function queue.settle()
   local first_other = n - #args.others + 1
   local claims = redis.call('HMGET', key.claims, unpack(ARGV, 2, n + 1))
   local ended, completed, results, others, seen = {}, {}, {}, {}, {}
-  local i = 0
-  for run = 1, #args.receipts, 2 do
-    local receipt = args.receipts[run]
-    for _ = 1, args.receipts[run + 1] do
-      i = i + 1
-      local id = ARGV[i + 1]
-      if claims[i] ~= receipt or seen[id] then
-        refused[#refused + 1] = i - 1
+  local receipts = queue.receipts()
+  for i = 1, n do
+    local id = ARGV[i + 1]
+    if claims[i] ~= receipts[i] or seen[id] then
+      refused[#refused + 1] = i - 1
+    else
+      seen[id] = true
+      local at = #ended + 1
+      ended[at] = id
+      if i < first_other then
+        completed[at], results[at] = id, ARGV[n + 1 + i]
       else
-        seen[id] = true
-        local at = #ended + 1
-        ended[at] = id
-        if i < first_other then
-          completed[at], results[at] = id, ARGV[n + 1 + i]
-        else
-          local other = args.others[i - first_other + 1]
-          other.id, other.blob, other.claim = id, ARGV[n + 1 + i], receipt
-          others[#others + 1] = other
-        end
+        local other = args.others[i - first_other + 1]
+        other.id, other.blob, other.receipt = id, ARGV[n + 1 + i], receipts[i]
+        others[#others + 1] = other
       end
     end
   end

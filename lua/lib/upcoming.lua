@@ -1,11 +1,23 @@
 -- Keeps meta.tick (tick.lua) true to `ticks`.
 
 -- Brings meta.tick up to date with `ticks`; its holder stays only if it is the same moment.
--- Returns it if it has changed.
-function queue.refresh_tick()
-  local head = redis.call('ZRANGEBYSCORE', key.ticks, '-inf', '(+inf', 'WITHSCORES',
-    'LIMIT', 0, 1)
-  local next_ms = tonumber(head[2])
+-- Returns it if it has changed. With passed_ms, what is due until then is passed over: nobody who
+-- looked could do anything about it, so somebody looks again before long, and the rest goes on.
+function queue.refresh_tick(passed_ms)
+  local LOOK_AGAIN_MS = 20000
+
+  local function first_tick(after)
+    local head = redis.call('ZRANGEBYSCORE', key.ticks, after, '(+inf', 'WITHSCORES',
+      'LIMIT', 0, 1)
+    -- Never below 0, whatever somebody else has written there.
+    return head[2] and math.max(0, math.floor(tonumber(head[2])))
+  end
+
+  local next_ms = first_tick('-inf')
+  if next_ms and passed_ms and next_ms <= passed_ms then
+    local others_ms = first_tick('(' .. queue.whole(passed_ms))
+    next_ms = math.min(others_ms or math.huge, passed_ms + LOOK_AGAIN_MS)
+  end
   local known = meta.tick
   if not next_ms then
     if known then
@@ -25,5 +37,4 @@ function queue.offer_tick()
   if changed_ms then
     queue.arm(changed_ms)
   end
-  queue.save_meta()
 end

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::policy::backoff::{Backoff, WAIT_MAX};
+use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
+use crate::time::{check_wait, millis};
 
 /// The priority of a job that does not say otherwise. Lower is more urgent.
 pub(crate) const PRIORITY_DEFAULT: u16 = 500;
@@ -94,11 +95,9 @@ impl JobOptions {
         if self.timeout == Some(Duration::ZERO) {
             return Err(Error::invalid("the timeout is zero; leave it out for none"));
         }
-        if matches!(self.keep, Some(Retention::For(age)) if age > WAIT_MAX) {
-            return Err(Error::invalid(
-                "the job would be kept longer than 10 years; at most 10 years are allowed",
-            ));
+        match self.keep {
+            Some(Retention::For(age)) => check_wait("the retention (`keep`)", millis(age)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

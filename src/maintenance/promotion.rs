@@ -25,7 +25,7 @@ impl Duty for Promotion {
         };
         let promoted = line.call(&verb).await?;
         let clock = pump.heard(promoted.now_ms);
-        pump.ticker.see_to(clock, promoted.tick_ms);
+        pump.ticks.set_by(clock, promoted.tick_ms);
         if promoted.moved < BATCH_JOBS as u64 {
             return Ok(Left::Nothing);
         }

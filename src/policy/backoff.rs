@@ -6,10 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::name;
-use crate::time::millis;
-
-/// No wait is longer than this, whatever the strategy says.
-pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+use crate::time::{WAIT_MAX, check_wait, millis};
 
 /// How long a failed job waits before its next attempt.
 ///
@@ -117,15 +114,15 @@ impl Backoff {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         match &self.0 {
-            Strategy::Fixed { ms } => check_wait("wait", *ms),
+            Strategy::Fixed { ms } => check_wait("the backoff's wait", *ms),
             Strategy::Exponential {
                 base_ms,
                 factor,
                 cap_ms,
                 jitter,
             } => {
-                check_wait("base", *base_ms)?;
-                check_wait("cap", *cap_ms)?;
+                check_wait("the backoff's base", *base_ms)?;
+                check_wait("the backoff's cap", *cap_ms)?;
                 check_range("factor", *factor, 1.0, 100.0)?;
                 check_range("jitter", *jitter, 0.0, 1.0)
             }
@@ -160,15 +157,6 @@ impl Default for Backoff {
     fn default() -> Self {
         Self::exponential(Duration::from_secs(1))
     }
-}
-
-fn check_wait(what: &str, ms: u64) -> Result<(), Error> {
-    if u128::from(ms) > WAIT_MAX.as_millis() {
-        return Err(Error::invalid(format!(
-            "the backoff's {what} is longer than 10 years"
-        )));
-    }
-    Ok(())
 }
 
 fn check_range(what: &str, value: f64, low: f64, high: f64) -> Result<(), Error> {

@@ -10,24 +10,45 @@ use croner::parser::{CronParser, Seconds, Year};
 
 use crate::error::Error;
 
-/// The fields of an expression, each with the largest number in it; the first may be left out.
-const FIELDS: [(&str, u32); 6] = [
-    ("second", 59),
-    ("minute", 59),
-    ("hour", 23),
-    ("day of the month", 31),
-    ("month", 12),
-    ("day of the week", 7),
+/// One of the fields of an expression: the numbers and names that it takes.
+struct Field {
+    name: &'static str,
+    min: u32,
+    max: u32,
+    /// What the numbers from `min` on are called.
+    names: &'static [&'static str],
+}
+
+/// The first may be left out.
+const FIELDS: [Field; 6] = [
+    Field::new("second", 0, 59, &[]),
+    Field::new("minute", 0, 59, &[]),
+    Field::new("hour", 0, 23, &[]),
+    Field::new(DAY_OF_MONTH, 1, 31, &[]),
+    Field::new("month", 1, 12, &MONTHS),
+    Field::new(DAY_OF_WEEK, 0, 7, &DAYS),
+];
+const DAY_OF_MONTH: &str = "day of the month";
+const DAY_OF_WEEK: &str = "day of the week";
+const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+const MONTHS: [&str; 12] = [
+    "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
 ];
 const HOURS: usize = 24;
 const MINUTES_OF_A_DAY: i64 = 24 * 60;
 const NICKNAMES: &str = "@yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly";
+/// Longest expression, in bytes: one that names every moment of every field has 561.
+const EXPRESSION_BYTES_MAX: usize = 1_000;
+/// Longest name of a time zone, in bytes. Those there are have 32 at most.
+const ZONE_BYTES_MAX: usize = 64;
 /// Time zones that are offered for one that does not exist.
 const ZONES_OFFERED: usize = 3;
+/// How much like it they are at least, from 0 to 1.
+const LIKENESS_MIN: f64 = 0.6;
 
 /// A cron expression in a time zone.
 #[derive(Debug, Clone)]
-pub(crate) struct CronRhythm {
+pub(crate) struct ParsedCron {
     cron: Cron,
     zone: Tz,
     /// It matches in every hour, and so follows real time; what names hours follows the clock on
@@ -35,7 +56,7 @@ pub(crate) struct CronRhythm {
     every_hour: bool,
 }
 
-impl CronRhythm {
+impl ParsedCron {
     pub(crate) fn parse(expression: &str, zone: &str) -> Result<Self, Error> {
         let cron = parse(expression)?;
         let every_hour = cron.pattern.hours.values().len() == HOURS;
@@ -99,7 +120,13 @@ fn parser(seconds: Seconds) -> CronParser {
 }
 
 fn parse(expression: &str) -> Result<Cron, Error> {
+    check_length("cron expression", expression, EXPRESSION_BYTES_MAX)?;
     let shown = expression.trim();
+    if let Some(instead) = said_elsewhere(shown) {
+        return Err(Error::invalid(format!(
+            "the cron expression {shown:?} cannot be used: {instead}"
+        )));
+    }
     if shown.starts_with('@') {
         let nickname = match shown.eq_ignore_ascii_case("@midnight") {
             true => "@daily",
@@ -119,46 +146,161 @@ fn parse(expression: &str) -> Result<Cron, Error> {
             parts.len()
         )));
     }
-    let named = &FIELDS[FIELDS.len() - parts.len()..];
-    for (position, (part, (name, max))) in parts.iter().zip(named).enumerate() {
-        if let Err(why) = check_field(part, *max, FIELDS.len() - parts.len() + position) {
-            let pointer = pointer_to(shown, part);
-            return Err(Error::invalid(format!(
-                "the cron expression cannot be used: in the {name}, `{part}`: {why}\n    \
-                 {shown}\n    {pointer}"
-            )));
+    let left_out = FIELDS.len() - parts.len();
+    for (position, part) in parts.iter().enumerate() {
+        for item in part.split(',') {
+            if let Err(why) = check_item(item, left_out + position) {
+                let name = FIELDS[left_out + position].name;
+                let pointer = pointer_to(shown, item);
+                let what = match why.starts_with(&format!("`{item}` ")) {
+                    true => why,
+                    false => format!("`{item}`: {why}"),
+                };
+                return Err(Error::invalid(format!(
+                    "the cron expression cannot be used: in the {name}, {what}\n    \
+                     {shown}\n    {pointer}"
+                )));
+            }
         }
     }
-    parser(Seconds::Optional)
-        .parse(shown)
-        .map_err(|why| Error::invalid(format!("the cron expression {shown:?}: {why}")))
+    // Each item can be read alone.
+    parser(Seconds::Optional).parse(shown).map_err(|_| {
+        Error::invalid(format!(
+            "the cron expression {shown:?} cannot be read as a whole; a `+` stands only before the \
+             first day of the week"
+        ))
+    })
 }
 
-/// What is wrong with one field, found by leaving everything to it alone.
-fn check_field(part: &str, max: u32, position: usize) -> Result<(), String> {
+/// What others put into an expression, and here is said elsewhere.
+fn said_elsewhere(expression: &str) -> Option<&'static str> {
+    let begins = |with: &str| {
+        let start = expression.get(..with.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    if begins("@every") {
+        return Some("for an interval use `.every(..)` instead of `.cron(..)`");
+    }
+    if begins("CRON_TZ=") || begins("TZ=") {
+        return Some("the time zone is set with `.timezone(..)`");
+    }
+    None
+}
+
+/// What is wrong with one item of a field's list, found by leaving everything to it alone.
+fn check_item(item: &str, position: usize) -> Result<(), String> {
+    if item.is_empty() {
+        return Ok(());
+    }
+    let field = &FIELDS[position];
     let mut alone = ["*"; FIELDS.len()];
-    alone[position] = part;
-    parser(Seconds::Required)
-        .parse(&alone.join(" "))
-        .map_err(|why| match why {
-            croner::errors::CronError::ComponentError(why) => lower_first(&why),
-            why => lower_first(&why.to_string()),
-        })?;
-    // The parser takes `*/90` for "at 0", which is never what was meant.
-    let steps = part.split(',').filter_map(|item| item.split_once('/'));
-    for (_, step) in steps {
-        if step.parse::<u32>().is_ok_and(|step| step > max) {
-            return Err(format!("a step of {step} leads out of the field"));
-        }
+    alone[position] = item;
+    if parser(Seconds::Required).parse(&alone.join(" ")).is_err() {
+        return Err(field.why_not(item));
     }
-    Ok(())
+    // The parser takes `*/90` for "at 0", which is never what was meant.
+    let step = item.split_once('/').and_then(|(_, step)| step.parse().ok());
+    match step {
+        Some(step) if step > field.max => Err(leads_out(step)),
+        _ => Ok(()),
+    }
 }
 
-fn lower_first(text: &str) -> String {
-    let text = text.trim_end_matches('.');
-    let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_ascii_lowercase());
-    first.into_iter().chain(chars).collect()
+fn leads_out(step: u32) -> String {
+    format!("a step of {step} leads out of the field")
+}
+
+impl Field {
+    const fn new(name: &'static str, min: u32, max: u32, names: &'static [&'static str]) -> Self {
+        Self {
+            name,
+            min,
+            max,
+            names,
+        }
+    }
+
+    /// Why the parser does not take this, in words that say what to write instead.
+    fn why_not(&self, item: &str) -> String {
+        match self.search(item) {
+            Err(why) => why,
+            Ok(()) => format!("it cannot be read; {} are allowed", self.allowed()),
+        }
+    }
+
+    fn search(&self, item: &str) -> Result<(), String> {
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => (range, Some(step)),
+            None => (item, None),
+        };
+        if let Some(step) = step {
+            match step.parse() {
+                Err(_) => return Err(format!("the step `{step}` is not a number")),
+                Ok(0) => return Err("a step of 0 leads nowhere".to_owned()),
+                Ok(step) if step > self.max => return Err(leads_out(step)),
+                Ok(step) if range != "*" && !range.contains('-') => {
+                    return Err(format!(
+                        "a step follows `*` or a range, as in `*/{step}` or `{}-{}/{step}`",
+                        self.min, self.max
+                    ));
+                }
+                Ok(_) => {}
+            }
+        }
+        if let Some((first, last)) = range.split_once('-') {
+            if self.name == DAY_OF_MONTH && first.eq_ignore_ascii_case("L") {
+                return Err(
+                    "days before the last one cannot be named; `L` is the last day, `LW` the last \
+                     working day"
+                        .to_owned(),
+                );
+            }
+            let (first, last) = (self.number(first)?, self.number(last)?);
+            return match first > last {
+                true => Err("the range ends before it begins".to_owned()),
+                false => Ok(()),
+            };
+        }
+        if range == "*" {
+            return Ok(());
+        }
+        let mut day = range;
+        if self.name == DAY_OF_MONTH {
+            day = day.trim_end_matches(['W', 'w']);
+        }
+        if self.name == DAY_OF_WEEK {
+            day = day.trim_end_matches(['L', 'l']);
+            if let Some((named, nth)) = day.split_once('#') {
+                day = named;
+                if !(1..=5).any(|n: u8| nth == n.to_string()) {
+                    return Err("1 to 5 or L may follow the `#`".to_owned());
+                }
+            }
+        }
+        self.number(day).map(drop)
+    }
+
+    fn number(&self, text: &str) -> Result<u32, String> {
+        let mut names = (self.min..).zip(self.names);
+        let named = names.find(|(_, name)| name.eq_ignore_ascii_case(text));
+        let number = named.map(|(n, _)| n).or_else(|| text.parse().ok());
+        match number {
+            None => Err(format!("`{text}` is not known: {}", self.allowed())),
+            Some(n) if !(self.min..=self.max).contains(&n) => {
+                Err(format!("{} are allowed", self.allowed()))
+            }
+            Some(n) => Ok(n),
+        }
+    }
+
+    /// As in `0 to 7 or SUN to SAT`.
+    fn allowed(&self) -> String {
+        let numbers = format!("{} to {}", self.min, self.max);
+        match self.names {
+            [first, .., last] => format!("{numbers} or {first} to {last}"),
+            _ => numbers,
+        }
+    }
 }
 
 /// A line of carets under `part`, which is a slice of `line`.
@@ -168,13 +310,39 @@ fn pointer_to(line: &str, part: &str) -> String {
     " ".repeat(before) + &"^".repeat(part.chars().count())
 }
 
+/// What is too long is not shown.
+fn check_length(what: &str, text: &str, most: usize) -> Result<(), Error> {
+    if text.len() > most {
+        return Err(Error::invalid(format!(
+            "the {what} has {} bytes; at most {most} are allowed",
+            text.len()
+        )));
+    }
+    Ok(())
+}
+
 fn parse_zone(name: &str) -> Result<Tz, Error> {
-    Tz::from_str(name).map_err(|_| {
-        Error::invalid(format!(
-            "the time zone {name:?} is not known; did you mean {}?",
-            nearest_zones(name).join(", ")
-        ))
-    })
+    check_length("name of the time zone", name, ZONE_BYTES_MAX)?;
+    let in_any_case = || {
+        let mut zones = TZ_VARIANTS.iter();
+        zones.find(|zone| zone.name().eq_ignore_ascii_case(name))
+    };
+    if let Some(zone) = Tz::from_str(name).ok().or_else(|| in_any_case().copied()) {
+        return Ok(zone);
+    }
+    let near = nearest_zones(name);
+    let hint = match near.is_empty() {
+        true => "it is a name such as Europe/Berlin or UTC".to_owned(),
+        false => format!("did you mean {}?", near.join(", ")),
+    };
+    Err(Error::invalid(format!(
+        "the time zone {name:?} is not known; {hint}"
+    )))
+}
+
+/// The name as the database writes it; one that is not known as it is.
+pub(crate) fn zone_name(name: String) -> String {
+    parse_zone(&name).map_or(name, |zone| zone.name().to_owned())
 }
 
 /// The names most like `name`, whether it is a whole name or just a place.
@@ -191,6 +359,7 @@ fn nearest_zones(name: &str) -> Vec<&'static str> {
     let mut zones: Vec<_> = TZ_VARIANTS
         .iter()
         .map(|zone| (likeness(zone.name()), zone.name()))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .collect();
     zones.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     zones

@@ -2,5 +2,6 @@
 
 pub(crate) mod backoff;
 pub(crate) mod cron;
+pub(crate) mod pauses;
 pub(crate) mod retention;
 pub(crate) mod schedule;

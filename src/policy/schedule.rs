@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::policy::backoff::WAIT_MAX;
-use crate::policy::cron::CronRhythm;
+use crate::policy::cron::ParsedCron;
+use crate::time::{Timestamp, check_wait};
 
 /// A tick counts as missed when nobody fired it within this time: until then it is only late.
 pub(crate) const LATE_MAX_MS: u64 = 60_000;
@@ -17,6 +17,8 @@ const FIRE_ALL_MAX: u32 = 256;
 const COUNTED_MAX: u64 = 1_000;
 /// The shortest interval, ms.
 const EVERY_MIN_MS: u64 = 100;
+/// The year 5000. Ticks are scores in Redis, and exact only below 2^53.
+const LATEST_MS: u64 = 95_617_584_000_000;
 
 /// What becomes of ticks that nobody fired within a minute, because no worker ran or Redis was
 /// away.
@@ -28,9 +30,11 @@ pub enum Missed {
     /// Nothing: the schedule goes on with what is next. They are counted.
     #[default]
     Skip,
-    /// One job for all of them, with the time of the last.
+    /// One job for all of them, with the time of the last. That one counts as fired, the others as
+    /// missed: of three, two.
     FireOnce,
-    /// A job for each of the last `at_most` (1 to 256) of them.
+    /// A job for each of the last `at_most` (1 to 256) of them. Those count as fired, earlier ones
+    /// as missed.
     FireAll {
         /// How many, at most.
         at_most: u32,
@@ -72,28 +76,25 @@ pub enum Overlap {
     Skip,
 }
 
-/// What a schedule follows.
+/// What a schedule follows, ready to be asked for ticks.
 #[derive(Debug, Clone)]
-pub(crate) enum Beat {
-    Cron(Box<CronRhythm>),
+pub(crate) enum ParsedRhythm {
+    Cron(Box<ParsedCron>),
     Every { ms: u64 },
 }
 
 /// When a schedule ticks.
 #[derive(Debug, Clone)]
 pub(crate) struct Timing {
-    pub(crate) beat: Beat,
+    pub(crate) rhythm: ParsedRhythm,
     /// No tick before this. Intervals are counted from here, or else from the Unix epoch, so that
     /// every process finds the same ticks.
     pub(crate) starting_ms: Option<u64>,
     /// No tick after this.
     pub(crate) ending_ms: Option<u64>,
-    /// Every tick is this much later than its beat.
+    /// Every tick is this much later than the rhythm says.
     pub(crate) offset_ms: u64,
 }
-
-/// The year 5000. Ticks are scores in Redis, and exact only below 2^53.
-const LATEST_MS: u64 = 95_617_584_000_000;
 
 /// What is to be done about a schedule whose tick is due.
 #[derive(Debug, PartialEq, Eq)]
@@ -110,27 +111,29 @@ pub(crate) struct Plan {
 
 impl Timing {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if let Beat::Every { ms } = self.beat {
+        if let ParsedRhythm::Every { ms } = self.rhythm {
             if ms < EVERY_MIN_MS {
                 return Err(Error::invalid(format!(
                     "the interval is {ms} ms; {EVERY_MIN_MS} ms to 10 years are allowed"
                 )));
             }
-            check_wait("interval", ms)?;
+            check_wait("the interval", ms)?;
         }
-        check_wait("offset", self.offset_ms)?;
+        check_wait("the offset", self.offset_ms)?;
         for (what, at_ms) in [("start", self.starting_ms), ("end", self.ending_ms)] {
             if let Some(at_ms) = at_ms.filter(|at_ms| *at_ms > LATEST_MS) {
                 return Err(Error::invalid(format!(
-                    "the {what}, {at_ms} ms since 1970, is later than the year 5000; for a \
-                     schedule without one leave it out"
+                    "the {what}, {}, is later than the year 5000; for a schedule without one \
+                     leave it out",
+                    Timestamp::from_millis(at_ms)
                 )));
             }
         }
         match (self.starting_ms, self.ending_ms) {
             (Some(start), Some(end)) if end < start => Err(Error::invalid(format!(
-                "the schedule ends {} ms before it starts",
-                start - end
+                "the schedule ends at {}, before it starts at {}",
+                Timestamp::from_millis(end),
+                Timestamp::from_millis(start)
             ))),
             _ => Ok(()),
         }
@@ -143,17 +146,17 @@ impl Timing {
             Some(start) if ms < start => start.checked_sub(1),
             _ => Some(ms),
         };
-        let next = match (&self.beat, after) {
-            (Beat::Every { ms: every }, after) => {
+        let next = match &self.rhythm {
+            ParsedRhythm::Every { ms: every } => {
                 let first = start.checked_add(self.offset_ms)?;
                 match after.and_then(|after| after.checked_sub(first)) {
                     Some(since) => first.checked_add((since / every + 1).checked_mul(*every)?)?,
                     None => first,
                 }
             }
-            (Beat::Cron(cron), after) => {
-                let beat = after.unwrap_or(0).saturating_sub(self.offset_ms);
-                cron.next_after(beat)?.checked_add(self.offset_ms)?
+            ParsedRhythm::Cron(cron) => {
+                let after = after.unwrap_or(0).saturating_sub(self.offset_ms);
+                cron.next_after(after)?.checked_add(self.offset_ms)?
             }
         };
         (self.ending_ms.is_none_or(|end| next <= end)).then_some(next)
@@ -165,15 +168,15 @@ impl Timing {
         if tick > now || room == 0 {
             return None;
         }
-        let late = now.saturating_sub(LATE_MAX_MS);
+        let missed_before = now.saturating_sub(LATE_MAX_MS);
         let mut plan = Plan {
             fire: Vec::new(),
             missed: 0,
             last: tick,
             next: Some(tick),
         };
-        if tick < late {
-            let gone = self.walk(tick, late, missed.kept());
+        if tick < missed_before {
+            let gone = self.walk(tick, missed_before, missed.kept());
             plan.missed = gone.count - gone.kept.len() as u64;
             plan.last = gone.last;
             plan.next = gone.next;
@@ -204,7 +207,7 @@ impl Timing {
             last: tick,
             next: Some(tick),
         };
-        if let Beat::Every { ms } = self.beat {
+        if let ParsedRhythm::Every { ms } = self.rhythm {
             // Intervals are counted without being walked.
             let end = self
                 .ending_ms
@@ -233,7 +236,7 @@ impl Timing {
             walk.next = self.next_after(next);
             // After a very long time the count is a lower bound: half of what is left is passed
             // over, as often as it takes, but for the last ones.
-            if matches!(self.beat, Beat::Cron(_)) && walk.count == leap_at {
+            if matches!(self.rhythm, ParsedRhythm::Cron(_)) && walk.count == leap_at {
                 leap_at += COUNTED_MAX;
                 let middle = next + (until - next) / 2;
                 let leap = self.next_after(middle);
@@ -261,15 +264,6 @@ struct Walk {
     kept: VecDeque<u64>,
     last: u64,
     next: Option<u64>,
-}
-
-fn check_wait(what: &str, ms: u64) -> Result<(), Error> {
-    if u128::from(ms) > WAIT_MAX.as_millis() {
-        return Err(Error::invalid(format!(
-            "the schedule's {what} is longer than 10 years"
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -13,13 +13,13 @@ use crate::job::Job;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
 use crate::name;
-use crate::policy::backoff::{Backoff, WAIT_MAX};
+use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::Submission;
 use crate::store::enqueue::{Due, NewJob};
-use crate::time::{Timestamp, millis};
+use crate::time::{Timestamp, check_wait, millis};
 
 /// All headers of a job together, in bytes: they travel with every claim.
 const HEADER_BYTES_MAX: usize = 1024;
@@ -141,7 +141,7 @@ impl<J: Job> Enqueue<J> {
     }
 
     /// Use this id. If the queue still has a record of it, nothing is enqueued and the handle
-    /// says so.
+    /// says so. Those of the form `<schedule>@<ms>` are for the ticks of schedules.
     pub fn id(mut self, id: JobId) -> Self {
         self.id = id;
         self.id_is_given = true;
@@ -223,14 +223,10 @@ impl<J: Job> Enqueue<J> {
         let (queue, job) = self.prepare()?;
         let limit = queue.inner.oxcart.call_timeout;
         let producer = &queue.inner.producer;
-        let fate = match &self.submission {
-            Some(unknown) => producer.resume(unknown, limit).await,
-            None => {
-                let submission = Submission::new(vec![job]);
-                self.submission = Some(Arc::clone(&submission));
-                producer.submit(&submission, limit).await
-            }
-        };
+        let last = self
+            .submission
+            .get_or_insert_with(|| Submission::new(vec![job]));
+        let fate = producer.submit(&Arc::clone(last), limit).await;
         if !matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown) {
             self.submission = None;
         }
@@ -251,12 +247,7 @@ fn check_due(due: Due) -> Result<(), Error> {
         Due::After { ms } => ms,
         Due::At { ms } => ms.saturating_sub(Timestamp::from(SystemTime::now()).as_millis()),
     };
-    if u128::from(ahead_ms) > WAIT_MAX.as_millis() {
-        return Err(Error::invalid(
-            "the job would be due in more than 10 years; at most 10 years are allowed",
-        ));
-    }
-    Ok(())
+    check_wait("the time until the job is due", ahead_ms)
 }
 
 fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {

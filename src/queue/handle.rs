@@ -14,12 +14,11 @@ use crate::id::JobId;
 use crate::job::Job;
 use crate::job::history::FailedAttempt;
 use crate::job::outcome::Ending;
-use crate::policy::backoff::WAIT_MAX;
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
 use crate::store::watch::{Watch, Watched};
-use crate::time::millis;
+use crate::time::{WAIT_MAX, millis};
 
 /// How long a result is waited for unless the caller says otherwise.
 const WAIT_DEFAULT: Duration = Duration::from_secs(60);

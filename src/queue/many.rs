@@ -57,7 +57,6 @@ pub struct EnqueueMany<J: Job> {
     requests: Vec<Enqueue<J>>,
     /// Checked and not yet done, a call each; the first may be under way.
     left: VecDeque<Arc<Submission>>,
-    under_way: bool,
     done: Vec<JobHandle<J>>,
 }
 
@@ -71,7 +70,6 @@ impl<J: Job> EnqueueMany<J> {
             queue: queue.clone(),
             requests: jobs.into_iter().map(request).collect(),
             left: VecDeque::new(),
-            under_way: false,
             done: Vec::new(),
         }
     }
@@ -110,18 +108,13 @@ impl<J: Job> EnqueueMany<J> {
     async fn send_part(&mut self, part: &Arc<Submission>) -> Result<(), Error> {
         let limit = self.queue.inner.oxcart.call_timeout;
         let producer = &self.queue.inner.producer;
-        let fate = if self.under_way {
-            producer.resume(part, limit).await
-        } else {
-            self.under_way = true;
-            producer.submit(part, limit).await
-        };
-        self.under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
+        let fate = producer.submit(part, limit).await;
+        let under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
         let there = fate.and_then(|fate| fate.into_result(&self.queue.inner.name, part.first_id()));
         let there = match there {
             Ok(there) => there,
             Err(error) => {
-                if !self.under_way {
+                if !under_way {
                     // Its fate is sealed; the next try needs one that can be sent.
                     self.left[0] = part.again();
                 }

@@ -1,138 +1,62 @@
 //! Group commit: one task per queue sends what has piled up while its previous call was under
 //! way. One caller pays one round trip; a thousand share a few.
 //!
-//! Who owns what: the task owns the lane, its numbering and its connection. A submission is
-//! shared between its callers and the task; its phase says who may decide its fate:
-//!
-//! ```text
-//! Waiting ──task──► Sent ──task──► Done
-//!    │  ▲            │
-//!    │  └──task──────┘   the call certainly did not run
-//!    └─caller──► Withdrawn     (Waiting ──task──► Done as well: refused while connecting)
-//! ```
+//! Who owns what: the task owns the lane, its numbering and its connection. Submissions
+//! (`producer/submission.rs`) are shared with their callers.
 //!
 //! A call that may have run is repeated under the same number until its answer is known, so a
 //! lane is never more than one call ahead of what it knows. A caller that is dropped, or whose
 //! time is up, changes nothing for the others of its batch.
+//!
+//! A task dies with the runtime that it was started on, which the handles of a queue may outlive.
+//! Then whatever it held is decided at once, and the next submission starts another task, on the
+//! runtime of its caller.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+mod submission;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
-use crate::id::{JobId, incarnation};
+use crate::id::incarnation;
 use crate::name::QueueName;
+use crate::policy::pauses::Pauses;
 use crate::redis::trouble::{Refusal, Trouble};
-use crate::store::backend::{Line, Store};
+use crate::store::backend::{ANSWER_PATIENCE, Line, Store};
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
-/// An answer that takes longer is asked for again, on a new connection.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
+use submission::Fate;
+pub(crate) use submission::{Submission, split};
+
 /// Submissions that may queue up; further callers wait, which is back-pressure.
 const BACKLOG: usize = 1024;
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.
 pub(crate) const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
 const REGISTER_EVERY: Duration = Duration::from_secs(10 * 60);
 const REGISTER_RETRY: Duration = Duration::from_secs(10);
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-const WAITING: u8 = 0;
-const SENT: u8 = 1;
-const WITHDRAWN: u8 = 2;
-const DONE: u8 = 3;
-
-/// Some jobs of one caller, at most a batch, that are added in one call.
-pub(crate) struct Submission {
-    jobs: Vec<NewJob>,
-    bytes: usize,
-    phase: AtomicU8,
-    fate: OnceLock<Fate>,
-    decided: Notify,
-}
-
-/// What became of a submission.
-#[derive(Debug, Clone)]
-pub(crate) enum Fate {
-    /// Redis has the jobs. The positions of those whose id was there before.
-    Added { there: Vec<usize> },
-    /// It certainly was not added.
-    NotAdded { why: String },
-    /// Nobody knows, and nobody will find out.
-    Unknowable { why: String },
-}
-
-impl Submission {
-    pub(crate) fn new(jobs: Vec<NewJob>) -> Arc<Self> {
-        Arc::new(Self {
-            bytes: jobs.iter().map(NewJob::bytes).sum(),
-            jobs,
-            phase: AtomicU8::new(WAITING),
-            fate: OnceLock::new(),
-            decided: Notify::new(),
-        })
-    }
-
-    /// The fate, once it is decided.
-    pub(crate) fn fate(&self) -> Option<&Fate> {
-        self.fate.get()
-    }
-
-    /// Waits for the fate. Cancel safe.
-    async fn decided(&self) -> &Fate {
-        loop {
-            let mut decided = std::pin::pin!(self.decided.notified());
-            decided.as_mut().enable();
-            if let Some(fate) = self.fate.get() {
-                return fate;
-            }
-            decided.await;
-        }
-    }
-
-    fn decide(&self, fate: Fate) {
-        self.phase.store(DONE, Ordering::Release);
-        // Only the task decides, once.
-        let _ = self.fate.set(fate);
-        self.decided.notify_waiters();
-    }
-
-    fn step(&self, from: u8, to: u8) -> bool {
-        self.phase
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
-
-    pub(crate) fn ids(&self) -> impl Iterator<Item = &JobId> {
-        self.jobs.iter().map(|job| &job.id)
-    }
-
-    /// What errors about the whole submission name.
-    pub(crate) fn first_id(&self) -> &JobId {
-        &self.jobs[0].id
-    }
-
-    /// The same jobs once more, undecided.
-    pub(crate) fn again(&self) -> Arc<Self> {
-        Self::new(self.jobs.clone())
-    }
-
-    /// Takes the submission back, unless it has been sent: then nobody can.
-    pub(crate) fn withdraw(&self) -> bool {
-        self.step(WAITING, WITHDRAWN)
-    }
-}
+/// Before a call is repeated.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), Duration::from_secs(1));
 
 /// The sending side, shared by all handles of a queue.
 pub(crate) struct Producer {
     store: Store,
     queue: QueueName,
-    sender: Mutex<Option<mpsc::Sender<Arc<Submission>>>>,
+    /// That of the last task that was started.
+    inbox: Mutex<Option<Inbox>>,
+}
+
+/// Where a task takes submissions.
+#[derive(Clone)]
+struct Inbox {
+    sender: mpsc::Sender<Arc<Submission>>,
+    /// Cancelled when the task is gone.
+    ended: CancellationToken,
 }
 
 impl Producer {
@@ -140,11 +64,12 @@ impl Producer {
         Self {
             store,
             queue,
-            sender: Mutex::default(),
+            inbox: Mutex::default(),
         }
     }
 
-    /// Hands a submission to the task and waits for its fate, at most for `limit`.
+    /// Hands a submission to the task, unless it has been, and waits for its fate, at most for
+    /// `limit`. An error says that it is still under way.
     ///
     /// Cancel safe: a submission that was handed over is sent whether or not anybody waits.
     pub(crate) async fn submit(
@@ -153,39 +78,23 @@ impl Producer {
         limit: Duration,
     ) -> Result<Fate, Error> {
         let waiting = async {
-            let handed_over = self.sender().send(Arc::clone(submission)).await;
-            if handed_over.is_err() {
-                // The runtime that ran the task is being shut down.
-                return None;
+            if submission.is_given() || self.hand_over(submission).await {
+                return submission.decided().await.clone();
             }
-            Some(submission.decided().await.clone())
+            let why = "the runtime is shutting down".to_owned();
+            Fate::NotSent { why }
         };
         match timeout(limit, waiting).await {
-            Ok(Some(fate)) => Ok(fate),
-            Ok(None) => Err(self.not_sent(submission, "the runtime is shutting down".into())),
-            Err(_) => self.out_of_time(submission, limit),
-        }
-    }
-
-    /// Waits once more for a submission whose fate was unknown.
-    pub(crate) async fn resume(
-        &self,
-        submission: &Arc<Submission>,
-        limit: Duration,
-    ) -> Result<Fate, Error> {
-        match timeout(limit, submission.decided()).await {
-            Ok(fate) => Ok(fate.clone()),
+            Ok(fate) => Ok(fate),
             Err(_) => self.out_of_time(submission, limit),
         }
     }
 
     fn out_of_time(&self, submission: &Submission, limit: Duration) -> Result<Fate, Error> {
+        let address = self.store.address();
         if submission.withdraw() {
-            let why = format!(
-                "Redis at {} took nothing for {limit:?}",
-                self.store.address()
-            );
-            return Err(self.not_sent(submission, why));
+            let why = format!("Redis at {address} took nothing for {limit:?}");
+            return Ok(Fate::NotSent { why });
         }
         if let Some(fate) = submission.fate() {
             return Ok(fate.clone());
@@ -193,45 +102,51 @@ impl Producer {
         Err(Error::new(
             ErrorKind::Unknown,
             format!(
-                "enqueueing into `{}` was sent to Redis at {} and no answer came within \
+                "enqueueing into `{}` was sent to Redis at {address} and no answer came within \
                  {limit:?}; the job may be there; await the same request again to find out",
                 self.queue,
-                self.store.address()
             ),
         ))
     }
 
-    fn not_sent(&self, submission: &Submission, why: String) -> Error {
-        submission.phase.store(WITHDRAWN, Ordering::Release);
-        Error::new(
-            ErrorKind::NotSent,
-            format!(
-                "not enqueued into `{}`: {why}; it is safe to try again",
-                self.queue
-            ),
-        )
-    }
-
-    fn sender(&self) -> mpsc::Sender<Arc<Submission>> {
-        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*sender {
-            Some(open) if !open.is_closed() => open.clone(),
-            _ => {
-                let (open, inbox) = mpsc::channel(BACKLOG);
-                let task = Task {
-                    line: self.store.line(ANSWER_PATIENCE),
-                    register_at: Some(Instant::now()),
-                    queue: self.queue.clone(),
-                    lane: incarnation(),
-                    call: 0,
-                    inbox,
-                    left_over: None,
-                };
-                tokio::spawn(task.run());
-                *sender = Some(open.clone());
-                open
+    /// Whether there is a task to take it. A task may end while it is waited for; the one that
+    /// is started then ends only with the runtime of the caller.
+    async fn hand_over(&self, submission: &Arc<Submission>) -> bool {
+        for _ in 0..2 {
+            let inbox = self.inbox();
+            if let Ok(place) = inbox.sender.reserve().await {
+                submission.give_to(inbox.ended);
+                place.send(Arc::clone(submission));
+                return true;
             }
         }
+        false
+    }
+
+    /// That of the running task; starts one if there is none.
+    fn inbox(&self) -> Inbox {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*inbox {
+            Some(open) if !open.sender.is_closed() => open.clone(),
+            _ => inbox.insert(self.start()).clone(),
+        }
+    }
+
+    fn start(&self) -> Inbox {
+        let (sender, inbox) = mpsc::channel(BACKLOG);
+        let ended = CancellationToken::new();
+        let task = Task {
+            line: self.store.line(ANSWER_PATIENCE),
+            register_at: Some(Instant::now()),
+            queue: self.queue.clone(),
+            lane: incarnation(),
+            call: 0,
+            inbox,
+            left_over: None,
+            _ending: ended.clone().drop_guard(),
+        };
+        tokio::spawn(task.run());
+        Inbox { sender, ended }
     }
 }
 
@@ -246,6 +161,8 @@ struct Task {
     inbox: mpsc::Receiver<Arc<Submission>>,
     /// What did not fit into the last batch.
     left_over: Option<Arc<Submission>>,
+    /// Tells those who wait, however it ends.
+    _ending: DropGuard,
 }
 
 impl Task {
@@ -278,38 +195,36 @@ impl Task {
     }
 
     /// Sends one batch until its fate is known.
-    async fn commit(&mut self, batch: Vec<Arc<Submission>>) {
-        let mut batch = Batch(batch);
+    async fn commit(&mut self, mut batch: Vec<Arc<Submission>>) {
         let started = Instant::now();
         let mut may_have_run = false;
-        let mut pause = PAUSE_MIN;
+        let mut pauses = PAUSES;
         loop {
-            let trouble = match self.send(&mut batch.0, may_have_run).await {
+            let trouble = match self.send(&mut batch, may_have_run).await {
                 Ok(None) => return,
-                Ok(Some(Enqueued::Added { there })) => return share_out(&batch.0, &there),
+                Ok(Some(Enqueued::Added { there })) => return share_out(&batch, &there),
                 Ok(Some(Enqueued::Superseded)) => {
                     let why = format!("lane {} was used by another call", self.lane);
-                    return self.give_up(&batch.0, &why);
+                    return self.give_up(&batch, &why);
                 }
                 Err(trouble) => trouble,
             };
             match &trouble {
-                Trouble::Garbled(why) => return self.give_up(&batch.0, why),
+                Trouble::Garbled(why) => return self.give_up(&batch, why),
                 Trouble::Refused(Refusal::NoWrites | Refusal::NotAllowed, _) if !may_have_run => {
-                    return refuse(&batch.0, &trouble);
+                    return refuse(&batch, &trouble);
                 }
                 _ => may_have_run |= trouble.may_have_run(),
             }
             if !may_have_run {
-                for submission in &batch.0 {
-                    submission.step(SENT, WAITING);
+                for submission in &batch {
+                    submission.call_back();
                 }
             } else if started.elapsed() > ABANDON_AFTER {
-                return self.give_up(&batch.0, "no answer for half an hour");
+                return self.give_up(&batch, "no answer for half an hour");
             }
-            warn!(queue = %self.queue, submissions = batch.0.len(), %trouble, "enqueueing is held up");
-            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            warn!(queue = %self.queue, submissions = batch.len(), %trouble, "enqueueing is held up");
+            sleep(pauses.next(fastrand::f64())).await;
         }
     }
 
@@ -322,7 +237,7 @@ impl Task {
         // As long as there is no connection, a submission can still be withdrawn.
         self.line.connect().await?;
         if !may_have_run {
-            batch.retain(|submission| submission.step(WAITING, SENT));
+            batch.retain(|submission| submission.begin());
             if batch.is_empty() {
                 return Ok(None);
             }
@@ -362,21 +277,6 @@ impl Task {
     }
 }
 
-/// Submissions whose call is under way. If the task is dropped with its runtime, nobody will
-/// ever learn what became of them, and their callers are told so.
-struct Batch(Vec<Arc<Submission>>);
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        for submission in &self.0 {
-            if submission.phase.load(Ordering::Acquire) == SENT {
-                let why = "the runtime that sent it was shut down".to_owned();
-                submission.decide(Fate::Unknowable { why });
-            }
-        }
-    }
-}
-
 fn refuse(batch: &[Arc<Submission>], trouble: &Trouble) {
     for submission in batch {
         submission.decide(Fate::NotAdded {
@@ -400,70 +300,10 @@ fn share_out(batch: &[Arc<Submission>], there: &[usize]) {
     }
 }
 
-/// Splits jobs into submissions that each fit into one call, in order.
-pub(crate) fn split(jobs: Vec<NewJob>) -> Vec<Arc<Submission>> {
-    let mut submissions = Vec::with_capacity(jobs.len().div_ceil(BATCH_JOBS));
-    let (mut part, mut bytes) = (Vec::new(), 0);
-    for job in jobs {
-        let size = job.bytes();
-        if part.len() == BATCH_JOBS || (!part.is_empty() && bytes + size > BATCH_BYTES) {
-            submissions.push(Submission::new(std::mem::take(&mut part)));
-            bytes = 0;
-        }
-        bytes += size;
-        part.push(job);
-    }
-    if !part.is_empty() {
-        submissions.push(Submission::new(part));
-    }
-    submissions
-}
-
-impl Fate {
-    /// Which jobs were there before, or the error that says what happened.
-    pub(crate) fn into_result(self, queue: &QueueName, id: &JobId) -> Result<Vec<usize>, Error> {
-        match self {
-            Self::Added { there } => Ok(there),
-            Self::NotAdded { why } => Err(Error::new(
-                ErrorKind::Refused,
-                format!("job {id} was not enqueued into `{queue}`: {why}"),
-            )),
-            Self::Unknowable { why } => Err(Error::new(
-                ErrorKind::Unknowable,
-                format!("whether job {id} was enqueued into `{queue}` cannot be known: {why}"),
-            )),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::submission::tests::job;
     use super::*;
-    use crate::job::options::JobOptions;
-    use crate::job::record::EncodedRecord;
-    use crate::store::enqueue::Due;
-
-    fn job(bytes: usize) -> NewJob {
-        NewJob {
-            id: JobId::generate(),
-            record: EncodedRecord::new("test", vec![0; bytes], &JobOptions::new(), Vec::new()),
-            due: Due::Now,
-            priority: None,
-            front: false,
-            await_ms: None,
-        }
-    }
-
-    #[test]
-    fn g7_submissions_are_bounded_in_jobs_and_bytes() {
-        let many = split((0..1000).map(|_| job(10)).collect());
-        assert_eq!(many.len(), 4);
-        assert!(many.iter().all(|s| s.jobs.len() <= BATCH_JOBS));
-        let large = split((0..10).map(|_| job(300 * 1024)).collect());
-        assert_eq!(large.len(), 4);
-        assert!(large.iter().all(|s| s.bytes <= BATCH_BYTES));
-        assert_eq!(split(vec![job(3 * BATCH_BYTES)]).len(), 1);
-    }
 
     #[test]
     fn answers_are_shared_out_by_position() {

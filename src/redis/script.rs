@@ -5,27 +5,69 @@ use std::sync::OnceLock;
 use redis::{Arg, Cmd, Value};
 
 use crate::redis::connection::{Connector, Link};
+use crate::redis::keys::{self, Keys};
 use crate::redis::trouble::{Refusal, Trouble};
 
-/// A script and the hash by which the server knows it.
+/// A verb's script.
 pub(crate) struct Script {
     pub(crate) name: &'static str,
-    pub(crate) code: &'static str,
-    hash: OnceLock<String>,
+    shebang: &'static str,
+    /// The fragments and the verb's own file.
+    pub(crate) body: &'static str,
+    loadable: OnceLock<Loadable>,
+}
+
+/// What the server is given, the hash by which it knows it, and the keys it has to get.
+pub(crate) struct Loadable {
+    pub(crate) code: String,
+    hash: String,
+    parts: Vec<usize>,
 }
 
 impl Script {
-    pub(crate) const fn new(name: &'static str, code: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, shebang: &'static str, body: &'static str) -> Self {
         Self {
             name,
-            code,
-            hash: OnceLock::new(),
+            shebang,
+            body,
+            loadable: OnceLock::new(),
         }
     }
 
-    fn hash(&self) -> &str {
-        self.hash
-            .get_or_init(|| redis::Script::new(self.code).get_hash().to_owned())
+    fn loadable(&self) -> &Loadable {
+        self.loadable.get_or_init(|| self.with_body(self.body))
+    }
+
+    /// The same script with another body.
+    pub(crate) fn with_body(&self, body: &str) -> Loadable {
+        let parts = keys::named_in(body);
+        let code = format!("{}{}{body}", self.shebang, keys::header(&parts));
+        let hash = redis::Script::new(&code).get_hash().to_owned();
+        Loadable { code, hash, parts }
+    }
+}
+
+impl Loadable {
+    /// `EVALSHA` with the keys of a queue, and no arguments yet.
+    pub(crate) fn by_hash(&self, keys: &Keys) -> Cmd {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.hash).arg(self.parts.len());
+        for &part in &self.parts {
+            command.arg(keys.at(part));
+        }
+        command
+    }
+
+    /// The same call with the code in place of its hash.
+    pub(crate) fn by_code(&self, by_hash: &Cmd) -> Cmd {
+        let mut command = redis::cmd("EVAL");
+        command.arg(&self.code);
+        for argument in by_hash.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = argument {
+                command.arg(bytes);
+            }
+        }
+        command
     }
 }
 
@@ -49,9 +91,8 @@ macro_rules! script {
     ) => {
         $crate::redis::script::Script::new(
             $name,
+            concat!("#!lua", script!(@flags $flags), "\n"),
             concat!(
-                "#!lua", script!(@flags $flags), "\n",
-                $crate::redis::keys::key_header!(),
                 "local queue = {}\n",
                 script!(@fragments $($fragment),*),
                 $(
@@ -87,15 +128,15 @@ impl Requester for &Connector {
 
 /// One call of a script, ready to be sent, and to be sent again.
 pub(crate) struct Call {
-    script: &'static Script,
+    script: &'static Loadable,
     command: Cmd,
 }
 
 impl Call {
-    /// A call with these `KEYS`; the caller appends `ARGV` to [`arguments`](Self::arguments).
-    pub(crate) fn new(script: &'static Script, keys: &[String]) -> Self {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(script.hash()).arg(keys.len()).arg(keys);
+    /// A call for one queue; the caller appends `ARGV` to [`arguments`](Self::arguments).
+    pub(crate) fn new(script: &'static Script, keys: &Keys) -> Self {
+        let script = script.loadable();
+        let command = script.by_hash(keys);
         Self { script, command }
     }
 
@@ -107,19 +148,10 @@ impl Call {
     /// or somebody flushed its scripts) gets the code, which it then knows again.
     pub(crate) async fn send(&self, via: &mut impl Requester) -> Result<Value, Trouble> {
         match via.send(&self.command).await {
-            Err(Trouble::Refused(Refusal::UnknownScript, _)) => via.send(&self.with_code()).await,
+            Err(Trouble::Refused(Refusal::UnknownScript, _)) => {
+                via.send(&self.script.by_code(&self.command)).await
+            }
             answer => answer,
         }
-    }
-
-    fn with_code(&self) -> Cmd {
-        let mut command = redis::cmd("EVAL");
-        command.arg(self.script.code);
-        for argument in self.command.args_iter().skip(2) {
-            if let Arg::Simple(bytes) = argument {
-                command.arg(bytes);
-            }
-        }
-        command
     }
 }

@@ -8,13 +8,12 @@ use crate::error::Error;
 use crate::job::Job;
 use crate::job::record::EncodedRecord;
 use crate::name;
-use crate::policy::backoff::WAIT_MAX;
-use crate::policy::cron::normalized;
+use crate::policy::cron::{normalized, zone_name};
 use crate::policy::schedule::{Missed, Overlap};
 use crate::queue::Queue;
 use crate::queue::many::IntoEnqueue;
-use crate::schedule::definition::Definition;
 use crate::schedule::edit;
+use crate::schedule::rule::Rule;
 use crate::store::enqueue::{Due, NewJob};
 use crate::time::{Timestamp, millis};
 
@@ -35,38 +34,30 @@ const NAME_BYTES_MAX: usize = 100;
 pub struct ScheduleBuilder {
     queue: Queue,
     name: String,
-    definition: Definition,
+    rule: Rule,
 }
 
 impl ScheduleBuilder {
-    pub(crate) fn cron(queue: Queue, name: String, expression: &str) -> Self {
-        let definition = Definition {
+    pub(crate) fn of_cron(queue: Queue, name: String, expression: &str) -> Self {
+        let rule = Rule {
             cron: Some(normalized(expression)),
-            ..Definition::default()
+            ..Rule::default()
         };
-        Self {
-            queue,
-            name,
-            definition,
-        }
+        Self { queue, name, rule }
     }
 
-    pub(crate) fn every(queue: Queue, name: String, interval: Duration) -> Self {
-        let definition = Definition {
+    pub(crate) fn of_interval(queue: Queue, name: String, interval: Duration) -> Self {
+        let rule = Rule {
             every_ms: Some(millis(interval)),
-            ..Definition::default()
+            ..Rule::default()
         };
-        Self {
-            queue,
-            name,
-            definition,
-        }
+        Self { queue, name, rule }
     }
 
     /// The time zone in which the cron expression is read: a name of the IANA database, such as
-    /// `Europe/Berlin`. Default UTC. An interval has none.
+    /// `Europe/Berlin`, in any case. Default UTC. An interval has none.
     pub fn timezone(mut self, name: impl Into<String>) -> Self {
-        self.definition.timezone = Some(name.into());
+        self.rule.timezone = Some(zone_name(name.into()));
         self
     }
 
@@ -74,47 +65,47 @@ impl ScheduleBuilder {
     /// [`SystemTime`](std::time::SystemTime) as well. An interval is counted from it, and its first
     /// tick is this moment. Default: an interval is counted from the Unix epoch.
     pub fn starting(mut self, from: impl Into<Timestamp>) -> Self {
-        self.definition.starting_ms = Some(from.into().as_millis());
+        self.rule.starting_ms = Some(from.into().as_millis());
         self
     }
 
     /// No tick after this moment, by the server's clock. The schedule stays in the list when it has
     /// ended. Default: it does not end.
     pub fn ending(mut self, at: impl Into<Timestamp>) -> Self {
-        self.definition.ending_ms = Some(at.into().as_millis());
+        self.rule.ending_ms = Some(at.into().as_millis());
         self
     }
 
     /// So many jobs, and no more. Default: no limit.
     pub fn limit(mut self, jobs: u64) -> Self {
-        self.definition.limit = Some(jobs);
+        self.rule.limit = Some(jobs);
         self
     }
 
     /// Each job becomes due up to this much later than its tick, at random: so that not everything
     /// begins at the full hour. At most 10 years. Default: none.
     pub fn jitter(mut self, longest: Duration) -> Self {
-        self.definition.jitter_ms = millis(longest);
+        self.rule.jitter_ms = millis(longest);
         self
     }
 
     /// Every tick is this much later than the expression or the interval says. At most 10 years.
     /// Default: none.
     pub fn offset(mut self, later: Duration) -> Self {
-        self.definition.offset_ms = millis(later);
+        self.rule.offset_ms = millis(later);
         self
     }
 
     /// What becomes of ticks that nobody was there to fire within a minute. Default
     /// [`Missed::Skip`].
     pub fn missed(mut self, missed: Missed) -> Self {
-        self.definition.missed = missed;
+        self.rule.missed = missed;
         self
     }
 
     /// What becomes of a tick while the last job has not ended. Default [`Overlap::Allow`].
     pub fn overlap(mut self, overlap: Overlap) -> Self {
-        self.definition.overlap = overlap;
+        self.rule.overlap = overlap;
         self
     }
 
@@ -124,21 +115,21 @@ impl ScheduleBuilder {
         let Self {
             queue,
             name,
-            mut definition,
+            mut rule,
         } = self;
         let request = job.into_enqueue(&queue);
-        let prepared = check(&name, &definition).and_then(|()| {
+        let prepared = check(&name, &rule).and_then(|()| {
             let fixed = request.is_given_an_id();
             let mut request = request;
             let (its_queue, job) = request.prepare()?;
             check_job(&queue, &its_queue, &job, fixed)?;
-            definition.job = <R::Job as Job>::NAME.to_owned();
-            definition.priority = job.priority;
-            definition.front = job.front;
+            rule.job = <R::Job as Job>::NAME.to_owned();
+            rule.priority = job.priority;
+            rule.front = job.front;
             if let Due::After { ms } = job.due {
-                definition.delay_ms = ms;
+                rule.delay_ms = ms;
             }
-            Ok((definition, job.record))
+            Ok((rule, job.record))
         });
         let context = |error: Error| error.within(format!("the schedule `{name}`"));
         Schedule {
@@ -150,34 +141,23 @@ impl ScheduleBuilder {
 }
 
 /// Everything that can be found wrong without knowing the time.
-fn check(name: &str, definition: &Definition) -> Result<(), Error> {
+fn check(name: &str, rule: &Rule) -> Result<(), Error> {
     check_name(name)?;
-    if definition.limit == Some(0) {
+    if rule.limit == Some(0) {
         return Err(Error::invalid(
             "the limit is 0; leave it out for none, or pause the schedule",
         ));
     }
-    if u128::from(definition.jitter_ms) > WAIT_MAX.as_millis() {
-        return Err(Error::invalid("the jitter is longer than 10 years"));
-    }
-    if definition.every_ms.is_some() && definition.timezone.is_some() {
+    if rule.every_ms.is_some() && rule.timezone.is_some() {
         return Err(Error::invalid(
             "an interval has no time zone; a cron expression has one",
         ));
     }
-    definition.missed.check()?;
-    definition.timing().map(drop)
+    rule.checked().map(drop)
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
-    name::check("schedule's name", name)?;
-    if name.len() > NAME_BYTES_MAX {
-        return Err(Error::invalid(format!(
-            "the schedule's name has {} bytes; 1 to {NAME_BYTES_MAX} are allowed",
-            name.len()
-        )));
-    }
-    Ok(())
+    name::check_within("schedule's name", name, NAME_BYTES_MAX)
 }
 
 fn check_job(queue: &Queue, given: &Queue, job: &NewJob, fixed_id: bool) -> Result<(), Error> {
@@ -208,7 +188,8 @@ fn check_job(queue: &Queue, given: &Queue, job: &NewJob, fixed_id: bool) -> Resu
 ///
 /// What is stored already and is the same stays as it is, its next tick included. A change takes
 /// effect at once: where it changes when the schedule ticks, the next tick is the first of the new
-/// ones after now. A paused schedule stays paused.
+/// ones after now. A paused schedule stays paused. One that has ended may be given another job or
+/// policy, and stays ended.
 ///
 /// # Errors
 ///
@@ -228,17 +209,27 @@ pub struct Schedule {
     pub(crate) queue: Queue,
     pub(crate) name: String,
     /// What is to be stored, or what is wrong with it.
-    pub(crate) prepared: Result<(Definition, EncodedRecord), Error>,
+    pub(crate) prepared: Result<(Rule, EncodedRecord), Error>,
 }
 
 impl Schedule {
-    /// One that a worker declares in its code.
-    pub(crate) fn declared(mut self) -> Result<Self, Error> {
-        let (mut definition, job) = self.prepared?;
-        definition.declared = true;
-        self.prepared = Ok((definition, job));
-        Ok(self)
+    pub(crate) fn declared(self) -> Result<Declared, Error> {
+        let (mut rule, job) = self.prepared?;
+        rule.declared = true;
+        Ok(Declared {
+            name: self.name,
+            rule,
+            job,
+        })
     }
+}
+
+/// A schedule that a worker declares in its code, with nothing wrong with it.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) name: String,
+    pub(crate) rule: Rule,
+    pub(crate) job: EncodedRecord,
 }
 
 /// What awaiting a [`Schedule`] did.
@@ -258,8 +249,8 @@ impl IntoFuture for Schedule {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (definition, job) = self.prepared?;
-            edit::upsert(&self.queue, &self.name, &definition, &job).await
+            let (rule, job) = self.prepared?;
+            edit::upsert(&self.queue, &self.name, &rule, &job).await
         })
     }
 }

@@ -7,13 +7,14 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
-use crate::schedule::builder::Schedule;
+use crate::policy::pauses::Pauses;
+use crate::schedule::builder::Declared;
 use crate::schedule::edit;
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::pump::Pump;
 
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Before what failed is tried again.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Stores them all, and says which ones no code names any more. Tries again for as long as Redis is
 /// in trouble.
@@ -22,8 +23,9 @@ pub(crate) async fn store(pump: &Pump) {
         return;
     }
     for schedule in &pump.schedules {
-        if let Err(error) = patiently(|| upsert(pump, schedule)).await {
-            refused(pump, &schedule.name, &error);
+        let Declared { name, rule, job } = schedule;
+        if let Err(error) = patiently(|| edit::upsert(&pump.queue, name, rule, job)).await {
+            refused(pump, name, &error);
         }
     }
     match patiently(|| pump.queue.schedules()).await {
@@ -39,26 +41,16 @@ pub(crate) async fn store(pump: &Pump) {
     }
 }
 
-async fn upsert(pump: &Pump, schedule: &Schedule) -> Result<(), Error> {
-    let Ok((definition, job)) = &schedule.prepared else {
-        // A worker is not built with one that is wrong.
-        return Ok(());
-    };
-    edit::upsert(&pump.queue, &schedule.name, definition, job).await?;
-    Ok(())
-}
-
 async fn patiently<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let mut pause = PAUSE_MIN;
+    let mut pauses = PAUSES;
     loop {
         match call().await {
             Err(error) if passes(&error) => {
                 warn!(%error, "storing the declared schedules is held up");
-                sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-                pause = (pause * 2).min(PAUSE_MAX);
+                sleep(pauses.next(fastrand::f64())).await;
             }
             other => return other,
         }
@@ -72,7 +64,8 @@ fn passes(error: &Error) -> bool {
 
 /// A schedule was refused, or cannot be read here.
 pub(crate) fn refused(pump: &Pump, name: &str, error: &Error) {
-    warn!(schedule = name, %error, "a schedule is left as it is");
+    let queue = pump.queue.name();
+    warn!(queue, schedule = name, %error, "a schedule is left as it is");
     pump.hooks.tell(|| WorkerEvent::ScheduleRefused {
         schedule: name.to_owned(),
         error: error.to_string(),
@@ -81,8 +74,8 @@ pub(crate) fn refused(pump: &Pump, name: &str, error: &Error) {
 
 fn undeclared(pump: &Pump, schedule: String) {
     warn!(
-        schedule,
-        "the code does not name this schedule any more; it goes on until it is removed"
+        queue = pump.queue.name(),
+        schedule, "the code does not name this schedule any more; it goes on until it is removed"
     );
     pump.hooks
         .tell(|| WorkerEvent::ScheduleUndeclared { schedule });

@@ -3,21 +3,22 @@
 //! call, which changes nothing if somebody else was faster.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use crate::error::Error;
+use crate::policy::pauses::Pauses;
 use crate::policy::schedule::Overlap;
 use crate::redis::trouble::Trouble;
 use crate::schedule::declared;
-use crate::schedule::info::decode;
-use crate::store::backend::Line;
+use crate::schedule::rule::{Decoded, decode, left_alone, unreadable};
+use crate::store::backend::{ANSWER_PATIENCE, Line};
 use crate::store::fire::{Entry, Fire, Fired};
 use crate::store::schedules::{Found, Schedules, StoredSchedule};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
-use crate::time::ServerClock;
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::pump::Pump;
 
@@ -25,82 +26,30 @@ use crate::worker::pump::Pump;
 const PAGE: usize = 64;
 /// Ticks of one schedule fired in one call: the others get their turn.
 const TICKS_PER_CALL: usize = 64;
-/// An answer that takes longer is asked for again, on a new connection: nothing fires twice by that.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How long a worker looks away after all that was due is what it cannot read.
-const PAUSE_UNREADABLE: Duration = Duration::from_secs(1);
-
-/// When a worker has to see to a tick.
-pub(crate) struct Ticker {
-    at: watch::Sender<Option<Instant>>,
-}
-
-impl Ticker {
-    pub(crate) fn new() -> Self {
-        Self {
-            at: watch::Sender::new(None),
-        }
-    }
-
-    /// An answer said that this worker has to see to the tick at `tick_ms`, if to any.
-    pub(crate) fn see_to(&self, clock: ServerClock, tick_ms: Option<u64>) {
-        if let Some(tick_ms) = tick_ms {
-            self.look_at(Instant::from_std(clock.instant_of(tick_ms)));
-        }
-    }
-
-    /// Look then, or earlier if that was asked for before.
-    fn look_at(&self, at: Instant) {
-        self.at.send_if_modified(|known| {
-            let earlier = known.is_none_or(|known| at < known);
-            if earlier {
-                *known = Some(at);
-            }
-            earlier
-        });
-    }
-
-    /// Waits until it is time. Cancel safe.
-    async fn due(&self) {
-        let mut changes = self.at.subscribe();
-        loop {
-            let at = *changes.borrow_and_update();
-            let waiting = async {
-                match at {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                // The sender lives as long as we do.
-                _ = changes.changed() => {}
-                () = waiting => {
-                    self.at.send_replace(None);
-                    return;
-                }
-            }
-        }
-    }
-}
+/// Before what failed is tried again.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(50), Duration::from_secs(1));
+/// How often a worker hands the next tick on because it cannot read one that is due: another
+/// version may.
+const HANDS_ON_EVERY: Duration = Duration::from_secs(20);
+/// How much later than the tick it looks itself then: nobody may have taken it.
+const AFTER_OTHERS_MS: u64 = 100;
 
 /// Stores what the worker's code declares, then fires ticks until it is dropped.
-pub(crate) async fn run(pump: &Pump) {
+pub(crate) async fn run(pump: Arc<Pump>) {
+    let pump = &*pump;
     declared::store(pump).await;
     let mut driver = Driver::new(pump);
-    let mut pause = PAUSE_MIN;
+    let mut pauses = PAUSES;
     loop {
-        pump.ticker.due().await;
+        pump.ticks.rings().await;
         match driver.round().await {
-            Ok(()) => pause = PAUSE_MIN,
+            Ok(()) => pauses.reset(),
             Err(trouble) => {
-                if pause == PAUSE_MIN {
+                if pauses.is_fresh() {
                     warn!(%trouble, "firing ticks is held up; the worker goes on trying");
                 }
-                sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-                pause = (pause * 2).min(PAUSE_MAX);
-                pump.ticker.look_at(Instant::now());
+                sleep(pauses.next(fastrand::f64())).await;
+                pump.ticks.set(Instant::now());
             }
         }
     }
@@ -112,6 +61,7 @@ pub(crate) struct Driver<'a> {
     line: Line,
     /// The schedules that were reported because they cannot be read.
     reported: HashSet<String>,
+    handed_on: Option<Instant>,
 }
 
 impl<'a> Driver<'a> {
@@ -120,41 +70,60 @@ impl<'a> Driver<'a> {
             pump,
             line: pump.store().line(ANSWER_PATIENCE),
             reported: HashSet::new(),
+            handed_on: None,
         }
     }
 
     /// Fires everything that is due.
     pub(crate) async fn round(&mut self) -> Result<(), Trouble> {
-        let mut offset = 0;
+        let (mut offset, mut in_vain) = (0, InVain::new());
         loop {
             let due = Schedules::due(offset, PAGE);
             let found = self.line.call(&due).await?;
-            let page = self.plan(&found);
+            let page = self.plan(&found, &in_vain);
             if page.entries.is_empty() && found.schedules.len() == PAGE {
                 offset += PAGE;
                 continue;
             }
-            let fired = self.fire(&page.entries).await?;
-            let clock = self.pump.heard(fired.now_ms);
             if page.entries.is_empty() && offset + page.unreadable > 0 {
-                self.pass_over(clock, found.next_ms).await;
-                return Ok(());
+                return self.pass_over(&found).await;
             }
+            let fired = self.fire(&page.entries).await?;
+            for (entry, verdict) in page.entries.into_iter().zip(&fired.verdicts) {
+                if verdict.is_none() {
+                    in_vain.insert((entry.name, entry.revision, entry.tick_ms));
+                }
+            }
+            let clock = self.pump.heard(fired.now_ms);
             if fired.tick_ms.is_none_or(|tick_ms| tick_ms > fired.now_ms) {
-                self.pump.ticker.see_to(clock, fired.tick_ms);
+                self.pump.ticks.set_by(clock, fired.tick_ms);
                 return Ok(());
             }
             offset = 0;
         }
     }
 
-    /// All that is due is what cannot be read here. It stays the next tick of all, for somebody who
-    /// can; this worker goes on with what comes later, and does not look all the time.
-    async fn pass_over(&self, clock: ServerClock, next_ms: Option<u64>) {
-        self.pump.ticker.see_to(clock, next_ms);
-        let now = std::time::Instant::now();
-        let pause = next_ms.map(|next_ms| clock.instant_of(next_ms).saturating_duration_since(now));
-        sleep(pause.map_or(PAUSE_UNREADABLE, |pause| pause.min(PAUSE_UNREADABLE))).await;
+    /// All that is due is what cannot be read here. It stays due, for somebody who can, and the
+    /// rest goes on: the next tick of all is the next of the others, or a moment to look again.
+    async fn pass_over(&mut self, found: &Found) -> Result<(), Trouble> {
+        let hands_on = self
+            .handed_on
+            .is_none_or(|at| at.elapsed() >= HANDS_ON_EVERY);
+        let verb = Fire {
+            worker: &self.pump.id,
+            hold: !hands_on,
+            entries: &[],
+            passed_ms: Some(found.now_ms),
+        };
+        let fired = self.line.call(&verb).await?;
+        let clock = self.pump.heard(fired.now_ms);
+        let mut tick_ms = fired.tick_ms;
+        if hands_on {
+            self.handed_on = Some(Instant::now());
+            tick_ms = found.next_ms.map(|next_ms| next_ms + AFTER_OTHERS_MS);
+        }
+        self.pump.ticks.set_by(clock, tick_ms);
+        Ok(())
     }
 
     async fn fire(&mut self, entries: &[Entry]) -> Result<Fired, Trouble> {
@@ -162,6 +131,7 @@ impl<'a> Driver<'a> {
             worker: &self.pump.id,
             hold: true,
             entries,
+            passed_ms: None,
         };
         let fired = self.line.call(&verb).await?;
         for (entry, verdict) in entries.iter().zip(&fired.verdicts) {
@@ -192,7 +162,7 @@ impl<'a> Driver<'a> {
     }
 
     /// What to do about a page of schedules that are due, as much of it as fits into one call.
-    fn plan(&mut self, found: &Found) -> Page {
+    fn plan(&mut self, found: &Found, in_vain: &InVain) -> Page {
         let mut page = Page {
             entries: Vec::new(),
             unreadable: 0,
@@ -206,7 +176,8 @@ impl<'a> Driver<'a> {
                 true => fit.max(1),
                 false => fit,
             };
-            match entry(stored, found.now_ms, room.min(TICKS_PER_CALL)) {
+            let entry = entry(stored, found.now_ms, room.min(TICKS_PER_CALL));
+            match entry.and_then(|entry| unless_in_vain(entry, in_vain)) {
                 Ok(Some(entry)) => {
                     jobs = jobs.saturating_sub(entry.ticks.len());
                     bytes = bytes.saturating_sub(stored.job_bytes * entry.ticks.len() as u64);
@@ -216,6 +187,7 @@ impl<'a> Driver<'a> {
                 Err(error) => {
                     page.unreadable += 1;
                     if self.reported.insert(stored.name.clone()) {
+                        let error = left_alone(error, &stored.name);
                         declared::refused(self.pump, &stored.name, &error);
                     }
                 }
@@ -225,49 +197,60 @@ impl<'a> Driver<'a> {
     }
 }
 
+/// What was fired in vain in this round: name, revision and tick.
+type InVain = HashSet<(String, u64, u64)>;
+
+/// If somebody else had been faster, it would not look the same still.
+fn unless_in_vain(entry: Option<Entry>, in_vain: &InVain) -> Result<Option<Entry>, Error> {
+    let seen = entry
+        .as_ref()
+        .map(|e| (e.name.clone(), e.revision, e.tick_ms));
+    if seen.is_some_and(|seen| in_vain.contains(&seen)) {
+        return Err(unreadable("it is not what it says it is"));
+    }
+    Ok(entry)
+}
+
 struct Page {
     entries: Vec<Entry>,
     unreadable: usize,
 }
 
 /// What to do about one schedule; `None` if there is no room for it.
-fn entry(
-    stored: &StoredSchedule,
-    now_ms: u64,
-    room: usize,
-) -> Result<Option<Entry>, crate::error::Error> {
-    let (definition, progress) = decode(stored)?;
-    let timing = definition.timing()?;
+fn entry(stored: &StoredSchedule, now_ms: u64, room: usize) -> Result<Option<Entry>, Error> {
+    let Decoded {
+        rule,
+        timing,
+        state,
+    } = decode(stored)?;
     let Some(tick_ms) = stored.tick_ms else {
-        return Ok(None);
+        return Err(unreadable("its next tick is no moment"));
     };
-    let left = definition
-        .limit
-        .map(|limit| limit.saturating_sub(progress.fired));
+    // At its limit it still takes one tick, which makes no job and ends it.
+    let left = rule.limit.map(|limit| limit.saturating_sub(state.fired));
     let left = left.map_or(room, |left| usize::try_from(left).unwrap_or(room));
-    let Some(plan) = timing.plan(tick_ms, now_ms, definition.missed, room.min(left.max(1))) else {
+    let Some(plan) = timing.plan(tick_ms, now_ms, rule.missed, room.min(left.max(1))) else {
         return Ok(None);
     };
     let due_ms = |tick: &u64| {
-        let jitter = match definition.jitter_ms {
+        let jitter = match rule.jitter_ms {
             0 => 0,
             longest => fastrand::u64(0..=longest),
         };
-        tick.saturating_add(definition.delay_ms)
-            .saturating_add(jitter)
+        tick.saturating_add(rule.delay_ms).saturating_add(jitter)
     };
     Ok(Some(Entry {
         name: stored.name.clone(),
-        revision: progress.revision,
+        revision: state.revision,
         tick_ms,
         due_ms: plan.fire.iter().map(due_ms).collect(),
         ticks: plan.fire,
         missed: plan.missed,
         last_ms: plan.last,
         next_ms: plan.next,
-        limit: definition.limit,
-        no_overlap: definition.overlap == Overlap::Skip,
-        priority: definition.priority,
-        front: definition.front,
+        limit: rule.limit,
+        no_overlap: rule.overlap == Overlap::Skip,
+        priority: rule.priority,
+        front: rule.front,
     }))
 }

@@ -8,10 +8,11 @@ use crate::job::record::EncodedRecord;
 use crate::policy::schedule::Timing;
 use crate::queue::Queue;
 use crate::schedule::builder::{Scheduled, check_name};
-use crate::schedule::definition::{Definition, Progress};
+use crate::schedule::rule::{self, Decoded, Rule, decode_state, left_alone};
 use crate::store::schedule::{self as store, NextTick};
-use crate::store::schedules::{Found, Schedules, StoredSchedule};
+use crate::store::schedules::{Found, ScheduleState, Schedules, StoredSchedule};
 use crate::store::unschedule::Unschedule;
+use crate::time::Timestamp;
 
 /// How often a change is tried again that somebody else was faster than.
 const TRIES: usize = 32;
@@ -20,50 +21,63 @@ const TRIES: usize = 32;
 pub(crate) async fn upsert(
     queue: &Queue,
     name: &str,
-    definition: &Definition,
+    rule: &Rule,
     job: &EncodedRecord,
 ) -> Result<Scheduled, Error> {
-    let rule = definition.encode();
-    let timing = definition.timing()?;
+    let encoded = rule.encode();
+    let timing = rule.timing()?;
     for _ in 0..TRIES {
         let found = read(queue, name).await?;
+        let now_ms = found.now_ms;
         let stored = found.schedules.first();
-        let same = |stored: &StoredSchedule| stored.rule == rule;
-        if stored.is_some_and(same) && found.job.as_ref() == Some(job) {
-            return Ok(Scheduled::Unchanged);
-        }
-        let (progress, tick) = match stored {
-            None => (Progress::default(), None),
+        let first = |state: &ScheduleState| {
+            first_tick(rule, &timing, state, now_ms)
+                .map_err(|error| error.within(format!("the schedule `{name}`")))
+        };
+        let (state, tick) = match stored {
+            None => {
+                let new = ScheduleState::default();
+                let tick = first(&new)?;
+                (new, tick)
+            }
             Some(stored) => {
-                let known = readable(stored)?;
-                let goes_on = known.0.has_timing_of(definition)
-                    && stored.tick_ms.is_some()
-                    && !is_spent(definition, &known.1);
-                (known.1, goes_on.then_some(NextTick::Keep))
+                let Decoded {
+                    rule: known, state, ..
+                } = readable(stored)?;
+                let same = known.is_same_as(rule) && found.job.as_ref() == Some(job);
+                // That code declares it is noted once, and not taken back by one who awaits it.
+                if same && (known.declared || !rule.declared) {
+                    register(queue).await;
+                    return Ok(Scheduled::Unchanged);
+                }
+                let tick = if !known.has_timing_of(rule) {
+                    first(&state)?
+                } else if stored.tick_ms.is_some() && !is_spent(rule, &state) {
+                    NextTick::Keep
+                } else {
+                    // One that has ended may be changed, and stays ended.
+                    next_tick(rule, &timing, &state, now_ms)
+                };
+                (state, tick)
             }
         };
-        let tick = match tick {
-            Some(keep) => keep,
-            None => first_tick(definition, &timing, &progress, found.now_ms)
-                .map_err(|error| error.within(format!("the schedule `{name}`")))?,
-        };
+        let paused = state.paused != 0;
         let change = store::Schedule {
             name,
-            revision: progress.revision,
-            paused: progress.is_paused(),
-            tick: if progress.is_paused() {
-                NextTick::None
-            } else {
-                tick
-            },
-            define: Some(store::Definition { rule: &rule, job }),
+            revision: state.revision,
+            paused,
+            tick: if paused { NextTick::None } else { tick },
+            define: Some(store::Definition {
+                rule: &encoded,
+                job,
+            }),
         };
-        if queue.inner.call(&change).await? == store::Scheduled::Stored {
-            if stored.is_some() {
-                return Ok(Scheduled::Changed);
-            }
+        if queue.inner.call(&change).await? {
             register(queue).await;
-            return Ok(Scheduled::Created);
+            return Ok(match stored {
+                Some(_) => Scheduled::Changed,
+                None => Scheduled::Created,
+            });
         }
     }
     Err(contended(queue, name))
@@ -74,24 +88,24 @@ pub(crate) async fn set_paused(queue: &Queue, name: &str, paused: bool) -> Resul
     for _ in 0..TRIES {
         let found = read(queue, name).await?;
         let stored = existing(queue, name, &found)?;
-        let progress = Progress::decode(&stored.state)?;
-        if progress.is_paused() == paused {
+        let state = decode_state(&stored.state).map_err(|error| left_alone(error, &stored.name))?;
+        if (state.paused != 0) == paused {
             return Ok(false);
         }
         let tick = if paused {
             NextTick::None
         } else {
-            let definition = readable(stored)?.0;
-            next_tick(&definition, &definition.timing()?, &progress, found.now_ms)
+            let known = readable(stored)?;
+            next_tick(&known.rule, &known.timing, &state, found.now_ms)
         };
         let change = store::Schedule {
             name,
-            revision: progress.revision,
+            revision: state.revision,
             paused,
             tick,
             define: None,
         };
-        if queue.inner.call(&change).await? == store::Scheduled::Stored {
+        if queue.inner.call(&change).await? {
             return Ok(true);
         }
     }
@@ -105,20 +119,17 @@ pub(crate) async fn remove(queue: &Queue, name: &str) -> Result<bool, Error> {
 }
 
 /// The job of a schedule, and what it says.
-pub(crate) async fn job_of(
-    queue: &Queue,
-    name: &str,
-) -> Result<(Definition, EncodedRecord), Error> {
+pub(crate) async fn job_of(queue: &Queue, name: &str) -> Result<(Rule, EncodedRecord), Error> {
     let mut found = read(queue, name).await?;
     let job = found.job.take();
-    let definition = readable(existing(queue, name, &found)?)?.0;
+    let rule = readable(existing(queue, name, &found)?)?.rule;
     let job = job.ok_or_else(|| {
         Error::new(
             ErrorKind::Incompatible,
             format!("the job of the schedule `{name}` is missing"),
         )
     })?;
-    Ok((definition, job))
+    Ok((rule, job))
 }
 
 /// The schedule of this name, and the time. A malformed name is refused before it is sent: it could
@@ -140,29 +151,25 @@ fn existing<'a>(queue: &Queue, name: &str, found: &'a Found) -> Result<&'a Store
     })
 }
 
-fn readable(stored: &StoredSchedule) -> Result<(Definition, Progress), Error> {
-    crate::schedule::info::decode(stored).map_err(|error| {
-        error.within(format!(
-            "the schedule `{}` is left alone (remove it to replace it)",
-            stored.name
-        ))
-    })
+fn readable(stored: &StoredSchedule) -> Result<Decoded, Error> {
+    rule::decode(stored).map_err(|error| left_alone(error, &stored.name))
 }
 
 /// The next tick of a schedule that begins, or whose ticks change. One that would never tick is
 /// refused, unless its limit is what ends it.
 fn first_tick(
-    definition: &Definition,
+    rule: &Rule,
     timing: &Timing,
-    progress: &Progress,
+    state: &ScheduleState,
     now_ms: u64,
 ) -> Result<NextTick, Error> {
     let next = timing.next_after(now_ms);
-    match (next, definition.ending_ms) {
-        (Some(_), _) => Ok(next_tick(definition, timing, progress, now_ms)),
+    match (next, rule.ending_ms) {
+        (Some(_), _) => Ok(next_tick(rule, timing, state, now_ms)),
         (None, Some(end)) if end <= now_ms => Err(Error::invalid(format!(
-            "it ended {} ms ago, by the server's clock",
-            now_ms - end
+            "it has ended at {}; by the server's clock it is {}",
+            Timestamp::from_millis(end),
+            Timestamp::from_millis(now_ms)
         ))),
         (None, Some(_)) => Err(Error::invalid(
             "it can never fire: there is no tick before its end",
@@ -174,25 +181,20 @@ fn first_tick(
 }
 
 /// A tick that was dealt with does not come again, even if the server's clock went back.
-fn next_tick(
-    definition: &Definition,
-    timing: &Timing,
-    progress: &Progress,
-    now_ms: u64,
-) -> NextTick {
-    if is_spent(definition, progress) {
+fn next_tick(rule: &Rule, timing: &Timing, state: &ScheduleState, now_ms: u64) -> NextTick {
+    if is_spent(rule, state) {
         return NextTick::None;
     }
-    match timing.next_after(now_ms.max(progress.last_ms)) {
+    match timing.next_after(now_ms.max(state.last_ms)) {
         Some(ms) => NextTick::At { ms },
         None => NextTick::None,
     }
 }
 
 /// It has made as many jobs as it may.
-fn is_spent(definition: &Definition, progress: &Progress) -> bool {
-    let limit = definition.limit;
-    limit.is_some_and(|limit| progress.fired >= limit)
+fn is_spent(rule: &Rule, state: &ScheduleState) -> bool {
+    let limit = rule.limit;
+    limit.is_some_and(|limit| state.fired >= limit)
 }
 
 fn contended(queue: &Queue, name: &str) -> Error {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::error::Error;
 use crate::id::JobId;
 use crate::job::state::State;
-use crate::schedule::definition::{Definition, Progress};
-use crate::store::schedules::StoredSchedule;
+use crate::schedule::rule::{Decoded, Rule, decode};
+use crate::store::schedules::{ScheduleState, StoredSchedule};
 use crate::time::Timestamp;
 
 /// What a schedule follows.
@@ -54,7 +53,9 @@ pub struct ScheduleInfo {
     pub last_job: Option<(JobId, Option<State>)>,
     /// Ticks that made a job.
     pub fired: u64,
-    /// Ticks that were given up because nobody was there. After a very long time a lower bound,
+    /// Ticks that were given up because nobody was there. Those that
+    /// [`Missed::FireOnce`](crate::Missed::FireOnce) and [`Missed::FireAll`](crate::Missed::FireAll)
+    /// make up for are counted in `fired` instead. After a very long time a lower bound,
     /// where the rhythm is a cron expression.
     pub missed: u64,
     /// Ticks that were skipped because the job before had not ended.
@@ -69,33 +70,33 @@ pub struct ScheduleInfo {
 
 impl ScheduleInfo {
     pub(crate) fn new(stored: &StoredSchedule) -> Self {
-        let (definition, progress, unreadable) = match decode(stored) {
-            Ok((definition, progress)) => (Some(definition), progress, None),
-            Err(error) => (None, Progress::default(), Some(error.to_string())),
+        let (rule, state, unreadable) = match decode(stored) {
+            Ok(Decoded { rule, state, .. }) => (Some(rule), state, None),
+            Err(error) => (None, ScheduleState::default(), Some(error.to_string())),
         };
-        let outcome = match progress.outcome.as_str() {
+        let outcome = match state.outcome.as_str() {
             "fired" => Some(TickOutcome::Fired),
             "overlapped" => Some(TickOutcome::Overlapped),
             "missed" => Some(TickOutcome::Missed),
             _ => None,
         };
-        let last_job = (!progress.last_job.is_empty()).then(|| {
-            let state = stored.last_job_state.as_deref().and_then(State::parse);
-            (JobId::stored(&progress.last_job), state)
+        let last_job = (!state.last_job.is_empty()).then(|| {
+            let place = stored.last_job_state.as_deref().and_then(State::parse);
+            (JobId::stored(&state.last_job), place)
         });
         Self {
             name: stored.name.clone(),
-            rhythm: definition.as_ref().and_then(Definition::rhythm),
-            job: definition.as_ref().map(|definition| definition.job.clone()),
+            rhythm: rule.as_ref().and_then(Rule::rhythm),
+            job: rule.as_ref().map(|rule| rule.job.clone()),
             next_tick: stored.tick_ms.map(Timestamp::from_millis),
-            last_tick: outcome.map(|outcome| (Timestamp::from_millis(progress.last_ms), outcome)),
+            last_tick: outcome.map(|outcome| (Timestamp::from_millis(state.last_ms), outcome)),
             last_job,
-            fired: progress.fired,
-            missed: progress.missed,
-            overlapped: progress.overlapped,
-            paused: progress.is_paused(),
+            fired: state.fired,
+            missed: state.missed,
+            overlapped: state.overlapped,
+            paused: state.paused != 0,
             unreadable,
-            declared: definition.is_some_and(|definition| definition.declared),
+            declared: rule.is_some_and(|rule| rule.declared),
         }
     }
 
@@ -103,11 +104,4 @@ impl ScheduleInfo {
     pub(crate) fn is_declared(&self) -> bool {
         self.declared
     }
-}
-
-/// What a stored schedule says, as far as this version can read it.
-pub(crate) fn decode(stored: &StoredSchedule) -> Result<(Definition, Progress), Error> {
-    let definition = Definition::decode(&stored.rule)?;
-    let progress = Progress::decode(&stored.state)?;
-    Ok((definition, progress))
 }

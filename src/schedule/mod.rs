@@ -2,10 +2,10 @@
 
 pub(crate) mod builder;
 pub(crate) mod declared;
-pub(crate) mod definition;
 pub(crate) mod driver;
 mod edit;
 pub(crate) mod info;
+pub(crate) mod rule;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,8 +38,9 @@ impl Queue {
     /// // Every process may do this when it starts: it is there once, and ticks once.
     /// queue
     ///     .schedule("nightly")
-    ///     .cron("0 0 3 * * *")
+    ///     .cron("0 3 * * *")
     ///     .timezone("Europe/Berlin")
+    ///     .missed(Missed::FireOnce)
     ///     .job(Report { of: "yesterday".into() })
     ///     .await?;
     /// queue
@@ -98,26 +99,38 @@ pub struct ScheduleHandle {
 }
 
 impl ScheduleHandle {
-    /// Ticks when this expression matches, in UTC unless a time zone is set: six fields (second,
-    /// minute, hour, day of the month, month, day of the week), or five without the second, or one
-    /// of `@yearly`, `@monthly`, `@weekly`, `@daily`, `@hourly`.
+    /// Ticks when this expression matches, in UTC unless a time zone is set. It has five fields
+    /// (minute, hour, day of the month, month, day of the week), or six with the second before
+    /// them: `0 3 * * *` and `0 0 3 * * *` are the same. Or it is one of these:
+    ///
+    /// | | the same as |
+    /// |---|---|
+    /// | `@yearly`, `@annually` | `0 0 1 1 *` |
+    /// | `@monthly` | `0 0 1 * *` |
+    /// | `@weekly` | `0 0 * * 0` |
+    /// | `@daily`, `@midnight` | `0 0 * * *` |
+    /// | `@hourly` | `0 * * * *` |
+    ///
+    /// All of it may be written in any case.
     ///
     /// A field is `*`, or a list of numbers, ranges (`9-17`), and steps (`*/15`, `8-18/2`). Months
     /// and days of the week have names (`JAN`, `MON-FRI`); 0 and 7 are Sunday. `L` is the last day
-    /// of the month, `FRIL` its last Friday, `MON#2` its second Monday, `15W` the working day
-    /// nearest to the 15th. Where both days are given, either will do.
+    /// of the month, `LW` its last working day, `FRIL` its last Friday, `MON#2` its second Monday,
+    /// `15W` the working day nearest to the 15th. Where both days are given, either will do; both
+    /// must match where the day of the week begins with `+`: `0 3 13 * +FRI`. For a day, `?` is the
+    /// same as `*`.
     ///
     /// Where daylight saving time takes a moment away, an expression that names hours ticks when
     /// the clock has gone forward; where it gives one twice, the first time. One that matches in
     /// every hour follows real time.
     pub fn cron(self, expression: impl AsRef<str>) -> ScheduleBuilder {
-        ScheduleBuilder::cron(self.queue, self.name, expression.as_ref())
+        ScheduleBuilder::of_cron(self.queue, self.name, expression.as_ref())
     }
 
     /// Ticks at this interval: 100 ms to 10 years. It is counted from the Unix epoch, or from where
     /// the schedule starts, so it does not drift, whoever drives it.
     pub fn every(self, interval: Duration) -> ScheduleBuilder {
-        ScheduleBuilder::every(self.queue, self.name, interval)
+        ScheduleBuilder::of_interval(self.queue, self.name, interval)
     }
 
     /// The name.
@@ -198,14 +211,14 @@ impl ScheduleHandle {
     ///
     /// A call that is dropped may or may not be carried out.
     pub async fn trigger(&self) -> Result<JobId, Error> {
-        let (definition, record) = edit::job_of(&self.queue, &self.name).await?;
+        let (rule, record) = edit::job_of(&self.queue, &self.name).await?;
         let id = JobId::new(format!("{}@{}", self.name, JobId::generate()))?;
         let job = NewJob {
             id: id.clone(),
             record,
             due: Due::Now,
-            priority: definition.priority,
-            front: definition.front,
+            priority: rule.priority,
+            front: rule.front,
             await_ms: None,
         };
         let inner = &self.queue.inner;

@@ -17,7 +17,15 @@ use crate::time::millis;
 static SCRIPT: Script = script!(
     "advance",
     always,
-    ["now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm", "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel", "lease", "claim", "deliver", "reply"], rarely ["lists", "order", "record", "places", "enter", "promote", "attempts", "outcome", "bury", "timer", "again", "tick"]
+    [
+        "now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm",
+        "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
+        "lease", "claim", "deliver", "reply",
+    ],
+    rarely [
+        "lists", "order", "places", "enter", "promote", "attempts", "outcome",
+        "bury", "timer", "held", "again", "tick",
+    ]
 );
 
 /// An attempt that has ended, to be stored.

@@ -26,11 +26,12 @@ static SCRIPT: Script = script!(
         "count",
         "order",
         "record",
+        "due",
         "enter",
         "add",
-        "reply"
-    ],
-    rarely["lists"]
+        "reply",
+        "lists",
+    ]
 );
 
 /// When a job becomes ready, by the server's clock.

@@ -23,6 +23,7 @@ static SCRIPT: Script = script!(
         "count",
         "order",
         "record",
+        "due",
         "enter",
         "lists",
         "add",
@@ -30,7 +31,7 @@ static SCRIPT: Script = script!(
         "schedules",
         "upcoming",
         "batch",
-        "tick"
+        "tick",
     ]
 );
 
@@ -42,6 +43,10 @@ pub(crate) struct Fire<'a> {
     /// Whether this worker can see to the next tick.
     pub(crate) hold: bool,
     pub(crate) entries: &'a [Entry],
+    /// All that was due by then has been seen, and what is left of it cannot be read here: it is
+    /// passed over for a while, so that it holds nothing up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) passed_ms: Option<u64>,
 }
 
 /// What is to be done about one schedule, if it is still as the caller saw it.

@@ -11,7 +11,7 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "get",
     reads,
-    ["now", "arguments", "optional", "stamp", "attempts", "find"]
+    ["now", "arguments", "optional", "stamp", "attempts", "find",]
 );
 
 /// Asks for one job.

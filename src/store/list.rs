@@ -10,6 +10,9 @@ use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("list", reads, ["now", "arguments", "sentinel", "find"]);
 
+/// Nothing is that long, and Lua still counts on from there: its numbers are doubles.
+const OFFSET_MAX: u64 = 1 << 52;
+
 /// Asks for one page.
 #[derive(Serialize)]
 pub(crate) struct List {
@@ -26,7 +29,8 @@ impl Verb for List {
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
-        named(arguments, self);
+        let offset = self.offset.min(OFFSET_MAX);
+        named(arguments, &Self { offset, ..*self });
     }
 
     fn answer(mut reply: Reply) -> Result<Vec<String>, Trouble> {

@@ -61,7 +61,7 @@ async fn call<V: Verb>(
     verb: &V,
 ) -> Result<V::Answer, Trouble> {
     let script = V::script();
-    let mut call = Call::new(script, keys.all());
+    let mut call = Call::new(script, keys);
     verb.arguments(call.arguments());
     let started = Instant::now();
     let answer = call.send(via).await;

@@ -15,17 +15,16 @@ static SCRIPT: Script = script!(
         "now",
         "arguments",
         "whole",
-        "stamp",
         "optional",
         "meta",
         "emit",
         "arm",
         "order",
-        "record",
         "places",
+        "due",
         "enter",
         "promote",
-        "tick"
+        "tick",
     ]
 );
 

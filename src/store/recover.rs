@@ -11,7 +11,12 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "recover",
     always,
-    ["now", "arguments", "whole", "optional", "meta"], rarely ["lists", "stamp", "emit", "arm", "count", "order", "record", "places", "enter", "claims", "attempts", "finish", "forget", "bury"]
+    [
+        "now", "arguments", "whole", "optional", "meta",
+    ],
+    rarely [ "stamp", "emit", "arm", "count", "order", "places", "due",
+        "enter", "claims", "held", "attempts", "finish", "forget", "bury",
+    ]
 );
 
 /// One bounded round of recovery.

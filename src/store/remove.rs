@@ -12,8 +12,8 @@ static SCRIPT: Script = script!(
     "remove",
     always,
     [
-        "now", "whole", "optional", "meta", "stamp", "emit", "count", "attempts", "forget",
-        "finish", "find"
+        "now", "whole", "optional", "meta", "stamp", "count", "attempts", "forget", "finish",
+        "find",
     ]
 );
 

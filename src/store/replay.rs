@@ -12,8 +12,8 @@ static SCRIPT: Script = script!(
     "replay",
     grows,
     [
-        "now", "whole", "optional", "meta", "stamp", "emit", "arm", "count", "order", "record",
-        "places", "enter", "attempts"
+        "now", "whole", "optional", "meta", "stamp", "emit", "arm", "count", "order", "places",
+        "due", "enter", "attempts",
     ]
 );
 

@@ -19,7 +19,7 @@ static SCRIPT: Script = script!(
         "meta",
         "arm",
         "schedules",
-        "upcoming"
+        "upcoming",
     ]
 );
 
@@ -36,8 +36,11 @@ pub(crate) struct Schedule<'a> {
 /// What becomes of a schedule's next tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextTick {
+    /// It stays as it is; if there is none any more, the schedule has changed.
     Keep,
-    At { ms: u64 },
+    At {
+        ms: u64,
+    },
     None,
 }
 
@@ -47,13 +50,6 @@ pub(crate) struct Definition<'a> {
     /// Only clients read it.
     pub(crate) rule: &'a [u8],
     pub(crate) job: &'a EncodedRecord,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Scheduled {
-    Stored,
-    /// It has changed since the caller saw it; nothing was done.
-    Changed,
 }
 
 #[derive(Serialize)]
@@ -68,7 +64,8 @@ struct Arguments<'a> {
 }
 
 impl Verb for Schedule<'_> {
-    type Answer = Scheduled;
+    /// Whether it was stored. If not, it has changed since the caller saw it.
+    type Answer = bool;
 
     fn script() -> &'static Script {
         &SCRIPT
@@ -95,10 +92,10 @@ impl Verb for Schedule<'_> {
         }
     }
 
-    fn answer(reply: Reply) -> Result<Scheduled, Trouble> {
+    fn answer(reply: Reply) -> Result<bool, Trouble> {
         match reply.tag() {
-            "stored" => Ok(Scheduled::Stored),
-            "changed" => Ok(Scheduled::Changed),
+            "stored" => Ok(true),
+            "changed" => Ok(false),
             _ => reply.unexpected_tag(),
         }
     }

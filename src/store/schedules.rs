@@ -1,7 +1,7 @@
 //! Schedules as they are stored.
 
 use redis::{Cmd, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::job::record::EncodedRecord;
 use crate::redis::reply::Reply;
@@ -12,7 +12,7 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "schedules",
     reads,
-    ["now", "arguments", "whole", "find", "schedules"]
+    ["now", "arguments", "whole", "find", "schedules",]
 );
 
 /// Asks for schedules.
@@ -68,6 +68,22 @@ pub(crate) struct StoredSchedule {
     pub(crate) job_bytes: u64,
     /// Where its last job is, if it is still there; not of those that are due.
     pub(crate) last_job_state: Option<String>,
+}
+
+/// How far a schedule is: a list that scripts keep, see `lua/lib/schedules.lua`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct ScheduleState {
+    /// Another one with every change but a tick.
+    pub(crate) revision: u64,
+    /// 1 if it is paused.
+    pub(crate) paused: u8,
+    pub(crate) fired: u64,
+    pub(crate) missed: u64,
+    pub(crate) overlapped: u64,
+    /// The last tick that was dealt with, 0 before the first; and what became of it.
+    pub(crate) last_ms: u64,
+    pub(crate) outcome: String,
+    pub(crate) last_job: String,
 }
 
 impl Verb for Schedules<'_> {

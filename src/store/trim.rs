@@ -16,14 +16,11 @@ static SCRIPT: Script = script!(
         "arguments",
         "whole",
         "optional",
-        "meta",
         "stamp",
-        "emit",
-        "count",
         "attempts",
         "forget",
         "finish",
-        "cap"
+        "cap",
     ]
 );
 

@@ -18,7 +18,7 @@ static SCRIPT: Script = script!(
         "meta",
         "arm",
         "schedules",
-        "upcoming"
+        "upcoming",
     ]
 );
 

@@ -11,7 +11,7 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "watch",
     always,
-    ["now", "arguments", "optional", "stamp", "attempts", "find"]
+    ["now", "arguments", "optional", "stamp", "attempts", "find",]
 );
 
 /// Asks for the outcome of one job.

@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod drain;
+mod show;
 
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use crate::store::BATCH_JOBS;
 use crate::store::backend::{Backend, Store};
 use crate::store::get::Get;
 use crate::store::list::List;
+use crate::testing::show::Shown;
+use crate::time::Timestamp;
 
 /// Only with the feature `memory`.
 impl Oxcart {
@@ -68,10 +71,47 @@ impl Oxcart {
     /// If the queues are in a Redis: nobody turns its clock.
     #[track_caller]
     pub fn advance_time(&self, by: Duration) {
-        match &self.inner.backend {
-            Backend::Memory(server) => server.advance(by),
-            Backend::Redis(_) => panic!("only the clock of Oxcart::in_memory() can be turned"),
-        }
+        turnable(self).advance(by);
+    }
+
+    /// Turns the clock of the queues in memory forward to this moment, so that what is due then is
+    /// due; takes a [`SystemTime`](std::time::SystemTime) as well. Nothing happens if it has
+    /// passed: the clock is never turned back. Otherwise as [`advance_time`](Self::advance_time).
+    ///
+    /// ```
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Report {}
+    /// # impl Job for Report { const NAME: &'static str = "report"; type Output = (); }
+    /// # async fn report(_: Report) -> Result<(), Failure> { Ok(()) }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Error> {
+    /// let oxcart = Oxcart::in_memory();
+    /// let reports = oxcart.queue("reports")?;
+    /// reports.schedule("nightly").cron("0 3 * * *").job(Report {}).await?;
+    /// let worker = Worker::builder(&reports).handle(report).build()?;
+    ///
+    /// let nightly = reports.schedule("nightly").info().await?.expect("it is stored");
+    /// oxcart.advance_to(nightly.next_tick.expect("it goes on"));
+    /// assert_eq!(worker.drain().await.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the queues are in a Redis: nobody turns its clock.
+    #[track_caller]
+    pub fn advance_to(&self, moment: impl Into<Timestamp>) {
+        let server = turnable(self);
+        let now = Timestamp::from_millis(server.now_ms());
+        server.advance(moment.into().duration_since(now));
+    }
+}
+
+#[track_caller]
+fn turnable(oxcart: &Oxcart) -> &Server {
+    match &oxcart.inner.backend {
+        Backend::Memory(server) => server,
+        Backend::Redis(_) => panic!("only the clock of Oxcart::in_memory() can be turned"),
     }
 }
 
@@ -120,7 +160,7 @@ impl Queue {
     ///
     /// # Panics
     ///
-    /// If there is none, with a list of what there is; and as [`enqueued`](Self::enqueued).
+    /// If there is none, with a list of what there is and the payloads of those of the type; and as [`enqueued`](Self::enqueued).
     #[track_caller]
     pub fn assert_enqueued<J: Job>(&self, wanted: impl Fn(&J) -> bool) -> JobInfo {
         let found = of_type::<J>(self);
@@ -128,13 +168,21 @@ impl Queue {
         if let Some((info, _)) = found.into_iter().find(|(_, job)| wanted(job)) {
             return info;
         }
-        let list = |info: &JobInfo| format!("\n  {} {} ({})", info.name, info.id, info.state);
-        let list: String = all.iter().map(list).collect();
+        let shown = |info: &&JobInfo| info.name == J::NAME;
+        let (same, others): (Vec<_>, Vec<_>) = all.iter().partition(shown);
+        let same = same.into_iter().map(|info| {
+            let payload = info.payload::<Shown>().unwrap_or_default();
+            format!("\n  {payload} ({}, {})", info.state, info.id)
+        });
+        let others = others
+            .into_iter()
+            .map(|info| format!("\n  another: `{}` ({}, {})", info.name, info.state, info.id));
         panic!(
-            "no such job of type `{}` waits in `{}`: {of_name} of that type do, and {} in all{list}",
+            "no `{0}` as wanted in `{1}`; in line: {of_name} `{0}`, {2} other{3}",
             J::NAME,
             self.name(),
-            all.len()
+            all.len() - of_name,
+            same.chain(others).collect::<String>()
         );
     }
 }

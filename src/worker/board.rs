@@ -79,6 +79,10 @@ impl State {
         }
     }
 
+    fn is_hungry(&self) -> bool {
+        self.free() > 0 && self.calls == 0 && self.inbox.is_empty() && !self.look
+    }
+
     fn lanes(&self) -> usize {
         if self.concurrency >= TWO_LANES_FROM {
             LANES
@@ -93,6 +97,8 @@ pub(crate) struct Board {
     lanes: [Notify; LANES],
     /// Something ended or was stored.
     progress: Notify,
+    /// The worker may be hungry.
+    hungry: Notify,
 }
 
 impl Board {
@@ -112,6 +118,7 @@ impl Board {
             }),
             lanes: [const { Notify::const_new() }; LANES],
             progress: Notify::new(),
+            hungry: Notify::new(),
         }
     }
 
@@ -164,6 +171,10 @@ impl Board {
         if state.look || !state.inbox.is_empty() {
             self.signal(&state);
         }
+        // Only now: a wake-up in vain would cost the job that starts next a thread.
+        if state.is_hungry() {
+            self.hungry.notify_one();
+        }
         self.progress.notify_waiters();
     }
 
@@ -183,11 +194,13 @@ impl Board {
         self.signal(&state);
     }
 
-    /// Whether the worker has slots that the last look could not fill. As long as calls follow
-    /// one another, each of them looks, and nobody needs to wake the worker.
-    pub(crate) fn is_hungry(&self) -> bool {
-        let state = self.lock();
-        state.free() > 0 && state.calls == 0 && state.inbox.is_empty() && !state.look
+    /// Waits until the worker has slots that the last look could not fill. As long as calls
+    /// follow one another, each of them looks, and nobody needs to wake the worker. It becomes
+    /// hungry only when a call is answered. For one task; cancel safe.
+    pub(crate) async fn hungry(&self) {
+        while !self.lock().is_hungry() {
+            self.hungry.notified().await;
+        }
     }
 
     pub(crate) fn is_claiming(&self) -> bool {

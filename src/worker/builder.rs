@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::job::Job;
 use crate::name;
-use crate::policy::backoff::WAIT_MAX;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
-use crate::schedule::builder::Schedule;
+use crate::schedule::builder::{Declared, Schedule};
+use crate::time::{check_wait, millis};
 use crate::worker::Worker;
 use crate::worker::decide::{Rules, Strategy};
 use crate::worker::extract::States;
@@ -175,17 +175,32 @@ impl WorkerBuilder {
     /// ([`WorkerEvent::ScheduleUndeclared`]) and goes on. Any worker of the queue drives all
     /// schedules, whether it declares some or not.
     ///
+    /// Its job may be one that only another worker of the queue handles. Where this one does not,
+    /// [`build`](Self::build) warns of it, through `tracing`: a job that none handles is offered
+    /// again for as long as [`bounce_for`](Self::bounce_for) says, and then dead.
+    ///
     /// ```no_run
     /// # use oxcart::*;
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Serialize, Deserialize)] struct Report {}
     /// # impl Job for Report { const NAME: &'static str = "report"; type Output = (); }
     /// # fn example(queue: Queue, builder: WorkerBuilder) -> WorkerBuilder {
-    /// builder.schedule(queue.schedule("nightly").cron("0 0 3 * * *").job(Report {}))
+    /// let nightly = queue
+    ///     .schedule("nightly")
+    ///     .cron("0 3 * * *")
+    ///     .timezone("Europe/Berlin")
+    ///     .missed(Missed::FireOnce)
+    ///     .job(Report {});
+    /// builder.schedule(nightly)
     /// # }
     /// ```
-    pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.schedules.push(schedule);
+    pub fn schedule(self, schedule: Schedule) -> Self {
+        self.schedules([schedule])
+    }
+
+    /// Several at once, as [`schedule`](Self::schedule).
+    pub fn schedules(mut self, schedules: impl IntoIterator<Item = Schedule>) -> Self {
+        self.schedules.extend(schedules);
         self
     }
 
@@ -234,6 +249,7 @@ impl WorkerBuilder {
             }
         }
         let schedules = check_schedules(&self.queue, self.schedules)?;
+        warn_of_unhandled(&self.queue, &schedules, &handlers);
         let rules = Rules {
             strategies: self.strategies,
             bounce_for: self.bounce_for,
@@ -257,14 +273,11 @@ impl WorkerBuilder {
                 "the lease is {lease:?}; {LEASE_MIN:?} to 24 h are allowed"
             )));
         }
-        let too_long = |time: Duration| time > WAIT_MAX;
-        let kept_too_long = matches!(self.config.keep, Retention::For(age) if too_long(age));
-        if kept_too_long || too_long(self.config.grace) || too_long(self.bounce_for) {
-            return Err(Error::invalid(
-                "grace, keep_completed and bounce_for may be 10 years at most",
-            ));
+        if let Retention::For(age) = self.config.keep {
+            check_wait("keep_completed", millis(age))?;
         }
-        Ok(())
+        check_wait("grace", millis(self.config.grace))?;
+        check_wait("bounce_for", millis(self.bounce_for))
     }
 }
 
@@ -290,11 +303,10 @@ fn check_handlers(
     Ok(handlers)
 }
 
-fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<Schedule>, Error> {
+fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<Declared>, Error> {
     let mut names = HashSet::new();
     let mut schedules = Vec::with_capacity(given.len());
     for schedule in given {
-        let schedule = schedule.declared()?;
         if schedule.queue.name() != queue.name() {
             return Err(Error::invalid(format!(
                 "the schedule `{}` is one of the queue `{}`, the worker is one of `{}`",
@@ -303,15 +315,31 @@ fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<Schedule>,
                 queue.name()
             )));
         }
-        if !names.insert(schedule.name.clone()) {
+        let declared = schedule.declared()?;
+        if !names.insert(declared.name.clone()) {
             return Err(Error::invalid(format!(
                 "two schedules are named `{}`; names are unique in a queue",
-                schedule.name
+                declared.name
             )));
         }
-        schedules.push(schedule);
+        schedules.push(declared);
     }
     Ok(schedules)
+}
+
+/// No error: another worker of the queue may have the handler.
+fn warn_of_unhandled(queue: &Queue, schedules: &[Declared], handlers: &Handlers) {
+    for Declared { name, rule, .. } in schedules {
+        if !handlers.contains_key(rule.job.as_str()) {
+            tracing::warn!(
+                queue = queue.name(),
+                schedule = name,
+                job = rule.job,
+                "this worker declares a schedule whose jobs it has no handler for; unless another \
+                 worker of the queue has one, they are offered again and again, and then dead"
+            );
+        }
+    }
 }
 
 pub(crate) fn check_concurrency(concurrency: usize) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use crate::job::failure::Verdict;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters, cut};
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::policy::backoff::Backoff;
+use crate::time::WAIT_MAX;
 use crate::worker::handler::Returned;
 
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
@@ -112,7 +113,7 @@ fn failed(kind: AttemptKind, error: String, wait: Option<Duration>, facts: &Fact
     }
     let after = wait.unwrap_or_else(|| backoff(failures, &entry.error, facts));
     Outcome::Retry {
-        after: after.min(crate::policy::backoff::WAIT_MAX),
+        after: after.min(WAIT_MAX),
         entry,
     }
 }

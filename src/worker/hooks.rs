@@ -78,7 +78,8 @@ pub enum WorkerEvent {
         dead: Vec<JobId>,
     },
     /// Ticks of a schedule were given up, because nobody was there to fire them
-    /// ([`Missed`](crate::Missed)).
+    /// ([`Missed`](crate::Missed)). Told by the worker that did so; by nobody if the answer to its
+    /// call was lost. [`ScheduleInfo::missed`](crate::ScheduleInfo::missed) counts them all.
     TicksMissed {
         /// The schedule.
         schedule: String,

@@ -72,7 +72,7 @@ impl Drop for Keeper {
 }
 
 /// The application's runtime shows that it lives; runs there.
-pub(crate) async fn heartbeat(pump: &Pump) {
+pub(crate) async fn heartbeat(pump: Arc<Pump>) {
     loop {
         pump.beat();
         sleep(HEARTBEAT).await;
@@ -129,7 +129,8 @@ async fn extend_batch(pump: &Pump, line: &mut Line, batch: &[Arc<Lease>]) -> Res
     Ok(())
 }
 
-async fn expire(pump: &Pump) {
+/// Stops handlers whose leases end. Needs no Redis, and goes on until it is dropped.
+pub(crate) async fn expire(pump: &Pump) {
     let length = pump.config.lease;
     let tick = (length / 20).clamp(Duration::from_millis(50), Duration::from_millis(250));
     // The handler hears of it while there is still time to react.

@@ -1,5 +1,6 @@
 //! Running jobs: claim, lease, run, settle; shut down without losing any.
 
+pub(crate) mod alarm;
 pub(crate) mod attempt;
 pub(crate) mod board;
 pub(crate) mod builder;

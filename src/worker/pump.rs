@@ -15,15 +15,16 @@ use tracing::{error, info, warn};
 
 use crate::id::incarnation;
 use crate::job::outcome::Outcome;
+use crate::policy::pauses::Pauses;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
 use crate::redis::trouble::Trouble;
-use crate::schedule::builder::Schedule;
-use crate::schedule::driver::Ticker;
+use crate::schedule::builder::Declared;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
-use crate::store::backend::{Line, Store};
+use crate::store::backend::{ANSWER_PATIENCE, Line, Store};
 use crate::time::{ServerClock, millis};
+use crate::worker::alarm::Alarm;
 use crate::worker::attempt::attend;
 use crate::worker::board::{Board, Brought, Work};
 use crate::worker::decide::Rules;
@@ -33,12 +34,11 @@ use crate::worker::hooks::{Hooks, WorkerEvent};
 use crate::worker::lease::{Lease, Leases};
 use crate::worker::waker::Waker;
 
-/// An answer that takes longer is asked for again, on a new connection.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
-const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Before a call is repeated.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), PAUSE_MAX);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The server's clock may be off from what we expect by this much.
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Settings that do not change while the worker runs.
 pub(crate) struct Config {
@@ -62,9 +62,9 @@ pub(crate) struct Pump {
     pub(crate) leases: Leases,
     pub(crate) waker: Waker,
     /// When this worker has to fire ticks.
-    pub(crate) ticker: Ticker,
+    pub(crate) ticks: Alarm,
     /// What its code declares.
-    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) schedules: Vec<Declared>,
     pub(crate) trouble: TroubleLog,
     /// This worker, in this process, in this life.
     pub(crate) id: String,
@@ -88,7 +88,7 @@ impl Pump {
         states: States,
         rules: Rules,
         hooks: Hooks,
-        schedules: Vec<Schedule>,
+        schedules: Vec<Declared>,
     ) -> Self {
         Self {
             queue,
@@ -100,7 +100,7 @@ impl Pump {
             board: Board::new(concurrency),
             leases: Leases::default(),
             waker: Waker::new(),
-            ticker: Ticker::new(),
+            ticks: Alarm::new(),
             schedules,
             trouble: TroubleLog::default(),
             id: incarnation(),
@@ -170,6 +170,8 @@ impl Pump {
                     call = 0;
                     self.take_back(work);
                     sleep(PAUSE_MAX).await;
+                    // The reason for the call is not known any more, and may have been a token.
+                    self.board.look();
                 }
             }
         }
@@ -185,7 +187,7 @@ impl Pump {
         work: &Work,
     ) -> Result<(Advanced, Instant), String> {
         let settled_bytes: usize = work.settle.iter().map(Settlement::bytes).sum();
-        let mut pause = PAUSE_MIN;
+        let mut pauses = PAUSES;
         loop {
             let sent = Instant::now();
             let verb = Advance {
@@ -210,8 +212,7 @@ impl Pump {
                 Err(Trouble::Garbled(why)) => return Err(why),
                 Err(trouble) => {
                     self.trouble.note(&trouble, &self.hooks);
-                    sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    sleep(pauses.next(fastrand::f64())).await;
                 }
             }
         }
@@ -222,10 +223,8 @@ impl Pump {
         let clock = self.heard(advanced.now_ms);
         self.leases.remove(work.settle.iter().map(|s| s.fence));
         self.tell(&work.settle, &advanced.refused);
-        if let Some(at_ms) = advanced.next_at_ms {
-            self.waker.look_at(clock.instant_of(at_ms));
-        }
-        self.ticker.see_to(clock, advanced.tick_ms);
+        self.waker.timer.set_by(clock, advanced.next_at_ms);
+        self.ticks.set_by(clock, advanced.tick_ms);
         let length = self.config.lease;
         let lease = |claimed: &Claimed| Arc::new(Lease::new(claimed, sent, length));
         let leases: Vec<_> = advanced.claimed.iter().map(lease).collect();
@@ -238,7 +237,6 @@ impl Pump {
             suspects: advanced.suspects > 0,
             suspect_asked: work.suspect.is_some(),
         });
-        self.waker.check();
         let mut permit = work.suspect;
         for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {
             if self.board.is_claiming() {
@@ -259,6 +257,7 @@ impl Pump {
         self.board.brought(&Brought {
             reserved: work.claim,
             settled: work.settle.len(),
+            // They count as running until `ended`, below, takes each of them back.
             claimed: work.settle.len(),
             more: false,
             suspects: false,

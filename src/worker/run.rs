@@ -26,7 +26,7 @@ const SETTLE_GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let stopping = StopOnDrop(Arc::clone(&pump));
     pump.beat();
-    let leases = Keeper::start(Arc::clone(&pump)).map_err(|source| {
+    let keeper = Keeper::start(Arc::clone(&pump)).map_err(|source| {
         Error::new(
             ErrorKind::Internal,
             "the thread that keeps the leases cannot be started",
@@ -39,14 +39,12 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         lanes.spawn(Arc::clone(&pump).lane(number));
     }
     let mut claiming = JoinSet::new();
-    let shared = || Arc::clone(&pump);
-    let (a, b, c, d, e) = (shared(), shared(), shared(), shared(), shared());
-    claiming.spawn(async move { waker::listen(&a).await });
-    claiming.spawn(async move { waker::keep_time(&b).await });
-    claiming.spawn(async move { maintenance::run(&c).await });
-    claiming.spawn(async move { schedule::driver::run(&e).await });
+    claiming.spawn(waker::listen(Arc::clone(&pump)));
+    claiming.spawn(waker::keep_time(Arc::clone(&pump)));
+    claiming.spawn(maintenance::run(Arc::clone(&pump)));
+    claiming.spawn(schedule::driver::run(Arc::clone(&pump)));
     let mut beating = JoinSet::new();
-    beating.spawn(async move { keeper::heartbeat(&d).await });
+    beating.spawn(keeper::heartbeat(Arc::clone(&pump)));
     info!(queue = pump.queue.name(), worker = pump.id, "worker runs");
 
     // None of these tasks ends before it is told to, unless by a bug: then the worker does not
@@ -56,7 +54,7 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         _ = lanes.join_next() => Some("a lane"),
         _ = claiming.join_next() => Some("a background task"),
         _ = beating.join_next() => Some("the heartbeat"),
-        () = leases.ended() => Some("the thread that keeps the leases"),
+        () = keeper.ended() => Some("the thread that keeps the leases"),
     };
 
     info!(
@@ -65,18 +63,26 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         "worker stops claiming"
     );
     pump.board.drain();
-    // Whoever listens for work comes to an end by itself; the others are simply stopped.
+    let in_order = async {
+        // Whoever listens for work comes to an end by itself; the others are simply stopped.
+        let _ = timeout(STOP_GRACE, claiming.join_next()).await;
+        claiming.shutdown().await;
+        finish_handlers(&pump).await;
+    };
     pump.waker.stop();
-    let _ = timeout(STOP_GRACE, claiming.join_next()).await;
+    tokio::select! {
+        () = in_order => {}
+        // Not after anything else: the leases run out.
+        () = keeper.ended() => give_up_handlers(&pump).await,
+    }
     claiming.shutdown().await;
-    finish_handlers(&pump).await;
     let stored = store_outcomes(&pump).await;
     pump.board.close();
     let _ = timeout(STOP_GRACE, async {
         while lanes.join_next().await.is_some() {}
     })
     .await;
-    drop(leases);
+    drop(keeper);
     drop(stopping);
     info!(
         queue = pump.queue.name(),
@@ -108,6 +114,25 @@ async fn finish_handlers(pump: &Pump) {
     if timeout(CANCEL_GRACE, pump.board.idle()).await.is_ok() {
         return;
     }
+    pump.leases.stop_all();
+    let _ = timeout(STOP_GRACE, pump.board.idle()).await;
+}
+
+/// Nobody keeps the leases any more: handlers are asked to end at once, and end with their leases
+/// at the latest, so that their jobs are handed back before anybody else can take them.
+async fn give_up_handlers(pump: &Pump) {
+    warn!(
+        running = pump.board.running(),
+        "nobody keeps the leases: handlers are cancelled and their jobs handed back"
+    );
+    pump.leases.cancel_all();
+    let _ = timeout(CANCEL_GRACE, async {
+        tokio::select! {
+            () = pump.board.idle() => {}
+            () = keeper::expire(pump) => {}
+        }
+    })
+    .await;
     pump.leases.stop_all();
     let _ = timeout(STOP_GRACE, pump.board.idle()).await;
 }

@@ -5,109 +5,75 @@
 //! never takes a token that it does not need. A token says when there will be work; whoever
 //! pops one for later keeps the timer. If it dies, the others look after 5 s at the latest.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::policy::pauses::Pauses;
+use crate::worker::alarm::Alarm;
 use crate::worker::pump::Pump;
 
+/// Always the same: as long as the worker cannot wait for work, it looks for it this often.
+const PAUSES: Pauses = Pauses::between(PAUSE, PAUSE);
 const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Waker {
-    hungry: Notify,
     stop: CancellationToken,
-    timer: watch::Sender<Option<Instant>>,
+    /// When there will be work.
+    pub(crate) timer: Alarm,
 }
 
 impl Waker {
     pub(crate) fn new() -> Self {
         Self {
-            hungry: Notify::new(),
             stop: CancellationToken::new(),
-            timer: watch::Sender::new(None),
+            timer: Alarm::new(),
         }
-    }
-
-    /// The board may have become hungry.
-    pub(crate) fn check(&self) {
-        self.hungry.notify_one();
     }
 
     /// The worker claims nothing more: [`listen`] comes to an end.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
-
-    /// Look then, or earlier if that was asked for before.
-    pub(crate) fn look_at(&self, at: std::time::Instant) {
-        let at = Instant::from_std(at);
-        self.timer.send_if_modified(|timer| {
-            let earlier = timer.is_none_or(|known| at < known);
-            if earlier {
-                *timer = Some(at);
-            }
-            earlier
-        });
-    }
 }
 
 /// Keeps the timer.
-pub(crate) async fn keep_time(pump: &Pump) {
-    let mut timer = pump.waker.timer.subscribe();
+pub(crate) async fn keep_time(pump: Arc<Pump>) {
     loop {
-        let at = *timer.borrow_and_update();
-        let Some(at) = at else {
-            if timer.changed().await.is_err() {
-                return;
-            }
-            continue;
-        };
-        tokio::select! {
-            _ = timer.changed() => {}
-            () = sleep_until(at) => {
-                pump.waker.timer.send_modify(|timer| {
-                    if *timer == Some(at) {
-                        *timer = None;
-                    }
-                });
-                pump.board.look();
-            }
-        }
+        pump.waker.timer.rings().await;
+        pump.board.look();
     }
 }
 
 /// Pops tokens until the worker stops. Its troubles are its own: a server that forbids this one
 /// command, or a proxy that cuts silent connections, is no outage.
-pub(crate) async fn listen(pump: &Pump) {
+pub(crate) async fn listen(pump: Arc<Pump>) {
+    let pump = &*pump;
     let mut tap = pump.store().tap();
-    let mut well = true;
+    let mut pauses = PAUSES;
     let stop = &pump.waker.stop;
     while !stop.is_cancelled() {
-        if !pump.board.is_hungry() {
-            tokio::select! {
-                () = pump.waker.hungry.notified() => {}
-                () = stop.cancelled() => {}
-            }
-            continue;
+        tokio::select! {
+            () = pump.board.hungry() => {}
+            () = stop.cancelled() => return,
         }
         match tap.pop(stop).await {
             Ok(token) => {
-                well = true;
+                pauses.reset();
                 match later(pump, token) {
-                    Some(at) if !stop.is_cancelled() => pump.waker.look_at(at),
+                    Some(at) if !stop.is_cancelled() => pump.waker.timer.set(at),
                     // When the worker stops, looking passes the token on to others.
                     _ => pump.board.look(),
                 }
             }
             Err(trouble) => {
-                if well {
+                if pauses.is_fresh() {
                     warn!(%trouble, "waiting for work is held up; the worker looks now and then");
-                    well = false;
                 }
-                sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
+                sleep(pauses.next(fastrand::f64())).await;
                 // Tokens may have been lost with the connection.
                 pump.board.look();
             }

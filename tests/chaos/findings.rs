@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use oxcart::Totals;
+
 use crate::support::books::{Books, Run};
+
+/// No worker may be idle for longer while there is work.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(6);
 
 /// The figures of one scenario. All that is not a figure but must hold is in `broken` if it did
 /// not.
@@ -48,6 +53,13 @@ impl Findings {
     pub(crate) fn recovered_after(&mut self, took: Duration, limit: Duration) {
         let worst = self.recovery.map_or(took, |(worst, _)| worst.max(took));
         self.recovery = Some((worst, limit));
+    }
+
+    /// Nobody's job was taken for that of a dead worker.
+    pub(crate) fn none_disturbed(&mut self, totals: &Totals) {
+        self.must((totals.stalled, totals.refused) == (0, 0), || {
+            format!("{} stalled, {} refused", totals.stalled, totals.refused)
+        });
     }
 
     /// Compares what was acknowledged with what the ledger says. `excused` judges a run by the

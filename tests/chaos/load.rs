@@ -15,6 +15,13 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5 + 2);
 /// How long a producer waits after an error.
 const AFTER_ERROR: Duration = Duration::from_millis(50);
 
+/// A job of 0 to 40 ms.
+pub(crate) fn short(rng: &mut fastrand::Rng) -> Work {
+    Work::Sleep {
+        ms: rng.u64(0..=40),
+    }
+}
+
 /// How much, and how fast.
 #[derive(Clone)]
 pub(crate) struct Pace {

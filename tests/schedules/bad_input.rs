@@ -18,11 +18,14 @@ async fn nonsense_is_refused_and_nothing_is_written() {
     let plain = |schedule: ScheduleBuilder| schedule.job(Work::Quick);
     let now = SystemTime::now();
     let wrong: Vec<(Schedule, &str)> = vec![
-        (named(""), "name is empty"),
-        (named(&"x".repeat(101)), "101 bytes"),
+        (named(""), "name is empty; 1 to 100 bytes"),
+        (named(&"x".repeat(101)), "101 bytes; 1 to 100"),
+        (named(&"x".repeat(129)), "129 bytes; 1 to 100"),
         (named("a b"), "' '"),
         (named("a#b"), "'#'"),
         (plain(cron("")), "0 fields"),
+        (plain(cron(&"0,".repeat(501))), "1002 bytes"),
+        (plain(daily().timezone("x".repeat(65))), "65 bytes"),
         (plain(cron("0 61 * * * *")), "      ^^"),
         (plain(cron("0 0 0 30 2 *")), "never fire"),
         (plain(daily().timezone("Europe/Berln")), "Europe/Berlin"),

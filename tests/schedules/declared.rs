@@ -26,9 +26,8 @@ fn declaring(queue: &Queue, scene: &Scene, names: &[&str]) -> (RunningWorker, To
             listener.lock().unwrap().push(schedule.clone());
         }
     });
-    let declare =
-        |builder: oxcart::WorkerBuilder, name: &&str| builder.schedule(hourly(queue, name));
-    (run(names.iter().fold(builder, declare)), told)
+    let schedules = names.iter().map(|name| hourly(queue, name));
+    (run(builder.schedules(schedules)), told)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,5 +86,28 @@ async fn s5_one_that_is_refused_stops_neither_the_others_nor_the_worker() {
         .schedule(pulse.job(Work::Quick)));
     eventually(10 * SECOND, || scene.runs().len() >= 3).await;
     assert_eq!(*refused.lock().unwrap(), ["newer", "ended"]);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_one_that_is_both_awaited_and_declared_is_one_and_settles() {
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    assert_eq!(hourly(&queue, "s").await.unwrap(), Scheduled::Created);
+    let revision = || server.ask::<u64>(&["HGET", "oxcart:{work}:meta", "revision"]);
+    // That it is declared is noted once; then nothing is written any more.
+    for _ in 0..3 {
+        let (worker, _) = declaring(&queue, &scene, &["s", "second"]);
+        let both = async || queue.schedules().await.unwrap().len() == 2;
+        eventually_async(5 * SECOND, both).await;
+        eventually(5 * SECOND, || revision() == 3).await;
+        worker.stop().await;
+        let again = hourly(&queue, "s").await.unwrap();
+        assert_eq!(again, Scheduled::Unchanged);
+    }
+    assert_eq!(revision(), 3);
+    let (worker, told) = declaring(&queue, &scene, &["second"]);
+    eventually(5 * SECOND, || !told.lock().unwrap().is_empty()).await;
+    assert_eq!(*told.lock().unwrap(), ["s"]);
     worker.stop().await;
 }

@@ -17,7 +17,7 @@ async fn info(queue: &Queue, name: &str) -> ScheduleInfo {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s5_unchanged_it_is_left_alone_and_every_change_is_one() {
-    let (_server, queue) = server_and_queue().await;
+    let (server, queue) = server_and_queue().await;
     let hourly = || queue.schedule("s").every(HOUR);
     let define = async |schedule: oxcart::Schedule| -> Result<Scheduled, Error> { schedule.await };
     let first = define(hourly().job(Work::Quick)).await.unwrap();
@@ -28,6 +28,11 @@ async fn s5_unchanged_it_is_left_alone_and_every_change_is_one() {
         assert_eq!(again, Scheduled::Unchanged);
     }
     assert_eq!(info(&queue, "s").await.next_tick, tick);
+    // Somebody has emptied the list of queues: it is on it again.
+    server.cli(&["DEL", "oxcart:queues"]);
+    let same = define(hourly().job(Work::Quick)).await.unwrap();
+    assert_eq!(same, Scheduled::Unchanged);
+    assert!(server.ask::<bool>(&["SISMEMBER", "oxcart:queues", "work"]));
 
     // Another job: the ticks stay as they are.
     for job in [
@@ -164,6 +169,15 @@ async fn s2_start_and_end_bound_it_and_it_stays_in_the_list() {
     assert_eq!(ran, expected);
     // The code that defines it need not be changed at once.
     assert_eq!(define().await.unwrap(), Scheduled::Unchanged);
+    // Another job for one that has ended is stored, and it stays ended; another end lets it go on.
+    let every = || queue.schedule("bounded").every(SECOND / 4).starting(start);
+    let other = every().ending(start + SECOND).job(Work::Report);
+    assert_eq!(other.await.unwrap(), Scheduled::Changed);
+    let ended = info(&queue, "bounded").await;
+    assert_eq!((ended.next_tick, ended.fired), (None, 5));
+    let longer = every().ending(start + HOUR).job(Work::Quick);
+    assert_eq!(longer.await.unwrap(), Scheduled::Changed);
+    eventually_async(5 * SECOND, async || info(&queue, "bounded").await.fired > 5).await;
     worker.stop().await;
 }
 

@@ -15,7 +15,7 @@ fn local(ms: u64, zone: &str) -> String {
 
 #[track_caller]
 fn assert_matches(expression: &str, zone: &str, after: &str, expected: &[&str]) {
-    let cron = CronRhythm::parse(expression, zone).unwrap();
+    let cron = ParsedCron::parse(expression, zone).unwrap();
     let mut at = ms(after);
     let found: Vec<_> = expected
         .iter()
@@ -169,7 +169,7 @@ fn a_time_that_a_day_has_twice_is_matched_the_first_time() {
         assert_matches(expression, zone, after, &expected);
         // Also when one looks between the two.
         let between = ms(expected[0]) + 20 * 60 * 1000;
-        let cron = CronRhythm::parse(expression, zone).unwrap();
+        let cron = ParsedCron::parse(expression, zone).unwrap();
         assert_eq!(cron.next_after(between), Some(ms(expected[1])), "{zone}");
     }
 }
@@ -182,7 +182,7 @@ fn what_matches_every_hour_or_minute_follows_real_time_through_both_changes() {
         ("Asia/Beirut", "0 0 0-23 * * *", 3600),
         ("America/New_York", "0 */20 * * * *", 1200),
     ] {
-        let cron = CronRhythm::parse(expression, zone).unwrap();
+        let cron = ParsedCron::parse(expression, zone).unwrap();
         let mut at = cron.next_after(ms("2025-01-01T00:00:00Z")).unwrap();
         while at < ms("2026-01-01T00:00:00Z") {
             let next = cron.next_after(at).unwrap();
@@ -212,7 +212,7 @@ fn a_day_never_has_two_or_none_in_any_zone_and_year() {
         .map(|zone| zone.name());
     for zone in zones.chain(["Europe/Berlin", "Australia/Lord_Howe", "Africa/Casablanca"]) {
         for expression in ["0 30 0 * * *", "0 30 1 * * *", "0 30 2 * * *"] {
-            let cron = CronRhythm::parse(expression, zone).unwrap();
+            let cron = ParsedCron::parse(expression, zone).unwrap();
             let mut at = ms("2022-12-31T12:00:00Z");
             let mut last = String::new();
             while at < ms("2026-01-01T12:00:00Z") {
@@ -275,6 +275,14 @@ fn month_ends_leap_days_and_the_turn_of_the_year() {
             ],
         ),
         (
+            "0 0 3 LW * *",
+            [
+                "2025-12-31T03:00:00+00:00",
+                "2026-01-30T03:00:00+00:00",
+                "2026-02-27T03:00:00+00:00",
+            ],
+        ),
+        (
             "0 0 3 * * MON#2",
             [
                 "2026-01-12T03:00:00+00:00",
@@ -294,7 +302,7 @@ fn month_ends_leap_days_and_the_turn_of_the_year() {
         assert_matches(expression, "UTC", start, &expected);
     }
     // No leap year is 2100.
-    let leap = CronRhythm::parse("0 0 0 29 2 *", "UTC").unwrap();
+    let leap = ParsedCron::parse("0 0 0 29 2 *", "UTC").unwrap();
     let next = leap.next_after(ms("2096-03-01T00:00:00Z"));
     assert_eq!(next, Some(ms("2104-02-29T00:00:00Z")));
 }
@@ -323,10 +331,22 @@ fn weekdays_are_the_unix_ones_and_join_with_days_of_the_month_as_they_do_there()
             "0 3 * JUL,aug Sat,SUN",
             ["2025-07-05T03:00:00+00:00", "2025-07-06T03:00:00+00:00"],
         ),
-        // Both restricted: either will do.
+        // Both restricted: either will do, or it must be both.
         (
             "0 3 4 * FRI",
             ["2025-06-04T03:00:00+00:00", "2025-06-06T03:00:00+00:00"],
+        ),
+        (
+            "0 3 13 * +FRI",
+            ["2025-06-13T03:00:00+00:00", "2026-02-13T03:00:00+00:00"],
+        ),
+        (
+            "0 3 ? * MON",
+            ["2025-06-02T03:00:00+00:00", "2025-06-09T03:00:00+00:00"],
+        ),
+        (
+            "0 3 4 * ?",
+            ["2025-06-04T03:00:00+00:00", "2025-07-04T03:00:00+00:00"],
         ),
         (
             "0 8-18/5 * * *",
@@ -350,7 +370,7 @@ fn seconds_may_be_left_out_and_nicknames_are_known() {
         ("@yearly", "0 0 0 1 1 *"),
         ("@annually", "0 0 0 1 1 *"),
     ] {
-        let next = |text| CronRhythm::parse(text, "UTC").unwrap().next_after(after);
+        let next = |text| ParsedCron::parse(text, "UTC").unwrap().next_after(after);
         assert_eq!(next(short), next(long), "{short}");
     }
     assert_eq!(normalized("  0  0\t3 * * * "), "0 0 3 * * *");
@@ -374,19 +394,51 @@ fn a_bad_expression_is_refused_and_the_field_is_shown() {
         ("*/90 * * * *", "in the minute, `*/90`", "^^^^"),
         ("ä * * * *", "in the minute, `ä`", "^"),
     ] {
-        let error = CronRhythm::parse(expression, "UTC").unwrap_err();
+        let error = ParsedCron::parse(expression, "UTC").unwrap_err();
         assert!(error.is_invalid());
         let text = error.to_string();
         assert!(text.contains(names) && text.ends_with(pointer), "{text}");
     }
     for (expression, says) in [
+        ("0 25 * * *", "in the hour, `25`: 0 to 23 are allowed\n"),
+        ("0 3 0 * *", "`0`: 1 to 31 are allowed\n"),
+        (
+            "0 3 * * FOO",
+            "in the day of the week, `FOO` is not known: 0 to 7 or SUN to SAT\n",
+        ),
+        ("0 3 * MAI *", "`MAI` is not known: 1 to 12 or JAN to DEC\n"),
+        (
+            "0 3 * * MON,8,TUE",
+            "`8`: 0 to 7 or SUN to SAT are allowed\n",
+        ),
+        ("0 3 * * 5-1", "`5-1`: the range ends before it begins\n"),
+        ("0 3 * * fri-mon", "the range ends before it begins\n"),
+        ("0 3 * * MON-FOO", "`FOO` is not known: 0 to 7"),
+        ("0 3 * * MON#6", "1 to 5 or L may follow the `#`\n"),
+        (
+            "0 3 L-2 * *",
+            "days before the last one cannot be named; `L` is",
+        ),
+        ("0 3 32W * *", "1 to 31 are allowed\n"),
+        ("0 L * * *", "`L` is not known: 0 to 23\n"),
+        ("*/0 * * * *", "a step of 0 leads nowhere\n"),
+        ("*/x * * * *", "the step `x` is not a number\n"),
+        (
+            "5/10 * * * *",
+            "a step follows `*` or a range, as in `*/10`",
+        ),
+        ("1-2-3 * * * *", "`2-3` is not known: 0 to 59\n"),
+        ("0 3 * * +FRI,+SAT", "a `+` stands only before"),
+        ("@every 5m", "for an interval use `.every(..)`"),
+        ("CRON_TZ=UTC 0 3 * * *", "set with `.timezone(..)`"),
+        ("TZ=UTC 0 3 * * *", "set with `.timezone(..)`"),
         ("", "0 fields"),
         ("* * *", "3 fields"),
         ("* * * * * * *", "7 fields"),
         ("@reboot", "@hourly"),
         ("@", "@hourly"),
     ] {
-        let error = CronRhythm::parse(expression, "UTC").unwrap_err();
+        let error = ParsedCron::parse(expression, "UTC").unwrap_err();
         assert!(error.is_invalid());
         assert!(error.to_string().contains(says), "{error}");
     }
@@ -395,7 +447,7 @@ fn a_bad_expression_is_refused_and_the_field_is_shown() {
 #[test]
 fn what_can_never_match_has_no_next() {
     for expression in ["0 0 0 30 2 *", "0 0 0 31 4,6,9,11 *"] {
-        let cron = CronRhythm::parse(expression, "UTC").unwrap();
+        let cron = ParsedCron::parse(expression, "UTC").unwrap();
         assert_eq!(cron.next_after(ms("2025-01-01T00:00:00Z")), None);
     }
 }
@@ -404,15 +456,33 @@ fn what_can_never_match_has_no_next() {
 fn an_unknown_time_zone_is_refused_and_the_nearest_are_named() {
     for (wrong, right) in [
         ("Europe/Berln", "Europe/Berlin"),
-        ("europe/berlin", "Europe/Berlin"),
         ("Berlin", "Europe/Berlin"),
         ("new york", "America/New_York"),
         ("America/NewYork", "America/New_York"),
         ("Asia/Kalkuta", "Asia/Kolkata"),
     ] {
-        let error = CronRhythm::parse("@daily", wrong).unwrap_err();
+        let error = ParsedCron::parse("@daily", wrong).unwrap_err();
         assert!(error.is_invalid());
         assert!(error.to_string().contains(right), "{error}");
     }
-    assert!(CronRhythm::parse("@daily", "").unwrap_err().is_invalid());
+    // What is like none of them is answered with none of them.
+    for (wrong, names) in [("+01:00", 0), ("CET-1", 1), ("", 0), ("Middle Earth", 0)] {
+        let text = ParsedCron::parse("@daily", wrong).unwrap_err().to_string();
+        let offered = text.split_once("did you mean ");
+        let offered = offered.map_or(0, |(_, names)| names.split(", ").count());
+        assert_eq!(offered, names, "{text}");
+        assert!(
+            names > 0 || text.contains("such as Europe/Berlin"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_time_zone_may_be_written_in_any_case_and_has_one_name() {
+    for name in ["Europe/Berlin", "europe/berlin", "EUROPE/BERLIN"] {
+        assert_eq!(zone_name(name.to_owned()), "Europe/Berlin");
+        assert!(ParsedCron::parse("@daily", name).is_ok());
+    }
+    assert_eq!(zone_name("Europe/Berln".to_owned()), "Europe/Berln");
 }

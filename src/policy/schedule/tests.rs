@@ -7,7 +7,7 @@ const NOON: u64 = 486_000 * HOUR;
 
 fn every(ms: u64) -> Timing {
     Timing {
-        beat: Beat::Every { ms },
+        rhythm: ParsedRhythm::Every { ms },
         starting_ms: None,
         ending_ms: None,
         offset_ms: 0,
@@ -16,7 +16,7 @@ fn every(ms: u64) -> Timing {
 
 fn cron(expression: &str) -> Timing {
     Timing {
-        beat: Beat::Cron(Box::new(CronRhythm::parse(expression, "UTC").unwrap())),
+        rhythm: ParsedRhythm::Cron(Box::new(ParsedCron::parse(expression, "UTC").unwrap())),
         ..every(1)
     }
 }

@@ -7,7 +7,7 @@ mod line;
 mod reader;
 mod tap;
 
-pub(crate) use line::Line;
+pub(crate) use line::{ANSWER_PATIENCE, Line};
 pub(crate) use reader::{Reader, Stream};
 pub(crate) use tap::Tap;
 

@@ -54,6 +54,7 @@ pub(crate) use {
     clock::Clock,
     enqueue::stored_record,
     list::COLLECTIONS,
+    schedules::encode_state,
     state::{Collection, Job, Moved},
 };
 
@@ -110,6 +111,10 @@ impl Server {
 
     pub(crate) fn queues(&self) -> BTreeSet<String> {
         lock(&self.inner.registered).clone()
+    }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.clock.now_us() / 1_000
     }
 
     /// Turns the clock of all queues forward, and wakes whoever waits for that.

@@ -1,53 +1,41 @@
 //! Schedules as they are kept, and what is told of them.
 
+use std::ops::Bound;
+
 use crate::codec;
 use crate::id::JobId;
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::memory::state::State;
-use crate::store::schedule::{NextTick, Schedule, Scheduled};
-use crate::store::schedules::{Found, Schedules, StoredSchedule};
+use crate::store::schedule::{NextTick, Schedule};
+use crate::store::schedules::{Found, ScheduleState, Schedules, StoredSchedule};
 use crate::store::unschedule::Unschedule;
+
+/// What stands before a name that is a cursor: none is [`Schedules::ALL`].
+const LAST: char = '>';
 
 /// A schedule.
 #[derive(Default)]
 pub(crate) struct Kept {
-    pub(crate) progress: Progress,
+    pub(crate) state: ScheduleState,
     /// Only clients read it.
     pub(crate) rule: Vec<u8>,
     pub(crate) job: Option<EncodedRecord>,
     pub(crate) tick_ms: Option<u64>,
 }
 
-/// How far a schedule is.
-#[derive(Default, Clone)]
-pub(crate) struct Progress {
-    /// Another one with every change but a tick.
-    pub(crate) revision: u64,
-    paused: bool,
-    pub(crate) fired: u64,
-    pub(crate) missed: u64,
-    pub(crate) overlapped: u64,
-    /// The last tick that was dealt with, and what became of it.
-    pub(crate) last_ms: u64,
-    pub(crate) outcome: &'static str,
-    pub(crate) last_job: String,
-}
-
-impl Progress {
-    /// As Redis holds it.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        codec::encode_plain(&(
-            self.revision,
-            u8::from(self.paused),
-            self.fired,
-            self.missed,
-            self.overlapped,
-            self.last_ms,
-            self.outcome,
-            self.last_job.as_str(),
-        ))
-    }
+/// As Redis holds it.
+pub(crate) fn encode_state(state: &ScheduleState) -> Vec<u8> {
+    codec::encode_plain(&(
+        state.revision,
+        state.paused,
+        state.fired,
+        state.missed,
+        state.overlapped,
+        state.last_ms,
+        state.outcome.as_str(),
+        state.last_job.as_str(),
+    ))
 }
 
 impl Kept {
@@ -56,7 +44,7 @@ impl Kept {
             name: name.to_owned(),
             tick_ms: self.tick_ms,
             rule: self.rule.clone(),
-            state: self.progress.encode(),
+            state: encode_state(&self.state),
             job_bytes: self.job.as_ref().map_or(0, EncodedRecord::bytes) as u64,
             last_job_state,
         }
@@ -64,28 +52,33 @@ impl Kept {
 }
 
 impl Apply for Schedule<'_> {
-    fn apply(&self, state: &mut State) -> Scheduled {
+    fn apply(&self, state: &mut State) -> bool {
         let known = state.schedules.get(self.name);
-        if known.map_or(0, |kept| kept.progress.revision) != self.revision {
-            return Scheduled::Changed;
+        let ticked_on = match self.tick {
+            NextTick::Keep => known.is_none_or(|kept| kept.tick_ms.is_none()),
+            NextTick::At { ms } => ms <= known.map_or(0, |kept| kept.state.last_ms),
+            NextTick::None => false,
+        };
+        if known.map_or(0, |kept| kept.state.revision) != self.revision || ticked_on {
+            return false;
         }
         // Never the same twice, also for a schedule that was removed and comes back.
         state.revision += 1;
         let revision = state.revision;
         let kept = state.schedules.entry(self.name.to_owned()).or_default();
-        kept.progress.revision = revision;
-        kept.progress.paused = self.paused;
+        kept.state.revision = revision;
+        kept.state.paused = u8::from(self.paused);
         if let Some(define) = self.define {
             kept.rule = define.rule.to_vec();
             kept.job = Some(define.job.clone());
         }
         kept.tick_ms = match self.tick {
-            NextTick::Keep => return Scheduled::Stored,
+            NextTick::Keep => return true,
             NextTick::At { ms } => Some(ms),
             NextTick::None => None,
         };
         state.offer_tick();
-        Scheduled::Stored
+        true
     }
 }
 
@@ -109,21 +102,25 @@ impl Apply for Schedules<'_> {
                 let due = in_order.iter().filter(|(_, kept)| due(kept));
                 names.extend(due.skip(*offset).take(*limit));
             }
-            // The cursor is the number of schedules that were told.
+            // By name, whatever is added or removed between two pages: the cursor is the last name.
             Schedules::Some {
                 cursor: from,
                 limit,
             } => {
-                let from: usize = from.parse().unwrap_or(0);
-                names.extend(in_order.iter().skip(from).take(*limit));
-                if from + limit < in_order.len() {
-                    cursor = (from + limit).to_string();
+                let seen = from.strip_prefix(LAST);
+                let after = seen.map_or(Bound::Unbounded, Bound::Excluded);
+                let rest = state.schedules.range::<str, _>((after, Bound::Unbounded));
+                names.extend(rest.take(*limit));
+                if let Some((last, _)) = names.last()
+                    && names.len() == *limit
+                {
+                    cursor = format!("{LAST}{last}");
                 }
             }
         }
         let asked_for_due = matches!(self, Schedules::Due { .. });
         let last_job = |kept: &Kept| {
-            let id = JobId::stored(&kept.progress.last_job);
+            let id = JobId::stored(&kept.state.last_job);
             let job = state.jobs.get(&id).filter(|_| !asked_for_due)?;
             Some(job.collection.state().to_owned())
         };

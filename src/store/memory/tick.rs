@@ -4,6 +4,8 @@ use crate::memory::state::State;
 
 /// Whoever is this late with a tick has died.
 const PATIENCE_MS: u64 = 1_000;
+/// When somebody looks again at what was passed over.
+const LOOK_AGAIN_MS: u64 = 20_000;
 
 impl State {
     /// The tick that this worker has to see to, if no other does. One that stops (not `hold`)
@@ -27,13 +29,17 @@ impl State {
     }
 
     /// Keeps the next tick true to the schedules; whoever sees to it stays only if it is the same
-    /// moment. Gives it if it has changed.
-    pub(crate) fn refresh_tick(&mut self) -> Option<u64> {
-        let next_ms = self
-            .schedules
-            .values()
-            .filter_map(|kept| kept.tick_ms)
-            .min();
+    /// moment. Gives it if it has changed. What is due at `passed_ms` is passed over for a while.
+    pub(crate) fn refresh_tick(&mut self, passed_ms: Option<u64>) -> Option<u64> {
+        let ticks = || self.schedules.values().filter_map(|kept| kept.tick_ms);
+        let next_ms = match (ticks().min(), passed_ms) {
+            (Some(first), Some(passed)) if first <= passed => {
+                let others = ticks().filter(|tick| *tick > passed).min();
+                let again = passed + LOOK_AGAIN_MS;
+                Some(others.map_or(again, |other| other.min(again)))
+            }
+            (first, _) => first,
+        };
         if self.tick.as_ref().map(|(tick_ms, _)| *tick_ms) == next_ms {
             return None;
         }
@@ -43,7 +49,7 @@ impl State {
 
     /// The same, by a caller that is no worker: whoever is idle is to see to it.
     pub(crate) fn offer_tick(&mut self) {
-        if let Some(changed_ms) = self.refresh_tick() {
+        if let Some(changed_ms) = self.refresh_tick(None) {
             self.arm(changed_ms);
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::memory::{COLLECTIONS, Collection, Moved, State};
+use crate::memory::{COLLECTIONS, Collection, Moved, State, encode_state};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
 
@@ -11,6 +11,21 @@ use crate::redis::stream::Entry;
 const LAST_ENTRIES: usize = 6;
 /// The sentinels of `active` and `claims` begin like this, which no id does.
 const SENTINEL: u8 = b'~';
+
+/// The parts in one of which each job is.
+pub(super) const PLACES: [&str; 7] = [
+    "waiting",
+    "suspects",
+    "delayed",
+    "active",
+    "completed",
+    "answers",
+    "dead",
+];
+/// The parts that hold what is known of a job beside its record, as long as it is there.
+pub(super) const BESIDE: [&str; 6] = [
+    "payloads", "attempts", "places", "stalls", "results", "progress",
+];
 
 pub(super) type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -46,6 +61,13 @@ impl Dump {
 
     fn score(&mut self, part: &'static str, member: &str, score: f64) {
         self.set(part, member, score.to_string());
+    }
+
+    /// The parts that are not there as they are here.
+    pub(super) fn parts_unlike(&self, other: &Self) -> Vec<&'static str> {
+        let mut parts = PARTS.to_vec();
+        parts.retain(|part| self.parts.get(part) != other.parts.get(part));
+        parts
     }
 
     /// What is here and not there, or otherwise there.
@@ -193,7 +215,11 @@ impl Dump {
             let tick = kept.tick_ms.map_or(f64::INFINITY, |ms| ms as f64);
             self.score("ticks", name, tick);
             self.set("schedules", name.as_str(), kept.rule.clone());
-            self.set("schedules", format!("{name}#state"), kept.progress.encode());
+            self.set(
+                "schedules",
+                format!("{name}#state"),
+                encode_state(&kept.state),
+            );
             if let Some(job) = &kept.job {
                 self.set("schedules", format!("{name}#job"), job.record.clone());
                 if let Some(payload) = &job.external_payload {

@@ -22,11 +22,13 @@ use crate::policy::backoff::Backoff;
 use crate::queue::info::{Counts as Counted, JobInfo};
 use crate::redis::connection::Connector;
 use crate::redis::reply::Reply;
+use crate::schedule::info::ScheduleInfo;
 use crate::store::Verb;
 use crate::store::advance::Advance;
 use crate::store::counts::Counts;
 use crate::store::enqueue::Enqueue;
 use crate::store::extend::Extend;
+use crate::store::fire::Fire;
 use crate::store::get::{Found, Get};
 use crate::store::list::List;
 use crate::store::pause::Pause;
@@ -36,7 +38,10 @@ use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::resume::Resume;
+use crate::store::schedule::Schedule;
+use crate::store::schedules::{Schedules, StoredSchedule};
 use crate::store::trim::Trim;
+use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 
 /// Something that happens to bytes on the way.
@@ -111,7 +116,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// What answers begin with.
-const TAGS: [&str; 21] = [
+const TAGS: [&str; 24] = [
     "new",
     "repeated",
     "superseded",
@@ -133,6 +138,9 @@ const TAGS: [&str; 21] = [
     "promoted",
     "stored",
     "lost",
+    "fired",
+    "changed",
+    "schedules",
 ];
 
 /// Answers of any shape; many begin as a script's do.
@@ -206,6 +214,18 @@ proptest! {
     }
 
     #[test]
+    fn whatever_is_held_of_a_schedule_is_shown_and_never_taken_for_a_good_one(
+        (rule, state, job_bytes) in (bytes(), bytes(), 0..2u64),
+        tick_ms in proptest::option::of(any::<u64>()),
+    ) {
+        let info = ScheduleInfo::new(&StoredSchedule {
+            name: "s".to_owned(), tick_ms, rule, state, job_bytes, last_job_state: None,
+        });
+        prop_assert!(info.unreadable.is_some());
+        let _ = info.next_tick.map(|tick| tick.to_string());
+    }
+
+    #[test]
     fn entries_of_the_event_stream_are_read_or_left_out(
         fields in vec(("[a-z-]{0,10}|progress|value|retrying|dead", bytes()), 0..6),
     ) {
@@ -231,6 +251,10 @@ proptest! {
         read_as::<Resume>(&answer);
         read_as::<Trim<'_>>(&answer);
         read_as::<Watch<'_>>(&answer);
+        read_as::<Fire<'_>>(&answer);
+        read_as::<Schedule<'_>>(&answer);
+        read_as::<Schedules<'_>>(&answer);
+        read_as::<Unschedule<'_>>(&answer);
         if let Ok(reply) = Reply::new("counts", answer.clone())
             && let Ok(counted) = Counts::answer(reply)
         {

@@ -1,6 +1,7 @@
 //! The verbs, one by one and in every state, in both implementations: conformance; and the two
 //! against each other, in long random sequences.
 
+mod bad_input;
 mod dump;
 mod inputs;
 mod matrix;
@@ -25,6 +26,7 @@ use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
 use crate::store::counts::Counts;
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob};
 use crate::store::get::Get;
+use dump::{BESIDE, PLACES};
 use subject::{InMemory, InRedis, START_US, Subject};
 
 /// The server of the integration tests.
@@ -181,24 +183,14 @@ impl Rig {
     fn check_whole(&mut self, id: &JobId) {
         let dump = self.subject.dump();
         let fields = |part: &str| dump.get(part, id.as_str()).is_some();
-        let mut places = vec![
-            "waiting",
-            "suspects",
-            "delayed",
-            "active",
-            "completed",
-            "answers",
-            "dead",
-        ];
+        let mut places = PLACES.to_vec();
         places.retain(|part| fields(part));
         assert!(places.len() <= 1, "{id} is in {places:?}");
         let active = places == ["active"];
         assert_eq!(fields("claims"), active, "claim of {id} in {places:?}");
         assert_eq!(fields("jobs"), !places.is_empty(), "record of {id}");
         if places.is_empty() {
-            for part in [
-                "payloads", "attempts", "places", "stalls", "results", "progress",
-            ] {
+            for part in BESIDE {
                 assert!(!fields(part), "{part} still holds {id}");
             }
         }

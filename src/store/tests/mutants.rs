@@ -41,7 +41,7 @@ fn scripts() -> Vec<&'static str> {
         Pause::script(),
         Resume::script(),
     ];
-    scripts.into_iter().map(|script| script.code).collect()
+    scripts.into_iter().map(|script| script.body).collect()
 }
 
 fn is_noticed(needle: &'static str, instead: &'static str) {
@@ -74,23 +74,23 @@ macro_rules! mutants {
 
 mutants! {
     g2_no_receipt_check_when_settling:
-        "if claims[i] ~= receipt or seen[id] then" => "if not claims[i] or seen[id] then";
+        "if claims[i] ~= receipts[i] or seen[id] then" => "if not claims[i] or seen[id] then";
     g2_no_receipt_check_when_extending:
-        "if claims[i] == args.receipts[run] then" => "if claims[i] then";
+        "if claims[i] == receipts[i] then" => "if claims[i] then";
     g2_no_receipt_check_for_progress:
         "if redis.call('HGET', key.claims, args.id) ~= args.receipt then"
             => "if not redis.call('HGET', key.claims, args.id) then";
     g2_fences_do_not_grow_when_the_clock_goes_back:
-        "math.max(tonumber(meta.fence or 0) + 1, now_us)" => "now_us";
+        "math.max(queue.number(meta.fence) + 1, now_us)" => "now_us";
     g1_popped_without_a_lease:
         "redis.call('ZADD', key.active, unpack(deadlines))\n  redis.call('HSET', key.claims"
             => "redis.call('HSET', key.claims";
     g1_settled_and_still_leased:
         "queue.unlease(ended)" => "";
     g1_leased_and_still_in_line:
-        "redis.call('ZREMRANGEBYRANK', key.waiting, 0, seen - suspects - 1)" => "";
+        "redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(seen - suspects - 1))" => "";
     g2_settled_twice_in_one_call:
-        "if claims[i] ~= receipt or seen[id] then" => "if claims[i] ~= receipt then";
+        "if claims[i] ~= receipts[i] or seen[id] then" => "if claims[i] ~= receipts[i] then";
     g3_a_repeated_call_is_executed_again:
         "if number == last then" => "if false then";
     g3_a_late_call_is_executed:
@@ -102,13 +102,12 @@ mutants! {
     g4_priority_is_lost_on_recovery:
         "scores[#stalled] = places[i]" => "scores[#stalled] = '0'";
     g4_a_retry_goes_to_the_front:
-        "options[other.id] = { priority = queue.priority_at(places[other.id] or 0) }"
-            => "options[other.id] = { priority = queue.priority_at(places[other.id] or 0), front = true }";
+        "options[other.id] = { priority = queue.priority_at(places[other.id]) }"
+            => "options[other.id] = { priority = queue.priority_at(places[other.id]), front = true }";
     g4_a_released_job_goes_to_the_back:
         "queue.enter_line(again, in_order(again, places))" => "queue.enter_anew(again, {})";
     g4_a_released_job_gets_its_first_place_and_not_its_last:
-        "places[i] = moved[i] and tonumber(moved[i]) and moved[i] or queue.place_in(records[i]) or '0'"
-            => "places[i] = queue.place_in(records[i]) or '0'";
+        "places[i] = moved[i] and string.match(moved[i], '^%-?%d+$')" => "places[i] = false";
     g4_a_delayed_job_forgets_its_priority:
         "if option.front or priority ~= DEFAULT_PRIORITY then" => "if option.front then";
     g5_a_job_starts_before_it_is_due:
@@ -119,14 +118,14 @@ mutants! {
     g5_what_is_left_in_line_is_not_told:
         "local more = #ids > limit" => "local more = false";
     g5_a_new_head_of_the_delayed_arms_nothing:
-        "if not head[2] or earliest < tonumber(head[2]) then" => "if false then";
+        "if not next_ms or earliest < next_ms then" => "if false then";
     g5_every_worker_holds_the_timer:
         "if holder and holder ~= args.worker and tonumber(held_due) == due_ms then"
             => "if false then";
     g6_a_stall_is_not_counted:
-        "redis.call('HINCRBY', key.stalls, ids[i], 1)" => "0";
+        "queue.number(stalls[i]) + 1" => "queue.number(stalls[i])";
     g6_a_poisoned_job_goes_on:
-        "if stalls > args.max_stalls then" => "if false then";
+        "if times > args.max_stalls then" => "if false then";
     g6_a_suspect_is_claimed_by_anybody:
         "if not (with_suspect and queue.has(key.suspects)) then"
             => "if not queue.has(key.suspects) then";
@@ -185,6 +184,14 @@ mutants! {
         "if holder == args.worker then" => "if false then";
     s4_nobody_is_told_of_a_new_tick:
         "queue.arm(changed_ms)" => "";
+    s4_nobody_is_told_of_a_tick_that_is_handed_on:
+        "if changed_ms and not args.hold then" => "if false then";
+    s4_what_nobody_can_read_holds_the_others_up:
+        "first_tick('(' .. queue.whole(passed_ms))" => "first_tick('-inf')";
     s5_a_change_that_comes_too_late_is_stored:
-        "if state[REVISION] ~= args.revision then" => "if false then";
+        "if state[REVISION] ~= args.revision or" => "if";
+    s1_a_tick_that_was_dealt_with_is_stored_again:
+        "args.tick_ms and args.tick_ms <= state[LAST_MS]" => "false";
+    s5_a_tick_that_is_not_there_any_more_is_kept:
+        "if args.keep_tick then" => "if false then";
 }

@@ -1,5 +1,7 @@
 //! What the scripts of schedules promise, one call at a time.
 
+use std::collections::BTreeMap;
+
 use super::{Rig, completed, on_both};
 use crate::id::JobId;
 use crate::job::options::JobOptions;
@@ -8,8 +10,8 @@ use crate::job::state::State;
 use crate::policy::retention::Retention;
 use crate::store::fire::{Entry, Fire, Fired};
 use crate::store::get::Get;
-use crate::store::schedule::{Definition, NextTick, Schedule, Scheduled};
-use crate::store::schedules::{Schedules, StoredSchedule};
+use crate::store::schedule::{Definition, NextTick, Schedule};
+use crate::store::schedules::{Found, Schedules, StoredSchedule};
 use crate::store::unschedule::Unschedule;
 
 /// Long past: due.
@@ -24,7 +26,7 @@ fn record(bytes: usize) -> EncodedRecord {
 type Packed = (u64, u8, u64, u64, u64, u64, String, String);
 
 impl Rig {
-    fn define(&mut self, name: &str, revision: u64, tick: NextTick) -> Scheduled {
+    fn define(&mut self, name: &str, revision: u64, tick: NextTick) -> bool {
         self.define_job(name, revision, tick, &record(1))
     }
 
@@ -34,7 +36,7 @@ impl Rig {
         revision: u64,
         tick: NextTick,
         job: &EncodedRecord,
-    ) -> Scheduled {
+    ) -> bool {
         let rule = b"rule";
         let change = Schedule {
             name,
@@ -60,6 +62,7 @@ impl Rig {
             worker,
             hold: true,
             entries,
+            passed_ms: None,
         };
         self.call(&fire)
     }
@@ -102,7 +105,7 @@ fn at(ms: u64) -> NextTick {
 fn s1_a_tick_is_fired_once_whoever_tries_and_however_often(mut rig: Rig) {
     // Nothing is kept of a job that is done: only the schedule itself can know.
     rig.keep = Retention::Remove;
-    assert_eq!(rig.define("s", 0, at(T)), Scheduled::Stored);
+    assert!(rig.define("s", 0, at(T)));
     assert_eq!(rig.fire(entry("s", 1, T)), Some(1));
     let claimed = rig.claim_one().unwrap();
     assert_eq!(claimed.id.as_str(), "s@1000000");
@@ -128,13 +131,9 @@ fn s1_a_tick_is_not_fired_before_its_time_by_the_servers_clock(mut rig: Rig) {
 fn s1_what_was_changed_removed_or_replaced_meanwhile_is_not_fired(mut rig: Rig) {
     rig.define("s", 0, at(T));
     let stale = || entry("s", 1, T);
-    assert_eq!(rig.define("s", 1, at(T)), Scheduled::Stored);
+    assert!(rig.define("s", 1, at(T)));
     assert_eq!(rig.fire(stale()), None);
-    assert_eq!(
-        rig.define("s", 1, at(T)),
-        Scheduled::Changed,
-        "seen too long ago"
-    );
+    assert!(!rig.define("s", 1, at(T)), "seen too long ago");
     assert!(rig.call(&Unschedule { name: "s" }));
     assert!(!rig.call(&Unschedule { name: "s" }));
     assert_eq!(rig.fire(stale()), None);
@@ -273,16 +272,92 @@ fn s4_a_worker_that_stops_hands_the_next_tick_on(mut rig: Rig) {
         worker: "worker",
         hold: false,
         entries: &[],
+        passed_ms: None,
     };
     assert_eq!(rig.call(&stops).tick_ms, None);
     assert_eq!(rig.tick(), Some(FAR.to_string()));
     assert_eq!(rig.size("wake"), 1);
 }
 
+fn s4_what_nobody_can_read_is_passed_over_for_a_while(mut rig: Rig) {
+    rig.define("unreadable", 0, at(T));
+    rig.define("later", 0, at(FAR));
+    let now_ms = rig.advance(&[], 0).now_ms;
+    let pass = |hold, passed_ms| Fire {
+        worker: "worker",
+        hold,
+        entries: &[],
+        passed_ms: Some(passed_ms),
+    };
+    // What comes next is another schedule, or a moment to look again. The tick itself stays due.
+    let again = Some(now_ms + 20_000);
+    assert_eq!(rig.call(&pass(true, now_ms)).tick_ms, again);
+    assert_eq!(rig.advance(&[], 1).tick_ms, again);
+    assert_eq!(rig.stored("unreadable").unwrap().tick_ms, Some(T));
+    assert_eq!(rig.call(&pass(true, FAR - 1)).tick_ms, Some(FAR));
+    // Handed on: an idle worker is told, and whoever looks first takes it.
+    rig.subject.pop_token();
+    assert_eq!(rig.call(&pass(false, now_ms)).tick_ms, None);
+    assert_eq!(rig.subject.pop_token(), again.map(|ms| ms as f64));
+    assert_eq!(
+        rig.fire_as("other", &[]).tick_ms,
+        Some(T),
+        "not passed over"
+    );
+}
+
+fn s5_a_tick_that_is_not_there_any_more_cannot_be_kept(mut rig: Rig) {
+    assert!(!rig.define("s", 0, NextTick::Keep));
+    assert_eq!(rig.stored("s"), None);
+    rig.define("s", 0, at(T));
+    // Its last one was fired since the caller looked, which does not change the revision.
+    rig.fire(Entry {
+        limit: Some(1),
+        ..entry("s", 1, T)
+    });
+    assert!(!rig.define("s", 1, NextTick::Keep));
+    assert_eq!(rig.state_of("s").0, 1);
+    assert!(rig.define("s", 1, at(T + 1_000)));
+    assert_eq!(rig.stored("s").unwrap().tick_ms, Some(T + 1_000));
+}
+
+fn s1_a_tick_that_was_dealt_with_cannot_be_stored_again(mut rig: Rig) {
+    rig.define("s", 0, at(T));
+    rig.fire(entry("s", 1, T));
+    // Another rhythm was worked out before that tick was fired, and has it as well.
+    assert!(!rig.define("s", 1, at(T)));
+    assert_eq!(rig.stored("s").unwrap().tick_ms, Some(T + 1_000));
+    assert!(rig.define("s", 1, at(T + 1)));
+}
+
+fn s5_a_page_goes_on_by_name_whatever_is_removed_meanwhile(mut rig: Rig) {
+    for n in 0..300_u64 {
+        rig.define(&format!("s{n}"), 0, at(T + n));
+    }
+    let page = |cursor: &str, rig: &mut Rig| {
+        let some = Schedules::Some { cursor, limit: 64 };
+        rig.call(&some)
+    };
+    let mut found = page(Schedules::ALL, &mut rig);
+    let names = |found: &Found| found.schedules.iter().map(|s| s.name.clone()).collect();
+    let mut seen: Vec<String> = names(&found);
+    for name in &seen {
+        assert!(rig.call(&Unschedule { name }));
+    }
+    while found.cursor != Schedules::ALL {
+        found = page(&found.cursor, &mut rig);
+        let more: Vec<String> = names(&found);
+        seen.extend(more);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 300);
+}
+
 fn s5_a_change_keeps_or_moves_the_tick_and_never_forgets_the_counts(mut rig: Rig) {
     rig.define("s", 0, at(T));
     rig.fire(entry("s", 1, T));
-    assert_eq!(rig.define("s", 1, NextTick::Keep), Scheduled::Stored);
+    assert!(rig.define("s", 1, NextTick::Keep));
     assert_eq!(rig.stored("s").unwrap().tick_ms, Some(T + 1_000));
     rig.define("s", 2, at(T + 9));
     assert_eq!(rig.stored("s").unwrap().tick_ms, Some(T + 9));
@@ -293,7 +368,7 @@ fn s5_a_change_keeps_or_moves_the_tick_and_never_forgets_the_counts(mut rig: Rig
         tick: NextTick::None,
         define: None,
     };
-    assert_eq!(rig.call(&pause), Scheduled::Stored);
+    assert!(rig.call(&pause));
     let stored = rig.stored("s").unwrap();
     assert_eq!(
         (stored.tick_ms, stored.rule.as_slice()),
@@ -336,7 +411,7 @@ fn s5_a_page_and_a_call_are_bounded_and_in_order(mut rig: Rig) {
 }
 
 /// How often the server has carried out each command, those in scripts among them.
-fn commands(rig: &mut Rig) -> std::collections::BTreeMap<String, u64> {
+fn commands(rig: &mut Rig) -> BTreeMap<String, u64> {
     let stats = rig.subject.command_stats();
     let line = |line: &str| {
         let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
@@ -345,6 +420,35 @@ fn commands(rig: &mut Rig) -> std::collections::BTreeMap<String, u64> {
         (name != "info").then(|| (name.to_owned(), calls))
     };
     stats.lines().filter_map(line).collect()
+}
+
+#[test]
+fn g7_a_job_is_read_only_where_a_tick_makes_one() {
+    let mut rig = Rig::in_redis();
+    rig.define_job("s", 0, at(T), &record(100_000));
+    let given_up = |tick_ms| Entry {
+        ticks: vec![],
+        due_ms: vec![],
+        missed: 1,
+        ..entry("s", 1, tick_ms)
+    };
+    let none_left = |tick_ms| Entry {
+        limit: Some(1),
+        next_ms: None,
+        ..entry("s", 1, tick_ms)
+    };
+    let mut reads = |entry: Entry| {
+        let before = commands(&mut rig);
+        assert!(rig.fire(entry).is_some());
+        let after = commands(&mut rig);
+        let of = |name: &str| after[name] - before.get(name).copied().unwrap_or(0);
+        // Those of meta and of the states are always made.
+        of("hmget") - 2
+    };
+    // Before a job is added, its id is looked up.
+    assert_eq!(reads(entry("s", 1, T)), 2);
+    assert_eq!(reads(given_up(T + 1_000)), 0);
+    assert_eq!(reads(none_left(T + 2_000)), 0);
 }
 
 #[test]
@@ -386,6 +490,10 @@ on_both!(
     s3_an_id_that_is_there_already_is_left_alone,
     s4_one_worker_sees_to_the_next_tick_until_it_is_late,
     s4_a_worker_that_stops_hands_the_next_tick_on,
+    s4_what_nobody_can_read_is_passed_over_for_a_while,
+    s5_a_tick_that_is_not_there_any_more_cannot_be_kept,
+    s1_a_tick_that_was_dealt_with_cannot_be_stored_again,
+    s5_a_page_goes_on_by_name_whatever_is_removed_meanwhile,
     s5_a_change_keeps_or_moves_the_tick_and_never_forgets_the_counts,
     s5_a_page_and_a_call_are_bounded_and_in_order,
 );

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use redis::{Cmd, Connection, Value};
+use redis::{Cmd, Connection, FromRedisValue, Value};
 
 use super::dump::Dump;
 use super::support::Server;
 use crate::memory::{self, Apply};
 use crate::name::{Namespace, QueueName};
-use crate::redis::keys::Keys;
+use crate::redis::keys::{Keys, PARTS};
 use crate::redis::reply::Reply;
-use crate::redis::script::Script;
+use crate::redis::script::{Loadable, Script};
 use crate::store::Verb;
 
 /// Where the clock stands at first, in microseconds.
@@ -98,8 +98,8 @@ pub(super) struct InRedis {
     connection: Connection,
     keys: Keys,
     patch: Option<Patch>,
-    /// The hashes of the scripts with the turned clock, by their names.
-    hashes: HashMap<&'static str, String>,
+    /// The scripts with the turned clock that the server knows, by their names.
+    loaded: HashMap<&'static str, Loadable>,
     dump_hash: String,
     /// For fields are dropped in this order: the server goes last.
     _server: Server,
@@ -116,7 +116,7 @@ impl InRedis {
             connection,
             keys: Keys::new(&namespace, &QueueName::new("rig").unwrap()),
             patch,
-            hashes: HashMap::new(),
+            loaded: HashMap::new(),
             dump_hash,
             _server: server,
         };
@@ -127,8 +127,7 @@ impl InRedis {
     /// The answer, or what went wrong.
     pub(super) fn call<V: Verb>(&mut self, verb: &V) -> Result<V::Answer, String> {
         let script = V::script();
-        let hash = self.hash(script);
-        let mut command = self.command(&hash);
+        let mut command = self.command(script);
         verb.arguments(&mut command);
         let answer = command.query::<Value>(&mut self.connection);
         let value = answer.map_err(|error| format!("{}: {error}", script.name))?;
@@ -138,7 +137,11 @@ impl InRedis {
     }
 
     pub(super) fn dump(&mut self) -> Dump {
-        let command = self.command(&self.dump_hash.clone());
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(&self.dump_hash).arg(PARTS.len());
+        for part in 0..PARTS.len() {
+            command.arg(self.keys.at(part));
+        }
         let answer: Vec<u8> = command.query(&mut self.connection).unwrap();
         Dump::of_redis(&answer)
     }
@@ -158,7 +161,7 @@ impl InRedis {
     }
 
     fn set_fence(&mut self, fence: Option<u64>) {
-        let meta = self.keys.all()[0].clone();
+        let meta = self.key("meta");
         match fence {
             Some(fence) => self.run(redis::cmd("HSET").arg(meta).arg("fence").arg(fence)),
             None => self.run(redis::cmd("HDEL").arg(meta).arg("fence")),
@@ -171,30 +174,36 @@ impl InRedis {
     }
 
     fn run(&mut self, command: &mut Cmd) {
-        command.query::<Value>(&mut self.connection).unwrap();
+        self.ask::<Value>(command);
     }
 
-    fn command(&self, hash: &str) -> Cmd {
-        let mut command = redis::cmd("EVALSHA");
-        let keys = self.keys.all();
-        command.arg(hash).arg(keys.len()).arg(keys);
-        command
+    /// Any command at all.
+    pub(super) fn ask<T: FromRedisValue>(&mut self, command: &Cmd) -> T {
+        command.query(&mut self.connection).unwrap()
     }
 
-    fn hash(&mut self, script: &'static Script) -> String {
-        if let Some(hash) = self.hashes.get(script.name) {
-            return hash.clone();
+    /// The name of a part's key.
+    pub(super) fn key(&self, part: &str) -> String {
+        self.keys.part(part).to_owned()
+    }
+
+    /// A call of the script, and the script in the server, with the clock and the patch in it.
+    fn command(&mut self, script: &'static Script) -> Cmd {
+        if let Some(loaded) = self.loaded.get(script.name) {
+            return loaded.by_hash(&self.keys);
         }
-        let mut code = replaced_once(script.code, CLOCK, TURNED_CLOCK)
+        let mut body = replaced_once(script.body, CLOCK, TURNED_CLOCK)
             .unwrap_or_else(|| panic!("{} does not read the clock once", script.name));
         if let Some(patch) = self.patch
-            && let Some(patched) = replaced_once(&code, patch.needle, patch.instead)
+            && let Some(patched) = replaced_once(&body, patch.needle, patch.instead)
         {
-            code = patched;
+            body = patched;
         }
-        let hash = load(&mut self.connection, &code);
-        self.hashes.insert(script.name, hash.clone());
-        hash
+        let loadable = script.with_body(&body);
+        load(&mut self.connection, &loadable.code);
+        let command = loadable.by_hash(&self.keys);
+        self.loaded.insert(script.name, loadable);
+        command
     }
 }
 
@@ -230,7 +239,7 @@ impl InMemory {
     pub(super) fn seen(&self, name: &str) -> (u64, Option<u64>) {
         let state = self.queue.lock();
         let kept = state.schedules.get(name);
-        kept.map_or((0, None), |kept| (kept.progress.revision, kept.tick_ms))
+        kept.map_or((0, None), |kept| (kept.state.revision, kept.tick_ms))
     }
 
     pub(super) fn set_clock(&self, now_us: u64) {

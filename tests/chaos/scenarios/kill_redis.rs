@@ -49,9 +49,7 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     // Leases outlive each outage: not one job may run twice.
     field.close(&mut findings, &told, 2, |_, _| false).await;
     let totals = field.direct.counts().await.expect("it is there").totals;
-    findings.must((totals.stalled, totals.refused) == (0, 0), || {
-        format!("{} stalled, {} refused", totals.stalled, totals.refused)
-    });
+    findings.none_disturbed(&totals);
     process.terminate();
     let status = tokio::task::block_in_place(|| process.wait(60 * SECOND));
     findings.must(status.success(), || format!("a worker ended with {status}"));

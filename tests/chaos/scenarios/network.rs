@@ -11,13 +11,12 @@ use tokio::task::JoinHandle;
 
 use crate::battery::Stage;
 use crate::field::{Field, SECOND};
-use crate::findings::{Findings, thousands};
-use crate::load::{Load, Pace};
-use crate::support::jobs::{Scene, Work, now_ms};
+use crate::findings::{Findings, IDLE_MAX, thousands};
+use crate::load::{Load, Pace, short};
+use crate::support::jobs::{Scene, now_ms};
 use crate::support::{Proxy, Server, eventually};
 
 const STRANDED_MAX: Duration = Duration::from_secs(2);
-const IDLE_MAX: Duration = Duration::from_secs(6);
 
 /// What can be wrong with a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,9 +47,6 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     let mut findings = Findings::default();
     let mut field = Field::new(Server::options()).await;
     field.work(|builder| builder.concurrency(50).keep_completed(Retention::Remove));
-    let short = |rng: &mut fastrand::Rng| Work::Sleep {
-        ms: rng.u64(0..=40),
-    };
     let load = Load::start(&field.queue, &Pace::steady(50, 5), &mut stage.rng, short);
     let watch = Watch::start(field.direct.clone(), field.scene.clone());
     let mut injected: HashMap<Fault, usize> = HashMap::new();
@@ -72,9 +68,7 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     findings.must(totals.added as usize == acknowledged, || {
         format!("{} jobs were enqueued for {acknowledged}", totals.added)
     });
-    findings.must((totals.stalled, totals.refused) == (0, 0), || {
-        format!("{} stalled, {} refused", totals.stalled, totals.refused)
-    });
+    findings.none_disturbed(&totals);
     findings.must(field.lost_leases() == 0, || "leases were lost".to_owned());
     findings.must(worst.stranded <= STRANDED_MAX, || {
         format!(

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::battery::Stage;
 use crate::field::{Asking, Field, SECOND};
-use crate::findings::{Findings, thousands};
-use crate::load::{Load, Pace};
+use crate::findings::{Findings, IDLE_MAX, thousands};
+use crate::load::{Load, Pace, short};
 use crate::support::Server;
 use crate::support::books::Run;
 use crate::support::jobs::{Work, now_ms};
@@ -15,14 +15,6 @@ use crate::support::workers::queue_at;
 
 /// Requests a second of 40 producers, who wait 50 ms after an error, and two workers.
 const ASKING_MAX: u64 = 250;
-/// No worker may be idle for longer while there is work.
-const IDLE_MAX: Duration = Duration::from_secs(6);
-
-fn short(rng: &mut fastrand::Rng) -> Work {
-    Work::Sleep {
-        ms: rng.u64(0..=40),
-    }
-}
 
 /// Two workers, and producers that never stop.
 async fn field_and_load(stage: &mut Stage, lease: Duration) -> (Field, Load) {
@@ -124,9 +116,7 @@ pub(crate) async fn stopped(mut stage: Stage) -> Findings {
         .filter(|id| !field.books.of(id).iter().any(|run| run.is_ok()))
         .count();
     let totals = field.direct.counts().await.expect("it is there").totals;
-    findings.must((totals.stalled, totals.refused) == (0, 0), || {
-        format!("{} stalled, {} refused", totals.stalled, totals.refused)
-    });
+    findings.none_disturbed(&totals);
     asking.judge(&mut findings, ASKING_MAX);
     findings.load = format!(
         "{} jobs and {} of three leases, 2 workers",
@@ -155,9 +145,7 @@ pub(crate) async fn asleep(mut stage: Stage) -> Findings {
     let told = load.stop().await;
     field.close(&mut findings, &told, 2, |_, _| false).await;
     let totals = field.direct.counts().await.expect("it is there").totals;
-    findings.must((totals.stalled, totals.refused) == (0, 0), || {
-        format!("{} stalled, {} refused", totals.stalled, totals.refused)
-    });
+    findings.none_disturbed(&totals);
     findings.must(field.lost_leases() == 0, || "leases were lost".to_owned());
     asking.judge(&mut findings, ASKING_MAX);
     findings.load = format!(

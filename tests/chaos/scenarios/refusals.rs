@@ -1,23 +1,13 @@
 //! Redis forgets its scripts, throws its clients out, or is full.
 
-use std::time::Duration;
-
 use oxcart::ErrorKind;
 
 use crate::battery::Stage;
 use crate::field::{Asking, Field, SECOND};
-use crate::findings::{Findings, thousands};
-use crate::load::{Load, Pace};
+use crate::findings::{Findings, IDLE_MAX, thousands};
+use crate::load::{Load, Pace, short};
 use crate::support::Server;
 use crate::support::jobs::{Work, now_ms};
-
-const IDLE_MAX: Duration = Duration::from_secs(6);
-
-fn short(rng: &mut fastrand::Rng) -> Work {
-    Work::Sleep {
-        ms: rng.u64(0..=40),
-    }
-}
 
 pub(crate) async fn scripts_and_clients(mut stage: Stage) -> Findings {
     const NUISANCES: [&[&str]; 4] = [
@@ -46,9 +36,7 @@ pub(crate) async fn scripts_and_clients(mut stage: Stage) -> Findings {
     let told = load.stop().await;
     field.close(&mut findings, &told, 2, |_, _| false).await;
     let totals = field.direct.counts().await.expect("it is there").totals;
-    findings.must((totals.stalled, totals.refused) == (0, 0), || {
-        format!("{} stalled, {} refused", totals.stalled, totals.refused)
-    });
+    findings.none_disturbed(&totals);
     findings.load = format!(
         "{} jobs, 40 callers, 2 workers",
         thousands(told.acknowledged.len())

@@ -18,6 +18,8 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     let settings = WorkerProcess {
         concurrency: 50,
         grace: 10 * SECOND,
+        // No lease is at stake here: on a machine that stands still for a second, a short one is.
+        lease: 10 * SECOND,
         ..WorkerProcess::of(&field.server)
     };
     let mut workers: Vec<Process> = (0..CREW).map(|_| settings.spawn(&field.scene)).collect();
@@ -46,9 +48,7 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
         .close(&mut findings, &told, CREW as u64, |_, _| false)
         .await;
     let totals = field.direct.counts().await.expect("it is there").totals;
-    findings.must((totals.stalled, totals.refused) == (0, 0), || {
-        format!("{} stalled, {} refused", totals.stalled, totals.refused)
-    });
+    findings.none_disturbed(&totals);
     findings.load = format!(
         "{} jobs of 0 to 300 ms, {CREW} processes x 50",
         thousands(told.acknowledged.len())

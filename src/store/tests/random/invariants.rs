@@ -5,19 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::id::Fence;
 use crate::queue::info::Counts;
 use crate::store::advance::Claimed;
-use crate::store::tests::dump::Dump;
+use crate::store::tests::dump::{BESIDE, Dump, PLACES};
 
 use super::world::Wrong;
-
-const COLLECTIONS: [&str; 7] = [
-    "waiting",
-    "suspects",
-    "delayed",
-    "active",
-    "completed",
-    "answers",
-    "dead",
-];
 
 /// What has to be remembered from one step to the next.
 #[derive(Default)]
@@ -77,9 +67,7 @@ impl Invariants {
             let odd: Vec<_> = jobs.symmetric_difference(&placed).collect();
             format!("without a record or a place: {odd:?}")
         })?;
-        for part in [
-            "payloads", "attempts", "places", "stalls", "results", "progress",
-        ] {
+        for part in BESIDE {
             let orphan = dump.names(part).into_iter().find(|field| {
                 let id = field.split_once('#').map_or(field.as_str(), |(id, _)| id);
                 !jobs.contains(id)
@@ -100,7 +88,7 @@ impl Invariants {
 
 fn one_place_each(dump: &Dump) -> Result<BTreeSet<String>, Wrong> {
     let mut placed = BTreeSet::new();
-    for part in COLLECTIONS {
+    for part in PLACES {
         for id in dump.names(part) {
             ensure(!placed.contains(&id), || format!("{id} is in two places"))?;
             placed.insert(id);

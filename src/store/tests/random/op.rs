@@ -64,6 +64,8 @@ pub(crate) enum Op {
         worker: u8,
         hold: bool,
         entries: Vec<Ticks>,
+        /// What is left of those that are due cannot be read.
+        pass: bool,
     },
     Schedules {
         ask: Ask,
@@ -221,8 +223,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(limit, worker, hold)| Op::Promote { limit, worker, hold }),
         6 => change().prop_map(Op::Schedule),
         1 => (0..SCHEDULES).prop_map(|name| Op::Unschedule { name }),
-        14 => (0..WORKERS, prop::bool::weighted(0.8), ticks())
-            .prop_map(|(worker, hold, entries)| Op::Fire { worker, hold, entries }),
+        14 => (0..WORKERS, prop::bool::weighted(0.8), ticks(), rarely())
+            .prop_map(|(worker, hold, entries, pass)| Op::Fire { worker, hold, entries, pass }),
         2 => ask().prop_map(|ask| Op::Schedules { ask }),
         4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
             |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {

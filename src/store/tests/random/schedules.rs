@@ -1,12 +1,12 @@
 //! The operations on schedules: what a client read before, it takes from the queue in memory.
 
 use super::op::{Ask, Change, Ticks};
-use super::world::{World, Wrong};
+use super::world::{World, Wrong, same};
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
 use crate::store::fire::{Entry, Fire};
 use crate::store::schedule::{Definition, NextTick, Schedule};
-use crate::store::schedules::Schedules;
+use crate::store::schedules::{Found, Schedules};
 
 /// More than there are.
 const PAGE: usize = 64;
@@ -18,7 +18,7 @@ impl World<'_> {
         let job = EncodedRecord::new("tick", vec![0; change.bytes], &JobOptions::new(), vec![]);
         let rule = format!("every {} bytes", change.bytes);
         let tick = match change.tick_ms {
-            _ if change.keep_tick && revision > 0 => NextTick::Keep,
+            _ if change.keep_tick => NextTick::Keep,
             None => NextTick::None,
             Some(ms) => NextTick::At {
                 ms: (self.now_us / 1_000).saturating_add_signed(ms),
@@ -37,12 +37,19 @@ impl World<'_> {
         })
     }
 
-    pub(super) fn fire(&mut self, worker: u8, hold: bool, ticks: &[Ticks]) -> Result<(), Wrong> {
+    pub(super) fn fire(
+        &mut self,
+        worker: u8,
+        hold: bool,
+        ticks: &[Ticks],
+        pass: bool,
+    ) -> Result<(), Wrong> {
         let entries: Vec<Entry> = ticks.iter().map(|ticks| self.entry(ticks)).collect();
         self.both(&Fire {
             worker: &self.worker(worker),
             hold,
             entries: &entries,
+            passed_ms: pass.then_some(self.now_us / 1_000),
         })
     }
 
@@ -52,10 +59,19 @@ impl World<'_> {
                 name: &schedule_name(name),
             }),
             Ask::Due { offset, limit } => self.both(&Schedules::due(offset, limit)),
-            Ask::All => self.both(&Schedules::Some {
-                cursor: Schedules::ALL,
-                limit: PAGE,
-            }),
+            Ask::All => {
+                let verb = Schedules::Some {
+                    cursor: Schedules::ALL,
+                    limit: PAGE,
+                };
+                // In what order is for each to choose.
+                let by_name = |mut found: Found| {
+                    found.schedules.sort_by(|a, b| a.name.cmp(&b.name));
+                    found
+                };
+                let redis = by_name(self.redis.call(&verb)?);
+                same("schedules", &redis, &by_name(self.memory.call(&verb)))
+            }
         }
     }
 

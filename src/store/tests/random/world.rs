@@ -42,7 +42,7 @@ pub(crate) type Wrong = String;
 const CLAIMS_IN_REACH: usize = 8;
 
 pub(crate) struct World<'a> {
-    redis: &'a mut InRedis,
+    pub(super) redis: &'a mut InRedis,
     pub(super) memory: InMemory,
     pub(super) now_us: u64,
     lanes: Vec<Lane>,
@@ -141,7 +141,8 @@ impl<'a> World<'a> {
                 worker,
                 hold,
                 entries,
-            } => self.fire(*worker, *hold, entries),
+                pass,
+            } => self.fire(*worker, *hold, entries, *pass),
             Op::Schedules { ask } => self.schedules(*ask),
             _ => self.run_verb(op),
         }
@@ -425,7 +426,7 @@ fn names(ids: &[u8]) -> Vec<JobId> {
     ids.iter().map(|id| name(*id)).collect()
 }
 
-fn same<T: Debug + PartialEq>(what: &str, redis: &T, memory: &T) -> Result<(), Wrong> {
+pub(super) fn same<T: Debug + PartialEq>(what: &str, redis: &T, memory: &T) -> Result<(), Wrong> {
     if redis == memory {
         return Ok(());
     }

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::error::{Error, ErrorKind};
-use crate::policy::cron::CronRhythm;
-use crate::policy::schedule::{Beat, Missed, Overlap, Timing};
+use crate::policy::cron::ParsedCron;
+use crate::policy::schedule::{Missed, Overlap, ParsedRhythm, Timing};
 use crate::schedule::info::Rhythm;
+use crate::store::schedules::{ScheduleState, StoredSchedule};
+use crate::time::check_wait;
 
 /// A later version that gives a schedule a new meaning raises it: whoever cannot read a schedule
 /// must leave it alone.
@@ -17,7 +19,7 @@ const VERSION: u8 = 1;
 /// What is left out has the default of this version, for ever.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Definition {
+pub(crate) struct Rule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cron: Option<String>,
     /// UTC if there is none.
@@ -56,7 +58,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-impl Definition {
+impl Rule {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         bytes.extend(codec::encode_plain(self));
@@ -75,14 +77,24 @@ impl Definition {
         }
     }
 
+    /// When it ticks, if what is to become of the ticks can be done as well.
+    pub(crate) fn checked(&self) -> Result<Timing, Error> {
+        self.missed.check()?;
+        check_wait("the jitter", self.jitter_ms)?;
+        check_wait("the delay", self.delay_ms)?;
+        self.timing()
+    }
+
     pub(crate) fn timing(&self) -> Result<Timing, Error> {
-        let beat = match (&self.cron, self.every_ms) {
-            (Some(cron), None) => Beat::Cron(Box::new(CronRhythm::parse(cron, self.timezone())?)),
-            (None, Some(ms)) => Beat::Every { ms },
+        let rhythm = match (&self.cron, self.every_ms) {
+            (Some(cron), None) => {
+                ParsedRhythm::Cron(Box::new(ParsedCron::parse(cron, self.timezone())?))
+            }
+            (None, Some(ms)) => ParsedRhythm::Every { ms },
             _ => return Err(unreadable("it has neither one interval nor one expression")),
         };
         let timing = Timing {
-            beat,
+            rhythm,
             starting_ms: self.starting_ms,
             ending_ms: self.ending_ms,
             offset_ms: self.offset_ms,
@@ -91,9 +103,19 @@ impl Definition {
         Ok(timing)
     }
 
+    /// Whether both make the same of the same ticks. Who declares it is no part of that: one that
+    /// is awaited here and declared there is one schedule.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let declared = other.declared;
+        Self {
+            declared,
+            ..self.clone()
+        } == *other
+    }
+
     /// Whether both tick at the same moments.
     pub(crate) fn has_timing_of(&self, other: &Self) -> bool {
-        let timing = |definition: &Self| {
+        let timing = |rule: &Self| {
             let Self {
                 cron,
                 timezone,
@@ -102,7 +124,7 @@ impl Definition {
                 ending_ms,
                 offset_ms,
                 ..
-            } = definition.clone();
+            } = rule.clone();
             (cron, timezone, every_ms, starting_ms, ending_ms, offset_ms)
         };
         timing(self) == timing(other)
@@ -124,31 +146,43 @@ impl Definition {
     }
 }
 
-/// How far a schedule is: a list that scripts keep, see `lua/lib/schedules.lua`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct Progress {
-    pub(crate) revision: u64,
-    paused: u8,
-    pub(crate) fired: u64,
-    pub(crate) missed: u64,
-    pub(crate) overlapped: u64,
-    /// 0 before the first.
-    pub(crate) last_ms: u64,
-    pub(crate) outcome: String,
-    pub(crate) last_job: String,
+/// What is stored under a schedule's name, as far as this version can read it.
+pub(crate) struct Decoded {
+    pub(crate) rule: Rule,
+    pub(crate) timing: Timing,
+    pub(crate) state: ScheduleState,
 }
 
-impl Progress {
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        rmp_serde::from_slice(bytes).map_err(|source| unreadable(&source.to_string()))
+pub(crate) fn decode(stored: &StoredSchedule) -> Result<Decoded, Error> {
+    let rule = Rule::decode(&stored.rule)?;
+    let state = decode_state(&stored.state)?;
+    // A later version may know more expressions, more zones, and other limits.
+    let timing = rule.checked();
+    let timing = timing.map_err(|error| unreadable(&error.to_string()))?;
+    // The record of a job is never empty.
+    if stored.job_bytes == 0 {
+        return Err(unreadable("the job that it makes is missing"));
     }
-
-    pub(crate) fn is_paused(&self) -> bool {
-        self.paused != 0
-    }
+    Ok(Decoded {
+        rule,
+        timing,
+        state,
+    })
 }
 
-fn unreadable(why: &str) -> Error {
+pub(crate) fn decode_state(bytes: &[u8]) -> Result<ScheduleState, Error> {
+    rmp_serde::from_slice(bytes).map_err(|source| unreadable(&source.to_string()))
+}
+
+/// Says which schedule it is that cannot be read, and what to do about it.
+pub(crate) fn left_alone(error: Error, name: &str) -> Error {
+    error.within(format!(
+        "the schedule `{name}` is left alone (remove it to replace it, or run a version that can \
+         read it)"
+    ))
+}
+
+pub(crate) fn unreadable(why: &str) -> Error {
     Error::new(
         ErrorKind::Incompatible,
         format!("cannot read a stored schedule: {why}"),
@@ -159,11 +193,11 @@ fn unreadable(why: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn nightly() -> Definition {
-        Definition {
+    fn nightly() -> Rule {
+        Rule {
             cron: Some("0 0 3 * * *".into()),
             job: "report".into(),
-            ..Definition::default()
+            ..Rule::default()
         }
     }
 
@@ -171,12 +205,12 @@ mod tests {
     fn golden_bytes_of_a_plain_schedule() {
         let bytes = nightly().encode();
         assert_eq!(bytes, b"\x01\x82\xa4cron\xab0 0 3 * * *\xa3job\xa6report");
-        assert_eq!(Definition::decode(&bytes).unwrap(), nightly());
+        assert_eq!(Rule::decode(&bytes).unwrap(), nightly());
     }
 
     #[test]
     fn everything_survives_the_round_trip() {
-        let full = Definition {
+        let full = Rule {
             cron: None,
             timezone: Some("Europe/Berlin".into()),
             every_ms: Some(500),
@@ -193,34 +227,67 @@ mod tests {
             front: true,
             delay_ms: 8,
         };
-        assert_eq!(Definition::decode(&full.encode()).unwrap(), full);
+        assert_eq!(Rule::decode(&full.encode()).unwrap(), full);
     }
 
     #[test]
     fn what_a_newer_version_wrote_is_not_guessed_at() {
         let mut newer = nightly().encode();
         newer[0] = 2;
-        let error = Definition::decode(&newer).unwrap_err();
+        let error = Rule::decode(&newer).unwrap_err();
         assert!(error.to_string().contains("newer version"), "{error}");
         let unknown = b"\x01\x82\xa3moon\xa4full\xa3job\xa6report";
-        assert!(Definition::decode(unknown).is_err());
+        assert!(Rule::decode(unknown).is_err());
+    }
+
+    #[test]
+    fn g7_what_is_beyond_the_limits_of_this_version_is_not_tried() {
+        let read = |rule: Rule| {
+            decode(&StoredSchedule {
+                name: "nightly".to_owned(),
+                tick_ms: Some(1),
+                rule: rule.encode(),
+                state: b"\x98\x01\0\0\0\0\0\xa0\xa0".to_vec(),
+                job_bytes: 1,
+                last_job_state: None,
+            })
+        };
+        assert!(read(nightly()).is_ok());
+        let at_most = u32::MAX;
+        for beyond in [
+            Rule {
+                missed: Missed::FireAll { at_most },
+                ..nightly()
+            },
+            Rule {
+                jitter_ms: u64::MAX,
+                ..nightly()
+            },
+            Rule {
+                delay_ms: u64::MAX,
+                ..nightly()
+            },
+        ] {
+            let error = read(beyond).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Incompatible, "{error}");
+        }
     }
 
     #[test]
     fn whatever_redis_holds_reading_it_never_panics() {
         let good = nightly().encode();
         for cut in 0..good.len() {
-            assert!(Definition::decode(&good[..cut]).is_err());
+            assert!(Rule::decode(&good[..cut]).is_err());
         }
         for position in 0..good.len() {
             for byte in [0x00, 0x7f, 0x82, 0xc1, 0xdf, 0xff] {
                 let mut bad = good.clone();
                 bad[position] = byte;
-                let _ = Definition::decode(&bad).and_then(|read| read.timing());
+                let _ = Rule::decode(&bad).and_then(|read| read.timing());
             }
         }
         for bytes in [&b""[..], b"\x90", b"\x98\x01", b"\xc0", b"\xff"] {
-            assert!(Progress::decode(bytes).is_err());
+            assert!(decode_state(bytes).is_err());
         }
     }
 }

@@ -1,0 +1,267 @@
+//! What one caller gives to the producer's task, and what became of it.
+//!
+//! A submission is shared between its caller and the task; its phase says who may decide its
+//! fate:
+//!
+//! ```text
+//! Waiting ──task──► Sent ──task──► Done
+//!    │  ▲            │
+//!    │  └──task──────┘   the call certainly did not run
+//!    └─caller──► Withdrawn     (Waiting ──task──► Done as well: refused while connecting)
+//! ```
+//!
+//! Invariant: a submission outlives the task it was given to by no more than a moment. When a
+//! task is dropped, with its runtime or by a bug, nobody is left to decide what it held, in its
+//! channel or under way, so whoever waits for one of these does: what was not sent by then never
+//! will be, and what was sent nobody will hear of.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, ErrorKind};
+use crate::id::JobId;
+use crate::name::QueueName;
+use crate::store::enqueue::NewJob;
+use crate::store::{BATCH_BYTES, BATCH_JOBS};
+
+const WAITING: u8 = 0;
+const SENT: u8 = 1;
+const WITHDRAWN: u8 = 2;
+const DONE: u8 = 3;
+
+/// Some jobs of one caller, at most a batch, that are added in one call.
+pub(crate) struct Submission {
+    pub(super) jobs: Vec<NewJob>,
+    pub(super) bytes: usize,
+    phase: AtomicU8,
+    fate: OnceLock<Fate>,
+    decided: Notify,
+    /// Cancelled when the task is gone that it was given to.
+    task: OnceLock<CancellationToken>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone)]
+pub(crate) enum Fate {
+    /// Redis has the jobs. The positions of those whose id was there before.
+    Added { there: Vec<usize> },
+    /// The server refused it: certainly not added.
+    NotAdded { why: String },
+    /// It was never sent.
+    NotSent { why: String },
+    /// Nobody knows, and nobody will find out.
+    Unknowable { why: String },
+}
+
+impl Submission {
+    pub(crate) fn new(jobs: Vec<NewJob>) -> Arc<Self> {
+        Arc::new(Self {
+            bytes: jobs.iter().map(NewJob::bytes).sum(),
+            jobs,
+            phase: AtomicU8::new(WAITING),
+            fate: OnceLock::new(),
+            decided: Notify::new(),
+            task: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &JobId> {
+        self.jobs.iter().map(|job| &job.id)
+    }
+
+    /// What errors about the whole submission name.
+    pub(crate) fn first_id(&self) -> &JobId {
+        &self.jobs[0].id
+    }
+
+    /// The same jobs once more, undecided.
+    pub(crate) fn again(&self) -> Arc<Self> {
+        Self::new(self.jobs.clone())
+    }
+
+    /// The fate, once it is decided.
+    pub(super) fn fate(&self) -> Option<&Fate> {
+        self.fate.get()
+    }
+
+    /// From here on it is that task's, whose end the token tells.
+    pub(super) fn give_to(&self, task: CancellationToken) {
+        let _ = self.task.set(task);
+    }
+
+    /// Whether a task has it, or had it.
+    pub(super) fn is_given(&self) -> bool {
+        self.task.get().is_some()
+    }
+
+    /// Waits for the fate, which comes with the end of the task at the latest. Cancel safe.
+    pub(super) async fn decided(&self) -> &Fate {
+        loop {
+            let mut decided = std::pin::pin!(self.decided.notified());
+            decided.as_mut().enable();
+            if let Some(fate) = self.fate.get() {
+                return fate;
+            }
+            let Some(task) = self.task.get() else {
+                decided.await;
+                continue;
+            };
+            tokio::select! {
+                () = decided => {}
+                () = task.cancelled() => return self.orphaned(),
+            }
+        }
+    }
+
+    /// The task is gone; nobody but us decides.
+    fn orphaned(&self) -> &Fate {
+        let why = "the runtime of the task that sends for this queue was shut down".to_owned();
+        let was_sent = self.phase.load(Ordering::Acquire) == SENT;
+        self.decide(match was_sent {
+            true => Fate::Unknowable { why },
+            false => Fate::NotSent { why },
+        })
+    }
+
+    /// The first decision stands.
+    pub(super) fn decide(&self, fate: Fate) -> &Fate {
+        let fate = self.fate.get_or_init(|| fate);
+        self.phase.store(DONE, Ordering::Release);
+        self.decided.notify_waiters();
+        fate
+    }
+
+    /// The task begins to send it, unless it was withdrawn.
+    pub(super) fn begin(&self) -> bool {
+        self.step(WAITING, SENT)
+    }
+
+    /// What the task has sent certainly did not run.
+    pub(super) fn call_back(&self) {
+        self.step(SENT, WAITING);
+    }
+
+    /// Takes the submission back, unless it has been sent: then nobody can.
+    pub(super) fn withdraw(&self) -> bool {
+        self.step(WAITING, WITHDRAWN)
+    }
+
+    fn step(&self, from: u8, to: u8) -> bool {
+        self.phase
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+/// Splits jobs into submissions that each fit into one call, in order.
+pub(crate) fn split(jobs: Vec<NewJob>) -> Vec<Arc<Submission>> {
+    let mut submissions = Vec::with_capacity(jobs.len().div_ceil(BATCH_JOBS));
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for job in jobs {
+        let size = job.bytes();
+        if part.len() == BATCH_JOBS || (!part.is_empty() && bytes + size > BATCH_BYTES) {
+            submissions.push(Submission::new(std::mem::take(&mut part)));
+            bytes = 0;
+        }
+        bytes += size;
+        part.push(job);
+    }
+    if !part.is_empty() {
+        submissions.push(Submission::new(part));
+    }
+    submissions
+}
+
+impl Fate {
+    /// Which jobs were there before, or the error that says what happened.
+    pub(crate) fn into_result(self, queue: &QueueName, id: &JobId) -> Result<Vec<usize>, Error> {
+        match self {
+            Self::Added { there } => Ok(there),
+            Self::NotAdded { why } => Err(Error::new(
+                ErrorKind::Refused,
+                format!("job {id} was not enqueued into `{queue}`: {why}"),
+            )),
+            Self::NotSent { why } => Err(Error::new(
+                ErrorKind::NotSent,
+                format!("not enqueued into `{queue}`: {why}; it is safe to try again"),
+            )),
+            Self::Unknowable { why } => Err(Error::new(
+                ErrorKind::Unknowable,
+                format!("whether job {id} was enqueued into `{queue}` cannot be known: {why}"),
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::job::options::JobOptions;
+    use crate::job::record::EncodedRecord;
+    use crate::store::enqueue::Due;
+
+    pub(in crate::queue::producer) fn job(bytes: usize) -> NewJob {
+        NewJob {
+            id: JobId::generate(),
+            record: EncodedRecord::new("test", vec![0; bytes], &JobOptions::new(), Vec::new()),
+            due: Due::Now,
+            priority: None,
+            front: false,
+            await_ms: None,
+        }
+    }
+
+    #[test]
+    fn g7_submissions_are_bounded_in_jobs_and_bytes() {
+        let many = split((0..1000).map(|_| job(10)).collect());
+        assert_eq!(many.len(), 4);
+        assert!(many.iter().all(|s| s.jobs.len() <= BATCH_JOBS));
+        let large = split((0..10).map(|_| job(300 * 1024)).collect());
+        assert_eq!(large.len(), 4);
+        assert!(large.iter().all(|s| s.bytes <= BATCH_BYTES));
+        assert_eq!(split(vec![job(3 * BATCH_BYTES)]).len(), 1);
+    }
+
+    fn given() -> (Arc<Submission>, CancellationToken) {
+        let (submission, task) = (Submission::new(vec![job(1)]), CancellationToken::new());
+        submission.give_to(task.clone());
+        (submission, task)
+    }
+
+    #[tokio::test]
+    async fn g3_a_submission_is_decided_with_the_end_of_its_task_at_the_latest() {
+        let (waiting, task) = given();
+        assert!(waiting.decided().now_or_never().is_none());
+        task.cancel();
+        let fate = waiting.decided().now_or_never().unwrap();
+        assert!(matches!(fate, Fate::NotSent { .. }), "{fate:?}");
+
+        let (sent, task) = given();
+        assert!(sent.begin() && !sent.withdraw());
+        task.cancel();
+        let fate = sent.decided().now_or_never().unwrap();
+        assert!(matches!(fate, Fate::Unknowable { .. }), "{fate:?}");
+
+        let (called_back, task) = given();
+        assert!(called_back.begin());
+        called_back.call_back();
+        task.cancel();
+        let fate = called_back.decided().now_or_never().unwrap();
+        assert!(matches!(fate, Fate::NotSent { .. }), "{fate:?}");
+    }
+
+    #[tokio::test]
+    async fn what_the_task_has_decided_stands_when_it_is_gone() {
+        let (submission, task) = given();
+        assert!(submission.begin());
+        submission.decide(Fate::Added { there: vec![] });
+        task.cancel();
+        let fate = submission.decided().now_or_never().unwrap();
+        assert!(matches!(fate, Fate::Added { .. }), "{fate:?}");
+    }
+}
