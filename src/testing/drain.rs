@@ -16,7 +16,7 @@ use crate::worker::Worker;
 use crate::worker::attempt::attend_to;
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::lease::Lease;
-use crate::worker::pump::{Pump, worker_event};
+use crate::worker::pump::Pump;
 
 /// An attempt that [`Worker::drain`] ran.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,7 +79,7 @@ impl Drain<'_> {
         let mut settle: Vec<Settlement> = Vec::new();
         loop {
             let (advanced, sent) = self.advance(&settle);
-            self.pump.tell(&settle, &advanced.refused);
+            self.pump.hooks.tell_settled(&settle, &advanced.refused);
             if let Some(last) = ran.last_mut()
                 && !advanced.refused.is_empty()
             {
@@ -96,7 +96,7 @@ impl Drain<'_> {
             ran.push(Ran {
                 id: settlement.id.clone(),
                 name,
-                ended: worker_event(&settlement),
+                ended: WorkerEvent::of(&settlement),
             });
             settle = vec![settlement];
         }

@@ -178,6 +178,17 @@ impl Board {
         self.progress.notify_waiters();
     }
 
+    /// A call was not carried out: what it was to settle waits for the next one.
+    pub(crate) fn take_back(&self, work: Work) {
+        let mut state = self.lock();
+        state.calls -= 1;
+        state.reserved -= work.claim;
+        state.settling -= work.settle.len();
+        state.inbox.extend(work.settle);
+        self.signal(&state);
+        self.progress.notify_waiters();
+    }
+
     /// An attempt has ended.
     pub(crate) fn ended(&self, settlement: Settlement) {
         let mut state = self.lock();

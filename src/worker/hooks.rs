@@ -4,8 +4,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{error, warn};
+
 use crate::id::{Fence, JobId};
-use crate::job::outcome::DeadReason;
+use crate::job::outcome::{DeadReason, Outcome};
+use crate::store::advance::Settlement;
 
 /// Something that happened in this worker, for metrics and logs of the process itself.
 ///
@@ -110,6 +113,30 @@ pub enum WorkerEvent {
 }
 
 impl WorkerEvent {
+    /// An ended attempt, once it is stored.
+    pub(crate) fn of(settlement: &Settlement) -> Self {
+        let id = settlement.id.clone();
+        match &settlement.outcome {
+            Outcome::Completed(_) => Self::Completed { id },
+            Outcome::Retry { after, entry } => Self::Retrying {
+                id,
+                after: *after,
+                error: entry.error.clone(),
+            },
+            Outcome::Dead { reason, entry } => Self::Dead {
+                id,
+                reason: *reason,
+                error: entry.error.clone(),
+            },
+            Outcome::Cancelled(reason) => Self::Cancelled {
+                id,
+                reason: reason.clone(),
+            },
+            Outcome::Released => Self::Released { id },
+            Outcome::Bounced { after } => Self::Bounced { id, after: *after },
+        }
+    }
+
     /// The job it happened to, if it is about one.
     #[must_use]
     pub fn job_id(&self) -> Option<&JobId> {
@@ -154,8 +181,29 @@ impl Hooks {
             for hook in &self.hooks {
                 // A hook that panics must not take the job's outcome, or a lane, with it.
                 if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {
-                    tracing::error!(?event, "a hook panicked");
+                    error!(?event, "a hook panicked");
                 }
+            }
+        }
+    }
+
+    /// What became of these attempts, now that it is stored; of the refused ones, by their
+    /// positions, that it was not.
+    pub(crate) fn tell_settled(&self, settled: &[Settlement], refused: &[usize]) {
+        let mut refused = refused.iter().peekable();
+        for (position, settlement) in settled.iter().enumerate() {
+            if refused.next_if(|refused| **refused == position).is_some() {
+                warn!(
+                    job = %settlement.id,
+                    fence = %settlement.fence,
+                    "the lease was lost: the outcome of this attempt was not stored"
+                );
+                self.tell(|| WorkerEvent::LeaseLost {
+                    id: settlement.id.clone(),
+                    fence: settlement.fence,
+                });
+            } else {
+                self.tell(|| WorkerEvent::of(settlement));
             }
         }
     }

@@ -16,6 +16,7 @@ pub(crate) mod pump;
 pub(crate) mod run;
 pub(crate) mod shutdown;
 pub(crate) mod suspect;
+pub(crate) mod trouble;
 pub(crate) mod waker;
 
 use std::future::Future;

@@ -6,12 +6,12 @@
 //! call is under way, ended attempts pile up for the next: load makes the batches larger by
 //! itself.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use tracing::{error, info, warn};
+use tracing::error;
 
 use crate::id::incarnation;
 use crate::job::outcome::Outcome;
@@ -30,8 +30,9 @@ use crate::worker::board::{Board, Brought, Work};
 use crate::worker::decide::Rules;
 use crate::worker::extract::States;
 use crate::worker::handler::Handlers;
-use crate::worker::hooks::{Hooks, WorkerEvent};
+use crate::worker::hooks::Hooks;
 use crate::worker::lease::{Lease, Leases};
+use crate::worker::trouble::TroubleLog;
 use crate::worker::waker::Waker;
 
 /// Before a call is repeated.
@@ -168,7 +169,7 @@ impl Pump {
                     error!(lane, call, why, "a call cannot be carried out");
                     lane = incarnation();
                     call = 0;
-                    self.take_back(work);
+                    self.board.take_back(work);
                     sleep(PAUSE_MAX).await;
                     // The reason for the call is not known any more, and may have been a token.
                     self.board.look();
@@ -222,7 +223,7 @@ impl Pump {
     fn absorb(self: &Arc<Self>, work: Work, advanced: Advanced, sent: Instant) {
         let clock = self.heard(advanced.now_ms);
         self.leases.remove(work.settle.iter().map(|s| s.fence));
-        self.tell(&work.settle, &advanced.refused);
+        self.hooks.tell_settled(&work.settle, &advanced.refused);
         self.waker.timer.set_by(clock, advanced.next_at_ms);
         self.ticks.set_by(clock, advanced.tick_ms);
         let length = self.config.lease;
@@ -252,40 +253,6 @@ impl Pump {
             }
         }
     }
-
-    fn take_back(&self, work: Work) {
-        self.board.brought(&Brought {
-            reserved: work.claim,
-            settled: work.settle.len(),
-            // They count as running until `ended`, below, takes each of them back.
-            claimed: work.settle.len(),
-            more: false,
-            suspects: false,
-            suspect_asked: false,
-        });
-        for settlement in work.settle {
-            self.board.ended(settlement);
-        }
-    }
-
-    pub(crate) fn tell(&self, settled: &[Settlement], refused: &[usize]) {
-        let mut refused = refused.iter().peekable();
-        for (position, settlement) in settled.iter().enumerate() {
-            if refused.next_if(|refused| **refused == position).is_some() {
-                warn!(
-                    job = %settlement.id,
-                    fence = %settlement.fence,
-                    "the lease was lost: the outcome of this attempt was not stored"
-                );
-                self.hooks.tell(|| WorkerEvent::LeaseLost {
-                    id: settlement.id.clone(),
-                    fence: settlement.fence,
-                });
-            } else {
-                self.hooks.tell(|| worker_event(settlement));
-            }
-        }
-    }
 }
 
 /// Claimed too late: back to its place, untouched.
@@ -296,63 +263,5 @@ fn release(claimed: &Claimed) -> Settlement {
         receipt: claimed.receipt.clone(),
         keep: None,
         outcome: Outcome::Released,
-    }
-}
-
-pub(crate) fn worker_event(settlement: &Settlement) -> WorkerEvent {
-    let id = settlement.id.clone();
-    match &settlement.outcome {
-        Outcome::Completed(_) => WorkerEvent::Completed { id },
-        Outcome::Retry { after, entry } => WorkerEvent::Retrying {
-            id,
-            after: *after,
-            error: entry.error.clone(),
-        },
-        Outcome::Dead { reason, entry } => WorkerEvent::Dead {
-            id,
-            reason: *reason,
-            error: entry.error.clone(),
-        },
-        Outcome::Cancelled(reason) => WorkerEvent::Cancelled {
-            id,
-            reason: reason.clone(),
-        },
-        Outcome::Released => WorkerEvent::Released { id },
-        Outcome::Bounced { after } => WorkerEvent::Bounced { id, after: *after },
-    }
-}
-
-/// Whether Redis is in trouble, and when it last was away. Says so once when it begins and once
-/// when it ends.
-#[derive(Default)]
-pub(crate) struct TroubleLog {
-    ongoing: AtomicBool,
-    last: Mutex<Option<Instant>>,
-}
-
-impl TroubleLog {
-    pub(crate) fn note(&self, trouble: &Trouble, hooks: &Hooks) {
-        if trouble.is_outage() {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        }
-        if !self.ongoing.swap(true, Ordering::AcqRel) {
-            warn!(%trouble, "Redis is in trouble; the worker goes on trying");
-            hooks.tell(|| WorkerEvent::RedisTrouble {
-                error: trouble.to_string(),
-            });
-        }
-    }
-
-    pub(crate) fn clear(&self, hooks: &Hooks) {
-        if self.ongoing.load(Ordering::Acquire) && self.ongoing.swap(false, Ordering::AcqRel) {
-            info!("Redis is well again");
-            hooks.tell(|| WorkerEvent::RedisBack);
-        }
-    }
-
-    /// Whether Redis was away less than this long ago.
-    pub(crate) fn away_within(&self, time: Duration) -> bool {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| last.elapsed() < time)
     }
 }
