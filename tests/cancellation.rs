@@ -419,9 +419,11 @@ async fn g3_what_a_dead_runtime_had_to_send_is_decided_at_once() {
     });
     sent.await.unwrap().unwrap();
 
-    // One call is under way, and behind it others wait in line: more than fit into one call.
+    // As many calls as may be are under way, and behind them others wait in line: more than fit
+    // into one call.
     proxy.half_open(true);
-    let under_way = tokio::spawn(queue.enqueue(Work::Quick).into_future());
+    let full = vec![Work::Quick; 2 * 256];
+    let under_way = tokio::spawn(queue.enqueue_many(full).into_future());
     tokio::time::sleep(SECOND / 4).await;
     let mut looked_at = queue.enqueue(Work::Quick);
     assert!(polled((&mut looked_at).into_future(), 1).await.is_none());

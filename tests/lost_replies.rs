@@ -391,3 +391,35 @@ async fn g2_a_worker_that_redis_cannot_hear_stops_its_handlers_by_its_own_clock(
     next.result().within(10 * SECOND).await.unwrap();
     cut_off.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_g4_many_jobs_keep_their_order_whatever_the_network_loses() {
+    const JOBS: usize = 20_000;
+    let (_server, direct, proxy, proxied) = server_and_proxy().await;
+    proxied.enqueue(Work::Quick).await.unwrap();
+    proxy.drop_reply_every(5);
+    // Now a reply is lost, now a request.
+    let cuts = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            proxy.cut_all();
+        }
+    };
+    let many = proxied.enqueue_many(vec![Work::Quick; JOBS]).into_future();
+    let handles = tokio::select! {
+        handles = many => handles.unwrap(),
+        () = cuts => unreachable!(),
+    };
+    assert!(proxy.replies_dropped() >= 5, "the network was good");
+    assert!(handles.iter().all(|job| job.enqueued() == Enqueued::New));
+
+    let mut stored = Vec::with_capacity(JOBS);
+    while stored.len() < JOBS {
+        let offset = 1 + stored.len() as u64;
+        let next = direct.list(JobState::Waiting, offset, 256).await.unwrap();
+        assert!(!next.is_empty(), "{} are missing", JOBS - stored.len());
+        stored.extend(next);
+    }
+    assert!(stored.iter().eq(handles.iter().map(|job| job.id())));
+    assert_eq!(direct.counts().await.unwrap().waiting, 1 + JOBS as u64);
+}

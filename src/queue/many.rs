@@ -12,6 +12,9 @@ use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::{Enqueued, JobHandle};
 use crate::queue::producer::{Submission, split};
 
+/// Calls that are handed to the producer at a time: two under way, and one that waits for them.
+const PARTS_AHEAD: usize = 3;
+
 /// What [`Queue::enqueue_many`] and [`ScheduleBuilder::job`](crate::ScheduleBuilder::job) take: a job, or a request with options of its own.
 pub trait IntoEnqueue {
     /// The type of job.
@@ -37,15 +40,17 @@ impl<J: Job> IntoEnqueue for Enqueue<J> {
     }
 }
 
-/// A request to enqueue many jobs, in order, in calls of at most 256 jobs or 1 MiB. Awaiting it
-/// gives a handle for each, in the same order.
+/// A request to enqueue many jobs, in order, in calls of at most 256 jobs or 1 MiB, two of them
+/// under way at a time. Awaiting it gives a handle for each, in the same order.
 ///
 /// All jobs are checked before the first is sent. If awaiting it by reference fails midway,
 /// awaiting it again goes on where it stopped; no job is enqueued twice.
 ///
 /// # Errors
 ///
-/// As [`Enqueue`]; the error carries the id of the first job that is not known to be there.
+/// As [`Enqueue`]; the error carries the id of the first job that is not known to be there. Of
+/// those behind it some may be: a call that Redis refused may have had another one after it, the
+/// only case in which the order is not kept.
 ///
 /// # Cancel safety
 ///
@@ -105,7 +110,27 @@ impl<J: Job> EnqueueMany<J> {
         Ok(std::mem::take(&mut self.done))
     }
 
+    /// The next parts wait at the task while the first is under way. In order: none of them goes
+    /// before one for which there was no room.
+    fn send_ahead(&self) {
+        let producer = &self.queue.inner.producer;
+        let ahead = self.left.iter().take(PARTS_AHEAD);
+        ahead
+            .take_while(|part| producer.submit_ahead(part))
+            .for_each(drop);
+    }
+
+    /// After trouble with the first part: what is not sent yet waits until that is tried again.
+    fn take_back(&mut self) {
+        for part in self.left.iter_mut().take(PARTS_AHEAD).skip(1) {
+            if part.withdraw() {
+                *part = part.again();
+            }
+        }
+    }
+
     async fn send_part(&mut self, part: &Arc<Submission>) -> Result<(), Error> {
+        self.send_ahead();
         let limit = self.queue.inner.oxcart.call_timeout;
         let producer = &self.queue.inner.producer;
         let fate = producer.submit(part, limit).await;
@@ -118,6 +143,7 @@ impl<J: Job> EnqueueMany<J> {
                     // Its fate is sealed; the next try needs one that can be sent.
                     self.left[0] = part.again();
                 }
+                self.take_back();
                 return Err(error);
             }
         };

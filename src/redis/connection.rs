@@ -1,6 +1,7 @@
 //! Connections to Redis: dedicated ones, each owned by one task, and pooled ones for the rest.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::Manager as _;
@@ -8,7 +9,8 @@ use deadpool_redis::{Connection, Manager, Pool};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value,
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError,
+    Value,
 };
 use tokio::time::timeout;
 
@@ -120,7 +122,12 @@ impl Connector {
         // The clone has our time limit; the pool's own handle stays as its owner set it.
         let mut connection = MultiplexedConnection::clone(&pooled);
         connection.set_response_timeout(RESPONSE_TIMEOUT);
-        let answer = ask(&mut connection, command, RESPONSE_TIMEOUT).await;
+        // Others may use it, up to a limit that its owner set: that wait has an end as well.
+        let asking = ask(&mut connection, command, RESPONSE_TIMEOUT);
+        let answer = match timeout(RESPONSE_TIMEOUT, asking).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Trouble::timed_out(RESPONSE_TIMEOUT)),
+        };
         if matches!(&answer, Err(trouble) if trouble.wants_new_connection()) {
             drop(Connection::take(pooled));
         }
@@ -137,12 +144,58 @@ impl Connector {
 
 /// One dedicated connection that is made when first needed and made again after trouble.
 ///
-/// Owned by one task. Dropping a request leaves the connection usable: its answer is read and
-/// thrown away.
+/// Clones share it. As long as it lives, what one task asks through them reaches the server in
+/// the order in which the requests were first polled. A request that is dropped takes the
+/// connection with it: its answer would be in the way of the next.
+#[derive(Clone)]
 pub(crate) struct Link {
     connector: Connector,
-    connection: Option<MultiplexedConnection>,
+    slot: Arc<Slot>,
     patience: Duration,
+}
+
+#[derive(Default)]
+struct Slot {
+    connection: Mutex<Option<Numbered>>,
+    /// Held by who makes one. Fair: the others have their turn in order.
+    connecting: tokio::sync::Mutex<()>,
+    made: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Numbered {
+    /// Which connection of the slot it is.
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Numbered>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops the connection, unless somebody did, when the request on it has come to nothing.
+struct Request<'a> {
+    slot: &'a Slot,
+    number: u64,
+    answered: bool,
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let mut connection = self.slot.lock();
+            if connection
+                .as_ref()
+                .is_some_and(|open| open.number == self.number)
+            {
+                *connection = None;
+            }
+        }
+    }
 }
 
 impl Link {
@@ -151,48 +204,69 @@ impl Link {
     pub(crate) fn new(connector: Connector, patience: Duration) -> Self {
         Self {
             connector,
-            connection: None,
+            slot: Arc::default(),
             patience,
         }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
-        self.connection.is_some()
+        self.slot.lock().is_some()
     }
 
     /// Makes the connection, if there is none. Whatever this ends with, nothing was sent.
-    pub(crate) async fn connect(&mut self) -> Result<(), Trouble> {
-        if self.connection.is_none() {
-            self.connection = Some(self.connector.dedicated(self.patience).await?);
-        }
-        Ok(())
+    pub(crate) async fn connect(&self) -> Result<(), Trouble> {
+        self.connection().await.map(|_| ())
     }
 
-    pub(crate) async fn request(&mut self, command: &Cmd) -> Result<Value, Trouble> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connector.dedicated(self.patience).await?,
+    async fn connection(&self) -> Result<Numbered, Trouble> {
+        let open = self.slot.lock().clone();
+        if let Some(open) = open {
+            return Ok(open);
+        }
+        let _turn = self.slot.connecting.lock().await;
+        let open = self.slot.lock().clone();
+        if let Some(open) = open {
+            return Ok(open);
+        }
+        let open = Numbered {
+            connection: self.connector.dedicated(self.patience).await?,
+            number: self.slot.made.fetch_add(1, Ordering::Relaxed),
+        };
+        *self.slot.lock() = Some(open.clone());
+        Ok(open)
+    }
+
+    pub(crate) async fn request(&self, command: &Cmd) -> Result<Value, Trouble> {
+        let Numbered {
+            number,
+            mut connection,
+        } = self.connection().await?;
+        let mut request = Request {
+            slot: &self.slot,
+            number,
+            answered: false,
         };
         let answer = ask(&mut connection, command, self.patience).await;
-        if !matches!(&answer, Err(trouble) if trouble.wants_new_connection()) {
-            self.connection = Some(connection);
-        }
+        request.answered = !matches!(&answer, Err(trouble) if trouble.wants_new_connection());
         answer
     }
 }
 
+/// The connection has `patience` as its response timeout.
 async fn ask(
     connection: &mut MultiplexedConnection,
     command: &Cmd,
     patience: Duration,
 ) -> Result<Value, Trouble> {
-    match timeout(patience, connection.send_packed_command(command)).await {
-        Err(_) => Err(Trouble::timed_out(patience)),
-        Ok(Err(error)) => Err(Trouble::from_calling(&error)),
-        Ok(Ok(value)) => value
-            .extract_error()
-            .map_err(|error| Trouble::from_calling(&error)),
-    }
+    let call = |error: RedisError| match error.is_timeout() {
+        true => Trouble::timed_out(patience),
+        false => Trouble::from_calling(&error),
+    };
+    let value = connection
+        .send_packed_command(command)
+        .await
+        .map_err(call)?;
+    value.extract_error().map_err(call)
 }
 
 fn address_of(info: &ConnectionInfo) -> String {

@@ -10,16 +10,17 @@
 //!    └─caller──► Withdrawn     (Waiting ──task──► Done as well: refused while connecting)
 //! ```
 //!
-//! Invariant: a submission outlives the task it was given to by no more than a moment. When a
-//! task is dropped, with its runtime or by a bug, nobody is left to decide what it held, in its
-//! channel or under way, so whoever waits for one of these does: what was not sent by then never
-//! will be, and what was sent nobody will hear of.
+//! Invariant: a submission outlives the task it was given to by no more than a moment. The task
+//! holds it as [`Given`]; when it lets go of one undecided, with its runtime or by a bug, that is
+//! its fate: what was not sent by then never will be, and what was sent nobody will hear of.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::future::poll_fn;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use futures_util::task::AtomicWaker;
 
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
@@ -37,10 +38,11 @@ pub(crate) struct Submission {
     pub(super) jobs: Vec<NewJob>,
     pub(super) bytes: usize,
     phase: AtomicU8,
+    /// A task has it, or had it.
+    given: AtomicBool,
     fate: OnceLock<Fate>,
-    decided: Notify,
-    /// Cancelled when the task is gone that it was given to.
-    task: OnceLock<CancellationToken>,
+    /// Its caller, who is one.
+    waiting: AtomicWaker,
 }
 
 /// What became of a submission.
@@ -62,9 +64,9 @@ impl Submission {
             bytes: jobs.iter().map(NewJob::bytes).sum(),
             jobs,
             phase: AtomicU8::new(WAITING),
+            given: AtomicBool::new(false),
             fate: OnceLock::new(),
-            decided: Notify::new(),
-            task: OnceLock::new(),
+            waiting: AtomicWaker::new(),
         })
     }
 
@@ -87,50 +89,30 @@ impl Submission {
         self.fate.get()
     }
 
-    /// From here on it is that task's, whose end the token tells.
-    pub(super) fn give_to(&self, task: CancellationToken) {
-        let _ = self.task.set(task);
-    }
-
     /// Whether a task has it, or had it.
     pub(super) fn is_given(&self) -> bool {
-        self.task.get().is_some()
+        self.given.load(Ordering::Acquire)
     }
 
-    /// Waits for the fate, which comes with the end of the task at the latest. Cancel safe.
+    /// Waits for the fate, which comes with the end of the task at the latest. For one caller at
+    /// a time; cancel safe.
     pub(super) async fn decided(&self) -> &Fate {
-        loop {
-            let mut decided = std::pin::pin!(self.decided.notified());
-            decided.as_mut().enable();
-            if let Some(fate) = self.fate.get() {
-                return fate;
+        poll_fn(|context| {
+            // Before the look: whoever decides after it wakes us.
+            self.waiting.register(context.waker());
+            match self.fate.get() {
+                Some(fate) => Poll::Ready(fate),
+                None => Poll::Pending,
             }
-            let Some(task) = self.task.get() else {
-                decided.await;
-                continue;
-            };
-            tokio::select! {
-                () = decided => {}
-                () = task.cancelled() => return self.orphaned(),
-            }
-        }
-    }
-
-    /// The task is gone; nobody but us decides.
-    fn orphaned(&self) -> &Fate {
-        let why = "the runtime of the task that sends for this queue was shut down".to_owned();
-        let was_sent = self.phase.load(Ordering::Acquire) == SENT;
-        self.decide(match was_sent {
-            true => Fate::Unknowable { why },
-            false => Fate::NotSent { why },
         })
+        .await
     }
 
     /// The first decision stands.
     pub(super) fn decide(&self, fate: Fate) -> &Fate {
         let fate = self.fate.get_or_init(|| fate);
         self.phase.store(DONE, Ordering::Release);
-        self.decided.notify_waiters();
+        self.waiting.wake();
         fate
     }
 
@@ -145,7 +127,7 @@ impl Submission {
     }
 
     /// Takes the submission back, unless it has been sent: then nobody can.
-    pub(super) fn withdraw(&self) -> bool {
+    pub(crate) fn withdraw(&self) -> bool {
         self.step(WAITING, WITHDRAWN)
     }
 
@@ -153,6 +135,38 @@ impl Submission {
         self.phase
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
+    }
+}
+
+/// A submission in the hands of a task.
+pub(super) struct Given(Arc<Submission>);
+
+impl Given {
+    pub(super) fn new(submission: &Arc<Submission>) -> Self {
+        submission.given.store(true, Ordering::Release);
+        Self(Arc::clone(submission))
+    }
+}
+
+impl Deref for Given {
+    type Target = Submission;
+
+    fn deref(&self) -> &Submission {
+        &self.0
+    }
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        if self.fate.get().is_some() {
+            return;
+        }
+        let why = "the runtime of the task that sends for this queue was shut down".to_owned();
+        let was_sent = self.phase.load(Ordering::Acquire) == SENT;
+        self.decide(match was_sent {
+            true => Fate::Unknowable { why },
+            false => Fate::NotSent { why },
+        });
     }
 }
 
@@ -227,40 +241,40 @@ pub(super) mod tests {
         assert_eq!(split(vec![job(3 * BATCH_BYTES)]).len(), 1);
     }
 
-    fn given() -> (Arc<Submission>, CancellationToken) {
-        let (submission, task) = (Submission::new(vec![job(1)]), CancellationToken::new());
-        submission.give_to(task.clone());
-        (submission, task)
+    fn given() -> (Arc<Submission>, Given) {
+        let submission = Submission::new(vec![job(1)]);
+        let given = Given::new(&submission);
+        (submission, given)
     }
 
-    #[tokio::test]
-    async fn g3_a_submission_is_decided_with_the_end_of_its_task_at_the_latest() {
+    #[test]
+    fn g3_a_submission_is_decided_with_the_end_of_its_task_at_the_latest() {
         let (waiting, task) = given();
         assert!(waiting.decided().now_or_never().is_none());
-        task.cancel();
+        drop(task);
         let fate = waiting.decided().now_or_never().unwrap();
         assert!(matches!(fate, Fate::NotSent { .. }), "{fate:?}");
 
         let (sent, task) = given();
         assert!(sent.begin() && !sent.withdraw());
-        task.cancel();
+        drop(task);
         let fate = sent.decided().now_or_never().unwrap();
         assert!(matches!(fate, Fate::Unknowable { .. }), "{fate:?}");
 
         let (called_back, task) = given();
         assert!(called_back.begin());
         called_back.call_back();
-        task.cancel();
+        drop(task);
         let fate = called_back.decided().now_or_never().unwrap();
         assert!(matches!(fate, Fate::NotSent { .. }), "{fate:?}");
     }
 
-    #[tokio::test]
-    async fn what_the_task_has_decided_stands_when_it_is_gone() {
+    #[test]
+    fn what_the_task_has_decided_stands_when_it_is_gone() {
         let (submission, task) = given();
         assert!(submission.begin());
         submission.decide(Fate::Added { there: vec![] });
-        task.cancel();
+        drop(task);
         let fate = submission.decided().now_or_never().unwrap();
         assert!(matches!(fate, Fate::Added { .. }), "{fate:?}");
     }

@@ -12,6 +12,8 @@ use crate::store::backend::InRedis;
 /// An answer that takes longer is asked for again, on a new connection.
 pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Clones share the connection.
+#[derive(Clone)]
 pub(crate) enum Line {
     Redis(InRedis, Link),
     Memory(memory::Queue),

@@ -1,0 +1,181 @@
+//! One call after the other, each of them repeated until it is known what became of it.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::warn;
+
+use super::ABANDON_AFTER;
+use super::submission::{Fate, Given};
+use crate::id::incarnation;
+use crate::name::QueueName;
+use crate::policy::pauses::Pauses;
+use crate::redis::trouble::{Refusal, Trouble};
+use crate::store::backend::Line;
+use crate::store::enqueue::{Enqueue, Enqueued, NewJob};
+
+/// Before a call is repeated.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), Duration::from_secs(1));
+
+/// How a call tells the one after it, on another lane, how it gets on. Dropped when it is over.
+pub(super) type Course = watch::Sender<Progress>;
+/// The course of the call before.
+pub(super) type Before = watch::Receiver<Progress>;
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Progress {
+    /// Sent, or about to be: what is sent now on the same connection comes after it.
+    Smooth,
+    /// It has to be sent again.
+    HeldUp,
+}
+
+/// A sender of numbered calls, one at a time.
+pub(super) struct Lane {
+    queue: QueueName,
+    line: Line,
+    id: String,
+    call: u64,
+}
+
+impl Lane {
+    pub(super) fn new(queue: &QueueName, line: &Line) -> Self {
+        Self {
+            queue: queue.clone(),
+            line: line.clone(),
+            id: incarnation(),
+            call: 0,
+        }
+    }
+
+    /// Sends one batch until its fate is known. If it, or the call before it, has to be sent
+    /// again, it waits until that one is over: the order of the two is kept.
+    pub(super) async fn commit(
+        &mut self,
+        mut batch: Vec<Given>,
+        course: Course,
+        mut before: Option<Before>,
+    ) {
+        if before.as_ref().is_some_and(is_held_up) {
+            over(&mut before).await;
+        }
+        self.call += 1;
+        let started = Instant::now();
+        let mut may_have_run = false;
+        let mut pauses = PAUSES;
+        loop {
+            let trouble = match self.send(&mut batch, may_have_run).await {
+                Ok(None) => return,
+                Ok(Some(Enqueued::Added { there })) => return share_out(&batch, &there),
+                Ok(Some(Enqueued::Superseded)) => {
+                    let why = format!("lane {} was used by another call", self.id);
+                    return self.give_up(&batch, &why);
+                }
+                Err(trouble) => trouble,
+            };
+            match &trouble {
+                Trouble::Garbled(why) => return self.give_up(&batch, why),
+                Trouble::Refused(Refusal::NoWrites | Refusal::NotAllowed, _) if !may_have_run => {
+                    return refuse(&batch, &trouble);
+                }
+                _ => may_have_run |= trouble.may_have_run(),
+            }
+            if !may_have_run {
+                for submission in &batch {
+                    submission.call_back();
+                }
+            } else if started.elapsed() > ABANDON_AFTER {
+                return self.give_up(&batch, "no answer for half an hour");
+            }
+            warn!(queue = %self.queue, submissions = batch.len(), %trouble, "enqueueing is held up");
+            course.send_replace(Progress::HeldUp);
+            sleep(pauses.next(fastrand::f64())).await;
+            over(&mut before).await;
+        }
+    }
+
+    /// One try. `None`: everything was withdrawn before it.
+    async fn send(
+        &mut self,
+        batch: &mut Vec<Given>,
+        may_have_run: bool,
+    ) -> Result<Option<Enqueued>, Trouble> {
+        // As long as there is no connection, a submission can still be withdrawn.
+        self.line.connect().await?;
+        if !may_have_run {
+            batch.retain(|submission| submission.begin());
+            if batch.is_empty() {
+                return Ok(None);
+            }
+        }
+        let jobs: Vec<&NewJob> = batch.iter().flat_map(|given| &given.jobs).collect();
+        let verb = Enqueue {
+            lane: &self.id,
+            call: self.call,
+            jobs: &jobs,
+        };
+        self.line.call(&verb).await.map(Some)
+    }
+
+    /// Leaves the lane behind, so that a late repeat of this call can do no harm.
+    fn give_up(&mut self, batch: &[Given], why: &str) {
+        self.id = incarnation();
+        self.call = 0;
+        for submission in batch {
+            let why = why.to_owned();
+            submission.decide(Fate::Unknowable { why });
+        }
+    }
+}
+
+fn is_held_up(before: &Before) -> bool {
+    *before.borrow() == Progress::HeldUp
+}
+
+async fn over(before: &mut Option<Before>) {
+    if let Some(mut before) = before.take() {
+        while before.changed().await.is_ok() {}
+    }
+}
+
+fn refuse(batch: &[Given], trouble: &Trouble) {
+    for submission in batch {
+        submission.decide(Fate::NotAdded {
+            why: trouble.to_string(),
+        });
+    }
+}
+
+/// Gives each submission its part of the answer. `there` is in ascending order.
+fn share_out(batch: &[Given], there: &[usize]) {
+    let mut start = 0;
+    let mut there = there.iter().copied().peekable();
+    for submission in batch {
+        let end = start + submission.jobs.len();
+        let mut mine = Vec::new();
+        while let Some(position) = there.next_if(|position| *position < end) {
+            mine.push(position - start);
+        }
+        submission.decide(Fate::Added { there: mine });
+        start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::submission::Submission;
+    use super::super::submission::tests::job;
+    use super::*;
+
+    #[test]
+    fn answers_are_shared_out_by_position() {
+        let batch = [3, 1, 2].map(|n| Submission::new((0..n).map(|_| job(1)).collect()));
+        share_out(&batch.each_ref().map(Given::new), &[0, 2, 3, 5]);
+        let there = batch.map(|s| match s.fate() {
+            Some(Fate::Added { there }) => there.clone(),
+            other => unreachable!("{other:?}"),
+        });
+        assert_eq!(there, [vec![0, 2], vec![0], vec![1]]);
+    }
+}
