@@ -1,4 +1,4 @@
--- Adds up to 256 jobs. args: lane, call, jobs, options, external. `jobs` is how many; their ids
+-- Adds up to 256 jobs. args: lane, call, jobs, unsure, options, external. `jobs` is how many; their ids
 -- are ARGV[2..], their records follow the ids, and large payloads the records, in the order of
 -- args.external (positions from 1). options is flat: a position and what is not default about
 -- that job, a map of { delay_ms | at_ms, priority, front, await_ms }.
@@ -24,7 +24,7 @@ for k, position in ipairs(args.external) do
   external[position] = k
 end
 
-local there = queue.add(ARGV, args.jobs, options, external)
+local there = queue.add(ARGV, args.jobs, options, external, args.unsure)
 queue.end_call(args.lane, args.call, table.concat(there, ' '))
 queue.flush_events()
 queue.save_meta()

@@ -3,17 +3,18 @@
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] is which of these is that of job i. options[i] is what is not default about
 -- job i, a map of { delay_ms | at_ms, priority, front, await_ms }; when it is due is added to it.
+-- unsure: some of them may be there already; otherwise that is not looked up.
 -- Returns the positions (from 0) of ids that were already there, which are left as they are.
-function queue.add(list, n, options, external)
+function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
-  local known = redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
+  local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
   local there, waiting, delayed, seen = {}, {}, {}, {}
   for i = 1, n do
     local id, option = list[i + 1], options[i]
-    if known[i] or seen[id] then
+    if known and (known[i] or seen[id]) then
       there[#there + 1] = i - 1
     else
-      seen[id] = true
+      seen[id] = known
       local line = waiting
       if option then
         option.due_ms = option.at_ms or option.delay_ms and now_ms + option.delay_ms or 0
@@ -54,7 +55,7 @@ function queue.add(list, n, options, external)
   if #waiting > 0 then
     local places = queue.take_places(waiting, options)
     local ids = store(waiting, places)
-    queue.enter_line(ids, places)
+    queue.enter_waiting(ids, places)
     if not meta.paused then
       queue.arm(0)
     end

@@ -26,5 +26,5 @@ function queue.add_batch(batch)
       list[#list + 1] = part[i]
     end
   end
-  queue.add(list, #batch.ids, batch.options, batch.external)
+  queue.add(list, #batch.ids, batch.options, batch.external, true)
 end

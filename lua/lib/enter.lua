@@ -1,24 +1,30 @@
 -- How a job enters a collection in which it waits: `waiting`, `delayed` or `suspects`.
 -- Nothing else adds to these three.
 
+-- Puts `ids` at their places in `waiting`: jobs on which no worker died.
+function queue.enter_waiting(ids, scores)
+  local members = {}
+  for i = 1, #ids do
+    members[2 * i - 1], members[2 * i] = scores[i], ids[i]
+  end
+  redis.call('ZADD', key.waiting, unpack(members))
+end
+
 -- Puts `ids` at their places: suspects (jobs whose worker died on them) among themselves,
 -- all others in `waiting`.
 function queue.enter_line(ids, scores)
   if #ids == 0 then
     return
   end
+  if not queue.has(key.stalls) then
+    return queue.enter_waiting(ids, scores)
+  end
+  local stalls = redis.call('HMGET', key.stalls, unpack(ids))
   local waiting, suspects = {}, {}
-  if queue.has(key.stalls) then
-    local stalls = redis.call('HMGET', key.stalls, unpack(ids))
-    for i = 1, #ids do
-      local into = stalls[i] and suspects or waiting
-      local at = #into
-      into[at + 1], into[at + 2] = scores[i], ids[i]
-    end
-  else
-    for i = 1, #ids do
-      waiting[2 * i - 1], waiting[2 * i] = scores[i], ids[i]
-    end
+  for i = 1, #ids do
+    local into = stalls[i] and suspects or waiting
+    local at = #into
+    into[at + 1], into[at + 2] = scores[i], ids[i]
   end
   if #waiting > 0 then
     redis.call('ZADD', key.waiting, unpack(waiting))

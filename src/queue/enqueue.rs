@@ -18,7 +18,7 @@ use crate::policy::retention::Retention;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::Submission;
-use crate::store::enqueue::{Due, NewJob};
+use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::time::{Timestamp, check_wait, millis};
 
 /// All headers of a job together, in bytes: they travel with every claim.
@@ -63,6 +63,8 @@ pub struct Enqueue<J: Job> {
     target: Result<(Queue, Vec<u8>), Option<Error>>,
     id: JobId,
     id_is_given: bool,
+    /// What Redis may know of the id.
+    novelty: Novelty,
     options: JobOptions,
     headers: Vec<(String, String)>,
     due: Due,
@@ -80,6 +82,7 @@ impl<J: Job> Enqueue<J> {
             target: target.map_err(Some),
             id: JobId::generate(),
             id_is_given: false,
+            novelty: Novelty::New,
             options: J::options(),
             headers: Vec::new(),
             due: Due::Now,
@@ -145,6 +148,7 @@ impl<J: Job> Enqueue<J> {
     pub fn id(mut self, id: JobId) -> Self {
         self.id = id;
         self.id_is_given = true;
+        self.novelty = Novelty::Unsure;
         self.submission = None;
         self
     }
@@ -173,6 +177,10 @@ impl<J: Job> Enqueue<J> {
 
     pub(crate) fn is_given_an_id(&self) -> bool {
         self.id_is_given
+    }
+
+    pub(crate) fn novelty(&self) -> Novelty {
+        self.novelty
     }
 
     pub(crate) fn awaited_for(&mut self, limit: Duration) {
@@ -223,9 +231,12 @@ impl<J: Job> Enqueue<J> {
         let (queue, job) = self.prepare()?;
         let limit = queue.inner.oxcart.call_timeout;
         let producer = &queue.inner.producer;
+        let novelty = self.novelty;
         let last = self
             .submission
-            .get_or_insert_with(|| Submission::new(vec![job]));
+            .get_or_insert_with(|| Submission::new(vec![job], novelty));
+        // Also if the wait for it is dropped.
+        self.novelty = Novelty::Unsure;
         let fate = producer.submit(&Arc::clone(last), limit).await;
         if !matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown) {
             self.submission = None;

@@ -11,6 +11,7 @@ use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::{Enqueued, JobHandle};
 use crate::queue::producer::{Submission, split};
+use crate::store::enqueue::Novelty;
 
 /// Calls that are handed to the producer at a time: two under way, and one that waits for them.
 const PARTS_AHEAD: usize = 3;
@@ -81,7 +82,11 @@ impl<J: Job> EnqueueMany<J> {
 
     fn prepare(&mut self) -> Result<(), Error> {
         let mut jobs = Vec::with_capacity(self.requests.len());
+        let mut novelty = Novelty::New;
         for request in &mut self.requests {
+            if request.novelty() == Novelty::Unsure {
+                novelty = Novelty::Unsure;
+            }
             let (queue, job) = request.prepare()?;
             if queue.name() != self.queue.name() {
                 return Err(Error::invalid(format!(
@@ -94,7 +99,7 @@ impl<J: Job> EnqueueMany<J> {
             jobs.push(job);
         }
         self.requests.clear();
-        self.left.extend(split(jobs));
+        self.left.extend(split(jobs, novelty));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use crate::queue::Queue;
 use crate::queue::producer::Submission;
 use crate::schedule::builder::ScheduleBuilder;
 use crate::schedule::info::ScheduleInfo;
-use crate::store::enqueue::{Due, NewJob};
+use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::store::schedules::Schedules;
 
 /// Schedules read in one call.
@@ -224,7 +224,10 @@ impl ScheduleHandle {
         let inner = &self.queue.inner;
         let fate = inner
             .producer
-            .submit(&Submission::new(vec![job]), inner.oxcart.call_timeout)
+            .submit(
+                &Submission::new(vec![job], Novelty::New),
+                inner.oxcart.call_timeout,
+            )
             .await;
         fate.and_then(|fate| fate.into_result(&inner.name, &id))
             .map_err(|error| error.with_job(&id))?;

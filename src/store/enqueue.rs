@@ -47,6 +47,15 @@ pub(crate) enum Due {
     },
 }
 
+/// Whether Redis may know an id that it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Novelty {
+    /// Made for this job, and never sent before: it need not be looked up.
+    New,
+    /// Chosen by the application, or sent before.
+    Unsure,
+}
+
 /// A job on its way into the queue.
 #[derive(Debug, Clone)]
 pub(crate) struct NewJob {
@@ -70,6 +79,8 @@ pub(crate) struct Enqueue<'a> {
     pub(crate) lane: &'a str,
     pub(crate) call: u64,
     pub(crate) jobs: &'a [&'a NewJob],
+    /// That of the jobs' ids, together.
+    pub(crate) novelty: Novelty,
 }
 
 #[derive(Debug, PartialEq)]
@@ -85,6 +96,8 @@ struct Arguments<'a> {
     lane: &'a str,
     call: u64,
     jobs: usize,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unsure: bool,
     options: Vec<Position>,
     external: Vec<usize>,
 }
@@ -152,6 +165,7 @@ impl Verb for Enqueue<'_> {
                 lane: self.lane,
                 call: self.call,
                 jobs: self.jobs.len(),
+                unsure: self.novelty == Novelty::Unsure,
                 options: self
                     .jobs
                     .iter()

@@ -149,9 +149,10 @@ mod tests {
     use super::super::submission::Fate;
     use super::super::submission::tests::job;
     use super::*;
+    use crate::store::enqueue::Novelty;
 
     fn submission(jobs: usize, bytes: usize) -> Arc<Submission> {
-        Submission::new((0..jobs).map(|_| job(bytes)).collect())
+        Submission::new((0..jobs).map(|_| job(bytes)).collect(), Novelty::New)
     }
 
     fn sizes(batch: Option<Option<Vec<Given>>>) -> Option<Vec<usize>> {

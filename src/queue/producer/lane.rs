@@ -13,7 +13,7 @@ use crate::name::QueueName;
 use crate::policy::pauses::Pauses;
 use crate::redis::trouble::{Refusal, Trouble};
 use crate::store::backend::Line;
-use crate::store::enqueue::{Enqueue, Enqueued, NewJob};
+use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
 
 /// Before a call is repeated.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), Duration::from_secs(1));
@@ -110,10 +110,15 @@ impl Lane {
             }
         }
         let jobs: Vec<&NewJob> = batch.iter().flat_map(|given| &given.jobs).collect();
+        let is_new = |given: &Given| given.novelty == Novelty::New;
         let verb = Enqueue {
             lane: &self.id,
             call: self.call,
             jobs: &jobs,
+            novelty: match !may_have_run && batch.iter().all(is_new) {
+                true => Novelty::New,
+                false => Novelty::Unsure,
+            },
         };
         self.line.call(&verb).await.map(Some)
     }
@@ -170,7 +175,8 @@ mod tests {
 
     #[test]
     fn answers_are_shared_out_by_position() {
-        let batch = [3, 1, 2].map(|n| Submission::new((0..n).map(|_| job(1)).collect()));
+        let batch =
+            [3, 1, 2].map(|n| Submission::new((0..n).map(|_| job(1)).collect(), Novelty::New));
         share_out(&batch.each_ref().map(Given::new), &[0, 2, 3, 5]);
         let there = batch.map(|s| match s.fate() {
             Some(Fate::Added { there }) => there.clone(),

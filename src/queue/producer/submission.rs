@@ -25,7 +25,7 @@ use futures_util::task::AtomicWaker;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::name::QueueName;
-use crate::store::enqueue::NewJob;
+use crate::store::enqueue::{NewJob, Novelty};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 const WAITING: u8 = 0;
@@ -37,6 +37,8 @@ const DONE: u8 = 3;
 pub(crate) struct Submission {
     pub(super) jobs: Vec<NewJob>,
     pub(super) bytes: usize,
+    /// That of the jobs' ids, together.
+    pub(super) novelty: Novelty,
     phase: AtomicU8,
     /// A task has it, or had it.
     given: AtomicBool,
@@ -59,8 +61,9 @@ pub(crate) enum Fate {
 }
 
 impl Submission {
-    pub(crate) fn new(jobs: Vec<NewJob>) -> Arc<Self> {
+    pub(crate) fn new(jobs: Vec<NewJob>, novelty: Novelty) -> Arc<Self> {
         Arc::new(Self {
+            novelty,
             bytes: jobs.iter().map(NewJob::bytes).sum(),
             jobs,
             phase: AtomicU8::new(WAITING),
@@ -81,7 +84,7 @@ impl Submission {
 
     /// The same jobs once more, undecided.
     pub(crate) fn again(&self) -> Arc<Self> {
-        Self::new(self.jobs.clone())
+        Self::new(self.jobs.clone(), Novelty::Unsure)
     }
 
     /// The fate, once it is decided.
@@ -171,20 +174,20 @@ impl Drop for Given {
 }
 
 /// Splits jobs into submissions that each fit into one call, in order.
-pub(crate) fn split(jobs: Vec<NewJob>) -> Vec<Arc<Submission>> {
+pub(crate) fn split(jobs: Vec<NewJob>, novelty: Novelty) -> Vec<Arc<Submission>> {
     let mut submissions = Vec::with_capacity(jobs.len().div_ceil(BATCH_JOBS));
     let (mut part, mut bytes) = (Vec::new(), 0);
     for job in jobs {
         let size = job.bytes();
         if part.len() == BATCH_JOBS || (!part.is_empty() && bytes + size > BATCH_BYTES) {
-            submissions.push(Submission::new(std::mem::take(&mut part)));
+            submissions.push(Submission::new(std::mem::take(&mut part), novelty));
             bytes = 0;
         }
         bytes += size;
         part.push(job);
     }
     if !part.is_empty() {
-        submissions.push(Submission::new(part));
+        submissions.push(Submission::new(part, novelty));
     }
     submissions
 }
@@ -232,17 +235,17 @@ pub(super) mod tests {
 
     #[test]
     fn g7_submissions_are_bounded_in_jobs_and_bytes() {
-        let many = split((0..1000).map(|_| job(10)).collect());
+        let many = split((0..1000).map(|_| job(10)).collect(), Novelty::New);
         assert_eq!(many.len(), 4);
         assert!(many.iter().all(|s| s.jobs.len() <= BATCH_JOBS));
-        let large = split((0..10).map(|_| job(300 * 1024)).collect());
+        let large = split((0..10).map(|_| job(300 * 1024)).collect(), Novelty::New);
         assert_eq!(large.len(), 4);
         assert!(large.iter().all(|s| s.bytes <= BATCH_BYTES));
-        assert_eq!(split(vec![job(3 * BATCH_BYTES)]).len(), 1);
+        assert_eq!(split(vec![job(3 * BATCH_BYTES)], Novelty::New).len(), 1);
     }
 
     fn given() -> (Arc<Submission>, Given) {
-        let submission = Submission::new(vec![job(1)]);
+        let submission = Submission::new(vec![job(1)], Novelty::New);
         let given = Given::new(&submission);
         (submission, given)
     }

@@ -24,7 +24,7 @@ use crate::policy::retention::Retention;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
 use crate::store::counts::Counts;
-use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob};
+use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::get::Get;
 use dump::{BESIDE, PLACES};
 use subject::{InMemory, InRedis, START_US, Subject};
@@ -121,7 +121,12 @@ impl Rig {
         let (lane, call) = (self.lane, self.call);
         let jobs: Vec<&NewJob> = jobs.iter().collect();
         let jobs = &jobs[..];
-        match self.call(&Enqueue { lane, call, jobs }) {
+        match self.call(&Enqueue {
+            lane,
+            call,
+            jobs,
+            novelty: Novelty::Unsure,
+        }) {
             Enqueued::Added { there } => there,
             Enqueued::Superseded => panic!("superseded"),
         }

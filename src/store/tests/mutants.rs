@@ -98,7 +98,7 @@ mutants! {
     g3_a_repeated_claim_gives_what_others_hold:
         "if claims[i] == receipt and records[i] then" => "if claims[i] and records[i] then";
     g3_an_id_that_is_there_is_added_again:
-        "if known[i] or seen[id] then" => "if seen[id] then";
+        "if known and (known[i] or seen[id]) then" => "if known and seen[id] then";
     g4_priority_is_lost_on_recovery:
         "scores[#stalled] = places[i]" => "scores[#stalled] = '0'";
     g4_a_retry_goes_to_the_front:

@@ -96,7 +96,15 @@ fn every_verb(receipt: &Receipt) -> Vec<(&'static str, Call)> {
                 later.due = Due::After { ms: 5 };
                 later.priority = Some(3);
                 let (lane, call, jobs) = ("producer", 9, &[&new, &later][..]);
-                tried(redis, &Enqueue { lane, call, jobs })
+                tried(
+                    redis,
+                    &Enqueue {
+                        lane,
+                        call,
+                        jobs,
+                        novelty: Novelty::Unsure,
+                    },
+                )
             }),
         ),
         (

@@ -19,7 +19,7 @@ use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
 use crate::store::advance::{Advance, Advanced, Answer, Settlement};
-use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob};
+use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
@@ -124,7 +124,12 @@ impl Both {
     fn enqueue(&mut self, lane: &str, call: u64, jobs: &[NewJob]) -> Option<Vec<usize>> {
         let jobs: Vec<&NewJob> = jobs.iter().collect();
         let jobs = &jobs[..];
-        match self.call(&Enqueue { lane, call, jobs }) {
+        match self.call(&Enqueue {
+            lane,
+            call,
+            jobs,
+            novelty: Novelty::Unsure,
+        }) {
             Enqueued::Added { there } => Some(there),
             Enqueued::Superseded => None,
         }

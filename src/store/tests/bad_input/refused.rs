@@ -144,12 +144,14 @@ fn g3_a_number_that_has_passed_does_nothing_whatever_it_asks_for() {
         lane,
         call: 1,
         jobs,
+        novelty: Novelty::Unsure,
     });
     assert_eq!(again, Enqueued::Added { there: vec![] });
     let late = both.leaves(&Enqueue {
         lane,
         call: 0,
         jobs,
+        novelty: Novelty::Unsure,
     });
     assert_eq!(late, Enqueued::Superseded);
 

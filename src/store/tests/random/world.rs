@@ -1,6 +1,7 @@
 //! Both implementations side by side. After each step both must have answered the same and hold
 //! the same, and the invariants must hold.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::policy::retention::Retention;
 use crate::queue::info::Counts as Counted;
 use crate::store::advance::{Advance, Answer, Claimed, Settlement};
 use crate::store::counts::Counts;
-use crate::store::enqueue::{Due, Enqueue, NewJob};
+use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::get::{Found, Get};
 use crate::store::list::List;
@@ -299,9 +300,25 @@ impl<'a> World<'a> {
             Some(LastCall::Enqueue(jobs)) => {
                 let jobs: Vec<&NewJob> = jobs.iter().collect();
                 let jobs = &jobs[..];
-                self.both(&Enqueue { lane, call, jobs })
+                let novelty = self.novelty(jobs);
+                self.both(&Enqueue {
+                    lane,
+                    call,
+                    jobs,
+                    novelty,
+                })
             }
             Some(LastCall::Advance(turn, settle)) => self.advance(lane, call, &turn, &settle),
+        }
+    }
+
+    /// What a producer can say at best.
+    fn novelty(&self, jobs: &[&NewJob]) -> Novelty {
+        let ids: BTreeSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+        let is_there = |id| self.memory.call(&Get { id }).is_some();
+        match ids.len() < jobs.len() || ids.iter().any(|id| is_there(id)) {
+            true => Novelty::Unsure,
+            false => Novelty::New,
         }
     }
 
