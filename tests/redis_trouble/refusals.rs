@@ -12,6 +12,8 @@ use crate::support::{Server, ServerOptions, eventually, eventually_blocking};
 
 const SECOND: Duration = Duration::from_secs(1);
 const JOBS: usize = 200;
+/// So many of them end when the mood has changed, and no sooner.
+const HELD: usize = 10;
 
 /// A way for Redis to refuse, and the way back.
 struct Mood {
@@ -48,13 +50,16 @@ async fn survive(options: ServerOptions, mood: Mood) {
     let scene = Scene::new();
     let (builder, events) = watched(worker(&queue, &scene).concurrency(20));
     let worker = run(builder);
-    let job = Work::sleep(Duration::from_millis(20));
-    queue.enqueue_many(vec![job; JOBS - 1]).await.unwrap();
+    let mut jobs = vec![Work::Hold; HELD];
+    jobs.resize(JOBS - 1, Work::sleep(Duration::from_millis(20)));
+    queue.enqueue_many(jobs).await.unwrap();
     eventually(10 * SECOND, || scene.runs().len() >= JOBS / 4).await;
 
     let errors = || server.info("total_error_replies").parse::<u64>().unwrap();
     let before = errors();
     tokio::task::block_in_place(|| (mood.enter)(&server));
+    // Whatever else is done by now: the worker has something to say.
+    scene.release(HELD);
     let asked = Instant::now();
     let mut request = queue.enqueue(Work::Quick);
     let error = (&mut request).await.unwrap_err();
