@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
     let first = worker(&files)?;
     let control = first.control();
     let running = tokio::spawn(first.run_until(oxcart::shutdown_signal()));
-    while control.running() < 2 {
+    while control.running() == 0 {
         sleep(Duration::from_millis(10)).await;
     }
     sleep(Duration::from_millis(50)).await;

@@ -16,10 +16,12 @@ use oxcart::{
 };
 use serde::{Deserialize, Serialize};
 use support::given_up::{Call, HOWS, at_every_await_point, given_up, polled};
-use support::jobs::{Scene, Work};
+use support::jobs::{Scene, Work, now_ms};
 use support::workers::{drained, queue_at, run, server_and_queue, worker};
 use support::{Proxy, Server, eventually};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -132,8 +134,12 @@ async fn g3_waits_for_results_given_up_anywhere_leave_nothing_behind() {
     })
     .await;
     // Somebody who does not give up asks before it ends: nothing is kept for nobody.
+    let awaited_until =
+        || -> Option<f64> { server.ask(&["ZSCORE", "oxcart:{work}:awaited", held.id().as_str()]) };
+    // Longer than those wait that have given up.
+    let asked_for = now_ms() as f64 + 10_000.0;
     let (outcome, ()) = tokio::join!(held.result().into_future(), async {
-        tokio::time::sleep(SECOND / 2).await;
+        eventually(10 * SECOND, || awaited_until() > Some(asked_for)).await;
         scene.release(1);
     });
     outcome.unwrap();
@@ -387,13 +393,15 @@ async fn g3_a_queue_outlives_the_runtime_that_first_sent_for_it() {
     let mut request = other.enqueue(Work::Quick);
     let id = request.job_id().clone();
     polled((&mut request).into_future(), 1).await;
-    tokio::time::sleep(SECOND / 2).await;
+    eventually(10 * SECOND, || proxy.bytes_swallowed() > 0).await;
     tokio::task::block_in_place(|| runtime.shutdown_timeout(5 * SECOND));
     let asked = Instant::now();
     let error = (&mut request).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unknowable, "{error:?}");
     assert_eq!(error.job_id(), Some(&id));
-    assert!(asked.elapsed() < SECOND, "there is nothing to wait for");
+    // Not the 20 s that a call may take.
+    let took = asked.elapsed();
+    assert!(took < 5 * SECOND, "there is nothing to wait for: {took:?}");
     proxy.half_open(false);
 
     // It never arrived, as a look shows, and can be sent by whoever is alive.
@@ -402,6 +410,25 @@ async fn g3_a_queue_outlives_the_runtime_that_first_sent_for_it() {
     assert_eq!(handle.id(), &id);
     let counts = queue.counts().await.unwrap();
     assert_eq!(counts.waiting, 5);
+}
+
+/// Begins a call in a task of its own; returns once it was polled, and so has submitted what it
+/// has to send.
+async fn in_line<F>(call: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let (tell, begun) = oneshot::channel();
+    let (mut tell, mut call) = (Some(tell), Box::pin(call));
+    let task = tokio::spawn(poll_fn(move |context| {
+        let answer = call.as_mut().poll(context);
+        if let Some(tell) = tell.take() {
+            let _ = tell.send(());
+        }
+        answer
+    }));
+    begun.await.expect("it does not panic");
+    task
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -423,13 +450,12 @@ async fn g3_what_a_dead_runtime_had_to_send_is_decided_at_once() {
     // into one call.
     proxy.half_open(true);
     let full = vec![Work::Quick; 2 * 256];
-    let under_way = tokio::spawn(queue.enqueue_many(full).into_future());
-    tokio::time::sleep(SECOND / 4).await;
+    let under_way = in_line(queue.enqueue_many(full).into_future()).await;
+    eventually(10 * SECOND, || proxy.bytes_swallowed() > 0).await;
     let mut looked_at = queue.enqueue(Work::Quick);
     assert!(polled((&mut looked_at).into_future(), 1).await.is_none());
-    let single = tokio::spawn(queue.enqueue(Work::Quick).into_future());
-    let many = tokio::spawn(queue.enqueue_many(vec![Work::Quick; 600]).into_future());
-    tokio::time::sleep(SECOND / 4).await;
+    let single = in_line(queue.enqueue(Work::Quick).into_future()).await;
+    let many = in_line(queue.enqueue_many(vec![Work::Quick; 600]).into_future()).await;
     assert!(!under_way.is_finished() && !single.is_finished() && !many.is_finished());
 
     let ended = Instant::now();
@@ -445,7 +471,9 @@ async fn g3_what_a_dead_runtime_had_to_send_is_decided_at_once() {
         assert_eq!(error.kind(), ErrorKind::NotSent, "{error:?}");
         assert!(error.job_id().is_some());
     }
-    assert!(ended.elapsed() < SECOND, "nobody waits for a dead task");
+    // Not the 60 s that a call may take.
+    let took = ended.elapsed();
+    assert!(took < 10 * SECOND, "nobody waits for a dead task: {took:?}");
 
     // The next submission finds a task that lives, and so does one that is awaited again.
     proxy.half_open(false);

@@ -26,12 +26,18 @@ async fn server_and_proxy() -> (Server, Queue, Proxy, Queue) {
 
 /// The queue through the proxy for a producer that wants an answer within a second.
 async fn impatient(proxy: &Proxy) -> Queue {
-    let settings = Oxcart::builder().call_timeout(SECOND);
+    patient_for(SECOND, proxy).await
+}
+
+/// The queue through the proxy for a producer that waits so long for an answer.
+async fn patient_for(limit: Duration, proxy: &Proxy) -> Queue {
+    let settings = Oxcart::builder().call_timeout(limit);
     let oxcart = settings.connect(&proxy.url()).await.unwrap();
     oxcart.queue(QUEUE).unwrap()
 }
 
-/// Watches until it is aborted: no job may be active for 2 s without a handler that runs.
+/// Watches until it is aborted: no job may be active for 5 s without a handler that runs. Who gets
+/// no answer asks again after 1 s; without that it would be a lease, 30 s.
 fn watch_for_stranded(queue: Queue, scene: Scene) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut idle_since: HashMap<String, Instant> = HashMap::new();
@@ -43,7 +49,7 @@ fn watch_for_stranded(queue: Queue, scene: Scene) -> JoinHandle<()> {
             idle_since.retain(|id, _| idle.contains(&id.as_str()));
             for id in idle {
                 let since = *idle_since.entry(id.to_owned()).or_insert_with(Instant::now);
-                assert!(since.elapsed() < 2 * SECOND, "job {id} is stranded");
+                assert!(since.elapsed() < 5 * SECOND, "job {id} is stranded");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -141,9 +147,12 @@ async fn g9_a_worker_and_a_producer_go_on_after_connections_that_fall_silent() {
     let watch = watch_for_stranded(direct.clone(), scene.clone());
     let job = Work::sleep(Duration::from_millis(10));
 
+    // A greeting that nobody answers takes 3 s, and the call that came before it 1 s.
+    let producer = patient_for(20 * SECOND, &proxy).await;
+
     // Now and then a reply is lost, and its connection stays open and silent.
     proxy.swallow_every(15);
-    let enqueue = enqueue_by(20, 25, &proxied, &job);
+    let enqueue = enqueue_by(20, 25, &producer, &job);
     let enough = eventually(30 * SECOND, || proxy.replies_dropped() >= 4);
     tokio::join!(enqueue, async {
         enough.await;
@@ -153,7 +162,7 @@ async fn g9_a_worker_and_a_producer_go_on_after_connections_that_fall_silent() {
 
     // For a while nothing comes through at all.
     proxy.half_open(true);
-    let enqueue = enqueue_by(20, 25, &proxied, &job);
+    let enqueue = enqueue_by(20, 25, &producer, &job);
     tokio::join!(enqueue, async {
         tokio::time::sleep(3 * SECOND).await;
         proxy.half_open(false);
@@ -216,8 +225,8 @@ async fn g3_a_request_awaited_again_does_not_duplicate_even_a_job_that_is_done_a
         let error = (&mut request).await.unwrap_err();
         assert_typed(&error, ErrorKind::Unknown, asked);
         proxy.swallow_every(0);
-        let handle = (&mut request).await.unwrap();
-        assert_eq!((handle.id(), handle.enqueued()), (&id, Enqueued::New));
+        // A repeat may just have been swallowed; the next one comes a second later.
+        assert_gets_through(&mut request).await;
         assert_each_ran_once(jobs as usize, &direct, &scene).await;
     }
     worker.stop().await;
@@ -310,12 +319,24 @@ async fn assert_all_fail(requests: &mut [Enqueue<Work>], kind: ErrorKind) {
 /// Awaited again, each makes its job, sooner or later.
 async fn assert_all_get_through(requests: &mut [Enqueue<Work>]) {
     for request in requests {
-        eventually_async(10 * SECOND, async || match (&mut *request).await {
-            Ok(handle) => handle.enqueued() == Enqueued::New,
-            Err(_) => false,
-        })
-        .await;
+        assert_gets_through(request).await;
     }
+}
+
+/// Awaited again, it makes its job, sooner or later.
+async fn assert_gets_through(request: &mut Enqueue<Work>) {
+    let id = request.job_id().clone();
+    eventually_async(10 * SECOND, async || match (&mut *request).await {
+        Ok(handle) => {
+            assert_eq!((handle.id(), handle.enqueued()), (&id, Enqueued::New));
+            true
+        }
+        Err(error) => {
+            assert!(error.is_retryable(), "{error:?}");
+            false
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -354,7 +375,8 @@ async fn g3_a_producer_knows_what_was_not_sent_and_what_may_have_been() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g2_a_worker_that_redis_cannot_hear_stops_its_handlers_by_its_own_clock() {
-    const LEASE: Duration = Duration::from_secs(2);
+    // The handler is told a sixth of it before it ends.
+    const LEASE: Duration = Duration::from_secs(6);
     let (_server, direct, proxy, proxied) = server_and_proxy().await;
     let scene = Scene::new();
     let (builder, events) = watched(worker(&proxied, &scene).lease(LEASE));

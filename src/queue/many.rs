@@ -105,6 +105,8 @@ impl<J: Job> EnqueueMany<J> {
 
     async fn send(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
         self.prepare()?;
+        // What was under way when the last try failed may have been refused since.
+        self.take_back();
         while let Some(part) = self.left.front().cloned() {
             let first = part.first_id().clone();
             self.send_part(&part)
@@ -125,10 +127,11 @@ impl<J: Job> EnqueueMany<J> {
             .for_each(drop);
     }
 
-    /// After trouble with the first part: what is not sent yet waits until that is tried again.
+    /// After trouble with the first part: those behind it that are not sent, or were refused as
+    /// well, wait until that one is tried again.
     fn take_back(&mut self) {
         for part in self.left.iter_mut().take(PARTS_AHEAD).skip(1) {
-            if part.withdraw() {
+            if part.take_back() {
                 *part = part.again();
             }
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::rig::{Number, PATIENCE, Rig, Running};
-use crate::support::eventually_async;
+use crate::support::{eventually, eventually_async};
 
 const AT_ONCE: Backoff = Backoff::NONE;
 
@@ -237,10 +237,11 @@ async fn concurrency_is_kept_to_and_changes_while_running() {
     };
     let running = Running::start(rig.worker().concurrency(3).state(state).handle(gauge));
     rig.until(|counts| counts.active == 3).await;
-    assert_eq!(running.control.running(), 3);
+    // What Redis has noted down, the worker hears a moment later.
+    eventually(PATIENCE, || running.control.running() == 3).await;
     running.control.set_concurrency(40).unwrap();
     rig.until(|counts| counts.active == 40).await;
-    assert_eq!(running.control.running(), 40);
+    eventually(PATIENCE, || running.control.running() == 40).await;
     running.control.set_concurrency(1).unwrap();
     gate.add_permits(42);
     rig.until(|counts| counts.totals.completed == 42).await;

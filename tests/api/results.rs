@@ -1,26 +1,42 @@
 //! Waiting for what a job gives back, from any process.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oxcart::{Failure, Oxcart, Retention};
+use tokio::sync::Notify;
 
-use crate::rig::{Number, Rig, Running};
+use crate::rig::{Number, PATIENCE, Rig, Running};
+use crate::support::eventually;
 
 #[tokio::test]
 async fn a_result_reaches_another_connection_even_if_nothing_is_kept() {
     let rig = Rig::new().await;
     let worker = rig.worker().keep_completed(Retention::Remove);
-    let running = Running::start(worker.handle(async |Number(n)| {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        Ok::<_, Failure>(n + 1)
-    }));
+    let gate = Arc::new(Notify::new());
+    let gated = {
+        let gate = Arc::clone(&gate);
+        move |Number(n): Number| {
+            let gate = Arc::clone(&gate);
+            async move {
+                gate.notified().await;
+                Ok::<_, Failure>(n + 1)
+            }
+        }
+    };
+    let running = Running::start(worker.handle::<Number, ()>(gated));
     let sent = rig.queue.enqueue(Number(1)).await.unwrap();
     let elsewhere = Oxcart::connect(&rig.server.url()).await.unwrap();
     let handle = elsewhere
         .queue("test")
         .unwrap()
         .handle::<Number>(sent.id().clone());
-    assert_eq!(handle.result().await.unwrap(), 2);
+    let waits = tokio::spawn(handle.result().into_future());
+    // Redis knows that somebody waits; only then may the job end.
+    let awaited = "oxcart:{test}:awaited";
+    eventually(PATIENCE, || rig.server.ask::<bool>(&["EXISTS", awaited])).await;
+    gate.notify_one();
+    assert_eq!(waits.await.unwrap().unwrap(), 2);
     // Asked for again: it is kept for a while, because somebody waited.
     assert_eq!(sent.result().await.unwrap(), 2);
     assert_eq!(rig.counts().await.completed, 1);

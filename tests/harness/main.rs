@@ -17,17 +17,16 @@ const SOON: Duration = Duration::from_secs(10);
 /// Long enough to tell "never" from "a little later".
 const NEVER: Duration = Duration::from_millis(200);
 
+/// A connection that waits for a reply as long as it takes.
 fn connect(url: &str) -> RedisResult<Connection> {
     redis::Client::open(url)?.get_connection_with_timeout(SOON)
 }
 
-/// A connection that gives up waiting for a reply after [`NEVER`].
-fn impatient(url: &str) -> Connection {
-    let connection = connect(url).expect("something listens");
+/// From here on it gives up waiting for a reply after [`NEVER`].
+fn make_impatient(connection: &Connection) {
     connection
         .set_read_timeout(Some(NEVER))
         .expect("a timeout above zero");
-    connection
 }
 
 /// A call that counts as a script, and shows afterwards whether it ran.

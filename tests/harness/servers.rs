@@ -1,5 +1,5 @@
 use crate::support::Server;
-use crate::{connect, impatient, ping};
+use crate::{connect, make_impatient, ping};
 
 #[test]
 fn server_answers_on_port_and_socket() {
@@ -55,9 +55,10 @@ fn options_reach_the_server() {
 #[test]
 fn paused_server_is_silent_until_resumed() {
     let server = Server::start();
-    let mut connection = impatient(&server.url());
+    let mut connection = connect(&server.url()).expect("it listens");
     server.pause();
     server.pause();
+    make_impatient(&connection);
     let error = ping(&mut connection).expect_err("a paused server answers nothing");
     assert!(error.is_timeout(), "{error}");
     server.resume();

@@ -88,7 +88,8 @@ async fn s5_a_change_takes_effect_at_once_for_a_worker_that_sleeps() {
         .await
         .unwrap();
     eventually_async(5 * SECOND, async || info(&queue, "s").await.fired == 2).await;
-    assert!(now_ms() - changed < 2_500);
+    // One second for two ticks. Whoever sleeps on looks up 5 s after it began to.
+    assert!(now_ms() - changed < 3_500);
     // A higher limit lets it go on, a lower one does not.
     let more = queue.schedule("s").every(SECOND / 2).limit(3);
     more.job(Work::Quick).await.unwrap();
@@ -148,7 +149,7 @@ async fn s2_start_and_end_bound_it_and_it_stays_in_the_list() {
     let (_server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let worker = run(worker(&queue, &scene));
-    let start = SystemTime::now() + SECOND;
+    let start = SystemTime::now() + 3 * SECOND;
     let define = async || {
         let bounded = queue
             .schedule("bounded")
@@ -164,7 +165,10 @@ async fn s2_start_and_end_bound_it_and_it_stays_in_the_list() {
     .await;
     drained(&queue, 5 * SECOND).await;
     let start_ms = oxcart::Timestamp::from(start).as_millis();
-    let ran: Vec<String> = scene.runs().into_iter().map(|run| run.id).collect();
+    // In the order in which they were claimed: two that came late together run side by side.
+    let mut runs = scene.runs();
+    runs.sort_by_key(|run| run.fence);
+    let ran: Vec<String> = runs.into_iter().map(|run| run.id).collect();
     let expected = [0, 250, 500, 750, 1_000].map(|ms| format!("bounded@{}", start_ms + ms));
     assert_eq!(ran, expected);
     // The code that defines it need not be changed at once.

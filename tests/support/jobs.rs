@@ -27,6 +27,8 @@ pub enum Work {
     Fail { times: u32 },
     /// Takes its process down after this time.
     Abort { after_ms: u64 },
+    /// The first time, goes on until its process is gone. Later runs succeed after this time.
+    Perish { later_ms: u64 },
     /// Goes on until [`Scene::release`] lets it end, or until it is cancelled, which is an error.
     Hold,
     /// The first time, goes on until it is told to stop and then still tries to succeed, after a
@@ -87,6 +89,8 @@ pub async fn work(job: Work, ctx: Context, scene: State<Scene>) -> Result<Done, 
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             std::process::abort();
         }
+        Work::Perish { .. } if ctx.stalls() == 0 => std::future::pending().await,
+        Work::Perish { later_ms } => tokio::time::sleep(Duration::from_millis(later_ms)).await,
         Work::Hold => tokio::select! {
             permit = scene.gate.acquire() => permit?.forget(),
             () = ctx.cancellation().cancelled() => {

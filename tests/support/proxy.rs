@@ -56,6 +56,7 @@ pub(super) struct Switches {
     dropped: AtomicU64,
     accepted: AtomicU64,
     requests: AtomicU64,
+    swallowed: AtomicU64,
     open: Mutex<HashMap<u64, AbortHandle>>,
 }
 
@@ -80,6 +81,7 @@ impl Proxy {
             dropped: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            swallowed: AtomicU64::new(0),
             open: Mutex::new(HashMap::new()),
         });
         let proxy = Self {
@@ -183,6 +185,12 @@ impl Proxy {
         self.switches.requests.load(Ordering::SeqCst)
     }
 
+    /// How many bytes of requests were ever taken and not passed on, see
+    /// [`half_open`](Self::half_open).
+    pub fn bytes_swallowed(&self) -> u64 {
+        self.switches.swallowed.load(Ordering::SeqCst)
+    }
+
     fn lose(&self, every: u64, fate: Fate) {
         *locked(&self.switches.loss) = Loss {
             every,
@@ -240,6 +248,10 @@ impl Switches {
         self.requests.fetch_add(requests, Ordering::SeqCst);
     }
 
+    pub(super) fn count_swallowed(&self, bytes: usize) {
+        self.swallowed.fetch_add(bytes as u64, Ordering::SeqCst);
+    }
+
     /// Decides about the next reply to a script.
     pub(super) fn fate_of_next(&self) -> Fate {
         let mut loss = locked(&self.loss);
@@ -276,7 +288,7 @@ async fn serve(client: TcpStream, open: Open) {
     let switches = &open.1;
     let target = *locked(&switches.target);
     if switches.is_half_open() {
-        return relay::swallow_requests(client).await;
+        return relay::swallow_requests(client, switches).await;
     }
     // A server that cannot be reached shows as a connection closed at once.
     if let Ok(server) = TcpStream::connect(target).await {

@@ -52,9 +52,11 @@ pub(super) async fn relay(client: TcpStream, server: TcpStream, switches: &Switc
 }
 
 /// The client's end of a half-open connection: everything is taken, nothing happens.
-pub(super) async fn swallow_requests(mut client: TcpStream) {
+pub(super) async fn swallow_requests(mut client: TcpStream, switches: &Switches) {
     let mut void = [0; 4096];
-    while client.read(&mut void).await.is_ok_and(|read| read > 0) {}
+    while let Ok(read @ 1..) = client.read(&mut void).await {
+        switches.count_swallowed(read);
+    }
 }
 
 async fn relay_requests(
@@ -69,6 +71,7 @@ async fn relay_requests(
             conversation.lose_requests();
         }
         if conversation.deaf.load(Ordering::SeqCst) {
+            switches.count_swallowed(bytes.len());
             bytes.clear();
             continue;
         }

@@ -129,8 +129,19 @@ impl Submission {
         self.step(SENT, WAITING);
     }
 
+    /// Takes back what was handed over; whether it certainly is not, and will not be, added.
+    pub(crate) fn take_back(&self) -> bool {
+        let refused = || {
+            matches!(
+                self.fate(),
+                Some(Fate::NotAdded { .. } | Fate::NotSent { .. })
+            )
+        };
+        self.is_given() && (self.withdraw() || refused())
+    }
+
     /// Takes the submission back, unless it has been sent: then nobody can.
-    pub(crate) fn withdraw(&self) -> bool {
+    pub(super) fn withdraw(&self) -> bool {
         self.step(WAITING, WITHDRAWN)
     }
 
