@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 
 use super::inbox::Inbox;
 use super::lane::{Before, Course, Lane, Progress};
@@ -75,6 +76,10 @@ impl Task {
                     self.idle.push(lane);
                     jobs_under_way -= jobs;
                     self.register().await;
+                    if jobs > 1 {
+                        // Those who were told go on first: what they hand over goes together.
+                        yield_now().await;
+                    }
                 }
                 batch = self.inbox.0.batch(wanted), if more && !self.idle.is_empty() => {
                     let Some(batch) = batch else {
