@@ -417,7 +417,8 @@ async fn g2_a_worker_that_redis_cannot_hear_stops_its_handlers_by_its_own_clock(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g3_g4_many_jobs_keep_their_order_whatever_the_network_loses() {
     const JOBS: usize = 20_000;
-    let (_server, direct, proxy, proxied) = server_and_proxy().await;
+    let (_server, direct, proxy, _) = server_and_proxy().await;
+    let proxied = patient_for(60 * SECOND, &proxy).await;
     proxied.enqueue(Work::Quick).await.unwrap();
     proxy.drop_reply_every(5);
     // Now a reply is lost, now a request.
@@ -444,4 +445,34 @@ async fn g3_g4_many_jobs_keep_their_order_whatever_the_network_loses() {
     }
     assert!(stored.iter().eq(handles.iter().map(|job| job.id())));
     assert_eq!(direct.counts().await.unwrap().waiting, 1 + JOBS as u64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_g4_jobs_keep_their_order_when_connections_fall_silent() {
+    const JOBS: usize = 60;
+    let (_server, direct, proxy, _) = server_and_proxy().await;
+    let queue = patient_for(60 * SECOND, &proxy).await;
+    let (mut ids, mut requests) = (Vec::new(), Vec::new());
+    for n in 0..JOBS {
+        // Silent from the first call on; then now and then, longer than a call is waited for.
+        match n % 20 {
+            0 => proxy.half_open(true),
+            8 => proxy.half_open(false),
+            _ => {}
+        }
+        let request = queue.enqueue(Work::Quick);
+        ids.push(request.job_id().clone());
+        let mut request = request.into_future();
+        assert!(
+            futures::poll!(&mut request).is_pending(),
+            "it is handed over"
+        );
+        requests.push(request);
+        tokio::time::sleep(SECOND / 8).await;
+    }
+    for job in join_all(requests).await {
+        assert_eq!(job.unwrap().enqueued(), Enqueued::New);
+    }
+    let stored = direct.list(JobState::Waiting, 0, 256).await.unwrap();
+    assert_eq!(stored, ids);
 }

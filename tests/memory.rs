@@ -91,6 +91,20 @@ async fn a_drain_runs_what_is_due_most_urgent_first_and_what_follows_from_it() {
 }
 
 #[tokio::test]
+async fn g4_many_jobs_are_there_in_their_order() {
+    let (_, queue) = queue();
+    let jobs = queue.enqueue_many((0..1000).map(Task::Say)).await.unwrap();
+    let mut stored = Vec::new();
+    while stored.len() < jobs.len() {
+        let offset = stored.len() as u64;
+        let next = queue.list(JobState::Waiting, offset, 256).await.unwrap();
+        assert!(!next.is_empty());
+        stored.extend(next);
+    }
+    assert!(stored.iter().eq(jobs.iter().map(|job| job.id())));
+}
+
+#[tokio::test]
 async fn g5_time_passes_only_when_it_is_turned() {
     let (oxcart, queue) = queue();
     let worker = worker(&queue).build().unwrap();

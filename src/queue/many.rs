@@ -106,7 +106,11 @@ impl<J: Job> EnqueueMany<J> {
     async fn send(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
         self.prepare()?;
         // What was under way when the last try failed may have been refused since.
-        self.take_back();
+        for part in self.left.iter_mut().take(PARTS_AHEAD).skip(1) {
+            if part.is_refused() {
+                *part = part.again();
+            }
+        }
         while let Some(part) = self.left.front().cloned() {
             let first = part.first_id().clone();
             self.send_part(&part)
@@ -131,7 +135,7 @@ impl<J: Job> EnqueueMany<J> {
     /// well, wait until that one is tried again.
     fn take_back(&mut self) {
         for part in self.left.iter_mut().take(PARTS_AHEAD).skip(1) {
-            if part.take_back() {
+            if part.is_given() && (part.withdraw() || part.is_refused()) {
                 *part = part.again();
             }
         }

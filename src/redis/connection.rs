@@ -213,9 +213,10 @@ impl Link {
         self.slot.lock().is_some()
     }
 
-    /// Makes the connection, if there is none. Whatever this ends with, nothing was sent.
-    pub(crate) async fn connect(&self) -> Result<(), Trouble> {
-        self.connection().await.map(|_| ())
+    /// Makes the connection, if there is none, and says which one of this link it is. Whatever
+    /// this ends with, nothing was sent.
+    pub(crate) async fn connect(&self) -> Result<u64, Trouble> {
+        self.connection().await.map(|open| open.number)
     }
 
     async fn connection(&self) -> Result<Numbered, Trouble> {

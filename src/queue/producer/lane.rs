@@ -25,10 +25,10 @@ pub(super) type Before = watch::Receiver<Progress>;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Progress {
-    /// Sent, or about to be: what is sent now on the same connection comes after it.
-    Smooth,
-    /// It has to be sent again.
-    HeldUp,
+    /// It is to be sent, for the first time or again.
+    Waiting,
+    /// It went through this connection: what goes through the same one now comes after it.
+    Sent(u64),
 }
 
 /// A sender of numbered calls, one at a time.
@@ -49,23 +49,21 @@ impl Lane {
         }
     }
 
-    /// Sends one batch until its fate is known. If it, or the call before it, has to be sent
-    /// again, it waits until that one is over: the order of the two is kept.
+    /// Sends one batch until its fate is known. It comes after the call `before` it: if that one
+    /// did not go through the same connection, it waits until that one is over.
     pub(super) async fn commit(
         &mut self,
         mut batch: Vec<Given>,
         course: Course,
         mut before: Option<Before>,
     ) {
-        if before.as_ref().is_some_and(is_held_up) {
-            over(&mut before).await;
-        }
         self.call += 1;
-        let started = Instant::now();
-        let mut may_have_run = false;
+        let mut sent_at = None;
         let mut pauses = PAUSES;
         loop {
-            let trouble = match self.send(&mut batch, may_have_run).await {
+            let may_have_run = sent_at.is_some();
+            let answer = self.send(&mut batch, may_have_run, &course, &mut before);
+            let trouble = match answer.await {
                 Ok(None) => return,
                 Ok(Some(Enqueued::Added { there })) => return share_out(&batch, &there),
                 Ok(Some(Enqueued::Superseded)) => {
@@ -79,19 +77,19 @@ impl Lane {
                 Trouble::Refused(Refusal::NoWrites | Refusal::NotAllowed, _) if !may_have_run => {
                     return refuse(&batch, &trouble);
                 }
-                _ => may_have_run |= trouble.may_have_run(),
+                _ if trouble.may_have_run() => _ = sent_at.get_or_insert_with(Instant::now),
+                _ => {}
             }
-            if !may_have_run {
-                for submission in &batch {
-                    submission.call_back();
+            match sent_at {
+                Some(at) if at.elapsed() > ABANDON_AFTER => {
+                    return self.give_up(&batch, "no answer for half an hour");
                 }
-            } else if started.elapsed() > ABANDON_AFTER {
-                return self.give_up(&batch, "no answer for half an hour");
+                Some(_) => {}
+                None => batch.iter().for_each(|submission| submission.call_back()),
             }
             warn!(queue = %self.queue, submissions = batch.len(), %trouble, "enqueueing is held up");
-            course.send_replace(Progress::HeldUp);
+            course.send_replace(Progress::Waiting);
             sleep(pauses.next(fastrand::f64())).await;
-            over(&mut before).await;
         }
     }
 
@@ -100,15 +98,24 @@ impl Lane {
         &mut self,
         batch: &mut Vec<Given>,
         may_have_run: bool,
+        course: &Course,
+        before: &mut Option<Before>,
     ) -> Result<Option<Enqueued>, Trouble> {
+        if !may_have_run {
+            batch.retain(|submission| !submission.is_withdrawn());
+            if batch.is_empty() {
+                return Ok(None);
+            }
+        }
         // As long as there is no connection, a submission can still be withdrawn.
-        self.line.connect().await?;
+        let connection = self.connect_behind(before).await?;
         if !may_have_run {
             batch.retain(|submission| submission.begin());
             if batch.is_empty() {
                 return Ok(None);
             }
         }
+        course.send_replace(Progress::Sent(connection));
         let jobs: Vec<&NewJob> = batch.iter().flat_map(|given| &given.jobs).collect();
         let is_new = |given: &Given| given.novelty == Novelty::New;
         let verb = Enqueue {
@@ -123,6 +130,26 @@ impl Lane {
         self.line.call(&verb).await.map(Some)
     }
 
+    /// The connection through which what is sent at once comes after the call `before` it.
+    async fn connect_behind(&mut self, before: &mut Option<Before>) -> Result<u64, Trouble> {
+        loop {
+            let connection = self.line.connect().await?;
+            let Some(earlier) = before else {
+                return Ok(connection);
+            };
+            if *earlier.borrow() == Progress::Sent(connection) {
+                return Ok(connection);
+            }
+            while earlier.changed().await.is_ok() {}
+            *before = None;
+        }
+    }
+
+    /// Puts the queue on the list of queues.
+    pub(super) async fn register(&mut self) -> Result<(), Trouble> {
+        self.line.register().await
+    }
+
     /// Leaves the lane behind, so that a late repeat of this call can do no harm.
     fn give_up(&mut self, batch: &[Given], why: &str) {
         self.id = incarnation();
@@ -131,16 +158,6 @@ impl Lane {
             let why = why.to_owned();
             submission.decide(Fate::Unknowable { why });
         }
-    }
-}
-
-fn is_held_up(before: &Before) -> bool {
-    *before.borrow() == Progress::HeldUp
-}
-
-async fn over(before: &mut Option<Before>) {
-    if let Some(mut before) = before.take() {
-        while before.changed().await.is_ok() {}
     }
 }
 

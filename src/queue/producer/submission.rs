@@ -93,7 +93,7 @@ impl Submission {
     }
 
     /// Whether a task has it, or had it.
-    pub(super) fn is_given(&self) -> bool {
+    pub(crate) fn is_given(&self) -> bool {
         self.given.load(Ordering::Acquire)
     }
 
@@ -129,20 +129,21 @@ impl Submission {
         self.step(SENT, WAITING);
     }
 
-    /// Takes back what was handed over; whether it certainly is not, and will not be, added.
-    pub(crate) fn take_back(&self) -> bool {
-        let refused = || {
-            matches!(
-                self.fate(),
-                Some(Fate::NotAdded { .. } | Fate::NotSent { .. })
-            )
-        };
-        self.is_given() && (self.withdraw() || refused())
+    /// Whether it certainly was not added.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(
+            self.fate(),
+            Some(Fate::NotAdded { .. } | Fate::NotSent { .. })
+        )
     }
 
     /// Takes the submission back, unless it has been sent: then nobody can.
-    pub(super) fn withdraw(&self) -> bool {
+    pub(crate) fn withdraw(&self) -> bool {
         self.step(WAITING, WITHDRAWN)
+    }
+
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == WITHDRAWN
     }
 
     fn step(&self, from: u8, to: u8) -> bool {

@@ -18,9 +18,9 @@ use super::lane::{Before, Course, Lane, Progress};
 use super::submission::Given;
 use crate::name::QueueName;
 use crate::redis::trouble::{Refusal, Trouble};
-use crate::store::backend::{ANSWER_PATIENCE, Line, Store};
+use crate::store::backend::{ANSWER_PATIENCE, Store};
 
-/// Calls that may be under way at once.
+/// Calls that may be under way at once: one, and one behind it.
 const LANES: usize = 2;
 /// A second call is worth its price when it has this part of the jobs of the first.
 const SECOND_CALL_FOR: usize = 2;
@@ -30,9 +30,12 @@ const REGISTER_RETRY: Duration = Duration::from_secs(10);
 /// It ends when all handles of the queue are gone and everything is decided.
 pub(super) struct Task {
     inbox: TaskInbox,
-    line: Line,
     idle: Vec<Lane>,
-    /// When to see to it that the queue is on the list of queues.
+    /// The calls under way.
+    courses: Vec<Before>,
+    jobs_under_way: usize,
+    /// When to see to it that the queue is on the list of queues; the list may have been lost.
+    /// None while a lane does that.
     register_at: Option<Instant>,
 }
 
@@ -49,6 +52,8 @@ impl Drop for TaskInbox {
 struct Done {
     lane: Lane,
     jobs: usize,
+    /// What came of it, if the lane was asked to.
+    registered: Option<Result<(), Trouble>>,
 }
 
 impl Task {
@@ -57,69 +62,85 @@ impl Task {
         Self {
             inbox: TaskInbox(inbox),
             idle: (0..LANES).map(|_| Lane::new(queue, &line)).collect(),
-            line,
+            courses: Vec::with_capacity(LANES),
+            jobs_under_way: 0,
             register_at: Some(Instant::now()),
         }
     }
 
     pub(super) async fn run(mut self) {
         let mut calls = FuturesUnordered::new();
-        let mut jobs_under_way = 0_usize;
-        let mut last_call = None;
         let mut more = true;
         loop {
-            let wanted = jobs_under_way.div_ceil(SECOND_CALL_FOR).max(1);
+            let wanted = self.jobs_under_way.div_ceil(SECOND_CALL_FOR).max(1);
             tokio::select! {
                 // A call is sent when it is first polled, so that comes before the next one.
                 biased;
-                Some(Done { lane, jobs }) = calls.next() => {
-                    self.idle.push(lane);
-                    jobs_under_way -= jobs;
-                    self.register().await;
-                    if jobs > 1 {
+                Some(done) = calls.next() => {
+                    if self.end_call(done) > 1 {
                         // Those who were told go on first: what they hand over goes together.
                         yield_now().await;
                     }
                 }
                 batch = self.inbox.0.batch(wanted), if more && !self.idle.is_empty() => {
-                    let Some(batch) = batch else {
-                        more = false;
-                        continue;
-                    };
-                    let Some(lane) = self.idle.pop() else { continue };
-                    jobs_under_way += jobs_in(&batch);
-                    let (course, seen) = watch::channel(Progress::Smooth);
-                    let before = last_call.replace(seen);
-                    calls.push(commit(lane, batch, course, before));
+                    match (batch, self.idle.pop()) {
+                        (Some(batch), Some(lane)) => calls.push(self.begin_call(lane, batch)),
+                        _ => more = false,
+                    }
                 }
                 else => return,
             }
         }
     }
 
-    /// Puts the queue on the list of queues, now and then: the list may have been lost.
-    async fn register(&mut self) {
-        if self.register_at.is_none_or(|at| Instant::now() < at) {
-            return;
+    fn begin_call(&mut self, lane: Lane, batch: Vec<Given>) -> impl Future<Output = Done> + use<> {
+        let jobs = batch.iter().map(|given| given.jobs.len()).sum();
+        self.jobs_under_way += jobs;
+        let (course, seen) = watch::channel(Progress::Waiting);
+        self.courses.retain(|course| course.has_changed().is_ok());
+        let before = self.courses.last().cloned();
+        self.courses.push(seen);
+        let is_due = self.register_at.is_some_and(|at| at <= Instant::now());
+        if is_due {
+            self.register_at = None;
         }
-        let wait = match self.line.register().await {
-            Ok(()) => REGISTER_EVERY,
-            Err(Trouble::Refused(Refusal::NotAllowed, _)) => {
-                self.register_at = None;
-                return;
-            }
-            Err(_) => REGISTER_RETRY,
+        commit(lane, batch, jobs, course, before, is_due)
+    }
+
+    /// Gives how many jobs it had.
+    fn end_call(&mut self, done: Done) -> usize {
+        self.idle.push(done.lane);
+        self.jobs_under_way -= done.jobs;
+        let wait = match done.registered {
+            // Not allowed to, for good.
+            None | Some(Err(Trouble::Refused(Refusal::NotAllowed, _))) => None,
+            Some(Ok(())) => Some(REGISTER_EVERY),
+            Some(Err(_)) => Some(REGISTER_RETRY),
         };
-        self.register_at = Some(Instant::now() + wait);
+        if let Some(wait) = wait {
+            self.register_at = Some(Instant::now() + wait);
+        }
+        done.jobs
     }
 }
 
-async fn commit(mut lane: Lane, batch: Vec<Given>, course: Course, before: Option<Before>) -> Done {
-    let jobs = jobs_in(&batch);
+async fn commit(
+    mut lane: Lane,
+    batch: Vec<Given>,
+    jobs: usize,
+    course: Course,
+    before: Option<Before>,
+    is_to_register: bool,
+) -> Done {
+    // It drops the course: whoever comes after it does not wait for what follows here.
     lane.commit(batch, course, before).await;
-    Done { lane, jobs }
-}
-
-fn jobs_in(batch: &[Given]) -> usize {
-    batch.iter().map(|given| given.jobs.len()).sum()
+    let registered = match is_to_register {
+        true => Some(lane.register().await),
+        false => None,
+    };
+    Done {
+        lane,
+        jobs,
+        registered,
+    }
 }
