@@ -16,6 +16,12 @@ async fn info(queue: &Queue, name: &str) -> ScheduleInfo {
     queue.schedule(name).info().await.unwrap().unwrap()
 }
 
+/// The offset of ticks at half past, seen from now: no hourly one falls into the test by itself,
+/// and none of those before is only late.
+fn half_past() -> Duration {
+    Duration::from_millis((now_ms() + HOUR_MS / 2) % HOUR_MS)
+}
+
 /// Makes the next tick one of some hours ago.
 fn set_back(server: &Server, name: &str, tick_ms: u64) {
     let tick = tick_ms.to_string();
@@ -26,9 +32,7 @@ fn set_back(server: &Server, name: &str, tick_ms: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s2_what_was_missed_is_skipped_fired_once_or_fired_each_and_told() {
     let (server, queue) = server_and_queue().await;
-    // Ticks at half past, seen from now: none of them is only late.
-    let now = now_ms();
-    let offset = Duration::from_millis((now + HOUR_MS / 2) % HOUR_MS);
+    let offset = half_past();
     let policies = [
         ("skip", Missed::Skip, 0),
         ("once", Missed::FireOnce, 1),
@@ -117,6 +121,7 @@ async fn g7_large_jobs_that_are_due_together_are_added_in_bounded_calls() {
     for n in 0..8 {
         let name = format!("s{n}");
         let hourly = queue.schedule(&name).every(Duration::from_millis(HOUR_MS));
+        let hourly = hourly.offset(half_past());
         hourly.job(Work::carry(400_000)).await.unwrap();
         set_back(&server, &name, now_ms() - 30_000);
     }
@@ -198,7 +203,7 @@ async fn s5_one_that_somebody_has_broken_is_reported_and_the_worker_does_not_spi
         "zone-is-new",
     ];
     for name in names {
-        let hourly = queue.schedule(name).cron("@hourly");
+        let hourly = queue.schedule(name).cron("@hourly").offset(half_past());
         let zoned = hourly.timezone("Europe/Berlin");
         zoned.job(Work::Quick).await.unwrap();
         set_back(&server, name, now_ms() - 90_000);
@@ -257,7 +262,8 @@ async fn s5_one_that_somebody_has_broken_is_reported_and_the_worker_does_not_spi
 async fn s2_one_that_can_be_read_again_is_fired() {
     let (server, queue) = server_and_queue().await;
     let key = "oxcart:{work}:schedules";
-    let hourly = |name: &str| queue.schedule(name).every(Duration::from_millis(HOUR_MS));
+    let every = |name: &str| queue.schedule(name).every(Duration::from_millis(HOUR_MS));
+    let hourly = |name: &str| every(name).offset(half_past());
     hourly("s").job(Work::Quick).await.unwrap();
     hourly("other").job(Work::Quick).await.unwrap();
     server.cli(&["HSET", key, "s", "\u{7}from the future"]);
