@@ -106,11 +106,7 @@ impl<J: Job> EnqueueMany<J> {
     async fn send(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
         self.prepare()?;
         // What was under way when the last try failed may have been refused since.
-        for part in self.left.iter_mut().take(PARTS_AHEAD).skip(1) {
-            if part.is_refused() {
-                *part = part.again();
-            }
-        }
+        self.redo_ahead(Submission::is_refused);
         while let Some(part) = self.left.front().cloned() {
             let first = part.first_id().clone();
             self.send_part(&part)
@@ -134,8 +130,13 @@ impl<J: Job> EnqueueMany<J> {
     /// After trouble with the first part: those behind it that are not sent, or were refused as
     /// well, wait until that one is tried again.
     fn take_back(&mut self) {
+        self.redo_ahead(|part| part.is_given() && (part.withdraw() || part.is_refused()));
+    }
+
+    /// Those behind the first that have to be handed over once more.
+    fn redo_ahead(&mut self, is_to: impl Fn(&Submission) -> bool) {
         for part in self.left.iter_mut().take(PARTS_AHEAD).skip(1) {
-            if part.is_given() && (part.withdraw() || part.is_refused()) {
+            if is_to(part) {
                 *part = part.again();
             }
         }

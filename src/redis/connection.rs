@@ -175,6 +175,10 @@ impl Slot {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn open(&self) -> Option<Numbered> {
+        self.lock().clone()
+    }
 }
 
 /// Drops the connection, unless somebody did, when the request on it has come to nothing.
@@ -220,13 +224,11 @@ impl Link {
     }
 
     async fn connection(&self) -> Result<Numbered, Trouble> {
-        let open = self.slot.lock().clone();
-        if let Some(open) = open {
+        if let Some(open) = self.slot.open() {
             return Ok(open);
         }
         let _turn = self.slot.connecting.lock().await;
-        let open = self.slot.lock().clone();
-        if let Some(open) = open {
+        if let Some(open) = self.slot.open() {
             return Ok(open);
         }
         let open = Numbered {

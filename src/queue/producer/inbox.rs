@@ -30,7 +30,6 @@ struct Pile {
     wanted: Option<usize>,
     /// Nobody is left to hand anything over.
     is_last: bool,
-    is_closed: bool,
 }
 
 impl Inbox {
@@ -69,7 +68,8 @@ impl Inbox {
 
     fn put(&self, submission: &Arc<Submission>, room: SemaphorePermit<'_>) -> bool {
         let mut pile = self.lock();
-        if pile.is_closed {
+        // Whoever closes it does so before it empties the pile.
+        if self.is_closed() {
             return false;
         }
         room.forget();
@@ -109,10 +109,7 @@ impl Inbox {
     /// The task is gone: what it has not taken is decided.
     pub(super) fn close(&self) {
         self.room.close();
-        let mut pile = self.lock();
-        pile.is_closed = true;
-        let left = std::mem::take(&mut pile.submissions);
-        drop(pile);
+        let left = std::mem::take(&mut self.lock().submissions);
         drop(left);
     }
 }

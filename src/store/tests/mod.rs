@@ -118,18 +118,20 @@ impl Rig {
     /// Adds jobs and gives the positions of those that were there.
     fn enqueue(&mut self, jobs: &[NewJob]) -> Vec<usize> {
         self.call += 1;
-        let (lane, call) = (self.lane, self.call);
+        let there = self.enqueue_as(self.call, jobs);
+        there.expect("superseded")
+    }
+
+    /// The same under a number of one's own; none if a later one has passed it.
+    fn enqueue_as(&mut self, call: u64, jobs: &[NewJob]) -> Option<Vec<usize>> {
         let jobs: Vec<&NewJob> = jobs.iter().collect();
-        let jobs = &jobs[..];
-        match self.call(&Enqueue {
-            lane,
+        let answer = self.call(&Enqueue {
+            lane: self.lane,
             call,
-            jobs,
+            jobs: &jobs,
             novelty: Novelty::Unsure,
-        }) {
-            Enqueued::Added { there } => there,
-            Enqueued::Superseded => panic!("superseded"),
-        }
+        });
+        there(answer)
     }
 
     fn advance(&mut self, settle: &[Settlement], claim: usize) -> Advanced {
@@ -199,6 +201,14 @@ impl Rig {
                 assert!(!fields(part), "{part} still holds {id}");
             }
         }
+    }
+}
+
+/// The positions of those that were there; none if the call came too late.
+fn there(answer: Enqueued) -> Option<Vec<usize>> {
+    match answer {
+        Enqueued::Added { there } => Some(there),
+        Enqueued::Superseded => None,
     }
 }
 

@@ -4,24 +4,6 @@ use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
-use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
-
-impl Rig {
-    fn enqueue_as(&mut self, call: u64, jobs: &[NewJob]) -> Option<Vec<usize>> {
-        let jobs: Vec<&NewJob> = jobs.iter().collect();
-        let lane = self.lane;
-        let jobs = &jobs[..];
-        match self.call(&Enqueue {
-            lane,
-            call,
-            jobs,
-            novelty: Novelty::Unsure,
-        }) {
-            Enqueued::Added { there } => Some(there),
-            Enqueued::Superseded => None,
-        }
-    }
-}
 
 fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone(mut rig: Rig) {
     rig.keep = Retention::Remove;

@@ -10,7 +10,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::subject::{InMemory, InRedis};
-use super::{completed, job, settlement};
+use super::{completed, job, settlement, there};
 use crate::id::{JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::{JobOptions, PRIORITY_MAX};
@@ -123,16 +123,13 @@ impl Both {
 
     fn enqueue(&mut self, lane: &str, call: u64, jobs: &[NewJob]) -> Option<Vec<usize>> {
         let jobs: Vec<&NewJob> = jobs.iter().collect();
-        let jobs = &jobs[..];
-        match self.call(&Enqueue {
+        let answer = self.call(&Enqueue {
             lane,
             call,
-            jobs,
+            jobs: &jobs,
             novelty: Novelty::Unsure,
-        }) {
-            Enqueued::Added { there } => Some(there),
-            Enqueued::Superseded => None,
-        }
+        });
+        there(answer)
     }
 
     fn advance(
