@@ -106,6 +106,7 @@ mod oxcart;
 mod policy;
 mod queue;
 mod redis;
+mod runtime;
 mod schedule;
 mod store;
 #[cfg(feature = "memory")]

@@ -12,6 +12,7 @@ use crate::name::{Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
 use crate::queue::{Queue, QueueInner};
 use crate::redis::connection::Connector;
+use crate::runtime;
 use crate::store::backend::Backend;
 
 /// Largest payload or result of a job, in bytes, unless set.
@@ -201,6 +202,7 @@ impl OxcartBuilder {
     }
 
     async fn finish(self, backend: Backend) -> Result<Oxcart, Error> {
+        runtime::start()?;
         let oxcart = self.build(backend)?;
         oxcart.inner.backend.check().await?;
         Ok(oxcart)

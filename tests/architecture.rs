@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom to the top; a file may use its own layer and those below.
 const LAYERS: &[&[&str]] = &[
-    &["job", "policy", "id", "name", "codec", "time", "error"],
+    &[
+        "job", "policy", "id", "name", "codec", "time", "error", "runtime",
+    ],
     &["redis"],
     &["store", "memory"],
     &[

@@ -105,15 +105,15 @@ impl EventStream {
         let mut reader = queue.inner.store.reader(Streams::Events);
         let last = reader.edge(Edge::Youngest).await?;
         let (ms, sequence) = last.unwrap_or((0, 0));
-        Ok(Self::follow(reader, Cursor::behind(ms, sequence), false))
+        Ok(Self::follow(queue, reader, Cursor::behind(ms, sequence), false))
     }
 
     pub(crate) fn open(queue: &Queue, after: Cursor) -> Self {
         let reader = queue.inner.store.reader(Streams::Events);
-        Self::follow(reader, after, true)
+        Self::follow(queue, reader, after, true)
     }
 
-    fn follow(reader: Reader, cursor: Cursor, resumed: bool) -> Self {
+    fn follow(queue: &Queue, reader: Reader, cursor: Cursor, resumed: bool) -> Self {
         let (sender, events) = mpsc::channel(BUFFER);
         let follower = Follower {
             reader,
@@ -121,7 +121,7 @@ impl EventStream {
             may_have_missed: resumed,
             sender,
         };
-        tokio::spawn(follower.run());
+        queue.inner.store.runtime().spawn(follower.run());
         Self { events }
     }
 }

@@ -130,7 +130,8 @@ impl Producer {
 
     fn start(&self) -> Arc<Inbox> {
         let inbox = Arc::new(Inbox::new());
-        tokio::spawn(Task::new(&self.store, &self.queue, Arc::clone(&inbox)).run());
+        let task = Task::new(&self.store, &self.queue, Arc::clone(&inbox));
+        self.store.runtime().spawn(task.run());
         inbox
     }
 }

@@ -116,7 +116,8 @@ impl Results {
             let (ready, started) = watch::channel(false);
             state.task = Some(started.clone());
             let reader = self.store.reader(Stream::Finished);
-            tokio::spawn(follow(Arc::clone(&self.shared), reader, ready));
+            let following = follow(Arc::clone(&self.shared), reader, ready);
+            self.store.runtime().spawn(following);
             started
         });
         (listening, started)

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::redis::trouble::Trouble;
+use crate::runtime;
 
 /// How long a connection may take to be made, greeting and password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -87,13 +88,18 @@ impl Connector {
         &self.address
     }
 
-    /// A connection of its own, on the current runtime, that does not count against the pool.
+    /// A connection of its own, driven by the library's runtime, that does not count against the
+    /// pool.
     /// Whatever response timeout the pool was made with, this one has `response_timeout`.
     pub(crate) async fn dedicated(
         &self,
         response_timeout: Duration,
     ) -> Result<MultiplexedConnection, Trouble> {
-        let connecting = timeout(CONNECT_TIMEOUT, self.pool.manager().create());
+        // What drives a connection runs where it was made.
+        let pool = self.pool.clone();
+        let connecting = runtime::run(async move {
+            timeout(CONNECT_TIMEOUT, pool.manager().create()).await
+        });
         let mut connection = match connecting.await {
             Ok(connected) => {
                 connected.map_err(|error| Trouble::from_connecting(&self.address, &error))?
@@ -106,7 +112,9 @@ impl Connector {
 
     /// Sends one command on a pooled connection.
     pub(crate) async fn request(&self, command: &Cmd) -> Result<Value, Trouble> {
-        let pooled = match timeout(CONNECT_TIMEOUT, self.pool.get()).await {
+        let pool = self.pool.clone();
+        let getting = runtime::run(async move { timeout(CONNECT_TIMEOUT, pool.get()).await });
+        let pooled = match getting.await {
             Ok(Ok(pooled)) => pooled,
             Ok(Err(deadpool_redis::PoolError::Backend(error))) => {
                 return Err(Trouble::from_connecting(&self.address, &error));

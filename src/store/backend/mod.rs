@@ -14,6 +14,8 @@ pub(crate) use tap::Tap;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use crate::error::Error;
 use crate::memory::{self, Apply};
 use crate::name::{Namespace, QueueName};
@@ -21,6 +23,7 @@ use crate::redis::connection::{Connector, Link};
 use crate::redis::keys::Keys;
 use crate::redis::trouble::Trouble;
 use crate::redis::{health, registry, stream};
+use crate::runtime;
 use crate::store;
 
 /// Where the queues of an application live.
@@ -89,6 +92,15 @@ impl Store {
         match self {
             Self::Redis(queue) => queue.connector.address(),
             Self::Memory(_) => "memory",
+        }
+    }
+
+    /// Where the tasks that serve this queue run. Tests without Redis keep to their own runtime,
+    /// whose clock they may have stopped.
+    pub(crate) fn runtime(&self) -> Handle {
+        match self {
+            Self::Redis(_) => runtime::handle(),
+            Self::Memory(_) => Handle::current(),
         }
     }
 
