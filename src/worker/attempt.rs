@@ -24,7 +24,8 @@ use crate::worker::lease::Lease;
 use crate::worker::pump::Pump;
 use crate::worker::suspect::SuspectPermit;
 
-/// Runs one claimed job and leaves its settlement on the board.
+/// Runs one claimed job and leaves its settlement on the board, unless the job went back to the
+/// queue before this was polled.
 ///
 /// The permit of a suspect is held until the handler has ended.
 pub(crate) async fn attend(
@@ -34,6 +35,9 @@ pub(crate) async fn attend(
     clock: ServerClock,
     permit: Option<SuspectPermit>,
 ) {
+    if !lease.begin() {
+        return;
+    }
     let attempt = Unsettled {
         pump: Arc::clone(&pump),
         lease: Arc::clone(&lease),
@@ -85,6 +89,11 @@ pub(crate) async fn attend_to(
     let name = record.map_or_else(|| "unreadable".to_owned(), |record| record.name);
     log(pump, lease, &name, &outcome);
     (name, settlement(lease, outcome, keep))
+}
+
+/// A job that is handed back to its place, untouched.
+pub(crate) fn release(lease: &Lease) -> Settlement {
+    settlement(lease, Outcome::Released, None)
 }
 
 fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settlement {

@@ -55,6 +55,8 @@ enum Phase {
 struct State {
     phase: Phase,
     concurrency: usize,
+    /// The application's runtime does not begin what is claimed.
+    claims_pause: bool,
     running: usize,
     reserved: usize,
     calls: usize,
@@ -72,6 +74,7 @@ struct State {
 impl State {
     fn free(&self) -> usize {
         match self.phase {
+            Phase::Claiming if self.claims_pause => 0,
             Phase::Claiming => self
                 .concurrency
                 .saturating_sub(self.running + self.reserved),
@@ -107,6 +110,7 @@ impl Board {
             state: Mutex::new(State {
                 phase: Phase::Claiming,
                 concurrency,
+                claims_pause: false,
                 running: 0,
                 reserved: 0,
                 calls: 0,
@@ -212,6 +216,18 @@ impl Board {
         while !self.lock().is_hungry() {
             self.hungry.notified().await;
         }
+    }
+
+    /// Claims nothing more until [`resume_claims`](Self::resume_claims).
+    pub(crate) fn pause_claims(&self) {
+        self.lock().claims_pause = true;
+    }
+
+    pub(crate) fn resume_claims(&self) {
+        let mut state = self.lock();
+        state.claims_pause = false;
+        state.look = true;
+        self.signal(&state);
     }
 
     pub(crate) fn is_claiming(&self) -> bool {

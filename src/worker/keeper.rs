@@ -1,18 +1,16 @@
-//! Keeps the leases, on a thread, a runtime and a connection of its own, so that handlers that
-//! block the application's runtime do not lose them at once.
+//! Keeps the leases, on the library's own thread, so that handlers that block the application's
+//! runtime do not lose them at once.
 //!
 //! Two loops: one extends, a third of the lease apart, all leases in calls of bounded size; the
 //! other compares every lease with our own clock and stops handlers that hold none any more,
 //! whether or not Redis can be reached. A runtime that shows no sign of life for ten leases
 //! does lose them: its jobs are better off elsewhere.
 
-use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::redis::trouble::Trouble;
@@ -28,46 +26,30 @@ const PATIENCE_MAX: Duration = Duration::from_secs(2);
 /// Sign of life of the application's runtime.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const LEASES_WITHOUT_HEARTBEAT: u32 = 10;
+const LOOPS: usize = 2;
 
-/// Ends the thread when dropped.
+/// The two loops; they end when it is dropped.
 pub(crate) struct Keeper {
-    stop: CancellationToken,
-    ended: CancellationToken,
+    loops: JoinSet<()>,
 }
 
 impl Keeper {
-    pub(crate) fn start(pump: Arc<Pump>) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let ended = CancellationToken::new();
-        let ending = ended.clone().drop_guard();
-        thread::Builder::new()
-            .name("oxcart-leases".into())
-            .spawn(move || {
-                let _ending = ending;
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = stopped.cancelled() => {}
-                        () = extend(&pump) => {}
-                        () = expire(&pump) => {}
-                    }
-                });
-            })?;
-        Ok(Self { stop, ended })
+    pub(crate) fn start(pump: &Arc<Pump>) -> Self {
+        let runtime = pump.store().runtime();
+        let mut loops = JoinSet::new();
+        let extending = Arc::clone(pump);
+        loops.spawn_on(async move { extend(&extending).await }, &runtime);
+        let expiring = Arc::clone(pump);
+        loops.spawn_on(async move { expire(&expiring).await }, &runtime);
+        Self { loops }
     }
 
-    /// Waits until the thread has ended, which it does on its own only by a bug. Cancel safe.
-    pub(crate) async fn ended(&self) {
-        self.ended.cancelled().await;
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.stop.cancel();
+    /// Waits until a loop has ended, which it does on its own only by a bug; then nobody keeps the
+    /// leases. Cancel safe.
+    pub(crate) async fn ended(&mut self) {
+        if self.loops.len() == LOOPS {
+            self.loops.join_next().await;
+        }
     }
 }
 

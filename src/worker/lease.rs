@@ -28,6 +28,9 @@ pub(crate) struct Lease {
     epoch: Instant,
     until_us: AtomicU64,
     lost: AtomicBool,
+    handed_over: Instant,
+    /// The attempt has begun, or will not: whoever sets it decides which.
+    decided: AtomicBool,
     /// Tells the handler to come to an end.
     pub(crate) cancel: CancellationToken,
     /// Tells the runner to stop the handler.
@@ -44,11 +47,28 @@ impl Lease {
             epoch: sent,
             until_us: AtomicU64::new(0),
             lost: AtomicBool::new(false),
+            handed_over: Instant::now(),
+            decided: AtomicBool::new(false),
             cancel: CancellationToken::new(),
             stop: CancellationToken::new(),
         };
         lease.confirm(sent, length);
         lease
+    }
+
+    /// The attempt begins, unless its job was handed back meanwhile.
+    pub(crate) fn begin(&self) -> bool {
+        !self.decided.swap(true, Ordering::AcqRel)
+    }
+
+    /// The job goes back to the queue, unless its attempt has begun.
+    pub(crate) fn hand_back(&self) -> bool {
+        !self.decided.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether the attempt was to begin this long ago and has not.
+    pub(crate) fn waits_for(&self, time: Duration) -> bool {
+        !self.decided.load(Ordering::Acquire) && self.handed_over.elapsed() > time
     }
 
     /// Redis has answered a call that was sent then. What was lost meanwhile stays lost.

@@ -2,6 +2,7 @@
 
 pub(crate) mod alarm;
 pub(crate) mod attempt;
+pub(crate) mod beginning;
 pub(crate) mod board;
 pub(crate) mod builder;
 pub(crate) mod context;

@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::task::yield_now;
+use tokio::runtime::Handle;
 use tokio::time::sleep;
 use tracing::error;
 
 use crate::id::incarnation;
-use crate::job::outcome::Outcome;
 use crate::policy::pauses::Pauses;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
@@ -26,7 +25,8 @@ use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
 use crate::store::backend::{ANSWER_PATIENCE, Line, Store};
 use crate::time::{ServerClock, millis};
 use crate::worker::alarm::Alarm;
-use crate::worker::attempt::attend;
+use crate::worker::attempt::{attend, release};
+use crate::worker::beginning::Beginning;
 use crate::worker::board::{Board, Brought, Work};
 use crate::worker::decide::Rules;
 use crate::worker::extract::States;
@@ -155,8 +155,8 @@ impl Pump {
         self.epoch.elapsed().saturating_sub(alive)
     }
 
-    /// One lane, until the board is closed.
-    pub(crate) async fn lane(self: Arc<Self>, number: usize) {
+    /// One lane, until the board is closed. Attempts run on the runtime `application`.
+    pub(crate) async fn lane(self: Arc<Self>, number: usize, application: Handle) {
         let mut line = self.store().line(ANSWER_PATIENCE);
         let mut lane = incarnation();
         let mut call = 0;
@@ -164,10 +164,11 @@ impl Pump {
             call += 1;
             match self.call(&mut line, &lane, call, &work).await {
                 Ok((advanced, sent)) => {
-                    self.absorb(work, advanced, sent);
-                    // What was claimed begins, and what of it ends at once goes with the next
-                    // call, together with what ended meanwhile: twice as many jobs a call.
-                    yield_now().await;
+                    // What ends at once goes with the next call, together with what ended
+                    // meanwhile: twice as many jobs a call.
+                    self.absorb(work, advanced, sent, &application)
+                        .begun()
+                        .await;
                 }
                 Err(why) => {
                     // Somebody else wrote to our keys or our lane. Whether the call did
@@ -226,7 +227,13 @@ impl Pump {
     }
 
     /// Takes in what a call brought: frees what is settled, starts what is claimed.
-    fn absorb(self: &Arc<Self>, work: Work, advanced: Advanced, sent: Instant) {
+    fn absorb(
+        self: &Arc<Self>,
+        work: Work,
+        advanced: Advanced,
+        sent: Instant,
+        application: &Handle,
+    ) -> Beginning {
         let clock = self.heard(advanced.now_ms);
         self.leases.remove(work.settle.iter().map(|s| s.fence));
         self.hooks.tell_settled(&work.settle, &advanced.refused);
@@ -244,6 +251,7 @@ impl Pump {
             suspects: advanced.suspects > 0,
             suspect_asked: work.suspect.is_some(),
         });
+        let beginning = Beginning::new();
         let mut permit = work.suspect;
         for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {
             if self.board.is_claiming() {
@@ -253,21 +261,13 @@ impl Pump {
                     None
                 };
                 let attempt = attend(Arc::clone(self), claimed, lease, clock, permit);
-                tokio::spawn(attempt);
+                application.spawn(beginning.of(attempt));
             } else {
-                self.board.ended(release(&claimed));
+                // Claimed too late. Nobody else hands it back: its attempt was never handed over.
+                lease.hand_back();
+                self.board.ended(release(&lease));
             }
         }
-    }
-}
-
-/// Claimed too late: back to its place, untouched.
-fn release(claimed: &Claimed) -> Settlement {
-    Settlement {
-        id: claimed.id.clone(),
-        fence: claimed.fence,
-        receipt: claimed.receipt.clone(),
-        keep: None,
-        outcome: Outcome::Released,
+        beginning
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -11,6 +12,7 @@ use tracing::{info, warn};
 use crate::error::{Error, ErrorKind};
 use crate::maintenance;
 use crate::schedule;
+use crate::worker::beginning;
 use crate::worker::board::LANES;
 use crate::worker::keeper::{self, Keeper};
 use crate::worker::pump::Pump;
@@ -26,23 +28,20 @@ const SETTLE_GRACE: Duration = Duration::from_secs(10);
 pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let stopping = StopOnDrop(Arc::clone(&pump));
     pump.beat();
-    let keeper = Keeper::start(Arc::clone(&pump)).map_err(|source| {
-        Error::new(
-            ErrorKind::Internal,
-            "the thread that keeps the leases cannot be started",
-        )
-        .with_source(source)
-    })?;
+    let (application, ours) = (Handle::current(), pump.store().runtime());
+    let mut keeper = Keeper::start(&pump);
     // The lanes settle until the very end; the others stop with the claiming.
     let mut lanes = JoinSet::new();
     for number in 0..LANES {
-        lanes.spawn(Arc::clone(&pump).lane(number));
+        let lane = Arc::clone(&pump).lane(number, application.clone());
+        lanes.spawn_on(lane, &ours);
     }
     let mut claiming = JoinSet::new();
-    claiming.spawn(waker::listen(Arc::clone(&pump)));
-    claiming.spawn(waker::keep_time(Arc::clone(&pump)));
-    claiming.spawn(maintenance::run(Arc::clone(&pump)));
-    claiming.spawn(schedule::driver::run(Arc::clone(&pump)));
+    claiming.spawn_on(waker::listen(Arc::clone(&pump)), &ours);
+    claiming.spawn_on(waker::keep_time(Arc::clone(&pump)), &ours);
+    claiming.spawn_on(maintenance::run(Arc::clone(&pump)), &ours);
+    claiming.spawn_on(schedule::driver::run(Arc::clone(&pump)), &ours);
+    claiming.spawn_on(beginning::watch(Arc::clone(&pump), application), &ours);
     let mut beating = JoinSet::new();
     beating.spawn(keeper::heartbeat(Arc::clone(&pump)));
     info!(queue = pump.queue.name(), worker = pump.id, "worker runs");
@@ -54,7 +53,7 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         _ = lanes.join_next() => Some("a lane"),
         _ = claiming.join_next() => Some("a background task"),
         _ = beating.join_next() => Some("the heartbeat"),
-        () = keeper.ended() => Some("the thread that keeps the leases"),
+        () = keeper.ended() => Some("the task that keeps the leases"),
     };
 
     info!(

@@ -1,0 +1,158 @@
+//! Whether the attempts that a lane has handed to the application's runtime have begun.
+//!
+//! A lane waits for that before it makes its next call, so that attempts that end at once go with
+//! it. It waits only for a moment: an application that blocks its threads holds up no outcome of
+//! the attempts that ended before.
+//!
+//! What has not begun after a second goes back to the queue, where another worker may have a
+//! thread for it, and the worker claims nothing until its application's runtime runs again.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+use crate::worker::attempt::release;
+use crate::worker::pump::Pump;
+
+/// How long a lane waits for attempts to begin.
+const PATIENCE: Duration = Duration::from_millis(2);
+/// After this an attempt that has not begun goes back to the queue.
+const BEGINS_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The attempts of one call.
+pub(crate) struct Beginning {
+    ticket: Ticket,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// The attempts that have not begun; and one for who may add more.
+    left: AtomicUsize,
+    all: Notify,
+}
+
+/// Given back when the attempt has been polled once, or is dropped before.
+struct Ticket(Arc<Shared>);
+
+impl Ticket {
+    fn another(&self) -> Self {
+        self.0.left.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.0.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.all.notify_one();
+        }
+    }
+}
+
+impl Beginning {
+    pub(crate) fn new() -> Self {
+        let shared = Arc::new(Shared {
+            left: AtomicUsize::new(1),
+            all: Notify::new(),
+        });
+        Self {
+            ticket: Ticket(Arc::clone(&shared)),
+            shared,
+        }
+    }
+
+    /// The attempt as one of these.
+    pub(crate) fn of<F: Future>(&self, attempt: F) -> impl Future<Output = F::Output> + use<F> {
+        let mut ticket = Some(self.ticket.another());
+        async move {
+            let mut attempt = pin!(attempt);
+            poll_fn(move |context| {
+                let polled = attempt.as_mut().poll(context);
+                drop(ticket.take());
+                polled
+            })
+            .await
+        }
+    }
+
+    /// Waits until all of them have begun, but not for long. Cancel safe.
+    pub(crate) async fn begun(self) {
+        let Self { ticket, shared } = self;
+        drop(ticket);
+        let _ = timeout(PATIENCE, shared.all.notified()).await;
+    }
+}
+
+/// Hands back what does not begin. It runs until it is dropped.
+pub(crate) async fn watch(pump: Arc<Pump>, application: Handle) {
+    loop {
+        sleep(LOOK_EVERY).await;
+        let waits = pump.leases.filter(|lease| lease.waits_for(BEGINS_WITHIN));
+        let back = waits.into_iter().filter(|lease| lease.hand_back());
+        let back: Vec<_> = back.collect();
+        if back.is_empty() {
+            continue;
+        }
+        warn!(
+            queue = pump.queue.name(),
+            jobs = back.len(),
+            "the application blocks the threads of its runtime: jobs that were claimed and have \
+             not begun within {BEGINS_WITHIN:?} go back to the queue"
+        );
+        pump.board.pause_claims();
+        for lease in back {
+            pump.board.ended(release(&lease));
+        }
+        // It runs when the runtime does.
+        let resuming = Arc::clone(&pump);
+        application.spawn(async move { resuming.board.resume_claims() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn attempts_have_begun_when_each_was_polled_or_dropped() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let _inside = runtime.enter();
+        let beginning = Beginning::new();
+        let ends = beginning.of(ready(7));
+        let mut goes_on = Box::pin(beginning.of(pending::<()>()));
+        let never_polled = beginning.of(ready(()));
+        let mut begun = Box::pin(beginning.begun());
+        assert!(begun.as_mut().now_or_never().is_none());
+        assert_eq!(ends.now_or_never(), Some(7));
+        assert!(goes_on.as_mut().now_or_never().is_none());
+        assert!(begun.as_mut().now_or_never().is_none());
+        drop(never_polled);
+        assert!(begun.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_long_for_an_attempt_that_does_not_begin() {
+        let beginning = Beginning::new();
+        let _unpolled = beginning.of(pending::<()>());
+        let began = tokio::time::Instant::now();
+        beginning.begun().await;
+        assert!((PATIENCE..2 * PATIENCE).contains(&began.elapsed()));
+        // Without an attempt there is nothing to wait for.
+        assert!(Beginning::new().begun().now_or_never().is_some());
+    }
+}
