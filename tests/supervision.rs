@@ -25,7 +25,7 @@ enum Part {
     /// At the level of errors or warnings.
     Module(&'static str),
     /// At any level.
-    Thread(&'static str),
+    Chatty(&'static str),
 }
 
 /// The log is that of the whole process, so one test at a time breaks a part.
@@ -46,7 +46,7 @@ impl<S: tracing::Subscriber> Layer<S> for Breaks {
             Some(Part::Module(module)) => {
                 *meta.level() <= tracing::Level::WARN && meta.target() == module
             }
-            Some(Part::Thread(name)) => std::thread::current().name() == Some(name),
+            Some(Part::Chatty(module)) => meta.target() == module,
         };
         assert!(!breaks, "the log of {} broke", meta.target());
     }
@@ -135,7 +135,9 @@ async fn g2_a_worker_that_keeps_no_leases_any_more_stops_its_handlers_in_time() 
     let stage = (&server, &queue, &scene);
     // Longer than a lease, in a worker that would let them end.
     let job = (Work::sleep(2 * LEASE + SECOND), 60 * SECOND);
-    let error = broken(stage, job, Part::Thread("oxcart-leases"), |_| {}).await;
+    // It says at each round what it extends.
+    let part = Part::Chatty("oxcart::worker::keeper");
+    let error = broken(stage, job, part, |_| {}).await;
     assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
     assert!(error.to_string().contains("keeps the leases"), "{error}");
     let runs = scene.runs();

@@ -69,6 +69,8 @@ struct State {
     suspects: bool,
     /// Taken ahead for the next call, because suspects wait.
     permit: Option<SuspectPermit>,
+    /// The lanes that wait for work.
+    waiting: [bool; LANES],
 }
 
 impl State {
@@ -80,6 +82,14 @@ impl State {
                 .saturating_sub(self.running + self.reserved),
             Phase::Draining | Phase::Closed => 0,
         }
+    }
+
+    /// Whether there is a reason for a call now.
+    fn is_ready(&self) -> bool {
+        if self.inbox.is_empty() && !self.look {
+            return false;
+        }
+        self.calls == 0 || self.inbox.len() >= self.concurrency.div_ceil(SECOND_CALL_FOR)
     }
 
     fn is_hungry(&self) -> bool {
@@ -119,6 +129,7 @@ impl Board {
                 look: true,
                 suspects: false,
                 permit: None,
+                waiting: [false; LANES],
             }),
             lanes: [const { Notify::const_new() }; LANES],
             progress: Notify::new(),
@@ -130,9 +141,22 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn signal(&self, state: &State) {
-        for lane in &self.lanes[..state.lanes()] {
-            lane.notify_one();
+    /// Wakes a lane that waits, if there is work for it. Each wake-up costs the library's thread
+    /// dear, so none is in vain. A lane that is busy looks for itself when it is not.
+    fn signal(&self, state: &mut State) {
+        if !state.is_ready() {
+            return;
+        }
+        if let Some(lane) = (0..state.lanes()).find(|lane| state.waiting[*lane]) {
+            state.waiting[lane] = false;
+            self.lanes[lane].notify_one();
+        }
+    }
+
+    /// Tells who waits for something to end. Nobody does before the board is drained.
+    fn tell_of_progress(&self, state: &State) {
+        if state.phase != Phase::Claiming {
+            self.progress.notify_waiters();
         }
     }
 
@@ -147,11 +171,10 @@ impl Board {
                 if lane < state.lanes()
                     && let Some(work) = take(&mut state)
                 {
-                    if !state.inbox.is_empty() {
-                        self.signal(&state);
-                    }
+                    self.signal(&mut state);
                     return Some(work);
                 }
+                state.waiting[lane] = true;
             }
             self.lanes[lane].notified().await;
         }
@@ -172,14 +195,12 @@ impl Board {
                 state.look |= state.permit.is_some();
             }
         }
-        if state.look || !state.inbox.is_empty() {
-            self.signal(&state);
-        }
+        self.signal(&mut state);
         // Only now: a wake-up in vain would cost the job that starts next a thread.
         if state.is_hungry() {
             self.hungry.notify_one();
         }
-        self.progress.notify_waiters();
+        self.tell_of_progress(&state);
     }
 
     /// A call was not carried out: what it was to settle waits for the next one.
@@ -189,8 +210,8 @@ impl Board {
         state.reserved -= work.claim;
         state.settling -= work.settle.len();
         state.inbox.extend(work.settle);
-        self.signal(&state);
-        self.progress.notify_waiters();
+        self.signal(&mut state);
+        self.tell_of_progress(&state);
     }
 
     /// An attempt has ended.
@@ -198,15 +219,15 @@ impl Board {
         let mut state = self.lock();
         state.running -= 1;
         state.inbox.push_back(settlement);
-        self.signal(&state);
-        self.progress.notify_waiters();
+        self.signal(&mut state);
+        self.tell_of_progress(&state);
     }
 
     /// There may be something to claim; answered with one call, even without a free slot.
     pub(crate) fn look(&self) {
         let mut state = self.lock();
         state.look = true;
-        self.signal(&state);
+        self.signal(&mut state);
     }
 
     /// Waits until the worker has slots that the last look could not fill. As long as calls
@@ -227,7 +248,7 @@ impl Board {
         let mut state = self.lock();
         state.claims_pause = false;
         state.look = true;
-        self.signal(&state);
+        self.signal(&mut state);
     }
 
     pub(crate) fn is_claiming(&self) -> bool {
@@ -246,7 +267,7 @@ impl Board {
         let mut state = self.lock();
         state.concurrency = concurrency;
         state.look = true;
-        self.signal(&state);
+        self.signal(&mut state);
     }
 
     /// Claims nothing more.
@@ -295,10 +316,7 @@ impl Board {
 
 /// Everything that fits into one call, if there is a reason for one.
 fn take(state: &mut State) -> Option<Work> {
-    if state.inbox.is_empty() && !state.look {
-        return None;
-    }
-    if state.calls > 0 && state.inbox.len() < state.concurrency.div_ceil(SECOND_CALL_FOR) {
+    if !state.is_ready() {
         return None;
     }
     state.look = false;

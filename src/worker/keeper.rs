@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{trace, warn};
 
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
@@ -83,6 +83,7 @@ async fn extend_all(pump: &Pump, line: &mut Line) -> Result<(), Trouble> {
     let due = pump
         .leases
         .filter(|lease| !lease.is_lost() && lease.until() <= Instant::now() + length * 5 / 6);
+    trace!(leases = due.len(), "leases are extended");
     for batch in due.chunks(BATCH_JOBS) {
         extend_batch(pump, line, batch).await?;
     }

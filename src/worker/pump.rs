@@ -253,6 +253,7 @@ impl Pump {
         });
         let beginning = Beginning::new();
         let mut permit = work.suspect;
+        let mut attempts = Vec::with_capacity(leases.len());
         for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {
             if self.board.is_claiming() {
                 let permit = if claimed.stalls > 0 {
@@ -260,13 +261,22 @@ impl Pump {
                 } else {
                     None
                 };
-                let attempt = attend(Arc::clone(self), claimed, lease, clock, permit);
-                application.spawn(beginning.of(attempt));
+                attempts.push((claimed, lease, permit, beginning.ticket()));
             } else {
                 // Claimed too late. Nobody else hands it back: its attempt was never handed over.
                 lease.hand_back();
                 self.board.ended(release(&lease));
             }
+        }
+        if !attempts.is_empty() {
+            let pump = Arc::clone(self);
+            // One task for all: each alone would wake the application's threads again and again.
+            application.spawn(async move {
+                for (claimed, lease, permit, ticket) in attempts {
+                    let attempt = attend(Arc::clone(&pump), claimed, lease, clock, permit);
+                    tokio::spawn(ticket.of(attempt));
+                }
+            });
         }
         beginning
     }
