@@ -254,7 +254,10 @@ fn g1_a_handler_that_blocks_past_the_grace_costs_no_other_its_outcome() {
             let running = run(builder.grace(SECOND));
             queue.enqueue(block(5 * SECOND)).await.unwrap();
             eventually(SOON, || scene.running().len() == 1).await;
-            queue.enqueue_many(vec![Work::sleep(SECOND / 2); quick]).await.unwrap();
+            queue
+                .enqueue_many(vec![Work::sleep(SECOND / 2); quick])
+                .await
+                .unwrap();
             eventually(SOON, || scene.running().len() == 1 + quick).await;
             running.try_stop().await
         });

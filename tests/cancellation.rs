@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use oxcart::{
-    Context, Cursor, Error, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue,
-    Retention, Worker,
+    Context, Cursor, Error, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue, Retention,
+    Worker,
 };
 use serde::{Deserialize, Serialize};
 use support::given_up::{Call, HOWS, at_every_await_point, given_up, polled};

@@ -14,9 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::worker::attempt::release;
@@ -29,7 +28,6 @@ const AWAKE_FOR: Duration = Duration::from_micros(30);
 const FEW: usize = 4;
 /// After this an attempt that has not begun goes back to the queue.
 const BEGINS_WITHIN: Duration = Duration::from_secs(1);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The attempts of one call.
 pub(crate) struct Beginning {
@@ -111,29 +109,22 @@ impl Beginning {
     }
 }
 
-/// Hands back what does not begin. It runs until it is dropped.
-pub(crate) async fn watch(pump: Arc<Pump>, application: Handle) {
-    loop {
-        sleep(LOOK_EVERY).await;
-        let waits = pump.leases.filter(|lease| lease.waits_for(BEGINS_WITHIN));
-        let back = waits.into_iter().filter(|lease| lease.hand_back());
-        let back: Vec<_> = back.collect();
-        if back.is_empty() {
-            continue;
-        }
-        warn!(
-            queue = pump.queue.name(),
-            jobs = back.len(),
-            "the application blocks the threads of its runtime: jobs that were claimed and have \
-             not begun within {BEGINS_WITHIN:?} go back to the queue"
-        );
-        pump.board.pause_claims();
-        for lease in back {
-            pump.board.ended(release(&lease));
-        }
-        // It runs when the runtime does.
-        let resuming = Arc::clone(&pump);
-        application.spawn(async move { resuming.board.resume_claims() });
+/// Hands back what has not begun, and claims nothing more until the application's runtime runs.
+pub(crate) fn hand_back_late(pump: &Pump) {
+    let late = pump.leases.filter(|lease| lease.waits_for(BEGINS_WITHIN));
+    let back: Vec<_> = late.into_iter().filter(|one| one.hand_back()).collect();
+    if back.is_empty() {
+        return;
+    }
+    warn!(
+        queue = pump.queue.name(),
+        jobs = back.len(),
+        "the application blocks the threads of its runtime: jobs that were claimed and have not \
+         begun within {BEGINS_WITHIN:?} go back to the queue"
+    );
+    pump.board.pause_claims();
+    for lease in back {
+        pump.board.ended(release(&lease));
     }
 }
 

@@ -246,9 +246,11 @@ impl Board {
 
     pub(crate) fn resume_claims(&self) {
         let mut state = self.lock();
-        state.claims_pause = false;
-        state.look = true;
-        self.signal(&mut state);
+        if state.claims_pause {
+            state.claims_pause = false;
+            state.look = true;
+            self.signal(&mut state);
+        }
     }
 
     pub(crate) fn is_claiming(&self) -> bool {

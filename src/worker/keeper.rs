@@ -23,8 +23,6 @@ use crate::worker::pump::Pump;
 
 const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE_MAX: Duration = Duration::from_secs(2);
-/// Sign of life of the application's runtime.
-const HEARTBEAT: Duration = Duration::from_secs(1);
 const LEASES_WITHOUT_HEARTBEAT: u32 = 10;
 const LOOPS: usize = 2;
 
@@ -50,14 +48,6 @@ impl Keeper {
         if self.loops.len() == LOOPS {
             self.loops.join_next().await;
         }
-    }
-}
-
-/// The application's runtime shows that it lives; runs there.
-pub(crate) async fn heartbeat(pump: Arc<Pump>) {
-    loop {
-        pump.beat();
-        sleep(HEARTBEAT).await;
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod control;
 pub(crate) mod decide;
 pub(crate) mod extract;
 pub(crate) mod handler;
+pub(crate) mod heartbeat;
 pub(crate) mod hooks;
 pub(crate) mod keeper;
 pub(crate) mod lease;

@@ -12,8 +12,8 @@ use tracing::{info, warn};
 use crate::error::{Error, ErrorKind};
 use crate::maintenance;
 use crate::schedule;
-use crate::worker::beginning;
 use crate::worker::board::LANES;
+use crate::worker::heartbeat;
 use crate::worker::keeper::{self, Keeper};
 use crate::worker::pump::Pump;
 use crate::worker::waker;
@@ -41,9 +41,8 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
     claiming.spawn_on(waker::keep_time(Arc::clone(&pump)), &ours);
     claiming.spawn_on(maintenance::run(Arc::clone(&pump)), &ours);
     claiming.spawn_on(schedule::driver::run(Arc::clone(&pump)), &ours);
-    claiming.spawn_on(beginning::watch(Arc::clone(&pump), application), &ours);
     let mut beating = JoinSet::new();
-    beating.spawn(keeper::heartbeat(Arc::clone(&pump)));
+    beating.spawn_on(heartbeat::run(Arc::clone(&pump), application), &ours);
     info!(queue = pump.queue.name(), worker = pump.id, "worker runs");
 
     // None of these tasks ends before it is told to, unless by a bug: then the worker does not

@@ -1,6 +1,7 @@
 //! The scenarios, in the order in which they run.
 
 mod backlog;
+mod block_threads;
 pub(crate) mod clock;
 mod freeze_workers;
 mod kill_redis;
@@ -28,6 +29,7 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!("kill-workers", "G1 G2", kill_workers::run),
     scenario!("freeze-workers", "G2", freeze_workers::run),
     scenario!("rolling-restart", "G1", rolling_restart::run),
+    scenario!("blocked-threads", "G1 G5", block_threads::run),
     scenario!("poison", "G6", poison::run),
     scenario!("network", "G1 G3 G9", network::run),
     scenario!("redis-killed", "G1 G9", kill_redis::run),

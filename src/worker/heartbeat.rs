@@ -1,0 +1,36 @@
+//! Whether the application's runtime runs: the library's thread asks it a few times a second.
+//!
+//! To be asked also wakes a thread of the runtime that sleeps. Where the thread that keeps the
+//! runtime's timers is blocked by a handler, that one takes the timers over; nobody else might
+//! before the next job comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::sleep;
+
+use crate::worker::beginning::hand_back_late;
+use crate::worker::pump::Pump;
+
+const ASKED_EVERY: Duration = Duration::from_millis(250);
+
+/// It runs until it is dropped.
+pub(crate) async fn run(pump: Arc<Pump>, application: Handle) {
+    let ask = || {
+        let pump = Arc::clone(&pump);
+        application.spawn(async move {
+            pump.beat();
+            pump.board.resume_claims();
+        })
+    };
+    let mut asked = ask();
+    loop {
+        sleep(ASKED_EVERY).await;
+        hand_back_late(&pump);
+        // A runtime that does not answer is not asked twice.
+        if asked.is_finished() {
+            asked = ask();
+        }
+    }
+}
