@@ -28,8 +28,8 @@ pub enum ErrorKind {
     /// The request was sent and its answer was lost: it may have happened. It is safe to await
     /// the same request again.
     Unknown,
-    /// It was sent, and nobody will ever learn whether it happened: the runtime that sent it was
-    /// shut down, or no answer came for half an hour. Look for the job before you repeat it.
+    /// It was sent, and nobody will ever learn whether it happened: no answer came for half an
+    /// hour. Look for the job before you repeat it.
     Unknowable,
     /// A time limit set by the caller passed. What was waited for may still happen.
     Timeout,

@@ -137,7 +137,7 @@ impl Queue {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime, for a queue in memory.
     #[must_use]
     pub fn events_after(&self, cursor: Cursor) -> EventStream {
         EventStream::open(self, cursor)

@@ -9,9 +9,8 @@
 //! lane is never more than one call ahead of what it knows. A caller that is dropped, or whose
 //! time is up, changes nothing for the others of its batch.
 //!
-//! A task dies with the runtime that it was started on, which the handles of a queue may outlive.
-//! Then whatever it held is decided at once, and the next submission starts another task, on the
-//! runtime of its caller.
+//! The task runs on the library's own thread, and ends when the handles of the queue are gone. If it
+//! breaks, by a bug, what it held is decided at once, and the next submission starts another task.
 
 mod inbox;
 mod lane;
@@ -74,7 +73,7 @@ impl Producer {
             if submission.is_given() || self.hand_over(submission).await {
                 return submission.decided().await.clone();
             }
-            let why = "the runtime is shutting down".to_owned();
+            let why = "the task that sends for this queue has broken; see the log".to_owned();
             Fate::NotSent { why }
         };
         match timeout(limit, waiting).await {
@@ -108,8 +107,7 @@ impl Producer {
         submission.is_given() || self.inbox().try_push(submission)
     }
 
-    /// Whether there is a task to take it. A task may end while it is waited for; the one that
-    /// is started then ends only with the runtime of the caller.
+    /// Whether there is a task to take it. A task that breaks may end while it is waited for.
     async fn hand_over(&self, submission: &Arc<Submission>) -> bool {
         for _ in 0..2 {
             if self.inbox().push(submission).await {

@@ -204,8 +204,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// Calls this for everything that happens in this worker, on its tasks and on the thread that
-    /// keeps the leases: it must not block, or leases are lost.
+    /// Calls this for everything that happens in this worker, also on the library's own thread, on
+    /// which all queues of the process talk to Redis: it must not block, or leases are lost. Send
+    /// what takes long to a task of yours.
     ///
     /// ```no_run
     /// # fn example(builder: oxcart::WorkerBuilder) -> oxcart::WorkerBuilder {

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Invariant: a submission outlives the task it was given to by no more than a moment. The task
-//! holds it as [`Given`]; when it lets go of one undecided, with its runtime or by a bug, that is
-//! its fate: what was not sent by then never will be, and what was sent nobody will hear of.
+//! holds it as [`Given`]; when it lets go of one undecided, by a bug, that is its fate: what was
+//! not sent by then never will be, and what was sent nobody will hear of.
 
 use std::future::poll_fn;
 use std::ops::Deref;
@@ -176,7 +176,7 @@ impl Drop for Given {
         if self.fate.get().is_some() {
             return;
         }
-        let why = "the runtime of the task that sends for this queue was shut down".to_owned();
+        let why = "the task that sends for this queue has ended; see the log".to_owned();
         let was_sent = self.phase.load(Ordering::Acquire) == SENT;
         self.decide(match was_sent {
             true => Fate::Unknowable { why },
