@@ -218,6 +218,9 @@ pub struct Totals {
     pub orphans: u64,
     /// Late calls of attempts that had lost their job, which changed nothing.
     pub refused: u64,
+    /// Ids that were made for a job and were those of other jobs: two producers made the same
+    /// one, which cannot be. Not zero: look for errors in the logs of the producers.
+    pub clashed: u64,
 }
 
 impl Counts {
@@ -253,6 +256,7 @@ impl Counts {
                 removed: total("removed"),
                 orphans: total("orphans"),
                 refused: total("refused"),
+                clashed: total("clashed"),
             },
         }
     }
