@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashSet;
 use std::process::exit;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fork::{Fork, fork, waitpid};
 use oxcart::{Enqueued, Failure, Job, JobId, Oxcart, Retention, State, Worker};
@@ -16,6 +16,7 @@ use support::{Server, eventually_async};
 const JOBS: u64 = 20_000;
 /// Two children, and a child of the first.
 const PROCESSES: u64 = 3;
+const START_IN: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Serialize, Deserialize)]
@@ -34,13 +35,13 @@ fn main() {
     let url = server.url();
     // From here on the process has an id to count from, and random numbers that are left.
     let _ = JobId::generate();
+    let start = SystemTime::now() + START_IN;
     let first = in_child(|| {
-        let _ = JobId::generate();
-        let grandchild = in_child(|| enqueue(&url, 2));
-        enqueue(&url, 0);
+        let grandchild = in_child(|| enqueue(&url, 2, start));
+        enqueue(&url, 0, start);
         succeeds(grandchild);
     });
-    let second = in_child(|| enqueue(&url, 1));
+    let second = in_child(|| enqueue(&url, 1, start));
     succeeds(first);
     succeeds(second);
     runtime().block_on(run_all(&url));
@@ -73,17 +74,16 @@ fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime can be started")
 }
 
-fn enqueue(url: &str, process: u64) {
+/// All begin at one moment: a copied generator makes the same of the same time.
+fn enqueue(url: &str, process: u64, start: SystemTime) {
     runtime().block_on(async {
         let oxcart = Oxcart::connect(url).await.unwrap();
         let queue = oxcart.queue("forked").unwrap();
-        let jobs = (0..JOBS).map(|number| Numbered { process, number });
-        let handles = queue.enqueue_many(jobs).await.unwrap();
-        assert!(
-            handles
-                .iter()
-                .all(|handle| handle.enqueued() == Enqueued::New)
-        );
+        while SystemTime::now() < start {}
+        for number in 0..JOBS {
+            let job = queue.enqueue(Numbered { process, number }).await.unwrap();
+            assert_eq!(job.enqueued(), Enqueued::New);
+        }
     });
 }
 
