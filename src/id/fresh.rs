@@ -46,7 +46,8 @@ fn now() -> u64 {
     let since = since.unwrap_or(Duration::ZERO);
     let ms = since.as_secs() * 1_000 + u64::from(since.subsec_millis());
     let nanos = u64::from(since.subsec_nanos() % NANOS_A_MS);
-    ms << PART_BITS | (nanos << PART_BITS) / u64::from(NANOS_A_MS)
+    let part = (nanos << PART_BITS) / u64::from(NANOS_A_MS);
+    ms << PART_BITS | part
 }
 
 /// What a thread has drawn from the operating system and not used yet.

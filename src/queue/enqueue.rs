@@ -77,7 +77,8 @@ pub struct Enqueue<J: Job> {
 
 impl<J: Job> Enqueue<J> {
     pub(crate) fn new(queue: Result<Queue, Error>, job: &J) -> Self {
-        let target = queue.and_then(|queue| Ok((queue, codec::encode("a job's payload", job)?)));
+        let target =
+            queue.and_then(|queue| Ok((queue, codec::encode_to_be_read("a job's payload", job)?)));
         Self {
             target: target.map_err(Some),
             id: JobId::generate(),

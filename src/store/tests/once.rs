@@ -108,7 +108,7 @@ fn g1_a_new_id_that_is_not_new_costs_no_job_when_it_comes_alone(mut rig: Rig) {
         let record = |rig: &mut Rig| rig.call(&Get { id: "a" }).map(|found| found.record);
         let (before, state) = (record(&mut rig), rig.state(&id));
         for same in [job("a"), due_later.clone()] {
-            let clash = said_to_be_new(&mut rig, &[same.clone()]);
+            let clash = said_to_be_new(&mut rig, std::slice::from_ref(&same));
             assert_eq!(clash, (vec![0], 0), "{held}");
         }
         assert_eq!(
