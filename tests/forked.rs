@@ -87,7 +87,10 @@ fn enqueue(url: &str, process: u64, start: SystemTime) {
     });
 }
 
-async fn handle(job: Numbered, ran: State<Arc<Mutex<Vec<(u64, u64)>>>>) -> Result<(), Failure> {
+/// Process and number of all that ran.
+type Ran = Arc<Mutex<Vec<(u64, u64)>>>;
+
+async fn handle(job: Numbered, ran: State<Ran>) -> Result<(), Failure> {
     ran.lock().unwrap().push((job.process, job.number));
     Ok(())
 }
@@ -99,7 +102,7 @@ async fn run_all(url: &str) {
     let all = JOBS * PROCESSES;
     assert_eq!((counts.waiting, counts.totals.added), (all, all));
     assert_eq!(counts.totals.clashed, 0);
-    let ran: Arc<Mutex<Vec<(u64, u64)>>> = Arc::default();
+    let ran = Ran::default();
     let worker = Worker::builder(&queue)
         .concurrency(500)
         .keep_completed(Retention::Remove)
