@@ -3,7 +3,8 @@
 -- args.external (positions from 1). options is flat: a position and what is not default about
 -- that job, a map of { delay_ms | at_ms, priority, front, await_ms }.
 -- Answers { 'added' | 'repeated', now_ms, how many, .. positions (from 0) of ids that were
--- already there }, or { 'superseded', now_ms }.
+-- already there }, or { 'superseded', now_ms }; and { 'replaced', now_ms, how many records were
+-- replaced, how many, .. positions } where new ids were not new.
 -- O(n log N).
 
 local status, answer = queue.begin_call(args.lane, args.call)
@@ -24,10 +25,10 @@ for k, position in ipairs(args.external) do
   external[position] = k
 end
 
-local there = queue.add(ARGV, args.jobs, options, external, args.unsure)
+local there, replaced = queue.add(ARGV, args.jobs, options, external, args.unsure)
 queue.end_call(args.lane, args.call, table.concat(there, ' '))
 queue.flush_events()
 queue.save_meta()
-local reply = { 'added', now_ms }
+local reply = replaced == 0 and { 'added', now_ms } or { 'replaced', now_ms, replaced }
 queue.append_list(reply, there)
 return reply

@@ -1,32 +1,114 @@
 //! MessagePack with named fields: adding an optional field is a compatible change.
+//!
+//! What a reader would not get as it was given is refused where it is written. The writer sees
+//! most of it; whether the type reads what it writes, it cannot see: that is tried.
+
+mod read;
+mod write;
+
+use std::any::{TypeId, type_name};
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind};
 
+/// How deep lists and maps may be nested. A worker's thread has a stack of 2 MiB, and a level of
+/// what serde keeps in a buffer takes several KiB of it without optimization.
+pub(crate) const NESTING_MAX: usize = 128;
+
+/// So many values of each type are read back on each thread before one is taken for readable.
+const READ_BACK: u8 = 8;
+
+/// The two ways in which types that ask for it have been written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Addresses and ids as bytes, by version 1. What serde keeps in a buffer cannot be read so.
+    Binary,
+    /// As text.
+    Readable,
+}
+
+/// Encodes a value that is read as whatever its reader likes.
 pub(crate) fn encode<T: Serialize + ?Sized>(what: &str, value: &T) -> Result<Vec<u8>, Error> {
-    rmp_serde::to_vec_named(value).map_err(|source| {
+    Ok(written(what, value)?.bytes)
+}
+
+/// Encodes a value that is read as its own type.
+pub(crate) fn encode_to_be_read<T>(what: &str, value: &T) -> Result<Vec<u8>, Error>
+where
+    T: Serialize + DeserializeOwned + 'static,
+{
+    let written = written(what, value)?;
+    if written.is_doubtful || is_rarely_seen::<T>() {
+        read::read::<T>(&written.bytes, Dialect::Readable).map_err(|source| {
+            Error::new(
+                ErrorKind::Codec,
+                format!(
+                    "{what} is of the type {}, which cannot be read from what it writes: {source}. \
+                     Mend its `Deserialize`; and where serde buffers (tagged and untagged enums, \
+                     flattened fields), use numbers of at most 64 bits",
+                    type_name::<T>()
+                ),
+            )
+            .with_source(source)
+        })?;
+    }
+    Ok(written.bytes)
+}
+
+fn written<T: Serialize + ?Sized>(what: &str, value: &T) -> Result<write::Written, Error> {
+    write::write(value).map_err(|source| {
+        let name = type_name::<T>();
         Error::new(
             ErrorKind::Codec,
-            format!("cannot encode {what} as MessagePack: {source}"),
+            format!("cannot encode {what} of the type {name} as MessagePack: {source}"),
         )
         .with_source(source)
     })
 }
 
-pub(crate) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Error> {
-    rmp_serde::from_slice(bytes).map_err(|source| {
+fn is_rarely_seen<T: 'static>() -> bool {
+    thread_local! {
+        static SEEN: RefCell<HashMap<TypeId, u8>> = RefCell::default();
+    }
+    SEEN.with_borrow_mut(|seen| {
+        let times = seen.entry(TypeId::of::<T>()).or_default();
+        let is_rare = *times < READ_BACK;
+        *times = times.saturating_add(1);
+        is_rare
+    })
+}
+
+pub(crate) fn decode<T: DeserializeOwned>(
+    what: &str,
+    bytes: &[u8],
+    dialect: Dialect,
+) -> Result<T, Error> {
+    read::read(bytes, dialect).map_err(|source| {
         Error::new(
             ErrorKind::Codec,
             format!(
                 "cannot decode {what} ({} bytes of MessagePack) as {}: {source}",
                 bytes.len(),
-                std::any::type_name::<T>()
+                type_name::<T>()
             ),
         )
         .with_source(source)
     })
+}
+
+/// Decodes what does not tell its dialect.
+pub(crate) fn decode_either<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Error> {
+    decode(what, bytes, Dialect::Readable)
+        .or_else(|error| decode(what, bytes, Dialect::Binary).map_err(|_| error))
+}
+
+/// Decodes our own answers, made of plain data.
+pub(crate) fn decode_plain<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Error> {
+    decode(what, bytes, Dialect::Binary)
 }
 
 /// Encodes what cannot fail: our own arguments and answers, made of plain data.
@@ -47,7 +129,10 @@ pub(crate) fn split_stamp(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod stamps {
     use super::*;
 
     #[test]

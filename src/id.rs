@@ -1,11 +1,12 @@
 //! Identifiers: of jobs, of workers, and the fence of an attempt.
 
+mod fresh;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
 
 use crate::error::Error;
 use crate::name;
@@ -41,10 +42,11 @@ impl JobId {
         Ok(Self(id.as_ref().into()))
     }
 
-    /// A new id that no other call, here or elsewhere, will make.
+    /// A new id that no other call will make: not in this process, nor in one that is forked from
+    /// it, nor elsewhere. Those of one process sort in the order in which they were made.
     #[must_use]
     pub fn generate() -> Self {
-        Self(sortable_base32(Uuid::now_v7()))
+        Self(sortable_base32(fresh::uuid()))
     }
 
     /// The schedule and the tick that made the job, if the id is one that a schedule gives
@@ -180,18 +182,15 @@ impl Serialize for Runs<'_> {
 
 /// A worker in one process, or one lane of calls: never used again by another incarnation.
 ///
-/// Two children of a process that was forked make the same random numbers: the process id tells
-/// them apart. A lane used by two would have calls taken for repeated that were never carried out.
+/// A lane used by two would have calls taken for repeated that were never carried out.
 pub(crate) fn incarnation() -> String {
-    let process = u128::from(std::process::id());
-    sortable_base32(Uuid::from_u128(Uuid::now_v7().as_u128() ^ process)).to_string()
+    sortable_base32(fresh::uuid()).to_string()
 }
 
 /// Crockford base32, most significant digit first: the text sorts as the number does.
-fn sortable_base32(id: Uuid) -> Arc<str> {
+fn sortable_base32(number: u128) -> Arc<str> {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     const LENGTH: usize = 26;
-    let number = id.as_u128();
     let text: [u8; LENGTH] = std::array::from_fn(|at| {
         let bits = 5 * (LENGTH - 1 - at);
         DIGITS[(number >> bits & 31) as usize]
@@ -205,13 +204,11 @@ mod tests {
 
     #[test]
     fn base32_is_sortable_and_covers_every_bit() {
-        let low = sortable_base32(Uuid::from_u128(0));
-        let high = sortable_base32(Uuid::from_u128(u128::MAX));
+        let low = sortable_base32(0);
+        let high = sortable_base32(u128::MAX);
         assert_eq!(*low, *"0".repeat(26));
         assert_eq!(*high, *format!("7{}", "z".repeat(25)));
-        let mut ids: Vec<_> = (0..100u128)
-            .map(|n| sortable_base32(Uuid::from_u128(n << 60)))
-            .collect();
+        let mut ids: Vec<_> = (0..100u128).map(|n| sortable_base32(n << 60)).collect();
         let made = ids.clone();
         ids.sort();
         assert_eq!(ids, made);

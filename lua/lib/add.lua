@@ -4,11 +4,18 @@
 -- records: external[i] is which of these is that of job i. options[i] is what is not default about
 -- job i, a map of { delay_ms | at_ms, priority, front, await_ms }; when it is due is added to it.
 -- unsure: some of them may be there already; otherwise that is not looked up.
--- Returns the positions (from 0) of ids that were already there, which are left as they are.
+-- Returns the positions (from 0) of ids that were already there, which are left as they are; and how
+-- many records were replaced.
+--
+-- An id that was made for its job, and yet is that of another one: two producers made the same. It
+-- cannot be, and is counted as `clashed`. Where one job is stored, nothing is written, and that
+-- costs nothing: Redis says so before it writes. Where several are, it says only afterwards how many
+-- records have been replaced.
 function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
   local there, waiting, delayed, seen = {}, {}, {}, {}
+  local clashed, replaced = 0, 0
   for i = 1, n do
     local id, option = list[i + 1], options[i]
     if known and (known[i] or seen[id]) then
@@ -24,7 +31,8 @@ function queue.add(list, n, options, external, unsure)
     end
   end
 
-  -- The ids of the jobs at `positions`. Stores their records, each with its place in front.
+  -- Stores the records of the jobs at `positions`, each with its place in front. Returns their ids;
+  -- nil if it is one job, whose id was there.
   local function store(positions, places)
     local ids, fields, payloads, awaited = {}, {}, {}, {}
     local inline, apart = queue.record_head(false), next(external) and queue.record_head(true)
@@ -40,7 +48,15 @@ function queue.add(list, n, options, external, unsure)
         queue.append(awaited, queue.whole(now_ms + options[i].await_ms), id)
       end
     end
-    redis.call('HSET', key.jobs, unpack(fields))
+    local set = #ids == 1 and 'HSETNX' or 'HSET'
+    local old = #ids - redis.call(set, key.jobs, unpack(fields))
+    clashed = clashed + old
+    if old > 0 and #ids == 1 then
+      there[#there + 1] = positions[1] - 1
+      table.sort(there)
+      return nil
+    end
+    replaced = replaced + old
     if #payloads > 0 then
       redis.call('HSET', key.payloads, unpack(payloads))
       queue.made(key.payloads)
@@ -55,11 +71,13 @@ function queue.add(list, n, options, external, unsure)
   if #waiting > 0 then
     local places = queue.take_places(waiting, options)
     local ids = store(waiting, places)
-    queue.enter_waiting(ids, places)
-    if not meta.paused then
-      queue.arm(0)
+    if ids then
+      queue.enter_waiting(ids, places)
+      if not meta.paused then
+        queue.arm(0)
+      end
+      queue.emit('added', ids)
     end
-    queue.emit('added', ids)
   end
   if #delayed > 0 then
     local jobs, tokens = {}, {}
@@ -67,13 +85,16 @@ function queue.add(list, n, options, external, unsure)
       jobs[k] = options[i]
     end
     local ids = store(delayed, queue.first_places(jobs))
-    queue.enter_delayed(ids, jobs)
-    for k = 1, #ids do
-      tokens[k] = ids[k] .. ':' .. queue.whole(jobs[k].due_ms)
+    if ids then
+      queue.enter_delayed(ids, jobs)
+      for k = 1, #ids do
+        tokens[k] = ids[k] .. ':' .. queue.whole(jobs[k].due_ms)
+      end
+      queue.emit('added', ids)
+      queue.emit('delayed', tokens)
     end
-    queue.emit('added', ids)
-    queue.emit('delayed', tokens)
   end
-  queue.count('added', #waiting + #delayed)
-  return there
+  queue.count('added', n - #there)
+  queue.count('clashed', clashed)
+  return there, replaced
 end

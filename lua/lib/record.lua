@@ -4,6 +4,6 @@
 
 -- What comes before the place; `external`: the payload lies in `payloads`.
 function queue.record_head(external)
-  local VERSION, EXTERNAL_PAYLOAD = 1, 128
+  local VERSION, EXTERNAL_PAYLOAD = 2, 128
   return string.char(external and VERSION + EXTERNAL_PAYLOAD or VERSION) .. queue.stamp(now_ms)
 end

@@ -112,7 +112,7 @@ impl ProgressValue {
     ///
     /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if it cannot be read as a `T`.
     pub fn get<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        codec::decode("a job's progress", &self.0)
+        codec::decode_either("a job's progress", &self.0)
     }
 }
 

@@ -77,7 +77,7 @@ impl FailedAttempt {
         let cut_short = || Error::new(ErrorKind::Incompatible, "an attempt's entry is cut short");
         let (started_at, rest) = codec::split_stamp(bytes).ok_or_else(cut_short)?;
         let (ended_at, rest) = codec::split_stamp(rest).ok_or_else(cut_short)?;
-        let entry: AttemptEntry = codec::decode("an attempt's entry", rest)?;
+        let entry: AttemptEntry = codec::decode_plain("an attempt's entry", rest)?;
         Ok(Self {
             started_at: Timestamp::from_millis(started_at),
             ended_at: Timestamp::from_millis(ended_at),
@@ -102,7 +102,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        codec::decode("a job's counters", bytes)
+        codec::decode_plain("a job's counters", bytes)
     }
 }
 

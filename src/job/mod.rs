@@ -15,8 +15,26 @@ use options::JobOptions;
 /// A type of job: its payload, its name on the wire and what it gives back.
 ///
 /// The payload is stored as MessagePack with named fields, so adding a field that is an
-/// `Option` or has `#[serde(default)]` is a compatible change in both directions. The name is
-/// part of the stored job: renaming the Rust type changes nothing, changing `NAME` does.
+/// `Option` or has `#[serde(default)]` is a compatible change in both directions, also to a
+/// payload that is a unit struct (`struct Ping;`). One inside of a payload is an empty list: write
+/// `struct Ping {}` where it may get fields. The name is part of the stored job: renaming the Rust
+/// type changes nothing, changing `NAME` does.
+///
+/// # What a payload may hold
+///
+/// What serde reads as it was written. What has a form for people is sent in that, so that it can
+/// be read inside of tagged and untagged enums and flattened fields as well: an
+/// [`IpAddr`](std::net::IpAddr) takes up to 40 bytes, a UUID 38. The producer refuses, with
+/// [`ErrorKind::Codec`](crate::ErrorKind::Codec), the type and the place in it:
+///
+/// - a `Some` that is written like `None`: `Some(None)`, `Some(())`;
+/// - a number of 128 bits where serde buffers: in tagged and untagged enums and flattened fields;
+/// - lists and maps that are nested more than 128 deep;
+/// - what its own type does not read back. That is tried with the first 8 payloads of each type on
+///   each thread, and always with one that holds a number of 128 bits.
+///
+/// The same holds for an [`Output`](Self::Output): a result that its waiter could not read ends the
+/// job as dead, with an attempt of the kind [`BadResult`](crate::AttemptKind::BadResult).
 ///
 /// ```
 /// use oxcart::{Backoff, Job, JobOptions};

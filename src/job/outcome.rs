@@ -92,6 +92,10 @@ impl fmt::Display for DeadReason {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Ending {
+    /// The result, as version 1 encoded it.
+    #[serde(rename = "ok")]
+    OldOk(ByteBuf),
+    #[serde(rename = "v2")]
     Ok(ByteBuf),
     Cancelled(String),
     Dead(DeadReason),
@@ -101,7 +105,7 @@ impl Ending {
     pub(crate) fn decode(bytes: &[u8]) -> Result<(Timestamp, Self), Error> {
         let (at_ms, rest) = codec::split_stamp(bytes)
             .ok_or_else(|| Error::new(ErrorKind::Incompatible, "a job's outcome is cut short"))?;
-        let ending = codec::decode("a job's outcome", rest)?;
+        let ending = codec::decode_plain("a job's outcome", rest)?;
         Ok((Timestamp::from_millis(at_ms), ending))
     }
 }
@@ -113,9 +117,11 @@ mod tests {
     #[test]
     fn golden_bytes_of_endings() {
         let ok = codec::encode_plain(&Ending::Ok(ByteBuf::from(vec![0x2a])));
-        assert_eq!(ok, b"\x81\xa2ok\xc4\x01\x2a");
+        assert_eq!(ok, b"\x81\xa2v2\xc4\x01\x2a");
+        let old: Ending = codec::decode_plain("test", b"\x81\xa2ok\xc4\x01\x2a").unwrap();
+        assert_eq!(old, Ending::OldOk(ByteBuf::from(vec![0x2a])));
         // cmsgpack.pack({ dead = 'poisoned' }), as the scripts write it.
-        let dead: Ending = codec::decode("test", b"\x81\xa4dead\xa8poisoned").unwrap();
+        let dead: Ending = codec::decode_plain("test", b"\x81\xa4dead\xa8poisoned").unwrap();
         assert_eq!(dead, Ending::Dead(DeadReason::Poisoned));
     }
 
@@ -123,7 +129,7 @@ mod tests {
     fn reasons_parse_back_and_unknown_ones_are_kept_readable() {
         assert_eq!(DeadReason::parse("declared"), DeadReason::Declared);
         assert_eq!(DeadReason::parse("from-the-future"), DeadReason::Other);
-        let newer: Ending = codec::decode("test", b"\x81\xa4dead\xa5newer").unwrap();
+        let newer: Ending = codec::decode_plain("test", b"\x81\xa4dead\xa5newer").unwrap();
         assert_eq!(newer, Ending::Dead(DeadReason::Other));
     }
 }

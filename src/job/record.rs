@@ -12,14 +12,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
-use crate::codec;
+use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::job::options::{ATTEMPTS_DEFAULT, JobOptions, PRIORITY_DEFAULT};
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::time::{Timestamp, millis};
 
-pub(crate) const VERSION: u8 = 1;
+/// Version 1 knew only the payloads of the first dialect. Which one a payload has, its map says:
+/// a schedule keeps the map as it was written, whoever fires it.
+pub(crate) const VERSION: u8 = 2;
+const OLDEST: u8 = 1;
 pub(crate) const EXTERNAL_PAYLOAD: u8 = 0x80;
 
 /// Between the places of two priorities, and the priority whose places start at zero; the same
@@ -34,8 +37,22 @@ pub(crate) const INLINE_PAYLOAD_MAX: usize = 2 * 1024;
 /// What is left out has the default of this version, for ever: the record stays readable.
 #[derive(Serialize, Deserialize)]
 struct Body<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
+    /// The name, of a job whose payload is in the readable dialect.
+    #[serde(
+        borrow,
+        default,
+        rename = "type",
+        skip_serializing_if = "Option::is_none"
+    )]
+    name: Option<Cow<'a, str>>,
+    /// The name, where version 1 wrote it: the payload is in the binary dialect.
+    #[serde(
+        borrow,
+        default,
+        rename = "name",
+        skip_serializing_if = "Option::is_none"
+    )]
+    old_name: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     payload: Option<&'a Bytes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +85,8 @@ impl EncodedRecord {
     ) -> Self {
         let external = payload.len() > INLINE_PAYLOAD_MAX;
         let body = Body {
-            name: name.into(),
+            name: Some(name.into()),
+            old_name: None,
             payload: (!external).then(|| Bytes::new(&payload)),
             attempts: options.attempts.filter(|n| *n != ATTEMPTS_DEFAULT),
             backoff: options.backoff.clone(),
@@ -96,6 +114,7 @@ pub(crate) struct Record {
     pub(crate) enqueued_at: Timestamp,
     pub(crate) name: String,
     pub(crate) payload: Vec<u8>,
+    pub(crate) dialect: Dialect,
     pub(crate) priority: u16,
     pub(crate) attempts: u32,
     pub(crate) backoff: Option<Backoff>,
@@ -116,10 +135,11 @@ impl Record {
         let (version, rest) = bytes
             .split_first()
             .ok_or_else(|| unreadable("it is empty".into()))?;
-        if version & !EXTERNAL_PAYLOAD != VERSION {
+        let format = version & !EXTERNAL_PAYLOAD;
+        if !(OLDEST..=VERSION).contains(&format) {
             return Err(unreadable(format!(
-                "it has format {}, this version reads {VERSION}; a newer version wrote it",
-                version & !EXTERNAL_PAYLOAD
+                "it has format {format}, this version reads {OLDEST} to {VERSION}; a newer version \
+                 wrote it"
             )));
         }
         let cut_short = || unreadable("it is cut short".into());
@@ -127,6 +147,11 @@ impl Record {
         let (priority, body) = split_place(rest).ok_or_else(cut_short)?;
         let body: Body<'_> =
             rmp_serde::from_slice(body).map_err(|source| unreadable(source.to_string()))?;
+        let (name, dialect) = match (body.name, body.old_name) {
+            (Some(name), _) => (name, Dialect::Readable),
+            (None, Some(name)) => (name, Dialect::Binary),
+            (None, None) => return Err(unreadable("the name of its type is missing".into())),
+        };
         let payload = match (body.payload, external) {
             (Some(inline), _) => inline.to_vec(),
             (None, Some(external)) => external,
@@ -134,8 +159,9 @@ impl Record {
         };
         Ok(Self {
             enqueued_at: Timestamp::from_millis(enqueued_at),
-            name: body.name.into_owned(),
+            name: name.into_owned(),
             payload,
+            dialect,
             priority,
             attempts: body.attempts.unwrap_or(ATTEMPTS_DEFAULT),
             backoff: body.backoff,
@@ -180,7 +206,28 @@ mod tests {
     #[test]
     fn golden_bytes_of_a_default_record() {
         let encoded = EncodedRecord::new("hi", vec![0xc0], &JobOptions::new(), Vec::new());
-        assert_eq!(encoded.record, b"\x82\xa4name\xa2hi\xa7payload\xc4\x01\xc0");
+        assert_eq!(encoded.record, b"\x82\xa4type\xa2hi\xa7payload\xc4\x01\xc0");
+    }
+
+    /// As version 1 stored them: in jobs, and in schedules that any later version may fire.
+    #[test]
+    fn records_of_version_1_are_read_as_they_were_written() {
+        const MAP: &[u8] = b"\x82\xa4name\xa2hi\xa7payload\xc4\x01\xc0";
+        for version in [1, VERSION] {
+            let bytes = [&[version, 0xcf, 0, 0, 0, 0, 0, 0, 0, 5][..], b"1 ", MAP].concat();
+            let record = Record::decode(&bytes, None).unwrap();
+            assert_eq!(
+                (record.name.as_str(), &record.payload[..]),
+                ("hi", &[0xc0][..])
+            );
+            assert_eq!(record.dialect, Dialect::Binary);
+        }
+        let apart = b"\x81\xcf\0\0\0\0\0\0\0\x051 \x81\xa4name\xa2hi";
+        let record = Record::decode(apart, Some(vec![7])).unwrap();
+        assert_eq!(
+            (&record.payload[..], record.dialect),
+            (&[7][..], Dialect::Binary)
+        );
     }
 
     #[test]
@@ -197,6 +244,7 @@ mod tests {
             Record::decode(&stored(&encoded, 12_345, -493 * PRIORITY_STEP + 3), None).unwrap();
         assert_eq!(record.enqueued_at.as_millis(), 12_345);
         assert_eq!(record.payload, [1, 2, 3]);
+        assert_eq!(record.dialect, Dialect::Readable);
         assert_eq!((record.attempts, record.priority), (3, 7));
         assert_eq!(record.backoff, options.backoff);
         assert_eq!(record.timeout, options.timeout);
@@ -240,7 +288,7 @@ mod tests {
                 let _ = Record::decode(&bad, None);
             }
         }
-        let newer = Record::decode(&[2, 0], None).unwrap_err();
+        let newer = Record::decode(&[3, 0], None).unwrap_err();
         assert!(newer.to_string().contains("newer version"), "{newer}");
     }
 }

@@ -17,7 +17,7 @@ use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
-use crate::queue::producer::Submission;
+use crate::queue::producer::{Fate, Submission};
 use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::time::{Timestamp, check_wait, millis};
 
@@ -77,7 +77,8 @@ pub struct Enqueue<J: Job> {
 
 impl<J: Job> Enqueue<J> {
     pub(crate) fn new(queue: Result<Queue, Error>, job: &J) -> Self {
-        let target = queue.and_then(|queue| Ok((queue, codec::encode("a job's payload", job)?)));
+        let target =
+            queue.and_then(|queue| Ok((queue, codec::encode_to_be_read("a job's payload", job)?)));
         Self {
             target: target.map_err(Some),
             id: JobId::generate(),
@@ -241,9 +242,15 @@ impl<J: Job> Enqueue<J> {
         if !matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown) {
             self.submission = None;
         }
+        let clashed = matches!(fate, Ok(Fate::Clashed { .. }));
         let there = fate
             .and_then(|fate| fate.into_result(&queue.inner.name, &self.id))
-            .map_err(|error| error.with_job(&self.id))?;
+            .map_err(|error| error.with_job(&self.id));
+        if clashed {
+            self.id = JobId::generate();
+            self.novelty = Novelty::New;
+        }
+        let there = there?;
         let enqueued = match there.is_empty() {
             true => Enqueued::New,
             false => Enqueued::AlreadyThere,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use crate::codec;
+use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::Job;
@@ -211,11 +211,13 @@ fn finished<J: Job>(
     let about = |kind, what: String| {
         Error::new(kind, format!("job {id} in `{}` {what}", queue.name())).with_job(id)
     };
+    let decode = |result: &[u8], dialect| {
+        codec::decode("a job's result", result, dialect).map_err(|error| error.with_job(id))
+    };
     let (_, ending) = Ending::decode(outcome)?;
     match ending {
-        Ending::Ok(result) => {
-            codec::decode("a job's result", &result).map_err(|error| error.with_job(id))
-        }
+        Ending::Ok(result) => decode(&result, Dialect::Readable),
+        Ending::OldOk(result) => decode(&result, Dialect::Binary),
         Ending::Cancelled(reason) => Err(about(
             ErrorKind::Cancelled,
             format!("was cancelled: {reason}"),

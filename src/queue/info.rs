@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::codec;
+use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::history::{Counters, FailedAttempt};
@@ -54,6 +54,7 @@ pub struct JobInfo {
     /// Time limit of an attempt.
     pub timeout: Option<Duration>,
     payload: Vec<u8>,
+    dialect: Dialect,
     progress: Option<Vec<u8>>,
 }
 
@@ -91,7 +92,7 @@ impl JobInfo {
                 Some((
                     at,
                     match ending {
-                        Ending::Ok(_) => Ended::Completed,
+                        Ending::Ok(_) | Ending::OldOk(_) => Ended::Completed,
                         Ending::Cancelled(reason) => Ended::Cancelled(reason),
                         Ending::Dead(reason) => Ended::Dead(reason),
                     },
@@ -122,6 +123,7 @@ impl JobInfo {
             timeout: record.timeout,
             name: record.name,
             payload: record.payload,
+            dialect: record.dialect,
             progress: found.progress,
         })
     }
@@ -132,7 +134,8 @@ impl JobInfo {
     ///
     /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        codec::decode("a job's payload", &self.payload).map_err(|error| error.with_job(&self.id))
+        codec::decode("a job's payload", &self.payload, self.dialect)
+            .map_err(|error| error.with_job(&self.id))
     }
 
     /// What the handler last said about its progress, if it said anything.
@@ -141,7 +144,7 @@ impl JobInfo {
     ///
     /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
     pub fn progress<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
-        let decode = |bytes: &Vec<u8>| codec::decode("a job's progress", bytes);
+        let decode = |bytes: &Vec<u8>| codec::decode_either("a job's progress", bytes);
         self.progress
             .as_ref()
             .map(decode)
@@ -218,6 +221,9 @@ pub struct Totals {
     pub orphans: u64,
     /// Late calls of attempts that had lost their job, which changed nothing.
     pub refused: u64,
+    /// Ids that were made for a job and were those of other jobs: two producers made the same
+    /// one, which cannot be. Not zero: look for errors in the logs of the producers.
+    pub clashed: u64,
 }
 
 impl Counts {
@@ -253,6 +259,7 @@ impl Counts {
                 removed: total("removed"),
                 orphans: total("orphans"),
                 refused: total("refused"),
+                clashed: total("clashed"),
             },
         }
     }

@@ -27,8 +27,7 @@ use crate::name::QueueName;
 use crate::store::backend::Store;
 
 use inbox::Inbox;
-use submission::Fate;
-pub(crate) use submission::{Submission, split};
+pub(crate) use submission::{Fate, Submission, split};
 use task::Task;
 
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.

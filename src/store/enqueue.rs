@@ -85,8 +85,9 @@ pub(crate) struct Enqueue<'a> {
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Enqueued {
-    /// Done; the positions of the jobs whose id was already there.
-    Added { there: Vec<usize> },
+    /// Done; the positions of the jobs whose id was already there, and how many jobs lost their
+    /// record to one of these, whose id was not as new as it was said to be.
+    Added { there: Vec<usize>, replaced: u64 },
     /// A later call of this lane ran already: this one must not.
     Superseded,
 }
@@ -192,6 +193,11 @@ impl Verb for Enqueue<'_> {
     fn answer(mut reply: Reply) -> Result<Enqueued, Trouble> {
         match reply.tag() {
             "added" | "repeated" => Ok(Enqueued::Added {
+                there: reply.flat_positions()?,
+                replaced: 0,
+            }),
+            "replaced" => Ok(Enqueued::Added {
+                replaced: reply.number()?,
                 there: reply.flat_positions()?,
             }),
             "superseded" => Ok(Enqueued::Superseded),

@@ -93,10 +93,10 @@ mod tests {
     use serde::Serialize;
 
     use super::*;
-    use crate::codec::{decode, encode_plain};
+    use crate::codec::{decode_plain, encode_plain};
 
     fn shown<T: Serialize>(value: T) -> String {
-        let shown: Shown = decode("it", &encode_plain(&value)).unwrap();
+        let shown: Shown = decode_plain("it", &encode_plain(&value)).unwrap();
         shown.to_string()
     }
 

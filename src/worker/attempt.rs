@@ -188,7 +188,7 @@ async fn run(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> H
     let Some(handler) = pump.handlers.get(record.name.as_str()) else {
         return Happened::UnknownName(record.name.clone());
     };
-    let running = match handler.start(&record.payload, context) {
+    let running = match handler.start(&record.payload, record.dialect, context) {
         Ok(running) => running,
         Err(error) => return Happened::Undecodable(error),
     };

@@ -113,7 +113,8 @@ impl Context {
     }
 
     /// Says how far the job is: any value. It replaces the last one, is seen by whoever asks
-    /// for the job ([`Queue::job`]), and is an event.
+    /// for the job ([`Queue::job`]), and is an event. It may hold what a payload may hold (see
+    /// [`Job`](crate::Job)), but whether its type reads it back is not tried.
     ///
     /// # Errors
     ///

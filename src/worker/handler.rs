@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::codec;
+use crate::codec::{self, Dialect};
 use crate::error::Error;
 use crate::job::Job;
 use crate::job::failure::{Failure, Verdict};
@@ -112,7 +112,7 @@ pub(crate) trait AnyHandler: Send + Sync {
 
     /// Decodes the payload. Nothing of the handler runs before the first poll, its arguments
     /// included.
-    fn start(&self, payload: &[u8], context: Context) -> Result<Running, Error>;
+    fn start(&self, payload: &[u8], dialect: Dialect, context: Context) -> Result<Running, Error>;
 }
 
 struct Typed<H, J, Args> {
@@ -134,13 +134,13 @@ where
         J::options()
     }
 
-    fn start(&self, payload: &[u8], context: Context) -> Result<Running, Error> {
-        let job: J = codec::decode("a job's payload", payload)?;
+    fn start(&self, payload: &[u8], dialect: Dialect, context: Context) -> Result<Running, Error> {
+        let job: J = codec::decode("a job's payload", payload, dialect)?;
         let handler = Arc::clone(&self.handler);
         // Everything of the handler is inside the future: its panics are caught there.
         Ok(Box::pin(async move {
             let output = handler.call(job, context).await.map_err(Failed::from)?;
-            Ok(codec::encode("a job's result", &output))
+            Ok(codec::encode_to_be_read("a job's result", &output))
         }))
     }
 }

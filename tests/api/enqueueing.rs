@@ -3,7 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use deadpool_redis::{Manager, Pool};
-use oxcart::{Backoff, Enqueued, Failure, Job, JobId, JobOptions, JobState, Oxcart, Retention};
+use oxcart::{
+    Backoff, Enqueue, Enqueued, ErrorKind, Failure, Job, JobId, JobOptions, JobState, Oxcart,
+    Retention,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::rig::{Number, Rig, Running};
@@ -196,4 +199,42 @@ async fn jobs_are_removed_unless_they_run() {
     assert!(!rig.queue.remove(sent.id()).await.unwrap());
     assert!(sent.info().await.unwrap().is_none());
     assert!(sent.result().await.unwrap_err().is_not_found());
+}
+
+/// Two producers that make one id, which cannot be: here the second is told what the first made.
+#[tokio::test]
+async fn g1_an_id_that_is_not_as_new_as_it_claims_costs_neither_job() {
+    let rig = Rig::new().await;
+    let taken = async |request: &Enqueue<Number>| {
+        let id = request.job_id().clone();
+        let other = rig.queue.enqueue(Number(1)).id(id.clone()).await.unwrap();
+        assert_eq!(other.enqueued(), Enqueued::New);
+        id
+    };
+    let mut request = rig.queue.enqueue(Number(2));
+    let id = taken(&request).await;
+    let error = (&mut request).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.job_id()),
+        (ErrorKind::Refused, Some(&id))
+    );
+    assert!(error.is_retryable());
+    let handle = (&mut request).await.unwrap();
+    assert_eq!(handle.enqueued(), Enqueued::New);
+    assert_ne!(handle.id(), &id);
+
+    let request = rig.queue.enqueue(Number(2));
+    let id = taken(&request).await;
+    let mut many = rig.queue.enqueue_many([request]);
+    let error = (&mut many).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.job_id()),
+        (ErrorKind::Refused, Some(&id))
+    );
+    let handles = (&mut many).await.unwrap();
+    assert_eq!(handles[0].enqueued(), Enqueued::New);
+    assert_ne!(handles[0].id(), &id);
+
+    let counts = rig.counts().await;
+    assert_eq!((counts.waiting, counts.totals.clashed), (4, 2));
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::ABANDON_AFTER;
 use super::submission::{Fate, Given};
@@ -65,7 +65,20 @@ impl Lane {
             let answer = self.send(&mut batch, may_have_run, &course, &mut before);
             let trouble = match answer.await {
                 Ok(None) => return,
-                Ok(Some(Enqueued::Added { there })) => return share_out(&batch, &there),
+                Ok(Some(Enqueued::Added { there, replaced })) => {
+                    // Of a repeated call what is there may be its own.
+                    let new = !may_have_run && is_new(&batch);
+                    if replaced > 0 || new && !there.is_empty() {
+                        error!(
+                            queue = %self.queue,
+                            refused = there.len(),
+                            replaced,
+                            "ids that were made for jobs are those of other jobs; what was replaced \
+                             is lost"
+                        );
+                    }
+                    return share_out(&batch, &there, new);
+                }
                 Ok(Some(Enqueued::Superseded)) => {
                     let why = format!("lane {} was used by another call", self.id);
                     return self.give_up(&batch, &why);
@@ -117,12 +130,11 @@ impl Lane {
         }
         course.send_replace(Progress::Sent(connection));
         let jobs: Vec<&NewJob> = batch.iter().flat_map(|given| &given.jobs).collect();
-        let is_new = |given: &Given| given.novelty == Novelty::New;
         let verb = Enqueue {
             lane: &self.id,
             call: self.call,
             jobs: &jobs,
-            novelty: match !may_have_run && batch.iter().all(is_new) {
+            novelty: match !may_have_run && is_new(batch) {
                 true => Novelty::New,
                 false => Novelty::Unsure,
             },
@@ -169,8 +181,14 @@ fn refuse(batch: &[Given], trouble: &Trouble) {
     }
 }
 
-/// Gives each submission its part of the answer. `there` is in ascending order.
-fn share_out(batch: &[Given], there: &[usize]) {
+/// Whether each id was made for its job, and never sent.
+fn is_new(batch: &[Given]) -> bool {
+    batch.iter().all(|given| given.novelty == Novelty::New)
+}
+
+/// Gives each submission its part of the answer. `there` is in ascending order; if all ids were new,
+/// it is what clashed.
+fn share_out(batch: &[Given], there: &[usize], new: bool) {
     let mut start = 0;
     let mut there = there.iter().copied().peekable();
     for submission in batch {
@@ -179,7 +197,10 @@ fn share_out(batch: &[Given], there: &[usize]) {
         while let Some(position) = there.next_if(|position| *position < end) {
             mine.push(position - start);
         }
-        submission.decide(Fate::Added { there: mine });
+        submission.decide(match new && !mine.is_empty() {
+            true => Fate::Clashed { positions: mine },
+            false => Fate::Added { there: mine },
+        });
         start = end;
     }
 }
@@ -194,7 +215,7 @@ mod tests {
     fn answers_are_shared_out_by_position() {
         let batch =
             [3, 1, 2].map(|n| Submission::new((0..n).map(|_| job(1)).collect(), Novelty::New));
-        share_out(&batch.each_ref().map(Given::new), &[0, 2, 3, 5]);
+        share_out(&batch.each_ref().map(Given::new), &[0, 2, 3, 5], false);
         let there = batch.map(|s| match s.fate() {
             Some(Fate::Added { there }) => there.clone(),
             other => unreachable!("{other:?}"),

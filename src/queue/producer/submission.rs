@@ -52,6 +52,9 @@ pub(crate) struct Submission {
 pub(crate) enum Fate {
     /// Redis has the jobs. The positions of those whose id was there before.
     Added { there: Vec<usize> },
+    /// The ids at these positions, made for their jobs, are those of other jobs; these were not
+    /// added, the others of the submission were.
+    Clashed { positions: Vec<usize> },
     /// The server refused it: certainly not added.
     NotAdded { why: String },
     /// It was never sent.
@@ -82,9 +85,15 @@ impl Submission {
         &self.jobs[0].id
     }
 
-    /// The same jobs once more, undecided.
+    /// The same jobs once more, undecided. What clashed gets another id.
     pub(crate) fn again(&self) -> Arc<Self> {
-        Self::new(self.jobs.clone(), Novelty::Unsure)
+        let mut jobs = self.jobs.clone();
+        if let Some(Fate::Clashed { positions }) = self.fate() {
+            for position in positions {
+                jobs[*position].id = JobId::generate();
+            }
+        }
+        Self::new(jobs, Novelty::Unsure)
     }
 
     /// The fate, once it is decided.
@@ -209,6 +218,14 @@ impl Fate {
     pub(crate) fn into_result(self, queue: &QueueName, id: &JobId) -> Result<Vec<usize>, Error> {
         match self {
             Self::Added { there } => Ok(there),
+            Self::Clashed { .. } => Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "job {id} was not enqueued into `{queue}`: another job has this id, though it \
+                     was made anew; try again with another id, which a request that is awaited \
+                     again takes by itself"
+                ),
+            )),
             Self::NotAdded { why } => Err(Error::new(
                 ErrorKind::Refused,
                 format!("job {id} was not enqueued into `{queue}`: {why}"),

@@ -7,46 +7,69 @@ use crate::memory::attempts::stamp;
 use crate::memory::once::{Begun, StoredAnswer};
 use crate::memory::order::place;
 use crate::memory::state::{Collection, Job, Later, State};
-use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob};
+use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 
 impl Apply for Enqueue<'_> {
     fn apply(&self, state: &mut State) -> Enqueued {
         match state.begin_call(self.lane, self.call) {
             Begun::Superseded => return Enqueued::Superseded,
-            Begun::Repeated(StoredAnswer::Enqueued { there }) => return Enqueued::Added { there },
-            // The lane belongs to a worker: nothing was added.
-            Begun::Repeated(StoredAnswer::Advanced { .. }) => {
-                return Enqueued::Added { there: Vec::new() };
+            Begun::Repeated(answer) => {
+                let there = match answer {
+                    StoredAnswer::Enqueued { there } => there,
+                    // The lane belongs to a worker: nothing was added.
+                    StoredAnswer::Advanced { .. } => Vec::new(),
+                };
+                let replaced = 0;
+                return Enqueued::Added { there, replaced };
             }
             Begun::New => {}
         }
-        let there = add(self.jobs, state);
+        let (there, replaced) = add(self.jobs, self.novelty, state);
         let answer = StoredAnswer::Enqueued {
             there: there.clone(),
         };
         state.end_call(self.lane, self.call, answer);
-        Enqueued::Added { there }
+        Enqueued::Added { there, replaced }
     }
 }
 
-/// The positions of those that were there already.
-pub(crate) fn add(jobs: &[&NewJob], state: &mut State) -> Vec<usize> {
+/// The positions of those that were there already, and how many jobs were replaced: new ids that
+/// are not new are found before anything is written if they come alone, and afterwards if not.
+pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec<usize>, u64) {
     let now_ms = state.now_ms();
+    let due = |new: &NewJob| match new.due {
+        Due::Now => now_ms,
+        Due::After { ms } => now_ms + ms,
+        Due::At { ms } => ms,
+    };
+    let is_delayed = |new: &NewJob| due(new) > now_ms;
+    let is_alone = |new: &NewJob| {
+        let mut like_it = jobs.iter().filter(|job| is_delayed(job) == is_delayed(new));
+        like_it.nth(1).is_none()
+    };
+    let mut replaced = 0;
     let (mut there, mut waiting, mut delayed) = (vec![], vec![], vec![]);
     for (position, new) in jobs.iter().enumerate() {
-        if state.jobs.contains_key(&new.id) {
-            there.push(position);
-            continue;
-        }
         let later = Later {
             priority: new.priority.unwrap_or(PRIORITY_DEFAULT),
             front: new.front,
         };
-        let due_ms = match new.due {
-            Due::Now => now_ms,
-            Due::After { ms } => now_ms + ms,
-            Due::At { ms } => ms,
-        };
+        let due_ms = due(new);
+        if state.jobs.contains_key(&new.id) {
+            if novelty == Novelty::New {
+                state.count("clashed", 1);
+            }
+            if novelty == Novelty::Unsure || is_alone(new) {
+                there.push(position);
+                if novelty == Novelty::New && !is_delayed(new) {
+                    // It had been given its place by then.
+                    state.next_place(later);
+                }
+                continue;
+            }
+            replaced += 1;
+            state.forget([&new.id]);
+        }
         // A delayed job has no place yet: its record holds the first one of its priority.
         let given = if due_ms > now_ms {
             delayed.push((new.id.clone(), due_ms, later));
@@ -70,7 +93,7 @@ pub(crate) fn add(jobs: &[&NewJob], state: &mut State) -> Vec<usize> {
     state.emit("added", &ids);
     let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
     state.emit("delayed", &tokens.collect::<Vec<_>>());
-    there
+    (there, replaced)
 }
 
 /// A record as Redis holds it.

@@ -4,7 +4,7 @@ use crate::id::JobId;
 use crate::memory::Apply;
 use crate::memory::enqueue::add;
 use crate::memory::state::{Collection, State};
-use crate::store::enqueue::{Due, NewJob};
+use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::store::fire::{Entry, Fire, Fired};
 use crate::store::schedules::ScheduleState;
 
@@ -15,7 +15,7 @@ impl Apply for Fire<'_> {
         let verdicts = verdicts
             .map(|entry| fire(entry, state, &mut batch))
             .collect();
-        add(&batch.iter().collect::<Vec<_>>(), state);
+        add(&batch.iter().collect::<Vec<_>>(), Novelty::Unsure, state);
         if let Some(changed_ms) = state.refresh_tick(self.passed_ms)
             && !self.hold
         {

@@ -187,7 +187,7 @@ proptest! {
         let _ = Ending::decode(&bytes);
         let _ = FailedAttempt::decode(&bytes);
         let _ = Counters::decode(&bytes);
-        let _ = codec::decode::<(String, Vec<u64>, f64)>("noise", &bytes);
+        let _ = codec::decode_plain::<(String, Vec<u64>, f64)>("noise", &bytes);
     }
 
     #[test]

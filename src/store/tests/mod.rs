@@ -207,7 +207,7 @@ impl Rig {
 /// The positions of those that were there; none if the call came too late.
 fn there(answer: Enqueued) -> Option<Vec<usize>> {
     match answer {
-        Enqueued::Added { there } => Some(there),
+        Enqueued::Added { there, .. } => Some(there),
         Enqueued::Superseded => None,
     }
 }

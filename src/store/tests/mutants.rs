@@ -99,6 +99,10 @@ mutants! {
         "if claims[i] == receipt and records[i] then" => "if claims[i] and records[i] then";
     g3_an_id_that_is_there_is_added_again:
         "if known and (known[i] or seen[id]) then" => "if known and seen[id] then";
+    g3_a_new_id_that_is_not_new_replaces_another_job:
+        "local set = #ids == 1 and 'HSETNX' or 'HSET'" => "local set = 'HSET'";
+    g3_a_new_id_that_is_not_new_is_not_told:
+        "queue.count('clashed', clashed)" => "";
     g4_priority_is_lost_on_recovery:
         "scores[#stalled] = places[i]" => "scores[#stalled] = '0'";
     g4_a_retry_goes_to_the_front:

@@ -4,6 +4,8 @@ use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
+use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
+use crate::store::get::Get;
 
 fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone(mut rig: Rig) {
     rig.keep = Retention::Remove;
@@ -72,7 +74,71 @@ fn g3_a_repeated_advance_leaves_out_what_others_have_taken_since(mut rig: Rig) {
     assert_eq!(twice.claimed[0].fence, once.claimed[1].fence);
 }
 
+fn said_to_be_new(rig: &mut Rig, jobs: &[NewJob]) -> (Vec<usize>, u64) {
+    rig.call += 1;
+    let answer = rig.call(&Enqueue {
+        lane: rig.lane,
+        call: rig.call,
+        jobs: &jobs.iter().collect::<Vec<_>>(),
+        novelty: Novelty::New,
+    });
+    match answer {
+        Enqueued::Added { there, replaced } => (there, replaced),
+        Enqueued::Superseded => panic!("superseded"),
+    }
+}
+
+/// Wherever the job is that has the id: it stays as it is.
+fn g1_a_new_id_that_is_not_new_costs_no_job_when_it_comes_alone(mut rig: Rig) {
+    let mut due_later = job("a");
+    due_later.due = Due::After { ms: 1_000 };
+    for held in ["waiting", "active", "completed", "delayed"] {
+        rig.clear();
+        match held {
+            "delayed" => _ = rig.enqueue(&[due_later.clone()]),
+            _ => _ = rig.enqueue(&[job("a")]),
+        }
+        if held == "active" || held == "completed" {
+            let claimed = rig.claim_one().unwrap();
+            if held == "completed" {
+                assert!(rig.settle(&claimed.id, &claimed.receipt, completed()));
+            }
+        }
+        let id = JobId::new("a").unwrap();
+        let record = |rig: &mut Rig| rig.call(&Get { id: "a" }).map(|found| found.record);
+        let (before, state) = (record(&mut rig), rig.state(&id));
+        for same in [job("a"), due_later.clone()] {
+            let clash = said_to_be_new(&mut rig, std::slice::from_ref(&same));
+            assert_eq!(clash, (vec![0], 0), "{held}");
+        }
+        assert_eq!(
+            (record(&mut rig), rig.state(&id)),
+            (before, state),
+            "{held}"
+        );
+        assert_eq!(rig.size(held), 1);
+        rig.check_whole(&id);
+        assert_eq!((rig.total("clashed"), rig.total("added")), (2, 1), "{held}");
+    }
+}
+
+/// What cannot be found out beforehand is told, and all that was sent is there.
+fn g1_a_new_id_that_is_not_new_is_told_when_it_comes_among_others(mut rig: Rig) {
+    rig.enqueue(&["a", "b"].map(job));
+    assert_eq!(
+        said_to_be_new(&mut rig, &["c", "b", "d"].map(job)),
+        (vec![], 1)
+    );
+    assert_eq!(rig.total("clashed"), 1);
+    assert_eq!(rig.size("waiting"), 4);
+    let claimed = rig.advance(&[], 10).claimed;
+    let ids: Vec<&str> = claimed.iter().map(|c| c.id.as_str()).collect();
+    assert_eq!(ids, ["a", "c", "b", "d"]);
+}
+
 on_both!(
+    g1_a_new_id_that_is_not_new_costs_no_job_when_it_comes_alone,
+    g1_a_new_id_that_is_not_new_is_told_when_it_comes_among_others,
     g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone,
     g3_a_repeated_enqueue_gives_its_first_answer_and_a_late_one_is_refused,
     g3_a_repeated_advance_gives_the_same_claims_and_settles_once,

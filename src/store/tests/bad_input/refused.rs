@@ -146,7 +146,13 @@ fn g3_a_number_that_has_passed_does_nothing_whatever_it_asks_for() {
         jobs,
         novelty: Novelty::Unsure,
     });
-    assert_eq!(again, Enqueued::Added { there: vec![] });
+    assert_eq!(
+        again,
+        Enqueued::Added {
+            there: vec![],
+            replaced: 0
+        }
+    );
     let late = both.leaves(&Enqueue {
         lane,
         call: 0,

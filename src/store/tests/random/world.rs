@@ -300,7 +300,7 @@ impl<'a> World<'a> {
             Some(LastCall::Enqueue(jobs)) => {
                 let jobs: Vec<&NewJob> = jobs.iter().collect();
                 let jobs = &jobs[..];
-                let novelty = self.novelty(jobs);
+                let novelty = self.novelty(jobs, call);
                 self.both(&Enqueue {
                     lane,
                     call,
@@ -312,8 +312,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What a producer can say at best.
-    fn novelty(&self, jobs: &[&NewJob]) -> Novelty {
+    /// What a producer can say at best; and of a single job, every other time, that it is new
+    /// whether it is or not.
+    fn novelty(&self, jobs: &[&NewJob], call: u64) -> Novelty {
+        if jobs.len() == 1 && call.is_multiple_of(2) {
+            return Novelty::New;
+        }
         let ids: BTreeSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
         let is_there = |id| self.memory.call(&Get { id }).is_some();
         match ids.len() < jobs.len() || ids.iter().any(|id| is_there(id)) {
