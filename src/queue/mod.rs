@@ -44,7 +44,7 @@ impl QueueInner {
         let store = oxcart.backend.store(&oxcart.namespace, &name);
         Self {
             producer: Producer::new(store.clone(), name.clone()),
-            results: Results::new(store.clone()),
+            results: Results::new(store.clone(), name.clone()),
             store,
             name,
             oxcart,

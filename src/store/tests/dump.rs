@@ -238,6 +238,10 @@ impl Dump {
             ("fence", state.fence.map(|n| n.to_string())),
             ("event_size", state.event_size.map(|n| format!("{n:.3}"))),
             (
+                "event",
+                (state.events.last.1 > 0).then(|| state.events.last.1.to_string()),
+            ),
+            (
                 "revision",
                 (state.revision > 0).then(|| state.revision.to_string()),
             ),

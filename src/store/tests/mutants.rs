@@ -149,6 +149,8 @@ mutants! {
             => "ipairs({ key.payloads, key.stalls, key.progress })";
     g8_a_silent_lane_is_never_forgotten:
         "if now_ms - last_ms > args.lane_ttl_ms then" => "if false then";
+    a_gap_in_the_events_cannot_be_seen:
+        "queue.set_meta('event', queue.whole(number))" => "";
     an_event_is_dropped:
         "queue.emit('stalled', stalled)" => "";
     nobody_is_told_of_the_last_job:
