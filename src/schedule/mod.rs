@@ -3,7 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod declared;
 pub(crate) mod driver;
-mod edit;
+pub(crate) mod edit;
 pub(crate) mod info;
 pub(crate) mod rule;
 

@@ -213,7 +213,9 @@ impl Dump {
     fn schedules(&mut self, state: &State) {
         for (name, kept) in &state.schedules {
             let tick = kept.tick_ms.map_or(f64::INFINITY, |ms| ms as f64);
-            self.score("ticks", name, tick);
+            if !kept.lost {
+                self.score("ticks", name, tick);
+            }
             self.set("schedules", name.as_str(), kept.rule.clone());
             self.set(
                 "schedules",

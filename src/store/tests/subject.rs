@@ -57,6 +57,14 @@ impl Subject {
     }
 
     /// What an idle worker does.
+    /// Takes away the next tick of a schedule, or of all.
+    pub(super) fn lose_tick(&mut self, name: Option<&str>) {
+        match self {
+            Self::Redis(redis) => redis.lose_tick(name),
+            Self::Memory(memory) => memory.lose_tick(name),
+        }
+    }
+
     pub(super) fn pop_token(&mut self) -> Option<f64> {
         match self {
             Self::Redis(redis) => redis.pop_token(),
@@ -183,6 +191,15 @@ impl InRedis {
     }
 
     /// The name of a part's key.
+    /// Takes away the next tick of a schedule, or of all.
+    pub(super) fn lose_tick(&mut self, name: Option<&str>) {
+        let (ticks, meta) = (self.key("ticks"), self.key("meta"));
+        match name {
+            Some(name) => self.run(redis::cmd("ZREM").arg(ticks).arg(name)),
+            None => self.run(redis::cmd("HDEL").arg(meta).arg("tick")),
+        }
+    }
+
     pub(super) fn key(&self, part: &str) -> String {
         self.keys.part(part).to_owned()
     }
@@ -240,6 +257,19 @@ impl InMemory {
         let state = self.queue.lock();
         let kept = state.schedules.get(name);
         kept.map_or((0, None), |kept| (kept.state.revision, kept.tick_ms))
+    }
+
+    /// Takes away the next tick of a schedule, or of all.
+    pub(super) fn lose_tick(&self, name: Option<&str>) {
+        let mut state = self.queue.lock();
+        match name {
+            None => state.tick = None,
+            Some(name) => {
+                if let Some(kept) = state.schedules.get_mut(name) {
+                    (kept.tick_ms, kept.lost) = (None, true);
+                }
+            }
+        }
     }
 
     pub(super) fn set_clock(&self, now_us: u64) {

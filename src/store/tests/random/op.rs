@@ -70,6 +70,16 @@ pub(crate) enum Op {
     Schedules {
         ask: Ask,
     },
+    /// Somebody takes away the next tick of a schedule, or of all.
+    Lose {
+        name: Option<u8>,
+    },
+    /// Looks for what was lost, and for this schedule.
+    Tend {
+        worker: u8,
+        hold: bool,
+        name: u8,
+    },
     Trim {
         limit: usize,
         keep_ms: u64,
@@ -130,6 +140,8 @@ pub(crate) struct Change {
     /// When it ticks next, from now; none: it does not.
     pub(crate) tick_ms: Option<i64>,
     pub(crate) keep_tick: bool,
+    /// Only if the next tick is still as it was seen.
+    pub(crate) compare: bool,
     pub(crate) define: bool,
     pub(crate) bytes: usize,
 }
@@ -226,6 +238,9 @@ fn op() -> impl Strategy<Value = Op> {
         14 => (0..WORKERS, prop::bool::weighted(0.8), ticks(), rarely())
             .prop_map(|(worker, hold, entries, pass)| Op::Fire { worker, hold, entries, pass }),
         2 => ask().prop_map(|ask| Op::Schedules { ask }),
+        1 => option::weighted(0.6, 0..SCHEDULES).prop_map(|name| Op::Lose { name }),
+        2 => (0..WORKERS, prop::bool::weighted(0.8), 0..SCHEDULES)
+            .prop_map(|(worker, hold, name)| Op::Tend { worker, hold, name }),
         4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
             |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
                 limit, keep_ms, keep_count, lane_ttl_ms,
@@ -284,16 +299,22 @@ fn change() -> impl Strategy<Value = Change> {
         rarely(),
         option::weighted(0.9, tick),
     );
-    let how = (rarely(), any::<bool>(), select(&[1, 3_000][..]));
+    let how = (
+        rarely(),
+        any::<bool>(),
+        any::<bool>(),
+        select(&[1, 3_000][..]),
+    );
     (what, how).prop_map(|(what, how)| {
         let (name, stale, paused, tick_ms) = what;
-        let (keep_tick, define, bytes) = how;
+        let (keep_tick, compare, define, bytes) = how;
         Change {
             name,
             stale,
             paused,
             tick_ms,
             keep_tick,
+            compare,
             define,
             bytes,
         }

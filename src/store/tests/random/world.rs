@@ -145,6 +145,13 @@ impl<'a> World<'a> {
                 pass,
             } => self.fire(*worker, *hold, entries, *pass),
             Op::Schedules { ask } => self.schedules(*ask),
+            Op::Lose { name } => {
+                let name = name.map(schedule_name);
+                self.redis.lose_tick(name.as_deref());
+                self.memory.lose_tick(name.as_deref());
+                Ok(())
+            }
+            Op::Tend { worker, hold, name } => self.tend(*worker, *hold, *name),
             _ => self.run_verb(op),
         }
     }
