@@ -12,15 +12,13 @@ local state = stored and cmsgpack.unpack(stored) or { 0, 0, 0, 0, 0, 0, '', '' }
 -- Ticks that are fired leave the revision as it is. The last of all may have been one since, and a
 -- tick that was dealt with does not come again.
 local function ticked_on()
-  local tick_ms = tonumber(redis.call('ZSCORE', key.ticks, name) or 'inf')
+  -- No moment: none, or something that nobody here has written.
+  local tick_ms = tonumber(string.match(redis.call('ZSCORE', key.ticks, name) or '', '^%d+$'))
   if args.keep_tick then
-    return tick_ms == math.huge
+    return not tick_ms
   end
   if args.seen_ms then
-    if tick_ms == math.huge then
-      return args.seen_ms ~= -1
-    end
-    return tick_ms ~= args.seen_ms or tick_ms <= now_ms
+    return (tick_ms or -1) ~= args.seen_ms or (tick_ms or math.huge) <= now_ms
   end
   return args.tick_ms and args.tick_ms <= state[LAST_MS]
 end

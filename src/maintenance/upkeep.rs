@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::error::Error;
 use crate::maintenance::{Duty, Left};
 use crate::redis::trouble::Trouble;
+use crate::schedule::builder::{Declared, Scheduled};
 use crate::schedule::{declared, edit};
 use crate::store::BATCH_JOBS;
 use crate::store::backend::Line;
@@ -60,7 +61,10 @@ impl Upkeep {
     async fn tend(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
         let rest = &pump.schedules[self.declared_from.min(pump.schedules.len())..];
         let page = &rest[..rest.len().min(BATCH_JOBS)];
-        let names: Vec<&str> = page.iter().map(|own| own.name.as_str()).collect();
+        // What was refused is not asked for, and is not refused again and again.
+        let own = page.iter().filter(|own| own.stored.load(Ordering::Relaxed));
+        let own: Vec<&Declared> = own.collect();
+        let names: Vec<&str> = own.iter().map(|own| own.name.as_str()).collect();
         let verb = Tend {
             worker: &pump.id,
             hold: pump.board.is_claiming(),
@@ -77,9 +81,16 @@ impl Upkeep {
                 "it was lost when the next tick of all schedules is; it is known again"
             );
         }
-        for own in tended.gone.iter().filter_map(|at| page.get(*at)) {
+        for own in tended.gone.iter().filter_map(|at| own.get(*at)) {
             let stored = edit::upsert(&pump.queue, &own.name, &own.rule, &own.job).await;
-            let stored = stored.map(|_| true);
+            let stored = match stored {
+                // One that has ended since, for instance.
+                Err(error) if !error.is_retryable() => {
+                    own.stored.store(false, Ordering::Relaxed);
+                    Err(error)
+                }
+                other => other.map(|done| done == Scheduled::Created),
+            };
             self.report(pump, &own.name, stored, "it was gone; it is stored anew");
         }
         for name in &tended.lost {

@@ -34,6 +34,19 @@ pub(super) enum Subject {
     Memory(InMemory),
 }
 
+/// What somebody takes away of schedules.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lost<'a> {
+    /// The next tick of one.
+    Of(&'a str),
+    /// That of all.
+    First,
+    /// It is not gone, but too late.
+    Misplaced,
+}
+
+const MISPLACED_MS: u64 = 99_999_999_999_999;
+
 impl Subject {
     pub(super) fn call<V: Apply>(&mut self, verb: &V) -> V::Answer {
         match self {
@@ -58,10 +71,10 @@ impl Subject {
 
     /// What an idle worker does.
     /// Takes away the next tick of a schedule, or of all.
-    pub(super) fn lose_tick(&mut self, name: Option<&str>) {
+    pub(super) fn lose_tick(&mut self, lost: Lost<'_>) {
         match self {
-            Self::Redis(redis) => redis.lose_tick(name),
-            Self::Memory(memory) => memory.lose_tick(name),
+            Self::Redis(redis) => redis.lose_tick(lost),
+            Self::Memory(memory) => memory.lose_tick(lost),
         }
     }
 
@@ -192,11 +205,13 @@ impl InRedis {
 
     /// The name of a part's key.
     /// Takes away the next tick of a schedule, or of all.
-    pub(super) fn lose_tick(&mut self, name: Option<&str>) {
+    pub(super) fn lose_tick(&mut self, lost: Lost<'_>) {
         let (ticks, meta) = (self.key("ticks"), self.key("meta"));
-        match name {
-            Some(name) => self.run(redis::cmd("ZREM").arg(ticks).arg(name)),
-            None => self.run(redis::cmd("HDEL").arg(meta).arg("tick")),
+        let misplaced = format!("{MISPLACED_MS} nobody");
+        match lost {
+            Lost::Of(name) => self.run(redis::cmd("ZREM").arg(ticks).arg(name)),
+            Lost::First => self.run(redis::cmd("HDEL").arg(meta).arg("tick")),
+            Lost::Misplaced => self.run(redis::cmd("HSET").arg(meta).arg("tick").arg(misplaced)),
         }
     }
 
@@ -260,11 +275,12 @@ impl InMemory {
     }
 
     /// Takes away the next tick of a schedule, or of all.
-    pub(super) fn lose_tick(&self, name: Option<&str>) {
+    pub(super) fn lose_tick(&self, lost: Lost<'_>) {
         let mut state = self.queue.lock();
-        match name {
-            None => state.tick = None,
-            Some(name) => {
+        match lost {
+            Lost::First => state.tick = None,
+            Lost::Misplaced => state.tick = Some((MISPLACED_MS, Some("nobody".to_owned()))),
+            Lost::Of(name) => {
                 if let Some(kept) = state.schedules.get_mut(name) {
                     (kept.tick_ms, kept.lost) = (None, true);
                 }

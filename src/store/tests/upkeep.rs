@@ -1,6 +1,7 @@
 //! What was lost of schedules is found, and what replaces it is stored only where nothing has changed.
 
 use super::schedules::{FAR, T, at, entry};
+use super::subject::Lost;
 use super::{Rig, on_both};
 use crate::store::fire::Entry;
 use crate::store::schedule::{NextTick, Schedule, SeenTick};
@@ -32,8 +33,8 @@ fn s4_what_was_lost_is_found_and_the_moment_of_the_next_tick_is_mended(mut rig: 
     for (revision, name) in ["a", "b", "c"].into_iter().enumerate() {
         assert!(rig.define(name, 0, at(FAR + revision as u64)));
     }
-    rig.subject.lose_tick(Some("a"));
-    rig.subject.lose_tick(None);
+    rig.subject.lose_tick(Lost::Of("a"));
+    rig.subject.lose_tick(Lost::First);
     assert_eq!(rig.tick(), None);
     rig.subject.pop_token();
     let tended = tend(&mut rig, &["a", "none", "b"]);
@@ -49,7 +50,7 @@ fn s4_what_was_lost_is_found_and_the_moment_of_the_next_tick_is_mended(mut rig: 
     let tended = tend(&mut rig, &["a"]);
     assert_eq!((tended.mended, tended.tick_ms), (false, Some(FAR)));
     assert!(tended.lost.is_empty() && tended.gone.is_empty() && !tended.short);
-    rig.subject.lose_tick(Some("b"));
+    rig.subject.lose_tick(Lost::Of("b"));
     assert!(rig.call(&Unschedule { name: "b" }));
     assert!(!rig.call(&Unschedule { name: "b" }));
 }

@@ -25,9 +25,11 @@ impl World<'_> {
                 ms: (self.now_us / 1_000).saturating_add_signed(ms),
             },
         };
-        let seen = change.compare.then(|| match seen_ms {
-            Some(ms) => SeenTick::At { ms },
-            None => SeenTick::None,
+        let seen = change.compare.map(|same| match (seen_ms, same) {
+            (Some(ms), true) => SeenTick::At { ms },
+            (Some(ms), false) => SeenTick::At { ms: ms + 1 },
+            (None, true) => SeenTick::None,
+            (None, false) => SeenTick::At { ms: 1 },
         });
         let define = Definition {
             rule: rule.as_bytes(),
