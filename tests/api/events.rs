@@ -338,6 +338,30 @@ async fn numbers_go_on_whatever_the_clock_shows_and_whoever_has_written_there() 
     assert_eq!(count(&seen, "missed"), 2, "{seen:?}");
 }
 
+/// A backup, or a replica that had not seen the last writes.
+#[tokio::test]
+async fn a_server_that_comes_back_with_older_data_is_read_on_from_there() {
+    let rig = Rig::new().await;
+    let mut events = follow(&rig).await;
+    let kept = marked(&rig, "kept").await;
+    assert_eq!(next(&mut events).await.kind, EventKind::Added(kept));
+    rig.server.cli(&["SAVE"]);
+    for n in 0..5 {
+        let id = marked(&rig, &format!("lost-{n}")).await;
+        assert_eq!(next(&mut events).await.kind, EventKind::Added(id));
+    }
+    rig.server.kill();
+    rig.server.restart();
+    let id: JobId = "after".parse().unwrap();
+    eventually_async(PATIENCE, async || {
+        rig.queue.enqueue(Number(1)).id(id.clone()).await.is_ok()
+    })
+    .await;
+    let seen = until(&mut events, |e| e.kind == EventKind::Added(id.clone())).await;
+    assert!(count(&seen, "missed") >= 1, "{seen:?}");
+    assert_eq!(count(&seen, "added"), 1, "{seen:?}");
+}
+
 #[tokio::test]
 async fn a_reader_is_told_why_it_reads_nothing_and_goes_on_when_it_can() {
     let rig = Rig::new().await;
