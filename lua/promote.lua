@@ -1,6 +1,6 @@
 -- Moves at most `limit` due jobs to `waiting`. args: limit, worker, hold. Workers promote as they
 -- claim; this serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
--- tick }. O(n log N). Harmless when repeated.
+-- tick, whether the queue has schedules }. O(n log N). Harmless when repeated.
 
 local ids = {}
 if not meta.paused then
@@ -12,4 +12,4 @@ if not meta.paused then
 end
 local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
-return { 'promoted', now_ms, #ids, tick_ms or -1 }
+return { 'promoted', now_ms, #ids, tick_ms or -1, redis.call('EXISTS', key.schedules) }

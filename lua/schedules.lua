@@ -1,8 +1,10 @@
 -- Schedules as they are stored. args: name, for the one of that name; or due and offset, for at
 -- most `limit` of those that are due, the longest due first; or cursor ('0' at first), for some of
--- all, about `limit` of them. O(log N + limit).
+-- all, about `limit` of them; those that are not in `ticks`, where each should be, come last.
+-- O(log N + limit).
 -- Answers { 'schedules', now_ms, flat, next_ms, cursor, job, payload }. flat is, for each: name,
--- tick ('inf' for none), rule, state, the bytes of one of its jobs (0 if that is gone), and the state
+-- tick ('inf' for none, '' if it is not in `ticks`), rule, state, the bytes of one of its jobs (0 if
+-- that is gone), and the state
 -- of its last job, '' if that is gone or they were asked for because they are due. next_ms is the
 -- first tick that is not due, cursor where to go on; job and payload are those of the one asked for
 -- by name.
@@ -15,10 +17,25 @@ local function select_names()
     return redis.call('ZRANGEBYSCORE', key.ticks, '-inf', now_ms,
       'LIMIT', args.offset, args.limit), '0'
   end
-  local page = redis.call('ZSCAN', key.ticks, args.cursor, 'COUNT', args.limit)
   local names = {}
+  local rest = string.match(args.cursor, '^rest:(%d+)$')
+  if rest then
+    local suffix = queue.state_field('')
+    local page = redis.call('HSCAN', key.schedules, rest, 'MATCH', '*' .. suffix, 'COUNT', args.limit)
+    for i = 1, #page[2], 2 do
+      local name = string.sub(page[2][i], 1, -#suffix - 1)
+      if not redis.call('ZSCORE', key.ticks, name) then
+        names[#names + 1] = name
+      end
+    end
+    return names, page[1] == '0' and '0' or 'rest:' .. page[1]
+  end
+  local page = redis.call('ZSCAN', key.ticks, args.cursor, 'COUNT', args.limit)
   for i = 1, #page[2], 2 do
     names[#names + 1] = page[2][i]
+  end
+  if page[1] == '0' and redis.call('EXISTS', key.schedules) == 1 then
+    return names, 'rest:0'
   end
   return names, page[1]
 end
@@ -35,14 +52,14 @@ local flat, job, payload = {}, '', ''
 local names, cursor = select_names()
 for _, name in ipairs(names) do
   local tick = redis.call('ZSCORE', key.ticks, name)
-  if tick then
-    local found = redis.call('HMGET', key.schedules, name, queue.state_field(name))
+  local found = redis.call('HMGET', key.schedules, name, queue.state_field(name))
+  local bytes = redis.call('HSTRLEN', key.schedules, queue.job_field(name))
+  if tick or found[1] or found[2] or bytes > 0 then
     local rule, state = found[1] or '', found[2] or ''
-    local bytes = redis.call('HSTRLEN', key.schedules, queue.job_field(name))
     if bytes > 0 then
       bytes = bytes + redis.call('HSTRLEN', key.schedules, queue.payload_field(name))
     end
-    for _, value in ipairs({ name, tick, rule, state, bytes, last_job_state(state) }) do
+    for _, value in ipairs({ name, tick or '', rule, state, bytes, last_job_state(state) }) do
       flat[#flat + 1] = value
     end
     if args.name then

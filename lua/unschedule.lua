@@ -3,8 +3,8 @@
 
 local name = args.name
 local removed = redis.call('ZREM', key.ticks, name)
-redis.call('HDEL', key.schedules, name,
+removed = removed + redis.call('HDEL', key.schedules, name,
   queue.job_field(name), queue.payload_field(name), queue.state_field(name))
 queue.offer_tick()
 queue.save_meta()
-return { 'removed', now_ms, removed }
+return { 'removed', now_ms, removed > 0 and 1 or 0 }

@@ -3,6 +3,8 @@
 -- The cap counts ids, not entries: entries of 500 ids would otherwise grow the stream
 -- 500 times as large as entries of one. The entries that fit are estimated from a running
 -- average of their size, so that a single large one does not throw away the small ones.
+-- The second part of an entry's id is a running number (meta.event): a reader sees by it alone
+-- whether an entry lies between two that it has read. It ends with the call, so it costs no command.
 local event_fields = {}
 local event_ids = 0
 
@@ -34,5 +36,26 @@ function queue.flush_events()
     queue.set_meta('event_size', string.format('%.3f', average))
   end
   local entries = math.max(ENTRIES_KEPT_AT_LEAST, math.floor(IDS_KEPT / average))
-  redis.call('XADD', key.events, 'MAXLEN', '~', queue.whole(entries), '*', unpack(event_fields))
+  local number = queue.number(meta.event) + 1
+  local id = redis.pcall('XADD', key.events, 'MAXLEN', '~', queue.whole(entries),
+    now_text .. '-' .. queue.whole(number), unpack(event_fields))
+  if type(id) == 'table' then
+    -- The clock went back, or the number is lost: count on from the last entry, under its time.
+    local info, last_ms = redis.call('XINFO', 'STREAM', key.events), nil
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then
+        last_ms = string.match(info[i + 1], '^%d+')
+      end
+    end
+    -- Somebody else may have written the largest number that there is under that time.
+    for _, behind in ipairs({ last_ms .. '-*', '*' }) do
+      id = redis.pcall('XADD', key.events, 'MAXLEN', '~', queue.whole(entries), behind,
+        unpack(event_fields))
+      if type(id) == 'string' then
+        number = queue.number(string.match(id, '-(%d+)$'))
+        break
+      end
+    end
+  end
+  queue.set_meta('event', queue.whole(number))
 end

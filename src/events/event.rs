@@ -54,8 +54,17 @@ pub enum EventKind {
     Paused,
     /// Claims go on.
     Resumed,
-    /// Some events were dropped before they could be read.
+    /// Some events were dropped before this reader read them: they lay between the event before this
+    /// one and the next.
     Missed,
+    /// The events cannot be read at the moment: Redis is away, refuses, or holds something else under
+    /// their key. Told once, when it has failed twice in a row; the stream goes on as soon as it can,
+    /// and says by itself (`Missed`) whether anything was dropped meanwhile. Its time is that of the
+    /// event before it.
+    Interrupted {
+        /// What is wrong.
+        error: String,
+    },
 }
 
 impl EventKind {
@@ -74,11 +83,15 @@ impl EventKind {
             | Self::Dead(id, _)
             | Self::Cancelled(id)
             | Self::Replayed(id) => Some(id),
-            Self::Drained | Self::Paused | Self::Resumed | Self::Missed => None,
+            Self::Drained
+            | Self::Paused
+            | Self::Resumed
+            | Self::Missed
+            | Self::Interrupted { .. } => None,
         }
     }
 
-    /// The name of the kind, as it is on the wire.
+    /// The name of the kind, as it is on the wire; `missed` and `interrupted` are made by the reader.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -97,6 +110,7 @@ impl EventKind {
             Self::Paused => "paused",
             Self::Resumed => "resumed",
             Self::Missed => "missed",
+            Self::Interrupted { .. } => "interrupted",
         }
     }
 }

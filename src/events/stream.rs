@@ -1,23 +1,25 @@
 //! Following a queue's events: one task per stream, a bounded channel, reconnects by itself.
 //!
 //! A reader that is slow holds up its task, not Redis: the stream is capped there, and what was
-//! dropped meanwhile is reported as missed.
+//! dropped meanwhile is reported as missed. The second part of an entry's id is a running number, so
+//! each read shows by itself whether an entry lies between it and the one before.
 
 use std::fmt;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::{info, warn};
 
 use crate::error::Error;
 use crate::events::event::{Event, EventKind, parse_fields};
+use crate::policy::silence::Silence;
 use crate::queue::Queue;
-use crate::redis::stream::{Edge, Entry};
+use crate::redis::stream::{Entry, EntryId};
 use crate::redis::trouble::Trouble;
 use crate::store::backend::{Reader, Stream as Streams};
 use crate::time::Timestamp;
@@ -103,7 +105,7 @@ pub struct EventStream {
 impl EventStream {
     pub(crate) async fn from_now_on(queue: &Queue) -> Result<Self, Error> {
         let mut reader = queue.inner.store.reader(Streams::Events);
-        let last = reader.edge(Edge::Youngest).await?;
+        let last = reader.youngest().await?;
         let (ms, sequence) = last.unwrap_or((0, 0));
         Ok(Self::follow(
             queue,
@@ -118,12 +120,15 @@ impl EventStream {
         Self::follow(queue, reader, after, true)
     }
 
-    fn follow(queue: &Queue, reader: Reader, cursor: Cursor, resumed: bool) -> Self {
+    fn follow(queue: &Queue, reader: Reader, cursor: Cursor, unsure: bool) -> Self {
         let (sender, events) = mpsc::channel(BUFFER);
         let follower = Follower {
+            queue: queue.name().to_owned(),
             reader,
             cursor,
-            may_have_missed: resumed,
+            anew: false,
+            unsure,
+            silence: Silence::default(),
             sender,
         };
         queue.inner.store.runtime().spawn(follower.run());
@@ -141,11 +146,16 @@ impl Stream for EventStream {
 
 /// The task behind a stream. It ends when nobody reads any more.
 struct Follower {
+    /// For the log.
+    queue: String,
     reader: Reader,
     /// Behind the last event that was handed on.
     cursor: Cursor,
-    /// Something may have been dropped since the cursor.
-    may_have_missed: bool,
+    /// The stream was seen empty: whatever comes is new, even if the server's clock went back.
+    anew: bool,
+    /// The stream may be another one by now, which ends before the cursor: a read would wait for ever.
+    unsure: bool,
+    silence: Silence,
     sender: mpsc::Sender<Event>,
 }
 
@@ -154,10 +164,15 @@ impl Follower {
         let mut pause = PAUSE_MIN;
         while !self.sender.is_closed() {
             match self.step().await {
-                Ok(()) => pause = PAUSE_MIN,
+                Ok(()) => {
+                    pause = PAUSE_MIN;
+                    if self.silence.ends() {
+                        info!(queue = self.queue, "events are read again");
+                    }
+                }
                 Err(trouble) => {
-                    debug!(%trouble, "following events is held up");
-                    self.may_have_missed = true;
+                    self.unsure = true;
+                    self.tell_of(&trouble).await;
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -165,18 +180,60 @@ impl Follower {
         }
     }
 
+    async fn tell_of(&mut self, trouble: &Trouble) {
+        let queue = &self.queue;
+        let told = self.silence.goes_on(Instant::now());
+        if told.log {
+            warn!(queue, %trouble, "events cannot be read; the reader goes on trying");
+        }
+        if told.first {
+            let error = trouble.to_string();
+            let at_ms = self.cursor.ms;
+            self.send(at_ms, self.cursor, EventKind::Interrupted { error })
+                .await;
+        }
+    }
+
     async fn step(&mut self) -> Result<(), Trouble> {
-        if self.may_have_missed {
-            self.report_missed().await?;
-            self.may_have_missed = false;
+        if self.unsure {
+            self.find_place().await?;
+            self.unsure = false;
         }
         let entries = self.read().await?;
-        // A full read means that we are behind, and may fall behind what Redis keeps.
-        self.may_have_missed = entries.len() == ENTRIES_PER_READ;
+        // None in the time of a whole read: all is quiet, or they come where nobody looks.
+        self.unsure = entries.is_empty();
         for entry in entries {
+            if !self.follows(entry.id) {
+                self.send(entry.id.0, self.cursor, EventKind::Missed).await;
+            }
             self.hand_on(entry).await;
         }
         Ok(())
+    }
+
+    /// A server that came back with older data, or with none, numbers its entries from there, and
+    /// its clock may be behind that of the one before.
+    async fn find_place(&mut self) -> Result<(), Trouble> {
+        let Some((ms, sequence)) = self.reader.youngest().await? else {
+            self.anew = true;
+            return Ok(());
+        };
+        if !self.anew && (ms, sequence) < (self.cursor.ms, self.cursor.sequence) {
+            // What of it was read before is not known: the reader goes on behind it.
+            self.cursor = Cursor::behind(ms, sequence);
+            self.send(ms, self.cursor, EventKind::Missed).await;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing lies between the cursor and the entry.
+    fn follows(&self, (ms, sequence): EntryId) -> bool {
+        let cursor = &self.cursor;
+        match cursor.seen {
+            WHOLE => sequence == cursor.sequence.saturating_add(1),
+            // The rest of that entry comes first.
+            _ => (ms, sequence) == (cursor.ms, cursor.sequence),
+        }
     }
 
     async fn hand_on(&mut self, entry: Entry) {
@@ -192,40 +249,26 @@ impl Follower {
             } else {
                 position as u32 + 1
             };
-            let cursor = Cursor { ms, sequence, seen };
-            let at = Timestamp::from_millis(ms);
-            if self.sender.send(Event { at, kind, cursor }).await.is_err() {
-                return;
-            }
+            self.send(ms, Cursor { ms, sequence, seen }, kind).await;
         }
         self.cursor = Cursor::behind(ms, sequence);
+        self.anew = false;
     }
 
-    /// If the oldest entry is younger than the cursor, those between are gone, unless there
-    /// never were any; the stream's own count of what was ever deleted is not kept when it is
-    /// trimmed approximately, so this errs on the side of saying so.
-    async fn report_missed(&mut self) -> Result<(), Trouble> {
-        let cursor = self.cursor;
-        if let Some((ms, sequence)) = self.reader.edge(Edge::Oldest).await?
-            && (ms, sequence) > (cursor.ms, cursor.sequence)
-            && (cursor.ms, cursor.sequence) != (0, 0)
-        {
-            let event = Event {
-                at: Timestamp::from_millis(ms),
-                kind: EventKind::Missed,
-                cursor,
-            };
-            let _ = self.sender.send(event).await;
-        }
-        Ok(())
+    /// Waits for the reader, if it is slow. Who reads no more ends the task before its next step.
+    async fn send(&self, at_ms: u64, cursor: Cursor, kind: EventKind) {
+        let at = Timestamp::from_millis(at_ms);
+        let _ = self.sender.send(Event { at, kind, cursor }).await;
     }
 
     async fn read(&mut self) -> Result<Vec<Entry>, Trouble> {
+        let Cursor { ms, sequence, seen } = self.cursor;
         // An entry that was seen in part has to be read again.
-        let after = match (self.cursor.seen, self.cursor.sequence) {
-            (WHOLE, sequence) => (self.cursor.ms, sequence),
-            (_, 0) => (self.cursor.ms.saturating_sub(1), u64::MAX),
-            (_, sequence) => (self.cursor.ms, sequence - 1),
+        let after = match (seen, sequence) {
+            _ if self.anew => (0, 0),
+            (WHOLE, sequence) => (ms, sequence),
+            (_, 0) => (ms.saturating_sub(1), u64::MAX),
+            (_, sequence) => (ms, sequence - 1),
         };
         self.reader.read(after, ENTRIES_PER_READ).await
     }

@@ -4,8 +4,10 @@
 mod promotion;
 mod recovery;
 mod trimming;
+mod upkeep;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -32,6 +34,11 @@ pub(crate) trait Duty: Send {
     /// The time between two rounds, give or take a tenth.
     fn period(pump: &Pump) -> Duration;
 
+    /// The longest time before the first one.
+    fn first(pump: &Pump) -> Duration {
+        Self::period(pump)
+    }
+
     /// One call.
     async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble>;
 }
@@ -41,14 +48,19 @@ pub(crate) async fn run(pump: Arc<Pump>) {
     let pump = &*pump;
     let mut line = pump.store().line(RESPONSE_TIMEOUT);
     let mut recovery = Scheduled::new(recovery::Recovery, pump);
-    let mut promotion = Scheduled::new(promotion::Promotion, pump);
+    let has_schedules = Arc::new(AtomicBool::new(false));
+    let promotion = promotion::Promotion::new(Arc::clone(&has_schedules));
+    let mut promotion = Scheduled::new(promotion, pump);
     let mut trimming = Scheduled::new(trimming::Trimming::new(), pump);
+    let mut upkeep = Scheduled::new(upkeep::Upkeep::new(has_schedules), pump);
     loop {
         let next = recovery.at.min(promotion.at).min(trimming.at);
+        let next = next.min(upkeep.at);
         sleep_until(next).await;
         recovery.run_if_due(pump, &mut line).await;
         promotion.run_if_due(pump, &mut line).await;
         trimming.run_if_due(pump, &mut line).await;
+        upkeep.run_if_due(pump, &mut line).await;
     }
 }
 
@@ -59,7 +71,7 @@ struct Scheduled<D> {
 
 impl<D: Duty> Scheduled<D> {
     fn new(duty: D, pump: &Pump) -> Self {
-        let at = Instant::now() + D::period(pump).mul_f64(fastrand::f64());
+        let at = Instant::now() + D::first(pump).mul_f64(fastrand::f64());
         Self { duty, at }
     }
 

@@ -1,6 +1,8 @@
 //! Moves due jobs into line while all workers are busy, so that what is due shows as waiting; and
 //! lets a busy worker see that nobody sees to the next tick.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::maintenance::{Duty, Left};
@@ -10,7 +12,16 @@ use crate::store::backend::Line;
 use crate::store::promote::Promote;
 use crate::worker::pump::Pump;
 
-pub(crate) struct Promotion;
+pub(crate) struct Promotion {
+    /// Whether the queue has schedules: the others learn it here, so that they need not ask.
+    has_schedules: Arc<AtomicBool>,
+}
+
+impl Promotion {
+    pub(crate) fn new(has_schedules: Arc<AtomicBool>) -> Self {
+        Self { has_schedules }
+    }
+}
 
 impl Duty for Promotion {
     fn period(_: &Pump) -> Duration {
@@ -24,6 +35,8 @@ impl Duty for Promotion {
             hold: pump.board.is_claiming(),
         };
         let promoted = line.call(&verb).await?;
+        self.has_schedules
+            .store(promoted.schedules, Ordering::Relaxed);
         let clock = pump.heard(promoted.now_ms);
         pump.ticks.set_by(clock, promoted.tick_ms);
         if promoted.moved < BATCH_JOBS as u64 {

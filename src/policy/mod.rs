@@ -5,3 +5,4 @@ pub(crate) mod cron;
 pub(crate) mod pauses;
 pub(crate) mod retention;
 pub(crate) mod schedule;
+pub(crate) mod silence;

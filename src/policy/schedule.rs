@@ -162,6 +162,46 @@ impl Timing {
         (self.ending_ms.is_none_or(|end| next <= end)).then_some(next)
     }
 
+    /// The next tick of a schedule whose last one was `last` (0: none yet). One that was dealt with
+    /// does not come again, even if the clock went back. A day's moments come when the clock shows
+    /// them; an interval goes on in its rhythm, a millisecond beside the ticks that it had.
+    pub(crate) fn next_of(&self, now: u64, last: u64) -> Option<u64> {
+        match self.rhythm {
+            ParsedRhythm::Every { .. } if last > now => {
+                let beside = self.through(last);
+                let offset_ms = beside.offset_ms.saturating_add(1);
+                Self {
+                    offset_ms,
+                    ..beside
+                }
+                .next_after(now)
+            }
+            _ => self.next_after(now.max(last)),
+        }
+    }
+
+    /// Whether the next tick can have been set to `tick`, if the clock has never shown more than `now`
+    /// and the last tick.
+    pub(crate) fn may_be_next(&self, tick: u64, now: u64, last: u64) -> bool {
+        let latest = match self.rhythm {
+            ParsedRhythm::Every { .. } => self.through(tick).next_after(now),
+            ParsedRhythm::Cron(_) => self.next_after(now.max(last)),
+        };
+        tick <= now || latest.is_some_and(|latest| tick <= latest)
+    }
+
+    /// The same interval, with its ticks moved so that `tick` is one of them.
+    pub(crate) fn through(&self, tick: u64) -> Self {
+        let mut moved = self.clone();
+        let first = self.starting_ms.unwrap_or(0).saturating_add(self.offset_ms);
+        if let ParsedRhythm::Every { ms } = self.rhythm
+            && let Some(since) = tick.checked_sub(first)
+        {
+            moved.offset_ms = self.offset_ms.saturating_add(since % ms);
+        }
+        moved
+    }
+
     /// What to do at `now`, when `tick` is the next one: at most `room` (1 or more) are fired, and
     /// the rest are left for another plan. `None` if the tick is not due.
     pub(crate) fn plan(&self, tick: u64, now: u64, missed: Missed, room: usize) -> Option<Plan> {

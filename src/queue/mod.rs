@@ -44,7 +44,7 @@ impl QueueInner {
         let store = oxcart.backend.store(&oxcart.namespace, &name);
         Self {
             producer: Producer::new(store.clone(), name.clone()),
-            results: Results::new(store.clone()),
+            results: Results::new(store.clone(), name.clone()),
             store,
             name,
             oxcart,
@@ -133,7 +133,8 @@ impl Queue {
     }
 
     /// Lifecycle events after the one that was seen last. What Redis has dropped since then is
-    /// reported as missed.
+    /// reported as missed ([`EventKind::Missed`](crate::EventKind::Missed)), and so is all there is
+    /// if the cursor lies behind it: then it is another Redis, or has older data.
     ///
     /// # Panics
     ///

@@ -3,14 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tracing::debug;
+use tracing::warn;
 
 use crate::id::JobId;
-use crate::redis::stream::{Edge, Entry};
+use crate::name::QueueName;
+use crate::policy::silence::Silence;
+use crate::redis::stream::Entry;
 use crate::store::backend::{Reader, Store, Stream};
 
 const ENTRIES_PER_READ: usize = 64;
@@ -20,6 +22,8 @@ const START_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Results {
     store: Store,
+    /// For the log.
+    queue: QueueName,
     shared: Arc<Shared>,
 }
 
@@ -84,9 +88,10 @@ impl Shared {
 }
 
 impl Results {
-    pub(crate) fn new(store: Store) -> Self {
+    pub(crate) fn new(store: Store, queue: QueueName) -> Self {
         Self {
             store,
+            queue,
             shared: Arc::default(),
         }
     }
@@ -116,7 +121,7 @@ impl Results {
             let (ready, started) = watch::channel(false);
             state.task = Some(started.clone());
             let reader = self.store.reader(Stream::Finished);
-            let following = follow(Arc::clone(&self.shared), reader, ready);
+            let following = follow(self.queue.clone(), Arc::clone(&self.shared), reader, ready);
             self.store.runtime().spawn(following);
             started
         });
@@ -125,8 +130,14 @@ impl Results {
 }
 
 /// The task: from the end of the stream on, as long as anybody waits.
-async fn follow(shared: Arc<Shared>, mut reader: Reader, ready: watch::Sender<bool>) {
+async fn follow(
+    queue: QueueName,
+    shared: Arc<Shared>,
+    mut reader: Reader,
+    ready: watch::Sender<bool>,
+) {
     let mut cursor = None;
+    let mut silence = Silence::default();
     loop {
         {
             let mut state = shared.lock();
@@ -137,7 +148,7 @@ async fn follow(shared: Arc<Shared>, mut reader: Reader, ready: watch::Sender<bo
             }
         }
         let step = match cursor {
-            None => reader.edge(Edge::Youngest).await.map(|end| {
+            None => reader.youngest().await.map(|end| {
                 cursor = Some(end.unwrap_or_default());
                 ready.send_replace(true);
             }),
@@ -151,9 +162,15 @@ async fn follow(shared: Arc<Shared>, mut reader: Reader, ready: watch::Sender<bo
                 })
             }
         };
-        if let Err(trouble) = step {
-            debug!(%trouble, "waiting for results is held up");
-            sleep(PAUSE).await;
+        match step {
+            Ok(()) => _ = silence.ends(),
+            Err(trouble) => {
+                if silence.goes_on(Instant::now()).log {
+                    let queue = queue.as_str();
+                    warn!(queue, %trouble, "announcements of results cannot be read; who waits looks now and then");
+                }
+                sleep(PAUSE).await;
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading streams: their ends, and what comes behind a place in them.
+//! Reading streams: where they end, and what comes behind a place in them.
 
 use std::time::Duration;
 
@@ -20,30 +20,18 @@ pub(crate) struct Entry {
     pub(crate) fields: Vec<(String, Vec<u8>)>,
 }
 
-/// One end of a stream.
-#[derive(Clone, Copy)]
-pub(crate) enum Edge {
-    Oldest,
-    Youngest,
-}
-
 /// A connection for [`read`], with the patience for an answer that blocks.
 pub(crate) fn reader(connector: Connector) -> Link {
     Link::new(connector, BLOCK + GRACE)
 }
 
-/// The id of the first or last entry, if there is one.
-pub(crate) async fn edge(
+/// The id of the last entry, if there is one.
+pub(crate) async fn youngest(
     via: &mut impl Requester,
     stream: &str,
-    edge: Edge,
 ) -> Result<Option<EntryId>, Trouble> {
-    let (verb, from, to) = match edge {
-        Edge::Oldest => ("XRANGE", "-", "+"),
-        Edge::Youngest => ("XREVRANGE", "+", "-"),
-    };
-    let mut command = redis::cmd(verb);
-    command.arg(stream).arg(from).arg(to).arg("COUNT").arg(1);
+    let mut command = redis::cmd("XREVRANGE");
+    command.arg(stream).arg("+").arg("-").arg("COUNT").arg(1);
     let Value::Array(entries) = via.send(&command).await? else {
         return Ok(None);
     };

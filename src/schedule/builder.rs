@@ -2,6 +2,7 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -217,6 +218,7 @@ impl Schedule {
         let (mut rule, job) = self.prepared?;
         rule.declared = true;
         Ok(Declared {
+            stored: AtomicBool::new(false),
             name: self.name,
             rule,
             job,
@@ -230,6 +232,8 @@ pub(crate) struct Declared {
     pub(crate) name: String,
     pub(crate) rule: Rule,
     pub(crate) job: EncodedRecord,
+    /// It was stored by this worker, so it should be there.
+    pub(crate) stored: AtomicBool,
 }
 
 /// What awaiting a [`Schedule`] did.

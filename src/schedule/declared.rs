@@ -1,6 +1,7 @@
 //! The schedules that a worker's code declares: stored when it starts. What is wrong with one
 //! stops neither the others nor the worker.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -23,9 +24,12 @@ pub(crate) async fn store(pump: &Pump) {
         return;
     }
     for schedule in &pump.schedules {
-        let Declared { name, rule, job } = schedule;
-        if let Err(error) = patiently(|| edit::upsert(&pump.queue, name, rule, job)).await {
-            refused(pump, name, &error);
+        let Declared {
+            name, rule, job, ..
+        } = schedule;
+        match patiently(|| edit::upsert(&pump.queue, name, rule, job)).await {
+            Ok(_) => schedule.stored.store(true, Ordering::Relaxed),
+            Err(error) => refused(pump, name, &error),
         }
     }
     match patiently(|| pump.queue.schedules()).await {

@@ -216,8 +216,12 @@ struct Page {
     unreadable: usize,
 }
 
-/// What to do about one schedule; `None` if there is no room for it.
-fn entry(stored: &StoredSchedule, now_ms: u64, room: usize) -> Result<Option<Entry>, Error> {
+/// What to do about one schedule; `None` if there is no room for it, or it is not due.
+pub(crate) fn entry(
+    stored: &StoredSchedule,
+    now_ms: u64,
+    room: usize,
+) -> Result<Option<Entry>, Error> {
     let Decoded {
         rule,
         timing,
@@ -229,6 +233,8 @@ fn entry(stored: &StoredSchedule, now_ms: u64, room: usize) -> Result<Option<Ent
     // At its limit it still takes one tick, which makes no job and ends it.
     let left = rule.limit.map(|limit| limit.saturating_sub(state.fired));
     let left = left.map_or(room, |left| usize::try_from(left).unwrap_or(room));
+    // Its ticks may have moved when the clock went back.
+    let timing = timing.through(tick_ms);
     let Some(plan) = timing.plan(tick_ms, now_ms, rule.missed, room.min(left.max(1))) else {
         return Ok(None);
     };

@@ -1,17 +1,20 @@
 //! Changing what is stored. Scripts know no calendar: a client reads a schedule, works out its
 //! next tick from the time that the server said, and stores that if nobody else was faster.
 
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::error::{Error, ErrorKind};
 use crate::job::record::EncodedRecord;
 use crate::policy::schedule::Timing;
 use crate::queue::Queue;
 use crate::schedule::builder::{Scheduled, check_name};
+use crate::schedule::driver;
 use crate::schedule::rule::{self, Decoded, Rule, decode_state, left_alone};
-use crate::store::schedule::{self as store, NextTick};
+use crate::store::fire::Fire;
+use crate::store::schedule::{self as store, NextTick, SeenTick};
 use crate::store::schedules::{Found, ScheduleState, Schedules, StoredSchedule};
 use crate::store::unschedule::Unschedule;
+use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::Timestamp;
 
 /// How often a change is tried again that somebody else was faster than.
@@ -30,6 +33,8 @@ pub(crate) async fn upsert(
         let found = read(queue, name).await?;
         let now_ms = found.now_ms;
         let stored = found.schedules.first();
+        // Of one that was lost as a whole, a next tick may be left.
+        let stored = stored.filter(|_| !is_nothing(&found));
         let first = |state: &ScheduleState| {
             first_tick(rule, &timing, state, now_ms)
                 .map_err(|error| error.within(format!("the schedule `{name}`")))
@@ -41,17 +46,31 @@ pub(crate) async fn upsert(
                 (new, tick)
             }
             Some(stored) => {
+                let known = readable(stored)?;
+                let lost = missing_tick(&known, stored, now_ms);
                 let Decoded {
                     rule: known, state, ..
-                } = readable(stored)?;
+                } = known;
                 let same = known.is_same_as(rule) && found.job.as_ref() == Some(job);
                 // That code declares it is noted once, and not taken back by one who awaits it.
-                if same && (known.declared || !rule.declared) {
+                if same && (known.declared || !rule.declared) && lost.is_none() {
                     register(queue).await;
                     return Ok(Scheduled::Unchanged);
                 }
                 let tick = if !known.has_timing_of(rule) {
-                    first(&state)?
+                    let tick = first(&state)?;
+                    // What is due by the old rule is not forgotten by the new one.
+                    if fire_due(queue, stored, now_ms).await? {
+                        continue;
+                    }
+                    tick
+                } else if let Some(tick) = lost {
+                    warn!(
+                        queue = queue.name(),
+                        schedule = name,
+                        "its next tick was lost; it ticks again"
+                    );
+                    tick
                 } else if stored.tick_ms.is_some() && !is_spent(rule, &state) {
                     NextTick::Keep
                 } else {
@@ -62,11 +81,14 @@ pub(crate) async fn upsert(
             }
         };
         let paused = state.paused != 0;
+        let tick = if paused { NextTick::None } else { tick };
+        let moves = matches!(tick, NextTick::At { .. });
         let change = store::Schedule {
             name,
             revision: state.revision,
             paused,
-            tick: if paused { NextTick::None } else { tick },
+            tick,
+            seen: stored.filter(|_| moves).map(seen),
             define: Some(store::Definition {
                 rule: &encoded,
                 job,
@@ -103,6 +125,7 @@ pub(crate) async fn set_paused(queue: &Queue, name: &str, paused: bool) -> Resul
             revision: state.revision,
             paused,
             tick,
+            seen: (!paused).then(|| seen(stored)),
             define: None,
         };
         if queue.inner.call(&change).await? {
@@ -110,6 +133,110 @@ pub(crate) async fn set_paused(queue: &Queue, name: &str, paused: bool) -> Resul
         }
     }
     Err(contended(queue, name))
+}
+
+/// Gives a schedule the next tick that it should have and has not; whether it lacked one.
+pub(crate) async fn mend(queue: &Queue, name: &str) -> Result<bool, Error> {
+    for _ in 0..TRIES {
+        let found = read(queue, name).await?;
+        let Some(stored) = found.schedules.first() else {
+            return Ok(false);
+        };
+        let known = readable(stored)?;
+        let Some(tick) = missing_tick(&known, stored, found.now_ms) else {
+            return Ok(false);
+        };
+        let change = store::Schedule {
+            name,
+            revision: known.state.revision,
+            paused: known.state.paused != 0,
+            tick,
+            seen: Some(seen(stored)),
+            define: None,
+        };
+        if queue.inner.call(&change).await? {
+            return Ok(true);
+        }
+    }
+    Err(contended(queue, name))
+}
+
+/// Whether a stored schedule has not the next tick that it should have. One that cannot be read is
+/// left alone.
+pub(crate) fn is_off(stored: &StoredSchedule, now_ms: u64) -> bool {
+    let known = rule::decode(stored);
+    known.is_ok_and(|known| missing_tick(&known, stored, now_ms).is_some())
+}
+
+/// The next tick that a schedule should have, if it has none though it is neither paused nor at its
+/// end, or one that lies further ahead than it can have been set.
+fn missing_tick(known: &Decoded, stored: &StoredSchedule, now_ms: u64) -> Option<NextTick> {
+    let Decoded {
+        rule,
+        timing,
+        state,
+    } = known;
+    let wanted = || next_tick(rule, timing, state, now_ms);
+    if state.paused != 0 {
+        return stored.lost.then_some(NextTick::None);
+    }
+    match stored.tick_ms {
+        Some(ms) => (!timing.may_be_next(ms, now_ms, state.last_ms)).then(wanted),
+        // From the last tick on: what was due meanwhile is late, or counted as missed.
+        None if stored.lost && (1..now_ms).contains(&state.last_ms) => {
+            Some(next_tick(rule, timing, state, state.last_ms))
+        }
+        None if stored.lost => Some(wanted()),
+        None => Some(wanted()).filter(|tick| *tick != NextTick::None),
+    }
+}
+
+/// What a change of the next tick is to be compared with.
+fn seen(stored: &StoredSchedule) -> SeenTick {
+    match stored.tick_ms {
+        Some(ms) => SeenTick::At { ms },
+        None => SeenTick::None,
+    }
+}
+
+/// Nothing is there of it, but perhaps a next tick.
+fn is_nothing(found: &Found) -> bool {
+    let empty = |stored: &StoredSchedule| stored.rule.is_empty() && stored.state.is_empty();
+    found.job.is_none() && found.schedules.iter().all(empty)
+}
+
+/// Fires what is due of a schedule, or gives it up, as a worker would; whether anything was due.
+async fn fire_due(queue: &Queue, stored: &StoredSchedule, now_ms: u64) -> Result<bool, Error> {
+    if stored.tick_ms.is_none() {
+        return Ok(false);
+    }
+    let bytes = BATCH_BYTES as u64 / stored.job_bytes.max(1);
+    let room = usize::try_from(bytes)
+        .unwrap_or(BATCH_JOBS)
+        .clamp(1, BATCH_JOBS);
+    let entry = driver::entry(stored, now_ms, room);
+    let entry = entry.map_err(|error| left_alone(error, &stored.name))?;
+    let Some(entry) = entry else {
+        return Ok(false);
+    };
+    let entries = [entry];
+    let fire = Fire {
+        worker: "",
+        hold: false,
+        entries: &entries,
+        passed_ms: None,
+    };
+    let fired = queue.inner.call(&fire).await?;
+    let missed = entries[0].missed;
+    if missed > 0 && fired.verdicts.iter().all(Option::is_some) {
+        warn!(
+            queue = queue.name(),
+            schedule = stored.name,
+            missed,
+            "nobody was there to fire these ticks; they are given up"
+        );
+    }
+    Ok(true)
 }
 
 /// Removes it; whether there was one.
@@ -185,7 +312,7 @@ fn next_tick(rule: &Rule, timing: &Timing, state: &ScheduleState, now_ms: u64) -
     if is_spent(rule, state) {
         return NextTick::None;
     }
-    match timing.next_after(now_ms.max(state.last_ms)) {
+    match timing.next_of(now_ms, state.last_ms) {
         Some(ms) => NextTick::At { ms },
         None => NextTick::None,
     }

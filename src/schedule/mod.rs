@@ -3,7 +3,7 @@
 pub(crate) mod builder;
 pub(crate) mod declared;
 pub(crate) mod driver;
-mod edit;
+pub(crate) mod edit;
 pub(crate) mod info;
 pub(crate) mod rule;
 
@@ -185,7 +185,8 @@ impl ScheduleHandle {
         edit::set_paused(&self.queue, &self.name, false).await
     }
 
-    /// Removes it; jobs it has made stay. Says whether there was one.
+    /// Removes it; jobs it has made stay. Says whether there was one. While a worker runs that declares
+    /// it, that worker stores it anew within about 35 s.
     ///
     /// # Errors
     ///

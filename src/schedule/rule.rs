@@ -246,6 +246,7 @@ mod tests {
             decode(&StoredSchedule {
                 name: "nightly".to_owned(),
                 tick_ms: Some(1),
+                lost: false,
                 rule: rule.encode(),
                 state: b"\x98\x01\0\0\0\0\0\xa0\xa0".to_vec(),
                 job_bytes: 1,

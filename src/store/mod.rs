@@ -20,6 +20,7 @@ pub(crate) mod replay;
 pub(crate) mod resume;
 pub(crate) mod schedule;
 pub(crate) mod schedules;
+pub(crate) mod tend;
 pub(crate) mod trim;
 pub(crate) mod unschedule;
 pub(crate) mod watch;

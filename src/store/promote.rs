@@ -44,6 +44,8 @@ pub(crate) struct Promoted {
     pub(crate) moved: u64,
     /// The tick that this worker has to see to.
     pub(crate) tick_ms: Option<u64>,
+    /// Whether the queue has schedules.
+    pub(crate) schedules: bool,
 }
 
 impl Verb for Promote<'_> {
@@ -63,6 +65,7 @@ impl Verb for Promote<'_> {
                 now_ms: reply.now_ms(),
                 moved: reply.number()?,
                 tick_ms: reply.optional_number()?,
+                schedules: reply.number()? == 1,
             }),
             _ => reply.unexpected_tag(),
         }

@@ -30,6 +30,9 @@ pub(crate) struct Schedule<'a> {
     pub(crate) revision: u64,
     pub(crate) paused: bool,
     pub(crate) tick: NextTick,
+    /// Its next tick as the caller saw it, if that is to be compared: one that is due by now is to
+    /// be fired first. Without it, no tick is stored that is not later than the last one.
+    pub(crate) seen: Option<SeenTick>,
     pub(crate) define: Option<Definition<'a>>,
 }
 
@@ -41,6 +44,13 @@ pub(crate) enum NextTick {
     At {
         ms: u64,
     },
+    None,
+}
+
+/// The next tick of a schedule, as somebody saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SeenTick {
+    At { ms: u64 },
     None,
 }
 
@@ -60,6 +70,8 @@ struct Arguments<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tick_ms: Option<u64>,
     keep_tick: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_ms: Option<i64>,
     define: bool,
 }
 
@@ -83,6 +95,10 @@ impl Verb for Schedule<'_> {
                     NextTick::Keep | NextTick::None => None,
                 },
                 keep_tick: self.tick == NextTick::Keep,
+                seen_ms: self.seen.map(|seen| match seen {
+                    SeenTick::At { ms } => i64::try_from(ms).unwrap_or(i64::MAX),
+                    SeenTick::None => -1,
+                }),
                 define: self.define.is_some(),
             },
         );

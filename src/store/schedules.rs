@@ -62,6 +62,8 @@ pub(crate) struct Found {
 pub(crate) struct StoredSchedule {
     pub(crate) name: String,
     pub(crate) tick_ms: Option<u64>,
+    /// It is not where the next ticks are, so it cannot tick: somebody deleted that, or Redis did.
+    pub(crate) lost: bool,
     pub(crate) rule: Vec<u8>,
     pub(crate) state: Vec<u8>,
     /// Of one of its jobs.
@@ -138,6 +140,7 @@ fn stored(reply: &mut Reply) -> Result<Vec<StoredSchedule>, Trouble> {
             name: text(name)?,
             // `inf` for none.
             tick_ms: text(tick)?.parse().ok(),
+            lost: text(tick)?.is_empty(),
             rule: bytes(rule)?,
             state: bytes(state)?,
             job_bytes: match job_bytes {

@@ -10,6 +10,7 @@ mod missed;
 mod swarm;
 mod ticking;
 mod trouble;
+mod upkeep;
 
 #[test]
 fn worker_process() {

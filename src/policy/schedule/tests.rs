@@ -227,3 +227,61 @@ fn nonsense_is_refused() {
     assert_eq!(far.next_after(0), None);
     assert_eq!(far.next_after(u64::MAX), None);
 }
+
+/// After a clock that went back by an hour an interval goes on at once, beside the ticks it had.
+#[test]
+fn s2_an_interval_goes_on_when_the_clock_goes_back_and_no_tick_comes_twice() {
+    let plain = every(10_000);
+    let mut last = NOON;
+    let mut dealt_with = std::collections::BTreeSet::new();
+    // The hour comes again three times.
+    for _ in 0..4 {
+        let mut now = NOON - HOUR;
+        while now < NOON {
+            let next = match last > now {
+                true => plain.next_of(now, last).unwrap(),
+                false => plain.through(last).next_after(last).unwrap(),
+            };
+            assert!(next > now && next <= now + 10_000, "{next} at {now}");
+            assert!(dealt_with.insert(next), "{next} comes twice");
+            (last, now) = (next, next);
+        }
+        last = last.max(NOON);
+    }
+    assert!(dealt_with.len() >= 4 * 360);
+    // While the clock goes on, nothing moves.
+    assert_eq!(plain.next_of(NOON + 5, NOON), Some(NOON + 10_000));
+    assert_eq!(plain.through(NOON).offset_ms, plain.offset_ms);
+    // A moment that an expression names stays where it is.
+    let daily = cron("0 0 12 * * *");
+    assert_eq!(daily.next_of(NOON - HOUR, NOON), daily.next_after(NOON));
+}
+
+#[test]
+fn s2_a_tick_lies_no_further_ahead_than_it_can_have_been_set() {
+    let far = NOON + 365 * 24 * HOUR;
+    for (timing, next) in [
+        (every(10_000), NOON + 10_000),
+        (cron("@hourly"), NOON + HOUR),
+    ] {
+        assert!(timing.may_be_next(next, NOON, 0));
+        assert!(timing.may_be_next(NOON - HOUR, NOON, 0), "it is late");
+        assert!(!timing.may_be_next(far, NOON, 0));
+        assert!(!timing.may_be_next(next + HOUR, NOON, NOON - HOUR));
+    }
+    // The clock went back.
+    assert!(!every(10_000).may_be_next(NOON + HOUR, NOON, NOON + HOUR - 10_000));
+    assert!(cron("@hourly").may_be_next(NOON + 2 * HOUR, NOON, NOON + HOUR));
+    // It has not begun.
+    let later = Timing {
+        starting_ms: Some(far),
+        ..every(10_000)
+    };
+    assert!(later.may_be_next(far, NOON, 0));
+    assert!(!later.may_be_next(far + 10_000, NOON, 0));
+    let over = Timing {
+        ending_ms: Some(NOON),
+        ..every(10_000)
+    };
+    assert!(!over.may_be_next(NOON + 10_000, NOON, 0));
+}

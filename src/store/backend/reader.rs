@@ -2,7 +2,7 @@
 
 use crate::memory;
 use crate::redis::connection::Link;
-use crate::redis::stream::{self, Edge, Entry, EntryId};
+use crate::redis::stream::{self, Entry, EntryId};
 use crate::redis::trouble::Trouble;
 
 /// A queue's streams.
@@ -20,11 +20,11 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// The id of the first or last entry, if there is one.
-    pub(crate) async fn edge(&mut self, edge: Edge) -> Result<Option<EntryId>, Trouble> {
+    /// The id of the last entry, if there is one.
+    pub(crate) async fn youngest(&mut self) -> Result<Option<EntryId>, Trouble> {
         match self {
-            Self::Redis(link, key) => stream::edge(link, key, edge).await,
-            Self::Memory(queue, of) => Ok(queue.edge(*of, edge)),
+            Self::Redis(link, key) => stream::youngest(link, key).await,
+            Self::Memory(queue, of) => Ok(queue.youngest(*of)),
         }
     }
 

@@ -14,17 +14,14 @@ const EVENT_AVERAGE_OVER: f64 = 100.0;
 #[derive(Default)]
 pub(crate) struct Log {
     pub(crate) entries: VecDeque<Entry>,
-    last: EntryId,
+    /// Of the last entry: when, and a running number.
+    pub(crate) last: EntryId,
 }
 
 impl Log {
     pub(crate) fn append(&mut self, now_ms: u64, fields: Vec<(String, Vec<u8>)>, keep: usize) {
         let (ms, sequence) = self.last;
-        self.last = if now_ms > ms {
-            (now_ms, 0)
-        } else {
-            (ms, sequence + 1)
-        };
+        self.last = (now_ms.max(ms), sequence + 1);
         let id = self.last;
         self.entries.push_back(Entry { id, fields });
         while self.entries.len() > keep {

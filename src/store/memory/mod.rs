@@ -32,6 +32,7 @@ mod replay;
 mod schedules;
 mod settle;
 mod state;
+mod tend;
 mod tick;
 mod trim;
 mod waiting;

@@ -30,6 +30,7 @@ impl Apply for Promote<'_> {
             now_ms: state.now_ms(),
             moved: moved as u64,
             tick_ms: state.hold_tick(self.worker, self.hold),
+            schedules: !state.schedules.is_empty(),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::id::JobId;
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::memory::state::State;
-use crate::store::schedule::{NextTick, Schedule};
+use crate::store::schedule::{NextTick, Schedule, SeenTick};
 use crate::store::schedules::{Found, ScheduleState, Schedules, StoredSchedule};
 use crate::store::unschedule::Unschedule;
 
@@ -22,6 +22,8 @@ pub(crate) struct Kept {
     pub(crate) rule: Vec<u8>,
     pub(crate) job: Option<EncodedRecord>,
     pub(crate) tick_ms: Option<u64>,
+    /// Somebody took its next tick away.
+    pub(crate) lost: bool,
 }
 
 /// As Redis holds it.
@@ -39,10 +41,18 @@ pub(crate) fn encode_state(state: &ScheduleState) -> Vec<u8> {
 }
 
 impl Kept {
+    /// How many fields it has in Redis.
+    pub(crate) fn fields(&self) -> usize {
+        let job = self.job.as_ref();
+        let payload = job.is_some_and(|job| job.external_payload.is_some());
+        2 + usize::from(job.is_some()) + usize::from(payload)
+    }
+
     fn shown(&self, name: &str, last_job_state: Option<String>) -> StoredSchedule {
         StoredSchedule {
             name: name.to_owned(),
             tick_ms: self.tick_ms,
+            lost: self.lost,
             rule: self.rule.clone(),
             state: encode_state(&self.state),
             job_bytes: self.job.as_ref().map_or(0, EncodedRecord::bytes) as u64,
@@ -54,16 +64,21 @@ impl Kept {
 impl Apply for Schedule<'_> {
     fn apply(&self, state: &mut State) -> bool {
         let known = state.schedules.get(self.name);
-        let ticked_on = match self.tick {
-            NextTick::Keep => known.is_none_or(|kept| kept.tick_ms.is_none()),
-            NextTick::At { ms } => ms <= known.map_or(0, |kept| kept.state.last_ms),
-            NextTick::None => false,
+        let tick_ms = known.and_then(|kept| kept.tick_ms);
+        let ticked_on = match (self.seen, self.tick) {
+            (_, NextTick::Keep) => tick_ms.is_none(),
+            (Some(seen), _) => {
+                let same = seen == tick_ms.map_or(SeenTick::None, |ms| SeenTick::At { ms });
+                !same || tick_ms.is_some_and(|ms| ms <= state.now_ms())
+            }
+            (None, NextTick::At { ms }) => ms <= known.map_or(0, |kept| kept.state.last_ms),
+            (None, NextTick::None) => false,
         };
         if known.map_or(0, |kept| kept.state.revision) != self.revision || ticked_on {
             return false;
         }
         // Never the same twice, also for a schedule that was removed and comes back.
-        state.revision += 1;
+        state.revision = state.revision.max(self.revision) + 1;
         let revision = state.revision;
         let kept = state.schedules.entry(self.name.to_owned()).or_default();
         kept.state.revision = revision;
@@ -77,6 +92,7 @@ impl Apply for Schedule<'_> {
             NextTick::At { ms } => Some(ms),
             NextTick::None => None,
         };
+        kept.lost = false;
         state.offer_tick();
         true
     }

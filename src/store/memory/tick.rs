@@ -53,4 +53,19 @@ impl State {
             self.arm(changed_ms);
         }
     }
+
+    /// Mends a next tick that is lost, or later than anybody can have put it. Whether it was.
+    pub(crate) fn mend_tick(&mut self) -> bool {
+        let ticks = self.schedules.values().filter_map(|kept| kept.tick_ms);
+        let Some(first_ms) = ticks.min() else {
+            return false;
+        };
+        let latest_ms = first_ms.max(self.now_ms() + LOOK_AGAIN_MS);
+        let known = self.tick.as_ref();
+        if known.is_some_and(|(tick_ms, _)| *tick_ms <= latest_ms) {
+            return false;
+        }
+        self.offer_tick();
+        true
+    }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::memory::emit::Log;
 use crate::memory::{Queue, State};
-use crate::redis::stream::{Edge, Entry, EntryId};
+use crate::redis::stream::{Entry, EntryId};
 use crate::store::backend::Stream;
 
 const BLOCK: Duration = Duration::from_secs(5);
@@ -46,15 +46,10 @@ impl Queue {
         }
     }
 
-    /// The id of the first or last entry, if there is one.
-    pub(crate) fn edge(&self, of: Stream, edge: Edge) -> Option<EntryId> {
+    /// The id of the last entry, if there is one.
+    pub(crate) fn youngest(&self, of: Stream) -> Option<EntryId> {
         let state = self.lock();
-        let entries = &state.log(of).entries;
-        let entry = match edge {
-            Edge::Oldest => entries.front(),
-            Edge::Youngest => entries.back(),
-        };
-        entry.map(|entry| entry.id)
+        state.log(of).entries.back().map(|entry| entry.id)
     }
 
     /// Up to `count` entries behind `after`; waits up to 5 s for the first.

@@ -213,7 +213,9 @@ impl Dump {
     fn schedules(&mut self, state: &State) {
         for (name, kept) in &state.schedules {
             let tick = kept.tick_ms.map_or(f64::INFINITY, |ms| ms as f64);
-            self.score("ticks", name, tick);
+            if !kept.lost {
+                self.score("ticks", name, tick);
+            }
             self.set("schedules", name.as_str(), kept.rule.clone());
             self.set(
                 "schedules",
@@ -237,6 +239,10 @@ impl Dump {
             ("front", state.front.map(|n| n.to_string())),
             ("fence", state.fence.map(|n| n.to_string())),
             ("event_size", state.event_size.map(|n| format!("{n:.3}"))),
+            (
+                "event",
+                (state.events.last.1 > 0).then(|| state.events.last.1.to_string()),
+            ),
             (
                 "revision",
                 (state.revision > 0).then(|| state.revision.to_string()),

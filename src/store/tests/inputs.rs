@@ -219,7 +219,7 @@ proptest! {
         tick_ms in proptest::option::of(any::<u64>()),
     ) {
         let info = ScheduleInfo::new(&StoredSchedule {
-            name: "s".to_owned(), tick_ms, rule, state, job_bytes, last_job_state: None,
+            name: "s".to_owned(), tick_ms, lost: false, rule, state, job_bytes, last_job_state: None,
         });
         prop_assert!(info.unreadable.is_some());
         let _ = info.next_tick.map(|tick| tick.to_string());

@@ -13,6 +13,8 @@ use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::schedule::Schedule;
+use crate::store::schedules::Schedules;
+use crate::store::tend::Tend;
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
@@ -22,7 +24,7 @@ use crate::store::{Verb, pause::Pause, resume::Resume};
 /// depend on luck.
 const SEQUENCES: u64 = 1_500;
 
-/// The code of every script that writes.
+/// The code of every script that writes, and of one that reads.
 fn scripts() -> Vec<&'static str> {
     let scripts = [
         Advance::script(),
@@ -35,6 +37,8 @@ fn scripts() -> Vec<&'static str> {
         Remove::script(),
         Replay::script(),
         Schedule::script(),
+        Schedules::script(),
+        Tend::script(),
         Trim::script(),
         Unschedule::script(),
         Watch::script(),
@@ -153,6 +157,8 @@ mutants! {
             => "ipairs({ key.payloads, key.stalls, key.progress })";
     g8_a_silent_lane_is_never_forgotten:
         "if now_ms - last_ms > args.lane_ttl_ms then" => "if false then";
+    a_gap_in_the_events_cannot_be_seen:
+        "queue.set_meta('event', queue.whole(number))" => "";
     an_event_is_dropped:
         "queue.emit('stalled', stalled)" => "";
     nobody_is_told_of_the_last_job:
@@ -196,6 +202,20 @@ mutants! {
         "if state[REVISION] ~= args.revision or" => "if";
     s1_a_tick_that_was_dealt_with_is_stored_again:
         "args.tick_ms and args.tick_ms <= state[LAST_MS]" => "false";
+    s2_an_edit_swallows_a_tick_that_is_due:
+        "or (tick_ms or math.huge) <= now_ms" => "";
+    s1_a_change_does_not_see_that_its_tick_was_fired:
+        "(tick_ms or -1) ~= args.seen_ms or" => "";
+    s4_a_schedule_without_a_next_tick_is_not_found:
+        "if not redis.call('ZSCORE', key.ticks, name) then\n    lost" => "if false then\n    lost";
+    s4_a_lost_moment_of_the_next_tick_is_not_mended:
+        "if not first_ms or known_ms and" => "if not first_ms or";
+    s4_a_next_tick_too_far_ahead_is_believed:
+        "known_ms <= math.max(first_ms, now_ms + LOOK_AGAIN_MS)" => "known_ms";
+    s5_a_schedule_that_is_gone_is_not_found:
+        "if not (found[1] or found[2] or found[3]) then" => "if false then";
+    s5_one_that_lost_its_next_tick_is_not_listed:
+        "if tick or found[1] or found[2] or bytes > 0 then" => "if tick then";
     s5_a_tick_that_is_not_there_any_more_is_kept:
         "if args.keep_tick then" => "if false then";
 }

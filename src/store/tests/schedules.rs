@@ -15,18 +15,18 @@ use crate::store::schedules::{Found, Schedules, StoredSchedule};
 use crate::store::unschedule::Unschedule;
 
 /// Long past: due.
-const T: u64 = 1_000_000;
-const FAR: u64 = 100_000_000_000_000;
+pub(super) const T: u64 = 1_000_000;
+pub(super) const FAR: u64 = 100_000_000_000_000;
 
 fn record(bytes: usize) -> EncodedRecord {
     EncodedRecord::new("test", vec![7; bytes], &JobOptions::new(), Vec::new())
 }
 
 /// The state, as the script packs it.
-type Packed = (u64, u8, u64, u64, u64, u64, String, String);
+pub(super) type Packed = (u64, u8, u64, u64, u64, u64, String, String);
 
 impl Rig {
-    fn define(&mut self, name: &str, revision: u64, tick: NextTick) -> bool {
+    pub(super) fn define(&mut self, name: &str, revision: u64, tick: NextTick) -> bool {
         self.define_job(name, revision, tick, &record(1))
     }
 
@@ -43,16 +43,17 @@ impl Rig {
             revision,
             paused: false,
             tick,
+            seen: None,
             define: Some(Definition { rule, job }),
         };
         self.call(&change)
     }
 
-    fn stored(&mut self, name: &str) -> Option<StoredSchedule> {
+    pub(super) fn stored(&mut self, name: &str) -> Option<StoredSchedule> {
         self.call(&Schedules::Named { name }).schedules.pop()
     }
 
-    fn state_of(&mut self, name: &str) -> Packed {
+    pub(super) fn state_of(&mut self, name: &str) -> Packed {
         let stored = self.stored(name).unwrap();
         rmp_serde::from_slice(&stored.state).unwrap()
     }
@@ -67,11 +68,11 @@ impl Rig {
         self.call(&fire)
     }
 
-    fn fire(&mut self, entry: Entry) -> Option<u64> {
+    pub(super) fn fire(&mut self, entry: Entry) -> Option<u64> {
         self.fire_as("worker", &[entry]).verdicts[0]
     }
 
-    fn tick(&mut self) -> Option<String> {
+    pub(super) fn tick(&mut self) -> Option<String> {
         self.text_of("meta", "tick")
     }
 
@@ -81,7 +82,7 @@ impl Rig {
     }
 }
 
-fn entry(name: &str, revision: u64, tick_ms: u64) -> Entry {
+pub(super) fn entry(name: &str, revision: u64, tick_ms: u64) -> Entry {
     Entry {
         name: name.to_owned(),
         revision,
@@ -98,7 +99,7 @@ fn entry(name: &str, revision: u64, tick_ms: u64) -> Entry {
     }
 }
 
-fn at(ms: u64) -> NextTick {
+pub(super) fn at(ms: u64) -> NextTick {
     NextTick::At { ms }
 }
 
@@ -366,6 +367,7 @@ fn s5_a_change_keeps_or_moves_the_tick_and_never_forgets_the_counts(mut rig: Rig
         revision: 3,
         paused: true,
         tick: NextTick::None,
+        seen: None,
         define: None,
     };
     assert!(rig.call(&pause));

@@ -34,6 +34,19 @@ pub(super) enum Subject {
     Memory(InMemory),
 }
 
+/// What somebody takes away of schedules.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lost<'a> {
+    /// The next tick of one.
+    Of(&'a str),
+    /// That of all.
+    First,
+    /// It is not gone, but too late.
+    Misplaced,
+}
+
+const MISPLACED_MS: u64 = 99_999_999_999_999;
+
 impl Subject {
     pub(super) fn call<V: Apply>(&mut self, verb: &V) -> V::Answer {
         match self {
@@ -57,6 +70,14 @@ impl Subject {
     }
 
     /// What an idle worker does.
+    /// Takes away the next tick of a schedule, or of all.
+    pub(super) fn lose_tick(&mut self, lost: Lost<'_>) {
+        match self {
+            Self::Redis(redis) => redis.lose_tick(lost),
+            Self::Memory(memory) => memory.lose_tick(lost),
+        }
+    }
+
     pub(super) fn pop_token(&mut self) -> Option<f64> {
         match self {
             Self::Redis(redis) => redis.pop_token(),
@@ -183,6 +204,17 @@ impl InRedis {
     }
 
     /// The name of a part's key.
+    /// Takes away the next tick of a schedule, or of all.
+    pub(super) fn lose_tick(&mut self, lost: Lost<'_>) {
+        let (ticks, meta) = (self.key("ticks"), self.key("meta"));
+        let misplaced = format!("{MISPLACED_MS} nobody");
+        match lost {
+            Lost::Of(name) => self.run(redis::cmd("ZREM").arg(ticks).arg(name)),
+            Lost::First => self.run(redis::cmd("HDEL").arg(meta).arg("tick")),
+            Lost::Misplaced => self.run(redis::cmd("HSET").arg(meta).arg("tick").arg(misplaced)),
+        }
+    }
+
     pub(super) fn key(&self, part: &str) -> String {
         self.keys.part(part).to_owned()
     }
@@ -240,6 +272,20 @@ impl InMemory {
         let state = self.queue.lock();
         let kept = state.schedules.get(name);
         kept.map_or((0, None), |kept| (kept.state.revision, kept.tick_ms))
+    }
+
+    /// Takes away the next tick of a schedule, or of all.
+    pub(super) fn lose_tick(&self, lost: Lost<'_>) {
+        let mut state = self.queue.lock();
+        match lost {
+            Lost::First => state.tick = None,
+            Lost::Misplaced => state.tick = Some((MISPLACED_MS, Some("nobody".to_owned()))),
+            Lost::Of(name) => {
+                if let Some(kept) = state.schedules.get_mut(name) {
+                    (kept.tick_ms, kept.lost) = (None, true);
+                }
+            }
+        }
     }
 
     pub(super) fn set_clock(&self, now_us: u64) {

@@ -232,6 +232,7 @@ fn every_verb(receipt: &Receipt) -> Vec<(&'static str, Call)> {
                         revision: 1,
                         paused: false,
                         tick,
+                        seen: None,
                         define,
                     },
                 )

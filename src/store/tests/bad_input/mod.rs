@@ -153,6 +153,7 @@ impl Both {
             revision,
             paused: false,
             tick,
+            seen: None,
             define: Some(Definition { rule, job }),
         })
     }

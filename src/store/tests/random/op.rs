@@ -70,6 +70,17 @@ pub(crate) enum Op {
     Schedules {
         ask: Ask,
     },
+    /// Somebody takes away the next tick of a schedule, or of all, or writes another one there.
+    Lose {
+        name: Option<u8>,
+        other: bool,
+    },
+    /// Looks for what was lost, and for this schedule.
+    Tend {
+        worker: u8,
+        hold: bool,
+        name: u8,
+    },
     Trim {
         limit: usize,
         keep_ms: u64,
@@ -130,6 +141,8 @@ pub(crate) struct Change {
     /// When it ticks next, from now; none: it does not.
     pub(crate) tick_ms: Option<i64>,
     pub(crate) keep_tick: bool,
+    /// Only if the next tick is still as it was seen; that is so, or it was another one.
+    pub(crate) compare: Option<bool>,
     pub(crate) define: bool,
     pub(crate) bytes: usize,
 }
@@ -221,17 +234,21 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(limit, max_stalls, off_ms)| Op::Recover { limit, max_stalls, off_ms }),
         2 => (1..5usize, 0..WORKERS, any::<bool>())
             .prop_map(|(limit, worker, hold)| Op::Promote { limit, worker, hold }),
-        6 => change().prop_map(Op::Schedule),
+        5 => change().prop_map(Op::Schedule),
         1 => (0..SCHEDULES).prop_map(|name| Op::Unschedule { name }),
-        14 => (0..WORKERS, prop::bool::weighted(0.8), ticks(), rarely())
+        12 => (0..WORKERS, prop::bool::weighted(0.8), ticks(), rarely())
             .prop_map(|(worker, hold, entries, pass)| Op::Fire { worker, hold, entries, pass }),
-        2 => ask().prop_map(|ask| Op::Schedules { ask }),
+        1 => ask().prop_map(|ask| Op::Schedules { ask }),
+        1 => (option::weighted(0.6, 0..SCHEDULES), any::<bool>())
+            .prop_map(|(name, other)| Op::Lose { name, other }),
+        2 => (0..WORKERS, prop::bool::weighted(0.8), 0..SCHEDULES)
+            .prop_map(|(worker, hold, name)| Op::Tend { worker, hold, name }),
         4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
             |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
                 limit, keep_ms, keep_count, lane_ttl_ms,
             }
         ),
-        2 => ids().prop_map(|ids| Op::Replay { ids }),
+        3 => ids().prop_map(|ids| Op::Replay { ids }),
         2 => ids().prop_map(|ids| Op::Remove { ids }),
         3 => (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms }),
         2 => (0..IDS).prop_map(|id| Op::Get { id }),
@@ -284,16 +301,22 @@ fn change() -> impl Strategy<Value = Change> {
         rarely(),
         option::weighted(0.9, tick),
     );
-    let how = (rarely(), any::<bool>(), select(&[1, 3_000][..]));
+    let how = (
+        rarely(),
+        option::of(prop::bool::weighted(0.7)),
+        any::<bool>(),
+        select(&[1, 3_000][..]),
+    );
     (what, how).prop_map(|(what, how)| {
         let (name, stale, paused, tick_ms) = what;
-        let (keep_tick, define, bytes) = how;
+        let (keep_tick, compare, define, bytes) = how;
         Change {
             name,
             stale,
             paused,
             tick_ms,
             keep_tick,
+            compare,
             define,
             bytes,
         }

@@ -5,8 +5,9 @@ use super::world::{World, Wrong, same};
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
 use crate::store::fire::{Entry, Fire};
-use crate::store::schedule::{Definition, NextTick, Schedule};
+use crate::store::schedule::{Definition, NextTick, Schedule, SeenTick};
 use crate::store::schedules::{Found, Schedules};
+use crate::store::tend::{Tend, Tended};
 
 /// More than there are.
 const PAGE: usize = 64;
@@ -14,7 +15,7 @@ const PAGE: usize = 64;
 impl World<'_> {
     pub(super) fn schedule(&mut self, change: &Change) -> Result<(), Wrong> {
         let name = schedule_name(change.name);
-        let (revision, _) = self.seen(&name);
+        let (revision, seen_ms) = self.seen(&name);
         let job = EncodedRecord::new("tick", vec![0; change.bytes], &JobOptions::new(), vec![]);
         let rule = format!("every {} bytes", change.bytes);
         let tick = match change.tick_ms {
@@ -24,6 +25,12 @@ impl World<'_> {
                 ms: (self.now_us / 1_000).saturating_add_signed(ms),
             },
         };
+        let seen = change.compare.map(|same| match (seen_ms, same) {
+            (Some(ms), true) => SeenTick::At { ms },
+            (Some(ms), false) => SeenTick::At { ms: ms + 1 },
+            (None, true) => SeenTick::None,
+            (None, false) => SeenTick::At { ms: 1 },
+        });
         let define = Definition {
             rule: rule.as_bytes(),
             job: &job,
@@ -33,6 +40,7 @@ impl World<'_> {
             revision: revision + u64::from(change.stale),
             paused: change.paused,
             tick,
+            seen,
             define: (change.define || revision == 0).then_some(define),
         })
     }
@@ -53,6 +61,22 @@ impl World<'_> {
         })
     }
 
+    pub(super) fn tend(&mut self, worker: u8, hold: bool, name: u8) -> Result<(), Wrong> {
+        let verb = Tend {
+            worker: &self.worker(worker),
+            hold,
+            names: &[&schedule_name(name)],
+            cursor: Schedules::ALL,
+            limit: PAGE,
+        };
+        let in_order = |mut tended: Tended| {
+            tended.lost.sort_unstable();
+            tended
+        };
+        let redis = in_order(self.redis.call(&verb)?);
+        same("tend", &redis, &in_order(self.memory.call(&verb)))
+    }
+
     pub(super) fn schedules(&mut self, ask: Ask) -> Result<(), Wrong> {
         match ask {
             Ask::Named { name } => self.both(&Schedules::Named {
@@ -60,17 +84,15 @@ impl World<'_> {
             }),
             Ask::Due { offset, limit } => self.both(&Schedules::due(offset, limit)),
             Ask::All => {
-                let verb = Schedules::Some {
-                    cursor: Schedules::ALL,
-                    limit: PAGE,
-                };
-                // In what order is for each to choose.
-                let by_name = |mut found: Found| {
-                    found.schedules.sort_by(|a, b| a.name.cmp(&b.name));
-                    found
-                };
-                let redis = by_name(self.redis.call(&verb)?);
-                same("schedules", &redis, &by_name(self.memory.call(&verb)))
+                // On which page, and in what order, is for each to choose.
+                let mut redis = self.redis.call(&some(Schedules::ALL))?;
+                while redis.cursor != Schedules::ALL {
+                    let more = self.redis.call(&some(&redis.cursor))?;
+                    redis.schedules.extend(more.schedules);
+                    redis.cursor = more.cursor;
+                }
+                let memory = self.memory.call(&some(Schedules::ALL));
+                same("schedules", &by_name(redis), &by_name(memory))
             }
         }
     }
@@ -102,6 +124,18 @@ impl World<'_> {
             name,
         }
     }
+}
+
+fn some(cursor: &str) -> Schedules<'_> {
+    Schedules::Some {
+        cursor,
+        limit: PAGE,
+    }
+}
+
+fn by_name(mut found: Found) -> Found {
+    found.schedules.sort_by(|a, b| a.name.cmp(&b.name));
+    found
 }
 
 pub(super) fn schedule_name(number: u8) -> String {

@@ -31,7 +31,7 @@ use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::resume::Resume;
 use crate::store::tests::dump::Dump;
-use crate::store::tests::subject::{InMemory, InRedis, START_US};
+use crate::store::tests::subject::{InMemory, InRedis, Lost, START_US};
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
@@ -145,6 +145,18 @@ impl<'a> World<'a> {
                 pass,
             } => self.fire(*worker, *hold, entries, *pass),
             Op::Schedules { ask } => self.schedules(*ask),
+            Op::Lose { name, other } => {
+                let name = name.map(schedule_name);
+                let lost = match (&name, other) {
+                    (Some(name), _) => Lost::Of(name),
+                    (None, false) => Lost::First,
+                    (None, true) => Lost::Misplaced,
+                };
+                self.redis.lose_tick(lost);
+                self.memory.lose_tick(lost);
+                Ok(())
+            }
+            Op::Tend { worker, hold, name } => self.tend(*worker, *hold, *name),
             _ => self.run_verb(op),
         }
     }

@@ -1,0 +1,185 @@
+//! Looks after schedules: that those which this worker declares are there, that each one that is
+//! stored ticks, and that somebody comes for the next tick. What was lost (evicted, deleted, a Redis
+//! emptied under running workers) is stored anew.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::error::Error;
+use crate::maintenance::{Duty, Left};
+use crate::redis::trouble::Trouble;
+use crate::schedule::builder::{Declared, Scheduled};
+use crate::schedule::{declared, edit};
+use crate::store::BATCH_JOBS;
+use crate::store::backend::Line;
+use crate::store::schedules::Schedules;
+use crate::store::tend::{Tend, Tended};
+use crate::worker::pump::Pump;
+
+const PERIOD: Duration = Duration::from_secs(30);
+/// A worker that declares schedules looks soon after its start.
+const FIRST_MAX: Duration = Duration::from_secs(1);
+/// Fields looked at in one call. The server reads their values, which may be payloads.
+const FIELDS_PER_CALL: usize = 64;
+/// A survey reads all schedules; the other looks read what is lost alone.
+const SURVEY_EVERY: Duration = Duration::from_secs(600);
+/// Schedules read in one call.
+const PAGE: usize = 64;
+
+pub(crate) struct Upkeep {
+    /// Whether the queue is known to have schedules. One that has none is not asked.
+    known: Arc<AtomicBool>,
+    /// Where the last look ended.
+    cursor: String,
+    /// Which of the declared ones are to be looked for next.
+    declared_from: usize,
+    /// Where the survey under way goes on.
+    survey: Option<String>,
+    /// When the last survey began.
+    surveyed: Option<Instant>,
+    /// Those that were reported because they cannot be mended.
+    reported: HashSet<String>,
+}
+
+impl Upkeep {
+    pub(crate) fn new(known: Arc<AtomicBool>) -> Self {
+        Self {
+            known,
+            cursor: Schedules::ALL.to_owned(),
+            declared_from: 0,
+            survey: None,
+            surveyed: None,
+            reported: HashSet::new(),
+        }
+    }
+
+    /// Asks what is lost, and stores it anew.
+    async fn tend(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+        let rest = &pump.schedules[self.declared_from.min(pump.schedules.len())..];
+        let page = &rest[..rest.len().min(BATCH_JOBS)];
+        // What was refused is not asked for, and is not refused again and again.
+        let own = page.iter().filter(|own| own.stored.load(Ordering::Relaxed));
+        let own: Vec<&Declared> = own.collect();
+        let names: Vec<&str> = own.iter().map(|own| own.name.as_str()).collect();
+        let verb = Tend {
+            worker: &pump.id,
+            hold: pump.board.is_claiming(),
+            names: &names,
+            cursor: &self.cursor,
+            limit: FIELDS_PER_CALL,
+        };
+        let tended: Tended = line.call(&verb).await?;
+        let clock = pump.heard(tended.now_ms);
+        pump.ticks.set_by(clock, tended.tick_ms);
+        if tended.mended {
+            warn!(
+                queue = pump.queue.name(),
+                "it was lost when the next tick of all schedules is; it is known again"
+            );
+        }
+        for own in tended.gone.iter().filter_map(|at| own.get(*at)) {
+            let stored = edit::upsert(&pump.queue, &own.name, &own.rule, &own.job).await;
+            let stored = match stored {
+                // One that has ended since, for instance.
+                Err(error) if !error.is_retryable() => {
+                    own.stored.store(false, Ordering::Relaxed);
+                    Err(error)
+                }
+                other => other.map(|done| done == Scheduled::Created),
+            };
+            self.report(pump, &own.name, stored, "it was gone; it is stored anew");
+        }
+        for name in &tended.lost {
+            let mended = edit::mend(&pump.queue, name).await;
+            self.report(pump, name, mended, "its next tick was lost; it ticks again");
+        }
+        let all_named = page.len() == rest.len();
+        self.declared_from = match all_named {
+            true => 0,
+            false => self.declared_from + page.len(),
+        };
+        self.cursor = tended.cursor;
+        // One page a round is enough where nothing seems to be lost.
+        let goes_on = self.cursor != Schedules::ALL && (tended.short || !tended.lost.is_empty());
+        Ok(match all_named && !goes_on {
+            true => Left::Nothing,
+            false => Left::More,
+        })
+    }
+
+    /// A page of the survey: whether a schedule waits for a tick that it cannot have.
+    async fn look_over(
+        &mut self,
+        pump: &Pump,
+        line: &mut Line,
+        cursor: &str,
+    ) -> Result<Left, Trouble> {
+        let page = Schedules::Some {
+            cursor,
+            limit: PAGE,
+        };
+        let found = line.call(&page).await?;
+        pump.heard(found.now_ms);
+        for stored in &found.schedules {
+            if edit::is_off(stored, found.now_ms) {
+                let mended = edit::mend(&pump.queue, &stored.name).await;
+                let why =
+                    "its next tick was further ahead than it can have been set; it is set anew";
+                self.report(pump, &stored.name, mended, why);
+            }
+        }
+        self.survey = Some(found.cursor).filter(|cursor| cursor != Schedules::ALL);
+        Ok(Left::More)
+    }
+
+    fn report(&mut self, pump: &Pump, name: &str, mended: Result<bool, Error>, how: &str) {
+        match mended {
+            Ok(true) => warn!(queue = pump.queue.name(), schedule = name, "{how}"),
+            Ok(false) => {}
+            Err(error) if error.is_retryable() => {
+                warn!(queue = pump.queue.name(), schedule = name, %error, "a schedule is to be mended");
+            }
+            Err(error) => {
+                if self.reported.insert(name.to_owned()) {
+                    declared::refused(pump, name, &error);
+                }
+            }
+        }
+    }
+}
+
+impl Duty for Upkeep {
+    fn period(_: &Pump) -> Duration {
+        PERIOD
+    }
+
+    fn first(pump: &Pump) -> Duration {
+        match pump.schedules.is_empty() {
+            true => PERIOD,
+            false => FIRST_MAX,
+        }
+    }
+
+    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+        if pump.schedules.is_empty() && !self.known.load(Ordering::Relaxed) {
+            return Ok(Left::Nothing);
+        }
+        // When this worker begins, when the clock has jumped since, and now and then.
+        let again = |at: Instant| {
+            let since = at.elapsed();
+            since > SURVEY_EVERY || pump.clock_jumped_within(since)
+        };
+        if self.survey.is_none() && self.surveyed.is_none_or(again) {
+            self.surveyed = Some(Instant::now());
+            self.survey = Some(Schedules::ALL.to_owned());
+        }
+        match self.survey.take() {
+            Some(cursor) => self.look_over(pump, line, &cursor).await,
+            None => self.tend(pump, line).await,
+        }
+    }
+}
