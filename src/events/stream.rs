@@ -105,7 +105,12 @@ impl EventStream {
         let mut reader = queue.inner.store.reader(Streams::Events);
         let last = reader.edge(Edge::Youngest).await?;
         let (ms, sequence) = last.unwrap_or((0, 0));
-        Ok(Self::follow(queue, reader, Cursor::behind(ms, sequence), false))
+        Ok(Self::follow(
+            queue,
+            reader,
+            Cursor::behind(ms, sequence),
+            false,
+        ))
     }
 
     pub(crate) fn open(queue: &Queue, after: Cursor) -> Self {

@@ -97,9 +97,8 @@ impl Connector {
     ) -> Result<MultiplexedConnection, Trouble> {
         // What drives a connection runs where it was made.
         let pool = self.pool.clone();
-        let connecting = runtime::run(async move {
-            timeout(CONNECT_TIMEOUT, pool.manager().create()).await
-        });
+        let connecting =
+            runtime::run(async move { timeout(CONNECT_TIMEOUT, pool.manager().create()).await });
         let mut connection = match connecting.await {
             Ok(connected) => {
                 connected.map_err(|error| Trouble::from_connecting(&self.address, &error))?

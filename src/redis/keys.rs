@@ -18,6 +18,8 @@ pub(crate) const PARTS: &[&str] = &[
     "claims",
     "stalls",
     "suspects",
+    "unhandled",
+    "names",
     "completed",
     "answers",
     "dead",

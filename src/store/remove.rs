@@ -12,8 +12,19 @@ static SCRIPT: Script = script!(
     "remove",
     always,
     [
-        "now", "whole", "optional", "meta", "stamp", "count", "attempts", "forget", "finish",
+        "now",
+        "whole",
+        "optional",
+        "meta",
+        "stamp",
+        "count",
+        "attempts",
+        "forget",
+        "finish",
+        "places",
         "find",
+        "news",
+        "unhandled",
     ]
 );
 

@@ -34,6 +34,7 @@ mod settle;
 mod state;
 mod tick;
 mod trim;
+mod unhandled;
 mod waiting;
 mod watch;
 

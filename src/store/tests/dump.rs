@@ -13,9 +13,10 @@ const LAST_ENTRIES: usize = 6;
 const SENTINEL: u8 = b'~';
 
 /// The parts in one of which each job is.
-pub(super) const PLACES: [&str; 7] = [
+pub(super) const PLACES: [&str; 8] = [
     "waiting",
     "suspects",
+    "unhandled",
     "delayed",
     "active",
     "completed",
@@ -121,7 +122,7 @@ impl Dump {
             }
             match part {
                 "waiting" | "suspects" | "delayed" | "active" | "completed" | "answers"
-                | "dead" | "awaited" | "wake" | "ticks" => {
+                | "dead" | "awaited" | "wake" | "ticks" | "unhandled" | "names" => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
                     self.score(part, std::str::from_utf8(name).unwrap(), score);
                 }
@@ -208,6 +209,15 @@ impl Dump {
                 self.set("attempts", format!("{id}#{n}"), attempt.clone());
             }
         }
+        if let Some(name) = &job.name {
+            self.set("attempts", format!("{id}#name"), name.as_str());
+            let place = match job.moved {
+                Some(Moved::To(place)) => place,
+                _ => job.given,
+            };
+            let digits = place + 500 * (1 << 43) + (1 << 42);
+            self.score("names", &format!("{name}\0{digits:016}{id}"), 0.0);
+        }
     }
 
     fn schedules(&mut self, state: &State) {
@@ -241,6 +251,7 @@ impl Dump {
                 "revision",
                 (state.revision > 0).then(|| state.revision.to_string()),
             ),
+            ("unhandled", state.unhandled.map(|news| news.to_string())),
             (
                 "tick",
                 state.tick.as_ref().map(|(ms, who)| match who {
@@ -285,6 +296,7 @@ fn place(collection: Collection, score: i64) -> (&'static str, f64) {
     match collection {
         Collection::Waiting => ("waiting", score as f64),
         Collection::Suspects => ("suspects", score as f64),
+        Collection::Unhandled => ("unhandled", score as f64),
         Collection::Delayed => ("delayed", score as f64),
         Collection::Active => ("active", score as f64),
         Collection::Completed => ("completed", score as f64),

@@ -160,6 +160,9 @@ impl Rig {
             suspect,
             lease_ms: self.lease_ms,
             hold: true,
+            handlers: None,
+            heard: 0,
+            again: false,
         };
         match self.call(&verb) {
             Answer::Advanced(advanced) => advanced,

@@ -5,13 +5,15 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 /// Ids are few, so that they meet again.
 pub(crate) const IDS: u8 = 10;
 pub(crate) const PRODUCERS: u8 = 2;
 pub(crate) const WORKERS: u8 = 3;
 pub(crate) const SCHEDULES: u8 = 2;
+/// Names by which jobs are handed back, for workers that have handlers for them.
+pub(crate) const NAMES: [&str; 3] = ["mail", "mail-bulk", "report"];
 
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
@@ -171,6 +173,11 @@ pub(crate) struct Turn {
     pub(crate) suspect: bool,
     pub(crate) lease_ms: u64,
     pub(crate) hold: bool,
+    /// It asks for jobs that were handed back with these of the names.
+    pub(crate) handlers: Option<Vec<&'static str>>,
+    /// It has heard the last news of them.
+    pub(crate) heard: bool,
+    pub(crate) again: bool,
 }
 
 /// The end of an attempt.
@@ -190,6 +197,7 @@ pub(crate) enum How {
     Die,
     Release,
     Bounce { after_ms: u64 },
+    HandBack { name: &'static str, after_ms: u64 },
 }
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -358,11 +366,17 @@ fn turn() -> impl Strategy<Value = Turn> {
         (0..WORKERS, vec(end(), 0..5), claim, bytes),
         (select(&KEEPS[..]), 0..6u64, any::<bool>()),
         (select(&LEASES[..]), any::<bool>()),
+        (
+            option::of(subsequence(&NAMES[..], 1..=3)),
+            any::<bool>(),
+            rarely(),
+        ),
     )
-        .prop_map(|(work, keep, rest)| {
+        .prop_map(|(work, keep, rest, names)| {
             let (worker, settle, claim, claim_bytes) = work;
             let (keep_ms, keep_count, suspect) = keep;
             let (lease_ms, hold) = rest;
+            let (handlers, heard, again) = names;
             Turn {
                 worker,
                 settle,
@@ -373,6 +387,9 @@ fn turn() -> impl Strategy<Value = Turn> {
                 suspect,
                 lease_ms,
                 hold,
+                handlers,
+                heard,
+                again,
             }
         })
 }
@@ -386,6 +403,7 @@ fn end() -> impl Strategy<Value = End> {
         1 => Just(How::Die),
         2 => Just(How::Release),
         1 => after().prop_map(|after_ms| How::Bounce { after_ms }),
+        3 => (select(&NAMES[..]), after()).prop_map(|(name, after_ms)| How::HandBack { name, after_ms }),
     ];
     let keep = prop_oneof![3 => Just(None), 1 => select(&KEEPS[..]).prop_map(Some)];
     (any::<u8>(), rarely(), how, keep).prop_map(|(claim, stale, how, keep_ms)| End {
