@@ -62,6 +62,14 @@ end
 -- more. Returns the next `limit` with those offered among them; whether there is more in line; and
 -- whether more is offered.
 function queue.mix_in_offered(ids, suspects, more, limit)
+  if queue.number(meta.unhandled) == 0 then
+    return ids, more, false
+  end
+  local asked = {}
+  for _, name in ipairs(args.handlers) do
+    queue.append(asked, now_text, name)
+  end
+  redis.call('ZADD', key.asked, unpack(asked))
   local theirs, their_places = first_offered(args.handlers, limit - suspects + 1)
   if #theirs == 0 then
     return ids, more, false
@@ -86,26 +94,32 @@ function queue.mix_in_offered(ids, suspects, more, limit)
   return mixed, more or mine <= #ids, their <= #theirs
 end
 
+-- These have found a worker: from now on they have not bounced for any time.
+local function found_theirs(ids)
+  local counters, fields = redis.call('HMGET', key.attempts, unpack(ids)), {}
+  for i = 1, #ids do
+    local of_job = queue.counters_in(counters[i])
+    of_job[3] = 0
+    queue.append(fields, ids[i], cmsgpack.pack(of_job))
+  end
+  redis.call('HSET', key.attempts, unpack(fields))
+end
+
 -- Takes those of the first `seen` of `ids` out that were offered. Returns how many they are, and how
 -- many of the others were.
 function queue.take_offered(ids, seen)
-  local taken, offers, fields, left = {}, {}, {}, 0
+  local taken, offers, left = {}, {}, 0
   for i = 1, #ids do
     local offer = offered[ids[i]]
     if offer and i <= seen then
-      local at = #taken + 1
-      taken[at], offers[at], fields[at] = ids[i], offer, ids[i] .. '#name'
+      taken[#taken + 1], offers[#offers + 1] = ids[i], offer
     elseif offer then
       left = left + 1
     end
   end
   if #taken > 0 then
-    redis.call('ZREM', key.unhandled, unpack(taken))
-    redis.call('ZREM', key.names, unpack(offers))
-    redis.call('HDEL', key.attempts, unpack(fields))
-    if redis.call('EXISTS', key.unhandled) == 0 then
-      queue.set_meta('unhandled', '0')
-    end
+    queue.take_unhandled(taken, offers)
+    found_theirs(taken)
   end
   return #taken, left
 end

@@ -1,7 +1,8 @@
 -- Jobs that a worker handed back because it has no handler of their name. They keep their places in
 -- line, apart from it: a worker that says for which names it has handlers takes them (offers.lua).
--- `unhandled` holds when any worker is to look at them again, for they may be too old by then;
--- `names` holds them by name; and the field `<id>#name` of `attempts` is the name.
+-- `unhandled` holds when they may be too old, and any worker is to look at them again; `names` holds
+-- them by name; the field `<id>#name` of `attempts` is how long after that is (ms), and the name;
+-- and `asked` holds when a worker last asked for each name.
 
 -- A place as 16 digits, of which the bytes are in the order of the places.
 function queue.digits_of(place)
@@ -25,7 +26,7 @@ function queue.enter_unhandled(jobs, places)
   for _, job in ipairs(jobs) do
     queue.append(moments, queue.whole(now_ms + job.after_ms), job.id)
     queue.append(offers, '0', queue.offer_of(job.id, job.name, places[job.id]))
-    queue.append(names, job.id .. '#name', job.name)
+    queue.append(names, job.id .. '#name', queue.whole(job.after_ms) .. ' ' .. job.name)
   end
   redis.call('ZADD', key.unhandled, unpack(moments))
   redis.call('ZADD', key.names, unpack(offers))
@@ -33,17 +34,11 @@ function queue.enter_unhandled(jobs, places)
   queue.tell_of_unhandled()
 end
 
--- Takes jobs out, which the caller puts somewhere else, or ends.
-function queue.leave_unhandled(ids)
-  local fields, offers = {}, {}
+-- Takes jobs out, whose members of `names` are `offers`.
+function queue.take_unhandled(ids, offers)
+  local fields = {}
   for i = 1, #ids do
     fields[i] = ids[i] .. '#name'
-  end
-  local names, places = redis.call('HMGET', key.attempts, unpack(fields)), queue.places_of(ids)
-  for i = 1, #ids do
-    if names[i] then
-      offers[#offers + 1] = queue.offer_of(ids[i], names[i], places[i])
-    end
   end
   redis.call('ZREM', key.unhandled, unpack(ids))
   redis.call('HDEL', key.attempts, unpack(fields))
@@ -52,20 +47,67 @@ function queue.leave_unhandled(ids)
   end
   if redis.call('EXISTS', key.unhandled) == 0 then
     queue.set_meta('unhandled', '0')
+    redis.call('DEL', key.asked)
   end
 end
 
--- Puts those back in line, at most `limit`, at which any worker is to look again. Returns how many.
+-- How long after they were handed back the jobs may be too old (ms), and their names; none of those
+-- that somebody else wrote to our keys.
+function queue.names_of(ids)
+  local fields, after, names = {}, {}, {}
+  for i = 1, #ids do
+    fields[i] = ids[i] .. '#name'
+  end
+  local values = redis.call('HMGET', key.attempts, unpack(fields))
+  for i = 1, #ids do
+    local digits, name = string.match(values[i] or '', '^(%d+) (.*)$')
+    after[i], names[i] = queue.number(digits), name
+  end
+  return after, names
+end
+
+-- Takes jobs out, which the caller puts somewhere else, or ends.
+function queue.leave_unhandled(ids)
+  local _, names = queue.names_of(ids)
+  local places, offers = queue.places_of(ids), {}
+  for i = 1, #ids do
+    if names[i] then
+      offers[#offers + 1] = queue.offer_of(ids[i], names[i], places[i])
+    end
+  end
+  queue.take_unhandled(ids, offers)
+end
+
+-- Looks at those, at most `limit`, that may be too old. Those of a name that a worker asked for
+-- meanwhile wait on, for it just has too many of them; the others go back in line, where any worker
+-- takes them and says whether they are. Returns how many it looked at.
 function queue.offer_again(limit)
   local ids = redis.call('ZRANGEBYSCORE', key.unhandled, '-inf', now_ms, 'LIMIT', 0, limit)
-  if #ids > 0 then
-    local places = queue.places_of(ids)
-    for i = 1, #ids do
+  if #ids == 0 then
+    return 0
+  end
+  local after, names = queue.names_of(ids)
+  local again, later = {}, {}
+  for i = 1, #ids do
+    local asked_ms = names[i] and tonumber(redis.call('ZSCORE', key.asked, names[i]))
+    local at_ms = asked_ms and asked_ms + after[i]
+    if at_ms and at_ms > now_ms then
+      queue.append(later, queue.whole(at_ms), ids[i])
+    else
+      again[#again + 1] = ids[i]
+    end
+  end
+  if #later > 0 then
+    redis.call('ZADD', key.unhandled, unpack(later))
+  end
+  if #again > 0 then
+    local places = queue.places_of(again)
+    for i = 1, #again do
       places[i] = places[i] or '0'
     end
-    queue.leave_unhandled(ids)
-    queue.enter_line(ids, places)
-    queue.emit('waiting', ids)
+    queue.leave_unhandled(again)
+    queue.enter_line(again, places)
+    queue.emit('waiting', again)
   end
   return #ids
 end

@@ -38,7 +38,7 @@ pub enum EventKind {
     Completed(JobId),
     /// An attempt failed; the next is due then.
     Retrying(JobId, Timestamp),
-    /// A job is not due before then: it was enqueued like that, or no handler could take it.
+    /// A job is not due before then: it was enqueued like that, or no handler could read it.
     Delayed(JobId, Timestamp),
     /// No handler of the worker that took a job could run it, and why. If it has no handler of its
     /// name, the job keeps its place in line, for a worker that has one; if a handler cannot

@@ -20,6 +20,7 @@ pub(crate) const PARTS: &[&str] = &[
     "suspects",
     "unhandled",
     "names",
+    "asked",
     "completed",
     "answers",
     "dead",

@@ -218,6 +218,11 @@ impl Settlement {
 }
 
 impl Advance<'_> {
+    #[cfg(test)]
+    pub(crate) fn script_among_unlike() -> &'static Script {
+        &AMONG_UNLIKE
+    }
+
     /// Brings settlements into the order in which a call names them: the plain ones first.
     /// Positions in the answer are positions in this order.
     pub(crate) fn sort(settle: &mut [Settlement]) {

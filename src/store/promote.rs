@@ -25,6 +25,8 @@ static SCRIPT: Script = script!(
         "enter",
         "promote",
         "tick",
+        "lists",
+        "attempts",
         "news",
         "unhandled",
     ]

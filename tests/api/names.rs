@@ -95,7 +95,12 @@ async fn g5_a_job_goes_at_once_to_the_worker_that_has_its_handler() {
 async fn nothing_dies_that_a_worker_can_run_however_short_the_patience() {
     let rig = Rig::new().await;
     let short = Duration::from_secs(2);
-    let mail = Running::start(mails(&rig).bounce_for(short));
+    // It needs longer for all of them than a job without a worker may wait.
+    let slow = rig.worker().concurrency(1).handle(async |Mail(n)| {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        Ok::<_, Failure>(n)
+    });
+    let mail = Running::start(slow.bounce_for(short));
     let others = [
         Running::start(reports(&rig).bounce_for(short)),
         Running::start(reports(&rig).bounce_for(short)),

@@ -18,7 +18,7 @@ pub(crate) struct Taken {
 
 impl State {
     pub(crate) fn claim(&mut self, call: &Advance<'_>) -> Taken {
-        let offered = call.handlers.map(|handlers| self.offered(handlers));
+        let offered = call.handlers.map(|handlers| self.ask(handlers));
         let offered = offered.unwrap_or_default();
         let (mut ids, suspect) = self.next_in_line(call.claim, call.suspect, &offered);
         let fitting = self.fitting(&ids, call.claim_bytes);
@@ -33,7 +33,7 @@ impl State {
         if !ids.is_empty() {
             let (first_fence, receipt) = self.lease(&ids, call.worker, call.lease_ms);
             (taken.first_fence, taken.receipt) = (first_fence, Some(receipt));
-            self.left_unhandled(&unhandled);
+            self.found_theirs(&unhandled);
             self.emit_ids("active", &ids);
             taken.ids = ids;
         }

@@ -57,6 +57,7 @@ pub(crate) use {
     list::COLLECTIONS,
     schedules::encode_state,
     state::{Collection, Job, Moved},
+    unhandled::Name,
 };
 
 /// What a verb does to a queue in memory.

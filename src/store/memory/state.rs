@@ -10,6 +10,7 @@ use crate::memory::emit::{Emitted, Log};
 use crate::memory::lease::Claim;
 use crate::memory::once::LastCall;
 use crate::memory::schedules::Kept;
+use crate::memory::unhandled::Name;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +47,7 @@ pub(crate) struct Job {
     pub(crate) outcome: Option<Vec<u8>>,
     pub(crate) progress: Option<Vec<u8>>,
     /// Its name, while it is among the unhandled.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Name>,
 }
 
 /// The place that a job will get when it is due.
@@ -100,6 +101,8 @@ pub(crate) struct State {
     pub(crate) schedules: BTreeMap<String, Kept>,
     /// The news of unhandled jobs: another number whenever there may be more, 0 if there are none.
     pub(crate) unhandled: Option<u64>,
+    /// When (ms) a worker last asked for the jobs of a name that was handed back.
+    pub(crate) asked: BTreeMap<String, u64>,
     /// The last revision of a schedule.
     pub(crate) revision: u64,
     /// The next tick of all schedules (ms), and the worker that sees to it, if one does.

@@ -4,6 +4,14 @@
 use crate::id::JobId;
 use crate::memory::state::{Collection, State, moment};
 
+/// What is known of a job that was handed back.
+#[derive(Debug)]
+pub(crate) struct Name {
+    pub(crate) name: String,
+    /// How long after that it may be too old.
+    pub(crate) after_ms: u64,
+}
+
 /// One call tells all workers of so many again at most.
 const AGAIN_AT_MOST: usize = 256;
 
@@ -24,7 +32,8 @@ impl State {
         let at_ms = self.now_ms() + after_ms;
         self.put(id, Collection::Unhandled, moment(at_ms));
         if let Some(job) = self.jobs.get_mut(id) {
-            job.name = Some(name.to_owned());
+            let name = name.to_owned();
+            job.name = Some(Name { name, after_ms });
         }
     }
 
@@ -37,16 +46,39 @@ impl State {
         }
         if !ids.is_empty() && self.len(Collection::Unhandled) == 0 {
             self.unhandled = Some(0);
+            self.asked.clear();
         }
     }
 
+    /// These have found a worker: from now on they have not bounced for any time.
+    pub(crate) fn found_theirs(&mut self, ids: &[JobId]) {
+        for id in ids {
+            let job = self.jobs.get_mut(id);
+            if let Some(history) = job.and_then(|job| job.history.as_mut()) {
+                history.counters.bounced_since_ms = 0;
+            }
+        }
+        self.left_unhandled(ids);
+    }
+
+    /// A worker asks for these names: what there is of them, in the order of the places.
+    pub(crate) fn ask(&mut self, handlers: &[&str]) -> Vec<(i64, JobId)> {
+        if self.news_of_unhandled().is_none() {
+            return Vec::new();
+        }
+        let now_ms = self.now_ms();
+        let asked = handlers.iter().map(|name| ((*name).to_owned(), now_ms));
+        self.asked.extend(asked);
+        self.offered(handlers)
+    }
+
     /// Those of these names, in the order of their places.
-    pub(crate) fn offered(&self, handlers: &[&str]) -> Vec<(i64, JobId)> {
+    fn offered(&self, handlers: &[&str]) -> Vec<(i64, JobId)> {
         let mut offered: Vec<(i64, JobId)> = self
             .all(Collection::Unhandled)
             .filter(|(_, id)| {
-                let name = self.jobs.get(id).and_then(|job| job.name.as_deref());
-                name.is_some_and(|name| handlers.contains(&name))
+                let name = self.jobs.get(id).and_then(|job| job.name.as_ref());
+                name.is_some_and(|name| handlers.contains(&&*name.name))
             })
             .map(|(_, id)| (self.place_of(id), id.clone()))
             .collect();
@@ -54,15 +86,32 @@ impl State {
         offered
     }
 
-    /// Those back in line, at most `limit`, at which any worker is to look again; how many.
+    /// When a job may be too old, from when a worker last asked for its name.
+    fn too_old_at(&self, id: &JobId) -> Option<u64> {
+        let name = self.jobs.get(id)?.name.as_ref()?;
+        Some(self.asked.get(&name.name)? + name.after_ms)
+    }
+
+    /// Looks at those, at most `limit`, that may be too old: back in line, unless a worker asked for
+    /// them meanwhile; how many.
     pub(crate) fn offer_again(&mut self, limit: usize) -> usize {
         let ids = self.up_to(Collection::Unhandled, moment(self.now_ms()), limit);
-        for id in &ids {
+        let looked_at = ids.len();
+        let mut again = Vec::new();
+        for id in ids {
+            match self.too_old_at(&id) {
+                Some(at_ms) if at_ms > self.now_ms() => {
+                    self.put(&id, Collection::Unhandled, moment(at_ms));
+                }
+                _ => again.push(id),
+            }
+        }
+        for id in &again {
             self.enter_line(id, self.place_of(id));
         }
-        self.left_unhandled(&ids);
-        self.emit_ids("waiting", &ids);
-        ids.len()
+        self.left_unhandled(&again);
+        self.emit_ids("waiting", &again);
+        looked_at
     }
 
     /// Tells every worker once more.

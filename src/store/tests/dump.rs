@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::memory::{COLLECTIONS, Collection, Moved, State, encode_state};
+use crate::memory::{COLLECTIONS, Collection, Moved, Name, State, encode_state};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
 
@@ -122,7 +122,7 @@ impl Dump {
             }
             match part {
                 "waiting" | "suspects" | "delayed" | "active" | "completed" | "answers"
-                | "dead" | "awaited" | "wake" | "ticks" | "unhandled" | "names" => {
+                | "dead" | "awaited" | "wake" | "ticks" | "unhandled" | "names" | "asked" => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
                     self.score(part, std::str::from_utf8(name).unwrap(), score);
                 }
@@ -164,6 +164,9 @@ impl Dump {
         for (lane, call) in &state.calls {
             let value = format!("{} at {}", call.number, call.at_ms);
             dump.set("calls", lane.as_str(), value);
+        }
+        for (name, asked_ms) in &state.asked {
+            dump.score("asked", name, *asked_ms as f64);
         }
         if let Some(at_ms) = state.wake {
             dump.score("wake", "work", at_ms as f64);
@@ -210,7 +213,12 @@ impl Dump {
             }
         }
         if let Some(name) = &job.name {
-            self.set("attempts", format!("{id}#name"), name.as_str());
+            let Name { name, after_ms } = name;
+            self.set(
+                "attempts",
+                format!("{id}#name"),
+                format!("{after_ms} {name}"),
+            );
             let place = match job.moved {
                 Some(Moved::To(place)) => place,
                 _ => job.given,

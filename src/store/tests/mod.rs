@@ -11,6 +11,7 @@ mod random;
 mod schedules;
 mod scripts;
 mod subject;
+mod unlike;
 
 use std::time::Duration;
 

@@ -52,7 +52,10 @@ impl Invariants {
         for claim in claimed {
             let id = claim.id.as_str();
             if let Some(name) = before.get("attempts", &format!("{id}#name")) {
-                let asked = handlers.iter().any(|handler| handler.as_bytes() == name);
+                let name = String::from_utf8_lossy(name);
+                let asked = handlers
+                    .iter()
+                    .any(|handler| name.ends_with(&format!(" {handler}")));
                 ensure(asked || turn.again, || {
                     format!("{id} went to a worker for {handlers:?}")
                 })?;
@@ -188,6 +191,9 @@ fn unhandled_have_names(dump: &Dump) -> Result<(), Wrong> {
         offered == unhandled && offers.len() == unhandled.len(),
         || format!("{unhandled:?} wait by their names, {offers:?} are offered"),
     )?;
+    ensure(!unhandled.is_empty() || dump.len("asked") == 0, || {
+        "names are asked for, of which there are no jobs".to_owned()
+    })?;
     let told = dump
         .get("meta", "unhandled")
         .is_some_and(|news| news != b"0");

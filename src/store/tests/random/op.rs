@@ -28,6 +28,12 @@ pub(crate) enum Op {
         delay_ms: Option<u64>,
     },
     Advance(Turn),
+    /// A worker has a handler for none of the last jobs that were claimed.
+    HandAllBack {
+        worker: u8,
+        name: &'static str,
+        after_ms: u64,
+    },
     /// The last call of a lane once more: its answer was lost.
     Repeat {
         lane: u8,
@@ -180,6 +186,26 @@ pub(crate) struct Turn {
     pub(crate) again: bool,
 }
 
+impl Turn {
+    /// One that claims nothing.
+    pub(crate) fn settling(worker: u8) -> Self {
+        Self {
+            worker,
+            settle: Vec::new(),
+            keep_ms: KEEPS[2],
+            keep_count: 1_000,
+            claim: 0,
+            claim_bytes: 0,
+            suspect: false,
+            lease_ms: LEASES[0],
+            hold: true,
+            handlers: None,
+            heard: false,
+            again: false,
+        }
+    }
+}
+
 /// The end of an attempt.
 #[derive(Debug, Clone)]
 pub(crate) struct End {
@@ -219,6 +245,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..PRODUCERS, 60..120u8, option::of(wait()))
             .prop_map(|(lane, jobs, delay_ms)| Op::Flood { lane, jobs, delay_ms }),
         22 => turn().prop_map(Op::Advance),
+        4 => (0..WORKERS, select(&NAMES[..]), wait())
+            .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms }),
         4 => lane().prop_map(|lane| Op::Repeat { lane }),
         1 => lane().prop_map(|lane| Op::Late { lane }),
         3 => (vec(any::<u8>(), 1..4), rarely(), select(&LEASES[..]))

@@ -129,6 +129,22 @@ impl<'a> World<'a> {
                 let held = self.redis.dump();
                 self.invariants.asked_by_name(&held, turn, self.all_taken)
             }
+            Op::HandAllBack {
+                worker,
+                name,
+                after_ms,
+            } => {
+                let (name, after_ms) = (*name, *after_ms);
+                let all = (0..CLAIMS_IN_REACH as u8).map(|claim| End {
+                    claim,
+                    stale: false,
+                    how: How::HandBack { name, after_ms },
+                    keep_ms: None,
+                });
+                let settle = all.filter_map(|end| self.settlement(&end)).collect();
+                let call = LastCall::Advance(Turn::settling(*worker), settle);
+                self.new_call(PRODUCERS + worker, call)
+            }
             Op::Repeat { lane } => self.call_again(*lane, 0),
             Op::Late { lane } => self.call_again(*lane, 1),
             Op::Pop => {
