@@ -94,17 +94,6 @@ function queue.mix_in_offered(ids, suspects, more, limit)
   return mixed, more or mine <= #ids, their <= #theirs
 end
 
--- These have found a worker: from now on they have not bounced for any time.
-local function found_theirs(ids)
-  local counters, fields = redis.call('HMGET', key.attempts, unpack(ids)), {}
-  for i = 1, #ids do
-    local of_job = queue.counters_in(counters[i])
-    of_job[3] = 0
-    queue.append(fields, ids[i], cmsgpack.pack(of_job))
-  end
-  redis.call('HSET', key.attempts, unpack(fields))
-end
-
 -- Takes those of the first `seen` of `ids` out that were offered. Returns how many they are, and how
 -- many of the others were.
 function queue.take_offered(ids, seen)
@@ -119,7 +108,7 @@ function queue.take_offered(ids, seen)
   end
   if #taken > 0 then
     queue.take_unhandled(taken, offers)
-    found_theirs(taken)
+    queue.forget_bounces(taken)
   end
   return #taken, left
 end

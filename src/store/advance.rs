@@ -14,29 +14,34 @@ use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 use crate::time::millis;
 
-macro_rules! advance {
-    ([$($as:tt)*], [$($fragment:literal),*]) => {
-        script!(
-            "advance" $($as)*,
-            always,
-            [
-                "now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm",
-                "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
-                "lease", "claim", "deliver", "reply",
-            ],
-            rarely [
-                "lists", "order", "places", "enter", "promote", "attempts", "outcome",
-                "bury", "timer", "held", "again", "tick"$(, $fragment)*
-            ]
-        )
-    };
-}
+static SCRIPT: Script = script!(
+    "advance",
+    always,
+    [
+        "now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm",
+        "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
+        "lease", "claim", "deliver", "reply",
+    ],
+    rarely [
+        "lists", "order", "places", "enter", "promote", "attempts", "outcome",
+        "bury", "timer", "held", "again", "tick",
+    ]
+);
 
-static SCRIPT: Script = advance!([], []);
-
-/// The same with what a queue needs whose workers differ. Its two keys would cost every call.
-static AMONG_UNLIKE: Script =
-    advance!([as "advance among unlike"], ["news", "unhandled", "offers"]);
+/// The same with what a queue needs whose workers differ. Its three keys would cost every call.
+static AMONG_UNLIKE: Script = script!(
+    "advance" as "advance among unlike",
+    always,
+    [
+        "now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm",
+        "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
+        "lease", "claim", "deliver", "reply",
+    ],
+    rarely [
+        "lists", "order", "places", "enter", "promote", "attempts", "outcome",
+        "bury", "timer", "held", "again", "tick", "news", "unhandled", "overdue", "offers",
+    ]
+);
 
 /// An attempt that has ended, to be stored.
 #[derive(Debug, Clone)]

@@ -26,9 +26,9 @@ static SCRIPT: Script = script!(
         "promote",
         "tick",
         "lists",
-        "attempts",
         "news",
         "unhandled",
+        "overdue",
     ]
 );
 

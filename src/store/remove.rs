@@ -21,6 +21,8 @@ static SCRIPT: Script = script!(
         "attempts",
         "forget",
         "finish",
+        "lists",
+        "order",
         "places",
         "find",
         "news",

@@ -202,7 +202,7 @@ mutants! {
     g1_what_a_busy_worker_has_asked_for_is_offered_to_all:
         "if at_ms and at_ms > now_ms then" => "if false then";
     g1_a_job_that_found_its_worker_goes_on_growing_old:
-        "of_job[3] = 0" => "";
+        "counters[3] = 0\n    fields" => "fields";
     g8_an_offer_of_a_removed_job_is_left_behind:
         "if part == key.unhandled then" => "if false then";
     the_last_job_of_a_name_is_done_and_others_are_said_to_wait:

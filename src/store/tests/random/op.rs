@@ -34,6 +34,12 @@ pub(crate) enum Op {
         name: &'static str,
         after_ms: u64,
     },
+    /// A worker takes one job of a name, and some time passes until the others are looked after.
+    Busy {
+        worker: u8,
+        name: &'static str,
+        ms: u64,
+    },
     /// The last call of a lane once more: its answer was lost.
     Repeat {
         lane: u8,
@@ -247,6 +253,8 @@ fn op() -> impl Strategy<Value = Op> {
         22 => turn().prop_map(Op::Advance),
         4 => (0..WORKERS, select(&NAMES[..]), wait())
             .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms }),
+        3 => (0..WORKERS, select(&NAMES[..]), select(&[40, 990, 29_000][..]))
+            .prop_map(|(worker, name, ms)| Op::Busy { worker, name, ms }),
         4 => lane().prop_map(|lane| Op::Repeat { lane }),
         1 => lane().prop_map(|lane| Op::Late { lane }),
         3 => (vec(any::<u8>(), 1..4), rarely(), select(&LEASES[..]))

@@ -40,7 +40,7 @@ use crate::store::watch::Watch;
 pub(crate) type Wrong = String;
 
 /// Claims that an operation can mean: the last so many, of which some are stale by then.
-const CLAIMS_IN_REACH: usize = 8;
+pub(super) const CLAIMS_IN_REACH: usize = 8;
 
 pub(crate) struct World<'a> {
     pub(super) redis: &'a mut InRedis,
@@ -123,9 +123,8 @@ impl<'a> World<'a> {
                 let settle = turn.settle.iter().filter_map(|end| self.settlement(end));
                 let mut settle: Vec<_> = settle.collect();
                 Advance::sort(&mut settle);
-                let call = LastCall::Advance(turn.clone(), settle);
                 self.all_taken = false;
-                self.new_call(PRODUCERS + turn.worker, call)?;
+                self.turn(turn.clone(), settle)?;
                 let held = self.redis.dump();
                 self.invariants.asked_by_name(&held, turn, self.all_taken)
             }
@@ -133,18 +132,8 @@ impl<'a> World<'a> {
                 worker,
                 name,
                 after_ms,
-            } => {
-                let (name, after_ms) = (*name, *after_ms);
-                let all = (0..CLAIMS_IN_REACH as u8).map(|claim| End {
-                    claim,
-                    stale: false,
-                    how: How::HandBack { name, after_ms },
-                    keep_ms: None,
-                });
-                let settle = all.filter_map(|end| self.settlement(&end)).collect();
-                let call = LastCall::Advance(Turn::settling(*worker), settle);
-                self.new_call(PRODUCERS + worker, call)
-            }
+            } => self.hand_all_back(*worker, name, *after_ms),
+            Op::Busy { worker, name, ms } => self.busy(*worker, name, *ms),
             Op::Repeat { lane } => self.call_again(*lane, 0),
             Op::Late { lane } => self.call_again(*lane, 1),
             Op::Pop => {
@@ -293,7 +282,13 @@ impl<'a> World<'a> {
         self.lanes[usize::from(PRODUCERS + number)].name.clone()
     }
 
-    fn turn_clock(&mut self, now_us: u64) {
+    /// A new call of a worker.
+    pub(super) fn turn(&mut self, turn: Turn, settle: Vec<Settlement>) -> Result<(), Wrong> {
+        let lane = PRODUCERS + turn.worker;
+        self.new_call(lane, LastCall::Advance(turn, settle))
+    }
+
+    pub(super) fn turn_clock(&mut self, now_us: u64) {
         self.now_us = now_us;
         self.redis.set_clock(now_us);
         self.memory.set_clock(now_us);
@@ -405,7 +400,7 @@ impl<'a> World<'a> {
         Some((id, fence, receipt))
     }
 
-    fn settlement(&self, end: &End) -> Option<Settlement> {
+    pub(super) fn settlement(&self, end: &End) -> Option<Settlement> {
         let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
         let stalled = self.last.get("stalls", id.as_str()).is_some();
         let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
