@@ -224,7 +224,7 @@ async fn a_job_waits_for_a_worker_that_has_its_handler_and_the_log_says_why() {
     let sent = queue.enqueue(Task::Say(3)).await.unwrap();
     let other = Worker::builder(&queue).handle(async |_: Unhandled| Ok::<_, Failure>(()));
     let other = other.build().unwrap();
-    let told = Arc::default();
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = tracing_subscriber::registry().with(Warnings(Arc::clone(&told)));
     let quiet = tracing::subscriber::set_default(log);
     let ran = other.drain().await;
@@ -233,7 +233,7 @@ async fn a_job_waits_for_a_worker_that_has_its_handler_and_the_log_says_why() {
         matches!(&ran[1].ended, WorkerEvent::Bounced { error, .. } if error.contains("`task`")),
         "{ran:?}"
     );
-    let told = told.lock().unwrap();
+    let told: Vec<String> = told.lock().unwrap().clone();
     assert!(
         told.len() == 1 && told[0].contains("no handler for jobs named `task`"),
         "{told:?}"
