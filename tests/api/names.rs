@@ -28,8 +28,9 @@ macro_rules! jobs {
 
 jobs!(Mail: "mail", Report: "report", Invoice: "invoice");
 
-/// What is promised is milliseconds; this is less than any fallback, and enough for a busy machine.
-const SOON: Duration = Duration::from_millis(900);
+/// What is promised is milliseconds; this is less than the five seconds after which an idle worker
+/// looks anyway, and enough for a busy machine.
+const SOON: Duration = Duration::from_secs(3);
 
 fn mails(rig: &Rig) -> WorkerBuilder {
     rig.worker().handle(async |Mail(n)| Ok::<_, Failure>(n))
@@ -74,6 +75,7 @@ async fn g5_a_job_goes_at_once_to_the_worker_that_has_its_handler() {
     let mail = Running::start(mails(&rig));
     let others = [Running::start(reports(&rig)), Running::start(reports(&rig))];
     until_idle().await;
+    let mut all = Vec::new();
     for round in 1..=ROUNDS {
         let began = Instant::now();
         for n in 0..6 {
@@ -84,7 +86,11 @@ async fn g5_a_job_goes_at_once_to_the_worker_that_has_its_handler() {
         let took = began.elapsed();
         println!("six jobs took {took:?}");
         assert!(took < SOON, "{took:?}");
+        all.push(took);
     }
+    all.sort();
+    let median = all[all.len() / 2];
+    assert!(median < SOON / 10, "{median:?}");
     let told = stop(others).await;
     assert!(bounces(&told) as u64 <= 6 * ROUNDS, "a job bounces once");
     mail.stop().await;
