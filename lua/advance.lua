@@ -1,11 +1,15 @@
 -- The one call of a busy worker: ends attempts, promotes some due jobs, claims new ones.
 -- args: lane, call, worker, claim, claim_bytes, suspect, lease_ms, hold, keep_ms, keep_count,
--- and those of lib/settle.lua.
+-- those of lib/settle.lua, and in a queue whose workers differ: handlers (the names for which the
+-- caller has handlers), heard (the last news of unhandled jobs that it has heard) and again (tell
+-- all workers once more). Who sends the first or the last, or hands a job back by its name, calls
+-- this script with the fragments and keys for that in it (store/advance.rs).
 -- Answers what was refused, what was claimed and when there will be more to do, in one flat list
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, more,
 -- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
 -- ids .., records .., extras .. }, or { 'superseded', now_ms }. The fences are consecutive from
--- first_fence, but for a repeated call, which names those that still hold.
+-- first_fence, but for a repeated call, which names those that still hold. more is 1 or 0, and twice
+-- the news of unhandled jobs (lib/news.lua).
 -- O((settled + promoted + claimed) log N), each at most 256.
 
 local status, answer = queue.begin_call(args.lane, args.call)
@@ -29,6 +33,9 @@ else
     queue.promote(math.min(AT_MOST, math.max(AT_LEAST, 2 * args.claim)))
     due_ms = queue.next_due()
   end
+  if args.again and not meta.paused then
+    queue.tell_again()
+  end
   if args.claim > 0 and not meta.paused then
     claimed = queue.claim(args.claim, args.claim_bytes, args.suspect, args.worker, args.lease_ms)
   end
@@ -42,10 +49,11 @@ if more == nil then
   more = redis.call('EXISTS', key.waiting) == 1
 end
 more = more or (due_ms and due_ms <= now_ms)
-local drained = not more and not due_ms and suspects == 0 and #ids == 0
+local unhandled = queue.number(meta.unhandled)
+local drained = not more and not due_ms and suspects == 0 and #ids == 0 and unhandled == 0
 local next_at
 if meta.paused then
-  more = false
+  more, unhandled = false, 0
 elseif not more and due_ms then
   next_at = queue.hold_timer(due_ms)
 end
@@ -53,6 +61,11 @@ end
 -- only by a caller that took one: workers that are all busy with a suspect would otherwise wake
 -- each other for ever.
 if more or (claimed.suspects > 0 and suspects > 0) then
+  queue.arm(0)
+end
+-- Each worker that hears news for the first time wakes another one: so all that are idle hear it,
+-- for the one that has waited longest wakes first, and then it is over.
+if unhandled > 0 and args.heard ~= unhandled then
   queue.arm(0)
 end
 
@@ -74,7 +87,7 @@ local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
 
 local reply = {
-  status, now_ms, more and 1 or 0, next_at or -1, tick_ms or -1, suspects,
+  status, now_ms, ((more or claimed.offers_left) and 1 or 0) + 2 * unhandled, next_at or -1, tick_ms or -1, suspects,
   claimed.first_fence or 0, claimed.receipt or '',
 }
 queue.append_list(reply, refused)

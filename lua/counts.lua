@@ -4,7 +4,8 @@
 return {
   'counts', now_ms,
   {
-    'waiting', redis.call('ZCARD', key.waiting) + redis.call('ZCARD', key.suspects),
+    'waiting', redis.call('ZCARD', key.waiting) + redis.call('ZCARD', key.suspects)
+      + redis.call('ZCARD', key.unhandled),
     'delayed', redis.call('ZCARD', key.delayed),
     'active', queue.active_count(),
     'completed', redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.answers),

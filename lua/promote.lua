@@ -1,15 +1,16 @@
--- Moves at most `limit` due jobs to `waiting`. args: limit, worker, hold. Workers promote as they
+-- Moves at most `limit` due jobs to `waiting`, and as many of those that no worker could run and
+-- that may be too old by now. args: limit, worker, hold. Workers promote as they
 -- claim; this serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
 -- tick, whether the queue has schedules }. O(n log N). Harmless when repeated.
 
-local ids = {}
+local moved = 0
 if not meta.paused then
-  ids = queue.promote(args.limit)
-  if #ids > 0 then
+  moved = math.max(#queue.promote(args.limit), queue.offer_again(args.limit))
+  if moved > 0 then
     queue.arm(0)
   end
   queue.flush_events()
 end
 local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
-return { 'promoted', now_ms, #ids, tick_ms or -1, redis.call('EXISTS', key.schedules) }
+return { 'promoted', now_ms, moved, tick_ms or -1, redis.call('EXISTS', key.schedules) }

@@ -9,7 +9,11 @@ for i = 2, #ARGV do
   if state == 'active' then
     active[#active + 1] = id
   elseif state then
-    redis.call('ZREM', part, id)
+    if part == key.unhandled then
+      queue.leave_unhandled({ id })
+    else
+      redis.call('ZREM', part, id)
+    end
     removed[#removed + 1] = id
   end
 end
@@ -18,4 +22,5 @@ if #removed > 0 then
   queue.forget_ended(removed)
 end
 queue.count('removed', #removed)
+queue.save_meta()
 return { 'removed', now_ms, removed, active }

@@ -4,6 +4,9 @@
 local changed = redis.call('HDEL', key.meta, 'paused')
 if changed == 1 then
   queue.arm(0)
+  if queue.number(meta.unhandled) > 0 then
+    queue.tell_of_unhandled()
+  end
   queue.emit_value('resumed', '')
   queue.flush_events()
   queue.save_meta()

@@ -184,6 +184,9 @@ struct Made {
     by: PathBuf,
     verb: String,
     fragments: Vec<(String, String)>,
+    /// The verb has a second script with more fragments, which this one does without: what they
+    /// define is called only in calls of the second.
+    elsewhere: String,
 }
 
 /// Every script, with the text of its own file and of each fragment it lists.
@@ -191,22 +194,34 @@ fn scripts() -> Vec<Made> {
     let lua = |name: &str| fs::read_to_string(root().join("lua").join(name)).unwrap();
     let made = |by: PathBuf| {
         let source = fs::read_to_string(&by).unwrap();
-        let (_, list) = source.split_once("= script!(")?;
-        let list = list.split_once(");").unwrap().0;
-        let mut quoted = list.split('"').skip(1).step_by(2);
-        let verb = lua(&format!("{}.lua", quoted.next().unwrap()));
-        let fragments = quoted
-            .map(|name| (name.to_owned(), lua(&format!("lib/{name}.lua"))))
-            .collect();
-        Some(Made {
-            by,
-            verb,
-            fragments,
-        })
+        let lists: Vec<&str> = source.split("= script!(").skip(1).collect();
+        let texts = |list: &str| {
+            let list = list.split_once(");").unwrap().0;
+            // `"verb" as "name"`: the name is no fragment.
+            let named = usize::from(list.contains("\" as \""));
+            let mut quoted = list.split('"').skip(1).step_by(2);
+            let verb = lua(&format!("{}.lua", quoted.next().unwrap()));
+            let fragments: Vec<_> = quoted
+                .skip(named)
+                .map(|name| (name.to_owned(), lua(&format!("lib/{name}.lua"))))
+                .collect();
+            (verb, fragments)
+        };
+        let made = lists.iter().enumerate().map(|(at, list)| {
+            let (verb, fragments) = texts(list);
+            let others = lists[at + 1..].iter().flat_map(|list| texts(list).1);
+            Made {
+                by: by.clone(),
+                verb,
+                fragments,
+                elsewhere: others.map(|(_, text)| text).collect(),
+            }
+        });
+        made.collect::<Vec<_>>()
     };
     let scripts: Vec<_> = files(&root().join("src/store"), "rs")
         .into_iter()
-        .filter_map(made)
+        .flat_map(made)
         .collect();
     assert!(scripts.len() > 10);
     scripts
@@ -228,7 +243,8 @@ fn every_script_is_made_of_all_it_calls() {
         for (_, fragment) in &script.fragments {
             text.push_str(fragment);
         }
-        let defined = names(&text, "function queue.");
+        let mut defined = names(&text, "function queue.");
+        defined.extend(names(&script.elsewhere, "function queue."));
         let missing: Vec<_> = names(&text, "queue.")
             .into_iter()
             .filter(|name| !defined.contains(name))

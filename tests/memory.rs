@@ -217,6 +217,66 @@ impl Job for Unhandled {
     type Output = ();
 }
 
+#[tokio::test]
+async fn a_job_waits_for_a_worker_that_has_its_handler_and_the_log_says_why() {
+    let (_, queue) = queue();
+    queue.enqueue(Unhandled).await.unwrap();
+    let sent = queue.enqueue(Task::Say(3)).await.unwrap();
+    let other = Worker::builder(&queue).handle(async |_: Unhandled| Ok::<_, Failure>(()));
+    let other = other.build().unwrap();
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = tracing_subscriber::registry().with(Warnings(Arc::clone(&told)));
+    let quiet = tracing::subscriber::set_default(log);
+    let ran = other.drain().await;
+    drop(quiet);
+    assert!(
+        matches!(&ran[1].ended, WorkerEvent::Bounced { error, .. } if error.contains("`task`")),
+        "{ran:?}"
+    );
+    let told: Vec<String> = told.lock().unwrap().clone();
+    assert!(
+        told.len() == 1 && told[0].contains("no handler for jobs named `task`"),
+        "{told:?}"
+    );
+    assert!(
+        other.drain().await.is_empty(),
+        "it comes back to nobody who cannot run it"
+    );
+    assert_eq!(sent.info().await.unwrap().unwrap().state, JobState::Waiting);
+
+    let ran = worker(&queue).build().unwrap().drain().await;
+    assert!(
+        matches!(ran[0].ended, WorkerEvent::Completed { .. }),
+        "{ran:?}"
+    );
+    assert_eq!(sent.result().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn g5_a_job_goes_to_the_worker_that_has_its_handler_in_memory_too() {
+    let (_, queue) = queue();
+    let other = || Worker::builder(&queue).handle(async |_: Unhandled| Ok::<_, Failure>(()));
+    let builders = [other(), worker(&queue), other()];
+    let stop = Arc::new(Semaphore::new(0));
+    let running = builders.map(|builder| {
+        let stop = Arc::clone(&stop);
+        let worker = builder.build().unwrap();
+        tokio::spawn(worker.run_until(async move { drop(stop.acquire().await) }))
+    });
+    timeout(SOON, async {
+        for n in 0..20 {
+            let sent = queue.enqueue(Task::Say(n)).await.unwrap();
+            assert_eq!(sent.result().await.unwrap(), n);
+        }
+    })
+    .await
+    .unwrap();
+    stop.close();
+    for worker in running {
+        worker.await.unwrap().unwrap();
+    }
+}
+
 #[test]
 fn a_worker_that_declares_what_it_does_not_handle_warns_and_one_that_does_does_not() {
     let (_, queue) = queue();

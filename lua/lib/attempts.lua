@@ -54,6 +54,17 @@ function queue.record_bounce(id)
   queue.write_counters(id, counters)
 end
 
+-- Jobs that bounced have found their worker: they grow old no more.
+function queue.forget_bounces(ids)
+  local stored, fields = redis.call('HMGET', key.attempts, unpack(ids)), {}
+  for i = 1, #ids do
+    local counters = queue.counters_in(stored[i])
+    counters[3] = 0
+    fields[2 * i - 1], fields[2 * i] = ids[i], cmsgpack.pack(counters)
+  end
+  redis.call('HSET', key.attempts, unpack(fields))
+end
+
 -- The field names of the recorded attempts, oldest first.
 function queue.attempt_fields(id, counters)
   local fields = {}

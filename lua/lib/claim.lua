@@ -50,9 +50,14 @@ end
 
 -- Claims at most `limit` jobs of at most `max_bytes`. Returns a map of ids, records, external
 -- (positions of those whose payload lies apart), first_fence, receipt, suspects (how many of
--- them are), names (the ids in one line) and more (whether there is).
+-- them are), names (the ids in one line), more (whether there is) and offers_left (whether others
+-- handed back more that the caller has handlers for).
 function queue.claim(limit, max_bytes, with_suspect, worker, lease_ms)
   local ids, suspects, more = queue.next_in_line(limit, with_suspect)
+  local offers_left
+  if args.handlers then
+    ids, more, offers_left = queue.mix_in_offered(ids, suspects, more, limit)
+  end
   if #ids == 0 then
     return { ids = {}, records = {}, external = {}, suspects = 0, more = more }
   end
@@ -61,14 +66,21 @@ function queue.claim(limit, max_bytes, with_suspect, worker, lease_ms)
   if suspects > 0 then
     redis.call('ZREM', key.suspects, ids[1])
   end
-  if seen > suspects then
-    redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(seen - suspects - 1))
+  local from_line, left = seen - suspects, 0
+  if args.handlers then
+    local offered
+    offered, left = queue.take_offered(ids, seen)
+    from_line = from_line - offered
+  end
+  if from_line > 0 then
+    redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(from_line - 1))
   end
   -- Somebody else wrote to our keys; how often is told by Totals::orphans.
   queue.count('orphans', seen - #taken)
   local claimed = {
     ids = taken, records = taken_records, external = external,
-    suspects = suspects, more = more or seen < #ids,
+    suspects = suspects, more = more or seen + left < #ids,
+    offers_left = offers_left or left > 0,
   }
   if #taken > 0 then
     claimed.first_fence, claimed.receipt = queue.lease(taken, worker, lease_ms)

@@ -1,9 +1,9 @@
--- Where a job is: a job is in exactly one collection. `waiting` and `completed` are each one
--- state in two collections.
+-- Where a job is: a job is in exactly one collection. `waiting` and `completed` are one
+-- state in several collections.
 local COLLECTIONS = {
-  { 'waiting', key.waiting }, { 'waiting', key.suspects }, { 'delayed', key.delayed },
-  { 'active', key.active }, { 'completed', key.completed }, { 'completed', key.answers },
-  { 'dead', key.dead },
+  { 'waiting', key.waiting }, { 'waiting', key.suspects }, { 'waiting', key.unhandled },
+  { 'delayed', key.delayed }, { 'active', key.active }, { 'completed', key.completed },
+  { 'completed', key.answers }, { 'dead', key.dead },
 }
 
 -- Returns the state, the score and the collection's key; or nil.

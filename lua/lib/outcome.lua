@@ -1,11 +1,13 @@
 -- What each outcome of an attempt means for its job, but for the commonest, in settle.lua.
 
--- others[i] is a map of { id, blob, receipt, outcome, keep_ms, own_retention, after_ms, reason }.
+-- others[i] is a map of { id, blob, receipt, outcome, keep_ms, own_retention, after_ms, reason, name }.
 -- Appends the ids of those that are completed to `completed`.
 function queue.settle_others(others, completed)
-  local dead, delayed, waiting, again = {}, {}, {}, {}
+  local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
   local events = { cancelled = {}, retrying = {}, delayed = {}, waiting = {} }
   local options, places = {}, {}
+  -- The reasons why jobs bounced, in the order they came, and the jobs that each of them is the reason of.
+  local reasons, bounced = {}, {}
 
   local function delay(other, event)
     local due_ms = now_ms + other.after_ms
@@ -45,7 +47,16 @@ function queue.settle_others(others, completed)
 
   function outcomes.bounced(other)
     queue.record_bounce(other.id)
-    delay(other, events.delayed)
+    if not bounced[other.blob] then
+      bounced[other.blob] = {}
+      reasons[#reasons + 1] = other.blob
+    end
+    queue.append(bounced[other.blob], other.id)
+    if other.name then
+      queue.append(unhandled, other)
+    else
+      delay(other, events.delayed)
+    end
   end
 
   function outcomes.released(other)
@@ -77,6 +88,13 @@ function queue.settle_others(others, completed)
   queue.enter_delayed(delayed, in_order(delayed, options))
   queue.enter_anew(waiting, options)
   queue.enter_line(again, in_order(again, places))
+  if #unhandled > 0 then
+    queue.enter_unhandled(unhandled, places)
+  end
+  for _, why in ipairs(reasons) do
+    queue.emit('bounced', bounced[why])
+    queue.emit_value('why', why)
+  end
   for _, kind in ipairs({ 'cancelled', 'retrying', 'delayed', 'waiting' }) do
     queue.emit(kind, events[kind])
   end

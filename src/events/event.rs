@@ -38,8 +38,12 @@ pub enum EventKind {
     Completed(JobId),
     /// An attempt failed; the next is due then.
     Retrying(JobId, Timestamp),
-    /// A job is not due before then: it was enqueued like that, or no handler could take it.
+    /// A job is not due before then: it was enqueued like that, or no handler could read it.
     Delayed(JobId, Timestamp),
+    /// No handler of the worker that took a job could run it, and why. If it has no handler of its
+    /// name, the job keeps its place in line, for a worker that has one; if a handler cannot
+    /// read the payload, `Delayed` follows.
+    Bounced(JobId, String),
     /// A worker died, or was not heard any more, while it ran the job.
     Stalled(JobId),
     /// A job is on the dead-letter list.
@@ -79,6 +83,7 @@ impl EventKind {
             | Self::Completed(id)
             | Self::Retrying(id, _)
             | Self::Delayed(id, _)
+            | Self::Bounced(id, _)
             | Self::Stalled(id)
             | Self::Dead(id, _)
             | Self::Cancelled(id)
@@ -102,6 +107,7 @@ impl EventKind {
             Self::Completed(_) => "completed",
             Self::Retrying(..) => "retrying",
             Self::Delayed(..) => "delayed",
+            Self::Bounced(..) => "bounced",
             Self::Stalled(_) => "stalled",
             Self::Dead(..) => "dead",
             Self::Cancelled(_) => "cancelled",
@@ -140,8 +146,16 @@ pub(crate) fn parse_fields(fields: &[(String, Vec<u8>)]) -> Vec<EventKind> {
             "drained" => kinds.push(EventKind::Drained),
             "paused" => kinds.push(EventKind::Paused),
             "resumed" => kinds.push(EventKind::Resumed),
-            // Belongs to the progress before it.
-            "value" => {}
+            // Belongs to the field before it.
+            "value" | "why" => {}
+            "bounced" => {
+                let next = fields.get(position + 1).filter(|(name, _)| name == "why");
+                let why = next.map(|(_, why)| String::from_utf8_lossy(why));
+                let why = why.unwrap_or_default();
+                let ids = String::from_utf8_lossy(value);
+                let bounced = |id| EventKind::Bounced(JobId::stored(id), why.to_string());
+                kinds.extend(ids.split(' ').map(bounced));
+            }
             "progress" => {
                 let next = fields.get(position + 1).filter(|(name, _)| name == "value");
                 if let Ok(id) = std::str::from_utf8(value) {
@@ -192,6 +206,8 @@ mod tests {
             field("completed", b"a b"),
             field("retrying", b"c:1700000000123"),
             field("dead", b"d:poisoned"),
+            field("bounced", b"g h"),
+            field("why", b"missing field `user_id`"),
             field("progress", b"e"),
             field("value", b"\x2a"),
             field("drained", b""),
@@ -205,6 +221,8 @@ mod tests {
                 EventKind::Completed(id("b")),
                 EventKind::Retrying(id("c"), Timestamp::from_millis(1_700_000_000_123)),
                 EventKind::Dead(id("d"), DeadReason::Poisoned),
+                EventKind::Bounced(id("g"), "missing field `user_id`".to_owned()),
+                EventKind::Bounced(id("h"), "missing field `user_id`".to_owned()),
                 EventKind::Progress(id("e"), Some(ProgressValue(vec![0x2a]))),
                 EventKind::Drained,
             ]

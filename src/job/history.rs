@@ -56,9 +56,13 @@ pub(crate) struct AttemptEntry {
 }
 
 /// Cuts a text that is stored with a job, at a character.
-pub(crate) fn cut(mut text: String) -> String {
-    if text.len() > ERROR_BYTES_MAX {
-        let end = text.floor_char_boundary(ERROR_BYTES_MAX - '…'.len_utf8());
+pub(crate) fn cut(text: String) -> String {
+    cut_to(ERROR_BYTES_MAX, text)
+}
+
+fn cut_to(bytes: usize, mut text: String) -> String {
+    if text.len() > bytes {
+        let end = text.floor_char_boundary(bytes - '…'.len_utf8());
         text.truncate(end);
         text.push('…');
     }
@@ -69,6 +73,12 @@ impl AttemptEntry {
     pub(crate) fn new(kind: AttemptKind, error: String) -> Self {
         let error = cut(error);
         Self { kind, error }
+    }
+
+    /// What is told of it in a lifecycle event: the cap of the stream counts ids, not bytes.
+    pub(crate) fn shown(&self) -> String {
+        const EVENT_BYTES_MAX: usize = 256;
+        cut_to(EVENT_BYTES_MAX, self.error.clone())
     }
 }
 

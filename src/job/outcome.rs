@@ -30,8 +30,14 @@ pub(crate) enum Outcome {
     Cancelled(String),
     /// Handed back to its exact place, no attempt burnt.
     Released,
-    /// No handler here can take it; others may. No attempt burnt.
-    Bounced { after: Duration },
+    /// No handler here can take it; others may. No attempt burnt. If it is for want of a handler of
+    /// its name, it waits in its place for a worker that has one, and any worker looks at it again
+    /// after that time; otherwise it is delayed by it.
+    Bounced {
+        after: Duration,
+        entry: AttemptEntry,
+        name: Option<String>,
+    },
 }
 
 /// Why a job is on the dead-letter list.

@@ -57,7 +57,7 @@ impl State {
             (Active, S::Extend | S::Progress) => Some(In(Active)),
             (Active, S::Complete | S::Cancel) => Some(In(Completed)),
             (Active, S::Retry | S::Bounce) => Some(In(Delayed)),
-            (Active, S::Release | S::Recover) => Some(In(Waiting)),
+            (Active, S::Release | S::Recover | S::HandBack) => Some(In(Waiting)),
             (Active, S::Die | S::Poison) => Some(In(Dead)),
             (Completed, S::Trim) => Some(Gone),
             (Dead, S::Replay) => Some(In(Waiting)),
@@ -99,8 +99,10 @@ pub enum Step {
     /// Its handler failed and attempts are left. A retry after no time at all leads to
     /// `waiting` straight away.
     Retry,
-    /// No handler here knows it, or can read it.
+    /// No handler here can read it.
     Bounce,
+    /// No handler here is for jobs of its name: it waits for a worker that has one.
+    HandBack,
     /// Its handler gave it up, or the attempts are spent.
     Die,
     /// Its handler discarded it.
@@ -121,7 +123,7 @@ pub enum Step {
 
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Promote,
         Self::Claim,
         Self::Extend,
@@ -129,6 +131,7 @@ impl Step {
         Self::Complete,
         Self::Retry,
         Self::Bounce,
+        Self::HandBack,
         Self::Die,
         Self::Cancel,
         Self::Release,
@@ -162,6 +165,7 @@ mod tests {
             S::Complete,
             S::Retry,
             S::Bounce,
+            S::HandBack,
             S::Die,
             S::Cancel,
             S::Release,

@@ -72,12 +72,14 @@ impl Loadable {
 }
 
 /// `script!("verb", flags, ["fragment", ..], rarely ["fragment", ..])`: the fragments, then
-/// `lua/<verb>.lua`. `flags` is `grows` for a verb that adds work, which a full Redis refuses,
+/// `lua/<verb>.lua`; `"verb" as "name"` where a verb has a second script, with more fragments. `flags` is `grows` for a verb that adds work, which a full Redis refuses,
 /// `always` for one that ends, trims or recovers work, which it must not, and `reads`.
 ///
 /// A fragment adds functions to the table `queue`. Lua makes them anew in each call, so those
 /// that few calls need are made when the first of them is asked for.
 macro_rules! script {
+    (@name $verb:literal) => { $verb };
+    (@name $verb:literal $name:literal) => { $name };
     (@flags grows) => { "" };
     (@flags always) => { " flags=allow-oom" };
     (@flags reads) => { " flags=no-writes" };
@@ -86,11 +88,11 @@ macro_rules! script {
         concat!($(script!(@file concat!("lib/", $fragment)), "\n",)*)
     };
     (
-        $name:literal, $flags:ident, [$($fragment:literal),* $(,)?]
+        $verb:literal $(as $name:literal)?, $flags:ident, [$($fragment:literal),* $(,)?]
         $(, rarely [$($rare:literal),* $(,)?])? $(,)?
     ) => {
         $crate::redis::script::Script::new(
-            $name,
+            $crate::redis::script::script!(@name $verb $($name)?),
             concat!("#!lua", script!(@flags $flags), "\n"),
             concat!(
                 "local queue = {}\n",
@@ -101,7 +103,7 @@ macro_rules! script {
                     script!(@fragments $($rare),*),
                     "return queue[name]\nend })\n",
                 )?
-                script!(@file $name),
+                script!(@file $verb),
             ),
         )
     };

@@ -28,6 +28,21 @@ static SCRIPT: Script = script!(
     ]
 );
 
+/// The same with what a queue needs whose workers differ. Its three keys would cost every call.
+static AMONG_UNLIKE: Script = script!(
+    "advance" as "advance among unlike",
+    always,
+    [
+        "now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm",
+        "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
+        "lease", "claim", "deliver", "reply",
+    ],
+    rarely [
+        "lists", "order", "places", "enter", "promote", "attempts", "outcome",
+        "bury", "timer", "held", "again", "tick", "news", "unhandled", "overdue", "offers",
+    ]
+);
+
 /// An attempt that has ended, to be stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Settlement {
@@ -47,8 +62,14 @@ impl Settlement {
                 Outcome::Completed(result) => result.len(),
                 Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => entry.error.len(),
                 Outcome::Cancelled(reason) => reason.len(),
-                Outcome::Released | Outcome::Bounced { .. } => 0,
+                Outcome::Bounced { name, .. } => name.as_ref().map_or(0, String::len),
+                Outcome::Released => 0,
             }
+    }
+
+    /// The job is handed back to workers that have a handler of its name.
+    pub(crate) fn is_unhandled(&self) -> bool {
+        matches!(self.outcome, Outcome::Bounced { name: Some(_), .. })
     }
 }
 
@@ -67,6 +88,12 @@ pub(crate) struct Advance<'a> {
     pub(crate) lease_ms: u64,
     /// Whether this worker can keep the timer for the next due job.
     pub(crate) hold: bool,
+    /// The names for which this worker has handlers, if it asks for jobs that others handed back.
+    pub(crate) handlers: Option<&'a [&'static str]>,
+    /// The last news of such jobs that it has heard; 0 if none.
+    pub(crate) heard: u64,
+    /// All workers are to hear that there are such jobs once more.
+    pub(crate) again: bool,
 }
 
 /// A job that this worker now holds.
@@ -95,6 +122,9 @@ pub(crate) struct Advanced {
     pub(crate) tick_ms: Option<u64>,
     /// Suspects that wait.
     pub(crate) suspects: u64,
+    /// The news of jobs that wait for a worker that has a handler of their name: another number
+    /// whenever there may be more of them, 0 if there are none.
+    pub(crate) unhandled: u64,
 }
 
 #[derive(Debug, PartialEq)]
@@ -118,6 +148,20 @@ struct Arguments<'a> {
     suspect: bool,
     lease_ms: u64,
     hold: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handlers: Option<&'a [&'static str]>,
+    #[serde(skip_serializing_if = "is_zero")]
+    heard: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    again: bool,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(heard: &u64) -> bool {
+    *heard == 0
 }
 
 /// What there is to say of an attempt that did not simply complete.
@@ -133,6 +177,8 @@ struct Other {
     after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<DeadReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
 }
 
 impl Settlement {
@@ -148,6 +194,7 @@ impl Settlement {
             own_retention: false,
             after_ms: None,
             reason: None,
+            name: None,
         };
         let finished = |outcome| Other {
             keep_ms: Some(self.keep.unwrap_or(keep).as_millis()),
@@ -161,8 +208,9 @@ impl Settlement {
                 after_ms: Some(millis(*after)),
                 ..plain("retry")
             },
-            Outcome::Bounced { after } => Other {
+            Outcome::Bounced { after, name, .. } => Other {
                 after_ms: Some(millis(*after)),
+                name: name.clone(),
                 ..plain("bounced")
             },
             Outcome::Dead { reason, .. } => Other {
@@ -175,6 +223,11 @@ impl Settlement {
 }
 
 impl Advance<'_> {
+    #[cfg(test)]
+    pub(crate) fn script_among_unlike() -> &'static Script {
+        &AMONG_UNLIKE
+    }
+
     /// Brings settlements into the order in which a call names them: the plain ones first.
     /// Positions in the answer are positions in this order.
     pub(crate) fn sort(settle: &mut [Settlement]) {
@@ -189,7 +242,8 @@ fn blob(outcome: &Outcome) -> Vec<u8> {
         }
         Outcome::Cancelled(reason) => codec::encode_plain(&Ending::Cancelled(reason.clone())),
         Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => codec::encode_plain(entry),
-        Outcome::Released | Outcome::Bounced { .. } => Vec::new(),
+        Outcome::Bounced { entry, .. } => entry.shown().into_bytes(),
+        Outcome::Released => Vec::new(),
     }
 }
 
@@ -197,6 +251,14 @@ impl Verb for Advance<'_> {
     type Answer = Answer;
 
     fn script() -> &'static Script {
+        &SCRIPT
+    }
+
+    fn script_of_call(&self) -> &'static Script {
+        let hands_back = || self.settle.iter().any(Settlement::is_unhandled);
+        if self.handlers.is_some() || self.again || hands_back() {
+            return &AMONG_UNLIKE;
+        }
         &SCRIPT
     }
 
@@ -219,6 +281,9 @@ impl Verb for Advance<'_> {
                 suspect: self.suspect,
                 lease_ms: self.lease_ms,
                 hold: self.hold,
+                handlers: self.handlers,
+                heard: self.heard,
+                again: self.again,
             },
         );
         for settlement in self.settle {
@@ -235,7 +300,7 @@ impl Verb for Advance<'_> {
             "superseded" => return Ok(Answer::Superseded),
             _ => return reply.unexpected_tag(),
         }
-        let (more, next_at_ms) = (reply.number()? == 1, reply.optional_number()?);
+        let (told, next_at_ms) = (reply.number()?, reply.optional_number()?);
         let (tick_ms, suspects) = (reply.optional_number()?, reply.number()?);
         let (first_fence, receipt) = (reply.number()?, Receipt::new(&reply.text()?));
         let refused = reply.flat_positions()?;
@@ -275,10 +340,11 @@ impl Verb for Advance<'_> {
             now_ms: reply.now_ms(),
             refused,
             claimed,
-            more,
+            more: told % 2 == 1,
             next_at_ms,
             tick_ms,
             suspects,
+            unhandled: told / 2,
         }))
     }
 }

@@ -49,6 +49,12 @@ pub(crate) trait Verb {
 
     fn script() -> &'static Script;
 
+    /// The script for this very call. It is another one where few calls need keys that all others
+    /// would pay for.
+    fn script_of_call(&self) -> &'static Script {
+        Self::script()
+    }
+
     /// Appends `ARGV`.
     fn arguments(&self, arguments: &mut Cmd);
 
@@ -61,7 +67,7 @@ async fn call<V: Verb>(
     via: &mut impl Requester,
     verb: &V,
 ) -> Result<V::Answer, Trouble> {
-    let script = V::script();
+    let script = verb.script_of_call();
     let mut call = Call::new(script, keys);
     verb.arguments(call.arguments());
     let started = Instant::now();

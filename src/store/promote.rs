@@ -25,6 +25,10 @@ static SCRIPT: Script = script!(
         "enter",
         "promote",
         "tick",
+        "lists",
+        "news",
+        "unhandled",
+        "overdue",
     ]
 );
 

@@ -12,8 +12,21 @@ static SCRIPT: Script = script!(
     "remove",
     always,
     [
-        "now", "whole", "optional", "meta", "stamp", "count", "attempts", "forget", "finish",
+        "now",
+        "whole",
+        "optional",
+        "meta",
+        "stamp",
+        "count",
+        "attempts",
+        "forget",
+        "finish",
+        "lists",
+        "order",
+        "places",
         "find",
+        "news",
+        "unhandled",
     ]
 );
 

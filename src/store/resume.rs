@@ -7,7 +7,11 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!("resume", always, ["now", "whole", "meta", "emit", "arm"]);
+static SCRIPT: Script = script!(
+    "resume",
+    always,
+    ["now", "whole", "meta", "emit", "arm", "news"]
+);
 
 /// Lets claims go on after a pause.
 pub(crate) struct Resume;

@@ -122,6 +122,9 @@ impl Drain<'_> {
             suspect: true,
             lease_ms: millis(config.lease),
             hold: false,
+            handlers: Some(&self.pump.names),
+            heard: 0,
+            again: self.call == 1,
         });
         match answer {
             Answer::Advanced(advanced) => (advanced, sent),

@@ -57,6 +57,7 @@ pub(crate) async fn attend_to(
 ) -> (String, Settlement) {
     let counters = claimed.counters.as_deref().map(Counters::decode);
     let counters = counters.and_then(Result::ok).unwrap_or_default();
+    let stalls = claimed.stalls;
     let record = Record::decode(&claimed.record, claimed.payload);
     let (happened, record) = match record {
         // The claim is old news, for a process that was frozen while it was answered: by now
@@ -79,6 +80,7 @@ pub(crate) async fn attend_to(
         attempts: record.as_ref().map_or(1, |record| record.attempts),
         backoff: record.as_ref().and_then(|record| record.backoff.as_ref()),
         counters,
+        stalls,
         cancelled: lease.cancel.is_cancelled(),
         result_max: pump.queue.inner.oxcart.payload_max,
         now_ms: clock.now_ms(),
@@ -143,13 +145,14 @@ fn log(pump: &Pump, lease: &Lease, name: &str, outcome: &Outcome) {
         Outcome::Dead { reason, entry } => {
             warn!(queue, name, %id, error = entry.error, %reason, "a job is dead");
         }
-        Outcome::Bounced { after } => {
+        Outcome::Bounced { after, entry, .. } => {
             warn!(
                 queue,
                 name,
                 %id,
+                error = entry.error,
                 ?after,
-                "a job has no handler here that can take it, and waits for a worker that has one"
+                "no handler here can take a job, and it waits for a worker that has one"
             );
         }
         Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released => {

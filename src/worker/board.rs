@@ -29,6 +29,12 @@ pub(crate) struct Work {
     pub(crate) claim: usize,
     /// Present if a suspect may be among the claimed.
     pub(crate) suspect: Option<SuspectPermit>,
+    /// Ask for jobs that others handed back, by the names of the handlers.
+    pub(crate) by_name: bool,
+    /// The last news of such jobs.
+    pub(crate) heard: u64,
+    /// Tell all workers of such jobs once more.
+    pub(crate) again: bool,
 }
 
 /// What a call brought.
@@ -42,6 +48,12 @@ pub(crate) struct Brought {
     pub(crate) suspects: bool,
     /// The call asked for one.
     pub(crate) suspect_asked: bool,
+    /// The news of jobs that others handed back; 0 if there are none.
+    pub(crate) unhandled: u64,
+    /// The call asked for those it has handlers for.
+    pub(crate) by_name: bool,
+    /// The call itself made the news.
+    pub(crate) made_news: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +83,21 @@ struct State {
     permit: Option<SuspectPermit>,
     /// The lanes that wait for work.
     waiting: [bool; LANES],
+    /// The news of jobs that others handed back: those of the last answer, those that this worker
+    /// has heard from others, and those at which it had taken all that it has handlers for.
+    unhandled: u64,
+    heard: u64,
+    looked: u64,
+    /// All workers are to hear of them once more.
+    again: bool,
 }
 
 impl State {
+    /// Others handed back jobs, and this worker does not know yet that it has no handler for them.
+    fn is_curious(&self) -> bool {
+        self.unhandled != 0 && self.unhandled != self.looked
+    }
+
     fn free(&self) -> usize {
         match self.phase {
             Phase::Claiming if self.claims_pause => 0,
@@ -130,6 +154,10 @@ impl Board {
                 suspects: false,
                 permit: None,
                 waiting: [false; LANES],
+                unhandled: 0,
+                heard: 0,
+                looked: 0,
+                again: false,
             }),
             lanes: [const { Notify::const_new() }; LANES],
             progress: Notify::new(),
@@ -188,8 +216,17 @@ impl Board {
         state.settling -= brought.settled;
         state.running += brought.claimed;
         state.suspects = brought.suspects;
+        state.unhandled = brought.unhandled;
+        // News of its own are passed on once more when it hears them: its idle slots may have been
+        // the first to be woken by them.
+        if !brought.made_news {
+            state.heard = brought.unhandled;
+        }
+        if brought.by_name && !brought.more {
+            state.looked = brought.unhandled;
+        }
         if state.free() > 0 {
-            state.look |= brought.more;
+            state.look |= brought.more || state.is_curious();
             if brought.suspects && !brought.suspect_asked && state.permit.is_none() {
                 state.permit = SuspectPermit::try_take();
                 state.look |= state.permit.is_some();
@@ -209,6 +246,7 @@ impl Board {
         state.calls -= 1;
         state.reserved -= work.claim;
         state.settling -= work.settle.len();
+        state.again |= work.again;
         state.inbox.extend(work.settle);
         self.signal(&mut state);
         self.tell_of_progress(&state);
@@ -228,6 +266,12 @@ impl Board {
         let mut state = self.lock();
         state.look = true;
         self.signal(&mut state);
+    }
+
+    /// The same, and all workers look once more for jobs that others handed back.
+    pub(crate) fn look_again(&self) {
+        self.lock().again = true;
+        self.look();
     }
 
     /// Waits until the worker has slots that the last look could not fill. As long as calls
@@ -349,6 +393,9 @@ fn take(state: &mut State) -> Option<Work> {
         settle,
         claim,
         suspect,
+        by_name: claim > 0 && state.is_curious(),
+        heard: state.heard,
+        again: std::mem::take(&mut state.again),
     })
 }
 
@@ -378,6 +425,9 @@ mod tests {
             more: false,
             suspects: false,
             suspect_asked: false,
+            unhandled: 0,
+            by_name: work.by_name,
+            made_news: false,
         });
     }
 

@@ -132,8 +132,9 @@ impl WorkerBuilder {
         self
     }
 
-    /// For how long a job that no worker can run is offered again before it is dead. Default
-    /// one day.
+    /// For how long a job waits for a worker that can run it before it is dead: after it was handed
+    /// back for want of a handler of its name, as long as no worker asks for that name; or after
+    /// its payload could not be read. Default one day. It may be half a minute more.
     pub fn bounce_for(mut self, time: Duration) -> Self {
         self.bounce_for = time;
         self
@@ -176,8 +177,8 @@ impl WorkerBuilder {
     /// schedules, whether it declares some or not.
     ///
     /// Its job may be one that only another worker of the queue handles. Where this one does not,
-    /// [`build`](Self::build) warns of it, through `tracing`: a job that none handles is offered
-    /// again for as long as [`bounce_for`](Self::bounce_for) says, and then dead.
+    /// [`build`](Self::build) warns of it, through `tracing`: a job that none handles waits
+    /// for as long as [`bounce_for`](Self::bounce_for) says, and then is dead.
     ///
     /// ```no_run
     /// # use oxcart::*;

@@ -14,6 +14,10 @@ use crate::worker::handler::Returned;
 
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
 const BOUNCE_MAX: Duration = Duration::from_secs(60);
+/// A job that is about to be too old is judged once more, this much later at the earliest.
+const JUDGED_AGAIN_MIN: Duration = Duration::from_millis(100);
+/// A longer name is nobody's.
+const NAME_BYTES_MAX: usize = 256;
 
 /// What happened to an attempt.
 pub(crate) enum Happened {
@@ -33,6 +37,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) attempts: u32,
     pub(crate) backoff: Option<&'a Backoff>,
     pub(crate) counters: Counters,
+    /// How often its worker died.
+    pub(crate) stalls: u32,
     /// The handler was told to come to an end before it did.
     pub(crate) cancelled: bool,
     pub(crate) result_max: usize,
@@ -87,11 +93,11 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
                 AttemptKind::UnknownName,
                 format!("there is no handler for jobs named `{name}`"),
             );
-            bounced(DeadReason::UnknownName, entry, facts)
+            bounced(DeadReason::UnknownName, entry, Some(name), facts)
         }
         Happened::Undecodable(error) => {
             let entry = AttemptEntry::new(AttemptKind::Undecodable, error.to_string());
-            bounced(DeadReason::Undecodable, entry, facts)
+            bounced(DeadReason::Undecodable, entry, None, facts)
         }
     }
 }
@@ -141,15 +147,35 @@ fn backoff(failures: u32, error: &str, facts: &Facts<'_>) -> Duration {
     backoff.wait(failures, fastrand::f64())
 }
 
-fn bounced(reason: DeadReason, entry: AttemptEntry, facts: &Facts<'_>) -> Outcome {
-    let since_ms = facts.counters.bounced_since_ms;
-    let bounced_for = Duration::from_millis(facts.now_ms.saturating_sub(since_ms));
-    if since_ms > 0 && bounced_for >= facts.rules.bounce_for {
+fn bounced(
+    reason: DeadReason,
+    entry: AttemptEntry,
+    name: Option<String>,
+    facts: &Facts<'_>,
+) -> Outcome {
+    let bounced_for = match facts.counters.bounced_since_ms {
+        0 => Duration::ZERO,
+        since_ms => Duration::from_millis(facts.now_ms.saturating_sub(since_ms)),
+    };
+    let left = facts.rules.bounce_for.saturating_sub(bounced_for);
+    if left.is_zero() && facts.counters.bounced_since_ms > 0 {
         return Outcome::Dead { reason, entry };
     }
-    let doubled = BOUNCE_MIN.saturating_mul(2u32.saturating_pow(facts.counters.bounces.min(16)));
-    let after = doubled.min(BOUNCE_MAX);
-    Outcome::Bounced { after }
+    let name = name.filter(|name| facts.stalls == 0 && finds_its_worker(name));
+    let after = if name.is_some() {
+        left.max(JUDGED_AGAIN_MIN)
+    } else {
+        let bounces = facts.counters.bounces.min(16);
+        let doubled = BOUNCE_MIN.saturating_mul(2u32.saturating_pow(bounces));
+        doubled.min(BOUNCE_MAX)
+    };
+    Outcome::Bounced { after, entry, name }
+}
+
+/// Whether jobs of this name can be kept by their name: the store marks its end with a byte that
+/// no sane name has.
+pub(crate) fn finds_its_worker(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX && !name.contains(char::is_control)
 }
 
 #[cfg(test)]
@@ -173,6 +199,7 @@ mod tests {
             attempts: 3,
             backoff: None,
             counters: Counters::default(),
+            stalls: 0,
             cancelled: false,
             result_max: 10,
             now_ms: 1_000_000,
@@ -260,12 +287,16 @@ mod tests {
     fn bounces_back_off_from_a_second_to_a_minute_and_die_of_age_only() {
         let rules = rules();
         let mut facts = facts(&rules);
-        let unknown = || Happened::UnknownName("who".into());
+        let unknown = || Happened::Undecodable(Error::invalid("missing field `user_id`"));
         let mut waits = Vec::new();
         for bounces in [0, 1, 5, 6, 40] {
             facts.counters.bounces = bounces;
             match decide(unknown(), &facts) {
-                Outcome::Bounced { after } => waits.push(after.as_secs()),
+                Outcome::Bounced { after, entry, name } => {
+                    assert!(entry.error.contains("missing field `user_id`"), "{entry:?}");
+                    assert_eq!(name, None);
+                    waits.push(after.as_secs());
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -274,5 +305,34 @@ mod tests {
         assert!(matches!(decide(unknown(), &facts), Outcome::Bounced { .. }));
         facts.counters.bounced_since_ms = facts.now_ms - 60_000;
         assert!(matches!(decide(unknown(), &facts), Outcome::Dead { .. }));
+    }
+
+    #[test]
+    fn a_job_without_a_handler_waits_by_its_name_until_it_is_too_old() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        let named =
+            |name: &str, facts: &Facts<'_>| match decide(Happened::UnknownName(name.into()), facts)
+            {
+                Outcome::Bounced { after, name, .. } => (name, after),
+                other => panic!("{other:?}"),
+            };
+        let who = Some("who".to_owned());
+        assert_eq!(named("who", &facts), (who.clone(), rules.bounce_for));
+        facts.counters.bounced_since_ms = facts.now_ms - 50_000;
+        let left = Duration::from_secs(10);
+        assert_eq!(named("who", &facts), (who.clone(), left));
+        facts.counters.bounced_since_ms = facts.now_ms - 59_999;
+        assert_eq!(named("who", &facts), (who, JUDGED_AGAIN_MIN));
+        // These are kept by no name.
+        for odd in ["w\0ho", &"w".repeat(NAME_BYTES_MAX + 1)] {
+            assert_eq!(named(odd, &facts), (None, BOUNCE_MIN));
+        }
+        facts.stalls = 1;
+        assert_eq!(named("who", &facts), (None, BOUNCE_MIN));
+        facts.counters.bounced_since_ms = facts.now_ms - 60_000;
+        let outcome = decide(Happened::UnknownName("who".into()), &facts);
+        let unknown = DeadReason::UnknownName;
+        assert!(matches!(outcome, Outcome::Dead { reason, .. } if reason == unknown));
     }
 }

@@ -63,8 +63,11 @@ pub enum WorkerEvent {
     Bounced {
         /// The job.
         id: JobId,
-        /// It comes back after this time.
+        /// Whichever worker is free looks at it again after this time. One that has a handler of
+        /// the job's name takes it before that.
         after: Duration,
+        /// Why: the name, or what cannot be read of its payload.
+        error: String,
     },
     /// The attempt has lost its job; its outcome was not stored.
     LeaseLost {
@@ -133,7 +136,11 @@ impl WorkerEvent {
                 reason: reason.clone(),
             },
             Outcome::Released => Self::Released { id },
-            Outcome::Bounced { after } => Self::Bounced { id, after: *after },
+            Outcome::Bounced { after, entry, .. } => Self::Bounced {
+                id,
+                after: *after,
+                error: entry.error.clone(),
+            },
         }
     }
 

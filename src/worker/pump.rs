@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use tracing::error;
 
 use crate::id::incarnation;
+use crate::job::outcome::Outcome;
 use crate::policy::pauses::Pauses;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
@@ -28,7 +29,7 @@ use crate::worker::alarm::Alarm;
 use crate::worker::attempt::{attend, release};
 use crate::worker::beginning::Beginning;
 use crate::worker::board::{Board, Brought, Work};
-use crate::worker::decide::Rules;
+use crate::worker::decide::{Rules, finds_its_worker};
 use crate::worker::extract::States;
 use crate::worker::handler::Handlers;
 use crate::worker::hooks::Hooks;
@@ -39,6 +40,9 @@ use crate::worker::waker::Waker;
 /// Before a call is repeated.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), PAUSE_MAX);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A worker that was about to go idle may miss the news of a job that another one handed back: after
+/// this time all hear them once more.
+const NEWS_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// The server's clock may be off from what we expect by this much.
 pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
@@ -57,6 +61,8 @@ pub(crate) struct Pump {
     pub(crate) queue: Queue,
     pub(crate) config: Config,
     pub(crate) handlers: Handlers,
+    /// The names of these.
+    pub(crate) names: Vec<&'static str>,
     pub(crate) states: Arc<States>,
     pub(crate) rules: Rules,
     pub(crate) hooks: Hooks,
@@ -92,10 +98,14 @@ impl Pump {
         hooks: Hooks,
         schedules: Vec<Declared>,
     ) -> Self {
+        let mut names: Vec<_> = handlers.keys().copied().collect();
+        names.retain(|name| finds_its_worker(name));
+        names.sort_unstable();
         Self {
             queue,
             config,
             handlers,
+            names,
             states: Arc::new(states),
             rules,
             hooks,
@@ -210,6 +220,9 @@ impl Pump {
                 suspect: work.suspect.is_some(),
                 lease_ms: millis(self.config.lease),
                 hold: self.board.is_claiming(),
+                handlers: work.by_name.then_some(&self.names[..]),
+                heard: work.heard,
+                again: work.again,
             };
             match line.call(&verb).await {
                 Ok(Answer::Advanced(advanced)) => {
@@ -239,6 +252,7 @@ impl Pump {
         self.hooks.tell_settled(&work.settle, &advanced.refused);
         self.waker.timer.set_by(clock, advanced.next_at_ms);
         self.ticks.set_by(clock, advanced.tick_ms);
+        let handed_back = self.tell_again_of(&work.settle);
         let length = self.config.lease;
         let lease = |claimed: &Claimed| Arc::new(Lease::new(claimed, sent, length));
         let leases: Vec<_> = advanced.claimed.iter().map(lease).collect();
@@ -250,6 +264,9 @@ impl Pump {
             more: advanced.more,
             suspects: advanced.suspects > 0,
             suspect_asked: work.suspect.is_some(),
+            unhandled: advanced.unhandled,
+            by_name: work.by_name,
+            made_news: handed_back || work.again,
         });
         let beginning = Beginning::new();
         let mut permit = work.suspect;
@@ -279,5 +296,24 @@ impl Pump {
             });
         }
         beginning
+    }
+}
+
+impl Pump {
+    /// Whether any of these jobs was handed back by its name. All workers hear of it once more in a
+    /// moment, and again when it may be too old.
+    fn tell_again_of(&self, settled: &[Settlement]) -> bool {
+        let mut handed_back = false;
+        for settlement in settled {
+            if let Outcome::Bounced { after, name, .. } = &settlement.outcome
+                && name.is_some()
+            {
+                handed_back = true;
+                let now = Instant::now();
+                self.waker.news.set(now + NEWS_AGAIN_AFTER);
+                self.waker.overdue.set(now + *after);
+            }
+        }
+        handed_back
     }
 }

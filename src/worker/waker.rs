@@ -24,6 +24,10 @@ pub(crate) struct Waker {
     stop: CancellationToken,
     /// When there will be work.
     pub(crate) timer: Alarm,
+    /// When all workers are to hear once more of jobs that this one handed back.
+    pub(crate) news: Alarm,
+    /// When the first of them may be too old.
+    pub(crate) overdue: Alarm,
 }
 
 impl Waker {
@@ -31,6 +35,8 @@ impl Waker {
         Self {
             stop: CancellationToken::new(),
             timer: Alarm::new(),
+            news: Alarm::new(),
+            overdue: Alarm::new(),
         }
     }
 
@@ -40,11 +46,15 @@ impl Waker {
     }
 }
 
-/// Keeps the timer.
+/// Keeps the timers.
 pub(crate) async fn keep_time(pump: Arc<Pump>) {
+    let waker = &pump.waker;
     loop {
-        pump.waker.timer.rings().await;
-        pump.board.look();
+        tokio::select! {
+            () = waker.timer.rings() => pump.board.look(),
+            () = waker.news.rings() => pump.board.look_again(),
+            () = waker.overdue.rings() => pump.board.look_again(),
+        }
     }
 }
 

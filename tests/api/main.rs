@@ -9,6 +9,7 @@ mod dead_letters;
 mod enqueueing;
 mod events;
 mod handlers;
+mod names;
 mod results;
 mod rig;
 mod shutdown;

@@ -25,6 +25,9 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     if !state.is_paused() && state.next_due().is_some_and(|due| due <= state.now_ms()) {
         state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
     }
+    if call.again && !state.is_paused() {
+        state.tell_again();
+    }
     let taken = if call.claim > 0 && !state.is_paused() {
         state.claim(call)
     } else {
@@ -32,6 +35,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     };
     let drained = nothing_left(state) && taken.ids.is_empty();
     let (more, next_at_ms) = outlook(call, state);
+    let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
     if more || (taken.suspect && suspects > 0) {
@@ -56,10 +60,11 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         now_ms: state.now_ms(),
         refused,
         claimed: claimed(state, &taken),
-        more,
+        more: more || taken.offers_left,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects,
+        unhandled,
     }
 }
 
@@ -73,12 +78,11 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
             receipt,
             ids,
         } => {
-            let suspect = false;
             let taken = Taken {
                 ids,
                 first_fence,
                 receipt,
-                suspect,
+                ..Taken::default()
             };
             (refused, taken)
         }
@@ -93,6 +97,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         }
     }
     let (more, next_at_ms) = outlook(call, state);
+    let unhandled = pass_on_news(call, state);
     if more {
         state.arm(0);
     }
@@ -104,13 +109,25 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects: state.len(Collection::Suspects) as u64,
+        unhandled,
     }
+}
+
+/// The news of unhandled jobs. Who hears them for the first time wakes another worker.
+fn pass_on_news(call: &Advance<'_>, state: &mut State) -> u64 {
+    let news = state.news_of_unhandled().filter(|_| !state.is_paused());
+    let news = news.unwrap_or(0);
+    if news > 0 && news != call.heard {
+        state.arm(0);
+    }
+    news
 }
 
 fn nothing_left(state: &State) -> bool {
     [
         Collection::Waiting,
         Collection::Suspects,
+        Collection::Unhandled,
         Collection::Delayed,
     ]
     .into_iter()

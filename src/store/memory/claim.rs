@@ -12,20 +12,28 @@ pub(crate) struct Taken {
     /// None if it took nothing.
     pub(crate) receipt: Option<Receipt>,
     pub(crate) suspect: bool,
+    /// Others handed back more that the caller has handlers for.
+    pub(crate) offers_left: bool,
 }
 
 impl State {
     pub(crate) fn claim(&mut self, call: &Advance<'_>) -> Taken {
-        let (mut ids, suspect) = self.next_in_line(call.claim, call.suspect);
+        let offered = call.handlers.map(|handlers| self.ask(handlers));
+        let offered = offered.unwrap_or_default();
+        let (mut ids, suspect) = self.next_in_line(call.claim, call.suspect, &offered);
         let fitting = self.fitting(&ids, call.claim_bytes);
         ids.truncate(fitting);
+        let is_offered = |id: &JobId| offered.iter().any(|(_, known)| known == id);
+        let unhandled: Vec<JobId> = ids.iter().filter(|id| is_offered(id)).cloned().collect();
         let mut taken = Taken {
             suspect,
+            offers_left: unhandled.len() < offered.len(),
             ..Taken::default()
         };
         if !ids.is_empty() {
             let (first_fence, receipt) = self.lease(&ids, call.worker, call.lease_ms);
             (taken.first_fence, taken.receipt) = (first_fence, Some(receipt));
+            self.found_theirs(&unhandled);
             self.emit_ids("active", &ids);
             taken.ids = ids;
         }
@@ -34,14 +42,22 @@ impl State {
 
     /// The head of the line; before it the first of the suspects, if the caller may run one and
     /// it is its turn: when there is room for it, or when it comes before the last of the others.
-    fn next_in_line(&self, limit: usize, with_suspect: bool) -> (Vec<JobId>, bool) {
+    /// What the caller is offered is mixed with the others in line.
+    fn next_in_line(
+        &self,
+        limit: usize,
+        with_suspect: bool,
+        offered: &[(i64, JobId)],
+    ) -> (Vec<JobId>, bool) {
         let line: Vec<_> = self.all(Collection::Waiting).take(limit).collect();
         let suspect = self
             .first(Collection::Suspects)
             .filter(|_| with_suspect)
             .filter(|(place, _)| line.len() < limit || line.last().is_some_and(|l| l.0 >= *place));
         let room = limit - usize::from(suspect.is_some());
-        let others = line.into_iter().take(room).map(|(_, id)| id.clone());
+        let mut mixed: Vec<_> = line.into_iter().take(room).chain(offered).collect();
+        mixed.sort();
+        let others = mixed.into_iter().take(room).map(|(_, id)| id.clone());
         let first = suspect.as_ref().map(|(_, id)| id.clone());
         (first.into_iter().chain(others).collect(), suspect.is_some())
     }

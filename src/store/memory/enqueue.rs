@@ -126,5 +126,6 @@ fn stored(new: &NewJob, now_ms: u64, given: i64) -> Job {
         history: None,
         outcome: None,
         progress: None,
+        name: None,
     }
 }

@@ -9,7 +9,7 @@ impl Collection {
     /// The state that the jobs in it are in.
     pub(crate) fn state(self) -> &'static str {
         match self {
-            Self::Waiting | Self::Suspects => "waiting",
+            Self::Waiting | Self::Suspects | Self::Unhandled => "waiting",
             Self::Delayed => "delayed",
             Self::Active => "active",
             Self::Completed | Self::Answers => "completed",

@@ -5,9 +5,10 @@ use crate::memory::state::{Collection, State};
 use crate::store::list::List;
 
 /// All of them; those that are one state in two collections in the order of a listing.
-pub(crate) const COLLECTIONS: [Collection; 7] = [
+pub(crate) const COLLECTIONS: [Collection; 8] = [
     Collection::Waiting,
     Collection::Suspects,
+    Collection::Unhandled,
     Collection::Delayed,
     Collection::Active,
     Collection::Completed,

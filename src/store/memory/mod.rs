@@ -35,6 +35,7 @@ mod state;
 mod tend;
 mod tick;
 mod trim;
+mod unhandled;
 mod waiting;
 mod watch;
 
@@ -57,6 +58,7 @@ pub(crate) use {
     list::COLLECTIONS,
     schedules::encode_state,
     state::{Collection, Job, Moved},
+    unhandled::Name,
 };
 
 /// What a verb does to a queue in memory.

@@ -23,6 +23,9 @@ impl Apply for Resume {
             return false;
         }
         state.arm(0);
+        if state.news_of_unhandled().is_some() {
+            state.tell_of_unhandled();
+        }
         state.emit_value("resumed", b"");
         true
     }

@@ -21,7 +21,8 @@ impl Apply for Promote<'_> {
     fn apply(&self, state: &mut State) -> Promoted {
         let mut moved = 0;
         if !state.is_paused() {
-            moved = state.promote(self.limit).len();
+            let due = state.promote(self.limit).len();
+            moved = due.max(state.offer_again(self.limit));
         }
         if moved > 0 {
             state.arm(0);

@@ -9,14 +9,20 @@ impl Apply for Remove<'_> {
     fn apply(&self, state: &mut State) -> Removed {
         let (mut removed, mut active): (Vec<JobId>, Vec<String>) = (Vec::new(), Vec::new());
         for id in self.ids {
-            match state.jobs.get(id).map(|job| job.collection) {
+            match state.collection_of(id) {
                 Some(Collection::Active) => active.push(id.to_string()),
                 Some(_) if !removed.contains(id) => removed.push(id.clone()),
                 _ => {}
             }
         }
         state.announce(&removed);
+        let unhandled: Vec<JobId> = removed
+            .iter()
+            .filter(|id| state.collection_of(id) == Some(Collection::Unhandled))
+            .cloned()
+            .collect();
         state.forget(&removed);
+        state.left_unhandled(&unhandled);
         state.count("removed", removed.len());
         Removed {
             removed: removed.iter().map(JobId::to_string).collect(),

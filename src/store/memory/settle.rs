@@ -25,6 +25,7 @@ struct Plan {
     delayed: Vec<(JobId, u64, Later)>,
     waiting: Vec<(JobId, Later)>,
     again: Vec<JobId>,
+    unhandled: Vec<(JobId, String, u64)>,
     told: Told,
 }
 
@@ -36,6 +37,17 @@ struct Told {
     retrying: Vec<String>,
     delayed: Vec<String>,
     waiting: Vec<String>,
+    /// Why jobs bounced, in the order the reasons came, and which.
+    bounced: Vec<(String, Vec<String>)>,
+}
+
+impl Told {
+    fn bounced(&mut self, why: String, token: String) {
+        match self.bounced.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, tokens)) => tokens.push(token),
+            None => self.bounced.push((why, vec![token])),
+        }
+    }
 }
 
 impl State {
@@ -100,11 +112,16 @@ impl State {
                 self.record_attempt(&id, claim.since_ms, &entry, true);
                 plan.dead.push((id, *reason));
             }
-            Outcome::Bounced { after } => {
+            Outcome::Bounced { after, entry, name } => {
                 self.record_bounce(&id);
-                let due_ms = now_ms + millis(*after);
-                plan.told.delayed.push(format!("{token}:{due_ms}"));
-                plan.delayed.push((id, due_ms, later));
+                plan.told.bounced(entry.shown(), token.clone());
+                if let Some(name) = name {
+                    plan.unhandled.push((id, name.clone(), millis(*after)));
+                } else {
+                    let due_ms = now_ms + millis(*after);
+                    plan.told.delayed.push(format!("{token}:{due_ms}"));
+                    plan.delayed.push((id, due_ms, later));
+                }
             }
             Outcome::Released => {
                 plan.again.push(id);
@@ -130,7 +147,17 @@ impl State {
         for id in plan.again {
             self.enter_line(&id, self.place_of(&id));
         }
+        for (id, name, after_ms) in &plan.unhandled {
+            self.enter_unhandled(id, name, *after_ms);
+        }
+        if !plan.unhandled.is_empty() {
+            self.tell_of_unhandled();
+        }
         let told = plan.told;
+        for (why, tokens) in &told.bounced {
+            self.emit("bounced", tokens);
+            self.emit_value("why", why.as_bytes());
+        }
         self.emit("cancelled", &told.cancelled);
         self.emit("retrying", &told.retrying);
         self.emit("delayed", &told.delayed);

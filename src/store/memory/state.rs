@@ -10,12 +10,15 @@ use crate::memory::emit::{Emitted, Log};
 use crate::memory::lease::Claim;
 use crate::memory::once::LastCall;
 use crate::memory::schedules::Kept;
+use crate::memory::unhandled::Name;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Collection {
     Waiting,
     Suspects,
+    /// Handed back for want of a handler of their name.
+    Unhandled,
     Delayed,
     Active,
     Completed,
@@ -43,6 +46,8 @@ pub(crate) struct Job {
     pub(crate) history: Option<History>,
     pub(crate) outcome: Option<Vec<u8>>,
     pub(crate) progress: Option<Vec<u8>>,
+    /// Its name, while it is among the unhandled.
+    pub(crate) name: Option<Name>,
 }
 
 /// The place that a job will get when it is due.
@@ -94,6 +99,10 @@ pub(crate) struct State {
     /// When the next delayed job is due, and the worker that keeps the timer for it.
     pub(crate) timer: Option<(u64, String)>,
     pub(crate) schedules: BTreeMap<String, Kept>,
+    /// The news of unhandled jobs: another number whenever there may be more, 0 if there are none.
+    pub(crate) unhandled: Option<u64>,
+    /// When (ms) a worker last asked for the jobs of a name that was handed back.
+    pub(crate) asked: BTreeMap<String, u64>,
     /// The last revision of a schedule.
     pub(crate) revision: u64,
     /// The next tick of all schedules (ms), and the worker that sees to it, if one does.
@@ -147,6 +156,10 @@ impl State {
                 places.remove(&(job.score, id.clone()));
             }
         }
+    }
+
+    pub(crate) fn collection_of(&self, id: &JobId) -> Option<Collection> {
+        Some(self.jobs.get(id)?.collection)
     }
 
     pub(crate) fn len(&self, collection: Collection) -> usize {

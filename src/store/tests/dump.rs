@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::memory::{COLLECTIONS, Collection, Moved, State, encode_state};
+use crate::memory::{COLLECTIONS, Collection, Moved, Name, State, encode_state};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
 
@@ -13,9 +13,10 @@ const LAST_ENTRIES: usize = 6;
 const SENTINEL: u8 = b'~';
 
 /// The parts in one of which each job is.
-pub(super) const PLACES: [&str; 7] = [
+pub(super) const PLACES: [&str; 8] = [
     "waiting",
     "suspects",
+    "unhandled",
     "delayed",
     "active",
     "completed",
@@ -121,7 +122,7 @@ impl Dump {
             }
             match part {
                 "waiting" | "suspects" | "delayed" | "active" | "completed" | "answers"
-                | "dead" | "awaited" | "wake" | "ticks" => {
+                | "dead" | "awaited" | "wake" | "ticks" | "unhandled" | "names" | "asked" => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
                     self.score(part, std::str::from_utf8(name).unwrap(), score);
                 }
@@ -163,6 +164,9 @@ impl Dump {
         for (lane, call) in &state.calls {
             let value = format!("{} at {}", call.number, call.at_ms);
             dump.set("calls", lane.as_str(), value);
+        }
+        for (name, asked_ms) in &state.asked {
+            dump.score("asked", name, *asked_ms as f64);
         }
         if let Some(at_ms) = state.wake {
             dump.score("wake", "work", at_ms as f64);
@@ -208,6 +212,20 @@ impl Dump {
                 self.set("attempts", format!("{id}#{n}"), attempt.clone());
             }
         }
+        if let Some(name) = &job.name {
+            let Name { name, after_ms } = name;
+            self.set(
+                "attempts",
+                format!("{id}#name"),
+                format!("{after_ms} {name}"),
+            );
+            let place = match job.moved {
+                Some(Moved::To(place)) => place,
+                _ => job.given,
+            };
+            let digits = place + 500 * (1 << 43) + (1 << 42);
+            self.score("names", &format!("{name}\0{digits:016}{id}"), 0.0);
+        }
     }
 
     fn schedules(&mut self, state: &State) {
@@ -247,6 +265,7 @@ impl Dump {
                 "revision",
                 (state.revision > 0).then(|| state.revision.to_string()),
             ),
+            ("unhandled", state.unhandled.map(|news| news.to_string())),
             (
                 "tick",
                 state.tick.as_ref().map(|(ms, who)| match who {
@@ -291,6 +310,7 @@ fn place(collection: Collection, score: i64) -> (&'static str, f64) {
     match collection {
         Collection::Waiting => ("waiting", score as f64),
         Collection::Suspects => ("suspects", score as f64),
+        Collection::Unhandled => ("unhandled", score as f64),
         Collection::Delayed => ("delayed", score as f64),
         Collection::Active => ("active", score as f64),
         Collection::Completed => ("completed", score as f64),

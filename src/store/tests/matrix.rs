@@ -33,7 +33,16 @@ fn outcome_of(step: Step) -> Option<Outcome> {
             after: LONG,
             entry: entry(),
         },
-        Step::Bounce => Outcome::Bounced { after: LONG },
+        Step::Bounce => Outcome::Bounced {
+            after: LONG,
+            entry: entry(),
+            name: None,
+        },
+        Step::HandBack => Outcome::Bounced {
+            after: LONG,
+            entry: entry(),
+            name: Some("other".to_owned()),
+        },
         Step::Die => Outcome::Dead {
             reason: DeadReason::Declared,
             entry: entry(),

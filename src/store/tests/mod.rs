@@ -11,6 +11,7 @@ mod random;
 mod schedules;
 mod scripts;
 mod subject;
+mod unlike;
 mod upkeep;
 
 use std::time::Duration;
@@ -161,6 +162,9 @@ impl Rig {
             suspect,
             lease_ms: self.lease_ms,
             hold: true,
+            handlers: None,
+            heard: 0,
+            again: false,
         };
         match self.call(&verb) {
             Answer::Advanced(advanced) => advanced,

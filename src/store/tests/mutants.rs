@@ -28,6 +28,7 @@ const SEQUENCES: u64 = 1_500;
 fn scripts() -> Vec<&'static str> {
     let scripts = [
         Advance::script(),
+        Advance::script_among_unlike(),
         Enqueue::script(),
         Extend::script(),
         Fire::script(),
@@ -92,7 +93,7 @@ mutants! {
     g1_settled_and_still_leased:
         "queue.unlease(ended)" => "";
     g1_leased_and_still_in_line:
-        "redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(seen - suspects - 1))" => "";
+        "redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(from_line - 1))" => "";
     g2_settled_twice_in_one_call:
         "if claims[i] ~= receipts[i] or seen[id] then" => "if claims[i] ~= receipts[i] then";
     g3_a_repeated_call_is_executed_again:
@@ -175,6 +176,49 @@ mutants! {
         "if state == 'active' then" => "if false then";
     a_failure_costs_no_attempt:
         "counters[1] = counters[1] + failed" => "counters[1] = counters[1]";
+    g1_taken_by_its_name_and_still_offered:
+        "redis.call('ZREM', key.unhandled, unpack(ids))" => "";
+    g1_one_in_line_too_many_is_taken_out:
+        "from_line = from_line - offered" => "";
+    g4_a_job_that_was_handed_back_loses_its_place:
+        "queue.offer_of(job.id, job.name, places[job.id])" => "queue.offer_of(job.id, job.name, '0')";
+    g4_what_is_offered_goes_before_all_others:
+        "if not theirs[their] or (place and place <= their_places[their]) then"
+            => "if not theirs[their] then";
+    g4_what_is_offered_again_loses_its_place:
+        "queue.enter_line(again, places)\n    queue.emit('waiting', again)"
+            => "queue.enter_anew(again, {})\n    queue.emit('waiting', again)";
+    g5_news_of_a_job_handed_back_are_not_told:
+        "redis.call('HSET', key.attempts, unpack(names))\n  queue.tell_of_unhandled()"
+            => "redis.call('HSET', key.attempts, unpack(names))";
+    g5_news_wake_the_same_workers_for_ever:
+        "if unhandled > 0 and args.heard ~= unhandled then" => "if unhandled > 0 then";
+    g5_news_wake_nobody:
+        "if unhandled > 0 and args.heard ~= unhandled then" => "if false then";
+    g5_what_is_offered_beyond_the_slots_is_not_told:
+        "((more or claimed.offers_left) and 1 or 0)" => "(more and 1 or 0)";
+    g5_after_a_pause_there_is_no_news:
+        "queue.arm(0)\n  if queue.number(meta.unhandled) > 0 then" => "queue.arm(0)\n  if false then";
+    g5_a_job_is_given_to_a_name_that_begins_alike:
+        "'(' .. name .. '\\1'" => "'(' .. name .. '\\255'";
+    g6_what_is_too_old_is_offered_to_nobody:
+        "key.unhandled, '-inf', now_ms, 'LIMIT', 0, limit)" => "key.unhandled, '-inf', 0, 'LIMIT', 0, limit)";
+    g7_what_is_too_old_is_offered_without_bound:
+        "key.unhandled, '-inf', now_ms, 'LIMIT', 0, limit)" => "key.unhandled, '-inf', now_ms)";
+    g8_a_name_is_left_behind:
+        "redis.call('HDEL', key.attempts, unpack(fields))\n  if #offers > 0 then" => "if #offers > 0 then";
+    g8_that_a_name_was_asked_for_is_left_behind:
+        "redis.call('DEL', key.asked)" => "";
+    g1_what_a_busy_worker_has_asked_for_is_offered_to_all:
+        "if at_ms and at_ms > now_ms then" => "if false then";
+    g1_a_job_that_found_its_worker_goes_on_growing_old:
+        "counters[3] = 0\n    fields" => "fields";
+    g8_an_offer_of_a_removed_job_is_left_behind:
+        "if part == key.unhandled then" => "if false then";
+    the_last_job_of_a_name_is_done_and_others_are_said_to_wait:
+        "queue.set_meta('unhandled', '0')" => "";
+    why_a_job_bounced_is_not_told:
+        "queue.emit_value('why', why)" => "";
     s1_a_tick_is_fired_whoever_was_faster:
         "and tonumber(ticks[i]) == entry.tick_ms and entry.last_ms <= now_ms"
             => "and ticks[i] and entry.last_ms <= now_ms";

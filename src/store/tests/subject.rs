@@ -147,7 +147,7 @@ impl InRedis {
 
     /// The answer, or what went wrong.
     pub(super) fn call<V: Verb>(&mut self, verb: &V) -> Result<V::Answer, String> {
-        let script = V::script();
+        let script = verb.script_of_call();
         let mut command = self.command(script);
         verb.arguments(&mut command);
         let answer = command.query::<Value>(&mut self.connection);

@@ -181,6 +181,9 @@ fn advance<'a>(lane: &'a str, call: u64, settle: &'a [Settlement], claim: usize)
         suspect: true,
         lease_ms: 60_000,
         hold: true,
+        handlers: None,
+        heard: 0,
+        again: false,
     }
 }
 
@@ -195,7 +198,16 @@ fn every_outcome() -> Vec<Outcome> {
             after,
             entry: entry(),
         },
-        Outcome::Bounced { after },
+        Outcome::Bounced {
+            after,
+            entry: entry(),
+            name: None,
+        },
+        Outcome::Bounced {
+            after,
+            entry: entry(),
+            name: Some("other".to_owned()),
+        },
         Outcome::Released,
         Outcome::Dead {
             reason,

@@ -7,6 +7,7 @@ use crate::queue::info::Counts;
 use crate::store::advance::Claimed;
 use crate::store::tests::dump::{BESIDE, Dump, PLACES};
 
+use super::op::Turn;
 use super::world::Wrong;
 
 /// What has to be remembered from one step to the next.
@@ -39,6 +40,45 @@ impl Invariants {
         Ok(())
     }
 
+    /// What was handed back goes to nobody who does not ask for its name, but for what everybody is
+    /// to look at again.
+    pub(crate) fn handed_on(
+        &self,
+        before: &Dump,
+        claimed: &[Claimed],
+        turn: &Turn,
+    ) -> Result<(), Wrong> {
+        let handlers = turn.handlers.as_deref().unwrap_or_default();
+        for claim in claimed {
+            let id = claim.id.as_str();
+            if let Some(name) = before.get("attempts", &format!("{id}#name")) {
+                let name = String::from_utf8_lossy(name);
+                let asked = handlers
+                    .iter()
+                    .any(|handler| name.ends_with(&format!(" {handler}")));
+                ensure(asked || turn.again, || {
+                    format!("{id} went to a worker for {handlers:?}")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A worker that asked by name, and was told that there is no more, has left none behind.
+    pub(crate) fn asked_by_name(&self, dump: &Dump, turn: &Turn, all: bool) -> Result<(), Wrong> {
+        let handlers = turn.handlers.as_deref().unwrap_or_default();
+        let mut names = dump.part("names");
+        let left = names.find(|(offer, _)| {
+            let name = offer.split(|byte| *byte == 0).next();
+            handlers
+                .iter()
+                .any(|handler| Some(handler.as_bytes()) == name)
+        });
+        ensure(!all || left.is_none(), || {
+            format!("a worker for {handlers:?} has slots left, and was not given {left:?}")
+        })
+    }
+
     /// The numbers of jobs are those of what is there.
     pub(crate) fn counted(&self, dump: &Dump, counts: &Counts) -> Result<(), Wrong> {
         let shown = [
@@ -49,7 +89,7 @@ impl Invariants {
             counts.dead,
         ];
         let there = [
-            dump.len("waiting") + dump.len("suspects"),
+            dump.len("waiting") + dump.len("suspects") + dump.len("unhandled"),
             dump.len("delayed"),
             dump.len("active"),
             dump.len("completed") + dump.len("answers"),
@@ -82,6 +122,7 @@ impl Invariants {
         only_delayed_have_hints(dump)?;
         ended_have_outcomes(dump)?;
         suspects_have_stalled(dump)?;
+        unhandled_have_names(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }
@@ -121,7 +162,42 @@ fn suspects_have_stalled(dump: &Dump) -> Result<(), Wrong> {
     ensure(dump.names("suspects").is_subset(&stalled), || {
         "a suspect has not stalled".to_owned()
     })?;
+    ensure(dump.names("unhandled").is_disjoint(&stalled), || {
+        "a suspect waits by its name".to_owned()
+    })?;
     ensure(dump.names("waiting").is_disjoint(&stalled), || {
         "a job that stalled is not among the suspects".to_owned()
+    })
+}
+
+fn unhandled_have_names(dump: &Dump) -> Result<(), Wrong> {
+    let unhandled = dump.names("unhandled");
+    let attempts = dump.names("attempts");
+    let named = attempts
+        .iter()
+        .filter_map(|field| field.strip_suffix("#name"));
+    let named: BTreeSet<String> = named.map(str::to_owned).collect();
+    ensure(named == unhandled, || {
+        format!("{unhandled:?} wait by their names, {named:?} have one")
+    })?;
+    let offers = dump.names("names");
+    const PLACE_DIGITS: usize = 16;
+    let ids = offers.iter().filter_map(|offer| {
+        let (_, rest) = offer.split_once('\0')?;
+        Some(rest.get(PLACE_DIGITS..)?.to_owned())
+    });
+    let offered: BTreeSet<String> = ids.collect();
+    ensure(
+        offered == unhandled && offers.len() == unhandled.len(),
+        || format!("{unhandled:?} wait by their names, {offers:?} are offered"),
+    )?;
+    ensure(!unhandled.is_empty() || dump.len("asked") == 0, || {
+        "names are asked for, of which there are no jobs".to_owned()
+    })?;
+    let told = dump
+        .get("meta", "unhandled")
+        .is_some_and(|news| news != b"0");
+    ensure(told != unhandled.is_empty(), || {
+        format!("{unhandled:?} wait by their names; told: {told}")
     })
 }

@@ -6,6 +6,7 @@
 mod invariants;
 mod op;
 mod schedules;
+mod unlike;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -5,13 +5,15 @@
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 /// Ids are few, so that they meet again.
 pub(crate) const IDS: u8 = 10;
 pub(crate) const PRODUCERS: u8 = 2;
 pub(crate) const WORKERS: u8 = 3;
 pub(crate) const SCHEDULES: u8 = 2;
+/// Names by which jobs are handed back, for workers that have handlers for them.
+pub(crate) const NAMES: [&str; 3] = ["mail", "mail-bulk", "report"];
 
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
@@ -26,6 +28,18 @@ pub(crate) enum Op {
         delay_ms: Option<u64>,
     },
     Advance(Turn),
+    /// A worker has a handler for none of the last jobs that were claimed.
+    HandAllBack {
+        worker: u8,
+        name: &'static str,
+        after_ms: u64,
+    },
+    /// A worker takes one job of a name, and some time passes until the others are looked after.
+    Busy {
+        worker: u8,
+        name: &'static str,
+        ms: u64,
+    },
     /// The last call of a lane once more: its answer was lost.
     Repeat {
         lane: u8,
@@ -184,6 +198,31 @@ pub(crate) struct Turn {
     pub(crate) suspect: bool,
     pub(crate) lease_ms: u64,
     pub(crate) hold: bool,
+    /// It asks for jobs that were handed back with these of the names.
+    pub(crate) handlers: Option<Vec<&'static str>>,
+    /// It has heard the last news of them.
+    pub(crate) heard: bool,
+    pub(crate) again: bool,
+}
+
+impl Turn {
+    /// One that claims nothing.
+    pub(crate) fn settling(worker: u8) -> Self {
+        Self {
+            worker,
+            settle: Vec::new(),
+            keep_ms: KEEPS[2],
+            keep_count: 1_000,
+            claim: 0,
+            claim_bytes: 0,
+            suspect: false,
+            lease_ms: LEASES[0],
+            hold: true,
+            handlers: None,
+            heard: false,
+            again: false,
+        }
+    }
 }
 
 /// The end of an attempt.
@@ -203,6 +242,7 @@ pub(crate) enum How {
     Die,
     Release,
     Bounce { after_ms: u64 },
+    HandBack { name: &'static str, after_ms: u64 },
 }
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -224,6 +264,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..PRODUCERS, 60..120u8, option::of(wait()))
             .prop_map(|(lane, jobs, delay_ms)| Op::Flood { lane, jobs, delay_ms }),
         22 => turn().prop_map(Op::Advance),
+        4 => (0..WORKERS, select(&NAMES[..]), wait())
+            .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms }),
+        3 => (0..WORKERS, select(&NAMES[..]), select(&[40, 990, 29_000][..]))
+            .prop_map(|(worker, name, ms)| Op::Busy { worker, name, ms }),
         4 => lane().prop_map(|lane| Op::Repeat { lane }),
         1 => lane().prop_map(|lane| Op::Late { lane }),
         3 => (vec(any::<u8>(), 1..4), rarely(), select(&LEASES[..]))
@@ -381,11 +425,17 @@ fn turn() -> impl Strategy<Value = Turn> {
         (0..WORKERS, vec(end(), 0..5), claim, bytes),
         (select(&KEEPS[..]), 0..6u64, any::<bool>()),
         (select(&LEASES[..]), any::<bool>()),
+        (
+            option::of(subsequence(&NAMES[..], 1..=3)),
+            any::<bool>(),
+            rarely(),
+        ),
     )
-        .prop_map(|(work, keep, rest)| {
+        .prop_map(|(work, keep, rest, names)| {
             let (worker, settle, claim, claim_bytes) = work;
             let (keep_ms, keep_count, suspect) = keep;
             let (lease_ms, hold) = rest;
+            let (handlers, heard, again) = names;
             Turn {
                 worker,
                 settle,
@@ -396,6 +446,9 @@ fn turn() -> impl Strategy<Value = Turn> {
                 suspect,
                 lease_ms,
                 hold,
+                handlers,
+                heard,
+                again,
             }
         })
 }
@@ -409,6 +462,7 @@ fn end() -> impl Strategy<Value = End> {
         1 => Just(How::Die),
         2 => Just(How::Release),
         1 => after().prop_map(|after_ms| How::Bounce { after_ms }),
+        3 => (select(&NAMES[..]), after()).prop_map(|(name, after_ms)| How::HandBack { name, after_ms }),
     ];
     let keep = prop_oneof![3 => Just(None), 1 => select(&KEEPS[..]).prop_map(Some)];
     (any::<u8>(), rarely(), how, keep).prop_map(|(claim, stale, how, keep_ms)| End {

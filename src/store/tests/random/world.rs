@@ -40,7 +40,7 @@ use crate::store::watch::Watch;
 pub(crate) type Wrong = String;
 
 /// Claims that an operation can mean: the last so many, of which some are stale by then.
-const CLAIMS_IN_REACH: usize = 8;
+pub(super) const CLAIMS_IN_REACH: usize = 8;
 
 pub(crate) struct World<'a> {
     pub(super) redis: &'a mut InRedis,
@@ -49,6 +49,10 @@ pub(crate) struct World<'a> {
     lanes: Vec<Lane>,
     /// Every claim that was ever answered.
     claims: Vec<(JobId, Fence, Receipt)>,
+    /// The last news of jobs that were handed back, and whether the last call of a worker left any
+    /// that it asked for.
+    news: u64,
+    all_taken: bool,
     flooded: usize,
     invariants: Invariants,
     last: Dump,
@@ -81,6 +85,8 @@ impl<'a> World<'a> {
             now_us: START_US,
             lanes: (0..PRODUCERS + WORKERS).map(lane).collect(),
             claims: Vec::new(),
+            news: 0,
+            all_taken: false,
             flooded: 0,
             invariants: Invariants::default(),
             last: Dump::default(),
@@ -117,9 +123,17 @@ impl<'a> World<'a> {
                 let settle = turn.settle.iter().filter_map(|end| self.settlement(end));
                 let mut settle: Vec<_> = settle.collect();
                 Advance::sort(&mut settle);
-                let call = LastCall::Advance(turn.clone(), settle);
-                self.new_call(PRODUCERS + turn.worker, call)
+                self.all_taken = false;
+                self.turn(turn.clone(), settle)?;
+                let held = self.redis.dump();
+                self.invariants.asked_by_name(&held, turn, self.all_taken)
             }
+            Op::HandAllBack {
+                worker,
+                name,
+                after_ms,
+            } => self.hand_all_back(*worker, name, *after_ms),
+            Op::Busy { worker, name, ms } => self.busy(*worker, name, *ms),
             Op::Repeat { lane } => self.call_again(*lane, 0),
             Op::Late { lane } => self.call_again(*lane, 1),
             Op::Pop => {
@@ -280,7 +294,13 @@ impl<'a> World<'a> {
         self.lanes[usize::from(PRODUCERS + number)].name.clone()
     }
 
-    fn turn_clock(&mut self, now_us: u64) {
+    /// A new call of a worker.
+    pub(super) fn turn(&mut self, turn: Turn, settle: Vec<Settlement>) -> Result<(), Wrong> {
+        let lane = PRODUCERS + turn.worker;
+        self.new_call(lane, LastCall::Advance(turn, settle))
+    }
+
+    pub(super) fn turn_clock(&mut self, now_us: u64) {
         self.now_us = now_us;
         self.redis.set_clock(now_us);
         self.memory.set_clock(now_us);
@@ -357,11 +377,19 @@ impl<'a> World<'a> {
             suspect: turn.suspect,
             lease_ms: turn.lease_ms,
             hold: turn.hold,
+            handlers: turn.handlers.as_deref(),
+            heard: if turn.heard { self.news } else { 0 },
+            again: turn.again,
         };
         let redis = self.redis.call(&verb)?;
         same("advance", &redis, &self.memory.call(&verb))?;
         if let Answer::Advanced(advanced) = redis {
             self.invariants.claimed(&advanced.claimed, turn.claim)?;
+            self.invariants
+                .handed_on(&self.last, &advanced.claimed, turn)?;
+            self.news = advanced.unhandled;
+            self.all_taken =
+                turn.claim > 0 && !advanced.more && self.last.get("meta", "paused").is_none();
             self.remember(&advanced.claimed);
         }
         Ok(())
@@ -388,8 +416,9 @@ impl<'a> World<'a> {
         Some((id, fence, receipt))
     }
 
-    fn settlement(&self, end: &End) -> Option<Settlement> {
+    pub(super) fn settlement(&self, end: &End) -> Option<Settlement> {
         let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
+        let stalled = self.last.get("stalls", id.as_str()).is_some();
         let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
         let after = Duration::from_millis;
         let outcome = match end.how {
@@ -404,9 +433,16 @@ impl<'a> World<'a> {
                 entry: entry(),
             },
             How::Release => Outcome::Released,
-            // A worker never bounces a job for no time at all.
-            How::Bounce { after_ms } => Outcome::Bounced {
+            // A worker never bounces a job for no time at all, nor hands back a suspect.
+            How::HandBack { name, after_ms } if !stalled => Outcome::Bounced {
                 after: after(after_ms.max(1)),
+                entry: AttemptEntry::new(AttemptKind::UnknownName, format!("no `{name}`")),
+                name: Some(name.to_owned()),
+            },
+            How::Bounce { after_ms } | How::HandBack { after_ms, .. } => Outcome::Bounced {
+                after: after(after_ms.max(1)),
+                entry: entry(),
+                name: None,
             },
         };
         Some(Settlement {

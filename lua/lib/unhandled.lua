@@ -1,0 +1,79 @@
+-- Jobs that a worker handed back because it has no handler of their name. They keep their places in
+-- line, apart from it: a worker that says for which names it has handlers takes them (offers.lua).
+-- `unhandled` holds when they may be too old, and any worker is to look at them again; `names` holds
+-- them by name; the field `<id>#name` of `attempts` is how long after that is (ms), and the name;
+-- and `asked` holds when a worker last asked for each name.
+
+-- A place as 16 digits, of which the bytes are in the order of the places.
+function queue.digits_of(place)
+  -- Makes every place a positive number.
+  local OFFSET = 500 * 2 ^ 43 + 2 ^ 42
+  return string.format('%016d', OFFSET + (tonumber(place) or 0))
+end
+
+-- A job's member of `names`: its name, its place and its id. All have one score, so they are in the
+-- order of their bytes: those of one name stand together, and the first in line comes first.
+function queue.offer_of(id, name, place)
+  return name .. '\0' .. queue.digits_of(place) .. id
+end
+
+-- jobs[i] is a map of { id, name, after_ms }; places[id] is the place of the job.
+function queue.enter_unhandled(jobs, places)
+  if #jobs == 0 then
+    return
+  end
+  local moments, offers, names = {}, {}, {}
+  for _, job in ipairs(jobs) do
+    queue.append(moments, queue.whole(now_ms + job.after_ms), job.id)
+    queue.append(offers, '0', queue.offer_of(job.id, job.name, places[job.id]))
+    queue.append(names, job.id .. '#name', queue.whole(job.after_ms) .. ' ' .. job.name)
+  end
+  redis.call('ZADD', key.unhandled, unpack(moments))
+  redis.call('ZADD', key.names, unpack(offers))
+  redis.call('HSET', key.attempts, unpack(names))
+  queue.tell_of_unhandled()
+end
+
+-- Takes jobs out, whose members of `names` are `offers`.
+function queue.take_unhandled(ids, offers)
+  local fields = {}
+  for i = 1, #ids do
+    fields[i] = ids[i] .. '#name'
+  end
+  redis.call('ZREM', key.unhandled, unpack(ids))
+  redis.call('HDEL', key.attempts, unpack(fields))
+  if #offers > 0 then
+    redis.call('ZREM', key.names, unpack(offers))
+  end
+  if redis.call('EXISTS', key.unhandled) == 0 then
+    queue.set_meta('unhandled', '0')
+    redis.call('DEL', key.asked)
+  end
+end
+
+-- How long after they were handed back the jobs may be too old (ms), and their names; none of those
+-- that somebody else wrote to our keys.
+function queue.names_of(ids)
+  local fields, after, names = {}, {}, {}
+  for i = 1, #ids do
+    fields[i] = ids[i] .. '#name'
+  end
+  local values = redis.call('HMGET', key.attempts, unpack(fields))
+  for i = 1, #ids do
+    local digits, name = string.match(values[i] or '', '^(%d+) (.*)$')
+    after[i], names[i] = queue.number(digits), name
+  end
+  return after, names
+end
+
+-- Takes jobs out, which the caller puts somewhere else, or ends.
+function queue.leave_unhandled(ids)
+  local _, names = queue.names_of(ids)
+  local places, offers = queue.places_of(ids), {}
+  for i = 1, #ids do
+    if names[i] then
+      offers[#offers + 1] = queue.offer_of(ids[i], names[i], places[i])
+    end
+  end
+  queue.take_unhandled(ids, offers)
+end

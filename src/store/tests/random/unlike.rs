@@ -1,0 +1,41 @@
+//! What workers do that have handlers for different jobs.
+
+use super::op::{End, How, Turn};
+use super::world::{CLAIMS_IN_REACH, World, Wrong};
+use crate::store::promote::Promote;
+
+impl World<'_> {
+    /// A worker has a handler for none of the last jobs that were claimed.
+    pub(super) fn hand_all_back(
+        &mut self,
+        worker: u8,
+        name: &'static str,
+        after_ms: u64,
+    ) -> Result<(), Wrong> {
+        let all = (0..CLAIMS_IN_REACH as u8).map(|claim| End {
+            claim,
+            stale: false,
+            how: How::HandBack { name, after_ms },
+            keep_ms: None,
+        });
+        let settle = all.filter_map(|end| self.settlement(&end)).collect();
+        self.turn(Turn::settling(worker), settle)
+    }
+
+    /// A worker has a slot for one job of a name; some time later somebody looks after the others.
+    pub(super) fn busy(&mut self, worker: u8, name: &'static str, ms: u64) -> Result<(), Wrong> {
+        let turn = Turn {
+            claim: 1,
+            handlers: Some(vec![name]),
+            ..Turn::settling(worker)
+        };
+        self.turn(turn, Vec::new())?;
+        self.turn_clock(self.now_us + ms * 1_000);
+        let worker = self.worker(worker);
+        self.both(&Promote {
+            limit: 100,
+            worker: &worker,
+            hold: true,
+        })
+    }
+}
