@@ -5,7 +5,7 @@ return {
   'counts', now_ms,
   {
     'waiting', redis.call('ZCARD', key.waiting) + redis.call('ZCARD', key.suspects),
-    'delayed', redis.call('ZCARD', key.delayed),
+    'delayed', queue.delayed_count(),
     'active', queue.active_count(),
     'completed', redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.answers),
     'dead', redis.call('ZCARD', key.dead),

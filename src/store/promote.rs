@@ -19,10 +19,11 @@ static SCRIPT: Script = script!(
         "meta",
         "emit",
         "arm",
-        "order",
-        "places",
         "due",
         "enter",
+        "lines",
+        "delayed",
+        "room",
         "promote",
         "tick",
     ]

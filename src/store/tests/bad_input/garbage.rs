@@ -284,7 +284,7 @@ const FIELDS: [(&str, &str); 34] = [
     ("attempts", "held"),
     ("attempts", "dead"),
     ("places", "held"),
-    ("places", "delayed"),
+    ("meta", "due"),
     ("meta", "front"),
     ("meta", "timer"),
     ("meta", "tick"),

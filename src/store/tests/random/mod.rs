@@ -5,6 +5,7 @@
 
 mod invariants;
 mod op;
+mod order;
 mod schedules;
 mod world;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::invariants::Invariants;
 use super::op::{End, How, IDS, New, Op, PRODUCERS, Turn, WORKERS};
+use super::order::Order;
 use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
@@ -51,6 +52,9 @@ pub(crate) struct World<'a> {
     claims: Vec<(JobId, Fence, Receipt)>,
     flooded: usize,
     invariants: Invariants,
+    order: Order,
+    /// What the step under way has claimed.
+    claimed: Vec<String>,
     last: Dump,
 }
 
@@ -83,6 +87,8 @@ impl<'a> World<'a> {
             claims: Vec::new(),
             flooded: 0,
             invariants: Invariants::default(),
+            order: Order::default(),
+            claimed: Vec::new(),
             last: Dump::default(),
         }
     }
@@ -95,6 +101,8 @@ impl<'a> World<'a> {
             return Err(difference);
         }
         self.invariants.check(&held)?;
+        let claimed = std::mem::take(&mut self.claimed);
+        self.order.check(&claimed, &held, self.now_us / 1_000)?;
         self.last = held;
         Ok(())
     }
@@ -109,8 +117,10 @@ impl<'a> World<'a> {
                 lane,
                 jobs,
                 delay_ms,
+                priority,
             } => {
-                let jobs = (0..*jobs).map(|_| self.flooding(*delay_ms)).collect();
+                let new = |_| self.flooding(*delay_ms, *priority);
+                let jobs = (0..*jobs).map(new).collect();
                 self.new_call(*lane, LastCall::Enqueue(jobs))
             }
             Op::Advance(turn) => {
@@ -131,6 +141,7 @@ impl<'a> World<'a> {
                 Ok(())
             }
             Op::Back { ms } => {
+                self.order.lose();
                 self.turn_clock(self.now_us.saturating_sub(ms * 1_000));
                 Ok(())
             }
@@ -345,7 +356,7 @@ impl<'a> World<'a> {
         let redis = self.redis.call(&verb)?;
         same("advance", &redis, &self.memory.call(&verb))?;
         if let Answer::Advanced(advanced) = redis {
-            self.invariants.claimed(&advanced.claimed, turn.claim)?;
+            self.claimed = self.invariants.claimed(&advanced.claimed, turn.claim)?;
             self.remember(&advanced.claimed);
         }
         Ok(())
@@ -422,13 +433,13 @@ impl<'a> World<'a> {
         }
     }
 
-    fn flooding(&mut self, delay_ms: Option<u64>) -> NewJob {
+    fn flooding(&mut self, delay_ms: Option<u64>, priority: Option<u16>) -> NewJob {
         self.flooded += 1;
         NewJob {
             id: JobId::stored(&format!("flood-{:05}", self.flooded)),
             record: EncodedRecord::new("flood", vec![0], &JobOptions::new(), Vec::new()),
             due: delay_ms.map_or(Due::Now, |ms| Due::After { ms }),
-            priority: None,
+            priority,
             front: false,
             await_ms: None,
         }
