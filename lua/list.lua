@@ -1,5 +1,5 @@
--- A page of the ids in one state, in the order in which they would be claimed, become due, run
--- out or finished; what is delayed line by line (lib/lines.lua). args: state, offset, limit. O(log N + limit).
+-- A page of the ids in one state, in the order in which they would be claimed, become due (line by
+-- line, see lib/lines.lua), run out or finished. args: state, offset, limit. O(log N + limit).
 -- Answers { 'list', now_ms, ids }.
 
 local page = {}

@@ -1,6 +1,6 @@
 -- Moves at most `limit` due jobs to `waiting`. args: limit, worker, hold. Workers promote as they
 -- claim; this serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
--- tick }. O(n log N). Harmless when repeated.
+-- tick }. O((n + lines) log N). Harmless when repeated.
 
 local ids = {}
 if not meta.paused then

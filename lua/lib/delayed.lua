@@ -26,7 +26,8 @@ function queue.set_due(next_ms)
   end
 end
 
--- What a look at all lines has found: when the next job is due. If none is due now, no room is needed.
+-- What a look at all lines has found: when the next job is due. If none is due now, no room is
+-- needed.
 function queue.found_due(next_ms)
   queue.set_due(next_ms)
   if not next_ms or next_ms > now_ms then

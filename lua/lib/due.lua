@@ -1,6 +1,6 @@
--- meta.due: when the next delayed job is due. It is never later than that. It may be earlier after a
--- call that could not promote all that was due, and then some of it may still be there. It is read
--- with the rest of meta, so whoever makes a job ready knows whether others are due before it.
+-- meta.due: when the next delayed job is due. It is never later than that; it may be earlier after
+-- a call that reached its limit of promoted jobs. It is read with the rest of meta, so a call that
+-- makes a job ready knows whether others are due before it.
 
 -- The moment the next delayed job is due, or nil.
 function queue.next_due()

@@ -1,7 +1,7 @@
--- The scores of `delayed`: when a job is due (ms), within its line. Each priority has two lines, one of
--- the jobs that go to its front, and behind it one of all others. The lines follow each other as
--- their jobs are to be claimed, so what is due is found in the order of its priority, whatever else is
--- due:
+-- The scores of `delayed`: when a job is due (ms), within its line. Each priority has two lines: one
+-- of the jobs that go to its front, and behind it one of all others. The lines follow each other as
+-- their jobs are to be claimed, so what is due is found in the order of its priority, whatever
+-- else is due:
 --   line * 2^42 + due;  line = 2 * (priority - 500), one less for `front`
 -- So the scores of the default priority, 500, are the moments themselves. A line ends in the year
 -- 2109. Above all lines are the rooms (room.lua), whose names begin as no id does.

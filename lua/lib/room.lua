@@ -1,10 +1,10 @@
--- Room in line for jobs that are due and not in line yet: a call promotes a limited number, and what
--- becomes ready meanwhile must not overtake the rest. So before a job that is ready now gets its
--- place, room is left for all that is due, and the sequence goes on behind it. A room is a member of
--- `delayed`, above all lines: `~<first> <last>`, the numbers that are kept free, and as its score until
--- when the jobs are due that it is for. The next room is for those that are due after that. All
--- priorities use the same numbers, for the places of two priorities never meet. The rooms stay until
--- nothing is due any more.
+-- Room in line for jobs that are due and not in line yet: a call promotes a limited number, and
+-- what becomes ready meanwhile must not overtake the rest. So before a job that is ready now gets its
+-- place, room is left for all that is due, and the sequence goes on behind it. A room is a member
+-- of `delayed`, above all lines: `~<first> <last>`, the numbers that are kept free, with the moment
+-- until which the jobs are due that it is for. The next room is for those that are due after that.
+-- All priorities use the same numbers, for the places of two priorities never meet. The rooms stay
+-- until nothing is due any more.
 
 -- Until when the jobs are due that have room; nil if there are no rooms.
 function queue.newest_room()
@@ -36,8 +36,8 @@ function queue.leave_room()
   end
 end
 
--- The room for a job that is due then: until when its jobs are due, its first and its last number; nil
--- if there is none.
+-- The room for a job that is due then: until when its jobs are due, its first and its last number;
+-- nil if there is none.
 function queue.room_for(due_ms)
   local room = redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(ROOMS + due_ms), '+inf',
     'WITHSCORES', 'LIMIT', 0, 1)
