@@ -119,9 +119,8 @@ mutants! {
     g4_a_new_job_overtakes_what_is_due:
         "if meta.due and queue.number(meta.due) <= now_ms then\n    queue.leave_room()"
             => "if false then\n    queue.leave_room()";
-    g4_what_falls_due_later_takes_the_room_of_others:
-        "queue.whole(ROOMS + due_ms), '+inf',\n    'WITHSCORES'"
-            => "queue.whole(ROOMS), '+inf',\n    'WITHSCORES'";
+    g4_what_is_left_for_a_room_begins_with_it_again:
+        "number = last - left + 1" => "number = first";
     g4_what_has_room_gets_it_again:
         "queue.newest_room() or -1, 0, nil" => "-1, 0, nil";
     g5_what_is_left_of_a_promotion_is_forgotten:
