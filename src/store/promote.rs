@@ -19,6 +19,7 @@ static SCRIPT: Script = script!(
         "meta",
         "emit",
         "arm",
+        "order",
         "due",
         "enter",
         "lines",

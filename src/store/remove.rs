@@ -15,7 +15,7 @@ static SCRIPT: Script = script!(
         "now", "whole", "optional", "meta", "stamp", "count", "attempts", "forget", "finish",
         "find",
     ],
-    rarely ["due", "lines", "delayed", "room"]
+    rarely ["lines", "delayed", "room"]
 );
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call.
