@@ -6,7 +6,7 @@ return {
   {
     'waiting', redis.call('ZCARD', key.waiting) + redis.call('ZCARD', key.suspects)
       + redis.call('ZCARD', key.unhandled),
-    'delayed', redis.call('ZCARD', key.delayed),
+    'delayed', queue.delayed_count(),
     'active', queue.active_count(),
     'completed', redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.answers),
     'dead', redis.call('ZCARD', key.dead),

@@ -8,6 +8,9 @@ local state, score = queue.find(id)
 if not record or not state then
   return { 'missing', now_ms }
 end
+if state == 'delayed' then
+  score = queue.due_of(score)
+end
 
 local counters, history = redis.call('HGET', key.attempts, id), {}
 if counters then

@@ -1,5 +1,5 @@
--- A page of the ids in one state, in the order in which they would be claimed, become due, run
--- out or finished. args: state, offset, limit. O(log N + limit).
+-- A page of the ids in one state, in the order in which they would be claimed, become due (line by
+-- line, see lib/lines.lua), run out or finished. args: state, offset, limit. O(log N + limit).
 -- Answers { 'list', now_ms, ids }.
 
 local page = {}
@@ -9,7 +9,8 @@ for _, collection in ipairs(COLLECTIONS) do
   if state == args.state and room > 0 then
     local ids = redis.call('ZRANGE', part, skip, skip + room - 1)
     for i = 1, #ids do
-      if ids[i] ~= SENTINEL then
+      -- A name that begins like this is no job's.
+      if string.sub(ids[i], 1, 1) ~= '~' then
         page[#page + 1] = ids[i]
       end
     end

@@ -1,7 +1,7 @@
 -- Moves at most `limit` due jobs to `waiting`, and as many of those that no worker could run and
 -- that may be too old by now. args: limit, worker, hold. Workers promote as they
 -- claim; this serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
--- tick, whether the queue has schedules }. O(n log N). Harmless when repeated.
+-- tick, whether the queue has schedules }. O((n + lines) log N). Harmless when repeated.
 
 local moved = 0
 if not meta.paused then

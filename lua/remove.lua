@@ -2,7 +2,7 @@
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 
-local removed, active = {}, {}
+local removed, active, delayed = {}, {}, false
 for i = 2, #ARGV do
   local id = ARGV[i]
   local state, _, part = queue.find(id)
@@ -15,11 +15,15 @@ for i = 2, #ARGV do
       redis.call('ZREM', part, id)
     end
     removed[#removed + 1] = id
+    delayed = delayed or state == 'delayed'
   end
 end
 if #removed > 0 then
   queue.announce(removed)
   queue.forget_ended(removed)
+end
+if delayed then
+  queue.look_for_due()
 end
 queue.count('removed', #removed)
 queue.save_meta()

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use oxcart::{Backoff, Enqueue, JobId, Queue};
 use support::jobs::{Scene, Work, now_ms};
@@ -178,6 +178,109 @@ async fn g4_delayed_jobs_get_in_line_when_they_are_due_with_their_priority() {
         "held urgent front a b due-first due-last low"
     );
     worker.stop().await;
+}
+
+/// A moment that long from now.
+fn in_ms(ms: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(now_ms() + ms)
+}
+
+async fn is_past(time: SystemTime) {
+    // Some more, for Redis counts in whole milliseconds.
+    let time = time + Duration::from_millis(2);
+    eventually(20 * SECOND, || SystemTime::now() > time).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_what_is_due_is_in_line_by_its_priority_and_before_what_is_new() {
+    let (_server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let due = in_ms(3_000);
+    let names: Vec<String> = (0..500).map(|n| format!("due-{n:03}")).collect();
+    let jobs = names.iter().map(|name| named(&queue, name, Work::Quick));
+    let jobs = jobs.map(|job| job.priority(900).at(due));
+    queue.enqueue_many(jobs).await.unwrap();
+    let urgent = named(&queue, "urgent", Work::Quick).priority(0);
+    let later = due + Duration::from_millis(1);
+    urgent.at(later).await.unwrap();
+    assert_eq!(
+        queue.counts().await.unwrap().delayed,
+        501,
+        "none is due yet"
+    );
+    is_past(later).await;
+    let new = named(&queue, "a-new-one", Work::Quick);
+    new.priority(900).await.unwrap();
+
+    run_one_at_a_time(&queue, &scene).await;
+    let order = began(&scene);
+    assert_eq!(order[0], "urgent");
+    assert_eq!(order[1..501], names);
+    assert_eq!(order[501..], ["a-new-one"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_large_claims_keep_the_priorities_of_a_backlog_that_is_due() {
+    const JOBS: usize = 20_000;
+    let (_server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    queue.pause().await.unwrap();
+    // The less urgent, the earlier it is due.
+    let due = SystemTime::now() + SECOND;
+    let priority = |n: usize| (n * 7_919 % 1_024) as u16;
+    let jobs = (0..JOBS).map(|n| {
+        let late = Duration::from_millis(1_023 - u64::from(priority(n)));
+        let name = format!("{:04}-{n:05}", priority(n));
+        let job = named(&queue, &name, Work::Quick);
+        job.priority(priority(n)).at(due + late)
+    });
+    queue.enqueue_many(jobs).await.unwrap();
+    is_past(due + 2 * SECOND).await;
+    queue.resume().await.unwrap();
+
+    // Two lanes, each with calls of 256.
+    let worker = run(worker(&queue, &scene).concurrency(600));
+    drained(&queue, 60 * SECOND).await;
+    worker.stop().await;
+    let order = began(&scene);
+    assert_eq!(order.len(), JOBS);
+    let inverted = order
+        .windows(2)
+        .position(|pair| pair[0][..4] > pair[1][..4]);
+    assert_eq!(
+        inverted, None,
+        "a less urgent job was claimed before a more urgent one"
+    );
+    // All of a priority were due together.
+    assert!(
+        order.is_sorted(),
+        "a later job was claimed before an earlier one"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_retries_that_are_due_go_before_what_is_new() {
+    const JOBS: usize = 300;
+    let (_server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let backoff = || Backoff::fixed(3 * SECOND);
+    let fails = (0..JOBS).map(|n| {
+        let job = named(&queue, &format!("fails-{n:03}"), Work::Fail { times: 1 });
+        job.priority(900).backoff(backoff())
+    });
+    queue.enqueue_many(fails).await.unwrap();
+    let first = run(worker(&queue, &scene).concurrency(100));
+    let all_failed = async || queue.counts().await.unwrap().delayed == JOBS as u64;
+    eventually_async(20 * SECOND, all_failed).await;
+    first.stop().await;
+    let before = began(&scene).len();
+    is_past(in_ms(4_000)).await;
+    let new = named(&queue, "a-new-one", Work::Quick);
+    new.priority(900).await.unwrap();
+    run_one_at_a_time(&queue, &scene).await;
+    let order = began(&scene);
+    assert_eq!(order.last().unwrap(), "a-new-one");
+    assert_eq!(order.len(), before + JOBS + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,15 @@
+-- meta.due: when the next delayed job is due. It is never later than that; it may be earlier after
+-- a call that reached its limit of promoted jobs. It is read with the rest of meta, so a call that
+-- makes a job ready knows whether others are due before it.
+
 -- The moment the next delayed job is due, or nil.
 function queue.next_due()
-  return tonumber(redis.call('ZRANGE', key.delayed, '0', '0', 'WITHSCORES')[2])
+  if meta.due then
+    return queue.number(meta.due)
+  end
+  -- Whatever became of meta, no delayed job is forgotten.
+  if redis.call('EXISTS', key.delayed) == 1 then
+    return queue.look_for_due()
+  end
+  return nil
 end

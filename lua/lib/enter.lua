@@ -35,13 +35,12 @@ function queue.enter_line(ids, scores)
   end
 end
 
--- To a new place, at the back of their priority or at the front of it. options[id] is a map of
--- { priority, front }, or nil.
-function queue.enter_anew(ids, options)
+-- To places that they did not have before.
+function queue.enter_at(ids, scores)
   if #ids == 0 then
     return
   end
-  local scores, moved = queue.take_places(ids, options), {}
+  local moved = {}
   for i = 1, #ids do
     moved[2 * i - 1], moved[2 * i] = ids[i], scores[i]
   end
@@ -50,32 +49,31 @@ function queue.enter_anew(ids, options)
   queue.enter_line(ids, scores)
 end
 
--- options[i] is a map of { due_ms, priority, front }. Arms the wake-up when the head moved.
+-- To a new place, at the back of their priority or at the front of it. options[id] is a map of
+-- { priority, front }, or nil.
+function queue.enter_anew(ids, options)
+  if #ids > 0 then
+    queue.enter_at(ids, queue.take_places(ids, options))
+  end
+end
+
+-- options[i] is a map of { due_ms, priority, front }. Arms the wake-up when the next one is due
+-- earlier than it was.
 function queue.enter_delayed(ids, options)
   local n = #ids
   if n == 0 then
     return
   end
-  local DEFAULT_PRIORITY = 500
-  local members, hints = {}, {}
+  local members = {}
   local earliest = options[1].due_ms
   for i = 1, n do
-    local option = options[i]
-    local priority = option.priority or DEFAULT_PRIORITY
-    members[2 * i - 1], members[2 * i] = queue.whole(option.due_ms), ids[i]
-    earliest = math.min(earliest, option.due_ms)
-    if option.front or priority ~= DEFAULT_PRIORITY then
-      local at = #hints
-      hints[at + 1], hints[at + 2] = ids[i], 'p' .. priority .. (option.front and ' front' or '')
-    end
+    members[2 * i - 1], members[2 * i] = queue.delayed_score(options[i]), ids[i]
+    earliest = math.min(earliest, options[i].due_ms)
   end
   local next_ms = queue.next_due()
   redis.call('ZADD', key.delayed, unpack(members))
-  if #hints > 0 then
-    redis.call('HSET', key.places, unpack(hints))
-    queue.made(key.places)
-  end
   if not next_ms or earliest < next_ms then
+    queue.set_due(earliest)
     queue.arm(earliest)
   end
 end

@@ -2,11 +2,11 @@
 -- there is false.
 local fields = redis.call('HMGET', key.meta, 'paused', 'sequence', 'front', 'fence', 'event_size',
   'timer', 'added', 'completed', 'tick', 'event',
-  'unhandled')
+  'unhandled', 'due')
 local meta = {
   paused = fields[1], sequence = fields[2], front = fields[3], fence = fields[4],
   event_size = fields[5], timer = fields[6], added = fields[7], completed = fields[8],
-  tick = fields[9], event = fields[10], unhandled = fields[11],
+  tick = fields[9], event = fields[10], unhandled = fields[11], due = fields[12],
 }
 local meta_changes = {}
 

@@ -6,8 +6,11 @@ local PRIORITY_STEP, DEFAULT_PRIORITY = 2 ^ 43, 500
 
 -- Gives each of `jobs` the next place at the back of its priority, or at the front of it.
 -- options[jobs[i]] is what is not default about jobs[i], a map of { priority, front }, or nil.
--- Returns the scores as text.
+-- What is due goes before them. Returns the scores as text.
 function queue.take_places(jobs, options)
+  if meta.due and queue.number(meta.due) <= now_ms then
+    queue.leave_room()
+  end
   local format = string.format
   local back, front = queue.number(meta.sequence), tonumber(meta.front) or 0
   local back_before, front_before = back, front

@@ -1,6 +1,5 @@
--- Where jobs go that leave `active` or `delayed`. A job's record holds the place it was
--- enqueued at. `places` holds the one it was given since, if it was; and of a delayed job what
--- its place is to be, if that is not the back of the default priority: `p<priority>[ front]`.
+-- Where jobs go that leave `active`. A job's record holds the place it was enqueued at; `places`
+-- holds the one it was given since, if it was.
 
 -- The place in a record, as text; none if it cannot be read. What a delayed job's record holds
 -- is not its place but the first one of its priority.
@@ -23,22 +22,4 @@ function queue.places_of(ids)
     end
   end
   return places
-end
-
--- The options with which delayed jobs get in line: by id, a map of { priority, front }, or nil.
-function queue.options_of(ids)
-  local options = {}
-  if not queue.has(key.places) then
-    return options
-  end
-  local places = redis.call('HMGET', key.places, unpack(ids))
-  for i = 1, #ids do
-    local digits, front = string.match(places[i] or '', '^p(%d+)(.*)$')
-    if digits then
-      options[ids[i]] = { priority = tonumber(digits), front = front ~= '' }
-    elseif places[i] then
-      options[ids[i]] = { priority = queue.priority_at(places[i]) }
-    end
-  end
-  return options
 end

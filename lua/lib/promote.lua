@@ -1,11 +1,80 @@
--- Moves at most `limit` due jobs from `delayed` to `waiting`, in the order they became due,
--- each with the priority it was enqueued with. Returns the ids moved.
+-- Moves jobs that are due from `delayed` to `waiting`: line by line (lines.lua), and within a line in
+-- the order in which they became due. A call promotes at least as many jobs as it then claims, so
+-- what it claims is what goes first, however many are due.
+
+-- The places of `n` jobs of a line, as text; the first of them gets `number`, and none less than
+-- `least`, if that is given.
+function queue.places_from(line, number, n, least)
+  local places, base, step = {}, line * LINE, 1
+  if line % 2 == 1 then
+    -- To the front: down from the first place of the priority, which is where the next line begins.
+    base, step = base + LINE, -1
+  end
+  for i = 1, n do
+    places[i] = queue.whole(base + math.max(number + step * (i - 1), least or -math.huge))
+  end
+  return places
+end
+
+-- Jobs of a line that are due, the first of them at due_ms and with a score of at least `from`: up to
+-- `limit`, and, where there are rooms, only those of one room. Returns the ids, their places, and
+-- the moment until which it has looked.
+function queue.due_in_line(line, due_ms, from, limit, rooms)
+  local to_front = line % 2 == 1
+  local until_ms, first, last
+  if rooms and not to_front then
+    until_ms, first, last = queue.room_for(due_ms)
+  end
+  local to_ms = math.min(until_ms or now_ms, now_ms)
+  local ids = redis.call('ZRANGEBYSCORE', key.delayed, from, queue.score_in(line, to_ms),
+    'LIMIT', 0, limit)
+  local number
+  if until_ms then
+    -- The last of the jobs that are left for the room gets its last number. They are more than it
+    -- was made for if the clock was set back meanwhile.
+    local left = redis.call('ZCOUNT', key.delayed, from, queue.score_in(line, until_ms))
+    number = last - left + 1
+  elseif to_front then
+    number = (tonumber(meta.front) or 0) - 1
+    queue.set_meta('front', queue.whole(number - #ids + 1))
+  else
+    number = queue.number(meta.sequence) + 1
+    queue.set_meta('sequence', queue.whole(number + #ids - 1))
+  end
+  return ids, queue.places_from(line, number, #ids, first), to_ms
+end
+
+-- Moves at most `limit` jobs, and brings meta.due up to date. Returns the ids moved.
 function queue.promote(limit)
-  local ids = redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now_ms, 'LIMIT', 0, limit)
+  local ids, places, next_ms = {}, {}, nil
+  local rooms, from = queue.newest_room(), '-inf'
+  local line, due_ms = queue.first_delayed(from)
+  while line and #ids < limit do
+    if due_ms <= now_ms then
+      local page, of_page, to_ms = queue.due_in_line(line, due_ms, from, limit - #ids, rooms)
+      for i = 1, #page do
+        local at = #ids + 1
+        ids[at], places[at] = page[i], of_page[i]
+      end
+      from = '(' .. queue.score_in(line, to_ms)
+    else
+      next_ms = math.min(next_ms or due_ms, due_ms)
+      from = queue.score_in(line + 1, 0)
+    end
+    if #ids < limit then
+      line, due_ms = queue.first_delayed(from)
+    end
+  end
   if #ids > 0 then
     redis.call('ZREM', key.delayed, unpack(ids))
-    queue.enter_anew(ids, queue.options_of(ids))
+    queue.enter_at(ids, places)
     queue.emit('waiting', ids)
+  end
+  if #ids < limit then
+    queue.found_due(next_ms)
+  elseif #ids > 0 and not (meta.due and queue.number(meta.due) <= now_ms) then
+    -- There may be more.
+    queue.set_due(now_ms)
   end
   return ids
 end

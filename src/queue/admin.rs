@@ -34,8 +34,8 @@ impl Queue {
     }
 
     /// Up to `limit` (at most 256) ids of the jobs in `state`, from the `offset`-th on: in the
-    /// order in which they would be claimed (suspects after the others), become due, lose their
-    /// lease, be dropped, or died.
+    /// order in which they would be claimed (suspects after the others), become due (the most urgent
+    /// priority first), lose their lease, be dropped, or died.
     ///
     /// # Errors
     ///

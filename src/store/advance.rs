@@ -23,7 +23,7 @@ static SCRIPT: Script = script!(
         "lease", "claim", "deliver", "reply",
     ],
     rarely [
-        "lists", "order", "places", "enter", "promote", "attempts", "outcome",
+        "lists", "order", "places", "enter", "lines", "delayed", "room", "promote", "attempts", "outcome",
         "bury", "timer", "held", "again", "tick",
     ]
 );
@@ -38,7 +38,7 @@ static AMONG_UNLIKE: Script = script!(
         "lease", "claim", "deliver", "reply",
     ],
     rarely [
-        "lists", "order", "places", "enter", "promote", "attempts", "outcome",
+        "lists", "order", "places", "enter", "lines", "delayed", "room", "promote", "attempts", "outcome",
         "bury", "timer", "held", "again", "tick", "news", "unhandled", "overdue", "offers",
     ]
 );

@@ -26,12 +26,12 @@ static SCRIPT: Script = script!(
         "count",
         "order",
         "record",
-        "due",
         "enter",
         "add",
         "reply",
         "lists",
-    ]
+    ],
+    rarely ["due", "lines", "delayed", "room"]
 );
 
 /// When a job becomes ready, by the server's clock.

@@ -32,7 +32,8 @@ static SCRIPT: Script = script!(
         "upcoming",
         "batch",
         "tick",
-    ]
+    ],
+    rarely ["lines", "delayed", "room"]
 );
 
 /// Ticks to be fired, at most [`BATCH_JOBS`](crate::store::BATCH_JOBS) of them. Without any it

@@ -11,7 +11,15 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "get",
     reads,
-    ["now", "arguments", "optional", "stamp", "attempts", "find",]
+    [
+        "now",
+        "arguments",
+        "optional",
+        "stamp",
+        "attempts",
+        "find",
+        "lines",
+    ]
 );
 
 /// Asks for one job.

@@ -15,7 +15,8 @@ static SCRIPT: Script = script!(
         "now", "arguments", "whole", "optional", "meta",
     ],
     rarely [ "stamp", "emit", "arm", "count", "order", "places", "due",
-        "enter", "claims", "held", "attempts", "finish", "forget", "bury",
+        "enter", "lines", "delayed", "room", "claims", "held", "attempts",
+        "finish", "forget", "bury",
     ]
 );
 

@@ -27,7 +27,8 @@ static SCRIPT: Script = script!(
         "find",
         "news",
         "unhandled",
-    ]
+    ],
+    rarely ["lines", "delayed", "room"]
 );
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call.

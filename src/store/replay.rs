@@ -14,7 +14,8 @@ static SCRIPT: Script = script!(
     [
         "now", "whole", "optional", "meta", "stamp", "emit", "arm", "count", "order", "places",
         "due", "enter", "attempts",
-    ]
+    ],
+    rarely ["lines", "delayed", "room"]
 );
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) dead jobs in one call.

@@ -22,7 +22,7 @@ impl Apply for Advance<'_> {
 
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     let refused = state.settle(call.settle, call.keep);
-    if !state.is_paused() && state.next_due().is_some_and(|due| due <= state.now_ms()) {
+    if !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms()) {
         state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
     }
     if call.again && !state.is_paused() {
@@ -136,7 +136,7 @@ fn nothing_left(state: &State) -> bool {
 
 /// Whether more can be claimed right now; if not, when this caller has to be back.
 fn outlook(call: &Advance<'_>, state: &mut State) -> (bool, Option<u64>) {
-    let due_ms = state.next_due();
+    let due_ms = state.due;
     let more =
         state.len(Collection::Waiting) > 0 || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
     match due_ms {

@@ -1,7 +1,8 @@
 //! How a job gets in line, or waits until it is due.
 
 use crate::id::JobId;
-use crate::memory::state::{Collection, Later, Moved, State, moment};
+use crate::memory::delayed::delayed_score;
+use crate::memory::state::{Collection, Later, State};
 
 impl State {
     /// At its place: suspects among themselves, all others in `waiting`.
@@ -18,27 +19,27 @@ impl State {
     /// To a new place, at the back of its priority or before everything of it.
     pub(crate) fn enter_anew(&mut self, id: &JobId, options: Later) {
         let place = self.next_place(options);
+        self.enter_at(id, place);
+    }
+
+    /// To a place that it did not have before.
+    pub(crate) fn enter_at(&mut self, id: &JobId, place: i64) {
         if let Some(job) = self.jobs.get_mut(id) {
-            job.moved = Some(Moved::To(place));
+            job.moved = Some(place);
         }
         self.enter_line(id, place);
     }
 
-    /// All of them at once: the wake-up is armed when the head moved.
+    /// All of them at once: the wake-up is armed when the next one is due earlier than it was.
     pub(crate) fn enter_delayed(&mut self, jobs: &[(JobId, u64, Later)]) {
-        let head = self.next_due();
         for (id, due_ms, later) in jobs {
-            self.put(id, Collection::Delayed, moment(*due_ms));
-            if let Some(job) = self.jobs.get_mut(id)
-                && !later.is_default()
-            {
-                job.moved = Some(Moved::Later(*later));
-            }
+            self.put(id, Collection::Delayed, delayed_score(*later, *due_ms));
         }
         let earliest = jobs.iter().map(|(_, due_ms, _)| *due_ms).min();
         if let Some(earliest) = earliest
-            && head.is_none_or(|head| earliest < head)
+            && self.due.is_none_or(|due| earliest < due)
         {
+            self.due = Some(earliest);
             self.arm(earliest);
         }
     }

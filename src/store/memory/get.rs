@@ -2,6 +2,7 @@
 
 use crate::id::JobId;
 use crate::memory::Apply;
+use crate::memory::delayed::due_of;
 use crate::memory::state::{Collection, State};
 use crate::store::get::{Found, Get};
 
@@ -21,6 +22,7 @@ impl Collection {
     pub(crate) fn shown(self, score: i64) -> String {
         match self {
             Self::Answers => (score as f64 / 2.0).to_string(),
+            Self::Delayed => due_of(score).to_string(),
             _ => score.to_string(),
         }
     }

@@ -12,6 +12,7 @@ mod attempts;
 mod claim;
 mod clock;
 mod counts;
+mod delayed;
 mod emit;
 mod enqueue;
 mod enter;
@@ -54,10 +55,11 @@ pub(crate) use state::State;
 pub(crate) use {
     attempts::stamp,
     clock::Clock,
+    delayed::{ROOMS, Room},
     enqueue::stored_record,
     list::COLLECTIONS,
     schedules::encode_state,
-    state::{Collection, Job, Moved},
+    state::{Collection, Job},
     unhandled::Name,
 };
 

@@ -3,7 +3,7 @@
 
 use crate::id::JobId;
 use crate::job::options::PRIORITY_DEFAULT;
-use crate::memory::state::{Later, Moved, State};
+use crate::memory::state::{Later, State};
 
 const PRIORITY_STEP: i64 = 1 << 43;
 
@@ -18,8 +18,14 @@ pub(crate) fn priority_at(place: i64) -> u16 {
 }
 
 impl State {
-    /// The next place at the back of a priority, or at the front of it.
+    /// The next place at the back of a priority, behind all that is due, or at the front of it.
     pub(crate) fn next_place(&mut self, options: Later) -> i64 {
+        self.leave_room();
+        self.last_place(options)
+    }
+
+    /// The same, whatever is due.
+    pub(crate) fn last_place(&mut self, options: Later) -> i64 {
         let sequence = if options.front {
             self.front.insert(self.front.unwrap_or(0) - 1)
         } else {
@@ -30,19 +36,7 @@ impl State {
 
     /// The place that a job was given last: the one it was enqueued at, or a later one.
     pub(crate) fn place_of(&self, id: &JobId) -> i64 {
-        self.jobs.get(id).map_or(0, |job| match job.moved {
-            Some(Moved::To(place)) => place,
-            _ => job.given,
-        })
-    }
-
-    /// The place that a delayed job will get when it is due.
-    pub(crate) fn later_of(&self, id: &JobId) -> Later {
-        let moved = self.jobs.get(id).and_then(|job| job.moved);
-        match moved {
-            Some(Moved::Later(later)) => later,
-            Some(Moved::To(place)) => Later::back(priority_at(place)),
-            None => Later::back(PRIORITY_DEFAULT),
-        }
+        let job = self.jobs.get(id);
+        job.map_or(0, |job| job.moved.unwrap_or(job.given))
     }
 }

@@ -2,15 +2,26 @@
 
 use crate::id::JobId;
 use crate::memory::Apply;
-use crate::memory::state::{Collection, State, moment};
+use crate::memory::state::State;
 use crate::store::promote::{Promote, Promoted};
 
 impl State {
-    /// At most `limit`, in the order in which they became due.
+    /// At most `limit`: the most urgent first, and of one priority in the order in which they became
+    /// due.
     pub(crate) fn promote(&mut self, limit: usize) -> Vec<JobId> {
-        let ids = self.up_to(Collection::Delayed, moment(self.now_ms()), limit);
-        for id in &ids {
-            self.enter_anew(id, self.later_of(id));
+        let mut next = self.due_jobs();
+        next.truncate(limit);
+        let places: Vec<i64> = next.iter().map(|job| self.promoted_place(job)).collect();
+        let ids: Vec<JobId> = next.into_iter().map(|(_, id)| id).collect();
+        for (id, place) in ids.iter().zip(places) {
+            self.enter_at(id, place);
+        }
+        if ids.len() < limit {
+            self.look_for_due();
+        } else if limit > 0 {
+            // There may be more.
+            let now_ms = self.now_ms();
+            self.due = Some(self.due.map_or(now_ms, |due| due.min(now_ms)));
         }
         self.emit_ids("waiting", &ids);
         ids

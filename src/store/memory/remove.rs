@@ -8,10 +8,14 @@ use crate::store::remove::{Remove, Removed};
 impl Apply for Remove<'_> {
     fn apply(&self, state: &mut State) -> Removed {
         let (mut removed, mut active): (Vec<JobId>, Vec<String>) = (Vec::new(), Vec::new());
+        let mut delayed = false;
         for id in self.ids {
             match state.collection_of(id) {
                 Some(Collection::Active) => active.push(id.to_string()),
-                Some(_) if !removed.contains(id) => removed.push(id.clone()),
+                Some(collection) if !removed.contains(id) => {
+                    delayed |= collection == Collection::Delayed;
+                    removed.push(id.clone());
+                }
                 _ => {}
             }
         }
@@ -23,6 +27,9 @@ impl Apply for Remove<'_> {
             .collect();
         state.forget(&removed);
         state.left_unhandled(&unhandled);
+        if delayed {
+            state.look_for_due();
+        }
         state.count("removed", removed.len());
         Removed {
             removed: removed.iter().map(JobId::to_string).collect(),

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::id::JobId;
-use crate::job::options::PRIORITY_DEFAULT;
 use crate::memory::attempts::History;
+use crate::memory::delayed::Room;
 use crate::memory::emit::{Emitted, Log};
 use crate::memory::lease::Claim;
 use crate::memory::once::LastCall;
@@ -33,11 +33,13 @@ pub(crate) struct Job {
     /// A payload that is too large for the record.
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) collection: Collection,
-    /// Its place there: a place in line, or a moment in ms. In `Answers` in half milliseconds.
+    /// Its place there: a place in line, or a moment in ms. In `Answers` in half milliseconds, in
+    /// `Delayed` within the line that the job will get in.
     pub(crate) score: i64,
     /// The place in its record: the one it was enqueued at.
     pub(crate) given: i64,
-    pub(crate) moved: Option<Moved>,
+    /// The place that it was given since.
+    pub(crate) moved: Option<i64>,
     /// While it is active.
     pub(crate) claim: Option<Claim>,
     /// How often its worker died.
@@ -62,19 +64,6 @@ impl Later {
         let front = false;
         Self { priority, front }
     }
-
-    pub(crate) fn is_default(self) -> bool {
-        self == Self::back(PRIORITY_DEFAULT)
-    }
-}
-
-/// Where a job goes that is not where it was enqueued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moved {
-    /// A place in line that it was given since.
-    To(i64),
-    /// A delayed job, to a place that is not the default one.
-    Later(Later),
 }
 
 /// A moment as a score.
@@ -96,6 +85,10 @@ pub(crate) struct State {
     pub(crate) sequence: Option<i64>,
     pub(crate) front: Option<i64>,
     pub(crate) fence: Option<u64>,
+    /// When the next delayed job is due, or earlier.
+    pub(crate) due: Option<u64>,
+    /// Places that are kept free for what is due, by the moment until when that is.
+    pub(crate) rooms: BTreeMap<u64, Room>,
     /// When the next delayed job is due, and the worker that keeps the timer for it.
     pub(crate) timer: Option<(u64, String)>,
     pub(crate) schedules: BTreeMap<String, Kept>,
@@ -197,11 +190,5 @@ impl State {
     /// An earlier moment replaces a later one.
     pub(crate) fn arm(&mut self, at_ms: u64) {
         self.wake = Some(self.wake.map_or(at_ms, |known| known.min(at_ms)));
-    }
-
-    /// The moment the next delayed job is due.
-    pub(crate) fn next_due(&self) -> Option<u64> {
-        let (due_ms, _) = self.first(Collection::Delayed)?;
-        u64::try_from(due_ms).ok()
     }
 }

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::memory::{COLLECTIONS, Collection, Moved, Name, State, encode_state};
+use crate::memory::{COLLECTIONS, Collection, Name, ROOMS, Room, State, encode_state};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
 
 /// What a stream's part holds of its entries.
 const LAST_ENTRIES: usize = 6;
-/// The sentinels of `active` and `claims` begin like this, which no id does.
+/// The sentinels of `active` and `claims` and the rooms in `delayed` begin like this, which no id
+/// does.
 const SENTINEL: u8 = b'~';
 
 /// The parts in one of which each job is.
@@ -118,6 +119,10 @@ impl Dump {
         for pair in texts.chunks(2) {
             let (name, value) = (pair[0], pair[1]);
             if name.first() == Some(&SENTINEL) {
+                if part == "delayed" {
+                    let until = std::str::from_utf8(value).unwrap().parse().unwrap();
+                    self.room(name, until);
+                }
                 continue;
             }
             match part {
@@ -135,6 +140,11 @@ impl Dump {
                 _ => self.set(part, name, value),
             }
         }
+    }
+
+    /// Room in line, which is no delayed job.
+    fn room(&mut self, name: &[u8], until: f64) {
+        self.set("meta", [b"room ", name].concat(), until.to_string());
     }
 
     fn read_stream(&mut self, part: &'static str, texts: &[&[u8]]) {
@@ -196,14 +206,8 @@ impl Dump {
         );
         let stalls = (job.stalls > 0).then(|| job.stalls.to_string().into());
         field("stalls", stalls);
-        let moved = job.moved.map(|moved| match moved {
-            Moved::To(place) => place.to_string(),
-            Moved::Later(later) => {
-                let front = if later.front { " front" } else { "" };
-                format!("p{}{front}", later.priority)
-            }
-        });
-        field("places", moved.map(String::into_bytes));
+        let moved = job.moved.map(|place| place.to_string().into());
+        field("places", moved);
         if let Some(history) = &job.history {
             field("attempts", Some(history.encode_counters()));
             let recorded = history.counters.recorded;
@@ -220,7 +224,7 @@ impl Dump {
                 format!("{after_ms} {name}"),
             );
             let place = match job.moved {
-                Some(Moved::To(place)) => place,
+                Some(place) => place,
                 _ => job.given,
             };
             let digits = place + 500 * (1 << 43) + (1 << 42);
@@ -255,6 +259,7 @@ impl Dump {
             ("paused", state.paused.map(|ms| ms.to_string())),
             ("sequence", state.sequence.map(|n| n.to_string())),
             ("front", state.front.map(|n| n.to_string())),
+            ("due", state.due.map(|ms| ms.to_string())),
             ("fence", state.fence.map(|n| n.to_string())),
             ("event_size", state.event_size.map(|n| format!("{n:.3}"))),
             (
@@ -281,6 +286,10 @@ impl Dump {
             if let Some(value) = value {
                 self.set("meta", field, value);
             }
+        }
+        for (until_ms, Room { first, last }) in &state.rooms {
+            let name = format!("~{first} {last}");
+            self.room(name.as_bytes(), (ROOMS + *until_ms as i64) as f64);
         }
         for (name, total) in &state.totals {
             self.set("meta", *name, total.to_string());

@@ -2,6 +2,7 @@
 //! against each other, in long random sequences.
 
 mod bad_input;
+mod due;
 mod dump;
 mod inputs;
 mod matrix;

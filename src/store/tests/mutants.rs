@@ -118,10 +118,30 @@ mutants! {
     g4_a_released_job_gets_its_first_place_and_not_its_last:
         "places[i] = moved[i] and string.match(moved[i], '^%-?%d+$')" => "places[i] = false";
     g4_a_delayed_job_forgets_its_priority:
-        "if option.front or priority ~= DEFAULT_PRIORITY then" => "if option.front then";
+        "local line = 2 * ((option.priority or DEFAULT_PRIORITY) - DEFAULT_PRIORITY)"
+            => "local line = 0";
+    g4_a_delayed_job_forgets_that_it_goes_to_the_front:
+        "option.front and line - 1 or line" => "line";
+    g4_a_promotion_leaves_urgent_jobs_behind:
+        "queue.due_in_line(line, due_ms, from, limit - #ids, rooms)"
+            => "queue.due_in_line(line, due_ms, from, math.ceil((limit - #ids) / 2), rooms)";
+    g4_a_new_job_overtakes_what_is_due:
+        "if meta.due and queue.number(meta.due) <= now_ms then\n    queue.leave_room()"
+            => "if false then\n    queue.leave_room()";
+    g4_what_is_left_for_a_room_begins_with_it_again:
+        "number = last - left + 1" => "number = first";
+    g4_what_has_room_gets_it_again:
+        "queue.newest_room() or -1, 0, nil" => "-1, 0, nil";
+    g5_what_is_left_of_a_promotion_is_forgotten:
+        "if #ids < limit then\n    queue.found_due(next_ms)" => "if true then\n    queue.found_due(next_ms)";
+    g8_room_is_kept_for_ever:
+        "if not next_ms or next_ms > now_ms then\n    queue.drop_rooms()"
+            => "if false then\n    queue.drop_rooms()";
+    g5_a_removed_job_is_still_waited_for:
+        "delayed = delayed or state == 'delayed'" => "";
     g5_a_job_starts_before_it_is_due:
-        "redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now_ms, 'LIMIT', 0, limit)"
-            => "redis.call('ZRANGEBYSCORE', key.delayed, '-inf', now_ms + 50, 'LIMIT', 0, limit)";
+        "local to_ms = math.min(until_ms or now_ms, now_ms)"
+            => "local to_ms = math.min(until_ms or now_ms, now_ms) + 50";
     g5_the_token_is_not_armed_again:
         "if more or (claimed.suspects > 0 and suspects > 0) then" => "if false then";
     g5_what_is_left_in_line_is_not_told:
@@ -141,7 +161,7 @@ mutants! {
     g6_leases_are_judged_after_a_jump_of_the_clock:
         "if math.abs(now_ms - args.expected_ms) > args.tolerance_ms then" => "if false then";
     g7_a_promotion_without_bound:
-        "key.delayed, '-inf', now_ms, 'LIMIT', 0, limit)" => "key.delayed, '-inf', now_ms)";
+        "queue.score_in(line, to_ms),\n    'LIMIT', 0, limit)" => "queue.score_in(line, to_ms))";
     g7_a_recovery_without_bound:
         "key.active, '-inf', now_ms, 'LIMIT', 0, args.limit)" => "key.active, '-inf', now_ms)";
     g7_a_claim_without_bound_in_bytes:

@@ -285,7 +285,7 @@ const FIELDS: [(&str, &str); 34] = [
     ("attempts", "held"),
     ("attempts", "dead"),
     ("places", "held"),
-    ("places", "delayed"),
+    ("meta", "due"),
     ("meta", "front"),
     ("meta", "timer"),
     ("meta", "tick"),

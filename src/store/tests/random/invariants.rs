@@ -22,11 +22,16 @@ fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), Wrong> {
 
 impl Invariants {
     /// A fence is larger than all before it, but for that of a repeated call, which is the same
-    /// for the same job.
-    pub(crate) fn claimed(&mut self, claimed: &[Claimed], limit: usize) -> Result<(), Wrong> {
+    /// for the same job. Gives the jobs that were claimed by no call before.
+    pub(crate) fn claimed(
+        &mut self,
+        claimed: &[Claimed],
+        limit: usize,
+    ) -> Result<Vec<String>, Wrong> {
         ensure(claimed.len() <= limit, || {
             format!("{} jobs were claimed, {limit} asked for", claimed.len())
         })?;
+        let mut new = Vec::new();
         for claim in claimed {
             let (fence, id) = (claim.fence, claim.id.to_string());
             let known = self.fences.get(&fence);
@@ -35,9 +40,12 @@ impl Invariants {
                 known == Some(&id) || known.is_none() && largest.is_none_or(|last| fence > last),
                 || format!("fence {fence} of {id} does not grow: {largest:?}, {known:?}"),
             )?;
+            if known.is_none() {
+                new.push(id.clone());
+            }
             self.fences.insert(fence, id);
         }
-        Ok(())
+        Ok(new)
     }
 
     /// What was handed back goes to nobody who does not ask for its name, but for what everybody is
@@ -119,7 +127,7 @@ impl Invariants {
         ensure(dump.names("claims") == dump.names("active"), || {
             "claims are not those of the active jobs".to_owned()
         })?;
-        only_delayed_have_hints(dump)?;
+        rooms_are_for_what_is_due(dump)?;
         ended_have_outcomes(dump)?;
         suspects_have_stalled(dump)?;
         unhandled_have_names(dump)?;
@@ -138,14 +146,15 @@ fn one_place_each(dump: &Dump) -> Result<BTreeSet<String>, Wrong> {
     Ok(placed)
 }
 
-fn only_delayed_have_hints(dump: &Dump) -> Result<(), Wrong> {
-    let delayed = dump.names("delayed");
-    let mut hints = dump
-        .part("places")
-        .filter(|(_, place)| place.starts_with(b"p"));
-    let odd = hints.find(|(id, _)| !delayed.contains(&*String::from_utf8_lossy(id)));
-    ensure(odd.is_none(), || {
-        format!("the place of {odd:?} is still to come, and it is not delayed")
+/// Rooms are dropped by the call that sees that nothing is due any more; `due` leads to that call.
+fn rooms_are_for_what_is_due(dump: &Dump) -> Result<(), Wrong> {
+    let meta = dump.names("meta");
+    let room = meta.iter().find(|field| field.starts_with("room "));
+    ensure(room.is_none() || meta.contains("due"), || {
+        format!("{room:?} is kept, and nothing is due")
+    })?;
+    ensure(dump.len("delayed") == 0 || meta.contains("due"), || {
+        "nobody knows when the next job is due".to_owned()
     })
 }
 

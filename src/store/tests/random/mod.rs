@@ -5,6 +5,8 @@
 
 mod invariants;
 mod op;
+mod order;
+mod reads;
 mod schedules;
 mod unlike;
 mod world;

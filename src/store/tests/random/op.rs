@@ -26,6 +26,7 @@ pub(crate) enum Op {
         lane: u8,
         jobs: u8,
         delay_ms: Option<u64>,
+        priority: Option<u16>,
     },
     Advance(Turn),
     /// A worker has a handler for none of the last jobs that were claimed.
@@ -261,8 +262,8 @@ fn op() -> impl Strategy<Value = Op> {
     let wait = || select(&WAITS[..]);
     prop_oneof![
         10 => (0..PRODUCERS, vec(new(), 1..5)).prop_map(|(lane, jobs)| Op::Enqueue { lane, jobs }),
-        1 => (0..PRODUCERS, 60..120u8, option::of(wait()))
-            .prop_map(|(lane, jobs, delay_ms)| Op::Flood { lane, jobs, delay_ms }),
+        1 => (0..PRODUCERS, 60..120u8, option::weighted(0.7, wait()), option::of(select(&PRIORITIES[..])))
+            .prop_map(|(lane, jobs, delay_ms, priority)| Op::Flood { lane, jobs, delay_ms, priority }),
         22 => turn().prop_map(Op::Advance),
         4 => (0..WORKERS, select(&NAMES[..]), wait())
             .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms }),

@@ -30,6 +30,8 @@ impl World<'_> {
             ..Turn::settling(worker)
         };
         self.turn(turn, Vec::new())?;
+        // What falls due afterwards was not left behind by this claim.
+        self.claimed.clear();
         self.turn_clock(self.now_us + ms * 1_000);
         let worker = self.worker(worker);
         self.both(&Promote {

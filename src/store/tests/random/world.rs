@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::invariants::Invariants;
 use super::op::{End, How, IDS, New, Op, PRODUCERS, Turn, WORKERS};
+use super::order::Order;
 use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
@@ -16,12 +17,10 @@ use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
-use crate::queue::info::Counts as Counted;
 use crate::store::advance::{Advance, Answer, Claimed, Settlement};
-use crate::store::counts::Counts;
 use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
-use crate::store::get::{Found, Get};
+use crate::store::get::Get;
 use crate::store::list::List;
 use crate::store::pause::Pause;
 use crate::store::progress::Progress;
@@ -54,8 +53,11 @@ pub(crate) struct World<'a> {
     news: u64,
     all_taken: bool,
     flooded: usize,
-    invariants: Invariants,
-    last: Dump,
+    pub(super) invariants: Invariants,
+    order: Order,
+    /// What the step under way has claimed.
+    pub(super) claimed: Vec<String>,
+    pub(super) last: Dump,
 }
 
 /// A lane, its last number and what it called with that.
@@ -89,6 +91,8 @@ impl<'a> World<'a> {
             all_taken: false,
             flooded: 0,
             invariants: Invariants::default(),
+            order: Order::default(),
+            claimed: Vec::new(),
             last: Dump::default(),
         }
     }
@@ -101,6 +105,8 @@ impl<'a> World<'a> {
             return Err(difference);
         }
         self.invariants.check(&held)?;
+        let claimed = std::mem::take(&mut self.claimed);
+        self.order.check(&claimed, &held, self.now_us / 1_000)?;
         self.last = held;
         Ok(())
     }
@@ -115,8 +121,10 @@ impl<'a> World<'a> {
                 lane,
                 jobs,
                 delay_ms,
+                priority,
             } => {
-                let jobs = (0..*jobs).map(|_| self.flooding(*delay_ms)).collect();
+                let new = |_| self.flooding(*delay_ms, *priority);
+                let jobs = (0..*jobs).map(new).collect();
                 self.new_call(*lane, LastCall::Enqueue(jobs))
             }
             Op::Advance(turn) => {
@@ -145,6 +153,7 @@ impl<'a> World<'a> {
                 Ok(())
             }
             Op::Back { ms } => {
+                self.order.lose();
                 self.turn_clock(self.now_us.saturating_sub(ms * 1_000));
                 Ok(())
             }
@@ -269,26 +278,6 @@ impl<'a> World<'a> {
         same(V::script().name, &redis, &self.memory.call(verb))
     }
 
-    fn get(&mut self, id: &str) -> Result<(), Wrong> {
-        let verb = Get { id };
-        let number = |found: Found| Found {
-            score: found.score.parse::<f64>().unwrap_or(f64::NAN).to_string(),
-            ..found
-        };
-        let redis = self.redis.call(&verb)?.map(number);
-        same("get", &redis, &self.memory.call(&verb).map(number))
-    }
-
-    fn counts(&mut self) -> Result<(), Wrong> {
-        let redis = Counted::from_counted(&self.redis.call(&Counts)?);
-        same(
-            "counts",
-            &redis,
-            &Counted::from_counted(&self.memory.call(&Counts)),
-        )?;
-        self.invariants.counted(&self.last, &redis)
-    }
-
     /// The name by which a worker calls.
     pub(super) fn worker(&self, number: u8) -> String {
         self.lanes[usize::from(PRODUCERS + number)].name.clone()
@@ -384,7 +373,7 @@ impl<'a> World<'a> {
         let redis = self.redis.call(&verb)?;
         same("advance", &redis, &self.memory.call(&verb))?;
         if let Answer::Advanced(advanced) = redis {
-            self.invariants.claimed(&advanced.claimed, turn.claim)?;
+            self.claimed = self.invariants.claimed(&advanced.claimed, turn.claim)?;
             self.invariants
                 .handed_on(&self.last, &advanced.claimed, turn)?;
             self.news = advanced.unhandled;
@@ -474,13 +463,13 @@ impl<'a> World<'a> {
         }
     }
 
-    fn flooding(&mut self, delay_ms: Option<u64>) -> NewJob {
+    fn flooding(&mut self, delay_ms: Option<u64>, priority: Option<u16>) -> NewJob {
         self.flooded += 1;
         NewJob {
             id: JobId::stored(&format!("flood-{:05}", self.flooded)),
             record: EncodedRecord::new("flood", vec![0], &JobOptions::new(), Vec::new()),
             due: delay_ms.map_or(Due::Now, |ms| Due::After { ms }),
-            priority: None,
+            priority,
             front: false,
             await_ms: None,
         }

@@ -1,0 +1,49 @@
+-- Which of the delayed jobs are next: one of each line (lines.lua).
+
+-- The line of the first delayed job whose score is at least `from`, and when that job is due; nil
+-- if there is none.
+function queue.first_delayed(from)
+  local head = redis.call('ZRANGEBYSCORE', key.delayed, from, BELOW_ROOMS, 'WITHSCORES',
+    'LIMIT', 0, 1)
+  local score = tonumber(head[2])
+  if not score then
+    return nil
+  end
+  -- What somebody else has put below the lines is due.
+  local line = math.max(FIRST_LINE, math.floor(score / LINE))
+  return line, math.max(0, math.ceil(score - line * LINE))
+end
+
+-- Keeps meta.due (due.lua). next_ms: nil if no job is delayed.
+function queue.set_due(next_ms)
+  if not next_ms then
+    if meta.due then
+      redis.call('HDEL', key.meta, 'due')
+      meta.due = false
+    end
+  elseif meta.due ~= queue.whole(next_ms) then
+    queue.set_meta('due', queue.whole(next_ms))
+  end
+end
+
+-- What a look at all lines has found: when the next job is due. If none is due now, no room is
+-- needed.
+function queue.found_due(next_ms)
+  queue.set_due(next_ms)
+  if not next_ms or next_ms > now_ms then
+    queue.drop_rooms()
+  end
+end
+
+-- Looks at all lines, at most 2,048, and brings meta.due up to date. Returns when the next job is
+-- due, or nil.
+function queue.look_for_due()
+  local next_ms
+  local line, due_ms = queue.first_delayed('-inf')
+  while line do
+    next_ms = math.min(next_ms or due_ms, due_ms)
+    line, due_ms = queue.first_delayed(queue.score_in(line + 1, 0))
+  end
+  queue.found_due(next_ms)
+  return next_ms
+end
