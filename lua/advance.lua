@@ -1,6 +1,7 @@
 -- The one call of a busy worker: ends attempts, promotes some due jobs, claims new ones.
--- args: lane, call, worker, claim, claim_bytes, suspect, lease_ms, hold, keep_ms, keep_count,
--- and those of lib/settle.lua.
+-- args: lane, call, worker, claim, claim_bytes, suspect (how many suspects at most; with them alone
+-- and max_stalls, see lib/suspects.lua), lease_ms, hold, keep_ms, keep_count, and those of
+-- lib/settle.lua.
 -- Answers what was refused, what was claimed and when there will be more to do, in one flat list
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, more,
 -- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,

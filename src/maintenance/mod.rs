@@ -40,7 +40,7 @@ pub(crate) trait Duty: Send {
 pub(crate) async fn run(pump: Arc<Pump>) {
     let pump = &*pump;
     let mut line = pump.store().line(RESPONSE_TIMEOUT);
-    let mut recovery = Scheduled::new(recovery::Recovery, pump);
+    let mut recovery = Scheduled::new(recovery::Recovery::default(), pump);
     let mut promotion = Scheduled::new(promotion::Promotion, pump);
     let mut trimming = Scheduled::new(trimming::Trimming::new(), pump);
     loop {

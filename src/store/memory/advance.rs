@@ -34,7 +34,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     let (more, next_at_ms) = outlook(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
-    if more || (taken.suspect && suspects > 0) {
+    if more || (taken.suspects > 0 && suspects > 0) {
         state.arm(0);
     }
     if call.settle.len() > refused.len() {
@@ -73,12 +73,12 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
             receipt,
             ids,
         } => {
-            let suspect = false;
+            let suspects = 0;
             let taken = Taken {
                 ids,
                 first_fence,
                 receipt,
-                suspect,
+                suspects,
             };
             (refused, taken)
         }
