@@ -266,3 +266,108 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", text.unwrap_or("(no message)"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{JobId, Receipt};
+    use crate::job::failure::Failure;
+    use crate::job::options::JobOptions;
+    use crate::job::outcome::DeadReason;
+    use crate::job::record::EncodedRecord;
+    use crate::memory::Server;
+    use crate::oxcart::Oxcart;
+    use crate::worker::Worker;
+
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Stuck;
+
+    impl crate::job::Job for Stuck {
+        const NAME: &'static str = "stuck";
+        type Output = ();
+    }
+
+    fn pump() -> Arc<Pump> {
+        let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
+        let queue = oxcart.queue("work").unwrap();
+        let worker = Worker::builder(&queue).handle(async |_: Stuck| {
+            std::future::pending::<()>().await;
+            Ok::<_, Failure>(())
+        });
+        worker.build().unwrap().pump
+    }
+
+    fn claimed(attempts: u32) -> Claimed {
+        let mut options = JobOptions::new();
+        options.attempts = Some(attempts);
+        let payload = crate::codec::encode("a job", &Stuck).unwrap();
+        let record = EncodedRecord::new(Stuck::name(), payload, &options, Vec::new());
+        Claimed {
+            id: JobId::generate(),
+            fence: Fence(1),
+            receipt: Receipt::new("1 2 worker"),
+            record: crate::memory::stored_record(&record, 1_000, 1),
+            payload: None,
+            counters: None,
+            stalls: 0,
+        }
+    }
+
+    impl Stuck {
+        fn name() -> &'static str {
+            <Self as crate::job::Job>::NAME
+        }
+    }
+
+    /// An attempt whose handler has begun.
+    async fn begun(pump: &Arc<Pump>, attempts: u32) -> impl Future<Output = ()> + use<> {
+        let work = pump.board.work(0).await.unwrap();
+        pump.board.brought(&crate::worker::board::Brought {
+            reserved: work.claim,
+            settled: 0,
+            claimed: 1,
+            more: false,
+            suspects: false,
+            suspects_asked: false,
+        });
+        let claimed = claimed(attempts);
+        let lease = Lease::new(&claimed, Instant::now(), pump.config.lease);
+        let clock = ServerClock::heard_now(1_000);
+        let attempt = attend(Arc::clone(pump), claimed, Arc::new(lease), clock, None);
+        let mut attempt = Box::pin(attempt);
+        assert!(attempt.as_mut().now_or_never().is_none());
+        attempt
+    }
+
+    async fn outcome(pump: &Pump) -> Outcome {
+        let mut settle = pump.board.work(0).await.unwrap().settle;
+        assert_eq!((settle.len(), pump.board.running()), (1, 0));
+        settle.remove(0).outcome
+    }
+
+    #[tokio::test]
+    async fn g1_an_attempt_whose_runtime_is_shut_down_is_handed_back() {
+        let pump = pump();
+        drop(begun(&pump, 1).await);
+        assert_eq!(outcome(&pump).await, Outcome::Released);
+    }
+
+    #[tokio::test]
+    async fn g1_an_attempt_that_breaks_outside_of_its_handler_counts_as_a_failure() {
+        for attempts in [1, 2] {
+            let pump = pump();
+            let attempt = begun(&pump, attempts).await;
+            let broken = std::thread::spawn(move || {
+                let _attempt = attempt;
+                panic!("as asked");
+            });
+            assert!(broken.join().is_err());
+            match outcome(&pump).await {
+                Outcome::Dead { reason, .. } => {
+                    assert_eq!((attempts, reason), (1, DeadReason::AttemptsSpent));
+                }
+                other => assert!(matches!((attempts, other), (2, Outcome::Retry { .. }))),
+            }
+        }
+    }
+}
