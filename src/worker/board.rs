@@ -390,7 +390,10 @@ mod tests {
         assert_eq!((second.settle.len(), second.claim), (1, 1));
         // Until that is known, the lease counts.
         board.set_reach(32);
-        assert_eq!(board.work(1).now_or_never().map(|work| work.unwrap().claim), None);
+        assert_eq!(
+            board.work(1).now_or_never().map(|work| work.unwrap().claim),
+            None
+        );
         answered(&board, &second, 1);
         let third = board.work(0).await.unwrap();
         assert_eq!(third.claim, 2);

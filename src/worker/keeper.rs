@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::redis::trouble::Trouble;
-use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::store::backend::Line;
 use crate::store::extend::Extend;
+use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::millis;
 use crate::worker::lease::Lease;
 use crate::worker::pump::Pump;

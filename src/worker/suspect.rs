@@ -2,9 +2,9 @@
 //!
 //! A suspect is a job whose worker died while it ran. If it is what kills workers, each suspect
 //! that runs beside it is blamed for its crash. So a process that knows nothing of its suspects
-//! begins with a few, and with each that ends without a crash it runs one more: what killed the
-//! last process is met early, in a small group, and the innocent are soon done. A crash ends the
-//! process and what it had learned. One that a further crash could bring near its death runs alone
+//! begins with a few, and with each two that end without a crash it runs one more: what killed the
+//! last process is met in a small group, and the innocent are soon done. A crash ends the process
+//! and what it had learned. One that a further crash could bring near its death runs alone
 //! (`lua/lib/suspects.lua`).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,8 @@ use crate::store::advance::Suspects;
 
 /// Suspects that run together while nothing is known of them.
 const TOGETHER_AT_FIRST: usize = 4;
+/// So many that ended without a crash allow one more.
+const PROOFS_FOR_ONE_MORE: usize = 2;
 /// When none has run for so long, the next ones are of another crash.
 const FORGET_AFTER: Duration = Duration::from_secs(2);
 
@@ -55,7 +57,8 @@ impl SuspectTurn {
         if idle_since.is_some_and(|end| end.elapsed() >= FORGET_AFTER) {
             (process.proven, process.last_end) = (0, None);
         }
-        let room = (TOGETHER_AT_FIRST + process.proven).saturating_sub(process.running);
+        let together = TOGETHER_AT_FIRST + process.proven / PROOFS_FOR_ONE_MORE;
+        let room = together.saturating_sub(process.running);
         if process.asked || process.lonely || room == 0 {
             return None;
         }
@@ -123,16 +126,16 @@ mod tests {
         let mut running = turn.brought(&[1; TOGETHER_AT_FIRST], MAX_STALLS);
         assert!(SuspectTurn::try_take().is_none(), "no room for more");
 
-        // One has ended: room for it and for one more.
-        running.pop();
+        // Two have ended: room for them and for one more.
+        running.truncate(TOGETHER_AT_FIRST - PROOFS_FOR_ONE_MORE);
         let turn = SuspectTurn::try_take().unwrap();
         let asked = turn.suspects(MAX_STALLS);
-        assert_eq!((asked.at_most, asked.alone), (2, false));
+        assert_eq!((asked.at_most, asked.alone), (3, false));
         drop(turn);
         running.clear();
         let turn = SuspectTurn::try_take().unwrap();
         let asked = turn.suspects(MAX_STALLS);
-        assert_eq!((asked.at_most, asked.alone), (2 * TOGETHER_AT_FIRST, true));
+        assert_eq!((asked.at_most, asked.alone), (TOGETHER_AT_FIRST + 2, true));
 
         // It has few stalls to spare.
         let lonely = turn.brought(&[2], MAX_STALLS);

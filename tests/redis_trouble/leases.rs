@@ -88,7 +88,10 @@ async fn keep_far(jobs: usize, lease: Duration, way: Duration) {
     let worker = run(builder);
     let counts = drained(&direct, 120 * SECOND).await;
     let (took, runs) = (began.elapsed(), scene.runs().len());
-    println!("{runs} begun, {} ended in {took:?}", counts.totals.completed);
+    println!(
+        "{runs} begun, {} ended in {took:?}",
+        counts.totals.completed
+    );
     assert_eq!(counts.totals.completed, jobs as u64);
     assert_eq!((counts.totals.stalled, counts.totals.refused), (0, 0));
     assert_eq!((runs, events.lost_leases()), (jobs, vec![]));
@@ -176,10 +179,7 @@ mod clock {
         doomed.crash().await;
         stage.clock.step(-HOUR_MS);
         let died = Instant::now();
-        eventually_async(30 * SECOND, async || {
-            scene.runs_of(handle.id()).len() == 2
-        })
-        .await;
+        eventually_async(30 * SECOND, async || scene.runs_of(handle.id()).len() == 2).await;
         let took = died.elapsed();
         println!("taken back after {took:?}");
         // A quiet period comes on top.

@@ -22,10 +22,7 @@ impl SteppedClock {
     /// A clock that goes right, so far.
     pub fn new() -> Self {
         let library = tempfile::tempdir().expect("the system's temp folder is writable");
-        let source = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/support/stepped_clock.c"
-        );
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stepped_clock.c");
         let status = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-o"])
             .arg(shim(library.path()))
@@ -58,7 +55,8 @@ impl SteppedClock {
         shift.0 += ms;
         let text = format!("{:<width$}", shift.0, width = TEXT - 1);
         let file = shift.1.as_file_mut();
-        file.seek(SeekFrom::Start(0)).expect("a file can be rewound");
+        file.seek(SeekFrom::Start(0))
+            .expect("a file can be rewound");
         file.write_all(format!("{text}\0").as_bytes())
             .expect("the system's temp folder is writable");
     }

@@ -157,7 +157,10 @@ impl State {
     }
 
     /// Those in a collection, in order.
-    pub(crate) fn all(&self, collection: Collection) -> impl DoubleEndedIterator<Item = &(i64, JobId)> {
+    pub(crate) fn all(
+        &self,
+        collection: Collection,
+    ) -> impl DoubleEndedIterator<Item = &(i64, JobId)> {
         self.places.get(&collection).into_iter().flatten()
     }
 

@@ -68,7 +68,9 @@ impl Invariants {
         let numbers = |dump: &Dump| -> Vec<u64> {
             let known = dump.get("meta", "recovery").cloned().unwrap_or_default();
             let text = String::from_utf8_lossy(&known).into_owned();
-            text.split_whitespace().map(|n| n.parse().unwrap()).collect()
+            text.split_whitespace()
+                .map(|n| n.parse().unwrap())
+                .collect()
         };
         let (knew, knows) = (numbers(before), numbers(after));
         ensure(knows[1] <= now_ms + verb.quiet_ms, || {

@@ -255,7 +255,15 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn recover() -> impl Strategy<Value = Op> {
     const NEVER: u64 = 10_000_000_000;
-    let doubt = select(&[Doubt::None, Doubt::None, Doubt::None, Doubt::Away, Doubt::Jumped][..]);
+    let doubt = select(
+        &[
+            Doubt::None,
+            Doubt::None,
+            Doubt::None,
+            Doubt::Away,
+            Doubt::Jumped,
+        ][..],
+    );
     let off = select(&[0, 0, 0, 0, 0, 1_000, 1_001][..]);
     let gap = select(&[NEVER, NEVER, 60_000][..]);
     let quiet = select(&[0, 0, 50, 5_000][..]);

@@ -256,8 +256,13 @@ impl<'a> World<'a> {
         let before = self.redis.dump();
         let redis = self.redis.call(verb)?;
         same("recover", &redis, &self.memory.call(verb))?;
-        self.invariants
-            .recovered(&before, &self.redis.dump(), verb, &redis, self.now_us / 1_000)
+        self.invariants.recovered(
+            &before,
+            &self.redis.dump(),
+            verb,
+            &redis,
+            self.now_us / 1_000,
+        )
     }
 
     fn get(&mut self, id: &str) -> Result<(), Wrong> {
@@ -363,7 +368,8 @@ impl<'a> World<'a> {
         same("advance", &redis, &self.memory.call(&verb))?;
         if let Answer::Advanced(advanced) = redis {
             self.invariants.claimed(&advanced.claimed, turn.claim)?;
-            self.invariants.suspected(&advanced.claimed, turn.suspects)?;
+            self.invariants
+                .suspected(&advanced.claimed, turn.suspects)?;
             self.remember(&advanced.claimed);
         }
         Ok(())
