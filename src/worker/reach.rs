@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
-/// A round of renewals may take this part of the lease. It begins when a third of the lease is
-/// over and is repeated once if it comes to nothing, before handlers are told to end.
+/// A round of renewals may take this part of the lease: it begins when a third of the lease is over,
+/// and is to be done before handlers are told to end, with time to spare.
 const PART_OF_LEASE: u32 = 4;
+/// For so long the answer to a call is waited for: then it can be repeated once before the lease
+/// is over. One that comes later than a round may take is still worth having.
+const PATIENCE_PART: u32 = 3;
 /// Leases a second of their length, before anything is measured.
 const AT_FIRST_PER_SECOND: f64 = 1_024.0;
 /// From one round to the next the limit grows by this at most: nothing larger was tried.
@@ -26,7 +29,7 @@ impl Reach {
     pub(crate) fn new(lease: Duration) -> Self {
         let at_first = (lease.as_secs_f64() * AT_FIRST_PER_SECOND) as usize;
         Self {
-            round_at_most: patience(lease),
+            round_at_most: lease / PART_OF_LEASE,
             at_first,
             leases: at_first,
         }
@@ -57,9 +60,9 @@ impl Reach {
     }
 }
 
-/// How long a round of renewals may take.
+/// How long the answer to a renewal may take.
 pub(crate) fn patience(lease: Duration) -> Duration {
-    lease / PART_OF_LEASE
+    lease / PATIENCE_PART
 }
 
 #[cfg(test)]
