@@ -8,6 +8,7 @@ use crate::findings::{Findings, IDLE_MAX, thousands};
 use crate::load::{Load, Pace, short};
 use crate::support::books::Run;
 use crate::support::jobs::{Work, now_ms};
+use crate::support::workers::looked_after;
 use crate::support::{Server, ServerOptions};
 
 const LEASE: Duration = Duration::from_secs(2);
@@ -27,7 +28,7 @@ async fn field_and_load(stage: &mut Stage, options: ServerOptions) -> (Field, Lo
     let pace = Pace::steady(CALLERS, 10);
     let load = Load::start(&field.queue, &pace, &mut stage.rng, short);
     field.back_after(now_ms(), &load).await;
-    tokio::time::sleep(9 * SECOND).await;
+    looked_after(&field.server).await;
     (field, load)
 }
 
