@@ -65,6 +65,7 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   end
   local records = redis.call('HMGET', key.jobs, unpack(ids))
   local taken, taken_records, external, seen = queue.fitting(ids, records, max_bytes)
+  more = more or math.max(seen, suspects) < #ids
   suspects = math.min(suspects, seen)
   if suspects > 0 then
     redis.call('ZREM', key.suspects, unpack(ids, 1, suspects))
@@ -76,7 +77,7 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   queue.count('orphans', seen - #taken)
   local claimed = {
     ids = taken, records = taken_records, external = external,
-    suspects = suspects, more = more or seen < #ids,
+    suspects = suspects, more = more,
   }
   if #taken > 0 then
     claimed.first_fence, claimed.receipt = queue.lease(taken, worker, lease_ms)

@@ -249,7 +249,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Pop),
         12 => select(&[1, 50, 900, 1_000, 29_000, 61_000, 600_000, 3_700_000, 90_000_000][..])
             .prop_map(|ms| Op::Pass { ms }),
-        1 => select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms }),
+        3 => select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms }),
     ]
 }
 
