@@ -1,9 +1,10 @@
 -- The one call of a busy worker: ends attempts, promotes some due jobs, claims new ones.
--- args: lane, call, worker, claim, claim_bytes, suspect, lease_ms, hold, keep_ms, keep_count,
--- those of lib/settle.lua, and in a queue whose workers differ: handlers (the names for which the
--- caller has handlers), heard (the last news of unhandled jobs that it has heard) and again (tell
--- all workers once more). Who sends the first or the last, or hands a job back by its name, calls
--- this script with the fragments and keys for that in it (store/advance.rs).
+-- args: lane, call, worker, claim, claim_bytes, suspect (how many suspects at most; with them alone
+-- and max_stalls, see lib/suspects.lua), lease_ms, hold, keep_ms, keep_count, those of lib/settle.lua,
+-- and in a queue whose workers differ: handlers (the names for which the caller has handlers), heard
+-- (the last news of unhandled jobs that it has heard) and again (tell all workers once more). Who
+-- sends the first or the last, or hands a job back by its name, calls this script with the fragments
+-- and keys for that in it (store/advance.rs).
 -- Answers what was refused, what was claimed and when there will be more to do, in one flat list
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, more,
 -- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,

@@ -1,15 +1,22 @@
--- Takes back at most `limit` jobs whose lease ran out. args: expected_ms, tolerance_ms, limit,
--- max_stalls. Refuses itself when the server's clock is not where the caller expects it: the
--- clock jumped or Redis was away, and the leases ran out for want of Redis, not of workers.
--- Answers { 'recovered' | 'unsure', now_ms, stalled ids, dead ids }. O(n log N).
+-- Takes back at most `limit` jobs whose lease ran out, and has been over for tolerance_ms: so much
+-- the server's clock may go wrong unnoticed. args: expected_ms (what the server's clock should show,
+-- 0 if the caller does not know), tolerance_ms, limit, max_stalls, lease_ms (the caller's), gap_ms
+-- (if nobody looked for longer, the living may have had no chance to renew), quiet_ms (the chance
+-- they get then), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
+-- Answers { 'recovered', now_ms, stalled ids, dead ids }, or { 'unsure', now_ms, from_ms, pulled }:
+-- nothing was judged, nobody judges before from_ms, and so many leases were pulled back. O(n log N).
 -- Harmless when repeated.
 
-if math.abs(now_ms - args.expected_ms) > args.tolerance_ms then
-  return { 'unsure', now_ms, {}, {} }
+local sure, from_ms, pulled = queue.judge()
+if not sure then
+  queue.save_meta()
+  return { 'unsure', now_ms, from_ms, pulled }
 end
 
-local ids = redis.call('ZRANGEBYSCORE', key.active, '-inf', now_ms, 'LIMIT', 0, args.limit)
+local over = queue.whole(now_ms - args.tolerance_ms)
+local ids = redis.call('ZRANGEBYSCORE', key.active, '-inf', over, 'LIMIT', 0, args.limit)
 if #ids == 0 then
+  queue.save_meta()
   return { 'recovered', now_ms, {}, {} }
 end
 

@@ -11,8 +11,8 @@ use futures::FutureExt;
 use oxcart::{DeadReason, Ended, JobState, Queue};
 use support::jobs::{Run, Scene, Work};
 use support::workers::{
-    RunningWorker, WORKER_THREADS, WorkerProcess, drained, queue_at, run, run_as_process,
-    server_and_queue, watched, worker,
+    RunningWorker, WORKER_THREADS, WorkerProcess, drained, looked_after, queue_at, run,
+    run_as_process, server_and_queue, watched, worker,
 };
 use support::{Process, eventually, eventually_async};
 
@@ -340,9 +340,11 @@ async fn fed(queue: &Queue, job: &Work, done: impl Future<Output = ()>) -> HashS
 async fn g2_progress_and_success_of_a_stale_attempt_are_refused_and_reported() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
-    // Extended for the first time after 10 s, which is after the second round of recovery.
+    // A lease is extended for the first time after 10 s, which is after the next round of recovery.
     let (builder, events) = watched(worker(&queue, &scene).lease(30 * SECOND));
     let worker = run(builder);
+    // In the first rounds nobody is judged, and all leases are renewed.
+    looked_after(&server).await;
     let handle = queue.enqueue(Work::Zombie { reports: true }).await.unwrap();
     eventually(5 * SECOND, || scene.runs_of(handle.id()).len() == 1).await;
     // The lease runs out early, for Redis only.

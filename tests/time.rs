@@ -276,7 +276,10 @@ async fn g5_nobody_spins_for_suspects_that_must_wait_for_each_other() {
     queue.enqueue_many(vec![Work::Hold; 6]).await.unwrap();
     eventually(5 * SECOND, || scene.running().len() == 6).await;
     crashed.crash().await;
-    let workers = idle_workers(4, &queue, &scene);
+    // One that has no stalls to spare runs alone.
+    let workers: Vec<_> = (0..4)
+        .map(|_| run(worker(&queue, &scene).max_stalls(1)))
+        .collect();
     eventually(30 * SECOND, || scene.running().len() == 1).await;
     assert_calm(&server, "one suspect runs, five wait").await;
     assert_eq!(scene.running().len(), 1);

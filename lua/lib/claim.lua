@@ -1,26 +1,33 @@
 -- Takes jobs off the head of the queue and leases them.
 
--- The next `limit` ids in line, a suspect among them if the caller may run one and it is its
--- turn. Returns the ids, how many of them, from the first on, are suspects (0 or 1), and
--- whether there is more in `waiting`.
-function queue.next_in_line(limit, with_suspect)
+-- The next `limit` ids in line, at most `suspects` suspects among them, each if it is its turn.
+-- Returns the ids, how many of them, from the first on, are suspects, and whether there is more
+-- in `waiting`.
+function queue.next_in_line(limit, suspects)
   -- One beyond the limit tells whether there is more.
   local ids = redis.call('ZRANGE', key.waiting, '0', queue.whole(limit))
   local more = #ids > limit
   ids[limit + 1] = nil
-  if not (with_suspect and queue.has(key.suspects)) then
+  if not (suspects > 0 and queue.has(key.suspects)) then
     return ids, 0, more
   end
-  local suspect = redis.call('ZRANGE', key.suspects, '0', '0', 'WITHSCORES')
-  if #ids == limit then
-    local last = redis.call('ZSCORE', key.waiting, ids[limit])
-    if tonumber(last) < tonumber(suspect[2]) then
-      return ids, 0, more
+  local group, taken = queue.next_suspects(math.min(limit, suspects)), {}
+  for i = 1, #group, 2 do
+    if #ids + #taken == limit then
+      -- It takes the place of the last of the others, if it comes before that one.
+      local last = #ids > 0 and redis.call('ZSCORE', key.waiting, ids[#ids])
+      if not last or tonumber(last) < tonumber(group[i + 1]) then
+        break
+      end
+      ids[#ids], more = nil, true
     end
-    ids[limit], more = nil, true
+    taken[#taken + 1] = group[i]
   end
-  table.insert(ids, 1, suspect[1])
-  return ids, 1, more
+  local n = #taken
+  for i = 1, #ids do
+    taken[n + i] = ids[i]
+  end
+  return taken, n, more
 end
 
 -- How many of `ids`, from the first on, have records that fit into `max_bytes` together; at
@@ -52,8 +59,8 @@ end
 -- (positions of those whose payload lies apart), first_fence, receipt, suspects (how many of
 -- them are), names (the ids in one line), more (whether there is) and offers_left (whether others
 -- handed back more that the caller has handlers for).
-function queue.claim(limit, max_bytes, with_suspect, worker, lease_ms)
-  local ids, suspects, more = queue.next_in_line(limit, with_suspect)
+function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
+  local ids, suspects, more = queue.next_in_line(limit, suspects_at_most)
   local offers_left
   if args.handlers then
     ids, more, offers_left = queue.mix_in_offered(ids, suspects, more, limit)
@@ -63,15 +70,16 @@ function queue.claim(limit, max_bytes, with_suspect, worker, lease_ms)
   end
   local records = redis.call('HMGET', key.jobs, unpack(ids))
   local taken, taken_records, external, seen = queue.fitting(ids, records, max_bytes)
-  if suspects > 0 then
-    redis.call('ZREM', key.suspects, ids[1])
-  end
-  local from_line, left = seen - suspects, 0
+  local offered, left = 0, 0
   if args.handlers then
-    local offered
     offered, left = queue.take_offered(ids, seen)
-    from_line = from_line - offered
   end
+  more = more or math.max(seen, suspects) + left < #ids
+  suspects = math.min(suspects, seen)
+  if suspects > 0 then
+    redis.call('ZREM', key.suspects, unpack(ids, 1, suspects))
+  end
+  local from_line = seen - suspects - offered
   if from_line > 0 then
     redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(from_line - 1))
   end
@@ -79,8 +87,7 @@ function queue.claim(limit, max_bytes, with_suspect, worker, lease_ms)
   queue.count('orphans', seen - #taken)
   local claimed = {
     ids = taken, records = taken_records, external = external,
-    suspects = suspects, more = more or seen + left < #ids,
-    offers_left = offers_left or left > 0,
+    suspects = suspects, more = more, offers_left = offers_left or left > 0,
   }
   if #taken > 0 then
     claimed.first_fence, claimed.receipt = queue.lease(taken, worker, lease_ms)

@@ -47,7 +47,7 @@ pub(crate) trait Duty: Send {
 pub(crate) async fn run(pump: Arc<Pump>) {
     let pump = &*pump;
     let mut line = pump.store().line(RESPONSE_TIMEOUT);
-    let mut recovery = Scheduled::new(recovery::Recovery, pump);
+    let mut recovery = Scheduled::new(recovery::Recovery::default(), pump);
     let has_schedules = Arc::new(AtomicBool::new(false));
     let promotion = promotion::Promotion::new(Arc::clone(&has_schedules));
     let mut promotion = Scheduled::new(promotion, pump);

@@ -1,54 +1,79 @@
 //! Takes back the jobs of workers that died.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::id::JobId;
 use crate::maintenance::{Duty, Left};
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::Line;
-use crate::store::recover::{Recover, Recovered};
+use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::time::millis;
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::pump::{CLOCK_TOLERANCE, Pump};
 
-const PERIOD_MAX: Duration = Duration::from_secs(4);
+const PERIOD_MAX: Duration = Duration::from_secs(3);
 const PERIOD_MIN: Duration = Duration::from_secs(1);
-/// After trouble the living get this long to extend their leases.
-const QUIET_AFTER_TROUBLE: Duration = Duration::from_secs(5);
+/// A worker that has known the server's clock for less does not judge: had it jumped just before,
+/// the others would know by then.
+const KNOWN_FOR: Duration = Duration::from_millis(3_500);
+/// If no worker has looked for longer, the living may have had no chance to renew.
+const GAP: Duration = Duration::from_secs(10);
+/// The chance they get then, whatever their leases: each of them hears of it when it looks itself,
+/// and renews all its leases at once.
+const QUIET: Duration = Duration::from_secs(5);
 
-pub(crate) struct Recovery;
+/// Takes back the jobs of the dead, and hears when nobody is to be judged.
+#[derive(Default)]
+pub(crate) struct Recovery {
+    /// The end of the last quiet period this worker has heard of, by the server's clock.
+    quiet_until_ms: u64,
+}
 
 impl Duty for Recovery {
-    /// With the lease this bounds how long a dead worker's jobs wait.
+    /// With the lease and the tolerance this bounds how long a dead worker's jobs wait.
     fn period(pump: &Pump) -> Duration {
         (pump.config.lease / 2).clamp(PERIOD_MIN, PERIOD_MAX)
     }
 
     async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
-        // The living extend their leases every third of them. When the clock has jumped, all
-        // look expired until they have.
-        let quiet_after_jump = pump.config.lease / 2;
-        if pump.trouble.away_within(QUIET_AFTER_TROUBLE)
-            || pump.clock_jumped_within(quiet_after_jump)
-        {
-            return Ok(Left::Nothing);
-        }
-        let clock = pump.clock();
+        let (jumped, away) = (pump.take_jump(), pump.trouble.take_away());
         let verb = Recover {
-            expected_ms: clock.map_or(0, |clock| clock.now_ms()),
+            expected_ms: pump.expected_ms(KNOWN_FOR).unwrap_or(0),
             tolerance_ms: millis(CLOCK_TOLERANCE),
             limit: BATCH_JOBS,
             max_stalls: pump.config.max_stalls,
+            lease_ms: millis(pump.config.lease),
+            gap_ms: millis(GAP),
+            quiet_ms: millis(QUIET),
+            doubt: match (jumped, away) {
+                (true, _) => Doubt::Jumped,
+                (false, true) => Doubt::Away,
+                (false, false) => Doubt::None,
+            },
         };
-        let (now_ms, found) = match line.call(&verb).await? {
-            Recovered::Unsure { now_ms } => {
-                if clock.is_some() {
-                    warn!("the clock of Redis jumped or Redis was away: no lease is judged");
+        let sent = Instant::now();
+        let answer = line.call(&verb).await;
+        if answer.is_err() {
+            if jumped {
+                pump.keep_jump();
+            }
+            if away {
+                pump.trouble.was_away();
+            }
+        }
+        let (now_ms, found) = match answer? {
+            Recovered::Unsure {
+                now_ms,
+                from_ms,
+                pulled,
+            } => {
+                if from_ms > now_ms {
+                    self.keep_quiet(pump, now_ms, from_ms);
                 }
-                (now_ms, 0)
+                (now_ms, pulled)
             }
             Recovered::Done {
                 now_ms,
@@ -59,12 +84,24 @@ impl Duty for Recovery {
                 (now_ms, stalled.len() + dead.len())
             }
         };
-        pump.heard(now_ms);
+        pump.heard_after(sent, now_ms);
         Ok(if found == BATCH_JOBS {
             Left::More
         } else {
             Left::Nothing
         })
+    }
+}
+
+impl Recovery {
+    /// A quiet period is there for renewing all leases.
+    fn keep_quiet(&mut self, pump: &Pump, now_ms: u64, from_ms: u64) {
+        let is_new = from_ms > self.quiet_until_ms || self.quiet_until_ms > now_ms + millis(QUIET);
+        if is_new {
+            self.quiet_until_ms = from_ms;
+            info!("leases are not judged for a while, so that the living can renew theirs");
+            pump.renew.notify_one();
+        }
     }
 }
 

@@ -24,7 +24,7 @@ static SCRIPT: Script = script!(
     ],
     rarely [
         "lists", "order", "places", "enter", "lines", "delayed", "room", "promote", "attempts", "outcome",
-        "bury", "timer", "held", "again", "tick",
+        "bury", "timer", "held", "again", "tick", "suspects",
     ]
 );
 
@@ -39,7 +39,7 @@ static AMONG_UNLIKE: Script = script!(
     ],
     rarely [
         "lists", "order", "places", "enter", "lines", "delayed", "room", "promote", "attempts", "outcome",
-        "bury", "timer", "held", "again", "tick", "news", "unhandled", "overdue", "offers",
+        "bury", "timer", "held", "again", "tick", "suspects", "news", "unhandled", "overdue", "offers",
     ]
 );
 
@@ -83,8 +83,8 @@ pub(crate) struct Advance<'a> {
     pub(crate) keep_count: u64,
     pub(crate) claim: usize,
     pub(crate) claim_bytes: usize,
-    /// Whether a suspect may be among the claimed.
-    pub(crate) suspect: bool,
+    /// Which suspects may be among the claimed.
+    pub(crate) suspects: Suspects,
     pub(crate) lease_ms: u64,
     /// Whether this worker can keep the timer for the next due job.
     pub(crate) hold: bool,
@@ -94,6 +94,26 @@ pub(crate) struct Advance<'a> {
     pub(crate) heard: u64,
     /// All workers are to hear that there are such jobs once more.
     pub(crate) again: bool,
+}
+
+/// The suspects that a worker may run: jobs whose worker died while they ran.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Suspects {
+    pub(crate) at_most: usize,
+    /// No suspect runs in the worker's process. Only then may it get one that must run alone.
+    pub(crate) alone: bool,
+    /// More stalls than these make a job dead.
+    pub(crate) max_stalls: u32,
+}
+
+impl Suspects {
+    /// A suspect runs together with others as long as a crash leaves it so many more stalls before
+    /// it is dead; with fewer it runs alone.
+    const SPARE_STALLS: u32 = 2;
+
+    pub(crate) fn must_be_alone(stalls: u32, max_stalls: u32) -> bool {
+        stalls.saturating_add(Self::SPARE_STALLS) > max_stalls
+    }
 }
 
 /// A job that this worker now holds.
@@ -145,7 +165,11 @@ struct Arguments<'a> {
     keep_count: u64,
     claim: usize,
     claim_bytes: usize,
-    suspect: bool,
+    suspect: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alone: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_stalls: Option<u32>,
     lease_ms: u64,
     hold: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -265,6 +289,7 @@ impl Verb for Advance<'_> {
     fn arguments(&self, arguments: &mut Cmd) {
         debug_assert!(self.settle.is_sorted_by_key(|s| !s.is_plain()));
         let others = self.settle.iter().filter(|s| !s.is_plain());
+        let suspects = (self.suspects.at_most > 0).then_some(self.suspects);
         named(
             arguments,
             &Arguments {
@@ -278,7 +303,9 @@ impl Verb for Advance<'_> {
                 keep_count: self.keep_count,
                 claim: self.claim,
                 claim_bytes: self.claim_bytes,
-                suspect: self.suspect,
+                suspect: self.suspects.at_most,
+                alone: suspects.map(|suspects| suspects.alone),
+                max_stalls: suspects.map(|suspects| suspects.max_stalls),
                 lease_ms: self.lease_ms,
                 hold: self.hold,
                 handlers: self.handlers,

@@ -12,10 +12,10 @@ static SCRIPT: Script = script!(
     "recover",
     always,
     [
-        "now", "arguments", "whole", "optional", "meta",
+        "now", "arguments", "whole", "optional", "meta", "held", "judge",
     ],
     rarely [ "stamp", "emit", "arm", "count", "order", "places", "due",
-        "enter", "lines", "delayed", "room", "claims", "held", "attempts",
+        "enter", "lines", "delayed", "room", "claims", "attempts",
         "finish", "forget", "bury",
     ]
 );
@@ -23,12 +23,31 @@ static SCRIPT: Script = script!(
 /// One bounded round of recovery.
 #[derive(Serialize)]
 pub(crate) struct Recover {
-    /// What the server's clock shows, as far as the caller knows.
+    /// What the server's clock shows, as far as the caller knows; 0 if it does not.
     pub(crate) expected_ms: u64,
-    /// By how much the caller may be wrong.
+    /// By how much that may be wrong, and for how long a lease must have been over.
     pub(crate) tolerance_ms: u64,
     pub(crate) limit: usize,
     pub(crate) max_stalls: u32,
+    /// The caller's own leases.
+    pub(crate) lease_ms: u64,
+    /// When nobody has looked for longer, a quiet period begins.
+    pub(crate) gap_ms: u64,
+    /// In a quiet period the living renew their leases, and nobody judges them.
+    pub(crate) quiet_ms: u64,
+    /// What the caller saw since it last looked.
+    pub(crate) doubt: Doubt,
+}
+
+/// Why leases may have run out though nobody died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Doubt {
+    None,
+    /// Redis could not be reached, or did not let leases be renewed.
+    Away,
+    /// The server's clock jumped.
+    Jumped,
 }
 
 #[derive(Debug, PartialEq)]
@@ -38,8 +57,13 @@ pub(crate) enum Recovered {
         stalled: Vec<String>,
         dead: Vec<String>,
     },
-    /// The clock jumped or Redis was away: no lease was judged.
-    Unsure { now_ms: u64 },
+    /// No lease was judged, and nobody judges any before `from_ms`. So many that ended later than
+    /// they can have been set were pulled back.
+    Unsure {
+        now_ms: u64,
+        from_ms: u64,
+        pulled: usize,
+    },
 }
 
 impl Verb for Recover {
@@ -61,7 +85,11 @@ impl Verb for Recover {
                 stalled: reply.texts()?,
                 dead: reply.texts()?,
             }),
-            "unsure" => Ok(Recovered::Unsure { now_ms }),
+            "unsure" => Ok(Recovered::Unsure {
+                now_ms,
+                from_ms: reply.number()?,
+                pulled: usize::try_from(reply.number()?).unwrap_or(usize::MAX),
+            }),
             _ => reply.unexpected_tag(),
         }
     }

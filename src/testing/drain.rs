@@ -7,13 +7,13 @@ use crate::id::{JobId, incarnation};
 use crate::memory;
 use crate::schedule::declared;
 use crate::schedule::driver::Driver;
-use crate::store::advance::{Advance, Advanced, Answer, Settlement};
-use crate::store::recover::{Recover, Recovered};
+use crate::store::advance::{Advance, Advanced, Answer, Settlement, Suspects};
+use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::trim::Trim;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::millis;
 use crate::worker::Worker;
-use crate::worker::attempt::attend_to;
+use crate::worker::attempt::{Terms, attend_to};
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::lease::Lease;
 use crate::worker::pump::Pump;
@@ -92,7 +92,8 @@ impl Drain<'_> {
             let length = self.pump.config.lease;
             let lease = Lease::new(&claimed, sent, length);
             let lease = Arc::new(lease);
-            let (name, settlement) = attend_to(self.pump, claimed, &lease, clock).await;
+            let mut terms = Terms::new(&claimed, clock);
+            let (name, settlement) = attend_to(self.pump, claimed, &lease, &mut terms).await;
             ran.push(Ran {
                 id: settlement.id.clone(),
                 name,
@@ -119,7 +120,11 @@ impl Drain<'_> {
             keep_count: config.keep_count,
             claim: 1,
             claim_bytes: BATCH_BYTES,
-            suspect: true,
+            suspects: Suspects {
+                at_most: 1,
+                alone: true,
+                max_stalls: config.max_stalls,
+            },
             lease_ms: millis(config.lease),
             hold: false,
             handlers: Some(&self.pump.names),
@@ -132,17 +137,25 @@ impl Drain<'_> {
         }
     }
 
+    /// Nobody else renews leases here: what has run out is over.
     fn recover(&self) {
+        let mut expected_ms = 0;
         loop {
             let recovered = self.queue.call(&Recover {
-                expected_ms: 0,
-                tolerance_ms: u64::MAX,
+                expected_ms,
+                tolerance_ms: 0,
                 limit: BATCH_JOBS,
                 max_stalls: self.pump.config.max_stalls,
+                lease_ms: millis(self.pump.config.lease),
+                gap_ms: 0,
+                quiet_ms: 0,
+                doubt: Doubt::None,
             });
             match recovered {
+                // The first call asks for the time.
+                Recovered::Unsure { now_ms, .. } => expected_ms = now_ms,
                 Recovered::Done { stalled, dead, .. } if stalled.len() + dead.len() > 0 => {}
-                _ => return,
+                Recovered::Done { .. } => return,
             }
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::store::advance::{Advance, Settlement};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
-use crate::worker::suspect::SuspectPermit;
+use crate::worker::suspect::SuspectTurn;
 
 /// Calls that may be under way at once, so that Redis and the handlers are busy together.
 pub(crate) const LANES: usize = 2;
@@ -27,8 +27,8 @@ pub(crate) struct Work {
     pub(crate) settle: Vec<Settlement>,
     /// Slots reserved for what is claimed.
     pub(crate) claim: usize,
-    /// Present if a suspect may be among the claimed.
-    pub(crate) suspect: Option<SuspectPermit>,
+    /// Present if suspects may be among the claimed.
+    pub(crate) suspects: Option<SuspectTurn>,
     /// Ask for jobs that others handed back, by the names of the handlers.
     pub(crate) by_name: bool,
     /// The last news of such jobs.
@@ -46,8 +46,8 @@ pub(crate) struct Brought {
     pub(crate) more: bool,
     /// Suspects wait.
     pub(crate) suspects: bool,
-    /// The call asked for one.
-    pub(crate) suspect_asked: bool,
+    /// The call asked for them.
+    pub(crate) suspects_asked: bool,
     /// The news of jobs that others handed back; 0 if there are none.
     pub(crate) unhandled: u64,
     /// The call asked for those it has handlers for.
@@ -80,7 +80,9 @@ struct State {
     /// Suspects wait, as far as the last answer told.
     suspects: bool,
     /// Taken ahead for the next call, because suspects wait.
-    permit: Option<SuspectPermit>,
+    turn: Option<SuspectTurn>,
+    /// So many leases can be kept.
+    reach: usize,
     /// The lanes that wait for work.
     waiting: [bool; LANES],
     /// The news of jobs that others handed back: those of the last answer, those that this worker
@@ -101,9 +103,13 @@ impl State {
     fn free(&self) -> usize {
         match self.phase {
             Phase::Claiming if self.claims_pause => 0,
-            Phase::Claiming => self
-                .concurrency
-                .saturating_sub(self.running + self.reserved),
+            Phase::Claiming => {
+                let taken = self.running + self.reserved;
+                // Until it is stored, what has ended holds its lease.
+                let leases = taken + self.inbox.len() + self.settling;
+                let slots = self.concurrency.saturating_sub(taken);
+                slots.min(self.reach.saturating_sub(leases))
+            }
             Phase::Draining | Phase::Closed => 0,
         }
     }
@@ -152,7 +158,8 @@ impl Board {
                 inbox: VecDeque::new(),
                 look: true,
                 suspects: false,
-                permit: None,
+                turn: None,
+                reach: usize::MAX,
                 waiting: [false; LANES],
                 unhandled: 0,
                 heard: 0,
@@ -227,9 +234,9 @@ impl Board {
         }
         if state.free() > 0 {
             state.look |= brought.more || state.is_curious();
-            if brought.suspects && !brought.suspect_asked && state.permit.is_none() {
-                state.permit = SuspectPermit::try_take();
-                state.look |= state.permit.is_some();
+            if brought.suspects && !brought.suspects_asked && state.turn.is_none() {
+                state.turn = SuspectTurn::try_take();
+                state.look |= state.turn.is_some();
             }
         }
         self.signal(&mut state);
@@ -316,11 +323,22 @@ impl Board {
         self.signal(&mut state);
     }
 
+    /// So many leases can be kept: no more is claimed.
+    pub(crate) fn set_reach(&self, leases: usize) {
+        let mut state = self.lock();
+        let before = state.free();
+        state.reach = leases;
+        if before == 0 && state.free() > 0 {
+            state.look = true;
+            self.signal(&mut state);
+        }
+    }
+
     /// Claims nothing more.
     pub(crate) fn drain(&self) {
         let mut state = self.lock();
         state.phase = Phase::Draining;
-        state.permit = None;
+        state.turn = None;
     }
 
     /// The lanes end.
@@ -383,16 +401,16 @@ fn take(state: &mut State) -> Option<Work> {
     state.settling += settle.len();
     // Without a slot to use it, it goes back to the process. A worker that is always busy has
     // none to take it ahead for: it asks for a suspect whenever it can take anything.
-    let ahead = state.permit.take();
-    let suspect = match claim {
+    let ahead = state.turn.take();
+    let suspects = match claim {
         0 => None,
-        _ if state.suspects => ahead.or_else(SuspectPermit::try_take),
+        _ if state.suspects => ahead.or_else(SuspectTurn::try_take),
         _ => ahead,
     };
     Some(Work {
         settle,
         claim,
-        suspect,
+        suspects,
         by_name: claim > 0 && state.is_curious(),
         heard: state.heard,
         again: std::mem::take(&mut state.again),
@@ -424,7 +442,7 @@ mod tests {
             claimed,
             more: false,
             suspects: false,
-            suspect_asked: false,
+            suspects_asked: false,
             unhandled: 0,
             by_name: work.by_name,
             made_news: false,
@@ -443,6 +461,32 @@ mod tests {
         answered(&board, &second, 50);
         board.look();
         assert_eq!(board.work(0).await.unwrap().claim, 0);
+    }
+
+    #[tokio::test]
+    async fn g2_never_claims_more_than_the_leases_it_can_keep() {
+        let board = Board::new(100);
+        board.set_reach(30);
+        let first = board.work(0).await.unwrap();
+        assert_eq!(first.claim, 30);
+        answered(&board, &first, 30);
+        // The call that stores what has ended gives its lease back and may claim another.
+        board.ended(settlement(1));
+        let second = board.work(0).await.unwrap();
+        assert_eq!((second.settle.len(), second.claim), (1, 1));
+        // Until that is known, the lease counts.
+        board.set_reach(32);
+        assert_eq!(
+            board.work(1).now_or_never().map(|work| work.unwrap().claim),
+            None
+        );
+        answered(&board, &second, 1);
+        let third = board.work(0).await.unwrap();
+        assert_eq!(third.claim, 2);
+        answered(&board, &third, 2);
+        assert!(board.work(0).now_or_never().is_none());
+        board.set_reach(50);
+        assert_eq!(board.work(0).await.unwrap().claim, 18);
     }
 
     #[tokio::test]

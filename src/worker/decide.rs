@@ -11,6 +11,7 @@ use crate::job::outcome::{DeadReason, Outcome};
 use crate::policy::backoff::Backoff;
 use crate::time::WAIT_MAX;
 use crate::worker::handler::Returned;
+use crate::worker::quietly::drop_payload;
 
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
 const BOUNCE_MAX: Duration = Duration::from_secs(60);
@@ -133,10 +134,13 @@ fn backoff(failures: u32, error: &str, facts: &Facts<'_>) -> Duration {
             strategy.map(|strategy| catch_unwind(AssertUnwindSafe(|| strategy(failures, error))));
         match wait {
             Some(Ok(wait)) => return wait,
-            Some(Err(_)) => tracing::error!(
-                strategy = name,
-                "a backoff strategy panicked; the default is used"
-            ),
+            Some(Err(panic)) => {
+                drop_payload(panic);
+                tracing::error!(
+                    strategy = name,
+                    "a backoff strategy panicked; the default is used"
+                );
+            }
             None => tracing::warn!(
                 strategy = name,
                 "this worker knows no backoff of that name and uses the default; register it \

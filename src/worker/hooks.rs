@@ -9,6 +9,7 @@ use tracing::{error, warn};
 use crate::id::{Fence, JobId};
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::store::advance::Settlement;
+use crate::worker::quietly::drop_payload;
 
 /// Something that happened in this worker, for metrics and logs of the process itself.
 ///
@@ -187,7 +188,8 @@ impl Hooks {
             let event = event();
             for hook in &self.hooks {
                 // A hook that panics must not take the job's outcome, or a lane, with it.
-                if catch_unwind(AssertUnwindSafe(|| hook(&event))).is_err() {
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| hook(&event))) {
+                    drop_payload(panic);
                     error!(?event, "a hook panicked");
                 }
             }

@@ -1,7 +1,8 @@
 //! Keeps the leases, on the library's own thread, so that handlers that block the application's
 //! runtime do not lose them at once.
 //!
-//! Two loops: one extends, a third of the lease apart, all leases in calls of bounded size; the
+//! Two loops: one extends, a third of the lease apart or when something is wrong with the server's
+//! clock, all leases in calls of bounded size, many of them under way at once; the
 //! other compares every lease with our own clock and stops handlers that hold none any more,
 //! whether or not Redis can be reached. A runtime that shows no sign of life for ten leases
 //! does lose them: its jobs are better off elsewhere.
@@ -9,20 +10,24 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::stream::{self, StreamExt};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tracing::{trace, warn};
 
 use crate::redis::trouble::Trouble;
-use crate::store::BATCH_JOBS;
 use crate::store::backend::Line;
 use crate::store::extend::Extend;
+use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::millis;
 use crate::worker::lease::Lease;
 use crate::worker::pump::Pump;
+use crate::worker::reach::{Reach, patience};
 
 const PAUSE: Duration = Duration::from_millis(100);
-const PATIENCE_MAX: Duration = Duration::from_secs(2);
+const PATIENCE_MAX: Duration = Duration::from_secs(5);
+/// What a call carries of one lease beside its id, about.
+const BYTES_PER_LEASE: usize = 64;
 const LEASES_WITHOUT_HEARTBEAT: u32 = 10;
 const LOOPS: usize = 2;
 
@@ -53,34 +58,74 @@ impl Keeper {
 
 async fn extend(pump: &Pump) {
     let length = pump.config.lease;
-    let mut line = pump.store().line((length / 6).min(PATIENCE_MAX));
+    let line = pump.store().line(patience(length).min(PATIENCE_MAX));
+    let mut reach = Reach::new(length);
+    pump.board.set_reach(reach.leases());
     loop {
-        sleep(length / 3).await;
-        while let Err(trouble) = extend_all(pump, &mut line).await {
+        let which = tokio::select! {
+            () = sleep(length / 3) => Which::Due,
+            () = pump.renew.notified() => Which::AllSince(Instant::now()),
+        };
+        while let Err(trouble) = extend_all(pump, &line, which, &mut reach).await {
+            // Whatever the reason: leases may run out now though nobody died.
+            pump.trouble.was_away();
             pump.trouble.note(&trouble, &pump.hooks);
             sleep(PAUSE).await;
         }
     }
 }
 
-/// Extends every lease that was not confirmed a moment ago.
-async fn extend_all(pump: &Pump, line: &mut Line) -> Result<(), Trouble> {
+/// Which leases are extended.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    /// Those that were not confirmed a moment ago.
+    Due,
+    /// Those that were not confirmed since then.
+    AllSince(Instant),
+}
+
+/// Extends leases, in as many calls as it takes, and measures how many can be kept.
+async fn extend_all(
+    pump: &Pump,
+    line: &Line,
+    which: Which,
+    reach: &mut Reach,
+) -> Result<(), Trouble> {
     let length = pump.config.lease;
     if pump.silent_for() > length * LEASES_WITHOUT_HEARTBEAT {
         warn!("the application's runtime is blocked; its leases are not extended any more");
         return Ok(());
     }
+    let began = Instant::now();
+    let until = match which {
+        Which::Due => began + length * 5 / 6,
+        Which::AllSince(then) => then + length,
+    };
     let due = pump
         .leases
-        .filter(|lease| !lease.is_lost() && lease.until() <= Instant::now() + length * 5 / 6);
+        .filter(|lease| !lease.is_lost() && lease.until() <= until);
     trace!(leases = due.len(), "leases are extended");
-    for batch in due.chunks(BATCH_JOBS) {
-        extend_batch(pump, line, batch).await?;
+    let longest_id = due.iter().map(|lease| lease.id.as_str().len()).max();
+    let bytes = BATCH_JOBS * (longest_id.unwrap_or(0) + BYTES_PER_LEASE);
+    let under_way = (BATCH_BYTES / bytes).max(1);
+    let batches: Vec<_> = due.chunks(BATCH_JOBS).map(<[_]>::to_vec).collect();
+    let results: Vec<_> = stream::iter(batches)
+        .map(|batch| extend_batch(pump, line.clone(), batch))
+        .buffer_unordered(under_way)
+        .collect()
+        .await;
+    let result = results.into_iter().collect::<Result<(), Trouble>>();
+    match &result {
+        Ok(()) => reach.renewed(due.len(), began.elapsed()),
+        Err(Trouble::Unanswered(_)) => reach.failed(due.len()),
+        // It says nothing of the line.
+        Err(_) => {}
     }
-    Ok(())
+    pump.board.set_reach(reach.leases());
+    result
 }
 
-async fn extend_batch(pump: &Pump, line: &mut Line, batch: &[Arc<Lease>]) -> Result<(), Trouble> {
+async fn extend_batch(pump: &Pump, mut line: Line, batch: Vec<Arc<Lease>>) -> Result<(), Trouble> {
     let leases: Vec<_> = batch
         .iter()
         .map(|lease| (lease.id.clone(), lease.receipt.clone()))

@@ -8,10 +8,13 @@
 //! extends and expires). No lock is held across an await.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::id::{Fence, JobId, Receipt};
@@ -31,6 +34,8 @@ pub(crate) struct Lease {
     handed_over: Instant,
     /// The attempt has begun, or will not: whoever sets it decides which.
     decided: AtomicBool,
+    /// It was confirmed, or is lost.
+    changed: Notify,
     /// Tells the handler to come to an end.
     pub(crate) cancel: CancellationToken,
     /// Tells the runner to stop the handler.
@@ -49,6 +54,7 @@ impl Lease {
             lost: AtomicBool::new(false),
             handed_over: Instant::now(),
             decided: AtomicBool::new(false),
+            changed: Notify::new(),
             cancel: CancellationToken::new(),
             stop: CancellationToken::new(),
         };
@@ -78,6 +84,25 @@ impl Lease {
         if self.is_lost() {
             self.end_soon(Instant::now());
         }
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until at least `left` of the lease is left, it is over, or the handler is to be
+    /// stopped. Cancel safe.
+    pub(crate) async fn has(&self, left: Duration) {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let now = Instant::now();
+            if self.is_over() || self.until() >= now + left {
+                return;
+            }
+            tokio::select! {
+                () = changed => {}
+                () = self.stop.cancelled() => return,
+                () = sleep_until(self.until().into()) => {}
+            }
+        }
     }
 
     /// Until when nobody else can have the job.
@@ -100,6 +125,7 @@ impl Lease {
         if !self.lost.swap(true, Ordering::SeqCst) {
             self.end_soon(now);
             self.cancel.cancel();
+            self.changed.notify_waiters();
         }
     }
 
@@ -161,6 +187,8 @@ impl Leases {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     const LENGTH: Duration = Duration::from_secs(30);
@@ -185,6 +213,32 @@ mod tests {
         let later = sent + Duration::from_secs(10);
         lease.confirm(later, LENGTH);
         assert_eq!(lease.until(), later + LENGTH);
+    }
+
+    #[tokio::test]
+    async fn g2_who_waits_for_a_longer_lease_goes_on_when_it_is_confirmed_lost_or_over() {
+        let now = Instant::now();
+        let late = now.checked_sub(LENGTH * 3 / 4).unwrap();
+        let waits = |lease: &Lease| lease.has(LENGTH / 2).now_or_never().is_none();
+        let lease = Lease::new(&claimed(), now, LENGTH);
+        assert!(!waits(&lease));
+        for settled in [
+            |lease: &Lease| lease.confirm(Instant::now(), LENGTH),
+            |lease: &Lease| lease.lose(Instant::now()),
+            |lease: &Lease| lease.stop.cancel(),
+        ] {
+            let lease = Lease::new(&claimed(), late, LENGTH);
+            assert!(waits(&lease));
+            let waiting = lease.has(LENGTH / 2);
+            let mut waiting = pin!(waiting);
+            assert!(waiting.as_mut().now_or_never().is_none());
+            settled(&lease);
+            waiting.await;
+        }
+        let nearly_over = now.checked_sub(LENGTH - Duration::from_millis(50)).unwrap();
+        let lease = Lease::new(&claimed(), nearly_over, LENGTH);
+        lease.has(LENGTH / 2).await;
+        assert!(lease.is_over());
     }
 
     #[test]

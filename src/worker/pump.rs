@@ -6,13 +6,14 @@
 //! call is under way, ended attempts pile up for the next: load makes the batches larger by
 //! itself.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::time::sleep;
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::id::incarnation;
 use crate::job::outcome::Outcome;
@@ -22,7 +23,7 @@ use crate::queue::Queue;
 use crate::redis::trouble::Trouble;
 use crate::schedule::builder::Declared;
 use crate::store::BATCH_BYTES;
-use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
+use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
 use crate::store::backend::{ANSWER_PATIENCE, Line, Store};
 use crate::time::{ServerClock, millis};
 use crate::worker::alarm::Alarm;
@@ -30,6 +31,7 @@ use crate::worker::attempt::{attend, release};
 use crate::worker::beginning::Beginning;
 use crate::worker::board::{Board, Brought, Work};
 use crate::worker::decide::{Rules, finds_its_worker};
+use crate::worker::drift::Drift;
 use crate::worker::extract::States;
 use crate::worker::handler::Handlers;
 use crate::worker::hooks::Hooks;
@@ -77,8 +79,13 @@ pub(crate) struct Pump {
     /// This worker, in this process, in this life.
     pub(crate) id: String,
     clock: Mutex<Option<ServerClock>>,
-    /// When the server's clock last showed what nobody expected.
-    jumped: Mutex<Option<Instant>>,
+    drift: Mutex<Drift>,
+    /// The server's clock jumped, and recovery does not know of it yet.
+    jumped: AtomicBool,
+    /// When it jumped last.
+    jumped_at: Mutex<Option<Instant>>,
+    /// Every lease is to be renewed, whether or not it is time.
+    pub(crate) renew: Notify,
     epoch: Instant,
     alive_ms: AtomicU64,
 }
@@ -117,7 +124,10 @@ impl Pump {
             trouble: TroubleLog::default(),
             id: incarnation(),
             clock: Mutex::default(),
-            jumped: Mutex::default(),
+            drift: Mutex::new(Drift::new(CLOCK_TOLERANCE)),
+            jumped: AtomicBool::new(false),
+            jumped_at: Mutex::default(),
+            renew: Notify::new(),
             epoch: Instant::now(),
             alive_ms: AtomicU64::new(0),
         }
@@ -135,22 +145,51 @@ impl Pump {
     /// The server has just said what its clock shows.
     pub(crate) fn heard(&self, now_ms: u64) -> ServerClock {
         let clock = ServerClock::heard_now(now_ms);
-        let known = self
-            .clock
+        *self.clock.lock().unwrap_or_else(PoisonError::into_inner) = Some(clock);
+        clock
+    }
+
+    /// The same, in answer to a call that was sent then: whether the clock goes as ours does. If it
+    /// has jumped, all leases are renewed at once, and recovery is told.
+    pub(crate) fn heard_after(&self, sent: Instant, now_ms: u64) -> ServerClock {
+        let jumped = self.drift().heard(now_ms, sent, Instant::now());
+        if jumped {
+            warn!("the clock of Redis jumped: all leases are renewed, and none is judged");
+            self.jumped.store(true, Ordering::Release);
+            *self.jumped_at() = Some(Instant::now());
+            self.renew.notify_one();
+        }
+        self.heard(now_ms)
+    }
+
+    /// What the server's clock should show now, once it has been known for this long.
+    pub(crate) fn expected_ms(&self, known_for: Duration) -> Option<u64> {
+        self.drift().expected_ms(known_for, Instant::now())
+    }
+
+    fn drift(&self) -> MutexGuard<'_, Drift> {
+        self.drift.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn jumped_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.jumped_at
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .replace(clock);
-        let off_by = known.map_or(0, |known| known.now_ms().abs_diff(now_ms));
-        if off_by > millis(CLOCK_TOLERANCE) {
-            *self.jumped.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        }
-        clock
     }
 
     /// Whether the server's clock jumped less than this long ago.
     pub(crate) fn clock_jumped_within(&self, time: Duration) -> bool {
-        let jumped = *self.jumped.lock().unwrap_or_else(PoisonError::into_inner);
-        jumped.is_some_and(|jumped| jumped.elapsed() < time)
+        self.jumped_at().is_some_and(|at| at.elapsed() < time)
+    }
+
+    /// Whether the server's clock has jumped since this was last asked.
+    pub(crate) fn take_jump(&self) -> bool {
+        self.jumped.swap(false, Ordering::AcqRel)
+    }
+
+    /// Recovery could not be told.
+    pub(crate) fn keep_jump(&self) {
+        self.jumped.store(true, Ordering::Release);
     }
 
     /// The application's runtime gives a sign of life.
@@ -217,7 +256,7 @@ impl Pump {
                 keep_count: self.config.keep_count,
                 claim: work.claim,
                 claim_bytes: BATCH_BYTES.saturating_sub(settled_bytes),
-                suspect: work.suspect.is_some(),
+                suspects: self.suspects(work),
                 lease_ms: millis(self.config.lease),
                 hold: self.board.is_claiming(),
                 handlers: work.by_name.then_some(&self.names[..]),
@@ -239,6 +278,13 @@ impl Pump {
         }
     }
 
+    fn suspects(&self, work: &Work) -> Suspects {
+        let turn = work.suspects.as_ref();
+        turn.map_or_else(Suspects::default, |turn| {
+            turn.suspects(self.config.max_stalls)
+        })
+    }
+
     /// Takes in what a call brought: frees what is settled, starts what is claimed.
     fn absorb(
         self: &Arc<Self>,
@@ -247,7 +293,7 @@ impl Pump {
         sent: Instant,
         application: &Handle,
     ) -> Beginning {
-        let clock = self.heard(advanced.now_ms);
+        let clock = self.heard_after(sent, advanced.now_ms);
         self.leases.remove(work.settle.iter().map(|s| s.fence));
         self.hooks.tell_settled(&work.settle, &advanced.refused);
         self.waker.timer.set_by(clock, advanced.next_at_ms);
@@ -263,18 +309,23 @@ impl Pump {
             claimed: leases.len(),
             more: advanced.more,
             suspects: advanced.suspects > 0,
-            suspect_asked: work.suspect.is_some(),
+            suspects_asked: work.suspects.is_some(),
             unhandled: advanced.unhandled,
             by_name: work.by_name,
             made_news: handed_back || work.again,
         });
         let beginning = Beginning::new();
-        let mut permit = work.suspect;
+        let mut permits = Vec::new();
+        if let Some(turn) = work.suspects {
+            let stalls = advanced.claimed.iter().map(|claimed| claimed.stalls);
+            let stalls: Vec<u32> = stalls.filter(|stalls| *stalls > 0).collect();
+            permits = turn.brought(&stalls, self.config.max_stalls);
+        }
         let mut attempts = Vec::with_capacity(leases.len());
         for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {
             if self.board.is_claiming() {
                 let permit = if claimed.stalls > 0 {
-                    permit.take()
+                    permits.pop()
                 } else {
                     None
                 };

@@ -1,27 +1,110 @@
-//! At most one suspect at a time in this process.
+//! How many suspects run at a time in this process.
 //!
-//! A suspect is a job whose worker died while it ran. If it is what kills workers, it must not
-//! run beside other suspects, or each of them would be blamed for its crashes.
+//! A suspect is a job whose worker died while it ran. If it is what kills workers, each suspect
+//! that runs beside it is blamed for its crash. So a process that knows nothing of its suspects
+//! begins with a few, and with each two that end without a crash it runs one more: what killed the
+//! last process is met in a small group, and the innocent are soon done. A crash ends the process
+//! and what it had learned. One that a further crash could bring near its death runs alone
+//! (`lua/lib/suspects.lua`).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::store::advance::Suspects;
+
+/// Suspects that run together while nothing is known of them.
+const TOGETHER_AT_FIRST: usize = 4;
+/// So many that ended without a crash allow one more.
+const PROOFS_FOR_ONE_MORE: usize = 2;
+/// When none has run for so long, the next ones are of another crash.
+const FORGET_AFTER: Duration = Duration::from_secs(2);
 
 /// One per process, whatever the number of workers: a crash takes all of them down.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+static SUSPECTS: Mutex<Process> = Mutex::new(Process {
+    asked: false,
+    running: 0,
+    lonely: false,
+    proven: 0,
+    last_end: None,
+});
+
+struct Process {
+    /// A call that may bring suspects is under way: how many is not known.
+    asked: bool,
+    running: usize,
+    /// The one that runs must run alone.
+    lonely: bool,
+    /// So many have ended without a crash.
+    proven: usize,
+    last_end: Option<Instant>,
+}
+
+fn process() -> MutexGuard<'static, Process> {
+    SUSPECTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The turn to ask for suspects; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct SuspectTurn {
+    at_most: usize,
+    alone: bool,
+}
+
+impl SuspectTurn {
+    pub(crate) fn try_take() -> Option<Self> {
+        let mut process = process();
+        let idle_since = process.last_end.filter(|_| process.running == 0);
+        if idle_since.is_some_and(|end| end.elapsed() >= FORGET_AFTER) {
+            (process.proven, process.last_end) = (0, None);
+        }
+        let together = TOGETHER_AT_FIRST + process.proven / PROOFS_FOR_ONE_MORE;
+        let room = together.saturating_sub(process.running);
+        if process.asked || process.lonely || room == 0 {
+            return None;
+        }
+        process.asked = true;
+        Some(Self {
+            at_most: room,
+            alone: process.running == 0,
+        })
+    }
+
+    /// What may be asked for.
+    pub(crate) fn suspects(&self, max_stalls: u32) -> Suspects {
+        Suspects {
+            at_most: self.at_most,
+            alone: self.alone,
+            max_stalls,
+        }
+    }
+
+    /// Suspects were claimed, each after so many stalls: a permit for each.
+    pub(crate) fn brought(self, stalls: &[u32], max_stalls: u32) -> Vec<SuspectPermit> {
+        let must_be_alone = |stalls: &u32| Suspects::must_be_alone(*stalls, max_stalls);
+        let mut process = process();
+        process.running += stalls.len();
+        process.lonely = stalls.iter().any(must_be_alone);
+        stalls.iter().map(|_| SuspectPermit(())).collect()
+    }
+}
+
+impl Drop for SuspectTurn {
+    fn drop(&mut self) {
+        process().asked = false;
+    }
+}
 
 /// The right to run a suspect; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct SuspectPermit(());
 
-impl SuspectPermit {
-    pub(crate) fn try_take() -> Option<Self> {
-        let taken = TAKEN.swap(true, Ordering::AcqRel);
-        (!taken).then(|| Self(()))
-    }
-}
-
 impl Drop for SuspectPermit {
     fn drop(&mut self) {
-        TAKEN.store(false, Ordering::Release);
+        let mut process = process();
+        process.running -= 1;
+        process.lonely &= process.running > 0;
+        process.proven += 1;
+        process.last_end = Some(Instant::now());
     }
 }
 
@@ -29,14 +112,41 @@ impl Drop for SuspectPermit {
 mod tests {
     use super::*;
 
+    const MAX_STALLS: u32 = 3;
+
+    /// One test, for what it tests is there once in the process.
     #[test]
-    fn g6_who_asks_in_vain_takes_the_permit_from_nobody() {
-        let held = SuspectPermit::try_take();
-        assert!(held.is_some());
+    fn g6_suspects_prove_themselves_in_groups_that_grow_or_alone() {
+        let turn = SuspectTurn::try_take().unwrap();
+        let asked = turn.suspects(MAX_STALLS);
+        assert_eq!((asked.at_most, asked.alone), (TOGETHER_AT_FIRST, true));
         for _ in 0..2 {
-            assert!(SuspectPermit::try_take().is_none());
+            assert!(SuspectTurn::try_take().is_none(), "one asks at a time");
         }
-        drop(held);
-        assert!(SuspectPermit::try_take().is_some());
+        let mut running = turn.brought(&[1; TOGETHER_AT_FIRST], MAX_STALLS);
+        assert!(SuspectTurn::try_take().is_none(), "no room for more");
+
+        // Two have ended: room for them and for one more.
+        running.truncate(TOGETHER_AT_FIRST - PROOFS_FOR_ONE_MORE);
+        let turn = SuspectTurn::try_take().unwrap();
+        let asked = turn.suspects(MAX_STALLS);
+        assert_eq!((asked.at_most, asked.alone), (3, false));
+        drop(turn);
+        running.clear();
+        let turn = SuspectTurn::try_take().unwrap();
+        let asked = turn.suspects(MAX_STALLS);
+        assert_eq!((asked.at_most, asked.alone), (TOGETHER_AT_FIRST + 2, true));
+
+        // It has few stalls to spare.
+        let lonely = turn.brought(&[2], MAX_STALLS);
+        assert!(SuspectTurn::try_take().is_none(), "it runs alone");
+        drop(lonely);
+        drop(SuspectTurn::try_take().unwrap());
+
+        process().last_end = Instant::now().checked_sub(FORGET_AFTER);
+        let turn = SuspectTurn::try_take().unwrap();
+        let asked = turn.suspects(MAX_STALLS);
+        assert_eq!(asked.at_most, TOGETHER_AT_FIRST, "another crash");
+        assert!(turn.brought(&[], MAX_STALLS).is_empty());
     }
 }

@@ -1,26 +1,24 @@
 //! Whether Redis does what it should, as the whole worker sees it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use crate::redis::trouble::Trouble;
 use crate::worker::hooks::{Hooks, WorkerEvent};
 
-/// Whether Redis is in trouble, and when it last was away. Says so once when it begins and once
-/// when it ends.
+/// Whether Redis is in trouble, and whether it was away. Says so once when it begins and once when
+/// it ends.
 #[derive(Default)]
 pub(crate) struct TroubleLog {
     ongoing: AtomicBool,
-    last: Mutex<Option<Instant>>,
+    away: AtomicBool,
 }
 
 impl TroubleLog {
     pub(crate) fn note(&self, trouble: &Trouble, hooks: &Hooks) {
         if trouble.is_outage() {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            self.was_away();
         }
         if !self.ongoing.swap(true, Ordering::AcqRel) {
             warn!(%trouble, "Redis is in trouble; the worker goes on trying");
@@ -37,9 +35,13 @@ impl TroubleLog {
         }
     }
 
-    /// Whether Redis was away less than this long ago.
-    pub(crate) fn away_within(&self, time: Duration) -> bool {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.is_some_and(|last| last.elapsed() < time)
+    /// Leases could not be renewed, for whatever reason, or recovery was not told of it.
+    pub(crate) fn was_away(&self) {
+        self.away.store(true, Ordering::Release);
+    }
+
+    /// Whether leases could not be renewed since this was last asked.
+    pub(crate) fn take_away(&self) -> bool {
+        self.away.swap(false, Ordering::AcqRel)
     }
 }

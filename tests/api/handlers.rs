@@ -273,3 +273,39 @@ async fn a_hook_or_an_argument_that_panics_loses_no_job() {
     assert_eq!(good.result().await.unwrap(), [3]);
     running.stop().await;
 }
+
+/// What a panic carries is dropped by the worker, and may do the same.
+#[tokio::test]
+async fn a_panic_that_panics_again_when_it_is_dropped_is_one_failure() {
+    struct Grenade(u32);
+    impl Drop for Grenade {
+        fn drop(&mut self) {
+            if self.0 > 0 {
+                std::panic::panic_any(Grenade(self.0 - 1));
+            }
+        }
+    }
+    let rig = Rig::new().await;
+    async fn number(job: Number) -> Result<u32, Failure> {
+        std::panic::panic_any(Grenade(job.0));
+    }
+    let worker = rig.worker().handle(number).handle(act);
+    let worker = worker.backoff("grenade", |_, _| std::panic::panic_any(Grenade(3)));
+    let running = Running::start(worker.on_event(|_| std::panic::panic_any(Grenade(2))));
+    for layers in [0, 1, 7] {
+        for attempts in [1, 2] {
+            let request = rig.queue.enqueue(Number(layers)).backoff(AT_ONCE);
+            let sent = request.attempts(attempts).await.unwrap();
+            assert!(sent.result().await.unwrap_err().is_dead());
+            let info = sent.info().await.unwrap().unwrap();
+            assert_eq!(info.failed, attempts);
+            let kinds: Vec<_> = info.history.iter().map(|attempt| attempt.kind).collect();
+            assert_eq!(kinds, vec![AttemptKind::Panic; attempts as usize]);
+        }
+    }
+    let named = rig.queue.enqueue(Act::FailTwice).attempts(3);
+    let named = named.backoff(Backoff::named("grenade")).await.unwrap();
+    // Its strategy panics: it waits for as long as the default says.
+    assert_eq!(named.result().within(PATIENCE).await.unwrap(), [3]);
+    running.stop().await;
+}

@@ -6,6 +6,7 @@ mod support;
 
 mod all_at_once;
 mod garbage;
+mod leases;
 mod outages;
 mod refusals;
 mod strangers;

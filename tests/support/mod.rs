@@ -28,6 +28,7 @@ mod proxy;
 mod relay;
 pub mod resp;
 mod server;
+mod stepped;
 pub mod workers;
 
 pub use child::{child_name, child_of_test, spawn_self};
@@ -37,3 +38,4 @@ pub use ledger::Ledger;
 pub use process::Process;
 pub use proxy::Proxy;
 pub use server::{Server, ServerOptions};
+pub use stepped::SteppedClock;

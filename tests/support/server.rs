@@ -23,6 +23,7 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub struct ServerOptions {
     args: Vec<String>,
+    env: Vec<(String, String)>,
     port: Option<u16>,
 }
 
@@ -39,6 +40,12 @@ impl ServerOptions {
         self
     }
 
+    /// More environment for the server.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// A port of the test's choice, not one that is certainly free.
     pub fn port(mut self, number: u16) -> Self {
         self.port = Some(number);
@@ -52,12 +59,13 @@ impl ServerOptions {
             .tempdir()
             .expect("the system's temp folder is writable");
         let port = self.port.map_or_else(Port::claim, Port::claim_this);
-        let process = spawn(folder.path(), &port, &self.args);
+        let process = spawn(folder.path(), &port, &self.args, &self.env);
         let server = Server {
             process: Mutex::new(process),
             folder,
             port,
             args: self.args,
+            env: self.env,
         };
         server.await_first_answer();
         server
@@ -75,6 +83,7 @@ pub struct Server {
     folder: TempDir,
     port: Port,
     args: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl Server {
@@ -137,7 +146,7 @@ impl Server {
         {
             let mut process = self.process();
             process.kill();
-            *process = spawn(self.folder.path(), &self.port, &self.args);
+            *process = spawn(self.folder.path(), &self.port, &self.args, &self.env);
         }
         self.await_first_answer();
     }
@@ -238,7 +247,7 @@ impl Drop for Server {
     }
 }
 
-fn spawn(folder: &Path, port: &Port, args: &[String]) -> Process {
+fn spawn(folder: &Path, port: &Port, args: &[String], env: &[(String, String)]) -> Process {
     let output = OpenOptions::new()
         .create(true)
         .append(true)
@@ -259,6 +268,7 @@ fn spawn(folder: &Path, port: &Port, args: &[String]) -> Process {
             "0",
         ])
         .args(args)
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stderr(output.try_clone().expect("a file can be opened twice"))
         .stdout(output);

@@ -143,6 +143,19 @@ impl RunningWorker {
     }
 }
 
+/// Waits until workers look after the queue's leases, and may judge them: not at once, for the living
+/// get some time to renew theirs.
+pub async fn looked_after(server: &Server) {
+    let recovery = ["HGET", "oxcart:{work}:meta", "recovery"];
+    eventually(Duration::from_secs(20), || {
+        let known: Option<String> = server.ask(&recovery);
+        let known = known.unwrap_or_default();
+        let moments: Vec<u64> = known.split(' ').filter_map(|ms| ms.parse().ok()).collect();
+        moments.len() == 5 && moments[1] <= moments[0]
+    })
+    .await;
+}
+
 /// Waits until nothing waits, is delayed or active; answers what was counted then.
 pub async fn drained(queue: &Queue, limit: Duration) -> Counts {
     let mut last = Counts::default();

@@ -38,7 +38,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
-    if more || (taken.suspect && suspects > 0) {
+    if more || (taken.suspects > 0 && suspects > 0) {
         state.arm(0);
     }
     if call.settle.len() > refused.len() {

@@ -2,7 +2,7 @@
 
 use crate::id::{Fence, JobId, Receipt};
 use crate::memory::state::{Collection, State};
-use crate::store::advance::{Advance, Claimed};
+use crate::store::advance::{Advance, Claimed, Suspects};
 
 /// What a claim took.
 #[derive(Default)]
@@ -11,7 +11,8 @@ pub(crate) struct Taken {
     pub(crate) first_fence: u64,
     /// None if it took nothing.
     pub(crate) receipt: Option<Receipt>,
-    pub(crate) suspect: bool,
+    /// How many of them are suspects.
+    pub(crate) suspects: usize,
     /// Others handed back more that the caller has handlers for.
     pub(crate) offers_left: bool,
 }
@@ -20,13 +21,13 @@ impl State {
     pub(crate) fn claim(&mut self, call: &Advance<'_>) -> Taken {
         let offered = call.handlers.map(|handlers| self.ask(handlers));
         let offered = offered.unwrap_or_default();
-        let (mut ids, suspect) = self.next_in_line(call.claim, call.suspect, &offered);
+        let (mut ids, suspects) = self.next_in_line(call.claim, call.suspects, &offered);
         let fitting = self.fitting(&ids, call.claim_bytes);
         ids.truncate(fitting);
         let is_offered = |id: &JobId| offered.iter().any(|(_, known)| known == id);
         let unhandled: Vec<JobId> = ids.iter().filter(|id| is_offered(id)).cloned().collect();
         let mut taken = Taken {
-            suspect,
+            suspects: suspects.min(fitting),
             offers_left: unhandled.len() < offered.len(),
             ..Taken::default()
         };
@@ -40,26 +41,50 @@ impl State {
         taken
     }
 
-    /// The head of the line; before it the first of the suspects, if the caller may run one and
-    /// it is its turn: when there is room for it, or when it comes before the last of the others.
+    /// The head of the line; before it the next suspects, as far as the caller may run them and
+    /// it is their turn: when there is room, or when they come before the last of the others.
     /// What the caller is offered is mixed with the others in line.
     fn next_in_line(
         &self,
         limit: usize,
-        with_suspect: bool,
+        asked: Suspects,
         offered: &[(i64, JobId)],
-    ) -> (Vec<JobId>, bool) {
-        let line: Vec<_> = self.all(Collection::Waiting).take(limit).collect();
-        let suspect = self
-            .first(Collection::Suspects)
-            .filter(|_| with_suspect)
-            .filter(|(place, _)| line.len() < limit || line.last().is_some_and(|l| l.0 >= *place));
-        let room = limit - usize::from(suspect.is_some());
-        let mut mixed: Vec<_> = line.into_iter().take(room).chain(offered).collect();
+    ) -> (Vec<JobId>, usize) {
+        let mut line: Vec<_> = self.all(Collection::Waiting).take(limit).collect();
+        let mut ids = Vec::new();
+        for (place, id) in self.next_suspects(asked).take(limit) {
+            if line.len() + ids.len() == limit {
+                if line.last().is_none_or(|(last, _)| last < place) {
+                    break;
+                }
+                line.pop();
+            }
+            ids.push(id.clone());
+        }
+        let suspects = ids.len();
+        let mut mixed: Vec<_> = line.into_iter().chain(offered).collect();
         mixed.sort();
-        let others = mixed.into_iter().take(room).map(|(_, id)| id.clone());
-        let first = suspect.as_ref().map(|(_, id)| id.clone());
-        (first.into_iter().chain(others).collect(), suspect.is_some())
+        let others = mixed.into_iter().take(limit - suspects);
+        ids.extend(others.map(|(_, id)| id.clone()));
+        (ids, suspects)
+    }
+
+    /// Those that may run together, and with what the caller runs already.
+    fn next_suspects(&self, asked: Suspects) -> impl Iterator<Item = &(i64, JobId)> {
+        let lonely = move |id: &JobId| {
+            let stalls = self.jobs.get(id).map_or(0, |job| job.stalls);
+            Suspects::must_be_alone(stalls, asked.max_stalls)
+        };
+        let first = self.all(Collection::Suspects).next();
+        let at_most = match first {
+            Some((_, id)) if lonely(id) => usize::from(asked.alone).min(asked.at_most),
+            _ => asked.at_most,
+        };
+        self.all(Collection::Suspects)
+            .take(at_most)
+            .enumerate()
+            .take_while(move |(position, (_, id))| *position == 0 || !lonely(id))
+            .map(|(_, suspect)| suspect)
     }
 
     /// How many of the jobs fit into `bytes`; the first always does.

@@ -6,15 +6,100 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::DeadReason;
 use crate::memory::Apply;
 use crate::memory::state::{Collection, State, moment};
-use crate::store::recover::{Recover, Recovered};
+use crate::store::recover::{Doubt, Recover, Recovered};
+
+/// Workers in trouble put judging off for this long, and no longer.
+const PUT_OFF_AT_MOST_MS: u64 = 30_000;
+
+/// What all workers know of recovery; moments in ms.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Watch {
+    /// When somebody last looked.
+    pub(crate) looked_ms: u64,
+    /// Nobody judges before.
+    pub(crate) from_ms: u64,
+    /// The longest lease in use, and when that is forgotten.
+    pub(crate) longest_ms: u64,
+    pub(crate) until_ms: u64,
+    /// When leases were last judged.
+    pub(crate) judged_ms: u64,
+}
+
+/// What came of a look: whether leases may be judged, and how many were pulled back.
+struct Look {
+    sure: bool,
+    from_ms: u64,
+    pulled: usize,
+}
+
+fn look(call: &Recover, state: &mut State) -> Look {
+    let now_ms = state.now_ms();
+    let known = state.recovery;
+    let mut watch = known.unwrap_or_default();
+    watch.judged_ms = watch.judged_ms.min(now_ms);
+    if call.lease_ms >= watch.longest_ms || now_ms > watch.until_ms {
+        watch.longest_ms = call.lease_ms;
+        watch.until_ms = now_ms + call.lease_ms;
+    }
+    watch.until_ms = watch.until_ms.min(now_ms + watch.longest_ms);
+
+    // Leases cannot end later than this, whenever they were set.
+    let latest = moment(now_ms + watch.longest_ms + call.tolerance_ms);
+    let too_far: Vec<JobId> = state
+        .all(Collection::Active)
+        .rev()
+        .take_while(|(until, _)| *until > latest)
+        .take(call.limit)
+        .map(|(_, id)| id.clone())
+        .collect();
+    for id in &too_far {
+        state.renew(id, watch.longest_ms);
+    }
+
+    let stepped_back = watch.looked_ms > now_ms + call.tolerance_ms;
+    let nobody_looked = now_ms > watch.looked_ms.saturating_add(call.gap_ms);
+    let quiet_until = now_ms + call.quiet_ms;
+    let put_off = now_ms - watch.judged_ms < PUT_OFF_AT_MOST_MS;
+    match call.doubt {
+        _ if stepped_back || nobody_looked || !too_far.is_empty() => {
+            (watch.from_ms, watch.judged_ms) = (quiet_until, now_ms);
+        }
+        Doubt::Jumped => (watch.from_ms, watch.judged_ms) = (quiet_until, now_ms),
+        Doubt::Away if put_off => watch.from_ms = quiet_until,
+        Doubt::Away | Doubt::None => {}
+    }
+    watch.from_ms = watch.from_ms.min(quiet_until);
+    watch.looked_ms = now_ms;
+    let as_expected = now_ms.abs_diff(call.expected_ms) <= call.tolerance_ms;
+    let sure = as_expected && now_ms >= watch.from_ms;
+    if sure {
+        watch.judged_ms = now_ms;
+    }
+    state.recovery = Some(watch);
+    Look {
+        sure,
+        from_ms: watch.from_ms,
+        pulled: too_far.len(),
+    }
+}
 
 impl Apply for Recover {
     fn apply(&self, state: &mut State) -> Recovered {
         let now_ms = state.now_ms();
-        if now_ms.abs_diff(self.expected_ms) > self.tolerance_ms {
-            return Recovered::Unsure { now_ms };
+        let Look {
+            sure,
+            from_ms,
+            pulled,
+        } = look(self, state);
+        if !sure {
+            return Recovered::Unsure {
+                now_ms,
+                from_ms,
+                pulled,
+            };
         }
-        let expired = state.up_to(Collection::Active, moment(now_ms), self.limit);
+        let over = moment(now_ms.saturating_sub(self.tolerance_ms));
+        let expired = state.up_to(Collection::Active, over, self.limit);
         let (mut stalled, mut dead) = (Vec::new(), Vec::new());
         for id in &expired {
             stall(state, id);

@@ -9,6 +9,7 @@ use crate::memory::delayed::Room;
 use crate::memory::emit::{Emitted, Log};
 use crate::memory::lease::Claim;
 use crate::memory::once::LastCall;
+use crate::memory::recover::Watch;
 use crate::memory::schedules::Kept;
 use crate::memory::unhandled::Name;
 
@@ -100,6 +101,8 @@ pub(crate) struct State {
     pub(crate) revision: u64,
     /// The next tick of all schedules (ms), and the worker that sees to it, if one does.
     pub(crate) tick: Option<(u64, Option<String>)>,
+    /// What is known of when leases can be judged, once somebody has looked.
+    pub(crate) recovery: Option<Watch>,
     /// When there will be work, if nobody has been told yet.
     pub(crate) wake: Option<u64>,
     pub(crate) totals: BTreeMap<&'static str, u64>,
@@ -160,7 +163,10 @@ impl State {
     }
 
     /// Those in a collection, in order.
-    pub(crate) fn all(&self, collection: Collection) -> impl Iterator<Item = &(i64, JobId)> {
+    pub(crate) fn all(
+        &self,
+        collection: Collection,
+    ) -> impl DoubleEndedIterator<Item = &(i64, JobId)> {
         self.places.get(&collection).into_iter().flatten()
     }
 
@@ -171,10 +177,6 @@ impl State {
             .take(limit)
             .map(|(_, id)| id.clone())
             .collect()
-    }
-
-    pub(crate) fn first(&self, collection: Collection) -> Option<(i64, JobId)> {
-        self.all(collection).next().cloned()
     }
 
     pub(crate) fn is_paused(&self) -> bool {

@@ -279,6 +279,19 @@ impl Dump {
                 }),
             ),
             (
+                "recovery",
+                state.recovery.map(|watch| {
+                    let numbers = [
+                        watch.looked_ms,
+                        watch.from_ms,
+                        watch.longest_ms,
+                        watch.until_ms,
+                        watch.judged_ms,
+                    ];
+                    numbers.map(|number| number.to_string()).join(" ")
+                }),
+            ),
+            (
                 "timer",
                 timer.map(|(due_ms, who)| format!("{due_ms} {who}")),
             ),

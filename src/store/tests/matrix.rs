@@ -12,7 +12,7 @@ use crate::store::enqueue::Due;
 use crate::store::extend::Extend;
 use crate::store::progress::{Progress, Stored};
 use crate::store::promote::Promote;
-use crate::store::recover::{Recover, Recovered};
+use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::trim::Trim;
@@ -131,12 +131,16 @@ impl Rig {
         loop {
             let verb = Recover {
                 expected_ms,
-                tolerance_ms: 500,
+                tolerance_ms: 0,
                 limit: 10,
                 max_stalls,
+                lease_ms: 60_000,
+                gap_ms: 0,
+                quiet_ms: 0,
+                doubt: Doubt::None,
             };
             match self.call(&verb) {
-                Recovered::Unsure { now_ms } => expected_ms = now_ms,
+                Recovered::Unsure { now_ms, .. } => expected_ms = now_ms,
                 Recovered::Done { stalled, dead, .. } => return stalled.len() + dead.len(),
             }
         }

@@ -25,7 +25,7 @@ use crate::job::state::State;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
 use crate::store::BATCH_BYTES;
-use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
+use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
 use crate::store::counts::Counts;
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::get::Get;
@@ -160,7 +160,11 @@ impl Rig {
             keep_count: 1_000,
             claim,
             claim_bytes: BATCH_BYTES,
-            suspect,
+            suspects: Suspects {
+                at_most: usize::from(suspect),
+                alone: true,
+                max_stalls: 3,
+            },
             lease_ms: self.lease_ms,
             hold: true,
             handlers: None,

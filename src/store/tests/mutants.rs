@@ -94,6 +94,8 @@ mutants! {
         "queue.unlease(ended)" => "";
     g1_leased_and_still_in_line:
         "redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(from_line - 1))" => "";
+    g1_suspects_are_leased_and_still_in_line:
+        "redis.call('ZREM', key.suspects, unpack(ids, 1, suspects))" => "";
     g2_settled_twice_in_one_call:
         "if claims[i] ~= receipts[i] or seen[id] then" => "if claims[i] ~= receipts[i] then";
     g3_a_repeated_call_is_executed_again:
@@ -156,14 +158,38 @@ mutants! {
     g6_a_poisoned_job_goes_on:
         "if times > args.max_stalls then" => "if false then";
     g6_a_suspect_is_claimed_by_anybody:
-        "if not (with_suspect and queue.has(key.suspects)) then"
-            => "if not queue.has(key.suspects) then";
-    g6_leases_are_judged_after_a_jump_of_the_clock:
-        "if math.abs(now_ms - args.expected_ms) > args.tolerance_ms then" => "if false then";
+        "if not (suspects > 0 and queue.has(key.suspects)) then"
+            => "suspects = math.max(suspects, 1)\nif not queue.has(key.suspects) then";
+    g6_a_suspect_that_must_be_alone_runs_with_others:
+        "if queue.number(stalls[i]) + SPARE_STALLS > args.max_stalls then" => "if false then";
+    g6_a_suspect_that_must_be_alone_comes_to_others:
+        "(i == 1 and args.alone)" => "(i == 1)";
+    g6_suspects_go_before_what_comes_before_them:
+        "if not last or tonumber(last) < tonumber(group[i + 1]) then" => "if not last then";
+    g6_leases_are_judged_by_a_clock_that_jumped:
+        "math.abs(now_ms - args.expected_ms) <= args.tolerance_ms" => "true";
+    g6_leases_are_judged_though_nobody_looked_for_long:
+        "local gap = now_ms - looked_ms > args.gap_ms" => "local gap = false";
+    g6_leases_are_judged_after_a_step_back:
+        "local back = looked_ms - now_ms > args.tolerance_ms" => "local back = false";
+    g6_leases_are_judged_in_a_quiet_period:
+        "local sure = now_ms >= from_ms and" => "local sure =";
+    g6_a_step_back_makes_the_quiet_longer:
+        "from_ms = math.min(from_ms, now_ms + args.quiet_ms)" => "";
+    g6_those_in_trouble_put_judging_off_for_ever:
+        "args.doubt == 'away' and now_ms - judged_ms < PUT_OFF_AT_MOST_MS"
+            => "args.doubt == 'away'";
+    g6_a_lease_may_end_later_than_it_can_have_been_set:
+        "queue.renew(far, longest_ms)" => "";
+    g6_a_longer_lease_is_known_for_ever:
+        "if args.lease_ms >= longest_ms or now_ms > until_ms then"
+            => "if args.lease_ms >= longest_ms then";
+    g6_a_lease_is_judged_at_its_end:
+        "local over = queue.whole(now_ms - args.tolerance_ms)" => "local over = now_text";
     g7_a_promotion_without_bound:
         "queue.score_in(line, to_ms),\n    'LIMIT', 0, limit)" => "queue.score_in(line, to_ms))";
     g7_a_recovery_without_bound:
-        "key.active, '-inf', now_ms, 'LIMIT', 0, args.limit)" => "key.active, '-inf', now_ms)";
+        "key.active, '-inf', over, 'LIMIT', 0, args.limit)" => "key.active, '-inf', over)";
     g7_a_claim_without_bound_in_bytes:
         "if bytes > max_bytes and n > 0 then" => "if false then";
     g8_a_retention_by_number_is_ignored:

@@ -10,9 +10,10 @@ use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::policy::retention::Retention;
 use crate::store::BATCH_BYTES;
+use crate::store::advance::{Advance, Answer, Suspects};
 use crate::store::enqueue::Due;
 use crate::store::get::Get;
-use crate::store::recover::{Recover, Recovered};
+use crate::store::recover::{Doubt, Recover, Recovered};
 
 fn failed(after: Duration) -> Outcome {
     Outcome::Retry {
@@ -113,19 +114,210 @@ fn g4_a_delayed_job_keeps_its_priority_and_front(mut rig: Rig) {
     assert_eq!(rig.size("places"), 4, "what was promoted has a new place");
 }
 
-fn g6_the_clock_gate_keeps_recovery_from_judging_after_an_outage(mut rig: Rig) {
-    rig.lease_ms = 1;
-    rig.enqueue(&[job("a")]);
-    let claimed = rig.claim_one().unwrap();
-    rig.wait(Duration::from_millis(10));
-    let verb = Recover {
-        expected_ms: 1,
-        tolerance_ms: 1_000,
-        limit: 10,
-        max_stalls: 3,
+const TOLERANCE_MS: u64 = 1_000;
+const LEASE_MS: u64 = 2_000;
+const GAP_MS: u64 = 10_000;
+const QUIET_MS: u64 = 5_000;
+
+impl Rig {
+    /// Recovery looks, `off_ms` before what it expects the clock to show: how many it took back, or
+    /// for how long nobody judges and how many leases were pulled back.
+    fn look(&mut self, off_ms: u64, doubt: Doubt) -> Result<usize, (u64, usize)> {
+        let verb = Recover {
+            expected_ms: self.now_us / 1_000 - off_ms,
+            tolerance_ms: TOLERANCE_MS,
+            limit: 3,
+            max_stalls: 3,
+            lease_ms: LEASE_MS,
+            gap_ms: GAP_MS,
+            quiet_ms: QUIET_MS,
+            doubt,
+        };
+        match self.call(&verb) {
+            Recovered::Done { stalled, dead, .. } => Ok(stalled.len() + dead.len()),
+            Recovered::Unsure {
+                now_ms,
+                from_ms,
+                pulled,
+            } => Err((from_ms.saturating_sub(now_ms), pulled)),
+        }
+    }
+
+    /// Looks every second, for so long.
+    fn look_on(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.wait(SECOND);
+            let _ = self.look(0, Doubt::None);
+        }
+    }
+
+    /// A job whose worker died, in a queue that is looked after.
+    fn with_a_dead_worker(&mut self) {
+        self.lease_ms = LEASE_MS;
+        let _ = self.look(0, Doubt::None);
+        self.look_on(QUIET_MS / 1_000);
+        self.enqueue(&[job("a")]);
+        self.claim_one().unwrap();
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn g6_a_lease_is_judged_when_it_is_over_for_longer_than_the_clock_may_be_wrong(mut rig: Rig) {
+    rig.with_a_dead_worker();
+    rig.wait(Duration::from_millis(LEASE_MS + TOLERANCE_MS - 1));
+    assert_eq!(rig.look(0, Doubt::None), Ok(0));
+    rig.wait(Duration::from_millis(1));
+    assert_eq!(rig.look(TOLERANCE_MS + 1, Doubt::None), Err((0, 0)));
+    assert_eq!(rig.look(TOLERANCE_MS, Doubt::None), Ok(1));
+}
+
+fn g6_nobody_judges_before_the_living_could_renew(mut rig: Rig) {
+    assert_eq!(rig.look(0, Doubt::None), Err((QUIET_MS, 0)), "never seen");
+    rig.with_a_dead_worker();
+    rig.wait(Duration::from_millis(GAP_MS));
+    assert_eq!(rig.look(0, Doubt::None), Ok(1), "somebody was there");
+
+    rig.enqueue(&[job("b")]);
+    rig.advance(&[], 2);
+    rig.wait(Duration::from_millis(GAP_MS + 1));
+    assert_eq!(rig.look(0, Doubt::None), Err((QUIET_MS, 0)), "nobody was");
+    rig.wait(Duration::from_millis(QUIET_MS - 1));
+    assert_eq!(rig.look(0, Doubt::None), Err((1, 0)));
+    rig.wait(Duration::from_millis(1));
+    assert_eq!(rig.look(0, Doubt::None), Ok(2));
+
+    rig.advance(&[], 2);
+    rig.look_on(4);
+    assert_eq!(rig.look(0, Doubt::Jumped), Err((QUIET_MS, 0)));
+}
+
+fn g6_workers_in_trouble_put_judging_off_but_not_for_ever(mut rig: Rig) {
+    rig.with_a_dead_worker();
+    let mut put_off = 0;
+    loop {
+        rig.wait(3 * SECOND);
+        match rig.look(0, Doubt::Away) {
+            Err((left_ms, 0)) => assert!(left_ms > 0 && put_off < 15, "{put_off} times"),
+            found => break assert_eq!(found, Ok(1)),
+        }
+        put_off += 1;
+    }
+    assert!((8..=14).contains(&put_off), "{put_off} times");
+}
+
+fn g6_no_lease_ends_later_than_it_can_have_been_set(mut rig: Rig) {
+    rig.with_a_dead_worker();
+    rig.enqueue(&["b", "c", "d"].map(job));
+    rig.advance(&[], 3);
+    rig.now_us -= 3_600_000_000;
+    rig.wait(SECOND);
+    // In bounded calls.
+    assert_eq!(rig.look(0, Doubt::None), Err((QUIET_MS, 3)));
+    assert_eq!(rig.look(0, Doubt::None), Err((QUIET_MS, 1)));
+    rig.wait(Duration::from_millis(QUIET_MS));
+    assert_eq!(rig.look(0, Doubt::None), Ok(3));
+    assert_eq!(rig.look(0, Doubt::None), Ok(1));
+}
+
+fn g6_a_longer_lease_is_known_for_as_long_as_it_holds(mut rig: Rig) {
+    rig.with_a_dead_worker();
+    let day = 86_400_000;
+    let look = |rig: &mut Rig, lease_ms| {
+        let verb = Recover {
+            expected_ms: rig.now_us / 1_000,
+            tolerance_ms: TOLERANCE_MS,
+            limit: 10,
+            max_stalls: 3,
+            lease_ms,
+            gap_ms: u64::MAX >> 12,
+            quiet_ms: 0,
+            doubt: Doubt::None,
+        };
+        match rig.call(&verb) {
+            Recovered::Unsure { pulled, .. } => pulled,
+            Recovered::Done { .. } => 0,
+        }
     };
-    assert!(matches!(rig.call(&verb), Recovered::Unsure { .. }));
-    assert!(rig.settle(&claimed.id, &claimed.receipt, completed()));
+    look(&mut rig, day);
+    rig.lease_ms = day;
+    rig.enqueue(&[job("long")]);
+    assert_eq!(rig.claim_one().unwrap().id.as_str(), "long");
+    rig.wait(Duration::from_millis(day / 2));
+    look(&mut rig, LEASE_MS);
+    assert_eq!(rig.size("active"), 1, "that of the dead was taken back");
+    rig.wait(Duration::from_millis(day / 2 + 1));
+    // Nobody with such a lease has looked for a day: that one is over, too.
+    rig.advance(&[], 1);
+    look(&mut rig, LEASE_MS);
+    assert_eq!(look(&mut rig, LEASE_MS), 0);
+    let dump = rig.subject.dump();
+    let known = dump.get("meta", "recovery").unwrap().clone();
+    let known = String::from_utf8(known).unwrap();
+    assert_eq!(known.split(' ').nth(2).unwrap(), LEASE_MS.to_string());
+}
+
+/// Five suspects: their worker died once.
+fn suspects(rig: &mut Rig) {
+    rig.with_a_dead_worker();
+    rig.enqueue(&["b", "c", "d", "e"].map(job));
+    rig.advance(&[], 4);
+    rig.wait(4 * SECOND);
+    assert_eq!(rig.look(0, Doubt::None), Ok(3));
+    assert_eq!(rig.look(0, Doubt::None), Ok(2));
+    assert_eq!(rig.size("suspects"), 5);
+}
+
+impl Rig {
+    fn claim_suspects(&mut self, claim: usize, suspects: Suspects) -> Vec<String> {
+        self.call += 1;
+        let verb = Advance {
+            lane: self.lane,
+            call: self.call,
+            worker: "worker",
+            settle: &[],
+            keep: self.keep,
+            keep_count: 1_000,
+            claim,
+            claim_bytes: BATCH_BYTES,
+            suspects,
+            lease_ms: self.lease_ms,
+            hold: true,
+            handlers: None,
+            heard: 0,
+            again: false,
+        };
+        match self.call(&verb) {
+            Answer::Advanced(advanced) => ids(&advanced.claimed),
+            Answer::Superseded => panic!("superseded"),
+        }
+    }
+}
+
+fn g6_suspects_with_stalls_to_spare_run_together_in_their_place(mut rig: Rig) {
+    suspects(&mut rig);
+    let mut urgent = job("urgent");
+    urgent.priority = Some(0);
+    rig.enqueue(&[urgent, job("later"), job("last")]);
+    let asked = |at_most, alone, max_stalls| Suspects {
+        at_most,
+        alone,
+        max_stalls,
+    };
+    let together = asked(3, false, 3);
+    assert_eq!(rig.claim_suspects(2, together), ["a", "urgent"]);
+    assert_eq!(rig.claim_suspects(4, together), ["b", "c", "d", "later"]);
+    // After another stall they would have one chance left.
+    assert_eq!(rig.claim_suspects(1, asked(3, false, 2)), ["last"]);
+    assert!(rig.claim_suspects(5, asked(3, false, 2)).is_empty());
+    assert_eq!(rig.claim_suspects(5, asked(3, true, 2)), ["e"]);
+
+    // A second crash, and with it all of them must be alone.
+    rig.wait(4 * SECOND);
+    while rig.look(0, Doubt::None) != Ok(0) {}
+    // The others stall for the first time.
+    let group = rig.claim_suspects(9, asked(9, true, 3));
+    assert_eq!(group.len(), 1, "{group:?}");
 }
 
 fn g7_a_claim_is_bounded_in_bytes_but_never_empty(mut rig: Rig) {
@@ -207,7 +399,12 @@ on_both!(
     g4_front_goes_first_and_a_retry_goes_last_within_their_priority,
     g4_a_released_job_gets_its_exact_place_back,
     g4_a_delayed_job_keeps_its_priority_and_front,
-    g6_the_clock_gate_keeps_recovery_from_judging_after_an_outage,
+    g6_a_lease_is_judged_when_it_is_over_for_longer_than_the_clock_may_be_wrong,
+    g6_nobody_judges_before_the_living_could_renew,
+    g6_workers_in_trouble_put_judging_off_but_not_for_ever,
+    g6_no_lease_ends_later_than_it_can_have_been_set,
+    g6_a_longer_lease_is_known_for_as_long_as_it_holds,
+    g6_suspects_with_stalls_to_spare_run_together_in_their_place,
     g7_a_claim_is_bounded_in_bytes_but_never_empty,
     g8_nothing_is_left_of_a_job_that_went_through_everything,
     a_dead_job_is_replayed_with_a_fresh_budget_and_its_history,

@@ -11,7 +11,7 @@ use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::policy::retention::Retention;
 use crate::store::BATCH_BYTES;
-use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement};
+use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
 use crate::store::pause::Pause;
 use crate::store::promote::Promote;
 use crate::store::remove::Remove;
@@ -57,7 +57,11 @@ impl Rig {
             keep_count: 1_000,
             claim,
             claim_bytes,
-            suspect: true,
+            suspects: Suspects {
+                at_most: 1,
+                alone: true,
+                max_stalls: 3,
+            },
             lease_ms: self.lease_ms,
             hold: true,
             handlers: Some(handlers),

@@ -7,6 +7,7 @@ mod freeze_workers;
 mod kill_redis;
 mod kill_workers;
 mod leak;
+mod leases;
 mod network;
 mod outages;
 mod poison;
@@ -39,6 +40,9 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!("redis-replaced", "G2 G9", outages::replaced),
     scenario!("scripts-and-clients", "G9", refusals::scripts_and_clients),
     scenario!("redis-full", "G9", refusals::full),
+    scenario!("redis-refusing", "G6 G9", leases::refusing),
+    scenario!("redis-stepped", "G6 G9", leases::stepped),
+    scenario!("redis-far", "G2 G9", leases::far),
     scenario!("clock", "G5", clock::run),
     scenario!("backlog", "G7", backlog::run),
     scenario!("leak", "G8", leak::run),

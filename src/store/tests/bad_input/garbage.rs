@@ -56,6 +56,10 @@ fn recover(max_stalls: u32) -> Call {
             tolerance_ms: 1,
             limit: 5,
             max_stalls,
+            lease_ms: 60_000,
+            gap_ms: 0,
+            quiet_ms: 0,
+            doubt: Doubt::None,
         };
         tried(redis, &recover)
     })

@@ -18,21 +18,28 @@ fn nothing_asked_for_is_nothing_done() {
         .moved,
         0
     );
-    let recovered = both.leaves(&Recover {
-        expected_ms: NOW,
+    let recover = |expected_ms: u64, limit: usize| Recover {
+        expected_ms,
         tolerance_ms: 0,
         limit,
         max_stalls: 0,
-    });
+        lease_ms: 60_000,
+        gap_ms: 0,
+        quiet_ms: 0,
+        doubt: Doubt::None,
+    };
+    // It notes that somebody looked, and nothing else.
+    let recovered = both.changes(&["meta"], &recover(NOW, limit));
     assert!(matches!(recovered, Recovered::Done { .. }), "{recovered:?}");
     for expected_ms in [0, NOW - 1, NOW + 1, WHOLE_MAX] {
-        let unsure = both.leaves(&Recover {
-            expected_ms,
-            tolerance_ms: 0,
-            limit: BATCH_JOBS,
-            max_stalls: 0,
-        });
-        assert_eq!(unsure, Recovered::Unsure { now_ms: NOW });
+        let unsure = both.leaves(&recover(expected_ms, BATCH_JOBS));
+        let (now_ms, from_ms, pulled) = (NOW, NOW, 0);
+        let nothing = Recovered::Unsure {
+            now_ms,
+            from_ms,
+            pulled,
+        };
+        assert_eq!(unsure, nothing);
     }
     let trimmed = both.leaves(&Trim {
         limit,

@@ -18,7 +18,7 @@ use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
-use crate::store::advance::{Advance, Advanced, Answer, Settlement};
+use crate::store::advance::{Advance, Advanced, Answer, Settlement, Suspects};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
@@ -27,7 +27,7 @@ use crate::store::list::List;
 use crate::store::pause::Pause;
 use crate::store::progress::{Progress, Stored};
 use crate::store::promote::Promote;
-use crate::store::recover::{Recover, Recovered};
+use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::resume::Resume;
@@ -178,7 +178,11 @@ fn advance<'a>(lane: &'a str, call: u64, settle: &'a [Settlement], claim: usize)
         keep_count: 1_000,
         claim,
         claim_bytes: BATCH_BYTES,
-        suspect: true,
+        suspects: Suspects {
+            at_most: 1,
+            alone: true,
+            max_stalls: 3,
+        },
         lease_ms: 60_000,
         hold: true,
         handlers: None,

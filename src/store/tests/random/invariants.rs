@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::Fence;
 use crate::queue::info::Counts;
-use crate::store::advance::Claimed;
+use crate::store::advance::{Claimed, Suspects};
+use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::tests::dump::{BESIDE, Dump, PLACES};
 
 use super::op::Turn;
@@ -84,6 +85,65 @@ impl Invariants {
         });
         ensure(!all || left.is_none(), || {
             format!("a worker for {handlers:?} has slots left, and was not given {left:?}")
+        })
+    }
+
+    /// Suspects are as many as were asked for; one that must run alone comes alone, and only to a
+    /// process in which none runs. Repeated calls bring what was asked for before.
+    pub(crate) fn suspected(&self, claimed: &[Claimed], asked: Suspects) -> Result<(), Wrong> {
+        let suspects: Vec<_> = claimed.iter().filter(|claim| claim.stalls > 0).collect();
+        ensure(suspects.len() <= asked.at_most, || {
+            format!("{} suspects were claimed, {asked:?}", suspects.len())
+        })?;
+        let lonely = suspects
+            .iter()
+            .any(|claim| Suspects::must_be_alone(claim.stalls, asked.max_stalls));
+        ensure(!lonely || (suspects.len() == 1 && asked.alone), || {
+            format!("a suspect that must be alone came with others: {asked:?}")
+        })
+    }
+
+    /// In a quiet period nobody is judged, and none is longer than it may be; a lease that ends
+    /// later than it can have been set is pulled back or keeps everybody from judging.
+    pub(crate) fn recovered(
+        &self,
+        before: &Dump,
+        after: &Dump,
+        verb: &Recover,
+        answer: &Recovered,
+        now_ms: u64,
+    ) -> Result<(), Wrong> {
+        let numbers = |dump: &Dump| -> Vec<u64> {
+            let known = dump.get("meta", "recovery").cloned().unwrap_or_default();
+            let text = String::from_utf8_lossy(&known).into_owned();
+            text.split_whitespace()
+                .map(|n| n.parse().unwrap())
+                .collect()
+        };
+        let (knew, knows) = (numbers(before), numbers(after));
+        ensure(knows[1] <= now_ms + verb.quiet_ms, || {
+            format!("the quiet is too long: {knows:?} at {now_ms}")
+        })?;
+        let judged = matches!(answer, Recovered::Done { .. });
+        let looked = knew.first().copied().unwrap_or(0);
+        let from_ms = knew.get(1).copied().unwrap_or(0);
+        // However long the quiet was that a clock which stepped back shows.
+        let quiet = from_ms.min(now_ms + verb.quiet_ms) > now_ms
+            || (verb.quiet_ms > 0 && now_ms.saturating_sub(looked) > verb.gap_ms)
+            || (verb.quiet_ms > 0 && looked > now_ms + verb.tolerance_ms)
+            || (verb.quiet_ms > 0 && verb.doubt == Doubt::Jumped)
+            || now_ms.abs_diff(verb.expected_ms) > verb.tolerance_ms;
+        ensure(!(judged && quiet), || {
+            format!("judged at {now_ms}, known was {knew:?}")
+        })?;
+        let longest = now_ms + knows[2] + verb.tolerance_ms;
+        let late = after.part("active").find(|(_, until)| {
+            let until: f64 = String::from_utf8_lossy(until).parse().unwrap();
+            until > longest as f64
+        });
+        // Without a quiet period the next call does the rest.
+        ensure(!judged || verb.quiet_ms == 0 || late.is_none(), || {
+            format!("{late:?} ends later than it can have been set at {now_ms}")
         })
     }
 

@@ -7,6 +7,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use crate::store::advance::Suspects;
+use crate::store::recover::Doubt;
+
 /// Ids are few, so that they meet again.
 pub(crate) const IDS: u8 = 10;
 pub(crate) const PRODUCERS: u8 = 2;
@@ -62,7 +65,11 @@ pub(crate) enum Op {
     Recover {
         limit: usize,
         max_stalls: u32,
+        lease_ms: u64,
         off_ms: u64,
+        gap_ms: u64,
+        quiet_ms: u64,
+        doubt: Doubt,
     },
     Promote {
         limit: usize,
@@ -196,7 +203,7 @@ pub(crate) struct Turn {
     pub(crate) keep_count: u64,
     pub(crate) claim: usize,
     pub(crate) claim_bytes: usize,
-    pub(crate) suspect: bool,
+    pub(crate) suspects: Suspects,
     pub(crate) lease_ms: u64,
     pub(crate) hold: bool,
     /// It asks for jobs that were handed back with these of the names.
@@ -216,7 +223,7 @@ impl Turn {
             keep_count: 1_000,
             claim: 0,
             claim_bytes: 0,
-            suspect: false,
+            suspects: Suspects::default(),
             lease_ms: LEASES[0],
             hold: true,
             handlers: None,
@@ -275,8 +282,7 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(claims, stale, lease_ms)| Op::Extend { claims, stale, lease_ms }),
         2 => (any::<u8>(), rarely(), select(&[1, 256, 257][..]))
             .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes }),
-        4 => (1..6usize, 0..3u32, select(&[0, 0, 0, 1_000, 1_001][..]))
-            .prop_map(|(limit, max_stalls, off_ms)| Op::Recover { limit, max_stalls, off_ms }),
+        8 => recover(),
         2 => (1..5usize, 0..WORKERS, any::<bool>())
             .prop_map(|(limit, worker, hold)| Op::Promote { limit, worker, hold }),
         5 => change().prop_map(Op::Schedule),
@@ -305,8 +311,36 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Pop),
         12 => select(&[1, 50, 900, 1_000, 29_000, 61_000, 600_000, 3_700_000, 90_000_000][..])
             .prop_map(|ms| Op::Pass { ms }),
-        1 => select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms }),
+        3 => select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms }),
     ]
+}
+
+fn recover() -> impl Strategy<Value = Op> {
+    const NEVER: u64 = 10_000_000_000;
+    let doubt = select(
+        &[
+            Doubt::None,
+            Doubt::None,
+            Doubt::None,
+            Doubt::Away,
+            Doubt::Jumped,
+        ][..],
+    );
+    let off = select(&[0, 0, 0, 0, 0, 1_000, 1_001][..]);
+    let gap = select(&[NEVER, NEVER, 60_000][..]);
+    let quiet = select(&[0, 0, 50, 5_000][..]);
+    let when = (off, gap, quiet, doubt);
+    (1..6usize, 0..4u32, select(&LEASES[..]), when).prop_map(
+        |(limit, max_stalls, lease_ms, (off_ms, gap_ms, quiet_ms, doubt))| Op::Recover {
+            limit,
+            max_stalls,
+            lease_ms,
+            off_ms,
+            gap_ms,
+            quiet_ms,
+            doubt,
+        },
+    )
 }
 
 fn rarely() -> impl Strategy<Value = bool> {
@@ -424,7 +458,7 @@ fn turn() -> impl Strategy<Value = Turn> {
     let claim = prop_oneof![1 => Just(0usize), 6 => 1..5usize];
     (
         (0..WORKERS, vec(end(), 0..5), claim, bytes),
-        (select(&KEEPS[..]), 0..6u64, any::<bool>()),
+        (select(&KEEPS[..]), 0..6u64, suspects()),
         (select(&LEASES[..]), any::<bool>()),
         (
             option::of(subsequence(&NAMES[..], 1..=3)),
@@ -434,7 +468,7 @@ fn turn() -> impl Strategy<Value = Turn> {
     )
         .prop_map(|(work, keep, rest, names)| {
             let (worker, settle, claim, claim_bytes) = work;
-            let (keep_ms, keep_count, suspect) = keep;
+            let (keep_ms, keep_count, suspects) = keep;
             let (lease_ms, hold) = rest;
             let (handlers, heard, again) = names;
             Turn {
@@ -444,7 +478,7 @@ fn turn() -> impl Strategy<Value = Turn> {
                 keep_count,
                 claim,
                 claim_bytes,
-                suspect,
+                suspects,
                 lease_ms,
                 hold,
                 handlers,
@@ -452,6 +486,16 @@ fn turn() -> impl Strategy<Value = Turn> {
                 again,
             }
         })
+}
+
+fn suspects() -> impl Strategy<Value = Suspects> {
+    let at_most = select(&[0, 0, 1, 2, 3][..]);
+    let max_stalls = select(&[0, 1, 3, 3, 4][..]);
+    (at_most, any::<bool>(), max_stalls).prop_map(|(at_most, alone, max_stalls)| Suspects {
+        at_most,
+        alone,
+        max_stalls,
+    })
 }
 
 fn end() -> impl Strategy<Value = End> {

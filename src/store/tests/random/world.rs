@@ -218,12 +218,20 @@ impl<'a> World<'a> {
             Op::Recover {
                 limit,
                 max_stalls,
+                lease_ms,
                 off_ms,
-            } => self.both(&Recover {
+                gap_ms,
+                quiet_ms,
+                doubt,
+            } => self.recover(&Recover {
                 expected_ms: self.now_us / 1_000 - off_ms,
                 tolerance_ms: 1_000,
                 limit: *limit,
                 max_stalls: *max_stalls,
+                lease_ms: *lease_ms,
+                gap_ms: *gap_ms,
+                quiet_ms: *quiet_ms,
+                doubt: *doubt,
             }),
             Op::Promote {
                 limit,
@@ -276,6 +284,20 @@ impl<'a> World<'a> {
     {
         let redis = self.redis.call(verb)?;
         same(V::script().name, &redis, &self.memory.call(verb))
+    }
+
+    /// Nobody is judged in a quiet period, and afterwards no lease ends later than it can.
+    fn recover(&mut self, verb: &Recover) -> Result<(), Wrong> {
+        let before = self.redis.dump();
+        let redis = self.redis.call(verb)?;
+        same("recover", &redis, &self.memory.call(verb))?;
+        self.invariants.recovered(
+            &before,
+            &self.redis.dump(),
+            verb,
+            &redis,
+            self.now_us / 1_000,
+        )
     }
 
     /// The name by which a worker calls.
@@ -363,7 +385,7 @@ impl<'a> World<'a> {
             keep_count: turn.keep_count,
             claim: turn.claim,
             claim_bytes: turn.claim_bytes,
-            suspect: turn.suspect,
+            suspects: turn.suspects,
             lease_ms: turn.lease_ms,
             hold: turn.hold,
             handlers: turn.handlers.as_deref(),
@@ -374,6 +396,8 @@ impl<'a> World<'a> {
         same("advance", &redis, &self.memory.call(&verb))?;
         if let Answer::Advanced(advanced) = redis {
             self.claimed = self.invariants.claimed(&advanced.claimed, turn.claim)?;
+            self.invariants
+                .suspected(&advanced.claimed, turn.suspects)?;
             self.invariants
                 .handed_on(&self.last, &advanced.claimed, turn)?;
             self.news = advanced.unhandled;

@@ -1,0 +1,57 @@
+-- Whether leases can be judged: that of a dead worker runs out, and so do those of the living
+-- while Redis is away, refuses writes, or has a clock that jumps. So there are quiet periods, in
+-- which nobody judges and the living renew. meta.recovery is what all workers know of that:
+-- `<looked> <from> <longest> <until> <judged>`, ms. `looked`: when recovery last looked, from
+-- whatever worker. `from`: nobody judges before. `longest`: the longest lease in use; it is
+-- forgotten at `until` if no worker with such a lease has looked since. `judged`: when leases were
+-- last judged.
+
+-- Workers in trouble put judging off for this long, and no longer: one of them may have a bad line,
+-- which is no reason to leave the jobs of the dead where they are.
+local PUT_OFF_AT_MOST_MS = 30000
+
+-- Leases that end later than they can have been set, because the clock stepped back, are set to
+-- the longest there is, at most args.limit of them. Returns how many.
+function queue.pull_back(longest_ms)
+  local after = '(' .. queue.whole(now_ms + longest_ms + args.tolerance_ms)
+  local far = redis.call('ZREVRANGEBYSCORE', key.active, '(+inf', after, 'LIMIT', 0, args.limit)
+  queue.renew(far, longest_ms)
+  return #far
+end
+
+-- Whether this caller may judge now; from when on anybody may; how many leases were pulled back.
+function queue.judge()
+  local numbers = {}
+  for text in string.gmatch(redis.call('HGET', key.meta, 'recovery') or '', '%d+') do
+    numbers[#numbers + 1] = queue.number(text)
+  end
+  local looked_ms, from_ms = numbers[1] or 0, numbers[2] or 0
+  local longest_ms, until_ms = numbers[3] or 0, numbers[4] or 0
+  local judged_ms = math.min(numbers[5] or 0, now_ms)
+
+  if args.lease_ms >= longest_ms or now_ms > until_ms then
+    longest_ms, until_ms = args.lease_ms, now_ms + args.lease_ms
+  end
+  until_ms = math.min(until_ms, now_ms + longest_ms)
+  local pulled = queue.pull_back(longest_ms)
+
+  local back = looked_ms - now_ms > args.tolerance_ms
+  local gap = now_ms - looked_ms > args.gap_ms
+  if back or gap or args.doubt == 'jumped' or pulled > 0 then
+    from_ms, judged_ms = now_ms + args.quiet_ms, now_ms
+  elseif args.doubt == 'away' and now_ms - judged_ms < PUT_OFF_AT_MOST_MS then
+    from_ms = now_ms + args.quiet_ms
+  end
+  -- A clock that stepped back must not make the quiet longer.
+  from_ms = math.min(from_ms, now_ms + args.quiet_ms)
+
+  local sure = now_ms >= from_ms and math.abs(now_ms - args.expected_ms) <= args.tolerance_ms
+  if sure then
+    judged_ms = now_ms
+  end
+  local whole = queue.whole
+  queue.set_meta('recovery', table.concat({
+    whole(now_ms), whole(from_ms), whole(longest_ms), whole(until_ms), whole(judged_ms),
+  }, ' '))
+  return sure, from_ms, pulled
+end

@@ -1,0 +1,24 @@
+-- Which suspects one caller may run together: jobs whose worker died while they ran, one of which
+-- may be what killed it. They are taken in groups, so that the innocent are soon done; but only as
+-- long as a crash of the group leaves each of them two more stalls before it is dead. One that has
+-- fewer left runs alone among the suspects of its process: then a crash is no other suspect's doing.
+
+-- The next of them, at most `limit`: id, score, id, score ... args.alone: no suspect runs in the
+-- caller's process.
+function queue.next_suspects(limit)
+  local SPARE_STALLS = 2
+  local page = redis.call('ZRANGE', key.suspects, '0', queue.whole(limit - 1), 'WITHSCORES')
+  local ids = {}
+  for i = 1, #page, 2 do
+    ids[#ids + 1] = page[i]
+  end
+  local stalls = redis.call('HMGET', key.stalls, unpack(ids))
+  for i = 1, #ids do
+    if queue.number(stalls[i]) + SPARE_STALLS > args.max_stalls then
+      -- Alone, or not yet.
+      local taken = (i == 1 and args.alone) and 1 or i - 1
+      return { unpack(page, 1, 2 * taken) }
+    end
+  end
+  return page
+end
