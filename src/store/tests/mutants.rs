@@ -22,7 +22,7 @@ use crate::store::{Verb, pause::Pause, resume::Resume};
 
 /// Within this many sequences it has to be noticed. The seeds are fixed: these tests do not
 /// depend on luck.
-const SEQUENCES: u64 = 1_500;
+const SEQUENCES: u64 = 5_000;
 
 /// The code of every script that writes, and of one that reads.
 fn scripts() -> Vec<&'static str> {

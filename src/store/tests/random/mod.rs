@@ -3,6 +3,7 @@
 //! `OXCART_SEED=17` runs the one sequence of that seed; `OXCART_SEQUENCES=20000` runs as many
 //! (2,000 unless set); `make fuzz` runs until it is stopped or finds something.
 
+mod choice;
 mod invariants;
 mod op;
 mod order;
@@ -55,7 +56,7 @@ impl Player {
         let rng = TestRng::from_seed(RngAlgorithm::XorShift, &bytes);
         let mut runner = TestRunner::new_with_rng(config, rng);
         let redis = std::cell::RefCell::new(&mut self.redis);
-        let played = runner.run(&op::sequences(), |ops| {
+        let played = runner.run(&choice::sequences(), |ops| {
             let mut redis = redis.borrow_mut();
             run(&mut redis, &ops).map_err(TestCaseError::fail)
         });

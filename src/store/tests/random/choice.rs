@@ -1,0 +1,278 @@
+//! How the operations of a random sequence are chosen: what there is to choose from, and how often
+//! each is.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+use super::op::{
+    Ask, Change, End, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
+};
+use crate::store::advance::Suspects;
+use crate::store::recover::Doubt;
+
+const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
+const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
+const LEASES: [u64; 3] = [1_000, 30_000, 600_000];
+const PRIORITIES: [u16; 5] = [0, 7, 499, 500, 1_023];
+
+/// Sequences of 10 to 40 operations.
+pub(crate) fn sequences() -> impl Strategy<Value = Vec<Op>> {
+    vec(op(), 10..40)
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let lane = || 0..PRODUCERS + WORKERS;
+    let ids = || vec(0..IDS, 1..4);
+    let wait = || select(&WAITS[..]);
+    prop_oneof![
+        10 => (0..PRODUCERS, vec(new(), 1..5)).prop_map(|(lane, jobs)| Op::Enqueue { lane, jobs }),
+        1 => (0..PRODUCERS, 60..120u8, option::weighted(0.7, wait()), option::of(select(&PRIORITIES[..])))
+            .prop_map(|(lane, jobs, delay_ms, priority)| Op::Flood { lane, jobs, delay_ms, priority }),
+        22 => turn().prop_map(Op::Advance),
+        4 => (0..WORKERS, select(&NAMES[..]), wait())
+            .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms }),
+        3 => (0..WORKERS, select(&NAMES[..]), select(&[40, 990, 29_000][..]))
+            .prop_map(|(worker, name, ms)| Op::Busy { worker, name, ms }),
+        4 => lane().prop_map(|lane| Op::Repeat { lane }),
+        1 => lane().prop_map(|lane| Op::Late { lane }),
+        3 => (vec(any::<u8>(), 1..4), rarely(), select(&LEASES[..]))
+            .prop_map(|(claims, stale, lease_ms)| Op::Extend { claims, stale, lease_ms }),
+        2 => (any::<u8>(), rarely(), select(&[1, 256, 257][..]))
+            .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes }),
+        8 => recover(),
+        2 => (1..5usize, 0..WORKERS, any::<bool>())
+            .prop_map(|(limit, worker, hold)| Op::Promote { limit, worker, hold }),
+        5 => change().prop_map(Op::Schedule),
+        1 => (0..SCHEDULES).prop_map(|name| Op::Unschedule { name }),
+        12 => (0..WORKERS, prop::bool::weighted(0.8), ticks(), rarely())
+            .prop_map(|(worker, hold, entries, pass)| Op::Fire { worker, hold, entries, pass }),
+        1 => ask().prop_map(|ask| Op::Schedules { ask }),
+        1 => (option::weighted(0.6, 0..SCHEDULES), any::<bool>())
+            .prop_map(|(name, other)| Op::Lose { name, other }),
+        2 => (0..WORKERS, prop::bool::weighted(0.8), 0..SCHEDULES)
+            .prop_map(|(worker, hold, name)| Op::Tend { worker, hold, name }),
+        4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
+            |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
+                limit, keep_ms, keep_count, lane_ttl_ms,
+            }
+        ),
+        3 => ids().prop_map(|ids| Op::Replay { ids }),
+        2 => ids().prop_map(|ids| Op::Remove { ids }),
+        3 => (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms }),
+        2 => (0..IDS).prop_map(|id| Op::Get { id }),
+        1 => (0..5usize, 0..4u64, 1..6usize)
+            .prop_map(|(state, offset, limit)| Op::List { state, offset, limit }),
+        1 => Just(Op::Counts),
+        1 => Just(Op::Pause),
+        2 => Just(Op::Resume),
+        3 => Just(Op::Pop),
+        12 => select(&[1, 50, 900, 1_000, 29_000, 61_000, 600_000, 3_700_000, 90_000_000][..])
+            .prop_map(|ms| Op::Pass { ms }),
+        3 => select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms }),
+    ]
+}
+
+fn recover() -> impl Strategy<Value = Op> {
+    const NEVER: u64 = 10_000_000_000;
+    let doubt = select(
+        &[
+            Doubt::None,
+            Doubt::None,
+            Doubt::None,
+            Doubt::Away,
+            Doubt::Jumped,
+        ][..],
+    );
+    let off = select(&[0, 0, 0, 0, 0, 1_000, 1_001][..]);
+    let gap = select(&[NEVER, NEVER, 60_000][..]);
+    let quiet = select(&[0, 0, 50, 5_000][..]);
+    let when = (off, gap, quiet, doubt);
+    (1..6usize, 0..4u32, select(&LEASES[..]), when).prop_map(
+        |(limit, max_stalls, lease_ms, (off_ms, gap_ms, quiet_ms, doubt))| Op::Recover {
+            limit,
+            max_stalls,
+            lease_ms,
+            off_ms,
+            gap_ms,
+            quiet_ms,
+            doubt,
+        },
+    )
+}
+
+fn rarely() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.15)
+}
+
+fn new() -> impl Strategy<Value = New> {
+    let delay = prop_oneof![2 => Just(None), 1 => select(&WAITS[..]).prop_map(Some)];
+    let priority = prop_oneof![2 => Just(None), 1 => select(&PRIORITIES[..]).prop_map(Some)];
+    let awaited = prop_oneof![3 => Just(None), 1 => select(&[500, 60_000][..]).prop_map(Some)];
+    let bytes = prop_oneof![4 => Just(1), 1 => Just(3_000)];
+    (
+        0..IDS,
+        delay,
+        any::<bool>(),
+        priority,
+        rarely(),
+        awaited,
+        bytes,
+    )
+        .prop_map(|(id, delay_ms, at, priority, front, await_ms, bytes)| New {
+            id,
+            delay_ms,
+            at,
+            priority,
+            front,
+            await_ms,
+            bytes,
+        })
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let tick = select(&[-700_000, -1_000, -1_000, 0, 0, 50, 1_000][..]);
+    let what = (
+        0..SCHEDULES,
+        rarely(),
+        rarely(),
+        option::weighted(0.9, tick),
+    );
+    let how = (
+        rarely(),
+        option::of(prop::bool::weighted(0.7)),
+        any::<bool>(),
+        select(&[1, 3_000][..]),
+    );
+    (what, how).prop_map(|(what, how)| {
+        let (name, stale, paused, tick_ms) = what;
+        let (keep_tick, compare, define, bytes) = how;
+        Change {
+            name,
+            stale,
+            paused,
+            tick_ms,
+            keep_tick,
+            compare,
+            define,
+            bytes,
+        }
+    })
+}
+
+/// Those of some schedules, each named once.
+fn ticks() -> impl Strategy<Value = Vec<Ticks>> {
+    vec(ticks_of(), 0..4).prop_map(|mut entries| {
+        entries.sort_by_key(|entry| entry.name);
+        entries.dedup_by_key(|entry| entry.name);
+        entries
+    })
+}
+
+fn ticks_of() -> impl Strategy<Value = Ticks> {
+    let what = (0..SCHEDULES, rarely(), rarely(), 0..4u64);
+    let when = (
+        select(&WAITS[..]),
+        0..3u64,
+        option::weighted(0.9, select(&[1, 400, 30_000][..])),
+    );
+    let priority = prop_oneof![2 => Just(None), 1 => select(&PRIORITIES[..]).prop_map(Some)];
+    let how = (
+        option::weighted(0.35, 1..4u64),
+        any::<bool>(),
+        priority,
+        rarely(),
+    );
+    (what, when, how).prop_map(|(what, when, how)| {
+        let (name, stale, other_tick, ticks) = what;
+        let (delay_ms, missed, every_ms) = when;
+        let (limit, no_overlap, priority, front) = how;
+        Ticks {
+            name,
+            stale,
+            other_tick,
+            ticks,
+            delay_ms,
+            missed,
+            every_ms,
+            limit,
+            no_overlap,
+            priority,
+            front,
+        }
+    })
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        2 => (0..SCHEDULES).prop_map(|name| Ask::Named { name }),
+        2 => (0..2usize, 1..4usize).prop_map(|(offset, limit)| Ask::Due { offset, limit }),
+        1 => Just(Ask::All),
+    ]
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let bytes = prop_oneof![4 => Just(1 << 20), 1 => select(&[0, 100, 3_200][..])];
+    let claim = prop_oneof![1 => Just(0usize), 6 => 1..5usize];
+    (
+        (0..WORKERS, vec(end(), 0..5), claim, bytes),
+        (select(&KEEPS[..]), 0..6u64, suspects()),
+        (select(&LEASES[..]), any::<bool>()),
+        (
+            option::of(subsequence(&NAMES[..], 1..=3)),
+            any::<bool>(),
+            rarely(),
+        ),
+    )
+        .prop_map(|(work, keep, rest, names)| {
+            let (worker, settle, claim, claim_bytes) = work;
+            let (keep_ms, keep_count, suspects) = keep;
+            let (lease_ms, hold) = rest;
+            let (handlers, heard, again) = names;
+            Turn {
+                worker,
+                settle,
+                keep_ms,
+                keep_count,
+                claim,
+                claim_bytes,
+                suspects,
+                lease_ms,
+                hold,
+                handlers,
+                heard,
+                again,
+            }
+        })
+}
+
+fn suspects() -> impl Strategy<Value = Suspects> {
+    let at_most = select(&[0, 0, 1, 2, 3][..]);
+    let max_stalls = select(&[0, 1, 3, 3, 4][..]);
+    (at_most, any::<bool>(), max_stalls).prop_map(|(at_most, alone, max_stalls)| Suspects {
+        at_most,
+        alone,
+        max_stalls,
+    })
+}
+
+fn end() -> impl Strategy<Value = End> {
+    let after = || select(&WAITS[..]);
+    let how = prop_oneof![
+        4 => Just(How::Complete),
+        1 => Just(How::Cancel),
+        3 => after().prop_map(|after_ms| How::Retry { after_ms }),
+        1 => Just(How::Die),
+        2 => Just(How::Release),
+        1 => after().prop_map(|after_ms| How::Bounce { after_ms }),
+        3 => (select(&NAMES[..]), after()).prop_map(|(name, after_ms)| How::HandBack { name, after_ms }),
+    ];
+    let keep = prop_oneof![3 => Just(None), 1 => select(&KEEPS[..]).prop_map(Some)];
+    (any::<u8>(), rarely(), how, keep).prop_map(|(claim, stale, how, keep_ms)| End {
+        claim,
+        stale,
+        how,
+        keep_ms,
+    })
+}
