@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::redis::connection::RESPONSE_TIMEOUT;
 use crate::redis::trouble::Trouble;
 use crate::store::backend::Line;
 use crate::worker::pump::Pump;
@@ -36,10 +35,10 @@ pub(crate) trait Duty: Send {
     async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble>;
 }
 
-/// Does all duties, one after the other, on one connection.
+/// Does all duties, one after the other, on the connection that the process shares.
 pub(crate) async fn run(pump: Arc<Pump>) {
     let pump = &*pump;
-    let mut line = pump.store().line(RESPONSE_TIMEOUT);
+    let mut line = pump.store().shared_line();
     let mut recovery = Scheduled::new(recovery::Recovery, pump);
     let mut promotion = Scheduled::new(promotion::Promotion, pump);
     let mut trimming = Scheduled::new(trimming::Trimming::new(), pump);
@@ -134,7 +133,7 @@ mod tests {
         let queue = oxcart.queue("work").unwrap();
         let builder = Worker::builder(&queue).handle(async |_: Nothing| Ok::<_, Failure>(()));
         let pump = builder.build().unwrap().pump;
-        let mut line = pump.store().line(RESPONSE_TIMEOUT);
+        let mut line = pump.store().shared_line();
         let duty = Told {
             left: left.into_iter().collect(),
             calls: 0,

@@ -4,6 +4,9 @@ use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
+use crate::store::Known;
+use crate::store::advance::{Advance, Advanced, Answer};
+use crate::store::enqueue::{Enqueue, Enqueued, Novelty};
 
 fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone(mut rig: Rig) {
     rig.keep = Retention::Remove;
@@ -72,7 +75,82 @@ fn g3_a_repeated_advance_leaves_out_what_others_have_taken_since(mut rig: Rig) {
     assert_eq!(twice.claimed[0].fence, once.claimed[1].fence);
 }
 
+impl Rig {
+    /// Asks with an empty call whether the one of this number ran, and what it was answered.
+    fn ran_enqueue(&mut self, call: u64) -> (bool, Enqueued) {
+        let lane = self.lane;
+        self.call(&Known(Enqueue {
+            lane,
+            call,
+            jobs: &[],
+            novelty: Novelty::New,
+        }))
+    }
+
+    fn ran_advance(&mut self, call: u64) -> (bool, Advanced) {
+        let (lane, keep, lease_ms) = (self.lane, self.keep, self.lease_ms);
+        let (ran, answer) = self.call(&Known(Advance {
+            lane,
+            call,
+            worker: "worker",
+            settle: &[],
+            keep,
+            keep_count: 1_000,
+            claim: 0,
+            claim_bytes: 0,
+            suspect: false,
+            lease_ms,
+            hold: false,
+        }));
+        match answer {
+            Answer::Advanced(advanced) => (ran, advanced),
+            Answer::Superseded => panic!("it is the last call"),
+        }
+    }
+}
+
+fn g3_an_empty_call_gets_the_answer_of_an_enqueue_that_ran_or_takes_its_number(mut rig: Rig) {
+    let (a, both) = ([job("a")], [job("a"), job("b")]);
+    assert_eq!(rig.enqueue_as(1, &a), Some(vec![]));
+    assert_eq!(rig.enqueue_as(2, &both), Some(vec![0]));
+    assert_eq!(
+        rig.ran_enqueue(2),
+        (true, Enqueued::Added { there: vec![0] })
+    );
+    // The third call was lost on its way, and comes late.
+    assert_eq!(
+        rig.ran_enqueue(3),
+        (false, Enqueued::Added { there: vec![] })
+    );
+    assert_eq!(rig.enqueue_as(3, &[job("c")]), Some(vec![]));
+    assert_eq!(rig.state(&JobId::new("c").unwrap()), None);
+    assert_eq!(rig.enqueue_as(4, &[job("c")]), Some(vec![]));
+    assert_eq!(rig.size("waiting"), 3);
+}
+
+fn g3_an_empty_call_gets_the_answer_of_an_advance_that_ran_or_takes_its_number(mut rig: Rig) {
+    rig.enqueue(&["a", "b", "c"].map(job));
+    let first = rig.advance(&[], 2);
+    let call = rig.call;
+    let (ran, again) = rig.ran_advance(call);
+    assert!(ran);
+    assert_eq!(again.claimed, first.claimed);
+    // The next call was lost on its way, and comes late.
+    let a = &first.claimed[0];
+    let done = [settlement(&a.id, &a.receipt, completed())];
+    let (ran, nothing) = rig.ran_advance(call + 1);
+    assert!(!ran && nothing.claimed.is_empty());
+    let late = rig.advance_as(call + 1, &done, 1, true);
+    assert!(late.claimed.is_empty());
+    assert_eq!(rig.size("completed"), 0);
+    let next = rig.advance_as(call + 2, &done, 1, true);
+    assert_eq!((next.refused.len(), next.claimed.len()), (0, 1));
+    assert_eq!(rig.size("completed"), 1);
+}
+
 on_both!(
+    g3_an_empty_call_gets_the_answer_of_an_enqueue_that_ran_or_takes_its_number,
+    g3_an_empty_call_gets_the_answer_of_an_advance_that_ran_or_takes_its_number,
     g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone,
     g3_a_repeated_enqueue_gives_its_first_answer_and_a_late_one_is_refused,
     g3_a_repeated_advance_gives_the_same_claims_and_settles_once,
