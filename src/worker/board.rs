@@ -60,6 +60,8 @@ struct State {
     running: usize,
     reserved: usize,
     calls: usize,
+    /// How many bytes the next call of each lane may carry.
+    limits: [usize; LANES],
     /// Settlements of the calls under way.
     settling: usize,
     inbox: VecDeque<Settlement>,
@@ -114,6 +116,7 @@ impl Board {
                 running: 0,
                 reserved: 0,
                 calls: 0,
+                limits: [BATCH_BYTES; LANES],
                 settling: 0,
                 inbox: VecDeque::new(),
                 look: true,
@@ -145,7 +148,7 @@ impl Board {
                     return None;
                 }
                 if lane < state.lanes()
-                    && let Some(work) = take(&mut state)
+                    && let Some(work) = take(&mut state, lane)
                 {
                     if !state.inbox.is_empty() {
                         self.signal(&state);
@@ -180,6 +183,36 @@ impl Board {
             self.hungry.notify_one();
         }
         self.progress.notify_waiters();
+    }
+
+    /// So many bytes the next call of this lane may carry.
+    pub(crate) fn limit(&self, lane: usize, bytes: usize) {
+        self.lock().limits[lane] = bytes;
+    }
+
+    /// A call was not carried out, and will not be as it is. What it was to settle goes in two
+    /// calls, which claim nothing, to be made by the same lane.
+    pub(crate) fn divide(&self, work: Work) -> Vec<Work> {
+        let mut first = work.settle;
+        let second = first.split_off(first.len().div_ceil(2));
+        let part = |settle: Vec<Settlement>| Work {
+            settle,
+            claim: 0,
+            suspect: None,
+        };
+        let parts = [second, first].into_iter();
+        let parts: Vec<Work> = parts.filter(|part| !part.is_empty()).map(part).collect();
+        let mut state = self.lock();
+        state.calls -= 1;
+        state.calls += parts.len();
+        state.reserved -= work.claim;
+        state.look = true;
+        if state.permit.is_none() && state.free() > 0 {
+            state.permit = work.suspect;
+        }
+        self.signal(&state);
+        self.progress.notify_waiters();
+        parts
     }
 
     /// A call was not carried out: what it was to settle waits for the next one.
@@ -294,7 +327,7 @@ impl Board {
 }
 
 /// Everything that fits into one call, if there is a reason for one.
-fn take(state: &mut State) -> Option<Work> {
+fn take(state: &mut State, lane: usize) -> Option<Work> {
     if state.inbox.is_empty() && !state.look {
         return None;
     }
@@ -306,7 +339,7 @@ fn take(state: &mut State) -> Option<Work> {
     let mut bytes = 0;
     while let Some(next) = state.inbox.front() {
         bytes += next.bytes();
-        if settle.len() == BATCH_JOBS || (bytes > BATCH_BYTES && !settle.is_empty()) {
+        if settle.len() == BATCH_JOBS || (bytes > state.limits[lane] && !settle.is_empty()) {
             break;
         }
         settle.extend(state.inbox.pop_front());
@@ -412,6 +445,36 @@ mod tests {
         let work = board.work(0).await.unwrap();
         assert_eq!(work.settle.len(), 1);
         assert_eq!(work.claim, BATCH_JOBS);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_refused_goes_in_two_and_gives_its_slots_back() {
+        let board = Board::new(10);
+        let work = board.work(0).await.unwrap();
+        answered(&board, &work, 5);
+        for _ in 0..3 {
+            board.ended(settlement(1));
+        }
+        let work = board.work(0).await.unwrap();
+        assert_eq!((work.settle.len(), work.claim), (3, 8));
+        let parts = board.divide(work);
+        let sizes = parts.iter().map(|part| (part.settle.len(), part.claim));
+        assert_eq!(sizes.collect::<Vec<_>>(), [(1, 0), (2, 0)]);
+        assert_eq!(board.unsettled(), 3);
+        for part in &parts {
+            answered(&board, part, 0);
+        }
+        assert_eq!(board.unsettled(), 0);
+        // What it was to claim is looked for again.
+        let next = board.work(0).await.unwrap();
+        assert_eq!((next.settle.len(), next.claim), (0, 8));
+        // Nothing to settle leaves nothing.
+        assert!(board.divide(next).is_empty());
+        board.limit(0, 100);
+        for _ in 0..2 {
+            board.ended(settlement(60));
+        }
+        assert_eq!(board.work(0).await.unwrap().settle.len(), 1);
     }
 
     #[tokio::test]

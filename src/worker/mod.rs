@@ -12,6 +12,7 @@ pub(crate) mod extract;
 pub(crate) mod handler;
 pub(crate) mod hooks;
 pub(crate) mod keeper;
+pub(crate) mod lane;
 pub(crate) mod lease;
 pub(crate) mod pump;
 pub(crate) mod run;
