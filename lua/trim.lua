@@ -2,7 +2,8 @@
 -- keep_count, lane_ttl_ms, lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead }.
 -- O(n log N). Harmless when repeated.
 
-local LANES_PER_CALL = 64
+local LANES_PER_CALL = 128
+local WORTH_IT = 8
 
 local function drop_expired(part)
   local ids = redis.call('ZRANGEBYSCORE', part, '-inf', now_ms, 'LIMIT', 0, args.limit)
@@ -34,17 +35,20 @@ local function trim_answers()
   return #page / 2
 end
 
--- Forgets the last calls of lanes that have been silent for long. Returns the next cursor.
+-- Forgets the last calls of lanes that have been silent for long. Returns the next cursor, and
+-- whether the page was worth it: where lanes come and go by the thousand, one page a round is
+-- slower than they do.
 local function sweep_lanes()
   local page = redis.call('HSCAN', key.calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL)
-  local lanes = page[2]
+  local lanes, forgotten = page[2], 0
   for i = 1, #lanes, 2 do
     local last_ms = tonumber(string.match(lanes[i + 1], '^%d+ (%d+) ')) or 0
     if now_ms - last_ms > args.lane_ttl_ms then
       redis.call('HDEL', key.calls, lanes[i])
+      forgotten = forgotten + 1
     end
   end
-  return page[1]
+  return page[1], page[1] ~= '0' and forgotten * WORTH_IT >= #lanes / 2
 end
 
 local answers = trim_answers()
@@ -53,8 +57,9 @@ queue.forget_ended(completed)
 local capped = queue.cap_completed(args.keep_count, args.limit)
 local unread = drop_expired(key.awaited)
 
-local more = math.max(#completed, answers, capped, #unread) >= args.limit
+local lanes_cursor, more_lanes = sweep_lanes()
+local more = more_lanes or math.max(#completed, answers, capped, #unread) >= args.limit
 return {
-  'trimmed', now_ms, #completed + answers + capped, more and 1 or 0, sweep_lanes(),
+  'trimmed', now_ms, #completed + answers + capped, more and 1 or 0, lanes_cursor,
   redis.call('ZCARD', key.dead),
 }

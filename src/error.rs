@@ -23,7 +23,8 @@ pub enum ErrorKind {
     /// Redis was reached and refused (out of memory, read only, loading, ...), or the state of
     /// the job does not allow it.
     Refused,
-    /// The request never reached Redis. It is safe to repeat it.
+    /// The request never reached Redis, or Redis did not read it (a payload larger than its limits):
+    /// certainly nothing was added. It is safe to repeat it.
     NotSent,
     /// The request was sent and its answer was lost: it may have happened. It is safe to await
     /// the same request again.

@@ -1,7 +1,6 @@
 //! The entrance: a connection to Redis and the queues in it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::Pool;
@@ -10,6 +9,7 @@ use crate::error::Error;
 use crate::job::Job;
 use crate::name::{Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
+use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::redis::connection::Connector;
 use crate::runtime;
@@ -38,7 +38,7 @@ pub(crate) struct OxcartInner {
     pub(crate) namespace: Namespace,
     pub(crate) payload_max: usize,
     pub(crate) call_timeout: Duration,
-    queues: Mutex<HashMap<QueueName, Weak<QueueInner>>>,
+    pub(crate) shelf: Shelf,
 }
 
 impl Oxcart {
@@ -81,18 +81,8 @@ impl Oxcart {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed name.
     pub fn queue(&self, name: &str) -> Result<Queue, Error> {
         let name = QueueName::new(name)?;
-        let mut queues = self
-            .inner
-            .queues
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = queues.get(&name).and_then(Weak::upgrade) {
-            return Ok(Queue { inner: queue });
-        }
-        queues.retain(|_, queue| queue.strong_count() > 0);
-        let queue = Arc::new(QueueInner::new(Arc::clone(&self.inner), name.clone()));
-        queues.insert(name, Arc::downgrade(&queue));
-        Ok(Queue { inner: queue })
+        let inner = Arc::new(QueueInner::new(Arc::clone(&self.inner), name));
+        Ok(Queue { inner })
     }
 
     /// Enqueues a job into the queue that its type names ([`Job::QUEUE`]); see
@@ -185,8 +175,8 @@ impl OxcartBuilder {
 
     /// Uses a pool that the application has already.
     ///
-    /// Single calls borrow from it. Workers and producers keep connections of their own, made
-    /// the way the pool makes them but with time limits that fit what they do. Where the pool
+    /// All connections are made the way the pool makes them, but with time limits that fit what
+    /// they are for; none is taken out of the pool, so its size does not matter. Where the pool
     /// does not set `TCP_NODELAY`, expect higher latency.
     ///
     /// # Errors
@@ -221,7 +211,7 @@ impl OxcartBuilder {
                 namespace,
                 payload_max: self.payload_max,
                 call_timeout: self.call_timeout,
-                queues: Mutex::default(),
+                shelf: Shelf::default(),
             }),
         })
     }

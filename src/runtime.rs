@@ -8,6 +8,7 @@
 //!
 //! Invariant: whatever is made with [`handle`] outlives every runtime of the application.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::panic::resume_unwind;
@@ -25,6 +26,15 @@ struct Started {
 }
 
 static STARTED: Mutex<Option<Started>> = Mutex::new(None);
+
+thread_local! {
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the library's own thread: nothing else that runs on it runs at this moment.
+pub(crate) fn is_here() -> bool {
+    IS_OURS.get()
+}
 
 /// Starts the thread, unless it runs.
 pub(crate) fn start() -> Result<Handle, Error> {
@@ -75,7 +85,10 @@ fn start_thread() -> io::Result<Handle> {
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("oxcart".into())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+        .spawn(move || {
+            IS_OURS.set(true);
+            runtime.block_on(std::future::pending::<()>())
+        })?;
     Ok(handle)
 }
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::redis::connection::RESPONSE_TIMEOUT;
 use crate::redis::trouble::Trouble;
 use crate::store::backend::Line;
 use crate::worker::pump::Pump;
@@ -43,10 +42,10 @@ pub(crate) trait Duty: Send {
     async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble>;
 }
 
-/// Does all duties, one after the other, on one connection.
+/// Does all duties, one after the other, on the connection that the process shares.
 pub(crate) async fn run(pump: Arc<Pump>) {
     let pump = &*pump;
-    let mut line = pump.store().line(RESPONSE_TIMEOUT);
+    let mut line = pump.store().shared_line();
     let mut recovery = Scheduled::new(recovery::Recovery::default(), pump);
     let has_schedules = Arc::new(AtomicBool::new(false));
     let promotion = promotion::Promotion::new(Arc::clone(&has_schedules));
@@ -146,7 +145,7 @@ mod tests {
         let queue = oxcart.queue("work").unwrap();
         let builder = Worker::builder(&queue).handle(async |_: Nothing| Ok::<_, Failure>(()));
         let pump = builder.build().unwrap().pump;
-        let mut line = pump.store().line(RESPONSE_TIMEOUT);
+        let mut line = pump.store().shared_line();
         let duty = Told {
             left: left.into_iter().collect(),
             calls: 0,

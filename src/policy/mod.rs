@@ -2,6 +2,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod cron;
+pub(crate) mod pace;
 pub(crate) mod pauses;
 pub(crate) mod retention;
 pub(crate) mod schedule;

@@ -99,7 +99,8 @@ impl<J: Job> EnqueueMany<J> {
             jobs.push(job);
         }
         self.requests.clear();
-        self.left.extend(split(jobs, novelty));
+        self.left
+            .extend(split(jobs, novelty, self.queue.inner.producer.limit()));
         Ok(())
     }
 

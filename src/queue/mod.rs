@@ -7,8 +7,10 @@ pub(crate) mod info;
 pub(crate) mod many;
 pub(crate) mod producer;
 pub(crate) mod results;
+pub(crate) mod shelf;
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -21,9 +23,7 @@ use crate::oxcart::OxcartInner;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::JobHandle;
 use crate::queue::many::{EnqueueMany, IntoEnqueue};
-use crate::queue::producer::Producer;
-use crate::queue::results::Results;
-use crate::store::backend::Store;
+use crate::queue::shelf::Parts;
 
 /// A queue. Cheap to clone; all clones share one task that sends what they enqueue.
 #[derive(Clone)]
@@ -34,24 +34,30 @@ pub struct Queue {
 pub(crate) struct QueueInner {
     pub(crate) oxcart: Arc<OxcartInner>,
     pub(crate) name: QueueName,
-    pub(crate) store: Store,
-    pub(crate) producer: Producer,
-    pub(crate) results: Results,
+    parts: Arc<Parts>,
+}
+
+/// What all handles of the queue share.
+impl Deref for QueueInner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 impl QueueInner {
     pub(crate) fn new(oxcart: Arc<OxcartInner>, name: QueueName) -> Self {
-        let store = oxcart.backend.store(&oxcart.namespace, &name);
+        let store = || oxcart.backend.store(&oxcart.namespace, &name);
+        let parts = oxcart.shelf.parts(&name, store);
         Self {
-            producer: Producer::new(store.clone(), name.clone()),
-            results: Results::new(store.clone(), name.clone()),
-            store,
-            name,
             oxcart,
+            name,
+            parts,
         }
     }
 
-    /// One call on a pooled connection.
+    /// One call on the connection that all single calls share.
     pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Error> {
         Ok(self.store.call(verb).await?)
     }

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::name::QueueName;
+use crate::store::BATCH_BYTES;
 use crate::store::backend::Store;
 
 use inbox::Inbox;
@@ -98,6 +99,13 @@ impl Producer {
                 self.queue,
             ),
         ))
+    }
+
+    /// How many bytes a submission may have, unless it is one job: as many as the line takes in a
+    /// moment.
+    pub(crate) fn limit(&self) -> usize {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        inbox.as_ref().map_or(BATCH_BYTES, |inbox| inbox.limit())
     }
 
     /// Hands a submission to the task, unless it has been, if there is room for it now. The caller

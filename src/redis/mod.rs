@@ -3,6 +3,7 @@
 pub(crate) mod connection;
 pub(crate) mod health;
 pub(crate) mod keys;
+pub(crate) mod link;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;

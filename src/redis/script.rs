@@ -4,8 +4,9 @@ use std::sync::OnceLock;
 
 use redis::{Arg, Cmd, Value};
 
-use crate::redis::connection::{Connector, Link};
+use crate::redis::connection::Connector;
 use crate::redis::keys::{self, Keys};
+use crate::redis::link::Link;
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// A verb's script.
@@ -121,7 +122,7 @@ impl Requester for Link {
     }
 }
 
-/// Some pooled connection.
+/// The connection that all single calls share.
 impl Requester for &Connector {
     async fn send(&mut self, command: &Cmd) -> Result<Value, Trouble> {
         self.request(command).await

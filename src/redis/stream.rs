@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::redis::connection::{Connector, Link};
+use crate::redis::connection::Connector;
+use crate::redis::link::Link;
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 
@@ -22,7 +23,7 @@ pub(crate) struct Entry {
 
 /// A connection for [`read`], with the patience for an answer that blocks.
 pub(crate) fn reader(connector: Connector) -> Link {
-    Link::new(connector, BLOCK + GRACE)
+    Link::blocking(connector, BLOCK + GRACE)
 }
 
 /// The id of the last entry, if there is one.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::redis::connection::{Connector, Link};
+use crate::redis::connection::Connector;
+use crate::redis::link::{Failed, Link};
 use crate::redis::trouble::Trouble;
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
@@ -21,9 +22,8 @@ pub(crate) struct Tap {
     connector: Connector,
     link: Link,
     pop: Cmd,
-    /// How the server calls the connection; none before the first pop on it, and none where it
-    /// does not say.
-    client: Option<u64>,
+    /// The connection that was last popped on, and how the server calls it, if it says so.
+    known: Option<(u64, Option<u64>)>,
 }
 
 impl Tap {
@@ -33,28 +33,22 @@ impl Tap {
         pop.arg(key).arg(BLOCK.as_secs());
         Self {
             connector: connector.clone(),
-            link: Link::new(connector.clone(), WATCHDOG),
+            link: Link::blocking(connector.clone(), WATCHDOG),
             pop,
-            client: None,
+            known: None,
         }
     }
 
-    /// Waits up to 5 s for a token, or until `stop`; its score, if one was popped.
+    /// Waits up to 5 s for a token, or until `stop`; its score, if one was popped. None as well if
+    /// the connection was closed while it was idle: what comes is a reason to look for work.
     pub(crate) async fn pop(&mut self, stop: &CancellationToken) -> Result<Option<u64>, Trouble> {
-        if !self.link.is_connected() {
-            self.link.connect().await?;
-            let id = self.link.request(redis::cmd("CLIENT").arg("ID")).await;
-            self.client = match id {
-                Ok(Value::Int(id)) => u64::try_from(id).ok(),
-                _ => None,
-            };
-        }
-        let mut popping = pin!(self.link.request(&self.pop));
+        let client = self.client().await?;
+        let mut popping = pin!(self.link.try_request(&self.pop));
         tokio::select! {
-            answer = &mut popping => return answer.map(score),
+            answer = &mut popping => return popped(answer),
             () = stop.cancelled() => {}
         }
-        let Some(client) = self.client else {
+        let Some(client) = client else {
             return Ok(None);
         };
         // Redis would give the next token to this connection, even one that is just being
@@ -62,7 +56,32 @@ impl Tap {
         let mut unblock = redis::cmd("CLIENT");
         unblock.arg("UNBLOCK").arg(client);
         self.connector.request(&unblock).await?;
-        popping.await.map(score)
+        popped(popping.await)
+    }
+
+    /// How the server calls the connection; none where it does not say.
+    async fn client(&mut self) -> Result<Option<u64>, Trouble> {
+        let number = self.link.connect().await?;
+        if let Some((known, client)) = self.known
+            && known == number
+        {
+            return Ok(client);
+        }
+        let id = self.link.request(redis::cmd("CLIENT").arg("ID")).await;
+        let client = match id {
+            Ok(Value::Int(id)) => u64::try_from(id).ok(),
+            _ => None,
+        };
+        self.known = Some((number, client));
+        Ok(client)
+    }
+}
+
+fn popped(answer: Result<Value, Failed>) -> Result<Option<u64>, Trouble> {
+    match answer {
+        Ok(answer) => Ok(score(answer)),
+        Err(failed) if failed.was_idle => Ok(None),
+        Err(failed) => Err(failed.trouble),
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) enum Trouble {
     Refused(Refusal, String),
     /// It was sent, and no answer came: it ran, or it did not.
     Unanswered(String),
+    /// It was sent, and the connection was closed instead of an answer: it ran, or it did not. A
+    /// server or a proxy that does not take the call may show in this way, too, each time.
+    Cut(String),
     /// An answer came that makes no sense: a broken invariant, here or in Redis.
     Garbled(String),
 }
@@ -36,12 +39,20 @@ pub(crate) enum Refusal {
     NotAllowed,
     /// The script is not cached there.
     UnknownScript,
+    /// Something in the request is larger than the server reads. It did not run, and will not as
+    /// it is.
+    Unread,
 }
 
 impl Trouble {
     /// Whether the call may have run.
     pub(crate) fn may_have_run(&self) -> bool {
-        matches!(self, Self::Unanswered(_) | Self::Garbled(_))
+        matches!(self, Self::Unanswered(_) | Self::Cut(_) | Self::Garbled(_))
+    }
+
+    /// Whether the connection was closed instead of an answer.
+    pub(crate) fn is_cut(&self) -> bool {
+        matches!(self, Self::Cut(_))
     }
 
     /// Whether Redis as a whole was away, for everybody, as far as one call can tell.
@@ -51,6 +62,7 @@ impl Trouble {
             Self::Unreachable(_)
                 | Self::Stranger(_)
                 | Self::Unanswered(_)
+                | Self::Cut(_)
                 | Self::Refused(Refusal::NotNow, _)
         )
     }
@@ -78,7 +90,15 @@ impl Trouble {
         if let Some(refusal) = refusal(error) {
             return Self::Refused(refusal, error.to_string());
         }
+        // With this the server refuses what it has read of a request, and closes the connection.
+        if error
+            .detail()
+            .is_some_and(|detail| detail.starts_with("Protocol error"))
+        {
+            return Self::Refused(Refusal::Unread, error.to_string());
+        }
         match error.kind() {
+            RedisKind::Io if !error.is_timeout() => Self::Cut(error.to_string()),
             RedisKind::Io | RedisKind::Parse | RedisKind::Client => {
                 Self::Unanswered(error.to_string())
             }
@@ -87,16 +107,17 @@ impl Trouble {
     }
 
     pub(crate) fn timed_out(after: Duration) -> Self {
-        Self::Unanswered(format!("no answer within {after:?}"))
+        Self::Unanswered(format!("no answer within {after:.1?}"))
     }
 }
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(text) | Self::Stranger(text) | Self::Unanswered(text) => {
-                f.write_str(text)
-            }
+            Self::Unreachable(text)
+            | Self::Stranger(text)
+            | Self::Unanswered(text)
+            | Self::Cut(text) => f.write_str(text),
             Self::Refused(_, text) => write!(f, "Redis refused: {text}"),
             Self::Garbled(text) => write!(f, "Redis gave an answer that makes no sense: {text}"),
         }
@@ -111,7 +132,7 @@ impl From<Trouble> for Error {
                 ErrorKind::Unsuitable
             }
             Trouble::Refused(..) => ErrorKind::Refused,
-            Trouble::Unanswered(_) => ErrorKind::Unknown,
+            Trouble::Unanswered(_) | Trouble::Cut(_) => ErrorKind::Unknown,
             Trouble::Garbled(_) => ErrorKind::Incompatible,
         };
         Self::new(kind, trouble.to_string())

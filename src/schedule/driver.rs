@@ -15,7 +15,7 @@ use crate::policy::schedule::Overlap;
 use crate::redis::trouble::Trouble;
 use crate::schedule::declared;
 use crate::schedule::rule::{Decoded, decode, left_alone, unreadable};
-use crate::store::backend::{ANSWER_PATIENCE, Line};
+use crate::store::backend::Line;
 use crate::store::fire::{Entry, Fire, Fired};
 use crate::store::schedules::{Found, Schedules, StoredSchedule};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
@@ -68,7 +68,7 @@ impl<'a> Driver<'a> {
     pub(crate) fn new(pump: &'a Pump) -> Self {
         Self {
             pump,
-            line: pump.store().line(ANSWER_PATIENCE),
+            line: pump.store().shared_line(),
             reported: HashSet::new(),
             handed_on: None,
         }

@@ -91,6 +91,8 @@ pub(crate) struct Fired {
 impl Verb for Fire<'_> {
     type Answer = Fired;
 
+    const ANSWERS_AGAIN: bool = false;
+
     fn script() -> &'static Script {
         &SCRIPT
     }

@@ -47,6 +47,9 @@ pub(crate) trait Verb {
     /// What the script answers.
     type Answer;
 
+    /// Whether a call that ran may run again, for the same answer. (None does harm.)
+    const ANSWERS_AGAIN: bool = true;
+
     fn script() -> &'static Script;
 
     /// The script for this very call. It is another one where few calls need keys that all others
@@ -59,6 +62,33 @@ pub(crate) trait Verb {
     fn arguments(&self, arguments: &mut Cmd);
 
     fn answer(reply: Reply) -> Result<Self::Answer, Trouble>;
+}
+
+/// Sends a numbered call, and says as well whether it ran before under this number.
+///
+/// With a call that is empty this finds out what became of one whose answer was lost: if that one
+/// ran, it gives its answer again; if not, the empty one takes its number, and it never will.
+pub(crate) struct Known<V>(pub(crate) V);
+
+impl<V: Verb> Verb for Known<V> {
+    type Answer = (bool, V::Answer);
+
+    fn script() -> &'static Script {
+        V::script()
+    }
+
+    fn script_of_call(&self) -> &'static Script {
+        self.0.script_of_call()
+    }
+
+    fn arguments(&self, arguments: &mut Cmd) {
+        self.0.arguments(arguments);
+    }
+
+    fn answer(reply: Reply) -> Result<Self::Answer, Trouble> {
+        let ran_before = reply.tag() == "repeated";
+        Ok((ran_before, V::answer(reply)?))
+    }
 }
 
 /// Calls the script of a verb: the one place through which all of them go.

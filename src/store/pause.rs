@@ -16,6 +16,8 @@ impl Verb for Pause {
     /// Whether that changed anything.
     type Answer = bool;
 
+    const ANSWERS_AGAIN: bool = false;
+
     fn script() -> &'static Script {
         &SCRIPT
     }

@@ -46,6 +46,8 @@ pub(crate) struct Removed {
 impl Verb for Remove<'_> {
     type Answer = Removed;
 
+    const ANSWERS_AGAIN: bool = false;
+
     fn script() -> &'static Script {
         &SCRIPT
     }

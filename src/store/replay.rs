@@ -27,6 +27,8 @@ impl Verb for Replay<'_> {
     /// The ids that were put back; the others are not on the dead-letter list.
     type Answer = Vec<String>;
 
+    const ANSWERS_AGAIN: bool = false;
+
     fn script() -> &'static Script {
         &SCRIPT
     }

@@ -20,6 +20,8 @@ impl Verb for Resume {
     /// Whether that changed anything.
     type Answer = bool;
 
+    const ANSWERS_AGAIN: bool = false;
+
     fn script() -> &'static Script {
         &SCRIPT
     }

@@ -79,6 +79,8 @@ impl Verb for Schedule<'_> {
     /// Whether it was stored. If not, it has changed since the caller saw it.
     type Answer = bool;
 
+    const ANSWERS_AGAIN: bool = false;
+
     fn script() -> &'static Script {
         &SCRIPT
     }

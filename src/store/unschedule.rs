@@ -32,6 +32,8 @@ impl Verb for Unschedule<'_> {
     /// Whether there was one.
     type Answer = bool;
 
+    const ANSWERS_AGAIN: bool = false;
+
     fn script() -> &'static Script {
         &SCRIPT
     }

@@ -37,6 +37,20 @@ pub(crate) struct Work {
     pub(crate) again: bool,
 }
 
+impl Work {
+    /// A call that only settles.
+    pub(crate) fn settling(settle: Vec<Settlement>) -> Self {
+        Self {
+            settle,
+            claim: 0,
+            suspects: None,
+            by_name: false,
+            heard: 0,
+            again: false,
+        }
+    }
+}
+
 /// What a call brought.
 pub(crate) struct Brought {
     pub(crate) reserved: usize,
@@ -72,6 +86,8 @@ struct State {
     running: usize,
     reserved: usize,
     calls: usize,
+    /// How many bytes the next call of each lane may carry.
+    limits: [usize; LANES],
     /// Settlements of the calls under way.
     settling: usize,
     inbox: VecDeque<Settlement>,
@@ -154,6 +170,7 @@ impl Board {
                 running: 0,
                 reserved: 0,
                 calls: 0,
+                limits: [BATCH_BYTES; LANES],
                 settling: 0,
                 inbox: VecDeque::new(),
                 look: true,
@@ -204,7 +221,7 @@ impl Board {
                     return None;
                 }
                 if lane < state.lanes()
-                    && let Some(work) = take(&mut state)
+                    && let Some(work) = take(&mut state, lane)
                 {
                     self.signal(&mut state);
                     return Some(work);
@@ -245,6 +262,33 @@ impl Board {
             self.hungry.notify_one();
         }
         self.tell_of_progress(&state);
+    }
+
+    /// So many bytes the next call of this lane may carry.
+    pub(crate) fn limit(&self, lane: usize, bytes: usize) {
+        self.lock().limits[lane] = bytes;
+    }
+
+    /// A call was not carried out, and will not be as it is. What it was to settle goes in two
+    /// calls, which claim nothing, to be made by the same lane.
+    pub(crate) fn divide(&self, work: Work) -> Vec<Work> {
+        let mut first = work.settle;
+        let second = first.split_off(first.len().div_ceil(2));
+        let parts = [second, first].into_iter();
+        let parts = parts.filter(|part| !part.is_empty());
+        let parts: Vec<Work> = parts.map(Work::settling).collect();
+        let mut state = self.lock();
+        state.calls -= 1;
+        state.calls += parts.len();
+        state.reserved -= work.claim;
+        state.look = true;
+        state.again |= work.again;
+        if state.turn.is_none() && state.free() > 0 {
+            state.turn = work.suspects;
+        }
+        self.signal(&mut state);
+        self.tell_of_progress(&state);
+        parts
     }
 
     /// A call was not carried out: what it was to settle waits for the next one.
@@ -379,7 +423,7 @@ impl Board {
 }
 
 /// Everything that fits into one call, if there is a reason for one.
-fn take(state: &mut State) -> Option<Work> {
+fn take(state: &mut State, lane: usize) -> Option<Work> {
     if !state.is_ready() {
         return None;
     }
@@ -388,7 +432,7 @@ fn take(state: &mut State) -> Option<Work> {
     let mut bytes = 0;
     while let Some(next) = state.inbox.front() {
         bytes += next.bytes();
-        if settle.len() == BATCH_JOBS || (bytes > BATCH_BYTES && !settle.is_empty()) {
+        if settle.len() == BATCH_JOBS || (bytes > state.limits[lane] && !settle.is_empty()) {
             break;
         }
         settle.extend(state.inbox.pop_front());
@@ -418,128 +462,4 @@ fn take(state: &mut State) -> Option<Work> {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-    use crate::id::{Fence, JobId, Receipt};
-    use crate::job::outcome::Outcome;
-
-    fn settlement(bytes: usize) -> Settlement {
-        Settlement {
-            id: JobId::generate(),
-            fence: Fence(1),
-            receipt: Receipt::new("1 2 worker"),
-            keep: None,
-            outcome: Outcome::Completed(vec![0; bytes]),
-        }
-    }
-
-    fn answered(board: &Board, work: &Work, claimed: usize) {
-        board.brought(&Brought {
-            reserved: work.claim,
-            settled: work.settle.len(),
-            claimed,
-            more: false,
-            suspects: false,
-            suspects_asked: false,
-            unhandled: 0,
-            by_name: work.by_name,
-            made_news: false,
-        });
-    }
-
-    #[tokio::test]
-    async fn never_claims_more_than_the_free_slots() {
-        let board = Board::new(100);
-        let first = board.work(0).await.unwrap();
-        assert_eq!(first.claim, 50);
-        answered(&board, &first, 50);
-        board.look();
-        let second = board.work(0).await.unwrap();
-        assert_eq!(second.claim, 50);
-        answered(&board, &second, 50);
-        board.look();
-        assert_eq!(board.work(0).await.unwrap().claim, 0);
-    }
-
-    #[tokio::test]
-    async fn g2_never_claims_more_than_the_leases_it_can_keep() {
-        let board = Board::new(100);
-        board.set_reach(30);
-        let first = board.work(0).await.unwrap();
-        assert_eq!(first.claim, 30);
-        answered(&board, &first, 30);
-        // The call that stores what has ended gives its lease back and may claim another.
-        board.ended(settlement(1));
-        let second = board.work(0).await.unwrap();
-        assert_eq!((second.settle.len(), second.claim), (1, 1));
-        // Until that is known, the lease counts.
-        board.set_reach(32);
-        assert_eq!(
-            board.work(1).now_or_never().map(|work| work.unwrap().claim),
-            None
-        );
-        answered(&board, &second, 1);
-        let third = board.work(0).await.unwrap();
-        assert_eq!(third.claim, 2);
-        answered(&board, &third, 2);
-        assert!(board.work(0).now_or_never().is_none());
-        board.set_reach(50);
-        assert_eq!(board.work(0).await.unwrap().claim, 18);
-    }
-
-    #[tokio::test]
-    async fn a_second_call_waits_until_it_is_worth_its_price() {
-        let board = Board::new(100);
-        let first = board.work(0).await.unwrap();
-        answered(&board, &first, 50);
-        board.ended(settlement(1));
-        let second = board.work(0).await.unwrap();
-        assert_eq!((second.settle.len(), second.claim), (1, 50));
-
-        for _ in 0..49 {
-            board.ended(settlement(1));
-        }
-        assert!(board.work(1).now_or_never().is_none());
-        answered(&board, &second, 1);
-        let third = board.work(1).await.unwrap();
-        assert_eq!((third.settle.len(), third.claim), (49, 50));
-
-        board.ended(settlement(1));
-        assert!(
-            board.work(0).now_or_never().is_none(),
-            "the third is under way"
-        );
-        answered(&board, &third, 50);
-        assert_eq!(board.work(0).await.unwrap().settle.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn g7_settles_a_bounded_batch_and_leaves_the_rest() {
-        let board = Board::new(1000);
-        let work = board.work(0).await.unwrap();
-        answered(&board, &work, work.claim);
-        for _ in 0..work.claim {
-            board.ended(settlement(600 * 1024));
-        }
-        let work = board.work(0).await.unwrap();
-        assert_eq!(work.settle.len(), 1);
-        assert_eq!(work.claim, BATCH_JOBS);
-    }
-
-    #[tokio::test]
-    async fn drains_without_claiming_and_then_closes() {
-        let board = Board::new(10);
-        let work = board.work(0).await.unwrap();
-        answered(&board, &work, 1);
-        board.drain();
-        board.ended(settlement(1));
-        let work = board.work(0).await.unwrap();
-        assert_eq!((work.settle.len(), work.claim), (1, 0));
-        answered(&board, &work, 0);
-        board.settled().await;
-        board.close();
-        assert!(board.work(0).await.is_none());
-    }
-}
+mod tests;

@@ -104,7 +104,7 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
 }
 
 /// The work is done, and doing it again would do it twice: no retry.
-fn unstorable(error: String) -> Outcome {
+pub(crate) fn unstorable(error: String) -> Outcome {
     Outcome::Dead {
         reason: DeadReason::Declared,
         entry: AttemptEntry::new(AttemptKind::BadResult, error),

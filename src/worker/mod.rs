@@ -14,6 +14,7 @@ pub(crate) mod handler;
 pub(crate) mod heartbeat;
 pub(crate) mod hooks;
 pub(crate) mod keeper;
+pub(crate) mod lane;
 pub(crate) mod lease;
 pub(crate) mod pump;
 pub(crate) mod quietly;

@@ -17,31 +17,28 @@ use tracing::{error, warn};
 
 use crate::id::incarnation;
 use crate::job::outcome::Outcome;
-use crate::policy::pauses::Pauses;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
-use crate::redis::trouble::Trouble;
 use crate::schedule::builder::Declared;
-use crate::store::BATCH_BYTES;
-use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
-use crate::store::backend::{ANSWER_PATIENCE, Line, Store};
-use crate::time::{ServerClock, millis};
+use crate::store::advance::{Advanced, Claimed, Settlement, Suspects};
+use crate::store::backend::Store;
+use crate::time::ServerClock;
 use crate::worker::alarm::Alarm;
 use crate::worker::attempt::{attend, release};
 use crate::worker::beginning::Beginning;
 use crate::worker::board::{Board, Brought, Work};
-use crate::worker::decide::{Rules, finds_its_worker};
+use crate::worker::decide::{Rules, finds_its_worker, unstorable};
 use crate::worker::drift::Drift;
 use crate::worker::extract::States;
 use crate::worker::handler::Handlers;
 use crate::worker::hooks::Hooks;
+use crate::worker::lane::{Came, Lane, PAUSE_MAX};
 use crate::worker::lease::{Lease, Leases};
 use crate::worker::trouble::TroubleLog;
 use crate::worker::waker::Waker;
 
-/// Before a call is repeated.
-const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), PAUSE_MAX);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// So often a result has to be refused before its job is dead, unless the server says why.
+const PROOFS: u32 = 5;
 /// A worker that was about to go idle may miss the news of a job that another one handed back: after
 /// this time all hear them once more.
 const NEWS_AGAIN_AFTER: Duration = Duration::from_millis(50);
@@ -206,79 +203,87 @@ impl Pump {
 
     /// One lane, until the board is closed. Attempts run on the runtime `application`.
     pub(crate) async fn lane(self: Arc<Self>, number: usize, application: Handle) {
-        let mut line = self.store().line(ANSWER_PATIENCE);
-        let mut lane = incarnation();
-        let mut call = 0;
-        while let Some(work) = self.board.work(number).await {
-            call += 1;
-            match self.call(&mut line, &lane, call, &work).await {
-                Ok((advanced, sent)) => {
-                    // What ends at once goes with the next call, together with what ended
-                    // meanwhile: twice as many jobs a call.
-                    self.absorb(work, advanced, sent, &application)
-                        .begun()
-                        .await;
-                }
-                Err(why) => {
-                    // Somebody else wrote to our keys or our lane. Whether the call did
-                    // anything is not known; the fences protect what is sent again.
-                    error!(lane, call, why, "a call cannot be carried out");
-                    lane = incarnation();
-                    call = 0;
-                    self.board.take_back(work);
-                    sleep(PAUSE_MAX).await;
-                    // The reason for the call is not known any more, and may have been a token.
-                    self.board.look();
-                }
-            }
-        }
-    }
-
-    /// Repeats one call until it is answered. Gives the answer, and when that was asked for,
-    /// from which on the leases in it count.
-    async fn call(
-        &self,
-        line: &mut Line,
-        lane: &str,
-        call: u64,
-        work: &Work,
-    ) -> Result<(Advanced, Instant), String> {
-        let settled_bytes: usize = work.settle.iter().map(Settlement::bytes).sum();
-        let mut pauses = PAUSES;
+        let mut lane = Lane::new(self.store());
+        let mut limit = 0;
         loop {
-            let sent = Instant::now();
-            let verb = Advance {
-                lane,
-                call,
-                worker: &self.id,
-                settle: &work.settle,
-                keep: self.config.keep,
-                keep_count: self.config.keep_count,
-                claim: work.claim,
-                claim_bytes: BATCH_BYTES.saturating_sub(settled_bytes),
-                suspects: self.suspects(work),
-                lease_ms: millis(self.config.lease),
-                hold: self.board.is_claiming(),
-                handlers: work.by_name.then_some(&self.names[..]),
-                heard: work.heard,
-                again: work.again,
+            if limit != lane.bytes() {
+                limit = lane.bytes();
+                self.board.limit(number, limit);
+            }
+            let Some(work) = self.board.work(number).await else {
+                return;
             };
-            match line.call(&verb).await {
-                Ok(Answer::Advanced(advanced)) => {
-                    self.trouble.clear(&self.hooks);
-                    return Ok((advanced, sent));
-                }
-                Ok(Answer::Superseded) => return Err("it is superseded".to_owned()),
-                Err(Trouble::Garbled(why)) => return Err(why),
-                Err(trouble) => {
-                    self.trouble.note(&trouble, &self.hooks);
-                    sleep(pauses.next(fastrand::f64())).await;
+            // What is refused goes in smaller parts, the last of these first.
+            let (mut parts, mut proofs) = (vec![work], 0);
+            while let Some(work) = parts.pop() {
+                match lane.call(&self, &work).await {
+                    Came::Answer(advanced, sent) => {
+                        // What ends at once goes with the next call, together with what ended
+                        // meanwhile: twice as many jobs a call.
+                        self.absorb(work, advanced, sent, &application)
+                            .begun()
+                            .await;
+                        proofs = 0;
+                    }
+                    Came::Refused { why, is_certain } => {
+                        proofs += if is_certain { PROOFS } else { 1 };
+                        parts.extend(self.divide(work, &why, proofs).await);
+                    }
+                    Came::Lost(why) => {
+                        // Somebody else wrote to our keys or our lane. Whether the call did
+                        // anything is not known; the fences protect what is sent again.
+                        let (id, call) = lane.name();
+                        error!(lane = id, call, why, "a call cannot be carried out");
+                        lane.leave_behind();
+                        self.take_back(work).await;
+                    }
                 }
             }
         }
     }
 
-    fn suspects(&self, work: &Work) -> Suspects {
+    async fn take_back(&self, work: Work) {
+        self.board.take_back(work);
+        sleep(PAUSE_MAX).await;
+        // The reason for the call is not known any more, and may have been a token.
+        self.board.look();
+    }
+
+    /// A call was refused as it is: what it was to settle goes in two. One result that nobody
+    /// takes, however alone it is, is the end of its job: the work is done, and doing it again
+    /// would give the same.
+    async fn divide(&self, mut work: Work, why: &str, proofs: u32) -> Vec<Work> {
+        if let ([one], 0) = (&mut work.settle[..], work.claim) {
+            let Outcome::Completed(result) = &one.outcome else {
+                self.take_back(work).await;
+                return Vec::new();
+            };
+            if proofs >= PROOFS {
+                let error = format!(
+                    "the result has {} bytes and cannot be stored: {why}",
+                    result.len()
+                );
+                warn!(queue = self.queue.name(), id = %one.id, error, "a job is dead");
+                one.outcome = unstorable(error);
+            }
+            return vec![work];
+        }
+        warn!(
+            queue = self.queue.name(),
+            settle = work.settle.len(),
+            why,
+            "a call is refused each time; it is divided"
+        );
+        let was_empty = work.settle.is_empty();
+        let parts = self.board.divide(work);
+        if was_empty {
+            sleep(PAUSE_MAX).await;
+        }
+        parts
+    }
+
+    /// The suspects that this call may bring.
+    pub(crate) fn suspects(&self, work: &Work) -> Suspects {
         let turn = work.suspects.as_ref();
         turn.map_or_else(Suspects::default, |turn| {
             turn.suspects(self.config.max_stalls)

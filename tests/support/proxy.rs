@@ -18,6 +18,8 @@ use super::relay;
 
 /// How long the proxy's own thread may take to do what a switch asks for.
 const SWITCH_LIMIT: Duration = Duration::from_secs(5);
+/// What a slow line takes at once after it was idle.
+const HELD_UP: Duration = Duration::from_millis(100);
 
 /// A proxy to one Redis server. Every switch has taken effect when its method returns.
 ///
@@ -40,6 +42,13 @@ pub(super) enum Fate {
     Swallow,
 }
 
+/// The directions of a line.
+#[derive(Clone, Copy)]
+pub(super) enum Way {
+    There,
+    Back,
+}
+
 /// Which replies to lose.
 #[derive(Clone, Copy)]
 struct Loss {
@@ -51,6 +60,13 @@ struct Loss {
 pub(super) struct Switches {
     loss: Mutex<Loss>,
     delay: Mutex<Duration>,
+    delay_requests: Mutex<Duration>,
+    /// Bytes a second, in either direction, of all connections together; 0 for no limit.
+    rate: AtomicU64,
+    /// When the line is free again: for requests, and for replies.
+    free_at: [Mutex<tokio::time::Instant>; 2],
+    /// A longer request closes its connection; 0 for no limit.
+    longest_request: AtomicU64,
     half_open: AtomicBool,
     target: Mutex<SocketAddr>,
     dropped: AtomicU64,
@@ -76,6 +92,10 @@ impl Proxy {
                 seen: 0,
             }),
             delay: Mutex::new(Duration::ZERO),
+            delay_requests: Mutex::new(Duration::ZERO),
+            rate: AtomicU64::new(0),
+            free_at: std::array::from_fn(|_| Mutex::new(tokio::time::Instant::now())),
+            longest_request: AtomicU64::new(0),
             half_open: AtomicBool::new(false),
             target: Mutex::new(target),
             dropped: AtomicU64::new(0),
@@ -155,6 +175,24 @@ impl Proxy {
     /// Each reply arrives this much later, as on a longer way; throughput stays the same.
     pub fn delay(&self, by: Duration) {
         *locked(&self.switches.delay) = by;
+    }
+
+    /// Requests and replies each arrive this much later, as from far away.
+    pub fn distance(&self, each_way: Duration) {
+        *locked(&self.switches.delay) = each_way;
+        *locked(&self.switches.delay_requests) = each_way;
+    }
+
+    /// A line that all connections share, and that takes so many bytes a second in either
+    /// direction; 0 ends it.
+    pub fn bytes_per_second(&self, rate: u64) {
+        self.switches.rate.store(rate, Ordering::SeqCst);
+    }
+
+    /// Closes each connection on which a request is longer than this, which does not reach the
+    /// server; 0 ends it.
+    pub fn cut_requests_over(&self, bytes: u64) {
+        self.switches.longest_request.store(bytes, Ordering::SeqCst);
     }
 
     /// While on, connections are accepted and read, nothing is forwarded and nothing answered. A
@@ -238,6 +276,29 @@ impl Drop for Proxy {
 impl Switches {
     pub(super) fn delay(&self) -> Duration {
         *locked(&self.delay)
+    }
+
+    pub(super) fn request_delay(&self) -> Duration {
+        *locked(&self.delay_requests)
+    }
+
+    pub(super) fn is_too_long(&self, request: usize) -> bool {
+        let longest = self.longest_request.load(Ordering::SeqCst);
+        longest > 0 && request as u64 > longest
+    }
+
+    /// When the line, after all that was sent before, has taken these bytes.
+    pub(super) fn taken_at(&self, way: Way, bytes: usize) -> tokio::time::Instant {
+        let now = tokio::time::Instant::now();
+        let rate = self.rate.load(Ordering::SeqCst);
+        if rate == 0 {
+            return now;
+        }
+        let takes = Duration::from_micros(bytes as u64 * 1_000_000 / rate);
+        let mut free_at = locked(&self.free_at[way as usize]);
+        // Who was held up by a busy machine may catch up.
+        *free_at = (now - HELD_UP).max(*free_at) + takes;
+        *free_at
     }
 
     pub(super) fn is_half_open(&self) -> bool {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use super::proxy::{Fate, Switches};
+use super::proxy::{Fate, Switches, Way};
 use super::resp;
 
 /// What the two directions of one connection know of each other.
@@ -25,6 +25,7 @@ struct Conversation {
 }
 
 const BUFFER: usize = 64 * 1024;
+const PIECE: usize = 8 * 1024;
 
 type Delayed = (Instant, Vec<u8>);
 
@@ -42,11 +43,19 @@ pub(super) async fn relay(client: TcpStream, server: TcpStream, switches: &Switc
         // The queue ends with the replies: what came before the last one is still delivered.
         tokio::join!(
             relay_replies(server_read, deliveries, &conversation, switches),
-            deliver(queue, client_write)
+            deliver(queue, client_write, Way::Back, switches)
+        )
+    };
+    let (arrivals, queue) = unbounded_channel();
+    let requests = async {
+        // What a client has sent before it goes still arrives.
+        tokio::join!(
+            relay_requests(client_read, arrivals, &conversation, switches),
+            deliver(queue, server_write, Way::There, switches)
         )
     };
     tokio::select! {
-        _ = relay_requests(client_read, server_write, &conversation, switches) => {}
+        _ = requests => {}
         _ = replies => {}
     }
 }
@@ -61,7 +70,7 @@ pub(super) async fn swallow_requests(mut client: TcpStream, switches: &Switches)
 
 async fn relay_requests(
     mut client: impl AsyncRead + Unpin,
-    mut server: impl AsyncWrite + Unpin,
+    server: UnboundedSender<Delayed>,
     conversation: &Conversation,
     switches: &Switches,
 ) -> io::Result<()> {
@@ -75,9 +84,13 @@ async fn relay_requests(
             bytes.clear();
             continue;
         }
+        if switches.is_too_long(bytes.len()) {
+            break;
+        }
         let whole = conversation.expect_replies(&bytes, switches);
-        server.write_all(&bytes[..whole]).await?;
-        bytes.drain(..whole);
+        let requests = bytes.drain(..whole).collect();
+        // If nobody receives, the server has gone, and this connection is about to end.
+        let _ = server.send((Instant::now() + switches.request_delay(), requests));
     }
     Ok(())
 }
@@ -124,13 +137,26 @@ fn judge_replies(
 
 async fn deliver(
     mut queue: UnboundedReceiver<Delayed>,
-    mut client: impl AsyncWrite + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    way: Way,
+    switches: &Switches,
 ) -> io::Result<()> {
-    while let Some((due, reply)) = queue.recv().await {
-        tokio::time::sleep_until(due).await;
-        client.write_all(&reply).await?;
+    while let Some((due, message)) = queue.recv().await {
+        until(due).await;
+        // In pieces, so that others who share a slow line have their turn.
+        for piece in message.chunks(PIECE) {
+            until(switches.taken_at(way, piece.len())).await;
+            to.write_all(piece).await?;
+        }
     }
     Ok(())
+}
+
+async fn until(moment: Instant) {
+    // A sleep that is over before it begins takes up to a millisecond.
+    if moment > Instant::now() {
+        tokio::time::sleep_until(moment).await;
+    }
 }
 
 impl Conversation {

@@ -21,13 +21,14 @@ pub(super) struct Inbox {
     ready: Notify,
 }
 
-#[derive(Default)]
 struct Pile {
     submissions: VecDeque<Given>,
     jobs: usize,
     bytes: usize,
     /// How many jobs the task waits for; `None` while it does not wait.
     wanted: Option<usize>,
+    /// How many bytes fit into one call.
+    limit: usize,
     /// Nobody is left to hand anything over.
     is_last: bool,
 }
@@ -35,7 +36,14 @@ struct Pile {
 impl Inbox {
     pub(super) fn new() -> Self {
         Self {
-            pile: Mutex::default(),
+            pile: Mutex::new(Pile {
+                submissions: VecDeque::new(),
+                jobs: 0,
+                bytes: 0,
+                wanted: None,
+                limit: BATCH_BYTES,
+                is_last: false,
+            }),
             room: Semaphore::new(BACKLOG),
             ready: Notify::new(),
         }
@@ -100,6 +108,15 @@ impl Inbox {
         }
     }
 
+    /// How many bytes fit into one call, as far as the line is known.
+    pub(super) fn limit(&self) -> usize {
+        self.lock().limit
+    }
+
+    pub(super) fn set_limit(&self, bytes: usize) {
+        self.lock().limit = bytes;
+    }
+
     /// Nobody is left to hand anything over.
     pub(super) fn end(&self) {
         self.lock().is_last = true;
@@ -117,7 +134,7 @@ impl Inbox {
 impl Pile {
     fn is_ready(&self) -> bool {
         self.wanted.is_some_and(|wanted| {
-            self.jobs >= wanted.min(BATCH_JOBS) || self.bytes >= BATCH_BYTES || self.is_last
+            self.jobs >= wanted.min(BATCH_JOBS) || self.bytes >= self.limit || self.is_last
         })
     }
 
@@ -128,7 +145,7 @@ impl Pile {
         while let Some(next) = self.submissions.front() {
             jobs += next.jobs.len();
             bytes += next.bytes;
-            if !batch.is_empty() && (jobs > BATCH_JOBS || bytes > BATCH_BYTES) {
+            if !batch.is_empty() && (jobs > BATCH_JOBS || bytes > self.limit) {
                 break;
             }
             self.jobs -= next.jobs.len();

@@ -10,13 +10,20 @@ use super::ABANDON_AFTER;
 use super::submission::{Fate, Given};
 use crate::id::incarnation;
 use crate::name::QueueName;
+use crate::policy::pace::Pace;
 use crate::policy::pauses::Pauses;
 use crate::redis::trouble::{Refusal, Trouble};
 use crate::store::backend::Line;
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
+use crate::store::{BATCH_BYTES, Known};
 
 /// Before a call is repeated.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), Duration::from_secs(1));
+/// A call of fewer bytes is not what a server or a proxy refuses: if its connection is cut, the
+/// network is to blame.
+const LARGE: usize = 32 * 1024;
+/// After so many cuts of a large call it is asked whether it ran.
+const CUTS: u32 = 3;
 
 /// How a call tells the one after it, on another lane, how it gets on. Dropped when it is over.
 pub(super) type Course = watch::Sender<Progress>;
@@ -37,6 +44,7 @@ pub(super) struct Lane {
     line: Line,
     id: String,
     call: u64,
+    pace: Pace,
 }
 
 impl Lane {
@@ -46,64 +54,154 @@ impl Lane {
             line: line.clone(),
             id: incarnation(),
             call: 0,
+            pace: Pace::confident(BATCH_BYTES),
         }
+    }
+
+    /// How many bytes the next call may carry.
+    pub(super) fn bytes(&self) -> usize {
+        self.pace.bytes()
     }
 
     /// Sends one batch until its fate is known. It comes after the call `before` it: if that one
     /// did not go through the same connection, it waits until that one is over.
+    ///
+    /// What is refused as it is goes in two calls, and so on: the culprit is given up, the others
+    /// pass. Nothing comes after one of these calls before all of them are over.
     pub(super) async fn commit(
         &mut self,
-        mut batch: Vec<Given>,
+        batch: Vec<Given>,
         course: Course,
         mut before: Option<Before>,
     ) {
+        let mut course = Some(&course);
+        let mut parts = vec![batch];
+        while let Some(batch) = parts.pop() {
+            let refused = self.commit_part(batch, course, &mut before).await;
+            let Some((mut first, why)) = refused else {
+                continue;
+            };
+            if let Some(course) = course.take() {
+                course.send_replace(Progress::Waiting);
+            }
+            if let [culprit] = &first[..] {
+                let bytes = culprit.bytes;
+                warn!(queue = %self.queue, bytes, why, "enqueueing is refused each time, and given up");
+                let why = format!("its {bytes} bytes are refused each time: {why}");
+                culprit.decide(Fate::NotSent { why });
+                continue;
+            }
+            let second = first.split_off(first.len().div_ceil(2));
+            parts.extend([second, first]);
+        }
+    }
+
+    /// Repeats one call until its fate is known; or gives back what did not run, and will not as
+    /// it is, and why.
+    async fn commit_part(
+        &mut self,
+        mut batch: Vec<Given>,
+        course: Option<&Course>,
+        before: &mut Option<Before>,
+    ) -> Option<(Vec<Given>, String)> {
         self.call += 1;
+        let bytes: usize = batch.iter().map(|given| given.bytes).sum();
         let mut sent_at = None;
-        let mut pauses = PAUSES;
+        let (mut pauses, mut cuts) = (PAUSES, 0);
         loop {
             let may_have_run = sent_at.is_some();
-            let answer = self.send(&mut batch, may_have_run, &course, &mut before);
+            let answer = self.send(&mut batch, may_have_run, course, before);
             let trouble = match answer.await {
-                Ok(None) => return,
-                Ok(Some(Enqueued::Added { there, replaced })) => {
-                    // Of a repeated call what is there may be its own.
-                    let new = !may_have_run && is_new(&batch);
-                    if replaced > 0 || new && !there.is_empty() {
-                        error!(
-                            queue = %self.queue,
-                            refused = there.len(),
-                            replaced,
-                            "ids that were made for jobs are those of other jobs; what was replaced \
-                             is lost"
-                        );
-                    }
-                    return share_out(&batch, &there, new);
-                }
-                Ok(Some(Enqueued::Superseded)) => {
-                    let why = format!("lane {} was used by another call", self.id);
-                    return self.give_up(&batch, &why);
+                Ok(None) => return None,
+                Ok(Some(answer)) => {
+                    self.told(&batch, answer, may_have_run);
+                    return None;
                 }
                 Err(trouble) => trouble,
             };
             match &trouble {
-                Trouble::Garbled(why) => return self.give_up(&batch, why),
+                Trouble::Garbled(why) => {
+                    self.give_up(&batch, why);
+                    return None;
+                }
                 Trouble::Refused(Refusal::NoWrites | Refusal::NotAllowed, _) if !may_have_run => {
-                    return refuse(&batch, &trouble);
+                    refuse(&batch, &trouble);
+                    return None;
                 }
                 _ if trouble.may_have_run() => _ = sent_at.get_or_insert_with(Instant::now),
                 _ => {}
             }
+            let is_unread = matches!(trouble, Trouble::Refused(Refusal::Unread, _));
+            cuts += u32::from(trouble.is_cut() && bytes >= LARGE);
+            if trouble.may_have_run() && (cuts > 1 || !trouble.is_cut()) {
+                self.pace.unanswered(bytes);
+            }
+            if is_unread || (trouble.is_cut() && cuts >= CUTS) {
+                let ran = match sent_at {
+                    Some(_) => self.ran().await,
+                    None => Ok(None),
+                };
+                match ran {
+                    Ok(Some(answer)) => {
+                        self.told(&batch, answer, true);
+                        return None;
+                    }
+                    Ok(None) => {
+                        batch.iter().for_each(|submission| submission.call_back());
+                        return Some((batch, trouble.to_string()));
+                    }
+                    Err(_) => {}
+                }
+            }
             match sent_at {
                 Some(at) if at.elapsed() > ABANDON_AFTER => {
-                    return self.give_up(&batch, "no answer for half an hour");
+                    self.give_up(&batch, "no answer for half an hour");
+                    return None;
                 }
                 Some(_) => {}
                 None => batch.iter().for_each(|submission| submission.call_back()),
             }
             warn!(queue = %self.queue, submissions = batch.len(), %trouble, "enqueueing is held up");
-            course.send_replace(Progress::Waiting);
+            if let Some(course) = course {
+                course.send_replace(Progress::Waiting);
+            }
             sleep(pauses.next(fastrand::f64())).await;
         }
+    }
+
+    /// A call was answered. Of one that may have run before what is there may be its own.
+    fn told(&mut self, batch: &[Given], answer: Enqueued, may_have_run: bool) {
+        match answer {
+            Enqueued::Added { there, replaced } => {
+                let new = !may_have_run && is_new(batch);
+                if replaced > 0 || new && !there.is_empty() {
+                    error!(
+                        queue = %self.queue,
+                        refused = there.len(),
+                        replaced,
+                        "ids that were made for jobs are those of other jobs; what was replaced is lost"
+                    );
+                }
+                share_out(batch, &there, new);
+            }
+            Enqueued::Superseded => {
+                let why = format!("lane {} was used by another call", self.id);
+                self.give_up(batch, &why);
+            }
+        }
+    }
+
+    /// What the call under the last number was answered, if it ran. Else it never will: the empty
+    /// call that asks for it takes its number.
+    async fn ran(&mut self) -> Result<Option<Enqueued>, Trouble> {
+        let empty = Enqueue {
+            lane: &self.id,
+            call: self.call,
+            jobs: &[],
+            novelty: Novelty::New,
+        };
+        let (ran, answer) = self.line.call(&Known(empty)).await?;
+        Ok(ran.then_some(answer))
     }
 
     /// One try. `None`: everything was withdrawn before it.
@@ -111,7 +209,7 @@ impl Lane {
         &mut self,
         batch: &mut Vec<Given>,
         may_have_run: bool,
-        course: &Course,
+        course: Option<&Course>,
         before: &mut Option<Before>,
     ) -> Result<Option<Enqueued>, Trouble> {
         if !may_have_run {
@@ -128,7 +226,9 @@ impl Lane {
                 return Ok(None);
             }
         }
-        course.send_replace(Progress::Sent(connection));
+        if let Some(course) = course {
+            course.send_replace(Progress::Sent(connection));
+        }
         let jobs: Vec<&NewJob> = batch.iter().flat_map(|given| &given.jobs).collect();
         let verb = Enqueue {
             lane: &self.id,
@@ -139,7 +239,13 @@ impl Lane {
                 false => Novelty::Unsure,
             },
         };
-        self.line.call(&verb).await.map(Some)
+        let began = Instant::now();
+        let answer = self.line.call(&verb).await;
+        if answer.is_ok() {
+            let bytes = batch.iter().map(|given| given.bytes).sum();
+            self.pace.answered(bytes, began.elapsed());
+        }
+        answer.map(Some)
     }
 
     /// The connection through which what is sent at once comes after the call `before` it.

@@ -25,8 +25,8 @@ use futures_util::task::AtomicWaker;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::name::QueueName;
+use crate::store::BATCH_JOBS;
 use crate::store::enqueue::{NewJob, Novelty};
-use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 const WAITING: u8 = 0;
 const SENT: u8 = 1;
@@ -194,13 +194,13 @@ impl Drop for Given {
     }
 }
 
-/// Splits jobs into submissions that each fit into one call, in order.
-pub(crate) fn split(jobs: Vec<NewJob>, novelty: Novelty) -> Vec<Arc<Submission>> {
+/// Splits jobs into submissions that each fit into one call of at most so many bytes, in order.
+pub(crate) fn split(jobs: Vec<NewJob>, novelty: Novelty, limit: usize) -> Vec<Arc<Submission>> {
     let mut submissions = Vec::with_capacity(jobs.len().div_ceil(BATCH_JOBS));
     let (mut part, mut bytes) = (Vec::new(), 0);
     for job in jobs {
         let size = job.bytes();
-        if part.len() == BATCH_JOBS || (!part.is_empty() && bytes + size > BATCH_BYTES) {
+        if part.len() == BATCH_JOBS || (!part.is_empty() && bytes + size > limit) {
             submissions.push(Submission::new(std::mem::take(&mut part), novelty));
             bytes = 0;
         }
@@ -249,6 +249,7 @@ pub(super) mod tests {
     use super::*;
     use crate::job::options::JobOptions;
     use crate::job::record::EncodedRecord;
+    use crate::store::BATCH_BYTES;
     use crate::store::enqueue::Due;
 
     pub(in crate::queue::producer) fn job(bytes: usize) -> NewJob {
@@ -264,13 +265,24 @@ pub(super) mod tests {
 
     #[test]
     fn g7_submissions_are_bounded_in_jobs_and_bytes() {
-        let many = split((0..1000).map(|_| job(10)).collect(), Novelty::New);
+        let many = split(
+            (0..1000).map(|_| job(10)).collect(),
+            Novelty::New,
+            BATCH_BYTES,
+        );
         assert_eq!(many.len(), 4);
         assert!(many.iter().all(|s| s.jobs.len() <= BATCH_JOBS));
-        let large = split((0..10).map(|_| job(300 * 1024)).collect(), Novelty::New);
+        let large = split(
+            (0..10).map(|_| job(300 * 1024)).collect(),
+            Novelty::New,
+            BATCH_BYTES,
+        );
         assert_eq!(large.len(), 4);
         assert!(large.iter().all(|s| s.bytes <= BATCH_BYTES));
-        assert_eq!(split(vec![job(3 * BATCH_BYTES)], Novelty::New).len(), 1);
+        assert_eq!(
+            split(vec![job(3 * BATCH_BYTES)], Novelty::New, BATCH_BYTES).len(),
+            1
+        );
     }
 
     fn given() -> (Arc<Submission>, Given) {

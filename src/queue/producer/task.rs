@@ -18,6 +18,7 @@ use super::lane::{Before, Course, Lane, Progress};
 use super::submission::Given;
 use crate::name::QueueName;
 use crate::redis::trouble::{Refusal, Trouble};
+use crate::store::BATCH_BYTES;
 use crate::store::backend::{ANSWER_PATIENCE, Store};
 
 /// Calls that may be under way at once: one, and one behind it.
@@ -34,6 +35,8 @@ pub(super) struct Task {
     /// The calls under way.
     courses: Vec<Before>,
     jobs_under_way: usize,
+    /// How many bytes fit into one call.
+    limit: usize,
     /// When to see to it that the queue is on the list of queues; the list may have been lost.
     /// None while a lane does that.
     register_at: Option<Instant>,
@@ -64,6 +67,7 @@ impl Task {
             idle: (0..LANES).map(|_| Lane::new(queue, &line)).collect(),
             courses: Vec::with_capacity(LANES),
             jobs_under_way: 0,
+            limit: BATCH_BYTES,
             register_at: Some(Instant::now()),
         }
     }
@@ -109,6 +113,11 @@ impl Task {
 
     /// Gives how many jobs it had.
     fn end_call(&mut self, done: Done) -> usize {
+        let bytes = done.lane.bytes();
+        if bytes != self.limit {
+            self.limit = bytes;
+            self.inbox.0.set_limit(bytes);
+        }
         self.idle.push(done.lane);
         self.jobs_under_way -= done.jobs;
         let wait = match done.registered {

@@ -1,15 +1,16 @@
-//! A connection that one task owns: made when first needed, and made again after trouble.
+//! A connection that one task owns, or that all single calls share: made when first needed, and
+//! made again after trouble.
 
 use std::time::Duration;
 
 use crate::memory::{self, Apply};
-use crate::redis::connection::Link;
+use crate::redis::link::Link;
 use crate::redis::registry;
 use crate::redis::trouble::Trouble;
 use crate::store;
 use crate::store::backend::InRedis;
 
-/// An answer that takes longer is asked for again, on a new connection.
+/// An answer that takes longer is asked for again, on a new connection, and then waited for longer.
 pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Clones share the connection.

@@ -12,19 +12,26 @@ pub(crate) use reader::{Reader, Stream};
 pub(crate) use tap::Tap;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
+use tokio::time::sleep;
 
 use crate::error::Error;
 use crate::memory::{self, Apply};
 use crate::name::{Namespace, QueueName};
-use crate::redis::connection::{Connector, Link};
+use crate::policy::pauses::Pauses;
+use crate::redis::connection::Connector;
 use crate::redis::keys::Keys;
+use crate::redis::link::Link;
 use crate::redis::trouble::Trouble;
 use crate::redis::{health, registry, stream};
 use crate::runtime;
 use crate::store;
+
+/// Before a single call that was cut off is made again, and for how long it is.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(5), Duration::from_millis(250));
+const CUT_FOR: Duration = Duration::from_secs(5);
 
 /// Where the queues of an application live.
 #[derive(Clone)]
@@ -86,6 +93,25 @@ pub(crate) struct InRedis {
     queue: QueueName,
 }
 
+impl InRedis {
+    /// A call whose connection was cut is made again, if that makes no difference: on a shared
+    /// connection most are cut off for the sake of another one.
+    async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
+        let began = Instant::now();
+        let mut pauses = PAUSES;
+        loop {
+            match store::call(&self.keys, &mut &self.connector, verb).await {
+                Err(trouble)
+                    if V::ANSWERS_AGAIN && trouble.is_cut() && began.elapsed() < CUT_FOR =>
+                {
+                    sleep(pauses.next(fastrand::f64())).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}
+
 impl Store {
     /// For messages; it never holds a password.
     pub(crate) fn address(&self) -> &str {
@@ -104,13 +130,11 @@ impl Store {
         }
     }
 
-    /// A single call, on a pooled connection.
+    /// A single call, on the connection that all of them share.
     pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
         match self {
             // Boxed, so that the futures of an application do not nest as deep as ours do.
-            Self::Redis(queue) => {
-                Box::pin(store::call(&queue.keys, &mut &queue.connector, verb)).await
-            }
+            Self::Redis(queue) => Box::pin(queue.call(verb)).await,
             Self::Memory(queue) => Ok(queue.call(verb)),
         }
     }
@@ -129,7 +153,17 @@ impl Store {
         }
     }
 
-    /// A connection for one task; an answer may take as long as `patience`.
+    /// The connection that all single calls of the process share, for a task whose calls are
+    /// few and small.
+    pub(crate) fn shared_line(&self) -> Line {
+        match self {
+            Self::Redis(queue) => Line::Redis(queue.clone(), queue.connector.shared()),
+            Self::Memory(queue) => Line::Memory(queue.clone()),
+        }
+    }
+
+    /// A connection for one task; a small answer may take as long as `patience` on a line that is
+    /// not known to be slow.
     pub(crate) fn line(&self, patience: Duration) -> Line {
         match self {
             Self::Redis(queue) => {

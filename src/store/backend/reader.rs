@@ -1,7 +1,7 @@
 //! Following one of a queue's streams.
 
 use crate::memory;
-use crate::redis::connection::Link;
+use crate::redis::link::Link;
 use crate::redis::stream::{self, Entry, EntryId};
 use crate::redis::trouble::Trouble;
 

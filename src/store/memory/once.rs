@@ -1,7 +1,11 @@
 //! Exactly-once calls: the last call of each lane, and what was answered.
 
 use crate::id::{JobId, Receipt};
+use crate::memory::Apply;
 use crate::memory::state::State;
+use crate::store::Known;
+use crate::store::advance::{Advance, Answer};
+use crate::store::enqueue::{Enqueue, Enqueued};
 
 pub(crate) struct LastCall {
     pub(crate) number: u64,
@@ -49,5 +53,25 @@ impl State {
             answer,
         };
         self.calls.insert(lane.to_owned(), last);
+    }
+}
+
+impl State {
+    fn ran(&self, lane: &str, number: u64) -> bool {
+        matches!(self.begin_call(lane, number), Begun::Repeated(_))
+    }
+}
+
+impl Apply for Known<Advance<'_>> {
+    fn apply(&self, state: &mut State) -> (bool, Answer) {
+        let ran_before = state.ran(self.0.lane, self.0.call);
+        (ran_before, self.0.apply(state))
+    }
+}
+
+impl Apply for Known<Enqueue<'_>> {
+    fn apply(&self, state: &mut State) -> (bool, Enqueued) {
+        let ran_before = state.ran(self.0.lane, self.0.call);
+        (ran_before, self.0.apply(state))
     }
 }

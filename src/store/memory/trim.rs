@@ -6,7 +6,9 @@ use crate::memory::finish::{AWAITED_KEPT_MS, moves_on};
 use crate::memory::state::{Collection, State, moment};
 use crate::store::trim::{Trim, Trimmed};
 
-const LANES_PER_CALL: usize = 64;
+const LANES_PER_CALL: usize = 128;
+/// The next page of lanes follows at once if so large a part of the last one was silent.
+const WORTH_IT: usize = 8;
 
 impl Apply for Trim<'_> {
     fn apply(&self, state: &mut State) -> Trimmed {
@@ -15,11 +17,12 @@ impl Apply for Trim<'_> {
         state.forget(&expired);
         let capped = state.cap_completed(self.keep_count, self.limit);
         let unread = forget_waiters(self, state);
+        let (lanes_cursor, more_lanes) = sweep_lanes(self, state);
         let most = expired.len().max(answers).max(capped).max(unread);
         Trimmed {
             dropped: (expired.len() + answers + capped) as u64,
-            more: most >= self.limit,
-            lanes_cursor: sweep_lanes(self, state),
+            more: more_lanes || most >= self.limit,
+            lanes_cursor,
             dead: state.len(Collection::Dead) as u64,
         }
     }
@@ -57,19 +60,20 @@ fn forget_waiters(call: &Trim<'_>, state: &mut State) -> usize {
 }
 
 /// Forgets lanes that have been silent for long, a page at a time. The cursor is the number of
-/// lanes looked at.
-fn sweep_lanes(call: &Trim<'_>, state: &mut State) -> String {
+/// lanes looked at; with it, whether the next page should follow at once.
+fn sweep_lanes(call: &Trim<'_>, state: &mut State) -> (String, bool) {
     let start: usize = call.lanes_cursor.parse().unwrap_or(0);
     let now_ms = state.now_ms();
     let page = state.calls.iter().skip(start).take(LANES_PER_CALL);
     let silent = page.filter(|(_, last)| now_ms.saturating_sub(last.at_ms) > call.lane_ttl_ms);
     let silent: Vec<String> = silent.map(|(lane, _)| lane.clone()).collect();
+    let looked_at = state.calls.len().saturating_sub(start).min(LANES_PER_CALL);
     for lane in &silent {
         state.calls.remove(lane);
     }
     let next = start + LANES_PER_CALL - silent.len();
     if next >= state.calls.len() {
-        return "0".to_owned();
+        return ("0".to_owned(), false);
     }
-    next.to_string()
+    (next.to_string(), silent.len() * WORTH_IT >= looked_at)
 }

@@ -225,7 +225,7 @@ mutants! {
     g1_taken_by_its_name_and_still_offered:
         "redis.call('ZREM', key.unhandled, unpack(ids))" => "";
     g1_one_in_line_too_many_is_taken_out:
-        "from_line = from_line - offered" => "";
+        "local from_line = seen - suspects - offered" => "local from_line = seen - suspects";
     g4_a_job_that_was_handed_back_loses_its_place:
         "queue.offer_of(job.id, job.name, places[job.id])" => "queue.offer_of(job.id, job.name, '0')";
     g4_what_is_offered_goes_before_all_others:

@@ -4,6 +4,8 @@ use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
+use crate::store::Known;
+use crate::store::advance::{Advance, Advanced, Answer, Suspects};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::get::Get;
 
@@ -136,9 +138,85 @@ fn g1_a_new_id_that_is_not_new_is_told_when_it_comes_among_others(mut rig: Rig) 
     assert_eq!(ids, ["a", "c", "b", "d"]);
 }
 
+fn added(there: Vec<usize>) -> Enqueued {
+    Enqueued::Added { there, replaced: 0 }
+}
+
+impl Rig {
+    /// Asks with an empty call whether the one of this number ran, and what it was answered.
+    fn ran_enqueue(&mut self, call: u64) -> (bool, Enqueued) {
+        let lane = self.lane;
+        self.call(&Known(Enqueue {
+            lane,
+            call,
+            jobs: &[],
+            novelty: Novelty::New,
+        }))
+    }
+
+    fn ran_advance(&mut self, call: u64) -> (bool, Advanced) {
+        let (lane, keep, lease_ms) = (self.lane, self.keep, self.lease_ms);
+        let (ran, answer) = self.call(&Known(Advance {
+            lane,
+            call,
+            worker: "worker",
+            settle: &[],
+            keep,
+            keep_count: 1_000,
+            claim: 0,
+            claim_bytes: 0,
+            suspects: Suspects::default(),
+            lease_ms,
+            hold: false,
+            handlers: None,
+            heard: 0,
+            again: false,
+        }));
+        match answer {
+            Answer::Advanced(advanced) => (ran, advanced),
+            Answer::Superseded => panic!("it is the last call"),
+        }
+    }
+}
+
+fn g3_an_empty_call_gets_the_answer_of_an_enqueue_that_ran_or_takes_its_number(mut rig: Rig) {
+    let (a, both) = ([job("a")], [job("a"), job("b")]);
+    assert_eq!(rig.enqueue_as(1, &a), Some(vec![]));
+    assert_eq!(rig.enqueue_as(2, &both), Some(vec![0]));
+    assert_eq!(rig.ran_enqueue(2), (true, added(vec![0])));
+    // The third call was lost on its way, and comes late.
+    assert_eq!(rig.ran_enqueue(3), (false, added(vec![])));
+    assert_eq!(rig.enqueue_as(3, &[job("c")]), Some(vec![]));
+    assert_eq!(rig.state(&JobId::new("c").unwrap()), None);
+    assert_eq!(rig.enqueue_as(4, &[job("c")]), Some(vec![]));
+    assert_eq!(rig.size("waiting"), 3);
+}
+
+fn g3_an_empty_call_gets_the_answer_of_an_advance_that_ran_or_takes_its_number(mut rig: Rig) {
+    rig.enqueue(&["a", "b", "c"].map(job));
+    let first = rig.advance(&[], 2);
+    let call = rig.call;
+    let (ran, again) = rig.ran_advance(call);
+    assert!(ran);
+    assert_eq!(again.claimed, first.claimed);
+    // The next call was lost on its way, and comes late.
+    let a = &first.claimed[0];
+    let done = [settlement(&a.id, &a.receipt, completed())];
+    let (ran, nothing) = rig.ran_advance(call + 1);
+    assert!(!ran && nothing.claimed.is_empty());
+    let late = rig.advance_as(call + 1, &done, 1, true);
+    assert!(late.claimed.is_empty());
+    assert_eq!(rig.size("completed"), 0);
+    let next = rig.advance_as(call + 2, &done, 1, true);
+    assert_eq!((next.refused.len(), next.claimed.len()), (0, 1));
+    assert_eq!(rig.size("completed"), 1);
+}
+
 on_both!(
     g1_a_new_id_that_is_not_new_costs_no_job_when_it_comes_alone,
     g1_a_new_id_that_is_not_new_is_told_when_it_comes_among_others,
+    g3_an_empty_call_gets_the_answer_of_an_enqueue_that_ran_or_takes_its_number,
+    g3_an_empty_call_gets_the_answer_of_an_advance_that_ran_or_takes_its_number,
     g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone,
     g3_a_repeated_enqueue_gives_its_first_answer_and_a_late_one_is_refused,
     g3_a_repeated_advance_gives_the_same_claims_and_settles_once,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::{Rig, completed, on_both};
 use crate::id::JobId;
-use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::policy::retention::Retention;
@@ -19,7 +18,7 @@ pub(super) const T: u64 = 1_000_000;
 pub(super) const FAR: u64 = 100_000_000_000_000;
 
 fn record(bytes: usize) -> EncodedRecord {
-    EncodedRecord::new("test", vec![7; bytes], &JobOptions::new(), Vec::new())
+    EncodedRecord::new("test", vec![7; bytes], &<_>::default(), Vec::new())
 }
 
 /// The state, as the script packs it.

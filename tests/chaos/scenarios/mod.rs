@@ -13,6 +13,7 @@ mod outages;
 mod poison;
 mod refusals;
 mod rolling_restart;
+mod slow_line;
 
 use crate::battery::Scenario;
 
@@ -33,6 +34,8 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!("blocked-threads", "G1 G5", block_threads::run),
     scenario!("poison", "G6", poison::run),
     scenario!("network", "G1 G3 G9", network::run),
+    scenario!("slow-line", "G1 G3 G9", slow_line::slow),
+    scenario!("far-redis", "G1 G3 G9", slow_line::far),
     scenario!("redis-killed", "G1 G9", kill_redis::run),
     scenario!("redis-emptied", "G2 G9", outages::emptied),
     scenario!("redis-stopped", "G2 G9", outages::stopped),

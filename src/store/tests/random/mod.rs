@@ -5,6 +5,7 @@
 
 mod choice;
 mod invariants;
+mod jobs;
 mod op;
 mod order;
 mod reads;

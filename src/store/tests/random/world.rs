@@ -6,19 +6,17 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::invariants::Invariants;
-use super::op::{End, How, IDS, New, Op, PRODUCERS, Turn, WORKERS};
+use super::op::{End, How, IDS, Op, PRODUCERS, Turn, WORKERS};
 use super::order::Order;
 use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
-use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
-use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
 use crate::store::advance::{Advance, Answer, Claimed, Settlement};
-use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
+use crate::store::enqueue::{Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::get::Get;
 use crate::store::list::List;
@@ -52,7 +50,7 @@ pub(crate) struct World<'a> {
     /// that it asked for.
     news: u64,
     all_taken: bool,
-    flooded: usize,
+    pub(super) flooded: usize,
     pub(super) invariants: Invariants,
     order: Order,
     /// What the step under way has claimed.
@@ -466,41 +464,9 @@ impl<'a> World<'a> {
             outcome,
         })
     }
-
-    fn job(&self, new: &New) -> NewJob {
-        let due = match (new.delay_ms, new.at) {
-            (None, _) => Due::Now,
-            (Some(ms), false) => Due::After { ms },
-            (Some(ms), true) => Due::At {
-                ms: self.now_us / 1_000 + ms,
-            },
-        };
-        let mut options = JobOptions::new();
-        options.priority = new.priority;
-        NewJob {
-            id: name(new.id),
-            record: EncodedRecord::new("test", vec![0; new.bytes], &options, Vec::new()),
-            due,
-            priority: new.priority,
-            front: new.front,
-            await_ms: new.await_ms,
-        }
-    }
-
-    fn flooding(&mut self, delay_ms: Option<u64>, priority: Option<u16>) -> NewJob {
-        self.flooded += 1;
-        NewJob {
-            id: JobId::stored(&format!("flood-{:05}", self.flooded)),
-            record: EncodedRecord::new("flood", vec![0], &JobOptions::new(), Vec::new()),
-            due: delay_ms.map_or(Due::Now, |ms| Due::After { ms }),
-            priority,
-            front: false,
-            await_ms: None,
-        }
-    }
 }
 
-fn name(id: u8) -> JobId {
+pub(super) fn name(id: u8) -> JobId {
     JobId::stored(&format!("job-{}", id % IDS))
 }
 

@@ -1,0 +1,145 @@
+//! What the handles of one queue share: the task that sends for it, and who waits for results.
+//!
+//! It is kept for a while after the last handle is gone, because the next one may be there in a
+//! moment: a program that enqueues by type alone makes a handle for each job. It knows nothing of
+//! the connection that the queue belongs to, so nothing keeps itself alive.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::name::QueueName;
+use crate::queue::producer::Producer;
+use crate::queue::results::Results;
+use crate::runtime;
+use crate::store::backend::Store;
+
+/// What nobody has had a handle of for this long, and at most twice as long, is let go.
+const KEPT_FOR: Duration = Duration::from_secs(10);
+
+/// What the handles of one queue share.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) producer: Producer,
+    pub(crate) results: Results,
+}
+
+impl Parts {
+    fn new(store: Store, name: &QueueName) -> Self {
+        Self {
+            producer: Producer::new(store.clone(), name.clone()),
+            results: Results::new(store.clone(), name.clone()),
+            store,
+        }
+    }
+}
+
+/// The parts of all queues of one connection.
+#[derive(Default)]
+pub(crate) struct Shelf {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    parts: HashMap<QueueName, Entry>,
+    /// A task looks for what nobody needs any more.
+    is_swept: bool,
+}
+
+struct Entry {
+    parts: Arc<Parts>,
+    /// Nobody had a handle when it was last looked at.
+    was_idle: bool,
+}
+
+impl Shelf {
+    /// Those of the queue of this name, made if they are not there.
+    pub(crate) fn parts(&self, name: &QueueName, store: impl FnOnce() -> Store) -> Arc<Parts> {
+        let mut kept = lock(&self.kept);
+        if let Some(entry) = kept.parts.get_mut(name) {
+            entry.was_idle = false;
+            return Arc::clone(&entry.parts);
+        }
+        let parts = Arc::new(Parts::new(store(), name));
+        match &parts.store {
+            Store::Redis(_) if !kept.is_swept => {
+                kept.is_swept = true;
+                runtime::handle().spawn(sweep(Arc::downgrade(&self.kept)));
+            }
+            Store::Redis(_) => {}
+            // It costs nothing to make these again.
+            Store::Memory(_) => kept.parts.retain(|_, entry| entry.is_in_use()),
+        }
+        let entry = Entry {
+            parts: Arc::clone(&parts),
+            was_idle: false,
+        };
+        kept.parts.insert(name.clone(), entry);
+        parts
+    }
+}
+
+impl Entry {
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.parts) > 1
+    }
+}
+
+impl Kept {
+    /// Lets go of what has been idle since the last time.
+    fn sweep(&mut self) -> Vec<Arc<Parts>> {
+        let idle = self.parts.extract_if(|_, entry| {
+            let is_idle = !entry.is_in_use();
+            let was_idle = std::mem::replace(&mut entry.was_idle, is_idle);
+            is_idle && was_idle
+        });
+        idle.map(|(_, entry)| entry.parts).collect()
+    }
+}
+
+fn lock(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn sweep(kept: Weak<Mutex<Kept>>) {
+    loop {
+        sleep(KEPT_FOR).await;
+        let Some(kept) = kept.upgrade() else {
+            return;
+        };
+        let mut open = lock(&kept);
+        let idle = open.sweep();
+        let is_empty = open.parts.is_empty();
+        open.is_swept = !is_empty;
+        drop(open);
+        drop(idle);
+        if is_empty {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Server;
+
+    #[tokio::test]
+    async fn g8_what_handles_share_outlives_the_last_of_them_for_a_while() {
+        let (shelf, server) = (Shelf::default(), Server::default());
+        let name = QueueName::new("work").unwrap();
+        let parts = || shelf.parts(&name, || Store::Memory(server.queue(&name)));
+        let first = parts();
+        let sweep = || lock(&shelf.kept).sweep().len();
+        assert_eq!([sweep(), sweep()], [0, 0]);
+        let known = Arc::as_ptr(&first);
+        drop(first);
+        assert_eq!(sweep(), 0);
+        assert_eq!(Arc::as_ptr(&parts()), known);
+        assert_eq!([sweep(), sweep()], [0, 1]);
+        assert!(lock(&shelf.kept).parts.is_empty());
+    }
+}

@@ -1,0 +1,402 @@
+//! One connection that is made when first needed, and made again after trouble.
+//!
+//! Patience: a call on a slow line takes long, one on a dead line for ever. So an answer may take
+//! longer the more bytes are on their way, twice as long after each call that got none, and twice
+//! as long as the slowest answer of the last half minute. A dead connection on a fast line is
+//! still noticed after the patience that the link was made with.
+//!
+//! A connection that was closed while nobody used it (a server's `timeout`, a firewall) is no
+//! trouble: it is made again, and what was asked is asked on the new one.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{Arg, Cmd, RedisError, RedisResult, Value};
+use tokio::time::timeout;
+
+use crate::redis::connection::Connector;
+use crate::redis::trouble::Trouble;
+use crate::runtime;
+
+/// The slowest line whose requests get through at the first try.
+const BYTES_PER_SECOND: usize = 256 * 1024;
+/// No answer is waited for longer, unless the link was made for longer ones.
+const PATIENCE_MAX: Duration = Duration::from_secs(30);
+/// After so many calls without an answer the patience is not doubled any more.
+const DOUBLINGS_MAX: u32 = 5;
+/// For how long the slowest answer is remembered.
+const SLOW_FOR: Duration = Duration::from_secs(30);
+/// A connection without an answer for so long may have been closed meanwhile.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The bytes of a command's arguments.
+pub(crate) fn bytes_of(command: &Cmd) -> usize {
+    let bytes = |argument: Arg<&[u8]>| match argument {
+        Arg::Simple(bytes) => bytes.len(),
+        _ => 0,
+    };
+    command.args_iter().map(bytes).sum()
+}
+
+/// One dedicated connection, or the one that all single calls of a process share.
+///
+/// Clones share it. As long as it lives, what one task asks through them reaches the server in
+/// the order in which the requests were first polled. A request that is dropped takes a dedicated
+/// connection with it, and leaves a shared one to the others.
+#[derive(Clone)]
+pub(crate) struct Link {
+    connector: Connector,
+    slot: Arc<Slot>,
+    patience: Duration,
+    kind: Kind,
+}
+
+/// The connection of a link that is made anew for each use.
+#[derive(Clone, Default)]
+pub(crate) struct Shared(Arc<Slot>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Dedicated,
+    /// For commands that block on the server: how long these take says nothing of the line.
+    Blocking,
+    Shared,
+}
+
+/// A request that came to nothing.
+pub(crate) struct Failed {
+    pub(crate) trouble: Trouble,
+    /// The connection had been idle, and was found closed.
+    pub(crate) was_idle: bool,
+}
+
+struct Slot {
+    connection: Mutex<Option<Numbered>>,
+    /// Held by who makes one. Fair: the others have their turn in order.
+    connecting: tokio::sync::Mutex<()>,
+    made: AtomicU64,
+    epoch: Instant,
+    /// When the last answer came, or the connection was made; ms since the epoch.
+    heard_ms: AtomicU64,
+    /// Bytes of requests without an answer yet.
+    under_way: AtomicUsize,
+    /// Requests that got no answer in time, one after the other.
+    silent: AtomicU32,
+    /// How long the slowest answer took, if one was slow, and when it came.
+    slowest_ms: AtomicU64,
+    slowest_at_ms: AtomicU64,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self {
+            connection: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+            made: AtomicU64::new(0),
+            epoch: Instant::now(),
+            heard_ms: AtomicU64::new(0),
+            under_way: AtomicUsize::new(0),
+            silent: AtomicU32::new(0),
+            slowest_ms: AtomicU64::new(0),
+            slowest_at_ms: AtomicU64::new(0),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Numbered {
+    /// Which connection of the slot it is.
+    number: u64,
+    connection: MultiplexedConnection,
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Numbered>> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Option<Numbered> {
+        self.lock().clone()
+    }
+
+    /// Drops this connection, unless somebody did.
+    fn close(&self, number: u64) -> bool {
+        let mut connection = self.lock();
+        let is_open = connection
+            .as_ref()
+            .is_some_and(|open| open.number == number);
+        if is_open {
+            *connection = None;
+        }
+        is_open
+    }
+
+    fn since_epoch_ms(&self, at: Instant) -> u64 {
+        at.saturating_duration_since(self.epoch).as_millis() as u64
+    }
+
+    fn heard(&self, now: Instant) {
+        let now_ms = self.since_epoch_ms(now);
+        self.heard_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    fn last_heard(&self) -> Instant {
+        self.epoch + Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
+    }
+
+    /// The slowest answer lately; zero if none was slow.
+    fn slowest(&self, now: Instant) -> Duration {
+        let slowest_ms = self.slowest_ms.load(Ordering::Relaxed);
+        if slowest_ms == 0 {
+            return Duration::ZERO;
+        }
+        let age_ms = self
+            .since_epoch_ms(now)
+            .saturating_sub(self.slowest_at_ms.load(Ordering::Relaxed));
+        if age_ms > SLOW_FOR.as_millis() as u64 {
+            self.slowest_ms.store(0, Ordering::Relaxed);
+            return Duration::ZERO;
+        }
+        Duration::from_millis(slowest_ms)
+    }
+
+    fn answered(&self, took: Duration, patience: Duration, now: Instant) {
+        self.heard(now);
+        if self.silent.load(Ordering::Relaxed) > 0 {
+            self.silent.store(0, Ordering::Relaxed);
+        }
+        // What is clearly quicker than the usual patience needs no longer one.
+        if took > patience * 3 / 4 && took >= self.slowest(now) {
+            let took_ms = took.as_millis() as u64;
+            self.slowest_ms.store(took_ms, Ordering::Relaxed);
+            let now_ms = self.since_epoch_ms(now);
+            self.slowest_at_ms.store(now_ms, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request that is under way; drops a dedicated connection when it has come to nothing.
+struct Request<'a> {
+    slot: &'a Slot,
+    number: u64,
+    bytes: usize,
+    keeps: bool,
+}
+
+impl<'a> Request<'a> {
+    fn new(slot: &'a Slot, number: u64, bytes: usize, kind: Kind) -> Self {
+        slot.under_way.fetch_add(bytes, Ordering::Relaxed);
+        Self {
+            slot,
+            number,
+            bytes,
+            keeps: kind == Kind::Shared,
+        }
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        self.slot.under_way.fetch_sub(self.bytes, Ordering::Relaxed);
+        if !self.keeps {
+            self.slot.close(self.number);
+        }
+    }
+}
+
+impl Link {
+    /// A connection of its own. `patience` is how long an answer to a small request may take on
+    /// a line that is not known to be slow.
+    pub(crate) fn new(connector: Connector, patience: Duration) -> Self {
+        Self::with(connector, Arc::default(), patience, Kind::Dedicated)
+    }
+
+    /// A connection of its own for blocking commands. `patience` includes the time that the
+    /// server blocks.
+    pub(crate) fn blocking(connector: Connector, patience: Duration) -> Self {
+        Self::with(connector, Arc::default(), patience, Kind::Blocking)
+    }
+
+    pub(crate) fn shared(connector: Connector, shared: &Shared, patience: Duration) -> Self {
+        Self::with(connector, Arc::clone(&shared.0), patience, Kind::Shared)
+    }
+
+    fn with(connector: Connector, slot: Arc<Slot>, patience: Duration, kind: Kind) -> Self {
+        Self {
+            connector,
+            slot,
+            patience,
+            kind,
+        }
+    }
+
+    /// Makes the connection, if there is none, and says which one of this link it is. Whatever
+    /// this ends with, nothing was sent.
+    pub(crate) async fn connect(&self) -> Result<u64, Trouble> {
+        self.connection().await.map(|open| open.number)
+    }
+
+    async fn connection(&self) -> Result<Numbered, Trouble> {
+        if let Some(open) = self.slot.open() {
+            return Ok(open);
+        }
+        let _turn = self.slot.connecting.lock().await;
+        if let Some(open) = self.slot.open() {
+            return Ok(open);
+        }
+        let open = Numbered {
+            connection: self.connector.connect().await?,
+            number: self.slot.made.fetch_add(1, Ordering::Relaxed),
+        };
+        self.slot.heard(Instant::now());
+        *self.slot.lock() = Some(open.clone());
+        Ok(open)
+    }
+
+    /// Sends a command that may be sent twice: if the connection was closed while it was idle, it
+    /// is sent again on a new one.
+    pub(crate) async fn request(&self, command: &Cmd) -> Result<Value, Trouble> {
+        match self.try_request(command).await {
+            Err(failed) if failed.was_idle => {
+                let again = self.try_request(command).await;
+                again.map_err(|failed| failed.trouble)
+            }
+            answer => answer.map_err(|failed| failed.trouble),
+        }
+    }
+
+    /// Sends a command once.
+    pub(crate) async fn try_request(&self, command: &Cmd) -> Result<Value, Failed> {
+        let connected = self.connection().await;
+        let Numbered {
+            number,
+            mut connection,
+        } = connected.map_err(|trouble| Failed {
+            trouble,
+            was_idle: false,
+        })?;
+        let slot = &*self.slot;
+        let mut request = Request::new(slot, number, bytes_of(command), self.kind);
+        let began = Instant::now();
+        let patience = self.patience(began);
+        let limit = match self.kind {
+            Kind::Shared => PATIENCE_MAX,
+            Kind::Dedicated | Kind::Blocking => patience,
+        };
+        connection.set_response_timeout(limit);
+        let mut asking = pin!(connection.send_packed_command(command));
+        // What a closed connection does not take it does not take at once. On the thread that
+        // drives it, nothing can have come between: nothing was sent.
+        let at_once = poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await;
+        let was_refused = runtime::is_here()
+            && matches!(&at_once, Poll::Ready(Err(error)) if error.is_connection_dropped());
+        let answer = match at_once {
+            Poll::Ready(answer) => answer.map_err(Some),
+            Poll::Pending if self.kind == Kind::Shared => self.wait(asking, began, patience).await,
+            Poll::Pending => asking.await.map_err(Some),
+        };
+        let now = Instant::now();
+        let answer = answer.and_then(|value| value.extract_error().map_err(Some));
+        let error = match answer {
+            Ok(value) => {
+                request.keeps = true;
+                self.answered(now - began, now);
+                return Ok(value);
+            }
+            Err(error) => error,
+        };
+        if was_refused {
+            slot.close(number);
+            return Err(Failed {
+                trouble: Trouble::Unreachable("the connection was closed before".to_owned()),
+                was_idle: true,
+            });
+        }
+        let (trouble, was_idle) = self.judge(error, began, patience);
+        match trouble.wants_new_connection() {
+            // An answer has come since: it is slow, and the others wait for theirs.
+            true if request.keeps && slot.last_heard() > began && !trouble.is_cut() => {}
+            true => {
+                // Of all that wait on it, one says so.
+                if slot.close(number) && matches!(trouble, Trouble::Unanswered(_)) {
+                    slot.silent.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            false => {
+                request.keeps = true;
+                self.answered(now - began, now);
+            }
+        }
+        Err(Failed { trouble, was_idle })
+    }
+
+    fn answered(&self, took: Duration, now: Instant) {
+        match self.kind {
+            Kind::Blocking => self.slot.heard(now),
+            Kind::Dedicated | Kind::Shared => self.slot.answered(took, self.patience, now),
+        }
+    }
+
+    /// How long an answer to what is sent now may take.
+    fn patience(&self, now: Instant) -> Duration {
+        if self.kind == Kind::Blocking {
+            return self.patience;
+        }
+        let slot = &self.slot;
+        let doublings = slot.silent.load(Ordering::Relaxed).min(DOUBLINGS_MAX);
+        let usual = self.patience.max(2 * slot.slowest(now));
+        let bytes = slot.under_way.load(Ordering::Relaxed);
+        let reading = Duration::from_millis((bytes * 1000 / BYTES_PER_SECOND) as u64);
+        let patience = (usual + reading) * 2_u32.pow(doublings);
+        patience.min(PATIENCE_MAX.max(self.patience))
+    }
+
+    /// Waits on a connection that others use, too: as long as they get answers, it is not dead.
+    /// `None`: no answer in time.
+    async fn wait(
+        &self,
+        mut asking: Pin<&mut impl Future<Output = RedisResult<Value>>>,
+        began: Instant,
+        patience: Duration,
+    ) -> Result<Value, Option<RedisError>> {
+        let mut since = began;
+        loop {
+            let until = (since + patience).min(began + PATIENCE_MAX);
+            let left = until.saturating_duration_since(Instant::now());
+            if let Ok(answer) = timeout(left, asking.as_mut()).await {
+                return answer.map_err(Some);
+            }
+            let heard = self.slot.last_heard();
+            if heard <= since || until == began + PATIENCE_MAX {
+                return Err(None);
+            }
+            since = heard;
+        }
+    }
+
+    /// What the error means, and whether the connection was found closed after it had been idle.
+    fn judge(
+        &self,
+        error: Option<RedisError>,
+        began: Instant,
+        patience: Duration,
+    ) -> (Trouble, bool) {
+        let timed_out = error.as_ref().is_none_or(RedisError::is_timeout);
+        let trouble = match &error {
+            Some(error) if !timed_out => Trouble::from_calling(error),
+            _ => Trouble::timed_out(patience),
+        };
+        let idle = began.saturating_duration_since(self.slot.last_heard());
+        // A command that blocks leaves its connection silent, too.
+        let while_blocked = self.kind == Kind::Blocking && began.elapsed() >= IDLE;
+        let was_idle = trouble.is_cut() && idle >= IDLE && !while_blocked;
+        (trouble, was_idle)
+    }
+}

@@ -1,0 +1,202 @@
+//! How many connections there are, and what becomes of those that nobody uses.
+
+mod support;
+
+use std::io::Write;
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use oxcart::{Failure, Job, Oxcart, Worker};
+use serde::{Deserialize, Serialize};
+use support::jobs::{Scene, Work};
+use support::workers::{drained, queue_at, run, watched, worker};
+use support::{Proxy, Server, eventually, eventually_blocking};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What was logged as a warning, by all tests of this file.
+static WARNINGS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+struct Warnings;
+
+impl Write for Warnings {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut all = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whoever comes first sets up the log of the process.
+fn keep_warnings() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+            .with_ansi(false)
+            .with_writer(|| Warnings)
+            .init();
+    });
+}
+
+/// No test of this file breaks a connection that is in use.
+fn assert_no_trouble_was_logged() {
+    let all = WARNINGS.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = String::from_utf8_lossy(&all);
+    let trouble = ["held up", "in trouble"];
+    let is_trouble = |line: &&str| trouble.iter().any(|words| line.contains(words));
+    assert_eq!(all.lines().filter(is_trouble).count(), 0, "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_idle_connections_that_the_server_closes_delay_no_recovery_and_are_no_trouble() {
+    const LEASE: Duration = Duration::from_secs(3);
+    keep_warnings();
+    let server = Server::options().arg("--timeout", "1").start();
+    let queue = queue_at(&server.url()).await;
+    let scene = Scene::new();
+    let job = queue.enqueue(Work::Perish { later_ms: 0 }).await.unwrap();
+    let dies = run(worker(&queue, &scene).lease(LEASE));
+    eventually(5 * SECOND, || scene.runs().len() == 1).await;
+    let (builder, events) = watched(worker(&queue, &scene).lease(LEASE));
+    let idle = run(builder);
+    // Long enough for each of its connections to be closed, and for it to look again.
+    tokio::time::sleep(7 * SECOND).await;
+    dies.crash().await;
+    let crashed = Instant::now();
+    eventually(LEASE + 6 * SECOND, || scene.runs_of(job.id()).len() == 2).await;
+    println!("taken back after {:?}", crashed.elapsed());
+    assert_eq!(events.troubles(), [] as [String; 0]);
+    assert_no_trouble_was_logged();
+    idle.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_calls_on_connections_that_died_in_their_sleep_succeed_at_once() {
+    keep_warnings();
+    let server = Server::options().arg("--timeout", "1").start();
+    let queue = queue_at(&server.url()).await;
+    let calls = async || {
+        let began = Instant::now();
+        for _ in 0..5 {
+            queue.counts().await.unwrap();
+        }
+        join_all((0..20).map(async |_| queue.counts().await.unwrap())).await;
+        queue.enqueue(Work::Quick).await.unwrap();
+        assert!(began.elapsed() < SECOND, "{:?}", began.elapsed());
+    };
+    calls().await;
+    let clients = || server.info("connected_clients") == "1";
+    eventually(10 * SECOND, clients).await;
+    calls().await;
+    // The same when they are closed all at once.
+    tokio::task::block_in_place(|| server.cli(&["CLIENT", "KILL", "TYPE", "normal"]));
+    tokio::time::sleep(SECOND / 10).await;
+    calls().await;
+    assert_no_trouble_was_logged();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_the_handlers_of_a_large_worker_report_progress_to_a_redis_far_away() {
+    const JOBS: usize = 5_000;
+    keep_warnings();
+    let server = Server::start();
+    let direct = queue_at(&server.url()).await;
+    direct.enqueue_many(vec![Work::Report; JOBS]).await.unwrap();
+    let proxy = Proxy::start(server.tcp_addr());
+    let proxied = queue_at(&proxy.url()).await;
+    proxy.distance(20 * SECOND / 1000);
+    let before = proxy.connections();
+    let scene = Scene::new();
+    let worker = run(worker(&proxied, &scene).concurrency(JOBS));
+    let counts = drained(&direct, 60 * SECOND).await;
+    let totals = counts.totals;
+    assert_eq!((totals.completed, totals.retried), (JOBS as u64, 0));
+    let made = proxy.connections() - before;
+    assert!(made <= 6, "{made} connections");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g8_twenty_workers_of_twenty_queues_hold_few_connections() {
+    const QUEUES: usize = 20;
+    keep_warnings();
+    let server = Server::start();
+    let oxcart = Oxcart::connect(&server.url()).await.unwrap();
+    let scene = Scene::new();
+    let names = (0..QUEUES).map(|n| format!("queue-{n}"));
+    let queues: Vec<_> = names.map(|name| oxcart.queue(&name).unwrap()).collect();
+    let workers: Vec<_> = queues
+        .iter()
+        .map(|queue| run(worker(queue, &scene).lease(6 * SECOND)))
+        .collect();
+    for queue in &queues {
+        queue.enqueue(Work::Hold).await.unwrap();
+    }
+    eventually(10 * SECOND, || scene.running().len() == QUEUES).await;
+    // Each duty has had its turn, and each lease was extended.
+    tokio::time::sleep(3 * SECOND).await;
+    let all: usize = server.info("connected_clients").parse().unwrap();
+    println!("{all} connections");
+    // A lane, the leases, the wait for work and the producer of each; what they share; this one.
+    assert!(all <= 4 * QUEUES + 2, "{all} connections");
+    scene.release(QUEUES);
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note(u64);
+
+impl Job for Note {
+    const NAME: &'static str = "note";
+    const QUEUE: &'static str = "notes";
+    type Output = ();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g8_jobs_that_are_enqueued_by_their_type_alone_share_a_connection() {
+    const JOBS: u64 = 40_000;
+    const AT_ONCE: u64 = 200;
+    keep_warnings();
+    let server = Server::start();
+    let oxcart = Oxcart::connect(&server.url()).await.unwrap();
+    for _ in 0..JOBS / AT_ONCE {
+        join_all((0..AT_ONCE).map(async |n| oxcart.enqueue(Note(n)).await.map(drop).unwrap()))
+            .await;
+    }
+    for n in 0..100 {
+        oxcart.enqueue(Note(n)).await.unwrap();
+    }
+    let lanes: u64 = server.ask(&["HLEN", "oxcart:{notes}:calls"]);
+    assert!(lanes <= 2, "{lanes} lanes");
+    let clients: u64 = server.info("connected_clients").parse().unwrap();
+    assert!(clients <= 3, "{clients} connections");
+    let jobs: u64 = server.ask(&["ZCARD", "oxcart:{notes}:waiting"]);
+    assert_eq!(jobs, JOBS + 100);
+    // With the last handle, everything goes.
+    drop(oxcart);
+    eventually_blocking(5 * SECOND, || server.info("connected_clients") == "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g8_lanes_long_silent_are_forgotten_faster_than_they_can_arise() {
+    const LANES: u64 = 20_000;
+    keep_warnings();
+    let server = Server::start();
+    let queue = queue_at(&server.url()).await;
+    let fill = "for i = 1, ARGV[1] do redis.call('HSET', KEYS[1], 'lane' .. i, '7 1000 ') end";
+    let lanes = LANES.to_string();
+    server.cli(&["EVAL", fill, "1", "oxcart:{work}:calls", &lanes]);
+    let quick = async |_: Note| Ok::<_, Failure>(());
+    let worker = run(Worker::builder(&queue).handle(quick));
+    let left = || server.ask::<u64>(&["HLEN", "oxcart:{work}:calls"]);
+    eventually(40 * SECOND, || left() < LANES / 100).await;
+    worker.stop().await;
+}
