@@ -295,8 +295,8 @@ async fn g8_nothing_is_left_of_what_is_done() {
     // The sentinels.
     assert_eq!(after[&key("active")], 1);
     assert_eq!(after[&key("claims")], 1);
-    // Another worker came and went: two lanes.
-    assert!(after[&key("calls")] <= before[&key("calls")] + 2);
+    // Two lanes of the producer, two of the worker, and one of each worker that came and went.
+    assert!(after[&key("calls")] <= 2 + 2 + 2, "{after:?}");
     // A number for each thing that can happen, and none for a job.
     let meta: Vec<String> = server.ask(&["HKEYS", &key("meta")]);
     assert!(meta.len() < 20, "{meta:?}");

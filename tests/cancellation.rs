@@ -21,6 +21,7 @@ use support::workers::{drained, queue_at, run, server_and_queue, worker};
 use support::{Proxy, Server, eventually};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -383,15 +384,15 @@ async fn g3_a_queue_outlives_the_runtime_that_first_sent_for_it() {
     assert_eq!(queue.counts().await.unwrap().waiting, 4);
 }
 
-/// Begins a call in a task of its own; returns once it was polled, and so has submitted what it
-/// has to send.
-async fn in_line<F>(call: F) -> JoinHandle<F::Output>
+/// Begins a call in a task of its own on a runtime; returns once it was polled, and so has
+/// submitted what it has to send.
+async fn in_line<F>(runtime: &Handle, call: F) -> JoinHandle<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
     let (tell, begun) = oneshot::channel();
     let (mut tell, mut call) = (Some(tell), Box::pin(call));
-    let task = tokio::spawn(poll_fn(move |context| {
+    let task = runtime.spawn(poll_fn(move |context| {
         let answer = call.as_mut().poll(context);
         if let Some(tell) = tell.take() {
             let _ = tell.send(());
@@ -419,11 +420,12 @@ async fn g3_what_a_dead_runtime_had_to_send_is_sent() {
     proxy.half_open(true);
     for _ in 0..2 {
         let many = queue.enqueue_many(vec![Work::Quick; 256]);
-        runtime.spawn(many.into_future());
+        in_line(runtime.handle(), many.into_future()).await;
         let single = queue.enqueue(Work::Quick);
-        runtime.spawn(single.into_future());
+        in_line(runtime.handle(), single.into_future()).await;
     }
-    let single = in_line(queue.enqueue(Work::Quick).into_future()).await;
+    let single = queue.enqueue(Work::Quick).into_future();
+    let single = in_line(&Handle::current(), single).await;
     eventually(10 * SECOND, || proxy.bytes_swallowed() > 0).await;
     tokio::task::block_in_place(|| runtime.shutdown_timeout(5 * SECOND));
     proxy.half_open(false);
