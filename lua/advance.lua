@@ -2,15 +2,15 @@
 -- args: lane, call, worker, claim, claim_bytes, suspect (how many suspects at most; with them alone
 -- and max_stalls, see lib/suspects.lua), lease_ms, hold, keep_ms, keep_count, those of lib/settle.lua,
 -- and in a queue whose workers differ: handlers (the names for which the caller has handlers), heard
--- (the last news of unhandled jobs that it has heard) and again (tell all workers once more). Who
--- sends the first or the last, or hands a job back by its name, calls this script with the fragments
--- and keys for that in it (store/advance.rs).
+-- (the last news of unhandled jobs that it has heard) and again (tell all workers once more). A call
+-- with handlers or again, or one that hands a job back by its name, is sent as a second script, which
+-- has the fragments and keys for that in it (store/advance.rs).
 -- Answers what was refused, what was claimed and when there will be more to do, in one flat list
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, more,
 -- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
 -- ids .., records .., extras .. }, or { 'superseded', now_ms }. The fences are consecutive from
--- first_fence, but for a repeated call, which names those that still hold. more is 1 or 0, and twice
--- the news of unhandled jobs (lib/news.lua).
+-- first_fence, but for a repeated call, which names those that still hold. more is 1 or 0, plus twice
+-- the number that stands for the news of unhandled jobs (lib/news.lua).
 -- O((settled + promoted + claimed) log N), each at most 256.
 
 local status, answer = queue.begin_call(args.lane, args.call)
@@ -58,14 +58,14 @@ if meta.paused then
 elseif not more and due_ms then
   next_at = queue.hold_timer(due_ms)
 end
--- Whoever blocks on the token takes what this caller has no room for. Suspects are offered on
+-- A worker that blocks on the token takes what this caller has no room for. Suspects are offered on
 -- only by a caller that took one: workers that are all busy with a suspect would otherwise wake
 -- each other for ever.
 if more or (claimed.suspects > 0 and suspects > 0) then
   queue.arm(0)
 end
--- Each worker that hears news for the first time wakes another one: so all that are idle hear it,
--- for the one that has waited longest wakes first, and then it is over.
+-- A worker that hears the news for the first time wakes another one. The token goes to the worker that
+-- has waited longest, so all idle workers hear the news one after the other, and then it ends.
 if unhandled > 0 and args.heard ~= unhandled then
   queue.arm(0)
 end

@@ -1,5 +1,5 @@
 -- Fires ticks that are due: a job for each, with an id made of the schedule's name and the tick,
--- and the schedule's next tick. Whoever comes second changes nothing.
+-- and the schedule's next tick. A worker that comes second changes nothing.
 -- args: worker, hold, entries, passed_ms (all that is due until then was seen, and what is left of it
 -- the caller cannot read: it is passed over for a while); entries[i] is { name, revision, tick_ms
 -- (its next tick, as the caller saw it), ticks (to be fired, oldest first), due_ms (when the job of
@@ -89,7 +89,7 @@ if #args.entries > 0 then
   end
 end
 
--- Also if it had nothing to do: whoever comes in vain learns, or mends, when to come again.
+-- Also if it had nothing to do: a worker that came in vain learns, or mends, when to come again.
 local changed_ms = queue.refresh_tick(args.passed_ms)
 if changed_ms and not args.hold then
   queue.arm(changed_ms)

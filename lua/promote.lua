@@ -1,6 +1,5 @@
--- Moves at most `limit` due jobs to `waiting`, and as many of those that no worker could run and
--- that may be too old by now. args: limit, worker, hold. Workers promote as they
--- claim; this serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
+-- Moves at most `limit` due jobs to `waiting`, and at most `limit` unhandled jobs that may be too old
+-- by now (lib/overdue.lua). args: limit, worker, hold. Workers promote as they claim; this serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
 -- tick, whether the queue has schedules }. O((n + lines) log N). Harmless when repeated.
 
 local moved = 0

@@ -1,10 +1,10 @@
--- Takes back at most `limit` jobs whose lease ran out, and has been over for tolerance_ms: so much
--- the server's clock may go wrong unnoticed. args: expected_ms (what the server's clock should show,
+-- Takes back at most `limit` jobs whose lease has been over for tolerance_ms: so far the server's clock
+-- may be off without being noticed. args: expected_ms (what the server's clock should show,
 -- 0 if the caller does not know), tolerance_ms, limit, max_stalls, lease_ms (the caller's), gap_ms
 -- (if nobody looked for longer, the living may have had no chance to renew), quiet_ms (the chance
 -- they get then), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
 -- Answers { 'recovered', now_ms, stalled ids, dead ids }, or { 'unsure', now_ms, from_ms, pulled }:
--- nothing was judged, nobody judges before from_ms, and so many leases were pulled back. O(n log N).
+-- no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened. O(n log N).
 -- Harmless when repeated.
 
 local sure, from_ms, pulled = queue.judge()

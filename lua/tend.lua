@@ -2,8 +2,8 @@
 -- hold, names (of schedules that should be there), cursor ('0' at first) and limit, for about
 -- `limit` fields of `schedules`. Mends meta.tick itself; what else is to be done takes a calendar.
 -- Answers { 'tended', now_ms, whether meta.tick was mended, tick, cursor, short, gone, lost }: the
--- next tick, if the caller has to see to it; where to go on; whether there are more schedules
--- than ticks for sure; the positions of the names of which nothing is there; and the names of the
+-- next tick, if the caller has to see to it; where to go on; whether there are certainly more
+-- schedules than ticks; the positions of the names of which nothing is there; and the names of the
 -- page that are not in `ticks`. O(names + limit). Harmless when repeated.
 
 local FIELDS_AT_MOST = 4
@@ -16,7 +16,7 @@ for position, name in ipairs(args.names) do
   end
 end
 
--- The filter keeps rules and payloads out of the script.
+-- The filter keeps rules and payloads out of the answer that Redis makes for the script.
 local suffix = queue.state_field('')
 local page = redis.call('HSCAN', key.schedules, args.cursor, 'MATCH', '*' .. suffix, 'COUNT', args.limit)
 for i = 1, #page[2], 2 do

@@ -1,7 +1,7 @@
 //! MessagePack with named fields: adding an optional field is a compatible change.
 //!
-//! What a reader would not get as it was given is refused where it is written. The writer sees
-//! most of it; whether the type reads what it writes, it cannot see: that is tried.
+//! A value that its reader would not get back as it was given is refused where it is written. The
+//! writer sees most of these. It cannot see whether a type reads what it writes: that is tried.
 
 mod read;
 mod write;
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 /// what serde keeps in a buffer takes several KiB of it without optimization.
 pub(crate) const NESTING_MAX: usize = 128;
 
-/// So many values of each type are read back on each thread before one is taken for readable.
+/// So many values of each type are read back on each thread; then the type is taken for readable.
 const READ_BACK: u8 = 8;
 
 /// The two ways in which types that ask for it have been written.

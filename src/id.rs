@@ -182,7 +182,8 @@ impl Serialize for Runs<'_> {
 
 /// A worker in one process, or one lane of calls: never used again by another incarnation.
 ///
-/// A lane used by two would have calls taken for repeated that were never carried out.
+/// If two senders used one lane, a call of one would be taken for a repeated call of the other, and
+/// never be carried out.
 pub(crate) fn incarnation() -> String {
     sortable_base32(fresh::uuid()).to_string()
 }

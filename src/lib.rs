@@ -48,7 +48,7 @@
 //! | G7 | No script call handles more than 256 jobs of a kind, nor carries more than 1 MiB but for a single larger job. |
 //! | G8 | Finished jobs and events are bounded by default; nothing is left of a job that is gone. |
 //! | G9 | Workers survive Redis trouble without restart; producers get a typed error in bounded time. |
-//! | S1 | Each tick of a schedule makes one job, whoever drives it and whoever dies, as long as Redis keeps its data. S2 to S6 are in `docs/schedules.md`. |
+//! | S1 | Each tick of a schedule makes one job, whichever worker drives it or dies, as long as Redis keeps its data. S2 to S6 are in `docs/schedules.md`. |
 //!
 //! What a job does happens *at least once*: a worker can die after the work and before the
 //! outcome is stored. Make handlers idempotent, or hand their [`Fence`] to what they write to.

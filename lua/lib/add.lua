@@ -7,10 +7,10 @@
 -- Returns the positions (from 0) of ids that were already there, which are left as they are; and how
 -- many records were replaced.
 --
--- An id that was made for its job, and yet is that of another one: two producers made the same. It
--- cannot be, and is counted as `clashed`. Where one job is stored, nothing is written, and that
--- costs nothing: Redis says so before it writes. Where several are, it says only afterwards how many
--- records have been replaced.
+-- An id that was made for its job may be there all the same: two producers made the same one. That
+-- should be impossible, and is counted as `clashed`. If one job is stored, Redis says so before it
+-- writes, and nothing is written. If several are stored, Redis says only afterwards how many
+-- records it has replaced. Neither costs a command.
 function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))

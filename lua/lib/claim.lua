@@ -1,6 +1,7 @@
 -- Takes jobs off the head of the queue and leases them.
 
--- The next `limit` ids in line, at most `suspects` suspects among them, each if it is its turn.
+-- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
+-- its place is before that of a job that it would push out.
 -- Returns the ids, how many of them, from the first on, are suspects, and whether there is more
 -- in `waiting`.
 function queue.next_in_line(limit, suspects)

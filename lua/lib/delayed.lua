@@ -9,7 +9,7 @@ function queue.first_delayed(from)
   if not score then
     return nil
   end
-  -- What somebody else has put below the lines is due.
+  -- A score below all lines was written by somebody else; such a job counts as due.
   local line = math.max(FIRST_LINE, math.floor(score / LINE))
   return line, math.max(0, math.ceil(score - line * LINE))
 end
@@ -26,8 +26,8 @@ function queue.set_due(next_ms)
   end
 end
 
--- What a look at all lines has found: when the next job is due. If none is due now, no room is
--- needed.
+-- To be called after a look at all lines, with the moment when the next job is due. If none is due
+-- now, no room is needed.
 function queue.found_due(next_ms)
   queue.set_due(next_ms)
   if not next_ms or next_ms > now_ms then

@@ -7,7 +7,7 @@ function queue.next_due()
   if meta.due then
     return queue.number(meta.due)
   end
-  -- Whatever became of meta, no delayed job is forgotten.
+  -- Even if meta is lost, no delayed job is forgotten.
   if redis.call('EXISTS', key.delayed) == 1 then
     return queue.look_for_due()
   end

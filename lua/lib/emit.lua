@@ -4,7 +4,8 @@
 -- 500 times as large as entries of one. The entries that fit are estimated from a running
 -- average of their size, so that a single large one does not throw away the small ones.
 -- The second part of an entry's id is a running number (meta.event): a reader sees by it alone
--- whether an entry lies between two that it has read. It ends with the call, so it costs no command.
+-- whether an entry lies between two that it has read. It is stored with the rest of meta, so it costs no
+-- command.
 local event_fields = {}
 local event_ids = 0
 

@@ -1,7 +1,7 @@
--- Whether leases can be judged: that of a dead worker runs out, and so do those of the living
--- while Redis is away, refuses writes, or has a clock that jumps. So there are quiet periods, in
--- which nobody judges and the living renew. meta.recovery is what all workers know of that:
--- `<looked> <from> <longest> <until> <judged>`, ms. `looked`: when recovery last looked, from
+-- Whether leases can be judged. The lease of a dead worker runs out; but the leases of living workers
+-- run out as well while Redis is away, refuses writes, or has a clock that jumps. So there are quiet
+-- periods, in which nobody judges and living workers renew their leases. meta.recovery is what all workers
+-- know of that: `<looked> <from> <longest> <until> <judged>`, ms. `looked`: when recovery last looked, from
 -- whatever worker. `from`: nobody judges before. `longest`: the longest lease in use; it is
 -- forgotten at `until` if no worker with such a lease has looked since. `judged`: when leases were
 -- last judged.
@@ -19,7 +19,8 @@ function queue.pull_back(longest_ms)
   return #far
 end
 
--- Whether this caller may judge now; from when on anybody may; how many leases were pulled back.
+-- Returns whether this caller may judge now, from which moment on any worker may, and how many
+-- leases were pulled back.
 function queue.judge()
   local numbers = {}
   for text in string.gmatch(redis.call('HGET', key.meta, 'recovery') or '', '%d+') do

@@ -1,10 +1,10 @@
 -- The scores of `delayed`: when a job is due (ms), within its line. Each priority has two lines: one
--- of the jobs that go to its front, and behind it one of all others. The lines follow each other as
--- their jobs are to be claimed, so what is due is found in the order of its priority, whatever
--- else is due:
+-- for the jobs that go to its front, and behind it one for all others. The lines have the order in
+-- which their jobs are to be claimed, so due jobs are found in the order of their priority, however
+-- many are due:
 --   line * 2^42 + due;  line = 2 * (priority - 500), one less for `front`
 -- So the scores of the default priority, 500, are the moments themselves. A line ends in the year
--- 2109. Above all lines are the rooms (room.lua), whose names begin as no id does.
+-- 2109. Above all lines are the rooms (room.lua); their names begin with `~`, as no id does.
 local LINE, FIRST_LINE, LAST_LINE = 2 ^ 42, -1001, 1046
 local ROOMS = (LAST_LINE + 1) * LINE
 local BELOW_ROOMS = '(' .. string.format('%d', ROOMS)

@@ -1,10 +1,10 @@
 -- Takes jobs of the names for which the caller has handlers (args.handlers) from among those that
 -- other workers could not run, in the order of their places, mixed with the others in line.
 
--- By id: the members of `names` of those that were found.
+-- The jobs that were found: by id, their members of `names`.
 local offered = {}
 
--- What follows in `names` behind a member of this name; behind none, its first ones.
+-- The next members of `names` that belong to this name: those after the member `behind`, or the first.
 local function page_of(name, behind)
   local AT_ONCE = '16'
   return redis.call('ZRANGE', key.names, behind and '(' .. behind or '[' .. name .. '\0',
@@ -58,9 +58,9 @@ local function first_offered(names, limit)
   return ids, places
 end
 
--- `ids` are the next in line, the first `suspects` of them suspects, and `more` whether there are
--- more. Returns the next `limit` with those offered among them; whether there is more in line; and
--- whether more is offered.
+-- `ids` are the next in line; the first `suspects` of them are suspects; `more` says whether more
+-- are in line. Returns the next `limit` ids with the offered jobs mixed in; whether there is more in
+-- line; and whether more is offered.
 function queue.mix_in_offered(ids, suspects, more, limit)
   if queue.number(meta.unhandled) == 0 then
     return ids, more, false
@@ -94,8 +94,8 @@ function queue.mix_in_offered(ids, suspects, more, limit)
   return mixed, more or mine <= #ids, their <= #theirs
 end
 
--- Takes those of the first `seen` of `ids` out that were offered. Returns how many they are, and how
--- many of the others were.
+-- Of the first `seen` of `ids`, takes out the jobs that were offered. Returns how many these are, and
+-- how many offered jobs are among the rest of `ids`.
 function queue.take_offered(ids, seen)
   local taken, offers, left = {}, {}, 0
   for i = 1, #ids do

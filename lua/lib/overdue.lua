@@ -1,8 +1,9 @@
--- Jobs that were handed back for want of a handler (unhandled.lua), and that are to be told of again.
+-- Jobs that were handed back because a worker has no handler for them (unhandled.lua): workers are told of
+-- them again, and any worker looks at those that may be too old.
 
--- Looks at those, at most `limit`, that may be too old. Those of a name that a worker asked for
--- meanwhile wait on, for it just has too many of them; the others go back in line, where any worker
--- takes them and says whether they are. Returns how many it looked at.
+-- Looks at jobs that may be too old, at most `limit`. If a worker asked for the name of a job
+-- meanwhile, the job waits on: that worker just has too many of them. The others go back in line,
+-- where any worker takes them and decides whether they are too old. Returns how many it looked at.
 function queue.offer_again(limit)
   local ids = redis.call('ZRANGEBYSCORE', key.unhandled, '-inf', now_ms, 'LIMIT', 0, limit)
   if #ids == 0 then

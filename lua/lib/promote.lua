@@ -2,7 +2,7 @@
 -- the order in which they became due. A call promotes at least as many jobs as it then claims, so
 -- what it claims is what goes first, however many are due.
 
--- The places of `n` jobs of a line, as text; the first of them gets `number`, and none less than
+-- The places of `n` jobs of a line, as text. The first of them gets `number`; no number is less than
 -- `least`, if that is given.
 function queue.places_from(line, number, n, least)
   local places, base, step = {}, line * LINE, 1
@@ -16,8 +16,8 @@ function queue.places_from(line, number, n, least)
   return places
 end
 
--- Jobs of a line that are due, the first of them at due_ms and with a score of at least `from`: up to
--- `limit`, and, where there are rooms, only those of one room. Returns the ids, their places, and
+-- The due jobs of a line whose scores are at least `from`, `limit` of them at most; the first is due at
+-- due_ms. Where there are rooms, only the jobs of one room. Returns the ids, their places, and
 -- the moment until which it has looked.
 function queue.due_in_line(line, due_ms, from, limit, rooms)
   local to_front = line % 2 == 1
@@ -30,8 +30,8 @@ function queue.due_in_line(line, due_ms, from, limit, rooms)
     'LIMIT', 0, limit)
   local number
   if until_ms then
-    -- The last of the jobs that are left for the room gets its last number. They are more than it
-    -- was made for if the clock was set back meanwhile.
+    -- The last job that is left for the room gets the last number of the room. There may be more
+    -- jobs than numbers, if the clock was set back after the room was made.
     local left = redis.call('ZCOUNT', key.delayed, from, queue.score_in(line, until_ms))
     number = last - left + 1
   elseif to_front then

@@ -1,19 +1,19 @@
--- Room in line for jobs that are due and not in line yet: a call promotes a limited number, and
--- what becomes ready meanwhile must not overtake the rest. So before a job that is ready now gets its
--- place, room is left for all that is due, and the sequence goes on behind it. A room is a member
--- of `delayed`, above all lines: `~<first> <last>`, the numbers that are kept free, with the moment
--- until which the jobs are due that it is for. The next room is for those that are due after that.
--- All priorities use the same numbers, for the places of two priorities never meet. The rooms stay
--- until nothing is due any more.
+-- Room in line for jobs that are due and not in line yet. A call promotes a limited number of jobs, and
+-- a job that becomes ready meanwhile must not overtake the rest. So before such a job gets its
+-- place, numbers of the sequence are kept free for all jobs that are due, and the sequence goes on
+-- behind them. A room is a member of `delayed`, above all lines: `~<first> <last>`, the numbers that
+-- are kept free. Its score holds the moment until which its jobs were due; the next room is for jobs
+-- that became due after that. All priorities use the same numbers, because places of different priorities
+-- never meet. The rooms stay until nothing is due any more.
 
--- Until when the jobs are due that have room; nil if there are no rooms.
+-- The moment until which due jobs have room; nil if there are no rooms.
 function queue.newest_room()
   local newest = redis.call('ZRANGE', key.delayed, '-1', '-1', 'WITHSCORES')
   local score = tonumber(newest[2])
   return score and score >= ROOMS and score - ROOMS or nil
 end
 
--- Leaves room for what is due and has none.
+-- Leaves room for the due jobs that have none.
 function queue.leave_room()
   local since_ms, most, next_ms = queue.newest_room() or -1, 0, nil
   local line, due_ms = queue.first_delayed('-inf')
@@ -36,8 +36,8 @@ function queue.leave_room()
   end
 end
 
--- The room for a job that is due then: until when its jobs are due, its first and its last number;
--- nil if there is none.
+-- The room for a job that is due at due_ms: the moment until which the room's jobs were due, its first
+-- and its last number; nil if there is none.
 function queue.room_for(due_ms)
   local room = redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(ROOMS + due_ms), '+inf',
     'WITHSCORES', 'LIMIT', 0, 1)

@@ -1,7 +1,8 @@
 -- Which suspects one caller may run together: jobs whose worker died while they ran, one of which
 -- may be what killed it. They are taken in groups, so that the innocent are soon done; but only as
--- long as a crash of the group leaves each of them two more stalls before it is dead. One that has
--- fewer left runs alone among the suspects of its process: then a crash is no other suspect's doing.
+-- long as a crash of the group leaves each of them two more stalls before it is dead. A suspect that
+-- has fewer left runs alone among the suspects of its process: then no other suspect can be to blame
+-- for a crash.
 
 -- The next of them, at most `limit`: id, score, id, score ... args.alone: no suspect runs in the
 -- caller's process.
@@ -15,7 +16,7 @@ function queue.next_suspects(limit)
   local stalls = redis.call('HMGET', key.stalls, unpack(ids))
   for i = 1, #ids do
     if queue.number(stalls[i]) + SPARE_STALLS > args.max_stalls then
-      -- Alone, or not yet.
+      -- It comes alone, or not yet.
       local taken = (i == 1 and args.alone) and 1 or i - 1
       return { unpack(page, 1, 2 * taken) }
     end

@@ -4,7 +4,7 @@
 -- The moment of the tick that the caller has to see to, or nil: there is none, or another worker
 -- sees to it. A caller that stops (not args.hold) hands it on.
 function queue.hold_tick()
-  -- Whoever is this late with a tick has died, or has lost Redis.
+  -- A worker that is this late with a tick has died, or has lost Redis.
   local PATIENCE_MS = 1000
   local ms, holder = string.match(meta.tick or '', '^(%d+) ?(.*)$')
   local tick_ms = tonumber(ms)

@@ -1,10 +1,10 @@
 -- Jobs that a worker handed back because it has no handler of their name. They keep their places in
--- line, apart from it: a worker that says for which names it has handlers takes them (offers.lua).
--- `unhandled` holds when they may be too old, and any worker is to look at them again; `names` holds
--- them by name; the field `<id>#name` of `attempts` is how long after that is (ms), and the name;
--- and `asked` holds when a worker last asked for each name.
+-- line, but are stored apart from it: a worker that says for which names it has handlers takes them
+-- (offers.lua). `unhandled` holds when a job may be too old, and any worker is to look at it again;
+-- `names` holds the jobs by name; the field `<id>#name` of `attempts` holds for how long a job waits
+-- until then (ms), and its name; and `asked` holds when a worker last asked for each name.
 
--- A place as 16 digits, of which the bytes are in the order of the places.
+-- A place as 16 digits: as bytes these sort in the order of the places.
 function queue.digits_of(place)
   -- Makes every place a positive number.
   local OFFSET = 500 * 2 ^ 43 + 2 ^ 42
@@ -34,7 +34,7 @@ function queue.enter_unhandled(jobs, places)
   queue.tell_of_unhandled()
 end
 
--- Takes jobs out, whose members of `names` are `offers`.
+-- Takes jobs out. `offers` are their members of `names`.
 function queue.take_unhandled(ids, offers)
   local fields = {}
   for i = 1, #ids do
@@ -51,8 +51,8 @@ function queue.take_unhandled(ids, offers)
   end
 end
 
--- How long after they were handed back the jobs may be too old (ms), and their names; none of those
--- that somebody else wrote to our keys.
+-- For how long each job waits after it was handed back (ms), and its name; no name for ids that
+-- somebody else wrote to our keys.
 function queue.names_of(ids)
   local fields, after, names = {}, {}, {}
   for i = 1, #ids do
@@ -66,7 +66,7 @@ function queue.names_of(ids)
   return after, names
 end
 
--- Takes jobs out, which the caller puts somewhere else, or ends.
+-- Takes jobs out. The caller then puts them somewhere else, or ends them.
 function queue.leave_unhandled(ids)
   local _, names = queue.names_of(ids)
   local places, offers = queue.places_of(ids), {}

@@ -1,6 +1,6 @@
 -- Keeps meta.tick (tick.lua) true to `ticks`.
 
--- How long what nobody can read is passed over, at most.
+-- For how long ticks that no worker can read are passed over, at most.
 local LOOK_AGAIN_MS = 20000
 
 -- The first tick behind this bound, or nil.
@@ -35,7 +35,7 @@ function queue.refresh_tick(passed_ms)
   return nil
 end
 
--- The same, by a caller that is no worker: whoever is idle is to see to it.
+-- The same, by a caller that is no worker: an idle worker is to see to it.
 function queue.offer_tick()
   local changed_ms = queue.refresh_tick()
   if changed_ms then
@@ -43,8 +43,8 @@ function queue.offer_tick()
   end
 end
 
--- Mends a meta.tick that is lost, or later than anybody can have put it: nobody would come for the
--- ticks any more. Returns whether it was.
+-- Mends a meta.tick that is lost, or later than any call can have set it: no worker would come for the
+-- ticks any more. Returns whether it was so.
 function queue.mend_tick()
   local first_ms, known_ms = first_tick('-inf'), known_tick()
   if not first_ms or known_ms and known_ms <= math.max(first_ms, now_ms + LOOK_AGAIN_MS) then

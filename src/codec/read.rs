@@ -1,4 +1,4 @@
-//! Reads a value from MessagePack, of whatever version and whoever wrote it.
+//! Reads a value from MessagePack, whichever version of the library or other program wrote it.
 
 use serde::de::value::MapDeserializer;
 use serde::de::{
@@ -34,15 +34,15 @@ pub(super) fn read<T: DeserializeOwned>(
     }
 }
 
-/// Whether lists and maps are nested at most so deep. It needs no stack itself; what is cut short
-/// or is no MessagePack is left to who reads it, who gets no deeper than this got.
+/// Whether lists and maps are nested at most so deep. This function needs no stack for it. Bytes that
+/// are cut short or no MessagePack are left to the reader, which gets no deeper than this function got.
 fn is_nested_within(bytes: &[u8], limit: usize) -> bool {
     // Each level has a marker of its own; that there are few is quickly seen.
     let like_a_marker = |byte: &&u8| matches!(byte, 0x80..=0x9f | 0xdc..=0xdf);
     if bytes.iter().filter(like_a_marker).count() <= limit {
         return true;
     }
-    // How many values are missing at each level.
+    // How many values are still to come at each level.
     let mut missing: Vec<u64> = vec![1];
     let mut rest = bytes;
     while let Some((marker, after)) = rest.split_first() {

@@ -1,4 +1,4 @@
-//! Writes a value as MessagePack, and refuses what a reader would not get as it was.
+//! Writes a value as MessagePack, and refuses values that a reader would not get back as they were.
 //!
 //! What is written is what `rmp-serde` writes with named fields and human readable forms, but for
 //! a payload that is a unit struct: that is an empty map, so that it can get fields later.

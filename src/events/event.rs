@@ -40,9 +40,10 @@ pub enum EventKind {
     Retrying(JobId, Timestamp),
     /// A job is not due before then: it was enqueued like that, or no handler could read it.
     Delayed(JobId, Timestamp),
-    /// No handler of the worker that took a job could run it, and why. If it has no handler of its
-    /// name, the job keeps its place in line, for a worker that has one; if a handler cannot
-    /// read the payload, `Delayed` follows.
+    /// No handler of the worker that took a job could run it, and why. If the worker has no handler of
+    /// the job's name, the job keeps its place in line, for a worker that has one. If the handler cannot
+    /// read the payload, or the job cannot be kept by its name (a worker died on it, or the name is too
+    /// long), `Delayed` follows.
     Bounced(JobId, String),
     /// A worker died, or was not heard any more, while it ran the job.
     Stalled(JobId),
@@ -62,9 +63,8 @@ pub enum EventKind {
     /// one and the next.
     Missed,
     /// The events cannot be read at the moment: Redis is away, refuses, or holds something else under
-    /// their key. Told once, when it has failed twice in a row; the stream goes on as soon as it can,
-    /// and says by itself (`Missed`) whether anything was dropped meanwhile. Its time is that of the
-    /// event before it.
+    /// their key. Told once, when reading has failed twice in a row. The stream goes on as soon as it can;
+    /// if anything was dropped meanwhile, `Missed` follows. It has the time of the event before it.
     Interrupted {
         /// What is wrong.
         error: String,

@@ -153,7 +153,7 @@ struct Follower {
     cursor: Cursor,
     /// The stream was seen empty: whatever comes is new, even if the server's clock went back.
     anew: bool,
-    /// The stream may be another one by now, which ends before the cursor: a read would wait for ever.
+    /// The stream may be another one by now, and end before the cursor: then a read would wait for ever.
     unsure: bool,
     silence: Silence,
     sender: mpsc::Sender<Event>,
@@ -200,7 +200,7 @@ impl Follower {
             self.unsure = false;
         }
         let entries = self.read().await?;
-        // None in the time of a whole read: all is quiet, or they come where nobody looks.
+        // No entry in the time of a whole read: nothing happens, or entries come before the cursor.
         self.unsure = entries.is_empty();
         for entry in entries {
             if !self.follows(entry.id) {

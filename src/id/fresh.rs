@@ -1,12 +1,12 @@
-//! Numbers that no other call makes, in this process or any other: UUIDv7.
+//! Numbers that no other call makes, in this process or in any other: UUIDv7.
 //!
 //! 48 bits are the time in ms and 12 more the part of the millisecond (RFC 9562, 6.2, method 3);
 //! together they grow with each call in a process. 62 bits are random.
 //!
 //! `fork` copies everything that a process has drawn and counted, and copies locks as they are.
 //! So random numbers are only used by the process that drew them from the operating system, and
-//! nothing here waits for a lock. Asking for the process id costs a quarter of drawing each number
-//! by itself.
+//! nothing here waits for a lock. Random numbers are drawn in advance, because asking for the process
+//! id costs a quarter of what drawing each number by itself would cost.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};

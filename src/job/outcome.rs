@@ -30,9 +30,9 @@ pub(crate) enum Outcome {
     Cancelled(String),
     /// Handed back to its exact place, no attempt burnt.
     Released,
-    /// No handler here can take it; others may. No attempt burnt. If it is for want of a handler of
-    /// its name, it waits in its place for a worker that has one, and any worker looks at it again
-    /// after that time; otherwise it is delayed by it.
+    /// No handler here can take it; others may. No attempt burnt. With a name, it waits in its place
+    /// for a worker that has a handler of that name, and any worker looks at it again after the time
+    /// `after`; without, it is delayed by that time.
     Bounced {
         after: Duration,
         entry: AttemptEntry,

@@ -19,8 +19,8 @@ use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::time::{Timestamp, millis};
 
-/// Version 1 knew only the payloads of the first dialect. Which one a payload has, its map says:
-/// a schedule keeps the map as it was written, whoever fires it.
+/// Version 1 knew only payloads of the first dialect. The map of a record says which dialect its
+/// payload has, because a schedule keeps the map as it was written, whichever version fires it.
 pub(crate) const VERSION: u8 = 2;
 const OLDEST: u8 = 1;
 pub(crate) const EXTERNAL_PAYLOAD: u8 = 0x80;

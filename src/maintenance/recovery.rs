@@ -16,16 +16,16 @@ use crate::worker::pump::{CLOCK_TOLERANCE, Pump};
 
 const PERIOD_MAX: Duration = Duration::from_secs(3);
 const PERIOD_MIN: Duration = Duration::from_secs(1);
-/// A worker that has known the server's clock for less does not judge: had it jumped just before,
-/// the others would know by then.
+/// A worker that has known the server's clock for less does not judge. If the clock jumped before that,
+/// the other workers have noticed by the end of this time.
 const KNOWN_FOR: Duration = Duration::from_millis(3_500);
-/// If no worker has looked for longer, the living may have had no chance to renew.
+/// If no worker has looked for longer, living workers may have had no chance to renew their leases.
 const GAP: Duration = Duration::from_secs(10);
-/// The chance they get then, whatever their leases: each of them hears of it when it looks itself,
-/// and renews all its leases at once.
+/// The chance they get then, however long their leases are: each worker hears of it when it looks
+/// itself, and renews all its leases at once.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// Takes back the jobs of the dead, and hears when nobody is to be judged.
+/// Takes back the jobs of dead workers, and hears when no lease is to be judged.
 #[derive(Default)]
 pub(crate) struct Recovery {
     /// The end of the last quiet period this worker has heard of, by the server's clock.
@@ -94,7 +94,7 @@ impl Duty for Recovery {
 }
 
 impl Recovery {
-    /// A quiet period is there for renewing all leases.
+    /// In a quiet period every worker renews all its leases.
     fn keep_quiet(&mut self, pump: &Pump, now_ms: u64, from_ms: u64) {
         let is_new = from_ms > self.quiet_until_ms || self.quiet_until_ms > now_ms + millis(QUIET);
         if is_new {

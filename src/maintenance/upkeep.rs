@@ -1,6 +1,6 @@
-//! Looks after schedules: that those which this worker declares are there, that each one that is
-//! stored ticks, and that somebody comes for the next tick. What was lost (evicted, deleted, a Redis
-//! emptied under running workers) is stored anew.
+//! Looks after schedules: that the schedules which this worker declares are there, that each stored
+//! schedule ticks, and that some worker comes for the next tick. What was lost (evicted, deleted, a
+//! Redis emptied under running workers) is stored anew.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const PERIOD: Duration = Duration::from_secs(30);
 const FIRST_MAX: Duration = Duration::from_secs(1);
 /// Fields looked at in one call. The server reads their values, which may be payloads.
 const FIELDS_PER_CALL: usize = 64;
-/// A survey reads all schedules; the other looks read what is lost alone.
+/// How often all schedules are read (a survey); the other looks read only what is lost.
 const SURVEY_EVERY: Duration = Duration::from_secs(600);
 /// Schedules read in one call.
 const PAGE: usize = 64;
@@ -61,7 +61,7 @@ impl Upkeep {
     async fn tend(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
         let rest = &pump.schedules[self.declared_from.min(pump.schedules.len())..];
         let page = &rest[..rest.len().min(BATCH_JOBS)];
-        // What was refused is not asked for, and is not refused again and again.
+        // What was refused when it was declared is not looked for, or it would be refused every time.
         let own = page.iter().filter(|own| own.stored.load(Ordering::Relaxed));
         let own: Vec<&Declared> = own.collect();
         let names: Vec<&str> = own.iter().map(|own| own.name.as_str()).collect();
@@ -111,7 +111,7 @@ impl Upkeep {
         })
     }
 
-    /// A page of the survey: whether a schedule waits for a tick that it cannot have.
+    /// A page of the survey, which finds schedules that wait for a tick they cannot have.
     async fn look_over(
         &mut self,
         pump: &Pump,

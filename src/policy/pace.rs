@@ -1,14 +1,15 @@
 //! How many bytes a call may carry and ask for: as many as a line takes in a moment, so that an
 //! answer on a slow line is not taken for one that never comes.
 //!
-//! It grows as long as answers come quickly. What a call takes without any bytes
-//! (a far Redis) is known from small calls, and says nothing of the line.
+//! The number grows as long as answers come quickly. A call takes some time even without any bytes,
+//! if Redis is far away. That time is known from small calls, and is not counted.
 
 use std::time::Duration;
 
 /// What a call may have before anything is known of the line.
 const FIRST: usize = 64 * 1024;
-/// A call of so many bytes is small enough on any line: each costs a way there and back.
+/// A call of so many bytes is small enough on any line. Smaller calls would only cost more ways there and
+/// back.
 const LEAST: usize = 32 * 1024;
 /// A call of so many bytes takes nothing but the way there and back.
 const TINY: usize = 1024;
@@ -29,7 +30,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// For calls that only know afterwards how many bytes they have asked for, `most` at most.
+    /// For calls of which it is known only afterwards how many bytes come back, `most` at most.
     pub(crate) const fn careful(most: usize) -> Self {
         Self {
             bytes: FIRST,
@@ -57,7 +58,8 @@ impl Pace {
     pub(crate) fn answered(&mut self, bytes: usize, took: Duration) {
         if bytes <= LEAST {
             let known = self.latency.unwrap_or(took);
-            // A line may become longer as well; what is not tiny may take longer by itself.
+            // The way to Redis may become longer, which only tiny calls can show: others may take
+            // longer for their bytes.
             let drift = if bytes <= TINY {
                 known / 8
             } else {
@@ -122,7 +124,7 @@ mod tests {
         let mut pace = paced(100_000_000, Duration::ZERO);
         pace.unanswered(MOST);
         assert_eq!(pace.bytes(), MOST / 4);
-        // A small one is lost for another reason.
+        // A small call is lost for another reason than its size.
         pace.unanswered(500);
         assert_eq!(pace.bytes(), MOST / 4);
         for _ in 0..20 {

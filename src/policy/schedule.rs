@@ -163,8 +163,8 @@ impl Timing {
     }
 
     /// The next tick of a schedule whose last one was `last` (0: none yet). One that was dealt with
-    /// does not come again, even if the clock went back. A day's moments come when the clock shows
-    /// them; an interval goes on in its rhythm, a millisecond beside the ticks that it had.
+    /// does not come again, even if the clock went back. The moments of an expression come when the
+    /// clock shows them; an interval goes on in its rhythm, a millisecond beside the ticks that it had.
     pub(crate) fn next_of(&self, now: u64, last: u64) -> Option<u64> {
         match self.rhythm {
             ParsedRhythm::Every { .. } if last > now => {

@@ -1,8 +1,8 @@
 //! What the handles of one queue share: the task that sends for it, and who waits for results.
 //!
 //! It is kept for a while after the last handle is gone, because the next one may be there in a
-//! moment: a program that enqueues by type alone makes a handle for each job. It knows nothing of
-//! the connection that the queue belongs to, so nothing keeps itself alive.
+//! moment: a program that enqueues by type alone makes a handle for each job. It has no reference to the
+//! `Oxcart` that the queue belongs to, so the two do not keep each other alive.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,7 +16,8 @@ use crate::queue::results::Results;
 use crate::runtime;
 use crate::store::backend::Store;
 
-/// What nobody has had a handle of for this long, and at most twice as long, is let go.
+/// What a queue's handles shared is let go when there was no handle for this long, or at most for twice as
+/// long.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
 /// What the handles of one queue share.
@@ -45,7 +46,7 @@ pub(crate) struct Shelf {
 #[derive(Default)]
 struct Kept {
     parts: HashMap<QueueName, Entry>,
-    /// A task looks for what nobody needs any more.
+    /// A task is running that looks for parts that nobody needs any more.
     is_swept: bool,
 }
 
@@ -56,7 +57,7 @@ struct Entry {
 }
 
 impl Shelf {
-    /// Those of the queue of this name, made if they are not there.
+    /// The parts of the queue of this name, made if they are not there.
     pub(crate) fn parts(&self, name: &QueueName, store: impl FnOnce() -> Store) -> Arc<Parts> {
         let mut kept = lock(&self.kept);
         if let Some(entry) = kept.parts.get_mut(name) {

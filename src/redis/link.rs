@@ -1,9 +1,9 @@
 //! One connection that is made when first needed, and made again after trouble.
 //!
-//! Patience: a call on a slow line takes long, one on a dead line for ever. So an answer may take
-//! longer the more bytes are on their way, twice as long after each call that got none, and twice
-//! as long as the slowest answer of the last half minute. A dead connection on a fast line is
-//! still noticed after the patience that the link was made with.
+//! Patience: on a slow line a call takes long, on a dead line for ever. So an answer may take longer
+//! the more bytes are on their way. The time doubles after each call that got no answer, and is never
+//! less than twice what the slowest answer of the last half minute took. A dead connection on a fast
+//! line is still noticed after the patience that the link was made with.
 //!
 //! A connection that was closed while nobody used it (a server's `timeout`, a firewall) is no
 //! trouble: it is made again, and what was asked is asked on the new one.
@@ -23,7 +23,7 @@ use crate::redis::connection::Connector;
 use crate::redis::trouble::Trouble;
 use crate::runtime;
 
-/// The slowest line whose requests get through at the first try.
+/// The slowest line on which requests still get their answers at the first try.
 const BYTES_PER_SECOND: usize = 256 * 1024;
 /// No answer is waited for longer, unless the link was made for longer ones.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ pub(crate) struct Link {
     kind: Kind,
 }
 
-/// The connection of a link that is made anew for each use.
+/// The connection that all shared links use; the links themselves are made anew for each use.
 #[derive(Clone, Default)]
 pub(crate) struct Shared(Arc<Slot>);
 
@@ -77,7 +77,7 @@ pub(crate) struct Failed {
 
 struct Slot {
     connection: Mutex<Option<Numbered>>,
-    /// Held by who makes one. Fair: the others have their turn in order.
+    /// Held by the caller that makes a connection. Fair: the others have their turn in order.
     connecting: tokio::sync::Mutex<()>,
     made: AtomicU64,
     epoch: Instant,
@@ -172,7 +172,7 @@ impl Slot {
         if self.silent.load(Ordering::Relaxed) > 0 {
             self.silent.store(0, Ordering::Relaxed);
         }
-        // What is clearly quicker than the usual patience needs no longer one.
+        // An answer that is clearly quicker than the usual patience needs no longer patience.
         if took > patience * 3 / 4 && took >= self.slowest(now) {
             let took_ms = took.as_millis() as u64;
             self.slowest_ms.store(took_ms, Ordering::Relaxed);
@@ -292,8 +292,8 @@ impl Link {
         };
         connection.set_response_timeout(limit);
         let mut asking = pin!(connection.send_packed_command(command));
-        // What a closed connection does not take it does not take at once. On the thread that
-        // drives it, nothing can have come between: nothing was sent.
+        // A closed connection refuses a command at once. On the thread that drives the connection,
+        // nothing can have happened since the command was given to it: it was not sent.
         let at_once = poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await;
         let was_refused = runtime::is_here()
             && matches!(&at_once, Poll::Ready(Err(error)) if error.is_connection_dropped());
@@ -321,10 +321,11 @@ impl Link {
         }
         let (trouble, was_idle) = self.judge(error, began, patience);
         match trouble.wants_new_connection() {
-            // An answer has come since: it is slow, and the others wait for theirs.
+            // Another answer has come meanwhile. So the connection is only slow, and others still
+            // wait for answers on it.
             true if request.keeps && slot.last_heard() > began && !trouble.is_cut() => {}
             true => {
-                // Of all that wait on it, one says so.
+                // Many may wait on one connection: only the first of them counts.
                 if slot.close(number) && matches!(trouble, Trouble::Unanswered(_)) {
                     slot.silent.fetch_add(1, Ordering::Relaxed);
                 }

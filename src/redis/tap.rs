@@ -1,6 +1,6 @@
 //! Waiting for the wake-up token, on a connection of its own.
 //!
-//! A pop is never dropped: that would still eat the token. Whoever wants it to end unblocks it.
+//! A pop is never dropped: that would still eat the token. A caller that wants it to end unblocks it.
 
 use std::pin::pin;
 use std::time::Duration;

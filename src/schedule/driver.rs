@@ -1,4 +1,4 @@
-//! Firing ticks. Any worker may; one of them keeps the timer for the next tick, and whoever sees
+//! Firing ticks. Any worker may; one of them keeps the timer for the next tick, and any worker that sees
 //! that this one is late takes over. Which job a tick makes and what comes next is stored in one
 //! call, which changes nothing if somebody else was faster.
 

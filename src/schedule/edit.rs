@@ -135,7 +135,7 @@ pub(crate) async fn set_paused(queue: &Queue, name: &str, paused: bool) -> Resul
     Err(contended(queue, name))
 }
 
-/// Gives a schedule the next tick that it should have and has not; whether it lacked one.
+/// Gives a schedule its next tick, if it should have one and has none. Returns whether that was so.
 pub(crate) async fn mend(queue: &Queue, name: &str) -> Result<bool, Error> {
     for _ in 0..TRIES {
         let found = read(queue, name).await?;
@@ -161,7 +161,7 @@ pub(crate) async fn mend(queue: &Queue, name: &str) -> Result<bool, Error> {
     Err(contended(queue, name))
 }
 
-/// Whether a stored schedule has not the next tick that it should have. One that cannot be read is
+/// Whether a stored schedule lacks the next tick that it should have. A schedule that cannot be read is
 /// left alone.
 pub(crate) fn is_off(stored: &StoredSchedule, now_ms: u64) -> bool {
     let known = rule::decode(stored);
@@ -199,13 +199,14 @@ fn seen(stored: &StoredSchedule) -> SeenTick {
     }
 }
 
-/// Nothing is there of it, but perhaps a next tick.
+/// Whether nothing is left of the schedule, but perhaps a next tick.
 fn is_nothing(found: &Found) -> bool {
     let empty = |stored: &StoredSchedule| stored.rule.is_empty() && stored.state.is_empty();
     found.job.is_none() && found.schedules.iter().all(empty)
 }
 
-/// Fires what is due of a schedule, or gives it up, as a worker would; whether anything was due.
+/// Fires what is due of a schedule, or counts it as missed, as a worker would. Returns whether anything
+/// was due.
 async fn fire_due(queue: &Queue, stored: &StoredSchedule, now_ms: u64) -> Result<bool, Error> {
     if stored.tick_ms.is_none() {
         return Ok(false);

@@ -128,7 +128,7 @@ impl ScheduleHandle {
     }
 
     /// Ticks at this interval: 100 ms to 10 years. It is counted from the Unix epoch, or from where
-    /// the schedule starts, so it does not drift, whoever drives it.
+    /// the schedule starts, so it does not drift, whichever worker drives it.
     pub fn every(self, interval: Duration) -> ScheduleBuilder {
         ScheduleBuilder::of_interval(self.queue, self.name, interval)
     }

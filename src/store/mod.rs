@@ -66,8 +66,8 @@ pub(crate) trait Verb {
 
 /// Sends a numbered call, and says as well whether it ran before under this number.
 ///
-/// With a call that is empty this finds out what became of one whose answer was lost: if that one
-/// ran, it gives its answer again; if not, the empty one takes its number, and it never will.
+/// An empty call shows in this way what became of a call whose answer was lost. If that call ran, its
+/// answer is given again. If it did not, the empty call takes its number, and it never will.
 pub(crate) struct Known<V>(pub(crate) V);
 
 impl<V: Verb> Verb for Known<V> {

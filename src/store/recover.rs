@@ -57,8 +57,8 @@ pub(crate) enum Recovered {
         stalled: Vec<String>,
         dead: Vec<String>,
     },
-    /// No lease was judged, and nobody judges any before `from_ms`. So many that ended later than
-    /// they can have been set were pulled back.
+    /// No lease was judged, and no worker judges any before `from_ms`. `pulled` leases ended later than
+    /// they can have been set, and were shortened.
     Unsure {
         now_ms: u64,
         from_ms: u64,

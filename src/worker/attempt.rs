@@ -46,8 +46,8 @@ pub(crate) async fn attend(
         terms: Terms::new(&claimed, clock),
         ended: false,
     };
-    // Its lease was on the way for so long that it might be over before it is renewed for the
-    // first time: the job waits for that.
+    // The answer to the claim was on its way for so long that the lease might be over before it is
+    // renewed for the first time. So the job waits for that.
     let left = pump.config.lease / 2;
     if lease.until() < Instant::now() + left {
         pump.renew.notify_one();
@@ -114,8 +114,8 @@ pub(crate) async fn attend_to(
     let (happened, record) = match record {
         Ok(mut record) => {
             terms.read(&record);
-            // The claim is old news, for a process that was frozen while it was answered: by now
-            // another one may have done the job.
+            // The process may have been frozen while the claim was answered: by now another worker
+            // may have done the job.
             let happened = if lease.is_over() {
                 Happened::Stopped
             } else {
@@ -133,8 +133,8 @@ pub(crate) async fn attend_to(
 }
 
 /// The application's code runs when the job is decoded, when arguments are made, in the handler,
-/// and when it is dropped: a panic in any of them ends this attempt, and no more than that. So does
-/// one of what a panic carries.
+/// and when it is dropped: a panic in any of them ends this attempt, and no more than that. The same
+/// holds if the payload of a panic panics when it is dropped.
 async fn guarded(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> Happened {
     let running = AssertUnwindSafe(run(pump, record, lease, context)).catch_unwind();
     match running.await {

@@ -42,8 +42,8 @@ struct Shared {
 }
 
 impl Shared {
-    /// Keeps the thread awake for a moment: to be woken costs it more than a few attempts take to
-    /// begin. Others that wait for a processor go first.
+    /// Keeps the thread awake for a moment: waking it again would cost more than a few attempts take to
+    /// begin. Other threads that wait for a processor go first.
     fn begin_at_once(&self) {
         let asked = Instant::now();
         while self.left.load(Ordering::Acquire) > 0 && asked.elapsed() < AWAKE_FOR {
@@ -52,7 +52,7 @@ impl Shared {
     }
 }
 
-/// That of one attempt: given back when it has been polled once, or is dropped before.
+/// The ticket of one attempt: given back when the attempt has been polled once, or is dropped before.
 pub(crate) struct Ticket(Arc<Shared>);
 
 impl Ticket {
@@ -91,7 +91,7 @@ impl Beginning {
         }
     }
 
-    /// For one more attempt.
+    /// A ticket for one more attempt.
     pub(crate) fn ticket(&self) -> Ticket {
         self.shared.left.fetch_add(1, Ordering::Relaxed);
         Ticket(Arc::clone(&self.shared))

@@ -101,8 +101,9 @@ struct State {
     reach: usize,
     /// The lanes that wait for work.
     waiting: [bool; LANES],
-    /// The news of jobs that others handed back: those of the last answer, those that this worker
-    /// has heard from others, and those at which it had taken all that it has handlers for.
+    /// The news of jobs that were handed back, a number: what the last answer said; what this worker
+    /// has heard last from others; and what it was when this worker had taken all jobs that it has
+    /// handlers for.
     unhandled: u64,
     heard: u64,
     looked: u64,
@@ -193,8 +194,8 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes a lane that waits, if there is work for it. Each wake-up costs the library's thread
-    /// dear, so none is in vain. A lane that is busy looks for itself when it is not.
+    /// Wakes a lane that waits, if there is work for it. A wake-up costs the library's thread much, so
+    /// none may be in vain. A lane that is busy looks for work itself when its call is over.
     fn signal(&self, state: &mut State) {
         if !state.is_ready() {
             return;
@@ -241,8 +242,8 @@ impl Board {
         state.running += brought.claimed;
         state.suspects = brought.suspects;
         state.unhandled = brought.unhandled;
-        // News of its own are passed on once more when it hears them: its idle slots may have been
-        // the first to be woken by them.
+        // News that this worker made itself are passed on once more when it hears them: its own idle
+        // slots may have been the first that they woke.
         if !brought.made_news {
             state.heard = brought.unhandled;
         }
@@ -269,8 +270,8 @@ impl Board {
         self.lock().limits[lane] = bytes;
     }
 
-    /// A call was not carried out, and will not be as it is. What it was to settle goes in two
-    /// calls, which claim nothing, to be made by the same lane.
+    /// A call was not carried out, and never will be with these bytes. What it was to settle goes in two
+    /// calls, which claim nothing, and which the same lane makes.
     pub(crate) fn divide(&self, work: Work) -> Vec<Work> {
         let mut first = work.settle;
         let second = first.split_off(first.len().div_ceil(2));
@@ -367,7 +368,7 @@ impl Board {
         self.signal(&mut state);
     }
 
-    /// So many leases can be kept: no more is claimed.
+    /// So many leases can be kept: the worker claims no more jobs than that.
     pub(crate) fn set_reach(&self, leases: usize) {
         let mut state = self.lock();
         let before = state.free();

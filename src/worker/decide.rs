@@ -15,9 +15,9 @@ use crate::worker::quietly::drop_payload;
 
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
 const BOUNCE_MAX: Duration = Duration::from_secs(60);
-/// A job that is about to be too old is judged once more, this much later at the earliest.
+/// A job that is nearly too old is looked at once more, this much later at the earliest.
 const JUDGED_AGAIN_MIN: Duration = Duration::from_millis(100);
-/// A longer name is nobody's.
+/// A job with a longer name is not kept by its name.
 const NAME_BYTES_MAX: usize = 256;
 
 /// What happened to an attempt.
@@ -176,8 +176,8 @@ fn bounced(
     Outcome::Bounced { after, entry, name }
 }
 
-/// Whether jobs of this name can be kept by their name: the store marks its end with a byte that
-/// no sane name has.
+/// Whether jobs of this name can be kept by their name: the store marks the end of a name with a control
+/// character.
 pub(crate) fn finds_its_worker(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX && !name.contains(char::is_control)
 }

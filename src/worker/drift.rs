@@ -1,14 +1,14 @@
-//! Whether the server's clock goes as ours does.
+//! Whether the server's clock goes as fast as ours.
 //!
 //! An answer says what the server's clock showed at some moment between the call and its answer, by
-//! our monotonic clock. How far the two are apart is compared with what it was some time ago, so
-//! that many small steps are found as one large one is, and slow corrections of a clock are not.
+//! our monotonic clock. The distance between the two clocks is compared with what it was some time
+//! ago. So many small steps are found like one large step; a slow correction of a clock is not.
 
 use std::time::{Duration, Instant};
 
 use crate::time::millis;
 
-/// What is compared with is between one and two of these old.
+/// The older distance that is compared with is between one and two times as old as this.
 const MEMORY: Duration = Duration::from_secs(10);
 
 /// How far the server's clock is ahead of ours, at least and at most.

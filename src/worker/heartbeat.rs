@@ -1,8 +1,8 @@
 //! Whether the application's runtime runs: the library's thread asks it a few times a second.
 //!
-//! To be asked also wakes a thread of the runtime that sleeps. Where the thread that keeps the
-//! runtime's timers is blocked by a handler, that one takes the timers over; nobody else might
-//! before the next job comes.
+//! The question also wakes a sleeping thread of that runtime. If the thread that keeps the runtime's
+//! timers is blocked by a handler, the woken thread takes the timers over. Without it, no thread might
+//! do so before the next job comes.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Keeps the leases, on the library's own thread, so that handlers that block the application's
 //! runtime do not lose them at once.
 //!
-//! Two loops: one extends, a third of the lease apart or when something is wrong with the server's
-//! clock, all leases in calls of bounded size, many of them under way at once; the
-//! other compares every lease with our own clock and stops handlers that hold none any more,
+//! Two loops. One extends all leases, each third of the lease, or at once when something is wrong with
+//! the server's clock. It does so in calls of bounded size, many of them under way at once. The other
+//! compares every lease with our own clock and stops handlers that hold none any more,
 //! whether or not Redis can be reached. A runtime that shows no sign of life for ten leases
 //! does lose them: its jobs are better off elsewhere.
 
@@ -26,7 +26,7 @@ use crate::worker::reach::{Reach, patience};
 
 const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE_MAX: Duration = Duration::from_secs(5);
-/// What a call carries of one lease beside its id, about.
+/// About how many bytes a call carries for one lease, beside its id.
 const BYTES_PER_LEASE: usize = 64;
 const LEASES_WITHOUT_HEARTBEAT: u32 = 10;
 const LOOPS: usize = 2;
@@ -118,7 +118,7 @@ async fn extend_all(
     match &result {
         Ok(()) => reach.renewed(due.len(), began.elapsed()),
         Err(Trouble::Unanswered(_)) => reach.failed(due.len()),
-        // It says nothing of the line.
+        // Such a failure does not show how fast the line is.
         Err(_) => {}
     }
     pump.board.set_reach(reach.leases());

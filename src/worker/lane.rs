@@ -1,8 +1,8 @@
 //! One lane of a worker: numbered calls, each of them repeated until it is known what became of it.
 //!
 //! A call that never gets through (something in it is larger than a server or a proxy takes) would
-//! hold up everything. Whether it ran is asked with an empty call under its number, which takes
-//! that number if it did not: then it never will, and what it was to do goes in other calls.
+//! hold up everything. So an empty call under its number asks whether it ran. If it did not, the empty
+//! call takes the number: the first call never will run, and its work goes in other calls.
 
 use std::time::{Duration, Instant};
 
@@ -32,9 +32,9 @@ const CUTS_MAX: u32 = 16;
 
 /// What became of a call.
 pub(crate) enum Came {
-    /// It was answered, and asked for at this moment: from then on the leases in it count.
+    /// It was answered. It was sent at this moment, from which on the leases in it count.
     Answer(Advanced, Instant),
-    /// It did not run, and will not as it is.
+    /// It did not run, and never will with these bytes.
     Refused {
         why: String,
         /// The server said so; else it was only cut off each time.
@@ -71,7 +71,7 @@ impl Lane {
         self.pace.bytes()
     }
 
-    /// Nobody will use it again: what comes late from it can do no harm.
+    /// Takes another lane. Nothing uses the old one again, so a late call of it can do no harm.
     pub(crate) fn leave_behind(&mut self) {
         self.id = incarnation();
         self.call = 0;
@@ -83,7 +83,7 @@ impl Lane {
         let carried: usize = work.settle.iter().map(Settlement::bytes).sum();
         let (mut pauses, mut cuts, mut may_have_run) = (PAUSES, 0, false);
         loop {
-            // A repeated call gives its first answer again, whatever it asks for.
+            // A call that did run gives its first answer again, however many bytes it asks for now.
             let asked = self.pace.bytes().saturating_sub(carried);
             let asked = if work.claim > 0 { asked } else { 0 };
             let sent = Instant::now();
@@ -137,7 +137,7 @@ impl Lane {
             ..advance(pump, (&self.id, self.call), &nothing, 0)
         };
         let (ran, answer) = self.line.call(&Known(empty)).await?;
-        // What it says of the time to come it does not keep.
+        // The empty call takes over no timer (`hold`), so the worker looks for work itself.
         pump.board.look();
         Ok(match answer {
             _ if !ran => None,
@@ -146,7 +146,7 @@ impl Lane {
         })
     }
 
-    /// What an answer tells of the line.
+    /// Measures the line by an answer.
     fn learn(&mut self, carried: usize, advanced: &Advanced, sent: Instant) {
         let payload = |payload: &Option<Vec<u8>>| payload.as_ref().map_or(0, Vec::len);
         let claimed = advanced.claimed.iter();

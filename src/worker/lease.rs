@@ -2,7 +2,7 @@
 //!
 //! A lease is confirmed when Redis has answered a claim or an extension of it; it then holds
 //! until the lease time after that call was *sent*, by our own monotonic clock, which is never
-//! later than what Redis has stored. Whoever holds no confirmed lease stops its handler.
+//! later than what Redis has stored. A worker without a confirmed lease stops the handler.
 //!
 //! The table is shared by the pump (which adds and takes out) and the keeper's thread (which
 //! extends and expires). No lock is held across an await.
@@ -32,7 +32,7 @@ pub(crate) struct Lease {
     until_us: AtomicU64,
     lost: AtomicBool,
     handed_over: Instant,
-    /// The attempt has begun, or will not: whoever sets it decides which.
+    /// The attempt has begun, or never will: the thread that sets it first decides which.
     decided: AtomicBool,
     /// It was confirmed, or is lost.
     changed: Notify,

@@ -37,7 +37,7 @@ use crate::worker::lease::{Lease, Leases};
 use crate::worker::trouble::TroubleLog;
 use crate::worker::waker::Waker;
 
-/// So often a result has to be refused before its job is dead, unless the server says why.
+/// A result has to be refused so often before its job is dead, unless the server says why it refuses.
 const PROOFS: u32 = 5;
 /// A worker that was about to go idle may miss the news of a job that another one handed back: after
 /// this time all hear them once more.
@@ -146,8 +146,8 @@ impl Pump {
         clock
     }
 
-    /// The same, in answer to a call that was sent then: whether the clock goes as ours does. If it
-    /// has jumped, all leases are renewed at once, and recovery is told.
+    /// The same, in answer to a call that was sent at `sent`. Also checks whether the clock goes as fast
+    /// as ours: if it has jumped, all leases are renewed at once, and recovery is told.
     pub(crate) fn heard_after(&self, sent: Instant, now_ms: u64) -> ServerClock {
         let jumped = self.drift().heard(now_ms, sent, Instant::now());
         if jumped {
@@ -213,13 +213,13 @@ impl Pump {
             let Some(work) = self.board.work(number).await else {
                 return;
             };
-            // What is refused goes in smaller parts, the last of these first.
+            // A call that is refused is divided into parts; the last part is sent first.
             let (mut parts, mut proofs) = (vec![work], 0);
             while let Some(work) = parts.pop() {
                 match lane.call(&self, &work).await {
                     Came::Answer(advanced, sent) => {
-                        // What ends at once goes with the next call, together with what ended
-                        // meanwhile: twice as many jobs a call.
+                        // Attempts that end at once go with the next call, together with those that
+                        // ended meanwhile: so a call carries twice as many jobs.
                         self.absorb(work, advanced, sent, &application)
                             .begun()
                             .await;
@@ -249,9 +249,8 @@ impl Pump {
         self.board.look();
     }
 
-    /// A call was refused as it is: what it was to settle goes in two. One result that nobody
-    /// takes, however alone it is, is the end of its job: the work is done, and doing it again
-    /// would give the same.
+    /// A call was refused, and would be refused again: it is divided into two. A single result that is
+    /// refused is the end of its job: the work is done, and doing it again would give the same result.
     async fn divide(&self, mut work: Work, why: &str, proofs: u32) -> Vec<Work> {
         if let ([one], 0) = (&mut work.settle[..], work.claim) {
             let Outcome::Completed(result) = &one.outcome else {
@@ -336,7 +335,7 @@ impl Pump {
                 };
                 attempts.push((claimed, lease, permit, beginning.ticket()));
             } else {
-                // Claimed too late. Nobody else hands it back: its attempt was never handed over.
+                // Claimed too late. No other code gives it back: its attempt was never handed over.
                 lease.hand_back();
                 self.board.ended(release(&lease));
             }
@@ -356,8 +355,8 @@ impl Pump {
 }
 
 impl Pump {
-    /// Whether any of these jobs was handed back by its name. All workers hear of it once more in a
-    /// moment, and again when it may be too old.
+    /// Whether any of these jobs was handed back by its name. If so, all workers hear of it once more in a
+    /// moment, and again when the job may be too old.
     fn tell_again_of(&self, settled: &[Settlement]) -> bool {
         let mut handed_back = false;
         for settlement in settled {

@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Drops what a panic carried. If that panics in turn, what the second panic carries is forgotten:
-/// it may go on like that for ever.
+/// Drops the payload of a panic. If that panics too, the payload of the second panic is forgotten, and
+/// not dropped: it might panic again, and so on for ever.
 pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         std::mem::forget(again);

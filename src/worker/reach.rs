@@ -1,20 +1,20 @@
 //! How many leases this worker can keep on its line to Redis.
 //!
-//! A lease that cannot be renewed in time is lost, and its job begins elsewhere, where it is lost
-//! again. What can be kept is not known beforehand: it is measured with each round of renewals,
-//! and grows as long as the rounds are quick enough.
+//! A lease that cannot be renewed in time is lost. Its job then begins elsewhere, where the same may
+//! happen. The number of leases that can be kept is not known beforehand: it is measured with each
+//! round of renewals, and grows as long as the rounds are quick enough.
 
 use std::time::Duration;
 
 /// A round of renewals may take this part of the lease: it begins when a third of the lease is over,
 /// and is to be done before handlers are told to end, with time to spare.
 const PART_OF_LEASE: u32 = 4;
-/// For so long the answer to a call is waited for: then it can be repeated once before the lease
-/// is over. One that comes later than a round may take is still worth having.
+/// A renewal waits this part of the lease for its answer. So it can be repeated once before the lease is
+/// over. An answer that comes later than a round may take is still of use.
 const PATIENCE_PART: u32 = 3;
 /// Leases a second of their length, before anything is measured.
 const AT_FIRST_PER_SECOND: f64 = 1_024.0;
-/// From one round to the next the limit grows by this at most: nothing larger was tried.
+/// The limit grows by this factor at most from one round to the next, because nothing larger was tried.
 const GROWTH: usize = 4;
 
 /// The number of leases that can be kept.
@@ -54,7 +54,7 @@ impl Reach {
         };
     }
 
-    /// So many were to be renewed, and in its time the round came to nothing.
+    /// A round was to renew so many leases, and got no answer in time.
     pub(crate) fn failed(&mut self, leases: usize) {
         self.leases = self.leases.min((leases / 2).max(1));
     }

@@ -62,7 +62,7 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
     );
     pump.board.drain();
     let in_order = async {
-        // Whoever listens for work comes to an end by itself; the others are simply stopped.
+        // The task that listens for work comes to an end by itself; the others are simply stopped.
         let _ = timeout(STOP_GRACE, claiming.join_next()).await;
         claiming.shutdown().await;
         finish_handlers(&pump).await;

@@ -4,7 +4,7 @@
 //! that runs beside it is blamed for its crash. So a process that knows nothing of its suspects
 //! begins with a few, and with each two that end without a crash it runs one more: what killed the
 //! last process is met in a small group, and the innocent are soon done. A crash ends the process
-//! and what it had learned. One that a further crash could bring near its death runs alone
+//! and what it had learned. A suspect that another crash could bring near to being dead runs alone
 //! (`lua/lib/suspects.lua`).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use crate::store::advance::Suspects;
 const TOGETHER_AT_FIRST: usize = 4;
 /// So many that ended without a crash allow one more.
 const PROOFS_FOR_ONE_MORE: usize = 2;
-/// When none has run for so long, the next ones are of another crash.
+/// If no suspect has run for so long, the next ones come from another crash.
 const FORGET_AFTER: Duration = Duration::from_secs(2);
 
 /// One per process, whatever the number of workers: a crash takes all of them down.

@@ -35,7 +35,7 @@ impl TroubleLog {
         }
     }
 
-    /// Leases could not be renewed, for whatever reason, or recovery was not told of it.
+    /// Leases could not be renewed, for whatever reason; or that could not be told in a call of recovery.
     pub(crate) fn was_away(&self) {
         self.away.store(true, Ordering::Release);
     }

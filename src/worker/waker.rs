@@ -2,7 +2,7 @@
 //!
 //! One task owns the blocking connection and its pop is never dropped: that would still eat the
 //! token. It pops only while there are slots that the last look left empty, so a busy worker
-//! never takes a token that it does not need. A token says when there will be work; whoever
+//! never takes a token that it does not need. A token says when there will be work; a worker that
 //! pops one for later keeps the timer. If it dies, the others look after 5 s at the latest.
 
 use std::sync::Arc;

@@ -66,8 +66,8 @@ impl Lane {
     /// Sends one batch until its fate is known. It comes after the call `before` it: if that one
     /// did not go through the same connection, it waits until that one is over.
     ///
-    /// What is refused as it is goes in two calls, and so on: the culprit is given up, the others
-    /// pass. Nothing comes after one of these calls before all of them are over.
+    /// A call that is refused each time is divided into two, and so on: the culprit is given up, the others
+    /// pass. No later call is sent before all of these are over.
     pub(super) async fn commit(
         &mut self,
         batch: Vec<Given>,
@@ -96,8 +96,8 @@ impl Lane {
         }
     }
 
-    /// Repeats one call until its fate is known; or gives back what did not run, and will not as
-    /// it is, and why.
+    /// Repeats one call until its fate is known. Or gives the batch back, with the reason, if the call
+    /// did not run, and never will with these bytes.
     async fn commit_part(
         &mut self,
         mut batch: Vec<Given>,
@@ -169,7 +169,7 @@ impl Lane {
         }
     }
 
-    /// A call was answered. Of one that may have run before what is there may be its own.
+    /// A call was answered. If it may have run before, the ids that were already there may be its own.
     fn told(&mut self, batch: &[Given], answer: Enqueued, may_have_run: bool) {
         match answer {
             Enqueued::Added { there, replaced } => {
@@ -292,8 +292,8 @@ fn is_new(batch: &[Given]) -> bool {
     batch.iter().all(|given| given.novelty == Novelty::New)
 }
 
-/// Gives each submission its part of the answer. `there` is in ascending order; if all ids were new,
-/// it is what clashed.
+/// Gives each submission its part of the answer. `there` is in ascending order. If all ids are `new`,
+/// those that were there clashed.
 fn share_out(batch: &[Given], there: &[usize], new: bool) {
     let mut start = 0;
     let mut there = there.iter().copied().peekable();

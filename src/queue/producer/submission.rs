@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Invariant: a submission outlives the task it was given to by no more than a moment. The task
-//! holds it as [`Given`]; when it lets go of one undecided, by a bug, that is its fate: what was
-//! not sent by then never will be, and what was sent nobody will hear of.
+//! holds it as [`Given`]. If the task drops one undecided, by a bug, that decides its fate: what was
+//! not sent by then never will be, and of what was sent nobody will hear.
 
 use std::future::poll_fn;
 use std::ops::Deref;

@@ -2,7 +2,7 @@
 
 use crate::memory::state::State;
 
-/// Whoever is this late with a tick has died.
+/// A worker that is this late with a tick has died.
 const PATIENCE_MS: u64 = 1_000;
 /// When somebody looks again at what was passed over.
 const LOOK_AGAIN_MS: u64 = 20_000;
@@ -47,7 +47,7 @@ impl State {
         next_ms
     }
 
-    /// The same, by a caller that is no worker: whoever is idle is to see to it.
+    /// The same, by a caller that is no worker: an idle worker is to see to it.
     pub(crate) fn offer_tick(&mut self) {
         if let Some(changed_ms) = self.refresh_tick(None) {
             self.arm(changed_ms);
