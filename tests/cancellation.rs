@@ -21,7 +21,6 @@ use support::workers::{drained, queue_at, run, server_and_queue, worker};
 use support::{Proxy, Server, eventually};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 const SECOND: Duration = Duration::from_secs(1);

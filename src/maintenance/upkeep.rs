@@ -177,7 +177,8 @@ impl Duty for Upkeep {
             self.surveyed = Some(Instant::now());
             self.survey = Some(Schedules::ALL.to_owned());
         }
-        match self.survey.take() {
+        // A call that fails is made again: its cursor is kept.
+        match self.survey.clone() {
             Some(cursor) => self.look_over(pump, line, &cursor).await,
             None => self.tend(pump, line).await,
         }

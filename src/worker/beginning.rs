@@ -110,9 +110,9 @@ impl Beginning {
 }
 
 /// Hands back what has not begun, and claims nothing more until the application's runtime runs.
-pub(crate) fn hand_back_late(pump: &Pump) {
+pub(crate) fn give_back_late(pump: &Pump) {
     let late = pump.leases.filter(|lease| lease.waits_for(BEGINS_WITHIN));
-    let back: Vec<_> = late.into_iter().filter(|one| one.hand_back()).collect();
+    let back: Vec<_> = late.into_iter().filter(|one| one.give_back()).collect();
     if back.is_empty() {
         return;
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use crate::worker::beginning::hand_back_late;
+use crate::worker::beginning::give_back_late;
 use crate::worker::pump::Pump;
 
 const ASKED_EVERY: Duration = Duration::from_millis(250);
@@ -27,7 +27,7 @@ pub(crate) async fn run(pump: Arc<Pump>, application: Handle) {
     let mut asked = ask();
     loop {
         sleep(ASKED_EVERY).await;
-        hand_back_late(&pump);
+        give_back_late(&pump);
         // A runtime that does not answer is not asked twice.
         if asked.is_finished() {
             asked = ask();

@@ -62,13 +62,18 @@ impl Lease {
         lease
     }
 
-    /// The attempt begins, unless its job was handed back meanwhile.
+    /// The attempt begins, unless its job was given back meanwhile.
     pub(crate) fn begin(&self) -> bool {
-        !self.decided.swap(true, Ordering::AcqRel)
+        self.decide()
     }
 
     /// The job goes back to the queue, unless its attempt has begun.
-    pub(crate) fn hand_back(&self) -> bool {
+    pub(crate) fn give_back(&self) -> bool {
+        self.decide()
+    }
+
+    /// Whether this call is the first to decide which.
+    fn decide(&self) -> bool {
         !self.decided.swap(true, Ordering::AcqRel)
     }
 

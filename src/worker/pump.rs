@@ -336,7 +336,7 @@ impl Pump {
                 attempts.push((claimed, lease, permit, beginning.ticket()));
             } else {
                 // Claimed too late. No other code gives it back: its attempt was never handed over.
-                lease.hand_back();
+                lease.give_back();
                 self.board.ended(release(&lease));
             }
         }

@@ -13,7 +13,7 @@ use crate::findings::{Findings, thousands};
 use crate::load::{Load, Pace};
 use crate::support::books::{Books, Run};
 use crate::support::jobs::{Work, now_ms};
-use crate::support::workers::{WorkerProcess, run as run_worker, worker};
+use crate::support::workers::{WorkerProcess, looked_after, run as run_worker, worker};
 use crate::support::{Process, Server};
 
 const LEASE: Duration = Duration::from_secs(1);
@@ -76,6 +76,8 @@ async fn wake_among_the_dead(
         .until(30 * SECOND, "the zombies begin", all_begun)
         .await;
     let living = run_worker(worker(&field.queue, &field.scene).lease(LEASE));
+    // Nobody judges a queue that nobody has looked after yet.
+    looked_after(&field.server).await;
 
     tokio::time::sleep(stage.time(0, 500)).await;
     let frozen_ms = now_ms();
