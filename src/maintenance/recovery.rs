@@ -14,7 +14,7 @@ use crate::time::millis;
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::pump::{CLOCK_TOLERANCE, Pump};
 
-const PERIOD_MAX: Duration = Duration::from_secs(3);
+const PERIOD_MAX: Duration = Duration::from_millis(3_600);
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// A worker that has known the server's clock for less does not judge. If the clock jumped before that,
 /// the other workers have noticed by the end of this time.

@@ -130,6 +130,8 @@ pub(crate) struct Claimed {
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Advanced {
+    /// The answer of an earlier call of this number; what it says of what is left may be old.
+    pub(crate) repeated: bool,
     pub(crate) now_ms: u64,
     /// Positions of the settlements whose fence was stale.
     pub(crate) refused: Vec<usize>,
@@ -322,11 +324,12 @@ impl Verb for Advance<'_> {
     }
 
     fn answer(mut reply: Reply) -> Result<Answer, Trouble> {
-        match reply.tag() {
-            "new" | "repeated" => {}
+        let repeated = match reply.tag() {
+            "new" => false,
+            "repeated" => true,
             "superseded" => return Ok(Answer::Superseded),
             _ => return reply.unexpected_tag(),
-        }
+        };
         let (told, next_at_ms) = (reply.number()?, reply.optional_number()?);
         let (tick_ms, suspects) = (reply.optional_number()?, reply.number()?);
         let (first_fence, receipt) = (reply.number()?, Receipt::new(&reply.text()?));
@@ -364,6 +367,7 @@ impl Verb for Advance<'_> {
             }
         }
         Ok(Answer::Advanced(Advanced {
+            repeated,
             now_ms: reply.now_ms(),
             refused,
             claimed,

@@ -35,10 +35,13 @@ pub(crate) async fn attend(
     claimed: Claimed,
     lease: Arc<Lease>,
     clock: ServerClock,
-    permit: Option<SuspectPermit>,
+    mut permit: Option<SuspectPermit>,
 ) {
     if !lease.begin() {
         return;
+    }
+    if let Some(permit) = &mut permit {
+        permit.begin();
     }
     let mut attempt = Unsettled {
         pump: Arc::clone(&pump),
@@ -115,8 +118,8 @@ pub(crate) async fn attend_to(
         Ok(mut record) => {
             terms.read(&record);
             // The process may have been frozen while the claim was answered: by now another worker
-            // may have done the job.
-            let happened = if lease.is_over() {
+            // may have done the job. Or the worker was dropped.
+            let happened = if lease.is_over() || lease.stop.is_cancelled() {
                 Happened::Stopped
             } else {
                 let context = context(pump, lease, &mut record, terms.counters, claimed.stalls);

@@ -47,6 +47,11 @@ impl Keeper {
         Self { loops }
     }
 
+    /// Ends the loops, and waits until they have.
+    pub(crate) async fn stop(mut self) {
+        self.loops.shutdown().await;
+    }
+
     /// Waits until a loop has ended, which it does on its own only by a bug; then nobody keeps the
     /// leases. Cancel safe.
     pub(crate) async fn ended(&mut self) {

@@ -315,7 +315,7 @@ impl Pump {
             suspects: advanced.suspects > 0,
             suspects_asked: work.suspects.is_some(),
             unhandled: advanced.unhandled,
-            by_name: work.by_name,
+            by_name: work.by_name && !advanced.repeated,
             made_news: handed_back || work.again,
         });
         let beginning = Beginning::new();

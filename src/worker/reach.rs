@@ -42,6 +42,9 @@ impl Reach {
     /// A round of so many renewals took this long.
     pub(crate) fn renewed(&mut self, leases: usize, took: Duration) {
         if leases == 0 {
+            // Jobs that need no renewal need no reach; a slow round must not slow them for good.
+            let more = self.leases.saturating_mul(2).min(self.at_first);
+            self.leases = self.leases.max(more);
             return;
         }
         let rounds = self.round_at_most.as_secs_f64() / took.as_secs_f64().max(0.000_1);
@@ -95,5 +98,13 @@ mod tests {
         assert_eq!(reach.leases(), 250, "as many as there is time for");
         reach.renewed(1, 10 * LEASE);
         assert_eq!(reach.leases(), 1, "but one is always tried");
+        for _ in 0..20 {
+            reach.renewed(0, QUICK);
+        }
+        assert_eq!(
+            reach.leases(),
+            1_024,
+            "jobs that need no renewal are as many as before"
+        );
     }
 }

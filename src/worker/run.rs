@@ -80,7 +80,11 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         while lanes.join_next().await.is_some() {}
     })
     .await;
-    drop(keeper);
+    // They hold what is the application's (states, handlers), which is dropped here and not on the
+    // library's thread.
+    lanes.shutdown().await;
+    beating.shutdown().await;
+    keeper.stop().await;
     drop(stopping);
     info!(
         queue = pump.queue.name(),

@@ -84,7 +84,10 @@ impl SuspectTurn {
         let mut process = process();
         process.running += stalls.len();
         process.lonely = stalls.iter().any(must_be_alone);
-        stalls.iter().map(|_| SuspectPermit(())).collect()
+        stalls
+            .iter()
+            .map(|_| SuspectPermit { began: false })
+            .collect()
     }
 }
 
@@ -96,15 +99,26 @@ impl Drop for SuspectTurn {
 
 /// The right to run a suspect; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct SuspectPermit(());
+pub(crate) struct SuspectPermit {
+    began: bool,
+}
+
+impl SuspectPermit {
+    /// The suspect begins: its end will prove something.
+    pub(crate) fn begin(&mut self) {
+        self.began = true;
+    }
+}
 
 impl Drop for SuspectPermit {
     fn drop(&mut self) {
         let mut process = process();
         process.running -= 1;
         process.lonely &= process.running > 0;
-        process.proven += 1;
-        process.last_end = Some(Instant::now());
+        if self.began {
+            process.proven += 1;
+            process.last_end = Some(Instant::now());
+        }
     }
 }
 
@@ -124,6 +138,7 @@ mod tests {
             assert!(SuspectTurn::try_take().is_none(), "one asks at a time");
         }
         let mut running = turn.brought(&[1; TOGETHER_AT_FIRST], MAX_STALLS);
+        running.iter_mut().for_each(SuspectPermit::begin);
         assert!(SuspectTurn::try_take().is_none(), "no room for more");
 
         // Two have ended: room for them and for one more.

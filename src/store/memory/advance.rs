@@ -57,6 +57,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     };
     state.end_call(call.lane, call.call, answer);
     Advanced {
+        repeated: false,
         now_ms: state.now_ms(),
         refused,
         claimed: claimed(state, &taken),
@@ -102,6 +103,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         state.arm(0);
     }
     Advanced {
+        repeated: true,
         now_ms: state.now_ms(),
         refused,
         claimed: held,
