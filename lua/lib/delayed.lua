@@ -20,6 +20,13 @@ function queue.set_due(next_ms)
     if meta.due then
       redis.call('HDEL', key.meta, 'due')
       meta.due = false
+      -- Earlier in this call it may have been set, to be written at the end.
+      for i = #meta_changes - 1, 1, -2 do
+        if meta_changes[i] == 'due' then
+          table.remove(meta_changes, i + 1)
+          table.remove(meta_changes, i)
+        end
+      end
     end
   elseif meta.due ~= queue.whole(next_ms) then
     queue.set_meta('due', queue.whole(next_ms))

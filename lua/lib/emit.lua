@@ -42,7 +42,11 @@ function queue.flush_events()
     now_text .. '-' .. queue.whole(number), unpack(event_fields))
   if type(id) == 'table' then
     -- The clock went back, or the number is lost: count on from the last entry, under its time.
-    local info, last_ms = redis.call('XINFO', 'STREAM', key.events), nil
+    local info, last_ms = redis.pcall('XINFO', 'STREAM', key.events), nil
+    if info.err then
+      -- Somebody else put another type there. What the call did is done, and must be kept.
+      return
+    end
     for i = 1, #info, 2 do
       if info[i] == 'last-generated-id' then
         last_ms = string.match(info[i + 1], '^%d+')

@@ -13,8 +13,8 @@ end
 
 -- The first `limit` of all these names, in the order of their places: lists of ids and of places.
 local function first_offered(names, limit)
-  local PLACE_DIGITS = 16
-  local heads, ids, places = {}, {}, {}
+  local PLACE_DIGITS, ORPHANS_AT_MOST = 16, 256
+  local heads, ids, places, orphans = {}, {}, {}, 0
   local function turn(head)
     local offer = head.page[head.at]
     if not offer then
@@ -31,7 +31,7 @@ local function first_offered(names, limit)
       heads[#heads + 1] = head
     end
   end
-  while #heads > 0 and #ids < limit do
+  while #heads > 0 and #ids < limit and orphans < ORPHANS_AT_MOST do
     local first = 1
     for i = 2, #heads do
       if heads[i].place < heads[first].place then
@@ -46,6 +46,7 @@ local function first_offered(names, limit)
       ids[#ids + 1], places[#places + 1] = head.id, head.place
     else
       redis.call('ZREM', key.names, offer)
+      orphans = orphans + 1
     end
     head.at = head.at + 1
     if head.at > #head.page then
@@ -55,7 +56,7 @@ local function first_offered(names, limit)
       table.remove(heads, first)
     end
   end
-  return ids, places
+  return ids, places, orphans >= ORPHANS_AT_MOST
 end
 
 -- `ids` are the next in line; the first `suspects` of them are suspects; `more` says whether more
@@ -70,9 +71,12 @@ function queue.mix_in_offered(ids, suspects, more, limit)
     queue.append(asked, now_text, name)
   end
   redis.call('ZADD', key.asked, unpack(asked))
-  local theirs, their_places = first_offered(args.handlers, limit - suspects + 1)
+  local theirs, their_places, cut = first_offered(args.handlers, limit - suspects + 1)
   if #theirs == 0 then
-    return ids, more, false
+    if redis.call('EXISTS', key.unhandled) == 0 then
+      queue.none_unhandled()
+    end
+    return ids, more, cut
   end
   local mixed, n, mine, their = {}, 0, suspects + 1, 1
   for i = 1, suspects do
@@ -91,7 +95,7 @@ function queue.mix_in_offered(ids, suspects, more, limit)
       mixed[n], their = theirs[their], their + 1
     end
   end
-  return mixed, more or mine <= #ids, their <= #theirs
+  return mixed, more or mine <= #ids, cut or their <= #theirs
 end
 
 -- Of the first `seen` of `ids`, takes out the jobs that were offered. Returns how many these are, and

@@ -48,8 +48,13 @@ function queue.room_for(due_ms)
   return nil
 end
 
+-- Drops some of the rooms, the oldest first. Those that stay are for jobs that were due by now, so no
+-- job gets a place in them; a later call drops them.
 function queue.drop_rooms()
-  if queue.newest_room() then
-    redis.call('ZREMRANGEBYSCORE', key.delayed, queue.whole(ROOMS), '+inf')
+  local AT_MOST = '256'
+  local rooms = redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(ROOMS), '+inf',
+    'LIMIT', '0', AT_MOST)
+  if #rooms > 0 then
+    redis.call('ZREM', key.delayed, unpack(rooms))
   end
 end

@@ -46,9 +46,14 @@ function queue.take_unhandled(ids, offers)
     redis.call('ZREM', key.names, unpack(offers))
   end
   if redis.call('EXISTS', key.unhandled) == 0 then
-    queue.set_meta('unhandled', '0')
-    redis.call('DEL', key.asked)
+    queue.none_unhandled()
   end
+end
+
+-- There is no unhandled job any more.
+function queue.none_unhandled()
+  queue.set_meta('unhandled', '0')
+  redis.call('DEL', key.asked)
 end
 
 -- For how long each job waits after it was handed back (ms), and its name; no name for ids that

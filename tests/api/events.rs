@@ -1,6 +1,6 @@
 //! Lifecycle events, from another connection.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use oxcart::{Context, EventKind, EventStream, Failure, JobId, Oxcart, Timestamp};
@@ -279,7 +279,9 @@ async fn everything_is_deleted_under_a_reader_and_it_goes_on() {
     }
     rig.server.cli(&["FLUSHALL"]);
     // In the same millisecond the new entry would lie before the cursor, and be among those missed.
-    eventually(PATIENCE, || Timestamp::from(SystemTime::now()) > last).await;
+    let this_is_over = Duration::from_millis(last.as_millis() + 1);
+    let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    eventually(PATIENCE, || since_epoch() >= this_is_over).await;
     let after = marked(&rig, "after").await;
     assert_eq!(next(&mut events).await.kind, EventKind::Missed);
     assert_eq!(next(&mut events).await.kind, EventKind::Added(after));

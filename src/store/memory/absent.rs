@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use tokio_util::sync::CancellationToken;
 
 use crate::name::QueueName;
-use crate::redis::stream::{Edge, Entry, EntryId};
+use crate::redis::stream::{Entry, EntryId};
 use crate::store::Verb;
 use crate::store::backend::Stream;
 
@@ -45,7 +45,7 @@ impl Queue {
         match self.0 {}
     }
 
-    pub(crate) fn edge(&self, _: Stream, _: Edge) -> Option<EntryId> {
+    pub(crate) fn youngest(&self, _: Stream) -> Option<EntryId> {
         match self.0 {}
     }
 

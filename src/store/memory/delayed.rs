@@ -6,6 +6,7 @@ use crate::id::JobId;
 use crate::job::options::PRIORITY_DEFAULT;
 use crate::memory::order::place;
 use crate::memory::state::{Collection, Later, State, moment};
+use crate::store::BATCH_JOBS;
 
 /// What separates the lines. Each priority has two: of the jobs that go to its front, and of others.
 const LINE: i64 = 1 << 42;
@@ -95,7 +96,9 @@ impl State {
         let delayed = self.all(Collection::Delayed);
         self.due = delayed.map(|(score, _)| due_of(*score)).min();
         if self.due.is_none_or(|due| due > self.now_ms()) {
-            self.rooms.clear();
+            for _ in 0..BATCH_JOBS {
+                self.rooms.pop_first();
+            }
         }
     }
 }

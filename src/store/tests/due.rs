@@ -9,6 +9,7 @@ use crate::job::outcome::{DeadReason, Outcome};
 use crate::store::BATCH_JOBS;
 use crate::store::counts::Counts;
 use crate::store::enqueue::{Due, NewJob};
+use crate::store::promote::Promote;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 
@@ -223,4 +224,33 @@ fn g1_a_delayed_job_is_found_without_the_hint_of_when_it_is_due() {
     let _: i64 = redis.ask(redis::cmd("DEL").arg(meta));
     rig.wait(10 * MS);
     assert_eq!(claim_all(&mut rig, 5), ["plain", "low"]);
+}
+
+/// One call finds a job that is due later, and then promotes it: nothing is due any more.
+#[test]
+fn g5_no_moment_of_the_next_due_job_is_left_when_there_is_none() {
+    let mut rig = Rig::in_redis();
+    rig.enqueue(&[job("retried")]);
+    let claim = rig.claim_one().unwrap();
+    burst(&mut rig, "first", 64, 500, 10);
+    burst(&mut rig, "second", 10, 500, 20);
+    rig.wait(100 * MS);
+    let promoted = rig.call(&Promote {
+        limit: 64,
+        worker: "worker",
+        hold: true,
+    });
+    assert_eq!(promoted.moved, 64);
+    let retry = Outcome::Retry {
+        after: Duration::ZERO,
+        entry: AttemptEntry::new(AttemptKind::Error, "once".to_owned()),
+    };
+    let advanced = rig.advance(&[settlement(&claim.id, &claim.receipt, retry)], 100);
+    assert_eq!((advanced.claimed.len(), advanced.next_at_ms), (75, None));
+    let super::Subject::Redis(redis) = &mut rig.subject else {
+        unreachable!("it is in Redis")
+    };
+    let meta = redis.key("meta");
+    let due: Option<String> = redis.ask(redis::cmd("HGET").arg(meta).arg("due"));
+    assert_eq!(due, None, "a job that is delayed next would wake nobody");
 }
