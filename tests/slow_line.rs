@@ -199,7 +199,7 @@ async fn g3_a_payload_that_a_proxy_never_passes_is_not_sent_and_the_others_are()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_call_timeout_that_is_longer_than_the_way_is_enough_for_a_mebibyte() {
     let (_server, _direct, proxy, _) = behind_a_proxy(Server::start()).await;
-    let oxcart = Oxcart::builder().call_timeout(60 * SECOND);
+    let oxcart = Oxcart::builder().call_timeout(180 * SECOND);
     let queue = oxcart
         .connect(&proxy.url())
         .await

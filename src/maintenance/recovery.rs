@@ -60,9 +60,8 @@ impl Duty for Recovery {
             if jumped {
                 pump.keep_jump();
             }
-            if away {
-                pump.trouble.was_away();
-            }
+            // What kept this worker from looking may have kept others from renewing.
+            pump.trouble.was_away();
         }
         let (now_ms, found) = match answer? {
             Recovered::Unsure {
