@@ -45,7 +45,7 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!("redis-full", "G9", refusals::full),
     scenario!("redis-refusing", "G6 G9", leases::refusing),
     scenario!("redis-stepped", "G6 G9", leases::stepped),
-    scenario!("redis-far", "G2 G9", leases::far),
+    scenario!("far-leases", "G2 G9", leases::far),
     scenario!("clock", "G5", clock::run),
     scenario!("backlog", "G7", backlog::run),
     scenario!("leak", "G8", leak::run),
