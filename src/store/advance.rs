@@ -94,6 +94,8 @@ pub(crate) struct Advance<'a> {
     pub(crate) heard: u64,
     /// All workers are to hear that there are such jobs once more.
     pub(crate) again: bool,
+    /// It only asks whether the call of this number ran: if it did, its answer is given again.
+    pub(crate) ask: bool,
 }
 
 /// The suspects that a worker may run: jobs whose worker died while they ran.
@@ -151,6 +153,8 @@ pub(crate) struct Advanced {
 pub(crate) enum Answer {
     Advanced(Advanced),
     Superseded,
+    /// The call of this number did not run, and never will: a question has taken it.
+    Asked,
 }
 
 #[derive(Serialize)]
@@ -178,6 +182,8 @@ struct Arguments<'a> {
     heard: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     again: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ask: bool,
 }
 
 #[allow(
@@ -311,6 +317,7 @@ impl Verb for Advance<'_> {
                 handlers: self.handlers,
                 heard: self.heard,
                 again: self.again,
+                ask: self.ask,
             },
         );
         for settlement in self.settle {
@@ -325,6 +332,7 @@ impl Verb for Advance<'_> {
         match reply.tag() {
             "new" | "repeated" => {}
             "superseded" => return Ok(Answer::Superseded),
+            "asked" => return Ok(Answer::Asked),
             _ => return reply.unexpected_tag(),
         }
         let (told, next_at_ms) = (reply.number()?, reply.optional_number()?);

@@ -64,33 +64,6 @@ pub(crate) trait Verb {
     fn answer(reply: Reply) -> Result<Self::Answer, Trouble>;
 }
 
-/// Sends a numbered call, and says as well whether it ran before under this number.
-///
-/// An empty call shows in this way what became of a call whose answer was lost. If that call ran, its
-/// answer is given again. If it did not, the empty call takes its number, and it never will.
-pub(crate) struct Known<V>(pub(crate) V);
-
-impl<V: Verb> Verb for Known<V> {
-    type Answer = (bool, V::Answer);
-
-    fn script() -> &'static Script {
-        V::script()
-    }
-
-    fn script_of_call(&self) -> &'static Script {
-        self.0.script_of_call()
-    }
-
-    fn arguments(&self, arguments: &mut Cmd) {
-        self.0.arguments(arguments);
-    }
-
-    fn answer(reply: Reply) -> Result<Self::Answer, Trouble> {
-        let ran_before = reply.tag() == "repeated";
-        Ok((ran_before, V::answer(reply)?))
-    }
-}
-
 /// Calls the script of a verb: the one place through which all of them go.
 async fn call<V: Verb>(
     keys: &Keys,

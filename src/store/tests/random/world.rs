@@ -141,6 +141,7 @@ impl<'a> World<'a> {
             } => self.hand_all_back(*worker, name, *after_ms),
             Op::Busy { worker, name, ms } => self.busy(*worker, name, *ms),
             Op::Repeat { lane } => self.call_again(*lane, 0),
+            Op::Question { lane, lost } => self.question(*lane, *lost),
             Op::Late { lane } => self.call_again(*lane, 1),
             Op::Pop => {
                 let (redis, memory) = (self.redis.pop_token(), self.memory.pop_token());
@@ -334,6 +335,34 @@ impl<'a> World<'a> {
         self.call(&name, number)
     }
 
+    /// Whether the last call of a lane ran. It was lost if it is a new one; then it comes late.
+    fn question(&mut self, lane: u8, lost: bool) -> Result<(), Wrong> {
+        let of = &mut self.lanes[usize::from(lane)];
+        of.number += u64::from(lost);
+        let (name, number) = (of.name.clone(), of.number);
+        match &of.last {
+            None => return Ok(()),
+            Some(LastCall::Enqueue(_)) => self.both(&Enqueue {
+                lane: &name,
+                call: number,
+                jobs: &[],
+                novelty: Novelty::New,
+            })?,
+            Some(LastCall::Advance(turn, _)) => {
+                let question = Turn {
+                    ask: true,
+                    hold: false,
+                    ..turn.clone()
+                };
+                self.advance(&name, number, &question, &[])?;
+            }
+        }
+        match lost {
+            true => self.call(&name, number),
+            false => Ok(()),
+        }
+    }
+
     fn call(&mut self, lane: &str, call: u64) -> Result<(), Wrong> {
         let last = self.lanes.iter().find(|known| known.name == lane);
         match last.and_then(|lane| lane.last.clone()) {
@@ -389,6 +418,7 @@ impl<'a> World<'a> {
             handlers: turn.handlers.as_deref(),
             heard: if turn.heard { self.news } else { 0 },
             again: turn.again,
+            ask: turn.ask,
         };
         let redis = self.redis.call(&verb)?;
         same("advance", &redis, &self.memory.call(&verb))?;
