@@ -90,13 +90,6 @@ impl Trouble {
         if let Some(refusal) = refusal(error) {
             return Self::Refused(refusal, error.to_string());
         }
-        // With this the server refuses what it has read of a request, and closes the connection.
-        if error
-            .detail()
-            .is_some_and(|detail| detail.starts_with("Protocol error"))
-        {
-            return Self::Refused(Refusal::Unread, error.to_string());
-        }
         match error.kind() {
             RedisKind::Io if !error.is_timeout() => Self::Cut(error.to_string()),
             RedisKind::Io | RedisKind::Parse | RedisKind::Client => {
@@ -151,14 +144,22 @@ fn refusal(error: &RedisError) -> Option<Refusal> {
         "OOM" | "MISCONF" | "NOREPLICAS" => Some(Refusal::NoWrites),
         "NOAUTH" | "WRONGPASS" | "NOPERM" => Some(Refusal::NotAllowed),
         "NOSCRIPT" => Some(Refusal::UnknownScript),
-        // The server has no room for another client; it passes.
-        "ERR"
-            if error
-                .detail()
-                .is_some_and(|detail| detail.contains("max number of clients")) =>
-        {
-            Some(Refusal::NotNow)
-        }
+        "ERR" => refusal_in_words(error.detail()?),
         _ => None,
+    }
+}
+
+/// A refusal that has no code of its own.
+fn refusal_in_words(detail: &str) -> Option<Refusal> {
+    // The server has no room for another client; it passes.
+    if detail.contains("max number of clients") {
+        return Some(Refusal::NotNow);
+    }
+    // With this the server refuses what it has read of a request, and closes the connection.
+    let what = detail.strip_prefix("Protocol error")?;
+    // A client without a password may send only little, whatever it is.
+    match what.contains("unauthenticated") {
+        true => Some(Refusal::NotAllowed),
+        false => Some(Refusal::Unread),
     }
 }

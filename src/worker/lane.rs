@@ -12,9 +12,9 @@ use crate::id::incarnation;
 use crate::policy::pace::Pace;
 use crate::policy::pauses::Pauses;
 use crate::redis::trouble::{Refusal, Trouble};
+use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Settlement};
 use crate::store::backend::{ANSWER_PATIENCE, Line, Store};
-use crate::store::BATCH_BYTES;
 use crate::time::millis;
 use crate::worker::board::Work;
 use crate::worker::pump::Pump;
@@ -23,8 +23,8 @@ use crate::worker::pump::Pump;
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), PAUSE_MAX);
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A call of fewer bytes is not what a server or a proxy refuses: if its connection is cut, the
-/// network is to blame.
-const LARGE: usize = 32 * 1024;
+/// network is to blame. And whatever is refused, its size is not the reason.
+pub(crate) const LARGE: usize = 32 * 1024;
 /// After so many cuts of a large call it is asked whether it ran.
 const CUTS: u32 = 3;
 /// After so many cuts, even of that question, what was claimed cannot be had.

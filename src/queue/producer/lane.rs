@@ -13,9 +13,9 @@ use crate::name::QueueName;
 use crate::policy::pace::Pace;
 use crate::policy::pauses::Pauses;
 use crate::redis::trouble::{Refusal, Trouble};
+use crate::store::BATCH_BYTES;
 use crate::store::backend::Line;
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
-use crate::store::BATCH_BYTES;
 
 /// Before a call is repeated.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), Duration::from_secs(1));

@@ -188,7 +188,7 @@ fn advance<'a>(lane: &'a str, call: u64, settle: &'a [Settlement], claim: usize)
         handlers: None,
         heard: 0,
         again: false,
-            ask: false,
+        ask: false,
     }
 }
 
