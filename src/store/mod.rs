@@ -33,6 +33,7 @@ use tracing::{debug, trace};
 
 use crate::codec;
 use crate::redis::keys::Keys;
+use crate::redis::link::Repeat;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Call, Requester, Script};
 use crate::redis::trouble::Trouble;
@@ -64,17 +65,26 @@ pub(crate) trait Verb {
     fn answer(reply: Reply) -> Result<Self::Answer, Trouble>;
 }
 
+/// When a call of this verb may be sent twice.
+fn repeat_of<V: Verb>() -> Repeat {
+    match V::ANSWERS_AGAIN {
+        true => Repeat::Always,
+        false => Repeat::Unsent,
+    }
+}
+
 /// Calls the script of a verb: the one place through which all of them go.
 async fn call<V: Verb>(
     keys: &Keys,
     via: &mut impl Requester,
     verb: &V,
+    repeat: Repeat,
 ) -> Result<V::Answer, Trouble> {
     let script = verb.script_of_call();
     let mut call = Call::new(script, keys);
     verb.arguments(call.arguments());
     let started = Instant::now();
-    let answer = call.send(via).await;
+    let answer = call.send(via, repeat).await;
     trace!(
         target: "oxcart::store",
         verb = script.name,

@@ -108,6 +108,7 @@ impl Lane {
         let bytes: usize = batch.iter().map(|given| given.bytes).sum();
         let mut sent_at = None;
         let (mut pauses, mut cuts, mut why) = (PAUSES, 0, String::new());
+        let mut woke_up = false;
         loop {
             let may_have_run = sent_at.is_some();
             let answer = self.send(&mut batch, may_have_run, course, before);
@@ -132,6 +133,18 @@ impl Lane {
                 }
                 _ if trouble.may_have_run() => _ = sent_at.get_or_insert_with(Instant::now),
                 _ => {}
+            }
+            // The connection was closed in its sleep: at once, but behind the call before it.
+            if trouble.was_idle() && !woke_up {
+                woke_up = true;
+                batch = match sent_at {
+                    Some(_) => batch,
+                    None => called_back(batch),
+                };
+                if let Some(course) = course {
+                    course.send_replace(Progress::Waiting);
+                }
+                continue;
             }
             why = trouble.to_string();
             let is_unread = matches!(trouble, Trouble::Refused(Refusal::Unread, _));
@@ -244,7 +257,8 @@ impl Lane {
             },
         };
         let began = Instant::now();
-        let answer = self.line.call(&verb).await;
+        // A repeat on another connection would not come after the call before.
+        let answer = self.line.call_once(&verb).await;
         if answer.is_ok() {
             let bytes = batch.iter().map(|given| given.bytes).sum();
             self.pace.answered(bytes, began.elapsed());
