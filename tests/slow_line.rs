@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use oxcart::{ErrorKind, Failure, Job, JobState, Oxcart, Queue, Retention, State, Worker};
+use oxcart::{ErrorKind, Failure, Job, JobId, JobState, Oxcart, Queue, Retention, State, Worker};
 use serde::{Deserialize, Serialize};
 use support::checks::assert_each_ran_once;
 use support::jobs::{Scene, Work};
@@ -211,6 +211,38 @@ async fn g9_a_call_timeout_that_is_longer_than_the_way_is_enough_for_a_mebibyte(
     proxy.bytes_per_second(100_000);
     // It takes 9 s.
     queue.enqueue(Work::carry(900_000)).await.unwrap();
+}
+
+/// One payload that is not taken, among many of one request.
+async fn refuse_one_of_many(server: Server, too_large: usize, cut: u64) {
+    const BEFORE: usize = 100;
+    let (_server, direct, proxy, _) = behind_a_proxy(server).await;
+    let oxcart = Oxcart::builder().payload_max(2 * 1024 * 1024);
+    let oxcart = oxcart.connect(&proxy.url()).await.unwrap();
+    let proxied = oxcart.queue(QUEUE).unwrap();
+    proxy.cut_requests_over(cut);
+    let small = |_| proxied.enqueue(Work::Quick);
+    let culprit = proxied
+        .enqueue(Work::carry(too_large))
+        .id(JobId::new("culprit").unwrap());
+    let jobs = (0..BEFORE).map(small).chain([culprit]);
+    let mut many = proxied.enqueue_many(jobs.chain((0..BEFORE).map(small)));
+    for _ in 0..2 {
+        let error = (&mut many).await.map(|all| all.len()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotSent, "{error}");
+        assert_eq!(error.job_id().map(|id| id.as_str()), Some("culprit"));
+        let added = direct.counts().await.unwrap().totals.added;
+        assert!(added >= BEFORE as u64, "{added} of {BEFORE}");
+    }
+    let order = direct.list(JobState::Waiting, 0, BEFORE).await;
+    assert_eq!(order.unwrap().len(), BEFORE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_one_payload_of_many_that_is_not_taken_holds_up_none_before_it() {
+    let server = Server::options().arg("--proto-max-bulk-len", "1mb").start();
+    refuse_one_of_many(server, 1024 * 1024, 0).await;
+    refuse_one_of_many(Server::start(), 250_000, 100_000).await;
 }
 
 /// A payload that is cut off each time, and a question whether it ran, whose answer is lost.

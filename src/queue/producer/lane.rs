@@ -88,7 +88,7 @@ impl Lane {
                 let bytes = culprit.bytes;
                 warn!(queue = %self.queue, bytes, why, "enqueueing is refused each time, and given up");
                 let why = format!("its {bytes} bytes are refused each time: {why}");
-                culprit.decide(Fate::NotSent { why });
+                culprit.decide(Fate::NotTaken { why });
                 continue;
             }
             let second = first.split_off(first.len().div_ceil(2));
