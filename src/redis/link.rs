@@ -64,7 +64,35 @@ pub(crate) struct Link {
 
 /// The connection that all shared links use; the links themselves are made anew for each use.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<Slot>);
+pub(crate) struct Shared(Arc<Mutex<Option<Owned>>>);
+
+/// A forked process has a copy of this. The connection in it belongs to its parent.
+struct Owned {
+    process: u32,
+    slot: Arc<Slot>,
+}
+
+impl Shared {
+    /// This process's own.
+    fn slot(&self) -> Arc<Slot> {
+        let process = std::process::id();
+        let mut owned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owned) = &*owned
+            && owned.process == process
+        {
+            return Arc::clone(&owned.slot);
+        }
+        // Never dropped: that would speak to the parent's thread, which is not here.
+        std::mem::forget(owned.take());
+        let slot = Arc::<Slot>::default();
+        let of_ours = Owned {
+            process,
+            slot: Arc::clone(&slot),
+        };
+        *owned = Some(of_ours);
+        slot
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -249,7 +277,7 @@ impl Link {
     }
 
     pub(crate) fn shared(connector: Connector, shared: &Shared, patience: Duration) -> Self {
-        Self::with(connector, Arc::clone(&shared.0), patience, Kind::Shared)
+        Self::with(connector, shared.slot(), patience, Kind::Shared)
     }
 
     /// The same, for somebody who waits no longer than this, whatever happens.
