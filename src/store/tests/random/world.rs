@@ -3,15 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::time::Duration;
 
 use super::invariants::Invariants;
-use super::op::{End, How, IDS, Op, PRODUCERS, Turn, WORKERS};
+use super::op::{IDS, Op, PRODUCERS, Turn, WORKERS};
 use super::order::Order;
 use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::history::{AttemptEntry, AttemptKind};
-use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::State;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
@@ -446,7 +443,7 @@ impl<'a> World<'a> {
     }
 
     /// One of the last claims, by any number; with another receipt if it is to be stale.
-    fn claim(&self, number: u8, stale: bool) -> Option<(JobId, Fence, Receipt)> {
+    pub(super) fn claim(&self, number: u8, stale: bool) -> Option<(JobId, Fence, Receipt)> {
         let reach = self.claims.len().min(CLAIMS_IN_REACH);
         let back = usize::from(number).checked_rem(reach)?;
         let (id, fence, receipt) = self.claims[self.claims.len() - 1 - back].clone();
@@ -455,44 +452,6 @@ impl<'a> World<'a> {
             return Some((id, fence, other));
         }
         Some((id, fence, receipt))
-    }
-
-    pub(super) fn settlement(&self, end: &End) -> Option<Settlement> {
-        let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
-        let stalled = self.last.get("stalls", id.as_str()).is_some();
-        let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
-        let after = Duration::from_millis;
-        let outcome = match end.how {
-            How::Complete => Outcome::Completed(vec![0xc0]),
-            How::Cancel => Outcome::Cancelled("moot".into()),
-            How::Retry { after_ms } => Outcome::Retry {
-                after: after(after_ms),
-                entry: entry(),
-            },
-            How::Die => Outcome::Dead {
-                reason: DeadReason::Declared,
-                entry: entry(),
-            },
-            How::Release => Outcome::Released,
-            // A worker never bounces a job for no time at all, nor hands back a suspect.
-            How::HandBack { name, after_ms } if !stalled => Outcome::Bounced {
-                after: after(after_ms.max(1)),
-                entry: AttemptEntry::new(AttemptKind::UnknownName, format!("no `{name}`")),
-                name: Some(name.to_owned()),
-            },
-            How::Bounce { after_ms } | How::HandBack { after_ms, .. } => Outcome::Bounced {
-                after: after(after_ms.max(1)),
-                entry: entry(),
-                name: None,
-            },
-        };
-        Some(Settlement {
-            id,
-            fence,
-            receipt,
-            keep: end.keep_ms.map(Retention::from_millis),
-            outcome,
-        })
     }
 }
 
