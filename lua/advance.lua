@@ -2,19 +2,20 @@
 -- args: lane, call, worker, claim, claim_bytes, suspect (how many suspects at most; with them alone
 -- and max_stalls, see lib/suspects.lua), lease_ms, hold, keep_ms, keep_count, those of lib/settle.lua,
 -- and in a queue whose workers differ: handlers (the names for which the caller has handlers), heard
--- (the last news of unhandled jobs that it has heard) and again (tell all workers once more). A call
+-- (the last news of unhandled jobs that it has heard) and again (tell all workers once more); and ask:
+-- do nothing, but say whether the call ran (lib/once.lua). A call
 -- with handlers or again, or one that hands a job back by its name, is sent as a second script, which
 -- has the fragments and keys for that in it (store/advance.rs).
 -- Answers what was refused, what was claimed and when there will be more to do, in one flat list
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, more,
 -- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
--- ids .., records .., extras .. }, or { 'superseded', now_ms }. The fences are consecutive from
+-- ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are consecutive from
 -- first_fence, but for a repeated call, which names those that still hold. more is 1 or 0, plus twice
 -- the number that stands for the news of unhandled jobs (lib/news.lua).
 -- O((settled + promoted + claimed) log N), each at most 256.
 
-local status, answer = queue.begin_call(args.lane, args.call)
-if status == 'superseded' then
+local status, answer = queue.begin_call(args.lane, args.call, args.ask)
+if status == 'superseded' or status == 'asked' then
   return { status, now_ms }
 end
 

@@ -1,14 +1,14 @@
--- Adds up to 256 jobs. args: lane, call, jobs, unsure, options, external. `jobs` is how many; their ids
+-- Adds up to 256 jobs; with none it asks whether the call ran (lib/once.lua). args: lane, call, jobs, unsure, options, external. `jobs` is how many; their ids
 -- are ARGV[2..], their records follow the ids, and large payloads the records, in the order of
 -- args.external (positions from 1). options is flat: a position and what is not default about
 -- that job, a map of { delay_ms | at_ms, priority, front, await_ms }.
 -- Answers { 'added' | 'repeated', now_ms, how many, .. positions (from 0) of ids that were
--- already there }, or { 'superseded', now_ms }; and { 'replaced', now_ms, how many records were
+-- already there }, or { 'superseded' | 'asked', now_ms }; and { 'replaced', now_ms, how many records were
 -- replaced, how many, .. positions } where new ids were not new.
 -- O(n log N).
 
-local status, answer = queue.begin_call(args.lane, args.call)
-if status == 'superseded' then
+local status, answer = queue.begin_call(args.lane, args.call, args.jobs == 0)
+if status == 'superseded' or status == 'asked' then
   return { status, now_ms }
 end
 if status == 'repeated' then

@@ -45,10 +45,29 @@ fn main() {
     succeeds(first);
     succeeds(second);
     runtime().block_on(run_all(&url));
+    use_what_is_inherited(&url);
     println!(
         "{} jobs of {PROCESSES} forked processes ran once each",
         JOBS * PROCESSES
     );
+}
+
+/// A queue that was in use when the process was forked can be used in both.
+fn use_what_is_inherited(url: &str) {
+    let parents = runtime();
+    let queue = parents.block_on(async {
+        let oxcart = Oxcart::connect(url).await.unwrap();
+        oxcart.queue("inherited").unwrap()
+    });
+    let enqueue_one = async |number| {
+        let request = queue.enqueue(Numbered { process: 0, number });
+        request.await.unwrap();
+        assert_eq!(queue.counts().await.unwrap().totals.added, number);
+    };
+    parents.block_on(enqueue_one(1));
+    let child = in_child(|| runtime().block_on(enqueue_one(2)));
+    succeeds(child);
+    parents.block_on(enqueue_one(3));
 }
 
 /// Runs it in a forked process, and gives the id of that.

@@ -3,15 +3,17 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use oxcart::{ErrorKind, Failure, Job, JobState, Oxcart, Queue, Retention, Worker};
+use oxcart::{ErrorKind, Failure, Job, JobId, JobState, Oxcart, Queue, Retention, State, Worker};
 use serde::{Deserialize, Serialize};
 use support::checks::assert_each_ran_once;
 use support::jobs::{Scene, Work};
 use support::workers::{QUEUE, drained, queue_at, run, watched, worker};
-use support::{Proxy, Server, eventually};
+use support::{Proxy, Server, eventually, eventually_async};
+use tokio::sync::Semaphore;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -209,4 +211,91 @@ async fn g9_a_call_timeout_that_is_longer_than_the_way_is_enough_for_a_mebibyte(
     proxy.bytes_per_second(100_000);
     // It takes 9 s.
     queue.enqueue(Work::carry(900_000)).await.unwrap();
+}
+
+/// One payload that is not taken, among many of one request.
+async fn refuse_one_of_many(server: Server, too_large: usize, cut: u64) {
+    const BEFORE: usize = 100;
+    let (_server, direct, proxy, _) = behind_a_proxy(server).await;
+    let oxcart = Oxcart::builder().payload_max(2 * 1024 * 1024);
+    let oxcart = oxcart.connect(&proxy.url()).await.unwrap();
+    let proxied = oxcart.queue(QUEUE).unwrap();
+    proxy.cut_requests_over(cut);
+    let small = |_| proxied.enqueue(Work::Quick);
+    let culprit = proxied
+        .enqueue(Work::carry(too_large))
+        .id(JobId::new("culprit").unwrap());
+    let jobs = (0..BEFORE).map(small).chain([culprit]);
+    let mut many = proxied.enqueue_many(jobs.chain((0..BEFORE).map(small)));
+    for _ in 0..2 {
+        let error = (&mut many).await.map(|all| all.len()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotSent, "{error}");
+        assert_eq!(error.job_id().map(|id| id.as_str()), Some("culprit"));
+        let added = direct.counts().await.unwrap().totals.added;
+        assert!(added >= BEFORE as u64, "{added} of {BEFORE}");
+    }
+    let order = direct.list(JobState::Waiting, 0, BEFORE).await;
+    assert_eq!(order.unwrap().len(), BEFORE);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_one_payload_of_many_that_is_not_taken_holds_up_none_before_it() {
+    let server = Server::options().arg("--proto-max-bulk-len", "1mb").start();
+    refuse_one_of_many(server, 1024 * 1024, 0).await;
+    refuse_one_of_many(Server::start(), 250_000, 100_000).await;
+}
+
+/// A payload that is cut off each time, and a question whether it ran, whose answer is lost.
+async fn ask_in_vain_of_a_payload(passes_at_last: bool) {
+    let (_server, direct, proxy, proxied) = behind_a_proxy(Server::start()).await;
+    proxy.cut_requests_over(100_000);
+    proxy.drop_reply_every(1);
+    let mut request = proxied.enqueue(Work::carry(250_000));
+    let heal = async {
+        eventually(10 * SECOND, || proxy.replies_dropped() >= 1).await;
+        if passes_at_last {
+            proxy.cut_requests_over(0);
+        }
+        proxy.drop_reply_every(0);
+    };
+    let (answer, ()) = tokio::join!((&mut request).into_future(), heal);
+    let error = answer.map(|job| job.id().clone()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSent, "{error}");
+    assert_eq!(direct.counts().await.unwrap().totals.added, 0);
+    proxy.cut_requests_over(0);
+    (&mut request).await.unwrap();
+    assert_eq!(direct.counts().await.unwrap().waiting, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_a_lost_answer_to_whether_a_payload_was_taken_does_not_say_that_it_was() {
+    ask_in_vain_of_a_payload(false).await;
+    ask_in_vain_of_a_payload(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_a_lost_answer_to_whether_a_result_was_stored_loses_no_result() {
+    let (_server, direct, proxy, proxied) = behind_a_proxy(Server::start()).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let give_when_told = async |job: Give, gate: State<Arc<Semaphore>>| {
+        drop(gate.acquire().await);
+        give(job).await
+    };
+    // Its one slot is taken, so it calls for nothing but to store the result.
+    let builder = Worker::builder(&proxied).concurrency(1);
+    let worker = run(builder.state(Arc::clone(&gate)).handle(give_when_told));
+    let job = direct.enqueue(Give { bytes: 150_000 }).await.unwrap();
+    let active = async || direct.counts().await.unwrap().active == 1;
+    eventually_async(10 * SECOND, active).await;
+    proxy.cut_requests_over(100_000);
+    proxy.drop_reply_every(1);
+    gate.add_permits(1);
+    eventually(10 * SECOND, || proxy.replies_dropped() >= 1).await;
+    proxy.cut_requests_over(0);
+    proxy.drop_reply_every(0);
+    let counts = drained(&direct, 10 * SECOND).await;
+    assert_eq!((counts.totals.completed, counts.dead), (1, 0));
+    assert_eq!((counts.totals.stalled, counts.totals.refused), (0, 0));
+    assert_eq!(job.result().await.unwrap().len(), 150_000);
+    worker.stop().await;
 }

@@ -3,23 +3,35 @@
 -- `<number> <when> <answer>`. A client that lost a reply sends the same number again and gets
 -- the stored answer; nothing is executed twice.
 --
+-- A client may also ask whether a call ran. If it did, the question gets its answer. If not, the
+-- question takes the number, and leaves a mark as its answer: however often the client asks, and
+-- even if the call comes after all, it hears that the call did not run.
+--
 -- A lane that is not known (swept, or Redis lost data) is accepted with any number.
 
--- Returns 'new'; or 'repeated' and the stored answer; or 'superseded' for a number that
--- a later call of the same lane has already passed.
-function queue.begin_call(lane, number)
+local ASKED = '?'
+
+-- Returns 'new'; or 'repeated' and the stored answer; or 'asked' if a question has the number; or
+-- 'superseded' for a number that a later call of the same lane has already passed. is_question: the
+-- caller only asks.
+function queue.begin_call(lane, number, is_question)
   local stored = redis.call('HGET', key.calls, lane)
-  if not stored then
-    return 'new'
-  end
-  local last = tonumber(string.match(stored, '^%d+'))
-  if number > last then
-    return 'new'
+  local last = stored and tonumber(string.match(stored, '^%d+'))
+  if last and number < last then
+    return 'superseded'
   end
   if number == last then
-    return 'repeated', string.match(stored, '^%d+ %d+ (.*)$')
+    local answer = string.match(stored, '^%d+ %d+ (.*)$')
+    if answer == ASKED then
+      return 'asked'
+    end
+    return 'repeated', answer
   end
-  return 'superseded'
+  if is_question then
+    queue.end_call(lane, number, ASKED)
+    return 'asked'
+  end
+  return 'new'
 end
 
 -- The answer is text.

@@ -53,6 +53,10 @@ impl<J: Job> IntoEnqueue for Enqueue<J> {
 /// those behind it some may be: a call that Redis refused may have had another one after it, the
 /// only case in which the order is not kept.
 ///
+/// Jobs that are refused together, each time, are sent in ever smaller calls. So one job that is larger
+/// than the server or a proxy takes holds up none of those before it; the error (`NotSent`) is about
+/// that job alone. Those behind it wait: to send them, leave it out of a new request.
+///
 /// # Cancel safety
 ///
 /// A request that is dropped while it is awaited may be carried out in part.
@@ -113,7 +117,6 @@ impl<J: Job> EnqueueMany<J> {
             self.send_part(&part)
                 .await
                 .map_err(|error| error.with_job(&first))?;
-            self.left.pop_front();
         }
         Ok(std::mem::take(&mut self.done))
     }
@@ -136,13 +139,17 @@ impl<J: Job> EnqueueMany<J> {
 
     /// Those behind the first that have to be handed over once more.
     fn redo_ahead(&mut self, is_to: impl Fn(&Submission) -> bool) {
-        for part in self.left.iter_mut().take(PARTS_AHEAD).skip(1) {
-            if is_to(part) {
-                *part = part.again();
+        let mut left = std::mem::take(&mut self.left).into_iter();
+        self.left.extend(left.next());
+        for part in left {
+            match is_to(&part) {
+                true => self.left.extend(part.again_in_parts()),
+                false => self.left.push_back(part),
             }
         }
     }
 
+    /// Sends the first part, or divides it if it is not taken as a whole.
     async fn send_part(&mut self, part: &Arc<Submission>) -> Result<(), Error> {
         self.send_ahead();
         let limit = self.queue.inner.oxcart.call_timeout;
@@ -153,14 +160,24 @@ impl<J: Job> EnqueueMany<J> {
         let there = match there {
             Ok(there) => there,
             Err(error) => {
-                if !under_way {
-                    // Its fate is sealed; the next try needs one that can be sent.
-                    self.left[0] = part.again();
-                }
                 self.take_back();
-                return Err(error);
+                if under_way {
+                    return Err(error);
+                }
+                // Its fate is sealed; the next try needs one that can be sent.
+                let parts = part.again_in_parts();
+                let is_divided = parts.len() > 1;
+                self.left.pop_front();
+                for part in parts.into_iter().rev() {
+                    self.left.push_front(part);
+                }
+                return match is_divided {
+                    true => Ok(()),
+                    false => Err(error),
+                };
             }
         };
+        self.left.pop_front();
         let mut there = there.into_iter().peekable();
         for (position, id) in part.ids().enumerate() {
             let enqueued = match there.next_if_eq(&position) {

@@ -38,15 +38,28 @@ pub(crate) const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
 pub(crate) struct Producer {
     store: Store,
     queue: QueueName,
-    /// That of the last task that was started.
-    inbox: Mutex<Option<Arc<Inbox>>>,
+    last: Mutex<Option<Started>>,
+}
+
+/// The last task that was started.
+struct Started {
+    /// A forked process has a copy of the inbox, and none of the task.
+    process: u32,
+    inbox: Arc<Inbox>,
+}
+
+impl Started {
+    fn is_here(&self) -> bool {
+        self.process == std::process::id()
+    }
 }
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        let inbox = self.inbox.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(inbox) = inbox {
-            inbox.end();
+        let last = self.last.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match last.take() {
+            Some(started) if started.is_here() => started.inbox.end(),
+            elsewhere => std::mem::forget(elsewhere),
         }
     }
 }
@@ -56,7 +69,7 @@ impl Producer {
         Self {
             store,
             queue,
-            inbox: Mutex::default(),
+            last: Mutex::default(),
         }
     }
 
@@ -104,8 +117,9 @@ impl Producer {
     /// How many bytes a submission may have, unless it is one job: as many as the line takes in a
     /// moment.
     pub(crate) fn limit(&self) -> usize {
-        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        inbox.as_ref().map_or(BATCH_BYTES, |inbox| inbox.limit())
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = last.as_ref().filter(|started| started.is_here());
+        here.map_or(BATCH_BYTES, |started| started.inbox.limit())
     }
 
     /// Hands a submission to the task, unless it has been, if there is room for it now. The caller
@@ -126,11 +140,22 @@ impl Producer {
 
     /// That of the running task; starts one if there is none.
     fn inbox(&self) -> Arc<Inbox> {
-        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*inbox {
-            Some(open) if !open.is_closed() => Arc::clone(open),
-            _ => Arc::clone(inbox.insert(self.start())),
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(started) = &*last {
+            if started.is_here() && !started.inbox.is_closed() {
+                return Arc::clone(&started.inbox);
+            }
+            if !started.is_here() {
+                // What is in it is the parent's to send, and nobody here waits for it.
+                std::mem::forget(last.take());
+            }
         }
+        let inbox = self.start();
+        *last = Some(Started {
+            process: std::process::id(),
+            inbox: Arc::clone(&inbox),
+        });
+        inbox
     }
 
     fn start(&self) -> Arc<Inbox> {

@@ -1,7 +1,7 @@
 //! Making connections to Redis, and the one that all single calls of a process share.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::Manager as _;
 use deadpool_redis::{Manager, Pool};
@@ -13,7 +13,7 @@ use redis::{
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
-use crate::redis::link::{Link, Shared, bytes_of};
+use crate::redis::link::{BYTES_PER_SECOND, Link, Repeat, Shared, bytes_of};
 use crate::redis::trouble::Trouble;
 use crate::runtime;
 
@@ -21,6 +21,8 @@ use crate::runtime;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait of a command that does not block, when nothing shorter is set.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A single call takes no longer than this, and a large one as much longer as its bytes take.
+pub(crate) const CALL_MAX: Duration = CONNECT_TIMEOUT.saturating_add(RESPONSE_TIMEOUT);
 /// A silent peer is noticed after this, and then three probes at this interval.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
@@ -126,15 +128,30 @@ impl Connector {
         Link::shared(self.clone(), &self.shared, RESPONSE_TIMEOUT)
     }
 
-    /// Sends one command that does not block. A caller that is dropped drops only its wait: the
-    /// connection belongs to others, too.
+    /// Sends one command that does not block, and may be sent twice. A caller that is dropped drops
+    /// only its wait: the connection belongs to others, too.
     pub(crate) async fn request(&self, command: &Cmd) -> Result<Value, Trouble> {
-        let link = match bytes_of(command) > SHARED_BYTES {
-            true => Link::new(self.clone(), RESPONSE_TIMEOUT),
-            false => self.shared(),
+        let until = Instant::now() + CALL_MAX;
+        self.request_until(until, command, Repeat::Always).await
+    }
+
+    /// The same, for a caller that waits until then, or a bit longer if the command is large.
+    pub(crate) async fn request_until(
+        &self,
+        until: Instant,
+        command: &Cmd,
+        repeat: Repeat,
+    ) -> Result<Value, Trouble> {
+        let bytes = bytes_of(command);
+        let link = match bytes > SHARED_BYTES {
+            true => {
+                let reading = Duration::from_millis((bytes * 1000 / BYTES_PER_SECOND) as u64);
+                Link::new(self.clone(), RESPONSE_TIMEOUT).until(until + reading)
+            }
+            false => self.shared().until(until),
         };
         let command = command.clone();
-        runtime::run(async move { link.request(&command).await }).await
+        runtime::run(async move { link.request(&command, repeat).await }).await
     }
 }
 

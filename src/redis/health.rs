@@ -89,7 +89,10 @@ fn not_usable(connector: &Connector, trouble: Trouble) -> Error {
             "check user, password and permissions",
         ),
         Trouble::Refused(..) => (ErrorKind::Refused, "it may pass by itself"),
-        Trouble::Unreachable(_) | Trouble::Unanswered(_) | Trouble::Cut(_) => (
+        Trouble::Unreachable(_)
+        | Trouble::Closed
+        | Trouble::Unanswered(_)
+        | Trouble::Cut { .. } => (
             ErrorKind::Unreachable,
             "check that it runs and that the address is right",
         ),

@@ -6,7 +6,11 @@
 //! line is still noticed after the patience that the link was made with.
 //!
 //! A connection that was closed while nobody used it (a server's `timeout`, a firewall) is no
-//! trouble: it is made again, and what was asked is asked on the new one.
+//! trouble: it is made again, and what was asked is asked on the new one, as far as the caller
+//! allows that.
+//!
+//! Many may wait for one connection to be made. They share a failure, so none of them waits longer
+//! than two attempts take: the one that was under way when it asked, and the next.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -17,14 +21,14 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, RedisError, RedisResult, Value};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::redis::connection::Connector;
 use crate::redis::trouble::Trouble;
 use crate::runtime;
 
 /// The slowest line on which requests still get their answers at the first try.
-const BYTES_PER_SECOND: usize = 256 * 1024;
+pub(crate) const BYTES_PER_SECOND: usize = 256 * 1024;
 /// No answer is waited for longer, unless the link was made for longer ones.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
 /// After so many calls without an answer the patience is not doubled any more.
@@ -54,11 +58,41 @@ pub(crate) struct Link {
     slot: Arc<Slot>,
     patience: Duration,
     kind: Kind,
+    /// When whoever asks gives up.
+    until: Option<Instant>,
 }
 
 /// The connection that all shared links use; the links themselves are made anew for each use.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<Slot>);
+pub(crate) struct Shared(Arc<Mutex<Option<Owned>>>);
+
+/// A forked process has a copy of this. The connection in it belongs to its parent.
+struct Owned {
+    process: u32,
+    slot: Arc<Slot>,
+}
+
+impl Shared {
+    /// This process's own.
+    fn slot(&self) -> Arc<Slot> {
+        let process = std::process::id();
+        let mut owned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(owned) = &*owned
+            && owned.process == process
+        {
+            return Arc::clone(&owned.slot);
+        }
+        // Never dropped: that would speak to the parent's thread, which is not here.
+        std::mem::forget(owned.take());
+        let slot = Arc::<Slot>::default();
+        let of_ours = Owned {
+            process,
+            slot: Arc::clone(&slot),
+        };
+        *owned = Some(of_ours);
+        slot
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -68,17 +102,35 @@ enum Kind {
     Shared,
 }
 
-/// A request that came to nothing.
-pub(crate) struct Failed {
-    pub(crate) trouble: Trouble,
-    /// The connection had been idle, and was found closed.
-    pub(crate) was_idle: bool,
+/// Whether a command is sent again at once, if its connection had been idle and was found closed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// In any case: what runs twice answers and does the same.
+    Always,
+    /// Only if it certainly was not sent.
+    Unsent,
+    /// The caller decides.
+    Never,
 }
+
+impl Repeat {
+    fn allows(self, trouble: &Trouble) -> bool {
+        trouble.was_idle()
+            && match self {
+                Self::Always => true,
+                Self::Unsent => !trouble.may_have_run(),
+                Self::Never => false,
+            }
+    }
+}
+
+/// An attempt to connect that failed: when it began, and why.
+type Failure = (Instant, Trouble);
 
 struct Slot {
     connection: Mutex<Option<Numbered>>,
     /// Held by the caller that makes a connection. Fair: the others have their turn in order.
-    connecting: tokio::sync::Mutex<()>,
+    connecting: tokio::sync::Mutex<Option<Failure>>,
     made: AtomicU64,
     epoch: Instant,
     /// When the last answer came, or the connection was made; ms since the epoch.
@@ -225,7 +277,13 @@ impl Link {
     }
 
     pub(crate) fn shared(connector: Connector, shared: &Shared, patience: Duration) -> Self {
-        Self::with(connector, Arc::clone(&shared.0), patience, Kind::Shared)
+        Self::with(connector, shared.slot(), patience, Kind::Shared)
+    }
+
+    /// The same, for somebody who waits no longer than this, whatever happens.
+    pub(crate) fn until(self, until: Instant) -> Self {
+        let until = Some(until);
+        Self { until, ..self }
     }
 
     fn with(connector: Connector, slot: Arc<Slot>, patience: Duration, kind: Kind) -> Self {
@@ -234,6 +292,7 @@ impl Link {
             slot,
             patience,
             kind,
+            until: None,
         }
     }
 
@@ -247,12 +306,40 @@ impl Link {
         if let Some(open) = self.slot.open() {
             return Ok(open);
         }
-        let _turn = self.slot.connecting.lock().await;
+        // Boxed, so that the futures of those that ask do not nest as deep.
+        let connecting: Pin<Box<dyn Future<Output = _> + Send + '_>> =
+            Box::pin(self.connect_in_turn(Instant::now()));
+        let Some(until) = self.until else {
+            return connecting.await;
+        };
+        let in_time = timeout_at(until.into(), connecting).await;
+        in_time.unwrap_or_else(|_| {
+            let address = self.connector.address();
+            let why = format!("no connection to Redis at {address} could be made in time");
+            Err(Trouble::Unreachable(why))
+        })
+    }
+
+    async fn connect_in_turn(&self, asked: Instant) -> Result<Numbered, Trouble> {
+        let mut failure = self.slot.connecting.lock().await;
         if let Some(open) = self.slot.open() {
             return Ok(open);
         }
+        if let Some((began, trouble)) = &*failure
+            && *began >= asked
+        {
+            return Err(trouble.clone());
+        }
+        let began = Instant::now();
+        let connection = match self.connector.connect().await {
+            Ok(connection) => connection,
+            Err(trouble) => {
+                *failure = Some((began, trouble.clone()));
+                return Err(trouble);
+            }
+        };
         let open = Numbered {
-            connection: self.connector.connect().await?,
+            connection,
             number: self.slot.made.fetch_add(1, Ordering::Relaxed),
         };
         self.slot.heard(Instant::now());
@@ -260,28 +347,20 @@ impl Link {
         Ok(open)
     }
 
-    /// Sends a command that may be sent twice: if the connection was closed while it was idle, it
-    /// is sent again on a new one.
-    pub(crate) async fn request(&self, command: &Cmd) -> Result<Value, Trouble> {
+    /// Sends a command, and once more on a new connection if that is allowed.
+    pub(crate) async fn request(&self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
         match self.try_request(command).await {
-            Err(failed) if failed.was_idle => {
-                let again = self.try_request(command).await;
-                again.map_err(|failed| failed.trouble)
-            }
-            answer => answer.map_err(|failed| failed.trouble),
+            Err(trouble) if repeat.allows(&trouble) => self.try_request(command).await,
+            answer => answer,
         }
     }
 
     /// Sends a command once.
-    pub(crate) async fn try_request(&self, command: &Cmd) -> Result<Value, Failed> {
-        let connected = self.connection().await;
+    pub(crate) async fn try_request(&self, command: &Cmd) -> Result<Value, Trouble> {
         let Numbered {
             number,
             mut connection,
-        } = connected.map_err(|trouble| Failed {
-            trouble,
-            was_idle: false,
-        })?;
+        } = self.connection().await?;
         let slot = &*self.slot;
         let mut request = Request::new(slot, number, bytes_of(command), self.kind);
         let began = Instant::now();
@@ -314,19 +393,17 @@ impl Link {
         };
         if was_refused {
             slot.close(number);
-            return Err(Failed {
-                trouble: Trouble::Unreachable("the connection was closed before".to_owned()),
-                was_idle: true,
-            });
+            return Err(Trouble::Closed);
         }
-        let (trouble, was_idle) = self.judge(error, began, patience);
+        let trouble = self.judge(error, began, patience);
+        let is_late = matches!(trouble, Trouble::Unanswered(_));
         match trouble.wants_new_connection() {
             // Another answer has come meanwhile. So the connection is only slow, and others still
             // wait for answers on it.
-            true if request.keeps && slot.last_heard() > began && !trouble.is_cut() => {}
+            true if request.keeps && slot.last_heard() > began && is_late => {}
             true => {
                 // Many may wait on one connection: only the first of them counts.
-                if slot.close(number) && matches!(trouble, Trouble::Unanswered(_)) {
+                if slot.close(number) && is_late {
                     slot.silent.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -335,7 +412,7 @@ impl Link {
                 self.answered(now - began, now);
             }
         }
-        Err(Failed { trouble, was_idle })
+        Err(trouble)
     }
 
     fn answered(&self, took: Duration, now: Instant) {
@@ -356,7 +433,9 @@ impl Link {
         let bytes = slot.under_way.load(Ordering::Relaxed);
         let reading = Duration::from_millis((bytes * 1000 / BYTES_PER_SECOND) as u64);
         let patience = (usual + reading) * 2_u32.pow(doublings);
-        patience.min(PATIENCE_MAX.max(self.patience))
+        let patience = patience.min(PATIENCE_MAX.max(self.patience));
+        let left = self.until.map(|until| until.saturating_duration_since(now));
+        left.map_or(patience, |left| left.min(patience))
     }
 
     /// Waits on a connection that others use, too: as long as they get answers, it is not dead.
@@ -368,36 +447,35 @@ impl Link {
         patience: Duration,
     ) -> Result<Value, Option<RedisError>> {
         let mut since = began;
+        let longest = began + PATIENCE_MAX;
+        let end = self.until.map_or(longest, |until| until.min(longest));
         loop {
-            let until = (since + patience).min(began + PATIENCE_MAX);
+            let until = (since + patience).min(end);
             let left = until.saturating_duration_since(Instant::now());
             if let Ok(answer) = timeout(left, asking.as_mut()).await {
                 return answer.map_err(Some);
             }
             let heard = self.slot.last_heard();
-            if heard <= since || until == began + PATIENCE_MAX {
+            if heard <= since || until == end {
                 return Err(None);
             }
             since = heard;
         }
     }
 
-    /// What the error means, and whether the connection was found closed after it had been idle.
-    fn judge(
-        &self,
-        error: Option<RedisError>,
-        began: Instant,
-        patience: Duration,
-    ) -> (Trouble, bool) {
+    /// What the error means.
+    fn judge(&self, error: Option<RedisError>, began: Instant, patience: Duration) -> Trouble {
         let timed_out = error.as_ref().is_none_or(RedisError::is_timeout);
-        let trouble = match &error {
+        let mut trouble = match &error {
             Some(error) if !timed_out => Trouble::from_calling(error),
             _ => Trouble::timed_out(patience),
         };
         let idle = began.saturating_duration_since(self.slot.last_heard());
         // A command that blocks leaves its connection silent, too.
         let while_blocked = self.kind == Kind::Blocking && began.elapsed() >= IDLE;
-        let was_idle = trouble.is_cut() && idle >= IDLE && !while_blocked;
-        (trouble, was_idle)
+        if let Trouble::Cut { was_idle, .. } = &mut trouble {
+            *was_idle = idle >= IDLE && !while_blocked;
+        }
+        trouble
     }
 }

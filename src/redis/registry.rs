@@ -6,6 +6,7 @@ use redis::{Cmd, Value};
 
 use crate::name::{Namespace, QueueName};
 use crate::redis::keys;
+use crate::redis::link::Repeat;
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 
@@ -23,7 +24,7 @@ pub(crate) async fn names(
 ) -> Result<BTreeSet<String>, Trouble> {
     let mut command = redis::cmd("SMEMBERS");
     command.arg(keys::registry(namespace));
-    let members = match via.send(&command).await? {
+    let members = match via.send(&command, Repeat::Always).await? {
         Value::Array(members) | Value::Set(members) => members,
         other => {
             return Err(Trouble::Garbled(format!(

@@ -1,12 +1,13 @@
 //! Lua scripts, composed at compile time from a verb's own file and the fragments it names.
 
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use redis::{Arg, Cmd, Value};
 
-use crate::redis::connection::Connector;
+use crate::redis::connection::{CALL_MAX, Connector};
 use crate::redis::keys::{self, Keys};
-use crate::redis::link::Link;
+use crate::redis::link::{Link, Repeat};
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// A verb's script.
@@ -113,19 +114,34 @@ pub(crate) use script;
 
 /// Where a command can be sent.
 pub(crate) trait Requester {
-    async fn send(&mut self, command: &Cmd) -> Result<Value, Trouble>;
+    /// `repeat` says when it may be sent twice.
+    async fn send(&mut self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble>;
 }
 
 impl Requester for Link {
-    async fn send(&mut self, command: &Cmd) -> Result<Value, Trouble> {
-        self.request(command).await
+    async fn send(&mut self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
+        self.request(command, repeat).await
     }
 }
 
-/// The connection that all single calls share.
+/// The connection that all single calls share, for a call that has to end by then.
+pub(crate) struct Single<'a> {
+    pub(crate) connector: &'a Connector,
+    pub(crate) until: Instant,
+}
+
+impl Requester for Single<'_> {
+    async fn send(&mut self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
+        let asking = self.connector.request_until(self.until, command, repeat);
+        asking.await
+    }
+}
+
+/// The same, for one command.
 impl Requester for &Connector {
-    async fn send(&mut self, command: &Cmd) -> Result<Value, Trouble> {
-        self.request(command).await
+    async fn send(&mut self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
+        let until = Instant::now() + CALL_MAX;
+        self.request_until(until, command, repeat).await
     }
 }
 
@@ -149,10 +165,14 @@ impl Call {
 
     /// Sends it by the script's hash; a server that does not know the hash (it was restarted,
     /// or somebody flushed its scripts) gets the code, which it then knows again.
-    pub(crate) async fn send(&self, via: &mut impl Requester) -> Result<Value, Trouble> {
-        match via.send(&self.command).await {
+    pub(crate) async fn send(
+        &self,
+        via: &mut impl Requester,
+        repeat: Repeat,
+    ) -> Result<Value, Trouble> {
+        match via.send(&self.command, repeat).await {
             Err(Trouble::Refused(Refusal::UnknownScript, _)) => {
-                via.send(&self.script.by_code(&self.command)).await
+                via.send(&self.script.by_code(&self.command), repeat).await
             }
             answer => answer,
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::redis::connection::Connector;
-use crate::redis::link::Link;
+use crate::redis::link::{Link, Repeat};
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 
@@ -33,7 +33,7 @@ pub(crate) async fn youngest(
 ) -> Result<Option<EntryId>, Trouble> {
     let mut command = redis::cmd("XREVRANGE");
     command.arg(stream).arg("+").arg("-").arg("COUNT").arg(1);
-    let Value::Array(entries) = via.send(&command).await? else {
+    let Value::Array(entries) = via.send(&command, Repeat::Always).await? else {
         return Ok(None);
     };
     Ok(entries.into_iter().find_map(parse).map(|entry| entry.id))
@@ -51,7 +51,7 @@ pub(crate) async fn read(
     command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
     command.arg("STREAMS").arg(stream);
     command.arg(format!("{}-{}", after.0, after.1));
-    Ok(entries(link.request(&command).await?))
+    Ok(entries(link.request(&command, Repeat::Always).await?))
 }
 
 /// What an `XREAD` of one stream answered; nonsense is left out.

@@ -3,19 +3,22 @@
 //! A pop is never dropped: that would still eat the token. A caller that wants it to end unblocks it.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{Cmd, Value};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::redis::connection::Connector;
-use crate::redis::link::{Failed, Link};
+use crate::redis::link::{Link, Repeat};
 use crate::redis::trouble::Trouble;
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
 const BLOCK: Duration = Duration::from_secs(5);
 /// An answer that is later than this is none: the connection is dead.
 const WATCHDOG: Duration = Duration::from_secs(6);
+/// A pop that comes back empty sooner did not wait on the server; the second one in a row waits here.
+const SOON: Duration = Duration::from_secs(1);
 
 /// The blocking connection.
 pub(crate) struct Tap {
@@ -24,6 +27,8 @@ pub(crate) struct Tap {
     pop: Cmd,
     /// The connection that was last popped on, and how the server calls it, if it says so.
     known: Option<(u64, Option<u64>)>,
+    /// The last pop came back empty too soon.
+    was_soon: bool,
 }
 
 impl Tap {
@@ -36,12 +41,28 @@ impl Tap {
             link: Link::blocking(connector.clone(), WATCHDOG),
             pop,
             known: None,
+            was_soon: false,
         }
     }
 
     /// Waits up to 5 s for a token, or until `stop`; its score, if one was popped. None as well if
     /// the connection was closed while it was idle: what comes is a reason to look for work.
     pub(crate) async fn pop(&mut self, stop: &CancellationToken) -> Result<Option<u64>, Trouble> {
+        let began = Instant::now();
+        let popped = self.pop_once(stop).await?;
+        let is_soon = popped.is_none() && began.elapsed() < SOON;
+        if is_soon && self.was_soon {
+            // Something closes each connection: nobody is to connect and look all the time.
+            tokio::select! {
+                () = sleep(SOON) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        self.was_soon = is_soon;
+        Ok(popped)
+    }
+
+    async fn pop_once(&mut self, stop: &CancellationToken) -> Result<Option<u64>, Trouble> {
         let client = self.client().await?;
         let mut popping = pin!(self.link.try_request(&self.pop));
         tokio::select! {
@@ -67,7 +88,8 @@ impl Tap {
         {
             return Ok(client);
         }
-        let id = self.link.request(redis::cmd("CLIENT").arg("ID")).await;
+        let mut ask = redis::cmd("CLIENT");
+        let id = self.link.request(ask.arg("ID"), Repeat::Always).await;
         let client = match id {
             Ok(Value::Int(id)) => u64::try_from(id).ok(),
             _ => None,
@@ -77,11 +99,11 @@ impl Tap {
     }
 }
 
-fn popped(answer: Result<Value, Failed>) -> Result<Option<u64>, Trouble> {
+fn popped(answer: Result<Value, Trouble>) -> Result<Option<u64>, Trouble> {
     match answer {
         Ok(answer) => Ok(score(answer)),
-        Err(failed) if failed.was_idle => Ok(None),
-        Err(failed) => Err(failed.trouble),
+        Err(trouble) if trouble.was_idle() => Ok(None),
+        Err(trouble) => Err(trouble),
     }
 }
 

@@ -11,10 +11,12 @@ use redis::{ErrorKind as RedisKind, RedisError, ServerErrorKind};
 use crate::error::{Error, ErrorKind};
 
 /// Why a call brought no answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Trouble {
     /// No connection could be made; nothing was sent.
     Unreachable(String),
+    /// The connection was found closed before anything was sent on it.
+    Closed,
     /// What answered the greeting is no Redis; nothing was sent.
     Stranger(String),
     /// The server said no before anything ran.
@@ -23,7 +25,11 @@ pub(crate) enum Trouble {
     Unanswered(String),
     /// It was sent, and the connection was closed instead of an answer: it ran, or it did not. A
     /// server or a proxy that does not take the call may show in this way, too, each time.
-    Cut(String),
+    Cut {
+        why: String,
+        /// The connection had not been used for a while: it may have been closed in its sleep.
+        was_idle: bool,
+    },
     /// An answer came that makes no sense: a broken invariant, here or in Redis.
     Garbled(String),
 }
@@ -47,12 +53,21 @@ pub(crate) enum Refusal {
 impl Trouble {
     /// Whether the call may have run.
     pub(crate) fn may_have_run(&self) -> bool {
-        matches!(self, Self::Unanswered(_) | Self::Cut(_) | Self::Garbled(_))
+        matches!(
+            self,
+            Self::Unanswered(_) | Self::Cut { .. } | Self::Garbled(_)
+        )
     }
 
     /// Whether the connection was closed instead of an answer.
     pub(crate) fn is_cut(&self) -> bool {
-        matches!(self, Self::Cut(_))
+        matches!(self, Self::Cut { .. })
+    }
+
+    /// Whether the connection was closed before it was used again. That says nothing of the call, nor of
+    /// the server.
+    pub(crate) fn was_idle(&self) -> bool {
+        matches!(self, Self::Closed | Self::Cut { was_idle: true, .. })
     }
 
     /// Whether Redis as a whole was away, for everybody, as far as one call can tell.
@@ -62,7 +77,8 @@ impl Trouble {
             Self::Unreachable(_)
                 | Self::Stranger(_)
                 | Self::Unanswered(_)
-                | Self::Cut(_)
+                | Self::Closed
+                | Self::Cut { .. }
                 | Self::Refused(Refusal::NotNow, _)
         )
     }
@@ -90,15 +106,11 @@ impl Trouble {
         if let Some(refusal) = refusal(error) {
             return Self::Refused(refusal, error.to_string());
         }
-        // With this the server refuses what it has read of a request, and closes the connection.
-        if error
-            .detail()
-            .is_some_and(|detail| detail.starts_with("Protocol error"))
-        {
-            return Self::Refused(Refusal::Unread, error.to_string());
-        }
         match error.kind() {
-            RedisKind::Io if !error.is_timeout() => Self::Cut(error.to_string()),
+            RedisKind::Io if !error.is_timeout() => Self::Cut {
+                why: error.to_string(),
+                was_idle: false,
+            },
             RedisKind::Io | RedisKind::Parse | RedisKind::Client => {
                 Self::Unanswered(error.to_string())
             }
@@ -117,7 +129,8 @@ impl fmt::Display for Trouble {
             Self::Unreachable(text)
             | Self::Stranger(text)
             | Self::Unanswered(text)
-            | Self::Cut(text) => f.write_str(text),
+            | Self::Cut { why: text, .. } => f.write_str(text),
+            Self::Closed => f.write_str("the connection was closed before"),
             Self::Refused(_, text) => write!(f, "Redis refused: {text}"),
             Self::Garbled(text) => write!(f, "Redis gave an answer that makes no sense: {text}"),
         }
@@ -127,12 +140,12 @@ impl fmt::Display for Trouble {
 impl From<Trouble> for Error {
     fn from(trouble: Trouble) -> Self {
         let kind = match &trouble {
-            Trouble::Unreachable(_) => ErrorKind::Unreachable,
+            Trouble::Unreachable(_) | Trouble::Closed => ErrorKind::Unreachable,
             Trouble::Stranger(_) | Trouble::Refused(Refusal::NotAllowed, _) => {
                 ErrorKind::Unsuitable
             }
             Trouble::Refused(..) => ErrorKind::Refused,
-            Trouble::Unanswered(_) | Trouble::Cut(_) => ErrorKind::Unknown,
+            Trouble::Unanswered(_) | Trouble::Cut { .. } => ErrorKind::Unknown,
             Trouble::Garbled(_) => ErrorKind::Incompatible,
         };
         Self::new(kind, trouble.to_string())
@@ -151,14 +164,22 @@ fn refusal(error: &RedisError) -> Option<Refusal> {
         "OOM" | "MISCONF" | "NOREPLICAS" => Some(Refusal::NoWrites),
         "NOAUTH" | "WRONGPASS" | "NOPERM" => Some(Refusal::NotAllowed),
         "NOSCRIPT" => Some(Refusal::UnknownScript),
-        // The server has no room for another client; it passes.
-        "ERR"
-            if error
-                .detail()
-                .is_some_and(|detail| detail.contains("max number of clients")) =>
-        {
-            Some(Refusal::NotNow)
-        }
+        "ERR" => refusal_in_words(error.detail()?),
         _ => None,
+    }
+}
+
+/// A refusal that has no code of its own.
+fn refusal_in_words(detail: &str) -> Option<Refusal> {
+    // The server has no room for another client; it passes.
+    if detail.contains("max number of clients") {
+        return Some(Refusal::NotNow);
+    }
+    // With this the server refuses what it has read of a request, and closes the connection.
+    let what = detail.strip_prefix("Protocol error")?;
+    // A client without a password may send only little, whatever it is.
+    match what.contains("unauthenticated") {
+        true => Some(Refusal::NotAllowed),
+        false => Some(Refusal::Unread),
     }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Advance<'a> {
     pub(crate) heard: u64,
     /// All workers are to hear that there are such jobs once more.
     pub(crate) again: bool,
+    /// It only asks whether the call of this number ran: if it did, its answer is given again.
+    pub(crate) ask: bool,
 }
 
 /// The suspects that a worker may run: jobs whose worker died while they ran.
@@ -153,6 +155,8 @@ pub(crate) struct Advanced {
 pub(crate) enum Answer {
     Advanced(Advanced),
     Superseded,
+    /// The call of this number did not run, and never will: a question has taken it.
+    Asked,
 }
 
 #[derive(Serialize)]
@@ -180,6 +184,8 @@ struct Arguments<'a> {
     heard: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     again: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ask: bool,
 }
 
 #[allow(
@@ -313,6 +319,7 @@ impl Verb for Advance<'_> {
                 handlers: self.handlers,
                 heard: self.heard,
                 again: self.again,
+                ask: self.ask,
             },
         );
         for settlement in self.settle {
@@ -328,6 +335,7 @@ impl Verb for Advance<'_> {
             "new" => false,
             "repeated" => true,
             "superseded" => return Ok(Answer::Superseded),
+            "asked" => return Ok(Answer::Asked),
             _ => return reply.unexpected_tag(),
         };
         let (told, next_at_ms) = (reply.number()?, reply.optional_number()?);

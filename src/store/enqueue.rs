@@ -74,7 +74,8 @@ impl NewJob {
     }
 }
 
-/// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call of one lane.
+/// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call of one lane. With no jobs it is the
+/// question whether the call of that number ran: if it did, its answer is given again.
 pub(crate) struct Enqueue<'a> {
     pub(crate) lane: &'a str,
     pub(crate) call: u64,
@@ -90,6 +91,8 @@ pub(crate) enum Enqueued {
     Added { there: Vec<usize>, replaced: u64 },
     /// A later call of this lane ran already: this one must not.
     Superseded,
+    /// The call of this number did not run, and never will: a question has taken it.
+    Asked,
 }
 
 #[derive(Serialize)]
@@ -201,6 +204,7 @@ impl Verb for Enqueue<'_> {
                 there: reply.flat_positions()?,
             }),
             "superseded" => Ok(Enqueued::Superseded),
+            "asked" => Ok(Enqueued::Asked),
             _ => reply.unexpected_tag(),
         }
     }

@@ -33,6 +33,7 @@ use tracing::{debug, trace};
 
 use crate::codec;
 use crate::redis::keys::Keys;
+use crate::redis::link::Repeat;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Call, Requester, Script};
 use crate::redis::trouble::Trouble;
@@ -64,30 +65,11 @@ pub(crate) trait Verb {
     fn answer(reply: Reply) -> Result<Self::Answer, Trouble>;
 }
 
-/// Sends a numbered call, and says as well whether it ran before under this number.
-///
-/// An empty call shows in this way what became of a call whose answer was lost. If that call ran, its
-/// answer is given again. If it did not, the empty call takes its number, and it never will.
-pub(crate) struct Known<V>(pub(crate) V);
-
-impl<V: Verb> Verb for Known<V> {
-    type Answer = (bool, V::Answer);
-
-    fn script() -> &'static Script {
-        V::script()
-    }
-
-    fn script_of_call(&self) -> &'static Script {
-        self.0.script_of_call()
-    }
-
-    fn arguments(&self, arguments: &mut Cmd) {
-        self.0.arguments(arguments);
-    }
-
-    fn answer(reply: Reply) -> Result<Self::Answer, Trouble> {
-        let ran_before = reply.tag() == "repeated";
-        Ok((ran_before, V::answer(reply)?))
+/// When a call of this verb may be sent twice.
+fn repeat_of<V: Verb>() -> Repeat {
+    match V::ANSWERS_AGAIN {
+        true => Repeat::Always,
+        false => Repeat::Unsent,
     }
 }
 
@@ -96,12 +78,13 @@ async fn call<V: Verb>(
     keys: &Keys,
     via: &mut impl Requester,
     verb: &V,
+    repeat: Repeat,
 ) -> Result<V::Answer, Trouble> {
     let script = verb.script_of_call();
     let mut call = Call::new(script, keys);
     verb.arguments(call.arguments());
     let started = Instant::now();
-    let answer = call.send(via).await;
+    let answer = call.send(via, repeat).await;
     trace!(
         target: "oxcart::store",
         verb = script.name,

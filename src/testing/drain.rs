@@ -130,10 +130,11 @@ impl Drain<'_> {
             handlers: Some(&self.pump.names),
             heard: 0,
             again: self.call == 1,
+            ask: false,
         });
         match answer {
             Answer::Advanced(advanced) => (advanced, sent),
-            Answer::Superseded => unreachable!("nobody else uses this lane"),
+            Answer::Superseded | Answer::Asked => unreachable!("nobody else uses this lane"),
         }
     }
 

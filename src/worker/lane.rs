@@ -1,8 +1,8 @@
 //! One lane of a worker: numbered calls, each of them repeated until it is known what became of it.
 //!
 //! A call that never gets through (something in it is larger than a server or a proxy takes) would
-//! hold up everything. So an empty call under its number asks whether it ran. If it did not, the empty
-//! call takes the number: the first call never will run, and its work goes in other calls.
+//! hold up everything. So a question under its number asks whether it ran. If it did not, the question
+//! takes the number: the first call never will run, and its work goes in other calls.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use crate::id::incarnation;
 use crate::policy::pace::Pace;
 use crate::policy::pauses::Pauses;
 use crate::redis::trouble::{Refusal, Trouble};
+use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Settlement};
 use crate::store::backend::{ANSWER_PATIENCE, Line, Store};
-use crate::store::{BATCH_BYTES, Known};
 use crate::time::millis;
 use crate::worker::board::Work;
 use crate::worker::pump::Pump;
@@ -23,8 +23,8 @@ use crate::worker::pump::Pump;
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), PAUSE_MAX);
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A call of fewer bytes is not what a server or a proxy refuses: if its connection is cut, the
-/// network is to blame.
-const LARGE: usize = 32 * 1024;
+/// network is to blame. And whatever is refused, its size is not the reason.
+pub(crate) const LARGE: usize = 32 * 1024;
 /// After so many cuts of a large call it is asked whether it ran.
 const CUTS: u32 = 3;
 /// After so many cuts, even of that question, what was claimed cannot be had.
@@ -82,6 +82,7 @@ impl Lane {
         self.call += 1;
         let carried: usize = work.settle.iter().map(Settlement::bytes).sum();
         let (mut pauses, mut cuts, mut may_have_run) = (PAUSES, 0, false);
+        let mut why = String::new();
         loop {
             // A call that did run gives its first answer again, however many bytes it asks for now.
             let asked = self.pace.bytes().saturating_sub(carried);
@@ -95,6 +96,11 @@ impl Lane {
                     return Came::Answer(advanced, sent);
                 }
                 Ok(Answer::Superseded) => return Came::Lost("it is superseded".to_owned()),
+                // The answer to the question below was lost.
+                Ok(Answer::Asked) => {
+                    let is_certain = false;
+                    return Came::Refused { why, is_certain };
+                }
                 Err(Trouble::Garbled(why)) => return Came::Lost(why),
                 Err(trouble) => trouble,
             };
@@ -109,7 +115,7 @@ impl Lane {
             if trouble.may_have_run() && (cuts > 1 || !trouble.is_cut()) {
                 self.pace.unanswered(carried + asked);
             }
-            let why = trouble.to_string();
+            why = trouble.to_string();
             if is_certain && !may_have_run {
                 return Came::Refused { why, is_certain };
             }
@@ -132,15 +138,16 @@ impl Lane {
     async fn ran(&mut self, pump: &Pump) -> Result<Option<Came>, Trouble> {
         let nothing = Work::settling(Vec::new());
         let sent = Instant::now();
-        let empty = Advance {
+        let question = Advance {
             hold: false,
+            ask: true,
             ..advance(pump, (&self.id, self.call), &nothing, 0)
         };
-        let (ran, answer) = self.line.call(&Known(empty)).await?;
-        // The empty call takes over no timer (`hold`), so the worker looks for work itself.
+        let answer = self.line.call(&question).await?;
+        // The question takes over no timer (`hold`), so the worker looks for work itself.
         pump.board.look();
         Ok(match answer {
-            _ if !ran => None,
+            Answer::Asked => None,
             Answer::Advanced(advanced) => Some(Came::Answer(advanced, sent)),
             Answer::Superseded => Some(Came::Lost("it is superseded".to_owned())),
         })
@@ -179,5 +186,6 @@ fn advance<'a>(
         handlers: work.by_name.then_some(&pump.names[..]),
         heard: work.heard,
         again: work.again,
+        ask: false,
     }
 }

@@ -32,7 +32,7 @@ use crate::worker::drift::Drift;
 use crate::worker::extract::States;
 use crate::worker::handler::Handlers;
 use crate::worker::hooks::Hooks;
-use crate::worker::lane::{Came, Lane, PAUSE_MAX};
+use crate::worker::lane::{Came, LARGE, Lane, PAUSE_MAX};
 use crate::worker::lease::{Lease, Leases};
 use crate::worker::trouble::TroubleLog;
 use crate::worker::waker::Waker;
@@ -250,13 +250,19 @@ impl Pump {
     }
 
     /// A call was refused, and would be refused again: it is divided into two. A single result that is
-    /// refused is the end of its job: the work is done, and doing it again would give the same result.
+    /// refused is the end of its job: the work is done, and doing it again would give the same result. But
+    /// a small one is never too large: the reason is another one, and may pass.
     async fn divide(&self, mut work: Work, why: &str, proofs: u32) -> Vec<Work> {
         if let ([one], 0) = (&mut work.settle[..], work.claim) {
             let Outcome::Completed(result) = &one.outcome else {
                 self.take_back(work).await;
                 return Vec::new();
             };
+            if result.len() < LARGE {
+                warn!(queue = self.queue.name(), id = %one.id, why, "a small result is refused; it is sent again");
+                self.take_back(work).await;
+                return Vec::new();
+            }
             if proofs >= PROOFS {
                 let error = format!(
                     "the result has {} bytes and cannot be stored: {why}",

@@ -5,6 +5,7 @@
 mod support;
 
 mod all_at_once;
+mod connecting;
 mod garbage;
 mod leases;
 mod outages;

@@ -252,3 +252,39 @@ async fn g9_a_full_redis_refuses_new_work_at_once_and_finishes_what_it_has() {
     assert_eq!((totals.added, totals.completed), (922, 922));
     worker.stop().await;
 }
+
+/// Without its password, what a large call gets is not `NOAUTH`: a client that is not known may not
+/// send so many arguments.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_password_that_is_set_under_a_worker_and_taken_away_later_costs_no_result() {
+    let (server, queue) = server_and_queue().await;
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut operator = client.get_connection().unwrap();
+    let mut set_password = |password: &str| {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg("requirepass").arg(password);
+        set.exec(&mut operator).unwrap();
+        let mut kill = redis::cmd("CLIENT");
+        kill.arg("KILL").arg("TYPE").arg("normal");
+        kill.exec(&mut operator).unwrap();
+    };
+    let scene = Scene::new();
+    let (builder, events) = watched(worker(&queue, &scene).concurrency(HELD));
+    let worker = run(builder);
+    queue.enqueue_many(vec![Work::Hold; HELD]).await.unwrap();
+    eventually(10 * SECOND, || scene.running().len() == HELD).await;
+
+    set_password("secret");
+    scene.release(HELD);
+    eventually(10 * SECOND, || !events.troubles().is_empty()).await;
+    let asked = Instant::now();
+    let error = queue.enqueue(Work::Quick).await.unwrap_err();
+    assert_typed(&error, ErrorKind::Refused, asked);
+    tokio::time::sleep(2 * SECOND).await;
+    set_password("");
+
+    let counts = drained(&queue, 20 * SECOND).await;
+    assert_eq!((counts.totals.completed, counts.dead), (HELD as u64, 0));
+    assert_eq!(events.lost_leases(), []);
+    worker.stop().await;
+}

@@ -65,6 +65,7 @@ pub(super) struct Switches {
     rate: AtomicU64,
     /// When the line is free again: for requests, and for replies.
     free_at: [Mutex<tokio::time::Instant>; 2],
+    close_after_numbers: AtomicBool,
     /// A longer request closes its connection; 0 for no limit.
     longest_request: AtomicU64,
     half_open: AtomicBool,
@@ -97,6 +98,7 @@ impl Proxy {
             free_at: std::array::from_fn(|_| Mutex::new(tokio::time::Instant::now())),
             longest_request: AtomicU64::new(0),
             half_open: AtomicBool::new(false),
+            close_after_numbers: AtomicBool::new(false),
             target: Mutex::new(target),
             dropped: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
@@ -170,6 +172,18 @@ impl Proxy {
     pub fn redirect(&self, target: SocketAddr) {
         *locked(&self.switches.target) = target;
         self.cut_all();
+    }
+
+    /// Leads new connections to another server, and leaves those that are open where they are.
+    pub fn redirect_new(&self, target: SocketAddr) {
+        *locked(&self.switches.target) = target;
+    }
+
+    /// While on, a connection ends after a reply that is a plain number.
+    pub fn close_after_numbers(&self, on: bool) {
+        self.switches
+            .close_after_numbers
+            .store(on, Ordering::SeqCst);
     }
 
     /// Each reply arrives this much later, as on a longer way; throughput stays the same.
@@ -299,6 +313,10 @@ impl Switches {
         // Who was held up by a busy machine may catch up.
         *free_at = (now - HELD_UP).max(*free_at) + takes;
         *free_at
+    }
+
+    pub(super) fn closes_after(&self, reply: &[u8]) -> bool {
+        reply.starts_with(b":") && self.close_after_numbers.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_half_open(&self) -> bool {

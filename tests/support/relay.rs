@@ -127,7 +127,12 @@ fn judge_replies(
         let reply = &bytes[at..at + length];
         at += length;
         match conversation.fate(reply, switches) {
-            Fate::Deliver => arrive.extend_from_slice(reply),
+            Fate::Deliver => {
+                arrive.extend_from_slice(reply);
+                if switches.closes_after(reply) {
+                    return (at, arrive, true);
+                }
+            }
             Fate::Swallow => conversation.mute.store(true, Ordering::SeqCst),
             Fate::Cut => return (at, arrive, true),
         }

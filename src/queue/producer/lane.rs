@@ -13,9 +13,9 @@ use crate::name::QueueName;
 use crate::policy::pace::Pace;
 use crate::policy::pauses::Pauses;
 use crate::redis::trouble::{Refusal, Trouble};
+use crate::store::BATCH_BYTES;
 use crate::store::backend::Line;
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
-use crate::store::{BATCH_BYTES, Known};
 
 /// Before a call is repeated.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), Duration::from_secs(1));
@@ -88,7 +88,7 @@ impl Lane {
                 let bytes = culprit.bytes;
                 warn!(queue = %self.queue, bytes, why, "enqueueing is refused each time, and given up");
                 let why = format!("its {bytes} bytes are refused each time: {why}");
-                culprit.decide(Fate::NotSent { why });
+                culprit.decide(Fate::NotTaken { why });
                 continue;
             }
             let second = first.split_off(first.len().div_ceil(2));
@@ -107,12 +107,15 @@ impl Lane {
         self.call += 1;
         let bytes: usize = batch.iter().map(|given| given.bytes).sum();
         let mut sent_at = None;
-        let (mut pauses, mut cuts) = (PAUSES, 0);
+        let (mut pauses, mut cuts, mut why) = (PAUSES, 0, String::new());
+        let mut woke_up = false;
         loop {
             let may_have_run = sent_at.is_some();
             let answer = self.send(&mut batch, may_have_run, course, before);
             let trouble = match answer.await {
                 Ok(None) => return None,
+                // The answer to the question below was lost.
+                Ok(Some(Enqueued::Asked)) => return Some((called_back(batch), why)),
                 Ok(Some(answer)) => {
                     self.told(&batch, answer, may_have_run);
                     return None;
@@ -131,6 +134,19 @@ impl Lane {
                 _ if trouble.may_have_run() => _ = sent_at.get_or_insert_with(Instant::now),
                 _ => {}
             }
+            // The connection was closed in its sleep: at once, but behind the call before it.
+            if trouble.was_idle() && !woke_up {
+                woke_up = true;
+                batch = match sent_at {
+                    Some(_) => batch,
+                    None => called_back(batch),
+                };
+                if let Some(course) = course {
+                    course.send_replace(Progress::Waiting);
+                }
+                continue;
+            }
+            why = trouble.to_string();
             let is_unread = matches!(trouble, Trouble::Refused(Refusal::Unread, _));
             cuts += u32::from(trouble.is_cut() && bytes >= LARGE);
             if trouble.may_have_run() && (cuts > 1 || !trouble.is_cut()) {
@@ -146,10 +162,8 @@ impl Lane {
                         self.told(&batch, answer, true);
                         return None;
                     }
-                    Ok(None) => {
-                        batch.iter().for_each(|submission| submission.call_back());
-                        return Some((batch, trouble.to_string()));
-                    }
+                    Ok(None) => return Some((called_back(batch), why)),
+                    // It is asked again: the question has left a mark if it got through.
                     Err(_) => {}
                 }
             }
@@ -184,6 +198,7 @@ impl Lane {
                 }
                 share_out(batch, &there, new);
             }
+            Enqueued::Asked => unreachable!("a batch that did not run is sent in parts"),
             Enqueued::Superseded => {
                 let why = format!("lane {} was used by another call", self.id);
                 self.give_up(batch, &why);
@@ -191,17 +206,19 @@ impl Lane {
         }
     }
 
-    /// What the call under the last number was answered, if it ran. Else it never will: the empty
-    /// call that asks for it takes its number.
+    /// What the call under the last number was answered, if it ran. Else it never will: the question
+    /// takes its number.
     async fn ran(&mut self) -> Result<Option<Enqueued>, Trouble> {
-        let empty = Enqueue {
+        let question = Enqueue {
             lane: &self.id,
             call: self.call,
             jobs: &[],
             novelty: Novelty::New,
         };
-        let (ran, answer) = self.line.call(&Known(empty)).await?;
-        Ok(ran.then_some(answer))
+        Ok(match self.line.call(&question).await? {
+            Enqueued::Asked => None,
+            answer => Some(answer),
+        })
     }
 
     /// One try. `None`: everything was withdrawn before it.
@@ -240,7 +257,8 @@ impl Lane {
             },
         };
         let began = Instant::now();
-        let answer = self.line.call(&verb).await;
+        // A repeat on another connection would not come after the call before.
+        let answer = self.line.call_once(&verb).await;
         if answer.is_ok() {
             let bytes = batch.iter().map(|given| given.bytes).sum();
             self.pace.answered(bytes, began.elapsed());
@@ -277,6 +295,12 @@ impl Lane {
             submission.decide(Fate::Unknowable { why });
         }
     }
+}
+
+/// The call certainly did not run.
+fn called_back(batch: Vec<Given>) -> Vec<Given> {
+    batch.iter().for_each(|submission| submission.call_back());
+    batch
 }
 
 fn refuse(batch: &[Given], trouble: &Trouble) {

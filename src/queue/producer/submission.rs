@@ -59,6 +59,8 @@ pub(crate) enum Fate {
     NotAdded { why: String },
     /// It was never sent.
     NotSent { why: String },
+    /// It is refused each time, as it is: not added.
+    NotTaken { why: String },
     /// Nobody knows, and nobody will find out.
     Unknowable { why: String },
 }
@@ -94,6 +96,18 @@ impl Submission {
             }
         }
         Self::new(jobs, Novelty::Unsure)
+    }
+
+    /// The same, in two parts if it was not taken as a whole: something in it is too large, the rest is
+    /// not.
+    pub(crate) fn again_in_parts(&self) -> Vec<Arc<Self>> {
+        if !matches!(self.fate(), Some(Fate::NotTaken { .. })) || self.jobs.len() < 2 {
+            return vec![self.again()];
+        }
+        let halves = self.jobs.chunks(self.jobs.len().div_ceil(2));
+        halves
+            .map(|half| Self::new(half.to_vec(), Novelty::Unsure))
+            .collect()
     }
 
     /// The fate, once it is decided.
@@ -142,7 +156,7 @@ impl Submission {
     pub(crate) fn is_refused(&self) -> bool {
         matches!(
             self.fate(),
-            Some(Fate::NotAdded { .. } | Fate::NotSent { .. })
+            Some(Fate::NotAdded { .. } | Fate::NotSent { .. } | Fate::NotTaken { .. })
         )
     }
 
@@ -230,7 +244,7 @@ impl Fate {
                 ErrorKind::Refused,
                 format!("job {id} was not enqueued into `{queue}`: {why}"),
             )),
-            Self::NotSent { why } => Err(Error::new(
+            Self::NotSent { why } | Self::NotTaken { why } => Err(Error::new(
                 ErrorKind::NotSent,
                 format!("not enqueued into `{queue}`: {why}; it is safe to try again"),
             )),

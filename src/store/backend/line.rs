@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::memory::{self, Apply};
-use crate::redis::link::Link;
+use crate::redis::link::{Link, Repeat};
 use crate::redis::registry;
 use crate::redis::trouble::Trouble;
 use crate::store;
@@ -30,9 +30,23 @@ impl Line {
         }
     }
 
+    /// A connection that was closed while it was idle is made again, and the call is sent on that.
     pub(crate) async fn call<V: Apply>(&mut self, verb: &V) -> Result<V::Answer, Trouble> {
+        self.call_repeated(verb, store::repeat_of::<V>()).await
+    }
+
+    /// The same, but a connection that was found closed is trouble like any other.
+    pub(crate) async fn call_once<V: Apply>(&mut self, verb: &V) -> Result<V::Answer, Trouble> {
+        self.call_repeated(verb, Repeat::Never).await
+    }
+
+    async fn call_repeated<V: Apply>(
+        &mut self,
+        verb: &V,
+        repeat: Repeat,
+    ) -> Result<V::Answer, Trouble> {
         match self {
-            Self::Redis(queue, link) => store::call(&queue.keys, link, verb).await,
+            Self::Redis(queue, link) => store::call(&queue.keys, link, verb, repeat).await,
             Self::Memory(queue) => {
                 let answer = queue.call(verb);
                 // As a round trip would, it lets others have their turn.
@@ -47,7 +61,7 @@ impl Line {
         match self {
             Self::Redis(queue, link) => {
                 let entry = registry::entry(&queue.namespace, &queue.queue);
-                link.request(&entry).await.map(|_| ())
+                link.request(&entry, Repeat::Always).await.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.register();

@@ -21,9 +21,10 @@ use crate::error::Error;
 use crate::memory::{self, Apply};
 use crate::name::{Namespace, QueueName};
 use crate::policy::pauses::Pauses;
-use crate::redis::connection::Connector;
+use crate::redis::connection::{CALL_MAX, Connector};
 use crate::redis::keys::Keys;
 use crate::redis::link::Link;
+use crate::redis::script::Single;
 use crate::redis::trouble::Trouble;
 use crate::redis::{health, registry, stream};
 use crate::runtime;
@@ -95,15 +96,22 @@ pub(crate) struct InRedis {
 
 impl InRedis {
     /// A call whose connection was cut is made again, if that makes no difference: on a shared
-    /// connection most are cut off for the sake of another one.
+    /// connection most are cut off for the sake of another one. Whatever happens, it ends in time.
     async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
         let began = Instant::now();
         let mut pauses = PAUSES;
+        let mut single = Single {
+            connector: &self.connector,
+            until: began + CALL_MAX,
+        };
+        let repeat = store::repeat_of::<V>();
+        let makes_no_difference = |trouble: &Trouble| match trouble {
+            Trouble::Closed => true,
+            trouble => V::ANSWERS_AGAIN && trouble.is_cut(),
+        };
         loop {
-            match store::call(&self.keys, &mut &self.connector, verb).await {
-                Err(trouble)
-                    if V::ANSWERS_AGAIN && trouble.is_cut() && began.elapsed() < CUT_FOR =>
-                {
+            match store::call(&self.keys, &mut single, verb, repeat).await {
+                Err(trouble) if makes_no_difference(&trouble) && began.elapsed() < CUT_FOR => {
                     sleep(pauses.next(fastrand::f64())).await;
                 }
                 answer => return answer,

@@ -12,8 +12,9 @@ const TRIMMED_AT_MOST: usize = 256;
 
 impl Apply for Advance<'_> {
     fn apply(&self, state: &mut State) -> Answer {
-        match state.begin_call(self.lane, self.call) {
+        match state.begin_call(self.lane, self.call, self.ask) {
             Begun::Superseded => Answer::Superseded,
+            Begun::Asked => Answer::Asked,
             Begun::New => Answer::Advanced(first_time(self, state)),
             Begun::Repeated(answer) => Answer::Advanced(once_more(self, state, answer)),
         }
@@ -88,7 +89,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
             (refused, taken)
         }
         // The lane belongs to a producer: nothing was claimed.
-        StoredAnswer::Enqueued { .. } => (Vec::new(), Taken::default()),
+        StoredAnswer::Enqueued { .. } | StoredAnswer::Asked => (Vec::new(), Taken::default()),
     };
     let mut held = Vec::new();
     for claimed in claimed(state, &taken) {

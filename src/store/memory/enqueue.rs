@@ -11,13 +11,14 @@ use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 
 impl Apply for Enqueue<'_> {
     fn apply(&self, state: &mut State) -> Enqueued {
-        match state.begin_call(self.lane, self.call) {
+        match state.begin_call(self.lane, self.call, self.jobs.is_empty()) {
             Begun::Superseded => return Enqueued::Superseded,
+            Begun::Asked => return Enqueued::Asked,
             Begun::Repeated(answer) => {
                 let there = match answer {
                     StoredAnswer::Enqueued { there } => there,
                     // The lane belongs to a worker: nothing was added.
-                    StoredAnswer::Advanced { .. } => Vec::new(),
+                    StoredAnswer::Advanced { .. } | StoredAnswer::Asked => Vec::new(),
                 };
                 let replaced = 0;
                 return Enqueued::Added { there, replaced };

@@ -1,11 +1,7 @@
 //! Exactly-once calls: the last call of each lane, and what was answered.
 
 use crate::id::{JobId, Receipt};
-use crate::memory::Apply;
 use crate::memory::state::State;
-use crate::store::Known;
-use crate::store::advance::{Advance, Answer};
-use crate::store::enqueue::{Enqueue, Enqueued};
 
 pub(crate) struct LastCall {
     pub(crate) number: u64,
@@ -15,6 +11,8 @@ pub(crate) struct LastCall {
 
 #[derive(Clone)]
 pub(crate) enum StoredAnswer {
+    /// It was only asked whether the call ran.
+    Asked,
     Enqueued {
         there: Vec<usize>,
     },
@@ -32,17 +30,29 @@ pub(crate) enum Begun {
     New,
     /// It ran, and this was answered.
     Repeated(StoredAnswer),
+    /// It did not run, and never will: a question has its number.
+    Asked,
     /// A later call of the same lane ran already.
     Superseded,
 }
 
 impl State {
-    pub(crate) fn begin_call(&self, lane: &str, number: u64) -> Begun {
+    pub(crate) fn begin_call(&mut self, lane: &str, number: u64, is_question: bool) -> Begun {
         match self.calls.get(lane) {
-            Some(last) if number == last.number => Begun::Repeated(last.answer.clone()),
-            Some(last) if number < last.number => Begun::Superseded,
-            _ => Begun::New,
+            Some(last) if number < last.number => return Begun::Superseded,
+            Some(last) if number == last.number => {
+                return match &last.answer {
+                    StoredAnswer::Asked => Begun::Asked,
+                    answer => Begun::Repeated(answer.clone()),
+                };
+            }
+            _ => {}
         }
+        if is_question {
+            self.end_call(lane, number, StoredAnswer::Asked);
+            return Begun::Asked;
+        }
+        Begun::New
     }
 
     pub(crate) fn end_call(&mut self, lane: &str, number: u64, answer: StoredAnswer) {
@@ -53,25 +63,5 @@ impl State {
             answer,
         };
         self.calls.insert(lane.to_owned(), last);
-    }
-}
-
-impl State {
-    fn ran(&self, lane: &str, number: u64) -> bool {
-        matches!(self.begin_call(lane, number), Begun::Repeated(_))
-    }
-}
-
-impl Apply for Known<Advance<'_>> {
-    fn apply(&self, state: &mut State) -> (bool, Answer) {
-        let ran_before = state.ran(self.0.lane, self.0.call);
-        (ran_before, self.0.apply(state))
-    }
-}
-
-impl Apply for Known<Enqueue<'_>> {
-    fn apply(&self, state: &mut State) -> (bool, Enqueued) {
-        let ran_before = state.ran(self.0.lane, self.0.call);
-        (ran_before, self.0.apply(state))
     }
 }

@@ -170,10 +170,11 @@ impl Rig {
             handlers: None,
             heard: 0,
             again: false,
+            ask: false,
         };
         match self.call(&verb) {
             Answer::Advanced(advanced) => advanced,
-            Answer::Superseded => panic!("superseded"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -219,6 +220,7 @@ fn there(answer: Enqueued) -> Option<Vec<usize>> {
     match answer {
         Enqueued::Added { there, .. } => Some(there),
         Enqueued::Superseded => None,
+        Enqueued::Asked => panic!("a question has its number"),
     }
 }
 

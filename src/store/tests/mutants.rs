@@ -101,7 +101,11 @@ mutants! {
     g3_a_repeated_call_is_executed_again:
         "if number == last then" => "if false then";
     g3_a_late_call_is_executed:
-        "if number > last then" => "if number ~= last then";
+        "if last and number < last then" => "if false then";
+    g3_a_question_whether_a_call_ran_leaves_no_mark:
+        "if answer == ASKED then" => "if false then";
+    g3_a_question_whether_a_call_ran_does_not_take_its_number:
+        "queue.end_call(lane, number, ASKED)" => "";
     g3_a_repeated_claim_gives_what_others_hold:
         "if claims[i] == receipt and records[i] then" => "if claims[i] and records[i] then";
     g3_an_id_that_is_there_is_added_again:

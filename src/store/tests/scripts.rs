@@ -286,10 +286,11 @@ impl Rig {
             handlers: None,
             heard: 0,
             again: false,
+            ask: false,
         };
         match self.call(&verb) {
             Answer::Advanced(advanced) => ids(&advanced.claimed),
-            Answer::Superseded => panic!("superseded"),
+            other => panic!("{other:?}"),
         }
     }
 }

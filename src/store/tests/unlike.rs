@@ -67,10 +67,11 @@ impl Rig {
             handlers: Some(handlers),
             heard,
             again: false,
+            ask: false,
         };
         match self.call(&verb) {
             Answer::Advanced(advanced) => advanced,
-            Answer::Superseded => panic!("superseded"),
+            other => panic!("{other:?}"),
         }
     }
 

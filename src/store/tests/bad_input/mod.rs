@@ -141,7 +141,7 @@ impl Both {
     ) -> Option<Advanced> {
         match self.call(&advance(lane, call, settle, claim)) {
             Answer::Advanced(advanced) => Some(advanced),
-            Answer::Superseded => None,
+            Answer::Superseded | Answer::Asked => None,
         }
     }
 
@@ -188,6 +188,7 @@ fn advance<'a>(lane: &'a str, call: u64, settle: &'a [Settlement], claim: usize)
         handlers: None,
         heard: 0,
         again: false,
+        ask: false,
     }
 }
 

@@ -36,6 +36,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (0..WORKERS, select(&NAMES[..]), select(&[40, 990, 29_000][..]))
             .prop_map(|(worker, name, ms)| Op::Busy { worker, name, ms }),
         4 => lane().prop_map(|lane| Op::Repeat { lane }),
+        2 => (lane(), any::<bool>()).prop_map(|(lane, lost)| Op::Question { lane, lost }),
         1 => lane().prop_map(|lane| Op::Late { lane }),
         3 => (vec(any::<u8>(), 1..4), rarely(), select(&LEASES[..]))
             .prop_map(|(claims, stale, lease_ms)| Op::Extend { claims, stale, lease_ms }),
@@ -243,6 +244,7 @@ fn turn() -> impl Strategy<Value = Turn> {
                 handlers,
                 heard,
                 again,
+                ask: false,
             }
         })
 }

@@ -4,6 +4,7 @@
 //! (2,000 unless set); `make fuzz` runs until it is stopped or finds something.
 
 mod choice;
+mod ends;
 mod invariants;
 mod jobs;
 mod op;

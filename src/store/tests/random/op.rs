@@ -43,6 +43,12 @@ pub(crate) enum Op {
     Repeat {
         lane: u8,
     },
+    /// A lane asks whether its last call ran; or whether its next one did, which has been lost on its
+    /// way, and comes late.
+    Question {
+        lane: u8,
+        lost: bool,
+    },
     /// A call of a lane under a number that has passed.
     Late {
         lane: u8,
@@ -206,6 +212,8 @@ pub(crate) struct Turn {
     /// It has heard the last news of them.
     pub(crate) heard: bool,
     pub(crate) again: bool,
+    /// It only asks whether the call ran.
+    pub(crate) ask: bool,
 }
 
 impl Turn {
@@ -224,6 +232,7 @@ impl Turn {
             handlers: None,
             heard: false,
             again: false,
+            ask: false,
         }
     }
 }

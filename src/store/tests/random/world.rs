@@ -3,15 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use std::time::Duration;
 
 use super::invariants::Invariants;
-use super::op::{End, How, IDS, Op, PRODUCERS, Turn, WORKERS};
+use super::op::{IDS, Op, PRODUCERS, Turn, WORKERS};
 use super::order::Order;
 use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::history::{AttemptEntry, AttemptKind};
-use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::State;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
@@ -141,6 +138,7 @@ impl<'a> World<'a> {
             } => self.hand_all_back(*worker, name, *after_ms),
             Op::Busy { worker, name, ms } => self.busy(*worker, name, *ms),
             Op::Repeat { lane } => self.call_again(*lane, 0),
+            Op::Question { lane, lost } => self.question(*lane, *lost),
             Op::Late { lane } => self.call_again(*lane, 1),
             Op::Pop => {
                 let (redis, memory) = (self.redis.pop_token(), self.memory.pop_token());
@@ -334,6 +332,34 @@ impl<'a> World<'a> {
         self.call(&name, number)
     }
 
+    /// Whether the last call of a lane ran. It was lost if it is a new one; then it comes late.
+    fn question(&mut self, lane: u8, lost: bool) -> Result<(), Wrong> {
+        let of = &mut self.lanes[usize::from(lane)];
+        of.number += u64::from(lost);
+        let (name, number) = (of.name.clone(), of.number);
+        match &of.last {
+            None => return Ok(()),
+            Some(LastCall::Enqueue(_)) => self.both(&Enqueue {
+                lane: &name,
+                call: number,
+                jobs: &[],
+                novelty: Novelty::New,
+            })?,
+            Some(LastCall::Advance(turn, _)) => {
+                let question = Turn {
+                    ask: true,
+                    hold: false,
+                    ..turn.clone()
+                };
+                self.advance(&name, number, &question, &[])?;
+            }
+        }
+        match lost {
+            true => self.call(&name, number),
+            false => Ok(()),
+        }
+    }
+
     fn call(&mut self, lane: &str, call: u64) -> Result<(), Wrong> {
         let last = self.lanes.iter().find(|known| known.name == lane);
         match last.and_then(|lane| lane.last.clone()) {
@@ -389,6 +415,7 @@ impl<'a> World<'a> {
             handlers: turn.handlers.as_deref(),
             heard: if turn.heard { self.news } else { 0 },
             again: turn.again,
+            ask: turn.ask,
         };
         let redis = self.redis.call(&verb)?;
         same("advance", &redis, &self.memory.call(&verb))?;
@@ -416,7 +443,7 @@ impl<'a> World<'a> {
     }
 
     /// One of the last claims, by any number; with another receipt if it is to be stale.
-    fn claim(&self, number: u8, stale: bool) -> Option<(JobId, Fence, Receipt)> {
+    pub(super) fn claim(&self, number: u8, stale: bool) -> Option<(JobId, Fence, Receipt)> {
         let reach = self.claims.len().min(CLAIMS_IN_REACH);
         let back = usize::from(number).checked_rem(reach)?;
         let (id, fence, receipt) = self.claims[self.claims.len() - 1 - back].clone();
@@ -425,44 +452,6 @@ impl<'a> World<'a> {
             return Some((id, fence, other));
         }
         Some((id, fence, receipt))
-    }
-
-    pub(super) fn settlement(&self, end: &End) -> Option<Settlement> {
-        let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
-        let stalled = self.last.get("stalls", id.as_str()).is_some();
-        let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
-        let after = Duration::from_millis;
-        let outcome = match end.how {
-            How::Complete => Outcome::Completed(vec![0xc0]),
-            How::Cancel => Outcome::Cancelled("moot".into()),
-            How::Retry { after_ms } => Outcome::Retry {
-                after: after(after_ms),
-                entry: entry(),
-            },
-            How::Die => Outcome::Dead {
-                reason: DeadReason::Declared,
-                entry: entry(),
-            },
-            How::Release => Outcome::Released,
-            // A worker never bounces a job for no time at all, nor hands back a suspect.
-            How::HandBack { name, after_ms } if !stalled => Outcome::Bounced {
-                after: after(after_ms.max(1)),
-                entry: AttemptEntry::new(AttemptKind::UnknownName, format!("no `{name}`")),
-                name: Some(name.to_owned()),
-            },
-            How::Bounce { after_ms } | How::HandBack { after_ms, .. } => Outcome::Bounced {
-                after: after(after_ms.max(1)),
-                entry: entry(),
-                name: None,
-            },
-        };
-        Some(Settlement {
-            id,
-            fence,
-            receipt,
-            keep: end.keep_ms.map(Retention::from_millis),
-            outcome,
-        })
     }
 }
 

@@ -1,0 +1,50 @@
+//! How attempts end.
+
+use std::time::Duration;
+
+use super::op::{End, How};
+use super::world::World;
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::outcome::{DeadReason, Outcome};
+use crate::policy::retention::Retention;
+use crate::store::advance::Settlement;
+
+impl World<'_> {
+    pub(super) fn settlement(&self, end: &End) -> Option<Settlement> {
+        let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
+        let stalled = self.last.get("stalls", id.as_str()).is_some();
+        let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
+        let after = Duration::from_millis;
+        let outcome = match end.how {
+            How::Complete => Outcome::Completed(vec![0xc0]),
+            How::Cancel => Outcome::Cancelled("moot".into()),
+            How::Retry { after_ms } => Outcome::Retry {
+                after: after(after_ms),
+                entry: entry(),
+            },
+            How::Die => Outcome::Dead {
+                reason: DeadReason::Declared,
+                entry: entry(),
+            },
+            How::Release => Outcome::Released,
+            // A worker never bounces a job for no time at all, nor hands back a suspect.
+            How::HandBack { name, after_ms } if !stalled => Outcome::Bounced {
+                after: after(after_ms.max(1)),
+                entry: AttemptEntry::new(AttemptKind::UnknownName, format!("no `{name}`")),
+                name: Some(name.to_owned()),
+            },
+            How::Bounce { after_ms } | How::HandBack { after_ms, .. } => Outcome::Bounced {
+                after: after(after_ms.max(1)),
+                entry: entry(),
+                name: None,
+            },
+        };
+        Some(Settlement {
+            id,
+            fence,
+            receipt,
+            keep: end.keep_ms.map(Retention::from_millis),
+            outcome,
+        })
+    }
+}
