@@ -1,13 +1,13 @@
 -- Which suspects one caller may run together: jobs whose worker died while they ran, one of which
 -- may be what killed it. They are taken in groups, so that the innocent are soon done; but only as
--- long as a crash of the group leaves each of them two more stalls before it is dead. A suspect that
+-- long as a crash of the group leaves each of them three more stalls before it is dead. A suspect that
 -- has fewer left runs alone among the suspects of its process: then no other suspect can be to blame
 -- for a crash.
 
 -- The next of them, at most `limit`: id, score, id, score ... args.alone: no suspect runs in the
 -- caller's process.
 function queue.next_suspects(limit)
-  local SPARE_STALLS = 2
+  local SPARE_STALLS = 3
   local page = redis.call('ZRANGE', key.suspects, '0', queue.whole(limit - 1), 'WITHSCORES')
   local ids = {}
   for i = 1, #page, 2 do

@@ -111,7 +111,7 @@ pub(crate) struct Suspects {
 impl Suspects {
     /// A suspect runs together with others as long as a crash leaves it so many more stalls before
     /// it is dead; with fewer it runs alone.
-    const SPARE_STALLS: u32 = 2;
+    const SPARE_STALLS: u32 = 3;
 
     pub(crate) fn must_be_alone(stalls: u32, max_stalls: u32) -> bool {
         stalls.saturating_add(Self::SPARE_STALLS) > max_stalls

@@ -31,7 +31,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// |---|---|
 /// | concurrency | 10 |
 /// | lease | 30 s |
-/// | max_stalls | 3 |
+/// | max_stalls | 4 |
 /// | grace | 30 s |
 /// | keep_completed | one day |
 /// | keep_at_most | 1,000 |
@@ -60,7 +60,7 @@ impl WorkerBuilder {
             config: Config {
                 lease: LEASE_DEFAULT,
                 grace: Duration::from_secs(30),
-                max_stalls: 3,
+                max_stalls: 4,
                 keep: Retention::DEFAULT,
                 keep_count: 1_000,
                 dead_warning: 1_000,
@@ -107,7 +107,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// How often a job's worker may die while it runs before the job is dead. Default 3.
+    /// How often a job's worker may die while it runs before the job is dead. Default 4:
+    /// one of these may be the crash of a group of suspects, to which the job was innocent.
     pub fn max_stalls(mut self, stalls: u32) -> Self {
         self.config.max_stalls = stalls;
         self

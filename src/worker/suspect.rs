@@ -126,7 +126,7 @@ impl Drop for SuspectPermit {
 mod tests {
     use super::*;
 
-    const MAX_STALLS: u32 = 3;
+    const MAX_STALLS: u32 = 4;
 
     /// One test, for what it tests is there once in the process.
     #[test]

@@ -191,7 +191,7 @@ impl WorkerProcess {
             concurrency: 10,
             lease: Duration::from_secs(1),
             grace: Duration::from_secs(30),
-            max_stalls: 3,
+            max_stalls: 4,
             keep_at_most: 1_000,
             env: Vec::new(),
         }

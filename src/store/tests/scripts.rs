@@ -305,19 +305,19 @@ fn g6_suspects_with_stalls_to_spare_run_together_in_their_place(mut rig: Rig) {
         alone,
         max_stalls,
     };
-    let together = asked(3, false, 3);
+    let together = asked(3, false, 4);
     assert_eq!(rig.claim_suspects(2, together), ["a", "urgent"]);
     assert_eq!(rig.claim_suspects(4, together), ["b", "c", "d", "later"]);
-    // After another stall they would have one chance left.
-    assert_eq!(rig.claim_suspects(1, asked(3, false, 2)), ["last"]);
-    assert!(rig.claim_suspects(5, asked(3, false, 2)).is_empty());
-    assert_eq!(rig.claim_suspects(5, asked(3, true, 2)), ["e"]);
+    // After another stall they would have two chances left.
+    assert_eq!(rig.claim_suspects(1, asked(3, false, 3)), ["last"]);
+    assert!(rig.claim_suspects(5, asked(3, false, 3)).is_empty());
+    assert_eq!(rig.claim_suspects(5, asked(3, true, 3)), ["e"]);
 
     // A second crash, and with it all of them must be alone.
     rig.wait(4 * SECOND);
     while rig.look(0, Doubt::None) != Ok(0) {}
     // The others stall for the first time.
-    let group = rig.claim_suspects(9, asked(9, true, 3));
+    let group = rig.claim_suspects(9, asked(9, true, 4));
     assert_eq!(group.len(), 1, "{group:?}");
 }
 

@@ -251,7 +251,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 
 fn suspects() -> impl Strategy<Value = Suspects> {
     let at_most = select(&[0, 0, 1, 2, 3][..]);
-    let max_stalls = select(&[0, 1, 3, 3, 4][..]);
+    let max_stalls = select(&[0, 1, 3, 4, 4][..]);
     (at_most, any::<bool>(), max_stalls).prop_map(|(at_most, alone, max_stalls)| Suspects {
         at_most,
         alone,
