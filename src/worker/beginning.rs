@@ -24,8 +24,8 @@ use crate::worker::pump::Pump;
 /// How long a lane waits for attempts to begin.
 const PATIENCE: Duration = Duration::from_millis(2);
 /// Of this, how long the thread stays awake for it, if the attempts are this few.
-const AWAKE_FOR: Duration = Duration::from_micros(30);
-const FEW: usize = 4;
+const AWAKE_FOR: Duration = Duration::from_micros(100);
+const FEW: usize = 16;
 /// After this an attempt that has not begun goes back to the queue.
 const BEGINS_WITHIN: Duration = Duration::from_secs(1);
 
