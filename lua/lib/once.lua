@@ -17,6 +17,8 @@ local ASKED = '?'
 function queue.begin_call(lane, number, is_question)
   local stored = redis.call('HGET', key.calls, lane)
   local last = stored and tonumber(string.match(stored, '^%d+'))
+  -- What the last call was is lost: this one may be its repeat, and must not run.
+  assert(last or not stored, 'somebody else wrote to the calls of this lane')
   if last and number < last then
     return 'superseded'
   end
