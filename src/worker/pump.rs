@@ -25,7 +25,7 @@ use crate::store::backend::Store;
 use crate::time::ServerClock;
 use crate::worker::alarm::Alarm;
 use crate::worker::attempt::{attend, release};
-use crate::worker::beginning::Beginning;
+use crate::worker::beginning::{Beginning, Ticket};
 use crate::worker::board::{Board, Brought, Work};
 use crate::worker::decide::{Rules, finds_its_worker, unstorable};
 use crate::worker::drift::Drift;
@@ -346,14 +346,18 @@ impl Pump {
                 self.board.ended(release(&lease));
             }
         }
-        if !attempts.is_empty() {
+        if let Some(last) = attempts.pop() {
             let pump = Arc::clone(self);
-            // One task for all: each alone would wake the application's threads again and again.
+            let attend = move |(claimed, lease, permit, ticket): (_, _, _, Ticket)| {
+                ticket.of(attend(Arc::clone(&pump), claimed, lease, clock, permit))
+            };
+            // One task for all: each alone would wake the application's threads again and again. It
+            // becomes the attempt of one of them.
             application.spawn(async move {
-                for (claimed, lease, permit, ticket) in attempts {
-                    let attempt = attend(Arc::clone(&pump), claimed, lease, clock, permit);
-                    tokio::spawn(ticket.of(attempt));
+                for one in attempts {
+                    tokio::spawn(attend(one));
                 }
+                attend(last).await;
             });
         }
         beginning
