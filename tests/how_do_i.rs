@@ -1,0 +1,257 @@
+//! The code of docs/how-do-i.md: each piece of it stands here, in a test, and does what the page says.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use oxcart::{
+    Context, Enqueued, Error, Failure, Handler, Job, JobId, JobState, Oxcart, Queue, Retention,
+    States, Worker, WorkerEvent,
+};
+use serde::{Deserialize, Serialize};
+
+const PAGE: &str = include_str!("../docs/how-do-i.md");
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+type Done = Result<(), Box<dyn StdError>>;
+
+#[derive(Serialize, Deserialize)]
+struct Charge {
+    customer: u64,
+}
+
+impl Job for Charge {
+    const NAME: &'static str = "charge";
+    type Output = u64; // what the handler gives: the number of a receipt
+}
+
+fn billing() -> Queue {
+    Oxcart::in_memory().queue("billing").expect("a valid name")
+}
+
+/// Without what formatting may change.
+fn plain(code: &str) -> String {
+    let code: String = code.split_whitespace().collect();
+    code.replace(",}", "}")
+        .replace(",)", ")")
+        .replace(",]", "]")
+}
+
+#[test]
+fn each_piece_of_code_of_the_page_is_tested_here() {
+    let here = plain(include_str!("how_do_i.rs"));
+    let pieces: Vec<_> = PAGE.split("```").skip(1).step_by(2).collect();
+    assert!(pieces.len() >= 10, "{}", pieces.len());
+    for piece in pieces {
+        let Some(code) = piece.strip_prefix("rust,ignore") else {
+            panic!("no code of Rust: {piece}");
+        };
+        assert!(here.contains(&plain(code)), "not tested:\n{code}");
+    }
+}
+
+#[test]
+fn each_line_of_the_list_leads_somewhere() {
+    let headings: Vec<_> = PAGE.lines().filter_map(|l| l.strip_prefix("## ")).collect();
+    let anchors = headings.iter().map(|h| h.to_lowercase().replace(' ', "-"));
+    let anchors: Vec<_> = anchors.collect();
+    let list = PAGE.lines().filter(|line| line.starts_with("| "));
+    for line in list.skip(1) {
+        let (_, target) = line.rsplit_once("](").expect("a link");
+        let target = target.trim_end_matches(") |");
+        match target.strip_prefix('#') {
+            Some(anchor) => assert!(anchors.iter().any(|a| a == anchor), "{anchor}"),
+            None => {
+                let file = target.split('#').next().unwrap_or(target);
+                let path = format!("{}/docs/{file}", env!("CARGO_MANIFEST_DIR"));
+                assert!(std::fs::exists(&path).unwrap_or(false), "{path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn once_per_key() -> Done {
+    let billing = billing();
+    let once = |customer: u64| {
+        let id = JobId::new(format!("charge-{customer}"))?;
+        Ok::<_, Error>(
+            billing
+                .enqueue(Charge { customer })
+                .id(id)
+                .keep(Retention::For(HOUR)),
+        )
+    };
+    assert_eq!(once(7)?.await?.enqueued(), Enqueued::New);
+    assert_eq!(once(7)?.await?.enqueued(), Enqueued::AlreadyThere);
+    assert_eq!(billing.counts().await?.waiting, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn not_faster_than() -> Done {
+    let billing = billing();
+    async fn charge(_job: Charge) -> Result<u64, Failure> {
+        Err(Failure::retry_after(
+            Duration::from_secs(30),
+            "429 Too Many Requests",
+        ))
+    }
+    let worker = Worker::builder(&billing)
+        .concurrency(2)
+        .handle(charge)
+        .build()?;
+    let job = billing.enqueue(Charge { customer: 7 }).attempts(10).await?;
+    worker.drain().await;
+    assert_eq!(
+        job.info().await?.expect("it is kept").state,
+        JobState::Delayed
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn wait_for_many() -> Done {
+    let billing = billing();
+    let handler = async |job: Charge| Ok::<_, Failure>(job.customer + 1_000);
+    let worker = Worker::builder(&billing).handle(handler).build()?;
+    let working = tokio::spawn(worker.run_until(std::future::pending()));
+    let charges =
+        [7, 8, 9].map(|customer| billing.enqueue(Charge { customer }).result().into_future());
+    let receipts: Vec<u64> = futures::future::try_join_all(charges).await?;
+    assert_eq!(receipts, [1_007, 1_008, 1_009]);
+    working.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn cancel_a_job_that_waits() -> Done {
+    let billing = billing();
+    let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
+    assert!(billing.remove(job.id()).await?);
+    assert!(!billing.remove(job.id()).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn cancel_a_job_that_runs() -> Done {
+    let billing = billing();
+    async fn charge(job: Charge) -> Result<u64, Failure> {
+        if job.customer == 13 {
+            // ask your database here
+            return Err(Failure::discard("the customer has left"));
+        }
+        Ok(1)
+    }
+    let worker = Worker::builder(&billing).handle(charge).build()?;
+    let job = billing.enqueue(Charge { customer: 13 }).await?;
+    worker.drain().await;
+    assert!(job.result().await.unwrap_err().is_cancelled());
+    Ok(())
+}
+
+struct Timed<H> {
+    inner: Arc<H>,
+    micros: Arc<AtomicU64>,
+}
+
+impl<J: Job, Args: 'static, H: Handler<J, Args>> Handler<J, Args> for Timed<H> {
+    fn check(states: &States) -> Result<(), Error> {
+        H::check(states)
+    }
+
+    fn call(
+        &self,
+        job: J,
+        context: Context,
+    ) -> impl Future<Output = Result<J::Output, Failure>> + Send + 'static {
+        let (running, micros) = (self.inner.call(job, context), Arc::clone(&self.micros));
+        async move {
+            let began = std::time::Instant::now();
+            let outcome = running.await;
+            micros.fetch_add(1 + began.elapsed().as_micros() as u64, Relaxed);
+            outcome
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrap_every_handler() -> Done {
+    let billing = billing();
+    async fn charge(_job: Charge, _billing: Queue) -> Result<u64, Failure> {
+        Ok(1)
+    }
+    let micros = Arc::new(AtomicU64::new(0));
+    let timed = Timed {
+        inner: Arc::new(charge),
+        micros: Arc::clone(&micros),
+    };
+    let worker = Worker::builder(&billing).handle(timed).build()?;
+    billing.enqueue(Charge { customer: 7 }).await?;
+    worker.drain().await;
+    assert!(micros.load(Relaxed) > 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn metrics() -> Done {
+    let billing = billing();
+    let completed = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&completed);
+    let worker = Worker::builder(&billing)
+        .handle(async |_: Charge| Ok::<_, Failure>(1))
+        .on_event(move |event| {
+            if let WorkerEvent::Completed { .. } = event {
+                count.fetch_add(1, Relaxed);
+            }
+        })
+        .build()?;
+    billing.enqueue(Charge { customer: 7 }).await?;
+    worker.drain().await;
+    assert_eq!(completed.load(Relaxed), 1);
+
+    let counts = billing.counts().await?;
+    assert_eq!((counts.left(), counts.totals.completed), (0, 1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn logs_and_traces() -> Done {
+    let billing = billing();
+    async fn charge(_job: Charge, context: Context) -> Result<u64, Failure> {
+        assert_eq!(
+            context.header("traceparent"),
+            Some("00-4bf92f35-00f067aa-01")
+        );
+        Ok(1)
+    }
+    let worker = Worker::builder(&billing).handle(charge).build()?;
+    billing
+        .enqueue(Charge { customer: 7 })
+        .header("traceparent", "00-4bf92f35-00f067aa-01")
+        .await?;
+    worker.drain().await;
+    assert_eq!(billing.counts().await?.totals.completed, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn dead_letters() -> Done {
+    let billing = billing();
+    let worker = Worker::builder(&billing)
+        .handle(async |_: Charge| Err::<u64, Failure>("no".into()))
+        .build()?;
+    billing.enqueue(Charge { customer: 7 }).attempts(1).await?;
+    worker.drain().await;
+    for id in billing.list(JobState::Dead, 0, 100).await? {
+        let dead = billing.job(&id).await?.expect("it was listed");
+        assert_eq!(
+            dead.history.last().map(|attempt| attempt.error.as_str()),
+            Some("no")
+        );
+        billing.replay(&id).await?;
+    }
+    assert_eq!(billing.counts().await?.waiting, 1);
+    Ok(())
+}
