@@ -151,34 +151,33 @@ async fn cancel_a_job_that_runs() -> Done {
     Ok(())
 }
 
-struct Timed<H> {
-    inner: Arc<H>,
-    micros: Arc<AtomicU64>,
-}
-
-impl<J: Job, Args: 'static, H: Handler<J, Args>> Handler<J, Args> for Timed<H> {
-    fn check(states: &States) -> Result<(), Error> {
-        H::check(states)
-    }
-
-    fn call(
-        &self,
-        job: J,
-        context: Context,
-    ) -> impl Future<Output = Result<J::Output, Failure>> + Send + 'static {
-        let (running, micros) = (self.inner.call(job, context), Arc::clone(&self.micros));
-        async move {
-            let began = std::time::Instant::now();
-            let outcome = running.await;
-            micros.fetch_add(1 + began.elapsed().as_micros() as u64, Relaxed);
-            outcome
-        }
-    }
-}
-
 #[tokio::test]
 async fn wrap_every_handler() -> Done {
     let billing = billing();
+    struct Timed<H> {
+        inner: Arc<H>,
+        micros: Arc<AtomicU64>,
+    }
+
+    impl<J: Job, Args: 'static, H: Handler<J, Args>> Handler<J, Args> for Timed<H> {
+        fn check(states: &States) -> Result<(), Error> {
+            H::check(states)
+        }
+
+        fn call(
+            &self,
+            job: J,
+            context: Context,
+        ) -> impl Future<Output = Result<J::Output, Failure>> + Send + 'static {
+            let (running, micros) = (self.inner.call(job, context), Arc::clone(&self.micros));
+            async move {
+                let began = std::time::Instant::now();
+                let outcome = running.await;
+                micros.fetch_add(1 + began.elapsed().as_micros() as u64, Relaxed);
+                outcome
+            }
+        }
+    }
     async fn charge(_job: Charge, _billing: Queue) -> Result<u64, Failure> {
         Ok(1)
     }
