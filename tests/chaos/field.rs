@@ -75,7 +75,11 @@ impl Field {
     ) {
         let started = Instant::now();
         while !reached(self.books.catch_up()) {
-            assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
+            if started.elapsed() >= limit {
+                let runs = self.books.runs();
+                let last = &runs[runs.len().saturating_sub(50)..];
+                panic!("not within {limit:?}: {what}; the last runs were {last:#?}");
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
