@@ -30,18 +30,23 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     let mut field = Field::new(Server::options()).await;
     let mut frozen = HashSet::new();
     let mut slowest = Duration::ZERO;
-    for round in 1..=rounds {
-        let pid = wake_among_the_dead(&mut stage, &mut field, &mut findings, &mut slowest).await;
+    let mut zombies = 0;
+    for _ in 0..rounds {
+        let (pid, frozen_at_work) =
+            wake_among_the_dead(&mut stage, &mut field, &mut findings, &mut slowest).await;
         frozen.insert(pid);
+        zombies += frozen_at_work;
         let refused = field.direct.counts().await.expect("it is there");
         let refused = refused.totals.refused as usize;
-        findings.must(refused == round * ZOMBIES, || {
-            format!("{refused} outcomes were refused in {round} rounds of {ZOMBIES}")
+        findings.must(refused >= zombies, || {
+            format!("{refused} outcomes of {zombies} zombies were refused")
         });
     }
+    findings.must(zombies * 2 >= rounds * ZOMBIES, || {
+        format!("only {zombies} handlers were frozen at work")
+    });
     findings.note(format!(
-        "{} zombies tried to settle and were refused; cancelled {} ms after waking at most",
-        rounds * ZOMBIES,
+        "{zombies} zombies tried to settle and were refused; cancelled {} ms after waking at most",
         slowest.as_millis()
     ));
     let jobs = freeze_at_random(&mut stage, &mut field, &mut findings, &mut frozen).await;
@@ -51,13 +56,15 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     findings
 }
 
-/// One process is frozen while its handlers run, another one does its jobs; then it wakes up.
+/// One process is frozen while its handlers run, another one does its jobs; then it wakes up. Says which
+/// process it was, and how many handlers were frozen at work: on a machine that is too busy to renew a
+/// lease of a second, some were cancelled before.
 async fn wake_among_the_dead(
     stage: &mut Stage,
     field: &mut Field,
     findings: &mut Findings,
     slowest: &mut Duration,
-) -> u32 {
+) -> (u32, usize) {
     let settings = WorkerProcess {
         concurrency: ZOMBIES,
         lease: LEASE,
@@ -82,7 +89,9 @@ async fn wake_among_the_dead(
     tokio::time::sleep(stage.time(0, 500)).await;
     let frozen_ms = now_ms();
     process.pause();
-    let ids: Vec<&str> = zombies.iter().map(|handle| handle.id().as_str()).collect();
+    let books = field.books.catch_up();
+    let mut ids: Vec<&str> = zombies.iter().map(|handle| handle.id().as_str()).collect();
+    ids.retain(|id| books.of(id).iter().all(|run| run.ended_ms.is_none()));
     let taken_over = |books: &Books| {
         ids.iter()
             .all(|id| books.of(id).len() == 2 && books.of(id)[1].is_ok())
@@ -122,7 +131,7 @@ async fn wake_among_the_dead(
     )
     .await;
     living.stop().await;
-    pid
+    (pid, ids.len())
 }
 
 /// Workers are frozen at any moment, for less and for more than their lease.
