@@ -1,12 +1,13 @@
 //! Cron expressions in a time zone: reading them, saying what is wrong with them, and when they
 //! match next.
 
+use std::ops::Range;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, TimeZone, Timelike};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, TimeZone, Timelike};
 use chrono_tz::{TZ_VARIANTS, Tz};
-use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
+use croner::{Cron, CronPattern, Weekday};
 
 use crate::error::Error;
 
@@ -35,6 +36,9 @@ const MONTHS: [&str; 12] = [
     "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
 ];
 const HOURS: usize = 24;
+/// Years of every kind: among these, each day of the week is the first of January of a leap year and
+/// of another one.
+const YEARS_OF_ALL_KINDS: Range<i32> = 2000..2028;
 const MINUTES_OF_A_DAY: i64 = 24 * 60;
 const NICKNAMES: &str = "@yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly";
 /// Longest expression, in bytes: one that names every moment of every field has 561.
@@ -54,21 +58,32 @@ pub(crate) struct ParsedCron {
     /// It matches in every hour, and so follows real time; what names hours follows the clock on
     /// the wall.
     every_hour: bool,
+    /// There are days that have what it asks for.
+    has_days: bool,
 }
 
 impl ParsedCron {
     pub(crate) fn parse(expression: &str, zone: &str) -> Result<Self, Error> {
         let cron = parse(expression)?;
-        let every_hour = cron.pattern.hours.values().len() == HOURS;
         Ok(Self {
-            cron,
+            every_hour: cron.pattern.hours.values().len() == HOURS,
+            has_days: has_days(&cron.pattern),
             zone: parse_zone(zone)?,
-            every_hour,
+            cron,
         })
+    }
+
+    /// No day of any year has what it asks for.
+    pub(crate) fn never_matches(&self) -> bool {
+        !self.has_days
     }
 
     /// The first match after `ms`; `None` if there is none.
     pub(crate) fn next_after(&self, ms: u64) -> Option<u64> {
+        // The search would go on for thousands of years.
+        if self.never_matches() {
+            return None;
+        }
         // Matches are whole seconds.
         let seconds = i64::try_from(ms / 1000).ok()?;
         let after = DateTime::from_timestamp(seconds, 0)?.with_timezone(&self.zone);
@@ -94,6 +109,25 @@ impl ParsedCron {
     }
 }
 
+/// Whether any day has what the expression asks for. That depends on how long the month is and on
+/// which day of the week it begins, so a few years show it.
+fn has_days(pattern: &CronPattern) -> bool {
+    days_in_question(pattern).any(|day| {
+        let weekday = Weekday::from_days_from_sunday(day.weekday().num_days_from_sunday());
+        let matches = pattern.day_match(day.year(), day.month(), day.day(), weekday);
+        matches.unwrap_or(false)
+    })
+}
+
+/// Days of every kind, in the months of the expression.
+fn days_in_question(pattern: &CronPattern) -> impl Iterator<Item = NaiveDate> {
+    let months = pattern.months.values();
+    YEARS_OF_ALL_KINDS
+        .flat_map(move |year| months.clone().into_iter().map(move |month| (year, month)))
+        .flat_map(|(year, month)| (1..=31).map(move |day| (year, month, day)))
+        .filter_map(|(year, month, day)| NaiveDate::from_ymd_opt(year, u32::from(month), day))
+}
+
 /// The first moment at which the clocks of `zone` show `wall`; if they never do, the one at which
 /// they show something later.
 fn first_at_or_after(wall: NaiveDateTime, zone: Tz) -> Option<DateTime<Tz>> {
@@ -112,11 +146,31 @@ pub(crate) fn normalized(expression: &str) -> String {
     expression.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn parser(seconds: Seconds) -> CronParser {
+fn parser(seconds: Seconds, days: Days) -> CronParser {
     CronParser::builder()
         .seconds(seconds)
         .year(Year::Disallowed)
+        .dom_and_dow(days == Days::Both)
         .build()
+}
+
+/// What a day must match of an expression that names days of the month and days of the week.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Days {
+    Either,
+    Both,
+}
+
+impl Days {
+    /// As crontab has it: the two are joined by *and* where one of them begins with `*`, so that
+    /// `*/2` is less than every day and not more than the other field says.
+    fn of(of_the_month: &str, of_the_week: &str) -> Self {
+        let begins_with_all = |field: &str| field.starts_with(['*', '?']);
+        match begins_with_all(of_the_month) || begins_with_all(of_the_week) {
+            true => Self::Both,
+            false => Self::Either,
+        }
+    }
 }
 
 fn parse(expression: &str) -> Result<Cron, Error> {
@@ -132,11 +186,13 @@ fn parse(expression: &str) -> Result<Cron, Error> {
             true => "@daily",
             false => shown,
         };
-        return parser(Seconds::Optional).parse(nickname).map_err(|_| {
-            Error::invalid(format!(
-                "the cron expression {shown:?} is not known; these are: {NICKNAMES}"
-            ))
-        });
+        return parser(Seconds::Optional, Days::Either)
+            .parse(nickname)
+            .map_err(|_| {
+                Error::invalid(format!(
+                    "the cron expression {shown:?} is not known; these are: {NICKNAMES}"
+                ))
+            });
     }
     let parts: Vec<&str> = shown.split_whitespace().collect();
     if !(5..=6).contains(&parts.len()) {
@@ -152,7 +208,8 @@ fn parse(expression: &str) -> Result<Cron, Error> {
             if let Err(why) = check_item(item, left_out + position) {
                 let name = FIELDS[left_out + position].name;
                 let pointer = pointer_to(shown, item);
-                let what = match why.starts_with(&format!("`{item}` ")) {
+                let named = item.is_empty() || why.starts_with(&format!("`{item}` "));
+                let what = match named {
                     true => why,
                     false => format!("`{item}`: {why}"),
                 };
@@ -164,7 +221,8 @@ fn parse(expression: &str) -> Result<Cron, Error> {
         }
     }
     // Each item can be read alone.
-    parser(Seconds::Optional).parse(shown).map_err(|_| {
+    let days = Days::of(parts[3 - left_out], parts[5 - left_out]);
+    parser(Seconds::Optional, days).parse(shown).map_err(|_| {
         Error::invalid(format!(
             "the cron expression {shown:?} cannot be read as a whole; a `+` stands only before the \
              first day of the week"
@@ -190,12 +248,17 @@ fn said_elsewhere(expression: &str) -> Option<&'static str> {
 /// What is wrong with one item of a field's list, found by leaving everything to it alone.
 fn check_item(item: &str, position: usize) -> Result<(), String> {
     if item.is_empty() {
-        return Ok(());
+        return Err("nothing stands on one side of a comma".to_owned());
     }
     let field = &FIELDS[position];
+    // The parser takes it for no day at all.
+    if field.name == DAY_OF_WEEK && item.eq_ignore_ascii_case("L") {
+        return Err("`L` follows a day, as in `FRIL`".to_owned());
+    }
     let mut alone = ["*"; FIELDS.len()];
     alone[position] = item;
-    if parser(Seconds::Required).parse(&alone.join(" ")).is_err() {
+    let parser = parser(Seconds::Required, Days::Either);
+    if parser.parse(&alone.join(" ")).is_err() {
         return Err(field.why_not(item));
     }
     // The parser takes `*/90` for "at 0", which is never what was meant.
@@ -234,7 +297,11 @@ impl Field {
             None => (item, None),
         };
         if let Some(step) = step {
+            if range.is_empty() {
+                return Err("`*` or a range is missing before the `/`".to_owned());
+            }
             match step.parse() {
+                _ if step.is_empty() => return Err("the step after the `/` is missing".to_owned()),
                 Err(_) => return Err(format!("the step `{step}` is not a number")),
                 Ok(0) => return Err("a step of 0 leads nowhere".to_owned()),
                 Ok(step) if step > self.max => return Err(leads_out(step)),
@@ -254,6 +321,11 @@ impl Field {
                      working day"
                         .to_owned(),
                 );
+            }
+            match (first, last) {
+                ("", _) => return Err("the range has no beginning".to_owned()),
+                (_, "") => return Err("the range has no end".to_owned()),
+                _ => {}
             }
             let (first, last) = (self.number(first)?, self.number(last)?);
             return match first > last {
@@ -303,11 +375,11 @@ impl Field {
     }
 }
 
-/// A line of carets under `part`, which is a slice of `line`.
+/// A line of carets under `part`, which is a slice of `line`; one where it is empty.
 fn pointer_to(line: &str, part: &str) -> String {
     let start = part.as_ptr() as usize - line.as_ptr() as usize;
     let before = line[..start].chars().count();
-    " ".repeat(before) + &"^".repeat(part.chars().count())
+    " ".repeat(before) + &"^".repeat(part.chars().count().max(1))
 }
 
 /// What is too long is not shown.

@@ -139,6 +139,27 @@ impl Timing {
         }
     }
 
+    /// Whether it has ticks, whatever time it is. What an earlier version stored need not have any.
+    pub(crate) fn check_ticks(&self) -> Result<(), Error> {
+        if let ParsedRhythm::Cron(cron) = &self.rhythm
+            && cron.never_matches()
+        {
+            return Err(Error::invalid(
+                "it can never fire: no day has what the expression asks for",
+            ));
+        }
+        match (self.starting_ms, self.ending_ms) {
+            (Some(start), Some(end)) if self.next_after(0).is_none() => {
+                Err(Error::invalid(format!(
+                    "it can never fire: there is no tick from its start, {}, to its end, {}",
+                    Timestamp::from_millis(start),
+                    Timestamp::from_millis(end)
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The first tick after `ms`; `None` if there is none.
     pub(crate) fn next_after(&self, ms: u64) -> Option<u64> {
         let start = self.starting_ms.unwrap_or(0);

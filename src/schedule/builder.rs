@@ -154,7 +154,7 @@ fn check(name: &str, rule: &Rule) -> Result<(), Error> {
             "an interval has no time zone; a cron expression has one",
         ));
     }
-    rule.checked().map(drop)
+    rule.checked()?.check_ticks()
 }
 
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {

@@ -116,9 +116,11 @@ impl ScheduleHandle {
     /// A field is `*`, or a list of numbers, ranges (`9-17`), and steps (`*/15`, `8-18/2`). Months
     /// and days of the week have names (`JAN`, `MON-FRI`); 0 and 7 are Sunday. `L` is the last day
     /// of the month, `LW` its last working day, `FRIL` its last Friday, `MON#2` its second Monday,
-    /// `15W` the working day nearest to the 15th. Where both days are given, either will do; both
-    /// must match where the day of the week begins with `+`: `0 3 13 * +FRI`. For a day, `?` is the
-    /// same as `*`.
+    /// `15W` the working day nearest to the 15th. For a day, `?` is the same as `*`.
+    ///
+    /// Where both kinds of days are given, either will do (`0 3 1,15 * MON`), unless one of the two
+    /// fields begins with `*`, as in crontab: then both must match (`0 3 */2 * MON` is a Monday).
+    /// Both must match as well where the day of the week begins with `+`: `0 3 13 * +FRI`.
     ///
     /// Where daylight saving time takes a moment away, an expression that names hours ticks when
     /// the clock has gone forward; where it gives one twice, the first time. One that matches in

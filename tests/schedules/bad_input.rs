@@ -27,7 +27,24 @@ async fn nonsense_is_refused_and_nothing_is_written() {
         (plain(cron(&"0,".repeat(501))), "1002 bytes"),
         (plain(daily().timezone("x".repeat(65))), "65 bytes"),
         (plain(cron("0 61 * * * *")), "      ^^"),
+        (plain(cron("0,,5 * * * *")), "side of a comma"),
         (plain(cron("0 0 0 30 2 *")), "never fire"),
+        (
+            plain(
+                cron("0 0 31 2,4 *")
+                    .timezone("Europe/Berlin")
+                    .ending(now + SECOND),
+            ),
+            "no day has what the expression asks for",
+        ),
+        (
+            plain(
+                cron("0 0 29 2 *")
+                    .starting(january(2_101))
+                    .ending(january(2_104)),
+            ),
+            "no tick from its start, 2101-01-01T00:00:00.000Z, to its end, 2104-01-01",
+        ),
         (plain(daily().timezone("Europe/Berln")), "Europe/Berlin"),
         (plain(daily().limit(0)), "limit is 0"),
         (
@@ -120,10 +137,21 @@ async fn a_worker_is_not_built_with_schedules_that_cannot_be() {
     let good = || queue.schedule("s").cron("@daily").job(Work::Quick);
     let bad = queue.schedule("s").cron("@dayly").job(Work::Quick);
     assert!(worker(&queue, &scene).schedule(bad).build().is_err());
+    let never = queue.schedule("s").cron("0 0 30 2 *").job(Work::Quick);
+    let error = worker(&queue, &scene).schedule(never).build().err();
+    let text = error.unwrap().to_string();
+    assert!(text.contains("can never fire"), "{text}");
     let twice = worker(&queue, &scene).schedule(good()).schedule(good());
     let error = twice.build().err().unwrap().to_string();
     assert!(error.contains("two schedules"), "{error}");
     assert!(worker(&queue, &scene).schedule(good()).build().is_ok());
+}
+
+/// The first of January.
+fn january(year: u64) -> Timestamp {
+    // 2101 to 2104 have no leap day before the first of January of any of them.
+    const DAYS_TO_2101: u64 = 47_847;
+    Timestamp::from_millis((DAYS_TO_2101 + (year - 2_101) * 365) * 24 * 60 * 60 * 1_000)
 }
 
 #[test]

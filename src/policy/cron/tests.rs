@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod expressions;
+
 fn ms(time: &str) -> u64 {
     let parsed = DateTime::parse_from_rfc3339(time).unwrap_or_else(|e| panic!("{time}: {e}"));
     parsed.timestamp_millis() as u64
@@ -308,56 +310,6 @@ fn month_ends_leap_days_and_the_turn_of_the_year() {
 }
 
 #[test]
-fn weekdays_are_the_unix_ones_and_join_with_days_of_the_month_as_they_do_there() {
-    let start = "2025-06-01T12:00:00Z"; // a Sunday
-    for (expression, expected) in [
-        (
-            "0 3 * * 1",
-            ["2025-06-02T03:00:00+00:00", "2025-06-09T03:00:00+00:00"],
-        ),
-        (
-            "0 3 * * 0",
-            ["2025-06-08T03:00:00+00:00", "2025-06-15T03:00:00+00:00"],
-        ),
-        (
-            "0 3 * * 7",
-            ["2025-06-08T03:00:00+00:00", "2025-06-15T03:00:00+00:00"],
-        ),
-        (
-            "0 3 * * mon-FRI",
-            ["2025-06-02T03:00:00+00:00", "2025-06-03T03:00:00+00:00"],
-        ),
-        (
-            "0 3 * JUL,aug Sat,SUN",
-            ["2025-07-05T03:00:00+00:00", "2025-07-06T03:00:00+00:00"],
-        ),
-        // Both restricted: either will do, or it must be both.
-        (
-            "0 3 4 * FRI",
-            ["2025-06-04T03:00:00+00:00", "2025-06-06T03:00:00+00:00"],
-        ),
-        (
-            "0 3 13 * +FRI",
-            ["2025-06-13T03:00:00+00:00", "2026-02-13T03:00:00+00:00"],
-        ),
-        (
-            "0 3 ? * MON",
-            ["2025-06-02T03:00:00+00:00", "2025-06-09T03:00:00+00:00"],
-        ),
-        (
-            "0 3 4 * ?",
-            ["2025-06-04T03:00:00+00:00", "2025-07-04T03:00:00+00:00"],
-        ),
-        (
-            "0 8-18/5 * * *",
-            ["2025-06-01T13:00:00+00:00", "2025-06-01T18:00:00+00:00"],
-        ),
-    ] {
-        assert_matches(expression, "UTC", start, &expected);
-    }
-}
-
-#[test]
 fn seconds_may_be_left_out_and_nicknames_are_known() {
     let after = ms("2025-06-01T12:34:56Z");
     for (short, long) in [
@@ -374,82 +326,6 @@ fn seconds_may_be_left_out_and_nicknames_are_known() {
         assert_eq!(next(short), next(long), "{short}");
     }
     assert_eq!(normalized("  0  0\t3 * * * "), "0 0 3 * * *");
-}
-
-#[test]
-fn a_bad_expression_is_refused_and_the_field_is_shown() {
-    for (expression, names, pointer) in [
-        (
-            "0 61 3 * * *",
-            "in the minute, `61`",
-            "0 61 3 * * *\n      ^^",
-        ),
-        ("61 3 * * *", "in the minute, `61`", "\n    ^^"),
-        ("0 0 25 * * *", "in the hour, `25`", "^^"),
-        ("0 0 3 * FOO *", "in the month, `FOO`", "^^^"),
-        ("0 0 3 1 2-1 *", "in the month, `2-1`", "^^^"),
-        ("0 0 3 * * 8", "in the day of the week, `8`", "^"),
-        ("0 0 3 32 * *", "in the day of the month, `32`", "^^"),
-        ("*/0 * * * * *", "in the second, `*/0`", "^^^"),
-        ("*/90 * * * *", "in the minute, `*/90`", "^^^^"),
-        ("ä * * * *", "in the minute, `ä`", "^"),
-    ] {
-        let error = ParsedCron::parse(expression, "UTC").unwrap_err();
-        assert!(error.is_invalid());
-        let text = error.to_string();
-        assert!(text.contains(names) && text.ends_with(pointer), "{text}");
-    }
-    for (expression, says) in [
-        ("0 25 * * *", "in the hour, `25`: 0 to 23 are allowed\n"),
-        ("0 3 0 * *", "`0`: 1 to 31 are allowed\n"),
-        (
-            "0 3 * * FOO",
-            "in the day of the week, `FOO` is not known: 0 to 7 or SUN to SAT\n",
-        ),
-        ("0 3 * MAI *", "`MAI` is not known: 1 to 12 or JAN to DEC\n"),
-        (
-            "0 3 * * MON,8,TUE",
-            "`8`: 0 to 7 or SUN to SAT are allowed\n",
-        ),
-        ("0 3 * * 5-1", "`5-1`: the range ends before it begins\n"),
-        ("0 3 * * fri-mon", "the range ends before it begins\n"),
-        ("0 3 * * MON-FOO", "`FOO` is not known: 0 to 7"),
-        ("0 3 * * MON#6", "1 to 5 or L may follow the `#`\n"),
-        (
-            "0 3 L-2 * *",
-            "days before the last one cannot be named; `L` is",
-        ),
-        ("0 3 32W * *", "1 to 31 are allowed\n"),
-        ("0 L * * *", "`L` is not known: 0 to 23\n"),
-        ("*/0 * * * *", "a step of 0 leads nowhere\n"),
-        ("*/x * * * *", "the step `x` is not a number\n"),
-        (
-            "5/10 * * * *",
-            "a step follows `*` or a range, as in `*/10`",
-        ),
-        ("1-2-3 * * * *", "`2-3` is not known: 0 to 59\n"),
-        ("0 3 * * +FRI,+SAT", "a `+` stands only before"),
-        ("@every 5m", "for an interval use `.every(..)`"),
-        ("CRON_TZ=UTC 0 3 * * *", "set with `.timezone(..)`"),
-        ("TZ=UTC 0 3 * * *", "set with `.timezone(..)`"),
-        ("", "0 fields"),
-        ("* * *", "3 fields"),
-        ("* * * * * * *", "7 fields"),
-        ("@reboot", "@hourly"),
-        ("@", "@hourly"),
-    ] {
-        let error = ParsedCron::parse(expression, "UTC").unwrap_err();
-        assert!(error.is_invalid());
-        assert!(error.to_string().contains(says), "{error}");
-    }
-}
-
-#[test]
-fn what_can_never_match_has_no_next() {
-    for expression in ["0 0 0 30 2 *", "0 0 0 31 4,6,9,11 *"] {
-        let cron = ParsedCron::parse(expression, "UTC").unwrap();
-        assert_eq!(cron.next_after(ms("2025-01-01T00:00:00Z")), None);
-    }
 }
 
 #[test]

@@ -181,6 +181,12 @@ impl InRedis {
         popped.first().map(|(_, score)| *score)
     }
 
+    /// From now on the scripts are as they should be.
+    pub(super) fn mend(&mut self) {
+        self.patch = None;
+        self.loaded.clear();
+    }
+
     fn set_fence(&mut self, fence: Option<u64>) {
         let meta = self.key("meta");
         match fence {

@@ -5,10 +5,12 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use proptest::strategy::Union;
 
 use super::op::{
     Ask, Change, End, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
 };
+use super::profile::Profile;
 use crate::store::advance::Suspects;
 use crate::store::recover::Doubt;
 
@@ -17,66 +19,96 @@ const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
 const LEASES: [u64; 3] = [1_000, 30_000, 600_000];
 const PRIORITIES: [u16; 5] = [0, 7, 499, 500, 1_023];
 
-/// Sequences of 10 to 40 operations.
-pub(crate) fn sequences() -> impl Strategy<Value = Vec<Op>> {
-    vec(op(), 10..40)
+/// One line for each kind of operation: how often it is chosen in the full mix, its name for
+/// profiles, and what there is to choose from.
+macro_rules! operations {
+    ($($weight:literal $kind:ident: $choice:expr;)*) => {
+        /// The kinds of operations there are, for profiles to name.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Kind { $($kind),* }
+
+        /// Every kind there is, as the ordinary random sequences have them.
+        pub(crate) const FULL_MIX: Profile = Profile(&[$(($weight, Kind::$kind)),*]);
+
+        fn choice(kind: Kind) -> BoxedStrategy<Op> {
+            match kind { $(Kind::$kind => $choice.boxed()),* }
+        }
+    };
 }
 
-fn op() -> impl Strategy<Value = Op> {
-    let lane = || 0..PRODUCERS + WORKERS;
-    let ids = || vec(0..IDS, 1..4);
-    let wait = || select(&WAITS[..]);
-    prop_oneof![
-        10 => (0..PRODUCERS, vec(new(), 1..5)).prop_map(|(lane, jobs)| Op::Enqueue { lane, jobs }),
-        1 => (0..PRODUCERS, 60..120u8, option::weighted(0.7, wait()), option::of(select(&PRIORITIES[..])))
-            .prop_map(|(lane, jobs, delay_ms, priority)| Op::Flood { lane, jobs, delay_ms, priority }),
-        22 => turn().prop_map(Op::Advance),
-        4 => (0..WORKERS, select(&NAMES[..]), wait())
-            .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms }),
-        3 => (0..WORKERS, select(&NAMES[..]), select(&[40, 990, 29_000][..]))
-            .prop_map(|(worker, name, ms)| Op::Busy { worker, name, ms }),
-        4 => lane().prop_map(|lane| Op::Repeat { lane }),
-        2 => (lane(), any::<bool>()).prop_map(|(lane, lost)| Op::Question { lane, lost }),
-        1 => lane().prop_map(|lane| Op::Late { lane }),
-        3 => (vec(any::<u8>(), 1..4), rarely(), select(&LEASES[..]))
-            .prop_map(|(claims, stale, lease_ms)| Op::Extend { claims, stale, lease_ms }),
-        2 => (any::<u8>(), rarely(), select(&[1, 256, 257][..]))
-            .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes }),
-        8 => recover(),
-        2 => (1..5usize, 0..WORKERS, any::<bool>())
-            .prop_map(|(limit, worker, hold)| Op::Promote { limit, worker, hold }),
-        5 => change().prop_map(Op::Schedule),
-        1 => (0..SCHEDULES).prop_map(|name| Op::Unschedule { name }),
-        12 => (0..WORKERS, prop::bool::weighted(0.8), ticks(), rarely())
-            .prop_map(|(worker, hold, entries, pass)| Op::Fire { worker, hold, entries, pass }),
-        1 => ask().prop_map(|ask| Op::Schedules { ask }),
-        1 => (option::weighted(0.6, 0..SCHEDULES), any::<bool>())
-            .prop_map(|(name, other)| Op::Lose { name, other }),
-        2 => (0..WORKERS, prop::bool::weighted(0.8), 0..SCHEDULES)
-            .prop_map(|(worker, hold, name)| Op::Tend { worker, hold, name }),
-        4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
-            |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
-                limit, keep_ms, keep_count, lane_ttl_ms,
-            }
-        ),
-        3 => ids().prop_map(|ids| Op::Replay { ids }),
-        2 => ids().prop_map(|ids| Op::Remove { ids }),
-        3 => (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms }),
-        2 => (0..IDS).prop_map(|id| Op::Get { id }),
-        1 => (0..5usize, 0..4u64, 1..6usize)
-            .prop_map(|(state, offset, limit)| Op::List { state, offset, limit }),
-        1 => Just(Op::Counts),
-        1 => Just(Op::Pause),
-        2 => Just(Op::Resume),
-        3 => Just(Op::Pop),
-        12 => select(&[1, 50, 900, 1_000, 29_000, 61_000, 600_000, 3_700_000, 90_000_000][..])
-            .prop_map(|ms| Op::Pass { ms }),
-        3 => select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms }),
-    ]
+operations! {
+    10 Enqueue: (0..PRODUCERS, vec(new(), 1..5)).prop_map(|(lane, jobs)| Op::Enqueue { lane, jobs });
+    1 Flood: (0..PRODUCERS, 60..120u8, option::weighted(0.7, wait()), option::of(select(&PRIORITIES[..])))
+        .prop_map(|(lane, jobs, delay_ms, priority)| Op::Flood { lane, jobs, delay_ms, priority });
+    22 Advance: turn().prop_map(Op::Advance);
+    4 HandAllBack: (0..WORKERS, select(&NAMES[..]), wait())
+        .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms });
+    3 Busy: (0..WORKERS, select(&NAMES[..]), select(&[40, 990, 29_000][..]))
+        .prop_map(|(worker, name, ms)| Op::Busy { worker, name, ms });
+    4 Repeat: lane().prop_map(|lane| Op::Repeat { lane });
+    2 Question: (lane(), any::<bool>()).prop_map(|(lane, lost)| Op::Question { lane, lost });
+    1 Late: lane().prop_map(|lane| Op::Late { lane });
+    3 Extend: (vec(any::<u8>(), 1..4), rarely(), select(&LEASES[..]))
+        .prop_map(|(claims, stale, lease_ms)| Op::Extend { claims, stale, lease_ms });
+    2 Progress: (any::<u8>(), rarely(), select(&[1, 256, 257][..]))
+        .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes });
+    6 Recover: recover();
+    2 Judge: judge();
+    2 Promote: (1..5usize, 0..WORKERS, any::<bool>())
+        .prop_map(|(limit, worker, hold)| Op::Promote { limit, worker, hold });
+    5 Schedule: change().prop_map(Op::Schedule);
+    1 Unschedule: (0..SCHEDULES).prop_map(|name| Op::Unschedule { name });
+    12 Fire: (0..WORKERS, prop::bool::weighted(0.8), ticks(), rarely())
+        .prop_map(|(worker, hold, entries, pass)| Op::Fire { worker, hold, entries, pass });
+    1 Schedules: ask().prop_map(|ask| Op::Schedules { ask });
+    1 Lose: (option::weighted(0.6, 0..SCHEDULES), any::<bool>())
+        .prop_map(|(name, other)| Op::Lose { name, other });
+    2 Tend: (0..WORKERS, prop::bool::weighted(0.8), 0..SCHEDULES)
+        .prop_map(|(worker, hold, name)| Op::Tend { worker, hold, name });
+    4 Trim: (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
+        |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
+            limit, keep_ms, keep_count, lane_ttl_ms,
+        }
+    );
+    3 Replay: ids().prop_map(|ids| Op::Replay { ids });
+    2 Remove: ids().prop_map(|ids| Op::Remove { ids });
+    3 Watch: (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms });
+    2 Get: (0..IDS).prop_map(|id| Op::Get { id });
+    1 List: (0..5usize, 0..4u64, 1..6usize)
+        .prop_map(|(state, offset, limit)| Op::List { state, offset, limit });
+    1 Counts: Just(Op::Counts);
+    1 Pause: Just(Op::Pause);
+    2 Resume: Just(Op::Resume);
+    3 Pop: Just(Op::Pop);
+    12 Pass: select(&[1, 50, 900, 1_000, 29_000, 61_000, 600_000, 3_700_000, 90_000_000][..])
+        .prop_map(|ms| Op::Pass { ms });
+    3 Back: select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms });
 }
 
+impl Profile {
+    /// The operations of this profile, each as often as its weight says.
+    pub(crate) fn operations(&self) -> impl Strategy<Value = Op> + use<> {
+        let weighed = self.0.iter().map(|&(weight, kind)| (weight, choice(kind)));
+        Union::new_weighted(weighed.collect())
+    }
+}
+
+fn lane() -> impl Strategy<Value = u8> {
+    0..PRODUCERS + WORKERS
+}
+
+fn ids() -> impl Strategy<Value = Vec<u8>> {
+    vec(0..IDS, 1..4)
+}
+
+fn wait() -> impl Strategy<Value = u64> {
+    select(&WAITS[..])
+}
+
+const NEVER: u64 = 10_000_000_000;
+
+/// Looks for the jobs of dead workers, and may have a reason not to judge.
 fn recover() -> impl Strategy<Value = Op> {
-    const NEVER: u64 = 10_000_000_000;
     let doubt = select(
         &[
             Doubt::None,
@@ -89,7 +121,15 @@ fn recover() -> impl Strategy<Value = Op> {
     let off = select(&[0, 0, 0, 0, 0, 1_000, 1_001][..]);
     let gap = select(&[NEVER, NEVER, 60_000][..]);
     let quiet = select(&[0, 0, 50, 5_000][..]);
-    let when = (off, gap, quiet, doubt);
+    recovery((off, gap, quiet, doubt))
+}
+
+/// The same without any such reason.
+fn judge() -> impl Strategy<Value = Op> {
+    recovery((Just(0), Just(NEVER), Just(0), Just(Doubt::None)))
+}
+
+fn recovery(when: impl Strategy<Value = (u64, u64, u64, Doubt)>) -> impl Strategy<Value = Op> {
     (1..6usize, 0..4u32, select(&LEASES[..]), when).prop_map(
         |(limit, max_stalls, lease_ms, (off_ms, gap_ms, quiet_ms, doubt))| Op::Recover {
             limit,

@@ -1,0 +1,163 @@
+//! Which operations a random sequence is made of. The ordinary sequences have all of them
+//! (`choice::FULL_MIX`). A mutant has a profile with those that show what is broken in it, and no
+//! others: so it is found soon, and an operation that is added later changes nothing for it.
+//!
+//! A mutant that is added takes a profile of these, or a new one. None of these is changed for it:
+//! that would change how soon the mutants are found that have the profile now.
+
+use super::choice::Kind::{self, *};
+
+/// Kinds of operations, each with its weight: how often it is chosen beside the others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Profile(pub(super) &'static [(u32, Kind)]);
+
+/// Jobs come, are claimed, and end.
+pub(crate) const CLAIMS: Profile = Profile(&[(10, Enqueue), (20, Advance), (4, Pass), (2, Back)]);
+
+/// Calls are sent again, come late, or are asked about.
+pub(crate) const CALLS: Profile = Profile(&[
+    (10, Enqueue),
+    (12, Advance),
+    (8, Repeat),
+    (6, Question),
+    (6, Late),
+    (2, Trim),
+    (3, Pass),
+]);
+
+/// Workers claim what others had, and send calls again.
+pub(crate) const REPEATS: Profile = Profile(&[(6, Enqueue), (16, Advance), (12, Repeat)]);
+
+/// The queue is empty again and again.
+pub(crate) const DRAINING: Profile = Profile(&[(3, Enqueue), (20, Advance)]);
+
+/// Idle workers hear of jobs.
+pub(crate) const WAKING: Profile = Profile(&[
+    (10, Enqueue),
+    (16, Advance),
+    (6, Pop),
+    (6, Pass),
+    (3, Pause),
+    (3, Resume),
+]);
+
+/// Jobs have delays, and fall due, many at a time.
+pub(crate) const DUE: Profile = Profile(&[
+    (10, Enqueue),
+    (2, Flood),
+    (14, Advance),
+    (4, Promote),
+    (10, Pass),
+]);
+
+/// Leases are made longer, and are judged.
+pub(crate) const LEASES: Profile = Profile(&[
+    (6, Enqueue),
+    (16, Advance),
+    (8, Extend),
+    (8, Progress),
+    (6, Recover),
+    (6, Pass),
+]);
+
+/// Leases run out, and the clock is in doubt.
+pub(crate) const DOUBTS: Profile = Profile(&[
+    (6, Enqueue),
+    (12, Advance),
+    (10, Recover),
+    (8, Pass),
+    (6, Back),
+]);
+
+/// Leases run out, and suspects run.
+pub(crate) const SUSPECTS: Profile =
+    Profile(&[(8, Enqueue), (14, Advance), (8, Pass), (10, Judge)]);
+
+/// Jobs stall until they are dead, and are replayed.
+pub(crate) const POISON: Profile = Profile(&[
+    (6, Enqueue),
+    (10, Advance),
+    (10, Pass),
+    (12, Judge),
+    (16, Replay),
+]);
+
+/// Jobs have ended: they are awaited, trimmed, replayed, removed.
+pub(crate) const ENDED: Profile = Profile(&[
+    (10, Enqueue),
+    (16, Advance),
+    (6, Trim),
+    (6, Watch),
+    (4, Replay),
+    (4, Remove),
+    (8, Pass),
+]);
+
+/// Callers wait for outcomes.
+pub(crate) const AWAITED: Profile = Profile(&[(6, Enqueue), (16, Advance), (8, Watch)]);
+
+/// Workers have handlers for different jobs, and everything is done with those jobs.
+pub(crate) const UNLIKE: Profile = Profile(&[
+    (8, Enqueue),
+    (14, Advance),
+    (8, HandAllBack),
+    (6, Busy),
+    (3, Promote),
+    (2, Remove),
+    (8, Pass),
+    (2, Pop),
+    (2, Pause),
+    (2, Resume),
+]);
+
+/// Workers hand jobs back, hear of them, and take them by their names.
+pub(crate) const HANDED_BACK: Profile =
+    Profile(&[(6, Enqueue), (12, Advance), (8, HandAllBack), (4, Pop)]);
+
+/// Workers that have handlers for a job are busy.
+pub(crate) const BUSY: Profile = Profile(&[
+    (8, Enqueue),
+    (8, Advance),
+    (8, HandAllBack),
+    (10, Busy),
+    (4, Pass),
+]);
+
+/// Nobody takes what was handed back.
+pub(crate) const OVERDUE: Profile = Profile(&[
+    (6, Enqueue),
+    (8, Advance),
+    (8, HandAllBack),
+    (6, Pass),
+    (8, Promote),
+]);
+
+/// Jobs are handed back while the queue is paused.
+pub(crate) const PAUSES: Profile = Profile(&[
+    (6, Enqueue),
+    (14, Advance),
+    (6, HandAllBack),
+    (4, Pause),
+    (6, Resume),
+]);
+
+/// Schedules tick, and their jobs run.
+pub(crate) const TICKS: Profile =
+    Profile(&[(8, Schedule), (14, Fire), (3, Advance), (3, Pop), (8, Pass)]);
+
+/// Workers hand the next tick on to others.
+pub(crate) const HANDED_ON: Profile = Profile(&[(8, Schedule), (14, Fire), (8, Pop)]);
+
+/// Schedules are changed while they tick.
+pub(crate) const EDITS: Profile = Profile(&[(14, Schedule), (8, Fire), (1, Unschedule), (6, Pass)]);
+
+/// Something of a schedule is lost, and found.
+pub(crate) const LOST_TICKS: Profile = Profile(&[
+    (10, Schedule),
+    (6, Fire),
+    (3, Unschedule),
+    (4, Schedules),
+    (8, Lose),
+    (8, Tend),
+    (6, Pass),
+]);
