@@ -12,8 +12,8 @@ use futures::future::join_all;
 use oxcart::{Enqueued, Error, ErrorKind, JobId, JobState, Oxcart, Queue};
 use redis::io::tcp::socket2::{Domain, Socket, Type};
 use support::jobs::{Scene, Work};
-use support::workers::{queue_at, run, server_and_queue, worker};
-use support::{Proxy, Server};
+use support::workers::{RunningWorker, queue_at, run, server_and_queue, worker};
+use support::{Proxy, Server, eventually};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Beyond the time that is documented: this machine has much else to do.
@@ -296,4 +296,97 @@ async fn g9_a_pool_of_the_application_that_is_exhausted_delays_nothing() {
     assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
     assert_eq!(pool.status().size, 1);
     working.stop().await;
+}
+
+/// A worker with five jobs whose handlers end when they are released; and its jobs.
+async fn busy_worker(queue: &Queue, scene: &Scene, grace: Duration) -> RunningWorker {
+    queue.enqueue_many(vec![Work::Hold; 5]).await.unwrap();
+    let running = run(worker(queue, scene).grace(grace));
+    eventually(10 * SECOND, || scene.running().len() == 5).await;
+    running
+}
+
+/// Stops the worker; how long that took, and what it ended with.
+async fn stopped(worker: RunningWorker) -> (Duration, Result<(), Error>) {
+    let began = Instant::now();
+    let ended = worker.try_stop().await;
+    println!("stopped after {:.1?}: {ended:?}", began.elapsed());
+    (began.elapsed(), ended)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_worker_stops_within_its_grace_period_and_three_seconds_while_redis_is_away() {
+    for silence in [Silence::Frozen, Silence::Gone, Silence::Vanished] {
+        for grace in [Duration::ZERO, 4 * SECOND] {
+            let (server, queue) = server_and_queue().await;
+            let scene = Scene::new();
+            let working = busy_worker(&queue, &scene, grace).await;
+            let _kept = silence.falls(&server);
+            scene.release(5);
+            eventually(5 * SECOND, || scene.running().is_empty()).await;
+            let (took, ended) = stopped(working).await;
+            let error = ended.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unknown, "{error:?}");
+            // It did not give up at once.
+            let least = grace.max(3 * SECOND);
+            assert!(
+                took >= least && took < grace + 3 * SECOND + SLACK,
+                "{silence:?}: {took:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_worker_whose_handlers_do_not_end_stops_within_its_grace_period_and_ten_seconds() {
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    queue.enqueue(Work::Perish { later_ms: 0 }).await.unwrap();
+    let working = run(worker(&queue, &scene).grace(SECOND));
+    eventually(10 * SECOND, || scene.running().len() == 1).await;
+    server.pause();
+    let (took, ended) = stopped(working).await;
+    assert!(ended.unwrap_err().is_unknown());
+    assert!(took < SECOND + 10 * SECOND + SLACK, "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_worker_that_has_nothing_to_store_stops_at_once_while_redis_is_away() {
+    for silence in [Silence::Frozen, Silence::Gone] {
+        let (server, queue) = server_and_queue().await;
+        let scene = Scene::new();
+        let working = run(worker(&queue, &scene));
+        queue.enqueue(Work::Quick).result().await.unwrap();
+        let _kept = silence.falls(&server);
+        let (took, ended) = stopped(working).await;
+        ended.unwrap();
+        assert!(took < 2 * SECOND + SLACK, "{silence:?}: {took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_redis_that_is_away_for_a_moment_costs_no_outcome_of_a_worker_that_stops() {
+    // How long Redis is away, and the grace period: it may be away for as long as that.
+    for (away, grace) in [(SECOND, Duration::ZERO), (5 * SECOND, 9 * SECOND)] {
+        for silence in [Silence::Frozen, Silence::Gone] {
+            let server = Server::options().aof_always().start();
+            let queue = queue_at(&server.url()).await;
+            let scene = Scene::new();
+            let working = busy_worker(&queue, &scene, grace).await;
+            silence.falls(&server);
+            scene.release(5);
+            eventually(5 * SECOND, || scene.running().is_empty()).await;
+            let stopping = tokio::spawn(stopped(working));
+            tokio::time::sleep(away).await;
+            match silence {
+                Silence::Frozen => server.resume(),
+                _ => tokio::task::block_in_place(|| server.restart()),
+            }
+            let (took, ended) = stopping.await.unwrap();
+            ended.unwrap();
+            assert!(took < away + 3 * SECOND + SLACK, "{silence:?}: {took:?}");
+            let counts = queue_at(&server.url()).await.counts().await.unwrap();
+            assert_eq!((counts.completed, counts.active), (5, 0), "{silence:?}");
+        }
+    }
 }
