@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use oxcart::{Context, Failure, Job, Oxcart, State, Worker};
+use oxcart::{Context, Failure, Job, Oxcart, State, Worker, Workers};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -93,8 +93,8 @@ async fn main() -> anyhow::Result<()> {
         .concurrency(50)
         .handle(notify)
         .build()?;
-    let on_photos = on_photos.run_until(stop.cancelled());
-    let on_mail = on_mail.run_until(stop.cancelled());
+    // A program would run until `oxcart::shutdown_signal()`; this one until all is done.
+    let working = Workers::new([on_photos, on_mail]).run_until(stop.cancelled());
 
     let watch = async {
         resized.result().await?;
@@ -105,9 +105,16 @@ async fn main() -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         println!("all done in {}", oxcart.queues().await?.join(" and "));
-        stop.cancel();
-        Ok(())
+        Ok::<_, oxcart::Error>(())
     };
-    tokio::try_join!(on_photos, on_mail, watch)?;
+    // Whatever becomes of the one that watches, the workers end well.
+    let watch = async {
+        let watched = watch.await;
+        stop.cancel();
+        watched
+    };
+    let (worked, watched) = tokio::join!(working, watch);
+    worked?;
+    watched?;
     Ok(())
 }

@@ -148,6 +148,7 @@ pub use crate::worker::extract::{Extract, State, States};
 pub use crate::worker::handler::Handler;
 pub use crate::worker::hooks::WorkerEvent;
 pub use crate::worker::shutdown::shutdown_signal;
+pub use crate::worker::workers::Workers;
 
 pub use deadpool_redis::Pool;
 pub use tokio_util::sync::CancellationToken;

@@ -80,6 +80,17 @@ where
     }
 }
 
+/// Drops what is the application's on a thread of its own, within the application's runtime if that is
+/// given. For the rare case that the last reference to it is on the library's thread.
+pub(crate) fn drop_elsewhere<T: Send + 'static>(theirs: T, application: Option<Handle>) {
+    let dropping = move || {
+        let _within = application.as_ref().map(Handle::enter);
+        drop(theirs);
+    };
+    // If no thread can be started, it is dropped here.
+    let _ = thread::Builder::new().spawn(dropping);
+}
+
 fn start_thread() -> io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();

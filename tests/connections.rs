@@ -151,6 +151,60 @@ async fn g8_twenty_workers_of_twenty_queues_hold_few_connections() {
     }
 }
 
+/// Waits until the server has so many connections, this test's own included; how long that took.
+async fn until_connected(server: &Server, limit: Duration, connections: usize) -> Duration {
+    let began = Instant::now();
+    let all = || server.info("connected_clients").parse::<usize>().unwrap();
+    eventually(limit, || all() <= connections).await;
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g8_streams_of_events_that_are_dropped_give_their_connections_back_at_once() {
+    const STREAMS: usize = 100;
+    keep_warnings();
+    let server = Server::start();
+    let queue = queue_at(&server.url()).await;
+    queue.enqueue(Work::Quick).await.unwrap();
+    let before: usize = server.info("connected_clients").parse().unwrap();
+    let streams = join_all((0..STREAMS).map(async |_| queue.events().await.unwrap())).await;
+    // Each waits on the server for what happens next, for up to 5 s.
+    let blocked = || server.info("blocked_clients") == STREAMS.to_string();
+    eventually(10 * SECOND, blocked).await;
+    drop(streams);
+    let took = until_connected(&server, SECOND, before).await;
+    println!("{STREAMS} connections were given back after {took:?}");
+    assert_no_trouble_was_logged();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g8_all_who_wait_for_results_share_a_connection_and_it_goes_with_the_queue() {
+    const WAITS: usize = 100;
+    keep_warnings();
+    let server = Server::start();
+    let oxcart = Oxcart::connect(&server.url()).await.unwrap();
+    let queue = oxcart.queue("work").unwrap();
+    let sent = queue.enqueue(Work::Quick).await.unwrap();
+    let before: usize = server.info("connected_clients").parse().unwrap();
+    let wait = async || {
+        let waits = (0..WAITS).map(|_| sent.result().into_future());
+        let waits = tokio::spawn(join_all(waits));
+        eventually(10 * SECOND, || server.info("blocked_clients") == "1").await;
+        let all: usize = server.info("connected_clients").parse().unwrap();
+        assert_eq!(all, before + 1);
+        waits.abort();
+    };
+    wait().await;
+    // It stays for a moment, for who waits next.
+    let took = until_connected(&server, 7 * SECOND, before).await;
+    println!("the connection was given back after {took:?}");
+    wait().await;
+    drop((sent, queue, oxcart));
+    let took = until_connected(&server, SECOND, 1).await;
+    println!("everything was given back after {took:?}");
+    assert_no_trouble_was_logged();
+}
+
 #[derive(Serialize, Deserialize)]
 struct Note(u64);
 

@@ -8,7 +8,7 @@ mod support;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oxcart::{Error, ErrorKind, Queue};
+use oxcart::{Error, ErrorKind, Oxcart, Queue, Workers};
 use support::jobs::{Scene, Work};
 use support::workers::{drained, run, server_and_queue, worker};
 use support::{Server, eventually};
@@ -155,5 +155,38 @@ async fn g2_a_worker_that_keeps_no_leases_any_more_stops_its_handlers_in_time() 
             runs.windows(2)
                 .all(|pair| pair[0].ended_ms <= Some(pair[1].began_ms))
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_when_one_worker_of_several_breaks_the_others_end_well() {
+    const JOBS: usize = 5;
+    let _alone = alone().await;
+    let server = Server::start();
+    let oxcart = Oxcart::connect(&server.url()).await.unwrap();
+    let [breaks, holds] = ["breaks", "holds"].map(|name| oxcart.queue(name).unwrap());
+    let scene = Scene::new();
+    let build = |queue: &Queue| worker(queue, &scene).lease(LEASE).build().unwrap();
+    let workers = Workers::new([build(&breaks), build(&holds)]);
+    let running = tokio::spawn(workers.run_until(std::future::pending()));
+    // Longer than a lease.
+    let long = vec![Work::sleep(2 * LEASE); JOBS];
+    let sent = holds.enqueue_many(long).await.unwrap();
+    eventually(10 * SECOND, || scene.running().len() == JOBS).await;
+
+    *broken_part() = Some(Part::Module("oxcart::worker::pump"));
+    server.cli(&["SET", "oxcart:{breaks}:calls", "garbage"]);
+    // A job that comes is the reason for a call.
+    server.cli(&["ZADD", "oxcart:{breaks}:wake", "0", "now"]);
+    let error = running.await.unwrap().unwrap_err();
+    *broken_part() = None;
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
+    assert!(error.to_string().contains("`breaks`"), "{error}");
+    let counts = holds.counts().await.unwrap();
+    assert_eq!((counts.completed, counts.active), (JOBS as u64, 0));
+    assert_eq!((counts.totals.stalled, counts.totals.retried), (0, 0));
+    for handle in sent {
+        let runs = scene.runs_of(handle.id());
+        assert!(runs.len() == 1 && runs[0].is_ok(), "{runs:?}");
     }
 }

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::error::Error;
 use crate::events::event::{Event, EventKind, parse_fields};
 use crate::policy::silence::Silence;
 use crate::queue::Queue;
+use crate::redis::connection::CALL_MAX;
 use crate::redis::stream::{Entry, EntryId};
 use crate::redis::trouble::Trouble;
 use crate::store::backend::{Reader, Stream as Streams};
@@ -105,7 +106,8 @@ pub struct EventStream {
 impl EventStream {
     pub(crate) async fn from_now_on(queue: &Queue) -> Result<Self, Error> {
         let mut reader = queue.inner.store.reader(Streams::Events);
-        let last = reader.youngest().await?;
+        let last = timeout(CALL_MAX, reader.youngest()).await;
+        let last = last.unwrap_or_else(|_| Err(Trouble::timed_out(CALL_MAX)))?;
         let (ms, sequence) = last.unwrap_or((0, 0));
         Ok(Self::follow(
             queue,
@@ -160,9 +162,18 @@ struct Follower {
 }
 
 impl Follower {
+    /// A reader that is dropped ends it in the middle of a read, which gives the connection back.
     async fn run(mut self) {
+        let sender = self.sender.clone();
+        tokio::select! {
+            () = sender.closed() => {}
+            () = self.follow() => {}
+        }
+    }
+
+    async fn follow(&mut self) {
         let mut pause = PAUSE_MIN;
-        while !self.sender.is_closed() {
+        loop {
             match self.step().await {
                 Ok(()) => {
                     pause = PAUSE_MIN;
@@ -255,7 +266,7 @@ impl Follower {
         self.anew = false;
     }
 
-    /// Waits for the reader, if it is slow. Who reads no more ends the task before its next step.
+    /// Waits for the reader, if it is slow.
     async fn send(&self, at_ms: u64, cursor: Cursor, kind: EventKind) {
         let at = Timestamp::from_millis(at_ms);
         let _ = self.sender.send(Event { at, kind, cursor }).await;

@@ -170,7 +170,8 @@ impl<J: Job> Enqueue<J> {
     }
 
     /// Enqueue the job and wait for what its handler gives back: a request and its reply. The
-    /// result is kept for the waiter even if the queue would drop it at once.
+    /// result is kept for the waiter even if the queue would drop it at once. One limit holds for both
+    /// ([`ResultWait::within`]); what each error says of the job stands at [`ResultWait`].
     #[must_use = "nothing is sent until it is awaited"]
     pub fn result(self) -> ResultWait<J> {
         ResultWait::of_request(self)
@@ -229,8 +230,13 @@ impl<J: Job> Enqueue<J> {
     }
 
     async fn send(&mut self) -> Result<JobHandle<J>, Error> {
+        self.send_within(Duration::MAX).await
+    }
+
+    /// For a caller that waits no longer than this.
+    pub(crate) async fn send_within(&mut self, most: Duration) -> Result<JobHandle<J>, Error> {
         let (queue, job) = self.prepare()?;
-        let limit = queue.inner.oxcart.call_timeout;
+        let limit = queue.inner.oxcart.call_timeout.min(most);
         let producer = &queue.inner.producer;
         let novelty = self.novelty;
         let last = self

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
@@ -124,12 +124,43 @@ impl<J: Job> fmt::Debug for JobHandle<J> {
 
 /// Waits for the outcome of a job.
 ///
+/// Where the job is enqueued first ([`Enqueue::result`]), the limit holds for both together. What an
+/// error says of the job then:
+///
+/// | kind | the job |
+/// |---|---|
+/// | [`NotSent`](ErrorKind::NotSent), [`Refused`](ErrorKind::Refused) | was not added, and will not be |
+/// | [`Unknown`](ErrorKind::Unknown) | may have been added, or may be in a while: it was sent, and no answer came in time |
+/// | [`Timeout`](ErrorKind::Timeout) | was added, and is not known to have ended; it goes on |
+///
+/// If awaiting it by reference fails, awaiting it again goes on with the same job, with the whole limit
+/// anew: what became of the enqueue is found out, and no job is enqueued twice. A new request, with an
+/// id of its own, could make a second job after `Unknown` and after `Timeout`.
+///
+/// ```no_run
+/// # use oxcart::*;
+/// # use serde::{Deserialize, Serialize};
+/// # use std::time::Duration;
+/// # #[derive(Serialize, Deserialize)] struct Charge { order: u64 }
+/// # impl Job for Charge { const NAME: &'static str = "charge"; type Output = String; }
+/// # async fn example(queue: Queue) -> Result<(), Error> {
+/// let mut charging = queue.enqueue(Charge { order: 42 }).result().within(Duration::from_secs(2));
+/// let receipt = loop {
+///     match (&mut charging).await {
+///         Err(error) if error.is_retryable() => eprintln!("{error}"),
+///         other => break other?,
+///     }
+/// };
+/// # Ok(()) }
+/// ```
+///
 /// # Errors
 ///
 /// [`ErrorKind::Dead`] with the last error, [`ErrorKind::Cancelled`] with the reason,
-/// [`ErrorKind::Timeout`] if the job has not ended in time (it goes on), [`ErrorKind::NotFound`]
+/// [`ErrorKind::Timeout`] if the job has not ended in time, [`ErrorKind::NotFound`]
 /// if nothing is known of it, [`ErrorKind::Codec`] if the result is of another type; and what
-/// [`Enqueue`] gives where the request is not sent yet.
+/// [`Enqueue`] gives where the request is not sent yet. It ends with one of these at most 1 s after
+/// the limit, also if Redis is silent.
 ///
 /// # Cancel safety
 ///
@@ -155,49 +186,58 @@ impl<J: Job> ResultWait<J> {
         }
     }
 
-    /// Wait at most this long. Default 60 s.
+    /// Wait at most this long, for the enqueue (which ends with the call timeout, if that is
+    /// shorter) and the outcome together. Default 60 s.
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    async fn wait(self) -> Result<J::Output, Error> {
+    /// The job, which is enqueued first if it has not been.
+    async fn job(&mut self, limit: Duration) -> Result<(Queue, JobId), Error> {
+        if let Source::Request(request) = &mut self.source {
+            request.awaited_for(limit);
+            let handle = request.send_within(limit).await?;
+            self.source = Source::Job(handle.queue, handle.id);
+        }
+        match &self.source {
+            Source::Job(queue, id) => Ok((queue.clone(), id.clone())),
+            Source::Request(_) => unreachable!("it has been enqueued"),
+        }
+    }
+
+    async fn wait(&mut self) -> Result<J::Output, Error> {
         let limit = self.limit.min(WAIT_MAX);
         let deadline = Instant::now() + limit;
-        let (queue, id) = match self.source {
-            Source::Job(queue, id) => (queue, id),
-            Source::Request(mut request) => {
-                request.awaited_for(limit);
-                let handle = (*request).await?;
-                (handle.queue, handle.id)
-            }
-        };
+        let (queue, id) = self.job(limit).await?;
+        let left = || deadline.saturating_duration_since(Instant::now());
         // Registered before the first look, so that nothing is announced unheard.
-        let mut announced = queue.inner.results.listen(&id).await;
+        let mut announced = queue.inner.results.listen(&id, left()).await;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
             let verb = Watch {
                 id: id.as_str(),
-                await_ms: millis(left),
+                await_ms: millis(left()),
             };
-            let look = timeout(left + LAST_LOOK, queue.inner.call(&verb));
-            match look
-                .await
-                .unwrap_or_else(|_| Err(too_late(&queue, &id, limit)))
-            {
-                Ok(Watched::Finished {
+            let look = timeout_at(deadline + LAST_LOOK, queue.inner.call(&verb));
+            let unsure = match look.await {
+                Ok(Ok(Watched::Finished {
                     outcome,
                     last_attempt,
-                }) => return finished::<J>(&queue, &id, &outcome, last_attempt),
-                Ok(Watched::Missing) => return Err(missing(&queue, &id)),
-                Ok(Watched::Pending) => {}
-                Err(error) if !error.is_retryable() => return Err(error.with_job(&id)),
-                Err(error) => tracing::debug!(%error, job = %id, "waiting for a result"),
+                })) => return finished::<J>(&queue, &id, &outcome, last_attempt),
+                Ok(Ok(Watched::Missing)) => return Err(missing(&queue, &id)),
+                Ok(Ok(Watched::Pending)) => None,
+                Ok(Err(error)) if !error.is_retryable() => return Err(error.with_job(&id)),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, job = %id, "waiting for a result");
+                    Some(error.to_string())
+                }
+                Err(_) => Some("it did not answer".to_owned()),
+            };
+            if left().is_zero() {
+                return Err(too_late(&queue, &id, limit, unsure));
             }
-            if left.is_zero() {
-                return Err(too_late(&queue, &id, limit));
-            }
-            let _ = timeout(left.min(LOOK_EVERY), announced.heard()).await;
+            let next = deadline.min(Instant::now() + LOOK_EVERY);
+            let _ = timeout_at(next, announced.heard()).await;
         }
     }
 }
@@ -246,20 +286,35 @@ fn missing(queue: &Queue, id: &JobId) -> Error {
     .with_job(id)
 }
 
-fn too_late(queue: &Queue, id: &JobId, limit: Duration) -> Error {
-    Error::new(
-        ErrorKind::Timeout,
-        format!(
-            "job {id} in `{}` has not ended within {limit:?}; it may still wait or run, and is left alone",
-            queue.name()
+/// `unsure`: why the last look told nothing.
+fn too_late(queue: &Queue, id: &JobId, limit: Duration, unsure: Option<String>) -> Error {
+    let name = queue.name();
+    let text = match unsure {
+        None => format!(
+            "job {id} in `{name}` has not ended within {limit:?}; it may still wait or run, and is \
+             left alone"
         ),
-    )
-    .with_job(id)
+        Some(why) => format!(
+            "whether job {id} in `{name}` has ended could not be seen within {limit:?} (Redis at \
+             {}: {why}); it is left alone; wait for it again to find out",
+            queue.inner.store.address()
+        ),
+    };
+    Error::new(ErrorKind::Timeout, text).with_job(id)
 }
 
 impl<J: Job> IntoFuture for ResultWait<J> {
     type Output = Result<J::Output, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move { self.wait().await })
+    }
+}
+
+impl<'a, J: Job> IntoFuture for &'a mut ResultWait<J> {
+    type Output = Result<J::Output, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.wait())

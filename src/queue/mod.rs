@@ -125,11 +125,12 @@ impl Queue {
     }
 
     /// Lifecycle events of this queue from now on, from all processes. Whatever happens after
-    /// this has returned is seen.
+    /// this has returned is seen. The stream has a connection of its own, which is closed at once
+    /// when the stream is dropped.
     ///
     /// # Errors
     ///
-    /// If Redis does not answer. Once there, the stream reconnects by itself.
+    /// If Redis does not answer within about 8 s. Once there, the stream reconnects by itself.
     ///
     /// # Cancel safety
     ///

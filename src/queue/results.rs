@@ -1,5 +1,9 @@
 //! Who waits for which job in this process. One task per queue reads the announcements, and
 //! only while somebody waits; it never reads the stream of all events.
+//!
+//! After the last waiter the task goes on to the end of its read, 5 s at most: who waits for one result
+//! after the other needs one connection, and not one for each. With the last handle of the queue it ends
+//! at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::id::JobId;
@@ -35,8 +40,26 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiters: HashMap<JobId, Waiters>,
-    /// Says when the running task has found its place in the stream.
-    task: Option<watch::Receiver<bool>>,
+    task: Option<Task>,
+}
+
+/// The task that runs.
+struct Task {
+    /// A forked process has a copy of this value, and none of the task.
+    process: u32,
+    /// Says when it has found its place in the stream.
+    started: watch::Receiver<bool>,
+    stop: CancellationToken,
+}
+
+impl Task {
+    fn is_here(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    fn runs(&self) -> bool {
+        self.is_here() && self.started.has_changed().is_ok()
+    }
 }
 
 struct Waiters {
@@ -97,10 +120,12 @@ impl Results {
     }
 
     /// Announcements of `id` are heard from here on.
-    pub(crate) async fn listen(&self, id: &JobId) -> Listening {
+    ///
+    /// A task that cannot reach Redis does not start; after `patience` the waiter looks for itself.
+    pub(crate) async fn listen(&self, id: &JobId, patience: Duration) -> Listening {
         let (listening, mut started) = self.register(id);
-        // A task that cannot reach Redis does not start; the waiter then looks for itself.
-        let _ = tokio::time::timeout(START_PATIENCE, started.wait_for(|ready| *ready)).await;
+        let patience = patience.min(START_PATIENCE);
+        let _ = tokio::time::timeout(patience, started.wait_for(|ready| *ready)).await;
         listening
     }
 
@@ -116,16 +141,44 @@ impl Results {
             announced: waiters.announced.subscribe(),
             shared: Arc::clone(&self.shared),
         };
-        let running = state.task.clone().filter(|task| task.has_changed().is_ok());
-        let started = running.unwrap_or_else(|| {
-            let (ready, started) = watch::channel(false);
-            state.task = Some(started.clone());
-            let reader = self.store.reader(Stream::Finished);
-            let following = follow(self.queue.clone(), Arc::clone(&self.shared), reader, ready);
-            self.store.runtime().spawn(following);
-            started
+        if let Some(task) = state.task.as_ref().filter(|task| task.runs()) {
+            return (listening, task.started.clone());
+        }
+        let (ready, started) = watch::channel(false);
+        let stop = CancellationToken::new();
+        let task = Task {
+            process: std::process::id(),
+            started: started.clone(),
+            stop: stop.clone(),
+        };
+        forget_if_elsewhere(state.task.replace(task));
+        let reader = self.store.reader(Stream::Finished);
+        let following = follow(self.queue.clone(), Arc::clone(&self.shared), reader, ready);
+        self.store.runtime().spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = following => {}
+            }
         });
         (listening, started)
+    }
+}
+
+/// Nobody waits any more: a waiter has a handle of the queue.
+impl Drop for Results {
+    fn drop(&mut self) {
+        let task = self.shared.lock().task.take();
+        if let Some(task) = task.as_ref().filter(|task| task.is_here()) {
+            task.stop.cancel();
+        }
+        forget_if_elsewhere(task);
+    }
+}
+
+/// What a forked process has of its parent's task would wake that task's copy when it is dropped.
+fn forget_if_elsewhere(task: Option<Task>) {
+    if task.as_ref().is_some_and(|task| !task.is_here()) {
+        std::mem::forget(task);
     }
 }
 

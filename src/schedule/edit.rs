@@ -1,6 +1,9 @@
 //! Changing what is stored. Scripts know no calendar: a client reads a schedule, works out its
 //! next tick from the time that the server said, and stores that if nobody else was faster.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use crate::error::{Error, ErrorKind};
@@ -19,6 +22,7 @@ use crate::time::Timestamp;
 
 /// How often a change is tried again that somebody else was faster than.
 const TRIES: usize = 32;
+const REGISTER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Makes the schedule what it is to be.
 pub(crate) async fn upsert(
@@ -335,9 +339,12 @@ fn contended(queue: &Queue, name: &str) -> Error {
     )
 }
 
-/// Puts the queue on the list of queues: it may have nothing but this. Producers do it as well.
+/// Puts the queue on the list of queues: it may have nothing but this. Producers do it as well. What the
+/// caller asked for is stored, so it does not wait long for this.
 async fn register(queue: &Queue) {
-    if let Err(trouble) = queue.inner.store.register().await {
-        debug!(%trouble, "the queue could not be put on the list of queues");
+    match timeout(REGISTER_PATIENCE, queue.inner.store.register()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(trouble)) => debug!(%trouble, "the queue could not be put on the list of queues"),
+        Err(_) => debug!("the queue could not be put on the list of queues in time"),
     }
 }

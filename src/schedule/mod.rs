@@ -24,7 +24,8 @@ const PAGE: usize = 64;
 
 /// Schedules. All of these fail with [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable),
 /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) or
-/// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) when Redis does not answer.
+/// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) when Redis does not answer, within about 8 s. What
+/// changes a schedule makes several calls, of which each may take that long.
 impl Queue {
     /// The schedule of this name, to be defined, looked at or changed. Nothing is sent.
     ///

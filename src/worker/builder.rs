@@ -114,7 +114,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long running jobs may go on when the worker is to stop. Default 30 s.
+    /// How long running jobs may go on when the worker is to stop. Default 30 s. The worker has stopped
+    /// 10 s later in any case; see [`Worker::run_until`] for what kills processes after a time.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace;
         self

@@ -24,6 +24,7 @@ pub(crate) mod shutdown;
 pub(crate) mod suspect;
 pub(crate) mod trouble;
 pub(crate) mod waker;
+pub(crate) mod workers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ use crate::worker::pump::Pump;
 /// # Ok(()) }
 /// ```
 ///
-/// A process can run several: one per queue, joined with `tokio::try_join!`.
+/// A process runs several, one per queue, with [`Workers`](crate::Workers).
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
     pub(crate) pump: Arc<Pump>,
@@ -95,8 +96,17 @@ impl Worker {
     /// runs finish for the grace period, then fires the cancellation tokens of what is left,
     /// hands those jobs back without burning an attempt, stores every outcome and returns.
     ///
-    /// Stopping takes at most the grace period, 6 s for handlers that do not end, and 12 s to
-    /// store outcomes when Redis is away.
+    /// How long stopping takes at most:
+    ///
+    /// | | |
+    /// |---|---|
+    /// | all handlers end within the grace period ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)), and Redis answers | as long as they take |
+    /// | they do, and Redis is away | the grace period and 3 s: as long as it lasts, and for 3 s at least, the worker goes on trying to store their outcomes, for 10 s at most |
+    /// | whatever happens | the grace period and 10 s: 5 s for handlers that listen to their token, 1 s to stop the others at their next await, 3 s to store outcomes |
+    ///
+    /// So whatever kills processes that are to stop should wait for the grace period and 10 s. In
+    /// Kubernetes, whose default is 30 s, that is a `grace` of 20 s, or
+    /// `terminationGracePeriodSeconds: 40`.
     ///
     /// Trouble with Redis does not end it; it recovers by itself.
     ///
@@ -111,7 +121,8 @@ impl Worker {
     /// # Cancel safety
     ///
     /// Dropping the future stops everything at once, as a crash would: what runs is recovered
-    /// by other workers when its lease runs out, and counts as stalled.
+    /// by other workers when its lease runs out, and counts as stalled. States, handlers and hooks
+    /// of the application are dropped on a thread of their own, or on one of the application's.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         run::run(self.pump, shutdown).await
     }

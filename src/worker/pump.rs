@@ -6,8 +6,9 @@
 //! call is under way, ended attempts pile up for the next: load makes the batches larger by
 //! itself.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -19,6 +20,7 @@ use crate::id::incarnation;
 use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
+use crate::runtime;
 use crate::schedule::builder::Declared;
 use crate::store::advance::{Advanced, Claimed, Settlement, Suspects};
 use crate::store::backend::Store;
@@ -83,8 +85,25 @@ pub(crate) struct Pump {
     jumped_at: Mutex<Option<Instant>>,
     /// Every lease is to be renewed, whether or not it is time.
     pub(crate) renew: Notify,
+    /// The application's runtime, once the worker runs.
+    pub(crate) application: OnceLock<Handle>,
     epoch: Instant,
     alive_ms: AtomicU64,
+}
+
+/// What is the application's (states, handlers, hooks) is never dropped on the library's thread, where
+/// it might wait for something, and find no runtime of the application's.
+impl Drop for Pump {
+    fn drop(&mut self) {
+        if runtime::is_here() {
+            let handlers = mem::take(&mut self.handlers);
+            let states = mem::take(&mut self.states);
+            let strategies = mem::take(&mut self.rules.strategies);
+            let hooks = mem::take(&mut self.hooks);
+            let theirs = (handlers, states, strategies, hooks);
+            runtime::drop_elsewhere(theirs, self.application.take());
+        }
+    }
 }
 
 impl Pump {
@@ -125,6 +144,7 @@ impl Pump {
             jumped: AtomicBool::new(false),
             jumped_at: Mutex::default(),
             renew: Notify::new(),
+            application: OnceLock::new(),
             epoch: Instant::now(),
             alive_ms: AtomicU64::new(0),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::error::{Error, ErrorKind};
@@ -22,13 +22,23 @@ use crate::worker::waker;
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// Handlers that were stopped end at their next await; one that does not is left behind.
 const STOP_GRACE: Duration = Duration::from_secs(1);
-/// How long the last outcomes may take to be stored.
+/// How long the last outcomes may take to be stored, if Redis answers, or comes back.
 const SETTLE_GRACE: Duration = Duration::from_secs(10);
+/// The same after the grace period, if Redis is away: it may come back in a moment.
+const AWAY_GRACE: Duration = Duration::from_secs(3);
+/// In any case they have until so long after the grace period. What follows takes no time, so the worker
+/// has stopped after 10 s.
+const STORED_WITHIN: Duration = CANCEL_GRACE
+    .saturating_add(STOP_GRACE)
+    .saturating_add(AWAY_GRACE);
+/// How often it is looked whether Redis is away.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
     let stopping = StopOnDrop(Arc::clone(&pump));
     pump.beat();
     let (application, ours) = (Handle::current(), pump.store().runtime());
+    let _ = pump.application.set(application.clone());
     let mut keeper = Keeper::start(&pump);
     // The lanes settle until the very end; the others stop with the claiming.
     let mut lanes = JoinSet::new();
@@ -60,26 +70,34 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         worker = pump.id,
         "worker stops claiming"
     );
+    let grace_ends = Instant::now() + pump.config.grace;
     pump.board.drain();
-    let in_order = async {
+    pump.waker.stop();
+    let listening = async {
         // The task that listens for work comes to an end by itself; the others are simply stopped.
         let _ = timeout(STOP_GRACE, claiming.join_next()).await;
         claiming.shutdown().await;
-        finish_handlers(&pump).await;
     };
-    pump.waker.stop();
-    tokio::select! {
-        () = in_order => {}
-        // Not after anything else: the leases run out.
-        () = keeper.ended() => give_up_handlers(&pump).await,
+    let outcomes = async {
+        tokio::select! {
+            () = finish_handlers(&pump, grace_ends) => {}
+            // Not after anything else: the leases run out.
+            () = keeper.ended() => give_up_handlers(&pump).await,
+        }
+        settle(&pump, grace_ends).await
+    };
+    let ((), is_settled) = tokio::join!(listening, outcomes);
+    if is_settled {
+        // A token that came while the worker stopped is passed on to others.
+        let _ = timeout(STOP_GRACE, pump.board.settled()).await;
     }
-    claiming.shutdown().await;
-    let stored = store_outcomes(&pump).await;
     pump.board.close();
-    let _ = timeout(STOP_GRACE, async {
-        while lanes.join_next().await.is_some() {}
-    })
-    .await;
+    if is_settled {
+        let _ = timeout(STOP_GRACE, async {
+            while lanes.join_next().await.is_some() {}
+        })
+        .await;
+    }
     // They hold what is the application's (states, handlers), which is dropped here and not on the
     // library's thread.
     lanes.shutdown().await;
@@ -92,7 +110,7 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
         "worker stopped"
     );
     match broken {
-        None => stored,
+        None => nothing_left(&pump),
         Some(what) => Err(Error::new(
             ErrorKind::Internal,
             format!(
@@ -104,8 +122,8 @@ pub(crate) async fn run(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> 
 }
 
 /// Lets handlers end, then asks them to, then stops them.
-async fn finish_handlers(pump: &Pump) {
-    if timeout(pump.config.grace, pump.board.idle()).await.is_ok() {
+async fn finish_handlers(pump: &Pump, grace_ends: Instant) {
+    if timeout_at(grace_ends, pump.board.idle()).await.is_ok() {
         return;
     }
     warn!(
@@ -139,13 +157,36 @@ async fn give_up_handlers(pump: &Pump) {
     let _ = timeout(STOP_GRACE, pump.board.idle()).await;
 }
 
-/// One last call at least, which also passes the wake-up on to others.
-async fn store_outcomes(pump: &Pump) -> Result<(), Error> {
+/// Stores the last outcomes: one call at least, which also passes the wake-up on to others. Whether
+/// all of them are stored.
+async fn settle(pump: &Pump, grace_ends: Instant) -> bool {
     pump.board.look();
-    // With nothing to store it is only a courtesy, for which nobody waits long.
-    if timeout(STOP_GRACE, pump.board.settled()).await.is_err() && pump.board.unsettled() > 0 {
-        let _ = timeout(SETTLE_GRACE, pump.board.settled()).await;
+    let began = Instant::now();
+    while timeout(LOOK_EVERY, pump.board.settled()).await.is_err() {
+        if Instant::now() >= settled_until(pump, began, grace_ends) {
+            return false;
+        }
     }
+    true
+}
+
+/// Until when outcomes are stored, as it looks now.
+fn settled_until(pump: &Pump, began: Instant, grace_ends: Instant) -> Instant {
+    let is_away = pump.trouble.is_ongoing();
+    if pump.board.unsettled() == 0 {
+        // The call is only a courtesy, for which nobody waits long.
+        return if is_away { began } else { began + STOP_GRACE };
+    }
+    let longest = began + SETTLE_GRACE;
+    match is_away {
+        false => longest.min(grace_ends + STORED_WITHIN),
+        // As long as the grace period lasts, the worker may wait for Redis.
+        true => longest.min(grace_ends.max(began + AWAY_GRACE)),
+    }
+}
+
+/// An error if jobs are left behind.
+fn nothing_left(pump: &Pump) -> Result<(), Error> {
     let (running, unsettled) = (pump.board.running(), pump.board.unsettled());
     if running + unsettled == 0 {
         return Ok(());

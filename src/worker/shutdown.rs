@@ -5,7 +5,7 @@
 /// it is first polled, which [`Worker::run_until`](crate::Worker::run_until) does when it starts.
 ///
 /// A second signal does nothing: the worker is stopping already, for at most its grace period
-/// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)).
+/// ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)) and 10 s.
 ///
 /// Each call gives an independent future; all of them complete on the same signal.
 ///

@@ -28,6 +28,11 @@ impl TroubleLog {
         }
     }
 
+    /// Whether the last call of the worker came to nothing, for whatever reason.
+    pub(crate) fn is_ongoing(&self) -> bool {
+        self.ongoing.load(Ordering::Acquire)
+    }
+
     pub(crate) fn clear(&self, hooks: &Hooks) {
         if self.ongoing.load(Ordering::Acquire) && self.ongoing.swap(false, Ordering::AcqRel) {
             info!("Redis is well again");
