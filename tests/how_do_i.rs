@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oxcart::{
     Context, Enqueued, Error, Failure, Handler, Job, JobId, JobState, Oxcart, Queue, Retention,
-    States, Worker, WorkerEvent,
+    States, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -232,6 +232,42 @@ async fn logs_and_traces() -> Done {
         .await?;
     worker.drain().await;
     assert_eq!(billing.counts().await?.totals.completed, 1);
+    Ok(())
+}
+
+#[derive(Serialize, Deserialize)]
+struct Letter {}
+
+impl Job for Letter {
+    const NAME: &'static str = "letter";
+    type Output = ();
+}
+
+#[tokio::test]
+async fn several_workers() -> Done {
+    let oxcart = Oxcart::in_memory();
+    let (billing, mail) = (oxcart.queue("billing")?, oxcart.queue("mail")?);
+    async fn charge(job: Charge) -> Result<u64, Failure> {
+        Ok(job.customer)
+    }
+    async fn letter(_: Letter) -> Result<(), Failure> {
+        Ok(())
+    }
+    let receipt = billing.enqueue(Charge { customer: 7 }).await?;
+    let sent = mail.enqueue(Letter {}).await?;
+    let shutdown = async move {
+        assert_eq!(receipt.result().await.ok(), Some(7));
+        assert!(sent.result().await.is_ok());
+    };
+    let charges = Worker::builder(&billing)
+        .concurrency(50)
+        .handle(charge)
+        .build()?;
+    let letters = Worker::builder(&mail)
+        .concurrency(2)
+        .handle(letter)
+        .build()?;
+    Workers::new([charges, letters]).run_until(shutdown).await?;
     Ok(())
 }
 
