@@ -5,19 +5,36 @@ mod support;
 
 use std::net::{SocketAddr, TcpStream};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Manager, Pool};
 use futures::future::join_all;
-use oxcart::{Enqueued, Error, ErrorKind, JobId, JobState, Oxcart, Queue};
+use oxcart::{
+    Context, Enqueued, Error, ErrorKind, Failure, Job, JobId, JobState, Oxcart, Queue, State,
+    Worker,
+};
 use redis::io::tcp::socket2::{Domain, Socket, Type};
+use serde::{Deserialize, Serialize};
 use support::jobs::{Scene, Work};
 use support::workers::{RunningWorker, queue_at, run, server_and_queue, worker};
 use support::{Proxy, Server, eventually};
+use tokio::sync::Semaphore;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Beyond the time that is documented: this machine has much else to do.
 const SLACK: Duration = SECOND;
+
+#[derive(Serialize, Deserialize)]
+struct Report;
+
+impl Job for Report {
+    const NAME: &'static str = "report";
+    type Output = ();
+}
+
+/// Where a handler says what its report of progress came to.
+type Told = State<tokio::sync::mpsc::Sender<Result<u32, Error>>>;
 
 /// What Redis does to those who know it.
 #[derive(Debug, Clone, Copy)]
@@ -352,41 +369,78 @@ async fn g9_a_worker_whose_handlers_do_not_end_stops_within_its_grace_period_and
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_worker_that_has_nothing_to_store_stops_at_once_while_redis_is_away() {
-    for silence in [Silence::Frozen, Silence::Gone] {
+    for silence in [Silence::Frozen, Silence::Gone, Silence::Vanished] {
         let (server, queue) = server_and_queue().await;
         let scene = Scene::new();
         let working = run(worker(&queue, &scene));
         queue.enqueue(Work::Quick).result().await.unwrap();
         let _kept = silence.falls(&server);
-        let (took, ended) = stopped(working).await;
-        ended.unwrap();
-        assert!(took < 2 * SECOND + SLACK, "{silence:?}: {took:?}");
+        // One that knew Redis, and one that has never reached it.
+        for working in [working, run(worker(&queue, &scene))] {
+            tokio::time::sleep(SECOND / 2).await;
+            let (took, ended) = stopped(working).await;
+            ended.unwrap();
+            assert!(took < SECOND + SLACK, "{silence:?}: {took:?}");
+        }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_report_of_progress_ends_in_time_if_redis_answers_nothing() {
+    let (server, queue) = server_and_queue().await;
+    let (tell, mut told) = tokio::sync::mpsc::channel::<Result<u32, Error>>(1);
+    let silent = Arc::new(Semaphore::new(0));
+    let reports = async |_: Report, ctx: Context, tell: Told, silent: State<Arc<Semaphore>>| {
+        ctx.progress(&1).await?;
+        let _ = tell.send(Ok(1)).await;
+        silent.acquire().await?.forget();
+        let _ = tell.send(ctx.progress(&2).await.map(|()| 2)).await;
+        Ok::<_, Failure>(())
+    };
+    let reports = Worker::builder(&queue).state(tell).handle(reports);
+    let working = run(reports.state(Arc::clone(&silent)).grace(Duration::ZERO));
+    queue.enqueue(Report).await.unwrap();
+    told.recv().await.unwrap().unwrap();
+    server.pause();
+    silent.add_permits(1);
+    let began = Instant::now();
+    let error = told.recv().await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unknown, "{error:?}");
+    assert!(
+        began.elapsed() < 8 * SECOND + SLACK,
+        "{:?}",
+        began.elapsed()
+    );
+    server.resume();
+    working.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_a_redis_that_is_away_for_a_moment_costs_no_outcome_of_a_worker_that_stops() {
     // How long Redis is away, and the grace period: it may be away for as long as that.
-    for (away, grace) in [(SECOND, Duration::ZERO), (5 * SECOND, 9 * SECOND)] {
-        for silence in [Silence::Frozen, Silence::Gone] {
-            let server = Server::options().aof_always().start();
-            let queue = queue_at(&server.url()).await;
-            let scene = Scene::new();
-            let working = busy_worker(&queue, &scene, grace).await;
-            silence.falls(&server);
-            scene.release(5);
-            eventually(5 * SECOND, || scene.running().is_empty()).await;
-            let stopping = tokio::spawn(stopped(working));
-            tokio::time::sleep(away).await;
-            match silence {
-                Silence::Frozen => server.resume(),
-                _ => tokio::task::block_in_place(|| server.restart()),
-            }
-            let (took, ended) = stopping.await.unwrap();
-            ended.unwrap();
-            assert!(took < away + 3 * SECOND + SLACK, "{silence:?}: {took:?}");
-            let counts = queue_at(&server.url()).await.counts().await.unwrap();
-            assert_eq!((counts.completed, counts.active), (5, 0), "{silence:?}");
+    for (silence, away, grace) in [
+        (Silence::Frozen, SECOND, Duration::ZERO),
+        (Silence::Gone, SECOND / 2, Duration::ZERO),
+        (Silence::Frozen, 5 * SECOND, 9 * SECOND),
+        (Silence::Gone, 5 * SECOND, 9 * SECOND),
+    ] {
+        let server = Server::options().aof_always().start();
+        let queue = queue_at(&server.url()).await;
+        let scene = Scene::new();
+        let working = busy_worker(&queue, &scene, grace).await;
+        silence.falls(&server);
+        scene.release(5);
+        eventually(5 * SECOND, || scene.running().is_empty()).await;
+        let stopping = tokio::spawn(stopped(working));
+        tokio::time::sleep(away).await;
+        match silence {
+            Silence::Frozen => server.resume(),
+            _ => tokio::task::block_in_place(|| server.restart()),
         }
+        let (took, ended) = stopping.await.unwrap();
+        ended.unwrap();
+        assert!(took < away + 3 * SECOND + SLACK, "{silence:?}: {took:?}");
+        let counts = queue_at(&server.url()).await.counts().await.unwrap();
+        assert_eq!((counts.completed, counts.active), (5, 0), "{silence:?}");
     }
 }

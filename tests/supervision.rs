@@ -26,6 +26,8 @@ enum Part {
     Module(&'static str),
     /// At any level.
     Chatty(&'static str),
+    /// At any level, but only the first time.
+    Once(&'static str),
 }
 
 /// The log is that of the whole process, so one test at a time breaks a part.
@@ -41,13 +43,18 @@ struct Breaks;
 impl<S: tracing::Subscriber> Layer<S> for Breaks {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let meta = event.metadata();
-        let breaks = match *broken_part() {
+        let mut part = broken_part();
+        let breaks = match *part {
             None => false,
             Some(Part::Module(module)) => {
                 *meta.level() <= tracing::Level::WARN && meta.target() == module
             }
-            Some(Part::Chatty(module)) => meta.target() == module,
+            Some(Part::Chatty(module) | Part::Once(module)) => meta.target() == module,
         };
+        if breaks && matches!(*part, Some(Part::Once(_))) {
+            *part = None;
+        }
+        drop(part);
         assert!(!breaks, "the log of {} broke", meta.target());
     }
 }
@@ -189,4 +196,34 @@ async fn g1_when_one_worker_of_several_breaks_the_others_end_well() {
         let runs = scene.runs_of(handle.id());
         assert!(runs.len() == 1 && runs[0].is_ok(), "{runs:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_when_one_worker_of_several_panics_the_others_end_well() {
+    let _alone = alone().await;
+    let server = Server::start();
+    let oxcart = Oxcart::connect(&server.url()).await.unwrap();
+    let queues = ["one", "two", "three"].map(|name| oxcart.queue(name).unwrap());
+    let scene = Scene::new();
+    let build = |queue: &Queue| worker(queue, &scene).lease(LEASE).build().unwrap();
+    let workers = Workers::new(queues.each_ref().map(build));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(workers.run_until(async move { stopped.await.unwrap() }));
+    for queue in &queues {
+        queue.enqueue(Work::sleep(SECOND)).await.unwrap();
+    }
+    eventually(10 * SECOND, || scene.running().len() == queues.len()).await;
+
+    // The first that says that it stops.
+    *broken_part() = Some(Part::Once("oxcart::worker::run"));
+    stop.send(()).unwrap();
+    let error = running.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
+    assert!(error.to_string().contains("panicked"), "{error}");
+    let mut completed = 0;
+    for queue in &queues {
+        completed += queue.counts().await.unwrap().completed;
+    }
+    assert_eq!(completed, 2, "{error}");
+    eventually(5 * SECOND, || scene.running().is_empty()).await;
 }

@@ -49,7 +49,8 @@ impl<J: Job> IntoEnqueue for Enqueue<J> {
 ///
 /// # Errors
 ///
-/// As [`Enqueue`]; the error carries the id of the first job that is not known to be there. Of
+/// As [`Enqueue`]: the call timeout holds for each of the calls, so many jobs may take longer in all, as long as
+/// Redis takes them. The error carries the id of the first job that is not known to be there. Of
 /// those behind it some may be: a call that Redis refused may have had another one after it, the
 /// only case in which the order is not kept.
 ///

@@ -275,7 +275,7 @@ async fn within(running: Running, limit: Option<Duration>) -> Happened {
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<&str>()
         .copied()

@@ -119,7 +119,8 @@ impl Context {
     /// # Errors
     ///
     /// [`ErrorKind::LeaseLost`] if another attempt has the job; [`ErrorKind::Invalid`] for a
-    /// value larger than a payload may be; [`ErrorKind::Codec`]; and if Redis does not answer.
+    /// value larger than a payload may be; [`ErrorKind::Codec`]; and if Redis does not answer within
+    /// about 8 s.
     ///
     /// # Cancel safety
     ///

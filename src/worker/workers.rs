@@ -1,14 +1,19 @@
 //! Several workers that run, and end, together.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::sync::Arc;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::worker::attempt::panic_message;
+use crate::worker::pump::Pump;
+use crate::worker::quietly::drop_payload;
 use crate::worker::{Worker, run};
 
 /// Several workers of one process, of as many queues as it likes: they run together, and all of them
@@ -90,7 +95,7 @@ impl Workers {
         }
         let stop = CancellationToken::new();
         let running = self.workers.into_iter();
-        let running = running.map(|worker| run::run(worker.pump, stop.cancelled()));
+        let running = running.map(|worker| run_one(worker.pump, stop.cancelled()));
         let mut running: FuturesUnordered<_> = running.collect();
         let mut shutdown = pin!(shutdown);
         let mut first = Ok(());
@@ -115,6 +120,19 @@ impl Workers {
             }
         }
     }
+}
+
+/// A worker that panics, by a bug, is gone: its handlers are stopped, and its jobs are recovered when their
+/// leases run out. The others are not dropped with it.
+async fn run_one(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+    let queue = pump.queue.clone();
+    let running = AssertUnwindSafe(run::run(pump, shutdown)).catch_unwind();
+    running.await.unwrap_or_else(|panic| {
+        let message = panic_message(panic.as_ref());
+        drop_payload(panic);
+        let text = format!("the worker for `{}` {message}", queue.name());
+        Err(Error::new(ErrorKind::Internal, text))
+    })
 }
 
 impl FromIterator<Worker> for Workers {
