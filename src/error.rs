@@ -197,18 +197,124 @@ impl StdError for Error {
     }
 }
 
+/// No error has so many sources, but one that is its own source, by a mistake.
+const SOURCES_MAX: usize = 32;
+
 /// An error and all its sources, in one line.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut said = vec![error.to_string()];
+    let mut text = said[0].clone();
     let mut next = error.source();
-    while let Some(source) = next {
+    for _ in 0..SOURCES_MAX {
+        let Some(source) = next else {
+            break;
+        };
         let source_text = source.to_string();
         // Many errors already show their source; saying it twice helps nobody.
-        if !text.ends_with(&source_text) {
+        if !text.ends_with(&source_text) && !said.contains(&source_text) {
             text.push_str(": ");
             text.push_str(&source_text);
+            said.push(source_text);
         }
         next = source.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Link {
+        text: &'static str,
+        next: Next,
+    }
+
+    #[derive(Debug)]
+    enum Next {
+        Nothing,
+        Itself,
+        Other(&'static Link),
+    }
+
+    impl fmt::Display for Link {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.text)
+        }
+    }
+
+    impl StdError for Link {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            static BACK: Link = Link {
+                text: "back",
+                next: Next::Other(&FORTH),
+            };
+            static FORTH: Link = Link {
+                text: "forth",
+                next: Next::Other(&BACK),
+            };
+            match self.next {
+                Next::Nothing => None,
+                // Each of them has the next one for ever.
+                Next::Itself => Some(&BACK),
+                Next::Other(other) => Some(other),
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_that_is_its_own_source_is_told_once() {
+        static OWN: Link = Link {
+            text: "own",
+            next: Next::Other(&OWN),
+        };
+        assert_eq!(chain(&OWN), "own");
+        let round = Link {
+            text: "it failed",
+            next: Next::Itself,
+        };
+        assert_eq!(chain(&round), "it failed: back: forth");
+    }
+
+    /// Each source says something else.
+    #[derive(Debug)]
+    struct Endless;
+
+    impl fmt::Display for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            use std::sync::atomic::{AtomicU32, Ordering};
+            static SAID: AtomicU32 = AtomicU32::new(0);
+            write!(f, "reason {}", SAID.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    impl StdError for Endless {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&Endless)
+        }
+    }
+
+    #[test]
+    fn a_chain_without_an_end_has_one_here() {
+        assert_eq!(chain(&Endless).matches("reason").count(), SOURCES_MAX + 1);
+    }
+
+    #[test]
+    fn what_shows_its_source_is_not_told_twice() {
+        static INNER: Link = Link {
+            text: "no such file",
+            next: Next::Nothing,
+        };
+        let outer = Link {
+            text: "cannot open it: no such file",
+            next: Next::Other(&INNER),
+        };
+        assert_eq!(chain(&outer), "cannot open it: no such file");
+        let outer = Link {
+            text: "cannot open it",
+            next: Next::Other(&INNER),
+        };
+        assert_eq!(chain(&outer), "cannot open it: no such file");
+    }
 }
