@@ -171,7 +171,7 @@ mod tests {
             (
                 Refusal::NoCommand,
                 &[
-                    "ERR unknown command 'EVALSHA', with args beginning with: 'max number of clients' ",
+                    "ERR unknown command 'INFO', with args beginning with: 'max number of clients' ",
                     "ERR unknown subcommand 'UNBLOCK'. Try CLIENT HELP.",
                     "ERR Unknown Redis command called from script script: ab, on @user_script:2.",
                     "ERR Unknown command called from script script: on @user_script:2.",
