@@ -8,6 +8,9 @@ use crate::id::JobId;
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// The kind of an [`Error`]; the predicates on [`Error`] answer the questions that callers ask.
+///
+/// One cause has one kind, on whichever road it is met. `docs/errors.md` lists the causes, each with its kind and with
+/// what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -17,11 +20,12 @@ pub enum ErrorKind {
     Codec,
     /// No connection to Redis could be made.
     Unreachable,
-    /// What answers is not a Redis that can be used: no Redis at all, too old, or a wrong
-    /// password.
+    /// What answers is not a Redis that this user can use, and will not be until an address, a user or a setting is
+    /// changed: no Redis at all, too old, a replica, a cluster, a wrong password, a command that is denied, a
+    /// database that is not there. Nothing was written.
     Unsuitable,
-    /// Redis was reached and refused (out of memory, read only, loading, ...), or the state of
-    /// the job does not allow it.
+    /// Redis was reached and refused for now (out of memory, read only, loading, no room for another client, ...), or
+    /// the state of the job does not allow it. Nothing was written.
     Refused,
     /// The request never reached Redis, or Redis did not read it (a payload larger than its limits):
     /// certainly nothing was added. It is safe to repeat it.
@@ -30,7 +34,7 @@ pub enum ErrorKind {
     /// the same request again.
     Unknown,
     /// It was sent, and nobody will ever learn whether it happened: no answer came for half an
-    /// hour. Look for the job before you repeat it.
+    /// hour, or Redis broke a script off in its middle. Look for the job before you repeat it.
     Unknowable,
     /// A time limit set by the caller passed. What was waited for may still happen.
     Timeout,

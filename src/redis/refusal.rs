@@ -7,8 +7,12 @@ use crate::error::ErrorKind;
 /// Why the server refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Loading, busy, failing over, no room for another client: it passes by itself.
+    /// Loading, busy, failing over: it passes by itself.
     NotNow,
+    /// It has become a replica. After a failover its address may soon be that of the primary again.
+    Replica,
+    /// It has as many clients as it takes.
+    NoRoom,
     /// Out of memory, persistence failing, too few replicas: somebody has to act.
     NoWrites,
     /// Password, user or permission; or the server takes nobody from elsewhere.
@@ -28,7 +32,7 @@ pub(crate) enum Refusal {
 
 /// What stands at the beginning of an error that has no code of its own.
 const BEGINNINGS: &[(&str, Refusal)] = &[
-    ("max number of clients", Refusal::NotNow),
+    ("max number of clients", Refusal::NoRoom),
     ("Script killed by user", Refusal::NotNow),
     ("unknown command", Refusal::NoCommand),
     ("unknown subcommand", Refusal::NoCommand),
@@ -63,7 +67,8 @@ impl Refusal {
     /// By the code of an error and by what follows it.
     pub(crate) fn of(code: &str, detail: &str) -> Option<Self> {
         match code {
-            "LOADING" | "BUSY" | "MASTERDOWN" | "READONLY" | "UNBLOCKED" => Some(Self::NotNow),
+            "LOADING" | "BUSY" | "MASTERDOWN" | "UNBLOCKED" => Some(Self::NotNow),
+            "READONLY" => Some(Self::Replica),
             "OOM" | "MISCONF" | "NOREPLICAS" => Some(Self::NoWrites),
             "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Some(Self::NotAllowed),
             "NOPROTO" => Some(Self::NoCommand),
@@ -83,7 +88,9 @@ impl Refusal {
     /// What the caller is told.
     pub(crate) fn kind(self) -> ErrorKind {
         match self {
-            Self::NotNow | Self::NoWrites | Self::UnknownScript => ErrorKind::Refused,
+            Self::NotNow | Self::Replica | Self::NoRoom | Self::NoWrites | Self::UnknownScript => {
+                ErrorKind::Refused
+            }
             Self::NotAllowed | Self::NoCommand | Self::NoDatabase | Self::Cluster => {
                 ErrorKind::Unsuitable
             }
@@ -95,6 +102,8 @@ impl Refusal {
     pub(crate) fn hint(self) -> &'static str {
         match self {
             Self::NotNow | Self::UnknownScript => "it may pass by itself",
+            Self::Replica => "it is a replica now; if that lasts, connect to its primary",
+            Self::NoRoom => "it passes when others close connections; else raise `maxclients`",
             Self::NoWrites => "the server needs to be looked after; then it is safe to try again",
             Self::NotAllowed => {
                 "check user, password and permissions: oxcart needs `~oxcart:* +@read +@write \
@@ -111,9 +120,9 @@ impl Refusal {
         }
     }
 
-    /// Whether trying again helps, before anybody is told.
+    /// Whether the server as a whole may soon be well, so that trying again helps before anybody is told.
     pub(crate) fn passes(self) -> bool {
-        matches!(self, Self::NotNow | Self::UnknownScript)
+        matches!(self, Self::NotNow | Self::Replica | Self::NoRoom)
     }
 }
 
@@ -129,17 +138,25 @@ mod tests {
     /// As Redis 7.0, Redis 8 and Valkey 9 say it.
     #[test]
     fn every_wording_of_a_cause_means_the_same() {
-        let causes: [(Refusal, &[&str]); 8] = [
+        let causes: [(Refusal, &[&str]); 10] = [
             (
                 Refusal::NotNow,
                 &[
                     "LOADING Redis is loading the dataset in memory",
                     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
                     "ERR Valkey is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
-                    "READONLY You can't write against a read only replica.",
                     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-                    "ERR max number of clients reached",
                     "ERR Script killed by user with SCRIPT KILL... script: ab, on @user_script:3.",
+                ],
+            ),
+            (
+                Refusal::Replica,
+                &["READONLY You can't write against a read only replica."],
+            ),
+            (
+                Refusal::NoRoom,
+                &[
+                    "ERR max number of clients reached",
                     "ERR max number of clients + cluster connections reached",
                 ],
             ),
@@ -206,6 +223,35 @@ mod tests {
             for line in lines {
                 assert_eq!(of(line), Some(refusal), "{line}");
             }
+        }
+    }
+
+    #[test]
+    fn the_page_on_errors_says_the_same() {
+        let page = include_str!("../../docs/errors.md");
+        for (words, refusal) in [
+            ("`LOADING`", Refusal::NotNow),
+            ("`READONLY`", Refusal::Replica),
+            ("`max number of clients reached`", Refusal::NoRoom),
+            ("`OOM`", Refusal::NoWrites),
+            ("`NOPERM`", Refusal::NotAllowed),
+            ("`DENIED`", Refusal::NotAllowed),
+            ("`unknown command`", Refusal::NoCommand),
+            ("`DB index is out of range`", Refusal::NoDatabase),
+            ("`MOVED`", Refusal::Cluster),
+            ("`Protocol error: invalid bulk length`", Refusal::Unread),
+        ] {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with('|') && line.contains(words));
+            let row = row.unwrap_or_default();
+            assert!(
+                row.contains(&format!("| `{:?}` |", refusal.kind())),
+                "{words}: {row}"
+            );
+            let is_retryable = crate::error::Error::new(refusal.kind(), "").is_retryable();
+            let retryable = if is_retryable { "| yes |" } else { "| no |" };
+            assert!(row.contains(retryable), "{words}: {row}");
         }
     }
 

@@ -71,8 +71,7 @@ impl Trouble {
                 | Self::Unanswered(_)
                 | Self::Closed
                 | Self::Cut { .. }
-                | Self::Refused(Refusal::NotNow, _)
-        )
+        ) || matches!(self, Self::Refused(refusal, _) if refusal.passes())
     }
 
     /// Whether the connection is of no further use. A server that is not the writable one any
@@ -213,8 +212,12 @@ fn refusal(error: &RedisError) -> Option<Refusal> {
     }
 }
 
-/// What the server said, as it said it.
+/// What the server said, as it said it. redis-rs does not pass on what it says to `AUTH`.
 fn words(error: &RedisError) -> String {
+    if error.kind() == RedisKind::AuthenticationFailed {
+        return "it does not accept this user and password (WRONGPASS, or it knows no password)"
+            .to_owned();
+    }
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (Some(code), None) => code.to_owned(),

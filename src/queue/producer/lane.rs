@@ -313,7 +313,7 @@ fn called_back(batch: Vec<Given>) -> Vec<Given> {
 
 /// Whether the callers are told at once: it is not over at the next try, and no matter of its size.
 fn is_final(refusal: Refusal) -> bool {
-    !refusal.passes() && refusal != Refusal::Unread
+    !refusal.passes() && !matches!(refusal, Refusal::Unread | Refusal::UnknownScript)
 }
 
 fn refuse(batch: &[Given], trouble: &Trouble) {
