@@ -8,6 +8,9 @@ use crate::id::JobId;
 type Source = Box<dyn StdError + Send + Sync>;
 
 /// The kind of an [`Error`]; the predicates on [`Error`] answer the questions that callers ask.
+///
+/// One cause has one kind, on whichever road it is met. `docs/errors.md` lists the causes, each with its kind and with
+/// what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -17,11 +20,12 @@ pub enum ErrorKind {
     Codec,
     /// No connection to Redis could be made.
     Unreachable,
-    /// What answers is not a Redis that can be used: no Redis at all, too old, or a wrong
-    /// password.
+    /// What answers is not a Redis that this user can use, and will not be until an address, a user or a setting is
+    /// changed: no Redis at all, too old, a replica, a cluster, a wrong password, a command that is denied, a
+    /// database that is not there. Nothing was written.
     Unsuitable,
-    /// Redis was reached and refused (out of memory, read only, loading, ...), or the state of
-    /// the job does not allow it.
+    /// Redis was reached and refused for now (out of memory, read only, loading, no room for another client, ...), or
+    /// the state of the job does not allow it. Nothing was written.
     Refused,
     /// The request never reached Redis, or Redis did not read it (a payload larger than its limits):
     /// certainly nothing was added. It is safe to repeat it.
@@ -30,7 +34,7 @@ pub enum ErrorKind {
     /// the same request again.
     Unknown,
     /// It was sent, and nobody will ever learn whether it happened: no answer came for half an
-    /// hour. Look for the job before you repeat it.
+    /// hour, or Redis broke a script off in its middle. Look for the job before you repeat it.
     Unknowable,
     /// A time limit set by the caller passed. What was waited for may still happen.
     Timeout,
@@ -197,18 +201,124 @@ impl StdError for Error {
     }
 }
 
+/// No error has so many sources, but one that is its own source, by a mistake.
+const SOURCES_MAX: usize = 32;
+
 /// An error and all its sources, in one line.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
+    let mut said = vec![error.to_string()];
+    let mut text = said[0].clone();
     let mut next = error.source();
-    while let Some(source) = next {
+    for _ in 0..SOURCES_MAX {
+        let Some(source) = next else {
+            break;
+        };
         let source_text = source.to_string();
         // Many errors already show their source; saying it twice helps nobody.
-        if !text.ends_with(&source_text) {
+        if !text.ends_with(&source_text) && !said.contains(&source_text) {
             text.push_str(": ");
             text.push_str(&source_text);
+            said.push(source_text);
         }
         next = source.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Link {
+        text: &'static str,
+        next: Next,
+    }
+
+    #[derive(Debug)]
+    enum Next {
+        Nothing,
+        Itself,
+        Other(&'static Link),
+    }
+
+    impl fmt::Display for Link {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.text)
+        }
+    }
+
+    impl StdError for Link {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            static BACK: Link = Link {
+                text: "back",
+                next: Next::Other(&FORTH),
+            };
+            static FORTH: Link = Link {
+                text: "forth",
+                next: Next::Other(&BACK),
+            };
+            match self.next {
+                Next::Nothing => None,
+                // Each of them has the next one for ever.
+                Next::Itself => Some(&BACK),
+                Next::Other(other) => Some(other),
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_that_is_its_own_source_is_told_once() {
+        static OWN: Link = Link {
+            text: "own",
+            next: Next::Other(&OWN),
+        };
+        assert_eq!(chain(&OWN), "own");
+        let round = Link {
+            text: "it failed",
+            next: Next::Itself,
+        };
+        assert_eq!(chain(&round), "it failed: back: forth");
+    }
+
+    /// Each source says something else.
+    #[derive(Debug)]
+    struct Endless;
+
+    impl fmt::Display for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            use std::sync::atomic::{AtomicU32, Ordering};
+            static SAID: AtomicU32 = AtomicU32::new(0);
+            write!(f, "reason {}", SAID.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    impl StdError for Endless {
+        fn source(&self) -> Option<&(dyn StdError + 'static)> {
+            Some(&Endless)
+        }
+    }
+
+    #[test]
+    fn a_chain_without_an_end_has_one_here() {
+        assert_eq!(chain(&Endless).matches("reason").count(), SOURCES_MAX + 1);
+    }
+
+    #[test]
+    fn what_shows_its_source_is_not_told_twice() {
+        static INNER: Link = Link {
+            text: "no such file",
+            next: Next::Nothing,
+        };
+        let outer = Link {
+            text: "cannot open it: no such file",
+            next: Next::Other(&INNER),
+        };
+        assert_eq!(chain(&outer), "cannot open it: no such file");
+        let outer = Link {
+            text: "cannot open it",
+            next: Next::Other(&INNER),
+        };
+        assert_eq!(chain(&outer), "cannot open it: no such file");
+    }
 }

@@ -163,6 +163,11 @@ struct Readme;
 #[doc = include_str!("../docs/schedules.md")]
 struct SchedulesPage;
 
+/// Of the page on errors.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/errors.md")]
+struct ErrorsPage;
+
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/testing.md")]

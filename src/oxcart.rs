@@ -42,15 +42,20 @@ pub(crate) struct OxcartInner {
 }
 
 impl Oxcart {
-    /// Connects to the Redis at `url` with all defaults and checks that it can be used:
-    /// version 7.0 or newer. Warns, through `tracing`, about settings that endanger jobs.
+    /// Connects to the Redis at `url` with all defaults and checks that it can be used: version 7.0 or newer, a
+    /// primary and no cluster, and willing to run scripts for this user. Warns, through `tracing`, about settings
+    /// that endanger jobs.
+    ///
+    /// URLs look like `redis://127.0.0.1/`, `redis://user:password@host:6379/3` (database 3), or
+    /// `redis+unix:///path/to/socket?db=3`.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a URL that cannot be read, [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if
-    /// nothing answers within about 3 s, [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it is loading or
-    /// busy, [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) for something that is no Redis, is too old, or wants
-    /// another password.
+    /// nothing answers within about 3 s, [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it is loading, busy or
+    /// full, [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) for something that is no Redis, is too old, is a
+    /// replica, a sentinel or a node of a cluster, wants another password, or denies what oxcart needs. The causes
+    /// are listed in `docs/errors.md`.
     ///
     /// # Cancel safety
     ///
@@ -95,8 +100,8 @@ impl Oxcart {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable), [`ErrorKind::Refused`](crate::ErrorKind::Refused) or [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) if Redis
-    /// does not answer.
+    /// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable), [`ErrorKind::Refused`](crate::ErrorKind::Refused), [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) or
+    /// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) if Redis does not answer, or says no.
     ///
     /// # Cancel safety
     ///

@@ -306,3 +306,23 @@ fn no_lua_is_copied() {
         }
     }
 }
+
+/// A user who may not read the clock is stopped there, and it is known that nothing was written before.
+#[test]
+fn a_script_reads_the_clock_before_anything_else() {
+    let mut scripts = 0;
+    for file in files(&root().join("src/store"), "rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        for script in text.split(" script!(").skip(1) {
+            let fragments = script.split_once('[').unwrap().1.trim_start();
+            let is_first = fragments.starts_with("\"now\"");
+            assert!(is_first, "a script of {} begins otherwise", file.display());
+            scripts += 1;
+        }
+    }
+    assert!(scripts >= 20, "only {scripts} scripts were found");
+    let now = fs::read_to_string(root().join("lua/lib/now.lua")).unwrap();
+    let calls: Vec<_> = now.matches("redis.call(").collect();
+    assert_eq!(calls.len(), 1);
+    assert!(now.contains("redis.call('TIME')"));
+}

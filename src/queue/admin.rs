@@ -13,8 +13,8 @@ use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::resume::Resume;
 
-/// All of these fail with [`ErrorKind::Unreachable`], [`ErrorKind::Refused`] or
-/// [`ErrorKind::Unknown`] when Redis does not answer, within about 8 s, and can safely be
+/// All of these fail with [`ErrorKind::Unreachable`] or [`ErrorKind::Unknown`] when Redis does not answer, within
+/// about 8 s, and with [`ErrorKind::Refused`] or [`ErrorKind::Unsuitable`] when it says no. They can safely be
 /// repeated.
 impl Queue {
     /// All that is known of one job; `None` if nothing is (any more).

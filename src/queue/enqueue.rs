@@ -48,8 +48,9 @@ const HEADER_BYTES_MAX: usize = 1024;
 /// # Errors
 ///
 /// [`ErrorKind::Invalid`] (an option is out of range) and [`ErrorKind::Codec`], before anything
-/// is sent; [`ErrorKind::Refused`] if Redis refuses to write; [`ErrorKind::NotSent`] or
-/// [`ErrorKind::Unknown`] after the call timeout (default 5 s), and [`ErrorKind::Unknowable`].
+/// is sent; [`ErrorKind::Refused`] if Redis refuses to write, at once, or after the call timeout (default 5 s) what may
+/// pass by itself; [`ErrorKind::Unsuitable`] if it denies that to this user; [`ErrorKind::NotSent`] or
+/// [`ErrorKind::Unknown`] after the call timeout if it does not answer, and [`ErrorKind::Unknowable`].
 /// Each carries the id.
 ///
 /// It is awaited, or turned into a future for combinators with `.into_future()`.

@@ -59,7 +59,8 @@ impl QueueInner {
 
     /// One call on the connection that all single calls share.
     pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Error> {
-        Ok(self.store.call(verb).await?)
+        let answer = self.store.call(verb).await;
+        answer.map_err(|trouble| trouble.into_error(self.store.address()))
     }
 }
 

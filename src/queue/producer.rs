@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::name::QueueName;
+use crate::redis::trouble::Trouble;
 use crate::store::BATCH_BYTES;
 use crate::store::backend::Store;
 
@@ -97,21 +98,40 @@ impl Producer {
 
     fn out_of_time(&self, submission: &Submission, limit: Duration) -> Result<Fate, Error> {
         let address = self.store.address();
+        let trouble = self.trouble();
         if submission.withdraw() {
-            let why = format!("Redis at {address} took nothing for {limit:?}");
-            return Ok(Fate::NotSent { why });
+            return Ok(match trouble {
+                // It answers, and says no: that is what the caller has to know.
+                Some(Trouble::Refused(refusal, words)) => {
+                    let words = format!("{words} (Redis at {address}, for {limit:?})");
+                    let refused = Trouble::Refused(refusal, words);
+                    Fate::NotAdded { refused }
+                }
+                trouble => {
+                    let why = format!("Redis at {address} took nothing for {limit:?}");
+                    Fate::NotSent {
+                        why: with_reason(why, trouble),
+                    }
+                }
+            });
         }
         if let Some(fate) = submission.fate() {
             return Ok(fate.clone());
         }
-        Err(Error::new(
-            ErrorKind::Unknown,
-            format!(
-                "enqueueing into `{}` was sent to Redis at {address} and no answer came within \
-                 {limit:?}; the job may be there; await the same request again to find out",
-                self.queue,
-            ),
-        ))
+        let what = format!(
+            "enqueueing into `{}` was sent to Redis at {address} and no answer came within {limit:?}",
+            self.queue,
+        );
+        let what = with_reason(what, trouble);
+        let then = "the job may be there; await the same request again to find out";
+        Err(Error::new(ErrorKind::Unknown, format!("{what}; {then}")))
+    }
+
+    /// What holds up the task, if it says so.
+    fn trouble(&self) -> Option<Trouble> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = last.as_ref().filter(|started| started.is_here());
+        here.and_then(|started| started.inbox.trouble())
     }
 
     /// How many bytes a submission may have, unless it is one job: as many as the line takes in a
@@ -163,5 +183,12 @@ impl Producer {
         let task = Task::new(&self.store, &self.queue, Arc::clone(&inbox));
         self.store.runtime().spawn(task.run());
         inbox
+    }
+}
+
+fn with_reason(what: String, trouble: Option<Trouble>) -> String {
+    match trouble {
+        Some(trouble) => format!("{what} ({trouble})"),
+        None => what,
     }
 }

@@ -13,6 +13,8 @@ use redis::{
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
+use crate::redis::address;
+use crate::redis::last_word::last_word;
 use crate::redis::link::{BYTES_PER_SECOND, Link, Repeat, Shared, bytes_of};
 use crate::redis::trouble::Trouble;
 use crate::runtime;
@@ -42,7 +44,7 @@ pub(crate) struct Connector {
 
 #[derive(Clone)]
 enum Maker {
-    Ours(Arc<Manager>),
+    Ours(Arc<Manager>, Arc<ConnectionAddr>),
     /// A pool of the application: it says how connections are made, and none is taken out of it.
     Theirs(Pool),
 }
@@ -50,7 +52,7 @@ enum Maker {
 impl Maker {
     fn manager(&self) -> &Manager {
         match self {
-            Self::Ours(manager) => manager,
+            Self::Ours(manager, _) => manager,
             Self::Theirs(pool) => pool.manager(),
         }
     }
@@ -65,14 +67,16 @@ impl Connector {
                 ErrorKind::Invalid,
                 format!(
                     "the Redis URL cannot be used: {source}; it looks like \
-                     `redis://127.0.0.1/`, `redis://:password@host:6379/0` or \
-                     `redis+unix:///path/to/socket`"
+                     `redis://127.0.0.1/`, `redis://user:password@host:6379/0` or \
+                     `redis+unix:///path/to/socket?db=0`"
                 ),
             )
             .with_source(source)
         };
-        let info = url.into_connection_info().map_err(invalid)?;
+        address::check(url)?;
+        let info = url.trim().into_connection_info().map_err(invalid)?;
         let address = address_of(&info);
+        let server = info.addr().clone();
         let info = info.set_tcp_settings(
             TcpSettings::default().set_nodelay(true).set_keepalive(
                 TcpKeepalive::new()
@@ -85,7 +89,7 @@ impl Connector {
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let manager = Manager::new_with_config(info, config).map_err(invalid)?;
-        let maker = Maker::Ours(Arc::new(manager));
+        let maker = Maker::Ours(Arc::new(manager), server.into());
         Ok(Self::new(maker, address))
     }
 
@@ -109,18 +113,31 @@ impl Connector {
     /// A new connection, driven by the library's runtime. Who asks on it sets its time limit.
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
         // What drives a connection runs where it was made.
-        let maker = self.maker.clone();
-        let connecting =
-            runtime::run(async move { timeout(CONNECT_TIMEOUT, maker.manager().create()).await });
-        match connecting.await {
-            Ok(connected) => {
-                connected.map_err(|error| Trouble::from_connecting(&self.address, &error))
+        let (maker, address) = (self.maker.clone(), self.address.clone());
+        let connecting = runtime::run(async move {
+            let error = match timeout(CONNECT_TIMEOUT, maker.manager().create()).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    return Err(Trouble::Unreachable(format!(
+                        "Redis at {address} accepted no connection within {CONNECT_TIMEOUT:?}"
+                    )));
+                }
+            };
+            if !error.is_connection_dropped() || error.is_connection_refusal() {
+                return Err(Trouble::from_connecting(&address, &error));
             }
-            Err(_) => Err(Trouble::Unreachable(format!(
-                "Redis at {} accepted no connection within {CONNECT_TIMEOUT:?}",
-                self.address
-            ))),
-        }
+            let last_word = match &maker {
+                Maker::Ours(_, server) => last_word(server).await,
+                Maker::Theirs(_) => None,
+            };
+            Err(Trouble::from_closing(
+                &address,
+                &error,
+                last_word.as_deref(),
+            ))
+        });
+        connecting.await
     }
 
     /// The link over which single calls go, of everybody who has a clone of this.

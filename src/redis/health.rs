@@ -1,58 +1,183 @@
-//! What a Redis must be, checked once when connecting: new enough is a must; what endangers
-//! jobs is only warned about, because it may be meant.
+//! What a Redis must be, checked once when connecting: new enough, the primary, on its own, and willing to run
+//! scripts. What only endangers jobs is warned about, because it may be meant.
 
 use redis::Value;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::error::{Error, ErrorKind};
 use crate::redis::connection::Connector;
+use crate::redis::script;
 use crate::redis::trouble::{Refusal, Trouble};
 
 const REDIS_MIN: (u64, u64) = (7, 0);
 
 /// Connects, and looks at what answers.
 pub(crate) async fn check(connector: &Connector) -> Result<(), Error> {
-    let info = match connector.request(redis::cmd("INFO").arg("all")).await {
-        Ok(value) => text(&value).unwrap_or_default(),
-        Err(trouble) => return Err(not_usable(connector, trouble)),
-    };
-    let field = |name: &str| {
-        info.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
-    };
-    let Some(version) = field("redis_version") else {
-        return Err(Error::new(
-            ErrorKind::Unsuitable,
-            format!(
-                "what answers at {} does not say that it is a Redis; oxcart needs Redis 7.0 or \
-                 newer, or Valkey 7.2 or newer",
-                connector.address()
-            ),
-        ));
-    };
-    if parse_version(version) < Some(REDIS_MIN) {
-        return Err(Error::new(
-            ErrorKind::Unsuitable,
-            format!(
-                "the Redis at {} has version {version}; oxcart needs Redis 7.0 or newer, or \
-                 Valkey 7.2 or newer",
-                connector.address()
-            ),
-        ));
-    }
-    warn_of_eviction(connector, field("maxmemory"), field("maxmemory_policy"));
-    warn_of_no_persistence(connector, field("aof_enabled")).await;
+    let facts = Facts::of(connector)
+        .await
+        .map_err(|trouble| not_usable(connector, trouble))?;
+    facts.check(connector.address())?;
+    // A user may be allowed to look and nothing else.
+    let allowed = script::try_one(connector).await;
+    allowed.map_err(|trouble| not_usable(connector, trouble))?;
+    warn_of_eviction(connector, &facts);
+    warn_of_no_persistence(connector, &facts).await;
     Ok(())
 }
 
-fn warn_of_eviction(connector: &Connector, limit: Option<&str>, policy: Option<&str>) {
-    if let (Some(limit), Some(policy)) = (limit, policy)
-        && policy != "noeviction"
+/// What a server says of itself, as lines `name:value`.
+struct Facts {
+    text: String,
+    from: Source,
+}
+
+#[derive(PartialEq)]
+enum Source {
+    Info,
+    /// Version, mode and role.
+    Hello,
+    /// Neither is told. That scripts run is then all that is known: those before 7.0 do not understand them.
+    Nothing,
+}
+
+impl Facts {
+    /// A user without `INFO` can work; `HELLO` tells each user the version and the role.
+    async fn of(connector: &Connector) -> Result<Self, Trouble> {
+        let facts = |text, from| Ok(Self { text, from });
+        let trouble = match connector.request(redis::cmd("INFO").arg("all")).await {
+            Ok(value) => return facts(text(&value).unwrap_or_default(), Source::Info),
+            Err(trouble) => trouble,
+        };
+        if !is_denied(&trouble) {
+            return Err(trouble);
+        }
+        match connector.request(&redis::cmd("HELLO")).await {
+            Ok(value) => {
+                debug!(address = connector.address(), %trouble, "how it is set up cannot be seen");
+                facts(facts_of_hello(value), Source::Hello)
+            }
+            Err(Trouble::Refused(Refusal::NoCommand, _)) => facts(String::new(), Source::Nothing),
+            // Nobody is let in without a password.
+            Err(Trouble::Refused(Refusal::NotAllowed, _)) => Err(trouble),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
+    }
+
+    fn check(&self, address: &str) -> Result<(), Error> {
+        if self.from == Source::Nothing {
+            return Ok(());
+        }
+        let unsuitable = |text: String| Err(Error::new(ErrorKind::Unsuitable, text));
+        let Some(version) = self.get("redis_version") else {
+            return unsuitable(format!(
+                "what answers at {address} does not say that it is a Redis; oxcart needs Redis 7.0 or newer, or \
+                 Valkey 7.2 or newer"
+            ));
+        };
+        if parse_version(version) < Some(REDIS_MIN) {
+            return unsuitable(format!(
+                "the Redis at {address} has version {version}; oxcart needs Redis 7.0 or newer, or Valkey 7.2 \
+                 or newer"
+            ));
+        }
+        match self.get("redis_mode").or_else(|| self.get("server_mode")) {
+            Some("sentinel") => return unsuitable(self.of_sentinel(address)),
+            Some("cluster") => {
+                return unsuitable(format!(
+                    "the Redis at {address} is a node of a cluster; {}",
+                    Refusal::Cluster.hint()
+                ));
+            }
+            _ => {}
+        }
+        if matches!(self.get("role"), Some("slave" | "replica")) {
+            return unsuitable(self.of_replica(address));
+        }
+        if self.get("loading") == Some("1") {
+            let left = self.get("loading_eta_seconds");
+            let left = left.map_or(String::new(), |seconds| {
+                format!(", for about {seconds} s more")
+            });
+            let words = format!("LOADING it reads its data from disk{left}");
+            return Err(Trouble::Refused(Refusal::NotNow, words).into_error(address));
+        }
+        Ok(())
+    }
+
+    fn of_sentinel(&self, address: &str) -> String {
+        // master0:name=main,status=ok,address=10.0.0.5:6379,slaves=1,sentinels=3
+        let primary = self.get("master0").and_then(|line| {
+            let address = line
+                .split(',')
+                .find_map(|field| field.strip_prefix("address="))?;
+            Some(format!(", {address}"))
+        });
+        format!(
+            "what answers at {address} is a sentinel, which watches over a Redis and holds no jobs; connect to the \
+             primary that it watches{}",
+            primary.unwrap_or_default()
+        )
+    }
+
+    fn of_replica(&self, address: &str) -> String {
+        let primary = match (self.get("master_host"), self.get("master_port")) {
+            (Some(host), Some(port)) => format!(", {host}:{port}"),
+            _ => String::new(),
+        };
+        format!(
+            "the Redis at {address} is a replica, to which nothing can be written; connect to its primary{primary}"
+        )
+    }
+}
+
+/// A command is denied to this user, or to everybody.
+fn is_denied(trouble: &Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::Refused(Refusal::NotAllowed | Refusal::NoCommand, _)
+    )
+}
+
+/// The same lines as `INFO` has.
+fn facts_of_hello(value: Value) -> String {
+    let pairs: Vec<(Value, Value)> = match value {
+        Value::Map(pairs) => pairs,
+        Value::Array(values) => {
+            let mut values = values.into_iter();
+            std::iter::from_fn(|| Some((values.next()?, values.next()?))).collect()
+        }
+        _ => Vec::new(),
+    };
+    let line = |(name, value): (Value, Value)| {
+        let (name, value) = (text(&name)?, text(&value)?);
+        let name = match name.as_str() {
+            "version" => "redis_version",
+            "mode" => "redis_mode",
+            "role" => "role",
+            _ => return None,
+        };
+        Some(format!("{name}:{value}\n"))
+    };
+    pairs.into_iter().filter_map(line).collect()
+}
+
+/// Policies that begin with `volatile-` evict only keys that expire, and none of oxcart's do. When nothing else
+/// is left to evict, Redis refuses to write, as with `noeviction`.
+fn warn_of_eviction(connector: &Connector, facts: &Facts) {
+    if let Some(policy) = facts.get("maxmemory_policy")
+        && policy.starts_with("allkeys-")
     {
         warn!(
             address = connector.address(),
-            maxmemory = limit,
+            maxmemory = facts.get("maxmemory"),
             policy,
             "Redis may evict keys when its memory is full, and jobs with them; set \
              `maxmemory-policy noeviction`"
@@ -61,18 +186,22 @@ fn warn_of_eviction(connector: &Connector, limit: Option<&str>, policy: Option<&
 }
 
 /// Many hosted servers forbid `CONFIG`; then nothing is said.
-async fn warn_of_no_persistence(connector: &Connector, append_only: Option<&str>) {
-    if append_only == Some("1") {
+async fn warn_of_no_persistence(connector: &Connector, facts: &Facts) {
+    if facts.from != Source::Info || facts.get("aof_enabled") == Some("1") {
         return;
     }
     let snapshots = connector
         .request(redis::cmd("CONFIG").arg("GET").arg("save"))
         .await;
-    if let Ok(Value::Array(pair)) = snapshots
-        && pair
-            .get(1)
-            .and_then(text)
-            .is_some_and(|save| save.is_empty())
+    let pair = match snapshots {
+        Ok(Value::Array(pair)) => pair,
+        Ok(Value::Map(pairs)) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
+        _ => return,
+    };
+    if pair
+        .get(1)
+        .and_then(text)
+        .is_some_and(|save| save.is_empty())
     {
         warn!(
             address = connector.address(),
@@ -81,32 +210,20 @@ async fn warn_of_no_persistence(connector: &Connector, append_only: Option<&str>
     }
 }
 
+/// Nothing was asked for yet that could have happened or not.
 fn not_usable(connector: &Connector, trouble: Trouble) -> Error {
     let address = connector.address();
-    let (kind, hint) = match &trouble {
-        Trouble::Refused(Refusal::NotAllowed, _) => (
-            ErrorKind::Unsuitable,
-            "check user, password and permissions",
-        ),
-        Trouble::Refused(..) => (ErrorKind::Refused, "it may pass by itself"),
-        Trouble::Unreachable(_)
-        | Trouble::Closed
-        | Trouble::Unanswered(_)
-        | Trouble::Cut { .. } => (
-            ErrorKind::Unreachable,
-            "check that it runs and that the address is right",
-        ),
-        Trouble::Stranger(_) | Trouble::Garbled(_) => (
-            ErrorKind::Unsuitable,
-            "check that it is a Redis that listens there",
-        ),
-    };
-    let text = trouble.to_string();
-    let text = match text.contains(address) {
-        true => format!("{text}; {hint}"),
-        false => format!("Redis at {address} cannot be used: {text}; {hint}"),
-    };
-    Error::new(kind, text)
+    match trouble {
+        Trouble::Closed | Trouble::Unanswered(_) | Trouble::Cut { .. } => {
+            let why = format!("Redis at {address} cannot be used: {trouble}");
+            Trouble::Unreachable(why).into_error(address)
+        }
+        Trouble::Garbled(_) => {
+            let why = format!("Redis at {address} cannot be used: {trouble}");
+            Trouble::Stranger(why).into_error(address)
+        }
+        trouble => trouble.into_error(address),
+    }
 }
 
 fn parse_version(version: &str) -> Option<(u64, u64)> {
@@ -133,5 +250,48 @@ mod tests {
         assert!(parse_version("7.0.0") >= Some(REDIS_MIN));
         assert!(parse_version("10.1") >= Some(REDIS_MIN));
         assert!(parse_version("what") < Some(REDIS_MIN));
+    }
+
+    #[test]
+    fn what_a_server_says_of_itself_is_told_with_the_address_to_use() {
+        let cases = [
+            ("redis_version:6.2.14", ErrorKind::Unsuitable, "6.2.14"),
+            (
+                "redis_version:7.0.15\r\nredis_mode:cluster",
+                ErrorKind::Unsuitable,
+                "node of a cluster",
+            ),
+            (
+                "redis_version:9.1.2\r\nserver_mode:sentinel\r\n\
+                 master0:name=main,status=ok,address=10.0.0.5:6379,slaves=1,sentinels=3",
+                ErrorKind::Unsuitable,
+                "primary that it watches, 10.0.0.5:6379",
+            ),
+            (
+                "redis_version:7.0.15\r\nrole:slave\r\nmaster_host:10.0.0.5\r\nmaster_port:6380",
+                ErrorKind::Unsuitable,
+                "its primary, 10.0.0.5:6380",
+            ),
+            (
+                "redis_version:7.0.15\r\nrole:replica",
+                ErrorKind::Unsuitable,
+                "connect to its primary",
+            ),
+            (
+                "redis_version:7.0.15\r\nrole:master\r\nloading:1\r\nloading_eta_seconds:7",
+                ErrorKind::Refused,
+                "for about 7 s more",
+            ),
+        ];
+        for (info, kind, says) in cases {
+            let facts = Facts {
+                text: info.to_owned(),
+                from: Source::Info,
+            };
+            let error = facts.check("there:6379").unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.to_string().contains("there:6379"), "{error}");
+        }
     }
 }

@@ -471,10 +471,10 @@ impl Link {
             _ => Trouble::timed_out(patience),
         };
         let idle = began.saturating_duration_since(self.slot.last_heard());
-        // A command that blocks leaves its connection silent, too.
+        // A command that waits on the server leaves its connection as silent as nobody does.
         let while_blocked = self.kind == Kind::Blocking && began.elapsed() >= IDLE;
         if let Trouble::Cut { was_idle, .. } = &mut trouble {
-            *was_idle = idle >= IDLE && !while_blocked;
+            *was_idle = idle >= IDLE || while_blocked;
         }
         trouble
     }

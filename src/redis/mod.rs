@@ -1,9 +1,12 @@
 //! Redis itself: connections, keys, scripts and replies. Nothing here knows what a job is.
 
+pub(crate) mod address;
 pub(crate) mod connection;
 pub(crate) mod health;
 pub(crate) mod keys;
+pub(crate) mod last_word;
 pub(crate) mod link;
+pub(crate) mod refusal;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;

@@ -24,6 +24,36 @@ pub(crate) struct Loadable {
     pub(crate) code: String,
     hash: String,
     parts: Vec<usize>,
+    harmless: Harmless,
+}
+
+/// Where a script that is stopped has certainly written nothing yet.
+enum Harmless {
+    /// It never writes.
+    Everywhere,
+    /// In this line, which reads the clock (`lib/now.lua`): that is the first thing that a script does. A user
+    /// who may not call `TIME` is stopped there.
+    ClockIn(usize),
+    Nowhere,
+}
+
+impl Harmless {
+    fn of(shebang: &str, code: &str) -> Self {
+        if shebang.contains("no-writes") {
+            return Self::Everywhere;
+        }
+        let reads_clock = |line: &str| line.contains("redis.call('TIME')");
+        let line = code.lines().position(reads_clock);
+        line.map_or(Self::Nowhere, |line| Self::ClockIn(line + 1))
+    }
+
+    fn includes(&self, line: usize) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::ClockIn(clock) => *clock == line,
+            Self::Nowhere => false,
+        }
+    }
 }
 
 impl Script {
@@ -45,7 +75,13 @@ impl Script {
         let parts = keys::named_in(body);
         let code = format!("{}{}{body}", self.shebang, keys::header(&parts));
         let hash = redis::Script::new(&code).get_hash().to_owned();
-        Loadable { code, hash, parts }
+        let harmless = Harmless::of(self.shebang, &code);
+        Loadable {
+            code,
+            hash,
+            parts,
+            harmless,
+        }
     }
 }
 
@@ -170,11 +206,28 @@ impl Call {
         via: &mut impl Requester,
         repeat: Repeat,
     ) -> Result<Value, Trouble> {
-        match via.send(&self.command, repeat).await {
+        let answer = match via.send(&self.command, repeat).await {
             Err(Trouble::Refused(Refusal::UnknownScript, _)) => {
                 via.send(&self.script.by_code(&self.command), repeat).await
             }
             answer => answer,
-        }
+        };
+        answer.map_err(|trouble| trouble.in_script(|line| self.script.harmless.includes(line)))
     }
+}
+
+/// What each verb needs, and nothing else.
+static TRIAL: Script = Script::new(
+    "trial",
+    "#!lua flags=no-writes,allow-oom\n",
+    "return redis.call('TIME')",
+);
+
+/// Whether scripts are run for this user, and may read the clock. It changes nothing.
+pub(crate) async fn try_one(mut via: &Connector) -> Result<(), Trouble> {
+    let script = TRIAL.loadable();
+    let mut command = redis::cmd("EVALSHA");
+    command.arg(&script.hash).arg(0);
+    let call = Call { script, command };
+    call.send(&mut via, Repeat::Always).await.map(|_| ())
 }

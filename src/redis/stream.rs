@@ -39,7 +39,8 @@ pub(crate) async fn youngest(
     Ok(entries.into_iter().find_map(parse).map(|entry| entry.id))
 }
 
-/// Up to `count` entries behind `after`; waits up to 5 s for the first.
+/// Up to `count` entries behind `after`; waits up to 5 s for the first. None as well if the connection was closed
+/// while it was idle: that is no trouble, and the next read makes another.
 pub(crate) async fn read(
     link: &mut Link,
     stream: &str,
@@ -51,7 +52,11 @@ pub(crate) async fn read(
     command.arg("BLOCK").arg(BLOCK.as_millis() as u64);
     command.arg("STREAMS").arg(stream);
     command.arg(format!("{}-{}", after.0, after.1));
-    Ok(entries(link.request(&command, Repeat::Always).await?))
+    match link.try_request(&command).await {
+        Ok(answer) => Ok(entries(answer)),
+        Err(trouble) if trouble.was_idle() => Ok(Vec::new()),
+        Err(trouble) => Err(trouble),
+    }
 }
 
 /// What an `XREAD` of one stream answered; nonsense is left out.

@@ -6,9 +6,15 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ErrorKind as RedisKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind as RedisKind, RedisError};
 
 use crate::error::{Error, ErrorKind};
+pub(crate) use crate::redis::refusal::Refusal;
+
+/// Where an error says in which line of a script it arose.
+const IN_SCRIPT: &str = "@user_script:";
+/// What it says of a script that an operator has ended.
+const KILLED: &str = "Script killed by user";
 
 /// Why a call brought no answer.
 #[derive(Debug, Clone)]
@@ -19,8 +25,10 @@ pub(crate) enum Trouble {
     Closed,
     /// What answered the greeting is no Redis; nothing was sent.
     Stranger(String),
-    /// The server said no before anything ran.
+    /// The server said no before anything was written.
     Refused(Refusal, String),
+    /// The server said no to a command in the middle of a script: what the script wrote before stays.
+    Stopped(Refusal, String),
     /// It was sent, and no answer came: it ran, or it did not.
     Unanswered(String),
     /// It was sent, and the connection was closed instead of an answer: it ran, or it did not. A
@@ -34,28 +42,12 @@ pub(crate) enum Trouble {
     Garbled(String),
 }
 
-/// Why the server refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Loading, busy, failing over, replica: it passes by itself.
-    NotNow,
-    /// Out of memory, persistence failing, too few replicas: somebody has to act.
-    NoWrites,
-    /// Password, user or permission.
-    NotAllowed,
-    /// The script is not cached there.
-    UnknownScript,
-    /// Something in the request is larger than the server reads. It did not run, and will not as
-    /// it is.
-    Unread,
-}
-
 impl Trouble {
     /// Whether the call may have run.
     pub(crate) fn may_have_run(&self) -> bool {
         matches!(
             self,
-            Self::Unanswered(_) | Self::Cut { .. } | Self::Garbled(_)
+            Self::Unanswered(_) | Self::Cut { .. } | Self::Garbled(_) | Self::Stopped(..)
         )
     }
 
@@ -79,8 +71,7 @@ impl Trouble {
                 | Self::Unanswered(_)
                 | Self::Closed
                 | Self::Cut { .. }
-                | Self::Refused(Refusal::NotNow, _)
-        )
+        ) || matches!(self, Self::Refused(refusal, _) if refusal.passes())
     }
 
     /// Whether the connection is of no further use. A server that is not the writable one any
@@ -94,7 +85,7 @@ impl Trouble {
 
     pub(crate) fn from_connecting(address: &str, error: &RedisError) -> Self {
         match refusal(error) {
-            Some(refusal) => Self::Refused(refusal, error.to_string()),
+            Some(refusal) => Self::Refused(refusal, words(error)),
             None if error.kind() == RedisKind::Parse => Self::Stranger(format!(
                 "what answers at {address} does not speak Redis's protocol"
             )),
@@ -102,9 +93,31 @@ impl Trouble {
         }
     }
 
+    /// The server took the connection and closed it at once, perhaps with these words.
+    pub(crate) fn from_closing(address: &str, error: &RedisError, words: Option<&str>) -> Self {
+        let split = |line: &str| {
+            let (code, detail) = line.split_once(' ').unwrap_or((line, ""));
+            Refusal::of(code, detail)
+        };
+        match (words, words.and_then(split)) {
+            (Some(words), Some(refusal)) => Self::Refused(refusal, words.to_owned()),
+            _ => Self::Unreachable(format!(
+                "what listens at {address} closed the connection at once ({error}): a Redis does that when it \
+                 has no room for another client (`maxclients`) or is in protected mode, and a proxy when there \
+                 is no Redis behind it"
+            )),
+        }
+    }
+
     pub(crate) fn from_calling(error: &RedisError) -> Self {
         if let Some(refusal) = refusal(error) {
-            return Self::Refused(refusal, error.to_string());
+            let words = words(error);
+            // One that has written cannot be killed.
+            let in_its_middle = words.contains(IN_SCRIPT) && !words.contains(KILLED);
+            return match in_its_middle {
+                true => Self::Stopped(refusal, words),
+                false => Self::Refused(refusal, words),
+            };
         }
         match error.kind() {
             RedisKind::Io if !error.is_timeout() => Self::Cut {
@@ -114,7 +127,51 @@ impl Trouble {
             RedisKind::Io | RedisKind::Parse | RedisKind::Client => {
                 Self::Unanswered(error.to_string())
             }
-            _ => Self::Garbled(error.to_string()),
+            _ => Self::Garbled(words(error)),
+        }
+    }
+
+    /// The same, for a script of which it is known until which lines it writes nothing.
+    pub(crate) fn in_script(self, writes_nothing_at: impl Fn(usize) -> bool) -> Self {
+        match self {
+            Self::Stopped(refusal, words) if line_of(&words).is_some_and(writes_nothing_at) => {
+                Self::Refused(refusal, words)
+            }
+            trouble => trouble,
+        }
+    }
+
+    /// What a caller is told that has asked the Redis at `address`.
+    pub(crate) fn into_error(self, address: &str) -> Error {
+        let kind = self.kind();
+        let text = match &self {
+            Self::Unreachable(text) | Self::Stranger(text) => text.clone(),
+            Self::Refused(_, words) => format!("Redis at {address} refused: {words}"),
+            trouble => format!("Redis at {address}: {trouble}"),
+        };
+        Error::new(kind, format!("{text}; {}", self.hint()))
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unreachable(_) | Self::Closed => ErrorKind::Unreachable,
+            Self::Stranger(_) => ErrorKind::Unsuitable,
+            Self::Refused(refusal, _) | Self::Stopped(refusal, _) => refusal.kind(),
+            Self::Unanswered(_) | Self::Cut { .. } => ErrorKind::Unknown,
+            Self::Garbled(_) => ErrorKind::Incompatible,
+        }
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "check that it runs and that the address is right",
+            Self::Closed => "try again",
+            Self::Stranger(_) => "check that it is a Redis that listens there",
+            Self::Refused(refusal, _) | Self::Stopped(refusal, _) => refusal.hint(),
+            Self::Unanswered(_) | Self::Cut { .. } => "what was asked may have been done",
+            Self::Garbled(_) => {
+                "look at its log, and whether somebody else writes to oxcart's keys"
+            }
         }
     }
 
@@ -131,7 +188,11 @@ impl fmt::Display for Trouble {
             | Self::Unanswered(text)
             | Self::Cut { why: text, .. } => f.write_str(text),
             Self::Closed => f.write_str("the connection was closed before"),
-            Self::Refused(_, text) => write!(f, "Redis refused: {text}"),
+            Self::Refused(_, words) => write!(f, "Redis refused: {words}"),
+            Self::Stopped(_, words) => write!(
+                f,
+                "Redis stopped a script in its middle, and what it wrote before stays: {words}"
+            ),
             Self::Garbled(text) => write!(f, "Redis gave an answer that makes no sense: {text}"),
         }
     }
@@ -139,47 +200,67 @@ impl fmt::Display for Trouble {
 
 impl From<Trouble> for Error {
     fn from(trouble: Trouble) -> Self {
-        let kind = match &trouble {
-            Trouble::Unreachable(_) | Trouble::Closed => ErrorKind::Unreachable,
-            Trouble::Stranger(_) | Trouble::Refused(Refusal::NotAllowed, _) => {
-                ErrorKind::Unsuitable
-            }
-            Trouble::Refused(..) => ErrorKind::Refused,
-            Trouble::Unanswered(_) | Trouble::Cut { .. } => ErrorKind::Unknown,
-            Trouble::Garbled(_) => ErrorKind::Incompatible,
-        };
-        Self::new(kind, trouble.to_string())
+        Self::new(trouble.kind(), format!("{trouble}; {}", trouble.hint()))
     }
 }
 
 fn refusal(error: &RedisError) -> Option<Refusal> {
     match error.kind() {
-        RedisKind::AuthenticationFailed => return Some(Refusal::NotAllowed),
-        RedisKind::Server(ServerErrorKind::NoScript) => return Some(Refusal::UnknownScript),
-        _ => {}
-    }
-    match error.code()? {
-        "LOADING" | "BUSY" | "MASTERDOWN" | "READONLY" | "TRYAGAIN" | "CLUSTERDOWN" | "MOVED"
-        | "ASK" | "UNBLOCKED" => Some(Refusal::NotNow),
-        "OOM" | "MISCONF" | "NOREPLICAS" => Some(Refusal::NoWrites),
-        "NOAUTH" | "WRONGPASS" | "NOPERM" => Some(Refusal::NotAllowed),
-        "NOSCRIPT" => Some(Refusal::UnknownScript),
-        "ERR" => refusal_in_words(error.detail()?),
-        _ => None,
+        RedisKind::AuthenticationFailed => Some(Refusal::NotAllowed),
+        RedisKind::RESP3NotSupported => Some(Refusal::NoCommand),
+        _ => Refusal::of(error.code()?, error.detail().unwrap_or_default()),
     }
 }
 
-/// A refusal that has no code of its own.
-fn refusal_in_words(detail: &str) -> Option<Refusal> {
-    // The server has no room for another client; it passes.
-    if detail.contains("max number of clients") {
-        return Some(Refusal::NotNow);
+/// What the server said, as it said it. redis-rs does not pass on what it says to `AUTH`.
+fn words(error: &RedisError) -> String {
+    if error.kind() == RedisKind::AuthenticationFailed {
+        return "it does not accept this user and password (WRONGPASS, or it knows no password)"
+            .to_owned();
     }
-    // With this the server refuses what it has read of a request, and closes the connection.
-    let what = detail.strip_prefix("Protocol error")?;
-    // A client without a password may send only little, whatever it is.
-    match what.contains("unauthenticated") {
-        true => Some(Refusal::NotAllowed),
-        false => Some(Refusal::Unread),
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => error.to_string(),
+    }
+}
+
+/// The line of the script in which an error arose.
+fn line_of(words: &str) -> Option<usize> {
+    let (_, line) = words.rsplit_once(IN_SCRIPT)?;
+    let digits = line.find(|c: char| !c.is_ascii_digit());
+    line[..digits.unwrap_or(line.len())].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_in_which_a_script_was_stopped_is_found() {
+        let of_redis_7 = "ERR The user executing the script can't run this command or subcommand script: \
+                          c925918949758ede702260e1193e14ac01f06cc2, on @user_script:21.";
+        let of_valkey = "ERR ACL failure in script: User app has no permissions to run the 'time' command \
+                         script: on @user_script:21.";
+        for words in [of_redis_7, of_valkey] {
+            assert_eq!(line_of(words), Some(21));
+            let stopped = || Trouble::Stopped(Refusal::NotAllowed, words.to_owned());
+            assert!(!stopped().in_script(|line| line == 21).may_have_run());
+            assert!(stopped().in_script(|line| line == 20).may_have_run());
+        }
+        assert_eq!(line_of("NOPERM no"), None);
+    }
+
+    #[test]
+    fn what_it_said_stands_in_the_error() {
+        let error =
+            redis::make_extension_error("BUSY".to_owned(), Some("a script runs".to_owned()));
+        let error = Trouble::from_calling(&error).into_error("there:6379");
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        let text = error.to_string();
+        assert!(
+            text.starts_with("Redis at there:6379 refused: BUSY a script runs;"),
+            "{text}"
+        );
     }
 }

@@ -102,6 +102,13 @@ impl Lane {
                     return Came::Refused { why, is_certain };
                 }
                 Err(Trouble::Garbled(why)) => return Came::Lost(why),
+                // What the script wrote before it was stopped stays, and nobody can know what that is. The next
+                // call is stopped as well, until somebody has acted.
+                Err(trouble @ Trouble::Stopped(..)) => {
+                    pump.trouble.note(&trouble, &pump.hooks);
+                    sleep(PAUSE_MAX).await;
+                    return Came::Lost(trouble.to_string());
+                }
                 Err(trouble) => trouble,
             };
             may_have_run |= trouble.may_have_run();

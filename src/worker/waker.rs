@@ -6,13 +6,14 @@
 //! pops one for later keeps the timer. If it dies, the others look after 5 s at the latest.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::policy::pauses::Pauses;
+use crate::policy::silence::Silence;
 use crate::worker::alarm::Alarm;
 use crate::worker::pump::Pump;
 
@@ -63,7 +64,7 @@ pub(crate) async fn keep_time(pump: Arc<Pump>) {
 pub(crate) async fn listen(pump: Arc<Pump>) {
     let pump = &*pump;
     let mut tap = pump.store().tap();
-    let mut pauses = PAUSES;
+    let (mut pauses, mut silence) = (PAUSES, Silence::default());
     let stop = &pump.waker.stop;
     while !stop.is_cancelled() {
         tokio::select! {
@@ -73,6 +74,7 @@ pub(crate) async fn listen(pump: Arc<Pump>) {
         match tap.pop(stop).await {
             Ok(token) => {
                 pauses.reset();
+                silence.ends();
                 match later(pump, token) {
                     Some(at) if !stop.is_cancelled() => pump.waker.timer.set(at),
                     // When the worker stops, looking passes the token on to others.
@@ -80,7 +82,7 @@ pub(crate) async fn listen(pump: Arc<Pump>) {
                 }
             }
             Err(trouble) => {
-                if pauses.is_fresh() {
+                if silence.goes_on(Instant::now()).log {
                     warn!(%trouble, "waiting for work is held up; the worker looks now and then");
                 }
                 sleep(pauses.next(fastrand::f64())).await;
@@ -93,7 +95,7 @@ pub(crate) async fn listen(pump: Arc<Pump>) {
 
 /// When there will be work; `None` for now, or after a timeout, which is as good a reason to
 /// look.
-fn later(pump: &Pump, token: Option<u64>) -> Option<std::time::Instant> {
+fn later(pump: &Pump, token: Option<u64>) -> Option<Instant> {
     let at_ms = token?;
     let clock = pump.clock()?;
     (at_ms > clock.now_ms()).then(|| clock.instant_of(at_ms))

@@ -5,6 +5,7 @@
 mod support;
 
 mod all_at_once;
+mod causes;
 mod connecting;
 mod garbage;
 mod leases;

@@ -23,8 +23,16 @@ struct Mood {
     code: &'static str,
     /// What it says to those that only read, if it refuses them, too.
     to_readers: Option<&'static str>,
-    /// What a producer is told.
-    kind: ErrorKind,
+    told: Told,
+}
+
+/// When a producer is told of it.
+#[derive(PartialEq)]
+enum Told {
+    /// Somebody has to act.
+    AtOnce,
+    /// It may pass.
+    AtTheLimit,
 }
 
 /// The queue for a producer that waits so long for an answer.
@@ -53,9 +61,9 @@ fn refusals(server: &Server) -> u64 {
 async fn survive(options: ServerOptions, mood: Mood) {
     let server = Arc::new(options.start());
     // What is refused at once is no matter of patience.
-    let limit = match mood.kind {
-        ErrorKind::Refused => 20 * SECOND,
-        _ => SECOND,
+    let limit = match mood.told {
+        Told::AtOnce => 20 * SECOND,
+        Told::AtTheLimit => SECOND,
     };
     let queue = patient_for(limit, &server).await;
     let scene = Scene::new();
@@ -73,10 +81,8 @@ async fn survive(options: ServerOptions, mood: Mood) {
     let asked = Instant::now();
     let mut request = queue.enqueue(Work::Quick);
     let error = (&mut request).await.unwrap_err();
-    assert_typed(&error, mood.kind, asked);
-    if mood.kind == ErrorKind::Refused {
-        assert!(says(&error, mood.code), "{error}");
-    }
+    assert_typed(&error, ErrorKind::Refused, asked);
+    assert!(says(&error, mood.code), "{error}");
     if let Some(code) = mood.to_readers {
         let error = queue.counts().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
@@ -110,7 +116,7 @@ async fn g9_readonly_and_masterdown_are_waited_out() {
         },
         code: "readonly",
         to_readers: Some("masterdown"),
-        kind: ErrorKind::NotSent,
+        told: Told::AtTheLimit,
     };
     let options = Server::options().arg("--replica-serve-stale-data", "no");
     survive(options, mood).await;
@@ -135,7 +141,7 @@ async fn g9_busy_is_waited_out() {
         },
         code: "busy",
         to_readers: Some("busy"),
-        kind: ErrorKind::NotSent,
+        told: Told::AtTheLimit,
     };
     let options = Server::options().arg("--busy-reply-threshold", "50");
     survive(options, mood).await;
@@ -152,7 +158,7 @@ async fn g9_noreplicas_is_refused_at_once_and_gone_on_from() {
         },
         code: "noreplicas",
         to_readers: None,
-        kind: ErrorKind::Refused,
+        told: Told::AtOnce,
     };
     survive(Server::options(), mood).await;
 }
@@ -179,7 +185,7 @@ async fn g9_misconf_is_refused_at_once_and_gone_on_from() {
         },
         code: "misconf",
         to_readers: None,
-        kind: ErrorKind::Refused,
+        told: Told::AtOnce,
     };
     survive(Server::options().arg("--dbfilename", "snapshot"), mood).await;
 }
@@ -279,7 +285,8 @@ async fn g9_a_password_that_is_set_under_a_worker_and_taken_away_later_costs_no_
     eventually(10 * SECOND, || !events.troubles().is_empty()).await;
     let asked = Instant::now();
     let error = queue.enqueue(Work::Quick).await.unwrap_err();
-    assert_typed(&error, ErrorKind::Refused, asked);
+    assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
+    assert!(!error.is_retryable() && asked.elapsed() < 4 * SECOND);
     tokio::time::sleep(2 * SECOND).await;
     set_password("");
 

@@ -2,11 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use oxcart::{Error, ErrorKind, Oxcart};
 
-use crate::support::{Proxy, Server};
+use crate::support::jobs::{Scene, Work};
+use crate::support::workers::{run, worker};
+use crate::support::{Process, Proxy, Server, eventually_blocking, server_binary};
 
 /// Connecting must fail, in bounded time and with an error that shows no password.
 async fn refused_by(url: &str) -> Error {
@@ -74,5 +77,130 @@ async fn g9_where_nobody_listens_is_unreachable() {
     for url in ["", "http://127.0.0.1/", "redis://127.0.0.1:port/"] {
         let error = refused_by(url).await;
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+    }
+}
+
+/// `INFO` is not needed: `HELLO` tells everybody the version, the mode and the role.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_user_without_info_can_work() {
+    let (server, other) = (Server::start(), Server::start());
+    let user = ["ACL", "SETUSER", "app", "on", ">not-the-secret"];
+    let rule = [
+        "~oxcart:*",
+        "+@read",
+        "+@write",
+        "+@scripting",
+        "+time",
+        "-info",
+    ];
+    for server in [&server, &other] {
+        server.cli(&[&user[..], &rule].concat());
+    }
+    let url = |server: &Server| format!("redis://app:not-the-secret@{}/", server.tcp_addr());
+    let queue = Oxcart::connect(&url(&server)).await.unwrap();
+    let queue = queue.queue("work").unwrap();
+    let scene = Scene::new();
+    let worker = run(worker(&queue, &scene));
+    let result = queue.enqueue(Work::Quick).result();
+    result.within(Duration::from_secs(5)).await.unwrap();
+    worker.stop().await;
+
+    server.replica_of(&other);
+    let error = refused_by(&url(&server)).await;
+    assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
+    assert!(error.to_string().contains("is a replica"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_what_info_says_is_told_with_the_address_to_use() {
+    let (primary, replica) = (Server::start(), Server::start());
+    replica.replica_of(&primary);
+    let error = refused_by(&replica.url()).await;
+    assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
+    let its_primary = format!("connect to its primary, {}", primary.tcp_addr());
+    assert!(error.to_string().contains(&its_primary), "{error}");
+
+    let cluster = Server::options().arg("--cluster-enabled", "yes").start();
+    let error = refused_by(&cluster.url()).await;
+    assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
+    assert!(
+        error.to_string().contains("without cluster mode"),
+        "{error}"
+    );
+
+    let sentinel = Sentinel::of(&primary);
+    let error = refused_by(&sentinel.url).await;
+    assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
+    let watched = format!("the primary that it watches, {}", primary.tcp_addr());
+    assert!(error.to_string().contains(&watched), "{error}");
+}
+
+/// A sentinel reads its file, and writes to it.
+struct Sentinel {
+    url: String,
+    _process: Process,
+    _folder: tempfile::TempDir,
+}
+
+impl Sentinel {
+    fn of(primary: &Server) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let file = folder.path().join("sentinel.conf");
+        let watched = primary.tcp_addr().port();
+        let text =
+            format!("bind 127.0.0.1\nport {port}\nsentinel monitor main 127.0.0.1 {watched} 1\n");
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(server_binary());
+        command.arg(&file).arg("--sentinel").stdout(Stdio::null());
+        let process = Process::spawn(&mut command, Some(folder.path()));
+        let is_there = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        tokio::task::block_in_place(|| eventually_blocking(Duration::from_secs(10), is_there));
+        Self {
+            url: format!("redis://127.0.0.1:{port}/"),
+            _process: process,
+            _folder: folder,
+        }
+    }
+}
+
+/// The user of a database gets that one, or an error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_url_means_what_it_says() {
+    let server = Server::start();
+    server.cli(&["ACL", "SETUSER", "raw", "on", ">p@ss", "~*", "+@all"]);
+    server.cli(&["CONFIG", "SET", "requirepass", "p@s/s#w?rd"]);
+    let address = server.tcp_addr();
+    let escaped = "p%40s%2Fs%23w%3Frd";
+    let oxcart = Oxcart::connect(&format!("redis://:{escaped}@{address}/3")).await;
+    let queue = oxcart.unwrap().queue("work").unwrap();
+    queue.enqueue(Work::Quick).await.unwrap();
+    let in_third = redis::Client::open(format!("redis://:{escaped}@{address}/3")).unwrap();
+    let keys: i64 = redis::cmd("DBSIZE")
+        .query(&mut in_third.get_connection().unwrap())
+        .unwrap();
+    assert!(keys > 0);
+    // An `@` is no mistake as long as nothing but the password can be meant.
+    let raw = format!("redis://raw:p@ss@{address}/");
+    Oxcart::connect(&raw).await.unwrap();
+    for url in [
+        format!("redis://:{escaped}@{address}?db=3"),
+        format!("redis://:p@s/s#w?rd@{address}/3"),
+        format!("redis://:{escaped}@{address}/three"),
+        format!("redis://:{escaped}@::1:6379/3"),
+        format!("rredis://:{escaped}@{address}/3"),
+        format!("redis://:{escaped}@/3"),
+    ] {
+        let error = refused_by(&url).await;
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{url}: {error:?}");
+        let shown = error.to_string();
+        assert!(
+            !shown.contains(escaped) && !shown.contains("w?rd"),
+            "{shown}"
+        );
     }
 }

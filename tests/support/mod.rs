@@ -37,5 +37,5 @@ pub use example::example;
 pub use ledger::Ledger;
 pub use process::Process;
 pub use proxy::Proxy;
-pub use server::{Server, ServerOptions};
+pub use server::{Server, ServerOptions, server_binary};
 pub use stepped::SteppedClock;

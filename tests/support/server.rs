@@ -253,7 +253,7 @@ fn spawn(folder: &Path, port: &Port, args: &[String], env: &[(String, String)]) 
         .append(true)
         .open(log(folder))
         .expect("the server's folder is writable");
-    let mut command = Command::new(binary());
+    let mut command = Command::new(server_binary());
     command
         .args(["--bind", "127.0.0.1", "--port", &port.number().to_string()])
         .arg("--unixsocket")
@@ -285,7 +285,7 @@ fn log(folder: &Path) -> PathBuf {
 
 /// The server that `make test` names, else the first on PATH. Without any, the test fails: skipped,
 /// it would look as if it had passed.
-fn binary() -> OsString {
+pub fn server_binary() -> OsString {
     std::env::var_os("OXCART_REDIS_SERVER")
         .filter(|path| !path.is_empty())
         .or_else(|| {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::submission::{Given, Submission};
+use crate::redis::trouble::Trouble;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// Submissions that may queue up; further callers wait, which is back-pressure.
@@ -31,6 +32,8 @@ struct Pile {
     limit: usize,
     /// Nobody is left to hand anything over.
     is_last: bool,
+    /// Why the last call was not carried out; it is tried again.
+    held_up_by: Option<Trouble>,
 }
 
 impl Inbox {
@@ -43,6 +46,7 @@ impl Inbox {
                 wanted: None,
                 limit: BATCH_BYTES,
                 is_last: false,
+                held_up_by: None,
             }),
             room: Semaphore::new(BACKLOG),
             ready: Notify::new(),
@@ -115,6 +119,16 @@ impl Inbox {
 
     pub(super) fn set_limit(&self, bytes: usize) {
         self.lock().limit = bytes;
+    }
+
+    /// Says what holds up everything, or that nothing does.
+    pub(super) fn held_up_by(&self, trouble: Option<Trouble>) {
+        self.lock().held_up_by = trouble;
+    }
+
+    /// What holds up everything at the moment.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.lock().held_up_by.clone()
     }
 
     /// Nobody is left to hand anything over.

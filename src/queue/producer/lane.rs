@@ -1,5 +1,6 @@
 //! One call after the other, each of them repeated until it is known what became of it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -7,6 +8,7 @@ use tokio::time::sleep;
 use tracing::{error, warn};
 
 use super::ABANDON_AFTER;
+use super::inbox::Inbox;
 use super::submission::{Fate, Given};
 use crate::id::incarnation;
 use crate::name::QueueName;
@@ -42,16 +44,19 @@ pub(super) enum Progress {
 pub(super) struct Lane {
     queue: QueueName,
     line: Line,
+    /// Where callers learn what holds up their submissions.
+    inbox: Arc<Inbox>,
     id: String,
     call: u64,
     pace: Pace,
 }
 
 impl Lane {
-    pub(super) fn new(queue: &QueueName, line: &Line) -> Self {
+    pub(super) fn new(queue: &QueueName, line: &Line, inbox: &Arc<Inbox>) -> Self {
         Self {
             queue: queue.clone(),
             line: line.clone(),
+            inbox: Arc::clone(inbox),
             id: incarnation(),
             call: 0,
             pace: Pace::confident(BATCH_BYTES),
@@ -78,6 +83,7 @@ impl Lane {
         let mut parts = vec![batch];
         while let Some(batch) = parts.pop() {
             let refused = self.commit_part(batch, course, &mut before).await;
+            self.inbox.held_up_by(None);
             let Some((mut first, why)) = refused else {
                 continue;
             };
@@ -123,11 +129,12 @@ impl Lane {
                 Err(trouble) => trouble,
             };
             match &trouble {
-                Trouble::Garbled(why) => {
-                    self.give_up(&batch, why);
+                // A script that was stopped in its middle may have added some: it is not known which.
+                Trouble::Garbled(_) | Trouble::Stopped(..) => {
+                    self.give_up(&batch, &trouble.to_string());
                     return None;
                 }
-                Trouble::Refused(Refusal::NoWrites | Refusal::NotAllowed, _) if !may_have_run => {
+                Trouble::Refused(refusal, _) if !may_have_run && is_final(*refusal) => {
                     refuse(&batch, &trouble);
                     return None;
                 }
@@ -146,6 +153,7 @@ impl Lane {
                 }
                 continue;
             }
+            self.inbox.held_up_by(Some(trouble.clone()));
             why = trouble.to_string();
             let is_unread = matches!(trouble, Trouble::Refused(Refusal::Unread, _));
             cuts += u32::from(trouble.is_cut() && bytes >= LARGE);
@@ -303,10 +311,15 @@ fn called_back(batch: Vec<Given>) -> Vec<Given> {
     batch
 }
 
+/// Whether the callers are told at once: it is not over at the next try, and no matter of its size.
+fn is_final(refusal: Refusal) -> bool {
+    !refusal.passes() && !matches!(refusal, Refusal::Unread | Refusal::UnknownScript)
+}
+
 fn refuse(batch: &[Given], trouble: &Trouble) {
     for submission in batch {
         submission.decide(Fate::NotAdded {
-            why: trouble.to_string(),
+            refused: trouble.clone(),
         });
     }
 }

@@ -25,6 +25,7 @@ use futures_util::task::AtomicWaker;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::name::QueueName;
+use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
 use crate::store::enqueue::{NewJob, Novelty};
 
@@ -56,7 +57,7 @@ pub(crate) enum Fate {
     /// added, the others of the submission were.
     Clashed { positions: Vec<usize> },
     /// The server refused it: certainly not added.
-    NotAdded { why: String },
+    NotAdded { refused: Trouble },
     /// It was never sent.
     NotSent { why: String },
     /// It is refused each time, as it is: not added.
@@ -240,10 +241,11 @@ impl Fate {
                      again takes by itself"
                 ),
             )),
-            Self::NotAdded { why } => Err(Error::new(
-                ErrorKind::Refused,
-                format!("job {id} was not enqueued into `{queue}`: {why}"),
-            )),
+            // What the server said has the same kind here as on every other road.
+            Self::NotAdded { refused } => {
+                let what = format!("job {id} was not enqueued into `{queue}`");
+                Err(Error::from(refused).within(what))
+            }
             Self::NotSent { why } | Self::NotTaken { why } => Err(Error::new(
                 ErrorKind::NotSent,
                 format!("not enqueued into `{queue}`: {why}; it is safe to try again"),

@@ -16,8 +16,9 @@ use tokio::task::yield_now;
 use super::inbox::Inbox;
 use super::lane::{Before, Course, Lane, Progress};
 use super::submission::Given;
+use crate::error::ErrorKind;
 use crate::name::QueueName;
-use crate::redis::trouble::{Refusal, Trouble};
+use crate::redis::trouble::Trouble;
 use crate::store::BATCH_BYTES;
 use crate::store::backend::{ANSWER_PATIENCE, Store};
 
@@ -63,8 +64,10 @@ impl Task {
     pub(super) fn new(store: &Store, queue: &QueueName, inbox: Arc<Inbox>) -> Self {
         let line = store.line(ANSWER_PATIENCE);
         Self {
+            idle: (0..LANES)
+                .map(|_| Lane::new(queue, &line, &inbox))
+                .collect(),
             inbox: TaskInbox(inbox),
-            idle: (0..LANES).map(|_| Lane::new(queue, &line)).collect(),
             courses: Vec::with_capacity(LANES),
             jobs_under_way: 0,
             limit: BATCH_BYTES,
@@ -122,7 +125,10 @@ impl Task {
         self.jobs_under_way -= done.jobs;
         let wait = match done.registered {
             // Not allowed to, for good.
-            None | Some(Err(Trouble::Refused(Refusal::NotAllowed, _))) => None,
+            None => None,
+            Some(Err(Trouble::Refused(refusal, _))) if refusal.kind() == ErrorKind::Unsuitable => {
+                None
+            }
             Some(Ok(())) => Some(REGISTER_EVERY),
             Some(Err(_)) => Some(REGISTER_RETRY),
         };

@@ -57,9 +57,12 @@ impl Backend {
     }
 
     /// The names of all queues that were ever used.
-    pub(crate) async fn queues(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Trouble> {
+    pub(crate) async fn queues(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Error> {
         match self {
-            Self::Redis(connector) => registry::names(&mut &*connector, namespace).await,
+            Self::Redis(connector) => {
+                let names = registry::names(&mut &*connector, namespace).await;
+                names.map_err(|trouble| trouble.into_error(connector.address()))
+            }
             Self::Memory(server) => Ok(server.queues()),
         }
     }

@@ -1,0 +1,270 @@
+//! What a server means when it says no. One table decides, from its words to what the caller is told, wherever
+//! the words are met: while a connection is made, in a plain command, inside a script, or as the last word on a
+//! connection that the server closes.
+
+use crate::error::ErrorKind;
+
+/// Why the server refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Loading, busy, failing over: it passes by itself.
+    NotNow,
+    /// It has become a replica. After a failover its address may soon be that of the primary again.
+    Replica,
+    /// It has as many clients as it takes.
+    NoRoom,
+    /// Out of memory, persistence failing, too few replicas: somebody has to act.
+    NoWrites,
+    /// Password, user or permission; or the server takes nobody from elsewhere.
+    NotAllowed,
+    /// A command is not known there: it was renamed or taken away, or it is another kind of server.
+    NoCommand,
+    /// There is no database of this number.
+    NoDatabase,
+    /// It is a node of a cluster, where each key has its own node.
+    Cluster,
+    /// The script is not cached there.
+    UnknownScript,
+    /// Something in the request is larger than the server reads. It did not run, and will not as
+    /// it is.
+    Unread,
+}
+
+/// What stands at the beginning of an error that has no code of its own.
+const BEGINNINGS: &[(&str, Refusal)] = &[
+    ("max number of clients", Refusal::NoRoom),
+    ("Script killed by user", Refusal::NotNow),
+    ("unknown command", Refusal::NoCommand),
+    ("unknown subcommand", Refusal::NoCommand),
+    (
+        "Unknown Redis command called from script",
+        Refusal::NoCommand,
+    ),
+    ("Unknown command called from script", Refusal::NoCommand),
+    ("ACL failure in script", Refusal::NotAllowed),
+    ("The user executing the script can't", Refusal::NotAllowed),
+    (
+        "AUTH <password> called without any password",
+        Refusal::NotAllowed,
+    ),
+    ("Authentication required", Refusal::NotAllowed),
+    // A client without a password may send only little, whatever it is.
+    ("Protocol error: unauthenticated", Refusal::NotAllowed),
+    // With this the server refuses what it has read of a request, and closes the connection.
+    ("Protocol error", Refusal::Unread),
+    ("DB index is out of range", Refusal::NoDatabase),
+    ("invalid DB index", Refusal::NoDatabase),
+    ("SELECT is not allowed in cluster mode", Refusal::Cluster),
+];
+
+/// What stands somewhere in it. redis-rs drops the code of an error to `SELECT`.
+const PHRASES: &[(&str, Refusal)] = &[
+    ("has no permissions to run", Refusal::NotAllowed),
+    ("is busy running a script", Refusal::NotNow),
+];
+
+impl Refusal {
+    /// By the code of an error and by what follows it.
+    pub(crate) fn of(code: &str, detail: &str) -> Option<Self> {
+        match code {
+            "LOADING" | "BUSY" | "MASTERDOWN" | "UNBLOCKED" => Some(Self::NotNow),
+            "READONLY" => Some(Self::Replica),
+            "OOM" | "MISCONF" | "NOREPLICAS" => Some(Self::NoWrites),
+            "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Some(Self::NotAllowed),
+            "NOPROTO" => Some(Self::NoCommand),
+            "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => Some(Self::Cluster),
+            "NOSCRIPT" => Some(Self::UnknownScript),
+            "ERR" => Self::in_words(detail),
+            _ => None,
+        }
+    }
+
+    fn in_words(detail: &str) -> Option<Self> {
+        let begins = BEGINNINGS.iter().find(|(text, _)| detail.starts_with(text));
+        let found = begins.or_else(|| PHRASES.iter().find(|(text, _)| detail.contains(text)));
+        found.map(|(_, refusal)| *refusal)
+    }
+
+    /// What the caller is told.
+    pub(crate) fn kind(self) -> ErrorKind {
+        match self {
+            Self::NotNow | Self::Replica | Self::NoRoom | Self::NoWrites | Self::UnknownScript => {
+                ErrorKind::Refused
+            }
+            Self::NotAllowed | Self::NoCommand | Self::NoDatabase | Self::Cluster => {
+                ErrorKind::Unsuitable
+            }
+            Self::Unread => ErrorKind::NotSent,
+        }
+    }
+
+    /// What to do.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::NotNow | Self::UnknownScript => "it may pass by itself",
+            Self::Replica => "it is a replica now; if that lasts, connect to its primary",
+            Self::NoRoom => "it passes when others close connections; else raise `maxclients`",
+            Self::NoWrites => "the server needs to be looked after; then it is safe to try again",
+            Self::NotAllowed => {
+                "check user, password and permissions: oxcart needs `~oxcart:* +@read +@write \
+                 +@scripting +@connection +@transaction +info +time`"
+            }
+            Self::NoCommand => {
+                "the commands that oxcart needs must not be renamed or taken away, and it must be a Redis"
+            }
+            Self::NoDatabase => "check the database number in the URL (`redis://host:6379/0`)",
+            Self::Cluster => {
+                "oxcart cannot use a Redis Cluster yet; connect to a Redis without cluster mode"
+            }
+            Self::Unread => "send less at once, or raise the limit of the server",
+        }
+    }
+
+    /// Whether the server as a whole may soon be well, so that trying again helps before anybody is told.
+    pub(crate) fn passes(self) -> bool {
+        matches!(self, Self::NotNow | Self::Replica | Self::NoRoom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Option<Refusal> {
+        let (code, detail) = line.split_once(' ').unwrap_or((line, ""));
+        Refusal::of(code, detail)
+    }
+
+    /// As Redis 7.0, Redis 8 and Valkey 9 say it.
+    #[test]
+    fn every_wording_of_a_cause_means_the_same() {
+        let causes: [(Refusal, &[&str]); 10] = [
+            (
+                Refusal::NotNow,
+                &[
+                    "LOADING Redis is loading the dataset in memory",
+                    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                    "ERR Valkey is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.",
+                    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                    "ERR Script killed by user with SCRIPT KILL... script: ab, on @user_script:3.",
+                ],
+            ),
+            (
+                Refusal::Replica,
+                &["READONLY You can't write against a read only replica."],
+            ),
+            (
+                Refusal::NoRoom,
+                &[
+                    "ERR max number of clients reached",
+                    "ERR max number of clients + cluster connections reached",
+                ],
+            ),
+            (
+                Refusal::NoWrites,
+                &[
+                    "OOM command not allowed when used memory > 'maxmemory'.",
+                    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist",
+                    "NOREPLICAS Not enough good replicas to write.",
+                ],
+            ),
+            (
+                Refusal::NotAllowed,
+                &[
+                    "NOAUTH Authentication required.",
+                    "ERR Authentication required.",
+                    "WRONGPASS invalid username-password pair or user is disabled.",
+                    "NOPERM this user has no permissions to run the 'evalsha' command",
+                    "NOPERM User app has no permissions to run the 'evalsha' command",
+                    "ERR this user has no permissions to run the 'select' command",
+                    "ERR The user executing the script can't run this command or subcommand script: ab, on @user_script:2.",
+                    "ERR ACL failure in script: User app has no permissions to run the 'time' command script: on @user_script:2.",
+                    "ERR ACL failure in script: No permissions to access a key script: ab, on @user_script:2.",
+                    "ERR AUTH <password> called without any password configured for the default user.",
+                    "ERR Protocol error: unauthenticated multibulk length",
+                    "DENIED Redis is running in protected mode because protected mode is enabled",
+                ],
+            ),
+            (
+                Refusal::NoCommand,
+                &[
+                    "ERR unknown command 'INFO', with args beginning with: 'max number of clients' ",
+                    "ERR unknown subcommand 'UNBLOCK'. Try CLIENT HELP.",
+                    "ERR Unknown Redis command called from script script: ab, on @user_script:2.",
+                    "ERR Unknown command called from script script: on @user_script:2.",
+                ],
+            ),
+            (
+                Refusal::NoDatabase,
+                &["ERR DB index is out of range", "ERR invalid DB index"],
+            ),
+            (
+                Refusal::Cluster,
+                &[
+                    "MOVED 3999 127.0.0.1:6381",
+                    "CLUSTERDOWN Hash slot not served",
+                    "CROSSSLOT Keys in request don't hash to the same slot",
+                    "ERR SELECT is not allowed in cluster mode",
+                ],
+            ),
+            (
+                Refusal::UnknownScript,
+                &["NOSCRIPT No matching script. Please use EVAL."],
+            ),
+            (
+                Refusal::Unread,
+                &[
+                    "ERR Protocol error: invalid bulk length",
+                    "ERR Protocol error: too big mbulk count string",
+                ],
+            ),
+        ];
+        for (refusal, lines) in causes {
+            for line in lines {
+                assert_eq!(of(line), Some(refusal), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_on_errors_says_the_same() {
+        let page = include_str!("../../docs/errors.md");
+        for (words, refusal) in [
+            ("`LOADING`", Refusal::NotNow),
+            ("`READONLY`", Refusal::Replica),
+            ("`max number of clients reached`", Refusal::NoRoom),
+            ("`OOM`", Refusal::NoWrites),
+            ("`NOPERM`", Refusal::NotAllowed),
+            ("`DENIED`", Refusal::NotAllowed),
+            ("`unknown command`", Refusal::NoCommand),
+            ("`DB index is out of range`", Refusal::NoDatabase),
+            ("`MOVED`", Refusal::Cluster),
+            ("`Protocol error: invalid bulk length`", Refusal::Unread),
+        ] {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with('|') && line.contains(words));
+            let row = row.unwrap_or_default();
+            assert!(
+                row.contains(&format!("| `{:?}` |", refusal.kind())),
+                "{words}: {row}"
+            );
+            let is_retryable = crate::error::Error::new(refusal.kind(), "").is_retryable();
+            let retryable = if is_retryable { "| yes |" } else { "| no |" };
+            assert!(row.contains(retryable), "{words}: {row}");
+        }
+    }
+
+    /// These may come from the middle of a script, or from a bug: nobody knows what they left behind.
+    #[test]
+    fn what_is_no_refusal_is_not_taken_for_one() {
+        for line in [
+            "WRONGTYPE Operation against a key holding the wrong kind of value",
+            "ERR user_script:14: attempt to index a nil value script: ab, on @user_script:14.",
+            "ERR value is not an integer or out of range",
+            "BUSYKEY Target key name already exists.",
+        ] {
+            assert_eq!(of(line), None, "{line}");
+        }
+    }
+}
