@@ -129,6 +129,7 @@ pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::retention::Retention;
 pub use crate::policy::schedule::{Missed, Overlap};
+pub use crate::policy::settings::{QueueSettings, SettingsInForce};
 pub use crate::queue::Queue;
 pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};

@@ -22,6 +22,8 @@ pub(crate) struct Trimming {
     lanes_cursor: String,
     /// The number of dead letters that was last warned of.
     warned_at: u64,
+    /// It was said that the settings of the queue cannot be read.
+    unreadable: bool,
 }
 
 impl Trimming {
@@ -29,7 +31,20 @@ impl Trimming {
         Self {
             lanes_cursor: "0".to_owned(),
             warned_at: 0,
+            unreadable: false,
         }
+    }
+
+    /// Says once that the settings of the queue cannot be read, and again when that happens anew.
+    fn warn_of_settings(&mut self, unreadable: bool, queue: &str) {
+        if unreadable && !self.unreadable {
+            warn!(
+                queue,
+                "a newer version wrote the settings of the queue, in a format that is not known here; \
+                 the defaults hold for this worker"
+            );
+        }
+        self.unreadable = unreadable;
     }
 
     /// Dead letters are never dropped; that somebody should look at them is said when they pass
@@ -55,8 +70,6 @@ impl Duty for Trimming {
     async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
         let verb = Trim {
             limit: BATCH_JOBS,
-            keep_ms: pump.config.keep.as_millis(),
-            keep_count: pump.config.keep_count,
             lane_ttl_ms: millis(LANE_TTL),
             lanes_cursor: &self.lanes_cursor,
         };
@@ -64,6 +77,7 @@ impl Duty for Trimming {
         self.lanes_cursor = trimmed.lanes_cursor;
         let queue = pump.queue.name();
         self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);
+        self.warn_of_settings(trimmed.unreadable, queue);
         tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
         Ok(if trimmed.more {
             Left::More

@@ -4,6 +4,7 @@
 use super::random::Player;
 use super::subject::{Patch, replaced_once};
 use crate::store::advance::Advance;
+use crate::store::configure::Configure;
 use crate::store::enqueue::Enqueue;
 use crate::store::extend::Extend;
 use crate::store::fire::Fire;
@@ -29,6 +30,7 @@ fn scripts() -> Vec<&'static str> {
     let scripts = [
         Advance::script(),
         Advance::script_among_unlike(),
+        Configure::script(),
         Enqueue::script(),
         Extend::script(),
         Fire::script(),
@@ -160,12 +162,18 @@ mutants! {
     g6_a_stall_is_not_counted:
         "queue.number(stalls[i]) + 1" => "queue.number(stalls[i])";
     g6_a_poisoned_job_goes_on:
-        "if times > args.max_stalls then" => "if false then";
+        "if times > queue.setting('max_stalls') then" => "if false then";
     g6_a_suspect_is_claimed_by_anybody:
         "if not (suspects > 0 and queue.has(key.suspects)) then"
             => "suspects = math.max(suspects, 1)\nif not queue.has(key.suspects) then";
     g6_a_suspect_that_must_be_alone_runs_with_others:
-        "if queue.number(stalls[i]) + SPARE_STALLS > args.max_stalls then" => "if false then";
+        "if queue.must_be_alone(stalls[i]) then" => "if false then";
+    g6_the_stalls_that_are_set_are_ignored_when_jobs_are_taken_back:
+        "if times > queue.setting('max_stalls') then" => "if times > 4 then";
+    g6_the_stalls_that_are_set_are_ignored_when_suspects_are_claimed:
+        "+ SPARE_STALLS > queue.setting('max_stalls')" => "+ SPARE_STALLS > 4";
+    g6_a_worker_is_not_told_that_a_suspect_runs_alone:
+        "add(i, 'alone', '')" => "";
     g6_a_suspect_that_must_be_alone_comes_to_others:
         "(i == 1 and args.alone)" => "(i == 1)";
     g6_suspects_go_before_what_comes_before_them:
@@ -197,7 +205,29 @@ mutants! {
     g7_a_claim_without_bound_in_bytes:
         "if bytes > max_bytes and n > 0 then" => "if false then";
     g8_a_retention_by_number_is_ignored:
-        "local excess = redis.call('ZCARD', key.completed) - limit" => "local excess = 0";
+        "local excess = redis.call('ZCARD', key.completed) - queue.setting('keep_at_most')"
+            => "local excess = 0";
+    g8_a_retention_by_number_ignores_what_a_job_asks_for:
+        "if waits or (own_ms and keep_ms > 0) then" => "if waits then";
+    g8_what_asks_for_less_is_kept_as_long_as_most:
+        "local until_ms = own_ms and" => "local until_ms = own_ms and own_ms > 1000 and";
+    g8_what_was_kept_before_a_change_is_not_dropped:
+        "drop_until(key.completed, now_ms - queue.setting('keep_completed_ms'))"
+            => "drop_until(key.completed, now_ms - 86400000)";
+    g8_what_was_waited_for_is_young_again:
+        "queue.whole(until_ms - MOVES_ON - AWAITED_KEPT_MS)" => "queue.whole(now_ms)";
+    g8_events_are_kept_though_none_are_to_be:
+        "if ids_kept == 0 then" => "if false then";
+    a_gap_of_events_that_were_not_kept_cannot_be_seen:
+        "queue.set_meta('event', queue.whole(queue.number(meta.event) + 1))" => "";
+    what_code_declares_overwrites_what_an_operator_has_changed:
+        "if last[name] ~= number then" => "if true then";
+    a_worker_that_looks_whether_its_settings_are_there_overwrites_others:
+        "elseif args.by == 'code' or declared == '' then" => "elseif args.by then";
+    what_code_does_not_declare_any_more_stays:
+        "elseif not said[name] and values[name] == number then" => "elseif false then";
+    what_code_does_not_declare_any_more_goes_though_an_operator_changed_it:
+        "elseif not said[name] and values[name] == number then" => "elseif not said[name] then";
     g8_a_retention_by_age_is_ignored:
         "if keep_ms == 0 and not awaited then" => "if false then";
     g8_an_attempt_is_left_behind:
@@ -217,7 +247,7 @@ mutants! {
     a_waiter_is_not_told:
         "until_ms[i] and tonumber(until_ms[i]) > now_ms" => "false";
     what_is_awaited_is_not_kept:
-        "return math.max(AWAITED_KEPT_MS, keep_ms)" => "return math.max(1, keep_ms)";
+        "math.max(own_ms, waits and AWAITED_KEPT_MS or 0)" => "own_ms";
     a_paused_queue_is_claimed_from:
         "if args.claim > 0 and not meta.paused then" => "if args.claim > 0 then";
     a_replayed_job_keeps_its_stalls:

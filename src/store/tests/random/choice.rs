@@ -9,7 +9,10 @@ use proptest::sample::{select, subsequence};
 use super::op::{
     Ask, Change, End, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
 };
+use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::store::advance::Suspects;
+use crate::store::configure::By;
 use crate::store::recover::Doubt;
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -19,7 +22,10 @@ const PRIORITIES: [u16; 5] = [0, 7, 499, 500, 1_023];
 
 /// Sequences of 10 to 40 operations.
 pub(crate) fn sequences() -> impl Strategy<Value = Vec<Op>> {
-    vec(op(), 10..40)
+    (option::weighted(0.8, configure()), vec(op(), 10..40)).prop_map(|(first, ops)| {
+        let first = first.into_iter();
+        first.chain(ops).collect()
+    })
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -54,11 +60,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(name, other)| Op::Lose { name, other }),
         2 => (0..WORKERS, prop::bool::weighted(0.8), 0..SCHEDULES)
             .prop_map(|(worker, hold, name)| Op::Tend { worker, hold, name }),
-        4 => (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
-            |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
-                limit, keep_ms, keep_count, lane_ttl_ms,
-            }
-        ),
+        4 => (1..6usize, select(&[1_000, 3_600_000][..]))
+            .prop_map(|(limit, lane_ttl_ms)| Op::Trim { limit, lane_ttl_ms }),
         3 => ids().prop_map(|ids| Op::Replay { ids }),
         2 => ids().prop_map(|ids| Op::Remove { ids }),
         3 => (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms }),
@@ -66,6 +69,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..5usize, 0..4u64, 1..6usize)
             .prop_map(|(state, offset, limit)| Op::List { state, offset, limit }),
         1 => Just(Op::Counts),
+        5 => configure(),
+        1 => Just(Op::Settings),
         1 => Just(Op::Pause),
         2 => Just(Op::Resume),
         3 => Just(Op::Pop),
@@ -90,10 +95,9 @@ fn recover() -> impl Strategy<Value = Op> {
     let gap = select(&[NEVER, NEVER, 60_000][..]);
     let quiet = select(&[0, 0, 50, 5_000][..]);
     let when = (off, gap, quiet, doubt);
-    (1..6usize, 0..4u32, select(&LEASES[..]), when).prop_map(
-        |(limit, max_stalls, lease_ms, (off_ms, gap_ms, quiet_ms, doubt))| Op::Recover {
+    (1..6usize, select(&LEASES[..]), when).prop_map(
+        |(limit, lease_ms, (off_ms, gap_ms, quiet_ms, doubt))| Op::Recover {
             limit,
-            max_stalls,
             lease_ms,
             off_ms,
             gap_ms,
@@ -101,6 +105,21 @@ fn recover() -> impl Strategy<Value = Op> {
             doubt,
         },
     )
+}
+
+fn configure() -> impl Strategy<Value = Op> {
+    let by = select(&[By::Operator, By::Operator, By::Code, By::Code, By::Again][..]);
+    let said = (
+        option::of(select(&KEEPS[..]).prop_map(Retention::from_millis)),
+        option::of(0..8u64),
+        option::weighted(0.7, select(&[0, 1, 2, 3, 4, 5][..])),
+        option::weighted(0.2, select(&[0, 1_000, 100_000][..])),
+    );
+    (by, said).prop_map(|(by, said)| {
+        let mut settings = QueueSettings::new();
+        (settings.keep_completed, settings.keep_at_most, settings.max_stalls, settings.keep_events) = said;
+        Op::Configure { by, said: settings }
+    })
 }
 
 fn rarely() -> impl Strategy<Value = bool> {
@@ -218,24 +237,20 @@ fn turn() -> impl Strategy<Value = Turn> {
     let claim = prop_oneof![1 => Just(0usize), 6 => 1..5usize];
     (
         (0..WORKERS, vec(end(), 0..5), claim, bytes),
-        (select(&KEEPS[..]), 0..6u64, suspects()),
-        (select(&LEASES[..]), any::<bool>()),
+        (suspects(), select(&LEASES[..]), any::<bool>()),
         (
             option::of(subsequence(&NAMES[..], 1..=3)),
             any::<bool>(),
             rarely(),
         ),
     )
-        .prop_map(|(work, keep, rest, names)| {
+        .prop_map(|(work, rest, names)| {
             let (worker, settle, claim, claim_bytes) = work;
-            let (keep_ms, keep_count, suspects) = keep;
-            let (lease_ms, hold) = rest;
+            let (suspects, lease_ms, hold) = rest;
             let (handlers, heard, again) = names;
             Turn {
                 worker,
                 settle,
-                keep_ms,
-                keep_count,
                 claim,
                 claim_bytes,
                 suspects,
@@ -251,12 +266,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 
 fn suspects() -> impl Strategy<Value = Suspects> {
     let at_most = select(&[0, 0, 1, 2, 3][..]);
-    let max_stalls = select(&[0, 1, 3, 4, 4][..]);
-    (at_most, any::<bool>(), max_stalls).prop_map(|(at_most, alone, max_stalls)| Suspects {
-        at_most,
-        alone,
-        max_stalls,
-    })
+    (at_most, any::<bool>()).prop_map(|(at_most, alone)| Suspects { at_most, alone })
 }
 
 fn end() -> impl Strategy<Value = End> {
