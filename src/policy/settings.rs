@@ -117,7 +117,10 @@ impl QueueSettings {
     /// What is said, by the names under which it is stored.
     pub(crate) fn values(&self) -> Values {
         let said = [
-            (KEEP_COMPLETED, self.keep_completed.map(Retention::as_millis)),
+            (
+                KEEP_COMPLETED,
+                self.keep_completed.map(Retention::as_millis),
+            ),
             (KEEP_AT_MOST, self.keep_at_most),
             (MAX_STALLS, self.max_stalls.map(u64::from)),
             (KEEP_EVENTS, self.keep_events),
@@ -330,8 +333,13 @@ mod tests {
 
     #[test]
     fn a_retention_has_a_limit() {
-        let years = |n| Retention::For(Duration::from_secs(n * 366 * 86_400));
-        assert!(QueueSettings::new().keep_completed(years(1)).check().is_ok());
+        let years = |n: u64| Retention::For(Duration::from_secs(n * 366 * 86_400));
+        assert!(
+            QueueSettings::new()
+                .keep_completed(years(1))
+                .check()
+                .is_ok()
+        );
         let error = QueueSettings::new().keep_completed(years(11)).check();
         assert!(error.unwrap_err().is_invalid());
     }

@@ -84,7 +84,10 @@ impl Configured {
         if after.revision != before.revision {
             let (queue, revision) = (queue.name(), after.revision);
             let changed = after.changes_since(&before);
-            info!(queue, revision, changed, "the settings of the queue have changed");
+            info!(
+                queue,
+                revision, changed, "the settings of the queue have changed"
+            );
         }
         Some(after)
     }

@@ -126,8 +126,8 @@ impl Dump {
                 continue;
             }
             match part {
-                "waiting" | "suspects" | "delayed" | "active" | "completed" | "kept"
-                | "dead" | "awaited" | "wake" | "ticks" | "unhandled" | "names" | "asked" => {
+                "waiting" | "suspects" | "delayed" | "active" | "completed" | "kept" | "dead"
+                | "awaited" | "wake" | "ticks" | "unhandled" | "names" | "asked" => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
                     self.score(part, std::str::from_utf8(name).unwrap(), score);
                 }

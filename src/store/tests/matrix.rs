@@ -68,7 +68,11 @@ impl Rig {
         self.lease_ms = if short_lease { 2 } else { 60_000 };
         let keep = Retention::For(if step == Step::Trim { SHORT } else { LONG });
         let max_stalls = if step == Step::Poison { 0 } else { 3 };
-        self.set(QueueSettings::new().keep_completed(keep).max_stalls(max_stalls));
+        self.set(
+            QueueSettings::new()
+                .keep_completed(keep)
+                .max_stalls(max_stalls),
+        );
         self.enqueue(&[new]);
         let mut receipt = Receipt::new("1 2 nobody");
         if !matches!(state, State::Waiting | State::Delayed) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::policy::retention::Retention;
 use crate::policy::settings::SettingsInForce;
+use crate::store::list::List;
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::settings::{Found, Settings};
 use crate::store::trim::{Trim, Trimmed};
@@ -86,7 +87,10 @@ fn only_what_is_said_is_changed_and_each_change_has_a_revision(mut rig: Rig) {
     assert_eq!(rig.configure(By::Operator, said()), first);
     let second = said().max_stalls(2).keep_completed(HOUR);
     let second = rig.configure(By::Operator, second);
-    assert_eq!(second.set, said().keep_at_most(5).max_stalls(2).keep_completed(HOUR));
+    assert_eq!(
+        second.set,
+        said().keep_at_most(5).max_stalls(2).keep_completed(HOUR)
+    );
     assert_eq!((second.revision, second.keep_at_most), (2, 5));
     assert_eq!((second.max_stalls, second.keep_completed), (2, HOUR));
     assert_eq!(rig.settings(), second);
@@ -160,7 +164,9 @@ fn what_a_newer_version_wrote_is_left_alone_and_the_defaults_hold(mut rig: Rig) 
     let by = By::Operator;
     let said = &QueueSettings::new().keep_at_most(3).values();
     let stored = rig.call(&Configure { by, said });
-    assert!(matches!(stored, Configured::Done { after, .. } if after == "1 4 keep_at_most=3 zoom=7"));
+    assert!(
+        matches!(stored, Configured::Done { after, .. } if after == "1 4 keep_at_most=3 zoom=7")
+    );
 }
 
 fn what_asks_for_a_retention_of_its_own_is_not_counted_and_not_dropped(mut rig: Rig) {
@@ -245,13 +251,22 @@ fn g6_whoever_looks_a_job_is_dead_after_as_many_stalls_as_are_set(mut rig: Rig) 
             let claimed = rig.claim_one().unwrap();
             assert_eq!(claimed.stalls, stalls);
             let set = set.unwrap_or(4);
-            assert_eq!(claimed.alone, stalls > 0 && stalls + 3 > set, "{stalls} of {set}");
+            assert_eq!(
+                claimed.alone,
+                stalls > 0 && stalls + 3 > set,
+                "{stalls} of {set}"
+            );
             rig.wait(Duration::from_secs(2));
             let found = if stalls < survives { (1, 0) } else { (0, 1) };
             assert_eq!(look(&mut rig), found, "{stalls} of {set}");
         }
         let ids = &[JobId::new("a").unwrap()];
-        assert_eq!(rig.call(&crate::store::remove::Remove { ids }).removed.len(), 1);
+        assert_eq!(
+            rig.call(&crate::store::remove::Remove { ids })
+                .removed
+                .len(),
+            1
+        );
     }
 }
 

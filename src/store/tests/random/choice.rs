@@ -117,7 +117,12 @@ fn configure() -> impl Strategy<Value = Op> {
     );
     (by, said).prop_map(|(by, said)| {
         let mut settings = QueueSettings::new();
-        (settings.keep_completed, settings.keep_at_most, settings.max_stalls, settings.keep_events) = said;
+        (
+            settings.keep_completed,
+            settings.keep_at_most,
+            settings.max_stalls,
+            settings.keep_events,
+        ) = said;
         Op::Configure { by, said: settings }
     })
 }

@@ -147,7 +147,10 @@ impl Invariants {
     pub(crate) fn kept(&mut self, dump: &Dump, now_ms: u64) -> Result<(), Wrong> {
         self.kept.retain(|_, until_ms| *until_ms > now_ms);
         let there = dump.names("kept");
-        let gone = self.kept.iter().find(|(id, _)| !there.contains(id.as_str()));
+        let gone = self
+            .kept
+            .iter()
+            .find(|(id, _)| !there.contains(id.as_str()));
         ensure(gone.is_none(), || {
             format!("{gone:?} asked to be kept for longer than until {now_ms}")
         })
