@@ -1,14 +1,14 @@
 -- Changes what is set for the queue (lib/settings.lua). args: by, said (a map of numbers by name).
--- By an 'operator', all that is said is set. By 'code', which declares its settings, only what it
--- did not declare the last time: so the change of an operator stays until the code changes. What code
--- declared and does not any more has its default again, unless somebody else has changed it. By 'code' that
--- says it 'again', nothing is done, unless it was lost what code declared last (`meta.declared`).
+-- By an 'operator', all that is said is set. By 'code', which declares its settings, only what code did not
+-- declare the last time (`meta.declared`, of all that code ever declared): so the change of an operator
+-- stays until the code says something else. By 'code' that says it 'again', only what is not known to
+-- have been declared: it was lost. What is not said stays as it is.
 -- Answers { 'configured', now_ms, before, after, declared }, texts, '' for nothing; or, where a format stands
 -- that is not known here, { 'unreadable', now_ms }, and nothing was done. O(1). Harmless when repeated.
 
 local function values_in(text)
-  local values = {}
-  for name, number in string.gmatch(text, ' ([%l_]+)=(%d+)') do
+  local values, own = {}, string.match(text, '^1 .*$') or ''
+  for name, number in string.gmatch(own, ' ([%l_]+)=(%d+)') do
     values[name] = number
   end
   return values
@@ -29,35 +29,18 @@ if not (queue.is_readable(before) and queue.is_readable(declared)) then
   return { 'unreadable', now_ms }
 end
 
-local said, values = {}, values_in(before)
+local values, last, is_new = values_in(before), values_in(declared), false
 for name, number in pairs(args.said) do
-  said[name] = queue.whole(number)
-end
-
-if args.by == 'operator' then
-  for name, number in pairs(said) do
+  number = queue.whole(number)
+  if args.by == 'operator' then
     values[name] = number
+  elseif not last[name] or (args.by == 'code' and last[name] ~= number) then
+    values[name], last[name], is_new = number, number, true
   end
-elseif args.by == 'code' or declared == '' then
-  local last = values_in(declared)
-  for name, number in pairs(said) do
-    if last[name] ~= number then
-      values[name] = number
-    end
-  end
-  for name, number in pairs(last) do
-    if not DEFAULT_SETTINGS[name] then
-      -- A newer version declared it, and knows what it is.
-      said[name] = number
-    elseif not said[name] and values[name] == number then
-      values[name] = nil
-    end
-  end
-  local now_declared = '1 ' .. as_text(said)
-  if now_declared ~= declared then
-    declared = now_declared
-    queue.set_meta('declared', declared)
-  end
+end
+if is_new then
+  declared = '1 ' .. as_text(last)
+  queue.set_meta('declared', declared)
 end
 
 local after = before

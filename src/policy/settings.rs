@@ -158,7 +158,7 @@ pub struct SettingsInForce {
     pub revision: u64,
     /// What was set by somebody, and is not just the default.
     pub set: QueueSettings,
-    /// What the code of a worker declared last. Where `set` says something else, an operator has
+    /// What the code of workers declared last. Where `set` says something else, an operator has
     /// changed it since.
     pub declared: QueueSettings,
 }
@@ -205,12 +205,10 @@ impl SettingsInForce {
 /// Numbers by their names. There may be names that only newer versions know.
 pub(crate) type Values = BTreeMap<String, u64>;
 
-pub(crate) const KEEP_COMPLETED: &str = "keep_completed_ms";
-pub(crate) const KEEP_AT_MOST: &str = "keep_at_most";
-pub(crate) const MAX_STALLS: &str = "max_stalls";
-pub(crate) const KEEP_EVENTS: &str = "keep_events";
-/// What this version knows.
-pub(crate) const KNOWN: [&str; 4] = [KEEP_COMPLETED, KEEP_AT_MOST, MAX_STALLS, KEEP_EVENTS];
+const KEEP_COMPLETED: &str = "keep_completed_ms";
+const KEEP_AT_MOST: &str = "keep_at_most";
+const MAX_STALLS: &str = "max_stalls";
+const KEEP_EVENTS: &str = "keep_events";
 
 /// `<format> <revision> <name>=<number> ..`, the names in their order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -238,7 +236,7 @@ impl Stored {
     }
 }
 
-/// `<format> <name>=<number> ..`: what code declared last.
+/// `<format> <name>=<number> ..`: what code declared last, of each setting.
 pub(crate) fn parse_declared(text: &str) -> Option<Values> {
     Some(known_format(text)?.map(parse_values).unwrap_or_default())
 }

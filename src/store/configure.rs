@@ -27,9 +27,9 @@ pub(crate) struct Configure<'a> {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum By {
     Operator,
-    /// A worker declares them: only what it did not declare the last time is changed.
+    /// A worker declares them: only what code did not declare the last time is changed.
     Code,
-    /// It declares them again: nothing is done, unless it was lost what was declared last.
+    /// It declares them again: only what is not known to have been declared, which was lost, is changed.
     Again,
 }
 

@@ -115,12 +115,14 @@ impl WorkerBuilder {
     /// starts, before it claims anything, and hold for all workers of the queue. Without this the worker changes
     /// nothing.
     ///
-    /// A setting is stored if code declared something else the last time, or nothing. So a change that somebody
-    /// made since ([`Queue::change_settings`]) stays until the code says something else. A setting
-    /// that the code does not declare any more has its default again, unless somebody else has changed it.
-    /// What is changed is logged. If what was declared is lost (Redis was emptied), the running worker stores it
-    /// again within half a minute. Declare them in one place: of workers that declare different ones, the
-    /// last that starts counts.
+    /// A setting is stored if code declared another value of it the last time, or none. So a change that
+    /// somebody made since ([`Queue::change_settings`]) stays until the code says something else; and a setting
+    /// that the code does not declare any more stays as it is. To have a default again, declare it. What changes
+    /// is logged. If what was declared is lost (Redis was emptied), the running worker stores it again within
+    /// half a minute or so.
+    ///
+    /// Declare each setting in one place: if two workers declare different values of it, each one stores its
+    /// own whenever it starts.
     ///
     /// ```no_run
     /// # use oxcart::*;

@@ -2,9 +2,7 @@
 
 use crate::memory::Apply;
 use crate::memory::state::State;
-use crate::policy::settings::{
-    KNOWN, SettingsInForce, Stored, Values, declared_to_text, parse_declared,
-};
+use crate::policy::settings::{SettingsInForce, Stored, declared_to_text, parse_declared};
 use crate::store::configure::{By, Configure, Configured};
 use crate::store::settings::{Found, Settings};
 
@@ -30,16 +28,23 @@ impl Apply for Configure<'_> {
     fn apply(&self, state: &mut State) -> Configured {
         let before = state.settings.clone();
         let known = Stored::parse(&before).zip(parse_declared(&state.declared));
-        let Some((mut stored, last)) = known else {
+        let Some((mut stored, mut last)) = known else {
             return Configured::Unreadable;
         };
         let old = stored.values.clone();
-        match self.by {
-            By::Operator => stored.values.extend(self.said.clone()),
-            By::Again if !state.declared.is_empty() => {}
-            By::Code | By::Again => {
-                let declared = declare(self.said, &last, &mut stored.values);
-                state.declared = declared_to_text(&declared);
+        for (name, number) in self.said {
+            let known = last.get(name);
+            let is_set = match self.by {
+                By::Operator => true,
+                By::Code => known != Some(number),
+                By::Again => known.is_none(),
+            };
+            if is_set {
+                stored.values.insert(name.clone(), *number);
+            }
+            if is_set && self.by != By::Operator {
+                last.insert(name.clone(), *number);
+                state.declared = declared_to_text(&last);
             }
         }
         if stored.values != old {
@@ -55,23 +60,4 @@ impl Apply for Configure<'_> {
             declared: state.declared.clone(),
         }
     }
-}
-
-/// What code says now, and did not say last, is set; what it does not say any more is not, unless
-/// somebody else has changed it. Gives what counts as declared now.
-fn declare(said: &Values, last: &Values, values: &mut Values) -> Values {
-    let mut declared = said.clone();
-    for (name, number) in said {
-        if last.get(name) != Some(number) {
-            values.insert(name.clone(), *number);
-        }
-    }
-    for (name, number) in last {
-        if !KNOWN.contains(&name.as_str()) {
-            declared.insert(name.clone(), *number);
-        } else if !said.contains_key(name) && values.get(name) == Some(number) {
-            values.remove(name);
-        }
-    }
-    declared
 }

@@ -189,7 +189,7 @@ fn suspects_wait_and_what_is_kept_apart_is_completed(mut rig: Rig) {
     assert_eq!(rig.state(&id), Some(State::Waiting));
     rig.check_whole(&id);
 
-    rig.set(QueueSettings::new().keep_completed(Retention::Remove));
+    rig.keep_nothing();
     let claimed = rig.claim_one().unwrap();
     assert_eq!(claimed.stalls, 1);
     assert!(rig.settle(&id, &claimed.receipt, completed()));

@@ -24,6 +24,7 @@ use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::memory::Apply;
+use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
@@ -118,6 +119,10 @@ impl Rig {
         let by = By::Operator;
         let configured = self.call(&Configure { by, said });
         assert!(matches!(configured, Configured::Done { .. }));
+    }
+
+    fn keep_nothing(&mut self) {
+        self.set(QueueSettings::new().keep_completed(Retention::Remove));
     }
 
     fn total(&mut self, name: &str) -> u64 {

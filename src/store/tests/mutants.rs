@@ -221,13 +221,14 @@ mutants! {
     a_gap_of_events_that_were_not_kept_cannot_be_seen:
         "queue.set_meta('event', queue.whole(queue.number(meta.event) + 1))" => "";
     what_code_declares_overwrites_what_an_operator_has_changed:
-        "if last[name] ~= number then" => "if true then";
+        "(args.by == 'code' and last[name] ~= number)" => "(args.by == 'code')";
     a_worker_that_looks_whether_its_settings_are_there_overwrites_others:
-        "elseif args.by == 'code' or declared == '' then" => "elseif args.by then";
-    what_code_does_not_declare_any_more_stays:
-        "elseif not said[name] and values[name] == number then" => "elseif false then";
-    what_code_does_not_declare_any_more_goes_though_an_operator_changed_it:
-        "elseif not said[name] and values[name] == number then" => "elseif not said[name] then";
+        "(args.by == 'code' and last[name] ~= number)" => "(last[name] ~= number)";
+    what_code_declares_is_not_remembered:
+        "values[name], last[name], is_new = number, number, true"
+            => "values[name], last[name], is_new = number, number, false";
+    a_change_of_settings_has_no_revision_of_its_own:
+        "queue.number(string.match(before, '^1 (%d+)')) + 1" => "1";
     g8_a_retention_by_age_is_ignored:
         "if keep_ms == 0 and not awaited then" => "if false then";
     g8_an_attempt_is_left_behind:

@@ -3,14 +3,12 @@
 use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::outcome::Outcome;
-use crate::policy::retention::Retention;
-use crate::policy::settings::QueueSettings;
 use crate::store::advance::{Advance, Answer, Settlement, Suspects};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::get::Get;
 
 fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone(mut rig: Rig) {
-    rig.set(QueueSettings::new().keep_completed(Retention::Remove));
+    rig.keep_nothing();
     assert_eq!(rig.enqueue_as(1, &[job("a")]), Some(vec![]));
     rig.lane = "worker-lane";
     let claimed = rig.claim_one().unwrap();

@@ -8,7 +8,6 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
-use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Answer, Suspects};
@@ -340,7 +339,7 @@ fn g7_a_claim_is_bounded_in_bytes_but_never_empty(mut rig: Rig) {
 }
 
 fn g8_nothing_is_left_of_a_job_that_went_through_everything(mut rig: Rig) {
-    rig.set(QueueSettings::new().keep_completed(Retention::Remove));
+    rig.keep_nothing();
     let mut new = job("a");
     let payload = vec![0; 10_000];
     new.record = EncodedRecord::new("test", payload, &JobOptions::new(), Vec::new());

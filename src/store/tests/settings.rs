@@ -119,11 +119,13 @@ fn what_an_operator_changes_stays_until_the_code_says_something_else(mut rig: Ri
     // A worker of before looks whether all is still there.
     assert_eq!(rig.configure(By::Again, code), found);
 
-    // What it does not say any more has its default, unless somebody has changed it.
-    rig.configure(By::Operator, said().max_stalls(7));
-    let found = rig.configure(By::Code, said());
-    assert_eq!(found.set, said().max_stalls(7));
-    assert_eq!((found.keep_at_most, found.declared), (1_000, said()));
+    // What it does not say any more stays: another worker may say it.
+    let found = rig.configure(By::Code, said().keep_events(9));
+    assert_eq!(
+        (found.set, found.declared),
+        (other.keep_events(9), other.keep_events(9))
+    );
+    assert_eq!(rig.configure(By::Code, other), found);
 }
 
 fn what_was_declared_and_is_lost_is_stored_again(mut rig: Rig) {
@@ -132,10 +134,10 @@ fn what_was_declared_and_is_lost_is_stored_again(mut rig: Rig) {
     rig.clear();
     assert_eq!(rig.settings().keep_at_most, 1_000);
     assert_eq!(rig.configure(By::Again, code).keep_at_most, 5);
-    // A declaration that says nothing is one, too: nothing is lost.
-    rig.clear();
-    rig.configure(By::Code, said());
-    assert_eq!(rig.configure(By::Again, code).keep_at_most, 1_000);
+    // Of two workers that declare different settings each stores its own.
+    let both = rig.configure(By::Again, said().max_stalls(2));
+    assert_eq!((both.keep_at_most, both.max_stalls), (5, 2));
+    assert_eq!(rig.configure(By::Again, code.max_stalls(9)), both);
 }
 
 fn what_a_newer_version_wrote_is_left_alone_and_the_defaults_hold(mut rig: Rig) {
@@ -154,7 +156,7 @@ fn what_a_newer_version_wrote_is_left_alone_and_the_defaults_hold(mut rig: Rig) 
     assert_eq!(rig.completed().len(), 2, "one day, and 1,000");
 
     // What is no format is overwritten.
-    rig.write("garbage");
+    rig.write("garbage max_stalls=0");
     assert!(!rig.trim().unreadable);
     let stored = rig.call(&Configure { by, said });
     assert!(matches!(stored, Configured::Done { after, .. } if after == "1 1 keep_at_most=1"));

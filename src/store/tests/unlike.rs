@@ -9,8 +9,6 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
-use crate::policy::retention::Retention;
-use crate::policy::settings::QueueSettings;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
 use crate::store::pause::Pause;
@@ -250,7 +248,7 @@ fn g1_what_a_worker_asks_for_waits_for_it_however_long_that_takes(mut rig: Rig) 
 }
 
 fn g8_nothing_is_left_of_a_job_that_was_handed_back(mut rig: Rig) {
-    rig.set(QueueSettings::new().keep_completed(Retention::Remove));
+    rig.keep_nothing();
     rig.enqueue(&["a", "b"].map(job));
     rig.hand_all_back();
     let removed = rig.call(&Remove {
