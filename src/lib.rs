@@ -163,6 +163,11 @@ struct Readme;
 #[doc = include_str!("../docs/schedules.md")]
 struct SchedulesPage;
 
+/// And of the page on settings.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/settings.md")]
+struct SettingsPage;
+
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/testing.md")]

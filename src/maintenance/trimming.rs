@@ -37,14 +37,18 @@ impl Trimming {
 
     /// Says once that the settings of the queue cannot be read, and again when that happens anew.
     fn warn_of_settings(&mut self, unreadable: bool, queue: &str) {
-        if unreadable && !self.unreadable {
+        if self.is_news(unreadable) {
             warn!(
                 queue,
                 "a newer version wrote the settings of the queue, in a format that is not known here; \
                  the defaults hold for this worker"
             );
         }
-        self.unreadable = unreadable;
+    }
+
+    fn is_news(&mut self, unreadable: bool) -> bool {
+        let was_unreadable = std::mem::replace(&mut self.unreadable, unreadable);
+        unreadable && !was_unreadable
     }
 
     /// Dead letters are never dropped; that somebody should look at them is said when they pass
@@ -84,5 +88,17 @@ impl Duty for Trimming {
         } else {
             Left::Nothing
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_read_are_warned_of_once() {
+        let mut trimming = Trimming::new();
+        let told = [false, true, true, false, true].map(|unreadable| trimming.is_news(unreadable));
+        assert_eq!(told, [false, true, false, false, true]);
     }
 }
