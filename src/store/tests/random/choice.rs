@@ -112,7 +112,7 @@ fn configure() -> impl Strategy<Value = Op> {
     let said = (
         option::of(select(&KEEPS[..]).prop_map(Retention::from_millis)),
         option::of(0..8u64),
-        option::weighted(0.7, select(&[0, 1, 2, 3, 4, 5][..])),
+        option::weighted(0.8, select(&[0, 0, 0, 1, 2, 3, 4, 5][..])),
         option::weighted(0.2, select(&[0, 1_000, 100_000][..])),
     );
     (by, said).prop_map(|(by, said)| {
