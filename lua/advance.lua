@@ -1,6 +1,6 @@
 -- The one call of a busy worker: ends attempts, promotes some due jobs, claims new ones.
--- args: lane, call, worker, claim, claim_bytes, suspect (how many suspects at most; with them alone
--- and max_stalls, see lib/suspects.lua), lease_ms, hold, keep_ms, keep_count, those of lib/settle.lua,
+-- args: lane, call, worker, claim, claim_bytes, suspect (how many suspects at most; with them alone,
+-- see lib/suspects.lua), lease_ms, hold, those of lib/settle.lua,
 -- and in a queue whose workers differ: handlers (the names for which the caller has handlers), heard
 -- (the last news of unhandled jobs that it has heard) and again (tell all workers once more); and ask:
 -- do nothing, but say whether the call ran (lib/once.lua). A call
@@ -74,8 +74,8 @@ end
 if status == 'new' then
   if args.settle > #refused then
     local TRIMMED_AT_MOST = 256
-    if args.keep_ms > 0 then
-      queue.cap_completed(args.keep_count, TRIMMED_AT_MOST)
+    if queue.setting('keep_completed_ms') > 0 then
+      queue.cap_completed(TRIMMED_AT_MOST)
     end
     if drained and queue.active_count() == 0 then
       queue.emit_value('drained', '')

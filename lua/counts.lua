@@ -8,7 +8,7 @@ return {
       + redis.call('ZCARD', key.unhandled),
     'delayed', queue.delayed_count(),
     'active', queue.active_count(),
-    'completed', redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.answers),
+    'completed', redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.kept),
     'dead', redis.call('ZCARD', key.dead),
   },
   redis.call('HGETALL', key.meta),

@@ -1,6 +1,6 @@
 -- Takes back at most `limit` jobs whose lease has been over for tolerance_ms: so far the server's clock
 -- may be off without being noticed. args: expected_ms (what the server's clock should show,
--- 0 if the caller does not know), tolerance_ms, limit, max_stalls, lease_ms (the caller's), gap_ms
+-- 0 if the caller does not know), tolerance_ms, limit, lease_ms (the caller's), gap_ms
 -- (if nobody looked for longer, the living may have had no chance to renew), quiet_ms (the chance
 -- they get then), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
 -- Answers { 'recovered', now_ms, stalled ids, dead ids }, or { 'unsure', now_ms, from_ms, pulled }:
@@ -32,7 +32,7 @@ for i = 1, #ids do
     queue.made(key.stalls)
     local since_ms = queue.claimed_since(claims[i] or '')
     queue.record_attempt(ids[i], since_ms, cmsgpack.pack({ kind = 'stalled' }), 0)
-    if times > args.max_stalls then
+    if times > queue.setting('max_stalls') then
       dead[#dead + 1] = { id = ids[i], reason = 'poisoned' }
       dead_ids[#dead_ids + 1] = ids[i]
     else

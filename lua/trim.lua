@@ -1,32 +1,33 @@
--- Drops what has been kept long enough, at most `limit` of each kind. args: limit, keep_ms,
--- keep_count, lane_ttl_ms, lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead }.
--- O(n log N). Harmless when repeated.
+-- Drops what has been kept long enough, at most `limit` of each kind. args: limit, lane_ttl_ms,
+-- lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead, whether the settings
+-- of the queue cannot be read }. O(n log N). Harmless when repeated.
 
 local LANES_PER_CALL = 128
 local WORTH_IT = 8
 
-local function drop_expired(part)
-  local ids = redis.call('ZRANGEBYSCORE', part, '-inf', now_ms, 'LIMIT', 0, args.limit)
+local function drop_until(part, until_ms)
+  local ids = redis.call('ZRANGEBYSCORE', part, '-inf', queue.whole(until_ms), 'LIMIT', 0, args.limit)
   if #ids > 0 then
     redis.call('ZREM', part, unpack(ids))
   end
   return ids
 end
 
--- Drops the answers whose waiters have had their time, or moves them on to the other completed
--- jobs. Returns how many of either.
-local function trim_answers()
-  local page = redis.call('ZRANGEBYSCORE', key.answers, '-inf', now_ms, 'WITHSCORES',
+-- Drops what was kept apart for as long as it had to be, or moves it to the other completed jobs, by
+-- the moment at which it ended. Returns how many of either.
+local function trim_kept()
+  local page = redis.call('ZRANGEBYSCORE', key.kept, '-inf', now_ms, 'WITHSCORES',
     'LIMIT', 0, args.limit)
   local gone, moved = {}, {}
   for i = 1, #page, 2 do
-    if tonumber(page[i + 1]) % 1 == MOVES_ON then
-      moved[#moved + 1] = now_ms + math.max(0, args.keep_ms - AWAITED_KEPT_MS)
+    local until_ms = tonumber(page[i + 1])
+    if until_ms % 1 == MOVES_ON then
+      moved[#moved + 1] = queue.whole(until_ms - MOVES_ON - AWAITED_KEPT_MS)
       moved[#moved + 1] = page[i]
     else
       gone[#gone + 1] = page[i]
     end
-    redis.call('ZREM', key.answers, page[i])
+    redis.call('ZREM', key.kept, page[i])
   end
   if #moved > 0 then
     redis.call('ZADD', key.completed, unpack(moved))
@@ -51,15 +52,15 @@ local function sweep_lanes()
   return page[1], page[1] ~= '0' and forgotten * WORTH_IT >= #lanes / 2
 end
 
-local answers = trim_answers()
-local completed = drop_expired(key.completed)
+local kept = trim_kept()
+local completed = drop_until(key.completed, now_ms - queue.setting('keep_completed_ms'))
 queue.forget_ended(completed)
-local capped = queue.cap_completed(args.keep_count, args.limit)
-local unread = drop_expired(key.awaited)
+local capped = queue.cap_completed(args.limit)
+local unread = drop_until(key.awaited, now_ms)
 
 local lanes_cursor, more_lanes = sweep_lanes()
-local more = more_lanes or math.max(#completed, answers, capped, #unread) >= args.limit
+local more = more_lanes or math.max(#completed, kept, capped, #unread) >= args.limit
 return {
-  'trimmed', now_ms, #completed + answers + capped, more and 1 or 0, lanes_cursor,
-  redis.call('ZCARD', key.dead),
+  'trimmed', now_ms, #completed + kept + capped, more and 1 or 0, lanes_cursor,
+  redis.call('ZCARD', key.dead), queue.is_readable(meta.settings) and 0 or 1,
 }

@@ -129,6 +129,7 @@ pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::retention::Retention;
 pub use crate::policy::schedule::{Missed, Overlap};
+pub use crate::policy::settings::{QueueSettings, SettingsInForce};
 pub use crate::queue::Queue;
 pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
@@ -163,10 +164,15 @@ struct Readme;
 #[doc = include_str!("../docs/schedules.md")]
 struct SchedulesPage;
 
-/// Of the page on errors.
+/// And of the page on errors.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/errors.md")]
 struct ErrorsPage;
+
+/// And of the page on settings.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/settings.md")]
+struct SettingsPage;
 
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]

@@ -6,7 +6,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use oxcart::{JobState, Retention};
+use oxcart::{JobState, QueueSettings, Retention};
 use support::everything::a_bit_of_everything;
 use support::jobs::{Scene, Work};
 use support::workers::{drained, run, server_and_queue, worker};
@@ -104,7 +104,8 @@ async fn g7_g8_calls_and_events_are_bounded_at_any_backlog() {
 
     let scene = Scene::new();
     let builder = worker(&queue, &scene).concurrency(1_000);
-    let worker = run(builder.keep_completed(Retention::Remove));
+    let worker =
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     eventually_async(60 * SECOND, async || {
         events.catch_up();
         queue.counts().await.unwrap().totals.completed == 2 * EACH as u64
@@ -184,7 +185,9 @@ async fn g8_completed_jobs_are_kept_up_to_a_number() {
     const KEPT: u64 = 100;
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
-    let worker = run(worker(&queue, &scene).concurrency(50).keep_at_most(KEPT));
+    let worker = run(worker(&queue, &scene)
+        .concurrency(50)
+        .queue_settings(QueueSettings::new().keep_at_most(KEPT)));
     queue.enqueue_many(vec![Work::Quick; 1_800]).await.unwrap();
     let counts = drained(&queue, 20 * SECOND).await;
     assert_eq!(counts.completed, KEPT);
@@ -210,7 +213,9 @@ async fn g8_completed_jobs_are_kept_up_to_an_age_and_dead_ones_for_ever() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let age = Retention::For(SECOND);
-    let builder = worker(&queue, &scene).concurrency(50).keep_completed(age);
+    let builder = worker(&queue, &scene)
+        .concurrency(50)
+        .queue_settings(QueueSettings::new().keep_completed(age));
     let worker = run(builder);
     let fails = queue.enqueue(Work::Fail { times: 9 }).attempts(1);
     fails.keep(age).await.unwrap();
@@ -239,10 +244,11 @@ async fn g7_g8_trimming_keeps_pace_with_what_expires_in_bounded_calls() {
     const UNLIMITED: u64 = 1_000_000;
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
-    let keeps = worker(&queue, &scene)
-        .concurrency(500)
-        .keep_completed(Retention::For(3600 * SECOND))
-        .keep_at_most(UNLIMITED);
+    let keeps = worker(&queue, &scene).concurrency(500).queue_settings(
+        QueueSettings::new()
+            .keep_completed(Retention::For(3600 * SECOND))
+            .keep_at_most(UNLIMITED),
+    );
     let keeps = run(keeps);
     let jobs = vec![Work::Quick; JOBS as usize];
     queue.enqueue_many(jobs).await.unwrap();
@@ -255,7 +261,8 @@ async fn g7_g8_trimming_keeps_pace_with_what_expires_in_bounded_calls() {
     server.cli(&["EVAL", expire, "1", &key("completed")]);
 
     let completed = || server.ask::<u64>(&["ZCARD", &key("completed")]);
-    let trims = run(worker(&queue, &scene).keep_at_most(UNLIMITED));
+    let trims =
+        run(worker(&queue, &scene).queue_settings(QueueSettings::new().keep_at_most(UNLIMITED)));
     let calls = server.calls("evalsha");
     eventually(30 * SECOND, || completed() < JOBS).await;
     // It has begun, and goes on without a pause.
@@ -273,7 +280,8 @@ async fn g8_nothing_is_left_of_what_is_done() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let builder = worker(&queue, &scene).concurrency(40);
-    let worker = run(builder.keep_completed(Retention::Remove));
+    let worker =
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     a_bit_of_everything(&queue, &scene, 2).await;
     let before = sizes(&server);
     a_bit_of_everything(&queue, &scene, 400).await;

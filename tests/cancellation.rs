@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use oxcart::{
-    Context, Cursor, Error, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue, Retention,
-    Worker,
+    Context, Cursor, Error, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue,
+    QueueSettings, Retention, Worker,
 };
 use serde::{Deserialize, Serialize};
 use support::given_up::{Call, HOWS, at_every_await_point, given_up, polled};
@@ -37,7 +37,8 @@ async fn assert_each_runs_once(server: &Server, queue: &Queue) -> BTreeSet<Strin
     assert_nothing_half_done(server, queue).await;
     let scene = Scene::new();
     let builder = worker(queue, &scene).concurrency(100);
-    let worker = run(builder.keep_completed(Retention::Remove));
+    let worker =
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     let counts = drained(queue, 30 * SECOND).await;
     assert_eq!((counts.dead, counts.totals.stalled), (0, 0));
     worker.stop().await;
@@ -111,7 +112,8 @@ async fn g3_many_given_up_anywhere_make_each_job_once_or_not_at_all() {
 async fn g3_waits_for_results_given_up_anywhere_leave_nothing_behind() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
-    let builder = worker(&queue, &scene).keep_completed(Retention::Remove);
+    let builder = worker(&queue, &scene)
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove));
     let worker = run(builder);
     queue.enqueue(Work::Quick).result().await.unwrap();
     let tasks = || Handle::current().metrics().num_alive_tasks();
@@ -313,7 +315,9 @@ async fn g1_a_worker_given_up_anywhere_loses_nothing_and_leaves_nothing_running(
             let (url, scene) = (server.url(), scene.clone());
             let working = async move {
                 let queue = queue_at(&url).await;
-                let builder = worker(&queue, &scene).lease(SECOND).max_stalls(1_000);
+                let builder = worker(&queue, &scene)
+                    .lease(SECOND)
+                    .queue_settings(QueueSettings::new().max_stalls(1_000));
                 let worker = builder.concurrency(40).build().unwrap();
                 let told = async move {
                     if !stops {
@@ -331,7 +335,7 @@ async fn g1_a_worker_given_up_anywhere_loses_nothing_and_leaves_nothing_running(
     assert_nothing_half_done(&server, &queue).await;
 
     let builder = worker(&queue, &scene).concurrency(100).lease(SECOND);
-    let last = run(builder.max_stalls(1_000));
+    let last = run(builder.queue_settings(QueueSettings::new().max_stalls(1_000)));
     let counts = drained(&queue, 60 * SECOND).await;
     assert_eq!((counts.dead, counts.totals.completed), (0, 3_000));
     let by_job = scene.runs_by_job();

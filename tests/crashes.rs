@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use oxcart::{DeadReason, Ended, JobState, Queue};
+use oxcart::{DeadReason, Ended, JobState, Queue, QueueSettings};
 use support::jobs::{Run, Scene, Work};
 use support::workers::{
     RunningWorker, WORKER_THREADS, WorkerProcess, drained, looked_after, queue_at, run,
@@ -37,7 +37,7 @@ async fn at_work(scene: &Scene, process: &Process) {
 /// jobs run where the test wants them, and recovery does not wait for a process to start.
 async fn bystander(queue: &Queue, scene: &Scene, max_stalls: u32) -> RunningWorker {
     let builder = worker(queue, scene).concurrency(1).lease(10 * SECOND);
-    let bystander = run(builder.max_stalls(max_stalls));
+    let bystander = run(builder.queue_settings(QueueSettings::new().max_stalls(max_stalls)));
     let hold = queue.enqueue(Work::Hold).await.unwrap();
     let id = hold.id().as_str();
     eventually(5 * SECOND, || scene.running().contains(id)).await;
@@ -295,7 +295,9 @@ async fn g2_a_frozen_worker_that_wakes_up_begins_nothing_it_does_not_hold() {
         assert!(round < 50, "nothing is ever under way");
         frozen.iter_mut().for_each(Process::resume);
     }
-    let living = run(worker(&queue, &scene).concurrency(40).max_stalls(50));
+    let living = run(worker(&queue, &scene)
+        .concurrency(40)
+        .queue_settings(QueueSettings::new().max_stalls(50)));
     let counts = drained(&queue, 60 * SECOND).await;
     assert!(counts.totals.stalled > 0, "nothing was taken over");
     living.stop().await;

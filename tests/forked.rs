@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use fork::{Fork, fork, waitpid};
-use oxcart::{Enqueued, Failure, Job, JobId, Oxcart, Retention, State, Worker};
+use oxcart::{Enqueued, Failure, Job, JobId, Oxcart, QueueSettings, Retention, State, Worker};
 use serde::{Deserialize, Serialize};
 use support::{Server, eventually_async};
 
@@ -124,7 +124,7 @@ async fn run_all(url: &str) {
     let ran = Ran::default();
     let worker = Worker::builder(&queue)
         .concurrency(500)
-        .keep_completed(Retention::Remove)
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
         .state(Arc::clone(&ran))
         .handle(handle)
         .build()

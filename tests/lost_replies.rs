@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use oxcart::{Backoff, Enqueue, Enqueued, ErrorKind, JobState, Oxcart, Queue, Retention};
+use oxcart::{
+    Backoff, Enqueue, Enqueued, ErrorKind, JobState, Oxcart, Queue, QueueSettings, Retention,
+};
 use support::checks::{assert_each_ran_once, assert_typed, enqueue_by};
 use support::jobs::{Scene, Work};
 use support::workers::{QUEUE, drained, queue_at, run, server_and_queue, watched, worker};
@@ -63,7 +65,8 @@ async fn g1_g3_replies_lost_after_the_call_was_carried_out_lose_and_repeat_nothi
     let (server, direct, proxy, proxied) = server_and_proxy().await;
     let scene = Scene::new();
     let builder = worker(&proxied, &scene).concurrency(50);
-    let (builder, events) = watched(builder.keep_completed(Retention::Remove));
+    let (builder, events) =
+        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     let worker = run(builder);
     let watch = watch_for_stranded(direct.clone(), scene.clone());
 
@@ -95,7 +98,8 @@ async fn g1_g3_no_way_through_the_queue_minds_lost_replies() {
     let (_server, direct, proxy, proxied) = server_and_proxy().await;
     let scene = Scene::new();
     let builder = worker(&proxied, &scene).concurrency(50);
-    let (builder, events) = watched(builder.keep_completed(Retention::Remove));
+    let (builder, events) =
+        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     let worker = run(builder);
     proxy.drop_reply_every(5);
     let caller = async |n: u64| {
@@ -208,7 +212,8 @@ async fn g3_a_request_awaited_again_does_not_duplicate_even_a_job_that_is_done_a
     let (_server, direct, proxy, _) = server_and_proxy().await;
     let producer = impatient(&proxy).await;
     let scene = Scene::new();
-    let worker = run(worker(&direct, &scene).keep_completed(Retention::Remove));
+    let worker = run(worker(&direct, &scene)
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     for jobs in 1..=3 {
         proxy.swallow_every(1);
         let mut request = producer.enqueue(Work::Quick);
@@ -252,7 +257,8 @@ async fn g3_a_request_dropped_midway_and_awaited_again_does_not_duplicate() {
     let (_server, direct, proxy, _) = server_and_proxy().await;
     let scene = Scene::new();
     let builder = worker(&direct, &scene).concurrency(50);
-    let worker = run(builder.keep_completed(Retention::Remove));
+    let worker =
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     for round in 1..=3 {
         // One that has not sent anything yet, so that it is its request that is swallowed.
         let producer = queue_at(&proxy.url()).await;
@@ -283,7 +289,8 @@ async fn g3_many_jobs_awaited_again_go_on_where_they_stopped() {
     let producer = impatient(&proxy).await;
     let scene = Scene::new();
     let builder = worker(&direct, &scene).concurrency(50);
-    let worker = run(builder.keep_completed(Retention::Remove));
+    let worker =
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     // Eight calls: of these the third and the sixth are carried out and never answered.
     proxy.swallow_every(3);
     let mut request = producer.enqueue_many((0..JOBS).map(|_| Work::Quick));

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use oxcart::{ErrorKind, Failure, Job, JobId, JobState, Oxcart, Queue, Retention, State, Worker};
+use oxcart::{
+    ErrorKind, Failure, Job, JobId, JobState, Oxcart, Queue, QueueSettings, Retention, State,
+    Worker,
+};
 use serde::{Deserialize, Serialize};
 use support::checks::assert_each_ran_once;
 use support::jobs::{Scene, Work};
@@ -50,7 +53,8 @@ async fn work_off(jobs: usize, bytes: usize, rate: u64, concurrency: usize, limi
     let scene = Scene::new();
     let (builder, events) = watched(worker(&proxied, &scene).concurrency(concurrency));
     let started = Instant::now();
-    let worker = run(builder.keep_completed(Retention::Remove));
+    let worker =
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     eventually(5 * SECOND, || !scene.runs().is_empty()).await;
     let first = started.elapsed();
     eventually(limit, || scene.runs().len() == jobs).await;
@@ -118,7 +122,7 @@ async fn give_up_one(server: Server, too_large: usize, small: usize, says: &str,
     proxy.cut_requests_over(cut);
     let builder = Worker::builder(&proxied).handle(give).concurrency(50);
     let (builder, _events) = watched(builder);
-    let worker = run(builder.keep_at_most(1_000));
+    let worker = run(builder.queue_settings(QueueSettings::new().keep_at_most(1_000)));
     let mut jobs = vec![Give { bytes: small }; JOBS];
     jobs.insert(JOBS / 2, Give { bytes: too_large });
     let handles = direct.enqueue_many(jobs).await.unwrap();

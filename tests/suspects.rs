@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use oxcart::{DeadReason, Ended, JobState, Queue};
+use oxcart::{DeadReason, Ended, JobState, Queue, QueueSettings};
 use support::jobs::{Run, Scene, Work};
 use support::workers::{
     RunningWorker, WorkerProcess, run, run_as_process, server_and_queue, worker,
@@ -23,7 +23,7 @@ fn worker_process() {
 /// jobs run where the test wants them, and recovery does not wait for a process to start.
 async fn bystander(queue: &Queue, scene: &Scene, max_stalls: u32) -> RunningWorker {
     let builder = worker(queue, scene).concurrency(1).lease(10 * SECOND);
-    let bystander = run(builder.max_stalls(max_stalls));
+    let bystander = run(builder.queue_settings(QueueSettings::new().max_stalls(max_stalls)));
     let hold = queue.enqueue(Work::Hold).await.unwrap();
     let id = hold.id().as_str();
     eventually(5 * SECOND, || scene.running().contains(id)).await;

@@ -5,7 +5,7 @@ mod support;
 
 use std::time::{Duration, SystemTime};
 
-use oxcart::{JobHandle, Queue};
+use oxcart::{JobHandle, Queue, QueueSettings};
 use support::jobs::{Scene, Work, now_ms};
 use support::workers::{
     RunningWorker, WorkerProcess, drained, queue_at, run, run_as_process, server_and_queue, worker,
@@ -278,7 +278,7 @@ async fn g5_nobody_spins_for_suspects_that_must_wait_for_each_other() {
     crashed.crash().await;
     // One that has no stalls to spare runs alone.
     let workers: Vec<_> = (0..4)
-        .map(|_| run(worker(&queue, &scene).max_stalls(1)))
+        .map(|_| run(worker(&queue, &scene).queue_settings(QueueSettings::new().max_stalls(1))))
         .collect();
     eventually(30 * SECOND, || scene.running().len() == 1).await;
     assert_calm(&server, "one suspect runs, five wait").await;

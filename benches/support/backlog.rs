@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, SamplingMode, Throughput};
-use oxcart::{Error, Failure, Retention, State, Worker};
+use oxcart::{Error, Failure, QueueSettings, Retention, State, Worker};
 use tokio::sync::Notify;
 
 use super::{Bench, Nothing};
@@ -68,7 +68,7 @@ async fn drain(bench: &Bench, slots: usize, backlog: u64) -> Result<Took, Error>
     });
     let worker = Worker::builder(&bench.queue)
         .concurrency(slots)
-        .keep_completed(Retention::Remove)
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
         .state(Arc::clone(&tally))
         .handle(handle)
         .build()?;

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use oxcart::{Job, Oxcart, Worker, WorkerEvent};
+use oxcart::{Job, Oxcart, QueueSettings, Worker, WorkerEvent};
 
 use crate::job::{MeasureFile, WorkerName, measure_file};
 
@@ -19,7 +19,7 @@ pub(crate) async fn run(name: &str, url: &str) -> anyhow::Result<()> {
         .concurrency(CONCURRENCY)
         .lease(LEASE)
         // The default keeps the last 1,000; here every result is compared at the end.
-        .keep_at_most(10_000_000)
+        .queue_settings(QueueSettings::new().keep_at_most(10_000_000))
         .state(WorkerName(name.to_owned()))
         .handle(measure_file)
         .on_event(tell_parent)

@@ -1,7 +1,7 @@
--- Keeps at most `limit` completed jobs; drops at most `budget` of those nearest their expiry.
--- Returns how many were dropped.
-function queue.cap_completed(limit, budget)
-  local excess = redis.call('ZCARD', key.completed) - limit
+-- Keeps at most as many completed jobs as are set; drops at most `budget` of those that ended first.
+-- Those that are kept apart do not count. Returns how many were dropped.
+function queue.cap_completed(budget)
+  local excess = redis.call('ZCARD', key.completed) - queue.setting('keep_at_most')
   if excess <= 0 then
     return 0
   end

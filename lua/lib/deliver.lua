@@ -1,5 +1,5 @@
 -- What a worker needs beside the records, for the few jobs that have it: large payloads, failure
--- counters and stall counts. Appends to `reply`: position (from 0), name, value, ...
+-- counters and stall counts, and whether a suspect runs alone. Appends to `reply`: position (from 0), name, value, ...
 function queue.deliver(reply, ids, external)
   local function add(position, name, value)
     if value then
@@ -15,6 +15,9 @@ function queue.deliver(reply, ids, external)
       local values = redis.call('HMGET', part, unpack(ids))
       for i = 1, #ids do
         add(i, name, values[i])
+        if name == 'stalls' and values[i] and queue.must_be_alone(values[i]) then
+          add(i, 'alone', '')
+        end
       end
     end
   end

@@ -3,6 +3,7 @@
 -- The cap counts ids, not entries: entries of 500 ids would otherwise grow the stream
 -- 500 times as large as entries of one. The entries that fit are estimated from a running
 -- average of their size, so that a single large one does not throw away the small ones.
+-- If none are to be kept, the number runs on: so a reader is told what it has missed when some are again.
 -- The second part of an entry's id is a running number (meta.event): a reader sees by it alone
 -- whether an entry lies between two that it has read. It is stored with the rest of meta, so it costs no
 -- command.
@@ -30,13 +31,18 @@ function queue.flush_events()
   if event_ids == 0 then
     return
   end
-  local IDS_KEPT, ENTRIES_KEPT_AT_LEAST, AVERAGE_OVER = 100000, 100, 100
+  local ids_kept = queue.setting('keep_events')
+  if ids_kept == 0 then
+    queue.set_meta('event', queue.whole(queue.number(meta.event) + 1))
+    return
+  end
+  local ENTRIES_KEPT_AT_LEAST, AVERAGE_OVER = 100, 100
   local average = math.max(1, queue.number(meta.event_size or event_ids))
   if not meta.event_size or math.abs(event_ids - average) > average / 16 then
     average = average + (event_ids - average) / AVERAGE_OVER
     queue.set_meta('event_size', string.format('%.3f', average))
   end
-  local entries = math.max(ENTRIES_KEPT_AT_LEAST, math.floor(IDS_KEPT / average))
+  local entries = math.max(ENTRIES_KEPT_AT_LEAST, math.floor(ids_kept / average))
   local number = queue.number(meta.event) + 1
   local id = redis.pcall('XADD', key.events, 'MAXLEN', '~', queue.whole(entries),
     now_text .. '-' .. queue.whole(number), unpack(event_fields))

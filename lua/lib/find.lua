@@ -3,7 +3,7 @@
 local COLLECTIONS = {
   { 'waiting', key.waiting }, { 'waiting', key.suspects }, { 'waiting', key.unhandled },
   { 'delayed', key.delayed }, { 'active', key.active }, { 'completed', key.completed },
-  { 'completed', key.answers }, { 'dead', key.dead },
+  { 'completed', key.kept }, { 'dead', key.dead },
 }
 
 -- Returns the state, the score and the collection's key; or nil.

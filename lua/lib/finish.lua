@@ -28,40 +28,38 @@ function queue.announce(ids)
   return awaited
 end
 
--- How long a job is kept whose outcome somebody waits for.
-function queue.awaited_for(keep_ms, own)
-  if own or keep_ms <= AWAITED_KEPT_MS then
-    return math.max(AWAITED_KEPT_MS, keep_ms)
-  end
-  return AWAITED_KEPT_MS + MOVES_ON
-end
-
--- Ends jobs with the same retention. keep_ms 0 means: leave nothing behind. `own` says that the
--- job itself asks for that retention, and is not just kept as long as most. What somebody waits
--- for is kept apart from the others, whose number is capped; when the waiter has had its time,
--- trim moves what is kept as long as most (half a millisecond marks it) to the others.
-function queue.finish(ids, outcomes, keep_ms, own)
+-- Ends jobs with the same retention. `own_ms` is what the job itself asks for, 0 for: leave nothing
+-- behind; nil: it is kept as is set for the queue. `completed` holds those of the second kind, by the
+-- moment at which they ended: so each change of the setting holds for all of them, and when there are
+-- too many, those go that ended first. Kept apart, and not capped in number, are those that ask for a
+-- retention of their own, by the moment at which they are dropped, and what somebody waits for. If that
+-- asks for nothing of its own, half a millisecond marks it, and trim moves it to the others when the waiter has
+-- had its time.
+function queue.finish(ids, outcomes, own_ms)
   if #ids == 0 then
     return
   end
   local awaited = queue.announce(ids)
+  local keep_ms = own_ms or queue.setting('keep_completed_ms')
   if keep_ms == 0 and not awaited then
     return queue.forget(ids)
   end
-  local completed, answers, results, gone = {}, {}, {}, {}
-  local finished_at, expiry = queue.stamp(now_ms), queue.whole(now_ms + keep_ms)
+  local completed, kept, results, gone = {}, {}, {}, {}
+  local finished_at = queue.stamp(now_ms)
   for i = 1, #ids do
     local id = ids[i]
-    if awaited and awaited[id] then
-      local at = #answers
-      answers[at + 1], answers[at + 2] = now_ms + queue.awaited_for(keep_ms, own), id
+    local waits = awaited and awaited[id]
+    if waits or (own_ms and keep_ms > 0) then
+      local until_ms = own_ms and now_ms + math.max(own_ms, waits and AWAITED_KEPT_MS or 0)
+      local at = #kept
+      kept[at + 1], kept[at + 2] = until_ms or now_ms + AWAITED_KEPT_MS + MOVES_ON, id
     elseif keep_ms > 0 then
       local at = #completed
-      completed[at + 1], completed[at + 2] = expiry, id
+      completed[at + 1], completed[at + 2] = now_text, id
     else
       gone[#gone + 1] = id
     end
-    if keep_ms > 0 or awaited[id] then
+    if keep_ms > 0 or waits then
       local at = #results
       results[at + 1], results[at + 2] = id, finished_at .. outcomes[i]
     end
@@ -69,8 +67,8 @@ function queue.finish(ids, outcomes, keep_ms, own)
   if #completed > 0 then
     redis.call('ZADD', key.completed, unpack(completed))
   end
-  if #answers > 0 then
-    redis.call('ZADD', key.answers, unpack(answers))
+  if #kept > 0 then
+    redis.call('ZADD', key.kept, unpack(kept))
   end
   redis.call('HSET', key.results, unpack(results))
   queue.forget(gone)

@@ -1,6 +1,7 @@
 -- What each outcome of an attempt means for its job, but for the commonest, in settle.lua.
 
--- others[i] is a map of { id, blob, receipt, outcome, keep_ms, own_retention, after_ms, reason, name }.
+-- others[i] is a map of { id, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
+-- what the job itself asks for, if it does.
 -- Appends the ids of those that are completed to `completed`.
 function queue.settle_others(others, completed)
   local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
@@ -20,12 +21,12 @@ function queue.settle_others(others, completed)
   local outcomes = {}
 
   function outcomes.completed(other)
-    queue.finish({ other.id }, { other.blob }, other.keep_ms, other.own_retention)
+    queue.finish({ other.id }, { other.blob }, other.keep_ms)
     queue.append(completed, other.id)
   end
 
   function outcomes.cancelled(other)
-    queue.finish({ other.id }, { other.blob }, other.keep_ms, other.own_retention)
+    queue.finish({ other.id }, { other.blob }, other.keep_ms)
     queue.append(events.cancelled, other.id)
   end
 

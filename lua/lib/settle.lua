@@ -3,8 +3,8 @@
 --
 -- args.settle: how many. Their ids are ARGV[2..], their blobs follow the ids. args.receipts:
 -- { receipt, how many of them in a row have it, receipt, how many, .. }. args.others: what there
--- is to say of the last #args.others of them; those before are completed and kept as long as
--- most (args.keep_ms).
+-- is to say of the last #args.others of them; those before are completed and kept as is set
+-- for the queue.
 
 -- Returns the positions (from 0) that were refused.
 function queue.settle()
@@ -34,7 +34,7 @@ function queue.settle()
     end
   end
   queue.unlease(ended)
-  queue.finish(completed, results, args.keep_ms, false)
+  queue.finish(completed, results)
   if #others > 0 then
     queue.settle_others(others, completed)
   end

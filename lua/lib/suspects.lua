@@ -4,10 +4,15 @@
 -- has fewer left runs alone among the suspects of its process: then no other suspect can be to blame
 -- for a crash.
 
+-- Whether a suspect with so many stalls runs alone. The answer of `advance` says so (deliver.lua).
+function queue.must_be_alone(stalls)
+  local SPARE_STALLS = 3
+  return queue.number(stalls) + SPARE_STALLS > queue.setting('max_stalls')
+end
+
 -- The next of them, at most `limit`: id, score, id, score ... args.alone: no suspect runs in the
 -- caller's process.
 function queue.next_suspects(limit)
-  local SPARE_STALLS = 3
   local page = redis.call('ZRANGE', key.suspects, '0', queue.whole(limit - 1), 'WITHSCORES')
   local ids = {}
   for i = 1, #page, 2 do
@@ -15,7 +20,7 @@ function queue.next_suspects(limit)
   end
   local stalls = redis.call('HMGET', key.stalls, unpack(ids))
   for i = 1, #ids do
-    if queue.number(stalls[i]) + SPARE_STALLS > args.max_stalls then
+    if queue.must_be_alone(stalls[i]) then
       -- It comes alone, or not yet.
       local taken = (i == 1 and args.alone) and 1 or i - 1
       return { unpack(page, 1, 2 * taken) }

@@ -22,7 +22,7 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | backoff | exponential, 1 s × 2, at most 15 min, 10 % jitter |
 /// | priority | 500 (0 is the most urgent, 1023 the least) |
 /// | timeout | none |
-/// | keep | what the worker says: one day |
+/// | keep | as is set for the queue: one day, 1,000 jobs at most |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
     pub(crate) attempts: Option<u32>,
@@ -69,7 +69,10 @@ impl JobOptions {
         self
     }
 
-    /// How long the job and its result are kept once it is completed.
+    /// How long the job and its result are kept once it is completed or cancelled, whatever is set for the
+    /// queue: neither [`QueueSettings::keep_completed`](crate::QueueSettings::keep_completed) nor
+    /// [`keep_at_most`](crate::QueueSettings::keep_at_most) shortens it. If somebody waits for the job, it is
+    /// kept for at least 60 s. At most 10 years.
     #[must_use]
     pub fn keep(mut self, keep: Retention) -> Self {
         self.keep = Some(keep);

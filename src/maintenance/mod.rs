@@ -1,6 +1,7 @@
 //! Duties that any worker may do for the queue: bounded, repeated, harmless when done twice.
 //! There is no leader; jitter keeps the workers apart.
 
+mod declaring;
 mod promotion;
 mod recovery;
 mod trimming;
@@ -52,14 +53,16 @@ pub(crate) async fn run(pump: Arc<Pump>) {
     let mut promotion = Scheduled::new(promotion, pump);
     let mut trimming = Scheduled::new(trimming::Trimming::new(), pump);
     let mut upkeep = Scheduled::new(upkeep::Upkeep::new(has_schedules), pump);
+    let mut declaring = Scheduled::new(declaring::Declaring, pump);
     loop {
         let next = recovery.at.min(promotion.at).min(trimming.at);
-        let next = next.min(upkeep.at);
+        let next = next.min(upkeep.at).min(declaring.at);
         sleep_until(next).await;
         recovery.run_if_due(pump, &mut line).await;
         promotion.run_if_due(pump, &mut line).await;
         trimming.run_if_due(pump, &mut line).await;
         upkeep.run_if_due(pump, &mut line).await;
+        declaring.run_if_due(pump, &mut line).await;
     }
 }
 

@@ -44,7 +44,6 @@ impl Duty for Recovery {
             expected_ms: pump.expected_ms(KNOWN_FOR).unwrap_or(0),
             tolerance_ms: millis(CLOCK_TOLERANCE),
             limit: BATCH_JOBS,
-            max_stalls: pump.config.max_stalls,
             lease_ms: millis(pump.config.lease),
             gap_ms: millis(GAP),
             quiet_ms: millis(QUIET),

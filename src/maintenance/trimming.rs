@@ -22,6 +22,8 @@ pub(crate) struct Trimming {
     lanes_cursor: String,
     /// The number of dead letters that was last warned of.
     warned_at: u64,
+    /// It was said that the settings of the queue cannot be read.
+    unreadable: bool,
 }
 
 impl Trimming {
@@ -29,7 +31,24 @@ impl Trimming {
         Self {
             lanes_cursor: "0".to_owned(),
             warned_at: 0,
+            unreadable: false,
         }
+    }
+
+    /// Says once that the settings of the queue cannot be read, and again when that happens anew.
+    fn warn_of_settings(&mut self, unreadable: bool, queue: &str) {
+        if self.is_news(unreadable) {
+            warn!(
+                queue,
+                "a newer version wrote the settings of the queue, in a format that is not known here; \
+                 the defaults hold for this worker"
+            );
+        }
+    }
+
+    fn is_news(&mut self, unreadable: bool) -> bool {
+        let was_unreadable = std::mem::replace(&mut self.unreadable, unreadable);
+        unreadable && !was_unreadable
     }
 
     /// Dead letters are never dropped; that somebody should look at them is said when they pass
@@ -55,8 +74,6 @@ impl Duty for Trimming {
     async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
         let verb = Trim {
             limit: BATCH_JOBS,
-            keep_ms: pump.config.keep.as_millis(),
-            keep_count: pump.config.keep_count,
             lane_ttl_ms: millis(LANE_TTL),
             lanes_cursor: &self.lanes_cursor,
         };
@@ -64,11 +81,24 @@ impl Duty for Trimming {
         self.lanes_cursor = trimmed.lanes_cursor;
         let queue = pump.queue.name();
         self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);
+        self.warn_of_settings(trimmed.unreadable, queue);
         tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
         Ok(if trimmed.more {
             Left::More
         } else {
             Left::Nothing
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_read_are_warned_of_once() {
+        let mut trimming = Trimming::new();
+        let told = [false, true, true, false, true].map(|unreadable| trimming.is_news(unreadable));
+        assert_eq!(told, [false, true, false, false, true]);
     }
 }

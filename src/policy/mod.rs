@@ -6,4 +6,5 @@ pub(crate) mod pace;
 pub(crate) mod pauses;
 pub(crate) mod retention;
 pub(crate) mod schedule;
+pub(crate) mod settings;
 pub(crate) mod silence;

@@ -7,9 +7,10 @@ use crate::time::millis;
 /// How long a completed or cancelled job, with its result, is kept. Dead letters are kept until
 /// they are replayed or removed.
 ///
-/// The default of a worker is one day, and at most 1,000 completed jobs in the queue
-/// ([`WorkerBuilder::keep_completed`](crate::WorkerBuilder::keep_completed)). A job that
-/// somebody waits for keeps its result for at least 60 s, whatever is set.
+/// The default of a queue is one day, and at most 1,000 completed jobs
+/// ([`QueueSettings`](crate::QueueSettings)). What a job asks for itself
+/// ([`Enqueue::keep`](crate::Enqueue::keep)) goes before both. A job that somebody waits for keeps its
+/// result for at least 60 s, whatever is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
     /// Leave nothing behind.

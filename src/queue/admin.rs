@@ -35,7 +35,8 @@ impl Queue {
 
     /// Up to `limit` (at most 256) ids of the jobs in `state`, from the `offset`-th on: in the
     /// order in which they would be claimed (suspects after the others), become due (the most urgent
-    /// priority first), lose their lease, be dropped, or died.
+    /// priority first), lose their lease, or died. Of those completed, the ones that ended first come first,
+    /// and then those that are kept apart, in the order in which they will be dropped ([`QueueSettings`](crate::QueueSettings)).
     ///
     /// # Errors
     ///

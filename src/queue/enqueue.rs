@@ -120,7 +120,10 @@ impl<J: Job> Enqueue<J> {
         self.with_options(|options| options.timeout(timeout))
     }
 
-    /// How long the job and its result are kept once it is completed.
+    /// How long the job and its result are kept once it is completed or cancelled, whatever is set for the
+    /// queue: neither [`QueueSettings::keep_completed`](crate::QueueSettings::keep_completed) nor
+    /// [`keep_at_most`](crate::QueueSettings::keep_at_most) shortens it. If somebody waits for the job, it is
+    /// kept for at least 60 s. At most 10 years.
     pub fn keep(self, keep: Retention) -> Self {
         self.with_options(|options| options.keep(keep))
     }

@@ -7,6 +7,7 @@ pub(crate) mod info;
 pub(crate) mod many;
 pub(crate) mod producer;
 pub(crate) mod results;
+pub(crate) mod settings;
 pub(crate) mod shelf;
 
 use std::fmt;

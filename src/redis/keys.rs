@@ -22,7 +22,7 @@ pub(crate) const PARTS: &[&str] = &[
     "names",
     "asked",
     "completed",
-    "answers",
+    "kept",
     "dead",
     "results",
     "progress",

@@ -18,7 +18,7 @@ static SCRIPT: Script = script!(
     "advance",
     always,
     [
-        "now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm",
+        "now", "arguments", "whole", "stamp", "optional", "meta", "settings", "once", "emit", "arm",
         "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
         "lease", "claim", "deliver", "reply",
     ],
@@ -33,7 +33,7 @@ static AMONG_UNLIKE: Script = script!(
     "advance" as "advance among unlike",
     always,
     [
-        "now", "arguments", "whole", "stamp", "optional", "meta", "once", "emit", "arm",
+        "now", "arguments", "whole", "stamp", "optional", "meta", "settings", "once", "emit", "arm",
         "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
         "lease", "claim", "deliver", "reply",
     ],
@@ -49,7 +49,7 @@ pub(crate) struct Settlement {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
     pub(crate) receipt: Receipt,
-    /// What the job says of its retention; the worker's default where it says nothing.
+    /// What the job says of its retention, if it says anything.
     pub(crate) keep: Option<Retention>,
     pub(crate) outcome: Outcome,
 }
@@ -79,8 +79,6 @@ pub(crate) struct Advance<'a> {
     pub(crate) call: u64,
     pub(crate) worker: &'a str,
     pub(crate) settle: &'a [Settlement],
-    pub(crate) keep: Retention,
-    pub(crate) keep_count: u64,
     pub(crate) claim: usize,
     pub(crate) claim_bytes: usize,
     /// Which suspects may be among the claimed.
@@ -104,18 +102,6 @@ pub(crate) struct Suspects {
     pub(crate) at_most: usize,
     /// No suspect runs in the worker's process. Only then may it get one that must run alone.
     pub(crate) alone: bool,
-    /// More stalls than these make a job dead.
-    pub(crate) max_stalls: u32,
-}
-
-impl Suspects {
-    /// A suspect runs together with others as long as a crash leaves it so many more stalls before
-    /// it is dead; with fewer it runs alone.
-    const SPARE_STALLS: u32 = 3;
-
-    pub(crate) fn must_be_alone(stalls: u32, max_stalls: u32) -> bool {
-        stalls.saturating_add(Self::SPARE_STALLS) > max_stalls
-    }
 }
 
 /// A job that this worker now holds.
@@ -128,6 +114,8 @@ pub(crate) struct Claimed {
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) counters: Option<Vec<u8>>,
     pub(crate) stalls: u32,
+    /// It is a suspect that runs alone among the suspects of its process.
+    pub(crate) alone: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -167,15 +155,11 @@ struct Arguments<'a> {
     settle: usize,
     receipts: Runs<'a>,
     others: Vec<Other>,
-    keep_ms: u64,
-    keep_count: u64,
     claim: usize,
     claim_bytes: usize,
     suspect: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     alone: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_stalls: Option<u32>,
     lease_ms: u64,
     hold: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,11 +184,9 @@ fn is_zero(heard: &u64) -> bool {
 #[derive(Serialize)]
 struct Other {
     outcome: &'static str,
+    /// What the job itself asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_ms: Option<u64>,
-    /// The job itself asks for this retention.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    own_retention: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -219,18 +201,16 @@ impl Settlement {
         matches!(self.outcome, Outcome::Completed(_)) && self.keep.is_none()
     }
 
-    fn other(&self, keep: Retention) -> Other {
+    fn other(&self) -> Other {
         let plain = |outcome| Other {
             outcome,
             keep_ms: None,
-            own_retention: false,
             after_ms: None,
             reason: None,
             name: None,
         };
         let finished = |outcome| Other {
-            keep_ms: Some(self.keep.unwrap_or(keep).as_millis()),
-            own_retention: self.keep.is_some(),
+            keep_ms: self.keep.map(Retention::as_millis),
             ..plain(outcome)
         };
         match &self.outcome {
@@ -306,14 +286,11 @@ impl Verb for Advance<'_> {
                 worker: self.worker,
                 settle: self.settle.len(),
                 receipts: Receipt::runs(self.settle.iter().map(|s| &s.receipt)),
-                others: others.map(|s| s.other(self.keep)).collect(),
-                keep_ms: self.keep.as_millis(),
-                keep_count: self.keep_count,
+                others: others.map(Settlement::other).collect(),
                 claim: self.claim,
                 claim_bytes: self.claim_bytes,
                 suspect: self.suspects.at_most,
                 alone: suspects.map(|suspects| suspects.alone),
-                max_stalls: suspects.map(|suspects| suspects.max_stalls),
                 lease_ms: self.lease_ms,
                 hold: self.hold,
                 handlers: self.handlers,
@@ -358,6 +335,7 @@ impl Verb for Advance<'_> {
                 payload: None,
                 counters: None,
                 stalls: 0,
+                alone: false,
             });
         }
         while let Some((position, name, value)) = reply.extra()? {
@@ -371,6 +349,7 @@ impl Verb for Advance<'_> {
                     let digits = std::str::from_utf8(&value).unwrap_or_default();
                     job.stalls = digits.parse().unwrap_or(0);
                 }
+                "alone" => job.alone = true,
                 _ => {}
             }
         }

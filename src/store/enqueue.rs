@@ -20,6 +20,7 @@ static SCRIPT: Script = script!(
         "stamp",
         "optional",
         "meta",
+        "settings",
         "once",
         "emit",
         "arm",

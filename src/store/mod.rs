@@ -5,6 +5,7 @@
 
 pub(crate) mod advance;
 pub(crate) mod backend;
+pub(crate) mod configure;
 pub(crate) mod counts;
 pub(crate) mod enqueue;
 pub(crate) mod extend;
@@ -20,6 +21,7 @@ pub(crate) mod replay;
 pub(crate) mod resume;
 pub(crate) mod schedule;
 pub(crate) mod schedules;
+pub(crate) mod settings;
 pub(crate) mod tend;
 pub(crate) mod trim;
 pub(crate) mod unschedule;

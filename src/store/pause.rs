@@ -7,7 +7,11 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!("pause", always, ["now", "whole", "meta", "emit"]);
+static SCRIPT: Script = script!(
+    "pause",
+    always,
+    ["now", "whole", "meta", "settings", "emit"]
+);
 
 /// Stops claims in the whole queue.
 pub(crate) struct Pause;

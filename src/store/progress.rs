@@ -12,7 +12,15 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "progress",
     always,
-    ["now", "arguments", "whole", "meta", "emit", "count",]
+    [
+        "now",
+        "arguments",
+        "whole",
+        "meta",
+        "settings",
+        "emit",
+        "count",
+    ]
 );
 
 /// How far one job is.

@@ -17,6 +17,7 @@ static SCRIPT: Script = script!(
         "whole",
         "optional",
         "meta",
+        "settings",
         "emit",
         "arm",
         "order",

@@ -16,7 +16,7 @@ static SCRIPT: Script = script!(
     ],
     rarely [ "stamp", "emit", "arm", "count", "order", "places", "due",
         "enter", "lines", "delayed", "room", "claims", "attempts",
-        "finish", "forget", "bury",
+        "finish", "forget", "bury", "settings",
     ]
 );
 
@@ -28,7 +28,6 @@ pub(crate) struct Recover {
     /// By how much that may be wrong, and for how long a lease must have been over.
     pub(crate) tolerance_ms: u64,
     pub(crate) limit: usize,
-    pub(crate) max_stalls: u32,
     /// The caller's own leases.
     pub(crate) lease_ms: u64,
     /// When nobody has looked for longer, a quiet period begins.

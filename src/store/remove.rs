@@ -28,7 +28,7 @@ static SCRIPT: Script = script!(
         "news",
         "unhandled",
     ],
-    rarely ["lines", "delayed", "room"]
+    rarely ["lines", "delayed", "room", "settings"]
 );
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call.

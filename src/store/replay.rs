@@ -12,7 +12,7 @@ static SCRIPT: Script = script!(
     "replay",
     grows,
     [
-        "now", "whole", "optional", "meta", "stamp", "emit", "arm", "count", "order", "places",
+        "now", "whole", "optional", "meta", "settings", "stamp", "emit", "arm", "count", "order", "places",
         "due", "enter", "attempts",
     ],
     rarely ["lines", "delayed", "room"]

@@ -10,7 +10,7 @@ use crate::store::{NoArguments, Verb, named};
 static SCRIPT: Script = script!(
     "resume",
     always,
-    ["now", "whole", "meta", "emit", "arm", "news"]
+    ["now", "whole", "meta", "settings", "emit", "arm", "news"]
 );
 
 /// Lets claims go on after a pause.

@@ -16,6 +16,9 @@ static SCRIPT: Script = script!(
         "arguments",
         "whole",
         "optional",
+        "meta",
+        "settings",
+        "readable",
         "stamp",
         "attempts",
         "forget",
@@ -28,9 +31,6 @@ static SCRIPT: Script = script!(
 #[derive(Serialize)]
 pub(crate) struct Trim<'a> {
     pub(crate) limit: usize,
-    /// How long most completed jobs are kept.
-    pub(crate) keep_ms: u64,
-    pub(crate) keep_count: u64,
     /// Last calls of lanes that were silent for longer are forgotten.
     pub(crate) lane_ttl_ms: u64,
     /// Where the last round left off among the lanes; "0" at first.
@@ -46,6 +46,8 @@ pub(crate) struct Trimmed {
     pub(crate) lanes_cursor: String,
     /// Dead letters, which are never trimmed.
     pub(crate) dead: u64,
+    /// What is set for the queue is in a format that this version does not know: the defaults hold.
+    pub(crate) unreadable: bool,
 }
 
 impl Verb for Trim<'_> {
@@ -66,6 +68,7 @@ impl Verb for Trim<'_> {
                 more: reply.number()? == 1,
                 lanes_cursor: reply.text()?,
                 dead: reply.number()?,
+                unreadable: reply.number()? == 1,
             }),
             _ => reply.unexpected_tag(),
         }

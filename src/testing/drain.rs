@@ -34,7 +34,7 @@ pub struct Ran {
 impl Worker {
     /// Runs everything that is due in a queue of [`Oxcart::in_memory`](crate::Oxcart::in_memory),
     /// and what becomes due by it, one job after the other in this task; says how each attempt
-    /// ended, in order. Before that it stores the schedules that the worker declares, fires the
+    /// ended, in order. Before that it stores the settings and the schedules that the worker declares, fires the
     /// ticks that are due, and takes back jobs whose lease ran out; at last it drops what has been
     /// kept long enough.
     ///
@@ -70,6 +70,7 @@ struct Drain<'a> {
 
 impl Drain<'_> {
     async fn run(mut self) -> Vec<Ran> {
+        self.pump.declaration.begin(self.pump).await;
         self.recover();
         declared::store(self.pump).await;
         if let Err(trouble) = Driver::new(self.pump).round().await {
@@ -116,14 +117,11 @@ impl Drain<'_> {
             call: self.call,
             worker: &self.pump.id,
             settle,
-            keep: config.keep,
-            keep_count: config.keep_count,
             claim: 1,
             claim_bytes: BATCH_BYTES,
             suspects: Suspects {
                 at_most: 1,
                 alone: true,
-                max_stalls: config.max_stalls,
             },
             lease_ms: millis(config.lease),
             hold: false,
@@ -146,7 +144,6 @@ impl Drain<'_> {
                 expected_ms,
                 tolerance_ms: 0,
                 limit: BATCH_JOBS,
-                max_stalls: self.pump.config.max_stalls,
                 lease_ms: millis(self.pump.config.lease),
                 gap_ms: 0,
                 quiet_ms: 0,
@@ -162,11 +159,8 @@ impl Drain<'_> {
     }
 
     fn trim(&self) {
-        let config = &self.pump.config;
         let trim = Trim {
             limit: BATCH_JOBS,
-            keep_ms: config.keep.as_millis(),
-            keep_count: config.keep_count,
             lane_ttl_ms: u64::MAX,
             lanes_cursor: "0",
         };

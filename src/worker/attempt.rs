@@ -326,6 +326,7 @@ mod tests {
             payload: None,
             counters: None,
             stalls: 0,
+            alone: false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::job::Job;
 use crate::name;
-use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::queue::Queue;
 use crate::schedule::builder::{Declared, Schedule};
 use crate::time::{check_wait, millis};
@@ -31,12 +31,12 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// |---|---|
 /// | concurrency | 10 |
 /// | lease | 30 s |
-/// | max_stalls | 4 |
 /// | grace | 30 s |
-/// | keep_completed | one day |
-/// | keep_at_most | 1,000 |
 /// | bounce_for | one day |
 /// | warn_of_dead | 1,000 |
+///
+/// How long completed jobs are kept, and how often a job may stall, are settings of the queue and the same for all
+/// of its workers: [`queue_settings`](Self::queue_settings).
 #[must_use = "a worker does nothing until it is built and run"]
 pub struct WorkerBuilder {
     queue: Queue,
@@ -60,10 +60,8 @@ impl WorkerBuilder {
             config: Config {
                 lease: LEASE_DEFAULT,
                 grace: Duration::from_secs(30),
-                max_stalls: 4,
-                keep: Retention::DEFAULT,
-                keep_count: 1_000,
                 dead_warning: 1_000,
+                queue_settings: None,
             },
             bounce_for: DAY,
             handlers: Vec::new(),
@@ -107,13 +105,6 @@ impl WorkerBuilder {
         self
     }
 
-    /// How often a job's worker may die while it runs before the job is dead. Default 4:
-    /// one of these may be the crash of a group of suspects, to which the job was innocent.
-    pub fn max_stalls(mut self, stalls: u32) -> Self {
-        self.config.max_stalls = stalls;
-        self
-    }
-
     /// How long running jobs may go on when the worker is to stop. Default 30 s. The worker has stopped
     /// 10 s later in any case; see [`Worker::run_until`] for what kills processes after a time.
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -121,16 +112,27 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long completed jobs are kept, unless they say otherwise. Default one day.
-    pub fn keep_completed(mut self, keep: Retention) -> Self {
-        self.config.keep = keep;
-        self
-    }
-
-    /// How many completed jobs the queue keeps at most; those nearest their expiry go first.
-    /// Default 1,000.
-    pub fn keep_at_most(mut self, jobs: u64) -> Self {
-        self.config.keep_count = jobs;
+    /// Settings of the queue that this code declares. They are stored with the queue when the worker
+    /// starts, before it claims anything, and hold for all workers of the queue. Without this the worker changes
+    /// nothing.
+    ///
+    /// A setting is stored if code declared another value of it the last time, or none. So a change that
+    /// somebody made since ([`Queue::change_settings`]) stays until the code says something else; and a setting
+    /// that the code does not declare any more stays as it is. To have a default again, declare it. What changes
+    /// is logged. If what was declared is lost (Redis was emptied), the running worker stores it again within
+    /// half a minute or so.
+    ///
+    /// Declare each setting in one place: if two workers declare different values of it, each one stores its
+    /// own whenever it starts.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # fn example(builder: WorkerBuilder) -> WorkerBuilder {
+    /// builder.queue_settings(QueueSettings::new().keep_at_most(10_000).max_stalls(2))
+    /// # }
+    /// ```
+    pub fn queue_settings(mut self, settings: QueueSettings) -> Self {
+        self.config.queue_settings = Some(settings);
         self
     }
 
@@ -277,8 +279,8 @@ impl WorkerBuilder {
                 "the lease is {lease:?}; {LEASE_MIN:?} to 24 h are allowed"
             )));
         }
-        if let Retention::For(age) = self.config.keep {
-            check_wait("keep_completed", millis(age))?;
+        if let Some(settings) = self.config.queue_settings {
+            settings.check()?;
         }
         check_wait("grace", millis(self.config.grace))?;
         check_wait("bounce_for", millis(self.bounce_for))

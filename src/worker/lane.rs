@@ -183,8 +183,6 @@ fn advance<'a>(
         call,
         worker: &pump.id,
         settle: &work.settle,
-        keep: pump.config.keep,
-        keep_count: pump.config.keep_count,
         claim: work.claim,
         claim_bytes,
         suspects: pump.suspects(work),

@@ -20,6 +20,7 @@ pub(crate) mod pump;
 pub(crate) mod quietly;
 pub(crate) mod reach;
 pub(crate) mod run;
+pub(crate) mod settings;
 pub(crate) mod shutdown;
 pub(crate) mod suspect;
 pub(crate) mod trouble;

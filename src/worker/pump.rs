@@ -18,7 +18,7 @@ use tracing::{error, warn};
 
 use crate::id::incarnation;
 use crate::job::outcome::Outcome;
-use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::queue::Queue;
 use crate::runtime;
 use crate::schedule::builder::Declared;
@@ -36,6 +36,8 @@ use crate::worker::handler::Handlers;
 use crate::worker::hooks::Hooks;
 use crate::worker::lane::{Came, LARGE, Lane, PAUSE_MAX};
 use crate::worker::lease::{Lease, Leases};
+use crate::worker::settings::Declaration;
+use crate::worker::suspect::SuspectTurn;
 use crate::worker::trouble::TroubleLog;
 use crate::worker::waker::Waker;
 
@@ -51,10 +53,9 @@ pub(crate) const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 pub(crate) struct Config {
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
-    pub(crate) max_stalls: u32,
-    pub(crate) keep: Retention,
-    pub(crate) keep_count: u64,
     pub(crate) dead_warning: u64,
+    /// Of the queue, as far as the code declares any.
+    pub(crate) queue_settings: Option<QueueSettings>,
 }
 
 /// Everything the parts of one worker share.
@@ -72,6 +73,7 @@ pub(crate) struct Pump {
     pub(crate) waker: Waker,
     /// When this worker has to fire ticks.
     pub(crate) ticks: Alarm,
+    pub(crate) declaration: Declaration,
     /// What its code declares.
     pub(crate) schedules: Vec<Declared>,
     pub(crate) trouble: TroubleLog,
@@ -126,6 +128,7 @@ impl Pump {
         names.sort_unstable();
         Self {
             queue,
+            declaration: Declaration::new(config.queue_settings),
             config,
             handlers,
             names,
@@ -223,6 +226,7 @@ impl Pump {
 
     /// One lane, until the board is closed. Attempts run on the runtime `application`.
     pub(crate) async fn lane(self: Arc<Self>, number: usize, application: Handle) {
+        self.declaration.begin(&self).await;
         let mut lane = Lane::new(self.store());
         let mut limit = 0;
         loop {
@@ -310,9 +314,7 @@ impl Pump {
     /// The suspects that this call may bring.
     pub(crate) fn suspects(&self, work: &Work) -> Suspects {
         let turn = work.suspects.as_ref();
-        turn.map_or_else(Suspects::default, |turn| {
-            turn.suspects(self.config.max_stalls)
-        })
+        turn.map_or_else(Suspects::default, SuspectTurn::suspects)
     }
 
     /// Takes in what a call brought: frees what is settled, starts what is claimed.
@@ -347,9 +349,9 @@ impl Pump {
         let beginning = Beginning::new();
         let mut permits = Vec::new();
         if let Some(turn) = work.suspects {
-            let stalls = advanced.claimed.iter().map(|claimed| claimed.stalls);
-            let stalls: Vec<u32> = stalls.filter(|stalls| *stalls > 0).collect();
-            permits = turn.brought(&stalls, self.config.max_stalls);
+            let suspects = advanced.claimed.iter().filter(|claimed| claimed.stalls > 0);
+            let lonely = suspects.clone().any(|claimed| claimed.alone);
+            permits = turn.brought(suspects.count(), lonely);
         }
         let mut attempts = Vec::with_capacity(leases.len());
         for (claimed, lease) in advanced.claimed.into_iter().zip(leases) {

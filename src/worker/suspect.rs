@@ -70,24 +70,20 @@ impl SuspectTurn {
     }
 
     /// What may be asked for.
-    pub(crate) fn suspects(&self, max_stalls: u32) -> Suspects {
+    pub(crate) fn suspects(&self) -> Suspects {
         Suspects {
             at_most: self.at_most,
             alone: self.alone,
-            max_stalls,
         }
     }
 
-    /// Suspects were claimed, each after so many stalls: a permit for each.
-    pub(crate) fn brought(self, stalls: &[u32], max_stalls: u32) -> Vec<SuspectPermit> {
-        let must_be_alone = |stalls: &u32| Suspects::must_be_alone(*stalls, max_stalls);
+    /// So many suspects were claimed: a permit for each. `lonely`: one of them runs alone.
+    pub(crate) fn brought(self, suspects: usize, lonely: bool) -> Vec<SuspectPermit> {
         let mut process = process();
-        process.running += stalls.len();
-        process.lonely = stalls.iter().any(must_be_alone);
-        stalls
-            .iter()
-            .map(|_| SuspectPermit { began: false })
-            .collect()
+        process.running += suspects;
+        process.lonely = lonely;
+        let permit = || SuspectPermit { began: false };
+        std::iter::repeat_with(permit).take(suspects).collect()
     }
 }
 
@@ -126,42 +122,40 @@ impl Drop for SuspectPermit {
 mod tests {
     use super::*;
 
-    const MAX_STALLS: u32 = 4;
-
     /// One test, for what it tests is there once in the process.
     #[test]
     fn g6_suspects_prove_themselves_in_groups_that_grow_or_alone() {
         let turn = SuspectTurn::try_take().unwrap();
-        let asked = turn.suspects(MAX_STALLS);
+        let asked = turn.suspects();
         assert_eq!((asked.at_most, asked.alone), (TOGETHER_AT_FIRST, true));
         for _ in 0..2 {
             assert!(SuspectTurn::try_take().is_none(), "one asks at a time");
         }
-        let mut running = turn.brought(&[1; TOGETHER_AT_FIRST], MAX_STALLS);
+        let mut running = turn.brought(TOGETHER_AT_FIRST, false);
         running.iter_mut().for_each(SuspectPermit::begin);
         assert!(SuspectTurn::try_take().is_none(), "no room for more");
 
         // Two have ended: room for them and for one more.
         running.truncate(TOGETHER_AT_FIRST - PROOFS_FOR_ONE_MORE);
         let turn = SuspectTurn::try_take().unwrap();
-        let asked = turn.suspects(MAX_STALLS);
+        let asked = turn.suspects();
         assert_eq!((asked.at_most, asked.alone), (3, false));
         drop(turn);
         running.clear();
         let turn = SuspectTurn::try_take().unwrap();
-        let asked = turn.suspects(MAX_STALLS);
+        let asked = turn.suspects();
         assert_eq!((asked.at_most, asked.alone), (TOGETHER_AT_FIRST + 2, true));
 
         // It has few stalls to spare.
-        let lonely = turn.brought(&[2], MAX_STALLS);
+        let lonely = turn.brought(1, true);
         assert!(SuspectTurn::try_take().is_none(), "it runs alone");
         drop(lonely);
         drop(SuspectTurn::try_take().unwrap());
 
         process().last_end = Instant::now().checked_sub(FORGET_AFTER);
         let turn = SuspectTurn::try_take().unwrap();
-        let asked = turn.suspects(MAX_STALLS);
+        let asked = turn.suspects();
         assert_eq!(asked.at_most, TOGETHER_AT_FIRST, "another crash");
-        assert!(turn.brought(&[], MAX_STALLS).is_empty());
+        assert!(turn.brought(0, false).is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oxcart::{Failure, Oxcart, Retention};
+use oxcart::{Failure, Oxcart, QueueSettings, Retention};
 use tokio::sync::Notify;
 
 use crate::rig::{Number, PATIENCE, Rig, Running};
@@ -12,7 +12,9 @@ use crate::support::eventually;
 #[tokio::test]
 async fn a_result_reaches_another_connection_even_if_nothing_is_kept() {
     let rig = Rig::new().await;
-    let worker = rig.worker().keep_completed(Retention::Remove);
+    let worker = rig
+        .worker()
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove));
     let gate = Arc::new(Notify::new());
     let gated = {
         let gate = Arc::clone(&gate);
@@ -49,7 +51,7 @@ async fn many_callers_wait_at_once_and_each_gets_its_own() {
     let worker = rig
         .worker()
         .concurrency(50)
-        .keep_completed(Retention::Remove);
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove));
     let running = Running::start(worker.handle(async |Number(n)| Ok::<_, Failure>(n * 2)));
     let started = Instant::now();
     let callers = (0..300).map(|n| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxcart::{Backoff, JobState, Queue, Retention};
+use oxcart::{Backoff, JobState, Queue, QueueSettings, Retention};
 
 use super::eventually;
 use super::jobs::{Scene, Work};
@@ -56,7 +56,7 @@ pub async fn a_bit_of_everything(queue: &Queue, scene: &Scene, of_each: usize) {
     // Some lose their worker on the way.
     let crashed = run(worker(queue, scene)
         .lease(SECOND)
-        .keep_completed(Retention::Remove));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
     queue
         .enqueue_many(vec![Work::Hold; of_each.min(10)])
         .await

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oxcart::{
-    Counts, Error, JobId, Oxcart, Queue, Worker, WorkerBuilder, WorkerControl, WorkerEvent,
+    Counts, Error, JobId, Oxcart, Queue, QueueSettings, Worker, WorkerBuilder, WorkerControl,
+    WorkerEvent,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -244,8 +245,11 @@ pub fn run_as_process() {
             .concurrency(usize::try_from(number("WORK_CONCURRENCY")).expect("a small number"))
             .lease(millis("WORK_LEASE_MS"))
             .grace(millis("WORK_GRACE_MS"))
-            .max_stalls(u32::try_from(number("WORK_MAX_STALLS")).expect("a small number"))
-            .keep_at_most(number("WORK_KEEP_AT_MOST"))
+            .queue_settings(
+                QueueSettings::new()
+                    .max_stalls(u32::try_from(number("WORK_MAX_STALLS")).expect("a small number"))
+                    .keep_at_most(number("WORK_KEEP_AT_MOST")),
+            )
             .build()
             .expect("the worker is set up well");
         let ended = worker.run_until(oxcart::shutdown_signal()).await;

@@ -4,6 +4,7 @@ use crate::memory::Apply;
 use crate::memory::claim::Taken;
 use crate::memory::once::{Begun, StoredAnswer};
 use crate::memory::state::{Collection, State};
+use crate::policy::retention::Retention;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed};
 
 const PROMOTED_AT_LEAST: usize = 64;
@@ -22,7 +23,7 @@ impl Apply for Advance<'_> {
 }
 
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
-    let refused = state.settle(call.settle, call.keep);
+    let refused = state.settle(call.settle);
     if !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms()) {
         state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
     }
@@ -43,8 +44,8 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         state.arm(0);
     }
     if call.settle.len() > refused.len() {
-        if call.keep.as_millis() > 0 {
-            state.cap_completed(call.keep_count, TRIMMED_AT_MOST);
+        if state.in_force().keep_completed != Retention::Remove {
+            state.cap_completed(TRIMMED_AT_MOST);
         }
         if drained && state.len(Collection::Active) == 0 {
             state.emit_value("drained", b"");

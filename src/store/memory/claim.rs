@@ -4,6 +4,8 @@ use crate::id::{Fence, JobId, Receipt};
 use crate::memory::state::{Collection, State};
 use crate::store::advance::{Advance, Claimed, Suspects};
 
+const SPARE_STALLS: u32 = 3;
+
 /// What a claim took.
 #[derive(Default)]
 pub(crate) struct Taken {
@@ -73,7 +75,7 @@ impl State {
     fn next_suspects(&self, asked: Suspects) -> impl Iterator<Item = &(i64, JobId)> {
         let lonely = move |id: &JobId| {
             let stalls = self.jobs.get(id).map_or(0, |job| job.stalls);
-            Suspects::must_be_alone(stalls, asked.max_stalls)
+            self.must_be_alone(stalls)
         };
         let first = self.all(Collection::Suspects).next();
         let at_most = match first {
@@ -85,6 +87,12 @@ impl State {
             .enumerate()
             .take_while(move |(position, (_, id))| *position == 0 || !lonely(id))
             .map(|(_, suspect)| suspect)
+    }
+
+    /// Whether a suspect with so many stalls runs alone: a crash of its group would leave it fewer than
+    /// three more before it is dead.
+    fn must_be_alone(&self, stalls: u32) -> bool {
+        stalls.saturating_add(SPARE_STALLS) > self.in_force().max_stalls
     }
 
     /// How many of the jobs fit into `bytes`; the first always does.
@@ -114,6 +122,7 @@ impl State {
                 .as_ref()
                 .map(|history| history.encode_counters()),
             stalls: job.stalls,
+            alone: job.stalls > 0 && self.must_be_alone(job.stalls),
         })
     }
 }

@@ -6,7 +6,6 @@ use crate::id::JobId;
 use crate::memory::state::State;
 use crate::redis::stream::{Entry, EntryId};
 
-const EVENT_IDS_KEPT: f64 = 100_000.0;
 const EVENT_ENTRIES_KEPT_AT_LEAST: usize = 100;
 const EVENT_AVERAGE_OVER: f64 = 100.0;
 
@@ -19,9 +18,14 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn append(&mut self, now_ms: u64, fields: Vec<(String, Vec<u8>)>, keep: usize) {
+    /// Numbers an entry that is not kept.
+    pub(crate) fn pass_over(&mut self, now_ms: u64) {
         let (ms, sequence) = self.last;
         self.last = (now_ms.max(ms), sequence + 1);
+    }
+
+    pub(crate) fn append(&mut self, now_ms: u64, fields: Vec<(String, Vec<u8>)>, keep: usize) {
+        self.pass_over(now_ms);
         let id = self.last;
         self.entries.push_back(Entry { id, fields });
         while self.entries.len() > keep {
@@ -65,14 +69,19 @@ impl State {
         if ids == 0 {
             return;
         }
+        let ids_kept = self.in_force().keep_events;
+        let now_ms = self.now_ms();
+        if ids_kept == 0 {
+            self.events.pass_over(now_ms);
+            return;
+        }
         let ids = ids as f64;
         let mut average = self.event_size.unwrap_or(ids);
         if self.event_size.is_none() || (ids - average).abs() > average / 16.0 {
             average += (ids - average) / EVENT_AVERAGE_OVER;
             self.event_size = format!("{average:.3}").parse().ok();
         }
-        let keep = EVENT_ENTRIES_KEPT_AT_LEAST.max((EVENT_IDS_KEPT / average) as usize);
-        let now_ms = self.now_ms();
+        let keep = EVENT_ENTRIES_KEPT_AT_LEAST.max((ids_kept as f64 / average) as usize);
         self.events.append(now_ms, fields, keep);
     }
 }

@@ -8,20 +8,13 @@ use crate::id::JobId;
 use crate::job::outcome::{DeadReason, Ending};
 use crate::memory::attempts::stamp;
 use crate::memory::state::{Collection, State, moment};
+use crate::policy::retention::Retention;
 
 pub(crate) const AWAITED_KEPT_MS: u64 = 60_000;
 const ANNOUNCEMENTS_KEPT: usize = 1_000;
 
-/// How long an ended job is kept.
-#[derive(Clone, Copy)]
-pub(crate) struct Keep {
-    pub(crate) ms: u64,
-    /// The job itself asks for that, and is not just kept as long as most.
-    pub(crate) own: bool,
-}
-
-/// A moment at which an answer is dropped, as a score. Half a millisecond more marks those that
-/// then move on to the other completed jobs.
+/// A moment at which a job that is kept apart is dropped, as a score. Half a millisecond more marks
+/// those that then move on to the other completed jobs.
 fn dropped_at(ms: u64) -> i64 {
     2 * moment(ms)
 }
@@ -30,9 +23,14 @@ pub(crate) fn moves_on(score: i64) -> bool {
     score % 2 == 1
 }
 
+/// When a job ended that moves on.
+pub(crate) fn ended_at(score: i64) -> i64 {
+    score / 2 - moment(AWAITED_KEPT_MS)
+}
+
 impl State {
-    /// The last score of answers that have had their time.
-    pub(crate) fn answers_until(&self) -> i64 {
+    /// The last score of those kept apart that have had their time.
+    pub(crate) fn kept_until(&self) -> i64 {
         dropped_at(self.now_ms())
     }
 
@@ -53,19 +51,31 @@ impl State {
         awaited.into_iter().collect()
     }
 
-    /// Ends jobs that are kept equally long.
-    pub(crate) fn finish(&mut self, jobs: &[(JobId, Vec<u8>)], keep: Keep) {
+    /// Ends jobs. `own` is what they ask for themselves, if they do.
+    pub(crate) fn finish(&mut self, jobs: &[(JobId, Vec<u8>)], own: Option<Retention>) {
         let now_ms = self.now_ms();
         let ids: Vec<JobId> = jobs.iter().map(|(id, _)| id.clone()).collect();
         let awaited = self.announce(&ids);
+        let most = self.in_force().keep_completed;
         for (id, outcome) in jobs {
-            if awaited.contains(id) {
-                self.put(id, Collection::Answers, answer_score(now_ms, keep));
-            } else if keep.ms > 0 {
-                self.put(id, Collection::Completed, moment(now_ms + keep.ms));
-            } else {
-                self.forget([id]);
-                continue;
+            let waits = awaited.contains(id);
+            match own.map(Retention::as_millis) {
+                Some(ms) if waits => {
+                    let until = dropped_at(now_ms + ms.max(AWAITED_KEPT_MS));
+                    self.put(id, Collection::Kept, until);
+                }
+                None if waits => {
+                    let until = dropped_at(now_ms + AWAITED_KEPT_MS) + 1;
+                    self.put(id, Collection::Kept, until);
+                }
+                Some(ms) if ms > 0 => self.put(id, Collection::Kept, dropped_at(now_ms + ms)),
+                None if most != Retention::Remove => {
+                    self.put(id, Collection::Completed, moment(now_ms));
+                }
+                _ => {
+                    self.forget([id]);
+                    continue;
+                }
             }
             self.store_outcome(id, outcome);
         }
@@ -93,20 +103,12 @@ impl State {
         }
     }
 
-    /// Drops at most `budget` of the completed jobs above `limit`; how many.
-    pub(crate) fn cap_completed(&mut self, limit: u64, budget: usize) -> usize {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    /// Drops at most `budget` of those completed jobs that are more than are to be kept; how many.
+    pub(crate) fn cap_completed(&mut self, budget: usize) -> usize {
+        let limit = usize::try_from(self.in_force().keep_at_most).unwrap_or(usize::MAX);
         let excess = self.len(Collection::Completed).saturating_sub(limit);
         let gone = self.up_to(Collection::Completed, i64::MAX, excess.min(budget));
         self.forget(&gone);
         gone.len()
-    }
-}
-
-fn answer_score(now_ms: u64, keep: Keep) -> i64 {
-    if keep.own || keep.ms <= AWAITED_KEPT_MS {
-        dropped_at(now_ms + keep.ms.max(AWAITED_KEPT_MS))
-    } else {
-        dropped_at(now_ms + AWAITED_KEPT_MS) + 1
     }
 }

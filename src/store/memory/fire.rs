@@ -80,7 +80,7 @@ fn fire(entry: &Entry, state: &mut State, batch: &mut Vec<NewJob>) -> Option<u64
 fn is_open(state: &State, standing: &ScheduleState) -> bool {
     let job = state.jobs.get(&JobId::stored(&standing.last_job));
     job.is_some_and(|job| {
-        let ended = [Collection::Completed, Collection::Answers, Collection::Dead];
+        let ended = [Collection::Completed, Collection::Kept, Collection::Dead];
         !ended.contains(&job.collection)
     })
 }

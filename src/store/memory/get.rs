@@ -13,7 +13,7 @@ impl Collection {
             Self::Waiting | Self::Suspects | Self::Unhandled => "waiting",
             Self::Delayed => "delayed",
             Self::Active => "active",
-            Self::Completed | Self::Answers => "completed",
+            Self::Completed | Self::Kept => "completed",
             Self::Dead => "dead",
         }
     }
@@ -21,7 +21,7 @@ impl Collection {
     /// A score as Redis has it.
     pub(crate) fn shown(self, score: i64) -> String {
         match self {
-            Self::Answers => (score as f64 / 2.0).to_string(),
+            Self::Kept => (score as f64 / 2.0).to_string(),
             Self::Delayed => due_of(score).to_string(),
             _ => score.to_string(),
         }

@@ -12,7 +12,7 @@ pub(crate) const COLLECTIONS: [Collection; 8] = [
     Collection::Delayed,
     Collection::Active,
     Collection::Completed,
-    Collection::Answers,
+    Collection::Kept,
     Collection::Dead,
 ];
 

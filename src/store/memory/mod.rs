@@ -31,6 +31,7 @@ mod recover;
 mod remove;
 mod replay;
 mod schedules;
+mod settings;
 mod settle;
 mod state;
 mod tend;

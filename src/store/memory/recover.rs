@@ -100,13 +100,14 @@ impl Apply for Recover {
         }
         let over = moment(now_ms.saturating_sub(self.tolerance_ms));
         let expired = state.up_to(Collection::Active, over, self.limit);
+        let max_stalls = state.in_force().max_stalls;
         let (mut stalled, mut dead) = (Vec::new(), Vec::new());
         for id in &expired {
             stall(state, id);
             if state
                 .jobs
                 .get(id)
-                .is_some_and(|job| job.stalls > self.max_stalls)
+                .is_some_and(|job| job.stalls > max_stalls)
             {
                 dead.push((id.clone(), DeadReason::Poisoned));
             } else {

@@ -7,7 +7,6 @@ use serde_bytes::ByteBuf;
 use crate::codec;
 use crate::id::JobId;
 use crate::job::outcome::{DeadReason, Ending, Outcome};
-use crate::memory::finish::Keep;
 use crate::memory::lease::Claim;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Later, State};
@@ -18,9 +17,10 @@ use crate::time::millis;
 /// What is to become of the jobs of a whole batch.
 #[derive(Default)]
 struct Plan {
-    /// Completed, and kept as long as most.
+    /// Completed, and kept as is set for the queue.
     plain: Vec<(JobId, Vec<u8>)>,
-    finished: Vec<(JobId, Vec<u8>, Keep)>,
+    /// With what they ask for themselves.
+    finished: Vec<(JobId, Vec<u8>, Option<Retention>)>,
     dead: Vec<(JobId, DeadReason)>,
     delayed: Vec<(JobId, u64, Later)>,
     waiting: Vec<(JobId, Later)>,
@@ -52,7 +52,7 @@ impl Told {
 
 impl State {
     /// The positions of those whose receipt was stale: they change nothing, and are counted.
-    pub(crate) fn settle(&mut self, settlements: &[Settlement], keep: Retention) -> Vec<usize> {
+    pub(crate) fn settle(&mut self, settlements: &[Settlement]) -> Vec<usize> {
         let mut refused = Vec::new();
         let mut plan = Plan::default();
         let mut seen = HashSet::new();
@@ -62,23 +62,19 @@ impl State {
                 None => refused.push(position),
                 Some(claim) => {
                     seen.insert(settlement.id.clone());
-                    self.plan(&mut plan, settlement, &claim, keep);
+                    self.plan(&mut plan, settlement, &claim);
                 }
             }
         }
-        self.carry_out(plan, keep);
+        self.carry_out(plan);
         self.count("refused", refused.len());
         refused
     }
 
-    fn plan(&mut self, plan: &mut Plan, ended: &Settlement, claim: &Claim, keep: Retention) {
+    fn plan(&mut self, plan: &mut Plan, ended: &Settlement, claim: &Claim) {
         let id = ended.id.clone();
         let token = id.to_string();
         let now_ms = self.now_ms();
-        let own = Keep {
-            ms: ended.keep.unwrap_or(keep).as_millis(),
-            own: ended.keep.is_some(),
-        };
         let later = Later::back(priority_at(self.place_of(&id)));
         match &ended.outcome {
             Outcome::Completed(result) => {
@@ -87,13 +83,13 @@ impl State {
                 if ended.keep.is_none() {
                     plan.plain.push((id, ending));
                 } else {
-                    plan.finished.push((id, ending, own));
+                    plan.finished.push((id, ending, ended.keep));
                 }
                 plan.told.completed.push(token);
             }
             Outcome::Cancelled(reason) => {
                 let ending = codec::encode_plain(&Ending::Cancelled(reason.clone()));
-                plan.finished.push((id, ending, own));
+                plan.finished.push((id, ending, ended.keep));
                 plan.told.cancelled.push(token);
             }
             Outcome::Retry { after, entry } => {
@@ -130,14 +126,10 @@ impl State {
         }
     }
 
-    fn carry_out(&mut self, plan: Plan, keep: Retention) {
-        let most = Keep {
-            ms: keep.as_millis(),
-            own: false,
-        };
-        self.finish(&plan.plain, most);
-        for (id, outcome, keep) in plan.finished {
-            self.finish(&[(id, outcome)], keep);
+    fn carry_out(&mut self, plan: Plan) {
+        self.finish(&plan.plain, None);
+        for (id, outcome, own) in plan.finished {
+            self.finish(&[(id, outcome)], own);
         }
         self.bury(&plan.dead);
         self.enter_delayed(&plan.delayed);

@@ -23,7 +23,8 @@ pub(crate) enum Collection {
     Delayed,
     Active,
     Completed,
-    Answers,
+    /// They have ended, too, and are kept apart from those that are capped in number.
+    Kept,
     Dead,
 }
 
@@ -34,7 +35,7 @@ pub(crate) struct Job {
     /// A payload that is too large for the record.
     pub(crate) payload: Option<Vec<u8>>,
     pub(crate) collection: Collection,
-    /// Its place there: a place in line, or a moment in ms. In `Answers` in half milliseconds, in
+    /// Its place there: a place in line, or a moment in ms. In `Kept` in half milliseconds, in
     /// `Delayed` within the line that the job will get in.
     pub(crate) score: i64,
     /// The place in its record: the one it was enqueued at.
@@ -93,6 +94,9 @@ pub(crate) struct State {
     /// When the next delayed job is due, and the worker that keeps the timer for it.
     pub(crate) timer: Option<(u64, String)>,
     pub(crate) schedules: BTreeMap<String, Kept>,
+    /// What is set, and what code declared last: the texts that are stored, empty for nothing.
+    pub(crate) settings: String,
+    pub(crate) declared: String,
     /// The news of unhandled jobs: another number whenever there may be more, 0 if there are none.
     pub(crate) unhandled: Option<u64>,
     /// When (ms) a worker last asked for the jobs of a name that was handed back.

@@ -2,8 +2,9 @@
 
 use crate::id::JobId;
 use crate::memory::Apply;
-use crate::memory::finish::{AWAITED_KEPT_MS, moves_on};
+use crate::memory::finish::{ended_at, moves_on};
 use crate::memory::state::{Collection, State, moment};
+use crate::policy::settings::Stored;
 use crate::store::trim::{Trim, Trimmed};
 
 const LANES_PER_CALL: usize = 128;
@@ -12,31 +13,33 @@ const WORTH_IT: usize = 8;
 
 impl Apply for Trim<'_> {
     fn apply(&self, state: &mut State) -> Trimmed {
-        let answers = trim_answers(self, state);
-        let expired = state.up_to(Collection::Completed, moment(state.now_ms()), self.limit);
+        let kept = trim_kept(self, state);
+        let keep_ms = state.in_force().keep_completed.as_millis();
+        let until = moment(state.now_ms()) - moment(keep_ms);
+        let expired = state.up_to(Collection::Completed, until, self.limit);
         state.forget(&expired);
-        let capped = state.cap_completed(self.keep_count, self.limit);
+        let capped = state.cap_completed(self.limit);
         let unread = forget_waiters(self, state);
         let (lanes_cursor, more_lanes) = sweep_lanes(self, state);
-        let most = expired.len().max(answers).max(capped).max(unread);
+        let most = expired.len().max(kept).max(capped).max(unread);
         Trimmed {
-            dropped: (expired.len() + answers + capped) as u64,
+            dropped: (expired.len() + kept + capped) as u64,
             more: more_lanes || most >= self.limit,
             lanes_cursor,
             dead: state.len(Collection::Dead) as u64,
+            unreadable: Stored::parse(&state.settings).is_none(),
         }
     }
 }
 
-/// Drops the answers whose waiters have had their time, or moves them on.
-fn trim_answers(call: &Trim<'_>, state: &mut State) -> usize {
-    let page = state.up_to(Collection::Answers, state.answers_until(), call.limit);
-    let expiry = state.now_ms() + call.keep_ms.saturating_sub(AWAITED_KEPT_MS);
+/// Drops what was kept apart for as long as it had to be, or moves it on.
+fn trim_kept(call: &Trim<'_>, state: &mut State) -> usize {
+    let page = state.up_to(Collection::Kept, state.kept_until(), call.limit);
     for id in &page {
-        if state.jobs.get(id).is_some_and(|job| moves_on(job.score)) {
-            state.put(id, Collection::Completed, moment(expiry));
-        } else {
-            state.forget([id]);
+        let score = state.jobs.get(id).map(|job| job.score);
+        match score.filter(|score| moves_on(*score)) {
+            Some(score) => state.put(id, Collection::Completed, ended_at(score)),
+            None => state.forget([id]),
         }
     }
     page.len()

@@ -21,7 +21,7 @@ impl Apply for Watch<'_> {
         };
         let ended = matches!(
             job.collection,
-            Collection::Completed | Collection::Answers | Collection::Dead
+            Collection::Completed | Collection::Kept | Collection::Dead
         );
         if let Some(outcome) = job.outcome.clone().filter(|_| ended) {
             let history = job.history.as_ref();

@@ -21,7 +21,7 @@ pub(super) const PLACES: [&str; 8] = [
     "delayed",
     "active",
     "completed",
-    "answers",
+    "kept",
     "dead",
 ];
 /// The parts that hold what is known of a job beside its record, as long as it is there.
@@ -126,8 +126,8 @@ impl Dump {
                 continue;
             }
             match part {
-                "waiting" | "suspects" | "delayed" | "active" | "completed" | "answers"
-                | "dead" | "awaited" | "wake" | "ticks" | "unhandled" | "names" | "asked" => {
+                "waiting" | "suspects" | "delayed" | "active" | "completed" | "kept" | "dead"
+                | "awaited" | "wake" | "ticks" | "unhandled" | "names" | "asked" => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
                     self.score(part, std::str::from_utf8(name).unwrap(), score);
                 }
@@ -255,6 +255,7 @@ impl Dump {
 
     fn meta(&mut self, state: &State) {
         let timer = state.timer.as_ref();
+        let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         for (field, value) in [
             ("paused", state.paused.map(|ms| ms.to_string())),
             ("sequence", state.sequence.map(|n| n.to_string())),
@@ -270,6 +271,8 @@ impl Dump {
                 "revision",
                 (state.revision > 0).then(|| state.revision.to_string()),
             ),
+            ("settings", text(&state.settings)),
+            ("declared", text(&state.declared)),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
             (
                 "tick",
@@ -336,7 +339,7 @@ fn place(collection: Collection, score: i64) -> (&'static str, f64) {
         Collection::Delayed => ("delayed", score as f64),
         Collection::Active => ("active", score as f64),
         Collection::Completed => ("completed", score as f64),
-        Collection::Answers => ("answers", score as f64 / 2.0),
+        Collection::Kept => ("kept", score as f64 / 2.0),
         Collection::Dead => ("dead", score as f64),
     }
 }

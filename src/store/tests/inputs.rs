@@ -25,6 +25,7 @@ use crate::redis::reply::Reply;
 use crate::schedule::info::ScheduleInfo;
 use crate::store::Verb;
 use crate::store::advance::Advance;
+use crate::store::configure::Configure;
 use crate::store::counts::Counts;
 use crate::store::enqueue::Enqueue;
 use crate::store::extend::Extend;
@@ -40,6 +41,7 @@ use crate::store::replay::Replay;
 use crate::store::resume::Resume;
 use crate::store::schedule::Schedule;
 use crate::store::schedules::{Schedules, StoredSchedule};
+use crate::store::settings::Settings;
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
@@ -237,6 +239,8 @@ proptest! {
     #[test]
     fn answers_are_read_or_refused(answer in answers()) {
         read_as::<Advance<'_>>(&answer);
+        read_as::<Configure<'_>>(&answer);
+        read_as::<Settings>(&answer);
         read_as::<Counts>(&answer);
         read_as::<Enqueue<'_>>(&answer);
         read_as::<Extend<'_>>(&answer);

@@ -8,6 +8,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::{Place, State, Step};
 use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::store::enqueue::Due;
 use crate::store::extend::Extend;
 use crate::store::progress::{Progress, Stored};
@@ -65,7 +66,13 @@ impl Rig {
         }
         let short_lease = matches!(step, Step::Recover | Step::Poison);
         self.lease_ms = if short_lease { 2 } else { 60_000 };
-        self.keep = Retention::For(if step == Step::Trim { SHORT } else { LONG });
+        let keep = Retention::For(if step == Step::Trim { SHORT } else { LONG });
+        let max_stalls = if step == Step::Poison { 0 } else { 3 };
+        self.set(
+            QueueSettings::new()
+                .keep_completed(keep)
+                .max_stalls(max_stalls),
+        );
         self.enqueue(&[new]);
         let mut receipt = Receipt::new("1 2 nobody");
         if !matches!(state, State::Waiting | State::Delayed) {
@@ -105,13 +112,10 @@ impl Rig {
                 let value = b"\x01";
                 self.call(&Progress { id, receipt, value }) == Stored::Yes
             }
-            Step::Recover => self.recover(3) == 1,
-            Step::Poison => self.recover(0) == 1,
+            Step::Recover | Step::Poison => self.recover() == 1,
             Step::Trim => {
                 let verb = Trim {
                     limit: 10,
-                    keep_ms: 1,
-                    keep_count: 1_000,
                     lane_ttl_ms: 60_000,
                     lanes_cursor: "0",
                 };
@@ -126,14 +130,13 @@ impl Rig {
         }
     }
 
-    fn recover(&mut self, max_stalls: u32) -> usize {
+    fn recover(&mut self) -> usize {
         let mut expected_ms = 0;
         loop {
             let verb = Recover {
                 expected_ms,
                 tolerance_ms: 0,
                 limit: 10,
-                max_stalls,
                 lease_ms: 60_000,
                 gap_ms: 0,
                 quiet_ms: 0,
@@ -173,7 +176,7 @@ fn every_step_from_every_state_does_what_the_table_says(mut rig: Rig) {
 
 /// The same, for a job that waits among the suspects or is done and awaited: the same states in
 /// other collections.
-fn suspects_wait_and_answers_are_completed(mut rig: Rig) {
+fn suspects_wait_and_what_is_kept_apart_is_completed(mut rig: Rig) {
     rig.lease_ms = 2;
     let id = JobId::new("suspect").unwrap();
     let mut new = job("suspect");
@@ -181,21 +184,21 @@ fn suspects_wait_and_answers_are_completed(mut rig: Rig) {
     rig.enqueue(&[new]);
     rig.claim_one().unwrap();
     rig.wait(PAST_SHORT);
-    assert_eq!(rig.recover(3), 1);
+    assert_eq!(rig.recover(), 1);
     assert_eq!((rig.size("suspects"), rig.size("waiting")), (1, 0));
     assert_eq!(rig.state(&id), Some(State::Waiting));
     rig.check_whole(&id);
 
-    rig.keep = Retention::Remove;
+    rig.keep_nothing();
     let claimed = rig.claim_one().unwrap();
     assert_eq!(claimed.stalls, 1);
     assert!(rig.settle(&id, &claimed.receipt, completed()));
-    assert_eq!((rig.size("answers"), rig.size("completed")), (1, 0));
+    assert_eq!((rig.size("kept"), rig.size("completed")), (1, 0));
     assert_eq!(rig.state(&id), Some(State::Completed));
     rig.check_whole(&id);
 }
 
 on_both!(
     every_step_from_every_state_does_what_the_table_says,
-    suspects_wait_and_answers_are_completed,
+    suspects_wait_and_what_is_kept_apart_is_completed,
 );

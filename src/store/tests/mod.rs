@@ -11,6 +11,7 @@ mod once;
 mod random;
 mod schedules;
 mod scripts;
+mod settings;
 mod subject;
 mod unlike;
 mod upkeep;
@@ -24,8 +25,10 @@ use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
+use crate::store::configure::{By, Configure, Configured};
 use crate::store::counts::Counts;
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::get::Get;
@@ -74,7 +77,6 @@ struct Rig {
     lane: &'static str,
     call: u64,
     lease_ms: u64,
-    keep: Retention,
 }
 
 impl Rig {
@@ -93,7 +95,6 @@ impl Rig {
             lane: "lane",
             call: 0,
             lease_ms: 60_000,
-            keep: Retention::For(Duration::from_secs(60)),
         }
     }
 
@@ -110,6 +111,18 @@ impl Rig {
 
     fn call<V: Apply>(&mut self, verb: &V) -> V::Answer {
         self.subject.call(verb)
+    }
+
+    /// An operator changes settings of the queue.
+    fn set(&mut self, settings: QueueSettings) {
+        let said = &settings.values();
+        let by = By::Operator;
+        let configured = self.call(&Configure { by, said });
+        assert!(matches!(configured, Configured::Done { .. }));
+    }
+
+    fn keep_nothing(&mut self) {
+        self.set(QueueSettings::new().keep_completed(Retention::Remove));
     }
 
     fn total(&mut self, name: &str) -> u64 {
@@ -156,14 +169,11 @@ impl Rig {
             call,
             worker: "worker",
             settle: &settle,
-            keep: self.keep,
-            keep_count: 1_000,
             claim,
             claim_bytes: BATCH_BYTES,
             suspects: Suspects {
                 at_most: usize::from(suspect),
                 alone: true,
-                max_stalls: 3,
             },
             lease_ms: self.lease_ms,
             hold: true,

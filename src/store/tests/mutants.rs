@@ -10,6 +10,7 @@
 use super::random::{Player, Profile, profile, setting};
 use super::subject::{Patch, replaced_once};
 use crate::store::advance::Advance;
+use crate::store::configure::Configure;
 use crate::store::enqueue::Enqueue;
 use crate::store::extend::Extend;
 use crate::store::fire::Fire;
@@ -35,6 +36,7 @@ fn scripts() -> Vec<&'static str> {
     let scripts = [
         Advance::script(),
         Advance::script_among_unlike(),
+        Configure::script(),
         Enqueue::script(),
         Extend::script(),
         Fire::script(),
@@ -180,12 +182,18 @@ mutants! {
     g6_a_stall_is_not_counted among SUSPECTS:
         "queue.number(stalls[i]) + 1" => "queue.number(stalls[i])";
     g6_a_poisoned_job_goes_on among POISON:
-        "if times > args.max_stalls then" => "if false then";
+        "if times > queue.setting('max_stalls') then" => "if false then";
     g6_a_suspect_is_claimed_by_anybody among SUSPECTS:
         "if not (suspects > 0 and queue.has(key.suspects)) then"
             => "suspects = math.max(suspects, 1)\nif not queue.has(key.suspects) then";
     g6_a_suspect_that_must_be_alone_runs_with_others among SUSPECTS:
-        "if queue.number(stalls[i]) + SPARE_STALLS > args.max_stalls then" => "if false then";
+        "if queue.must_be_alone(stalls[i]) then" => "if false then";
+    g6_the_stalls_that_are_set_are_ignored_when_jobs_are_taken_back among POISON:
+        "if times > queue.setting('max_stalls') then" => "if times > 4 then";
+    g6_the_stalls_that_are_set_are_ignored_when_suspects_are_claimed among SUSPECTS:
+        "+ SPARE_STALLS > queue.setting('max_stalls')" => "+ SPARE_STALLS > 4";
+    g6_a_worker_is_not_told_that_a_suspect_runs_alone among SUSPECTS:
+        "add(i, 'alone', '')" => "";
     g6_a_suspect_that_must_be_alone_comes_to_others among SUSPECTS:
         "(i == 1 and args.alone)" => "(i == 1)";
     g6_suspects_go_before_what_comes_before_them among SUSPECTS:
@@ -216,8 +224,31 @@ mutants! {
         "key.active, '-inf', over, 'LIMIT', 0, args.limit)" => "key.active, '-inf', over)";
     g7_a_claim_without_bound_in_bytes among CLAIMS:
         "if bytes > max_bytes and n > 0 then" => "if false then";
-    g8_a_retention_by_number_is_ignored among ENDED:
-        "local excess = redis.call('ZCARD', key.completed) - limit" => "local excess = 0";
+    g8_a_retention_by_number_is_ignored among KEPT:
+        "local excess = redis.call('ZCARD', key.completed) - queue.setting('keep_at_most')"
+            => "local excess = 0";
+    g8_a_retention_by_number_ignores_what_a_job_asks_for among KEPT:
+        "if waits or (own_ms and keep_ms > 0) then" => "if waits then";
+    g8_what_asks_for_less_is_kept_as_long_as_most among KEPT:
+        "local until_ms = own_ms and" => "local until_ms = own_ms and own_ms > 1000 and";
+    g8_what_was_kept_before_a_change_is_not_dropped among KEPT:
+        "drop_until(key.completed, now_ms - queue.setting('keep_completed_ms'))"
+            => "drop_until(key.completed, now_ms - 86400000)";
+    g8_what_was_waited_for_is_young_again among KEPT:
+        "queue.whole(until_ms - MOVES_ON - AWAITED_KEPT_MS)" => "queue.whole(now_ms)";
+    g8_events_are_kept_though_none_are_to_be among SETTINGS:
+        "if ids_kept == 0 then" => "if false then";
+    a_gap_of_events_that_were_not_kept_cannot_be_seen among SETTINGS:
+        "queue.set_meta('event', queue.whole(queue.number(meta.event) + 1))" => "";
+    what_code_declares_overwrites_what_an_operator_has_changed among SETTINGS:
+        "(args.by == 'code' and last[name] ~= number)" => "(args.by == 'code')";
+    a_worker_that_looks_whether_its_settings_are_there_overwrites_others among SETTINGS:
+        "(args.by == 'code' and last[name] ~= number)" => "(last[name] ~= number)";
+    what_code_declares_is_not_remembered among SETTINGS:
+        "values[name], last[name], is_new = number, number, true"
+            => "values[name], last[name], is_new = number, number, false";
+    a_change_of_settings_has_no_revision_of_its_own among SETTINGS:
+        "queue.number(string.match(before, '^1 (%d+)')) + 1" => "1";
     g8_a_retention_by_age_is_ignored among ENDED:
         "if keep_ms == 0 and not awaited then" => "if false then";
     g8_an_attempt_is_left_behind among ENDED:
@@ -237,7 +268,7 @@ mutants! {
     a_waiter_is_not_told among AWAITED:
         "until_ms[i] and tonumber(until_ms[i]) > now_ms" => "false";
     what_is_awaited_is_not_kept among AWAITED:
-        "return math.max(AWAITED_KEPT_MS, keep_ms)" => "return math.max(1, keep_ms)";
+        "math.max(own_ms, waits and AWAITED_KEPT_MS or 0)" => "own_ms";
     a_paused_queue_is_claimed_from among WAKING:
         "if args.claim > 0 and not meta.paused then" => "if args.claim > 0 then";
     a_replayed_job_keeps_its_stalls among POISON:

@@ -3,13 +3,12 @@
 use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::outcome::Outcome;
-use crate::policy::retention::Retention;
 use crate::store::advance::{Advance, Answer, Settlement, Suspects};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::get::Get;
 
 fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone(mut rig: Rig) {
-    rig.keep = Retention::Remove;
+    rig.keep_nothing();
     assert_eq!(rig.enqueue_as(1, &[job("a")]), Some(vec![]));
     rig.lane = "worker-lane";
     let claimed = rig.claim_one().unwrap();
@@ -155,14 +154,12 @@ impl Rig {
 
     /// Settles, or asks whether the call of this number ran.
     fn advanced_as(&mut self, call: u64, settle: &[Settlement], ask: bool) -> Answer {
-        let (lane, keep, lease_ms) = (self.lane, self.keep, self.lease_ms);
+        let (lane, lease_ms) = (self.lane, self.lease_ms);
         self.call(&Advance {
             lane,
             call,
             worker: "worker",
             settle,
-            keep,
-            keep_count: 1_000,
             claim: usize::from(!ask),
             claim_bytes: 1_000,
             suspects: Suspects::default(),

@@ -6,7 +6,6 @@ use super::{Rig, completed, on_both};
 use crate::id::JobId;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
-use crate::policy::retention::Retention;
 use crate::store::fire::{Entry, Fire, Fired};
 use crate::store::get::Get;
 use crate::store::schedule::{Definition, NextTick, Schedule};
@@ -104,7 +103,7 @@ pub(super) fn at(ms: u64) -> NextTick {
 
 fn s1_a_tick_is_fired_once_whoever_tries_and_however_often(mut rig: Rig) {
     // Nothing is kept of a job that is done: only the schedule itself can know.
-    rig.keep = Retention::Remove;
+    rig.keep_nothing();
     assert!(rig.define("s", 0, at(T)));
     assert_eq!(rig.fire(entry("s", 1, T)), Some(1));
     let claimed = rig.claim_one().unwrap();

@@ -8,7 +8,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
-use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Answer, Suspects};
 use crate::store::enqueue::Due;
@@ -127,7 +127,6 @@ impl Rig {
             expected_ms: self.now_us / 1_000 - off_ms,
             tolerance_ms: TOLERANCE_MS,
             limit: 3,
-            max_stalls: 3,
             lease_ms: LEASE_MS,
             gap_ms: GAP_MS,
             quiet_ms: QUIET_MS,
@@ -228,7 +227,6 @@ fn g6_a_longer_lease_is_known_for_as_long_as_it_holds(mut rig: Rig) {
             expected_ms: rig.now_us / 1_000,
             tolerance_ms: TOLERANCE_MS,
             limit: 10,
-            max_stalls: 3,
             lease_ms,
             gap_ms: u64::MAX >> 12,
             quiet_ms: 0,
@@ -276,8 +274,6 @@ impl Rig {
             call: self.call,
             worker: "worker",
             settle: &[],
-            keep: self.keep,
-            keep_count: 1_000,
             claim,
             claim_bytes: BATCH_BYTES,
             suspects,
@@ -300,24 +296,22 @@ fn g6_suspects_with_stalls_to_spare_run_together_in_their_place(mut rig: Rig) {
     let mut urgent = job("urgent");
     urgent.priority = Some(0);
     rig.enqueue(&[urgent, job("later"), job("last")]);
-    let asked = |at_most, alone, max_stalls| Suspects {
-        at_most,
-        alone,
-        max_stalls,
-    };
-    let together = asked(3, false, 4);
+    let asked = |at_most, alone| Suspects { at_most, alone };
+    let together = asked(3, false);
     assert_eq!(rig.claim_suspects(2, together), ["a", "urgent"]);
     assert_eq!(rig.claim_suspects(4, together), ["b", "c", "d", "later"]);
     // After another stall they would have two chances left.
-    assert_eq!(rig.claim_suspects(1, asked(3, false, 3)), ["last"]);
-    assert!(rig.claim_suspects(5, asked(3, false, 3)).is_empty());
-    assert_eq!(rig.claim_suspects(5, asked(3, true, 3)), ["e"]);
+    rig.set(QueueSettings::new().max_stalls(3));
+    assert_eq!(rig.claim_suspects(1, asked(3, false)), ["last"]);
+    assert!(rig.claim_suspects(5, asked(3, false)).is_empty());
+    assert_eq!(rig.claim_suspects(5, asked(3, true)), ["e"]);
 
     // A second crash, and with it all of them must be alone.
     rig.wait(4 * SECOND);
     while rig.look(0, Doubt::None) != Ok(0) {}
     // The others stall for the first time.
-    let group = rig.claim_suspects(9, asked(9, true, 4));
+    rig.set(QueueSettings::new().max_stalls(4));
+    let group = rig.claim_suspects(9, asked(9, true));
     assert_eq!(group.len(), 1, "{group:?}");
 }
 
@@ -345,7 +339,7 @@ fn g7_a_claim_is_bounded_in_bytes_but_never_empty(mut rig: Rig) {
 }
 
 fn g8_nothing_is_left_of_a_job_that_went_through_everything(mut rig: Rig) {
-    rig.keep = Retention::Remove;
+    rig.keep_nothing();
     let mut new = job("a");
     let payload = vec![0; 10_000];
     new.record = EncodedRecord::new("test", payload, &JobOptions::new(), Vec::new());

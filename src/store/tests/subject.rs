@@ -294,6 +294,11 @@ impl InMemory {
         }
     }
 
+    /// Somebody else writes what is set.
+    pub(super) fn set_settings(&self, settings: &str) {
+        settings.clone_into(&mut self.queue.lock().settings);
+    }
+
     pub(super) fn set_clock(&self, now_us: u64) {
         self.server.clock().set(now_us);
     }

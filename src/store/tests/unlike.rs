@@ -9,7 +9,6 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
-use crate::policy::retention::Retention;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
 use crate::store::pause::Pause;
@@ -53,14 +52,11 @@ impl Rig {
             call: self.call,
             worker: "worker",
             settle,
-            keep: self.keep,
-            keep_count: 1_000,
             claim,
             claim_bytes,
             suspects: Suspects {
                 at_most: 1,
                 alone: true,
-                max_stalls: 3,
             },
             lease_ms: self.lease_ms,
             hold: true,
@@ -252,7 +248,7 @@ fn g1_what_a_worker_asks_for_waits_for_it_however_long_that_takes(mut rig: Rig) 
 }
 
 fn g8_nothing_is_left_of_a_job_that_was_handed_back(mut rig: Rig) {
-    rig.keep = Retention::Remove;
+    rig.keep_nothing();
     rig.enqueue(&["a", "b"].map(job));
     rig.hand_all_back();
     let removed = rig.call(&Remove {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use oxcart::{Failure, Job, JobState, Queue, Retention, State, Worker};
+use oxcart::{Failure, Job, JobState, Queue, QueueSettings, Retention, State, Worker};
 use redis::Value;
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +80,7 @@ pub(crate) async fn run(stage: Stage) -> Findings {
     let worker = Worker::builder(&queue)
         .state(Arc::clone(&tally))
         .concurrency(500)
-        .keep_completed(Retention::Remove)
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
         .handle(count);
     let worker = run_worker(worker);
     let all_done = || tally.done.load(Ordering::SeqCst) >= 2 * each;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use oxcart::{Queue, Retention};
+use oxcart::{Queue, QueueSettings, Retention};
 
 use crate::battery::Stage;
 use crate::field::{Field, SECOND};
@@ -23,7 +23,11 @@ pub(crate) async fn run(stage: Stage) -> Findings {
     let of_each = stage.pick(300, 2_000);
     let mut findings = Findings::default();
     let mut field = Field::new(Server::options()).await;
-    field.work(|builder| builder.concurrency(40).keep_completed(Retention::Remove));
+    field.work(|builder| {
+        builder
+            .concurrency(40)
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+    });
     // Once, so that everything that comes to stay is there.
     // Answers are kept for a minute for those who wait for them.
     let waiters = stage.pick(0, 100);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use oxcart::{JobId, JobState, Queue, Retention};
+use oxcart::{JobId, JobState, Queue, QueueSettings, Retention};
 use tokio::task::JoinHandle;
 
 use crate::battery::Stage;
@@ -46,7 +46,11 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     let rounds = stage.pick(12, 120);
     let mut findings = Findings::default();
     let mut field = Field::new(Server::options()).await;
-    field.work(|builder| builder.concurrency(50).keep_completed(Retention::Remove));
+    field.work(|builder| {
+        builder
+            .concurrency(50)
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+    });
     let load = Load::start(&field.queue, &Pace::steady(50, 5), &mut stage.rng, short);
     let watch = Watch::start(field.direct.clone(), field.scene.clone());
     let mut injected: HashMap<Fault, usize> = HashMap::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxcart::Retention;
+use oxcart::{QueueSettings, Retention};
 
 use crate::battery::Stage;
 use crate::field::{Field, SECOND};
@@ -33,7 +33,11 @@ pub(crate) async fn slow(mut stage: Stage) -> Findings {
     let rounds = stage.pick(3, 30);
     let mut findings = Findings::default();
     let mut field = Field::new(Server::options()).await;
-    field.work(|builder| builder.concurrency(50).keep_completed(Retention::Remove));
+    field.work(|builder| {
+        builder
+            .concurrency(50)
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+    });
     let load = Load::start(&field.queue, &Pace::steady(20, 20), &mut stage.rng, mixed);
     field.proxy.distance(EACH_WAY[0]);
     for round in 0..rounds {
@@ -61,7 +65,11 @@ pub(crate) async fn far(mut stage: Stage) -> Findings {
     let rounds = stage.pick(4, 20);
     let mut findings = Findings::default();
     let mut field = Field::new(Server::options()).await;
-    field.work(|builder| builder.concurrency(200).keep_completed(Retention::Remove));
+    field.work(|builder| {
+        builder
+            .concurrency(200)
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+    });
     let load = Load::start(&field.queue, &Pace::steady(50, 5), &mut stage.rng, |_| {
         Work::Report
     });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::Result;
-use oxcart::{Failure, Job, Oxcart, Queue, Retention, State, Worker};
+use oxcart::{Failure, Job, Oxcart, Queue, QueueSettings, Retention, State, Worker};
 use serde::{Deserialize, Serialize};
 
 use super::{Body, KEPT, Payload, Peer, QUEUE, Work};
@@ -60,8 +60,8 @@ impl Peer for Ours {
             .handle(handle);
         // Both are what the peers are set to as well; ours keeps a day's by default.
         let builder = match work.keep {
-            true => builder.keep_at_most(KEPT as u64),
-            false => builder.keep_completed(Retention::Remove),
+            true => builder.queue_settings(QueueSettings::new().keep_at_most(KEPT as u64)),
+            false => builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)),
         };
         let worker = builder.build()?;
         tokio::spawn(async move {

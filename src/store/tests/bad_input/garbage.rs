@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use redis::{Value, cmd};
 
 use super::*;
+use crate::policy::settings::QueueSettings;
 use crate::redis::keys::PARTS;
+use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
+use crate::store::settings::Settings;
 
 /// A queue as it was, to be put back.
 struct Kept {
@@ -46,16 +49,18 @@ fn tried<V: crate::store::Verb<Answer: Debug>>(redis: &mut InRedis, verb: &V) ->
     redis.call(verb).map(|answer| format!("{answer:?}"))
 }
 
+/// A recovery that finds a job which has stalled too often.
+const BURY: &str = "bury";
+
 /// Takes back what was held two hours ago.
-fn recover(max_stalls: u32) -> Call {
-    Box::new(move |redis| {
+fn recover() -> Call {
+    Box::new(|redis| {
         let expected_ms = NOW + 7_200_000;
         redis.set_clock(expected_ms * 1_000);
         let recover = Recover {
             expected_ms,
             tolerance_ms: 1,
             limit: 5,
-            max_stalls,
             lease_ms: 60_000,
             gap_ms: 0,
             quiet_ms: 0,
@@ -145,8 +150,17 @@ fn every_verb(receipt: &Receipt) -> Vec<(&'static str, Call)> {
                 )
             }),
         ),
-        ("recover", recover(3)),
-        ("bury", recover(0)),
+        ("recover", recover()),
+        (BURY, recover()),
+        ("settings", Box::new(|redis| tried(redis, &Settings))),
+        (
+            "configure",
+            Box::new(|redis| {
+                let said = &QueueSettings::new().keep_events(0).values();
+                let by = By::Code;
+                tried(redis, &Configure { by, said })
+            }),
+        ),
         (
             "trim",
             Box::new(|redis| {
@@ -155,8 +169,6 @@ fn every_verb(receipt: &Receipt) -> Vec<(&'static str, Call)> {
                     redis,
                     &Trim {
                         limit: 5,
-                        keep_ms: 1,
-                        keep_count: 0,
                         lane_ttl_ms: 1,
                         lanes_cursor: "0",
                     },
@@ -282,8 +294,10 @@ fn every_verb(receipt: &Receipt) -> Vec<(&'static str, Call)> {
 }
 
 /// What scripts read to compute with.
-const FIELDS: [(&str, &str); 34] = [
+const FIELDS: [(&str, &str); 36] = [
     ("meta", "sequence"),
+    ("meta", "settings"),
+    ("meta", "declared"),
     ("meta", "fence"),
     ("meta", "event_size"),
     ("attempts", "held"),
@@ -330,6 +344,10 @@ impl Kept {
     ) {
         for (verb, call) in every_verb(&self.receipt) {
             self.put_back();
+            if verb == BURY {
+                let stalls = self.redis.key("stalls");
+                let _: Value = self.redis.ask(cmd("HSET").arg(stalls).arg("held").arg("9"));
+            }
             let _: Value = self.redis.ask(disturb);
             let before = raw(&mut self.redis);
             let answer = call(&mut self.redis);
@@ -376,7 +394,7 @@ fn g9_a_member_that_is_no_job_stops_no_verb() {
         "delayed",
         "active",
         "completed",
-        "answers",
+        "kept",
         "dead",
         "ticks",
         "awaited",

@@ -22,7 +22,6 @@ fn nothing_asked_for_is_nothing_done() {
         expected_ms,
         tolerance_ms: 0,
         limit,
-        max_stalls: 0,
         lease_ms: 60_000,
         gap_ms: 0,
         quiet_ms: 0,
@@ -43,8 +42,6 @@ fn nothing_asked_for_is_nothing_done() {
     }
     let trimmed = both.leaves(&Trim {
         limit,
-        keep_ms: 0,
-        keep_count: 1_000,
         lane_ttl_ms: WHOLE_MAX,
         lanes_cursor: "0",
     });

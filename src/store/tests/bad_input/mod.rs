@@ -17,7 +17,6 @@ use crate::job::options::{JobOptions, PRIORITY_MAX};
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
-use crate::policy::retention::Retention;
 use crate::store::advance::{Advance, Advanced, Answer, Settlement, Suspects};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::extend::Extend;
@@ -174,14 +173,11 @@ fn advance<'a>(lane: &'a str, call: u64, settle: &'a [Settlement], claim: usize)
         call,
         worker: "worker",
         settle,
-        keep: Retention::For(Duration::from_secs(60)),
-        keep_count: 1_000,
         claim,
         claim_bytes: BATCH_BYTES,
         suspects: Suspects {
             at_most: 1,
             alone: true,
-            max_stalls: 3,
         },
         lease_ms: 60_000,
         hold: true,

@@ -11,7 +11,10 @@ use super::op::{
     Ask, Change, End, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
 };
 use super::profile::Profile;
+use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::store::advance::Suspects;
+use crate::store::configure::By;
 use crate::store::recover::Doubt;
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -65,11 +68,8 @@ operations! {
         .prop_map(|(name, other)| Op::Lose { name, other });
     2 Tend: (0..WORKERS, prop::bool::weighted(0.8), 0..SCHEDULES)
         .prop_map(|(worker, hold, name)| Op::Tend { worker, hold, name });
-    4 Trim: (1..6usize, select(&KEEPS[..]), 0..8u64, select(&[1_000, 3_600_000][..])).prop_map(
-        |(limit, keep_ms, keep_count, lane_ttl_ms)| Op::Trim {
-            limit, keep_ms, keep_count, lane_ttl_ms,
-        }
-    );
+    4 Trim: (1..6usize, select(&[1_000, 3_600_000][..]))
+        .prop_map(|(limit, lane_ttl_ms)| Op::Trim { limit, lane_ttl_ms });
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
     2 Remove: ids().prop_map(|ids| Op::Remove { ids });
     3 Watch: (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms });
@@ -77,6 +77,8 @@ operations! {
     1 List: (0..5usize, 0..4u64, 1..6usize)
         .prop_map(|(state, offset, limit)| Op::List { state, offset, limit });
     1 Counts: Just(Op::Counts);
+    5 Configure: configure();
+    1 Settings: Just(Op::Settings);
     1 Pause: Just(Op::Pause);
     2 Resume: Just(Op::Resume);
     3 Pop: Just(Op::Pop);
@@ -130,10 +132,9 @@ fn judge() -> impl Strategy<Value = Op> {
 }
 
 fn recovery(when: impl Strategy<Value = (u64, u64, u64, Doubt)>) -> impl Strategy<Value = Op> {
-    (1..6usize, 0..4u32, select(&LEASES[..]), when).prop_map(
-        |(limit, max_stalls, lease_ms, (off_ms, gap_ms, quiet_ms, doubt))| Op::Recover {
+    (1..6usize, select(&LEASES[..]), when).prop_map(
+        |(limit, lease_ms, (off_ms, gap_ms, quiet_ms, doubt))| Op::Recover {
             limit,
-            max_stalls,
             lease_ms,
             off_ms,
             gap_ms,
@@ -141,6 +142,26 @@ fn recovery(when: impl Strategy<Value = (u64, u64, u64, Doubt)>) -> impl Strateg
             doubt,
         },
     )
+}
+
+fn configure() -> impl Strategy<Value = Op> {
+    let by = select(&[By::Operator, By::Operator, By::Code, By::Code, By::Again][..]);
+    let said = (
+        option::of(select(&KEEPS[..]).prop_map(Retention::from_millis)),
+        option::of(0..8u64),
+        option::weighted(0.8, select(&[0, 0, 0, 1, 2, 3, 4, 5][..])),
+        option::weighted(0.2, select(&[0, 1_000, 100_000][..])),
+    );
+    (by, said).prop_map(|(by, said)| {
+        let mut settings = QueueSettings::new();
+        (
+            settings.keep_completed,
+            settings.keep_at_most,
+            settings.max_stalls,
+            settings.keep_events,
+        ) = said;
+        Op::Configure { by, said: settings }
+    })
 }
 
 fn rarely() -> impl Strategy<Value = bool> {
@@ -258,24 +279,20 @@ fn turn() -> impl Strategy<Value = Turn> {
     let claim = prop_oneof![1 => Just(0usize), 6 => 1..5usize];
     (
         (0..WORKERS, vec(end(), 0..5), claim, bytes),
-        (select(&KEEPS[..]), 0..6u64, suspects()),
-        (select(&LEASES[..]), any::<bool>()),
+        (suspects(), select(&LEASES[..]), any::<bool>()),
         (
             option::of(subsequence(&NAMES[..], 1..=3)),
             any::<bool>(),
             rarely(),
         ),
     )
-        .prop_map(|(work, keep, rest, names)| {
+        .prop_map(|(work, rest, names)| {
             let (worker, settle, claim, claim_bytes) = work;
-            let (keep_ms, keep_count, suspects) = keep;
-            let (lease_ms, hold) = rest;
+            let (suspects, lease_ms, hold) = rest;
             let (handlers, heard, again) = names;
             Turn {
                 worker,
                 settle,
-                keep_ms,
-                keep_count,
                 claim,
                 claim_bytes,
                 suspects,
@@ -291,12 +308,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 
 fn suspects() -> impl Strategy<Value = Suspects> {
     let at_most = select(&[0, 0, 1, 2, 3][..]);
-    let max_stalls = select(&[0, 1, 3, 4, 4][..]);
-    (at_most, any::<bool>(), max_stalls).prop_map(|(at_most, alone, max_stalls)| Suspects {
-        at_most,
-        alone,
-        max_stalls,
-    })
+    (at_most, any::<bool>()).prop_map(|(at_most, alone)| Suspects { at_most, alone })
 }
 
 fn end() -> impl Strategy<Value = End> {

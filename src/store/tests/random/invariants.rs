@@ -2,11 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::Fence;
+use crate::id::{Fence, JobId};
+use crate::job::outcome::Outcome;
+use crate::policy::retention::Retention;
+use crate::policy::settings::SettingsInForce;
 use crate::queue::info::Counts;
-use crate::store::advance::{Claimed, Suspects};
+use crate::store::advance::{Advanced, Claimed, Settlement, Suspects};
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::tests::dump::{BESIDE, Dump, PLACES};
+use crate::store::trim::Trimmed;
 
 use super::op::Turn;
 use super::world::Wrong;
@@ -15,6 +19,8 @@ use super::world::Wrong;
 #[derive(Default)]
 pub(crate) struct Invariants {
     fences: BTreeMap<Fence, String>,
+    /// Until when (ms) jobs are kept that ask for it themselves.
+    kept: BTreeMap<JobId, u64>,
 }
 
 fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), Wrong> {
@@ -90,16 +96,81 @@ impl Invariants {
 
     /// Suspects are as many as were asked for; one that must run alone comes alone, and only to a
     /// process in which none runs. Repeated calls bring what was asked for before.
-    pub(crate) fn suspected(&self, claimed: &[Claimed], asked: Suspects) -> Result<(), Wrong> {
-        let suspects: Vec<_> = claimed.iter().filter(|claim| claim.stalls > 0).collect();
+    pub(crate) fn suspected(
+        &self,
+        before: &Dump,
+        advanced: &Advanced,
+        asked: Suspects,
+    ) -> Result<(), Wrong> {
+        let claimed = advanced.claimed.iter();
+        let suspects: Vec<_> = claimed.filter(|claim| claim.stalls > 0).collect();
         ensure(suspects.len() <= asked.at_most, || {
             format!("{} suspects were claimed, {asked:?}", suspects.len())
         })?;
-        let lonely = suspects
-            .iter()
-            .any(|claim| Suspects::must_be_alone(claim.stalls, asked.max_stalls));
+        let max_stalls = in_force(before).max_stalls;
+        let lonely = |claim: &&Claimed| claim.stalls + 3 > max_stalls;
+        for claim in &suspects {
+            ensure(claim.alone == lonely(claim), || {
+                format!("alone or not: {claim:?} of {max_stalls} stalls at most")
+            })?;
+        }
+        let lonely = suspects.iter().any(|claim| claim.alone) && !advanced.repeated;
         ensure(!lonely || (suspects.len() == 1 && asked.alone), || {
             format!("a suspect that must be alone came with others: {asked:?}")
+        })
+    }
+
+    /// These attempts have ended.
+    pub(crate) fn asked_to_be_kept(
+        &mut self,
+        advanced: &Advanced,
+        settled: &[Settlement],
+        now_ms: u64,
+    ) {
+        let refused = |position: &usize| advanced.refused.contains(position);
+        let ended = settled.iter().enumerate();
+        for (_, ended) in ended.filter(|(at, _)| !refused(at) && !advanced.repeated) {
+            let ends = matches!(ended.outcome, Outcome::Completed(_) | Outcome::Cancelled(_));
+            if let Some(Retention::For(age)) = ended.keep.filter(|_| ends) {
+                let until_ms = now_ms + age.as_millis() as u64;
+                self.kept.insert(ended.id.clone(), until_ms);
+            }
+        }
+    }
+
+    /// Somebody removes these jobs.
+    pub(crate) fn removed(&mut self, ids: &[JobId]) {
+        self.kept.retain(|id, _| !ids.contains(id));
+    }
+
+    /// Whatever is set for the queue, what asked for a retention of its own is there as long.
+    pub(crate) fn kept(&mut self, dump: &Dump, now_ms: u64) -> Result<(), Wrong> {
+        self.kept.retain(|_, until_ms| *until_ms > now_ms);
+        let there = dump.names("kept");
+        let gone = self
+            .kept
+            .iter()
+            .find(|(id, _)| !there.contains(id.as_str()));
+        ensure(gone.is_none(), || {
+            format!("{gone:?} asked to be kept for longer than until {now_ms}")
+        })
+    }
+
+    /// A round of trimming that says it has left nothing has left nothing.
+    pub(crate) fn trimmed(&self, dump: &Dump, trimmed: &Trimmed, now_ms: u64) -> Result<(), Wrong> {
+        let settings = in_force(dump);
+        let keep_ms = settings.keep_completed.as_millis();
+        let over = |part, until_ms: f64| {
+            let mut jobs = dump.part(part);
+            jobs.any(|(_, score)| {
+                let score: f64 = String::from_utf8_lossy(score).parse().unwrap();
+                score <= until_ms
+            })
+        };
+        let over = over("completed", now_ms as f64 - keep_ms as f64) || over("kept", now_ms as f64);
+        let many = dump.len("completed") as u64 > settings.keep_at_most;
+        ensure(trimmed.more || !(over || many), || {
+            format!("{settings:?}, and at {now_ms} {trimmed:?} has left too much or too many")
         })
     }
 
@@ -160,7 +231,7 @@ impl Invariants {
             dump.len("waiting") + dump.len("suspects") + dump.len("unhandled"),
             dump.len("delayed"),
             dump.len("active"),
-            dump.len("completed") + dump.len("answers"),
+            dump.len("completed") + dump.len("kept"),
             dump.len("dead"),
         ];
         ensure(shown.map(|n| n as usize) == there, || {
@@ -195,6 +266,12 @@ impl Invariants {
     }
 }
 
+/// What is set for the queue.
+fn in_force(dump: &Dump) -> SettingsInForce {
+    let text = dump.get("meta", "settings").cloned().unwrap_or_default();
+    SettingsInForce::read(&String::from_utf8(text).unwrap(), "").unwrap()
+}
+
 fn one_place_each(dump: &Dump) -> Result<BTreeSet<String>, Wrong> {
     let mut placed = BTreeSet::new();
     for part in PLACES {
@@ -219,7 +296,7 @@ fn rooms_are_for_what_is_due(dump: &Dump) -> Result<(), Wrong> {
 }
 
 fn ended_have_outcomes(dump: &Dump) -> Result<(), Wrong> {
-    let ended = ["completed", "answers", "dead"].map(|part| dump.names(part));
+    let ended = ["completed", "kept", "dead"].map(|part| dump.names(part));
     let ended: BTreeSet<String> = ended.into_iter().flatten().collect();
     ensure(dump.names("results") == ended, || {
         "outcomes are not those of the jobs that have ended".to_owned()

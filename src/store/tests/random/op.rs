@@ -2,7 +2,9 @@
 //! which the world turns into whatever there is by then: so any part of a sequence is a sequence,
 //! and a failing one shrinks.
 
+use crate::policy::settings::QueueSettings;
 use crate::store::advance::Suspects;
+use crate::store::configure::By;
 use crate::store::recover::Doubt;
 
 /// Ids are few, so that they meet again.
@@ -65,7 +67,6 @@ pub(crate) enum Op {
     },
     Recover {
         limit: usize,
-        max_stalls: u32,
         lease_ms: u64,
         off_ms: u64,
         gap_ms: u64,
@@ -106,8 +107,6 @@ pub(crate) enum Op {
     },
     Trim {
         limit: usize,
-        keep_ms: u64,
-        keep_count: u64,
         lane_ttl_ms: u64,
     },
     Replay {
@@ -129,6 +128,13 @@ pub(crate) enum Op {
         limit: usize,
     },
     Counts,
+    /// Somebody changes the settings of the queue.
+    Configure {
+        by: By,
+        said: QueueSettings,
+    },
+    /// And reads them.
+    Settings,
     Pause,
     Resume,
     /// An idle worker takes the wake-up token.
@@ -200,8 +206,6 @@ pub(crate) enum Ask {
 pub(crate) struct Turn {
     pub(crate) worker: u8,
     pub(crate) settle: Vec<End>,
-    pub(crate) keep_ms: u64,
-    pub(crate) keep_count: u64,
     pub(crate) claim: usize,
     pub(crate) claim_bytes: usize,
     pub(crate) suspects: Suspects,
@@ -222,8 +226,6 @@ impl Turn {
         Self {
             worker,
             settle: Vec::new(),
-            keep_ms: 60_000,
-            keep_count: 1_000,
             claim: 0,
             claim_bytes: 0,
             suspects: Suspects::default(),

@@ -70,8 +70,13 @@ pub(crate) const DOUBTS: Profile = Profile(&[
 ]);
 
 /// Leases run out, and suspects run.
-pub(crate) const SUSPECTS: Profile =
-    Profile(&[(8, Enqueue), (14, Advance), (8, Pass), (10, Judge)]);
+pub(crate) const SUSPECTS: Profile = Profile(&[
+    (8, Enqueue),
+    (14, Advance),
+    (8, Pass),
+    (10, Judge),
+    (3, Configure),
+]);
 
 /// Jobs stall until they are dead, and are replayed.
 pub(crate) const POISON: Profile = Profile(&[
@@ -80,6 +85,7 @@ pub(crate) const POISON: Profile = Profile(&[
     (10, Pass),
     (12, Judge),
     (16, Replay),
+    (6, Configure),
 ]);
 
 /// Jobs have ended: they are awaited, trimmed, replayed, removed.
@@ -92,6 +98,20 @@ pub(crate) const ENDED: Profile = Profile(&[
     (4, Remove),
     (8, Pass),
 ]);
+
+/// Jobs have ended, and are kept as long as is set, or as they ask for.
+pub(crate) const KEPT: Profile = Profile(&[
+    (10, Enqueue),
+    (18, Advance),
+    (6, Configure),
+    (6, Trim),
+    (6, Watch),
+    (10, Pass),
+]);
+
+/// Settings are declared, changed, lost sight of, and read.
+pub(crate) const SETTINGS: Profile =
+    Profile(&[(6, Enqueue), (8, Advance), (14, Configure), (4, Settings)]);
 
 /// Callers wait for outcomes.
 pub(crate) const AWAITED: Profile = Profile(&[(6, Enqueue), (16, Advance), (8, Watch)]);

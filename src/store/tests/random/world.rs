@@ -11,8 +11,8 @@ use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::state::State;
 use crate::memory::Apply;
-use crate::policy::retention::Retention;
 use crate::store::advance::{Advance, Answer, Claimed, Settlement};
+use crate::store::configure::Configure;
 use crate::store::enqueue::{Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::get::Get;
@@ -24,6 +24,7 @@ use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::resume::Resume;
+use crate::store::settings::Settings;
 use crate::store::tests::dump::Dump;
 use crate::store::tests::subject::{InMemory, InRedis, Lost, START_US};
 use crate::store::trim::Trim;
@@ -100,6 +101,7 @@ impl<'a> World<'a> {
             return Err(difference);
         }
         self.invariants.check(&held)?;
+        self.invariants.kept(&held, self.now_us / 1_000)?;
         let claimed = std::mem::take(&mut self.claimed);
         self.order.check(&claimed, &held, self.now_us / 1_000)?;
         self.last = held;
@@ -213,7 +215,6 @@ impl<'a> World<'a> {
             }
             Op::Recover {
                 limit,
-                max_stalls,
                 lease_ms,
                 off_ms,
                 gap_ms,
@@ -223,7 +224,6 @@ impl<'a> World<'a> {
                 expected_ms: self.now_us / 1_000 - off_ms,
                 tolerance_ms: 1_000,
                 limit: *limit,
-                max_stalls: *max_stalls,
                 lease_ms: *lease_ms,
                 gap_ms: *gap_ms,
                 quiet_ms: *quiet_ms,
@@ -238,20 +238,12 @@ impl<'a> World<'a> {
                 worker: &self.worker(*worker),
                 hold: *hold,
             }),
-            Op::Trim {
-                limit,
-                keep_ms,
-                keep_count,
-                lane_ttl_ms,
-            } => self.both(&Trim {
-                limit: *limit,
-                keep_ms: *keep_ms,
-                keep_count: *keep_count,
-                lane_ttl_ms: *lane_ttl_ms,
-                lanes_cursor: "0",
-            }),
+            Op::Trim { limit, lane_ttl_ms } => self.trim(*limit, *lane_ttl_ms),
             Op::Replay { ids } => self.both(&Replay { ids: &names(ids) }),
-            Op::Remove { ids } => self.both(&Remove { ids: &names(ids) }),
+            Op::Remove { ids } => {
+                self.invariants.removed(&names(ids));
+                self.both(&Remove { ids: &names(ids) })
+            }
             Op::Watch { id, await_ms } => self.both(&Watch {
                 id: name(*id).as_str(),
                 await_ms: *await_ms,
@@ -267,6 +259,11 @@ impl<'a> World<'a> {
                 limit: *limit,
             }),
             Op::Counts => self.counts(),
+            Op::Configure { by, said } => self.both(&Configure {
+                by: *by,
+                said: &said.values(),
+            }),
+            Op::Settings => self.both(&Settings),
             Op::Pause => self.both(&Pause),
             Op::Resume => self.both(&Resume),
             _ => unreachable!("{op:?} is no single verb"),
@@ -294,6 +291,19 @@ impl<'a> World<'a> {
             &redis,
             self.now_us / 1_000,
         )
+    }
+
+    /// Nothing is left that was kept long enough, or is more than is to be kept.
+    fn trim(&mut self, limit: usize, lane_ttl_ms: u64) -> Result<(), Wrong> {
+        let verb = Trim {
+            limit,
+            lane_ttl_ms,
+            lanes_cursor: "0",
+        };
+        let redis = self.redis.call(&verb)?;
+        same("trim", &redis, &self.memory.call(&verb))?;
+        self.invariants
+            .trimmed(&self.redis.dump(), &redis, self.now_us / 1_000)
     }
 
     /// The name by which a worker calls.
@@ -405,8 +415,6 @@ impl<'a> World<'a> {
             call,
             worker: lane,
             settle,
-            keep: Retention::from_millis(turn.keep_ms),
-            keep_count: turn.keep_count,
             claim: turn.claim,
             claim_bytes: turn.claim_bytes,
             suspects: turn.suspects,
@@ -422,7 +430,9 @@ impl<'a> World<'a> {
         if let Answer::Advanced(advanced) = redis {
             self.claimed = self.invariants.claimed(&advanced.claimed, turn.claim)?;
             self.invariants
-                .suspected(&advanced.claimed, turn.suspects)?;
+                .suspected(&self.last, &advanced, turn.suspects)?;
+            self.invariants
+                .asked_to_be_kept(&advanced, settle, self.now_us / 1_000);
             self.invariants
                 .handed_on(&self.last, &advanced.claimed, turn)?;
             self.news = advanced.unhandled;

@@ -1,0 +1,56 @@
+-- Changes what is set for the queue (lib/settings.lua). args: by, said (a map of numbers by name).
+-- By an 'operator', all that is said is set. By 'code', which declares its settings, only what code did not
+-- declare the last time (`meta.declared`, of all that code ever declared): so the change of an operator
+-- stays until the code says something else. By 'code' that says it 'again', only what is not known to
+-- have been declared: it was lost. What is not said stays as it is.
+-- Answers { 'configured', now_ms, before, after, declared }, texts, '' for nothing; or, where a format stands
+-- that is not known here, { 'unreadable', now_ms }, and nothing was done. O(1). Harmless when repeated.
+
+local function values_in(text)
+  local values, own = {}, string.match(text, '^1 .*$') or ''
+  for name, number in string.gmatch(own, ' ([%l_]+)=(%d+)') do
+    values[name] = number
+  end
+  return values
+end
+
+local function as_text(values)
+  local words = {}
+  for name, number in pairs(values) do
+    words[#words + 1] = name .. '=' .. number
+  end
+  table.sort(words)
+  return table.concat(words, ' ')
+end
+
+local before = meta.settings or ''
+local declared = redis.call('HGET', key.meta, 'declared') or ''
+if not (queue.is_readable(before) and queue.is_readable(declared)) then
+  return { 'unreadable', now_ms }
+end
+
+local values, last, is_new = values_in(before), values_in(declared), false
+for name, number in pairs(args.said) do
+  number = queue.whole(number)
+  if args.by == 'operator' then
+    values[name] = number
+  elseif not last[name] or (args.by == 'code' and last[name] ~= number) then
+    values[name], last[name], is_new = number, number, true
+  end
+end
+if is_new then
+  declared = '1 ' .. as_text(last)
+  queue.set_meta('declared', declared)
+end
+
+local after = before
+if as_text(values) ~= as_text(values_in(before)) then
+  local revision = queue.number(string.match(before, '^1 (%d+)')) + 1
+  after = '1 ' .. queue.whole(revision) .. ' ' .. as_text(values)
+  queue.set_meta('settings', after)
+  if queue.setting('keep_events') == 0 then
+    redis.call('UNLINK', key.events)
+  end
+end
+queue.save_meta()
+return { 'configured', now_ms, before, after, declared }

@@ -1,0 +1,344 @@
+//! What is set for a queue: what somebody asks for, what is in force, and the text in which it is
+//! stored.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::fmt::Write;
+
+use crate::error::Error;
+use crate::policy::retention::Retention;
+use crate::time::{check_wait, millis};
+
+/// The format of the texts.
+const FORMAT: &str = "1";
+/// Lua counts no further.
+const MAX: u64 = (1 << 53) - 1;
+
+/// Settings of a queue, as somebody asks for them: each is said, or not.
+///
+/// They are stored with the queue and hold for all of its workers, from the next call of each on. An
+/// operator changes them with [`Queue::change_settings`](crate::Queue::change_settings), code declares them with
+/// [`WorkerBuilder::queue_settings`](crate::WorkerBuilder::queue_settings), and
+/// [`Queue::settings`](crate::Queue::settings) tells what is in force. A setting that nobody has set has
+/// its default.
+///
+/// | setting | default |
+/// |---|---|
+/// | keep_completed | one day |
+/// | keep_at_most | 1,000 jobs |
+/// | max_stalls | 4 |
+/// | keep_events | about 100,000 events |
+///
+/// ```
+/// use oxcart::{QueueSettings, Retention};
+/// use std::time::Duration;
+///
+/// const HOUR: Duration = Duration::from_secs(3600);
+/// let settings = QueueSettings::new()
+///     .keep_completed(Retention::For(HOUR))
+///     .keep_at_most(10_000);
+/// assert_eq!(settings.max_stalls, None);
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "settings do nothing until they are declared or stored"]
+pub struct QueueSettings {
+    /// See [the method](Self::keep_completed).
+    pub keep_completed: Option<Retention>,
+    /// See [the method](Self::keep_at_most).
+    pub keep_at_most: Option<u64>,
+    /// See [the method](Self::max_stalls).
+    pub max_stalls: Option<u32>,
+    /// See [the method](Self::keep_events).
+    pub keep_events: Option<u64>,
+}
+
+impl QueueSettings {
+    /// Nothing is said.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long a completed or cancelled job is kept, with its result, from the moment at which it ended.
+    /// Default one day; at most 10 years. A change holds for the jobs that are kept already, too.
+    ///
+    /// What limits it: [`keep_at_most`](Self::keep_at_most) may drop a job earlier. What goes before it: a
+    /// job, or a type of jobs, may ask for a retention of its own
+    /// ([`Enqueue::keep`](crate::Enqueue::keep), [`JobOptions::keep`](crate::JobOptions::keep)); and a job
+    /// that somebody waits for is kept for at least 60 s. Dead jobs are kept until they are replayed or removed.
+    pub fn keep_completed(mut self, keep: Retention) -> Self {
+        self.keep_completed = Some(keep);
+        self
+    }
+
+    /// How many completed and cancelled jobs the queue keeps at most; those that ended first go first.
+    /// Default 1,000; `u64::MAX` for any number.
+    ///
+    /// What limits it: [`keep_completed`](Self::keep_completed) drops jobs by their age, however few there
+    /// are. What it does not count, and never drops: jobs with a retention of their own
+    /// ([`Enqueue::keep`](crate::Enqueue::keep), [`JobOptions::keep`](crate::JobOptions::keep)), and for 60 s
+    /// jobs that somebody waits for.
+    pub fn keep_at_most(mut self, jobs: u64) -> Self {
+        self.keep_at_most = Some(jobs);
+        self
+    }
+
+    /// How often a job's worker may die while it runs before the job is dead. Default 4: one of these may
+    /// be the crash of a group of suspects, to which the job was innocent. With 3 or less no suspects run
+    /// together; with 0 each job whose worker died is dead.
+    ///
+    /// Nothing limits it. Attempts that fail are counted apart
+    /// ([`JobOptions::attempts`](crate::JobOptions::attempts)).
+    pub fn max_stalls(mut self, stalls: u32) -> Self {
+        self.max_stalls = Some(stalls);
+        self
+    }
+
+    /// About how many lifecycle events the queue keeps, for readers that come later or are slow. Default
+    /// 100,000. One event is one thing that happened to one job. The events of the last 100 calls are
+    /// kept in any case, unless it is 0; and Redis drops events in blocks, so there may be somewhat more.
+    ///
+    /// With 0 there are none: those that are there are dropped, and a reader
+    /// ([`Queue::events`](crate::Queue::events)) reads nothing. As soon as events are kept again, it is
+    /// told that it has missed some ([`EventKind::Missed`](crate::EventKind::Missed)). Waiting for results
+    /// and hooks do without them.
+    pub fn keep_events(mut self, events: u64) -> Self {
+        self.keep_events = Some(events);
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self.keep_completed {
+            Some(Retention::For(age)) => check_wait("keep_completed", millis(age)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is said, by the names under which it is stored.
+    pub(crate) fn values(&self) -> Values {
+        let said = [
+            (
+                KEEP_COMPLETED,
+                self.keep_completed.map(Retention::as_millis),
+            ),
+            (KEEP_AT_MOST, self.keep_at_most),
+            (MAX_STALLS, self.max_stalls.map(u64::from)),
+            (KEEP_EVENTS, self.keep_events),
+        ];
+        let said = said.into_iter();
+        said.filter_map(|(name, value)| Some((name.to_owned(), value?.min(MAX))))
+            .collect()
+    }
+
+    fn from_values(values: &Values) -> Self {
+        let number = |name| values.get(name).copied();
+        let unlimited = |n: u64| if n >= MAX { u64::MAX } else { n };
+        Self {
+            keep_completed: number(KEEP_COMPLETED).map(Retention::from_millis),
+            keep_at_most: number(KEEP_AT_MOST).map(unlimited),
+            max_stalls: number(MAX_STALLS).map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            keep_events: number(KEEP_EVENTS).map(unlimited),
+        }
+    }
+}
+
+/// What holds for a queue: what was set, and the default of all else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SettingsInForce {
+    /// See [`QueueSettings::keep_completed`].
+    pub keep_completed: Retention,
+    /// See [`QueueSettings::keep_at_most`].
+    pub keep_at_most: u64,
+    /// See [`QueueSettings::max_stalls`].
+    pub max_stalls: u32,
+    /// See [`QueueSettings::keep_events`].
+    pub keep_events: u64,
+    /// Grows by one with each change; 0 if nothing was ever set.
+    pub revision: u64,
+    /// What was set by somebody, and is not just the default.
+    pub set: QueueSettings,
+    /// What the code of workers declared last. Where `set` says something else, an operator has
+    /// changed it since.
+    pub declared: QueueSettings,
+}
+
+impl SettingsInForce {
+    /// From the texts that are stored; none if they are in another format.
+    pub(crate) fn read(settings: &str, declared: &str) -> Option<Self> {
+        let (settings, declared) = (Stored::parse(settings)?, parse_declared(declared)?);
+        let set = QueueSettings::from_values(&settings.values);
+        Some(Self {
+            keep_completed: set.keep_completed.unwrap_or(Retention::DEFAULT),
+            keep_at_most: set.keep_at_most.unwrap_or(1_000),
+            max_stalls: set.max_stalls.unwrap_or(4),
+            keep_events: set.keep_events.unwrap_or(100_000),
+            revision: settings.revision,
+            set,
+            declared: QueueSettings::from_values(&declared),
+        })
+    }
+
+    /// What is another one than before, for the log.
+    pub(crate) fn changes_since(&self, before: &Self) -> String {
+        let mut text = String::new();
+        let mut compare = |name: &str, old: &dyn Display, new: &dyn Display| {
+            let (old, new) = (old.to_string(), new.to_string());
+            if old != new {
+                let comma = if text.is_empty() { "" } else { ", " };
+                let _ = write!(text, "{comma}{name} from {old} to {new}");
+            }
+        };
+        let age = |keep: Retention| match keep {
+            Retention::Remove => "nothing".to_owned(),
+            Retention::For(age) => format!("{age:?}"),
+        };
+        let (old, new) = (age(before.keep_completed), age(self.keep_completed));
+        compare("keep_completed", &old, &new);
+        compare("keep_at_most", &before.keep_at_most, &self.keep_at_most);
+        compare("max_stalls", &before.max_stalls, &self.max_stalls);
+        compare("keep_events", &before.keep_events, &self.keep_events);
+        text
+    }
+}
+
+/// Numbers by their names. There may be names that only newer versions know.
+pub(crate) type Values = BTreeMap<String, u64>;
+
+const KEEP_COMPLETED: &str = "keep_completed_ms";
+const KEEP_AT_MOST: &str = "keep_at_most";
+const MAX_STALLS: &str = "max_stalls";
+const KEEP_EVENTS: &str = "keep_events";
+
+/// `<format> <revision> <name>=<number> ..`, the names in their order.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) revision: u64,
+    pub(crate) values: Values,
+}
+
+impl Stored {
+    /// None if it is in another format; nothing if it is in none.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let Some(rest) = known_format(text)? else {
+            return Some(Self::default());
+        };
+        let revision = rest.split(' ').next().unwrap_or_default();
+        Some(Self {
+            revision: revision.parse().unwrap_or(0),
+            values: parse_values(rest),
+        })
+    }
+
+    pub(crate) fn to_text(&self) -> String {
+        let values = values_to_text(&self.values);
+        format!("{FORMAT} {} {values}", self.revision)
+    }
+}
+
+/// `<format> <name>=<number> ..`: what code declared last, of each setting.
+pub(crate) fn parse_declared(text: &str) -> Option<Values> {
+    Some(known_format(text)?.map(parse_values).unwrap_or_default())
+}
+
+pub(crate) fn declared_to_text(values: &Values) -> String {
+    format!("{FORMAT} {}", values_to_text(values))
+}
+
+/// What follows the format; `None` if that is another one. What does not begin like one was written by
+/// somebody else, and counts as nothing.
+fn known_format(text: &str) -> Option<Option<&str>> {
+    let begins = text.split_once(' ');
+    match begins.filter(|(format, _)| format.bytes().all(|b| b.is_ascii_digit())) {
+        Some((FORMAT, rest)) => Some(Some(rest)),
+        Some((format, _)) if !format.is_empty() => None,
+        _ => Some(None),
+    }
+}
+
+fn parse_values(text: &str) -> Values {
+    let pairs = text.split(' ').filter_map(|word| word.split_once('='));
+    pairs
+        .filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)))
+        .collect()
+}
+
+fn values_to_text(values: &Values) -> String {
+    let words = values
+        .iter()
+        .map(|(name, number)| format!("{name}={number}"));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_stored_and_all_else_has_its_default() {
+        let asked = QueueSettings::new()
+            .keep_completed(Retention::For(Duration::from_secs(60)))
+            .keep_events(u64::MAX);
+        let stored = Stored {
+            revision: 3,
+            values: asked.values(),
+        };
+        let text = stored.to_text();
+        assert_eq!(
+            text,
+            "1 3 keep_completed_ms=60000 keep_events=9007199254740991"
+        );
+        assert_eq!(Stored::parse(&text), Some(stored));
+        let found = SettingsInForce::read(&text, "1 max_stalls=7").unwrap();
+        assert_eq!(
+            found,
+            SettingsInForce {
+                keep_completed: Retention::For(Duration::from_secs(60)),
+                keep_at_most: 1_000,
+                max_stalls: 4,
+                keep_events: u64::MAX,
+                revision: 3,
+                set: asked,
+                declared: QueueSettings::new().max_stalls(7),
+            }
+        );
+        let never = SettingsInForce::read("", "").unwrap();
+        assert_eq!((never.revision, never.set), (0, QueueSettings::new()));
+        assert_eq!(
+            found.changes_since(&never),
+            format!(
+                "keep_completed from 86400s to 60s, keep_events from 100000 to {}",
+                u64::MAX
+            )
+        );
+    }
+
+    #[test]
+    fn a_newer_format_is_not_guessed_at_and_what_is_none_counts_as_nothing() {
+        assert_eq!(Stored::parse("2 1 keep_at_most=5"), None);
+        assert_eq!(parse_declared("17 a=5"), None);
+        for text in ["", "x", "keep_at_most=5", "1", " 1 2 keep_at_most=5"] {
+            assert_eq!(Stored::parse(text), Some(Stored::default()), "{text:?}");
+        }
+        // A newer version of the same format may know more.
+        let more = "1 4 keep_at_most=5 keep_forever=1";
+        assert_eq!(Stored::parse(more).unwrap().to_text(), more);
+        let found = SettingsInForce::read(more, "").unwrap();
+        assert_eq!(found.set, QueueSettings::new().keep_at_most(5));
+    }
+
+    #[test]
+    fn a_retention_has_a_limit() {
+        let years = |n: u64| Retention::For(Duration::from_secs(n * 366 * 86_400));
+        assert!(
+            QueueSettings::new()
+                .keep_completed(years(1))
+                .check()
+                .is_ok()
+        );
+        let error = QueueSettings::new().keep_completed(years(11)).check();
+        assert!(error.unwrap_err().is_invalid());
+    }
+}

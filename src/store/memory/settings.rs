@@ -1,0 +1,63 @@
+//! What is set for the queue.
+
+use crate::memory::Apply;
+use crate::memory::state::State;
+use crate::policy::settings::{SettingsInForce, Stored, declared_to_text, parse_declared};
+use crate::store::configure::{By, Configure, Configured};
+use crate::store::settings::{Found, Settings};
+
+impl State {
+    /// What holds. Nothing that is in a format which is not known here.
+    pub(crate) fn in_force(&self) -> SettingsInForce {
+        let read = |text| SettingsInForce::read(text, "");
+        let nothing = || read("").expect("nothing is in every format");
+        read(&self.settings).unwrap_or_else(nothing)
+    }
+}
+
+impl Apply for Settings {
+    fn apply(&self, state: &mut State) -> Found {
+        Found {
+            settings: state.settings.clone(),
+            declared: state.declared.clone(),
+        }
+    }
+}
+
+impl Apply for Configure<'_> {
+    fn apply(&self, state: &mut State) -> Configured {
+        let before = state.settings.clone();
+        let known = Stored::parse(&before).zip(parse_declared(&state.declared));
+        let Some((mut stored, mut last)) = known else {
+            return Configured::Unreadable;
+        };
+        let old = stored.values.clone();
+        for (name, number) in self.said {
+            let known = last.get(name);
+            let is_set = match self.by {
+                By::Operator => true,
+                By::Code => known != Some(number),
+                By::Again => known.is_none(),
+            };
+            if is_set {
+                stored.values.insert(name.clone(), *number);
+            }
+            if is_set && self.by != By::Operator {
+                last.insert(name.clone(), *number);
+                state.declared = declared_to_text(&last);
+            }
+        }
+        if stored.values != old {
+            stored.revision += 1;
+            state.settings = stored.to_text();
+            if state.in_force().keep_events == 0 {
+                state.events.entries.clear();
+            }
+        }
+        Configured::Done {
+            before,
+            after: state.settings.clone(),
+            declared: state.declared.clone(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The settings of the queue that a worker's code declares: stored when the worker starts, before it
+//! claims anything, and again if they were lost.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+use crate::error::Error;
+use crate::policy::pauses::Pauses;
+use crate::policy::settings::{QueueSettings, Values};
+use crate::store::configure::{By, Configure};
+use crate::worker::pump::Pump;
+
+/// Before what failed is tried again.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(50), Duration::from_secs(1));
+/// A worker that cannot store what it declares claims nothing for this long. Then the settings that are
+/// in force must do, and it goes on trying beside its work.
+const CLAIMS_WAIT: Duration = Duration::from_secs(10);
+
+/// What one worker declares.
+pub(crate) struct Declaration {
+    said: Option<Values>,
+    stored: AtomicBool,
+    /// The worker may claim.
+    begun: OnceCell<()>,
+}
+
+impl Declaration {
+    pub(crate) fn new(settings: Option<QueueSettings>) -> Self {
+        Self {
+            said: settings.map(|settings| settings.values()),
+            stored: AtomicBool::new(false),
+            begun: OnceCell::new(),
+        }
+    }
+
+    pub(crate) fn says_anything(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// Stores it, for the first time; whoever claims waits for that. At once if nothing is declared.
+    pub(crate) async fn begin(&self, pump: &Pump) {
+        if self.says_anything() {
+            let begin = async || {
+                let _ = timeout(CLAIMS_WAIT, self.store_patiently(pump)).await;
+            };
+            self.begun.get_or_init(begin).await;
+        }
+    }
+
+    async fn store_patiently(&self, pump: &Pump) {
+        let mut pauses = PAUSES;
+        while let Err(error) = self.store(pump).await {
+            if pauses.is_fresh() {
+                let queue = pump.queue.name();
+                warn!(queue, %error, "storing the declared settings is held up");
+            }
+            sleep(pauses.next(fastrand::f64())).await;
+        }
+    }
+
+    /// Stores it, or looks whether it is still there.
+    pub(crate) async fn store(&self, pump: &Pump) -> Result<(), Error> {
+        let Some(said) = &self.said else {
+            return Ok(());
+        };
+        let by = match self.stored.load(Ordering::Relaxed) {
+            true => By::Again,
+            false => By::Code,
+        };
+        let configured = pump.queue.inner.call(&Configure { by, said }).await?;
+        if configured.in_force(&pump.queue).is_none() && by == By::Code {
+            warn!(
+                queue = pump.queue.name(),
+                "what the code declares is not stored: a newer version wrote the settings of the queue"
+            );
+        }
+        self.stored.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
