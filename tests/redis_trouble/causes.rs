@@ -389,6 +389,9 @@ async fn g9_a_server_that_has_no_room_for_another_client() {
     tokio::time::sleep(SECOND / 5).await;
     let cause = Cause::new(ErrorKind::Refused, &["ERR max number of clients reached"]);
     client.meets(&cause).await;
+    let by_socket = Oxcart::connect(&server.socket_url()).await.err().unwrap();
+    assert_eq!(by_socket.kind(), cause.kind, "{by_socket:?}");
+    assert!(by_socket.to_string().contains(cause.says[0]), "{by_socket}");
     tell(&["CONFIG", "SET", "maxclients", "1000"]);
     client.queue.counts().await.unwrap();
 }
