@@ -50,27 +50,25 @@ enum Silence {
 /// What keeps a black hole open.
 struct BlackHole {
     _listener: Socket,
-    _queued: Vec<Socket>,
+    _queued: Vec<TcpStream>,
 }
 
 impl BlackHole {
     /// A listener that accepts nothing, and whose queue is full: the kernel drops what comes.
     fn at(address: SocketAddr) -> Self {
-        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        let listener = socket();
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         listener.set_reuse_address(true).unwrap();
         listener.bind(&address.into()).unwrap();
         listener.listen(0).unwrap();
-        let connect = |_| {
-            let socket = socket();
-            socket.set_nonblocking(true).unwrap();
-            // It is under way.
-            let _ = socket.connect(&address.into());
-            socket
+        let mut queued = Vec::new();
+        let full = loop {
+            match TcpStream::connect_timeout(&address, SECOND / 5) {
+                Ok(stream) => queued.push(stream),
+                Err(error) => break error,
+            }
+            assert!(queued.len() < 1_000, "the queue does not get full");
         };
-        let queued = (0..3).map(connect).collect();
-        let refused = TcpStream::connect_timeout(&address, SECOND / 5).unwrap_err();
-        assert_eq!(refused.kind(), std::io::ErrorKind::TimedOut);
+        assert_eq!(full.kind(), std::io::ErrorKind::TimedOut);
         Self {
             _listener: listener,
             _queued: queued,
