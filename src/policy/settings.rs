@@ -10,7 +10,7 @@ use crate::policy::retention::Retention;
 use crate::time::{check_wait, millis};
 
 /// The format of the texts.
-const FORMAT: &str = "1";
+pub(crate) const FORMAT: &str = "1";
 /// Lua counts no further.
 const MAX: u64 = (1 << 53) - 1;
 
@@ -229,20 +229,11 @@ impl Stored {
             values: parse_values(rest),
         })
     }
-
-    pub(crate) fn to_text(&self) -> String {
-        let values = values_to_text(&self.values);
-        format!("{FORMAT} {} {values}", self.revision)
-    }
 }
 
 /// `<format> <name>=<number> ..`: what code declared last, of each setting.
 pub(crate) fn parse_declared(text: &str) -> Option<Values> {
     Some(known_format(text)?.map(parse_values).unwrap_or_default())
-}
-
-pub(crate) fn declared_to_text(values: &Values) -> String {
-    format!("{FORMAT} {}", values_to_text(values))
 }
 
 /// What follows the format; `None` if that is another one. What does not begin like one was written by
@@ -263,13 +254,6 @@ fn parse_values(text: &str) -> Values {
         .collect()
 }
 
-fn values_to_text(values: &Values) -> String {
-    let words = values
-        .iter()
-        .map(|(name, number)| format!("{name}={number}"));
-    words.collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -285,13 +269,9 @@ mod tests {
             revision: 3,
             values: asked.values(),
         };
-        let text = stored.to_text();
-        assert_eq!(
-            text,
-            "1 3 keep_completed_ms=60000 keep_events=9007199254740991"
-        );
-        assert_eq!(Stored::parse(&text), Some(stored));
-        let found = SettingsInForce::read(&text, "1 max_stalls=7").unwrap();
+        let text = "1 3 keep_completed_ms=60000 keep_events=9007199254740991";
+        assert_eq!(Stored::parse(text), Some(stored));
+        let found = SettingsInForce::read(text, "1 max_stalls=7").unwrap();
         assert_eq!(
             found,
             SettingsInForce {
@@ -324,7 +304,7 @@ mod tests {
         }
         // A newer version of the same format may know more.
         let more = "1 4 keep_at_most=5 keep_forever=1";
-        assert_eq!(Stored::parse(more).unwrap().to_text(), more);
+        assert_eq!(Stored::parse(more).unwrap().values["keep_forever"], 1);
         let found = SettingsInForce::read(more, "").unwrap();
         assert_eq!(found.set, QueueSettings::new().keep_at_most(5));
     }

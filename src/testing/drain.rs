@@ -70,7 +70,9 @@ struct Drain<'a> {
 
 impl Drain<'_> {
     async fn run(mut self) -> Vec<Ran> {
-        self.pump.declaration.begin(self.pump).await;
+        if let Err(error) = self.pump.declaration.store(self.pump).await {
+            unreachable!("memory has no trouble: {error}");
+        }
         self.recover();
         declared::store(self.pump).await;
         if let Err(trouble) = Driver::new(self.pump).round().await {
@@ -174,5 +176,42 @@ fn lost(ran: &mut Ran, settled: &[Settlement]) {
             id: ran.id.clone(),
             fence: settlement.fence,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::job::Job;
+    use crate::job::failure::Failure;
+    use crate::oxcart::Oxcart;
+    use crate::policy::settings::QueueSettings;
+    use crate::worker::Worker;
+
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    struct Nothing;
+
+    impl Job for Nothing {
+        const NAME: &'static str = "nothing";
+        type Output = ();
+    }
+
+    #[tokio::test]
+    async fn a_drain_stores_what_its_worker_declares_and_obeys_what_is_set() {
+        let queue = Oxcart::in_memory().queue("work").unwrap();
+        let declares = QueueSettings::new().keep_at_most(3);
+        let worker = Worker::builder(&queue)
+            .queue_settings(declares)
+            .handle(async |_: Nothing| Ok::<_, Failure>(()));
+        let worker = worker.build().unwrap();
+        let drain = async || {
+            queue.enqueue_many(vec![Nothing; 9]).await.unwrap();
+            assert_eq!(worker.drain().await.len(), 9);
+            queue.counts().await.unwrap().completed
+        };
+        assert_eq!(drain().await, 3);
+        let changed = QueueSettings::new().keep_at_most(2);
+        queue.change_settings(changed).await.unwrap();
+        assert_eq!(drain().await, 2);
+        assert_eq!(queue.settings().await.unwrap().declared, declares);
     }
 }

@@ -37,13 +37,9 @@ impl Declaration {
         }
     }
 
-    pub(crate) fn says_anything(&self) -> bool {
-        self.said.is_some()
-    }
-
     /// Stores it, for the first time; whoever claims waits for that. At once if nothing is declared.
     pub(crate) async fn begin(&self, pump: &Pump) {
-        if self.says_anything() {
+        if self.said.is_some() {
             let begin = async || {
                 let _ = timeout(CLAIMS_WAIT, self.store_patiently(pump)).await;
             };

@@ -2,7 +2,7 @@
 
 use crate::memory::Apply;
 use crate::memory::state::State;
-use crate::policy::settings::{SettingsInForce, Stored, declared_to_text, parse_declared};
+use crate::policy::settings::{FORMAT, SettingsInForce, Stored, Values, parse_declared};
 use crate::store::configure::{By, Configure, Configured};
 use crate::store::settings::{Found, Settings};
 
@@ -44,12 +44,13 @@ impl Apply for Configure<'_> {
             }
             if is_set && self.by != By::Operator {
                 last.insert(name.clone(), *number);
-                state.declared = declared_to_text(&last);
+                state.declared = format!("{FORMAT} {}", words(&last));
             }
         }
         if stored.values != old {
             stored.revision += 1;
-            state.settings = stored.to_text();
+            let words = words(&stored.values);
+            state.settings = format!("{FORMAT} {} {words}", stored.revision);
             if state.in_force().keep_events == 0 {
                 state.events.entries.clear();
             }
@@ -60,4 +61,11 @@ impl Apply for Configure<'_> {
             declared: state.declared.clone(),
         }
     }
+}
+
+fn words(values: &Values) -> String {
+    let words = values
+        .iter()
+        .map(|(name, number)| format!("{name}={number}"));
+    words.collect::<Vec<_>>().join(" ")
 }

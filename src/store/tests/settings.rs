@@ -293,6 +293,21 @@ fn events_are_not_kept_and_their_numbers_run_on(mut rig: Rig) {
     assert_eq!(number(&mut rig), first + 6);
 }
 
+#[test]
+fn the_defaults_are_the_same_in_the_scripts() {
+    let lua = include_str!("../../../lua/lib/settings.lua");
+    let defaults = SettingsInForce::read("", "").unwrap();
+    let keep_completed_ms = defaults.keep_completed.as_millis();
+    for (name, number) in [
+        ("keep_completed_ms", keep_completed_ms),
+        ("keep_at_most", defaults.keep_at_most),
+        ("max_stalls", u64::from(defaults.max_stalls)),
+        ("keep_events", defaults.keep_events),
+    ] {
+        assert!(lua.contains(&format!(" {name} = {number},")), "{name}");
+    }
+}
+
 on_both!(
     only_what_is_said_is_changed_and_each_change_has_a_revision,
     what_an_operator_changes_stays_until_the_code_says_something_else,
