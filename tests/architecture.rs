@@ -1,9 +1,16 @@
 //! The rules of the house, as docs/architecture.md states them: arrows point down, files stay
 //! small, Lua and Rust keep the same names, and nothing of Lua stands twice.
 
+#[path = "architecture/lua.rs"]
+mod lua;
+#[path = "architecture/uses.rs"]
+mod uses;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use uses::uses;
 
 /// From the bottom to the top; a file may use its own layer and those below.
 const LAYERS: &[&[&str]] = &[
@@ -22,6 +29,9 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["testing"],
 ];
+
+/// What points up, and is to be moved: the file, what it uses, and why that is so.
+const UPWARDS: &[(&str, &str, &str)] = &[];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -55,37 +65,64 @@ fn rank(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
+/// The path of the module that a file of `src` is.
+fn module(inside: &Path) -> Vec<String> {
+    let parts = inside.with_extension("");
+    let parts = parts.iter().map(|part| part.to_string_lossy().into_owned());
+    let mut parts: Vec<String> = parts.filter(|part| part != "mod").collect();
+    // It lies among the verbs, and is a module of the crate.
+    if parts.starts_with(&["store".to_owned(), "memory".to_owned()]) {
+        parts.remove(0);
+    }
+    parts
+}
+
+/// For each name that the face gives to users, the module where it comes from.
+fn names_of_the_face() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let named = uses(&text, &[]).into_iter();
+    let named = named.filter_map(|used| Some((used.name, used.path.first()?.clone())));
+    named.collect()
+}
+
 #[test]
 fn arrows_point_down() {
     let src = root().join("src");
+    let face = names_of_the_face();
+    assert!(face.contains_key("Worker"), "{face:?}");
+    let mut upwards = BTreeSet::new();
     for file in files(&src, "rs") {
         let inside = file.strip_prefix(&src).unwrap();
-        let first = inside.components().next().unwrap().as_os_str();
-        let module = first.to_string_lossy().trim_end_matches(".rs").to_owned();
-        if module == "lib" || inside.components().any(|part| part.as_os_str() == "tests") {
+        let own = module(inside);
+        if own == ["lib"] || inside.iter().any(|part| part == "tests") {
             continue;
         }
-        let own = rank(&module).unwrap_or_else(|| panic!("`{module}` is in no layer"));
+        let layer = rank(&own[0]).unwrap_or_else(|| panic!("`{}` is in no layer", own[0]));
         let text = fs::read_to_string(&file).unwrap();
-        for line in text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"))
-        {
-            for used in line.split("crate::").skip(1) {
-                let used: String = used
-                    .chars()
-                    .take_while(|c| c.is_alphanumeric() || *c == '_')
-                    .collect();
-                if let Some(other) = rank(&used) {
-                    assert!(
-                        other <= own,
-                        "{} uses `{used}`, which is above it",
-                        inside.display()
-                    );
-                }
+        let own: Vec<&str> = own.iter().map(String::as_str).collect();
+        for used in uses(&text, &own) {
+            let first = used.path.first().map_or("", String::as_str);
+            let above = match rank(first).or_else(|| rank(face.get(first)?)) {
+                Some(other) => other > layer,
+                // Everything at once, or the crate by another name: nobody can tell what is used.
+                None => matches!(first, "" | "*"),
+            };
+            if above {
+                upwards.insert((inside.display().to_string(), used.path.join("::")));
             }
         }
     }
+    let known = UPWARDS.iter().map(|(file, path, _)| (*file, *path));
+    let known: BTreeSet<_> = known
+        .map(|(file, path)| (file.to_owned(), path.to_owned()))
+        .collect();
+    let new: Vec<_> = upwards.difference(&known).collect();
+    assert!(new.is_empty(), "these use what is above them: {new:#?}");
+    let mended: Vec<_> = known.difference(&upwards).collect();
+    assert!(
+        mended.is_empty(),
+        "no exceptions any more, take them out: {mended:#?}"
+    );
 }
 
 /// One place decides what is compiled: no other file asks for a feature.
@@ -184,6 +221,8 @@ struct Made {
     by: PathBuf,
     verb: String,
     fragments: Vec<(String, String)>,
+    /// So many of them, the last, are made on first use, inside of a function.
+    rare: usize,
     /// The verb has a second script with more fragments, which this one does without: what they
     /// define is called only in calls of the second.
     elsewhere: String,
@@ -205,15 +244,17 @@ fn scripts() -> Vec<Made> {
                 .skip(named)
                 .map(|name| (name.to_owned(), lua(&format!("lib/{name}.lua"))))
                 .collect();
-            (verb, fragments)
+            let rare = list.split_once("rarely [").map_or("", |(_, rare)| rare);
+            (verb, fragments, rare.matches('"').count() / 2)
         };
         let made = lists.iter().enumerate().map(|(at, list)| {
-            let (verb, fragments) = texts(list);
+            let (verb, fragments, rare) = texts(list);
             let others = lists[at + 1..].iter().flat_map(|list| texts(list).1);
             Made {
                 by: by.clone(),
                 verb,
                 fragments,
+                rare,
                 elsewhere: others.map(|(_, text)| text).collect(),
             }
         });
@@ -251,6 +292,59 @@ fn every_script_is_made_of_all_it_calls() {
             .collect();
         assert!(missing.is_empty(), "{}: {missing:?}", script.by.display());
     }
+}
+
+/// Fragments share locals with those after them. One that is missing, or comes too late, would be
+/// noticed only when the script gets to the line; one of two with the same name hides the other.
+#[test]
+fn every_local_that_fragments_share_is_there_before_and_is_one() {
+    let mut faults = BTreeSet::new();
+    for script in scripts() {
+        let by = script
+            .by
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let rare_from = script.fragments.len() - script.rare;
+        let mut there: BTreeMap<String, &str> = ["key", "queue"]
+            .map(|name| (name.to_owned(), "every script"))
+            .into();
+        let mut of_all = there.clone();
+        for (at, (fragment, text)) in script.fragments.iter().enumerate() {
+            let names = lua::names(text);
+            for name in names
+                .wanted
+                .iter()
+                .filter(|name| !there.contains_key(*name))
+            {
+                faults.insert(format!("{by}: `{name}` of {fragment} is not there"));
+            }
+            for name in names.shared {
+                if let Some(other) = there.insert(name.clone(), fragment) {
+                    faults.insert(format!("{by}: `{name}` is in {other} and in {fragment}"));
+                }
+                // What is made in a function is not there for the verb.
+                if at < rare_from {
+                    of_all.insert(name, fragment);
+                }
+            }
+        }
+        let names = lua::names(&script.verb);
+        for name in names
+            .wanted
+            .iter()
+            .filter(|name| !of_all.contains_key(*name))
+        {
+            faults.insert(format!("{by}: `{name}` of the verb is not there"));
+        }
+        for name in names.shared {
+            if let Some(other) = of_all.get(&name) {
+                faults.insert(format!("{by}: `{name}` is in {other} and in the verb"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
 }
 
 /// Lua makes what stands in a script in each call, needed or not.

@@ -152,6 +152,26 @@ async fn g9_a_result_that_a_proxy_never_passes_is_given_up_and_the_others_are_st
     give_up_one(Server::start(), 250_000, 5_000, says, 100_000).await;
 }
 
+/// A small result is never too large. If it is refused, that has another reason, and passes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_small_result_that_is_refused_is_sent_again_until_it_is_stored() {
+    let (_server, direct, proxy, proxied) = behind_a_proxy(Server::start()).await;
+    let worker = run(Worker::builder(&proxied).handle(give).concurrency(1));
+    let first = direct.enqueue(Give { bytes: 7 }).result().await.unwrap();
+    assert_eq!(first.len(), 7);
+    proxy.refuse_requests_over(15_000);
+    let job = direct.enqueue(Give { bytes: 20_000 }).await.unwrap();
+    // A large one would be given up after the first of these.
+    eventually(20 * SECOND, || proxy.requests_refused() >= 3).await;
+    assert_eq!(direct.counts().await.unwrap().dead, 0);
+    proxy.refuse_requests_over(0);
+    assert_eq!(job.result().await.unwrap().len(), 20_000);
+    let counts = direct.counts().await.unwrap();
+    assert_eq!((counts.totals.completed, counts.dead), (2, 0));
+    assert_eq!((counts.totals.stalled, counts.totals.refused), (0, 0));
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_results_that_are_too_large_together_are_stored_one_by_one() {
     const JOBS: usize = 20;
@@ -202,19 +222,34 @@ async fn g3_a_payload_that_a_proxy_never_passes_is_not_sent_and_the_others_are()
     refuse_one(Server::start(), 250_000, 100_000).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g9_a_call_timeout_that_is_longer_than_the_way_is_enough_for_a_mebibyte() {
+/// A call that gets no answer in the time that its bytes should take is sent again, and waited for
+/// twice as long, until it is answered; so often at least.
+async fn enqueue_slowly(bytes: usize, rate: u64, sent_again: u64) {
     let (_server, _direct, proxy, _) = behind_a_proxy(Server::start()).await;
     let oxcart = Oxcart::builder().call_timeout(180 * SECOND);
-    let queue = oxcart
-        .connect(&proxy.url())
-        .await
-        .unwrap()
-        .queue(QUEUE)
-        .unwrap();
-    proxy.bytes_per_second(100_000);
-    // It takes 9 s.
-    queue.enqueue(Work::carry(900_000)).await.unwrap();
+    let oxcart = oxcart.connect(&proxy.url()).await.unwrap();
+    let queue = oxcart.queue(QUEUE).unwrap();
+    queue.enqueue(Work::Quick).await.unwrap();
+    let before = proxy.connections();
+    proxy.bytes_per_second(rate);
+    let started = Instant::now();
+    queue.enqueue(Work::carry(bytes)).await.unwrap();
+    let made = proxy.connections() - before;
+    println!(
+        "{bytes} bytes after {:?}, {made} connections",
+        started.elapsed()
+    );
+    assert!(made >= sent_again, "{made} connections");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_call_timeout_that_is_longer_than_the_way_is_enough_for_a_mebibyte() {
+    tokio::join!(
+        // 4.4 s are waited for, and 5 are needed.
+        enqueue_slowly(900_000, 180_000, 1),
+        // 1.4 s are waited for, then 2.8, and 3.7 are needed.
+        enqueue_slowly(100_000, 27_000, 2),
+    );
 }
 
 /// One payload that is not taken, among many of one request.

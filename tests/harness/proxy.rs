@@ -293,3 +293,27 @@ async fn proxy_works_while_the_tests_own_runtime_is_blocked() {
     let proxy = Proxy::start(server.tcp_addr());
     assert!(ping(&mut connect(&proxy.url()).expect("it listens")).is_ok());
 }
+
+#[test]
+fn a_request_that_is_refused_is_answered_and_does_not_reach_the_server() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.tcp_addr());
+    proxy.refuse_requests_over(1_000);
+    let mut connection = connect(&proxy.url()).expect("it listens");
+    let set = |bytes: usize| {
+        let mut set = redis::cmd("SET");
+        set.arg("key").arg("x".repeat(bytes)).clone()
+    };
+    let small: String = set(10).query(&mut connection).expect("it is passed on");
+    assert_eq!(small, "OK");
+    let refused = set(2_000).query::<String>(&mut connection).unwrap_err();
+    assert!(refused.to_string().contains("Protocol error"), "{refused}");
+    assert_eq!(proxy.requests_refused(), 1);
+    ping(&mut connection).expect_err("the connection is closed");
+    assert_eq!(server.ask::<usize>(&["STRLEN", "key"]), 10);
+    proxy.refuse_requests_over(0);
+    let mut connection = connect(&proxy.url()).expect("it listens");
+    set(2_000)
+        .query::<String>(&mut connection)
+        .expect("it is passed on");
+}

@@ -1,6 +1,8 @@
 //! Leases that run out though nobody died: Redis refuses writes, its clock jumps, or it is far away.
 //! No job is blamed for that, and none is left behind.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use oxcart::Queue;
@@ -70,6 +72,35 @@ async fn g6_g9_ten_thousand_leases_are_kept_over_a_very_long_way() {
     keep_far(10_000, 5 * SECOND, Duration::from_millis(200)).await;
 }
 
+/// As many as one call renews at most.
+const LEASES_OF_A_CALL: usize = 256;
+
+/// For how long the system let no thread of this process run.
+struct Pauses(Arc<AtomicU64>);
+
+impl Pauses {
+    /// Watches until it is dropped.
+    fn watch() -> Self {
+        const STEP: Duration = Duration::from_millis(10);
+        let longest_ms = Arc::new(AtomicU64::new(0));
+        let kept = Arc::downgrade(&longest_ms);
+        std::thread::spawn(move || {
+            let mut last = Instant::now();
+            while let Some(longest_ms) = kept.upgrade() {
+                std::thread::sleep(STEP);
+                let pause = last.elapsed().saturating_sub(STEP);
+                longest_ms.fetch_max(pause.as_millis() as u64, Ordering::Relaxed);
+                last = Instant::now();
+            }
+        });
+        Self(longest_ms)
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// As many jobs at once as there are, each for longer than its lease.
 async fn keep_far(jobs: usize, lease: Duration, way: Duration) {
     let (server, direct) = server_and_queue().await;
@@ -82,17 +113,23 @@ async fn keep_far(jobs: usize, lease: Duration, way: Duration) {
         .await
         .unwrap();
     let began = Instant::now();
+    let pauses = Pauses::watch();
     let worker = run(worker(&queue, &scene).concurrency(jobs).lease(lease));
     let counts = drained(&direct, 120 * SECOND).await;
-    let (took, runs) = (began.elapsed(), scene.runs().len());
+    let (took, runs, pause) = (began.elapsed(), scene.runs().len(), pauses.longest());
     println!(
-        "{runs} begun, {} ended in {took:?}",
+        "{runs} begun, {} ended in {took:?}; the process stood still for {pause:?} at most",
         counts.totals.completed
     );
     assert_eq!(counts.totals.completed, jobs as u64);
     assert_eq!(counts.dead, 0);
-    // Each once, or where a debug build on a busy machine stood still for most of a lease, again.
-    assert!(runs <= 2 * jobs, "{runs} runs of {jobs} jobs");
+    // Each once. On a busy machine one of the calls that renew leases may come too late; and while the
+    // process stands still, none is sent.
+    let again = match pause < lease / 4 {
+        true => LEASES_OF_A_CALL,
+        false => jobs,
+    };
+    assert!(runs <= jobs + again, "{runs} runs of {jobs} jobs");
     worker.stop().await;
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use oxcart::{Queue, Schedule, ScheduleInfo, Scheduled};
 
 use crate::support::jobs::{Scene, Work, now_ms};
-use crate::support::workers::{run, server_and_queue, worker};
+use crate::support::workers::{RunningWorker, run, server_and_queue, worker};
 use crate::support::{Server, eventually, eventually_async};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,45 +37,95 @@ async fn ticks_on(queue: &Queue, name: &str, within: Duration) {
     eventually_async(within, async || fired().await > before + 2).await;
 }
 
-/// Takes something away under a running worker, which has to notice.
-async fn survives(lose: &[&[&str]], declared: bool) {
+/// A worker that runs, and two schedules.
+struct Stage {
+    server: Server,
+    queue: Queue,
+    worker: RunningWorker,
+    _scene: Scene,
+}
+
+const NAMES: [&str; 2] = ["a", "b"];
+
+/// The worker declares the schedules, or somebody else has stored them.
+async fn stage(declared: bool, schedule: impl Fn(&Queue, &str) -> Schedule) -> Stage {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let mut builder = worker(&queue, &scene);
     if declared {
-        builder = builder.schedules(["a", "b"].map(|name| pulse(&queue, name)));
+        builder = builder.schedules(NAMES.map(|name| schedule(&queue, name)));
     } else {
-        for name in ["a", "b"] {
-            pulse(&queue, name).await.unwrap();
+        for name in NAMES {
+            schedule(&queue, name).await.unwrap();
         }
     }
     let worker = run(builder);
-    for name in ["a", "b"] {
+    for name in NAMES {
         eventually_async(5 * SECOND, async || {
             queue.schedule(name).info().await.unwrap().is_some()
         })
         .await;
-        ticks_on(&queue, name, 10 * SECOND).await;
+    }
+    Stage {
+        server,
+        queue,
+        worker,
+        _scene: scene,
+    }
+}
+
+/// Takes something away under a running worker that fires ticks, which has to notice.
+async fn survives(lose: &[&[&str]], declared: bool) {
+    let stage = stage(declared, pulse).await;
+    for name in NAMES {
+        ticks_on(&stage.queue, name, 10 * SECOND).await;
     }
     for command in lose {
-        server.cli(command);
+        stage.server.cli(command);
     }
     // Unless what was due is fired already, nobody knows of a tick now.
-    for name in ["a", "b"] {
-        ticks_on(&queue, name, NOTICED).await;
+    for name in NAMES {
+        ticks_on(&stage.queue, name, NOTICED).await;
     }
-    assert!(worker.is_running());
-    worker.stop().await;
+    assert!(stage.worker.is_running());
+    stage.worker.stop().await;
+}
+
+/// Takes away what says when the next tick is. A worker that fires ticks all the time would write it
+/// again; for one that has none to fire within the hour the upkeep has to.
+async fn is_mended(lose: &[&str], declared: bool) {
+    // At half past, seen from now: no tick falls into the test.
+    let offset = Duration::from_millis((now_ms() + HOUR_MS / 2) % HOUR_MS);
+    let hourly = |queue: &Queue, name: &str| {
+        let every = queue.schedule(name).every(Duration::from_millis(HOUR_MS));
+        every.offset(offset).job(Work::Quick)
+    };
+    let stage = stage(declared, hourly).await;
+    let stored = || -> Option<String> { stage.server.ask(&["HGET", META, "tick"]) };
+    let first = info(&stage.queue, "a").await.next_tick.unwrap().as_millis();
+    let is_first =
+        |tick: Option<String>| tick.is_some_and(|tick| tick.starts_with(&first.to_string()));
+    eventually(5 * SECOND, || is_first(stored())).await;
+    stage.server.cli(lose);
+    assert!(!is_first(stored()), "{lose:?} takes nothing away");
+    eventually(NOTICED, || is_first(stored())).await;
+    for name in NAMES {
+        let info = info(&stage.queue, name).await;
+        assert_eq!((info.fired, info.missed), (0, 0), "{name}");
+        assert!(info.next_tick.is_some(), "{name}");
+    }
+    assert!(stage.worker.is_running());
+    stage.worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s4_whatever_is_lost_under_a_running_worker_it_ticks_again() {
     // Side by side: each takes as long as it takes to be noticed.
     tokio::join!(
-        survives(&[&["DEL", META]], false),
-        survives(&[&["DEL", META]], true),
-        survives(&[&["HDEL", META, "tick"]], true),
-        survives(&[&["HSET", META, "tick", "99999999999999 nobody"]], true),
+        is_mended(&["DEL", META], false),
+        is_mended(&["DEL", META], true),
+        is_mended(&["HDEL", META, "tick"], true),
+        is_mended(&["HSET", META, "tick", "99999999999999 nobody"], true),
         survives(&[&["DEL", TICKS], &["HDEL", META, "tick"]], false),
         survives(&[&["ZREM", TICKS, "a"]], false),
         survives(&[&["DEL", "oxcart:{work}:schedules"]], true),

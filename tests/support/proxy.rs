@@ -68,6 +68,9 @@ pub(super) struct Switches {
     close_after_numbers: AtomicBool,
     /// A longer request closes its connection; 0 for no limit.
     longest_request: AtomicU64,
+    /// A longer request is refused; 0 for no limit.
+    longest_readable: AtomicU64,
+    refused: AtomicU64,
     half_open: AtomicBool,
     target: Mutex<SocketAddr>,
     dropped: AtomicU64,
@@ -97,6 +100,8 @@ impl Proxy {
             rate: AtomicU64::new(0),
             free_at: std::array::from_fn(|_| Mutex::new(tokio::time::Instant::now())),
             longest_request: AtomicU64::new(0),
+            longest_readable: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             half_open: AtomicBool::new(false),
             close_after_numbers: AtomicBool::new(false),
             target: Mutex::new(target),
@@ -209,6 +214,18 @@ impl Proxy {
         self.switches.longest_request.store(bytes, Ordering::SeqCst);
     }
 
+    /// Answers a request that is longer than this as a server that cannot read it, and closes its
+    /// connection; the request does not reach the server; 0 ends it.
+    pub fn refuse_requests_over(&self, bytes: u64) {
+        let switch = &self.switches.longest_readable;
+        switch.store(bytes, Ordering::SeqCst);
+    }
+
+    /// How many were refused in that way.
+    pub fn requests_refused(&self) -> u64 {
+        self.switches.refused.load(Ordering::SeqCst)
+    }
+
     /// While on, connections are accepted and read, nothing is forwarded and nothing answered. A
     /// connection on which something was lost that way stays dead when this is switched off; the
     /// others go on.
@@ -299,6 +316,15 @@ impl Switches {
     pub(super) fn is_too_long(&self, request: usize) -> bool {
         let longest = self.longest_request.load(Ordering::SeqCst);
         longest > 0 && request as u64 > longest
+    }
+
+    /// Whether a request is refused, which is counted.
+    pub(super) fn is_refused(&self, request: usize) -> bool {
+        let longest = self.longest_readable.load(Ordering::SeqCst);
+        let is_refused = longest > 0 && request as u64 > longest;
+        self.refused
+            .fetch_add(u64::from(is_refused), Ordering::SeqCst);
+        is_refused
     }
 
     /// When the line, after all that was sent before, has taken these bytes.

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
+use tokio::sync::mpsc::{
+    UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
+};
+use tokio::time::{Instant, sleep};
 
 use super::proxy::{Fate, Switches, Way};
 use super::resp;
@@ -26,6 +29,10 @@ struct Conversation {
 
 const BUFFER: usize = 64 * 1024;
 const PIECE: usize = 8 * 1024;
+/// What a server says to a request that it does not read.
+const UNREAD: &[u8] = b"-ERR Protocol error: invalid bulk length\r\n";
+/// After that the client has it.
+const UNREAD_ARRIVES: Duration = Duration::from_millis(50);
 
 type Delayed = (Instant, Vec<u8>);
 
@@ -39,6 +46,7 @@ pub(super) async fn relay(client: TcpStream, server: TcpStream, switches: &Switc
     let (server_read, server_write) = server.into_split();
     let conversation = Conversation::default();
     let (deliveries, queue) = unbounded_channel();
+    let refusals = deliveries.downgrade();
     let replies = async {
         // The queue ends with the replies: what came before the last one is still delivered.
         tokio::join!(
@@ -50,7 +58,7 @@ pub(super) async fn relay(client: TcpStream, server: TcpStream, switches: &Switc
     let requests = async {
         // What a client has sent before it goes still arrives.
         tokio::join!(
-            relay_requests(client_read, arrivals, &conversation, switches),
+            relay_requests(client_read, arrivals, refusals, &conversation, switches),
             deliver(queue, server_write, Way::There, switches)
         )
     };
@@ -71,6 +79,7 @@ pub(super) async fn swallow_requests(mut client: TcpStream, switches: &Switches)
 async fn relay_requests(
     mut client: impl AsyncRead + Unpin,
     server: UnboundedSender<Delayed>,
+    refusals: WeakUnboundedSender<Delayed>,
     conversation: &Conversation,
     switches: &Switches,
 ) -> io::Result<()> {
@@ -85,6 +94,13 @@ async fn relay_requests(
             continue;
         }
         if switches.is_too_long(bytes.len()) {
+            break;
+        }
+        if switches.is_refused(bytes.len()) {
+            if let Some(client) = refusals.upgrade() {
+                let _ = client.send((Instant::now(), UNREAD.to_vec()));
+            }
+            sleep(UNREAD_ARRIVES).await;
             break;
         }
         let whole = conversation.expect_replies(&bytes, switches);

@@ -1,4 +1,4 @@
-//! A server whose wall clock a test can step. Linux only: it needs LD_PRELOAD.
+//! Servers and processes whose wall clock a test can step. Linux only: it needs LD_PRELOAD.
 
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
@@ -9,23 +9,23 @@ use tempfile::{NamedTempFile, TempDir};
 
 use super::{Server, ServerOptions};
 
-/// What the shim reads at most.
+/// What the preloaded library reads at most.
 const TEXT: usize = 64;
 
-/// The clock of one server.
+/// The clock of one server or of some processes.
 pub struct SteppedClock {
     shift_ms: Mutex<(i64, NamedTempFile)>,
-    library: TempDir,
+    folder: TempDir,
 }
 
 impl SteppedClock {
     /// A clock that goes right, so far.
     pub fn new() -> Self {
-        let library = tempfile::tempdir().expect("the system's temp folder is writable");
+        let folder = tempfile::tempdir().expect("the system's temp folder is writable");
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stepped_clock.c");
         let status = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(shim(library.path()))
+            .arg(library(folder.path()))
             .arg(source)
             .status()
             .expect("a C compiler is there, as Rust needs it, too");
@@ -33,7 +33,7 @@ impl SteppedClock {
         let file = NamedTempFile::new().expect("the system's temp folder is writable");
         let clock = Self {
             shift_ms: Mutex::new((0, file)),
-            library,
+            folder,
         };
         clock.step(0);
         clock
@@ -41,12 +41,20 @@ impl SteppedClock {
 
     /// Options of the server that goes by this clock.
     pub fn options(&self) -> ServerOptions {
+        let [file, library] = self.environment();
+        let options = Server::options().env(&file.0, &file.1);
+        options.env(&library.0, &library.1)
+    }
+
+    /// What a process needs in its environment to go by this clock.
+    pub fn environment(&self) -> [(String, String); 2] {
         let shift = self.shift_ms.lock().expect("no test fails while stepping");
         let file = shift.1.path().display().to_string();
-        let shim = shim(self.library.path()).display().to_string();
-        Server::options()
-            .env("CLOCK_FILE", &file)
-            .env("LD_PRELOAD", &shim)
+        let library = library(self.folder.path()).display().to_string();
+        [
+            ("CLOCK_FILE".to_owned(), file),
+            ("LD_PRELOAD".to_owned(), library),
+        ]
     }
 
     /// Moves it, from one moment to the next.
@@ -62,6 +70,6 @@ impl SteppedClock {
     }
 }
 
-fn shim(folder: &Path) -> std::path::PathBuf {
+fn library(folder: &Path) -> std::path::PathBuf {
     folder.join("stepped_clock.so")
 }

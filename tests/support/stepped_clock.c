@@ -1,4 +1,4 @@
-/* Preloaded into a server, moves its wall clock by the milliseconds that stand, as text, in the file
+/* Preloaded into a server or another process, moves its wall clock by the milliseconds that stand, as text, in the file
  * CLOCK_FILE: whatever stands there at the moment. Its monotonic clock goes right. */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -3,8 +3,6 @@
 //! Linux only: elsewhere nothing can be preloaded that simply, and the scenario says so.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oxcart::Backoff;
@@ -16,7 +14,7 @@ use crate::load::Told;
 use crate::support::books::Run;
 use crate::support::jobs::{Scene, Work, now_ms};
 use crate::support::workers::{WorkerProcess, queue_at};
-use crate::support::{Process, Server, spawn_self};
+use crate::support::{Process, Server, SteppedClock, spawn_self};
 
 const HOUR_MS: i64 = 3_600_000;
 /// One clock is ahead, one behind, one in another year.
@@ -42,19 +40,17 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
         return findings;
     }
     let mut field = Field::new(Server::options()).await;
-    let folder = tempfile::tempdir().expect("the system's temp folder is writable");
-    let shim = compile(folder.path());
-    let environment = |hours: i64| {
-        let shift = ("SHIFT_S".to_owned(), (hours * 3_600).to_string());
-        let preload = ("LD_PRELOAD".to_owned(), shim.display().to_string());
-        vec![shift, preload]
-    };
+    let clocks = SHIFTS_H.map(|hours| {
+        let clock = SteppedClock::new();
+        clock.step(hours * HOUR_MS);
+        (hours, clock)
+    });
     let mut shifts: HashMap<u32, i64> = HashMap::new();
     let mut children: Vec<Process> = Vec::new();
-    for hours in SHIFTS_H {
+    for (hours, clock) in &clocks {
         let settings = WorkerProcess {
             concurrency: 100,
-            env: environment(hours),
+            env: clock.environment().into(),
             ..WorkerProcess::of(&field.server)
         };
         let worker = settings.spawn(&field.scene);
@@ -64,8 +60,9 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     let started_ms = now_ms();
     let seed = stage.rng.u64(..).to_string();
     let mut producers: Vec<Process> = Vec::new();
-    for hours in SHIFTS_H {
-        let producer = spawn_producer(&field, &environment(hours), &seed, each, spread_ms);
+    for (hours, clock) in &clocks {
+        let environment = clock.environment();
+        let producer = spawn_producer(&field, &environment, &seed, each, spread_ms);
         shifts.insert(producer.id(), hours * HOUR_MS);
         producers.push(producer);
     }
@@ -161,19 +158,6 @@ fn made(notes: &[String], shifts: &HashMap<u32, i64>) -> HashMap<String, Made> {
         (id.to_owned(), Made { from_ms, due_ms })
     };
     notes.iter().map(read).collect()
-}
-
-fn compile(folder: &Path) -> PathBuf {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/chaos/scenarios/clock.c");
-    let shim = folder.join("clock.so");
-    let status = Command::new("cc")
-        .args(["-shared", "-fPIC", "-O1", "-o"])
-        .arg(&shim)
-        .arg(source)
-        .status()
-        .expect("a C compiler is there, as Rust needs it, too");
-    assert!(status.success(), "cc: {status}");
-    shim
 }
 
 fn spawn_producer(
