@@ -12,6 +12,7 @@ use crate::queue::enqueue::Enqueue;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::redis::connection::Connector;
+use crate::redis::tls::Tls;
 use crate::runtime;
 use crate::store::backend::Backend;
 
@@ -43,14 +44,15 @@ pub(crate) struct OxcartInner {
 
 impl Oxcart {
     /// Connects to the Redis at `url` with all defaults and checks that it can be used:
-    /// version 7.0 or newer. Warns, through `tracing`, about settings that endanger jobs.
+    /// version 7.0 or newer. For `rediss://` enable the feature `tls-rustls` or `tls-native`. Warns, through `tracing`, about settings that endanger jobs.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a URL that cannot be read, [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if
-    /// nothing answers within about 3 s, [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it is loading or
-    /// busy, [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) for something that is no Redis, is too old, or wants
-    /// another password.
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a URL that cannot be read, or that needs a feature for TLS,
+    /// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if nothing answers within about 3 s,
+    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it is loading or busy,
+    /// [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) for something that is no Redis, is too old, wants
+    /// another password, or shows or wants another certificate.
     ///
     /// # Cancel safety
     ///
@@ -125,6 +127,7 @@ pub struct OxcartBuilder {
     namespace: String,
     payload_max: usize,
     call_timeout: Duration,
+    tls: Option<Tls>,
 }
 
 impl Default for OxcartBuilder {
@@ -133,6 +136,7 @@ impl Default for OxcartBuilder {
             namespace: "oxcart".to_owned(),
             payload_max: PAYLOAD_MAX_DEFAULT,
             call_timeout: CALL_TIMEOUT_DEFAULT,
+            tls: None,
         }
     }
 }
@@ -159,17 +163,26 @@ impl OxcartBuilder {
         self
     }
 
+    /// Whom to trust on a connection by `rediss://`, and with which certificate to sign in. Default: what the
+    /// system trusts, and none.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Connects; see [`Oxcart::connect`].
     ///
     /// # Errors
     ///
-    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace.
+    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace or for a
+    /// certificate or key that cannot be used.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self, url: &str) -> Result<Oxcart, Error> {
-        let connector = Connector::from_url(url)?;
+        let connector = Connector::from_url(url, self.tls.as_ref())?;
         self.finish(Backend::Redis(connector)).await
     }
 
@@ -187,6 +200,11 @@ impl OxcartBuilder {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn with_pool(self, pool: Pool) -> Result<Oxcart, Error> {
+        if self.tls.is_some() {
+            return Err(Error::invalid(
+                "settings for TLS and a pool are given, and the pool says how connections are made",
+            ));
+        }
         self.finish(Backend::Redis(Connector::from_pool(pool)))
             .await
     }

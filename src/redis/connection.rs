@@ -14,8 +14,9 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::redis::link::{BYTES_PER_SECOND, Link, Repeat, Shared, bytes_of};
+use crate::redis::tls::{self, Tls};
 use crate::redis::trouble::Trouble;
-use crate::runtime;
+use crate::{runtime, tls_library};
 
 /// How long a connection may take to be made, greeting and password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -58,8 +59,8 @@ impl Maker {
 
 impl Connector {
     /// From a URL as redis-rs reads it: `redis://[user:password@]host[:port][/db]`,
-    /// `redis+unix:///path`.
-    pub(crate) fn from_url(url: &str) -> Result<Self, Error> {
+    /// the same with `rediss://` over TLS, `redis+unix:///path`.
+    pub(crate) fn from_url(url: &str, tls: Option<&Tls>) -> Result<Self, Error> {
         let invalid = |source: redis::RedisError| {
             Error::new(
                 ErrorKind::Invalid,
@@ -71,8 +72,10 @@ impl Connector {
             )
             .with_source(source)
         };
+        tls::check(url, tls)?;
         let info = url.into_connection_info().map_err(invalid)?;
         let address = address_of(&info);
+        let info = tls::secured(info, tls)?;
         let info = info.set_tcp_settings(
             TcpSettings::default().set_nodelay(true).set_keepalive(
                 TcpKeepalive::new()
@@ -90,6 +93,8 @@ impl Connector {
     }
 
     pub(crate) fn from_pool(pool: Pool) -> Self {
+        // Its connections may be with TLS; it does not say.
+        tls_library::prepare();
         Self::new(Maker::Theirs(pool), "the given pool".to_owned())
     }
 

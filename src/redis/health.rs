@@ -82,6 +82,9 @@ async fn warn_of_no_persistence(connector: &Connector, append_only: Option<&str>
 }
 
 fn not_usable(connector: &Connector, trouble: Trouble) -> Error {
+    if let Trouble::Untrusted(_) = trouble {
+        return trouble.into();
+    }
     let address = connector.address();
     let (kind, hint) = match &trouble {
         Trouble::Refused(Refusal::NotAllowed, _) => (
@@ -96,7 +99,7 @@ fn not_usable(connector: &Connector, trouble: Trouble) -> Error {
             ErrorKind::Unreachable,
             "check that it runs and that the address is right",
         ),
-        Trouble::Stranger(_) | Trouble::Garbled(_) => (
+        Trouble::Stranger(_) | Trouble::Untrusted(_) | Trouble::Garbled(_) => (
             ErrorKind::Unsuitable,
             "check that it is a Redis that listens there",
         ),

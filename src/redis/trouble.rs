@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::{ErrorKind as RedisKind, RedisError, ServerErrorKind};
 
 use crate::error::{Error, ErrorKind};
+use crate::redis::tls;
 
 /// Why a call brought no answer.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub(crate) enum Trouble {
     Closed,
     /// What answered the greeting is no Redis; nothing was sent.
     Stranger(String),
+    /// It is not the one that we trust, or does not trust us, by the rules of TLS; nothing was sent.
+    Untrusted(String),
     /// The server said no before anything ran.
     Refused(Refusal, String),
     /// It was sent, and no answer came: it ran, or it did not.
@@ -76,6 +79,7 @@ impl Trouble {
             self,
             Self::Unreachable(_)
                 | Self::Stranger(_)
+                | Self::Untrusted(_)
                 | Self::Unanswered(_)
                 | Self::Closed
                 | Self::Cut { .. }
@@ -93,6 +97,9 @@ impl Trouble {
     }
 
     pub(crate) fn from_connecting(address: &str, error: &RedisError) -> Self {
+        if let Some(why) = tls::refusal(error) {
+            return Self::Untrusted(format!("Redis at {address}: {why}"));
+        }
         match refusal(error) {
             Some(refusal) => Self::Refused(refusal, error.to_string()),
             None if error.kind() == RedisKind::Parse => Self::Stranger(format!(
@@ -128,6 +135,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Unreachable(text)
             | Self::Stranger(text)
+            | Self::Untrusted(text)
             | Self::Unanswered(text)
             | Self::Cut { why: text, .. } => f.write_str(text),
             Self::Closed => f.write_str("the connection was closed before"),
@@ -141,9 +149,9 @@ impl From<Trouble> for Error {
     fn from(trouble: Trouble) -> Self {
         let kind = match &trouble {
             Trouble::Unreachable(_) | Trouble::Closed => ErrorKind::Unreachable,
-            Trouble::Stranger(_) | Trouble::Refused(Refusal::NotAllowed, _) => {
-                ErrorKind::Unsuitable
-            }
+            Trouble::Stranger(_)
+            | Trouble::Untrusted(_)
+            | Trouble::Refused(Refusal::NotAllowed, _) => ErrorKind::Unsuitable,
             Trouble::Refused(..) => ErrorKind::Refused,
             Trouble::Unanswered(_) | Trouble::Cut { .. } => ErrorKind::Unknown,
             Trouble::Garbled(_) => ErrorKind::Incompatible,

@@ -14,11 +14,13 @@
 )]
 
 pub mod books;
+pub mod certificates;
 pub mod checks;
 mod child;
 mod eventually;
 pub mod everything;
 mod example;
+pub mod front;
 pub mod given_up;
 pub mod jobs;
 mod ledger;
@@ -27,6 +29,7 @@ mod process;
 mod proxy;
 mod relay;
 pub mod resp;
+pub mod road;
 mod server;
 mod stepped;
 pub mod workers;
