@@ -122,8 +122,9 @@ impl Connector {
                 connected.map_err(|error| Trouble::from_connecting(&self.address, &error))
             }
             Err(_) => Err(Trouble::Unreachable(format!(
-                "Redis at {} accepted no connection within {CONNECT_TIMEOUT:?}",
-                self.address
+                "Redis at {} accepted no connection within {CONNECT_TIMEOUT:?}{}",
+                self.address,
+                tls::hint_of_silence(&self.address)
             ))),
         }
     }
@@ -163,7 +164,7 @@ impl Connector {
 fn address_of(info: &ConnectionInfo) -> String {
     match info.addr() {
         ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-        ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port} (TLS)"),
+        ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}{}", tls::MARK),
         ConnectionAddr::Unix(path) => path.display().to_string(),
         other => other.to_string(),
     }

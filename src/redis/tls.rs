@@ -16,6 +16,9 @@ use crate::tls_library;
 /// The schemes that mean TLS, as redis-rs knows them.
 const SCHEMES: [&str; 2] = ["rediss://", "valkeys://"];
 
+/// What an address ends with in messages, if connections to it are made with TLS.
+pub(crate) const MARK: &str = " (TLS)";
+
 /// The settings, as errors name them.
 pub(crate) const CA: &str = "the CA";
 const CLIENT_CERTIFICATE: &str = "the client certificate";
@@ -174,6 +177,22 @@ pub(crate) fn secured(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Connect
     }
     tls.check_forms()?;
     tls_library::secured(info, &tls)
+}
+
+/// What may be wrong with an address that says nothing to a greeting.
+pub(crate) fn hint_of_silence(address: &str) -> &'static str {
+    match address.ends_with(MARK) {
+        true => "; does it speak TLS there? Without TLS the URL begins with `redis://`",
+        false => "",
+    }
+}
+
+/// What may be wrong with an address that closes a connection instead of an answer to a greeting.
+pub(crate) fn hint_of_closing(address: &str) -> &'static str {
+    match address.ends_with(MARK) {
+        true => "",
+        false => "; does it want TLS there? With TLS the URL begins with `rediss://`",
+    }
 }
 
 /// Why the two sides of a connection with TLS did not agree, if that is what happened.

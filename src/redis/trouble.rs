@@ -105,7 +105,16 @@ impl Trouble {
             None if error.kind() == RedisKind::Parse => Self::Stranger(format!(
                 "what answers at {address} does not speak Redis's protocol"
             )),
-            None => Self::Unreachable(format!("cannot connect to Redis at {address}: {error}")),
+            None => {
+                let hint = match error.is_connection_dropped() && !error.is_connection_refusal() {
+                    _ if error.is_timeout() => tls::hint_of_silence(address),
+                    true => tls::hint_of_closing(address),
+                    false => "",
+                };
+                Self::Unreachable(format!(
+                    "cannot connect to Redis at {address}: {error}{hint}"
+                ))
+            }
         }
     }
 

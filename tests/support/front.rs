@@ -2,7 +2,7 @@
 //! server of our own can be told to do.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::RootCertStore;
 use rustls::ServerConfig;
@@ -10,6 +10,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::version::TLS12;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -18,12 +19,23 @@ use tokio_rustls::TlsAcceptor;
 use super::certificates::Pair;
 use super::port::Port;
 
+/// Which TLS a server speaks.
+#[derive(Debug, Clone, Copy)]
+pub enum Version {
+    Newest,
+    OneDotTwo,
+}
+
 /// What a server of TLS shows, and what it wants: a certificate signed by `clients`, if that is given.
-pub fn acceptor(shown: &Pair, clients: Option<&str>) -> TlsAcceptor {
+pub fn acceptor(shown: &Pair, clients: Option<&str>, version: Version) -> TlsAcceptor {
+    let versions = match version {
+        Version::Newest => rustls::ALL_VERSIONS,
+        Version::OneDotTwo => &[&TLS12],
+    };
     // Nothing is made the default of the process: that is what the library has to do.
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("the provider knows them");
     let config = match clients {
         None => config.with_no_client_auth(),
@@ -45,6 +57,7 @@ pub fn acceptor(shown: &Pair, clients: Option<&str>) -> TlsAcceptor {
 /// It lives on a thread and a runtime of its own, as the proxy does.
 pub struct Front {
     port: Port,
+    acceptor: Arc<Mutex<TlsAcceptor>>,
     runtime: Option<Runtime>,
 }
 
@@ -57,22 +70,33 @@ impl Front {
             .build()
             .expect("a thread can be started");
         let port = Port::claim();
-        let listener = runtime
-            .block_on(TcpListener::bind(port.address()))
-            .expect("the port is claimed by this front");
+        let listener = std::net::TcpListener::bind(port.address()).expect("the port is claimed");
+        listener
+            .set_nonblocking(true)
+            .expect("a socket can be made non-blocking");
+        let acceptor = Arc::new(Mutex::new(acceptor));
+        let shown = acceptor.clone();
         runtime.spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a runtime takes a listener");
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, target, acceptor.clone()));
+                let acceptor = locked(&shown).clone();
+                tokio::spawn(serve(client, target, acceptor));
             }
         });
         Self {
             port,
+            acceptor,
             runtime: Some(runtime),
         }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    /// Shows something else to those who connect from now on.
+    pub fn show(&self, acceptor: TlsAcceptor) {
+        *locked(&self.acceptor) = acceptor;
     }
 }
 
@@ -83,6 +107,10 @@ impl Drop for Front {
             runtime.shutdown_background();
         }
     }
+}
+
+fn locked(acceptor: &Mutex<TlsAcceptor>) -> MutexGuard<'_, TlsAcceptor> {
+    acceptor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn serve(client: TcpStream, target: SocketAddr, acceptor: TlsAcceptor) {

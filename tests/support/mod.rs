@@ -38,6 +38,7 @@ pub use child::{child_name, child_of_test, spawn_self};
 pub use eventually::{eventually, eventually_async, eventually_blocking};
 pub use example::example;
 pub use ledger::Ledger;
+pub use port::Port;
 pub use process::Process;
 pub use proxy::Proxy;
 pub use server::{Server, ServerOptions};

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificates::{self, Pair};
-use super::front::{Front, acceptor};
+use super::front::{Front, Version, acceptor};
 use super::port::Port;
 
 /// Name and password of the user.
@@ -123,7 +123,7 @@ pub fn suite_acceptor() -> TlsAcceptor {
         certificate: read("server.pem"),
         key: read("server.key"),
     };
-    acceptor(&shown, None)
+    acceptor(&shown, None, Version::Newest)
 }
 
 /// The folder whose CA every process of this run trusts, as it trusts those of the system.

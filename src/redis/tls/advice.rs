@@ -7,7 +7,7 @@ pub(crate) const GIVE_CA: &str = "give the CA that signed it with `Tls::ca`";
 pub(crate) const OTHER_NAME: &str =
     "connect by a name that stands in it, or use `Tls::any_host_name`";
 pub(crate) const GIVE_CLIENT_CERTIFICATE: &str =
-    "Redis wants a certificate of its clients: give one with `Tls::client_certificate`";
+    "does Redis want a certificate of its clients? Give one with `Tls::client_certificate`";
 pub(crate) const NO_TLS: &str = "does TLS listen there? Without it the URL begins with `redis://`";
 pub(crate) const LOOK: &str = "look at the certificates of both sides, and at their clocks";
 
