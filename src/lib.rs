@@ -176,6 +176,11 @@ struct Readme;
 #[doc = include_str!("../docs/schedules.md")]
 struct SchedulesPage;
 
+/// And of the page on TLS and access rules.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/security.md")]
+struct SecurityPage;
+
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/testing.md")]

@@ -190,7 +190,9 @@ pub(crate) fn hint_of_silence(address: &str) -> &'static str {
 /// What may be wrong with an address that closes a connection instead of an answer to a greeting.
 pub(crate) fn hint_of_closing(address: &str) -> &'static str {
     match address.ends_with(MARK) {
-        true => "",
+        true => {
+            "; does Redis want another certificate of its clients, or one? (`Tls::client_certificate`)"
+        }
         false => "; does it want TLS there? With TLS the URL begins with `rediss://`",
     }
 }

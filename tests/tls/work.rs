@@ -68,7 +68,12 @@ async fn a_pool_of_the_application_may_be_over_tls() {
         root_cert: Some(rig.ca.pem().into()),
     };
     let client = redis::Client::build_with_tls(rig.url(), certificates).unwrap();
-    let manager = Manager::new(client.get_connection_info().clone()).unwrap();
+    // Its own limits are short for a machine that is busy.
+    let limits = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(5 * SECOND))
+        .set_response_timeout(Some(5 * SECOND));
+    let info = client.get_connection_info().clone();
+    let manager = Manager::new_with_config(info, limits).unwrap();
     let pool = Pool::builder(manager).build().unwrap();
     let queue = Oxcart::with_pool(pool).await.unwrap().queue(QUEUE).unwrap();
     let scene = Scene::new();

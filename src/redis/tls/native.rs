@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use native_tls::{Certificate, Identity};
+use native_tls::{Certificate, Identity, TlsConnector};
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
 use crate::error::Error;
@@ -26,10 +26,14 @@ pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo,
         check_ca(ca)?;
     }
     if let Some(client) = &tls.client {
-        Identity::from_pkcs8(&client.chain, &client.key).map_err(|error| {
-            let form = "the key has to be in PKCS #8 (`BEGIN PRIVATE KEY`), and not encrypted";
-            bad_pair(format!("{error}; {form}")).with_source(error)
-        })?;
+        let form = "the key has to be in PKCS #8 (`BEGIN PRIVATE KEY`), and not encrypted";
+        // Whether the two belong together shows only in the second step.
+        Identity::from_pkcs8(&client.chain, &client.key)
+            .map_err(|error| bad_pair(format!("{error}; {form}")).with_source(error))
+            .and_then(|identity| {
+                let connector = TlsConnector::builder().identity(identity).build();
+                connector.map_err(|error| bad_pair(&error).with_source(error))
+            })?;
     }
     let certificates = TlsCertificates {
         root_cert: tls.ca.clone(),
