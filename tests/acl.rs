@@ -33,6 +33,9 @@ const SENT: [&str; 11] = [
     "select",
 ];
 
+/// What the page says is not missed.
+const NOT_MISSED: [&str; 2] = ["command config|get", "command client|setinfo"];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -90,7 +93,11 @@ async fn everything_works_with(rule: &[String], database: u32) {
     drained(&queue, 20 * SECOND).await;
     assert!(events.next().await.is_some());
     running.stop().await;
-    assert_eq!(denied(&server), ["command config|get".to_owned()].into());
+    let missed: Vec<_> = denied(&server)
+        .into_iter()
+        .filter(|denied| !NOT_MISSED.contains(&denied.as_str()))
+        .collect();
+    assert!(missed.is_empty(), "{missed:?}");
 }
 
 #[tokio::test]
@@ -164,7 +171,9 @@ fn in_scripts(folder: &Path) -> BTreeSet<String> {
     found
 }
 
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 12] = [
+    "BYLEX",
+    "MATCH",
     "LIMIT",
     "WITHSCORES",
     "MAXLEN",

@@ -8,18 +8,22 @@ use deadpool_redis::{Manager, Pool};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value,
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisError,
+    Value,
 };
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::redis::link::{BYTES_PER_SECOND, Link, Repeat, Shared, bytes_of};
-use crate::redis::tls::{self, Tls};
+use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
-use crate::{runtime, tls_library};
+use crate::runtime;
+use crate::tls_library::{self, Listener};
 
 /// How long a connection may take to be made, greeting and password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long is waited for a reason why a connection with TLS was closed.
+const LISTEN_FOR: Duration = Duration::from_millis(500);
 /// Longest wait of a command that does not block, when nothing shorter is set.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A single call takes no longer than this, and a large one as much longer as its bytes take.
@@ -39,6 +43,7 @@ pub(crate) struct Connector {
     address: Arc<str>,
     /// The connection for single calls.
     shared: Shared,
+    listener: Option<Listener>,
 }
 
 #[derive(Clone)]
@@ -75,7 +80,7 @@ impl Connector {
         tls::check(url, tls)?;
         let info = url.into_connection_info().map_err(invalid)?;
         let address = address_of(&info);
-        let info = tls::secured(info, tls)?;
+        let Secured { info, listener } = tls::secured(info, tls)?;
         let info = info.set_tcp_settings(
             TcpSettings::default().set_nodelay(true).set_keepalive(
                 TcpKeepalive::new()
@@ -89,7 +94,11 @@ impl Connector {
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let manager = Manager::new_with_config(info, config).map_err(invalid)?;
         let maker = Maker::Ours(Arc::new(manager));
-        Ok(Self::new(maker, address))
+        let connector = Self::new(maker, address);
+        Ok(Self {
+            listener,
+            ..connector
+        })
     }
 
     pub(crate) fn from_pool(pool: Pool) -> Self {
@@ -103,6 +112,7 @@ impl Connector {
             maker,
             address: address.into(),
             shared: Shared::default(),
+            listener: None,
         }
     }
 
@@ -117,7 +127,13 @@ impl Connector {
         let maker = self.maker.clone();
         let connecting =
             runtime::run(async move { timeout(CONNECT_TIMEOUT, maker.manager().create()).await });
-        match connecting.await {
+        let connected = connecting.await;
+        if let Ok(Err(error)) = &connected
+            && let Some(why) = self.why_closed(error).await
+        {
+            return Err(Trouble::untrusted(&self.address, &why));
+        }
+        match connected {
             Ok(connected) => {
                 connected.map_err(|error| Trouble::from_connecting(&self.address, &error))
             }
@@ -127,6 +143,15 @@ impl Connector {
                 tls::hint_of_silence(&self.address)
             ))),
         }
+    }
+
+    /// Why a connection with TLS was closed in the middle of the greeting, if the server says it.
+    async fn why_closed(&self, error: &RedisError) -> Option<String> {
+        if !error.is_connection_dropped() || error.is_connection_refusal() {
+            return None;
+        }
+        let listener = self.listener.clone()?;
+        runtime::run(async move { timeout(LISTEN_FOR, listener.hear()).await.ok()? }).await
     }
 
     /// The link over which single calls go, of everybody who has a clone of this.

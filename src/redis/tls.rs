@@ -11,7 +11,7 @@ use std::sync::Arc;
 use redis::{ConnectionAddr, ConnectionInfo, RedisError};
 
 use crate::error::Error;
-use crate::tls_library;
+use crate::tls_library::{self, Listener};
 
 /// The schemes that mean TLS, as redis-rs knows them.
 const SCHEMES: [&str; 2] = ["rediss://", "valkeys://"];
@@ -139,6 +139,15 @@ fn contains(text: &[u8], part: &str) -> bool {
         .any(|window| window == part.as_bytes())
 }
 
+/// How connections to an address are made.
+pub(crate) struct Secured {
+    pub(crate) info: ConnectionInfo,
+    /// With TLS 1.3 a server says only after the greeting that it does not accept its client, and closes the
+    /// connection. What is written at that moment may fail before that is read. This makes a connection on
+    /// which nothing is written.
+    pub(crate) listener: Option<Listener>,
+}
+
 /// Whether the URL and the settings go together, and TLS can be spoken if it is asked for.
 pub(crate) fn check(url: &str, tls: Option<&Tls>) -> Result<(), Error> {
     let url = url.trim_start();
@@ -159,9 +168,10 @@ pub(crate) fn check(url: &str, tls: Option<&Tls>) -> Result<(), Error> {
 }
 
 /// How connections are made, certificates included, if the address is one with TLS.
-pub(crate) fn secured(info: ConnectionInfo, tls: Option<&Tls>) -> Result<ConnectionInfo, Error> {
+pub(crate) fn secured(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Secured, Error> {
     let ConnectionAddr::TcpTls { insecure, .. } = info.addr() else {
-        return Ok(info);
+        let listener = None;
+        return Ok(Secured { info, listener });
     };
     if *insecure && tls.is_some() {
         return Err(Error::invalid(

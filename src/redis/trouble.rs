@@ -96,9 +96,13 @@ impl Trouble {
         )
     }
 
+    pub(crate) fn untrusted(address: &str, why: &str) -> Self {
+        Self::Untrusted(format!("Redis at {address}: {why}"))
+    }
+
     pub(crate) fn from_connecting(address: &str, error: &RedisError) -> Self {
         if let Some(why) = tls::refusal(error) {
-            return Self::Untrusted(format!("Redis at {address}: {why}"));
+            return Self::untrusted(address, &why);
         }
         match refusal(error) {
             Some(refusal) => Self::Refused(refusal, error.to_string()),

@@ -49,6 +49,14 @@ pub fn open_url(address: SocketAddr) -> String {
     format!("{}://{address}/", scheme())
 }
 
+/// The user as whom the library comes.
+pub fn user() -> &'static str {
+    match is_acl() {
+        true => USER[0],
+        false => "default",
+    }
+}
+
 fn scheme() -> &'static str {
     match is_tls() {
         true => "rediss",

@@ -5,9 +5,11 @@ use std::io;
 
 use native_tls::{Certificate, Identity, TlsConnector};
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 use crate::error::Error;
-use crate::redis::tls::{CA, Names, Tls, unusable};
+use crate::redis::tls::{CA, Names, Secured, Tls, unusable};
 use crate::tls_advice::{GIVE_CA, GIVE_CLIENT_CERTIFICATE, LOOK, NO_TLS, OTHER_NAME, bad_pair};
 
 const CERTIFICATE_BEGINS: &str = "-----BEGIN CERTIFICATE-----";
@@ -18,23 +20,20 @@ pub(crate) fn offered() -> Result<(), Error> {
 
 pub(crate) fn prepare() {}
 
-pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo, Error> {
-    if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
-        return Ok(info);
-    }
-    if let Some(ca) = &tls.ca {
-        check_ca(ca)?;
-    }
-    if let Some(client) = &tls.client {
-        let form = "the key has to be in PKCS #8 (`BEGIN PRIVATE KEY`), and not encrypted";
-        // Whether the two belong together shows only in the second step.
-        Identity::from_pkcs8(&client.chain, &client.key)
-            .map_err(|error| bad_pair(format!("{error}; {form}")).with_source(error))
-            .and_then(|identity| {
-                let connector = TlsConnector::builder().identity(identity).build();
-                connector.map_err(|error| bad_pair(&error).with_source(error))
-            })?;
-    }
+pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<Secured, Error> {
+    let (host, port) = match info.addr() {
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            ..
+        } => (host.clone(), *port),
+        _ => {
+            let listener = None;
+            return Ok(Secured { info, listener });
+        }
+    };
+    let connector = configured(tls)?;
     let certificates = TlsCertificates {
         root_cert: tls.ca.clone(),
         client_tls: tls.client.clone().map(|client| ClientTlsConfig {
@@ -47,16 +46,61 @@ pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo,
     let info = client.get_connection_info().clone();
     let mut addr = info.addr().clone();
     addr.set_danger_accept_invalid_hostnames(tls.names == Names::Any);
-    Ok(info.set_addr(addr))
+    let info = info.set_addr(addr);
+    let listener = Some(Listener {
+        connector: connector.into(),
+        host,
+        port,
+    });
+    Ok(Secured { info, listener })
 }
 
-fn check_ca(pem: &[u8]) -> Result<(), Error> {
-    let text = str::from_utf8(pem).map_err(|error| unusable(CA, error))?;
-    for rest in text.split(CERTIFICATE_BEGINS).skip(1) {
-        let one = format!("{CERTIFICATE_BEGINS}{rest}");
-        Certificate::from_pem(one.as_bytes()).map_err(|error| unusable(CA, error))?;
+/// Hears why a server closes connections.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    connector: tokio_native_tls::TlsConnector,
+    host: String,
+    port: u16,
+}
+
+impl Listener {
+    pub(crate) async fn hear(&self) -> Option<String> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        match self.connector.connect(&self.host, stream.ok()?).await {
+            Ok(mut open) => refusal(&open.read(&mut [0]).await.err()?),
+            Err(failed) => refusal(&failed),
+        }
     }
-    Ok(())
+}
+
+/// It finds out whether everything can be used: whether certificate and key belong together, too.
+fn configured(tls: &Tls) -> Result<TlsConnector, Error> {
+    let mut builder = TlsConnector::builder();
+    builder.danger_accept_invalid_hostnames(tls.names == Names::Any);
+    if let Some(pem) = &tls.ca {
+        builder.disable_built_in_roots(true);
+        for ca in certificates(pem)? {
+            builder.add_root_certificate(ca);
+        }
+    }
+    if let Some(client) = &tls.client {
+        let form = "the key has to be in PKCS #8 (`BEGIN PRIVATE KEY`), and not encrypted";
+        let identity = Identity::from_pkcs8(&client.chain, &client.key)
+            .map_err(|error| bad_pair(format!("{error}; {form}")).with_source(error))?;
+        builder.identity(identity);
+    }
+    let connector = builder.build();
+    connector.map_err(|error| bad_pair(&error).with_source(error))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
+    let text = str::from_utf8(pem).map_err(|error| unusable(CA, error))?;
+    let each = text.split(CERTIFICATE_BEGINS).skip(1);
+    each.map(|rest| {
+        let one = format!("{CERTIFICATE_BEGINS}{rest}");
+        Certificate::from_pem(one.as_bytes()).map_err(|error| unusable(CA, error))
+    })
+    .collect()
 }
 
 /// Why the two sides did not agree, if that is what happened.

@@ -10,18 +10,22 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tracing::debug;
 
 use crate::error::Error;
-use crate::redis::tls::{CA, ClientCertificate, Names, Tls, unusable};
+use crate::redis::tls::{CA, ClientCertificate, Names, Secured, Tls, unusable};
 use crate::tls_advice::{GIVE_CA, GIVE_CLIENT_CERTIFICATE, LOOK, NO_TLS, OTHER_NAME, bad_pair};
 
 pub(crate) fn offered() -> Result<(), Error> {
@@ -36,18 +40,25 @@ pub(crate) fn prepare() {
     }
 }
 
-pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo, Error> {
+pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<Secured, Error> {
     prepare();
-    if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
-        return Ok(info);
-    }
+    let (host, port) = match info.addr() {
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            ..
+        } => (host.clone(), *port),
+        _ => {
+            let listener = None;
+            return Ok(Secured { info, listener });
+        }
+    };
     let (trusted, pem) = match &tls.ca {
         Some(pem) => (given(pem)?, pem.clone()),
         None => trusted_by_the_system()?,
     };
-    if let Some(client) = &tls.client {
-        check_client_certificate(client, trusted)?;
-    }
+    let config = configured(trusted, tls.client.as_ref())?;
     let certificates = TlsCertificates {
         root_cert: Some(pem),
         client_tls: tls.client.clone().map(|client| ClientTlsConfig {
@@ -60,7 +71,37 @@ pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<ConnectionInfo,
     let info = client.get_connection_info().clone();
     let mut addr = info.addr().clone();
     addr.set_danger_accept_invalid_hostnames(tls.names == Names::Any);
-    Ok(info.set_addr(addr))
+    let listener = Listener {
+        config: Arc::new(config),
+        host,
+        port,
+    };
+    Ok(Secured {
+        info: info.set_addr(addr),
+        // It looks at names.
+        listener: (tls.names == Names::HostOfTheUrl).then_some(listener),
+    })
+}
+
+/// Hears why a server closes connections.
+#[derive(Clone)]
+pub(crate) struct Listener {
+    config: Arc<ClientConfig>,
+    host: String,
+    port: u16,
+}
+
+impl Listener {
+    pub(crate) async fn hear(&self) -> Option<String> {
+        let name = ServerName::try_from(self.host.clone()).ok()?;
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let failed = match connector.connect(name, stream.ok()?).await {
+            Ok(mut open) => open.read(&mut [0]).await.err()?,
+            Err(failed) => failed,
+        };
+        refusal(&failed)
+    }
 }
 
 fn given(pem: &[u8]) -> Result<RootCertStore, Error> {
@@ -73,10 +114,15 @@ fn given(pem: &[u8]) -> Result<RootCertStore, Error> {
     Ok(trusted)
 }
 
-fn check_client_certificate(
-    client: &ClientCertificate,
+/// It finds out whether certificate and key belong together.
+fn configured(
     trusted: RootCertStore,
-) -> Result<(), Error> {
+    client: Option<&ClientCertificate>,
+) -> Result<ClientConfig, Error> {
+    let config = ClientConfig::builder().with_root_certificates(trusted);
+    let Some(client) = client else {
+        return Ok(config.with_no_client_auth());
+    };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&client.chain).collect();
     let chain = chain.map_err(bad_pair)?;
     let key = PrivateKeyDer::from_pem_slice(&client.key).map_err(|error| {
@@ -84,11 +130,8 @@ fn check_client_certificate(
             "{error}; the key has to be in PEM, and not encrypted"
         ))
     })?;
-    ClientConfig::builder()
-        .with_root_certificates(trusted)
-        .with_client_auth_cert(chain, key)
-        .map(drop)
-        .map_err(|error| bad_pair(&error).with_source(error))
+    let config = config.with_client_auth_cert(chain, key);
+    config.map_err(|error| bad_pair(&error).with_source(error))
 }
 
 /// What can be read of it; and the same in PEM, for redis-rs.
