@@ -1,7 +1,10 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz chaos soak lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo test test-tls test-acl test-tls-acl test-features fuzz chaos soak lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+
+# Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
+features = --features memory,tls-rustls
 
 # Finds a Redis server, or fetches a private one; it starts none, and touches none that runs.
 with_redis = OXCART_REDIS_SERVER="$$(.ci/redis-server.sh)" && export OXCART_REDIS_SERVER &&
@@ -13,17 +16,34 @@ demo: ## The main job, for real: make demo, or make demo DIR=path
 	@$(with_redis) cargo run --release --example demo -- $${DIR:+"$$DIR"}
 
 test: ## Every test: unit, integration, documentation, the short fault battery
-	@$(with_redis) cargo test --all-features --no-fail-fast
+	@$(with_redis) cargo test $(features) --no-fail-fast
+
+# What the environment asks the tests for stands in tests/support/road.rs. The CA is trusted by the tests alone, and not
+# by cargo, which may have to fetch something.
+over_tls = --config 'env.OXCART_TEST_TLS="1"' --config 'env.SSL_CERT_FILE="$(CURDIR)/target/test-certificates/ca.pem"'
+as_acl_user = --config 'env.OXCART_TEST_ACL="1"'
+
+test-tls: ## Every test over TLS; ONLY='--test api' for some
+	@$(with_redis) cargo test $(features) $(over_tls) --no-fail-fast $(ONLY)
+
+test-acl: ## Every test as a user with the access rules of docs/security.md; ONLY=.. for some
+	@$(with_redis) cargo test $(features) $(as_acl_user) --no-fail-fast $(ONLY)
+
+test-tls-acl: ## Both at once; ONLY=.. for some
+	@$(with_redis) cargo test $(features) $(over_tls) $(as_acl_user) --no-fail-fast $(ONLY)
+
+test-features: ## TLS by each feature alone, and without any
+	@$(with_redis) .ci/tls-features.sh
 
 chaos: ## The fault battery: SHORT=1 for less of each, ONLY=name,.. for some, SEED=n to repeat
-	@$(with_redis) CHAOS=$(if $(SHORT),short,full) cargo test $(if $(SHORT),,--release) --all-features --test chaos
+	@$(with_redis) CHAOS=$(if $(SHORT),short,full) cargo test $(if $(SHORT),,--release) $(features) --test chaos
 
 soak: ## Looks for what grows, for 30 minutes or MINUTES=n; draws target/soak.svg
-	@$(with_redis) CHAOS=soak cargo test --release --all-features --test chaos
+	@$(with_redis) CHAOS=soak cargo test --release $(features) --test chaos
 
 fuzz: ## Random sequences against both stores until stopped; OXCART_SEED=n repeats one
 	@$(with_redis) OXCART_SEQUENCES=$${OXCART_SEQUENCES:-18446744073709551615} \
-		cargo test --lib --all-features random:: -- --nocapture
+		cargo test --lib $(features) random:: -- --nocapture
 
 lint: format clippy doc ## Format, clippy and rustdoc; any warning fails
 
@@ -31,24 +51,24 @@ format: ## Is the code formatted? (cargo fmt formats it)
 	cargo fmt --check
 	cargo fmt --check --manifest-path benches/compare/Cargo.toml
 
-clippy: ## Clippy on every target and feature, and on the library without any
-	cargo clippy --all-targets --all-features -- -D warnings
+clippy: ## Clippy on every target, and on the library without any feature
+	cargo clippy --all-targets $(features) -- -D warnings
 	cargo clippy -- -D warnings
 
 doc: ## The documentation, in target/doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(features)
 
 examples: ## Build every example
-	cargo build --examples --all-features
+	cargo build --examples $(features)
 
 benches: ## Run every benchmark once, without optimising: does it still work?
-	@$(with_redis) cargo bench --bench '*' --all-features --profile dev -- --test
+	@$(with_redis) cargo bench --bench '*' $(features) --profile dev -- --test
 
 bench: ## Run the benchmarks: enqueue, claim-settle, round trip, scripts, codec
-	@$(with_redis) cargo bench --bench '*' --all-features
+	@$(with_redis) cargo bench --bench '*' $(features)
 
 bench-smoke: ## Count commands and bytes a job; they must not grow (part of make test)
-	@$(with_redis) cargo test --all-features --test cost -- --nocapture
+	@$(with_redis) cargo test $(features) --test cost -- --nocapture
 
 bench-compare: ## Beside other queues: QUICK=1, PEERS=a,b, ROWS=a,b, RUNS=n, ADD=1, DOCS=1
 	@$(with_redis) cargo run --release --manifest-path benches/compare/Cargo.toml --target-dir target/bench-compare

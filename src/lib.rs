@@ -112,6 +112,19 @@ mod store;
 #[cfg(feature = "memory")]
 mod testing;
 mod time;
+// `rediss://` by one of two libraries, or not at all; no other file needs to know.
+#[cfg(any(feature = "tls-rustls", feature = "tls-native"))]
+#[path = "redis/tls/advice.rs"]
+mod tls_advice;
+#[cfg(feature = "tls-rustls")]
+#[path = "redis/tls/rustls.rs"]
+mod tls_library;
+#[cfg(all(feature = "tls-native", not(feature = "tls-rustls")))]
+#[path = "redis/tls/native.rs"]
+mod tls_library;
+#[cfg(not(any(feature = "tls-rustls", feature = "tls-native")))]
+#[path = "redis/tls/absent.rs"]
+mod tls_library;
 mod worker;
 
 pub use crate::error::{Error, ErrorKind};
@@ -135,6 +148,7 @@ pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
+pub use crate::redis::tls::Tls;
 pub use crate::schedule::ScheduleHandle;
 pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};
 pub use crate::schedule::info::{Rhythm, ScheduleInfo, TickOutcome};
@@ -173,6 +187,11 @@ struct ErrorsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/settings.md")]
 struct SettingsPage;
+
+/// And of the page on TLS and access rules.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/security.md")]
+struct SecurityPage;
 
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]

@@ -12,6 +12,7 @@ use crate::queue::enqueue::Enqueue;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::redis::connection::Connector;
+use crate::redis::tls::Tls;
 use crate::runtime;
 use crate::store::backend::Backend;
 
@@ -47,14 +48,16 @@ impl Oxcart {
     /// that endanger jobs.
     ///
     /// URLs look like `redis://127.0.0.1/`, `redis://user:password@host:6379/3` (database 3), or
-    /// `redis+unix:///path/to/socket?db=3`.
+    /// `redis+unix:///path/to/socket?db=3`; with TLS `rediss://host:6380/`, for which the feature `tls-rustls` or
+    /// `tls-native` is enabled.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a URL that cannot be read, [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a URL that cannot be read, or that needs a feature for TLS, [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if
     /// nothing answers within about 3 s, [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it is loading, busy or
     /// full, [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) for something that is no Redis, is too old, is a
-    /// replica, a sentinel or a node of a cluster, wants another password, or denies what oxcart needs. The causes
+    /// replica, a sentinel or a node of a cluster, wants another password, shows or wants another certificate, or denies
+    /// what oxcart needs. The causes
     /// are listed in `docs/errors.md`.
     ///
     /// # Cancel safety
@@ -130,6 +133,7 @@ pub struct OxcartBuilder {
     namespace: String,
     payload_max: usize,
     call_timeout: Duration,
+    tls: Option<Tls>,
 }
 
 impl Default for OxcartBuilder {
@@ -138,6 +142,7 @@ impl Default for OxcartBuilder {
             namespace: "oxcart".to_owned(),
             payload_max: PAYLOAD_MAX_DEFAULT,
             call_timeout: CALL_TIMEOUT_DEFAULT,
+            tls: None,
         }
     }
 }
@@ -164,17 +169,26 @@ impl OxcartBuilder {
         self
     }
 
+    /// Whom to trust on a connection by `rediss://`, and with which certificate to sign in. Default: what the
+    /// system trusts, and none.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Connects; see [`Oxcart::connect`].
     ///
     /// # Errors
     ///
-    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace.
+    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace or for a
+    /// certificate or key that cannot be used.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self, url: &str) -> Result<Oxcart, Error> {
-        let connector = Connector::from_url(url)?;
+        let connector = Connector::from_url(url, self.tls.as_ref())?;
         self.finish(Backend::Redis(connector)).await
     }
 
@@ -192,6 +206,11 @@ impl OxcartBuilder {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn with_pool(self, pool: Pool) -> Result<Oxcart, Error> {
+        if self.tls.is_some() {
+            return Err(Error::invalid(
+                "settings for TLS and a pool are given, and the pool says how connections are made",
+            ));
+        }
         self.finish(Backend::Redis(Connector::from_pool(pool)))
             .await
     }

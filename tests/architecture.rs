@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "job", "policy", "id", "name", "codec", "time", "error", "runtime",
     ],
-    &["redis"],
+    &["redis", "tls_library", "tls_advice"],
     &["store", "memory"],
     &[
         "queue",

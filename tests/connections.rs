@@ -197,7 +197,7 @@ async fn until_connected(server: &Server, limit: Duration, connections: usize) -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g8_streams_of_events_that_are_dropped_give_their_connections_back_at_once() {
     const STREAMS: usize = 100;
-    keep_warnings();
+    keep_troubles();
     let server = Server::start();
     let queue = queue_at(&server.url()).await;
     queue.enqueue(Work::Quick).await.unwrap();
@@ -215,7 +215,7 @@ async fn g8_streams_of_events_that_are_dropped_give_their_connections_back_at_on
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g8_all_who_wait_for_results_share_a_connection_and_it_goes_with_the_queue() {
     const WAITS: usize = 100;
-    keep_warnings();
+    keep_troubles();
     let server = Server::start();
     let oxcart = Oxcart::connect(&server.url()).await.unwrap();
     let queue = oxcart.queue("work").unwrap();

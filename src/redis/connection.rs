@@ -16,11 +16,15 @@ use crate::error::{Error, ErrorKind};
 use crate::redis::address;
 use crate::redis::last_word::last_word;
 use crate::redis::link::{BYTES_PER_SECOND, Link, Repeat, Shared, bytes_of};
+use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
 use crate::runtime;
+use crate::tls_library::{self, Listener};
 
 /// How long a connection may take to be made, greeting and password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long is waited for a reason why a connection with TLS was closed.
+const LISTEN_FOR: Duration = Duration::from_millis(500);
 /// Longest wait of a command that does not block, when nothing shorter is set.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A single call takes no longer than this, and a large one as much longer as its bytes take.
@@ -40,6 +44,7 @@ pub(crate) struct Connector {
     address: Arc<str>,
     /// The connection for single calls.
     shared: Shared,
+    listener: Option<Listener>,
 }
 
 #[derive(Clone)]
@@ -60,8 +65,8 @@ impl Maker {
 
 impl Connector {
     /// From a URL as redis-rs reads it: `redis://[user:password@]host[:port][/db]`,
-    /// `redis+unix:///path`.
-    pub(crate) fn from_url(url: &str) -> Result<Self, Error> {
+    /// the same with `rediss://` over TLS, `redis+unix:///path`.
+    pub(crate) fn from_url(url: &str, tls: Option<&Tls>) -> Result<Self, Error> {
         let invalid = |source: redis::RedisError| {
             Error::new(
                 ErrorKind::Invalid,
@@ -73,10 +78,12 @@ impl Connector {
             )
             .with_source(source)
         };
+        tls::check(url, tls)?;
         address::check(url)?;
         let info = url.trim().into_connection_info().map_err(invalid)?;
         let address = address_of(&info);
         let server = info.addr().clone();
+        let Secured { info, listener } = tls::secured(info, tls)?;
         let info = info.set_tcp_settings(
             TcpSettings::default().set_nodelay(true).set_keepalive(
                 TcpKeepalive::new()
@@ -90,10 +97,16 @@ impl Connector {
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
         let manager = Manager::new_with_config(info, config).map_err(invalid)?;
         let maker = Maker::Ours(Arc::new(manager), server.into());
-        Ok(Self::new(maker, address))
+        let connector = Self::new(maker, address);
+        Ok(Self {
+            listener,
+            ..connector
+        })
     }
 
     pub(crate) fn from_pool(pool: Pool) -> Self {
+        // Its connections may be with TLS; it does not say.
+        tls_library::prepare();
         Self::new(Maker::Theirs(pool), "the given pool".to_owned())
     }
 
@@ -102,6 +115,7 @@ impl Connector {
             maker,
             address: address.into(),
             shared: Shared::default(),
+            listener: None,
         }
     }
 
@@ -114,18 +128,24 @@ impl Connector {
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
         // What drives a connection runs where it was made.
         let (maker, address) = (self.maker.clone(), self.address.clone());
+        let listener = self.listener.clone();
         let connecting = runtime::run(async move {
             let error = match timeout(CONNECT_TIMEOUT, maker.manager().create()).await {
                 Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => error,
                 Err(_) => {
                     return Err(Trouble::Unreachable(format!(
-                        "Redis at {address} accepted no connection within {CONNECT_TIMEOUT:?}"
+                        "Redis at {address} accepted no connection within {CONNECT_TIMEOUT:?}{}",
+                        tls::hint_of_silence(&address)
                     )));
                 }
             };
-            if !error.is_connection_dropped() || error.is_connection_refusal() {
+            let was_closed = error.is_connection_dropped() && !error.is_connection_refusal();
+            if !was_closed || tls::refusal(&error).is_some() {
                 return Err(Trouble::from_connecting(&address, &error));
+            }
+            if let Some(why) = why_closed(listener).await {
+                return Err(Trouble::untrusted(&address, &why));
             }
             let last_word = match &maker {
                 Maker::Ours(_, server) => last_word(server).await,
@@ -172,10 +192,15 @@ impl Connector {
     }
 }
 
+/// Why a connection with TLS was closed in the middle of the greeting, if the server says it.
+async fn why_closed(listener: Option<Listener>) -> Option<String> {
+    timeout(LISTEN_FOR, listener?.hear()).await.ok()?
+}
+
 fn address_of(info: &ConnectionInfo) -> String {
     match info.addr() {
         ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-        ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port} (TLS)"),
+        ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}{}", tls::MARK),
         ConnectionAddr::Unix(path) => path.display().to_string(),
         other => other.to_string(),
     }

@@ -12,4 +12,5 @@ pub(crate) mod reply;
 pub(crate) mod script;
 pub(crate) mod stream;
 pub(crate) mod tap;
+pub(crate) mod tls;
 pub(crate) mod trouble;

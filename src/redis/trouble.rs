@@ -10,6 +10,7 @@ use redis::{ErrorKind as RedisKind, RedisError};
 
 use crate::error::{Error, ErrorKind};
 pub(crate) use crate::redis::refusal::Refusal;
+use crate::redis::tls;
 
 /// Where an error says in which line of a script it arose.
 const IN_SCRIPT: &str = "@user_script:";
@@ -25,6 +26,8 @@ pub(crate) enum Trouble {
     Closed,
     /// What answered the greeting is no Redis; nothing was sent.
     Stranger(String),
+    /// It is not the server that we trust, or it does not trust us, by the rules of TLS; nothing was sent.
+    Untrusted(String),
     /// The server said no before anything was written.
     Refused(Refusal, String),
     /// The server said no to a command in the middle of a script: what the script wrote before stays.
@@ -68,6 +71,7 @@ impl Trouble {
             self,
             Self::Unreachable(_)
                 | Self::Stranger(_)
+                | Self::Untrusted(_)
                 | Self::Unanswered(_)
                 | Self::Closed
                 | Self::Cut { .. }
@@ -83,13 +87,29 @@ impl Trouble {
         )
     }
 
+    pub(crate) fn untrusted(address: &str, why: &str) -> Self {
+        Self::Untrusted(format!("Redis at {address}: {why}"))
+    }
+
     pub(crate) fn from_connecting(address: &str, error: &RedisError) -> Self {
+        if let Some(why) = tls::refusal(error) {
+            return Self::untrusted(address, &why);
+        }
         match refusal(error) {
             Some(refusal) => Self::Refused(refusal, words(error)),
             None if error.kind() == RedisKind::Parse => Self::Stranger(format!(
                 "what answers at {address} does not speak Redis's protocol"
             )),
-            None => Self::Unreachable(format!("cannot connect to Redis at {address}: {error}")),
+            None => {
+                let hint = match error.is_connection_dropped() && !error.is_connection_refusal() {
+                    _ if error.is_timeout() => tls::hint_of_silence(address),
+                    true => tls::hint_of_closing(address),
+                    false => "",
+                };
+                Self::Unreachable(format!(
+                    "cannot connect to Redis at {address}: {error}{hint}"
+                ))
+            }
         }
     }
 
@@ -104,7 +124,8 @@ impl Trouble {
             _ => Self::Unreachable(format!(
                 "what listens at {address} closed the connection at once ({error}): a Redis does that when it \
                  has no room for another client (`maxclients`) or is in protected mode, and a proxy when there \
-                 is no Redis behind it"
+                 is no Redis behind it{}",
+                tls::hint_of_closing(address)
             )),
         }
     }
@@ -145,7 +166,7 @@ impl Trouble {
     pub(crate) fn into_error(self, address: &str) -> Error {
         let kind = self.kind();
         let text = match &self {
-            Self::Unreachable(text) | Self::Stranger(text) => text.clone(),
+            Self::Unreachable(text) | Self::Stranger(text) | Self::Untrusted(text) => text.clone(),
             Self::Refused(_, words) => format!("Redis at {address} refused: {words}"),
             trouble => format!("Redis at {address}: {trouble}"),
         };
@@ -155,7 +176,7 @@ impl Trouble {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Unreachable(_) | Self::Closed => ErrorKind::Unreachable,
-            Self::Stranger(_) => ErrorKind::Unsuitable,
+            Self::Stranger(_) | Self::Untrusted(_) => ErrorKind::Unsuitable,
             Self::Refused(refusal, _) | Self::Stopped(refusal, _) => refusal.kind(),
             Self::Unanswered(_) | Self::Cut { .. } => ErrorKind::Unknown,
             Self::Garbled(_) => ErrorKind::Incompatible,
@@ -167,6 +188,7 @@ impl Trouble {
             Self::Unreachable(_) => "check that it runs and that the address is right",
             Self::Closed => "try again",
             Self::Stranger(_) => "check that it is a Redis that listens there",
+            Self::Untrusted(_) => "check the certificates of both sides, and the settings for TLS",
             Self::Refused(refusal, _) | Self::Stopped(refusal, _) => refusal.hint(),
             Self::Unanswered(_) | Self::Cut { .. } => "what was asked may have been done",
             Self::Garbled(_) => {
@@ -185,6 +207,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Unreachable(text)
             | Self::Stranger(text)
+            | Self::Untrusted(text)
             | Self::Unanswered(text)
             | Self::Cut { why: text, .. } => f.write_str(text),
             Self::Closed => f.write_str("the connection was closed before"),

@@ -133,7 +133,7 @@ async fn a_payload_that_is_nested_too_deep_ends_no_worker() {
     let mut payload = vec![0x91; LEVELS - 1];
     payload.push(0x90);
     let deep = [head, b"\xa7payload\xc5", &length, &payload].concat();
-    let mut connection = redis::Client::open(rig.server.url())
+    let mut connection = redis::Client::open(rig.server.plain_url())
         .unwrap()
         .get_connection()
         .unwrap();

@@ -163,7 +163,8 @@ async fn an_optional_field_is_a_compatible_change_in_both_directions() {
 #[tokio::test]
 async fn a_pool_that_the_application_has_serves_as_well() {
     let rig = Rig::new().await;
-    let manager = Manager::new(rig.server.url()).unwrap();
+    // Over TLS: tests/tls.
+    let manager = Manager::new(rig.server.plain_url()).unwrap();
     let pool = Pool::builder(manager).max_size(2).build().unwrap();
     let oxcart = Oxcart::with_pool(pool).await.unwrap();
     let queue = oxcart.queue("pooled").unwrap();

@@ -7,7 +7,7 @@ use oxcart::{Context, EventKind, EventStream, Failure, JobId, Oxcart, Timestamp}
 use tokio::time::timeout;
 
 use crate::rig::{Number, PATIENCE, Rig, Running};
-use crate::support::{eventually, eventually_async};
+use crate::support::{eventually, eventually_async, road};
 
 async fn next(events: &mut EventStream) -> oxcart::Event {
     let next = timeout(PATIENCE, events.next()).await;
@@ -377,8 +377,8 @@ async fn a_reader_is_told_why_it_reads_nothing_and_goes_on_when_it_can() {
     assert_eq!(next(&mut events).await.kind, EventKind::Added(first));
     let reasons: [(&[&str], &[&str], &str); 2] = [
         (
-            &["ACL", "SETUSER", "default", "-xread"],
-            &["ACL", "SETUSER", "default", "+xread"],
+            &["ACL", "SETUSER", road::user(), "-xread"],
+            &["ACL", "SETUSER", road::user(), "+xread"],
             "xread",
         ),
         (

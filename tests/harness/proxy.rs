@@ -10,7 +10,7 @@ use crate::{NEVER, SOON, connect, count, make_impatient, ping};
 fn proxy_hides_nothing_unless_told() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
-    let mut connection = connect(&proxy.url()).expect("it listens");
+    let mut connection = connect(&proxy.plain_url()).expect("it listens");
     let large = "x".repeat(3 * 1024 * 1024);
     let mut pipeline = redis::pipe();
     pipeline
@@ -50,7 +50,7 @@ fn proxy_lets_blocking_commands_block() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
     let pops = std::thread::spawn({
-        let mut connection = connect(&proxy.url()).expect("it listens");
+        let mut connection = connect(&proxy.plain_url()).expect("it listens");
         move || {
             redis::cmd("BZPOPMIN")
                 .arg("set")
@@ -59,7 +59,7 @@ fn proxy_lets_blocking_commands_block() {
         }
     });
     let reads = std::thread::spawn({
-        let mut connection = connect(&proxy.url()).expect("it listens");
+        let mut connection = connect(&proxy.plain_url()).expect("it listens");
         move || {
             redis::cmd("XREAD")
                 .arg(&["BLOCK", "10000", "STREAMS", "stream", "$"])
@@ -79,7 +79,7 @@ fn proxy_lets_blocking_commands_block() {
 fn proxy_passes_published_messages() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
-    let mut connection = connect(&proxy.url()).expect("it listens");
+    let mut connection = connect(&proxy.plain_url()).expect("it listens");
     let mut subscription = connection.as_pubsub();
     subscription.subscribe("news").expect("subscribed");
     server.cli(&["PUBLISH", "news", "hello"]);
@@ -92,7 +92,7 @@ fn drop_reply_every_applies_the_call_and_cuts_the_connection() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
     proxy.drop_reply_every(3);
-    let mut connection = connect(&proxy.url()).expect("it listens");
+    let mut connection = connect(&proxy.plain_url()).expect("it listens");
     assert_eq!(count(&mut connection).ok(), Some(1));
     assert!(ping(&mut connection).is_ok(), "only scripts count");
     let unknown = redis::cmd("EVALSHA")
@@ -115,7 +115,7 @@ fn drop_reply_every_applies_the_call_and_cuts_the_connection() {
     );
     assert_eq!(proxy.replies_dropped(), 1);
 
-    let mut next = connect(&proxy.url()).expect("new connections are welcome");
+    let mut next = connect(&proxy.plain_url()).expect("new connections are welcome");
     assert_eq!(count(&mut next).ok(), Some(4));
     assert_eq!(count(&mut next).ok(), Some(5));
     assert!(
@@ -123,7 +123,7 @@ fn drop_reply_every_applies_the_call_and_cuts_the_connection() {
         "the count goes on across connections"
     );
     proxy.drop_reply_every(0);
-    let mut last = connect(&proxy.url()).expect("it listens");
+    let mut last = connect(&proxy.plain_url()).expect("it listens");
     assert!((7..=20).all(|n| count(&mut last).ok() == Some(n)));
     assert_eq!(proxy.replies_dropped(), 2);
 }
@@ -134,7 +134,7 @@ fn replies_before_a_dropped_one_arrive() {
     let proxy = Proxy::start(server.tcp_addr());
     proxy.drop_reply_every(2);
     proxy.delay(Duration::from_millis(20));
-    let mut connection = connect(&proxy.url()).expect("it listens");
+    let mut connection = connect(&proxy.plain_url()).expect("it listens");
     let script = redis::cmd("EVAL")
         .arg("return 'ran'")
         .arg(0)
@@ -159,7 +159,7 @@ fn swallow_every_applies_the_call_and_keeps_the_connection_open() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
     proxy.swallow_every(2);
-    let mut connection = connect(&proxy.url()).expect("it listens");
+    let mut connection = connect(&proxy.plain_url()).expect("it listens");
     assert_eq!(count(&mut connection).ok(), Some(1));
     make_impatient(&connection);
     let lost = count(&mut connection).expect_err("the second reply never arrives");
@@ -176,7 +176,7 @@ fn cut_all_closes_what_is_open_and_nothing_else() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
     let mut connections: Vec<_> = (0..3)
-        .map(|_| connect(&proxy.url()).expect("it listens"))
+        .map(|_| connect(&proxy.plain_url()).expect("it listens"))
         .collect();
     assert!(
         connections
@@ -194,21 +194,21 @@ fn cut_all_closes_what_is_open_and_nothing_else() {
     }
     // The server sees it, too: only the connection that asks is left.
     eventually_blocking(SOON, || server.info("connected_clients") == "1");
-    assert!(ping(&mut connect(&proxy.url()).expect("new connections are welcome")).is_ok());
+    assert!(ping(&mut connect(&proxy.plain_url()).expect("new connections are welcome")).is_ok());
 }
 
 #[test]
 fn refuse_turns_new_connections_away_and_keeps_the_open_ones() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
-    let mut open = connect(&proxy.url()).expect("it listens");
+    let mut open = connect(&proxy.plain_url()).expect("it listens");
     for _ in 0..3 {
         proxy.refuse(true);
         let refused = std::net::TcpStream::connect(proxy.addr()).expect_err("nothing listens");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         assert!(ping(&mut open).is_ok());
         proxy.refuse(false);
-        assert!(ping(&mut connect(&proxy.url()).expect("it listens again")).is_ok());
+        assert!(ping(&mut connect(&proxy.plain_url()).expect("it listens again")).is_ok());
     }
 }
 
@@ -217,7 +217,7 @@ fn delay_adds_latency_and_leaves_the_throughput() {
     let by = Duration::from_millis(100);
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
-    let mut connection = connect(&proxy.url()).expect("it listens");
+    let mut connection = connect(&proxy.plain_url()).expect("it listens");
     proxy.delay(by);
     let started = Instant::now();
     connection
@@ -234,7 +234,7 @@ fn delay_adds_latency_and_leaves_the_throughput() {
 fn half_open_accepts_and_does_nothing() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
-    let [mut used, mut unused] = [(); 2].map(|()| connect(&proxy.url()).expect("it listens"));
+    let [mut used, mut unused] = [(); 2].map(|()| connect(&proxy.plain_url()).expect("it listens"));
     assert!(ping(&mut used).is_ok());
     make_impatient(&used);
     proxy.half_open(true);
@@ -264,14 +264,14 @@ fn half_open_accepts_and_does_nothing() {
         ),
         "{still_lost}"
     );
-    assert!(ping(&mut connect(&proxy.url()).expect("it listens")).is_ok());
+    assert!(ping(&mut connect(&proxy.plain_url()).expect("it listens")).is_ok());
 }
 
 #[test]
 fn proxy_to_a_dead_server_closes_connections() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
-    let mut before = connect(&proxy.url()).expect("it listens");
+    let mut before = connect(&proxy.plain_url()).expect("it listens");
     server.kill();
     assert!(
         ping(&mut before)
@@ -279,19 +279,19 @@ fn proxy_to_a_dead_server_closes_connections() {
             .is_connection_dropped()
     );
     assert!(
-        connect(&proxy.url())
+        connect(&proxy.plain_url())
             .and_then(|mut connection| ping(&mut connection))
             .is_err()
     );
     server.restart();
-    assert!(ping(&mut connect(&proxy.url()).expect("it listens")).is_ok());
+    assert!(ping(&mut connect(&proxy.plain_url()).expect("it listens")).is_ok());
 }
 
 #[tokio::test]
 async fn proxy_works_while_the_tests_own_runtime_is_blocked() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
-    assert!(ping(&mut connect(&proxy.url()).expect("it listens")).is_ok());
+    assert!(ping(&mut connect(&proxy.plain_url()).expect("it listens")).is_ok());
 }
 
 #[test]

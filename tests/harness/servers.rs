@@ -4,7 +4,7 @@ use crate::{connect, make_impatient, ping};
 #[test]
 fn server_answers_on_port_and_socket() {
     let server = Server::start();
-    for url in [server.url(), server.socket_url()] {
+    for url in [server.plain_url(), server.socket_url()] {
         assert_eq!(
             ping(&mut connect(&url).expect("it listens")).as_deref(),
             Ok("PONG"),
@@ -28,7 +28,7 @@ fn killed_server_comes_back_empty_at_the_same_address() {
     let (address, first) = (server.tcp_addr(), server.info("run_id"));
     server.cli(&["SET", "key", "value"]);
     server.kill();
-    assert!(connect(&server.url()).is_err());
+    assert!(connect(&server.plain_url()).is_err());
     server.restart();
     assert_eq!(server.tcp_addr(), address);
     assert_ne!(server.info("run_id"), first);
@@ -55,7 +55,7 @@ fn options_reach_the_server() {
 #[test]
 fn paused_server_is_silent_until_resumed() {
     let server = Server::start();
-    let mut connection = connect(&server.url()).expect("it listens");
+    let mut connection = connect(&server.plain_url()).expect("it listens");
     server.pause();
     server.pause();
     make_impatient(&connection);
@@ -63,7 +63,7 @@ fn paused_server_is_silent_until_resumed() {
     assert!(error.is_timeout(), "{error}");
     server.resume();
     assert_eq!(
-        ping(&mut connect(&server.url()).expect("it goes on")).as_deref(),
+        ping(&mut connect(&server.plain_url()).expect("it goes on")).as_deref(),
         Ok("PONG")
     );
 }

@@ -263,8 +263,10 @@ async fn g9_a_full_redis_refuses_new_work_at_once_and_finishes_what_it_has() {
 /// send so many arguments.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_password_that_is_set_under_a_worker_and_taken_away_later_costs_no_result() {
-    let (server, queue) = server_and_queue().await;
-    let client = redis::Client::open(server.url()).unwrap();
+    let server = Server::start();
+    // That password is one of the user whom every server has.
+    let queue = queue_at(&server.open_url()).await;
+    let client = redis::Client::open(server.plain_url()).unwrap();
     let mut operator = client.get_connection().unwrap();
     let mut set_password = |password: &str| {
         let mut set = redis::cmd("CONFIG");

@@ -65,7 +65,7 @@ impl Neighbour {
                 }
             }
             Self::Ours(server) => {
-                let client = redis::Client::open(server.url()).expect("a plain address");
+                let client = redis::Client::open(server.plain_url()).expect("a plain address");
                 let mut connection = client.get_connection().expect("it listens");
                 Snapshot {
                     run_id: Some(run_id(&mut connection).expect("it answers")),

@@ -14,11 +14,13 @@
 )]
 
 pub mod books;
+pub mod certificates;
 pub mod checks;
 mod child;
 mod eventually;
 pub mod everything;
 mod example;
+pub mod front;
 pub mod given_up;
 pub mod jobs;
 mod ledger;
@@ -27,6 +29,7 @@ mod process;
 mod proxy;
 mod relay;
 pub mod resp;
+pub mod road;
 mod server;
 mod stepped;
 pub mod workers;
@@ -35,6 +38,7 @@ pub use child::{child_name, child_of_test, spawn_self};
 pub use eventually::{eventually, eventually_async, eventually_blocking};
 pub use example::example;
 pub use ledger::Ledger;
+pub use port::Port;
 pub use process::Process;
 pub use proxy::Proxy;
 pub use server::{Server, ServerOptions, server_binary};

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio_rustls::TlsAcceptor;
 
 use super::port::Port;
-use super::relay;
+use super::{relay, road};
 
 /// How long the proxy's own thread may take to do what a switch asks for.
 const SWITCH_LIMIT: Duration = Duration::from_secs(5);
@@ -73,6 +74,8 @@ pub(super) struct Switches {
     refused: AtomicU64,
     half_open: AtomicBool,
     target: Mutex<SocketAddr>,
+    /// For clients that speak TLS, if the environment asks for it.
+    acceptor: Option<TlsAcceptor>,
     dropped: AtomicU64,
     accepted: AtomicU64,
     requests: AtomicU64,
@@ -105,6 +108,7 @@ impl Proxy {
             half_open: AtomicBool::new(false),
             close_after_numbers: AtomicBool::new(false),
             target: Mutex::new(target),
+            acceptor: road::is_tls().then(road::suite_acceptor),
             dropped: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -121,8 +125,13 @@ impl Proxy {
         proxy
     }
 
-    /// `redis://127.0.0.1:<port>/`
+    /// `redis://127.0.0.1:<port>/`, or what the environment asks for; see [`road`].
     pub fn url(&self) -> String {
+        road::url(self.addr())
+    }
+
+    /// `redis://127.0.0.1:<port>/`, whatever the environment asks for: for clients of the tests' own.
+    pub fn plain_url(&self) -> String {
         format!("redis://{}/", self.addr())
     }
 
@@ -396,9 +405,27 @@ async fn serve(client: TcpStream, open: Open) {
         return relay::swallow_requests(client, switches).await;
     }
     // A server that cannot be reached shows as a connection closed at once.
-    if let Ok(server) = TcpStream::connect(target).await {
-        relay::relay(client, server, switches).await;
+    let Ok(server) = TcpStream::connect(target).await else {
+        return;
+    };
+    // The proxy must not add latency of its own. It fails only on a socket that is already closed.
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
+    match &switches.acceptor {
+        Some(acceptor) if speaks_tls(&client).await => {
+            if let Ok(client) = acceptor.accept(client).await {
+                relay::relay(tokio::io::split(client), server, switches).await;
+            }
+        }
+        _ => relay::relay(client.into_split(), server, switches).await,
     }
+}
+
+/// By the first byte that a client sends.
+async fn speaks_tls(client: &TcpStream) -> bool {
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    client.peek(&mut first).await.is_ok_and(|read| read > 0) && first[0] == HANDSHAKE
 }
 
 fn settle(what: &str, mut done: impl FnMut() -> bool) {

@@ -38,11 +38,12 @@ type Delayed = (Instant, Vec<u8>);
 
 /// Relays until either side closes, or a reply is lost together with the connection; then closes
 /// both.
-pub(super) async fn relay(client: TcpStream, server: TcpStream, switches: &Switches) {
-    // The proxy must not add latency of its own. It fails only on a socket that is already closed.
-    let _ = client.set_nodelay(true);
-    let _ = server.set_nodelay(true);
-    let (client_read, client_write) = client.into_split();
+pub(super) async fn relay(
+    client: (impl AsyncRead + Unpin, impl AsyncWrite + Unpin),
+    server: TcpStream,
+    switches: &Switches,
+) {
+    let (client_read, client_write) = client;
     let (server_read, server_write) = server.into_split();
     let conversation = Conversation::default();
     let (deliveries, queue) = unbounded_channel();
@@ -169,6 +170,7 @@ async fn deliver(
             until(switches.taken_at(way, piece.len())).await;
             to.write_all(piece).await?;
         }
+        to.flush().await?;
     }
     Ok(())
 }

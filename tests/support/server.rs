@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::port::Port;
 use super::process::Process;
+use super::road::{self, Entrance};
 
 /// How long a server may take to answer its first PING, an append-only file to load included.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -59,12 +60,15 @@ impl ServerOptions {
             .tempdir()
             .expect("the system's temp folder is writable");
         let port = self.port.map_or_else(Port::claim, Port::claim_this);
-        let process = spawn(folder.path(), &port, &self.args, &self.env);
+        let entrance = Entrance::to(port.address());
+        let args = [entrance.args(), self.args].concat();
+        let process = spawn(folder.path(), &port, &args, &self.env);
         let server = Server {
             process: Mutex::new(process),
             folder,
             port,
-            args: self.args,
+            entrance,
+            args,
             env: self.env,
         };
         server.await_first_answer();
@@ -82,6 +86,7 @@ pub struct Server {
     process: Mutex<Process>,
     folder: TempDir,
     port: Port,
+    entrance: Entrance,
     args: Vec<String>,
     env: Vec<(String, String)>,
 }
@@ -96,8 +101,18 @@ impl Server {
         ServerOptions::default()
     }
 
-    /// `redis://127.0.0.1:<port>/`
+    /// `redis://127.0.0.1:<port>/`, or what the environment asks for; see [`road`].
     pub fn url(&self) -> String {
+        road::url(self.entrance.address(self.tcp_addr()))
+    }
+
+    /// The same for the user whom every server has, without a password unless the test sets one.
+    pub fn open_url(&self) -> String {
+        road::open_url(self.entrance.address(self.tcp_addr()))
+    }
+
+    /// `redis://127.0.0.1:<port>/`, whatever the environment asks for: for clients of the tests' own.
+    pub fn plain_url(&self) -> String {
         format!("redis://{}/", self.tcp_addr())
     }
 

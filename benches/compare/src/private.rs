@@ -12,4 +12,33 @@ mod process;
 #[path = "../../../tests/support/server.rs"]
 mod server;
 
+/// The road to the server: plain, for the peers too.
+mod road {
+    use std::net::SocketAddr;
+
+    pub(super) struct Entrance;
+
+    impl Entrance {
+        pub(super) fn to(_: SocketAddr) -> Self {
+            Self
+        }
+
+        pub(super) fn args(&self) -> Vec<String> {
+            Vec::new()
+        }
+
+        pub(super) fn address(&self, plain: SocketAddr) -> SocketAddr {
+            plain
+        }
+    }
+
+    pub(super) fn url(address: SocketAddr) -> String {
+        open_url(address)
+    }
+
+    pub(super) fn open_url(address: SocketAddr) -> String {
+        format!("redis://{address}/")
+    }
+}
+
 pub use server::Server;

@@ -277,8 +277,8 @@ proptest! {
         if let Ok(cursor) = text.parse::<Cursor>() {
             prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
         }
-        let _ = Connector::from_url(&text);
-        let _ = Connector::from_url(&format!("redis://{text}"));
+        let _ = Connector::from_url(&text, None);
+        let _ = Connector::from_url(&format!("redis://{text}"), None);
         prop_assert_eq!(State::parse(&text).is_some(), State::ALL.iter().any(|s| s.as_str() == text));
     }
 

@@ -43,8 +43,11 @@ use subject::{InMemory, InRedis, START_US, Subject};
 )]
 #[path = "../../../tests/support"]
 mod support {
+    mod certificates;
+    mod front;
     mod port;
     mod process;
+    pub(super) mod road;
     mod server;
 
     pub(super) use server::Server;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use redis::{Cmd, Connection, FromRedisValue, Value};
 
 use super::dump::Dump;
-use super::support::Server;
+use super::support::{Server, road};
 use crate::memory::{self, Apply};
 use crate::name::{Namespace, QueueName};
 use crate::redis::keys::{Keys, PARTS};
@@ -116,7 +116,10 @@ impl Subject {
 
 /// A queue in a Redis of its own.
 pub(super) struct InRedis {
+    /// The administrator's.
     connection: Connection,
+    /// On which scripts are called: that of an application's user, if the environment asks for it.
+    calls: Option<Connection>,
     keys: Keys,
     patch: Option<Patch>,
     /// The scripts with the turned clock that the server knows, by their names.
@@ -131,10 +134,17 @@ impl InRedis {
         let server = Server::start();
         let client = redis::Client::open(server.socket_url()).unwrap();
         let mut connection = client.get_connection().unwrap();
+        let calls = road::is_acl().then(|| {
+            let mut calls = client.get_connection().unwrap();
+            let mut signed_in = redis::cmd("AUTH");
+            signed_in.arg(&road::USER).exec(&mut calls).unwrap();
+            calls
+        });
         let dump_hash = load(&mut connection, DUMP);
         let namespace = Namespace::new("test").unwrap();
         let mut redis = Self {
             connection,
+            calls,
             keys: Keys::new(&namespace, &QueueName::new("rig").unwrap()),
             patch,
             loaded: HashMap::new(),
@@ -150,7 +160,7 @@ impl InRedis {
         let script = verb.script_of_call();
         let mut command = self.command(script);
         verb.arguments(&mut command);
-        let answer = command.query::<Value>(&mut self.connection);
+        let answer = command.query::<Value>(self.calls.as_mut().unwrap_or(&mut self.connection));
         let value = answer.map_err(|error| format!("{}: {error}", script.name))?;
         Reply::new(script.name, value)
             .and_then(V::answer)
