@@ -341,25 +341,26 @@ async fn stopped(worker: RunningWorker) -> (Duration, Result<(), Error>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_worker_stops_within_its_grace_period_and_three_seconds_while_redis_is_away() {
-    for silence in [Silence::Frozen, Silence::Gone, Silence::Vanished] {
-        for grace in [Duration::ZERO, 4 * SECOND] {
-            let (server, queue) = server_and_queue().await;
-            let scene = Scene::new();
-            let working = busy_worker(&queue, &scene, grace).await;
-            let _kept = silence.falls(&server);
-            scene.release(5);
-            eventually(5 * SECOND, || scene.running().is_empty()).await;
-            let (took, ended) = stopped(working).await;
-            let error = ended.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unknown, "{error:?}");
-            // It did not give up at once.
-            let least = grace.max(3 * SECOND);
-            assert!(
-                took >= least && took < grace + 3 * SECOND + SLACK,
-                "{silence:?}: {took:?}"
-            );
-        }
-    }
+    let cases = [Silence::Frozen, Silence::Gone, Silence::Vanished];
+    let cases = cases.into_iter().flat_map(|silence| {
+        let graces = [Duration::ZERO, 4 * SECOND];
+        graces.map(|grace| (silence, grace))
+    });
+    let stops = async |(silence, grace): (Silence, Duration)| {
+        let (server, queue) = server_and_queue().await;
+        let scene = Scene::new();
+        let working = busy_worker(&queue, &scene, grace).await;
+        let _kept = silence.falls(&server);
+        scene.release(5);
+        eventually(5 * SECOND, || scene.running().is_empty()).await;
+        let (took, ended) = stopped(working).await;
+        let error = ended.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unknown, "{error:?}");
+        // It did not give up at once.
+        let (least, most) = (grace.max(3 * SECOND), grace + 3 * SECOND + SLACK);
+        assert!(took >= least && took < most, "{silence:?}: {took:?}");
+    };
+    join_all(cases.map(stops)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
