@@ -43,7 +43,7 @@ pub(crate) struct Connector {
     address: Arc<str>,
     /// The connection for single calls.
     shared: Shared,
-    listener: Option<Listener>,
+    listener: Option<Arc<Listener>>,
 }
 
 #[derive(Clone)]
@@ -96,7 +96,7 @@ impl Connector {
         let maker = Maker::Ours(Arc::new(manager));
         let connector = Self::new(maker, address);
         Ok(Self {
-            listener,
+            listener: listener.map(Arc::new),
             ..connector
         })
     }
