@@ -44,7 +44,7 @@ pub(crate) struct Connector {
     address: Arc<str>,
     /// The connection for single calls.
     shared: Shared,
-    listener: Option<Listener>,
+    listener: Option<Arc<Listener>>,
 }
 
 #[derive(Clone)]
@@ -99,7 +99,7 @@ impl Connector {
         let maker = Maker::Ours(Arc::new(manager), server.into());
         let connector = Self::new(maker, address);
         Ok(Self {
-            listener,
+            listener: listener.map(Arc::new),
             ..connector
         })
     }

@@ -36,7 +36,7 @@ struct Traffic {
 
 /// The Redis on port 6379: one that already ran, or else ours.
 enum Neighbour {
-    Found(redis::Client),
+    Found(Box<redis::Client>),
     Ours(Box<Server>),
 }
 
@@ -44,7 +44,7 @@ impl Neighbour {
     fn find_or_start() -> Self {
         if TcpStream::connect("127.0.0.1:6379").is_ok() {
             let client = redis::Client::open("redis://127.0.0.1:6379/");
-            Self::Found(client.expect("a plain address"))
+            Self::Found(Box::new(client.expect("a plain address")))
         } else {
             let server = Server::options().port(6379).start();
             server.cli(&["SET", "marker", "keep me"]);

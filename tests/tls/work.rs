@@ -48,7 +48,7 @@ async fn a_worker_outlives_a_certificate_that_it_does_not_trust() {
 
     rig.show(&Authority::new("another CA").server(&["127.0.0.1"]));
     eventually(10 * SECOND, || !events.troubles().is_empty()).await;
-    let error = queue.counts().await.err().expect("nobody is trusted");
+    let error = queue.counts().await.expect_err("nobody is trusted");
     assert_eq!(error.kind(), oxcart::ErrorKind::Unsuitable, "{error:?}");
     assert!(error.to_string().contains("`Tls::ca`"), "{error}");
     let text = events.troubles().concat();

@@ -9,7 +9,6 @@ use redis::ConnectionInfo;
 use crate::error::Error;
 use crate::redis::tls::{Secured, Tls};
 
-#[derive(Clone)]
 pub(crate) struct Listener(Infallible);
 
 impl Listener {

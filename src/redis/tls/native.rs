@@ -56,7 +56,6 @@ pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<Secured, Error>
 }
 
 /// Hears why a server closes connections.
-#[derive(Clone)]
 pub(crate) struct Listener {
     connector: tokio_native_tls::TlsConnector,
     host: String,

@@ -84,7 +84,6 @@ pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<Secured, Error>
 }
 
 /// Hears why a server closes connections.
-#[derive(Clone)]
 pub(crate) struct Listener {
     config: Arc<ClientConfig>,
     host: String,
