@@ -56,7 +56,10 @@ local completed = drop_expired(key.completed)
 queue.forget_ended(completed)
 local capped = queue.cap_completed(args.keep_count, args.limit)
 local unread = drop_expired(key.awaited)
+queue.drop_what_serves_nothing(args.lane_ttl_ms)
 
+-- The queue may have been deleted, and is in use again: its lanes go one by one again (delete.lua).
+redis.call('PERSIST', key.calls)
 local lanes_cursor, more_lanes = sweep_lanes()
 local more = more_lanes or math.max(#completed, answers, capped, #unread) >= args.limit
 return {

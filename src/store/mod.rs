@@ -6,11 +6,13 @@
 pub(crate) mod advance;
 pub(crate) mod backend;
 pub(crate) mod counts;
+pub(crate) mod delete;
 pub(crate) mod enqueue;
 pub(crate) mod extend;
 pub(crate) mod fire;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod orphans;
 pub(crate) mod pause;
 pub(crate) mod progress;
 pub(crate) mod promote;

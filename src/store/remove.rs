@@ -16,6 +16,7 @@ static SCRIPT: Script = script!(
         "whole",
         "optional",
         "meta",
+        "emit",
         "stamp",
         "count",
         "attempts",
@@ -28,7 +29,7 @@ static SCRIPT: Script = script!(
         "news",
         "unhandled",
     ],
-    rarely ["lines", "delayed", "room"]
+    rarely ["lines", "delayed", "room", "sentinel", "drained"]
 );
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call.

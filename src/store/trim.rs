@@ -21,6 +21,8 @@ static SCRIPT: Script = script!(
         "forget",
         "finish",
         "cap",
+        "sentinel",
+        "idle",
     ]
 );
 

@@ -10,7 +10,9 @@ use super::op::{
     Ask, Change, End, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
 };
 use crate::store::advance::Suspects;
+use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
+use crate::store::tests::dump::PLACES;
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -61,6 +63,12 @@ fn op() -> impl Strategy<Value = Op> {
         ),
         3 => ids().prop_map(|ids| Op::Replay { ids }),
         2 => ids().prop_map(|ids| Op::Remove { ids }),
+        1 => any::<bool>().prop_map(|all| Op::Delete { all }),
+        2 => (0..PLACES.len(), any::<bool>()).prop_map(|(place, back)| {
+            let how = if back { Restore::PutBack } else { Restore::Remove };
+            Op::LoseList { place, how }
+        }),
+        1 => (0..2u32).prop_map(|max_stalls| Op::Outlive { max_stalls }),
         3 => (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms }),
         2 => (0..IDS).prop_map(|id| Op::Get { id }),
         1 => (0..5usize, 0..4u64, 1..6usize)

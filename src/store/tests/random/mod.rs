@@ -10,6 +10,7 @@ mod jobs;
 mod op;
 mod order;
 mod reads;
+mod removal;
 mod schedules;
 mod unlike;
 mod world;
