@@ -1,5 +1,5 @@
-//! When a job fails: retried with a backoff of one's own, discarded, or dead; and how a dead one
-//! is looked into and replayed.
+//! When a job fails: retried with a backoff of one's own, discarded, or dead; how a dead one is
+//! looked into and replayed; and how a queue is deleted.
 //!
 //! `cargo run --example retries`, with a Redis at `REDIS_URL` (default `redis://127.0.0.1/`).
 
@@ -107,5 +107,9 @@ async fn main() -> anyhow::Result<()> {
 
     stop.cancel();
     running.await??;
+
+    // Nobody needs the queue any more. A job that is left, or a dead letter, would keep it.
+    let deleted = charges.delete().await?;
+    println!("\nthe queue is deleted, with {} kept jobs", deleted.jobs());
     Ok(())
 }

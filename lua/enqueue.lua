@@ -2,7 +2,7 @@
 -- are ARGV[2..], their records follow the ids, and large payloads the records, in the order of
 -- args.external (positions from 1). options is flat: a position and what is not default about
 -- that job, a map of { delay_ms | at_ms, priority, front, await_ms }.
--- Answers { 'added' | 'repeated', now_ms, how many, .. positions (from 0) of ids that were
+-- Answers { 'added' | 'first' | 'repeated', now_ms, how many, .. positions (from 0) of ids that were
 -- already there }, or { 'superseded' | 'asked', now_ms }; and { 'replaced', now_ms, how many records were
 -- replaced, how many, .. positions } where new ids were not new.
 -- O(n log N).
@@ -17,6 +17,8 @@ if status == 'repeated' then
   return reply
 end
 
+-- The queue is new, or was deleted: its name may not be on the list of queues.
+local is_first = not meta.added
 local options, external = {}, {}
 for i = 1, #args.options, 2 do
   options[args.options[i]] = args.options[i + 1]
@@ -29,6 +31,6 @@ local there, replaced = queue.add(ARGV, args.jobs, options, external, args.unsur
 queue.end_call(args.lane, args.call, table.concat(there, ' '))
 queue.flush_events()
 queue.save_meta()
-local reply = replaced == 0 and { 'added', now_ms } or { 'replaced', now_ms, replaced }
+local reply = replaced == 0 and { is_first and 'first' or 'added', now_ms } or { 'replaced', now_ms, replaced }
 queue.append_list(reply, there)
 return reply

@@ -44,12 +44,16 @@ end
 
 queue.unlease(ids)
 queue.bury(dead)
+queue.unsay_progress(stalled)
 queue.enter_line(stalled, scores)
 if not meta.paused then
   queue.arm(0)
 end
 queue.count('stalled', #stalled + #dead)
 queue.emit('stalled', stalled)
+if #dead > 0 then
+  queue.say_if_drained()
+end
 queue.flush_events()
 queue.save_meta()
 return { 'recovered', now_ms, stalled, dead_ids }

@@ -2,7 +2,7 @@
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 
-local removed, active, delayed = {}, {}, false
+local removed, active, delayed, open = {}, {}, false, false
 for i = 2, #ARGV do
   local id = ARGV[i]
   local state, _, part = queue.find(id)
@@ -16,6 +16,7 @@ for i = 2, #ARGV do
     end
     removed[#removed + 1] = id
     delayed = delayed or state == 'delayed'
+    open = open or state == 'delayed' or state == 'waiting'
   end
 end
 if #removed > 0 then
@@ -26,5 +27,10 @@ if delayed then
   queue.look_for_due()
 end
 queue.count('removed', #removed)
+queue.emit('removed', removed)
+if open then
+  queue.say_if_drained()
+end
+queue.flush_events()
 queue.save_meta()
 return { 'removed', now_ms, removed, active }

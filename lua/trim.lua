@@ -57,7 +57,10 @@ local completed = drop_until(key.completed, now_ms - queue.setting('keep_complet
 queue.forget_ended(completed)
 local capped = queue.cap_completed(args.limit)
 local unread = drop_until(key.awaited, now_ms)
+queue.drop_what_serves_nothing(args.lane_ttl_ms)
 
+-- The queue may have been deleted, and is in use again: its lanes go one by one again (delete.lua).
+redis.call('PERSIST', key.calls)
 local lanes_cursor, more_lanes = sweep_lanes()
 local more = more_lanes or math.max(#completed, kept, capped, #unread) >= args.limit
 return {

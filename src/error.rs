@@ -27,6 +27,9 @@ pub enum ErrorKind {
     /// Redis was reached and refused for now (out of memory, read only, loading, no room for another client, ...), or
     /// the state of the job does not allow it. Nothing was written.
     Refused,
+    /// A queue that was to be deleted holds what somebody may still want: jobs that have not ended, dead
+    /// letters or schedules. Nothing was deleted.
+    NotEmpty,
     /// The request never reached Redis, or Redis did not read it (a payload larger than its limits):
     /// certainly nothing was added. It is safe to repeat it.
     NotSent,

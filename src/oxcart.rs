@@ -99,7 +99,8 @@ impl Oxcart {
         Enqueue::new(self.queue(J::QUEUE), &job)
     }
 
-    /// The names of all queues of this namespace that were ever used, in order.
+    /// The names of all queues of this namespace that were ever used, but for those that were deleted
+    /// ([`Queue::delete`]), in order.
     ///
     /// # Errors
     ///

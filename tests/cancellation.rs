@@ -190,6 +190,8 @@ async fn g1_looking_and_changing_given_up_anywhere_leave_everything_in_order() {
         ("pause", call!(queue => queue.pause())),
         ("resume", call!(queue => queue.resume())),
         ("events", call!(queue => queue.events())),
+        ("orphans", call!(queue => queue.orphans().list())),
+        ("put back", call!(queue => queue.orphans().put_back())),
     ];
     for (name, make) in calls {
         at_every_await_point(make, async |answer| {

@@ -60,6 +60,7 @@ const EXAMPLES: [(&str, &[&str]); 10] = [
             "was cancelled",
             "(declared)",
             "=> replayed: abroad charged",
+            "the queue is deleted",
         ],
     ),
     (

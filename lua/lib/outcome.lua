@@ -7,6 +7,7 @@ function queue.settle_others(others, completed)
   local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
   local events = { cancelled = {}, retrying = {}, delayed = {}, waiting = {} }
   local options, places = {}, {}
+  local ENDS, open = { completed = true, cancelled = true, dead = true }, {}
   -- The reasons why jobs bounced, in the order they came, and the jobs that each of them is the reason of.
   local reasons, bounced = {}, {}
 
@@ -84,8 +85,12 @@ function queue.settle_others(others, completed)
   end
   for _, other in ipairs(others) do
     outcomes[other.outcome](other)
+    if not ENDS[other.outcome] then
+      open[#open + 1] = other.id
+    end
   end
   queue.bury(dead)
+  queue.unsay_progress(open)
   queue.enter_delayed(delayed, in_order(delayed, options))
   queue.enter_anew(waiting, options)
   queue.enter_line(again, in_order(again, places))

@@ -53,7 +53,10 @@ pub enum EventKind {
     Cancelled(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),
-    /// The last job is done: none waits, none is delayed, none is active.
+    /// A job was removed, with all that was known of it ([`Queue::remove`](crate::Queue::remove)). Jobs
+    /// that were kept long enough go without an event.
+    Removed(JobId),
+    /// The last job is done, dead or removed: none waits, none is delayed, none is active.
     Drained,
     /// Claims were stopped.
     Paused,
@@ -87,7 +90,8 @@ impl EventKind {
             | Self::Stalled(id)
             | Self::Dead(id, _)
             | Self::Cancelled(id)
-            | Self::Replayed(id) => Some(id),
+            | Self::Replayed(id)
+            | Self::Removed(id) => Some(id),
             Self::Drained
             | Self::Paused
             | Self::Resumed
@@ -112,6 +116,7 @@ impl EventKind {
             Self::Dead(..) => "dead",
             Self::Cancelled(_) => "cancelled",
             Self::Replayed(_) => "replayed",
+            Self::Removed(_) => "removed",
             Self::Drained => "drained",
             Self::Paused => "paused",
             Self::Resumed => "resumed",
@@ -191,6 +196,7 @@ fn parse_token(name: &str, token: &str) -> Option<EventKind> {
         "dead" => EventKind::Dead(id, DeadReason::parse(detail)),
         "cancelled" => EventKind::Cancelled(id),
         "replayed" => EventKind::Replayed(id),
+        "removed" => EventKind::Removed(id),
         _ => return None,
     })
 }
@@ -210,6 +216,7 @@ mod tests {
             field("why", b"missing field `user_id`"),
             field("progress", b"e"),
             field("value", b"\x2a"),
+            field("removed", b"i"),
             field("drained", b""),
             field("from-the-future", b"f"),
         ]);
@@ -224,6 +231,7 @@ mod tests {
                 EventKind::Bounced(id("g"), "missing field `user_id`".to_owned()),
                 EventKind::Bounced(id("h"), "missing field `user_id`".to_owned()),
                 EventKind::Progress(id("e"), Some(ProgressValue(vec![0x2a]))),
+                EventKind::Removed(id("i")),
                 EventKind::Drained,
             ]
         );

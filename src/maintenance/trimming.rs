@@ -5,17 +5,13 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::maintenance::{Duty, Left};
-use crate::queue::producer::ABANDON_AFTER;
+use crate::queue::producer::LANE_TTL;
 use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::Line;
 use crate::store::trim::Trim;
 use crate::time::millis;
 use crate::worker::pump::Pump;
-
-/// A producer gives up a call of unknown fate after half of this.
-const LANE_TTL: Duration = Duration::from_secs(60 * 60);
-const _: () = assert!(2 * ABANDON_AFTER.as_secs() <= LANE_TTL.as_secs());
 
 pub(crate) struct Trimming {
     /// Where the last round left off among the lanes.

@@ -138,7 +138,9 @@ impl JobInfo {
             .map_err(|error| error.with_job(&self.id))
     }
 
-    /// What the handler last said about its progress, if it said anything.
+    /// What the handler last said about its progress, if it said anything: the handler of the attempt under
+    /// way, or of the one with which the job ended. What an earlier attempt said is dropped when that
+    /// attempt is over, be it that it failed or that its worker died.
     ///
     /// # Errors
     ///

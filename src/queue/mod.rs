@@ -1,10 +1,12 @@
 //! A queue as the application sees it: enqueueing, waiting for results, looking, replaying.
 
 pub(crate) mod admin;
+pub(crate) mod delete;
 pub(crate) mod enqueue;
 pub(crate) mod handle;
 pub(crate) mod info;
 pub(crate) mod many;
+pub(crate) mod orphans;
 pub(crate) mod producer;
 pub(crate) mod results;
 pub(crate) mod settings;

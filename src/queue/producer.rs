@@ -35,6 +35,11 @@ use task::Task;
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.
 pub(crate) const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
 
+/// Redis forgets the last call of a lane that was silent for this long. A call of unknown fate was given up
+/// long before.
+pub(crate) const LANE_TTL: Duration = Duration::from_secs(60 * 60);
+const _: () = assert!(2 * ABANDON_AFTER.as_secs() <= LANE_TTL.as_secs());
+
 /// The sending side, shared by all handles of a queue.
 pub(crate) struct Producer {
     store: Store,

@@ -119,6 +119,13 @@ impl Results {
         }
     }
 
+    /// Everybody looks for themselves now: what they wait for may be gone without an announcement.
+    pub(crate) fn look_again(&self) {
+        for waiters in self.shared.lock().waiters.values() {
+            waiters.announced.send_replace(());
+        }
+    }
+
     /// Announcements of `id` are heard from here on.
     ///
     /// A task that cannot reach Redis does not start; after `patience` the waiter looks for itself.

@@ -193,7 +193,7 @@ impl Connector {
 }
 
 /// Why a connection with TLS was closed in the middle of the greeting, if the server says it.
-async fn why_closed(listener: Option<Listener>) -> Option<String> {
+async fn why_closed(listener: Option<Arc<Listener>>) -> Option<String> {
     timeout(LISTEN_FOR, listener?.hear()).await.ok()?
 }
 

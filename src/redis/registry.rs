@@ -17,6 +17,13 @@ pub(crate) fn entry(namespace: &Namespace, queue: &QueueName) -> Cmd {
     command
 }
 
+/// What takes a queue off the list.
+pub(crate) fn removal(namespace: &Namespace, queue: &QueueName) -> Cmd {
+    let mut command = redis::cmd("SREM");
+    command.arg(keys::registry(namespace)).arg(queue.as_str());
+    command
+}
+
 /// The names on the list.
 pub(crate) async fn names(
     via: &mut impl Requester,

@@ -24,7 +24,7 @@ static SCRIPT: Script = script!(
     ],
     rarely [
         "lists", "order", "places", "enter", "lines", "delayed", "room", "promote", "attempts", "outcome",
-        "bury", "timer", "held", "again", "tick", "suspects",
+        "said", "bury", "timer", "held", "again", "tick", "suspects",
     ]
 );
 
@@ -39,7 +39,7 @@ static AMONG_UNLIKE: Script = script!(
     ],
     rarely [
         "lists", "order", "places", "enter", "lines", "delayed", "room", "promote", "attempts", "outcome",
-        "bury", "timer", "held", "again", "tick", "suspects", "news", "unhandled", "overdue", "offers",
+        "said", "bury", "timer", "held", "again", "tick", "suspects", "news", "unhandled", "overdue", "offers",
     ]
 );
 

@@ -89,7 +89,12 @@ pub(crate) struct Enqueue<'a> {
 pub(crate) enum Enqueued {
     /// Done; the positions of the jobs whose id was already there, and how many jobs lost their
     /// record to one of these, whose id was not as new as it was said to be.
-    Added { there: Vec<usize>, replaced: u64 },
+    Added {
+        there: Vec<usize>,
+        replaced: u64,
+        /// Nothing was ever added before: the queue is new, or was deleted.
+        is_first: bool,
+    },
     /// A later call of this lane ran already: this one must not.
     Superseded,
     /// The call of this number did not run, and never will: a question has taken it.
@@ -196,13 +201,15 @@ impl Verb for Enqueue<'_> {
 
     fn answer(mut reply: Reply) -> Result<Enqueued, Trouble> {
         match reply.tag() {
-            "added" | "repeated" => Ok(Enqueued::Added {
+            tag @ ("added" | "first" | "repeated") => Ok(Enqueued::Added {
+                is_first: tag == "first",
                 there: reply.flat_positions()?,
                 replaced: 0,
             }),
             "replaced" => Ok(Enqueued::Added {
                 replaced: reply.number()?,
                 there: reply.flat_positions()?,
+                is_first: false,
             }),
             "superseded" => Ok(Enqueued::Superseded),
             "asked" => Ok(Enqueued::Asked),

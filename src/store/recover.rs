@@ -16,7 +16,7 @@ static SCRIPT: Script = script!(
     ],
     rarely [ "stamp", "emit", "arm", "count", "order", "places", "due",
         "enter", "lines", "delayed", "room", "claims", "attempts",
-        "finish", "forget", "bury", "settings",
+        "finish", "forget", "bury", "settings", "said", "sentinel", "drained",
     ]
 );
 

@@ -16,6 +16,7 @@ static SCRIPT: Script = script!(
         "whole",
         "optional",
         "meta",
+        "emit",
         "stamp",
         "count",
         "attempts",
@@ -28,7 +29,7 @@ static SCRIPT: Script = script!(
         "news",
         "unhandled",
     ],
-    rarely ["lines", "delayed", "room", "settings"]
+    rarely ["lines", "delayed", "room", "settings", "sentinel", "drained"]
 );
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call.

@@ -24,6 +24,8 @@ static SCRIPT: Script = script!(
         "forget",
         "finish",
         "cap",
+        "sentinel",
+        "idle",
     ]
 );
 

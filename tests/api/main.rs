@@ -10,6 +10,7 @@ mod enqueueing;
 mod events;
 mod handlers;
 mod names;
+mod removal;
 mod results;
 mod rig;
 mod shutdown;

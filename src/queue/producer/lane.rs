@@ -49,6 +49,8 @@ pub(super) struct Lane {
     id: String,
     call: u64,
     pace: Pace,
+    /// A call was the first one that added anything: the queue may not be on the list of queues.
+    is_unlisted: bool,
 }
 
 impl Lane {
@@ -60,6 +62,7 @@ impl Lane {
             id: incarnation(),
             call: 0,
             pace: Pace::confident(BATCH_BYTES),
+            is_unlisted: false,
         }
     }
 
@@ -194,7 +197,12 @@ impl Lane {
     /// A call was answered. If it may have run before, the ids that were already there may be its own.
     fn told(&mut self, batch: &[Given], answer: Enqueued, may_have_run: bool) {
         match answer {
-            Enqueued::Added { there, replaced } => {
+            Enqueued::Added {
+                there,
+                replaced,
+                is_first,
+            } => {
+                self.is_unlisted |= is_first;
                 let new = !may_have_run && is_new(batch);
                 if replaced > 0 || new && !there.is_empty() {
                     error!(
@@ -289,8 +297,14 @@ impl Lane {
         }
     }
 
+    /// Whether the queue is new, or was deleted since, by what this lane was told.
+    pub(super) fn is_unlisted(&self) -> bool {
+        self.is_unlisted
+    }
+
     /// Puts the queue on the list of queues.
     pub(super) async fn register(&mut self) -> Result<(), Trouble> {
+        self.is_unlisted = false;
         self.line.register().await
     }
 

@@ -149,7 +149,7 @@ async fn commit(
 ) -> Done {
     // It drops the course: whoever comes after it does not wait for what follows here.
     lane.commit(batch, course, before).await;
-    let registered = match is_to_register {
+    let registered = match is_to_register || lane.is_unlisted() {
         true => Some(lane.register().await),
         false => None,
     };

@@ -56,7 +56,7 @@ impl Backend {
         }
     }
 
-    /// The names of all queues that were ever used.
+    /// The names of all queues that were ever used and not deleted.
     pub(crate) async fn queues(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Error> {
         match self {
             Self::Redis(connector) => {
@@ -159,6 +159,20 @@ impl Store {
             }
             Self::Memory(queue) => {
                 queue.register();
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the queue off the list of queues.
+    pub(crate) async fn unregister(&self) -> Result<(), Trouble> {
+        match self {
+            Self::Redis(queue) => {
+                let removal = registry::removal(&queue.namespace, &queue.queue);
+                queue.connector.request(&removal).await.map(|_| ())
+            }
+            Self::Memory(queue) => {
+                queue.unregister();
                 Ok(())
             }
         }

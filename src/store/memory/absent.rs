@@ -41,6 +41,10 @@ impl Queue {
         match self.0 {}
     }
 
+    pub(crate) fn unregister(&self) {
+        match self.0 {}
+    }
+
     pub(crate) async fn pop_token(&self, _: &mut u64, _: &CancellationToken) -> Option<u64> {
         match self.0 {}
     }

@@ -34,6 +34,14 @@ impl Log {
     }
 }
 
+impl Log {
+    /// Drops all entries. Their numbers go on.
+    pub(crate) fn drop_all(&mut self) {
+        self.entries.clear();
+        self.last.0 = 0;
+    }
+}
+
 /// What a call has to tell, a field per kind.
 #[derive(Default)]
 pub(crate) struct Emitted {

@@ -20,17 +20,25 @@ impl Apply for Enqueue<'_> {
                     // The lane belongs to a worker: nothing was added.
                     StoredAnswer::Advanced { .. } | StoredAnswer::Asked => Vec::new(),
                 };
-                let replaced = 0;
-                return Enqueued::Added { there, replaced };
+                return Enqueued::Added {
+                    there,
+                    replaced: 0,
+                    is_first: false,
+                };
             }
             Begun::New => {}
         }
+        let is_first = !state.totals.contains_key("added");
         let (there, replaced) = add(self.jobs, self.novelty, state);
         let answer = StoredAnswer::Enqueued {
             there: there.clone(),
         };
         state.end_call(self.lane, self.call, answer);
-        Enqueued::Added { there, replaced }
+        Enqueued::Added {
+            there,
+            replaced,
+            is_first: is_first && replaced == 0,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ impl Collection {
             Self::Active => "active",
             Self::Completed | Self::Kept => "completed",
             Self::Dead => "dead",
+            Self::Lost => "lost",
         }
     }
 
@@ -31,6 +32,9 @@ impl Collection {
 impl Apply for Get<'_> {
     fn apply(&self, state: &mut State) -> Option<Found> {
         let job = state.jobs.get(&JobId::stored(self.id))?;
+        if job.collection == Collection::Lost {
+            return None;
+        }
         let history = job.history.as_ref();
         Some(Found {
             state: job.collection.state().to_owned(),

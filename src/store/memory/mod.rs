@@ -13,6 +13,7 @@ mod claim;
 mod clock;
 mod counts;
 mod delayed;
+mod delete;
 mod emit;
 mod enqueue;
 mod enter;
@@ -24,6 +25,7 @@ mod lease;
 mod list;
 mod once;
 mod order;
+mod orphans;
 mod pause;
 mod progress;
 mod promote;
@@ -155,6 +157,11 @@ impl Queue {
     pub(crate) fn register(&self) {
         let name = self.shared.name.as_str().to_owned();
         lock(&self.shared.server.inner.registered).insert(name);
+    }
+
+    /// Takes the queue off the list of queues.
+    pub(crate) fn unregister(&self) {
+        lock(&self.shared.server.inner.registered).remove(self.shared.name.as_str());
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

@@ -123,6 +123,9 @@ impl Apply for Recover {
         }
         state.count("stalled", expired.len());
         state.emit_ids("stalled", &stalled);
+        if !dead.is_empty() {
+            state.say_if_drained();
+        }
         Recovered::Done {
             now_ms,
             stalled: stalled.iter().map(JobId::to_string).collect(),

@@ -8,12 +8,13 @@ use crate::store::remove::{Remove, Removed};
 impl Apply for Remove<'_> {
     fn apply(&self, state: &mut State) -> Removed {
         let (mut removed, mut active): (Vec<JobId>, Vec<String>) = (Vec::new(), Vec::new());
-        let mut delayed = false;
+        let (mut delayed, mut open) = (false, false);
         for id in self.ids {
             match state.collection_of(id) {
                 Some(Collection::Active) => active.push(id.to_string()),
                 Some(collection) if !removed.contains(id) => {
                     delayed |= collection == Collection::Delayed;
+                    open |= collection.waits();
                     removed.push(id.clone());
                 }
                 _ => {}
@@ -31,6 +32,10 @@ impl Apply for Remove<'_> {
             state.look_for_due();
         }
         state.count("removed", removed.len());
+        state.emit_ids("removed", &removed);
+        if open {
+            state.say_if_drained();
+        }
         Removed {
             removed: removed.iter().map(JobId::to_string).collect(),
             active,

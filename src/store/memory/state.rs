@@ -26,6 +26,18 @@ pub(crate) enum Collection {
     /// They have ended, too, and are kept apart from those that are capped in number.
     Kept,
     Dead,
+    /// In none: its list was taken away. In memory only tests do that.
+    Lost,
+}
+
+impl Collection {
+    /// Whether the jobs in it have not ended, and do not run.
+    pub(crate) fn waits(self) -> bool {
+        matches!(
+            self,
+            Self::Waiting | Self::Suspects | Self::Unhandled | Self::Delayed
+        )
+    }
 }
 
 /// Everything that is known of a job.
@@ -142,8 +154,30 @@ impl State {
         if collection != Collection::Active {
             job.claim = None;
         }
+        if collection.waits() {
+            // What the last attempt said is not true of the next one.
+            job.progress = None;
+        }
         let place = (score, id.clone());
         self.places.entry(collection).or_default().insert(place);
+    }
+
+    /// A list is taken away, and what was in it is in none.
+    #[cfg(test)]
+    pub(crate) fn lose(&mut self, collection: Collection) {
+        let lost = self.places.remove(&collection).unwrap_or_default();
+        for (_, id) in &lost {
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.collection = Collection::Lost;
+            }
+        }
+        self.places
+            .entry(Collection::Lost)
+            .or_default()
+            .extend(lost);
+        if collection == Collection::Delayed {
+            self.rooms.clear();
+        }
     }
 
     /// Ends everything that is known of these jobs.
@@ -181,6 +215,16 @@ impl State {
             .take(limit)
             .map(|(_, id)| id.clone())
             .collect()
+    }
+
+    /// Says that the last open job is gone, if it is.
+    pub(crate) fn say_if_drained(&mut self) {
+        let is_open = |(collection, places): (&Collection, &BTreeSet<_>)| {
+            (collection.waits() || *collection == Collection::Active) && !places.is_empty()
+        };
+        if !self.places.iter().any(is_open) {
+            self.emit_value("drained", b"");
+        }
     }
 
     pub(crate) fn is_paused(&self) -> bool {

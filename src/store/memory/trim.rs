@@ -10,6 +10,10 @@ use crate::store::trim::{Trim, Trimmed};
 const LANES_PER_CALL: usize = 128;
 /// The next page of lanes follows at once if so large a part of the last one was silent.
 const WORTH_IT: usize = 8;
+/// After so long without an event nobody needs to be woken for anything, in a queue that holds nothing.
+const QUIET_MS: u64 = 60_000;
+/// After the last of them, in a queue that holds nothing.
+const EVENTS_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Apply for Trim<'_> {
     fn apply(&self, state: &mut State) -> Trimmed {
@@ -20,6 +24,7 @@ impl Apply for Trim<'_> {
         state.forget(&expired);
         let capped = state.cap_completed(self.limit);
         let unread = forget_waiters(self, state);
+        drop_what_serves_nothing(self, state);
         let (lanes_cursor, more_lanes) = sweep_lanes(self, state);
         let most = expired.len().max(kept).max(capped).max(unread);
         Trimmed {
@@ -60,6 +65,25 @@ fn forget_waiters(call: &Trim<'_>, state: &mut State) -> usize {
         state.awaited.remove(id);
     }
     over.len()
+}
+
+/// In a queue that holds no job and no schedule.
+fn drop_what_serves_nothing(call: &Trim<'_>, state: &mut State) {
+    if !state.jobs.is_empty() || !state.schedules.is_empty() {
+        return;
+    }
+    let last = state.events.entries.back();
+    let last_ms = last.map_or(0, |entry| entry.id.0);
+    let quiet_ms = state.now_ms().saturating_sub(last_ms);
+    if quiet_ms >= QUIET_MS {
+        state.wake = None;
+    }
+    if quiet_ms >= call.lane_ttl_ms {
+        state.finished.drop_all();
+    }
+    if quiet_ms >= EVENTS_KEPT_MS {
+        state.events.drop_all();
+    }
 }
 
 /// Forgets lanes that have been silent for long, a page at a time. The cursor is the number of

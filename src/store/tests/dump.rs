@@ -341,6 +341,7 @@ fn place(collection: Collection, score: i64) -> (&'static str, f64) {
         Collection::Completed => ("completed", score as f64),
         Collection::Kept => ("kept", score as f64 / 2.0),
         Collection::Dead => ("dead", score as f64),
+        Collection::Lost => unreachable!("no list holds it"),
     }
 }
 

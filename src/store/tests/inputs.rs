@@ -27,11 +27,13 @@ use crate::store::Verb;
 use crate::store::advance::Advance;
 use crate::store::configure::Configure;
 use crate::store::counts::Counts;
+use crate::store::delete::Delete;
 use crate::store::enqueue::Enqueue;
 use crate::store::extend::Extend;
 use crate::store::fire::Fire;
 use crate::store::get::{Found, Get};
 use crate::store::list::List;
+use crate::store::orphans::Orphans;
 use crate::store::pause::Pause;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
@@ -118,7 +120,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// What answers begin with.
-const TAGS: [&str; 24] = [
+const TAGS: [&str; 28] = [
     "new",
     "repeated",
     "superseded",
@@ -143,6 +145,10 @@ const TAGS: [&str; 24] = [
     "fired",
     "changed",
     "schedules",
+    "first",
+    "deleted",
+    "kept",
+    "orphans",
 ];
 
 /// Answers of any shape; many begin as a script's do.
@@ -246,6 +252,8 @@ proptest! {
         read_as::<Extend<'_>>(&answer);
         read_as::<Get<'_>>(&answer);
         read_as::<List>(&answer);
+        read_as::<Delete>(&answer);
+        read_as::<Orphans<'_>>(&answer);
         read_as::<Pause>(&answer);
         read_as::<Progress<'_>>(&answer);
         read_as::<Promote>(&answer);

@@ -11,9 +11,11 @@ use super::random::{Player, Profile, profile, setting};
 use super::subject::{Patch, replaced_once};
 use crate::store::advance::Advance;
 use crate::store::configure::Configure;
+use crate::store::delete::Delete;
 use crate::store::enqueue::Enqueue;
 use crate::store::extend::Extend;
 use crate::store::fire::Fire;
+use crate::store::orphans::Orphans;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
 use crate::store::recover::Recover;
@@ -37,9 +39,11 @@ fn scripts() -> Vec<&'static str> {
         Advance::script(),
         Advance::script_among_unlike(),
         Configure::script(),
+        Delete::script(),
         Enqueue::script(),
         Extend::script(),
         Fire::script(),
+        Orphans::script(),
         Progress::script(),
         Promote::script(),
         Recover::script(),
@@ -273,6 +277,46 @@ mutants! {
         "if args.claim > 0 and not meta.paused then" => "if args.claim > 0 then";
     a_replayed_job_keeps_its_stalls among POISON:
         "redis.call('HDEL', key.stalls, id)" => "";
+    g3_a_call_that_is_repeated_after_the_queue_was_deleted_runs_again among DELETED:
+        "redis.call('UNLINK', key.meta," => "redis.call('UNLINK', key.calls, key.meta,";
+    g8_a_key_of_a_deleted_queue_is_left_behind among DELETED:
+        "key.waiting, key.delayed, key.places," => "key.waiting, key.delayed,";
+    a_queue_that_somebody_wants_is_deleted among DELETED:
+        "if args.all or not is_wanted then" => "if true then";
+    a_queue_with_dead_letters_is_deleted among DELETED:
+        "waiting + delayed + active + dead + schedules" => "waiting + delayed + active + schedules";
+    a_queue_that_was_deleted_is_not_told_to_be_new among DELETED:
+        "local is_first = not meta.added" => "local is_first = false";
+    g1_a_job_without_a_list_goes_to_the_wrong_place among LOST_LISTS:
+        "queue.enter_line(open, queue.places_of(open))" => "queue.enter_anew(open, {})";
+    g1_a_job_without_a_list_is_forgotten_though_a_worker_has_it among LOST_LISTS:
+        "if claims[i] then\n      into = held" => "if false then\n      into = held";
+    a_completed_job_without_a_list_runs_again among LOST_LISTS:
+        "elseif results[i] then" => "elseif false then";
+    a_dead_job_without_a_list_is_kept_like_a_completed_one among LOST_LISTS:
+        "'^.........\\129\\164dead'" => "'^never'";
+    g8_a_removed_orphan_leaves_something_behind among LOST_LISTS:
+        "queue.announce(removed)\n    queue.forget_ended(removed)" => "queue.announce(removed)\n    queue.forget(removed)";
+    g8_what_serves_nothing_stays among IDLE:
+        "redis.call('DEL', key.active, key.claims, key.wake)" => "";
+    g8_events_of_a_queue_that_holds_nothing_stay among IDLE:
+        "keep_until(key.events, last_ms + EVENTS_KEPT_MS)" => "";
+    g8_announcements_of_a_queue_that_holds_nothing_stay among IDLE:
+        "keep_until(key.finished, last_ms + finished_ms)" => "";
+    what_serves_something_is_dropped among IDLE:
+        "if redis.call('EXISTS', key.jobs, key.schedules) > 0 then" => "if false then";
+    a_removed_job_is_not_told among ENDED:
+        "queue.emit('removed', removed)" => "";
+    a_queue_whose_last_job_was_removed_is_not_told_to_be_drained among REMOVED:
+        "if open then\n  queue.say_if_drained()" => "if false then\n  queue.say_if_drained()";
+    a_queue_is_said_to_be_drained_while_jobs_are_left among REMOVED:
+        "and queue.delayed_count() == 0 and queue.active_count() == 0 then" => "then";
+    a_queue_whose_last_job_was_buried_is_not_told_to_be_drained among OUTLIVED:
+        "if #dead > 0 then\n  queue.say_if_drained()" => "if false then\n  queue.say_if_drained()";
+    the_progress_of_a_dead_worker_goes_on_showing among LEASES:
+        "queue.unsay_progress(stalled)" => "";
+    the_progress_of_a_failed_attempt_goes_on_showing among LEASES:
+        "queue.unsay_progress(open)" => "";
     a_running_job_is_removed among ENDED:
         "if state == 'active' then" => "if false then";
     a_failure_costs_no_attempt among CLAIMS:

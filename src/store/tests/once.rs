@@ -83,7 +83,9 @@ fn said_to_be_new(rig: &mut Rig, jobs: &[NewJob]) -> (Vec<usize>, u64) {
         novelty: Novelty::New,
     });
     match answer {
-        Enqueued::Added { there, replaced } => (there, replaced),
+        Enqueued::Added {
+            there, replaced, ..
+        } => (there, replaced),
         other => panic!("{other:?}"),
     }
 }
@@ -137,7 +139,11 @@ fn g1_a_new_id_that_is_not_new_is_told_when_it_comes_among_others(mut rig: Rig) 
 }
 
 fn added(there: Vec<usize>) -> Enqueued {
-    Enqueued::Added { there, replaced: 0 }
+    Enqueued::Added {
+        there,
+        replaced: 0,
+        is_first: false,
+    }
 }
 
 impl Rig {

@@ -17,7 +17,7 @@ fn said() -> QueueSettings {
 }
 
 impl Rig {
-    fn configure(&mut self, by: By, settings: QueueSettings) -> SettingsInForce {
+    pub(super) fn configure(&mut self, by: By, settings: QueueSettings) -> SettingsInForce {
         let said = &settings.values();
         match self.call(&Configure { by, said }) {
             Configured::Done {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use redis::{Cmd, Connection, FromRedisValue, Value};
 
-use super::dump::Dump;
+use super::dump::{Dump, PLACES};
 use super::support::{Server, road};
-use crate::memory::{self, Apply};
+use crate::memory::{self, Apply, COLLECTIONS, Collection};
 use crate::name::{Namespace, QueueName};
 use crate::redis::keys::{Keys, PARTS};
 use crate::redis::reply::Reply;
@@ -75,6 +75,35 @@ impl Subject {
         match self {
             Self::Redis(redis) => redis.lose_tick(lost),
             Self::Memory(memory) => memory.lose_tick(lost),
+        }
+    }
+
+    /// Somebody deletes one of the lists.
+    pub(super) fn lose_list(&mut self, place: usize) {
+        match self {
+            Self::Redis(redis) => redis.lose_list(PLACES[place]),
+            Self::Memory(memory) => memory.lose_list(COLLECTIONS[place]),
+        }
+    }
+
+    /// How many keys there are, the sentinels' among them; none in memory.
+    pub(super) fn keys(&mut self) -> usize {
+        match self {
+            // One of them is the clock.
+            Self::Redis(redis) => redis.ask::<usize>(&redis::cmd("DBSIZE")) - 1,
+            Self::Memory(_) => 0,
+        }
+    }
+
+    /// In how many ms Redis deletes a key by itself, to the next 10 s; none in memory.
+    pub(super) fn expires_ms(&mut self, part: &str) -> Option<u64> {
+        match self {
+            Self::Redis(redis) => {
+                let key = redis.key(part);
+                let ms = redis.ask::<i64>(redis::cmd("PTTL").arg(key));
+                Some(u64::try_from(ms).ok()?.next_multiple_of(10_000))
+            }
+            Self::Memory(_) => None,
         }
     }
 
@@ -231,6 +260,12 @@ impl InRedis {
         }
     }
 
+    /// Somebody deletes one of the lists.
+    pub(super) fn lose_list(&mut self, part: &str) {
+        let list = self.key(part);
+        self.run(redis::cmd("DEL").arg(list));
+    }
+
     pub(super) fn key(&self, part: &str) -> String {
         self.keys.part(part).to_owned()
     }
@@ -307,6 +342,11 @@ impl InMemory {
     /// Somebody else writes what is set.
     pub(super) fn set_settings(&self, settings: &str) {
         settings.clone_into(&mut self.queue.lock().settings);
+    }
+
+    /// Somebody deletes one of the lists.
+    pub(super) fn lose_list(&self, list: Collection) {
+        self.queue.lock().lose(list);
     }
 
     pub(super) fn set_clock(&self, now_us: u64) {

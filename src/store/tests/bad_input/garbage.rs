@@ -70,6 +70,30 @@ fn recover() -> Call {
     })
 }
 
+fn orphans(how: How) -> Call {
+    Box::new(move |redis| {
+        let verb = Orphans {
+            cursor: Orphans::FIRST,
+            limit: 64,
+            how,
+            lease_ms: 5,
+        };
+        tried(redis, &verb)
+    })
+}
+
+fn delete(all: bool) -> Call {
+    Box::new(move |redis| {
+        tried(
+            redis,
+            &Delete {
+                all,
+                lanes_ms: 5_000,
+            },
+        )
+    })
+}
+
 /// Every verb, as it would be called where nothing is wrong.
 fn every_verb(receipt: &Receipt) -> Vec<(&'static str, Call)> {
     let held = JobId::stored("held");
@@ -186,6 +210,10 @@ fn every_verb(receipt: &Receipt) -> Vec<(&'static str, Call)> {
             "remove",
             Box::new(move |redis| tried(redis, &Remove { ids: &ids })),
         ),
+        ("put back", orphans(How::PutBack)),
+        ("remove orphans", orphans(How::Remove)),
+        ("delete", delete(false)),
+        ("delete all", delete(true)),
         (
             "watch",
             Box::new({

@@ -150,7 +150,8 @@ fn g3_a_number_that_has_passed_does_nothing_whatever_it_asks_for() {
         again,
         Enqueued::Added {
             there: vec![],
-            replaced: 0
+            replaced: 0,
+            is_first: false,
         }
     );
     let late = both.leaves(&Enqueue {

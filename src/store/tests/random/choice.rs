@@ -15,7 +15,9 @@ use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
 use crate::store::advance::Suspects;
 use crate::store::configure::By;
+use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
+use crate::store::tests::dump::PLACES;
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -72,6 +74,12 @@ operations! {
         .prop_map(|(limit, lane_ttl_ms)| Op::Trim { limit, lane_ttl_ms });
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
     2 Remove: ids().prop_map(|ids| Op::Remove { ids });
+    1 Delete: any::<bool>().prop_map(|all| Op::Delete { all });
+    2 LoseList: (0..PLACES.len(), any::<bool>()).prop_map(|(place, back)| {
+        let how = if back { Restore::PutBack } else { Restore::Remove };
+        Op::LoseList { place, how }
+    });
+    1 Outlive: (0..2u32).prop_map(|max_stalls| Op::Outlive { max_stalls });
     3 Watch: (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms });
     2 Get: (0..IDS).prop_map(|id| Op::Get { id });
     1 List: (0..5usize, 0..4u64, 1..6usize)

@@ -7,6 +7,7 @@ use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
 use crate::policy::settings::SettingsInForce;
 use crate::queue::info::Counts;
+use crate::redis::keys::PARTS;
 use crate::store::advance::{Advanced, Claimed, Settlement, Suspects};
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::tests::dump::{BESIDE, Dump, PLACES};
@@ -21,6 +22,10 @@ pub(crate) struct Invariants {
     fences: BTreeMap<Fence, String>,
     /// Until when (ms) jobs are kept that ask for it themselves.
     kept: BTreeMap<JobId, u64>,
+    /// The last one of the queue that was deleted. Later ones are larger, as long as the clock was not set
+    /// back.
+    before: Option<Fence>,
+    clock_went_back: bool,
 }
 
 fn ensure(holds: bool, why: impl FnOnce() -> String) -> Result<(), Wrong> {
@@ -42,7 +47,7 @@ impl Invariants {
         for claim in claimed {
             let (fence, id) = (claim.fence, claim.id.to_string());
             let known = self.fences.get(&fence);
-            let largest = self.fences.last_key_value().map(|(fence, _)| *fence);
+            let largest = self.last_fence();
             ensure(
                 known == Some(&id) || known.is_none() && largest.is_none_or(|last| fence > last),
                 || format!("fence {fence} of {id} does not grow: {largest:?}, {known:?}"),
@@ -215,6 +220,26 @@ impl Invariants {
         // Without a quiet period the next call does the rest.
         ensure(!judged || verb.quiet_ms == 0 || late.is_none(), || {
             format!("{late:?} ends later than it can have been set at {now_ms}")
+        })
+    }
+
+    fn last_fence(&self) -> Option<Fence> {
+        let last = self.fences.last_key_value().map(|(fence, _)| *fence);
+        last.or(self.before)
+    }
+
+    pub(crate) fn clock_went_back(&mut self) {
+        (self.clock_went_back, self.before) = (true, None);
+    }
+
+    /// Of a queue that was deleted nothing is left but the numbers of the last calls.
+    pub(crate) fn deleted(&mut self, dump: &Dump) -> Result<(), Wrong> {
+        let last = self.last_fence().filter(|_| !self.clock_went_back);
+        self.before = last;
+        self.fences.clear();
+        let left: Vec<_> = PARTS.iter().filter(|part| dump.len(part) > 0).collect();
+        ensure(left.iter().all(|part| **part == "calls"), || {
+            format!("{left:?} are left of a queue that was deleted")
         })
     }
 

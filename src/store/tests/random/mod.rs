@@ -14,6 +14,7 @@ mod op;
 mod order;
 pub(super) mod profile;
 mod reads;
+mod removal;
 mod schedules;
 mod shrink;
 mod unlike;

@@ -5,6 +5,7 @@
 use crate::policy::settings::QueueSettings;
 use crate::store::advance::Suspects;
 use crate::store::configure::By;
+use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 
 /// Ids are few, so that they meet again.
@@ -114,6 +115,20 @@ pub(crate) enum Op {
     },
     Remove {
         ids: Vec<u8>,
+    },
+    /// Deletes the queue, whatever it holds or only if nobody wants any of it.
+    Delete {
+        all: bool,
+    },
+    /// Somebody deletes the list of one of the places, and what was in it is put back or removed.
+    LoseList {
+        place: usize,
+        how: Restore,
+    },
+    /// All that waits and all schedules are removed, the leases run out, what was kept is dropped, and the queue is to be
+    /// deleted.
+    Outlive {
+        max_stalls: u32,
     },
     Watch {
         id: u8,

@@ -113,6 +113,45 @@ pub(crate) const KEPT: Profile = Profile(&[
 pub(crate) const SETTINGS: Profile =
     Profile(&[(6, Enqueue), (8, Advance), (14, Configure), (4, Settings)]);
 
+/// Queues are deleted, whatever they hold, and calls are sent again.
+pub(crate) const DELETED: Profile = Profile(&[
+    (8, Enqueue),
+    (10, Advance),
+    (8, Repeat),
+    (3, Schedule),
+    (6, Delete),
+    (3, Pass),
+    (3, Outlive),
+]);
+
+/// Jobs lose their lists.
+pub(crate) const LOST_LISTS: Profile = Profile(&[
+    (10, Enqueue),
+    (14, Advance),
+    (6, HandAllBack),
+    (4, Replay),
+    (10, LoseList),
+    (4, Outlive),
+]);
+
+/// A queue holds nothing for long.
+pub(crate) const IDLE: Profile = Profile(&[
+    (4, Enqueue),
+    (10, Advance),
+    (4, Watch),
+    (2, Schedule),
+    (8, Trim),
+    (8, Pass),
+    (6, Outlive),
+]);
+
+/// Jobs are removed, and queues become empty.
+pub(crate) const REMOVED: Profile =
+    Profile(&[(6, Enqueue), (10, Advance), (12, Remove), (3, Pass)]);
+
+/// Jobs stall until they are dead, and nothing else is left.
+pub(crate) const OUTLIVED: Profile = Profile(&[(6, Enqueue), (10, Advance), (8, Outlive)]);
+
 /// Callers wait for outcomes.
 pub(crate) const AWAITED: Profile = Profile(&[(6, Enqueue), (16, Advance), (8, Watch)]);
 

@@ -50,7 +50,7 @@ pub(crate) struct World<'a> {
     all_taken: bool,
     pub(super) flooded: usize,
     pub(super) invariants: Invariants,
-    order: Order,
+    pub(super) order: Order,
     /// What the step under way has claimed.
     pub(super) claimed: Vec<String>,
     pub(super) last: Dump,
@@ -152,6 +152,7 @@ impl<'a> World<'a> {
             }
             Op::Back { ms } => {
                 self.order.lose();
+                self.invariants.clock_went_back();
                 self.turn_clock(self.now_us.saturating_sub(ms * 1_000));
                 Ok(())
             }
@@ -244,6 +245,9 @@ impl<'a> World<'a> {
                 self.invariants.removed(&names(ids));
                 self.both(&Remove { ids: &names(ids) })
             }
+            Op::Delete { all } => self.delete(*all),
+            Op::LoseList { place, how } => self.lose_list(*place, *how),
+            Op::Outlive { max_stalls } => self.outlive(*max_stalls),
             Op::Watch { id, await_ms } => self.both(&Watch {
                 id: name(*id).as_str(),
                 await_ms: *await_ms,
@@ -280,7 +284,7 @@ impl<'a> World<'a> {
     }
 
     /// Nobody is judged in a quiet period, and afterwards no lease ends later than it can.
-    fn recover(&mut self, verb: &Recover) -> Result<(), Wrong> {
+    pub(super) fn recover(&mut self, verb: &Recover) -> Result<(), Wrong> {
         let before = self.redis.dump();
         let redis = self.redis.call(verb)?;
         same("recover", &redis, &self.memory.call(verb))?;

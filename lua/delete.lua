@@ -1,0 +1,52 @@
+-- Deletes the queue with all that it holds. args: all (also if somebody may still want what it holds:
+-- jobs that have not ended, dead letters, schedules), lanes_ms.
+-- Answers { 'deleted' | 'kept', now_ms, waiting, delayed, active, completed, dead, schedules, lost }: how
+-- many of each there are, or were; `lost` are records of jobs that are in no list. Constant time,
+-- but for O(log N) to count: Redis frees the memory in the background.
+-- Harmless when repeated.
+
+local FIELDS_AT_MOST = 4
+
+-- What cannot be counted, because somebody else put another type under a key, keeps the queue from being
+-- deleted, unless all is to go.
+local function counted(ask, ...)
+  local read, n = pcall(ask, ...)
+  if read then
+    return n
+  end
+  if not args.all then
+    error(n)
+  end
+  return 0
+end
+
+local function size(command, ...)
+  local sum = 0
+  for _, part in ipairs({ ... }) do
+    sum = sum + counted(redis.call, command, part)
+  end
+  return sum
+end
+
+local waiting = size('ZCARD', key.waiting, key.suspects, key.unhandled)
+local delayed, active = counted(queue.delayed_count), counted(queue.active_count)
+local completed, dead = size('ZCARD', key.completed, key.kept), size('ZCARD', key.dead)
+-- A schedule whose tick is lost shows in its fields.
+local fields = size('HLEN', key.schedules)
+local schedules = math.max(size('ZCARD', key.ticks), math.ceil(fields / FIELDS_AT_MOST))
+local records = size('HLEN', key.jobs)
+local lost = math.max(0, records - waiting - delayed - active - completed - dead)
+
+local is_wanted = waiting + delayed + active + dead + schedules + lost > 0
+local status = 'kept'
+if args.all or not is_wanted then
+  status = 'deleted'
+  redis.call('UNLINK', key.meta, key.jobs, key.payloads, key.attempts, key.waiting, key.delayed, key.places,
+    key.active, key.claims, key.stalls, key.suspects, key.unhandled, key.names, key.asked, key.completed,
+    key.kept, key.dead, key.results, key.progress, key.events, key.wake, key.awaited, key.finished,
+    key.schedules, key.ticks)
+  -- A call that has run and whose answer was lost is repeated. It must not run again because the queue
+  -- was deleted meanwhile; so the numbers of the last calls stay for as long as that may happen.
+  redis.call('PEXPIRE', key.calls, args.lanes_ms)
+end
+return { status, now_ms, waiting, delayed, active, completed, dead, schedules, lost }

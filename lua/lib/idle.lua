@@ -1,0 +1,34 @@
+-- What serves nothing in a queue that holds no job and no schedule. The next call that needs one of these
+-- keys makes it again.
+
+-- Drops it when nothing has happened for a minute; announcements when nothing has happened for
+-- finished_ms, and events for a day. Redis does the latter two by itself if no worker is there then.
+function queue.drop_what_serves_nothing(finished_ms)
+  local QUIET_MS, EVENTS_KEPT_MS = 60000, 86400000
+  if redis.call('EXISTS', key.jobs, key.schedules) > 0 then
+    redis.call('PERSIST', key.events)
+    redis.call('PERSIST', key.finished)
+    return
+  end
+  -- Somebody else may have put another type there: then nothing is dropped.
+  local last = redis.pcall('XREVRANGE', key.events, '+', '-', 'COUNT', '1')
+  if last.err then
+    return
+  end
+  local last_ms = last[1] and tonumber(string.match(last[1][1], '^%d+')) or 0
+  local function keep_until(part, until_ms)
+    if until_ms > now_ms then
+      redis.call('PEXPIRE', part, queue.whole(until_ms - now_ms))
+    else
+      redis.call('DEL', part)
+    end
+  end
+  keep_until(key.finished, last_ms + finished_ms)
+  keep_until(key.events, last_ms + EVENTS_KEPT_MS)
+  -- The sentinels; but an attempt whose record somebody else deleted may still be under way. These
+  -- never expire by themselves, because a worker that comes later depends on them.
+  local is_idle = queue.active_count() == 0 and redis.call('HLEN', key.claims) <= 1
+  if is_idle and now_ms - last_ms >= QUIET_MS then
+    redis.call('DEL', key.active, key.claims, key.wake)
+  end
+end

@@ -1,0 +1,100 @@
+-- What becomes of jobs that are in no list any more. Their records say which list that was, as far as it
+-- matters.
+
+-- Sorts the jobs out: those that a worker holds, those that are dead, completed, and those that have not
+-- ended.
+local function sort_out(ids)
+  local claims = redis.call('HMGET', key.claims, unpack(ids))
+  local results = redis.call('HMGET', key.results, unpack(ids))
+  local held, dead, completed, open = {}, {}, {}, {}
+  for i = 1, #ids do
+    local into = open
+    if claims[i] then
+      into = held
+    elseif results[i] then
+      -- A moment, and a map with one entry: { dead = reason }, or what else became of the job.
+      into = string.find(results[i], '^.........\129\164dead') and dead or completed
+    end
+    into[#into + 1] = ids[i]
+  end
+  return held, dead, completed, open
+end
+
+-- The longest lease in use, as far as workers have said it (judge.lua): no lease may be longer.
+local function longest_lease()
+  local known = redis.call('HGET', key.meta, 'recovery') or ''
+  return tonumber(string.match(known, '^%d+ %d+ (%d+)')) or args.lease_ms
+end
+
+local function add(part, score, ids)
+  local members = {}
+  for i = 1, #ids do
+    members[2 * i - 1], members[2 * i] = score, ids[i]
+  end
+  if #ids > 0 then
+    redis.call('ZADD', part, unpack(members))
+  end
+end
+
+-- Jobs that were handed back lose their names: they are offered to everybody.
+local function forget_names(ids)
+  local _, names = queue.names_of(ids)
+  local named = {}
+  for i = 1, #ids do
+    if names[i] then
+      named[#named + 1] = ids[i]
+    end
+  end
+  if #named > 0 then
+    queue.leave_unhandled(named)
+  end
+end
+
+-- What was acknowledged is not lost: a job that has not ended goes back to its place in line, at once, even
+-- if it was delayed, because until when is not known. Its worker still has it: it gets a lease, which
+-- the worker renews, or which runs out. It has ended: it is kept, and a dead one can be replayed.
+function queue.put_back(ids)
+  local held, dead, completed, open = sort_out(ids)
+  queue.renew(held, longest_lease())
+  add(key.dead, now_text, dead)
+  add(key.completed, now_text, completed)
+  if #open > 0 then
+    forget_names(open)
+    queue.enter_line(open, queue.places_of(open))
+    if not meta.paused then
+      queue.arm(0)
+    end
+    queue.emit('waiting', open)
+  end
+end
+
+-- Whether each record that is left is that of a job that has ended: no other page holds more to be removed.
+local function is_all_ended()
+  local ended = redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.kept)
+  return redis.call('HLEN', key.jobs) <= ended + redis.call('ZCARD', key.dead)
+end
+
+-- Returns those that were removed: not those that a worker may have, which get a lease.
+function queue.remove_orphans(ids)
+  local held, dead, completed, open = sort_out(ids)
+  queue.renew(held, longest_lease())
+  local removed = {}
+  for _, list in ipairs({ dead, completed, open }) do
+    for i = 1, #list do
+      removed[#removed + 1] = list[i]
+    end
+  end
+  if #removed > 0 then
+    if #open > 0 then
+      forget_names(open)
+    end
+    queue.announce(removed)
+    queue.forget_ended(removed)
+    queue.count('removed', #removed)
+    queue.emit('removed', removed)
+    if #open > 0 and is_all_ended() then
+      queue.say_if_drained()
+    end
+  end
+  return removed
+end

@@ -1,0 +1,38 @@
+-- Records of jobs that no list knows: somebody deleted a list, or Redis evicted it. args: cursor ('0' at
+-- first) and limit, for about `limit` records; how ('look' | 'put_back' | 'remove'); lease_ms (if
+-- no worker has said how long its leases are).
+-- Answers { 'orphans', now_ms, ids, cursor, more }: those that were found, put back or removed, and where
+-- to go on. At most 256 are put back or removed; more is 1 if that left some of the page, and the
+-- cursor stays where it was.
+-- O(n log N). Harmless when repeated.
+
+local AT_MOST = 256
+
+local ids = {}
+local page = redis.call('HSCAN', key.jobs, args.cursor, 'COUNT', args.limit)
+for i = 1, #page[2], 2 do
+  local id = page[2][i]
+  if not queue.find(id) then
+    ids[#ids + 1] = id
+  end
+end
+table.sort(ids)
+if args.how == 'look' or #ids == 0 then
+  return { 'orphans', now_ms, ids, page[1], 0 }
+end
+
+local cursor, more = page[1], 0
+if #ids > AT_MOST then
+  cursor, more = args.cursor, 1
+  ids = { unpack(ids, 1, AT_MOST) }
+end
+local answer = ids
+if args.how == 'put_back' then
+  queue.put_back(ids)
+else
+  answer = queue.remove_orphans(ids)
+end
+queue.look_for_due()
+queue.flush_events()
+queue.save_meta()
+return { 'orphans', now_ms, answer, cursor, more }

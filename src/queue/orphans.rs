@@ -1,0 +1,135 @@
+//! Jobs that are in no list of a queue any more.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::id::JobId;
+use crate::queue::Queue;
+use crate::store::BATCH_JOBS;
+use crate::store::orphans::{How, Orphans as Verb};
+use crate::time::millis;
+
+/// Records looked at in one call. The server reads them, with payloads of up to 2 KiB.
+const RECORDS_PER_CALL: usize = 64;
+/// Of a job whose worker may still run, if no worker has said how long its leases are.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// Jobs whose record is there, and that are in no list: neither in line nor anywhere else. See
+/// [`Queue::orphans`].
+///
+/// All of these go through the records of all jobs, 64 in a call, beside whatever else happens in the
+/// queue: workers go on meanwhile.
+///
+/// # Errors
+///
+/// [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable), [`ErrorKind::Refused`](crate::ErrorKind::Refused) or
+/// [`ErrorKind::Unknown`](crate::ErrorKind::Unknown) when Redis does not answer. What was done until then stays done, and
+/// repeating it is harmless.
+///
+/// # Cancel safety
+///
+/// Dropped on the way, some are dealt with, and the others stay as they are.
+#[must_use = "nothing is looked for until one of its methods is awaited"]
+pub struct Orphans {
+    queue: Queue,
+}
+
+impl Queue {
+    /// Jobs that somebody has made unreachable: a key of the queue was deleted, or Redis evicted it (a `maxmemory-policy`
+    /// other than `noeviction`). Their records are still there. Look at them with [`list`](Orphans::list), and
+    /// decide between [`put_back`](Orphans::put_back) and [`remove`](Orphans::remove).
+    ///
+    /// ```no_run
+    /// # async fn example(mail: oxcart::Queue) -> Result<(), oxcart::Error> {
+    /// for id in mail.orphans().list().await? {
+    ///     println!("{id} is in no list");
+    /// }
+    /// let back = mail.orphans().put_back().await?;
+    /// println!("{back} jobs are where they belong again");
+    /// # Ok(()) }
+    /// ```
+    pub fn orphans(&self) -> Orphans {
+        Orphans {
+            queue: self.clone(),
+        }
+    }
+}
+
+impl Orphans {
+    /// Up to 256 of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Orphans`].
+    pub async fn list(&self) -> Result<Vec<JobId>, Error> {
+        let mut ids: Vec<JobId> = Vec::new();
+        let mut cursor = Verb::FIRST.to_owned();
+        loop {
+            let found = self.page(&cursor, How::Look).await?;
+            let new = found.ids.iter().map(|id| JobId::stored(id));
+            for id in new {
+                if !ids.contains(&id) {
+                    ids.push(id);
+                }
+            }
+            if found.cursor == Verb::FIRST || ids.len() >= BATCH_JOBS {
+                ids.truncate(BATCH_JOBS);
+                return Ok(ids);
+            }
+            cursor = found.cursor;
+        }
+    }
+
+    /// Puts all of them back; how many there were.
+    ///
+    /// - A job that has not ended gets its place in line again, and runs as soon as it is its turn. If it was delayed
+    ///   it runs now: until when it was to wait was lost with the list.
+    /// - A job that a worker may be running gets a lease. The worker renews it, or the job stalls when it ends.
+    /// - A job that had ended is not run again. A dead one is on the dead-letter list, any other is kept as if it had ended now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Orphans`].
+    pub async fn put_back(&self) -> Result<u64, Error> {
+        self.all(How::PutBack).await
+    }
+
+    /// Removes all of them, with all that is known of them; how many there were. Jobs that a worker may be
+    /// running are left: they get a lease, as by [`put_back`](Self::put_back).
+    ///
+    /// # Errors
+    ///
+    /// As [`Orphans`].
+    pub async fn remove(&self) -> Result<u64, Error> {
+        self.all(How::Remove).await
+    }
+
+    async fn all(&self, how: How) -> Result<u64, Error> {
+        let (mut cursor, mut sum) = (Verb::FIRST.to_owned(), 0);
+        loop {
+            let page = self.page(&cursor, how).await?;
+            sum += page.ids.len() as u64;
+            if page.cursor == Verb::FIRST && !page.more {
+                return Ok(sum);
+            }
+            cursor = page.cursor;
+        }
+    }
+
+    async fn page(&self, cursor: &str, how: How) -> Result<crate::store::orphans::Found, Error> {
+        let verb = Verb {
+            cursor,
+            limit: RECORDS_PER_CALL,
+            how,
+            lease_ms: millis(LEASE),
+        };
+        self.queue.inner.call(&verb).await
+    }
+}
+
+impl fmt::Debug for Orphans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Orphans").field(&self.queue.name()).finish()
+    }
+}

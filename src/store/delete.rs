@@ -1,0 +1,91 @@
+//! Deletes the queue with all that it holds.
+
+use redis::Cmd;
+use serde::Serialize;
+
+use crate::redis::reply::Reply;
+use crate::redis::script::{Script, script};
+use crate::redis::trouble::Trouble;
+use crate::store::{Verb, named};
+
+static SCRIPT: Script = script!("delete", always, ["now", "arguments", "sentinel", "lines"]);
+
+/// All keys of the queue at once. What stays, for `lanes_ms`, is the number of the last call of each
+/// lane: a call that is repeated must not run a second time because the queue was deleted meanwhile.
+#[derive(Serialize)]
+pub(crate) struct Delete {
+    /// Also if it holds what somebody may still want: jobs that have not ended, dead letters, schedules.
+    pub(crate) all: bool,
+    pub(crate) lanes_ms: u64,
+}
+
+/// What there was in the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Holdings {
+    pub(crate) waiting: u64,
+    pub(crate) delayed: u64,
+    pub(crate) active: u64,
+    pub(crate) completed: u64,
+    pub(crate) dead: u64,
+    pub(crate) schedules: u64,
+    /// Records of jobs that are in no list.
+    pub(crate) lost: u64,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Answer {
+    Deleted(Holdings),
+    /// Nothing was done.
+    Kept(Holdings),
+}
+
+impl Verb for Delete {
+    type Answer = Answer;
+
+    const ANSWERS_AGAIN: bool = false;
+
+    fn script() -> &'static Script {
+        &SCRIPT
+    }
+
+    fn arguments(&self, arguments: &mut Cmd) {
+        named(arguments, self);
+    }
+
+    fn answer(mut reply: Reply) -> Result<Answer, Trouble> {
+        let answer = match reply.tag() {
+            "deleted" => Answer::Deleted,
+            "kept" => Answer::Kept,
+            _ => return reply.unexpected_tag(),
+        };
+        Ok(answer(Holdings {
+            waiting: reply.number()?,
+            delayed: reply.number()?,
+            active: reply.number()?,
+            completed: reply.number()?,
+            dead: reply.number()?,
+            schedules: reply.number()?,
+            lost: reply.number()?,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::keys::{PARTS, named_in};
+
+    /// A key that is added to the list has to be deleted here, too.
+    #[test]
+    fn every_key_of_a_queue_is_named() {
+        let (_, unlink) = SCRIPT.body.split_once("'UNLINK'").unwrap();
+        let (unlinked, rest) = unlink.split_once(')').unwrap();
+        assert!(rest.contains("redis.call('PEXPIRE', key.calls"));
+        let named = named_in(unlinked);
+        let left: Vec<_> = (0..PARTS.len())
+            .filter(|part| !named.contains(part))
+            .collect();
+        let left: Vec<_> = left.into_iter().map(|part| PARTS[part]).collect();
+        assert_eq!(left, ["calls"]);
+    }
+}

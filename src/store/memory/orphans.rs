@@ -1,0 +1,123 @@
+//! Jobs that are in no list. In memory there are none, unless a test takes a list away.
+
+use crate::codec;
+use crate::id::JobId;
+use crate::job::outcome::Ending;
+use crate::memory::Apply;
+use crate::memory::attempts::stamp;
+use crate::memory::state::{Collection, State, moment};
+use crate::store::orphans::{Found, How, Orphans};
+
+const AT_MOST: usize = 256;
+
+/// What a job is, as far as it shows without its list.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Held,
+    Dead,
+    Completed,
+    Open,
+}
+
+impl Apply for Orphans<'_> {
+    fn apply(&self, state: &mut State) -> Found {
+        let lost = state.all(Collection::Lost);
+        let mut lost: Vec<JobId> = lost.map(|(_, id)| id.clone()).collect();
+        lost.sort();
+        let more = lost.len() > AT_MOST && self.how != How::Look;
+        if more {
+            lost.truncate(AT_MOST);
+        }
+        let found = match self.how {
+            _ if lost.is_empty() => lost,
+            How::Look => lost,
+            How::PutBack => {
+                put_back(self, state, &lost);
+                lost
+            }
+            How::Remove => remove(self, state, &lost),
+        };
+        Found {
+            ids: found.iter().map(JobId::to_string).collect(),
+            cursor: Self::FIRST.to_owned(),
+            more,
+        }
+    }
+}
+
+fn kind(state: &State, id: &JobId) -> Kind {
+    let Some(job) = state.jobs.get(id) else {
+        return Kind::Open;
+    };
+    let ending = job.outcome.as_ref().and_then(|outcome| {
+        let ending = outcome.get(stamp(0).len()..)?;
+        codec::decode_plain::<Ending>("an outcome", ending).ok()
+    });
+    match ending {
+        _ if job.claim.is_some() => Kind::Held,
+        Some(Ending::Dead(_)) => Kind::Dead,
+        Some(_) => Kind::Completed,
+        None => Kind::Open,
+    }
+}
+
+fn of_kind(state: &State, ids: &[JobId], wanted: Kind) -> Vec<JobId> {
+    let ids = ids.iter().filter(|id| kind(state, id) == wanted);
+    ids.cloned().collect()
+}
+
+fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
+    let now_ms = state.now_ms();
+    let open = of_kind(state, ids, Kind::Open);
+    for id in ids {
+        match kind(state, id) {
+            Kind::Held => state.renew(id, longest_lease(call, state)),
+            Kind::Dead => state.put(id, Collection::Dead, moment(now_ms)),
+            Kind::Completed => {
+                state.put(id, Collection::Completed, moment(now_ms));
+            }
+            Kind::Open => {}
+        }
+    }
+    forget_names(state, &open);
+    for id in &open {
+        state.enter_line(id, state.place_of(id));
+    }
+    if !open.is_empty() && !state.is_paused() {
+        state.arm(0);
+    }
+    state.emit_ids("waiting", &open);
+    state.look_for_due();
+}
+
+fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
+    for id in of_kind(state, ids, Kind::Held) {
+        state.renew(&id, longest_lease(call, state));
+    }
+    let open = of_kind(state, ids, Kind::Open);
+    let ended = [Kind::Dead, Kind::Completed].map(|kind| of_kind(state, ids, kind));
+    let removed: Vec<JobId> = ended.into_iter().flatten().chain(open.clone()).collect();
+    state.announce(&removed);
+    forget_names(state, &open);
+    state.forget(&removed);
+    state.count("removed", removed.len());
+    state.emit_ids("removed", &removed);
+    if !open.is_empty() && state.len(Collection::Lost) == 0 {
+        state.say_if_drained();
+    }
+    state.look_for_due();
+    removed
+}
+
+/// No lease may be longer than the longest in use.
+fn longest_lease(call: &Orphans<'_>, state: &State) -> u64 {
+    state
+        .recovery
+        .map_or(call.lease_ms, |watch| watch.longest_ms)
+}
+
+fn forget_names(state: &mut State, ids: &[JobId]) {
+    let has_name = |id: &&JobId| state.jobs.get(*id).is_some_and(|job| job.name.is_some());
+    let named: Vec<JobId> = ids.iter().filter(has_name).cloned().collect();
+    state.left_unhandled(&named);
+}
