@@ -20,7 +20,8 @@ test: ## Every test: unit, integration, documentation, the short fault battery
 
 # What the environment asks the tests for stands in tests/support/road.rs. The CA is trusted by the tests alone, and not
 # by cargo, which may have to fetch something.
-over_tls = --config 'env.OXCART_TEST_TLS="1"' --config 'env.SSL_CERT_FILE="$(CURDIR)/target/test-certificates/ca.pem"'
+over_tls = --config 'env.OXCART_TEST_TLS="1"' \
+	--config 'env.SSL_CERT_FILE.value="$(CURDIR)/target/test-certificates/ca.pem"' --config env.SSL_CERT_FILE.force=true
 as_acl_user = --config 'env.OXCART_TEST_ACL="1"'
 
 test-tls: ## Every test over TLS; ONLY='--test api' for some

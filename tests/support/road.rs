@@ -138,8 +138,11 @@ pub fn suite_acceptor() -> TlsAcceptor {
 fn suite_folder() -> PathBuf {
     let trusted = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     let folder = trusted.as_deref().and_then(std::path::Path::parent);
-    let Some(folder) = folder else {
-        panic!("OXCART_TEST_TLS needs SSL_CERT_FILE, a CA for this run: use `make test-tls`");
+    // A machine may have set this variable, to something that is not for tests.
+    let Some(folder) = folder.filter(|folder| folder.ends_with("test-certificates")) else {
+        panic!(
+            "OXCART_TEST_TLS needs a CA for this run, SSL_CERT_FILE=../test-certificates/ca.pem: use `make test-tls`"
+        );
     };
     certificates::of_the_suite(folder);
     folder.to_owned()
