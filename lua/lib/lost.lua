@@ -50,8 +50,24 @@ local function forget_names(ids)
   end
 end
 
--- What was acknowledged is not lost: a job that has not ended goes back to its place in line, at once, even
--- if it was delayed, because until when is not known. Its worker still has it: it gets a lease, which
+-- The record of a job that was enqueued with a delay holds the first place of its priority, which is no job's.
+local function enter_where_they_were(ids)
+  local places = queue.places_of(ids)
+  local known, at, anew, options = {}, {}, {}, {}
+  for i = 1, #ids do
+    local priority = queue.priority_at(places[i])
+    if places[i] == queue.first_places({ { priority = priority } })[1] then
+      anew[#anew + 1], options[ids[i]] = ids[i], { priority = priority }
+    else
+      known[#known + 1], at[#at + 1] = ids[i], places[i]
+    end
+  end
+  queue.enter_line(known, at)
+  queue.enter_anew(anew, options)
+end
+
+-- What was acknowledged is not lost: a job that has not ended goes back to its place in line. One that was
+-- delayed since it was enqueued has none; it goes to the back, because until when it was to wait is not known. Its worker still has it: it gets a lease, which
 -- the worker renews, or which runs out. It has ended: it is kept, and a dead one can be replayed.
 function queue.put_back(ids)
   local held, dead, completed, open = sort_out(ids)
@@ -60,7 +76,7 @@ function queue.put_back(ids)
   add(key.completed, now_text, completed)
   if #open > 0 then
     forget_names(open)
-    queue.enter_line(open, queue.places_of(open))
+    enter_where_they_were(open)
     if not meta.paused then
       queue.arm(0)
     end

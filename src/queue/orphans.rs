@@ -84,7 +84,7 @@ impl Orphans {
     /// Puts all of them back; how many there were.
     ///
     /// - A job that has not ended gets its place in line again, and runs as soon as it is its turn. If it was delayed
-    ///   it runs now: until when it was to wait was lost with the list.
+    ///   it waits no longer: until when was lost with the list.
     /// - A job that a worker may be running gets a lease. The worker renews it, or the job stalls when it ends.
     /// - A job that had ended is not run again. A dead one is on the dead-letter list, any other is kept as if it had ended now.
     ///

@@ -15,7 +15,7 @@ static SCRIPT: Script = script!(
     rarely [
         "whole", "optional", "meta", "stamp", "emit", "arm", "count", "lists", "order", "places", "due",
         "enter", "lines", "delayed", "room", "attempts", "forget", "finish", "news", "unhandled",
-        "held", "sentinel", "drained", "lost",
+        "held", "sentinel", "drained", "lost", "settings",
     ]
 );
 

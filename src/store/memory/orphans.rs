@@ -5,7 +5,8 @@ use crate::id::JobId;
 use crate::job::outcome::Ending;
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
-use crate::memory::state::{Collection, State, moment};
+use crate::memory::order::{place, priority_at};
+use crate::memory::state::{Collection, Later, State, moment};
 use crate::store::orphans::{Found, How, Orphans};
 
 const AT_MOST: usize = 256;
@@ -81,7 +82,7 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
     }
     forget_names(state, &open);
     for id in &open {
-        state.enter_line(id, state.place_of(id));
+        enter_where_it_was(state, id);
     }
     if !open.is_empty() && !state.is_paused() {
         state.arm(0);
@@ -107,6 +108,17 @@ fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
     }
     state.look_for_due();
     removed
+}
+
+/// One that was delayed since it was enqueued has no place yet.
+fn enter_where_it_was(state: &mut State, id: &JobId) {
+    let known = state.place_of(id);
+    let priority = priority_at(known);
+    if known == place(priority, 0) {
+        state.enter_anew(id, Later::back(priority));
+    } else {
+        state.enter_line(id, known);
+    }
 }
 
 /// No lease may be longer than the longest in use.

@@ -288,7 +288,7 @@ mutants! {
     a_queue_that_was_deleted_is_not_told_to_be_new among DELETED:
         "local is_first = not meta.added" => "local is_first = false";
     g1_a_job_without_a_list_goes_to_the_wrong_place among LOST_LISTS:
-        "queue.enter_line(open, queue.places_of(open))" => "queue.enter_anew(open, {})";
+        "queue.enter_line(known, at)" => "queue.enter_anew(known, {})";
     g1_a_job_without_a_list_is_forgotten_though_a_worker_has_it among LOST_LISTS:
         "if claims[i] then\n      into = held" => "if false then\n      into = held";
     a_completed_job_without_a_list_runs_again among LOST_LISTS:

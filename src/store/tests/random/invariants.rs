@@ -148,6 +148,11 @@ impl Invariants {
         self.kept.retain(|id, _| !ids.contains(id));
     }
 
+    /// Somebody deletes the list of those that are kept for longer.
+    pub(crate) fn lost_what_is_kept(&mut self) {
+        self.kept.clear();
+    }
+
     /// Whatever is set for the queue, what asked for a retention of its own is there as long.
     pub(crate) fn kept(&mut self, dump: &Dump, now_ms: u64) -> Result<(), Wrong> {
         self.kept.retain(|_, until_ms| *until_ms > now_ms);
@@ -237,6 +242,7 @@ impl Invariants {
         let last = self.last_fence().filter(|_| !self.clock_went_back);
         self.before = last;
         self.fences.clear();
+        self.kept.clear();
         let left: Vec<_> = PARTS.iter().filter(|part| dump.len(part) > 0).collect();
         ensure(left.iter().all(|part| **part == "calls"), || {
             format!("{left:?} are left of a queue that was deleted")

@@ -50,6 +50,9 @@ impl World<'_> {
     pub(super) fn lose_list(&mut self, place: usize, how: How) -> Result<(), Wrong> {
         self.redis.lose_list(PLACES[place]);
         self.memory.lose_list(COLLECTIONS[place]);
+        if PLACES[place] == "kept" {
+            self.invariants.lost_what_is_kept();
+        }
         if PLACES[place] == "delayed" {
             // When these were to be ready, nobody knows.
             self.order.lose();
