@@ -1,8 +1,8 @@
--- Changes what is set for the queue (lib/settings.lua). args: by, said (a map of numbers by name).
--- By an 'operator', all that is said is set. By 'code', which declares its settings, only what code did not
--- declare the last time (`meta.declared`, of all that code ever declared): so the change of an operator
--- stays until the code says something else. By 'code' that says it 'again', only what is not known to
--- have been declared: it was lost. What is not said stays as it is.
+-- Changes what is set for the queue (lib/settings.lua). args: by ('operator' | 'code' | 'again'), said (numbers by
+-- name). An 'operator' sets all that is said. 'code' (a worker starts) sets what differs from what code
+-- declared last (meta.declared); so the change of an operator stays until the code says something else. 'again'
+-- (a worker that runs looks whether it is still there) sets only what is missing in meta.declared: it was lost.
+-- What is not said stays as it is.
 -- Answers { 'configured', now_ms, before, after, declared }, texts, '' for nothing; or, where a format stands
 -- that is not known here, { 'unreadable', now_ms }, and nothing was done. O(1). Harmless when repeated.
 

@@ -1,6 +1,6 @@
 -- Deletes the queue with all that it holds. args: all (also if somebody may still want what it holds:
 -- jobs that have not ended, dead letters, schedules), lanes_ms.
--- Answers { 'deleted' | 'kept', now_ms, waiting, delayed, active, completed, dead, schedules, lost }: how
+-- Answers { 'deleted' | 'not_empty', now_ms, waiting, delayed, active, completed, dead, schedules, lost }: how
 -- many of each there are, or were; `lost` are records of jobs that are in no list. Constant time,
 -- but for O(log N) to count: Redis frees the memory in the background.
 -- Harmless when repeated.
@@ -38,7 +38,7 @@ local records = size('HLEN', key.jobs)
 local lost = math.max(0, records - waiting - delayed - active - completed - dead)
 
 local is_wanted = waiting + delayed + active + dead + schedules + lost > 0
-local status = 'kept'
+local status = 'not_empty'
 if args.all or not is_wanted then
   status = 'deleted'
   redis.call('UNLINK', key.meta, key.jobs, key.payloads, key.attempts, key.waiting, key.delayed, key.places,

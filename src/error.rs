@@ -136,7 +136,7 @@ impl Error {
         self.kind == ErrorKind::Invalid
     }
 
-    /// The request never reached Redis.
+    /// Certainly nothing was added: the request never reached Redis, or Redis did not read it.
     #[must_use]
     pub fn is_not_sent(&self) -> bool {
         self.kind == ErrorKind::NotSent
@@ -158,6 +158,12 @@ impl Error {
     #[must_use]
     pub fn is_lease_lost(&self) -> bool {
         self.kind == ErrorKind::LeaseLost
+    }
+
+    /// A queue that was to be deleted holds what somebody may still want.
+    #[must_use]
+    pub fn is_not_empty(&self) -> bool {
+        self.kind == ErrorKind::NotEmpty
     }
 
     /// There is no such job.

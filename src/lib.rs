@@ -78,6 +78,16 @@
 //! dead or bounced one and trouble with Redis at `WARN`. Install a subscriber to see it. For metrics
 //! there are [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any.
 //!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | gives |
+//! |---|---|
+//! | `memory` | queues in memory, to test an application's jobs without Redis |
+//! | `tls-rustls` | `rediss://`, by rustls |
+//! | `tls-native` | `rediss://`, by the system's library |
+//!
 //! # What it does not do
 //!
 //! It needs no module and nothing newer than Redis 7.0. It installs no signal handler, never

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::StreamExt;
-use oxcart::{JobState, Oxcart};
+use oxcart::{JobState, Oxcart, QueueSettings, Retention};
 use support::Server;
 use support::everything::a_bit_of_everything;
 use support::jobs::{Scene, Work};
@@ -19,7 +19,7 @@ const SIGNED_IN: &str = "app:a-long-password";
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What the library sends by itself, beside scripts. The last one is redis-rs', for another database than 0.
-const SENT: [&str; 11] = [
+const SENT: [&str; 12] = [
     "eval",
     "evalsha",
     "client|id",
@@ -27,6 +27,7 @@ const SENT: [&str; 11] = [
     "bzpopmin",
     "sadd",
     "smembers",
+    "srem",
     "xread",
     "xrevrange",
     "info",
@@ -80,7 +81,8 @@ async fn everything_works_with(rule: &[String], database: u32) {
     schedule.job(Work::Quick).await.unwrap();
     assert_eq!(queue.schedules().await.unwrap().len(), 1);
     queue.pause().await.unwrap();
-    let waits = queue.enqueue(Work::Quick).await.unwrap();
+    let waits = queue.enqueue(Work::Quick).keep(Retention::For(60 * SECOND));
+    let waits = waits.await.unwrap();
     assert_eq!(queue.list(JobState::Waiting, 0, 10).await.unwrap().len(), 1);
     assert!(queue.job(waits.id()).await.unwrap().is_some());
     queue.resume().await.unwrap();
@@ -92,7 +94,12 @@ async fn everything_works_with(rule: &[String], database: u32) {
     assert_eq!(oxcart.queues().await.unwrap(), [QUEUE]);
     drained(&queue, 20 * SECOND).await;
     assert!(events.next().await.is_some());
+    let settings = QueueSettings::new().keep_events(1_000);
+    queue.change_settings(settings).await.unwrap();
+    assert_eq!(queue.settings().await.unwrap().keep_events, 1_000);
+    assert_eq!(queue.orphans().put_back().await.unwrap(), 0);
     running.stop().await;
+    queue.delete().with_jobs().await.unwrap();
     let missed: Vec<_> = denied(&server)
         .into_iter()
         .filter(|denied| !NOT_MISSED.contains(&denied.as_str()))

@@ -1,5 +1,5 @@
--- Where a job is: a job is in exactly one collection. `waiting` and `completed` are one
--- state in several collections.
+-- Where a job is: a job is in exactly one collection. The states `waiting` and `completed` are each spread over
+-- several collections.
 local COLLECTIONS = {
   { 'waiting', key.waiting }, { 'waiting', key.suspects }, { 'waiting', key.unhandled },
   { 'delayed', key.delayed }, { 'active', key.active }, { 'completed', key.completed },

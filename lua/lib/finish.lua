@@ -28,13 +28,11 @@ function queue.announce(ids)
   return awaited
 end
 
--- Ends jobs with the same retention. `own_ms` is what the job itself asks for, 0 for: leave nothing
--- behind; nil: it is kept as is set for the queue. `completed` holds those of the second kind, by the
--- moment at which they ended: so each change of the setting holds for all of them, and when there are
--- too many, those go that ended first. Kept apart, and not capped in number, are those that ask for a
--- retention of their own, by the moment at which they are dropped, and what somebody waits for. If that
--- asks for nothing of its own, half a millisecond marks it, and trim moves it to the others when the waiter has
--- had its time.
+-- Ends jobs with the same retention. `own_ms` is what the job itself asks for; 0: leave nothing behind;
+-- nil: it is kept as is set for the queue. `completed` holds what is kept as is set for the queue, by the moment at
+-- which it ended. `kept` holds, by the moment at which it is dropped, what asks for a retention of its own
+-- and, for 60 s, what somebody waits for. Half a millisecond in that score marks what trim then moves to
+-- `completed`.
 function queue.finish(ids, outcomes, own_ms)
   if #ids == 0 then
     return

@@ -66,9 +66,10 @@ local function enter_where_they_were(ids)
   queue.enter_anew(anew, options)
 end
 
--- What was acknowledged is not lost: a job that has not ended goes back to its place in line. One that was
--- delayed since it was enqueued has none; it goes to the back, because until when it was to wait is not known. Its worker still has it: it gets a lease, which
--- the worker renews, or which runs out. It has ended: it is kept, and a dead one can be replayed.
+-- Where each job goes. One that a worker holds gets a lease, which the worker renews or which runs out. A dead
+-- one goes to `dead`, any other that has ended to `completed`. One that has not ended goes back to its place
+-- in line; one that was delayed since it was enqueued has no place there, and goes to the back, because until
+-- when it was to wait is not known.
 function queue.put_back(ids)
   local held, dead, completed, open = sort_out(ids)
   queue.renew(held, longest_lease())

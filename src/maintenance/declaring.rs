@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use tracing::warn;
-
 use crate::maintenance::{Duty, Left};
 use crate::redis::trouble::Trouble;
 use crate::store::backend::Line;
@@ -18,10 +16,8 @@ impl Duty for Declaring {
         Duration::from_secs(30)
     }
 
-    async fn call(&mut self, pump: &Pump, _: &mut Line) -> Result<Left, Trouble> {
-        if let Err(error) = pump.declaration.store(pump).await {
-            warn!(queue = pump.queue.name(), %error, "the declared settings cannot be looked after");
-        }
+    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+        pump.declaration.store(pump, line).await?;
         Ok(Left::Nothing)
     }
 }

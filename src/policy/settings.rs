@@ -62,7 +62,7 @@ impl QueueSettings {
     /// How long a completed or cancelled job is kept, with its result, from the moment at which it ended.
     /// Default one day; at most 10 years. A change holds for the jobs that are kept already, too.
     ///
-    /// What limits it: [`keep_at_most`](Self::keep_at_most) may drop a job earlier. What goes before it: a
+    /// What limits it: [`keep_at_most`](Self::keep_at_most) may drop a job earlier. What overrides it: a
     /// job, or a type of jobs, may ask for a retention of its own
     /// ([`Enqueue::keep`](crate::Enqueue::keep), [`JobOptions::keep`](crate::JobOptions::keep)); and a job
     /// that somebody waits for is kept for at least 60 s. Dead jobs are kept until they are replayed or removed.

@@ -123,9 +123,9 @@ impl Queue {
     }
 
     /// Removes a job and everything that is known of it, whatever its state, but not while it
-    /// runs. Says whether there was such a job. Readers of events are told
-    /// ([`EventKind::Removed`](crate::EventKind::Removed)), and of a queue that is drained by that as well. A job that is in no list
-    /// is not found: see [`orphans`](Self::orphans).
+    /// runs. Says whether there was such a job. Readers of events get
+    /// [`EventKind::Removed`](crate::EventKind::Removed), and [`EventKind::Drained`](crate::EventKind::Drained) if it
+    /// was the last job that had not ended. A job that is in no list is not found: see [`orphans`](Self::orphans).
     ///
     /// # Errors
     ///

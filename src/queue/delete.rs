@@ -129,7 +129,7 @@ impl Delete {
             lanes_ms: millis(LANE_TTL),
         };
         match self.queue.inner.call(&verb).await? {
-            Answer::Kept(held) => Err(not_empty(&self.queue, &held)),
+            Answer::NotEmpty(held) => Err(not_empty(&self.queue, &held)),
             Answer::Deleted(held) => {
                 self.queue.inner.results.look_again();
                 self.take_off_the_list().await?;

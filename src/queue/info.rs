@@ -220,7 +220,7 @@ pub struct Totals {
     /// Jobs removed.
     pub removed: u64,
     /// Ids in line whose record was gone: somebody else wrote to the queue's keys.
-    pub orphans: u64,
+    pub without_record: u64,
     /// Late calls of attempts that had lost their job, which changed nothing.
     pub refused: u64,
     /// Ids that were made for a job and were those of other jobs: two producers made the same
@@ -259,7 +259,7 @@ impl Counts {
                 replayed: total("replayed"),
                 stalled: total("stalled"),
                 removed: total("removed"),
-                orphans: total("orphans"),
+                without_record: total("orphans"),
                 refused: total("refused"),
                 clashed: total("clashed"),
             },

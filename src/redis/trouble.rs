@@ -101,9 +101,8 @@ impl Trouble {
                 "what answers at {address} does not speak Redis's protocol"
             )),
             None => {
-                let hint = match error.is_connection_dropped() && !error.is_connection_refusal() {
-                    _ if error.is_timeout() => tls::hint_of_silence(address),
-                    true => tls::hint_of_closing(address),
+                let hint = match error.is_timeout() {
+                    true => tls::hint_of_silence(address),
                     false => "",
                 };
                 Self::Unreachable(format!(

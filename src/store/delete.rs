@@ -36,7 +36,7 @@ pub(crate) struct Holdings {
 pub(crate) enum Answer {
     Deleted(Holdings),
     /// Nothing was done.
-    Kept(Holdings),
+    NotEmpty(Holdings),
 }
 
 impl Verb for Delete {
@@ -55,7 +55,7 @@ impl Verb for Delete {
     fn answer(mut reply: Reply) -> Result<Answer, Trouble> {
         let answer = match reply.tag() {
             "deleted" => Answer::Deleted,
-            "kept" => Answer::Kept,
+            "not_empty" => Answer::NotEmpty,
             _ => return reply.unexpected_tag(),
         };
         Ok(answer(Holdings {

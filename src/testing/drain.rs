@@ -70,7 +70,8 @@ struct Drain<'a> {
 
 impl Drain<'_> {
     async fn run(mut self) -> Vec<Ran> {
-        if let Err(error) = self.pump.declaration.store(self.pump).await {
+        let mut line = self.pump.store().shared_line();
+        if let Err(error) = self.pump.declaration.store(self.pump, &mut line).await {
             unreachable!("memory has no trouble: {error}");
         }
         self.recover();

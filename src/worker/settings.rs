@@ -8,9 +8,10 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use crate::error::Error;
 use crate::policy::pauses::Pauses;
 use crate::policy::settings::{QueueSettings, Values};
+use crate::redis::trouble::Trouble;
+use crate::store::backend::Line;
 use crate::store::configure::{By, Configure};
 use crate::worker::pump::Pump;
 
@@ -48,18 +49,18 @@ impl Declaration {
     }
 
     async fn store_patiently(&self, pump: &Pump) {
-        let mut pauses = PAUSES;
-        while let Err(error) = self.store(pump).await {
+        let (mut pauses, mut line) = (PAUSES, pump.store().shared_line());
+        while let Err(trouble) = self.store(pump, &mut line).await {
             if pauses.is_fresh() {
                 let queue = pump.queue.name();
-                warn!(queue, %error, "storing the declared settings is held up");
+                warn!(queue, %trouble, "storing the declared settings is held up");
             }
             sleep(pauses.next(fastrand::f64())).await;
         }
     }
 
     /// Stores it, or looks whether it is still there.
-    pub(crate) async fn store(&self, pump: &Pump) -> Result<(), Error> {
+    pub(crate) async fn store(&self, pump: &Pump, line: &mut Line) -> Result<(), Trouble> {
         let Some(said) = &self.said else {
             return Ok(());
         };
@@ -67,7 +68,7 @@ impl Declaration {
             true => By::Again,
             false => By::Code,
         };
-        let configured = pump.queue.inner.call(&Configure { by, said }).await?;
+        let configured = line.call(&Configure { by, said }).await?;
         if configured.in_force(&pump.queue).is_none() && by == By::Code {
             warn!(
                 queue = pump.queue.name(),

@@ -378,7 +378,7 @@ async fn g1_what_has_ended_or_runs_is_not_run_again_when_its_list_is_lost() {
     rig.until(|counts| (counts.dead, counts.completed, counts.active) == (1, 1, 1))
         .await;
     rig.queue.pause().await.unwrap();
-    for part in ["dead", "completed", "active"] {
+    for part in ["dead", "kept", "active"] {
         rig.lose(part);
     }
     // The worker's next renewal may be faster for the one that it holds.

@@ -14,6 +14,7 @@ use crate::id::incarnation;
 use crate::name::QueueName;
 use crate::policy::pace::Pace;
 use crate::policy::pauses::Pauses;
+use crate::policy::silence::Silence;
 use crate::redis::trouble::{Refusal, Trouble};
 use crate::store::BATCH_BYTES;
 use crate::store::backend::Line;
@@ -51,6 +52,7 @@ pub(super) struct Lane {
     pace: Pace,
     /// A call was the first one that added anything: the queue may not be on the list of queues.
     is_unlisted: bool,
+    silence: Silence,
 }
 
 impl Lane {
@@ -63,6 +65,7 @@ impl Lane {
             call: 0,
             pace: Pace::confident(BATCH_BYTES),
             is_unlisted: false,
+            silence: Silence::default(),
         }
     }
 
@@ -186,7 +189,9 @@ impl Lane {
                 Some(_) => {}
                 None => batch.iter().for_each(|submission| submission.call_back()),
             }
-            warn!(queue = %self.queue, submissions = batch.len(), %trouble, "enqueueing is held up");
+            if self.silence.goes_on(Instant::now()).log {
+                warn!(queue = %self.queue, submissions = batch.len(), %trouble, "enqueueing is held up");
+            }
             if let Some(course) = course {
                 course.send_replace(Progress::Waiting);
             }
@@ -196,6 +201,7 @@ impl Lane {
 
     /// A call was answered. If it may have run before, the ids that were already there may be its own.
     fn told(&mut self, batch: &[Given], answer: Enqueued, may_have_run: bool) {
+        self.silence.ends();
         match answer {
             Enqueued::Added {
                 there,

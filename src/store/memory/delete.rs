@@ -11,7 +11,7 @@ impl Apply for Delete {
     fn apply(&self, state: &mut State) -> Answer {
         let held = holdings(state);
         if is_wanted(&held) && !self.all {
-            return Answer::Kept(held);
+            return Answer::NotEmpty(held);
         }
         // The numbers of the last calls stay, for calls that are repeated.
         let mut empty = State::default();

@@ -52,7 +52,7 @@ impl Apply for Configure<'_> {
             let words = words(&stored.values);
             state.settings = format!("{FORMAT} {} {words}", stored.revision);
             if state.in_force().keep_events == 0 {
-                state.events.entries.clear();
+                state.events.drop_all();
             }
         }
         Configured::Done {

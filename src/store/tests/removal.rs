@@ -295,7 +295,7 @@ fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
         lost: 0,
     };
     let before = rig.subject.dump();
-    assert_eq!(rig.delete(false), Answer::Kept(held));
+    assert_eq!(rig.delete(false), Answer::NotEmpty(held));
     assert_eq!(rig.subject.dump(), before);
     assert_eq!(rig.delete(true), Answer::Deleted(held));
     assert_eq!(rig.parts(), ["calls"]);
@@ -304,7 +304,7 @@ fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
     // What has ended well is nobody's any more.
     rig.enqueue(&[job("a")]);
     let claimed = rig.claim_one().unwrap();
-    assert!(matches!(rig.delete(false), Answer::Kept(held) if held.active == 1));
+    assert!(matches!(rig.delete(false), Answer::NotEmpty(held) if held.active == 1));
     assert!(rig.settle(&claimed.id, &claimed.receipt, completed()));
     assert!(matches!(rig.delete(false), Answer::Deleted(held) if held.completed == 1));
 }

@@ -34,9 +34,9 @@ impl World<'_> {
         let wanted = PLACES.iter().map(|part| held.len(part)).sum::<usize>() - ended;
         let wanted = wanted + held.len("schedules");
         match redis {
-            Answer::Kept(_) if wanted == 0 || all => Err("nothing of it was wanted".to_owned()),
+            Answer::NotEmpty(_) if wanted == 0 || all => Err("nothing of it was wanted".to_owned()),
             Answer::Deleted(_) if wanted > 0 && !all => Err("it was wanted".to_owned()),
-            Answer::Kept(_) => Ok(()),
+            Answer::NotEmpty(_) => Ok(()),
             Answer::Deleted(_) => {
                 // The next fences are larger because a moment has passed.
                 self.turn_clock(self.now_us + 1_000);
