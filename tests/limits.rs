@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use deadpool_redis::{Manager, Pool};
 use futures::future::join_all;
 use oxcart::{
-    Context, Enqueued, Error, ErrorKind, Failure, Job, JobId, JobState, Oxcart, Queue, State,
-    Worker,
+    Context, Enqueued, Error, ErrorKind, Failure, Job, JobId, JobState, Oxcart, Queue,
+    QueueSettings, State, Worker,
 };
 use redis::io::tcp::socket2::{Domain, Socket, Type};
 use serde::{Deserialize, Serialize};
@@ -170,6 +170,25 @@ fn every_call(oxcart: &Oxcart, queue: &Queue, url: &str) -> Vec<Call> {
             SINGLE,
             with!((q(), id), |it| it.0.remove(&it.1).await),
         ),
+        call("settings", SINGLE, with!(q(), |it| it.settings().await)),
+        call(
+            "change settings",
+            SINGLE,
+            with!(q(), |it| it
+                .change_settings(QueueSettings::new().max_stalls(4))
+                .await),
+        ),
+        call(
+            "orphans",
+            SINGLE,
+            with!(q(), |it| it.orphans().list().await),
+        ),
+        call(
+            "put back orphans",
+            SINGLE,
+            with!(q(), |it| it.orphans().put_back().await),
+        ),
+        call("delete", SINGLE, queue.delete().into_future()),
         call("schedules", SINGLE, with!(q(), |it| it.schedules().await)),
         call(
             "schedule",

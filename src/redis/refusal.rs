@@ -106,7 +106,7 @@ impl Refusal {
             Self::NoRoom => "it passes when others close connections; else raise `maxclients`",
             Self::NoWrites => "the server needs to be looked after; then it is safe to try again",
             Self::NotAllowed => {
-                "check user, password and permissions: oxcart needs `~oxcart:* +@read +@write \
+                "check user, password and permissions: oxcart needs `~<namespace>:* +@read +@write \
                  +@scripting +@connection +@transaction +info +time`"
             }
             Self::NoCommand => {

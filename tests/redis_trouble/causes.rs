@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use oxcart::{Error, ErrorKind, JobId, JobState, Oxcart, Queue};
+use oxcart::{Error, ErrorKind, JobId, JobState, Oxcart, Queue, QueueSettings};
 
 use crate::support::jobs::{Scene, Work};
 use crate::support::workers::{QUEUE, run, watched, worker};
@@ -104,6 +104,15 @@ impl Client {
             "list" => queue.list(JobState::Waiting, 0, 10).await.map(drop),
             "pause" => queue.pause().await.map(drop),
             "remove" => queue.remove(&JobId::new("nobody").unwrap()).await.map(drop),
+            "change settings" => {
+                let settings = QueueSettings::new().max_stalls(4);
+                queue.change_settings(settings).await.map(drop)
+            }
+            "orphans" => queue.orphans().put_back().await.map(drop),
+            "delete" => match queue.delete().await {
+                Err(error) if error.is_not_empty() => Ok(()),
+                deleted => deleted.map(drop),
+            },
             "result" => {
                 let handle = queue.handle::<Work>(self.job.clone());
                 handle.result().within(SECOND).await.map(drop)
@@ -130,6 +139,9 @@ impl Client {
             "list",
             "pause",
             "remove",
+            "change settings",
+            "orphans",
+            "delete",
             "result",
             "events",
             "queues",
@@ -318,7 +330,7 @@ async fn g9_a_command_that_is_not_known_there() {
         free: &["events", "queues"],
         // The server repeats what it was sent, which is no text here. redis-rs reads no error of that kind, and
         // closes the connection.
-        untaken: &["pause"],
+        untaken: &["pause", "change settings", "orphans", "delete"],
         ..Cause::new(ErrorKind::Unsuitable, &["unknown command 'EVAL"])
     };
     Moved::to(server.tcp_addr(), 0).await.meets(&cause).await;
