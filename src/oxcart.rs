@@ -219,7 +219,7 @@ impl OxcartBuilder {
     async fn finish(self, backend: Backend) -> Result<Oxcart, Error> {
         runtime::start()?;
         let oxcart = self.build(backend)?;
-        oxcart.inner.backend.check().await?;
+        oxcart.inner.backend.check(&oxcart.inner.namespace).await?;
         Ok(oxcart)
     }
 

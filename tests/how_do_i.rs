@@ -290,3 +290,20 @@ async fn dead_letters() -> Done {
     assert_eq!(billing.counts().await?.waiting, 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn look_after_a_queue() -> Done {
+    let billing = billing();
+    billing.enqueue(Charge { customer: 7 }).await?;
+    billing.pause().await?; // no job begins, in no process
+    billing.resume().await?;
+
+    let put_back = billing.orphans().put_back().await?; // jobs whose list somebody deleted by hand
+    assert_eq!(put_back, 0);
+
+    let refused = billing.delete().await.unwrap_err(); // somebody may still want what it holds
+    assert!(refused.is_not_empty());
+    let deleted = billing.delete().with_jobs().await?;
+    assert_eq!(deleted.jobs(), 1);
+    Ok(())
+}

@@ -184,3 +184,24 @@ async fn g9_a_full_redis_that_evicts_keys_that_expire_keeps_every_job() {
     eventually(20 * SECOND, || scene.runs().len() == 500).await;
     worker.stop().await;
 }
+
+/// A user who may only look can connect, and learns at once that he cannot work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_a_user_who_may_not_write_is_warned_when_he_connects() {
+    let (log, _turn) = Log::taken().await;
+    let server = Server::start();
+    let url = server.open_url().replace("://", "://looks:a-password@");
+    for (rule, warned) in [
+        (&["~oxcart:*", "+@read", "+@write"][..], false),
+        (&["~oxcart:*", "+@read"], true),
+        (&["~other:*", "+@read", "+@write"], true),
+    ] {
+        let user = ["ACL", "SETUSER", "looks", "reset", "on", ">a-password"];
+        let always = ["+@connection", "+@scripting", "+info", "+time"];
+        server.cli(&[&user[..], &always, rule].concat());
+        Oxcart::connect(&url).await.unwrap();
+        let lines = log.lines();
+        let said = lines.iter().any(|line| line.contains("may not write"));
+        assert_eq!(said, warned, "{rule:?}: {lines:?}");
+    }
+}

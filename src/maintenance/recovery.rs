@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use crate::id::JobId;
 use crate::maintenance::{Duty, Left};
@@ -97,7 +97,10 @@ impl Recovery {
         let is_new = from_ms > self.quiet_until_ms || self.quiet_until_ms > now_ms + millis(QUIET);
         if is_new {
             self.quiet_until_ms = from_ms;
-            info!("leases are not judged for a while, so that the living can renew theirs");
+            debug!(
+                queue = pump.queue.name(),
+                "no worker is taken for dead for a few seconds, so that all can renew their leases"
+            );
             pump.renew.notify_one();
         }
     }

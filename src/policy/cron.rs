@@ -197,8 +197,8 @@ fn parse(expression: &str) -> Result<Cron, Error> {
     let parts: Vec<&str> = shown.split_whitespace().collect();
     if !(5..=6).contains(&parts.len()) {
         return Err(Error::invalid(format!(
-            "the cron expression {shown:?} has {} fields; 6 are allowed (second, minute, hour, \
-             day of the month, month, day of the week), or 5 without the second",
+            "the cron expression {shown:?} has {} fields; 5 are needed (minute, hour, day of the \
+             month, month, day of the week), or 6 with the second first",
             parts.len()
         )));
     }

@@ -5,14 +5,16 @@ use redis::Value;
 use tracing::{debug, warn};
 
 use crate::error::{Error, ErrorKind};
+use crate::name::Namespace;
 use crate::redis::connection::Connector;
+use crate::redis::registry;
 use crate::redis::script;
 use crate::redis::trouble::{Refusal, Trouble};
 
 const REDIS_MIN: (u64, u64) = (7, 0);
 
 /// Connects, and looks at what answers.
-pub(crate) async fn check(connector: &Connector) -> Result<(), Error> {
+pub(crate) async fn check(connector: &Connector, namespace: &Namespace) -> Result<(), Error> {
     let facts = Facts::of(connector)
         .await
         .map_err(|trouble| not_usable(connector, trouble))?;
@@ -20,6 +22,7 @@ pub(crate) async fn check(connector: &Connector) -> Result<(), Error> {
     // A user may be allowed to look and nothing else.
     let allowed = script::try_one(connector).await;
     allowed.map_err(|trouble| not_usable(connector, trouble))?;
+    warn_of_no_rights(connector, namespace).await;
     warn_of_eviction(connector, &facts);
     warn_of_no_persistence(connector, &facts).await;
     Ok(())
@@ -181,6 +184,21 @@ fn warn_of_eviction(connector: &Connector, facts: &Facts) {
             policy,
             "Redis may evict keys when its memory is full, and jobs with them; set \
              `maxmemory-policy noeviction`"
+        );
+    }
+}
+
+/// A user may be allowed to look, and no more: that may be meant. Nothing is taken off the list of queues
+/// by this: no queue has an empty name.
+async fn warn_of_no_rights(connector: &Connector, namespace: &Namespace) {
+    let tried = connector.request(&registry::removal(namespace, "")).await;
+    if let Err(Trouble::Refused(refusal @ Refusal::NotAllowed, words)) = tried {
+        warn!(
+            address = connector.address(),
+            %namespace,
+            words,
+            "this user may not write: enqueueing will fail, and workers cannot work; {}",
+            refusal.hint()
         );
     }
 }

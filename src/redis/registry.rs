@@ -18,9 +18,9 @@ pub(crate) fn entry(namespace: &Namespace, queue: &QueueName) -> Cmd {
 }
 
 /// What takes a queue off the list.
-pub(crate) fn removal(namespace: &Namespace, queue: &QueueName) -> Cmd {
+pub(crate) fn removal(namespace: &Namespace, queue: &str) -> Cmd {
     let mut command = redis::cmd("SREM");
-    command.arg(keys::registry(namespace)).arg(queue.as_str());
+    command.arg(keys::registry(namespace)).arg(queue);
     command
 }
 

@@ -126,6 +126,7 @@ impl Pump {
         let mut names: Vec<_> = handlers.keys().copied().collect();
         names.retain(|name| finds_its_worker(name));
         names.sort_unstable();
+        let trouble = TroubleLog::new(queue.name());
         Self {
             queue,
             declaration: Declaration::new(config.queue_settings),
@@ -140,7 +141,7 @@ impl Pump {
             waker: Waker::new(),
             ticks: Alarm::new(),
             schedules,
-            trouble: TroubleLog::default(),
+            trouble,
             id: incarnation(),
             clock: Mutex::default(),
             drift: Mutex::new(Drift::new(CLOCK_TOLERANCE)),
@@ -257,7 +258,13 @@ impl Pump {
                         // Somebody else wrote to our keys or our lane. Whether the call did
                         // anything is not known; the fences protect what is sent again.
                         let (id, call) = lane.name();
-                        error!(lane = id, call, why, "a call cannot be carried out");
+                        error!(
+                            queue = self.queue.name(),
+                            lane = id,
+                            call,
+                            why,
+                            "a call cannot be carried out"
+                        );
                         lane.leave_behind();
                         self.take_back(work).await;
                     }

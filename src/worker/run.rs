@@ -127,8 +127,9 @@ async fn finish_handlers(pump: &Pump, grace_ends: Instant) {
         return;
     }
     warn!(
+        queue = pump.queue.name(),
         running = pump.board.running(),
-        "the grace period is over: handlers are cancelled and their jobs handed back"
+        "the grace period is over: handlers are cancelled, and their jobs are handed back if Redis can be reached"
     );
     pump.leases.cancel_all();
     if timeout(CANCEL_GRACE, pump.board.idle()).await.is_ok() {
@@ -142,6 +143,7 @@ async fn finish_handlers(pump: &Pump, grace_ends: Instant) {
 /// at the latest, so that their jobs are handed back before anybody else can take them.
 async fn give_up_handlers(pump: &Pump) {
     warn!(
+        queue = pump.queue.name(),
         running = pump.board.running(),
         "nobody keeps the leases: handlers are cancelled and their jobs handed back"
     );
@@ -191,13 +193,27 @@ fn nothing_left(pump: &Pump) -> Result<(), Error> {
     if running + unsettled == 0 {
         return Ok(());
     }
+    let mut left = Vec::new();
+    if running > 0 {
+        left.push(format!("{running} whose handlers block their thread"));
+    }
+    if unsettled > 0 {
+        let why = match pump.trouble.is_ongoing() {
+            true => ", because Redis is away",
+            false => "",
+        };
+        left.push(format!(
+            "{unsettled} whose outcome is not known to be stored{why}"
+        ));
+    }
     Err(Error::new(
         ErrorKind::Unknown,
         format!(
-            "the worker for `{}` stopped and left jobs behind: {running} whose handlers block \
-             their thread, {unsettled} whose outcome could not be stored; they are recovered \
-             when their leases run out",
-            pump.queue.name()
+            "the worker for `{}` has stopped and left jobs behind: {}; they run again at another \
+             worker when their leases ({:?}) are over",
+            pump.queue.name(),
+            left.join(", "),
+            pump.config.lease
         ),
     ))
 }

@@ -9,19 +9,27 @@ use crate::worker::hooks::{Hooks, WorkerEvent};
 
 /// Whether Redis is in trouble, and whether it was away. Says so once when it begins and once when
 /// it ends.
-#[derive(Default)]
 pub(crate) struct TroubleLog {
+    queue: String,
     ongoing: AtomicBool,
     away: AtomicBool,
 }
 
 impl TroubleLog {
+    pub(crate) fn new(queue: &str) -> Self {
+        Self {
+            queue: queue.to_owned(),
+            ongoing: AtomicBool::new(false),
+            away: AtomicBool::new(false),
+        }
+    }
+
     pub(crate) fn note(&self, trouble: &Trouble, hooks: &Hooks) {
         if trouble.is_outage() {
             self.was_away();
         }
         if !self.ongoing.swap(true, Ordering::AcqRel) {
-            warn!(%trouble, "Redis is in trouble; the worker goes on trying");
+            warn!(queue = self.queue, %trouble, "Redis is in trouble; the worker goes on trying");
             hooks.tell(|| WorkerEvent::RedisTrouble {
                 error: trouble.to_string(),
             });
@@ -35,7 +43,7 @@ impl TroubleLog {
 
     pub(crate) fn clear(&self, hooks: &Hooks) {
         if self.ongoing.load(Ordering::Acquire) && self.ongoing.swap(false, Ordering::AcqRel) {
-            info!("Redis is well again");
+            info!(queue = self.queue, "Redis is well again");
             hooks.tell(|| WorkerEvent::RedisBack);
         }
     }

@@ -96,7 +96,7 @@ async fn g9_a_user_without_info_can_work() {
     for server in [&server, &other] {
         server.cli(&[&user[..], &rule].concat());
     }
-    let url = |server: &Server| format!("redis://app:not-the-secret@{}/", server.tcp_addr());
+    let url = |server: &Server| server.open_url().replace("://", "://app:not-the-secret@");
     let queue = Oxcart::connect(&url(&server)).await.unwrap();
     let queue = queue.queue("work").unwrap();
     let scene = Scene::new();

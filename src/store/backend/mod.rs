@@ -49,9 +49,9 @@ impl From<memory::Server> for Backend {
 
 impl Backend {
     /// Whether it can be used at all.
-    pub(crate) async fn check(&self) -> Result<(), Error> {
+    pub(crate) async fn check(&self, namespace: &Namespace) -> Result<(), Error> {
         match self {
-            Self::Redis(connector) => health::check(connector).await,
+            Self::Redis(connector) => health::check(connector, namespace).await,
             Self::Memory(_) => Ok(()),
         }
     }
@@ -168,7 +168,7 @@ impl Store {
     pub(crate) async fn unregister(&self) -> Result<(), Trouble> {
         match self {
             Self::Redis(queue) => {
-                let removal = registry::removal(&queue.namespace, &queue.queue);
+                let removal = registry::removal(&queue.namespace, queue.queue.as_str());
                 queue.connector.request(&removal).await.map(|_| ())
             }
             Self::Memory(queue) => {
