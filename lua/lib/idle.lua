@@ -15,7 +15,8 @@ function queue.drop_what_serves_nothing(finished_ms)
   if last.err then
     return
   end
-  local last_ms = last[1] and tonumber(string.match(last[1][1], '^%d+')) or 0
+  -- The clock may have gone back since, or somebody else have written the entry: no later than now.
+  local last_ms = math.min(now_ms, last[1] and tonumber(string.match(last[1][1], '^%d+')) or 0)
   local function keep_until(part, until_ms)
     if until_ms > now_ms then
       redis.call('PEXPIRE', part, queue.whole(until_ms - now_ms))

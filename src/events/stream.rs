@@ -106,9 +106,8 @@ pub struct EventStream {
 impl EventStream {
     pub(crate) async fn from_now_on(queue: &Queue) -> Result<Self, Error> {
         let mut reader = queue.inner.store.reader(Streams::Events);
-        let last = timeout(CALL_MAX, reader.youngest()).await;
-        let last = last.unwrap_or_else(|_| Err(Trouble::timed_out(CALL_MAX)))?;
-        let (ms, sequence) = last.unwrap_or((0, 0));
+        let end = timeout(CALL_MAX, reader.end_of_events()).await;
+        let (ms, sequence) = end.unwrap_or_else(|_| Err(Trouble::timed_out(CALL_MAX)))?;
         Ok(Self::follow(
             queue,
             reader,

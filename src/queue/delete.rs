@@ -12,6 +12,7 @@ use crate::redis::trouble::{Refusal, Trouble};
 use crate::store;
 use crate::store::counts::Counts;
 use crate::store::delete::{Answer, Holdings};
+use crate::store::schedules::Schedules;
 use crate::time::millis;
 
 /// A request to delete a queue; see [`Queue::delete`].
@@ -145,7 +146,14 @@ impl Delete {
         let relist = async {
             store.unregister().await?;
             let totals = store.call(&Counts).await?.totals;
-            match totals.iter().any(|(name, n)| name == "added" && *n > 0) {
+            let mut is_used = totals.iter().any(|(name, n)| name == "added" && *n > 0);
+            if !is_used {
+                // A worker stores what it declares before it fires any of it.
+                let (cursor, limit) = (Schedules::ALL, 1);
+                let some = store.call(&Schedules::Some { cursor, limit }).await?;
+                is_used = !some.schedules.is_empty() || some.cursor != Schedules::ALL;
+            }
+            match is_used {
                 true => store.register().await,
                 false => Ok(()),
             }
@@ -243,5 +251,19 @@ mod tests {
             assert!(sent.info().await.unwrap().is_none());
             assert!(sent.result().await.unwrap_err().is_not_found());
         }
+    }
+
+    /// Between the deletion and the moment at which its name is taken off the list.
+    #[tokio::test]
+    async fn a_queue_that_is_used_again_at_once_stays_on_the_list() {
+        let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
+        let queue = oxcart.queue("work").unwrap();
+        let daily = queue.schedule("daily").cron("0 3 * * *").job(Nothing);
+        daily.await.unwrap();
+        let delete = queue.delete();
+        delete.take_off_the_list().await.unwrap();
+        assert_eq!(oxcart.queues().await.unwrap(), ["work"]);
+        queue.delete().with_jobs().await.unwrap();
+        assert!(oxcart.queues().await.unwrap().is_empty());
     }
 }

@@ -8,6 +8,8 @@ use crate::error::Error;
 const OVER_TCP: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
 const OVER_SOCKET: &[&str] = &["redis+unix", "valkey+unix", "unix"];
 
+const PROTOCOLS: &[&str] = &["2", "3", "resp2", "resp3"];
+
 const FORMS: &str = "it looks like `redis://127.0.0.1/`, `redis://user:password@host:6379/0` or \
                      `redis+unix:///path/to/socket?db=0`";
 
@@ -21,6 +23,9 @@ pub(crate) fn check(url: &str) -> Result<(), Error> {
             .any(|known| scheme.eq_ignore_ascii_case(known))
     };
     if is(OVER_SOCKET) {
+        if rest.contains('#') {
+            return wrong("nothing may follow a `#`; in a path or a password write it as `%23`");
+        }
         return check_parameters(rest, &["db", "user", "pass", "protocol"]);
     }
     let Some(rest) = rest.strip_prefix("//") else {
@@ -106,11 +111,16 @@ fn check_parameters(rest: &str, known: &[&str]) -> Result<(), Error> {
     };
     let query = query.split('#').next().unwrap_or_default();
     for parameter in query.split('&').filter(|text| !text.is_empty()) {
-        let name = parameter.split('=').next().unwrap_or_default();
-        if known.contains(&name) {
-            continue;
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        if value.contains('+') {
+            return wrong("a `+` behind the `?` would be read as a space; write it as `%2B`");
         }
         return match name {
+            // redis-rs would show any other value.
+            "protocol" if !PROTOCOLS.contains(&value) => {
+                wrong("`protocol` is `2` or `3`, and an `&` stands between parameters")
+            }
+            name if known.contains(&name) => continue,
             "db" => wrong(
                 "the database is part of the path, as in `redis://host:6379/3`, and not `?db=3`",
             ),
@@ -170,6 +180,11 @@ mod tests {
             ("redis://host/0?password=secret", "not known"),
             ("redis+unix:///tmp/socket?database=3", "db"),
             ("rediss://host/0#unsafe", "%23"),
+            ("redis+unix:///tmp/socket?pass=secret#secret", "%23"),
+            ("unix:///tmp/se#cret", "%23"),
+            ("unix:///tmp/socket?pass=secret+secret", "%2B"),
+            ("unix:///tmp/socket?protocol=3?pass=secret", "`2` or `3`"),
+            ("redis://host/0?protocol=secret", "`2` or `3`"),
         ];
         for (url, says) in cases {
             let Err(error) = check(url) else {
@@ -200,6 +215,7 @@ mod tests {
             "rediss://host:6380/0#insecure",
             "redis+unix:///tmp/redis.sock?db=3&user=me&pass=it",
             "unix:///tmp/redis.sock",
+            "unix:///tmp/a+b?pass=a%2Bb&protocol=resp3",
             "unix:/tmp/redis.sock",
         ] {
             assert!(check(url).is_ok(), "{url}");

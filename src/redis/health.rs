@@ -172,8 +172,9 @@ fn facts_of_hello(value: Value) -> String {
     pairs.into_iter().filter_map(line).collect()
 }
 
-/// Policies that begin with `volatile-` evict only keys that expire, and none of oxcart's do. When nothing else
-/// is left to evict, Redis refuses to write, as with `noeviction`.
+/// Policies that begin with `volatile-` evict only keys that expire. Of oxcart's these are streams of queues that hold
+/// nothing, and the last calls of deleted queues (`lib/idle.lua`, `delete.lua`): no job is lost with them. When nothing
+/// else is left to evict, Redis refuses to write, as with `noeviction`.
 fn warn_of_eviction(connector: &Connector, facts: &Facts) {
     if let Some(policy) = facts.get("maxmemory_policy")
         && policy.starts_with("allkeys-")

@@ -39,6 +39,17 @@ pub(crate) async fn youngest(
     Ok(entries.into_iter().find_map(parse).map(|entry| entry.id))
 }
 
+/// The number of the last event, kept or not (`lib/emit.lua`).
+pub(crate) async fn last_number(via: &mut impl Requester, meta: &str) -> Result<u64, Trouble> {
+    let mut command = redis::cmd("HGET");
+    command.arg(meta).arg("event");
+    let number = match via.send(&command, Repeat::Always).await? {
+        Value::BulkString(text) => String::from_utf8_lossy(&text).parse().ok(),
+        _ => None,
+    };
+    Ok(number.unwrap_or(0))
+}
+
 /// Up to `count` entries behind `after`; waits up to 5 s for the first. None as well if the connection was closed
 /// while it was idle: that is no trouble, and the next read makes another.
 pub(crate) async fn read(

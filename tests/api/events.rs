@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
-use oxcart::{Context, EventKind, EventStream, Failure, JobId, Oxcart, Timestamp};
+use oxcart::{Context, EventKind, EventStream, Failure, JobId, Oxcart, QueueSettings, Timestamp};
 use tokio::time::timeout;
 
 use crate::rig::{Number, PATIENCE, Rig, Running};
@@ -286,6 +286,28 @@ async fn everything_is_deleted_under_a_reader_and_it_goes_on() {
     assert_eq!(next(&mut events).await.kind, EventKind::Missed);
     assert_eq!(next(&mut events).await.kind, EventKind::Added(after));
     assert_eq!(entries(&rig), 1);
+}
+
+/// Events are dropped in a queue that is idle for a day, and where none are kept. The numbers go on.
+#[tokio::test]
+async fn who_begins_to_read_where_the_stream_is_gone_has_missed_nothing() {
+    let rig = Rig::new().await;
+    marked(&rig, "first").await;
+    rig.server.cli(&["DEL", STREAM]);
+    let mut events = rig.queue.events().await.unwrap();
+    let second = marked(&rig, "second").await;
+    assert_eq!(next(&mut events).await.kind, EventKind::Added(second));
+
+    let keep = |events| QueueSettings::new().keep_events(events);
+    rig.queue.change_settings(keep(0)).await.unwrap();
+    let mut late = rig.queue.events().await.unwrap();
+    marked(&rig, "third").await;
+    rig.queue.change_settings(keep(9)).await.unwrap();
+    let mut later = rig.queue.events().await.unwrap();
+    let fourth = EventKind::Added(marked(&rig, "fourth").await);
+    assert_eq!(next(&mut later).await.kind, fourth);
+    assert_eq!(next(&mut late).await.kind, EventKind::Missed);
+    assert_eq!(next(&mut late).await.kind, fourth);
 }
 
 /// Older data, or a clock that is behind: the entries come before what was read last.

@@ -372,21 +372,23 @@ async fn g1_what_has_ended_or_runs_is_not_run_again_when_its_list_is_lost() {
     let running = Running::start(builder.state(Arc::clone(&release)).handle(number));
     let dead = rig.queue.enqueue(Number(0)).await.unwrap();
     let held = rig.queue.enqueue(Number(1)).await.unwrap();
-    let done = rig.queue.enqueue(Number(2)).keep(Retention::For(MINUTE));
-    let done = done.await.unwrap();
-    running.until_started(3).await;
-    rig.until(|counts| (counts.dead, counts.completed, counts.active) == (1, 1, 1))
+    let done = rig.queue.enqueue(Number(2)).await.unwrap();
+    let apart = rig.queue.enqueue(Number(3)).keep(Retention::For(MINUTE));
+    let apart = apart.await.unwrap();
+    running.until_started(4).await;
+    rig.until(|counts| (counts.dead, counts.completed, counts.active) == (1, 2, 1))
         .await;
     rig.queue.pause().await.unwrap();
-    for part in ["dead", "kept", "active"] {
+    for part in ["dead", "completed", "kept", "active"] {
         rig.lose(part);
     }
     // The worker's next renewal may be faster for the one that it holds.
     let back = rig.queue.orphans().put_back().await.unwrap();
-    assert!((2..=3).contains(&back), "{back}");
+    assert!((3..=4).contains(&back), "{back}");
     let state = async |job: &JobHandle<Number>| job.info().await.unwrap().unwrap().state;
     assert_eq!(state(&dead).await, JobState::Dead);
     assert_eq!(state(&done).await, JobState::Completed);
+    assert_eq!(state(&apart).await, JobState::Completed);
     assert_eq!(state(&held).await, JobState::Active);
     release.notify_one();
     assert_eq!(held.result().await.unwrap(), 1);

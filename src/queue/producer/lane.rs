@@ -208,7 +208,8 @@ impl Lane {
                 replaced,
                 is_first,
             } => {
-                self.is_unlisted |= is_first;
+                // The answer that said so may have been lost.
+                self.is_unlisted |= is_first || may_have_run;
                 let new = !may_have_run && is_new(batch);
                 if replaced > 0 || new && !there.is_empty() {
                     error!(

@@ -216,7 +216,11 @@ impl Store {
                     Stream::Finished => queue.keys.finished(),
                 };
                 let link = stream::reader(queue.connector.clone());
-                Reader::Redis(link, key.to_owned())
+                Reader::Redis {
+                    link,
+                    key: key.to_owned(),
+                    meta: queue.keys.part("meta").to_owned(),
+                }
             }
             Self::Memory(queue) => Reader::Memory(queue.clone(), of),
         }

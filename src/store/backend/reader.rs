@@ -15,7 +15,12 @@ pub(crate) enum Stream {
 }
 
 pub(crate) enum Reader {
-    Redis(Link, String),
+    Redis {
+        link: Link,
+        key: String,
+        /// Where the number of the last event is.
+        meta: String,
+    },
     Memory(memory::Queue, Stream),
 }
 
@@ -23,9 +28,23 @@ impl Reader {
     /// The id of the last entry, if there is one.
     pub(crate) async fn youngest(&mut self) -> Result<Option<EntryId>, Trouble> {
         match self {
-            Self::Redis(link, key) => stream::youngest(link, key).await,
+            Self::Redis { link, key, .. } => stream::youngest(link, key).await,
             Self::Memory(queue, of) => Ok(queue.youngest(*of)),
         }
+    }
+
+    /// Where the events end. Their stream may be gone (dropped in an idle queue, or none are kept), and their
+    /// numbers go on all the same.
+    pub(crate) async fn end_of_events(&mut self) -> Result<EntryId, Trouble> {
+        if let Some(last) = self.youngest().await? {
+            return Ok(last);
+        }
+        let number = match self {
+            Self::Redis { link, meta, .. } => stream::last_number(link, meta).await?,
+            Self::Memory(queue, of) => queue.last_number(*of),
+        };
+        // What came meanwhile is the end now.
+        Ok(self.youngest().await?.unwrap_or((0, number)))
     }
 
     /// Up to `count` entries behind `after`; waits up to 5 s for the first.
@@ -35,7 +54,7 @@ impl Reader {
         count: usize,
     ) -> Result<Vec<Entry>, Trouble> {
         match self {
-            Self::Redis(link, key) => stream::read(link, key, after, count).await,
+            Self::Redis { link, key, .. } => stream::read(link, key, after, count).await,
             Self::Memory(queue, of) => Ok(queue.read(*of, after, count).await),
         }
     }

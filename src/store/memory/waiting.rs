@@ -52,6 +52,11 @@ impl Queue {
         state.log(of).entries.back().map(|entry| entry.id)
     }
 
+    /// The number of the last entry, kept or not.
+    pub(crate) fn last_number(&self, of: Stream) -> u64 {
+        self.lock().log(of).last.1
+    }
+
     /// Up to `count` entries behind `after`; waits up to 5 s for the first.
     pub(crate) async fn read(&self, of: Stream, after: EntryId, count: usize) -> Vec<Entry> {
         let read = self.wait_for(|state| {

@@ -455,3 +455,25 @@ fn g9_a_key_of_another_type_is_told() {
         kept.try_every_verb(&format!("{part} of another type"), &disturb, check);
     }
 }
+
+/// `trim` works with the moment of the last event.
+#[test]
+fn events_of_an_idle_queue_stay_for_a_day_though_the_last_is_of_the_far_future() {
+    let mut redis = InRedis::start(None);
+    redis.set_clock(NOW * 1_000);
+    let events = redis.key("events");
+    let _: String = redis.ask(
+        cmd("XADD")
+            .arg(&events)
+            .arg("18446744073709551615-1")
+            .arg(&["a", "b"]),
+    );
+    let trim = Trim {
+        limit: 5,
+        lane_ttl_ms: 3_600_000,
+        lanes_cursor: "0",
+    };
+    tried(&mut redis, &trim).unwrap();
+    let left: i64 = redis.ask(cmd("PTTL").arg(&events));
+    assert!((1..=86_400_000).contains(&left), "{left}");
+}
