@@ -11,7 +11,7 @@ use oxcart::{Error, ErrorKind, JobId, JobState, Oxcart, Queue, QueueSettings};
 
 use crate::support::jobs::{Scene, Work};
 use crate::support::workers::{QUEUE, run, watched, worker};
-use crate::support::{Proxy, Server, eventually, eventually_blocking};
+use crate::support::{Port, Proxy, Server, eventually, eventually_blocking};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// All that a worker and a producer need.
@@ -346,11 +346,14 @@ async fn g9_a_database_that_is_not_there() {
 /// Two nodes, of which the other has all keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_node_of_a_cluster() {
-    let node = || Server::options().arg("--cluster-enabled", "yes").start();
-    let (one, other) = (node(), node());
+    let buses = [Port::claim(), Port::claim()];
+    let [one, other] = buses
+        .each_ref()
+        .map(|bus| Server::options().cluster(bus).start());
     other.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     let port = other.tcp_addr().port().to_string();
-    one.cli(&["CLUSTER", "MEET", "127.0.0.1", &port]);
+    let bus = buses[1].number().to_string();
+    one.cli(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
     let sends_elsewhere = || match one.try_cli(&["GET", "x"]) {
         Err(error) => error.code() == Some("MOVED"),
         Ok(_) => false,

@@ -9,7 +9,7 @@ use oxcart::{Error, ErrorKind, Oxcart};
 
 use crate::support::jobs::{Scene, Work};
 use crate::support::workers::{run, worker};
-use crate::support::{Process, Proxy, Server, eventually_blocking, server_binary};
+use crate::support::{Port, Process, Proxy, Server, eventually_blocking, server_binary};
 
 /// Connecting must fail, in bounded time and with an error that shows no password.
 async fn refused_by(url: &str) -> Error {
@@ -120,7 +120,8 @@ async fn g9_what_info_says_is_told_with_the_address_to_use() {
     let its_primary = format!("connect to its primary, {}", primary.tcp_addr());
     assert!(error.to_string().contains(&its_primary), "{error}");
 
-    let cluster = Server::options().arg("--cluster-enabled", "yes").start();
+    let bus = Port::claim();
+    let cluster = Server::options().cluster(&bus).start();
     let error = refused_by(&cluster.url()).await;
     assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
     assert!(

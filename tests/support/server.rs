@@ -35,6 +35,13 @@ impl ServerOptions {
             .arg("--appendfsync", "always")
     }
 
+    /// A node of a cluster, which talks to other nodes on this port. Unless told, it would take the one
+    /// that is 10,000 above its own, whoever has it.
+    pub fn cluster(self, bus: &Port) -> Self {
+        self.arg("--cluster-enabled", "yes")
+            .arg("--cluster-port", &bus.number().to_string())
+    }
+
     /// One more directive, as on the command line: `arg("--maxmemory", "8mb")`.
     pub fn arg(mut self, name: &str, value: &str) -> Self {
         self.args.extend([name.to_owned(), value.to_owned()]);
