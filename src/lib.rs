@@ -126,6 +126,9 @@ mod time;
 #[cfg(any(feature = "tls-rustls", feature = "tls-native"))]
 #[path = "redis/tls/advice.rs"]
 mod tls_advice;
+#[cfg(any(feature = "tls-rustls", feature = "tls-native"))]
+#[path = "redis/tls/certified.rs"]
+mod tls_certified;
 #[cfg(feature = "tls-rustls")]
 #[path = "redis/tls/rustls.rs"]
 mod tls_library;

@@ -24,7 +24,7 @@ pub(crate) const CA: &str = "the CA";
 const CLIENT_CERTIFICATE: &str = "the client certificate";
 const CLIENT_KEY: &str = "the key of the client certificate";
 
-const CERTIFICATE_BEGINS: &str = "-----BEGIN CERTIFICATE-----";
+pub(crate) const CERTIFICATE_BEGINS: &str = "-----BEGIN CERTIFICATE-----";
 const KEY_BEGINS: &str = "PRIVATE KEY-----";
 
 /// Whom to trust on a connection by `rediss://`, and with which certificate to sign in: one value for

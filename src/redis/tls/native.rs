@@ -4,15 +4,14 @@ use std::error::Error as StdError;
 use std::io;
 
 use native_tls::{Certificate, Identity, TlsConnector};
-use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
+use redis::ConnectionInfo;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use crate::error::Error;
-use crate::redis::tls::{CA, Names, Secured, Tls, unusable};
+use crate::redis::tls::{CA, CERTIFICATE_BEGINS, Names, Secured, Tls, unusable};
 use crate::tls_advice::{GIVE_CA, GIVE_CLIENT_CERTIFICATE, LOOK, NO_TLS, OTHER_NAME, bad_pair};
-
-const CERTIFICATE_BEGINS: &str = "-----BEGIN CERTIFICATE-----";
+use crate::tls_certified::{certified, host_and_port};
 
 pub(crate) fn offered() -> Result<(), Error> {
     Ok(())
@@ -21,32 +20,12 @@ pub(crate) fn offered() -> Result<(), Error> {
 pub(crate) fn prepare() {}
 
 pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<Secured, Error> {
-    let (host, port) = match info.addr() {
-        ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: false,
-            ..
-        } => (host.clone(), *port),
-        _ => {
-            let listener = None;
-            return Ok(Secured { info, listener });
-        }
+    let Some((host, port)) = host_and_port(&info) else {
+        let listener = None;
+        return Ok(Secured { info, listener });
     };
     let connector = configured(tls)?;
-    let certificates = TlsCertificates {
-        root_cert: tls.ca.clone(),
-        client_tls: tls.client.clone().map(|client| ClientTlsConfig {
-            client_cert: client.chain,
-            client_key: client.key,
-        }),
-    };
-    let client = Client::build_with_tls(info, certificates)
-        .map_err(|error| unusable("settings for TLS", &error).with_source(error))?;
-    let info = client.get_connection_info().clone();
-    let mut addr = info.addr().clone();
-    addr.set_danger_accept_invalid_hostnames(tls.names == Names::Any);
-    let info = info.set_addr(addr);
+    let info = certified(info, tls, tls.ca.clone())?;
     let listener = Some(Listener {
         connector: connector.into(),
         host,

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
+use redis::ConnectionInfo;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -27,6 +27,7 @@ use tracing::debug;
 use crate::error::Error;
 use crate::redis::tls::{CA, ClientCertificate, Names, Secured, Tls, unusable};
 use crate::tls_advice::{GIVE_CA, GIVE_CLIENT_CERTIFICATE, LOOK, NO_TLS, OTHER_NAME, bad_pair};
+use crate::tls_certified::{certified, host_and_port};
 
 pub(crate) fn offered() -> Result<(), Error> {
     Ok(())
@@ -42,42 +43,23 @@ pub(crate) fn prepare() {
 
 pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<Secured, Error> {
     prepare();
-    let (host, port) = match info.addr() {
-        ConnectionAddr::TcpTls {
-            host,
-            port,
-            insecure: false,
-            ..
-        } => (host.clone(), *port),
-        _ => {
-            let listener = None;
-            return Ok(Secured { info, listener });
-        }
+    let Some((host, port)) = host_and_port(&info) else {
+        let listener = None;
+        return Ok(Secured { info, listener });
     };
     let (trusted, pem) = match &tls.ca {
         Some(pem) => (given(pem)?, pem.clone()),
         None => trusted_by_the_system()?,
     };
     let config = configured(trusted, tls.client.as_ref())?;
-    let certificates = TlsCertificates {
-        root_cert: Some(pem),
-        client_tls: tls.client.clone().map(|client| ClientTlsConfig {
-            client_cert: client.chain,
-            client_key: client.key,
-        }),
-    };
-    let client = Client::build_with_tls(info, certificates)
-        .map_err(|error| unusable("settings for TLS", &error).with_source(error))?;
-    let info = client.get_connection_info().clone();
-    let mut addr = info.addr().clone();
-    addr.set_danger_accept_invalid_hostnames(tls.names == Names::Any);
+    let info = certified(info, tls, Some(pem))?;
     let listener = Listener {
         config: Arc::new(config),
         host,
         port,
     };
     Ok(Secured {
-        info: info.set_addr(addr),
+        info,
         // It looks at names.
         listener: (tls.names == Names::HostOfTheUrl).then_some(listener),
     })
