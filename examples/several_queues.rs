@@ -107,7 +107,7 @@ async fn main() -> anyhow::Result<()> {
         println!("all done in {}", oxcart.queues().await?.join(" and "));
         Ok::<_, oxcart::Error>(())
     };
-    // Whatever becomes of the one that watches, the workers end well.
+    // Even if the task that watches fails, the workers end well.
     let watch = async {
         let watched = watch.await;
         stop.cancel();

@@ -38,7 +38,7 @@ impl Declaration {
         }
     }
 
-    /// Stores it, for the first time; whoever claims waits for that. At once if nothing is declared.
+    /// Stores it, for the first time; a lane claims nothing before that. Done at once if nothing is declared.
     pub(crate) async fn begin(&self, pump: &Pump) {
         if self.said.is_some() {
             let begin = async || {

@@ -211,7 +211,7 @@ async fn g8_what_stays_of_a_queue_that_was_used_once() {
     assert!(deleted.values().sum::<u64>() < 2_000, "{deleted:?}");
 }
 
-/// Whoever had put it on the list before knows nothing of the deletion.
+/// The producer that had put it on the list before does not know of the deletion.
 #[tokio::test]
 async fn a_queue_that_is_used_again_is_listed_again_at_once() {
     let rig = Rig::new().await;
