@@ -1,7 +1,7 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tls test-acl test-tls-acl test-features fuzz chaos soak lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo test test-tls test-acl test-tls-acl test-features test-versions fuzz chaos soak lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
 features = --features memory,tls-rustls
@@ -33,8 +33,11 @@ test-acl: ## Every test as a user with the access rules of docs/security.md; ONL
 test-tls-acl: ## Both at once; ONLY=.. for some
 	@$(with_redis) cargo test $(features) $(over_tls) $(as_acl_user) --no-fail-fast $(ONLY)
 
-test-features: ## TLS by each feature alone, and without any
-	@$(with_redis) .ci/tls-features.sh
+test-features: ## Each feature alone, and the library without any
+	@$(with_redis) .ci/features.sh
+
+test-versions: ## Build with the oldest Rust and the oldest dependencies that Cargo.toml names
+	@.ci/versions.sh
 
 chaos: ## The fault battery: SHORT=1 for less of each, ONLY=name,.. for some, SEED=n to repeat
 	@$(with_redis) CHAOS=$(if $(SHORT),short,full) cargo test $(if $(SHORT),,--release) $(features) --test chaos
@@ -54,7 +57,7 @@ format: ## Is the code formatted? (cargo fmt formats it)
 
 clippy: ## Clippy on every target, and on the library without any feature
 	cargo clippy --all-targets $(features) -- -D warnings
-	cargo clippy -- -D warnings
+	cargo clippy --no-default-features -- -D warnings
 
 doc: ## The documentation, in target/doc
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(features)

@@ -80,10 +80,11 @@
 //!
 //! # Features
 //!
-//! None is on by default.
+//! `cron` is on by default.
 //!
 //! | feature | gives |
 //! |---|---|
+//! | `cron` | schedules by cron expressions, in any time zone; without it there are those by intervals, and no calendar is built |
 //! | `memory` | queues in memory, to test an application's jobs without Redis |
 //! | `tls-rustls` | `rediss://`, by rustls |
 //! | `tls-native` | `rediss://`, by the system's library |
@@ -98,6 +99,13 @@
 #![warn(clippy::unwrap_used, clippy::panic)]
 
 mod codec;
+// The calendar. Without the feature there is none, and no other file needs to know.
+#[cfg(feature = "cron")]
+#[path = "policy/cron/mod.rs"]
+mod cron;
+#[cfg(not(feature = "cron"))]
+#[path = "policy/cron/absent.rs"]
+mod cron;
 mod error;
 mod events;
 mod id;

@@ -4,12 +4,15 @@
 use std::fmt;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chrono::DateTime;
+use humantime::format_rfc3339_millis;
 
 use crate::error::Error;
 
 /// No wait, interval or retention is longer than this.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// When the year 10000 begins.
+const YEAR_10000_MS: u64 = 253_402_300_800_000;
 
 /// A moment on the Redis server's clock, in whole milliseconds.
 ///
@@ -58,11 +61,10 @@ impl From<Timestamp> for SystemTime {
 /// As in RFC 3339, in UTC: `2026-11-21T03:00:00.000Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = i64::try_from(self.0).ok();
-        match ms.and_then(DateTime::from_timestamp_millis) {
-            Some(moment) => write!(f, "{}", moment.format("%Y-%m-%dT%H:%M:%S%.3fZ")),
-            // No calendar goes that far.
-            None => write!(f, "{} ms after 1970", self.0),
+        // The format has four digits for the year.
+        match self.0 < YEAR_10000_MS {
+            true => write!(f, "{}", format_rfc3339_millis(SystemTime::from(*self))),
+            false => write!(f, "{} ms after 1970", self.0),
         }
     }
 }

@@ -15,7 +15,7 @@ use uses::uses;
 /// From the bottom to the top; a file may use its own layer and those below.
 const LAYERS: &[&[&str]] = &[
     &[
-        "job", "policy", "id", "name", "codec", "time", "error", "runtime",
+        "job", "policy", "cron", "id", "name", "codec", "time", "error", "runtime",
     ],
     &["redis", "tls_library", "tls_advice"],
     &["store", "memory"],

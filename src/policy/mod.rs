@@ -1,7 +1,6 @@
 //! Rules that depend on nothing but their inputs.
 
 pub(crate) mod backoff;
-pub(crate) mod cron;
 pub(crate) mod pace;
 pub(crate) mod pauses;
 pub(crate) mod retention;

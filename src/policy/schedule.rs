@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cron::ParsedCron;
 use crate::error::Error;
-use crate::policy::cron::ParsedCron;
 use crate::time::{Timestamp, check_wait};
 
 /// A tick counts as missed when nobody fired it within this time: until then it is only late.

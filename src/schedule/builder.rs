@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use crate::cron::zone_name;
 use crate::error::Error;
 use crate::job::Job;
 use crate::job::record::EncodedRecord;
 use crate::name;
-use crate::policy::cron::{normalized, zone_name};
 use crate::policy::schedule::{Missed, Overlap};
 use crate::queue::Queue;
 use crate::queue::many::IntoEnqueue;
@@ -41,7 +41,7 @@ pub struct ScheduleBuilder {
 impl ScheduleBuilder {
     pub(crate) fn of_cron(queue: Queue, name: String, expression: &str) -> Self {
         let rule = Rule {
-            cron: Some(normalized(expression)),
+            cron: Some(one_space_between_fields(expression)),
             ..Rule::default()
         };
         Self { queue, name, rule }
@@ -139,6 +139,10 @@ impl ScheduleBuilder {
             queue,
         }
     }
+}
+
+fn one_space_between_fields(expression: &str) -> String {
+    expression.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Everything that can be found wrong without knowing the time.
@@ -256,5 +260,16 @@ impl IntoFuture for Schedule {
             let (rule, job) = self.prepared?;
             edit::upsert(&self.queue, &self.name, &rule, &job).await
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_is_stored_with_one_space_between_its_fields() {
+        let stored = one_space_between_fields("  0  0\t3 * * * ");
+        assert_eq!(stored, "0 0 3 * * *");
     }
 }

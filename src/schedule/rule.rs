@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
+use crate::cron::ParsedCron;
 use crate::error::{Error, ErrorKind};
-use crate::policy::cron::ParsedCron;
 use crate::policy::schedule::{Missed, Overlap, ParsedRhythm, Timing};
 use crate::schedule::info::Rhythm;
 use crate::store::schedules::{ScheduleState, StoredSchedule};

@@ -141,11 +141,6 @@ fn first_at_or_after(wall: NaiveDateTime, zone: Tz) -> Option<DateTime<Tz>> {
         .find_map(|later| zone.from_local_datetime(&later).earliest())
 }
 
-/// As it is stored: fields with one space between them.
-pub(crate) fn normalized(expression: &str) -> String {
-    expression.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 fn parser(seconds: Seconds, days: Days) -> CronParser {
     CronParser::builder()
         .seconds(seconds)

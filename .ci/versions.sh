@@ -1,0 +1,27 @@
+#!/bin/sh
+# Does the library build with the oldest Rust that it names, and with the oldest version of each dependency that it
+# names? Both at once, in a folder of its own, which leaves Cargo.lock as it is.
+set -eu
+cd "$(dirname "$0")/.."
+
+rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+folder=target/oldest-versions
+mkdir -p "$folder"
+rm -rf "$folder/oxcart"
+mkdir "$folder/oxcart"
+git ls-files -z | tar --null -T - -cf - | tar -xf - -C "$folder/oxcart"
+cd "$folder/oxcart"
+
+# An option that cargo has not made stable.
+RUSTC_BOOTSTRAP=1 cargo update --quiet -Z direct-minimal-versions
+
+if command -v rustup >/dev/null && rustup toolchain install "$rust" --profile minimal >/dev/null 2>&1; then
+    toolchain=+$rust
+else
+    toolchain=
+    printf '\n!!! NOT TESTED: Rust %s, which cannot be installed here; %s is used instead\n\n' "$rust" "$(rustc --version)"
+fi
+printf '\n--- the oldest dependencies, Rust %s\n' "${toolchain:-of this machine}"
+export CARGO_TARGET_DIR=..
+cargo $toolchain check --lib --features memory,tls-rustls
+cargo $toolchain check --lib --no-default-features
