@@ -8,7 +8,8 @@ use deadpool_redis::{Manager, Pool};
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value,
+    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind as RedisKind,
+    IntoConnectionInfo, Value,
 };
 use tokio::time::timeout;
 
@@ -141,7 +142,8 @@ impl Connector {
                 }
             };
             let was_closed = error.is_connection_dropped() && !error.is_connection_refusal();
-            if !was_closed || tls::refusal(&error).is_some() {
+            let was_taken = was_closed || error.kind() == RedisKind::Parse;
+            if !was_taken || tls::refusal(&error).is_some() {
                 return Err(Trouble::from_connecting(&address, &error));
             }
             if let Some(why) = why_closed(listener).await {
@@ -151,11 +153,7 @@ impl Connector {
                 Maker::Ours(_, server) => last_word(server).await,
                 Maker::Theirs(_) => None,
             };
-            Err(Trouble::from_closing(
-                &address,
-                &error,
-                last_word.as_deref(),
-            ))
+            Err(Trouble::from_greeting(&address, &error, last_word))
         });
         connecting.await
     }

@@ -1,47 +1,74 @@
-//! What a server says when it closes a connection that it has just taken: that it has no room (`maxclients`), or that
-//! it takes nobody from elsewhere (protected mode).
+//! Why a server closes a connection that it has just taken: it has no room (`maxclients`), it takes nobody from
+//! elsewhere (protected mode), or it speaks TLS.
 //!
-//! It says that before anything was asked, and closes. redis-rs, which waits for several answers, reports only
-//! that the connection was closed. So a connection is made once more, on which nothing is asked.
+//! The first two it says before anything was asked, and closes. redis-rs, which waits for several answers, reports
+//! only that the connection was closed. So a connection is made once more, on which nothing is asked until the server
+//! has been silent for a while. Then it is greeted as a server of TLS would be.
 
 use std::time::Duration;
 
 use redis::ConnectionAddr;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// A server that has something to say says it at once.
-const PATIENCE: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_millis(250);
 /// That of protected mode has about 1 KiB.
 const BYTES: u64 = 4096;
 /// Enough for its first sentences.
 const CHARS_MAX: usize = 300;
+/// The beginning of a greeting with TLS, which is empty: a server of TLS answers with an alert, a Redis waits for more.
+const EMPTY_HELLO: &[u8] = &[22, 3, 1, 0, 4, 1, 0, 0, 0];
+/// With this byte an alert begins (RFC 8446, section 5.1).
+const ALERT: u8 = 21;
 
-/// The words with which the server at this address turns clients away; none if it does not, or not any more. With
-/// TLS it says nothing that could be read.
-pub(crate) async fn last_word(address: &ConnectionAddr) -> Option<String> {
+/// What a server says that closes connections.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum LastWord {
+    /// An error of Redis, without the `-`.
+    Error(String),
+    /// It wants TLS.
+    Tls,
+}
+
+/// How the server at this address turns clients away that do not speak TLS; none if it does not, or not any more.
+pub(crate) async fn last_word(address: &ConnectionAddr) -> Option<LastWord> {
     let saying = async {
         match address {
             ConnectionAddr::Tcp(host, port) => {
-                line_of(TcpStream::connect((host.as_str(), *port)).await.ok()?).await
+                heard(TcpStream::connect((host.as_str(), *port)).await.ok()?).await
             }
             #[cfg(unix)]
             ConnectionAddr::Unix(path) => {
-                line_of(tokio::net::UnixStream::connect(path).await.ok()?).await
+                heard(tokio::net::UnixStream::connect(path).await.ok()?).await
             }
             _ => None,
         }
     };
-    timeout(PATIENCE, saying).await.ok()?
+    timeout(2 * PATIENCE, saying).await.ok()?
 }
 
-/// The error that comes by itself.
-async fn line_of(stream: impl AsyncRead + Unpin) -> Option<String> {
+async fn heard(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<LastWord> {
     let mut said = Vec::new();
     // What came before the connection broke counts.
-    let _ = stream.take(BYTES).read_to_end(&mut said).await;
-    let said = String::from_utf8_lossy(&said);
+    let mut by_itself = (&mut stream).take(BYTES);
+    let is_open = timeout(PATIENCE, by_itself.read_to_end(&mut said))
+        .await
+        .is_err();
+    if is_open && said.is_empty() {
+        stream.write_all(EMPTY_HELLO).await.ok()?;
+        let _ = stream.take(1).read_to_end(&mut said).await;
+    }
+    match said.first()? {
+        b'-' => error_in(&said).map(LastWord::Error),
+        &ALERT => Some(LastWord::Tls),
+        _ => None,
+    }
+}
+
+fn error_in(said: &[u8]) -> Option<String> {
+    let said = String::from_utf8_lossy(said);
     let line = said.strip_prefix('-')?.lines().next()?;
     let end = line
         .char_indices()

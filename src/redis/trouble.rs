@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::{ErrorKind as RedisKind, RedisError};
 
 use crate::error::{Error, ErrorKind};
+use crate::redis::last_word::LastWord;
 pub(crate) use crate::redis::refusal::Refusal;
 use crate::redis::tls;
 
@@ -112,21 +113,29 @@ impl Trouble {
         }
     }
 
-    /// The server took the connection and closed it at once, perhaps with these words.
-    pub(crate) fn from_closing(address: &str, error: &RedisError, words: Option<&str>) -> Self {
-        let split = |line: &str| {
-            let (code, detail) = line.split_once(' ').unwrap_or((line, ""));
-            Refusal::of(code, detail)
+    /// The server took the connection and gave no answer that can be read: it closed it at once, or said something else.
+    pub(crate) fn from_greeting(address: &str, error: &RedisError, word: Option<LastWord>) -> Self {
+        let refused = |words: String| {
+            let (code, detail) = words.split_once(' ').unwrap_or((&words, ""));
+            Some(Self::Refused(Refusal::of(code, detail)?, words))
         };
-        match (words, words.and_then(split)) {
-            (Some(words), Some(refusal)) => Self::Refused(refusal, words.to_owned()),
-            _ => Self::Unreachable(format!(
+        let told = match word {
+            Some(LastWord::Tls) => Some(Self::Stranger(format!(
+                "what listens at {address} speaks TLS, and the Redis URL means a connection without it: with TLS \
+                 it begins with `rediss://`"
+            ))),
+            Some(LastWord::Error(words)) => refused(words),
+            None => None,
+        };
+        told.unwrap_or_else(|| match error.is_connection_dropped() {
+            false => Self::from_connecting(address, error),
+            true => Self::Unreachable(format!(
                 "what listens at {address} closed the connection at once ({error}): a Redis does that when it \
                  has no room for another client (`maxclients`) or is in protected mode, and a proxy when there \
                  is no Redis behind it{}",
                 tls::hint_of_closing(address)
             )),
-        }
+        })
     }
 
     pub(crate) fn from_calling(error: &RedisError) -> Self {

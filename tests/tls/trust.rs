@@ -107,11 +107,7 @@ async fn tls_where_there_is_none_and_none_where_there_is_tls() {
     let secured = format!("redis://{}/", rig.address());
     let error = Oxcart::connect(&secured).await;
     let error = error.err().expect("nobody speaks without TLS there");
-    // A server may say something before it closes the connection.
-    if error.kind() == ErrorKind::Unreachable {
-        says(
-            &error.to_string(),
-            &["does it want TLS there?", "`rediss://`"],
-        );
-    }
+    assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error}");
+    assert!(!error.is_retryable());
+    says(&error.to_string(), &["speaks TLS", "`rediss://`"]);
 }
