@@ -15,8 +15,11 @@ help: ## This list
 demo: ## The main job, for real: make demo, or make demo DIR=path
 	@$(with_redis) cargo run --release --example demo -- $${DIR:+"$$DIR"}
 
+# All that is asked for, or what ONLY names.
+tests = $(if $(ONLY),cargo test --no-fail-fast $(1) $(ONLY),.ci/test.sh $(1))
+
 test: ## Every test: unit, integration, documentation, the short fault battery
-	@$(with_redis) cargo test $(features) --no-fail-fast
+	@$(with_redis) $(call tests,--workspace $(features))
 
 # What the environment asks the tests for stands in tests/support/road.rs. The CA is trusted by the tests alone, and not
 # by cargo, which may have to fetch something.
@@ -25,13 +28,13 @@ over_tls = --config 'env.OXCART_TEST_TLS="1"' \
 as_acl_user = --config 'env.OXCART_TEST_ACL="1"'
 
 test-tls: ## Every test over TLS; ONLY='--test api' for some
-	@$(with_redis) cargo test $(features) $(over_tls) --no-fail-fast $(ONLY)
+	@$(with_redis) $(call tests,$(features) $(over_tls))
 
 test-acl: ## Every test as a user with the access rules of docs/security.md; ONLY=.. for some
-	@$(with_redis) cargo test $(features) $(as_acl_user) --no-fail-fast $(ONLY)
+	@$(with_redis) $(call tests,$(features) $(as_acl_user))
 
 test-tls-acl: ## Both at once; ONLY=.. for some
-	@$(with_redis) cargo test $(features) $(over_tls) $(as_acl_user) --no-fail-fast $(ONLY)
+	@$(with_redis) $(call tests,$(features) $(over_tls) $(as_acl_user))
 
 test-features: ## Each feature alone, and the library without any
 	@$(with_redis) .ci/features.sh

@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for JobId {
     }
 }
 
-/// A number that only grows from one claim to the next, so that whoever guards a resource can
+/// A number that only grows from one claim to the next, so that the guard of a resource can
 /// refuse the late writes of an attempt that has lost its job.
 ///
 /// Pass it along with what the handler writes elsewhere; a store that keeps the largest fence
@@ -139,7 +139,7 @@ impl fmt::Display for Fence {
     }
 }
 
-/// What a call that claims jobs gives for them, and whoever ends or extends such an attempt has to
+/// What a call that claims jobs gives for them, and a call that ends or extends such an attempt has to
 /// show: the claim as Redis holds it, the same for all jobs of one call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Receipt(Arc<str>);

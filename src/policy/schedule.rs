@@ -64,7 +64,7 @@ impl Missed {
     }
 }
 
-/// What becomes of a tick while the job of the one before it has not ended.
+/// What becomes of a tick while the job of the tick before it has not ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Overlap {

@@ -1,4 +1,4 @@
-//! Making connections to Redis, and the one that all single calls of a process share.
+//! Making connections to Redis, and the connection that all single calls of a process share.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,7 +125,7 @@ impl Connector {
         &self.address
     }
 
-    /// A new connection, driven by the library's runtime. Who asks on it sets its time limit.
+    /// A new connection, driven by the library's runtime. It has no time limit for answers: each caller sets its own.
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
         // What drives a connection runs where it was made.
         let (maker, address) = (self.maker.clone(), self.address.clone());
@@ -158,7 +158,7 @@ impl Connector {
         connecting.await
     }
 
-    /// The link over which single calls go, of everybody who has a clone of this.
+    /// The link over which the single calls of all clones of this go.
     pub(crate) fn shared(&self) -> Link {
         Link::shared(self.clone(), &self.shared, RESPONSE_TIMEOUT)
     }

@@ -75,7 +75,7 @@ pub(crate) fn entries(value: Value) -> Vec<Entry> {
     entries_of(value).into_iter().filter_map(parse).collect()
 }
 
-/// The entries of the one stream that was read, in either protocol; none after a timeout.
+/// The entries of the stream that was read, by either version of the protocol; none after a timeout.
 fn entries_of(value: Value) -> Vec<Value> {
     let entries = match value {
         Value::Map(streams) => streams.into_iter().next().map(|(_, entries)| entries),

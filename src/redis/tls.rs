@@ -72,7 +72,7 @@ impl Tls {
         Self::default()
     }
 
-    /// Trusts this CA, or these, in PEM, *instead of* those of the system.
+    /// Trusts this CA, or these CAs, in PEM, *instead of* the CAs of the system.
     #[must_use]
     pub fn ca(mut self, pem: impl AsRef<[u8]>) -> Self {
         self.ca = Some(pem.as_ref().to_vec());

@@ -1,7 +1,7 @@
 //! What can go wrong between us and Redis, by what it means for the call.
 //!
-//! The one question that decides everything: did the call run? A refusal and a failed
-//! connection say no; a lost answer says nobody knows.
+//! Callers need to know one thing: did the call run? After a refusal or a failed connection it did not; after a
+//! lost answer nobody knows.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! Without a feature for TLS there are no connections by `rediss://`, but for those of a pool that the
-//! application made.
+//! Without a feature for TLS, only a pool that the application made can connect by `rediss://`.
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
