@@ -302,7 +302,7 @@ fn a_request_that_is_refused_is_answered_and_does_not_reach_the_server() {
     let mut connection = connect(&proxy.url()).expect("it listens");
     let set = |bytes: usize| {
         let mut set = redis::cmd("SET");
-        set.arg("key").arg("x".repeat(bytes)).clone()
+        set.arg("oxcart:key").arg("x".repeat(bytes)).clone()
     };
     let small: String = set(10).query(&mut connection).expect("it is passed on");
     assert_eq!(small, "OK");
@@ -310,7 +310,7 @@ fn a_request_that_is_refused_is_answered_and_does_not_reach_the_server() {
     assert!(refused.to_string().contains("Protocol error"), "{refused}");
     assert_eq!(proxy.requests_refused(), 1);
     ping(&mut connection).expect_err("the connection is closed");
-    assert_eq!(server.ask::<usize>(&["STRLEN", "key"]), 10);
+    assert_eq!(server.ask::<usize>(&["STRLEN", "oxcart:key"]), 10);
     proxy.refuse_requests_over(0);
     let mut connection = connect(&proxy.url()).expect("it listens");
     set(2_000)
