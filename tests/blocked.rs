@@ -19,6 +19,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const BLOCKED: Duration = Duration::from_secs(20);
 /// Much less than that, and enough for a machine that has much else to do.
 const SOON: Duration = Duration::from_secs(8);
+/// Hundreds of jobs, one after the other, on a machine that has much else to do.
+const ALL_IN: Duration = Duration::from_secs(60);
 
 fn block(time: Duration) -> Work {
     Work::Block {
@@ -68,7 +70,7 @@ impl Application {
 
 /// Until as many jobs are completed.
 async fn completed(queue: &Queue, jobs: u64) {
-    support::eventually_async(SOON, async || {
+    support::eventually_async(ALL_IN, async || {
         queue.counts().await.unwrap().totals.completed >= jobs
     })
     .await;
