@@ -145,10 +145,11 @@ pub use crate::events::event::{Event, EventKind, ProgressValue};
 pub use crate::events::stream::{Cursor, EventStream};
 pub use crate::id::{Fence, JobId};
 pub use crate::job::Job;
+pub use crate::job::attempt::Attempt;
 pub use crate::job::failure::Failure;
-pub use crate::job::history::{AttemptKind, FailedAttempt};
+pub use crate::job::history::{AttemptEntry, AttemptKind, FailedAttempt};
 pub use crate::job::options::JobOptions;
-pub use crate::job::outcome::DeadReason;
+pub use crate::job::outcome::{DeadReason, Outcome, Output};
 pub use crate::job::state::{Place, State as JobState, Step};
 pub use crate::name::{Namespace, QueueName};
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
@@ -168,6 +169,8 @@ pub use crate::schedule::ScheduleHandle;
 pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};
 pub use crate::schedule::info::{Rhythm, ScheduleInfo, TickOutcome};
 #[cfg(feature = "memory")]
+pub use crate::testing::context::ContextBuilder;
+#[cfg(feature = "memory")]
 pub use crate::testing::drain::Ran;
 pub use crate::time::Timestamp;
 pub use crate::worker::Worker;
@@ -177,6 +180,7 @@ pub use crate::worker::control::WorkerControl;
 pub use crate::worker::extract::{Extract, State, States};
 pub use crate::worker::handler::Handler;
 pub use crate::worker::hooks::WorkerEvent;
+pub use crate::worker::middleware::{Middleware, Next};
 pub use crate::worker::shutdown::shutdown_signal;
 pub use crate::worker::workers::Workers;
 

@@ -35,7 +35,7 @@ const EXAMPLES: [(&str, &[&str]); 10] = [
     (
         "graceful_shutdown",
         &[
-            "handed back",
+            " released",
             "stopped: 1 waiting, 0 active",
             "nothing is left",
         ],

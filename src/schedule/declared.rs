@@ -70,7 +70,8 @@ fn passes(error: &Error) -> bool {
 pub(crate) fn refused(pump: &Pump, name: &str, error: &Error) {
     let queue = pump.queue.name();
     warn!(queue, schedule = name, %error, "a schedule is left as it is");
-    pump.hooks.tell(|| WorkerEvent::ScheduleRefused {
+    pump.hooks.tell(|queue| WorkerEvent::ScheduleRefused {
+        queue,
         schedule: name.to_owned(),
         error: error.to_string(),
     });
@@ -82,5 +83,5 @@ fn undeclared(pump: &Pump, schedule: String) {
         schedule, "the code does not name this schedule any more; it goes on until it is removed"
     );
     pump.hooks
-        .tell(|| WorkerEvent::ScheduleUndeclared { schedule });
+        .tell(|queue| WorkerEvent::ScheduleUndeclared { queue, schedule });
 }

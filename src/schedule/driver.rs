@@ -155,7 +155,8 @@ impl<'a> Driver<'a> {
             missed = entry.missed,
             "nobody was there to fire these ticks; they are given up"
         );
-        self.pump.hooks.tell(|| WorkerEvent::TicksMissed {
+        self.pump.hooks.tell(|queue| WorkerEvent::TicksMissed {
+            queue,
             schedule: entry.name.clone(),
             ticks: entry.missed,
         });

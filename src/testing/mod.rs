@@ -6,6 +6,7 @@
     reason = "this is called by tests, which fail by panicking"
 )]
 
+pub(crate) mod context;
 pub(crate) mod drain;
 mod show;
 
@@ -51,7 +52,7 @@ impl Oxcart {
     ///
     /// oxcart.advance_time(Duration::from_secs(3_600));
     /// let ran = worker.drain().await;
-    /// assert!(matches!(ran[0].ended, WorkerEvent::Completed { .. }));
+    /// assert!(ran[0].outcome.is_completed());
     /// # Ok(()) }
     /// ```
     #[must_use]
