@@ -87,6 +87,7 @@
 //! | `memory` | queues in memory, to test an application's jobs without Redis |
 //! | `tls-rustls` | `rediss://`, by rustls |
 //! | `tls-native` | `rediss://`, by the system's library |
+//! | `tower` | `WorkerBuilder::layer`: layers of [tower](https://docs.rs/tower) wrap every handler |
 //!
 //! # What it does not do
 //!
@@ -102,6 +103,10 @@ mod error;
 mod events;
 mod id;
 mod job;
+// Layers of tower; no other file needs to know.
+#[cfg(any(test, feature = "tower"))]
+#[path = "worker/layer.rs"]
+mod layer;
 mod maintenance;
 // The second implementation of the store. Without the feature its types have no values, and no
 // other file needs to know.
@@ -151,6 +156,8 @@ pub use crate::job::history::{AttemptEntry, AttemptKind, FailedAttempt};
 pub use crate::job::options::JobOptions;
 pub use crate::job::outcome::{DeadReason, Outcome, Output};
 pub use crate::job::state::{Place, State as JobState, Step};
+#[cfg(any(test, feature = "tower"))]
+pub use crate::layer::JobService;
 pub use crate::name::{Namespace, QueueName};
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;

@@ -111,6 +111,7 @@ fn report(pump: &Pump, stalled: &[String], dead: &[String]) {
         return;
     }
     warn!(
+        queue = pump.queue.name(),
         stalled = stalled.len(),
         dead = dead.len(),
         "took back jobs whose worker died"

@@ -1,6 +1,7 @@
 //! Settings of a worker, checked before it runs.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -307,6 +308,23 @@ impl WorkerBuilder {
         }
         check_wait("grace", millis(self.config.grace))?;
         check_wait("bounce_for", millis(self.bounce_for))
+    }
+}
+
+/// The names of what it was given; states and handlers cannot be shown.
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let handlers = self.handlers.iter().map(|(job, _)| *job);
+        let middleware = self.middleware.iter().map(|one| one.name());
+        f.debug_struct("WorkerBuilder")
+            .field("queue", &self.queue.name())
+            .field("concurrency", &self.concurrency)
+            .field("lease", &self.config.lease)
+            .field("grace", &self.config.grace)
+            .field("handlers", &handlers.collect::<Vec<_>>())
+            .field("middleware", &middleware.collect::<Vec<_>>())
+            .field("states", &self.states)
+            .finish_non_exhaustive()
     }
 }
 

@@ -251,3 +251,77 @@ impl Hooks {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Receipt;
+    use crate::job::outcome::Output;
+
+    fn attempt(fence: u64) -> Attempt {
+        Attempt {
+            queue: QueueName::new("mail").unwrap(),
+            name: "welcome".into(),
+            id: JobId::new(format!("job-{fence}")).unwrap(),
+            number: 1,
+            attempts: 10,
+            stalls: 0,
+            fence: Fence(fence),
+        }
+    }
+
+    fn settlement(fence: u64, outcome: Outcome) -> Settlement {
+        Settlement {
+            id: attempt(fence).id,
+            fence: Fence(fence),
+            receipt: Receipt::new("1 2 worker"),
+            keep: None,
+            outcome,
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_told_with_its_attempt_and_what_is_refused_as_lost() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&told);
+        let mut hooks = Hooks::new(QueueName::new("mail").unwrap());
+        hooks.add(Arc::new(move |event: &WorkerEvent| {
+            keep.lock().unwrap().push(event.clone());
+        }));
+        let duration = Duration::from_secs(3);
+        for fence in [1, 2] {
+            hooks.ended(&attempt(fence), duration);
+        }
+        let completed = Outcome::Completed(Output::new(vec![7]));
+        // The attempts of the last two never began.
+        let mut settled = [1, 2, 3, 4].map(|fence| match fence {
+            1 | 2 => settlement(fence, completed.clone()),
+            _ => settlement(fence, Outcome::Released),
+        });
+        hooks.tell_settled(&mut settled, &[1, 3]);
+        let ended = |fence, outcome| WorkerEvent::Ended {
+            attempt: attempt(fence),
+            outcome,
+            duration,
+        };
+        let released = WorkerEvent::Released {
+            queue: attempt(3).queue,
+            id: attempt(3).id,
+        };
+        let wanted = [ended(1, completed), ended(2, Outcome::LeaseLost), released];
+        assert_eq!(*told.lock().unwrap(), wanted);
+        assert!(hooks.lock().is_empty());
+    }
+
+    #[test]
+    fn without_hooks_nothing_is_made_or_kept() {
+        let hooks = Hooks::new(QueueName::new("mail").unwrap());
+        hooks.ended(&attempt(1), Duration::ZERO);
+        assert!(hooks.lock().is_empty());
+        hooks.tell(|_| unreachable!("no hook hears it"));
+        let mut settled = [settlement(1, Outcome::Completed(Output::new(vec![7])))];
+        hooks.tell_settled(&mut settled, &[]);
+        let untouched = Outcome::Completed(Output::new(vec![7]));
+        assert_eq!(settled[0].outcome, untouched);
+    }
+}

@@ -175,7 +175,10 @@ impl Pump {
     pub(crate) fn heard_after(&self, sent: Instant, now_ms: u64) -> ServerClock {
         let jumped = self.drift().heard(now_ms, sent, Instant::now());
         if jumped {
-            warn!("the clock of Redis jumped: all leases are renewed, and none is judged");
+            warn!(
+                queue = self.queue.name(),
+                "the clock of Redis jumped: all leases are renewed, and none is judged"
+            );
             self.jumped.store(true, Ordering::Release);
             *self.jumped_at() = Some(Instant::now());
             self.renew.notify_one();
