@@ -52,12 +52,13 @@ format: ## Is the code formatted? (cargo fmt formats it)
 	cargo fmt --check
 	cargo fmt --check --manifest-path benches/compare/Cargo.toml
 
-clippy: ## Clippy on every target, and on the library without any feature
+clippy: ## Clippy on every target, and on the library without any feature, and with tower
 	cargo clippy --all-targets $(features) -- -D warnings
 	cargo clippy -- -D warnings
+	cargo clippy --features tower -- -D warnings
 
 doc: ## The documentation, in target/doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(features)
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(features),tower
 
 examples: ## Build every example
 	cargo build --examples $(features)

@@ -75,8 +75,10 @@
 //! # Seeing what happens
 //!
 //! Everything is said through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
-//! dead or bounced one and trouble with Redis at `WARN`. Install a subscriber to see it. For metrics
-//! there are [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any.
+//! dead or bounced one and trouble with Redis at `WARN`. Install a subscriber to see it. Handlers run in the
+//! span `job` (`INFO`: `queue`, `name`, `id`, `attempt`, `fence`). For metrics there are
+//! [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any process; and
+//! [`WorkerBuilder::wrap`] wraps every handler of a worker.
 //!
 //! # Features
 //!
