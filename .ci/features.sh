@@ -30,3 +30,4 @@ fi
 # The whole suite has these on, together.
 lint cron
 lint memory
+lint tower

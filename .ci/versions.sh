@@ -23,5 +23,5 @@ else
 fi
 printf '\n--- the oldest dependencies, Rust %s\n' "${toolchain:-of this machine}"
 export CARGO_TARGET_DIR=..
-cargo $toolchain check --lib --features memory,tls-rustls
+cargo $toolchain check --lib --features memory,tls-rustls,tower
 cargo $toolchain check --lib --no-default-features

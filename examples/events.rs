@@ -21,7 +21,7 @@ impl Job for Bake {
 }
 
 async fn bake(job: Bake, ctx: Context) -> Result<(), Failure> {
-    if job.cake == "soufflé" && ctx.attempt() == 1 {
+    if job.cake == "soufflé" && ctx.attempt().number == 1 {
         return Err("it fell in".into());
     }
     ctx.progress("in the oven").await?;

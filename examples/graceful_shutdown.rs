@@ -23,7 +23,7 @@ impl Job for CopyFile {
 }
 
 async fn copy_file(job: CopyFile, ctx: Context) -> Result<(), Failure> {
-    println!("{}: attempt {} begins", job.file, ctx.attempt());
+    println!("{}: attempt {} begins", job.file, ctx.attempt().number);
     tokio::select! {
         () = sleep(job.takes) => Ok(()),
         // Not obligatory: a handler that does not listen is stopped at its next await soon after.
@@ -38,10 +38,13 @@ fn worker(files: &Queue) -> Result<Worker, oxcart::Error> {
     Worker::builder(files)
         .grace(Duration::from_secs(1))
         .handle(copy_file)
-        .on_event(|event| match event {
-            WorkerEvent::Completed { id } => println!("  {id} completed"),
-            WorkerEvent::Released { id } => println!("  {id} handed back"),
-            _ => {}
+        .on_event(|event| {
+            if let WorkerEvent::Ended {
+                attempt, outcome, ..
+            } = event
+            {
+                println!("  {} {outcome}", attempt.id);
+            }
         })
         .build()
 }

@@ -37,11 +37,11 @@ async fn charge(job: Charge, bank: State<Arc<Bank>>, ctx: Context) -> Result<Str
     println!(
         "{}: attempt {} of {}",
         job.card,
-        ctx.attempt(),
-        ctx.attempts()
+        ctx.attempt().number,
+        ctx.attempt().attempts
     );
     match job.card.as_str() {
-        "flaky" if ctx.attempt() < 3 => Err("the bank is busy".into()), // so does `?`
+        "flaky" if ctx.attempt().number < 3 => Err("the bank is busy".into()), // so does `?`
         "cancelled" => Err(Failure::discard("the customer left")),
         "forged" => Err(Failure::dead("no retry makes this card good")),
         "abroad" if !bank.open.load(Ordering::Relaxed) => {

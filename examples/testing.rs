@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use oxcart::{Failure, Job, JobState, Oxcart, Queue, Worker, WorkerEvent};
+use oxcart::{Failure, Job, JobState, Outcome, Oxcart, Queue, Worker};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
 
     let fails = mail.enqueue(AskForReview { user: 13 }).attempts(2).await?;
     let ran = worker.drain().await;
-    let WorkerEvent::Retrying { after, .. } = &ran[0].ended else {
+    let Outcome::Retry { after, .. } = &ran[0].outcome else {
         anyhow::bail!("{ran:?}");
     };
     println!("failed once, and would be tried again soon");

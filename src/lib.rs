@@ -75,8 +75,10 @@
 //! # Seeing what happens
 //!
 //! Everything is said through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
-//! dead or bounced one and trouble with Redis at `WARN`. Install a subscriber to see it. For metrics
-//! there are [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any.
+//! dead or bounced one and trouble with Redis at `WARN`. Install a subscriber to see it. Handlers run in the
+//! span `job` (`INFO`: `queue`, `name`, `id`, `attempt`, `fence`). For metrics there are
+//! [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any process; and
+//! [`WorkerBuilder::wrap`] wraps every handler of a worker.
 //!
 //! # Features
 //!
@@ -88,6 +90,7 @@
 //! | `memory` | queues in memory, to test an application's jobs without Redis |
 //! | `tls-rustls` | `rediss://`, by rustls |
 //! | `tls-native` | `rediss://`, by the system's library |
+//! | `tower` | `WorkerBuilder::layer`: layers of [tower](https://docs.rs/tower) wrap every handler |
 //!
 //! # What it does not do
 //!
@@ -110,6 +113,10 @@ mod error;
 mod events;
 mod id;
 mod job;
+// Layers of tower; no other file needs to know.
+#[cfg(any(test, feature = "tower"))]
+#[path = "worker/layer.rs"]
+mod layer;
 mod maintenance;
 // The second implementation of the store. Without the feature its types have no values, and no
 // other file needs to know.
@@ -153,11 +160,14 @@ pub use crate::events::event::{Event, EventKind, ProgressValue};
 pub use crate::events::stream::{Cursor, EventStream};
 pub use crate::id::{Fence, JobId};
 pub use crate::job::Job;
+pub use crate::job::attempt::Attempt;
 pub use crate::job::failure::Failure;
-pub use crate::job::history::{AttemptKind, FailedAttempt};
+pub use crate::job::history::{AttemptEntry, AttemptKind, FailedAttempt};
 pub use crate::job::options::JobOptions;
-pub use crate::job::outcome::DeadReason;
+pub use crate::job::outcome::{DeadReason, Outcome, Output};
 pub use crate::job::state::{Place, State as JobState, Step};
+#[cfg(any(test, feature = "tower"))]
+pub use crate::layer::JobService;
 pub use crate::name::{Namespace, QueueName};
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;
@@ -176,6 +186,8 @@ pub use crate::schedule::ScheduleHandle;
 pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};
 pub use crate::schedule::info::{Rhythm, ScheduleInfo, TickOutcome};
 #[cfg(feature = "memory")]
+pub use crate::testing::context::ContextBuilder;
+#[cfg(feature = "memory")]
 pub use crate::testing::drain::Ran;
 pub use crate::time::Timestamp;
 pub use crate::worker::Worker;
@@ -185,6 +197,7 @@ pub use crate::worker::control::WorkerControl;
 pub use crate::worker::extract::{Extract, State, States};
 pub use crate::worker::handler::Handler;
 pub use crate::worker::hooks::WorkerEvent;
+pub use crate::worker::middleware::{Middleware, Next};
 pub use crate::worker::shutdown::shutdown_signal;
 pub use crate::worker::workers::Workers;
 

@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 10] = [
+const EXAMPLES: [(&str, &[&str]); 12] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "cron",
@@ -33,11 +33,32 @@ const EXAMPLES: [(&str, &[&str]); 10] = [
         &["in the oven", "next attempt at", "somebody else goes on"],
     ),
     (
+        "extractors",
+        &[
+            "not built: the handler of `import`: there is no `State<extractors::Customers>`",
+            "import: completed",
+            "import: dead: there is no customer `8`",
+            "called as a function: books.csv for ACME, Inc.",
+        ],
+    ),
+    (
         "graceful_shutdown",
         &[
-            "handed back",
+            " released",
             "stopped: 1 waiting, 0 active",
             "nothing is left",
+        ],
+    ),
+    (
+        "middleware",
+        &[
+            "attempt 2: dead: over the limit",
+            "cancelled: nobody signed it",
+            "a stranger may not pay",
+            "paid 250 cents",
+            "1 x dead (Timeout)",
+            "1 x dead (Panic)",
+            "1 x retry (Error)",
         ],
     ),
     (
@@ -78,8 +99,9 @@ fn every_example_runs_and_ends() {
     let server = Server::start();
     let url = server.url();
     std::thread::scope(|scope| {
-        // One of them is only built where queues in memory are.
-        let built = |name: &str| name != "testing" || cfg!(feature = "memory");
+        // Some of them are only built where queues in memory are.
+        let in_memory = ["extractors", "middleware", "testing"];
+        let built = |name: &str| !in_memory.contains(&name) || cfg!(feature = "memory");
         for (name, lines) in EXAMPLES.into_iter().filter(|(name, _)| built(name)) {
             let url = &url;
             // Twice: what the first run left behind must not disturb the next.

@@ -3,11 +3,11 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oxcart::{
-    Context, Enqueued, Error, Failure, Handler, Job, JobId, JobState, Oxcart, Queue, Retention,
-    States, Worker, WorkerEvent, Workers,
+    Context, Enqueued, Error, Extract, Failure, Job, JobId, JobState, Next, Outcome, Oxcart, Queue,
+    Retention, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -154,64 +154,88 @@ async fn cancel_a_job_that_runs() -> Done {
 #[tokio::test]
 async fn wrap_every_handler() -> Done {
     let billing = billing();
-    struct Timed<H> {
-        inner: Arc<H>,
-        micros: Arc<AtomicU64>,
+    async fn measure(context: Context, next: Next) -> Outcome {
+        let began = Instant::now();
+        let outcome = next.run(context.clone()).await;
+        let (name, took) = (&context.attempt().name, began.elapsed());
+        println!("{name} {} {took:?}", outcome.as_str()); // charge dead 3.1ms
+        outcome
     }
-
-    impl<J: Job, Args: 'static, H: Handler<J, Args>> Handler<J, Args> for Timed<H> {
-        fn check(states: &States) -> Result<(), Error> {
-            H::check(states)
-        }
-
-        fn call(
-            &self,
-            job: J,
-            context: Context,
-        ) -> impl Future<Output = Result<J::Output, Failure>> + Send + 'static {
-            let (running, micros) = (self.inner.call(job, context), Arc::clone(&self.micros));
-            async move {
-                let began = std::time::Instant::now();
-                let outcome = running.await;
-                micros.fetch_add(1 + began.elapsed().as_micros() as u64, Relaxed);
-                outcome
-            }
+    async fn signed_only(context: Context, next: Next) -> Outcome {
+        match context.header("signature") {
+            Some("valid") => next.run(context).await,
+            _ => next.fail(Failure::dead("not signed")), // the handler does not run
         }
     }
-    async fn charge(_job: Charge, _billing: Queue) -> Result<u64, Failure> {
+    async fn charge(_job: Charge) -> Result<u64, Failure> {
         Ok(1)
     }
-    let micros = Arc::new(AtomicU64::new(0));
-    let timed = Timed {
-        inner: Arc::new(charge),
-        micros: Arc::clone(&micros),
-    };
-    let worker = Worker::builder(&billing).handle(timed).build()?;
+    let worker = Worker::builder(&billing)
+        .wrap(measure) // the outermost
+        .wrap(signed_only)
+        .handle(charge)
+        .build()?;
     billing.enqueue(Charge { customer: 7 }).await?;
-    worker.drain().await;
-    assert!(micros.load(Relaxed) > 0);
+    let ran = worker.drain().await;
+    assert!(matches!(ran[0].outcome, Outcome::Dead { .. }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn arguments_of_my_own() -> Done {
+    let billing = billing();
+    struct Tenant(String);
+
+    impl Extract for Tenant {
+        async fn extract(context: &Context) -> Result<Self, Failure> {
+            let name = context.header("tenant"); // it may await, here
+            let name = name.ok_or_else(|| Failure::dead("no tenant"))?;
+            Ok(Tenant(name.to_owned()))
+        }
+    }
+    async fn charge(_job: Charge, tenant: Tenant) -> Result<u64, Failure> {
+        assert_eq!(tenant.0, "acme");
+        Ok(1)
+    }
+    let worker = Worker::builder(&billing).handle(charge).build()?;
+    billing
+        .enqueue(Charge { customer: 7 })
+        .header("tenant", "acme")
+        .await?;
+    let ran = worker.drain().await;
+    assert!(ran[0].outcome.is_completed());
     Ok(())
 }
 
 #[tokio::test]
 async fn metrics() -> Done {
     let billing = billing();
-    let completed = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&completed);
+    let dead = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&dead);
     let worker = Worker::builder(&billing)
-        .handle(async |_: Charge| Ok::<_, Failure>(1))
+        .handle(async |_: Charge| Err::<u64, Failure>(Failure::dead("no")))
         .on_event(move |event| {
-            if let WorkerEvent::Completed { .. } = event {
-                count.fetch_add(1, Relaxed);
+            if let WorkerEvent::Ended {
+                attempt,
+                outcome,
+                duration,
+                ..
+            } = event
+            {
+                let labels = (&attempt.queue, &attempt.name, outcome.as_str());
+                println!("{labels:?} {duration:?}"); // your histogram
+                if let Outcome::Dead { .. } = outcome {
+                    count.fetch_add(1, Relaxed);
+                }
             }
         })
         .build()?;
     billing.enqueue(Charge { customer: 7 }).await?;
     worker.drain().await;
-    assert_eq!(completed.load(Relaxed), 1);
+    assert_eq!(dead.load(Relaxed), 1);
 
     let counts = billing.counts().await?;
-    assert_eq!((counts.left(), counts.totals.completed), (0, 1));
+    assert_eq!((counts.left(), counts.totals.dead), (0, 1));
     Ok(())
 }
 

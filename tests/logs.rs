@@ -4,6 +4,7 @@
 mod support;
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -133,6 +134,39 @@ async fn nothing_is_said(closing: Closing) {
     let is_of_setup = |line: &&String| line.contains("keeps nothing on disk");
     let warnings: Vec<_> = lines.iter().filter(|line| !is_of_setup(line)).collect();
     assert!(warnings.is_empty(), "{warnings:#?}");
+}
+
+/// Several workers may run in one process.
+#[test]
+fn each_log_line_of_a_worker_names_its_queue() {
+    let nameless = |file: &Path, text: &str| {
+        let source = text.split("\n#[cfg(test)]").next().unwrap_or(text);
+        for level in ["error!(", "warn!(", "info!(", "debug!(", "trace!("] {
+            for (at, _) in source.match_indices(level) {
+                let said = source[at..].split_inclusive(");").next().unwrap_or("");
+                assert!(said.contains("queue"), "{}: {said}", file.display());
+            }
+        }
+    };
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut folders: Vec<_> = ["worker", "maintenance", "schedule"]
+        .map(|room| source.join(room))
+        .into();
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            // One is about signals; the errors that the other logs name their queues.
+            let other = ["shutdown.rs", "workers.rs"].iter();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !other.clone().any(|other| path.ends_with(other)) {
+                nameless(&path, &std::fs::read_to_string(&path).unwrap());
+                files += 1;
+            }
+        }
+    }
+    assert!(files > 20, "{files}");
 }
 
 /// Of oxcart's keys none expires, so that only policies for all keys endanger them.

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use oxcart::{
-    AttemptKind, Context, DeadReason, Ended, EventKind, Failure, Job, JobState, Missed, Oxcart,
-    Queue, ScheduleInfo, Scheduled, State, Timestamp, Worker, WorkerBuilder, WorkerEvent,
+    AttemptKind, Context, DeadReason, Ended, EventKind, Failure, Job, JobState, Missed, Outcome,
+    Oxcart, Queue, ScheduleInfo, Scheduled, State, Timestamp, Worker, WorkerBuilder, WorkerEvent,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
@@ -81,9 +81,9 @@ async fn a_drain_runs_what_is_due_most_urgent_first_and_what_follows_from_it() {
 
     let ran = worker.drain().await;
     assert_eq!(ran.len(), 3);
-    assert!(ran.iter().all(|ran| ran.name == "task"));
+    assert!(ran.iter().all(|ran| ran.attempt.name == "task"));
     // What the first enqueued is more urgent than what was there.
-    assert_eq!(&ran[2].id, last.id());
+    assert_eq!(&ran[2].attempt.id, last.id());
     assert_eq!(last.result().await.unwrap(), 7);
     let counts = queue.counts().await.unwrap();
     assert_eq!((counts.completed, counts.delayed), (3, 1));
@@ -113,8 +113,8 @@ async fn g5_time_passes_only_when_it_is_turned() {
     assert!(worker.drain().await.is_empty());
     oxcart.advance_time(Duration::from_secs(60));
     let ran = worker.drain().await;
-    assert_eq!(&ran[0].id, sent.id());
-    assert!(matches!(ran[0].ended, WorkerEvent::Completed { .. }));
+    assert_eq!(&ran[0].attempt.id, sent.id());
+    assert!(ran[0].outcome.is_completed());
 
     // Retention: one day.
     oxcart.advance_time(25 * HOUR);
@@ -148,7 +148,7 @@ async fn s1_a_schedule_fires_when_the_clock_is_turned_past_its_tick() {
     assert!(worker.drain().await.is_empty(), "it is not due");
     oxcart.advance_time(HOUR + Duration::from_secs(1));
     let ran = worker.drain().await;
-    let tick = ran[0].id.tick();
+    let tick = ran[0].attempt.id.tick();
     assert_eq!((ran.len(), tick), (1, Some(("hourly", start))));
     assert!(worker.drain().await.is_empty(), "once");
     let after = info(&queue, "hourly").await;
@@ -184,7 +184,7 @@ async fn s2_turned_from_tick_to_tick_none_is_missed() {
         oxcart.advance_to(tick);
         let ran = worker.drain().await;
         assert_eq!(ran.len(), 1);
-        assert_eq!(ran[0].id.tick(), Some(("nightly", tick)));
+        assert_eq!(ran[0].attempt.id.tick(), Some(("nightly", tick)));
         let after = info(&queue, "nightly").await;
         assert_eq!((after.fired, after.missed), (fired, 0));
         // It has passed: nothing is turned back.
@@ -230,7 +230,7 @@ async fn a_job_waits_for_a_worker_that_has_its_handler_and_the_log_says_why() {
     let ran = other.drain().await;
     drop(quiet);
     assert!(
-        matches!(&ran[1].ended, WorkerEvent::Bounced { error, .. } if error.contains("`task`")),
+        matches!(&ran[1].outcome, Outcome::Bounced { entry, .. } if entry.error.contains("`task`")),
         "{ran:?}"
     );
     let told: Vec<String> = told.lock().unwrap().clone();
@@ -245,10 +245,7 @@ async fn a_job_waits_for_a_worker_that_has_its_handler_and_the_log_says_why() {
     assert_eq!(sent.info().await.unwrap().unwrap().state, JobState::Waiting);
 
     let ran = worker(&queue).build().unwrap().drain().await;
-    assert!(
-        matches!(ran[0].ended, WorkerEvent::Completed { .. }),
-        "{ran:?}"
-    );
+    assert!(ran[0].outcome.is_completed(), "{ran:?}");
     assert_eq!(sent.result().await.unwrap(), 3);
 }
 
@@ -319,10 +316,10 @@ async fn failures_are_retried_and_then_dead_and_replayed() {
     let worker = worker(&queue).build().unwrap();
     let sent = queue.enqueue(Task::Panic).attempts(2).await.unwrap();
     let ran = worker.drain().await;
-    let WorkerEvent::Retrying { after, error, .. } = &ran[0].ended else {
+    let Outcome::Retry { after, entry, .. } = &ran[0].outcome else {
         panic!("{ran:?}");
     };
-    assert!(error.contains("on purpose"));
+    assert!(entry.error.contains("on purpose"));
     oxcart.advance_time(*after);
     worker.drain().await;
     let info = sent.info().await.unwrap().unwrap();
@@ -409,10 +406,7 @@ async fn g6_a_worker_that_dies_leaves_a_stalled_job_to_the_next() {
 
     oxcart.advance_time(Duration::from_secs(31));
     let ran = next.drain().await;
-    assert!(
-        matches!(ran[0].ended, WorkerEvent::Completed { .. }),
-        "{ran:?}"
-    );
+    assert!(ran[0].outcome.is_completed(), "{ran:?}");
     let info = sent.info().await.unwrap().unwrap();
     assert_eq!((info.stalls, info.failed), (1, 0));
     assert_eq!(info.history[0].kind, AttemptKind::Stalled);
@@ -440,7 +434,7 @@ async fn g6_a_live_worker_keeps_its_job_when_the_clock_jumps() {
     let builder = builder
         .lease(Duration::from_secs(15))
         .on_event(move |event| {
-            if matches!(event, WorkerEvent::Started { .. }) {
+            if matches!(event, WorkerEvent::Started(_)) {
                 told.notify_one();
             }
         });

@@ -57,7 +57,7 @@ pub(crate) async fn measure_file(
     worker: State<WorkerName>,
     ctx: Context,
 ) -> Result<Receipt, Failure> {
-    if ctx.attempt() <= job.hiccups {
+    if ctx.attempt().number <= job.hiccups {
         return Err("the disk hiccups (on purpose)".into());
     }
     tokio::time::sleep(job.pause).await;
@@ -70,7 +70,7 @@ pub(crate) async fn measure_file(
     Ok(Receipt {
         measured,
         worker: worker.0.clone(),
-        attempt: ctx.attempt(),
+        attempt: ctx.attempt().number,
     })
 }
 

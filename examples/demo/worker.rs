@@ -39,15 +39,10 @@ fn end_with_parent() {
 
 /// One line per beginning and end of an attempt, so that the demo knows when to strike.
 fn tell_parent(event: &WorkerEvent) {
-    let (sign, id) = match event {
-        WorkerEvent::Started { id, .. } => ('+', id),
-        WorkerEvent::Completed { id }
-        | WorkerEvent::Retrying { id, .. }
-        | WorkerEvent::Dead { id, .. }
-        | WorkerEvent::Cancelled { id, .. }
-        | WorkerEvent::Released { id }
-        | WorkerEvent::LeaseLost { id, .. } => ('-', id),
+    let (sign, attempt) = match event {
+        WorkerEvent::Started(attempt) => ('+', attempt),
+        WorkerEvent::Ended { attempt, .. } => ('-', attempt),
         _ => return,
     };
-    let _ = writeln!(std::io::stdout(), "{sign}{id}");
+    let _ = writeln!(std::io::stdout(), "{sign}{}", attempt.id);
 }

@@ -1,4 +1,4 @@
-//! What went wrong with a job so far: one entry an attempt, the last twenty kept.
+//! What went wrong with a job so far: one entry for each attempt; the last twenty are kept.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,12 +47,17 @@ pub struct FailedAttempt {
     pub error: String,
 }
 
-/// The part of an entry that a client writes; the script puts both times before it.
+/// How an attempt went wrong, and with which error: what is written in the history of its job
+/// ([`FailedAttempt`]).
+// A client writes it; the script puts both times before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct AttemptEntry {
-    pub(crate) kind: AttemptKind,
+#[non_exhaustive]
+pub struct AttemptEntry {
+    /// How it went wrong.
+    pub kind: AttemptKind,
+    /// The error and its sources; at most 4 KiB.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) error: String,
+    pub error: String,
 }
 
 /// Cuts a text that is stored with a job, at a character.
@@ -97,7 +102,7 @@ impl FailedAttempt {
     }
 }
 
-/// The counters of a job that ever failed. All zero for one that did not.
+/// The counters of a job that has failed, bounced or stalled; all zero for any other job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
     /// Attempts spent of the budget.

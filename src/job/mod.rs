@@ -1,5 +1,6 @@
 //! What a job is: its type, its options, its record, its states and its outcomes.
 
+pub(crate) mod attempt;
 pub(crate) mod failure;
 pub(crate) mod history;
 pub(crate) mod options;

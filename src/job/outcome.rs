@@ -3,41 +3,155 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use crate::codec;
+use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::job::history::AttemptEntry;
 use crate::time::Timestamp;
 
-/// How one attempt ends: exactly one of these, decided in one place, stored by one verb.
+/// How one attempt ended, and what becomes of its job.
+///
+/// The worker decides it in one place, from what the handler returned, a panic, the time limit and
+/// the attempts that are left. [Middleware](crate::Middleware) holds it before it is stored;
+/// [`WorkerEvent::Ended`](crate::WorkerEvent::Ended) tells it when it is stored.
+///
+/// ```
+/// use oxcart::Outcome;
+///
+/// fn is_for_the_person_on_call(outcome: &Outcome) -> bool {
+///     match outcome {
+///         Outcome::Dead { .. } => true,                          // no further attempt
+///         Outcome::Retry { entry, .. } => entry.error.contains("disk full"),
+///         _ => false,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Outcome {
-    /// The handler succeeded; its result as MessagePack.
-    Completed(Vec<u8>),
-    /// It failed and is tried again.
+#[non_exhaustive]
+pub enum Outcome {
+    /// The handler succeeded; what it gave back.
+    Completed(Output),
+    /// The attempt failed, and the job is tried again.
+    #[non_exhaustive]
     Retry {
+        /// The job waits for this long.
         after: Duration,
+        /// What went wrong.
         entry: AttemptEntry,
     },
-    /// It failed for good.
+    /// The attempt failed, and no other follows: the job is on the dead-letter list.
+    #[non_exhaustive]
     Dead {
+        /// Why there is no further attempt.
         reason: DeadReason,
+        /// What went wrong.
         entry: AttemptEntry,
     },
-    /// It is no longer wanted.
+    /// The handler said that the job is no longer wanted, and why ([`Failure::discard`](crate::Failure::discard)).
     Cancelled(String),
-    /// Handed back to its exact place, no attempt burnt.
+    /// The job goes back to its exact place, and the attempt is not counted: the worker stops, or
+    /// its lease has run out.
     Released,
-    /// No handler here can take it; others may. No attempt burnt. With a name, it waits in its place
-    /// for a worker that has a handler of that name, and any worker looks at it again after the time
-    /// `after`; without, it is delayed by that time.
+    /// No handler of this worker can run the job, and another worker may have one. The attempt is not counted.
+    #[non_exhaustive]
     Bounced {
+        /// With a name: any worker looks at the job again after this time. Without: the job is
+        /// delayed by this time.
         after: Duration,
+        /// Why: the name that has no handler here, or what cannot be read.
         entry: AttemptEntry,
+        /// The job waits in its place for a worker that has a handler of this name.
         name: Option<String>,
     },
+    /// Another attempt has the job, so that nothing of this one is stored.
+    LeaseLost,
+}
+
+impl Outcome {
+    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `dead`, `cancelled`,
+    /// `released`, `bounced`, `lease-lost`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Completed(_) => "completed",
+            Self::Retry { .. } => "retry",
+            Self::Dead { .. } => "dead",
+            Self::Cancelled(_) => "cancelled",
+            Self::Released => "released",
+            Self::Bounced { .. } => "bounced",
+            Self::LeaseLost => "lease-lost",
+        }
+    }
+
+    /// Whether the handler succeeded.
+    #[must_use]
+    pub fn is_completed(&self) -> bool {
+        matches!(self, Self::Completed(_))
+    }
+
+    /// What went wrong, if anything did: of an attempt that is repeated, dead or bounced.
+    #[must_use]
+    pub fn error(&self) -> Option<&AttemptEntry> {
+        match self {
+            Self::Retry { entry, .. } | Self::Dead { entry, .. } | Self::Bounced { entry, .. } => {
+                Some(entry)
+            }
+            Self::Completed(_) | Self::Cancelled(_) | Self::Released | Self::LeaseLost => None,
+        }
+    }
+}
+
+/// The word of [`as_str`](Self::as_str), and the error or the reason if there is one.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())?;
+        match self {
+            Self::Cancelled(reason) => write!(f, ": {reason}"),
+            other => match other.error() {
+                Some(entry) => write!(f, ": {}", entry.error),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+/// What a handler gave back, as it is stored.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Output(Vec<u8>);
+
+impl Output {
+    pub(crate) fn new(encoded: Vec<u8>) -> Self {
+        Self(encoded)
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What the handler gave back, as the [`Output`](crate::Job::Output) of its job, or any other type that can
+    /// be read from it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        codec::decode("a job's result", &self.0, Dialect::Readable)
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Output({} bytes)", self.size())
+    }
 }
 
 /// Why a job is on the dead-letter list.

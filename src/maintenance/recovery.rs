@@ -111,12 +111,14 @@ fn report(pump: &Pump, stalled: &[String], dead: &[String]) {
         return;
     }
     warn!(
+        queue = pump.queue.name(),
         stalled = stalled.len(),
         dead = dead.len(),
         "took back jobs whose worker died"
     );
     let ids = |ids: &[String]| ids.iter().map(|id| JobId::stored(id)).collect();
-    pump.hooks.tell(|| WorkerEvent::Recovered {
+    pump.hooks.tell(|queue| WorkerEvent::Recovered {
+        queue,
         stalled: ids(stalled),
         dead: ids(dead),
     });

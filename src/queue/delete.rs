@@ -102,7 +102,7 @@ impl Queue {
     ///
     /// It is one call, which takes the same time for a million jobs as for one. Stop the queue's workers
     /// first. One that still runs loses the jobs that it works on, and is told
-    /// ([`WorkerEvent::LeaseLost`](crate::WorkerEvent::LeaseLost)); what it says of them later changes nothing. It then waits
+    /// ([`Outcome::LeaseLost`](crate::Outcome::LeaseLost)); what it says of them later changes nothing. It then waits
     /// for new jobs, and stores anew the schedules that it declares. A caller that waits for a result gets
     /// [`ErrorKind::NotFound`], within about 3 s.
     ///

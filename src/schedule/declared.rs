@@ -27,12 +27,12 @@ pub(crate) async fn store(pump: &Pump) {
         let Declared {
             name, rule, job, ..
         } = schedule;
-        match patiently(|| edit::upsert(&pump.queue, name, rule, job)).await {
+        match patiently(pump, || edit::upsert(&pump.queue, name, rule, job)).await {
             Ok(_) => schedule.stored.store(true, Ordering::Relaxed),
             Err(error) => refused(pump, name, &error),
         }
     }
-    match patiently(|| pump.queue.schedules()).await {
+    match patiently(pump, || pump.queue.schedules()).await {
         Ok(stored) => {
             let named = |name: &str| pump.schedules.iter().any(|own| own.name == name);
             for schedule in stored {
@@ -41,11 +41,13 @@ pub(crate) async fn store(pump: &Pump) {
                 }
             }
         }
-        Err(error) => warn!(%error, "the stored schedules cannot be listed"),
+        Err(error) => {
+            warn!(queue = pump.queue.name(), %error, "the stored schedules cannot be listed")
+        }
     }
 }
 
-async fn patiently<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
+async fn patiently<T, F>(pump: &Pump, mut call: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -53,7 +55,7 @@ where
     loop {
         match call().await {
             Err(error) if passes(&error) => {
-                warn!(%error, "storing the declared schedules is held up");
+                warn!(queue = pump.queue.name(), %error, "storing the declared schedules is held up");
                 sleep(pauses.next(fastrand::f64())).await;
             }
             other => return other,
@@ -70,7 +72,8 @@ fn passes(error: &Error) -> bool {
 pub(crate) fn refused(pump: &Pump, name: &str, error: &Error) {
     let queue = pump.queue.name();
     warn!(queue, schedule = name, %error, "a schedule is left as it is");
-    pump.hooks.tell(|| WorkerEvent::ScheduleRefused {
+    pump.hooks.tell(|queue| WorkerEvent::ScheduleRefused {
+        queue,
         schedule: name.to_owned(),
         error: error.to_string(),
     });
@@ -82,5 +85,5 @@ fn undeclared(pump: &Pump, schedule: String) {
         schedule, "the code does not name this schedule any more; it goes on until it is removed"
     );
     pump.hooks
-        .tell(|| WorkerEvent::ScheduleUndeclared { schedule });
+        .tell(|queue| WorkerEvent::ScheduleUndeclared { queue, schedule });
 }

@@ -46,7 +46,8 @@ pub(crate) async fn run(pump: Arc<Pump>) {
             Ok(()) => pauses.reset(),
             Err(trouble) => {
                 if pauses.is_fresh() {
-                    warn!(%trouble, "firing ticks is held up; the worker goes on trying");
+                    let queue = pump.queue.name();
+                    warn!(queue, %trouble, "firing ticks is held up; the worker goes on trying");
                 }
                 sleep(pauses.next(fastrand::f64())).await;
                 pump.ticks.set(Instant::now());
@@ -134,13 +135,20 @@ impl<'a> Driver<'a> {
             passed_ms: None,
         };
         let fired = self.line.call(&verb).await?;
+        let queue = self.pump.queue.name();
         for (entry, verdict) in entries.iter().zip(&fired.verdicts) {
             match verdict {
                 Some(jobs) => {
-                    debug!(schedule = entry.name, jobs, missed = entry.missed, "fired");
+                    debug!(
+                        queue,
+                        schedule = entry.name,
+                        jobs,
+                        missed = entry.missed,
+                        "fired"
+                    );
                     self.report_missed(entry);
                 }
-                None => debug!(schedule = entry.name, "somebody else was faster"),
+                None => debug!(queue, schedule = entry.name, "somebody else was faster"),
             }
         }
         Ok(fired)
@@ -151,11 +159,13 @@ impl<'a> Driver<'a> {
             return;
         }
         warn!(
+            queue = self.pump.queue.name(),
             schedule = entry.name,
             missed = entry.missed,
             "nobody was there to fire these ticks; they are given up"
         );
-        self.pump.hooks.tell(|| WorkerEvent::TicksMissed {
+        self.pump.hooks.tell(|queue| WorkerEvent::TicksMissed {
+            queue,
             schedule: entry.name.clone(),
             ticks: entry.missed,
         });

@@ -342,9 +342,16 @@ fn contended(queue: &Queue, name: &str) -> Error {
 /// Puts the queue on the list of queues: it may have nothing but this. Producers do it as well. What the
 /// caller asked for is stored, so it does not wait long for this.
 async fn register(queue: &Queue) {
-    match timeout(REGISTER_PATIENCE, queue.inner.store.register()).await {
+    let registered = timeout(REGISTER_PATIENCE, queue.inner.store.register());
+    let queue = queue.name();
+    match registered.await {
         Ok(Ok(())) => {}
-        Ok(Err(trouble)) => debug!(%trouble, "the queue could not be put on the list of queues"),
-        Err(_) => debug!("the queue could not be put on the list of queues in time"),
+        Ok(Err(trouble)) => {
+            debug!(queue, %trouble, "the queue could not be put on the list of queues")
+        }
+        Err(_) => debug!(
+            queue,
+            "the queue could not be put on the list of queues in time"
+        ),
     }
 }

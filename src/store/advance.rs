@@ -59,11 +59,11 @@ impl Settlement {
         const OVERHEAD: usize = 64;
         OVERHEAD
             + match &self.outcome {
-                Outcome::Completed(result) => result.len(),
+                Outcome::Completed(output) => output.size(),
                 Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => entry.error.len(),
                 Outcome::Cancelled(reason) => reason.len(),
                 Outcome::Bounced { name, .. } => name.as_ref().map_or(0, String::len),
-                Outcome::Released => 0,
+                Outcome::Released | Outcome::LeaseLost => 0,
             }
     }
 
@@ -229,7 +229,8 @@ impl Settlement {
                 reason: Some(*reason),
                 ..plain("dead")
             },
-            Outcome::Released => plain("released"),
+            // The fence refuses it. If the lease was not lost after all, the job goes back to its place.
+            Outcome::Released | Outcome::LeaseLost => plain("released"),
         }
     }
 }
@@ -249,13 +250,13 @@ impl Advance<'_> {
 
 fn blob(outcome: &Outcome) -> Vec<u8> {
     match outcome {
-        Outcome::Completed(result) => {
-            codec::encode_plain(&Ending::Ok(ByteBuf::from(result.as_slice())))
+        Outcome::Completed(output) => {
+            codec::encode_plain(&Ending::Ok(ByteBuf::from(output.as_slice())))
         }
         Outcome::Cancelled(reason) => codec::encode_plain(&Ending::Cancelled(reason.clone())),
         Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => codec::encode_plain(entry),
         Outcome::Bounced { entry, .. } => entry.shown().into_bytes(),
-        Outcome::Released => Vec::new(),
+        Outcome::Released | Outcome::LeaseLost => Vec::new(),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::id::{JobId, incarnation};
+use crate::id::incarnation;
+use crate::job::attempt::Attempt;
+use crate::job::outcome::Outcome;
 use crate::memory;
 use crate::schedule::declared;
 use crate::schedule::driver::Driver;
@@ -14,7 +16,6 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::millis;
 use crate::worker::Worker;
 use crate::worker::attempt::{Terms, attend_to};
-use crate::worker::hooks::WorkerEvent;
 use crate::worker::lease::Lease;
 use crate::worker::pump::Pump;
 
@@ -22,12 +23,10 @@ use crate::worker::pump::Pump;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Ran {
-    /// The job.
-    pub id: JobId,
-    /// The name of its type.
-    pub name: String,
-    /// How the attempt ended.
-    pub ended: WorkerEvent,
+    /// Which job, and which of its attempts.
+    pub attempt: Attempt,
+    /// How it ended.
+    pub outcome: Outcome,
 }
 
 /// Only with the feature `memory`.
@@ -79,15 +78,15 @@ impl Drain<'_> {
         if let Err(trouble) = Driver::new(self.pump).round().await {
             unreachable!("memory has no trouble: {trouble}");
         }
-        let mut ran = Vec::new();
+        let mut ran: Vec<Ran> = Vec::new();
         let mut settle: Vec<Settlement> = Vec::new();
         loop {
             let (advanced, sent) = self.advance(&settle);
-            self.pump.hooks.tell_settled(&settle, &advanced.refused);
+            self.pump.hooks.tell_settled(&mut settle, &advanced.refused);
             if let Some(last) = ran.last_mut()
                 && !advanced.refused.is_empty()
             {
-                lost(last, &settle);
+                last.outcome = Outcome::LeaseLost;
             }
             let clock = self.pump.heard(advanced.now_ms);
             let Some(claimed) = advanced.claimed.into_iter().next() else {
@@ -97,11 +96,10 @@ impl Drain<'_> {
             let lease = Lease::new(&claimed, sent, length);
             let lease = Arc::new(lease);
             let mut terms = Terms::new(&claimed, clock);
-            let (name, settlement) = attend_to(self.pump, claimed, &lease, &mut terms).await;
+            let (context, settlement) = attend_to(self.pump, claimed, &lease, &mut terms).await;
             ran.push(Ran {
-                id: settlement.id.clone(),
-                name,
-                ended: WorkerEvent::of(&settlement),
+                attempt: context.attempt().clone(),
+                outcome: settlement.outcome.clone(),
             });
             settle = vec![settlement];
         }
@@ -168,15 +166,6 @@ impl Drain<'_> {
             lanes_cursor: "0",
         };
         while self.queue.call(&trim).more {}
-    }
-}
-
-fn lost(ran: &mut Ran, settled: &[Settlement]) {
-    if let Some(settlement) = settled.last() {
-        ran.ended = WorkerEvent::LeaseLost {
-            id: ran.id.clone(),
-            fence: settlement.fence,
-        };
     }
 }
 

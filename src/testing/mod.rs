@@ -6,6 +6,7 @@
     reason = "this is called by tests, which fail by panicking"
 )]
 
+pub(crate) mod context;
 pub(crate) mod drain;
 mod show;
 
@@ -51,7 +52,7 @@ impl Oxcart {
     ///
     /// oxcart.advance_time(Duration::from_secs(3_600));
     /// let ran = worker.drain().await;
-    /// assert!(matches!(ran[0].ended, WorkerEvent::Completed { .. }));
+    /// assert!(ran[0].outcome.is_completed());
     /// # Ok(()) }
     /// ```
     #[must_use]
@@ -68,7 +69,7 @@ impl Oxcart {
     ///
     /// # Panics
     ///
-    /// If the queues are in a Redis: nobody turns its clock.
+    /// If the queues are in a Redis: its clock cannot be turned.
     #[track_caller]
     pub fn advance_time(&self, by: Duration) {
         turnable(self).advance(by);
@@ -98,7 +99,7 @@ impl Oxcart {
     ///
     /// # Panics
     ///
-    /// If the queues are in a Redis: nobody turns its clock.
+    /// If the queues are in a Redis: its clock cannot be turned.
     #[track_caller]
     pub fn advance_to(&self, moment: impl Into<Timestamp>) {
         let server = turnable(self);

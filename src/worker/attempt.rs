@@ -1,30 +1,35 @@
 //! One attempt: decode, run, decide. Ends in exactly one settlement, whatever the handler does.
 
 use std::any::Any;
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::time::timeout;
-use tracing::{Instrument, debug, debug_span, info, warn};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
-use crate::id::Fence;
+use crate::job::attempt::Attempt;
 use crate::job::history::Counters;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::store::advance::{Claimed, Settlement};
-use crate::time::ServerClock;
+use crate::time::{ServerClock, Timestamp};
 use crate::worker::context::{Context, ContextInner};
 use crate::worker::decide::{Facts, Happened, decide};
 use crate::worker::handler::Running;
 use crate::worker::hooks::WorkerEvent;
 use crate::worker::lease::Lease;
+use crate::worker::middleware::run_wrapped;
 use crate::worker::pump::Pump;
 use crate::worker::quietly::drop_payload;
 use crate::worker::suspect::SuspectPermit;
+
+/// Stands for the name of a job that cannot be read.
+const UNREADABLE: &str = "unreadable";
 
 /// Runs one claimed job and leaves its settlement on the board, unless the job went back to the
 /// queue before this was polled.
@@ -62,6 +67,7 @@ pub(crate) async fn attend(
 }
 
 /// What is known of the job when it is decided how its attempt ends.
+#[derive(Clone)]
 pub(crate) struct Terms {
     clock: ServerClock,
     counters: Counters,
@@ -69,6 +75,8 @@ pub(crate) struct Terms {
     attempts: u32,
     backoff: Option<Backoff>,
     keep: Option<Retention>,
+    /// Once the attempt has begun; and when that was, if there are hooks to hear how long it took.
+    begun: Option<(Context, Option<Instant>)>,
 }
 
 impl Terms {
@@ -82,6 +90,7 @@ impl Terms {
             attempts: 1,
             backoff: None,
             keep: None,
+            begun: None,
         }
     }
 
@@ -91,63 +100,115 @@ impl Terms {
         self.keep = record.keep;
     }
 
-    fn decide(&self, pump: &Pump, lease: &Lease, happened: Happened) -> Settlement {
+    /// The attempt begins.
+    fn begin(&mut self, pump: &Pump, context: &Context) {
+        let hooks = &pump.hooks;
+        hooks.tell(|_| WorkerEvent::Started(context.attempt().clone()));
+        let at = (!hooks.is_empty()).then(Instant::now);
+        self.begun = Some((context.clone(), at));
+    }
+
+    pub(crate) fn decide(&self, pump: &Pump, lease: &Lease, happened: Happened) -> Outcome {
         let facts = Facts {
             attempts: self.attempts,
             backoff: self.backoff.as_ref(),
             counters: self.counters,
             stalls: self.stalls,
             cancelled: lease.cancel.is_cancelled(),
+            lost: lease.is_lost(),
             result_max: pump.queue.inner.oxcart.payload_max,
             now_ms: self.clock.now_ms(),
             rules: &pump.rules,
+            queue: pump.queue.name(),
         };
-        settlement(lease, decide(happened, &facts), self.keep)
+        decide(happened, &facts)
+    }
+
+    /// The attempt has ended. The hooks hear of it when the settlement is stored.
+    fn end(&self, pump: &Pump, lease: &Lease, outcome: Outcome) -> Settlement {
+        if let Some((context, at)) = &self.begun {
+            log(context.attempt(), &outcome);
+            if let Some(at) = at {
+                pump.hooks.ended(context.attempt(), at.elapsed());
+            }
+        }
+        settlement(lease, outcome, self.keep)
     }
 }
 
-/// Runs one claimed job, whatever it does; the name of its type, and how the attempt ended.
+/// Runs one claimed job, whatever it does: which attempt that was, and how it ended.
 pub(crate) async fn attend_to(
     pump: &Arc<Pump>,
     claimed: Claimed,
     lease: &Arc<Lease>,
     terms: &mut Terms,
-) -> (String, Settlement) {
-    let record = Record::decode(&claimed.record, claimed.payload);
-    let (happened, record) = match record {
+) -> (Context, Settlement) {
+    let (context, outcome) = match Record::decode(&claimed.record, claimed.payload) {
         Ok(mut record) => {
             terms.read(&record);
+            let name = mem::take(&mut record.name);
+            let headers = mem::take(&mut record.headers);
+            let context = context(pump, lease, terms, name, record.enqueued_at, headers);
+            terms.begin(pump, &context);
+            let span = span(context.attempt());
+            let running = context.clone();
             // The process may have been frozen while the claim was answered: by now another worker
             // may have done the job. Or the worker was dropped.
-            let happened = if lease.is_over() || lease.stop.is_cancelled() {
-                Happened::Stopped
+            let outcome = if lease.is_over() || lease.stop.is_cancelled() {
+                terms.decide(pump, lease, Happened::Stopped)
+            } else if pump.handlers.middleware(0).is_some() {
+                let wrapped = run_wrapped(pump, lease, record, terms, running);
+                Box::pin(wrapped.instrument(span)).await
             } else {
-                let context = context(pump, lease, &mut record, terms.counters, claimed.stalls);
-                guarded(pump, &record, lease, context).await
+                let handled = handle(pump, &record, lease, running).instrument(span);
+                let happened = handled.await;
+                terms.decide(pump, lease, happened)
             };
-            (happened, Some(record))
+            (context, outcome)
         }
-        Err(error) => (Happened::Undecodable(error), None),
+        Err(error) => {
+            // Nobody but the hooks and the log gets it.
+            let unknown = Timestamp::from_millis(0);
+            let name = UNREADABLE.to_owned();
+            let context = context(pump, lease, terms, name, unknown, Vec::new());
+            terms.begin(pump, &context);
+            let happened = Happened::Undecodable(error);
+            (context, terms.decide(pump, lease, happened))
+        }
     };
-    let settlement = terms.decide(pump, lease, happened);
-    let name = record.map_or_else(|| "unreadable".to_owned(), |record| record.name);
-    log(pump, lease, &name, &settlement.outcome);
-    (name, settlement)
+    (context, terms.end(pump, lease, outcome))
 }
 
-/// The application's code runs when the job is decoded, when arguments are made, in the handler,
+/// In it handlers and middleware run, so that their own log lines can be found.
+fn span(attempt: &Attempt) -> Span {
+    info_span!(
+        "job",
+        queue = attempt.queue.as_str(),
+        name = attempt.name,
+        id = %attempt.id,
+        attempt = attempt.number,
+        fence = attempt.fence.get(),
+    )
+}
+
+/// Runs the handler. The application's code runs when the job is decoded, when arguments are made, in the handler,
 /// and when it is dropped: a panic in any of them ends this attempt, and no more than that. The same
 /// holds if the payload of a panic panics when it is dropped.
-async fn guarded(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> Happened {
+pub(crate) async fn handle(
+    pump: &Pump,
+    record: &Record,
+    lease: &Lease,
+    context: Context,
+) -> Happened {
     let running = AssertUnwindSafe(run(pump, record, lease, context)).catch_unwind();
-    match running.await {
-        Ok(happened) => happened,
-        Err(panic) => {
-            let message = panic_message(panic.as_ref());
-            drop_payload(panic);
-            Happened::Panicked(message)
-        }
-    }
+    running.await.unwrap_or_else(panicked)
+}
+
+/// The application's code panicked with this.
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Happened {
+    let message = panic_message(panic.as_ref());
+    drop_payload(panic);
+    Happened::Panicked(message)
 }
 
 /// A job that is handed back to its place, untouched.
@@ -166,7 +227,7 @@ fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settl
 }
 
 /// An attempt that has not ended yet. However it ends, it leaves exactly one settlement: a slot
-/// and a lease that nobody gives back would be held for as long as the process lives.
+/// and a lease that are not given back would be held for as long as the process lives.
 struct Unsettled {
     pump: Arc<Pump>,
     lease: Arc<Lease>,
@@ -190,77 +251,85 @@ impl Drop for Unsettled {
                 // Its runtime was shut down: that is not the job's doing.
                 Happened::Stopped
             };
-            let settlement = self.terms.decide(&self.pump, &self.lease, happened);
-            self.pump.board.ended(settlement);
+            let (pump, lease) = (&*self.pump, &*self.lease);
+            let outcome = self.terms.decide(pump, lease, happened);
+            pump.board.ended(self.terms.end(pump, lease, outcome));
         }
     }
 }
 
 /// What a person on call looks for first.
-fn log(pump: &Pump, lease: &Lease, name: &str, outcome: &Outcome) {
-    let (queue, id) = (pump.queue.name(), &lease.id);
+fn log(attempt: &Attempt, outcome: &Outcome) {
+    let (queue, name) = (attempt.queue.as_str(), attempt.name.as_str());
+    let (id, attempt) = (&attempt.id, attempt.number);
     match outcome {
         Outcome::Retry { after, entry } => {
-            info!(queue, name, %id, error = entry.error, ?after, "a job failed and is tried again");
+            let error = entry.error.as_str();
+            info!(queue, name, %id, attempt, error, ?after, "a job failed and is tried again");
         }
         Outcome::Dead { reason, entry } => {
-            warn!(queue, name, %id, error = entry.error, %reason, "a job is dead");
+            let error = entry.error.as_str();
+            warn!(queue, name, %id, attempt, error, %reason, "a job is dead");
         }
         Outcome::Bounced { after, entry, .. } => {
             warn!(
                 queue,
                 name,
                 %id,
+                attempt,
                 error = entry.error,
                 ?after,
                 "no handler here can take a job, and it waits for a worker that has one"
             );
         }
-        Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released => {
-            debug!(queue, name, %id, "an attempt ended");
+        Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released | Outcome::LeaseLost => {
+            let outcome = outcome.as_str();
+            debug!(queue, name, %id, attempt, outcome, "an attempt ended");
         }
     }
 }
 
 fn context(
-    pump: &Arc<Pump>,
+    pump: &Pump,
     lease: &Arc<Lease>,
-    record: &mut Record,
-    counters: Counters,
-    stalls: u32,
+    terms: &Terms,
+    name: String,
+    enqueued_at: Timestamp,
+    headers: Vec<(String, String)>,
 ) -> Context {
-    let attempt = counters.failed.saturating_add(1);
-    pump.hooks.tell(|| WorkerEvent::Started {
-        id: lease.id.clone(),
-        attempt,
-    });
     Context {
         inner: Arc::new(ContextInner {
+            attempt: Attempt {
+                queue: pump.queue.inner.name.clone(),
+                name,
+                id: lease.id.clone(),
+                number: terms.counters.failed.saturating_add(1),
+                attempts: terms.attempts,
+                stalls: terms.stalls,
+                fence: lease.fence,
+            },
             queue: pump.queue.clone(),
             states: Arc::clone(&pump.states),
             lease: Arc::clone(lease),
-            attempt,
-            attempts: record.attempts,
-            stalls,
-            enqueued_at: record.enqueued_at,
-            headers: std::mem::take(&mut record.headers),
+            enqueued_at,
+            headers,
+            kept: None,
         }),
     }
 }
 
 async fn run(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> Happened {
-    let Some(handler) = pump.handlers.get(record.name.as_str()) else {
-        return Happened::UnknownName(record.name.clone());
+    let name = context.attempt().name.as_str();
+    let Some(handler) = pump.handlers.get(name) else {
+        return Happened::UnknownName(name.to_owned());
     };
     let running = match handler.start(&record.payload, record.dialect, context) {
         Ok(running) => running,
         Err(error) => return Happened::Undecodable(error),
     };
-    let Fence(fence) = lease.fence;
-    let span = debug_span!("job", name = record.name, id = %lease.id, fence);
     tokio::select! {
         biased;
-        happened = within(running, record.timeout).instrument(span) => happened,
+        happened = within(running, record.timeout) => happened,
         () = lease.stop.cancelled() => Happened::Stopped,
     }
 }
@@ -286,7 +355,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{JobId, Receipt};
+    use crate::id::{Fence, JobId, Receipt};
     use crate::job::failure::Failure;
     use crate::job::options::JobOptions;
     use crate::job::outcome::DeadReason;

@@ -1,6 +1,7 @@
 //! Settings of a worker, checked before it runs.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::worker::decide::{Rules, Strategy};
 use crate::worker::extract::States;
 use crate::worker::handler::{AnyHandler, Handler, Handlers, typed};
 use crate::worker::hooks::{Hooks, WorkerEvent};
+use crate::worker::middleware::{AnyMiddleware, Middleware};
 use crate::worker::pump::{Config, Pump};
 
 const CONCURRENCY_DEFAULT: usize = 10;
@@ -46,6 +48,7 @@ pub struct WorkerBuilder {
     handlers: Vec<(&'static str, Box<dyn AnyHandler>)>,
     states: States,
     strategies: HashMap<String, Strategy>,
+    middleware: Vec<Box<dyn AnyMiddleware>>,
     hooks: Hooks,
     schedules: Vec<Schedule>,
     /// The first thing that is wrong.
@@ -54,6 +57,7 @@ pub struct WorkerBuilder {
 
 impl WorkerBuilder {
     pub(crate) fn new(queue: Queue) -> Self {
+        let hooks = Hooks::new(queue.inner.name.clone());
         Self {
             queue,
             concurrency: CONCURRENCY_DEFAULT,
@@ -67,7 +71,8 @@ impl WorkerBuilder {
             handlers: Vec::new(),
             states: States::default(),
             strategies: HashMap::new(),
-            hooks: Hooks::default(),
+            middleware: Vec::new(),
+            hooks,
             schedules: Vec::new(),
             wrong: None,
         }
@@ -88,6 +93,24 @@ impl WorkerBuilder {
                 std::any::type_name::<T>()
             )));
         }
+        self
+    }
+
+    /// Wraps every handler of the worker, whatever its job: see [`Middleware`]. What is given first
+    /// is the outermost. Without any, nothing is paid for it.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # fn example(builder: WorkerBuilder) -> WorkerBuilder {
+    /// builder.wrap(async |context: Context, next: Next| {
+    ///     let outcome = next.run(context).await;
+    ///     println!("{outcome}");
+    ///     outcome
+    /// })
+    /// # }
+    /// ```
+    pub fn wrap(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Box::new(middleware));
         self
     }
 
@@ -240,8 +263,9 @@ impl WorkerBuilder {
         }
         check_concurrency(self.concurrency)?;
         self.check_times()?;
-        let handlers = check_handlers(self.handlers, &self.states)?;
-        for (job, handler) in &handlers {
+        let handlers = Handlers::wrapped_by(self.middleware);
+        let handlers = check_handlers(handlers, self.handlers, &self.states)?;
+        for (job, handler) in handlers.iter() {
             let options = handler.options();
             options.check()?;
             let named = options.backoff.as_ref().and_then(|backoff| backoff.name());
@@ -287,7 +311,25 @@ impl WorkerBuilder {
     }
 }
 
+/// The names of what it was given; states and handlers cannot be shown.
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let handlers = self.handlers.iter().map(|(job, _)| *job);
+        let middleware = self.middleware.iter().map(|one| one.name());
+        f.debug_struct("WorkerBuilder")
+            .field("queue", &self.queue.name())
+            .field("concurrency", &self.concurrency)
+            .field("lease", &self.config.lease)
+            .field("grace", &self.config.grace)
+            .field("handlers", &handlers.collect::<Vec<_>>())
+            .field("middleware", &middleware.collect::<Vec<_>>())
+            .field("states", &self.states)
+            .finish_non_exhaustive()
+    }
+}
+
 fn check_handlers(
+    mut handlers: Handlers,
     given: Vec<(&'static str, Box<dyn AnyHandler>)>,
     states: &States,
 ) -> Result<Handlers, Error> {
@@ -296,11 +338,12 @@ fn check_handlers(
             "the worker has no handler; give it one with `.handle(my_async_fn)`",
         ));
     }
-    let mut handlers = Handlers::new();
     for (job, handler) in given {
         name::check("job name", job)?;
-        handler.check(states)?;
-        if handlers.insert(job, handler).is_some() {
+        handler
+            .check(states)
+            .map_err(|missing| missing.within(format_args!("the handler of `{job}`")))?;
+        if !handlers.insert(job, handler) {
             return Err(Error::invalid(format!(
                 "two handlers are for jobs named `{job}`; job names are unique in a worker"
             )));
@@ -336,7 +379,7 @@ fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<Declared>,
 /// No error: another worker of the queue may have the handler.
 fn warn_of_unhandled(queue: &Queue, schedules: &[Declared], handlers: &Handlers) {
     for Declared { name, rule, .. } in schedules {
-        if !handlers.contains_key(rule.job.as_str()) {
+        if handlers.get(&rule.job).is_none() {
             tracing::warn!(
                 queue = queue.name(),
                 schedule = name,

@@ -1,6 +1,7 @@
 //! What a handler knows of its attempt.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -8,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::codec;
 use crate::error::{Error, ErrorKind};
-use crate::id::{Fence, JobId};
+use crate::id::JobId;
+use crate::job::attempt::Attempt;
 use crate::queue::Queue;
 use crate::store::progress::{Progress, Stored};
 use crate::time::Timestamp;
@@ -16,51 +18,46 @@ use crate::worker::extract::States;
 use crate::worker::lease::Lease;
 
 /// What a handler knows of its attempt, and what it can say about it. Cheap to clone.
+///
+/// With the feature `memory`, a test makes one with `Context::builder()`, and calls the handler as the
+/// function that it is.
 #[derive(Clone)]
 pub struct Context {
     pub(crate) inner: Arc<ContextInner>,
 }
 
 pub(crate) struct ContextInner {
+    pub(crate) attempt: Attempt,
     pub(crate) queue: Queue,
     pub(crate) states: Arc<States>,
     pub(crate) lease: Arc<Lease>,
-    pub(crate) attempt: u32,
-    pub(crate) attempts: u32,
-    pub(crate) stalls: u32,
     pub(crate) enqueued_at: Timestamp,
     pub(crate) headers: Vec<(String, String)>,
+    /// In a test of a handler alone, the progress is kept here.
+    pub(crate) kept: Option<Box<Mutex<Option<Vec<u8>>>>>,
 }
 
 impl Context {
     /// The id of the job.
     #[must_use]
     pub fn id(&self) -> &JobId {
-        &self.inner.lease.id
+        &self.inner.attempt.id
     }
 
-    /// Which attempt this is, from 1. Stalled attempts do not count.
+    /// Which job this is, which of its attempts, and its [`Fence`](crate::Fence).
+    ///
+    /// ```
+    /// # use oxcart::{Context, Failure};
+    /// # async fn charge(context: Context) -> Result<(), Failure> {
+    /// let attempt = context.attempt();
+    /// if attempt.number == attempt.attempts {
+    ///     println!("the last attempt of {} {}", attempt.name, attempt.id);
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[must_use]
-    pub fn attempt(&self) -> u32 {
-        self.inner.attempt
-    }
-
-    /// How many attempts the job has.
-    #[must_use]
-    pub fn attempts(&self) -> u32 {
-        self.inner.attempts
-    }
-
-    /// How often a worker died while it ran this job.
-    #[must_use]
-    pub fn stalls(&self) -> u32 {
-        self.inner.stalls
-    }
-
-    /// The fence of this attempt: larger than that of every earlier one.
-    #[must_use]
-    pub fn fence(&self) -> Fence {
-        self.inner.lease.fence
+    pub fn attempt(&self) -> &Attempt {
+        &self.inner.attempt
     }
 
     /// When Redis got the job.
@@ -112,8 +109,8 @@ impl Context {
         until.saturating_duration_since(Instant::now())
     }
 
-    /// Says how far the job is: any value. It replaces the last one, is seen by whoever asks
-    /// for the job ([`Queue::job`]), and is an event. It may hold what a payload may hold (see
+    /// Says how far the job is: any value. It replaces the last value, stands in the job's info
+    /// ([`Queue::job`]), and is an event. It may hold what a payload may hold (see
     /// [`Job`](crate::Job)), but whether its type reads it back is not tried.
     ///
     /// # Errors
@@ -135,6 +132,10 @@ impl Context {
             ))
             .with_job(self.id()));
         }
+        if let Some(kept) = &self.inner.kept {
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+            return Ok(());
+        }
         let verb = Progress {
             id: self.id(),
             receipt: &self.inner.lease.receipt,
@@ -149,7 +150,7 @@ impl Context {
                     "progress of job {} was refused: this attempt (fence {}) no longer holds it; \
                      stop working on it",
                     self.id(),
-                    self.fence()
+                    self.inner.attempt.fence
                 ),
             )
             .with_job(self.id()));
@@ -159,5 +160,19 @@ impl Context {
 
     pub(crate) fn states(&self) -> &States {
         &self.inner.states
+    }
+}
+
+/// Without the values of the headers: what they carry is not for logs.
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers = self.headers().iter().map(|(key, _)| key.as_str());
+        f.debug_struct("Context")
+            .field("attempt", self.attempt())
+            .field("enqueued_at", &self.enqueued_at())
+            .field("headers", &headers.collect::<Vec<_>>())
+            .field("lease_remaining", &self.lease_remaining())
+            .field("is_cancelled", &self.is_cancelled())
+            .finish()
     }
 }

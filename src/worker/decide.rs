@@ -1,4 +1,4 @@
-//! How an attempt ends: the one place that decides it, a function of its inputs alone.
+//! How an attempt ends. Only this file decides it, as a function of its inputs alone.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::job::failure::Verdict;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters, cut};
-use crate::job::outcome::{DeadReason, Outcome};
+use crate::job::outcome::{DeadReason, Outcome, Output};
 use crate::policy::backoff::Backoff;
 use crate::time::WAIT_MAX;
 use crate::worker::handler::Returned;
@@ -42,10 +42,14 @@ pub(crate) struct Facts<'a> {
     pub(crate) stalls: u32,
     /// The handler was told to come to an end before it did.
     pub(crate) cancelled: bool,
+    /// Another attempt has the job.
+    pub(crate) lost: bool,
     pub(crate) result_max: usize,
     /// The server's clock.
     pub(crate) now_ms: u64,
     pub(crate) rules: &'a Rules,
+    /// For what is logged.
+    pub(crate) queue: &'a str,
 }
 
 /// From the number of failures and the last error to the wait.
@@ -62,7 +66,7 @@ pub(crate) struct Rules {
 pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
     match happened {
         Happened::Returned(Ok(Ok(result))) if result.len() <= facts.result_max => {
-            Outcome::Completed(result)
+            Outcome::Completed(Output::new(result))
         }
         Happened::Returned(Ok(Ok(result))) => unstorable(format!(
             "the result has {} bytes; {} are allowed (OxcartBuilder::payload_max)",
@@ -77,7 +81,7 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
                 entry: AttemptEntry::new(AttemptKind::Error, failure.error),
             },
             // An error of a handler that was told to stop is no failure of the job.
-            Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => Outcome::Released,
+            Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => stopped(facts),
             Verdict::Retry => failed(AttemptKind::Error, failure.error, None, facts),
             Verdict::RetryAfter(wait) => {
                 failed(AttemptKind::Error, failure.error, Some(wait), facts)
@@ -88,7 +92,7 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
             let error = format!("took longer than its time limit of {limit:?}");
             failed(AttemptKind::Timeout, error, None, facts)
         }
-        Happened::Stopped => Outcome::Released,
+        Happened::Stopped => stopped(facts),
         Happened::UnknownName(name) => {
             let entry = AttemptEntry::new(
                 AttemptKind::UnknownName,
@@ -100,6 +104,13 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
             let entry = AttemptEntry::new(AttemptKind::Undecodable, error.to_string());
             bounced(DeadReason::Undecodable, entry, None, facts)
         }
+    }
+}
+
+fn stopped(facts: &Facts<'_>) -> Outcome {
+    match facts.lost {
+        true => Outcome::LeaseLost,
+        false => Outcome::Released,
     }
 }
 
@@ -137,11 +148,13 @@ fn backoff(failures: u32, error: &str, facts: &Facts<'_>) -> Duration {
             Some(Err(panic)) => {
                 drop_payload(panic);
                 tracing::error!(
+                    queue = facts.queue,
                     strategy = name,
                     "a backoff strategy panicked; the default is used"
                 );
             }
             None => tracing::warn!(
+                queue = facts.queue,
                 strategy = name,
                 "this worker knows no backoff of that name and uses the default; register it \
                  with `.backoff(name, ..)`"
@@ -205,9 +218,11 @@ mod tests {
             counters: Counters::default(),
             stalls: 0,
             cancelled: false,
+            lost: false,
             result_max: 10,
             now_ms: 1_000_000,
             rules,
+            queue: "work",
         }
     }
 
@@ -275,8 +290,14 @@ mod tests {
         let mut facts = facts(&rules);
         facts.cancelled = true;
         assert_eq!(decide(error(), &facts), Outcome::Released);
-        let done = Happened::Returned(Ok(Ok(vec![1])));
-        assert_eq!(decide(done, &facts), Outcome::Completed(vec![1]));
+        let done = || Happened::Returned(Ok(Ok(vec![1])));
+        let completed = Outcome::Completed(Output::new(vec![1]));
+        assert_eq!(decide(done(), &facts), completed);
+        // It may not be lost after all.
+        facts.lost = true;
+        assert_eq!(decide(error(), &facts), Outcome::LeaseLost);
+        assert_eq!(decide(Happened::Stopped, &facts), Outcome::LeaseLost);
+        assert_eq!(decide(done(), &facts), completed);
     }
 
     #[test]

@@ -13,13 +13,16 @@ use crate::job::failure::{Failure, Verdict};
 use crate::job::options::JobOptions;
 use crate::worker::context::Context;
 use crate::worker::extract::{Extract, States};
+use crate::worker::middleware::AnyMiddleware;
 
 /// An async function that can run jobs of type `J`: its first argument is the job, the others
 /// are extractors ([`State`](crate::State), [`Context`], [`Queue`](crate::Queue), your own), and
 /// it returns `Result<J::Output, E>` where `E` turns into a [`Failure`].
 ///
 /// It is implemented for functions and closures of up to six extractors; there is no need to
-/// implement it.
+/// implement it. The extractors run one after the other, before the function, within the time
+/// limit of the job; the failure of one is the failure of the attempt. What wraps every handler of a worker is
+/// [`Middleware`](crate::Middleware).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as a handler",
     label = "not a handler of the job that is its first argument",
@@ -43,7 +46,7 @@ pub trait Handler<J: Job, Args>: Send + Sync + 'static {
         &self,
         job: J,
         context: Context,
-    ) -> impl Future<Output = Result<J::Output, Failure>> + Send + 'static;
+    ) -> impl Future<Output = Result<J::Output, Failure>> + Send;
 }
 
 macro_rules! handler {
@@ -66,10 +69,12 @@ macro_rules! handler {
                 &self,
                 job: J,
                 context: Context,
-            ) -> impl Future<Output = Result<J::Output, Failure>> + Send + 'static {
-                let _ = &context;
-                let running = self(job, $($arg::extract(&context)),*);
-                async move { running.await.map_err(Into::into) }
+            ) -> impl Future<Output = Result<J::Output, Failure>> + Send {
+                async move {
+                    let _ = &context;
+                    let running = self(job, $($arg::extract(&context).await?),*);
+                    running.await.map_err(Into::into)
+                }
             }
         }
     };
@@ -145,8 +150,50 @@ where
     }
 }
 
-/// All handlers of a worker, by the name of the job.
-pub(crate) type Handlers = HashMap<&'static str, Box<dyn AnyHandler>>;
+/// All handlers of a worker, by the name of the job, and what wraps them.
+#[derive(Default)]
+pub(crate) struct Handlers {
+    by_name: HashMap<&'static str, Box<dyn AnyHandler>>,
+    /// The outermost first.
+    middleware: Vec<Box<dyn AnyMiddleware>>,
+}
+
+impl Handlers {
+    pub(crate) fn wrapped_by(middleware: Vec<Box<dyn AnyMiddleware>>) -> Self {
+        Self {
+            by_name: HashMap::new(),
+            middleware,
+        }
+    }
+
+    /// Whether there was none for this name.
+    pub(crate) fn insert(&mut self, name: &'static str, handler: Box<dyn AnyHandler>) -> bool {
+        self.by_name.insert(name, handler).is_none()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&dyn AnyHandler> {
+        self.by_name.get(name).map(|handler| &**handler)
+    }
+
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.by_name.keys().copied().collect()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &dyn AnyHandler)> {
+        self.by_name
+            .iter()
+            .map(|(name, handler)| (*name, &**handler))
+    }
+
+    pub(crate) fn middleware(&self, at: usize) -> Option<&dyn AnyMiddleware> {
+        self.middleware.get(at).map(|one| &**one)
+    }
+
+    /// The names of the types that wrap the handlers.
+    pub(crate) fn wraps(&self) -> impl Iterator<Item = &'static str> {
+        self.middleware.iter().map(|one| one.name())
+    }
+}
 
 pub(crate) fn typed<H, J, Args>(handler: H) -> Box<dyn AnyHandler>
 where

@@ -98,7 +98,10 @@ async fn extend_all(
 ) -> Result<(), Trouble> {
     let length = pump.config.lease;
     if pump.silent_for() > length * LEASES_WITHOUT_HEARTBEAT {
-        warn!("the application's runtime is blocked; its leases are not extended any more");
+        warn!(
+            queue = pump.queue.name(),
+            "the application's runtime is blocked; its leases are not extended any more"
+        );
         return Ok(());
     }
     let began = Instant::now();
@@ -109,7 +112,11 @@ async fn extend_all(
     let due = pump
         .leases
         .filter(|lease| !lease.is_lost() && lease.until() <= until);
-    trace!(leases = due.len(), "leases are extended");
+    trace!(
+        queue = pump.queue.name(),
+        leases = due.len(),
+        "leases are extended"
+    );
     let longest_id = due.iter().map(|lease| lease.id.as_str().len()).max();
     let bytes = BATCH_JOBS * (longest_id.unwrap_or(0) + BYTES_PER_LEASE);
     let under_way = (BATCH_BYTES / bytes).max(1);

@@ -16,6 +16,7 @@ pub(crate) mod hooks;
 pub(crate) mod keeper;
 pub(crate) mod lane;
 pub(crate) mod lease;
+pub(crate) mod middleware;
 pub(crate) mod pump;
 pub(crate) mod quietly;
 pub(crate) mod reach;

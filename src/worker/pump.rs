@@ -101,7 +101,7 @@ impl Drop for Pump {
             let handlers = mem::take(&mut self.handlers);
             let states = mem::take(&mut self.states);
             let strategies = mem::take(&mut self.rules.strategies);
-            let hooks = mem::take(&mut self.hooks);
+            let hooks = self.hooks.take();
             let theirs = (handlers, states, strategies, hooks);
             runtime::drop_elsewhere(theirs, self.application.take());
         }
@@ -123,7 +123,7 @@ impl Pump {
         hooks: Hooks,
         schedules: Vec<Declared>,
     ) -> Self {
-        let mut names: Vec<_> = handlers.keys().copied().collect();
+        let mut names = handlers.names();
         names.retain(|name| finds_its_worker(name));
         names.sort_unstable();
         let trouble = TroubleLog::new(queue.name());
@@ -175,7 +175,10 @@ impl Pump {
     pub(crate) fn heard_after(&self, sent: Instant, now_ms: u64) -> ServerClock {
         let jumped = self.drift().heard(now_ms, sent, Instant::now());
         if jumped {
-            warn!("the clock of Redis jumped: all leases are renewed, and none is judged");
+            warn!(
+                queue = self.queue.name(),
+                "the clock of Redis jumped: all leases are renewed, and none is judged"
+            );
             self.jumped.store(true, Ordering::Release);
             *self.jumped_at() = Some(Instant::now());
             self.renew.notify_one();
@@ -289,7 +292,7 @@ impl Pump {
                 self.take_back(work).await;
                 return Vec::new();
             };
-            if result.len() < LARGE {
+            if result.size() < LARGE {
                 warn!(queue = self.queue.name(), id = %one.id, why, "a small result is refused; it is sent again");
                 self.take_back(work).await;
                 return Vec::new();
@@ -297,7 +300,7 @@ impl Pump {
             if proofs >= PROOFS {
                 let error = format!(
                     "the result has {} bytes and cannot be stored: {why}",
-                    result.len()
+                    result.size()
                 );
                 warn!(queue = self.queue.name(), id = %one.id, error, "a job is dead");
                 one.outcome = unstorable(error);
@@ -327,14 +330,14 @@ impl Pump {
     /// Takes in what a call brought: frees what is settled, starts what is claimed.
     fn absorb(
         self: &Arc<Self>,
-        work: Work,
+        mut work: Work,
         advanced: Advanced,
         sent: Instant,
         application: &Handle,
     ) -> Beginning {
         let clock = self.heard_after(sent, advanced.now_ms);
         self.leases.remove(work.settle.iter().map(|s| s.fence));
-        self.hooks.tell_settled(&work.settle, &advanced.refused);
+        self.hooks.tell_settled(&mut work.settle, &advanced.refused);
         self.waker.timer.set_by(clock, advanced.next_at_ms);
         self.ticks.set_by(clock, advanced.tick_ms);
         let handed_back = self.tell_again_of(&work.settle);

@@ -30,7 +30,8 @@ impl TroubleLog {
         }
         if !self.ongoing.swap(true, Ordering::AcqRel) {
             warn!(queue = self.queue, %trouble, "Redis is in trouble; the worker goes on trying");
-            hooks.tell(|| WorkerEvent::RedisTrouble {
+            hooks.tell(|queue| WorkerEvent::RedisTrouble {
+                queue,
                 error: trouble.to_string(),
             });
         }
@@ -44,7 +45,7 @@ impl TroubleLog {
     pub(crate) fn clear(&self, hooks: &Hooks) {
         if self.ongoing.load(Ordering::Acquire) && self.ongoing.swap(false, Ordering::AcqRel) {
             info!(queue = self.queue, "Redis is well again");
-            hooks.tell(|| WorkerEvent::RedisBack);
+            hooks.tell(|queue| WorkerEvent::RedisBack { queue });
         }
     }
 

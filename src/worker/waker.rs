@@ -83,7 +83,8 @@ pub(crate) async fn listen(pump: Arc<Pump>) {
             }
             Err(trouble) => {
                 if silence.goes_on(Instant::now()).log {
-                    warn!(%trouble, "waiting for work is held up; the worker looks now and then");
+                    let queue = pump.queue.name();
+                    warn!(queue, %trouble, "waiting for work is held up; the worker looks now and then");
                 }
                 sleep(pauses.next(fastrand::f64())).await;
                 // Tokens may have been lost with the connection.

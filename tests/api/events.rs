@@ -28,7 +28,7 @@ async fn names_until(events: &mut EventStream, last: &str) -> Vec<String> {
 async fn number(Number(n): Number, context: Context) -> Result<u32, Failure> {
     match n {
         0 => Err(Failure::dead("zero")),
-        1 if context.attempt() == 1 => Err("once".into()),
+        1 if context.attempt().number == 1 => Err("once".into()),
         2 => Err(Failure::discard("two")),
         _ => {
             context.progress(&n).await?;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oxcart::{
-    AttemptKind, Backoff, Context, DeadReason, Ended, Extract, Failure, Job, JobState, Queue,
-    State, WorkerEvent,
+    Attempt, AttemptKind, Backoff, Context, DeadReason, Ended, Extract, Failure, Job, JobState,
+    Outcome, Queue, State, WorkerEvent,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -34,8 +34,8 @@ impl Job for Act {
 
 async fn act(act: Act, context: Context) -> Result<Vec<u8>, Failure> {
     match act {
-        Act::FailTwice if context.attempt() <= 2 => Err("not yet")?,
-        Act::FailTwice => Ok(vec![context.attempt() as u8]),
+        Act::FailTwice if context.attempt().number <= 2 => Err("not yet")?,
+        Act::FailTwice => Ok(vec![context.attempt().number as u8]),
         Act::Panic => panic!("at the disco"),
         Act::Hang => std::future::pending().await,
         Act::Discard => Err(Failure::discard("moot")),
@@ -64,7 +64,7 @@ async fn errors_are_retried_and_the_history_tells_of_them() {
     let told = running.stop().await;
     let retries = told
         .iter()
-        .filter(|e| matches!(e, WorkerEvent::Retrying { .. }));
+        .filter(|e| matches!(e.outcome(), Some(Outcome::Retry { .. })));
     assert_eq!(retries.count(), 2);
 }
 
@@ -114,8 +114,21 @@ async fn every_way_to_end() {
         .unwrap()
         .duration_since(info.history[0].ended_at);
     assert_eq!(wait, Duration::from_secs(600));
-    running.stop().await;
+    let told = running.stop().await;
     let counts = rig.counts().await;
+    // Each attempt is told twice: when it begins, and when its outcome is stored.
+    for event in &told {
+        let fence = |attempt: &Attempt| (attempt.id.clone(), attempt.fence);
+        let WorkerEvent::Started(begun) = event else {
+            continue;
+        };
+        let ended = told.iter().filter(|event| {
+            matches!(event, WorkerEvent::Ended { attempt, .. } if fence(attempt) == fence(begun))
+        });
+        assert_eq!(ended.count(), 1, "{told:?}");
+        assert_eq!((begun.queue.as_str(), begun.name.as_str()), ("test", "act"));
+    }
+    assert_eq!(told.len(), 12);
     assert_eq!((counts.dead, counts.active), (4, 0));
 }
 
@@ -124,8 +137,9 @@ async fn arguments_are_extracted_and_follow_ups_enqueued() {
     struct Base(u32);
     struct Tenant(String);
     impl Extract for Tenant {
-        fn extract(context: &Context) -> Self {
-            Tenant(context.header("tenant").unwrap_or("none").to_owned())
+        async fn extract(context: &Context) -> Result<Self, Failure> {
+            let tenant = context.header("tenant").unwrap_or("none");
+            Ok(Tenant(tenant.to_owned()))
         }
     }
     async fn number(
@@ -136,9 +150,16 @@ async fn arguments_are_extracted_and_follow_ups_enqueued() {
         context: Context,
     ) -> Result<u32, Failure> {
         assert_eq!(tenant.0, "acme");
-        assert!(context.fence().get() > 0 && context.lease_remaining() > Duration::from_secs(20));
+        assert!(
+            context.attempt().fence.get() > 0
+                && context.lease_remaining() > Duration::from_secs(20)
+        );
         assert_eq!(
-            (context.attempt(), context.attempts(), context.stalls()),
+            (
+                context.attempt().number,
+                context.attempt().attempts,
+                context.attempt().stalls
+            ),
             (1, 10, 0)
         );
         context.progress(&"half way").await?;
@@ -181,7 +202,7 @@ async fn an_unknown_name_bounces_until_a_worker_knows_it() {
     let told = old.stop().await;
     assert!(
         told.iter()
-            .any(|e| matches!(e, WorkerEvent::Bounced { .. })),
+            .any(|e| matches!(e.outcome(), Some(Outcome::Bounced { .. }))),
         "{told:?}"
     );
     let new = rig
@@ -256,7 +277,7 @@ async fn concurrency_is_kept_to_and_changes_while_running() {
 async fn a_hook_or_an_argument_that_panics_loses_no_job() {
     struct Grenade;
     impl Extract for Grenade {
-        fn extract(_: &Context) -> Self {
+        async fn extract(_: &Context) -> Result<Self, Failure> {
             panic!("boom in an argument");
         }
     }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use oxcart::{
-    AttemptKind, DeadReason, Ended, EventKind, Failure, Job, JobState, State, WorkerBuilder,
-    WorkerEvent,
+    AttemptKind, DeadReason, Ended, EventKind, Failure, Job, JobState, Outcome, State,
+    WorkerBuilder, WorkerEvent,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -64,7 +64,7 @@ async fn stop(running: impl IntoIterator<Item = Running>) -> Vec<WorkerEvent> {
 }
 
 fn bounces(told: &[WorkerEvent]) -> usize {
-    let bounced = |event: &&WorkerEvent| matches!(event, WorkerEvent::Bounced { .. });
+    let bounced = |event: &&WorkerEvent| matches!(event.outcome(), Some(Outcome::Bounced { .. }));
     told.iter().filter(bounced).count()
 }
 
@@ -291,8 +291,9 @@ async fn the_reason_of_a_bounce_is_told_at_the_first_one() {
         let told = || {
             let told = running.told.lock().unwrap();
             told.iter().any(|event| {
-                matches!(event, WorkerEvent::Bounced { id: of, error, .. }
-                    if of == id && error.contains(why))
+                event.job_id() == Some(id)
+                    && matches!(event.outcome(), Some(Outcome::Bounced { entry, .. })
+                        if entry.error.contains(why))
             })
         };
         eventually(PATIENCE, told).await;

@@ -82,7 +82,7 @@ impl Running {
 
     /// Waits until so many handlers have begun: a claim alone may still be handed back.
     pub(crate) async fn until_started(&self, handlers: usize) {
-        let started = |event: &&WorkerEvent| matches!(event, WorkerEvent::Started { .. });
+        let started = |event: &&WorkerEvent| matches!(event, WorkerEvent::Started(_));
         let begun = || self.told.lock().unwrap().iter().filter(started).count();
         eventually(PATIENCE, || begun() >= handlers).await;
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oxcart::{Context, Failure, JobState, State, WorkerEvent};
+use oxcart::{Context, Failure, JobState, Outcome, State};
 use tokio::sync::Semaphore;
 
 use crate::rig::{Number, Rig, Running};
@@ -38,7 +38,7 @@ async fn what_runs_may_finish_and_nothing_more_is_claimed() {
     assert_eq!((counts.completed, counts.waiting, counts.active), (4, 6, 0));
     let done = told
         .iter()
-        .filter(|e| matches!(e, WorkerEvent::Completed { .. }));
+        .filter(|e| e.outcome().is_some_and(Outcome::is_completed));
     assert_eq!(done.count(), 4);
     let left = rig.queue.list(JobState::Waiting, 0, 10).await.unwrap();
     let ids: Vec<_> = sent[4..].iter().map(|handle| handle.id().clone()).collect();
@@ -65,7 +65,7 @@ async fn g4_what_does_not_finish_is_handed_back_to_its_exact_place() {
     assert!(started.elapsed() < Duration::from_secs(15));
     let released = told
         .iter()
-        .filter(|e| matches!(e, WorkerEvent::Released { .. }));
+        .filter(|e| e.outcome() == Some(&Outcome::Released));
     assert_eq!(released.count(), 2);
     let left = rig.queue.list(JobState::Waiting, 0, 10).await.unwrap();
     let ids: Vec<_> = sent.iter().map(|handle| handle.id().clone()).collect();

@@ -22,7 +22,7 @@ fn declaring(queue: &Queue, scene: &Scene, names: &[&str]) -> (RunningWorker, To
     let told = Told::default();
     let listener = Arc::clone(&told);
     let builder = worker(queue, scene).on_event(move |event| {
-        if let WorkerEvent::ScheduleUndeclared { schedule } = event {
+        if let WorkerEvent::ScheduleUndeclared { schedule, .. } = event {
             listener.lock().unwrap().push(schedule.clone());
         }
     });

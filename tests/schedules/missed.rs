@@ -53,7 +53,10 @@ async fn s2_what_was_missed_is_skipped_fired_once_or_fired_each_and_told() {
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let listener = std::sync::Arc::clone(&told);
     let worker = run(worker(&queue, &scene).on_event(move |event| {
-        if let WorkerEvent::TicksMissed { schedule, ticks } = event {
+        if let WorkerEvent::TicksMissed {
+            schedule, ticks, ..
+        } = event
+        {
             listener.lock().unwrap().push((schedule.clone(), *ticks));
         }
     }));
@@ -150,7 +153,10 @@ async fn s5_what_a_newer_version_wrote_is_reported_and_left_alone_and_the_others
     let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let listener = std::sync::Arc::clone(&told);
     let worker = run(worker(&queue, &scene).on_event(move |event| {
-        if let WorkerEvent::ScheduleRefused { schedule, error } = event {
+        if let WorkerEvent::ScheduleRefused {
+            schedule, error, ..
+        } = event
+        {
             listener
                 .lock()
                 .unwrap()

@@ -72,7 +72,7 @@ impl Job for Work {
 pub async fn work(job: Work, ctx: Context, scene: State<Scene>) -> Result<Done, Failure> {
     let run = scene.begin(&ctx);
     let done = Done {
-        fence: ctx.fence().get(),
+        fence: ctx.attempt().fence.get(),
         pid: std::process::id(),
     };
     match job {
@@ -80,7 +80,7 @@ pub async fn work(job: Work, ctx: Context, scene: State<Scene>) -> Result<Done, 
         Work::Report => ctx.progress(&50).await?,
         Work::Sleep { ms } => tokio::time::sleep(Duration::from_millis(ms)).await,
         Work::Block { ms } => std::thread::sleep(Duration::from_millis(ms)),
-        Work::Fail { times } if ctx.attempt() <= times => {
+        Work::Fail { times } if ctx.attempt().number <= times => {
             run.end("failed");
             return Err("as asked".into());
         }
@@ -89,7 +89,7 @@ pub async fn work(job: Work, ctx: Context, scene: State<Scene>) -> Result<Done, 
             tokio::time::sleep(Duration::from_millis(after_ms)).await;
             std::process::abort();
         }
-        Work::Perish { .. } if ctx.stalls() == 0 => std::future::pending().await,
+        Work::Perish { .. } if ctx.attempt().stalls == 0 => std::future::pending().await,
         Work::Perish { later_ms } => tokio::time::sleep(Duration::from_millis(later_ms)).await,
         Work::Hold => tokio::select! {
             permit = scene.gate.acquire() => permit?.forget(),
@@ -98,7 +98,7 @@ pub async fn work(job: Work, ctx: Context, scene: State<Scene>) -> Result<Done, 
                 return Err("cancelled".into());
             }
         },
-        Work::Zombie { reports } if ctx.stalls() == 0 => {
+        Work::Zombie { reports } if ctx.attempt().stalls == 0 => {
             ctx.cancellation().cancelled().await;
             scene.note(&format!("cancelled {}", done.fence));
             if reports && let Err(error) = ctx.progress("still here").await {
@@ -190,7 +190,11 @@ impl Scene {
     fn begin(&self, ctx: &Context) -> Running<'_> {
         let id = ctx.id().as_str().to_owned();
         self.lock().insert(id.clone());
-        let (fence, attempt, pid) = (ctx.fence(), ctx.attempt(), std::process::id());
+        let (fence, attempt, pid) = (
+            ctx.attempt().fence,
+            ctx.attempt().number,
+            std::process::id(),
+        );
         let line = format!("began {fence} {id} {attempt} {pid} {}", now_ms());
         self.ledger.record(&line);
         Running {

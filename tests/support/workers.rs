@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oxcart::{
-    Counts, Error, JobId, Oxcart, Queue, QueueSettings, Worker, WorkerBuilder, WorkerControl,
-    WorkerEvent,
+    Counts, Error, JobId, Outcome, Oxcart, Queue, QueueSettings, Worker, WorkerBuilder,
+    WorkerControl, WorkerEvent,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -48,10 +48,12 @@ pub fn watched(builder: WorkerBuilder) -> (WorkerBuilder, Events) {
     let builder = builder.on_event(move |event| {
         if matches!(
             event,
-            WorkerEvent::LeaseLost { .. }
-                | WorkerEvent::Recovered { .. }
+            WorkerEvent::Ended {
+                outcome: Outcome::LeaseLost,
+                ..
+            } | WorkerEvent::Recovered { .. }
                 | WorkerEvent::RedisTrouble { .. }
-                | WorkerEvent::RedisBack
+                | WorkerEvent::RedisBack { .. }
         ) {
             keep.lock().push(event.clone());
         }
@@ -67,7 +69,11 @@ impl Events {
     /// The attempts that lost their job, each with its fence.
     pub fn lost_leases(&self) -> Vec<(JobId, u64)> {
         let lost = |event: &WorkerEvent| match event {
-            WorkerEvent::LeaseLost { id, fence } => Some((id.clone(), fence.get())),
+            WorkerEvent::Ended {
+                attempt,
+                outcome: Outcome::LeaseLost,
+                ..
+            } => Some((attempt.id.clone(), attempt.fence.get())),
             _ => None,
         };
         self.lock().iter().filter_map(lost).collect()
@@ -76,7 +82,7 @@ impl Events {
     /// How many jobs of dead workers this one took back.
     pub fn recovered(&self) -> usize {
         let jobs = |event: &WorkerEvent| match event {
-            WorkerEvent::Recovered { stalled, dead } => stalled.len() + dead.len(),
+            WorkerEvent::Recovered { stalled, dead, .. } => stalled.len() + dead.len(),
             _ => 0,
         };
         self.lock().iter().map(jobs).sum()
@@ -85,7 +91,7 @@ impl Events {
     /// What was wrong with Redis, each time that something began to be.
     pub fn troubles(&self) -> Vec<String> {
         let trouble = |event: &WorkerEvent| match event {
-            WorkerEvent::RedisTrouble { error } => Some(error.clone()),
+            WorkerEvent::RedisTrouble { error, .. } => Some(error.clone()),
             _ => None,
         };
         self.lock().iter().filter_map(trouble).collect()

@@ -77,8 +77,8 @@ impl State {
         let now_ms = self.now_ms();
         let later = Later::back(priority_at(self.place_of(&id)));
         match &ended.outcome {
-            Outcome::Completed(result) => {
-                let ending = Ending::Ok(ByteBuf::from(result.as_slice()));
+            Outcome::Completed(output) => {
+                let ending = Ending::Ok(ByteBuf::from(output.as_slice()));
                 let ending = codec::encode_plain(&ending);
                 if ended.keep.is_none() {
                     plan.plain.push((id, ending));
@@ -119,7 +119,7 @@ impl State {
                     plan.delayed.push((id, due_ms, later));
                 }
             }
-            Outcome::Released => {
+            Outcome::Released | Outcome::LeaseLost => {
                 plan.again.push(id);
                 plan.told.waiting.push(token);
             }

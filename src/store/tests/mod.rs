@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::options::JobOptions;
-use crate::job::outcome::Outcome;
+use crate::job::outcome::{Outcome, Output};
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::memory::Apply;
@@ -262,5 +262,5 @@ fn settlement(id: &JobId, receipt: &Receipt, outcome: Outcome) -> Settlement {
 }
 
 fn completed() -> Outcome {
-    Outcome::Completed(vec![0xc0])
+    Outcome::Completed(Output::new(vec![0xc0]))
 }

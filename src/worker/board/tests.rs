@@ -4,7 +4,7 @@ use futures_util::FutureExt;
 
 use super::*;
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::outcome::Outcome;
+use crate::job::outcome::{Outcome, Output};
 
 fn settlement(bytes: usize) -> Settlement {
     Settlement {
@@ -12,7 +12,7 @@ fn settlement(bytes: usize) -> Settlement {
         fence: Fence(1),
         receipt: Receipt::new("1 2 worker"),
         keep: None,
-        outcome: Outcome::Completed(vec![0; bytes]),
+        outcome: Outcome::Completed(Output::new(vec![0; bytes])),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::op::{End, How};
 use super::world::World;
 use crate::job::history::{AttemptEntry, AttemptKind};
-use crate::job::outcome::{DeadReason, Outcome};
+use crate::job::outcome::{DeadReason, Outcome, Output};
 use crate::policy::retention::Retention;
 use crate::store::advance::Settlement;
 
@@ -16,7 +16,7 @@ impl World<'_> {
         let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
         let after = Duration::from_millis;
         let outcome = match end.how {
-            How::Complete => Outcome::Completed(vec![0xc0]),
+            How::Complete => Outcome::Completed(Output::new(vec![0xc0])),
             How::Cancel => Outcome::Cancelled("moot".into()),
             How::Retry { after_ms } => Outcome::Retry {
                 after: after(after_ms),

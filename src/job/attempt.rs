@@ -1,0 +1,27 @@
+//! Which job an attempt runs, and which of its attempts it is.
+
+use crate::id::{Fence, JobId};
+use crate::name::QueueName;
+
+/// One attempt to run a job: which job it is, and which of its attempts.
+///
+/// A handler reads it from its [`Context`](crate::Context), middleware too; a
+/// [`WorkerEvent`](crate::WorkerEvent) carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The queue of the job.
+    pub queue: QueueName,
+    /// The name of its type; `unreadable` if the stored job cannot be read here.
+    pub name: String,
+    /// The id of the job.
+    pub id: JobId,
+    /// Which attempt this is, from 1. Stalled attempts do not count.
+    pub number: u32,
+    /// How many attempts the job has.
+    pub attempts: u32,
+    /// How often a worker died while it ran this job.
+    pub stalls: u32,
+    /// Larger than the fence of every earlier attempt.
+    pub fence: Fence,
+}

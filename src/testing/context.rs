@@ -1,0 +1,225 @@
+//! A handler called as a plain function: its context and its states, without a queue that runs.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+use crate::id::{Fence, JobId, Receipt};
+use crate::job::attempt::Attempt;
+use crate::job::options::ATTEMPTS_DEFAULT;
+use crate::oxcart::Oxcart;
+use crate::queue::Queue;
+use crate::store::advance::Claimed;
+use crate::time::Timestamp;
+use crate::worker::context::{Context, ContextInner};
+use crate::worker::extract::{State, States};
+use crate::worker::lease::Lease;
+
+/// Only with the feature `memory`.
+impl<T> State<T> {
+    /// A state for a handler that a test calls itself. A clone shares the value, so that the test
+    /// can look at it afterwards.
+    #[must_use]
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+/// Only with the feature `memory`.
+impl Context {
+    /// The context of an attempt that no worker runs, for a handler, an extractor or a middleware that a
+    /// test calls itself.
+    ///
+    /// ```
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::sync::Mutex;
+    /// # #[derive(Serialize, Deserialize)] struct SendWelcome { user: u64 }
+    /// # impl Job for SendWelcome { const NAME: &'static str = "w"; type Output = (); }
+    /// #[derive(Default)]
+    /// struct Mailer { sent: Mutex<Vec<u64>> }
+    ///
+    /// async fn send(job: SendWelcome, mailer: State<Mailer>, context: Context) -> Result<(), Failure> {
+    ///     mailer.sent.lock().unwrap().push(job.user);
+    ///     context.progress(&100).await?;
+    ///     Ok(())
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Failure> {
+    /// let mailer = State::new(Mailer::default());
+    /// let context = Context::builder().attempt(2).build();
+    /// send(SendWelcome { user: 7 }, mailer.clone(), context.clone()).await?;
+    /// assert_eq!(*mailer.sent.lock().unwrap(), [7]);
+    /// assert_eq!(context.last_progress::<u8>(), Some(100));
+    /// # Ok(()) }
+    /// ```
+    pub fn builder() -> ContextBuilder {
+        ContextBuilder {
+            queue: None,
+            name: "test".to_owned(),
+            id: JobId::generate(),
+            number: 1,
+            attempts: ATTEMPTS_DEFAULT,
+            stalls: 0,
+            fence: 1,
+            lease: Duration::from_secs(30),
+            enqueued_at: Timestamp::from(std::time::SystemTime::now()),
+            headers: Vec::new(),
+            states: States::default(),
+        }
+    }
+
+    /// What was last said by [`progress`](Self::progress), of a context that was made by
+    /// [`builder`](Self::builder). `None` if nothing was, and for the context of a worker: there
+    /// [`JobInfo::progress`](crate::JobInfo::progress) says it.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be read as a `T`.
+    #[must_use]
+    #[track_caller]
+    pub fn last_progress<T: DeserializeOwned>(&self) -> Option<T> {
+        let kept = self.inner.kept.as_ref()?;
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let decode = |bytes: &Vec<u8>| codec::decode_either("a job's progress", bytes);
+        match kept.as_ref().map(decode)? {
+            Ok(progress) => Some(progress),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Makes a [`Context`] for a test; see [`Context::builder`]. Only with the feature `memory`.
+///
+/// | | default |
+/// |---|---|
+/// | queue | an empty one in memory, named `test` |
+/// | name | `test` |
+/// | id | a new one |
+/// | attempt | the first of 10, no stalls, fence 1 |
+/// | lease | 30 s, never extended |
+/// | enqueued_at | now, by the clock of the system |
+/// | headers, states | none |
+#[derive(Debug)]
+#[must_use = "nothing is made before `build`"]
+pub struct ContextBuilder {
+    queue: Option<Queue>,
+    name: String,
+    id: JobId,
+    number: u32,
+    attempts: u32,
+    stalls: u32,
+    fence: u64,
+    lease: Duration,
+    enqueued_at: Timestamp,
+    headers: Vec<(String, String)>,
+    states: States,
+}
+
+impl ContextBuilder {
+    /// The queue of the job: where the handler finds it, and enqueues follow-ups.
+    pub fn queue(mut self, queue: &Queue) -> Self {
+        self.queue = Some(queue.clone());
+        self
+    }
+
+    /// The name of the job's type.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The id of the job.
+    pub fn id(mut self, id: JobId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(mut self, number: u32) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// How many attempts the job has.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// How often a worker died while it ran the job.
+    pub fn stalls(mut self, stalls: u32) -> Self {
+        self.stalls = stalls;
+        self
+    }
+
+    /// The fence of the attempt.
+    pub fn fence(mut self, fence: u64) -> Self {
+        self.fence = fence;
+        self
+    }
+
+    /// How long the attempt holds the job, from [`build`](Self::build) on.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// When the job was enqueued; takes a [`SystemTime`](std::time::SystemTime) as well.
+    pub fn enqueued_at(mut self, moment: impl Into<Timestamp>) -> Self {
+        self.enqueued_at = moment.into();
+        self
+    }
+
+    /// A header that was sent along.
+    pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((key.into(), value.into()));
+        self
+    }
+
+    /// A value that extractors find as [`State<T>`]; one per type, the last one counts.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.states.insert(value);
+        self
+    }
+
+    /// The context. Its token ([`Context::cancellation`]) is fired by the test alone.
+    #[must_use]
+    pub fn build(self) -> Context {
+        let queue = self.queue.unwrap_or_else(|| {
+            let queue = Oxcart::in_memory().queue("test");
+            queue.expect("the name is well formed")
+        });
+        let claimed = Claimed {
+            id: self.id.clone(),
+            fence: Fence(self.fence),
+            receipt: Receipt::new("no claim"),
+            record: Vec::new(),
+            payload: None,
+            counters: None,
+            stalls: self.stalls,
+            alone: false,
+        };
+        let attempt = Attempt {
+            queue: queue.inner.name.clone(),
+            name: self.name,
+            id: self.id,
+            number: self.number,
+            attempts: self.attempts,
+            stalls: self.stalls,
+            fence: claimed.fence,
+        };
+        Context {
+            inner: Arc::new(ContextInner {
+                attempt,
+                queue,
+                states: Arc::new(self.states),
+                lease: Arc::new(Lease::new(&claimed, Instant::now(), self.lease)),
+                enqueued_at: self.enqueued_at,
+                headers: self.headers,
+                kept: Some(Box::new(Mutex::new(None))),
+            }),
+        }
+    }
+}
