@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- The one call of a busy worker: ends attempts, promotes some due jobs, claims new ones.
 -- args: lane, call, worker, claim, claim_bytes, suspect (how many suspects at most; with them alone,
 -- see lib/suspects.lua), lease_ms, hold, those of lib/settle.lua,
@@ -13,6 +14,10 @@
 -- first_fence, but for a repeated call, which names those that still hold. more is 1 or 0, plus twice
 -- the number that stands for the news of unhandled jobs (lib/news.lua).
 -- O((settled + promoted + claimed) log N), each at most 256.
+-- needs: arguments, meta, whole, once, settle, due, settings, claim, optional, cap, arm, reply
+-- needs: deliver
+-- rarely: again, lists, promote, timer, tick, active, emit
+-- with unhandled: overdue
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then

@@ -1,9 +1,11 @@
+#!lua flags=allow-oom
 -- Deletes the queue with all that it holds. args: all (also if somebody may still want what it holds:
 -- jobs that have not ended, dead letters, schedules), lanes_ms.
 -- Answers { 'deleted' | 'not_empty', now_ms, waiting, delayed, active, completed, dead, schedules, lost }: how
 -- many of each there are, or were; `lost` are records of jobs that are in no list. Constant time,
 -- but for O(log N) to count: Redis frees the memory in the background.
 -- Harmless when repeated.
+-- needs: arguments, lines, active
 
 local FIELDS_AT_MOST = 4
 

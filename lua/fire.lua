@@ -1,3 +1,4 @@
+#!lua
 -- Fires ticks that are due: a job for each, with an id made of the schedule's name and the tick,
 -- and the schedule's next tick. A worker that comes second changes nothing.
 -- args: worker, hold, entries, passed_ms (all that is due until then was seen, and what is left of it
@@ -7,6 +8,8 @@
 -- limit, no_overlap, priority, front }. Answers { 'fired', now_ms, verdicts, tick }: per entry how
 -- many jobs, or -1 for one that is not as the caller saw it; and the next tick, if the caller has
 -- to see to it. O(n log N), n jobs.
+-- needs: arguments, meta, schedules, upcoming, tick, emit, whole
+-- rarely: batch, find, arm
 
 -- The state of each entry that is as its caller saw it, false for the others. Reads only.
 local function read_states(entries)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Records of jobs that no list knows: somebody deleted a list, or Redis evicted it. args: cursor ('0' at
 -- first) and limit, for about `limit` records; how ('look' | 'put_back' | 'remove'); lease_ms (if
 -- no worker has said how long its leases are).
@@ -5,6 +6,8 @@
 -- to go on. At most 256 are put back or removed; more is 1 if that left some of the page, and the
 -- cursor stays where it was.
 -- O(n log N). Harmless when repeated.
+-- needs: arguments, find
+-- rarely: meta, lost, delayed, emit
 
 local AT_MOST = 256
 

@@ -1,6 +1,9 @@
+#!lua flags=allow-oom
 -- Removes jobs for good, whatever their state, but not while they run. The ids are ARGV[2..].
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
+-- needs: meta, find, count, emit
+-- rarely: unhandled, finish, forget, delayed, drained
 
 local removed, active, delayed, open = {}, {}, false, false
 for i = 2, #ARGV do

@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- Schedules as they are stored. args: name, for the one of that name; or due and offset, for at
 -- most `limit` of those that are due, the longest due first; or cursor ('0' at first), for some of
 -- all, about `limit` of them; those that are not in `ticks`, where each should be, come last.
@@ -8,6 +9,8 @@
 -- of its last job, '' if that is gone or they were asked for because they are due. next_ms is the
 -- first tick that is not due, cursor where to go on; job and payload are those of the one asked for
 -- by name.
+-- needs: arguments, schedules, whole
+-- rarely: find
 
 local function select_names()
   if args.name then

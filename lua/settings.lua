@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- What is set for the queue (lib/settings.lua). args: none. O(1).
 -- Answers { 'settings', now_ms, what is set, what code declared last }, texts, '' for nothing.
 

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Looks after schedules of which something was lost: evicted, deleted, or overwritten. args: worker,
 -- hold, names (of schedules that should be there), cursor ('0' at first) and limit, for about
 -- `limit` fields of `schedules`. Mends meta.tick itself; what else is to be done takes a calendar.
@@ -5,6 +6,7 @@
 -- next tick, if the caller has to see to it; where to go on; whether there are certainly more
 -- schedules than ticks; the positions of the names of which nothing is there; and the names of the
 -- page that are not in `ticks`. O(names + limit). Harmless when repeated.
+-- needs: arguments, meta, schedules, upcoming, tick
 
 local FIELDS_AT_MOST = 4
 

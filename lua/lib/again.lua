@@ -1,5 +1,6 @@
 -- The jobs a repeated call claimed and that still carry its claim, with their fences. Their leases
 -- begin anew: nobody has run them yet.
+-- needs: arguments, claim, lists, held, whole
 function queue.still_claimed(receipt, names)
   local first_fence, ids = tonumber(string.match(receipt, '^%d+')), queue.words(names)
   local held, held_records, fences = {}, {}, {}

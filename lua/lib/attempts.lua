@@ -2,6 +2,7 @@
 -- counters { failed, bounces, bounced_since_ms, recorded } under its id, and the last 20 attempts
 -- under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent.
 -- One field an attempt, so that no history is ever decoded or copied to append to it.
+-- needs: optional, stamp
 local ATTEMPTS_KEPT = 20
 
 -- The counters that are stored so; all 0 if none are, or none that can be read: somebody else

@@ -1,4 +1,7 @@
 -- Takes jobs off the head of the queue and leases them.
+-- needs: arguments, whole, optional, count, emit, lease
+-- rarely: suspects
+-- with unhandled: offers
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
 -- its place is before that of a job that it would push out.

@@ -7,6 +7,7 @@
 -- The second part of an entry's id is a running number (meta.event): a reader sees by it alone
 -- whether an entry lies between two that it has read. It is stored with the rest of meta, so it costs no
 -- command.
+-- needs: meta, settings, whole
 local event_fields = {}
 local event_ids = 0
 

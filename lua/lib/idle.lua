@@ -1,5 +1,6 @@
 -- What serves nothing in a queue that holds no job and no schedule. The next call that needs one of these
 -- keys makes it again.
+-- needs: active, whole
 
 -- Drops it when nothing has happened for a minute; announcements when nothing has happened for
 -- finished_ms, and events for a day. Redis does the latter two by itself if no worker is there then.

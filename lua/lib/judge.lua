@@ -5,6 +5,8 @@
 -- whatever worker. `from`: nobody judges before. `longest`: the longest lease in use; it is
 -- forgotten at `until` if no worker with such a lease has looked since. `judged`: when leases were
 -- last judged.
+-- needs: arguments, meta, whole
+-- rarely: held
 
 -- Workers in trouble put judging off for this long, and no longer: one of them may have a bad line,
 -- which is no reason to leave the jobs of the dead where they are.

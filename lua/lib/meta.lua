@@ -1,5 +1,6 @@
 -- The queue's own numbers: read together, written together at the end of the call. What is not
 -- there is false.
+-- shares: meta, meta_changes
 local fields = redis.call('HMGET', key.meta, 'paused', 'sequence', 'front', 'fence', 'event_size',
   'timer', 'added', 'completed', 'tick', 'event', 'unhandled', 'due', 'settings')
 local meta = {

@@ -2,6 +2,8 @@
 -- (priority - 500) * 2^43 + sequence: the sequence grows from 0, and `front` counts down from
 -- there. So the places of the default priority, 500, are small numbers, which are cheap to
 -- write and to read; and each is a whole number below 2^53, which a double holds exactly.
+-- needs: meta, whole
+-- rarely: room
 local PRIORITY_STEP, DEFAULT_PRIORITY = 2 ^ 43, 500
 
 -- Gives each of `jobs` the next place at the back of its priority, or at the front of it.

@@ -1,14 +1,16 @@
 -- Moves jobs that are due from `delayed` to `waiting`: line by line (lines.lua), and within a line in
 -- the order in which they became due. A call promotes at least as many jobs as it then claims, so
 -- what it claims is what goes first, however many are due.
+-- needs: meta, whole, lines, delayed, room
+-- rarely: enter, emit
 
 -- The places of `n` jobs of a line, as text. The first of them gets `number`; no number is less than
 -- `least`, if that is given.
 function queue.places_from(line, number, n, least)
-  local places, base, step = {}, line * LINE, 1
+  local places, base, step = {}, line * queue.LINE, 1
   if line % 2 == 1 then
     -- To the front: down from the first place of the priority, which is where the next line begins.
-    base, step = base + LINE, -1
+    base, step = base + queue.LINE, -1
   end
   for i = 1, n do
     places[i] = queue.whole(base + math.max(number + step * (i - 1), least or -math.huge))

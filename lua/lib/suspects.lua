@@ -3,6 +3,7 @@
 -- long as a crash of the group leaves each of them three more stalls before it is dead. A suspect that
 -- has fewer left runs alone among the suspects of its process: then no other suspect can be to blame
 -- for a crash.
+-- needs: arguments, settings, whole
 
 -- Whether a suspect with so many stalls runs alone. The answer of `advance` says so (deliver.lua).
 function queue.must_be_alone(stalls)

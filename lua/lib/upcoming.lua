@@ -1,4 +1,6 @@
 -- Keeps meta.tick (tick.lua) true to `ticks`.
+-- needs: meta, whole
+-- rarely: arm
 
 -- For how long ticks that no worker can read are passed over, at most.
 local LOOK_AGAIN_MS = 20000

@@ -8,7 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!("delete", always, ["now", "arguments", "sentinel", "lines"]);
+static SCRIPT: Script = script!("delete");
 
 /// All keys of the queue at once. What stays, for `lanes_ms`, is the number of the last call of each
 /// lane: a call that is repeated must not run a second time because the queue was deleted meanwhile.
@@ -78,7 +78,7 @@ mod tests {
     /// A key that is added to the list has to be deleted here, too.
     #[test]
     fn every_key_of_a_queue_is_named() {
-        let (_, unlink) = SCRIPT.body.split_once("'UNLINK'").unwrap();
+        let (_, unlink) = SCRIPT.body().split_once("'UNLINK'").unwrap();
         let (unlinked, rest) = unlink.split_once(')').unwrap();
         assert!(rest.contains("redis.call('PEXPIRE', key.calls"));
         let named = named_in(unlinked);

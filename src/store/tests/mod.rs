@@ -10,6 +10,7 @@ mod mutants;
 mod once;
 mod orphans;
 mod random;
+mod register;
 mod removal;
 mod schedules;
 mod scripts;

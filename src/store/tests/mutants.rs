@@ -8,62 +8,17 @@
 //! profile. At least 1 of 60 should, or a small change of an operation may hide it.
 
 use super::random::{Player, Profile, profile, setting};
+use super::register::scripts;
 use super::subject::{Patch, replaced_once};
-use crate::store::advance::Advance;
-use crate::store::configure::Configure;
-use crate::store::delete::Delete;
-use crate::store::enqueue::Enqueue;
-use crate::store::extend::Extend;
-use crate::store::fire::Fire;
-use crate::store::orphans::Orphans;
-use crate::store::progress::Progress;
-use crate::store::promote::Promote;
-use crate::store::recover::Recover;
-use crate::store::remove::Remove;
-use crate::store::replay::Replay;
-use crate::store::schedule::Schedule;
-use crate::store::schedules::Schedules;
-use crate::store::tend::Tend;
-use crate::store::trim::Trim;
-use crate::store::unschedule::Unschedule;
-use crate::store::watch::Watch;
-use crate::store::{Verb, pause::Pause, resume::Resume};
+use crate::redis::script::Script;
 
 /// Within this many sequences it has to be noticed: at least five times as many as it takes now. The
 /// seeds are fixed: these tests do not depend on luck.
 const SEQUENCES: u64 = 300;
 
-/// The code of every script that writes, and of one that reads.
-fn scripts() -> Vec<&'static str> {
-    let scripts = [
-        Advance::script(),
-        Advance::script_among_unlike(),
-        Configure::script(),
-        Delete::script(),
-        Enqueue::script(),
-        Extend::script(),
-        Fire::script(),
-        Orphans::script(),
-        Progress::script(),
-        Promote::script(),
-        Recover::script(),
-        Remove::script(),
-        Replay::script(),
-        Schedule::script(),
-        Schedules::script(),
-        Tend::script(),
-        Trim::script(),
-        Unschedule::script(),
-        Watch::script(),
-        Pause::script(),
-        Resume::script(),
-    ];
-    scripts.into_iter().map(|script| script.body).collect()
-}
-
 fn is_noticed(profile: Profile, needle: &'static str, instead: &'static str) {
     let patch = Patch { needle, instead };
-    let breaks = |code: &&str| replaced_once(code, needle, instead).is_some();
+    let breaks = |script: &&Script| replaced_once(script.body(), needle, instead).is_some();
     assert!(
         scripts().iter().any(breaks),
         "no script has these lines exactly once; find them again: {needle}"
@@ -234,12 +189,12 @@ mutants! {
     g8_a_retention_by_number_ignores_what_a_job_asks_for among KEPT:
         "if waits or (own_ms and keep_ms > 0) then" => "if waits then";
     g8_what_asks_for_less_is_kept_as_long_as_most among KEPT:
-        "local until_ms = own_ms and" => "local until_ms = own_ms and own_ms > 1000 and";
+        "if own_ms then\n    return now_ms + math.max" => "if own_ms and own_ms > 1000 then\n    return now_ms + math.max";
     g8_what_was_kept_before_a_change_is_not_dropped among KEPT:
         "drop_until(key.completed, now_ms - queue.setting('keep_completed_ms'))"
             => "drop_until(key.completed, now_ms - 86400000)";
     g8_what_was_waited_for_is_young_again among KEPT:
-        "queue.whole(until_ms - MOVES_ON - AWAITED_KEPT_MS)" => "queue.whole(now_ms)";
+        "return score - MOVES_ON - AWAITED_KEPT_MS" => "return now_ms";
     g8_events_are_kept_though_none_are_to_be among SETTINGS:
         "if ids_kept == 0 then" => "if false then";
     a_gap_of_events_that_were_not_kept_cannot_be_seen among SETTINGS:

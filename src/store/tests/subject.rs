@@ -220,6 +220,11 @@ impl InRedis {
         popped.first().map(|(_, score)| *score)
     }
 
+    /// The names of the scripts that were called.
+    pub(super) fn called(&self) -> impl Iterator<Item = &'static str> {
+        self.loaded.keys().copied()
+    }
+
     /// From now on the scripts are as they should be.
     pub(super) fn mend(&mut self) {
         self.patch = None;
@@ -275,7 +280,7 @@ impl InRedis {
         if let Some(loaded) = self.loaded.get(script.name) {
             return loaded.by_hash(&self.keys);
         }
-        let mut body = replaced_once(script.body, CLOCK, TURNED_CLOCK)
+        let mut body = replaced_once(script.body(), CLOCK, TURNED_CLOCK)
             .unwrap_or_else(|| panic!("{} does not read the clock once", script.name));
         if let Some(patch) = self.patch
             && let Some(patched) = replaced_once(&body, patch.needle, patch.instead)
