@@ -2,6 +2,7 @@
 -- Stops claims in the whole queue; jobs that run go on. args: none.
 -- Answers { 'paused', now_ms, changed }. O(1). Harmless when repeated.
 -- needs: meta, emit
+-- rarely: emit_value
 
 local changed = redis.call('HSETNX', key.meta, 'paused', now_ms)
 if changed == 1 then

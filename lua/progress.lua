@@ -3,7 +3,7 @@
 -- in the event: the stream's cap counts ids, not bytes.
 -- Answers { 'stored' | 'lost', now_ms }. O(1). Harmless when repeated.
 -- needs: arguments, count
--- rarely: emit, meta
+-- rarely: emit, emit_value, meta
 
 local VALUE_IN_EVENT_MAX = 256
 

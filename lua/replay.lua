@@ -7,8 +7,7 @@
 -- rarely: attempts, arm
 
 local function fresh_budget(id)
-  local counters = queue.read_counters(id)
-  queue.write_counters(id, { 0, 0, 0, counters[4] })
+  queue.renew_budget(id)
   redis.call('HDEL', key.stalls, id)
   redis.call('HDEL', key.results, id)
   redis.call('HDEL', key.progress, id)

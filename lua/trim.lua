@@ -42,8 +42,8 @@ end
 -- whether the page was worth it: where lanes come and go by the thousand, one page a round is
 -- slower than they do.
 local function sweep_lanes()
-  local page = redis.call('HSCAN', key.calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL)
-  local lanes, forgotten = page[2], 0
+  local cursor, lanes = unpack(redis.call('HSCAN', key.calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL))
+  local forgotten = 0
   for i = 1, #lanes, 2 do
     local last_ms = tonumber(string.match(lanes[i + 1], '^%d+ (%d+) ')) or 0
     if now_ms - last_ms > args.lane_ttl_ms then
@@ -51,7 +51,7 @@ local function sweep_lanes()
       forgotten = forgotten + 1
     end
   end
-  return page[1], page[1] ~= '0' and forgotten * WORTH_IT >= #lanes / 2
+  return cursor, cursor ~= '0' and forgotten * WORTH_IT >= #lanes / 2
 end
 
 local kept = trim_kept()

@@ -21,3 +21,10 @@ function queue.still_claimed(receipt, names)
     first_fence = first_fence, receipt = receipt,
   }, fences
 end
+
+-- What a call that is repeated was answered, as far as it still holds. Returns the refused positions, what was
+-- claimed, and its fences.
+function queue.answer_again(answer)
+  local positions, receipt, names = string.match(answer, '^(.-)\n(.-)\n(.*)$')
+  return queue.words(positions), queue.still_claimed(receipt, names)
+end

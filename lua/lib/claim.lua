@@ -17,15 +17,16 @@ function queue.next_in_line(limit, suspects)
   end
   local group, taken = queue.next_suspects(math.min(limit, suspects)), {}
   for i = 1, #group, 2 do
+    local suspect, place = group[i], tonumber(group[i + 1])
     if #ids + #taken == limit then
       -- It takes the place of the last of the others, if it comes before that one.
       local last = #ids > 0 and redis.call('ZSCORE', key.waiting, ids[#ids])
-      if not last or tonumber(last) < tonumber(group[i + 1]) then
+      if not last or tonumber(last) < place then
         break
       end
       ids[#ids], more = nil, true
     end
-    taken[#taken + 1] = group[i]
+    taken[#taken + 1] = suspect
   end
   local n = #taken
   for i = 1, #ids do

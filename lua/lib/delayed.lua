@@ -5,9 +5,9 @@
 -- The line of the first delayed job whose score is at least `from`, and when that job is due; nil
 -- if there is none.
 function queue.first_delayed(from)
-  local head = redis.call('ZRANGEBYSCORE', key.delayed, from, queue.BELOW_ROOMS, 'WITHSCORES',
-    'LIMIT', 0, 1)
-  local score = tonumber(head[2])
+  local _, score = unpack(redis.call('ZRANGEBYSCORE', key.delayed, from, queue.BELOW_ROOMS, 'WITHSCORES',
+    'LIMIT', 0, 1))
+  score = tonumber(score)
   if not score then
     return nil
   end

@@ -23,11 +23,6 @@ function queue.emit(kind, ids)
   return joined
 end
 
--- For an event of the queue itself (paused, drained), or one whose value is a blob.
-function queue.emit_value(kind, value)
-  queue.emit(kind, { value })
-end
-
 function queue.flush_events()
   if event_ids == 0 then
     return

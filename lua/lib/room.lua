@@ -10,8 +10,8 @@
 
 -- The moment until which due jobs have room; nil if there are no rooms.
 function queue.newest_room()
-  local newest = redis.call('ZRANGE', key.delayed, '-1', '-1', 'WITHSCORES')
-  local score = tonumber(newest[2])
+  local _, score = unpack(redis.call('ZRANGE', key.delayed, '-1', '-1', 'WITHSCORES'))
+  score = tonumber(score)
   return score and score >= queue.ROOMS and score - queue.ROOMS or nil
 end
 
@@ -41,11 +41,11 @@ end
 -- The room for a job that is due at due_ms: the moment until which the room's jobs were due, its first
 -- and its last number; nil if there is none.
 function queue.room_for(due_ms)
-  local room = redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(queue.ROOMS + due_ms), '+inf',
-    'WITHSCORES', 'LIMIT', 0, 1)
-  local first, last = string.match(room[1] or '', '^~(%d+) (%d+)$')
+  local room, score = unpack(redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(queue.ROOMS + due_ms), '+inf',
+    'WITHSCORES', 'LIMIT', 0, 1))
+  local first, last = string.match(room or '', '^~(%d+) (%d+)$')
   if first then
-    return tonumber(room[2]) - queue.ROOMS, queue.number(first), queue.number(last)
+    return tonumber(score) - queue.ROOMS, queue.number(first), queue.number(last)
   end
   return nil
 end

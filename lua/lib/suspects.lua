@@ -11,7 +11,7 @@ function queue.must_be_alone(stalls)
   return queue.number(stalls) + SPARE_STALLS > queue.setting('max_stalls')
 end
 
--- The next of them, at most `limit`: id, score, id, score ... args.alone: no suspect runs in the
+-- The next of them, at most `limit`: id, place, id, place .. args.alone: no suspect runs in the
 -- caller's process.
 function queue.next_suspects(limit)
   local page = redis.call('ZRANGE', key.suspects, '0', queue.whole(limit - 1), 'WITHSCORES')

@@ -28,8 +28,8 @@ macro_rules! fragments {
 
 /// Every fragment there is.
 pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
-    active add again arguments arm attempts batch bury cap claim claims count delayed deliver drained due emit
-    enter find finish forget held idle judge kept lease lines lists lost meta news now offers once optional order outcome
+    active add again arguments arm attempts batch bury cap claim claims count delayed deliver drained due emit emit_value
+    enter find finish forget held idle judge kept lease lines lists lost meta news now offers once optional order outcome outlook
     overdue places promote readable record reply room said schedules sentinel settings settle stamp suspects tick timer
     unhandled upcoming whole
 };
@@ -176,10 +176,10 @@ pub(crate) fn link(verb: &str, part: Option<&str>) -> Linked {
     for name in fragments.always {
         body.extend(["\n-- lib/", name, ".lua\n", text_of(name)]);
     }
-    let mut word = "\nsetmetatable(queue, { __index = function(_, name)\nif ";
+    let mut word = "\nsetmetatable(queue, { __index = function(_, wanted)\nif ";
     for name in &fragments.rarely {
         let text = text_of(name);
-        let names = defined_in(text).map(|name| format!("name == '{name}'"));
+        let names = defined_in(text).map(|name| format!("wanted == '{name}'"));
         let names = names.collect::<Vec<_>>().join(" or ");
         body.extend([
             word,
@@ -192,7 +192,7 @@ pub(crate) fn link(verb: &str, part: Option<&str>) -> Linked {
         word = "\nelseif ";
     }
     if !fragments.rarely.is_empty() {
-        body.push_str("\nend\nreturn rawget(queue, name)\nend })\n");
+        body.push_str("\nend\nreturn rawget(queue, wanted)\nend })\n");
     }
     body.extend(["\n-- the verb\n", own]);
     Linked {

@@ -4,6 +4,7 @@
 mod bad_input;
 mod due;
 mod dump;
+mod fragments;
 mod inputs;
 mod matrix;
 mod mutants;

@@ -69,7 +69,6 @@ impl Subject {
         }
     }
 
-    /// What an idle worker does.
     /// Takes away the next tick of a schedule, or of all.
     pub(super) fn lose_tick(&mut self, lost: Lost<'_>) {
         match self {
@@ -107,6 +106,7 @@ impl Subject {
         }
     }
 
+    /// What an idle worker does.
     pub(super) fn pop_token(&mut self) -> Option<f64> {
         match self {
             Self::Redis(redis) => redis.pop_token(),
@@ -220,6 +220,13 @@ impl InRedis {
         popped.first().map(|(_, score)| *score)
     }
 
+    /// A script that is no verb's, without arguments.
+    pub(super) fn run_alone(&mut self, script: &'static Script) -> Value {
+        let loadable = script.with_body(script.body());
+        load(&mut self.connection, &loadable.code);
+        self.ask(&loadable.by_hash(&self.keys))
+    }
+
     /// The names of the scripts that were called.
     pub(super) fn called(&self) -> impl Iterator<Item = &'static str> {
         self.loaded.keys().copied()
@@ -253,7 +260,6 @@ impl InRedis {
         command.query(&mut self.connection).unwrap()
     }
 
-    /// The name of a part's key.
     /// Takes away the next tick of a schedule, or of all.
     pub(super) fn lose_tick(&mut self, lost: Lost<'_>) {
         let (ticks, meta) = (self.key("ticks"), self.key("meta"));
@@ -271,6 +277,7 @@ impl InRedis {
         self.run(redis::cmd("DEL").arg(list));
     }
 
+    /// The name of a part's key.
     pub(super) fn key(&self, part: &str) -> String {
         self.keys.part(part).to_owned()
     }

@@ -29,6 +29,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use super::register::not_called;
 use super::subject::{InRedis, Patch};
 use choice::FULL_MIX;
 use op::Op;
@@ -151,6 +152,11 @@ fn g1_to_g8_redis_and_memory_agree_on_random_sequences() {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= sequences {
+                        let missing = not_called(player.redis.called());
+                        assert!(
+                            missing.is_empty() || sequences < SEQUENCES,
+                            "no sequence calls {missing:?}: random/choice.rs"
+                        );
                         return;
                     }
                     if let Err(why) = player.play_and_explain(first + number) {
