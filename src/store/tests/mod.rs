@@ -2,6 +2,7 @@
 //! against each other, in long random sequences.
 
 mod bad_input;
+mod cancel;
 mod due;
 mod dump;
 mod fragments;

@@ -224,6 +224,19 @@ mutants! {
         "queue.emit('stalled', stalled)" => "";
     nobody_is_told_of_the_last_job among DRAINING:
         "if is_drained and queue.active_count() == 0 then" => "if false then";
+    a_cancelled_job_still_waits among CANCELLED:
+        "    queue.take_out(id, part)\n    cancelled" => "    cancelled";
+    a_cancelled_job_is_kept_as_long_as_any among CANCELLED:
+        "keep_ms[id] = tonumber(queue.field_of(record, 'keep_ms'))" => "";
+    a_job_that_runs_is_cancelled among CANCELLED:
+        "if state == 'active' then\n    active[#active + 1] = id\n  elseif state == 'waiting' or"
+            => "if false then\n  elseif state == 'active' or state == 'waiting' or";
+    a_cancelled_job_is_still_waited_for among CANCELLED:
+        "is_delayed = is_delayed or state == 'delayed'" => "";
+    cancelled_jobs_are_not_counted among CANCELLED:
+        "queue.count('cancelled', #cancelled)" => "";
+    the_last_cancelled_job_drains_nothing among CANCELLED:
+        "if #cancelled > 0 then" => "if false then";
     a_waiter_is_not_told among AWAITED:
         "until_ms[i] and tonumber(until_ms[i]) > now_ms" => "false";
     what_is_awaited_is_not_kept among AWAITED:

@@ -23,6 +23,7 @@ use crate::policy::settings::QueueSettings;
 use crate::redis::script::Script;
 use crate::store::Verb;
 use crate::store::advance::Advance;
+use crate::store::cancel::Cancel;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
 use crate::store::delete::Delete;
@@ -89,6 +90,9 @@ verbs! {
             let reason = DeadReason::AttemptsSpent;
             end(redis, receipt, Outcome::Dead { reason, entry: entry() })
         },
+    }
+    cancel: Cancel<'_> {
+        "cancel" => |redis, _| tried(redis, &Cancel { ids: &all(), reason: "moot" }),
     }
     configure: Configure<'_> {
         "configure" => |redis, _| {

@@ -1,7 +1,7 @@
 //! Long random sequences of all verbs, in Redis and in memory, compared after each step.
 //!
-//! To add a verb: its operation in `op.rs`, what it does in `world.rs`, and a line in `choice.rs`
-//! that says how often the ordinary sequences have it.
+//! To add a verb: its operation ([`op::Operation`]) beside its tests, and a line in `choice.rs` that says how often the
+//! ordinary sequences have it. (`op.rs` and `world.rs` hold the operations that several verbs share.)
 //!
 //! `OXCART_SEED=17` runs the one sequence of that seed; `OXCART_SEQUENCES=20000` runs as many
 //! (2,000 unless set); `make fuzz` runs until it is stopped or finds something.
@@ -10,7 +10,7 @@ mod choice;
 mod ends;
 mod invariants;
 mod jobs;
-mod op;
+pub(super) mod op;
 mod order;
 pub(super) mod profile;
 mod reads;
@@ -18,7 +18,7 @@ mod removal;
 mod schedules;
 mod shrink;
 mod unlike;
-mod world;
+pub(super) mod world;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
