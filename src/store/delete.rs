@@ -69,23 +69,3 @@ impl Verb for Delete {
         }))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::redis::keys::{PARTS, named_in};
-
-    /// A key that is added to the list has to be deleted here, too.
-    #[test]
-    fn every_key_of_a_queue_is_named() {
-        let (_, unlink) = SCRIPT.body().split_once("'UNLINK'").unwrap();
-        let (unlinked, rest) = unlink.split_once(')').unwrap();
-        assert!(rest.contains("redis.call('PEXPIRE', key.calls"));
-        let named = named_in(unlinked);
-        let left: Vec<_> = (0..PARTS.len())
-            .filter(|part| !named.contains(part))
-            .collect();
-        let left: Vec<_> = left.into_iter().map(|part| PARTS[part]).collect();
-        assert_eq!(left, ["calls"]);
-    }
-}

@@ -3,7 +3,7 @@
 //! anything in another form, the last file is not what it writes any more, and a new file is added beside it:
 //! `OXCART_WRITE_FORMAT=<n> cargo test --lib formats` writes one. A file that is there is never changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -198,7 +198,8 @@ fn in_redis(rig: &mut Rig) -> &mut InRedis {
 /// Commands that make what a queue holds, one a line, in one order.
 fn commands(redis: &mut InRedis) -> String {
     let mut lines = Vec::new();
-    for part in PARTS.iter().filter(|part| !PASSING.contains(part)) {
+    let parts: BTreeSet<&str> = PARTS.iter().copied().collect();
+    for part in parts.difference(&BTreeSet::from(PASSING)) {
         let key = redis.key(part);
         let kind: String = redis.ask(cmd("TYPE").arg(&key));
         let mut line = |verb: &str, words: &[&[u8]]| {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use redis::{Cmd, Connection, FromRedisValue, Value};
 
-use super::dump::{Dump, PLACES};
+use super::dump::Dump;
 use super::support::{Server, road};
 use crate::memory::{self, Apply, COLLECTIONS, Collection};
 use crate::name::{Namespace, QueueName};
-use crate::redis::keys::{Keys, PARTS};
+use crate::redis::keys::{Keys, PARTS, PLACES};
 use crate::redis::reply::Reply;
 use crate::redis::script::{Loadable, Script};
 use crate::store::Verb;

@@ -13,12 +13,12 @@ use super::op::{
 use super::profile::Profile;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
+use crate::redis::keys::PLACES;
 use crate::store::advance::Suspects;
 use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::cancel;
-use crate::store::tests::dump::PLACES;
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
