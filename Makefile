@@ -1,7 +1,7 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tls test-acl test-tls-acl test-features test-versions fuzz chaos soak lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo test test-tls test-acl test-tls-acl test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
 features = --features memory,tls-rustls,tower
@@ -52,11 +52,19 @@ fuzz: ## Random sequences against both stores until stopped; OXCART_SEED=n repea
 	@$(with_redis) OXCART_SEQUENCES=$${OXCART_SEQUENCES:-18446744073709551615} \
 		cargo test --lib $(features) random:: -- --nocapture
 
-lint: format clippy doc ## Format, clippy and rustdoc; any warning fails
+lua: ## The scripts as Redis gets them, in target/lua; VERB=advance prints one
+	@cargo test --quiet --lib $(features) scripts_are_written > /dev/null
+	@$(if $(VERB),cat target/lua/$(VERB).lua,ls target/lua/*.lua)
+
+lua-lint: lua ## Selene reads the scripts
+	@cargo run --quiet --manifest-path .ci/lua-lint/Cargo.toml --target-dir target/lua-lint -- target/lua/*.lua
+
+lint: format clippy doc lua-lint ## Format, clippy, rustdoc, and selene for Lua; any warning fails
 
 format: ## Is the code formatted? (cargo fmt formats it)
 	cargo fmt --check
 	cargo fmt --check --manifest-path benches/compare/Cargo.toml
+	cargo fmt --check --manifest-path .ci/lua-lint/Cargo.toml
 
 clippy: ## Clippy on every target, and on the library without any feature
 	cargo clippy --all-targets $(features) -- -D warnings

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Changes what is set for the queue (lib/settings.lua). args: by ('operator' | 'code' | 'again'), said (numbers by
 -- name). An 'operator' sets all that is said. 'code' (a worker starts) sets what differs from what code
 -- declared last (meta.declared); so the change of an operator stays until the code says something else. 'again'
@@ -5,6 +6,7 @@
 -- What is not said stays as it is.
 -- Answers { 'configured', now_ms, before, after, declared }, texts, '' for nothing; or, where a format stands
 -- that is not known here, { 'unreadable', now_ms }, and nothing was done. O(1). Harmless when repeated.
+-- needs: arguments, meta, whole, settings, readable
 
 local function values_in(text)
   local values, own = {}, string.match(text, '^1 .*$') or ''

@@ -1,5 +1,7 @@
+#!lua flags=no-writes
 -- How many jobs are in each state, and the totals so far. args: none. O(log N).
 -- Answers { 'counts', now_ms, { name, number, ... }, { name, total, ... } }.
+-- needs: lines, active
 
 return {
   'counts', now_ms,

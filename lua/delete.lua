@@ -1,9 +1,11 @@
+#!lua flags=allow-oom
 -- Deletes the queue with all that it holds. args: all (also if somebody may still want what it holds:
 -- jobs that have not ended, dead letters, schedules), lanes_ms.
 -- Answers { 'deleted' | 'not_empty', now_ms, waiting, delayed, active, completed, dead, schedules, lost }: how
 -- many of each there are, or were; `lost` are records of jobs that are in no list. Constant time,
 -- but for O(log N) to count: Redis frees the memory in the background.
 -- Harmless when repeated.
+-- needs: arguments, lines, active
 
 local FIELDS_AT_MOST = 4
 
@@ -41,10 +43,13 @@ local is_wanted = waiting + delayed + active + dead + schedules + lost > 0
 local status = 'not_empty'
 if args.all or not is_wanted then
   status = 'deleted'
-  redis.call('UNLINK', key.meta, key.jobs, key.payloads, key.attempts, key.waiting, key.delayed, key.places,
-    key.active, key.claims, key.stalls, key.suspects, key.unhandled, key.names, key.asked, key.completed,
-    key.kept, key.dead, key.results, key.progress, key.events, key.wake, key.awaited, key.finished,
-    key.schedules, key.ticks)
+  local gone = {}
+  for name, part in pairs(key) do
+    if name ~= 'calls' then
+      gone[#gone + 1] = part
+    end
+  end
+  redis.call('UNLINK', unpack(gone))
   -- A call that has run and whose answer was lost is repeated. It must not run again because the queue
   -- was deleted meanwhile; so the numbers of the last calls stay for as long as that may happen.
   redis.call('PEXPIRE', key.calls, args.lanes_ms)

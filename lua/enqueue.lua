@@ -1,3 +1,4 @@
+#!lua
 -- Adds up to 256 jobs; with none it asks whether the call ran (lib/once.lua). args: lane, call, jobs, unsure, options, external. `jobs` is how many; their ids
 -- are ARGV[2..], their records follow the ids, and large payloads the records, in the order of
 -- args.external (positions from 1). options is flat: a position and what is not default about
@@ -6,6 +7,8 @@
 -- already there }, or { 'superseded' | 'asked', now_ms }; and { 'replaced', now_ms, how many records were
 -- replaced, how many, .. positions } where new ids were not new.
 -- O(n log N).
+-- needs: arguments, meta, once, add, emit, reply
+-- rarely: lists
 
 local status, answer = queue.begin_call(args.lane, args.call, args.jobs == 0)
 if status == 'superseded' or status == 'asked' then

@@ -1,6 +1,8 @@
+#!lua flags=allow-oom
 -- Renews leases. args: lease_ms, receipts ({ receipt, how many in a row have it, .. }); the ids
 -- are ARGV[2..]. Answers { 'extended', now_ms, positions (from 0) of the leases that are lost }.
 -- O(n log N). Harmless when repeated.
+-- needs: arguments, claims, held
 
 local claims, receipts = redis.call('HMGET', key.claims, unpack(ARGV, 2)), queue.receipts()
 local held, lost = {}, {}

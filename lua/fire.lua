@@ -1,3 +1,4 @@
+#!lua
 -- Fires ticks that are due: a job for each, with an id made of the schedule's name and the tick,
 -- and the schedule's next tick. A worker that comes second changes nothing.
 -- args: worker, hold, entries, passed_ms (all that is due until then was seen, and what is left of it
@@ -7,6 +8,8 @@
 -- limit, no_overlap, priority, front }. Answers { 'fired', now_ms, verdicts, tick }: per entry how
 -- many jobs, or -1 for one that is not as the caller saw it; and the next tick, if the caller has
 -- to see to it. O(n log N), n jobs.
+-- needs: arguments, meta, schedules, upcoming, tick, emit, whole
+-- rarely: batch, find, arm
 
 -- The state of each entry that is as its caller saw it, false for the others. Reads only.
 local function read_states(entries)
@@ -37,11 +40,11 @@ local function fire(batch, entry, state)
   local fired = 0
   local open = entry.no_overlap and is_open(state[LAST_JOB])
   local full = entry.limit and state[FIRED] >= entry.limit
-  local job = {}
+  local job, payload
   if #entry.ticks > 0 and not open and not full then
     local name = entry.name
-    job = redis.call('HMGET', key.schedules, queue.job_field(name), queue.payload_field(name))
-    if not job[1] then
+    job, payload = unpack(redis.call('HMGET', key.schedules, queue.job_field(name), queue.payload_field(name)))
+    if not job then
       return -1
     end
   end
@@ -53,7 +56,7 @@ local function fire(batch, entry, state)
       state[OVERLAPPED], state[OUTCOME] = state[OVERLAPPED] + 1, 'overlapped'
     else
       local id = entry.name .. '@' .. queue.whole(tick_ms)
-      queue.add_to_batch(batch, id, job[1], job[2], {
+      queue.add_to_batch(batch, id, job, payload, {
         at_ms = entry.due_ms[i], priority = entry.priority, front = entry.front,
       })
       state[FIRED], state[OUTCOME], state[LAST_JOB] = state[FIRED] + 1, 'fired', id

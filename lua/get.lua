@@ -1,6 +1,9 @@
+#!lua flags=no-writes
 -- All that is known of one job. args: id. O(log N).
 -- Answers { 'missing', now_ms }, or { 'found', now_ms, state, score, record, payload, claim,
 -- stalls, counters, history, outcome, progress }, '' for what there is not.
+-- needs: arguments, find
+-- rarely: lines, attempts
 
 local id = args.id
 local record = redis.call('HGET', key.jobs, id)

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Records of jobs that no list knows: somebody deleted a list, or Redis evicted it. args: cursor ('0' at
 -- first) and limit, for about `limit` records; how ('look' | 'put_back' | 'remove'); lease_ms (if
 -- no worker has said how long its leases are).
@@ -5,23 +6,25 @@
 -- to go on. At most 256 are put back or removed; more is 1 if that left some of the page, and the
 -- cursor stays where it was.
 -- O(n log N). Harmless when repeated.
+-- needs: arguments, find
+-- rarely: meta, lost, delayed, emit
 
 local AT_MOST = 256
 
 local ids = {}
-local page = redis.call('HSCAN', key.jobs, args.cursor, 'COUNT', args.limit)
-for i = 1, #page[2], 2 do
-  local id = page[2][i]
+local next_cursor, records = unpack(redis.call('HSCAN', key.jobs, args.cursor, 'COUNT', args.limit))
+for i = 1, #records, 2 do
+  local id = records[i]
   if not queue.find(id) then
     ids[#ids + 1] = id
   end
 end
 table.sort(ids)
 if args.how == 'look' or #ids == 0 then
-  return { 'orphans', now_ms, ids, page[1], 0 }
+  return { 'orphans', now_ms, ids, next_cursor, 0 }
 end
 
-local cursor, more = page[1], 0
+local cursor, more = next_cursor, 0
 if #ids > AT_MOST then
   cursor, more = args.cursor, 1
   ids = { unpack(ids, 1, AT_MOST) }

@@ -1,6 +1,9 @@
+#!lua flags=allow-oom
 -- Stores how far a running job is. args: id, receipt; the value is ARGV[2]. A large value is not
 -- in the event: the stream's cap counts ids, not bytes.
 -- Answers { 'stored' | 'lost', now_ms }. O(1). Harmless when repeated.
+-- needs: arguments, count
+-- rarely: emit, emit_value, meta
 
 local VALUE_IN_EVENT_MAX = 256
 

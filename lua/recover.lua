@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Takes back at most `limit` jobs whose lease has been over for tolerance_ms: so far the server's clock
 -- may be off without being noticed. args: expected_ms (what the server's clock should show,
 -- 0 if the caller does not know), tolerance_ms, limit, lease_ms (the caller's), gap_ms
@@ -6,6 +7,9 @@
 -- Answers { 'recovered', now_ms, stalled ids, dead ids }, or { 'unsure', now_ms, from_ms, pulled }:
 -- no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened. O(n log N).
 -- Harmless when repeated.
+-- needs: arguments, meta, whole, judge
+-- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
+-- rarely: drained
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then

@@ -1,6 +1,9 @@
+#!lua flags=allow-oom
 -- Removes jobs for good, whatever their state, but not while they run. The ids are ARGV[2..].
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
+-- needs: meta, find, count, emit
+-- rarely: take_out, finish, forget, delayed, drained
 
 local removed, active, delayed, open = {}, {}, false, false
 for i = 2, #ARGV do
@@ -9,11 +12,7 @@ for i = 2, #ARGV do
   if state == 'active' then
     active[#active + 1] = id
   elseif state then
-    if part == key.unhandled then
-      queue.leave_unhandled({ id })
-    else
-      redis.call('ZREM', part, id)
-    end
+    queue.take_out(id, part)
     removed[#removed + 1] = id
     delayed = delayed or state == 'delayed'
     open = open or state == 'delayed' or state == 'waiting'

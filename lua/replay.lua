@@ -1,11 +1,13 @@
+#!lua
 -- Puts dead jobs back in line, at the back of their priority and with a fresh budget of
 -- attempts and stalls; the history stays. The ids are ARGV[2..].
 -- Answers { 'replayed', now_ms, the ids that were dead }. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
+-- needs: meta, places, order, enter, count, emit
+-- rarely: attempts, arm
 
 local function fresh_budget(id)
-  local counters = queue.read_counters(id)
-  queue.write_counters(id, { 0, 0, 0, counters[4] })
+  queue.renew_budget(id)
   redis.call('HDEL', key.stalls, id)
   redis.call('HDEL', key.results, id)
   redis.call('HDEL', key.progress, id)

@@ -1,5 +1,8 @@
+#!lua flags=allow-oom
 -- Lets claims go on after a pause. args: none. Answers { 'resumed', now_ms, changed }. O(1).
 -- Harmless when repeated.
+-- needs: meta
+-- rarely: arm, whole, news, emit, emit_value
 
 local changed = redis.call('HDEL', key.meta, 'paused')
 if changed == 1 then

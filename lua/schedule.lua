@@ -1,3 +1,4 @@
+#!lua
 -- Stores or changes a schedule that is still as the caller saw it. args: name, revision (0: there
 -- is none), paused, tick_ms (none: it does not tick), keep_tick (it ticks, and its tick stays as it
 -- is), seen_ms (its next tick as the caller saw it, -1 for none; if it is due by now, it is to be fired
@@ -5,6 +6,8 @@
 -- With `define`, ARGV[2] is its rule, ARGV[3] the record of its jobs, ARGV[4] their payload, '' if
 -- that is in the record. Answers { 'stored' | 'changed', now_ms }; 'changed' since the caller saw
 -- it: nothing was done. O(log N).
+-- needs: arguments, meta, schedules
+-- rarely: whole, upcoming
 
 local name = args.name
 local stored = redis.call('HGET', key.schedules, queue.state_field(name))

@@ -1,3 +1,4 @@
+#!lua flags=no-writes
 -- Schedules as they are stored. args: name, for the one of that name; or due and offset, for at
 -- most `limit` of those that are due, the longest due first; or cursor ('0' at first), for some of
 -- all, about `limit` of them; those that are not in `ticks`, where each should be, come last.
@@ -8,6 +9,8 @@
 -- of its last job, '' if that is gone or they were asked for because they are due. next_ms is the
 -- first tick that is not due, cursor where to go on; job and payload are those of the one asked for
 -- by name.
+-- needs: arguments, schedules, whole
+-- rarely: find
 
 local function select_names()
   if args.name then
@@ -21,23 +24,24 @@ local function select_names()
   local rest = string.match(args.cursor, '^rest:(%d+)$')
   if rest then
     local suffix = queue.state_field('')
-    local page = redis.call('HSCAN', key.schedules, rest, 'MATCH', '*' .. suffix, 'COUNT', args.limit)
-    for i = 1, #page[2], 2 do
-      local name = string.sub(page[2][i], 1, -#suffix - 1)
+    local cursor, states =
+      unpack(redis.call('HSCAN', key.schedules, rest, 'MATCH', '*' .. suffix, 'COUNT', args.limit))
+    for i = 1, #states, 2 do
+      local name = string.sub(states[i], 1, -#suffix - 1)
       if not redis.call('ZSCORE', key.ticks, name) then
         names[#names + 1] = name
       end
     end
-    return names, page[1] == '0' and '0' or 'rest:' .. page[1]
+    return names, cursor == '0' and '0' or 'rest:' .. cursor
   end
-  local page = redis.call('ZSCAN', key.ticks, args.cursor, 'COUNT', args.limit)
-  for i = 1, #page[2], 2 do
-    names[#names + 1] = page[2][i]
+  local cursor, ticks = unpack(redis.call('ZSCAN', key.ticks, args.cursor, 'COUNT', args.limit))
+  for i = 1, #ticks, 2 do
+    names[#names + 1] = ticks[i]
   end
-  if page[1] == '0' and redis.call('EXISTS', key.schedules) == 1 then
+  if cursor == '0' and redis.call('EXISTS', key.schedules) == 1 then
     return names, 'rest:0'
   end
-  return names, page[1]
+  return names, cursor
 end
 
 local function last_job_state(stored)
@@ -52,10 +56,10 @@ local flat, job, payload = {}, '', ''
 local names, cursor = select_names()
 for _, name in ipairs(names) do
   local tick = redis.call('ZSCORE', key.ticks, name)
-  local found = redis.call('HMGET', key.schedules, name, queue.state_field(name))
+  local rule, state = unpack(redis.call('HMGET', key.schedules, name, queue.state_field(name)))
   local bytes = redis.call('HSTRLEN', key.schedules, queue.job_field(name))
-  if tick or found[1] or found[2] or bytes > 0 then
-    local rule, state = found[1] or '', found[2] or ''
+  if tick or rule or state or bytes > 0 then
+    rule, state = rule or '', state or ''
     if bytes > 0 then
       bytes = bytes + redis.call('HSTRLEN', key.schedules, queue.payload_field(name))
     end
@@ -68,6 +72,6 @@ for _, name in ipairs(names) do
     end
   end
 end
-local next_up = redis.call('ZRANGEBYSCORE', key.ticks, '(' .. queue.whole(now_ms), '(+inf', 'WITHSCORES',
-  'LIMIT', 0, 1)
-return { 'schedules', now_ms, flat, tonumber(next_up[2]) or -1, cursor, job, payload }
+local _, next_ms = unpack(redis.call('ZRANGEBYSCORE', key.ticks, '(' .. queue.whole(now_ms), '(+inf',
+  'WITHSCORES', 'LIMIT', 0, 1))
+return { 'schedules', now_ms, flat, tonumber(next_ms) or -1, cursor, job, payload }

@@ -1,6 +1,9 @@
+#!lua flags=allow-oom
 -- Drops what has been kept long enough, at most `limit` of each kind. args: limit, lane_ttl_ms,
 -- lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead, whether the settings
 -- of the queue cannot be read }. O(n log N). Harmless when repeated.
+-- needs: arguments, meta, whole, settings, cap, forget, idle, readable
+-- rarely: kept
 
 local LANES_PER_CALL = 128
 local WORTH_IT = 8
@@ -20,14 +23,13 @@ local function trim_kept()
     'LIMIT', 0, args.limit)
   local gone, moved = {}, {}
   for i = 1, #page, 2 do
-    local until_ms = tonumber(page[i + 1])
-    if until_ms % 1 == MOVES_ON then
-      moved[#moved + 1] = queue.whole(until_ms - MOVES_ON - AWAITED_KEPT_MS)
-      moved[#moved + 1] = page[i]
+    local id, ended_ms = page[i], queue.end_of_moving(tonumber(page[i + 1]))
+    if ended_ms then
+      moved[#moved + 1], moved[#moved + 2] = queue.whole(ended_ms), id
     else
-      gone[#gone + 1] = page[i]
+      gone[#gone + 1] = id
     end
-    redis.call('ZREM', key.kept, page[i])
+    redis.call('ZREM', key.kept, id)
   end
   if #moved > 0 then
     redis.call('ZADD', key.completed, unpack(moved))
@@ -40,8 +42,8 @@ end
 -- whether the page was worth it: where lanes come and go by the thousand, one page a round is
 -- slower than they do.
 local function sweep_lanes()
-  local page = redis.call('HSCAN', key.calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL)
-  local lanes, forgotten = page[2], 0
+  local cursor, lanes = unpack(redis.call('HSCAN', key.calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL))
+  local forgotten = 0
   for i = 1, #lanes, 2 do
     local last_ms = tonumber(string.match(lanes[i + 1], '^%d+ (%d+) ')) or 0
     if now_ms - last_ms > args.lane_ttl_ms then
@@ -49,7 +51,7 @@ local function sweep_lanes()
       forgotten = forgotten + 1
     end
   end
-  return page[1], page[1] ~= '0' and forgotten * WORTH_IT >= #lanes / 2
+  return cursor, cursor ~= '0' and forgotten * WORTH_IT >= #lanes / 2
 end
 
 local kept = trim_kept()

@@ -1,5 +1,7 @@
+#!lua flags=allow-oom
 -- Removes a schedule; the jobs it has made stay. args: name. Answers { 'removed', now_ms, whether
 -- there was one }. O(log N). Harmless when repeated.
+-- needs: arguments, meta, schedules, upcoming
 
 local name = args.name
 local removed = redis.call('ZREM', key.ticks, name)

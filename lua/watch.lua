@@ -1,6 +1,9 @@
+#!lua flags=allow-oom
 -- Asks for a job's outcome, and has it announced and kept if it is not there yet.
 -- args: id, await_ms. Answers { 'finished', now_ms, outcome, last error },
 -- { 'pending' | 'missing', now_ms }. O(log N). Harmless when repeated.
+-- needs: arguments, find
+-- rarely: attempts
 
 local id = args.id
 local state = queue.find(id)

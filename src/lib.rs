@@ -175,6 +175,7 @@ pub use crate::policy::retention::Retention;
 pub use crate::policy::schedule::{Missed, Overlap};
 pub use crate::policy::settings::{QueueSettings, SettingsInForce};
 pub use crate::queue::Queue;
+pub use crate::queue::admin::Cancellation;
 pub use crate::queue::delete::{Delete, Deleted};
 pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use oxcart::{
-    Context, Enqueued, Error, Extract, Failure, Job, JobId, JobState, Next, Outcome, Oxcart, Queue,
-    Retention, Worker, WorkerEvent, Workers,
+    Cancellation, Context, Enqueued, Error, Extract, Failure, Job, JobId, JobState, Next, Outcome,
+    Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -128,6 +128,16 @@ async fn wait_for_many() -> Done {
 #[tokio::test]
 async fn cancel_a_job_that_waits() -> Done {
     let billing = billing();
+    let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
+    assert_eq!(
+        billing.cancel(job.id(), "the customer has left").await?,
+        Cancellation::Done
+    );
+    assert!(job.result().await.unwrap_err().is_cancelled());
+    assert_eq!(
+        billing.cancel(job.id(), "once more").await?,
+        Cancellation::Ended
+    );
     let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
     assert!(billing.remove(job.id()).await?);
     assert!(!billing.remove(job.id()).await?);

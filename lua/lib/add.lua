@@ -1,4 +1,6 @@
 -- New jobs: those that clients send, and those that schedules make.
+-- needs: meta, whole, arm, count, emit, enter, order, record
+-- rarely: optional, lists
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] is which of these is that of job i. options[i] is what is not default about

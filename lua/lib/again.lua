@@ -1,5 +1,6 @@
 -- The jobs a repeated call claimed and that still carry its claim, with their fences. Their leases
 -- begin anew: nobody has run them yet.
+-- needs: arguments, claim, lists, held, whole
 function queue.still_claimed(receipt, names)
   local first_fence, ids = tonumber(string.match(receipt, '^%d+')), queue.words(names)
   local held, held_records, fences = {}, {}, {}
@@ -19,4 +20,11 @@ function queue.still_claimed(receipt, names)
     ids = taken, records = records, external = external, suspects = 0,
     first_fence = first_fence, receipt = receipt,
   }, fences
+end
+
+-- What a call that is repeated was answered, as far as it still holds. Returns the refused positions, what was
+-- claimed, and its fences.
+function queue.answer_again(answer)
+  local positions, receipt, names = string.match(answer, '^(.-)\n(.-)\n(.*)$')
+  return queue.words(positions), queue.still_claimed(receipt, names)
 end

@@ -2,14 +2,17 @@
 -- counters { failed, bounces, bounced_since_ms, recorded } under its id, and the last 20 attempts
 -- under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent.
 -- One field an attempt, so that no history is ever decoded or copied to append to it.
+-- needs: optional, stamp
 local ATTEMPTS_KEPT = 20
+-- Places in the list of counters. A newer version may append others, which stay as they are.
+local FAILED, BOUNCES, BOUNCED_SINCE_MS, RECORDED = 1, 2, 3, 4
 
 -- The counters that are stored so; all 0 if none are, or none that can be read: somebody else
 -- wrote them, and they must not hold up the job.
 function queue.counters_in(stored)
   local read, counters = pcall(cmsgpack.unpack, stored or '')
   read = read and type(counters) == 'table'
-  for i = 1, 4 do
+  for i = FAILED, RECORDED do
     local n = read and counters[i]
     if type(n) ~= 'number' or not (n >= 0 and n < 2 ^ 53) then
       return { 0, 0, 0, 0 }
@@ -31,12 +34,12 @@ end
 -- handler that failed could take the job: it does not bounce any more.
 function queue.record_attempt(id, since_ms, blob, failed)
   local counters = queue.read_counters(id)
-  local n = counters[4] + 1
-  counters[1] = counters[1] + failed
+  local n = counters[RECORDED] + 1
+  counters[FAILED] = counters[FAILED] + failed
   if failed == 1 then
-    counters[2], counters[3] = 0, 0
+    counters[BOUNCES], counters[BOUNCED_SINCE_MS] = 0, 0
   end
-  counters[4] = n
+  counters[RECORDED] = n
   queue.write_counters(id, counters)
   local entry = queue.stamp(since_ms) .. queue.stamp(now_ms) .. blob
   redis.call('HSET', key.attempts, id .. '#' .. n, entry)
@@ -47,10 +50,17 @@ end
 
 function queue.record_bounce(id)
   local counters = queue.read_counters(id)
-  counters[2] = counters[2] + 1
-  if counters[3] == 0 then
-    counters[3] = now_ms
+  counters[BOUNCES] = counters[BOUNCES] + 1
+  if counters[BOUNCED_SINCE_MS] == 0 then
+    counters[BOUNCED_SINCE_MS] = now_ms
   end
+  queue.write_counters(id, counters)
+end
+
+-- The job gets a fresh budget of attempts and bounces; what is recorded stays.
+function queue.renew_budget(id)
+  local counters = queue.read_counters(id)
+  counters[FAILED], counters[BOUNCES], counters[BOUNCED_SINCE_MS] = 0, 0, 0
   queue.write_counters(id, counters)
 end
 
@@ -59,7 +69,7 @@ function queue.forget_bounces(ids)
   local stored, fields = redis.call('HMGET', key.attempts, unpack(ids)), {}
   for i = 1, #ids do
     local counters = queue.counters_in(stored[i])
-    counters[3] = 0
+    counters[BOUNCED_SINCE_MS] = 0
     fields[2 * i - 1], fields[2 * i] = ids[i], cmsgpack.pack(counters)
   end
   redis.call('HSET', key.attempts, unpack(fields))
@@ -68,7 +78,7 @@ end
 -- The field names of the recorded attempts, oldest first.
 function queue.attempt_fields(id, counters)
   local fields = {}
-  for n = math.max(1, counters[4] - ATTEMPTS_KEPT + 1), counters[4] do
+  for n = math.max(1, counters[RECORDED] - ATTEMPTS_KEPT + 1), counters[RECORDED] do
     fields[#fields + 1] = id .. '#' .. n
   end
   return fields

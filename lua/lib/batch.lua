@@ -1,5 +1,6 @@
 -- Collects jobs that a script makes itself, to be added together. The records lie in Redis as
 -- clients sent them.
+-- rarely: add
 
 function queue.new_batch()
   return { ids = {}, records = {}, payloads = {}, options = {}, external = {} }

@@ -1,4 +1,5 @@
 -- dead: list of { id, reason }. Dead letters are never dropped on their own.
+-- needs: finish, stamp, count, emit
 function queue.bury(dead)
   local n = #dead
   if n == 0 then

@@ -1,4 +1,7 @@
 -- Takes jobs off the head of the queue and leases them.
+-- needs: arguments, whole, optional, count, emit, lease
+-- rarely: suspects
+-- with unhandled: offers
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
 -- its place is before that of a job that it would push out.
@@ -14,15 +17,16 @@ function queue.next_in_line(limit, suspects)
   end
   local group, taken = queue.next_suspects(math.min(limit, suspects)), {}
   for i = 1, #group, 2 do
+    local suspect, place = group[i], tonumber(group[i + 1])
     if #ids + #taken == limit then
       -- It takes the place of the last of the others, if it comes before that one.
       local last = #ids > 0 and redis.call('ZSCORE', key.waiting, ids[#ids])
-      if not last or tonumber(last) < tonumber(group[i + 1]) then
+      if not last or tonumber(last) < place then
         break
       end
       ids[#ids], more = nil, true
     end
-    taken[#taken + 1] = group[i]
+    taken[#taken + 1] = suspect
   end
   local n = #taken
   for i = 1, #ids do

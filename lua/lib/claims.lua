@@ -1,4 +1,5 @@
 -- What there is to do with leases once jobs have them.
+-- needs: arguments
 
 -- The receipts of a call, one for each of its jobs; args.receipts names each once, and how many
 -- jobs in a row have it.

@@ -1,5 +1,6 @@
 -- Running totals of what ever happened in this queue. Those that most calls count are among the
 -- numbers that are read and written together.
+-- needs: meta, whole
 function queue.count(what, n)
   if n == 0 then
     return

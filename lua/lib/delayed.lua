@@ -1,17 +1,19 @@
 -- Which of the delayed jobs are next: one of each line (lines.lua).
+-- needs: meta, whole, lines
+-- rarely: room
 
 -- The line of the first delayed job whose score is at least `from`, and when that job is due; nil
 -- if there is none.
 function queue.first_delayed(from)
-  local head = redis.call('ZRANGEBYSCORE', key.delayed, from, BELOW_ROOMS, 'WITHSCORES',
-    'LIMIT', 0, 1)
-  local score = tonumber(head[2])
+  local _, score = unpack(redis.call('ZRANGEBYSCORE', key.delayed, from, queue.BELOW_ROOMS, 'WITHSCORES',
+    'LIMIT', 0, 1))
+  score = tonumber(score)
   if not score then
     return nil
   end
   -- A score below all lines was written by somebody else; such a job counts as due.
-  local line = math.max(FIRST_LINE, math.floor(score / LINE))
-  return line, math.max(0, math.ceil(score - line * LINE))
+  local line = math.max(queue.FIRST_LINE, math.floor(score / queue.LINE))
+  return line, math.max(0, math.ceil(score - line * queue.LINE))
 end
 
 -- Keeps meta.due (due.lua). next_ms: nil if no job is delayed.

@@ -1,5 +1,7 @@
 -- What a worker needs beside the records, for the few jobs that have it: large payloads, failure
 -- counters and stall counts, and whether a suspect runs alone. Appends to `reply`: position (from 0), name, value, ...
+-- needs: optional
+-- rarely: suspects
 function queue.deliver(reply, ids, external)
   local function add(position, name, value)
     if value then

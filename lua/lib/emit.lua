@@ -7,6 +7,7 @@
 -- The second part of an entry's id is a running number (meta.event): a reader sees by it alone
 -- whether an entry lies between two that it has read. It is stored with the rest of meta, so it costs no
 -- command.
+-- needs: meta, settings, whole
 local event_fields = {}
 local event_ids = 0
 
@@ -20,11 +21,6 @@ function queue.emit(kind, ids)
   event_fields[at + 1], event_fields[at + 2] = kind, joined
   event_ids = event_ids + n
   return joined
-end
-
--- For an event of the queue itself (paused, drained), or one whose value is a blob.
-function queue.emit_value(kind, value)
-  queue.emit(kind, { value })
 end
 
 function queue.flush_events()

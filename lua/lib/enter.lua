@@ -1,5 +1,6 @@
 -- How a job enters a collection in which it waits: `waiting`, `delayed` or `suspects`.
 -- Nothing else adds to these three.
+-- rarely: optional, order, lines, due, delayed, arm
 
 -- Puts `ids` at their places in `waiting`: jobs on which no worker died.
 function queue.enter_waiting(ids, scores)

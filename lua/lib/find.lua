@@ -1,17 +1,18 @@
 -- Where a job is: a job is in exactly one collection. The states `waiting` and `completed` are each spread over
 -- several collections.
-local COLLECTIONS = {
-  { 'waiting', key.waiting }, { 'waiting', key.suspects }, { 'waiting', key.unhandled },
-  { 'delayed', key.delayed }, { 'active', key.active }, { 'completed', key.completed },
-  { 'completed', key.kept }, { 'dead', key.dead },
+queue.COLLECTIONS = {
+  { state = 'waiting', part = key.waiting }, { state = 'waiting', part = key.suspects },
+  { state = 'waiting', part = key.unhandled }, { state = 'delayed', part = key.delayed },
+  { state = 'active', part = key.active }, { state = 'completed', part = key.completed },
+  { state = 'completed', part = key.kept }, { state = 'dead', part = key.dead },
 }
 
 -- Returns the state, the score and the collection's key; or nil.
 function queue.find(id)
-  for _, collection in ipairs(COLLECTIONS) do
-    local score = redis.call('ZSCORE', collection[2], id)
+  for _, collection in ipairs(queue.COLLECTIONS) do
+    local score = redis.call('ZSCORE', collection.part, id)
     if score then
-      return collection[1], score, collection[2]
+      return collection.state, score, collection.part
     end
   end
   return nil

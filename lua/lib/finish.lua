@@ -1,8 +1,8 @@
 -- The end of a job, completed or cancelled. What somebody waits for, dead or not, is announced and
 -- kept for a while, even when it would otherwise be removed at once.
-local AWAITED_KEPT_MS = 60000
+-- needs: optional, settings, stamp, forget
+-- rarely: kept
 local ANNOUNCEMENTS_KEPT = 1000
-local MOVES_ON = 0.5
 
 -- Splits off those of `ids` whose outcome somebody waits for, and tells the waiters.
 -- Returns a set of these ids, or nil if there are none.
@@ -30,9 +30,7 @@ end
 
 -- Ends jobs with the same retention. `own_ms` is what the job itself asks for; 0: leave nothing behind;
 -- nil: it is kept as is set for the queue. `completed` holds what is kept as is set for the queue, by the moment at
--- which it ended. `kept` holds, by the moment at which it is dropped, what asks for a retention of its own
--- and, for 60 s, what somebody waits for. Half a millisecond in that score marks what trim then moves to
--- `completed`.
+-- which it ended. `kept` holds what asks for a retention of its own and, for 60 s, what somebody waits for (kept.lua).
 function queue.finish(ids, outcomes, own_ms)
   if #ids == 0 then
     return
@@ -48,9 +46,8 @@ function queue.finish(ids, outcomes, own_ms)
     local id = ids[i]
     local waits = awaited and awaited[id]
     if waits or (own_ms and keep_ms > 0) then
-      local until_ms = own_ms and now_ms + math.max(own_ms, waits and AWAITED_KEPT_MS or 0)
       local at = #kept
-      kept[at + 1], kept[at + 2] = until_ms or now_ms + AWAITED_KEPT_MS + MOVES_ON, id
+      kept[at + 1], kept[at + 2] = queue.kept_score(own_ms, waits), id
     elseif keep_ms > 0 then
       local at = #completed
       completed[at + 1], completed[at + 2] = now_text, id

@@ -1,5 +1,7 @@
 -- Deletes everything that is kept about jobs, but for the collection they are in, which is
 -- the caller's.
+-- needs: optional
+-- rarely: attempts
 function queue.forget(ids)
   if #ids == 0 then
     return

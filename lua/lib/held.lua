@@ -1,4 +1,5 @@
 -- What few calls ask of a lease that holds.
+-- needs: whole
 
 -- Sets the deadlines of leases that were checked to hold.
 function queue.renew(ids, lease_ms)

@@ -1,5 +1,6 @@
 -- What serves nothing in a queue that holds no job and no schedule. The next call that needs one of these
 -- keys makes it again.
+-- needs: active, whole
 
 -- Drops it when nothing has happened for a minute; announcements when nothing has happened for
 -- finished_ms, and events for a day. Redis does the latter two by itself if no worker is there then.
@@ -11,12 +12,13 @@ function queue.drop_what_serves_nothing(finished_ms)
     return
   end
   -- Somebody else may have put another type there: then nothing is dropped.
-  local last = redis.pcall('XREVRANGE', key.events, '+', '-', 'COUNT', '1')
-  if last.err then
+  local newest = redis.pcall('XREVRANGE', key.events, '+', '-', 'COUNT', '1')
+  if newest.err then
     return
   end
+  local last_id = newest[1] and newest[1][1] or ''
   -- The clock may have gone back since, or somebody else have written the entry: no later than now.
-  local last_ms = math.min(now_ms, last[1] and tonumber(string.match(last[1][1], '^%d+')) or 0)
+  local last_ms = math.min(now_ms, tonumber(string.match(last_id, '^%d+')) or 0)
   local function keep_until(part, until_ms)
     if until_ms > now_ms then
       redis.call('PEXPIRE', part, queue.whole(until_ms - now_ms))

@@ -5,6 +5,8 @@
 -- whatever worker. `from`: nobody judges before. `longest`: the longest lease in use; it is
 -- forgotten at `until` if no worker with such a lease has looked since. `judged`: when leases were
 -- last judged.
+-- needs: arguments, meta, whole
+-- rarely: held
 
 -- Workers in trouble put judging off for this long, and no longer: one of them may have a bad line,
 -- which is no reason to leave the jobs of the dead where they are.
@@ -22,13 +24,12 @@ end
 -- Returns whether this caller may judge now, from which moment on any worker may, and how many
 -- leases were pulled back.
 function queue.judge()
-  local numbers = {}
-  for text in string.gmatch(redis.call('HGET', key.meta, 'recovery') or '', '%d+') do
-    numbers[#numbers + 1] = queue.number(text)
-  end
-  local looked_ms, from_ms = numbers[1] or 0, numbers[2] or 0
-  local longest_ms, until_ms = numbers[3] or 0, numbers[4] or 0
-  local judged_ms = math.min(numbers[5] or 0, now_ms)
+  local number, known = queue.number, redis.call('HGET', key.meta, 'recovery') or ''
+  local looked_ms, from_ms, longest_ms, until_ms, judged_ms =
+    string.match(known, '^(%d+) (%d+) (%d+) (%d+) (%d+)')
+  looked_ms, from_ms = number(looked_ms), number(from_ms)
+  longest_ms, until_ms = number(longest_ms), number(until_ms)
+  judged_ms = math.min(number(judged_ms), now_ms)
 
   if args.lease_ms >= longest_ms or now_ms > until_ms then
     longest_ms, until_ms = args.lease_ms, now_ms + args.lease_ms

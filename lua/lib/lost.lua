@@ -1,5 +1,7 @@
 -- What becomes of jobs that are in no list any more. Their records say which list that was, as far as it
 -- matters.
+-- needs: arguments, meta
+-- rarely: held, enter, places, order, unhandled, finish, forget, arm, count, emit, drained
 
 -- Sorts the jobs out: those that a worker holds, those that are dead, completed, and those that have not
 -- ended.

@@ -1,12 +1,13 @@
 -- The queue's own numbers: read together, written together at the end of the call. What is not
 -- there is false.
-local fields = redis.call('HMGET', key.meta, 'paused', 'sequence', 'front', 'fence', 'event_size',
+-- shares: meta, meta_changes
+local of_meta = redis.call('HMGET', key.meta, 'paused', 'sequence', 'front', 'fence', 'event_size',
   'timer', 'added', 'completed', 'tick', 'event', 'unhandled', 'due', 'settings')
 local meta = {
-  paused = fields[1], sequence = fields[2], front = fields[3], fence = fields[4],
-  event_size = fields[5], timer = fields[6], added = fields[7], completed = fields[8],
-  tick = fields[9], event = fields[10], unhandled = fields[11], due = fields[12],
-  settings = fields[13],
+  paused = of_meta[1], sequence = of_meta[2], front = of_meta[3], fence = of_meta[4],
+  event_size = of_meta[5], timer = of_meta[6], added = of_meta[7], completed = of_meta[8],
+  tick = of_meta[9], event = of_meta[10], unhandled = of_meta[11], due = of_meta[12],
+  settings = of_meta[13],
 }
 local meta_changes = {}
 

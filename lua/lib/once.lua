@@ -8,6 +8,7 @@
 -- even if the call comes after all, it hears that the call did not run.
 --
 -- A lane that is not known (swept, or Redis lost data) is accepted with any number.
+-- needs: whole
 
 local ASKED = '?'
 

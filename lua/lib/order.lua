@@ -2,7 +2,9 @@
 -- (priority - 500) * 2^43 + sequence: the sequence grows from 0, and `front` counts down from
 -- there. So the places of the default priority, 500, are small numbers, which are cheap to
 -- write and to read; and each is a whole number below 2^53, which a double holds exactly.
-local PRIORITY_STEP, DEFAULT_PRIORITY = 2 ^ 43, 500
+-- needs: meta, whole
+-- rarely: room
+local PRIORITY_STEP, PRIORITY_AT_ZERO = 2 ^ 43, 500
 
 -- Gives each of `jobs` the next place at the back of its priority, or at the front of it.
 -- options[jobs[i]] is what is not default about jobs[i], a map of { priority, front }, or nil.
@@ -18,7 +20,7 @@ function queue.take_places(jobs, options)
   for i = 1, #jobs do
     local option, base = options[jobs[i]], 0
     if option and option.priority then
-      base = (option.priority - DEFAULT_PRIORITY) * PRIORITY_STEP
+      base = (option.priority - PRIORITY_AT_ZERO) * PRIORITY_STEP
     end
     if option and option.front then
       front = front - 1
@@ -41,8 +43,8 @@ end
 function queue.first_places(options)
   local places = {}
   for i = 1, #options do
-    local priority = options[i].priority or DEFAULT_PRIORITY
-    places[i] = queue.whole((priority - DEFAULT_PRIORITY) * PRIORITY_STEP)
+    local priority = options[i].priority or PRIORITY_AT_ZERO
+    places[i] = queue.whole((priority - PRIORITY_AT_ZERO) * PRIORITY_STEP)
   end
   return places
 end
@@ -50,5 +52,5 @@ end
 -- The priority that a place was made with.
 function queue.priority_at(place)
   local steps = ((tonumber(place) or 0) + PRIORITY_STEP / 2) / PRIORITY_STEP
-  return math.floor(steps) + DEFAULT_PRIORITY
+  return math.floor(steps) + PRIORITY_AT_ZERO
 end

@@ -1,4 +1,7 @@
 -- What each outcome of an attempt means for its job, but for the commonest, in settle.lua.
+-- needs: places, said, bury, enter, lists, count, emit
+-- rarely: finish, attempts, held, order, whole, emit_value
+-- with unhandled: unhandled
 
 -- others[i] is a map of { id, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
 -- what the job itself asks for, if it does.

@@ -1,5 +1,7 @@
 -- Jobs that were handed back because a worker has no handler for them (unhandled.lua): workers are told of
 -- them again, and any worker looks at those that may be too old.
+-- needs: meta, whole
+-- rarely: unhandled, lists, places, enter, emit, news
 
 -- Looks at jobs that may be too old, at most `limit`. If a worker asked for the name of a job
 -- meanwhile, the job waits on: that worker just has too many of them. The others go back in line,

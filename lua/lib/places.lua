@@ -1,5 +1,6 @@
 -- Where jobs go that leave `active`. A job's record holds the place it was enqueued at; `places`
 -- holds the one it was given since, if it was.
+-- needs: optional
 
 -- The place in a record, as text; none if it cannot be read. What a delayed job's record holds
 -- is not its place but the first one of its priority.

@@ -1,14 +1,16 @@
 -- Moves jobs that are due from `delayed` to `waiting`: line by line (lines.lua), and within a line in
 -- the order in which they became due. A call promotes at least as many jobs as it then claims, so
 -- what it claims is what goes first, however many are due.
+-- needs: meta, whole, lines, delayed, room, due
+-- rarely: enter, emit
 
 -- The places of `n` jobs of a line, as text. The first of them gets `number`; no number is less than
 -- `least`, if that is given.
 function queue.places_from(line, number, n, least)
-  local places, base, step = {}, line * LINE, 1
+  local places, base, step = {}, line * queue.LINE, 1
   if line % 2 == 1 then
     -- To the front: down from the first place of the priority, which is where the next line begins.
-    base, step = base + LINE, -1
+    base, step = base + queue.LINE, -1
   end
   for i = 1, n do
     places[i] = queue.whole(base + math.max(number + step * (i - 1), least or -math.huge))
@@ -77,4 +79,11 @@ function queue.promote(limit)
     queue.set_due(now_ms)
   end
   return ids
+end
+
+-- For a call that then claims `claim` jobs. Returns when the next delayed job is due, or nil.
+function queue.promote_before_claim(claim)
+  local AT_LEAST, AT_MOST = 64, 256
+  queue.promote(math.min(AT_MOST, math.max(AT_LEAST, 2 * claim)))
+  return queue.next_due()
 end

@@ -5,12 +5,14 @@
 -- are kept free. Its score holds the moment until which its jobs were due; the next room is for jobs
 -- that became due after that. All priorities use the same numbers, because places of different priorities
 -- never meet. The rooms stay until nothing is due any more.
+-- needs: meta, whole, lines
+-- rarely: delayed
 
 -- The moment until which due jobs have room; nil if there are no rooms.
 function queue.newest_room()
-  local newest = redis.call('ZRANGE', key.delayed, '-1', '-1', 'WITHSCORES')
-  local score = tonumber(newest[2])
-  return score and score >= ROOMS and score - ROOMS or nil
+  local _, score = unpack(redis.call('ZRANGE', key.delayed, '-1', '-1', 'WITHSCORES'))
+  score = tonumber(score)
+  return score and score >= queue.ROOMS and score - queue.ROOMS or nil
 end
 
 -- Leaves room for the due jobs that have none.
@@ -31,7 +33,7 @@ function queue.leave_room()
   if most > 0 then
     local last = queue.number(meta.sequence)
     local room = '~' .. queue.whole(last + 1) .. ' ' .. queue.whole(last + most)
-    redis.call('ZADD', key.delayed, queue.whole(ROOMS + now_ms), room)
+    redis.call('ZADD', key.delayed, queue.whole(queue.ROOMS + now_ms), room)
     queue.set_meta('sequence', queue.whole(last + most))
   end
 end
@@ -39,11 +41,11 @@ end
 -- The room for a job that is due at due_ms: the moment until which the room's jobs were due, its first
 -- and its last number; nil if there is none.
 function queue.room_for(due_ms)
-  local room = redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(ROOMS + due_ms), '+inf',
-    'WITHSCORES', 'LIMIT', 0, 1)
-  local first, last = string.match(room[1] or '', '^~(%d+) (%d+)$')
+  local room, score = unpack(redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(queue.ROOMS + due_ms), '+inf',
+    'WITHSCORES', 'LIMIT', 0, 1))
+  local first, last = string.match(room or '', '^~(%d+) (%d+)$')
   if first then
-    return tonumber(room[2]) - ROOMS, queue.number(first), queue.number(last)
+    return tonumber(score) - queue.ROOMS, queue.number(first), queue.number(last)
   end
   return nil
 end
@@ -52,7 +54,7 @@ end
 -- job gets a place in them; a later call drops them.
 function queue.drop_rooms()
   local AT_MOST = '256'
-  local rooms = redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(ROOMS), '+inf',
+  local rooms = redis.call('ZRANGEBYSCORE', key.delayed, queue.whole(queue.ROOMS), '+inf',
     'LIMIT', '0', AT_MOST)
   if #rooms > 0 then
     redis.call('ZREM', key.delayed, unpack(rooms))

@@ -2,6 +2,8 @@
 -- which only clients read; under `<name>#job` the record of the jobs it makes, as a client sends it,
 -- with `<name>#payload` if that is large; under `<name>#state` a list (STATE). Its score in `ticks`
 -- is its next tick, ms; +inf while it has none.
+-- rarely: whole
+-- shares: REVISION, PAUSED, FIRED, MISSED, OVERLAPPED, LAST_MS, OUTCOME, LAST_JOB
 
 -- Positions in the state. The revision changes with every change but a tick.
 local REVISION, PAUSED, FIRED, MISSED = 1, 2, 3, 4

@@ -2,9 +2,5 @@
 -- around the size at which that changes; one member longer than the list's element limit
 -- (64 bytes) keeps them hash tables. It is written with every batch, so that it survives a
 -- FLUSHALL, and its deadline is never reached.
+-- shares: SENTINEL
 local SENTINEL = '~sentinel: keeps this key a hash table, see docs/redis-layout.md ~~~~~~'
-
--- How many jobs are active, the sentinel not among them.
-function queue.active_count()
-  return redis.call('ZCOUNT', key.active, '-inf', '(+inf')
-end

@@ -1,6 +1,7 @@
 -- What is set for this queue. meta.settings is `1 <revision> <name>=<number> ..`, with what somebody has
 -- set; what is not in it has its default. A format that this version does not know counts as nothing: then
 -- everything has its default, and trim tells the workers.
+-- needs: meta
 local DEFAULT_SETTINGS = {
   keep_completed_ms = 86400000, keep_at_most = 1000, max_stalls = 4, keep_events = 100000,
 }

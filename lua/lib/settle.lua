@@ -5,6 +5,8 @@
 -- { receipt, how many of them in a row have it, receipt, how many, .. }. args.others: what there
 -- is to say of the last #args.others of them; those before are completed and kept as is set
 -- for the queue.
+-- needs: arguments, claims, finish, emit, count
+-- rarely: outcome
 
 -- Returns the positions (from 0) that were refused.
 function queue.settle()

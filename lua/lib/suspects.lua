@@ -3,6 +3,7 @@
 -- long as a crash of the group leaves each of them three more stalls before it is dead. A suspect that
 -- has fewer left runs alone among the suspects of its process: then no other suspect can be to blame
 -- for a crash.
+-- needs: arguments, settings, whole
 
 -- Whether a suspect with so many stalls runs alone. The answer of `advance` says so (deliver.lua).
 function queue.must_be_alone(stalls)
@@ -10,7 +11,7 @@ function queue.must_be_alone(stalls)
   return queue.number(stalls) + SPARE_STALLS > queue.setting('max_stalls')
 end
 
--- The next of them, at most `limit`: id, score, id, score ... args.alone: no suspect runs in the
+-- The next of them, at most `limit`: id, place, id, place .. args.alone: no suspect runs in the
 -- caller's process.
 function queue.next_suspects(limit)
   local page = redis.call('ZRANGE', key.suspects, '0', queue.whole(limit - 1), 'WITHSCORES')

@@ -1,5 +1,7 @@
 -- meta.tick: the next tick of all schedules, `<ms>`, and the worker that sees to it, if one does,
 -- `<ms> <worker>`. It is read with the rest of meta, so a queue without schedules pays nothing.
+-- needs: arguments, meta
+-- rarely: arm
 
 -- The moment of the tick that the caller has to see to, or nil: there is none, or another worker
 -- sees to it. A caller that stops (not args.hold) hands it on.

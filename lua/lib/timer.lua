@@ -1,5 +1,7 @@
 -- One idle worker keeps the timer for the next due job; the others need not wake for it.
 -- Returns the moment this caller has to be back, or nil.
+-- needs: arguments, meta, whole
+-- rarely: arm
 function queue.hold_timer(due_ms)
   if not args.hold then
     queue.arm(due_ms)

@@ -3,6 +3,8 @@
 -- (offers.lua). `unhandled` holds when a job may be too old, and any worker is to look at it again;
 -- `names` holds the jobs by name; the field `<id>#name` of `attempts` holds for how long a job waits
 -- until then (ms), and its name; and `asked` holds when a worker last asked for each name.
+-- needs: meta, whole
+-- rarely: lists, news, places
 
 -- A place as 16 digits: as bytes these sort in the order of the places.
 function queue.digits_of(place)

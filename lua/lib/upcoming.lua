@@ -1,13 +1,15 @@
 -- Keeps meta.tick (tick.lua) true to `ticks`.
+-- needs: meta, whole
+-- rarely: arm
 
 -- For how long ticks that no worker can read are passed over, at most.
 local LOOK_AGAIN_MS = 20000
 
 -- The first tick behind this bound, or nil.
 local function first_tick(after)
-  local head = redis.call('ZRANGEBYSCORE', key.ticks, after, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  local _, tick_ms = unpack(redis.call('ZRANGEBYSCORE', key.ticks, after, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1))
   -- Never below 0, whatever somebody else has written there.
-  return head[2] and math.max(0, math.floor(tonumber(head[2])))
+  return tick_ms and math.max(0, math.floor(tonumber(tick_ms)))
 end
 
 local function known_tick()

@@ -116,8 +116,22 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// A newer version may have appended other counters, which are passed over.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        codec::decode_plain("a job's counters", bytes)
+        let counters: Vec<u64> = codec::decode_plain("a job's counters", bytes)?;
+        let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        match counters[..] {
+            [failed, bounces, bounced_since_ms, recorded, ..] => Ok(Self {
+                failed: small(failed),
+                bounces: small(bounces),
+                bounced_since_ms,
+                recorded,
+            }),
+            _ => Err(Error::new(
+                ErrorKind::Incompatible,
+                "a job's counters are cut short",
+            )),
+        }
     }
 }
 

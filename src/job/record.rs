@@ -1,10 +1,12 @@
 //! The stored form of a job: written once, never changed.
 //!
-//! `version byte · MessagePack uint64 (enqueued at, ms) · place, as text · space · MessagePack
-//! map`. The high bit of the version byte says that the payload lies in the
-//! `payloads` hash. A client sends the map; the script that stores the record puts
-//! before them what only it knows, and what scripts read: Redis' own MessagePack does not know
-//! the binary type that payloads have.
+//! `version byte · MessagePack uint64 (enqueued at, ms) · place, as text · space · fields · MessagePack map`. The high bit of
+//! the version byte says that the payload lies in the `payloads` hash.
+//!
+//! What scripts read stands before the map, because Redis' own MessagePack does not know the binary type that payloads
+//! have: the head. Each of its fields is `name=value` and a space; a job that needs none has none. The first byte of a map is
+//! above all of ASCII, so it ends the head. A client sends the fields and the map; the script that stores the record puts
+//! before them what only it knows. So a new field passes through `enqueue`, schedules and the memory twin as it is.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -61,16 +63,18 @@ struct Body<'a> {
     backoff: Option<Backoff>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout_ms: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    keep_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, String)>,
 }
 
+/// The field of the head that says for how long (ms) the job is kept when it has ended, if it says so itself. A script
+/// reads it that ends a job which no worker has seen.
+const KEEP_MS: &str = "keep_ms";
+
 /// A record on its way to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EncodedRecord {
-    /// The map.
+    /// The fields of the head, and the map.
     pub(crate) record: Vec<u8>,
     /// The payload, where it is too large for the record.
     pub(crate) external_payload: Option<Vec<u8>>,
@@ -91,10 +95,12 @@ impl EncodedRecord {
             attempts: options.attempts.filter(|n| *n != ATTEMPTS_DEFAULT),
             backoff: options.backoff.clone(),
             timeout_ms: options.timeout.map(millis),
-            keep_ms: options.keep.map(Retention::as_millis),
             headers,
         };
         let mut record = Vec::with_capacity(64 + if external { 0 } else { payload.len() });
+        if let Some(keep) = options.keep {
+            record.extend(format!("{KEEP_MS}={} ", keep.as_millis()).into_bytes());
+        }
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
         Self {
@@ -144,7 +150,8 @@ impl Record {
         }
         let cut_short = || unreadable("it is cut short".into());
         let (enqueued_at, rest) = codec::split_stamp(rest).ok_or_else(cut_short)?;
-        let (priority, body) = split_place(rest).ok_or_else(cut_short)?;
+        let (priority, rest) = split_place(rest).ok_or_else(cut_short)?;
+        let (fields, body) = split_fields(rest);
         let body: Body<'_> =
             rmp_serde::from_slice(body).map_err(|source| unreadable(source.to_string()))?;
         let (name, dialect) = match (body.name, body.old_name) {
@@ -166,7 +173,7 @@ impl Record {
             attempts: body.attempts.unwrap_or(ATTEMPTS_DEFAULT),
             backoff: body.backoff,
             timeout: body.timeout_ms.map(Duration::from_millis),
-            keep: body.keep_ms.map(Retention::from_millis),
+            keep: retention_in(fields),
             headers: body.headers,
         })
     }
@@ -182,6 +189,30 @@ fn split_place(bytes: &[u8]) -> Option<(u16, &[u8])> {
         .div_euclid(PRIORITY_STEP);
     let priority = u16::try_from(above_zero + PRIORITY_AT_ZERO).ok()?;
     Some((priority, rest))
+}
+
+/// Splits off the fields of the head.
+fn split_fields(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let map = bytes.iter().position(|byte| !byte.is_ascii());
+    bytes.split_at(map.unwrap_or(bytes.len()))
+}
+
+fn retention_in(fields: &[u8]) -> Option<Retention> {
+    let mut fields = fields.split(|byte| *byte == b' ');
+    let ms = fields.find_map(|field| field.strip_prefix(KEEP_MS.as_bytes())?.strip_prefix(b"="))?;
+    let ms = std::str::from_utf8(ms).ok()?.parse().ok()?;
+    Some(Retention::from_millis(ms))
+}
+
+/// For how long the job of a stored record asks to be kept, if it does; only the head is read.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn retention_of(record: &[u8]) -> Option<Retention> {
+    let (_, rest) = codec::split_stamp(record.get(1..)?)?;
+    let (_, rest) = split_place(rest)?;
+    retention_in(split_fields(rest).0)
 }
 
 #[cfg(test)]
@@ -250,6 +281,20 @@ mod tests {
         assert_eq!(record.timeout, options.timeout);
         assert_eq!(record.keep, Some(Retention::Remove));
         assert_eq!(record.headers, headers);
+    }
+
+    #[test]
+    fn fields_stand_in_the_head_and_those_that_are_not_known_are_passed_over() {
+        let options = JobOptions::new().keep(Retention::For(Duration::from_millis(1_500)));
+        let encoded = EncodedRecord::new("hi", vec![0xc0], &options, Vec::new());
+        assert!(encoded.record.starts_with(b"keep_ms=1500 \x82\xa4type"));
+        let bytes = stored(&encoded, 5, 3);
+        assert_eq!(retention_of(&bytes), options.keep);
+        let newer = [&bytes[..12], b"new=~!x keep_ms_too=1 ", &bytes[12..]].concat();
+        let record = Record::decode(&newer, None).unwrap();
+        assert_eq!((record.keep, record.name.as_str()), (options.keep, "hi"));
+        let plain = EncodedRecord::new("hi", vec![0xc0], &JobOptions::new(), Vec::new());
+        assert_eq!(retention_of(&stored(&plain, 5, 3)), None);
     }
 
     #[test]

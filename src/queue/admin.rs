@@ -2,10 +2,12 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
+use crate::job::history::cut;
 use crate::job::state::State;
 use crate::queue::Queue;
 use crate::queue::info::{Counts, JobInfo};
 use crate::store::BATCH_JOBS;
+use crate::store::cancel::Cancel;
 use crate::store::get::Get;
 use crate::store::list::List;
 use crate::store::pause::Pause;
@@ -149,4 +151,57 @@ impl Queue {
         }
         Ok(!answer.removed.is_empty())
     }
+
+    /// Cancels a job that has not begun: it waits, or is delayed. It ends as cancelled, for this reason (cut to 4 KiB), as
+    /// if its handler had discarded it with [`Failure::discard`](crate::Failure::discard). So it is kept as long as it asks for or as is
+    /// set for the queue, callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
+    /// events get [`EventKind::Cancelled`](crate::EventKind::Cancelled). A job that runs is left alone: the answer says so.
+    ///
+    /// ```no_run
+    /// # async fn run(queue: oxcart::Queue, id: oxcart::JobId) -> Result<(), oxcart::Error> {
+    /// use oxcart::Cancellation;
+    ///
+    /// match queue.cancel(&id, "the customer has left").await? {
+    ///     Cancellation::Done => println!("it will not run"),
+    ///     other => println!("nothing to cancel: {other:?}"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out; repeating it is harmless.
+    pub async fn cancel(
+        &self,
+        id: &JobId,
+        reason: impl Into<String>,
+    ) -> Result<Cancellation, Error> {
+        let (ids, reason) = (std::slice::from_ref(id), &cut(reason.into()));
+        let answer = self.inner.call(&Cancel { ids, reason }).await?;
+        Ok(match answer {
+            answer if !answer.cancelled.is_empty() => Cancellation::Done,
+            answer if !answer.active.is_empty() => Cancellation::Running,
+            answer if !answer.ended.is_empty() => Cancellation::Ended,
+            _ => Cancellation::Unknown,
+        })
+    }
+}
+
+/// What became of a job that was to be cancelled ([`Queue::cancel`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cancellation {
+    /// It is cancelled, and will not run.
+    Done,
+    /// It runs: only its handler can end it. Nothing was changed.
+    Running,
+    /// It had ended before. Nothing was changed.
+    Ended,
+    /// The queue has no such job (any more).
+    Unknown,
 }

@@ -1,4 +1,4 @@
-//! Lua scripts, composed at compile time from a verb's own file and the fragments it names.
+//! Calling Lua scripts, each of which is put together ([`linker`]) when it is first used.
 
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -8,14 +8,17 @@ use redis::{Arg, Cmd, Value};
 use crate::redis::connection::{CALL_MAX, Connector};
 use crate::redis::keys::{self, Keys};
 use crate::redis::link::{Link, Repeat};
+use crate::redis::linker::{self, Linked};
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// A verb's script.
 pub(crate) struct Script {
     pub(crate) name: &'static str,
-    shebang: &'static str,
-    /// The fragments and the verb's own file.
-    pub(crate) body: &'static str,
+    /// The verb's own file.
+    verb: &'static str,
+    /// The part of the verb that only this one of its scripts has.
+    part: Option<&'static str>,
+    linked: OnceLock<Linked>,
     loadable: OnceLock<Loadable>,
 }
 
@@ -57,25 +60,41 @@ impl Harmless {
 }
 
 impl Script {
-    pub(crate) const fn new(name: &'static str, shebang: &'static str, body: &'static str) -> Self {
+    pub(crate) const fn new(
+        name: &'static str,
+        verb: &'static str,
+        part: Option<&'static str>,
+    ) -> Self {
         Self {
             name,
-            shebang,
-            body,
+            verb,
+            part,
+            linked: OnceLock::new(),
             loadable: OnceLock::new(),
         }
     }
 
+    fn linked(&self) -> &Linked {
+        self.linked
+            .get_or_init(|| linker::link(self.verb, self.part))
+    }
+
+    /// The fragments and the verb's own file.
+    pub(crate) fn body(&self) -> &str {
+        &self.linked().body
+    }
+
     fn loadable(&self) -> &Loadable {
-        self.loadable.get_or_init(|| self.with_body(self.body))
+        self.loadable.get_or_init(|| self.with_body(self.body()))
     }
 
     /// The same script with another body.
     pub(crate) fn with_body(&self, body: &str) -> Loadable {
         let parts = keys::named_in(body);
-        let code = format!("{}{}{body}", self.shebang, keys::header(&parts));
+        let shebang = &self.linked().shebang;
+        let code = format!("{shebang}{}{body}", keys::header(&parts));
         let hash = redis::Script::new(&code).get_hash().to_owned();
-        let harmless = Harmless::of(self.shebang, &code);
+        let harmless = Harmless::of(shebang, &code);
         Loadable {
             code,
             hash,
@@ -109,40 +128,24 @@ impl Loadable {
     }
 }
 
-/// `script!("verb", flags, ["fragment", ..], rarely ["fragment", ..])`: the fragments, then
-/// `lua/<verb>.lua`; `"verb" as "name"` where a verb has a second script, with more fragments. `flags` is `grows` for a verb that adds work, which a full Redis refuses,
-/// `always` for one that ends, trims or recovers work, which it must not, and `reads`.
+/// `script!("verb")`: the script of `lua/<verb>.lua`; `script!("verb" with "part")`: another one of the same file, with
+/// the fragments of a part that few calls need ([`linker`]).
 ///
-/// A fragment adds functions to the table `queue`. Lua makes them anew in each call, so those
-/// that few calls need are made when the first of them is asked for.
+/// The first line of the file tells Redis what the script may do: `#!lua` for a verb that adds work, which a full Redis
+/// refuses; `#!lua flags=allow-oom` for one that ends, trims or recovers work, which a full Redis must not refuse;
+/// `#!lua flags=no-writes` for one that only reads.
 macro_rules! script {
-    (@name $verb:literal) => { $verb };
-    (@name $verb:literal $name:literal) => { $name };
-    (@flags grows) => { "" };
-    (@flags always) => { " flags=allow-oom" };
-    (@flags reads) => { " flags=no-writes" };
-    (@file $path:expr) => { include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua/", $path, ".lua")) };
-    (@fragments $($fragment:literal),*) => {
-        concat!($(script!(@file concat!("lib/", $fragment)), "\n",)*)
+    (@file $verb:literal) => {
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua/", $verb, ".lua"))
     };
-    (
-        $verb:literal $(as $name:literal)?, $flags:ident, [$($fragment:literal),* $(,)?]
-        $(, rarely [$($rare:literal),* $(,)?])? $(,)?
-    ) => {
+    ($verb:literal) => {
+        $crate::redis::script::Script::new($verb, script!(@file $verb), None)
+    };
+    ($verb:literal with $part:literal) => {
         $crate::redis::script::Script::new(
-            $crate::redis::script::script!(@name $verb $($name)?),
-            concat!("#!lua", script!(@flags $flags), "\n"),
-            concat!(
-                "local queue = {}\n",
-                script!(@fragments $($fragment),*),
-                $(
-                    "setmetatable(queue, { __index = function(_, name)\n",
-                    "setmetatable(queue, nil)\n",
-                    script!(@fragments $($rare),*),
-                    "return queue[name]\nend })\n",
-                )?
-                script!(@file $verb),
-            ),
+            concat!($verb, " with ", $part),
+            script!(@file $verb),
+            Some($part),
         )
     };
 }
@@ -217,11 +220,7 @@ impl Call {
 }
 
 /// What each verb needs, and nothing else.
-static TRIAL: Script = Script::new(
-    "trial",
-    "#!lua flags=no-writes,allow-oom\n",
-    "return redis.call('TIME')",
-);
+static TRIAL: Script = Script::new("trial", "#!lua flags=no-writes,allow-oom\nreturn 0", None);
 
 /// Whether scripts are run for this user, and may read the clock. It changes nothing.
 pub(crate) async fn try_one(mut via: &Connector) -> Result<(), Trouble> {

@@ -14,34 +14,10 @@ use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 use crate::time::millis;
 
-static SCRIPT: Script = script!(
-    "advance",
-    always,
-    [
-        "now", "arguments", "whole", "stamp", "optional", "meta", "settings", "once", "emit", "arm",
-        "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
-        "lease", "claim", "deliver", "reply",
-    ],
-    rarely [
-        "lists", "order", "places", "enter", "lines", "delayed", "room", "promote", "attempts", "outcome",
-        "said", "bury", "timer", "held", "again", "tick", "suspects",
-    ]
-);
+static SCRIPT: Script = script!("advance");
 
 /// The same with what a queue needs whose workers differ. Its three keys would cost every call.
-static AMONG_UNLIKE: Script = script!(
-    "advance" as "advance among unlike",
-    always,
-    [
-        "now", "arguments", "whole", "stamp", "optional", "meta", "settings", "once", "emit", "arm",
-        "count", "settle", "claims", "finish", "forget", "cap", "due", "sentinel",
-        "lease", "claim", "deliver", "reply",
-    ],
-    rarely [
-        "lists", "order", "places", "enter", "lines", "delayed", "room", "promote", "attempts", "outcome",
-        "said", "bury", "timer", "held", "again", "tick", "suspects", "news", "unhandled", "overdue", "offers",
-    ]
-);
+static WITH_UNHANDLED: Script = script!("advance" with "unhandled");
 
 /// An attempt that has ended, to be stored.
 #[derive(Debug, Clone)]
@@ -237,8 +213,8 @@ impl Settlement {
 
 impl Advance<'_> {
     #[cfg(test)]
-    pub(crate) fn script_among_unlike() -> &'static Script {
-        &AMONG_UNLIKE
+    pub(crate) fn script_with_unhandled() -> &'static Script {
+        &WITH_UNHANDLED
     }
 
     /// Brings settlements into the order in which a call names them: the plain ones first.
@@ -270,7 +246,7 @@ impl Verb for Advance<'_> {
     fn script_of_call(&self) -> &'static Script {
         let hands_back = || self.settle.iter().any(Settlement::is_unhandled);
         if self.handlers.is_some() || self.again || hands_back() {
-            return &AMONG_UNLIKE;
+            return &WITH_UNHANDLED;
         }
         &SCRIPT
     }

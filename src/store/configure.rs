@@ -9,11 +9,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "configure",
-    always,
-    ["now", "arguments", "whole", "meta", "settings", "readable"]
-);
+static SCRIPT: Script = script!("configure");
 
 /// A change of settings. What is not said stays as it is.
 #[derive(Serialize)]

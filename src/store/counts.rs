@@ -7,7 +7,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!("counts", reads, ["now", "sentinel", "lines"]);
+static SCRIPT: Script = script!("counts");
 
 /// Asks for the numbers and the totals.
 pub(crate) struct Counts;

@@ -10,30 +10,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "enqueue",
-    grows,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "stamp",
-        "optional",
-        "meta",
-        "settings",
-        "once",
-        "emit",
-        "arm",
-        "count",
-        "order",
-        "record",
-        "enter",
-        "add",
-        "reply",
-        "lists",
-    ],
-    rarely ["due", "lines", "delayed", "room"]
-);
+static SCRIPT: Script = script!("enqueue");
 
 /// When a job becomes ready, by the server's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

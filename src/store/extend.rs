@@ -9,11 +9,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "extend",
-    always,
-    ["now", "arguments", "whole", "claims", "held"]
-);
+static SCRIPT: Script = script!("extend");
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) leases in one call.
 pub(crate) struct Extend<'a> {

@@ -8,34 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "fire",
-    grows,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "optional",
-        "meta",
-        "settings",
-        "stamp",
-        "emit",
-        "arm",
-        "count",
-        "order",
-        "record",
-        "due",
-        "enter",
-        "lists",
-        "add",
-        "find",
-        "schedules",
-        "upcoming",
-        "batch",
-        "tick",
-    ],
-    rarely ["lines", "delayed", "room"]
-);
+static SCRIPT: Script = script!("fire");
 
 /// Ticks to be fired, at most [`BATCH_JOBS`](crate::store::BATCH_JOBS) of them. Without any it
 /// only tells when to come again.

@@ -8,19 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "get",
-    reads,
-    [
-        "now",
-        "arguments",
-        "optional",
-        "stamp",
-        "attempts",
-        "find",
-        "lines",
-    ]
-);
+static SCRIPT: Script = script!("get");
 
 /// Asks for one job.
 #[derive(Serialize)]

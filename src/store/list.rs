@@ -8,7 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!("list", reads, ["now", "arguments", "find"]);
+static SCRIPT: Script = script!("list");
 
 /// Nothing is that long, and Lua still counts on from there: its numbers are doubles.
 const OFFSET_MAX: u64 = 1 << 52;

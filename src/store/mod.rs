@@ -5,6 +5,7 @@
 
 pub(crate) mod advance;
 pub(crate) mod backend;
+pub(crate) mod cancel;
 pub(crate) mod configure;
 pub(crate) mod counts;
 pub(crate) mod delete;

@@ -8,16 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "orphans",
-    always,
-    ["now", "arguments", "find"],
-    rarely [
-        "whole", "optional", "meta", "stamp", "emit", "arm", "count", "lists", "order", "places", "due",
-        "enter", "lines", "delayed", "room", "attempts", "forget", "finish", "news", "unhandled",
-        "held", "sentinel", "drained", "lost", "settings",
-    ]
-);
+static SCRIPT: Script = script!("orphans");
 
 /// A page of all records.
 #[derive(Serialize)]

@@ -7,11 +7,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!(
-    "pause",
-    always,
-    ["now", "whole", "meta", "settings", "emit"]
-);
+static SCRIPT: Script = script!("pause");
 
 /// Stops claims in the whole queue.
 pub(crate) struct Pause;

@@ -9,19 +9,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "progress",
-    always,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "meta",
-        "settings",
-        "emit",
-        "count",
-    ]
-);
+static SCRIPT: Script = script!("progress");
 
 /// How far one job is.
 pub(crate) struct Progress<'a> {

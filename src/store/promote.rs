@@ -8,33 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "promote",
-    always,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "optional",
-        "meta",
-        "settings",
-        "emit",
-        "arm",
-        "order",
-        "places",
-        "due",
-        "enter",
-        "lines",
-        "delayed",
-        "room",
-        "promote",
-        "tick",
-        "lists",
-        "news",
-        "unhandled",
-        "overdue",
-    ]
-);
+static SCRIPT: Script = script!("promote");
 
 /// One bounded round of promotion.
 #[derive(Serialize)]

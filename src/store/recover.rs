@@ -8,17 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "recover",
-    always,
-    [
-        "now", "arguments", "whole", "optional", "meta", "held", "judge",
-    ],
-    rarely [ "stamp", "emit", "arm", "count", "order", "places", "due",
-        "enter", "lines", "delayed", "room", "claims", "attempts",
-        "finish", "forget", "bury", "settings", "said", "sentinel", "drained",
-    ]
-);
+static SCRIPT: Script = script!("recover");
 
 /// One bounded round of recovery.
 #[derive(Serialize)]

@@ -8,29 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!(
-    "remove",
-    always,
-    [
-        "now",
-        "whole",
-        "optional",
-        "meta",
-        "emit",
-        "stamp",
-        "count",
-        "attempts",
-        "forget",
-        "finish",
-        "lists",
-        "order",
-        "places",
-        "find",
-        "news",
-        "unhandled",
-    ],
-    rarely ["lines", "delayed", "room", "settings", "sentinel", "drained"]
-);
+static SCRIPT: Script = script!("remove");
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call.
 pub(crate) struct Remove<'a> {

@@ -8,15 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!(
-    "replay",
-    grows,
-    [
-        "now", "whole", "optional", "meta", "settings", "stamp", "emit", "arm", "count", "order", "places",
-        "due", "enter", "attempts",
-    ],
-    rarely ["lines", "delayed", "room"]
-);
+static SCRIPT: Script = script!("replay");
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) dead jobs in one call.
 pub(crate) struct Replay<'a> {

@@ -7,11 +7,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!(
-    "resume",
-    always,
-    ["now", "whole", "meta", "settings", "emit", "arm", "news"]
-);
+static SCRIPT: Script = script!("resume");
 
 /// Lets claims go on after a pause.
 pub(crate) struct Resume;

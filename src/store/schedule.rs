@@ -9,19 +9,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "schedule",
-    grows,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "meta",
-        "arm",
-        "schedules",
-        "upcoming",
-    ]
-);
+static SCRIPT: Script = script!("schedule");
 
 /// A change of one schedule, if it is still as the caller saw it.
 pub(crate) struct Schedule<'a> {

@@ -9,11 +9,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "schedules",
-    reads,
-    ["now", "arguments", "whole", "find", "schedules",]
-);
+static SCRIPT: Script = script!("schedules");
 
 /// Asks for schedules.
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!("settings", reads, ["now"]);
+static SCRIPT: Script = script!("settings");
 
 /// Asks for it.
 pub(crate) struct Settings;

@@ -8,20 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "tend",
-    always,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "meta",
-        "arm",
-        "schedules",
-        "upcoming",
-        "tick",
-    ]
-);
+static SCRIPT: Script = script!("tend");
 
 /// One look at some schedules.
 #[derive(Serialize)]

@@ -8,26 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "trim",
-    always,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "optional",
-        "meta",
-        "settings",
-        "readable",
-        "stamp",
-        "attempts",
-        "forget",
-        "finish",
-        "cap",
-        "sentinel",
-        "idle",
-    ]
-);
+static SCRIPT: Script = script!("trim");
 
 /// One bounded round of trimming.
 #[derive(Serialize)]

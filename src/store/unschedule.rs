@@ -8,19 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "unschedule",
-    always,
-    [
-        "now",
-        "arguments",
-        "whole",
-        "meta",
-        "arm",
-        "schedules",
-        "upcoming",
-    ]
-);
+static SCRIPT: Script = script!("unschedule");
 
 /// Removes one schedule; the jobs it has made stay.
 #[derive(Serialize)]

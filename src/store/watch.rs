@@ -8,11 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!(
-    "watch",
-    always,
-    ["now", "arguments", "optional", "stamp", "attempts", "find",]
-);
+static SCRIPT: Script = script!("watch");
 
 /// Asks for the outcome of one job.
 #[derive(Serialize)]

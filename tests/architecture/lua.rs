@@ -1,181 +1,214 @@
-//! The names in a Lua file: those that it makes, those that the files after it can use, and those that
-//! have to be there before.
+//! The rules for Lua: each file says in its head what it uses, and scripts are made of no more and no less.
 
-use std::collections::BTreeSet;
+#[path = "../../src/redis/linker.rs"]
+#[allow(dead_code, reason = "the library uses more of it")]
+mod linker;
+#[path = "lua_names.rs"]
+mod names;
 
-/// What Lua and Redis give to a script.
-const GIVEN: &[&str] = &[
-    "ARGV",
-    "KEYS",
-    "assert",
-    "bit",
-    "cjson",
-    "cmsgpack",
-    "error",
-    "getmetatable",
-    "ipairs",
-    "math",
-    "next",
-    "pairs",
-    "pcall",
-    "rawget",
-    "rawset",
-    "redis",
-    "select",
-    "setmetatable",
-    "string",
-    "struct",
-    "table",
-    "tonumber",
-    "tostring",
-    "type",
-    "unpack",
-];
-const KEYWORDS: &[&str] = &[
-    "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "if", "in", "local",
-    "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
-];
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
-/// The names of one file.
-#[derive(Debug, Default)]
-pub(crate) struct Names {
-    /// Locals of the file itself, outside of all functions.
-    pub(crate) shared: BTreeSet<String>,
-    /// What is used and made nowhere in the file.
-    pub(crate) wanted: BTreeSet<String>,
+use linker::{FRAGMENTS, Fragments, Head, defined_in, link};
+use names::names;
+
+use super::{root, stems};
+
+/// Given to every script.
+const GIVEN: [&str; 2] = ["key", "queue"];
+
+type Texts = BTreeMap<String, String>;
+
+fn texts(folder: &str) -> Texts {
+    let text = |name: String| {
+        let file = root().join(folder).join(format!("{name}.lua"));
+        (name, fs::read_to_string(file).unwrap())
+    };
+    stems(folder, "lua").into_iter().map(text).collect()
 }
 
-struct Word<'a> {
-    text: &'a str,
-    /// It begins its line.
-    is_first: bool,
+fn verbs() -> Texts {
+    texts("lua")
 }
 
-/// Words and signs, without comments and texts.
-fn words(source: &str) -> Vec<Word<'_>> {
-    let mut words = Vec::new();
-    let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let at = source.len() - rest.len();
-        let is_first = at == 0 || source[..at].ends_with('\n');
-        let length = if let Some(comment) = rest.strip_prefix("--") {
-            match comment.starts_with("[[") {
-                true => rest.find("]]").map_or(rest.len(), |end| end + 2),
-                false => rest.find('\n').unwrap_or(rest.len()),
-            }
-        } else if rest.starts_with("[[") {
-            rest.find("]]").map_or(rest.len(), |end| end + 2)
-        } else if first == '\'' || first == '"' {
-            end_of_text(rest, first)
-        } else if first.is_ascii_alphanumeric() || first == '_' {
-            let of_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            rest.find(|c| !of_word(c)).unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
-        let text = &rest[..length];
-        let is_quoted = text.starts_with(['\'', '"']) || text.starts_with("[[");
-        if !is_quoted && !text.starts_with("--") && !text.trim().is_empty() {
-            words.push(Word { text, is_first });
-        }
-        rest = &rest[length..];
-    }
-    words
+fn fragments() -> Texts {
+    texts("lua/lib")
 }
 
-fn end_of_text(rest: &str, quote: char) -> usize {
-    let mut is_escaped = false;
-    for (at, c) in rest.char_indices().skip(1) {
-        match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            _ if c == quote => return at + 1,
-            _ => {}
-        }
-    }
-    rest.len()
+/// The parts with which a verb has scripts: none, and those that its fragments or it name.
+fn parts(verb: &str) -> Vec<Option<String>> {
+    let fragments = Fragments::of(verb, None);
+    let all = fragments.always.into_iter().chain(fragments.rarely);
+    let heads = all.map(|name| Head::of(text_of(name)));
+    let named = heads.chain([Head::of(verb)]).flat_map(|head| head.with);
+    let named: BTreeSet<String> = named.map(|(part, _)| part.to_owned()).collect();
+    [None]
+        .into_iter()
+        .chain(named.into_iter().map(Some))
+        .collect()
 }
 
-fn is_name(text: &str) -> bool {
-    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    begins && !KEYWORDS.contains(&text)
+fn text_of(name: &str) -> &'static str {
+    let found = FRAGMENTS.iter().find(|(other, _)| *other == name);
+    found
+        .unwrap_or_else(|| panic!("there is no lua/lib/{name}.lua"))
+        .1
 }
 
-/// The names of a file.
-pub(crate) fn names(source: &str) -> Names {
-    let words = words(source);
-    let text = |at: usize| words.get(at).map_or("", |word| word.text);
-    let mut names = Names::default();
-    let mut made = BTreeSet::new();
-    let mut used = BTreeSet::new();
-    let mut brackets = Vec::new();
-    for at in 0..words.len() {
-        match text(at) {
-            sign @ ("{" | "(" | "[") => brackets.push(sign),
-            "}" | ")" | "]" => drop(brackets.pop()),
-            "local" => {
-                let is_function = text(at + 1) == "function";
-                for name in list(&words, at + 1 + usize::from(is_function)) {
-                    if words[at].is_first {
-                        names.shared.insert(name.clone());
-                    }
-                    made.insert(name);
-                }
-            }
-            "for" => made.extend(list(&words, at + 1)),
-            "function" => {
-                let mut open = at + 1;
-                while !matches!(text(open), "(" | "") {
-                    open += 1;
-                }
-                made.extend(list(&words, open + 1));
-            }
-            name if is_name(name) => {
-                // `a.name`, but not `a .. name`.
-                let before = |signs: usize| at.checked_sub(signs).map_or("", text);
-                let is_part = before(1) == ":" || (before(1) == "." && before(2) != ".");
-                let is_set = text(at + 1) == "=" && text(at + 2) != "=";
-                let is_key = is_set && brackets.last() == Some(&"{");
-                if !is_part && !is_key {
-                    used.insert(name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-    names.wanted = &used - &made;
-    names.wanted.retain(|name| !GIVEN.contains(&name.as_str()));
-    names
-}
-
-/// Names with commas between them.
-fn list(words: &[Word<'_>], from: usize) -> Vec<String> {
-    let mut names = Vec::new();
-    let mut at = from;
-    while let Some(word) = words.get(at).filter(|word| is_name(word.text)) {
-        names.push(word.text.to_owned());
-        if words.get(at + 1).map(|word| word.text) != Some(",") {
-            break;
-        }
-        at += 2;
-    }
-    names
+fn set<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
 }
 
 #[test]
-fn what_a_file_makes_and_wants_is_seen() {
-    let names = names(
-        "local LIMIT, other = 5, 'not.this' -- nor this\n\
-         local function shared(a, b)\n  local inner = { key = a, [wanted_index] = b }\n\
-         \n  for i, v in ipairs(inner) do inner[i] = v .. wanted.part:method(\"x \\\" y\") end\n\
-           return inner == LIMIT and wanted_too\nend\n\
-         function queue.verb(c) return shared(c) + redis.call('GET', KEYS[1]) end\n\
-         --[[ no\nno ]] wanted_set = 1\n",
-    );
-    let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(list(&names.shared), "LIMIT other shared");
+fn the_linker_knows_every_fragment() {
+    let known = FRAGMENTS
+        .iter()
+        .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    assert_eq!(known.collect::<Texts>(), fragments());
+    assert!(FRAGMENTS.is_sorted());
+}
+
+/// A fragment that is missing would be noticed only when the script gets to the call; one too many is paid for in each call.
+#[test]
+fn heads_say_what_files_use() {
+    let fragments = fragments();
+    let mut makes: BTreeMap<String, &str> = BTreeMap::new();
+    for (name, text) in &fragments {
+        let shared = set(Head::of(text).shares);
+        for made in shared.into_iter().chain(set(defined_in(text))) {
+            let other = makes.insert(made.clone(), name);
+            assert!(other.is_none(), "`{made}` is in {name} and in {other:?}");
+        }
+    }
+    let mut faults = Vec::new();
+    let mut shared_used = BTreeSet::new();
+    for (name, text) in fragments.iter().chain(&verbs()) {
+        let head = Head::of(text);
+        let with = head.with.iter().map(|(_, name)| *name);
+        let said: Vec<&str> = head
+            .needs
+            .iter()
+            .chain(&head.rarely)
+            .copied()
+            .chain(with)
+            .collect();
+        let own: BTreeSet<String> = set(defined_in(text))
+            .into_iter()
+            .chain(set(GIVEN))
+            .collect();
+        let names = names(text);
+        let mut used = BTreeSet::new();
+        for word in names
+            .wanted
+            .union(&names.of_queue)
+            .filter(|word| !own.contains(*word))
+        {
+            match makes.get(word) {
+                Some(&maker) => {
+                    shared_used.insert(word.clone());
+                    used.insert(maker.to_owned());
+                }
+                None => faults.push(format!("{name}: nothing makes `{word}`")),
+            }
+        }
+        // Every script has it.
+        used.remove("now");
+        if set(said.iter().copied()) != used || said.len() != used.len() {
+            faults.push(format!("{name}: the head says {said:?}, used are {used:?}"));
+        }
+    }
+    for (name, text) in &fragments {
+        for shared in Head::of(text).shares {
+            if !shared_used.contains(shared) {
+                faults.push(format!("{name}: no other file uses `{shared}`"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// A local that is missing, or made too late, would be noticed only when the script gets to the line; one of two with the
+/// same name hides the other.
+#[test]
+fn every_local_that_files_share_is_there_before_and_is_one() {
+    let mut faults = BTreeSet::new();
+    let mut used = BTreeSet::new();
+    for (verb, text) in &verbs() {
+        for part in parts(text) {
+            let Fragments { always, rarely } = Fragments::of(text, part.as_deref());
+            used.extend(always.iter().chain(&rarely).map(|name| (*name).to_owned()));
+            let mut there: BTreeMap<String, &str> =
+                GIVEN.map(|name| (name.to_owned(), "all")).into();
+            let mut check = |name: &'static str, text: &str, there: &BTreeMap<String, &str>| {
+                let names = names(text);
+                for wanted in names
+                    .wanted
+                    .iter()
+                    .filter(|wanted| !there.contains_key(*wanted))
+                {
+                    faults.insert(format!("{verb}: `{wanted}` of {name} is not there"));
+                }
+                for made in names.shared {
+                    if let Some(other) = there.get(&made) {
+                        faults.insert(format!("{verb}: `{made}` is in {other} and in {name}"));
+                    }
+                }
+            };
+            for name in always {
+                let text = text_of(name);
+                check(name_of(name), text, &there);
+                there.extend(names(text).shared.into_iter().map(|made| (made, name)));
+            }
+            for name in rarely {
+                check(name_of(name), text_of(name), &there);
+            }
+            check("the verb", text, &there);
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
     assert_eq!(
-        list(&names.wanted),
-        "queue wanted wanted_index wanted_set wanted_too"
+        used,
+        fragments().into_keys().collect(),
+        "each fragment is used"
     );
+}
+
+fn name_of(name: &str) -> &'static str {
+    let found = FRAGMENTS.iter().find(|(other, _)| *other == name);
+    found.map_or("", |(name, _)| name)
+}
+
+/// Six lines that stand in two files are a fragment that has not been made yet.
+#[test]
+fn no_lua_is_copied() {
+    const WINDOW: usize = 6;
+    let mut seen: BTreeMap<Vec<String>, String> = BTreeMap::new();
+    for (name, text) in verbs().into_iter().chain(fragments()) {
+        let lines: Vec<String> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with("--") && *line != "end")
+            .map(str::to_owned)
+            .collect();
+        for window in lines.windows(WINDOW) {
+            if let Some(other) = seen.insert(window.to_vec(), name.clone())
+                && other != name
+            {
+                panic!("{other} and {name} share {window:#?}");
+            }
+        }
+    }
+}
+
+/// A user who may not read the clock is stopped there, and it is known that nothing was written before.
+#[test]
+fn a_script_reads_the_clock_before_anything_else() {
+    for (verb, text) in verbs() {
+        for part in parts(&text) {
+            let script = link(&text, part.as_deref()).body;
+            let (_, call) = script.split_once("redis.").unwrap();
+            assert!(call.starts_with("call('TIME')"), "{verb} begins otherwise");
+        }
+    }
+    assert_eq!(text_of("now").matches("redis.").count(), 1);
 }

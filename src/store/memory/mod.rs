@@ -9,6 +9,7 @@
 
 mod advance;
 mod attempts;
+mod cancel;
 mod claim;
 mod clock;
 mod counts;

@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- All that a queue holds, key by key: of a stream its length and its last entries, youngest
--- first, each as `name=value name=value `. One string of lengths and bytes: taking apart an
+-- first, each as `name=value name=value `. The first letter of each key's type comes before it. One string of lengths and bytes: taking apart an
 -- answer of a thousand values would take longer than all the rest of a test.
 local LAST_ENTRIES = 6
 
@@ -16,8 +16,7 @@ local function entries(key)
   return texts
 end
 
-local function read(key)
-  local kind = redis.call('TYPE', key).ok
+local function read(key, kind)
   if kind == 'hash' then
     return redis.call('HGETALL', key)
   elseif kind == 'zset' then
@@ -30,8 +29,9 @@ end
 
 local all = {}
 for _, key in ipairs(KEYS) do
-  local texts = read(key)
-  all[#all + 1] = struct.pack('>I4', #texts)
+  local kind = redis.call('TYPE', key).ok
+  local texts = read(key, kind)
+  all[#all + 1] = string.sub(kind, 1, 1) .. struct.pack('>I4', #texts)
   for _, text in ipairs(texts) do
     all[#all + 1] = struct.pack('>I4', #text) .. text
   end

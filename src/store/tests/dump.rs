@@ -13,22 +13,6 @@ const LAST_ENTRIES: usize = 6;
 /// does.
 const SENTINEL: u8 = b'~';
 
-/// The parts in one of which each job is.
-pub(super) const PLACES: [&str; 8] = [
-    "waiting",
-    "suspects",
-    "unhandled",
-    "delayed",
-    "active",
-    "completed",
-    "kept",
-    "dead",
-];
-/// The parts that hold what is known of a job beside its record, as long as it is there.
-pub(super) const BESIDE: [&str; 6] = [
-    "payloads", "attempts", "places", "stalls", "results", "progress",
-];
-
 pub(super) type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The parts of a queue that hold anything: fields and values, members and scores, positions
@@ -102,20 +86,21 @@ impl Dump {
     pub(super) fn of_redis(mut answer: &[u8]) -> Self {
         let mut dump = Self::default();
         for part in PARTS {
+            let kind = take(&mut answer, 1);
             let mut texts = Vec::new();
             for _ in 0..number(&mut answer) {
                 let length = number(&mut answer);
                 texts.push(take(&mut answer, length));
             }
-            match *part {
-                "events" | "finished" => dump.read_stream(part, &texts),
-                _ => dump.read_pairs(part, &texts),
+            match kind {
+                b"s" => dump.read_stream(part, &texts),
+                kind => dump.read_pairs(part, kind == b"z", &texts),
             }
         }
         dump
     }
 
-    fn read_pairs(&mut self, part: &'static str, texts: &[&[u8]]) {
+    fn read_pairs(&mut self, part: &'static str, scores: bool, texts: &[&[u8]]) {
         for pair in texts.chunks(2) {
             let (name, value) = (pair[0], pair[1]);
             if name.first() == Some(&SENTINEL) {
@@ -126,8 +111,7 @@ impl Dump {
                 continue;
             }
             match part {
-                "waiting" | "suspects" | "delayed" | "active" | "completed" | "kept" | "dead"
-                | "awaited" | "wake" | "ticks" | "unhandled" | "names" | "asked" => {
+                _ if scores => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
                     self.score(part, std::str::from_utf8(name).unwrap(), score);
                 }

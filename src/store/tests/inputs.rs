@@ -7,6 +7,7 @@ use proptest::sample::Index;
 use redis::Value;
 use serde_bytes::ByteBuf;
 
+use super::register::{Visitor, each, tags};
 use crate::codec;
 use crate::events::event::parse_fields;
 use crate::events::stream::Cursor;
@@ -16,7 +17,7 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::{EncodedRecord, Record};
 use crate::job::state::State;
-use crate::memory::{stamp, stored_record};
+use crate::memory::{Apply, stamp, stored_record};
 use crate::name::{Namespace, QueueName};
 use crate::policy::backoff::Backoff;
 use crate::queue::info::{Counts as Counted, JobInfo};
@@ -24,29 +25,9 @@ use crate::redis::connection::Connector;
 use crate::redis::reply::Reply;
 use crate::schedule::info::ScheduleInfo;
 use crate::store::Verb;
-use crate::store::advance::Advance;
-use crate::store::configure::Configure;
 use crate::store::counts::Counts;
-use crate::store::delete::Delete;
-use crate::store::enqueue::Enqueue;
-use crate::store::extend::Extend;
-use crate::store::fire::Fire;
-use crate::store::get::{Found, Get};
-use crate::store::list::List;
-use crate::store::orphans::Orphans;
-use crate::store::pause::Pause;
-use crate::store::progress::Progress;
-use crate::store::promote::Promote;
-use crate::store::recover::Recover;
-use crate::store::remove::Remove;
-use crate::store::replay::Replay;
-use crate::store::resume::Resume;
-use crate::store::schedule::Schedule;
-use crate::store::schedules::{Schedules, StoredSchedule};
-use crate::store::settings::Settings;
-use crate::store::trim::Trim;
-use crate::store::unschedule::Unschedule;
-use crate::store::watch::Watch;
+use crate::store::get::Found;
+use crate::store::schedules::StoredSchedule;
 
 /// Something that happens to bytes on the way.
 #[derive(Debug, Clone)]
@@ -119,38 +100,6 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     damaged(samples())
 }
 
-/// What answers begin with.
-const TAGS: [&str; 28] = [
-    "new",
-    "repeated",
-    "superseded",
-    "added",
-    "found",
-    "missing",
-    "finished",
-    "pending",
-    "recovered",
-    "unsure",
-    "trimmed",
-    "removed",
-    "replayed",
-    "extended",
-    "counts",
-    "list",
-    "paused",
-    "resumed",
-    "promoted",
-    "stored",
-    "lost",
-    "fired",
-    "changed",
-    "schedules",
-    "first",
-    "deleted",
-    "kept",
-    "orphans",
-];
-
 /// Answers of any shape; many begin as a script's do.
 fn answers() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -163,7 +112,7 @@ fn answers() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Boolean),
     ];
     leaf.prop_recursive(3, 40, 8, |inner| {
-        let tag = proptest::sample::select(&TAGS[..]);
+        let tag = proptest::sample::select(tags());
         let tag = tag.prop_map(|tag| Value::BulkString(tag.as_bytes().to_vec()));
         let tagged = (tag, 0..9i64, vec(inner.clone(), 0..12)).prop_map(|(tag, now, rest)| {
             Value::Array([tag, Value::Int(now)].into_iter().chain(rest).collect())
@@ -176,9 +125,14 @@ fn answers() -> impl Strategy<Value = Value> {
     })
 }
 
-fn read_as<V: Verb>(answer: &Value) {
-    if let Ok(reply) = Reply::new(V::script().name, answer.clone()) {
-        let _ = V::answer(reply);
+/// Reads an answer as if it was that of each verb.
+struct Reading<'a>(&'a Value);
+
+impl Visitor for Reading<'_> {
+    fn visit<V: Apply>(&mut self) {
+        if let Ok(reply) = Reply::new(V::script().name, self.0.clone()) {
+            let _ = V::answer(reply);
+        }
     }
 }
 
@@ -244,29 +198,7 @@ proptest! {
 
     #[test]
     fn answers_are_read_or_refused(answer in answers()) {
-        read_as::<Advance<'_>>(&answer);
-        read_as::<Configure<'_>>(&answer);
-        read_as::<Settings>(&answer);
-        read_as::<Counts>(&answer);
-        read_as::<Enqueue<'_>>(&answer);
-        read_as::<Extend<'_>>(&answer);
-        read_as::<Get<'_>>(&answer);
-        read_as::<List>(&answer);
-        read_as::<Delete>(&answer);
-        read_as::<Orphans<'_>>(&answer);
-        read_as::<Pause>(&answer);
-        read_as::<Progress<'_>>(&answer);
-        read_as::<Promote>(&answer);
-        read_as::<Recover>(&answer);
-        read_as::<Remove<'_>>(&answer);
-        read_as::<Replay<'_>>(&answer);
-        read_as::<Resume>(&answer);
-        read_as::<Trim<'_>>(&answer);
-        read_as::<Watch<'_>>(&answer);
-        read_as::<Fire<'_>>(&answer);
-        read_as::<Schedule<'_>>(&answer);
-        read_as::<Schedules<'_>>(&answer);
-        read_as::<Unschedule<'_>>(&answer);
+        each(&mut Reading(&answer));
         if let Ok(reply) = Reply::new("counts", answer.clone())
             && let Ok(counted) = Counts::answer(reply)
         {

@@ -2,14 +2,18 @@
 //! against each other, in long random sequences.
 
 mod bad_input;
+mod cancel;
 mod due;
 mod dump;
+mod formats;
+mod fragments;
 mod inputs;
 mod matrix;
 mod mutants;
 mod once;
 mod orphans;
 mod random;
+mod register;
 mod removal;
 mod schedules;
 mod scripts;
@@ -28,13 +32,13 @@ use crate::job::state::State;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
+use crate::redis::keys::{OF_JOBS, PLACES};
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
 use crate::store::configure::{By, Configure, Configured};
 use crate::store::counts::Counts;
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::get::Get;
-use dump::{BESIDE, PLACES};
 use subject::{InMemory, InRedis, START_US, Subject};
 
 /// The server of the integration tests.
@@ -223,7 +227,7 @@ impl Rig {
         assert_eq!(fields("claims"), active, "claim of {id} in {places:?}");
         assert_eq!(fields("jobs"), !places.is_empty(), "record of {id}");
         if places.is_empty() {
-            for part in BESIDE {
+            for part in OF_JOBS {
                 assert!(!fields(part), "{part} still holds {id}");
             }
         }

@@ -1,9 +1,9 @@
 //! Jobs whose list somebody has deleted.
 
-use super::dump::PLACES;
 use super::removal::everything;
 use super::{Rig, completed, job, on_both};
 use crate::id::{JobId, Receipt};
+use crate::redis::keys::PLACES;
 use crate::store::orphans::{How, Orphans};
 
 fn g7_orphans_are_dealt_with_in_bounded_calls(mut rig: Rig) {
@@ -80,14 +80,14 @@ fn g1_jobs_of_a_lost_list_are_put_back(mut rig: Rig) {
             assert!(rig.settle(&held, &receipt, completed()));
         }
     }
-    for (place, part) in PLACES.into_iter().enumerate() {
+    for (place, part) in PLACES.iter().enumerate() {
         rig.clear();
         rig.call = 0;
         everything(&mut rig);
         let lost = rig.subject.dump().names(part);
         rig.subject.lose_list(place);
         let removed = orphans(&mut rig, How::Remove);
-        assert_eq!(removed.is_empty(), part == "active", "{part}: {removed:?}");
+        assert_eq!(removed.is_empty(), *part == "active", "{part}: {removed:?}");
         for id in &lost {
             rig.check_whole(&JobId::stored(id));
         }

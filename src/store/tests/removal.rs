@@ -82,7 +82,7 @@ impl Rig {
     }
 
     /// Claims what there is of that name.
-    fn ask_for(&mut self, name: &'static str) {
+    pub(super) fn ask_for(&mut self, name: &'static str) {
         self.call += 1;
         let answer = self.call(&Advance {
             lane: self.lane,

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use redis::{Cmd, Connection, FromRedisValue, Value};
 
-use super::dump::{Dump, PLACES};
+use super::dump::Dump;
 use super::support::{Server, road};
 use crate::memory::{self, Apply, COLLECTIONS, Collection};
 use crate::name::{Namespace, QueueName};
-use crate::redis::keys::{Keys, PARTS};
+use crate::redis::keys::{Keys, PARTS, PLACES};
 use crate::redis::reply::Reply;
 use crate::redis::script::{Loadable, Script};
 use crate::store::Verb;
@@ -69,7 +69,6 @@ impl Subject {
         }
     }
 
-    /// What an idle worker does.
     /// Takes away the next tick of a schedule, or of all.
     pub(super) fn lose_tick(&mut self, lost: Lost<'_>) {
         match self {
@@ -107,6 +106,7 @@ impl Subject {
         }
     }
 
+    /// What an idle worker does.
     pub(super) fn pop_token(&mut self) -> Option<f64> {
         match self {
             Self::Redis(redis) => redis.pop_token(),
@@ -220,6 +220,18 @@ impl InRedis {
         popped.first().map(|(_, score)| *score)
     }
 
+    /// A script that is no verb's, without arguments.
+    pub(super) fn run_alone(&mut self, script: &'static Script) -> Value {
+        let loadable = script.with_body(script.body());
+        load(&mut self.connection, &loadable.code);
+        self.ask(&loadable.by_hash(&self.keys))
+    }
+
+    /// The names of the scripts that were called.
+    pub(super) fn called(&self) -> impl Iterator<Item = &'static str> {
+        self.loaded.keys().copied()
+    }
+
     /// From now on the scripts are as they should be.
     pub(super) fn mend(&mut self) {
         self.patch = None;
@@ -248,7 +260,6 @@ impl InRedis {
         command.query(&mut self.connection).unwrap()
     }
 
-    /// The name of a part's key.
     /// Takes away the next tick of a schedule, or of all.
     pub(super) fn lose_tick(&mut self, lost: Lost<'_>) {
         let (ticks, meta) = (self.key("ticks"), self.key("meta"));
@@ -266,6 +277,7 @@ impl InRedis {
         self.run(redis::cmd("DEL").arg(list));
     }
 
+    /// The name of a part's key.
     pub(super) fn key(&self, part: &str) -> String {
         self.keys.part(part).to_owned()
     }
@@ -275,7 +287,7 @@ impl InRedis {
         if let Some(loaded) = self.loaded.get(script.name) {
             return loaded.by_hash(&self.keys);
         }
-        let mut body = replaced_once(script.body, CLOCK, TURNED_CLOCK)
+        let mut body = replaced_once(script.body(), CLOCK, TURNED_CLOCK)
             .unwrap_or_else(|| panic!("{} does not read the clock once", script.name));
         if let Some(patch) = self.patch
             && let Some(patched) = replaced_once(&body, patch.needle, patch.instead)

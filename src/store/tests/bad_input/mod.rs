@@ -18,13 +18,11 @@ use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::store::advance::{Advance, Advanced, Answer, Settlement, Suspects};
-use crate::store::delete::Delete;
 use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
 use crate::store::list::List;
-use crate::store::orphans::{How, Orphans};
 use crate::store::pause::Pause;
 use crate::store::progress::{Progress, Stored};
 use crate::store::promote::Promote;
@@ -40,8 +38,8 @@ use crate::store::watch::{Watch, Watched};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// A day before the clock of these tests, in ms, and the time it shows.
-const PAST: u64 = 1_699_913_600_000;
-const NOW: u64 = 1_700_000_000_000;
+pub(super) const PAST: u64 = 1_699_913_600_000;
+pub(super) const NOW: u64 = 1_700_000_000_000;
 /// The largest whole number that every number up to it has a neighbour of.
 const WHOLE_MAX: u64 = (1 << 53) - 1;
 
@@ -169,7 +167,12 @@ impl Both {
     }
 }
 
-fn advance<'a>(lane: &'a str, call: u64, settle: &'a [Settlement], claim: usize) -> Advance<'a> {
+pub(super) fn advance<'a>(
+    lane: &'a str,
+    call: u64,
+    settle: &'a [Settlement],
+    claim: usize,
+) -> Advance<'a> {
     Advance {
         lane,
         call,

@@ -13,11 +13,12 @@ use super::op::{
 use super::profile::Profile;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
+use crate::redis::keys::PLACES;
 use crate::store::advance::Suspects;
 use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
-use crate::store::tests::dump::PLACES;
+use crate::store::tests::cancel;
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -74,6 +75,7 @@ operations! {
         .prop_map(|(limit, lane_ttl_ms)| Op::Trim { limit, lane_ttl_ms });
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
     2 Remove: ids().prop_map(|ids| Op::Remove { ids });
+    2 Cancel: cancel::operation();
     1 Delete: any::<bool>().prop_map(|all| Op::Delete { all });
     2 LoseList: (0..PLACES.len(), any::<bool>()).prop_map(|(place, back)| {
         let how = if back { Restore::PutBack } else { Restore::Remove };

@@ -7,10 +7,10 @@ use crate::job::outcome::Outcome;
 use crate::policy::retention::Retention;
 use crate::policy::settings::SettingsInForce;
 use crate::queue::info::Counts;
-use crate::redis::keys::PARTS;
+use crate::redis::keys::{OF_JOBS, PARTS, PLACES};
 use crate::store::advance::{Advanced, Claimed, Settlement, Suspects};
 use crate::store::recover::{Doubt, Recover, Recovered};
-use crate::store::tests::dump::{BESIDE, Dump, PLACES};
+use crate::store::tests::dump::Dump;
 use crate::store::trim::Trimmed;
 
 use super::op::Turn;
@@ -277,7 +277,7 @@ impl Invariants {
             let odd: Vec<_> = jobs.symmetric_difference(&placed).collect();
             format!("without a record or a place: {odd:?}")
         })?;
-        for part in BESIDE {
+        for part in OF_JOBS {
             let orphan = dump.names(part).into_iter().find(|field| {
                 let id = field.split_once('#').map_or(field.as_str(), |(id, _)| id);
                 !jobs.contains(id)

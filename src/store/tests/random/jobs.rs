@@ -5,6 +5,7 @@ use super::world::{World, name};
 use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
+use crate::policy::retention::Retention;
 use crate::store::enqueue::{Due, NewJob};
 
 impl World<'_> {
@@ -18,6 +19,12 @@ impl World<'_> {
         };
         let mut options = JobOptions::new();
         options.priority = new.priority;
+        // Some ask for a retention of their own.
+        options.keep = match new.priority {
+            Some(7) => Some(Retention::from_millis(60_001)),
+            Some(499) => Some(Retention::Remove),
+            _ => None,
+        };
         NewJob {
             id: name(new.id),
             record: EncodedRecord::new("test", vec![0; new.bytes], &options, Vec::new()),

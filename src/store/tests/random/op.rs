@@ -2,6 +2,10 @@
 //! which the world turns into whatever there is by then: so any part of a sequence is a sequence,
 //! and a failing one shrinks.
 
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::world::{World, Wrong};
 use crate::policy::settings::QueueSettings;
 use crate::store::advance::Suspects;
 use crate::store::configure::By;
@@ -161,6 +165,13 @@ pub(crate) enum Op {
     Back {
         ms: u64,
     },
+    /// What a file of its own says.
+    Other(Arc<dyn Operation>),
+}
+
+/// An operation that stands in one file, beside the tests of its verb: what it is made of, and what it does.
+pub(crate) trait Operation: Debug {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong>;
 }
 
 /// A job to be added.

@@ -149,6 +149,16 @@ pub(crate) const IDLE: Profile = Profile(&[
 pub(crate) const REMOVED: Profile =
     Profile(&[(6, Enqueue), (10, Advance), (12, Remove), (3, Pass)]);
 
+/// Jobs are cancelled while they wait.
+pub(crate) const CANCELLED: Profile = Profile(&[
+    (10, Enqueue),
+    (8, Advance),
+    (3, HandAllBack),
+    (10, Cancel),
+    (3, Watch),
+    (3, Pass),
+]);
+
 /// Jobs stall until they are dead, and nothing else is left.
 pub(crate) const OUTLIVED: Profile = Profile(&[(6, Enqueue), (10, Advance), (8, Outlive)]);
 

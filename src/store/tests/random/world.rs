@@ -38,8 +38,8 @@ pub(crate) type Wrong = String;
 pub(super) const CLAIMS_IN_REACH: usize = 8;
 
 pub(crate) struct World<'a> {
-    pub(super) redis: &'a mut InRedis,
-    pub(super) memory: InMemory,
+    pub(in crate::store::tests) redis: &'a mut InRedis,
+    pub(in crate::store::tests) memory: InMemory,
     pub(super) now_us: u64,
     lanes: Vec<Lane>,
     /// Every claim that was ever answered.
@@ -178,6 +178,7 @@ impl<'a> World<'a> {
                 self.memory.lose_tick(lost);
                 Ok(())
             }
+            Op::Other(operation) => operation.run(self),
             Op::Tend { worker, hold, name } => self.tend(*worker, *hold, *name),
             _ => self.run_verb(op),
         }
@@ -275,7 +276,7 @@ impl<'a> World<'a> {
     }
 
     /// One verb in both; both must answer the same.
-    pub(super) fn both<V>(&mut self, verb: &V) -> Result<(), Wrong>
+    pub(in crate::store::tests) fn both<V>(&mut self, verb: &V) -> Result<(), Wrong>
     where
         V: Apply<Answer: Debug + PartialEq>,
     {
@@ -473,11 +474,15 @@ pub(super) fn name(id: u8) -> JobId {
     JobId::stored(&format!("job-{}", id % IDS))
 }
 
-fn names(ids: &[u8]) -> Vec<JobId> {
+pub(in crate::store::tests) fn names(ids: &[u8]) -> Vec<JobId> {
     ids.iter().map(|id| name(*id)).collect()
 }
 
-pub(super) fn same<T: Debug + PartialEq>(what: &str, redis: &T, memory: &T) -> Result<(), Wrong> {
+pub(in crate::store::tests) fn same<T: Debug + PartialEq>(
+    what: &str,
+    redis: &T,
+    memory: &T,
+) -> Result<(), Wrong> {
     if redis == memory {
         return Ok(());
     }

@@ -1,0 +1,54 @@
+#!lua flags=allow-oom
+-- Cancels jobs that have not begun. Each ends as cancelled, and is kept as one that its handler has cancelled: for as long as
+-- it asks for itself, or as is set for the queue. ARGV[2] is what is stored as its outcome; the ids are ARGV[3..].
+-- Answers { 'cancelled', now_ms, cancelled ids, active ids, ids that had ended }; the others are not known.
+-- O(n log N). Harmless when repeated: a job that has ended is left as it is.
+-- needs: meta, find, finish, count, emit
+-- rarely: take_out, head, delayed, drained
+
+local FIRST_ID = 3
+local outcome = ARGV[2]
+local records = redis.call('HMGET', key.jobs, unpack(ARGV, FIRST_ID))
+local cancelled, active, ended = {}, {}, {}
+-- For how long jobs ask to be kept, if they do.
+local keep_ms, is_delayed = {}, false
+for i = FIRST_ID, #ARGV do
+  local id, record = ARGV[i], records[i - FIRST_ID + 1]
+  -- An id without a record is no job: somebody else wrote it, and the next claim drops it.
+  local state, part, _
+  if record then
+    state, _, part = queue.find(id)
+  end
+  if state == 'active' then
+    active[#active + 1] = id
+  elseif state == 'waiting' or state == 'delayed' then
+    queue.take_out(id, part)
+    cancelled[#cancelled + 1] = id
+    keep_ms[id] = tonumber(queue.field_of(record, 'keep_ms'))
+    is_delayed = is_delayed or state == 'delayed'
+  elseif state then
+    ended[#ended + 1] = id
+  end
+end
+
+-- Those that are kept as is set for the queue end together.
+local plain, outcomes = {}, {}
+for _, id in ipairs(cancelled) do
+  if keep_ms[id] then
+    queue.finish({ id }, { outcome }, keep_ms[id])
+  else
+    plain[#plain + 1], outcomes[#outcomes + 1] = id, outcome
+  end
+end
+queue.finish(plain, outcomes)
+if is_delayed then
+  queue.look_for_due()
+end
+queue.count('cancelled', #cancelled)
+queue.emit('cancelled', cancelled)
+if #cancelled > 0 then
+  queue.say_if_drained()
+end
+queue.flush_events()
+queue.save_meta()
+return { 'cancelled', now_ms, cancelled, active, ended }

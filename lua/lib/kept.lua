@@ -1,0 +1,23 @@
+-- The scores of `kept`, which holds jobs that have ended and are kept apart from the other completed ones: the moment
+-- (ms) until which each is kept so. Then a job that asks for a retention of its own is dropped. One that is here
+-- only because somebody waits for its outcome moves on to `completed`. A score must tell which of both it is without
+-- a key or a command of its own. All moments are whole milliseconds, so half a millisecond more means: it moves on.
+-- No other file knows of that.
+local MOVES_ON, AWAITED_KEPT_MS = 0.5, 60000
+
+-- The score of a job that ends now. own_ms: for how long the job itself asks to be kept, if it does. is_awaited:
+-- somebody waits for it.
+function queue.kept_score(own_ms, is_awaited)
+  if own_ms then
+    return now_ms + math.max(own_ms, is_awaited and AWAITED_KEPT_MS or 0)
+  end
+  return now_ms + AWAITED_KEPT_MS + MOVES_ON
+end
+
+-- When a job has ended that moves on to `completed`; nil for a job that is dropped.
+function queue.end_of_moving(score)
+  if score % 1 == MOVES_ON then
+    return score - MOVES_ON - AWAITED_KEPT_MS
+  end
+  return nil
+end

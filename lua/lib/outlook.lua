@@ -1,0 +1,22 @@
+-- What is left to do after a call of a worker.
+-- needs: meta, whole, optional
+-- rarely: timer
+
+-- claimed: what the call has claimed; due_ms: when the next delayed job is due, or nil. Returns whether more could be
+-- claimed right now; when the caller has to be back, if that is its duty; how many suspects wait; the news of
+-- unhandled jobs (news.lua), 0 for none; and whether nothing waits any more and nothing was claimed.
+function queue.outlook(claimed, due_ms)
+  local suspects = queue.has(key.suspects) and redis.call('ZCARD', key.suspects) or 0
+  local more = claimed.more
+  if more == nil then
+    more = redis.call('EXISTS', key.waiting) == 1
+  end
+  more = more or (due_ms and due_ms <= now_ms)
+  local news = queue.number(meta.unhandled)
+  local is_drained = not more and not due_ms and suspects == 0 and #claimed.ids == 0 and news == 0
+  if meta.paused then
+    return false, nil, suspects, 0, is_drained
+  end
+  local next_at_ms = not more and due_ms and queue.hold_timer(due_ms) or nil
+  return more, next_at_ms, suspects, news, is_drained
+end

@@ -1,0 +1,247 @@
+//! Puts a script together: the file of its verb, and the fragments (`lua/lib/<name>.lua`) that this file needs,
+//! and that those need.
+//!
+//! Each file says in its head, the comment it begins with, which fragments it uses:
+//!
+//! ```lua
+//! -- needs: meta, count        these are made when the script begins
+//! -- rarely: attempts          these are made when one of their functions is called for the first time
+//! -- with unhandled: offers    like `rarely`, but only in the script of the verb that is made `with` this part
+//! -- shares: meta              locals of this file that others use: such a file is always made when the script begins
+//! ```
+//!
+//! Lua makes each function of a script anew in each call, for about 1,000 instructions of the server. So what most calls
+//! do without is `rarely`: each such fragment is a branch of one function, which looks for what `queue` has not got, and
+//! is made alone. What a part costs every call of a script (its keys) is avoided by `with`.
+//!
+//! `tests/architecture/lua.rs` compares each head with what the file uses.
+
+/// `(name, text)` of every file in `lua/lib`.
+macro_rules! fragments {
+    ($($name:ident)*) => {
+        &[$((
+            stringify!($name),
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua/lib/", stringify!($name), ".lua")),
+        )),*]
+    };
+}
+
+/// Every fragment there is.
+pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
+    active add again arguments arm attempts batch bury cap claim claims count delayed deliver drained due emit
+    emit_value enter find finish forget head held idle judge kept lease lines lists lost meta news now offers once
+    optional order outcome outlook overdue places promote readable record reply room said schedules sentinel
+    settings settle stamp suspects take_out tick timer unhandled upcoming whole
+};
+
+/// Reads the clock. It comes first in every script, because a user who may not read the clock must be stopped before
+/// anything is written.
+const CLOCK: &str = "now";
+
+/// What the head of a file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head<'a> {
+    pub(crate) needs: Vec<&'a str>,
+    pub(crate) rarely: Vec<&'a str>,
+    /// The part of a verb, and the fragment.
+    pub(crate) with: Vec<(&'a str, &'a str)>,
+    pub(crate) shares: Vec<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        let mut head = Self::default();
+        let comments = text.lines().skip_while(|line| line.starts_with("#!"));
+        for line in comments.map_while(|line| line.strip_prefix("--")) {
+            let Some((what, names)) = line.trim_start().split_once(": ") else {
+                continue;
+            };
+            let names = names.split(',').map(str::trim);
+            match what {
+                "needs" => head.needs.extend(names),
+                "rarely" => head.rarely.extend(names),
+                "shares" => head.shares.extend(names),
+                _ => {
+                    let part = what.strip_prefix("with ");
+                    let part = part.filter(|part| !part.contains(' '));
+                    head.with
+                        .extend(names.filter_map(|name| Some((part?, name))));
+                }
+            }
+        }
+        head
+    }
+
+    /// The fragments that the file uses in a script that is made with this part.
+    fn uses(&self, part: Option<&str>) -> impl Iterator<Item = &'a str> {
+        let with = self.with.iter().filter(move |(of, _)| Some(*of) == part);
+        let with = with.map(|(_, name)| *name);
+        self.needs.iter().chain(&self.rarely).copied().chain(with)
+    }
+}
+
+/// The names that a fragment adds to `queue`.
+pub(crate) fn defined_in(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| {
+        let function = line.strip_prefix("function queue.");
+        let function = function.and_then(|rest| rest.split('(').next());
+        let values = line
+            .strip_prefix("queue.")
+            .and_then(|_| line.split_once(" = "));
+        let values = values.map_or("", |(names, _)| names).split(", ");
+        let values = values.filter_map(|name| name.strip_prefix("queue."));
+        function.into_iter().chain(values)
+    })
+}
+
+/// A fragment's text; empty for a name that there is not.
+fn text_of(name: &str) -> &'static str {
+    let named = FRAGMENTS.iter().find(|(other, _)| *other == name);
+    named.map_or("", |(_, text)| text)
+}
+
+/// The fragments of a script.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fragments<'a> {
+    /// Made when the script begins, each behind those that it needs.
+    pub(crate) always: Vec<&'a str>,
+    /// Made when they are used.
+    pub(crate) rarely: Vec<&'a str>,
+}
+
+impl<'a> Fragments<'a> {
+    /// Those of a verb's file.
+    pub(crate) fn of(verb: &'a str, part: Option<&str>) -> Self {
+        let head = Head::of(verb);
+        let mut all: Vec<&str> = Vec::new();
+        let mut found: Vec<&str> = head.uses(part).collect();
+        while !found.is_empty() {
+            found.retain(|name| !all.contains(name));
+            found.dedup();
+            all.extend(&found);
+            let next = found.iter().flat_map(|name| {
+                let head = Head::of(text_of(name));
+                head.uses(part).collect::<Vec<_>>()
+            });
+            let mut next: Vec<&str> = next.collect();
+            next.sort_unstable();
+            found = next;
+        }
+        let shares = |name: &&&str| !Head::of(text_of(name)).shares.is_empty();
+        let mut always = Vec::new();
+        let first = [CLOCK]
+            .into_iter()
+            .chain(all.iter().filter(shares).copied());
+        for name in first.chain(head.needs) {
+            add_with_needs(name, &mut always);
+        }
+        let mut rarely = Vec::new();
+        for name in all {
+            if !always.contains(&name) && !rarely.contains(&name) {
+                rarely.push(name);
+            }
+        }
+        Self { always, rarely }
+    }
+}
+
+/// Adds a fragment behind all that it needs. Fragments that need each other are added in any order.
+fn add_with_needs<'a>(name: &'a str, always: &mut Vec<&'a str>) {
+    fn add<'a>(name: &'a str, under_way: &mut Vec<&'a str>, always: &mut Vec<&'a str>) {
+        if always.contains(&name) || under_way.contains(&name) {
+            return;
+        }
+        under_way.push(name);
+        for needed in Head::of(text_of(name)).needs {
+            add(needed, under_way, always);
+        }
+        always.push(name);
+    }
+    add(name, &mut Vec::new(), always);
+}
+
+/// A verb's script without the names of its keys.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Linked {
+    /// The first line: what Redis has to know of the script.
+    pub(crate) shebang: String,
+    pub(crate) body: String,
+}
+
+/// Puts a script together. `verb` is the text of its own file, `part` the part with which the script is made, if it is.
+pub(crate) fn link(verb: &str, part: Option<&str>) -> Linked {
+    let (shebang, own) = verb.split_once('\n').unwrap_or((verb, ""));
+    let fragments = Fragments::of(verb, part);
+    let mut body = "local queue = {}\n".to_owned();
+    for name in fragments.always {
+        body.extend(["\n-- lib/", name, ".lua\n", text_of(name)]);
+    }
+    let mut word = "\nsetmetatable(queue, { __index = function(_, wanted)\nif ";
+    for name in &fragments.rarely {
+        let text = text_of(name);
+        let names = defined_in(text).map(|name| format!("wanted == '{name}'"));
+        let names = names.collect::<Vec<_>>().join(" or ");
+        body.extend([
+            word,
+            names.as_str(),
+            " then\n\n-- lib/",
+            name,
+            ".lua\n",
+            text,
+        ]);
+        word = "\nelseif ";
+    }
+    if !fragments.rarely.is_empty() {
+        body.push_str("\nend\nreturn rawget(queue, wanted)\nend })\n");
+    }
+    body.extend(["\n-- the verb\n", own]);
+    Linked {
+        shebang: format!("{shebang}\n"),
+        body,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_says_what_a_file_uses() {
+        let text = "#!lua\n-- What it does: this. needs: nothing\n--\n-- needs: meta, whole\n-- rarely: room\n\
+                    -- with parts: offers\n-- with other words: no\n-- shares: A, b\nlocal A, b = 1\n-- needs: no\n";
+        let head = Head {
+            needs: vec!["meta", "whole"],
+            rarely: vec!["room"],
+            with: vec![("parts", "offers")],
+            shares: vec!["A", "b"],
+        };
+        assert_eq!(Head::of(text), head);
+    }
+
+    #[test]
+    fn names_are_defined_by_functions_and_by_values() {
+        let text = "function queue.one(a)\n  function queue.no() end\nend\nqueue.TWO, queue.THREE = 2, 3\n\
+                    queue.four(5)\nlocal x = queue.five\n";
+        assert_eq!(
+            defined_in(text).collect::<Vec<_>>(),
+            ["one", "TWO", "THREE"]
+        );
+    }
+
+    #[test]
+    fn what_is_needed_comes_before_what_needs_it_and_the_clock_first() {
+        let fragments = Fragments::of("#!lua\n-- needs: count\n-- rarely: attempts\n", None);
+        assert_eq!(fragments.always[0], CLOCK);
+        let at = |name: &str| fragments.always.iter().position(|other| *other == name);
+        assert!(at("meta") < at("count") && at("whole") < at("count"));
+        assert!(at("meta").is_some() && at("attempts").is_none());
+        assert!(fragments.rarely.contains(&"attempts"));
+    }
+
+    #[test]
+    fn what_belongs_to_a_part_is_in_scripts_with_that_part_alone() {
+        let verb = "#!lua\n-- needs: claim\n";
+        let has_offers = |part| Fragments::of(verb, part).rarely.contains(&"offers");
+        assert!(!has_offers(None) && !has_offers(Some("other")) && has_offers(Some("unhandled")));
+    }
+}

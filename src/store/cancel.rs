@@ -1,0 +1,66 @@
+//! Cancels jobs that have not begun.
+
+use redis::Cmd;
+
+use crate::codec;
+use crate::id::JobId;
+use crate::job::outcome::Ending;
+use crate::redis::reply::Reply;
+use crate::redis::script::{Script, script};
+use crate::redis::trouble::Trouble;
+use crate::store::{NoArguments, Verb, named};
+
+static SCRIPT: Script = script!("cancel");
+
+/// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call, for one reason.
+pub(crate) struct Cancel<'a> {
+    pub(crate) ids: &'a [JobId],
+    pub(crate) reason: &'a str,
+}
+
+/// Ids that are in none of these lists are not known.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Cancelled {
+    pub(crate) cancelled: Vec<String>,
+    /// Jobs that run: only their handlers can end them.
+    pub(crate) active: Vec<String>,
+    /// Jobs that had ended before.
+    pub(crate) ended: Vec<String>,
+}
+
+impl Cancel<'_> {
+    /// What is stored as the outcome of each job.
+    pub(crate) fn outcome(&self) -> Vec<u8> {
+        codec::encode_plain(&Ending::Cancelled(self.reason.to_owned()))
+    }
+}
+
+impl Verb for Cancel<'_> {
+    type Answer = Cancelled;
+
+    /// A second call says that the job had ended.
+    const ANSWERS_AGAIN: bool = false;
+
+    fn script() -> &'static Script {
+        &SCRIPT
+    }
+
+    fn arguments(&self, arguments: &mut Cmd) {
+        named(arguments, &NoArguments {});
+        arguments.arg(self.outcome());
+        for id in self.ids {
+            arguments.arg(id.as_str());
+        }
+    }
+
+    fn answer(mut reply: Reply) -> Result<Cancelled, Trouble> {
+        match reply.tag() {
+            "cancelled" => Ok(Cancelled {
+                cancelled: reply.texts()?,
+                active: reply.texts()?,
+                ended: reply.texts()?,
+            }),
+            _ => reply.unexpected_tag(),
+        }
+    }
+}

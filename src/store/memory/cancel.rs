@@ -1,0 +1,58 @@
+//! Cancels jobs that have not begun.
+
+use crate::id::JobId;
+use crate::job::record::retention_of;
+use crate::memory::Apply;
+use crate::memory::state::{Collection, State};
+use crate::store::cancel::{Cancel, Cancelled};
+
+impl Apply for Cancel<'_> {
+    fn apply(&self, state: &mut State) -> Cancelled {
+        let mut cancelled: Vec<JobId> = Vec::new();
+        let (mut active, mut ended) = (Vec::new(), Vec::new());
+        for id in self.ids {
+            match state.collection_of(id) {
+                _ if cancelled.contains(id) => {}
+                None | Some(Collection::Lost) => {}
+                Some(Collection::Active) => active.push(id.to_string()),
+                Some(collection) if collection.waits() => cancelled.push(id.clone()),
+                Some(_) => ended.push(id.to_string()),
+            }
+        }
+        let was_in = |collection| {
+            let is_in = |id: &&JobId| state.collection_of(id) == Some(collection);
+            cancelled.iter().filter(is_in).cloned().collect::<Vec<_>>()
+        };
+        let (delayed, unhandled) = (was_in(Collection::Delayed), was_in(Collection::Unhandled));
+        self.end(state, &cancelled);
+        state.left_unhandled(&unhandled);
+        if !delayed.is_empty() {
+            state.look_for_due();
+        }
+        state.count("cancelled", cancelled.len());
+        state.emit_ids("cancelled", &cancelled);
+        if !cancelled.is_empty() {
+            state.say_if_drained();
+        }
+        Cancelled {
+            cancelled: cancelled.iter().map(JobId::to_string).collect(),
+            active,
+            ended,
+        }
+    }
+}
+
+impl Cancel<'_> {
+    fn end(&self, state: &mut State, ids: &[JobId]) {
+        let mut plain = Vec::new();
+        for id in ids {
+            let own = state.jobs.get(id).and_then(|job| retention_of(&job.record));
+            let job = (id.clone(), self.outcome());
+            match own {
+                Some(_) => state.finish(&[job], own),
+                None => plain.push(job),
+            }
+        }
+        state.finish(&plain, None);
+    }
+}

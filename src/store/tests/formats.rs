@@ -1,0 +1,494 @@
+//! What is stored has to be read by later versions. `formats/<n>.txt` hold a queue as some version stored it, with one of
+//! each thing that is stored, as the commands that make it. This version must read all of them. If it writes
+//! anything in another form, the last file is not what it writes any more, and a new file is added beside it:
+//! `OXCART_WRITE_FORMAT=<n> cargo test --lib formats` writes one. A file that is there is never changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use redis::{Value, cmd};
+
+use super::subject::{InRedis, START_US, Subject};
+use super::{Rig, completed, job, settlement};
+use crate::events::event::{EventKind, parse_fields};
+use crate::id::JobId;
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::options::JobOptions;
+use crate::job::outcome::{DeadReason, Outcome};
+use crate::job::record::{EncodedRecord, Record};
+use crate::job::state::State;
+use crate::policy::backoff::Backoff;
+use crate::policy::retention::Retention;
+use crate::policy::settings::{QueueSettings, SettingsInForce};
+use crate::queue::info::{Ended, JobInfo};
+use crate::redis::keys::PARTS;
+use crate::schedule::info::ScheduleInfo;
+use crate::schedule::rule::Rule;
+use crate::store::configure::{By, Configure};
+use crate::store::enqueue::{Due, NewJob};
+use crate::store::get::Get;
+use crate::store::progress::Progress;
+use crate::store::promote::Promote;
+use crate::store::recover::{Doubt, Recover};
+use crate::store::replay::Replay;
+use crate::store::schedule::{Definition, NextTick, Schedule};
+use crate::store::schedules::Schedules;
+use crate::store::settings::Settings;
+use crate::store::watch::{Watch, Watched};
+
+const FORMATS: [&str; 1] = [include_str!("formats/1.txt")];
+const NOW_MS: u64 = START_US / 1_000;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The keys whose contents are of no later version's concern: who called last, and whom to wake.
+const PASSING: [&str; 2] = ["calls", "wake"];
+
+fn entry(error: &str) -> AttemptEntry {
+    AttemptEntry::new(AttemptKind::Error, error.to_owned())
+}
+
+fn rich() -> JobOptions {
+    JobOptions::new()
+        .attempts(3)
+        .backoff(Backoff::fixed(2 * SECOND))
+        .timeout(9 * SECOND)
+        .keep(Retention::For(60 * SECOND))
+}
+
+fn with(id: &str, payload: Vec<u8>, options: &JobOptions) -> NewJob {
+    let headers = vec![("trace".to_owned(), "abc".to_owned())];
+    let record = EncodedRecord::new("mail", payload, options, headers);
+    NewJob { record, ..job(id) }
+}
+
+/// A queue with one of each thing that is stored.
+fn everything() -> Rig {
+    let mut rig = Rig::in_redis();
+    rig.set(QueueSettings::new().keep_at_most(50).max_stalls(7));
+    rig.call(&Configure {
+        by: By::Code,
+        said: &QueueSettings::new().keep_events(1_000).values(),
+    });
+    // Each claim takes what is in line: one job at a time.
+    let claim = |rig: &mut Rig, new: NewJob| {
+        rig.enqueue(&[new]);
+        rig.claim_one().expect("it is in line")
+    };
+    let done = claim(&mut rig, with("completed", vec![0xc0], &JobOptions::new()));
+    rig.settle(&done.id, &done.receipt, completed());
+    let moot = claim(&mut rig, with("cancelled", vec![0xc0], &rich()));
+    let mut ended = settlement(&moot.id, &moot.receipt, Outcome::Cancelled("moot".into()));
+    ended.keep = rich().keep;
+    rig.advance(&[ended], 0);
+    let awaited = claim(&mut rig, job("awaited"));
+    rig.call(&Watch {
+        id: "awaited",
+        await_ms: 60_000,
+    });
+    rig.settle(&awaited.id, &awaited.receipt, completed());
+    let dead = claim(&mut rig, job("dead"));
+    let (reason, entry_of) = (DeadReason::Declared, entry("no such customer"));
+    rig.settle(
+        &dead.id,
+        &dead.receipt,
+        Outcome::Dead {
+            reason,
+            entry: entry_of,
+        },
+    );
+    let retried = claim(&mut rig, job("retried"));
+    let (after, entry_of) = (60 * SECOND, entry("no answer"));
+    rig.settle(
+        &retried.id,
+        &retried.receipt,
+        Outcome::Retry {
+            after,
+            entry: entry_of,
+        },
+    );
+    let other = claim(&mut rig, job("unhandled"));
+    let name = Some("report".to_owned());
+    rig.settle(
+        &other.id,
+        &other.receipt,
+        Outcome::Bounced {
+            after,
+            entry: entry("no handler"),
+            name,
+        },
+    );
+    rig.ask_for("another name");
+    rig.lease_ms = 1;
+    claim(&mut rig, job("suspect"));
+    rig.wait(Duration::from_millis(2));
+    let recover = Recover {
+        expected_ms: NOW_MS + 2,
+        tolerance_ms: 0,
+        limit: 10,
+        lease_ms: 60_000,
+        gap_ms: u64::from(u32::MAX) * 1_000,
+        quiet_ms: 0,
+        doubt: Doubt::None,
+    };
+    rig.call(&recover);
+    rig.lease_ms = 60_000;
+    let mut urgent = with("active", vec![b'x'; 2_100], &rich());
+    (urgent.priority, urgent.front) = (Some(3), true);
+    let active = claim(&mut rig, urgent);
+    let (id, receipt) = (&active.id, &active.receipt);
+    rig.call(&Progress {
+        id,
+        receipt,
+        value: b"\x2a",
+    });
+    let mut again = job("again");
+    again.priority = Some(3);
+    let again = claim(&mut rig, again);
+    rig.settle(
+        &again.id,
+        &again.receipt,
+        Outcome::Retry {
+            after: Duration::ZERO,
+            entry: entry("no answer"),
+        },
+    );
+    rig.enqueue(&[with("waiting", vec![0xc0], &rich())]);
+    let mut later = with("delayed", vec![0xc0], &JobOptions::new());
+    (later.due, later.priority, later.await_ms) =
+        (Due::After { ms: 5_000 }, Some(900), Some(60_000));
+    rig.enqueue(&[later]);
+    // What is due and not promoted when a job is added leaves room for itself.
+    let due = NewJob {
+        due: Due::After { ms: 1 },
+        ..job("due")
+    };
+    rig.enqueue(&[due]);
+    rig.wait(Duration::from_millis(2));
+    rig.enqueue(&[job("behind")]);
+    let rule = Rule {
+        every_ms: Some(60_000),
+        job: "report".to_owned(),
+        ..Rule::default()
+    };
+    let record = EncodedRecord::new("report", vec![0xc0], &rich(), Vec::new());
+    rig.call(&Schedule {
+        name: "minutely",
+        revision: 0,
+        paused: false,
+        tick: NextTick::At {
+            ms: NOW_MS + 60_000,
+        },
+        seen: None,
+        define: Some(Definition {
+            rule: &rule.encode(),
+            job: &record,
+        }),
+    });
+    rig
+}
+
+fn in_redis(rig: &mut Rig) -> &mut InRedis {
+    match &mut rig.subject {
+        Subject::Redis(redis) => redis,
+        Subject::Memory(_) => panic!("only Redis stores bytes"),
+    }
+}
+
+/// Commands that make what a queue holds, one a line, in one order.
+fn commands(redis: &mut InRedis) -> String {
+    let mut lines = Vec::new();
+    let parts: BTreeSet<&str> = PARTS.iter().copied().collect();
+    for part in parts.difference(&BTreeSet::from(PASSING)) {
+        let key = redis.key(part);
+        let kind: String = redis.ask(cmd("TYPE").arg(&key));
+        let mut line = |verb: &str, words: &[&[u8]]| {
+            let words: Vec<String> = words
+                .iter()
+                .map(|word| word.escape_ascii().to_string())
+                .collect();
+            lines.push(format!("{verb} {part} {}", words.join("\t")));
+        };
+        match kind.as_str() {
+            "hash" => {
+                let fields: BTreeMap<Vec<u8>, Vec<u8>> = redis.ask(cmd("HGETALL").arg(&key));
+                fields
+                    .iter()
+                    .for_each(|(field, value)| line("HSET", &[field, value]));
+            }
+            "zset" => {
+                let members: Vec<(Vec<u8>, String)> =
+                    redis.ask(cmd("ZRANGE").arg(&key).arg(0).arg(-1).arg("WITHSCORES"));
+                members
+                    .iter()
+                    .for_each(|(member, score)| line("ZADD", &[score.as_bytes(), member]));
+            }
+            "stream" => {
+                let entries: Vec<(String, Vec<Vec<u8>>)> =
+                    redis.ask(cmd("XRANGE").arg(&key).arg("-").arg("+"));
+                for (id, fields) in &entries {
+                    let id = if *part == "finished" { "1-1" } else { id };
+                    let fields = fields.iter().map(Vec::as_slice);
+                    let words: Vec<&[u8]> = [id.as_bytes()].into_iter().chain(fields).collect();
+                    line("XADD", &words);
+                }
+            }
+            "none" => panic!("a queue with everything has {part}"),
+            other => panic!("{part} is a {other}"),
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What `escape_ascii` has made of these bytes.
+fn bytes(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let (byte, length) = match (first, after) {
+            (b'\\', [b'x', digits @ ..]) => {
+                let digits = std::str::from_utf8(&digits[..2]).unwrap();
+                (u8::from_str_radix(digits, 16).unwrap(), 4)
+            }
+            (b'\\', [b'n', ..]) => (b'\n', 2),
+            (b'\\', [b't', ..]) => (b'\t', 2),
+            (b'\\', [b'r', ..]) => (b'\r', 2),
+            (b'\\', [other, ..]) => (*other, 2),
+            (byte, _) => (*byte, 1),
+        };
+        bytes.push(byte);
+        rest = &rest[length..];
+    }
+    bytes
+}
+
+fn load(redis: &mut InRedis, commands: &str) {
+    redis.clear();
+    for line in commands.lines() {
+        let words: Vec<&str> = line.splitn(3, ' ').collect();
+        let mut command = cmd(words[0]);
+        command.arg(redis.key(words[1]));
+        for word in words[2].split('\t') {
+            command.arg(bytes(word));
+        }
+        let _: Value = redis.ask(&command);
+    }
+}
+
+#[test]
+fn this_version_writes_what_the_last_file_holds() {
+    let mut rig = everything();
+    let now = commands(in_redis(&mut rig));
+    if let Some(number) = super::random::setting("OXCART_WRITE_FORMAT") {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/tests/formats");
+        return std::fs::write(folder.join(format!("{number}.txt")), now).unwrap();
+    }
+    let last = FORMATS.last().unwrap();
+    for (was, is) in last.lines().zip(now.lines()) {
+        assert_eq!(
+            was,
+            is,
+            "stored in another form than before: see the head of {}",
+            file!()
+        );
+    }
+    assert_eq!(last.lines().count(), now.lines().count());
+}
+
+fn info(rig: &mut Rig, id: &str) -> JobInfo {
+    let found = rig
+        .call(&Get { id })
+        .unwrap_or_else(|| panic!("{id} is not there"));
+    JobInfo::decode(&JobId::stored(id), found).unwrap()
+}
+
+#[test]
+fn every_format_there_ever_was_is_read() {
+    for format in FORMATS {
+        let mut rig = Rig::in_redis();
+        load(in_redis(&mut rig), format);
+        jobs_are_read(&mut rig);
+        the_rest_is_read(&mut rig);
+        // And worked with: everything that can run is claimed.
+        rig.wait(3_600 * SECOND);
+        rig.call(&Promote {
+            limit: 10,
+            worker: "worker",
+            hold: true,
+        });
+        let claimed = rig.advance(&[], 10).claimed;
+        let mut ids: Vec<&str> = claimed.iter().map(|job| job.id.as_str()).collect();
+        ids.sort_unstable();
+        let expected = [
+            "again",
+            "behind",
+            "delayed",
+            "due",
+            "retried",
+            "suspect",
+            "unhandled",
+            "waiting",
+        ];
+        assert_eq!(ids, expected);
+        for job in &claimed {
+            let record = Record::decode(&job.record, job.payload.clone()).unwrap();
+            assert!(["mail", "test"].contains(&record.name.as_str()));
+        }
+    }
+}
+
+fn jobs_are_read(rig: &mut Rig) {
+    let states = [
+        ("completed", State::Completed),
+        ("cancelled", State::Completed),
+        ("awaited", State::Completed),
+        ("dead", State::Dead),
+        ("retried", State::Delayed),
+        ("unhandled", State::Waiting),
+        ("suspect", State::Waiting),
+        ("active", State::Active),
+        ("waiting", State::Waiting),
+        ("delayed", State::Delayed),
+        ("due", State::Delayed),
+        ("behind", State::Waiting),
+    ];
+    for (id, state) in states {
+        assert_eq!(info(rig, id).state, state, "{id}");
+    }
+    let active = info(rig, "active");
+    assert_eq!(
+        (active.name.as_str(), active.attempts, active.priority),
+        ("mail", 3, 3)
+    );
+    assert_eq!(active.timeout, Some(9 * SECOND));
+    assert_eq!(active.headers, [("trace".to_owned(), "abc".to_owned())]);
+    assert_eq!(active.progress::<u8>().unwrap(), Some(42));
+    assert_eq!(active.worker.as_deref(), Some("worker"));
+    let ended = |rig: &mut Rig, id| info(rig, id).ended.unwrap().1;
+    assert_eq!(ended(rig, "completed"), Ended::Completed);
+    assert_eq!(ended(rig, "cancelled"), Ended::Cancelled("moot".into()));
+    assert_eq!(ended(rig, "dead"), Ended::Dead(DeadReason::Declared));
+    assert_eq!(info(rig, "dead").history[0].error, "no such customer");
+    let retried = info(rig, "retried");
+    assert_eq!((retried.failed, retried.history.len()), (1, 1));
+    assert_eq!(
+        (info(rig, "suspect").stalls, info(rig, "unhandled").bounces),
+        (1, 1)
+    );
+    assert_eq!(
+        info(rig, "delayed").due_at.unwrap().as_millis(),
+        NOW_MS + 5_002
+    );
+    let record = rig.call(&Get { id: "waiting" }).unwrap().record;
+    let record = Record::decode(&record, None).unwrap();
+    assert_eq!((record.keep, record.backoff), (rich().keep, rich().backoff));
+    let outcome = rig.call(&Watch {
+        id: "awaited",
+        await_ms: 1,
+    });
+    assert!(matches!(outcome, Watched::Finished { .. }));
+}
+
+fn the_rest_is_read(rig: &mut Rig) {
+    let set = rig.call(&Settings);
+    let set = SettingsInForce::read(&set.settings, &set.declared).unwrap();
+    assert_eq!(
+        (set.keep_at_most, set.max_stalls, set.keep_events),
+        (50, 7, 1_000)
+    );
+    let found = rig.call(&Schedules::Named { name: "minutely" });
+    let schedule = ScheduleInfo::new(&found.schedules[0]);
+    assert_eq!(
+        (
+            schedule.unreadable,
+            schedule.next_tick.map(|at| at.as_millis())
+        ),
+        (None, Some(NOW_MS + 60_000))
+    );
+    assert!(found.job.is_some());
+    let redis = in_redis(rig);
+    let key = redis.key("events");
+    let events: Value = redis.ask(cmd("XREAD").arg("STREAMS").arg(key).arg(0));
+    let kinds = crate::redis::stream::entries(events).into_iter();
+    let kinds: Vec<EventKind> = kinds
+        .flat_map(|entry| parse_fields(&entry.fields))
+        .collect();
+    for name in [
+        "added",
+        "active",
+        "completed",
+        "cancelled",
+        "dead",
+        "retrying",
+        "bounced",
+        "stalled",
+        "progress",
+        "delayed",
+    ] {
+        assert!(
+            kinds.iter().any(|kind| kind.name() == name),
+            "{name} of {kinds:?}"
+        );
+    }
+    assert_eq!(rig.total("completed"), 2);
+}
+
+/// A newer version writes a record, appends to a list, and adds a field: whatever this version does to the job, all of it stays.
+#[test]
+fn what_a_newer_version_wrote_is_left_as_it_is() {
+    let mut rig = Rig::in_redis();
+    rig.enqueue(&[job("newer")]);
+    let id = JobId::stored("newer");
+    let redis = in_redis(&mut rig);
+    let (jobs, attempts) = (redis.key("jobs"), redis.key("attempts"));
+    let mut record: Vec<u8> = redis.ask(cmd("HGET").arg(&jobs).arg("newer"));
+    record[0] = 3;
+    record.splice(12..12, *b"group=a ");
+    let _: Value = redis.ask(cmd("HSET").arg(&jobs).arg("newer").arg(&record));
+    // Four counters are known here.
+    let _: Value = redis.ask(
+        cmd("HSET")
+            .arg(&attempts)
+            .arg("newer")
+            .arg(b"\x95\x01\x00\x00\x00\x63"),
+    );
+
+    let claimed = rig.claim_one().unwrap();
+    let error = Record::decode(&claimed.record, None).unwrap_err();
+    assert!(error.to_string().contains("newer version"), "{error}");
+    assert_eq!(info_of_counters(&claimed.counters), (1, 0));
+    let bounce = Outcome::Bounced {
+        after: SECOND,
+        entry: entry("a newer record"),
+        name: None,
+    };
+    assert!(rig.settle(&id, &claimed.receipt, bounce));
+    rig.wait(2 * SECOND);
+    let claimed = rig.claim_one().unwrap();
+    let (reason, entry_of) = (DeadReason::Undecodable, entry("a newer record"));
+    assert!(rig.settle(
+        &id,
+        &claimed.receipt,
+        Outcome::Dead {
+            reason,
+            entry: entry_of
+        }
+    ));
+    assert_eq!(
+        rig.call(&Replay {
+            ids: std::slice::from_ref(&id)
+        }),
+        ["newer"]
+    );
+    let redis = in_redis(&mut rig);
+    let left: Vec<u8> = redis.ask(cmd("HGET").arg(&jobs).arg("newer"));
+    assert_eq!(left, record);
+    let counters: Vec<u8> = redis.ask(cmd("HGET").arg(&attempts).arg("newer"));
+    assert_eq!(counters, b"\x95\x00\x00\x00\x01\x63", "the fifth stays");
+}
+
+fn info_of_counters(stored: &Option<Vec<u8>>) -> (u32, u32) {
+    let counters = stored.as_deref().map(crate::job::history::Counters::decode);
+    let counters = counters.expect("it has some").unwrap();
+    (counters.failed, counters.bounces)
+}

@@ -1,0 +1,372 @@
+//! Every verb there is, once, with calls of it as they are made where nothing is wrong. What is asked of all verbs is
+//! asked of this list, and this list is compared with the files there are, so that no verb can be forgotten.
+//!
+//! (The modules of the verbs are named in `store/mod.rs` and `memory/mod.rs` all the same: modules that a macro
+//! names are not formatted by rustfmt.)
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::bad_input::{NOW, PAST, advance};
+use super::subject::InRedis;
+use super::{completed, job, settlement};
+use crate::id::{JobId, Receipt};
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::options::JobOptions;
+use crate::job::outcome::{DeadReason, Outcome};
+use crate::job::record::EncodedRecord;
+use crate::memory::Apply;
+use crate::policy::settings::QueueSettings;
+use crate::redis::script::Script;
+use crate::store::Verb;
+use crate::store::advance::Advance;
+use crate::store::cancel::Cancel;
+use crate::store::configure::{By, Configure};
+use crate::store::counts::Counts;
+use crate::store::delete::Delete;
+use crate::store::enqueue::{Due, Enqueue, Novelty};
+use crate::store::extend::Extend;
+use crate::store::fire::{Entry, Fire};
+use crate::store::get::Get;
+use crate::store::list::List;
+use crate::store::orphans::{How, Orphans};
+use crate::store::pause::Pause;
+use crate::store::progress::Progress;
+use crate::store::promote::Promote;
+use crate::store::recover::{Doubt, Recover};
+use crate::store::remove::Remove;
+use crate::store::replay::Replay;
+use crate::store::resume::Resume;
+use crate::store::schedule::{Definition, NextTick, Schedule};
+use crate::store::schedules::Schedules;
+use crate::store::settings::Settings;
+use crate::store::tend::Tend;
+use crate::store::trim::Trim;
+use crate::store::unschedule::Unschedule;
+use crate::store::watch::Watch;
+
+/// Something that is done with each verb.
+pub(super) trait Visitor {
+    fn visit<V: Apply>(&mut self);
+}
+
+/// What a call answered, or what went wrong.
+pub(super) type Tried = Result<String, String>;
+
+/// A call in the queue of [`Both`](super::bad_input::Both), with the receipt of the job that is held there.
+pub(super) type Call = fn(&mut InRedis, &Receipt) -> Tried;
+
+/// `verb: Type { "call" => function, .. }`.
+macro_rules! verbs {
+    ($($name:ident: $verb:ty { $($call:literal => $function:expr),+ $(,)? })*) => {
+        const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+        /// Calls of every verb.
+        pub(super) const CALLS: &[(&str, Call)] = &[$($(($call, $function)),+),*];
+
+        pub(super) fn each(visitor: &mut impl Visitor) {
+            $(visitor.visit::<$verb>();)*
+        }
+    };
+}
+
+verbs! {
+    advance: Advance<'_> {
+        "claim" => |redis, _| tried(redis, &advance("worker", 9, &[], 5)),
+        "repeat" => |redis, _| tried(redis, &advance("worker", 1, &[], 5)),
+        "complete" => |redis, receipt| end(redis, receipt, completed()),
+        "cancel in a handler" => |redis, receipt| end(redis, receipt, Outcome::Cancelled("moot".into())),
+        "retry" => |redis, receipt| {
+            let after = Duration::from_secs(1);
+            end(redis, receipt, Outcome::Retry { after, entry: entry() })
+        },
+        "bounce" => |redis, receipt| end(redis, receipt, bounced(None)),
+        "hand back" => |redis, receipt| end(redis, receipt, bounced(Some("other".to_owned()))),
+        "release" => |redis, receipt| end(redis, receipt, Outcome::Released),
+        "die" => |redis, receipt| {
+            let reason = DeadReason::AttemptsSpent;
+            end(redis, receipt, Outcome::Dead { reason, entry: entry() })
+        },
+    }
+    cancel: Cancel<'_> {
+        "cancel" => |redis, _| tried(redis, &Cancel { ids: &all(), reason: "moot" }),
+    }
+    configure: Configure<'_> {
+        "configure" => |redis, _| {
+            let said = &QueueSettings::new().keep_events(0).values();
+            tried(redis, &Configure { by: By::Code, said })
+        },
+    }
+    counts: Counts {
+        "counts" => |redis, _| redis.call(&Counts).map(|_| String::new()),
+    }
+    delete: Delete {
+        "delete" => |redis, _| tried(redis, &Delete { all: false, lanes_ms: 5_000 }),
+        "delete all" => |redis, _| tried(redis, &Delete { all: true, lanes_ms: 5_000 }),
+    }
+    enqueue: Enqueue<'_> {
+        "enqueue" => |redis, _| {
+            let (new, mut later) = (job("new"), job("later"));
+            later.due = Due::After { ms: 5 };
+            later.priority = Some(3);
+            let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
+            tried(redis, &Enqueue { lane, call, jobs: &[&new, &later], novelty })
+        },
+    }
+    extend: Extend<'_> {
+        "extend" => |redis, receipt| {
+            let leases = &[(held(), receipt.clone())];
+            tried(redis, &Extend { leases, lease_ms: 5 })
+        },
+    }
+    fire: Fire<'_> {
+        "fire" => |redis, _| {
+            let entries = &[Entry {
+                name: "nightly".to_owned(),
+                revision: 1,
+                tick_ms: PAST,
+                ticks: vec![PAST],
+                due_ms: vec![PAST],
+                missed: 0,
+                last_ms: PAST,
+                next_ms: Some(NOW + 5),
+                limit: None,
+                no_overlap: true,
+                priority: None,
+                front: false,
+            }];
+            tried(redis, &Fire { passed_ms: None, worker: "w", hold: true, entries })
+        },
+    }
+    get: Get<'_> {
+        "get" => |redis, _| all().iter().map(|id| tried(redis, &Get { id: id.as_str() })).collect(),
+    }
+    list: List {
+        "list" => |redis, _| tried(redis, &List { state: "waiting", offset: 0, limit: 9 }),
+    }
+    orphans: Orphans<'_> {
+        "look for orphans" => |redis, _| orphans(redis, How::Look),
+        "put orphans back" => |redis, _| orphans(redis, How::PutBack),
+        "remove orphans" => |redis, _| orphans(redis, How::Remove),
+    }
+    pause: Pause {
+        "pause" => |redis, _| tried(redis, &Pause),
+    }
+    progress: Progress<'_> {
+        "progress" => |redis, receipt| {
+            tried(redis, &Progress { id: &held(), receipt, value: &b"x"[..] })
+        },
+    }
+    promote: Promote<'_> {
+        "promote" => |redis, _| {
+            redis.set_clock(LATER * 1_000);
+            tried(redis, &Promote { limit: 5, worker: "w", hold: true })
+        },
+    }
+    recover: Recover {
+        "recover" => |redis, _| recover(redis),
+        "bury" => |redis, _| recover(redis),
+    }
+    remove: Remove<'_> {
+        "remove" => |redis, _| tried(redis, &Remove { ids: &all() }),
+    }
+    replay: Replay<'_> {
+        "replay" => |redis, _| tried(redis, &Replay { ids: &all() }),
+    }
+    resume: Resume {
+        "resume" => |redis, _| tried(redis, &Resume),
+    }
+    schedule: Schedule<'_> {
+        "schedule" => |redis, _| {
+            let job = &EncodedRecord::new("test", vec![0xc0], &JobOptions::new(), Vec::new());
+            tried(redis, &Schedule {
+                name: "nightly",
+                revision: 1,
+                paused: false,
+                tick: NextTick::At { ms: PAST + 5 },
+                seen: None,
+                define: Some(Definition { rule: b"rule", job }),
+            })
+        },
+    }
+    schedules: Schedules<'_> {
+        "schedules" => |redis, _| tried(redis, &Schedules::due(0, 5)),
+    }
+    settings: Settings {
+        "settings" => |redis, _| tried(redis, &Settings),
+    }
+    tend: Tend<'_> {
+        "tend" => |redis, _| {
+            let (names, cursor) = (&["nightly", "gone"][..], Schedules::ALL);
+            tried(redis, &Tend { worker: "w", hold: true, names, cursor, limit: 64 })
+        },
+    }
+    trim: Trim<'_> {
+        "trim" => |redis, _| {
+            redis.set_clock(LATER * 1_000);
+            tried(redis, &Trim { limit: 5, lane_ttl_ms: 1, lanes_cursor: "0" })
+        },
+    }
+    unschedule: Unschedule<'_> {
+        "unschedule" => |redis, _| tried(redis, &Unschedule { name: "nightly" }),
+    }
+    watch: Watch<'_> {
+        "watch" => |redis, _| {
+            let watch = |id: &JobId| tried(redis, &Watch { id: id.as_str(), await_ms: 5 });
+            all().iter().map(watch).collect()
+        },
+    }
+}
+
+/// When all leases have run out, and all that is delayed is due.
+const LATER: u64 = NOW + 7_200_000;
+
+fn tried<V: Verb<Answer: Debug>>(redis: &mut InRedis, verb: &V) -> Tried {
+    redis.call(verb).map(|answer| format!("{answer:?}"))
+}
+
+fn held() -> JobId {
+    JobId::stored("held")
+}
+
+fn all() -> [JobId; 5] {
+    ["held", "waiting", "completed", "dead", "delayed"].map(JobId::stored)
+}
+
+fn entry() -> AttemptEntry {
+    AttemptEntry::new(AttemptKind::Error, "broken".into())
+}
+
+fn bounced(name: Option<String>) -> Outcome {
+    let (after, entry) = (Duration::from_secs(1), entry());
+    Outcome::Bounced { after, entry, name }
+}
+
+fn end(redis: &mut InRedis, receipt: &Receipt, outcome: Outcome) -> Tried {
+    let ended = [settlement(&held(), receipt, outcome)];
+    tried(redis, &advance("worker", 9, &ended, 5))
+}
+
+/// Takes back what was held two hours ago.
+fn recover(redis: &mut InRedis) -> Tried {
+    redis.set_clock(LATER * 1_000);
+    let recover = Recover {
+        expected_ms: LATER,
+        tolerance_ms: 1,
+        limit: 5,
+        lease_ms: 60_000,
+        gap_ms: 0,
+        quiet_ms: 0,
+        doubt: Doubt::None,
+    };
+    tried(redis, &recover)
+}
+
+fn orphans(redis: &mut InRedis, how: How) -> Tried {
+    let (cursor, limit, lease_ms) = (Orphans::FIRST, 64, 5);
+    tried(
+        redis,
+        &Orphans {
+            cursor,
+            limit,
+            how,
+            lease_ms,
+        },
+    )
+}
+
+/// Every script there is: one of each verb, and those of their parts.
+pub(super) fn scripts() -> Vec<&'static Script> {
+    struct Scripts(Vec<&'static Script>);
+    impl Visitor for Scripts {
+        fn visit<V: Apply>(&mut self) {
+            self.0.push(V::script());
+        }
+    }
+    let mut scripts = Scripts(vec![Advance::script_with_unhandled()]);
+    each(&mut scripts);
+    scripts.0
+}
+
+/// The names of those that were not called.
+pub(super) fn not_called<'a>(called: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
+    let all: BTreeSet<&str> = scripts().iter().map(|script| script.name).collect();
+    let called = called.into_iter().collect();
+    &all - &called
+}
+
+/// The words that answers begin with, as they stand in the scripts: beside the time, or in a status.
+pub(super) fn tags() -> Vec<&'static str> {
+    let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let lines = scripts()
+        .into_iter()
+        .flat_map(|script| script.body().lines());
+    let lines = lines.filter(|line| line.contains("now_ms") || line.contains("status"));
+    let quoted = lines.flat_map(|line| line.split('\'').skip(1).step_by(2));
+    let tags: BTreeSet<&str> = quoted.filter(is_word).collect();
+    tags.into_iter().collect()
+}
+
+fn names_of_files(folder: &str, extension: &str) -> BTreeSet<String> {
+    let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|found| found == extension));
+    paths
+        .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+        .collect()
+}
+
+fn registered() -> BTreeSet<String> {
+    NAMES.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn each_verb_has_a_script_and_a_file_and_is_registered() {
+    let mut files = names_of_files("src/store", "rs");
+    files.remove("mod");
+    assert_eq!(registered(), files, "src/store");
+    assert_eq!(registered(), names_of_files("lua", "lua"), "lua");
+    let scripts = scripts();
+    for name in NAMES {
+        assert!(scripts.iter().any(|script| script.name == *name), "{name}");
+    }
+}
+
+/// `make lua` shows them, and `make lua-lint` reads them.
+#[test]
+fn scripts_are_written_to_the_target_folder() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/lua");
+    fs::create_dir_all(&folder).unwrap();
+    for script in scripts() {
+        let file = format!("{}.lua", script.name.replace(' ', "-"));
+        fs::write(folder.join(file), script.with_body(script.body()).code).unwrap();
+    }
+}
+
+/// The page has a row for each.
+#[test]
+fn the_page_of_the_layout_names_every_verb_and_every_key() {
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/redis-layout.md"));
+    let page = page.unwrap();
+    let rows = |heading: &str| -> BTreeSet<String> {
+        let (_, table) = page.split_once(heading).unwrap();
+        let rows = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with("| "));
+        let first = rows.map(|row| row.split('|').nth(1).unwrap());
+        first
+            .flat_map(|cell| cell.split(", "))
+            .map(|name| name.trim().trim_matches('`').to_owned())
+            .collect()
+    };
+    assert_eq!(rows("| verb |"), registered());
+    let keys = crate::redis::keys::PARTS
+        .iter()
+        .map(|part| (*part).to_owned());
+    assert_eq!(rows("| part |"), keys.collect());
+}
