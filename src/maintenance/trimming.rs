@@ -6,12 +6,12 @@ use tracing::warn;
 
 use crate::maintenance::{Duty, Left};
 use crate::queue::producer::LANE_TTL;
-use crate::redis::trouble::Trouble;
+use crate::service::Shared;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Line;
+use crate::store::backend::Connection;
+use crate::store::backend::Trouble;
 use crate::store::trim::Trim;
 use crate::time::millis;
-use crate::worker::pump::Pump;
 
 pub(crate) struct Trimming {
     /// Where the last round left off among the lanes.
@@ -63,20 +63,24 @@ impl Trimming {
 }
 
 impl Duty for Trimming {
-    fn period(_: &Pump) -> Duration {
+    fn period(&self, _: &Shared) -> Duration {
         Duration::from_secs(15)
     }
 
-    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+    async fn call(
+        &mut self,
+        shared: &Shared,
+        connection: &mut Connection,
+    ) -> Result<Left, Trouble> {
         let verb = Trim {
             limit: BATCH_JOBS,
             lane_ttl_ms: millis(LANE_TTL),
             lanes_cursor: &self.lanes_cursor,
         };
-        let trimmed = line.call(&verb).await?;
+        let trimmed = connection.call(&verb).await?;
         self.lanes_cursor = trimmed.lanes_cursor;
-        let queue = pump.queue.name();
-        self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);
+        let queue = shared.queue.name();
+        self.warn_of_dead(trimmed.dead, shared.config.dead_warning, queue);
         self.warn_of_settings(trimmed.unreadable, queue);
         tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
         Ok(if trimmed.more {

@@ -1,19 +1,20 @@
 //! Group commit: one task per queue sends what has piled up while its calls were under way. One
 //! caller pays one round trip; a thousand share a few.
 //!
-//! Who owns what: the task (`producer/task.rs`) owns the connection and the lanes
-//! (`producer/lane.rs`), each with its numbering. Submissions (`producer/submission.rs`) are
+//! Who owns what: the task (`producer/task.rs`) owns the connection and the senders
+//! (`producer/sender.rs`), each with a lane. Submissions (`producer/submission.rs`) are
 //! shared with their callers, and wait for the task in its inbox (`producer/inbox.rs`).
 //!
-//! A call that may have run is repeated under the same number until its answer is known, so a
-//! lane is never more than one call ahead of what it knows. A caller that is dropped, or whose
+//! A call that may have run is repeated under the same number until its answer is known
+//! (`store/backend/repeated_call.rs`). A caller that is dropped, or whose
 //! time is up, changes nothing for the others of its batch.
 //!
 //! The task runs on the library's own thread, and ends when the handles of the queue are gone. If it
 //! breaks, by a bug, what it held is decided at once, and the next submission starts another task.
 
+mod batch;
 mod inbox;
-mod lane;
+mod sender;
 mod submission;
 mod task;
 
@@ -24,9 +25,9 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::name::QueueName;
-use crate::redis::trouble::Trouble;
 use crate::store::BATCH_BYTES;
 use crate::store::backend::Store;
+use crate::store::backend::Trouble;
 
 use inbox::Inbox;
 pub(crate) use submission::{Fate, Submission, split};

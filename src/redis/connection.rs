@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::error::{Error, ErrorKind};
 use crate::redis::address;
 use crate::redis::last_word::last_word;
-use crate::redis::link::{BYTES_PER_SECOND, Link, Repeat, Shared, bytes_of};
+use crate::redis::reconnecting::{BYTES_PER_SECOND, Reconnecting, Repeat, Shared, bytes_of};
 use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
 use crate::runtime;
@@ -161,8 +161,8 @@ impl Connector {
     }
 
     /// The link over which single calls go, of everybody who has a clone of this.
-    pub(crate) fn shared(&self) -> Link {
-        Link::shared(self.clone(), &self.shared, RESPONSE_TIMEOUT)
+    pub(crate) fn shared(&self) -> Reconnecting {
+        Reconnecting::shared(self.clone(), &self.shared, RESPONSE_TIMEOUT)
     }
 
     /// Sends one command that does not block, and may be sent twice. A caller that is dropped drops
@@ -183,7 +183,7 @@ impl Connector {
         let link = match bytes > SHARED_BYTES {
             true => {
                 let reading = Duration::from_millis((bytes * 1000 / BYTES_PER_SECOND) as u64);
-                Link::new(self.clone(), RESPONSE_TIMEOUT).until(until + reading)
+                Reconnecting::new(self.clone(), RESPONSE_TIMEOUT).until(until + reading)
             }
             false => self.shared().until(until),
         };

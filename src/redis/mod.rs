@@ -5,7 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod last_word;
-pub(crate) mod link;
+pub(crate) mod reconnecting;
 pub(crate) mod refusal;
 pub(crate) mod registry;
 pub(crate) mod reply;

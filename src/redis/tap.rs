@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::redis::connection::Connector;
-use crate::redis::link::{Link, Repeat};
+use crate::redis::reconnecting::{Reconnecting, Repeat};
 use crate::redis::trouble::Trouble;
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// The blocking connection.
 pub(crate) struct Tap {
     connector: Connector,
-    link: Link,
+    link: Reconnecting,
     pop: Cmd,
     /// The connection that was last popped on, and how the server calls it, if it says so.
     known: Option<(u64, Option<u64>)>,
@@ -38,7 +38,7 @@ impl Tap {
         pop.arg(key).arg(BLOCK.as_secs());
         Self {
             connector: connector.clone(),
-            link: Link::blocking(connector.clone(), WATCHDOG),
+            link: Reconnecting::blocking(connector.clone(), WATCHDOG),
             pop,
             known: None,
             was_soon: false,

@@ -9,35 +9,35 @@ use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
 use crate::policy::pauses::Pauses;
-use crate::schedule::builder::Declared;
+use crate::schedule::builder::DeclaredSchedule;
 use crate::schedule::edit;
-use crate::worker::hooks::WorkerEvent;
-use crate::worker::pump::Pump;
+use crate::service::Shared;
+use crate::service::hooks::WorkerEvent;
 
 /// Before what failed is tried again.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(100), Duration::from_secs(5));
 
 /// Stores them all, and says which ones no code names any more. Tries again for as long as Redis is
 /// in trouble.
-pub(crate) async fn store(pump: &Pump) {
-    if pump.schedules.is_empty() {
+pub(crate) async fn store(shared: &Shared, schedules: &[DeclaredSchedule]) {
+    if schedules.is_empty() {
         return;
     }
-    for schedule in &pump.schedules {
-        let Declared {
+    for schedule in schedules {
+        let DeclaredSchedule {
             name, rule, job, ..
         } = schedule;
-        match patiently(|| edit::upsert(&pump.queue, name, rule, job)).await {
+        match patiently(|| edit::upsert(&shared.queue, name, rule, job)).await {
             Ok(_) => schedule.stored.store(true, Ordering::Relaxed),
-            Err(error) => refused(pump, name, &error),
+            Err(error) => refused(shared, name, &error),
         }
     }
-    match patiently(|| pump.queue.schedules()).await {
+    match patiently(|| shared.queue.schedules()).await {
         Ok(stored) => {
-            let named = |name: &str| pump.schedules.iter().any(|own| own.name == name);
+            let named = |name: &str| schedules.iter().any(|own| own.name == name);
             for schedule in stored {
                 if schedule.is_declared() && !named(&schedule.name) {
-                    undeclared(pump, schedule.name);
+                    undeclared(shared, schedule.name);
                 }
             }
         }
@@ -67,20 +67,21 @@ fn passes(error: &Error) -> bool {
 }
 
 /// A schedule was refused, or cannot be read here.
-pub(crate) fn refused(pump: &Pump, name: &str, error: &Error) {
-    let queue = pump.queue.name();
+pub(crate) fn refused(shared: &Shared, name: &str, error: &Error) {
+    let queue = shared.queue.name();
     warn!(queue, schedule = name, %error, "a schedule is left as it is");
-    pump.hooks.tell(|| WorkerEvent::ScheduleRefused {
+    shared.hooks.tell(|| WorkerEvent::ScheduleRefused {
         schedule: name.to_owned(),
         error: error.to_string(),
     });
 }
 
-fn undeclared(pump: &Pump, schedule: String) {
+fn undeclared(shared: &Shared, schedule: String) {
     warn!(
-        queue = pump.queue.name(),
+        queue = shared.queue.name(),
         schedule, "the code does not name this schedule any more; it goes on until it is removed"
     );
-    pump.hooks
+    shared
+        .hooks
         .tell(|| WorkerEvent::ScheduleUndeclared { schedule });
 }

@@ -15,23 +15,23 @@ use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
+use crate::runtime::drop_payload;
+use crate::service::hooks::WorkerEvent;
+use crate::service::lease::Lease;
+use crate::service::suspect::SuspectPermit;
 use crate::store::advance::{Claimed, Settlement};
 use crate::time::ServerClock;
 use crate::worker::context::{Context, ContextInner};
 use crate::worker::decide::{Facts, Happened, decide};
 use crate::worker::handler::Running;
-use crate::worker::hooks::WorkerEvent;
-use crate::worker::lease::Lease;
-use crate::worker::pump::Pump;
-use crate::worker::quietly::drop_payload;
-use crate::worker::suspect::SuspectPermit;
+use crate::worker::inner::WorkerInner;
 
-/// Runs one claimed job and leaves its settlement on the board, unless the job went back to the
+/// Runs one claimed job and leaves its settlement with the slots, unless the job went back to the
 /// queue before this was polled.
 ///
 /// The permit of a suspect is held until the handler has ended.
 pub(crate) async fn attend(
-    pump: Arc<Pump>,
+    worker: Arc<WorkerInner>,
     claimed: Claimed,
     lease: Arc<Lease>,
     clock: ServerClock,
@@ -44,19 +44,19 @@ pub(crate) async fn attend(
         permit.begin();
     }
     let mut attempt = Unsettled {
-        pump: Arc::clone(&pump),
+        worker: Arc::clone(&worker),
         lease: Arc::clone(&lease),
         terms: Terms::new(&claimed, clock),
         ended: false,
     };
     // The answer to the claim was on its way for so long that the lease might be over before it is
     // renewed for the first time. So the job waits for that.
-    let left = pump.config.lease / 2;
+    let left = worker.config.lease / 2;
     if lease.until() < Instant::now() + left {
-        pump.renew.notify_one();
+        worker.leases.renew_all();
         lease.has(left).await;
     }
-    let (_, settlement) = attend_to(&pump, claimed, &lease, &mut attempt.terms).await;
+    let (_, settlement) = attend_to(&worker, claimed, &lease, &mut attempt.terms).await;
     drop(permit);
     attempt.end(settlement);
 }
@@ -91,16 +91,16 @@ impl Terms {
         self.keep = record.keep;
     }
 
-    fn decide(&self, pump: &Pump, lease: &Lease, happened: Happened) -> Settlement {
+    fn decide(&self, worker: &WorkerInner, lease: &Lease, happened: Happened) -> Settlement {
         let facts = Facts {
             attempts: self.attempts,
             backoff: self.backoff.as_ref(),
             counters: self.counters,
             stalls: self.stalls,
             cancelled: lease.cancel.is_cancelled(),
-            result_max: pump.queue.inner.oxcart.payload_max,
+            result_max: worker.queue.inner.oxcart.payload_max,
             now_ms: self.clock.now_ms(),
-            rules: &pump.rules,
+            rules: &worker.rules,
         };
         settlement(lease, decide(happened, &facts), self.keep)
     }
@@ -108,7 +108,7 @@ impl Terms {
 
 /// Runs one claimed job, whatever it does; the name of its type, and how the attempt ended.
 pub(crate) async fn attend_to(
-    pump: &Arc<Pump>,
+    worker: &Arc<WorkerInner>,
     claimed: Claimed,
     lease: &Arc<Lease>,
     terms: &mut Terms,
@@ -122,24 +122,29 @@ pub(crate) async fn attend_to(
             let happened = if lease.is_over() || lease.stop.is_cancelled() {
                 Happened::Stopped
             } else {
-                let context = context(pump, lease, &mut record, terms.counters, claimed.stalls);
-                guarded(pump, &record, lease, context).await
+                let context = context(worker, lease, &mut record, terms.counters, claimed.stalls);
+                guarded(worker, &record, lease, context).await
             };
             (happened, Some(record))
         }
         Err(error) => (Happened::Undecodable(error), None),
     };
-    let settlement = terms.decide(pump, lease, happened);
+    let settlement = terms.decide(worker, lease, happened);
     let name = record.map_or_else(|| "unreadable".to_owned(), |record| record.name);
-    log(pump, lease, &name, &settlement.outcome);
+    log(worker, lease, &name, &settlement.outcome);
     (name, settlement)
 }
 
 /// The application's code runs when the job is decoded, when arguments are made, in the handler,
 /// and when it is dropped: a panic in any of them ends this attempt, and no more than that. The same
 /// holds if the payload of a panic panics when it is dropped.
-async fn guarded(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> Happened {
-    let running = AssertUnwindSafe(run(pump, record, lease, context)).catch_unwind();
+async fn guarded(
+    worker: &WorkerInner,
+    record: &Record,
+    lease: &Lease,
+    context: Context,
+) -> Happened {
+    let running = AssertUnwindSafe(run(worker, record, lease, context)).catch_unwind();
     match running.await {
         Ok(happened) => happened,
         Err(panic) => {
@@ -168,7 +173,7 @@ fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settl
 /// An attempt that has not ended yet. However it ends, it leaves exactly one settlement: a slot
 /// and a lease that nobody gives back would be held for as long as the process lives.
 struct Unsettled {
-    pump: Arc<Pump>,
+    worker: Arc<WorkerInner>,
     lease: Arc<Lease>,
     terms: Terms,
     ended: bool,
@@ -177,7 +182,7 @@ struct Unsettled {
 impl Unsettled {
     fn end(mut self, settlement: Settlement) {
         self.ended = true;
-        self.pump.board.ended(settlement);
+        self.worker.slots.ended(settlement);
     }
 }
 
@@ -190,15 +195,15 @@ impl Drop for Unsettled {
                 // Its runtime was shut down: that is not the job's doing.
                 Happened::Stopped
             };
-            let settlement = self.terms.decide(&self.pump, &self.lease, happened);
-            self.pump.board.ended(settlement);
+            let settlement = self.terms.decide(&self.worker, &self.lease, happened);
+            self.worker.slots.ended(settlement);
         }
     }
 }
 
 /// What a person on call looks for first.
-fn log(pump: &Pump, lease: &Lease, name: &str, outcome: &Outcome) {
-    let (queue, id) = (pump.queue.name(), &lease.id);
+fn log(worker: &WorkerInner, lease: &Lease, name: &str, outcome: &Outcome) {
+    let (queue, id) = (worker.queue.name(), &lease.id);
     match outcome {
         Outcome::Retry { after, entry } => {
             info!(queue, name, %id, error = entry.error, ?after, "a job failed and is tried again");
@@ -223,21 +228,21 @@ fn log(pump: &Pump, lease: &Lease, name: &str, outcome: &Outcome) {
 }
 
 fn context(
-    pump: &Arc<Pump>,
+    worker: &Arc<WorkerInner>,
     lease: &Arc<Lease>,
     record: &mut Record,
     counters: Counters,
     stalls: u32,
 ) -> Context {
     let attempt = counters.failed.saturating_add(1);
-    pump.hooks.tell(|| WorkerEvent::Started {
+    worker.hooks.tell(|| WorkerEvent::Started {
         id: lease.id.clone(),
         attempt,
     });
     Context {
         inner: Arc::new(ContextInner {
-            queue: pump.queue.clone(),
-            states: Arc::clone(&pump.states),
+            queue: worker.queue.clone(),
+            states: Arc::clone(&worker.states),
             lease: Arc::clone(lease),
             attempt,
             attempts: record.attempts,
@@ -248,8 +253,8 @@ fn context(
     }
 }
 
-async fn run(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> Happened {
-    let Some(handler) = pump.handlers.get(record.name.as_str()) else {
+async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Context) -> Happened {
+    let Some(handler) = worker.handlers.get(record.name.as_str()) else {
         return Happened::UnknownName(record.name.clone());
     };
     let running = match handler.start(&record.payload, record.dialect, context) {
@@ -303,14 +308,14 @@ mod tests {
         type Output = ();
     }
 
-    fn pump() -> Arc<Pump> {
+    fn worker() -> Arc<WorkerInner> {
         let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
         let queue = oxcart.queue("work").unwrap();
         let worker = Worker::builder(&queue).handle(async |_: Stuck| {
             std::future::pending::<()>().await;
             Ok::<_, Failure>(())
         });
-        worker.build().unwrap().pump
+        worker.build().unwrap().inner
     }
 
     fn claimed(attempts: u32) -> Claimed {
@@ -337,10 +342,10 @@ mod tests {
     }
 
     /// An attempt whose handler has begun.
-    async fn begun(pump: &Arc<Pump>, attempts: u32) -> impl Future<Output = ()> + use<> {
-        let work = pump.board.work(0).await.unwrap();
-        pump.board.brought(&crate::worker::board::Brought {
-            reserved: work.claim,
+    async fn begun(worker: &Arc<WorkerInner>, attempts: u32) -> impl Future<Output = ()> + use<> {
+        let call = worker.slots.next_call(0).await.unwrap();
+        worker.slots.brought(&crate::service::slots::Brought {
+            reserved: call.claim,
             settled: 0,
             claimed: 1,
             more: false,
@@ -351,38 +356,38 @@ mod tests {
             made_news: false,
         });
         let claimed = claimed(attempts);
-        let lease = Lease::new(&claimed, Instant::now(), pump.config.lease);
+        let lease = Lease::new(&claimed, Instant::now(), worker.config.lease);
         let clock = ServerClock::heard_now(1_000);
-        let attempt = attend(Arc::clone(pump), claimed, Arc::new(lease), clock, None);
+        let attempt = attend(Arc::clone(worker), claimed, Arc::new(lease), clock, None);
         let mut attempt = Box::pin(attempt);
         assert!(attempt.as_mut().now_or_never().is_none());
         attempt
     }
 
-    async fn outcome(pump: &Pump) -> Outcome {
-        let mut settle = pump.board.work(0).await.unwrap().settle;
-        assert_eq!((settle.len(), pump.board.running()), (1, 0));
+    async fn outcome(worker: &WorkerInner) -> Outcome {
+        let mut settle = worker.slots.next_call(0).await.unwrap().settle;
+        assert_eq!((settle.len(), worker.slots.running()), (1, 0));
         settle.remove(0).outcome
     }
 
     #[tokio::test]
     async fn g1_an_attempt_whose_runtime_is_shut_down_is_handed_back() {
-        let pump = pump();
-        drop(begun(&pump, 1).await);
-        assert_eq!(outcome(&pump).await, Outcome::Released);
+        let worker = worker();
+        drop(begun(&worker, 1).await);
+        assert_eq!(outcome(&worker).await, Outcome::Released);
     }
 
     #[tokio::test]
     async fn g1_an_attempt_that_breaks_outside_of_its_handler_counts_as_a_failure() {
         for attempts in [1, 2] {
-            let pump = pump();
-            let attempt = begun(&pump, attempts).await;
+            let worker = worker();
+            let attempt = begun(&worker, attempts).await;
             let broken = std::thread::spawn(move || {
                 let _attempt = attempt;
                 panic!("as asked");
             });
             assert!(broken.join().is_err());
-            match outcome(&pump).await {
+            match outcome(&worker).await {
                 Outcome::Dead { reason, .. } => {
                     assert_eq!((attempts, reason), (1, DeadReason::AttemptsSpent));
                 }

@@ -10,10 +10,10 @@ use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::{Fence, JobId};
 use crate::queue::Queue;
+use crate::service::lease::Lease;
 use crate::store::progress::{Progress, Stored};
 use crate::time::Timestamp;
 use crate::worker::extract::States;
-use crate::worker::lease::Lease;
 
 /// What a handler knows of its attempt, and what it can say about it. Cheap to clone.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::submission::{Given, Submission};
-use crate::redis::trouble::Trouble;
+use crate::store::backend::Trouble;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// Submissions that may queue up; further callers wait, which is back-pressure.

@@ -25,8 +25,8 @@ use futures_util::task::AtomicWaker;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::name::QueueName;
-use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
+use crate::store::backend::Trouble;
 use crate::store::enqueue::{NewJob, Novelty};
 
 const WAITING: u8 = 0;

@@ -1,7 +1,7 @@
 //! Following one of a queue's streams.
 
 use crate::memory;
-use crate::redis::link::Link;
+use crate::redis::reconnecting::Reconnecting;
 use crate::redis::stream::{self, Entry, EntryId};
 use crate::redis::trouble::Trouble;
 
@@ -16,7 +16,7 @@ pub(crate) enum Stream {
 
 pub(crate) enum Reader {
     Redis {
-        link: Link,
+        link: Reconnecting,
         key: String,
         /// Where the number of the last event is.
         meta: String,

@@ -53,7 +53,7 @@ pub(crate) fn bytes_of(command: &Cmd) -> usize {
 /// the order in which the requests were first polled. A request that is dropped takes a dedicated
 /// connection with it, and leaves a shared one to the others.
 #[derive(Clone)]
-pub(crate) struct Link {
+pub(crate) struct Reconnecting {
     connector: Connector,
     slot: Arc<Slot>,
     patience: Duration,
@@ -263,7 +263,7 @@ impl Drop for Request<'_> {
     }
 }
 
-impl Link {
+impl Reconnecting {
     /// A connection of its own. `patience` is how long an answer to a small request may take on
     /// a line that is not known to be slow.
     pub(crate) fn new(connector: Connector, patience: Duration) -> Self {

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{info, warn};
 
-use crate::redis::trouble::Trouble;
-use crate::worker::hooks::{Hooks, WorkerEvent};
+use crate::service::hooks::{Hooks, WorkerEvent};
+use crate::store::backend::Trouble;
 
 /// Whether Redis is in trouble, and whether it was away. Says so once when it begins and once when
 /// it ends.

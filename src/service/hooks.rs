@@ -8,8 +8,8 @@ use tracing::{error, warn};
 
 use crate::id::{Fence, JobId};
 use crate::job::outcome::{DeadReason, Outcome};
+use crate::runtime::drop_payload;
 use crate::store::advance::Settlement;
-use crate::worker::quietly::drop_payload;
 
 /// Something that happened in this worker, for metrics and logs of the process itself.
 ///

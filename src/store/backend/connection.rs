@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::memory::{self, Apply};
-use crate::redis::link::{Link, Repeat};
+use crate::redis::reconnecting::{Reconnecting, Repeat};
 use crate::redis::registry;
 use crate::redis::trouble::Trouble;
 use crate::store;
@@ -15,12 +15,12 @@ pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Clones share the connection.
 #[derive(Clone)]
-pub(crate) enum Line {
-    Redis(InRedis, Link),
+pub(crate) enum Connection {
+    Redis(InRedis, Reconnecting),
     Memory(memory::Queue),
 }
 
-impl Line {
+impl Connection {
     /// Makes the connection, if there is none, and says which one of this line it is. Whatever
     /// this ends with, nothing was sent. What is asked at once goes through that one.
     pub(crate) async fn connect(&mut self) -> Result<u64, Trouble> {
