@@ -12,7 +12,8 @@ use tracing::warn;
 use crate::maintenance::{Duty, Left};
 use crate::policy::pauses::Pauses;
 use crate::policy::settings::{QueueSettings, Values};
-use crate::service::Shared;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
 use crate::store::backend::Connection;
 use crate::store::backend::Trouble;
 use crate::store::configure::{By, Configure};
@@ -41,7 +42,7 @@ impl DeclaredSettings {
     }
 
     /// Stores it, for the first time; a lane claims nothing before that. Done at once if nothing is declared.
-    pub(crate) async fn begin(&self, shared: &Shared) {
+    pub(crate) async fn begin(&self, shared: &WorkerShared) {
         if self.said.is_some() {
             let begin = async || {
                 let _ = timeout(CLAIMS_WAIT, self.store_patiently(shared)).await;
@@ -50,7 +51,7 @@ impl DeclaredSettings {
         }
     }
 
-    async fn store_patiently(&self, shared: &Shared) {
+    async fn store_patiently(&self, shared: &WorkerShared) {
         let (mut pauses, mut connection) = (PAUSES, shared.store().shared_connection());
         while let Err(trouble) = self.store(shared, &mut connection).await {
             if pauses.is_fresh() {
@@ -64,7 +65,7 @@ impl DeclaredSettings {
     /// Stores it, or looks whether it is still there.
     pub(crate) async fn store(
         &self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> Result<(), Trouble> {
         let Some(said) = &self.said else {
@@ -98,15 +99,20 @@ impl SettingsUpkeep {
 }
 
 impl Duty for SettingsUpkeep {
-    fn period(&self, _: &Shared) -> Duration {
+    const KIND: CallKind = CallKind::SettingsUpkeep;
+
+    fn period(&self, _: &WorkerShared) -> Duration {
         Duration::from_secs(30)
     }
 
     async fn call(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> Result<Left, Trouble> {
+        if self.settings.said.is_none() {
+            return Ok(Left::NoCall);
+        }
         self.settings.store(shared, connection).await?;
         Ok(Left::Nothing)
     }

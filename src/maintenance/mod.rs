@@ -22,7 +22,8 @@ use crate::maintenance::recovery::Recovery;
 use crate::maintenance::schedule_upkeep::ScheduleUpkeep;
 use crate::maintenance::trimming::Trimming;
 use crate::schedule::builder::DeclaredSchedule;
-use crate::service::Shared;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
 use crate::store::backend::{Connection, Trouble};
 
 /// A round of a duty goes on over at most this many calls before others get their turn.
@@ -35,22 +36,27 @@ pub(crate) enum Left {
     Nothing,
     /// Another call would find more.
     More,
+    /// Nothing, and there was no reason to ask Redis.
+    NoCall,
 }
 
 /// Something to be done again and again, in bounded calls.
 pub(crate) trait Duty: Send + 'static {
+    /// What its trouble is told as.
+    const KIND: CallKind;
+
     /// The time between two rounds, give or take a tenth.
-    fn period(&self, shared: &Shared) -> Duration;
+    fn period(&self, shared: &WorkerShared) -> Duration;
 
     /// The longest time before the first one.
-    fn first(&self, shared: &Shared) -> Duration {
+    fn first(&self, shared: &WorkerShared) -> Duration {
         self.period(shared)
     }
 
     /// One call.
     fn call(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> impl Future<Output = Result<Left, Trouble>> + Send;
 }
@@ -58,7 +64,7 @@ pub(crate) trait Duty: Send + 'static {
 /// Does all duties, one after the other, on the connection that the process shares. It goes on until it is
 /// dropped.
 pub(crate) async fn run(
-    shared: Arc<Shared>,
+    shared: Arc<WorkerShared>,
     settings: Arc<DeclaredSettings>,
     schedules: Arc<[DeclaredSchedule]>,
 ) {
@@ -66,12 +72,12 @@ pub(crate) async fn run(
     let mut connection = shared.store().shared_connection();
     let has_schedules = Arc::new(AtomicBool::new(false));
     let known = Arc::clone(&has_schedules);
-    let mut duties: Vec<Box<dyn Turn>> = vec![
-        Scheduled::boxed(Recovery::default(), shared),
-        Scheduled::boxed(Promotion::new(has_schedules), shared),
-        Scheduled::boxed(Trimming::new(), shared),
-        Scheduled::boxed(ScheduleUpkeep::new(schedules, known), shared),
-        Scheduled::boxed(SettingsUpkeep::new(settings), shared),
+    let mut duties: Vec<Box<dyn AnyDuty>> = vec![
+        Recurring::boxed(Recovery::default(), shared),
+        Recurring::boxed(Promotion::new(has_schedules), shared),
+        Recurring::boxed(Trimming::new(), shared),
+        Recurring::boxed(ScheduleUpkeep::new(schedules, known), shared),
+        Recurring::boxed(SettingsUpkeep::new(settings), shared),
     ];
     loop {
         if let Some(next) = duties.iter().map(|duty| duty.at()).min() {
@@ -84,38 +90,38 @@ pub(crate) async fn run(
 }
 
 /// A duty of any kind that has its turn now and then.
-trait Turn: Send {
+trait AnyDuty: Send {
     fn at(&self) -> Instant;
 
     fn run_if_due<'a>(
         &'a mut self,
-        shared: &'a Shared,
+        shared: &'a WorkerShared,
         connection: &'a mut Connection,
     ) -> BoxFuture<'a, ()>;
 }
 
-struct Scheduled<D> {
+struct Recurring<D> {
     duty: D,
     at: Instant,
 }
 
-impl<D: Duty> Scheduled<D> {
-    fn new(duty: D, shared: &Shared) -> Self {
+impl<D: Duty> Recurring<D> {
+    fn new(duty: D, shared: &WorkerShared) -> Self {
         let at = Instant::now() + duty.first(shared).mul_f64(fastrand::f64());
         Self { duty, at }
     }
 
-    fn boxed(duty: D, shared: &Shared) -> Box<dyn Turn> {
+    fn boxed(duty: D, shared: &WorkerShared) -> Box<dyn AnyDuty> {
         Box::new(Self::new(duty, shared))
     }
 
     /// One round, and when the next one is.
-    async fn take_turn(&mut self, shared: &Shared, connection: &mut Connection) {
+    async fn take_turn(&mut self, shared: &WorkerShared, connection: &mut Connection) {
         let wait = match self.round(shared, connection).await {
             Ok(Left::More) => Duration::ZERO,
-            Ok(Left::Nothing) => self.duty.period(shared),
+            Ok(Left::Nothing | Left::NoCall) => self.duty.period(shared),
             Err(trouble) => {
-                shared.trouble.note(&trouble, &shared.hooks);
+                shared.trouble.note(D::KIND, &trouble, &shared.hooks);
                 self.duty.period(shared)
             }
         };
@@ -124,26 +130,30 @@ impl<D: Duty> Scheduled<D> {
 
     async fn round(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> Result<Left, Trouble> {
         for _ in 0..CALLS_PER_ROUND {
-            if self.duty.call(shared, connection).await? == Left::Nothing {
-                return Ok(Left::Nothing);
+            let left = self.duty.call(shared, connection).await?;
+            if left != Left::NoCall {
+                shared.trouble.clear(D::KIND, &shared.hooks);
+            }
+            if left != Left::More {
+                return Ok(left);
             }
         }
         Ok(Left::More)
     }
 }
 
-impl<D: Duty> Turn for Scheduled<D> {
+impl<D: Duty> AnyDuty for Recurring<D> {
     fn at(&self) -> Instant {
         self.at
     }
 
     fn run_if_due<'a>(
         &'a mut self,
-        shared: &'a Shared,
+        shared: &'a WorkerShared,
         connection: &'a mut Connection,
     ) -> BoxFuture<'a, ()> {
         let is_due = Instant::now() >= self.at;
@@ -184,11 +194,13 @@ mod tests {
     const PERIOD: Duration = Duration::from_secs(100);
 
     impl Duty for Told {
-        fn period(&self, _: &Shared) -> Duration {
+        const KIND: CallKind = CallKind::Trimming;
+
+        fn period(&self, _: &WorkerShared) -> Duration {
             PERIOD
         }
 
-        async fn call(&mut self, _: &Shared, _: &mut Connection) -> Result<Left, Trouble> {
+        async fn call(&mut self, _: &WorkerShared, _: &mut Connection) -> Result<Left, Trouble> {
             self.calls += 1;
             self.left.pop_front().unwrap_or(Ok(Left::Nothing))
         }
@@ -208,7 +220,7 @@ mod tests {
             left: left.into_iter().collect(),
             calls: 0,
         };
-        let mut duty = Scheduled::new(duty, shared);
+        let mut duty = Recurring::new(duty, shared);
         let mut rounds = [(0, 0); N];
         for round in &mut rounds {
             let (began, before) = (Instant::now(), duty.duty.calls);

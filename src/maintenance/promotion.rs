@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::maintenance::{Duty, Left};
-use crate::service::Shared;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::Connection;
 use crate::store::backend::Trouble;
@@ -24,13 +25,15 @@ impl Promotion {
 }
 
 impl Duty for Promotion {
-    fn period(&self, _: &Shared) -> Duration {
+    const KIND: CallKind = CallKind::Promotion;
+
+    fn period(&self, _: &WorkerShared) -> Duration {
         Duration::from_secs(30)
     }
 
     async fn call(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> Result<Left, Trouble> {
         let verb = Promote {

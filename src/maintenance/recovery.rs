@@ -6,9 +6,10 @@ use tracing::{debug, warn};
 
 use crate::id::JobId;
 use crate::maintenance::{Duty, Left};
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::service::clock::CLOCK_TOLERANCE;
 use crate::service::hooks::WorkerEvent;
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::Connection;
 use crate::store::backend::Trouble;
@@ -34,14 +35,16 @@ pub(crate) struct Recovery {
 }
 
 impl Duty for Recovery {
+    const KIND: CallKind = CallKind::Recovery;
+
     /// With the lease and the tolerance this bounds how long a dead worker's jobs wait.
-    fn period(&self, shared: &Shared) -> Duration {
+    fn period(&self, shared: &WorkerShared) -> Duration {
         (shared.config.lease / 2).clamp(PERIOD_MIN, PERIOD_MAX)
     }
 
     async fn call(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> Result<Left, Trouble> {
         let (jumped, away) = (shared.clock.take_jump(), shared.trouble.take_away());
@@ -98,7 +101,7 @@ impl Duty for Recovery {
 
 impl Recovery {
     /// In a quiet period every worker renews all its leases.
-    fn keep_quiet(&mut self, shared: &Shared, now_ms: u64, from_ms: u64) {
+    fn keep_quiet(&mut self, shared: &WorkerShared, now_ms: u64, from_ms: u64) {
         let is_new = from_ms > self.quiet_until_ms || self.quiet_until_ms > now_ms + millis(QUIET);
         if is_new {
             self.quiet_until_ms = from_ms;
@@ -111,7 +114,7 @@ impl Recovery {
     }
 }
 
-fn report(shared: &Shared, stalled: &[String], dead: &[String]) {
+fn report(shared: &WorkerShared, stalled: &[String], dead: &[String]) {
     if stalled.is_empty() && dead.is_empty() {
         return;
     }

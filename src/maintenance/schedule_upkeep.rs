@@ -13,7 +13,8 @@ use crate::error::Error;
 use crate::maintenance::{Duty, Left};
 use crate::schedule::builder::{DeclaredSchedule, Scheduled};
 use crate::schedule::{declared, edit};
-use crate::service::Shared;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::Connection;
 use crate::store::backend::Trouble;
@@ -63,7 +64,7 @@ impl ScheduleUpkeep {
     /// Asks what is lost, and stores it anew.
     async fn tend(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> Result<Left, Trouble> {
         let declared = Arc::clone(&self.schedules);
@@ -127,7 +128,7 @@ impl ScheduleUpkeep {
     /// A page of the survey, which finds schedules that wait for a tick they cannot have.
     async fn look_over(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
         cursor: &str,
     ) -> Result<Left, Trouble> {
@@ -149,7 +150,13 @@ impl ScheduleUpkeep {
         Ok(Left::More)
     }
 
-    fn report(&mut self, shared: &Shared, name: &str, mended: Result<bool, Error>, how: &str) {
+    fn report(
+        &mut self,
+        shared: &WorkerShared,
+        name: &str,
+        mended: Result<bool, Error>,
+        how: &str,
+    ) {
         match mended {
             Ok(true) => warn!(queue = shared.queue.name(), schedule = name, "{how}"),
             Ok(false) => {}
@@ -166,11 +173,13 @@ impl ScheduleUpkeep {
 }
 
 impl Duty for ScheduleUpkeep {
-    fn period(&self, _: &Shared) -> Duration {
+    const KIND: CallKind = CallKind::ScheduleUpkeep;
+
+    fn period(&self, _: &WorkerShared) -> Duration {
         PERIOD
     }
 
-    fn first(&self, _: &Shared) -> Duration {
+    fn first(&self, _: &WorkerShared) -> Duration {
         match self.schedules.is_empty() {
             true => PERIOD,
             false => FIRST_MAX,
@@ -179,11 +188,11 @@ impl Duty for ScheduleUpkeep {
 
     async fn call(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> Result<Left, Trouble> {
         if self.schedules.is_empty() && !self.known.load(Ordering::Relaxed) {
-            return Ok(Left::Nothing);
+            return Ok(Left::NoCall);
         }
         // When this worker begins, when the clock has jumped since, and now and then.
         let again = |at: Instant| {

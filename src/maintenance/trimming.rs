@@ -6,7 +6,8 @@ use tracing::warn;
 
 use crate::maintenance::{Duty, Left};
 use crate::queue::producer::LANE_TTL;
-use crate::service::Shared;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::Connection;
 use crate::store::backend::Trouble;
@@ -63,13 +64,15 @@ impl Trimming {
 }
 
 impl Duty for Trimming {
-    fn period(&self, _: &Shared) -> Duration {
+    const KIND: CallKind = CallKind::Trimming;
+
+    fn period(&self, _: &WorkerShared) -> Duration {
         Duration::from_secs(15)
     }
 
     async fn call(
         &mut self,
-        shared: &Shared,
+        shared: &WorkerShared,
         connection: &mut Connection,
     ) -> Result<Left, Trouble> {
         let verb = Trim {

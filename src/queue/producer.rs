@@ -31,7 +31,7 @@ use crate::store::backend::Trouble;
 
 use inbox::Inbox;
 pub(crate) use submission::{Fate, Submission, split};
-use task::Task;
+use task::ProducerTask;
 
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.
 pub(crate) const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
@@ -45,17 +45,17 @@ const _: () = assert!(2 * ABANDON_AFTER.as_secs() <= LANE_TTL.as_secs());
 pub(crate) struct Producer {
     store: Store,
     queue: QueueName,
-    last: Mutex<Option<Started>>,
+    last: Mutex<Option<StartedTask>>,
 }
 
 /// The last task that was started.
-struct Started {
+struct StartedTask {
     /// A forked process has a copy of the inbox, and none of the task.
     process: u32,
     inbox: Arc<Inbox>,
 }
 
-impl Started {
+impl StartedTask {
     fn is_here(&self) -> bool {
         self.process == std::process::id()
     }
@@ -177,7 +177,7 @@ impl Producer {
             }
         }
         let inbox = self.start();
-        *last = Some(Started {
+        *last = Some(StartedTask {
             process: std::process::id(),
             inbox: Arc::clone(&inbox),
         });
@@ -186,7 +186,7 @@ impl Producer {
 
     fn start(&self) -> Arc<Inbox> {
         let inbox = Arc::new(Inbox::new());
-        let task = Task::new(&self.store, &self.queue, Arc::clone(&inbox));
+        let task = ProducerTask::new(&self.store, &self.queue, Arc::clone(&inbox));
         self.store.runtime().spawn(task.run());
         inbox
     }

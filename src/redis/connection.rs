@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::error::{Error, ErrorKind};
 use crate::redis::address;
 use crate::redis::last_word::last_word;
-use crate::redis::reconnecting::{BYTES_PER_SECOND, Reconnecting, Repeat, Shared, bytes_of};
+use crate::redis::reconnecting::{BYTES_PER_SECOND, Reconnecting, Repeat, SharedSlot, bytes_of};
 use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
 use crate::runtime;
@@ -43,7 +43,7 @@ pub(crate) struct Connector {
     maker: Maker,
     address: Arc<str>,
     /// The connection for single calls.
-    shared: Shared,
+    shared: SharedSlot,
     listener: Option<Arc<Listener>>,
 }
 
@@ -114,7 +114,7 @@ impl Connector {
         Self {
             maker,
             address: address.into(),
-            shared: Shared::default(),
+            shared: SharedSlot::default(),
             listener: None,
         }
     }

@@ -11,6 +11,6 @@ pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
 pub(crate) mod stream;
-pub(crate) mod tap;
 pub(crate) mod tls;
+pub(crate) mod token_pop;
 pub(crate) mod trouble;

@@ -64,7 +64,7 @@ pub(crate) struct Reconnecting {
 
 /// The connection that all shared links use; the links themselves are made anew for each use.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<Mutex<Option<Owned>>>);
+pub(crate) struct SharedSlot(Arc<Mutex<Option<Owned>>>);
 
 /// A forked process has a copy of this. The connection in it belongs to its parent.
 struct Owned {
@@ -72,7 +72,7 @@ struct Owned {
     slot: Arc<Slot>,
 }
 
-impl Shared {
+impl SharedSlot {
     /// This process's own.
     fn slot(&self) -> Arc<Slot> {
         let process = std::process::id();
@@ -125,12 +125,12 @@ impl Repeat {
 }
 
 /// An attempt to connect that failed: when it began, and why.
-type Failure = (Instant, Trouble);
+type ConnectFailure = (Instant, Trouble);
 
 struct Slot {
     connection: Mutex<Option<Numbered>>,
     /// Held by the caller that makes a connection. Fair: the others have their turn in order.
-    connecting: tokio::sync::Mutex<Option<Failure>>,
+    connecting: tokio::sync::Mutex<Option<ConnectFailure>>,
     made: AtomicU64,
     epoch: Instant,
     /// When the last answer came, or the connection was made; ms since the epoch.
@@ -276,7 +276,7 @@ impl Reconnecting {
         Self::with(connector, Arc::default(), patience, Kind::Blocking)
     }
 
-    pub(crate) fn shared(connector: Connector, shared: &Shared, patience: Duration) -> Self {
+    pub(crate) fn shared(connector: Connector, shared: &SharedSlot, patience: Duration) -> Self {
         Self::with(connector, shared.slot(), patience, Kind::Shared)
     }
 

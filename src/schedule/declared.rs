@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::pauses::Pauses;
 use crate::schedule::builder::DeclaredSchedule;
 use crate::schedule::edit;
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::service::hooks::WorkerEvent;
 
 /// Before what failed is tried again.
@@ -19,7 +19,7 @@ const PAUSES: Pauses = Pauses::between(Duration::from_millis(100), Duration::fro
 
 /// Stores them all, and says which ones no code names any more. Tries again for as long as Redis is
 /// in trouble.
-pub(crate) async fn store(shared: &Shared, schedules: &[DeclaredSchedule]) {
+pub(crate) async fn store(shared: &WorkerShared, schedules: &[DeclaredSchedule]) {
     if schedules.is_empty() {
         return;
     }
@@ -67,7 +67,7 @@ fn passes(error: &Error) -> bool {
 }
 
 /// A schedule was refused, or cannot be read here.
-pub(crate) fn refused(shared: &Shared, name: &str, error: &Error) {
+pub(crate) fn refused(shared: &WorkerShared, name: &str, error: &Error) {
     let queue = shared.queue.name();
     warn!(queue, schedule = name, %error, "a schedule is left as it is");
     shared.hooks.tell(|| WorkerEvent::ScheduleRefused {
@@ -76,7 +76,7 @@ pub(crate) fn refused(shared: &Shared, name: &str, error: &Error) {
     });
 }
 
-fn undeclared(shared: &Shared, schedule: String) {
+fn undeclared(shared: &WorkerShared, schedule: String) {
     warn!(
         queue = shared.queue.name(),
         schedule, "the code does not name this schedule any more; it goes on until it is removed"

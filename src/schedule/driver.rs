@@ -15,7 +15,7 @@ use crate::schedule::builder::DeclaredSchedule;
 use crate::schedule::declared;
 use crate::schedule::plan;
 use crate::schedule::rule::{left_alone, unreadable};
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::service::hooks::WorkerEvent;
 use crate::store::backend::Connection;
 use crate::store::backend::Trouble;
@@ -36,7 +36,7 @@ const HANDS_ON_EVERY: Duration = Duration::from_secs(20);
 const AFTER_OTHERS_MS: u64 = 100;
 
 /// Stores what the worker's code declares, then fires ticks until it is dropped.
-pub(crate) async fn run(shared: Arc<Shared>, schedules: Arc<[DeclaredSchedule]>) {
+pub(crate) async fn run(shared: Arc<WorkerShared>, schedules: Arc<[DeclaredSchedule]>) {
     let shared = &*shared;
     declared::store(shared, &schedules).await;
     let mut driver = Driver::new(shared);
@@ -58,7 +58,7 @@ pub(crate) async fn run(shared: Arc<Shared>, schedules: Arc<[DeclaredSchedule]>)
 
 /// Fires ticks, for one worker.
 pub(crate) struct Driver<'a> {
-    shared: &'a Shared,
+    shared: &'a WorkerShared,
     connection: Connection,
     /// The schedules that were reported because they cannot be read.
     reported: HashSet<String>,
@@ -66,7 +66,7 @@ pub(crate) struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    pub(crate) fn new(shared: &'a Shared) -> Self {
+    pub(crate) fn new(shared: &'a WorkerShared) -> Self {
         Self {
             shared,
             connection: shared.store().shared_connection(),

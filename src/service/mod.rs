@@ -9,7 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod drift;
 pub(crate) mod hooks;
 pub(crate) mod lease;
-pub(crate) mod running;
+pub(crate) mod services;
 pub(crate) mod slots;
 pub(crate) mod suspect;
 pub(crate) mod timer;
@@ -43,7 +43,7 @@ pub(crate) struct Config {
 }
 
 /// Everything that the services of one worker share, and its handlers with them.
-pub(crate) struct Shared {
+pub(crate) struct WorkerShared {
     pub(crate) queue: Queue,
     /// This worker, in this process, in this life.
     pub(crate) id: String,
@@ -59,7 +59,7 @@ pub(crate) struct Shared {
     pub(crate) claims_end: CancellationToken,
 }
 
-impl Shared {
+impl WorkerShared {
     pub(crate) fn new(queue: Queue, concurrency: usize, config: Config, hooks: Hooks) -> Self {
         Self {
             trouble: TroubleLog::new(queue.name()),
@@ -96,7 +96,7 @@ impl Shared {
 
 /// Hooks are the application's, and are never dropped on the library's thread, where they might wait
 /// for something, and find no runtime of the application's.
-impl Drop for Shared {
+impl Drop for WorkerShared {
     fn drop(&mut self) {
         if runtime::is_here() {
             let hooks = mem::take(&mut self.hooks);

@@ -45,7 +45,7 @@ enum Phase {
     Closed,
 }
 
-struct State {
+struct SlotsState {
     phase: Phase,
     concurrency: usize,
     /// The application's runtime does not begin what is claimed.
@@ -79,7 +79,7 @@ struct State {
 }
 
 pub(crate) struct Slots {
-    state: Mutex<State>,
+    state: Mutex<SlotsState>,
     lanes: [Notify; LANES],
     /// Something ended or was stored.
     progress: Notify,
@@ -90,7 +90,7 @@ pub(crate) struct Slots {
 impl Slots {
     pub(crate) fn new(concurrency: usize) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(SlotsState {
                 phase: Phase::Claiming,
                 concurrency,
                 claims_pause: false,
@@ -116,13 +116,13 @@ impl Slots {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SlotsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes a lane that waits, if there is work for it. A wake-up costs the library's thread much, so
     /// none may be in vain. A lane that is busy looks for work itself when its call is over.
-    fn signal(&self, state: &mut State) {
+    fn signal(&self, state: &mut SlotsState) {
         if !state.is_ready() {
             return;
         }
@@ -133,7 +133,7 @@ impl Slots {
     }
 
     /// Tells who waits for something to end. Nobody does before the worker drains.
-    fn tell_of_progress(&self, state: &State) {
+    fn tell_of_progress(&self, state: &SlotsState) {
         if state.phase != Phase::Claiming {
             self.progress.notify_waiters();
         }
@@ -338,7 +338,7 @@ impl Slots {
         state.inbox.len() + state.settling
     }
 
-    async fn until(&self, reached: impl Fn(&State) -> bool) {
+    async fn until(&self, reached: impl Fn(&SlotsState) -> bool) {
         loop {
             let mut progress = std::pin::pin!(self.progress.notified());
             progress.as_mut().enable();

@@ -16,6 +16,7 @@ use crate::job::outcome::Outcome;
 use crate::policy::pace::Pace;
 use crate::service::lease::Lease;
 use crate::service::slots::{Brought, NextCall};
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advanced, Claimed, Settlement};
 use crate::store::backend::{ANSWER_PATIENCE, Became, LARGE, Lane, PAUSE_MAX};
@@ -50,7 +51,7 @@ pub(crate) async fn run(worker: Arc<WorkerInner>, number: usize, application: Ha
         while let Some(next) = parts.pop() {
             match lane.call(&mut AdvanceCall::new(&worker, &next)).await {
                 Became::Done { answer, sent, .. } => {
-                    worker.trouble.clear(&worker.hooks);
+                    worker.trouble.clear(CallKind::Advance, &worker.hooks);
                     // Attempts that end at once go with the next call, together with those that
                     // ended meanwhile: so a call carries twice as many jobs.
                     let handover = absorb(&worker, next, answer, sent, &application);

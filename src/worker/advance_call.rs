@@ -1,8 +1,9 @@
 //! The call that a worker makes again and again, `advance`, as a numbered call of a lane.
 
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::service::slots::NextCall;
 use crate::service::suspect::SuspectTurn;
+use crate::service::trouble::CallKind;
 use crate::store::advance::{Advance, Advanced, Answer, Settlement, Suspects};
 use crate::store::backend::{Answered, Connection, Number, NumberedCall, Refusal, Trouble};
 use crate::time::millis;
@@ -10,7 +11,7 @@ use crate::worker::inner::WorkerInner;
 
 /// One call of `advance`, whatever its number.
 pub(crate) struct AdvanceCall<'a> {
-    pub(crate) shared: &'a Shared,
+    pub(crate) shared: &'a WorkerShared,
     /// The names for which the worker has handlers.
     pub(crate) names: &'a [&'static str],
     pub(crate) next: &'a NextCall,
@@ -109,7 +110,10 @@ impl NumberedCall for AdvanceCall<'_> {
             trouble,
             Trouble::Refused(Refusal::Unread, _) | Trouble::Garbled(_)
         ) {
-            self.shared.trouble.note(trouble, &self.shared.hooks);
+            let shared = self.shared;
+            shared
+                .trouble
+                .note(CallKind::Advance, trouble, &shared.hooks);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::policy::settings::QueueSettings;
 use crate::queue::Queue;
 use crate::schedule::builder::{DeclaredSchedule, Schedule};
 use crate::service::hooks::{Hooks, WorkerEvent};
-use crate::service::{Config, Shared};
+use crate::service::{Config, WorkerShared};
 use crate::time::{check_wait, millis};
 use crate::worker::Worker;
 use crate::worker::decide::{Rules, Strategy};
@@ -265,7 +265,7 @@ impl WorkerBuilder {
             bounce_for: self.bounce_for,
         };
         Ok(Worker::new(WorkerInner::new(
-            Shared::new(self.queue, self.concurrency, self.config, self.hooks),
+            WorkerShared::new(self.queue, self.concurrency, self.config, self.hooks),
             handlers,
             self.states,
             rules,

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::worker::builder::check_concurrency;
 
 /// A handle to a running worker. Cheap to clone; holds no jobs.
 #[derive(Clone)]
 pub struct WorkerControl {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerShared>,
 }
 
 impl WorkerControl {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<WorkerShared>) -> Self {
         Self { shared }
     }
 

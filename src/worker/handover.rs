@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::worker::attempt::release;
 
 /// How long a lane waits for attempts to begin.
@@ -110,7 +110,7 @@ impl Handover {
 }
 
 /// Hands back what has not begun, and claims nothing more until the application's runtime runs.
-pub(crate) fn give_back_late(shared: &Shared) {
+pub(crate) fn give_back_late(shared: &WorkerShared) {
     let late = shared.leases.filter(|lease| lease.waits_for(BEGINS_WITHIN));
     let back: Vec<_> = late.into_iter().filter(|one| one.give_back()).collect();
     if back.is_empty() {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::worker::handover::give_back_late;
 
 const ASKED_EVERY: Duration = Duration::from_millis(250);
 
 /// It runs until it is dropped.
-pub(crate) async fn run(shared: Arc<Shared>, application: Handle) {
+pub(crate) async fn run(shared: Arc<WorkerShared>, application: Handle) {
     let ask = || {
         let shared = Arc::clone(&shared);
         application.spawn(async move {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use crate::maintenance::declared_settings::DeclaredSettings;
 use crate::runtime;
 use crate::schedule::builder::DeclaredSchedule;
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::worker::decide::{Rules, finds_its_worker};
 use crate::worker::extract::States;
 use crate::worker::handler::Handlers;
 
 /// One worker.
 pub(crate) struct WorkerInner {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<WorkerShared>,
     pub(crate) handlers: Handlers,
     /// The names of these, as far as jobs that others hand back can be found by them.
     pub(crate) names: Vec<&'static str>,
@@ -27,7 +27,7 @@ pub(crate) struct WorkerInner {
 
 impl WorkerInner {
     pub(crate) fn new(
-        shared: Shared,
+        shared: WorkerShared,
         handlers: Handlers,
         states: States,
         rules: Rules,
@@ -50,9 +50,9 @@ impl WorkerInner {
 }
 
 impl Deref for WorkerInner {
-    type Target = Shared;
+    type Target = WorkerShared;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &WorkerShared {
         &self.shared
     }
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use crate::service::Shared;
+use crate::service::WorkerShared;
 
 /// Needs no Redis, and goes on until it is dropped.
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<WorkerShared>) {
     let length = shared.config.lease;
     let tick = (length / 20).clamp(Duration::from_millis(50), Duration::from_millis(250));
     // The handler hears of it while there is still time to react.

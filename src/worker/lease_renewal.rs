@@ -12,8 +12,9 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::sleep;
 use tracing::{trace, warn};
 
-use crate::service::Shared;
+use crate::service::WorkerShared;
 use crate::service::lease::Lease;
+use crate::service::trouble::CallKind;
 use crate::store::backend::{Connection, Trouble};
 use crate::store::extend::Extend;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
@@ -27,7 +28,7 @@ const BYTES_PER_LEASE: usize = 64;
 const LEASES_WITHOUT_HEARTBEAT: u32 = 10;
 
 /// It goes on until it is dropped.
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<WorkerShared>) {
     let shared = &*shared;
     let length = shared.config.lease;
     let connection = shared
@@ -43,7 +44,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         while let Err(trouble) = renew_all(shared, &connection, which, &mut capacity).await {
             // Whatever the reason: leases may run out now though nobody died.
             shared.trouble.was_away();
-            shared.trouble.note(&trouble, &shared.hooks);
+            shared
+                .trouble
+                .note(CallKind::LeaseRenewal, &trouble, &shared.hooks);
             sleep(PAUSE).await;
         }
     }
@@ -60,7 +63,7 @@ enum Which {
 
 /// Renews leases, in as many calls as it takes, and measures how many can be kept.
 async fn renew_all(
-    shared: &Shared,
+    shared: &WorkerShared,
     connection: &Connection,
     which: Which,
     capacity: &mut LeaseCapacity,
@@ -97,7 +100,12 @@ async fn renew_all(
         .await;
     let result = results.into_iter().collect::<Result<(), Trouble>>();
     match &result {
-        Ok(()) => capacity.renewed(due.len(), began.elapsed()),
+        Ok(()) => {
+            if !due.is_empty() {
+                shared.trouble.clear(CallKind::LeaseRenewal, &shared.hooks);
+            }
+            capacity.renewed(due.len(), began.elapsed());
+        }
         Err(Trouble::Unanswered(_)) => capacity.failed(due.len()),
         // Such a failure does not show how fast the line is.
         Err(_) => {}
@@ -107,7 +115,7 @@ async fn renew_all(
 }
 
 async fn renew_batch(
-    shared: &Shared,
+    shared: &WorkerShared,
     mut connection: Connection,
     batch: Vec<Arc<Lease>>,
 ) -> Result<(), Trouble> {

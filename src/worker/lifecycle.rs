@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::error::{Error, ErrorKind};
-use crate::service::Shared;
-use crate::service::running::{Running, Until};
+use crate::service::WorkerShared;
+use crate::service::services::{RunningServices, Until};
 use crate::worker::inner::WorkerInner;
+use crate::worker::shutdown::Again;
 use crate::worker::{lease_expiry, services};
 
 /// After the grace period handlers may react to their token for this long.
@@ -38,9 +39,9 @@ pub(crate) async fn run(
     let (application, ours) = (Handle::current(), worker.store().runtime());
     worker.application.is_on(application.clone());
     let mut services = services::of(&worker, &application);
-    let mut leases = Running::start(&mut services, Until::LeasesEnd, &ours);
-    let mut claiming = Running::start(&mut services, Until::ClaimsEnd, &ours);
-    let mut settling = Running::start(&mut services, Until::OutcomesStored, &ours);
+    let mut leases = RunningServices::start(&mut services, Until::LeasesEnd, &ours);
+    let mut claiming = RunningServices::start(&mut services, Until::ClaimsEnd, &ours);
+    let mut settling = RunningServices::start(&mut services, Until::OutcomesStored, &ours);
     let (queue, id) = (worker.queue.name(), &worker.id);
     info!(queue, worker = id, "worker runs");
 
@@ -53,7 +54,10 @@ pub(crate) async fn run(
     };
 
     info!(queue, worker = id, "worker stops claiming");
-    let grace_ends = Instant::now() + worker.config.grace;
+    let mut grace = Grace {
+        ends: Instant::now() + worker.config.grace,
+        again: Again::from_now_on(),
+    };
     worker.slots.drain();
     worker.claims_end.cancel();
     let listening = async {
@@ -63,11 +67,11 @@ pub(crate) async fn run(
     };
     let outcomes = async {
         tokio::select! {
-            () = finish_handlers(&worker.shared, grace_ends) => {}
+            () = finish_handlers(&worker.shared, &mut grace) => {}
             // Not after anything else: the leases run out.
             _ = leases.broken() => give_up_handlers(&worker.shared).await,
         }
-        settle(&worker.shared, grace_ends).await
+        settle(&worker.shared, &mut grace).await
     };
     let ((), is_settled) = tokio::join!(listening, outcomes);
     // A token that came while the worker stopped is passed on to others, and the lanes come to an end.
@@ -94,10 +98,28 @@ pub(crate) async fn run(
     }
 }
 
+/// How long handlers may take to end by themselves, and Redis to come back.
+struct Grace {
+    ends: Instant,
+    again: Again,
+}
+
+impl Grace {
+    /// Waits until it is over, which a second signal says at once. Cancel safe.
+    async fn is_over(&mut self) {
+        tokio::select! {
+            () = sleep_until(self.ends) => {}
+            () = self.again.told() => self.ends = Instant::now(),
+        }
+    }
+}
+
 /// Lets handlers end, then asks them to, then stops them.
-async fn finish_handlers(shared: &Arc<Shared>, grace_ends: Instant) {
-    if timeout_at(grace_ends, shared.slots.idle()).await.is_ok() {
-        return;
+async fn finish_handlers(shared: &WorkerShared, grace: &mut Grace) {
+    tokio::select! {
+        biased;
+        () = shared.slots.idle() => return,
+        () = grace.is_over() => {}
     }
     warn!(
         queue = shared.queue.name(),
@@ -114,7 +136,7 @@ async fn finish_handlers(shared: &Arc<Shared>, grace_ends: Instant) {
 
 /// Nobody keeps the leases any more: handlers are asked to end at once, and end with their leases
 /// at the latest, so that their jobs are handed back before anybody else can take them.
-async fn give_up_handlers(shared: &Arc<Shared>) {
+async fn give_up_handlers(shared: &Arc<WorkerShared>) {
     warn!(
         queue = shared.queue.name(),
         running = shared.slots.running(),
@@ -134,20 +156,25 @@ async fn give_up_handlers(shared: &Arc<Shared>) {
 
 /// Stores the last outcomes: one call at least, which also passes the wake-up on to others. Whether
 /// all of them are stored.
-async fn settle(shared: &Arc<Shared>, grace_ends: Instant) -> bool {
+async fn settle(shared: &WorkerShared, grace: &mut Grace) -> bool {
     shared.slots.look();
     let began = Instant::now();
-    while timeout(LOOK_EVERY, shared.slots.settled()).await.is_err() {
-        if Instant::now() >= settled_until(shared, began, grace_ends) {
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.slots.settled() => return true,
+            () = sleep(LOOK_EVERY) => {}
+            () = grace.again.told() => grace.ends = grace.ends.min(Instant::now()),
+        }
+        if Instant::now() >= settled_until(shared, began, grace.ends) {
             return false;
         }
     }
-    true
 }
 
 /// Until when outcomes are stored, as it looks now.
-fn settled_until(shared: &Arc<Shared>, began: Instant, grace_ends: Instant) -> Instant {
-    let is_away = shared.trouble.is_ongoing();
+fn settled_until(shared: &WorkerShared, began: Instant, grace_ends: Instant) -> Instant {
+    let is_away = shared.trouble.holds_up_outcomes();
     if shared.slots.unsettled() == 0 {
         // The call is only a courtesy, for which nobody waits long.
         return if is_away { began } else { began + STOP_GRACE };
@@ -161,7 +188,7 @@ fn settled_until(shared: &Arc<Shared>, began: Instant, grace_ends: Instant) -> I
 }
 
 /// An error if jobs are left behind.
-fn nothing_left(shared: &Arc<Shared>) -> Result<(), Error> {
+fn nothing_left(shared: &WorkerShared) -> Result<(), Error> {
     let (running, unsettled) = (shared.slots.running(), shared.slots.unsettled());
     if running + unsettled == 0 {
         return Ok(());
@@ -171,7 +198,7 @@ fn nothing_left(shared: &Arc<Shared>) -> Result<(), Error> {
         left.push(format!("{running} whose handlers block their thread"));
     }
     if unsettled > 0 {
-        let why = match shared.trouble.is_ongoing() {
+        let why = match shared.trouble.holds_up_outcomes() {
             true => ", because Redis is away",
             false => "",
         };
@@ -192,7 +219,7 @@ fn nothing_left(shared: &Arc<Shared>) -> Result<(), Error> {
 }
 
 /// However the worker ends, no handler goes on without anybody keeping its lease.
-struct StopOnDrop(Arc<Shared>);
+struct StopOnDrop(Arc<WorkerShared>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {

@@ -99,6 +99,9 @@ impl Worker {
     /// | they do, and Redis is away | the grace period and 3 s: as long as it lasts, and for 3 s at least, the worker goes on trying to store their outcomes, for 10 s at most |
     /// | whatever happens | the grace period and 10 s: 5 s for handlers that listen to their token, 1 s to stop the others at their next await, 3 s to store outcomes |
     ///
+    /// A second signal while the worker stops ends the grace period at once
+    /// ([`shutdown_signal`](crate::shutdown_signal)).
+    ///
     /// So whatever kills processes that are to stop should wait for the grace period and 10 s. In
     /// Kubernetes, whose default is 30 s, that is a `grace` of 20 s, or
     /// `terminationGracePeriodSeconds: 40`.

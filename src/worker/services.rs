@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 
 use crate::maintenance;
 use crate::schedule::driver;
-use crate::service::running::{Service, Until};
+use crate::service::services::{Service, Until};
 use crate::service::slots::LANES;
 use crate::worker::inner::WorkerInner;
 use crate::worker::{advance, heartbeat, lease_expiry, lease_renewal, wakeups};

@@ -14,14 +14,14 @@ use tracing::warn;
 
 use crate::policy::pauses::Pauses;
 use crate::policy::silence::Silence;
-use crate::service::Shared;
+use crate::service::WorkerShared;
 
 /// Always the same: as long as the worker cannot wait for work, it looks for it this often.
 const PAUSES: Pauses = Pauses::between(PAUSE, PAUSE);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Looks for work when a timer says so.
-pub(crate) async fn keep_time(shared: Arc<Shared>) {
+pub(crate) async fn keep_time(shared: Arc<WorkerShared>) {
     let timers = &shared.timers;
     loop {
         tokio::select! {
@@ -34,9 +34,9 @@ pub(crate) async fn keep_time(shared: Arc<Shared>) {
 
 /// Pops tokens until the worker stops. Its troubles are its own: a server that forbids this one
 /// command, or a proxy that cuts silent connections, is no outage.
-pub(crate) async fn listen(shared: Arc<Shared>) {
+pub(crate) async fn listen(shared: Arc<WorkerShared>) {
     let shared = &*shared;
-    let mut tap = shared.store().tap();
+    let mut token = shared.store().wake_token();
     let (mut pauses, mut silence) = (PAUSES, Silence::default());
     let stop = &shared.claims_end;
     while !stop.is_cancelled() {
@@ -44,11 +44,11 @@ pub(crate) async fn listen(shared: Arc<Shared>) {
             () = shared.slots.want_jobs() => {}
             () = stop.cancelled() => return,
         }
-        match tap.pop(stop).await {
-            Ok(token) => {
+        match token.pop(stop).await {
+            Ok(at_ms) => {
                 pauses.reset();
                 silence.ends();
-                match later(shared, token) {
+                match later(shared, at_ms) {
                     Some(at) if !stop.is_cancelled() => shared.timers.due.set(at),
                     // When the worker stops, looking passes the token on to others.
                     _ => shared.slots.look(),
@@ -68,8 +68,8 @@ pub(crate) async fn listen(shared: Arc<Shared>) {
 
 /// When there will be work; `None` for now, or after a timeout, which is as good a reason to
 /// look.
-fn later(shared: &Shared, token: Option<u64>) -> Option<Instant> {
-    let at_ms = token?;
+fn later(shared: &WorkerShared, at_ms: Option<u64>) -> Option<Instant> {
+    let at_ms = at_ms?;
     let clock = shared.clock.known()?;
     (at_ms > clock.now_ms()).then(|| clock.instant_of(at_ms))
 }

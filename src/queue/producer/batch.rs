@@ -15,12 +15,12 @@ use crate::store::backend::{Answered, Connection, Number, NumberedCall, Refusal,
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
 
 /// How a call tells the one after it, on another lane, how it gets on. Dropped when it is over.
-pub(super) type Course = watch::Sender<Progress>;
+pub(super) type Course = watch::Sender<CallProgress>;
 /// The course of the call before.
-pub(super) type Before = watch::Receiver<Progress>;
+pub(super) type Before = watch::Receiver<CallProgress>;
 
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Progress {
+pub(super) enum CallProgress {
     /// It is to be sent, for the first time or again.
     Waiting,
     /// It went through this connection: what goes through the same one now comes after it.
@@ -71,7 +71,7 @@ impl Batch<'_> {
     /// Whatever comes after this call waits until it is over.
     pub(super) fn hold_others(&self) {
         if let Some(course) = self.course {
-            course.send_replace(Progress::Waiting);
+            course.send_replace(CallProgress::Waiting);
         }
     }
 
@@ -82,7 +82,7 @@ impl Batch<'_> {
             let Some(earlier) = self.before else {
                 return Ok(number);
             };
-            if *earlier.borrow() == Progress::Sent(number) {
+            if *earlier.borrow() == CallProgress::Sent(number) {
                 return Ok(number);
             }
             while earlier.changed().await.is_ok() {}
@@ -126,7 +126,7 @@ impl NumberedCall for Batch<'_> {
         may_have_run: bool,
     ) -> Result<Answered<Added>, Trouble> {
         if let Some(course) = self.course {
-            course.send_replace(Progress::Sent(self.connection));
+            course.send_replace(CallProgress::Sent(self.connection));
         }
         let jobs: Vec<&NewJob> = self
             .submissions

@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 
-use super::batch::{Before, Course, Progress};
+use super::batch::{Before, CallProgress, Course};
 use super::inbox::Inbox;
 use super::sender::Sender;
 use super::submission::Given;
@@ -31,7 +31,7 @@ const REGISTER_EVERY: Duration = Duration::from_secs(10 * 60);
 const REGISTER_RETRY: Duration = Duration::from_secs(10);
 
 /// It ends when all handles of the queue are gone and everything is decided.
-pub(super) struct Task {
+pub(super) struct ProducerTask {
     inbox: TaskInbox,
     idle: Vec<Sender>,
     /// The calls under way.
@@ -61,7 +61,7 @@ struct Done {
     registered: Option<Result<(), Trouble>>,
 }
 
-impl Task {
+impl ProducerTask {
     pub(super) fn new(store: &Store, queue: &QueueName, inbox: Arc<Inbox>) -> Self {
         let connection = store.connection(ANSWER_PATIENCE);
         Self {
@@ -108,7 +108,7 @@ impl Task {
     ) -> impl Future<Output = Done> + use<> {
         let jobs = batch.iter().map(|given| given.jobs.len()).sum();
         self.jobs_under_way += jobs;
-        let (course, seen) = watch::channel(Progress::Waiting);
+        let (course, seen) = watch::channel(CallProgress::Waiting);
         self.courses.retain(|course| course.has_changed().is_ok());
         let before = self.courses.last().cloned();
         self.courses.push(seen);

@@ -1,6 +1,6 @@
 //! When a call is made, and what it carries: decided by the state of the slots alone.
 
-use super::{Phase, State};
+use super::{Phase, SlotsState};
 use crate::service::suspect::SuspectTurn;
 use crate::store::BATCH_JOBS;
 use crate::store::advance::{Advance, Settlement};
@@ -43,7 +43,7 @@ impl NextCall {
     }
 }
 
-impl State {
+impl SlotsState {
     /// Others handed back jobs, and this worker does not know yet that it has no handler for them.
     pub(super) fn may_take_unhandled(&self) -> bool {
         self.unhandled != 0 && self.unhandled != self.looked

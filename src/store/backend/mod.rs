@@ -1,17 +1,17 @@
 //! The seam: where queues live. Redis, or, in tests of applications and of our own, memory.
 //!
 //! Everything above speaks to these four and knows of neither: [`Store`] for single calls,
-//! [`Connection`] for a task that makes many, [`Tap`] to wait for work, [`Reader`] to follow a stream.
+//! [`Connection`] for a task that makes many, [`WakeToken`] to wait for work, [`Reader`] to follow a stream.
 
 mod connection;
 mod reader;
 mod repeated_call;
-mod tap;
+mod wake_token;
 
 pub(crate) use connection::{ANSWER_PATIENCE, Connection};
 pub(crate) use reader::{Reader, Stream};
 pub(crate) use repeated_call::{Answered, Became, LARGE, Lane, Number, NumberedCall, PAUSE_MAX};
-pub(crate) use tap::Tap;
+pub(crate) use wake_token::WakeToken;
 
 pub(crate) use crate::memory::Apply;
 pub(crate) use crate::redis::connection::CALL_MAX;
@@ -218,10 +218,10 @@ impl Store {
     }
 
     /// Where an idle worker waits for work.
-    pub(crate) fn tap(&self) -> Tap {
+    pub(crate) fn wake_token(&self) -> WakeToken {
         match self {
-            Self::Redis(queue) => Tap::redis(&queue.connector, &queue.keys),
-            Self::Memory(queue) => Tap::Memory(queue.clone(), 0),
+            Self::Redis(queue) => WakeToken::redis(&queue.connector, &queue.keys),
+            Self::Memory(queue) => WakeToken::Memory(queue.clone(), 0),
         }
     }
 

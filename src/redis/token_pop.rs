@@ -1,6 +1,7 @@
 //! Waiting for the wake-up token, on a connection of its own.
 //!
-//! A pop is never dropped: that would still eat the token. A caller that wants it to end unblocks it.
+//! Never drop a pending `BZPOPMIN`: Redis would hand the token to a connection on which nobody reads any more.
+//! A pop that is to end is ended with `CLIENT UNBLOCK`.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ const WATCHDOG: Duration = Duration::from_secs(6);
 const SOON: Duration = Duration::from_secs(1);
 
 /// The blocking connection.
-pub(crate) struct Tap {
+pub(crate) struct TokenPop {
     connector: Connector,
     link: Reconnecting,
     pop: Cmd,
@@ -31,7 +32,7 @@ pub(crate) struct Tap {
     was_soon: bool,
 }
 
-impl Tap {
+impl TokenPop {
     /// Pops from the sorted set at `key`.
     pub(crate) fn new(connector: &Connector, key: &str) -> Self {
         let mut pop = redis::cmd("BZPOPMIN");

@@ -40,13 +40,13 @@ impl Service {
 }
 
 /// The services of one kind that run; they are stopped when this is dropped.
-pub(crate) struct Running {
+pub(crate) struct RunningServices {
     tasks: JoinSet<()>,
     names: HashMap<Id, &'static str>,
     broken: Option<&'static str>,
 }
 
-impl Running {
+impl RunningServices {
     /// Starts those of the `services` that go on for so long.
     pub(crate) fn start(services: &mut Vec<Service>, until: Until, runtime: &Handle) -> Self {
         let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
@@ -107,16 +107,16 @@ mod tests {
             Service::new("the one of another kind", Until::LeasesEnd, ready(())),
         ];
         let handle = Handle::current();
-        let mut running = Running::start(&mut services, Until::ClaimsEnd, &handle);
+        let mut running = RunningServices::start(&mut services, Until::ClaimsEnd, &handle);
         assert_eq!(services.len(), 1);
         for _ in 0..2 {
             assert_eq!(running.broken().await, "the one that panics");
         }
         running.stop().await;
-        let mut running = Running::start(&mut services, Until::LeasesEnd, &handle);
+        let mut running = RunningServices::start(&mut services, Until::LeasesEnd, &handle);
         assert_eq!(running.broken().await, "the one of another kind");
         running.all_ended().await;
-        let mut none = Running::start(&mut services, Until::OutcomesStored, &handle);
+        let mut none = RunningServices::start(&mut services, Until::OutcomesStored, &handle);
         assert!(none.broken().now_or_never().is_none());
     }
 }
