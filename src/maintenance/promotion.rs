@@ -1,5 +1,5 @@
 //! Moves due jobs into line while all workers are busy, so that what is due shows as waiting; and
-//! lets a busy worker see that nobody sees to the next tick.
+//! lets a busy worker see that no worker keeps the timer for the next tick.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

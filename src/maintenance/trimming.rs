@@ -48,8 +48,8 @@ impl Trimming {
         unreadable && !was_unreadable
     }
 
-    /// Dead letters are never dropped; that somebody should look at them is said when they pass
-    /// the threshold, and each time they have doubled since.
+    /// Dead letters are never dropped. An operator is told of them when they pass the threshold, and each
+    /// time they have doubled since.
     fn warn_of_dead(&mut self, dead: u64, threshold: u64, queue: &str) {
         if dead < threshold {
             self.warned_at = 0;

@@ -1,7 +1,7 @@
 //! Group commit: one task per queue sends what has piled up while its calls were under way. One
 //! caller pays one round trip; a thousand share a few.
 //!
-//! Who owns what: the task (`producer/task.rs`) owns the connection and the senders
+//! The task (`producer/task.rs`) owns the connection and the senders
 //! (`producer/sender.rs`), each with a lane. Submissions (`producer/submission.rs`) are
 //! shared with their callers, and wait for the task in its inbox (`producer/inbox.rs`).
 //!
@@ -164,7 +164,7 @@ impl Producer {
         false
     }
 
-    /// That of the running task; starts one if there is none.
+    /// The inbox of the running task; starts a task if there is none.
     fn inbox(&self) -> Arc<Inbox> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(started) = &*last {
@@ -172,7 +172,7 @@ impl Producer {
                 return Arc::clone(&started.inbox);
             }
             if !started.is_here() {
-                // What is in it is the parent's to send, and nobody here waits for it.
+                // What is in it is sent by the parent process, and no caller of this process waits for it.
                 std::mem::forget(last.take());
             }
         }

@@ -15,7 +15,9 @@ use tokio::time::timeout;
 use crate::error::{Error, ErrorKind};
 use crate::redis::address;
 use crate::redis::last_word::last_word;
-use crate::redis::reconnecting::{BYTES_PER_SECOND, Reconnecting, Repeat, SharedSlot, bytes_of};
+use crate::redis::reconnecting::{
+    BYTES_PER_SECOND, Reconnecting, Repeat, SharedConnection, bytes_of,
+};
 use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
 use crate::runtime;
@@ -43,7 +45,7 @@ pub(crate) struct Connector {
     maker: Maker,
     address: Arc<str>,
     /// The connection for single calls.
-    shared: SharedSlot,
+    shared: SharedConnection,
     listener: Option<Arc<Listener>>,
 }
 
@@ -114,7 +116,7 @@ impl Connector {
         Self {
             maker,
             address: address.into(),
-            shared: SharedSlot::default(),
+            shared: SharedConnection::default(),
             listener: None,
         }
     }

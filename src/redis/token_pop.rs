@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(1);
 /// The blocking connection.
 pub(crate) struct TokenPop {
     connector: Connector,
-    link: Reconnecting,
+    connection: Reconnecting,
     pop: Cmd,
     /// The connection that was last popped on, and how the server calls it, if it says so.
     known: Option<(u64, Option<u64>)>,
@@ -39,7 +39,7 @@ impl TokenPop {
         pop.arg(key).arg(BLOCK.as_secs());
         Self {
             connector: connector.clone(),
-            link: Reconnecting::blocking(connector.clone(), WATCHDOG),
+            connection: Reconnecting::blocking(connector.clone(), WATCHDOG),
             pop,
             known: None,
             was_soon: false,
@@ -53,7 +53,7 @@ impl TokenPop {
         let popped = self.pop_once(stop).await?;
         let is_soon = popped.is_none() && began.elapsed() < SOON;
         if is_soon && self.was_soon {
-            // Something closes each connection: nobody is to connect and look all the time.
+            // Something closes each connection at once: a pause, so that the worker does not connect all the time.
             tokio::select! {
                 () = sleep(SOON) => {}
                 () = stop.cancelled() => {}
@@ -65,7 +65,7 @@ impl TokenPop {
 
     async fn pop_once(&mut self, stop: &CancellationToken) -> Result<Option<u64>, Trouble> {
         let client = self.client().await?;
-        let mut popping = pin!(self.link.try_request(&self.pop));
+        let mut popping = pin!(self.connection.try_request(&self.pop));
         tokio::select! {
             answer = &mut popping => return popped(answer),
             () = stop.cancelled() => {}
@@ -74,7 +74,7 @@ impl TokenPop {
             return Ok(None);
         };
         // Redis would give the next token to this connection, even one that is just being
-        // closed, and nobody else would hear of the work.
+        // closed, and no other worker would hear of the work.
         let mut unblock = redis::cmd("CLIENT");
         unblock.arg("UNBLOCK").arg(client);
         self.connector.request(&unblock).await?;
@@ -83,14 +83,14 @@ impl TokenPop {
 
     /// How the server calls the connection; none where it does not say.
     async fn client(&mut self) -> Result<Option<u64>, Trouble> {
-        let number = self.link.connect().await?;
+        let number = self.connection.connect().await?;
         if let Some((known, client)) = self.known
             && known == number
         {
             return Ok(client);
         }
         let mut ask = redis::cmd("CLIENT");
-        let id = self.link.request(ask.arg("ID"), Repeat::Always).await;
+        let id = self.connection.request(ask.arg("ID"), Repeat::Always).await;
         let client = match id {
             Ok(Value::Int(id)) => u64::try_from(id).ok(),
             _ => None,

@@ -27,12 +27,12 @@ pub(crate) async fn store(shared: &WorkerShared, schedules: &[DeclaredSchedule])
         let DeclaredSchedule {
             name, rule, job, ..
         } = schedule;
-        match patiently(|| edit::upsert(&shared.queue, name, rule, job)).await {
+        match patiently(shared, || edit::upsert(&shared.queue, name, rule, job)).await {
             Ok(_) => schedule.stored.store(true, Ordering::Relaxed),
             Err(error) => refused(shared, name, &error),
         }
     }
-    match patiently(|| shared.queue.schedules()).await {
+    match patiently(shared, || shared.queue.schedules()).await {
         Ok(stored) => {
             let named = |name: &str| schedules.iter().any(|own| own.name == name);
             for schedule in stored {
@@ -41,11 +41,13 @@ pub(crate) async fn store(shared: &WorkerShared, schedules: &[DeclaredSchedule])
                 }
             }
         }
-        Err(error) => warn!(%error, "the stored schedules cannot be listed"),
+        Err(error) => {
+            warn!(queue = shared.queue.name(), %error, "the stored schedules cannot be listed");
+        }
     }
 }
 
-async fn patiently<T, F>(mut call: impl FnMut() -> F) -> Result<T, Error>
+async fn patiently<T, F>(shared: &WorkerShared, mut call: impl FnMut() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -53,7 +55,7 @@ where
     loop {
         match call().await {
             Err(error) if passes(&error) => {
-                warn!(%error, "storing the declared schedules is held up");
+                warn!(queue = shared.queue.name(), %error, "storing the declared schedules is held up");
                 sleep(pauses.next(fastrand::f64())).await;
             }
             other => return other,

@@ -1,6 +1,6 @@
 //! Firing ticks. Any worker may; one of them keeps the timer for the next tick, and any worker that sees
 //! that this one is late takes over. Which job a tick makes and what comes next is stored in one
-//! call, which changes nothing if somebody else was faster.
+//! call, which changes nothing if another worker was faster.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const PAUSES: Pauses = Pauses::between(Duration::from_millis(50), Duration::from
 /// How often a worker hands the next tick on because it cannot read one that is due: another
 /// version may.
 const HANDS_ON_EVERY: Duration = Duration::from_secs(20);
-/// How much later than the tick it looks itself then: nobody may have taken it.
+/// How much later than the tick it looks itself then, in case no other worker took it.
 const AFTER_OTHERS_MS: u64 = 100;
 
 /// Stores what the worker's code declares, then fires ticks until it is dropped.
@@ -47,7 +47,7 @@ pub(crate) async fn run(shared: Arc<WorkerShared>, schedules: Arc<[DeclaredSched
             Ok(()) => pauses.reset(),
             Err(trouble) => {
                 if pauses.is_fresh() {
-                    warn!(%trouble, "firing ticks is held up; the worker goes on trying");
+                    warn!(queue = shared.queue.name(), %trouble, "firing ticks is held up; the worker goes on trying");
                 }
                 sleep(pauses.next(fastrand::f64())).await;
                 shared.timers.tick.set(Instant::now());
@@ -104,7 +104,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// All that is due is what cannot be read here. It stays due, for somebody who can, and the
+    /// All that is due is what cannot be read here. It stays due, for a worker that can, and the
     /// rest goes on: the next tick of all is the next of the others, or a moment to look again.
     async fn pass_over(&mut self, found: &Found) -> Result<(), Trouble> {
         let hands_on = self
@@ -135,13 +135,20 @@ impl<'a> Driver<'a> {
             passed_ms: None,
         };
         let fired = self.connection.call(&verb).await?;
+        let queue = self.shared.queue.name();
         for (entry, verdict) in entries.iter().zip(&fired.verdicts) {
             match verdict {
                 Some(jobs) => {
-                    debug!(schedule = entry.name, jobs, missed = entry.missed, "fired");
+                    debug!(
+                        queue,
+                        schedule = entry.name,
+                        jobs,
+                        missed = entry.missed,
+                        "fired"
+                    );
                     self.report_missed(entry);
                 }
-                None => debug!(schedule = entry.name, "somebody else was faster"),
+                None => debug!(queue, schedule = entry.name, "another worker was faster"),
             }
         }
         Ok(fired)
@@ -152,6 +159,7 @@ impl<'a> Driver<'a> {
             return;
         }
         warn!(
+            queue = self.shared.queue.name(),
             schedule = entry.name,
             missed = entry.missed,
             "nobody was there to fire these ticks; they are given up"
@@ -201,7 +209,7 @@ impl<'a> Driver<'a> {
 /// What was fired in vain in this round: name, revision and tick.
 type InVain = HashSet<(String, u64, u64)>;
 
-/// If somebody else had been faster, it would not look the same still.
+/// If another worker had been faster, the schedule would not look the same still.
 fn unless_in_vain(entry: Option<Entry>, in_vain: &InVain) -> Result<Option<Entry>, Error> {
     let seen = entry
         .as_ref()

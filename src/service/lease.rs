@@ -110,12 +110,12 @@ impl Lease {
         }
     }
 
-    /// Until when nobody else can have the job.
+    /// Until when no other attempt can have the job.
     pub(crate) fn until(&self) -> Instant {
         self.epoch + Duration::from_micros(self.until_us.load(Ordering::Acquire))
     }
 
-    /// Nobody may begin anything on the strength of this lease.
+    /// Nothing may begin any more that relies on this lease.
     pub(crate) fn is_over(&self) -> bool {
         self.is_lost() || self.until() <= Instant::now()
     }

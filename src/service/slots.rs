@@ -132,7 +132,7 @@ impl Slots {
         }
     }
 
-    /// Tells who waits for something to end. Nobody does before the worker drains.
+    /// Wakes the tasks that wait for something to end. There are none before the worker drains.
     fn tell_of_progress(&self, state: &SlotsState) {
         if state.phase != Phase::Claiming {
             self.progress.notify_waiters();
@@ -253,9 +253,8 @@ impl Slots {
         self.look();
     }
 
-    /// Waits until the worker has slots that the last look could not fill. As long as calls
-    /// follow one another, each of them looks, and nobody needs to wake the worker. It comes to
-    /// that only when a call is answered. For one task; cancel safe.
+    /// Waits until the worker has slots that the last call could not fill. As long as calls follow one
+    /// another, each of them claims what there is, and the worker needs no wake-up. For one task; cancel safe.
     pub(crate) async fn want_jobs(&self) {
         while !self.lock().wants_jobs() {
             self.wants_jobs.notified().await;

@@ -136,7 +136,7 @@ impl Drain<'_> {
         }
     }
 
-    /// Nobody else renews leases here: what has run out is over.
+    /// No other task renews leases here: what has run out is over.
     async fn recover(&mut self) -> Result<(), Trouble> {
         let mut expected_ms = 0;
         loop {

@@ -1,6 +1,6 @@
 //! A lane of a worker: one call after the other, which stores what has ended and claims what there is.
 //!
-//! Who owns what: a lane owns its connection, its numbering, and what its current call carries
+//! A lane owns its connection, its numbering, and what its current call carries
 //! until that is answered (`store/backend/repeated_call.rs`). Nothing is done twice, and nothing that
 //! was claimed is forgotten. While a call is under way, ended attempts pile up for the next: load makes
 //! the batches larger by itself.
@@ -62,8 +62,8 @@ pub(crate) async fn run(worker: Arc<WorkerInner>, number: usize, application: Ha
                     proofs += if is_certain { PROOFS } else { 1 };
                     parts.extend(divide(&worker, next, &why, proofs).await);
                 }
-                // Somebody else wrote to our keys or our lane, or a script was stopped in its middle. Whether
-                // the call did anything is not known; the fences protect what is sent again.
+                // Another program wrote to the keys of the queue or used this lane, or a script was stopped in its
+                // middle. Whether the call did anything is not known; the fences protect what is sent again.
                 Became::Unknowable { why } => {
                     let queue = worker.queue.name();
                     let number = lane.number();

@@ -42,7 +42,7 @@ pub(crate) async fn run(shared: Arc<WorkerShared>) {
             () = shared.leases.all_to_be_renewed() => Which::AllSince(Instant::now()),
         };
         while let Err(trouble) = renew_all(shared, &connection, which, &mut capacity).await {
-            // Whatever the reason: leases may run out now though nobody died.
+            // Whatever the reason: leases of workers that live may run out now.
             shared.trouble.was_away();
             shared
                 .trouble

@@ -134,13 +134,13 @@ async fn finish_handlers(shared: &WorkerShared, grace: &mut Grace) {
     let _ = timeout(STOP_GRACE, shared.slots.idle()).await;
 }
 
-/// Nobody keeps the leases any more: handlers are asked to end at once, and end with their leases
-/// at the latest, so that their jobs are handed back before anybody else can take them.
+/// The leases are not renewed any more: handlers are asked to end at once, and end with their leases
+/// at the latest, so that their jobs are handed back before another worker can take them.
 async fn give_up_handlers(shared: &Arc<WorkerShared>) {
     warn!(
         queue = shared.queue.name(),
         running = shared.slots.running(),
-        "nobody keeps the leases: handlers are cancelled and their jobs handed back"
+        "the leases are not kept any more: handlers are cancelled and their jobs handed back"
     );
     shared.leases.cancel_all();
     let _ = timeout(CANCEL_GRACE, async {
@@ -176,7 +176,7 @@ async fn settle(shared: &WorkerShared, grace: &mut Grace) -> bool {
 fn settled_until(shared: &WorkerShared, began: Instant, grace_ends: Instant) -> Instant {
     let is_away = shared.trouble.holds_up_outcomes();
     if shared.slots.unsettled() == 0 {
-        // The call is only a courtesy, for which nobody waits long.
+        // The call only passes a token on to other workers: it is not waited for long.
         return if is_away { began } else { began + STOP_GRACE };
     }
     let longest = began + SETTLE_GRACE;
@@ -218,7 +218,7 @@ fn nothing_left(shared: &WorkerShared) -> Result<(), Error> {
     ))
 }
 
-/// However the worker ends, no handler goes on without anybody keeping its lease.
+/// However the worker ends, no handler goes on whose lease is not kept.
 struct StopOnDrop(Arc<WorkerShared>);
 
 impl Drop for StopOnDrop {

@@ -14,7 +14,7 @@ use crate::policy::silence::Silence;
 use crate::store::backend::{Answered, Connection, Number, NumberedCall, Refusal, Trouble};
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
 
-/// How a call tells the one after it, on another lane, how it gets on. Dropped when it is over.
+/// A call tells the next one, on another lane, how it gets on. Dropped when the call is over.
 pub(super) type Course = watch::Sender<CallProgress>;
 /// The course of the call before.
 pub(super) type Before = watch::Receiver<CallProgress>;
@@ -23,7 +23,7 @@ pub(super) type Before = watch::Receiver<CallProgress>;
 pub(super) enum CallProgress {
     /// It is to be sent, for the first time or again.
     Waiting,
-    /// It went through this connection: what goes through the same one now comes after it.
+    /// It went through this connection: what goes through the same connection now comes after it.
     Sent(u64),
 }
 

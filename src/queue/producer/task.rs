@@ -152,7 +152,7 @@ async fn commit(
     before: Option<Before>,
     is_to_register: bool,
 ) -> Done {
-    // It drops the course: whoever comes after it does not wait for what follows here.
+    // It drops the course: the call after it does not wait for what follows here.
     sender.commit(batch, course, before).await;
     let registered = match is_to_register || sender.is_unlisted() {
         true => Some(sender.register().await),

@@ -205,13 +205,13 @@ impl Store {
         }
     }
 
-    /// A connection for one task; a small answer may take as long as `patience` on a line that is
+    /// A connection for one task; a small answer may take as long as `patience` on a network that is
     /// not known to be slow.
     pub(crate) fn connection(&self, patience: Duration) -> Connection {
         match self {
             Self::Redis(queue) => {
-                let link = Reconnecting::new(queue.connector.clone(), patience);
-                Connection::Redis(queue.clone(), link)
+                let connection = Reconnecting::new(queue.connector.clone(), patience);
+                Connection::Redis(queue.clone(), connection)
             }
             Self::Memory(queue) => Connection::Memory(queue.clone()),
         }
@@ -233,9 +233,9 @@ impl Store {
                     Stream::Events => queue.keys.events(),
                     Stream::Finished => queue.keys.finished(),
                 };
-                let link = stream::reader(queue.connector.clone());
+                let connection = stream::reader(queue.connector.clone());
                 Reader::Redis {
-                    link,
+                    connection,
                     key: key.to_owned(),
                     meta: queue.keys.part("meta").to_owned(),
                 }

@@ -29,7 +29,7 @@ const CUTS: u32 = 3;
 /// After so many cuts, even of that question, what a call fetches cannot be had.
 const CUTS_MAX: u32 = 16;
 
-/// Which call it is: the number of a call of a lane is one more than that of the call before.
+/// Which call it is: the numbers of a lane's calls go up by one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Number<'a> {
     pub(crate) lane: &'a str,
@@ -43,7 +43,7 @@ pub(crate) enum Answered<A> {
     Ran(A),
     /// It did not run, and never will: a question has taken its number.
     Asked,
-    /// A later call of the lane ran already: somebody else uses it.
+    /// A later call of the lane ran already: another program uses it.
     Superseded,
 }
 
@@ -129,7 +129,7 @@ pub(crate) enum Became<A> {
         /// The server said so; else it was only cut off each time.
         is_certain: bool,
     },
-    /// Nobody can know whether it ran. The lane has to be [left behind](Lane::leave_behind).
+    /// It cannot be known whether it ran. The lane has to be [left behind](Lane::leave_behind).
     Unknowable { why: String },
 }
 
@@ -193,7 +193,7 @@ impl Lane {
                 Err(trouble) => trouble,
             };
             match &trouble {
-                // What a script wrote before it was stopped stays, and nobody can know what that is.
+                // What a script wrote before it was stopped stays, and it cannot be known what that is.
                 Trouble::Garbled(_) | Trouble::Stopped(..) => {
                     call.is_held_up(&trouble, true);
                     let why = trouble.to_string();
