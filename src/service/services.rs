@@ -13,10 +13,12 @@ use tokio::task::{Id, JoinSet};
 pub(crate) enum Until {
     /// Until the worker claims nothing more.
     ClaimsEnd,
-    /// Until the last outcome is stored.
+    /// Until the last outcome is stored; then it ends by itself.
     OutcomesStored,
     /// Until no handler runs any more that needs its lease.
     LeasesEnd,
+    /// Until the worker has stopped.
+    WorkerStopped,
 }
 
 /// Something that goes on beside the handlers of a worker. It does not end by itself while it is needed,
@@ -36,6 +38,11 @@ impl Service {
     ) -> Self {
         let task = task.boxed();
         Self { name, until, task }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn until(&self) -> (Until, &'static str) {
+        (self.until, self.name)
     }
 }
 

@@ -4,16 +4,14 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::error::{Error, ErrorKind};
 use crate::service::WorkerShared;
-use crate::service::services::{RunningServices, Until};
-use crate::worker::inner::WorkerInner;
+use crate::service::services::{RunningServices, Service, Until};
+use crate::worker::lease_expiry;
 use crate::worker::shutdown::Again;
-use crate::worker::{lease_expiry, services};
 
 /// After the grace period handlers may react to their token for this long.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -31,17 +29,18 @@ const STORED_WITHIN: Duration = CANCEL_GRACE
 /// How often it is looked whether Redis is away.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// Runs the services until `shutdown` completes, or one of them breaks; then brings the worker to its end.
 pub(crate) async fn run(
-    worker: Arc<WorkerInner>,
+    worker: &Arc<WorkerShared>,
+    mut services: Vec<Service>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let stopping = StopOnDrop(Arc::clone(&worker.shared));
-    let (application, ours) = (Handle::current(), worker.store().runtime());
-    worker.application.is_on(application.clone());
-    let mut services = services::of(&worker, &application);
+    let stopping = StopOnDrop(Arc::clone(worker));
+    let ours = worker.store().runtime();
     let mut leases = RunningServices::start(&mut services, Until::LeasesEnd, &ours);
     let mut claiming = RunningServices::start(&mut services, Until::ClaimsEnd, &ours);
     let mut settling = RunningServices::start(&mut services, Until::OutcomesStored, &ours);
+    let mut others = RunningServices::start(&mut services, Until::WorkerStopped, &ours);
     let (queue, id) = (worker.queue.name(), &worker.id);
     info!(queue, worker = id, "worker runs");
 
@@ -50,6 +49,7 @@ pub(crate) async fn run(
         () = shutdown => None,
         name = settling.broken() => Some(name),
         name = claiming.broken() => Some(name),
+        name = others.broken() => Some(name),
         name = leases.broken() => Some(name),
     };
 
@@ -67,11 +67,11 @@ pub(crate) async fn run(
     };
     let outcomes = async {
         tokio::select! {
-            () = finish_handlers(&worker.shared, &mut grace) => {}
+            () = finish_handlers(worker, &mut grace) => {}
             // Not after anything else: the leases run out.
-            _ = leases.broken() => give_up_handlers(&worker.shared).await,
+            _ = leases.broken() => give_up_handlers(worker).await,
         }
-        settle(&worker.shared, &mut grace).await
+        settle(worker, &mut grace).await
     };
     let ((), is_settled) = tokio::join!(listening, outcomes);
     // A token that came while the worker stopped is passed on to others, and the lanes come to an end.
@@ -86,11 +86,12 @@ pub(crate) async fn run(
     // They hold what is the application's (states, handlers), which is dropped here and not on the
     // library's thread.
     settling.stop().await;
+    others.stop().await;
     leases.stop().await;
     drop(stopping);
     info!(queue, worker = id, "worker stopped");
     match broken {
-        None => nothing_left(&worker.shared),
+        None => nothing_left(worker),
         Some(name) => Err(Error::new(
             ErrorKind::Internal,
             format!("{name} of the worker for `{queue}` broke; see the log"),

@@ -122,6 +122,6 @@ impl Worker {
     /// by other workers when its lease runs out, and counts as stalled. States, handlers and hooks
     /// of the application are dropped on a thread of their own, or on one of the application's.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        lifecycle::run(self.inner, shutdown).await
+        services::run(self.inner, shutdown).await
     }
 }

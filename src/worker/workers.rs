@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::runtime::drop_payload;
 use crate::worker::attempt::panic_message;
 use crate::worker::inner::WorkerInner;
-use crate::worker::{Worker, lifecycle};
+use crate::worker::{Worker, services};
 
 /// Several workers of one process, of as many queues as it likes: they run together, and all of them
 /// end well, whatever becomes of one.
@@ -129,7 +129,7 @@ async fn run_one(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let queue = worker.queue.clone();
-    let running = AssertUnwindSafe(lifecycle::run(worker, shutdown)).catch_unwind();
+    let running = AssertUnwindSafe(services::run(worker, shutdown)).catch_unwind();
     running.await.unwrap_or_else(|panic| {
         let message = panic_message(panic.as_ref());
         drop_payload(panic);
