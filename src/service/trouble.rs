@@ -32,19 +32,21 @@ const KINDS: usize = CallKind::SettingsUpkeep as usize + 1;
 enum State {
     #[default]
     Well,
-    /// The last one failed as it does when Redis is away.
+    /// The last one failed as it does when Redis is away, or together with others.
     Away,
     /// The same, but a call of another kind went well since.
     AwayThen,
-    /// It fails while others go well, or is refused: only a call of this kind can show that it is over.
+    /// It fails while others go well: only a call of this kind can show that this is over.
     Failing,
 }
 
 impl State {
-    fn after_failure(self, is_outage: bool) -> Self {
+    /// `is_shared`: the failure says as much of calls of other kinds.
+    fn after_failure(self, is_shared: bool) -> Self {
         match self {
-            Self::Well | Self::Away if is_outage => Self::Away,
-            _ => Self::Failing,
+            Self::Well if is_shared => Self::Away,
+            Self::Away => Self::Away,
+            Self::Well | Self::AwayThen | Self::Failing => Self::Failing,
         }
     }
 
@@ -86,7 +88,7 @@ impl TroubleLog {
         let mut states = self.lock();
         let was_well = !states.iter().any(|state| state.is_trouble());
         let state = &mut states[kind as usize];
-        *state = state.after_failure(trouble.is_outage());
+        *state = state.after_failure(trouble.is_outage() || !was_well);
         self.any.store(true, Ordering::Release);
         drop(states);
         if was_well {
@@ -186,7 +188,7 @@ mod tests {
         log.clear(CallKind::Trimming, &hooks);
         assert_eq!(*told.lock().unwrap(), [true, false]);
         told.lock().unwrap().clear();
-        // That such a call gets no answer is nothing of its own the first time.
+        // That such a call gets no answer may be the fault of the network, the first time.
         for _ in 0..5 {
             log.note(CallKind::Trimming, &silence(), &hooks);
             log.clear(CallKind::Advance, &hooks);
@@ -194,5 +196,15 @@ mod tests {
         assert_eq!(*told.lock().unwrap(), [true, false, true]);
         log.clear(CallKind::Trimming, &hooks);
         assert_eq!(*told.lock().unwrap(), [true, false, true, false]);
+    }
+
+    #[test]
+    fn g9_what_is_refused_to_all_calls_is_over_for_all_when_the_first_of_them_goes_well() {
+        let ((hooks, told), log) = (told(), TroubleLog::new("work"));
+        for kind in [CallKind::Advance, CallKind::Trimming, CallKind::Recovery] {
+            log.note(kind, &refused(), &hooks);
+        }
+        log.clear(CallKind::Advance, &hooks);
+        assert_eq!(*told.lock().unwrap(), [true, false]);
     }
 }

@@ -182,7 +182,9 @@ impl NumberedCall for Batch<'_> {
         }
         self.inbox.held_up_by(Some(trouble.clone()));
         self.goes_again(may_have_run);
-        if self.silence.goes_on(Instant::now()).log {
+        // What is refused for its bytes is divided, and told of then.
+        let is_unread = matches!(trouble, Trouble::Refused(Refusal::Unread, _));
+        if !is_unread && self.silence.goes_on(Instant::now()).log {
             warn!(queue = %self.queue, submissions = self.submissions.len(), %trouble, "enqueueing is held up");
         }
     }
