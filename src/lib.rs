@@ -133,6 +133,7 @@ mod queue;
 mod redis;
 mod runtime;
 mod schedule;
+mod service;
 mod store;
 #[cfg(feature = "memory")]
 mod testing;
@@ -186,6 +187,7 @@ pub use crate::redis::tls::Tls;
 pub use crate::schedule::ScheduleHandle;
 pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};
 pub use crate::schedule::info::{Rhythm, ScheduleInfo, TickOutcome};
+pub use crate::service::hooks::WorkerEvent;
 #[cfg(feature = "memory")]
 pub use crate::testing::context::ContextBuilder;
 #[cfg(feature = "memory")]
@@ -197,7 +199,6 @@ pub use crate::worker::context::Context;
 pub use crate::worker::control::WorkerControl;
 pub use crate::worker::extract::{Extract, State, States};
 pub use crate::worker::handler::Handler;
-pub use crate::worker::hooks::WorkerEvent;
 pub use crate::worker::middleware::{Middleware, Next};
 pub use crate::worker::shutdown::shutdown_signal;
 pub use crate::worker::workers::Workers;

@@ -11,10 +11,8 @@ use crate::name::{Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
-use crate::redis::connection::Connector;
-use crate::redis::tls::Tls;
 use crate::runtime;
-use crate::store::backend::Backend;
+use crate::store::backend::{Backend, Tls};
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
@@ -189,8 +187,8 @@ impl OxcartBuilder {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self, url: &str) -> Result<Oxcart, Error> {
-        let connector = Connector::from_url(url, self.tls.as_ref())?;
-        self.finish(Backend::Redis(connector)).await
+        let backend = Backend::redis(url, self.tls.as_ref())?;
+        self.finish(backend).await
     }
 
     /// Uses a pool that the application has already.
@@ -212,8 +210,7 @@ impl OxcartBuilder {
                 "settings for TLS and a pool are given, and the pool says how connections are made",
             ));
         }
-        self.finish(Backend::Redis(Connector::from_pool(pool)))
-            .await
+        self.finish(Backend::redis_of(pool)).await
     }
 
     async fn finish(self, backend: Backend) -> Result<Oxcart, Error> {

@@ -8,10 +8,11 @@
 //!
 //! Invariant: whatever is made with [`handle`] outlives every runtime of the application.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -89,6 +90,14 @@ pub(crate) fn drop_elsewhere<T: Send + 'static>(theirs: T, application: Option<H
     };
     // If no thread can be started, it is dropped here.
     let _ = thread::Builder::new().spawn(dropping);
+}
+
+/// Drops the payload of a panic. If that panics too, the payload of the second panic is forgotten, and
+/// not dropped: it might panic again, and so on for ever.
+pub(crate) fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
 }
 
 fn start_thread() -> io::Result<Handle> {

@@ -1,37 +1,16 @@
-//! The rules of the house, as docs/architecture.md states them: arrows point down, files stay
+//! The rules of the house, as docs/architecture.md states them: arrows point down (`layers.rs`), files stay
 //! small, Lua and Rust keep the same names, and nothing of Lua stands twice.
 
+#[path = "architecture/layers.rs"]
+mod layers;
 #[path = "architecture/lua.rs"]
 mod lua;
 #[path = "architecture/uses.rs"]
 mod uses;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use uses::uses;
-
-/// From the bottom to the top; a file may use its own layer and those below.
-const LAYERS: &[&[&str]] = &[
-    &[
-        "job", "policy", "cron", "id", "name", "codec", "time", "error", "runtime",
-    ],
-    &["redis", "tls_library", "tls_advice"],
-    &["store", "memory"],
-    &[
-        "queue",
-        "worker",
-        "events",
-        "maintenance",
-        "schedule",
-        "oxcart",
-    ],
-    &["testing"],
-];
-
-/// What points up, and is to be moved: the file, what it uses, and why that is so.
-const UPWARDS: &[(&str, &str, &str)] = &[];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -59,70 +38,6 @@ fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
         .filter(|path| path.extension().is_some_and(|found| found == extension))
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
         .collect()
-}
-
-fn rank(module: &str) -> Option<usize> {
-    LAYERS.iter().position(|layer| layer.contains(&module))
-}
-
-/// The path of the module that a file of `src` is.
-fn module(inside: &Path) -> Vec<String> {
-    let parts = inside.with_extension("");
-    let parts = parts.iter().map(|part| part.to_string_lossy().into_owned());
-    let mut parts: Vec<String> = parts.filter(|part| part != "mod").collect();
-    // It lies among the verbs, and is a module of the crate.
-    if parts.starts_with(&["store".to_owned(), "memory".to_owned()]) {
-        parts.remove(0);
-    }
-    parts
-}
-
-/// For each name that the face gives to users, the module where it comes from.
-fn names_of_the_face() -> BTreeMap<String, String> {
-    let text = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    let named = uses(&text, &[]).into_iter();
-    let named = named.filter_map(|used| Some((used.name, used.path.first()?.clone())));
-    named.collect()
-}
-
-#[test]
-fn arrows_point_down() {
-    let src = root().join("src");
-    let face = names_of_the_face();
-    assert!(face.contains_key("Worker"), "{face:?}");
-    let mut upwards = BTreeSet::new();
-    for file in files(&src, "rs") {
-        let inside = file.strip_prefix(&src).unwrap();
-        let own = module(inside);
-        if own == ["lib"] || inside.iter().any(|part| part == "tests") {
-            continue;
-        }
-        let layer = rank(&own[0]).unwrap_or_else(|| panic!("`{}` is in no layer", own[0]));
-        let text = fs::read_to_string(&file).unwrap();
-        let own: Vec<&str> = own.iter().map(String::as_str).collect();
-        for used in uses(&text, &own) {
-            let first = used.path.first().map_or("", String::as_str);
-            let above = match rank(first).or_else(|| rank(face.get(first)?)) {
-                Some(other) => other > layer,
-                // Everything at once, or the crate by another name: nobody can tell what is used.
-                None => matches!(first, "" | "*"),
-            };
-            if above {
-                upwards.insert((inside.display().to_string(), used.path.join("::")));
-            }
-        }
-    }
-    let known = UPWARDS.iter().map(|(file, path, _)| (*file, *path));
-    let known: BTreeSet<_> = known
-        .map(|(file, path)| (file.to_owned(), path.to_owned()))
-        .collect();
-    let new: Vec<_> = upwards.difference(&known).collect();
-    assert!(new.is_empty(), "these use what is above them: {new:#?}");
-    let mended: Vec<_> = known.difference(&upwards).collect();
-    assert!(
-        mended.is_empty(),
-        "no exceptions any more, take them out: {mended:#?}"
-    );
 }
 
 /// One place decides what is compiled: no other file asks for a feature.

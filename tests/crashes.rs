@@ -447,3 +447,27 @@ async fn g1_a_rolling_restart_loses_nothing_and_repeats_nothing() {
     assert!(runs.iter().all(|run| run.how == "ok"));
     assert!(pids(&runs).len() >= 6, "every process took its part");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_second_signal_ends_the_grace_period_at_once() {
+    const GRACE: Duration = Duration::from_secs(600);
+    let (server, queue) = server_and_queue().await;
+    let scene = Scene::new();
+    let settings = WorkerProcess {
+        grace: GRACE,
+        ..WorkerProcess::of(&server)
+    };
+    queue.enqueue(Work::sleep(GRACE)).await.unwrap();
+    let mut worker = settings.spawn(&scene);
+    at_work(&scene, &worker).await;
+    // Two signals that come at once are one. What comes after the second makes no difference.
+    for _ in 0..4 {
+        worker.terminate();
+        tokio::time::sleep(SECOND).await;
+    }
+    let status = worker.wait(30 * SECOND);
+    assert!(status.success(), "{status}");
+    let counts = queue.counts().await.unwrap();
+    assert_eq!((counts.waiting, counts.active), (1, 0));
+    assert_eq!((counts.totals.stalled, counts.totals.retried), (0, 0));
+}

@@ -357,7 +357,7 @@ async fn what_is_enqueued_can_be_asserted() {
     }
 }
 
-/// The same worker that runs on Redis, with its waker, its timer and its lease keeper.
+/// The same worker that runs on Redis, with its wait for work, its timers and its renewal of leases.
 #[tokio::test(flavor = "multi_thread")]
 async fn g5_a_running_worker_hears_at_once_of_work_and_of_a_turned_clock() {
     let (oxcart, queue) = queue();

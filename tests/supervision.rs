@@ -102,7 +102,7 @@ async fn g1_a_worker_with_a_broken_lane_ends_and_says_so() {
     let scene = Scene::new();
     let stage = (&server, &queue, &scene);
     let job = (Work::sleep(SECOND / 2), SECOND);
-    let part = Part::Module("oxcart::worker::pump");
+    let part = Part::Module("oxcart::worker::advance");
     let error = broken(stage, job, part, |server| {
         // The next call of the lane cannot be carried out, which it logs.
         server.cli(&["SET", "oxcart:{work}:calls", "garbage"]);
@@ -121,7 +121,7 @@ async fn g1_a_worker_with_a_broken_background_task_ends_and_says_so() {
     let scene = Scene::new();
     let stage = (&server, &queue, &scene);
     let job = (Work::sleep(SECOND / 2), SECOND);
-    let part = Part::Module("oxcart::worker::waker");
+    let part = Part::Module("oxcart::worker::wakeups");
     let error = broken(stage, job, part, |server| {
         // Whoever waits for work is told that the key is none to wait at, which it logs.
         server.cli(&["DEL", "oxcart:{work}:wake"]);
@@ -129,7 +129,7 @@ async fn g1_a_worker_with_a_broken_background_task_ends_and_says_so() {
     })
     .await;
     assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
-    assert!(error.to_string().contains("a background task"), "{error}");
+    assert!(error.to_string().contains("the wait for work"), "{error}");
     server.cli(&["DEL", "oxcart:{work}:wake"]);
     assert_nothing_is_lost(&queue, &scene).await;
 }
@@ -143,10 +143,13 @@ async fn g2_a_worker_that_keeps_no_leases_any_more_stops_its_handlers_in_time() 
     // Longer than a lease, in a worker that would let them end.
     let job = (Work::sleep(2 * LEASE + SECOND), 60 * SECOND);
     // It says at each round what it extends.
-    let part = Part::Chatty("oxcart::worker::keeper");
+    let part = Part::Chatty("oxcart::worker::lease_renewal");
     let error = broken(stage, job, part, |_| {}).await;
     assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");
-    assert!(error.to_string().contains("keeps the leases"), "{error}");
+    assert!(
+        error.to_string().contains("the renewal of leases"),
+        "{error}"
+    );
     let runs = scene.runs();
     assert_eq!(runs.len(), 5);
     assert!(runs.iter().all(|run| run.how == "dropped"), "{runs:?}");
@@ -181,7 +184,7 @@ async fn g1_when_one_worker_of_several_breaks_the_others_end_well() {
     let sent = holds.enqueue_many(long).await.unwrap();
     eventually(10 * SECOND, || scene.running().len() == JOBS).await;
 
-    *broken_part() = Some(Part::Module("oxcart::worker::pump"));
+    *broken_part() = Some(Part::Module("oxcart::worker::advance"));
     server.cli(&["SET", "oxcart:{breaks}:calls", "garbage"]);
     // A job that comes is the reason for a call.
     server.cli(&["ZADD", "oxcart:{breaks}:wake", "0", "now"]);
@@ -215,7 +218,7 @@ async fn g1_when_one_worker_of_several_panics_the_others_end_well() {
     eventually(10 * SECOND, || scene.running().len() == queues.len()).await;
 
     // The first that says that it stops.
-    *broken_part() = Some(Part::Once("oxcart::worker::run"));
+    *broken_part() = Some(Part::Once("oxcart::worker::lifecycle"));
     stop.send(()).unwrap();
     let error = running.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal, "{error:?}");

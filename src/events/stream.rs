@@ -19,9 +19,9 @@ use crate::error::Error;
 use crate::events::event::{Event, EventKind, parse_fields};
 use crate::policy::silence::Silence;
 use crate::queue::Queue;
-use crate::redis::connection::CALL_MAX;
-use crate::redis::stream::{Entry, EntryId};
-use crate::redis::trouble::Trouble;
+use crate::store::backend::CALL_MAX;
+use crate::store::backend::Trouble;
+use crate::store::backend::{Entry, EntryId};
 use crate::store::backend::{Reader, Stream as Streams};
 use crate::time::Timestamp;
 

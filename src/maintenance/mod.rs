@@ -1,21 +1,30 @@
 //! Duties that any worker may do for the queue: bounded, repeated, harmless when done twice.
 //! There is no leader; jitter keeps the workers apart.
 
-mod declaring;
+pub(crate) mod declared_settings;
 mod promotion;
 mod recovery;
+mod schedule_upkeep;
 mod trimming;
-mod upkeep;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
-use crate::redis::trouble::Trouble;
-use crate::store::backend::Line;
-use crate::worker::pump::Pump;
+use crate::maintenance::declared_settings::{DeclaredSettings, SettingsUpkeep};
+use crate::maintenance::promotion::Promotion;
+use crate::maintenance::recovery::Recovery;
+use crate::maintenance::schedule_upkeep::ScheduleUpkeep;
+use crate::maintenance::trimming::Trimming;
+use crate::schedule::builder::DeclaredSchedule;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
+use crate::store::backend::{Connection, Trouble};
 
 /// A round of a duty goes on over at most this many calls before others get their turn.
 const CALLS_PER_ROUND: usize = 64;
@@ -27,78 +36,133 @@ pub(crate) enum Left {
     Nothing,
     /// Another call would find more.
     More,
+    /// Nothing, and there was no reason to ask Redis.
+    NoCall,
 }
 
 /// Something to be done again and again, in bounded calls.
-pub(crate) trait Duty: Send {
+pub(crate) trait Duty: Send + 'static {
+    /// What its trouble is told as.
+    const KIND: CallKind;
+
     /// The time between two rounds, give or take a tenth.
-    fn period(pump: &Pump) -> Duration;
+    fn period(&self, shared: &WorkerShared) -> Duration;
 
     /// The longest time before the first one.
-    fn first(pump: &Pump) -> Duration {
-        Self::period(pump)
+    fn first(&self, shared: &WorkerShared) -> Duration {
+        self.period(shared)
     }
 
     /// One call.
-    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble>;
+    fn call(
+        &mut self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> impl Future<Output = Result<Left, Trouble>> + Send;
 }
 
-/// Does all duties, one after the other, on the connection that the process shares.
-pub(crate) async fn run(pump: Arc<Pump>) {
-    let pump = &*pump;
-    let mut line = pump.store().shared_line();
-    let mut recovery = Scheduled::new(recovery::Recovery::default(), pump);
+/// Does all duties, one after the other, on the connection that the process shares. It goes on until it is
+/// dropped.
+pub(crate) async fn run(
+    shared: Arc<WorkerShared>,
+    settings: Arc<DeclaredSettings>,
+    schedules: Arc<[DeclaredSchedule]>,
+) {
+    let shared = &*shared;
+    let mut connection = shared.store().shared_connection();
     let has_schedules = Arc::new(AtomicBool::new(false));
-    let promotion = promotion::Promotion::new(Arc::clone(&has_schedules));
-    let mut promotion = Scheduled::new(promotion, pump);
-    let mut trimming = Scheduled::new(trimming::Trimming::new(), pump);
-    let mut upkeep = Scheduled::new(upkeep::Upkeep::new(has_schedules), pump);
-    let mut declaring = Scheduled::new(declaring::Declaring, pump);
+    let known = Arc::clone(&has_schedules);
+    let mut duties: Vec<Box<dyn AnyDuty>> = vec![
+        Recurring::boxed(Recovery::default(), shared),
+        Recurring::boxed(Promotion::new(has_schedules), shared),
+        Recurring::boxed(Trimming::new(), shared),
+        Recurring::boxed(ScheduleUpkeep::new(schedules, known), shared),
+        Recurring::boxed(SettingsUpkeep::new(settings), shared),
+    ];
     loop {
-        let next = recovery.at.min(promotion.at).min(trimming.at);
-        let next = next.min(upkeep.at).min(declaring.at);
-        sleep_until(next).await;
-        recovery.run_if_due(pump, &mut line).await;
-        promotion.run_if_due(pump, &mut line).await;
-        trimming.run_if_due(pump, &mut line).await;
-        upkeep.run_if_due(pump, &mut line).await;
-        declaring.run_if_due(pump, &mut line).await;
+        if let Some(next) = duties.iter().map(|duty| duty.at()).min() {
+            sleep_until(next).await;
+        }
+        for duty in &mut duties {
+            duty.run_if_due(shared, &mut connection).await;
+        }
     }
 }
 
-struct Scheduled<D> {
+/// A duty of any kind that has its turn now and then.
+trait AnyDuty: Send {
+    fn at(&self) -> Instant;
+
+    fn run_if_due<'a>(
+        &'a mut self,
+        shared: &'a WorkerShared,
+        connection: &'a mut Connection,
+    ) -> BoxFuture<'a, ()>;
+}
+
+struct Recurring<D> {
     duty: D,
     at: Instant,
 }
 
-impl<D: Duty> Scheduled<D> {
-    fn new(duty: D, pump: &Pump) -> Self {
-        let at = Instant::now() + D::first(pump).mul_f64(fastrand::f64());
+impl<D: Duty> Recurring<D> {
+    fn new(duty: D, shared: &WorkerShared) -> Self {
+        let at = Instant::now() + duty.first(shared).mul_f64(fastrand::f64());
         Self { duty, at }
     }
 
-    async fn run_if_due(&mut self, pump: &Pump, line: &mut Line) {
-        if Instant::now() < self.at {
-            return;
-        }
-        let wait = match self.round(pump, line).await {
+    fn boxed(duty: D, shared: &WorkerShared) -> Box<dyn AnyDuty> {
+        Box::new(Self::new(duty, shared))
+    }
+
+    /// One round, and when the next one is.
+    async fn take_turn(&mut self, shared: &WorkerShared, connection: &mut Connection) {
+        let wait = match self.round(shared, connection).await {
             Ok(Left::More) => Duration::ZERO,
-            Ok(Left::Nothing) => D::period(pump),
+            Ok(Left::Nothing | Left::NoCall) => self.duty.period(shared),
             Err(trouble) => {
-                pump.trouble.note(&trouble, &pump.hooks);
-                D::period(pump)
+                shared.trouble.note(D::KIND, &trouble, &shared.hooks);
+                self.duty.period(shared)
             }
         };
         self.at = Instant::now() + wait.mul_f64(0.9 + 0.2 * fastrand::f64());
     }
 
-    async fn round(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+    async fn round(
+        &mut self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> Result<Left, Trouble> {
         for _ in 0..CALLS_PER_ROUND {
-            if self.duty.call(pump, line).await? == Left::Nothing {
-                return Ok(Left::Nothing);
+            let left = self.duty.call(shared, connection).await?;
+            if left != Left::NoCall {
+                shared.trouble.clear(D::KIND, &shared.hooks);
+            }
+            if left != Left::More {
+                return Ok(left);
             }
         }
         Ok(Left::More)
+    }
+}
+
+impl<D: Duty> AnyDuty for Recurring<D> {
+    fn at(&self) -> Instant {
+        self.at
+    }
+
+    fn run_if_due<'a>(
+        &'a mut self,
+        shared: &'a WorkerShared,
+        connection: &'a mut Connection,
+    ) -> BoxFuture<'a, ()> {
+        let is_due = Instant::now() >= self.at;
+        async move {
+            if is_due {
+                self.take_turn(shared, connection).await;
+            }
+        }
+        .boxed()
     }
 }
 
@@ -130,11 +194,13 @@ mod tests {
     const PERIOD: Duration = Duration::from_secs(100);
 
     impl Duty for Told {
-        fn period(_: &Pump) -> Duration {
+        const KIND: CallKind = CallKind::Trimming;
+
+        fn period(&self, _: &WorkerShared) -> Duration {
             PERIOD
         }
 
-        async fn call(&mut self, _: &Pump, _: &mut Line) -> Result<Left, Trouble> {
+        async fn call(&mut self, _: &WorkerShared, _: &mut Connection) -> Result<Left, Trouble> {
             self.calls += 1;
             self.left.pop_front().unwrap_or(Ok(Left::Nothing))
         }
@@ -147,24 +213,25 @@ mod tests {
         let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
         let queue = oxcart.queue("work").unwrap();
         let builder = Worker::builder(&queue).handle(async |_: Nothing| Ok::<_, Failure>(()));
-        let pump = builder.build().unwrap().pump;
-        let mut line = pump.store().shared_line();
+        let worker = builder.build().unwrap().inner;
+        let shared = &worker.shared;
+        let mut connection = shared.store().shared_connection();
         let duty = Told {
             left: left.into_iter().collect(),
             calls: 0,
         };
-        let mut duty = Scheduled::new(duty, &pump);
+        let mut duty = Recurring::new(duty, shared);
         let mut rounds = [(0, 0); N];
         for round in &mut rounds {
             let (began, before) = (Instant::now(), duty.duty.calls);
             duty.at = began;
-            duty.run_if_due(&pump, &mut line).await;
+            duty.run_if_due(shared, &mut connection).await;
             *round = (duty.duty.calls - before, (duty.at - began).as_secs());
         }
         // Before its time nothing is called.
         let calls = duty.duty.calls;
         duty.at = Instant::now() + PERIOD;
-        duty.run_if_due(&pump, &mut line).await;
+        duty.run_if_due(shared, &mut connection).await;
         assert_eq!(duty.duty.calls, calls);
         rounds
     }

@@ -1,16 +1,17 @@
 //! Moves due jobs into line while all workers are busy, so that what is due shows as waiting; and
-//! lets a busy worker see that nobody sees to the next tick.
+//! lets a busy worker see that no worker keeps the timer for the next tick.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::maintenance::{Duty, Left};
-use crate::redis::trouble::Trouble;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Line;
+use crate::store::backend::Connection;
+use crate::store::backend::Trouble;
 use crate::store::promote::Promote;
-use crate::worker::pump::Pump;
 
 pub(crate) struct Promotion {
     /// Whether the queue has schedules: the others learn it here, so that they need not ask.
@@ -24,21 +25,27 @@ impl Promotion {
 }
 
 impl Duty for Promotion {
-    fn period(_: &Pump) -> Duration {
+    const KIND: CallKind = CallKind::Promotion;
+
+    fn period(&self, _: &WorkerShared) -> Duration {
         Duration::from_secs(30)
     }
 
-    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+    async fn call(
+        &mut self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> Result<Left, Trouble> {
         let verb = Promote {
             limit: BATCH_JOBS,
-            worker: &pump.id,
-            hold: pump.board.is_claiming(),
+            worker: &shared.id,
+            hold: shared.slots.is_claiming(),
         };
-        let promoted = line.call(&verb).await?;
+        let promoted = connection.call(&verb).await?;
         self.has_schedules
             .store(promoted.schedules, Ordering::Relaxed);
-        let clock = pump.heard(promoted.now_ms);
-        pump.ticks.set_by(clock, promoted.tick_ms);
+        let clock = shared.clock.heard(promoted.now_ms);
+        shared.timers.tick.set_by(clock, promoted.tick_ms);
         if promoted.moved < BATCH_JOBS as u64 {
             return Ok(Left::Nothing);
         }

@@ -6,13 +6,15 @@ use tracing::{debug, warn};
 
 use crate::id::JobId;
 use crate::maintenance::{Duty, Left};
-use crate::redis::trouble::Trouble;
+use crate::service::WorkerShared;
+use crate::service::clock::CLOCK_TOLERANCE;
+use crate::service::hooks::WorkerEvent;
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Line;
+use crate::store::backend::Connection;
+use crate::store::backend::Trouble;
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::time::millis;
-use crate::worker::hooks::WorkerEvent;
-use crate::worker::pump::{CLOCK_TOLERANCE, Pump};
 
 const PERIOD_MAX: Duration = Duration::from_millis(3_600);
 const PERIOD_MIN: Duration = Duration::from_secs(1);
@@ -33,18 +35,24 @@ pub(crate) struct Recovery {
 }
 
 impl Duty for Recovery {
+    const KIND: CallKind = CallKind::Recovery;
+
     /// With the lease and the tolerance this bounds how long a dead worker's jobs wait.
-    fn period(pump: &Pump) -> Duration {
-        (pump.config.lease / 2).clamp(PERIOD_MIN, PERIOD_MAX)
+    fn period(&self, shared: &WorkerShared) -> Duration {
+        (shared.config.lease / 2).clamp(PERIOD_MIN, PERIOD_MAX)
     }
 
-    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
-        let (jumped, away) = (pump.take_jump(), pump.trouble.take_away());
+    async fn call(
+        &mut self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> Result<Left, Trouble> {
+        let (jumped, away) = (shared.clock.take_jump(), shared.trouble.take_away());
         let verb = Recover {
-            expected_ms: pump.expected_ms(KNOWN_FOR).unwrap_or(0),
+            expected_ms: shared.clock.expected_ms(KNOWN_FOR).unwrap_or(0),
             tolerance_ms: millis(CLOCK_TOLERANCE),
             limit: BATCH_JOBS,
-            lease_ms: millis(pump.config.lease),
+            lease_ms: millis(shared.config.lease),
             gap_ms: millis(GAP),
             quiet_ms: millis(QUIET),
             doubt: match (jumped, away) {
@@ -54,13 +62,13 @@ impl Duty for Recovery {
             },
         };
         let sent = Instant::now();
-        let answer = line.call(&verb).await;
+        let answer = connection.call(&verb).await;
         if answer.is_err() {
             if jumped {
-                pump.keep_jump();
+                shared.clock.keep_jump();
             }
             // What kept this worker from looking may have kept others from renewing.
-            pump.trouble.was_away();
+            shared.trouble.was_away();
         }
         let (now_ms, found) = match answer? {
             Recovered::Unsure {
@@ -69,7 +77,7 @@ impl Duty for Recovery {
                 pulled,
             } => {
                 if from_ms > now_ms {
-                    self.keep_quiet(pump, now_ms, from_ms);
+                    self.keep_quiet(shared, now_ms, from_ms);
                 }
                 (now_ms, pulled)
             }
@@ -78,11 +86,11 @@ impl Duty for Recovery {
                 stalled,
                 dead,
             } => {
-                report(pump, &stalled, &dead);
+                report(shared, &stalled, &dead);
                 (now_ms, stalled.len() + dead.len())
             }
         };
-        pump.heard_after(sent, now_ms);
+        shared.heard_after(sent, now_ms);
         Ok(if found == BATCH_JOBS {
             Left::More
         } else {
@@ -93,31 +101,31 @@ impl Duty for Recovery {
 
 impl Recovery {
     /// In a quiet period every worker renews all its leases.
-    fn keep_quiet(&mut self, pump: &Pump, now_ms: u64, from_ms: u64) {
+    fn keep_quiet(&mut self, shared: &WorkerShared, now_ms: u64, from_ms: u64) {
         let is_new = from_ms > self.quiet_until_ms || self.quiet_until_ms > now_ms + millis(QUIET);
         if is_new {
             self.quiet_until_ms = from_ms;
             debug!(
-                queue = pump.queue.name(),
+                queue = shared.queue.name(),
                 "no worker is taken for dead for a few seconds, so that all can renew their leases"
             );
-            pump.renew.notify_one();
+            shared.leases.renew_all();
         }
     }
 }
 
-fn report(pump: &Pump, stalled: &[String], dead: &[String]) {
+fn report(shared: &WorkerShared, stalled: &[String], dead: &[String]) {
     if stalled.is_empty() && dead.is_empty() {
         return;
     }
     warn!(
-        queue = pump.queue.name(),
+        queue = shared.queue.name(),
         stalled = stalled.len(),
         dead = dead.len(),
         "took back jobs whose worker died"
     );
     let ids = |ids: &[String]| ids.iter().map(|id| JobId::stored(id)).collect();
-    pump.hooks.tell(|queue| WorkerEvent::Recovered {
+    shared.hooks.tell(|queue| WorkerEvent::Recovered {
         queue,
         stalled: ids(stalled),
         dead: ids(dead),

@@ -6,12 +6,13 @@ use tracing::warn;
 
 use crate::maintenance::{Duty, Left};
 use crate::queue::producer::LANE_TTL;
-use crate::redis::trouble::Trouble;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Line;
+use crate::store::backend::Connection;
+use crate::store::backend::Trouble;
 use crate::store::trim::Trim;
 use crate::time::millis;
-use crate::worker::pump::Pump;
 
 pub(crate) struct Trimming {
     /// Where the last round left off among the lanes.
@@ -47,8 +48,8 @@ impl Trimming {
         unreadable && !was_unreadable
     }
 
-    /// Dead letters are never dropped; that somebody should look at them is said when they pass
-    /// the threshold, and each time they have doubled since.
+    /// Dead letters are never dropped. An operator is told of them when they pass the threshold, and each
+    /// time they have doubled since.
     fn warn_of_dead(&mut self, dead: u64, threshold: u64, queue: &str) {
         if dead < threshold {
             self.warned_at = 0;
@@ -63,20 +64,26 @@ impl Trimming {
 }
 
 impl Duty for Trimming {
-    fn period(_: &Pump) -> Duration {
+    const KIND: CallKind = CallKind::Trimming;
+
+    fn period(&self, _: &WorkerShared) -> Duration {
         Duration::from_secs(15)
     }
 
-    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
+    async fn call(
+        &mut self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> Result<Left, Trouble> {
         let verb = Trim {
             limit: BATCH_JOBS,
             lane_ttl_ms: millis(LANE_TTL),
             lanes_cursor: &self.lanes_cursor,
         };
-        let trimmed = line.call(&verb).await?;
+        let trimmed = connection.call(&verb).await?;
         self.lanes_cursor = trimmed.lanes_cursor;
-        let queue = pump.queue.name();
-        self.warn_of_dead(trimmed.dead, pump.config.dead_warning, queue);
+        let queue = shared.queue.name();
+        self.warn_of_dead(trimmed.dead, shared.config.dead_warning, queue);
         self.warn_of_settings(trimmed.unreadable, queue);
         tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
         Ok(if trimmed.more {

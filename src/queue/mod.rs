@@ -20,13 +20,13 @@ use crate::error::Error;
 use crate::events::stream::{Cursor, EventStream};
 use crate::id::JobId;
 use crate::job::Job;
-use crate::memory::Apply;
 use crate::name::QueueName;
 use crate::oxcart::OxcartInner;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::JobHandle;
 use crate::queue::many::{EnqueueMany, IntoEnqueue};
 use crate::queue::shelf::Parts;
+use crate::store::backend::Apply;
 
 /// A queue. Cheap to clone; all clones share one task that sends what they enqueue.
 #[derive(Clone)]

@@ -1,19 +1,20 @@
 //! Group commit: one task per queue sends what has piled up while its calls were under way. One
 //! caller pays one round trip; a thousand share a few.
 //!
-//! Who owns what: the task (`producer/task.rs`) owns the connection and the lanes
-//! (`producer/lane.rs`), each with its numbering. Submissions (`producer/submission.rs`) are
+//! The task (`producer/task.rs`) owns the connection and the senders
+//! (`producer/sender.rs`), each with a lane. Submissions (`producer/submission.rs`) are
 //! shared with their callers, and wait for the task in its inbox (`producer/inbox.rs`).
 //!
-//! A call that may have run is repeated under the same number until its answer is known, so a
-//! lane is never more than one call ahead of what it knows. A caller that is dropped, or whose
+//! A call that may have run is repeated under the same number until its answer is known
+//! (`store/backend/repeated_call.rs`). A caller that is dropped, or whose
 //! time is up, changes nothing for the others of its batch.
 //!
 //! The task runs on the library's own thread, and ends when the handles of the queue are gone. If it
 //! breaks, by a bug, what it held is decided at once, and the next submission starts another task.
 
+mod batch;
 mod inbox;
-mod lane;
+mod sender;
 mod submission;
 mod task;
 
@@ -24,13 +25,13 @@ use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
 use crate::name::QueueName;
-use crate::redis::trouble::Trouble;
 use crate::store::BATCH_BYTES;
 use crate::store::backend::Store;
+use crate::store::backend::Trouble;
 
 use inbox::Inbox;
 pub(crate) use submission::{Fate, Submission, split};
-use task::Task;
+use task::ProducerTask;
 
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.
 pub(crate) const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
@@ -44,17 +45,17 @@ const _: () = assert!(2 * ABANDON_AFTER.as_secs() <= LANE_TTL.as_secs());
 pub(crate) struct Producer {
     store: Store,
     queue: QueueName,
-    last: Mutex<Option<Started>>,
+    last: Mutex<Option<StartedTask>>,
 }
 
 /// The last task that was started.
-struct Started {
+struct StartedTask {
     /// A forked process has a copy of the inbox, and none of the task.
     process: u32,
     inbox: Arc<Inbox>,
 }
 
-impl Started {
+impl StartedTask {
     fn is_here(&self) -> bool {
         self.process == std::process::id()
     }
@@ -163,7 +164,7 @@ impl Producer {
         false
     }
 
-    /// That of the running task; starts one if there is none.
+    /// The inbox of the running task; starts a task if there is none.
     fn inbox(&self) -> Arc<Inbox> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(started) = &*last {
@@ -171,12 +172,12 @@ impl Producer {
                 return Arc::clone(&started.inbox);
             }
             if !started.is_here() {
-                // What is in it is the parent's to send, and nobody here waits for it.
+                // What is in it is sent by the parent process, and no caller of this process waits for it.
                 std::mem::forget(last.take());
             }
         }
         let inbox = self.start();
-        *last = Some(Started {
+        *last = Some(StartedTask {
             process: std::process::id(),
             inbox: Arc::clone(&inbox),
         });
@@ -185,7 +186,7 @@ impl Producer {
 
     fn start(&self) -> Arc<Inbox> {
         let inbox = Arc::new(Inbox::new());
-        let task = Task::new(&self.store, &self.queue, Arc::clone(&inbox));
+        let task = ProducerTask::new(&self.store, &self.queue, Arc::clone(&inbox));
         self.store.runtime().spawn(task.run());
         inbox
     }

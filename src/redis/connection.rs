@@ -16,7 +16,9 @@ use tokio::time::timeout;
 use crate::error::{Error, ErrorKind};
 use crate::redis::address;
 use crate::redis::last_word::last_word;
-use crate::redis::link::{BYTES_PER_SECOND, Link, Repeat, Shared, bytes_of};
+use crate::redis::reconnecting::{
+    BYTES_PER_SECOND, Reconnecting, Repeat, SharedConnection, bytes_of,
+};
 use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
 use crate::runtime;
@@ -44,7 +46,7 @@ pub(crate) struct Connector {
     maker: Maker,
     address: Arc<str>,
     /// The connection for single calls.
-    shared: Shared,
+    shared: SharedConnection,
     listener: Option<Arc<Listener>>,
 }
 
@@ -115,7 +117,7 @@ impl Connector {
         Self {
             maker,
             address: address.into(),
-            shared: Shared::default(),
+            shared: SharedConnection::default(),
             listener: None,
         }
     }
@@ -158,9 +160,9 @@ impl Connector {
         connecting.await
     }
 
-    /// The link over which the single calls of all clones of this go.
-    pub(crate) fn shared(&self) -> Link {
-        Link::shared(self.clone(), &self.shared, RESPONSE_TIMEOUT)
+    /// The connection over which the single calls of all clones of this go.
+    pub(crate) fn shared(&self) -> Reconnecting {
+        Reconnecting::shared(self.clone(), &self.shared, RESPONSE_TIMEOUT)
     }
 
     /// Sends one command that does not block, and may be sent twice. A caller that is dropped drops
@@ -181,7 +183,7 @@ impl Connector {
         let link = match bytes > SHARED_BYTES {
             true => {
                 let reading = Duration::from_millis((bytes * 1000 / BYTES_PER_SECOND) as u64);
-                Link::new(self.clone(), RESPONSE_TIMEOUT).until(until + reading)
+                Reconnecting::new(self.clone(), RESPONSE_TIMEOUT).until(until + reading)
             }
             false => self.shared().until(until),
         };

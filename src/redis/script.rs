@@ -7,8 +7,8 @@ use redis::{Arg, Cmd, Value};
 
 use crate::redis::connection::{CALL_MAX, Connector};
 use crate::redis::keys::{self, Keys};
-use crate::redis::link::{Link, Repeat};
 use crate::redis::linker::{self, Linked};
+use crate::redis::reconnecting::{Reconnecting, Repeat};
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// A verb's script.
@@ -157,7 +157,7 @@ pub(crate) trait Requester {
     async fn send(&mut self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble>;
 }
 
-impl Requester for Link {
+impl Requester for Reconnecting {
     async fn send(&mut self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
         self.request(command, repeat).await
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::redis::connection::Connector;
-use crate::redis::link::{Link, Repeat};
+use crate::redis::reconnecting::{Reconnecting, Repeat};
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 
@@ -22,8 +22,8 @@ pub(crate) struct Entry {
 }
 
 /// A connection for [`read`], with the patience for an answer that blocks.
-pub(crate) fn reader(connector: Connector) -> Link {
-    Link::blocking(connector, BLOCK + GRACE)
+pub(crate) fn reader(connector: Connector) -> Reconnecting {
+    Reconnecting::blocking(connector, BLOCK + GRACE)
 }
 
 /// The id of the last entry, if there is one.
@@ -53,7 +53,7 @@ pub(crate) async fn last_number(via: &mut impl Requester, meta: &str) -> Result<
 /// Up to `count` entries behind `after`; waits up to 5 s for the first. None as well if the connection was closed
 /// while it was idle: that is no trouble, and the next read makes another.
 pub(crate) async fn read(
-    link: &mut Link,
+    link: &mut Reconnecting,
     stream: &str,
     after: EntryId,
     count: usize,

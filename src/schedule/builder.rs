@@ -218,10 +218,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn declared(self) -> Result<Declared, Error> {
+    pub(crate) fn declared(self) -> Result<DeclaredSchedule, Error> {
         let (mut rule, job) = self.prepared?;
         rule.declared = true;
-        Ok(Declared {
+        Ok(DeclaredSchedule {
             stored: AtomicBool::new(false),
             name: self.name,
             rule,
@@ -232,7 +232,7 @@ impl Schedule {
 
 /// A schedule that a worker declares in its code, with nothing wrong with it.
 #[derive(Debug)]
-pub(crate) struct Declared {
+pub(crate) struct DeclaredSchedule {
     pub(crate) name: String,
     pub(crate) rule: Rule,
     pub(crate) job: EncodedRecord,

@@ -1,6 +1,6 @@
 //! Firing ticks. Any worker may; one of them keeps the timer for the next tick, and any worker that sees
 //! that this one is late takes over. Which job a tick makes and what comes next is stored in one
-//! call, which changes nothing if somebody else was faster.
+//! call, which changes nothing if another worker was faster.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,16 +11,17 @@ use tracing::{debug, warn};
 
 use crate::error::Error;
 use crate::policy::pauses::Pauses;
-use crate::policy::schedule::Overlap;
-use crate::redis::trouble::Trouble;
+use crate::schedule::builder::DeclaredSchedule;
 use crate::schedule::declared;
-use crate::schedule::rule::{Decoded, decode, left_alone, unreadable};
-use crate::store::backend::Line;
+use crate::schedule::plan;
+use crate::schedule::rule::{left_alone, unreadable};
+use crate::service::WorkerShared;
+use crate::service::hooks::WorkerEvent;
+use crate::store::backend::Connection;
+use crate::store::backend::Trouble;
 use crate::store::fire::{Entry, Fire, Fired};
-use crate::store::schedules::{Found, Schedules, StoredSchedule};
+use crate::store::schedules::{Found, Schedules};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
-use crate::worker::hooks::WorkerEvent;
-use crate::worker::pump::Pump;
 
 /// Schedules dealt with in one call.
 const PAGE: usize = 64;
@@ -31,26 +32,26 @@ const PAUSES: Pauses = Pauses::between(Duration::from_millis(50), Duration::from
 /// How often a worker hands the next tick on because it cannot read one that is due: another
 /// version may.
 const HANDS_ON_EVERY: Duration = Duration::from_secs(20);
-/// How much later than the tick it looks itself then: nobody may have taken it.
+/// How much later than the tick it looks itself then, in case no other worker took it.
 const AFTER_OTHERS_MS: u64 = 100;
 
 /// Stores what the worker's code declares, then fires ticks until it is dropped.
-pub(crate) async fn run(pump: Arc<Pump>) {
-    let pump = &*pump;
-    declared::store(pump).await;
-    let mut driver = Driver::new(pump);
+pub(crate) async fn run(shared: Arc<WorkerShared>, schedules: Arc<[DeclaredSchedule]>) {
+    let shared = &*shared;
+    declared::store(shared, &schedules).await;
+    let mut driver = Driver::new(shared);
     let mut pauses = PAUSES;
     loop {
-        pump.ticks.rings().await;
+        shared.timers.tick.fires().await;
         match driver.round().await {
             Ok(()) => pauses.reset(),
             Err(trouble) => {
                 if pauses.is_fresh() {
-                    let queue = pump.queue.name();
+                    let queue = shared.queue.name();
                     warn!(queue, %trouble, "firing ticks is held up; the worker goes on trying");
                 }
                 sleep(pauses.next(fastrand::f64())).await;
-                pump.ticks.set(Instant::now());
+                shared.timers.tick.set(Instant::now());
             }
         }
     }
@@ -58,18 +59,18 @@ pub(crate) async fn run(pump: Arc<Pump>) {
 
 /// Fires ticks, for one worker.
 pub(crate) struct Driver<'a> {
-    pump: &'a Pump,
-    line: Line,
+    shared: &'a WorkerShared,
+    connection: Connection,
     /// The schedules that were reported because they cannot be read.
     reported: HashSet<String>,
     handed_on: Option<Instant>,
 }
 
 impl<'a> Driver<'a> {
-    pub(crate) fn new(pump: &'a Pump) -> Self {
+    pub(crate) fn new(shared: &'a WorkerShared) -> Self {
         Self {
-            pump,
-            line: pump.store().shared_line(),
+            shared,
+            connection: shared.store().shared_connection(),
             reported: HashSet::new(),
             handed_on: None,
         }
@@ -80,7 +81,7 @@ impl<'a> Driver<'a> {
         let (mut offset, mut in_vain) = (0, InVain::new());
         loop {
             let due = Schedules::due(offset, PAGE);
-            let found = self.line.call(&due).await?;
+            let found = self.connection.call(&due).await?;
             let page = self.plan(&found, &in_vain);
             if page.entries.is_empty() && found.schedules.len() == PAGE {
                 offset += PAGE;
@@ -95,47 +96,47 @@ impl<'a> Driver<'a> {
                     in_vain.insert((entry.name, entry.revision, entry.tick_ms));
                 }
             }
-            let clock = self.pump.heard(fired.now_ms);
+            let clock = self.shared.clock.heard(fired.now_ms);
             if fired.tick_ms.is_none_or(|tick_ms| tick_ms > fired.now_ms) {
-                self.pump.ticks.set_by(clock, fired.tick_ms);
+                self.shared.timers.tick.set_by(clock, fired.tick_ms);
                 return Ok(());
             }
             offset = 0;
         }
     }
 
-    /// All that is due is what cannot be read here. It stays due, for somebody who can, and the
+    /// All that is due is what cannot be read here. It stays due, for a worker that can, and the
     /// rest goes on: the next tick of all is the next of the others, or a moment to look again.
     async fn pass_over(&mut self, found: &Found) -> Result<(), Trouble> {
         let hands_on = self
             .handed_on
             .is_none_or(|at| at.elapsed() >= HANDS_ON_EVERY);
         let verb = Fire {
-            worker: &self.pump.id,
+            worker: &self.shared.id,
             hold: !hands_on,
             entries: &[],
             passed_ms: Some(found.now_ms),
         };
-        let fired = self.line.call(&verb).await?;
-        let clock = self.pump.heard(fired.now_ms);
+        let fired = self.connection.call(&verb).await?;
+        let clock = self.shared.clock.heard(fired.now_ms);
         let mut tick_ms = fired.tick_ms;
         if hands_on {
             self.handed_on = Some(Instant::now());
             tick_ms = found.next_ms.map(|next_ms| next_ms + AFTER_OTHERS_MS);
         }
-        self.pump.ticks.set_by(clock, tick_ms);
+        self.shared.timers.tick.set_by(clock, tick_ms);
         Ok(())
     }
 
     async fn fire(&mut self, entries: &[Entry]) -> Result<Fired, Trouble> {
         let verb = Fire {
-            worker: &self.pump.id,
+            worker: &self.shared.id,
             hold: true,
             entries,
             passed_ms: None,
         };
-        let fired = self.line.call(&verb).await?;
-        let queue = self.pump.queue.name();
+        let fired = self.connection.call(&verb).await?;
+        let queue = self.shared.queue.name();
         for (entry, verdict) in entries.iter().zip(&fired.verdicts) {
             match verdict {
                 Some(jobs) => {
@@ -148,7 +149,7 @@ impl<'a> Driver<'a> {
                     );
                     self.report_missed(entry);
                 }
-                None => debug!(queue, schedule = entry.name, "somebody else was faster"),
+                None => debug!(queue, schedule = entry.name, "another worker was faster"),
             }
         }
         Ok(fired)
@@ -159,12 +160,12 @@ impl<'a> Driver<'a> {
             return;
         }
         warn!(
-            queue = self.pump.queue.name(),
+            queue = self.shared.queue.name(),
             schedule = entry.name,
             missed = entry.missed,
             "nobody was there to fire these ticks; they are given up"
         );
-        self.pump.hooks.tell(|queue| WorkerEvent::TicksMissed {
+        self.shared.hooks.tell(|queue| WorkerEvent::TicksMissed {
             queue,
             schedule: entry.name.clone(),
             ticks: entry.missed,
@@ -186,7 +187,7 @@ impl<'a> Driver<'a> {
                 true => fit.max(1),
                 false => fit,
             };
-            let entry = entry(stored, found.now_ms, room.min(TICKS_PER_CALL));
+            let entry = plan::entry(stored, found.now_ms, room.min(TICKS_PER_CALL));
             match entry.and_then(|entry| unless_in_vain(entry, in_vain)) {
                 Ok(Some(entry)) => {
                     jobs = jobs.saturating_sub(entry.ticks.len());
@@ -198,7 +199,7 @@ impl<'a> Driver<'a> {
                     page.unreadable += 1;
                     if self.reported.insert(stored.name.clone()) {
                         let error = left_alone(error, &stored.name);
-                        declared::refused(self.pump, &stored.name, &error);
+                        declared::refused(self.shared, &stored.name, &error);
                     }
                 }
             }
@@ -210,7 +211,7 @@ impl<'a> Driver<'a> {
 /// What was fired in vain in this round: name, revision and tick.
 type InVain = HashSet<(String, u64, u64)>;
 
-/// If somebody else had been faster, it would not look the same still.
+/// If another worker had been faster, the schedule would not look the same still.
 fn unless_in_vain(entry: Option<Entry>, in_vain: &InVain) -> Result<Option<Entry>, Error> {
     let seen = entry
         .as_ref()
@@ -224,49 +225,4 @@ fn unless_in_vain(entry: Option<Entry>, in_vain: &InVain) -> Result<Option<Entry
 struct Page {
     entries: Vec<Entry>,
     unreadable: usize,
-}
-
-/// What to do about one schedule; `None` if there is no room for it, or it is not due.
-pub(crate) fn entry(
-    stored: &StoredSchedule,
-    now_ms: u64,
-    room: usize,
-) -> Result<Option<Entry>, Error> {
-    let Decoded {
-        rule,
-        timing,
-        state,
-    } = decode(stored)?;
-    let Some(tick_ms) = stored.tick_ms else {
-        return Err(unreadable("its next tick is no moment"));
-    };
-    // At its limit it still takes one tick, which makes no job and ends it.
-    let left = rule.limit.map(|limit| limit.saturating_sub(state.fired));
-    let left = left.map_or(room, |left| usize::try_from(left).unwrap_or(room));
-    // Its ticks may have moved when the clock went back.
-    let timing = timing.through(tick_ms);
-    let Some(plan) = timing.plan(tick_ms, now_ms, rule.missed, room.min(left.max(1))) else {
-        return Ok(None);
-    };
-    let due_ms = |tick: &u64| {
-        let jitter = match rule.jitter_ms {
-            0 => 0,
-            longest => fastrand::u64(0..=longest),
-        };
-        tick.saturating_add(rule.delay_ms).saturating_add(jitter)
-    };
-    Ok(Some(Entry {
-        name: stored.name.clone(),
-        revision: state.revision,
-        tick_ms,
-        due_ms: plan.fire.iter().map(due_ms).collect(),
-        ticks: plan.fire,
-        missed: plan.missed,
-        last_ms: plan.last,
-        next_ms: plan.next,
-        limit: rule.limit,
-        no_overlap: rule.overlap == Overlap::Skip,
-        priority: rule.priority,
-        front: rule.front,
-    }))
 }

@@ -11,7 +11,7 @@ use crate::job::record::EncodedRecord;
 use crate::policy::schedule::Timing;
 use crate::queue::Queue;
 use crate::schedule::builder::{Scheduled, check_name};
-use crate::schedule::driver;
+use crate::schedule::plan;
 use crate::schedule::rule::{self, Decoded, Rule, decode_state, left_alone};
 use crate::store::fire::Fire;
 use crate::store::schedule::{self as store, NextTick, SeenTick};
@@ -219,7 +219,7 @@ async fn fire_due(queue: &Queue, stored: &StoredSchedule, now_ms: u64) -> Result
     let room = usize::try_from(bytes)
         .unwrap_or(BATCH_JOBS)
         .clamp(1, BATCH_JOBS);
-    let entry = driver::entry(stored, now_ms, room);
+    let entry = plan::entry(stored, now_ms, room);
     let entry = entry.map_err(|error| left_alone(error, &stored.name))?;
     let Some(entry) = entry else {
         return Ok(false);

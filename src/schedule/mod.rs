@@ -5,6 +5,7 @@ pub(crate) mod declared;
 pub(crate) mod driver;
 pub(crate) mod edit;
 pub(crate) mod info;
+pub(crate) mod plan;
 pub(crate) mod rule;
 
 use std::collections::BTreeMap;

@@ -38,7 +38,7 @@ use tracing::{debug, trace};
 
 use crate::codec;
 use crate::redis::keys::Keys;
-use crate::redis::link::Repeat;
+use crate::redis::reconnecting::Repeat;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Call, Requester, Script};
 use crate::redis::trouble::Trouble;

@@ -11,11 +11,11 @@ use crate::job::attempt::Attempt;
 use crate::job::options::ATTEMPTS_DEFAULT;
 use crate::oxcart::Oxcart;
 use crate::queue::Queue;
+use crate::service::lease::Lease;
 use crate::store::advance::Claimed;
 use crate::time::Timestamp;
 use crate::worker::context::{Context, ContextInner};
 use crate::worker::extract::{State, States};
-use crate::worker::lease::Lease;
 
 /// Only with the feature `memory`.
 impl<T> State<T> {

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::id::incarnation;
 use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
-use crate::memory;
+use crate::policy::pace::Pace;
 use crate::schedule::declared;
 use crate::schedule::driver::Driver;
-use crate::store::advance::{Advance, Advanced, Answer, Settlement, Suspects};
+use crate::service::lease::Lease;
+use crate::service::slots::NextCall;
+use crate::store::advance::{Advanced, Settlement, Suspects};
+use crate::store::backend::{Became, Lane, Trouble};
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::trim::Trim;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::millis;
 use crate::worker::Worker;
+use crate::worker::advance_call::AdvanceCall;
 use crate::worker::attempt::{Terms, attend_to};
-use crate::worker::lease::Lease;
-use crate::worker::pump::Pump;
+use crate::worker::inner::WorkerInner;
 
 /// An attempt that [`Worker::drain`] ran.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,124 +50,121 @@ impl Worker {
     ///
     /// Dropping the future leaves the job that runs claimed, as a crash would.
     pub async fn drain(&self) -> Vec<Ran> {
-        let queue = super::in_memory(&self.pump.queue).clone();
-        Drain {
-            pump: &self.pump,
-            queue,
-            lane: incarnation(),
-            call: 0,
+        super::in_memory(&self.inner.queue);
+        let connection = self.inner.store().shared_connection();
+        let drain = Drain {
+            worker: &self.inner,
+            lane: Lane::new(connection, Pace::careful(BATCH_BYTES)),
+        };
+        match drain.run().await {
+            Ok(ran) => ran,
+            Err(trouble) => unreachable!("memory has no trouble: {trouble}"),
         }
-        .run()
-        .await
     }
 }
 
 struct Drain<'a> {
-    pump: &'a Arc<Pump>,
-    queue: memory::Queue,
-    lane: String,
-    call: u64,
+    worker: &'a Arc<WorkerInner>,
+    lane: Lane,
 }
 
 impl Drain<'_> {
-    async fn run(mut self) -> Vec<Ran> {
-        let mut line = self.pump.store().shared_line();
-        if let Err(error) = self.pump.declaration.store(self.pump, &mut line).await {
-            unreachable!("memory has no trouble: {error}");
-        }
-        self.recover();
-        declared::store(self.pump).await;
-        if let Err(trouble) = Driver::new(self.pump).round().await {
-            unreachable!("memory has no trouble: {trouble}");
-        }
+    async fn run(mut self) -> Result<Vec<Ran>, Trouble> {
+        let worker = self.worker;
+        worker
+            .settings
+            .store(worker, self.lane.connection())
+            .await?;
+        self.recover().await?;
+        declared::store(worker, &worker.schedules).await;
+        Driver::new(worker).round().await?;
         let mut ran: Vec<Ran> = Vec::new();
-        let mut settle: Vec<Settlement> = Vec::new();
+        let mut next = self.next(Vec::new());
+        // What others handed back is looked at once more, once.
+        next.again = true;
         loop {
-            let (advanced, sent) = self.advance(&settle);
-            self.pump.hooks.tell_settled(&mut settle, &advanced.refused);
+            let (advanced, sent) = self.advance(&next).await;
+            worker
+                .hooks
+                .tell_settled(&mut next.settle, &advanced.refused);
             if let Some(last) = ran.last_mut()
                 && !advanced.refused.is_empty()
             {
                 last.outcome = Outcome::LeaseLost;
             }
-            let clock = self.pump.heard(advanced.now_ms);
+            let clock = worker.clock.heard(advanced.now_ms);
             let Some(claimed) = advanced.claimed.into_iter().next() else {
                 break;
             };
-            let length = self.pump.config.lease;
-            let lease = Lease::new(&claimed, sent, length);
-            let lease = Arc::new(lease);
+            let lease = Arc::new(Lease::new(&claimed, sent, worker.config.lease));
             let mut terms = Terms::new(&claimed, clock);
-            let (context, settlement) = attend_to(self.pump, claimed, &lease, &mut terms).await;
+            let (context, settlement) = attend_to(worker, claimed, &lease, &mut terms).await;
             ran.push(Ran {
                 attempt: context.attempt().clone(),
                 outcome: settlement.outcome.clone(),
             });
-            settle = vec![settlement];
+            next = self.next(vec![settlement]);
         }
-        self.trim();
-        ran
+        self.trim().await?;
+        Ok(ran)
     }
 
     /// Stores how the last attempt ended and claims one job: a more urgent one that a handler
     /// has just enqueued comes before the others.
-    fn advance(&mut self, settle: &[Settlement]) -> (Advanced, Instant) {
-        self.call += 1;
-        let config = &self.pump.config;
-        let sent = Instant::now();
-        let answer = self.queue.call(&Advance {
-            lane: &self.lane,
-            call: self.call,
-            worker: &self.pump.id,
-            settle,
+    fn next(&self, settle: Vec<Settlement>) -> NextCall {
+        NextCall {
             claim: 1,
-            claim_bytes: BATCH_BYTES,
+            by_name: true,
+            ..NextCall::settling(settle)
+        }
+    }
+
+    async fn advance(&mut self, next: &NextCall) -> (Advanced, Instant) {
+        let mut call = AdvanceCall {
             suspects: Suspects {
                 at_most: 1,
                 alone: true,
             },
-            lease_ms: millis(config.lease),
-            hold: false,
-            handlers: Some(&self.pump.names),
-            heard: 0,
-            again: self.call == 1,
-            ask: false,
-        });
-        match answer {
-            Answer::Advanced(advanced) => (advanced, sent),
-            Answer::Superseded | Answer::Asked => unreachable!("nobody else uses this lane"),
+            // No task of this worker waits for a timer.
+            keeps_timers: false,
+            ..AdvanceCall::new(self.worker, next)
+        };
+        match self.lane.call(&mut call).await {
+            Became::Done { answer, sent, .. } => (answer, sent),
+            _ => unreachable!("memory has no trouble, and nobody else uses this lane"),
         }
     }
 
-    /// Nobody else renews leases here: what has run out is over.
-    fn recover(&self) {
+    /// No other task renews leases here: what has run out is over.
+    async fn recover(&mut self) -> Result<(), Trouble> {
         let mut expected_ms = 0;
         loop {
-            let recovered = self.queue.call(&Recover {
+            let recover = Recover {
                 expected_ms,
                 tolerance_ms: 0,
                 limit: BATCH_JOBS,
-                lease_ms: millis(self.pump.config.lease),
+                lease_ms: millis(self.worker.config.lease),
                 gap_ms: 0,
                 quiet_ms: 0,
                 doubt: Doubt::None,
-            });
-            match recovered {
+            };
+            match self.lane.connection().call(&recover).await? {
                 // The first call asks for the time.
                 Recovered::Unsure { now_ms, .. } => expected_ms = now_ms,
                 Recovered::Done { stalled, dead, .. } if stalled.len() + dead.len() > 0 => {}
-                Recovered::Done { .. } => return,
+                Recovered::Done { .. } => return Ok(()),
             }
         }
     }
 
-    fn trim(&self) {
+    async fn trim(&mut self) -> Result<(), Trouble> {
         let trim = Trim {
             limit: BATCH_JOBS,
             lane_ttl_ms: u64::MAX,
             lanes_cursor: "0",
         };
-        while self.queue.call(&trim).more {}
+        while self.lane.connection().call(&trim).await?.more {}
+        Ok(())
     }
 }
 

@@ -16,27 +16,27 @@ use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
+use crate::runtime::drop_payload;
+use crate::service::hooks::WorkerEvent;
+use crate::service::lease::Lease;
+use crate::service::suspect::SuspectPermit;
 use crate::store::advance::{Claimed, Settlement};
 use crate::time::{ServerClock, Timestamp};
 use crate::worker::context::{Context, ContextInner};
 use crate::worker::decide::{Facts, Happened, decide};
 use crate::worker::handler::Running;
-use crate::worker::hooks::WorkerEvent;
-use crate::worker::lease::Lease;
+use crate::worker::inner::WorkerInner;
 use crate::worker::middleware::run_wrapped;
-use crate::worker::pump::Pump;
-use crate::worker::quietly::drop_payload;
-use crate::worker::suspect::SuspectPermit;
 
 /// Stands for the name of a job that cannot be read.
 const UNREADABLE: &str = "unreadable";
 
-/// Runs one claimed job and leaves its settlement on the board, unless the job went back to the
+/// Runs one claimed job and leaves its settlement with the slots, unless the job went back to the
 /// queue before this was polled.
 ///
 /// The permit of a suspect is held until the handler has ended.
 pub(crate) async fn attend(
-    pump: Arc<Pump>,
+    worker: Arc<WorkerInner>,
     claimed: Claimed,
     lease: Arc<Lease>,
     clock: ServerClock,
@@ -49,19 +49,19 @@ pub(crate) async fn attend(
         permit.begin();
     }
     let mut attempt = Unsettled {
-        pump: Arc::clone(&pump),
+        worker: Arc::clone(&worker),
         lease: Arc::clone(&lease),
         terms: Terms::new(&claimed, clock),
         ended: false,
     };
     // The answer to the claim was on its way for so long that the lease might be over before it is
     // renewed for the first time. So the job waits for that.
-    let left = pump.config.lease / 2;
+    let left = worker.config.lease / 2;
     if lease.until() < Instant::now() + left {
-        pump.renew.notify_one();
+        worker.leases.renew_all();
         lease.has(left).await;
     }
-    let (_, settlement) = attend_to(&pump, claimed, &lease, &mut attempt.terms).await;
+    let (_, settlement) = attend_to(&worker, claimed, &lease, &mut attempt.terms).await;
     drop(permit);
     attempt.end(settlement);
 }
@@ -101,14 +101,19 @@ impl Terms {
     }
 
     /// The attempt begins.
-    fn begin(&mut self, pump: &Pump, context: &Context) {
-        let hooks = &pump.hooks;
+    fn begin(&mut self, worker: &WorkerInner, context: &Context) {
+        let hooks = &worker.hooks;
         hooks.tell(|_| WorkerEvent::Started(context.attempt().clone()));
         let at = (!hooks.is_empty()).then(Instant::now);
         self.begun = Some((context.clone(), at));
     }
 
-    pub(crate) fn decide(&self, pump: &Pump, lease: &Lease, happened: Happened) -> Outcome {
+    pub(crate) fn decide(
+        &self,
+        worker: &WorkerInner,
+        lease: &Lease,
+        happened: Happened,
+    ) -> Outcome {
         let facts = Facts {
             attempts: self.attempts,
             backoff: self.backoff.as_ref(),
@@ -116,20 +121,20 @@ impl Terms {
             stalls: self.stalls,
             cancelled: lease.cancel.is_cancelled(),
             lost: lease.is_lost(),
-            result_max: pump.queue.inner.oxcart.payload_max,
+            result_max: worker.queue.inner.oxcart.payload_max,
             now_ms: self.clock.now_ms(),
-            rules: &pump.rules,
-            queue: pump.queue.name(),
+            rules: &worker.rules,
+            queue: worker.queue.name(),
         };
         decide(happened, &facts)
     }
 
     /// The attempt has ended. The hooks hear of it when the settlement is stored.
-    fn end(&self, pump: &Pump, lease: &Lease, outcome: Outcome) -> Settlement {
+    fn end(&self, worker: &WorkerInner, lease: &Lease, outcome: Outcome) -> Settlement {
         if let Some((context, at)) = &self.begun {
             log(context.attempt(), &outcome);
             if let Some(at) = at {
-                pump.hooks.ended(context.attempt(), at.elapsed());
+                worker.hooks.ended(context.attempt(), at.elapsed());
             }
         }
         settlement(lease, outcome, self.keep)
@@ -138,7 +143,7 @@ impl Terms {
 
 /// Runs one claimed job, whatever it does: which attempt that was, and how it ended.
 pub(crate) async fn attend_to(
-    pump: &Arc<Pump>,
+    worker: &Arc<WorkerInner>,
     claimed: Claimed,
     lease: &Arc<Lease>,
     terms: &mut Terms,
@@ -148,21 +153,21 @@ pub(crate) async fn attend_to(
             terms.read(&record);
             let name = mem::take(&mut record.name);
             let headers = mem::take(&mut record.headers);
-            let context = context(pump, lease, terms, name, record.enqueued_at, headers);
-            terms.begin(pump, &context);
+            let context = context(worker, lease, terms, name, record.enqueued_at, headers);
+            terms.begin(worker, &context);
             let span = span(context.attempt());
             let running = context.clone();
             // The process may have been frozen while the claim was answered: by now another worker
             // may have done the job. Or the worker was dropped.
             let outcome = if lease.is_over() || lease.stop.is_cancelled() {
-                terms.decide(pump, lease, Happened::Stopped)
-            } else if pump.handlers.middleware(0).is_some() {
-                let wrapped = run_wrapped(pump, lease, record, terms, running);
+                terms.decide(worker, lease, Happened::Stopped)
+            } else if worker.handlers.middleware(0).is_some() {
+                let wrapped = run_wrapped(worker, lease, record, terms, running);
                 Box::pin(wrapped.instrument(span)).await
             } else {
-                let handled = handle(pump, &record, lease, running).instrument(span);
+                let handled = handle(worker, &record, lease, running).instrument(span);
                 let happened = handled.await;
-                terms.decide(pump, lease, happened)
+                terms.decide(worker, lease, happened)
             };
             (context, outcome)
         }
@@ -170,13 +175,13 @@ pub(crate) async fn attend_to(
             // Nobody but the hooks and the log gets it.
             let unknown = Timestamp::from_millis(0);
             let name = UNREADABLE.to_owned();
-            let context = context(pump, lease, terms, name, unknown, Vec::new());
-            terms.begin(pump, &context);
+            let context = context(worker, lease, terms, name, unknown, Vec::new());
+            terms.begin(worker, &context);
             let happened = Happened::Undecodable(error);
-            (context, terms.decide(pump, lease, happened))
+            (context, terms.decide(worker, lease, happened))
         }
     };
-    (context, terms.end(pump, lease, outcome))
+    (context, terms.end(worker, lease, outcome))
 }
 
 /// In it handlers and middleware run, so that their own log lines can be found.
@@ -195,12 +200,12 @@ fn span(attempt: &Attempt) -> Span {
 /// and when it is dropped: a panic in any of them ends this attempt, and no more than that. The same
 /// holds if the payload of a panic panics when it is dropped.
 pub(crate) async fn handle(
-    pump: &Pump,
+    worker: &WorkerInner,
     record: &Record,
     lease: &Lease,
     context: Context,
 ) -> Happened {
-    let running = AssertUnwindSafe(run(pump, record, lease, context)).catch_unwind();
+    let running = AssertUnwindSafe(run(worker, record, lease, context)).catch_unwind();
     running.await.unwrap_or_else(panicked)
 }
 
@@ -229,7 +234,7 @@ fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settl
 /// An attempt that has not ended yet. However it ends, it leaves exactly one settlement: a slot
 /// and a lease that are not given back would be held for as long as the process lives.
 struct Unsettled {
-    pump: Arc<Pump>,
+    worker: Arc<WorkerInner>,
     lease: Arc<Lease>,
     terms: Terms,
     ended: bool,
@@ -238,7 +243,7 @@ struct Unsettled {
 impl Unsettled {
     fn end(mut self, settlement: Settlement) {
         self.ended = true;
-        self.pump.board.ended(settlement);
+        self.worker.slots.ended(settlement);
     }
 }
 
@@ -251,9 +256,9 @@ impl Drop for Unsettled {
                 // Its runtime was shut down: that is not the job's doing.
                 Happened::Stopped
             };
-            let (pump, lease) = (&*self.pump, &*self.lease);
-            let outcome = self.terms.decide(pump, lease, happened);
-            pump.board.ended(self.terms.end(pump, lease, outcome));
+            let (worker, lease) = (&*self.worker, &*self.lease);
+            let outcome = self.terms.decide(worker, lease, happened);
+            worker.slots.ended(self.terms.end(worker, lease, outcome));
         }
     }
 }
@@ -290,7 +295,7 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
 }
 
 fn context(
-    pump: &Pump,
+    worker: &WorkerInner,
     lease: &Arc<Lease>,
     terms: &Terms,
     name: String,
@@ -300,7 +305,7 @@ fn context(
     Context {
         inner: Arc::new(ContextInner {
             attempt: Attempt {
-                queue: pump.queue.inner.name.clone(),
+                queue: worker.queue.inner.name.clone(),
                 name,
                 id: lease.id.clone(),
                 number: terms.counters.failed.saturating_add(1),
@@ -308,8 +313,8 @@ fn context(
                 stalls: terms.stalls,
                 fence: lease.fence,
             },
-            queue: pump.queue.clone(),
-            states: Arc::clone(&pump.states),
+            queue: worker.queue.clone(),
+            states: Arc::clone(&worker.states),
             lease: Arc::clone(lease),
             enqueued_at,
             headers,
@@ -318,9 +323,9 @@ fn context(
     }
 }
 
-async fn run(pump: &Pump, record: &Record, lease: &Lease, context: Context) -> Happened {
+async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Context) -> Happened {
     let name = context.attempt().name.as_str();
-    let Some(handler) = pump.handlers.get(name) else {
+    let Some(handler) = worker.handlers.get(name) else {
         return Happened::UnknownName(name.to_owned());
     };
     let running = match handler.start(&record.payload, record.dialect, context) {
@@ -372,14 +377,14 @@ mod tests {
         type Output = ();
     }
 
-    fn pump() -> Arc<Pump> {
+    fn worker() -> Arc<WorkerInner> {
         let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
         let queue = oxcart.queue("work").unwrap();
         let worker = Worker::builder(&queue).handle(async |_: Stuck| {
             std::future::pending::<()>().await;
             Ok::<_, Failure>(())
         });
-        worker.build().unwrap().pump
+        worker.build().unwrap().inner
     }
 
     fn claimed(attempts: u32) -> Claimed {
@@ -406,10 +411,10 @@ mod tests {
     }
 
     /// An attempt whose handler has begun.
-    async fn begun(pump: &Arc<Pump>, attempts: u32) -> impl Future<Output = ()> + use<> {
-        let work = pump.board.work(0).await.unwrap();
-        pump.board.brought(&crate::worker::board::Brought {
-            reserved: work.claim,
+    async fn begun(worker: &Arc<WorkerInner>, attempts: u32) -> impl Future<Output = ()> + use<> {
+        let call = worker.slots.next_call(0).await.unwrap();
+        worker.slots.brought(&crate::service::slots::Brought {
+            reserved: call.claim,
             settled: 0,
             claimed: 1,
             more: false,
@@ -420,38 +425,38 @@ mod tests {
             made_news: false,
         });
         let claimed = claimed(attempts);
-        let lease = Lease::new(&claimed, Instant::now(), pump.config.lease);
+        let lease = Lease::new(&claimed, Instant::now(), worker.config.lease);
         let clock = ServerClock::heard_now(1_000);
-        let attempt = attend(Arc::clone(pump), claimed, Arc::new(lease), clock, None);
+        let attempt = attend(Arc::clone(worker), claimed, Arc::new(lease), clock, None);
         let mut attempt = Box::pin(attempt);
         assert!(attempt.as_mut().now_or_never().is_none());
         attempt
     }
 
-    async fn outcome(pump: &Pump) -> Outcome {
-        let mut settle = pump.board.work(0).await.unwrap().settle;
-        assert_eq!((settle.len(), pump.board.running()), (1, 0));
+    async fn outcome(worker: &WorkerInner) -> Outcome {
+        let mut settle = worker.slots.next_call(0).await.unwrap().settle;
+        assert_eq!((settle.len(), worker.slots.running()), (1, 0));
         settle.remove(0).outcome
     }
 
     #[tokio::test]
     async fn g1_an_attempt_whose_runtime_is_shut_down_is_handed_back() {
-        let pump = pump();
-        drop(begun(&pump, 1).await);
-        assert_eq!(outcome(&pump).await, Outcome::Released);
+        let worker = worker();
+        drop(begun(&worker, 1).await);
+        assert_eq!(outcome(&worker).await, Outcome::Released);
     }
 
     #[tokio::test]
     async fn g1_an_attempt_that_breaks_outside_of_its_handler_counts_as_a_failure() {
         for attempts in [1, 2] {
-            let pump = pump();
-            let attempt = begun(&pump, attempts).await;
+            let worker = worker();
+            let attempt = begun(&worker, attempts).await;
             let broken = std::thread::spawn(move || {
                 let _attempt = attempt;
                 panic!("as asked");
             });
             assert!(broken.join().is_err());
-            match outcome(&pump).await {
+            match outcome(&worker).await {
                 Outcome::Dead { reason, .. } => {
                     assert_eq!((attempts, reason), (1, DeadReason::AttemptsSpent));
                 }

@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::job::Job;
+use crate::maintenance::declared_settings::DeclaredSettings;
 use crate::name;
 use crate::policy::settings::QueueSettings;
 use crate::queue::Queue;
-use crate::schedule::builder::{Declared, Schedule};
+use crate::schedule::builder::{DeclaredSchedule, Schedule};
+use crate::service::hooks::{Hooks, WorkerEvent};
+use crate::service::{Config, WorkerShared};
 use crate::time::{check_wait, millis};
 use crate::worker::Worker;
 use crate::worker::decide::{Rules, Strategy};
 use crate::worker::extract::States;
 use crate::worker::handler::{AnyHandler, Handler, Handlers, typed};
-use crate::worker::hooks::{Hooks, WorkerEvent};
+use crate::worker::inner::WorkerInner;
 use crate::worker::middleware::{AnyMiddleware, Middleware};
-use crate::worker::pump::{Config, Pump};
 
 const CONCURRENCY_DEFAULT: usize = 10;
 const CONCURRENCY_MAX: usize = 65_536;
@@ -44,6 +46,8 @@ pub struct WorkerBuilder {
     queue: Queue,
     concurrency: usize,
     config: Config,
+    /// Of the queue, as far as the code declares any.
+    queue_settings: Option<QueueSettings>,
     bounce_for: Duration,
     handlers: Vec<(&'static str, Box<dyn AnyHandler>)>,
     states: States,
@@ -65,8 +69,8 @@ impl WorkerBuilder {
                 lease: LEASE_DEFAULT,
                 grace: Duration::from_secs(30),
                 dead_warning: 1_000,
-                queue_settings: None,
             },
+            queue_settings: None,
             bounce_for: DAY,
             handlers: Vec::new(),
             states: States::default(),
@@ -155,7 +159,7 @@ impl WorkerBuilder {
     /// # }
     /// ```
     pub fn queue_settings(mut self, settings: QueueSettings) -> Self {
-        self.config.queue_settings = Some(settings);
+        self.queue_settings = Some(settings);
         self
     }
 
@@ -284,14 +288,12 @@ impl WorkerBuilder {
             strategies: self.strategies,
             bounce_for: self.bounce_for,
         };
-        Ok(Worker::new(Pump::new(
-            self.queue,
-            self.concurrency,
-            self.config,
+        Ok(Worker::new(WorkerInner::new(
+            WorkerShared::new(self.queue, self.concurrency, self.config, self.hooks),
             handlers,
             self.states,
             rules,
-            self.hooks,
+            DeclaredSettings::new(self.queue_settings),
             schedules,
         )))
     }
@@ -303,7 +305,7 @@ impl WorkerBuilder {
                 "the lease is {lease:?}; {LEASE_MIN:?} to 24 h are allowed"
             )));
         }
-        if let Some(settings) = self.config.queue_settings {
+        if let Some(settings) = self.queue_settings {
             settings.check()?;
         }
         check_wait("grace", millis(self.config.grace))?;
@@ -352,7 +354,7 @@ fn check_handlers(
     Ok(handlers)
 }
 
-fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<Declared>, Error> {
+fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<DeclaredSchedule>, Error> {
     let mut names = HashSet::new();
     let mut schedules = Vec::with_capacity(given.len());
     for schedule in given {
@@ -377,8 +379,8 @@ fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<Declared>,
 }
 
 /// No error: another worker of the queue may have the handler.
-fn warn_of_unhandled(queue: &Queue, schedules: &[Declared], handlers: &Handlers) {
-    for Declared { name, rule, .. } in schedules {
+fn warn_of_unhandled(queue: &Queue, schedules: &[DeclaredSchedule], handlers: &Handlers) {
+    for DeclaredSchedule { name, rule, .. } in schedules {
         if handlers.get(&rule.job).is_none() {
             tracing::warn!(
                 queue = queue.name(),

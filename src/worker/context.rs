@@ -12,10 +12,10 @@ use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::attempt::Attempt;
 use crate::queue::Queue;
+use crate::service::lease::Lease;
 use crate::store::progress::{Progress, Stored};
 use crate::time::Timestamp;
 use crate::worker::extract::States;
-use crate::worker::lease::Lease;
 
 /// What a handler knows of its attempt, and what it can say about it. Cheap to clone.
 ///

@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::service::WorkerShared;
 use crate::worker::builder::check_concurrency;
-use crate::worker::pump::Pump;
 
 /// A handle to a running worker. Cheap to clone; holds no jobs.
 #[derive(Clone)]
 pub struct WorkerControl {
-    pump: Arc<Pump>,
+    shared: Arc<WorkerShared>,
 }
 
 impl WorkerControl {
-    pub(crate) fn new(pump: Arc<Pump>) -> Self {
-        Self { pump }
+    pub(crate) fn new(shared: Arc<WorkerShared>) -> Self {
+        Self { shared }
     }
 
     /// How many handlers may run at once.
     #[must_use]
     pub fn concurrency(&self) -> usize {
-        self.pump.board.concurrency()
+        self.shared.slots.concurrency()
     }
 
     /// Changes how many handlers may run at once. If more run already, they finish and fewer
@@ -31,19 +31,19 @@ impl WorkerControl {
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for zero or more than 65,536.
     pub fn set_concurrency(&self, concurrency: usize) -> Result<(), Error> {
         check_concurrency(concurrency)?;
-        self.pump.board.set_concurrency(concurrency);
+        self.shared.slots.set_concurrency(concurrency);
         Ok(())
     }
 
     /// The id of this worker, as [`JobInfo::worker`](crate::JobInfo::worker) names it.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.pump.id
+        &self.shared.id
     }
 
     /// How many handlers run now.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.pump.board.running()
+        self.shared.slots.running()
     }
 }

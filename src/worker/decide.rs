@@ -9,9 +9,9 @@ use crate::job::failure::Verdict;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters, cut};
 use crate::job::outcome::{DeadReason, Outcome, Output};
 use crate::policy::backoff::Backoff;
+use crate::runtime::drop_payload;
 use crate::time::WAIT_MAX;
 use crate::worker::handler::Returned;
-use crate::worker::quietly::drop_payload;
 
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
 const BOUNCE_MAX: Duration = Duration::from_secs(60);

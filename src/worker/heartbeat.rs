@@ -10,24 +10,24 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use crate::worker::beginning::give_back_late;
-use crate::worker::pump::Pump;
+use crate::service::WorkerShared;
+use crate::worker::handover::give_back_late;
 
 const ASKED_EVERY: Duration = Duration::from_millis(250);
 
 /// It runs until it is dropped.
-pub(crate) async fn run(pump: Arc<Pump>, application: Handle) {
+pub(crate) async fn run(shared: Arc<WorkerShared>, application: Handle) {
     let ask = || {
-        let pump = Arc::clone(&pump);
+        let shared = Arc::clone(&shared);
         application.spawn(async move {
-            pump.beat();
-            pump.board.resume_claims();
+            shared.application.is_alive();
+            shared.slots.resume_claims();
         })
     };
     let mut asked = ask();
     loop {
         sleep(ASKED_EVERY).await;
-        give_back_late(&pump);
+        give_back_late(&shared);
         // A runtime that does not answer is not asked twice.
         if asked.is_finished() {
             asked = ask();

@@ -15,11 +15,11 @@ use crate::job::failure::Failure;
 use crate::job::history::cut;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
+use crate::service::lease::Lease;
 use crate::worker::attempt::{Terms, handle, panicked};
 use crate::worker::context::Context;
 use crate::worker::decide::Happened;
-use crate::worker::lease::Lease;
-use crate::worker::pump::Pump;
+use crate::worker::inner::WorkerInner;
 
 /// What wraps every handler of a worker ([`WorkerBuilder::wrap`](crate::WorkerBuilder::wrap)): an
 /// async function of the [`Context`] of the attempt and of what comes [`Next`], which gives an
@@ -113,7 +113,7 @@ pub struct Next {
 }
 
 struct Wrapped {
-    pump: Arc<Pump>,
+    worker: Arc<WorkerInner>,
     lease: Arc<Lease>,
     record: Record,
     terms: Terms,
@@ -128,17 +128,17 @@ impl Next {
     /// Dropping the future stops the handler.
     pub async fn run(&self, context: Context) -> Outcome {
         let Wrapped {
-            pump,
+            worker,
             lease,
             record,
             terms,
         } = &*self.wrapped;
-        let Some(middleware) = pump.handlers.middleware(self.at) else {
+        let Some(middleware) = worker.handlers.middleware(self.at) else {
             let happened = match lease.is_over() {
                 true => Happened::Stopped,
-                false => handle(pump, record, lease, context).await,
+                false => handle(worker, record, lease, context).await,
             };
-            return terms.decide(pump, lease, happened);
+            return terms.decide(worker, lease, happened);
         };
         let next = Self {
             wrapped: Arc::clone(&self.wrapped),
@@ -148,7 +148,7 @@ impl Next {
         let running = AssertUnwindSafe(async { middleware.run(context, next).await });
         match running.catch_unwind().await {
             Ok(outcome) => outcome,
-            Err(panic) => terms.decide(pump, lease, panicked(panic)),
+            Err(panic) => terms.decide(worker, lease, panicked(panic)),
         }
     }
 
@@ -167,15 +167,18 @@ impl Next {
 
     fn decide(&self, happened: Happened) -> Outcome {
         let Wrapped {
-            pump, lease, terms, ..
+            worker,
+            lease,
+            terms,
+            ..
         } = &*self.wrapped;
-        terms.decide(pump, lease, happened)
+        terms.decide(worker, lease, happened)
     }
 }
 
 impl fmt::Debug for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let after = self.wrapped.pump.handlers.wraps().skip(self.at);
+        let after = self.wrapped.worker.handlers.wraps().skip(self.at);
         f.debug_tuple("Next")
             .field(&after.collect::<Vec<_>>())
             .finish()
@@ -184,7 +187,7 @@ impl fmt::Debug for Next {
 
 /// Runs one attempt through all middleware, until it ends or is stopped.
 pub(crate) async fn run_wrapped(
-    pump: &Arc<Pump>,
+    worker: &Arc<WorkerInner>,
     lease: &Arc<Lease>,
     record: Record,
     terms: &Terms,
@@ -192,7 +195,7 @@ pub(crate) async fn run_wrapped(
 ) -> Outcome {
     let next = Next {
         wrapped: Arc::new(Wrapped {
-            pump: Arc::clone(pump),
+            worker: Arc::clone(worker),
             lease: Arc::clone(lease),
             record,
             terms: terms.clone(),
@@ -203,7 +206,7 @@ pub(crate) async fn run_wrapped(
         // A middleware sees that its handler was stopped, and may return at once.
         biased;
         outcome = next.run(context) => bounded(outcome),
-        () = lease.stop.cancelled() => terms.decide(pump, lease, Happened::Stopped),
+        () = lease.stop.cancelled() => terms.decide(worker, lease, Happened::Stopped),
     }
 }
 

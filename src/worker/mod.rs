@@ -1,31 +1,25 @@
 //! Running jobs: claim, lease, run, settle; shut down without losing any.
 
-pub(crate) mod alarm;
+pub(crate) mod advance;
+pub(crate) mod advance_call;
 pub(crate) mod attempt;
-pub(crate) mod beginning;
-pub(crate) mod board;
 pub(crate) mod builder;
 pub(crate) mod context;
 pub(crate) mod control;
 pub(crate) mod decide;
-pub(crate) mod drift;
 pub(crate) mod extract;
 pub(crate) mod handler;
+pub(crate) mod handover;
 pub(crate) mod heartbeat;
-pub(crate) mod hooks;
-pub(crate) mod keeper;
-pub(crate) mod lane;
-pub(crate) mod lease;
+pub(crate) mod inner;
+pub(crate) mod lease_capacity;
+pub(crate) mod lease_expiry;
+pub(crate) mod lease_renewal;
+pub(crate) mod lifecycle;
 pub(crate) mod middleware;
-pub(crate) mod pump;
-pub(crate) mod quietly;
-pub(crate) mod reach;
-pub(crate) mod run;
-pub(crate) mod settings;
+pub(crate) mod services;
 pub(crate) mod shutdown;
-pub(crate) mod suspect;
-pub(crate) mod trouble;
-pub(crate) mod waker;
+pub(crate) mod wakeups;
 pub(crate) mod workers;
 
 use std::future::Future;
@@ -35,7 +29,7 @@ use crate::error::Error;
 use crate::queue::Queue;
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::control::WorkerControl;
-use crate::worker::pump::Pump;
+use crate::worker::inner::WorkerInner;
 
 /// Takes jobs from one queue and runs their handlers, up to a number of them at once.
 ///
@@ -73,7 +67,7 @@ use crate::worker::pump::Pump;
 /// A process runs several, one per queue, with [`Workers`](crate::Workers).
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
-    pub(crate) pump: Arc<Pump>,
+    pub(crate) inner: Arc<WorkerInner>,
 }
 
 impl Worker {
@@ -82,16 +76,16 @@ impl Worker {
         WorkerBuilder::new(queue.clone())
     }
 
-    pub(crate) fn new(pump: Pump) -> Self {
+    pub(crate) fn new(inner: WorkerInner) -> Self {
         Self {
-            pump: Arc::new(pump),
+            inner: Arc::new(inner),
         }
     }
 
     /// A handle by which the worker can be looked at and changed while it runs.
     #[must_use]
     pub fn control(&self) -> WorkerControl {
-        WorkerControl::new(Arc::clone(&self.pump))
+        WorkerControl::new(Arc::clone(&self.inner.shared))
     }
 
     /// Runs until `shutdown` completes, then stops gracefully: claims nothing more, lets what
@@ -105,6 +99,9 @@ impl Worker {
     /// | all handlers end within the grace period ([`WorkerBuilder::grace`](crate::WorkerBuilder::grace)), and Redis answers | as long as they take |
     /// | they do, and Redis is away | the grace period and 3 s: as long as it lasts, and for 3 s at least, the worker goes on trying to store their outcomes, for 10 s at most |
     /// | whatever happens | the grace period and 10 s: 5 s for handlers that listen to their token, 1 s to stop the others at their next await, 3 s to store outcomes |
+    ///
+    /// A second signal while the worker stops ends the grace period at once
+    /// ([`shutdown_signal`](crate::shutdown_signal)).
     ///
     /// So whatever kills processes that are to stop should wait for the grace period and 10 s. In
     /// Kubernetes, whose default is 30 s, that is a `grace` of 20 s, or
@@ -126,6 +123,6 @@ impl Worker {
     /// by other workers when its lease runs out, and counts as stalled. States, handlers and hooks
     /// of the application are dropped on a thread of their own, or on one of the application's.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        run::run(self.pump, shutdown).await
+        services::run(self.inner, shutdown).await
     }
 }

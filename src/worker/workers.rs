@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::error::{Error, ErrorKind};
+use crate::runtime::drop_payload;
 use crate::worker::attempt::panic_message;
-use crate::worker::pump::Pump;
-use crate::worker::quietly::drop_payload;
-use crate::worker::{Worker, run};
+use crate::worker::inner::WorkerInner;
+use crate::worker::{Worker, services};
 
 /// Several workers of one process, of as many queues as it likes: they run together, and all of them
 /// end well, whatever becomes of one.
@@ -95,7 +95,7 @@ impl Workers {
         }
         let stop = CancellationToken::new();
         let running = self.workers.into_iter();
-        let running = running.map(|worker| run_one(worker.pump, stop.cancelled()));
+        let running = running.map(|worker| run_one(worker.inner, stop.cancelled()));
         let mut running: FuturesUnordered<_> = running.collect();
         let mut shutdown = pin!(shutdown);
         let mut first = Ok(());
@@ -124,9 +124,12 @@ impl Workers {
 
 /// A worker that panics, by a bug, is gone: its handlers are stopped, and its jobs are recovered when their
 /// leases run out. The others are not dropped with it.
-async fn run_one(pump: Arc<Pump>, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-    let queue = pump.queue.clone();
-    let running = AssertUnwindSafe(run::run(pump, shutdown)).catch_unwind();
+async fn run_one(
+    worker: Arc<WorkerInner>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let queue = worker.queue.clone();
+    let running = AssertUnwindSafe(services::run(worker, shutdown)).catch_unwind();
     running.await.unwrap_or_else(|panic| {
         let message = panic_message(panic.as_ref());
         drop_payload(panic);

@@ -1,25 +1,45 @@
 //! What a Rust file names of this crate, in whatever form it is written: `use` with groups, nested
-//! or with other names, paths in expressions, types and macros, and paths that begin with `super`.
+//! or with other names, paths in expressions, types and macros, paths that begin with `super`, and paths
+//! that begin with a module of the file or with something that it has imported.
+
+use std::collections::BTreeMap;
+use std::mem;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Something of this crate that a file names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Used {
-    /// From the root of the crate: `["redis", "link", "Link"]`; `*` for all there is; empty for the
+    /// From the root of the crate: `["redis", "trouble", "Trouble"]`; `*` for all there is; empty for the
     /// crate itself.
     pub(crate) path: Vec<String>,
     /// What the file calls it.
     pub(crate) name: String,
+    /// Only what is compiled for tests names it.
+    pub(crate) in_tests: bool,
 }
 
 /// All that is named in the text of the module `own`, of which the path from the root is given.
 pub(crate) fn uses(text: &str, own: &[&str]) -> Vec<Used> {
     let tokens: TokenStream = text.parse().expect("a Rust file");
+    let tokens = list(tokens);
     let own: Vec<String> = own.iter().map(|part| (*part).to_owned()).collect();
-    let mut found = Vec::new();
-    walk(&list(tokens), &own, &mut found);
-    found
+    let mut reading = Reading::default();
+    // What is imported by way of another import is known after one more reading, and so on.
+    for _ in 0..3 {
+        reading.found.clear();
+        reading.walk(&tokens, &own);
+    }
+    reading.found
+}
+
+#[derive(Default)]
+struct Reading {
+    /// The modules of the file, and what it has imported, by the names under which it knows them.
+    known: BTreeMap<String, Vec<String>>,
+    found: Vec<Used>,
+    is_import: bool,
+    in_tests: bool,
 }
 
 fn list(tokens: TokenStream) -> Vec<TokenTree> {
@@ -51,89 +71,144 @@ fn braces(token: Option<&TokenTree>) -> Option<Vec<TokenTree>> {
     }
 }
 
-fn walk(tokens: &[TokenTree], own: &[String], found: &mut Vec<Used>) {
-    let mut at = 0;
-    while at < tokens.len() {
-        let here = word(tokens.get(at));
-        let goes_on = at >= 2 && is_joint(tokens, at - 2);
-        let begin = match here.as_deref() {
-            Some("crate") if !goes_on => Some(Vec::new()),
-            Some("super" | "self") if !goes_on && is_joint(tokens, at + 1) => Some(own.to_vec()),
-            _ => None,
-        };
-        if let Some(begin) = begin {
-            // `super` leaves the module itself.
-            let from = if here.as_deref() == Some("super") {
-                at
-            } else {
-                at + 1
-            };
-            at = tree(tokens, from, begin, found).max(at + 1);
-            continue;
-        }
-        if let (Some("mod"), Some(name), Some(body)) = (
-            here.as_deref(),
-            word(tokens.get(at + 1)),
-            braces(tokens.get(at + 2)),
-        ) {
-            walk(&body, &[own, &[name]].concat(), found);
-            at += 3;
-            continue;
-        }
-        if let TokenTree::Group(group) = &tokens[at] {
-            walk(&list(group.stream()), own, found);
-        }
-        at += 1;
-    }
+/// Whether `#[cfg(test)]` stands there.
+fn is_for_tests(tokens: &[TokenTree], at: usize) -> bool {
+    let attribute = match tokens.get(at + 1) {
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket => group,
+        _ => return false,
+    };
+    let text: String = attribute.stream().to_string();
+    is_sign(tokens.get(at), '#') && text.split_whitespace().collect::<String>() == "cfg(test)"
 }
 
-/// Reads what follows of a path, with all its branches; gives where it ends.
-fn tree(tokens: &[TokenTree], from: usize, begin: Vec<String>, found: &mut Vec<Used>) -> usize {
-    let (mut at, mut path) = (from, begin);
-    loop {
-        match word(tokens.get(at)).as_deref() {
-            Some("super") => {
-                path.pop();
-                at += 1;
+/// Where the item ends that begins there.
+fn end_of_item(tokens: &[TokenTree], from: usize) -> usize {
+    let ends = |at: &usize| is_sign(tokens.get(*at), ';') || braces(tokens.get(*at)).is_some();
+    (from..tokens.len())
+        .find(ends)
+        .map_or(tokens.len(), |at| at + 1)
+}
+
+impl Reading {
+    fn walk(&mut self, tokens: &[TokenTree], own: &[String]) {
+        let mut at = 0;
+        while at < tokens.len() {
+            if is_for_tests(tokens, at) {
+                let end = end_of_item(tokens, at + 2);
+                let before = mem::replace(&mut self.in_tests, true);
+                self.walk(&tokens[at + 2..end], own);
+                self.in_tests = before;
+                at = end;
+                continue;
             }
-            Some("self") => at += 1,
-            Some(name) if name != "as" && (at > from || from == 0 || joined(tokens, at)) => {
-                path.push(name.to_owned());
-                at += 1;
+            let here = word(tokens.get(at));
+            // `use<..>` imports nothing.
+            if here.as_deref() == Some("use") && !is_sign(tokens.get(at + 1), '<') {
+                self.is_import = true;
             }
-            _ => {}
-        }
-        if !is_joint(tokens, at) {
-            break;
-        }
-        at += 2;
-        if let Some(branches) = braces(tokens.get(at)) {
-            for branch in branches.split(|token| is_sign(Some(token), ',')) {
-                if !branch.is_empty() {
-                    tree(branch, 0, path.clone(), found);
+            if is_sign(tokens.get(at), ';') {
+                self.is_import = false;
+            }
+            if let (Some("mod"), Some(name)) = (here.as_deref(), word(tokens.get(at + 1))) {
+                let path = [own, std::slice::from_ref(&name)].concat();
+                match braces(tokens.get(at + 2)) {
+                    Some(body) => {
+                        self.walk(&body, &path);
+                        at += 3;
+                    }
+                    None => at += 2,
                 }
+                self.known.insert(name, path);
+                continue;
             }
-            return at + 1;
+            if let Some((from, begin)) = self.begin(tokens, at, own) {
+                at = self.tree(tokens, from, begin).max(at + 1);
+                continue;
+            }
+            if let TokenTree::Group(group) = &tokens[at] {
+                let before = mem::take(&mut self.is_import);
+                self.walk(&list(group.stream()), own);
+                self.is_import = before;
+            }
+            at += 1;
         }
-        // What belongs to a type: `crate::a::B::<u8>`.
-        if is_sign(tokens.get(at), '<') {
-            break;
+    }
+
+    /// If a path begins there: where it goes on, and from which module.
+    fn begin(
+        &self,
+        tokens: &[TokenTree],
+        at: usize,
+        own: &[String],
+    ) -> Option<(usize, Vec<String>)> {
+        let here = word(tokens.get(at))?;
+        let goes_on = at >= 2 && is_joint(tokens, at - 2);
+        let is_path = is_joint(tokens, at + 1);
+        match here.as_str() {
+            _ if goes_on => None,
+            "crate" => Some((at + 1, Vec::new())),
+            "self" if is_path => Some((at + 1, own.to_vec())),
+            // `super` leaves the module itself.
+            "super" if is_path => Some((at, own.to_vec())),
+            name if is_path => Some((at + 1, self.known.get(name)?.clone())),
+            _ => None,
         }
     }
-    if is_sign(tokens.get(at), '*') && (at == 0 || joined(tokens, at)) {
-        path.push("*".to_owned());
-        at += 1;
+
+    /// Reads what follows of a path, with all its branches; gives where it ends.
+    fn tree(&mut self, tokens: &[TokenTree], from: usize, begin: Vec<String>) -> usize {
+        let (mut at, mut path) = (from, begin);
+        loop {
+            match word(tokens.get(at)).as_deref() {
+                Some("super") => {
+                    path.pop();
+                    at += 1;
+                }
+                Some("self") => at += 1,
+                Some(name) if name != "as" && (at > from || from == 0 || joined(tokens, at)) => {
+                    path.push(name.to_owned());
+                    at += 1;
+                }
+                _ => {}
+            }
+            if !is_joint(tokens, at) {
+                break;
+            }
+            at += 2;
+            if let Some(branches) = braces(tokens.get(at)) {
+                for branch in branches.split(|token| is_sign(Some(token), ',')) {
+                    if !branch.is_empty() {
+                        self.tree(branch, 0, path.clone());
+                    }
+                }
+                return at + 1;
+            }
+            // What belongs to a type: `crate::a::B::<u8>`.
+            if is_sign(tokens.get(at), '<') {
+                break;
+            }
+        }
+        if is_sign(tokens.get(at), '*') && (at == 0 || joined(tokens, at)) {
+            path.push("*".to_owned());
+            at += 1;
+        }
+        let alias =
+            (word(tokens.get(at)).as_deref() == Some("as")).then(|| word(tokens.get(at + 1)));
+        let name = alias.flatten().or_else(|| path.last().cloned());
+        // `pub(crate)` names nothing.
+        if !path.is_empty() || name.is_some() {
+            let name = name.unwrap_or_default();
+            if self.is_import && name != "*" {
+                self.known.insert(name.clone(), path.clone());
+            }
+            self.found.push(Used {
+                name,
+                path,
+                in_tests: self.in_tests,
+            });
+        }
+        at
     }
-    let alias = (word(tokens.get(at)).as_deref() == Some("as")).then(|| word(tokens.get(at + 1)));
-    let name = alias.flatten().or_else(|| path.last().cloned());
-    // `pub(crate)` names nothing.
-    if !path.is_empty() || name.is_some() {
-        found.push(Used {
-            name: name.unwrap_or_default(),
-            path,
-        });
-    }
-    at
 }
 
 fn joined(tokens: &[TokenTree], at: usize) -> bool {
@@ -167,8 +242,8 @@ fn every_form_is_seen() {
         ("use crate as root;", &[""]),
         ("use crate::{self as root};", &[""]),
         (
-            "fn f() { crate::redis::link::Link::new(1 * 2) }",
-            &["redis::link::Link::new"],
+            "fn f() { crate::redis::stream::Stream::new(1 * 2) }",
+            &["redis::stream::Stream::new"],
         ),
         (
             "fn f(x: &crate::worker::W<crate::job::J>) {}",
@@ -193,6 +268,23 @@ fn every_form_is_seen() {
         ("super::super::{worker, job}", &["worker", "job"]),
         ("use self::inner::X;", &["queue::admin::inner::X"]),
         (
+            "mod inner; use inner::X; fn f() { X::new() }",
+            &["queue::admin::inner::X", "queue::admin::inner::X::new"],
+        ),
+        (
+            "use deep::Y; use inner::deep; pub(crate) mod inner;",
+            &["queue::admin::inner::deep::Y", "queue::admin::inner::deep"],
+        ),
+        (
+            "use crate::worker; fn f() { worker::run() }",
+            &["worker", "worker::run"],
+        ),
+        (
+            "use crate::worker as w; impl w::X { fn f() -> impl T + use<> { w::Y::z() } }",
+            &["worker", "worker::X", "worker::Y::z"],
+        ),
+        ("use redis::Cmd; fn f() { redis::cmd() }", &[]),
+        (
             "mod inner { use super::super::super::worker; }",
             &["worker"],
         ),
@@ -212,4 +304,11 @@ fn every_form_is_seen() {
     );
     let names: Vec<_> = names.iter().map(|used| used.name.as_str()).collect();
     assert_eq!(names, ["Place", "JobState"]);
+    let of_tests = |text: &str| -> Vec<bool> {
+        let found = uses(text, &own).into_iter();
+        found.map(|used| used.in_tests).collect()
+    };
+    let text = "use crate::a; #[cfg(test)] mod tests { use crate::b; } #[cfg(test)] use crate::c; \
+                #[cfg(test)] fn f() -> crate::d::D { } #[cfg(feature = \"x\")] use crate::e;";
+    assert_eq!(of_tests(text), [false, true, true, true, false]);
 }

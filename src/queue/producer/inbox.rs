@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use super::submission::{Given, Submission};
-use crate::redis::trouble::Trouble;
+use crate::store::backend::Trouble;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// Submissions that may queue up; further callers wait, which is back-pressure.
@@ -30,7 +30,7 @@ struct Pile {
     wanted: Option<usize>,
     /// How many bytes fit into one call.
     limit: usize,
-    /// Nobody is left to hand anything over.
+    /// No handle of the queue is left that could hand anything over.
     is_last: bool,
     /// Why the last call was not carried out; it is tried again.
     held_up_by: Option<Trouble>,
@@ -80,7 +80,7 @@ impl Inbox {
 
     fn put(&self, submission: &Arc<Submission>, room: SemaphorePermit<'_>) -> bool {
         let mut pile = self.lock();
-        // Whoever closes it does so before it empties the pile.
+        // `close` closes the room before it empties the pile.
         if self.is_closed() {
             return false;
         }
@@ -95,7 +95,7 @@ impl Inbox {
     }
 
     /// Waits for `wanted` jobs, or as many as fit into one call, and takes them; `None` when
-    /// nobody is left to hand anything over. For one task; cancel safe.
+    /// no handle of the queue is left. For one task; cancel safe.
     pub(super) async fn batch(&self, wanted: usize) -> Option<Vec<Given>> {
         loop {
             {
@@ -112,7 +112,7 @@ impl Inbox {
         }
     }
 
-    /// How many bytes fit into one call, as far as the line is known.
+    /// How many bytes fit into one call, as far as the pace of the connection is known.
     pub(super) fn limit(&self) -> usize {
         self.lock().limit
     }
@@ -131,7 +131,7 @@ impl Inbox {
         self.lock().held_up_by.clone()
     }
 
-    /// Nobody is left to hand anything over.
+    /// No handle of the queue is left.
     pub(super) fn end(&self) {
         self.lock().is_last = true;
         self.ready.notify_one();

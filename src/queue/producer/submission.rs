@@ -12,7 +12,7 @@
 //!
 //! Invariant: a submission outlives the task it was given to by no more than a moment. The task
 //! holds it as [`Given`]. If the task drops one undecided, by a bug, that decides its fate: what was
-//! not sent by then never will be, and of what was sent nobody will hear.
+//! not sent by then never will be, and what became of the rest cannot be known.
 
 use std::future::poll_fn;
 use std::ops::Deref;
@@ -25,8 +25,8 @@ use futures_util::task::AtomicWaker;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::name::QueueName;
-use crate::redis::trouble::Trouble;
 use crate::store::BATCH_JOBS;
+use crate::store::backend::Trouble;
 use crate::store::enqueue::{NewJob, Novelty};
 
 const WAITING: u8 = 0;
@@ -38,13 +38,13 @@ const DONE: u8 = 3;
 pub(crate) struct Submission {
     pub(super) jobs: Vec<NewJob>,
     pub(super) bytes: usize,
-    /// That of the jobs' ids, together.
+    /// Whether Redis may know any of the jobs' ids.
     pub(super) novelty: Novelty,
     phase: AtomicU8,
     /// A task has it, or had it.
     given: AtomicBool,
     fate: OnceLock<Fate>,
-    /// Its caller, who is one.
+    /// The caller that waits for its fate; there is one at a time.
     waiting: AtomicWaker,
 }
 
@@ -62,7 +62,7 @@ pub(crate) enum Fate {
     NotSent { why: String },
     /// It is refused each time, as it is: not added.
     NotTaken { why: String },
-    /// Nobody knows, and nobody will find out.
+    /// It cannot be known, now or later.
     Unknowable { why: String },
 }
 
@@ -125,7 +125,7 @@ impl Submission {
     /// a time; cancel safe.
     pub(super) async fn decided(&self) -> &Fate {
         poll_fn(|context| {
-            // Before the look: whoever decides after it wakes us.
+            // Before the look: a decision that comes after it wakes this task.
             self.waiting.register(context.waker());
             match self.fate.get() {
                 Some(fate) => Poll::Ready(fate),
@@ -161,7 +161,7 @@ impl Submission {
         )
     }
 
-    /// Takes the submission back, unless it has been sent: then nobody can.
+    /// Takes the submission back, unless it has been sent: then it cannot be taken back.
     pub(crate) fn withdraw(&self) -> bool {
         self.step(WAITING, WITHDRAWN)
     }

@@ -13,13 +13,14 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 
+use super::batch::{Before, CallProgress, Course};
 use super::inbox::Inbox;
-use super::lane::{Before, Course, Lane, Progress};
+use super::sender::Sender;
 use super::submission::Given;
 use crate::error::ErrorKind;
 use crate::name::QueueName;
-use crate::redis::trouble::Trouble;
 use crate::store::BATCH_BYTES;
+use crate::store::backend::Trouble;
 use crate::store::backend::{ANSWER_PATIENCE, Store};
 
 /// Calls that may be under way at once: one, and one behind it.
@@ -30,16 +31,16 @@ const REGISTER_EVERY: Duration = Duration::from_secs(10 * 60);
 const REGISTER_RETRY: Duration = Duration::from_secs(10);
 
 /// It ends when all handles of the queue are gone and everything is decided.
-pub(super) struct Task {
+pub(super) struct ProducerTask {
     inbox: TaskInbox,
-    idle: Vec<Lane>,
+    idle: Vec<Sender>,
     /// The calls under way.
     courses: Vec<Before>,
     jobs_under_way: usize,
     /// How many bytes fit into one call.
     limit: usize,
     /// When to see to it that the queue is on the list of queues; the list may have been lost.
-    /// None while a lane does that.
+    /// `None` while a sender does that.
     register_at: Option<Instant>,
 }
 
@@ -54,18 +55,18 @@ impl Drop for TaskInbox {
 
 /// A call that was answered.
 struct Done {
-    lane: Lane,
+    sender: Sender,
     jobs: usize,
-    /// What came of it, if the lane was asked to.
+    /// What came of it, if the sender was asked to.
     registered: Option<Result<(), Trouble>>,
 }
 
-impl Task {
+impl ProducerTask {
     pub(super) fn new(store: &Store, queue: &QueueName, inbox: Arc<Inbox>) -> Self {
-        let line = store.line(ANSWER_PATIENCE);
+        let connection = store.connection(ANSWER_PATIENCE);
         Self {
             idle: (0..LANES)
-                .map(|_| Lane::new(queue, &line, &inbox))
+                .map(|_| Sender::new(queue, &connection, &inbox))
                 .collect(),
             inbox: TaskInbox(inbox),
             courses: Vec::with_capacity(LANES),
@@ -91,7 +92,7 @@ impl Task {
                 }
                 batch = self.inbox.0.batch(wanted), if more && !self.idle.is_empty() => {
                     match (batch, self.idle.pop()) {
-                        (Some(batch), Some(lane)) => calls.push(self.begin_call(lane, batch)),
+                        (Some(batch), Some(sender)) => calls.push(self.begin_call(sender, batch)),
                         _ => more = false,
                     }
                 }
@@ -100,10 +101,14 @@ impl Task {
         }
     }
 
-    fn begin_call(&mut self, lane: Lane, batch: Vec<Given>) -> impl Future<Output = Done> + use<> {
+    fn begin_call(
+        &mut self,
+        sender: Sender,
+        batch: Vec<Given>,
+    ) -> impl Future<Output = Done> + use<> {
         let jobs = batch.iter().map(|given| given.jobs.len()).sum();
         self.jobs_under_way += jobs;
-        let (course, seen) = watch::channel(Progress::Waiting);
+        let (course, seen) = watch::channel(CallProgress::Waiting);
         self.courses.retain(|course| course.has_changed().is_ok());
         let before = self.courses.last().cloned();
         self.courses.push(seen);
@@ -111,17 +116,17 @@ impl Task {
         if is_due {
             self.register_at = None;
         }
-        commit(lane, batch, jobs, course, before, is_due)
+        commit(sender, batch, jobs, course, before, is_due)
     }
 
     /// Gives how many jobs it had.
     fn end_call(&mut self, done: Done) -> usize {
-        let bytes = done.lane.bytes();
+        let bytes = done.sender.bytes();
         if bytes != self.limit {
             self.limit = bytes;
             self.inbox.0.set_limit(bytes);
         }
-        self.idle.push(done.lane);
+        self.idle.push(done.sender);
         self.jobs_under_way -= done.jobs;
         let wait = match done.registered {
             // Not allowed to, for good.
@@ -140,21 +145,21 @@ impl Task {
 }
 
 async fn commit(
-    mut lane: Lane,
+    mut sender: Sender,
     batch: Vec<Given>,
     jobs: usize,
     course: Course,
     before: Option<Before>,
     is_to_register: bool,
 ) -> Done {
-    // It drops the course: whoever comes after it does not wait for what follows here.
-    lane.commit(batch, course, before).await;
-    let registered = match is_to_register || lane.is_unlisted() {
-        true => Some(lane.register().await),
+    // It drops the course: the call after it does not wait for what follows here.
+    sender.commit(batch, course, before).await;
+    let registered = match is_to_register || sender.is_unlisted() {
+        true => Some(sender.register().await),
         false => None,
     };
     Done {
-        lane,
+        sender,
         jobs,
         registered,
     }

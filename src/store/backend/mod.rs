@@ -1,31 +1,39 @@
 //! The seam: where queues live. Redis, or, in tests of applications and of our own, memory.
 //!
 //! Everything above speaks to these four and knows of neither: [`Store`] for single calls,
-//! [`Line`] for a task that makes many, [`Tap`] to wait for work, [`Reader`] to follow a stream.
+//! [`Connection`] for a task that makes many, [`WakeToken`] to wait for work, [`Reader`] to follow a stream.
 
-mod line;
+mod connection;
 mod reader;
-mod tap;
+mod repeated_call;
+mod wake_token;
 
-pub(crate) use line::{ANSWER_PATIENCE, Line};
+pub(crate) use connection::{ANSWER_PATIENCE, Connection};
 pub(crate) use reader::{Reader, Stream};
-pub(crate) use tap::Tap;
+pub(crate) use repeated_call::{Answered, Became, LARGE, Lane, Number, NumberedCall, PAUSE_MAX};
+pub(crate) use wake_token::WakeToken;
+
+pub(crate) use crate::memory::Apply;
+pub(crate) use crate::redis::connection::CALL_MAX;
+pub(crate) use crate::redis::stream::{Entry, EntryId};
+pub(crate) use crate::redis::tls::Tls;
+pub(crate) use crate::redis::trouble::{Refusal, Trouble};
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use deadpool_redis::Pool;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
 use crate::error::Error;
-use crate::memory::{self, Apply};
+use crate::memory;
 use crate::name::{Namespace, QueueName};
 use crate::policy::pauses::Pauses;
-use crate::redis::connection::{CALL_MAX, Connector};
+use crate::redis::connection::Connector;
 use crate::redis::keys::Keys;
-use crate::redis::link::Link;
+use crate::redis::reconnecting::Reconnecting;
 use crate::redis::script::Single;
-use crate::redis::trouble::Trouble;
 use crate::redis::{health, registry, stream};
 use crate::runtime;
 use crate::store;
@@ -48,6 +56,16 @@ impl From<memory::Server> for Backend {
 }
 
 impl Backend {
+    /// The Redis at this URL.
+    pub(crate) fn redis(url: &str, tls: Option<&Tls>) -> Result<Self, Error> {
+        Connector::from_url(url, tls).map(Self::Redis)
+    }
+
+    /// The Redis to which this pool of the application connects.
+    pub(crate) fn redis_of(pool: Pool) -> Self {
+        Self::Redis(Connector::from_pool(pool))
+    }
+
     /// Whether it can be used at all.
     pub(crate) async fn check(&self, namespace: &Namespace) -> Result<(), Error> {
         match self {
@@ -180,30 +198,30 @@ impl Store {
 
     /// The connection that all single calls of the process share, for a task whose calls are
     /// few and small.
-    pub(crate) fn shared_line(&self) -> Line {
+    pub(crate) fn shared_connection(&self) -> Connection {
         match self {
-            Self::Redis(queue) => Line::Redis(queue.clone(), queue.connector.shared()),
-            Self::Memory(queue) => Line::Memory(queue.clone()),
+            Self::Redis(queue) => Connection::Redis(queue.clone(), queue.connector.shared()),
+            Self::Memory(queue) => Connection::Memory(queue.clone()),
         }
     }
 
-    /// A connection for one task; a small answer may take as long as `patience` on a line that is
+    /// A connection for one task; a small answer may take as long as `patience` on a network that is
     /// not known to be slow.
-    pub(crate) fn line(&self, patience: Duration) -> Line {
+    pub(crate) fn connection(&self, patience: Duration) -> Connection {
         match self {
             Self::Redis(queue) => {
-                let link = Link::new(queue.connector.clone(), patience);
-                Line::Redis(queue.clone(), link)
+                let connection = Reconnecting::new(queue.connector.clone(), patience);
+                Connection::Redis(queue.clone(), connection)
             }
-            Self::Memory(queue) => Line::Memory(queue.clone()),
+            Self::Memory(queue) => Connection::Memory(queue.clone()),
         }
     }
 
     /// Where an idle worker waits for work.
-    pub(crate) fn tap(&self) -> Tap {
+    pub(crate) fn wake_token(&self) -> WakeToken {
         match self {
-            Self::Redis(queue) => Tap::redis(&queue.connector, &queue.keys),
-            Self::Memory(queue) => Tap::Memory(queue.clone(), 0),
+            Self::Redis(queue) => WakeToken::redis(&queue.connector, &queue.keys),
+            Self::Memory(queue) => WakeToken::Memory(queue.clone(), 0),
         }
     }
 
@@ -215,9 +233,9 @@ impl Store {
                     Stream::Events => queue.keys.events(),
                     Stream::Finished => queue.keys.finished(),
                 };
-                let link = stream::reader(queue.connector.clone());
+                let connection = stream::reader(queue.connector.clone());
                 Reader::Redis {
-                    link,
+                    connection,
                     key: key.to_owned(),
                     meta: queue.keys.part("meta").to_owned(),
                 }

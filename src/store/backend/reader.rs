@@ -1,7 +1,7 @@
 //! Following one of a queue's streams.
 
 use crate::memory;
-use crate::redis::link::Link;
+use crate::redis::reconnecting::Reconnecting;
 use crate::redis::stream::{self, Entry, EntryId};
 use crate::redis::trouble::Trouble;
 
@@ -10,13 +10,13 @@ use crate::redis::trouble::Trouble;
 pub(crate) enum Stream {
     /// Lifecycle events.
     Events,
-    /// Announcements of jobs that somebody waits for.
+    /// Announcements of jobs whose outcome is awaited.
     Finished,
 }
 
 pub(crate) enum Reader {
     Redis {
-        link: Link,
+        connection: Reconnecting,
         key: String,
         /// Where the number of the last event is.
         meta: String,
@@ -28,7 +28,9 @@ impl Reader {
     /// The id of the last entry, if there is one.
     pub(crate) async fn youngest(&mut self) -> Result<Option<EntryId>, Trouble> {
         match self {
-            Self::Redis { link, key, .. } => stream::youngest(link, key).await,
+            Self::Redis {
+                connection, key, ..
+            } => stream::youngest(connection, key).await,
             Self::Memory(queue, of) => Ok(queue.youngest(*of)),
         }
     }
@@ -40,7 +42,9 @@ impl Reader {
             return Ok(last);
         }
         let number = match self {
-            Self::Redis { link, meta, .. } => stream::last_number(link, meta).await?,
+            Self::Redis {
+                connection, meta, ..
+            } => stream::last_number(connection, meta).await?,
             Self::Memory(queue, of) => queue.last_number(*of),
         };
         // What came meanwhile is the end now.
@@ -54,7 +58,9 @@ impl Reader {
         count: usize,
     ) -> Result<Vec<Entry>, Trouble> {
         match self {
-            Self::Redis { link, key, .. } => stream::read(link, key, after, count).await,
+            Self::Redis {
+                connection, key, ..
+            } => stream::read(connection, key, after, count).await,
             Self::Memory(queue, of) => Ok(queue.read(*of, after, count).await),
         }
     }

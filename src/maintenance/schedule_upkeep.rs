@@ -11,14 +11,15 @@ use tracing::warn;
 
 use crate::error::Error;
 use crate::maintenance::{Duty, Left};
-use crate::redis::trouble::Trouble;
-use crate::schedule::builder::{Declared, Scheduled};
+use crate::schedule::builder::{DeclaredSchedule, Scheduled};
 use crate::schedule::{declared, edit};
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Line;
+use crate::store::backend::Connection;
+use crate::store::backend::Trouble;
 use crate::store::schedules::Schedules;
 use crate::store::tend::{Tend, Tended};
-use crate::worker::pump::Pump;
 
 const PERIOD: Duration = Duration::from_secs(30);
 /// A worker that declares schedules looks soon after its start.
@@ -30,7 +31,9 @@ const SURVEY_EVERY: Duration = Duration::from_secs(600);
 /// Schedules read in one call.
 const PAGE: usize = 64;
 
-pub(crate) struct Upkeep {
+pub(crate) struct ScheduleUpkeep {
+    /// Those that this worker's code declares.
+    schedules: Arc<[DeclaredSchedule]>,
     /// Whether the queue is known to have schedules. One that has none is not asked.
     known: Arc<AtomicBool>,
     /// Where the last look ended.
@@ -45,9 +48,10 @@ pub(crate) struct Upkeep {
     reported: HashSet<String>,
 }
 
-impl Upkeep {
-    pub(crate) fn new(known: Arc<AtomicBool>) -> Self {
+impl ScheduleUpkeep {
+    pub(crate) fn new(schedules: Arc<[DeclaredSchedule]>, known: Arc<AtomicBool>) -> Self {
         Self {
+            schedules,
             known,
             cursor: Schedules::ALL.to_owned(),
             declared_from: 0,
@@ -58,31 +62,36 @@ impl Upkeep {
     }
 
     /// Asks what is lost, and stores it anew.
-    async fn tend(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
-        let rest = &pump.schedules[self.declared_from.min(pump.schedules.len())..];
+    async fn tend(
+        &mut self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> Result<Left, Trouble> {
+        let declared = Arc::clone(&self.schedules);
+        let rest = &declared[self.declared_from.min(declared.len())..];
         let page = &rest[..rest.len().min(BATCH_JOBS)];
         // What was refused when it was declared is not looked for, or it would be refused every time.
         let own = page.iter().filter(|own| own.stored.load(Ordering::Relaxed));
-        let own: Vec<&Declared> = own.collect();
+        let own: Vec<&DeclaredSchedule> = own.collect();
         let names: Vec<&str> = own.iter().map(|own| own.name.as_str()).collect();
         let verb = Tend {
-            worker: &pump.id,
-            hold: pump.board.is_claiming(),
+            worker: &shared.id,
+            hold: shared.slots.is_claiming(),
             names: &names,
             cursor: &self.cursor,
             limit: FIELDS_PER_CALL,
         };
-        let tended: Tended = line.call(&verb).await?;
-        let clock = pump.heard(tended.now_ms);
-        pump.ticks.set_by(clock, tended.tick_ms);
+        let tended: Tended = connection.call(&verb).await?;
+        let clock = shared.clock.heard(tended.now_ms);
+        shared.timers.tick.set_by(clock, tended.tick_ms);
         if tended.mended {
             warn!(
-                queue = pump.queue.name(),
+                queue = shared.queue.name(),
                 "it was lost when the next tick of all schedules is; it is known again"
             );
         }
         for own in tended.gone.iter().filter_map(|at| own.get(*at)) {
-            let stored = edit::upsert(&pump.queue, &own.name, &own.rule, &own.job).await;
+            let stored = edit::upsert(&shared.queue, &own.name, &own.rule, &own.job).await;
             let stored = match stored {
                 // One that has ended since, for instance.
                 Err(error) if !error.is_retryable() => {
@@ -91,11 +100,16 @@ impl Upkeep {
                 }
                 other => other.map(|done| done == Scheduled::Created),
             };
-            self.report(pump, &own.name, stored, "it was gone; it is stored anew");
+            self.report(shared, &own.name, stored, "it was gone; it is stored anew");
         }
         for name in &tended.lost {
-            let mended = edit::mend(&pump.queue, name).await;
-            self.report(pump, name, mended, "its next tick was lost; it ticks again");
+            let mended = edit::mend(&shared.queue, name).await;
+            self.report(
+                shared,
+                name,
+                mended,
+                "its next tick was lost; it ticks again",
+            );
         }
         let all_named = page.len() == rest.len();
         self.declared_from = match all_named {
@@ -114,64 +128,76 @@ impl Upkeep {
     /// A page of the survey, which finds schedules that wait for a tick they cannot have.
     async fn look_over(
         &mut self,
-        pump: &Pump,
-        line: &mut Line,
+        shared: &WorkerShared,
+        connection: &mut Connection,
         cursor: &str,
     ) -> Result<Left, Trouble> {
         let page = Schedules::Some {
             cursor,
             limit: PAGE,
         };
-        let found = line.call(&page).await?;
-        pump.heard(found.now_ms);
+        let found = connection.call(&page).await?;
+        shared.clock.heard(found.now_ms);
         for stored in &found.schedules {
             if edit::is_off(stored, found.now_ms) {
-                let mended = edit::mend(&pump.queue, &stored.name).await;
+                let mended = edit::mend(&shared.queue, &stored.name).await;
                 let why =
                     "its next tick was further ahead than it can have been set; it is set anew";
-                self.report(pump, &stored.name, mended, why);
+                self.report(shared, &stored.name, mended, why);
             }
         }
         self.survey = Some(found.cursor).filter(|cursor| cursor != Schedules::ALL);
         Ok(Left::More)
     }
 
-    fn report(&mut self, pump: &Pump, name: &str, mended: Result<bool, Error>, how: &str) {
+    fn report(
+        &mut self,
+        shared: &WorkerShared,
+        name: &str,
+        mended: Result<bool, Error>,
+        how: &str,
+    ) {
         match mended {
-            Ok(true) => warn!(queue = pump.queue.name(), schedule = name, "{how}"),
+            Ok(true) => warn!(queue = shared.queue.name(), schedule = name, "{how}"),
             Ok(false) => {}
             Err(error) if error.is_retryable() => {
-                warn!(queue = pump.queue.name(), schedule = name, %error, "a schedule is to be mended");
+                warn!(queue = shared.queue.name(), schedule = name, %error, "a schedule is to be mended");
             }
             Err(error) => {
                 if self.reported.insert(name.to_owned()) {
-                    declared::refused(pump, name, &error);
+                    declared::refused(shared, name, &error);
                 }
             }
         }
     }
 }
 
-impl Duty for Upkeep {
-    fn period(_: &Pump) -> Duration {
+impl Duty for ScheduleUpkeep {
+    const KIND: CallKind = CallKind::ScheduleUpkeep;
+
+    fn period(&self, _: &WorkerShared) -> Duration {
         PERIOD
     }
 
-    fn first(pump: &Pump) -> Duration {
-        match pump.schedules.is_empty() {
+    fn first(&self, _: &WorkerShared) -> Duration {
+        match self.schedules.is_empty() {
             true => PERIOD,
             false => FIRST_MAX,
         }
     }
 
-    async fn call(&mut self, pump: &Pump, line: &mut Line) -> Result<Left, Trouble> {
-        if pump.schedules.is_empty() && !self.known.load(Ordering::Relaxed) {
-            return Ok(Left::Nothing);
+    async fn call(
+        &mut self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> Result<Left, Trouble> {
+        if self.schedules.is_empty() && !self.known.load(Ordering::Relaxed) {
+            return Ok(Left::NoCall);
         }
         // When this worker begins, when the clock has jumped since, and now and then.
         let again = |at: Instant| {
             let since = at.elapsed();
-            since > SURVEY_EVERY || pump.clock_jumped_within(since)
+            since > SURVEY_EVERY || shared.clock.jumped_within(since)
         };
         if self.survey.is_none() && self.surveyed.is_none_or(again) {
             self.surveyed = Some(Instant::now());
@@ -179,8 +205,8 @@ impl Duty for Upkeep {
         }
         // A call that fails is made again: its cursor is kept.
         match self.survey.clone() {
-            Some(cursor) => self.look_over(pump, line, &cursor).await,
-            None => self.tend(pump, line).await,
+            Some(cursor) => self.look_over(shared, connection, &cursor).await,
+            None => self.tend(shared, connection).await,
         }
     }
 }

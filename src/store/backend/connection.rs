@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::memory::{self, Apply};
-use crate::redis::link::{Link, Repeat};
+use crate::redis::reconnecting::{Reconnecting, Repeat};
 use crate::redis::registry;
 use crate::redis::trouble::Trouble;
 use crate::store;
@@ -15,17 +15,17 @@ pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Clones share the connection.
 #[derive(Clone)]
-pub(crate) enum Line {
-    Redis(InRedis, Link),
+pub(crate) enum Connection {
+    Redis(InRedis, Reconnecting),
     Memory(memory::Queue),
 }
 
-impl Line {
-    /// Makes the connection, if there is none, and says which one of this line it is. Whatever
-    /// this ends with, nothing was sent. What is asked at once goes through that one.
+impl Connection {
+    /// Makes the connection, if there is none, and gives its number. Whatever this ends with, nothing was
+    /// sent. What is asked at once goes through the connection of this number.
     pub(crate) async fn connect(&mut self) -> Result<u64, Trouble> {
         match self {
-            Self::Redis(_, link) => link.connect().await,
+            Self::Redis(_, connection) => connection.connect().await,
             Self::Memory(_) => Ok(0),
         }
     }
@@ -46,7 +46,9 @@ impl Line {
         repeat: Repeat,
     ) -> Result<V::Answer, Trouble> {
         match self {
-            Self::Redis(queue, link) => store::call(&queue.keys, link, verb, repeat).await,
+            Self::Redis(queue, connection) => {
+                store::call(&queue.keys, connection, verb, repeat).await
+            }
             Self::Memory(queue) => {
                 let answer = queue.call(verb);
                 // As a round trip would, it lets others have their turn.
@@ -59,9 +61,9 @@ impl Line {
     /// Puts the queue on the list of queues.
     pub(crate) async fn register(&mut self) -> Result<(), Trouble> {
         match self {
-            Self::Redis(queue, link) => {
+            Self::Redis(queue, connection) => {
                 let entry = registry::entry(&queue.namespace, &queue.queue);
-                link.request(&entry, Repeat::Always).await.map(|_| ())
+                connection.request(&entry, Repeat::Always).await.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.register();

@@ -23,7 +23,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(2);
 static SUSPECTS: Mutex<Process> = Mutex::new(Process {
     asked: false,
     running: 0,
-    lonely: false,
+    one_is_alone: false,
     proven: 0,
     last_end: None,
 });
@@ -32,8 +32,8 @@ struct Process {
     /// A call that may bring suspects is under way: how many is not known.
     asked: bool,
     running: usize,
-    /// The one that runs must run alone.
-    lonely: bool,
+    /// The suspect that runs must run alone.
+    one_is_alone: bool,
     /// So many have ended without a crash.
     proven: usize,
     last_end: Option<Instant>,
@@ -47,7 +47,7 @@ fn process() -> MutexGuard<'static, Process> {
 #[derive(Debug)]
 pub(crate) struct SuspectTurn {
     at_most: usize,
-    alone: bool,
+    none_runs: bool,
 }
 
 impl SuspectTurn {
@@ -59,13 +59,13 @@ impl SuspectTurn {
         }
         let together = TOGETHER_AT_FIRST + process.proven / PROOFS_FOR_ONE_MORE;
         let room = together.saturating_sub(process.running);
-        if process.asked || process.lonely || room == 0 {
+        if process.asked || process.one_is_alone || room == 0 {
             return None;
         }
         process.asked = true;
         Some(Self {
             at_most: room,
-            alone: process.running == 0,
+            none_runs: process.running == 0,
         })
     }
 
@@ -73,15 +73,16 @@ impl SuspectTurn {
     pub(crate) fn suspects(&self) -> Suspects {
         Suspects {
             at_most: self.at_most,
-            alone: self.alone,
+            alone: self.none_runs,
         }
     }
 
-    /// So many suspects were claimed: a permit for each. `lonely`: one of them runs alone.
-    pub(crate) fn brought(self, suspects: usize, lonely: bool) -> Vec<SuspectPermit> {
+    /// So many suspects were claimed: a permit for each. `one_is_alone`: it is the only
+    /// one, and must stay so.
+    pub(crate) fn brought(self, suspects: usize, one_is_alone: bool) -> Vec<SuspectPermit> {
         let mut process = process();
         process.running += suspects;
-        process.lonely = lonely;
+        process.one_is_alone = one_is_alone;
         let permit = || SuspectPermit { began: false };
         std::iter::repeat_with(permit).take(suspects).collect()
     }
@@ -110,7 +111,7 @@ impl Drop for SuspectPermit {
     fn drop(&mut self) {
         let mut process = process();
         process.running -= 1;
-        process.lonely &= process.running > 0;
+        process.one_is_alone &= process.running > 0;
         if self.began {
             process.proven += 1;
             process.last_end = Some(Instant::now());
@@ -147,9 +148,9 @@ mod tests {
         assert_eq!((asked.at_most, asked.alone), (TOGETHER_AT_FIRST + 2, true));
 
         // It has few stalls to spare.
-        let lonely = turn.brought(1, true);
+        let alone = turn.brought(1, true);
         assert!(SuspectTurn::try_take().is_none(), "it runs alone");
-        drop(lonely);
+        drop(alone);
         drop(SuspectTurn::try_take().unwrap());
 
         process().last_end = Instant::now().checked_sub(FORGET_AFTER);

@@ -4,8 +4,8 @@
 //! until the lease time after that call was *sent*, by our own monotonic clock, which is never
 //! later than what Redis has stored. A worker without a confirmed lease stops the handler.
 //!
-//! The table is shared by the pump (which adds and takes out) and the keeper's thread (which
-//! extends and expires). No lock is held across an await.
+//! The table is shared by the lanes, which add leases and take them out, and the services that renew
+//! and end them. No lock is held across an await.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -110,12 +110,12 @@ impl Lease {
         }
     }
 
-    /// Until when nobody else can have the job.
+    /// Until when no other attempt can have the job.
     pub(crate) fn until(&self) -> Instant {
         self.epoch + Duration::from_micros(self.until_us.load(Ordering::Acquire))
     }
 
-    /// Nobody may begin anything on the strength of this lease.
+    /// Nothing may begin any more that relies on this lease.
     pub(crate) fn is_over(&self) -> bool {
         self.is_lost() || self.until() <= Instant::now()
     }
@@ -148,6 +148,8 @@ impl Lease {
 #[derive(Default)]
 pub(crate) struct Leases {
     by_fence: Mutex<HashMap<Fence, Arc<Lease>>>,
+    /// Every lease is to be renewed, whether or not it is time.
+    renew_all: Notify,
 }
 
 impl Leases {
@@ -172,6 +174,16 @@ impl Leases {
         let by_fence = self.lock();
         let wanted = by_fence.values().filter(|lease| wanted(lease));
         wanted.cloned().collect()
+    }
+
+    /// Every lease is to be renewed at once.
+    pub(crate) fn renew_all(&self) {
+        self.renew_all.notify_one();
+    }
+
+    /// Waits until every lease is to be renewed. For one task; cancel safe.
+    pub(crate) async fn all_to_be_renewed(&self) {
+        self.renew_all.notified().await;
     }
 
     /// Fires the token of every handler.

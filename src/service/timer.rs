@@ -1,23 +1,38 @@
-//! When a task has to look at something next.
+//! When a worker has to look at something next.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::time::ServerClock;
 
-/// Rings at the earliest moment it was set to since it last rang. Many set it, one task waits.
-pub(crate) struct Alarm {
+/// The moments at which one worker has to look at something.
+#[derive(Default)]
+pub(crate) struct Timers {
+    /// When delayed jobs become due.
+    pub(crate) due: Timer,
+    /// When this worker has to fire ticks of schedules.
+    pub(crate) tick: Timer,
+    /// When all workers are to hear once more of jobs that this one handed back.
+    pub(crate) news: Timer,
+    /// When the first of these jobs may be too old.
+    pub(crate) overdue: Timer,
+}
+
+/// Fires at the earliest moment it was set to since it last fired. Many set it, one task waits.
+pub(crate) struct Timer {
     at: watch::Sender<Option<Instant>>,
 }
 
-impl Alarm {
-    pub(crate) fn new() -> Self {
+impl Default for Timer {
+    fn default() -> Self {
         Self {
             at: watch::Sender::new(None),
         }
     }
+}
 
-    /// To ring then, or earlier if that was asked for before.
+impl Timer {
+    /// To fire then, or earlier if that was asked for before.
     pub(crate) fn set(&self, at: std::time::Instant) {
         let at = Instant::from_std(at);
         self.at.send_if_modified(|known| {
@@ -29,15 +44,15 @@ impl Alarm {
         });
     }
 
-    /// An answer told this moment of the server's clock, if any.
+    /// An answer named this moment of the server's clock, if any.
     pub(crate) fn set_by(&self, clock: ServerClock, at_ms: Option<u64>) {
         if let Some(at_ms) = at_ms {
             self.set(clock.instant_of(at_ms));
         }
     }
 
-    /// Waits until it rings. Cancel safe.
-    pub(crate) async fn rings(&self) {
+    /// Waits until it fires. Cancel safe.
+    pub(crate) async fn fires(&self) {
         let mut changes = self.at.subscribe();
         loop {
             let at = *changes.borrow_and_update();
@@ -48,10 +63,10 @@ impl Alarm {
                 }
             };
             tokio::select! {
-                // The sender lives as long as we do.
+                // The sender lives as long as this waits.
                 _ = changes.changed() => {}
                 () = waiting => {
-                    // What was set meanwhile was earlier still: it rings with this.
+                    // What was set meanwhile was earlier still: it fires with this.
                     self.at.send_replace(None);
                     return;
                 }

@@ -12,8 +12,8 @@ use crate::id::{Fence, JobId};
 use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
 use crate::name::QueueName;
+use crate::runtime::drop_payload;
 use crate::store::advance::Settlement;
-use crate::worker::quietly::drop_payload;
 
 /// Something that happened in this worker, for metrics and logs of the process itself.
 ///

@@ -3,14 +3,14 @@
 //! Patience: on a slow line a call takes long, on a dead line for ever. So an answer may take longer
 //! the more bytes are on their way. The time doubles after each call that got no answer, and is never
 //! less than twice what the slowest answer of the last half minute took. A dead connection on a fast
-//! line is still noticed after the patience that the link was made with.
+//! line is still noticed after the patience that it was made with.
 //!
-//! A connection that was closed while nobody used it (a server's `timeout`, a firewall) is no
+//! A connection that was closed while it was idle (a server's `timeout`, a firewall) is no
 //! trouble: it is made again, and what was asked is asked on the new one, as far as the caller
 //! allows that.
 //!
 //! Many may wait for one connection to be made. They share a failure, so none of them waits longer
-//! than two attempts take: the one that was under way when it asked, and the next.
+//! than two attempts to connect take: the attempt that was under way when it asked, and the next.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -29,7 +29,7 @@ use crate::runtime;
 
 /// The slowest line on which requests still get their answers at the first try.
 pub(crate) const BYTES_PER_SECOND: usize = 256 * 1024;
-/// No answer is waited for longer, unless the link was made for longer ones.
+/// No answer is waited for longer, unless the connection was made for longer ones.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
 /// After so many calls without an answer the patience is not doubled any more.
 const DOUBLINGS_MAX: u32 = 5;
@@ -47,50 +47,50 @@ pub(crate) fn bytes_of(command: &Cmd) -> usize {
     command.args_iter().map(bytes).sum()
 }
 
-/// One dedicated connection, or the one that all single calls of a process share.
+/// A dedicated connection, or the connection that all single calls of a process share.
 ///
 /// Clones share it. As long as it lives, what one task asks through them reaches the server in
 /// the order in which the requests were first polled. A request that is dropped takes a dedicated
 /// connection with it, and leaves a shared one to the others.
 #[derive(Clone)]
-pub(crate) struct Link {
+pub(crate) struct Reconnecting {
     connector: Connector,
-    slot: Arc<Slot>,
+    cell: Arc<ConnectionCell>,
     patience: Duration,
     kind: Kind,
-    /// When whoever asks gives up.
+    /// When the caller gives up.
     until: Option<Instant>,
 }
 
-/// The connection that all shared links use; the links themselves are made anew for each use.
+/// The connection that all single calls of a process share.
 #[derive(Clone, Default)]
-pub(crate) struct Shared(Arc<Mutex<Option<Owned>>>);
+pub(crate) struct SharedConnection(Arc<Mutex<Option<Owned>>>);
 
 /// A forked process has a copy of this. The connection in it belongs to its parent.
 struct Owned {
     process: u32,
-    slot: Arc<Slot>,
+    cell: Arc<ConnectionCell>,
 }
 
-impl Shared {
+impl SharedConnection {
     /// This process's own.
-    fn slot(&self) -> Arc<Slot> {
+    fn cell(&self) -> Arc<ConnectionCell> {
         let process = std::process::id();
         let mut owned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(owned) = &*owned
             && owned.process == process
         {
-            return Arc::clone(&owned.slot);
+            return Arc::clone(&owned.cell);
         }
         // Never dropped: that would speak to the parent's thread, which is not here.
         std::mem::forget(owned.take());
-        let slot = Arc::<Slot>::default();
+        let cell = Arc::<ConnectionCell>::default();
         let of_ours = Owned {
             process,
-            slot: Arc::clone(&slot),
+            cell: Arc::clone(&cell),
         };
         *owned = Some(of_ours);
-        slot
+        cell
     }
 }
 
@@ -125,12 +125,12 @@ impl Repeat {
 }
 
 /// An attempt to connect that failed: when it began, and why.
-type Failure = (Instant, Trouble);
+type ConnectFailure = (Instant, Trouble);
 
-struct Slot {
+struct ConnectionCell {
     connection: Mutex<Option<Numbered>>,
     /// Held by the caller that makes a connection. Fair: the others have their turn in order.
-    connecting: tokio::sync::Mutex<Option<Failure>>,
+    connecting: tokio::sync::Mutex<Option<ConnectFailure>>,
     made: AtomicU64,
     epoch: Instant,
     /// When the last answer came, or the connection was made; ms since the epoch.
@@ -144,7 +144,7 @@ struct Slot {
     slowest_at_ms: AtomicU64,
 }
 
-impl Default for Slot {
+impl Default for ConnectionCell {
     fn default() -> Self {
         Self {
             connection: Mutex::default(),
@@ -162,12 +162,12 @@ impl Default for Slot {
 
 #[derive(Clone)]
 struct Numbered {
-    /// Which connection of the slot it is.
+    /// Which connection of the cell it is.
     number: u64,
     connection: MultiplexedConnection,
 }
 
-impl Slot {
+impl ConnectionCell {
     fn lock(&self) -> MutexGuard<'_, Option<Numbered>> {
         self.connection
             .lock()
@@ -178,7 +178,7 @@ impl Slot {
         self.lock().clone()
     }
 
-    /// Drops this connection, unless somebody did.
+    /// Drops this connection, unless that was done.
     fn close(&self, number: u64) -> bool {
         let mut connection = self.lock();
         let is_open = connection
@@ -236,17 +236,17 @@ impl Slot {
 
 /// A request that is under way; drops a dedicated connection when it has come to nothing.
 struct Request<'a> {
-    slot: &'a Slot,
+    cell: &'a ConnectionCell,
     number: u64,
     bytes: usize,
     keeps: bool,
 }
 
 impl<'a> Request<'a> {
-    fn new(slot: &'a Slot, number: u64, bytes: usize, kind: Kind) -> Self {
-        slot.under_way.fetch_add(bytes, Ordering::Relaxed);
+    fn new(cell: &'a ConnectionCell, number: u64, bytes: usize, kind: Kind) -> Self {
+        cell.under_way.fetch_add(bytes, Ordering::Relaxed);
         Self {
-            slot,
+            cell,
             number,
             bytes,
             keeps: kind == Kind::Shared,
@@ -256,14 +256,14 @@ impl<'a> Request<'a> {
 
 impl Drop for Request<'_> {
     fn drop(&mut self) {
-        self.slot.under_way.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.cell.under_way.fetch_sub(self.bytes, Ordering::Relaxed);
         if !self.keeps {
-            self.slot.close(self.number);
+            self.cell.close(self.number);
         }
     }
 }
 
-impl Link {
+impl Reconnecting {
     /// A connection of its own. `patience` is how long an answer to a small request may take on
     /// a line that is not known to be slow.
     pub(crate) fn new(connector: Connector, patience: Duration) -> Self {
@@ -276,34 +276,43 @@ impl Link {
         Self::with(connector, Arc::default(), patience, Kind::Blocking)
     }
 
-    pub(crate) fn shared(connector: Connector, shared: &Shared, patience: Duration) -> Self {
-        Self::with(connector, shared.slot(), patience, Kind::Shared)
+    pub(crate) fn shared(
+        connector: Connector,
+        shared: &SharedConnection,
+        patience: Duration,
+    ) -> Self {
+        Self::with(connector, shared.cell(), patience, Kind::Shared)
     }
 
-    /// The same, for somebody who waits no longer than this, whatever happens.
+    /// The same, for a caller that waits no longer than this, whatever happens.
     pub(crate) fn until(self, until: Instant) -> Self {
         let until = Some(until);
         Self { until, ..self }
     }
 
-    fn with(connector: Connector, slot: Arc<Slot>, patience: Duration, kind: Kind) -> Self {
+    fn with(
+        connector: Connector,
+        cell: Arc<ConnectionCell>,
+        patience: Duration,
+        kind: Kind,
+    ) -> Self {
         Self {
             connector,
-            slot,
+            cell,
             patience,
             kind,
             until: None,
         }
     }
 
-    /// Makes the connection, if there is none, and says which one of this link it is. Whatever
+    /// Makes the connection, if there is none, and says its number. Whatever
     /// this ends with, nothing was sent.
     pub(crate) async fn connect(&self) -> Result<u64, Trouble> {
         self.connection().await.map(|open| open.number)
     }
 
     async fn connection(&self) -> Result<Numbered, Trouble> {
-        if let Some(open) = self.slot.open() {
+        if let Some(open) = self.cell.open() {
             return Ok(open);
         }
         // Boxed, so that the futures of those that ask do not nest as deep.
@@ -321,8 +330,8 @@ impl Link {
     }
 
     async fn connect_in_turn(&self, asked: Instant) -> Result<Numbered, Trouble> {
-        let mut failure = self.slot.connecting.lock().await;
-        if let Some(open) = self.slot.open() {
+        let mut failure = self.cell.connecting.lock().await;
+        if let Some(open) = self.cell.open() {
             return Ok(open);
         }
         if let Some((began, trouble)) = &*failure
@@ -340,10 +349,10 @@ impl Link {
         };
         let open = Numbered {
             connection,
-            number: self.slot.made.fetch_add(1, Ordering::Relaxed),
+            number: self.cell.made.fetch_add(1, Ordering::Relaxed),
         };
-        self.slot.heard(Instant::now());
-        *self.slot.lock() = Some(open.clone());
+        self.cell.heard(Instant::now());
+        *self.cell.lock() = Some(open.clone());
         Ok(open)
     }
 
@@ -361,8 +370,8 @@ impl Link {
             number,
             mut connection,
         } = self.connection().await?;
-        let slot = &*self.slot;
-        let mut request = Request::new(slot, number, bytes_of(command), self.kind);
+        let cell = &*self.cell;
+        let mut request = Request::new(cell, number, bytes_of(command), self.kind);
         let began = Instant::now();
         let patience = self.patience(began);
         let limit = match self.kind {
@@ -392,7 +401,7 @@ impl Link {
             Err(error) => error,
         };
         if was_refused {
-            slot.close(number);
+            cell.close(number);
             return Err(Trouble::Closed);
         }
         let trouble = self.judge(error, began, patience);
@@ -400,11 +409,11 @@ impl Link {
         match trouble.wants_new_connection() {
             // Another answer has come meanwhile. So the connection is only slow, and others still
             // wait for answers on it.
-            true if request.keeps && slot.last_heard() > began && is_late => {}
+            true if request.keeps && cell.last_heard() > began && is_late => {}
             true => {
                 // Many may wait on one connection: only the first of them counts.
-                if slot.close(number) && is_late {
-                    slot.silent.fetch_add(1, Ordering::Relaxed);
+                if cell.close(number) && is_late {
+                    cell.silent.fetch_add(1, Ordering::Relaxed);
                 }
             }
             false => {
@@ -417,8 +426,8 @@ impl Link {
 
     fn answered(&self, took: Duration, now: Instant) {
         match self.kind {
-            Kind::Blocking => self.slot.heard(now),
-            Kind::Dedicated | Kind::Shared => self.slot.answered(took, self.patience, now),
+            Kind::Blocking => self.cell.heard(now),
+            Kind::Dedicated | Kind::Shared => self.cell.answered(took, self.patience, now),
         }
     }
 
@@ -427,10 +436,10 @@ impl Link {
         if self.kind == Kind::Blocking {
             return self.patience;
         }
-        let slot = &self.slot;
-        let doublings = slot.silent.load(Ordering::Relaxed).min(DOUBLINGS_MAX);
-        let usual = self.patience.max(2 * slot.slowest(now));
-        let bytes = slot.under_way.load(Ordering::Relaxed);
+        let cell = &self.cell;
+        let doublings = cell.silent.load(Ordering::Relaxed).min(DOUBLINGS_MAX);
+        let usual = self.patience.max(2 * cell.slowest(now));
+        let bytes = cell.under_way.load(Ordering::Relaxed);
         let reading = Duration::from_millis((bytes * 1000 / BYTES_PER_SECOND) as u64);
         let patience = (usual + reading) * 2_u32.pow(doublings);
         let patience = patience.min(PATIENCE_MAX.max(self.patience));
@@ -455,7 +464,7 @@ impl Link {
             if let Ok(answer) = timeout(left, asking.as_mut()).await {
                 return answer.map_err(Some);
             }
-            let heard = self.slot.last_heard();
+            let heard = self.cell.last_heard();
             if heard <= since || until == end {
                 return Err(None);
             }
@@ -470,8 +479,8 @@ impl Link {
             Some(error) if !timed_out => Trouble::from_calling(error),
             _ => Trouble::timed_out(patience),
         };
-        let idle = began.saturating_duration_since(self.slot.last_heard());
-        // A command that waits on the server leaves its connection as silent as nobody does.
+        let idle = began.saturating_duration_since(self.cell.last_heard());
+        // While a command waits on the server, its connection is as silent as an idle one.
         let while_blocked = self.kind == Kind::Blocking && began.elapsed() >= IDLE;
         if let Trouble::Cut { was_idle, .. } = &mut trouble {
             *was_idle = idle >= IDLE || while_blocked;

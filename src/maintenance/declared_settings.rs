@@ -1,6 +1,7 @@
 //! The settings of the queue that a worker's code declares: stored when the worker starts, before it
-//! claims anything, and again if they were lost.
+//! claims anything, and again if they were lost (deleted, or a Redis emptied under running workers).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -8,12 +9,14 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
+use crate::maintenance::{Duty, Left};
 use crate::policy::pauses::Pauses;
 use crate::policy::settings::{QueueSettings, Values};
-use crate::redis::trouble::Trouble;
-use crate::store::backend::Line;
+use crate::service::WorkerShared;
+use crate::service::trouble::CallKind;
+use crate::store::backend::Connection;
+use crate::store::backend::Trouble;
 use crate::store::configure::{By, Configure};
-use crate::worker::pump::Pump;
 
 /// Before what failed is tried again.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(50), Duration::from_secs(1));
@@ -22,14 +25,14 @@ const PAUSES: Pauses = Pauses::between(Duration::from_millis(50), Duration::from
 const CLAIMS_WAIT: Duration = Duration::from_secs(10);
 
 /// What one worker declares.
-pub(crate) struct Declaration {
+pub(crate) struct DeclaredSettings {
     said: Option<Values>,
     stored: AtomicBool,
     /// The worker may claim.
     begun: OnceCell<()>,
 }
 
-impl Declaration {
+impl DeclaredSettings {
     pub(crate) fn new(settings: Option<QueueSettings>) -> Self {
         Self {
             said: settings.map(|settings| settings.values()),
@@ -39,20 +42,20 @@ impl Declaration {
     }
 
     /// Stores it, for the first time; a lane claims nothing before that. Done at once if nothing is declared.
-    pub(crate) async fn begin(&self, pump: &Pump) {
+    pub(crate) async fn begin(&self, shared: &WorkerShared) {
         if self.said.is_some() {
             let begin = async || {
-                let _ = timeout(CLAIMS_WAIT, self.store_patiently(pump)).await;
+                let _ = timeout(CLAIMS_WAIT, self.store_patiently(shared)).await;
             };
             self.begun.get_or_init(begin).await;
         }
     }
 
-    async fn store_patiently(&self, pump: &Pump) {
-        let (mut pauses, mut line) = (PAUSES, pump.store().shared_line());
-        while let Err(trouble) = self.store(pump, &mut line).await {
+    async fn store_patiently(&self, shared: &WorkerShared) {
+        let (mut pauses, mut connection) = (PAUSES, shared.store().shared_connection());
+        while let Err(trouble) = self.store(shared, &mut connection).await {
             if pauses.is_fresh() {
-                let queue = pump.queue.name();
+                let queue = shared.queue.name();
                 warn!(queue, %trouble, "storing the declared settings is held up");
             }
             sleep(pauses.next(fastrand::f64())).await;
@@ -60,7 +63,11 @@ impl Declaration {
     }
 
     /// Stores it, or looks whether it is still there.
-    pub(crate) async fn store(&self, pump: &Pump, line: &mut Line) -> Result<(), Trouble> {
+    pub(crate) async fn store(
+        &self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> Result<(), Trouble> {
         let Some(said) = &self.said else {
             return Ok(());
         };
@@ -68,14 +75,45 @@ impl Declaration {
             true => By::Again,
             false => By::Code,
         };
-        let configured = line.call(&Configure { by, said }).await?;
-        if configured.in_force(&pump.queue).is_none() && by == By::Code {
+        let configured = connection.call(&Configure { by, said }).await?;
+        if configured.in_force(&shared.queue).is_none() && by == By::Code {
             warn!(
-                queue = pump.queue.name(),
+                queue = shared.queue.name(),
                 "what the code declares is not stored: a newer version wrote the settings of the queue"
             );
         }
         self.stored.store(true, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// Looks whether they are there. A worker that declares none makes no calls for this.
+pub(super) struct SettingsUpkeep {
+    settings: Arc<DeclaredSettings>,
+}
+
+impl SettingsUpkeep {
+    pub(super) fn new(settings: Arc<DeclaredSettings>) -> Self {
+        Self { settings }
+    }
+}
+
+impl Duty for SettingsUpkeep {
+    const KIND: CallKind = CallKind::SettingsUpkeep;
+
+    fn period(&self, _: &WorkerShared) -> Duration {
+        Duration::from_secs(30)
+    }
+
+    async fn call(
+        &mut self,
+        shared: &WorkerShared,
+        connection: &mut Connection,
+    ) -> Result<Left, Trouble> {
+        if self.settings.said.is_none() {
+            return Ok(Left::NoCall);
+        }
+        self.settings.store(shared, connection).await?;
+        Ok(Left::Nothing)
     }
 }

@@ -1,55 +1,22 @@
-//! What is to be done next: ended attempts that wait to be stored, and free slots that want
-//! jobs. The lanes take work from here; attempts and the waker put it here.
+//! The slots of a worker, and the outcomes that wait to be stored. Lanes take their next call from here;
+//! attempts, timers and the wait for work put here what there is to do.
 //!
 //! Invariants: `running + reserved` grows only up to `concurrency` (it may be above after
 //! `concurrency` was lowered); a slot is reserved while a claim for it is under way; an attempt
 //! gives its slot back and leaves its settlement in one step. No lock is held across an await.
+
+mod next_call;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::store::advance::{Advance, Settlement};
-use crate::store::{BATCH_BYTES, BATCH_JOBS};
-use crate::worker::suspect::SuspectTurn;
+use crate::service::suspect::SuspectTurn;
+use crate::store::BATCH_BYTES;
+use crate::store::advance::Settlement;
 
-/// Calls that may be under way at once, so that Redis and the handlers are busy together.
-pub(crate) const LANES: usize = 2;
-/// Below this a second call under way only makes both of them small.
-const TWO_LANES_FROM: usize = 32;
-/// A second call is worth its price when this part of the slots has something to store: what is
-/// less goes with the next call, which the answer of the first one starts.
-const SECOND_CALL_FOR: usize = 2;
-
-/// Work for one call.
-pub(crate) struct Work {
-    pub(crate) settle: Vec<Settlement>,
-    /// Slots reserved for what is claimed.
-    pub(crate) claim: usize,
-    /// Present if suspects may be among the claimed.
-    pub(crate) suspects: Option<SuspectTurn>,
-    /// Ask for jobs that others handed back, by the names of the handlers.
-    pub(crate) by_name: bool,
-    /// The last news of such jobs.
-    pub(crate) heard: u64,
-    /// Tell all workers of such jobs once more.
-    pub(crate) again: bool,
-}
-
-impl Work {
-    /// A call that only settles.
-    pub(crate) fn settling(settle: Vec<Settlement>) -> Self {
-        Self {
-            settle,
-            claim: 0,
-            suspects: None,
-            by_name: false,
-            heard: 0,
-            again: false,
-        }
-    }
-}
+pub(crate) use next_call::{LANES, NextCall};
 
 /// What a call brought.
 pub(crate) struct Brought {
@@ -78,7 +45,7 @@ enum Phase {
     Closed,
 }
 
-struct State {
+struct SlotsState {
     phase: Phase,
     concurrency: usize,
     /// The application's runtime does not begin what is claimed.
@@ -98,8 +65,8 @@ struct State {
     /// Taken ahead for the next call, because suspects wait.
     turn: Option<SuspectTurn>,
     /// So many leases can be kept.
-    reach: usize,
-    /// The lanes that wait for work.
+    leases_max: usize,
+    /// The lanes that wait for call.
     waiting: [bool; LANES],
     /// The news of jobs that were handed back, a number: what the last answer said; what this worker
     /// has heard last from others; and what it was when this worker had taken all jobs that it has
@@ -111,60 +78,19 @@ struct State {
     again: bool,
 }
 
-impl State {
-    /// Others handed back jobs, and this worker does not know yet that it has no handler for them.
-    fn is_curious(&self) -> bool {
-        self.unhandled != 0 && self.unhandled != self.looked
-    }
-
-    fn free(&self) -> usize {
-        match self.phase {
-            Phase::Claiming if self.claims_pause => 0,
-            Phase::Claiming => {
-                let taken = self.running + self.reserved;
-                // Until it is stored, what has ended holds its lease.
-                let leases = taken + self.inbox.len() + self.settling;
-                let slots = self.concurrency.saturating_sub(taken);
-                slots.min(self.reach.saturating_sub(leases))
-            }
-            Phase::Draining | Phase::Closed => 0,
-        }
-    }
-
-    /// Whether there is a reason for a call now.
-    fn is_ready(&self) -> bool {
-        if self.inbox.is_empty() && !self.look {
-            return false;
-        }
-        self.calls == 0 || self.inbox.len() >= self.concurrency.div_ceil(SECOND_CALL_FOR)
-    }
-
-    fn is_hungry(&self) -> bool {
-        self.free() > 0 && self.calls == 0 && self.inbox.is_empty() && !self.look
-    }
-
-    fn lanes(&self) -> usize {
-        if self.concurrency >= TWO_LANES_FROM {
-            LANES
-        } else {
-            1
-        }
-    }
-}
-
-pub(crate) struct Board {
-    state: Mutex<State>,
+pub(crate) struct Slots {
+    state: Mutex<SlotsState>,
     lanes: [Notify; LANES],
     /// Something ended or was stored.
     progress: Notify,
-    /// The worker may be hungry.
-    hungry: Notify,
+    /// The worker may want jobs.
+    wants_jobs: Notify,
 }
 
-impl Board {
+impl Slots {
     pub(crate) fn new(concurrency: usize) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(SlotsState {
                 phase: Phase::Claiming,
                 concurrency,
                 claims_pause: false,
@@ -177,7 +103,7 @@ impl Board {
                 look: true,
                 suspects: false,
                 turn: None,
-                reach: usize::MAX,
+                leases_max: usize::MAX,
                 waiting: [false; LANES],
                 unhandled: 0,
                 heard: 0,
@@ -186,17 +112,17 @@ impl Board {
             }),
             lanes: [const { Notify::const_new() }; LANES],
             progress: Notify::new(),
-            hungry: Notify::new(),
+            wants_jobs: Notify::new(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, SlotsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes a lane that waits, if there is work for it. A wake-up costs the library's thread much, so
     /// none may be in vain. A lane that is busy looks for work itself when its call is over.
-    fn signal(&self, state: &mut State) {
+    fn signal(&self, state: &mut SlotsState) {
         if !state.is_ready() {
             return;
         }
@@ -206,15 +132,16 @@ impl Board {
         }
     }
 
-    /// Tells who waits for something to end. Nobody does before the board is drained.
-    fn tell_of_progress(&self, state: &State) {
+    /// Wakes the tasks that wait for something to end. There are none before the worker drains.
+    fn tell_of_progress(&self, state: &SlotsState) {
         if state.phase != Phase::Claiming {
             self.progress.notify_waiters();
         }
     }
 
-    /// The next work for this lane; `None` when the board is closed. Cancel safe.
-    pub(crate) async fn work(&self, lane: usize) -> Option<Work> {
+    /// The next call of this lane, as soon as there is a reason for one; `None` when the slots are closed. Cancel
+    /// safe.
+    pub(crate) async fn next_call(&self, lane: usize) -> Option<NextCall> {
         loop {
             {
                 let mut state = self.lock();
@@ -222,10 +149,10 @@ impl Board {
                     return None;
                 }
                 if lane < state.lanes()
-                    && let Some(work) = take(&mut state, lane)
+                    && let Some(call) = state.take_call(lane)
                 {
                     self.signal(&mut state);
-                    return Some(work);
+                    return Some(call);
                 }
                 state.waiting[lane] = true;
             }
@@ -251,7 +178,7 @@ impl Board {
             state.looked = brought.unhandled;
         }
         if state.free() > 0 {
-            state.look |= brought.more || state.is_curious();
+            state.look |= brought.more || state.may_take_unhandled();
             if brought.suspects && !brought.suspects_asked && state.turn.is_none() {
                 state.turn = SuspectTurn::try_take();
                 state.look |= state.turn.is_some();
@@ -259,8 +186,8 @@ impl Board {
         }
         self.signal(&mut state);
         // Only now: a wake-up in vain would cost the job that starts next a thread.
-        if state.is_hungry() {
-            self.hungry.notify_one();
+        if state.wants_jobs() {
+            self.wants_jobs.notify_one();
         }
         self.tell_of_progress(&state);
     }
@@ -272,20 +199,20 @@ impl Board {
 
     /// A call was not carried out, and never will be with these bytes. What it was to settle goes in two
     /// calls, which claim nothing, and which the same lane makes.
-    pub(crate) fn divide(&self, work: Work) -> Vec<Work> {
-        let mut first = work.settle;
+    pub(crate) fn divide(&self, call: NextCall) -> Vec<NextCall> {
+        let mut first = call.settle;
         let second = first.split_off(first.len().div_ceil(2));
         let parts = [second, first].into_iter();
         let parts = parts.filter(|part| !part.is_empty());
-        let parts: Vec<Work> = parts.map(Work::settling).collect();
+        let parts: Vec<NextCall> = parts.map(NextCall::settling).collect();
         let mut state = self.lock();
         state.calls -= 1;
         state.calls += parts.len();
-        state.reserved -= work.claim;
+        state.reserved -= call.claim;
         state.look = true;
-        state.again |= work.again;
+        state.again |= call.again;
         if state.turn.is_none() && state.free() > 0 {
-            state.turn = work.suspects;
+            state.turn = call.suspects;
         }
         self.signal(&mut state);
         self.tell_of_progress(&state);
@@ -293,13 +220,13 @@ impl Board {
     }
 
     /// A call was not carried out: what it was to settle waits for the next one.
-    pub(crate) fn take_back(&self, work: Work) {
+    pub(crate) fn take_back(&self, call: NextCall) {
         let mut state = self.lock();
         state.calls -= 1;
-        state.reserved -= work.claim;
-        state.settling -= work.settle.len();
-        state.again |= work.again;
-        state.inbox.extend(work.settle);
+        state.reserved -= call.claim;
+        state.settling -= call.settle.len();
+        state.again |= call.again;
+        state.inbox.extend(call.settle);
         self.signal(&mut state);
         self.tell_of_progress(&state);
     }
@@ -326,12 +253,11 @@ impl Board {
         self.look();
     }
 
-    /// Waits until the worker has slots that the last look could not fill. As long as calls
-    /// follow one another, each of them looks, and nobody needs to wake the worker. It becomes
-    /// hungry only when a call is answered. For one task; cancel safe.
-    pub(crate) async fn hungry(&self) {
-        while !self.lock().is_hungry() {
-            self.hungry.notified().await;
+    /// Waits until the worker has slots that the last call could not fill. As long as calls follow one
+    /// another, each of them claims what there is, and the worker needs no wake-up. For one task; cancel safe.
+    pub(crate) async fn want_jobs(&self) {
+        while !self.lock().wants_jobs() {
+            self.wants_jobs.notified().await;
         }
     }
 
@@ -369,10 +295,10 @@ impl Board {
     }
 
     /// So many leases can be kept: the worker claims no more jobs than that.
-    pub(crate) fn set_reach(&self, leases: usize) {
+    pub(crate) fn limit_leases(&self, leases: usize) {
         let mut state = self.lock();
         let before = state.free();
-        state.reach = leases;
+        state.leases_max = leases;
         if before == 0 && state.free() > 0 {
             state.look = true;
             self.signal(&mut state);
@@ -411,7 +337,7 @@ impl Board {
         state.inbox.len() + state.settling
     }
 
-    async fn until(&self, reached: impl Fn(&State) -> bool) {
+    async fn until(&self, reached: impl Fn(&SlotsState) -> bool) {
         loop {
             let mut progress = std::pin::pin!(self.progress.notified());
             progress.as_mut().enable();
@@ -421,45 +347,6 @@ impl Board {
             progress.await;
         }
     }
-}
-
-/// Everything that fits into one call, if there is a reason for one.
-fn take(state: &mut State, lane: usize) -> Option<Work> {
-    if !state.is_ready() {
-        return None;
-    }
-    state.look = false;
-    let mut settle = Vec::with_capacity(state.inbox.len().min(BATCH_JOBS));
-    let mut bytes = 0;
-    while let Some(next) = state.inbox.front() {
-        bytes += next.bytes();
-        if settle.len() == BATCH_JOBS || (bytes > state.limits[lane] && !settle.is_empty()) {
-            break;
-        }
-        settle.extend(state.inbox.pop_front());
-    }
-    Advance::sort(&mut settle);
-    let share = state.concurrency.div_ceil(state.lanes());
-    let claim = state.free().min(share).min(BATCH_JOBS);
-    state.reserved += claim;
-    state.calls += 1;
-    state.settling += settle.len();
-    // Without a slot to use it, it goes back to the process. A worker that is always busy has
-    // none to take it ahead for: it asks for a suspect whenever it can take anything.
-    let ahead = state.turn.take();
-    let suspects = match claim {
-        0 => None,
-        _ if state.suspects => ahead.or_else(SuspectTurn::try_take),
-        _ => ahead,
-    };
-    Some(Work {
-        settle,
-        claim,
-        suspects,
-        by_name: claim > 0 && state.is_curious(),
-        heard: state.heard,
-        again: std::mem::take(&mut state.again),
-    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Whether the attempts that a lane has handed to the application's runtime have begun.
+//! Handing attempts over to the application's runtime: whether those that a lane has handed over have begun.
 //!
 //! A lane waits for that before it makes its next call, so that attempts that end at once go with
 //! it. It waits only for a moment: an application that blocks its threads holds up no outcome of
@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::service::WorkerShared;
 use crate::worker::attempt::release;
-use crate::worker::pump::Pump;
 
 /// How long a lane waits for attempts to begin.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -30,18 +30,18 @@ const FEW: usize = 16;
 const BEGINS_WITHIN: Duration = Duration::from_secs(1);
 
 /// The attempts of one call.
-pub(crate) struct Beginning {
+pub(crate) struct Handover {
     own: Ticket,
-    shared: Arc<Shared>,
+    tickets: Arc<Tickets>,
 }
 
-struct Shared {
+struct Tickets {
     /// The attempts that have not begun; and one more until all are there.
     left: AtomicUsize,
     all: Notify,
 }
 
-impl Shared {
+impl Tickets {
     /// Keeps the thread awake for a moment: waking it again would cost more than a few attempts take to
     /// begin. Other threads that wait for a processor go first.
     fn begin_at_once(&self) {
@@ -53,7 +53,7 @@ impl Shared {
 }
 
 /// The ticket of one attempt: given back when the attempt has been polled once, or is dropped before.
-pub(crate) struct Ticket(Arc<Shared>);
+pub(crate) struct Ticket(Arc<Tickets>);
 
 impl Ticket {
     /// The attempt that has this ticket.
@@ -79,52 +79,52 @@ impl Drop for Ticket {
     }
 }
 
-impl Beginning {
+impl Handover {
     pub(crate) fn new() -> Self {
-        let shared = Arc::new(Shared {
+        let tickets = Arc::new(Tickets {
             left: AtomicUsize::new(1),
             all: Notify::new(),
         });
         Self {
-            own: Ticket(Arc::clone(&shared)),
-            shared,
+            own: Ticket(Arc::clone(&tickets)),
+            tickets,
         }
     }
 
     /// A ticket for one more attempt.
     pub(crate) fn ticket(&self) -> Ticket {
-        self.shared.left.fetch_add(1, Ordering::Relaxed);
-        Ticket(Arc::clone(&self.shared))
+        self.tickets.left.fetch_add(1, Ordering::Relaxed);
+        Ticket(Arc::clone(&self.tickets))
     }
 
     /// Waits until all of them have begun, but not for long. Cancel safe.
     pub(crate) async fn begun(self) {
-        let Self { own, shared } = self;
-        let attempts = shared.left.load(Ordering::Relaxed) - 1;
+        let Self { own, tickets } = self;
+        let attempts = tickets.left.load(Ordering::Relaxed) - 1;
         drop(own);
         if attempts <= FEW {
-            shared.begin_at_once();
+            tickets.begin_at_once();
         }
-        let _ = timeout(PATIENCE, shared.all.notified()).await;
+        let _ = timeout(PATIENCE, tickets.all.notified()).await;
     }
 }
 
 /// Hands back what has not begun, and claims nothing more until the application's runtime runs.
-pub(crate) fn give_back_late(pump: &Pump) {
-    let late = pump.leases.filter(|lease| lease.waits_for(BEGINS_WITHIN));
+pub(crate) fn give_back_late(shared: &WorkerShared) {
+    let late = shared.leases.filter(|lease| lease.waits_for(BEGINS_WITHIN));
     let back: Vec<_> = late.into_iter().filter(|one| one.give_back()).collect();
     if back.is_empty() {
         return;
     }
     warn!(
-        queue = pump.queue.name(),
+        queue = shared.queue.name(),
         jobs = back.len(),
         "the application blocks the threads of its runtime: jobs that were claimed and have not \
          begun within {BEGINS_WITHIN:?} go back to the queue"
     );
-    pump.board.pause_claims();
+    shared.slots.pause_claims();
     for lease in back {
-        pump.board.ended(release(&lease));
+        shared.slots.ended(release(&lease));
     }
 }
 
@@ -143,11 +143,11 @@ mod tests {
             .build()
             .unwrap();
         let _inside = runtime.enter();
-        let beginning = Beginning::new();
-        let ends = beginning.ticket().of(ready(7));
-        let mut goes_on = Box::pin(beginning.ticket().of(pending::<()>()));
-        let never_polled = beginning.ticket().of(ready(()));
-        let mut begun = Box::pin(beginning.begun());
+        let handover = Handover::new();
+        let ends = handover.ticket().of(ready(7));
+        let mut goes_on = Box::pin(handover.ticket().of(pending::<()>()));
+        let never_polled = handover.ticket().of(ready(()));
+        let mut begun = Box::pin(handover.begun());
         assert!(begun.as_mut().now_or_never().is_none());
         assert_eq!(ends.now_or_never(), Some(7));
         assert!(goes_on.as_mut().now_or_never().is_none());
@@ -158,12 +158,12 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_long_for_an_attempt_that_does_not_begin() {
-        let beginning = Beginning::new();
-        let _unpolled = beginning.ticket().of(pending::<()>());
+        let handover = Handover::new();
+        let _unpolled = handover.ticket().of(pending::<()>());
         let began = Instant::now();
-        beginning.begun().await;
+        handover.begun().await;
         assert!(began.elapsed() >= PATIENCE);
         // Without an attempt there is nothing to wait for.
-        assert!(Beginning::new().begun().now_or_never().is_some());
+        assert!(Handover::new().begun().now_or_never().is_some());
     }
 }

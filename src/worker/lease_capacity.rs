@@ -1,4 +1,4 @@
-//! How many leases this worker can keep on its line to Redis.
+//! How many leases this worker can keep over its connection to Redis.
 //!
 //! A lease that cannot be renewed in time is lost. Its job then begins elsewhere, where the same may
 //! happen. The number of leases that can be kept is not known beforehand: it is measured with each
@@ -19,13 +19,13 @@ const GROWTH: usize = 4;
 
 /// The number of leases that can be kept.
 #[derive(Debug)]
-pub(crate) struct Reach {
+pub(crate) struct LeaseCapacity {
     round_at_most: Duration,
     at_first: usize,
     leases: usize,
 }
 
-impl Reach {
+impl LeaseCapacity {
     pub(crate) fn new(lease: Duration) -> Self {
         let at_first = (lease.as_secs_f64() * AT_FIRST_PER_SECOND) as usize;
         Self {
@@ -42,7 +42,7 @@ impl Reach {
     /// A round of so many renewals took this long.
     pub(crate) fn renewed(&mut self, leases: usize, took: Duration) {
         if leases == 0 {
-            // Jobs that need no renewal need no reach; a slow round must not slow them for good.
+            // Jobs that need no renewal need no capacity; a slow round must not slow them for good.
             let more = self.leases.saturating_mul(2).min(self.at_first);
             self.leases = self.leases.max(more);
             return;
@@ -77,32 +77,32 @@ mod tests {
 
     #[test]
     fn g2_what_is_claimed_grows_with_what_was_renewed_in_time() {
-        let mut reach = Reach::new(LEASE);
-        assert_eq!(reach.leases(), 1_024);
-        reach.renewed(10, QUICK);
-        assert_eq!(reach.leases(), 1_024, "ten tell little");
-        reach.renewed(1_000, QUICK);
-        assert_eq!(reach.leases(), 5_000);
-        reach.renewed(5_000, QUICK);
-        assert_eq!(reach.leases(), 5_000 * 4 + 1_024);
+        let mut capacity = LeaseCapacity::new(LEASE);
+        assert_eq!(capacity.leases(), 1_024);
+        capacity.renewed(10, QUICK);
+        assert_eq!(capacity.leases(), 1_024, "ten tell little");
+        capacity.renewed(1_000, QUICK);
+        assert_eq!(capacity.leases(), 5_000);
+        capacity.renewed(5_000, QUICK);
+        assert_eq!(capacity.leases(), 5_000 * 4 + 1_024);
     }
 
     #[test]
     fn g2_what_cannot_be_renewed_in_time_is_not_claimed() {
-        let mut reach = Reach::new(LEASE);
-        reach.renewed(1_000, LEASE);
-        assert_eq!(reach.leases(), 250);
-        reach.failed(250);
-        assert_eq!(reach.leases(), 125);
-        reach.renewed(125, LEASE / 8);
-        assert_eq!(reach.leases(), 250, "as many as there is time for");
-        reach.renewed(1, 10 * LEASE);
-        assert_eq!(reach.leases(), 1, "but one is always tried");
+        let mut capacity = LeaseCapacity::new(LEASE);
+        capacity.renewed(1_000, LEASE);
+        assert_eq!(capacity.leases(), 250);
+        capacity.failed(250);
+        assert_eq!(capacity.leases(), 125);
+        capacity.renewed(125, LEASE / 8);
+        assert_eq!(capacity.leases(), 250, "as many as there is time for");
+        capacity.renewed(1, 10 * LEASE);
+        assert_eq!(capacity.leases(), 1, "but one is always tried");
         for _ in 0..20 {
-            reach.renewed(0, QUICK);
+            capacity.renewed(0, QUICK);
         }
         assert_eq!(
-            reach.leases(),
+            capacity.leases(),
             1_024,
             "jobs that need no renewal are as many as before"
         );

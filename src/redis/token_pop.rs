@@ -1,6 +1,7 @@
 //! Waiting for the wake-up token, on a connection of its own.
 //!
-//! A pop is never dropped: that would still eat the token. A caller that wants it to end unblocks it.
+//! Never drop a pending `BZPOPMIN`: Redis would hand the token to a connection on which nobody reads any more.
+//! A pop that is to end is ended with `CLIENT UNBLOCK`.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::redis::connection::Connector;
-use crate::redis::link::{Link, Repeat};
+use crate::redis::reconnecting::{Reconnecting, Repeat};
 use crate::redis::trouble::Trouble;
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
@@ -21,9 +22,9 @@ const WATCHDOG: Duration = Duration::from_secs(6);
 const SOON: Duration = Duration::from_secs(1);
 
 /// The blocking connection.
-pub(crate) struct Tap {
+pub(crate) struct TokenPop {
     connector: Connector,
-    link: Link,
+    connection: Reconnecting,
     pop: Cmd,
     /// The connection that was last popped on, and how the server calls it, if it says so.
     known: Option<(u64, Option<u64>)>,
@@ -31,14 +32,14 @@ pub(crate) struct Tap {
     was_soon: bool,
 }
 
-impl Tap {
+impl TokenPop {
     /// Pops from the sorted set at `key`.
     pub(crate) fn new(connector: &Connector, key: &str) -> Self {
         let mut pop = redis::cmd("BZPOPMIN");
         pop.arg(key).arg(BLOCK.as_secs());
         Self {
             connector: connector.clone(),
-            link: Link::blocking(connector.clone(), WATCHDOG),
+            connection: Reconnecting::blocking(connector.clone(), WATCHDOG),
             pop,
             known: None,
             was_soon: false,
@@ -52,7 +53,7 @@ impl Tap {
         let popped = self.pop_once(stop).await?;
         let is_soon = popped.is_none() && began.elapsed() < SOON;
         if is_soon && self.was_soon {
-            // Something closes each connection: nobody is to connect and look all the time.
+            // Something closes each connection at once: a pause, so that the worker does not connect all the time.
             tokio::select! {
                 () = sleep(SOON) => {}
                 () = stop.cancelled() => {}
@@ -64,7 +65,7 @@ impl Tap {
 
     async fn pop_once(&mut self, stop: &CancellationToken) -> Result<Option<u64>, Trouble> {
         let client = self.client().await?;
-        let mut popping = pin!(self.link.try_request(&self.pop));
+        let mut popping = pin!(self.connection.try_request(&self.pop));
         tokio::select! {
             answer = &mut popping => return popped(answer),
             () = stop.cancelled() => {}
@@ -73,7 +74,7 @@ impl Tap {
             return Ok(None);
         };
         // Redis would give the next token to this connection, even one that is just being
-        // closed, and nobody else would hear of the work.
+        // closed, and no other worker would hear of the work.
         let mut unblock = redis::cmd("CLIENT");
         unblock.arg("UNBLOCK").arg(client);
         self.connector.request(&unblock).await?;
@@ -82,14 +83,14 @@ impl Tap {
 
     /// How the server calls the connection; none where it does not say.
     async fn client(&mut self) -> Result<Option<u64>, Trouble> {
-        let number = self.link.connect().await?;
+        let number = self.connection.connect().await?;
         if let Some((known, client)) = self.known
             && known == number
         {
             return Ok(client);
         }
         let mut ask = redis::cmd("CLIENT");
-        let id = self.link.request(ask.arg("ID"), Repeat::Always).await;
+        let id = self.connection.request(ask.arg("ID"), Repeat::Always).await;
         let client = match id {
             Ok(Value::Int(id)) => u64::try_from(id).ok(),
             _ => None,

@@ -1,0 +1,185 @@
+//! Sends batches, one after the other, and tells the callers what became of them.
+
+use std::sync::Arc;
+
+use tracing::{error, warn};
+
+use super::batch::{Added, Batch, Before, Course};
+use super::inbox::Inbox;
+use super::submission::{Fate, Given};
+use crate::name::QueueName;
+use crate::policy::pace::Pace;
+use crate::policy::silence::Silence;
+use crate::store::BATCH_BYTES;
+use crate::store::backend::{Became, Connection, Lane, Trouble};
+
+/// One lane of a producer, which sends one batch at a time.
+pub(super) struct Sender {
+    queue: QueueName,
+    inbox: Arc<Inbox>,
+    lane: Lane,
+    /// A call was the first one that added anything: the queue may not be on the list of queues.
+    is_unlisted: bool,
+    silence: Silence,
+}
+
+impl Sender {
+    pub(super) fn new(queue: &QueueName, connection: &Connection, inbox: &Arc<Inbox>) -> Self {
+        Self {
+            queue: queue.clone(),
+            inbox: Arc::clone(inbox),
+            lane: Lane::new(connection.clone(), Pace::confident(BATCH_BYTES)),
+            is_unlisted: false,
+            silence: Silence::default(),
+        }
+    }
+
+    /// How many bytes the next call may carry.
+    pub(super) fn bytes(&self) -> usize {
+        self.lane.bytes()
+    }
+
+    /// Sends one batch until its fate is known. It comes after the call `before` it: if that one
+    /// did not go through the same connection, it waits until that one is over.
+    ///
+    /// A call that is refused each time is divided into two, and so on: the culprit is given up, the others
+    /// pass. No later call is sent before all of these are over.
+    pub(super) async fn commit(
+        &mut self,
+        batch: Vec<Given>,
+        course: Course,
+        mut before: Option<Before>,
+    ) {
+        let mut course = Some(&course);
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            let batch = Batch {
+                submissions: part,
+                queue: &self.queue,
+                inbox: &self.inbox,
+                silence: &mut self.silence,
+                course,
+                before: &mut before,
+                connection: 0,
+            };
+            let refused = send(&mut self.lane, &mut self.is_unlisted, batch).await;
+            self.inbox.held_up_by(None);
+            let Some((mut first, why)) = refused else {
+                continue;
+            };
+            course = None;
+            if let [culprit] = &first[..] {
+                let bytes = culprit.bytes;
+                warn!(queue = %self.queue, bytes, why, "enqueueing is refused each time, and given up");
+                let why = format!("its {bytes} bytes are refused each time: {why}");
+                culprit.decide(Fate::NotTaken { why });
+                continue;
+            }
+            let second = first.split_off(first.len().div_ceil(2));
+            parts.extend([second, first]);
+        }
+    }
+
+    /// Whether the queue is new, or was deleted since, by what this lane was told.
+    pub(super) fn is_unlisted(&self) -> bool {
+        self.is_unlisted
+    }
+
+    /// Puts the queue on the list of queues.
+    pub(super) async fn register(&mut self) -> Result<(), Trouble> {
+        self.is_unlisted = false;
+        self.lane.connection().register().await
+    }
+}
+
+/// Makes one call until its fate is known. Or gives the submissions back, with the reason, if the call did
+/// not run, and never will with these bytes.
+async fn send(
+    lane: &mut Lane,
+    is_unlisted: &mut bool,
+    mut batch: Batch<'_>,
+) -> Option<(Vec<Given>, String)> {
+    match lane.call(&mut batch).await {
+        Became::Done {
+            answer, is_repeat, ..
+        } => {
+            batch.silence.ends();
+            // The answer that said so may have been lost.
+            *is_unlisted |= answer.is_first || is_repeat;
+            tell(&batch, &answer, is_repeat);
+        }
+        Became::Withdrawn => {}
+        Became::Denied(refused) => decide(&batch, || Fate::NotAdded {
+            refused: refused.clone(),
+        }),
+        Became::Refused { why, .. } => {
+            batch.call_back();
+            batch.hold_others();
+            return Some((batch.submissions, why));
+        }
+        Became::Unknowable { why } => {
+            lane.leave_behind();
+            decide(&batch, || Fate::Unknowable { why: why.clone() });
+        }
+    }
+    None
+}
+
+fn decide(batch: &Batch<'_>, fate: impl Fn() -> Fate) {
+    for submission in &batch.submissions {
+        submission.decide(fate());
+    }
+}
+
+/// A call was answered. If an earlier try may have run, the ids that were already there may be its own.
+fn tell(batch: &Batch<'_>, added: &Added, is_repeat: bool) {
+    let new = !is_repeat && batch.is_new();
+    if added.replaced > 0 || new && !added.there.is_empty() {
+        error!(
+            queue = %batch.queue,
+            refused = added.there.len(),
+            replaced = added.replaced,
+            "ids that were made for jobs are those of other jobs; what was replaced is lost"
+        );
+    }
+    share_out(&batch.submissions, &added.there, new);
+}
+
+/// Gives each submission its part of the answer. `there` is in ascending order. If all ids are `new`,
+/// those that were there clashed.
+fn share_out(batch: &[Given], there: &[usize], new: bool) {
+    let mut start = 0;
+    let mut there = there.iter().copied().peekable();
+    for submission in batch {
+        let end = start + submission.jobs.len();
+        let mut mine = Vec::new();
+        while let Some(position) = there.next_if(|position| *position < end) {
+            mine.push(position - start);
+        }
+        submission.decide(match new && !mine.is_empty() {
+            true => Fate::Clashed { positions: mine },
+            false => Fate::Added { there: mine },
+        });
+        start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::submission::Submission;
+    use super::super::submission::tests::job;
+    use super::*;
+    use crate::store::enqueue::Novelty;
+
+    #[test]
+    fn answers_are_shared_out_by_position() {
+        let batch =
+            [3, 1, 2].map(|n| Submission::new((0..n).map(|_| job(1)).collect(), Novelty::New));
+        share_out(&batch.each_ref().map(Given::new), &[0, 2, 3, 5], false);
+        let there = batch.map(|s| match s.fate() {
+            Some(Fate::Added { there }) => there.clone(),
+            other => unreachable!("{other:?}"),
+        });
+        assert_eq!(there, [vec![0, 2], vec![0], vec![1]]);
+    }
+}

@@ -1,0 +1,105 @@
+//! What goes on beside the handlers of a worker: what all of it shares, in small parts, and how it runs.
+//!
+//! This room lies below the services themselves. A service (waiting for work, renewing leases,
+//! maintenance, firing ticks) uses what is here; nothing here knows which services there are
+//! (`worker/services.rs` has the list).
+
+pub(crate) mod application;
+pub(crate) mod clock;
+pub(crate) mod drift;
+pub(crate) mod hooks;
+pub(crate) mod lease;
+pub(crate) mod services;
+pub(crate) mod slots;
+pub(crate) mod suspect;
+pub(crate) mod timer;
+pub(crate) mod trouble;
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::id::incarnation;
+use crate::queue::Queue;
+use crate::runtime;
+use crate::service::application::Application;
+use crate::service::clock::ClockWatch;
+use crate::service::hooks::Hooks;
+use crate::service::lease::Leases;
+use crate::service::slots::Slots;
+use crate::service::timer::Timers;
+use crate::service::trouble::TroubleLog;
+use crate::store::backend::Store;
+use crate::time::ServerClock;
+
+/// Settings that do not change while the worker runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Config {
+    pub(crate) lease: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) dead_warning: u64,
+}
+
+/// Everything that the services of one worker share, and its handlers with them.
+pub(crate) struct WorkerShared {
+    pub(crate) queue: Queue,
+    /// This worker, in this process, in this life.
+    pub(crate) id: String,
+    pub(crate) config: Config,
+    pub(crate) slots: Slots,
+    pub(crate) leases: Leases,
+    pub(crate) timers: Timers,
+    pub(crate) clock: ClockWatch,
+    pub(crate) hooks: Hooks,
+    pub(crate) trouble: TroubleLog,
+    pub(crate) application: Application,
+    /// The worker claims nothing more: the service that waits for work comes to an end.
+    pub(crate) claims_end: CancellationToken,
+}
+
+impl WorkerShared {
+    pub(crate) fn new(queue: Queue, concurrency: usize, config: Config, hooks: Hooks) -> Self {
+        Self {
+            trouble: TroubleLog::new(queue.name()),
+            queue,
+            id: incarnation(),
+            config,
+            slots: Slots::new(concurrency),
+            leases: Leases::default(),
+            timers: Timers::default(),
+            clock: ClockWatch::default(),
+            hooks,
+            application: Application::default(),
+            claims_end: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.queue.inner.store
+    }
+
+    /// The server has said what its clock shows, in answer to a call that was sent at `sent`. If the clock
+    /// has jumped, all leases are renewed at once, and recovery learns of it.
+    pub(crate) fn heard_after(&self, sent: Instant, now_ms: u64) -> ServerClock {
+        if self.clock.has_jumped(sent, now_ms) {
+            warn!(
+                queue = self.queue.name(),
+                "the clock of Redis jumped: all leases are renewed, and none is judged"
+            );
+            self.leases.renew_all();
+        }
+        self.clock.heard(now_ms)
+    }
+}
+
+/// Hooks are the application's, and are never dropped on the library's thread, where they might wait
+/// for something, and find no runtime of the application's.
+impl Drop for WorkerShared {
+    fn drop(&mut self) {
+        if runtime::is_here() {
+            let hooks = self.hooks.take();
+            runtime::drop_elsewhere(hooks, self.application.runtime());
+        }
+    }
+}

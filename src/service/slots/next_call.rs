@@ -1,0 +1,127 @@
+//! When a call is made, and what it carries: decided by the state of the slots alone.
+
+use super::{Phase, SlotsState};
+use crate::service::suspect::SuspectTurn;
+use crate::store::BATCH_JOBS;
+use crate::store::advance::{Advance, Settlement};
+
+/// Calls that may be under way at once, so that Redis and the handlers are busy together.
+pub(crate) const LANES: usize = 2;
+/// Below this a second call under way only makes both of them small.
+const TWO_LANES_FROM: usize = 32;
+/// A second call is worth its price when this part of the slots has something to store: what is
+/// less goes with the next call, which the answer of the first one starts.
+const SECOND_CALL_FOR: usize = 2;
+
+/// What the next call of a lane carries and asks for.
+pub(crate) struct NextCall {
+    /// In the order of [`Advance::sort`], in which an answer counts them.
+    pub(crate) settle: Vec<Settlement>,
+    /// Slots reserved for what is claimed.
+    pub(crate) claim: usize,
+    /// Present if suspects may be among the claimed.
+    pub(crate) suspects: Option<SuspectTurn>,
+    /// Ask for jobs that others handed back, by the names of the handlers.
+    pub(crate) by_name: bool,
+    /// The last news of such jobs.
+    pub(crate) heard: u64,
+    /// Tell all workers of such jobs once more.
+    pub(crate) again: bool,
+}
+
+impl NextCall {
+    /// A call that only settles.
+    pub(crate) fn settling(settle: Vec<Settlement>) -> Self {
+        Self {
+            settle,
+            claim: 0,
+            suspects: None,
+            by_name: false,
+            heard: 0,
+            again: false,
+        }
+    }
+}
+
+impl SlotsState {
+    /// Others handed back jobs, and this worker does not know yet that it has no handler for them.
+    pub(super) fn may_take_unhandled(&self) -> bool {
+        self.unhandled != 0 && self.unhandled != self.looked
+    }
+
+    /// How many jobs may be claimed now.
+    pub(super) fn free(&self) -> usize {
+        match self.phase {
+            Phase::Claiming if self.claims_pause => 0,
+            Phase::Claiming => {
+                let taken = self.running + self.reserved;
+                // Until it is stored, what has ended holds its lease.
+                let leases = taken + self.inbox.len() + self.settling;
+                let slots = self.concurrency.saturating_sub(taken);
+                slots.min(self.leases_max.saturating_sub(leases))
+            }
+            Phase::Draining | Phase::Closed => 0,
+        }
+    }
+
+    /// Whether there is a reason for a call now.
+    pub(super) fn is_ready(&self) -> bool {
+        if self.inbox.is_empty() && !self.look {
+            return false;
+        }
+        self.calls == 0 || self.inbox.len() >= self.concurrency.div_ceil(SECOND_CALL_FOR)
+    }
+
+    /// Whether there are slots that the last call could not fill.
+    pub(super) fn wants_jobs(&self) -> bool {
+        self.free() > 0 && self.calls == 0 && self.inbox.is_empty() && !self.look
+    }
+
+    /// How many lanes make calls.
+    pub(super) fn lanes(&self) -> usize {
+        if self.concurrency >= TWO_LANES_FROM {
+            LANES
+        } else {
+            1
+        }
+    }
+
+    /// Everything that fits into one call, if there is a reason for one.
+    pub(super) fn take_call(&mut self, lane: usize) -> Option<NextCall> {
+        if !self.is_ready() {
+            return None;
+        }
+        self.look = false;
+        let mut settle = Vec::with_capacity(self.inbox.len().min(BATCH_JOBS));
+        let mut bytes = 0;
+        while let Some(next) = self.inbox.front() {
+            bytes += next.bytes();
+            if settle.len() == BATCH_JOBS || (bytes > self.limits[lane] && !settle.is_empty()) {
+                break;
+            }
+            settle.extend(self.inbox.pop_front());
+        }
+        Advance::sort(&mut settle);
+        let share = self.concurrency.div_ceil(self.lanes());
+        let claim = self.free().min(share).min(BATCH_JOBS);
+        self.reserved += claim;
+        self.calls += 1;
+        self.settling += settle.len();
+        // Without a slot to use it, it goes back to the process. A worker that is always busy has
+        // none to take it ahead for: it asks for a suspect whenever it can take anything.
+        let ahead = self.turn.take();
+        let suspects = match claim {
+            0 => None,
+            _ if self.suspects => ahead.or_else(SuspectTurn::try_take),
+            _ => ahead,
+        };
+        Some(NextCall {
+            settle,
+            claim,
+            suspects,
+            by_name: claim > 0 && self.may_take_unhandled(),
+            heard: self.heard,
+            again: std::mem::take(&mut self.again),
+        })
+    }
+}

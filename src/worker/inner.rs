@@ -1,0 +1,72 @@
+//! What a worker is made of: its handlers, and what they share with the services beside them.
+
+use std::mem;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::maintenance::declared_settings::DeclaredSettings;
+use crate::runtime;
+use crate::schedule::builder::DeclaredSchedule;
+use crate::service::WorkerShared;
+use crate::worker::decide::{Rules, finds_its_worker};
+use crate::worker::extract::States;
+use crate::worker::handler::Handlers;
+
+/// One worker.
+pub(crate) struct WorkerInner {
+    pub(crate) shared: Arc<WorkerShared>,
+    pub(crate) handlers: Handlers,
+    /// The names of these, as far as jobs that others hand back can be found by them.
+    pub(crate) names: Vec<&'static str>,
+    pub(crate) states: Arc<States>,
+    pub(crate) rules: Rules,
+    /// What its code declares.
+    pub(crate) settings: Arc<DeclaredSettings>,
+    pub(crate) schedules: Arc<[DeclaredSchedule]>,
+}
+
+impl WorkerInner {
+    pub(crate) fn new(
+        shared: WorkerShared,
+        handlers: Handlers,
+        states: States,
+        rules: Rules,
+        settings: DeclaredSettings,
+        schedules: Vec<DeclaredSchedule>,
+    ) -> Self {
+        let mut names = handlers.names();
+        names.retain(|name| finds_its_worker(name));
+        names.sort_unstable();
+        Self {
+            shared: Arc::new(shared),
+            handlers,
+            names,
+            states: Arc::new(states),
+            rules,
+            settings: Arc::new(settings),
+            schedules: schedules.into(),
+        }
+    }
+}
+
+impl Deref for WorkerInner {
+    type Target = WorkerShared;
+
+    fn deref(&self) -> &WorkerShared {
+        &self.shared
+    }
+}
+
+/// States and handlers are the application's, and are never dropped on the library's thread, where they
+/// might wait for something, and find no runtime of the application's.
+impl Drop for WorkerInner {
+    fn drop(&mut self) {
+        if runtime::is_here() {
+            let handlers = mem::take(&mut self.handlers);
+            let states = mem::take(&mut self.states);
+            let strategies = mem::take(&mut self.rules.strategies);
+            let theirs = (handlers, states, strategies);
+            runtime::drop_elsewhere(theirs, self.shared.application.runtime());
+        }
+    }
+}
