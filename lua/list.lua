@@ -1,21 +1,78 @@
--- A page of the ids in one state, in the order in which they would be claimed, become due (line by
--- line, see lib/lines.lua), run out or finished. args: state, offset, limit. O(log N + limit).
--- Answers { 'list', now_ms, ids }.
+-- A page of the jobs in one state, in the order in which they would be claimed, become due (line by line, see
+-- lib/lines.lua), run out or finished. args: state; limit, the jobs to look at; bytes, the most to answer, but for one job
+-- that is larger; and, for each page but the first, after: { list, score, id }, the last job looked at for the page before.
+-- That place is found by its score and id, so jobs that come, go or move before it do not shift the page.
+-- Answers { 'list', now_ms, list, score, id, number of jobs, and for each its id and what lib/describe.lua says of it };
+-- the first three are `after` for the next page, list is 0 if there is none. O(log^2 N + limit).
 
-local page = {}
-local skip, room = args.offset, args.limit
-for _, collection in ipairs(COLLECTIONS) do
-  local state, part = unpack(collection)
-  if state == args.state and room > 0 then
-    local ids = redis.call('ZRANGE', part, skip, skip + room - 1)
-    for i = 1, #ids do
-      -- A name that begins like this is no job's.
-      if string.sub(ids[i], 1, 1) ~= '~' then
-        page[#page + 1] = ids[i]
-      end
+-- Whether member `a` stands behind `b` where both have the same score. Redis compares bytes; Lua's `<` asks the locale.
+local function stands_behind(a, b)
+  for i = 1, math.min(#a, #b) do
+    local byte_a, byte_b = string.byte(a, i), string.byte(b, i)
+    if byte_a ~= byte_b then
+      return byte_a > byte_b
     end
-    skip = math.max(0, skip - redis.call('ZCARD', part))
-    room = args.limit - #page
+  end
+  return #a > #b
+end
+
+-- How many members stand up to that place, whether there still is one at it.
+local function rank_behind(part, place)
+  local low = redis.call('ZCOUNT', part, '-inf', '(' .. place.score)
+  local high = redis.call('ZCOUNT', part, '-inf', place.score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    local member = redis.call('ZRANGE', part, middle, middle)[1]
+    if stands_behind(member, place.id) then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  return low
+end
+
+local after = args.after or { list = 0 }
+local lies_in = args.state == 'cancelled' and 'completed' or args.state
+local jobs, bytes, left = 0, 0, args.limit
+local page, last = { 'list', now_ms, 0, '', '', 0 }, { 0, '', '' }
+
+local function answer(goes_on)
+  if goes_on then
+    page[3], page[4], page[5] = unpack(last)
+  end
+  page[6] = jobs
+  return page
+end
+
+for list, collection in ipairs(COLLECTIONS) do
+  local state, part = unpack(collection)
+  if state == lies_in and list >= after.list and left > 0 then
+    local from = list == after.list and rank_behind(part, after) or 0
+    local members = redis.call('ZRANGE', part, from, from + left - 1, 'WITHSCORES')
+    for i = 1, #members, 2 do
+      local id, score = members[i], members[i + 1]
+      -- Names that begin with `~` are no jobs', and stand behind all jobs.
+      if string.sub(id, 1, 1) == '~' then
+        break
+      end
+      local job, size
+      if queue.shown_state(id, state) == args.state then
+        job, size = queue.describe(id, args.state, score)
+      end
+      if job then
+        bytes = bytes + size
+        if jobs > 0 and bytes > args.bytes then
+          return answer(true)
+        end
+        jobs = jobs + 1
+        page[#page + 1] = id
+        for field = 1, #job do
+          page[#page + 1] = job[field]
+        end
+      end
+      last, left = { list, score, id }, left - 1
+    end
   end
 end
-return { 'list', now_ms, page }
+return answer(left == 0)

@@ -45,7 +45,8 @@ local function last_job_state(stored)
   if args.due or not read or type(state) ~= 'table' or type(state[LAST_JOB]) ~= 'string' then
     return ''
   end
-  return queue.find(state[LAST_JOB]) or ''
+  local found = queue.find(state[LAST_JOB])
+  return found and queue.shown_state(state[LAST_JOB], found) or ''
 end
 
 local flat, job, payload = {}, '', ''

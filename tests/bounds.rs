@@ -10,7 +10,7 @@ use oxcart::{JobState, QueueSettings, Retention};
 use support::everything::a_bit_of_everything;
 use support::jobs::{Scene, Work};
 use support::workers::{drained, run, server_and_queue, worker};
-use support::{Server, eventually, eventually_async};
+use support::{Server, eventually, eventually_async, ids};
 
 const SECOND: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
@@ -196,7 +196,7 @@ async fn g8_completed_jobs_are_kept_up_to_a_number() {
     let counts = drained(&queue, 20 * SECOND).await;
     assert_eq!(counts.completed, KEPT);
     assert_eq!(counts.totals.completed, 2_000);
-    let kept = queue.list(JobState::Completed, 0, 256).await.unwrap();
+    let kept = ids(&queue, JobState::Completed).await;
     let last: BTreeSet<_> = handles.iter().map(|handle| handle.id()).collect();
     assert!(
         kept.iter().all(|id| last.contains(id)),

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use support::given_up::{Call, HOWS, at_every_await_point, given_up, polled};
 use support::jobs::{Scene, Work, now_ms};
 use support::workers::{drained, queue_at, run, server_and_queue, worker};
-use support::{Proxy, Server, eventually};
+use support::{Proxy, Server, eventually, ids};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -185,7 +185,7 @@ async fn g1_looking_and_changing_given_up_anywhere_leave_everything_in_order() {
         ("queues", call!(oxcart => oxcart.queues())),
         ("info", call!(handle => handle.info())),
         ("job", call!(queue, handle => queue.job(handle.id()))),
-        ("list", call!(queue => queue.list(JobState::Waiting, 0, 10))),
+        ("jobs", call!(queue => queue.jobs(JobState::Waiting).into_future())),
         ("counts", call!(queue => queue.counts())),
         ("pause", call!(queue => queue.pause())),
         ("resume", call!(queue => queue.resume())),
@@ -223,12 +223,12 @@ async fn replayed_and_removed(queue: &Queue) {
             given_up(how, polls, Box::pin(replay)).await;
             drained(queue, 10 * SECOND).await;
             // It died again, or still: it is there, once.
-            let dead = queue.list(JobState::Dead, 0, 10).await.unwrap();
+            let dead = ids(queue, JobState::Dead).await;
             assert_eq!(dead, std::slice::from_ref(&id));
             let (of, removed) = (queue.clone(), id.clone());
             let remove = async move { of.remove(&removed).await };
             given_up(how, polls, Box::pin(remove)).await;
-            queue.remove(&id).await.unwrap();
+            let _ = queue.remove(&id).await.unwrap();
             assert!(queue.job(&id).await.unwrap().is_none());
         }
     }

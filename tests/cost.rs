@@ -179,7 +179,7 @@ async fn server_and_queue() -> (Server, Queue) {
     let oxcart = Oxcart::connect(&server.url()).await.unwrap();
     let queue = oxcart.queue("cost").unwrap();
     let first = queue.enqueue(nothing()).await.unwrap();
-    assert!(queue.remove(first.id()).await.unwrap());
+    assert!(queue.remove(first.id()).await.unwrap().is_done());
     (server, queue)
 }
 

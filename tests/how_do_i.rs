@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use oxcart::{
-    Context, Enqueued, Error, Failure, Handler, Job, JobId, JobState, Oxcart, Queue, Retention,
+    Changed, Context, Enqueued, Error, Failure, Handler, Job, JobId, JobState, Oxcart, Queue, Retention,
     States, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
@@ -129,8 +129,8 @@ async fn wait_for_many() -> Done {
 async fn cancel_a_job_that_waits() -> Done {
     let billing = billing();
     let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
-    assert!(billing.remove(job.id()).await?);
-    assert!(!billing.remove(job.id()).await?);
+    assert!(billing.remove(job.id()).await?.is_done());
+    assert_eq!(billing.remove(job.id()).await?, Changed::NotFound);
     Ok(())
 }
 
@@ -279,13 +279,12 @@ async fn dead_letters() -> Done {
         .build()?;
     billing.enqueue(Charge { customer: 7 }).attempts(1).await?;
     worker.drain().await;
-    for id in billing.list(JobState::Dead, 0, 100).await? {
-        let dead = billing.job(&id).await?.expect("it was listed");
+    for dead in billing.jobs(JobState::Dead).await?.jobs {
         assert_eq!(
             dead.history.last().map(|attempt| attempt.error.as_str()),
             Some("no")
         );
-        billing.replay(&id).await?;
+        assert!(billing.replay(&dead.id).await?.is_done());
     }
     assert_eq!(billing.counts().await?.waiting, 1);
     Ok(())

@@ -5,9 +5,7 @@ use crate::id::JobId;
 use crate::job::state::State;
 use crate::queue::Queue;
 use crate::queue::info::{Counts, JobInfo};
-use crate::store::BATCH_JOBS;
 use crate::store::get::Get;
-use crate::store::list::List;
 use crate::store::pause::Pause;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
@@ -29,30 +27,7 @@ impl Queue {
     /// Only reads.
     pub async fn job(&self, id: &JobId) -> Result<Option<JobInfo>, Error> {
         let found = self.inner.call(&Get { id: id.as_str() }).await?;
-        let decoded = found.map(|found| JobInfo::decode(id, found)).transpose();
-        decoded.map_err(|error| error.with_job(id))
-    }
-
-    /// Up to `limit` (at most 256) ids of the jobs in `state`, from the `offset`-th on: in the
-    /// order in which they would be claimed (suspects after the others), become due (the most urgent
-    /// priority first), lose their lease, or died. Of those completed, the ones that ended first come first,
-    /// and then those that are kept apart, in the order in which they will be dropped ([`QueueSettings`](crate::QueueSettings)).
-    ///
-    /// # Errors
-    ///
-    /// If Redis does not answer.
-    ///
-    /// # Cancel safety
-    ///
-    /// Only reads.
-    pub async fn list(&self, state: State, offset: u64, limit: usize) -> Result<Vec<JobId>, Error> {
-        let verb = List {
-            state: state.as_str(),
-            offset,
-            limit: limit.min(BATCH_JOBS),
-        };
-        let ids = self.inner.call(&verb).await?;
-        Ok(ids.iter().map(|id| JobId::stored(id)).collect())
+        found.map(|found| JobInfo::decode(id, found)).transpose()
     }
 
     /// How many jobs are in each state, and the totals so far.
@@ -97,56 +72,86 @@ impl Queue {
     }
 
     /// Puts a dead job back in line, at the back of its priority, with a fresh budget of
-    /// attempts. Its history stays.
+    /// attempts. Its history stays. A job in another state is left as it is.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] if the job is not on the dead-letter list; or if Redis does not
-    /// answer.
+    /// If Redis does not answer.
     ///
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
-    pub async fn replay(&self, id: &JobId) -> Result<(), Error> {
+    pub async fn replay(&self, id: &JobId) -> Result<Changed, Error> {
         let ids = std::slice::from_ref(id);
-        if self.inner.call(&Replay { ids }).await?.is_empty() {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!(
-                    "job {id} is not on the dead-letter list of `{}`; only dead jobs are replayed",
-                    self.name()
-                ),
-            )
-            .with_job(id));
-        }
-        Ok(())
+        let answer = self.inner.call(&Replay { ids }).await?;
+        Ok(match answer.others.first() {
+            Some((_, state)) => Changed::in_state(state)?,
+            None if answer.replayed.is_empty() => Changed::NotFound,
+            None => Changed::Done,
+        })
     }
 
     /// Removes a job and everything that is known of it, whatever its state, but not while it
-    /// runs. Says whether there was such a job. Readers of events get
+    /// runs: a job that is active is left as it is. Readers of events get
     /// [`EventKind::Removed`](crate::EventKind::Removed), and [`EventKind::Drained`](crate::EventKind::Drained) if it
     /// was the last job that had not ended. A job that is in no list is not found: see [`orphans`](Self::orphans).
     ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(mail: Queue, id: JobId) -> Result<(), Error> {
+    /// match mail.remove(&id).await? {
+    ///     Changed::Done => println!("it is gone"),
+    ///     Changed::InState(state) => println!("it is {state}; try again when it has ended"),
+    ///     _ => println!("there is no such job"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Refused`] if the job runs; or if Redis does not answer.
+    /// If Redis does not answer.
     ///
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
-    pub async fn remove(&self, id: &JobId) -> Result<bool, Error> {
+    pub async fn remove(&self, id: &JobId) -> Result<Changed, Error> {
         let ids = std::slice::from_ref(id);
         let answer = self.inner.call(&Remove { ids }).await?;
-        if !answer.active.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                format!(
-                    "job {id} in `{}` is running; it can be removed when it has ended",
-                    self.name()
-                ),
-            )
-            .with_job(id));
-        }
-        Ok(!answer.removed.is_empty())
+        Ok(if !answer.active.is_empty() {
+            Changed::InState(State::Active)
+        } else if answer.removed.is_empty() {
+            Changed::NotFound
+        } else {
+            Changed::Done
+        })
+    }
+}
+
+/// What became of a request to change one job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use = "the job may be in a state in which it cannot be changed so"]
+#[non_exhaustive]
+pub enum Changed {
+    /// It is done.
+    Done,
+    /// Nothing was changed: the job is in this state. `Active` says that a worker runs it.
+    InState(State),
+    /// Nothing was changed: nothing is known of the job (any more).
+    NotFound,
+}
+
+impl Changed {
+    /// Whether it is done.
+    #[must_use]
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+
+    fn in_state(name: &str) -> Result<Self, Error> {
+        let state = State::parse(name).ok_or_else(|| {
+            let what = format!("the job is in state `{name}`, unknown here");
+            Error::new(ErrorKind::Incompatible, what)
+        });
+        Ok(Self::InState(state?))
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod delete;
 pub(crate) mod enqueue;
 pub(crate) mod handle;
 pub(crate) mod info;
+pub(crate) mod jobs;
 pub(crate) mod many;
 pub(crate) mod orphans;
 pub(crate) mod producer;
@@ -60,10 +61,26 @@ impl QueueInner {
         }
     }
 
-    /// One call on the connection that all single calls share.
+    /// One call on the connection that all single calls share. An error says what was tried on which queue.
     pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Error> {
         let answer = self.store.call(verb).await;
-        answer.map_err(|trouble| trouble.into_error(self.store.address()))
+        answer.map_err(|trouble| {
+            let error = trouble.into_error(self.store.address());
+            let tried = tried(V::script().name);
+            error.within(format_args!("`{tried}` on the queue `{}`", self.name))
+        })
+    }
+}
+
+/// A verb, as the call is named that users make.
+fn tried(verb: &str) -> &str {
+    match verb {
+        "get" => "job",
+        "list" => "jobs",
+        "watch" => "result",
+        "configure" => "change_settings",
+        "unschedule" => "schedule.remove",
+        verb => verb,
     }
 }
 

@@ -19,6 +19,8 @@ static SCRIPT: Script = script!(
         "attempts",
         "find",
         "lines",
+        "shown",
+        "describe",
     ]
 );
 
@@ -29,8 +31,9 @@ pub(crate) struct Get<'a> {
 }
 
 /// One job as Redis holds it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Found {
+    /// As it is shown: a cancelled job is `cancelled`, wherever it lies.
     pub(crate) state: String,
     /// The place among the waiting, or a time in ms; what it means depends on the state.
     pub(crate) score: String,
@@ -58,19 +61,26 @@ impl Verb for Get<'_> {
     fn answer(mut reply: Reply) -> Result<Option<Found>, Trouble> {
         match reply.tag() {
             "missing" => Ok(None),
-            "found" => Ok(Some(Found {
-                state: reply.text()?,
-                score: reply.text()?,
-                record: reply.bytes()?,
-                payload: reply.optional_bytes()?,
-                claim: reply.optional_bytes()?,
-                stalls: reply.optional_bytes()?,
-                counters: reply.optional_bytes()?,
-                history: reply.byte_strings()?,
-                outcome: reply.optional_bytes()?,
-                progress: reply.optional_bytes()?,
-            })),
+            "found" => Ok(Some(Found::read(&mut reply)?)),
             _ => reply.unexpected_tag(),
         }
+    }
+}
+
+impl Found {
+    /// What `lib/describe.lua` says of a job.
+    pub(crate) fn read(reply: &mut Reply) -> Result<Self, Trouble> {
+        Ok(Self {
+            state: reply.text()?,
+            score: reply.text()?,
+            record: reply.bytes()?,
+            payload: reply.optional_bytes()?,
+            claim: reply.optional_bytes()?,
+            stalls: reply.optional_bytes()?,
+            counters: reply.optional_bytes()?,
+            history: reply.byte_strings()?,
+            outcome: reply.optional_bytes()?,
+            progress: reply.optional_bytes()?,
+        })
     }
 }

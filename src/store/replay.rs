@@ -13,7 +13,7 @@ static SCRIPT: Script = script!(
     grows,
     [
         "now", "whole", "optional", "meta", "settings", "stamp", "emit", "arm", "count", "order", "places",
-        "due", "enter", "attempts",
+        "due", "enter", "attempts", "lists", "find", "shown",
     ],
     rarely ["lines", "delayed", "room"]
 );
@@ -23,9 +23,16 @@ pub(crate) struct Replay<'a> {
     pub(crate) ids: &'a [JobId],
 }
 
+#[derive(Debug, PartialEq)]
+pub(crate) struct Replayed {
+    /// The ids that were put back in line.
+    pub(crate) replayed: Vec<String>,
+    /// Ids of jobs that are in another state, and that state; they were left alone.
+    pub(crate) others: Vec<(String, String)>,
+}
+
 impl Verb for Replay<'_> {
-    /// The ids that were put back; the others are not on the dead-letter list.
-    type Answer = Vec<String>;
+    type Answer = Replayed;
 
     const ANSWERS_AGAIN: bool = false;
 
@@ -40,10 +47,18 @@ impl Verb for Replay<'_> {
         }
     }
 
-    fn answer(mut reply: Reply) -> Result<Vec<String>, Trouble> {
+    fn answer(mut reply: Reply) -> Result<Replayed, Trouble> {
         match reply.tag() {
-            "replayed" => reply.texts(),
+            "replayed" => Ok(Replayed {
+                replayed: reply.texts()?,
+                others: pairs(reply.texts()?),
+            }),
             _ => reply.unexpected_tag(),
         }
     }
+}
+
+fn pairs(flat: Vec<String>) -> Vec<(String, String)> {
+    let mut flat = flat.into_iter();
+    std::iter::from_fn(|| Some((flat.next()?, flat.next()?))).collect()
 }

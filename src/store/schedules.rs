@@ -12,7 +12,7 @@ use crate::store::{Verb, named};
 static SCRIPT: Script = script!(
     "schedules",
     reads,
-    ["now", "arguments", "whole", "find", "schedules",]
+    ["now", "arguments", "whole", "find", "shown", "schedules",]
 );
 
 /// Asks for schedules.

@@ -54,7 +54,7 @@ async fn errors_are_retried_and_the_history_tells_of_them() {
     assert_eq!(sent.result().await.unwrap(), [3]);
     let info = sent.info().await.unwrap().unwrap();
     assert_eq!((info.failed, info.state), (2, JobState::Completed));
-    assert_eq!(info.ended.unwrap().1, Ended::Completed);
+    assert_eq!(info.ended, Some(Ended::Completed));
     let errors: Vec<_> = info
         .history
         .iter()
@@ -99,7 +99,7 @@ async fn every_way_to_end() {
     let declared = rig.queue.enqueue(Act::DeclareDead).await.unwrap();
     assert!(declared.result().await.unwrap_err().is_dead());
     let info = declared.info().await.unwrap().unwrap();
-    assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::Declared));
+    assert_eq!(info.ended, Some(Ended::Dead(DeadReason::Declared)));
 
     let huge = rig.queue.enqueue(Act::HugeResult).await.unwrap();
     assert!(huge.result().await.unwrap_err().is_dead());
@@ -208,7 +208,7 @@ async fn an_unreadable_payload_is_dead_when_its_age_is_over() {
     let error = sent.result().await.unwrap_err();
     assert!(error.is_dead(), "{error}");
     let info = sent.info().await.unwrap().unwrap();
-    assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::Undecodable));
+    assert_eq!(info.ended, Some(Ended::Dead(DeadReason::Undecodable)));
     assert_eq!(info.history[0].kind, AttemptKind::Undecodable);
     running.stop().await;
 }

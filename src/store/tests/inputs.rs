@@ -200,7 +200,7 @@ proptest! {
 
     #[test]
     fn whatever_is_held_of_a_job_is_shown_or_refused(
-        state in proptest::sample::select(&State::ALL[..]),
+        state in proptest::sample::select(State::ALL),
         (score, record, payload, claim) in
             ("[0-9.e+-]{0,9}", bytes(), proptest::option::of(bytes()), proptest::option::of(bytes())),
         (stalls, counters, history, outcome, progress) in (
@@ -251,7 +251,7 @@ proptest! {
         read_as::<Enqueue<'_>>(&answer);
         read_as::<Extend<'_>>(&answer);
         read_as::<Get<'_>>(&answer);
-        read_as::<List>(&answer);
+        read_as::<List<'_>>(&answer);
         read_as::<Delete>(&answer);
         read_as::<Orphans<'_>>(&answer);
         read_as::<Pause>(&answer);

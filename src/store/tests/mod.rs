@@ -9,6 +9,7 @@ mod matrix;
 mod mutants;
 mod once;
 mod orphans;
+mod pages;
 mod random;
 mod removal;
 mod schedules;

@@ -15,6 +15,7 @@ use crate::store::delete::Delete;
 use crate::store::enqueue::Enqueue;
 use crate::store::extend::Extend;
 use crate::store::fire::Fire;
+use crate::store::list::List;
 use crate::store::orphans::Orphans;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
@@ -33,7 +34,7 @@ use crate::store::{Verb, pause::Pause, resume::Resume};
 /// seeds are fixed: these tests do not depend on luck.
 const SEQUENCES: u64 = 300;
 
-/// The code of every script that writes, and of one that reads.
+/// The code of every script that writes, and of those that read in a way that can be broken.
 fn scripts() -> Vec<&'static str> {
     let scripts = [
         Advance::script(),
@@ -43,6 +44,7 @@ fn scripts() -> Vec<&'static str> {
         Enqueue::script(),
         Extend::script(),
         Fire::script(),
+        List::script(),
         Orphans::script(),
         Progress::script(),
         Promote::script(),
@@ -405,6 +407,16 @@ mutants! {
         "if not (found[1] or found[2] or found[3]) then" => "if false then";
     s5_one_that_lost_its_next_tick_is_not_listed among LOST_TICKS:
         "if tick or found[1] or found[2] or bytes > 0 then" => "if tick then";
+    a_page_begins_anywhere_among_jobs_of_one_score among PAGES:
+        "if stands_behind(member, place.id) then" => "if member ~= place.id then";
+    a_page_begins_at_a_number_of_jobs among PAGES:
+        "list == after.list and rank_behind(part, after) or 0" => "list == after.list and args.limit or 0";
+    a_page_has_too_many_bytes among PAGES:
+        "if jobs > 0 and bytes > args.bytes then" => "if false then";
+    cancelled_jobs_are_listed_as_completed among PAGES:
+        "if queue.shown_state(id, state) == args.state then" => "if state == lies_in then";
+    replay_does_not_tell_where_a_job_is among PAGES:
+        "if state then\n      queue.append(others" => "if false then\n      queue.append(others";
     s5_a_tick_that_is_not_there_any_more_is_kept among EDITS:
         "if args.keep_tick then" => "if false then";
 }

@@ -57,11 +57,13 @@ impl Rig {
     }
 
     fn completed(&mut self) -> Vec<String> {
-        self.call(&List {
+        let page = self.call(&List {
             state: State::Completed.as_str(),
-            offset: 0,
             limit: 100,
-        })
+            bytes: BATCH_BYTES,
+            after: None,
+        });
+        page.jobs.into_iter().map(|(id, _)| id).collect()
     }
 
     /// Somebody else writes what is stored.

@@ -248,8 +248,9 @@ fn every_verb(receipt: &Receipt) -> Vec<(&'static str, Call)> {
                     redis,
                     &List {
                         state: "waiting",
-                        offset: 0,
                         limit: 9,
+                        bytes: 99,
+                        after: None,
                     },
                 )
             }),
