@@ -42,7 +42,7 @@ async fn charge(job: Charge, bank: State<Arc<Bank>>, ctx: Context) -> Result<Str
     );
     match job.card.as_str() {
         "flaky" if ctx.attempt() < 3 => Err("the bank is busy".into()), // so does `?`
-        "cancelled" => Err(Failure::discard("the customer left")),
+        "cancelled" => Err(Failure::cancel("the customer left")),
         "forged" => Err(Failure::dead("no retry makes this card good")),
         "abroad" if !bank.open.load(Ordering::Relaxed) => {
             let wait = Duration::from_millis(50);

@@ -142,7 +142,7 @@ mod worker;
 
 pub use crate::error::{Error, ErrorKind};
 pub use crate::events::event::{Event, EventKind, ProgressValue};
-pub use crate::events::stream::{Cursor, EventStream};
+pub use crate::events::stream::{EventCursor, EventStream};
 pub use crate::id::{Fence, JobId};
 pub use crate::job::Job;
 pub use crate::job::failure::Failure;
@@ -165,6 +165,7 @@ pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
 pub use crate::queue::jobs::{JobCursor, JobPage, JobStream, Jobs};
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
 pub use crate::queue::orphans::Orphans;
+pub use crate::redis::pool::Pool;
 pub use crate::redis::tls::Tls;
 pub use crate::schedule::ScheduleHandle;
 pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};
@@ -182,7 +183,6 @@ pub use crate::worker::hooks::WorkerEvent;
 pub use crate::worker::shutdown::shutdown_signal;
 pub use crate::worker::workers::Workers;
 
-pub use deadpool_redis::Pool;
 pub use tokio_util::sync::CancellationToken;
 
 /// The examples of the README run as tests.

@@ -1,17 +1,18 @@
 //! The entrance: a connection to Redis and the queues in it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use deadpool_redis::Pool;
 
 use crate::error::Error;
 use crate::job::Job;
 use crate::name::{Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
+use crate::queue::setup::Setup;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::redis::connection::Connector;
+use crate::redis::pool::Pool;
 use crate::redis::tls::Tls;
 use crate::runtime;
 use crate::store::backend::Backend;
@@ -31,15 +32,20 @@ const CALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Clone)]
 pub struct Oxcart {
-    pub(crate) inner: Arc<OxcartInner>,
+    pub(crate) inner: Arc<Setup>,
 }
 
-pub(crate) struct OxcartInner {
-    pub(crate) backend: Backend,
-    pub(crate) namespace: Namespace,
-    pub(crate) payload_max: usize,
-    pub(crate) call_timeout: Duration,
-    pub(crate) shelf: Shelf,
+impl fmt::Debug for Oxcart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = match &self.inner.backend {
+            Backend::Redis(connector) => connector.address(),
+            Backend::Memory(_) => "memory",
+        };
+        f.debug_struct("Oxcart")
+            .field("address", &address)
+            .field("namespace", &self.inner.namespace)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Oxcart {
@@ -72,7 +78,7 @@ impl Oxcart {
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
-    pub async fn with_pool(pool: Pool) -> Result<Self, Error> {
+    pub async fn with_pool(pool: impl Into<Pool>) -> Result<Self, Error> {
         Self::builder().with_pool(pool).await
     }
 
@@ -95,7 +101,33 @@ impl Oxcart {
 
     /// Enqueues a job into the queue that its type names ([`Job::QUEUE`]); see
     /// [`Queue::enqueue`].
+    ///
+    /// A type that names no queue is refused when it is compiled:
+    ///
+    /// ```compile_fail,E0080
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Ping {}
+    ///
+    /// impl Job for Ping {
+    ///     const NAME: &'static str = "ping";
+    ///     type Output = ();
+    /// }
+    /// # async fn example(oxcart: Oxcart) -> Result<(), Error> {
+    ///
+    /// oxcart.enqueue(Ping {}).await?;                    // into which queue?
+    /// # Ok(()) }
+    /// # fn main() { drop(example); }
+    /// ```
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<J> {
+        const {
+            assert!(
+                !J::QUEUE.is_empty(),
+                "this type of job names no queue: name one in its `impl Job` (`const QUEUE`), or say at the call which \
+                 one it is for (`oxcart.queue(\"mail\")?.enqueue(job)`)"
+            );
+        }
         Enqueue::new(self.queue(J::QUEUE), &job)
     }
 
@@ -206,13 +238,13 @@ impl OxcartBuilder {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn with_pool(self, pool: Pool) -> Result<Oxcart, Error> {
+    pub async fn with_pool(self, pool: impl Into<Pool>) -> Result<Oxcart, Error> {
         if self.tls.is_some() {
             return Err(Error::invalid(
                 "settings for TLS and a pool are given, and the pool says how connections are made",
             ));
         }
-        self.finish(Backend::Redis(Connector::from_pool(pool)))
+        self.finish(Backend::Redis(Connector::from_pool(pool.into())))
             .await
     }
 
@@ -231,7 +263,7 @@ impl OxcartBuilder {
             ));
         }
         Ok(Oxcart {
-            inner: Arc::new(OxcartInner {
+            inner: Arc::new(Setup {
                 backend,
                 namespace,
                 payload_max: self.payload_max,

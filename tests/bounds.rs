@@ -105,7 +105,7 @@ async fn g7_g8_calls_and_events_are_bounded_at_any_backlog() {
     let scene = Scene::new();
     let builder = worker(&queue, &scene).concurrency(1_000);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     eventually_async(60 * SECOND, async || {
         events.catch_up();
         queue.counts().await.unwrap().totals.completed == 2 * EACH as u64
@@ -281,7 +281,7 @@ async fn g8_nothing_is_left_of_what_is_done() {
     let scene = Scene::new();
     let builder = worker(&queue, &scene).concurrency(40);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     a_bit_of_everything(&queue, &scene, 2).await;
     let before = sizes(&server);
     a_bit_of_everything(&queue, &scene, 400).await;

@@ -260,7 +260,7 @@ async fn work_off(server: &Server, queue: &Queue, concurrency: usize) -> Used {
     let tally = tally();
     let worker = Worker::builder(queue)
         .concurrency(concurrency)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
         .state(Arc::clone(&tally))
         .handle(handle)
         .build()

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use futures::TryStreamExt;
 use oxcart::{
-    Changed, Context, Enqueued, Error, Failure, Handler, Job, JobId, JobState, Oxcart, Queue, Retention,
-    States, Worker, WorkerEvent, Workers,
+    Changed, Context, Ended, Enqueued, Error, Failure, Handler, Job, JobId, JobState, Oxcart,
+    Queue, Retention, States, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -135,12 +136,42 @@ async fn cancel_a_job_that_waits() -> Done {
 }
 
 #[tokio::test]
+async fn look_at_jobs() -> Done {
+    let billing = billing();
+    let worker = Worker::builder(&billing)
+        .handle(async |job: Charge| match job.customer {
+            13 => Err(Failure::cancel("the customer has left")),
+            customer => Ok(customer + 1_000),
+        })
+        .build()?;
+    billing
+        .enqueue_many([7, 8, 13].map(|customer| Charge { customer }))
+        .await?;
+    worker.drain().await;
+
+    let page = billing.jobs(JobState::Completed).limit(1).await?;
+    assert_eq!(page.jobs[0].result::<u64>()?, Some(1_007));
+    let next = page.next.expect("there is more");
+    let page = billing.jobs(JobState::Completed).after(next).await?;
+    assert_eq!(page.jobs[0].payload::<Charge>()?.customer, 8);
+
+    let mut cancelled = billing.jobs(JobState::Cancelled).stream();
+    while let Some(job) = cancelled.try_next().await? {
+        assert_eq!(
+            job.ended,
+            Some(Ended::Cancelled("the customer has left".into()))
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn cancel_a_job_that_runs() -> Done {
     let billing = billing();
     async fn charge(job: Charge) -> Result<u64, Failure> {
         if job.customer == 13 {
             // ask your database here
-            return Err(Failure::discard("the customer has left"));
+            return Err(Failure::cancel("the customer has left"));
         }
         Ok(1)
     }

@@ -66,7 +66,7 @@ async fn g1_g3_replies_lost_after_the_call_was_carried_out_lose_and_repeat_nothi
     let scene = Scene::new();
     let builder = worker(&proxied, &scene).concurrency(50);
     let (builder, events) =
-        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     let worker = run(builder);
     let watch = watch_for_stranded(direct.clone(), scene.clone());
 
@@ -99,7 +99,7 @@ async fn g1_g3_no_way_through_the_queue_minds_lost_replies() {
     let scene = Scene::new();
     let builder = worker(&proxied, &scene).concurrency(50);
     let (builder, events) =
-        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     let worker = run(builder);
     proxy.drop_reply_every(5);
     let caller = async |n: u64| {
@@ -213,7 +213,7 @@ async fn g3_a_request_awaited_again_does_not_duplicate_even_a_job_that_is_done_a
     let producer = impatient(&proxy).await;
     let scene = Scene::new();
     let worker = run(worker(&direct, &scene)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     for jobs in 1..=3 {
         proxy.swallow_every(1);
         let mut request = producer.enqueue(Work::Quick);
@@ -258,7 +258,7 @@ async fn g3_a_request_dropped_midway_and_awaited_again_does_not_duplicate() {
     let scene = Scene::new();
     let builder = worker(&direct, &scene).concurrency(50);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     for round in 1..=3 {
         // One that has not sent anything yet, so that it is its request that is swallowed.
         let producer = queue_at(&proxy.url()).await;
@@ -290,7 +290,7 @@ async fn g3_many_jobs_awaited_again_go_on_where_they_stopped() {
     let scene = Scene::new();
     let builder = worker(&direct, &scene).concurrency(50);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     // Eight calls: of these the third and the sixth are carried out and never answered.
     proxy.swallow_every(3);
     let mut request = producer.enqueue_many((0..JOBS).map(|_| Work::Quick));

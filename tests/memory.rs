@@ -322,10 +322,7 @@ async fn failures_are_retried_and_then_dead_and_replayed() {
     oxcart.advance_time(*after);
     worker.drain().await;
     let info = sent.info().await.unwrap().unwrap();
-    assert_eq!(
-        info.ended,
-        Some(Ended::Dead(DeadReason::AttemptsSpent))
-    );
+    assert_eq!(info.ended, Some(Ended::Dead(DeadReason::AttemptsSpent)));
     assert_eq!(info.history.len(), 2);
     assert!(sent.result().await.unwrap_err().is_dead());
 

@@ -54,7 +54,7 @@ async fn work_off(jobs: usize, bytes: usize, rate: u64, concurrency: usize, limi
     let (builder, events) = watched(worker(&proxied, &scene).concurrency(concurrency));
     let started = Instant::now();
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     eventually(5 * SECOND, || !scene.runs().is_empty()).await;
     let first = started.elapsed();
     eventually(limit, || scene.runs().len() == jobs).await;

@@ -44,7 +44,7 @@ impl Queue {
         Ok(Counts::from_counted(&counted))
     }
 
-    /// Stops claims in the whole queue, in every process, until [`resume`](Self::resume). Jobs
+    /// Pauses the queue: no process claims any of its jobs until [`resume`](Self::resume). Jobs
     /// that run go on; enqueueing goes on. Says whether that changed anything.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl Queue {
         self.inner.call(&Pause).await
     }
 
-    /// Lets claims go on. Says whether that changed anything.
+    /// Ends the pause. Says whether that changed anything.
     ///
     /// # Errors
     ///

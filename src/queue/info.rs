@@ -288,7 +288,7 @@ pub struct Counts {
     pub completed: u64,
     /// On the dead-letter list.
     pub dead: u64,
-    /// Whether claims are stopped.
+    /// Whether the queue is paused.
     pub paused: bool,
     /// What ever happened.
     pub totals: Totals,

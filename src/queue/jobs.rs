@@ -237,7 +237,15 @@ mod tests {
             let cursor: JobCursor = text.parse().unwrap();
             assert_eq!(cursor.to_string(), text);
         }
-        for bad in ["", "waiting", "limbo:1:1:a", "dead:0:1:a", "dead:8:x:a", "dead:8:nan:a", "dead:8:1"] {
+        for bad in [
+            "",
+            "waiting",
+            "limbo:1:1:a",
+            "dead:0:1:a",
+            "dead:8:x:a",
+            "dead:8:nan:a",
+            "dead:8:1",
+        ] {
             assert!(bad.parse::<JobCursor>().unwrap_err().is_invalid(), "{bad}");
         }
     }

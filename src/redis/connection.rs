@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::Manager as _;
-use deadpool_redis::{Manager, Pool};
+use deadpool_redis::Manager;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::redis::address;
 use crate::redis::last_word::last_word;
 use crate::redis::link::{BYTES_PER_SECOND, Link, Repeat, Shared, bytes_of};
+use crate::redis::pool::Pool;
 use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
 use crate::runtime;

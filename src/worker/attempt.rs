@@ -98,7 +98,7 @@ impl Terms {
             counters: self.counters,
             stalls: self.stalls,
             cancelled: lease.cancel.is_cancelled(),
-            result_max: pump.queue.inner.oxcart.payload_max,
+            result_max: pump.queue.inner.setup.payload_max,
             now_ms: self.clock.now_ms(),
             rules: &pump.rules,
         };

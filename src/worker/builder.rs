@@ -1,11 +1,12 @@
 //! Settings of a worker, checked before it runs.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::job::Job;
+use crate::job::{self, Job};
 use crate::name;
 use crate::policy::settings::QueueSettings;
 use crate::queue::Queue;
@@ -48,8 +49,23 @@ pub struct WorkerBuilder {
     strategies: HashMap<String, Strategy>,
     hooks: Hooks,
     schedules: Vec<Schedule>,
+    /// What is wrong with the first handler whose jobs are for another queue, and whether that is meant.
+    elsewhere: Option<Error>,
+    any_queue: bool,
     /// The first thing that is wrong.
     wrong: Option<Error>,
+}
+
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let jobs: Vec<&str> = self.handlers.iter().map(|(job, _)| *job).collect();
+        f.debug_struct("WorkerBuilder")
+            .field("queue", &self.queue.name())
+            .field("concurrency", &self.concurrency)
+            .field("handlers", &jobs)
+            .field("schedules", &self.schedules.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl WorkerBuilder {
@@ -69,6 +85,8 @@ impl WorkerBuilder {
             strategies: HashMap::new(),
             hooks: Hooks::default(),
             schedules: Vec::new(),
+            elsewhere: None,
+            any_queue: false,
             wrong: None,
         }
     }
@@ -76,7 +94,17 @@ impl WorkerBuilder {
     /// Runs jobs of this type with this async function; see [`Handler`]. A worker may have
     /// handlers for several types.
     pub fn handle<J: Job, Args: 'static>(mut self, handler: impl Handler<J, Args>) -> Self {
+        if self.elsewhere.is_none() {
+            self.elsewhere = job::check_queue::<J>(self.queue.name()).err();
+        }
         self.handlers.push((J::NAME, typed(handler)));
+        self
+    }
+
+    /// It may have handlers for jobs whose type names another queue ([`Job::QUEUE`]): while they move from this
+    /// queue to that one, for instance.
+    pub fn any_queue(mut self) -> Self {
+        self.any_queue = true;
         self
     }
 
@@ -241,6 +269,9 @@ impl WorkerBuilder {
         check_concurrency(self.concurrency)?;
         self.check_times()?;
         let handlers = check_handlers(self.handlers, &self.states)?;
+        if let Some(error) = self.elsewhere.filter(|_| !self.any_queue) {
+            return Err(error);
+        }
         for (job, handler) in &handlers {
             let options = handler.options();
             options.check()?;

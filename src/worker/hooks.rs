@@ -48,7 +48,7 @@ pub enum WorkerEvent {
         /// What went wrong.
         error: String,
     },
-    /// The job was discarded.
+    /// The job was cancelled: it was no longer wanted.
     Cancelled {
         /// The job.
         id: JobId,

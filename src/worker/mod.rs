@@ -27,6 +27,7 @@ pub(crate) mod trouble;
 pub(crate) mod waker;
 pub(crate) mod workers;
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -73,6 +74,15 @@ use crate::worker::pump::Pump;
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
     pub(crate) pump: Arc<Pump>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("queue", &self.pump.queue.name())
+            .field("id", &self.pump.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Worker {

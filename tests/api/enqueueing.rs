@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use deadpool_redis::{Manager, Pool};
 use oxcart::{
-    Backoff, Changed, Enqueue, Enqueued, ErrorKind, Failure, Job, JobId, JobOptions, JobState, Oxcart,
-    Retention,
+    Backoff, Changed, Enqueue, Enqueued, ErrorKind, Failure, Job, JobId, JobOptions, JobState,
+    Oxcart, Retention,
 };
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ async fn every_option_arrives() {
         .attempts(3)
         .backoff(Backoff::fixed(Duration::from_secs(2)))
         .timeout(Duration::from_secs(9))
-        .keep(Retention::Remove)
+        .keep(Retention::Nothing)
         .delay(Duration::from_secs(100))
         .header("tenant", "one")
         .header("trace", "abc")
@@ -189,7 +189,10 @@ async fn jobs_are_removed_unless_they_run() {
         .await
         .unwrap();
     assert!(rig.queue.remove(sent.id()).await.unwrap().is_done());
-    assert_eq!(rig.queue.remove(sent.id()).await.unwrap(), Changed::NotFound);
+    assert_eq!(
+        rig.queue.remove(sent.id()).await.unwrap(),
+        Changed::NotFound
+    );
     assert!(sent.info().await.unwrap().is_none());
     assert!(sent.result().await.unwrap_err().is_not_found());
 }

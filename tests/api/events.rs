@@ -29,7 +29,7 @@ async fn number(Number(n): Number, context: Context) -> Result<u32, Failure> {
     match n {
         0 => Err(Failure::dead("zero")),
         1 if context.attempt() == 1 => Err("once".into()),
-        2 => Err(Failure::discard("two")),
+        2 => Err(Failure::cancel("two")),
         _ => {
             context.progress(&n).await?;
             Ok(n)

@@ -21,7 +21,7 @@ enum Act {
     FailTwice,
     Panic,
     Hang,
-    Discard,
+    Cancel,
     DeclareDead,
     RetryLater,
     HugeResult,
@@ -38,7 +38,7 @@ async fn act(act: Act, context: Context) -> Result<Vec<u8>, Failure> {
         Act::FailTwice => Ok(vec![context.attempt() as u8]),
         Act::Panic => panic!("at the disco"),
         Act::Hang => std::future::pending().await,
-        Act::Discard => Err(Failure::discard("moot")),
+        Act::Cancel => Err(Failure::cancel("moot")),
         Act::DeclareDead => Err(Failure::dead("hopeless")),
         Act::RetryLater => Err(Failure::retry_after(Duration::from_secs(600), "busy")),
         Act::HugeResult => Ok(vec![0; 2 << 20]),
@@ -89,8 +89,8 @@ async fn every_way_to_end() {
     let info = hung.info().await.unwrap().unwrap();
     assert_eq!(info.history[0].kind, AttemptKind::Timeout);
 
-    let discarded = once(Act::Discard).await.unwrap();
-    let error = discarded.result().await.unwrap_err();
+    let cancelled = once(Act::Cancel).await.unwrap();
+    let error = cancelled.result().await.unwrap_err();
     assert!(
         error.is_cancelled() && error.to_string().contains("moot"),
         "{error}"

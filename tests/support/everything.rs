@@ -51,7 +51,7 @@ pub async fn a_bit_of_everything(queue: &Queue, scene: &Scene, of_each: usize) {
     // Some lose their worker on the way.
     let crashed = run(worker(queue, scene)
         .lease(SECOND)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     queue
         .enqueue_many(vec![Work::Hold; of_each.min(10)])
         .await

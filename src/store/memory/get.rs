@@ -1,9 +1,9 @@
 //! All that is known of one job.
 
 use crate::id::JobId;
+use crate::job::outcome::Ending;
 use crate::memory::Apply;
 use crate::memory::delayed::due_of;
-use crate::job::outcome::Ending;
 use crate::memory::state::{Collection, Job, State};
 use crate::store::get::{Found, Get};
 

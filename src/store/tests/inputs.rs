@@ -9,7 +9,7 @@ use serde_bytes::ByteBuf;
 
 use crate::codec;
 use crate::events::event::parse_fields;
-use crate::events::stream::Cursor;
+use crate::events::stream::EventCursor;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters, FailedAttempt};
 use crate::job::options::JobOptions;
@@ -282,8 +282,8 @@ proptest! {
         let taken = JobId::new(&text).is_ok();
         prop_assert_eq!(taken, QueueName::new(&text).is_ok());
         prop_assert_eq!(taken, Namespace::new(&text).is_ok());
-        if let Ok(cursor) = text.parse::<Cursor>() {
-            prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        if let Ok(cursor) = text.parse::<EventCursor>() {
+            prop_assert_eq!(cursor.to_string().parse::<EventCursor>().unwrap(), cursor);
         }
         let _ = Connector::from_url(&text, None);
         let _ = Connector::from_url(&format!("redis://{text}"), None);

@@ -128,7 +128,7 @@ impl Rig {
     }
 
     fn keep_nothing(&mut self) {
-        self.set(QueueSettings::new().keep_completed(Retention::Remove));
+        self.set(QueueSettings::new().keep_completed(Retention::Nothing));
     }
 
     fn total(&mut self, name: &str) -> u64 {

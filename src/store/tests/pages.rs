@@ -72,7 +72,11 @@ fn each_job_comes_once_in_pages_of_any_size(mut rig: Rig) {
     let later = |name: &String| {
         let due = Due::After { ms: 5_000 };
         let id = JobId::new(format!("late-{name}")).unwrap();
-        NewJob { id, due, ..job(name) }
+        NewJob {
+            id,
+            due,
+            ..job(name)
+        }
     };
     let jobs: Vec<NewJob> = names.iter().map(|name| job(name)).collect();
     rig.enqueue(&jobs);
@@ -115,7 +119,12 @@ fn what_comes_and_goes_between_two_pages_moves_none_of_the_others(mut rig: Rig) 
     rig.enqueue(&[job("A")]);
     rig.end_all(&dead());
     let rest = rig.page(State::Dead, 256, Some(&place));
-    assert!(rest.jobs.iter().map(|(id, _)| id.as_str()).eq(["a-1", "c", "A"]));
+    assert!(
+        rest.jobs
+            .iter()
+            .map(|(id, _)| id.as_str())
+            .eq(["a-1", "c", "A"])
+    );
     for gone in ["C-1", "C-2", "a-1", "c", "A"] {
         rig.take_away(gone);
     }
@@ -126,12 +135,23 @@ fn cancelled_jobs_are_not_among_the_completed_ones(mut rig: Rig) {
     for (id, outcome, keep) in [
         ("a", completed(), None),
         ("b", Outcome::Cancelled("moot".into()), None),
-        ("c", completed(), Some(Retention::For(Duration::from_secs(9)))),
-        ("d", Outcome::Cancelled("x".repeat(4_096)), Some(Retention::For(Duration::from_secs(9)))),
+        (
+            "c",
+            completed(),
+            Some(Retention::For(Duration::from_secs(9))),
+        ),
+        (
+            "d",
+            Outcome::Cancelled("x".repeat(4_096)),
+            Some(Retention::For(Duration::from_secs(9))),
+        ),
     ] {
         rig.enqueue(&[job(id)]);
         let claimed = rig.claim_one().unwrap();
-        let settlement = Settlement { keep, ..settlement(&claimed.id, &claimed.receipt, outcome) };
+        let settlement = Settlement {
+            keep,
+            ..settlement(&claimed.id, &claimed.receipt, outcome)
+        };
         assert!(rig.advance(&[settlement], 0).refused.is_empty());
     }
     for limit in [1, 2, 9] {
@@ -151,7 +171,14 @@ fn g7_a_page_has_no_more_bytes_than_asked_for_but_for_one_job(mut rig: Rig) {
         NewJob { record, ..job(id) }
     };
     rig.enqueue(&["a", "b", "c", "d"].map(large));
-    for (bytes, jobs) in [(0, 1), (4_000, 1), (8_000, 1), (9_000, 2), (13_000, 3), (1 << 20, 4)] {
+    for (bytes, jobs) in [
+        (0, 1),
+        (4_000, 1),
+        (8_000, 1),
+        (9_000, 2),
+        (13_000, 3),
+        (1 << 20, 4),
+    ] {
         let page = rig.page_of(State::Waiting, 256, bytes, None);
         assert_eq!(page.jobs.len(), jobs, "{bytes}");
         assert_eq!(page.next.is_some(), jobs < 4, "{bytes}");

@@ -80,7 +80,7 @@ pub(crate) async fn run(stage: Stage) -> Findings {
     let worker = Worker::builder(&queue)
         .state(Arc::clone(&tally))
         .concurrency(500)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
         .handle(count);
     let worker = run_worker(worker);
     let all_done = || tally.done.load(Ordering::SeqCst) >= 2 * each;

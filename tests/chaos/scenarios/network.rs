@@ -49,7 +49,7 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     field.work(|builder| {
         builder
             .concurrency(50)
-            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
     });
     let load = Load::start(&field.queue, &Pace::steady(50, 5), &mut stage.rng, short);
     let watch = Watch::start(field.direct.clone(), field.scene.clone());

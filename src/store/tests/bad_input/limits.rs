@@ -65,7 +65,7 @@ fn nothing_asked_for_is_nothing_done() {
     };
     for (state, limit, after) in [
         ("waiting", 0, None),
-        ("waiting", 10, place(1, "1", "waiting")),
+        ("waiting", 10, place(1, "4", "waiting")),
         ("waiting", 10, place(1, "inf", "")),
         ("waiting", 10, place(9, "-inf", "")),
         ("dead", BATCH_JOBS, place(WHOLE_MAX as usize, "0", "")),
