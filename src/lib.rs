@@ -39,7 +39,7 @@
 //!
 //! | | promise |
 //! |---|---|
-//! | G1 | A job whose enqueue was acknowledged ends completed, dead or removed, whatever crashes, as long as Redis keeps its data. |
+//! | G1 | A job whose enqueue was acknowledged ends completed, cancelled, dead or removed, whatever crashes, as long as Redis keeps its data. |
 //! | G2 | Every claim carries a fence that only grows; a zombie never overwrites. |
 //! | G3 | Enqueueing can be repeated: the job is there once, even if the answer was lost. |
 //! | G4 | First in, first out within a priority; lower numbers first, strictly. |
@@ -71,6 +71,20 @@
 //!
 //! All settings are those of [`ScheduleBuilder`]; [`WorkerBuilder::schedules`] is for schedules that
 //! belong to the code of a worker.
+//!
+//! # Looking after a queue
+//!
+//! ```no_run
+//! # use oxcart::*;
+//! # async fn example(mail: Queue) -> Result<(), Error> {
+//! println!("{} jobs are left", mail.counts().await?.left());
+//! for dead in mail.jobs(JobState::Dead).await?.jobs {
+//!     println!("{} {}: {:?}", dead.id, dead.name, dead.history.last());
+//!     let replayed = mail.replay(&dead.id).await?;       // or `remove`
+//!     assert!(replayed.is_done());
+//! }
+//! # Ok(()) }
+//! ```
 //!
 //! # Seeing what happens
 //!
@@ -150,7 +164,6 @@ pub use crate::job::history::{AttemptKind, FailedAttempt};
 pub use crate::job::options::JobOptions;
 pub use crate::job::outcome::DeadReason;
 pub use crate::job::state::State as JobState;
-pub use crate::name::{Namespace, QueueName};
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::retention::Retention;

@@ -43,24 +43,14 @@ macro_rules! name_type {
     ($(#[$doc:meta])* $type:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $type(Arc<str>);
+        pub(crate) struct $type(Arc<str>);
 
         impl $type {
             /// Checks the name: 1 to 128 bytes, no white space, no control characters and none
             /// of `: / # ~ { }`.
-            ///
-            /// # Errors
-            ///
-            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), which says what is wrong.
-            pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
+            pub(crate) fn new(name: impl AsRef<str>) -> Result<Self, Error> {
                 check($what, name.as_ref())?;
                 Ok(Self(name.as_ref().into()))
-            }
-
-            /// The name as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
             }
         }
 
@@ -83,6 +73,13 @@ name_type!(
     QueueName,
     "queue name"
 );
+
+impl QueueName {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 name_type!(
     /// What all keys of an application start with, so that several can share a Redis.
     Namespace,

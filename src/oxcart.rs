@@ -143,7 +143,12 @@ impl Oxcart {
     ///
     /// Only reads.
     pub async fn queues(&self) -> Result<Vec<String>, Error> {
-        let names = self.inner.backend.queues(&self.inner.namespace).await?;
+        let Setup {
+            backend, namespace, ..
+        } = &*self.inner;
+        let names = backend.queues(namespace).await.map_err(|error| {
+            error.within(format_args!("`queues` of the namespace `{namespace}`"))
+        })?;
         Ok(names.into_iter().collect())
     }
 }

@@ -114,7 +114,8 @@ impl<J: Job> Enqueue<J> {
         self.with_options(|options| options.attempts(attempts))
     }
 
-    /// How long the job waits after a failure. Default: exponential from 1 s.
+    /// How long the job waits after a failure: always the same, in steps, exponentially longer, or as a worker
+    /// works out. Default: exponential from 1 s.
     pub fn backoff(self, backoff: Backoff) -> Self {
         self.with_options(|options| options.backoff(backoff))
     }
