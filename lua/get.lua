@@ -1,9 +1,12 @@
 -- All that is known of one job. args: id. O(log N).
--- Answers { 'missing', now_ms }, or { 'found', now_ms, and what lib/describe.lua says of the job }.
+-- Answers { 'missing', now_ms }, or { 'found', now_ms, state, score, and what lib/describe.lua says of the job }.
 
-local state, score = queue.find(args.id)
-local job = state and queue.describe(args.id, queue.shown_state(args.id, state), score)
-if not job then
+local id = args.id
+local state, score = queue.find(id)
+local record = state and redis.call('HGET', key.jobs, id)
+if not record then
   return { 'missing', now_ms }
 end
-return { 'found', now_ms, unpack(job) }
+local reply = { 'found', now_ms, queue.shown_state(id, state), queue.shown_score(state, score) }
+queue.describe(reply, id, record, queue.stored_beside(state))
+return reply

@@ -2,8 +2,9 @@
 -- lib/lines.lua), run out or finished. args: state; limit, the jobs to look at; bytes, the most to answer, but for one job
 -- that is larger; and, for each page but the first, after: { list, score, id }, the last job looked at for the page before.
 -- That place is found by its score and id, so jobs that come, go or move before it do not shift the page.
--- Answers { 'list', now_ms, list, score, id, number of jobs, and for each its id and what lib/describe.lua says of it };
--- the first three are `after` for the next page, list is 0 if there is none. O(log^2 N + limit).
+-- Answers { 'list', now_ms, state, list, score, id, number of jobs, and for each its id, its score and what
+-- lib/describe.lua says of it }. list, score and id are `after` for the next page; list is 0 if there is none.
+-- O(log^2 N + limit).
 
 -- Whether member `a` stands behind `b` where both have the same score. Redis compares bytes; Lua's `<` asks the locale.
 local function stands_behind(a, b)
@@ -35,13 +36,13 @@ end
 local after = args.after or { list = 0 }
 local lies_in = args.state == 'cancelled' and 'completed' or args.state
 local jobs, bytes, left = 0, 0, args.limit
-local page, last = { 'list', now_ms, 0, '', '', 0 }, { 0, '', '' }
+local page, last = { 'list', now_ms, args.state, 0, '', '', 0 }, { 0, '', '' }
 
 local function answer(goes_on)
   if goes_on then
-    page[3], page[4], page[5] = unpack(last)
+    page[4], page[5], page[6] = unpack(last)
   end
-  page[6] = jobs
+  page[7] = jobs
   return page
 end
 
@@ -49,29 +50,31 @@ for list, collection in ipairs(COLLECTIONS) do
   local state, part = unpack(collection)
   if state == lies_in and list >= after.list and left > 0 then
     local from = list == after.list and rank_behind(part, after) or 0
+    local ids, scores = {}, {}
     local members = redis.call('ZRANGE', part, from, from + left - 1, 'WITHSCORES')
     for i = 1, #members, 2 do
-      local id, score = members[i], members[i + 1]
       -- Names that begin with `~` are no jobs', and stand behind all jobs.
-      if string.sub(id, 1, 1) == '~' then
+      if string.sub(members[i], 1, 1) == '~' then
         break
       end
-      local job, size
-      if queue.shown_state(id, state) == args.state then
-        job, size = queue.describe(id, args.state, score)
-      end
-      if job then
-        bytes = bytes + size
+      ids[#ids + 1], scores[#scores + 1] = members[i], members[i + 1]
+    end
+    local records = #ids > 0 and redis.call('HMGET', key.jobs, unpack(ids)) or {}
+    local beside = queue.stored_beside(state)
+    for i = 1, #ids do
+      local id, end_before = ids[i], #page
+      if records[i] and queue.shown_state(id, state) == args.state then
+        queue.append(page, id, queue.shown_score(state, scores[i]))
+        bytes = bytes + queue.describe(page, id, records[i], beside)
         if jobs > 0 and bytes > args.bytes then
+          for k = #page, end_before + 1, -1 do
+            page[k] = nil
+          end
           return answer(true)
         end
         jobs = jobs + 1
-        page[#page + 1] = id
-        for field = 1, #job do
-          page[#page + 1] = job[field]
-        end
       end
-      last, left = { list, score, id }, left - 1
+      last, left = { list, scores[i], id }, left - 1
     end
   end
 end

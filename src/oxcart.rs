@@ -102,7 +102,7 @@ impl Oxcart {
     /// Enqueues a job into the queue that its type names ([`Job::QUEUE`]); see
     /// [`Queue::enqueue`].
     ///
-    /// A type that names no queue is refused when it is compiled:
+    /// A type that names no queue is refused when the program is built (`cargo check` does not look that far):
     ///
     /// ```compile_fail,E0080
     /// # use oxcart::*;
@@ -114,11 +114,11 @@ impl Oxcart {
     ///     const NAME: &'static str = "ping";
     ///     type Output = ();
     /// }
-    /// # async fn example(oxcart: Oxcart) -> Result<(), Error> {
+    /// # fn example(oxcart: &Oxcart) {
     ///
-    /// oxcart.enqueue(Ping {}).await?;                    // into which queue?
-    /// # Ok(()) }
-    /// # fn main() { drop(example); }
+    /// let request = oxcart.enqueue(Ping {});             // into which queue?
+    /// # }
+    /// # fn main() { let _: fn(&Oxcart) = example; }
     /// ```
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<J> {
         const {

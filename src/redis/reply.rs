@@ -95,15 +95,6 @@ impl Reply {
         texts(self.verb, values)
     }
 
-    pub(crate) fn byte_strings(&mut self) -> Result<Vec<Vec<u8>>, Trouble> {
-        let verb = self.verb;
-        let to_bytes = |value: Value| match value {
-            Value::BulkString(bytes) => Ok(bytes),
-            other => Err(garbled(verb, "bytes", &other)),
-        };
-        self.list()?.into_iter().map(to_bytes).collect()
-    }
-
     /// A number, and then that many values: a list that is not one, because a list in the list
     /// costs the server as much as a dozen numbers.
     fn flat(&mut self) -> Result<Vec<Value>, Trouble> {

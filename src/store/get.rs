@@ -19,6 +19,7 @@ static SCRIPT: Script = script!(
         "attempts",
         "find",
         "lines",
+        "lists",
         "shown",
         "describe",
     ]
@@ -61,26 +62,38 @@ impl Verb for Get<'_> {
     fn answer(mut reply: Reply) -> Result<Option<Found>, Trouble> {
         match reply.tag() {
             "missing" => Ok(None),
-            "found" => Ok(Some(Found::read(&mut reply)?)),
+            "found" => {
+                let state = reply.text()?;
+                Ok(Some(Found::read(&state, &mut reply)?))
+            }
             _ => reply.unexpected_tag(),
         }
     }
 }
 
 impl Found {
-    /// What `lib/describe.lua` says of a job.
-    pub(crate) fn read(reply: &mut Reply) -> Result<Self, Trouble> {
-        Ok(Self {
-            state: reply.text()?,
+    /// The score of a job, and what `lib/describe.lua` says of it.
+    pub(crate) fn read(state: &str, reply: &mut Reply) -> Result<Self, Trouble> {
+        let mut found = Self {
+            state: state.to_owned(),
             score: reply.text()?,
             record: reply.bytes()?,
-            payload: reply.optional_bytes()?,
-            claim: reply.optional_bytes()?,
-            stalls: reply.optional_bytes()?,
-            counters: reply.optional_bytes()?,
-            history: reply.byte_strings()?,
-            outcome: reply.optional_bytes()?,
-            progress: reply.optional_bytes()?,
-        })
+            ..Self::default()
+        };
+        for _ in 0..reply.number()? {
+            let (name, value) = (reply.text()?, reply.bytes()?);
+            match name.as_str() {
+                "payload" => found.payload = Some(value),
+                "claim" => found.claim = Some(value),
+                "stalls" => found.stalls = Some(value),
+                "counters" => found.counters = Some(value),
+                "attempt" => found.history.push(value),
+                "outcome" => found.outcome = Some(value),
+                "progress" => found.progress = Some(value),
+                // Something that a newer version stores.
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 }

@@ -20,6 +20,7 @@ static SCRIPT: Script = script!(
         "attempts",
         "find",
         "lines",
+        "lists",
         "shown",
         "describe",
     ]
@@ -70,6 +71,7 @@ impl Verb for List<'_> {
         if reply.tag() != "list" {
             return reply.unexpected_tag();
         }
+        let state = reply.text()?;
         let list = reply.number()? as usize;
         let (score, id) = (reply.text()?, reply.text()?);
         let place = Place { list, score, id };
@@ -79,7 +81,8 @@ impl Verb for List<'_> {
         };
         let jobs = reply.number()?;
         for _ in 0..jobs {
-            listed.jobs.push((reply.text()?, Found::read(&mut reply)?));
+            let id = reply.text()?;
+            listed.jobs.push((id, Found::read(&state, &mut reply)?));
         }
         Ok(listed)
     }

@@ -82,6 +82,22 @@ async fn one_read_tells_how_a_job_ended_when_and_with_which_result() {
 }
 
 #[tokio::test]
+async fn a_schedule_tells_that_its_last_job_was_cancelled() {
+    async fn unwanted(_: Number) -> Result<u32, Failure> {
+        Err(Failure::cancel("nobody wants it"))
+    }
+    let rig = Rig::new().await;
+    let once = rig.queue.schedule("once").every(Duration::from_millis(100));
+    once.limit(1).job(Number(1)).await.unwrap();
+    let running = Running::start(rig.worker().handle(unwanted));
+    rig.until(|counts| counts.totals.cancelled == 1).await;
+    running.stop().await;
+    let info = rig.queue.schedule("once").info().await.unwrap().unwrap();
+    let (_, state) = info.last_job.unwrap();
+    assert_eq!(state, Some(JobState::Cancelled));
+}
+
+#[tokio::test]
 async fn debug_shows_headers_and_sizes_and_no_payload() {
     #[derive(Serialize, Deserialize)]
     struct Secret {

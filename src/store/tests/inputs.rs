@@ -20,6 +20,7 @@ use crate::memory::{stamp, stored_record};
 use crate::name::{Namespace, QueueName};
 use crate::policy::backoff::Backoff;
 use crate::queue::info::{Counts as Counted, JobInfo};
+use crate::queue::jobs::JobCursor;
 use crate::redis::connection::Connector;
 use crate::redis::reply::Reply;
 use crate::schedule::info::ScheduleInfo;
@@ -284,6 +285,11 @@ proptest! {
         prop_assert_eq!(taken, Namespace::new(&text).is_ok());
         if let Ok(cursor) = text.parse::<EventCursor>() {
             prop_assert_eq!(cursor.to_string().parse::<EventCursor>().unwrap(), cursor);
+        }
+        for text in [text.clone(), format!("waiting:1:17:{text}"), format!("dead:{text}:a")] {
+            if let Ok(cursor) = text.parse::<JobCursor>() {
+                prop_assert_eq!(cursor.to_string().parse::<JobCursor>().unwrap(), cursor);
+            }
         }
         let _ = Connector::from_url(&text, None);
         let _ = Connector::from_url(&format!("redis://{text}"), None);
