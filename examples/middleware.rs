@@ -70,7 +70,7 @@ async fn signed_only(context: Context, next: Next) -> Outcome {
     match context.header("signed-by") {
         Some("the till") => next.run(context).await,
         Some(other) => next.fail(Failure::dead(format!("{other} may not pay"))),
-        None => next.fail(Failure::discard("nobody signed it")),
+        None => next.fail(Failure::cancel("nobody signed it")),
     }
 }
 

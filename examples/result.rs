@@ -75,7 +75,7 @@ async fn main() -> anyhow::Result<()> {
         Err(error) if error.is_dead() => {
             println!("1 / 0: {error}");
             if let Some(id) = error.job_id() {
-                sums.remove(id).await?;
+                let _ = sums.remove(id).await?;
             }
         }
         other => println!("{other:?}"),

@@ -42,7 +42,7 @@ async fn charge(job: Charge, bank: State<Arc<Bank>>, ctx: Context) -> Result<Str
     );
     match job.card.as_str() {
         "flaky" if ctx.attempt().number < 3 => Err("the bank is busy".into()), // so does `?`
-        "cancelled" => Err(Failure::discard("the customer left")),
+        "cancelled" => Err(Failure::cancel("the customer left")),
         "forged" => Err(Failure::dead("no retry makes this card good")),
         "abroad" if !bank.open.load(Ordering::Relaxed) => {
             let wait = Duration::from_millis(50);
@@ -87,21 +87,18 @@ async fn main() -> anyhow::Result<()> {
 
     println!("\nthe dead letters:");
     bank.open.store(true, Ordering::Relaxed);
-    for id in charges.list(JobState::Dead, 0, 100).await? {
-        let Some(letter) = charges.job(&id).await? else {
-            continue;
-        };
+    for letter in charges.jobs(JobState::Dead).await?.jobs {
         let job: Charge = letter.payload()?;
         for attempt in &letter.history {
             println!("{}: {}", job.card, attempt.error);
         }
         if job.card == "abroad" {
-            charges.replay(&id).await?;
-            let receipt = charges.handle::<Charge>(id).result().await?;
-            println!("=> replayed: {receipt}");
+            let replayed = charges.replay(&letter.id).await?;
+            let receipt = charges.handle::<Charge>(letter.id).result().await?;
+            println!("=> replayed ({replayed:?}): {receipt}");
         } else {
-            charges.remove(&id).await?;
-            println!("=> removed");
+            let removed = charges.remove(&letter.id).await?;
+            println!("=> removed ({removed:?})");
         }
     }
 

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- Cancels jobs that have not begun. Each ends as cancelled, and is kept as one that its handler has cancelled: for as long as
 -- it asks for itself, or as is set for the queue. ARGV[2] is what is stored as its outcome; the ids are ARGV[3..].
--- Answers { 'cancelled', now_ms, cancelled ids, active ids, ids that had ended }; the others are not known.
+-- Answers { 'cancelled', now_ms, cancelled ids, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
--- needs: meta, find, finish, count, emit
--- rarely: take_out, head, delayed, drained
+-- needs: meta, find, finish, count, emit, lists
+-- rarely: take_out, head, delayed, drained, shown
 
 local FIRST_ID = 3
 local outcome = ARGV[2]
 local records = redis.call('HMGET', key.jobs, unpack(ARGV, FIRST_ID))
-local cancelled, active, ended = {}, {}, {}
+local cancelled, others = {}, {}
 -- For how long jobs ask to be kept, if they do.
 local keep_ms, is_delayed = {}, false
 for i = FIRST_ID, #ARGV do
@@ -19,15 +19,13 @@ for i = FIRST_ID, #ARGV do
   if record then
     state, _, part = queue.find(id)
   end
-  if state == 'active' then
-    active[#active + 1] = id
-  elseif state == 'waiting' or state == 'delayed' then
+  if state == 'waiting' or state == 'delayed' then
     queue.take_out(id, part)
     cancelled[#cancelled + 1] = id
     keep_ms[id] = tonumber(queue.field_of(record, 'keep_ms'))
     is_delayed = is_delayed or state == 'delayed'
   elseif state then
-    ended[#ended + 1] = id
+    queue.append(others, id, queue.shown_state(id, state))
   end
 end
 
@@ -51,4 +49,4 @@ if #cancelled > 0 then
 end
 queue.flush_events()
 queue.save_meta()
-return { 'cancelled', now_ms, cancelled, active, ended }
+return { 'cancelled', now_ms, cancelled, others }

@@ -1,35 +1,14 @@
 #!lua flags=no-writes
 -- All that is known of one job. args: id. O(log N).
--- Answers { 'missing', now_ms }, or { 'found', now_ms, state, score, record, payload, claim,
--- stalls, counters, history, outcome, progress }, '' for what there is not.
--- needs: arguments, find
--- rarely: lines, attempts
+-- Answers { 'missing', now_ms }, or { 'found', now_ms, state, score, and what lib/describe.lua says of the job }.
+-- needs: arguments, find, shown, describe
 
 local id = args.id
-local record = redis.call('HGET', key.jobs, id)
 local state, score = queue.find(id)
-if not record or not state then
+local record = state and redis.call('HGET', key.jobs, id)
+if not record then
   return { 'missing', now_ms }
 end
-if state == 'delayed' then
-  score = queue.due_of(score)
-end
-
-local counters, history = redis.call('HGET', key.attempts, id), {}
-if counters then
-  local fields = queue.attempt_fields(id, queue.counters_in(counters))
-  if #fields > 0 then
-    history = redis.call('HMGET', key.attempts, unpack(fields))
-  end
-end
-
-return {
-  'found', now_ms, state, score, record,
-  redis.call('HGET', key.payloads, id) or '',
-  redis.call('HGET', key.claims, id) or '',
-  redis.call('HGET', key.stalls, id) or '',
-  counters or '',
-  history,
-  redis.call('HGET', key.results, id) or '',
-  redis.call('HGET', key.progress, id) or '',
-}
+local reply = { 'found', now_ms, queue.shown_state(id, state), queue.shown_score(state, score) }
+queue.describe(reply, id, record, queue.stored_beside(state))
+return reply

@@ -1,10 +1,10 @@
 #!lua
 -- Puts dead jobs back in line, at the back of their priority and with a fresh budget of
 -- attempts and stalls; the history stays. The ids are ARGV[2..].
--- Answers { 'replayed', now_ms, the ids that were dead }. O(n log N).
+-- Answers { 'replayed', now_ms, the ids that were dead, { id, state, .. } of the others that are there }. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
 -- needs: meta, places, order, enter, count, emit
--- rarely: attempts, arm
+-- rarely: attempts, arm, find, lists, shown
 
 local function fresh_budget(id)
   queue.renew_budget(id)
@@ -13,7 +13,7 @@ local function fresh_budget(id)
   redis.call('HDEL', key.progress, id)
 end
 
-local replayed, options = {}, {}
+local replayed, others, options = {}, {}, {}
 for i = 2, #ARGV do
   local id = ARGV[i]
   local place = queue.places_of({ id })[1]
@@ -21,6 +21,11 @@ for i = 2, #ARGV do
     fresh_budget(id)
     replayed[#replayed + 1] = id
     options[id] = { priority = queue.priority_at(place) }
+  elseif place then
+    local state = queue.find(id)
+    if state then
+      queue.append(others, id, queue.shown_state(id, state))
+    end
   end
 end
 
@@ -32,4 +37,4 @@ queue.count('replayed', #replayed)
 queue.emit('replayed', replayed)
 queue.flush_events()
 queue.save_meta()
-return { 'replayed', now_ms, replayed }
+return { 'replayed', now_ms, replayed, others }

@@ -10,7 +10,7 @@
 -- first tick that is not due, cursor where to go on; job and payload are those of the one asked for
 -- by name.
 -- needs: arguments, schedules, whole
--- rarely: find
+-- rarely: find, shown
 
 local function select_names()
   if args.name then
@@ -49,7 +49,8 @@ local function last_job_state(stored)
   if args.due or not read or type(state) ~= 'table' or type(state[LAST_JOB]) ~= 'string' then
     return ''
   end
-  return queue.find(state[LAST_JOB]) or ''
+  local found = queue.find(state[LAST_JOB])
+  return found and queue.shown_state(state[LAST_JOB], found) or ''
 end
 
 local flat, job, payload = {}, '', ''

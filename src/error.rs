@@ -25,7 +25,7 @@ pub enum ErrorKind {
     /// database that is not there. Nothing was written, unless the message says that a script was stopped in its middle.
     Unsuitable,
     /// Redis was reached and refused for now (out of memory, read only, loading, no room for another client, ...), or
-    /// the state of the job does not allow it. Nothing was written.
+    /// somebody else changes the same thing all the time. Nothing was written.
     Refused,
     /// A queue that was to be deleted holds what somebody may still want: jobs that have not ended, dead
     /// letters or schedules. Nothing was deleted.
@@ -47,7 +47,7 @@ pub enum ErrorKind {
     NotFound,
     /// The job failed for good and is on the dead-letter list.
     Dead,
-    /// The job was discarded by its handler.
+    /// The job was cancelled: it was no longer wanted.
     Cancelled,
     /// A part of oxcart broke: a bug.
     Internal,
@@ -136,6 +136,36 @@ impl Error {
         self.kind == ErrorKind::Invalid
     }
 
+    /// A value could not be turned into MessagePack, or back.
+    #[must_use]
+    pub fn is_codec(&self) -> bool {
+        self.kind == ErrorKind::Codec
+    }
+
+    /// No connection to Redis could be made.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.kind == ErrorKind::Unreachable
+    }
+
+    /// What answers is not a Redis that this user can use.
+    #[must_use]
+    pub fn is_unsuitable(&self) -> bool {
+        self.kind == ErrorKind::Unsuitable
+    }
+
+    /// Redis was reached and refused for now; nothing was written.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.kind == ErrorKind::Refused
+    }
+
+    /// A queue that was to be deleted holds what somebody may still want.
+    #[must_use]
+    pub fn is_not_empty(&self) -> bool {
+        self.kind == ErrorKind::NotEmpty
+    }
+
     /// Certainly nothing was added: the request never reached Redis, or Redis did not read it.
     #[must_use]
     pub fn is_not_sent(&self) -> bool {
@@ -146,6 +176,12 @@ impl Error {
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.kind == ErrorKind::Unknown
+    }
+
+    /// The request was sent, and nobody will ever learn whether it was carried out.
+    #[must_use]
+    pub fn is_unknowable(&self) -> bool {
+        self.kind == ErrorKind::Unknowable
     }
 
     /// A time limit passed.
@@ -160,12 +196,6 @@ impl Error {
         self.kind == ErrorKind::LeaseLost
     }
 
-    /// A queue that was to be deleted holds what somebody may still want.
-    #[must_use]
-    pub fn is_not_empty(&self) -> bool {
-        self.kind == ErrorKind::NotEmpty
-    }
-
     /// There is no such job.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -178,10 +208,22 @@ impl Error {
         self.kind == ErrorKind::Dead
     }
 
-    /// The job was discarded by its handler.
+    /// The job was cancelled: it was no longer wanted.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.kind == ErrorKind::Cancelled
+    }
+
+    /// A part of oxcart broke: a bug.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.kind == ErrorKind::Internal
+    }
+
+    /// Redis holds, or answered, what this version cannot read.
+    #[must_use]
+    pub fn is_incompatible(&self) -> bool {
+        self.kind == ErrorKind::Incompatible
     }
 }
 

@@ -39,7 +39,7 @@
 //!
 //! | | promise |
 //! |---|---|
-//! | G1 | A job whose enqueue was acknowledged ends completed, dead or removed, whatever crashes, as long as Redis keeps its data. |
+//! | G1 | A job whose enqueue was acknowledged ends completed, cancelled, dead or removed, whatever crashes, as long as Redis keeps its data. |
 //! | G2 | Every claim carries a fence that only grows; a zombie never overwrites. |
 //! | G3 | Enqueueing can be repeated: the job is there once, even if the answer was lost. |
 //! | G4 | First in, first out within a priority; lower numbers first, strictly. |
@@ -71,6 +71,20 @@
 //!
 //! All settings are those of [`ScheduleBuilder`]; [`WorkerBuilder::schedules`] is for schedules that
 //! belong to the code of a worker.
+//!
+//! # Looking after a queue
+//!
+//! ```no_run
+//! # use oxcart::*;
+//! # async fn example(mail: Queue) -> Result<(), Error> {
+//! println!("{} jobs are left", mail.counts().await?.left());
+//! for dead in mail.jobs(JobState::Dead).await?.jobs {
+//!     println!("{} {}: {:?}", dead.id, dead.name, dead.history.last());
+//!     let replayed = mail.replay(&dead.id).await?;       // or `remove`
+//!     assert!(replayed.is_done());
+//! }
+//! # Ok(()) }
+//! ```
 //!
 //! # Seeing what happens
 //!
@@ -158,7 +172,7 @@ mod worker;
 
 pub use crate::error::{Error, ErrorKind};
 pub use crate::events::event::{Event, EventKind, ProgressValue};
-pub use crate::events::stream::{Cursor, EventStream};
+pub use crate::events::stream::{EventCursor, EventStream};
 pub use crate::id::{Fence, JobId};
 pub use crate::job::Job;
 pub use crate::job::attempt::Attempt;
@@ -166,23 +180,25 @@ pub use crate::job::failure::Failure;
 pub use crate::job::history::{AttemptEntry, AttemptKind, FailedAttempt};
 pub use crate::job::options::JobOptions;
 pub use crate::job::outcome::{DeadReason, Outcome, Output};
-pub use crate::job::state::{Place, State as JobState, Step};
+pub use crate::job::state::State as JobState;
 #[cfg(any(test, feature = "tower"))]
 pub use crate::layer::JobService;
-pub use crate::name::{Namespace, QueueName};
+pub use crate::name::QueueName;
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::retention::Retention;
 pub use crate::policy::schedule::{Missed, Overlap};
 pub use crate::policy::settings::{QueueSettings, SettingsInForce};
 pub use crate::queue::Queue;
-pub use crate::queue::admin::Cancellation;
+pub use crate::queue::admin::Changed;
 pub use crate::queue::delete::{Delete, Deleted};
 pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
+pub use crate::queue::jobs::{JobCursor, JobPage, JobStream, Jobs};
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
 pub use crate::queue::orphans::Orphans;
+pub use crate::redis::pool::Pool;
 pub use crate::redis::tls::Tls;
 pub use crate::schedule::ScheduleHandle;
 pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};
@@ -203,7 +219,6 @@ pub use crate::worker::middleware::{Middleware, Next};
 pub use crate::worker::shutdown::shutdown_signal;
 pub use crate::worker::workers::Workers;
 
-pub use deadpool_redis::Pool;
 pub use tokio_util::sync::CancellationToken;
 
 /// The examples of the README run as tests.

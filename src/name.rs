@@ -40,27 +40,17 @@ pub(crate) fn check_within(what: &str, name: &str, most: usize) -> Result<(), Er
 }
 
 macro_rules! name_type {
-    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+    ($(#[$doc:meta])* $visible:vis $type:ident, $what:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $type(Arc<str>);
+        $visible struct $type(Arc<str>);
 
         impl $type {
             /// Checks the name: 1 to 128 bytes, no white space, no control characters and none
             /// of `: / # ~ { }`.
-            ///
-            /// # Errors
-            ///
-            /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), which says what is wrong.
-            pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
+            pub(crate) fn new(name: impl AsRef<str>) -> Result<Self, Error> {
                 check($what, name.as_ref())?;
                 Ok(Self(name.as_ref().into()))
-            }
-
-            /// The name as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
             }
         }
 
@@ -79,13 +69,22 @@ macro_rules! name_type {
 }
 
 name_type!(
-    /// The name of a queue.
-    QueueName,
+    /// The name of a queue, as events and attempts carry it. Cheap to clone.
+    pub QueueName,
     "queue name"
 );
+
+impl QueueName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 name_type!(
     /// What all keys of an application start with, so that several can share a Redis.
-    Namespace,
+    pub(crate) Namespace,
     "namespace"
 );
 

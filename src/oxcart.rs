@@ -1,18 +1,18 @@
 //! The entrance: a connection to Redis and the queues in it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use deadpool_redis::Pool;
 
 use crate::error::Error;
 use crate::job::Job;
 use crate::name::{Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
+use crate::queue::setup::Setup;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::runtime;
-use crate::store::backend::{Backend, Tls};
+use crate::store::backend::{Backend, Pool, Tls};
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
@@ -29,15 +29,20 @@ const CALL_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Clone)]
 pub struct Oxcart {
-    pub(crate) inner: Arc<OxcartInner>,
+    pub(crate) inner: Arc<Setup>,
 }
 
-pub(crate) struct OxcartInner {
-    pub(crate) backend: Backend,
-    pub(crate) namespace: Namespace,
-    pub(crate) payload_max: usize,
-    pub(crate) call_timeout: Duration,
-    pub(crate) shelf: Shelf,
+impl fmt::Debug for Oxcart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = match &self.inner.backend {
+            Backend::Redis(connector) => connector.address(),
+            Backend::Memory(_) => "memory",
+        };
+        f.debug_struct("Oxcart")
+            .field("address", &address)
+            .field("namespace", &self.inner.namespace)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Oxcart {
@@ -70,7 +75,7 @@ impl Oxcart {
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
-    pub async fn with_pool(pool: Pool) -> Result<Self, Error> {
+    pub async fn with_pool(pool: impl Into<Pool>) -> Result<Self, Error> {
         Self::builder().with_pool(pool).await
     }
 
@@ -93,7 +98,33 @@ impl Oxcart {
 
     /// Enqueues a job into the queue that its type names ([`Job::QUEUE`]); see
     /// [`Queue::enqueue`].
+    ///
+    /// A type that names no queue is refused when the program is built (`cargo check` does not look that far):
+    ///
+    /// ```compile_fail,E0080
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Ping {}
+    ///
+    /// impl Job for Ping {
+    ///     const NAME: &'static str = "ping";
+    ///     type Output = ();
+    /// }
+    /// # fn example(oxcart: &Oxcart) {
+    ///
+    /// let request = oxcart.enqueue(Ping {});             // into which queue?
+    /// # }
+    /// # fn main() { let _: fn(&Oxcart) = example; }
+    /// ```
     pub fn enqueue<J: Job>(&self, job: J) -> Enqueue<J> {
+        const {
+            assert!(
+                !J::QUEUE.is_empty(),
+                "this type of job names no queue: name one in its `impl Job` (`const QUEUE`), or say at the call which \
+                 one it is for (`oxcart.queue(\"mail\")?.enqueue(job)`)"
+            );
+        }
         Enqueue::new(self.queue(J::QUEUE), &job)
     }
 
@@ -109,7 +140,12 @@ impl Oxcart {
     ///
     /// Only reads.
     pub async fn queues(&self) -> Result<Vec<String>, Error> {
-        let names = self.inner.backend.queues(&self.inner.namespace).await?;
+        let Setup {
+            backend, namespace, ..
+        } = &*self.inner;
+        let names = backend.queues(namespace).await.map_err(|error| {
+            error.within(format_args!("`queues` of the namespace `{namespace}`"))
+        })?;
         Ok(names.into_iter().collect())
     }
 }
@@ -204,13 +240,13 @@ impl OxcartBuilder {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
-    pub async fn with_pool(self, pool: Pool) -> Result<Oxcart, Error> {
+    pub async fn with_pool(self, pool: impl Into<Pool>) -> Result<Oxcart, Error> {
         if self.tls.is_some() {
             return Err(Error::invalid(
                 "settings for TLS and a pool are given, and the pool says how connections are made",
             ));
         }
-        self.finish(Backend::redis_of(pool)).await
+        self.finish(Backend::redis_of(pool.into())).await
     }
 
     async fn finish(self, backend: Backend) -> Result<Oxcart, Error> {
@@ -228,7 +264,7 @@ impl OxcartBuilder {
             ));
         }
         Ok(Oxcart {
-            inner: Arc::new(OxcartInner {
+            inner: Arc::new(Setup {
                 backend,
                 namespace,
                 payload_max: self.payload_max,

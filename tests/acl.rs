@@ -83,7 +83,7 @@ async fn everything_works_with(rule: &[String], database: u32) {
     queue.pause().await.unwrap();
     let waits = queue.enqueue(Work::Quick).keep(Retention::For(60 * SECOND));
     let waits = waits.await.unwrap();
-    assert_eq!(queue.list(JobState::Waiting, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(support::ids(&queue, JobState::Waiting).await.len(), 1);
     assert!(queue.job(waits.id()).await.unwrap().is_some());
     queue.resume().await.unwrap();
     waits.result().within(20 * SECOND).await.unwrap();

@@ -10,7 +10,7 @@ use oxcart::{JobState, QueueSettings, Retention};
 use support::everything::a_bit_of_everything;
 use support::jobs::{Scene, Work};
 use support::workers::{drained, run, server_and_queue, worker};
-use support::{Server, eventually, eventually_async};
+use support::{Server, eventually, eventually_async, ids};
 
 const SECOND: Duration = Duration::from_secs(1);
 const BATCH: usize = 256;
@@ -105,7 +105,7 @@ async fn g7_g8_calls_and_events_are_bounded_at_any_backlog() {
     let scene = Scene::new();
     let builder = worker(&queue, &scene).concurrency(1_000);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     eventually_async(60 * SECOND, async || {
         events.catch_up();
         queue.counts().await.unwrap().totals.completed == 2 * EACH as u64
@@ -198,7 +198,7 @@ async fn g8_completed_jobs_are_kept_up_to_a_number() {
     let counts = drained(&queue, 20 * SECOND).await;
     assert_eq!(counts.completed, KEPT);
     assert_eq!(counts.totals.completed, 2_000);
-    let kept = queue.list(JobState::Completed, 0, 256).await.unwrap();
+    let kept = ids(&queue, JobState::Completed).await;
     let last: BTreeSet<_> = handles.iter().map(|handle| handle.id()).collect();
     assert!(
         kept.iter().all(|id| last.contains(id)),
@@ -283,7 +283,7 @@ async fn g8_nothing_is_left_of_what_is_done() {
     let scene = Scene::new();
     let builder = worker(&queue, &scene).concurrency(40);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     a_bit_of_everything(&queue, &scene, 2).await;
     let before = sizes(&server);
     a_bit_of_everything(&queue, &scene, 400).await;

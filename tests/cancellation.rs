@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use oxcart::{
-    Context, Cursor, Error, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue,
+    Context, Error, EventCursor, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue,
     QueueSettings, Retention, Worker,
 };
 use serde::{Deserialize, Serialize};
 use support::given_up::{Call, HOWS, at_every_await_point, given_up, polled};
 use support::jobs::{Scene, Work, now_ms};
 use support::workers::{drained, queue_at, run, server_and_queue, worker};
-use support::{Proxy, Server, eventually};
+use support::{Proxy, Server, eventually, ids};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -38,7 +38,7 @@ async fn assert_each_runs_once(server: &Server, queue: &Queue) -> BTreeSet<Strin
     let scene = Scene::new();
     let builder = worker(queue, &scene).concurrency(100);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     let counts = drained(queue, 30 * SECOND).await;
     assert_eq!((counts.dead, counts.totals.stalled), (0, 0));
     worker.stop().await;
@@ -113,7 +113,7 @@ async fn g3_waits_for_results_given_up_anywhere_leave_nothing_behind() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let builder = worker(&queue, &scene)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing));
     let worker = run(builder);
     queue.enqueue(Work::Quick).result().await.unwrap();
     // What is left behind would be a task of this runtime, or one of the library's, each of which
@@ -185,7 +185,10 @@ async fn g1_looking_and_changing_given_up_anywhere_leave_everything_in_order() {
         ("queues", call!(oxcart => oxcart.queues())),
         ("info", call!(handle => handle.info())),
         ("job", call!(queue, handle => queue.job(handle.id()))),
-        ("list", call!(queue => queue.list(JobState::Waiting, 0, 10))),
+        (
+            "jobs",
+            call!(queue => queue.jobs(JobState::Waiting).into_future()),
+        ),
         ("counts", call!(queue => queue.counts())),
         ("pause", call!(queue => queue.pause())),
         ("resume", call!(queue => queue.resume())),
@@ -223,12 +226,12 @@ async fn replayed_and_removed(queue: &Queue) {
             given_up(how, polls, Box::pin(replay)).await;
             drained(queue, 10 * SECOND).await;
             // It died again, or still: it is there, once.
-            let dead = queue.list(JobState::Dead, 0, 10).await.unwrap();
+            let dead = ids(queue, JobState::Dead).await;
             assert_eq!(dead, std::slice::from_ref(&id));
             let (of, removed) = (queue.clone(), id.clone());
             let remove = async move { of.remove(&removed).await };
             given_up(how, polls, Box::pin(remove)).await;
-            queue.remove(&id).await.unwrap();
+            let _ = queue.remove(&id).await.unwrap();
             assert!(queue.job(&id).await.unwrap().is_none());
         }
     }
@@ -277,7 +280,7 @@ async fn g2_progress_given_up_anywhere_does_not_disturb_the_attempt() {
 async fn g1_events_are_read_once_and_in_order_by_a_reader_that_gives_up_all_the_time() {
     const JOBS: usize = 300;
     let (_server, queue) = server_and_queue().await;
-    let mut events = queue.events_after("0-0".parse::<Cursor>().unwrap());
+    let mut events = queue.events_after("0-0".parse::<EventCursor>().unwrap());
     let handles = queue.enqueue_many(vec![Work::Quick; JOBS]).await.unwrap();
     let mut seen = Vec::new();
     while seen.len() < JOBS {

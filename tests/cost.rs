@@ -179,7 +179,7 @@ async fn server_and_queue() -> (Server, Queue) {
     let oxcart = Oxcart::connect(&server.url()).await.unwrap();
     let queue = oxcart.queue("cost").unwrap();
     let first = queue.enqueue(nothing()).await.unwrap();
-    assert!(queue.remove(first.id()).await.unwrap());
+    assert!(queue.remove(first.id()).await.unwrap().is_done());
     (server, queue)
 }
 
@@ -260,7 +260,7 @@ async fn work_off(server: &Server, queue: &Queue, concurrency: usize) -> Used {
     let tally = tally();
     let worker = Worker::builder(queue)
         .concurrency(concurrency)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
         .state(Arc::clone(&tally))
         .handle(handle)
         .build()

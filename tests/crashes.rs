@@ -14,7 +14,7 @@ use support::workers::{
     RunningWorker, WORKER_THREADS, WorkerProcess, drained, looked_after, queue_at, run,
     run_as_process, server_and_queue, watched, worker,
 };
-use support::{Process, eventually, eventually_async};
+use support::{Process, eventually, eventually_async, ids};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -190,14 +190,14 @@ async fn g6_a_job_that_kills_workers_is_poisoned_and_its_batch_mates_are_not() {
         MAX_STALLS + 1,
         "so often it stalls before it is dead"
     );
-    let dead = queue.list(JobState::Dead, 0, 256).await.unwrap();
+    let dead = ids(&queue, JobState::Dead).await;
     assert_eq!(dead, std::slice::from_ref(poison));
     let info = queue.job(poison).await.unwrap().unwrap();
-    assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::Poisoned));
+    assert_eq!(info.ended, Some(Ended::Dead(DeadReason::Poisoned)));
     assert_eq!((info.stalls, info.failed), (MAX_STALLS + 1, 0));
     for handle in handles.iter().filter(|handle| handle.id() != poison) {
         let info = handle.info().await.unwrap().unwrap();
-        assert_eq!(info.ended.unwrap().1, Ended::Completed);
+        assert_eq!(info.ended, Some(Ended::Completed));
         assert_eq!(info.stalls, 1, "only the first crash was theirs, too");
     }
     assert_suspects_ran_alone(&scene, poison.as_str());

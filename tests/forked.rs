@@ -124,7 +124,7 @@ async fn run_all(url: &str) {
     let ran = Ran::default();
     let worker = Worker::builder(&queue)
         .concurrency(500)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
         .state(Arc::clone(&ran))
         .handle(handle)
         .build()

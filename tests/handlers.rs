@@ -33,7 +33,7 @@ async fn act(job: Act) -> Result<u32, Failure> {
         Act::Succeed => Ok(7),
         Act::Fail => Err("failed".into()),
         Act::Die => Err(Failure::dead("hopeless")),
-        Act::Discard => Err(Failure::discard("moot")),
+        Act::Discard => Err(Failure::cancel("moot")),
         Act::Panic => panic!("on purpose"),
         Act::Hang => std::future::pending().await,
     }

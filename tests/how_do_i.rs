@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use futures::TryStreamExt;
 use oxcart::{
-    Cancellation, Context, Enqueued, Error, Extract, Failure, Job, JobId, JobState, Next, Outcome,
-    Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
+    Changed, Context, Ended, Enqueued, Error, Extract, Failure, Job, JobId, JobState, Next,
+    Outcome, Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -131,16 +132,46 @@ async fn cancel_a_job_that_waits() -> Done {
     let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
     assert_eq!(
         billing.cancel(job.id(), "the customer has left").await?,
-        Cancellation::Done
+        Changed::Done
     );
     assert!(job.result().await.unwrap_err().is_cancelled());
     assert_eq!(
         billing.cancel(job.id(), "once more").await?,
-        Cancellation::Ended
+        Changed::InState(JobState::Cancelled)
     );
     let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
-    assert!(billing.remove(job.id()).await?);
-    assert!(!billing.remove(job.id()).await?);
+    assert!(billing.remove(job.id()).await?.is_done());
+    assert_eq!(billing.remove(job.id()).await?, Changed::NotFound);
+    Ok(())
+}
+
+#[tokio::test]
+async fn look_at_jobs() -> Done {
+    let billing = billing();
+    let worker = Worker::builder(&billing)
+        .handle(async |job: Charge| match job.customer {
+            13 => Err(Failure::cancel("the customer has left")),
+            customer => Ok(customer + 1_000),
+        })
+        .build()?;
+    billing
+        .enqueue_many([7, 8, 13].map(|customer| Charge { customer }))
+        .await?;
+    worker.drain().await;
+
+    let page = billing.jobs(JobState::Completed).limit(1).await?;
+    assert_eq!(page.jobs[0].result::<u64>()?, Some(1_007));
+    let next = page.next.expect("there is more");
+    let page = billing.jobs(JobState::Completed).after(next).await?;
+    assert_eq!(page.jobs[0].payload::<Charge>()?.customer, 8);
+
+    let mut cancelled = billing.jobs(JobState::Cancelled).stream();
+    while let Some(job) = cancelled.try_next().await? {
+        assert_eq!(
+            job.ended,
+            Some(Ended::Cancelled("the customer has left".into()))
+        );
+    }
     Ok(())
 }
 
@@ -150,7 +181,7 @@ async fn cancel_a_job_that_runs() -> Done {
     async fn charge(job: Charge) -> Result<u64, Failure> {
         if job.customer == 13 {
             // ask your database here
-            return Err(Failure::discard("the customer has left"));
+            return Err(Failure::cancel("the customer has left"));
         }
         Ok(1)
     }
@@ -313,13 +344,12 @@ async fn dead_letters() -> Done {
         .build()?;
     billing.enqueue(Charge { customer: 7 }).attempts(1).await?;
     worker.drain().await;
-    for id in billing.list(JobState::Dead, 0, 100).await? {
-        let dead = billing.job(&id).await?.expect("it was listed");
+    for dead in billing.jobs(JobState::Dead).await?.jobs {
         assert_eq!(
             dead.history.last().map(|attempt| attempt.error.as_str()),
             Some("no")
         );
-        billing.replay(&id).await?;
+        assert!(billing.replay(&dead.id).await?.is_done());
     }
     assert_eq!(billing.counts().await?.waiting, 1);
     Ok(())

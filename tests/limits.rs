@@ -154,9 +154,9 @@ fn every_call(oxcart: &Oxcart, queue: &Queue, url: &str) -> Vec<Call> {
         ),
         call("counts", SINGLE, with!(q(), |it| it.counts().await)),
         call(
-            "list",
+            "jobs",
             SINGLE,
-            with!(q(), |it| it.list(JobState::Dead, 0, 256).await),
+            with!(q(), |it| it.jobs(JobState::Dead).await),
         ),
         call("pause", SINGLE, with!(q(), |it| it.pause().await)),
         call("resume", SINGLE, with!(q(), |it| it.resume().await)),

@@ -13,7 +13,7 @@ use oxcart::{
 use support::checks::{assert_each_ran_once, assert_typed, enqueue_by};
 use support::jobs::{Scene, Work};
 use support::workers::{QUEUE, drained, queue_at, run, server_and_queue, watched, worker};
-use support::{Proxy, Server, eventually, eventually_async};
+use support::{Proxy, Server, eventually, eventually_async, ids};
 use tokio::task::JoinHandle;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ fn watch_for_stranded(queue: Queue, scene: Scene) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut idle_since: HashMap<String, Instant> = HashMap::new();
         loop {
-            let active = queue.list(JobState::Active, 0, 256).await.unwrap();
+            let active = ids(&queue, JobState::Active).await;
             let running = scene.running();
             let idle = active.iter().filter(|id| !running.contains(id.as_str()));
             let idle: Vec<&str> = idle.map(|id| id.as_str()).collect();
@@ -66,7 +66,7 @@ async fn g1_g3_replies_lost_after_the_call_was_carried_out_lose_and_repeat_nothi
     let scene = Scene::new();
     let builder = worker(&proxied, &scene).concurrency(50);
     let (builder, events) =
-        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     let worker = run(builder);
     let watch = watch_for_stranded(direct.clone(), scene.clone());
 
@@ -99,7 +99,7 @@ async fn g1_g3_no_way_through_the_queue_minds_lost_replies() {
     let scene = Scene::new();
     let builder = worker(&proxied, &scene).concurrency(50);
     let (builder, events) =
-        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        watched(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     let worker = run(builder);
     proxy.drop_reply_every(5);
     let caller = async |n: u64| {
@@ -213,7 +213,7 @@ async fn g3_a_request_awaited_again_does_not_duplicate_even_a_job_that_is_done_a
     let producer = impatient(&proxy).await;
     let scene = Scene::new();
     let worker = run(worker(&direct, &scene)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     for jobs in 1..=3 {
         proxy.swallow_every(1);
         let mut request = producer.enqueue(Work::Quick);
@@ -258,7 +258,7 @@ async fn g3_a_request_dropped_midway_and_awaited_again_does_not_duplicate() {
     let scene = Scene::new();
     let builder = worker(&direct, &scene).concurrency(50);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     for round in 1..=3 {
         // One that has not sent anything yet, so that it is its request that is swallowed.
         let producer = queue_at(&proxy.url()).await;
@@ -290,7 +290,7 @@ async fn g3_many_jobs_awaited_again_go_on_where_they_stopped() {
     let scene = Scene::new();
     let builder = worker(&direct, &scene).concurrency(50);
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     // Eight calls: of these the third and the sixth are carried out and never answered.
     proxy.swallow_every(3);
     let mut request = producer.enqueue_many((0..JOBS).map(|_| Work::Quick));
@@ -443,14 +443,8 @@ async fn g3_g4_many_jobs_keep_their_order_whatever_the_network_loses() {
     assert!(proxy.replies_dropped() >= 5, "the network was good");
     assert!(handles.iter().all(|job| job.enqueued() == Enqueued::New));
 
-    let mut stored = Vec::with_capacity(JOBS);
-    while stored.len() < JOBS {
-        let offset = 1 + stored.len() as u64;
-        let next = direct.list(JobState::Waiting, offset, 256).await.unwrap();
-        assert!(!next.is_empty(), "{} are missing", JOBS - stored.len());
-        stored.extend(next);
-    }
-    assert!(stored.iter().eq(handles.iter().map(|job| job.id())));
+    let stored = ids(&direct, JobState::Waiting).await;
+    assert!(stored[1..].iter().eq(handles.iter().map(|job| job.id())));
     assert_eq!(direct.counts().await.unwrap().waiting, 1 + JOBS as u64);
 }
 
@@ -459,7 +453,7 @@ async fn g3_g4_jobs_keep_their_order_when_connections_fall_silent() {
     const JOBS: usize = 60;
     let (_server, direct, proxy, _) = server_and_proxy().await;
     let queue = patient_for(60 * SECOND, &proxy).await;
-    let (mut ids, mut requests) = (Vec::new(), Vec::new());
+    let (mut sent, mut requests) = (Vec::new(), Vec::new());
     for n in 0..JOBS {
         // Silent from the first call on; then now and then, longer than a call is waited for.
         match n % 20 {
@@ -468,7 +462,7 @@ async fn g3_g4_jobs_keep_their_order_when_connections_fall_silent() {
             _ => {}
         }
         let request = queue.enqueue(Work::Quick);
-        ids.push(request.job_id().clone());
+        sent.push(request.job_id().clone());
         let mut request = request.into_future();
         assert!(
             futures::poll!(&mut request).is_pending(),
@@ -480,6 +474,5 @@ async fn g3_g4_jobs_keep_their_order_when_connections_fall_silent() {
     for job in join_all(requests).await {
         assert_eq!(job.unwrap().enqueued(), Enqueued::New);
     }
-    let stored = direct.list(JobState::Waiting, 0, 256).await.unwrap();
-    assert_eq!(stored, ids);
+    assert_eq!(ids(&direct, JobState::Waiting).await, sent);
 }

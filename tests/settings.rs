@@ -33,7 +33,7 @@ async fn until(queue: &Queue, within: Duration, holds: impl Fn(&SettingsInForce)
 /// A worker that has stored what it declares.
 async fn started(queue: &Queue, builder: WorkerBuilder) -> support::workers::RunningWorker {
     let running = run(builder);
-    let job = queue.enqueue(Work::Quick).keep(Retention::Remove);
+    let job = queue.enqueue(Work::Quick).keep(Retention::Nothing);
     job.await.unwrap();
     drained(queue, 20 * SECOND).await;
     running
@@ -95,7 +95,8 @@ async fn g8_what_a_job_asks_for_is_kept_whatever_the_number_that_is_set() {
     for job in long.iter().step_by(100) {
         assert!(job.info().await.unwrap().is_some(), "it asked for a week");
     }
-    let kept = queue.list(JobState::Completed, 0, 5).await.unwrap();
+    let kept = queue.jobs(JobState::Completed).limit(5).await.unwrap();
+    let kept: Vec<_> = kept.jobs.iter().map(|job| job.id.clone()).collect();
     let newest: Vec<_> = plain[7..].iter().map(|job| job.id().clone()).collect();
     assert_eq!(kept, newest);
     worker.stop().await;
@@ -153,7 +154,7 @@ async fn a_worker_that_starts_without_redis_declares_its_settings_when_it_is_the
     let queue = queue_at(&server.url()).await;
     server.kill();
     let scene = Scene::new();
-    let code = said().keep_completed(Retention::Remove);
+    let code = said().keep_completed(Retention::Nothing);
     let worker = run(worker(&queue, &scene).queue_settings(code));
     tokio::time::sleep(SECOND).await;
     server.restart();

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use support::checks::assert_each_ran_once;
 use support::jobs::{Scene, Work};
 use support::workers::{QUEUE, drained, queue_at, run, watched, worker};
-use support::{Proxy, Server, eventually, eventually_async};
+use support::{Proxy, Server, eventually, eventually_async, ids};
 use tokio::sync::Semaphore;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ async fn work_off(jobs: usize, bytes: usize, rate: u64, concurrency: usize, limi
     let (builder, events) = watched(worker(&proxied, &scene).concurrency(concurrency));
     let started = Instant::now();
     let worker =
-        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        run(builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     eventually(5 * SECOND, || !scene.runs().is_empty()).await;
     let first = started.elapsed();
     eventually(limit, || scene.runs().len() == jobs).await;
@@ -91,7 +91,7 @@ async fn g9_a_producer_on_a_slow_line_sends_large_jobs_and_the_small_ones_behind
     };
     let (large, small) = tokio::join!(large, small);
     let (large, small) = (large.unwrap(), small.unwrap());
-    let order = direct.list(JobState::Waiting, 0, 10).await.unwrap();
+    let order = ids(&direct, JobState::Waiting).await;
     assert_eq!(order, [large.id().clone(), small.id().clone()]);
     assert_eq!(direct.counts().await.unwrap().totals.added, 2);
     // Many go in calls that the line takes in a moment.
@@ -273,8 +273,8 @@ async fn refuse_one_of_many(server: Server, too_large: usize, cut: u64) {
         let added = direct.counts().await.unwrap().totals.added;
         assert!(added >= BEFORE as u64, "{added} of {BEFORE}");
     }
-    let order = direct.list(JobState::Waiting, 0, BEFORE).await;
-    assert_eq!(order.unwrap().len(), BEFORE);
+    let waiting = direct.jobs(JobState::Waiting).limit(BEFORE).await;
+    assert_eq!(waiting.unwrap().jobs.len(), BEFORE);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

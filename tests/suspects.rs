@@ -107,11 +107,11 @@ async fn g6_several_poisonous_jobs_that_crash_together_take_nobody_with_them() {
             (counts.totals.completed, counts.dead),
             (INNOCENT as u64, POISONOUS as u64)
         );
-        for id in queue.list(JobState::Dead, 0, 256).await.unwrap() {
-            let info = queue.job(&id).await.unwrap().unwrap();
-            assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::Poisoned));
+        for info in queue.jobs(JobState::Dead).await.unwrap().jobs {
+            let id = &info.id;
+            assert_eq!(info.ended, Some(Ended::Dead(DeadReason::Poisoned)));
             assert_eq!(info.stalls, max_stalls + 1);
-            assert_eq!(scene.runs_of(&id).len() as u32, max_stalls + 1);
+            assert_eq!(scene.runs_of(id).len() as u32, max_stalls + 1);
         }
         println!("{deaths} deaths with max_stalls of {max_stalls}");
         scene.release(1);

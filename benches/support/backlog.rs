@@ -68,7 +68,7 @@ async fn drain(bench: &Bench, slots: usize, backlog: u64) -> Result<Took, Error>
     });
     let worker = Worker::builder(&bench.queue)
         .concurrency(slots)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
         .state(Arc::clone(&tally))
         .handle(handle)
         .build()?;

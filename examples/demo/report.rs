@@ -165,7 +165,7 @@ impl Report<'_> {
     fn show_dead(&self, screen: &Screen) {
         let dead = self.outcomes.iter().filter_map(|outcome| {
             let info = outcome.info.as_ref()?;
-            let (_, Ended::Dead(reason)) = info.ended.as_ref()? else {
+            let Ended::Dead(reason) = info.ended.as_ref()? else {
                 return None;
             };
             let name = shortened(&outcome.task.name, 20);

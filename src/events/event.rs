@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::codec;
 use crate::error::Error;
-use crate::events::stream::Cursor;
+use crate::events::stream::EventCursor;
 use crate::id::JobId;
 use crate::job::outcome::DeadReason;
 use crate::time::Timestamp;
@@ -18,7 +18,7 @@ pub struct Event {
     /// What.
     pub kind: EventKind,
     /// Where to go on after this event.
-    pub cursor: Cursor,
+    pub cursor: EventCursor,
 }
 
 /// What happened, to which job.
@@ -49,18 +49,18 @@ pub enum EventKind {
     Stalled(JobId),
     /// A job is on the dead-letter list.
     Dead(JobId, DeadReason),
-    /// A job was discarded by its handler.
+    /// A job was cancelled: it was no longer wanted.
     Cancelled(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),
     /// A job was removed, with all that was known of it ([`Queue::remove`](crate::Queue::remove)). Jobs
     /// that were kept long enough go without an event.
     Removed(JobId),
-    /// The last job is done, dead or removed: none waits, none is delayed, none is active.
+    /// The last job has ended or was removed: none waits, none is delayed, none is active.
     Drained,
-    /// Claims were stopped.
+    /// The queue was paused: nothing is claimed.
     Paused,
-    /// Claims go on.
+    /// The pause is over.
     Resumed,
     /// Some events were dropped before this reader read them: they lay between the event before this
     /// one and the next.

@@ -17,12 +17,9 @@ use tracing::{info, warn};
 
 use crate::error::Error;
 use crate::events::event::{Event, EventKind, parse_fields};
+use crate::name::QueueName;
 use crate::policy::silence::Silence;
-use crate::queue::Queue;
-use crate::store::backend::CALL_MAX;
-use crate::store::backend::Trouble;
-use crate::store::backend::{Entry, EntryId};
-use crate::store::backend::{Reader, Stream as Streams};
+use crate::store::backend::{CALL_MAX, Entry, EntryId, Reader, Store, Stream as Streams, Trouble};
 use crate::time::Timestamp;
 
 /// A cursor behind the whole of an entry.
@@ -36,14 +33,14 @@ const BUFFER: usize = 1024;
 
 /// A place in a queue's events: behind one of them. Can be stored as text and parsed back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Cursor {
+pub struct EventCursor {
     ms: u64,
     sequence: u64,
     /// How many events of that entry have been seen; [`WHOLE`] for all of them.
     seen: u32,
 }
 
-impl Cursor {
+impl EventCursor {
     /// Behind the whole entry.
     fn behind(ms: u64, sequence: u64) -> Self {
         Self {
@@ -54,7 +51,7 @@ impl Cursor {
     }
 }
 
-impl fmt::Display for Cursor {
+impl fmt::Display for EventCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.ms, self.sequence)?;
         match self.seen {
@@ -64,7 +61,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-impl FromStr for Cursor {
+impl FromStr for EventCursor {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
@@ -100,40 +97,40 @@ impl FromStr for Cursor {
 /// # Ok(()) }
 /// ```
 pub struct EventStream {
+    queue: QueueName,
     events: mpsc::Receiver<Event>,
 }
 
+impl fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStream")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
+
 impl EventStream {
-    pub(crate) async fn from_now_on(queue: &Queue) -> Result<Self, Error> {
-        let mut reader = queue.inner.store.reader(Streams::Events);
+    pub(crate) async fn from_now_on(queue: &QueueName, store: &Store) -> Result<Self, Error> {
+        let mut reader = store.reader(Streams::Events);
         let end = timeout(CALL_MAX, reader.end_of_events()).await;
-        let (ms, sequence) = end.unwrap_or_else(|_| Err(Trouble::timed_out(CALL_MAX)))?;
-        Ok(Self::follow(
-            queue,
-            reader,
-            Cursor::behind(ms, sequence),
-            false,
-        ))
+        let end = end.unwrap_or_else(|_| Err(Trouble::timed_out(CALL_MAX)));
+        let (ms, sequence) = end.map_err(|trouble| {
+            let error = trouble.into_error(store.address());
+            error.within(format_args!("`events` on the queue `{queue}`"))
+        })?;
+        let follower = Follower::new(queue, reader, EventCursor::behind(ms, sequence), false);
+        Ok(Self::of(follower, store))
     }
 
-    pub(crate) fn open(queue: &Queue, after: Cursor) -> Self {
-        let reader = queue.inner.store.reader(Streams::Events);
-        Self::follow(queue, reader, after, true)
+    pub(crate) fn open(queue: &QueueName, store: &Store, after: EventCursor) -> Self {
+        let reader = store.reader(Streams::Events);
+        Self::of(Follower::new(queue, reader, after, true), store)
     }
 
-    fn follow(queue: &Queue, reader: Reader, cursor: Cursor, unsure: bool) -> Self {
-        let (sender, events) = mpsc::channel(BUFFER);
-        let follower = Follower {
-            queue: queue.name().to_owned(),
-            reader,
-            cursor,
-            anew: false,
-            unsure,
-            silence: Silence::default(),
-            sender,
-        };
-        queue.inner.store.runtime().spawn(follower.run());
-        Self { events }
+    fn of((follower, events): (Follower, mpsc::Receiver<Event>), store: &Store) -> Self {
+        let queue = follower.queue.clone();
+        store.runtime().spawn(follower.run());
+        Self { queue, events }
     }
 }
 
@@ -148,10 +145,10 @@ impl Stream for EventStream {
 /// The task behind a stream. It ends when nobody reads any more.
 struct Follower {
     /// For the log.
-    queue: String,
+    queue: QueueName,
     reader: Reader,
     /// Behind the last event that was handed on.
-    cursor: Cursor,
+    cursor: EventCursor,
     /// The stream was seen empty: whatever comes is new, even if the server's clock went back.
     anew: bool,
     /// The stream may be another one by now, and end before the cursor: then a read would wait for ever.
@@ -161,6 +158,25 @@ struct Follower {
 }
 
 impl Follower {
+    fn new(
+        queue: &QueueName,
+        reader: Reader,
+        cursor: EventCursor,
+        unsure: bool,
+    ) -> (Self, mpsc::Receiver<Event>) {
+        let (sender, events) = mpsc::channel(BUFFER);
+        let follower = Self {
+            queue: queue.clone(),
+            reader,
+            cursor,
+            anew: false,
+            unsure,
+            silence: Silence::default(),
+            sender,
+        };
+        (follower, events)
+    }
+
     /// A reader that is dropped ends it in the middle of a read, which gives the connection back.
     async fn run(mut self) {
         let sender = self.sender.clone();
@@ -177,7 +193,7 @@ impl Follower {
                 Ok(()) => {
                     pause = PAUSE_MIN;
                     if self.silence.ends() {
-                        info!(queue = self.queue, "events are read again");
+                        info!(queue = self.queue.as_str(), "events are read again");
                     }
                 }
                 Err(trouble) => {
@@ -191,7 +207,7 @@ impl Follower {
     }
 
     async fn tell_of(&mut self, trouble: &Trouble) {
-        let queue = &self.queue;
+        let queue = self.queue.as_str();
         let told = self.silence.goes_on(Instant::now());
         if told.log {
             warn!(queue, %trouble, "events cannot be read; the reader goes on trying");
@@ -230,7 +246,7 @@ impl Follower {
         };
         if !self.anew && (ms, sequence) < (self.cursor.ms, self.cursor.sequence) {
             // What of it was read before is not known: the reader goes on behind it.
-            self.cursor = Cursor::behind(ms, sequence);
+            self.cursor = EventCursor::behind(ms, sequence);
             self.send(ms, self.cursor, EventKind::Missed).await;
         }
         Ok(())
@@ -259,20 +275,21 @@ impl Follower {
             } else {
                 position as u32 + 1
             };
-            self.send(ms, Cursor { ms, sequence, seen }, kind).await;
+            self.send(ms, EventCursor { ms, sequence, seen }, kind)
+                .await;
         }
-        self.cursor = Cursor::behind(ms, sequence);
+        self.cursor = EventCursor::behind(ms, sequence);
         self.anew = false;
     }
 
     /// Waits for the reader, if it is slow.
-    async fn send(&self, at_ms: u64, cursor: Cursor, kind: EventKind) {
+    async fn send(&self, at_ms: u64, cursor: EventCursor, kind: EventKind) {
         let at = Timestamp::from_millis(at_ms);
         let _ = self.sender.send(Event { at, kind, cursor }).await;
     }
 
     async fn read(&mut self) -> Result<Vec<Entry>, Trouble> {
-        let Cursor { ms, sequence, seen } = self.cursor;
+        let EventCursor { ms, sequence, seen } = self.cursor;
         // An entry that was seen in part has to be read again.
         let after = match (seen, sequence) {
             _ if self.anew => (0, 0),
@@ -290,17 +307,20 @@ mod tests {
 
     #[test]
     fn cursors_are_text_and_back() {
-        let cursor = Cursor {
+        let cursor = EventCursor {
             ms: 1_700_000_000_000,
             sequence: 3,
             seen: 17,
         };
-        assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
-        let whole = Cursor::behind(17, 3);
+        assert_eq!(cursor.to_string().parse::<EventCursor>().unwrap(), cursor);
+        let whole = EventCursor::behind(17, 3);
         assert_eq!(whole.to_string(), "17-3");
-        assert_eq!("17-3".parse::<Cursor>().unwrap(), whole);
+        assert_eq!("17-3".parse::<EventCursor>().unwrap(), whole);
         for bad in ["", "1", "1.2", "a-b.c", "1-2.3.4"] {
-            assert!(bad.parse::<Cursor>().unwrap_err().is_invalid(), "{bad}");
+            assert!(
+                bad.parse::<EventCursor>().unwrap_err().is_invalid(),
+                "{bad}"
+            );
         }
     }
 }

@@ -22,7 +22,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 ///         return Err(Failure::dead("no card on file"));        // no retry will help
 ///     }
 ///     if card == "gone" {
-///         return Err(Failure::discard("the customer left"));   // not an error at all
+///         return Err(Failure::cancel("the customer left"));   // not an error at all
 ///     }
 ///     if card == "busy" {
 ///         return Err(Failure::retry_after(Duration::from_secs(90), "asked to wait"));
@@ -42,7 +42,7 @@ pub(crate) enum Verdict {
     Retry,
     RetryAfter(Duration),
     Dead,
-    Discard,
+    Cancel,
 }
 
 impl Failure {
@@ -71,10 +71,10 @@ impl Failure {
         Self::new(Verdict::Dead, error)
     }
 
-    /// The job is no longer wanted: it ends as cancelled, which is no failure.
+    /// The job is no longer wanted: it ends as cancelled, for this reason, which is no failure.
     #[must_use]
-    pub fn discard(reason: impl Into<Source>) -> Self {
-        Self::new(Verdict::Discard, reason)
+    pub fn cancel(reason: impl Into<Source>) -> Self {
+        Self::new(Verdict::Cancel, reason)
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod state;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::error::Error;
 use options::JobOptions;
 
 /// A type of job: its payload, its name on the wire and what it gives back.
@@ -62,8 +63,14 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// characters and none of `: / # ~ { }`.
     const NAME: &'static str;
 
-    /// The queue that [`Oxcart::enqueue`](crate::Oxcart::enqueue) puts it in.
-    const QUEUE: &'static str = "default";
+    /// The queue in which jobs of this type live, if it is always the same one: [`Oxcart::enqueue`](crate::Oxcart::enqueue)
+    /// puts them there, and any other queue refuses them, when they are enqueued and when a worker is built that
+    /// has a handler for them.
+    ///
+    /// A type that is sent to several queues leaves it out. Where a single call or worker is an exception, because the
+    /// jobs move from one queue to another for instance, it says so: [`Enqueue::any_queue`](crate::Enqueue::any_queue),
+    /// [`WorkerBuilder::any_queue`](crate::WorkerBuilder::any_queue).
+    const QUEUE: &'static str = "";
 
     /// What the handler gives back, and [`JobHandle::result`](crate::JobHandle::result) gives
     /// to whoever waits for it. `()` if nothing.
@@ -74,4 +81,17 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     fn options() -> JobOptions {
         JobOptions::new()
     }
+}
+
+/// Whether jobs of this type may be in this queue.
+pub(crate) fn check_queue<J: Job>(queue: &str) -> Result<(), Error> {
+    if J::QUEUE.is_empty() || J::QUEUE == queue {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "jobs of type `{}` are for the queue `{}` (`Job::QUEUE`), and this is `{queue}`; if that is meant, say \
+         `.any_queue()`",
+        J::NAME,
+        J::QUEUE
+    )))
 }

@@ -46,7 +46,8 @@ impl JobOptions {
         self
     }
 
-    /// How long it waits after a failure.
+    /// How long it waits after a failure: always the same, in steps, exponentially longer, or as a worker
+    /// works out. Default: exponential from 1 s.
     #[must_use]
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(backoff);

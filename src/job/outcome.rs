@@ -50,7 +50,7 @@ pub enum Outcome {
         /// What went wrong.
         entry: AttemptEntry,
     },
-    /// The handler said that the job is no longer wanted, and why ([`Failure::discard`](crate::Failure::discard)).
+    /// The handler said that the job is no longer wanted, and why ([`Failure::cancel`](crate::Failure::cancel)).
     Cancelled(String),
     /// The job goes back to its exact place, and the attempt is not counted: the worker stops, or
     /// its lease has run out.

@@ -268,7 +268,7 @@ mod tests {
             .priority(7)
             .backoff(Backoff::fixed(Duration::from_secs(2)))
             .timeout(Duration::from_secs(9))
-            .keep(Retention::Remove);
+            .keep(Retention::Nothing);
         let headers = vec![("trace".to_owned(), "abc".to_owned())];
         let encoded = EncodedRecord::new("hi", vec![1, 2, 3], &options, headers.clone());
         let record =
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!((record.attempts, record.priority), (3, 7));
         assert_eq!(record.backoff, options.backoff);
         assert_eq!(record.timeout, options.timeout);
-        assert_eq!(record.keep, Some(Retention::Remove));
+        assert_eq!(record.keep, Some(Retention::Nothing));
         assert_eq!(record.headers, headers);
     }
 

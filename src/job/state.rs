@@ -1,9 +1,12 @@
 //! The life of a job as a table: which step leads from which state to which.
 
 use std::fmt;
+use std::str::FromStr;
 
-/// Where a job is. A job is in exactly one state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use crate::error::Error;
+
+/// The state of a job. A job is in exactly one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum State {
     /// In line, to be claimed by the next free worker.
@@ -12,23 +15,26 @@ pub enum State {
     Delayed,
     /// Claimed by a worker that holds a lease on it.
     Active,
-    /// Ended well, or cancelled; kept for as long as its retention says.
+    /// Ended well; kept for as long as its retention says.
     Completed,
+    /// Ended because it was no longer wanted; kept like a completed job.
+    Cancelled,
     /// On the dead-letter list until it is replayed or removed.
     Dead,
 }
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: &'static [Self] = &[
         Self::Waiting,
         Self::Delayed,
         Self::Active,
         Self::Completed,
+        Self::Cancelled,
         Self::Dead,
     ];
 
-    /// The name on the wire.
+    /// The name: `waiting`, `delayed`, `active`, `completed`, `cancelled` or `dead`. It can be parsed back.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,32 +42,35 @@ impl State {
             Self::Delayed => "delayed",
             Self::Active => "active",
             Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
             Self::Dead => "dead",
         }
     }
 
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|state| state.as_str() == name)
+        let mut all = Self::ALL.iter().copied();
+        all.find(|state| state.as_str() == name)
     }
 
     /// What `step` makes of a job in this state; `None` if the step is refused and changes
     /// nothing.
-    #[must_use]
-    pub fn after(self, step: Step) -> Option<Place> {
+    #[cfg(test)]
+    pub(crate) fn after(self, step: Step) -> Option<Place> {
         use Place::{Gone, In};
-        use State::{Active, Completed, Dead, Delayed, Waiting};
+        use State::{Active, Cancelled, Completed, Dead, Delayed, Waiting};
         use Step as S;
         match (self, step) {
             (Waiting, S::Claim) => Some(In(Active)),
             (Delayed, S::Promote) => Some(In(Waiting)),
             (Active, S::Extend | S::Progress) => Some(In(Active)),
-            (Active, S::Complete | S::Cancel) => Some(In(Completed)),
+            (Active, S::Complete) => Some(In(Completed)),
+            (Active, S::Cancel) => Some(In(Cancelled)),
             (Active, S::Retry | S::Bounce) => Some(In(Delayed)),
             (Active, S::Release | S::Recover | S::HandBack) => Some(In(Waiting)),
             (Active, S::Die | S::Poison) => Some(In(Dead)),
-            (Completed, S::Trim) => Some(Gone),
+            (Completed | Cancelled, S::Trim) => Some(Gone),
             (Dead, S::Replay) => Some(In(Waiting)),
-            (Waiting | Delayed | Completed | Dead, S::Remove) => Some(Gone),
+            (Waiting | Delayed | Completed | Cancelled | Dead, S::Remove) => Some(Gone),
             _ => None,
         }
     }
@@ -73,9 +82,23 @@ impl fmt::Display for State {
     }
 }
 
+/// By its name, as in the address of a page.
+impl FromStr for State {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        Self::parse(name).ok_or_else(|| {
+            let all: Vec<&str> = Self::ALL.iter().map(|state| state.as_str()).collect();
+            let all = all.join(", ");
+            Error::invalid(format!("{name:?} is no state of a job; these are: {all}"))
+        })
+    }
+}
+
 /// What a step makes of a job.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub(crate) enum Place {
     /// The job is in this state.
     In(State),
     /// Nothing is left of the job.
@@ -83,9 +106,9 @@ pub enum Place {
 }
 
 /// What can happen to a job that exists.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Step {
+pub(crate) enum Step {
     /// Its delay is over.
     Promote,
     /// A worker takes it.
@@ -105,7 +128,7 @@ pub enum Step {
     HandBack,
     /// Its handler gave it up, or the attempts are spent.
     Die,
-    /// Its handler discarded it.
+    /// Its handler cancelled it.
     Cancel,
     /// Its worker hands it back unharmed.
     Release,
@@ -121,9 +144,10 @@ pub enum Step {
     Remove,
 }
 
+#[cfg(test)]
 impl Step {
     /// All steps.
-    pub const ALL: [Self; 16] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::Promote,
         Self::Claim,
         Self::Extend,
@@ -150,9 +174,9 @@ mod tests {
     #[test]
     fn names_parse_back() {
         for state in State::ALL {
-            assert_eq!(State::parse(state.as_str()), Some(state));
+            assert_eq!(state.to_string().parse::<State>().unwrap(), *state);
         }
-        assert_eq!(State::parse("limbo"), None);
+        assert!("limbo".parse::<State>().unwrap_err().is_invalid());
     }
 
     /// Everything a running attempt can end in leaves `active`, and nothing else does.
@@ -172,8 +196,8 @@ mod tests {
             S::Recover,
             S::Poison,
         ];
-        for state in State::ALL {
-            for step in Step::ALL {
+        for &state in State::ALL {
+            for &step in Step::ALL {
                 let allowed = state.after(step).is_some();
                 if of_an_attempt.contains(&step) {
                     assert_eq!(allowed, state == State::Active, "{state} {step:?}");

@@ -12,9 +12,10 @@ use crate::time::millis;
 /// ([`Enqueue::keep`](crate::Enqueue::keep)) goes before both. A job that somebody waits for keeps its
 /// result for at least 60 s, whatever is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retention {
-    /// Leave nothing behind.
-    Remove,
+    /// Keep nothing: the job is dropped as soon as it ends.
+    Nothing,
     /// Keep the job and its result this long.
     For(Duration),
 }
@@ -25,14 +26,14 @@ impl Retention {
     /// Milliseconds, 0 for not at all.
     pub(crate) fn as_millis(self) -> u64 {
         match self {
-            Self::Remove => 0,
+            Self::Nothing => 0,
             Self::For(age) => millis(age),
         }
     }
 
     pub(crate) fn from_millis(ms: u64) -> Self {
         match ms {
-            0 => Self::Remove,
+            0 => Self::Nothing,
             ms => Self::For(Duration::from_millis(ms)),
         }
     }

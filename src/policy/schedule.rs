@@ -26,6 +26,7 @@ const LATEST_MS: u64 = 95_617_584_000_000;
 /// A tick that is less than a minute late is not missed: it is always fired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Missed {
     /// Nothing: the schedule goes on with what is next. They are counted.
     #[default]
@@ -67,6 +68,7 @@ impl Missed {
 /// What becomes of a tick while the job of the tick before it has not ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Overlap {
     /// It is fired all the same.
     #[default]

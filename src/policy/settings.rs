@@ -190,7 +190,7 @@ impl SettingsInForce {
             }
         };
         let age = |keep: Retention| match keep {
-            Retention::Remove => "nothing".to_owned(),
+            Retention::Nothing => "nothing".to_owned(),
             Retention::For(age) => format!("{age:?}"),
         };
         let (old, new) = (age(before.keep_completed), age(self.keep_completed));

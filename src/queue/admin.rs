@@ -6,10 +6,8 @@ use crate::job::history::cut;
 use crate::job::state::State;
 use crate::queue::Queue;
 use crate::queue::info::{Counts, JobInfo};
-use crate::store::BATCH_JOBS;
 use crate::store::cancel::Cancel;
 use crate::store::get::Get;
-use crate::store::list::List;
 use crate::store::pause::Pause;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
@@ -31,30 +29,7 @@ impl Queue {
     /// Only reads.
     pub async fn job(&self, id: &JobId) -> Result<Option<JobInfo>, Error> {
         let found = self.inner.call(&Get { id: id.as_str() }).await?;
-        let decoded = found.map(|found| JobInfo::decode(id, found)).transpose();
-        decoded.map_err(|error| error.with_job(id))
-    }
-
-    /// Up to `limit` (at most 256) ids of the jobs in `state`, from the `offset`-th on: in the
-    /// order in which they would be claimed (suspects after the others), become due (the most urgent
-    /// priority first), lose their lease, or died. Of those completed, the ones that ended first come first,
-    /// and then those that are kept apart, in the order in which they will be dropped ([`QueueSettings`](crate::QueueSettings)).
-    ///
-    /// # Errors
-    ///
-    /// If Redis does not answer.
-    ///
-    /// # Cancel safety
-    ///
-    /// Only reads.
-    pub async fn list(&self, state: State, offset: u64, limit: usize) -> Result<Vec<JobId>, Error> {
-        let verb = List {
-            state: state.as_str(),
-            offset,
-            limit: limit.min(BATCH_JOBS),
-        };
-        let ids = self.inner.call(&verb).await?;
-        Ok(ids.iter().map(|id| JobId::stored(id)).collect())
+        found.map(|found| JobInfo::decode(id, found)).transpose()
     }
 
     /// How many jobs are in each state, and the totals so far.
@@ -71,7 +46,7 @@ impl Queue {
         Ok(Counts::from_counted(&counted))
     }
 
-    /// Stops claims in the whole queue, in every process, until [`resume`](Self::resume). Jobs
+    /// Pauses the queue: no process claims any of its jobs until [`resume`](Self::resume). Jobs
     /// that run go on; enqueueing goes on. Says whether that changed anything.
     ///
     /// # Errors
@@ -85,7 +60,7 @@ impl Queue {
         self.inner.call(&Pause).await
     }
 
-    /// Lets claims go on. Says whether that changed anything.
+    /// Ends the pause. Says whether that changed anything.
     ///
     /// # Errors
     ///
@@ -99,70 +74,68 @@ impl Queue {
     }
 
     /// Puts a dead job back in line, at the back of its priority, with a fresh budget of
-    /// attempts. Its history stays.
+    /// attempts. Its history stays. A job in another state is left as it is.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::NotFound`] if the job is not on the dead-letter list; or if Redis does not
-    /// answer.
+    /// If Redis does not answer.
     ///
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
-    pub async fn replay(&self, id: &JobId) -> Result<(), Error> {
+    pub async fn replay(&self, id: &JobId) -> Result<Changed, Error> {
         let ids = std::slice::from_ref(id);
-        if self.inner.call(&Replay { ids }).await?.is_empty() {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!(
-                    "job {id} is not on the dead-letter list of `{}`; only dead jobs are replayed",
-                    self.name()
-                ),
-            )
-            .with_job(id));
-        }
-        Ok(())
+        let answer = self.inner.call(&Replay { ids }).await?;
+        Changed::of(&answer.replayed, &answer.others)
     }
 
     /// Removes a job and everything that is known of it, whatever its state, but not while it
-    /// runs. Says whether there was such a job. Readers of events get
+    /// runs: a job that is active is left as it is. Readers of events get
     /// [`EventKind::Removed`](crate::EventKind::Removed), and [`EventKind::Drained`](crate::EventKind::Drained) if it
     /// was the last job that had not ended. A job that is in no list is not found: see [`orphans`](Self::orphans).
     ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(mail: Queue, id: JobId) -> Result<(), Error> {
+    /// match mail.remove(&id).await? {
+    ///     Changed::Done => println!("it is gone"),
+    ///     Changed::InState(state) => println!("it is {state}; try again when it has ended"),
+    ///     _ => println!("there is no such job"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Refused`] if the job runs; or if Redis does not answer.
+    /// If Redis does not answer.
     ///
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
-    pub async fn remove(&self, id: &JobId) -> Result<bool, Error> {
+    pub async fn remove(&self, id: &JobId) -> Result<Changed, Error> {
         let ids = std::slice::from_ref(id);
         let answer = self.inner.call(&Remove { ids }).await?;
-        if !answer.active.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Refused,
-                format!(
-                    "job {id} in `{}` is running; it can be removed when it has ended",
-                    self.name()
-                ),
-            )
-            .with_job(id));
-        }
-        Ok(!answer.removed.is_empty())
+        Ok(if !answer.active.is_empty() {
+            Changed::InState(State::Active)
+        } else if answer.removed.is_empty() {
+            Changed::NotFound
+        } else {
+            Changed::Done
+        })
     }
 
     /// Cancels a job that has not begun: it waits, or is delayed. It ends as cancelled, for this reason (cut to 4 KiB), as
-    /// if its handler had discarded it with [`Failure::discard`](crate::Failure::discard). So it is kept as long as it asks for or as is
+    /// if its handler had discarded it with [`Failure::cancel`](crate::Failure::cancel). So it is kept as long as it asks for or as is
     /// set for the queue, callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
-    /// events get [`EventKind::Cancelled`](crate::EventKind::Cancelled). A job that runs is left alone: the answer says so.
+    /// events get [`EventKind::Cancelled`](crate::EventKind::Cancelled). A job in another state is left as it is.
     ///
     /// ```no_run
     /// # async fn run(queue: oxcart::Queue, id: oxcart::JobId) -> Result<(), oxcart::Error> {
-    /// use oxcart::Cancellation;
+    /// use oxcart::{Changed, JobState};
     ///
     /// match queue.cancel(&id, "the customer has left").await? {
-    ///     Cancellation::Done => println!("it will not run"),
+    ///     Changed::Done => println!("it will not run"),
+    ///     Changed::InState(JobState::Active) => println!("it runs: only its handler can end it"),
     ///     other => println!("nothing to cancel: {other:?}"),
     /// }
     /// # Ok(())
@@ -176,32 +149,45 @@ impl Queue {
     /// # Cancel safety
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
-    pub async fn cancel(
-        &self,
-        id: &JobId,
-        reason: impl Into<String>,
-    ) -> Result<Cancellation, Error> {
+    pub async fn cancel(&self, id: &JobId, reason: impl Into<String>) -> Result<Changed, Error> {
         let (ids, reason) = (std::slice::from_ref(id), &cut(reason.into()));
         let answer = self.inner.call(&Cancel { ids, reason }).await?;
-        Ok(match answer {
-            answer if !answer.cancelled.is_empty() => Cancellation::Done,
-            answer if !answer.active.is_empty() => Cancellation::Running,
-            answer if !answer.ended.is_empty() => Cancellation::Ended,
-            _ => Cancellation::Unknown,
-        })
+        Changed::of(&answer.cancelled, &answer.others)
     }
 }
 
-/// What became of a job that was to be cancelled ([`Queue::cancel`]).
+/// What became of a request to change one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use = "the job may be in a state in which it cannot be changed so"]
 #[non_exhaustive]
-pub enum Cancellation {
-    /// It is cancelled, and will not run.
+pub enum Changed {
+    /// It is done.
     Done,
-    /// It runs: only its handler can end it. Nothing was changed.
-    Running,
-    /// It had ended before. Nothing was changed.
-    Ended,
-    /// The queue has no such job (any more).
-    Unknown,
+    /// Nothing was changed: the job is in this state. `Active` says that a worker runs it.
+    InState(State),
+    /// Nothing was changed: nothing is known of the job (any more).
+    NotFound,
+}
+
+impl Changed {
+    /// Whether it is done.
+    #[must_use]
+    pub fn is_done(self) -> bool {
+        self == Self::Done
+    }
+
+    /// Of a call for one job: the ids that were changed; the others that there are, each with its state.
+    fn of(done: &[String], others: &[(String, String)]) -> Result<Self, Error> {
+        let Some((_, name)) = others.first() else {
+            return Ok(match done.is_empty() {
+                true => Self::NotFound,
+                false => Self::Done,
+            });
+        };
+        let state = State::parse(name).ok_or_else(|| {
+            let what = format!("the job is in state `{name}`, unknown here");
+            Error::new(ErrorKind::Incompatible, what)
+        });
+        Ok(Self::InState(state?))
+    }
 }

@@ -221,8 +221,7 @@ impl IntoFuture for Delete {
 mod tests {
     use super::*;
     use crate::job::Job;
-    use crate::memory::Server;
-    use crate::oxcart::Oxcart;
+    use crate::queue::setup::Setup;
 
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Nothing;
@@ -234,10 +233,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_in_memory_is_deleted_and_used_again() {
-        let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
-        let queue = oxcart.queue("work").unwrap();
+        let queue = Setup::in_memory().queue("work");
         let listed = async |wanted: &[&str]| {
-            while oxcart.queues().await.unwrap() != wanted {
+            while !queue.inner.setup.queues().await.iter().eq(wanted) {
                 tokio::task::yield_now().await;
             }
         };
@@ -256,14 +254,14 @@ mod tests {
     /// Between the deletion and the moment at which its name is taken off the list.
     #[tokio::test]
     async fn a_queue_that_is_used_again_at_once_stays_on_the_list() {
-        let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
-        let queue = oxcart.queue("work").unwrap();
+        let queue = Setup::in_memory().queue("work");
         let daily = queue.schedule("daily").cron("0 3 * * *").job(Nothing);
         daily.await.unwrap();
         let delete = queue.delete();
         delete.take_off_the_list().await.unwrap();
-        assert_eq!(oxcart.queues().await.unwrap(), ["work"]);
+        let listed = || queue.inner.setup.queues();
+        assert!(listed().await.iter().eq(["work"]));
         queue.delete().with_jobs().await.unwrap();
-        assert!(oxcart.queues().await.unwrap().is_empty());
+        assert!(listed().await.is_empty());
     }
 }

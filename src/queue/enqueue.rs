@@ -1,5 +1,6 @@
 //! A request to enqueue one job.
 
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -9,9 +10,9 @@ use std::time::{Duration, SystemTime};
 use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
-use crate::job::Job;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
+use crate::job::{self, Job};
 use crate::name;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
@@ -70,6 +71,8 @@ pub struct Enqueue<J: Job> {
     headers: Vec<(String, String)>,
     due: Due,
     front: bool,
+    /// Also into a queue that is not the one its type names.
+    any_queue: bool,
     await_ms: Option<u64>,
     /// The last try, while its fate may still matter.
     submission: Option<Arc<Submission>>,
@@ -89,6 +92,7 @@ impl<J: Job> Enqueue<J> {
             headers: Vec::new(),
             due: Due::Now,
             front: false,
+            any_queue: false,
             await_ms: None,
             submission: None,
             job: PhantomData,
@@ -110,7 +114,8 @@ impl<J: Job> Enqueue<J> {
         self.with_options(|options| options.attempts(attempts))
     }
 
-    /// How long the job waits after a failure. Default: exponential from 1 s.
+    /// How long the job waits after a failure: always the same, in steps, exponentially longer, or as a worker
+    /// works out. Default: exponential from 1 s.
     pub fn backoff(self, backoff: Backoff) -> Self {
         self.with_options(|options| options.backoff(backoff))
     }
@@ -145,6 +150,12 @@ impl<J: Job> Enqueue<J> {
     /// Go before everything of the same priority that waits.
     pub fn front(mut self) -> Self {
         self.front = true;
+        self
+    }
+
+    /// Into this queue, though the type of the job names another one ([`Job::QUEUE`]).
+    pub fn any_queue(mut self) -> Self {
+        self.any_queue = true;
         self
     }
 
@@ -213,7 +224,10 @@ impl<J: Job> Enqueue<J> {
                 }));
             }
         };
-        let max = queue.inner.oxcart.payload_max;
+        if !self.any_queue {
+            job::check_queue::<J>(queue.name())?;
+        }
+        let max = queue.inner.setup.payload_max;
         if payload.len() > max {
             return Err(Error::invalid(format!(
                 "the payload of `{}` has {} bytes; {max} are allowed (OxcartBuilder::payload_max)",
@@ -240,7 +254,7 @@ impl<J: Job> Enqueue<J> {
     /// For a caller that waits no longer than this.
     pub(crate) async fn send_within(&mut self, most: Duration) -> Result<JobHandle<J>, Error> {
         let (queue, job) = self.prepare()?;
-        let limit = queue.inner.oxcart.call_timeout.min(most);
+        let limit = queue.inner.setup.call_timeout.min(most);
         let producer = &queue.inner.producer;
         let novelty = self.novelty;
         let last = self
@@ -289,6 +303,22 @@ fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// Without the payload: what is in it is the application's, and may be secret.
+impl<J: Job> fmt::Debug for Enqueue<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queue = self.target.as_ref().ok().map(|(queue, _)| queue.name());
+        f.debug_struct("Enqueue")
+            .field("job", &J::NAME)
+            .field("id", &self.id)
+            .field("queue", &queue)
+            .field("options", &self.options)
+            .field("due", &self.due)
+            .field("front", &self.front)
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<J: Job> IntoFuture for Enqueue<J> {

@@ -29,6 +29,7 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Whether enqueueing made a new job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Enqueued {
     /// The job is new.
     New,
@@ -164,7 +165,7 @@ impl<J: Job> fmt::Debug for JobHandle<J> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it stops the waiting, not the job.
+/// Dropping it ends the waiting; the job goes on.
 #[must_use = "nothing is waited for until it is awaited"]
 pub struct ResultWait<J: Job> {
     source: Source<J>,
@@ -301,6 +302,21 @@ fn too_late(queue: &Queue, id: &JobId, limit: Duration, unsure: Option<String>) 
         ),
     };
     Error::new(ErrorKind::Timeout, text).with_job(id)
+}
+
+impl<J: Job> fmt::Debug for ResultWait<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (queue, id) = match &self.source {
+            Source::Request(request) => (None, request.job_id()),
+            Source::Job(queue, id) => (Some(queue.name()), id),
+        };
+        f.debug_struct("ResultWait")
+            .field("job", &J::NAME)
+            .field("id", id)
+            .field("queue", &queue)
+            .field("limit", &self.limit)
+            .finish()
+    }
 }
 
 impl<J: Job> IntoFuture for ResultWait<J> {

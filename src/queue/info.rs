@@ -1,8 +1,11 @@
 //! What is known of a job, and how many there are.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_bytes::ByteBuf;
 
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
@@ -15,15 +18,15 @@ use crate::store::counts::Counted;
 use crate::store::get::Found;
 use crate::time::Timestamp;
 
-/// All that is known of one job.
-#[derive(Debug, Clone)]
+/// All that is known of one job, read in one call.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct JobInfo {
     /// The id.
     pub id: JobId,
     /// The name of its type.
     pub name: String,
-    /// Where it is.
+    /// Its state.
     pub state: State,
     /// When Redis got it.
     pub enqueued_at: Timestamp,
@@ -45,26 +48,41 @@ pub struct JobInfo {
     pub lease_until: Option<Timestamp>,
     /// The worker that runs it, if it is active: an id that each worker makes when it is built.
     pub worker: Option<String>,
-    /// How and when it ended, if it did.
-    pub ended: Option<(Timestamp, Ended)>,
+    /// When it ended, if it did.
+    pub ended_at: Option<Timestamp>,
+    /// How it ended, if it did.
+    pub ended: Option<Ended>,
     /// What went wrong, oldest first; the last 20 attempts.
     pub history: Vec<FailedAttempt>,
     /// What was sent along.
     pub headers: Vec<(String, String)>,
     /// Time limit of an attempt.
     pub timeout: Option<Duration>,
-    payload: Vec<u8>,
-    dialect: Dialect,
+    payload: Encoded,
+    result: Option<Encoded>,
     progress: Option<Vec<u8>>,
+}
+
+/// A value as it is stored.
+#[derive(Clone)]
+struct Encoded {
+    bytes: Vec<u8>,
+    dialect: Dialect,
+}
+
+impl Encoded {
+    fn read<T: DeserializeOwned>(&self, what: &str) -> Result<T, Error> {
+        codec::decode(what, &self.bytes, self.dialect)
+    }
 }
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ended {
-    /// Its handler succeeded.
+    /// Its handler succeeded; [`JobInfo::result`] reads what it gave back.
     Completed,
-    /// Its handler discarded it, with the reason.
+    /// It was no longer wanted, for this reason.
     Cancelled(String),
     /// It is on the dead-letter list.
     Dead(DeadReason),
@@ -72,6 +90,10 @@ pub enum Ended {
 
 impl JobInfo {
     pub(crate) fn decode(id: &JobId, found: Found) -> Result<Self, Error> {
+        Self::decoded(id, found).map_err(|error| error.with_job(id))
+    }
+
+    fn decoded(id: &JobId, found: Found) -> Result<Self, Error> {
         let state = State::parse(&found.state).ok_or_else(|| {
             Error::new(
                 ErrorKind::Incompatible,
@@ -81,25 +103,28 @@ impl JobInfo {
         let record = Record::decode(&found.record, found.payload)?;
         let counters = found.counters.as_deref().map(Counters::decode);
         let counters = counters.transpose()?.unwrap_or_default();
-        let time = || {
+        let score = || {
             let ms = found.score.parse::<f64>().unwrap_or_default();
             Timestamp::from_millis(ms as u64)
         };
-        let ended = match &found.outcome {
-            None => None,
-            Some(outcome) => {
-                let (at, ending) = Ending::decode(outcome)?;
-                Some((
-                    at,
-                    match ending {
-                        Ending::Ok(_) | Ending::OldOk(_) => Ended::Completed,
-                        Ending::Cancelled(reason) => Ended::Cancelled(reason),
-                        Ending::Dead(reason) => Ended::Dead(reason),
-                    },
-                ))
-            }
-        };
+        let (mut ended_at, mut ended, mut result) = (None, None, None);
+        if let Some(outcome) = &found.outcome {
+            let (at, ending) = Ending::decode(outcome)?;
+            ended_at = Some(at);
+            let mut given = |bytes: ByteBuf, dialect| {
+                let bytes = bytes.into_vec();
+                result = Some(Encoded { bytes, dialect });
+                Ended::Completed
+            };
+            ended = Some(match ending {
+                Ending::Ok(bytes) => given(bytes, Dialect::Readable),
+                Ending::OldOk(bytes) => given(bytes, Dialect::Binary),
+                Ending::Cancelled(reason) => Ended::Cancelled(reason),
+                Ending::Dead(reason) => Ended::Dead(reason),
+            });
+        }
         let claim = found.claim.as_deref().and_then(Claim::decode);
+        let history = found.history.iter();
         Ok(Self {
             id: id.clone(),
             state,
@@ -109,21 +134,23 @@ impl JobInfo {
             failed: counters.failed,
             stalls: found.stalls.as_deref().map_or(0, number),
             bounces: counters.bounces,
-            due_at: (state == State::Delayed).then(time),
+            due_at: (state == State::Delayed).then(score),
             claimed_at: claim.as_ref().map(|claim| claim.since),
-            lease_until: (state == State::Active).then(time),
+            lease_until: (state == State::Active).then(score),
             worker: claim.map(|claim| claim.worker),
+            ended_at,
             ended,
-            history: found
-                .history
-                .iter()
+            history: history
                 .map(|entry| FailedAttempt::decode(entry))
                 .collect::<Result<_, _>>()?,
             headers: record.headers,
             timeout: record.timeout,
             name: record.name,
-            payload: record.payload,
-            dialect: record.dialect,
+            payload: Encoded {
+                bytes: record.payload,
+                dialect: record.dialect,
+            },
+            result,
             progress: found.progress,
         })
     }
@@ -134,8 +161,29 @@ impl JobInfo {
     ///
     /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        codec::decode("a job's payload", &self.payload, self.dialect)
-            .map_err(|error| error.with_job(&self.id))
+        let read = self.payload.read("a job's payload");
+        read.map_err(|error| error.with_job(&self.id))
+    }
+
+    /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if the job
+    /// has not completed.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(mail: Queue, id: JobId) -> Result<(), Error> {
+    /// if let Some(job) = mail.job(&id).await? {
+    ///     let receipt: Option<String> = job.result()?;
+    ///     println!("{} is {}: {receipt:?}", job.name, job.state);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
+    pub fn result<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
+        let read = self.result.as_ref().map(|it| it.read("a job's result"));
+        read.transpose().map_err(|error| error.with_job(&self.id))
     }
 
     /// What the handler last said about its progress, if it said anything: the handler of the attempt under
@@ -147,11 +195,58 @@ impl JobInfo {
     /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
     pub fn progress<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         let decode = |bytes: &Vec<u8>| codec::decode_either("a job's progress", bytes);
-        self.progress
-            .as_ref()
-            .map(decode)
-            .transpose()
-            .map_err(|error| error.with_job(&self.id))
+        let read = self.progress.as_ref().map(decode).transpose();
+        read.map_err(|error| error.with_job(&self.id))
+    }
+}
+
+/// Of payload, result and progress only their size: what is in them is the application's, and may be secret.
+impl fmt::Debug for JobInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes: usize| format!("{bytes} bytes");
+        let headers: BTreeMap<_, _> = self.headers.iter().map(|(k, v)| (k, v)).collect();
+        let mut shown = f.debug_struct("JobInfo");
+        shown
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("state", &self.state)
+            .field("enqueued_at", &self.enqueued_at)
+            .field("priority", &self.priority)
+            .field("attempts", &self.attempts)
+            .field("failed", &self.failed)
+            .field("stalls", &self.stalls)
+            .field("bounces", &self.bounces);
+        let times = [
+            ("due_at", self.due_at),
+            ("claimed_at", self.claimed_at),
+            ("lease_until", self.lease_until),
+            ("ended_at", self.ended_at),
+        ];
+        for (name, time) in times {
+            if let Some(time) = time {
+                shown.field(name, &time);
+            }
+        }
+        if let Some(worker) = &self.worker {
+            shown.field("worker", worker);
+        }
+        if let Some(ended) = &self.ended {
+            shown.field("ended", ended);
+        }
+        if let Some(timeout) = &self.timeout {
+            shown.field("timeout", timeout);
+        }
+        shown
+            .field("history", &self.history)
+            .field("headers", &headers)
+            .field("payload", &size(self.payload.bytes.len()));
+        if let Some(result) = &self.result {
+            shown.field("result", &size(result.bytes.len()));
+        }
+        if let Some(progress) = &self.progress {
+            shown.field("progress", &size(progress.len()));
+        }
+        shown.finish()
     }
 }
 
@@ -189,11 +284,11 @@ pub struct Counts {
     pub delayed: u64,
     /// Being worked on.
     pub active: u64,
-    /// Finished and still kept.
+    /// Completed or cancelled, and still kept.
     pub completed: u64,
     /// On the dead-letter list.
     pub dead: u64,
-    /// Whether claims are stopped.
+    /// Whether the queue is paused.
     pub paused: bool,
     /// What ever happened.
     pub totals: Totals,
@@ -207,7 +302,7 @@ pub struct Totals {
     pub added: u64,
     /// Jobs completed.
     pub completed: u64,
-    /// Jobs discarded by their handlers.
+    /// Jobs cancelled.
     pub cancelled: u64,
     /// Attempts that failed and were to be repeated.
     pub retried: u64,

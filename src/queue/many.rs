@@ -1,6 +1,7 @@
 //! A request to enqueue many jobs.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -153,7 +154,7 @@ impl<J: Job> EnqueueMany<J> {
     /// Sends the first part, or divides it if it is not taken as a whole.
     async fn send_part(&mut self, part: &Arc<Submission>) -> Result<(), Error> {
         self.send_ahead();
-        let limit = self.queue.inner.oxcart.call_timeout;
+        let limit = self.queue.inner.setup.call_timeout;
         let producer = &self.queue.inner.producer;
         let fate = producer.submit(part, limit).await;
         let under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
@@ -189,6 +190,18 @@ impl<J: Job> EnqueueMany<J> {
                 .push(JobHandle::new(self.queue.clone(), id.clone(), enqueued));
         }
         Ok(())
+    }
+}
+
+impl<J: Job> fmt::Debug for EnqueueMany<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnqueueMany")
+            .field("job", &J::NAME)
+            .field("queue", &self.queue.name())
+            .field("unchecked", &self.requests.len())
+            .field("calls_left", &self.left.len())
+            .field("done", &self.done.len())
+            .finish()
     }
 }
 

@@ -5,11 +5,13 @@ pub(crate) mod delete;
 pub(crate) mod enqueue;
 pub(crate) mod handle;
 pub(crate) mod info;
+pub(crate) mod jobs;
 pub(crate) mod many;
 pub(crate) mod orphans;
 pub(crate) mod producer;
 pub(crate) mod results;
 pub(crate) mod settings;
+pub(crate) mod setup;
 pub(crate) mod shelf;
 
 use std::fmt;
@@ -17,14 +19,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::events::stream::{Cursor, EventStream};
+use crate::events::stream::{EventCursor, EventStream};
 use crate::id::JobId;
 use crate::job::Job;
 use crate::name::QueueName;
-use crate::oxcart::OxcartInner;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::JobHandle;
 use crate::queue::many::{EnqueueMany, IntoEnqueue};
+use crate::queue::setup::Setup;
 use crate::queue::shelf::Parts;
 use crate::store::backend::Apply;
 
@@ -35,7 +37,7 @@ pub struct Queue {
 }
 
 pub(crate) struct QueueInner {
-    pub(crate) oxcart: Arc<OxcartInner>,
+    pub(crate) setup: Arc<Setup>,
     pub(crate) name: QueueName,
     parts: Arc<Parts>,
 }
@@ -50,20 +52,32 @@ impl Deref for QueueInner {
 }
 
 impl QueueInner {
-    pub(crate) fn new(oxcart: Arc<OxcartInner>, name: QueueName) -> Self {
-        let store = || oxcart.backend.store(&oxcart.namespace, &name);
-        let parts = oxcart.shelf.parts(&name, store);
-        Self {
-            oxcart,
-            name,
-            parts,
-        }
+    pub(crate) fn new(setup: Arc<Setup>, name: QueueName) -> Self {
+        let store = || setup.backend.store(&setup.namespace, &name);
+        let parts = setup.shelf.parts(&name, store);
+        Self { setup, name, parts }
     }
 
-    /// One call on the connection that all single calls share.
+    /// One call on the connection that all single calls share. An error says what was tried on which queue.
     pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Error> {
         let answer = self.store.call(verb).await;
-        answer.map_err(|trouble| trouble.into_error(self.store.address()))
+        answer.map_err(|trouble| {
+            let error = trouble.into_error(self.store.address());
+            let tried = tried(V::script().name);
+            error.within(format_args!("`{tried}` on the queue `{}`", self.name))
+        })
+    }
+}
+
+/// A verb, as the call is named that users make.
+fn tried(verb: &str) -> &str {
+    match verb {
+        "get" => "job",
+        "list" => "jobs",
+        "watch" => "result",
+        "configure" => "change_settings",
+        "unschedule" => "schedule.remove",
+        verb => verb,
     }
 }
 
@@ -140,7 +154,7 @@ impl Queue {
     ///
     /// Only reads.
     pub async fn events(&self) -> Result<EventStream, Error> {
-        EventStream::from_now_on(self).await
+        EventStream::from_now_on(&self.inner.name, &self.inner.store).await
     }
 
     /// Lifecycle events after the one that was seen last. What Redis has dropped since then is
@@ -151,7 +165,7 @@ impl Queue {
     ///
     /// Outside of a tokio runtime, for a queue in memory.
     #[must_use]
-    pub fn events_after(&self, cursor: Cursor) -> EventStream {
-        EventStream::open(self, cursor)
+    pub fn events_after(&self, cursor: EventCursor) -> EventStream {
+        EventStream::open(&self.inner.name, &self.inner.store, cursor)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::Manager as _;
-use deadpool_redis::{Manager, Pool};
+use deadpool_redis::Manager;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::error::{Error, ErrorKind};
 use crate::redis::address;
 use crate::redis::last_word::last_word;
+use crate::redis::pool::Pool;
 use crate::redis::reconnecting::{
     BYTES_PER_SECOND, Reconnecting, Repeat, SharedConnection, bytes_of,
 };

@@ -6,6 +6,7 @@ pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod last_word;
 pub(crate) mod linker;
+pub(crate) mod pool;
 pub(crate) mod reconnecting;
 pub(crate) mod refusal;
 pub(crate) mod registry;

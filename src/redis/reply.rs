@@ -95,13 +95,10 @@ impl Reply {
         texts(self.verb, values)
     }
 
-    pub(crate) fn byte_strings(&mut self) -> Result<Vec<Vec<u8>>, Trouble> {
-        let verb = self.verb;
-        let to_bytes = |value: Value| match value {
-            Value::BulkString(bytes) => Ok(bytes),
-            other => Err(garbled(verb, "bytes", &other)),
-        };
-        self.list()?.into_iter().map(to_bytes).collect()
+    /// A list of texts, of which two and two belong together.
+    pub(crate) fn text_pairs(&mut self) -> Result<Vec<(String, String)>, Trouble> {
+        let mut texts = self.texts()?.into_iter();
+        Ok(std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect())
     }
 
     /// A number, and then that many values: a list that is not one, because a list in the list

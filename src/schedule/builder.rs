@@ -242,6 +242,7 @@ pub(crate) struct DeclaredSchedule {
 
 /// What awaiting a [`Schedule`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Scheduled {
     /// There was none of that name.
     Created,

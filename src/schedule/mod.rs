@@ -158,7 +158,7 @@ impl ScheduleHandle {
         Ok(found.schedules.first().map(ScheduleInfo::new))
     }
 
-    /// Stops its ticks until [`resume`](Self::resume); jobs it has made go on. Says whether that
+    /// Pauses it: it does not tick until [`resume`](Self::resume); jobs it has made go on. Says whether that
     /// changed anything. Defining the schedule again does not resume it.
     ///
     /// # Errors
@@ -231,7 +231,7 @@ impl ScheduleHandle {
             .producer
             .submit(
                 &Submission::new(vec![job], Novelty::New),
-                inner.oxcart.call_timeout,
+                inner.setup.call_timeout,
             )
             .await;
         fate.and_then(|fate| fate.into_result(&inner.name, &id))

@@ -18,14 +18,12 @@ pub(crate) struct Cancel<'a> {
     pub(crate) reason: &'a str,
 }
 
-/// Ids that are in none of these lists are not known.
+/// Ids that are in neither list are not known.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Cancelled {
     pub(crate) cancelled: Vec<String>,
-    /// Jobs that run: only their handlers can end them.
-    pub(crate) active: Vec<String>,
-    /// Jobs that had ended before.
-    pub(crate) ended: Vec<String>,
+    /// Ids of jobs that are in another state, and that state; they were left alone.
+    pub(crate) others: Vec<(String, String)>,
 }
 
 impl Cancel<'_> {
@@ -38,7 +36,7 @@ impl Cancel<'_> {
 impl Verb for Cancel<'_> {
     type Answer = Cancelled;
 
-    /// A second call says that the job had ended.
+    /// A second call says that the job has ended.
     const ANSWERS_AGAIN: bool = false;
 
     fn script() -> &'static Script {
@@ -57,8 +55,7 @@ impl Verb for Cancel<'_> {
         match reply.tag() {
             "cancelled" => Ok(Cancelled {
                 cancelled: reply.texts()?,
-                active: reply.texts()?,
-                ended: reply.texts()?,
+                others: reply.text_pairs()?,
             }),
             _ => reply.unexpected_tag(),
         }

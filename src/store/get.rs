@@ -17,8 +17,9 @@ pub(crate) struct Get<'a> {
 }
 
 /// One job as Redis holds it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Found {
+    /// As it is shown: a cancelled job is `cancelled`, wherever it lies.
     pub(crate) state: String,
     /// The place among the waiting, or a time in ms; what it means depends on the state.
     pub(crate) score: String,
@@ -46,19 +47,38 @@ impl Verb for Get<'_> {
     fn answer(mut reply: Reply) -> Result<Option<Found>, Trouble> {
         match reply.tag() {
             "missing" => Ok(None),
-            "found" => Ok(Some(Found {
-                state: reply.text()?,
-                score: reply.text()?,
-                record: reply.bytes()?,
-                payload: reply.optional_bytes()?,
-                claim: reply.optional_bytes()?,
-                stalls: reply.optional_bytes()?,
-                counters: reply.optional_bytes()?,
-                history: reply.byte_strings()?,
-                outcome: reply.optional_bytes()?,
-                progress: reply.optional_bytes()?,
-            })),
+            "found" => {
+                let state = reply.text()?;
+                Ok(Some(Found::read(&state, &mut reply)?))
+            }
             _ => reply.unexpected_tag(),
         }
+    }
+}
+
+impl Found {
+    /// The score of a job, and what `lib/describe.lua` says of it.
+    pub(crate) fn read(state: &str, reply: &mut Reply) -> Result<Self, Trouble> {
+        let mut found = Self {
+            state: state.to_owned(),
+            score: reply.text()?,
+            record: reply.bytes()?,
+            ..Self::default()
+        };
+        for _ in 0..reply.number()? {
+            let (name, value) = (reply.text()?, reply.bytes()?);
+            match name.as_str() {
+                "payload" => found.payload = Some(value),
+                "claim" => found.claim = Some(value),
+                "stalls" => found.stalls = Some(value),
+                "counters" => found.counters = Some(value),
+                "attempt" => found.history.push(value),
+                "outcome" => found.outcome = Some(value),
+                "progress" => found.progress = Some(value),
+                // Something that a newer version stores.
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 }

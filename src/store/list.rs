@@ -1,4 +1,4 @@
-//! A page of the ids in one state.
+//! A page of the jobs in one state, with all that is known of each.
 
 use redis::Cmd;
 use serde::Serialize;
@@ -6,37 +6,69 @@ use serde::Serialize;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
+use crate::store::get::Found;
 use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("list");
 
-/// Nothing is that long, and Lua still counts on from there: its numbers are doubles.
-const OFFSET_MAX: u64 = 1 << 52;
-
 /// Asks for one page.
 #[derive(Serialize)]
-pub(crate) struct List {
+pub(crate) struct List<'a> {
     pub(crate) state: &'static str,
-    pub(crate) offset: u64,
+    /// How many jobs are looked at.
     pub(crate) limit: usize,
+    /// How many bytes are answered at most, unless it is one job.
+    pub(crate) bytes: usize,
+    /// Where the page before ended; none for the first page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<&'a Place>,
 }
 
-impl Verb for List {
-    type Answer = Vec<String>;
+/// A place in the order of a state. It stays where it is, whatever becomes of the job that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub(crate) struct Place {
+    /// Which of the lists of all jobs it is in, from 1 (`lua/lib/find.lua`).
+    pub(crate) list: usize,
+    /// As Redis writes it.
+    pub(crate) score: String,
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Listed {
+    pub(crate) jobs: Vec<(String, Found)>,
+    /// Where the next page begins; none if there is nothing more.
+    pub(crate) next: Option<Place>,
+}
+
+impl Verb for List<'_> {
+    type Answer = Listed;
 
     fn script() -> &'static Script {
         &SCRIPT
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
-        let offset = self.offset.min(OFFSET_MAX);
-        named(arguments, &Self { offset, ..*self });
+        named(arguments, self);
     }
 
-    fn answer(mut reply: Reply) -> Result<Vec<String>, Trouble> {
-        match reply.tag() {
-            "list" => reply.texts(),
-            _ => reply.unexpected_tag(),
+    fn answer(mut reply: Reply) -> Result<Listed, Trouble> {
+        if reply.tag() != "list" {
+            return reply.unexpected_tag();
         }
+        let state = reply.text()?;
+        let list = reply.number()? as usize;
+        let (score, id) = (reply.text()?, reply.text()?);
+        let place = Place { list, score, id };
+        let mut listed = Listed {
+            jobs: Vec::new(),
+            next: (list > 0).then_some(place),
+        };
+        let jobs = reply.number()?;
+        for _ in 0..jobs {
+            let id = reply.text()?;
+            listed.jobs.push((id, Found::read(&state, &mut reply)?));
+        }
+        Ok(listed)
     }
 }

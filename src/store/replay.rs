@@ -15,9 +15,16 @@ pub(crate) struct Replay<'a> {
     pub(crate) ids: &'a [JobId],
 }
 
+#[derive(Debug, PartialEq)]
+pub(crate) struct Replayed {
+    /// The ids that were put back in line.
+    pub(crate) replayed: Vec<String>,
+    /// Ids of jobs that are in another state, and that state; they were left alone.
+    pub(crate) others: Vec<(String, String)>,
+}
+
 impl Verb for Replay<'_> {
-    /// The ids that were put back; the others are not on the dead-letter list.
-    type Answer = Vec<String>;
+    type Answer = Replayed;
 
     const ANSWERS_AGAIN: bool = false;
 
@@ -32,9 +39,12 @@ impl Verb for Replay<'_> {
         }
     }
 
-    fn answer(mut reply: Reply) -> Result<Vec<String>, Trouble> {
+    fn answer(mut reply: Reply) -> Result<Replayed, Trouble> {
         match reply.tag() {
-            "replayed" => reply.texts(),
+            "replayed" => Ok(Replayed {
+                replayed: reply.texts()?,
+                others: reply.text_pairs()?,
+            }),
             _ => reply.unexpected_tag(),
         }
     }

@@ -22,7 +22,6 @@ use crate::queue::Queue;
 use crate::queue::info::JobInfo;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::{Backend, Store};
-use crate::store::get::Get;
 use crate::store::list::List;
 use crate::testing::show::Shown;
 use crate::time::Timestamp;
@@ -206,24 +205,22 @@ fn in_line(queue: &Queue) -> Vec<JobInfo> {
     let memory = in_memory(queue);
     let mut found = Vec::new();
     for state in [State::Waiting, State::Delayed] {
-        let mut offset = 0;
+        let mut after = None;
         loop {
             let page = memory.call(&List {
                 state: state.as_str(),
-                offset,
                 limit: BATCH_JOBS,
+                bytes: usize::MAX,
+                after: after.as_ref(),
             });
-            offset += page.len() as u64;
-            for id in &page {
-                let job = memory.call(&Get { id });
-                let info = job.map(|found| JobInfo::decode(&JobId::stored(id), found));
-                match info {
-                    Some(Ok(info)) => found.push(info),
-                    Some(Err(error)) => panic!("job {id}: {error}"),
-                    None => {}
+            for (id, job) in page.jobs {
+                match JobInfo::decode(&JobId::stored(&id), job) {
+                    Ok(info) => found.push(info),
+                    Err(error) => panic!("job {id}: {error}"),
                 }
             }
-            if page.len() < BATCH_JOBS {
+            after = page.next;
+            if after.is_none() {
                 break;
             }
         }

@@ -121,7 +121,7 @@ impl Terms {
             stalls: self.stalls,
             cancelled: lease.cancel.is_cancelled(),
             lost: lease.is_lost(),
-            result_max: worker.queue.inner.oxcart.payload_max,
+            result_max: worker.queue.inner.setup.payload_max,
             now_ms: self.clock.now_ms(),
             rules: &worker.rules,
             queue: worker.queue.name(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::job::Job;
+use crate::job::{self, Job};
 use crate::maintenance::declared_settings::DeclaredSettings;
 use crate::name;
 use crate::policy::settings::QueueSettings;
@@ -55,6 +55,9 @@ pub struct WorkerBuilder {
     middleware: Vec<Box<dyn AnyMiddleware>>,
     hooks: Hooks,
     schedules: Vec<Schedule>,
+    /// What is wrong with the first handler whose jobs are for another queue, and whether that is meant.
+    elsewhere: Option<Error>,
+    any_queue: bool,
     /// The first thing that is wrong.
     wrong: Option<Error>,
 }
@@ -78,6 +81,8 @@ impl WorkerBuilder {
             middleware: Vec::new(),
             hooks,
             schedules: Vec::new(),
+            elsewhere: None,
+            any_queue: false,
             wrong: None,
         }
     }
@@ -85,7 +90,17 @@ impl WorkerBuilder {
     /// Runs jobs of this type with this async function; see [`Handler`]. A worker may have
     /// handlers for several types.
     pub fn handle<J: Job, Args: 'static>(mut self, handler: impl Handler<J, Args>) -> Self {
+        if self.elsewhere.is_none() {
+            self.elsewhere = job::check_queue::<J>(self.queue.name()).err();
+        }
         self.handlers.push((J::NAME, typed(handler)));
+        self
+    }
+
+    /// It may have handlers for jobs whose type names another queue ([`Job::QUEUE`]): while they move from this
+    /// queue to that one, for instance.
+    pub fn any_queue(mut self) -> Self {
+        self.any_queue = true;
         self
     }
 
@@ -269,6 +284,9 @@ impl WorkerBuilder {
         self.check_times()?;
         let handlers = Handlers::wrapped_by(self.middleware);
         let handlers = check_handlers(handlers, self.handlers, &self.states)?;
+        if let Some(error) = self.elsewhere.filter(|_| !self.any_queue) {
+            return Err(error);
+        }
         for (job, handler) in handlers.iter() {
             let options = handler.options();
             options.check()?;

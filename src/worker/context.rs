@@ -124,7 +124,7 @@ impl Context {
     /// A call that is dropped may or may not be carried out.
     pub async fn progress<T: Serialize + Sync + ?Sized>(&self, value: &T) -> Result<(), Error> {
         let value = codec::encode("a job's progress", value)?;
-        let max = self.inner.queue.inner.oxcart.payload_max;
+        let max = self.inner.queue.inner.setup.payload_max;
         if value.len() > max {
             return Err(Error::invalid(format!(
                 "the progress has {} bytes; {max} are allowed (OxcartBuilder::payload_max)",

@@ -1,5 +1,6 @@
 //! Looking at a worker and changing it while it runs.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -10,6 +11,16 @@ use crate::worker::builder::check_concurrency;
 #[derive(Clone)]
 pub struct WorkerControl {
     shared: Arc<WorkerShared>,
+}
+
+impl fmt::Debug for WorkerControl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerControl")
+            .field("id", &self.id())
+            .field("concurrency", &self.concurrency())
+            .field("running", &self.running())
+            .finish_non_exhaustive()
+    }
 }
 
 impl WorkerControl {

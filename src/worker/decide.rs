@@ -75,7 +75,7 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
         )),
         Happened::Returned(Ok(Err(error))) => unstorable(error.to_string()),
         Happened::Returned(Err(failure)) => match failure.verdict {
-            Verdict::Discard => Outcome::Cancelled(cut(failure.error)),
+            Verdict::Cancel => Outcome::Cancelled(cut(failure.error)),
             Verdict::Dead => Outcome::Dead {
                 reason: DeadReason::Declared,
                 entry: AttemptEntry::new(AttemptKind::Error, failure.error),
@@ -279,7 +279,7 @@ mod tests {
             }
         ));
         assert_eq!(
-            says(Failure::discard("moot")),
+            says(Failure::cancel("moot")),
             Outcome::Cancelled("moot".into())
         );
     }

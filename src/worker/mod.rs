@@ -22,6 +22,7 @@ pub(crate) mod shutdown;
 pub(crate) mod wakeups;
 pub(crate) mod workers;
 
+use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -68,6 +69,15 @@ use crate::worker::inner::WorkerInner;
 #[must_use = "a worker does nothing until it is run"]
 pub struct Worker {
     pub(crate) inner: Arc<WorkerInner>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("queue", &self.inner.queue.name())
+            .field("id", &self.inner.id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Worker {

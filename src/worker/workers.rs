@@ -49,7 +49,7 @@ use crate::worker::{Worker, services};
 /// [`Oxcart`](crate::Oxcart) (and its clones) share the connection for everything that is neither a claim,
 /// an outcome, a lease, nor the wait for work: a worker adds three connections to it.
 #[must_use = "workers do nothing until they are run"]
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Workers {
     workers: Vec<Worker>,
 }

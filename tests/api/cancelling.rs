@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use oxcart::{Cancellation, Ended, ErrorKind, EventKind, Failure, State};
+use oxcart::{Changed, Ended, ErrorKind, EventKind, Failure, JobState, State};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -31,7 +31,7 @@ async fn a_job_that_waits_is_cancelled_and_its_waiter_gets_the_reason() {
         .cancel(&id, "the customer has left")
         .await
         .unwrap();
-    assert_eq!(told, Cancellation::Done);
+    assert_eq!(told, Changed::Done);
     let error = timeout(PATIENCE, waiting)
         .await
         .unwrap()
@@ -53,11 +53,11 @@ async fn a_job_that_waits_is_cancelled_and_its_waiter_gets_the_reason() {
     assert_eq!(names, ["added", "delayed", "cancelled", "drained"]);
 
     let info = rig.queue.job(&id).await.unwrap().unwrap();
-    let (_, ended) = info.ended.unwrap();
+    let ended = info.ended.unwrap();
     assert_eq!(ended, Ended::Cancelled("the customer has left".to_owned()));
     assert_eq!(rig.queue.counts().await.unwrap().totals.cancelled, 1);
     let again = rig.queue.cancel(&id, "once more").await.unwrap();
-    assert_eq!(again, Cancellation::Ended);
+    assert_eq!(again, Changed::InState(JobState::Cancelled));
 }
 
 async fn hold(Number(n): Number, held: State<Arc<Notify>>) -> Result<u32, Failure> {
@@ -74,11 +74,11 @@ async fn a_job_that_runs_is_left_alone_and_an_unknown_id_is_told() {
     let job = rig.queue.enqueue(Number(7)).await.unwrap();
     running.until_started(1).await;
     let told = rig.queue.cancel(job.id(), "too late").await.unwrap();
-    assert_eq!(told, Cancellation::Running);
+    assert_eq!(told, Changed::InState(JobState::Active));
     held.notify_one();
     assert_eq!(timeout(PATIENCE, job.result()).await.unwrap().unwrap(), 7);
     let unknown = oxcart::JobId::new("nobody").unwrap();
     let told = rig.queue.cancel(&unknown, "whatever").await.unwrap();
-    assert_eq!(told, Cancellation::Unknown);
+    assert_eq!(told, Changed::NotFound);
     running.stop().await;
 }

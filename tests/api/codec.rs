@@ -154,8 +154,7 @@ async fn a_payload_that_is_nested_too_deep_ends_no_worker() {
     assert_eq!(other.result().await.unwrap(), 7);
     rig.until(|counts| counts.dead == 1).await;
     let info = job.info().await.unwrap().unwrap();
-    let (_, ended) = info.ended.unwrap();
-    assert_eq!(ended, Ended::Dead(DeadReason::Undecodable));
+    assert_eq!(info.ended, Some(Ended::Dead(DeadReason::Undecodable)));
     assert_eq!(info.stalls, 0, "no worker died");
     let last = info.history.last().unwrap();
     assert!(last.error.contains("128 deep"), "{}", last.error);

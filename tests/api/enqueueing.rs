@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use deadpool_redis::{Manager, Pool};
 use oxcart::{
-    Backoff, Enqueue, Enqueued, ErrorKind, Failure, Job, JobId, JobOptions, JobState, Oxcart,
-    Retention,
+    Backoff, Changed, Enqueue, Enqueued, ErrorKind, Failure, Job, JobId, JobOptions, JobState,
+    Oxcart, Retention,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::rig::{Number, Rig, Running};
+use crate::support::ids;
 
 #[tokio::test]
 async fn every_option_arrives() {
@@ -21,7 +22,7 @@ async fn every_option_arrives() {
         .attempts(3)
         .backoff(Backoff::fixed(Duration::from_secs(2)))
         .timeout(Duration::from_secs(9))
-        .keep(Retention::Remove)
+        .keep(Retention::Nothing)
         .delay(Duration::from_secs(100))
         .header("tenant", "one")
         .header("trace", "abc")
@@ -79,17 +80,8 @@ async fn many_jobs_are_enqueued_in_order_and_each_has_a_handle() {
         .await
         .unwrap();
     assert_eq!(sent.len(), 1_000);
-    let mut waiting = Vec::new();
-    for offset in [0, 256, 512, 768] {
-        waiting.extend(
-            rig.queue
-                .list(JobState::Waiting, offset, 1_000)
-                .await
-                .unwrap(),
-        );
-    }
-    let ids: Vec<JobId> = sent.iter().map(|handle| handle.id().clone()).collect();
-    assert_eq!(waiting, ids);
+    let waiting = ids(&rig.queue, JobState::Waiting).await;
+    assert!(waiting.iter().eq(sent.iter().map(|handle| handle.id())));
     assert!(
         rig.queue
             .enqueue_many(Vec::<Number>::new())
@@ -196,8 +188,11 @@ async fn jobs_are_removed_unless_they_run() {
         .delay(Duration::from_secs(60))
         .await
         .unwrap();
-    assert!(rig.queue.remove(sent.id()).await.unwrap());
-    assert!(!rig.queue.remove(sent.id()).await.unwrap());
+    assert!(rig.queue.remove(sent.id()).await.unwrap().is_done());
+    assert_eq!(
+        rig.queue.remove(sent.id()).await.unwrap(),
+        Changed::NotFound
+    );
     assert!(sent.info().await.unwrap().is_none());
     assert!(sent.result().await.unwrap_err().is_not_found());
 }

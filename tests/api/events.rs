@@ -29,7 +29,7 @@ async fn number(Number(n): Number, context: Context) -> Result<u32, Failure> {
     match n {
         0 => Err(Failure::dead("zero")),
         1 if context.attempt().number == 1 => Err("once".into()),
-        2 => Err(Failure::discard("two")),
+        2 => Err(Failure::cancel("two")),
         _ => {
             context.progress(&n).await?;
             Ok(n)
@@ -87,7 +87,7 @@ async fn every_kind_of_event_in_the_order_it_happened() {
     assert_eq!(names, ["added", "active", "cancelled", "drained"]);
     running.stop().await;
 
-    rig.queue.replay(dead.id()).await.unwrap();
+    assert!(rig.queue.replay(dead.id()).await.unwrap().is_done());
     rig.queue.pause().await.unwrap();
     rig.queue.resume().await.unwrap();
     let names = names_until(&mut events, "resumed").await;

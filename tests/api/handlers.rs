@@ -21,7 +21,7 @@ enum Act {
     FailTwice,
     Panic,
     Hang,
-    Discard,
+    Cancel,
     DeclareDead,
     RetryLater,
     HugeResult,
@@ -38,7 +38,7 @@ async fn act(act: Act, context: Context) -> Result<Vec<u8>, Failure> {
         Act::FailTwice => Ok(vec![context.attempt().number as u8]),
         Act::Panic => panic!("at the disco"),
         Act::Hang => std::future::pending().await,
-        Act::Discard => Err(Failure::discard("moot")),
+        Act::Cancel => Err(Failure::cancel("moot")),
         Act::DeclareDead => Err(Failure::dead("hopeless")),
         Act::RetryLater => Err(Failure::retry_after(Duration::from_secs(600), "busy")),
         Act::HugeResult => Ok(vec![0; 2 << 20]),
@@ -54,7 +54,7 @@ async fn errors_are_retried_and_the_history_tells_of_them() {
     assert_eq!(sent.result().await.unwrap(), [3]);
     let info = sent.info().await.unwrap().unwrap();
     assert_eq!((info.failed, info.state), (2, JobState::Completed));
-    assert_eq!(info.ended.unwrap().1, Ended::Completed);
+    assert_eq!(info.ended, Some(Ended::Completed));
     let errors: Vec<_> = info
         .history
         .iter()
@@ -89,8 +89,8 @@ async fn every_way_to_end() {
     let info = hung.info().await.unwrap().unwrap();
     assert_eq!(info.history[0].kind, AttemptKind::Timeout);
 
-    let discarded = once(Act::Discard).await.unwrap();
-    let error = discarded.result().await.unwrap_err();
+    let cancelled = once(Act::Cancel).await.unwrap();
+    let error = cancelled.result().await.unwrap_err();
     assert!(
         error.is_cancelled() && error.to_string().contains("moot"),
         "{error}"
@@ -99,7 +99,7 @@ async fn every_way_to_end() {
     let declared = rig.queue.enqueue(Act::DeclareDead).await.unwrap();
     assert!(declared.result().await.unwrap_err().is_dead());
     let info = declared.info().await.unwrap().unwrap();
-    assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::Declared));
+    assert_eq!(info.ended, Some(Ended::Dead(DeadReason::Declared)));
 
     let huge = rig.queue.enqueue(Act::HugeResult).await.unwrap();
     assert!(huge.result().await.unwrap_err().is_dead());
@@ -229,7 +229,7 @@ async fn an_unreadable_payload_is_dead_when_its_age_is_over() {
     let error = sent.result().await.unwrap_err();
     assert!(error.is_dead(), "{error}");
     let info = sent.info().await.unwrap().unwrap();
-    assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::Undecodable));
+    assert_eq!(info.ended, Some(Ended::Dead(DeadReason::Undecodable)));
     assert_eq!(info.history[0].kind, AttemptKind::Undecodable);
     running.stop().await;
 }

@@ -10,6 +10,7 @@ mod dead_letters;
 mod enqueueing;
 mod events;
 mod handlers;
+mod looking;
 mod names;
 mod removal;
 mod results;

@@ -243,12 +243,12 @@ async fn a_job_that_no_worker_has_a_handler_for_is_dead_when_its_age_is_over() {
         "{error}"
     );
     let info = sent.info().await.unwrap().unwrap();
-    assert_eq!(info.ended.unwrap().1, Ended::Dead(DeadReason::UnknownName));
+    assert_eq!(info.ended, Some(Ended::Dead(DeadReason::UnknownName)));
     assert_eq!(info.history[0].kind, AttemptKind::UnknownName);
     running.stop().await;
     // It gets a new chance.
     let mail = Running::start(mails(&rig));
-    rig.queue.replay(sent.id()).await.unwrap();
+    assert!(rig.queue.replay(sent.id()).await.unwrap().is_done());
     assert_eq!(sent.result().await.unwrap(), 1);
     mail.stop().await;
 }
@@ -327,7 +327,7 @@ async fn jobs_that_others_could_not_run_are_removed_paused_and_replaced_like_tho
         bounced(&gone).await && bounced(&kept).await
     })
     .await;
-    assert!(rig.queue.remove(gone.id()).await.unwrap());
+    assert!(rig.queue.remove(gone.id()).await.unwrap().is_done());
     assert!(gone.info().await.unwrap().is_none());
     rig.queue.pause().await.unwrap();
     let mail = Running::start(mails(&rig));

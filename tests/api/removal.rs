@@ -57,9 +57,9 @@ async fn removed_jobs_are_told_and_the_last_one_makes_the_queue_drained() {
     for expected in ["added", "added", "delayed"] {
         assert_eq!(next(&mut events).await.name(), expected);
     }
-    rig.queue.remove(a.id()).await.unwrap();
+    assert!(rig.queue.remove(a.id()).await.unwrap().is_done());
     assert_eq!(next(&mut events).await, EventKind::Removed(a.id().clone()));
-    rig.queue.remove(later.id()).await.unwrap();
+    assert!(rig.queue.remove(later.id()).await.unwrap().is_done());
     let removed = next(&mut events).await;
     assert_eq!(removed.job_id(), Some(later.id()));
     assert_eq!(removed, EventKind::Removed(later.id().clone()));
@@ -163,7 +163,7 @@ async fn a_queue_with_dead_letters_is_not_deleted_and_one_with_completed_jobs_is
     running.stop().await;
     let refused = rig.queue.delete().await.unwrap_err();
     assert!(refused.to_string().contains("jobs (1 dead)"), "{refused}");
-    assert!(rig.queue.remove(dead.id()).await.unwrap());
+    assert!(rig.queue.remove(dead.id()).await.unwrap().is_done());
     let deleted = rig.queue.delete().await.unwrap();
     assert_eq!((deleted.completed, deleted.jobs()), (1, 1));
     assert_eq!(rig.keys(), [Rig::list_key("calls")]);
@@ -192,7 +192,7 @@ async fn g8_what_stays_of_a_queue_that_was_used_once() {
     let request = rig.queue.enqueue(Number(1));
     let id = request.job_id().clone();
     assert_eq!(request.result().await.unwrap(), 1);
-    assert!(rig.queue.remove(&id).await.unwrap());
+    assert!(rig.queue.remove(&id).await.unwrap().is_done());
     running.stop().await;
     let bytes = || -> BTreeMap<String, u64> {
         let keys = rig.keys().into_iter();

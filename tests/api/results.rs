@@ -14,7 +14,7 @@ async fn a_result_reaches_another_connection_even_if_nothing_is_kept() {
     let rig = Rig::new().await;
     let worker = rig
         .worker()
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing));
     let gate = Arc::new(Notify::new());
     let gated = {
         let gate = Arc::clone(&gate);
@@ -51,7 +51,7 @@ async fn many_callers_wait_at_once_and_each_gets_its_own() {
     let worker = rig
         .worker()
         .concurrency(50)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing));
     let running = Running::start(worker.handle(async |Number(n)| Ok::<_, Failure>(n * 2)));
     let started = Instant::now();
     let callers = (0..300).map(|n| {

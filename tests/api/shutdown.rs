@@ -7,6 +7,7 @@ use oxcart::{Context, Failure, JobState, Outcome, State};
 use tokio::sync::Semaphore;
 
 use crate::rig::{Number, Rig, Running};
+use crate::support::ids;
 
 struct Gate(Semaphore);
 
@@ -40,9 +41,9 @@ async fn what_runs_may_finish_and_nothing_more_is_claimed() {
         .iter()
         .filter(|e| e.outcome().is_some_and(Outcome::is_completed));
     assert_eq!(done.count(), 4);
-    let left = rig.queue.list(JobState::Waiting, 0, 10).await.unwrap();
-    let ids: Vec<_> = sent[4..].iter().map(|handle| handle.id().clone()).collect();
-    assert_eq!(left, ids);
+    let left = ids(&rig.queue, JobState::Waiting).await;
+    let expected: Vec<_> = sent[4..].iter().map(|handle| handle.id().clone()).collect();
+    assert_eq!(left, expected);
 }
 
 /// One handler listens to its token, one does not: both are handed back to their places.
@@ -67,9 +68,9 @@ async fn g4_what_does_not_finish_is_handed_back_to_its_exact_place() {
         .iter()
         .filter(|e| e.outcome() == Some(&Outcome::Released));
     assert_eq!(released.count(), 2);
-    let left = rig.queue.list(JobState::Waiting, 0, 10).await.unwrap();
-    let ids: Vec<_> = sent.iter().map(|handle| handle.id().clone()).collect();
-    assert_eq!(left, ids);
+    let left = ids(&rig.queue, JobState::Waiting).await;
+    let expected: Vec<_> = sent.iter().map(|handle| handle.id().clone()).collect();
+    assert_eq!(left, expected);
     let first = sent[0].info().await.unwrap().unwrap();
     assert_eq!((first.failed, first.stalls), (0, 0));
 }

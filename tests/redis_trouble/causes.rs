@@ -101,7 +101,7 @@ impl Client {
             }
             "counts" => queue.counts().await.map(drop),
             "job" => queue.job(&self.job).await.map(drop),
-            "list" => queue.list(JobState::Waiting, 0, 10).await.map(drop),
+            "jobs" => queue.jobs(JobState::Waiting).await.map(drop),
             "pause" => queue.pause().await.map(drop),
             "remove" => queue.remove(&JobId::new("nobody").unwrap()).await.map(drop),
             "change settings" => {

@@ -115,7 +115,7 @@ async fn g9_who_waits_for_a_result_waits_on_when_redis_is_killed_three_times() {
     let queue = queue_at(&server.url()).await;
     let scene = Scene::new();
     let worker = run(worker(&queue, &scene)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     let handle = queue.enqueue(Work::Hold).await.unwrap();
     eventually(5 * SECOND, || scene.running().len() == 1).await;
     // Elsewhere, and where the job runs; each wait is begun once and never again.
@@ -225,7 +225,7 @@ async fn g2_g9_fences_only_grow_when_a_replica_that_lags_behind_takes_over() {
     let (builder, events) = watched(worker(&queue, &scene).concurrency(JOBS / 2));
     let worker = run(builder
         .lease(3 * SECOND)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     queue.enqueue_many(vec![Work::Hold; JOBS]).await.unwrap();
     eventually(5 * SECOND, || scene.running().len() == JOBS / 2).await;
     new.replica_of(&old);

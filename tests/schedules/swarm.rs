@@ -21,7 +21,7 @@ async fn define_fifty(queue: &Queue) -> BTreeMap<String, (u64, u64)> {
     for n in 0..50 {
         let name = format!("s{n}");
         // Nothing is kept of a job that is done: only the schedule can know that it was made.
-        let request = queue.enqueue(Work::Quick).keep(Retention::Remove);
+        let request = queue.enqueue(Work::Quick).keep(Retention::Nothing);
         let (schedule, step) = match n % 5 {
             0 => (
                 queue

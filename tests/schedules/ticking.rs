@@ -82,7 +82,7 @@ async fn s4_a_driver_that_dies_or_stops_is_followed_by_another() {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let mut driver = WorkerProcess::of(&server).spawn(&scene);
-    let request = queue.enqueue(Work::Quick).keep(Retention::Remove);
+    let request = queue.enqueue(Work::Quick).keep(Retention::Nothing);
     let pulse = queue.schedule("pulse").every(SECOND / 4);
     pulse.job(request).await.unwrap();
     eventually(10 * SECOND, || scene.runs().len() >= 4).await;

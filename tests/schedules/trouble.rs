@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 async fn start_pulse(queue: &Queue) {
     // Nothing is kept of a job that is done: a second one would run.
-    let request = queue.enqueue(Work::Quick).keep(Retention::Remove);
+    let request = queue.enqueue(Work::Quick).keep(Retention::Nothing);
     let pulse = queue.schedule("pulse").every(SECOND / 10);
     pulse.job(request).await.unwrap();
 }

@@ -6,6 +6,7 @@ use oxcart::{Backoff, JobState, Queue, QueueSettings, Retention};
 
 use super::eventually;
 use super::jobs::{Scene, Work};
+use super::pages::ids;
 use super::workers::{drained, run, worker};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -35,20 +36,14 @@ pub async fn a_bit_of_everything(queue: &Queue, scene: &Scene, of_each: usize) {
 
     // What died is replayed, dies again, and is removed.
     for round in 0..2 {
-        let mut dead = Vec::new();
-        while dead.len() < of_each {
-            let page = queue
-                .list(JobState::Dead, dead.len() as u64, 256)
-                .await
-                .unwrap();
-            assert!(!page.is_empty(), "there should be {of_each} dead");
-            dead.extend(page);
-        }
+        let dead = ids(queue, JobState::Dead).await;
+        assert_eq!(dead.len(), of_each);
         for id in dead {
-            match round {
+            let changed = match round {
                 0 => queue.replay(&id).await.unwrap(),
-                _ => assert!(queue.remove(&id).await.unwrap()),
-            }
+                _ => queue.remove(&id).await.unwrap(),
+            };
+            assert!(changed.is_done(), "{id}: {changed:?}");
         }
         drained(queue, 30 * SECOND).await;
     }
@@ -56,7 +51,7 @@ pub async fn a_bit_of_everything(queue: &Queue, scene: &Scene, of_each: usize) {
     // Some lose their worker on the way.
     let crashed = run(worker(queue, scene)
         .lease(SECOND)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove)));
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)));
     queue
         .enqueue_many(vec![Work::Hold; of_each.min(10)])
         .await

@@ -91,7 +91,7 @@ impl Rig {
     /// by itself.
     pub(crate) async fn refused(&self, tls: Tls) -> String {
         let began = Instant::now();
-        let error = self.connect(tls).await.err().expect("it is refused");
+        let error = self.connect(tls).await.expect_err("it is refused");
         assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
         assert!(!error.is_retryable());
         assert!(began.elapsed() < 3 * SECOND, "{:?}", began.elapsed());

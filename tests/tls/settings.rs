@@ -10,7 +10,7 @@ const NOBODY: &str = "rediss://127.0.0.1:1/";
 
 async fn invalid(url: &str, tls: Tls) -> String {
     let error = Oxcart::builder().tls(tls).connect(url).await;
-    let error = error.err().expect("it cannot be used");
+    let error = error.expect_err("it cannot be used");
     assert!(error.is_invalid(), "{error:?}");
     error.to_string()
 }
@@ -67,7 +67,7 @@ async fn settings_that_would_not_be_looked_at_are_refused() {
     let manager = Manager::new("redis://127.0.0.1:1/").unwrap();
     let pool = Pool::builder(manager).build().unwrap();
     let error = Oxcart::builder().tls(tls()).with_pool(pool).await;
-    assert!(error.err().expect("the pool decides").is_invalid());
+    assert!(error.expect_err("the pool decides").is_invalid());
 }
 
 #[test]

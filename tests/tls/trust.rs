@@ -100,13 +100,13 @@ async fn tls_where_there_is_none_and_none_where_there_is_tls() {
     let tls = Tls::new().ca(rig.ca.pem());
     let began = Instant::now();
     let error = Oxcart::builder().tls(tls).connect(&plain).await;
-    let text = error.err().expect("nobody speaks TLS there").to_string();
+    let text = error.expect_err("nobody speaks TLS there").to_string();
     says(&text, &["does it speak TLS there?", "`redis://`"]);
     assert!(began.elapsed() < 5 * SECOND, "{:?}", began.elapsed());
 
     let secured = format!("redis://{}/", rig.address());
     let error = Oxcart::connect(&secured).await;
-    let error = error.err().expect("nobody speaks without TLS there");
+    let error = error.expect_err("nobody speaks without TLS there");
     assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error}");
     assert!(!error.is_retryable());
     says(&error.to_string(), &["speaks TLS", "`rediss://`"]);

@@ -15,6 +15,7 @@ pub(crate) use wake_token::WakeToken;
 
 pub(crate) use crate::memory::Apply;
 pub(crate) use crate::redis::connection::CALL_MAX;
+pub(crate) use crate::redis::pool::Pool;
 pub(crate) use crate::redis::stream::{Entry, EntryId};
 pub(crate) use crate::redis::tls::Tls;
 pub(crate) use crate::redis::trouble::{Refusal, Trouble};
@@ -22,7 +23,6 @@ pub(crate) use crate::redis::trouble::{Refusal, Trouble};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use deadpool_redis::Pool;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 

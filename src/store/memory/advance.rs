@@ -44,7 +44,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         state.arm(0);
     }
     if call.settle.len() > refused.len() {
-        if state.in_force().keep_completed != Retention::Remove {
+        if state.in_force().keep_completed != Retention::Nothing {
             state.cap_completed(TRIMMED_AT_MOST);
         }
         if drained && state.len(Collection::Active) == 0 {

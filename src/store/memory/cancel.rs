@@ -9,14 +9,16 @@ use crate::store::cancel::{Cancel, Cancelled};
 impl Apply for Cancel<'_> {
     fn apply(&self, state: &mut State) -> Cancelled {
         let mut cancelled: Vec<JobId> = Vec::new();
-        let (mut active, mut ended) = (Vec::new(), Vec::new());
+        let mut others = Vec::new();
         for id in self.ids {
-            match state.collection_of(id) {
+            let Some(job) = state.jobs.get(id) else {
+                continue;
+            };
+            match job.collection {
                 _ if cancelled.contains(id) => {}
-                None | Some(Collection::Lost) => {}
-                Some(Collection::Active) => active.push(id.to_string()),
-                Some(collection) if collection.waits() => cancelled.push(id.clone()),
-                Some(_) => ended.push(id.to_string()),
+                Collection::Lost => {}
+                collection if collection.waits() => cancelled.push(id.clone()),
+                _ => others.push((id.to_string(), job.shown_state().to_owned())),
             }
         }
         let was_in = |collection| {
@@ -36,8 +38,7 @@ impl Apply for Cancel<'_> {
         }
         Cancelled {
             cancelled: cancelled.iter().map(JobId::to_string).collect(),
-            active,
-            ended,
+            others,
         }
     }
 }

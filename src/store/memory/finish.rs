@@ -69,7 +69,7 @@ impl State {
                     self.put(id, Collection::Kept, until);
                 }
                 Some(ms) if ms > 0 => self.put(id, Collection::Kept, dropped_at(now_ms + ms)),
-                None if most != Retention::Remove => {
+                None if most != Retention::Nothing => {
                     self.put(id, Collection::Completed, moment(now_ms));
                 }
                 _ => {

@@ -1,9 +1,10 @@
 //! All that is known of one job.
 
 use crate::id::JobId;
+use crate::job::outcome::Ending;
 use crate::memory::Apply;
 use crate::memory::delayed::due_of;
-use crate::memory::state::{Collection, State};
+use crate::memory::state::{Collection, Job, State};
 use crate::store::get::{Found, Get};
 
 impl Collection {
@@ -22,9 +23,56 @@ impl Collection {
     /// A score as Redis has it.
     pub(crate) fn shown(self, score: i64) -> String {
         match self {
-            Self::Kept => (score as f64 / 2.0).to_string(),
             Self::Delayed => due_of(score).to_string(),
+            _ => self.written(score),
+        }
+    }
+
+    /// The same, but for what a line adds to it.
+    pub(crate) fn written(self, score: i64) -> String {
+        match self {
+            Self::Kept => (score as f64 / 2.0).to_string(),
             _ => score.to_string(),
+        }
+    }
+
+    /// The score that is written so.
+    pub(crate) fn read(self, score: &str) -> i64 {
+        let score: f64 = score.parse().unwrap_or_default();
+        match self {
+            Self::Kept => (score * 2.0) as i64,
+            _ => score as i64,
+        }
+    }
+}
+
+impl Job {
+    /// The state in which it is shown.
+    pub(crate) fn shown_state(&self) -> &'static str {
+        let outcome = self.outcome.as_deref().map(Ending::decode);
+        match (self.collection.state(), outcome) {
+            ("completed", Some(Ok((_, Ending::Cancelled(_))))) => "cancelled",
+            (state, _) => state,
+        }
+    }
+
+    /// All that is known of it.
+    pub(crate) fn described(&self) -> Found {
+        let history = self.history.as_ref();
+        let claim = self.claim.as_ref();
+        Found {
+            state: self.shown_state().to_owned(),
+            score: self.collection.shown(self.score),
+            record: self.record.clone(),
+            payload: self.payload.clone(),
+            claim: claim.map(|claim| claim.receipt.as_str().into()),
+            stalls: (self.stalls > 0).then(|| self.stalls.to_string().into_bytes()),
+            counters: history.map(|history| history.encode_counters()),
+            history: history.map_or_else(Vec::new, |history| {
+                history.attempts.iter().cloned().collect()
+            }),
+            outcome: self.outcome.clone(),
+            progress: self.progress.clone(),
         }
     }
 }
@@ -35,23 +83,6 @@ impl Apply for Get<'_> {
         if job.collection == Collection::Lost {
             return None;
         }
-        let history = job.history.as_ref();
-        Some(Found {
-            state: job.collection.state().to_owned(),
-            score: job.collection.shown(job.score),
-            record: job.record.clone(),
-            payload: job.payload.clone(),
-            claim: job
-                .claim
-                .as_ref()
-                .map(|claim| claim.receipt.as_str().into()),
-            stalls: (job.stalls > 0).then(|| job.stalls.to_string().into_bytes()),
-            counters: history.map(|history| history.encode_counters()),
-            history: history.map_or_else(Vec::new, |history| {
-                history.attempts.iter().cloned().collect()
-            }),
-            outcome: job.outcome.clone(),
-            progress: job.progress.clone(),
-        })
+        Some(job.described())
     }
 }

@@ -3,19 +3,21 @@
 use crate::memory::Apply;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State};
-use crate::store::replay::Replay;
+use crate::store::replay::{Replay, Replayed};
 
 impl Apply for Replay<'_> {
-    fn apply(&self, state: &mut State) -> Vec<String> {
-        let mut replayed = Vec::new();
+    fn apply(&self, state: &mut State) -> Replayed {
+        let (mut replayed, mut others) = (Vec::new(), Vec::new());
         for id in self.ids {
             let Some(job) = state.jobs.get(id) else {
                 continue;
             };
-            if job.collection != Collection::Dead || replayed.contains(id) {
-                continue;
+            match job.collection {
+                Collection::Dead if replayed.contains(id) => {}
+                Collection::Dead => replayed.push(id.clone()),
+                Collection::Lost => {}
+                _ => others.push((id.to_string(), job.shown_state().to_owned())),
             }
-            replayed.push(id.clone());
         }
         for id in &replayed {
             state.fresh_budget(id);
@@ -27,6 +29,9 @@ impl Apply for Replay<'_> {
         }
         state.count("replayed", replayed.len());
         state.emit_ids("replayed", &replayed);
-        replayed.iter().map(ToString::to_string).collect()
+        Replayed {
+            replayed: replayed.iter().map(ToString::to_string).collect(),
+            others,
+        }
     }
 }

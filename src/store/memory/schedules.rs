@@ -138,7 +138,7 @@ impl Apply for Schedules<'_> {
         let last_job = |kept: &Kept| {
             let id = JobId::stored(&kept.state.last_job);
             let job = state.jobs.get(&id).filter(|_| !asked_for_due)?;
-            Some(job.collection.state().to_owned())
+            Some(job.shown_state().to_owned())
         };
         let job = match self {
             Schedules::Named { .. } => names.first().and_then(|(_, kept)| kept.job.clone()),

@@ -56,9 +56,10 @@ fn jobs_that_wait_end_as_cancelled_and_each_other_id_is_told_apart(mut rig: Rig)
 
     let told = rig.cancel(&["later", "runs", "done", "unknown", "waits", "waits"]);
     assert_eq!(told.cancelled, ["later", "waits"]);
+    let others = [("runs", "active"), ("done", "completed")];
     assert_eq!(
-        (&told.active[..], &told.ended[..]),
-        (&["runs".into()][..], &["done".into()][..])
+        told.others,
+        others.map(|(id, state)| (id.into(), state.into()))
     );
     for id in ["waits", "later"] {
         assert_eq!(rig.outcome(id), Some(Ending::Cancelled("moot".into())));
@@ -78,14 +79,15 @@ fn a_second_call_changes_nothing(mut rig: Rig) {
     rig.enqueue(&[job("a")]);
     assert_eq!(rig.cancel(&["a"]).cancelled, ["a"]);
     let before = rig.subject.dump();
-    assert_eq!(rig.cancel(&["a"]).ended, ["a"]);
+    let ended = [("a".to_owned(), "cancelled".to_owned())];
+    assert_eq!(rig.cancel(&["a"]).others, ended);
     assert_eq!(rig.subject.dump(), before);
 }
 
 fn each_is_kept_as_it_asks_and_the_others_as_is_set(mut rig: Rig) {
     let short = Retention::For(Duration::from_secs(2));
     rig.enqueue(&[
-        keeping("none", Retention::Remove),
+        keeping("none", Retention::Nothing),
         keeping("short", short),
         job("plain"),
     ]);

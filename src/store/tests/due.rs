@@ -124,7 +124,8 @@ fn g4_what_becomes_ready_between_bursts_is_claimed_between_them(mut rig: Rig) {
         assert_eq!(
             rig.call(&Replay {
                 ids: &[held[1].id.clone()]
-            }),
+            })
+            .replayed,
             ["dead"]
         );
         assert!(rig.settle(&held[2].id, &held[2].receipt, Outcome::Released));

@@ -364,7 +364,7 @@ fn jobs_are_read(rig: &mut Rig) {
     assert_eq!(active.headers, [("trace".to_owned(), "abc".to_owned())]);
     assert_eq!(active.progress::<u8>().unwrap(), Some(42));
     assert_eq!(active.worker.as_deref(), Some("worker"));
-    let ended = |rig: &mut Rig, id| info(rig, id).ended.unwrap().1;
+    let ended = |rig: &mut Rig, id| info(rig, id).ended.unwrap();
     assert_eq!(ended(rig, "completed"), Ended::Completed);
     assert_eq!(ended(rig, "cancelled"), Ended::Cancelled("moot".into()));
     assert_eq!(ended(rig, "dead"), Ended::Dead(DeadReason::Declared));
@@ -477,7 +477,8 @@ fn what_a_newer_version_wrote_is_left_as_it_is() {
     assert_eq!(
         rig.call(&Replay {
             ids: std::slice::from_ref(&id)
-        }),
+        })
+        .replayed,
         ["newer"]
     );
     let redis = in_redis(&mut rig);

@@ -10,7 +10,7 @@ use serde_bytes::ByteBuf;
 use super::register::{Visitor, each, tags};
 use crate::codec;
 use crate::events::event::parse_fields;
-use crate::events::stream::Cursor;
+use crate::events::stream::EventCursor;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters, FailedAttempt};
 use crate::job::options::JobOptions;
@@ -21,6 +21,7 @@ use crate::memory::{Apply, stamp, stored_record};
 use crate::name::{Namespace, QueueName};
 use crate::policy::backoff::Backoff;
 use crate::queue::info::{Counts as Counted, JobInfo};
+use crate::queue::jobs::JobCursor;
 use crate::redis::connection::Connector;
 use crate::redis::reply::Reply;
 use crate::schedule::info::ScheduleInfo;
@@ -154,7 +155,7 @@ proptest! {
 
     #[test]
     fn whatever_is_held_of_a_job_is_shown_or_refused(
-        state in proptest::sample::select(&State::ALL[..]),
+        state in proptest::sample::select(State::ALL),
         (score, record, payload, claim) in
             ("[0-9.e+-]{0,9}", bytes(), proptest::option::of(bytes()), proptest::option::of(bytes())),
         (stalls, counters, history, outcome, progress) in (
@@ -214,8 +215,13 @@ proptest! {
         let taken = JobId::new(&text).is_ok();
         prop_assert_eq!(taken, QueueName::new(&text).is_ok());
         prop_assert_eq!(taken, Namespace::new(&text).is_ok());
-        if let Ok(cursor) = text.parse::<Cursor>() {
-            prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        if let Ok(cursor) = text.parse::<EventCursor>() {
+            prop_assert_eq!(cursor.to_string().parse::<EventCursor>().unwrap(), cursor);
+        }
+        for text in [text.clone(), format!("waiting:1:17:{text}"), format!("dead:{text}:a")] {
+            if let Ok(cursor) = text.parse::<JobCursor>() {
+                prop_assert_eq!(cursor.to_string().parse::<JobCursor>().unwrap(), cursor);
+            }
         }
         let _ = Connector::from_url(&text, None);
         let _ = Connector::from_url(&format!("redis://{text}"), None);

@@ -80,6 +80,10 @@ impl Rig {
         }
         match state {
             State::Completed => assert!(self.settle(id, &receipt, completed())),
+            State::Cancelled => {
+                let cancelled = outcome_of(Step::Cancel).unwrap();
+                assert!(self.settle(id, &receipt, cancelled));
+            }
             State::Dead => {
                 let dead = outcome_of(Step::Die).unwrap();
                 assert!(self.settle(id, &receipt, dead));
@@ -121,7 +125,7 @@ impl Rig {
                 };
                 self.call(&verb).dropped == 1
             }
-            Step::Replay => self.call(&Replay { ids }).len() == 1,
+            Step::Replay => self.call(&Replay { ids }).replayed.len() == 1,
             Step::Remove => self.call(&Remove { ids }).removed.len() == 1,
             _ => {
                 let outcome = outcome_of(step).expect("every other step settles");
@@ -151,8 +155,8 @@ impl Rig {
 }
 
 fn every_step_from_every_state_does_what_the_table_says(mut rig: Rig) {
-    for state in State::ALL {
-        for step in Step::ALL {
+    for &state in State::ALL {
+        for &step in Step::ALL {
             let case = format!("{state}-{step:?}");
             let id = JobId::new(&case).unwrap();
             let receipt = rig.bring(&id, state, step);

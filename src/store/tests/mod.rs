@@ -12,6 +12,7 @@ mod matrix;
 mod mutants;
 mod once;
 mod orphans;
+mod pages;
 mod random;
 mod register;
 mod removal;
@@ -131,7 +132,7 @@ impl Rig {
     }
 
     fn keep_nothing(&mut self) {
-        self.set(QueueSettings::new().keep_completed(Retention::Remove));
+        self.set(QueueSettings::new().keep_completed(Retention::Nothing));
     }
 
     fn total(&mut self, name: &str) -> u64 {

@@ -145,7 +145,7 @@ verbs! {
         "get" => |redis, _| all().iter().map(|id| tried(redis, &Get { id: id.as_str() })).collect(),
     }
     list: List {
-        "list" => |redis, _| tried(redis, &List { state: "waiting", offset: 0, limit: 9 }),
+        "list" => |redis, _| tried(redis, &List { state: "waiting", limit: 9, bytes: 99, after: None }),
     }
     orphans: Orphans<'_> {
         "look for orphans" => |redis, _| orphans(redis, How::Look),

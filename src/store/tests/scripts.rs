@@ -380,7 +380,7 @@ fn a_dead_job_is_replayed_with_a_fresh_budget_and_its_history(mut rig: Rig) {
     assert!(rig.settle(&claimed.id, &claimed.receipt, dead));
     let ids = std::slice::from_ref(&claimed.id);
     let replayed = rig.call(&crate::store::replay::Replay { ids });
-    assert_eq!(replayed, ["a"]);
+    assert_eq!(replayed.replayed, ["a"]);
     rig.check_whole(&claimed.id);
     let again = rig.claim_one().unwrap();
     assert_eq!(again.id.as_str(), "a", "the priority is kept");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use oxcart::{Failure, Job, JobState, Queue, QueueSettings, Retention, State, Worker};
+use oxcart::{Changed, Failure, Job, JobState, Queue, QueueSettings, Retention, State, Worker};
 use redis::Value;
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +80,7 @@ pub(crate) async fn run(stage: Stage) -> Findings {
     let worker = Worker::builder(&queue)
         .state(Arc::clone(&tally))
         .concurrency(500)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
         .handle(count);
     let worker = run_worker(worker);
     let all_done = || tally.done.load(Ordering::SeqCst) >= 2 * each;
@@ -131,11 +131,14 @@ async fn fill(queue: &Queue, each: usize, due: SystemTime) {
 /// Everything that a person on call or an application does, at the full backlog.
 async fn admire(queue: &Queue) {
     queue.pause().await.expect("it is there");
-    for n in 0..REPEATS {
+    let mut pages = [JobState::Waiting, JobState::Delayed, JobState::Dead].map(|it| queue.jobs(it));
+    for _ in 0..REPEATS {
         queue.counts().await.expect("it is there");
-        let offset = 1_000 * n as u64;
-        for state in [JobState::Waiting, JobState::Delayed, JobState::Dead] {
-            queue.list(state, offset, 256).await.expect("it is there");
+        for request in &mut pages {
+            let page = request.clone().await.expect("it is there");
+            if let Some(next) = page.next {
+                *request = request.clone().after(next);
+            }
         }
         // Comes and goes again, as does one in front and one of another priority.
         let extra = queue.enqueue(Number { number: 0 });
@@ -147,8 +150,10 @@ async fn admire(queue: &Queue) {
             .expect("it is kept");
         let waited = extra.result().within(Duration::from_millis(1)).await;
         assert!(waited.is_err(), "nobody runs it");
-        assert!(queue.remove(extra.id()).await.expect("it is there"));
-        queue.replay(extra.id()).await.expect_err("it is gone");
+        let removed = queue.remove(extra.id()).await.expect("it is there");
+        assert!(removed.is_done());
+        let replayed = queue.replay(extra.id()).await;
+        assert_eq!(replayed.expect("it is there"), Changed::NotFound);
     }
     queue.resume().await.expect("it is there");
 }

@@ -26,7 +26,7 @@ pub(crate) async fn run(stage: Stage) -> Findings {
     field.work(|builder| {
         builder
             .concurrency(40)
-            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
     });
     // Once, so that everything that comes to stay is there.
     // Answers are kept for a minute for those who wait for them.

@@ -14,7 +14,7 @@ use crate::field::{Field, SECOND};
 use crate::findings::{Findings, IDLE_MAX, thousands};
 use crate::load::{Load, Pace, short};
 use crate::support::jobs::{Scene, now_ms};
-use crate::support::{Proxy, Server, eventually};
+use crate::support::{Proxy, Server, eventually, ids};
 
 const STRANDED_MAX: Duration = Duration::from_secs(2);
 
@@ -49,7 +49,7 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
     field.work(|builder| {
         builder
             .concurrency(50)
-            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
     });
     let load = Load::start(&field.queue, &Pace::steady(50, 5), &mut stage.rng, short);
     let watch = Watch::start(field.direct.clone(), field.scene.clone());
@@ -217,8 +217,7 @@ impl Looking {
     }
 
     async fn look(&mut self) {
-        let active = self.queue.list(JobState::Active, 0, 256).await;
-        let mut stranded = active.expect("the direct way is free");
+        let mut stranded = ids(&self.queue, JobState::Active).await;
         let counts = self.queue.counts().await.expect("the direct way is free");
         let running = self.scene.running();
         stranded.retain(|id| !running.contains(id.as_str()));

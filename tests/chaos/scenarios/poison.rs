@@ -11,7 +11,7 @@ use crate::field::{Field, SECOND};
 use crate::findings::{Findings, thousands};
 use crate::support::jobs::Work;
 use crate::support::workers::WorkerProcess;
-use crate::support::{Process, Server};
+use crate::support::{self, Process, Server};
 
 /// A machine that stands still for so long makes every job that runs a suspect.
 const LEASE: Duration = Duration::from_secs(3);
@@ -85,15 +85,8 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
         // Its process died before it could say how the run had ended.
         |before, _| !workers.iter().any(|worker| worker.id() == before.pid),
     );
-    let mut dead = HashSet::new();
-    loop {
-        let page = field.direct.list(JobState::Dead, dead.len() as u64, 256);
-        let page = page.await.expect("it is there");
-        if page.is_empty() {
-            break;
-        }
-        dead.extend(page.into_iter().map(|id| id.to_string()));
-    }
+    let dead = support::ids(&field.direct, JobState::Dead).await;
+    let dead: HashSet<String> = dead.iter().map(ToString::to_string).collect();
     findings.must(dead == poison, || {
         let innocent = dead.difference(&poison).count();
         let survivors = poison.difference(&dead).count();
@@ -110,7 +103,7 @@ pub(crate) async fn run(mut stage: Stage) -> Findings {
         });
         let info = handle.info().await.expect("it is there").expect("kept");
         findings.must(
-            matches!(info.ended, Some((_, Ended::Dead(DeadReason::Poisoned)))),
+            matches!(info.ended, Some(Ended::Dead(DeadReason::Poisoned))),
             || format!("{:?}", info.ended),
         );
     }

@@ -36,7 +36,7 @@ pub(crate) async fn slow(mut stage: Stage) -> Findings {
     field.work(|builder| {
         builder
             .concurrency(50)
-            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
     });
     let load = Load::start(&field.queue, &Pace::steady(20, 20), &mut stage.rng, mixed);
     field.proxy.distance(EACH_WAY[0]);
@@ -68,7 +68,7 @@ pub(crate) async fn far(mut stage: Stage) -> Findings {
     field.work(|builder| {
         builder
             .concurrency(200)
-            .queue_settings(QueueSettings::new().keep_completed(Retention::Remove))
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
     });
     let load = Load::start(&field.queue, &Pace::steady(50, 5), &mut stage.rng, |_| {
         Work::Report

@@ -48,7 +48,7 @@ fn nothing_asked_for_is_nothing_done() {
     assert_eq!(trimmed.dropped, 0);
     let ids = &[];
     assert!(both.leaves(&Remove { ids }).removed.is_empty());
-    assert!(both.leaves(&Replay { ids }).is_empty());
+    assert!(both.leaves(&Replay { ids }).replayed.is_empty());
     let entries = &[];
     let fired = both.leaves(&Fire {
         passed_ms: None,
@@ -59,29 +59,35 @@ fn nothing_asked_for_is_nothing_done() {
     assert!(fired.verdicts.is_empty());
     assert!(both.leaves(&Schedules::due(0, 0)).schedules.is_empty());
     assert!(both.leaves(&Schedules::due(7, 5)).schedules.is_empty());
-    for (state, offset, limit) in [
-        ("waiting", 0, 0),
-        ("waiting", 2, 10),
-        ("waiting", WHOLE_MAX, 10),
-        ("waiting", u64::MAX, 10),
-        ("dead", u64::MAX, BATCH_JOBS),
-        ("", 0, 10),
-        ("blocked", 0, 10),
-        ("WAITING", 0, 10),
+    let place = |list, score: &str, id: &str| {
+        let (score, id) = (score.to_owned(), id.to_owned());
+        Some(Place { list, score, id })
+    };
+    for (state, limit, after) in [
+        ("waiting", 0, None),
+        ("waiting", 10, place(1, "4", "waiting")),
+        ("waiting", 10, place(1, "inf", "")),
+        ("waiting", 10, place(9, "-inf", "")),
+        ("dead", BATCH_JOBS, place(WHOLE_MAX as usize, "0", "")),
+        ("", 10, None),
+        ("blocked", 10, None),
+        ("WAITING", 10, None),
     ] {
         let verb = List {
             state,
-            offset,
             limit,
+            bytes: 0,
+            after: after.as_ref(),
         };
-        assert!(both.leaves(&verb).is_empty(), "{state} {offset}");
+        assert_eq!(both.leaves(&verb), Listed::default(), "{state} {after:?}");
     }
-    let (offset, limit) = (0, BATCH_JOBS);
     let all = both.leaves(&List {
         state: "waiting",
-        offset,
-        limit,
+        limit: BATCH_JOBS,
+        bytes: 0,
+        after: place(1, "-inf", "").as_ref(),
     });
+    let all: Vec<_> = all.jobs.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(all, ["waiting"]);
 }
 

@@ -107,19 +107,19 @@ fn ids_that_no_job_has_are_found_nowhere() {
     }
     let removed = both.leaves(&Remove { ids });
     assert!(removed.removed.is_empty() && removed.active.is_empty());
-    assert!(both.leaves(&Replay { ids }).is_empty());
+    assert!(both.leaves(&Replay { ids }).replayed.is_empty());
 }
 
 #[test]
 fn a_job_in_the_wrong_state_is_left_where_it_is() {
     let mut both = Both::start();
     let ids = &["held", "waiting", "delayed", "completed"].map(JobId::stored);
-    assert!(both.leaves(&Replay { ids }).is_empty());
+    assert!(both.leaves(&Replay { ids }).replayed.is_empty());
     let ids = &ids[..1];
     assert_eq!(both.leaves(&Remove { ids }).active, ["held"]);
     // Named twice, it is done once.
     let ids = &["dead", "dead"].map(JobId::stored);
-    assert_eq!(both.call(&Replay { ids }), ["dead"]);
+    assert_eq!(both.call(&Replay { ids }).replayed, ["dead"]);
     let ids = &["dead", "held", "dead"].map(JobId::stored);
     let removed = both.call(&Remove { ids });
     assert_eq!((removed.removed.len(), removed.active.len()), (1, 1));

@@ -11,6 +11,7 @@ use super::op::{
     Ask, Change, End, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
 };
 use super::profile::Profile;
+use crate::job::state::State;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
 use crate::redis::keys::PLACES;
@@ -84,8 +85,8 @@ operations! {
     1 Outlive: (0..2u32).prop_map(|max_stalls| Op::Outlive { max_stalls });
     3 Watch: (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms });
     2 Get: (0..IDS).prop_map(|id| Op::Get { id });
-    1 List: (0..5usize, 0..4u64, 1..6usize)
-        .prop_map(|(state, offset, limit)| Op::List { state, offset, limit });
+    2 List: (0..State::ALL.len(), 1..6usize, select(&[0, 3_000, 1 << 20][..]), prop::bool::weighted(0.7))
+        .prop_map(|(state, limit, bytes, goes_on)| Op::List { state, limit, bytes, goes_on });
     1 Counts: Just(Op::Counts);
     5 Configure: configure();
     1 Settings: Just(Op::Settings);

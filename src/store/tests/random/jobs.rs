@@ -22,7 +22,7 @@ impl World<'_> {
         // Some ask for a retention of their own.
         options.keep = match new.priority {
             Some(7) => Some(Retention::from_millis(60_001)),
-            Some(499) => Some(Retention::Remove),
+            Some(499) => Some(Retention::Nothing),
             _ => None,
         };
         NewJob {

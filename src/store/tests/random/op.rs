@@ -141,10 +141,12 @@ pub(crate) enum Op {
     Get {
         id: u8,
     },
+    /// A page of the jobs in one state: the first one, or the one behind the last page of that state.
     List {
         state: usize,
-        offset: u64,
         limit: usize,
+        bytes: usize,
+        goes_on: bool,
     },
     Counts,
     /// Somebody changes the settings of the queue.

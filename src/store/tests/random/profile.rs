@@ -230,3 +230,12 @@ pub(crate) const LOST_TICKS: Profile = Profile(&[
     (8, Tend),
     (6, Pass),
 ]);
+
+/// Jobs are looked at page by page, while they come and go.
+pub(crate) const PAGES: Profile = Profile(&[
+    (8, Enqueue),
+    (14, Advance),
+    (12, List),
+    (3, Remove),
+    (3, Replay),
+]);

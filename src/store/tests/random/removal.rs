@@ -89,7 +89,7 @@ impl World<'_> {
         }
         let nothing_is_kept = QueueSettings::new()
             .max_stalls(max_stalls)
-            .keep_completed(Retention::Remove)
+            .keep_completed(Retention::Nothing)
             .keep_at_most(0);
         self.both(&Configure {
             by: By::Operator,

@@ -1,7 +1,7 @@
 //! Both implementations side by side. After each step both must have answered the same and hold
 //! the same, and the invariants must hold.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
 
 use super::invariants::Invariants;
@@ -16,7 +16,7 @@ use crate::store::configure::Configure;
 use crate::store::enqueue::{Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::get::Get;
-use crate::store::list::List;
+use crate::store::list::Place;
 use crate::store::pause::Pause;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
@@ -53,6 +53,8 @@ pub(crate) struct World<'a> {
     pub(super) order: Order,
     /// What the step under way has claimed.
     pub(super) claimed: Vec<String>,
+    /// Where the last page of each state ended.
+    pub(super) pages: HashMap<State, Place>,
     pub(super) last: Dump,
 }
 
@@ -89,6 +91,7 @@ impl<'a> World<'a> {
             invariants: Invariants::default(),
             order: Order::default(),
             claimed: Vec::new(),
+            pages: HashMap::new(),
             last: Dump::default(),
         }
     }
@@ -256,13 +259,10 @@ impl<'a> World<'a> {
             Op::Get { id } => self.get(name(*id).as_str()),
             Op::List {
                 state,
-                offset,
                 limit,
-            } => self.both(&List {
-                state: State::ALL[*state].as_str(),
-                offset: *offset,
-                limit: *limit,
-            }),
+                bytes,
+                goes_on,
+            } => self.list(State::ALL[*state], *limit, *bytes, *goes_on),
             Op::Counts => self.counts(),
             Op::Configure { by, said } => self.both(&Configure {
                 by: *by,

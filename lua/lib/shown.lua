@@ -1,0 +1,12 @@
+-- The state of a job that lies in a collection of `state`. Cancelled jobs lie among the completed ones; their outcome
+-- tells them apart: behind the moment (9 bytes) a MessagePack map whose first key is `cancelled`. The reason has 4 KiB
+-- at most, so no large result is read for it.
+function queue.shown_state(id, state)
+  if state == 'completed' and redis.call('HSTRLEN', key.results, id) < 4200 then
+    local outcome = redis.call('HGET', key.results, id) or ''
+    if string.sub(outcome, 10, 20) == '\129\169cancelled' then
+      return 'cancelled'
+    end
+  end
+  return state
+end
