@@ -38,11 +38,13 @@ fn worker(files: &Queue) -> Result<Worker, oxcart::Error> {
     Worker::builder(files)
         .grace(Duration::from_secs(1))
         .handle(copy_file)
-        .on_event(|event| match event {
-            WorkerEvent::Ended {
+        .on_event(|event| {
+            if let WorkerEvent::Ended {
                 attempt, outcome, ..
-            } => println!("  {} {outcome}", attempt.id),
-            _ => {}
+            } = event
+            {
+                println!("  {} {outcome}", attempt.id);
+            }
         })
         .build()
 }

@@ -273,9 +273,10 @@ async fn middleware_sees_that_a_stopping_worker_releases_its_job_and_is_stopped_
             .grace(SHORT)
             .wrap(lingers)
             .handle(act)
-            .on_event(move |event| match event {
-                WorkerEvent::Started(_) => tells.notify_one(),
-                _ => {}
+            .on_event(move |event| {
+                if let WorkerEvent::Started(_) = event {
+                    tells.notify_one();
+                }
             })
             .build()
             .unwrap();
