@@ -4,6 +4,7 @@
 //! `cargo run --example extractors --features memory`; with a Redis it is the same.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use oxcart::{Context, Error, Extract, Failure, Job, Oxcart, Queue, State, States, Worker};
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,7 @@ impl Extract for Customer {
 struct Connection(OwnedSemaphorePermit);
 
 struct Database {
-    connections: std::sync::Arc<Semaphore>,
+    connections: Arc<Semaphore>,
 }
 
 impl Extract for Connection {
@@ -66,7 +67,7 @@ impl Extract for Connection {
 
     async fn extract(context: &Context) -> Result<Self, Failure> {
         let database = State::<Database>::extract(context).await?;
-        let connections = std::sync::Arc::clone(&database.connections);
+        let connections = Arc::clone(&database.connections);
         Ok(Self(connections.acquire_owned().await?)) // any error: the attempt is retried
     }
 }
@@ -92,7 +93,7 @@ async fn main() -> anyhow::Result<()> {
         Customers(HashMap::from([("7", acme)]))
     };
     let database = || Database {
-        connections: std::sync::Arc::new(Semaphore::new(2)),
+        connections: Arc::new(Semaphore::new(2)),
     };
 
     let queue = Oxcart::in_memory().queue("imports")?;

@@ -102,7 +102,7 @@ impl FailedAttempt {
     }
 }
 
-/// The counters of a job that ever failed. All zero for one that did not.
+/// The counters of a job that has failed, bounced or stalled; all zero for any other job.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
     /// Attempts spent of the budget.

@@ -69,7 +69,7 @@ impl Oxcart {
     ///
     /// # Panics
     ///
-    /// If the queues are in a Redis: nobody turns its clock.
+    /// If the queues are in a Redis: its clock cannot be turned.
     #[track_caller]
     pub fn advance_time(&self, by: Duration) {
         turnable(self).advance(by);
@@ -99,7 +99,7 @@ impl Oxcart {
     ///
     /// # Panics
     ///
-    /// If the queues are in a Redis: nobody turns its clock.
+    /// If the queues are in a Redis: its clock cannot be turned.
     #[track_caller]
     pub fn advance_to(&self, moment: impl Into<Timestamp>) {
         let server = turnable(self);

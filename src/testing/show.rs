@@ -1,4 +1,4 @@
-//! A payload as text, for who reads why a test failed: nothing is known of its type.
+//! A payload as text, for the reader of a failed assertion: nothing is known of its type.
 
 use std::fmt::{self, Write};
 

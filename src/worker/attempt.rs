@@ -227,7 +227,7 @@ fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settl
 }
 
 /// An attempt that has not ended yet. However it ends, it leaves exactly one settlement: a slot
-/// and a lease that nobody gives back would be held for as long as the process lives.
+/// and a lease that are not given back would be held for as long as the process lives.
 struct Unsettled {
     pump: Arc<Pump>,
     lease: Arc<Lease>,

@@ -1,4 +1,4 @@
-//! How an attempt ends: the one place that decides it, a function of its inputs alone.
+//! How an attempt ends. Only this file decides it, as a function of its inputs alone.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -239,11 +239,14 @@ impl Hooks {
                     duration,
                 });
             }
-            None if is_lost => {}
-            None => self.tell(|queue| WorkerEvent::Released {
-                queue,
-                id: settlement.id.clone(),
-            }),
+            None if !is_lost && settlement.outcome == Outcome::Released => {
+                self.tell(|queue| WorkerEvent::Released {
+                    queue,
+                    id: settlement.id.clone(),
+                });
+            }
+            // Its attempt never began, and was not told.
+            None => {}
         }
     }
 

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::codec;
 use crate::job::failure::Failure;
+use crate::job::history::cut;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::worker::attempt::{Terms, handle, panicked};
@@ -28,6 +29,9 @@ use crate::worker::pump::Pump;
 /// which the worker has no handler, and holds the outcome before it is stored: a time limit
 /// that ran out and a panic are outcomes, and a retry is told from a death. Whether Redis has
 /// stored the outcome is told by [`WorkerEvent::Ended`](crate::WorkerEvent::Ended).
+///
+/// An outcome comes from [`Next`]: from what it wraps ([`Next::run`]), or decided as if the handler had
+/// returned something else ([`Next::fail`], [`Next::complete`]).
 ///
 /// ```
 /// use oxcart::{Context, Failure, Next, Outcome};
@@ -198,8 +202,16 @@ pub(crate) async fn run_wrapped(
     tokio::select! {
         // A middleware sees that its handler was stopped, and may return at once.
         biased;
-        outcome = next.run(context) => outcome,
+        outcome = next.run(context) => bounded(outcome),
         () = lease.stop.cancelled() => terms.decide(pump, lease, Happened::Stopped),
+    }
+}
+
+/// Middleware can make a reason of its own, of any length.
+fn bounded(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Cancelled(reason) => Outcome::Cancelled(cut(reason)),
+        other => other,
     }
 }
 

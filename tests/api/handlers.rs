@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oxcart::{
-    AttemptKind, Backoff, Context, DeadReason, Ended, Extract, Failure, Job, JobState, Outcome,
-    Queue, State,
+    Attempt, AttemptKind, Backoff, Context, DeadReason, Ended, Extract, Failure, Job, JobState,
+    Outcome, Queue, State, WorkerEvent,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -114,8 +114,21 @@ async fn every_way_to_end() {
         .unwrap()
         .duration_since(info.history[0].ended_at);
     assert_eq!(wait, Duration::from_secs(600));
-    running.stop().await;
+    let told = running.stop().await;
     let counts = rig.counts().await;
+    // Each attempt is told twice: when it begins, and when its outcome is stored.
+    for event in &told {
+        let fence = |attempt: &Attempt| (attempt.id.clone(), attempt.fence);
+        let WorkerEvent::Started(begun) = event else {
+            continue;
+        };
+        let ended = told.iter().filter(|event| {
+            matches!(event, WorkerEvent::Ended { attempt, .. } if fence(attempt) == fence(begun))
+        });
+        assert_eq!(ended.count(), 1, "{told:?}");
+        assert_eq!((begun.queue.as_str(), begun.name.as_str()), ("test", "act"));
+    }
+    assert_eq!(told.len(), 12);
     assert_eq!((counts.dead, counts.active), (4, 0));
 }
 
