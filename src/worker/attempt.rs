@@ -172,7 +172,7 @@ pub(crate) async fn attend_to(
             (context, outcome)
         }
         Err(error) => {
-            // Nobody but the hooks and the log gets it.
+            // Only the hooks and the log get it.
             let unknown = Timestamp::from_millis(0);
             let name = UNREADABLE.to_owned();
             let context = context(worker, lease, terms, name, unknown, Vec::new());
@@ -196,9 +196,9 @@ fn span(attempt: &Attempt) -> Span {
     )
 }
 
-/// Runs the handler. The application's code runs when the job is decoded, when arguments are made, in the handler,
-/// and when it is dropped: a panic in any of them ends this attempt, and no more than that. The same
-/// holds if the payload of a panic panics when it is dropped.
+/// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
+/// in the handler, and when it is dropped: a panic in any of them ends this attempt, and no more
+/// than that. The same holds if the payload of a panic panics when it is dropped.
 pub(crate) async fn handle(
     worker: &WorkerInner,
     record: &Record,

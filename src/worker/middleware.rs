@@ -202,11 +202,18 @@ pub(crate) async fn run_wrapped(
         }),
         at: 0,
     };
-    tokio::select! {
-        // A middleware sees that its handler was stopped, and may return at once.
-        biased;
-        outcome = next.run(context) => bounded(outcome),
-        () = lease.stop.cancelled() => terms.decide(worker, lease, Happened::Stopped),
+    let running = async {
+        tokio::select! {
+            // A middleware sees that its handler was stopped, and may return at once.
+            biased;
+            outcome = next.run(context) => bounded(outcome),
+            () = lease.stop.cancelled() => terms.decide(worker, lease, Happened::Stopped),
+        }
+    };
+    // The application's code runs also when middleware is dropped because it was stopped.
+    match AssertUnwindSafe(running).catch_unwind().await {
+        Ok(outcome) => outcome,
+        Err(panic) => terms.decide(worker, lease, panicked(panic)),
     }
 }
 
