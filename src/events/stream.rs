@@ -19,10 +19,7 @@ use crate::error::Error;
 use crate::events::event::{Event, EventKind, parse_fields};
 use crate::policy::silence::Silence;
 use crate::queue::Queue;
-use crate::store::backend::CALL_MAX;
-use crate::store::backend::Trouble;
-use crate::store::backend::{Entry, EntryId};
-use crate::store::backend::{Reader, Stream as Streams};
+use crate::store::backend::{CALL_MAX, Entry, EntryId, Reader, Stream as Streams, Trouble};
 use crate::time::Timestamp;
 
 /// A cursor behind the whole of an entry.
