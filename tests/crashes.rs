@@ -460,14 +460,19 @@ async fn g4_a_second_signal_ends_the_grace_period_at_once() {
     queue.enqueue(Work::sleep(GRACE)).await.unwrap();
     let mut worker = settings.spawn(&scene);
     at_work(&scene, &worker).await;
-    // Two signals that come at once are one. What comes after the second makes no difference.
-    for _ in 0..4 {
-        worker.terminate();
+    worker.terminate();
+    // Two signals that come at once are one. The first has arrived when nothing more is claimed.
+    let stops = async || {
+        queue.enqueue(Work::Quick).await.unwrap();
         tokio::time::sleep(SECOND).await;
-    }
+        queue.counts().await.unwrap().waiting > 0
+    };
+    eventually_async(30 * SECOND, stops).await;
+    assert!(worker.is_running() && queue.counts().await.unwrap().active == 1);
+    worker.terminate();
     let status = worker.wait(30 * SECOND);
     assert!(status.success(), "{status}");
     let counts = queue.counts().await.unwrap();
-    assert_eq!((counts.waiting, counts.active), (1, 0));
+    assert_eq!((counts.active, counts.delayed, counts.dead), (0, 0, 0));
     assert_eq!((counts.totals.stalled, counts.totals.retried), (0, 0));
 }

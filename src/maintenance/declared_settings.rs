@@ -14,8 +14,7 @@ use crate::policy::pauses::Pauses;
 use crate::policy::settings::{QueueSettings, Values};
 use crate::service::WorkerShared;
 use crate::service::trouble::CallKind;
-use crate::store::backend::Connection;
-use crate::store::backend::Trouble;
+use crate::store::backend::{Connection, Trouble};
 use crate::store::configure::{By, Configure};
 
 /// Before what failed is tried again.

@@ -9,8 +9,7 @@ use crate::maintenance::{Duty, Left};
 use crate::service::WorkerShared;
 use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Connection;
-use crate::store::backend::Trouble;
+use crate::store::backend::{Connection, Trouble};
 use crate::store::promote::Promote;
 
 pub(crate) struct Promotion {

@@ -11,8 +11,7 @@ use crate::service::clock::CLOCK_TOLERANCE;
 use crate::service::hooks::WorkerEvent;
 use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Connection;
-use crate::store::backend::Trouble;
+use crate::store::backend::{Connection, Trouble};
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::time::millis;
 

@@ -16,8 +16,7 @@ use crate::schedule::{declared, edit};
 use crate::service::WorkerShared;
 use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Connection;
-use crate::store::backend::Trouble;
+use crate::store::backend::{Connection, Trouble};
 use crate::store::schedules::Schedules;
 use crate::store::tend::{Tend, Tended};
 

@@ -5,12 +5,10 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::maintenance::{Duty, Left};
-use crate::queue::producer::LANE_TTL;
 use crate::service::WorkerShared;
 use crate::service::trouble::CallKind;
 use crate::store::BATCH_JOBS;
-use crate::store::backend::Connection;
-use crate::store::backend::Trouble;
+use crate::store::backend::{Connection, LANE_TTL, Trouble};
 use crate::store::trim::Trim;
 use crate::time::millis;
 

@@ -7,9 +7,8 @@ use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
 use crate::queue::Queue;
-use crate::queue::producer::LANE_TTL;
 use crate::store;
-use crate::store::backend::{Refusal, Trouble};
+use crate::store::backend::{LANE_TTL, Refusal, Trouble};
 use crate::store::counts::Counts;
 use crate::store::delete::{Answer, Holdings};
 use crate::store::schedules::Schedules;

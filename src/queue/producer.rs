@@ -26,19 +26,14 @@ use tokio::time::timeout;
 use crate::error::{Error, ErrorKind};
 use crate::name::QueueName;
 use crate::store::BATCH_BYTES;
-use crate::store::backend::Store;
-use crate::store::backend::Trouble;
+use crate::store::backend::{LANE_TTL, Store, Trouble};
 
 use inbox::Inbox;
 pub(crate) use submission::{Fate, Submission, split};
 use task::ProducerTask;
 
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.
-pub(crate) const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
-
-/// Redis forgets the last call of a lane that was silent for this long. A call of unknown fate was given up
-/// long before.
-pub(crate) const LANE_TTL: Duration = Duration::from_secs(60 * 60);
+const ABANDON_AFTER: Duration = Duration::from_secs(30 * 60);
 const _: () = assert!(2 * ABANDON_AFTER.as_secs() <= LANE_TTL.as_secs());
 
 /// The sending side, shared by all handles of a queue.

@@ -17,8 +17,7 @@ use tracing::warn;
 use crate::id::JobId;
 use crate::name::QueueName;
 use crate::policy::silence::Silence;
-use crate::store::backend::Entry;
-use crate::store::backend::{Reader, Store, Stream};
+use crate::store::backend::{Entry, Reader, Store, Stream};
 
 const ENTRIES_PER_READ: usize = 64;
 const PAUSE: Duration = Duration::from_millis(200);

@@ -20,8 +20,7 @@ use super::submission::Given;
 use crate::error::ErrorKind;
 use crate::name::QueueName;
 use crate::store::BATCH_BYTES;
-use crate::store::backend::Trouble;
-use crate::store::backend::{ANSWER_PATIENCE, Store};
+use crate::store::backend::{ANSWER_PATIENCE, Store, Trouble};
 
 /// Calls that may be under way at once: one, and one behind it.
 const LANES: usize = 2;

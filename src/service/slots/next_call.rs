@@ -30,8 +30,9 @@ pub(crate) struct NextCall {
 }
 
 impl NextCall {
-    /// A call that only settles.
-    pub(crate) fn settling(settle: Vec<Settlement>) -> Self {
+    /// A call that only settles. Every other one is made of this, so that the order is always right.
+    pub(crate) fn settling(mut settle: Vec<Settlement>) -> Self {
+        Advance::sort(&mut settle);
         Self {
             settle,
             claim: 0,
@@ -101,7 +102,6 @@ impl SlotsState {
             }
             settle.extend(self.inbox.pop_front());
         }
-        Advance::sort(&mut settle);
         let share = self.concurrency.div_ceil(self.lanes());
         let claim = self.free().min(share).min(BATCH_JOBS);
         self.reserved += claim;
@@ -116,12 +116,12 @@ impl SlotsState {
             _ => ahead,
         };
         Some(NextCall {
-            settle,
             claim,
             suspects,
             by_name: claim > 0 && self.may_take_unhandled(),
             heard: self.heard,
             again: std::mem::take(&mut self.again),
+            ..NextCall::settling(settle)
         })
     }
 }

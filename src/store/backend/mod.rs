@@ -10,7 +10,9 @@ mod wake_token;
 
 pub(crate) use connection::{ANSWER_PATIENCE, Connection};
 pub(crate) use reader::{Reader, Stream};
-pub(crate) use repeated_call::{Answered, Became, LARGE, Lane, Number, NumberedCall, PAUSE_MAX};
+pub(crate) use repeated_call::{
+    Answered, Became, LANE_TTL, LARGE, Lane, Number, NumberedCall, PAUSE_MAX,
+};
 pub(crate) use wake_token::WakeToken;
 
 pub(crate) use crate::memory::Apply;

@@ -18,6 +18,8 @@ use crate::policy::pauses::Pauses;
 use crate::redis::trouble::{Refusal, Trouble};
 use crate::store::backend::Connection;
 
+/// Redis forgets the last call of a lane that was silent for this long (`trim`).
+pub(crate) const LANE_TTL: Duration = Duration::from_secs(60 * 60);
 /// Before a call is repeated.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), PAUSE_MAX);
 pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
