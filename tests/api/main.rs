@@ -15,3 +15,4 @@ mod removal;
 mod results;
 mod rig;
 mod shutdown;
+mod versions;
