@@ -1,14 +1,14 @@
 #!lua flags=no-writes
--- Schedules as they are stored. args: name, for the one of that name; or due and offset, for at
--- most `limit` of those that are due, the longest due first; or cursor ('0' at first), for some of
--- all, about `limit` of them; those that are not in `ticks`, where each should be, come last.
+-- Schedules as they are stored. args: name, to ask for one schedule; or due and offset, for at
+-- most `limit` of those that are due, the longest due first; or cursor ('0' at first), for a page of
+-- all, about `limit` of them: at the end come those that are not in `ticks`, where each should be.
 -- O(log N + limit).
 -- Answers { 'schedules', now_ms, flat, next_ms, cursor, job, payload }. flat is, for each: name,
 -- tick ('inf' for none, '' if it is not in `ticks`), rule, state, the bytes of one of its jobs (0 if
 -- that is gone), and the state
 -- of its last job, '' if that is gone or they were asked for because they are due. next_ms is the
--- first tick that is not due, cursor where to go on; job and payload are those of the one asked for
--- by name.
+-- first tick that is not due, cursor where to go on; job and payload are those of the schedule that was
+-- asked for by name.
 -- needs: arguments, schedules, whole
 -- rarely: find, shown
 

@@ -3,7 +3,7 @@
 -- rarely: optional, lists
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
--- records: external[i] is which of these is that of job i. options[i] is what is not default about
+-- records: external[i] says which of these belongs to job i. options[i] is what is not default about
 -- job i, a map of { delay_ms | at_ms, priority, front, await_ms }; when it is due is added to it.
 -- unsure: some of them may be there already; otherwise that is not looked up.
 -- Returns the positions (from 0) of ids that were already there, which are left as they are; and how

@@ -4,7 +4,7 @@
 -- with unhandled: offers
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
--- its place is before that of a job that it would push out.
+-- its place is before the place of the job that it would push out.
 -- Returns the ids, how many of them, from the first on, are suspects, and whether there is more
 -- in `waiting`.
 function queue.next_in_line(limit, suspects)

@@ -87,7 +87,7 @@ function queue.put_back(ids)
   end
 end
 
--- Whether each record that is left is that of a job that has ended: no other page holds more to be removed.
+-- Whether every job whose record is left has ended: then no other page holds more to be removed.
 local function is_all_ended()
   local ended = redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.kept)
   return redis.call('HLEN', key.jobs) <= ended + redis.call('ZCARD', key.dead)

@@ -13,7 +13,7 @@ function queue.has(name)
   return any_optional and optional[name]
 end
 
--- To be said by whoever may have created one of them.
+-- To be called by a script that may have created one of these keys.
 function queue.made(name)
   any_optional = true
   optional[name] = true

@@ -1,5 +1,5 @@
 -- Where jobs go that leave `active`. A job's record holds the place it was enqueued at; `places`
--- holds the one it was given since, if it was.
+-- holds the place that it was given since, if it was given one.
 -- needs: optional
 
 -- The place in a record, as text; none if it cannot be read. What a delayed job's record holds

@@ -1,5 +1,5 @@
--- Ends attempts: each with one outcome, and only while its claim is still the one that was given
--- as its receipt. A stale receipt changes nothing and is counted.
+-- Ends attempts: each with one outcome, and only while the job's claim is the same text as the receipt that the
+-- caller shows. A stale receipt changes nothing and is counted.
 --
 -- args.settle: how many. Their ids are ARGV[2..], their blobs follow the ids. args.receipts:
 -- { receipt, how many of them in a row have it, receipt, how many, .. }. args.others: what there

@@ -160,17 +160,15 @@ fn add_with_needs<'a>(name: &'a str, always: &mut Vec<&'a str>) {
     add(name, &mut Vec::new(), always);
 }
 
-/// A verb's script without the names of its keys.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Linked {
-    /// The first line: what Redis has to know of the script.
-    pub(crate) shebang: String,
-    pub(crate) body: String,
+/// The first line of a verb's file: what Redis has to know of the script.
+pub(crate) fn shebang(verb: &str) -> &str {
+    verb.lines().next().unwrap_or_default()
 }
 
-/// Puts a script together. `verb` is the text of its own file, `part` the part with which the script is made, if it is.
-pub(crate) fn link(verb: &str, part: Option<&str>) -> Linked {
-    let (shebang, own) = verb.split_once('\n').unwrap_or((verb, ""));
+/// Puts a script together, but for its first line and the names of its keys. `verb` is the text of its own file, `part` the part
+/// with which the script is made, if it is.
+pub(crate) fn link(verb: &str, part: Option<&str>) -> String {
+    let own = verb.split_once('\n').map_or("", |(_, own)| own);
     let fragments = Fragments::of(verb, part);
     let mut body = "local queue = {}\n".to_owned();
     for name in fragments.always {
@@ -195,10 +193,7 @@ pub(crate) fn link(verb: &str, part: Option<&str>) -> Linked {
         body.push_str("\nend\nreturn rawget(queue, wanted)\nend })\n");
     }
     body.extend(["\n-- the verb\n", own]);
-    Linked {
-        shebang: format!("{shebang}\n"),
-        body,
-    }
+    body
 }
 
 #[cfg(test)]

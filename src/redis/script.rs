@@ -7,7 +7,7 @@ use redis::{Arg, Cmd, Value};
 
 use crate::redis::connection::{CALL_MAX, Connector};
 use crate::redis::keys::{self, Keys};
-use crate::redis::linker::{self, Linked};
+use crate::redis::linker;
 use crate::redis::reconnecting::{Reconnecting, Repeat};
 use crate::redis::trouble::{Refusal, Trouble};
 
@@ -18,13 +18,14 @@ pub(crate) struct Script {
     verb: &'static str,
     /// The part of the verb that only this one of its scripts has.
     part: Option<&'static str>,
-    linked: OnceLock<Linked>,
     loadable: OnceLock<Loadable>,
 }
 
 /// What the server is given, the hash by which it knows it, and the keys it has to get.
 pub(crate) struct Loadable {
     pub(crate) code: String,
+    #[cfg(test)]
+    body_at: usize,
     hash: String,
     parts: Vec<usize>,
     harmless: Harmless,
@@ -69,34 +70,36 @@ impl Script {
             name,
             verb,
             part,
-            linked: OnceLock::new(),
             loadable: OnceLock::new(),
         }
     }
 
-    fn linked(&self) -> &Linked {
-        self.linked
-            .get_or_init(|| linker::link(self.verb, self.part))
+    fn loadable(&self) -> &Loadable {
+        self.loadable
+            .get_or_init(|| self.with_body(&linker::link(self.verb, self.part)))
     }
 
     /// The fragments and the verb's own file.
+    #[cfg(test)]
     pub(crate) fn body(&self) -> &str {
-        &self.linked().body
-    }
-
-    fn loadable(&self) -> &Loadable {
-        self.loadable.get_or_init(|| self.with_body(self.body()))
+        let loadable = self.loadable();
+        &loadable.code[loadable.body_at..]
     }
 
     /// The same script with another body.
     pub(crate) fn with_body(&self, body: &str) -> Loadable {
         let parts = keys::named_in(body);
-        let shebang = &self.linked().shebang;
-        let code = format!("{shebang}{}{body}", keys::header(&parts));
+        let shebang = linker::shebang(self.verb);
+        let mut code = format!("{shebang}\n{}", keys::header(&parts));
+        #[cfg(test)]
+        let body_at = code.len();
+        code.push_str(body);
         let hash = redis::Script::new(&code).get_hash().to_owned();
         let harmless = Harmless::of(shebang, &code);
         Loadable {
             code,
+            #[cfg(test)]
+            body_at,
             hash,
             parts,
             harmless,

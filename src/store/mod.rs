@@ -78,7 +78,7 @@ fn repeat_of<V: Verb>() -> Repeat {
     }
 }
 
-/// Calls the script of a verb: the one place through which all of them go.
+/// Calls the script of a verb. All calls to Redis go through this function.
 async fn call<V: Verb>(
     keys: &Keys,
     via: &mut impl Requester,

@@ -28,7 +28,7 @@ pub(crate) enum Schedules<'a> {
 }
 
 impl Schedules<'_> {
-    /// The cursor to begin with, and the one that says that all have been seen.
+    /// The cursor to begin with. As an answer it says that all have been seen.
     pub(crate) const ALL: &'static str = "0";
 
     pub(crate) fn due(offset: usize, limit: usize) -> Self {
@@ -49,7 +49,7 @@ pub(crate) struct Found {
     pub(crate) next_ms: Option<u64>,
     /// Where to go on, if some of all were asked for.
     pub(crate) cursor: String,
-    /// The job of the one that was asked for by name.
+    /// The job of the schedule that was asked for by name.
     pub(crate) job: Option<EncodedRecord>,
 }
 

@@ -16,3 +16,4 @@ mod removal;
 mod results;
 mod rig;
 mod shutdown;
+mod versions;

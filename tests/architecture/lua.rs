@@ -205,7 +205,7 @@ fn no_lua_is_copied() {
 fn a_script_reads_the_clock_before_anything_else() {
     for (verb, text) in verbs() {
         for part in parts(&text) {
-            let script = link(&text, part.as_deref()).body;
+            let script = link(&text, part.as_deref());
             let (_, call) = script.split_once("redis.").unwrap();
             assert!(call.starts_with("call('TIME')"), "{verb} begins otherwise");
         }

@@ -96,7 +96,7 @@ struct Shared {
     name: QueueName,
     server: Server,
     state: Mutex<State>,
-    /// Something changed, or the clock was turned: whoever waits looks again.
+    /// Something changed, or the clock was turned: those who wait look again.
     changed: Notify,
     /// How often the clock was turned.
     turns: AtomicU64,
@@ -126,7 +126,7 @@ impl Server {
         self.inner.clock.now_us() / 1_000
     }
 
-    /// Turns the clock of all queues forward, and wakes whoever waits for that.
+    /// Turns the clock of all queues forward, and wakes those who wait for that.
     pub(crate) fn advance(&self, by: Duration) {
         self.inner.clock.advance(by);
         for queue in lock(&self.inner.queues).values() {

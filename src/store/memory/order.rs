@@ -34,7 +34,7 @@ impl State {
         place(options.priority, *sequence)
     }
 
-    /// The place that a job was given last: the one it was enqueued at, or a later one.
+    /// The place that a job was given last: where it was enqueued, or where it went later.
     pub(crate) fn place_of(&self, id: &JobId) -> i64 {
         let job = self.jobs.get(id);
         job.map_or(0, |job| job.moved.unwrap_or(job.given))

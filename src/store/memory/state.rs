@@ -50,7 +50,7 @@ pub(crate) struct Job {
     /// Its place there: a place in line, or a moment in ms. In `Kept` in half milliseconds, in
     /// `Delayed` within the line that the job will get in.
     pub(crate) score: i64,
-    /// The place in its record: the one it was enqueued at.
+    /// The place in its record: where it was enqueued.
     pub(crate) given: i64,
     /// The place that it was given since.
     pub(crate) moved: Option<i64>,

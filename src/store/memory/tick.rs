@@ -28,7 +28,7 @@ impl State {
         Some(tick_ms)
     }
 
-    /// Keeps the next tick true to the schedules; whoever sees to it stays only if it is the same
+    /// Keeps the next tick true to the schedules; the worker that sees to it stays only if it is the same
     /// moment. Gives it if it has changed. What is due at `passed_ms` is passed over for a while.
     pub(crate) fn refresh_tick(&mut self, passed_ms: Option<u64>) -> Option<u64> {
         let ticks = || self.schedules.values().filter_map(|kept| kept.tick_ms);

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::bad_input::{NOW, PAST, advance};
@@ -299,15 +300,18 @@ pub(super) fn not_called<'a>(called: impl IntoIterator<Item = &'a str>) -> BTree
 }
 
 /// The words that answers begin with, as they stand in the scripts: beside the time, or in a status.
-pub(super) fn tags() -> Vec<&'static str> {
-    let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let lines = scripts()
-        .into_iter()
-        .flat_map(|script| script.body().lines());
-    let lines = lines.filter(|line| line.contains("now_ms") || line.contains("status"));
-    let quoted = lines.flat_map(|line| line.split('\'').skip(1).step_by(2));
-    let tags: BTreeSet<&str> = quoted.filter(is_word).collect();
-    tags.into_iter().collect()
+pub(super) fn tags() -> &'static [&'static str] {
+    static TAGS: OnceLock<Vec<&str>> = OnceLock::new();
+    TAGS.get_or_init(|| {
+        let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let lines = scripts()
+            .into_iter()
+            .flat_map(|script| script.body().lines());
+        let lines = lines.filter(|line| line.contains("now_ms") || line.contains("status"));
+        let quoted = lines.flat_map(|line| line.split('\'').skip(1).step_by(2));
+        let tags: BTreeSet<&str> = quoted.filter(is_word).collect();
+        tags.into_iter().collect()
+    })
 }
 
 fn names_of_files(folder: &str, extension: &str) -> BTreeSet<String> {
