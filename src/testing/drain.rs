@@ -18,8 +18,9 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::millis;
 use crate::worker::Worker;
 use crate::worker::advance_call::AdvanceCall;
-use crate::worker::attempt::{Terms, attend_to};
+use crate::worker::attempt::attend_to;
 use crate::worker::inner::WorkerInner;
+use crate::worker::terms::Terms;
 
 /// An attempt that [`Worker::drain`] ran.
 #[derive(Debug, Clone, PartialEq)]

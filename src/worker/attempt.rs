@@ -1,32 +1,24 @@
 //! One attempt: decode, run, decide. Ends in exactly one settlement, whatever the handler does.
 
-use std::any::Any;
 use std::mem;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures_util::FutureExt;
-use tokio::time::timeout;
-use tracing::{Instrument, Span, debug, info, info_span, warn};
+use tracing::{Instrument, Span, info_span};
 
 use crate::job::attempt::Attempt;
-use crate::job::history::Counters;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
-use crate::policy::backoff::Backoff;
-use crate::policy::retention::Retention;
-use crate::runtime::drop_payload;
-use crate::service::hooks::WorkerEvent;
 use crate::service::lease::Lease;
 use crate::service::suspect::SuspectPermit;
 use crate::store::advance::{Claimed, Settlement};
 use crate::time::{ServerClock, Timestamp};
 use crate::worker::context::{Context, ContextInner};
-use crate::worker::decide::{Facts, Happened, decide};
-use crate::worker::handler::Running;
+use crate::worker::decide::Happened;
 use crate::worker::inner::WorkerInner;
-use crate::worker::middleware::run_wrapped;
+use crate::worker::run_handler::run_handler;
+use crate::worker::terms::{Terms, settlement};
+use crate::worker::wrapped::run_wrapped;
 
 /// Stands for the name of a job that cannot be read.
 const UNREADABLE: &str = "unreadable";
@@ -66,81 +58,6 @@ pub(crate) async fn attend(
     attempt.end(settlement);
 }
 
-/// What is known of the job when it is decided how its attempt ends.
-#[derive(Clone)]
-pub(crate) struct Terms {
-    clock: ServerClock,
-    counters: Counters,
-    stalls: u32,
-    attempts: u32,
-    backoff: Option<Backoff>,
-    keep: Option<Retention>,
-    /// Once the attempt has begun; and when that was, if there are hooks to hear how long it took.
-    begun: Option<(Context, Option<Instant>)>,
-}
-
-impl Terms {
-    /// Before the record is read.
-    pub(crate) fn new(claimed: &Claimed, clock: ServerClock) -> Self {
-        let counters = claimed.counters.as_deref().map(Counters::decode);
-        Self {
-            clock,
-            counters: counters.and_then(Result::ok).unwrap_or_default(),
-            stalls: claimed.stalls,
-            attempts: 1,
-            backoff: None,
-            keep: None,
-            begun: None,
-        }
-    }
-
-    fn read(&mut self, record: &Record) {
-        self.attempts = record.attempts;
-        self.backoff.clone_from(&record.backoff);
-        self.keep = record.keep;
-    }
-
-    /// The attempt begins.
-    fn begin(&mut self, worker: &WorkerInner, context: &Context) {
-        let hooks = &worker.hooks;
-        hooks.tell(|_| WorkerEvent::Started(context.attempt().clone()));
-        let at = (!hooks.is_empty()).then(Instant::now);
-        self.begun = Some((context.clone(), at));
-    }
-
-    pub(crate) fn decide(
-        &self,
-        worker: &WorkerInner,
-        lease: &Lease,
-        happened: Happened,
-    ) -> Outcome {
-        let facts = Facts {
-            attempts: self.attempts,
-            backoff: self.backoff.as_ref(),
-            counters: self.counters,
-            stalls: self.stalls,
-            cancelled: lease.cancel.is_cancelled(),
-            lost: lease.is_lost(),
-            result_max: worker.queue.inner.setup.payload_max,
-            now_ms: self.clock.now_ms(),
-            rules: &worker.rules,
-            queue: worker.queue.name(),
-        };
-        decide(happened, &facts)
-    }
-
-    /// The attempt has ended. The hooks hear of it when the settlement is stored.
-    fn end(&self, worker: &WorkerInner, lease: &Lease, outcome: Outcome) -> Settlement {
-        if let Some((context, at)) = &self.begun {
-            log(context.attempt(), &outcome);
-            if let Some(at) = at {
-                worker.hooks.ended(context.attempt(), at.elapsed());
-            }
-        }
-        settlement(lease, outcome, self.keep)
-    }
-}
-
 /// Runs one claimed job, whatever it does: which attempt that was, and how it ended.
 pub(crate) async fn attend_to(
     worker: &Arc<WorkerInner>,
@@ -161,11 +78,11 @@ pub(crate) async fn attend_to(
             // may have done the job. Or the worker was dropped.
             let outcome = if lease.is_over() || lease.stop.is_cancelled() {
                 terms.decide(worker, lease, Happened::Stopped)
-            } else if worker.handlers.middleware(0).is_some() {
+            } else if !worker.middleware.is_empty() {
                 let wrapped = run_wrapped(worker, lease, record, terms, running);
                 Box::pin(wrapped.instrument(span)).await
             } else {
-                let handled = handle(worker, &record, lease, running).instrument(span);
+                let handled = run_handler(worker, &record, lease, running).instrument(span);
                 let happened = handled.await;
                 terms.decide(worker, lease, happened)
             };
@@ -196,39 +113,9 @@ fn span(attempt: &Attempt) -> Span {
     )
 }
 
-/// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
-/// in the handler, and when it is dropped: a panic in any of them ends this attempt, and no more
-/// than that. The same holds if the payload of a panic panics when it is dropped.
-pub(crate) async fn handle(
-    worker: &WorkerInner,
-    record: &Record,
-    lease: &Lease,
-    context: Context,
-) -> Happened {
-    let running = AssertUnwindSafe(run(worker, record, lease, context)).catch_unwind();
-    running.await.unwrap_or_else(panicked)
-}
-
-/// The application's code panicked with this.
-pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Happened {
-    let message = panic_message(panic.as_ref());
-    drop_payload(panic);
-    Happened::Panicked(message)
-}
-
 /// A job that is handed back to its place, untouched.
 pub(crate) fn release(lease: &Lease) -> Settlement {
     settlement(lease, Outcome::Released, None)
-}
-
-fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settlement {
-    Settlement {
-        id: lease.id.clone(),
-        fence: lease.fence,
-        receipt: lease.receipt.clone(),
-        keep,
-        outcome,
-    }
 }
 
 /// An attempt that has not ended yet. However it ends, it leaves exactly one settlement: a slot
@@ -263,37 +150,6 @@ impl Drop for Unsettled {
     }
 }
 
-/// What a person on call looks for first.
-fn log(attempt: &Attempt, outcome: &Outcome) {
-    let (queue, name) = (attempt.queue.as_str(), attempt.name.as_str());
-    let (id, attempt) = (&attempt.id, attempt.number);
-    match outcome {
-        Outcome::Retry { after, entry } => {
-            let error = entry.error.as_str();
-            info!(queue, name, %id, attempt, error, ?after, "a job failed and is tried again");
-        }
-        Outcome::Dead { reason, entry } => {
-            let error = entry.error.as_str();
-            warn!(queue, name, %id, attempt, error, %reason, "a job is dead");
-        }
-        Outcome::Bounced { after, entry, .. } => {
-            warn!(
-                queue,
-                name,
-                %id,
-                attempt,
-                error = entry.error,
-                ?after,
-                "no handler here can take a job, and it waits for a worker that has one"
-            );
-        }
-        Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released | Outcome::LeaseLost => {
-            let outcome = outcome.as_str();
-            debug!(queue, name, %id, attempt, outcome, "an attempt ended");
-        }
-    }
-}
-
 fn context(
     worker: &WorkerInner,
     lease: &Arc<Lease>,
@@ -323,42 +179,10 @@ fn context(
     }
 }
 
-async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Context) -> Happened {
-    let name = context.attempt().name.as_str();
-    let Some(handler) = worker.handlers.get(name) else {
-        return Happened::UnknownName(name.to_owned());
-    };
-    let running = match handler.start(&record.payload, record.dialect, context) {
-        Ok(running) => running,
-        Err(error) => return Happened::Undecodable(error),
-    };
-    tokio::select! {
-        biased;
-        happened = within(running, record.timeout) => happened,
-        () = lease.stop.cancelled() => Happened::Stopped,
-    }
-}
-
-async fn within(running: Running, limit: Option<Duration>) -> Happened {
-    match limit {
-        None => Happened::Returned(running.await),
-        Some(limit) => match timeout(limit, running).await {
-            Ok(returned) => Happened::Returned(returned),
-            Err(_) => Happened::TimedOut(limit),
-        },
-    }
-}
-
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("panicked: {}", text.unwrap_or("(no message)"))
-}
-
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::id::{Fence, JobId, Receipt};
     use crate::job::failure::Failure;

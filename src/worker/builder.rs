@@ -282,12 +282,11 @@ impl WorkerBuilder {
         }
         check_concurrency(self.concurrency)?;
         self.check_times()?;
-        let handlers = Handlers::wrapped_by(self.middleware);
-        let handlers = check_handlers(handlers, self.handlers, &self.states)?;
+        let handlers = check_handlers(self.handlers, &self.states)?;
         if let Some(error) = self.elsewhere.filter(|_| !self.any_queue) {
             return Err(error);
         }
-        for (job, handler) in handlers.iter() {
+        for (job, handler) in &handlers {
             let options = handler.options();
             options.check()?;
             let named = options.backoff.as_ref().and_then(|backoff| backoff.name());
@@ -309,6 +308,7 @@ impl WorkerBuilder {
         Ok(Worker::new(WorkerInner::new(
             WorkerShared::new(self.queue, self.concurrency, self.config, self.hooks),
             handlers,
+            self.middleware,
             self.states,
             rules,
             DeclaredSettings::new(self.queue_settings),
@@ -349,7 +349,6 @@ impl fmt::Debug for WorkerBuilder {
 }
 
 fn check_handlers(
-    mut handlers: Handlers,
     given: Vec<(&'static str, Box<dyn AnyHandler>)>,
     states: &States,
 ) -> Result<Handlers, Error> {
@@ -358,12 +357,13 @@ fn check_handlers(
             "the worker has no handler; give it one with `.handle(my_async_fn)`",
         ));
     }
+    let mut handlers = Handlers::new();
     for (job, handler) in given {
         name::check("job name", job)?;
         handler
             .check(states)
             .map_err(|missing| missing.within(format_args!("the handler of `{job}`")))?;
-        if !handlers.insert(job, handler) {
+        if handlers.insert(job, handler).is_some() {
             return Err(Error::invalid(format!(
                 "two handlers are for jobs named `{job}`; job names are unique in a worker"
             )));
@@ -399,7 +399,7 @@ fn check_schedules(queue: &Queue, given: Vec<Schedule>) -> Result<Vec<DeclaredSc
 /// No error: another worker of the queue may have the handler.
 fn warn_of_unhandled(queue: &Queue, schedules: &[DeclaredSchedule], handlers: &Handlers) {
     for DeclaredSchedule { name, rule, .. } in schedules {
-        if handlers.get(&rule.job).is_none() {
+        if !handlers.contains_key(rule.job.as_str()) {
             tracing::warn!(
                 queue = queue.name(),
                 schedule = name,

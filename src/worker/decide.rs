@@ -1,5 +1,6 @@
 //! How an attempt ends. Only this file decides it, as a function of its inputs alone.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -193,6 +194,21 @@ fn bounced(
 /// character.
 pub(crate) fn finds_its_worker(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX && !name.contains(char::is_control)
+}
+
+/// The application's code panicked with this.
+pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Happened {
+    let message = panic_message(panic.as_ref());
+    drop_payload(panic);
+    Happened::Panicked(message)
+}
+
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("(no message)"))
 }
 
 #[cfg(test)]

@@ -13,7 +13,6 @@ use crate::job::failure::{Failure, Verdict};
 use crate::job::options::JobOptions;
 use crate::worker::context::Context;
 use crate::worker::extract::{Extract, States};
-use crate::worker::middleware::AnyMiddleware;
 
 /// An async function that can run jobs of type `J`: its first argument is the job, the others
 /// are extractors ([`State`](crate::State), [`Context`], [`Queue`](crate::Queue), your own), and
@@ -150,50 +149,8 @@ where
     }
 }
 
-/// All handlers of a worker, by the name of the job, and what wraps them.
-#[derive(Default)]
-pub(crate) struct Handlers {
-    by_name: HashMap<&'static str, Box<dyn AnyHandler>>,
-    /// The outermost first.
-    middleware: Vec<Box<dyn AnyMiddleware>>,
-}
-
-impl Handlers {
-    pub(crate) fn wrapped_by(middleware: Vec<Box<dyn AnyMiddleware>>) -> Self {
-        Self {
-            by_name: HashMap::new(),
-            middleware,
-        }
-    }
-
-    /// Whether there was none for this name.
-    pub(crate) fn insert(&mut self, name: &'static str, handler: Box<dyn AnyHandler>) -> bool {
-        self.by_name.insert(name, handler).is_none()
-    }
-
-    pub(crate) fn get(&self, name: &str) -> Option<&dyn AnyHandler> {
-        self.by_name.get(name).map(|handler| &**handler)
-    }
-
-    pub(crate) fn names(&self) -> Vec<&'static str> {
-        self.by_name.keys().copied().collect()
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, &dyn AnyHandler)> {
-        self.by_name
-            .iter()
-            .map(|(name, handler)| (*name, &**handler))
-    }
-
-    pub(crate) fn middleware(&self, at: usize) -> Option<&dyn AnyMiddleware> {
-        self.middleware.get(at).map(|one| &**one)
-    }
-
-    /// The names of the types that wrap the handlers.
-    pub(crate) fn wraps(&self) -> impl Iterator<Item = &'static str> {
-        self.middleware.iter().map(|one| one.name())
-    }
-}
+/// All handlers of a worker, by the name of the job.
+pub(crate) type Handlers = HashMap<&'static str, Box<dyn AnyHandler>>;
 
 pub(crate) fn typed<H, J, Args>(handler: H) -> Box<dyn AnyHandler>
 where

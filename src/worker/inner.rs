@@ -11,11 +11,14 @@ use crate::service::WorkerShared;
 use crate::worker::decide::{Rules, finds_its_worker};
 use crate::worker::extract::States;
 use crate::worker::handler::Handlers;
+use crate::worker::middleware::AnyMiddleware;
 
 /// One worker.
 pub(crate) struct WorkerInner {
     pub(crate) shared: Arc<WorkerShared>,
     pub(crate) handlers: Handlers,
+    /// What wraps them, the outermost first.
+    pub(crate) middleware: Vec<Box<dyn AnyMiddleware>>,
     /// The names of these, as far as jobs that others hand back can be found by them.
     pub(crate) names: Vec<&'static str>,
     pub(crate) states: Arc<States>,
@@ -29,17 +32,19 @@ impl WorkerInner {
     pub(crate) fn new(
         shared: WorkerShared,
         handlers: Handlers,
+        middleware: Vec<Box<dyn AnyMiddleware>>,
         states: States,
         rules: Rules,
         settings: DeclaredSettings,
         schedules: Vec<DeclaredSchedule>,
     ) -> Self {
-        let mut names = handlers.names();
+        let mut names: Vec<_> = handlers.keys().copied().collect();
         names.retain(|name| finds_its_worker(name));
         names.sort_unstable();
         Self {
             shared: Arc::new(shared),
             handlers,
+            middleware,
             names,
             states: Arc::new(states),
             rules,
@@ -57,15 +62,16 @@ impl Deref for WorkerInner {
     }
 }
 
-/// States and handlers are the application's, and are never dropped on the library's thread, where they
+/// States, handlers and middleware are the application's, and are never dropped on the library's thread, where they
 /// might wait for something, and find no runtime of the application's.
 impl Drop for WorkerInner {
     fn drop(&mut self) {
         if runtime::is_here() {
             let handlers = mem::take(&mut self.handlers);
+            let middleware = mem::take(&mut self.middleware);
             let states = mem::take(&mut self.states);
             let strategies = mem::take(&mut self.rules.strategies);
-            let theirs = (handlers, states, strategies);
+            let theirs = (handlers, middleware, states, strategies);
             runtime::drop_elsewhere(theirs, self.shared.application.runtime());
         }
     }

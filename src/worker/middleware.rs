@@ -12,14 +12,9 @@ use serde::Serialize;
 
 use crate::codec;
 use crate::job::failure::Failure;
-use crate::job::history::cut;
 use crate::job::outcome::Outcome;
-use crate::job::record::Record;
-use crate::service::lease::Lease;
-use crate::worker::attempt::{Terms, handle, panicked};
 use crate::worker::context::Context;
-use crate::worker::decide::Happened;
-use crate::worker::inner::WorkerInner;
+use crate::worker::decide::{Happened, panicked};
 
 /// What wraps every handler of a worker ([`WorkerBuilder::wrap`](crate::WorkerBuilder::wrap)): an
 /// async function of the [`Context`] of the attempt and of what comes [`Next`], which gives an
@@ -107,19 +102,17 @@ where
 /// What a middleware wraps: the middleware after it, and at last the handler. Cheap to clone.
 #[derive(Clone)]
 pub struct Next {
-    wrapped: Arc<Wrapped>,
+    wrapped: Arc<dyn Wrapped>,
     /// The position of the middleware that comes next.
     at: usize,
 }
 
-struct Wrapped {
-    worker: Arc<WorkerInner>,
-    lease: Arc<Lease>,
-    record: Record,
-    terms: Terms,
-}
-
 impl Next {
+    /// All that wraps this attempt, and its handler.
+    pub(crate) fn first(wrapped: Arc<dyn Wrapped>) -> Self {
+        Self { wrapped, at: 0 }
+    }
+
     /// Runs the rest, and the handler as part of it. It runs as often as it is called; the
     /// outcome that the middleware returns is stored, once.
     ///
@@ -127,18 +120,8 @@ impl Next {
     ///
     /// Dropping the future stops the handler.
     pub async fn run(&self, context: Context) -> Outcome {
-        let Wrapped {
-            worker,
-            lease,
-            record,
-            terms,
-        } = &*self.wrapped;
-        let Some(middleware) = worker.handlers.middleware(self.at) else {
-            let happened = match lease.is_over() {
-                true => Happened::Stopped,
-                false => handle(worker, record, lease, context).await,
-            };
-            return terms.decide(worker, lease, happened);
+        let Some(middleware) = self.wrapped.middleware().get(self.at) else {
+            return self.wrapped.run_handler(context).await;
         };
         let next = Self {
             wrapped: Arc::clone(&self.wrapped),
@@ -148,84 +131,44 @@ impl Next {
         let running = AssertUnwindSafe(async { middleware.run(context, next).await });
         match running.catch_unwind().await {
             Ok(outcome) => outcome,
-            Err(panic) => terms.decide(worker, lease, panicked(panic)),
+            Err(panic) => self.wrapped.decide(panicked(panic)),
         }
     }
 
     /// The outcome as if the handler had failed with this.
     #[must_use = "it is what the middleware is to return"]
     pub fn fail(&self, failure: impl Into<Failure>) -> Outcome {
-        self.decide(Happened::Returned(Err(failure.into().into())))
+        let failed = Err(failure.into().into());
+        self.wrapped.decide(Happened::Returned(failed))
     }
 
     /// The outcome as if the handler had given this back.
     #[must_use = "it is what the middleware is to return"]
     pub fn complete<T: Serialize>(&self, output: &T) -> Outcome {
         let encoded = codec::encode("a job's result", output);
-        self.decide(Happened::Returned(Ok(encoded)))
-    }
-
-    fn decide(&self, happened: Happened) -> Outcome {
-        let Wrapped {
-            worker,
-            lease,
-            terms,
-            ..
-        } = &*self.wrapped;
-        terms.decide(worker, lease, happened)
+        self.wrapped.decide(Happened::Returned(Ok(encoded)))
     }
 }
 
 impl fmt::Debug for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let after = self.wrapped.worker.handlers.wraps().skip(self.at);
-        f.debug_tuple("Next")
-            .field(&after.collect::<Vec<_>>())
-            .finish()
+        let after = self.wrapped.middleware().iter().skip(self.at);
+        let names: Vec<_> = after.map(|one| one.name()).collect();
+        f.debug_tuple("Next").field(&names).finish()
     }
 }
 
-/// Runs one attempt through all middleware, until it ends or is stopped.
-pub(crate) async fn run_wrapped(
-    worker: &Arc<WorkerInner>,
-    lease: &Arc<Lease>,
-    record: Record,
-    terms: &Terms,
-    context: Context,
-) -> Outcome {
-    let next = Next {
-        wrapped: Arc::new(Wrapped {
-            worker: Arc::clone(worker),
-            lease: Arc::clone(lease),
-            record,
-            terms: terms.clone(),
-        }),
-        at: 0,
-    };
-    let running = async {
-        tokio::select! {
-            // A middleware sees that its handler was stopped, and may return at once.
-            biased;
-            outcome = next.run(context) => bounded(outcome),
-            () = lease.stop.cancelled() => terms.decide(worker, lease, Happened::Stopped),
-        }
-    };
-    // The application's code runs also when middleware is dropped because it was stopped.
-    match AssertUnwindSafe(running).catch_unwind().await {
-        Ok(outcome) => outcome,
-        Err(panic) => terms.decide(worker, lease, panicked(panic)),
-    }
+/// An attempt that middleware wraps.
+pub(crate) trait Wrapped: Send + Sync {
+    /// The outermost first.
+    fn middleware(&self) -> &[Box<dyn AnyMiddleware>];
+
+    fn run_handler(&self, context: Context) -> Running<'_>;
+
+    fn decide(&self, happened: Happened) -> Outcome;
 }
 
-/// Middleware can make a reason of its own, of any length.
-fn bounded(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Cancelled(reason) => Outcome::Cancelled(cut(reason)),
-        other => other,
-    }
-}
-
-type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
+pub(crate) type Running<'a> = Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
 
 /// A middleware whose type is forgotten.
 pub(crate) trait AnyMiddleware: Send + Sync {

@@ -17,10 +17,13 @@ pub(crate) mod lease_expiry;
 pub(crate) mod lease_renewal;
 pub(crate) mod lifecycle;
 pub(crate) mod middleware;
+pub(crate) mod run_handler;
 pub(crate) mod services;
 pub(crate) mod shutdown;
+pub(crate) mod terms;
 pub(crate) mod wakeups;
 pub(crate) mod workers;
+pub(crate) mod wrapped;
 
 use std::fmt;
 use std::future::Future;

@@ -12,7 +12,7 @@ use tracing::error;
 
 use crate::error::{Error, ErrorKind};
 use crate::runtime::drop_payload;
-use crate::worker::attempt::panic_message;
+use crate::worker::decide::panic_message;
 use crate::worker::inner::WorkerInner;
 use crate::worker::{Worker, services};
 

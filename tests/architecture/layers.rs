@@ -41,11 +41,6 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         "a verb is in one, and its second implementation in the other",
     ),
     (
-        "",
-        &["events", "oxcart", "queue"],
-        "each gives the others to the application",
-    ),
-    (
         "events",
         &["event", "stream"],
         "what is read, and the cursor that it carries",

@@ -1,0 +1,53 @@
+//! Running a handler, and what happened then.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::timeout;
+
+use crate::job::record::Record;
+use crate::service::lease::Lease;
+use crate::worker::context::Context;
+use crate::worker::decide::{Happened, panicked};
+use crate::worker::handler::Running;
+use crate::worker::inner::WorkerInner;
+
+/// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
+/// in the handler, and when it is dropped: a panic in any of them ends this attempt, and no more
+/// than that. The same holds if the payload of a panic panics when it is dropped.
+pub(crate) async fn run_handler(
+    worker: &WorkerInner,
+    record: &Record,
+    lease: &Lease,
+    context: Context,
+) -> Happened {
+    let running = AssertUnwindSafe(run(worker, record, lease, context)).catch_unwind();
+    running.await.unwrap_or_else(panicked)
+}
+
+async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Context) -> Happened {
+    let name = context.attempt().name.as_str();
+    let Some(handler) = worker.handlers.get(name) else {
+        return Happened::UnknownName(name.to_owned());
+    };
+    let running = match handler.start(&record.payload, record.dialect, context) {
+        Ok(running) => running,
+        Err(error) => return Happened::Undecodable(error),
+    };
+    tokio::select! {
+        biased;
+        happened = within(running, record.timeout) => happened,
+        () = lease.stop.cancelled() => Happened::Stopped,
+    }
+}
+
+async fn within(running: Running, limit: Option<Duration>) -> Happened {
+    match limit {
+        None => Happened::Returned(running.await),
+        Some(limit) => match timeout(limit, running).await {
+            Ok(returned) => Happened::Returned(returned),
+            Err(_) => Happened::TimedOut(limit),
+        },
+    }
+}

@@ -1,0 +1,135 @@
+//! What is known of an attempt when it is decided how it ends, and who is told of that.
+
+use std::time::Instant;
+
+use tracing::{debug, info, warn};
+
+use crate::job::attempt::Attempt;
+use crate::job::history::Counters;
+use crate::job::outcome::Outcome;
+use crate::job::record::Record;
+use crate::policy::backoff::Backoff;
+use crate::policy::retention::Retention;
+use crate::service::hooks::WorkerEvent;
+use crate::service::lease::Lease;
+use crate::store::advance::{Claimed, Settlement};
+use crate::time::ServerClock;
+use crate::worker::context::Context;
+use crate::worker::decide::{Facts, Happened, decide};
+use crate::worker::inner::WorkerInner;
+
+/// What is known of the job when it is decided how its attempt ends.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    clock: ServerClock,
+    pub(crate) counters: Counters,
+    pub(crate) stalls: u32,
+    pub(crate) attempts: u32,
+    backoff: Option<Backoff>,
+    keep: Option<Retention>,
+    /// Once the attempt has begun; and when that was, if there are hooks to hear how long it took.
+    begun: Option<(Context, Option<Instant>)>,
+}
+
+impl Terms {
+    /// Before the record is read.
+    pub(crate) fn new(claimed: &Claimed, clock: ServerClock) -> Self {
+        let counters = claimed.counters.as_deref().map(Counters::decode);
+        Self {
+            clock,
+            counters: counters.and_then(Result::ok).unwrap_or_default(),
+            stalls: claimed.stalls,
+            attempts: 1,
+            backoff: None,
+            keep: None,
+            begun: None,
+        }
+    }
+
+    pub(crate) fn read(&mut self, record: &Record) {
+        self.attempts = record.attempts;
+        self.backoff.clone_from(&record.backoff);
+        self.keep = record.keep;
+    }
+
+    /// The attempt begins.
+    pub(crate) fn begin(&mut self, worker: &WorkerInner, context: &Context) {
+        let hooks = &worker.hooks;
+        hooks.tell(|_| WorkerEvent::Started(context.attempt().clone()));
+        let at = (!hooks.is_empty()).then(Instant::now);
+        self.begun = Some((context.clone(), at));
+    }
+
+    pub(crate) fn decide(
+        &self,
+        worker: &WorkerInner,
+        lease: &Lease,
+        happened: Happened,
+    ) -> Outcome {
+        let facts = Facts {
+            attempts: self.attempts,
+            backoff: self.backoff.as_ref(),
+            counters: self.counters,
+            stalls: self.stalls,
+            cancelled: lease.cancel.is_cancelled(),
+            lost: lease.is_lost(),
+            result_max: worker.queue.inner.setup.payload_max,
+            now_ms: self.clock.now_ms(),
+            rules: &worker.rules,
+            queue: worker.queue.name(),
+        };
+        decide(happened, &facts)
+    }
+
+    /// The attempt has ended. The hooks hear of it when the settlement is stored.
+    pub(crate) fn end(&self, worker: &WorkerInner, lease: &Lease, outcome: Outcome) -> Settlement {
+        if let Some((context, at)) = &self.begun {
+            log(context.attempt(), &outcome);
+            if let Some(at) = at {
+                worker.hooks.ended(context.attempt(), at.elapsed());
+            }
+        }
+        settlement(lease, outcome, self.keep)
+    }
+}
+
+pub(crate) fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention>) -> Settlement {
+    Settlement {
+        id: lease.id.clone(),
+        fence: lease.fence,
+        receipt: lease.receipt.clone(),
+        keep,
+        outcome,
+    }
+}
+
+/// What a person on call looks for first.
+fn log(attempt: &Attempt, outcome: &Outcome) {
+    let (queue, name) = (attempt.queue.as_str(), attempt.name.as_str());
+    let (id, attempt) = (&attempt.id, attempt.number);
+    match outcome {
+        Outcome::Retry { after, entry } => {
+            let error = entry.error.as_str();
+            info!(queue, name, %id, attempt, error, ?after, "a job failed and is tried again");
+        }
+        Outcome::Dead { reason, entry } => {
+            let error = entry.error.as_str();
+            warn!(queue, name, %id, attempt, error, %reason, "a job is dead");
+        }
+        Outcome::Bounced { after, entry, .. } => {
+            warn!(
+                queue,
+                name,
+                %id,
+                attempt,
+                error = entry.error,
+                ?after,
+                "no handler here can take a job, and it waits for a worker that has one"
+            );
+        }
+        Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released | Outcome::LeaseLost => {
+            let outcome = outcome.as_str();
+            debug!(queue, name, %id, attempt, outcome, "an attempt ended");
+        }
+    }
+}
