@@ -113,7 +113,7 @@
 //! Redis has not acknowledged.
 
 // Only here: tests and examples may.
-#![warn(clippy::unwrap_used, clippy::panic)]
+#![warn(clippy::unwrap_used, clippy::panic, missing_debug_implementations)]
 
 mod codec;
 // The calendar. Without the feature there is none, and no other file needs to know.

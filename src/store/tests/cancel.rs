@@ -63,7 +63,7 @@ fn jobs_that_wait_end_as_cancelled_and_each_other_id_is_told_apart(mut rig: Rig)
     );
     for id in ["waits", "later"] {
         assert_eq!(rig.outcome(id), Some(Ending::Cancelled("moot".into())));
-        assert_eq!(rig.state(&JobId::stored(id)), Some(State::Completed));
+        assert_eq!(rig.state(&JobId::stored(id)), Some(State::Cancelled));
         rig.check_whole(&JobId::stored(id));
     }
     assert_eq!((rig.size("waiting"), rig.size("delayed")), (0, 0));

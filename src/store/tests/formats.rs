@@ -340,7 +340,7 @@ fn every_format_there_ever_was_is_read() {
 fn jobs_are_read(rig: &mut Rig) {
     let states = [
         ("completed", State::Completed),
-        ("cancelled", State::Completed),
+        ("cancelled", State::Cancelled),
         ("awaited", State::Completed),
         ("dead", State::Dead),
         ("retried", State::Delayed),

@@ -229,8 +229,10 @@ mutants! {
     a_cancelled_job_is_kept_as_long_as_any among CANCELLED:
         "keep_ms[id] = tonumber(queue.field_of(record, 'keep_ms'))" => "";
     a_job_that_runs_is_cancelled among CANCELLED:
-        "if state == 'active' then\n    active[#active + 1] = id\n  elseif state == 'waiting' or"
-            => "if false then\n  elseif state == 'active' or state == 'waiting' or";
+        "if state == 'waiting' or state == 'delayed' then\n    queue.take_out(id, part)"
+            => "if state == 'active' or state == 'waiting' or state == 'delayed' then\n    queue.take_out(id, part)";
+    cancel_does_not_tell_where_a_job_is among CANCELLED:
+        "elseif state then\n    queue.append(others" => "elseif false then\n    queue.append(others";
     a_cancelled_job_is_still_waited_for among CANCELLED:
         "is_delayed = is_delayed or state == 'delayed'" => "";
     cancelled_jobs_are_not_counted among CANCELLED:
