@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tracing::{Instrument, Span, info_span};
 
+use crate::error::Error;
 use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
@@ -27,78 +28,96 @@ const UNREADABLE: &str = "unreadable";
 /// queue before this was polled.
 ///
 /// The permit of a suspect is held until the handler has ended.
-pub(crate) async fn attend(
+pub(crate) fn attend(
     worker: Arc<WorkerInner>,
     claimed: Claimed,
     lease: Arc<Lease>,
     clock: ServerClock,
     mut permit: Option<SuspectPermit>,
-) {
-    if !lease.begin() {
-        return;
+) -> impl Future<Output = ()> + Send {
+    // Not an async function: that would have room for each of its arguments twice, and there are as many of
+    // these futures as jobs.
+    async move {
+        if !lease.begin() {
+            return;
+        }
+        if let Some(permit) = &mut permit {
+            permit.begin();
+        }
+        let mut attempt = Unsettled {
+            worker: Arc::clone(&worker),
+            lease: Arc::clone(&lease),
+            terms: Terms::new(&claimed, clock),
+            ended: false,
+        };
+        // The answer to the claim was on its way for so long that the lease might be over before it is
+        // renewed for the first time. So the job waits for that.
+        let left = worker.config.lease / 2;
+        if lease.until() < Instant::now() + left {
+            worker.leases.renew_all();
+            lease.has(left).await;
+        }
+        let (_, settlement) = attend_to(&worker, claimed, &lease, &mut attempt.terms).await;
+        drop(permit);
+        attempt.end(settlement);
     }
-    if let Some(permit) = &mut permit {
-        permit.begin();
-    }
-    let mut attempt = Unsettled {
-        worker: Arc::clone(&worker),
-        lease: Arc::clone(&lease),
-        terms: Terms::new(&claimed, clock),
-        ended: false,
-    };
-    // The answer to the claim was on its way for so long that the lease might be over before it is
-    // renewed for the first time. So the job waits for that.
-    let left = worker.config.lease / 2;
-    if lease.until() < Instant::now() + left {
-        worker.leases.renew_all();
-        lease.has(left).await;
-    }
-    let (_, settlement) = attend_to(&worker, claimed, &lease, &mut attempt.terms).await;
-    drop(permit);
-    attempt.end(settlement);
 }
 
 /// Runs one claimed job, whatever it does: which attempt that was, and how it ended.
-pub(crate) async fn attend_to(
-    worker: &Arc<WorkerInner>,
+pub(crate) fn attend_to<'a>(
+    worker: &'a Arc<WorkerInner>,
+    claimed: Claimed,
+    lease: &'a Arc<Lease>,
+    terms: &'a mut Terms,
+) -> impl Future<Output = (Context, Settlement)> + Send + 'a {
+    let (context, record) = begin(worker, claimed, lease, terms);
+    let terms: &Terms = terms;
+    async move {
+        let outcome = match record {
+            Err(error) => terms.decide(worker, lease, Happened::Undecodable(error)),
+            // The process may have been frozen while the claim was answered: by now another worker
+            // may have done the job. Or the worker was dropped.
+            Ok(_) if lease.is_over() || lease.stop.is_cancelled() => {
+                terms.decide(worker, lease, Happened::Stopped)
+            }
+            Ok(record) if !worker.middleware.is_empty() => {
+                let wrapped = run_wrapped(worker, lease, record, terms, context.clone());
+                Box::pin(wrapped.instrument(span(context.attempt()))).await
+            }
+            Ok(ref record) => {
+                let handled = run_handler(worker, record, lease, context.clone());
+                let happened = handled.instrument(span(context.attempt())).await;
+                terms.decide(worker, lease, happened)
+            }
+        };
+        (context, terms.end(worker, lease, outcome))
+    }
+}
+
+/// Reads what was claimed. The attempt has begun then, for the hooks as well.
+fn begin(
+    worker: &WorkerInner,
     claimed: Claimed,
     lease: &Arc<Lease>,
     terms: &mut Terms,
-) -> (Context, Settlement) {
-    let (context, outcome) = match Record::decode(&claimed.record, claimed.payload) {
-        Ok(mut record) => {
-            terms.read(&record);
+) -> (Context, Result<Record, Error>) {
+    let mut record = Record::decode(&claimed.record, claimed.payload);
+    let context = match &mut record {
+        Ok(record) => {
+            terms.read(record);
             let name = mem::take(&mut record.name);
             let headers = mem::take(&mut record.headers);
-            let context = context(worker, lease, terms, name, record.enqueued_at, headers);
-            terms.begin(worker, &context);
-            let span = span(context.attempt());
-            let running = context.clone();
-            // The process may have been frozen while the claim was answered: by now another worker
-            // may have done the job. Or the worker was dropped.
-            let outcome = if lease.is_over() || lease.stop.is_cancelled() {
-                terms.decide(worker, lease, Happened::Stopped)
-            } else if !worker.middleware.is_empty() {
-                let wrapped = run_wrapped(worker, lease, record, terms, running);
-                Box::pin(wrapped.instrument(span)).await
-            } else {
-                let handled = run_handler(worker, &record, lease, running).instrument(span);
-                let happened = handled.await;
-                terms.decide(worker, lease, happened)
-            };
-            (context, outcome)
+            context(worker, lease, terms, name, record.enqueued_at, headers)
         }
-        Err(error) => {
+        Err(_) => {
             // Only the hooks and the log get it.
             let unknown = Timestamp::from_millis(0);
             let name = UNREADABLE.to_owned();
-            let context = context(worker, lease, terms, name, unknown, Vec::new());
-            terms.begin(worker, &context);
-            let happened = Happened::Undecodable(error);
-            (context, terms.decide(worker, lease, happened))
+            context(worker, lease, terms, name, unknown, Vec::new())
         }
     };
-    (context, terms.end(worker, lease, outcome))
+    terms.begin(worker, &context);
+    (context, record)
 }
 
 /// In it handlers and middleware run, so that their own log lines can be found.

@@ -7,13 +7,15 @@
 //! What has not begun after a second goes back to the queue, where another worker may have a
 //! thread for it, and the worker claims nothing until its application's runtime runs again.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
@@ -57,17 +59,30 @@ pub(crate) struct Ticket(Arc<Tickets>);
 
 impl Ticket {
     /// The attempt that has this ticket.
-    pub(crate) fn of<F: Future>(self, attempt: F) -> impl Future<Output = F::Output> {
-        let mut ticket = Some(self);
-        async move {
-            let mut attempt = pin!(attempt);
-            poll_fn(move |context| {
-                let polled = attempt.as_mut().poll(context);
-                drop(ticket.take());
-                polled
-            })
-            .await
-        }
+    pub(crate) fn of<F: Future>(self, attempt: F) -> WithTicket<F> {
+        let ticket = Some(self);
+        WithTicket { attempt, ticket }
+    }
+}
+
+pin_project! {
+    /// An attempt that gives its ticket back when it has been polled once. An async block would have room for the attempt
+    /// twice.
+    pub(crate) struct WithTicket<F> {
+        #[pin]
+        attempt: F,
+        ticket: Option<Ticket>,
+    }
+}
+
+impl<F: Future> Future for WithTicket<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let polled = this.attempt.poll(context);
+        drop(this.ticket.take());
+        polled
     }
 }
 
