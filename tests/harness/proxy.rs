@@ -299,7 +299,7 @@ fn a_request_that_is_refused_is_answered_and_does_not_reach_the_server() {
     let server = Server::start();
     let proxy = Proxy::start(server.tcp_addr());
     proxy.refuse_requests_over(1_000);
-    let mut connection = connect(&proxy.url()).expect("it listens");
+    let mut connection = connect(&proxy.plain_url()).expect("it listens");
     let set = |bytes: usize| {
         let mut set = redis::cmd("SET");
         set.arg("oxcart:key").arg("x".repeat(bytes)).clone()
@@ -312,7 +312,7 @@ fn a_request_that_is_refused_is_answered_and_does_not_reach_the_server() {
     ping(&mut connection).expect_err("the connection is closed");
     assert_eq!(server.ask::<usize>(&["STRLEN", "oxcart:key"]), 10);
     proxy.refuse_requests_over(0);
-    let mut connection = connect(&proxy.url()).expect("it listens");
+    let mut connection = connect(&proxy.plain_url()).expect("it listens");
     set(2_000)
         .query::<String>(&mut connection)
         .expect("it is passed on");

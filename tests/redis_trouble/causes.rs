@@ -11,7 +11,7 @@ use oxcart::{Error, ErrorKind, JobId, JobState, Oxcart, Queue, QueueSettings};
 
 use crate::support::jobs::{Scene, Work};
 use crate::support::workers::{QUEUE, run, watched, worker};
-use crate::support::{Port, Proxy, Server, eventually, eventually_blocking};
+use crate::support::{Port, Proxy, Server, eventually, eventually_blocking, road};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// All that a worker and a producer need.
@@ -366,9 +366,21 @@ async fn g9_a_node_of_a_cluster() {
     Moved::to(one.tcp_addr(), 0).await.meets(&cause).await;
 }
 
+/// A server of TLS turns a client away before it could say why.
+fn says_nothing_before_tls() -> bool {
+    let is_tls = road::is_tls();
+    if is_tls {
+        println!("left out: over TLS a server closes the connection without a word");
+    }
+    is_tls
+}
+
 /// As Redis 7.0 says it to who comes from another machine. Newer servers say as much.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_server_in_protected_mode() {
+    if says_nothing_before_tls() {
+        return;
+    }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     // It ends with the process.
@@ -391,6 +403,9 @@ async fn g9_a_server_in_protected_mode() {
 /// An operator is on the only connection there may be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_server_that_has_no_room_for_another_client() {
+    if says_nothing_before_tls() {
+        return;
+    }
     let server = Server::start();
     let client = Client::at(&server.url()).await;
     let operator = redis::Client::open(server.socket_url()).unwrap();
