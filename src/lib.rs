@@ -78,7 +78,7 @@
 //! # use oxcart::*;
 //! # async fn example(mail: Queue) -> Result<(), Error> {
 //! println!("{} jobs are left", mail.counts().await?.left());
-//! for dead in mail.jobs(JobState::Dead).await?.jobs {
+//! for dead in mail.jobs(JobState::Dead).await?.jobs {           // the first 256; all: `Jobs::stream`
 //!     println!("{} {}: {:?}", dead.id, dead.name, dead.history.last());
 //!     let replayed = mail.replay(&dead.id).await?;       // or `remove`
 //!     assert!(replayed.is_done());
