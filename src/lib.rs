@@ -35,6 +35,12 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A type whose jobs are always in the same queue names it ([`Job::QUEUE`]). Then [`Oxcart::enqueue`] puts them there, and
+//! any other queue refuses them.
+//!
+//! Without a Redis, jobs are tested with the feature `memory`: `Oxcart::in_memory()` gives queues with a clock that the
+//! test turns, and `Worker::drain` runs what is due. See `docs/testing.md`.
+//!
 //! # What you can rely on
 //!
 //! | | promise |

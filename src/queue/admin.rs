@@ -125,9 +125,10 @@ impl Queue {
         })
     }
 
-    /// Cancels a job that has not begun: it waits, or is delayed. It ends as cancelled, for this reason (cut to 4 KiB), as
-    /// if its handler had ended it with [`Failure::cancel`](crate::Failure::cancel). So it is kept as long as it asks for or as is
-    /// set for the queue ([`JobInfo::ended`](crate::JobInfo::ended) tells the reason), callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
+    /// Cancels a job that no worker runs: it waits, or is delayed, also between two attempts. It ends as cancelled, for
+    /// this reason (cut to 4 KiB), as if its handler had ended it with [`Failure::cancel`](crate::Failure::cancel). So
+    /// it is kept as long as it asks for or as is set for the queue, and [`JobInfo::ended`](crate::JobInfo::ended)
+    /// tells the reason; callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
     /// events get [`EventKind::Cancelled`](crate::EventKind::Cancelled). A job in another state is left as it is.
     ///
     /// ```no_run

@@ -46,7 +46,7 @@ impl WorkerBuilder {
     /// `(Context, Next)`, which it hands to the service that it wraps, and responds with an [`Outcome`].
     ///
     /// An error of the layer is a failure of the attempt, as if its handler had returned it: the job is
-    /// retried. Each attempt is a call of a clone of the service, which waits until the clone is ready. While it waits,
+    /// retried, and the kind of the failure is [`AttemptKind::Error`](crate::AttemptKind::Error), also for a time limit. Each attempt is a call of a clone of the service, which waits until the clone is ready. While it waits,
     /// the job is active and takes a slot of the worker.
     ///
     /// ```no_run
