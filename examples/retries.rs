@@ -1,4 +1,4 @@
-//! When a job fails: retried with a backoff of one's own, discarded, or dead; how a dead one is
+//! When a job fails: retried with a backoff of one's own, cancelled, or dead; how a dead one is
 //! looked into and replayed; and how a queue is deleted.
 //!
 //! `cargo run --example retries`, with a Redis at `REDIS_URL` (default `redis://127.0.0.1/`).
@@ -93,12 +93,13 @@ async fn main() -> anyhow::Result<()> {
             println!("{}: {}", job.card, attempt.error);
         }
         if job.card == "abroad" {
-            let replayed = charges.replay(&letter.id).await?;
+            // `Changed` says whether it is done; somebody else may have replayed or removed the job by now.
+            anyhow::ensure!(charges.replay(&letter.id).await?.is_done());
             let receipt = charges.handle::<Charge>(letter.id).result().await?;
-            println!("=> replayed ({replayed:?}): {receipt}");
+            println!("=> replayed: {receipt}");
         } else {
-            let removed = charges.remove(&letter.id).await?;
-            println!("=> removed ({removed:?})");
+            anyhow::ensure!(charges.remove(&letter.id).await?.is_done());
+            println!("=> removed");
         }
     }
 

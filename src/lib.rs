@@ -35,6 +35,12 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A type whose jobs are always in the same queue names it ([`Job::QUEUE`]). Then [`Oxcart::enqueue`] puts them there, and
+//! any other queue refuses them.
+//!
+//! Without a Redis, jobs are tested with the feature `memory`: `Oxcart::in_memory()` gives queues with a clock that the
+//! test turns, and `Worker::drain` runs what is due. See `docs/testing.md`.
+//!
 //! # What you can rely on
 //!
 //! | | promise |
@@ -78,7 +84,7 @@
 //! # use oxcart::*;
 //! # async fn example(mail: Queue) -> Result<(), Error> {
 //! println!("{} jobs are left", mail.counts().await?.left());
-//! for dead in mail.jobs(JobState::Dead).await?.jobs {
+//! for dead in mail.jobs(JobState::Dead).await?.jobs {           // the first 256; all: `Jobs::stream`
 //!     println!("{} {}: {:?}", dead.id, dead.name, dead.history.last());
 //!     let replayed = mail.replay(&dead.id).await?;       // or `remove`
 //!     assert!(replayed.is_done());

@@ -99,7 +99,8 @@ impl Oxcart {
     /// Enqueues a job into the queue that its type names ([`Job::QUEUE`]); see
     /// [`Queue::enqueue`].
     ///
-    /// A type that names no queue is refused when the program is built (`cargo check` does not look that far):
+    /// A type that names no queue is refused when the program is built (`cargo build` and `cargo test` find it;
+    /// `cargo check` does not look that far):
     ///
     /// ```compile_fail,E0080
     /// # use oxcart::*;

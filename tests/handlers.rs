@@ -377,8 +377,9 @@ async fn an_argument_that_cannot_be_made_fails_the_attempt_as_it_says() {
 async fn what_is_missing_is_said_when_the_worker_is_built_or_by_the_attempt() {
     let queue = queue();
     let error = Worker::builder(&queue).handle(greet).build().err().unwrap();
-    let missing = "the handler of `act`: there is no `State<handlers::Tenants>`; give it to the \
-                   worker with `.state(handlers::Tenants { .. })`";
+    let missing = "the handler of `act`: there is no `State<handlers::Tenants>`; give a \
+                   `handlers::Tenants` to the builder of the worker, or of the context in a test, \
+                   with `.state(..)`";
     assert!(error.is_invalid(), "{error:?}");
     assert_eq!(error.to_string(), missing);
     async fn careless(_: Act, _: Careless) -> Result<u32, Failure> {

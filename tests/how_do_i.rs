@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use oxcart::{
-    Changed, Context, Ended, Enqueued, Error, Extract, Failure, Job, JobId, JobState, Next,
-    Outcome, Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
+    Changed, Context, Ended, Enqueued, Error, Extract, Failure, Job, JobId, JobInfo, JobState,
+    Next, Outcome, Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,11 @@ async fn cancel_a_job_that_waits() -> Done {
         Changed::Done
     );
     assert!(job.result().await.unwrap_err().is_cancelled());
+    let info = job.info().await?.expect("it is kept");
+    assert_eq!(
+        info.ended,
+        Some(Ended::Cancelled("the customer has left".into()))
+    );
     assert_eq!(
         billing.cancel(job.id(), "once more").await?,
         Changed::InState(JobState::Cancelled)
@@ -305,7 +310,30 @@ struct Letter {}
 
 impl Job for Letter {
     const NAME: &'static str = "letter";
+    const QUEUE: &'static str = "mail";
     type Output = ();
+}
+
+async fn letter(_: Letter) -> Result<(), Failure> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_queue_for_a_type() -> Done {
+    let oxcart = Oxcart::in_memory();
+    let billing = oxcart.queue("billing")?;
+    oxcart.enqueue(Letter {}).await?; // into `mail`
+    assert!(billing.enqueue(Letter {}).await.unwrap_err().is_invalid());
+    let mail = oxcart.queue(Letter::QUEUE)?;
+    let worker = Worker::builder(&mail).handle(letter).build()?;
+    assert_eq!(worker.drain().await.len(), 1);
+    assert!(Worker::builder(&billing).handle(letter).build().is_err());
+
+    // What the page says of exceptions.
+    billing.enqueue(Letter {}).any_queue().await?;
+    let worker = Worker::builder(&billing).any_queue().handle(letter);
+    assert_eq!(worker.build()?.drain().await.len(), 1);
+    Ok(())
 }
 
 #[tokio::test]
@@ -314,9 +342,6 @@ async fn several_workers() -> Done {
     let (billing, mail) = (oxcart.queue("billing")?, oxcart.queue("mail")?);
     async fn charge(job: Charge) -> Result<u64, Failure> {
         Ok(job.customer)
-    }
-    async fn letter(_: Letter) -> Result<(), Failure> {
-        Ok(())
     }
     let receipt = billing.enqueue(Charge { customer: 7 }).await?;
     let sent = mail.enqueue(Letter {}).await?;
@@ -344,7 +369,8 @@ async fn dead_letters() -> Done {
         .build()?;
     billing.enqueue(Charge { customer: 7 }).attempts(1).await?;
     worker.drain().await;
-    for dead in billing.jobs(JobState::Dead).await?.jobs {
+    let all: Vec<JobInfo> = billing.jobs(JobState::Dead).stream().try_collect().await?;
+    for dead in all {
         assert_eq!(
             dead.history.last().map(|attempt| attempt.error.as_str()),
             Some("no")

@@ -16,9 +16,9 @@ pub struct Attempt {
     pub name: String,
     /// The id of the job.
     pub id: JobId,
-    /// Which attempt this is, from 1. Stalled attempts do not count.
+    /// Which attempt this is, from 1, since the job was enqueued or replayed. Stalled attempts do not count.
     pub number: u32,
-    /// How many attempts the job has.
+    /// How many attempts the job has in all.
     pub attempts: u32,
     /// How often a worker died while it ran this job.
     pub stalls: u32,

@@ -13,6 +13,9 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// Any error, and any text, turns into one with `?`: the job is then retried with its backoff
 /// until its attempts are spent. The constructors say something else.
 ///
+/// It is no [`std::error::Error`] itself, because then not every error could turn into it. A test that calls a
+/// handler returns `Result<(), Failure>`, or unwraps.
+///
 /// ```
 /// use oxcart::Failure;
 /// use std::time::Duration;

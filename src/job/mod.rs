@@ -73,7 +73,7 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     const QUEUE: &'static str = "";
 
     /// What the handler gives back, and [`JobHandle::result`](crate::JobHandle::result) gives
-    /// to whoever waits for it. `()` if nothing.
+    /// to the callers that wait for it. `()` if nothing.
     type Output: Serialize + DeserializeOwned + Send + 'static;
 
     /// The options of every job of this type, unless they are changed where it is enqueued.
@@ -83,14 +83,14 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     }
 }
 
-/// Whether jobs of this type may be in this queue.
-pub(crate) fn check_queue<J: Job>(queue: &str) -> Result<(), Error> {
+/// Whether jobs of this type may be in this queue. `if_meant`: what to write where it is an exception.
+pub(crate) fn check_queue<J: Job>(queue: &str, if_meant: &str) -> Result<(), Error> {
     if J::QUEUE.is_empty() || J::QUEUE == queue {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "jobs of type `{}` are for the queue `{}` (`Job::QUEUE`), and this is `{queue}`; if that is meant, say \
-         `.any_queue()`",
+        "jobs of type `{}` are for the queue `{}` (`Job::QUEUE`), and this is `{queue}`; if that is meant, \
+         write {if_meant}",
         J::NAME,
         J::QUEUE
     )))

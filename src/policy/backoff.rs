@@ -110,7 +110,7 @@ impl Backoff {
     }
 
     /// By how much each wait is longer than the one before: 1.0 to 100.0. Only exponential
-    /// backoff has it.
+    /// backoff has it; of any other, this changes nothing.
     #[must_use]
     pub fn factor(mut self, by: f64) -> Self {
         if let Strategy::Exponential { factor, .. } = &mut self.0 {
@@ -119,7 +119,7 @@ impl Backoff {
         self
     }
 
-    /// The longest wait, before jitter. Only exponential backoff has it.
+    /// The longest wait, before jitter. Only exponential backoff has it; of any other, this changes nothing.
     #[must_use]
     pub fn cap(mut self, longest: Duration) -> Self {
         if let Strategy::Exponential { cap_ms, .. } = &mut self.0 {

@@ -74,7 +74,8 @@ impl Queue {
     }
 
     /// Puts a dead job back in line, at the back of its priority, with a fresh budget of
-    /// attempts. Its history stays. A job in another state is left as it is.
+    /// attempts. Its history stays. A job in another state is left as it is. If it dies again it is the last one on
+    /// the dead-letter list: code that replays many reads the whole list first, or it meets that job again.
     ///
     /// # Errors
     ///
@@ -124,9 +125,10 @@ impl Queue {
         })
     }
 
-    /// Cancels a job that has not begun: it waits, or is delayed. It ends as cancelled, for this reason (cut to 4 KiB), as
-    /// if its handler had discarded it with [`Failure::cancel`](crate::Failure::cancel). So it is kept as long as it asks for or as is
-    /// set for the queue, callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
+    /// Cancels a job that no worker runs: it waits, or is delayed, also between two attempts. It ends as cancelled, for
+    /// this reason (cut to 4 KiB), as if its handler had ended it with [`Failure::cancel`](crate::Failure::cancel). So
+    /// it is kept as long as it asks for or as is set for the queue, and [`JobInfo::ended`](crate::JobInfo::ended)
+    /// tells the reason; callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
     /// events get [`EventKind::Cancelled`](crate::EventKind::Cancelled). A job in another state is left as it is.
     ///
     /// ```no_run

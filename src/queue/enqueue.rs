@@ -153,7 +153,9 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
-    /// Into this queue, though the type of the job names another one ([`Job::QUEUE`]).
+    /// Into this queue, though the type of the job names another one ([`Job::QUEUE`]). A request in
+    /// [`Queue::enqueue_many`] or in a schedule may say it as well. The worker of this queue needs
+    /// [`WorkerBuilder::any_queue`](crate::WorkerBuilder::any_queue).
     pub fn any_queue(mut self) -> Self {
         self.any_queue = true;
         self
@@ -225,7 +227,7 @@ impl<J: Job> Enqueue<J> {
             }
         };
         if !self.any_queue {
-            job::check_queue::<J>(queue.name())?;
+            job::check_queue::<J>(queue.name(), "`queue.enqueue(job).any_queue()`")?;
         }
         let max = queue.inner.setup.payload_max;
         if payload.len() > max {

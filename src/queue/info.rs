@@ -32,7 +32,7 @@ pub struct JobInfo {
     pub enqueued_at: Timestamp,
     /// 0 (most urgent) to 1023.
     pub priority: u16,
-    /// How often it is tried.
+    /// How often it is tried at most.
     pub attempts: u32,
     /// Attempts that failed since it was enqueued or replayed.
     pub failed: u32,

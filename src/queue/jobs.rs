@@ -48,11 +48,13 @@ pub struct JobPage {
     /// One error for each job that this version cannot read ([`Error::job_id`] says which one), because a newer
     /// version wrote it.
     pub unreadable: Vec<Error>,
-    /// Where the next page begins; `None` if this is the last one.
+    /// Where the next page begins; `None` if this is the last one. A full page has a next one also where no job
+    /// follows: that page is empty, and has none.
     pub next: Option<JobCursor>,
 }
 
-/// A place in the order of the jobs in one state. It can be stored as text and parsed back.
+/// A place in the order of the jobs in one state. It can be stored as text (`to_string`) and parsed back (`parse`): for
+/// the link to the next page of a web site, for instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JobCursor {
     state: State,
@@ -105,8 +107,9 @@ impl Queue {
 }
 
 impl Jobs {
-    /// How many jobs a page may have: 1 to 256, which is the default. A page has fewer if they are large (256 KiB
-    /// together), and where completed and cancelled jobs are mixed, which are read together.
+    /// How many jobs a page may have: 1 to 256, which is the default. 0 is taken as 1, and more than 256 as 256. A page
+    /// has fewer if they are large (256 KiB together), and where completed and cancelled jobs are mixed, which are read
+    /// together.
     pub fn limit(mut self, jobs: usize) -> Self {
         self.limit = jobs.clamp(1, BATCH_JOBS);
         self

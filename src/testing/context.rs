@@ -29,8 +29,9 @@ impl<T> State<T> {
 
 /// Only with the feature `memory`.
 impl Context {
-    /// The context of an attempt that no worker runs, for a handler, an extractor or a middleware that a
-    /// test calls itself.
+    /// The context of an attempt that no worker runs, for a handler or an extractor that a test calls itself.
+    /// Middleware is tested with a worker ([`Worker::drain`](crate::Worker::drain)), which makes its
+    /// [`Next`](crate::Next).
     ///
     /// ```
     /// # use oxcart::*;

@@ -40,6 +40,9 @@ impl Worker {
     /// ticks that are due, and takes back jobs whose lease ran out; at last it drops what has been
     /// kept long enough.
     ///
+    /// It runs the jobs of the worker's own queue alone. A flow through two queues is tested with two workers, which
+    /// are drained one after the other.
+    ///
     /// It does not wait: a retry that is due later is run by the drain after the clock was
     /// turned ([`Oxcart::advance_time`](crate::Oxcart::advance_time)).
     ///

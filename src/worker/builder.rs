@@ -91,7 +91,8 @@ impl WorkerBuilder {
     /// handlers for several types.
     pub fn handle<J: Job, Args: 'static>(mut self, handler: impl Handler<J, Args>) -> Self {
         if self.elsewhere.is_none() {
-            self.elsewhere = job::check_queue::<J>(self.queue.name()).err();
+            let if_meant = "`Worker::builder(&queue).any_queue()`";
+            self.elsewhere = job::check_queue::<J>(self.queue.name(), if_meant).err();
         }
         self.handlers.push((J::NAME, typed(handler)));
         self
@@ -198,7 +199,10 @@ impl WorkerBuilder {
     /// ```no_run
     /// # use std::time::Duration;
     /// # fn example(builder: oxcart::WorkerBuilder) -> oxcart::WorkerBuilder {
-    /// builder.backoff("steps", |failures, _error| Duration::from_secs(10) * failures)
+    /// builder.backoff("rate-limit-aware", |failures, error| match error {
+    ///     error if error.contains("429") => Duration::from_secs(60),
+    ///     _ => Duration::from_secs(10) * failures,
+    /// })
     /// # }
     /// ```
     pub fn backoff(
@@ -274,8 +278,9 @@ impl WorkerBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): no handler, two handlers for one
-    /// name, a handler that asks for a state that is not there, a backoff that nobody
-    /// registered, a schedule that cannot be, or a setting out of its range.
+    /// name, a handler of jobs whose type names another queue ([`Job::QUEUE`]), a handler that asks
+    /// for a state that is not there, two states of one type, a backoff that nobody registered, a
+    /// schedule that cannot be, or a setting out of its range. It tells the first one that it finds.
     pub fn build(mut self) -> Result<Worker, Error> {
         if let Some(error) = self.wrong.take() {
             return Err(error);

@@ -85,6 +85,9 @@ impl fmt::Debug for States {
 pub trait Extract: Sized + Send + 'static {
     /// Whether the argument can be made at all; asked once, when the worker is built.
     ///
+    /// An extractor that uses a [`State`] asks for it here: `State::<T>::check(states)`. If it does not, a
+    /// worker without that state is built all the same, and each attempt fails and is retried.
+    ///
     /// # Errors
     ///
     /// What is missing, and how to provide it.
@@ -104,6 +107,9 @@ pub trait Extract: Sized + Send + 'static {
 /// A value that all handlers of a worker share: what was given to
 /// [`WorkerBuilder::state`](crate::WorkerBuilder::state). With the feature `memory`, a test makes one
 /// with `State::new`.
+///
+/// A handler that enqueues into other queues is given the [`Oxcart`](crate::Oxcart) in this way:
+/// `.state(oxcart.clone())`, and `State<Oxcart>` as an argument.
 pub struct State<T>(pub(crate) Arc<T>);
 
 impl<T> State<T> {
@@ -149,7 +155,8 @@ impl<T: Send + Sync + 'static> Extract for State<T> {
 
 fn missing<T>() -> Error {
     Error::invalid(format!(
-        "there is no `State<{0}>`; give it to the worker with `.state({0} {{ .. }})`",
+        "there is no `State<{0}>`; give a `{0}` to the builder of the worker, or of the context in a test, \
+         with `.state(..)`",
         type_name::<T>()
     ))
 }

@@ -26,11 +26,12 @@ use crate::worker::extract::{Extract, States};
     message = "`{Self}` cannot be used as a handler",
     label = "not a handler of the job that is its first argument",
     note = "a handler is an async function that takes the job by value, first; whose other \
-            arguments implement `Extract` (`State<T>`, `Context`, `Queue`); which returns \
+            arguments, up to six, implement `Extract` (`State<T>`, `Context`, `Queue`); which returns \
             `Result<<job as Job>::Output, E>` where `E` turns into `Failure`; and whose future \
             is `Send`",
     note = "to see which of these does not hold, name the types: \
-            `.handle::<MyJob, (State<MyState>, Context)>(handler)`"
+            `.handle::<MyJob, (State<MyState>, Context)>(handler)`, with `(Context,)` for one argument \
+            beside the job and `()` for none"
 )]
 pub trait Handler<J: Job, Args>: Send + Sync + 'static {
     /// Whether all arguments can be made.

@@ -41,8 +41,12 @@ impl WorkerBuilder {
     /// Wraps every handler of the worker with a layer of [tower](https://docs.rs/tower), or a stack of
     /// them; otherwise as [`wrap`](Self::wrap), and in the same order.
     ///
+    /// The layers come from the crate `tower`, which the application names in its own `Cargo.toml`, with the
+    /// features of the layers that it uses (`limit` and `timeout` here). A service of your own takes
+    /// `(Context, Next)`, which it hands to the service that it wraps, and responds with an [`Outcome`].
+    ///
     /// An error of the layer is a failure of the attempt, as if its handler had returned it: the job is
-    /// retried. Each attempt is a call of a clone of the service, which waits until the clone is ready. While it waits,
+    /// retried, and the kind of the failure is [`AttemptKind::Error`](crate::AttemptKind::Error), also for a time limit. Each attempt is a call of a clone of the service, which waits until the clone is ready. While it waits,
     /// the job is active and takes a slot of the worker.
     ///
     /// ```no_run

@@ -16,8 +16,8 @@ use crate::worker::decide::panic_message;
 use crate::worker::inner::WorkerInner;
 use crate::worker::{Worker, services};
 
-/// Several workers of one process, of as many queues as it likes: they run together, and all of them
-/// end well, whatever becomes of one.
+/// Several workers of one process, of as many queues as it likes: they run together, and end together. If one
+/// ends with an error, the others are stopped gracefully.
 ///
 /// ```no_run
 /// use oxcart::{Failure, Job, Oxcart, Worker, Workers};

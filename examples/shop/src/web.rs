@@ -45,7 +45,7 @@ async fn look(
     found(&payments, number).await
 }
 
-/// As long as the payment has not begun.
+/// As long as no attempt to take the money runs.
 async fn cancel(
     State(payments): State<Queue>,
     Path(number): Path<u64>,
