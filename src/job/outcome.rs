@@ -119,7 +119,7 @@ impl fmt::Display for Outcome {
 }
 
 /// What a handler gave back, as it is stored.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Output(Vec<u8>);
 
 impl Output {
