@@ -22,7 +22,8 @@ for i = FIRST_ID, #ARGV do
   if state == 'waiting' or state == 'delayed' then
     queue.take_out(id, part)
     cancelled[#cancelled + 1] = id
-    keep_ms[id] = tonumber(queue.field_of(record, 'keep_ms'))
+    -- What is no whole number counts as none: the job is out of line, so nothing may fail now.
+    keep_ms[id] = tonumber(string.match(queue.field_of(record, 'keep_ms') or '', '^%d+$'))
     is_delayed = is_delayed or state == 'delayed'
   elseif state then
     queue.append(others, id, queue.shown_state(id, state))

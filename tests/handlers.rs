@@ -1,5 +1,8 @@
 //! Handlers, their arguments and what wraps them: called alone, and by a worker in memory.
 
+#[path = "handlers/outcomes.rs"]
+mod outcomes;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

@@ -80,6 +80,11 @@ impl AttemptEntry {
         Self { kind, error }
     }
 
+    /// Cuts the error once more, where it may have been changed.
+    pub(crate) fn bound(&mut self) {
+        self.error = cut(std::mem::take(&mut self.error));
+    }
+
     /// What is told of it in a lifecycle event: the cap of the stream counts ids, not bytes.
     pub(crate) fn shown(&self) -> String {
         const EVENT_BYTES_MAX: usize = 256;

@@ -53,7 +53,8 @@ pub enum Outcome {
     /// The handler said that the job is no longer wanted, and why ([`Failure::cancel`](crate::Failure::cancel)).
     Cancelled(String),
     /// The job goes back to its exact place, and the attempt is not counted: the worker stops, or
-    /// its lease has run out.
+    /// its lease has run out. Middleware that gives it for another reason has the job back at once: it is the next in
+    /// line.
     Released,
     /// No handler of this worker can run the job, and another worker may have one. The attempt is not counted.
     #[non_exhaustive]
@@ -119,7 +120,7 @@ impl fmt::Display for Outcome {
 }
 
 /// What a handler gave back, as it is stored.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Output(Vec<u8>);
 
 impl Output {

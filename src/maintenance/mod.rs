@@ -135,8 +135,9 @@ impl<D: Duty> Recurring<D> {
     ) -> Result<Left, Trouble> {
         for _ in 0..CALLS_PER_ROUND {
             let left = self.duty.call(shared, connection).await?;
-            if left != Left::NoCall {
-                shared.trouble.clear(D::KIND, &shared.hooks);
+            match left {
+                Left::NoCall => shared.trouble.needs_no_call(D::KIND, &shared.hooks),
+                Left::Nothing | Left::More => shared.trouble.clear(D::KIND, &shared.hooks),
             }
             if left != Left::More {
                 return Ok(left);

@@ -10,7 +10,7 @@ use tracing::{error, warn};
 
 use crate::id::{Fence, JobId};
 use crate::job::attempt::Attempt;
-use crate::job::outcome::Outcome;
+use crate::job::outcome::{Outcome, Output};
 use crate::name::QueueName;
 use crate::runtime::drop_payload;
 use crate::store::advance::Settlement;
@@ -230,7 +230,11 @@ impl Hooks {
                 let outcome = match &mut settlement.outcome {
                     _ if is_lost => Outcome::LeaseLost,
                     // It is stored, so that only the hooks still need it: it may be large.
-                    Outcome::Completed(output) => Outcome::Completed(mem::take(output)),
+                    Outcome::Completed(output) => {
+                        Outcome::Completed(mem::replace(output, Output::new(Vec::new())))
+                    }
+                    // The lease held after all: Redis has taken the job back.
+                    Outcome::LeaseLost => Outcome::Released,
                     other => other.clone(),
                 };
                 self.tell(|_| WorkerEvent::Ended {
@@ -259,7 +263,6 @@ impl Hooks {
 mod tests {
     use super::*;
     use crate::id::Receipt;
-    use crate::job::outcome::Output;
 
     fn attempt(fence: u64) -> Attempt {
         Attempt {
@@ -314,6 +317,23 @@ mod tests {
         let wanted = [ended(1, completed), ended(2, Outcome::LeaseLost), released];
         assert_eq!(*told.lock().unwrap(), wanted);
         assert!(hooks.lock().is_empty());
+    }
+
+    #[test]
+    fn an_outcome_that_redis_has_taken_is_not_told_as_lost() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&told);
+        let mut hooks = Hooks::new(QueueName::new("mail").unwrap());
+        hooks.add(Arc::new(move |event: &WorkerEvent| {
+            keep.lock().unwrap().extend(event.outcome().cloned());
+        }));
+        let mut settled = [1, 2].map(|fence| settlement(fence, Outcome::LeaseLost));
+        for fence in [1, 2] {
+            hooks.ended(&attempt(fence), Duration::ZERO);
+        }
+        hooks.tell_settled(&mut settled, &[1]);
+        let wanted = [Outcome::Released, Outcome::LeaseLost];
+        assert_eq!(*told.lock().unwrap(), wanted);
     }
 
     #[test]

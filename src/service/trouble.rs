@@ -103,15 +103,38 @@ impl TroubleLog {
 
     /// A call of this kind went well.
     pub(crate) fn clear(&self, kind: CallKind, hooks: &Hooks) {
+        self.is_over(kind, hooks, |states| {
+            for state in states.iter_mut().filter(|state| **state == State::Away) {
+                *state = State::AwayThen;
+            }
+            true
+        });
+    }
+
+    /// There is nothing for which a call of this kind would be made. That does not show that Redis is well. But trouble
+    /// that only calls of this kind have is over: it may be long before the next one is made.
+    pub(crate) fn needs_no_call(&self, kind: CallKind, hooks: &Hooks) {
+        self.is_over(kind, hooks, |states| {
+            states[kind as usize] == State::Failing
+        });
+    }
+
+    /// The trouble of this kind is over, if `ends` says so of all states.
+    fn is_over(
+        &self,
+        kind: CallKind,
+        hooks: &Hooks,
+        ends: impl FnOnce(&mut [State; KINDS]) -> bool,
+    ) {
         if !self.any.load(Ordering::Acquire) {
             return;
         }
         let mut states = self.lock();
         let was_trouble = states.iter().any(|state| state.is_trouble());
-        states[kind as usize] = State::Well;
-        for state in states.iter_mut().filter(|state| **state == State::Away) {
-            *state = State::AwayThen;
+        if !ends(&mut states) {
+            return;
         }
+        states[kind as usize] = State::Well;
         let is_well = !states.iter().any(|state| state.is_trouble());
         let any = states.iter().any(|state| *state != State::Well);
         self.any.store(any, Ordering::Release);
@@ -209,5 +232,24 @@ mod tests {
         }
         log.clear(CallKind::Advance, &hooks);
         assert_eq!(*told.lock().unwrap(), [true, false]);
+    }
+
+    /// The answer to a renewal may be lost in an outage that other calls have left behind. When the jobs of these
+    /// leases have ended, nothing is renewed for as long as all jobs are short.
+    #[test]
+    fn g9_trouble_of_a_kind_of_call_that_is_not_made_any_more_is_over() {
+        let ((hooks, told), log) = (told(), TroubleLog::new("work"));
+        for kind in [CallKind::Advance, CallKind::LeaseRenewal] {
+            log.note(kind, &silence(), &hooks);
+        }
+        log.needs_no_call(CallKind::LeaseRenewal, &hooks);
+        assert_eq!(*told.lock().unwrap(), [true], "Redis is still away");
+        log.clear(CallKind::Advance, &hooks);
+        log.note(CallKind::LeaseRenewal, &silence(), &hooks);
+        log.clear(CallKind::Advance, &hooks);
+        assert_eq!(*told.lock().unwrap(), [true, false, true]);
+        log.needs_no_call(CallKind::LeaseRenewal, &hooks);
+        assert_eq!(*told.lock().unwrap(), [true, false, true, false]);
+        assert!(!log.any.load(Ordering::Acquire));
     }
 }

@@ -101,8 +101,10 @@ async fn renew_all(
     let result = results.into_iter().collect::<Result<(), Trouble>>();
     match &result {
         Ok(()) => {
-            if !due.is_empty() {
-                shared.trouble.clear(CallKind::LeaseRenewal, &shared.hooks);
+            let (kind, hooks) = (CallKind::LeaseRenewal, &shared.hooks);
+            match due.is_empty() {
+                true => shared.trouble.needs_no_call(kind, hooks),
+                false => shared.trouble.clear(kind, hooks),
             }
             capacity.renewed(due.len(), began.elapsed());
         }

@@ -76,7 +76,8 @@ use crate::worker::decide::{Happened, panicked};
 ///
 /// The time limit of a job is for its handler alone. A worker that has to stop a handler
 /// ([`Context::cancellation`]) stops middleware as well: what has not returned when the handler is
-/// stopped is dropped at its next await. A panic of middleware ends the attempt as a panic of the handler
+/// stopped is dropped at its next await. A handler that middleware runs in a task of its own is stopped when the attempt
+/// has ended. A panic of middleware ends the attempt as a panic of the handler
 /// does.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot wrap handlers",

@@ -1,12 +1,14 @@
 //! The ready-made answer to "until when", and to "how soon".
 
 use std::future::pending;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 #[cfg(unix)]
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::warn;
+
+use crate::runtime;
 
 /// Completes on SIGTERM or Ctrl-C (on other systems than Unix: Ctrl-C). Only a process that
 /// awaits it installs the handlers; the library does nothing by itself. They are installed when
@@ -20,36 +22,61 @@ use tracing::warn;
 ///
 /// # Panics
 ///
-/// If called outside of a tokio runtime.
+/// If the library's own thread cannot be started, on which signals are listened for.
 ///
 /// # Cancel safety
 ///
 /// Dropping it is harmless. Tokio's handlers, once installed, stay installed.
 pub async fn shutdown_signal() {
-    let mut signals = Signals::listen();
-    signals.next().await;
-    // Only what has waited for the first signal hears of the second.
-    tokio::spawn(async move {
-        signals.next().await;
-        AGAIN.send_replace(());
-    });
+    let mut come = COME.subscribe();
+    listen();
+    // The sender is never dropped.
+    let _ = come.changed().await;
 }
 
-/// Changes with each second signal.
-static AGAIN: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
+/// How many signals have come. They are counted in one place: if each future listened for itself, the second signal of
+/// one would be the first signal of another, which a worker that runs later waits for.
+static COME: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// The process that listens: a forked process has a copy of this value, and nothing that listens.
+static LISTENS: Mutex<Option<u32>> = Mutex::new(None);
+
+/// Listens for signals from now on, for as long as the process lives.
+fn listen() {
+    let mut listens = LISTENS.lock().unwrap_or_else(PoisonError::into_inner);
+    let process = std::process::id();
+    if *listens == Some(process) {
+        return;
+    }
+    let ours = runtime::handle();
+    let _inside = ours.enter();
+    let mut signals = Signals::listen();
+    ours.spawn(async move {
+        loop {
+            signals.next().await;
+            COME.send_modify(|come| *come += 1);
+        }
+    });
+    *listens = Some(process);
+}
 
 /// Whether the process is told once more that it is to end, from when this was made.
-pub(crate) struct Again(watch::Receiver<()>);
+pub(crate) struct Again(watch::Receiver<u64>);
 
 impl Again {
     pub(crate) fn from_now_on() -> Self {
-        Self(AGAIN.subscribe())
+        Self(COME.subscribe())
     }
 
-    /// Waits until it is. Cancel safe.
+    /// Waits until it is. The first signal of all is none: something else has told the worker to stop. Cancel safe.
     pub(crate) async fn told(&mut self) {
-        // The sender is never dropped.
-        let _ = self.0.changed().await;
+        loop {
+            // The sender is never dropped.
+            let _ = self.0.changed().await;
+            if *self.0.borrow_and_update() > 1 {
+                return;
+            }
+        }
     }
 }
 

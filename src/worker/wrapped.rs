@@ -1,5 +1,6 @@
 //! An attempt inside of all middleware of its worker.
 
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -9,8 +10,9 @@ use crate::job::history::cut;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::service::lease::Lease;
+use crate::time::WAIT_MAX;
 use crate::worker::context::Context;
-use crate::worker::decide::{Happened, panicked};
+use crate::worker::decide::{Happened, finds_its_worker, panicked};
 use crate::worker::inner::WorkerInner;
 use crate::worker::middleware::{AnyMiddleware, Next, Running, Wrapped};
 use crate::worker::run_handler::run_handler;
@@ -30,7 +32,7 @@ impl Wrapped for WrappedAttempt {
 
     fn run_handler(&self, context: Context) -> Running<'_> {
         Box::pin(async {
-            let happened = match self.lease.is_over() {
+            let happened = match self.lease.is_over() || self.lease.stop.is_cancelled() {
                 true => Happened::Stopped,
                 false => run_handler(&self.worker, &self.record, &self.lease, context).await,
             };
@@ -51,6 +53,8 @@ pub(crate) async fn run_wrapped(
     terms: &Terms,
     context: Context,
 ) -> Outcome {
+    // A handler that middleware runs in a task of its own is stopped with its attempt: the lease is not kept any longer.
+    let _ends = lease.stop.clone().drop_guard();
     let next = Next::first(Arc::new(WrappedAttempt {
         worker: Arc::clone(worker),
         lease: Arc::clone(lease),
@@ -61,7 +65,7 @@ pub(crate) async fn run_wrapped(
         tokio::select! {
             // A middleware sees that its handler was stopped, and may return at once.
             biased;
-            outcome = next.run(context) => bounded(outcome),
+            outcome = next.run(context) => bounded(outcome, lease.is_lost()),
             () = lease.stop.cancelled() => terms.decide(worker, lease, Happened::Stopped),
         }
     };
@@ -72,10 +76,23 @@ pub(crate) async fn run_wrapped(
     }
 }
 
-/// Middleware can make a reason of its own, of any length.
-fn bounded(outcome: Outcome) -> Outcome {
-    match outcome {
-        Outcome::Cancelled(reason) => Outcome::Cancelled(cut(reason)),
-        other => other,
+/// Middleware can change what it returns, and make some outcomes of its own.
+fn bounded(mut outcome: Outcome, is_lost: bool) -> Outcome {
+    match &mut outcome {
+        Outcome::Cancelled(reason) => *reason = cut(mem::take(reason)),
+        Outcome::Retry { after, entry } => {
+            *after = WAIT_MAX.min(*after);
+            entry.bound();
+        }
+        Outcome::Bounced { after, entry, name } => {
+            *after = WAIT_MAX.min(*after);
+            entry.bound();
+            name.take_if(|name| !finds_its_worker(name));
+        }
+        Outcome::Dead { entry, .. } => entry.bound(),
+        // As far as is known the worker still has the job, and gives it back.
+        Outcome::LeaseLost if !is_lost => return Outcome::Released,
+        Outcome::Completed(_) | Outcome::Released | Outcome::LeaseLost => {}
     }
+    outcome
 }

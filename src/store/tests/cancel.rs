@@ -103,6 +103,22 @@ fn each_is_kept_as_it_asks_and_the_others_as_is_set(mut rig: Rig) {
     assert_eq!((rig.size("kept"), rig.size("completed")), (0, 1));
 }
 
+/// Whatever stands there, a job is not taken out of line without coming to its end.
+fn a_retention_that_is_no_number_counts_as_none(mut rig: Rig) {
+    for (n, keep) in ["-5", "nan", "inf", "-inf", "1e300", "0x10", "", "soon"]
+        .iter()
+        .enumerate()
+    {
+        let id = format!("job-{n}");
+        let mut new = job(&id);
+        let field = format!("keep_ms={keep} ").into_bytes();
+        new.record.record.splice(0..0, field);
+        rig.enqueue(&[new]);
+        assert_eq!(rig.cancel(&[&id]).cancelled, [&*id], "{keep}");
+        assert_eq!(rig.size("completed"), n + 1, "{keep}");
+    }
+}
+
 fn a_waiter_hears_of_it_and_can_read_the_reason(mut rig: Rig) {
     rig.keep_nothing();
     rig.enqueue(&[job("a")]);
@@ -128,6 +144,7 @@ on_both!(
     jobs_that_wait_end_as_cancelled_and_each_other_id_is_told_apart,
     a_second_call_changes_nothing,
     each_is_kept_as_it_asks_and_the_others_as_is_set,
+    a_retention_that_is_no_number_counts_as_none,
     a_waiter_hears_of_it_and_can_read_the_reason,
 );
 

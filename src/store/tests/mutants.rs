@@ -227,7 +227,7 @@ mutants! {
     a_cancelled_job_still_waits among CANCELLED:
         "    queue.take_out(id, part)\n    cancelled" => "    cancelled";
     a_cancelled_job_is_kept_as_long_as_any among CANCELLED:
-        "keep_ms[id] = tonumber(queue.field_of(record, 'keep_ms'))" => "";
+        "queue.field_of(record, 'keep_ms')" => "nil";
     a_job_that_runs_is_cancelled among CANCELLED:
         "if state == 'waiting' or state == 'delayed' then\n    queue.take_out(id, part)"
             => "if state == 'active' or state == 'waiting' or state == 'delayed' then\n    queue.take_out(id, part)";
