@@ -62,12 +62,12 @@ lua-lint: lua ## Selene reads the scripts
 lint: format clippy doc lua-lint ## Format, clippy, rustdoc, and selene for Lua; any warning fails
 
 format: ## Is the code formatted? (cargo fmt formats it)
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo fmt --check --manifest-path benches/compare/Cargo.toml
 	cargo fmt --check --manifest-path .ci/lua-lint/Cargo.toml
 
 clippy: ## Clippy on every target, and on the library without any feature
-	cargo clippy --all-targets $(features) -- -D warnings
+	cargo clippy --workspace --all-targets $(features) -- -D warnings
 	cargo clippy --no-default-features -- -D warnings
 
 doc: ## The documentation, in target/doc

@@ -28,6 +28,10 @@ const UNREADABLE: &str = "unreadable";
 /// queue before this was polled.
 ///
 /// The permit of a suspect is held until the handler has ended.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async function has room for each argument twice, and there are as many of these futures as jobs"
+)]
 pub(crate) fn attend(
     worker: Arc<WorkerInner>,
     claimed: Claimed,
@@ -35,8 +39,6 @@ pub(crate) fn attend(
     clock: ServerClock,
     mut permit: Option<SuspectPermit>,
 ) -> impl Future<Output = ()> + Send {
-    // Not an async function: that would have room for each of its arguments twice, and there are as many of
-    // these futures as jobs.
     async move {
         if !lease.begin() {
             return;
