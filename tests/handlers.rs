@@ -417,6 +417,9 @@ async fn a_handler_is_a_plain_function_in_a_test() {
     assert_eq!(context.last_progress::<String>().unwrap(), "acme");
     queue.assert_enqueued(|_: &Stranger| true);
 
+    let for_ever = Context::builder().lease(Duration::MAX).build();
+    assert!(for_ever.lease_remaining() > context.lease_remaining());
+
     let attempt = context.attempt();
     assert_eq!(
         (attempt.queue.as_str(), attempt.name.as_str()),

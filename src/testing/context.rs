@@ -13,7 +13,7 @@ use crate::oxcart::Oxcart;
 use crate::queue::Queue;
 use crate::service::lease::Lease;
 use crate::store::advance::Claimed;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, WAIT_MAX};
 use crate::worker::context::{Context, ContextInner};
 use crate::worker::extract::{State, States};
 
@@ -161,7 +161,7 @@ impl ContextBuilder {
         self
     }
 
-    /// How long the attempt holds the job, from [`build`](Self::build) on.
+    /// How long the attempt holds the job, from [`build`](Self::build) on; ten years at most.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
         self
@@ -192,6 +192,7 @@ impl ContextBuilder {
             let queue = Oxcart::in_memory().queue("test");
             queue.expect("the name is well formed")
         });
+        let lease = self.lease.min(WAIT_MAX);
         let claimed = Claimed {
             id: self.id.clone(),
             fence: Fence(self.fence),
@@ -216,7 +217,7 @@ impl ContextBuilder {
                 attempt,
                 queue,
                 states: Arc::new(self.states),
-                lease: Arc::new(Lease::new(&claimed, Instant::now(), self.lease)),
+                lease: Arc::new(Lease::new(&claimed, Instant::now(), lease)),
                 enqueued_at: self.enqueued_at,
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
