@@ -283,8 +283,7 @@ async fn g8_lanes_long_silent_are_forgotten_faster_than_they_can_arise() {
     let fill = "for i = 1, ARGV[1] do redis.call('HSET', KEYS[1], 'lane' .. i, '7 1000 ') end";
     let lanes = LANES.to_string();
     server.cli(&["EVAL", fill, "1", "oxcart:{work}:calls", &lanes]);
-    let quick = async |_: Note| Ok::<_, Failure>(());
-    let worker = run(Worker::builder(&queue).handle(quick));
+    let worker = run(worker(&queue, &Scene::new()));
     let left = || server.ask::<u64>(&["HLEN", "oxcart:{work}:calls"]);
     eventually(40 * SECOND, || left() < LANES / 100).await;
     worker.stop().await;
