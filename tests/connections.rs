@@ -7,7 +7,7 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use oxcart::{Failure, Job, Oxcart, Worker};
+use oxcart::{Job, Oxcart};
 use serde::{Deserialize, Serialize};
 use support::jobs::{Scene, Work};
 use support::workers::{drained, queue_at, run, watched, worker};
