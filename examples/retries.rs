@@ -1,4 +1,4 @@
-//! When a job fails: retried with a backoff of one's own, discarded, or dead; how a dead one is
+//! When a job fails: retried with its own backoff, cancelled, or dead; how a dead one is
 //! looked into and replayed; and how a queue is deleted.
 //!
 //! `cargo run --example retries`, with a Redis at `REDIS_URL` (default `redis://127.0.0.1/`).

@@ -60,7 +60,7 @@ async fn main() -> anyhow::Result<()> {
     assert_eq!(worker.drain().await.len(), 1);
     println!("asked for a review after a week, in no time");
 
-    // Results and failures are looked at as ever.
+    // Results and failures are read as with Redis.
     let sent = mail.enqueue(AskForReview { user: 8 }).await?;
     worker.drain().await;
     println!("the handler said: {}", sent.result().await?);

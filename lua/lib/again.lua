@@ -22,7 +22,8 @@ function queue.still_claimed(receipt, names)
   }, fences
 end
 
--- The first answer to a call that is repeated, without jobs that the caller does not hold any more. Returns the refused positions, what was
+-- The first answer to a call that is repeated, without jobs that the caller does not hold any more.
+-- Returns the refused positions, what was
 -- claimed, and its fences.
 function queue.answer_again(answer)
   local positions, receipt, names = string.match(answer, '^(.-)\n(.-)\n(.*)$')

@@ -1,4 +1,5 @@
--- Whether leases can be judged, that is, whether an expired lease shows that its worker is dead. The lease of a dead worker runs out; but the leases of living workers
+-- Whether leases can be judged, that is, whether an expired lease shows that its worker is dead.
+-- The lease of a dead worker runs out; but the leases of living workers
 -- run out as well while Redis is away, refuses writes, or has a clock that jumps. So there are quiet
 -- periods, in which no worker judges and living workers renew their leases. meta.recovery is what all workers
 -- know of that: `<looked> <from> <longest> <until> <judged>`, ms. `looked`: when recovery last looked, from

@@ -24,7 +24,7 @@ use options::JobOptions;
 ///
 /// # What a payload may hold
 ///
-/// What serde reads as it was written. What has a form for people is sent in that, so that it can
+/// Values that serde reads as they were written. A type that has a form for people is sent in that form, so that it can
 /// be read inside of tagged and untagged enums and flattened fields as well: an
 /// [`IpAddr`](std::net::IpAddr) takes up to 40 bytes, a UUID 38. The producer refuses, with
 /// [`ErrorKind::Codec`](crate::ErrorKind::Codec), the type and the place in it:
@@ -72,8 +72,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// [`WorkerBuilder::any_queue`](crate::WorkerBuilder::any_queue).
     const QUEUE: &'static str = "";
 
-    /// What the handler gives back, and [`JobHandle::result`](crate::JobHandle::result) gives
-    /// to whoever waits for it. `()` if nothing.
+    /// What the handler returns, and what a caller gets that waits for it with
+    /// [`JobHandle::result`](crate::JobHandle::result). `()` if nothing.
     type Output: Serialize + DeserializeOwned + Send + 'static;
 
     /// The options of every job of this type, unless they are changed where it is enqueued.

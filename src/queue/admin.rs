@@ -125,8 +125,8 @@ impl Queue {
     }
 
     /// Cancels a job that has not begun: it waits, or is delayed. It ends as cancelled, for this reason (cut to 4 KiB), as
-    /// if its handler had discarded it with [`Failure::cancel`](crate::Failure::cancel). So it is kept as long as it asks for or as is
-    /// set for the queue, callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
+    /// if its handler had cancelled it with [`Failure::cancel`](crate::Failure::cancel). So it is kept for its own retention, or for
+    /// as long as is set for the queue; callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
     /// events get [`EventKind::Cancelled`](crate::EventKind::Cancelled). A job in another state is left as it is.
     ///
     /// ```no_run
@@ -176,7 +176,8 @@ impl Changed {
         self == Self::Done
     }
 
-    /// Of a call for one job: the ids that were changed; the others that there are, each with its state.
+    /// From the answer to a call for one job. `done`: the ids that were changed; `others`: ids of jobs that were not
+    /// changed, each with the job's state.
     fn of(done: &[String], others: &[(String, String)]) -> Result<Self, Error> {
         let Some((_, name)) = others.first() else {
             return Ok(match done.is_empty() {

@@ -89,7 +89,7 @@ pub(crate) async fn attend_to(
             (context, outcome)
         }
         Err(error) => {
-            // Only the hooks and the log get it.
+            // Only the hooks and the log see this name and time.
             let unknown = Timestamp::from_millis(0);
             let name = UNREADABLE.to_owned();
             let context = context(worker, lease, terms, name, unknown, Vec::new());
@@ -140,7 +140,7 @@ impl Drop for Unsettled {
             let happened = if std::thread::panicking() {
                 Happened::Panicked("panicked outside of the handler".to_owned())
             } else {
-                // Its runtime was shut down: that is not the job's doing.
+                // Its runtime was shut down: the job did not fail.
                 Happened::Stopped
             };
             let (worker, lease) = (&*self.worker, &*self.lease);

@@ -1,4 +1,4 @@
-//! The ready-made answer to "until when", and to "how soon".
+//! The future that completes when the process is asked to end, and the second signal, which ends the grace period.
 
 use std::future::pending;
 use std::sync::LazyLock;
@@ -28,7 +28,7 @@ use tracing::warn;
 pub async fn shutdown_signal() {
     let mut signals = Signals::listen();
     signals.next().await;
-    // Only what has waited for the first signal hears of the second.
+    // The second signal ends the grace period only if this future has waited for the first.
     tokio::spawn(async move {
         signals.next().await;
         AGAIN.send_replace(());
@@ -38,7 +38,7 @@ pub async fn shutdown_signal() {
 /// Changes with each second signal.
 static AGAIN: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
 
-/// Whether the process is told once more that it is to end, from when this was made.
+/// Waits for a second signal that comes after this was made.
 pub(crate) struct Again(watch::Receiver<()>);
 
 impl Again {
@@ -46,7 +46,7 @@ impl Again {
         Self(AGAIN.subscribe())
     }
 
-    /// Waits until it is. Cancel safe.
+    /// Waits for the second signal. Cancel safe.
     pub(crate) async fn told(&mut self) {
         // The sender is never dropped.
         let _ = self.0.changed().await;

@@ -16,8 +16,8 @@ use crate::worker::decide::panic_message;
 use crate::worker::inner::WorkerInner;
 use crate::worker::{Worker, services};
 
-/// Several workers of one process, of as many queues as it likes: they run together, and all of them
-/// end well, whatever becomes of one.
+/// Several workers of one process, of the same or of different queues: they run together, and all of them
+/// stop gracefully, also if one of them breaks.
 ///
 /// ```no_run
 /// use oxcart::{Failure, Job, Oxcart, Worker, Workers};

@@ -72,7 +72,7 @@ pub(crate) async fn run_wrapped(
     }
 }
 
-/// Middleware can make a reason of its own, of any length.
+/// A reason that middleware wrote may have any length, so it is cut.
 fn bounded(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Cancelled(reason) => Outcome::Cancelled(cut(reason)),
