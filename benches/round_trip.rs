@@ -1,5 +1,5 @@
 //! How long does one job take? Into an idle queue, until its handler begins, and until its result
-//! is back with whoever enqueued it.
+//! is back with the caller that enqueued it.
 
 mod support;
 

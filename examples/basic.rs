@@ -41,7 +41,7 @@ async fn main() -> anyhow::Result<()> {
     let worker = Worker::builder(&greetings).handle(greet).build()?;
     let running = tokio::spawn(worker.run_until(stop.clone().cancelled_owned()));
 
-    // Whoever wants to know can wait for the end of a job.
+    // A caller can wait for the end of its job.
     sent.result().await?;
     println!("done");
 

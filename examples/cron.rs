@@ -38,10 +38,10 @@ fn of(what: &str) -> Report {
 
 /// What the code declares; every worker does, and nothing changes unless the code did. One that is
 /// no longer named here is reported by the workers (`WorkerEvent::ScheduleUndeclared`), and goes on
-/// until somebody removes it.
+/// until it is removed.
 fn declared(reports: &Queue) -> [Schedule; 3] {
     [
-        // At three in the morning; if nobody was there then, once when somebody is.
+        // At three in the morning; if no worker ran then, once when a worker runs again.
         reports
             .schedule("nightly")
             .cron("0 3 * * *")

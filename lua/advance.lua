@@ -11,7 +11,7 @@
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, told,
 -- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
 -- ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are consecutive from
--- first_fence, but for a repeated call, which names those that still hold. told is 1 if more
+-- first_fence; a repeated call names the fences that the worker still holds. told is 1 if more
 -- could be claimed right now, else 0, plus twice the number that stands for the news of unhandled jobs
 -- (lib/news.lua): as a number of its own, the news would cost a byte in the answers to all workers.
 -- O((settled + promoted + claimed) log N), each at most 256.
@@ -48,7 +48,7 @@ end
 
 local more, next_at_ms, suspects, news, is_drained = queue.outlook(claimed, due_ms)
 
--- Wakes a worker that blocks on the token, and takes what this caller has no room for. Suspects are offered on
+-- Wakes a worker that blocks on the token, which takes the jobs for which this caller has no room. Suspects are offered on
 -- only by a caller that took one: workers that are all busy with a suspect would otherwise wake each other for ever.
 -- A worker that hears the news for the first time wakes another one. The token goes to the worker that
 -- has waited longest, so all idle workers hear the news one after the other, and then it ends.

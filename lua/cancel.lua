@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Cancels jobs that have not begun. Each ends as cancelled, and is kept as one that its handler has cancelled: for as long as
--- it asks for itself, or as is set for the queue. ARGV[2] is what is stored as its outcome; the ids are ARGV[3..].
+-- Cancels jobs that have not begun. Each ends as cancelled, and is kept like a job that its handler has cancelled: for its own
+-- retention, or for as long as is set for the queue. ARGV[2] is what is stored as its outcome; the ids are ARGV[3..].
 -- Answers { 'cancelled', now_ms, cancelled ids, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, finish, count, emit, lists
@@ -14,7 +14,7 @@ local cancelled, others = {}, {}
 local keep_ms, is_delayed = {}, false
 for i = FIRST_ID, #ARGV do
   local id, record = ARGV[i], records[i - FIRST_ID + 1]
-  -- An id without a record is no job: somebody else wrote it, and the next claim drops it.
+  -- An id without a record is no job: another program wrote it, and the next claim drops it.
   local state, part, _
   if record then
     state, _, part = queue.find(id)

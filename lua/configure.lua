@@ -2,9 +2,9 @@
 -- Changes what is set for the queue (lib/settings.lua). args: by ('operator' | 'code' | 'again'), said (numbers by
 -- name). An 'operator' sets all that is said. 'code' (a worker starts) sets what differs from what code
 -- declared last (meta.declared); so the change of an operator stays until the code says something else. 'again'
--- (a worker that runs looks whether it is still there) sets only what is missing in meta.declared: it was lost.
--- What is not said stays as it is.
--- Answers { 'configured', now_ms, before, after, declared }, texts, '' for nothing; or, where a format stands
+-- (a worker that runs checks that its settings are still there) sets only settings that are missing in meta.declared: they
+-- were lost. Other settings stay as they are.
+-- Answers { 'configured', now_ms, before, after, declared }, texts, '' for nothing; or, if the stored text is in a format
 -- that is not known here, { 'unreadable', now_ms }, and nothing was done. O(1). Harmless when repeated.
 -- needs: arguments, meta, whole, settings, readable
 

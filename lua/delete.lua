@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Deletes the queue with all that it holds. args: all (also if somebody may still want what it holds:
--- jobs that have not ended, dead letters, schedules), lanes_ms.
+-- Deletes the queue with all that it holds. args: all (also if it holds
+-- jobs that have not ended, dead letters or schedules), lanes_ms.
 -- Answers { 'deleted' | 'not_empty', now_ms, waiting, delayed, active, completed, dead, schedules, lost }: how
 -- many of each there are, or were; `lost` are records of jobs that are in no list. Constant time,
 -- but for O(log N) to count: Redis frees the memory in the background.
@@ -9,7 +9,7 @@
 
 local FIELDS_AT_MOST = 4
 
--- What cannot be counted, because somebody else put another type under a key, keeps the queue from being
+-- If jobs cannot be counted, because another program put another type under a key, the queue is not
 -- deleted, unless all is to go.
 local function counted(ask, ...)
   local read, n = pcall(ask, ...)

@@ -5,7 +5,7 @@
 -- that job, a map of { delay_ms | at_ms, priority, front, await_ms }.
 -- Answers { 'added' | 'first' | 'repeated', now_ms, how many, .. positions (from 0) of ids that were
 -- already there }, or { 'superseded' | 'asked', now_ms }; and { 'replaced', now_ms, how many records were
--- replaced, how many, .. positions } where new ids were not new.
+-- replaced, how many, .. positions } if other jobs had ids that were said to be new.
 -- O(n log N).
 -- needs: arguments, meta, once, add, emit, reply
 -- rarely: lists

@@ -1,12 +1,12 @@
 #!lua
 -- Fires ticks that are due: a job for each, with an id made of the schedule's name and the tick,
 -- and the schedule's next tick. A worker that comes second changes nothing.
--- args: worker, hold, entries, passed_ms (all that is due until then was seen, and what is left of it
--- the caller cannot read: it is passed over for a while); entries[i] is { name, revision, tick_ms
+-- args: worker, hold, entries, passed_ms (the caller saw all schedules that are due until then; it cannot read those
+-- that are not in `entries`, so they are passed over for a while); entries[i] is { name, revision, tick_ms
 -- (its next tick, as the caller saw it), ticks (to be fired, oldest first), due_ms (when the job of
 -- each is), missed (how many are given up), last_ms (the last tick that this deals with), next_ms,
 -- limit, no_overlap, priority, front }. Answers { 'fired', now_ms, verdicts, tick }: per entry how
--- many jobs, or -1 for one that is not as the caller saw it; and the next tick, if the caller has
+-- many jobs, or -1 for a schedule that is not as the caller saw it; and the next tick, if the caller has
 -- to see to it. O(n log N), n jobs.
 -- needs: arguments, meta, schedules, upcoming, tick, emit, whole
 -- rarely: batch, find, arm
@@ -92,7 +92,7 @@ if #args.entries > 0 then
   end
 end
 
--- Also if it had nothing to do: a worker that came in vain learns, or mends, when to come again.
+-- Also if no tick was fired: the worker learns, or corrects, when the next tick is.
 local changed_ms = queue.refresh_tick(args.passed_ms)
 if changed_ms and not args.hold then
   queue.arm(changed_ms)

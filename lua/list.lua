@@ -19,7 +19,7 @@ local function stands_behind(a, b)
   return #a > #b
 end
 
--- How many members stand up to that place, whether there still is one at it.
+-- How many members stand up to that place, whether or not a member still stands at it.
 local function rank_behind(part, place)
   local low = redis.call('ZCOUNT', part, '-inf', '(' .. place.score)
   local high = redis.call('ZCOUNT', part, '-inf', place.score)

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Takes back at most `limit` jobs whose lease has been over for tolerance_ms: so far the server's clock
--- may be off without being noticed. args: expected_ms (what the server's clock should show,
+-- Takes back at most `limit` jobs whose lease has been over for tolerance_ms: the server's clock may be wrong
+-- by that much unnoticed. args: expected_ms (what the server's clock should show,
 -- 0 if the caller does not know), tolerance_ms, limit, lease_ms (the caller's), gap_ms
--- (if nobody looked for longer, the living may have had no chance to renew), quiet_ms (the chance
--- they get then), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
+-- (if no worker looked for longer, living workers may have had no chance to renew), quiet_ms (how long
+-- they then get for that), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
 -- Answers { 'recovered', now_ms, stalled ids, dead ids }, or { 'unsure', now_ms, from_ms, pulled }:
 -- no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened. O(n log N).
 -- Harmless when repeated.
@@ -29,7 +29,7 @@ local stalls = redis.call('HMGET', key.stalls, unpack(ids))
 local places = queue.places_of(ids)
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
 for i = 1, #ids do
-  -- An id without a record cannot be run: somebody else wrote to our keys.
+  -- An id without a record cannot be run: another program wrote to our keys.
   if places[i] then
     local times = queue.number(stalls[i]) + 1
     redis.call('HSET', key.stalls, ids[i], queue.whole(times))

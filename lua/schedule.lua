@@ -15,7 +15,7 @@ local state = stored and cmsgpack.unpack(stored) or { 0, 0, 0, 0, 0, 0, '', '' }
 -- Ticks that are fired leave the revision as it is. The last of all may have been one since, and a
 -- tick that was dealt with does not come again.
 local function ticked_on()
-  -- No moment: none, or something that nobody here has written.
+  -- No moment: there is none, or another program has written something else there.
   local tick_ms = tonumber(string.match(redis.call('ZSCORE', key.ticks, name) or '', '^%d+$'))
   if args.keep_tick then
     return not tick_ms

@@ -39,7 +39,7 @@ local function trim_kept()
 end
 
 -- Forgets the last calls of lanes that have been silent for long. Returns the next cursor, and
--- whether the page was worth it: where lanes come and go by the thousand, one page a round is
+-- whether the next page should follow at once: where lanes come and go by the thousand, one page a round is
 -- slower than they do.
 local function sweep_lanes()
   local cursor, lanes = unpack(redis.call('HSCAN', key.calls, args.lanes_cursor, 'COUNT', LANES_PER_CALL))

@@ -1,7 +1,7 @@
 //! MessagePack with named fields: adding an optional field is a compatible change.
 //!
-//! A value that its reader would not get back as it was given is refused where it is written. The
-//! writer sees most of these. It cannot see whether a type reads what it writes: that is tried.
+//! A value that could not be read back as it was is refused when it is written. The
+//! writer finds most such values. It cannot see whether a type reads what it writes: that is tried.
 
 mod read;
 mod write;
@@ -22,16 +22,16 @@ pub(crate) const NESTING_MAX: usize = 128;
 /// So many values of each type are read back on each thread; then the type is taken for readable.
 const READ_BACK: u8 = 8;
 
-/// The two ways in which types that ask for it have been written.
+/// The two forms in which types have been written that ask serde which form to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
-    /// Addresses and ids as bytes, by version 1. What serde keeps in a buffer cannot be read so.
+    /// Addresses and ids as bytes, by version 1. In values that serde buffers, this form cannot be read.
     Binary,
     /// As text.
     Readable,
 }
 
-/// Encodes a value that is read as whatever its reader likes.
+/// Encodes a value of which it is not known as which type it will be read.
 pub(crate) fn encode<T: Serialize + ?Sized>(what: &str, value: &T) -> Result<Vec<u8>, Error> {
     Ok(written(what, value)?.bytes)
 }
@@ -100,7 +100,7 @@ pub(crate) fn decode<T: DeserializeOwned>(
     })
 }
 
-/// Decodes what does not tell its dialect.
+/// Decodes a value that does not show its dialect: tries both.
 pub(crate) fn decode_either<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, Error> {
     decode(what, bytes, Dialect::Readable)
         .or_else(|error| decode(what, bytes, Dialect::Binary).map_err(|_| error))

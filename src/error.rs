@@ -9,7 +9,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 
 /// The kind of an [`Error`]; the predicates on [`Error`] answer the questions that callers ask.
 ///
-/// One cause has one kind, on whichever road it is met. `docs/errors.md` lists the causes, each with its kind and with
+/// One cause has one kind, whatever the call. `docs/errors.md` lists the causes, each with its kind and with
 /// what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -25,10 +25,10 @@ pub enum ErrorKind {
     /// database that is not there. Nothing was written, unless the message says that a script was stopped in its middle.
     Unsuitable,
     /// Redis was reached and refused for now (out of memory, read only, loading, no room for another client, ...), or
-    /// somebody else changes the same thing all the time. Nothing was written.
+    /// another program changes the same thing all the time. Nothing was written.
     Refused,
-    /// A queue that was to be deleted holds what somebody may still want: jobs that have not ended, dead
-    /// letters or schedules. Nothing was deleted.
+    /// A queue that was to be deleted holds jobs that have not ended, dead letters or schedules. Nothing was
+    /// deleted.
     NotEmpty,
     /// The request never reached Redis, or Redis did not read it (a payload larger than its limits):
     /// certainly nothing was added. It is safe to repeat it.
@@ -36,7 +36,7 @@ pub enum ErrorKind {
     /// The request was sent and its answer was lost: it may have happened. It is safe to await
     /// the same request again.
     Unknown,
-    /// It was sent, and nobody will ever learn whether it happened: no answer came for half an
+    /// The request was sent, and it cannot be known whether it was carried out: no answer came for half an
     /// hour, or Redis broke a script off in its middle. Look for the job before you repeat it.
     Unknowable,
     /// A time limit set by the caller passed. What was waited for may still happen.
@@ -98,7 +98,7 @@ impl Error {
         self
     }
 
-    /// Says in front what it is about.
+    /// Puts `what` in front of the message.
     pub(crate) fn within(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self
@@ -160,7 +160,7 @@ impl Error {
         self.kind == ErrorKind::Refused
     }
 
-    /// A queue that was to be deleted holds what somebody may still want.
+    /// A queue that was to be deleted holds open jobs, dead letters or schedules.
     #[must_use]
     pub fn is_not_empty(&self) -> bool {
         self.kind == ErrorKind::NotEmpty
@@ -178,7 +178,7 @@ impl Error {
         self.kind == ErrorKind::Unknown
     }
 
-    /// The request was sent, and nobody will ever learn whether it was carried out.
+    /// The request was sent, and it cannot be known whether it was carried out.
     #[must_use]
     pub fn is_unknowable(&self) -> bool {
         self.kind == ErrorKind::Unknowable
@@ -233,7 +233,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// For people: it is what a `main` that returns it prints.
+/// Written for people: Rust prints this when `main` returns the error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}: {self}", self.kind)?;
@@ -252,7 +252,7 @@ impl StdError for Error {
     }
 }
 
-/// No error has so many sources, but one that is its own source, by a mistake.
+/// No error has so many sources, unless its chain of sources leads back to itself.
 const SOURCES_MAX: usize = 32;
 
 /// An error and all its sources, in one line.
@@ -265,7 +265,7 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
             break;
         };
         let source_text = source.to_string();
-        // Many errors already show their source; saying it twice helps nobody.
+        // Many errors already show their source; it is not shown twice.
         if !text.ends_with(&source_text) && !said.contains(&source_text) {
             text.push_str(": ");
             text.push_str(&source_text);

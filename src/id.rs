@@ -42,8 +42,8 @@ impl JobId {
         Ok(Self(id.as_ref().into()))
     }
 
-    /// A new id that no other call will make: not in this process, nor in one that is forked from
-    /// it, nor elsewhere. Those of one process sort in the order in which they were made.
+    /// A new id that no other call will make: not in this process, nor in a process that is forked from
+    /// it, nor elsewhere. The ids of one process sort in the order in which they were made.
     #[must_use]
     pub fn generate() -> Self {
         Self(sortable_base32(fresh::uuid()))
@@ -166,7 +166,7 @@ impl Receipt {
     }
 }
 
-/// Receipts, and how many in a row are the same; a flat list on the wire.
+/// Receipts, each with the number of times it stands in a row; a flat list on the wire.
 pub(crate) struct Runs<'a>(Vec<(&'a str, usize)>);
 
 impl Serialize for Runs<'_> {
@@ -180,7 +180,7 @@ impl Serialize for Runs<'_> {
     }
 }
 
-/// A worker in one process, or one lane of calls: never used again by another incarnation.
+/// A new id for a worker or for a lane of calls. No other worker or lane ever has the same id.
 ///
 /// If two senders used one lane, a call of one would be taken for a repeated call of the other, and
 /// never be carried out.

@@ -46,11 +46,11 @@
 //! | | promise |
 //! |---|---|
 //! | G1 | A job whose enqueue was acknowledged ends completed, cancelled, dead or removed, whatever crashes, as long as Redis keeps its data. |
-//! | G2 | Every claim carries a fence that only grows; a zombie never overwrites. |
+//! | G2 | Every claim carries a fence that only grows; a worker that has lost a job never overwrites its outcome. |
 //! | G3 | Enqueueing can be repeated: the job is there once, even if the answer was lost. |
 //! | G4 | First in, first out within a priority; lower numbers first, strictly. |
 //! | G5 | Nothing starts early, by the server's clock; a due job starts within milliseconds, or within 5 s if the process that was to wake up died. |
-//! | G6 | A job that kills its workers ends on the dead-letter list; those that shared a worker with it do not. |
+//! | G6 | A job that kills its workers ends on the dead-letter list; jobs that ran beside it do not. |
 //! | G7 | No script call handles more than 256 jobs of a kind, nor carries more than 1 MiB but for a single larger job. |
 //! | G8 | Finished jobs and events are bounded by default; nothing is left of a job that is gone. |
 //! | G9 | Workers survive Redis trouble without restart; producers get a typed error in bounded time. |
@@ -75,7 +75,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! All settings are those of [`ScheduleBuilder`]; [`WorkerBuilder::schedules`] is for schedules that
+//! [`ScheduleBuilder`] has all settings; [`WorkerBuilder::schedules`] is for schedules that
 //! belong to the code of a worker.
 //!
 //! # Looking after a queue
@@ -94,7 +94,7 @@
 //!
 //! # Seeing what happens
 //!
-//! Everything is said through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
+//! The library logs through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
 //! dead or bounced one and trouble with Redis at `WARN`. Install a subscriber to see it. Handlers run in the
 //! span `job` (`INFO`: `queue`, `name`, `id`, `attempt`, `fence`). For metrics there are
 //! [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any process; and
@@ -106,7 +106,7 @@
 //!
 //! | feature | gives |
 //! |---|---|
-//! | `cron` | schedules by cron expressions, in any time zone; without it there are those by intervals, and no calendar is built |
+//! | `cron` | schedules by cron expressions, in any time zone; without it there are schedules by intervals only, and no calendar is built |
 //! | `memory` | queues in memory, to test an application's jobs without Redis |
 //! | `tls-rustls` | `rediss://`, by rustls |
 //! | `tls-native` | `rediss://`, by the system's library |
@@ -232,7 +232,7 @@ pub use tokio_util::sync::CancellationToken;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So do those of the page on schedules.
+/// The examples of the page on schedules run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/schedules.md")]
 struct SchedulesPage;

@@ -205,8 +205,8 @@ impl OxcartBuilder {
         self
     }
 
-    /// Whom to trust on a connection by `rediss://`, and with which certificate to sign in. Default: what the
-    /// system trusts, and none.
+    /// Which certificates to trust on a connection by `rediss://`, and with which certificate to sign in. Default:
+    /// the CAs that the system trusts, and no certificate.
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
@@ -230,8 +230,8 @@ impl OxcartBuilder {
 
     /// Uses a pool that the application has already.
     ///
-    /// All connections are made the way the pool makes them, but with time limits that fit what
-    /// they are for; none is taken out of the pool, so its size does not matter. Where the pool
+    /// All connections are made the way the pool makes them, but with time limits that fit their
+    /// use; no connection is taken out of the pool, so its size does not matter. Where the pool
     /// does not set `TCP_NODELAY`, expect higher latency.
     ///
     /// # Errors

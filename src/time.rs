@@ -69,7 +69,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// As it is displayed: bare milliseconds say nothing to who reads a log.
+/// As it is displayed: a person who reads a log cannot read bare milliseconds.
 impl fmt::Debug for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

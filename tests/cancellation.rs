@@ -122,7 +122,7 @@ async fn g3_waits_for_results_given_up_anywhere_leave_nothing_behind() {
         let tasks = Handle::current().metrics().num_alive_tasks();
         (tasks, connections(&server))
     };
-    // Whoever reads the announcements ends when nobody waits.
+    // The task that reads the announcements ends when no caller waits.
     tokio::time::sleep(6 * SECOND).await;
     let before = held();
 

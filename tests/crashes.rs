@@ -415,7 +415,7 @@ async fn g1_a_rolling_restart_loses_nothing_and_repeats_nothing() {
     let scene = Scene::new();
     let settings = WorkerProcess {
         concurrency: 40,
-        // Nobody is killed, and nobody may lose a job.
+        // No process is killed, and none may lose a job.
         lease: 30 * SECOND,
         ..WorkerProcess::of(&server)
     };

@@ -388,10 +388,10 @@ async fn look_after_a_queue() -> Done {
     billing.pause().await?; // no job begins, in no process
     billing.resume().await?;
 
-    let put_back = billing.orphans().put_back().await?; // jobs whose list somebody deleted by hand
+    let put_back = billing.orphans().put_back().await?; // jobs whose list was deleted by hand
     assert_eq!(put_back, 0);
 
-    let refused = billing.delete().await.unwrap_err(); // somebody may still want what it holds
+    let refused = billing.delete().await.unwrap_err(); // it still holds a job
     assert!(refused.is_not_empty());
     let deleted = billing.delete().with_jobs().await?;
     assert_eq!(deleted.jobs(), 1);

@@ -1,4 +1,4 @@
-//! Settings of a queue are stored with it: one for all workers, whoever they are and whenever they
+//! Settings of a queue are stored with it, the same for all workers, whatever their code says and whenever they
 //! started.
 
 mod support;

@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Long enough for a machine that has much else to do.
 const LEASE: Duration = Duration::from_secs(4);
 
-/// Who panics when it logs something.
+/// The part that panics when it logs something.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
     /// At the level of errors or warnings.
@@ -59,7 +59,7 @@ impl<S: tracing::Subscriber> Layer<S> for Breaks {
     }
 }
 
-/// Nobody else's part breaks meanwhile; and the log is one that breaks.
+/// No other test breaks a part meanwhile; and the log is one that breaks.
 async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
     let alone = ONE_AT_A_TIME.lock().await;
     // The first test of the process does it for all.
@@ -123,7 +123,7 @@ async fn g1_a_worker_with_a_broken_background_task_ends_and_says_so() {
     let job = (Work::sleep(SECOND / 2), SECOND);
     let part = Part::Module("oxcart::worker::wakeups");
     let error = broken(stage, job, part, |server| {
-        // Whoever waits for work is told that the key is none to wait at, which it logs.
+        // The service that waits for work gets an error for a key of this type, and logs it.
         server.cli(&["DEL", "oxcart:{work}:wake"]);
         server.cli(&["SET", "oxcart:{work}:wake", "garbage"]);
     })

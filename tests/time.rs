@@ -1,4 +1,4 @@
-//! When jobs start: never early, soon when somebody is idle, within 5 s when whoever held the
+//! When jobs start: never early, soon when a worker is idle, within 5 s when the worker that held the
 //! wake-up died; and that nobody burns commands while there is nothing to do.
 
 mod support;

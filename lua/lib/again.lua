@@ -1,5 +1,5 @@
 -- The jobs a repeated call claimed and that still carry its claim, with their fences. Their leases
--- begin anew: nobody has run them yet.
+-- begin anew: no attempt has begun.
 -- needs: arguments, claim, lists, held, whole
 function queue.still_claimed(receipt, names)
   local first_fence, ids = tonumber(string.match(receipt, '^%d+')), queue.words(names)
@@ -22,7 +22,8 @@ function queue.still_claimed(receipt, names)
   }, fences
 end
 
--- What a call that is repeated was answered, as far as it still holds. Returns the refused positions, what was
+-- The first answer to a call that is repeated, without jobs that the caller does not hold any more.
+-- Returns the refused positions, what was
 -- claimed, and its fences.
 function queue.answer_again(answer)
   local positions, receipt, names = string.match(answer, '^(.-)\n(.-)\n(.*)$')

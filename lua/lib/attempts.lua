@@ -7,7 +7,7 @@ local ATTEMPTS_KEPT = 20
 -- Places in the list of counters. A newer version may append others, which stay as they are.
 local FAILED, BOUNCES, BOUNCED_SINCE_MS, RECORDED = 1, 2, 3, 4
 
--- The counters that are stored so; all 0 if none are, or none that can be read: somebody else
+-- The counters in this text; all 0 if there is none, or none that can be read: another program
 -- wrote them, and they must not hold up the job.
 function queue.counters_in(stored)
   local read, counters = pcall(cmsgpack.unpack, stored or '')

@@ -6,7 +6,7 @@ function queue.new_batch()
   return { ids = {}, records = {}, payloads = {}, options = {}, external = {} }
 end
 
--- `payload`: where it does not lie in the record. `options` as in add.lua.
+-- `payload`: nil if it lies in the record. `options` as in add.lua.
 function queue.add_to_batch(batch, id, record, payload, options)
   local n = #batch.ids + 1
   batch.ids[n], batch.records[n], batch.options[n] = id, record, options
@@ -20,7 +20,7 @@ function queue.add_batch(batch)
   if #batch.ids == 0 then
     return
   end
-  -- As clients lay them out, behind their arguments.
+  -- In the same order in which clients send them behind the arguments.
   local list = { '' }
   for _, part in ipairs({ batch.ids, batch.records, batch.payloads }) do
     for i = 1, #part do

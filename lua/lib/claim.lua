@@ -88,7 +88,7 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   if from_line > 0 then
     redis.call('ZREMRANGEBYRANK', key.waiting, '0', queue.whole(from_line - 1))
   end
-  -- Somebody else wrote to our keys; how often is told by Totals::without_record.
+  -- Another program wrote to our keys; Totals::without_record counts this.
   queue.count('orphans', seen - #taken)
   local claimed = {
     ids = taken, records = taken_records, external = external,

@@ -1,4 +1,4 @@
--- What there is to do with leases once jobs have them.
+-- The leases of jobs that were claimed before: checking and dropping them.
 -- needs: arguments
 
 -- The receipts of a call, one for each of its jobs; args.receipts names each once, and how many

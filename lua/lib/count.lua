@@ -1,5 +1,5 @@
--- Running totals of what ever happened in this queue. Those that most calls count are among the
--- numbers that are read and written together.
+-- Running totals of what ever happened in this queue. Totals that most calls change are among the
+-- numbers of `meta` that are read and written together.
 -- needs: meta, whole
 function queue.count(what, n)
   if n == 0 then
@@ -10,7 +10,7 @@ function queue.count(what, n)
   else
     local counted = redis.pcall('HINCRBY', key.meta, what, n)
     if type(counted) == 'table' then
-      -- What is there is no number of ours, and that holds up nothing: it is counted anew.
+      -- Another program wrote a text that is no number: the count begins anew.
       redis.call('HSET', key.meta, what, n)
     end
   end

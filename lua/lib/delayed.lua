@@ -11,7 +11,7 @@ function queue.first_delayed(from)
   if not score then
     return nil
   end
-  -- A score below all lines was written by somebody else; such a job counts as due.
+  -- A score below all lines was written by another program; such a job counts as due.
   local line = math.max(queue.FIRST_LINE, math.floor(score / queue.LINE))
   return line, math.max(0, math.ceil(score - line * queue.LINE))
 end

@@ -1,4 +1,4 @@
--- What a worker needs beside the records, for the few jobs that have it: large payloads, failure
+-- Things beside the record that a worker needs; only few jobs have them: large payloads, failure
 -- counters and stall counts, and whether a suspect runs alone. Appends to `reply`: position (from 0), name, value, ...
 -- needs: optional
 -- rarely: suspects

@@ -1,6 +1,6 @@
--- Says that the last open job of the queue is gone: none waits, none is delayed, none is active. To be
--- called after jobs were taken out that had not ended. `advance` knows all this already, and says
--- it itself.
+-- Emits `drained` if no open job is left: none waits, none is delayed, none is active. Call it
+-- after taking out jobs that had not ended. `advance` knows all this already, and emits the event
+-- itself.
 -- needs: lines, active, emit_value
 function queue.say_if_drained()
   if redis.call('EXISTS', key.waiting, key.suspects, key.unhandled) == 0

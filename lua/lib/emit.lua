@@ -3,7 +3,7 @@
 -- The cap counts ids, not entries: entries of 500 ids would otherwise grow the stream
 -- 500 times as large as entries of one. The entries that fit are estimated from a running
 -- average of their size, so that a single large one does not throw away the small ones.
--- If none are to be kept, the number runs on: so a reader is told what it has missed when some are again.
+-- If no events are kept, the number still grows: when events are kept again, a reader sees that it has missed some.
 -- The second part of an entry's id is a running number (meta.event): a reader sees by it alone
 -- whether an entry lies between two that it has read. It is stored with the rest of meta, so it costs no
 -- command.
@@ -46,7 +46,7 @@ function queue.flush_events()
     -- The clock went back, or the number is lost: count on from the last entry, under its time.
     local info, last_ms = redis.pcall('XINFO', 'STREAM', key.events), nil
     if info.err then
-      -- Somebody else put another type there. What the call did is done, and must be kept.
+      -- Another program put another type there. What the call did is done, and must be kept.
       return
     end
     for i = 1, #info, 2 do
@@ -54,7 +54,7 @@ function queue.flush_events()
         last_ms = string.match(info[i + 1], '^%d+')
       end
     end
-    -- Somebody else may have written the largest number that there is under that time.
+    -- Another program may have written the largest possible number under that time.
     for _, behind in ipairs({ last_ms .. '-*', '*' }) do
       id = redis.pcall('XADD', key.events, 'MAXLEN', '~', queue.whole(entries), behind,
         unpack(event_fields))

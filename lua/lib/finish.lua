@@ -1,10 +1,10 @@
--- The end of a job, completed or cancelled. What somebody waits for, dead or not, is announced and
--- kept for a while, even when it would otherwise be removed at once.
+-- The end of a job, completed or cancelled. If a caller waits for the outcome of a job, dead or not, the outcome is announced
+-- and kept for a while, even if the job would otherwise be dropped at once.
 -- needs: optional, settings, stamp, forget
 -- rarely: kept
 local ANNOUNCEMENTS_KEPT = 1000
 
--- Splits off those of `ids` whose outcome somebody waits for, and tells the waiters.
+-- Splits off the `ids` of jobs whose outcome a caller waits for, and announces them.
 -- Returns a set of these ids, or nil if there are none.
 function queue.announce(ids)
   if #ids == 0 or not queue.has(key.awaited) then
@@ -30,7 +30,7 @@ end
 
 -- Ends jobs with the same retention. `own_ms` is what the job itself asks for; 0: leave nothing behind;
 -- nil: it is kept as is set for the queue. `completed` holds what is kept as is set for the queue, by the moment at
--- which it ended. `kept` holds what asks for a retention of its own and, for 60 s, what somebody waits for (kept.lua).
+-- which it ended. `kept` holds jobs with a retention of their own and, for 60 s, jobs that a caller waits for (kept.lua).
 function queue.finish(ids, outcomes, own_ms)
   if #ids == 0 then
     return

@@ -1,5 +1,5 @@
--- Deletes everything that is kept about jobs, but for the collection they are in, which is
--- the caller's.
+-- Deletes everything that is kept about jobs. The caller takes them out of their
+-- collection.
 -- needs: optional
 -- rarely: attempts
 function queue.forget(ids)
@@ -17,7 +17,7 @@ function queue.forget(ids)
   end
 end
 
--- The same for jobs that have ended, of which the outcome is kept as well.
+-- The same for jobs that have ended: their outcomes are deleted as well.
 function queue.forget_ended(ids)
   if #ids > 0 then
     redis.call('HDEL', key.results, unpack(ids))

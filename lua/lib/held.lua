@@ -1,4 +1,4 @@
--- What few calls ask of a lease that holds.
+-- Functions for leases that hold, needed by few calls.
 -- needs: whole
 
 -- Sets the deadlines of leases that were checked to hold.

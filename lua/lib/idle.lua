@@ -1,5 +1,5 @@
--- What serves nothing in a queue that holds no job and no schedule. The next call that needs one of these
--- keys makes it again.
+-- Keys that are useless in a queue that holds no job and no schedule. The next call that needs such a
+-- key makes it again.
 -- needs: active, whole
 
 -- Drops it when nothing has happened for a minute; announcements when nothing has happened for
@@ -11,13 +11,13 @@ function queue.drop_what_serves_nothing(finished_ms)
     redis.call('PERSIST', key.finished)
     return
   end
-  -- Somebody else may have put another type there: then nothing is dropped.
+  -- Another program may have put another type there: then nothing is dropped.
   local newest = redis.pcall('XREVRANGE', key.events, '+', '-', 'COUNT', '1')
   if newest.err then
     return
   end
   local last_id = newest[1] and newest[1][1] or ''
-  -- The clock may have gone back since, or somebody else have written the entry: no later than now.
+  -- The clock may have gone back since, or another program may have written the entry: no later than now.
   local last_ms = math.min(now_ms, tonumber(string.match(last_id, '^%d+')) or 0)
   local function keep_until(part, until_ms)
     if until_ms > now_ms then
@@ -28,7 +28,7 @@ function queue.drop_what_serves_nothing(finished_ms)
   end
   keep_until(key.finished, last_ms + finished_ms)
   keep_until(key.events, last_ms + EVENTS_KEPT_MS)
-  -- The sentinels; but an attempt whose record somebody else deleted may still be under way. These
+  -- The sentinels; but an attempt whose record another program deleted may still be under way. These
   -- never expire by themselves, because a worker that comes later depends on them.
   local is_idle = queue.active_count() == 0 and redis.call('HLEN', key.claims) <= 1
   if is_idle and now_ms - last_ms >= QUIET_MS then

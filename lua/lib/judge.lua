@@ -1,19 +1,20 @@
--- Whether leases can be judged. The lease of a dead worker runs out; but the leases of living workers
+-- Whether leases can be judged, that is, whether an expired lease shows that its worker is dead.
+-- The lease of a dead worker runs out; but the leases of living workers
 -- run out as well while Redis is away, refuses writes, or has a clock that jumps. So there are quiet
--- periods, in which nobody judges and living workers renew their leases. meta.recovery is what all workers
+-- periods, in which no worker judges and living workers renew their leases. meta.recovery is what all workers
 -- know of that: `<looked> <from> <longest> <until> <judged>`, ms. `looked`: when recovery last looked, from
--- whatever worker. `from`: nobody judges before. `longest`: the longest lease in use; it is
+-- whatever worker. `from`: no worker judges before. `longest`: the longest lease in use; it is
 -- forgotten at `until` if no worker with such a lease has looked since. `judged`: when leases were
 -- last judged.
 -- needs: arguments, meta, whole
 -- rarely: held
 
 -- Workers in trouble put judging off for this long, and no longer: one of them may have a bad line,
--- which is no reason to leave the jobs of the dead where they are.
+-- which is no reason to leave the jobs of dead workers where they are.
 local PUT_OFF_AT_MOST_MS = 30000
 
 -- Leases that end later than they can have been set, because the clock stepped back, are set to
--- the longest there is, at most args.limit of them. Returns how many.
+-- the longest lease in use, at most args.limit of them. Returns how many.
 function queue.pull_back(longest_ms)
   local after = '(' .. queue.whole(now_ms + longest_ms + args.tolerance_ms)
   local far = redis.call('ZREVRANGEBYSCORE', key.active, '(+inf', after, 'LIMIT', 0, args.limit)

@@ -1,12 +1,12 @@
 -- The scores of `kept`, which holds jobs that have ended and are kept apart from the other completed ones: the moment
--- (ms) until which each is kept so. Then a job that asks for a retention of its own is dropped. One that is here
--- only because somebody waits for its outcome moves on to `completed`. A score must tell which of both it is without
--- a key or a command of its own. All moments are whole milliseconds, so half a millisecond more means: it moves on.
--- No other file knows of that.
+-- (ms) until which each is kept so. Then a job with a retention of its own is dropped. A job that is here
+-- only because a caller waits for its outcome moves on to `completed`. The score must show which of the two happens, without
+-- another key or command. All moments are whole milliseconds, so half a millisecond more means: the job moves on.
+-- No other file knows of this.
 local MOVES_ON, AWAITED_KEPT_MS = 0.5, 60000
 
--- The score of a job that ends now. own_ms: for how long the job itself asks to be kept, if it does. is_awaited:
--- somebody waits for it.
+-- The score of a job that ends now. own_ms: the job's own retention, if it has one. is_awaited:
+-- a caller waits for its outcome.
 function queue.kept_score(own_ms, is_awaited)
   if own_ms then
     return now_ms + math.max(own_ms, is_awaited and AWAITED_KEPT_MS or 0)

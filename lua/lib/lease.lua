@@ -1,6 +1,6 @@
 -- A claim says who holds a job: `<first fence> <since> <worker>`, the same for all jobs that one
--- call claimed. It is the receipt that a caller that ends, extends or comments on an attempt has to
--- show: one claims a job at most once per call, so a receipt is as good as a fence of its own.
+-- call claimed. It is the receipt: a caller that ends or extends an attempt, or reports its progress, has to
+-- show it. One call claims a job at most once, so a receipt is as good as a fence of its own.
 -- needs: meta, sentinel, whole
 
 -- Leases `ids` under consecutive fences. Returns the first of these, and the receipt. A fence

@@ -1,5 +1,5 @@
 -- The scores of `delayed`: when a job is due (ms), within its line. Each priority has two lines: one
--- for the jobs that go to its front, and behind it one for all others. The lines have the order in
+-- for the jobs that go to its front, and behind it another line for all others. The lines have the order in
 -- which their jobs are to be claimed, so due jobs are found in the order of their priority, however
 -- many are due:
 --   line * 2^42 + due;  line = 2 * (priority - 500), one less for `front`

@@ -1,4 +1,4 @@
--- Lists of pairs, and lists in text.
+-- Helpers for lists of pairs, and for lists that are written as text.
 
 function queue.append(list, first, second)
   local at = #list

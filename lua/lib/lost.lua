@@ -1,5 +1,5 @@
--- What becomes of jobs that are in no list any more. Their records say which list that was, as far as it
--- matters.
+-- What becomes of jobs that are in no list any more. Their records, and what is stored beside them, show where they
+-- belong.
 -- needs: arguments, meta
 -- rarely: held, enter, places, order, unhandled, finish, forget, arm, count, emit, drained
 
@@ -38,7 +38,7 @@ local function add(part, score, ids)
   end
 end
 
--- Jobs that were handed back lose their names: they are offered to everybody.
+-- Jobs that were handed back are not kept by their names any more: they are offered to every worker.
 local function forget_names(ids)
   local _, names = queue.names_of(ids)
   local named = {}
@@ -87,7 +87,7 @@ function queue.put_back(ids)
   end
 end
 
--- Whether every job whose record is left has ended: then no other page holds more to be removed.
+-- Whether every job whose record is left has ended: then no other page holds a job to be removed.
 local function is_all_ended()
   local ended = redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.kept)
   return redis.call('HLEN', key.jobs) <= ended + redis.call('ZCARD', key.dead)

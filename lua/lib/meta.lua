@@ -1,4 +1,4 @@
--- The queue's own numbers: read together, written together at the end of the call. What is not
+-- The queue's own numbers: read together, and written together at the end of the call. A number that is not
 -- there is false.
 -- shares: meta, meta_changes
 local of_meta = redis.call('HMGET', key.meta, 'paused', 'sequence', 'front', 'fence', 'event_size',

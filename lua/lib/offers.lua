@@ -42,7 +42,7 @@ local function first_offered(names, limit)
     end
     local head = heads[first]
     local offer = head.page[head.at]
-    -- What somebody else wrote to our keys is no job that waits here.
+    -- A member that another program wrote to our keys is no job that waits here.
     if redis.call('ZSCORE', key.unhandled, head.id) then
       offered[head.id] = offer
       ids[#ids + 1], places[#places + 1] = head.id, head.place

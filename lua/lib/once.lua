@@ -1,4 +1,4 @@
--- Exactly-once calls. Each lane (one sender of calls, one at a time) numbers those that must not
+-- Exactly-once calls. Each lane (one sender of calls, one at a time) numbers the calls that must not
 -- be carried out twice; `calls` keeps the last number, when it was, and its answer:
 -- `<number> <when> <answer>`. A client that lost a reply sends the same number again and gets
 -- the stored answer; nothing is executed twice.
@@ -18,7 +18,7 @@ local ASKED = '?'
 function queue.begin_call(lane, number, is_question)
   local stored = redis.call('HGET', key.calls, lane)
   local last = stored and tonumber(string.match(stored, '^%d+'))
-  -- What the last call was is lost: this one may be its repeat, and must not run.
+  -- The entry of the last call cannot be read: this call may be its repeat, and must not run.
   assert(last or not stored, 'somebody else wrote to the calls of this lane')
   if last and number < last then
     return 'superseded'

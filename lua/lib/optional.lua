@@ -1,4 +1,4 @@
--- Keys that only few jobs use. Mostly none of them exists, and one command tells.
+-- Keys that only few jobs use. Mostly none of them exists, and one command asks for all of them.
 local any_optional
 local optional = {}
 

@@ -1,4 +1,4 @@
--- The place of a job among the waiting ones: its score in `waiting`, and what goes before it.
+-- The place of a job in line: its score in `waiting`.
 -- (priority - 500) * 2^43 + sequence: the sequence grows from 0, and `front` counts down from
 -- there. So the places of the default priority, 500, are small numbers, which are cheap to
 -- write and to read; and each is a whole number below 2^53, which a double holds exactly.
@@ -8,7 +8,7 @@ local PRIORITY_STEP, PRIORITY_AT_ZERO = 2 ^ 43, 500
 
 -- Gives each of `jobs` the next place at the back of its priority, or at the front of it.
 -- options[jobs[i]] is what is not default about jobs[i], a map of { priority, front }, or nil.
--- What is due goes before them. Returns the scores as text.
+-- Jobs that are due and not promoted yet go before them. Returns the scores as text.
 function queue.take_places(jobs, options)
   if meta.due and queue.number(meta.due) <= now_ms then
     queue.leave_room()

@@ -1,4 +1,4 @@
--- What each outcome of an attempt means for its job, but for the commonest, in settle.lua.
+-- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
 -- needs: places, said, bury, enter, lists, count, emit
 -- rarely: finish, attempts, held, order, whole, emit_value
 -- with unhandled: unhandled
@@ -83,7 +83,7 @@ function queue.settle_others(others, completed)
   end
   local known = queue.places_of(ids)
   for i = 1, #ids do
-    -- Without a record it cannot be run, and the claim that meets it next drops it.
+    -- Without a record the job cannot be run, and the next claim that meets it drops it.
     places[ids[i]] = known[i] or '0'
   end
   for _, other in ipairs(others) do

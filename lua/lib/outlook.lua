@@ -1,4 +1,4 @@
--- What is left to do after a call of a worker.
+-- What an answer tells a worker about work that is left.
 -- needs: meta, whole, optional
 -- rarely: timer
 

@@ -4,7 +4,7 @@
 -- rarely: unhandled, lists, places, enter, emit, news
 
 -- Looks at jobs that may be too old, at most `limit`. If a worker asked for the name of a job
--- meanwhile, the job waits on: that worker just has too many of them. The others go back in line,
+-- meanwhile, the job goes on waiting: that worker just has too many of them. The others go back in line,
 -- where any worker takes them and decides whether they are too old. Returns how many it looked at.
 function queue.offer_again(limit)
   local ids = redis.call('ZRANGEBYSCORE', key.unhandled, '-inf', now_ms, 'LIMIT', 0, limit)
@@ -37,7 +37,7 @@ function queue.offer_again(limit)
   return #ids
 end
 
--- Tells every worker once more. One that was about to go idle may have missed the news.
+-- Tells every worker once more. A worker that was about to go idle may have missed the news.
 function queue.tell_again()
   local AT_MOST = 256
   queue.offer_again(AT_MOST)

@@ -1,4 +1,4 @@
--- Where jobs go that leave `active`. A job's record holds the place it was enqueued at; `places`
+-- The place to which a job returns when it leaves `active`. A job's record holds the place at which it was enqueued; `places`
 -- holds the place that it was given since, if it was given one.
 -- needs: optional
 

@@ -1,6 +1,6 @@
 -- Moves jobs that are due from `delayed` to `waiting`: line by line (lines.lua), and within a line in
 -- the order in which they became due. A call promotes at least as many jobs as it then claims, so
--- what it claims is what goes first, however many are due.
+-- it claims the jobs that go first, however many are due.
 -- needs: meta, whole, lines, delayed, room, due
 -- rarely: enter, emit
 

@@ -21,7 +21,7 @@ function queue.state_field(name)
   return name .. '#state'
 end
 
--- How the score of a schedule is sent that has this tick, or none.
+-- The score of a schedule with this tick, or without one, as text.
 function queue.tick_score(ms)
   return ms and queue.whole(ms) or '+inf'
 end

@@ -1,5 +1,5 @@
--- What is set for this queue. meta.settings is `1 <revision> <name>=<number> ..`, with what somebody has
--- set; what is not in it has its default. A format that this version does not know counts as nothing: then
+-- What is set for this queue. meta.settings is `1 <revision> <name>=<number> ..`, with the settings that an operator or code
+-- has set; all others have their defaults. A format that this version does not know counts as nothing: then
 -- everything has its default, and trim tells the workers.
 -- needs: meta
 local DEFAULT_SETTINGS = {

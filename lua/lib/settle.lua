@@ -2,8 +2,8 @@
 -- caller shows. A stale receipt changes nothing and is counted.
 --
 -- args.settle: how many. Their ids are ARGV[2..], their blobs follow the ids. args.receipts:
--- { receipt, how many of them in a row have it, receipt, how many, .. }. args.others: what there
--- is to say of the last #args.others of them; those before are completed and kept as is set
+-- { receipt, how many of them in a row have it, receipt, how many, .. }. args.others:
+-- the outcomes of the last #args.others of them; the jobs before these are completed, and kept for as long as is set
 -- for the queue.
 -- needs: arguments, claims, finish, emit, count
 -- rarely: outcome

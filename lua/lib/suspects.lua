@@ -1,8 +1,8 @@
 -- Which suspects one caller may run together: jobs whose worker died while they ran, one of which
--- may be what killed it. They are taken in groups, so that the innocent are soon done; but only as
+-- may be what killed it. They are taken in groups, so that harmless jobs are soon done; but only as
 -- long as a crash of the group leaves each of them three more stalls before it is dead. A suspect that
--- has fewer left runs alone among the suspects of its process: then no other suspect can be to blame
--- for a crash.
+-- has fewer left runs alone among the suspects of its process: then no other suspect can be the cause
+-- of a crash.
 -- needs: arguments, settings, whole
 
 -- Whether a suspect with so many stalls runs alone. The answer of `advance` says so (deliver.lua).
@@ -22,7 +22,7 @@ function queue.next_suspects(limit)
   local stalls = redis.call('HMGET', key.stalls, unpack(ids))
   for i = 1, #ids do
     if queue.must_be_alone(stalls[i]) then
-      -- It comes alone, or not yet.
+      -- This suspect is taken alone, or not yet.
       local taken = (i == 1 and args.alone) and 1 or i - 1
       return { unpack(page, 1, 2 * taken) }
     end

@@ -59,7 +59,7 @@ function queue.none_unhandled()
 end
 
 -- For how long each job waits after it was handed back (ms), and its name; no name for ids that
--- somebody else wrote to our keys.
+-- another program wrote to our keys.
 function queue.names_of(ids)
   local fields, after, names = {}, {}, {}
   for i = 1, #ids do

@@ -1,4 +1,4 @@
--- Keeps meta.tick (tick.lua) true to `ticks`.
+-- Keeps meta.tick (tick.lua) equal to the earliest tick in `ticks`.
 -- needs: meta, whole
 -- rarely: arm
 
@@ -8,7 +8,7 @@ local LOOK_AGAIN_MS = 20000
 -- The first tick behind this bound, or nil.
 local function first_tick(after)
   local _, tick_ms = unpack(redis.call('ZRANGEBYSCORE', key.ticks, after, '(+inf', 'WITHSCORES', 'LIMIT', 0, 1))
-  -- Never below 0, whatever somebody else has written there.
+  -- Never below 0, whatever another program has written there.
   return tick_ms and math.max(0, math.floor(tonumber(tick_ms)))
 end
 
@@ -17,8 +17,8 @@ local function known_tick()
 end
 
 -- Brings meta.tick up to date with `ticks`; its holder stays only if it is the same moment.
--- Returns it if it has changed. With passed_ms, what is due until then is passed over: nobody who
--- looked could do anything about it, so somebody looks again before long, and the rest goes on.
+-- Returns it if it has changed. With passed_ms, schedules that are due until then are passed over: no worker that
+-- looked could read them. Some worker looks again before long, and the other schedules go on.
 function queue.refresh_tick(passed_ms)
   local next_ms = first_tick('-inf')
   if next_ms and passed_ms and next_ms <= passed_ms then

@@ -1,4 +1,4 @@
-//! Reads a value from MessagePack, whichever version of the library or other program wrote it.
+//! Reads a value from MessagePack that any version of the library, or another program, wrote.
 
 use serde::de::value::MapDeserializer;
 use serde::de::{
@@ -37,7 +37,7 @@ pub(super) fn read<T: DeserializeOwned>(
 /// Whether lists and maps are nested at most so deep. This function needs no stack for it. Bytes that
 /// are cut short or no MessagePack are left to the reader, which gets no deeper than this function got.
 fn is_nested_within(bytes: &[u8], limit: usize) -> bool {
-    // Each level has a marker of its own; that there are few is quickly seen.
+    // Each level has a marker of its own. If there are few markers, there are few levels.
     let like_a_marker = |byte: &&u8| matches!(byte, 0x80..=0x9f | 0xdc..=0xdf);
     if bytes.iter().filter(like_a_marker).count() <= limit {
         return true;
@@ -191,7 +191,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Outermost<D> {
     }
 }
 
-/// What a struct without fields may find: nothing, or fields that it does not know.
+/// A struct without fields reads a map without fields, or with fields that it does not know.
 struct NoFields;
 
 impl<'de> Visitor<'de> for NoFields {

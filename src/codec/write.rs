@@ -49,7 +49,7 @@ struct Trouble {
 
 impl Unwritable {
     fn within(mut self, step: impl FnOnce() -> String) -> Self {
-        /// Of a long path the inner part says enough.
+        /// Of a long path only the inner part is shown.
         const STEPS_MAX: usize = 12;
         if self.0.path.len() < STEPS_MAX {
             self.0.path.push(step());

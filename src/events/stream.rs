@@ -142,16 +142,16 @@ impl Stream for EventStream {
     }
 }
 
-/// The task behind a stream. It ends when nobody reads any more.
+/// The task behind a stream. It ends when the reader is dropped.
 struct Follower {
     /// For the log.
     queue: QueueName,
     reader: Reader,
     /// Behind the last event that was handed on.
     cursor: EventCursor,
-    /// The stream was seen empty: whatever comes is new, even if the server's clock went back.
+    /// The stream was seen empty: every later entry is new, even if the server's clock went back.
     anew: bool,
-    /// The stream may be another one by now, and end before the cursor: then a read would wait for ever.
+    /// The stream may have been replaced and end before the cursor: then a read would wait for ever.
     unsure: bool,
     silence: Silence,
     sender: mpsc::Sender<Event>,
@@ -237,15 +237,15 @@ impl Follower {
         Ok(())
     }
 
-    /// A server that came back with older data, or with none, numbers its entries from there, and
-    /// its clock may be behind that of the one before.
+    /// A server that came back with older data, or without data, numbers its entries from there, and
+    /// its clock may be behind the clock of the server before.
     async fn find_place(&mut self) -> Result<(), Trouble> {
         let Some((ms, sequence)) = self.reader.youngest().await? else {
             self.anew = true;
             return Ok(());
         };
         if !self.anew && (ms, sequence) < (self.cursor.ms, self.cursor.sequence) {
-            // What of it was read before is not known: the reader goes on behind it.
+            // It is not known which entries of this stream were read before: the reader goes on at its end.
             self.cursor = EventCursor::behind(ms, sequence);
             self.send(ms, self.cursor, EventKind::Missed).await;
         }

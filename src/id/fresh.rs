@@ -30,7 +30,7 @@ pub(super) fn uuid() -> u128 {
 /// The tick of the last number that this process made.
 static LAST_TICK: AtomicU64 = AtomicU64::new(0);
 
-/// The present tick, or the one after the last if that is later.
+/// The present tick, or the last tick + 1 if that is later.
 fn next_tick(last: &AtomicU64, now: u64) -> u64 {
     let next = |last: u64| now.max(last + 1);
     let before = last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {

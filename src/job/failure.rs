@@ -11,7 +11,7 @@ type Source = Box<dyn StdError + Send + Sync>;
 /// Why an attempt failed and what is to become of the job.
 ///
 /// Any error, and any text, turns into one with `?`: the job is then retried with its backoff
-/// until its attempts are spent. The constructors say something else.
+/// until its attempts are spent. The constructors below ask for something else.
 ///
 /// It is no [`std::error::Error`] itself, because then not every error could turn into it. A test that calls a
 /// handler returns `Result<(), Failure>`, or unwraps.

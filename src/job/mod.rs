@@ -24,7 +24,7 @@ use options::JobOptions;
 ///
 /// # What a payload may hold
 ///
-/// What serde reads as it was written. What has a form for people is sent in that, so that it can
+/// Values that serde reads as they were written. A type that has a form for people is sent in that form, so that it can
 /// be read inside of tagged and untagged enums and flattened fields as well: an
 /// [`IpAddr`](std::net::IpAddr) takes up to 40 bytes, a UUID 38. The producer refuses, with
 /// [`ErrorKind::Codec`](crate::ErrorKind::Codec), the type and the place in it:

@@ -72,7 +72,7 @@ impl JobOptions {
 
     /// How long the job and its result are kept once it is completed or cancelled, whatever is set for the
     /// queue: neither [`QueueSettings::keep_completed`](crate::QueueSettings::keep_completed) nor
-    /// [`keep_at_most`](crate::QueueSettings::keep_at_most) shortens it. If somebody waits for the job, it is
+    /// [`keep_at_most`](crate::QueueSettings::keep_at_most) shortens it. If a caller waits for the job, it is
     /// kept for at least 60 s. At most 10 years.
     #[must_use]
     pub fn keep(mut self, keep: Retention) -> Self {

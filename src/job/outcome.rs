@@ -56,7 +56,7 @@ pub enum Outcome {
     /// its lease has run out. Middleware that gives it for another reason has the job back at once: it is the next in
     /// line.
     Released,
-    /// No handler of this worker can run the job, and another worker may have one. The attempt is not counted.
+    /// No handler of this worker can run the job, and another worker may have such a handler. The attempt is not counted.
     #[non_exhaustive]
     Bounced {
         /// With a name: any worker looks at the job again after this time. Without: the job is
@@ -67,7 +67,7 @@ pub enum Outcome {
         /// The job waits in its place for a worker that has a handler of this name.
         name: Option<String>,
     },
-    /// Another attempt has the job, so that nothing of this one is stored.
+    /// Another attempt has the job, so nothing of this attempt is stored.
     LeaseLost,
 }
 

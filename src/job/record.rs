@@ -36,7 +36,7 @@ const PRIORITY_AT_ZERO: i64 = PRIORITY_DEFAULT as i64;
 /// megabytes.
 pub(crate) const INLINE_PAYLOAD_MAX: usize = 2 * 1024;
 
-/// What is left out has the default of this version, for ever: the record stays readable.
+/// A field that is left out has the default of this version, for ever: the record stays readable.
 #[derive(Serialize, Deserialize)]
 struct Body<'a> {
     /// The name, of a job whose payload is in the readable dialect.
@@ -67,8 +67,8 @@ struct Body<'a> {
     headers: Vec<(String, String)>,
 }
 
-/// The field of the head that says for how long (ms) the job is kept when it has ended, if it says so itself. A script
-/// reads it that ends a job which no worker has seen.
+/// The field of the head with the job's own retention (ms), if it has one. The script of `cancel`
+/// reads it, which ends jobs that no worker has read.
 const KEEP_MS: &str = "keep_ms";
 
 /// A record on its way to Redis.

@@ -124,7 +124,7 @@ pub(crate) enum Step {
     Retry,
     /// No handler here can read it.
     Bounce,
-    /// No handler here is for jobs of its name: it waits for a worker that has one.
+    /// Its worker has no handler of its name: it waits for a worker that has one.
     HandBack,
     /// Its handler gave it up, or the attempts are spent.
     Die,
@@ -138,9 +138,9 @@ pub(crate) enum Step {
     Poison,
     /// It was kept long enough.
     Trim,
-    /// Someone puts it back in line.
+    /// An operator puts it back in line (`replay`).
     Replay,
-    /// Someone removes it.
+    /// An operator removes it.
     Remove,
 }
 

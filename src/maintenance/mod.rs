@@ -26,7 +26,7 @@ use crate::service::WorkerShared;
 use crate::service::trouble::CallKind;
 use crate::store::backend::{Connection, Trouble};
 
-/// A round of a duty goes on over at most this many calls before others get their turn.
+/// A round of a duty has at most this many calls; then the other duties get their turn.
 const CALLS_PER_ROUND: usize = 64;
 
 /// What a call of a duty leaves to be done.
@@ -42,7 +42,7 @@ pub(crate) enum Left {
 
 /// Something to be done again and again, in bounded calls.
 pub(crate) trait Duty: Send + 'static {
-    /// What its trouble is told as.
+    /// The kind of call as which its trouble is reported.
     const KIND: CallKind;
 
     /// The time between two rounds, give or take a tenth.

@@ -13,7 +13,7 @@ use crate::store::backend::{Connection, Trouble};
 use crate::store::promote::Promote;
 
 pub(crate) struct Promotion {
-    /// Whether the queue has schedules: the others learn it here, so that they need not ask.
+    /// Whether the queue has schedules: the upkeep of schedules reads it here, and need not ask Redis.
     has_schedules: Arc<AtomicBool>,
 }
 

@@ -22,7 +22,7 @@ const PERIOD_MIN: Duration = Duration::from_secs(1);
 const KNOWN_FOR: Duration = Duration::from_millis(3_500);
 /// If no worker has looked for longer, living workers may have had no chance to renew their leases.
 const GAP: Duration = Duration::from_secs(10);
-/// The chance they get then, however long their leases are: each worker hears of it when it looks
+/// How long they then get for that, however long their leases are: each worker hears of it when it looks
 /// itself, and renews all its leases at once.
 const QUIET: Duration = Duration::from_secs(5);
 

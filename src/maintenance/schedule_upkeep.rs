@@ -31,9 +31,9 @@ const SURVEY_EVERY: Duration = Duration::from_secs(600);
 const PAGE: usize = 64;
 
 pub(crate) struct ScheduleUpkeep {
-    /// Those that this worker's code declares.
+    /// The schedules that this worker's code declares.
     schedules: Arc<[DeclaredSchedule]>,
-    /// Whether the queue is known to have schedules. One that has none is not asked.
+    /// Whether the queue is known to have schedules. A queue without schedules is not asked for them.
     known: Arc<AtomicBool>,
     /// Where the last look ended.
     cursor: String,
@@ -43,7 +43,7 @@ pub(crate) struct ScheduleUpkeep {
     survey: Option<String>,
     /// When the last survey began.
     surveyed: Option<Instant>,
-    /// Those that were reported because they cannot be mended.
+    /// Schedules that were reported because they cannot be mended.
     reported: HashSet<String>,
 }
 
@@ -69,7 +69,7 @@ impl ScheduleUpkeep {
         let declared = Arc::clone(&self.schedules);
         let rest = &declared[self.declared_from.min(declared.len())..];
         let page = &rest[..rest.len().min(BATCH_JOBS)];
-        // What was refused when it was declared is not looked for, or it would be refused every time.
+        // A schedule that was refused when it was declared is not looked for: it would be refused every time.
         let own = page.iter().filter(|own| own.stored.load(Ordering::Relaxed));
         let own: Vec<&DeclaredSchedule> = own.collect();
         let names: Vec<&str> = own.iter().map(|own| own.name.as_str()).collect();
@@ -92,7 +92,7 @@ impl ScheduleUpkeep {
         for own in tended.gone.iter().filter_map(|at| own.get(*at)) {
             let stored = edit::upsert(&shared.queue, &own.name, &own.rule, &own.job).await;
             let stored = match stored {
-                // One that has ended since, for instance.
+                // A schedule that has ended since, for instance.
                 Err(error) if !error.is_retryable() => {
                     own.stored.store(false, Ordering::Relaxed);
                     Err(error)

@@ -17,7 +17,7 @@ pub(crate) struct Trimming {
     lanes_cursor: String,
     /// The number of dead letters that was last warned of.
     warned_at: u64,
-    /// It was said that the settings of the queue cannot be read.
+    /// Whether it was logged that the settings of the queue cannot be read.
     unreadable: bool,
 }
 
@@ -30,7 +30,7 @@ impl Trimming {
         }
     }
 
-    /// Says once that the settings of the queue cannot be read, and again when that happens anew.
+    /// Warns once that the settings of the queue cannot be read, and again when that happens anew.
     fn warn_of_settings(&mut self, unreadable: bool, queue: &str) {
         if self.is_news(unreadable) {
             warn!(

@@ -6,18 +6,18 @@
 
 use std::time::Duration;
 
-/// What a call may have before anything is known of the line.
+/// How many bytes a call may have before anything is known of the line.
 const FIRST: usize = 64 * 1024;
 /// A call of so many bytes is small enough on any line. Smaller calls would only cost more ways there and
 /// back.
 const LEAST: usize = 32 * 1024;
-/// A call of so many bytes takes nothing but the way there and back.
+/// A call of at most so many bytes takes no longer than the way there and back.
 const TINY: usize = 1024;
 /// Bytes that take no longer than this leave room for more.
 const QUICK: Duration = Duration::from_millis(150);
 /// Bytes that take longer than this are too many.
 const SLOW: Duration = Duration::from_millis(400);
-/// What they should take.
+/// How long the bytes of a call should take.
 const AIM_MS: u128 = 250;
 
 /// The pace of one line, as the task that makes its calls sees it.
@@ -25,7 +25,7 @@ const AIM_MS: u128 = 250;
 pub(crate) struct Pace {
     bytes: usize,
     most: usize,
-    /// What a small call takes.
+    /// How long a small call takes.
     latency: Option<Duration>,
 }
 
@@ -58,8 +58,8 @@ impl Pace {
     pub(crate) fn answered(&mut self, bytes: usize, took: Duration) {
         if bytes <= LEAST {
             let known = self.latency.unwrap_or(took);
-            // The way to Redis may become longer, which only tiny calls can show: others may take
-            // longer for their bytes.
+            // The way to Redis may become longer. Only tiny calls can show that: other calls may take
+            // longer because of their bytes.
             let drift = if bytes <= TINY {
                 known / 8
             } else {

@@ -9,7 +9,7 @@ use crate::time::millis;
 ///
 /// The default of a queue is one day, and at most 1,000 completed jobs
 /// ([`QueueSettings`](crate::QueueSettings)). What a job asks for itself
-/// ([`Enqueue::keep`](crate::Enqueue::keep)) goes before both. A job that somebody waits for keeps its
+/// ([`Enqueue::keep`](crate::Enqueue::keep)) overrides both. A job that a caller waits for keeps its
 /// result for at least 60 s, whatever is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

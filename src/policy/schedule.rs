@@ -1,4 +1,4 @@
-//! When a schedule ticks, and what becomes of ticks that nobody fired in time. Nothing here reads
+//! When a schedule ticks, and what becomes of ticks that no worker fired in time. Nothing here reads
 //! a clock: the times are the server's, and the tests turn them.
 
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use crate::cron::ParsedCron;
 use crate::error::Error;
 use crate::time::{Timestamp, check_wait};
 
-/// A tick counts as missed when nobody fired it within this time: until then it is only late.
+/// A tick counts as missed when no worker fired it within this time: until then it is only late.
 pub(crate) const LATE_MAX_MS: u64 = 60_000;
 /// The most missed ticks that are made up for at once.
 const FIRE_ALL_MAX: u32 = 256;
@@ -20,7 +20,7 @@ const EVERY_MIN_MS: u64 = 100;
 /// The year 5000. Ticks are scores in Redis, and exact only below 2^53.
 const LATEST_MS: u64 = 95_617_584_000_000;
 
-/// What becomes of ticks that nobody fired within a minute, because no worker ran or Redis was
+/// What becomes of ticks that no worker fired within a minute, because no worker ran or Redis was
 /// away.
 ///
 /// A tick that is less than a minute late is not missed: it is always fired.
@@ -28,13 +28,13 @@ const LATEST_MS: u64 = 95_617_584_000_000;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Missed {
-    /// Nothing: the schedule goes on with what is next. They are counted.
+    /// Nothing: the schedule goes on with the next tick. Missed ticks are counted.
     #[default]
     Skip,
-    /// One job for all of them, with the time of the last. That one counts as fired, the others as
-    /// missed: of three, two.
+    /// One job for all of them, with the time of the last tick. The last tick counts as fired, the others
+    /// as missed: of three ticks, two are missed.
     FireOnce,
-    /// A job for each of the last `at_most` (1 to 256) of them. Those count as fired, earlier ones
+    /// A job for each of the last `at_most` (1 to 256) of them. These count as fired, earlier ticks
     /// as missed.
     FireAll {
         /// How many, at most.
@@ -185,7 +185,7 @@ impl Timing {
         (self.ending_ms.is_none_or(|end| next <= end)).then_some(next)
     }
 
-    /// The next tick of a schedule whose last one was `last` (0: none yet). One that was dealt with
+    /// The next tick of a schedule whose last tick was `last` (0: none yet). A tick that was dealt with
     /// does not come again, even if the clock went back. The moments of an expression come when the
     /// clock shows them; an interval goes on in its rhythm, a millisecond beside the ticks that it had.
     pub(crate) fn next_of(&self, now: u64, last: u64) -> Option<u64> {

@@ -1,5 +1,5 @@
-//! What is set for a queue: what somebody asks for, what is in force, and the text in which it is
-//! stored.
+//! Settings of a queue: those that an operator or code asks for, those that are in force, and the text in which they
+//! are stored.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,15 +11,15 @@ use crate::time::{check_wait, millis};
 
 /// The format of the texts.
 pub(crate) const FORMAT: &str = "1";
-/// Lua counts no further.
+/// Larger numbers are not exact in Lua.
 const MAX: u64 = (1 << 53) - 1;
 
-/// Settings of a queue, as somebody asks for them: each is said, or not.
+/// Settings of a queue, as an operator or code asks for them. Each may be given or left out.
 ///
 /// They are stored with the queue and hold for all of its workers, from the next call of each on. An
 /// operator changes them with [`Queue::change_settings`](crate::Queue::change_settings), code declares them with
 /// [`WorkerBuilder::queue_settings`](crate::WorkerBuilder::queue_settings), and
-/// [`Queue::settings`](crate::Queue::settings) tells what is in force. A setting that nobody has set has
+/// [`Queue::settings`](crate::Queue::settings) tells what is in force. A setting that was never set has
 /// its default.
 ///
 /// | setting | default |
@@ -54,7 +54,7 @@ pub struct QueueSettings {
 }
 
 impl QueueSettings {
-    /// Nothing is said.
+    /// No setting is given.
     pub fn new() -> Self {
         Self::default()
     }
@@ -65,19 +65,19 @@ impl QueueSettings {
     /// What limits it: [`keep_at_most`](Self::keep_at_most) may drop a job earlier. What overrides it: a
     /// job, or a type of jobs, may ask for a retention of its own
     /// ([`Enqueue::keep`](crate::Enqueue::keep), [`JobOptions::keep`](crate::JobOptions::keep)); and a job
-    /// that somebody waits for is kept for at least 60 s. Dead jobs are kept until they are replayed or removed.
+    /// that a caller waits for is kept for at least 60 s. Dead jobs are kept until they are replayed or removed.
     pub fn keep_completed(mut self, keep: Retention) -> Self {
         self.keep_completed = Some(keep);
         self
     }
 
-    /// How many completed and cancelled jobs the queue keeps at most; those that ended first go first.
+    /// How many completed and cancelled jobs the queue keeps at most; the jobs that ended first are dropped first.
     /// Default 1,000; `u64::MAX` for any number.
     ///
     /// What limits it: [`keep_completed`](Self::keep_completed) drops jobs by their age, however few there
     /// are. What it does not count, and never drops: jobs with a retention of their own
     /// ([`Enqueue::keep`](crate::Enqueue::keep), [`JobOptions::keep`](crate::JobOptions::keep)), and for 60 s
-    /// jobs that somebody waits for.
+    /// jobs that a caller waits for.
     pub fn keep_at_most(mut self, jobs: u64) -> Self {
         self.keep_at_most = Some(jobs);
         self
@@ -98,8 +98,8 @@ impl QueueSettings {
     /// 100,000. One event is one thing that happened to one job. The events of the last 100 calls are
     /// kept in any case, unless it is 0; and Redis drops events in blocks, so there may be somewhat more.
     ///
-    /// With 0 there are none: those that are there are dropped, and a reader
-    /// ([`Queue::events`](crate::Queue::events)) reads nothing. As soon as events are kept again, it is
+    /// With 0 no events are kept: existing events are dropped, and a reader
+    /// ([`Queue::events`](crate::Queue::events)) reads nothing. As soon as events are kept again, the reader is
     /// told that it has missed some ([`EventKind::Missed`](crate::EventKind::Missed)). Waiting for results
     /// and hooks do without them.
     pub fn keep_events(mut self, events: u64) -> Self {
@@ -114,7 +114,7 @@ impl QueueSettings {
         }
     }
 
-    /// What is said, by the names under which it is stored.
+    /// The given settings, by the names under which they are stored.
     pub(crate) fn values(&self) -> Values {
         let said = [
             (
@@ -142,7 +142,7 @@ impl QueueSettings {
     }
 }
 
-/// What holds for a queue: what was set, and the default of all else.
+/// The settings in force for a queue: those that were set, and the defaults of all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SettingsInForce {
@@ -156,7 +156,7 @@ pub struct SettingsInForce {
     pub keep_events: u64,
     /// Grows by one with each change; 0 if nothing was ever set.
     pub revision: u64,
-    /// What was set by somebody, and is not just the default.
+    /// The settings that an operator or code has set; all others have their defaults.
     pub set: QueueSettings,
     /// What the code of workers declared last. Where `set` says something else, an operator has
     /// changed it since.
@@ -164,7 +164,7 @@ pub struct SettingsInForce {
 }
 
 impl SettingsInForce {
-    /// From the texts that are stored; none if they are in another format.
+    /// From the texts that are stored; `None` if they are in another format.
     pub(crate) fn read(settings: &str, declared: &str) -> Option<Self> {
         let (settings, declared) = (Stored::parse(settings)?, parse_declared(declared)?);
         let set = QueueSettings::from_values(&settings.values);
@@ -179,7 +179,7 @@ impl SettingsInForce {
         })
     }
 
-    /// What is another one than before, for the log.
+    /// Which settings have changed, for the log.
     pub(crate) fn changes_since(&self, before: &Self) -> String {
         let mut text = String::new();
         let mut compare = |name: &str, old: &dyn Display, new: &dyn Display| {
@@ -218,7 +218,7 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// None if it is in another format; nothing if it is in none.
+    /// `None` if the text is in another format; no settings if it is in no format at all.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let Some(rest) = known_format(text)? else {
             return Some(Self::default());
@@ -236,8 +236,8 @@ pub(crate) fn parse_declared(text: &str) -> Option<Values> {
     Some(known_format(text)?.map(parse_values).unwrap_or_default())
 }
 
-/// What follows the format; `None` if that is another one. What does not begin like one was written by
-/// somebody else, and counts as nothing.
+/// The text behind the number of the format; `None` for another format. `Some(None)` for a text that begins with no
+/// number: another program wrote it, and it counts as no settings.
 fn known_format(text: &str) -> Option<Option<&str>> {
     let begins = text.split_once(' ');
     match begins.filter(|(format, _)| format.bytes().all(|b| b.is_ascii_digit())) {

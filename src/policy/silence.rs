@@ -1,9 +1,9 @@
-//! When to speak of something that fails again and again: not of a first failure, which is often
-//! over at the next try, and then now and then for as long as it lasts.
+//! Which failures are reported when something fails again and again: not the first failure, because the next
+//! try often succeeds; then one now and then for as long as it lasts.
 
 use std::time::{Duration, Instant};
 
-/// Failures in a row before anything is said.
+/// So many failures in a row before the first report.
 const QUIET: u32 = 1;
 /// It is said again in the log after this.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
@@ -15,12 +15,12 @@ pub(crate) struct Silence {
     said: Option<Instant>,
 }
 
-/// What is to be said of a failure.
+/// How a failure is reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Told {
     /// It is worth a line in the log.
     pub(crate) log: bool,
-    /// It is said for the first time since it last went well.
+    /// It is reported for the first time since it last went well.
     pub(crate) first: bool,
 }
 
@@ -39,7 +39,7 @@ impl Silence {
         Told { log, first }
     }
 
-    /// It went well. Whether it had been said that it does not.
+    /// It went well. Returns whether a failure had been reported before.
     pub(crate) fn ends(&mut self) -> bool {
         std::mem::take(self).said.is_some()
     }

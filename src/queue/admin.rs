@@ -178,7 +178,8 @@ impl Changed {
         self == Self::Done
     }
 
-    /// Of a call for one job: the ids that were changed; the others that there are, each with its state.
+    /// From the answer to a call for one job. `done`: the ids that were changed; `others`: ids of jobs that were not
+    /// changed, each with the job's state.
     fn of(done: &[String], others: &[(String, String)]) -> Result<Self, Error> {
         let Some((_, name)) = others.first() else {
             return Ok(match done.is_empty() {

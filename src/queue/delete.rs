@@ -18,8 +18,8 @@ use crate::time::millis;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::NotEmpty`] if the queue holds something that somebody may still want, and
-/// [`with_jobs`](Self::with_jobs) does not say that it is to go as well: nothing was deleted.
+/// [`ErrorKind::NotEmpty`] if the queue holds jobs that have not ended, dead letters or schedules, and
+/// [`with_jobs`](Self::with_jobs) was not called: nothing was deleted.
 /// Otherwise [`ErrorKind::Unreachable`], [`ErrorKind::Refused`] or [`ErrorKind::Unknown`] when Redis does
 /// not answer, within about 8 s; repeating it is harmless.
 ///
@@ -33,7 +33,7 @@ pub struct Delete {
     what: What,
 }
 
-/// What a queue may hold that is deleted.
+/// What a queue may hold for the deletion to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     NothingWanted,
@@ -90,18 +90,18 @@ impl Queue {
     ///
     /// ```no_run
     /// # async fn example(oxcart: oxcart::Oxcart) -> Result<(), oxcart::Error> {
-    /// // Of a customer who has left: only if nothing is left to be done.
+    /// // The queue of a customer who has left: refused if there is still something to do.
     /// let deleted = oxcart.queue("customer-17")?.delete().await?;
     /// println!("{} completed jobs are gone", deleted.completed);
     ///
-    /// // Whatever there is.
+    /// // With all that it holds.
     /// oxcart.queue("tests")?.delete().with_jobs().await?;
     /// # Ok(()) }
     /// ```
     ///
     /// It is one call, which takes the same time for a million jobs as for one. Stop the queue's workers
-    /// first. One that still runs loses the jobs that it works on, and is told
-    /// ([`Outcome::LeaseLost`](crate::Outcome::LeaseLost)); what it says of them later changes nothing. It then waits
+    /// first. A worker that still runs loses the jobs that it works on, and is told
+    /// ([`Outcome::LeaseLost`](crate::Outcome::LeaseLost)); outcomes that it sends later change nothing. It then waits
     /// for new jobs, and stores anew the schedules that it declares. A caller that waits for a result gets
     /// [`ErrorKind::NotFound`], within about 3 s.
     ///
@@ -138,8 +138,8 @@ impl Delete {
         }
     }
 
-    /// Takes the name off the list of queues. Somebody may have used the queue again before that, so it is
-    /// looked at afterwards.
+    /// Takes the name off the list of queues. The queue may have been used again before that: then the name is
+    /// put back.
     async fn take_off_the_list(&self) -> Result<(), Error> {
         let store = &self.queue.inner.store;
         let relist = async {
@@ -147,7 +147,7 @@ impl Delete {
             let totals = store.call(&Counts).await?.totals;
             let mut is_used = totals.iter().any(|(name, n)| name == "added" && *n > 0);
             if !is_used {
-                // A worker stores what it declares before it fires any of it.
+                // A worker may have stored schedules that have not fired yet.
                 let (cursor, limit) = (Schedules::ALL, 1);
                 let some = store.call(&Schedules::Some { cursor, limit }).await?;
                 is_used = !some.schedules.is_empty() || some.cursor != Schedules::ALL;

@@ -61,7 +61,7 @@ const HEADER_BYTES_MAX: usize = 1024;
 /// A request that is dropped while it is awaited may or may not be carried out.
 #[must_use = "a request does nothing until it is awaited"]
 pub struct Enqueue<J: Job> {
-    /// The queue and the payload; or what is wrong with either, until it has been told.
+    /// The queue and the payload; or the error in either of them, until it has been returned.
     target: Result<(Queue, Vec<u8>), Option<Error>>,
     id: JobId,
     id_is_given: bool,
@@ -71,10 +71,10 @@ pub struct Enqueue<J: Job> {
     headers: Vec<(String, String)>,
     due: Due,
     front: bool,
-    /// Also into a queue that is not the one its type names.
+    /// The queue need not be the one that the type of the job names.
     any_queue: bool,
     await_ms: Option<u64>,
-    /// The last try, while its fate may still matter.
+    /// The last try, as long as its fate is not known.
     submission: Option<Arc<Submission>>,
     job: PhantomData<fn() -> J>,
 }
@@ -127,7 +127,7 @@ impl<J: Job> Enqueue<J> {
 
     /// How long the job and its result are kept once it is completed or cancelled, whatever is set for the
     /// queue: neither [`QueueSettings::keep_completed`](crate::QueueSettings::keep_completed) nor
-    /// [`keep_at_most`](crate::QueueSettings::keep_at_most) shortens it. If somebody waits for the job, it is
+    /// [`keep_at_most`](crate::QueueSettings::keep_at_most) shortens it. If a caller waits for the job, it is
     /// kept for at least 60 s. At most 10 years.
     pub fn keep(self, keep: Retention) -> Self {
         self.with_options(|options| options.keep(keep))
@@ -162,7 +162,7 @@ impl<J: Job> Enqueue<J> {
     }
 
     /// Use this id. If the queue still has a record of it, nothing is enqueued and the handle
-    /// says so. Those of the form `<schedule>@<ms>` are for the ticks of schedules.
+    /// says so. Ids of the form `<schedule>@<ms>` are for the ticks of schedules.
     pub fn id(mut self, id: JobId) -> Self {
         self.id = id;
         self.id_is_given = true;
@@ -206,7 +206,7 @@ impl<J: Job> Enqueue<J> {
         self.await_ms = Some(millis(limit));
     }
 
-    /// Everything that can be found wrong is found here, before anything is sent.
+    /// Finds all errors that can be found before anything is sent.
     pub(crate) fn prepare(&mut self) -> Result<(Queue, NewJob), Error> {
         let id = self.id.clone();
         self.checked().map_err(|error| error.with_job(&id))
@@ -219,7 +219,7 @@ impl<J: Job> Enqueue<J> {
         check_headers(&self.headers)?;
         let (queue, payload) = match &mut self.target {
             Ok((queue, payload)) => (queue.clone(), payload.clone()),
-            // An error is not cloned; a request that is awaited again has less to say.
+            // The error was returned the first time, and cannot be cloned.
             Err(error) => {
                 return Err(error.take().unwrap_or_else(|| {
                     Error::invalid("this request failed before and cannot be sent")
@@ -253,7 +253,7 @@ impl<J: Job> Enqueue<J> {
         self.send_within(Duration::MAX).await
     }
 
-    /// For a caller that waits no longer than this.
+    /// Sends the request; the caller waits no longer than `most`.
     pub(crate) async fn send_within(&mut self, most: Duration) -> Result<JobHandle<J>, Error> {
         let (queue, job) = self.prepare()?;
         let limit = queue.inner.setup.call_timeout.min(most);
@@ -262,7 +262,7 @@ impl<J: Job> Enqueue<J> {
         let last = self
             .submission
             .get_or_insert_with(|| Submission::new(vec![job], novelty));
-        // Also if the wait for it is dropped.
+        // From here on Redis may know the id, also if this future is dropped.
         self.novelty = Novelty::Unsure;
         let fate = producer.submit(&Arc::clone(last), limit).await;
         if !matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown) {

@@ -22,9 +22,9 @@ use crate::time::{WAIT_MAX, millis};
 
 /// How long a result is waited for unless the caller says otherwise.
 const WAIT_DEFAULT: Duration = Duration::from_secs(60);
-/// Announcements can be lost with a connection; this often a waiter looks for itself.
+/// Announcements can be lost with a connection, so a waiter also asks Redis itself this often.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
-/// What the last look may take beyond the limit.
+/// How long the last question may take beyond the limit.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Whether enqueueing made a new job.
@@ -93,7 +93,7 @@ impl<J: Job> JobHandle<J> {
     /// Waits until the job has ended and gives what its handler gave, in whichever process that
     /// was. At most 60 s; set another limit with [`ResultWait::within`].
     ///
-    /// A queue under load may drop a finished job before anybody asks. As soon as this is
+    /// A queue under load may drop a finished job before a caller asks for it. As soon as this is
     /// awaited the outcome is kept for at least 60 s; to be sure from the start, ask when
     /// enqueueing: [`Enqueue::result`].
     #[must_use = "nothing is waited for until it is awaited"]
@@ -212,7 +212,7 @@ impl<J: Job> ResultWait<J> {
         let deadline = Instant::now() + limit;
         let (queue, id) = self.job(limit).await?;
         let left = || deadline.saturating_duration_since(Instant::now());
-        // Registered before the first look, so that nothing is announced unheard.
+        // Registered before the first question, so that no announcement is missed.
         let mut announced = queue.inner.results.listen(&id, left()).await;
         loop {
             let verb = Watch {
@@ -287,7 +287,7 @@ fn missing(queue: &Queue, id: &JobId) -> Error {
     .with_job(id)
 }
 
-/// `unsure`: why the last look told nothing.
+/// `unsure`: why the last question got no answer.
 fn too_late(queue: &Queue, id: &JobId, limit: Duration, unsure: Option<String>) -> Error {
     let name = queue.name();
     let text = match unsure {

@@ -54,7 +54,7 @@ pub struct JobInfo {
     pub ended: Option<Ended>,
     /// What went wrong, oldest first; the last 20 attempts.
     pub history: Vec<FailedAttempt>,
-    /// What was sent along.
+    /// The headers that were sent along.
     pub headers: Vec<(String, String)>,
     /// Time limit of an attempt.
     pub timeout: Option<Duration>,
@@ -187,8 +187,8 @@ impl JobInfo {
     }
 
     /// What the handler last said about its progress, if it said anything: the handler of the attempt under
-    /// way, or of the one with which the job ended. What an earlier attempt said is dropped when that
-    /// attempt is over, be it that it failed or that its worker died.
+    /// way, or of the attempt with which the job ended. Progress of an earlier attempt is dropped when that
+    /// attempt is over, whether it failed or its worker died.
     ///
     /// # Errors
     ///
@@ -314,12 +314,12 @@ pub struct Totals {
     pub stalled: u64,
     /// Jobs removed.
     pub removed: u64,
-    /// Ids in line whose record was gone: somebody else wrote to the queue's keys.
+    /// Ids in line whose record was gone: another program wrote to the queue's keys.
     pub without_record: u64,
     /// Late calls of attempts that had lost their job, which changed nothing.
     pub refused: u64,
-    /// Ids that were made for a job and were those of other jobs: two producers made the same
-    /// one, which cannot be. Not zero: look for errors in the logs of the producers.
+    /// Ids that were made for a job although another job had the same id. Two producers never make the same
+    /// id; if this is not zero, look for errors in the logs of the producers.
     pub clashed: u64,
 }
 

@@ -16,7 +16,7 @@ use crate::queue::info::JobInfo;
 use crate::store::BATCH_JOBS;
 use crate::store::list::{List, Place};
 
-/// What a page carries at most, unless it is one job: a slow line takes about a second for it, and other calls wait
+/// How many bytes a page carries at most, unless it is one job: a slow line takes about a second for it, and other calls wait
 /// meanwhile.
 const PAGE_BYTES: usize = 256 * 1024;
 
@@ -90,12 +90,12 @@ impl Queue {
     /// ```
     ///
     /// They come in the order in which they would be claimed (suspects after the others), become due (the most urgent
-    /// priority first), lose their lease, or died. Of those completed or cancelled, the ones that ended first come first,
-    /// and then those that are kept apart, in the order in which they will be dropped
+    /// priority first), lose their lease, or died. Of completed and cancelled jobs, those that ended first come first,
+    /// and then jobs with a retention of their own or that a caller waits for, in the order in which they will be dropped
     /// ([`QueueSettings`](crate::QueueSettings)).
     ///
     /// A page begins behind a job, and not at a number. So whatever comes, goes or moves between two pages, a job that
-    /// stays where it is comes exactly once. One that moves meanwhile may come twice, or not at all.
+    /// stays where it is comes exactly once. A job that moves meanwhile may come twice, or not at all.
     pub fn jobs(&self, state: State) -> Jobs {
         Jobs {
             queue: self.clone(),

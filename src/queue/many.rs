@@ -51,13 +51,13 @@ impl<J: Job> IntoEnqueue for Enqueue<J> {
 /// # Errors
 ///
 /// As [`Enqueue`]: the call timeout holds for each of the calls, so many jobs may take longer in all, as long as
-/// Redis takes them. The error carries the id of the first job that is not known to be there. Of
-/// those behind it some may be: a call that Redis refused may have had another one after it, the
+/// Redis takes them. The error carries the id of the first job that is not known to be there. Some of
+/// the jobs behind it may be there: Redis may have refused one call and accepted the next. This is the
 /// only case in which the order is not kept.
 ///
-/// Jobs that are refused together, each time, are sent in ever smaller calls. So one job that is larger
-/// than the server or a proxy takes holds up none of those before it; the error (`NotSent`) is about
-/// that job alone. Those behind it wait: to send them, leave it out of a new request.
+/// Jobs that are refused together, each time, are sent in ever smaller calls. So if one job is larger
+/// than the server or a proxy takes, all jobs before it are sent; the error (`NotSent`) is about
+/// that job alone. The jobs behind it are not sent: leave the large job out of a new request to send them.
 ///
 /// # Cancel safety
 ///
@@ -123,8 +123,8 @@ impl<J: Job> EnqueueMany<J> {
         Ok(std::mem::take(&mut self.done))
     }
 
-    /// The next parts wait at the task while the first is under way. In order: none of them goes
-    /// before one for which there was no room.
+    /// Hands over the next parts, so that they wait at the task while the first is under way. Stops at the first
+    /// part for which there is no room, to keep the order.
     fn send_ahead(&self) {
         let producer = &self.queue.inner.producer;
         let ahead = self.left.iter().take(PARTS_AHEAD);
@@ -133,13 +133,13 @@ impl<J: Job> EnqueueMany<J> {
             .for_each(drop);
     }
 
-    /// After trouble with the first part: those behind it that are not sent, or were refused as
-    /// well, wait until that one is tried again.
+    /// After trouble with the first part: parts behind it that are not sent yet, or were refused as
+    /// well, wait until the first part is tried again.
     fn take_back(&mut self) {
         self.redo_ahead(|part| part.is_given() && (part.withdraw() || part.is_refused()));
     }
 
-    /// Those behind the first that have to be handed over once more.
+    /// Makes parts behind the first anew if they have to be handed over once more.
     fn redo_ahead(&mut self, is_to: impl Fn(&Submission) -> bool) {
         let mut left = std::mem::take(&mut self.left).into_iter();
         self.left.extend(left.next());
@@ -166,7 +166,7 @@ impl<J: Job> EnqueueMany<J> {
                 if under_way {
                     return Err(error);
                 }
-                // Its fate is sealed; the next try needs one that can be sent.
+                // This submission is decided for good; the next try needs a new one.
                 let parts = part.again_in_parts();
                 let is_divided = parts.len() > 1;
                 self.left.pop_front();

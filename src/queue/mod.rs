@@ -69,7 +69,7 @@ impl QueueInner {
     }
 }
 
-/// A verb, as the call is named that users make.
+/// The name of a verb, as users know the call.
 fn tried(verb: &str) -> &str {
     match verb {
         "get" => "job",
@@ -157,9 +157,9 @@ impl Queue {
         EventStream::from_now_on(&self.inner.name, &self.inner.store).await
     }
 
-    /// Lifecycle events after the one that was seen last. What Redis has dropped since then is
-    /// reported as missed ([`EventKind::Missed`](crate::EventKind::Missed)), and so is all there is
-    /// if the cursor lies behind it: then it is another Redis, or has older data.
+    /// Lifecycle events after the event that was seen last. Events that Redis has dropped since then are
+    /// reported as missed ([`EventKind::Missed`](crate::EventKind::Missed)). So are all events in Redis
+    /// if the cursor lies behind them: then it is another Redis, or has older data.
     ///
     /// # Panics
     ///

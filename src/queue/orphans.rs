@@ -12,7 +12,7 @@ use crate::time::millis;
 
 /// Records looked at in one call. The server reads them, with payloads of up to 2 KiB.
 const RECORDS_PER_CALL: usize = 64;
-/// Of a job whose worker may still run, if no worker has said how long its leases are.
+/// The lease of a job whose worker may still run it, if no worker has said how long its leases are.
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Jobs whose record is there, and that are in no list: neither in line nor anywhere else. See
@@ -29,14 +29,14 @@ const LEASE: Duration = Duration::from_secs(30);
 ///
 /// # Cancel safety
 ///
-/// Dropped on the way, some are dealt with, and the others stay as they are.
+/// If the future is dropped on the way, some of the jobs are dealt with, and the others stay as they are.
 #[must_use = "nothing is looked for until one of its methods is awaited"]
 pub struct Orphans {
     queue: Queue,
 }
 
 impl Queue {
-    /// Jobs that somebody has made unreachable: a key of the queue was deleted, or Redis evicted it (a `maxmemory-policy`
+    /// Jobs that are in no list any more: a key of the queue was deleted, or Redis evicted it (a `maxmemory-policy`
     /// other than `noeviction`). Their records are still there. Look at them with [`list`](Orphans::list), and
     /// decide between [`put_back`](Orphans::put_back) and [`remove`](Orphans::remove).
     ///

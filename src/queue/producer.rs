@@ -78,7 +78,7 @@ impl Producer {
     /// Hands a submission to the task, unless it has been, and waits for its fate, at most for
     /// `limit`. An error says that it is still under way.
     ///
-    /// Cancel safe: a submission that was handed over is sent whether or not anybody waits.
+    /// Cancel safe: a submission that was handed over is sent whether or not a caller waits.
     pub(crate) async fn submit(
         &self,
         submission: &Arc<Submission>,
@@ -102,7 +102,7 @@ impl Producer {
         let trouble = self.trouble();
         if submission.withdraw() {
             return Ok(match trouble {
-                // It answers, and says no: that is what the caller has to know.
+                // Redis answers and refuses: the caller has to know that.
                 Some(Trouble::Refused(refusal, words)) => {
                     let words = format!("{words} (Redis at {address}, for {limit:?})");
                     let refused = Trouble::Refused(refusal, words);
@@ -128,7 +128,7 @@ impl Producer {
         Err(Error::new(ErrorKind::Unknown, format!("{what}; {then}")))
     }
 
-    /// What holds up the task, if it says so.
+    /// What holds up the task, if anything does.
     fn trouble(&self) -> Option<Trouble> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let here = last.as_ref().filter(|started| started.is_here());
@@ -143,13 +143,14 @@ impl Producer {
         here.map_or(BATCH_BYTES, |started| started.inbox.limit())
     }
 
-    /// Hands a submission to the task, unless it has been, if there is room for it now. The caller
-    /// goes on to [`submit`](Self::submit) it when those before it are decided.
+    /// Hands a submission to the task, unless that was done, if there is room for it now. The caller
+    /// calls [`submit`](Self::submit) for it when the submissions before it are decided.
     pub(crate) fn submit_ahead(&self, submission: &Arc<Submission>) -> bool {
         submission.is_given() || self.inbox().try_push(submission)
     }
 
-    /// Whether there is a task to take it. A task that breaks may end while it is waited for.
+    /// Hands a submission over; false if no task takes it. A task that breaks may end during the wait, so this tries
+    /// twice.
     async fn hand_over(&self, submission: &Arc<Submission>) -> bool {
         for _ in 0..2 {
             if self.inbox().push(submission).await {
@@ -167,7 +168,7 @@ impl Producer {
                 return Arc::clone(&started.inbox);
             }
             if !started.is_here() {
-                // What is in it is sent by the parent process, and no caller of this process waits for it.
+                // The parent process sends what is in this inbox; no caller of this process waits for it.
                 std::mem::forget(last.take());
             }
         }

@@ -1,8 +1,8 @@
-//! Who waits for which job in this process. One task per queue reads the announcements, and
-//! only while somebody waits; it never reads the stream of all events.
+//! The callers of this process that wait for results. One task per queue reads the announcements,
+//! only while a caller waits; it never reads the stream of all events.
 //!
-//! After the last waiter the task goes on to the end of its read, 5 s at most: who waits for one result
-//! after the other needs one connection, and not one for each. With the last handle of the queue it ends
+//! After the last waiter the task goes on to the end of its read, 5 s at most: a caller that waits for one result
+//! after the other needs one connection, and not one for each result. With the last handle of the queue it ends
 //! at once.
 
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::store::backend::{Entry, Reader, Store, Stream};
 
 const ENTRIES_PER_READ: usize = 64;
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long a waiter waits for the task to start; after that it looks for itself now and then.
+/// How long a waiter waits for the task to start; after that it asks Redis itself now and then.
 const START_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Results {
@@ -76,7 +76,7 @@ pub(crate) struct Listening {
 impl Listening {
     /// Completes when the job was announced since the last time. Cancel safe.
     pub(crate) async fn heard(&mut self) {
-        // The sender lives as long as anybody listens.
+        // The sender lives as long as this waiter.
         let _ = self.announced.changed().await;
     }
 }
@@ -118,7 +118,7 @@ impl Results {
         }
     }
 
-    /// Everybody looks for themselves now: what they wait for may be gone without an announcement.
+    /// Makes all waiters ask Redis themselves: their jobs may be gone without an announcement.
     pub(crate) fn look_again(&self) {
         for waiters in self.shared.lock().waiters.values() {
             waiters.announced.send_replace(());
@@ -170,7 +170,7 @@ impl Results {
     }
 }
 
-/// Nobody waits any more: a waiter has a handle of the queue.
+/// When this is dropped no caller waits any more, because each has a handle of the queue.
 impl Drop for Results {
     fn drop(&mut self) {
         let task = self.shared.lock().task.take();
@@ -181,14 +181,15 @@ impl Drop for Results {
     }
 }
 
-/// What a forked process has of its parent's task would wake that task's copy when it is dropped.
+/// In a forked process this belongs to the parent's task. Dropping it would wake the copy of that task, so it is
+/// forgotten instead.
 fn forget_if_elsewhere(task: Option<Task>) {
     if task.as_ref().is_some_and(|task| !task.is_here()) {
         std::mem::forget(task);
     }
 }
 
-/// The task: from the end of the stream on, as long as anybody waits.
+/// The task: reads from the end of the stream on, as long as a caller waits.
 async fn follow(
     queue: QueueName,
     shared: Arc<Shared>,
@@ -201,7 +202,7 @@ async fn follow(
         {
             let mut state = shared.lock();
             if state.waiters.is_empty() {
-                // Under the lock: whoever comes next starts another task.
+                // Under the lock, so that the next waiter starts another task.
                 state.task = None;
                 return;
             }

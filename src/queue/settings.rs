@@ -1,4 +1,4 @@
-//! What is set for a queue, for a person on call: looking at it, and changing it.
+//! Reading and changing the settings of a queue.
 
 use tracing::info;
 
@@ -24,9 +24,9 @@ impl Queue {
         SettingsInForce::read(&settings, &declared).ok_or_else(|| self.unreadable())
     }
 
-    /// Changes what is said, and leaves all else as it is. It holds from then on for all workers of the
-    /// queue, in every process, and stays until it is changed again, or until code declares something else
-    /// than it did before ([`WorkerBuilder::queue_settings`](crate::WorkerBuilder::queue_settings)). Gives what
+    /// Changes the given settings, and leaves all others as they are. The change holds from then on for all workers of the
+    /// queue, in every process, and stays until the setting is changed again, or until code declares another value
+    /// than before ([`WorkerBuilder::queue_settings`](crate::WorkerBuilder::queue_settings)). Gives what
     /// is in force now.
     ///
     /// ```no_run
@@ -69,7 +69,7 @@ impl Queue {
 }
 
 impl Configured {
-    /// What is in force after a change, which is logged; none if what is stored cannot be read.
+    /// The settings in force after a change, which is logged; `None` if the stored settings cannot be read.
     pub(crate) fn in_force(&self, queue: &Queue) -> Option<SettingsInForce> {
         let Self::Done {
             before,

@@ -1,4 +1,4 @@
-//! What the handles of one queue share: the task that sends for it, and who waits for results.
+//! What the handles of one queue share: the task that sends for it, and the callers that wait for results.
 //!
 //! It is kept for a while after the last handle is gone, because the next one may be there in a
 //! moment: a program that enqueues by type alone makes a handle for each job. It has no reference to the
@@ -16,7 +16,7 @@ use crate::queue::results::Results;
 use crate::runtime;
 use crate::store::backend::Store;
 
-/// What a queue's handles shared is let go when there was no handle for this long, or at most for twice as
+/// The shared parts of a queue are dropped when it had no handle for this long, or at most for twice as
 /// long.
 const KEPT_FOR: Duration = Duration::from_secs(10);
 
@@ -46,13 +46,13 @@ pub(crate) struct Shelf {
 #[derive(Default)]
 struct Kept {
     parts: HashMap<QueueName, Entry>,
-    /// A task is running that looks for parts that nobody needs any more.
+    /// A task runs that looks for parts of queues without a handle.
     is_swept: bool,
 }
 
 struct Entry {
     parts: Arc<Parts>,
-    /// Nobody had a handle when it was last looked at.
+    /// There was no handle when the task last looked.
     was_idle: bool,
 }
 
@@ -71,7 +71,7 @@ impl Shelf {
                 runtime::handle().spawn(sweep(Arc::downgrade(&self.kept)));
             }
             Store::Redis(_) => {}
-            // It costs nothing to make these again.
+            // Parts of queues in memory cost nothing to make again, so they are dropped at once.
             Store::Memory(_) => kept.parts.retain(|_, entry| entry.is_in_use()),
         }
         let entry = Entry {

@@ -1,4 +1,5 @@
-//! The URL of a Redis: what redis-rs would read as something else is refused here, with what to write instead.
+//! The URL of a Redis. URLs that redis-rs would read differently than they look are refused here; the error says
+//! what to write instead.
 //!
 //! No message shows any part of the URL but its scheme: a mistake may have put the password anywhere.
 
@@ -13,7 +14,7 @@ const PROTOCOLS: &[&str] = &["2", "3", "resp2", "resp3"];
 const FORMS: &str = "it looks like `redis://127.0.0.1/`, `redis://user:password@host:6379/0` or \
                      `redis+unix:///path/to/socket?db=0`";
 
-/// Whether the URL says what it seems to say.
+/// Refuses URLs that redis-rs would read differently than they look.
 pub(crate) fn check(url: &str) -> Result<(), Error> {
     let url = url.trim();
     let (scheme, rest) = url.split_once(':').unwrap_or_default();
@@ -32,7 +33,7 @@ pub(crate) fn check(url: &str) -> Result<(), Error> {
         return wrong("it does not begin with `redis://`");
     };
     if !is(OVER_TCP) {
-        // What stands there could be a password that lacks its beginning.
+        // The text there could be the end of a password, so it is shown only if it looks like a scheme.
         let is_word = scheme.len() <= 12 && scheme.chars().all(|c| c.is_ascii_alphanumeric());
         return match is_word {
             true => wrong(&format!("`{scheme}://` is not known")),
@@ -104,7 +105,7 @@ fn check_database(rest: &str) -> Result<(), Error> {
     wrong("what follows the host is no database number, as in `redis://host:6379/0`")
 }
 
-/// Those that redis-rs does not know it leaves out without a word.
+/// redis-rs ignores parameters that it does not know, so they are refused here.
 fn check_parameters(rest: &str, known: &[&str]) -> Result<(), Error> {
     let Some((_, query)) = rest.split_once('?') else {
         return Ok(());
@@ -116,7 +117,7 @@ fn check_parameters(rest: &str, known: &[&str]) -> Result<(), Error> {
             return wrong("a `+` behind the `?` would be read as a space; write it as `%2B`");
         }
         return match name {
-            // redis-rs would show any other value.
+            // For any other value redis-rs would show the value in its error.
             "protocol" if !PROTOCOLS.contains(&value) => {
                 wrong("`protocol` is `2` or `3`, and an `&` stands between parameters")
             }

@@ -27,7 +27,7 @@ use crate::tls_library::{self, Listener};
 
 /// How long a connection may take to be made, greeting and password included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long is waited for a reason why a connection with TLS was closed.
+/// How long to wait for the reason why a connection with TLS was closed.
 const LISTEN_FOR: Duration = Duration::from_millis(500);
 /// Longest wait of a command that does not block, when nothing shorter is set.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ pub(crate) const CALL_MAX: Duration = CONNECT_TIMEOUT.saturating_add(RESPONSE_TI
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
-/// What is larger goes through a connection of its own: on the shared one everybody else would
+/// A larger request goes through a connection of its own: on the shared connection all other callers would
 /// wait for it, and would be cut off with it if the server does not take it.
 const SHARED_BYTES: usize = 64 * 1024;
 
@@ -54,7 +54,7 @@ pub(crate) struct Connector {
 #[derive(Clone)]
 enum Maker {
     Ours(Arc<Manager>, Arc<ConnectionAddr>),
-    /// A pool of the application: it says how connections are made, and none is taken out of it.
+    /// A pool of the application: it says how connections are made; no connection is taken out of it.
     Theirs(Pool),
 }
 
@@ -109,7 +109,7 @@ impl Connector {
     }
 
     pub(crate) fn from_pool(pool: Pool) -> Self {
-        // Its connections may be with TLS; it does not say.
+        // The connections of the pool may be with TLS; the pool does not say it.
         tls_library::prepare();
         Self::new(Maker::Theirs(pool), "the given pool".to_owned())
     }
@@ -130,7 +130,7 @@ impl Connector {
 
     /// A new connection, driven by the library's runtime. It has no time limit for answers: each caller sets its own.
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
-        // What drives a connection runs where it was made.
+        // The task that drives a connection runs on the runtime on which the connection was made.
         let (maker, address) = (self.maker.clone(), self.address.clone());
         let listener = self.listener.clone();
         let connecting = runtime::run(async move {
@@ -173,7 +173,7 @@ impl Connector {
         self.request_until(until, command, Repeat::Always).await
     }
 
-    /// The same, for a caller that waits until then, or a bit longer if the command is large.
+    /// The same, for a caller that waits until `until`, or a bit longer if the command is large.
     pub(crate) async fn request_until(
         &self,
         until: Instant,

@@ -39,7 +39,7 @@ enum Source {
     Info,
     /// Version, mode and role.
     Hello,
-    /// Neither is told. That scripts run is then all that is known: those before 7.0 do not understand them.
+    /// The user may use neither. Then it is only known whether scripts run, which no server before 7.0 can do.
     Nothing,
 }
 
@@ -60,7 +60,7 @@ impl Facts {
                 facts(facts_of_hello(value), Source::Hello)
             }
             Err(Trouble::Refused(Refusal::NoCommand, _)) => facts(String::new(), Source::Nothing),
-            // Nobody is let in without a password.
+            // The server asks for a password.
             Err(Trouble::Refused(Refusal::NotAllowed, _)) => Err(trouble),
             Err(trouble) => Err(trouble),
         }
@@ -189,8 +189,8 @@ fn warn_of_eviction(connector: &Connector, facts: &Facts) {
     }
 }
 
-/// A user may be allowed to look, and no more: that may be meant. Nothing is taken off the list of queues
-/// by this: no queue has an empty name.
+/// Warns of a user who may only read, because that may be on purpose. It tries to take a queue with an empty name off the
+/// list of queues; there is no such queue.
 async fn warn_of_no_rights(connector: &Connector, namespace: &Namespace) {
     let tried = connector.request(&registry::removal(namespace, "")).await;
     if let Err(Trouble::Refused(refusal @ Refusal::NotAllowed, words)) = tried {

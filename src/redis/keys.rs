@@ -89,7 +89,7 @@ impl Keys {
         self.part("events")
     }
 
-    /// The stream that announces jobs somebody waits for.
+    /// The stream that announces the end of jobs that callers wait for.
     pub(crate) fn finished(&self) -> &str {
         self.part("finished")
     }

@@ -1,9 +1,9 @@
-//! Why a server closes a connection that it has just taken: it has no room (`maxclients`), it takes nobody from
-//! elsewhere (protected mode), or it speaks TLS.
+//! Why a server closes a connection that it has just accepted: it has no room (`maxclients`), it accepts no client
+//! from another machine (protected mode), or it speaks TLS.
 //!
-//! The first two it says before anything was asked, and closes. redis-rs, which waits for several answers, reports
-//! only that the connection was closed. So a connection is made once more, on which nothing is asked until the server
-//! has been silent for a while. Then it is greeted as a server of TLS would be.
+//! In the first two cases the server sends the reason before any request, and closes. redis-rs, which waits for several
+//! answers, reports only that the connection was closed. So a connection is made once more, and nothing is sent on it until
+//! the server has been silent for a while. Then a greeting of TLS is sent.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A server that has something to say says it at once.
+/// A server that closes a connection sends its reason at once.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// That of protected mode has about 1 KiB.
+/// The reason of protected mode has about 1 KiB.
 const BYTES: u64 = 4096;
 /// Enough for its first sentences.
 const CHARS_MAX: usize = 300;
@@ -32,7 +32,7 @@ pub(crate) enum LastWord {
     Tls,
 }
 
-/// How the server at this address turns clients away that do not speak TLS; none if it does not, or not any more.
+/// How the server at this address turns away clients that do not speak TLS; `None` if it does not do so, or not any more.
 pub(crate) async fn last_word(address: &ConnectionAddr) -> Option<LastWord> {
     let saying = async {
         match address {
@@ -51,7 +51,7 @@ pub(crate) async fn last_word(address: &ConnectionAddr) -> Option<LastWord> {
 
 async fn heard(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Option<LastWord> {
     let mut said = Vec::new();
-    // What came before the connection broke counts.
+    // Bytes that came before the connection broke count.
     let mut by_itself = (&mut stream).take(BYTES);
     let is_open = timeout(PATIENCE, by_itself.read_to_end(&mut said))
         .await

@@ -1,5 +1,5 @@
-//! Puts a script together: the file of its verb, and the fragments (`lua/lib/<name>.lua`) that this file needs,
-//! and that those need.
+//! Puts a script together: the file of its verb, the fragments (`lua/lib/<name>.lua`) that this file needs,
+//! and the fragments that these need.
 //!
 //! Each file says in its head, the comment it begins with, which fragments it uses:
 //!
@@ -10,9 +10,9 @@
 //! -- shares: meta              locals of this file that others use: such a file is always made when the script begins
 //! ```
 //!
-//! Lua makes each function of a script anew in each call, for about 1,000 instructions of the server. So what most calls
-//! do without is `rarely`: each such fragment is a branch of one function, which looks for what `queue` has not got, and
-//! is made alone. What a part costs every call of a script (its keys) is avoided by `with`.
+//! Lua makes each function of a script anew in each call, for about 1,000 instructions of the server. So fragments that most
+//! calls do not use are `rarely`: when a call uses a name that `queue` does not have yet, one function makes the fragment
+//! that has this name, alone. Each key costs every call of a script; keys that few calls need are kept out of the others by `with`.
 //!
 //! `tests/architecture/lua.rs` compares each head with what the file uses.
 
@@ -103,14 +103,14 @@ fn text_of(name: &str) -> &'static str {
 /// The fragments of a script.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fragments<'a> {
-    /// Made when the script begins, each behind those that it needs.
+    /// Made when the script begins, each behind the fragments that it needs.
     pub(crate) always: Vec<&'a str>,
     /// Made when they are used.
     pub(crate) rarely: Vec<&'a str>,
 }
 
 impl<'a> Fragments<'a> {
-    /// Those of a verb's file.
+    /// The fragments that a verb's file uses.
     pub(crate) fn of(verb: &'a str, part: Option<&str>) -> Self {
         let head = Head::of(verb);
         let mut all: Vec<&str> = Vec::new();

@@ -6,11 +6,11 @@
 //! line is still noticed after the patience that it was made with.
 //!
 //! A connection that was closed while it was idle (a server's `timeout`, a firewall) is no
-//! trouble: it is made again, and what was asked is asked on the new one, as far as the caller
+//! trouble: it is made again, and the request is sent on the new connection, if the caller
 //! allows that.
 //!
-//! Many may wait for one connection to be made. They share a failure, so none of them waits longer
-//! than two attempts to connect take: the attempt that was under way when it asked, and the next.
+//! Many callers may wait for one connection to be made. They share a failure, so no caller waits longer
+//! than for two attempts to connect: the attempt that was under way when it asked, and the next.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -51,7 +51,7 @@ pub(crate) fn bytes_of(command: &Cmd) -> usize {
 ///
 /// Clones share it. As long as it lives, what one task asks through them reaches the server in
 /// the order in which the requests were first polled. A request that is dropped takes a dedicated
-/// connection with it, and leaves a shared one to the others.
+/// connection with it, and leaves a shared connection to the other callers.
 #[derive(Clone)]
 pub(crate) struct Reconnecting {
     connector: Connector,
@@ -82,7 +82,7 @@ impl SharedConnection {
         {
             return Arc::clone(&owned.cell);
         }
-        // Never dropped: that would speak to the parent's thread, which is not here.
+        // Never dropped: dropping it would signal the parent's thread, which this process does not have.
         std::mem::forget(owned.take());
         let cell = Arc::<ConnectionCell>::default();
         let of_ours = Owned {
@@ -105,7 +105,7 @@ enum Kind {
 /// Whether a command is sent again at once, if its connection had been idle and was found closed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// In any case: what runs twice answers and does the same.
+    /// In any case: a verb that runs twice does the same and gives the same answer.
     Always,
     /// Only if it certainly was not sent.
     Unsent,
@@ -129,7 +129,7 @@ type ConnectFailure = (Instant, Trouble);
 
 struct ConnectionCell {
     connection: Mutex<Option<Numbered>>,
-    /// Held by the caller that makes a connection. Fair: the others have their turn in order.
+    /// Held by the caller that makes a connection. Fair: the callers have their turn in order.
     connecting: tokio::sync::Mutex<Option<ConnectFailure>>,
     made: AtomicU64,
     epoch: Instant,
@@ -315,7 +315,7 @@ impl Reconnecting {
         if let Some(open) = self.cell.open() {
             return Ok(open);
         }
-        // Boxed, so that the futures of those that ask do not nest as deep.
+        // Boxed, to keep the futures of the callers small.
         let connecting: Pin<Box<dyn Future<Output = _> + Send + '_>> =
             Box::pin(self.connect_in_turn(Instant::now()));
         let Some(until) = self.until else {
@@ -411,7 +411,7 @@ impl Reconnecting {
             // wait for answers on it.
             true if request.keeps && cell.last_heard() > began && is_late => {}
             true => {
-                // Many may wait on one connection: only the first of them counts.
+                // Many callers may wait on one connection: only the first failure counts.
                 if cell.close(number) && is_late {
                     cell.silent.fetch_add(1, Ordering::Relaxed);
                 }

@@ -1,5 +1,5 @@
-//! What a server means when it says no. One table decides, from its words to what the caller is told, wherever
-//! the words are met: while a connection is made, in a plain command, inside a script, or as the last word on a
+//! What the refusals of a server mean. One table leads from the words of the server to what the caller is told, wherever
+//! the words come: while a connection is made, in a plain command, inside a script, or as the last word on a
 //! connection that the server closes.
 
 use crate::error::ErrorKind;
@@ -11,11 +11,11 @@ pub(crate) enum Refusal {
     NotNow,
     /// It has become a replica. After a failover its address may soon be that of the primary again.
     Replica,
-    /// It has as many clients as it takes.
+    /// It has as many clients as it accepts.
     NoRoom,
-    /// Out of memory, persistence failing, too few replicas: somebody has to act.
+    /// Out of memory, persistence failing, too few replicas: an operator has to act.
     NoWrites,
-    /// Password, user or permission; or the server takes nobody from elsewhere.
+    /// Password, user or permission; or the server accepts no client from another machine.
     NotAllowed,
     /// A command is not known there: it was renamed or taken away, or it is another kind of server.
     NoCommand,
@@ -30,7 +30,7 @@ pub(crate) enum Refusal {
     Unread,
 }
 
-/// What stands at the beginning of an error that has no code of its own.
+/// The first words of errors that have no code of their own.
 const BEGINNINGS: &[(&str, Refusal)] = &[
     ("max number of clients", Refusal::NoRoom),
     ("Script killed by user", Refusal::NotNow),
@@ -48,16 +48,16 @@ const BEGINNINGS: &[(&str, Refusal)] = &[
         Refusal::NotAllowed,
     ),
     ("Authentication required", Refusal::NotAllowed),
-    // A client without a password may send only little, whatever it is.
+    // A client that has not given its password may send only small requests.
     ("Protocol error: unauthenticated", Refusal::NotAllowed),
-    // With this the server refuses what it has read of a request, and closes the connection.
+    // The server refuses a request in the middle of reading it, and closes the connection.
     ("Protocol error", Refusal::Unread),
     ("DB index is out of range", Refusal::NoDatabase),
     ("invalid DB index", Refusal::NoDatabase),
     ("SELECT is not allowed in cluster mode", Refusal::Cluster),
 ];
 
-/// What stands somewhere in it. redis-rs drops the code of an error to `SELECT`.
+/// Words somewhere in an error. redis-rs drops the code of an error to `SELECT`.
 const PHRASES: &[(&str, Refusal)] = &[
     ("has no permissions to run", Refusal::NotAllowed),
     ("is busy running a script", Refusal::NotNow),
@@ -255,7 +255,7 @@ mod tests {
         }
     }
 
-    /// These may come from the middle of a script, or from a bug: nobody knows what they left behind.
+    /// These may come from the middle of a script, or from a bug: it is not known what was written before.
     #[test]
     fn what_is_no_refusal_is_not_taken_for_one() {
         for line in [

@@ -49,7 +49,7 @@ impl Reply {
         number(&value).ok_or_else(|| garbled(self.verb, "a number", &value))
     }
 
-    /// A number that is negative for "none".
+    /// A number; negative means `None`.
     pub(crate) fn optional_number(&mut self) -> Result<Option<u64>, Trouble> {
         match self.next() {
             Value::Int(n) => Ok(u64::try_from(n).ok()),
@@ -69,7 +69,7 @@ impl Reply {
         }
     }
 
-    /// Bytes that are empty for "none".
+    /// Bytes; empty means `None`.
     pub(crate) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, Trouble> {
         Ok(Some(self.bytes()?).filter(|bytes| !bytes.is_empty()))
     }
@@ -95,13 +95,13 @@ impl Reply {
         texts(self.verb, values)
     }
 
-    /// A list of texts, of which two and two belong together.
+    /// A list of texts that are pairs, two and two.
     pub(crate) fn text_pairs(&mut self) -> Result<Vec<(String, String)>, Trouble> {
         let mut texts = self.texts()?.into_iter();
         Ok(std::iter::from_fn(|| Some((texts.next()?, texts.next()?))).collect())
     }
 
-    /// A number, and then that many values: a list that is not one, because a list in the list
+    /// A number, and then that many values. It is not sent as a list, because a list in the list
     /// costs the server as much as a dozen numbers.
     fn flat(&mut self) -> Result<Vec<Value>, Trouble> {
         let count = self.number()? as usize;
@@ -131,7 +131,7 @@ impl Reply {
         texts(self.verb, values)
     }
 
-    /// One of what stands at the end: a position, a name, and bytes; `None` when there is no more.
+    /// The next of the entries at the end of a reply: a position, a name, and bytes; `None` when there is no more.
     pub(crate) fn extra(&mut self) -> Result<Option<(usize, String, Vec<u8>)>, Trouble> {
         if self.rest.len() == 0 {
             return Ok(None);
@@ -146,7 +146,7 @@ impl Reply {
         let mut values = values.into_iter();
         while let (Some(name), Some(value)) = (values.next(), values.next()) {
             let name = text(name).map_err(|value| garbled(self.verb, "a name", &value))?;
-            // Some of what lies beside the numbers is not one.
+            // Some fields hold no number.
             if let Some(number) = number(&value) {
                 pairs.push((name, number));
             }

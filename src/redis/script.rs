@@ -16,12 +16,12 @@ pub(crate) struct Script {
     pub(crate) name: &'static str,
     /// The verb's own file.
     verb: &'static str,
-    /// The part of the verb that only this one of its scripts has.
+    /// The part with which this script is made, if it is the second script of a verb.
     part: Option<&'static str>,
     loadable: OnceLock<Loadable>,
 }
 
-/// What the server is given, the hash by which it knows it, and the keys it has to get.
+/// The code for the server, the hash by which the server knows it, and the keys that it needs.
 pub(crate) struct Loadable {
     pub(crate) code: String,
     #[cfg(test)]
@@ -36,7 +36,7 @@ enum Harmless {
     /// It never writes.
     Everywhere,
     /// In this line, which reads the clock (`lib/now.lua`): that is the first thing that a script does. A user
-    /// who may not call `TIME` is stopped there.
+    /// who may not call `TIME` is stopped there, before anything is written.
     ClockIn(usize),
     Nowhere,
 }
@@ -206,7 +206,7 @@ impl Call {
     }
 
     /// Sends it by the script's hash; a server that does not know the hash (it was restarted,
-    /// or somebody flushed its scripts) gets the code, which it then knows again.
+    /// or its scripts were flushed) gets the code, and then knows the script again.
     pub(crate) async fn send(
         &self,
         via: &mut impl Requester,

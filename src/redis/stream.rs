@@ -50,8 +50,8 @@ pub(crate) async fn last_number(via: &mut impl Requester, meta: &str) -> Result<
     Ok(number.unwrap_or(0))
 }
 
-/// Up to `count` entries behind `after`; waits up to 5 s for the first. None as well if the connection was closed
-/// while it was idle: that is no trouble, and the next read makes another.
+/// Up to `count` entries behind `after`; waits up to 5 s for the first. Empty also if the connection was closed
+/// while it was idle: that is no trouble, and the next read makes a new connection.
 pub(crate) async fn read(
     link: &mut Reconnecting,
     stream: &str,

@@ -1,8 +1,8 @@
-//! What an application says of TLS: whom to trust, and who it is.
+//! An application's settings for TLS: which certificates to trust, and its own certificate.
 //!
-//! The two libraries that can speak TLS, and the lack of both, have one face
-//! (`tls/{rustls,native,absent}.rs`); `lib.rs` chooses. Certificates and keys are read before
-//! anything is sent, so that a mistake is told with the setting that has it.
+//! There are three modules with the same functions (`tls/{rustls,native,absent}.rs`), one for each library that speaks TLS
+//! and one for builds without; `lib.rs` chooses. Certificates and keys are read before
+//! anything is sent, so that an error names the wrong setting.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -27,7 +27,7 @@ const CLIENT_KEY: &str = "the key of the client certificate";
 pub(crate) const CERTIFICATE_BEGINS: &str = "-----BEGIN CERTIFICATE-----";
 const KEY_BEGINS: &str = "PRIVATE KEY-----";
 
-/// Whom to trust on a connection by `rediss://`, and with which certificate to sign in: one value for
+/// Which certificates to trust on a connection by `rediss://`, and with which certificate to sign in: one value for
 /// [`OxcartBuilder::tls`](crate::OxcartBuilder::tls).
 ///
 /// Everything is optional. Without it the certificate of Redis must be signed by a CA that the system trusts.
@@ -101,8 +101,8 @@ impl Tls {
         self
     }
 
-    /// Whether everything looks like PEM; what is in it is for the library to judge. It might find nothing to
-    /// object to in nothing.
+    /// Checks that everything looks like PEM; the library checks the rest. (A library may accept a text without
+    /// any certificate.)
     fn check_forms(&self) -> Result<(), Error> {
         let chain = self.client.as_ref().map(|client| &client.chain);
         let certificates = [(CA, self.ca.as_ref()), (CLIENT_CERTIFICATE, chain)];
@@ -143,8 +143,8 @@ fn contains(text: &[u8], part: &str) -> bool {
 pub(crate) struct Secured {
     pub(crate) info: ConnectionInfo,
     /// With TLS 1.3 a server says only after the greeting that it does not accept its client, and closes the
-    /// connection. What is written at that moment may fail before that is read. This makes a connection on
-    /// which nothing is written.
+    /// connection. If something is written at that moment, the write may fail before the reason is read. The listener
+    /// makes a connection on which nothing is written, to read the reason.
     pub(crate) listener: Option<Listener>,
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn secured(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Secured
     tls_library::secured(info, &tls)
 }
 
-/// What may be wrong with an address that says nothing to a greeting.
+/// What may be wrong with an address that does not answer a greeting.
 pub(crate) fn hint_of_silence(address: &str) -> &'static str {
     match address.ends_with(MARK) {
         true => "; does it speak TLS there? Without TLS the URL begins with `redis://`",
@@ -197,7 +197,7 @@ pub(crate) fn hint_of_silence(address: &str) -> &'static str {
     }
 }
 
-/// What may be wrong with an address that closes a connection instead of an answer to a greeting.
+/// What may be wrong with an address that closes the connection instead of answering a greeting.
 pub(crate) fn hint_of_closing(address: &str) -> &'static str {
     match address.ends_with(MARK) {
         true => {

@@ -16,9 +16,9 @@ use crate::redis::trouble::Trouble;
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
 const BLOCK: Duration = Duration::from_secs(5);
-/// An answer that is later than this is none: the connection is dead.
+/// If there is no answer after this time, the connection is dead.
 const WATCHDOG: Duration = Duration::from_secs(6);
-/// A pop that comes back empty sooner did not wait on the server; the second one in a row waits here.
+/// A pop that comes back empty sooner did not wait on the server; after the second such pop in a row, the wait is here.
 const SOON: Duration = Duration::from_secs(1);
 
 /// The blocking connection.
@@ -81,7 +81,7 @@ impl TokenPop {
         popped(popping.await)
     }
 
-    /// How the server calls the connection; none where it does not say.
+    /// The server's id of the connection; `None` if it does not tell it.
     async fn client(&mut self) -> Result<Option<u64>, Trouble> {
         let number = self.connection.connect().await?;
         if let Some((known, client)) = self.known
@@ -108,7 +108,7 @@ fn popped(answer: Result<Value, Trouble>) -> Result<Option<u64>, Trouble> {
     }
 }
 
-/// The score of what was popped; none after a timeout.
+/// The score of the popped member; `None` after a timeout.
 fn score(answer: Value) -> Option<u64> {
     let Value::Array(popped) = answer else {
         return None;

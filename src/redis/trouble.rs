@@ -1,7 +1,7 @@
 //! What can go wrong between us and Redis, by what it means for the call.
 //!
 //! Callers need to know one thing: did the call run? After a refusal or a failed connection it did not; after a
-//! lost answer nobody knows.
+//! lost answer it cannot be known.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) enum Trouble {
     Closed,
     /// What answered the greeting is no Redis; nothing was sent.
     Stranger(String),
-    /// It is not the server that we trust, or it does not trust us, by the rules of TLS; nothing was sent.
+    /// The TLS certificate of the server is not trusted, or the server does not trust ours; nothing was sent.
     Untrusted(String),
     /// The server said no before anything was written.
     Refused(Refusal, String),
@@ -36,10 +36,10 @@ pub(crate) enum Trouble {
     /// It was sent, and no answer came: it ran, or it did not.
     Unanswered(String),
     /// It was sent, and the connection was closed instead of an answer: it ran, or it did not. A
-    /// server or a proxy that does not take the call may show in this way, too, each time.
+    /// server or a proxy that does not accept the call may do this each time.
     Cut {
         why: String,
-        /// The connection had not been used for a while: it may have been closed in its sleep.
+        /// The connection had not been used for a while: it may have been closed before the call.
         was_idle: bool,
     },
     /// An answer came that makes no sense: a broken invariant, here or in Redis.
@@ -66,7 +66,7 @@ impl Trouble {
         matches!(self, Self::Closed | Self::Cut { was_idle: true, .. })
     }
 
-    /// Whether Redis as a whole was away, for everybody, as far as one call can tell.
+    /// Whether Redis as a whole was away, as far as one call can tell.
     pub(crate) fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -141,7 +141,7 @@ impl Trouble {
     pub(crate) fn from_calling(error: &RedisError) -> Self {
         if let Some(refusal) = refusal(error) {
             let words = words(error);
-            // One that has written cannot be killed.
+            // Redis does not kill a script that has written.
             let in_its_middle = words.contains(IN_SCRIPT) && !words.contains(KILLED);
             return match in_its_middle {
                 true => Self::Stopped(refusal, words),
@@ -170,7 +170,7 @@ impl Trouble {
         }
     }
 
-    /// What a caller is told that has asked the Redis at `address`.
+    /// The error for a caller that asked the Redis at `address`.
     pub(crate) fn into_error(self, address: &str) -> Error {
         let kind = self.kind();
         let text = match &self {

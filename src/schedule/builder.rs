@@ -77,7 +77,7 @@ impl ScheduleBuilder {
         self
     }
 
-    /// So many jobs, and no more. Default: no limit.
+    /// How many jobs the schedule makes in all. Default: no limit.
     pub fn limit(mut self, jobs: u64) -> Self {
         self.rule.limit = Some(jobs);
         self
@@ -97,7 +97,7 @@ impl ScheduleBuilder {
         self
     }
 
-    /// What becomes of ticks that nobody was there to fire within a minute. Default
+    /// What becomes of ticks that no worker fired within a minute. Default
     /// [`Missed::Skip`].
     pub fn missed(mut self, missed: Missed) -> Self {
         self.rule.missed = missed;
@@ -145,7 +145,7 @@ fn one_space_between_fields(expression: &str) -> String {
     expression.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Everything that can be found wrong without knowing the time.
+/// Finds all errors that can be found without knowing the time.
 fn check(name: &str, rule: &Rule) -> Result<(), Error> {
     check_name(name)?;
     if rule.limit == Some(0) {
@@ -191,9 +191,9 @@ fn check_job(queue: &Queue, given: &Queue, job: &NewJob, fixed_id: bool) -> Resu
 /// A schedule as it is to be. Awaiting it stores it under its name; or hand it to
 /// [`WorkerBuilder::schedule`](crate::WorkerBuilder::schedule).
 ///
-/// What is stored already and is the same stays as it is, its next tick included. A change takes
-/// effect at once: where it changes when the schedule ticks, the next tick is the first of the new
-/// ones after now. A paused schedule stays paused. One that has ended may be given another job or
+/// If the same schedule is stored already, it stays as it is, its next tick included. A change takes
+/// effect at once: if it changes when the schedule ticks, the next tick is the first of the new
+/// ticks after now. A paused schedule stays paused. A schedule that has ended may be given another job or
 /// policy, and stays ended.
 ///
 /// # Errors
@@ -245,9 +245,9 @@ pub(crate) struct DeclaredSchedule {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheduled {
-    /// There was none of that name.
+    /// There was no schedule of that name; now there is.
     Created,
-    /// There was another of that name, and it is like this now.
+    /// There was a different schedule of that name; it was changed.
     Changed,
     /// It was there already, and nothing was done.
     Unchanged,

@@ -1,5 +1,5 @@
-//! The schedules that a worker's code declares: stored when it starts. What is wrong with one
-//! stops neither the others nor the worker.
+//! The schedules that a worker's code declares: stored when it starts. An error in one schedule
+//! stops neither the other schedules nor the worker.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::service::hooks::WorkerEvent;
 /// Before what failed is tried again.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(100), Duration::from_secs(5));
 
-/// Stores them all, and says which ones no code names any more. Tries again for as long as Redis is
+/// Stores them all, and reports stored schedules that this code does not declare any more. Tries again for as long as Redis is
 /// in trouble.
 pub(crate) async fn store(shared: &WorkerShared, schedules: &[DeclaredSchedule]) {
     if schedules.is_empty() {
@@ -63,7 +63,7 @@ where
     }
 }
 
-/// Another user or another server does not pass by itself, but it may be mended without a restart.
+/// A wrong user or server does not pass by itself, but an operator may correct it while the worker runs.
 fn passes(error: &Error) -> bool {
     error.is_retryable() || error.kind() == ErrorKind::Unsuitable
 }

@@ -1,5 +1,5 @@
-//! Firing ticks. Any worker may; one of them keeps the timer for the next tick, and any worker that sees
-//! that this one is late takes over. Which job a tick makes and what comes next is stored in one
+//! Firing ticks. Any worker may fire them; one worker keeps the timer for the next tick, and any worker that sees
+//! that the timer is late takes it over. The jobs of a tick and the next tick are stored in one
 //! call, which changes nothing if another worker was faster.
 
 use std::collections::HashSet;
@@ -24,14 +24,15 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// Schedules dealt with in one call.
 const PAGE: usize = 64;
-/// Ticks of one schedule fired in one call: the others get their turn.
+/// So many ticks of one schedule are fired in one call, so that other schedules get their turn.
 const TICKS_PER_CALL: usize = 64;
 /// Before what failed is tried again.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(50), Duration::from_secs(1));
 /// How often a worker hands the next tick on because it cannot read one that is due: another
 /// version may.
 const HANDS_ON_EVERY: Duration = Duration::from_secs(20);
-/// How much later than the tick it looks itself then, in case no other worker took it.
+/// After it has handed the tick on, the worker looks itself this much later than the tick, in case no other worker
+/// took it.
 const AFTER_OTHERS_MS: u64 = 100;
 
 /// Stores what the worker's code declares, then fires ticks until it is dropped.
@@ -104,8 +105,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// All that is due is what cannot be read here. It stays due, for a worker that can, and the
-    /// rest goes on: the next tick of all is the next of the others, or a moment to look again.
+    /// All schedules that are due cannot be read here. They stay due, for a worker that can read them. The next tick
+    /// is then the next one of the other schedules, or a moment to look again.
     async fn pass_over(&mut self, found: &Found) -> Result<(), Trouble> {
         let hands_on = self
             .handed_on
@@ -162,7 +163,7 @@ impl<'a> Driver<'a> {
             queue = self.shared.queue.name(),
             schedule = entry.name,
             missed = entry.missed,
-            "nobody was there to fire these ticks; they are given up"
+            "no worker fired these ticks in time; they are given up"
         );
         self.shared.hooks.tell(|queue| WorkerEvent::TicksMissed {
             queue,
@@ -210,7 +211,8 @@ impl<'a> Driver<'a> {
 /// What was fired in vain in this round: name, revision and tick.
 type InVain = HashSet<(String, u64, u64)>;
 
-/// If another worker had been faster, the schedule would not look the same still.
+/// An error if the same tick was fired in vain before in this round: if another worker had been faster, the
+/// schedule would have changed.
 fn unless_in_vain(entry: Option<Entry>, in_vain: &InVain) -> Result<Option<Entry>, Error> {
     let seen = entry
         .as_ref()

@@ -1,5 +1,5 @@
 //! Changing what is stored. Scripts know no calendar: a client reads a schedule, works out its
-//! next tick from the time that the server said, and stores that if nobody else was faster.
+//! next tick from the time that the server said, and stores that if no other client was faster.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::store::unschedule::Unschedule;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::Timestamp;
 
-/// How often a change is tried again that somebody else was faster than.
+/// How often a change is tried again because another client was faster.
 const TRIES: usize = 32;
 const REGISTER_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -37,7 +37,7 @@ pub(crate) async fn upsert(
         let found = read(queue, name).await?;
         let now_ms = found.now_ms;
         let stored = found.schedules.first();
-        // Of one that was lost as a whole, a next tick may be left.
+        // Of a schedule that was lost as a whole, a next tick may be left.
         let stored = stored.filter(|_| !is_nothing(&found));
         let first = |state: &ScheduleState| {
             first_tick(rule, &timing, state, now_ms)
@@ -56,14 +56,14 @@ pub(crate) async fn upsert(
                     rule: known, state, ..
                 } = known;
                 let same = known.is_same_as(rule) && found.job.as_ref() == Some(job);
-                // That code declares it is noted once, and not taken back by one who awaits it.
+                // If code declares the schedule, that is noted once; an equal definition that is awaited does not undo it.
                 if same && (known.declared || !rule.declared) && lost.is_none() {
                     register(queue).await;
                     return Ok(Scheduled::Unchanged);
                 }
                 let tick = if !known.has_timing_of(rule) {
                     let tick = first(&state)?;
-                    // What is due by the old rule is not forgotten by the new one.
+                    // A tick that is due by the old rule is fired first.
                     if fire_due(queue, stored, now_ms).await? {
                         continue;
                     }
@@ -78,7 +78,7 @@ pub(crate) async fn upsert(
                 } else if stored.tick_ms.is_some() && !is_spent(rule, &state) {
                     NextTick::Keep
                 } else {
-                    // One that has ended may be changed, and stays ended.
+                    // A schedule that has ended may be changed, and stays ended.
                     next_tick(rule, &timing, &state, now_ms)
                 };
                 (state, tick)
@@ -172,8 +172,8 @@ pub(crate) fn is_off(stored: &StoredSchedule, now_ms: u64) -> bool {
     known.is_ok_and(|known| missing_tick(&known, stored, now_ms).is_some())
 }
 
-/// The next tick that a schedule should have, if it has none though it is neither paused nor at its
-/// end, or one that lies further ahead than it can have been set.
+/// The next tick that a schedule should have, if it has no next tick although it is neither paused nor at its
+/// end, or if its next tick lies further ahead than it can have been set.
 fn missing_tick(known: &Decoded, stored: &StoredSchedule, now_ms: u64) -> Option<NextTick> {
     let Decoded {
         rule,
@@ -238,7 +238,7 @@ async fn fire_due(queue: &Queue, stored: &StoredSchedule, now_ms: u64) -> Result
             queue = queue.name(),
             schedule = stored.name,
             missed,
-            "nobody was there to fire these ticks; they are given up"
+            "no worker fired these ticks in time; they are given up"
         );
     }
     Ok(true)
@@ -287,8 +287,8 @@ fn readable(stored: &StoredSchedule) -> Result<Decoded, Error> {
     rule::decode(stored).map_err(|error| left_alone(error, &stored.name))
 }
 
-/// The next tick of a schedule that begins, or whose ticks change. One that would never tick is
-/// refused, unless its limit is what ends it.
+/// The next tick of a schedule that begins, or whose ticks change. A schedule that would never tick is
+/// refused, unless it has reached its limit.
 fn first_tick(
     rule: &Rule,
     timing: &Timing,
@@ -339,8 +339,8 @@ fn contended(queue: &Queue, name: &str) -> Error {
     )
 }
 
-/// Puts the queue on the list of queues: it may have nothing but this. Producers do it as well. What the
-/// caller asked for is stored, so it does not wait long for this.
+/// Puts the queue on the list of queues: a queue may hold a schedule and nothing else. Producers do it as well. The
+/// schedule is stored already, so the caller does not wait long for this.
 async fn register(queue: &Queue) {
     let registered = timeout(REGISTER_PATIENCE, queue.inner.store.register());
     let queue = queue.name();

@@ -31,7 +31,7 @@ pub enum TickOutcome {
     Fired,
     /// It was skipped, because the job of the tick before it had not ended.
     Overlapped,
-    /// Nobody was there to fire it, and it was given up.
+    /// No worker fired it in time, and it was given up.
     Missed,
 }
 
@@ -53,7 +53,7 @@ pub struct ScheduleInfo {
     pub last_job: Option<(JobId, Option<State>)>,
     /// Ticks that made a job.
     pub fired: u64,
-    /// Ticks that were given up because nobody was there. Those that
+    /// Ticks that were given up because no worker fired them in time. Ticks that
     /// [`Missed::FireOnce`](crate::Missed::FireOnce) and [`Missed::FireAll`](crate::Missed::FireAll)
     /// make up for are counted in `fired` instead. After a very long time a lower bound,
     /// where the rhythm is a cron expression.
@@ -62,8 +62,8 @@ pub struct ScheduleInfo {
     pub overlapped: u64,
     /// Whether it is paused.
     pub paused: bool,
-    /// Why this version cannot read it, if it cannot. It then leaves it alone, and what it
-    /// follows and what it makes is not known.
+    /// Why this version cannot read the schedule, if it cannot. Then the schedule is left alone, and it is not known
+    /// what it follows and which jobs it makes.
     pub unreadable: Option<String>,
     declared: bool,
 }

@@ -124,8 +124,8 @@ impl ScheduleHandle {
     /// fields begins with `*`, as in crontab: then both must match (`0 3 */2 * MON` is a Monday).
     /// Both must match as well where the day of the week begins with `+`: `0 3 13 * +FRI`.
     ///
-    /// Where daylight saving time takes a moment away, an expression that names hours ticks when
-    /// the clock has gone forward; where it gives one twice, the first time. One that matches in
+    /// If daylight saving time skips a time of day, an expression that names hours ticks when
+    /// the clock has gone forward; if a time of day comes twice, it ticks the first time. An expression that matches in
     /// every hour follows real time.
     pub fn cron(self, expression: impl AsRef<str>) -> ScheduleBuilder {
         ScheduleBuilder::of_cron(self.queue, self.name, expression.as_ref())

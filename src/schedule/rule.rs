@@ -12,11 +12,11 @@ use crate::schedule::info::Rhythm;
 use crate::store::schedules::{ScheduleState, StoredSchedule};
 use crate::time::check_wait;
 
-/// A later version that gives a schedule a new meaning raises it: whoever cannot read a schedule
-/// must leave it alone.
+/// A later version that gives a schedule a new meaning raises this number: a client that does not know the number
+/// must leave the schedule alone.
 const VERSION: u8 = 1;
 
-/// What is left out has the default of this version, for ever.
+/// A field that is left out has the default of this version, for ever.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Rule {
@@ -103,8 +103,7 @@ impl Rule {
         Ok(timing)
     }
 
-    /// Whether both make the same of the same ticks. Who declares it is no part of that: one that
-    /// is awaited here and declared there is one schedule.
+    /// Whether both are the same schedule. It makes no difference whether code declares it or a caller awaits it.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let declared = other.declared;
         Self {

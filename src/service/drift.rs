@@ -25,7 +25,7 @@ pub(crate) struct Drift {
     epoch: Instant,
     tolerance_ms: i64,
     first: Option<Instant>,
-    /// What is compared with, and what comes after it.
+    /// The distance that is compared with, and the one that will take its place.
     old: Option<Ahead>,
     young: Option<Ahead>,
 }

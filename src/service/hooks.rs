@@ -67,8 +67,8 @@ pub enum WorkerEvent {
         /// How many.
         ticks: u64,
     },
-    /// A schedule that a worker once declared in its code is not among those that this worker
-    /// declares. It goes on; remove it if it is not wanted any more.
+    /// A worker once declared this schedule in its code, and this worker does not declare it. The schedule
+    /// goes on; remove it if it is not wanted any more.
     #[non_exhaustive]
     ScheduleUndeclared {
         /// The queue.
@@ -169,7 +169,7 @@ impl Hooks {
         self.hooks.push(hook);
     }
 
-    /// Takes out what is the application's.
+    /// Takes out the hooks, which belong to the application.
     pub(crate) fn take(&mut self) -> Vec<Hook> {
         mem::take(&mut self.hooks)
     }
@@ -249,7 +249,7 @@ impl Hooks {
                     id: settlement.id.clone(),
                 });
             }
-            // Its attempt never began, and was not told.
+            // Its attempt never began, so no `Started` was told.
             None => {}
         }
     }

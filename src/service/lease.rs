@@ -32,7 +32,7 @@ pub(crate) struct Lease {
     until_us: AtomicU64,
     lost: AtomicBool,
     handed_over: Instant,
-    /// The attempt has begun, or never will: the thread that sets it first decides which.
+    /// It is decided whether the attempt begins or its job is given back: the first thread that sets this decides.
     decided: AtomicBool,
     /// It was confirmed, or is lost.
     changed: Notify,
@@ -43,7 +43,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Of a claim that was asked for at `sent`.
+    /// The lease of a job whose claim was sent at `sent`.
     pub(crate) fn new(claimed: &Claimed, sent: Instant, length: Duration) -> Self {
         let lease = Self {
             id: claimed.id.clone(),
@@ -72,7 +72,7 @@ impl Lease {
         self.decide()
     }
 
-    /// Whether this call is the first to decide which.
+    /// Whether this call is the first, which decides.
     fn decide(&self) -> bool {
         !self.decided.swap(true, Ordering::AcqRel)
     }
@@ -82,7 +82,7 @@ impl Lease {
         !self.decided.load(Ordering::Acquire) && self.handed_over.elapsed() > time
     }
 
-    /// Redis has answered a call that was sent then. What was lost meanwhile stays lost.
+    /// Redis has answered a call that was sent at `sent`. A lease that was lost meanwhile stays lost.
     pub(crate) fn confirm(&self, sent: Instant, length: Duration) {
         self.until_us
             .store(self.micros(sent + length), Ordering::SeqCst);
@@ -115,7 +115,7 @@ impl Lease {
         self.epoch + Duration::from_micros(self.until_us.load(Ordering::Acquire))
     }
 
-    /// Nothing may begin any more that relies on this lease.
+    /// Whether no attempt may begin any more under this lease.
     pub(crate) fn is_over(&self) -> bool {
         self.is_lost() || self.until() <= Instant::now()
     }
@@ -169,7 +169,7 @@ impl Leases {
         }
     }
 
-    /// Those that `wanted` picks.
+    /// The leases that `wanted` picks.
     pub(crate) fn filter(&self, wanted: impl Fn(&Lease) -> bool) -> Vec<Arc<Lease>> {
         let by_fence = self.lock();
         let wanted = by_fence.values().filter(|lease| wanted(lease));

@@ -1,7 +1,7 @@
-//! What goes on beside the handlers of a worker: what all of it shares, in small parts, and how it runs.
+//! What the services of a worker (the tasks beside its handlers) share, in small parts, and how services run.
 //!
-//! This room lies below the services themselves. A service (waiting for work, renewing leases,
-//! maintenance, firing ticks) uses what is here; nothing here knows which services there are
+//! This module lies below the services themselves. A service (waiting for work, renewing leases,
+//! maintenance, firing ticks) uses this module; no code here knows which services there are
 //! (`worker/services.rs` has the list).
 
 pub(crate) mod application;
@@ -44,7 +44,7 @@ pub(crate) struct Config {
 /// Everything that the services of one worker share, and its handlers with them.
 pub(crate) struct WorkerShared {
     pub(crate) queue: Queue,
-    /// This worker, in this process, in this life.
+    /// The id of this worker, made when the worker was built.
     pub(crate) id: String,
     pub(crate) config: Config,
     pub(crate) slots: Slots,
@@ -93,8 +93,8 @@ impl WorkerShared {
     }
 }
 
-/// Hooks are the application's, and are never dropped on the library's thread, where they might wait
-/// for something, and find no runtime of the application's.
+/// Hooks belong to the application, and are never dropped on the library's thread: there a `Drop` that waits would
+/// hold up everything, and one that spawns a task would find no runtime of the application's.
 impl Drop for WorkerShared {
     fn drop(&mut self) {
         if runtime::is_here() {

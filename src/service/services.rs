@@ -54,7 +54,7 @@ pub(crate) struct RunningServices {
 }
 
 impl RunningServices {
-    /// Starts those of the `services` that go on for so long.
+    /// Starts the `services` that run until `until`.
     pub(crate) fn start(services: &mut Vec<Service>, until: Until, runtime: &Handle) -> Self {
         let (mut tasks, mut names) = (JoinSet::new(), HashMap::new());
         for service in services.extract_if(.., |service| service.until == until) {
@@ -92,7 +92,7 @@ impl RunningServices {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// Stops those that have not ended, and waits until they are dropped.
+    /// Stops the services that have not ended, and waits until they are dropped.
     pub(crate) async fn stop(&mut self) {
         self.tasks.shutdown().await;
     }

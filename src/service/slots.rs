@@ -29,11 +29,11 @@ pub(crate) struct Brought {
     pub(crate) suspects: bool,
     /// The call asked for them.
     pub(crate) suspects_asked: bool,
-    /// The news of jobs that others handed back; 0 if there are none.
+    /// The news of jobs that other workers handed back; 0 if there are no such jobs.
     pub(crate) unhandled: u64,
-    /// The call asked for those it has handlers for.
+    /// The call asked for such jobs, by the names of the worker's handlers.
     pub(crate) by_name: bool,
-    /// The call itself made the news.
+    /// The call itself handed a job back, and so changed the news.
     pub(crate) made_news: bool,
 }
 
@@ -68,13 +68,12 @@ struct SlotsState {
     leases_max: usize,
     /// The lanes that wait for call.
     waiting: [bool; LANES],
-    /// The news of jobs that were handed back, a number: what the last answer said; what this worker
-    /// has heard last from others; and what it was when this worker had taken all jobs that it has
-    /// handlers for.
+    /// The news of jobs that were handed back, a number. `unhandled`: in the last answer; `heard`: the last that this
+    /// worker heard from other workers; `looked`: when this worker had taken all such jobs that it has handlers for.
     unhandled: u64,
     heard: u64,
     looked: u64,
-    /// All workers are to hear of them once more.
+    /// The next call has all workers told once more of jobs that were handed back.
     again: bool,
 }
 
@@ -121,7 +120,7 @@ impl Slots {
     }
 
     /// Wakes a lane that waits, if there is work for it. A wake-up costs the library's thread much, so
-    /// none may be in vain. A lane that is busy looks for work itself when its call is over.
+    /// a lane is never woken without work. A lane that is busy looks for work itself when its call is over.
     fn signal(&self, state: &mut SlotsState) {
         if !state.is_ready() {
             return;
@@ -169,8 +168,8 @@ impl Slots {
         state.running += brought.claimed;
         state.suspects = brought.suspects;
         state.unhandled = brought.unhandled;
-        // News that this worker made itself are passed on once more when it hears them: its own idle
-        // slots may have been the first that they woke.
+        // News that this worker made itself do not count as heard, so it passes them on when it hears them again: its own
+        // idle slots may have been the first that the news woke.
         if !brought.made_news {
             state.heard = brought.unhandled;
         }
@@ -185,20 +184,21 @@ impl Slots {
             }
         }
         self.signal(&mut state);
-        // Only now: a wake-up in vain would cost the job that starts next a thread.
+        // Last, when it is known whether jobs are wanted: a needless wake-up would occupy a thread that the next job
+        // could use.
         if state.wants_jobs() {
             self.wants_jobs.notify_one();
         }
         self.tell_of_progress(&state);
     }
 
-    /// So many bytes the next call of this lane may carry.
+    /// Sets how many bytes the next call of this lane may carry.
     pub(crate) fn limit(&self, lane: usize, bytes: usize) {
         self.lock().limits[lane] = bytes;
     }
 
-    /// A call was not carried out, and never will be with these bytes. What it was to settle goes in two
-    /// calls, which claim nothing, and which the same lane makes.
+    /// A call was not carried out, and never will be with these bytes. The same lane stores its outcomes in two
+    /// calls, which claim nothing.
     pub(crate) fn divide(&self, call: NextCall) -> Vec<NextCall> {
         let mut first = call.settle;
         let second = first.split_off(first.len().div_ceil(2));
@@ -219,7 +219,7 @@ impl Slots {
         parts
     }
 
-    /// A call was not carried out: what it was to settle waits for the next one.
+    /// A call was not carried out: its outcomes wait for the next call.
     pub(crate) fn take_back(&self, call: NextCall) {
         let mut state = self.lock();
         state.calls -= 1;
@@ -247,7 +247,7 @@ impl Slots {
         self.signal(&mut state);
     }
 
-    /// The same, and all workers look once more for jobs that others handed back.
+    /// The same, and all workers look once more for jobs that were handed back.
     pub(crate) fn look_again(&self) {
         self.lock().again = true;
         self.look();
@@ -294,7 +294,7 @@ impl Slots {
         self.signal(&mut state);
     }
 
-    /// So many leases can be kept: the worker claims no more jobs than that.
+    /// Sets how many leases can be kept: the worker claims no more jobs than that.
     pub(crate) fn limit_leases(&self, leases: usize) {
         let mut state = self.lock();
         let before = state.free();

@@ -3,8 +3,8 @@
 //! A suspect is a job whose worker died while it ran. If it is what kills workers, each suspect
 //! that runs beside it is blamed for its crash. So a process that knows nothing of its suspects
 //! begins with a few, and with each two that end without a crash it runs one more: what killed the
-//! last process is met in a small group, and the innocent are soon done. A crash ends the process
-//! and what it had learned. A suspect that another crash could bring near to being dead runs alone
+//! last process is met in a small group, and harmless suspects are soon done. A crash ends the process
+//! with what it had learned. A suspect that another crash could bring near to being dead runs alone
 //! (`lua/lib/suspects.lua`).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -69,7 +69,7 @@ impl SuspectTurn {
         })
     }
 
-    /// What may be asked for.
+    /// Which suspects a call may ask for.
     pub(crate) fn suspects(&self) -> Suspects {
         Suspects {
             at_most: self.at_most,

@@ -66,7 +66,7 @@ impl Timer {
                 // The sender lives as long as this waits.
                 _ = changes.changed() => {}
                 () = waiting => {
-                    // What was set meanwhile was earlier still: it fires with this.
+                    // If an even earlier moment was set meanwhile, it fires together with this one.
                     self.at.send_replace(None);
                     return;
                 }

@@ -1,8 +1,8 @@
 //! Whether Redis does what it should, as the whole worker sees it.
 //!
-//! Trouble is kept apart for each kind of call. So nobody is told that Redis is well again because claims go
-//! well, if each call that drops old jobs is refused. But while Redis is away all kinds fail, and the first
-//! call that goes well shows that it is back, though the others have not been made again yet.
+//! Trouble is kept apart for each kind of call. So Redis is not reported as well again because claims go
+//! well, while each call that drops old jobs is refused. But while Redis is away all kinds fail, and the first
+//! call of any kind that goes well shows that Redis is back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,12 +36,12 @@ enum State {
     Away,
     /// The same, but a call of another kind went well since.
     AwayThen,
-    /// It fails while others go well: only a call of this kind can show that this is over.
+    /// It fails while other kinds go well: only a call of this kind can show that this is over.
     Failing,
 }
 
 impl State {
-    /// `is_shared`: the failure says as much of calls of other kinds.
+    /// `is_shared`: such a failure concerns calls of other kinds as well.
     fn after_failure(self, is_shared: bool) -> Self {
         match self {
             Self::Well if is_shared => Self::Away,
@@ -151,7 +151,7 @@ impl TroubleLog {
         states[CallKind::Advance as usize].is_trouble() || states.contains(&State::Away)
     }
 
-    /// Leases could not be renewed, for whatever reason; or that could not be told in a call of recovery.
+    /// Leases could not be renewed, for any reason; or the call of recovery that was to tell Redis so failed.
     pub(crate) fn was_away(&self) {
         self.away.store(true, Ordering::Release);
     }

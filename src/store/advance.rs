@@ -16,7 +16,7 @@ use crate::time::millis;
 
 static SCRIPT: Script = script!("advance");
 
-/// The same with what a queue needs whose workers differ. Its three keys would cost every call.
+/// The script for queues whose workers have different handlers. Its three additional keys would cost every call.
 static WITH_UNHANDLED: Script = script!("advance" with "unhandled");
 
 /// An attempt that has ended, to be stored.
@@ -25,7 +25,7 @@ pub(crate) struct Settlement {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
     pub(crate) receipt: Receipt,
-    /// What the job says of its retention, if it says anything.
+    /// The job's own retention, if it has one.
     pub(crate) keep: Option<Retention>,
     pub(crate) outcome: Outcome,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Advance<'a> {
     pub(crate) hold: bool,
     /// The names for which this worker has handlers, if it asks for jobs that others handed back.
     pub(crate) handlers: Option<&'a [&'static str]>,
-    /// The last news of such jobs that it has heard; 0 if none.
+    /// The last news of such jobs that the worker has heard; 0 if there was none.
     pub(crate) heard: u64,
     /// All workers are to hear that there are such jobs once more.
     pub(crate) again: bool,
@@ -96,7 +96,7 @@ pub(crate) struct Claimed {
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Advanced {
-    /// The answer of an earlier call of this number; what it says of what is left may be old.
+    /// The answer of an earlier call of this number; what it says of work that is left may be old.
     pub(crate) repeated: bool,
     pub(crate) now_ms: u64,
     /// Positions of the settlements whose fence was stale.
@@ -156,11 +156,11 @@ fn is_zero(heard: &u64) -> bool {
     *heard == 0
 }
 
-/// What there is to say of an attempt that did not simply complete.
+/// The outcome of an attempt that did not simply complete.
 #[derive(Serialize)]
 struct Other {
     outcome: &'static str,
-    /// What the job itself asks for.
+    /// The job's own retention.
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,7 +172,7 @@ struct Other {
 }
 
 impl Settlement {
-    /// The commonest end, of which there is nothing more to say.
+    /// Completed, with the retention of the queue: the commonest end, which needs no further argument.
     fn is_plain(&self) -> bool {
         matches!(self.outcome, Outcome::Completed(_)) && self.keep.is_none()
     }
@@ -205,7 +205,8 @@ impl Settlement {
                 reason: Some(*reason),
                 ..plain("dead")
             },
-            // The fence refuses it. If the lease was not lost after all, the job goes back to its place.
+            // The receipt is stale, so the script refuses a lost one. If the lease was not lost after all, the job goes back to
+            // its place.
             Outcome::Released | Outcome::LeaseLost => plain("released"),
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Cancel<'a> {
     pub(crate) reason: &'a str,
 }
 
-/// Ids that are in neither list are not known.
+/// Ids in neither of the two lists are not known to the queue.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Cancelled {
     pub(crate) cancelled: Vec<String>,

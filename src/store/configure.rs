@@ -11,21 +11,21 @@ use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("configure");
 
-/// A change of settings. What is not said stays as it is.
+/// A change of settings. Settings that are not given stay as they are.
 #[derive(Serialize)]
 pub(crate) struct Configure<'a> {
     pub(crate) by: By,
     pub(crate) said: &'a Values,
 }
 
-/// Who changes them.
+/// On whose behalf they are changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum By {
     Operator,
     /// A worker declares them: only what code did not declare the last time is changed.
     Code,
-    /// It declares them again: only what is not known to have been declared, which was lost, is changed.
+    /// A worker declares them again: only settings that are not stored as declared are changed, because they were lost.
     Again,
 }
 
@@ -44,7 +44,7 @@ pub(crate) enum Configured {
 impl Verb for Configure<'_> {
     type Answer = Configured;
 
-    /// Somebody else may have changed it meanwhile.
+    /// Another client may have changed it meanwhile.
     const ANSWERS_AGAIN: bool = false;
 
     fn script() -> &'static Script {

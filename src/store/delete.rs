@@ -10,11 +10,11 @@ use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("delete");
 
-/// All keys of the queue at once. What stays, for `lanes_ms`, is the number of the last call of each
-/// lane: a call that is repeated must not run a second time because the queue was deleted meanwhile.
+/// Deletes all keys of the queue at once. Only the number of the last call of each lane stays, for `lanes_ms`:
+/// a call that is repeated must not run a second time because the queue was deleted meanwhile.
 #[derive(Serialize)]
 pub(crate) struct Delete {
-    /// Also if it holds what somebody may still want: jobs that have not ended, dead letters, schedules.
+    /// Also if it holds jobs that have not ended, dead letters or schedules.
     pub(crate) all: bool,
     pub(crate) lanes_ms: u64,
 }

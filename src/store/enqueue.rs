@@ -58,14 +58,14 @@ pub(crate) struct Enqueue<'a> {
     pub(crate) lane: &'a str,
     pub(crate) call: u64,
     pub(crate) jobs: &'a [&'a NewJob],
-    /// That of the jobs' ids, together.
+    /// What Redis may know of the jobs' ids, of all of them together.
     pub(crate) novelty: Novelty,
 }
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum Enqueued {
-    /// Done; the positions of the jobs whose id was already there, and how many jobs lost their
-    /// record to one of these, whose id was not as new as it was said to be.
+    /// Done. `there`: the positions of jobs whose id was already there. `replaced`: how many records of other jobs were
+    /// replaced, because an id was said to be new and was not.
     Added {
         there: Vec<usize>,
         replaced: u64,

@@ -18,8 +18,8 @@ pub(crate) struct Fire<'a> {
     /// Whether this worker can see to the next tick.
     pub(crate) hold: bool,
     pub(crate) entries: &'a [Entry],
-    /// All that was due by then has been seen, and what is left of it cannot be read here: it is
-    /// passed over for a while, so that it holds nothing up.
+    /// The caller saw all schedules that were due by then, and cannot read those that are not in `entries`: they are
+    /// passed over for a while, so that they hold up no other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) passed_ms: Option<u64>,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Entry {
 #[derive(Debug, PartialEq)]
 pub(crate) struct Fired {
     pub(crate) now_ms: u64,
-    /// Per entry how many jobs it made; `None` for one that was not as the caller saw it.
+    /// For each entry how many jobs it made; `None` for a schedule that was not as the caller saw it.
     pub(crate) verdicts: Vec<Option<u64>>,
     /// The next tick, if this worker has to see to it.
     pub(crate) tick_ms: Option<u64>,

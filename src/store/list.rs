@@ -19,12 +19,12 @@ pub(crate) struct List<'a> {
     pub(crate) limit: usize,
     /// How many bytes are answered at most, unless it is one job.
     pub(crate) bytes: usize,
-    /// Where the page before ended; none for the first page.
+    /// Where the page before ended; `None` for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<&'a Place>,
 }
 
-/// A place in the order of a state. It stays where it is, whatever becomes of the job that is there.
+/// A place in the order of a state. It stays valid when the job that was there moves or is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Place {
     /// Which of the lists of all jobs it is in, from 1 (`lua/lib/find.lua`).
@@ -37,7 +37,7 @@ pub(crate) struct Place {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Listed {
     pub(crate) jobs: Vec<(String, Found)>,
-    /// Where the next page begins; none if there is nothing more.
+    /// Where the next page begins; `None` if this is the last page.
     pub(crate) next: Option<Place>,
 }
 

@@ -53,13 +53,13 @@ pub(crate) trait Verb {
     /// What the script answers.
     type Answer;
 
-    /// Whether a call that ran may run again, for the same answer. (None does harm.)
+    /// Whether a call that ran may run again and gives the same answer. (A second run never does harm.)
     const ANSWERS_AGAIN: bool = true;
 
     fn script() -> &'static Script;
 
-    /// The script for this very call. It is another one where few calls need keys that all others
-    /// would pay for.
+    /// The script for this call. A verb has a second script if few of its calls need keys that would cost
+    /// all others something.
     fn script_of_call(&self) -> &'static Script {
         Self::script()
     }
@@ -108,7 +108,7 @@ fn named(arguments: &mut Cmd, names: &impl Serialize) {
     arguments.arg(codec::encode_plain(names));
 }
 
-/// For verbs that take none.
+/// For verbs without arguments.
 #[derive(Serialize)]
 struct NoArguments {}
 

@@ -1,4 +1,4 @@
-//! Finds records of jobs that no list knows, and puts the jobs back or removes them.
+//! Finds records of jobs that are in no list, and puts the jobs back or removes them.
 
 use redis::{Cmd, Value};
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub(crate) enum How {
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Found {
-    /// Those that were found, put back or removed.
+    /// The jobs that were found, put back or removed.
     pub(crate) ids: Vec<String>,
     pub(crate) cursor: String,
     /// There are more in this page.
@@ -61,7 +61,7 @@ impl Verb for Orphans<'_> {
         if reply.tag() != "orphans" {
             return reply.unexpected_tag();
         }
-        // Whatever somebody has written there: an id that is no text is shown as far as it can be.
+        // Another program may have written an id that is no text: it is shown as far as possible.
         let name = |value: Value| match value {
             Value::BulkString(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             _ => None,

@@ -15,20 +15,20 @@ static SCRIPT: Script = script!("recover");
 pub(crate) struct Recover {
     /// What the server's clock shows, as far as the caller knows; 0 if it does not.
     pub(crate) expected_ms: u64,
-    /// By how much that may be wrong, and for how long a lease must have been over.
+    /// By how much `expected_ms` may be wrong; and for how long a lease must have been over.
     pub(crate) tolerance_ms: u64,
     pub(crate) limit: usize,
     /// The caller's own leases.
     pub(crate) lease_ms: u64,
-    /// When nobody has looked for longer, a quiet period begins.
+    /// If no worker has looked for longer, a quiet period begins.
     pub(crate) gap_ms: u64,
-    /// In a quiet period the living renew their leases, and nobody judges them.
+    /// How long a quiet period is: living workers renew their leases, and no worker judges leases.
     pub(crate) quiet_ms: u64,
     /// What the caller saw since it last looked.
     pub(crate) doubt: Doubt,
 }
 
-/// Why leases may have run out though nobody died.
+/// Why leases may have run out although no worker died.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Doubt {

@@ -14,7 +14,7 @@ static SCRIPT: Script = script!("schedule");
 /// A change of one schedule, if it is still as the caller saw it.
 pub(crate) struct Schedule<'a> {
     pub(crate) name: &'a str,
-    /// As the caller saw it; 0 if there was none.
+    /// The revision that the caller saw; 0 if there was no schedule.
     pub(crate) revision: u64,
     pub(crate) paused: bool,
     pub(crate) tick: NextTick,
@@ -27,7 +27,7 @@ pub(crate) struct Schedule<'a> {
 /// What becomes of a schedule's next tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextTick {
-    /// It stays as it is; if there is none any more, the schedule has changed.
+    /// It stays as it is; if the schedule has no next tick any more, it counts as changed.
     Keep,
     At {
         ms: u64,
@@ -35,7 +35,7 @@ pub(crate) enum NextTick {
     None,
 }
 
-/// The next tick of a schedule, as somebody saw it.
+/// The next tick of a schedule, as the caller saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SeenTick {
     At { ms: u64 },

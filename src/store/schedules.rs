@@ -58,7 +58,7 @@ pub(crate) struct Found {
 pub(crate) struct StoredSchedule {
     pub(crate) name: String,
     pub(crate) tick_ms: Option<u64>,
-    /// It is not where the next ticks are, so it cannot tick: somebody deleted that, or Redis did.
+    /// It is missing in `ticks`, so it cannot tick: an operator deleted that, or Redis evicted it.
     pub(crate) lost: bool,
     pub(crate) rule: Vec<u8>,
     pub(crate) state: Vec<u8>,
@@ -71,7 +71,7 @@ pub(crate) struct StoredSchedule {
 /// How far a schedule is: a list that scripts keep, see `lua/lib/schedules.lua`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct ScheduleState {
-    /// Another one with every change but a tick.
+    /// Changes with every change of the schedule; a tick does not change it.
     pub(crate) revision: u64,
     /// 1 if it is paused.
     pub(crate) paused: u8,

@@ -9,7 +9,7 @@ use crate::store::{NoArguments, Verb, named};
 
 static SCRIPT: Script = script!("settings");
 
-/// Asks for it.
+/// Asks for the settings.
 pub(crate) struct Settings;
 
 /// The texts that are stored, empty for nothing (`policy/settings.rs` reads them).

@@ -16,7 +16,7 @@ pub(crate) struct Tend<'a> {
     pub(crate) worker: &'a str,
     /// Whether this worker can see to the next tick.
     pub(crate) hold: bool,
-    /// Those that should be there.
+    /// The schedules that should be there.
     pub(crate) names: &'a [&'a str],
     /// Where the last look ended; [`Schedules::ALL`](crate::store::schedules::Schedules::ALL) at
     /// first.
@@ -37,7 +37,7 @@ pub(crate) struct Tended {
     pub(crate) short: bool,
     /// The positions of the names of which nothing is there.
     pub(crate) gone: Vec<usize>,
-    /// Those that have no next tick, and do not say that they have none.
+    /// Schedules that are missing in `ticks`.
     pub(crate) lost: Vec<String>,
 }
 

@@ -14,7 +14,7 @@ static SCRIPT: Script = script!("watch");
 #[derive(Serialize)]
 pub(crate) struct Watch<'a> {
     pub(crate) id: &'a str,
-    /// For how long from now somebody waits.
+    /// For how long from now the caller waits.
     pub(crate) await_ms: u64,
 }
 

@@ -160,7 +160,8 @@ impl Queue {
     ///
     /// # Panics
     ///
-    /// If there is none, with a list of what there is and the payloads of those of the type; and as [`enqueued`](Self::enqueued).
+    /// If there is no such job, with a list of the jobs that there are and the payloads of jobs of this type; and as
+    /// [`enqueued`](Self::enqueued).
     #[track_caller]
     pub fn assert_enqueued<J: Job>(&self, wanted: impl Fn(&J) -> bool) -> JobInfo {
         let found = of_type::<J>(self);

@@ -1,4 +1,4 @@
-//! A payload as text, for the reader of a failed assertion: nothing is known of its type.
+//! Shows a payload as text in a failed assertion; its type is not known.
 
 use std::fmt::{self, Write};
 
@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 /// Longest text, in characters.
 const SHOWN_MAX: usize = 200;
 
-/// Any MessagePack, written as JSON is. What is long is cut where it is displayed.
+/// Any MessagePack, shown in the form of JSON. A long text is cut when it is displayed.
 #[derive(Default)]
 pub(super) struct Shown(String);
 

@@ -83,17 +83,17 @@ pub(crate) async fn run(worker: Arc<WorkerInner>, number: usize, application: Ha
     }
 }
 
-/// What the call was to settle goes with another one, after a pause.
+/// The outcomes of the call go with another call, after a pause.
 async fn take_back(worker: &WorkerInner, next: NextCall) {
     worker.slots.take_back(next);
     sleep(PAUSE_MAX).await;
-    // The reason for the call is not known any more, and may have been a token.
+    // The call may have been made because of a token, so the worker looks for work again.
     worker.slots.look();
 }
 
 /// A call was refused, and would be refused again: it is divided into two. A single result that is
 /// refused is the end of its job: the work is done, and doing it again would give the same result. But
-/// a small one is never too large: the reason is another one, and may pass.
+/// a small result is never too large: then there is another reason, which may pass.
 async fn divide(worker: &WorkerInner, mut next: NextCall, why: &str, proofs: u32) -> Vec<NextCall> {
     if let ([one], 0) = (&mut next.settle[..], next.claim) {
         let Outcome::Completed(result) = &one.outcome else {
@@ -177,7 +177,7 @@ fn absorb(
             };
             attempts.push((claimed, lease, permit, handover.ticket()));
         } else {
-            // Claimed too late. No other code gives it back: its attempt was never handed over.
+            // Claimed too late. It is given back here, because its attempt was never handed over.
             lease.give_back();
             worker.slots.ended(release(&lease));
         }
@@ -187,8 +187,8 @@ fn absorb(
         let attend = move |(claimed, lease, permit, ticket): (_, _, _, Ticket)| {
             ticket.of(attend(Arc::clone(&worker), claimed, lease, clock, permit))
         };
-        // One task for all: each alone would wake the application's threads again and again. It
-        // becomes the attempt of one of them.
+        // One task for all attempts: a task for each would wake the application's threads again and again. The task
+        // starts the others, and becomes the last attempt itself.
         application.spawn(async move {
             for one in attempts {
                 tokio::spawn(attend(one));

@@ -104,7 +104,7 @@ impl NumberedCall for AdvanceCall<'_> {
         bytes.sum()
     }
 
-    /// A call that is refused for what it carries is divided, and says nothing of Redis.
+    /// A call that is refused because of its contents is divided; that is no trouble with Redis.
     fn is_held_up(&mut self, trouble: &Trouble, _may_have_run: bool) {
         if !matches!(
             trouble,

@@ -161,7 +161,7 @@ impl Drop for Unsettled {
             let happened = if std::thread::panicking() {
                 Happened::Panicked("panicked outside of the handler".to_owned())
             } else {
-                // Its runtime was shut down: that is not the job's doing.
+                // Its runtime was shut down: the job did not fail.
                 Happened::Stopped
             };
             let (worker, lease) = (&*self.worker, &*self.lease);

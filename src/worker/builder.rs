@@ -55,10 +55,10 @@ pub struct WorkerBuilder {
     middleware: Vec<Box<dyn AnyMiddleware>>,
     hooks: Hooks,
     schedules: Vec<Schedule>,
-    /// What is wrong with the first handler whose jobs are for another queue, and whether that is meant.
+    /// The error of the first handler whose jobs are for another queue. It is ignored with `any_queue`.
     elsewhere: Option<Error>,
     any_queue: bool,
-    /// The first thing that is wrong.
+    /// The first error.
     wrong: Option<Error>,
 }
 
@@ -149,7 +149,7 @@ impl WorkerBuilder {
     }
 
     /// How long running jobs may go on when the worker is to stop. Default 30 s. The worker has stopped
-    /// 10 s later in any case; see [`Worker::run_until`] for what kills processes after a time.
+    /// 10 s later in any case; see [`Worker::run_until`] for how long a system should wait before it kills the process.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.config.grace = grace;
         self
@@ -160,7 +160,7 @@ impl WorkerBuilder {
     /// nothing.
     ///
     /// A setting is stored if code declared another value of it the last time, or none. So a change that
-    /// somebody made since ([`Queue::change_settings`]) stays until the code says something else; and a setting
+    /// an operator made since ([`Queue::change_settings`]) stays until the code declares another value; and a setting
     /// that the code does not declare any more stays as it is. To have a default again, declare it. What changes
     /// is logged. If what was declared is lost (Redis was emptied), the running worker stores it again within
     /// half a minute or so.
@@ -226,8 +226,8 @@ impl WorkerBuilder {
     /// ([`WorkerEvent::ScheduleUndeclared`]) and goes on. Any worker of the queue drives all
     /// schedules, whether it declares some or not.
     ///
-    /// Its job may be one that only another worker of the queue handles. Where this one does not,
-    /// [`build`](Self::build) warns of it, through `tracing`: a job that none handles waits
+    /// Its job may be one that only another worker of the queue handles. If this worker does not handle it,
+    /// [`build`](Self::build) warns of it, through `tracing`: a job that no worker handles waits
     /// for as long as [`bounce_for`](Self::bounce_for) says, and then is dead.
     ///
     /// ```no_run

@@ -16,7 +16,7 @@ use crate::worker::handler::Returned;
 
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
 const BOUNCE_MAX: Duration = Duration::from_secs(60);
-/// A job that is nearly too old is looked at once more, this much later at the earliest.
+/// A job that is handed back shortly before it is too old is looked at again after this time at the earliest.
 const JUDGED_AGAIN_MIN: Duration = Duration::from_millis(100);
 /// A job with a longer name is not kept by its name.
 const NAME_BYTES_MAX: usize = 256;
@@ -309,7 +309,7 @@ mod tests {
         let done = || Happened::Returned(Ok(Ok(vec![1])));
         let completed = Outcome::Completed(Output::new(vec![1]));
         assert_eq!(decide(done(), &facts), completed);
-        // It may not be lost after all.
+        // The lease may not be lost after all.
         facts.lost = true;
         assert_eq!(decide(error(), &facts), Outcome::LeaseLost);
         assert_eq!(decide(Happened::Stopped, &facts), Outcome::LeaseLost);

@@ -134,7 +134,7 @@ impl<T> Deref for State<T> {
     }
 }
 
-/// The type alone: a state may hold what is not for logs.
+/// The type alone: a state may hold secrets.
 impl<T> fmt::Debug for State<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "State<{}>", type_name::<T>())

@@ -1,10 +1,10 @@
-//! Handing attempts over to the application's runtime: whether those that a lane has handed over have begun.
+//! Handing attempts over to the application's runtime: whether the attempts that a lane has handed over have begun.
 //!
 //! A lane waits for that before it makes its next call, so that attempts that end at once go with
 //! it. It waits only for a moment: an application that blocks its threads holds up no outcome of
 //! the attempts that ended before.
 //!
-//! What has not begun after a second goes back to the queue, where another worker may have a
+//! An attempt that has not begun after a second goes back to the queue, where another worker may have a
 //! thread for it, and the worker claims nothing until its application's runtime runs again.
 
 use std::future::Future;
@@ -25,7 +25,7 @@ use crate::worker::attempt::release;
 
 /// How long a lane waits for attempts to begin.
 const PATIENCE: Duration = Duration::from_millis(2);
-/// Of this, how long the thread stays awake for it, if the attempts are this few.
+/// If there are at most [`FEW`] attempts, the thread stays awake for the first part of the wait.
 const AWAKE_FOR: Duration = Duration::from_micros(100);
 const FEW: usize = 16;
 /// After this an attempt that has not begun goes back to the queue.
@@ -38,7 +38,7 @@ pub(crate) struct Handover {
 }
 
 struct Tickets {
-    /// The attempts that have not begun; and one more until all are there.
+    /// How many attempts have not begun; one more while tickets are still made.
     left: AtomicUsize,
     all: Notify,
 }

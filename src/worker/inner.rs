@@ -19,7 +19,7 @@ pub(crate) struct WorkerInner {
     pub(crate) handlers: Handlers,
     /// What wraps them, the outermost first.
     pub(crate) middleware: Vec<Box<dyn AnyMiddleware>>,
-    /// The names of these, as far as jobs that others hand back can be found by them.
+    /// The names of the handlers for which this worker asks for jobs that other workers handed back.
     pub(crate) names: Vec<&'static str>,
     pub(crate) states: Arc<States>,
     pub(crate) rules: Rules,
@@ -62,8 +62,8 @@ impl Deref for WorkerInner {
     }
 }
 
-/// States, handlers and middleware are the application's, and are never dropped on the library's thread, where they
-/// might wait for something, and find no runtime of the application's.
+/// States, handlers and middleware belong to the application, and are never dropped on the library's thread: there a
+/// `Drop` that waits would hold up everything, and one that spawns a task would find no runtime of the application's.
 impl Drop for WorkerInner {
     fn drop(&mut self) {
         if runtime::is_here() {

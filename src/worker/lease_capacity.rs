@@ -42,7 +42,7 @@ impl LeaseCapacity {
     /// A round of so many renewals took this long.
     pub(crate) fn renewed(&mut self, leases: usize, took: Duration) {
         if leases == 0 {
-            // Jobs that need no renewal need no capacity; a slow round must not slow them for good.
+            // Jobs that end before a renewal need no capacity: after a slow round the limit grows again.
             let more = self.leases.saturating_mul(2).min(self.at_first);
             self.leases = self.leases.max(more);
             return;

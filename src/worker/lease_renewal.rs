@@ -1,9 +1,9 @@
 //! Renews leases, on the library's own thread, so that handlers that block the application's runtime do not
 //! lose them at once.
 //!
-//! All of them each third of the lease, or at once when something is wrong with the server's clock. It
-//! does so in calls of bounded size, many of them under way at once. The leases of a runtime that shows no
-//! sign of life for ten of them are not renewed: its jobs are better off elsewhere.
+//! All leases are renewed each third of their length, or at once when something is wrong with the server's clock, in
+//! calls of bounded size, many of them under way at once. If the application's runtime shows no sign of life for ten
+//! lease lengths, its leases are not renewed any more, so that other workers get its jobs.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,9 +55,9 @@ pub(crate) async fn run(shared: Arc<WorkerShared>) {
 /// Which leases are renewed.
 #[derive(Debug, Clone, Copy)]
 enum Which {
-    /// Those that were not confirmed a moment ago.
+    /// The leases that were not confirmed a moment ago.
     Due,
-    /// Those that were not confirmed since then.
+    /// The leases that were not confirmed since this moment.
     AllSince(Instant),
 }
 

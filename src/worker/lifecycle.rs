@@ -68,7 +68,7 @@ pub(crate) async fn run(
     let outcomes = async {
         tokio::select! {
             () = finish_handlers(worker, &mut grace) => {}
-            // Not after anything else: the leases run out.
+            // Leases are not renewed any more, so this waits for nothing else.
             _ = leases.broken() => give_up_handlers(worker).await,
         }
         settle(worker, &mut grace).await

@@ -22,7 +22,7 @@ use crate::worker::decide::{Happened, panicked};
 ///
 /// It runs in the `job` span. It sees every attempt whose job can be read, also those for
 /// which the worker has no handler, and holds the outcome before it is stored: a time limit
-/// that ran out and a panic are outcomes, and a retry is told from a death. Whether Redis has
+/// that ran out and a panic are outcomes, and it sees whether a failed job is retried or dead. Whether Redis has
 /// stored the outcome is told by [`WorkerEvent::Ended`](crate::WorkerEvent::Ended).
 ///
 /// An outcome comes from [`Next`]: from what it wraps ([`Next::run`]), or decided as if the handler had

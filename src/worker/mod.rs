@@ -116,8 +116,8 @@ impl Worker {
     /// A second signal while the worker stops ends the grace period at once
     /// ([`shutdown_signal`](crate::shutdown_signal)).
     ///
-    /// So whatever kills processes that are to stop should wait for the grace period and 10 s. In
-    /// Kubernetes, whose default is 30 s, that is a `grace` of 20 s, or
+    /// So the system that stops processes should wait for the grace period and 10 s before it kills them. In
+    /// Kubernetes, which waits 30 s by default, use a `grace` of 20 s, or
     /// `terminationGracePeriodSeconds: 40`.
     ///
     /// Trouble with Redis does not end it; it recovers by itself.

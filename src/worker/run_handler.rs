@@ -1,4 +1,4 @@
-//! Running a handler, and what happened then.
+//! Running a handler, and how that ended.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The list of everything that goes on beside the handlers of a worker.
+//! The list of a worker's services: the tasks beside its handlers.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) async fn run(
     let application = Handle::current();
     worker.application.is_on(application.clone());
     let services = services(&worker, &application);
-    // It outlives the services, so that what is the application's (states, handlers) is dropped here, and not
+    // `worker` outlives the services, so that values of the application (states, handlers) are dropped here, and not
     // on the library's thread.
     lifecycle::run(&worker.shared, services, shutdown).await
 }

@@ -1,4 +1,4 @@
-//! The ready-made answer to "until when", and to "how soon".
+//! The future that completes when the process is asked to end, and the second signal, which ends the grace period.
 
 use std::future::pending;
 use std::sync::{LazyLock, Mutex, PoisonError};

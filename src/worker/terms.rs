@@ -1,4 +1,4 @@
-//! What is known of an attempt when it is decided how it ends, and who is told of that.
+//! What is known of an attempt when it is decided how it ends; and telling the hooks and the log of its end.
 
 use std::time::Instant;
 
@@ -103,7 +103,7 @@ pub(crate) fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention
     }
 }
 
-/// What a person on call looks for first.
+/// Logs failures and dead jobs: what a person on call looks for first.
 fn log(attempt: &Attempt, outcome: &Outcome) {
     let (queue, name) = (attempt.queue.as_str(), attempt.name.as_str());
     let (id, attempt) = (&attempt.id, attempt.number);

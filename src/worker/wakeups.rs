@@ -3,8 +3,8 @@
 //! One task owns the blocking connection. It never drops a pending `BZPOPMIN`, because Redis would hand the
 //! token to a connection on which nobody reads any more. It pops only while the worker has slots that the last
 //! call left empty, so a busy worker never takes a token that it does not need. A token says when there will
-//! be work; a worker that pops one for later keeps the timer. If that worker dies, the others look after 5 s
-//! at the latest.
+//! be work; a worker that pops a token for a later moment keeps the timer. If that worker dies, the others look for
+//! work after 5 s at the latest.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use crate::policy::pauses::Pauses;
 use crate::policy::silence::Silence;
 use crate::service::WorkerShared;
 
-/// Always the same: as long as the worker cannot wait for work, it looks for it this often.
+/// As long as the worker cannot wait for work, it looks for work this often.
 const PAUSES: Pauses = Pauses::between(PAUSE, PAUSE);
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -32,8 +32,8 @@ pub(crate) async fn keep_time(shared: Arc<WorkerShared>) {
     }
 }
 
-/// Pops tokens until the worker stops. Its troubles are its own: a server that forbids this one
-/// command, or a proxy that cuts silent connections, is no outage.
+/// Pops tokens until the worker stops. Its failures are not reported as trouble with Redis: a server that forbids only
+/// this command, or a proxy that cuts silent connections, is no outage.
 pub(crate) async fn listen(shared: Arc<WorkerShared>) {
     let shared = &*shared;
     let mut token = shared.store().wake_token();

@@ -286,7 +286,7 @@ async fn g9_nobody_asks_all_the_time_while_redis_is_away() {
     };
     stubborn.await;
     let tried = proxy.connections() - before;
-    // Per second: two lanes and a producer about one each, whoever waits for work two, and the
+    // Requests per second: two lanes and a producer about one each, the wait for work two, and the
     // renewal of leases ten at most.
     assert!((4..80).contains(&tried), "{tried} connections in 4 s");
     assert!(worker.is_running());

@@ -88,7 +88,7 @@ async fn s5_a_change_takes_effect_at_once_for_a_worker_that_sleeps() {
         .await
         .unwrap();
     eventually_async(5 * SECOND, async || info(&queue, "s").await.fired == 2).await;
-    // One second for two ticks. Whoever sleeps on looks up 5 s after it began to.
+    // One second for two ticks. A worker that sleeps on looks 5 s after it began to sleep.
     assert!(now_ms() - changed < 3_500);
     // A higher limit lets it go on, a lower one does not.
     let more = queue.schedule("s").every(SECOND / 2).limit(3);

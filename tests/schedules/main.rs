@@ -1,4 +1,4 @@
-//! Schedules: each tick fires once, on time, whoever drives it; and what is defined stays as it is.
+//! Schedules: each tick fires once, on time, whichever worker drives it; and a definition stays as it is.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! Ticks that nobody was there to fire. No test waits for them: the schedule is set back instead,
+//! Ticks that no worker fired in time. No test waits for them: the schedule is set back instead,
 //! as if its worker had gone an hour ago.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Ticks come when they are due, to whoever is there, and cost nothing where there are none.
+//! Ticks come when they are due, to any worker that runs, and queues without schedules pay nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -45,7 +45,7 @@ async fn s1_s4_an_idle_worker_starts_what_a_tick_makes_at_once_and_never_early()
     delays.sort_unstable();
     let (p50, p99) = (delays[delays.len() / 2], delays[delays.len() * 99 / 100]);
     println!("from the tick to the start: p50 {p50} ms, p99 {p99} ms");
-    // Whoever lost the timer would come seconds late each time.
+    // A worker that had lost the timer would be seconds late each time.
     assert!(p50 <= MOSTLY_MS, "{delays:?}");
     let info = queue.schedule("pulse").info().await.unwrap().unwrap();
     assert_eq!((info.fired, info.missed, info.next_tick), (TICKS, 0, None));
@@ -61,7 +61,7 @@ async fn s2_ticks_go_on_while_every_slot_is_busy_and_while_the_queue_is_paused()
     eventually(5 * SECOND, || scene.running().len() == 1).await;
     let pulse = queue.schedule("pulse").every(SECOND / 2);
     pulse.job(Work::Quick).await.unwrap();
-    // Nobody is idle, so nobody is told; but somebody looks in time.
+    // No worker is idle, so none is told; but some worker looks in time.
     let fired = async || queue.schedule("pulse").info().await.unwrap().unwrap().fired;
     let before = fired().await;
     eventually_async(45 * SECOND, async || fired().await >= before + 3).await;

@@ -35,8 +35,8 @@ impl ServerOptions {
             .arg("--appendfsync", "always")
     }
 
-    /// A node of a cluster, which talks to other nodes on this port. Unless told, it would take the one
-    /// that is 10,000 above its own, whoever has it.
+    /// A node of a cluster, which talks to other nodes on this port. Unless told, it would take the port
+    /// that is 10,000 above its own, even if another program has it.
     pub fn cluster(self, bus: &Port) -> Self {
         self.arg("--cluster-enabled", "yes")
             .arg("--cluster-port", &bus.number().to_string())

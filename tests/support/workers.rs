@@ -238,7 +238,7 @@ pub fn run_as_process() {
         .expect("threads can be started");
     runtime.block_on(async {
         let scene = Scene::open(setting("WORK_LEDGER").as_ref());
-        // Whoever starts processes starts them again as long as the server is away.
+        // A supervisor of processes starts them again as long as the server is away.
         let queue = loop {
             match try_queue_at(&setting("WORK_URL")).await {
                 Ok(queue) => break queue,

@@ -43,11 +43,11 @@ const MINUTES_OF_A_DAY: i64 = 24 * 60;
 const NICKNAMES: &str = "@yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly";
 /// Longest expression, in bytes: one that names every moment of every field has 561.
 const EXPRESSION_BYTES_MAX: usize = 1_000;
-/// Longest name of a time zone, in bytes. Those there are have 32 at most.
+/// Longest name of a time zone, in bytes. The longest name in the database has 32.
 const ZONE_BYTES_MAX: usize = 64;
 /// Time zones that are offered for one that does not exist.
 const ZONES_OFFERED: usize = 3;
-/// How much like it they are at least, from 0 to 1.
+/// How similar such a name must be at least, from 0 to 1.
 const LIKENESS_MIN: f64 = 0.6;
 
 /// A cron expression in a time zone.
@@ -55,8 +55,8 @@ const LIKENESS_MIN: f64 = 0.6;
 pub(crate) struct ParsedCron {
     cron: Cron,
     zone: Tz,
-    /// It matches in every hour, and so follows real time; what names hours follows the clock on
-    /// the wall.
+    /// It matches in every hour, and so follows real time. An expression that names hours follows the
+    /// clock on the wall.
     every_hour: bool,
     /// There are days that have what it asks for.
     has_days: bool,
@@ -128,8 +128,8 @@ fn days_in_question(pattern: &CronPattern) -> impl Iterator<Item = NaiveDate> {
         .filter_map(|(year, month, day)| NaiveDate::from_ymd_opt(year, u32::from(month), day))
 }
 
-/// The first moment at which the clocks of `zone` show `wall`; if they never do, the one at which
-/// they show something later.
+/// The first moment at which the clocks of `zone` show `wall`; if they never do, the first moment at which
+/// they show a later time.
 fn first_at_or_after(wall: NaiveDateTime, zone: Tz) -> Option<DateTime<Tz>> {
     if let Some(moment) = zone.from_local_datetime(&wall).earliest() {
         return Some(moment);
@@ -225,7 +225,7 @@ fn parse(expression: &str) -> Result<Cron, Error> {
     })
 }
 
-/// What others put into an expression, and here is said elsewhere.
+/// Things that other libraries put into an expression, and that have a method of their own here.
 fn said_elsewhere(expression: &str) -> Option<&'static str> {
     let begins = |with: &str| {
         let start = expression.get(..with.len());
@@ -246,7 +246,7 @@ fn check_item(item: &str, position: usize) -> Result<(), String> {
         return Err("nothing stands on one side of a comma".to_owned());
     }
     let field = &FIELDS[position];
-    // The parser takes it for no day at all.
+    // The parser accepts it, but then it matches no day at all.
     if field.name == DAY_OF_WEEK && item.eq_ignore_ascii_case("L") {
         return Err("`L` follows a day, as in `FRIL`".to_owned());
     }
@@ -407,7 +407,7 @@ fn parse_zone(name: &str) -> Result<Tz, Error> {
     )))
 }
 
-/// The name as the database writes it; one that is not known as it is.
+/// The name as the database writes it; an unknown name stays as it is.
 pub(crate) fn zone_name(name: String) -> String {
     parse_zone(&name).map_or(name, |zone| zone.name().to_owned())
 }
@@ -420,7 +420,7 @@ fn nearest_zones(name: &str) -> Vec<&'static str> {
         let zone = zone.to_lowercase();
         let whole = strsim::normalized_damerau_levenshtein(&wanted, &zone);
         let places = strsim::normalized_damerau_levenshtein(&place(&wanted), &place(&zone));
-        // A place that is right counts, but less than the whole name.
+        // A place that fits counts, but less than a whole name that fits.
         whole.max(0.95 * places)
     };
     let mut zones: Vec<_> = TZ_VARIANTS

@@ -14,16 +14,16 @@ use crate::policy::silence::Silence;
 use crate::store::backend::{Answered, Connection, Number, NumberedCall, Refusal, Trouble};
 use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
 
-/// A call tells the next one, on another lane, how it gets on. Dropped when the call is over.
+/// By this a call tells the next call, on another lane, how far it is. Dropped when the call is over.
 pub(super) type Course = watch::Sender<CallProgress>;
-/// The course of the call before.
+/// How far the call before is.
 pub(super) type Before = watch::Receiver<CallProgress>;
 
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum CallProgress {
     /// It is to be sent, for the first time or again.
     Waiting,
-    /// It went through this connection: what goes through the same connection now comes after it.
+    /// It was sent through this connection: the next call comes after it if it goes through the same connection.
     Sent(u64),
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Batch<'a> {
 pub(super) struct Added {
     /// The positions of the jobs whose id was already there.
     pub(super) there: Vec<usize>,
-    /// How many jobs lost their record to one of these, whose id was not as new as it was said to be.
+    /// How many records of other jobs were replaced, because an id was said to be new and was not.
     pub(super) replaced: u64,
     /// Nothing was ever added before: the queue is new, or was deleted.
     pub(super) is_first: bool,
@@ -159,7 +159,7 @@ impl NumberedCall for Batch<'_> {
         connection.call(&question).await.map(answered)
     }
 
-    /// The callers are told at once what is not over at the next try, and no matter of their bytes.
+    /// A refusal that will not pass by itself, and is not about the number of bytes, is told to the callers at once.
     fn is_over_after(&self, refusal: Refusal) -> bool {
         !refusal.passes() && !matches!(refusal, Refusal::Unread | Refusal::UnknownScript)
     }
@@ -168,7 +168,7 @@ impl NumberedCall for Batch<'_> {
         ABANDON_AFTER
     }
 
-    /// Behind the call before it, as at the first try.
+    /// The next try keeps its place behind the call before it, like the first.
     fn goes_again(&mut self, may_have_run: bool) {
         if !may_have_run {
             self.call_back();
@@ -182,7 +182,7 @@ impl NumberedCall for Batch<'_> {
         }
         self.inbox.held_up_by(Some(trouble.clone()));
         self.goes_again(may_have_run);
-        // What is refused for its bytes is divided, and told of then.
+        // A call that is refused for its bytes is divided; if it fails for good, its callers are told then.
         let is_unread = matches!(trouble, Trouble::Refused(Refusal::Unread, _));
         if !is_unread && self.silence.goes_on(Instant::now()).log {
             warn!(queue = %self.queue, submissions = self.submissions.len(), %trouble, "enqueueing is held up");

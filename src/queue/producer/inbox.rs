@@ -18,7 +18,7 @@ const BACKLOG: usize = 1024;
 pub(super) struct Inbox {
     pile: Mutex<Pile>,
     room: Semaphore,
-    /// A batch is there that is worth a call, or there will be none any more.
+    /// There is a batch that is worth a call, or no further submission can come.
     ready: Notify,
 }
 
@@ -121,7 +121,7 @@ impl Inbox {
         self.lock().limit = bytes;
     }
 
-    /// Says what holds up everything, or that nothing does.
+    /// Notes what holds up all submissions at the moment, if anything does.
     pub(super) fn held_up_by(&self, trouble: Option<Trouble>) {
         self.lock().held_up_by = trouble;
     }
@@ -137,7 +137,7 @@ impl Inbox {
         self.ready.notify_one();
     }
 
-    /// The task is gone: what it has not taken is decided.
+    /// The task has ended: submissions that it has not taken are decided as not sent.
     pub(super) fn close(&self) {
         self.room.close();
         let left = std::mem::take(&mut self.lock().submissions);

@@ -18,7 +18,7 @@ pub(super) struct Sender {
     queue: QueueName,
     inbox: Arc<Inbox>,
     lane: Lane,
-    /// A call was the first one that added anything: the queue may not be on the list of queues.
+    /// A call was the first that added a job: the queue may not be on the list of queues.
     is_unlisted: bool,
     silence: Silence,
 }
@@ -39,11 +39,11 @@ impl Sender {
         self.lane.bytes()
     }
 
-    /// Sends one batch until its fate is known. It comes after the call `before` it: if that one
-    /// did not go through the same connection, it waits until that one is over.
+    /// Sends one batch until its fate is known. It comes after the call `before` it: if that call
+    /// did not go through the same connection, this one waits until that call is over.
     ///
-    /// A call that is refused each time is divided into two, and so on: the culprit is given up, the others
-    /// pass. No later call is sent before all of these are over.
+    /// A call that is refused each time is divided into two, and so on, until the submission that is refused is
+    /// alone and is given up; the others are added. No later call is sent before all of these are over.
     pub(super) async fn commit(
         &mut self,
         batch: Vec<Given>,
@@ -104,7 +104,7 @@ async fn send(
             answer, is_repeat, ..
         } => {
             batch.silence.ends();
-            // The answer that said so may have been lost.
+            // If an earlier try ran, its lost answer may have said that it was the first.
             *is_unlisted |= answer.is_first || is_repeat;
             tell(&batch, &answer, is_repeat);
         }
@@ -146,7 +146,7 @@ fn tell(batch: &Batch<'_>, added: &Added, is_repeat: bool) {
 }
 
 /// Gives each submission its part of the answer. `there` is in ascending order. If all ids are `new`,
-/// those that were there clashed.
+/// ids that were there belong to other jobs.
 fn share_out(batch: &[Given], there: &[usize], new: bool) {
     let mut start = 0;
     let mut there = there.iter().copied().peekable();

@@ -41,7 +41,7 @@ pub(crate) struct Submission {
     /// Whether Redis may know any of the jobs' ids.
     pub(super) novelty: Novelty,
     phase: AtomicU8,
-    /// A task has it, or had it.
+    /// It was handed to a task.
     given: AtomicBool,
     fate: OnceLock<Fate>,
     /// The caller that waits for its fate; there is one at a time.
@@ -53,8 +53,8 @@ pub(crate) struct Submission {
 pub(crate) enum Fate {
     /// Redis has the jobs. The positions of those whose id was there before.
     Added { there: Vec<usize> },
-    /// The ids at these positions, made for their jobs, are those of other jobs; these were not
-    /// added, the others of the submission were.
+    /// The ids at these positions were made for their jobs, but other jobs have them. These jobs were not
+    /// added, the other jobs of the submission were.
     Clashed { positions: Vec<usize> },
     /// The server refused it: certainly not added.
     NotAdded { refused: Trouble },
@@ -99,8 +99,8 @@ impl Submission {
         Self::new(jobs, Novelty::Unsure)
     }
 
-    /// The same, in two parts if it was not taken as a whole: something in it is too large, the rest is
-    /// not.
+    /// The same jobs once more; in two parts if the submission was not taken as a whole, because something in it is
+    /// too large.
     pub(crate) fn again_in_parts(&self) -> Vec<Arc<Self>> {
         if !matches!(self.fate(), Some(Fate::NotTaken { .. })) || self.jobs.len() < 2 {
             return vec![self.again()];
@@ -116,7 +116,7 @@ impl Submission {
         self.fate.get()
     }
 
-    /// Whether a task has it, or had it.
+    /// Whether it was handed to a task.
     pub(crate) fn is_given(&self) -> bool {
         self.given.load(Ordering::Acquire)
     }
@@ -241,7 +241,7 @@ impl Fate {
                      again takes by itself"
                 ),
             )),
-            // What the server said has the same kind here as on every other road.
+            // The same words of the server have the same kind here as in every other call.
             Self::NotAdded { refused } => {
                 let what = format!("job {id} was not enqueued into `{queue}`");
                 Err(Error::from(refused).within(what))

@@ -56,7 +56,7 @@ impl Drop for TaskInbox {
 struct Done {
     sender: Sender,
     jobs: usize,
-    /// What came of it, if the sender was asked to.
+    /// Whether the queue was put on the list of queues, if the sender was asked to do that.
     registered: Option<Result<(), Trouble>>,
 }
 
@@ -85,7 +85,7 @@ impl ProducerTask {
                 biased;
                 Some(done) = calls.next() => {
                     if self.end_call(done) > 1 {
-                        // Those who were told go on first: what they hand over goes together.
+                        // Let the callers that were told go on first: their next jobs then go in one call.
                         yield_now().await;
                     }
                 }
@@ -118,7 +118,7 @@ impl ProducerTask {
         commit(sender, batch, jobs, course, before, is_due)
     }
 
-    /// Gives how many jobs it had.
+    /// Notes the end of a call; returns how many jobs it had.
     fn end_call(&mut self, done: Done) -> usize {
         let bytes = done.sender.bytes();
         if bytes != self.limit {
@@ -128,7 +128,7 @@ impl ProducerTask {
         self.idle.push(done.sender);
         self.jobs_under_way -= done.jobs;
         let wait = match done.registered {
-            // Not allowed to, for good.
+            // This user may not do that; trying again does not help.
             None => None,
             Some(Err(Trouble::Refused(refusal, _))) if refusal.kind() == ErrorKind::Unsuitable => {
                 None
@@ -151,7 +151,7 @@ async fn commit(
     before: Option<Before>,
     is_to_register: bool,
 ) -> Done {
-    // It drops the course: the call after it does not wait for what follows here.
+    // `commit` drops `course`, so the next call does not wait for the registration below.
     sender.commit(batch, course, before).await;
     let registered = match is_to_register || sender.is_unlisted() {
         true => Some(sender.register().await),

@@ -1,11 +1,11 @@
-//! Connections with certificates, by whichever library.
+//! What both libraries need for connections with certificates.
 
 use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 
 use crate::error::Error;
 use crate::redis::tls::{Names, Tls, unusable};
 
-/// Host and port of an address whose certificate is looked at; none with `#insecure`.
+/// Host and port of an address whose certificate is checked; `None` with `#insecure`.
 pub(crate) fn host_and_port(info: &ConnectionInfo) -> Option<(String, u16)> {
     match info.addr() {
         ConnectionAddr::TcpTls {
@@ -18,7 +18,7 @@ pub(crate) fn host_and_port(info: &ConnectionInfo) -> Option<(String, u16)> {
     }
 }
 
-/// The same address with the settings for TLS. `root`: whom to trust, in PEM; else those that the library
+/// The same address with the settings for TLS. `root`: the CAs to trust, in PEM; if `None`, the CAs that the library
 /// trusts by itself.
 pub(crate) fn certified(
     info: ConnectionInfo,

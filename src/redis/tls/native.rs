@@ -93,7 +93,7 @@ pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<String> {
             text.contains("alert").then_some(text)?
         }
     };
-    // The system's library says in words what it is, and each one in its own.
+    // Each system's library describes the error in words of its own.
     let hints: [(&str, &str); 6] = [
         ("certificate required", GIVE_CLIENT_CERTIFICATE),
         ("handshake failure", GIVE_CLIENT_CERTIFICATE),

@@ -1,12 +1,12 @@
 //! TLS by rustls.
 //!
-//! redis-rs makes a configuration of rustls for each connection, from what the whole process has: the
-//! crypto provider is the process's default, and without one it panics if rustls cannot guess it, which it cannot
-//! where two are compiled in. So one is made sure of first, and one that the application has installed stays.
+//! redis-rs makes a configuration of rustls for each connection, with the default crypto provider of the process.
+//! Without a default it panics if rustls cannot guess the provider, which it cannot if two are compiled in. So a default
+//! is installed first, unless the application has installed one.
 //!
-//! What the system trusts is read once, here: redis-rs would read it again for each connection, while others
-//! wait on the same thread; would refuse all of it for one file that cannot be read; and, where native-tls is
-//! compiled in as well, would trust nobody.
+//! The CAs that the system trusts are read once, here. redis-rs would read them again for each connection, while other
+//! tasks wait on the same thread; would refuse all of them because of one file that cannot be read; and, if native-tls is
+//! compiled in as well, would trust no CA.
 
 use std::error::Error as StdError;
 use std::io;
@@ -36,7 +36,7 @@ pub(crate) fn offered() -> Result<(), Error> {
 /// Makes sure of a crypto provider.
 pub(crate) fn prepare() {
     if CryptoProvider::get_default().is_none() {
-        // It fails if somebody else was quicker; then that one is used.
+        // It fails if other code was quicker; then the provider of that code is used.
         let _ = ring::default_provider().install_default();
     }
 }
@@ -60,7 +60,7 @@ pub(crate) fn secured(info: ConnectionInfo, tls: &Tls) -> Result<Secured, Error>
     };
     Ok(Secured {
         info,
-        // It looks at names.
+        // The listener checks host names, so it is not used if any name is accepted.
         listener: (tls.names == Names::HostOfTheUrl).then_some(listener),
     })
 }
@@ -152,7 +152,7 @@ pub(crate) fn refusal(error: &(dyn StdError + 'static)) -> Option<String> {
         rustls::Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         ) => OTHER_NAME,
-        // The second is how servers without TLS 1.3 say it.
+        // Servers without TLS 1.3 send the second alert.
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure,
         ) => GIVE_CLIENT_CERTIFICATE,

@@ -9,8 +9,8 @@ use crate::store::advance::{Advance, Settlement};
 pub(crate) const LANES: usize = 2;
 /// Below this a second call under way only makes both of them small.
 const TWO_LANES_FROM: usize = 32;
-/// A second call is worth its price when this part of the slots has something to store: what is
-/// less goes with the next call, which the answer of the first one starts.
+/// A second call is worth its price when this part of the slots has an outcome to store. Fewer outcomes wait for
+/// the next call, which follows the answer to the first.
 const SECOND_CALL_FOR: usize = 2;
 
 /// What the next call of a lane carries and asks for.
@@ -21,7 +21,7 @@ pub(crate) struct NextCall {
     pub(crate) claim: usize,
     /// Present if suspects may be among the claimed.
     pub(crate) suspects: Option<SuspectTurn>,
-    /// Ask for jobs that others handed back, by the names of the handlers.
+    /// Ask for jobs that other workers handed back, by the names of the handlers.
     pub(crate) by_name: bool,
     /// The last news of such jobs.
     pub(crate) heard: u64,
@@ -30,7 +30,7 @@ pub(crate) struct NextCall {
 }
 
 impl NextCall {
-    /// A call that only settles. Every other one is made of this, so that the order is always right.
+    /// A call that only settles. Every other call is made from such a call, so the settlements are always in order.
     pub(crate) fn settling(mut settle: Vec<Settlement>) -> Self {
         Advance::sort(&mut settle);
         Self {
@@ -45,7 +45,7 @@ impl NextCall {
 }
 
 impl SlotsState {
-    /// Others handed back jobs, and this worker does not know yet that it has no handler for them.
+    /// Other workers handed back jobs, and this worker has not looked yet whether it has handlers for them.
     pub(super) fn may_take_unhandled(&self) -> bool {
         self.unhandled != 0 && self.unhandled != self.looked
     }
@@ -56,7 +56,7 @@ impl SlotsState {
             Phase::Claiming if self.claims_pause => 0,
             Phase::Claiming => {
                 let taken = self.running + self.reserved;
-                // Until it is stored, what has ended holds its lease.
+                // An attempt that has ended holds its lease until its outcome is stored.
                 let leases = taken + self.inbox.len() + self.settling;
                 let slots = self.concurrency.saturating_sub(taken);
                 slots.min(self.leases_max.saturating_sub(leases))
@@ -107,8 +107,8 @@ impl SlotsState {
         self.reserved += claim;
         self.calls += 1;
         self.settling += settle.len();
-        // Without a slot to use it, it goes back to the process. A worker that is always busy has
-        // none to take it ahead for: it asks for a suspect whenever it can take anything.
+        // The turn to ask for suspects. If this call claims nothing, the turn goes back to the process. A worker that
+        // is always busy asks for a suspect whenever it claims.
         let ahead = self.turn.take();
         let suspects = match claim {
             0 => None,

@@ -1,6 +1,6 @@
-//! The seam: where queues live. Redis, or, in tests of applications and of our own, memory.
+//! The seam: a queue lives in Redis or, in tests of applications and of oxcart itself, in memory.
 //!
-//! Everything above speaks to these four and knows of neither: [`Store`] for single calls,
+//! All code above the seam uses these four types and does not know where the queue lives: [`Store`] for single calls,
 //! [`Connection`] for a task that makes many, [`WakeToken`] to wait for work, [`Reader`] to follow a stream.
 
 mod connection;
@@ -118,8 +118,8 @@ pub(crate) struct InRedis {
 }
 
 impl InRedis {
-    /// A call whose connection was cut is made again, if that makes no difference: on a shared
-    /// connection most are cut off for the sake of another one. Whatever happens, it ends in time.
+    /// A call whose connection was cut is made again, if a second run makes no difference: a shared
+    /// connection is mostly cut because of another call. The call always ends in bounded time.
     async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
         let began = Instant::now();
         let mut pauses = PAUSES;
@@ -164,7 +164,7 @@ impl Store {
     /// A single call, on the connection that all of them share.
     pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
         match self {
-            // Boxed, so that the futures of an application do not nest as deep as ours do.
+            // Boxed, to keep the futures of the application small.
             Self::Redis(queue) => Box::pin(queue.call(verb)).await,
             Self::Memory(queue) => Ok(queue.call(verb)),
         }

@@ -1,5 +1,5 @@
-//! A lane: numbered calls, one after the other, each repeated under its number until it is known what
-//! became of it.
+//! A lane: numbered calls, one after the other, each repeated under its number until it is known whether it
+//! ran.
 //!
 //! Redis remembers the last call of each lane and its answer (`lua/lib/once.lua`). So a call that is sent
 //! again after its answer was lost does nothing twice, and is given its first answer again.
@@ -28,7 +28,7 @@ pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(crate) const LARGE: usize = 32 * 1024;
 /// After so many cuts of a large call it is asked whether it ran.
 const CUTS: u32 = 3;
-/// After so many cuts, even of that question, what a call fetches cannot be had.
+/// After so many cuts, also of the question, a call that fetches something is given up.
 const CUTS_MAX: u32 = 16;
 
 /// Which call it is: the numbers of a lane's calls go up by one.
@@ -56,7 +56,7 @@ pub(crate) trait NumberedCall {
     /// How many bytes it carries.
     fn carries(&self) -> usize;
 
-    /// Whether its answer brings something, and not only word of what was carried.
+    /// Whether its answer carries something that was fetched, such as jobs.
     fn fetches(&self) -> bool {
         false
     }
@@ -92,7 +92,7 @@ pub(crate) trait NumberedCall {
         0
     }
 
-    /// Whether a call that is refused like this, and has not run, is not tried again.
+    /// Whether the lane gives up a call that has not run and is refused in this way.
     fn is_over_after(&self, _refusal: Refusal) -> bool {
         false
     }
@@ -128,7 +128,7 @@ pub(crate) enum Became<A> {
     /// It did not run, and never will with these bytes.
     Refused {
         why: String,
-        /// The server said so; else it was only cut off each time.
+        /// The server refused it with words; `false` if the call was only cut off each time.
         is_certain: bool,
     },
     /// It cannot be known whether it ran. The lane has to be [left behind](Lane::leave_behind).
@@ -179,7 +179,7 @@ impl Lane {
         self.call = 0;
     }
 
-    /// Makes the next call, and repeats it until it is known what became of it.
+    /// Makes the next call, and repeats it until it is known whether it ran.
     pub(crate) async fn call<C: NumberedCall>(&mut self, call: &mut C) -> Became<C::Answer> {
         self.call += 1;
         let (mut pauses, mut cuts, mut why) = (self.pauses.clone(), 0, String::new());
@@ -195,7 +195,7 @@ impl Lane {
                 Err(trouble) => trouble,
             };
             match &trouble {
-                // What a script wrote before it was stopped stays, and it cannot be known what that is.
+                // What a script wrote before it was stopped stays, and it cannot be known what it wrote.
                 Trouble::Garbled(_) | Trouble::Stopped(..) => {
                     call.is_held_up(&trouble, true);
                     let why = trouble.to_string();
@@ -236,7 +236,7 @@ impl Lane {
                 match call.ask(&mut self.connection, number).await {
                     Ok(Answered::Asked) => return Became::Refused { why, is_certain },
                     Ok(answered) => return became(answered, sent, true, why),
-                    // It is asked again: the question has left a mark if it got through.
+                    // The question is asked again: it has left a mark if it got through.
                     Err(trouble) => {
                         cuts += u32::from(trouble.is_cut());
                         call.is_held_up(&trouble, true);

@@ -71,8 +71,8 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     }
 }
 
-/// What was answered before, as far as it still holds: the claims that still are theirs. Their
-/// leases begin anew, for nobody has run them yet.
+/// The first answer once more, without jobs that the worker does not hold any more. The leases of the others
+/// begin anew, because no attempt has begun.
 fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Advanced {
     let (refused, taken) = match answer {
         StoredAnswer::Advanced {
@@ -117,7 +117,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
     }
 }
 
-/// The news of unhandled jobs. Who hears them for the first time wakes another worker.
+/// The news of unhandled jobs. A worker that hears it for the first time wakes another worker.
 fn pass_on_news(call: &Advance<'_>, state: &mut State) -> u64 {
     let news = state.news_of_unhandled().filter(|_| !state.is_paused());
     let news = news.unwrap_or(0);

@@ -71,7 +71,7 @@ impl State {
         (ids, suspects)
     }
 
-    /// Those that may run together, and with what the caller runs already.
+    /// The suspects that may run together, and together with the suspects that the caller runs already.
     fn next_suspects(&self, asked: Suspects) -> impl Iterator<Item = &(i64, JobId)> {
         let lonely = move |id: &JobId| {
             let stalls = self.jobs.get(id).map_or(0, |job| job.stalls);

@@ -22,7 +22,7 @@ impl Apply for Delete {
     }
 }
 
-/// Whether somebody may still want any of it.
+/// Whether the queue holds open jobs, dead letters or schedules.
 fn is_wanted(held: &Holdings) -> bool {
     let open = held.waiting + held.delayed + held.active;
     open + held.dead + held.schedules + held.lost > 0

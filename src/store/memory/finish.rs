@@ -1,5 +1,5 @@
-//! The end of a job: completed, cancelled or dead. What somebody waits for is announced, and
-//! kept for a while even when it would otherwise be removed at once.
+//! The end of a job: completed, cancelled or dead. If a caller waits for its outcome, the outcome is announced, and
+//! kept for a while even if the job would otherwise be dropped at once.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ impl State {
         dropped_at(self.now_ms())
     }
 
-    /// Tells those who wait for any of these jobs; gives the jobs they wait for.
+    /// Announces the jobs that callers wait for, and returns these jobs.
     pub(crate) fn announce(&mut self, ids: &[JobId]) -> BTreeSet<JobId> {
         let now_ms = self.now_ms();
         let is_awaited = |id: &&JobId| self.awaited.get(*id).is_some_and(|until| *until > now_ms);
@@ -51,7 +51,7 @@ impl State {
         awaited.into_iter().collect()
     }
 
-    /// Ends jobs. `own` is what they ask for themselves, if they do.
+    /// Ends jobs. `own` is their own retention, if they have one.
     pub(crate) fn finish(&mut self, jobs: &[(JobId, Vec<u8>)], own: Option<Retention>) {
         let now_ms = self.now_ms();
         let ids: Vec<JobId> = jobs.iter().map(|(id, _)| id.clone()).collect();
@@ -103,7 +103,7 @@ impl State {
         }
     }
 
-    /// Drops at most `budget` of those completed jobs that are more than are to be kept; how many.
+    /// Drops completed jobs that are more than are to be kept, at most `budget`; returns how many.
     pub(crate) fn cap_completed(&mut self, budget: usize) -> usize {
         let limit = usize::try_from(self.in_force().keep_at_most).unwrap_or(usize::MAX);
         let excess = self.len(Collection::Completed).saturating_sub(limit);

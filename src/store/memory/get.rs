@@ -28,7 +28,7 @@ impl Collection {
         }
     }
 
-    /// The same, but for what a line adds to it.
+    /// The same, without the part that a line adds.
     pub(crate) fn written(self, score: i64) -> String {
         match self {
             Self::Kept => (score as f64 / 2.0).to_string(),

@@ -1,7 +1,7 @@
 //! The second implementation of every verb: plain Rust, no Redis, a clock that a test can turn.
 //!
-//! It does exactly what `lua/` does, and is written from what the scripts promise, not from
-//! their lines: here a job is one value that is in one place, where Redis has twenty keys. That
+//! It does exactly what `lua/` does, and is written from the promises of the scripts, not from
+//! their code: here a job is one value that is in one place, where Redis has twenty keys. That
 //! makes it the oracle of the random tests (`store/tests/`), and what an application tests its
 //! handlers with (`testing/`).
 //!
@@ -72,7 +72,7 @@ pub(crate) trait Apply: Verb {
     fn apply(&self, state: &mut State) -> Self::Answer;
 }
 
-/// What a Redis is elsewhere: some queues and a clock. Clones share everything.
+/// Takes the place of a Redis server: some queues and a clock. Clones share everything.
 #[derive(Clone, Default)]
 pub(crate) struct Server {
     inner: Arc<ServerInner>,
@@ -96,7 +96,7 @@ struct Shared {
     name: QueueName,
     server: Server,
     state: Mutex<State>,
-    /// Something changed, or the clock was turned: those who wait look again.
+    /// Something changed, or the clock was turned: all that wait look again.
     changed: Notify,
     /// How often the clock was turned.
     turns: AtomicU64,
@@ -126,7 +126,7 @@ impl Server {
         self.inner.clock.now_us() / 1_000
     }
 
-    /// Turns the clock of all queues forward, and wakes those who wait for that.
+    /// Turns the clock of all queues forward, and wakes all that wait for a moment.
     pub(crate) fn advance(&self, by: Duration) {
         self.inner.clock.advance(by);
         for queue in lock(&self.inner.queues).values() {
@@ -179,7 +179,7 @@ impl Queue {
     }
 }
 
-/// What a call left half done when it panicked is as good as any other state to go on from.
+/// If a call panicked while it held the lock, the half-done state is used as it is.
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,9 +14,9 @@ const PUT_OFF_AT_MOST_MS: u64 = 30_000;
 /// What all workers know of recovery; moments in ms.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Watch {
-    /// When somebody last looked.
+    /// When a worker last looked.
     pub(crate) looked_ms: u64,
-    /// Nobody judges before.
+    /// No worker judges before this moment.
     pub(crate) from_ms: u64,
     /// The longest lease in use, and when that is forgotten.
     pub(crate) longest_ms: u64,

@@ -22,7 +22,7 @@ pub(crate) struct Kept {
     pub(crate) rule: Vec<u8>,
     pub(crate) job: Option<EncodedRecord>,
     pub(crate) tick_ms: Option<u64>,
-    /// Somebody took its next tick away.
+    /// A test took its next tick away.
     pub(crate) lost: bool,
 }
 

@@ -7,7 +7,7 @@ use crate::store::configure::{By, Configure, Configured};
 use crate::store::settings::{Found, Settings};
 
 impl State {
-    /// What holds. Nothing that is in a format which is not known here.
+    /// The settings in force; the defaults if the text is in a format that is not known here.
     pub(crate) fn in_force(&self) -> SettingsInForce {
         let read = |text| SettingsInForce::read(text, "");
         let nothing = || read("").expect("nothing is in every format");

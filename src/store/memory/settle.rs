@@ -19,7 +19,7 @@ use crate::time::millis;
 struct Plan {
     /// Completed, and kept as is set for the queue.
     plain: Vec<(JobId, Vec<u8>)>,
-    /// With what they ask for themselves.
+    /// Completed or cancelled, with their own retention, if they have one.
     finished: Vec<(JobId, Vec<u8>, Option<Retention>)>,
     dead: Vec<(JobId, DeadReason)>,
     delayed: Vec<(JobId, u64, Later)>,
@@ -51,7 +51,7 @@ impl Told {
 }
 
 impl State {
-    /// The positions of those whose receipt was stale: they change nothing, and are counted.
+    /// Returns the positions of the settlements whose receipt was stale: they change nothing, and are counted.
     pub(crate) fn settle(&mut self, settlements: &[Settlement]) -> Vec<usize> {
         let mut refused = Vec::new();
         let mut plan = Plan::default();

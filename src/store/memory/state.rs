@@ -23,7 +23,7 @@ pub(crate) enum Collection {
     Delayed,
     Active,
     Completed,
-    /// They have ended, too, and are kept apart from those that are capped in number.
+    /// They have ended, too, and are kept apart from completed jobs that are capped in number.
     Kept,
     Dead,
     /// In none: its list was taken away. In memory only tests do that.
@@ -91,7 +91,7 @@ pub(crate) struct State {
     pub(crate) now_us: u64,
     pub(crate) jobs: HashMap<JobId, Job>,
     places: BTreeMap<Collection, BTreeSet<(i64, JobId)>>,
-    /// Until when (ms) somebody waits for the outcome of a job.
+    /// Until when (ms) a caller waits for the outcome of a job.
     pub(crate) awaited: HashMap<JobId, u64>,
     pub(crate) calls: BTreeMap<String, LastCall>,
     /// Since when (ms) nothing is claimed.
@@ -117,9 +117,9 @@ pub(crate) struct State {
     pub(crate) revision: u64,
     /// The next tick of all schedules (ms), and the worker that sees to it, if one does.
     pub(crate) tick: Option<(u64, Option<String>)>,
-    /// What is known of when leases can be judged, once somebody has looked.
+    /// What is known of when leases can be judged, once a worker has looked.
     pub(crate) recovery: Option<Watch>,
-    /// When there will be work, if nobody has been told yet.
+    /// The wake-up token: when there will be work.
     pub(crate) wake: Option<u64>,
     pub(crate) totals: BTreeMap<&'static str, u64>,
     pub(crate) events: Log,
@@ -162,7 +162,7 @@ impl State {
         self.places.entry(collection).or_default().insert(place);
     }
 
-    /// A list is taken away, and what was in it is in none.
+    /// A list is taken away: its jobs are in no list then.
     #[cfg(test)]
     pub(crate) fn lose(&mut self, collection: Collection) {
         let lost = self.places.remove(&collection).unwrap_or_default();

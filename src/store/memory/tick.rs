@@ -4,7 +4,7 @@ use crate::memory::state::State;
 
 /// A worker that is this late with a tick has died.
 const PATIENCE_MS: u64 = 1_000;
-/// When somebody looks again at what was passed over.
+/// After this time some worker looks again at schedules that were passed over.
 const LOOK_AGAIN_MS: u64 = 20_000;
 
 impl State {
@@ -28,8 +28,8 @@ impl State {
         Some(tick_ms)
     }
 
-    /// Keeps the next tick true to the schedules; the worker that sees to it stays only if it is the same
-    /// moment. Gives it if it has changed. What is due at `passed_ms` is passed over for a while.
+    /// Brings the next tick up to date with the schedules; the worker that keeps its timer stays only if the moment is the
+    /// same. Returns the next tick if it has changed. Schedules that are due at `passed_ms` are passed over for a while.
     pub(crate) fn refresh_tick(&mut self, passed_ms: Option<u64>) -> Option<u64> {
         let ticks = || self.schedules.values().filter_map(|kept| kept.tick_ms);
         let next_ms = match (ticks().min(), passed_ms) {
@@ -54,7 +54,7 @@ impl State {
         }
     }
 
-    /// Mends a next tick that is lost, or later than anybody can have put it. Whether it was.
+    /// Mends a next tick that is lost, or later than any call can have set it. Returns whether that was so.
     pub(crate) fn mend_tick(&mut self) -> bool {
         let ticks = self.schedules.values().filter_map(|kept| kept.tick_ms);
         let Some(first_ms) = ticks.min() else {

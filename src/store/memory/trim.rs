@@ -10,9 +10,9 @@ use crate::store::trim::{Trim, Trimmed};
 const LANES_PER_CALL: usize = 128;
 /// The next page of lanes follows at once if so large a part of the last one was silent.
 const WORTH_IT: usize = 8;
-/// After so long without an event nobody needs to be woken for anything, in a queue that holds nothing.
+/// After so long without an event the wake-up token and the sentinels of a queue that holds nothing are dropped.
 const QUIET_MS: u64 = 60_000;
-/// After the last of them, in a queue that holds nothing.
+/// So long after the last event the events of a queue that holds nothing are dropped.
 const EVENTS_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 impl Apply for Trim<'_> {
@@ -50,7 +50,7 @@ fn trim_kept(call: &Trim<'_>, state: &mut State) -> usize {
     page.len()
 }
 
-/// Nobody waits any more for what was to be announced until now.
+/// Forgets waiters whose time is over.
 fn forget_waiters(call: &Trim<'_>, state: &mut State) -> usize {
     let now_ms = state.now_ms();
     let mut over: Vec<(u64, JobId)> = state

@@ -12,11 +12,11 @@ pub(crate) struct Name {
     pub(crate) after_ms: u64,
 }
 
-/// One call tells all workers of so many again at most.
+/// When all workers are told again, at most so many jobs that may be too old are looked at.
 const AGAIN_AT_MOST: usize = 256;
 
 impl State {
-    /// Whether any wait; the last news of them.
+    /// The last news of unhandled jobs; `None` if there are no such jobs.
     pub(crate) fn news_of_unhandled(&self) -> Option<u64> {
         self.unhandled.filter(|news| *news > 0)
     }
@@ -50,7 +50,7 @@ impl State {
         }
     }
 
-    /// These have found a worker: from now on they have not bounced for any time.
+    /// These jobs have found a worker: the time for which they have bounced is 0 again.
     pub(crate) fn found_theirs(&mut self, ids: &[JobId]) {
         for id in ids {
             let job = self.jobs.get_mut(id);
@@ -72,7 +72,7 @@ impl State {
         self.offered(handlers)
     }
 
-    /// Those of these names, in the order of their places.
+    /// The unhandled jobs of these names, in the order of their places.
     fn offered(&self, handlers: &[&str]) -> Vec<(i64, JobId)> {
         let mut offered: Vec<(i64, JobId)> = self
             .all(Collection::Unhandled)

@@ -6,7 +6,7 @@ use crate::memory::state::{Collection, State};
 use crate::store::watch::{Watch, Watched};
 
 impl State {
-    /// Somebody waits, at least until then.
+    /// A caller waits, at least until then.
     pub(crate) fn await_until(&mut self, id: &JobId, until_ms: u64) {
         let until = self.awaited.entry(id.clone()).or_insert(until_ms);
         *until = until_ms.max(*until);

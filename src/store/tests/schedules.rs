@@ -244,14 +244,14 @@ fn s4_one_worker_sees_to_the_next_tick_until_it_is_late(mut rig: Rig) {
     assert_eq!(rig.advance(&[], 1).tick_ms, first);
     assert_eq!(rig.fire_as("other", &[]).tick_ms, None);
 
-    // An earlier tick is for whoever looks first, again.
+    // An earlier tick goes again to the worker that looks first.
     let now_ms = rig.advance(&[], 0).now_ms;
     rig.define("soon", 0, at(now_ms));
     assert_eq!(rig.fire_as("other", &[]).tick_ms, Some(now_ms));
     assert_eq!(rig.advance(&[], 1).tick_ms, None);
     rig.call(&Unschedule { name: "soon" });
 
-    // Who is late has died.
+    // A worker that is late has died.
     rig.define("late", 0, at(T));
     assert_eq!(rig.fire_as("other", &[]).tick_ms, Some(T));
     assert_eq!(rig.advance(&[], 1).tick_ms, Some(T));
@@ -294,7 +294,7 @@ fn s4_what_nobody_can_read_is_passed_over_for_a_while(mut rig: Rig) {
     assert_eq!(rig.advance(&[], 1).tick_ms, again);
     assert_eq!(rig.stored("unreadable").unwrap().tick_ms, Some(T));
     assert_eq!(rig.call(&pass(true, FAR - 1)).tick_ms, Some(FAR));
-    // Handed on: an idle worker is told, and whoever looks first takes it.
+    // Handed on: an idle worker is told, and the worker that looks first takes it.
     rig.subject.pop_token();
     assert_eq!(rig.call(&pass(false, now_ms)).tick_ms, None);
     assert_eq!(rig.subject.pop_token(), again.map(|ms| ms as f64));

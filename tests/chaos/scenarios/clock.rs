@@ -152,7 +152,7 @@ fn made(notes: &[String], shifts: &HashMap<u32, i64>) -> HashMap<String, Made> {
         let shift = shifts[&(number(pid) as u32)];
         let (from_ms, due_ms) = match kind {
             "after" => (number(first) - shift, number(second) - shift),
-            // A moment that somebody names is that moment, whoever asks for it.
+            // A moment that a producer names is that moment, whatever the producer's own clock shows.
             _ => (number(first), number(first).max(number(second) - shift)),
         };
         (id.to_owned(), Made { from_ms, due_ms })
