@@ -136,7 +136,7 @@ impl Client {
             "enqueue many",
             "counts",
             "job",
-            "list",
+            "jobs",
             "pause",
             "remove",
             "change settings",
@@ -432,7 +432,7 @@ async fn g9_a_primary_that_has_become_a_replica() {
     let client = Client::at(&server.url()).await;
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let cause = Cause {
-        free: &["counts", "job", "list", "events", "queues", "schedules"],
+        free: &["counts", "job", "jobs", "events", "queues", "schedules"],
         connecting: Some((ErrorKind::Unsuitable, "its primary, 127.0.0.1:1")),
         ..Cause::new(
             ErrorKind::Refused,
