@@ -62,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
         }
     }
 
-    // While nobody listens, Redis keeps the events. A cursor can be stored, as text.
+    // While no reader is connected, Redis keeps the events. A cursor can be stored, as text.
     drop(events);
     enqueue(&kitchen, "cheesecake").await?;
     if let Some(cursor) = last_seen {

@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
         })
     };
 
-    // Requests with options of their own can be sent together; nobody works yet.
+    // Requests with options of their own can be sent together; no worker runs yet.
     let sent = patients
         .enqueue_many([
             patient("a cold").priority(900),

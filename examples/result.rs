@@ -47,7 +47,7 @@ async fn main() -> anyhow::Result<()> {
     let sums = oxcart.queue("sums")?;
     let request = |dividend, divisor| sums.enqueue(Divide { dividend, divisor });
 
-    // Nobody works yet: waiting can be limited, and the job goes on.
+    // No worker runs yet: the wait has a limit, and the job stays in line.
     let patience = Duration::from_millis(100);
     let sent = request(17, 5).await?;
     match sent.result().within(patience).await {

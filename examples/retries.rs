@@ -106,7 +106,7 @@ async fn main() -> anyhow::Result<()> {
     stop.cancel();
     running.await??;
 
-    // Nobody needs the queue any more. A job that is left, or a dead letter, would keep it.
+    // The queue is not needed any more. A job that is left, or a dead letter, would keep it.
     let deleted = charges.delete().await?;
     println!("\nthe queue is deleted, with {} kept jobs", deleted.jobs());
     Ok(())

@@ -140,7 +140,7 @@ async fn g3_waits_for_results_given_up_anywhere_leave_nothing_behind() {
         assert!(answer.is_none_or(|outcome| outcome.is_err()));
     })
     .await;
-    // Somebody who does not give up asks before it ends: nothing is kept for nobody.
+    // A caller that does not give up asks before it ends: an outcome for which no caller waits is not kept.
     let awaited_until = || -> Option<f64> {
         server.ask(&["ZSCORE", "oxcart:{work}:awaited", on_hold.id().as_str()])
     };

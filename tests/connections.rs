@@ -1,4 +1,4 @@
-//! How many connections there are, and what becomes of those that nobody uses.
+//! How many connections there are, and what becomes of idle ones.
 
 mod support;
 
@@ -230,7 +230,7 @@ async fn g8_all_who_wait_for_results_share_a_connection_and_it_goes_with_the_que
         waits.abort();
     };
     wait().await;
-    // It stays for a moment, for who waits next.
+    // It stays for a moment, for the next caller that waits.
     let took = until_connected(&server, 7 * SECOND, before).await;
     println!("the connection was given back after {took:?}");
     wait().await;

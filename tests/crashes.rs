@@ -345,7 +345,7 @@ async fn g2_progress_and_success_of_a_stale_attempt_are_refused_and_reported() {
     // A lease is extended for the first time after 10 s, which is after the next round of recovery.
     let (builder, events) = watched(worker(&queue, &scene).lease(30 * SECOND));
     let worker = run(builder);
-    // In the first rounds nobody is judged, and all leases are renewed.
+    // In the first rounds no lease is judged, and all leases are renewed.
     looked_after(&server).await;
     let handle = queue.enqueue(Work::Zombie { reports: true }).await.unwrap();
     eventually(5 * SECOND, || scene.runs_of(handle.id()).len() == 1).await;

@@ -36,7 +36,7 @@ impl Job for Report {
 /// Where a handler says what its report of progress came to.
 type Told = State<tokio::sync::mpsc::Sender<Result<u32, Error>>>;
 
-/// What Redis does to those who know it.
+/// How Redis behaves towards its clients.
 #[derive(Debug, Clone, Copy)]
 enum Silence {
     /// It accepts everything and answers nothing.
@@ -273,7 +273,7 @@ async fn g3_who_waited_too_long_for_a_result_knows_what_holds_for_the_job() {
     let queue = oxcart.queue("work").unwrap();
     let job = || queue.enqueue(Work::Quick).result().within(limit);
 
-    // It was added, and nobody works on it.
+    // It was added, and no worker runs.
     let error = job().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
     assert!(direct.job(error.job_id().unwrap()).await.unwrap().is_some());

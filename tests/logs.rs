@@ -61,7 +61,7 @@ impl Log {
     }
 }
 
-/// How connections end that nobody uses.
+/// How idle connections end.
 enum Closing {
     /// The server's `timeout`. It spares those that wait for something.
     ByServer,

@@ -150,7 +150,7 @@ async fn s1_a_schedule_fires_when_the_clock_is_turned_past_its_tick() {
     let after = info(&queue, "hourly").await;
     assert_eq!((after.fired, after.missed), (1, 0));
 
-    // Nobody was there for a day.
+    // No worker ran for a day.
     oxcart.advance_time(24 * HOUR);
     assert!(worker.drain().await.len() <= 1);
     assert!(info(&queue, "hourly").await.missed >= 23);

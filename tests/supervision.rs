@@ -154,7 +154,7 @@ async fn g2_a_worker_that_keeps_no_leases_any_more_stops_its_handlers_in_time() 
     assert_eq!(runs.len(), 5);
     assert!(runs.iter().all(|run| run.how == "dropped"), "{runs:?}");
 
-    // They were handed back by somebody who still had them.
+    // They were handed back by a worker that still had them.
     let counts = queue.counts().await.unwrap();
     assert_eq!((counts.waiting, counts.active), (5, 0));
     assert_nothing_is_lost(&queue, &scene).await;

@@ -1,5 +1,5 @@
 //! Suspects, jobs whose worker died while they ran, among each other: the innocent are soon done, and
-//! the poisonous take nobody with them.
+//! the poisonous make no other job dead.
 
 mod support;
 

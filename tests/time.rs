@@ -1,5 +1,5 @@
 //! When jobs start: never early, soon when a worker is idle, within 5 s when the worker that held the
-//! wake-up died; and that nobody burns commands while there is nothing to do.
+//! wake-up died; and that no worker sends needless commands while there is nothing to do.
 
 mod support;
 
@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How late an idle worker may start half of the jobs. Milliseconds are the rule; the rest is for
 /// machines that have more to do.
 const MOSTLY_MS: u64 = 100;
-/// How late a single one may be on such a machine. Where nobody is told, it is 5 s.
+/// How late a single one may be on such a machine. If no worker is told, it is 5 s.
 const LATE_MS: u64 = 2_000;
 
 #[test]
@@ -145,7 +145,7 @@ async fn g5_every_free_slot_is_used_however_the_jobs_arrive() {
         queue.enqueue(Work::Hold).await.unwrap();
     }
     queue.enqueue_many(vec![Work::Hold; 25]).await.unwrap();
-    // A slot that nobody is told of is used 5 s later.
+    // If no worker is told of the job, a free slot takes it 5 s later.
     eventually(3 * SECOND, || scene.running().len() == 30).await;
     scene.release(40);
     drained(&queue, 5 * SECOND).await;

@@ -1,4 +1,4 @@
-//! How it looks: colours, columns and the progress bar; plain text when nobody watches.
+//! How it looks: colours, columns and the progress bar; plain text when the output is no terminal.
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
@@ -59,7 +59,7 @@ impl Screen {
 
     /// One line, above the bar if there is one.
     pub(crate) fn line(&self, text: impl Display) {
-        // Who has stopped reading, as `head` does, wants no more of it.
+        // The reader has gone, as `head` does: nothing more is written.
         self.bar.suspend(|| {
             let _ = writeln!(std::io::stdout(), "{text}");
         });

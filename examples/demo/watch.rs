@@ -14,7 +14,7 @@ use crate::screen::{Screen, Tint, duration, shortened};
 
 /// Up to here a delayed job is called on time.
 const PUNCTUAL: Duration = Duration::from_millis(250);
-/// Redis drops events that nobody read for too long; then the counts tell.
+/// Redis drops events that were not read for too long; then the counts show whether all is done.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longer than a dead worker's jobs need to come back, by far.
 const PATIENCE: u32 = 30;

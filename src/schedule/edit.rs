@@ -24,7 +24,7 @@ use crate::time::Timestamp;
 const TRIES: usize = 32;
 const REGISTER_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Makes the schedule what it is to be.
+/// Stores a schedule, unless the same schedule is stored already.
 pub(crate) async fn upsert(
     queue: &Queue,
     name: &str,

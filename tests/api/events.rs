@@ -182,7 +182,7 @@ async fn a_reader_that_rests_is_told_of_each_gap_where_it_is() {
     let rig = Rig::new().await;
     let mut events = follow(&rig).await;
     marked(&rig, "first").await;
-    // Nobody reads: what the channel holds, and a read that waits behind it, is all that is kept here.
+    // The reader does not read: only the channel and one read that waits behind it hold events here.
     let mut sent: usize = 0;
     while sent < JOBS as usize {
         let jobs = rig.queue.enqueue_many((0..5_000).map(Number)).await;

@@ -195,7 +195,7 @@ async fn a_worker_that_starts_later_or_gets_a_slot_later_takes_what_others_could
     stop([new, other]).await;
 }
 
-/// Nobody can run them: every idle worker looks once, or twice, and then it is quiet.
+/// No worker can run them: every idle worker looks once, or twice, and then it is quiet.
 #[tokio::test]
 async fn what_no_worker_can_run_keeps_none_of_them_busy() {
     const WORKERS: u64 = 4;

@@ -1,4 +1,4 @@
-//! What goes away: jobs, queues, and what nobody can reach any more.
+//! What is deleted: jobs, queues, and jobs that are in no list any more.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -147,7 +147,7 @@ async fn a_queue_is_deleted_only_if_nobody_wants_what_it_holds_or_all_of_it_is_t
     assert_eq!(rig.queue.delete().with_jobs().await.unwrap().jobs(), 0);
 }
 
-/// Dead letters are somebody's; completed jobs are nobody's.
+/// Dead letters keep a queue from being deleted; completed jobs do not.
 #[tokio::test]
 async fn a_queue_with_dead_letters_is_not_deleted_and_one_with_completed_jobs_is() {
     let rig = Rig::new().await;
@@ -169,7 +169,7 @@ async fn a_queue_with_dead_letters_is_not_deleted_and_one_with_completed_jobs_is
     assert_eq!(rig.keys(), [Rig::list_key("calls")]);
 }
 
-/// What somebody else has put under its keys can go with everything else, and not by itself.
+/// Values that another program has put under the queue's keys are deleted only with `with_jobs`.
 #[tokio::test]
 async fn a_queue_with_keys_of_somebody_else_is_deleted_only_with_everything() {
     let rig = Rig::new().await;

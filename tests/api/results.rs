@@ -34,12 +34,12 @@ async fn a_result_reaches_another_connection_even_if_nothing_is_kept() {
         .unwrap()
         .handle::<Number>(sent.id().clone());
     let waits = tokio::spawn(handle.result().into_future());
-    // Redis knows that somebody waits; only then may the job end.
+    // Redis knows that a caller waits; only then may the job end.
     let awaited = "oxcart:{test}:awaited";
     eventually(PATIENCE, || rig.server.ask::<bool>(&["EXISTS", awaited])).await;
     gate.notify_one();
     assert_eq!(waits.await.unwrap().unwrap(), 2);
-    // Asked for again: it is kept for a while, because somebody waited.
+    // Asked for again: it is kept for a while, because a caller waited.
     assert_eq!(sent.result().await.unwrap(), 2);
     assert_eq!(rig.counts().await.completed, 1);
     running.stop().await;

@@ -18,7 +18,7 @@ const DRAIN: Duration = Duration::from_secs(300);
 /// How long workers are watched when there is nothing to do.
 const CALM: Duration = Duration::from_secs(3);
 /// What each worker may send meanwhile: a pop, a look, each of its duties, and once more what the
-/// server has not heard of since it was started. Who spins sends hundreds.
+/// server has not heard of since it was started. A worker that spins sends hundreds.
 const CALM_REQUESTS: u64 = 20;
 
 pub(crate) struct Field {
@@ -155,7 +155,7 @@ impl Field {
     }
 }
 
-/// Counts requests while Redis is in trouble: nobody may ask all the time.
+/// Counts requests while Redis is in trouble: no process may ask all the time.
 pub(crate) struct Asking {
     before: u64,
     started: Instant,

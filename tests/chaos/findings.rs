@@ -55,7 +55,7 @@ impl Findings {
         self.recovery = Some((worst, limit));
     }
 
-    /// Nobody's job was taken for that of a dead worker.
+    /// No job of a living worker was taken for a job of a dead worker.
     pub(crate) fn none_disturbed(&mut self, totals: &Totals) {
         self.must((totals.stalled, totals.refused) == (0, 0), || {
             format!("{} stalled, {} refused", totals.stalled, totals.refused)

@@ -81,7 +81,7 @@ impl Told {
     }
 
     /// An error says whether the job may be there, which one it is, and that it can be tried
-    /// again; and nobody waits longer for it than was promised.
+    /// again; and no caller waits longer for it than was promised.
     fn heard(&mut self, error: &Error, waited: Duration) {
         self.errors += 1;
         if error.job_id().is_none() || !error.is_retryable() || waited > ANSWER_WITHIN {

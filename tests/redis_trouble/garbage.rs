@@ -1,4 +1,4 @@
-//! Somebody else wrote to our keys: a lane whose call can never be carried out is left behind,
+//! Another program wrote to our keys: a lane whose call can never be carried out is left behind,
 //! and what it had to say is said by another.
 
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ async fn g1_g9_a_lane_whose_last_answer_is_garbage_is_left_behind() {
     scene.release(HELD);
     assert_unknowable(&queue).await;
 
-    // Nobody has to mend anything: new lanes carry everything out, each outcome once.
+    // No operator has to mend anything: new lanes carry everything out, each outcome once.
     let counts = drained(&queue, 20 * SECOND).await;
     assert_eq!(counts.totals.completed, HELD as u64);
     assert_eq!((counts.totals.stalled, counts.totals.refused), (0, 0));
@@ -55,7 +55,7 @@ async fn g1_g9_a_lane_whose_last_answer_is_garbage_is_left_behind() {
     worker.stop().await;
 }
 
-/// A call that only claims has nothing to say once more, and nobody else would make another.
+/// A call that only claims has nothing to say once more, and no other code would make another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_an_idle_worker_whose_lane_is_used_by_another_looks_again() {
     let (server, queue) = server_and_queue().await;
@@ -100,7 +100,7 @@ async fn g1_g9_a_key_of_the_wrong_type_is_waited_out_without_spinning() {
     worker.stop().await;
 }
 
-/// The outcomes were stored before the claim of the same call failed: nobody runs those jobs again,
+/// The outcomes were stored before the claim of the same call failed: no worker runs those jobs again,
 /// though their worker hears, when it says so once more, that it has lost them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_g9_a_call_that_fails_halfway_is_told_and_repeats_no_job() {

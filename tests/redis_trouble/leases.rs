@@ -1,4 +1,4 @@
-//! Leases that run out though nobody died: Redis refuses writes, its clock jumps, or it is far away.
+//! Leases that run out although no worker died: Redis refuses writes, its clock jumps, or it is far away.
 //! No job is blamed for that, and none is left behind.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(2);
 const JOBS: usize = 50;
 
-/// Nobody's job was taken for that of a dead worker.
+/// No job of a living worker was taken for a job of a dead worker.
 async fn assert_none_stalled(queue: &Queue, scene: &Scene, jobs: usize) {
     let counts = drained(queue, 60 * SECOND).await;
     assert_eq!(counts.totals.completed, jobs as u64);
@@ -180,7 +180,7 @@ mod clock {
             stage.clock.step(900);
             tokio::time::sleep(SECOND / 2).await;
         }
-        // And while nobody judges for that reason.
+        // And while no worker judges for that reason.
         for _ in 0..5 {
             stage.clock.step(900);
             tokio::time::sleep(3 * SECOND).await;

@@ -1,4 +1,4 @@
-//! Redis is away for a while, and comes back as it was, empty, or as somebody else.
+//! Redis is away for a while, and comes back as it was, empty, or as another server.
 
 use std::time::Duration;
 
@@ -257,7 +257,7 @@ async fn g2_g9_fences_only_grow_when_a_replica_that_lags_behind_takes_over() {
         assert!(runs.windows(2).all(|pair| pair[0].fence < pair[1].fence));
         assert_eq!(runs.last().unwrap().how, "ok");
     }
-    // The second half was claimed in writes that are lost: nobody could settle that.
+    // The second half was claimed in writes that are lost: no worker could settle them.
     assert!(
         events.lost_leases().len() >= JOBS / 2,
         "{:?}",

@@ -1,4 +1,4 @@
-//! Redis answers, but says no: for now, or until somebody acts.
+//! Redis answers, but says no: for now, or until an operator acts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ struct Mood {
 /// When a producer is told of it.
 #[derive(PartialEq)]
 enum Told {
-    /// Somebody has to act.
+    /// An operator has to act.
     AtOnce,
     /// It may pass.
     AtTheLimit,

@@ -28,7 +28,7 @@ async fn s5_unchanged_it_is_left_alone_and_every_change_is_one() {
         assert_eq!(again, Scheduled::Unchanged);
     }
     assert_eq!(info(&queue, "s").await.next_tick, tick);
-    // Somebody has emptied the list of queues: it is on it again.
+    // The list of queues was emptied: it is on it again.
     server.cli(&["DEL", "oxcart:queues"]);
     let same = define(hourly().job(Work::Quick)).await.unwrap();
     assert_eq!(same, Scheduled::Unchanged);
@@ -122,7 +122,7 @@ async fn s5_paused_it_stays_paused_whatever_is_deployed_and_goes_on_from_now() {
     let still = info(&queue, "pulse").await;
     assert_eq!((still.paused, still.fired), (true, paused.fired));
 
-    // Now and then somebody wants one all the same.
+    // A job can still be asked for by hand.
     let triggered = pulse.trigger().await.unwrap();
     assert!(triggered.as_str().starts_with("pulse@"));
     eventually_async(5 * SECOND, async || {

@@ -171,7 +171,7 @@ async fn s5_what_a_newer_version_wrote_is_reported_and_left_alone_and_the_others
     assert!(now_ms() - at < 6_000, "the others are held up");
     assert_eq!(info(&queue, "older").await.missed, 0);
 
-    // Nobody who changes another one waits for it.
+    // A change of another schedule does not wait for it.
     let at = now_ms();
     let third = queue.schedule("third").every(SECOND / 10).limit(1);
     third.job(Work::Quick).await.unwrap();

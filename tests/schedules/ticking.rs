@@ -104,7 +104,7 @@ async fn s4_a_driver_that_dies_or_stops_is_followed_by_another() {
         meta(&server).is_some_and(|tick| tick.ends_with(&next))
     })
     .await;
-    // Where nobody is told, it is 5 s.
+    // If no worker is told, it is 5 s.
     assert!(now_ms() - began < 4_000, "it was not handed on");
     queue.schedule("pulse").pause().await.unwrap();
     drained(&queue, 20 * SECOND).await;

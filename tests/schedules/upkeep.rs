@@ -83,7 +83,7 @@ async fn survives(lose: &[&[&str]], declared: bool) {
     for command in lose {
         stage.server.cli(command);
     }
-    // Unless what was due is fired already, nobody knows of a tick now.
+    // Unless a tick that was due is fired already, no worker knows of a tick now.
     for name in NAMES {
         ticks_on(&stage.queue, name, NOTICED).await;
     }

@@ -18,7 +18,7 @@ pub async fn enqueue_by(callers: usize, each: usize, queue: &Queue, job: &Work) 
     join_all((0..callers).map(|_| caller())).await;
 }
 
-/// Every job ran once and is done, no lease was lost, nobody was blamed.
+/// Every job ran once and is done, no lease was lost, no job stalled.
 pub async fn assert_each_ran_once(jobs: usize, direct: &Queue, scene: &Scene) {
     let counts = drained(direct, Duration::from_secs(60)).await;
     let totals = counts.totals;
@@ -31,7 +31,7 @@ pub async fn assert_each_ran_once(jobs: usize, direct: &Queue, scene: &Scene) {
 }
 
 /// The error names the job, and came at once or within the second that was set as the limit: not
-/// after the 5 s that are usual, nor after the 20 s of somebody patient.
+/// after the 5 s that are usual, nor after the 20 s of a patient caller.
 pub fn assert_typed(error: &Error, kind: ErrorKind, asked: Instant) {
     assert_eq!(error.kind(), kind, "{error:?}");
     assert!(error.job_id().is_some(), "{error:?}");

@@ -1,4 +1,4 @@
-//! Connections over TLS: who is trusted, who is not, what an error says, and that everything works.
+//! Connections over TLS: which servers and clients are trusted, what an error says, and that everything works.
 //!
 //! A server that was built without TLS gets a TLS proxy of the tests' own in front, so that nothing of this is
 //! ever passed over.

@@ -1,4 +1,4 @@
-//! Who is trusted, and who is not.
+//! Which servers and clients are trusted, and which are not.
 
 use std::time::Instant;
 

@@ -11,7 +11,7 @@ use crate::store::schedule::{NextTick, Schedule, SeenTick};
 use crate::store::schedules::{Found, ScheduleState, Schedules, StoredSchedule};
 use crate::store::unschedule::Unschedule;
 
-/// What stands before a name that is a cursor: none is [`Schedules::ALL`].
+/// Stands before a name that is a cursor, so that no cursor is equal to [`Schedules::ALL`].
 const LAST: char = '>';
 
 /// A schedule.

@@ -148,7 +148,7 @@ on_both!(
     a_waiter_hears_of_it_and_can_read_the_reason,
 );
 
-/// Somebody cancels some jobs.
+/// An operator cancels some jobs.
 #[derive(Debug)]
 struct CancelSome {
     ids: Vec<u8>,

@@ -41,7 +41,7 @@ const FORMATS: [&str; 1] = [include_str!("formats/1.txt")];
 const NOW_MS: u64 = START_US / 1_000;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// The keys whose contents are of no later version's concern: who called last, and whom to wake.
+/// The keys whose contents no later version needs: the last call of each lane, and the wake-up token.
 const PASSING: [&str; 2] = ["calls", "wake"];
 
 fn entry(error: &str) -> AttemptEntry {

@@ -1,4 +1,4 @@
-//! Jobs whose list somebody has deleted.
+//! Jobs whose list was deleted.
 
 use super::removal::everything;
 use super::{Rig, completed, job, on_both};

@@ -301,7 +301,7 @@ fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
     assert_eq!(rig.parts(), ["calls"]);
     assert_eq!(rig.delete(false), Answer::Deleted(Holdings::default()));
 
-    // What has ended well is nobody's any more.
+    // Completed jobs do not keep a queue from being deleted.
     rig.enqueue(&[job("a")]);
     let claimed = rig.claim_one().unwrap();
     assert!(matches!(rig.delete(false), Answer::NotEmpty(held) if held.active == 1));

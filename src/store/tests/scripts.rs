@@ -121,7 +121,7 @@ const QUIET_MS: u64 = 5_000;
 
 impl Rig {
     /// Recovery looks, `off_ms` before what it expects the clock to show: how many it took back, or
-    /// for how long nobody judges and how many leases were pulled back.
+    /// for how long no worker judges, and how many leases were pulled back.
     fn look(&mut self, off_ms: u64, doubt: Doubt) -> Result<usize, (u64, usize)> {
         let verb = Recover {
             expected_ms: self.now_us / 1_000 - off_ms,
@@ -245,7 +245,7 @@ fn g6_a_longer_lease_is_known_for_as_long_as_it_holds(mut rig: Rig) {
     look(&mut rig, LEASE_MS);
     assert_eq!(rig.size("active"), 1, "that of the dead was taken back");
     rig.wait(Duration::from_millis(day / 2 + 1));
-    // Nobody with such a lease has looked for a day: that one is over, too.
+    // No worker with such a lease has looked for a day: that lease is over, too.
     rig.advance(&[], 1);
     look(&mut rig, LEASE_MS);
     assert_eq!(look(&mut rig, LEASE_MS), 0);

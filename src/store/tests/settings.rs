@@ -66,7 +66,7 @@ impl Rig {
         page.jobs.into_iter().map(|(id, _)| id).collect()
     }
 
-    /// Somebody else writes what is stored.
+    /// Another program writes the stored text.
     fn write(&mut self, settings: &str) {
         match &mut self.subject {
             Subject::Redis(redis) => {

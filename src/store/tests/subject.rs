@@ -34,7 +34,7 @@ pub(super) enum Subject {
     Memory(InMemory),
 }
 
-/// What somebody takes away of schedules.
+/// What an operator deletes of schedules.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Lost<'a> {
     /// The next tick of one.
@@ -351,7 +351,7 @@ impl InMemory {
         }
     }
 
-    /// Somebody else writes what is set.
+    /// Another program writes the settings.
     pub(super) fn set_settings(&self, settings: &str) {
         settings.clone_into(&mut self.queue.lock().settings);
     }

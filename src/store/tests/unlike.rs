@@ -1,4 +1,4 @@
-//! Jobs that a worker handed back for want of a handler of their name, and who gets them.
+//! Jobs that a worker handed back for want of a handler of their name, and the workers that get them.
 
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ fn g7_a_claim_of_many_names_is_complete_in_order_and_bounded(mut rig: Rig) {
     assert_eq!(ids(&rig.ask(9, &["d"], 0)), ["d3"]);
 }
 
-/// Each worker that hears the news wakes one more; one that knows them wakes nobody.
+/// Each worker that hears the news wakes one more; a worker that has heard it already wakes none.
 fn g5_news_of_jobs_handed_back_are_passed_on_once(mut rig: Rig) {
     rig.enqueue(&[job("a"), job("b")]);
     assert_eq!(rig.subject.pop_token(), Some(0.0));

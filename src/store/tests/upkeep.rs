@@ -70,7 +70,7 @@ fn s2_a_change_replaces_the_tick_that_was_seen_and_none_that_is_due(mut rig: Rig
     rig.define("s", 0, at(T));
     rig.fire(entry("s", 1, T));
     let seen = |ms| Some(SeenTick::At { ms });
-    // It is due by now: somebody fires it first.
+    // It is due by now: a worker fires it first.
     assert!(!rig.replace("s", 1, at(FAR), seen(T + 1_000)));
     rig.fire(Entry {
         next_ms: Some(FAR),

@@ -75,7 +75,7 @@ pub(crate) async fn run(stage: Stage) -> Findings {
         tokio::time::sleep(wait).await;
     }
 
-    // All of them are due; nobody has looked yet.
+    // All of them are due; no worker has looked yet.
     let started = Instant::now();
     let worker = Worker::builder(&queue)
         .state(Arc::clone(&tally))

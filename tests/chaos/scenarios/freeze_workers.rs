@@ -83,7 +83,7 @@ async fn wake_among_the_dead(
         .until(30 * SECOND, "the zombies begin", all_begun)
         .await;
     let living = run_worker(worker(&field.queue, &field.scene).lease(LEASE));
-    // Nobody judges a queue that nobody has looked after yet.
+    // No worker judges leases of a queue that no worker has looked after yet.
     looked_after(&field.server).await;
 
     tokio::time::sleep(stage.time(0, 500)).await;

@@ -1,4 +1,4 @@
-//! Leases that run out though nobody died: Redis refuses writes, its clock jumps, or it is far away.
+//! Leases that run out although no worker died: Redis refuses writes, its clock jumps, or it is far away.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn begin_long_jobs(field: &Field, long: &mut Vec<String>) {
     tokio::time::sleep(SECOND).await;
 }
 
-/// Everything is done, and nobody's job was taken for that of a dead worker.
+/// Everything is done, and no job of a living worker was taken for a job of a dead worker.
 async fn judge(mut field: Field, load: Load, long: &[String], findings: &mut Findings) {
     let told = load.stop().await;
     // A handler that was stopped says so; never do two run one job at once.

@@ -59,7 +59,7 @@ pub(crate) async fn emptied(mut stage: Stage) -> Findings {
     }
     let mut told = load.stop().await;
     let all = told.acknowledged.len();
-    // What Redis forgot, nobody can know.
+    // Jobs that Redis forgot cannot be found.
     let last = *emptied.last().expect("it was emptied");
     told.acknowledged.retain(|job| job.at_ms > last);
     field.close(&mut findings, &told, 2, across(&emptied)).await;

@@ -1,5 +1,5 @@
 //! Jobs that take their process down, among many that do not: each of them ends as a dead letter
-//! within its allowance, and takes nobody with it.
+//! within its allowance, and makes no other job dead.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

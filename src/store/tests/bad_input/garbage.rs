@@ -1,4 +1,4 @@
-//! Somebody else wrote to our keys. Only Redis can hold such things, so it is alone here: a verb is
+//! Another program wrote to our keys. Only Redis can hold such things, so only Redis is tested here: a verb is
 //! carried out or says what is wrong, and what says so has written nothing; but for a key of another
 //! type, which may be met half way.
 

@@ -27,7 +27,7 @@ fn nothing_asked_for_is_nothing_done() {
         quiet_ms: 0,
         doubt: Doubt::None,
     };
-    // It notes that somebody looked, and nothing else.
+    // It notes that a worker looked, and nothing else.
     let recovered = both.changes(&["meta"], &recover(NOW, limit));
     assert!(matches!(recovered, Recovered::Done { .. }), "{recovered:?}");
     for expected_ms in [0, NOW - 1, NOW + 1, WHOLE_MAX] {

@@ -1,4 +1,4 @@
-//! Claims that nobody has, ids of no job, states, numbers and revisions that have passed.
+//! Claims that no worker has, ids of no job, states, numbers and revisions that have passed.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn unknown_ids() -> Vec<JobId> {
     ids.map(JobId::stored).collect()
 }
 
-/// Claims that nobody has: what is wrong with each is its job, its state or its receipt.
+/// Claims that no worker has: what is wrong with each is its job, its state or its receipt.
 fn void_claims(both: &Both) -> Vec<(JobId, Receipt)> {
     let mine = both.receipt.as_str();
     let fence: u64 = mine.split(' ').next().unwrap().parse().unwrap();

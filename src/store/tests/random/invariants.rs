@@ -60,8 +60,8 @@ impl Invariants {
         Ok(new)
     }
 
-    /// What was handed back goes to nobody who does not ask for its name, but for what everybody is
-    /// to look at again.
+    /// Jobs that were handed back go only to workers that ask for their names, but for jobs at which every worker is
+    /// to look again.
     pub(crate) fn handed_on(
         &self,
         before: &Dump,
@@ -143,12 +143,12 @@ impl Invariants {
         }
     }
 
-    /// Somebody removes these jobs.
+    /// An operator removes these jobs.
     pub(crate) fn removed(&mut self, ids: &[JobId]) {
         self.kept.retain(|id, _| !ids.contains(id));
     }
 
-    /// Somebody deletes the list of those that are kept for longer.
+    /// An operator deletes the list of jobs that are kept for longer.
     pub(crate) fn lost_what_is_kept(&mut self) {
         self.kept.clear();
     }
@@ -184,7 +184,7 @@ impl Invariants {
         })
     }
 
-    /// In a quiet period nobody is judged, and none is longer than it may be; a lease that ends
+    /// In a quiet period no lease is judged, and no quiet period is longer than it may be; a lease that ends
     /// later than it can have been set is pulled back or keeps everybody from judging.
     pub(crate) fn recovered(
         &self,

@@ -99,7 +99,7 @@ pub(crate) enum Op {
     Schedules {
         ask: Ask,
     },
-    /// Somebody takes away the next tick of a schedule, or of all, or writes another one there.
+    /// An operator deletes the next tick of a schedule, or of all, or writes another one there.
     Lose {
         name: Option<u8>,
         other: bool,
@@ -120,11 +120,11 @@ pub(crate) enum Op {
     Remove {
         ids: Vec<u8>,
     },
-    /// Deletes the queue, whatever it holds or only if nobody wants any of it.
+    /// Deletes the queue, whatever it holds or only if it holds no open jobs, dead letters or schedules.
     Delete {
         all: bool,
     },
-    /// Somebody deletes the list of one of the places, and what was in it is put back or removed.
+    /// An operator deletes one of the lists, and its jobs are put back or removed.
     LoseList {
         place: usize,
         how: Restore,
@@ -149,7 +149,7 @@ pub(crate) enum Op {
         goes_on: bool,
     },
     Counts,
-    /// Somebody changes the settings of the queue.
+    /// An operator changes the settings of the queue.
     Configure {
         by: By,
         said: QueueSettings,

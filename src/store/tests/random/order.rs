@@ -22,7 +22,7 @@ struct Ready {
     place: Option<f64>,
 }
 
-/// Who waits since when.
+/// Which jobs wait, and since when.
 #[derive(Default)]
 pub(crate) struct Order {
     /// The jobs that were in line or delayed after the last step, or are active since.

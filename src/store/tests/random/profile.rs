@@ -192,7 +192,7 @@ pub(crate) const BUSY: Profile = Profile(&[
     (4, Pass),
 ]);
 
-/// Nobody takes what was handed back.
+/// No worker takes jobs that were handed back.
 pub(crate) const OVERDUE: Profile = Profile(&[
     (6, Enqueue),
     (8, Advance),

@@ -54,7 +54,7 @@ impl World<'_> {
             self.invariants.lost_what_is_kept();
         }
         if PLACES[place] == "delayed" {
-            // When these were to be ready, nobody knows.
+            // It is not known when these were to be ready.
             self.order.lose();
         }
         let verb = Orphans {

@@ -284,7 +284,7 @@ impl<'a> World<'a> {
         same(V::script().name, &redis, &self.memory.call(verb))
     }
 
-    /// Nobody is judged in a quiet period, and afterwards no lease ends later than it can.
+    /// No lease is judged in a quiet period, and afterwards no lease ends later than it can.
     pub(super) fn recover(&mut self, verb: &Recover) -> Result<(), Wrong> {
         let before = self.redis.dump();
         let redis = self.redis.call(verb)?;
