@@ -104,6 +104,10 @@ impl Client {
             "jobs" => queue.jobs(JobState::Waiting).await.map(drop),
             "pause" => queue.pause().await.map(drop),
             "remove" => queue.remove(&JobId::new("nobody").unwrap()).await.map(drop),
+            "cancel" => {
+                let nobody = JobId::new("nobody").unwrap();
+                queue.cancel(&nobody, "moot").await.map(drop)
+            }
             "change settings" => {
                 let settings = QueueSettings::new().max_stalls(4);
                 queue.change_settings(settings).await.map(drop)
@@ -136,9 +140,10 @@ impl Client {
             "enqueue many",
             "counts",
             "job",
-            "list",
+            "jobs",
             "pause",
             "remove",
+            "cancel",
             "change settings",
             "orphans",
             "delete",
@@ -417,7 +422,7 @@ async fn g9_a_primary_that_has_become_a_replica() {
     let client = Client::at(&server.url()).await;
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);
     let cause = Cause {
-        free: &["counts", "job", "list", "events", "queues", "schedules"],
+        free: &["counts", "job", "jobs", "events", "queues", "schedules"],
         connecting: Some((ErrorKind::Unsuitable, "its primary, 127.0.0.1:1")),
         ..Cause::new(
             ErrorKind::Refused,
