@@ -104,6 +104,10 @@ impl Client {
             "jobs" => queue.jobs(JobState::Waiting).await.map(drop),
             "pause" => queue.pause().await.map(drop),
             "remove" => queue.remove(&JobId::new("nobody").unwrap()).await.map(drop),
+            "cancel" => {
+                let nobody = JobId::new("nobody").unwrap();
+                queue.cancel(&nobody, "moot").await.map(drop)
+            }
             "change settings" => {
                 let settings = QueueSettings::new().max_stalls(4);
                 queue.change_settings(settings).await.map(drop)
@@ -139,6 +143,7 @@ impl Client {
             "jobs",
             "pause",
             "remove",
+            "cancel",
             "change settings",
             "orphans",
             "delete",
