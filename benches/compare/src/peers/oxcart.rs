@@ -61,7 +61,9 @@ impl Peer for Ours {
         // Both are what the peers are set to as well; ours keeps a day's by default.
         let builder = match work.keep {
             true => builder.queue_settings(QueueSettings::new().keep_at_most(KEPT as u64)),
-            false => builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing)),
+            false => {
+                builder.queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
+            }
         };
         let worker = builder.build()?;
         tokio::spawn(async move {
