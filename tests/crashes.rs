@@ -11,8 +11,8 @@ use futures::FutureExt;
 use oxcart::{DeadReason, Ended, JobState, Queue, QueueSettings};
 use support::jobs::{Run, Scene, Work};
 use support::workers::{
-    RunningWorker, WORKER_THREADS, WorkerProcess, drained, looked_after, queue_at, run,
-    run_as_process, server_and_queue, watched, worker,
+    WORKER_THREADS, WorkerProcess, bystander, drained, looked_after, queue_at, run, run_as_process,
+    server_and_queue, watched, worker,
 };
 use support::{Process, eventually, eventually_async, ids};
 
@@ -31,17 +31,6 @@ fn pids(runs: &[Run]) -> HashSet<u32> {
 async fn at_work(scene: &Scene, process: &Process) {
     let pid = process.id();
     eventually(20 * SECOND, || pids(&scene.runs()).contains(&pid)).await;
-}
-
-/// A worker of this process that is too busy to take a job but not to do its other duties. So
-/// jobs run where the test wants them, and recovery does not wait for a process to start.
-async fn bystander(queue: &Queue, scene: &Scene, max_stalls: u32) -> RunningWorker {
-    let builder = worker(queue, scene).concurrency(1).lease(10 * SECOND);
-    let bystander = run(builder.queue_settings(QueueSettings::new().max_stalls(max_stalls)));
-    let hold = queue.enqueue(Work::Hold).await.unwrap();
-    let id = hold.id().as_str();
-    eventually(5 * SECOND, || scene.running().contains(id)).await;
-    bystander
 }
 
 /// Kills `kills` of the workers, one after the other, each once it has begun a job, and replaces

@@ -5,11 +5,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use oxcart::{DeadReason, Ended, JobState, Queue, QueueSettings};
+use oxcart::{DeadReason, Ended, JobState};
 use support::jobs::{Run, Scene, Work};
-use support::workers::{
-    RunningWorker, WorkerProcess, run, run_as_process, server_and_queue, worker,
-};
+use support::workers::{WorkerProcess, bystander, run_as_process, server_and_queue};
 use support::{eventually, eventually_async};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,17 +15,6 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn worker_process() {
     run_as_process();
-}
-
-/// A worker of this process that is too busy to take a job but not to do its other duties. So
-/// jobs run where the test wants them, and recovery does not wait for a process to start.
-async fn bystander(queue: &Queue, scene: &Scene, max_stalls: u32) -> RunningWorker {
-    let builder = worker(queue, scene).concurrency(1).lease(10 * SECOND);
-    let bystander = run(builder.queue_settings(QueueSettings::new().max_stalls(max_stalls)));
-    let hold = queue.enqueue(Work::Hold).await.unwrap();
-    let id = hold.id().as_str();
-    eventually(5 * SECOND, || scene.running().contains(id)).await;
-    bystander
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

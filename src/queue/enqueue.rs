@@ -71,7 +71,7 @@ pub struct Enqueue<J: Job> {
     headers: Vec<(String, String)>,
     due: Due,
     front: bool,
-    /// The queue need not be the one that the type of the job names.
+    /// The job may go into another queue than its type names.
     any_queue: bool,
     await_ms: Option<u64>,
     /// The last try, as long as its fate is not known.

@@ -25,7 +25,7 @@ pub(crate) struct Drift {
     epoch: Instant,
     tolerance_ms: i64,
     first: Option<Instant>,
-    /// The distance that is compared with, and the one that will take its place.
+    /// The distance to compare with, and the distance that will replace it.
     old: Option<Ahead>,
     young: Option<Ahead>,
 }

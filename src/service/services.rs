@@ -110,14 +110,14 @@ mod tests {
         let panics = async { panic!("as asked") };
         let mut services = vec![
             goes_on(),
-            Service::new("the one that panics", Until::ClaimsEnd, panics),
+            Service::new("a service that panics", Until::ClaimsEnd, panics),
             Service::new("the one of another kind", Until::LeasesEnd, ready(())),
         ];
         let handle = Handle::current();
         let mut running = RunningServices::start(&mut services, Until::ClaimsEnd, &handle);
         assert_eq!(services.len(), 1);
         for _ in 0..2 {
-            assert_eq!(running.broken().await, "the one that panics");
+            assert_eq!(running.broken().await, "a service that panics");
         }
         running.stop().await;
         let mut running = RunningServices::start(&mut services, Until::LeasesEnd, &handle);

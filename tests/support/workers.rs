@@ -10,7 +10,7 @@ use oxcart::{
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::jobs::{Scene, work};
+use super::jobs::{Scene, Work, work};
 use super::{Process, Server, child_of_test, eventually, eventually_async, spawn_self};
 
 /// The queue of every test: each has a server of its own.
@@ -148,6 +148,19 @@ impl RunningWorker {
     pub fn is_running(&self) -> bool {
         !self.task.is_finished()
     }
+}
+
+/// A worker of this process that is too busy to take a job but not to do its other duties. So
+/// jobs run where the test wants them, and recovery does not wait for a process to start.
+pub async fn bystander(queue: &Queue, scene: &Scene, max_stalls: u32) -> RunningWorker {
+    let builder = worker(queue, scene)
+        .concurrency(1)
+        .lease(Duration::from_secs(10));
+    let bystander = run(builder.queue_settings(QueueSettings::new().max_stalls(max_stalls)));
+    let hold = queue.enqueue(Work::Hold).await.unwrap();
+    let id = hold.id().as_str();
+    eventually(Duration::from_secs(5), || scene.running().contains(id)).await;
+    bystander
 }
 
 /// Waits until workers look after the queue's leases, and may judge them: not at once, for the living

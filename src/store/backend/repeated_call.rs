@@ -186,7 +186,8 @@ impl Lane {
         let (mut may_have_run_since, mut was_idle) = (None::<Instant>, false);
         loop {
             let may_have_run = may_have_run_since.is_some();
-            let (carried, room) = (call.carries(), self.room_for(call));
+            let carried = call.carries();
+            let room = self.room_for(call, carried);
             let trouble = match self.send(call, room, may_have_run).await {
                 Ok(None) => return Became::Withdrawn,
                 Ok(Some((answered, sent))) => {
@@ -258,9 +259,9 @@ impl Lane {
 
     /// How many bytes the answer may bring. A call that did run gives its first answer again, however many it
     /// asks for now.
-    fn room_for(&self, call: &impl NumberedCall) -> usize {
+    fn room_for(&self, call: &impl NumberedCall, carried: usize) -> usize {
         match call.fetches() {
-            true => self.pace.bytes().saturating_sub(call.carries()),
+            true => self.pace.bytes().saturating_sub(carried),
             false => 0,
         }
     }
