@@ -174,7 +174,11 @@ impl Proxy {
             (true, true) => {
                 let task = listener.take().expect("just seen");
                 task.abort();
-                settle("stop listening", || task.is_finished());
+                // A child that another thread starts holds the closed listener, too, until it is
+                // another program: until then the system still accepts for it.
+                settle("stop listening", || {
+                    task.is_finished() && std::net::TcpStream::connect(self.addr()).is_err()
+                });
             }
             (false, false) => *listener = Some(self.listen()),
             _ => {}
