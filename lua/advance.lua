@@ -4,21 +4,22 @@
 -- see lib/suspects.lua), lease_ms, hold, those of lib/settle.lua,
 -- and in a queue whose workers differ: handlers (the names for which the caller has handlers), heard
 -- (the last news of unhandled jobs that it has heard) and again (tell all workers once more); and ask:
--- do nothing, but say whether the call ran (lib/once.lua). A call
--- with handlers or again, or one that hands a job back by its name, is sent as a second script, `with unhandled`,
--- which has the fragments and keys for that in it (store/advance.rs).
+-- do nothing, but say whether the call ran (lib/once.lua); and traits: jobs with traits may be claimed. A call
+-- with handlers, again or traits, or one that hands a job back by its name or ends a job with traits, is sent as a second
+-- script, `with all`, which has the fragments and keys for that in it (store/advance.rs).
 -- Answers what was refused, what was claimed and when there will be more to do, in one flat list
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, told,
 -- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
 -- ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are consecutive from
 -- first_fence; a repeated call names the fences that the worker still holds. told is 1 if more
--- could be claimed right now, else 0, plus twice the number that stands for the news of unhandled jobs
--- (lib/news.lua): as a number of its own, the news would cost a byte in the answers to all workers.
+-- could be claimed right now, else 0, plus 2 if the next call is to ask for jobs with traits, plus four times the number that
+-- stands for the news of unhandled jobs (lib/news.lua): as a number of its own, the news would cost a byte in the answers to
+-- all workers.
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver
--- rarely: again, promote, active, emit_value, tick
--- with unhandled: overdue
+-- rarely: again, promote, active, emit_value, tick, head
+-- with all: overdue
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then
@@ -35,13 +36,16 @@ if status == 'repeated' then
 else
   refused = queue.settle()
   due_ms = queue.next_due()
-  if due_ms and due_ms <= now_ms and not meta.paused then
+  local is_due = due_ms and due_ms <= now_ms and not meta.paused
+  -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before.
+  local is_too_plain = is_due and meta.gated and not args.traits
+  if is_due and not is_too_plain then
     due_ms = queue.promote_before_claim(args.claim)
   end
   if args.again and not meta.paused then
     queue.tell_again()
   end
-  if args.claim > 0 and not meta.paused then
+  if args.claim > 0 and not meta.paused and not is_too_plain then
     claimed = queue.claim(args.claim, args.claim_bytes, args.suspect, args.worker, args.lease_ms)
   end
 end
@@ -77,7 +81,11 @@ end
 local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
 
-local told = ((more or claimed.offers_left) and 1 or 0) + 2 * news
+local traits = claimed.meets_traits or meta.blocked or meta.gated
+for i = 1, args.traits and not traits and #claimed.ids or 0 do
+  traits = traits or queue.has_traits(claimed.records[i])
+end
+local told = ((more or claimed.offers_left) and 1 or 0) + (traits and 2 or 0) + 4 * news
 local reply = {
   status, now_ms, told, next_at_ms or -1, tick_ms or -1, suspects, claimed.first_fence or 0, claimed.receipt or '',
 }

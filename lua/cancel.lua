@@ -4,14 +4,14 @@
 -- Answers { 'cancelled', now_ms, cancelled ids, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, finish, count, emit, lists
--- rarely: take_out, head, delayed, drained, shown
+-- rarely: take_out, head, delayed, drained, shown, gate
 
 local FIRST_ID = 3
 local outcome = ARGV[2]
 local records = redis.call('HMGET', key.jobs, unpack(ARGV, FIRST_ID))
 local cancelled, others = {}, {}
 -- For how long jobs ask to be kept, if they do.
-local keep_ms, is_delayed = {}, false
+local keep_ms, is_delayed, leaving = {}, false, {}
 for i = FIRST_ID, #ARGV do
   local id, record = ARGV[i], records[i - FIRST_ID + 1]
   -- An id without a record is no job: another program wrote it, and the next claim drops it.
@@ -19,8 +19,11 @@ for i = FIRST_ID, #ARGV do
   if record then
     state, _, part = queue.find(id)
   end
-  if state == 'waiting' or state == 'delayed' then
-    queue.take_out(id, part)
+  if state == 'waiting' or state == 'blocked' or state == 'delayed' then
+    queue.take_out(id, part, record)
+    if queue.has_traits(record) then
+      leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'ended' }
+    end
     cancelled[#cancelled + 1] = id
     -- What is no whole number counts as none: the job is out of line, so nothing may fail now.
     keep_ms[id] = tonumber(string.match(queue.field_of(record, 'keep_ms') or '', '^%d+$'))
@@ -42,6 +45,9 @@ end
 queue.finish(plain, outcomes)
 if is_delayed then
   queue.look_for_due()
+end
+if #leaving > 0 then
+  queue.leave_gates(leaving)
 end
 queue.count('cancelled', #cancelled)
 queue.emit('cancelled', cancelled)

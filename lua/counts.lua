@@ -8,6 +8,7 @@ return {
   {
     'waiting', redis.call('ZCARD', key.waiting) + redis.call('ZCARD', key.suspects)
       + redis.call('ZCARD', key.unhandled),
+    'blocked', redis.call('ZCARD', key.blocked),
     'delayed', queue.delayed_count(),
     'active', queue.active_count(),
     'completed', redis.call('ZCARD', key.completed) + redis.call('ZCARD', key.kept),

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Deletes the queue with all that it holds. args: all (also if it holds
 -- jobs that have not ended, dead letters or schedules), lanes_ms.
--- Answers { 'deleted' | 'not_empty', now_ms, waiting, delayed, active, completed, dead, schedules, lost }: how
+-- Answers { 'deleted' | 'not_empty', now_ms, waiting, blocked, delayed, active, completed, dead, schedules, lost }: how
 -- many of each there are, or were; `lost` are records of jobs that are in no list. Constant time,
 -- but for O(log N) to count: Redis frees the memory in the background.
 -- Harmless when repeated.
@@ -31,15 +31,16 @@ local function size(command, ...)
 end
 
 local waiting = size('ZCARD', key.waiting, key.suspects, key.unhandled)
+local blocked = size('ZCARD', key.blocked)
 local delayed, active = counted(queue.delayed_count), counted(queue.active_count)
 local completed, dead = size('ZCARD', key.completed, key.kept), size('ZCARD', key.dead)
 -- A schedule whose tick is lost shows in its fields.
 local fields = size('HLEN', key.schedules)
 local schedules = math.max(size('ZCARD', key.ticks), math.ceil(fields / FIELDS_AT_MOST))
 local records = size('HLEN', key.jobs)
-local lost = math.max(0, records - waiting - delayed - active - completed - dead)
+local lost = math.max(0, records - waiting - blocked - delayed - active - completed - dead)
 
-local is_wanted = waiting + delayed + active + dead + schedules + lost > 0
+local is_wanted = waiting + blocked + delayed + active + dead + schedules + lost > 0
 local status = 'not_empty'
 if args.all or not is_wanted then
   status = 'deleted'
@@ -54,4 +55,4 @@ if args.all or not is_wanted then
   -- was deleted meanwhile; so the numbers of the last calls stay for as long as that may happen.
   redis.call('PEXPIRE', key.calls, args.lanes_ms)
 end
-return { status, now_ms, waiting, delayed, active, completed, dead, schedules, lost }
+return { status, now_ms, waiting, blocked, delayed, active, completed, dead, schedules, lost }

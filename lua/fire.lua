@@ -9,7 +9,7 @@
 -- many jobs, or -1 for a schedule that is not as the caller saw it; and the next tick, if the caller has
 -- to see to it. O(n log N), n jobs.
 -- needs: arguments, meta, schedules, upcoming, tick, emit, whole
--- rarely: batch, find, arm
+-- rarely: batch, find, arm, head
 
 -- The state of each entry that is as its caller saw it, false for the others. Reads only.
 local function read_states(entries)
@@ -31,7 +31,7 @@ end
 
 local function is_open(id)
   local state = id ~= '' and queue.find(id)
-  return state == 'waiting' or state == 'delayed' or state == 'active'
+  return state == 'waiting' or state == 'blocked' or state == 'delayed' or state == 'active'
 end
 
 -- Adds the jobs of an entry, brings its state up to date, and returns how many were fired; -1 if
@@ -58,6 +58,7 @@ local function fire(batch, entry, state)
       local id = entry.name .. '@' .. queue.whole(tick_ms)
       queue.add_to_batch(batch, id, job, payload, {
         at_ms = entry.due_ms[i], priority = entry.priority, front = entry.front,
+        traits = queue.sent_field(job, 'group') or queue.sent_field(job, 'order'),
       })
       state[FIRED], state[OUTCOME], state[LAST_JOB] = state[FIRED] + 1, 'fired', id
       open = entry.no_overlap

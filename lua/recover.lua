@@ -9,7 +9,7 @@
 -- Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained
+-- rarely: drained, head, gate
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then
@@ -26,7 +26,8 @@ end
 
 local claims = redis.call('HMGET', key.claims, unpack(ids))
 local stalls = redis.call('HMGET', key.stalls, unpack(ids))
-local places = queue.places_of(ids)
+local places, records = queue.places_of(ids)
+local leaving = {}
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
 for i = 1, #ids do
   -- An id without a record cannot be run: another program wrote to our keys.
@@ -43,6 +44,10 @@ for i = 1, #ids do
       stalled[#stalled + 1] = ids[i]
       scores[#stalled] = places[i]
     end
+    if queue.has_traits(records[i]) then
+      local to = dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
+      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'active', to = to }
+    end
   end
 end
 
@@ -50,6 +55,9 @@ queue.unlease(ids)
 queue.bury(dead)
 queue.unsay_progress(stalled)
 queue.enter_line(stalled, scores)
+if #leaving > 0 then
+  queue.leave_gates(leaving)
+end
 if not meta.paused then
   queue.arm(0)
 end

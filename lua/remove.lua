@@ -3,19 +3,23 @@
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: meta, find, count, emit
--- rarely: take_out, finish, forget, delayed, drained
+-- rarely: take_out, finish, forget, delayed, drained, head, gate
 
-local removed, active, delayed, open = {}, {}, false, false
+local removed, active, delayed, open, leaving = {}, {}, false, false, {}
 for i = 2, #ARGV do
   local id = ARGV[i]
   local state, _, part = queue.find(id)
   if state == 'active' then
     active[#active + 1] = id
   elseif state then
-    queue.take_out(id, part)
+    local record = redis.call('HGET', key.jobs, id)
+    queue.take_out(id, part, record)
+    if record and queue.has_traits(record) then
+      leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'ended' }
+    end
     removed[#removed + 1] = id
     delayed = delayed or state == 'delayed'
-    open = open or state == 'delayed' or state == 'waiting'
+    open = open or state == 'delayed' or state == 'waiting' or state == 'blocked'
   end
 end
 if #removed > 0 then
@@ -24,6 +28,9 @@ if #removed > 0 then
 end
 if delayed then
   queue.look_for_due()
+end
+if #leaving > 0 then
+  queue.leave_gates(leaving)
 end
 queue.count('removed', #removed)
 queue.emit('removed', removed)

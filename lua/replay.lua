@@ -4,7 +4,7 @@
 -- Answers { 'replayed', now_ms, the ids that were dead, { id, state, .. } of the others that are there }. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
 -- needs: meta, places, order, enter, count, emit
--- rarely: attempts, arm, find, lists, shown
+-- rarely: attempts, arm, find, lists, shown, hold
 
 local function fresh_budget(id)
   queue.renew_budget(id)
@@ -29,7 +29,9 @@ for i = 2, #ARGV do
   end
 end
 
-queue.enter_anew(replayed, options)
+if #replayed > 0 then
+  queue.enter_at_or_hold(replayed, queue.take_places(replayed, options))
+end
 if #replayed > 0 and not meta.paused then
   queue.arm(0)
 end

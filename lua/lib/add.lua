@@ -1,10 +1,12 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
--- rarely: optional, lists
+-- rarely: optional, lists, head
+-- with all: hold, gate
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
--- job i, a map of { delay_ms | at_ms, priority, front, await_ms }; when it is due is added to it.
+-- job i, a map of { delay_ms | at_ms, priority, front, await_ms, traits }; when it is due is added to it. traits: the record has
+-- some (head.lua).
 -- unsure: some of them may be there already; otherwise that is not looked up.
 -- Returns the positions (from 0) of ids that were already there, which are left as they are; and how
 -- many records were replaced.
@@ -17,7 +19,7 @@ function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
   local there, waiting, delayed, seen = {}, {}, {}, {}
-  local clashed, replaced = 0, 0
+  local clashed, replaced, with_traits = 0, 0, false
   for i = 1, n do
     local id, option = list[i + 1], options[i]
     if known and (known[i] or seen[id]) then
@@ -27,20 +29,26 @@ function queue.add(list, n, options, external, unsure)
       local line = waiting
       if option then
         option.due_ms = option.at_ms or option.delay_ms and now_ms + option.delay_ms or 0
-        line = option.due_ms > now_ms and delayed or waiting
+        -- A job with an order takes its place there now, whenever it is due.
+        local is_ordered = option.traits and queue.sent_field(list[n + 1 + i], 'order')
+        line = option.due_ms > now_ms and not is_ordered and delayed or waiting
+        with_traits = with_traits or option.traits
       end
       line[#line + 1] = i
     end
   end
 
-  -- Stores the records of the jobs at `positions`, each with its place in front. Returns their ids;
-  -- nil if it is one job, whose id was there.
+  -- Stores the records of the jobs at `positions`, each with its place in front. Returns their ids, and each of these
+  -- followed by its record; nil if it is one job, whose id was there.
   local function store(positions, places)
     local ids, fields, payloads, awaited = {}, {}, {}, {}
     local inline, apart = queue.record_head(false), next(external) and queue.record_head(true)
     for k = 1, #positions do
       local i = positions[k]
       local id, head = list[i + 1], external[i] and apart or inline
+      if options[i] and options[i].traits then
+        head = queue.record_head(external[i], true)
+      end
       ids[k] = id
       fields[2 * k - 1], fields[2 * k] = id, head .. places[k] .. ' ' .. list[n + 1 + i]
       if external[i] then
@@ -67,18 +75,26 @@ function queue.add(list, n, options, external, unsure)
       redis.call('ZADD', key.awaited, 'GT', unpack(awaited))
       queue.made(key.awaited)
     end
-    return ids
+    return ids, fields
   end
 
   if #waiting > 0 then
     local places = queue.take_places(waiting, options)
-    local ids = store(waiting, places)
+    local ids, stored = store(waiting, places)
     if ids then
-      queue.enter_waiting(ids, places)
+      queue.emit('added', ids)
+      if with_traits then
+        local records, due_ms = {}, {}
+        for k, i in ipairs(waiting) do
+          records[k], due_ms[ids[k]] = stored[2 * k], options[i] and options[i].due_ms
+        end
+        queue.enter_or_hold(ids, records, places, due_ms)
+      else
+        queue.enter_waiting(ids, places)
+      end
       if not meta.paused then
         queue.arm(0)
       end
-      queue.emit('added', ids)
     end
   end
   if #delayed > 0 then
@@ -90,6 +106,9 @@ function queue.add(list, n, options, external, unsure)
     if ids then
       queue.enter_delayed(ids, jobs)
       for k = 1, #ids do
+        if jobs[k].traits then
+          queue.expect_group(jobs[k].due_ms)
+        end
         tokens[k] = ids[k] .. ':' .. queue.whole(jobs[k].due_ms)
       end
       queue.emit('added', ids)

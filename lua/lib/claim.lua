@@ -1,7 +1,7 @@
 -- Takes jobs off the head of the queue and leases them.
 -- needs: arguments, whole, optional, count, emit, lease
--- rarely: suspects
--- with unhandled: offers
+-- rarely: suspects, head
+-- with all: offers, admission
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
 -- its place is before the place of the job that it would push out.
@@ -36,20 +36,27 @@ function queue.next_in_line(limit, suspects)
 end
 
 -- How many of `ids`, from the first on, have records that fit into `max_bytes` together; at
--- least one does. An id without a record cannot be run and would block its place for ever:
--- it is passed over. Returns the ids and records, the positions of those whose payload lies
--- apart, and how many ids were looked at.
-function queue.fitting(ids, records, max_bytes)
-  local EXTERNAL_PAYLOAD = 128
+-- least one does, unless `how` is 'must fit'. An id without a record cannot be run and would block its place for ever:
+-- it is passed over. If `how` is 'before traits', it stops in front of the first job with a trait. Returns the ids and records, the positions
+-- of those whose payload lies apart, how many ids were looked at, the bytes, and whether it stopped in front of such a job.
+function queue.fitting(ids, records, max_bytes, how)
+  local PLAIN, EXTERNAL_PAYLOAD = 2, 128
   local taken, taken_records, external, n, bytes = {}, {}, {}, 0, 0
   for i = 1, #ids do
     local record = records[i]
     if record then
-      local apart = (string.byte(record) or 0) >= EXTERNAL_PAYLOAD
-      bytes = bytes + #record + (apart and redis.call('HSTRLEN', key.payloads, ids[i]) or 0)
-      if bytes > max_bytes and n > 0 then
-        return taken, taken_records, external, i - 1
+      local version, apart = string.byte(record), false
+      if version ~= PLAIN then
+        if how == 'before traits' and queue.has_traits(record) then
+          return taken, taken_records, external, i - 1, bytes, true
+        end
+        apart = (version or 0) >= EXTERNAL_PAYLOAD
       end
+      local size = #record + (apart and redis.call('HSTRLEN', key.payloads, ids[i]) or 0)
+      if bytes + size > max_bytes and (n > 0 or how == 'must fit') then
+        return taken, taken_records, external, i - 1, bytes
+      end
+      bytes = bytes + size
       n = n + 1
       taken[n], taken_records[n] = ids[i], record
       if apart then
@@ -57,24 +64,25 @@ function queue.fitting(ids, records, max_bytes)
       end
     end
   end
-  return taken, taken_records, external, #ids
+  return taken, taken_records, external, #ids, bytes
 end
 
--- Claims at most `limit` jobs of at most `max_bytes`. Returns a map of ids, records, external
--- (positions of those whose payload lies apart), first_fence, receipt, suspects (how many of
--- them are), names (the ids in one line), more (whether there is) and offers_left (whether others
--- handed back more that the caller has handlers for).
-function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
+-- Takes at most `limit` jobs of at most `max_bytes` out of the line; `how` as of `fitting`. Returns a map of ids, records, external
+-- (positions of those whose payload lies apart), suspects (how many of them are), bytes, more (whether there is),
+-- offers_left (whether others handed back more that the caller has handlers for) and meets_traits (a job with traits is next,
+-- and the caller does not ask for such jobs).
+function queue.take_from_line(limit, max_bytes, suspects_at_most, how)
   local ids, suspects, more = queue.next_in_line(limit, suspects_at_most)
   local offers_left
   if args.handlers then
     ids, more, offers_left = queue.mix_in_offered(ids, suspects, more, limit)
   end
   if #ids == 0 then
-    return { ids = {}, records = {}, external = {}, suspects = 0, more = more }
+    return { ids = {}, records = {}, external = {}, suspects = 0, more = more, bytes = 0 }
   end
   local records = redis.call('HMGET', key.jobs, unpack(ids))
-  local taken, taken_records, external, seen = queue.fitting(ids, records, max_bytes)
+  local taken, taken_records, external, seen, bytes, meets_traits =
+    queue.fitting(ids, records, max_bytes, how)
   local offered, left = 0, 0
   if args.handlers then
     offered, left = queue.take_offered(ids, seen)
@@ -90,13 +98,22 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   end
   -- Another program wrote to our keys; Totals::without_record counts this.
   queue.count('orphans', seen - #taken)
-  local claimed = {
-    ids = taken, records = taken_records, external = external,
-    suspects = suspects, more = more, offers_left = offers_left or left > 0,
+  return {
+    ids = taken, records = taken_records, external = external, suspects = suspects, bytes = bytes,
+    more = more, offers_left = offers_left or left > 0, meets_traits = meets_traits,
   }
-  if #taken > 0 then
-    claimed.first_fence, claimed.receipt = queue.lease(taken, worker, lease_ms)
-    claimed.names = queue.emit('active', taken)
+end
+
+-- Claims at most `limit` jobs of at most `max_bytes`. Returns what take_from_line returns, and first_fence, receipt, and
+-- names (the ids in one line), if it is any job.
+function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
+  local claimed = queue.take_from_line(limit, max_bytes, suspects_at_most, not args.traits and 'before traits')
+  if args.traits then
+    claimed = queue.go_by_gates(claimed, limit, max_bytes)
+  end
+  if #claimed.ids > 0 then
+    claimed.first_fence, claimed.receipt = queue.lease(claimed.ids, worker, lease_ms)
+    claimed.names = queue.emit('active', claimed.ids)
   end
   return claimed
 end

@@ -1,6 +1,6 @@
 -- Which of the delayed jobs are next: one of each line (lines.lua).
 -- needs: meta, whole, lines
--- rarely: room
+-- rarely: room, unset
 
 -- The line of the first delayed job whose score is at least `from`, and when that job is due; nil
 -- if there is none.
@@ -20,15 +20,7 @@ end
 function queue.set_due(next_ms)
   if not next_ms then
     if meta.due then
-      redis.call('HDEL', key.meta, 'due')
-      meta.due = false
-      -- Earlier in this call it may have been set, to be written at the end.
-      for i = #meta_changes - 1, 1, -2 do
-        if meta_changes[i] == 'due' then
-          table.remove(meta_changes, i + 1)
-          table.remove(meta_changes, i)
-        end
-      end
+      queue.unset_meta('due')
     end
   elseif meta.due ~= queue.whole(next_ms) then
     queue.set_meta('due', queue.whole(next_ms))

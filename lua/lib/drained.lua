@@ -3,7 +3,7 @@
 -- itself.
 -- needs: lines, active, emit_value
 function queue.say_if_drained()
-  if redis.call('EXISTS', key.waiting, key.suspects, key.unhandled) == 0
+  if redis.call('EXISTS', key.waiting, key.suspects, key.unhandled, key.blocked) == 0
     and queue.delayed_count() == 0 and queue.active_count() == 0 then
     queue.emit_value('drained', '')
   end

@@ -2,7 +2,8 @@
 -- several collections.
 queue.COLLECTIONS = {
   { state = 'waiting', part = key.waiting }, { state = 'waiting', part = key.suspects },
-  { state = 'waiting', part = key.unhandled }, { state = 'delayed', part = key.delayed },
+  { state = 'waiting', part = key.unhandled }, { state = 'blocked', part = key.blocked },
+  { state = 'delayed', part = key.delayed },
   { state = 'active', part = key.active }, { state = 'completed', part = key.completed },
   { state = 'completed', part = key.kept }, { state = 'dead', part = key.dead },
 }

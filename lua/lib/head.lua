@@ -7,3 +7,15 @@ function queue.field_of(record, name)
   local fields = string.match(record, '^..........%-?%d+( [!-~]+=[ -~]*)')
   return fields and string.match(fields, ' ' .. name .. '=([!-~]*) ')
 end
+
+-- Whether a stored record has a trait: a field that decides when the job may run. The script that stores a record says
+-- so by its version (record.lua).
+function queue.has_traits(record)
+  local VERSION_WITH_TRAITS, EXTERNAL_PAYLOAD = 3, 128
+  return (string.byte(record) or 0) % EXTERNAL_PAYLOAD == VERSION_WITH_TRAITS
+end
+
+-- The value of a field in what a client sends of a record, or a schedule keeps: fields and a map.
+function queue.sent_field(sent, name)
+  return string.match(' ' .. string.match(sent, '^[ -~]*'), ' ' .. name .. '=([!-~]*) ')
+end

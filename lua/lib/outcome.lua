@@ -1,10 +1,10 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
 -- needs: places, said, bury, enter, lists, count, emit
 -- rarely: finish, attempts, held, order, whole, emit_value
--- with unhandled: unhandled
+-- with all: unhandled, gate
 
 -- others[i] is a map of { id, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
--- what the job itself asks for, if it does.
+-- what the job itself asks for, if it does; with traits: the job has some (head.lua).
 -- Appends the ids of those that are completed to `completed`.
 function queue.settle_others(others, completed)
   local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
@@ -13,11 +13,16 @@ function queue.settle_others(others, completed)
   local ENDS, open = { completed = true, cancelled = true, dead = true }, {}
   -- The reasons why jobs bounced, in the order they came, and the jobs that each of them is the reason of.
   local reasons, bounced = {}, {}
+  -- Where jobs with traits go, for their gates.
+  local leaving = {}
 
   local function delay(other, event)
     local due_ms = now_ms + other.after_ms
     queue.append(delayed, other.id)
     options[other.id] = { priority = queue.priority_at(places[other.id]), due_ms = due_ms }
+    if other.traits then
+      queue.expect_group(due_ms)
+    end
     queue.append(event, other.id .. ':' .. queue.whole(due_ms))
   end
 
@@ -87,6 +92,15 @@ function queue.settle_others(others, completed)
     places[ids[i]] = known[i] or '0'
   end
   for _, other in ipairs(others) do
+    if other.traits then
+      local to = ENDS[other.outcome] and 'ended' or 'waiting'
+      if other.outcome == 'dead' or (other.outcome == 'retry' and other.after_ms > 0) then
+        to = other.outcome == 'dead' and 'dead' or 'delayed'
+      end
+      leaving[#leaving + 1] = {
+        id = other.id, record = redis.call('HGET', key.jobs, other.id), from = 'active', to = to,
+      }
+    end
     outcomes[other.outcome](other)
     if not ENDS[other.outcome] then
       open[#open + 1] = other.id
@@ -99,6 +113,9 @@ function queue.settle_others(others, completed)
   queue.enter_line(again, in_order(again, places))
   if #unhandled > 0 then
     queue.enter_unhandled(unhandled, places)
+  end
+  if #leaving > 0 then
+    queue.leave_gates(leaving)
   end
   for _, why in ipairs(reasons) do
     queue.emit('bounced', bounced[why])

@@ -13,7 +13,7 @@ function queue.outlook(claimed, due_ms)
   end
   more = more or (due_ms and due_ms <= now_ms)
   local news = queue.number(meta.unhandled)
-  local is_drained = not more and not due_ms and suspects == 0 and #claimed.ids == 0 and news == 0
+  local is_drained = not more and not due_ms and suspects == 0 and #claimed.ids == 0 and news == 0 and not meta.blocked
   if meta.paused then
     return false, nil, suspects, 0, is_drained
   end

@@ -8,11 +8,11 @@ function queue.place_in(record)
   return string.match(record, '^..........(%-?%d+) ')
 end
 
--- The places of `ids`, as text; nil for a job whose record is gone.
+-- The places of `ids`, as text; nil for a job whose record is gone. And their records.
 function queue.places_of(ids)
   local places = {}
   if #ids == 0 then
-    return places
+    return places, {}
   end
   local moved = queue.has(key.places) and redis.call('HMGET', key.places, unpack(ids)) or {}
   local records = redis.call('HMGET', key.jobs, unpack(ids))
@@ -22,5 +22,5 @@ function queue.places_of(ids)
         or queue.place_in(records[i]) or '0'
     end
   end
-  return places
+  return places, records
 end

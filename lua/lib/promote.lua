@@ -3,6 +3,7 @@
 -- it claims the jobs that go first, however many are due.
 -- needs: meta, whole, lines, delayed, room, due
 -- rarely: enter, emit
+-- with all: hold, gate
 
 -- The places of `n` jobs of a line, as text. The first of them gets `number`; no number is less than
 -- `least`, if that is given.
@@ -69,11 +70,19 @@ function queue.promote(limit)
   end
   if #ids > 0 then
     redis.call('ZREM', key.delayed, unpack(ids))
-    queue.enter_at(ids, places)
-    queue.emit('waiting', ids)
+    local in_line = ids
+    if meta.gated then
+      in_line = queue.enter_at_or_hold(ids, places)
+    else
+      queue.enter_at(ids, places)
+    end
+    queue.emit('waiting', in_line)
   end
   if #ids < limit then
     queue.found_due(next_ms)
+    if meta.gated then
+      queue.expect_no_group()
+    end
   elseif #ids > 0 and not (meta.due and queue.number(meta.due) <= now_ms) then
     -- There may be more.
     queue.set_due(now_ms)

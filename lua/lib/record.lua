@@ -3,8 +3,9 @@
 -- binary payloads, Redis cannot decode.
 -- needs: stamp
 
--- What comes before the place; `external`: the payload lies in `payloads`.
-function queue.record_head(external)
-  local VERSION, EXTERNAL_PAYLOAD = 2, 128
-  return string.char(external and VERSION + EXTERNAL_PAYLOAD or VERSION) .. queue.stamp(now_ms)
+-- What comes before the place; `external`: the payload lies in `payloads`; `traits`: the head has one (head.lua).
+function queue.record_head(external, traits)
+  local VERSION, WITH_TRAITS, EXTERNAL_PAYLOAD = 2, 3, 128
+  local version = traits and WITH_TRAITS or VERSION
+  return string.char(external and version + EXTERNAL_PAYLOAD or version) .. queue.stamp(now_ms)
 end

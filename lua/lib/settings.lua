@@ -4,6 +4,7 @@
 -- needs: meta
 local DEFAULT_SETTINGS = {
   keep_completed_ms = 86400000, keep_at_most = 1000, max_stalls = 4, keep_events = 100000,
+  group_concurrency = 0,
 }
 
 function queue.setting(name)

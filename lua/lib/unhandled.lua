@@ -4,14 +4,7 @@
 -- `names` holds the jobs by name; the field `<id>#name` of `attempts` holds for how long a job waits
 -- until then (ms), and its name; and `asked` holds when a worker last asked for each name.
 -- needs: meta, whole
--- rarely: lists, news, places
-
--- A place as 16 digits: as bytes these sort in the order of the places.
-function queue.digits_of(place)
-  -- Makes every place a positive number.
-  local OFFSET = 500 * 2 ^ 43 + 2 ^ 42
-  return string.format('%016d', OFFSET + (tonumber(place) or 0))
-end
+-- rarely: lists, news, places, digits
 
 -- A job's member of `names`: its name, its place and its id. All have one score, so they are in the
 -- order of their bytes: those of one name stand together, and the first in line comes first.

@@ -25,9 +25,14 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A job was enqueued. It is in line, unless `Delayed` follows.
+    /// A job was enqueued. It is in line, unless `Delayed` or `Blocked` follows.
     Added(JobId),
-    /// A job came back in line: it became due, or its worker handed it back.
+    /// A job is held back: by jobs of its group, or by the jobs before it with the same order key. `Waiting` or `Delayed` follows.
+    Blocked(JobId),
+    /// A job with an order is dead and holds back all jobs of the same key, until it is replayed or removed
+    /// ([`OnFailure::Halt`](crate::OnFailure::Halt)).
+    Halted(JobId),
+    /// A job came back in line: it became due, its worker handed it back, or its group or order let it go on.
     Waiting(JobId),
     /// A worker took a job.
     Active(JobId),
@@ -80,6 +85,8 @@ impl EventKind {
     pub fn job_id(&self) -> Option<&JobId> {
         match self {
             Self::Added(id)
+            | Self::Blocked(id)
+            | Self::Halted(id)
             | Self::Waiting(id)
             | Self::Active(id)
             | Self::Progress(id, _)
@@ -105,6 +112,8 @@ impl EventKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Added(_) => "added",
+            Self::Blocked(_) => "blocked",
+            Self::Halted(_) => "halted",
             Self::Waiting(_) => "waiting",
             Self::Active(_) => "active",
             Self::Progress(..) => "progress",
@@ -187,6 +196,8 @@ fn parse_token(name: &str, token: &str) -> Option<EventKind> {
     let time = || detail.parse().ok().map(Timestamp::from_millis);
     Some(match name {
         "added" => EventKind::Added(id),
+        "blocked" => EventKind::Blocked(id),
+        "halted" => EventKind::Halted(id),
         "waiting" => EventKind::Waiting(id),
         "active" => EventKind::Active(id),
         "completed" => EventKind::Completed(id),

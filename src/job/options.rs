@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::policy::backoff::Backoff;
+use crate::policy::key::check_key;
+use crate::policy::order::Order;
 use crate::policy::retention::Retention;
 use crate::time::{check_wait, millis};
 
@@ -23,6 +25,8 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | priority | 500 (0 is the most urgent, 1023 the least) |
 /// | timeout | none |
 /// | keep | as is set for the queue: one day, 1,000 jobs at most |
+/// | group | none |
+/// | ordered by | nothing |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
     pub(crate) attempts: Option<u32>,
@@ -30,6 +34,8 @@ pub struct JobOptions {
     pub(crate) priority: Option<u16>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep: Option<Retention>,
+    pub(crate) group: Option<String>,
+    pub(crate) order: Option<Order>,
 }
 
 impl JobOptions {
@@ -80,6 +86,22 @@ impl JobOptions {
         self
     }
 
+    /// The group of the job: a tenant, a customer, an account. Groups take turns, so that the many jobs of one do not
+    /// hold up the few jobs of another. The key has 1 to 512 bytes. Default: none.
+    #[must_use]
+    pub fn group(mut self, key: impl Into<String>) -> Self {
+        self.group = Some(key.into());
+        self
+    }
+
+    /// The job runs after all jobs of the same key that were enqueued before it, and never at the same time as one of
+    /// them. Default: it depends on no other job.
+    #[must_use]
+    pub fn ordered_by(mut self, order: impl Into<Order>) -> Self {
+        self.order = Some(order.into());
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.attempts == Some(0) {
             return Err(Error::invalid(
@@ -98,6 +120,17 @@ impl JobOptions {
         }
         if self.timeout == Some(Duration::ZERO) {
             return Err(Error::invalid("the timeout is zero; leave it out for none"));
+        }
+        if let Some(group) = &self.group {
+            check_key("the group", group)?;
+        }
+        if let Some(order) = &self.order {
+            order.check()?;
+        }
+        if self.group.is_some() && self.order.is_some() {
+            return Err(Error::invalid(
+                "a job has a group or an order, not both; `ordered_by` alone keeps the jobs of a key apart from all others",
+            ));
         }
         match self.keep {
             Some(Retention::For(age)) => check_wait("the retention (`keep`)", millis(age)),

@@ -18,12 +18,16 @@ use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::job::options::{ATTEMPTS_DEFAULT, JobOptions, PRIORITY_DEFAULT};
 use crate::policy::backoff::Backoff;
+use crate::policy::key::{decode_key, encode_key};
+use crate::policy::order::OnFailure;
 use crate::policy::retention::Retention;
 use crate::time::{Timestamp, millis};
 
 /// Version 1 knew only payloads of the first dialect. The map of a record says which dialect its
 /// payload has, because a schedule keeps the map as it was written, whichever version fires it.
 pub(crate) const VERSION: u8 = 2;
+/// The version of records with a trait: a field of the head that scripts and workers must not pass over.
+pub(crate) const WITH_TRAITS: u8 = 3;
 const OLDEST: u8 = 1;
 pub(crate) const EXTERNAL_PAYLOAD: u8 = 0x80;
 
@@ -70,6 +74,11 @@ struct Body<'a> {
 /// The field of the head with the job's own retention (ms), if it has one. The script of `cancel`
 /// reads it, which ends jobs that no worker has read.
 const KEEP_MS: &str = "keep_ms";
+/// The traits: fields that decide when a job may run (`lua/lib/gate.lua`).
+const GROUP: &str = "group";
+const ORDER: &str = "order";
+/// What a failing job does to those behind it, if it is not the default.
+const ON_FAILURE: &str = "on_failure";
 
 /// A record on its way to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +87,8 @@ pub(crate) struct EncodedRecord {
     pub(crate) record: Vec<u8>,
     /// The payload, where it is too large for the record.
     pub(crate) external_payload: Option<Vec<u8>>,
+    /// The head has a trait.
+    pub(crate) traits: bool,
 }
 
 impl EncodedRecord {
@@ -101,12 +112,49 @@ impl EncodedRecord {
         if let Some(keep) = options.keep {
             record.extend(format!("{KEEP_MS}={} ", keep.as_millis()).into_bytes());
         }
+        let without_traits = record.len();
+        let mut field = |name, value: &str| record.extend(format!("{name}={value} ").into_bytes());
+        if let Some(group) = &options.group {
+            field(GROUP, &encode_key(group));
+        }
+        if let Some(order) = &options.order {
+            field(ORDER, &encode_key(&order.key));
+            match order.on_failure {
+                OnFailure::UntilDead => {}
+                OnFailure::Halt => field(ON_FAILURE, "halt"),
+                OnFailure::Pass => field(ON_FAILURE, "pass"),
+            }
+        }
+        let traits = record.len() > without_traits;
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
         Self {
             record,
             external_payload: external.then_some(payload),
+            traits,
         }
+    }
+
+    /// One that a schedule has kept.
+    pub(crate) fn kept(record: Vec<u8>, external_payload: Option<Vec<u8>>) -> Self {
+        let (fields, _) = split_fields(&record);
+        let traits = [GROUP, ORDER]
+            .iter()
+            .any(|name| field_in(fields, name).is_some());
+        Self {
+            record,
+            external_payload,
+            traits,
+        }
+    }
+
+    /// The job runs after others with the same key.
+    #[allow(
+        dead_code,
+        reason = "only queues in memory ask for it, and these are a feature"
+    )]
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.traits && field_in(split_fields(&self.record).0, ORDER).is_some()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -127,6 +175,15 @@ pub(crate) struct Record {
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep: Option<Retention>,
     pub(crate) headers: Vec<(String, String)>,
+    /// What decides when the job may run.
+    pub(crate) traits: Traits,
+}
+
+/// What decides when a job may run: the traits in its head.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Traits {
+    pub(crate) group: Option<String>,
+    pub(crate) order: Option<String>,
 }
 
 impl Record {
@@ -142,9 +199,9 @@ impl Record {
             .split_first()
             .ok_or_else(|| unreadable("it is empty".into()))?;
         let format = version & !EXTERNAL_PAYLOAD;
-        if !(OLDEST..=VERSION).contains(&format) {
+        if !(OLDEST..=WITH_TRAITS).contains(&format) {
             return Err(unreadable(format!(
-                "it has format {format}, this version reads {OLDEST} to {VERSION}; a newer version \
+                "it has format {format}, this version reads {OLDEST} to {WITH_TRAITS}; a newer version \
                  wrote it"
             )));
         }
@@ -174,6 +231,10 @@ impl Record {
             backoff: body.backoff,
             timeout: body.timeout_ms.map(Duration::from_millis),
             keep: retention_in(fields),
+            traits: Traits {
+                group: key_in(fields, GROUP),
+                order: key_in(fields, ORDER),
+            },
             headers: body.headers,
         })
     }
@@ -197,11 +258,55 @@ fn split_fields(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(map.unwrap_or(bytes.len()))
 }
 
-fn retention_in(fields: &[u8]) -> Option<Retention> {
+/// The value of a field, as it is stored.
+fn field_in<'a>(fields: &'a [u8], name: &str) -> Option<&'a str> {
     let mut fields = fields.split(|byte| *byte == b' ');
-    let ms = fields.find_map(|field| field.strip_prefix(KEEP_MS.as_bytes())?.strip_prefix(b"="))?;
-    let ms = std::str::from_utf8(ms).ok()?.parse().ok()?;
+    let value = fields.find_map(|field| field.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    std::str::from_utf8(value).ok()
+}
+
+fn retention_in(fields: &[u8]) -> Option<Retention> {
+    let ms = field_in(fields, KEEP_MS)?.parse().ok()?;
     Some(Retention::from_millis(ms))
+}
+
+fn key_in(fields: &[u8], name: &str) -> Option<String> {
+    Some(decode_key(field_in(fields, name)?).into_owned())
+}
+
+/// A trait that makes a gate (`lua/lib/gate.lua`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trait {
+    Group,
+    Order,
+}
+
+impl Trait {
+    /// What the names of its gates begin with.
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Group => 'g',
+            Self::Order => 'o',
+        }
+    }
+}
+
+/// The name of a job's gate, if it has one.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn gate_of(record: &[u8]) -> Option<String> {
+    if !has_traits(record) {
+        return None;
+    }
+    let gate = |name, of: Trait| Some(format!("{}{}", of.letter(), field_of(record, name)?));
+    gate(GROUP, Trait::Group).or_else(|| gate(ORDER, Trait::Order))
+}
+
+/// Whether a stored record has a trait: its first byte says so.
+pub(crate) fn has_traits(record: &[u8]) -> bool {
+    record.first().map(|version| version & !EXTERNAL_PAYLOAD) == Some(WITH_TRAITS)
 }
 
 /// For how long the job of a stored record asks to be kept, if it does; only the head is read.
@@ -210,9 +315,22 @@ fn retention_in(fields: &[u8]) -> Option<Retention> {
     reason = "only queues in memory ask for it, and these are a feature"
 )]
 pub(crate) fn retention_of(record: &[u8]) -> Option<Retention> {
+    retention_in(fields_of(record)?)
+}
+
+/// The value of a field in the head of a stored record, as it is stored; only the head is read.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn field_of<'a>(record: &'a [u8], name: &str) -> Option<&'a str> {
+    field_in(fields_of(record)?, name)
+}
+
+fn fields_of(record: &[u8]) -> Option<&[u8]> {
     let (_, rest) = codec::split_stamp(record.get(1..)?)?;
     let (_, rest) = split_place(rest)?;
-    retention_in(split_fields(rest).0)
+    Some(split_fields(rest).0)
 }
 
 #[cfg(test)]
@@ -333,7 +451,7 @@ mod tests {
                 let _ = Record::decode(&bad, None);
             }
         }
-        let newer = Record::decode(&[3, 0], None).unwrap_err();
+        let newer = Record::decode(&[4, 0], None).unwrap_err();
         assert!(newer.to_string().contains("newer version"), "{newer}");
     }
 }

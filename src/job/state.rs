@@ -11,6 +11,8 @@ use crate::error::Error;
 pub enum State {
     /// In line, to be claimed by the next free worker.
     Waiting,
+    /// Held back: by jobs of its group, or by the jobs before it with the same order key.
+    Blocked,
     /// Not due yet: delayed by its producer, or waiting for its next attempt.
     Delayed,
     /// Claimed by a worker that holds a lease on it.
@@ -27,6 +29,7 @@ impl State {
     /// All states.
     pub const ALL: &'static [Self] = &[
         Self::Waiting,
+        Self::Blocked,
         Self::Delayed,
         Self::Active,
         Self::Completed,
@@ -34,11 +37,12 @@ impl State {
         Self::Dead,
     ];
 
-    /// The name: `waiting`, `delayed`, `active`, `completed`, `cancelled` or `dead`. It can be parsed back.
+    /// The name: `waiting`, `blocked`, `delayed`, `active`, `completed`, `cancelled` or `dead`. It can be parsed back.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
+            Self::Blocked => "blocked",
             Self::Delayed => "delayed",
             Self::Active => "active",
             Self::Completed => "completed",
@@ -57,10 +61,11 @@ impl State {
     #[cfg(test)]
     pub(crate) fn after(self, step: Step) -> Option<Place> {
         use Place::{Gone, In};
-        use State::{Active, Cancelled, Completed, Dead, Delayed, Waiting};
+        use State::{Active, Blocked, Cancelled, Completed, Dead, Delayed, Waiting};
         use Step as S;
         match (self, step) {
             (Waiting, S::Claim) => Some(In(Active)),
+            (Blocked, S::Admit) => Some(In(Waiting)),
             (Delayed, S::Promote) => Some(In(Waiting)),
             (Active, S::Extend | S::Progress) => Some(In(Active)),
             (Active, S::Complete) => Some(In(Completed)),
@@ -70,7 +75,7 @@ impl State {
             (Active, S::Die | S::Poison) => Some(In(Dead)),
             (Completed | Cancelled, S::Trim) => Some(Gone),
             (Dead, S::Replay) => Some(In(Waiting)),
-            (Waiting | Delayed | Completed | Cancelled | Dead, S::Remove) => Some(Gone),
+            (Waiting | Blocked | Delayed | Completed | Cancelled | Dead, S::Remove) => Some(Gone),
             _ => None,
         }
     }
@@ -111,6 +116,8 @@ pub(crate) enum Place {
 pub(crate) enum Step {
     /// Its delay is over.
     Promote,
+    /// Its group or its order lets it get in line.
+    Admit,
     /// A worker takes it.
     Claim,
     /// Its worker renews the lease.
@@ -149,6 +156,7 @@ impl Step {
     /// All steps.
     pub(crate) const ALL: &[Self] = &[
         Self::Promote,
+        Self::Admit,
         Self::Claim,
         Self::Extend,
         Self::Progress,

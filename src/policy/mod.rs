@@ -1,6 +1,8 @@
 //! Rules that depend on nothing but their inputs.
 
 pub(crate) mod backoff;
+pub(crate) mod key;
+pub(crate) mod order;
 pub(crate) mod pace;
 pub(crate) mod pauses;
 pub(crate) mod retention;

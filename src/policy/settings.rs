@@ -28,6 +28,7 @@ const MAX: u64 = (1 << 53) - 1;
 /// | keep_at_most | 1,000 jobs |
 /// | max_stalls | 4 |
 /// | keep_events | about 100,000 events |
+/// | group_concurrency | no limit |
 ///
 /// ```
 /// use oxcart::{QueueSettings, Retention};
@@ -51,6 +52,8 @@ pub struct QueueSettings {
     pub max_stalls: Option<u32>,
     /// See [the method](Self::keep_events).
     pub keep_events: Option<u64>,
+    /// See [the method](Self::group_concurrency).
+    pub group_concurrency: Option<u64>,
 }
 
 impl QueueSettings {
@@ -107,6 +110,14 @@ impl QueueSettings {
         self
     }
 
+    /// How many jobs of one group run at a time, over all workers of the queue. Default: no limit; 0 stands for that. It holds for
+    /// every group that has no limit of its own ([`Group::set_concurrency`](crate::Group::set_concurrency)). Jobs without a group are
+    /// not limited.
+    pub fn group_concurrency(mut self, jobs: u64) -> Self {
+        self.group_concurrency = Some(jobs);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         match self.keep_completed {
             Some(Retention::For(age)) => check_wait("keep_completed", millis(age)),
@@ -124,6 +135,7 @@ impl QueueSettings {
             (KEEP_AT_MOST, self.keep_at_most),
             (MAX_STALLS, self.max_stalls.map(u64::from)),
             (KEEP_EVENTS, self.keep_events),
+            (GROUP_CONCURRENCY, self.group_concurrency),
         ];
         let said = said.into_iter();
         said.filter_map(|(name, value)| Some((name.to_owned(), value?.min(MAX))))
@@ -138,6 +150,7 @@ impl QueueSettings {
             keep_at_most: number(KEEP_AT_MOST).map(unlimited),
             max_stalls: number(MAX_STALLS).map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
             keep_events: number(KEEP_EVENTS).map(unlimited),
+            group_concurrency: number(GROUP_CONCURRENCY),
         }
     }
 }
@@ -154,6 +167,8 @@ pub struct SettingsInForce {
     pub max_stalls: u32,
     /// See [`QueueSettings::keep_events`].
     pub keep_events: u64,
+    /// See [`QueueSettings::group_concurrency`]; 0 for no limit.
+    pub group_concurrency: u64,
     /// Grows by one with each change; 0 if nothing was ever set.
     pub revision: u64,
     /// The settings that an operator or code has set; all others have their defaults.
@@ -173,6 +188,7 @@ impl SettingsInForce {
             keep_at_most: set.keep_at_most.unwrap_or(1_000),
             max_stalls: set.max_stalls.unwrap_or(4),
             keep_events: set.keep_events.unwrap_or(100_000),
+            group_concurrency: set.group_concurrency.unwrap_or(0),
             revision: settings.revision,
             set,
             declared: QueueSettings::from_values(&declared),
@@ -198,6 +214,11 @@ impl SettingsInForce {
         compare("keep_at_most", &before.keep_at_most, &self.keep_at_most);
         compare("max_stalls", &before.max_stalls, &self.max_stalls);
         compare("keep_events", &before.keep_events, &self.keep_events);
+        compare(
+            "group_concurrency",
+            &before.group_concurrency,
+            &self.group_concurrency,
+        );
         text
     }
 }
@@ -209,6 +230,7 @@ const KEEP_COMPLETED: &str = "keep_completed_ms";
 const KEEP_AT_MOST: &str = "keep_at_most";
 const MAX_STALLS: &str = "max_stalls";
 const KEEP_EVENTS: &str = "keep_events";
+const GROUP_CONCURRENCY: &str = "group_concurrency";
 
 /// `<format> <revision> <name>=<number> ..`, the names in their order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -279,6 +301,7 @@ mod tests {
                 keep_at_most: 1_000,
                 max_stalls: 4,
                 keep_events: u64::MAX,
+                group_concurrency: 0,
                 revision: 3,
                 set: asked,
                 declared: QueueSettings::new().max_stalls(7),

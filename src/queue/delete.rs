@@ -46,6 +46,8 @@ enum What {
 pub struct Deleted {
     /// Jobs that were in line.
     pub waiting: u64,
+    /// Jobs that were held back by their group or their order.
+    pub blocked: u64,
     /// Jobs that were not due yet.
     pub delayed: u64,
     /// Jobs that were worked on. Their workers hear that they have lost them.
@@ -64,7 +66,7 @@ impl Deleted {
     /// How many jobs there were, in whatever state.
     #[must_use]
     pub fn jobs(&self) -> u64 {
-        let open = self.waiting + self.delayed + self.active;
+        let open = self.waiting + self.blocked + self.delayed + self.active;
         open + self.completed + self.dead + self.orphans
     }
 }
@@ -73,6 +75,7 @@ impl From<Holdings> for Deleted {
     fn from(held: Holdings) -> Self {
         Self {
             waiting: held.waiting,
+            blocked: held.blocked,
             delayed: held.delayed,
             active: held.active,
             completed: held.completed,
@@ -175,6 +178,7 @@ impl Delete {
 fn not_empty(queue: &Queue, held: &Holdings) -> Error {
     let parts = [
         (held.waiting, "waiting"),
+        (held.blocked, "blocked"),
         (held.delayed, "delayed"),
         (held.active, "active"),
         (held.dead, "dead"),

@@ -15,6 +15,7 @@ use crate::job::record::EncodedRecord;
 use crate::job::{self, Job};
 use crate::name;
 use crate::policy::backoff::Backoff;
+use crate::policy::order::Order;
 use crate::policy::retention::Retention;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
@@ -131,6 +132,19 @@ impl<J: Job> Enqueue<J> {
     /// kept for at least 60 s. At most 10 years.
     pub fn keep(self, keep: Retention) -> Self {
         self.with_options(|options| options.keep(keep))
+    }
+
+    /// The group of the job: a tenant, a customer, an account. Groups take turns, so that the many jobs of one do not
+    /// hold up the few jobs of another; see [`JobOptions::group`]. The key has 1 to 512 bytes.
+    pub fn group(self, key: impl Into<String>) -> Self {
+        self.with_options(|options| options.group(key))
+    }
+
+    /// Run after all jobs of the same key that were enqueued before, and never at the same time as one of them: also
+    /// through retries, stalls, released leases and shutdowns. What a failing job does to those behind it is said by
+    /// [`Order::on_failure`]. The key has 1 to 512 bytes.
+    pub fn ordered_by(self, order: impl Into<Order>) -> Self {
+        self.with_options(|options| options.ordered_by(order))
     }
 
     /// Run no earlier than this long after Redis has the job. At most 10 years.

@@ -38,6 +38,10 @@ pub struct JobInfo {
     pub failed: u32,
     /// How often its worker died while it ran.
     pub stalls: u32,
+    /// Its group, if it has one.
+    pub group: Option<String>,
+    /// Its order key, if it has one.
+    pub order: Option<String>,
     /// How often no handler could take it.
     pub bounces: u32,
     /// When it becomes due, if it is delayed.
@@ -133,6 +137,8 @@ impl JobInfo {
             attempts: record.attempts,
             failed: counters.failed,
             stalls: found.stalls.as_deref().map_or(0, number),
+            group: record.traits.group,
+            order: record.traits.order,
             bounces: counters.bounces,
             due_at: (state == State::Delayed).then(score),
             claimed_at: claim.as_ref().map(|claim| claim.since),
@@ -280,6 +286,8 @@ fn number(digits: &[u8]) -> u32 {
 pub struct Counts {
     /// In line, suspects among them.
     pub waiting: u64,
+    /// Held back: by jobs of their group, or by the jobs before them with the same order key.
+    pub blocked: u64,
     /// Not due yet.
     pub delayed: u64,
     /// Being worked on.
@@ -324,10 +332,10 @@ pub struct Totals {
 }
 
 impl Counts {
-    /// Jobs that have not ended: waiting, delayed or active.
+    /// Jobs that have not ended: waiting, blocked, delayed or active.
     #[must_use]
     pub fn left(&self) -> u64 {
-        self.waiting + self.delayed + self.active
+        self.waiting + self.blocked + self.delayed + self.active
     }
 
     pub(crate) fn from_counted(counted: &Counted) -> Self {
@@ -340,6 +348,7 @@ impl Counts {
         let total = |name: &str| find(&counted.totals, name).unwrap_or(0);
         Self {
             waiting: state(State::Waiting),
+            blocked: state(State::Blocked),
             delayed: state(State::Delayed),
             active: state(State::Active),
             completed: state(State::Completed),

@@ -23,9 +23,9 @@ macro_rules! parts {
 }
 
 parts! {
-    places: waiting suspects unhandled delayed active completed kept dead;
+    places: waiting suspects unhandled blocked delayed active completed kept dead;
     of jobs: payloads attempts places stalls results progress;
-    of the queue: meta jobs claims names asked calls events wake awaited finished schedules ticks;
+    of the queue: meta jobs claims names asked blocked_by gates calls events wake awaited finished schedules ticks;
 }
 
 /// Which parts a script names, as positions in [`PARTS`]. It is sent these and no others: each
@@ -41,7 +41,11 @@ pub(crate) fn named_in(lua: &str) -> Vec<usize> {
 fn names_in(lua: &str) -> BTreeSet<&str> {
     lua.split("key.")
         .skip(1)
-        .filter_map(|after| after.split(|c: char| !c.is_ascii_lowercase()).next())
+        .filter_map(|after| {
+            after
+                .split(|c: char| !(c.is_ascii_lowercase() || c == '_'))
+                .next()
+        })
         .filter(|name| !name.is_empty())
         .collect()
 }

@@ -144,6 +144,10 @@ macro_rules! script {
     ($verb:literal) => {
         $crate::redis::script::Script::new($verb, script!(@file $verb), None)
     };
+    // A script that few calls need has all parts in it.
+    ($verb:literal in full) => {
+        $crate::redis::script::Script::new($verb, script!(@file $verb), Some("all"))
+    };
     ($verb:literal with $part:literal) => {
         $crate::redis::script::Script::new(
             concat!($verb, " with ", $part),

@@ -283,6 +283,7 @@ mod tests {
             receipt: Receipt::new("1 2 worker"),
             keep: None,
             outcome,
+            traits: false,
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::id::{Fence, JobId, Receipt};
+use crate::job::record::has_traits;
 use crate::store::advance::Claimed;
 
 /// A handler that has lost its lease may tidy up for this long before it is stopped.
@@ -28,6 +29,8 @@ pub(crate) struct Lease {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
     pub(crate) receipt: Receipt,
+    /// The record of the job has a trait.
+    pub(crate) traits: bool,
     epoch: Instant,
     until_us: AtomicU64,
     lost: AtomicBool,
@@ -49,6 +52,7 @@ impl Lease {
             id: claimed.id.clone(),
             fence: claimed.fence,
             receipt: claimed.receipt.clone(),
+            traits: has_traits(&claimed.record),
             epoch: sent,
             until_us: AtomicU64::new(0),
             lost: AtomicBool::new(false),

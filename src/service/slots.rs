@@ -9,6 +9,7 @@ mod next_call;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -25,6 +26,8 @@ pub(crate) struct Brought {
     pub(crate) claimed: usize,
     /// More could be claimed.
     pub(crate) more: bool,
+    /// The queue has jobs with traits.
+    pub(crate) traits: bool,
     /// Suspects wait.
     pub(crate) suspects: bool,
     /// The call asked for them.
@@ -75,6 +78,8 @@ struct SlotsState {
     looked: u64,
     /// The next call has all workers told once more of jobs that were handed back.
     again: bool,
+    /// When an answer last said that the queue has jobs with traits.
+    traits_at: Option<Instant>,
 }
 
 pub(crate) struct Slots {
@@ -108,6 +113,7 @@ impl Slots {
                 heard: 0,
                 looked: 0,
                 again: false,
+                traits_at: None,
             }),
             lanes: [const { Notify::const_new() }; LANES],
             progress: Notify::new(),
@@ -168,6 +174,9 @@ impl Slots {
         state.running += brought.claimed;
         state.suspects = brought.suspects;
         state.unhandled = brought.unhandled;
+        if brought.traits {
+            state.traits_at = Some(Instant::now());
+        }
         // News that this worker made itself do not count as heard, so it passes them on when it hears them again: its own
         // idle slots may have been the first that the news woke.
         if !brought.made_news {

@@ -16,8 +16,9 @@ use crate::time::millis;
 
 static SCRIPT: Script = script!("advance");
 
-/// The script for queues whose workers have different handlers. Its three additional keys would cost every call.
-static WITH_UNHANDLED: Script = script!("advance" with "unhandled");
+/// The script for queues whose workers have different handlers, and for jobs with traits. Its further keys would cost
+/// every call.
+static FULL: Script = script!("advance" with "all");
 
 /// An attempt that has ended, to be stored.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub(crate) struct Settlement {
     /// The job's own retention, if it has one.
     pub(crate) keep: Option<Retention>,
     pub(crate) outcome: Outcome,
+    /// Its record has a trait.
+    pub(crate) traits: bool,
 }
 
 impl Settlement {
@@ -68,6 +71,8 @@ pub(crate) struct Advance<'a> {
     pub(crate) heard: u64,
     /// All workers are to hear that there are such jobs once more.
     pub(crate) again: bool,
+    /// Jobs with traits can be claimed, and may be promoted.
+    pub(crate) traits: bool,
     /// It only asks whether the call of this number ran: if it did, its answer is given again.
     pub(crate) ask: bool,
 }
@@ -104,6 +109,8 @@ pub(crate) struct Advanced {
     pub(crate) claimed: Vec<Claimed>,
     /// More could be claimed right now.
     pub(crate) more: bool,
+    /// The queue has jobs with traits: the next call is to ask for them.
+    pub(crate) traits: bool,
     /// When this worker has to be back, because there will be work.
     pub(crate) next_at_ms: Option<u64>,
     /// The tick that this worker has to see to.
@@ -145,6 +152,8 @@ struct Arguments<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     again: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    traits: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     ask: bool,
 }
 
@@ -169,12 +178,15 @@ struct Other {
     reason: Option<DeadReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// The record has a trait, so the script reads it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    traits: bool,
 }
 
 impl Settlement {
     /// Completed, with the retention of the queue: the commonest end, which needs no further argument.
     fn is_plain(&self) -> bool {
-        matches!(self.outcome, Outcome::Completed(_)) && self.keep.is_none()
+        matches!(self.outcome, Outcome::Completed(_)) && self.keep.is_none() && !self.traits
     }
 
     fn other(&self) -> Other {
@@ -184,6 +196,7 @@ impl Settlement {
             after_ms: None,
             reason: None,
             name: None,
+            traits: self.traits,
         };
         let finished = |outcome| Other {
             keep_ms: self.keep.map(Retention::as_millis),
@@ -214,8 +227,17 @@ impl Settlement {
 
 impl Advance<'_> {
     #[cfg(test)]
-    pub(crate) fn script_with_unhandled() -> &'static Script {
-        &WITH_UNHANDLED
+    pub(crate) fn full_script() -> &'static Script {
+        &FULL
+    }
+
+    /// Whether this call needs the script with all keys.
+    pub(crate) fn is_full(&self) -> bool {
+        let ended = || {
+            let mut settle = self.settle.iter();
+            settle.any(|ended| ended.is_unhandled() || ended.traits)
+        };
+        self.traits || self.handlers.is_some() || self.again || ended()
     }
 
     /// Brings settlements into the order in which a call names them: the plain ones first.
@@ -245,11 +267,7 @@ impl Verb for Advance<'_> {
     }
 
     fn script_of_call(&self) -> &'static Script {
-        let hands_back = || self.settle.iter().any(Settlement::is_unhandled);
-        if self.handlers.is_some() || self.again || hands_back() {
-            return &WITH_UNHANDLED;
-        }
-        &SCRIPT
+        if self.is_full() { &FULL } else { &SCRIPT }
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
@@ -274,6 +292,7 @@ impl Verb for Advance<'_> {
                 handlers: self.handlers,
                 heard: self.heard,
                 again: self.again,
+                traits: self.is_full(),
                 ask: self.ask,
             },
         );
@@ -337,10 +356,11 @@ impl Verb for Advance<'_> {
             refused,
             claimed,
             more: told % 2 == 1,
+            traits: told / 2 % 2 == 1,
             next_at_ms,
             tick_ms,
             suspects,
-            unhandled: told / 2,
+            unhandled: told / 4,
         }))
     }
 }

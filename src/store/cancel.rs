@@ -10,7 +10,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!("cancel");
+static SCRIPT: Script = script!("cancel" in full);
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call, for one reason.
 pub(crate) struct Cancel<'a> {

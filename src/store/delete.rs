@@ -23,6 +23,7 @@ pub(crate) struct Delete {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Holdings {
     pub(crate) waiting: u64,
+    pub(crate) blocked: u64,
     pub(crate) delayed: u64,
     pub(crate) active: u64,
     pub(crate) completed: u64,
@@ -60,6 +61,7 @@ impl Verb for Delete {
         };
         Ok(answer(Holdings {
             waiting: reply.number()?,
+            blocked: reply.number()?,
             delayed: reply.number()?,
             active: reply.number()?,
             completed: reply.number()?,

@@ -12,6 +12,9 @@ use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("enqueue");
 
+/// The script for jobs with traits. Its further keys would cost every call.
+static FULL: Script = script!("enqueue" with "all");
+
 /// When a job becomes ready, by the server's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Due {
@@ -109,6 +112,8 @@ struct Options {
     front: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     await_ms: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    traits: bool,
 }
 
 impl Options {
@@ -119,15 +124,26 @@ impl Options {
             Due::After { ms } => (Some(ms), None),
             Due::At { ms } => (None, Some(ms)),
         };
-        let plain =
-            job.due == Due::Now && job.priority.is_none() && !job.front && job.await_ms.is_none();
+        let plain = job.due == Due::Now
+            && job.priority.is_none()
+            && !job.front
+            && job.await_ms.is_none()
+            && !job.record.traits;
         (!plain).then_some(Self {
             delay_ms,
             at_ms,
             priority: job.priority,
             front: job.front,
             await_ms: job.await_ms,
+            traits: job.record.traits,
         })
+    }
+}
+
+impl Enqueue<'_> {
+    #[cfg(test)]
+    pub(crate) fn full_script() -> &'static Script {
+        &FULL
     }
 }
 
@@ -135,6 +151,13 @@ impl Verb for Enqueue<'_> {
     type Answer = Enqueued;
 
     fn script() -> &'static Script {
+        &SCRIPT
+    }
+
+    fn script_of_call(&self) -> &'static Script {
+        if self.jobs.iter().any(|job| job.record.traits) {
+            return &FULL;
+        }
         &SCRIPT
     }
 

@@ -8,7 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!("fire");
+static SCRIPT: Script = script!("fire" in full);
 
 /// Ticks to be fired, at most [`BATCH_JOBS`](crate::store::BATCH_JOBS) of them. Without any it
 /// only tells when to come again.

@@ -8,7 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!("orphans");
+static SCRIPT: Script = script!("orphans" in full);
 
 /// A page of all records.
 #[derive(Serialize)]

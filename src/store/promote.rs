@@ -8,7 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!("promote");
+static SCRIPT: Script = script!("promote" in full);
 
 /// One bounded round of promotion.
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
-static SCRIPT: Script = script!("replay");
+static SCRIPT: Script = script!("replay" in full);
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) dead jobs in one call.
 pub(crate) struct Replay<'a> {

@@ -109,10 +109,7 @@ impl Verb for Schedules<'_> {
             schedules,
             next_ms,
             cursor,
-            job: record.map(|record| EncodedRecord {
-                record,
-                external_payload,
-            }),
+            job: record.map(|record| EncodedRecord::kept(record, external_payload)),
         })
     }
 }

@@ -119,6 +119,7 @@ impl Drain<'_> {
         NextCall {
             claim: 1,
             by_name: true,
+            traits: true,
             ..NextCall::settling(settle)
         }
     }

@@ -66,6 +66,7 @@ impl NumberedCall for AdvanceCall<'_> {
             handlers: next.by_name.then_some(self.names),
             heard: next.heard,
             again: next.again,
+            traits: next.traits,
             ask: false,
         };
         connection.call_once(&verb).await.map(answered)
@@ -89,6 +90,7 @@ impl NumberedCall for AdvanceCall<'_> {
             handlers: None,
             heard: 0,
             again: false,
+            traits: false,
             ask: true,
         };
         let answer = connection.call(&question).await?;

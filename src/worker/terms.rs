@@ -100,6 +100,7 @@ pub(crate) fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention
         receipt: lease.receipt.clone(),
         keep,
         outcome,
+        traits: lease.traits,
     }
 }
 

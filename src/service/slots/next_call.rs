@@ -1,5 +1,7 @@
 //! When a call is made, and what it carries: decided by the state of the slots alone.
 
+use std::time::Duration;
+
 use super::{Phase, SlotsState};
 use crate::service::suspect::SuspectTurn;
 use crate::store::BATCH_JOBS;
@@ -12,6 +14,10 @@ const TWO_LANES_FROM: usize = 32;
 /// A second call is worth its price when this part of the slots has an outcome to store. Fewer outcomes wait for
 /// the next call, which follows the answer to the first.
 const SECOND_CALL_FOR: usize = 2;
+
+/// For so long after the last sign of a job with traits, calls ask for such jobs. A call that does not ask and meets one is
+/// made in vain; a call that asks and meets none takes some microseconds more.
+const TRAITS_EXPECTED: Duration = Duration::from_secs(10);
 
 /// What the next call of a lane carries and asks for.
 pub(crate) struct NextCall {
@@ -27,6 +33,8 @@ pub(crate) struct NextCall {
     pub(crate) heard: u64,
     /// Tell all workers of such jobs once more.
     pub(crate) again: bool,
+    /// Ask for jobs with traits, too.
+    pub(crate) traits: bool,
 }
 
 impl NextCall {
@@ -40,6 +48,7 @@ impl NextCall {
             by_name: false,
             heard: 0,
             again: false,
+            traits: false,
         }
     }
 }
@@ -48,6 +57,12 @@ impl SlotsState {
     /// Other workers handed back jobs, and this worker has not looked yet whether it has handlers for them.
     pub(super) fn may_take_unhandled(&self) -> bool {
         self.unhandled != 0 && self.unhandled != self.looked
+    }
+
+    /// The queue had jobs with traits a moment ago.
+    fn meets_traits(&self) -> bool {
+        self.traits_at
+            .is_some_and(|at| at.elapsed() < TRAITS_EXPECTED)
     }
 
     /// How many jobs may be claimed now.
@@ -121,6 +136,7 @@ impl SlotsState {
             by_name: claim > 0 && self.may_take_unhandled(),
             heard: self.heard,
             again: std::mem::take(&mut self.again),
+            traits: self.meets_traits(),
             ..NextCall::settling(settle)
         })
     }

@@ -14,6 +14,7 @@ fn settlement(bytes: usize) -> Settlement {
         receipt: Receipt::new("1 2 worker"),
         keep: None,
         outcome: Outcome::Completed(Output::new(vec![0; bytes])),
+        traits: false,
     }
 }
 
@@ -23,6 +24,7 @@ fn answered(slots: &Slots, call: &NextCall, claimed: usize) {
         settled: call.settle.len(),
         claimed,
         more: false,
+        traits: false,
         suspects: false,
         suspects_asked: false,
         unhandled: 0,

@@ -1,5 +1,6 @@
 //! The one call of a busy worker: ends attempts, promotes due jobs, claims new ones.
 
+use crate::job::record::has_traits;
 use crate::memory::Apply;
 use crate::memory::claim::Taken;
 use crate::memory::once::{Begun, StoredAnswer};
@@ -24,19 +25,23 @@ impl Apply for Advance<'_> {
 
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     let refused = state.settle(call.settle);
-    if !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms()) {
+    let is_due = !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms());
+    let is_too_plain = is_due && !call.is_full() && state.gates.expected_ms.is_some();
+    if is_due && !is_too_plain {
         state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
     }
     if call.again && !state.is_paused() {
         state.tell_again();
     }
-    let taken = if call.claim > 0 && !state.is_paused() {
+    let taken = if call.claim > 0 && !state.is_paused() && !is_too_plain {
         state.claim(call)
     } else {
         Taken::default()
     };
     let drained = nothing_left(state) && taken.ids.is_empty();
     let (more, next_at_ms) = outlook(call, state);
+    let claimed = claimed(state, &taken);
+    let traits = taken.meets_traits || meets_traits(state, &claimed);
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
@@ -62,8 +67,9 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         repeated: false,
         now_ms: state.now_ms(),
         refused,
-        claimed: claimed(state, &taken),
+        claimed,
         more: more || taken.offers_left,
+        traits,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects,
@@ -100,6 +106,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         }
     }
     let (more, next_at_ms) = outlook(call, state);
+    let traits = meets_traits(state, &held);
     let unhandled = pass_on_news(call, state);
     if more {
         state.arm(0);
@@ -110,11 +117,19 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         refused,
         claimed: held,
         more,
+        traits,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects: state.len(Collection::Suspects) as u64,
         unhandled,
     }
+}
+
+/// Whether the next call is to ask for jobs with traits.
+fn meets_traits(state: &State, claimed: &[Claimed]) -> bool {
+    state.gates.any_blocked
+        || state.gates.expected_ms.is_some()
+        || claimed.iter().any(|job| has_traits(&job.record))
 }
 
 /// The news of unhandled jobs. A worker that hears it for the first time wakes another worker.
@@ -132,6 +147,7 @@ fn nothing_left(state: &State) -> bool {
         Collection::Waiting,
         Collection::Suspects,
         Collection::Unhandled,
+        Collection::Blocked,
         Collection::Delayed,
     ]
     .into_iter()

@@ -3,6 +3,7 @@
 use crate::id::JobId;
 use crate::job::record::retention_of;
 use crate::memory::Apply;
+use crate::memory::gate::Goes;
 use crate::memory::state::{Collection, State};
 use crate::store::cancel::{Cancel, Cancelled};
 
@@ -26,11 +27,20 @@ impl Apply for Cancel<'_> {
             cancelled.iter().filter(is_in).cloned().collect::<Vec<_>>()
         };
         let (delayed, unhandled) = (was_in(Collection::Delayed), was_in(Collection::Unhandled));
+        for id in was_in(Collection::Blocked) {
+            state.leave_blocked(&id);
+        }
+        let leaving: Vec<_> = cancelled
+            .iter()
+            .filter_map(|id| state.leaving(id, Goes::Ended))
+            .collect();
         self.end(state, &cancelled);
         state.left_unhandled(&unhandled);
+        state.left_blocked();
         if !delayed.is_empty() {
             state.look_for_due();
         }
+        state.leave_gates(&leaving);
         state.count("cancelled", cancelled.len());
         state.emit_ids("cancelled", &cancelled);
         if !cancelled.is_empty() {

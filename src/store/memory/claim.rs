@@ -1,6 +1,7 @@
 //! Takes jobs off the head of the line and leases them.
 
 use crate::id::{Fence, JobId, Receipt};
+use crate::job::record::has_traits;
 use crate::memory::state::{Collection, State};
 use crate::store::advance::{Advance, Claimed, Suspects};
 
@@ -17,30 +18,104 @@ pub(crate) struct Taken {
     pub(crate) suspects: usize,
     /// Others handed back more that the caller has handlers for.
     pub(crate) offers_left: bool,
+    /// A job with traits is next, and the caller does not ask for such jobs.
+    pub(crate) meets_traits: bool,
+}
+
+/// Which jobs are taken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Any,
+    /// None without room for it.
+    MustFit,
+    /// Those before the first one with traits.
+    BeforeTraits,
 }
 
 impl State {
     pub(crate) fn claim(&mut self, call: &Advance<'_>) -> Taken {
+        let how = if call.is_full() {
+            How::Any
+        } else {
+            How::BeforeTraits
+        };
+        let mut bytes = call.claim_bytes;
+        let (mut taken, more) =
+            self.take_from_line(call, call.claim, call.suspects, &mut bytes, how);
+        if call.is_full() {
+            self.go_by_gates(call, &mut taken, more, bytes);
+        }
+        if !taken.ids.is_empty() {
+            let (first_fence, receipt) = self.lease(&taken.ids, call.worker, call.lease_ms);
+            (taken.first_fence, taken.receipt) = (first_fence, Some(receipt));
+            self.emit_ids("active", &taken.ids);
+        }
+        taken
+    }
+
+    /// Takes jobs out of the line; and whether more are in it.
+    fn take_from_line(
+        &mut self,
+        call: &Advance<'_>,
+        limit: usize,
+        suspects: Suspects,
+        bytes: &mut usize,
+        how: How,
+    ) -> (Taken, bool) {
         let offered = call.handlers.map(|handlers| self.ask(handlers));
         let offered = offered.unwrap_or_default();
-        let (mut ids, suspects) = self.next_in_line(call.claim, call.suspects, &offered);
-        let fitting = self.fitting(&ids, call.claim_bytes);
+        let (mut ids, suspects) = self.next_in_line(limit, suspects, &offered);
+        let fitting = self.fitting(&ids, bytes, how);
+        let meets_traits =
+            how == How::BeforeTraits && ids.get(fitting).is_some_and(|id| self.has_traits(id));
         ids.truncate(fitting);
         let is_offered = |id: &JobId| offered.iter().any(|(_, known)| known == id);
         let unhandled: Vec<JobId> = ids.iter().filter(|id| is_offered(id)).cloned().collect();
-        let mut taken = Taken {
+        let taken = Taken {
             suspects: suspects.min(fitting),
             offers_left: unhandled.len() < offered.len(),
+            meets_traits,
+            ids,
             ..Taken::default()
         };
-        if !ids.is_empty() {
-            let (first_fence, receipt) = self.lease(&ids, call.worker, call.lease_ms);
-            (taken.first_fence, taken.receipt) = (first_fence, Some(receipt));
-            self.found_theirs(&unhandled);
-            self.emit_ids("active", &ids);
-            taken.ids = ids;
+        for id in &taken.ids {
+            self.put(id, Collection::Active, 0);
         }
-        taken
+        self.found_theirs(&unhandled);
+        let more = self.len(Collection::Waiting) > 0;
+        (taken, more)
+    }
+
+    /// Leaves what its gates hold back, and takes others instead.
+    fn go_by_gates(
+        &mut self,
+        call: &Advance<'_>,
+        taken: &mut Taken,
+        mut more: bool,
+        mut bytes: usize,
+    ) {
+        const ROUNDS: usize = 4;
+        let mut groups = Vec::new();
+        let line = std::mem::take(&mut taken.ids);
+        taken.ids = self.pass_gates(line, &mut groups);
+        for _ in 1..ROUNDS {
+            if !more || taken.ids.len() >= call.claim || bytes == 0 {
+                break;
+            }
+            let limit = call.claim - taken.ids.len();
+            let (part, left) =
+                self.take_from_line(call, limit, Suspects::default(), &mut bytes, How::MustFit);
+            more = left;
+            taken.offers_left |= part.offers_left;
+            let start = self.pass_gates(part.ids, &mut groups);
+            taken.ids.extend(start);
+        }
+        if !more {
+            let limit = call.claim - taken.ids.len();
+            let ids = self.take_from_groups(&groups, limit, &mut bytes);
+            taken.ids.extend(ids);
+        }
+        self.admit_next(&groups);
     }
 
     /// The head of the line; before it the next suspects, as far as the caller may run them and
@@ -95,17 +170,30 @@ impl State {
         stalls.saturating_add(SPARE_STALLS) > self.in_force().max_stalls
     }
 
-    /// How many of the jobs fit into `bytes`; the first always does.
-    fn fitting(&self, ids: &[JobId], bytes: usize) -> usize {
-        let mut sum = 0;
-        let fits = |id: &&JobId| {
-            if let Some(job) = self.jobs.get(*id) {
-                sum += job.record.len() + job.payload.as_ref().map_or(0, Vec::len);
+    /// How many of the jobs fit into `bytes`, which become fewer; the first always does, unless it must fit.
+    fn fitting(&self, ids: &[JobId], bytes: &mut usize, how: How) -> usize {
+        let mut fitting = 0;
+        for id in ids {
+            let size = self.size_of(id);
+            let stops = how == How::BeforeTraits && self.has_traits(id);
+            if stops || (size > *bytes && (fitting > 0 || how == How::MustFit)) {
+                break;
             }
-            sum <= bytes
-        };
-        let fitting = ids.iter().take_while(fits).count();
-        fitting.max(1).min(ids.len())
+            *bytes = bytes.saturating_sub(size);
+            fitting += 1;
+        }
+        fitting
+    }
+
+    pub(crate) fn size_of(&self, id: &JobId) -> usize {
+        let job = self.jobs.get(id);
+        job.map_or(0, |job| {
+            job.record.len() + job.payload.as_ref().map_or(0, Vec::len)
+        })
+    }
+
+    fn has_traits(&self, id: &JobId) -> bool {
+        self.jobs.get(id).is_some_and(|job| has_traits(&job.record))
     }
 
     /// A claim as its worker gets it.

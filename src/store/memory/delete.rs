@@ -24,7 +24,7 @@ impl Apply for Delete {
 
 /// Whether the queue holds open jobs, dead letters or schedules.
 fn is_wanted(held: &Holdings) -> bool {
-    let open = held.waiting + held.delayed + held.active;
+    let open = held.waiting + held.blocked + held.delayed + held.active;
     open + held.dead + held.schedules + held.lost > 0
 }
 
@@ -42,6 +42,7 @@ fn holdings(state: &State) -> Holdings {
             Collection::Suspects,
             Collection::Unhandled,
         ]),
+        blocked: count(&[Collection::Blocked]),
         delayed: count(&[Collection::Delayed]),
         active: count(&[Collection::Active]),
         completed: count(&[Collection::Completed, Collection::Kept]),

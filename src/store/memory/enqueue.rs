@@ -1,7 +1,8 @@
 //! Adds jobs.
 
+use crate::id::JobId;
 use crate::job::options::PRIORITY_DEFAULT;
-use crate::job::record::{EXTERNAL_PAYLOAD, EncodedRecord, VERSION};
+use crate::job::record::{EXTERNAL_PAYLOAD, EncodedRecord, VERSION, WITH_TRAITS};
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
 use crate::memory::once::{Begun, StoredAnswer};
@@ -51,13 +52,14 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
         Due::After { ms } => now_ms + ms,
         Due::At { ms } => ms,
     };
-    let is_delayed = |new: &NewJob| due(new) > now_ms;
+    // A job with an order takes its place there now, whenever it is due.
+    let is_delayed = |new: &NewJob| due(new) > now_ms && !new.record.is_ordered();
     let is_alone = |new: &NewJob| {
         let mut like_it = jobs.iter().filter(|job| is_delayed(job) == is_delayed(new));
         like_it.nth(1).is_none()
     };
     let mut replaced = 0;
-    let (mut there, mut waiting, mut delayed) = (vec![], vec![], vec![]);
+    let (mut there, mut waiting, mut delayed, mut of_groups) = (vec![], vec![], vec![], vec![]);
     for (position, new) in jobs.iter().enumerate() {
         let later = Later {
             priority: new.priority.unwrap_or(PRIORITY_DEFAULT),
@@ -80,24 +82,33 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
             state.forget([&new.id]);
         }
         // A delayed job has no place yet: its record holds the first one of its priority.
-        let given = if due_ms > now_ms {
+        let given = if is_delayed(new) {
             delayed.push((new.id.clone(), due_ms, later));
+            of_groups.extend(new.record.traits.then_some(due_ms));
             place(later.priority, 0)
         } else {
-            waiting.push(new.id.clone());
-            state.next_place(later)
+            let given = state.next_place(later);
+            waiting.push((new.id.clone(), given, due_ms));
+            given
         };
         state.insert(new.id.clone(), stored(new, now_ms, given));
         if let Some(await_ms) = new.await_ms {
             state.await_until(&new.id, now_ms + await_ms);
         }
     }
-    state.enter_delayed(&delayed);
-    if !waiting.is_empty() && !state.is_paused() {
-        state.arm(0);
-    }
+    let ids: Vec<JobId> = waiting.iter().map(|(id, ..)| id.clone()).collect();
     state.count("added", waiting.len() + delayed.len());
-    state.emit_ids("added", &waiting);
+    state.emit_ids("added", &ids);
+    if !waiting.is_empty() {
+        state.enter_or_hold(waiting);
+        if !state.is_paused() {
+            state.arm(0);
+        }
+    }
+    state.enter_delayed(&delayed);
+    for due_ms in of_groups {
+        state.expect_group(due_ms);
+    }
     let ids: Vec<String> = delayed.iter().map(|(id, ..)| id.to_string()).collect();
     state.emit("added", &ids);
     let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
@@ -107,9 +118,10 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
 
 /// A record as Redis holds it.
 pub(crate) fn stored_record(sent: &EncodedRecord, at_ms: u64, given: i64) -> Vec<u8> {
+    let version = if sent.traits { WITH_TRAITS } else { VERSION };
     let version = match sent.external_payload {
-        Some(_) => VERSION | EXTERNAL_PAYLOAD,
-        None => VERSION,
+        Some(_) => version | EXTERNAL_PAYLOAD,
+        None => version,
     };
     let place = format!("{given} ");
     [

@@ -2,6 +2,7 @@
 
 use crate::id::JobId;
 use crate::memory::delayed::delayed_score;
+use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State};
 
 impl State {
@@ -14,6 +15,37 @@ impl State {
             Collection::Waiting
         };
         self.put(id, collection, score);
+    }
+
+    /// New jobs at their places, of which some may have a gate and some may be due later.
+    pub(crate) fn enter_or_hold(&mut self, jobs: Vec<(JobId, i64, u64)>) {
+        let now_ms = self.now_ms();
+        let (mut delayed, mut tokens) = (Vec::new(), Vec::new());
+        for (id, place, due_ms) in self.enter_gates(jobs) {
+            if due_ms > now_ms {
+                tokens.push(format!("{id}:{due_ms}"));
+                delayed.push((id, due_ms, Later::back(priority_at(place))));
+            } else {
+                self.put(&id, Collection::Waiting, place);
+            }
+        }
+        self.enter_delayed(&delayed);
+        self.emit("delayed", &tokens);
+    }
+
+    /// Jobs at places that they did not have before, of which some may have a gate. Returns those that are in line.
+    pub(crate) fn enter_at_or_hold(&mut self, jobs: Vec<(JobId, i64)>) -> Vec<JobId> {
+        for (id, place) in &jobs {
+            if let Some(job) = self.jobs.get_mut(id) {
+                job.moved = Some(*place);
+            }
+        }
+        let jobs = jobs.into_iter().map(|(id, place)| (id, place, 0)).collect();
+        let line = self.enter_gates(jobs);
+        for (id, place, _) in &line {
+            self.enter_line(id, *place);
+        }
+        line.into_iter().map(|(id, ..)| id).collect()
     }
 
     /// To a new place, at the back of its priority or before everything of it.

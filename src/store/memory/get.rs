@@ -12,6 +12,7 @@ impl Collection {
     pub(crate) fn state(self) -> &'static str {
         match self {
             Self::Waiting | Self::Suspects | Self::Unhandled => "waiting",
+            Self::Blocked => "blocked",
             Self::Delayed => "delayed",
             Self::Active => "active",
             Self::Completed | Self::Kept => "completed",

@@ -7,10 +7,11 @@ use crate::store::get::Found;
 use crate::store::list::{List, Listed, Place};
 
 /// All of them; those that are one state in several collections in the order of a page.
-pub(crate) const COLLECTIONS: [Collection; 8] = [
+pub(crate) const COLLECTIONS: [Collection; 9] = [
     Collection::Waiting,
     Collection::Suspects,
     Collection::Unhandled,
+    Collection::Blocked,
     Collection::Delayed,
     Collection::Active,
     Collection::Completed,

@@ -21,6 +21,7 @@ mod enter;
 mod extend;
 mod finish;
 mod fire;
+mod gate;
 mod get;
 mod lease;
 mod list;

@@ -5,6 +5,7 @@ use crate::id::JobId;
 use crate::job::outcome::Ending;
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
+use crate::memory::gate::Goes;
 use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State, moment};
 use crate::store::orphans::{Found, How, Orphans};
@@ -82,6 +83,10 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
     }
     forget_names(state, &open);
     for id in &open {
+        state.leave_blocked(id);
+    }
+    state.left_blocked();
+    for id in &open {
         enter_where_it_was(state, id);
     }
     if !open.is_empty() && !state.is_paused() {
@@ -100,7 +105,16 @@ fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
     let removed: Vec<JobId> = ended.into_iter().flatten().chain(open.clone()).collect();
     state.announce(&removed);
     forget_names(state, &open);
+    for id in &removed {
+        state.leave_blocked(id);
+    }
+    state.left_blocked();
+    let leaving: Vec<_> = removed
+        .iter()
+        .filter_map(|id| state.leaving(id, Goes::Ended))
+        .collect();
     state.forget(&removed);
+    state.leave_gates(&leaving);
     state.count("removed", removed.len());
     state.emit_ids("removed", &removed);
     if !open.is_empty() && state.len(Collection::Lost) == 0 {

@@ -13,17 +13,23 @@ impl State {
         next.truncate(limit);
         let places: Vec<i64> = next.iter().map(|job| self.promoted_place(job)).collect();
         let ids: Vec<JobId> = next.into_iter().map(|(_, id)| id).collect();
-        for (id, place) in ids.iter().zip(places) {
-            self.enter_at(id, place);
+        let mut in_line = ids.clone();
+        if self.gates.expected_ms.is_some() {
+            in_line = self.enter_at_or_hold(ids.iter().cloned().zip(places).collect());
+        } else {
+            for (id, place) in ids.iter().zip(places) {
+                self.enter_at(id, place);
+            }
         }
         if ids.len() < limit {
             self.look_for_due();
+            self.expect_no_group();
         } else if limit > 0 {
             // There may be more.
             let now_ms = self.now_ms();
             self.due = Some(self.due.map_or(now_ms, |due| due.min(now_ms)));
         }
-        self.emit_ids("waiting", &ids);
+        self.emit_ids("waiting", &in_line);
         ids
     }
 }

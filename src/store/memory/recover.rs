@@ -5,6 +5,7 @@ use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::DeadReason;
 use crate::memory::Apply;
+use crate::memory::gate::Goes;
 use crate::memory::state::{Collection, State, moment};
 use crate::store::recover::{Doubt, Recover, Recovered};
 
@@ -101,7 +102,7 @@ impl Apply for Recover {
         let over = moment(now_ms.saturating_sub(self.tolerance_ms));
         let expired = state.up_to(Collection::Active, over, self.limit);
         let max_stalls = state.in_force().max_stalls;
-        let (mut stalled, mut dead) = (Vec::new(), Vec::new());
+        let (mut stalled, mut dead, mut leaving) = (Vec::new(), Vec::new(), Vec::new());
         for id in &expired {
             stall(state, id);
             if state
@@ -109,8 +110,10 @@ impl Apply for Recover {
                 .get(id)
                 .is_some_and(|job| job.stalls > max_stalls)
             {
+                leaving.extend(state.leaving(id, Goes::Dead));
                 dead.push((id.clone(), DeadReason::Poisoned));
             } else {
+                leaving.extend(state.leaving(id, Goes::Waiting));
                 stalled.push(id.clone());
             }
         }
@@ -118,6 +121,7 @@ impl Apply for Recover {
         for id in &stalled {
             state.enter_line(id, state.place_of(id));
         }
+        state.leave_gates(&leaving);
         if !expired.is_empty() && !state.is_paused() {
             state.arm(0);
         }

@@ -2,6 +2,7 @@
 
 use crate::id::JobId;
 use crate::memory::Apply;
+use crate::memory::gate::Goes;
 use crate::memory::state::{Collection, State};
 use crate::store::remove::{Remove, Removed};
 
@@ -20,6 +21,18 @@ impl Apply for Remove<'_> {
                 _ => {}
             }
         }
+        let blocked: Vec<JobId> = removed
+            .iter()
+            .filter(|id| state.collection_of(id) == Some(Collection::Blocked))
+            .cloned()
+            .collect();
+        for id in &blocked {
+            state.leave_blocked(id);
+        }
+        let leaving: Vec<_> = removed
+            .iter()
+            .filter_map(|id| state.leaving(id, Goes::Ended))
+            .collect();
         state.announce(&removed);
         let unhandled: Vec<JobId> = removed
             .iter()
@@ -28,9 +41,11 @@ impl Apply for Remove<'_> {
             .collect();
         state.forget(&removed);
         state.left_unhandled(&unhandled);
+        state.left_blocked();
         if delayed {
             state.look_for_due();
         }
+        state.leave_gates(&leaving);
         state.count("removed", removed.len());
         state.emit_ids("removed", &removed);
         if open {

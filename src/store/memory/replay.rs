@@ -21,9 +21,13 @@ impl Apply for Replay<'_> {
         }
         for id in &replayed {
             state.fresh_budget(id);
-            let priority = priority_at(state.place_of(id));
-            state.enter_anew(id, Later::back(priority));
         }
+        let mut jobs = Vec::new();
+        for id in &replayed {
+            let priority = priority_at(state.place_of(id));
+            jobs.push((id.clone(), state.next_place(Later::back(priority))));
+        }
+        state.enter_at_or_hold(jobs);
         if !replayed.is_empty() && !state.is_paused() {
             state.arm(0);
         }

@@ -7,6 +7,7 @@ use serde_bytes::ByteBuf;
 use crate::codec;
 use crate::id::JobId;
 use crate::job::outcome::{DeadReason, Ending, Outcome};
+use crate::memory::gate::{Goes, Leaving};
 use crate::memory::lease::Claim;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Later, State};
@@ -26,6 +27,8 @@ struct Plan {
     waiting: Vec<(JobId, Later)>,
     again: Vec<JobId>,
     unhandled: Vec<(JobId, String, u64)>,
+    /// Jobs with traits, for their gates.
+    leaving: Vec<Leaving>,
     told: Told,
 }
 
@@ -76,11 +79,31 @@ impl State {
         let token = id.to_string();
         let now_ms = self.now_ms();
         let later = Later::back(priority_at(self.place_of(&id)));
+        if ended.traits {
+            let goes = match &ended.outcome {
+                Outcome::Completed(_) | Outcome::Cancelled(_) => Goes::Ended,
+                Outcome::Dead { .. } => Goes::Dead,
+                Outcome::Retry { after, .. } if millis(*after) > 0 => Goes::Delayed,
+                _ => Goes::Waiting,
+            };
+            plan.leaving.extend(self.leaving(&id, goes));
+            match &ended.outcome {
+                Outcome::Retry { after, .. } if millis(*after) > 0 => {
+                    self.expect_group(now_ms + millis(*after));
+                }
+                Outcome::Bounced {
+                    after, name: None, ..
+                } => {
+                    self.expect_group(now_ms + millis(*after));
+                }
+                _ => {}
+            }
+        }
         match &ended.outcome {
             Outcome::Completed(output) => {
                 let ending = Ending::Ok(ByteBuf::from(output.as_slice()));
                 let ending = codec::encode_plain(&ending);
-                if ended.keep.is_none() {
+                if ended.keep.is_none() && !ended.traits {
                     plan.plain.push((id, ending));
                 } else {
                     plan.finished.push((id, ending, ended.keep));
@@ -145,6 +168,7 @@ impl State {
         if !plan.unhandled.is_empty() {
             self.tell_of_unhandled();
         }
+        self.leave_gates(&plan.leaving);
         let told = plan.told;
         for (why, tokens) in &told.bounced {
             self.emit("bounced", tokens);

@@ -7,6 +7,7 @@ use crate::id::JobId;
 use crate::memory::attempts::History;
 use crate::memory::delayed::Room;
 use crate::memory::emit::{Emitted, Log};
+use crate::memory::gate::Gates;
 use crate::memory::lease::Claim;
 use crate::memory::once::LastCall;
 use crate::memory::recover::Watch;
@@ -20,6 +21,8 @@ pub(crate) enum Collection {
     Suspects,
     /// Handed back for want of a handler of their name.
     Unhandled,
+    /// Held back by their gates.
+    Blocked,
     Delayed,
     Active,
     Completed,
@@ -35,7 +38,7 @@ impl Collection {
     pub(crate) fn waits(self) -> bool {
         matches!(
             self,
-            Self::Waiting | Self::Suspects | Self::Unhandled | Self::Delayed
+            Self::Waiting | Self::Suspects | Self::Unhandled | Self::Blocked | Self::Delayed
         )
     }
 }
@@ -111,6 +114,8 @@ pub(crate) struct State {
     pub(crate) declared: String,
     /// The news of unhandled jobs: another number whenever there may be more, 0 if there are none.
     pub(crate) unhandled: Option<u64>,
+    /// What holds jobs back.
+    pub(crate) gates: Gates,
     /// When (ms) a worker last asked for the jobs of a name that was handed back.
     pub(crate) asked: BTreeMap<String, u64>,
     /// The last revision of a schedule.

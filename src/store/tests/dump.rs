@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use crate::id::JobId;
 use crate::memory::{COLLECTIONS, Collection, Name, ROOMS, Room, State, encode_state};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
@@ -166,6 +167,7 @@ impl Dump {
             dump.score("wake", "work", at_ms as f64);
         }
         dump.schedules(state);
+        dump.gates(state);
         dump.meta(state);
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
@@ -216,6 +218,22 @@ impl Dump {
         }
     }
 
+    fn gates(&mut self, state: &State) {
+        for (name, gate) in &state.gates.in_use {
+            let turn = gate.turn.as_ref().map_or("-", JobId::as_str);
+            let halted = if gate.halted { " halted" } else { "" };
+            let text = format!("{} {turn} {}{halted}", gate.active, gate.place);
+            self.set("gates", name.as_str(), text);
+        }
+        for (name, set) in &state.gates.set {
+            self.set("gates", format!("{name} set"), set.as_str());
+        }
+        for (gate, rank, id) in &state.gates.blocked_by {
+            let digits = rank + 500 * (1 << 43) + (1 << 42);
+            self.score("blocked_by", &format!("{gate}\0{digits:016}{id}"), 0.0);
+        }
+    }
+
     fn schedules(&mut self, state: &State) {
         for (name, kept) in &state.schedules {
             let tick = kept.tick_ms.map_or(f64::INFINITY, |ms| ms as f64);
@@ -258,6 +276,8 @@ impl Dump {
             ("settings", text(&state.settings)),
             ("declared", text(&state.declared)),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
+            ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
+            ("gated", state.gates.expected_ms.map(|ms| ms.to_string())),
             (
                 "tick",
                 state.tick.as_ref().map(|(ms, who)| match who {
@@ -320,6 +340,7 @@ fn place(collection: Collection, score: i64) -> (&'static str, f64) {
         Collection::Waiting => ("waiting", score as f64),
         Collection::Suspects => ("suspects", score as f64),
         Collection::Unhandled => ("unhandled", score as f64),
+        Collection::Blocked => ("blocked", score as f64),
         Collection::Delayed => ("delayed", score as f64),
         Collection::Active => ("active", score as f64),
         Collection::Completed => ("completed", score as f64),

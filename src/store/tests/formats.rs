@@ -166,6 +166,12 @@ fn everything() -> Rig {
     rig.enqueue(&[due]);
     rig.wait(Duration::from_millis(2));
     rig.enqueue(&[job("behind")]);
+    let ordered = JobOptions::new().ordered_by("order 1");
+    rig.enqueue(&[
+        with("first", vec![0xc0], &ordered),
+        with("second", vec![0xc0], &ordered),
+        with("of-a-group", vec![0xc0], &JobOptions::new().group("tenant")),
+    ]);
     let rule = Rule {
         every_ms: Some(60_000),
         job: "report".to_owned(),
@@ -316,7 +322,8 @@ fn every_format_there_ever_was_is_read() {
             worker: "worker",
             hold: true,
         });
-        let claimed = rig.advance(&[], 10).claimed;
+        rig.traits = true;
+        let claimed = rig.advance(&[], 20).claimed;
         let mut ids: Vec<&str> = claimed.iter().map(|job| job.id.as_str()).collect();
         ids.sort_unstable();
         let expected = [
@@ -324,6 +331,8 @@ fn every_format_there_ever_was_is_read() {
             "behind",
             "delayed",
             "due",
+            "first",
+            "of-a-group",
             "retried",
             "suspect",
             "unhandled",
@@ -351,6 +360,9 @@ fn jobs_are_read(rig: &mut Rig) {
         ("delayed", State::Delayed),
         ("due", State::Delayed),
         ("behind", State::Waiting),
+        ("first", State::Waiting),
+        ("second", State::Blocked),
+        ("of-a-group", State::Waiting),
     ];
     for (id, state) in states {
         assert_eq!(info(rig, id).state, state, "{id}");
@@ -442,8 +454,8 @@ fn what_a_newer_version_wrote_is_left_as_it_is() {
     let redis = in_redis(&mut rig);
     let (jobs, attempts) = (redis.key("jobs"), redis.key("attempts"));
     let mut record: Vec<u8> = redis.ask(cmd("HGET").arg(&jobs).arg("newer"));
-    record[0] = 3;
-    record.splice(12..12, *b"group=a ");
+    record[0] = 4;
+    record.splice(12..12, *b"new=a ");
     let _: Value = redis.ask(cmd("HSET").arg(&jobs).arg("newer").arg(&record));
     // Four counters are known here.
     let _: Value = redis.ask(

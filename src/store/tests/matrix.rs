@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Rig, completed, job, on_both};
+use super::{Rig, completed, job, on_both, settlement, with};
 use crate::id::{JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::{Place, State, Step};
 use crate::policy::retention::Retention;
@@ -64,6 +65,14 @@ impl Rig {
                 ms: wait.as_millis() as u64,
             };
         }
+        if state == State::Blocked {
+            let ordered = |id: &str| with(id, &JobOptions::new().ordered_by("key"));
+            (self.traits, self.lease_ms) = (true, 60_000);
+            self.enqueue(&[ordered("before")]);
+            let before = self.claim_one().expect("the first of its key is in line");
+            self.before = Some(before.receipt);
+            new = ordered(id.as_str());
+        }
         let short_lease = matches!(step, Step::Recover | Step::Poison);
         self.lease_ms = if short_lease { 2 } else { 60_000 };
         let keep = Retention::For(if step == Step::Trim { SHORT } else { LONG });
@@ -75,7 +84,7 @@ impl Rig {
         );
         self.enqueue(&[new]);
         let mut receipt = Receipt::new("1 2 nobody");
-        if !matches!(state, State::Waiting | State::Delayed) {
+        if !matches!(state, State::Waiting | State::Blocked | State::Delayed) {
             receipt = self.claim_one().expect("the job waits").receipt;
         }
         match state {
@@ -106,6 +115,11 @@ impl Rig {
                 };
                 self.call(&verb).moved == 1
             }
+            Step::Admit => self.before.take().is_some_and(|receipt| {
+                let mut before = settlement(&JobId::stored("before"), &receipt, completed());
+                before.traits = true;
+                self.advance(&[before], 0).refused.is_empty()
+            }),
             Step::Claim => self.claim_one().is_some(),
             Step::Extend => {
                 let leases = &[(id.clone(), receipt.clone())];
@@ -174,6 +188,7 @@ fn every_step_from_every_state_does_what_the_table_says(mut rig: Rig) {
             }
             rig.check_whole(&id);
             rig.clear();
+            (rig.traits, rig.before) = (false, None);
         }
     }
 }

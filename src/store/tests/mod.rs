@@ -7,6 +7,7 @@ mod due;
 mod dump;
 mod formats;
 mod fragments;
+mod gates;
 mod inputs;
 mod matrix;
 mod mutants;
@@ -87,6 +88,10 @@ struct Rig {
     lane: &'static str,
     call: u64,
     lease_ms: u64,
+    /// Calls of `advance` ask for jobs with traits.
+    traits: bool,
+    /// Of a job that runs before another one.
+    before: Option<Receipt>,
 }
 
 impl Rig {
@@ -105,6 +110,8 @@ impl Rig {
             lane: "lane",
             call: 0,
             lease_ms: 60_000,
+            traits: false,
+            before: None,
         }
     }
 
@@ -190,6 +197,7 @@ impl Rig {
             handlers: None,
             heard: 0,
             again: false,
+            traits: self.traits,
             ask: false,
         };
         match self.call(&verb) {
@@ -256,6 +264,15 @@ fn job(id: &str) -> NewJob {
     }
 }
 
+/// A job with these options.
+fn with(id: &str, options: &JobOptions) -> NewJob {
+    NewJob {
+        record: EncodedRecord::new("test", vec![0xc0], options, Vec::new()),
+        priority: options.priority,
+        ..job(id)
+    }
+}
+
 fn settlement(id: &JobId, receipt: &Receipt, outcome: Outcome) -> Settlement {
     Settlement {
         id: id.clone(),
@@ -263,6 +280,7 @@ fn settlement(id: &JobId, receipt: &Receipt, outcome: Outcome) -> Settlement {
         receipt: receipt.clone(),
         keep: None,
         outcome,
+        traits: false,
     }
 }
 

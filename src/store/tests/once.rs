@@ -174,6 +174,7 @@ impl Rig {
             handlers: None,
             heard: 0,
             again: false,
+            traits: false,
             ask,
         })
     }

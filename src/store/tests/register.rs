@@ -28,7 +28,7 @@ use crate::store::cancel::Cancel;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
 use crate::store::delete::Delete;
-use crate::store::enqueue::{Due, Enqueue, Novelty};
+use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
@@ -115,6 +115,17 @@ verbs! {
             later.priority = Some(3);
             let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
             tried(redis, &Enqueue { lane, call, jobs: &[&new, &later], novelty })
+        },
+        "enqueue with traits" => |redis, _| {
+            let ordered = JobOptions::new().ordered_by("key");
+            let grouped = JobOptions::new().group("group");
+            let jobs = [("a", &ordered), ("b", &ordered), ("c", &grouped), ("d", &grouped)].map(|(id, options)| {
+                let record = EncodedRecord::new("test", vec![0xc0], options, Vec::new());
+                NewJob { record, ..job(id) }
+            });
+            let jobs: Vec<&NewJob> = jobs.iter().collect();
+            let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
+            tried(redis, &Enqueue { lane, call, jobs: &jobs, novelty })
         },
     }
     extend: Extend<'_> {
@@ -287,7 +298,7 @@ pub(super) fn scripts() -> Vec<&'static Script> {
             self.0.push(V::script());
         }
     }
-    let mut scripts = Scripts(vec![Advance::script_with_unhandled()]);
+    let mut scripts = Scripts(vec![Advance::full_script(), Enqueue::full_script()]);
     each(&mut scripts);
     scripts.0
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::subject::Subject;
-use super::{Rig, completed, job, on_both, settlement};
+use super::{Rig, completed, job, on_both, settlement, with};
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
@@ -62,7 +62,7 @@ impl Rig {
     }
 
     /// Takes back what is over; the jobs that go on, and those that are dead.
-    fn take_back(&mut self, max_stalls: u32) -> (Vec<String>, Vec<String>) {
+    pub(super) fn take_back(&mut self, max_stalls: u32) -> (Vec<String>, Vec<String>) {
         let settings = QueueSettings::new().max_stalls(max_stalls);
         self.configure(By::Operator, settings);
         self.wait(Duration::from_millis(self.lease_ms + TOLERANCE_MS + 1));
@@ -97,6 +97,7 @@ impl Rig {
             handlers: Some(&[name]),
             heard: 0,
             again: false,
+            traits: false,
             ask: false,
         });
         let advance::Answer::Advanced(advanced) = answer else {
@@ -279,6 +280,8 @@ pub(super) fn everything(rig: &mut Rig) {
     assert_eq!(held.id.as_str(), "held");
     rig.says(&held);
     rig.define_schedule();
+    let ordered = JobOptions::new().ordered_by("key");
+    rig.enqueue(&[with("first", &ordered), with("second", &ordered)]);
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
@@ -286,7 +289,8 @@ fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
     let there = rig.parts();
     assert_eq!(there.len(), PARTS.len(), "only {there:?} are there");
     let held = Holdings {
-        waiting: 4,
+        waiting: 5,
+        blocked: 1,
         delayed: 1,
         active: 1,
         completed: 3,

@@ -282,6 +282,7 @@ impl Rig {
             handlers: None,
             heard: 0,
             again: false,
+            traits: false,
             ask: false,
         };
         match self.call(&verb) {

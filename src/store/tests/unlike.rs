@@ -63,6 +63,7 @@ impl Rig {
             handlers: Some(handlers),
             heard,
             again: false,
+            traits: false,
             ask: false,
         };
         match self.call(&verb) {

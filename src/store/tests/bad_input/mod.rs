@@ -189,6 +189,7 @@ pub(super) fn advance<'a>(
         handlers: None,
         heard: 0,
         again: false,
+        traits: false,
         ask: false,
     }
 }

@@ -8,10 +8,11 @@ use proptest::sample::{select, subsequence};
 use proptest::strategy::Union;
 
 use super::op::{
-    Ask, Change, End, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
+    Ask, Change, End, Gated, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
 };
 use super::profile::Profile;
 use crate::job::state::State;
+use crate::policy::order::OnFailure;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
 use crate::redis::keys::PLACES;
@@ -45,8 +46,8 @@ macro_rules! operations {
 
 operations! {
     10 Enqueue: (0..PRODUCERS, vec(new(), 1..5)).prop_map(|(lane, jobs)| Op::Enqueue { lane, jobs });
-    1 Flood: (0..PRODUCERS, 60..120u8, option::weighted(0.7, wait()), option::of(select(&PRIORITIES[..])))
-        .prop_map(|(lane, jobs, delay_ms, priority)| Op::Flood { lane, jobs, delay_ms, priority });
+    1 Flood: (0..PRODUCERS, 60..120u8, option::weighted(0.7, wait()), option::of(select(&PRIORITIES[..])), gate())
+        .prop_map(|(lane, jobs, delay_ms, priority, gate)| Op::Flood { lane, jobs, delay_ms, priority, gate });
     22 Advance: turn().prop_map(Op::Advance);
     4 HandAllBack: (0..WORKERS, select(&NAMES[..]), wait())
         .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms });
@@ -162,6 +163,7 @@ fn configure() -> impl Strategy<Value = Op> {
         option::of(0..8u64),
         option::weighted(0.8, select(&[0, 0, 0, 1, 2, 3, 4, 5][..])),
         option::weighted(0.2, select(&[0, 1_000, 100_000][..])),
+        option::weighted(0.3, 0..3u64),
     );
     (by, said).prop_map(|(by, said)| {
         let mut settings = QueueSettings::new();
@@ -170,6 +172,7 @@ fn configure() -> impl Strategy<Value = Op> {
             settings.keep_at_most,
             settings.max_stalls,
             settings.keep_events,
+            settings.group_concurrency,
         ) = said;
         Op::Configure { by, said: settings }
     })
@@ -192,16 +195,31 @@ fn new() -> impl Strategy<Value = New> {
         rarely(),
         awaited,
         bytes,
+        gate(),
     )
-        .prop_map(|(id, delay_ms, at, priority, front, await_ms, bytes)| New {
-            id,
-            delay_ms,
-            at,
-            priority,
-            front,
-            await_ms,
-            bytes,
-        })
+        .prop_map(
+            |(id, delay_ms, at, priority, front, await_ms, bytes, gate)| New {
+                id,
+                delay_ms,
+                at,
+                priority,
+                front,
+                await_ms,
+                bytes,
+                gate,
+            },
+        )
+}
+
+/// Half of the jobs have a gate.
+fn gate() -> impl Strategy<Value = Option<Gated>> {
+    let on_failure = select(&[OnFailure::UntilDead, OnFailure::Halt, OnFailure::Pass][..]);
+    let order = (select(&["x", "y z"][..]), on_failure);
+    prop_oneof![
+        3 => Just(None),
+        2 => select(&["a", "a b"][..]).prop_map(|key| Some(Gated::Group(key))),
+        1 => order.prop_map(|(key, on_failure)| Some(Gated::Order(key, on_failure))),
+    ]
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -295,12 +313,13 @@ fn turn() -> impl Strategy<Value = Turn> {
             option::of(subsequence(&NAMES[..], 1..=3)),
             any::<bool>(),
             rarely(),
+            prop::bool::weighted(0.7),
         ),
     )
         .prop_map(|(work, rest, names)| {
             let (worker, settle, claim, claim_bytes) = work;
             let (suspects, lease_ms, hold) = rest;
-            let (handlers, heard, again) = names;
+            let (handlers, heard, again, traits) = names;
             Turn {
                 worker,
                 settle,
@@ -312,6 +331,7 @@ fn turn() -> impl Strategy<Value = Turn> {
                 handlers,
                 heard,
                 again,
+                traits,
                 ask: false,
             }
         })

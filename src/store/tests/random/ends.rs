@@ -39,7 +39,9 @@ impl World<'_> {
                 name: None,
             },
         };
+        let traits = self.has_traits(&id);
         Some(Settlement {
+            traits,
             id,
             fence,
             receipt,

@@ -13,6 +13,7 @@ use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::tests::dump::Dump;
 use crate::store::trim::Trimmed;
 
+use super::gates;
 use super::op::Turn;
 use super::world::Wrong;
 
@@ -253,6 +254,7 @@ impl Invariants {
     pub(crate) fn counted(&self, dump: &Dump, counts: &Counts) -> Result<(), Wrong> {
         let shown = [
             counts.waiting,
+            counts.blocked,
             counts.delayed,
             counts.active,
             counts.completed,
@@ -260,6 +262,7 @@ impl Invariants {
         ];
         let there = [
             dump.len("waiting") + dump.len("suspects") + dump.len("unhandled"),
+            dump.len("blocked"),
             dump.len("delayed"),
             dump.len("active"),
             dump.len("completed") + dump.len("kept"),
@@ -293,6 +296,7 @@ impl Invariants {
         ended_have_outcomes(dump)?;
         suspects_have_stalled(dump)?;
         unhandled_have_names(dump)?;
+        gates::check(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }

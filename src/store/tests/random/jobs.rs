@@ -1,6 +1,6 @@
 //! The jobs that a random sequence enqueues.
 
-use super::op::New;
+use super::op::{Gated, New};
 use super::world::{World, name};
 use crate::id::JobId;
 use crate::job::options::JobOptions;
@@ -25,6 +25,9 @@ impl World<'_> {
             Some(499) => Some(Retention::Nothing),
             _ => None,
         };
+        if let Some(gate) = new.gate {
+            options = gate.on(options);
+        }
         NewJob {
             id: name(new.id),
             record: EncodedRecord::new("test", vec![0; new.bytes], &options, Vec::new()),
@@ -35,11 +38,18 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn flooding(&mut self, delay_ms: Option<u64>, priority: Option<u16>) -> NewJob {
+    pub(super) fn flooding(
+        &mut self,
+        delay_ms: Option<u64>,
+        priority: Option<u16>,
+        gate: Option<Gated>,
+    ) -> NewJob {
+        let options = JobOptions::new();
+        let options = gate.map_or(options.clone(), |gate| gate.on(options));
         self.flooded += 1;
         NewJob {
             id: JobId::stored(&format!("flood-{:05}", self.flooded)),
-            record: EncodedRecord::new("flood", vec![0], &JobOptions::new(), Vec::new()),
+            record: EncodedRecord::new("flood", vec![0], &options, Vec::new()),
             due: delay_ms.map_or(Due::Now, |ms| Due::After { ms }),
             priority,
             front: false,

@@ -8,6 +8,7 @@
 
 mod choice;
 mod ends;
+mod gates;
 mod invariants;
 mod jobs;
 pub(super) mod op;

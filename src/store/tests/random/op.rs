@@ -6,6 +6,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::world::{World, Wrong};
+use crate::job::options::JobOptions;
+use crate::policy::order::{OnFailure, Order};
 use crate::policy::settings::QueueSettings;
 use crate::store::advance::Suspects;
 use crate::store::configure::By;
@@ -32,6 +34,7 @@ pub(crate) enum Op {
         jobs: u8,
         delay_ms: Option<u64>,
         priority: Option<u16>,
+        gate: Option<Gated>,
     },
     Advance(Turn),
     /// A worker has a handler for none of the last jobs that were claimed.
@@ -187,6 +190,25 @@ pub(crate) struct New {
     pub(crate) front: bool,
     pub(crate) await_ms: Option<u64>,
     pub(crate) bytes: usize,
+    pub(crate) gate: Option<Gated>,
+}
+
+/// A group, or an order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Gated {
+    Group(&'static str),
+    Order(&'static str, OnFailure),
+}
+
+impl Gated {
+    pub(crate) fn on(self, options: JobOptions) -> JobOptions {
+        match self {
+            Self::Group(key) => options.group(key),
+            Self::Order(key, on_failure) => {
+                options.ordered_by(Order::by(key).on_failure(on_failure))
+            }
+        }
+    }
 }
 
 /// A change of a schedule. One that is not there is always defined.
@@ -244,6 +266,8 @@ pub(crate) struct Turn {
     /// It has heard the last news of them.
     pub(crate) heard: bool,
     pub(crate) again: bool,
+    /// It asks for jobs with traits.
+    pub(crate) traits: bool,
     /// It only asks whether the call ran.
     pub(crate) ask: bool,
 }
@@ -262,6 +286,7 @@ impl Turn {
             handlers: None,
             heard: false,
             again: false,
+            traits: false,
             ask: false,
         }
     }

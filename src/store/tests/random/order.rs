@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::job::record::has_traits;
 use crate::store::tests::dump::Dump;
 
 use super::world::Wrong;
@@ -101,21 +102,29 @@ impl Order {
 
     /// Gives those that could be claimed now.
     fn update(&mut self, dump: &Dump, now_ms: u64) -> Vec<(String, Ready)> {
-        let jobs = dump.names("jobs");
-        self.known.retain(|id, _| jobs.contains(id));
+        // Jobs with a gate have an order of their own.
+        let is_plain = |id: &str| {
+            dump.get("jobs", id)
+                .is_some_and(|record| !has_traits(record))
+        };
+        self.known.retain(|id, _| is_plain(id));
+        let plain = |part: &str| {
+            let all = scores(dump, part).into_iter();
+            all.filter(|(id, _)| is_plain(id)).collect::<Vec<_>>()
+        };
         let mut left = Vec::new();
-        for (id, place) in scores(dump, "waiting") {
+        for (id, place) in plain("waiting") {
             let ready = self.at_place(&id, place, now_ms);
             left.push((id, ready));
         }
         // It may have been promoted and claimed, or retried and claimed, in one step.
         let moved = scores(dump, "places");
         for id in dump.names("active") {
-            if let Some(place) = moved.get(&id) {
+            if let Some(place) = moved.get(&id).filter(|_| is_plain(&id)) {
                 self.at_place(&id, *place, now_ms);
             }
         }
-        for (id, score) in scores(dump, "delayed") {
+        for (id, score) in plain("delayed") {
             let (priority, within) = split(score);
             let front = within < 0.0;
             let due = if front { within + LINE } else { within };

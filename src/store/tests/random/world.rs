@@ -9,6 +9,7 @@ use super::op::{IDS, Op, PRODUCERS, Turn, WORKERS};
 use super::order::Order;
 use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
+use crate::job::record::has_traits;
 use crate::job::state::State;
 use crate::memory::Apply;
 use crate::store::advance::{Advance, Answer, Claimed, Settlement};
@@ -122,8 +123,9 @@ impl<'a> World<'a> {
                 jobs,
                 delay_ms,
                 priority,
+                gate,
             } => {
-                let new = |_| self.flooding(*delay_ms, *priority);
+                let new = |_| self.flooding(*delay_ms, *priority, *gate);
                 let jobs = (0..*jobs).map(new).collect();
                 self.new_call(*lane, LastCall::Enqueue(jobs))
             }
@@ -428,6 +430,7 @@ impl<'a> World<'a> {
             handlers: turn.handlers.as_deref(),
             heard: if turn.heard { self.news } else { 0 },
             again: turn.again,
+            traits: turn.traits,
             ask: turn.ask,
         };
         let redis = self.redis.call(&verb)?;
@@ -455,6 +458,12 @@ impl<'a> World<'a> {
                 self.claims.push(claim);
             }
         }
+    }
+
+    /// What a worker has read in the record that it claimed.
+    pub(super) fn has_traits(&self, id: &JobId) -> bool {
+        let record = self.last.get("jobs", id.as_str());
+        record.is_some_and(|record| has_traits(record))
     }
 
     /// One of the last claims, by any number; with another receipt if it is to be stale.

@@ -1,0 +1,429 @@
+//! Gates: groups, whose jobs take turns, and order keys, whose jobs run one after the other. What a gate holds back is
+//! blocked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::JobId;
+use crate::job::record::{Trait, field_of, gate_of, has_traits};
+use crate::memory::order::priority_at;
+use crate::memory::state::{Collection, Later, State, moment};
+
+/// How often a gate looks for a job behind members that belong to none.
+const PAGES: usize = 4;
+const PRIORITY_STEP: i64 = 1 << 43;
+
+/// What is known of a gate that is in use.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Gate {
+    /// How many jobs of a group run.
+    pub(crate) active: u64,
+    /// The job that stands in line for a group; the job that all others of an order wait for.
+    pub(crate) turn: Option<JobId>,
+    /// The place of the turn.
+    pub(crate) place: i64,
+    pub(crate) halted: bool,
+}
+
+/// All gates of a queue.
+#[derive(Debug, Default)]
+pub(crate) struct Gates {
+    pub(crate) in_use: BTreeMap<String, Gate>,
+    /// What is set for a gate, by its name.
+    pub(crate) set: BTreeMap<String, String>,
+    /// What the gates hold back: the name of the gate, the place among its jobs, and the job.
+    pub(crate) blocked_by: BTreeSet<(String, i64, JobId)>,
+    /// A job may be blocked.
+    pub(crate) any_blocked: bool,
+    /// Delayed jobs of groups are due until this moment.
+    pub(crate) expected_ms: Option<u64>,
+}
+
+/// A job that leaves what it was.
+pub(crate) struct Leaving {
+    pub(crate) id: JobId,
+    pub(crate) record: Vec<u8>,
+    pub(crate) from: Collection,
+    pub(crate) to: Goes,
+}
+
+/// Where a job goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goes {
+    Waiting,
+    Delayed,
+    Dead,
+    Ended,
+}
+
+fn is_order(gate: &str) -> bool {
+    gate.starts_with(Trait::Order.letter())
+}
+
+impl State {
+    fn record(&self, id: &JobId) -> &[u8] {
+        self.jobs.get(id).map_or(&[], |job| &job.record)
+    }
+
+    /// The job's gate, if it has one.
+    fn gate_of(&self, id: &JobId) -> Option<String> {
+        gate_of(self.record(id))
+    }
+
+    fn gate(&self, name: &str) -> Gate {
+        self.gates.in_use.get(name).cloned().unwrap_or_default()
+    }
+
+    fn change_gate(&mut self, name: &str, change: impl FnOnce(&mut Gate)) {
+        let mut gate = self.gate(name);
+        change(&mut gate);
+        if gate.turn.is_none() {
+            gate.place = 0;
+        }
+        if gate.active == 0 && gate.turn.is_none() {
+            self.gates.in_use.remove(name);
+        } else {
+            self.gates.in_use.insert(name.to_owned(), gate);
+        }
+    }
+
+    fn set_for(&self, gate: &str, name: &str) -> Option<u64> {
+        let set = self.gates.set.get(gate)?;
+        let mut values = set.split(' ').filter_map(|word| word.split_once('='));
+        values.find(|(known, _)| *known == name)?.1.parse().ok()
+    }
+
+    /// How many more jobs of a group may start now.
+    fn room_in(&self, gate: &str) -> usize {
+        if self.set_for(gate, "paused").is_some() {
+            return 0;
+        }
+        let limit = self.set_for(gate, "concurrency");
+        let limit = limit.unwrap_or(self.in_force().group_concurrency);
+        match limit {
+            0 => usize::MAX,
+            _ => {
+                usize::try_from(limit.saturating_sub(self.gate(gate).active)).unwrap_or(usize::MAX)
+            }
+        }
+    }
+
+    /// The job that has the turn, if it is still there.
+    fn turn(&self, gate: &str) -> Option<JobId> {
+        let turn = self.gate(gate).turn?;
+        let collection = self.collection_of(&turn)?;
+        let in_line = [Collection::Waiting, Collection::Suspects].contains(&collection);
+        (is_order(gate) || in_line).then_some(turn)
+    }
+
+    /// Where a job stands among the jobs of its gate.
+    fn rank(&self, gate: &str, id: &JobId) -> i64 {
+        if !is_order(gate) {
+            return self.place_of(id);
+        }
+        let given = self.jobs.get(id).map_or(0, |job| job.given);
+        (given + PRIORITY_STEP / 2).rem_euclid(PRIORITY_STEP) - PRIORITY_STEP / 2
+    }
+
+    fn hold(&mut self, jobs: &[(String, JobId, u64)]) {
+        for (gate, id, due_ms) in jobs {
+            let member = (gate.clone(), self.rank(gate, id), id.clone());
+            let due_ms = if *due_ms > self.now_ms() { *due_ms } else { 0 };
+            self.put(id, Collection::Blocked, moment(due_ms));
+            self.gates.blocked_by.insert(member);
+        }
+        let ids: Vec<JobId> = jobs.iter().map(|(_, id, _)| id.clone()).collect();
+        self.emit_ids("blocked", &ids);
+        self.gates.any_blocked |= !jobs.is_empty();
+    }
+
+    fn look_for_blocked(&mut self) {
+        self.gates.any_blocked &= self.len(Collection::Blocked) > 0;
+    }
+
+    /// The next of what a gate holds back.
+    fn next_blocked(&mut self, gate: &str, limit: usize) -> Vec<JobId> {
+        for _ in 0..PAGES {
+            let first = (gate.to_owned(), i64::MIN, JobId::stored(""));
+            let page = self.gates.blocked_by.range(first..);
+            let page = page.take_while(|(name, ..)| name == gate).take(limit);
+            let page: Vec<_> = page.cloned().collect();
+            if page.is_empty() {
+                break;
+            }
+            let is_blocked = |id: &JobId| self.collection_of(id) == Some(Collection::Blocked);
+            let (there, stale): (Vec<_>, Vec<_>) =
+                page.into_iter().partition(|(_, _, id)| is_blocked(id));
+            for member in &stale {
+                self.gates.blocked_by.remove(member);
+            }
+            if !there.is_empty() {
+                return there.into_iter().map(|(_, _, id)| id).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    fn unblock(&mut self, gate: &str, id: &JobId) {
+        let member = (gate.to_owned(), self.rank(gate, id), id.clone());
+        self.gates.blocked_by.remove(&member);
+    }
+
+    /// The next job of each gate comes to the back of the line, if the gate is free for it.
+    fn admit(&mut self, gates: &[String]) {
+        let mut admitted = Vec::new();
+        for gate in gates {
+            let is_free =
+                self.gate(gate).turn.is_none() && (is_order(gate) || self.room_in(gate) > 0);
+            let next = if is_free && self.gates.any_blocked {
+                self.next_blocked(gate, 1)
+            } else {
+                Vec::new()
+            };
+            let Some(id) = next.into_iter().next() else {
+                continue;
+            };
+            self.unblock(gate, &id);
+            let due_ms = self.jobs.get(&id).map_or(0, |job| job.score.unsigned_abs());
+            let later = Later::back(priority_at(self.place_of(&id)));
+            self.change_gate(gate, |gate| (gate.turn, gate.place) = (Some(id.clone()), 0));
+            if due_ms > self.now_ms() {
+                self.enter_delayed(&[(id.clone(), due_ms, later)]);
+                self.emit("delayed", &[format!("{id}:{due_ms}")]);
+            } else {
+                // It is in no list until all of them get in line.
+                self.put(&id, Collection::Lost, 0);
+                admitted.push((gate.clone(), id, later));
+            }
+        }
+        for (gate, id, later) in &admitted {
+            self.enter_anew(id, *later);
+            let place = self.place_of(id);
+            self.change_gate(gate, |gate| gate.place = place);
+        }
+        let ids: Vec<JobId> = admitted.into_iter().map(|(_, id, _)| id).collect();
+        self.emit_ids("waiting", &ids);
+        if !ids.is_empty() && !self.is_paused() {
+            self.arm(0);
+        }
+        self.look_for_blocked();
+    }
+
+    /// Jobs are about to get in line at these places. Those that their gates hold back are blocked; the others are
+    /// returned.
+    pub(crate) fn enter_gates(&mut self, jobs: Vec<(JobId, i64, u64)>) -> Vec<(JobId, i64, u64)> {
+        let (mut line, mut held) = (Vec::new(), Vec::new());
+        let mut sure = BTreeSet::new();
+        for (id, place, due_ms) in jobs {
+            let Some(name) = self.gate_of(&id) else {
+                line.push((id, place, due_ms));
+                continue;
+            };
+            let turn = self.gate(&name).turn;
+            let turn = turn
+                .filter(|_| sure.contains(&name))
+                .or_else(|| self.turn(&name));
+            let passes = match turn {
+                _ if !is_order(&name) && self.room_in(&name) == 0 => false,
+                None => true,
+                Some(turn) if is_order(&name) => turn == id,
+                Some(_) => priority_at(place) < priority_at(self.gate(&name).place),
+            };
+            if passes {
+                self.change_gate(&name, |gate| {
+                    (gate.turn, gate.place) = (Some(id.clone()), place)
+                });
+                sure.insert(name);
+                line.push((id, place, due_ms));
+            } else {
+                held.push((name, id, due_ms));
+            }
+        }
+        self.hold(&held);
+        line
+    }
+
+    /// Of jobs that were taken out of the line, returns those that may start; the others are blocked. Adds the groups that this
+    /// touches.
+    pub(crate) fn pass_gates(&mut self, ids: Vec<JobId>, groups: &mut Vec<String>) -> Vec<JobId> {
+        let (mut start, mut held) = (Vec::new(), Vec::new());
+        for id in ids {
+            let Some(name) = self.gate_of(&id) else {
+                start.push(id);
+                continue;
+            };
+            let passes = if is_order(&name) {
+                let turn = self.turn(&name);
+                turn.is_none_or(|turn| turn == id)
+            } else {
+                self.room_in(&name) > 0
+            };
+            self.change_gate(&name, |gate| match is_order(&name) {
+                true if passes => gate.turn = Some(id.clone()),
+                true => {}
+                false => {
+                    gate.active += u64::from(passes);
+                    gate.turn = gate.turn.take().filter(|turn| *turn != id);
+                }
+            });
+            if !is_order(&name) && !groups.contains(&name) {
+                groups.push(name.clone());
+            }
+            if passes {
+                start.push(id);
+            } else {
+                held.push((name, id, 0));
+            }
+        }
+        self.hold(&held);
+        start
+    }
+
+    /// Takes up to `limit` jobs that fit of those that a group holds back; and whether there may be more.
+    fn take_from_group(
+        &mut self,
+        gate: &str,
+        limit: usize,
+        bytes: &mut usize,
+    ) -> (Vec<JobId>, bool) {
+        let wanted = limit.min(self.room_in(gate));
+        if wanted == 0 || !self.gates.any_blocked {
+            return (Vec::new(), false);
+        }
+        let mut ids = self.next_blocked(gate, wanted);
+        let is_suspect = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.stalls > 0);
+        let harmless = ids.iter().take_while(|id| !is_suspect(id)).count();
+        ids.truncate(harmless);
+        let mut taken = Vec::new();
+        for id in ids {
+            let size = self.size_of(&id);
+            if size > *bytes {
+                break;
+            }
+            *bytes -= size;
+            taken.push(id);
+        }
+        for id in &taken {
+            self.unblock(gate, id);
+            self.put(id, Collection::Active, 0);
+        }
+        let n = taken.len() as u64;
+        self.change_gate(gate, |gate| gate.active += n);
+        let may_have_more = taken.len() == wanted;
+        (taken, may_have_more)
+    }
+
+    /// Jobs that the groups hold back, as many of each group.
+    pub(crate) fn take_from_groups(
+        &mut self,
+        groups: &[String],
+        mut limit: usize,
+        bytes: &mut usize,
+    ) -> Vec<JobId> {
+        let mut taken = Vec::new();
+        let mut open = groups.to_vec();
+        while !open.is_empty() && limit > 0 {
+            let share = limit.div_ceil(open.len());
+            let mut more = Vec::new();
+            for gate in &open {
+                let (ids, may_have_more) = self.take_from_group(gate, share.min(limit), bytes);
+                limit -= ids.len();
+                taken.extend(ids);
+                if may_have_more {
+                    more.push(gate.clone());
+                }
+            }
+            open = more;
+        }
+        taken
+    }
+
+    /// To be called with the groups that `pass_gates` has touched, when nothing more is claimed.
+    pub(crate) fn admit_next(&mut self, groups: &[String]) {
+        self.admit(groups);
+    }
+
+    /// What was known of a job before it leaves: none if it has no gate.
+    pub(crate) fn leaving(&self, id: &JobId, to: Goes) -> Option<Leaving> {
+        let job = self.jobs.get(id)?;
+        has_traits(&job.record).then(|| Leaving {
+            id: id.clone(),
+            record: job.record.clone(),
+            from: job.collection,
+            to,
+        })
+    }
+
+    /// Jobs leave what they were: what waits for them may go on.
+    pub(crate) fn leave_gates(&mut self, jobs: &[Leaving]) {
+        let (mut touched, mut halted) = (Vec::new(), Vec::new());
+        for job in jobs {
+            let Some(name) = gate_of(&job.record) else {
+                continue;
+            };
+            let has_turn = self.gate(&name).turn.as_ref() == Some(&job.id);
+            if !is_order(&name) {
+                self.change_gate(&name, |gate| {
+                    if job.from == Collection::Active {
+                        gate.active = gate.active.saturating_sub(1);
+                    }
+                    if has_turn {
+                        gate.turn = None;
+                    }
+                });
+            } else if has_turn {
+                let on_failure = field_of(&job.record, "on_failure");
+                let keeps = match job.to {
+                    Goes::Waiting => true,
+                    Goes::Delayed => on_failure != Some("pass"),
+                    Goes::Dead => on_failure == Some("halt"),
+                    Goes::Ended => false,
+                };
+                let is_halted = job.to == Goes::Dead && keeps;
+                if is_halted {
+                    halted.push(job.id.clone());
+                }
+                self.change_gate(&name, |gate| {
+                    gate.halted = is_halted;
+                    if !keeps {
+                        gate.turn = None;
+                    }
+                });
+            }
+            if !touched.contains(&name) {
+                touched.push(name);
+            }
+        }
+        self.emit_ids("halted", &halted);
+        if !touched.is_empty() {
+            self.admit(&touched);
+        }
+    }
+
+    /// A job leaves `blocked`. The caller puts it somewhere else, or ends it.
+    pub(crate) fn leave_blocked(&mut self, id: &JobId) {
+        if let Some(gate) = self.gate_of(id) {
+            self.unblock(&gate, id);
+        }
+    }
+
+    pub(crate) fn left_blocked(&mut self) {
+        self.look_for_blocked();
+    }
+
+    /// A delayed job of a group is due at this moment.
+    pub(crate) fn expect_group(&mut self, due_ms: u64) {
+        let known = self.gates.expected_ms.unwrap_or(0);
+        if due_ms > known {
+            self.gates.expected_ms = Some(due_ms);
+        }
+    }
+
+    /// Everything that is due until now was promoted.
+    pub(crate) fn expect_no_group(&mut self) {
+        let now_ms = self.now_ms();
+        self.gates.expected_ms = self
+            .gates
+            .expected_ms
+            .filter(|until_ms| *until_ms >= now_ms);
+    }
+}

@@ -1,0 +1,149 @@
+//! What must be true of gates in every state: a slot is never lost, and no job is held back by nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::world::Wrong;
+use crate::job::record::{Trait, gate_of};
+use crate::store::tests::dump::Dump;
+
+/// A gate as it is stored.
+struct Gate {
+    active: usize,
+    turn: Option<String>,
+    halted: bool,
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn gate(stored: &[u8]) -> Option<Gate> {
+    let stored = text(stored);
+    let mut words = stored.split(' ');
+    Some(Gate {
+        active: words.next()?.parse().ok()?,
+        turn: words.next().filter(|id| *id != "-").map(str::to_owned),
+        halted: words.nth(1) == Some("halted"),
+    })
+}
+
+pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
+    let gates: BTreeMap<String, Gate> = dump
+        .part("gates")
+        .filter(|(name, _)| !name.ends_with(b" set"))
+        .map(|(name, stored)| {
+            let read = gate(stored).ok_or_else(|| format!("{} cannot be read", text(stored)));
+            Ok((text(name), read?))
+        })
+        .collect::<Result<_, Wrong>>()?;
+    let of_gate: BTreeMap<String, String> = dump
+        .part("jobs")
+        .filter_map(|(id, record)| Some((text(id), gate_of(record)?)))
+        .collect();
+    let ids = |part: &str, gate: &str| -> BTreeSet<String> {
+        let ids = dump.names(part).into_iter();
+        ids.filter(|id| of_gate.get(id).is_some_and(|of| of == gate))
+            .collect()
+    };
+    blocked_are_in_their_gates(dump, &of_gate)?;
+    let names: BTreeSet<&String> = gates.keys().chain(of_gate.values()).collect();
+    for name in names {
+        let active = ids("active", name);
+        let blocked = ids("blocked", name);
+        let known = gates.get(name);
+        let turn = known.and_then(|gate| gate.turn.clone());
+        let is_order = name.starts_with(Trait::Order.letter());
+        if let Some(gate) = known
+            && gate.active == 0
+            && gate.turn.is_none()
+        {
+            return Err(format!("the gate {name} is kept for nothing"));
+        }
+        if is_order {
+            if active.len() > 1 {
+                return Err(format!("{active:?} of {name} run at a time"));
+            }
+            if !active.is_empty() && turn.as_ref() != active.first() {
+                return Err(format!(
+                    "{active:?} of {name} runs, and the turn is {turn:?}"
+                ));
+            }
+            let ended = ["completed", "kept"].iter().any(|part| {
+                let turn = turn.as_deref();
+                turn.is_some_and(|turn| dump.get(part, turn).is_some())
+            });
+            let is_dead = turn
+                .as_deref()
+                .is_some_and(|turn| dump.get("dead", turn).is_some());
+            let halted = known.is_some_and(|gate| gate.halted);
+            if ended || is_dead != halted {
+                return Err(format!(
+                    "{turn:?} has ended, and holds back all others of {name}"
+                ));
+            }
+        } else {
+            let counted = known.map_or(0, |gate| gate.active);
+            if counted != active.len() {
+                return Err(format!("{counted} of {name} are counted, {active:?} run"));
+            }
+            let in_line = |turn: &String| {
+                dump.get("waiting", turn).is_some() || dump.get("suspects", turn).is_some()
+            };
+            if turn.as_ref().is_some_and(|turn| !in_line(turn)) {
+                return Err(format!(
+                    "{turn:?} has the turn of {name}, and is not in line"
+                ));
+            }
+        }
+        let goes_on = turn.is_some() || !active.is_empty();
+        if !blocked.is_empty() && !goes_on && !is_paused(dump, name) {
+            return Err(format!("{blocked:?} of {name} wait for nothing"));
+        }
+        if is_order
+            && turn
+                .as_ref()
+                .is_some_and(|turn| !dump.names("jobs").contains(turn))
+        {
+            return Err(format!("{turn:?} has the turn of {name}, and is gone"));
+        }
+    }
+    let told = dump.get("meta", "blocked").is_some();
+    if told != (dump.len("blocked") > 0) {
+        return Err(format!("{} are blocked; told: {told}", dump.len("blocked")));
+    }
+    Ok(())
+}
+
+fn is_paused(dump: &Dump, gate: &str) -> bool {
+    let set = dump.get("gates", &format!("{gate} set"));
+    set.is_some_and(|set| text(set).contains("paused="))
+}
+
+/// Each blocked job stands among those of its gate.
+fn blocked_are_in_their_gates(
+    dump: &Dump,
+    of_gate: &BTreeMap<String, String>,
+) -> Result<(), Wrong> {
+    const PLACE_DIGITS: usize = 16;
+    let members = dump.names("blocked_by");
+    let mut held = BTreeSet::new();
+    for member in &members {
+        let (gate, rest) = member.split_once('\0').ok_or("a member without a gate")?;
+        let id = rest.get(PLACE_DIGITS..).unwrap_or_default();
+        if dump.get("blocked", id).is_some() {
+            if of_gate.get(id).is_none_or(|of| of != gate) {
+                return Err(format!("{id} is blocked by {gate}, which is not its gate"));
+            }
+            if !held.insert(id.to_owned()) {
+                return Err(format!("{id} is held back twice"));
+            }
+        }
+    }
+    match held == dump.names("blocked") {
+        true => Ok(()),
+        false => Err(format!(
+            "{:?} are blocked, {held:?} by a gate",
+            dump.names("blocked")
+        )),
+    }
+}
