@@ -3,7 +3,7 @@
 -- attempts and stalls; the history stays. The ids are ARGV[2..].
 -- Answers { 'replayed', now_ms, the ids that were dead, { id, state, .. } of the others that are there }. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
--- needs: meta, places, order, enter, count, emit
+-- needs: meta, places, order, count, emit
 -- rarely: attempts, arm, find, lists, shown, hold
 
 local function fresh_budget(id)

@@ -15,7 +15,7 @@
 -- A turn is only a hint for a group: a job that is in line without it (given back, say) is claimed like any other. For an
 -- order it is the rule. If the job of a turn is gone, because another program deleted it, the next job takes the turn.
 -- needs: meta, whole, lists, head, digits
--- rarely: places, order, enter, emit, settings, unset, optional, arm
+-- rarely: places, order, enter, emit, settings, unset, optional, arm, claim
 
 local GROUP, ORDER = 'g', 'o'
 local known = {}
@@ -222,6 +222,7 @@ function queue.enter_gates(ids, records, places, due_ms)
       end
       if passes then
         set_turn(gate, id, place)
+        gate.halted = false
         if not touched[name] then
           touched[name], changed[#changed + 1] = true, gate
         end

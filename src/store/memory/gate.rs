@@ -230,7 +230,7 @@ impl State {
             };
             if passes {
                 self.change_gate(&name, |gate| {
-                    (gate.turn, gate.place) = (Some(id.clone()), place)
+                    (gate.turn, gate.place, gate.halted) = (Some(id.clone()), place, false);
                 });
                 sure.insert(name);
                 line.push((id, place, due_ms));
