@@ -370,11 +370,23 @@ function queue.leave_blocked(id, record)
   look_for_blocked()
 end
 
--- What is set for a group has changed: its next job may get in line.
-function queue.reopen_group(name, set)
-  local gate = gate_named(GROUP .. name)
+-- The gate of this group.
+function queue.group_named(group)
+  return GROUP .. group
+end
+
+-- What is set for a gate has changed: its next job may get in line.
+function queue.reopen(name, set)
+  local gate = gate_named(name)
   gate.set = set
   admit({ gate })
+end
+
+-- How many jobs of a gate run, whether one has the turn, and how many are blocked.
+function queue.counts_of_gate(name)
+  local gate = gate_named(name)
+  local blocked = redis.call('ZLEXCOUNT', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1')
+  return gate.active, has_turn(gate), blocked
 end
 
 -- A delayed job of a group is due at this moment: calls that promote until then look for the groups of what they promote.

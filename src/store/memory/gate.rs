@@ -410,6 +410,17 @@ impl State {
         self.look_for_blocked();
     }
 
+    /// How many jobs of a gate run, whether one has the turn, and how many are blocked.
+    pub(crate) fn counts_of_gate(&self, gate: &str) -> (u64, bool, u64) {
+        let blocked = self.gates.blocked_by.iter();
+        let blocked = blocked.filter(|(name, ..)| name == gate).count();
+        (
+            self.gate(gate).active,
+            self.turn(gate).is_some(),
+            blocked as u64,
+        )
+    }
+
     /// A delayed job of a group is due at this moment.
     pub(crate) fn expect_group(&mut self, due_ms: u64) {
         let known = self.gates.expected_ms.unwrap_or(0);

@@ -401,6 +401,8 @@ mutants! {
         "or queue.priority_at(place) < queue.priority_at(gate.place)" => "";
     g7_due_jobs_of_a_group_fill_the_line among GATES:
         "if meta.gated then\n      in_line" => "if false then\n      in_line";
+    a_group_that_may_go_on_does_not among GATES:
+        "gate.set = set\n  admit({ gate })" => "gate.set = set";
     g7_two_of_an_order_run_at_a_time among GATES:
         "passes = gate.turn == id or not has_turn(gate)\n      else" => "passes = true\n      else";
     g7_a_job_passes_one_that_is_tried_again among GATES:

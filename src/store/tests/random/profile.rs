@@ -170,6 +170,7 @@ pub(crate) const GATES: Profile = Profile(&[
     (3, Remove),
     (3, Cancel),
     (2, Configure),
+    (2, ChangeGroup),
     (8, Pass),
 ]);
 
