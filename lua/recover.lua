@@ -9,7 +9,7 @@
 -- Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, head, gate
+-- rarely: drained, head, leave
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then

@@ -1,7 +1,7 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
 -- rarely: optional, lists, head
--- with all: hold, gate
+-- with all: hold, gated
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
@@ -84,11 +84,7 @@ function queue.add(list, n, options, external, unsure)
     if ids then
       queue.emit('added', ids)
       if with_traits then
-        local records, due_ms = {}, {}
-        for k, i in ipairs(waiting) do
-          records[k], due_ms[ids[k]] = stored[2 * k], options[i] and options[i].due_ms
-        end
-        queue.enter_or_hold(ids, records, places, due_ms)
+        queue.enter_or_hold(ids, stored, places, waiting, options)
       else
         queue.enter_waiting(ids, places)
       end
