@@ -1,6 +1,17 @@
 -- Attempts and jobs end: what their gates (gate.lua) hold back may go on.
 -- needs: gate, admit, head
--- rarely: emit
+-- rarely: emit, gated
+
+-- What leave_gates has to know of an attempt that ends (outcome.lua), before it is carried out.
+function queue.leaving(other)
+  local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead' }
+  local to = GOES[other.outcome] or 'waiting'
+  if (other.after_ms or 0) > 0 and not other.name then
+    queue.expect_group(now_ms + other.after_ms)
+    to = other.outcome == 'retry' and 'delayed' or to
+  end
+  return { id = other.id, record = redis.call('HGET', key.jobs, other.id), from = 'active', to = to }
+end
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'
 -- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'ended' for all else). What waits for

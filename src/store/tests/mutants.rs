@@ -390,7 +390,7 @@ mutants! {
     a_group_may_have_as_many_as_it_likes among GATES:
         "passes = queue.room_in(gate) > 0\n        gate.active" => "passes = true\n        gate.active";
     a_claim_that_goes_on_takes_more_of_a_group_than_it_may_have among GATES:
-        "local wanted = math.min(limit, queue.room_in(gate))" => "local wanted = limit";
+        "local room = math.min(limit, queue.room_in(gate))" => "local room = limit";
     a_slot_of_a_group_is_not_given_back among GATES:
         "gate.active = math.max(0, gate.active - 1)" => "";
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
