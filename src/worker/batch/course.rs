@@ -46,11 +46,13 @@ pub(crate) enum End {
 }
 
 /// Begins the batch with those of these jobs whose attempts are still there, and runs its handler.
-pub(crate) async fn run<H, J, Args>(handler: Arc<H>, waiting: Vec<Waiting<J>>)
+pub(crate) async fn run<H, J, Args>(handler: Arc<H>, mut waiting: Vec<Waiting<J>>)
 where
     H: BatchHandler<J, Args>,
     J: Job,
 {
+    // They have joined in the order in which the runtime polled their attempts; the handler gets them as they stood in line.
+    waiting.sort_unstable_by_key(|one| one.context.attempt().fence);
     let (ends, end) = watch::channel(None);
     let held = Arc::new(());
     let mut jobs = Vec::with_capacity(waiting.len());

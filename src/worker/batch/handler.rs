@@ -10,7 +10,7 @@ use crate::worker::context::Context;
 use crate::worker::extract::{ExtractOnce, States};
 
 /// An async function that can run several jobs of type `J` at once: its first argument is a `Vec<Batched<J>>`, which is never
-/// empty; the others are made once for all of them ([`State`](crate::State), [`Queue`](crate::Queue), your own, see
+/// empty, in the order in which the jobs were claimed; the others are made once for all of them ([`State`](crate::State), [`Queue`](crate::Queue), your own, see
 /// [`ExtractOnce`]). It gives each job its outcome ([`Batched`]), and returns `Result<(), E>` where `E`
 /// turns into a [`Failure`]: an error is one of every job that has no outcome yet, and so is a panic.
 ///
