@@ -257,6 +257,11 @@ struct SettingsPage;
 #[doc = include_str!("../docs/security.md")]
 struct SecurityPage;
 
+/// And of the page on batches.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/batches.md")]
+struct BatchesPage;
+
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/testing.md")]

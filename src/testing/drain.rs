@@ -268,7 +268,7 @@ fn next(settle: Vec<Settlement>) -> NextCall {
 async fn together(worker: &Arc<WorkerInner>, batch: Gathered<'_>) -> Vec<(Ran, Settlement)> {
     let handler = batch.handler;
     let attempts = batch.jobs.into_iter().enumerate();
-    handler.open(attempts.len(), TOGETHER_WITHIN);
+    handler.open(attempts.len(), TOGETHER_WITHIN, &worker.claims_end);
     let attempts = attempts.map(|(at, held)| async move { (at, held.attempt(worker).await) });
     let mut running: FuturesUnordered<_> = attempts.collect();
     let mut ended = Vec::with_capacity(running.len());

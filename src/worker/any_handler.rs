@@ -69,7 +69,7 @@ pub(crate) trait Gathering: Send + Sync {
     fn up_to(&self) -> usize;
 
     /// The next jobs that join wait until there are so many, or for as long as this.
-    fn open(&self, jobs: usize, within: Duration);
+    fn open(&self, jobs: usize, within: Duration, claims_end: &CancellationToken);
 
     /// How many wait.
     fn waiting(&self) -> usize;

@@ -1,7 +1,8 @@
 //! Where jobs wait for one another until their batch begins.
 //!
 //! The task of a batch exists from its first job on. It holds the jobs that have joined, until the batch is full or its time is
-//! over. If the task is gone (its runtime was shut down), the next job opens another batch.
+//! over. If the worker begins nothing more, the task drops them, and their attempts give them back. If the task is gone (its
+//! runtime was shut down), the next job opens another batch.
 
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::job::Job;
@@ -54,8 +56,13 @@ where
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The job joins the batch that is open. Its attempt is told when the batch has begun.
-    pub(crate) fn join(&self, job: J, context: Context) -> oneshot::Receiver<Begun<J>> {
+    /// The job joins the batch that is open. Its attempt is told when the batch has begun, or begins without it.
+    pub(crate) fn join(
+        &self,
+        job: J,
+        context: Context,
+        claims_end: &CancellationToken,
+    ) -> oneshot::Receiver<Begun<J>> {
         let (begin, begins) = oneshot::channel();
         let mut waiting = Some(Waiting {
             job,
@@ -66,7 +73,8 @@ where
         let mut guard = self.lock();
         let mut open = guard.take();
         while let Some(joins) = waiting.take() {
-            let batch = open.get_or_insert_with(|| self.opened(self.up_to, self.within));
+            let opens = || self.opened(self.up_to, self.within, claims_end);
+            let batch = open.get_or_insert_with(opens);
             match batch.joins.send(joins) {
                 Ok(()) => batch.joined += 1,
                 // The batch has just begun.
@@ -77,11 +85,15 @@ where
         begins
     }
 
-    fn opened(&self, up_to: usize, within: Duration) -> Open<J> {
+    fn opened(&self, up_to: usize, within: Duration, claims_end: &CancellationToken) -> Open<J> {
         let (joins, joining) = mpsc::unbounded_channel();
-        let handler = Arc::clone(&self.handler);
+        let (handler, claims_end) = (Arc::clone(&self.handler), claims_end.clone());
         tokio::spawn(async move {
-            let waiting = gathered(joining, within).await;
+            let waiting = tokio::select! {
+                biased;
+                waiting = gathered(joining, within) => waiting,
+                () = claims_end.cancelled() => return,
+            };
             course::run(handler, waiting).await;
         });
         Open {
@@ -122,8 +134,8 @@ where
         self.up_to
     }
 
-    fn open(&self, jobs: usize, within: Duration) {
-        let opened = self.opened(jobs, within);
+    fn open(&self, jobs: usize, within: Duration, claims_end: &CancellationToken) {
+        let opened = self.opened(jobs, within, claims_end);
         *self.lock() = Some(opened);
     }
 

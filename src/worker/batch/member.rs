@@ -64,19 +64,16 @@ where
     J: Job,
     Args: 'static,
 {
-    let lease = bounds.lease;
     if bounds.claims_end.is_cancelled() {
         return None;
     }
-    let mut begins = gather.join(job, context);
+    let mut begins = gather.join(job, context, bounds.claims_end);
     tokio::select! {
         biased;
         begun = &mut begins => return begun.ok(),
-        () = bounds.claims_end.cancelled() => {}
-        () = lease.cancel.cancelled() => {}
-        () = lease.stop.cancelled() => {}
+        () = bounds.lease.cancel.cancelled() => {}
     }
-    // It cannot begin from here on. If it began at the same moment, the handler has the job.
+    // The batch begins without the job from here on. If it began at the same moment, the handler has the job.
     begins.close();
     begins.try_recv().ok()
 }
