@@ -1,234 +1,27 @@
-//! Attempts of a worker whose handler takes batches, with leases in the hands of the test.
+//! What becomes of the jobs of a batch.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+mod rig;
+
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::Batch;
-use crate::id::{Fence, JobId, Receipt};
 use crate::job::Job;
 use crate::job::failure::Failure;
-use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
-use crate::job::record::EncodedRecord;
 use crate::memory::Server;
 use crate::oxcart::Oxcart;
 use crate::service::lease::Lease;
-use crate::service::slots::Brought;
-use crate::store::advance::Claimed;
-use crate::time::ServerClock;
 use crate::worker::Worker;
-use crate::worker::attempt::attend;
 use crate::worker::batch::batched::Batched;
-use crate::worker::extract::State;
-use crate::worker::inner::WorkerInner;
+use rig::{Rig, Work, handle};
 
 const LONG: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(30);
-const SLOTS: usize = 100;
-
-/// What the handler does with a job.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-enum Work {
-    Succeed,
-    Refuse,
-    Skip,
-    /// Waits for a permit, or for the job's token.
-    Wait,
-    FailAll,
-    Panic,
-}
-
-impl Job for Work {
-    const NAME: &'static str = "work";
-    type Output = usize;
-}
-
-#[derive(Default)]
-struct Seen {
-    /// How many jobs each batch had.
-    sizes: Mutex<Vec<usize>>,
-    ids: Mutex<Vec<JobId>>,
-    cancelled: Mutex<Vec<JobId>>,
-    ended: Mutex<usize>,
-}
-
-impl Seen {
-    fn sizes(&self) -> Vec<usize> {
-        self.sizes.lock().unwrap().clone()
-    }
-
-    fn ended(&self) -> usize {
-        *self.ended.lock().unwrap()
-    }
-}
-
-/// The handler has ended, or was dropped.
-struct Ends(Arc<Seen>);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        *self.0.ended.lock().unwrap() += 1;
-    }
-}
-
-struct Stage {
-    seen: Arc<Seen>,
-    permits: Semaphore,
-    /// The handler goes on after the last outcome until there is one.
-    tail: Option<Semaphore>,
-}
-
-async fn handle(jobs: Vec<Batched<Work>>, stage: State<Stage>) -> Result<(), Failure> {
-    let (seen, size) = (&stage.seen, jobs.len());
-    seen.sizes.lock().unwrap().push(size);
-    let ids = jobs.iter().map(|job| job.context().id().clone());
-    seen.ids.lock().unwrap().extend(ids);
-    let _ends = Ends(Arc::clone(seen));
-    for one in jobs {
-        match one.job {
-            Work::Succeed => one.complete(size),
-            Work::Refuse => one.fail(Failure::dead("refused")),
-            Work::Skip => drop(one),
-            Work::Wait => {
-                tokio::select! {
-                    permit = stage.permits.acquire() => {
-                        permit?.forget();
-                        one.complete(size);
-                    }
-                    () = one.context().cancellation().cancelled() => {
-                        seen.cancelled.lock().unwrap().push(one.context().id().clone());
-                    }
-                }
-            }
-            Work::FailAll => return Err(Failure::dead("all of them")),
-            Work::Panic => panic!("as asked"),
-        }
-    }
-    if let Some(tail) = &stage.tail {
-        tail.acquire().await?.forget();
-    }
-    Ok(())
-}
-
-struct Rig {
-    worker: Arc<WorkerInner>,
-    seen: Arc<Seen>,
-    stage: State<Stage>,
-}
-
-/// An attempt, and what the test needs of it.
-struct Attempt {
-    id: JobId,
-    lease: Arc<Lease>,
-    running: tokio::task::JoinHandle<()>,
-}
-
-impl Rig {
-    fn new(batch: Batch) -> Self {
-        Self::with_tail(batch, None)
-    }
-
-    fn with_tail(batch: Batch, tail: Option<Semaphore>) -> Self {
-        let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
-        let queue = oxcart.queue("work").unwrap();
-        let seen = Arc::new(Seen::default());
-        let stage = Stage {
-            seen: Arc::clone(&seen),
-            permits: Semaphore::new(0),
-            tail,
-        };
-        let builder = Worker::builder(&queue).concurrency(SLOTS).state(stage);
-        let worker = builder.handle_batch(batch, handle).build().unwrap().inner;
-        let stage = worker.states.get().map(State).unwrap();
-        Self {
-            worker,
-            seen,
-            stage,
-        }
-    }
-
-    /// The answer to a call of a lane.
-    async fn call(&self, claimed: usize) -> HashMap<JobId, Outcome> {
-        let call = self.worker.slots.next_call(0).await.unwrap();
-        self.worker.slots.brought(&Brought {
-            reserved: call.claim,
-            settled: call.settle.len(),
-            claimed,
-            more: false,
-            suspects: false,
-            suspects_asked: false,
-            unhandled: 0,
-            by_name: false,
-            made_news: false,
-        });
-        let settled = call.settle.into_iter();
-        settled.map(|one| (one.id, one.outcome)).collect()
-    }
-
-    async fn claim(&self, jobs: impl IntoIterator<Item = Work>) -> Vec<Attempt> {
-        self.claim_limited(jobs, None).await
-    }
-
-    async fn claim_limited(
-        &self,
-        jobs: impl IntoIterator<Item = Work>,
-        limit: Option<Duration>,
-    ) -> Vec<Attempt> {
-        let jobs: Vec<_> = jobs.into_iter().collect();
-        self.worker.slots.look();
-        assert!(self.call(jobs.len()).await.is_empty());
-        let attempts = jobs.into_iter().map(|job| self.attempt(job, limit));
-        attempts.collect()
-    }
-
-    fn attempt(&self, job: Work, limit: Option<Duration>) -> Attempt {
-        let mut options = JobOptions::new().attempts(3);
-        options.timeout = limit;
-        let payload = crate::codec::encode("a job", &job).unwrap();
-        let record = EncodedRecord::new(Work::NAME, payload, &options, Vec::new());
-        let claimed = Claimed {
-            id: JobId::generate(),
-            fence: Fence(1),
-            receipt: Receipt::new("1 2 worker"),
-            record: crate::memory::stored_record(&record, 1_000, 1),
-            payload: None,
-            counters: None,
-            stalls: 0,
-            alone: false,
-        };
-        let id = claimed.id.clone();
-        let length = self.worker.config.lease;
-        let lease = Arc::new(Lease::new(&claimed, Instant::now(), length));
-        let clock = ServerClock::heard_now(1_000);
-        let worker = Arc::clone(&self.worker);
-        let attempt = attend(worker, claimed, Arc::clone(&lease), clock, None);
-        let running = tokio::spawn(attempt);
-        Attempt { id, lease, running }
-    }
-
-    /// The outcomes of so many attempts, as soon as these have ended.
-    async fn outcomes(&self, attempts: usize) -> HashMap<JobId, Outcome> {
-        let mut outcomes = HashMap::new();
-        while outcomes.len() < attempts {
-            let next = timeout(LONG, self.call(0)).await;
-            outcomes.extend(next.expect("attempts end"));
-        }
-        outcomes
-    }
-
-    /// Waits until so many batches have begun.
-    async fn begun(&self, batches: usize) {
-        while self.seen.sizes().len() < batches {
-            yield_now().await;
-        }
-    }
-}
 
 fn completed(outcome: &Outcome) -> usize {
     match outcome {
@@ -423,24 +216,35 @@ async fn a_batch_that_has_not_begun_is_released_when_the_worker_stops() {
 /// The handler gets exactly the jobs that are not given back, whatever comes first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_a_job_is_in_the_batch_or_given_back_and_never_both() {
-    for round in 0..200 {
+    let (mut begun, mut given_back) = (0, 0);
+    let mut pause = Duration::from_micros(50);
+    while begun < 50 || given_back < 50 {
         let rig = Rig::new(Batch::up_to(6).within(LONG));
-        let attempts = rig.claim([Work::Succeed; 5]).await;
-        let worker = Arc::clone(&rig.worker);
-        let stops = tokio::spawn(async move {
-            for _ in 0..round % 20 {
-                yield_now().await;
-            }
-            worker.claims_end.cancel();
-        });
-        let last = rig.claim([Work::Succeed]).await;
+        let attempts = rig.claim([Work::Succeed; 6]).await;
+        let claimed = Instant::now();
+        while claimed.elapsed() < pause {
+            yield_now().await;
+        }
+        // The worker stops, or each job is to come to an end.
+        if (begun + given_back) % 2 == 0 {
+            rig.worker.claims_end.cancel();
+        } else {
+            attempts.iter().for_each(|one| one.lease.cancel.cancel());
+        }
         let outcomes = rig.outcomes(6).await;
-        stops.await.unwrap();
         let handled = rig.seen.ids.lock().unwrap().clone();
-        for one in attempts.iter().chain(&last) {
+        for one in attempts {
             let outcome = &outcomes[&one.id];
             assert_eq!(outcome.is_completed(), handled.contains(&one.id));
             assert!(outcome.is_completed() || *outcome == Outcome::Released);
+        }
+        // So that both happen at nearly the same moment, again and again.
+        if handled.len() < 6 {
+            given_back += 1;
+            pause += pause / 8 + Duration::from_micros(1);
+        } else {
+            begun += 1;
+            pause -= pause / 8;
         }
     }
 }
