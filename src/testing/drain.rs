@@ -96,6 +96,12 @@ struct Gathered<'a> {
     jobs: Vec<Held>,
 }
 
+/// What runs next.
+enum Due<'a> {
+    Alone(Held),
+    Together(Gathered<'a>),
+}
+
 /// A claimed job.
 struct Held {
     claimed: Claimed,
@@ -130,16 +136,16 @@ impl<'a> Drain<'a> {
         // What others handed back is looked at once more, once.
         next.again = true;
         loop {
-            let claimed = self.advance(next).await;
-            let (mut ended, due) = match claimed.map(|held| self.gather(held)) {
-                Some(Ok(full)) => (Vec::new(), full),
-                Some(Err(alone)) => (vec![alone.attempt(worker).await], None),
+            let due = match self.advance(next).await {
+                Some(held) => self.gather(held),
                 None if self.gathered.is_empty() => break,
-                None => (Vec::new(), Some(0)),
+                None => Some(Due::Together(self.gathered.remove(0))),
             };
-            if let Some(batch) = due {
-                ended = together(worker, self.gathered.remove(batch)).await;
-            }
+            let mut ended = match due {
+                Some(Due::Alone(held)) => vec![held.attempt(worker).await],
+                Some(Due::Together(batch)) => together(worker, batch).await,
+                None => Vec::new(),
+            };
             // One outcome in a call, and one job claimed by the last of these calls.
             let last = ended.pop();
             for (ran, settlement) in ended {
@@ -155,34 +161,33 @@ impl<'a> Drain<'a> {
         Ok(self.ran)
     }
 
-    /// Keeps the job until its batch begins: which batch is full now, if any. A job whose handler takes it alone comes back.
-    fn gather(&mut self, held: Held) -> Result<Option<usize>, Held> {
+    /// What is to run now: the job, unless its handler takes batches; then its batch, if it is full.
+    fn gather(&mut self, held: Held) -> Option<Due<'a>> {
         let handlers: &'a Handlers = &self.worker.handlers;
-        let claimed = &held.claimed;
         if handlers.values().all(|one| one.gathering().is_none()) {
-            return Err(held);
+            return Some(Due::Alone(held));
         }
-        let Ok(Record { name, .. }) = Record::decode(&claimed.record, claimed.payload.clone())
-        else {
-            return Err(held);
-        };
+        let Held { claimed, .. } = &held;
+        let record = Record::decode(&claimed.record, claimed.payload.clone());
+        let name = record.map_or_else(|_| String::new(), |record| record.name);
         let handler = handlers.get(name.as_str());
         let Some(handler) = handler.and_then(|one| one.gathering()) else {
-            return Err(held);
+            return Some(Due::Alone(held));
         };
         let known = self.gathered.iter().position(|batch| batch.name == name);
-        let at = known.unwrap_or(self.gathered.len());
-        if known.is_none() {
+        let at = known.unwrap_or_else(|| {
             let jobs = Vec::new();
             self.gathered.push(Gathered {
                 handler,
                 name,
                 jobs,
             });
-        }
+            self.gathered.len() - 1
+        });
         let jobs = &mut self.gathered[at].jobs;
         jobs.push(held);
-        Ok((jobs.len() == handler.up_to()).then_some(at))
+        let is_full = jobs.len() == handler.up_to();
+        is_full.then(|| Due::Together(self.gathered.remove(at)))
     }
 
     /// Stores how the last attempt ended, and claims what the call is to claim.

@@ -139,7 +139,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many handlers may run at once: 1 to 65,536. Default 10.
+    /// How many handlers may run at once: 1 to 65,536. Default 10. Each job of a [batch](crate::Batch) counts.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
         self

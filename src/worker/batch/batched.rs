@@ -89,7 +89,6 @@ impl<J: Job> Batched<J> {
     ///     Ok(())
     /// }
     /// ```
-    #[must_use]
     pub fn into_parts(self) -> (J, Pending<J>) {
         (self.job, self.pending)
     }

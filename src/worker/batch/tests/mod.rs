@@ -115,7 +115,8 @@ async fn g2_a_lost_lease_ends_one_job_of_a_batch_and_not_the_others() {
     rig.stage.permits.add_permits(2);
     let outcomes = rig.outcomes(2).await;
     assert_eq!(completed(&outcomes[&attempts[2].id]), 3);
-    assert_eq!(*rig.seen.cancelled.lock().unwrap(), [lost.id.clone()]);
+    let cancelled = rig.seen.cancelled.lock().unwrap();
+    assert_eq!(cancelled.iter().collect::<Vec<_>>(), [&lost.id]);
 }
 
 #[tokio::test]
@@ -218,7 +219,7 @@ async fn a_batch_that_has_not_begun_is_released_when_the_worker_stops() {
 async fn g1_a_job_is_in_the_batch_or_given_back_and_never_both() {
     let (mut begun, mut given_back) = (0, 0);
     let mut pause = Duration::from_micros(50);
-    while begun < 50 || given_back < 50 {
+    while begun < 30 || given_back < 30 {
         let rig = Rig::new(Batch::up_to(6).within(LONG));
         let attempts = rig.claim([Work::Succeed; 6]).await;
         let claimed = Instant::now();
