@@ -32,6 +32,10 @@ pub(crate) trait AnyHandler: Send + Sync {
     fn start(&self, payload: &[u8], dialect: Dialect, context: Context) -> Result<Started, Error>;
 
     /// Where jobs wait for one another, if the handler takes several at once.
+    #[allow(
+        dead_code,
+        reason = "only workers that a test runs by hand use it, and these are a feature"
+    )]
     fn gathering(&self) -> Option<&dyn Gathering> {
         None
     }
@@ -64,6 +68,10 @@ pub(crate) struct Bounds<'a> {
 }
 
 /// Where jobs wait for one another, for a worker that a test runs by hand.
+#[allow(
+    dead_code,
+    reason = "only workers that a test runs by hand use it, and these are a feature"
+)]
 pub(crate) trait Gathering: Send + Sync {
     /// How many jobs a batch has at most.
     fn up_to(&self) -> usize;
