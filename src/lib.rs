@@ -213,15 +213,20 @@ pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};
 pub use crate::schedule::info::{Rhythm, ScheduleInfo, TickOutcome};
 pub use crate::service::hooks::WorkerEvent;
 #[cfg(feature = "memory")]
+pub use crate::testing::batched::BatchedOutcome;
+#[cfg(feature = "memory")]
 pub use crate::testing::context::ContextBuilder;
 #[cfg(feature = "memory")]
 pub use crate::testing::drain::Ran;
 pub use crate::time::Timestamp;
 pub use crate::worker::Worker;
+pub use crate::worker::batch::Batch;
+pub use crate::worker::batch::batched::{Batched, Pending};
+pub use crate::worker::batch::handler::BatchHandler;
 pub use crate::worker::builder::WorkerBuilder;
 pub use crate::worker::context::Context;
 pub use crate::worker::control::WorkerControl;
-pub use crate::worker::extract::{Extract, State, States};
+pub use crate::worker::extract::{Extract, ExtractOnce, State, States};
 pub use crate::worker::handler::Handler;
 pub use crate::worker::middleware::{Middleware, Next};
 pub use crate::worker::shutdown::shutdown_signal;
@@ -253,6 +258,11 @@ struct SettingsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/security.md")]
 struct SecurityPage;
+
+/// And of the page on batches.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/batches.md")]
+struct BatchesPage;
 
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use oxcart::{
-    Context, Error, EventCursor, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue,
-    QueueSettings, Retention, Worker,
+    Batch, Batched, Context, Error, EventCursor, EventKind, Failure, Job, JobHandle, JobState,
+    Oxcart, Queue, QueueSettings, Retention, State, Worker, WorkerBuilder,
 };
 use serde::{Deserialize, Serialize};
 use support::given_up::{Call, HOWS, at_every_await_point, given_up, polled};
-use support::jobs::{Scene, Work, now_ms};
+use support::jobs::{Scene, Work, now_ms, work};
 use support::workers::{drained, queue_at, run, server_and_queue, worker};
 use support::{Proxy, Server, eventually, ids};
 use tokio::runtime::Handle;
@@ -314,6 +314,29 @@ fn connections(server: &Server) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g1_a_worker_given_up_anywhere_loses_nothing_and_leaves_nothing_running() {
+    given_up_anywhere(worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g1_a_worker_of_batches_given_up_anywhere_loses_nothing_and_leaves_nothing_running() {
+    async fn together(jobs: Vec<Batched<Work>>, scene: State<Scene>) -> Result<(), Failure> {
+        let attempts = jobs.into_iter().map(|one| {
+            let (context, scene) = (one.context().clone(), scene.clone());
+            let (job, pending) = one.into_parts();
+            async move { pending.end(work(job, context, scene).await) }
+        });
+        futures::future::join_all(attempts).await;
+        Ok(())
+    }
+    given_up_anywhere(|queue, scene| {
+        let batch = Batch::up_to(20).within(SECOND / 100);
+        let builder = Worker::builder(queue).concurrency(20);
+        builder.state(scene.clone()).handle_batch(batch, together)
+    })
+    .await;
+}
+
+async fn given_up_anywhere(worker: fn(&Queue, &Scene) -> WorkerBuilder) {
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let jobs = vec![Work::sleep(SECOND / 100); 3_000];

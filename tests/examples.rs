@@ -13,8 +13,16 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 14] = [
+const EXAMPLES: [(&str, &[&str]); 15] = [
     ("basic", &["Hello, Ada!", "done"]),
+    (
+        "batches",
+        &[
+            "in 2000 statements; 1997 completed, 3 dead",
+            "in batches: ",
+            " times as many rows",
+        ],
+    ),
     (
         "cron",
         &[

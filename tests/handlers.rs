@@ -1,5 +1,7 @@
 //! Handlers, their arguments and what wraps them: called alone, and by a worker in memory.
 
+#[path = "handlers/batches.rs"]
+mod batches;
 #[path = "handlers/outcomes.rs"]
 mod outcomes;
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use oxcart::{
-    Changed, Context, Ended, Enqueued, Error, Extract, Failure, Job, JobId, JobInfo, JobState,
-    Next, Outcome, Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
+    Batch, Batched, Changed, Context, Ended, Enqueued, Error, Extract, Failure, Job, JobId,
+    JobInfo, JobState, Next, Outcome, Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -224,6 +224,31 @@ async fn wrap_every_handler() -> Done {
     billing.enqueue(Charge { customer: 7 }).await?;
     let ran = worker.drain().await;
     assert!(matches!(ran[0].outcome, Outcome::Dead { .. }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn several_at_once() -> Done {
+    let billing = billing();
+    async fn charge_all(charges: Vec<Batched<Charge>>) -> Result<(), Failure> {
+        for charge in charges {
+            match charge.job.customer {
+                0 => charge.fail(Failure::dead("there is no such customer")),
+                customer => charge.complete(1_000 + customer),
+            }
+        }
+        Ok(())
+    }
+    let batch = Batch::up_to(10).within(Duration::from_millis(50));
+    let worker = Worker::builder(&billing)
+        .handle_batch(batch, charge_all)
+        .build()?;
+    let sent = billing
+        .enqueue_many((0..3).map(|customer| Charge { customer }))
+        .await?;
+    assert_eq!(worker.drain().await.len(), 3); // in one call of the handler
+    assert!(sent[0].result().await.unwrap_err().is_dead());
+    assert_eq!(sent[2].result().await?, 1_002);
     Ok(())
 }
 

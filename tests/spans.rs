@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use oxcart::{Context, Failure, Job, JobId, Next, Outcome, Oxcart, Worker};
+use oxcart::{Batch, Batched, Context, Failure, Job, JobId, Next, Outcome, Oxcart, Worker};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -71,4 +71,16 @@ async fn a_log_line_of_a_handler_says_which_attempt_it_belongs_to() {
             format!("queue=\"stage\" name=\"greet\" id=job-{wrapped} attempt=1 error=\"no\"");
         assert!(failed.is_some_and(|line| line.contains(&fields)), "{text}");
     }
+    let batch = async |jobs: Vec<Batched<Greet>>| {
+        tracing::info!("in the batch handler");
+        jobs.into_iter().for_each(|job| job.complete(1));
+        Ok::<_, Failure>(())
+    };
+    queue.enqueue_many([Greet {}, Greet {}]).await.unwrap();
+    let builder = Worker::builder(&queue).handle_batch(Batch::up_to(5), batch);
+    builder.build().unwrap().drain().await;
+    let text = String::from_utf8(std::mem::take(&mut *log.0.lock().unwrap())).unwrap();
+    let found = text.lines().find(|line| line.contains("in the batch"));
+    let span = " batch{queue=\"stage\" name=\"greet\" jobs=2}: ";
+    assert!(found.is_some_and(|line| line.contains(span)), "{text}");
 }

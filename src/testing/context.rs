@@ -222,6 +222,7 @@ impl ContextBuilder {
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
             }),
+            ends: None,
         }
     }
 }

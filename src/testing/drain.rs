@@ -1,26 +1,35 @@
 //! Running what is due, inline, one job after the other.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 
 use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
+use crate::job::record::Record;
 use crate::policy::pace::Pace;
 use crate::schedule::declared;
 use crate::schedule::driver::Driver;
 use crate::service::lease::Lease;
 use crate::service::slots::NextCall;
-use crate::store::advance::{Advanced, Settlement, Suspects};
+use crate::store::advance::{Advanced, Claimed, Settlement, Suspects};
 use crate::store::backend::{Became, Lane, Trouble};
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::trim::Trim;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
-use crate::time::millis;
+use crate::time::{ServerClock, millis};
 use crate::worker::Worker;
 use crate::worker::advance_call::AdvanceCall;
+use crate::worker::any_handler::{Gathering, Handlers};
 use crate::worker::attempt::attend_to;
 use crate::worker::inner::WorkerInner;
 use crate::worker::terms::Terms;
+
+/// Middleware may hold up some jobs of a batch until others have ended: after so long it begins without them.
+const TOGETHER_WITHIN: Duration = Duration::from_secs(1);
 
 /// An attempt that [`Worker::drain`] ran.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +52,9 @@ impl Worker {
     /// It runs the jobs of the worker's own queue alone. A flow through two queues is tested with two workers, which
     /// are drained one after the other.
     ///
+    /// The jobs of a [batch handler](crate::BatchHandler) are collected until a batch is full or nothing else is due; then the batch
+    /// runs. Their attempts are told in the order in which the jobs were claimed.
+    ///
     /// It does not wait: a retry that is due later is run by the drain after the clock was
     /// turned ([`Oxcart::advance_time`](crate::Oxcart::advance_time)).
     ///
@@ -52,13 +64,15 @@ impl Worker {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the job that runs claimed, as a crash would.
+    /// Dropping the future leaves the jobs that run claimed, as a crash would.
     pub async fn drain(&self) -> Vec<Ran> {
         super::in_memory(&self.inner.queue);
         let connection = self.inner.store().shared_connection();
         let drain = Drain {
             worker: &self.inner,
             lane: Lane::new(connection, Pace::careful(BATCH_BYTES)),
+            ran: Vec::new(),
+            gathered: Vec::new(),
         };
         match drain.run().await {
             Ok(ran) => ran,
@@ -70,9 +84,45 @@ impl Worker {
 struct Drain<'a> {
     worker: &'a Arc<WorkerInner>,
     lane: Lane,
+    ran: Vec<Ran>,
+    /// What is claimed, and waits for its batch.
+    gathered: Vec<Gathered<'a>>,
 }
 
-impl Drain<'_> {
+/// Claimed jobs of one batch handler.
+struct Gathered<'a> {
+    handler: &'a dyn Gathering,
+    name: String,
+    jobs: Vec<Held>,
+}
+
+/// What runs next.
+enum Due<'a> {
+    Alone(Held),
+    Together(Gathered<'a>),
+}
+
+/// A claimed job.
+struct Held {
+    claimed: Claimed,
+    sent: Instant,
+    clock: ServerClock,
+}
+
+impl Held {
+    async fn attempt(self, worker: &Arc<WorkerInner>) -> (Ran, Settlement) {
+        let lease = Arc::new(Lease::new(&self.claimed, self.sent, worker.config.lease));
+        let mut terms = Terms::new(&self.claimed, self.clock);
+        let (context, settlement) = attend_to(worker, self.claimed, &lease, &mut terms).await;
+        let ran = Ran {
+            attempt: context.attempt().clone(),
+            outcome: settlement.outcome.clone(),
+        };
+        (ran, settlement)
+    }
+}
+
+impl<'a> Drain<'a> {
     async fn run(mut self) -> Result<Vec<Ran>, Trouble> {
         let worker = self.worker;
         worker
@@ -82,49 +132,86 @@ impl Drain<'_> {
         self.recover().await?;
         declared::store(worker, &worker.schedules).await;
         Driver::new(worker).round().await?;
-        let mut ran: Vec<Ran> = Vec::new();
-        let mut next = self.next(Vec::new());
+        let mut next = next(Vec::new());
         // What others handed back is looked at once more, once.
         next.again = true;
         loop {
-            let (advanced, sent) = self.advance(&next).await;
-            worker
-                .hooks
-                .tell_settled(&mut next.settle, &advanced.refused);
-            if let Some(last) = ran.last_mut()
-                && !advanced.refused.is_empty()
-            {
-                last.outcome = Outcome::LeaseLost;
-            }
-            let clock = worker.clock.heard(advanced.now_ms);
-            let Some(claimed) = advanced.claimed.into_iter().next() else {
-                break;
+            let due = match self.advance(next).await {
+                Some(held) => self.gather(held),
+                None if self.gathered.is_empty() => break,
+                None => Some(Due::Together(self.gathered.remove(0))),
             };
-            let lease = Arc::new(Lease::new(&claimed, sent, worker.config.lease));
-            let mut terms = Terms::new(&claimed, clock);
-            let (context, settlement) = attend_to(worker, claimed, &lease, &mut terms).await;
-            ran.push(Ran {
-                attempt: context.attempt().clone(),
-                outcome: settlement.outcome.clone(),
-            });
-            next = self.next(vec![settlement]);
+            let mut ended = match due {
+                Some(Due::Alone(held)) => vec![held.attempt(worker).await],
+                Some(Due::Together(batch)) => together(worker, batch).await,
+                None => Vec::new(),
+            };
+            // One outcome in a call, and one job claimed by the last of these calls.
+            let last = ended.pop();
+            for (ran, settlement) in ended {
+                self.ran.push(ran);
+                let stored = self.advance(NextCall::settling(vec![settlement])).await;
+                debug_assert!(stored.is_none(), "it claims nothing");
+            }
+            let (ran, settle) = last.unzip();
+            self.ran.extend(ran);
+            next = self::next(settle.into_iter().collect());
         }
         self.trim().await?;
-        Ok(ran)
+        Ok(self.ran)
     }
 
-    /// Stores how the last attempt ended and claims one job: a more urgent one that a handler
-    /// has just enqueued comes before the others.
-    fn next(&self, settle: Vec<Settlement>) -> NextCall {
-        NextCall {
-            claim: 1,
-            by_name: true,
-            traits: true,
-            ..NextCall::settling(settle)
+    /// What is to run now: the job, unless its handler takes batches; then its batch, if it is full.
+    fn gather(&mut self, held: Held) -> Option<Due<'a>> {
+        let handlers: &'a Handlers = &self.worker.handlers;
+        if handlers.values().all(|one| one.gathering().is_none()) {
+            return Some(Due::Alone(held));
         }
+        let Held { claimed, .. } = &held;
+        let record = Record::decode(&claimed.record, claimed.payload.clone());
+        let name = record.map_or_else(|_| String::new(), |record| record.name);
+        let handler = handlers.get(name.as_str());
+        let Some(handler) = handler.and_then(|one| one.gathering()) else {
+            return Some(Due::Alone(held));
+        };
+        let known = self.gathered.iter().position(|batch| batch.name == name);
+        let at = known.unwrap_or_else(|| {
+            let jobs = Vec::new();
+            self.gathered.push(Gathered {
+                handler,
+                name,
+                jobs,
+            });
+            self.gathered.len() - 1
+        });
+        let jobs = &mut self.gathered[at].jobs;
+        jobs.push(held);
+        let is_full = jobs.len() == handler.up_to();
+        is_full.then(|| Due::Together(self.gathered.remove(at)))
     }
 
-    async fn advance(&mut self, next: &NextCall) -> (Advanced, Instant) {
+    /// Stores how the last attempt ended, and claims what the call is to claim.
+    async fn advance(&mut self, mut next: NextCall) -> Option<Held> {
+        let (advanced, sent) = self.call(&next).await;
+        let worker = self.worker;
+        worker
+            .hooks
+            .tell_settled(&mut next.settle, &advanced.refused);
+        if let Some(last) = self.ran.last_mut()
+            && !advanced.refused.is_empty()
+        {
+            last.outcome = Outcome::LeaseLost;
+        }
+        let clock = worker.clock.heard(advanced.now_ms);
+        let claimed = advanced.claimed.into_iter().next()?;
+        Some(Held {
+            claimed,
+            sent,
+            clock,
+        })
+    }
+
+    async fn call(&mut self, next: &NextCall) -> (Advanced, Instant) {
         let mut call = AdvanceCall {
             suspects: Suspects {
                 at_most: 1,
@@ -171,6 +258,39 @@ impl Drain<'_> {
         while self.lane.connection().call(&trim).await?.more {}
         Ok(())
     }
+}
+
+/// A call that claims one job: a more urgent one that a handler has just enqueued comes before the others.
+fn next(settle: Vec<Settlement>) -> NextCall {
+    NextCall {
+        claim: 1,
+        by_name: true,
+        traits: true,
+        ..NextCall::settling(settle)
+    }
+}
+
+/// Runs the jobs of a batch. It begins as soon as each of them waits for it or has ended without it.
+async fn together(worker: &Arc<WorkerInner>, batch: Gathered<'_>) -> Vec<(Ran, Settlement)> {
+    let handler = batch.handler;
+    let attempts = batch.jobs.into_iter().enumerate();
+    handler.open(attempts.len(), TOGETHER_WITHIN, &worker.claims_end);
+    let attempts = attempts.map(|(at, held)| async move { (at, held.attempt(worker).await) });
+    let mut running: FuturesUnordered<_> = attempts.collect();
+    let mut ended = Vec::with_capacity(running.len());
+    let next = |context: &mut std::task::Context<'_>| {
+        let polled = running.poll_next_unpin(context);
+        if handler.waiting() == running.len() {
+            handler.begin();
+        }
+        polled
+    };
+    let mut next = poll_fn(next);
+    while let Some(one) = (&mut next).await {
+        ended.push(one);
+    }
+    ended.sort_by_key(|(at, _)| *at);
+    ended.into_iter().map(|(_, ended)| ended).collect()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
     reason = "this is called by tests, which fail by panicking"
 )]
 
+pub(crate) mod batched;
 pub(crate) mod context;
 pub(crate) mod drain;
 mod show;

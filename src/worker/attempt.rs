@@ -197,6 +197,7 @@ fn context(
             headers,
             kept: None,
         }),
+        ends: None,
     }
 }
 

@@ -16,9 +16,10 @@ use crate::service::hooks::{Hooks, WorkerEvent};
 use crate::service::{Config, WorkerShared};
 use crate::time::{check_wait, millis};
 use crate::worker::Worker;
+use crate::worker::any_handler::{AnyHandler, Handlers, typed};
 use crate::worker::decide::{Rules, Strategy};
 use crate::worker::extract::States;
-use crate::worker::handler::{AnyHandler, Handler, Handlers, typed};
+use crate::worker::handler::Handler;
 use crate::worker::inner::WorkerInner;
 use crate::worker::middleware::{AnyMiddleware, Middleware};
 
@@ -88,13 +89,17 @@ impl WorkerBuilder {
     }
 
     /// Runs jobs of this type with this async function; see [`Handler`]. A worker may have
-    /// handlers for several types.
-    pub fn handle<J: Job, Args: 'static>(mut self, handler: impl Handler<J, Args>) -> Self {
+    /// handlers for several types. One that takes several jobs at once: [`handle_batch`](Self::handle_batch).
+    pub fn handle<J: Job, Args: 'static>(self, handler: impl Handler<J, Args>) -> Self {
+        self.handler::<J>(typed(handler))
+    }
+
+    pub(crate) fn handler<J: Job>(mut self, handler: Box<dyn AnyHandler>) -> Self {
         if self.elsewhere.is_none() {
             let if_meant = "`Worker::builder(&queue).any_queue()`";
             self.elsewhere = job::check_queue::<J>(self.queue.name(), if_meant).err();
         }
-        self.handlers.push((J::NAME, typed(handler)));
+        self.handlers.push((J::NAME, handler));
         self
     }
 
@@ -134,7 +139,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// How many handlers may run at once: 1 to 65,536. Default 10.
+    /// How many handlers may run at once: 1 to 65,536. Default 10. Each job of a [batch](crate::Batch) counts.
     pub fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = concurrency;
         self
@@ -279,7 +284,7 @@ impl WorkerBuilder {
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): no handler, two handlers for one
     /// name, a handler of jobs whose type names another queue ([`Job::QUEUE`]), a handler that asks
-    /// for a state that is not there, two states of one type, a backoff that nobody registered, a
+    /// for a state that is not there, a batch of more jobs than the worker has slots, two states of one type, a backoff that nobody registered, a
     /// schedule that cannot be, or a setting out of its range. It tells the first one that it finds.
     pub fn build(mut self) -> Result<Worker, Error> {
         if let Some(error) = self.wrong.take() {
@@ -287,7 +292,7 @@ impl WorkerBuilder {
         }
         check_concurrency(self.concurrency)?;
         self.check_times()?;
-        let handlers = check_handlers(self.handlers, &self.states)?;
+        let handlers = check_handlers(self.handlers, &self.states, self.concurrency)?;
         if let Some(error) = self.elsewhere.filter(|_| !self.any_queue) {
             return Err(error);
         }
@@ -356,6 +361,7 @@ impl fmt::Debug for WorkerBuilder {
 fn check_handlers(
     given: Vec<(&'static str, Box<dyn AnyHandler>)>,
     states: &States,
+    concurrency: usize,
 ) -> Result<Handlers, Error> {
     if given.is_empty() {
         return Err(Error::invalid(
@@ -366,8 +372,8 @@ fn check_handlers(
     for (job, handler) in given {
         name::check("job name", job)?;
         handler
-            .check(states)
-            .map_err(|missing| missing.within(format_args!("the handler of `{job}`")))?;
+            .check(states, concurrency)
+            .map_err(|wrong| wrong.within(format_args!("the handler of `{job}`")))?;
         if handlers.insert(job, handler).is_some() {
             return Err(Error::invalid(format!(
                 "two handlers are for jobs named `{job}`; job names are unique in a worker"

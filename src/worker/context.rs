@@ -24,6 +24,8 @@ use crate::worker::extract::States;
 #[derive(Clone)]
 pub struct Context {
     pub(crate) inner: Arc<ContextInner>,
+    /// Of a job in a batch: it fires with the token of the lease, and when the job's attempt has ended before its handler.
+    pub(crate) ends: Option<CancellationToken>,
 }
 
 pub(crate) struct ContextInner {
@@ -88,16 +90,17 @@ impl Context {
     /// Fires when the handler should come to an end: the worker is shutting down and the grace
     /// period is over (then the handler has 5 s), the lease is lost (750 ms), or it could not be
     /// extended and a sixth of it is left (that sixth). A handler that goes on is stopped at its
-    /// next await.
+    /// next await. The token of a job in a [batch](crate::Batched::context) fires also when the job's own attempt has
+    /// ended, while the handler goes on with the others.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
-        &self.inner.lease.cancel
+        self.ends.as_ref().unwrap_or(&self.inner.lease.cancel)
     }
 
     /// Whether the handler should come to an end.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.inner.lease.cancel.is_cancelled()
+        self.cancellation().is_cancelled()
     }
 
     /// How long this attempt certainly still holds the job. The lease is extended by itself

@@ -33,7 +33,7 @@ impl States {
         self.by_type.insert(TypeId::of::<T>(), shared).is_some()
     }
 
-    fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+    pub(crate) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
         let value = Arc::clone(&self.by_type.get(&TypeId::of::<T>())?.value);
         value.downcast().ok()
     }
@@ -173,3 +173,39 @@ impl Extract for Queue {
         ready(Ok(context.queue().clone()))
     }
 }
+
+/// An argument that is made once for all jobs of a batch: it does not depend on the job.
+///
+/// [`State`] and [`Queue`] are such arguments. An argument of your own that is made from states alone says so with one
+/// line:
+///
+/// ```
+/// use oxcart::{Context, Extract, ExtractOnce, Failure, State};
+///
+/// struct Pool { /* .. */ }
+///
+/// struct Connection { /* .. */ }
+///
+/// impl Extract for Connection {
+///     async fn extract(context: &Context) -> Result<Self, Failure> {
+///         let _pool = State::<Pool>::extract(context).await?;
+///         Ok(Connection { /* .. */ })
+///     }
+/// }
+///
+/// impl ExtractOnce for Connection {}
+/// ```
+///
+/// What differs from job to job (a tenant from a header, the [`Context`] itself) is no argument of a batch handler: take it
+/// from the job, `Tenant::extract(job.context()).await?`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be an argument of a batch handler: it may differ from job to job",
+    label = "not made once for all jobs of a batch",
+    note = "take it from the job: `{Self}::extract(job.context()).await?`, or `job.context()` for the context",
+    note = "if it is the same for all jobs, because it is made from states alone, say so: `impl ExtractOnce for {Self} {{}}`"
+)]
+pub trait ExtractOnce: Extract {}
+
+impl<T: Send + Sync + 'static> ExtractOnce for State<T> {}
+
+impl ExtractOnce for Queue {}

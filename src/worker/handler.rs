@@ -1,16 +1,10 @@
-//! Handlers: plain async functions, and how a worker calls them.
+//! Handlers: plain async functions.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::marker::PhantomData;
-use std::pin::Pin;
-use std::sync::Arc;
 
-use crate::codec::{self, Dialect};
 use crate::error::Error;
 use crate::job::Job;
 use crate::job::failure::{Failure, Verdict};
-use crate::job::options::JobOptions;
 use crate::worker::context::Context;
 use crate::worker::extract::{Extract, States};
 
@@ -21,7 +15,7 @@ use crate::worker::extract::{Extract, States};
 /// It is implemented for functions and closures of up to six extractors; there is no need to
 /// implement it. The extractors run one after the other, before the function, within the time
 /// limit of the job; the failure of one is the failure of the attempt. What wraps every handler of a worker is
-/// [`Middleware`](crate::Middleware).
+/// [`Middleware`](crate::Middleware). A function that takes several jobs at once is a [`BatchHandler`](crate::BatchHandler).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as a handler",
     label = "not a handler of the job that is its first argument",
@@ -93,6 +87,7 @@ pub(crate) type Returned = Result<Result<Vec<u8>, Error>, Failed>;
 
 /// A failure with its error already rendered: that runs code of the application, which has to
 /// happen where panics are caught.
+#[derive(Clone)]
 pub(crate) struct Failed {
     pub(crate) verdict: Verdict,
     pub(crate) error: String,
@@ -105,62 +100,4 @@ impl From<Failure> for Failed {
             error: failure.to_string(),
         }
     }
-}
-
-pub(crate) type Running = Pin<Box<dyn Future<Output = Returned> + Send>>;
-
-/// A handler whose job type is forgotten.
-pub(crate) trait AnyHandler: Send + Sync {
-    fn check(&self, states: &States) -> Result<(), Error>;
-
-    fn options(&self) -> JobOptions;
-
-    /// Decodes the payload. Nothing of the handler runs before the first poll, its arguments
-    /// included.
-    fn start(&self, payload: &[u8], dialect: Dialect, context: Context) -> Result<Running, Error>;
-}
-
-struct Typed<H, J, Args> {
-    handler: Arc<H>,
-    types: PhantomData<fn() -> (J, Args)>,
-}
-
-impl<H, J, Args> AnyHandler for Typed<H, J, Args>
-where
-    H: Handler<J, Args>,
-    J: Job,
-    Args: 'static,
-{
-    fn check(&self, states: &States) -> Result<(), Error> {
-        H::check(states)
-    }
-
-    fn options(&self) -> JobOptions {
-        J::options()
-    }
-
-    fn start(&self, payload: &[u8], dialect: Dialect, context: Context) -> Result<Running, Error> {
-        let job: J = codec::decode("a job's payload", payload, dialect)?;
-        let handler = Arc::clone(&self.handler);
-        // Everything of the handler is inside the future: its panics are caught there.
-        Ok(Box::pin(async move {
-            let output = handler.call(job, context).await.map_err(Failed::from)?;
-            Ok(codec::encode_to_be_read("a job's result", &output))
-        }))
-    }
-}
-
-/// All handlers of a worker, by the name of the job.
-pub(crate) type Handlers = HashMap<&'static str, Box<dyn AnyHandler>>;
-
-pub(crate) fn typed<H, J, Args>(handler: H) -> Box<dyn AnyHandler>
-where
-    H: Handler<J, Args>,
-    J: Job,
-    Args: 'static,
-{
-    Box::new(Typed {
-        handler: Arc::new(handler),
-        types: PhantomData,
-    })
 }

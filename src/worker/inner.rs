@@ -8,9 +8,9 @@ use crate::maintenance::declared_settings::DeclaredSettings;
 use crate::runtime;
 use crate::schedule::builder::DeclaredSchedule;
 use crate::service::WorkerShared;
+use crate::worker::any_handler::Handlers;
 use crate::worker::decide::{Rules, finds_its_worker};
 use crate::worker::extract::States;
-use crate::worker::handler::Handlers;
 use crate::worker::middleware::AnyMiddleware;
 
 /// One worker.

@@ -2,7 +2,9 @@
 
 pub(crate) mod advance;
 pub(crate) mod advance_call;
+pub(crate) mod any_handler;
 pub(crate) mod attempt;
+pub(crate) mod batch;
 pub(crate) mod builder;
 pub(crate) mod context;
 pub(crate) mod control;

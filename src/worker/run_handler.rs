@@ -8,9 +8,9 @@ use tokio::time::timeout;
 
 use crate::job::record::Record;
 use crate::service::lease::Lease;
+use crate::worker::any_handler::{Bounds, Running, Started};
 use crate::worker::context::Context;
 use crate::worker::decide::{Happened, panicked};
-use crate::worker::handler::Running;
 use crate::worker::inner::WorkerInner;
 
 /// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
@@ -32,7 +32,15 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
         return Happened::UnknownName(name.to_owned());
     };
     let running = match handler.start(&record.payload, record.dialect, context) {
-        Ok(running) => running,
+        Ok(Started::Alone(running)) => running,
+        Ok(Started::Joins(batch)) => {
+            let bounds = Bounds {
+                lease,
+                limit: record.timeout,
+                claims_end: &worker.claims_end,
+            };
+            return batch.attend(bounds).await;
+        }
         Err(error) => return Happened::Undecodable(error),
     };
     tokio::select! {
