@@ -197,6 +197,7 @@ pub use crate::policy::schedule::{Missed, Overlap};
 pub use crate::policy::settings::{QueueSettings, SettingsInForce};
 pub use crate::queue::Queue;
 pub use crate::queue::admin::Changed;
+pub use crate::queue::cancel::Cancel;
 pub use crate::queue::delete::{Delete, Deleted};
 pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};

@@ -131,7 +131,10 @@ async fn cancel_a_job_that_waits() -> Done {
     let billing = billing();
     let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
     assert_eq!(
-        billing.cancel(job.id(), "the customer has left").await?,
+        billing
+            .cancel(job.id())
+            .reason("the customer has left")
+            .await?,
         Changed::Done
     );
     assert!(job.result().await.unwrap_err().is_cancelled());
@@ -141,7 +144,7 @@ async fn cancel_a_job_that_waits() -> Done {
         Some(Ended::Cancelled("the customer has left".into()))
     );
     assert_eq!(
-        billing.cancel(job.id(), "once more").await?,
+        billing.cancel(job.id()).reason("once more").await?,
         Changed::InState(JobState::Cancelled)
     );
     let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;

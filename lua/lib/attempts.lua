@@ -84,12 +84,13 @@ function queue.attempt_fields(id, counters)
   return fields
 end
 
--- Deletes all that is recorded of `ids`.
+-- Deletes all that is recorded of `ids`; with it a request to cancel the job, if it completed all the same (requests.lua).
 function queue.forget_attempts(ids)
   local counters = redis.call('HMGET', key.attempts, unpack(ids))
   for i = 1, #ids do
     if counters[i] then
       local fields = queue.attempt_fields(ids[i], queue.counters_in(counters[i]))
+      fields[#fields + 1] = ids[i] .. '#cancel'
       fields[#fields + 1] = ids[i]
       redis.call('HDEL', key.attempts, unpack(fields))
     end

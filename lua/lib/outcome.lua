@@ -1,11 +1,11 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
--- needs: places, said, bury, enter, lists, count, emit
--- rarely: finish, attempts, held, order, whole, emit_value
+-- needs: places, said, bury, enter, lists, count, emit, optional
+-- rarely: finish, attempts, held, order, whole, emit_value, cancelled
 -- with unhandled: unhandled
 
--- others[i] is a map of { id, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
+-- others[i] is a map of { id, position, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
 -- what the job itself asks for, if it does.
--- Appends the ids of those that are completed to `completed`.
+-- Appends the ids of those that are completed to `completed`. Returns what obey_requests does.
 function queue.settle_others(others, completed)
   local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
   local events = { cancelled = {}, retrying = {}, delayed = {}, waiting = {} }
@@ -86,6 +86,7 @@ function queue.settle_others(others, completed)
     -- Without a record the job cannot be run, and the next claim that meets it drops it.
     places[ids[i]] = known[i] or '0'
   end
+  local overruled = queue.has(key.attempts) and queue.obey_requests(others) or nil
   for _, other in ipairs(others) do
     outcomes[other.outcome](other)
     if not ENDS[other.outcome] then
@@ -109,4 +110,5 @@ function queue.settle_others(others, completed)
   end
   queue.count('cancelled', #events.cancelled)
   queue.count('retried', #events.retrying)
+  return overruled
 end

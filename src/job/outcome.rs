@@ -50,7 +50,8 @@ pub enum Outcome {
         /// What went wrong.
         entry: AttemptEntry,
     },
-    /// The handler said that the job is no longer wanted, and why ([`Failure::cancel`](crate::Failure::cancel)).
+    /// The job is no longer wanted, and why: the handler said so ([`Failure::cancel`](crate::Failure::cancel)), or the application
+    /// asked for it while the job ran ([`Queue::cancel`](crate::Queue::cancel)).
     Cancelled(String),
     /// The job goes back to its exact place, and the attempt is not counted: the worker stops, or
     /// its lease has run out. Middleware that gives it for another reason has the job back at once: it is the next in

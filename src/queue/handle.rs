@@ -15,6 +15,7 @@ use crate::job::Job;
 use crate::job::history::FailedAttempt;
 use crate::job::outcome::Ending;
 use crate::queue::Queue;
+use crate::queue::cancel::Cancel;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
 use crate::store::watch::{Watch, Watched};
@@ -88,6 +89,20 @@ impl<J: Job> JobHandle<J> {
     /// Only reads.
     pub async fn info(&self) -> Result<Option<JobInfo>, Error> {
         self.queue.job(&self.id).await
+    }
+
+    /// Cancels the job, whatever it does; see [`Queue::cancel`].
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example<J: Job>(export: JobHandle<J>) -> Result<(), Error> {
+    /// if export.cancel().reason("the customer has left").await? == Changed::NotFound {
+    ///     println!("it ended long ago");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel(&self) -> Cancel {
+        self.queue.cancel(&self.id)
     }
 
     /// Waits until the job has ended and gives what its handler gave, in whichever process that

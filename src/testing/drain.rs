@@ -88,6 +88,10 @@ impl Drain<'_> {
         next.again = true;
         loop {
             let (advanced, sent) = self.advance(&next).await;
+            advanced.correct(&mut next.settle);
+            if let (Some(last), Some(ended)) = (ran.last_mut(), next.settle.first()) {
+                last.outcome.clone_from(&ended.outcome);
+            }
             worker
                 .hooks
                 .tell_settled(&mut next.settle, &advanced.refused);
@@ -155,7 +159,12 @@ impl Drain<'_> {
             match self.lane.connection().call(&recover).await? {
                 // The first call asks for the time.
                 Recovered::Unsure { now_ms, .. } => expected_ms = now_ms,
-                Recovered::Done { stalled, dead, .. } if stalled.len() + dead.len() > 0 => {}
+                Recovered::Done {
+                    stalled,
+                    dead,
+                    cancelled,
+                    ..
+                } if stalled.len() + dead.len() + cancelled.len() > 0 => {}
                 Recovered::Done { .. } => return Ok(()),
             }
         }

@@ -45,6 +45,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) cancelled: bool,
     /// Another attempt has the job.
     pub(crate) lost: bool,
+    /// Why the job is to be cancelled, if that was asked for ([`Queue::cancel`](crate::Queue::cancel)) and the worker has heard of it.
+    pub(crate) request: Option<&'a str>,
     pub(crate) result_max: usize,
     /// The server's clock.
     pub(crate) now_ms: u64,
@@ -64,7 +66,17 @@ pub(crate) struct Rules {
     pub(crate) bounce_for: Duration,
 }
 
+/// A request to cancel the job counts more than how its attempt ended, unless it completed. The script that stores the outcome sees to
+/// the same: the worker may not have heard of the request.
 pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
+    let outcome = decide_without_request(happened, facts);
+    match (facts.request, &outcome) {
+        (None, _) | (Some(_), Outcome::Completed(_) | Outcome::LeaseLost) => outcome,
+        (Some(reason), _) => Outcome::Cancelled(reason.to_owned()),
+    }
+}
+
+fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
     match happened {
         Happened::Returned(Ok(Ok(result))) if result.len() <= facts.result_max => {
             Outcome::Completed(Output::new(result))
@@ -235,6 +247,7 @@ mod tests {
             stalls: 0,
             cancelled: false,
             lost: false,
+            request: None,
             result_max: 10,
             now_ms: 1_000_000,
             rules,
@@ -314,6 +327,30 @@ mod tests {
         assert_eq!(decide(error(), &facts), Outcome::LeaseLost);
         assert_eq!(decide(Happened::Stopped, &facts), Outcome::LeaseLost);
         assert_eq!(decide(done(), &facts), completed);
+    }
+
+    #[test]
+    fn a_request_to_cancel_wins_over_everything_but_success_and_a_lost_lease() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        facts.request = Some("moot");
+        let cancelled = Outcome::Cancelled("moot".into());
+        for happened in [
+            error(),
+            Happened::Returned(Err(Failure::dead("over").into())),
+            Happened::Returned(Err(Failure::cancel("for another reason").into())),
+            Happened::Returned(Ok(Ok(vec![0; 11]))),
+            Happened::Panicked("boom".into()),
+            Happened::TimedOut(Duration::from_secs(1)),
+            Happened::Stopped,
+            Happened::UnknownName("who".into()),
+        ] {
+            assert_eq!(decide(happened, &facts), cancelled);
+        }
+        let done = decide(Happened::Returned(Ok(Ok(vec![1]))), &facts);
+        assert_eq!(done, Outcome::Completed(Output::new(vec![1])));
+        (facts.cancelled, facts.lost) = (true, true);
+        assert_eq!(decide(error(), &facts), Outcome::LeaseLost);
     }
 
     #[test]

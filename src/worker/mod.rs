@@ -4,6 +4,7 @@ pub(crate) mod advance;
 pub(crate) mod advance_call;
 pub(crate) mod attempt;
 pub(crate) mod builder;
+pub(crate) mod cancel_requests;
 pub(crate) mod context;
 pub(crate) mod control;
 pub(crate) mod decide;

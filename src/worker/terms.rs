@@ -73,6 +73,7 @@ impl Terms {
             stalls: self.stalls,
             cancelled: lease.cancel.is_cancelled(),
             lost: lease.is_lost(),
+            request: lease.cancel_reason(),
             result_max: worker.queue.inner.setup.payload_max,
             now_ms: self.clock.now_ms(),
             rules: &worker.rules,
@@ -99,6 +100,7 @@ pub(crate) fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention
         fence: lease.fence,
         receipt: lease.receipt.clone(),
         keep,
+        is_requested: lease.cancel_reason().is_some(),
         outcome,
     }
 }

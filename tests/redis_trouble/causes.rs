@@ -106,7 +106,7 @@ impl Client {
             "remove" => queue.remove(&JobId::new("nobody").unwrap()).await.map(drop),
             "cancel" => {
                 let nobody = JobId::new("nobody").unwrap();
-                queue.cancel(&nobody, "moot").await.map(drop)
+                queue.cancel(&nobody).reason("moot").await.map(drop)
             }
             "change settings" => {
                 let settings = QueueSettings::new().max_stalls(4);

@@ -50,7 +50,10 @@ async fn cancel(
     State(payments): State<Queue>,
     Path(number): Path<u64>,
 ) -> Result<(StatusCode, Json<Order>), Problem> {
-    let changed = payments.cancel(&job_of(number)?, "by the customer").await?;
+    let changed = payments
+        .cancel(&job_of(number)?)
+        .reason("by the customer")
+        .await?;
     let status = match changed.is_done() {
         true => StatusCode::OK,
         false => StatusCode::CONFLICT,

@@ -234,6 +234,7 @@ impl Store {
                 let key = match of {
                     Stream::Events => queue.keys.events(),
                     Stream::Finished => queue.keys.finished(),
+                    Stream::Cancels => queue.keys.cancels(),
                 };
                 let connection = stream::reader(queue.connector.clone());
                 Reader::Redis {

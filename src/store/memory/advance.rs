@@ -23,7 +23,7 @@ impl Apply for Advance<'_> {
 }
 
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
-    let refused = state.settle(call.settle);
+    let (refused, overruled) = state.settle(call.settle);
     if !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms()) {
         state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
     }
@@ -62,6 +62,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         repeated: false,
         now_ms: state.now_ms(),
         refused,
+        overruled,
         claimed: claimed(state, &taken),
         more: more || taken.offers_left,
         next_at_ms,
@@ -108,6 +109,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         repeated: true,
         now_ms: state.now_ms(),
         refused,
+        overruled: Vec::new(),
         claimed: held,
         more,
         next_at_ms,

@@ -51,9 +51,13 @@ impl Told {
 }
 
 impl State {
-    /// Returns the positions of the settlements whose receipt was stale: they change nothing, and are counted.
-    pub(crate) fn settle(&mut self, settlements: &[Settlement]) -> Vec<usize> {
-        let mut refused = Vec::new();
+    /// Returns the positions of the settlements whose receipt was stale: they change nothing, and are counted. And the
+    /// positions of those that ended as cancelled although their worker said otherwise, with what is stored.
+    pub(crate) fn settle(
+        &mut self,
+        settlements: &[Settlement],
+    ) -> (Vec<usize>, Vec<(usize, Vec<u8>)>) {
+        let (mut refused, mut overruled) = (Vec::new(), Vec::new());
         let mut plan = Plan::default();
         let mut seen = HashSet::new();
         for (position, settlement) in settlements.iter().enumerate() {
@@ -62,13 +66,15 @@ impl State {
                 None => refused.push(position),
                 Some(claim) => {
                     seen.insert(settlement.id.clone());
-                    self.plan(&mut plan, settlement, &claim);
+                    let (settlement, request) = self.obeyed(settlement);
+                    overruled.extend(request.map(|request| (position, request)));
+                    self.plan(&mut plan, &settlement, &claim);
                 }
             }
         }
         self.carry_out(plan);
         self.count("refused", refused.len());
-        refused
+        (refused, overruled)
     }
 
     fn plan(&mut self, plan: &mut Plan, ended: &Settlement, claim: &Claim) {

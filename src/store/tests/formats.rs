@@ -37,7 +37,7 @@ use crate::store::schedules::Schedules;
 use crate::store::settings::Settings;
 use crate::store::watch::{Watch, Watched};
 
-const FORMATS: [&str; 1] = [include_str!("formats/1.txt")];
+const FORMATS: [&str; 2] = [include_str!("formats/1.txt"), include_str!("formats/2.txt")];
 const NOW_MS: u64 = START_US / 1_000;
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -142,6 +142,7 @@ fn everything() -> Rig {
         receipt,
         value: b"\x2a",
     });
+    rig.cancel(&["active"]);
     let mut again = job("again");
     again.priority = Some(3);
     let again = claim(&mut rig, again);
@@ -227,7 +228,11 @@ fn commands(redis: &mut InRedis) -> String {
                 let entries: Vec<(String, Vec<Vec<u8>>)> =
                     redis.ask(cmd("XRANGE").arg(&key).arg("-").arg("+"));
                 for (id, fields) in &entries {
-                    let id = if *part == "finished" { "1-1" } else { id };
+                    let id = if ["finished", "cancels"].contains(part) {
+                        "1-1"
+                    } else {
+                        id
+                    };
                     let fields = fields.iter().map(Vec::as_slice);
                     let words: Vec<&[u8]> = [id.as_bytes()].into_iter().chain(fields).collect();
                     line("XADD", &words);

@@ -110,7 +110,7 @@ impl Rig {
             Step::Extend => {
                 let leases = &[(id.clone(), receipt.clone())];
                 let lease_ms = 60_000;
-                self.call(&Extend { leases, lease_ms }).is_empty()
+                self.call(&Extend { leases, lease_ms }).lost.is_empty()
             }
             Step::Progress => {
                 let value = b"\x01";

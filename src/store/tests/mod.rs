@@ -262,6 +262,7 @@ fn settlement(id: &JobId, receipt: &Receipt, outcome: Outcome) -> Settlement {
         fence: Fence(1),
         receipt: receipt.clone(),
         keep: None,
+        is_requested: false,
         outcome,
     }
 }

@@ -225,7 +225,7 @@ mutants! {
     nobody_is_told_of_the_last_job among DRAINING:
         "if is_drained and queue.active_count() == 0 then" => "if false then";
     a_cancelled_job_still_waits among CANCELLED:
-        "    queue.take_out(id, part)\n    cancelled" => "    cancelled";
+        "    queue.take_out(id, part)\n    local at = #cancelled + 1" => "    local at = #cancelled + 1";
     a_cancelled_job_is_kept_as_long_as_any among CANCELLED:
         "queue.field_of(record, 'keep_ms')" => "nil";
     a_job_that_runs_is_cancelled among CANCELLED:
@@ -236,9 +236,34 @@ mutants! {
     a_cancelled_job_is_still_waited_for among CANCELLED:
         "is_delayed = is_delayed or state == 'delayed'" => "";
     cancelled_jobs_are_not_counted among CANCELLED:
-        "queue.count('cancelled', #cancelled)" => "";
+        "queue.count('cancelled', #ids)" => "";
     the_last_cancelled_job_drains_nothing among CANCELLED:
         "if #cancelled > 0 then" => "if false then";
+    a_request_to_cancel_is_lost_when_its_worker_dies among REQUESTED:
+        "local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}" => "local requests = {}";
+    a_retry_wins_over_a_request_to_cancel among REQUESTED:
+        "queue.has(key.attempts) and queue.obey_requests(others) or nil" => "nil";
+    a_completed_job_is_cancelled_because_that_was_asked_for among REQUESTED:
+        "if request and other.outcome ~= 'completed' then" => "if request then";
+    a_request_to_cancel_is_left_behind among REQUESTED:
+        "redis.call('HDEL', key.attempts, unpack(found))" => "";
+    a_request_to_cancel_outlives_its_job among REQUESTED:
+        "fields[#fields + 1] = ids[i] .. '#cancel'" => "";
+    a_request_to_cancel_cannot_be_found_when_its_job_goes among REQUESTED:
+        "queue.write_counters(ids[i], queue.read_counters(ids[i]))" => "";
+    a_second_request_to_cancel_replaces_the_first among REQUESTED:
+        "redis.call('HSETNX', key.attempts, ids[i] .. '#cancel', outcome) == 1"
+            => "redis.call('HSET', key.attempts, ids[i] .. '#cancel', outcome) == 1";
+    a_renewal_does_not_tell_of_a_request_to_cancel among REQUESTED:
+        "queue.append(told, positions[i], requests[i])" => "";
+    a_renewal_tells_of_the_request_for_another_job among REQUESTED:
+        "positions[#held + 1] = ARGV[i + 1], i - 1" => "positions[#held + 1] = ARGV[i + 1], #held";
+    a_worker_is_not_told_that_its_job_was_cancelled among REQUESTED:
+        "queue.append(reply, overruled[i], 'cancelled')\n    reply[#reply + 1] = overruled[i + 1]" => "";
+    a_job_that_runs_is_kept_as_long_as_any_when_it_is_cancelled among REQUESTED:
+        "other.keep_ms = queue.own_keep_ms(redis.call('HGET', key.jobs, other.id) or '')" => "other.keep_ms = nil";
+    a_request_to_cancel_is_not_announced among REQUESTED:
+        "redis.call('XADD', key.cancels, 'MAXLEN', '~', ANNOUNCEMENTS_KEPT, '*', unpack(fields))" => "";
     a_waiter_is_not_told among AWAITED:
         "until_ms[i] and tonumber(until_ms[i]) > now_ms" => "false";
     what_is_awaited_is_not_kept among AWAITED:
@@ -282,7 +307,7 @@ mutants! {
     a_queue_is_said_to_be_drained_while_jobs_are_left among REMOVED:
         "and queue.delayed_count() == 0 and queue.active_count() == 0 then" => "then";
     a_queue_whose_last_job_was_buried_is_not_told_to_be_drained among OUTLIVED:
-        "if #dead > 0 then\n  queue.say_if_drained()" => "if false then\n  queue.say_if_drained()";
+        "if #dead + #cancelled > 0 then\n  queue.say_if_drained()" => "if false then\n  queue.say_if_drained()";
     the_progress_of_a_dead_worker_goes_on_showing among LEASES:
         "queue.unsay_progress(stalled)" => "";
     the_progress_of_a_failed_attempt_goes_on_showing among LEASES:

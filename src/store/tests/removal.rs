@@ -278,6 +278,7 @@ pub(super) fn everything(rig: &mut Rig) {
     rig.call = call;
     assert_eq!(held.id.as_str(), "held");
     rig.says(&held);
+    rig.cancel(&["held"]);
     rig.define_schedule();
 }
 
@@ -328,7 +329,7 @@ fn g2_nothing_of_a_deleted_queue_comes_back_by_a_late_worker(mut rig: Rig) {
         lease_ms: 60_000,
     };
     let check = |rig: &mut Rig| {
-        assert_eq!(rig.call(&extend), [0, 1]);
+        assert_eq!(rig.call(&extend).lost, [0, 1]);
         let (id, receipt, value) = (&a.id, &a.receipt, &b"\x01"[..]);
         assert_ne!(rig.call(&Progress { id, receipt, value }), Stored::Yes);
         // The call that claimed them is repeated, because its answer was lost.
@@ -361,7 +362,7 @@ fn g2_nothing_of_a_deleted_queue_comes_back_by_a_late_worker(mut rig: Rig) {
     let anew = rig.advance(&[], 2).claimed;
     assert!(anew[0].fence > b.fence);
     rig.lane = lane;
-    assert_eq!(rig.call(&extend), [0, 1]);
+    assert_eq!(rig.call(&extend).lost, [0, 1]);
     assert!(!rig.settle(&a.id, &a.receipt, completed()));
     rig.lane = other;
     assert!(rig.settle(&anew[0].id, &anew[0].receipt, completed()));

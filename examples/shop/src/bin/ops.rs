@@ -21,7 +21,7 @@ async fn main() -> Result<()> {
             let (queue, id) = (oxcart.queue(queue)?, JobId::new(id)?);
             let changed = match verb {
                 "replay" => queue.replay(&id).await?,
-                _ => queue.cancel(&id, "by the person on call").await?,
+                _ => queue.cancel(&id).reason("by the person on call").await?,
             };
             match changed {
                 Changed::Done => println!("done"),

@@ -334,10 +334,13 @@ fn end() -> impl Strategy<Value = End> {
         3 => (select(&NAMES[..]), after()).prop_map(|(name, after_ms)| How::HandBack { name, after_ms }),
     ];
     let keep = prop_oneof![3 => Just(None), 1 => select(&KEEPS[..]).prop_map(Some)];
-    (any::<u8>(), rarely(), how, keep).prop_map(|(claim, stale, how, keep_ms)| End {
-        claim,
-        stale,
-        how,
-        keep_ms,
-    })
+    (any::<u8>(), rarely(), how, keep, rarely()).prop_map(
+        |(claim, stale, how, keep_ms, is_requested)| End {
+            claim,
+            stale,
+            how,
+            keep_ms,
+            is_requested,
+        },
+    )
 }

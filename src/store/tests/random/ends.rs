@@ -44,6 +44,7 @@ impl World<'_> {
             fence,
             receipt,
             keep: end.keep_ms.map(Retention::from_millis),
+            is_requested: end.is_requested,
             outcome,
         })
     }

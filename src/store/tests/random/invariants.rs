@@ -293,6 +293,7 @@ impl Invariants {
         ended_have_outcomes(dump)?;
         suspects_have_stalled(dump)?;
         unhandled_have_names(dump)?;
+        requests_are_for_attempts(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }
@@ -332,6 +333,26 @@ fn ended_have_outcomes(dump: &Dump) -> Result<(), Wrong> {
     ensure(dump.names("results") == ended, || {
         "outcomes are not those of the jobs that have ended".to_owned()
     })
+}
+
+/// A request to cancel a job ends with the attempt; of a job that completed all the same, it may be left until the job goes.
+fn requests_are_for_attempts(dump: &Dump) -> Result<(), Wrong> {
+    let attempts = dump.names("attempts");
+    let requested = attempts
+        .iter()
+        .filter_map(|field| field.strip_suffix("#cancel"));
+    for id in requested {
+        let is_in = |part| dump.get(part, id).is_some();
+        let outcome = dump.get("results", id);
+        let completed = outcome.is_some_and(|outcome| outcome[9..].starts_with(b"\x81\xa2v2"));
+        ensure(is_in("active") || completed, || {
+            format!("{id} does not run, and is still to be cancelled")
+        })?;
+        ensure(attempts.contains(id), || {
+            format!("the request for {id} would be left behind")
+        })?;
+    }
+    Ok(())
 }
 
 fn suspects_have_stalled(dump: &Dump) -> Result<(), Wrong> {

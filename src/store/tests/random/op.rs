@@ -274,6 +274,8 @@ pub(crate) struct End {
     pub(crate) stale: bool,
     pub(crate) how: How,
     pub(crate) keep_ms: Option<u64>,
+    /// Its worker has heard of a request to cancel the job, or believes that it has.
+    pub(crate) is_requested: bool,
 }
 
 #[derive(Debug, Clone, Copy)]

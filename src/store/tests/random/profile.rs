@@ -159,6 +159,18 @@ pub(crate) const CANCELLED: Profile = Profile(&[
     (3, Pass),
 ]);
 
+/// Jobs are cancelled while they run.
+pub(crate) const REQUESTED: Profile = Profile(&[
+    (8, Enqueue),
+    (14, Advance),
+    (12, Cancel),
+    (4, Extend),
+    (6, Pass),
+    (6, Judge),
+    (3, Trim),
+    (2, Remove),
+]);
+
 /// Jobs stall until they are dead, and nothing else is left.
 pub(crate) const OUTLIVED: Profile = Profile(&[(6, Enqueue), (10, Advance), (8, Outlive)]);
 
