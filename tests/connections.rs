@@ -178,8 +178,9 @@ async fn g8_twenty_workers_of_twenty_queues_hold_few_connections() {
     tokio::time::sleep(3 * SECOND).await;
     let all: usize = server.info("connected_clients").parse().unwrap();
     println!("{all} connections");
-    // A lane, the leases, the wait for work and the producer of each; what they share; this one.
-    assert!(all <= 4 * QUEUES + 2, "{all} connections");
+    // A lane, the leases, the wait for work and the producer of each; while a job runs for long, the requests to cancel it; what they
+    // share; this one.
+    assert!(all <= 5 * QUEUES + 2, "{all} connections");
     scene.release(QUEUES);
     for worker in workers {
         worker.stop().await;

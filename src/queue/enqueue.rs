@@ -202,6 +202,11 @@ impl<J: Job> Enqueue<J> {
         self.novelty
     }
 
+    /// The queue in which the job is to be, if that is well formed.
+    pub(crate) fn queue(&self) -> Option<&Queue> {
+        self.target.as_ref().ok().map(|(queue, _)| queue)
+    }
+
     pub(crate) fn awaited_for(&mut self, limit: Duration) {
         self.await_ms = Some(millis(limit));
     }

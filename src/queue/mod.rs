@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod cancel;
+pub(crate) mod cancel_on_drop;
 pub(crate) mod cancel_requests;
 pub(crate) mod delete;
 pub(crate) mod enqueue;

@@ -129,6 +129,36 @@ async fn a_request_whose_announcement_is_lost_is_heard_with_the_next_renewal() {
 }
 
 #[tokio::test]
+async fn a_caller_that_is_gone_takes_its_job_with_it_and_one_that_got_its_result_does_not() {
+    let rig = Rig::new().await;
+    let running = Running::start(rig.worker().lease(MINUTE).handle(listen));
+    let request = rig.queue.enqueue(Number(3));
+    let id = request.job_id().clone();
+    let waiting = tokio::spawn(request.result().cancel_on_drop().into_future());
+    running.until_started(1).await;
+    waiting.abort();
+    rig.until(|counts| counts.totals.cancelled == 1).await;
+    let info = rig.queue.job(&id).await.unwrap().unwrap();
+    let Some(Ended::Cancelled(reason)) = info.ended else {
+        panic!("{info:?}");
+    };
+    assert!(reason.contains("is gone"), "{reason}");
+    running.stop().await;
+
+    let running = Running::start(rig.worker().handle(async |Number(n)| Ok::<_, Failure>(n)));
+    let result = rig.queue.enqueue(Number(7)).result().cancel_on_drop();
+    assert_eq!(
+        timeout(PATIENCE, result.into_future())
+            .await
+            .unwrap()
+            .unwrap(),
+        7
+    );
+    running.stop().await;
+    assert_eq!(rig.counts().await.totals.cancelled, 1);
+}
+
+#[tokio::test]
 async fn what_is_not_there_or_has_ended_is_told_apart() {
     let rig = Rig::new().await;
     let unknown = oxcart::JobId::new("nobody").unwrap();

@@ -23,8 +23,10 @@ pub(crate) use crate::redis::tls::Tls;
 pub(crate) use crate::redis::trouble::{Refusal, Trouble};
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
@@ -158,6 +160,19 @@ impl Store {
         match self {
             Self::Redis(_) => runtime::handle(),
             Self::Memory(_) => Handle::current(),
+        }
+    }
+
+    /// Runs a future to its end although its caller is gone. Outside of a runtime, what needs no Redis is done as far as it can be
+    /// at once.
+    pub(crate) fn outlive_caller(&self, future: impl Future<Output = ()> + Send + 'static) {
+        let runtime = match self {
+            Self::Redis(_) => Some(runtime::handle()),
+            Self::Memory(_) => Handle::try_current().ok(),
+        };
+        match runtime {
+            Some(runtime) => drop(runtime.spawn(future)),
+            None => _ = future.now_or_never(),
         }
     }
 
