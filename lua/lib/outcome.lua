@@ -8,17 +8,17 @@
 -- Appends the ids of those that are completed to `completed`. Returns what obey_requests does.
 function queue.settle_others(others, completed)
   local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
-  local events = { cancelled = {}, retrying = {}, delayed = {}, waiting = {} }
+  local events = { cancelled = {}, retrying = {}, snoozed = {}, delayed = {}, waiting = {} }
   local options, places = {}, {}
   local ENDS, open = { completed = true, cancelled = true, dead = true }, {}
   -- The reasons why jobs bounced, in the order they came, and the jobs that each of them is the reason of.
   local reasons, bounced = {}, {}
 
-  local function delay(other, event)
+  local function delay(other, event, detail)
     local due_ms = now_ms + other.after_ms
     queue.append(delayed, other.id)
     options[other.id] = { priority = queue.priority_at(places[other.id]), due_ms = due_ms }
-    queue.append(event, other.id .. ':' .. queue.whole(due_ms))
+    queue.append(event, other.id .. ':' .. queue.whole(due_ms) .. (detail or ''))
   end
 
   -- One function per outcome.
@@ -43,6 +43,10 @@ function queue.settle_others(others, completed)
       options[other.id] = { priority = queue.priority_at(places[other.id]) }
       queue.append(events.retrying, other.id .. ':' .. now_text)
     end
+  end
+
+  function outcomes.snoozed(other)
+    delay(other, events.snoozed, ':' .. queue.whole(queue.record_snooze(other.id)))
   end
 
   function outcomes.dead(other)
@@ -105,10 +109,11 @@ function queue.settle_others(others, completed)
     queue.emit('bounced', bounced[why])
     queue.emit_value('why', why)
   end
-  for _, kind in ipairs({ 'cancelled', 'retrying', 'delayed', 'waiting' }) do
+  for _, kind in ipairs({ 'cancelled', 'retrying', 'snoozed', 'delayed', 'waiting' }) do
     queue.emit(kind, events[kind])
   end
   queue.count('cancelled', #events.cancelled)
   queue.count('retried', #events.retrying)
+  queue.count('snoozed', #events.snoozed)
   return overruled
 end

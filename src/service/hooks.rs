@@ -274,6 +274,7 @@ mod tests {
             number: 1,
             attempts: 10,
             stalls: 0,
+            snoozes: 0,
             fence: Fence(fence),
         }
     }

@@ -41,7 +41,7 @@ impl Settlement {
                 Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => entry.error.len(),
                 Outcome::Cancelled(reason) => reason.len(),
                 Outcome::Bounced { name, .. } => name.as_ref().map_or(0, String::len),
-                Outcome::Released | Outcome::LeaseLost => 0,
+                Outcome::Snoozed { .. } | Outcome::Released | Outcome::LeaseLost => 0,
             }
     }
 
@@ -215,6 +215,10 @@ impl Settlement {
                 after_ms: Some(millis(*after)),
                 ..plain("retry")
             },
+            Outcome::Snoozed { after } => Other {
+                after_ms: Some(millis(*after)),
+                ..plain("snoozed")
+            },
             Outcome::Bounced { after, name, .. } => Other {
                 after_ms: Some(millis(*after)),
                 name: name.clone(),
@@ -252,7 +256,7 @@ fn blob(outcome: &Outcome) -> Vec<u8> {
         Outcome::Cancelled(reason) => codec::encode_plain(&Ending::Cancelled(reason.clone())),
         Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => codec::encode_plain(entry),
         Outcome::Bounced { entry, .. } => entry.shown().into_bytes(),
-        Outcome::Released | Outcome::LeaseLost => Vec::new(),
+        Outcome::Snoozed { .. } | Outcome::Released | Outcome::LeaseLost => Vec::new(),
     }
 }
 

@@ -63,6 +63,7 @@ impl Context {
             number: 1,
             attempts: ATTEMPTS_DEFAULT,
             stalls: 0,
+            snoozes: 0,
             fence: 1,
             lease: Duration::from_secs(30),
             enqueued_at: Timestamp::from(std::time::SystemTime::now()),
@@ -98,7 +99,7 @@ impl Context {
 /// | queue | an empty one in memory, named `test` |
 /// | name | `test` |
 /// | id | a new one |
-/// | attempt | the first of 10, no stalls, fence 1 |
+/// | attempt | the first of 10, no stalls, never snoozed, fence 1 |
 /// | lease | 30 s, never extended |
 /// | enqueued_at | now, by the clock of the system |
 /// | headers, states | none |
@@ -111,6 +112,7 @@ pub struct ContextBuilder {
     number: u32,
     attempts: u32,
     stalls: u32,
+    snoozes: u32,
     fence: u64,
     lease: Duration,
     enqueued_at: Timestamp,
@@ -152,6 +154,12 @@ impl ContextBuilder {
     /// How often a worker died while it ran the job.
     pub fn stalls(mut self, stalls: u32) -> Self {
         self.stalls = stalls;
+        self
+    }
+
+    /// How often a handler has put the job off.
+    pub fn snoozes(mut self, snoozes: u32) -> Self {
+        self.snoozes = snoozes;
         self
     }
 
@@ -210,6 +218,7 @@ impl ContextBuilder {
             number: self.number,
             attempts: self.attempts,
             stalls: self.stalls,
+            snoozes: self.snoozes,
             fence: claimed.fence,
         };
         Context {

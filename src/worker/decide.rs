@@ -16,6 +16,7 @@ use crate::worker::handler::Returned;
 
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
 const BOUNCE_MAX: Duration = Duration::from_secs(60);
+const SNOOZE_MIN: Duration = Duration::from_millis(1);
 /// A job that is handed back shortly before it is too old is looked at again after this time at the earliest.
 const JUDGED_AGAIN_MIN: Duration = Duration::from_millis(100);
 /// A job with a longer name is not kept by its name.
@@ -64,6 +65,8 @@ pub(crate) struct Rules {
     pub(crate) strategies: HashMap<String, Strategy>,
     /// How long a job may bounce before it is dead.
     pub(crate) bounce_for: Duration,
+    /// How long a job may be snoozed before it is dead.
+    pub(crate) snooze_for: Duration,
 }
 
 /// A request to cancel the job counts more than how its attempt ended, unless it completed. The script that stores the outcome sees to
@@ -93,6 +96,7 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
                 reason: DeadReason::Declared,
                 entry: AttemptEntry::new(AttemptKind::Error, failure.error),
             },
+            Verdict::Snooze(wait) => snoozed(wait, facts),
             // An error of a handler that was told to stop is no failure of the job.
             Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => stopped(facts),
             Verdict::Retry => failed(AttemptKind::Error, failure.error, None, facts),
@@ -132,6 +136,31 @@ pub(crate) fn unstorable(error: String) -> Outcome {
     Outcome::Dead {
         reason: DeadReason::Declared,
         entry: AttemptEntry::new(AttemptKind::BadResult, error),
+    }
+}
+
+/// For how long a job is put off that is to be put off for so long.
+pub(crate) fn snoozed_for(wait: Duration) -> Duration {
+    wait.clamp(SNOOZE_MIN, WAIT_MAX)
+}
+
+/// The first time counts, and not when the job was enqueued: it may have waited long before, or have been replayed.
+fn snoozed(wait: Duration, facts: &Facts<'_>) -> Outcome {
+    let since_ms = facts.counters.snoozed_since_ms;
+    let age = Duration::from_millis(facts.now_ms.saturating_sub(since_ms));
+    let longest = facts.rules.snooze_for;
+    if since_ms > 0 && age >= longest {
+        let error = format!(
+            "its handler has put it off for longer than {longest:?} (WorkerBuilder::snooze_for), {} times",
+            facts.counters.snoozes
+        );
+        return Outcome::Dead {
+            reason: DeadReason::SnoozedTooLong,
+            entry: AttemptEntry::new(AttemptKind::Snoozed, error),
+        };
+    }
+    Outcome::Snoozed {
+        after: snoozed_for(wait),
     }
 }
 
@@ -236,6 +265,7 @@ mod tests {
                     as Strategy,
             )]),
             bounce_for: Duration::from_secs(60),
+            snooze_for: Duration::from_secs(600),
         }
     }
 
@@ -327,6 +357,33 @@ mod tests {
         assert_eq!(decide(error(), &facts), Outcome::LeaseLost);
         assert_eq!(decide(Happened::Stopped, &facts), Outcome::LeaseLost);
         assert_eq!(decide(done(), &facts), completed);
+    }
+
+    #[test]
+    fn a_snooze_burns_no_attempt_and_ends_with_the_age_of_the_first() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        (facts.attempts, facts.cancelled) = (1, true);
+        let snooze = |wait| Happened::Returned(Err(Failure::snooze(wait).into()));
+        let after = |wait, facts: &Facts<'_>| match decide(snooze(wait), facts) {
+            Outcome::Snoozed { after } => Some(after),
+            _ => None,
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(after(minute, &facts), Some(minute));
+        assert_eq!(after(Duration::ZERO, &facts), Some(SNOOZE_MIN));
+        assert_eq!(after(Duration::MAX, &facts), Some(WAIT_MAX));
+        facts.counters.snoozes = 7;
+        facts.counters.snoozed_since_ms = facts.now_ms - 599_999;
+        assert_eq!(after(minute, &facts), Some(minute));
+        facts.counters.snoozed_since_ms = facts.now_ms - 600_000;
+        match decide(snooze(minute), &facts) {
+            Outcome::Dead { reason, entry } => {
+                assert_eq!(reason, DeadReason::SnoozedTooLong);
+                assert!(entry.error.contains("7 times"), "{entry:?}");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -129,7 +129,11 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
                 "no handler here can take a job, and it waits for a worker that has one"
             );
         }
-        Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released | Outcome::LeaseLost => {
+        Outcome::Completed(_)
+        | Outcome::Snoozed { .. }
+        | Outcome::Cancelled(_)
+        | Outcome::Released
+        | Outcome::LeaseLost => {
             let outcome = outcome.as_str();
             debug!(queue, name, %id, attempt, outcome, "an attempt ended");
         }

@@ -35,6 +35,7 @@ struct Told {
     completed: Vec<String>,
     cancelled: Vec<String>,
     retrying: Vec<String>,
+    snoozed: Vec<String>,
     delayed: Vec<String>,
     waiting: Vec<String>,
     /// Why jobs bounced, in the order the reasons came, and which.
@@ -109,6 +110,12 @@ impl State {
                     plan.waiting.push((id, later));
                 }
             }
+            Outcome::Snoozed { after } => {
+                let times = self.record_snooze(&id);
+                let due_ms = now_ms + millis(*after);
+                plan.told.snoozed.push(format!("{token}:{due_ms}:{times}"));
+                plan.delayed.push((id, due_ms, later));
+            }
             Outcome::Dead { reason, entry } => {
                 let entry = codec::encode_plain(entry);
                 self.record_attempt(&id, claim.since_ms, &entry, true);
@@ -158,11 +165,13 @@ impl State {
         }
         self.emit("cancelled", &told.cancelled);
         self.emit("retrying", &told.retrying);
+        self.emit("snoozed", &told.snoozed);
         self.emit("delayed", &told.delayed);
         self.emit("waiting", &told.waiting);
         self.emit("completed", &told.completed);
         self.count("completed", told.completed.len());
         self.count("cancelled", told.cancelled.len());
         self.count("retried", told.retrying.len());
+        self.count("snoozed", told.snoozed.len());
     }
 }

@@ -153,7 +153,7 @@ fn a_waiter_hears_of_it_and_can_read_the_reason(mut rig: Rig) {
 }
 
 /// Everything but a success.
-fn other_outcomes() -> [Outcome; 8] {
+fn other_outcomes() -> [Outcome; 9] {
     let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
     let after = Duration::from_secs(1);
     let bounced = |name| Outcome::Bounced {
@@ -175,6 +175,7 @@ fn other_outcomes() -> [Outcome; 8] {
             entry: entry(),
         },
         Outcome::Cancelled("for another reason".into()),
+        Outcome::Snoozed { after },
         Outcome::Released,
         Outcome::LeaseLost,
         bounced(None),
@@ -205,7 +206,7 @@ fn a_job_that_runs_ends_as_cancelled_whatever_its_worker_says_but_done(mut rig: 
         assert_eq!(rig.subject.dump().get("attempts", &request), None);
         assert!(rig.claim_one().is_none(), "{outcome}: it runs again");
     }
-    assert_eq!((rig.total("cancelled"), rig.total("retried")), (8, 0));
+    assert_eq!((rig.total("cancelled"), rig.total("retried")), (9, 0));
 }
 
 /// The worker knows of the request: it says itself that the job is cancelled.

@@ -34,6 +34,7 @@ fn outcome_of(step: Step) -> Option<Outcome> {
             after: LONG,
             entry: entry(),
         },
+        Step::Snooze => Outcome::Snoozed { after: LONG },
         Step::Bounce => Outcome::Bounced {
             after: LONG,
             entry: entry(),

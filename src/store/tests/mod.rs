@@ -19,6 +19,7 @@ mod removal;
 mod schedules;
 mod scripts;
 mod settings;
+mod snooze;
 mod subject;
 mod unlike;
 mod upkeep;

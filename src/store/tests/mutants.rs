@@ -247,9 +247,9 @@ mutants! {
         "if request and other.outcome ~= 'completed' then" => "if request then";
     a_request_to_cancel_is_left_behind among REQUESTED:
         "redis.call('HDEL', key.attempts, unpack(found))" => "";
-    a_request_to_cancel_outlives_its_job among REQUESTED:
+    a_request_to_cancel_outlives_its_job among REMOVED_AFTER_ALL:
         "fields[#fields + 1] = ids[i] .. '#cancel'" => "";
-    a_request_to_cancel_cannot_be_found_when_its_job_goes among REQUESTED:
+    a_request_to_cancel_cannot_be_found_when_its_job_goes among REMOVED_AFTER_ALL:
         "queue.write_counters(ids[i], queue.read_counters(ids[i]))" => "";
     a_second_request_to_cancel_replaces_the_first among REQUESTED:
         "redis.call('HSETNX', key.attempts, ids[i] .. '#cancel', outcome) == 1"
@@ -314,6 +314,15 @@ mutants! {
         "queue.unsay_progress(open)" => "";
     a_running_job_is_removed among ENDED:
         "if state == 'active' then" => "if false then";
+    a_snooze_is_not_counted among SNOOZED:
+        "counters[SNOOZES] = counters[SNOOZES] + 1" => "";
+    a_snooze_burns_an_attempt among SNOOZED:
+        "counters[SNOOZES] = counters[SNOOZES] + 1"
+            => "counters[SNOOZES], counters[FAILED] = counters[SNOOZES] + 1, counters[FAILED] + 1";
+    a_job_may_be_snoozed_for_ever among SNOOZED:
+        "if counters[SNOOZED_SINCE_MS] == 0 then" => "if true then";
+    a_replayed_job_is_as_old_as_it_was among SNOOZED:
+        "if counters[SNOOZES] then" => "if false then";
     a_failure_costs_no_attempt among CLAIMS:
         "counters[FAILED] = counters[FAILED] + failed" => "counters[FAILED] = counters[FAILED]";
     g1_taken_by_its_name_and_still_offered among UNLIKE:

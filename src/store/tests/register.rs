@@ -84,6 +84,10 @@ verbs! {
             let after = Duration::from_secs(1);
             end(redis, receipt, Outcome::Retry { after, entry: entry() })
         },
+        "snooze" => |redis, receipt| {
+            let after = Duration::from_secs(1);
+            end(redis, receipt, Outcome::Snoozed { after })
+        },
         "bounce" => |redis, receipt| end(redis, receipt, bounced(None)),
         "hand back" => |redis, receipt| end(redis, receipt, bounced(Some("other".to_owned()))),
         "release" => |redis, receipt| end(redis, receipt, Outcome::Released),

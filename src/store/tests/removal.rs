@@ -204,6 +204,7 @@ fn progress_goes_with_its_attempt(mut rig: Rig) {
         ("released", Outcome::Released, false),
         ("retried", retry(after), false),
         ("at-once", retry(Duration::ZERO), false),
+        ("snoozed", Outcome::Snoozed { after }, false),
         ("bounced", bounced(None), false),
         ("handed-back", bounced(Some("other")), false),
         ("completed", completed(), true),

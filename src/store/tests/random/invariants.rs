@@ -125,9 +125,10 @@ impl Invariants {
         })
     }
 
-    /// These attempts have ended.
+    /// These attempts have ended. A job that was to be cancelled is kept as its record says, whatever the worker says.
     pub(crate) fn asked_to_be_kept(
         &mut self,
+        before: &Dump,
         advanced: &Advanced,
         settled: &[Settlement],
         now_ms: u64,
@@ -136,7 +137,10 @@ impl Invariants {
         let ended = settled.iter().enumerate();
         for (_, ended) in ended.filter(|(at, _)| !refused(at) && !advanced.repeated) {
             let ends = matches!(ended.outcome, Outcome::Completed(_) | Outcome::Cancelled(_));
-            if let Some(Retention::For(age)) = ended.keep.filter(|_| ends) {
+            let request = format!("{}#cancel", ended.id);
+            let obeyed =
+                !ended.outcome.is_completed() && before.get("attempts", &request).is_some();
+            if let Some(Retention::For(age)) = ended.keep.filter(|_| ends && !obeyed) {
                 let until_ms = now_ms + age.as_millis() as u64;
                 self.kept.insert(ended.id.clone(), until_ms);
             }

@@ -283,6 +283,7 @@ pub(crate) enum How {
     Complete,
     Cancel,
     Retry { after_ms: u64 },
+    Snooze { after_ms: u64 },
     Die,
     Release,
     Bounce { after_ms: u64 },

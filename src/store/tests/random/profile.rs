@@ -159,6 +159,19 @@ pub(crate) const CANCELLED: Profile = Profile(&[
     (3, Pass),
 ]);
 
+/// Jobs are put off, die, and are replayed.
+pub(crate) const SNOOZED: Profile = Profile(&[
+    (6, Enqueue),
+    (14, Advance),
+    (14, Snooze),
+    (8, Pass),
+    (10, Replay),
+]);
+
+/// Jobs are cancelled while they run, complete all the same, and are removed.
+pub(crate) const REMOVED_AFTER_ALL: Profile =
+    Profile(&[(6, Enqueue), (18, Advance), (14, Cancel), (12, Remove)]);
+
 /// Jobs are cancelled while they run.
 pub(crate) const REQUESTED: Profile = Profile(&[
     (8, Enqueue),
