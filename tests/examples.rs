@@ -13,8 +13,18 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 12] = [
+const EXAMPLES: [(&str, &[&str]); 13] = [
     ("basic", &["Hello, Ada!", "done"]),
+    (
+        "cancel",
+        &[
+            "was cancelled: the customer has left",
+            ": the caller that waited for its result is gone",
+            "3 pages, put off 2 times",
+            "Done: 2 pages, at once",
+            "too late: InState(Completed)",
+        ],
+    ),
     (
         "cron",
         &[

@@ -153,6 +153,78 @@ async fn cancel_a_job_that_waits() -> Done {
     Ok(())
 }
 
+async fn ask_the_bank(customer: u64) -> Result<u64, Failure> {
+    Ok(customer + 1_000)
+}
+
+#[tokio::test]
+async fn a_handler_that_listens() -> Done {
+    async fn charge(job: Charge, ctx: Context) -> Result<u64, Failure> {
+        if let Some(reason) = ctx.cancel_reason() {
+            return Err(Failure::cancel(reason));
+        }
+        tokio::select! {
+            receipt = ask_the_bank(job.customer) => receipt,
+            () = ctx.cancellation().cancelled() => Err("stopped".into()),
+        }
+    }
+    let context = Context::builder().build();
+    assert_eq!(
+        charge(Charge { customer: 7 }, context).await.unwrap(),
+        1_007
+    );
+    let context = Context::builder()
+        .cancelled("the customer has left")
+        .build();
+    let failure = charge(Charge { customer: 7 }, context).await.unwrap_err();
+    assert_eq!(failure.to_string(), "the customer has left");
+    Ok(())
+}
+
+#[tokio::test]
+async fn put_a_job_off() -> Done {
+    async fn charge(job: Charge, ctx: Context) -> Result<u64, Failure> {
+        match ctx.attempt().snoozes {
+            0 => Err(Failure::snooze(HOUR)), // the bank opens in an hour
+            _ => Ok(job.customer + 1_000),
+        }
+    }
+    let oxcart = Oxcart::in_memory();
+    let billing = oxcart.queue("billing")?;
+    let worker = Worker::builder(&billing).handle(charge).build()?;
+    let job = billing.enqueue(Charge { customer: 7 }).await?;
+    worker.drain().await;
+    assert_eq!(
+        job.info().await?.expect("it waits").state,
+        JobState::Delayed
+    );
+    oxcart.advance_time(HOUR);
+    worker.drain().await;
+    assert_eq!(job.result().await?, 1_007);
+    Ok(())
+}
+
+#[tokio::test]
+async fn change_a_job() -> Done {
+    let billing = billing();
+    let handler = async |job: Charge| Ok::<_, Failure>(job.customer + 1_000);
+    let worker = Worker::builder(&billing).handle(handler).build()?;
+    let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
+    let edit = billing
+        .edit(job.id())
+        .payload(&Charge { customer: 8 })
+        .priority(10)
+        .now();
+    assert_eq!(edit.await?, Changed::Done);
+    worker.drain().await;
+    assert_eq!(job.result().await?, 1_008);
+    assert_eq!(
+        job.edit().now().await?,
+        Changed::InState(JobState::Completed)
+    );
+    Ok(())
+}
+
 #[tokio::test]
 async fn look_at_jobs() -> Done {
     let billing = billing();

@@ -63,6 +63,9 @@ pub enum EventKind {
     Cancelled(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),
+    /// A job was changed before it ran ([`Queue::edit`](crate::Queue::edit)). `Waiting` or `Delayed` follows if it is due at another
+    /// moment, or has another priority.
+    Edited(JobId),
     /// A job was removed, with all that was known of it ([`Queue::remove`](crate::Queue::remove)). Jobs
     /// that were kept long enough go without an event.
     Removed(JobId),
@@ -102,6 +105,7 @@ impl EventKind {
             | Self::Dead(id, _)
             | Self::Cancelled(id)
             | Self::Replayed(id)
+            | Self::Edited(id)
             | Self::Removed(id) => Some(id),
             Self::Drained
             | Self::Paused
@@ -128,6 +132,7 @@ impl EventKind {
             Self::Dead(..) => "dead",
             Self::Cancelled(_) => "cancelled",
             Self::Replayed(_) => "replayed",
+            Self::Edited(_) => "edited",
             Self::Removed(_) => "removed",
             Self::Drained => "drained",
             Self::Paused => "paused",
@@ -214,6 +219,7 @@ fn parse_token(name: &str, token: &str) -> Option<EventKind> {
         "dead" => EventKind::Dead(id, DeadReason::parse(detail)),
         "cancelled" => EventKind::Cancelled(id),
         "replayed" => EventKind::Replayed(id),
+        "edited" => EventKind::Edited(id),
         "removed" => EventKind::Removed(id),
         _ => return None,
     })

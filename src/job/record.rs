@@ -1,4 +1,4 @@
-//! The stored form of a job: written once, never changed.
+//! The stored form of a job: written once, and changed only by an edit, while no worker has the job.
 //!
 //! `version byte · MessagePack uint64 (enqueued at, ms) · place, as text · space · fields · MessagePack map`. The high bit of
 //! the version byte says that the payload lies in the `payloads` hash.
@@ -112,6 +112,57 @@ impl EncodedRecord {
     pub(crate) fn bytes(&self) -> usize {
         self.record.len() + self.external_payload.as_ref().map_or(0, Vec::len)
     }
+}
+
+/// Where the payload lies of a record that is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NewPayload {
+    /// As before; it is the same.
+    Unchanged,
+    /// In the record.
+    Inline,
+    /// This is too large for the record.
+    Apart(Vec<u8>),
+}
+
+/// What is to stand behind the place of a stored record, whose job gets another payload (of the type with this name) or another number
+/// of attempts. All other parts stay as they are, the fields of the head among them.
+pub(crate) fn edited(
+    stored: &[u8],
+    payload: Option<(&str, &[u8])>,
+    attempts: Option<u32>,
+) -> Result<(Vec<u8>, NewPayload), Error> {
+    // Also what it says of the version and of garbage.
+    let apart = stored
+        .first()
+        .is_some_and(|version| version & EXTERNAL_PAYLOAD != 0);
+    let record = Record::decode(stored, apart.then(Vec::new))?;
+    let (_, rest) = codec::split_stamp(&stored[1..]).expect("it was decoded");
+    let (_, rest) = split_place(rest).expect("it was decoded");
+    let (fields, body) = split_fields(rest);
+    let mut body: Body<'_> = rmp_serde::from_slice(body).expect("it was decoded");
+    let mut new = NewPayload::Unchanged;
+    if let Some((name, payload)) = payload {
+        if name != record.name {
+            return Err(Error::invalid(format!(
+                "the job is a `{}`, and its new payload is of a `{name}`",
+                record.name
+            )));
+        }
+        (body.name, body.old_name) = (Some(name.into()), None);
+        new = match payload.len() > INLINE_PAYLOAD_MAX {
+            true => NewPayload::Apart(payload.to_vec()),
+            false => NewPayload::Inline,
+        };
+        body.payload = (new == NewPayload::Inline).then(|| Bytes::new(payload));
+    }
+    if let Some(attempts) = attempts {
+        body.attempts = Some(attempts).filter(|n| *n != ATTEMPTS_DEFAULT);
+    }
+    let mut rest = fields.to_vec();
+    rmp_serde::encode::write_named(&mut rest, &body)
+        .expect("plain data always encodes into memory");
+    Ok((rest, new))
 }
 
 /// A record as it comes back from Redis.
@@ -295,6 +346,41 @@ mod tests {
         assert_eq!((record.keep, record.name.as_str()), (options.keep, "hi"));
         let plain = EncodedRecord::new("hi", vec![0xc0], &JobOptions::new(), Vec::new());
         assert_eq!(retention_of(&stored(&plain, 5, 3)), None);
+    }
+
+    #[test]
+    fn an_edited_record_differs_in_nothing_but_what_was_edited() {
+        let keep = JobOptions::new().keep(Retention::For(Duration::from_millis(1_500)));
+        let headers = vec![("trace".to_owned(), "abc".to_owned())];
+        let encoded = EncodedRecord::new("hi", vec![0xc0], &keep, headers.clone());
+        let bytes = stored(&encoded, 5, 3);
+        let large = vec![7; INLINE_PAYLOAD_MAX + 1];
+        for (payload, attempts) in [
+            (Some(&[0x2a][..]), None),
+            (None, Some(3)),
+            (Some(&large), Some(1)),
+        ] {
+            let new = payload.map(|payload| ("hi", payload));
+            let (rest, new) = edited(&bytes, new, attempts).unwrap();
+            let mut bytes = [&bytes[..12], &rest].concat();
+            let apart = match new {
+                NewPayload::Apart(payload) => Some(payload),
+                _ => None,
+            };
+            bytes[0] |= if apart.is_some() { EXTERNAL_PAYLOAD } else { 0 };
+            let record = Record::decode(&bytes, apart).unwrap();
+            assert_eq!(record.payload, payload.unwrap_or(&[0xc0]));
+            assert_eq!(record.attempts, attempts.unwrap_or(ATTEMPTS_DEFAULT));
+            assert_eq!((record.keep, &record.headers), (keep.keep, &headers));
+        }
+        let error = edited(&bytes, Some(("other", &[0xc0])), None).unwrap_err();
+        assert!(
+            error.is_invalid() && error.to_string().contains("`hi`"),
+            "{error}"
+        );
+        assert!(edited(&bytes[..20], None, Some(3)).is_err());
+        let newer = [&[9], &bytes[1..]].concat();
+        assert!(edited(&newer, None, Some(3)).is_err());
     }
 
     #[test]

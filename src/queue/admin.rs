@@ -150,12 +150,15 @@ impl Changed {
     /// From the answer to a call for one job. `done`: the ids that were changed; `others`: ids of jobs that were not
     /// changed, each with the job's state.
     pub(crate) fn of(done: &[String], others: &[(String, String)]) -> Result<Self, Error> {
-        let Some((_, name)) = others.first() else {
-            return Ok(match done.is_empty() {
-                true => Self::NotFound,
-                false => Self::Done,
-            });
-        };
+        match others.first() {
+            Some((_, name)) => Self::in_state(name),
+            None if done.is_empty() => Ok(Self::NotFound),
+            None => Ok(Self::Done),
+        }
+    }
+
+    /// Nothing was changed: the job is in the state of this name.
+    pub(crate) fn in_state(name: &str) -> Result<Self, Error> {
         let state = State::parse(name).ok_or_else(|| {
             let what = format!("the job is in state `{name}`, unknown here");
             Error::new(ErrorKind::Incompatible, what)

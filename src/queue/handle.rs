@@ -17,6 +17,7 @@ use crate::job::outcome::Ending;
 use crate::queue::Queue;
 use crate::queue::cancel::Cancel;
 use crate::queue::cancel_on_drop::CancelOnDrop;
+use crate::queue::edit::Edit;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
 use crate::store::watch::{Watch, Watched};
@@ -104,6 +105,11 @@ impl<J: Job> JobHandle<J> {
     /// ```
     pub fn cancel(&self) -> Cancel {
         self.queue.cancel(&self.id)
+    }
+
+    /// Changes the job, as long as it does not run; see [`Queue::edit`].
+    pub fn edit(&self) -> Edit {
+        self.queue.edit(&self.id)
     }
 
     /// Waits until the job has ended and gives what its handler gave, in whichever process that

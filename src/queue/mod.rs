@@ -5,6 +5,7 @@ pub(crate) mod cancel;
 pub(crate) mod cancel_on_drop;
 pub(crate) mod cancel_requests;
 pub(crate) mod delete;
+pub(crate) mod edit;
 pub(crate) mod enqueue;
 pub(crate) mod follower;
 pub(crate) mod handle;

@@ -69,6 +69,7 @@ impl Context {
             enqueued_at: Timestamp::from(std::time::SystemTime::now()),
             headers: Vec::new(),
             states: States::default(),
+            cancel_reason: None,
         }
     }
 
@@ -103,6 +104,7 @@ impl Context {
 /// | lease | 30 s, never extended |
 /// | enqueued_at | now, by the clock of the system |
 /// | headers, states | none |
+/// | cancelled | no |
 #[derive(Debug)]
 #[must_use = "nothing is made before `build`"]
 pub struct ContextBuilder {
@@ -118,6 +120,7 @@ pub struct ContextBuilder {
     enqueued_at: Timestamp,
     headers: Vec<(String, String)>,
     states: States,
+    cancel_reason: Option<String>,
 }
 
 impl ContextBuilder {
@@ -193,7 +196,13 @@ impl ContextBuilder {
         self
     }
 
-    /// The context. Its token ([`Context::cancellation`]) is fired by the test alone.
+    /// The job was asked to end, for this reason: [`Context::cancel_reason`] tells it, and the token has fired.
+    pub fn cancelled(mut self, reason: impl Into<String>) -> Self {
+        self.cancel_reason = Some(reason.into());
+        self
+    }
+
+    /// The context. Its token ([`Context::cancellation`]) is fired by the test alone, or by [`cancelled`](Self::cancelled).
     #[must_use]
     pub fn build(self) -> Context {
         let queue = self.queue.unwrap_or_else(|| {
@@ -221,12 +230,16 @@ impl ContextBuilder {
             snoozes: self.snoozes,
             fence: claimed.fence,
         };
+        let lease = Lease::new(&claimed, Instant::now(), lease);
+        if let Some(reason) = self.cancel_reason {
+            lease.cancel_for(reason);
+        }
         Context {
             inner: Arc::new(ContextInner {
                 attempt,
                 queue,
                 states: Arc::new(self.states),
-                lease: Arc::new(Lease::new(&claimed, Instant::now(), lease)),
+                lease: Arc::new(lease),
                 enqueued_at: self.enqueued_at,
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),

@@ -7,6 +7,7 @@ mod bad_input;
 mod cancelling;
 mod codec;
 mod dead_letters;
+mod editing;
 mod enqueueing;
 mod events;
 mod handlers;

@@ -5,6 +5,7 @@ mod bad_input;
 mod cancel;
 mod due;
 mod dump;
+mod edit;
 mod formats;
 mod fragments;
 mod inputs;

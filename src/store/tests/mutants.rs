@@ -314,6 +314,26 @@ mutants! {
         "queue.unsay_progress(open)" => "";
     a_running_job_is_removed among ENDED:
         "if state == 'active' then" => "if false then";
+    a_job_that_runs_is_edited among EDITED:
+        "if state ~= 'waiting' and state ~= 'delayed' then\n  return { 'state'" => "if false then\n  return { 'state'";
+    an_edit_overwrites_what_another_edit_wrote among EDITED:
+        "if args.rewrite and record ~= ARGV[2] then" => "if false then";
+    an_edited_job_is_in_two_places among EDITED:
+        "if not stays then\n  queue.take_out(id, part)" => "if not stays then";
+    an_edited_job_keeps_its_place_of_another_priority among EDITED:
+        "redis.call('HDEL', key.places, id)" => "";
+    an_edited_job_does_not_show_its_priority among EDITED:
+        "place = queue.first_places({ { priority = priority } })[1]" => "";
+    g8_an_edited_job_leaves_its_old_payload_behind among EDITED:
+        "redis.call('HDEL', key.payloads, id)\n    end\n  end\n  redis.call('HSET', key.jobs" => "end\n  end\n  redis.call('HSET', key.jobs";
+    g5_a_job_that_was_rescheduled_is_still_waited_for among EDITED:
+        "queue.take_out(id, part)\n  if was_delayed then" => "queue.take_out(id, part)\n  if false then";
+    g5_nobody_hears_of_a_job_that_is_to_run_now among EDITED:
+        "queue.emit('waiting', { id })\n    if not meta.paused then" => "queue.emit('waiting', { id })\n    if false then";
+    g4_an_edited_job_forgets_that_it_goes_to_the_front among EDITED:
+        "front = queue.is_to_front(score)" => "front = false";
+    g4_a_job_that_is_due_already_goes_to_the_back_when_it_is_to_run_now among EDITED:
+        "(not args.due or not (was_delayed or is_delayed))" => "not args.due";
     a_snooze_is_not_counted among SNOOZED:
         "counters[SNOOZES] = counters[SNOOZES] + 1" => "";
     a_snooze_burns_an_attempt among SNOOZED:

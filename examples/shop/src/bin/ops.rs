@@ -25,6 +25,7 @@ async fn main() -> Result<()> {
             };
             match changed {
                 Changed::Done => println!("done"),
+                Changed::Requested => println!("it runs, and is told to come to an end"),
                 Changed::InState(state) => println!("nothing to do: the job is {state}"),
                 _ => println!("there is no such job"),
             }

@@ -159,6 +159,18 @@ pub(crate) const CANCELLED: Profile = Profile(&[
     (3, Pass),
 ]);
 
+/// Jobs are changed before they run.
+pub(crate) const EDITED: Profile = Profile(&[
+    (10, Enqueue),
+    (8, Advance),
+    (4, HandAllBack),
+    (14, Edit),
+    (3, Pop),
+    (6, Pass),
+    (2, Pause),
+    (2, Resume),
+]);
+
 /// Jobs are put off, die, and are replayed.
 pub(crate) const SNOOZED: Profile = Profile(&[
     (6, Enqueue),
