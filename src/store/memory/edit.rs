@@ -65,7 +65,7 @@ impl Edit<'_> {
         state.put(self.id, Collection::Waiting, state.place_of(self.id));
         match from {
             Collection::Unhandled => state.left_unhandled(ids),
-            Collection::Delayed => _ = state.look_for_due(),
+            Collection::Delayed => state.look_for_due(),
             _ => {}
         }
     }
