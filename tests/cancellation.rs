@@ -241,6 +241,7 @@ async fn g1_looking_and_changing_given_up_anywhere_leave_everything_in_order() {
     }
     queue.resume().await.unwrap();
     replayed_and_removed(&queue).await;
+    edited_and_cancelled(&queue).await;
     assert_nothing_half_done(&server, &queue).await;
     // Connections are pooled; those of given up calls are not kept beside the pool's.
     eventually(10 * SECOND, || clients() <= 16 + 8).await;
@@ -270,6 +271,28 @@ async fn replayed_and_removed(queue: &Queue) {
         }
     }
     worker.stop().await;
+}
+
+/// Jobs that wait, edited and cancelled by calls that are given up.
+async fn edited_and_cancelled(queue: &Queue) {
+    for how in HOWS {
+        for polls in 1..=6 {
+            let job = queue.enqueue(Work::Hold).await.unwrap();
+            let edit = job.edit().payload(&Work::Quick).priority(7).attempts(3);
+            given_up(how, polls, edit.into_future()).await;
+            let edit = job.edit().payload(&Work::Quick).priority(7).attempts(3);
+            assert!(edit.await.unwrap().is_done());
+            let info = job.info().await.unwrap().unwrap();
+            assert_eq!(
+                (info.priority, info.attempts, info.state),
+                (7, 3, JobState::Waiting)
+            );
+            given_up(how, polls, job.cancel().into_future()).await;
+            let _ = job.cancel().await.unwrap();
+            let info = job.info().await.unwrap().unwrap();
+            assert_eq!(info.state, JobState::Cancelled);
+        }
+    }
 }
 
 /// A job whose handler gives its own calls up.

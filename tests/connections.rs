@@ -153,7 +153,8 @@ async fn g9_the_handlers_of_a_large_worker_report_progress_to_a_redis_far_away()
     let totals = counts.totals;
     assert_eq!((totals.completed, totals.retried), (JOBS as u64, 0));
     let made = proxy.connections() - before;
-    assert!(made <= 6, "{made} connections");
+    // One of them reads the requests to cancel jobs: these run for long.
+    assert!(made <= 7, "{made} connections");
     worker.stop().await;
 }
 

@@ -104,6 +104,10 @@ impl Client {
             "jobs" => queue.jobs(JobState::Waiting).await.map(drop),
             "pause" => queue.pause().await.map(drop),
             "remove" => queue.remove(&JobId::new("nobody").unwrap()).await.map(drop),
+            "edit" => {
+                let edit = queue.edit(&self.job).payload(&Work::Quick).now();
+                edit.await.map(drop)
+            }
             "cancel" => {
                 let nobody = JobId::new("nobody").unwrap();
                 queue.cancel(&nobody).reason("moot").await.map(drop)
@@ -144,6 +148,7 @@ impl Client {
             "pause",
             "remove",
             "cancel",
+            "edit",
             "change settings",
             "orphans",
             "delete",
