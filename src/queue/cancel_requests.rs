@@ -16,12 +16,14 @@ use crate::codec;
 use crate::id::{JobId, Receipt};
 use crate::job::outcome::Ending;
 use crate::name::QueueName;
+use crate::policy::pauses::Pauses;
 use crate::policy::silence::Silence;
 use crate::queue::follower::Follower;
 use crate::store::backend::{Entry, Reader, Store, Stream};
 
 const ENTRIES_PER_READ: usize = 64;
-const PAUSE: Duration = Duration::from_millis(200);
+/// Before it is tried again to read, while Redis is in trouble.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(200), Duration::from_secs(2));
 /// Reading begins so long before the claim of the oldest job for which it is done: the clock of the server may step back a
 /// little, and another job may have been claimed a little earlier. What is read twice does no harm.
 const BEFORE_CLAIM_MS: u64 = 2_000;
@@ -178,7 +180,7 @@ impl Drop for CancelRequests {
 /// at most: the next job that runs for long may be there in a moment.
 async fn follow(queue: QueueName, shared: Arc<Shared>, mut reader: Reader, from_ms: u64) {
     let mut cursor = (from_ms, 0);
-    let mut silence = Silence::default();
+    let (mut silence, mut pauses) = (Silence::default(), PAUSES);
     loop {
         {
             let mut state = shared.lock();
@@ -191,6 +193,7 @@ async fn follow(queue: QueueName, shared: Arc<Shared>, mut reader: Reader, from_
         match reader.read(cursor, ENTRIES_PER_READ).await {
             Ok(entries) => {
                 silence.ends();
+                pauses.reset();
                 for entry in entries {
                     shared.announce(&entry);
                     cursor = entry.id;
@@ -201,7 +204,7 @@ async fn follow(queue: QueueName, shared: Arc<Shared>, mut reader: Reader, from_
                     let queue = queue.as_str();
                     warn!(queue, %trouble, "requests to cancel running jobs cannot be read; the worker hears of them when it renews its leases");
                 }
-                sleep(PAUSE).await;
+                sleep(pauses.next(fastrand::f64())).await;
             }
         }
     }
