@@ -157,8 +157,8 @@ impl CancelRequests {
             let reader = self.store.reader(Stream::Cancels);
             let from_ms = since_ms.saturating_sub(BEFORE_CLAIM_MS);
             let (queue, shared) = (self.queue.clone(), Arc::clone(&self.shared));
-            let follower = Follower::start(&self.store.runtime(), |_ready| {
-                follow(queue, shared, reader, from_ms)
+            let follower = Follower::start(&self.store.runtime(), |ready| {
+                follow(queue, shared, reader, from_ms, ready)
             });
             Follower::forget_if_elsewhere(state.follower.replace(follower));
         }
@@ -178,7 +178,15 @@ impl Drop for CancelRequests {
 
 /// The task: reads what was announced from this moment on, as long as a worker listens, and then to the end of its read, 5 s
 /// at most: the next job that runs for long may be there in a moment.
-async fn follow(queue: QueueName, shared: Arc<Shared>, mut reader: Reader, from_ms: u64) {
+async fn follow(
+    queue: QueueName,
+    shared: Arc<Shared>,
+    mut reader: Reader,
+    from_ms: u64,
+    ready: watch::Sender<bool>,
+) {
+    // Its place is known. That this is not dropped shows that the task runs.
+    ready.send_replace(true);
     let mut cursor = (from_ms, 0);
     let (mut silence, mut pauses) = (Silence::default(), PAUSES);
     loop {
@@ -207,5 +215,80 @@ async fn follow(queue: QueueName, shared: Arc<Shared>, mut reader: Reader, from_
                 sleep(pauses.next(fastrand::f64())).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::queue::Queue;
+    use crate::queue::setup::Setup;
+
+    fn queue() -> Queue {
+        Setup::in_memory().queue("work")
+    }
+
+    fn entry(fields: &[(&str, &[u8])]) -> Entry {
+        let field = |(id, value): &(&str, &[u8])| ((*id).to_owned(), value.to_vec());
+        Entry {
+            id: (1, 0),
+            fields: fields.iter().map(field).collect(),
+        }
+    }
+
+    fn request(receipt: &str, reason: &str) -> Vec<u8> {
+        let outcome = codec::encode_plain(&Ending::Cancelled(reason.to_owned()));
+        [receipt.as_bytes(), b"\n", &outcome].concat()
+    }
+
+    #[tokio::test]
+    async fn a_request_is_for_one_attempt_and_what_is_no_request_is_passed_over() {
+        let queue = queue();
+        let requests = &queue.inner.cancel_requests;
+        let mut listening = requests.listen(0);
+        assert!(listening.is_silent());
+        let (first, second) = (request("1 5 w", "moot"), request("2 6 w", "gone"));
+        let entries = [
+            ("a", &first[..]),
+            ("b", b"noise"),
+            ("c", b"1 5 w\n\xc1"),
+            ("d", &second),
+        ];
+        requests.shared.announce(&entry(&entries));
+        listening.heard().await;
+        let reason = |id, receipt| listening.reason(&JobId::stored(id), &Receipt::new(receipt));
+        assert_eq!(reason("a", "1 5 w").as_deref(), Some("moot"));
+        assert_eq!(reason("a", "2 6 w"), None, "it is for another attempt");
+        assert_eq!((reason("b", ""), reason("c", "1 5 w")), (None, None));
+        assert_eq!(reason("d", "2 6 w").as_deref(), Some("gone"));
+        assert!(!listening.is_silent());
+    }
+
+    #[tokio::test]
+    async fn g8_the_workers_of_a_process_share_one_task_and_requests_are_remembered_in_bounds() {
+        let queue = queue();
+        let requests = &queue.inner.cancel_requests;
+        let tasks = || Handle::current().metrics().num_alive_tasks();
+        let before = tasks();
+        let listening: Vec<_> = (0..3).map(|_| requests.listen(0)).collect();
+        tokio::task::yield_now().await;
+        drop(requests.listen(0));
+        assert_eq!(tasks() - before, 1);
+        for n in 0..=REMEMBERED {
+            let id = format!("job-{n}");
+            let entry = entry(&[(&id, &request("1 5 w", "moot"))]);
+            requests.shared.announce(&entry);
+        }
+        let state = requests.shared.lock();
+        assert_eq!(
+            (state.requests.len(), state.order.len()),
+            (REMEMBERED, REMEMBERED)
+        );
+        assert!(!state.requests.contains_key(&JobId::stored("job-0")));
+        assert_eq!(state.listeners, 3);
+        drop(state);
+        drop(listening);
     }
 }
