@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use oxcart::{
-    Context, Error, EventCursor, EventKind, Failure, Job, JobHandle, JobId, JobState, Oxcart,
-    Queue, QueueSettings, Retention, Worker,
+    Context, Error, EventCursor, EventKind, Failure, Job, JobHandle, JobState, Oxcart, Queue,
+    QueueSettings, Retention, Worker,
 };
 use serde::{Deserialize, Serialize};
 use support::given_up::{Call, HOWS, at_every_await_point, given_up, polled};
 use support::jobs::{Scene, Work, now_ms};
 use support::workers::{drained, queue_at, run, server_and_queue, worker};
-use support::{Proxy, Server, eventually, eventually_async, ids};
+use support::{Proxy, Server, eventually, ids};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -106,40 +106,6 @@ async fn g3_many_given_up_anywhere_make_each_job_once_or_not_at_all() {
     }
     let ran = assert_each_runs_once(&server, &queue).await;
     assert!(sure.is_subset(&ran));
-}
-
-/// No worker runs: each job that was added waits until it is cancelled.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g3_what_is_cancelled_when_its_caller_is_gone_is_cancelled_wherever_that_was() {
-    let (server, queue) = server_and_queue().await;
-    let request = || {
-        queue
-            .enqueue(Work::Quick)
-            .result()
-            .within(SECOND / 5)
-            .cancel_on_drop()
-    };
-    drop(request());
-    at_every_await_point(
-        || -> Call<_> { request().into_future() },
-        async |answer| {
-            assert!(answer.is_none_or(|outcome| outcome.unwrap_err().is_timeout()));
-        },
-    )
-    .await;
-    // A job that was there under its id is another caller's.
-    let id = JobId::new("kept").unwrap();
-    let kept = queue.enqueue(Work::Quick).id(id.clone()).await.unwrap();
-    let again = queue.enqueue(Work::Quick).id(id).result();
-    let error = again.within(SECOND / 5).cancel_on_drop().await.unwrap_err();
-    assert!(error.is_timeout());
-    eventually_async(20 * SECOND, async || {
-        let counts = queue.counts().await.unwrap();
-        (counts.left(), counts.totals.cancelled) == (1, counts.totals.added - 1)
-    })
-    .await;
-    assert_eq!(kept.info().await.unwrap().unwrap().state, JobState::Waiting);
-    assert_nothing_half_done(&server, &queue).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -275,23 +241,22 @@ async fn replayed_and_removed(queue: &Queue) {
 
 /// Jobs that wait, edited and cancelled by calls that are given up.
 async fn edited_and_cancelled(queue: &Queue) {
-    for how in HOWS {
-        for polls in 1..=6 {
-            let job = queue.enqueue(Work::Hold).await.unwrap();
-            let edit = job.edit().payload(&Work::Quick).priority(7).attempts(3);
-            given_up(how, polls, edit.into_future()).await;
-            let edit = job.edit().payload(&Work::Quick).priority(7).attempts(3);
-            assert!(edit.await.unwrap().is_done());
-            let info = job.info().await.unwrap().unwrap();
-            assert_eq!(
-                (info.priority, info.attempts, info.state),
-                (7, 3, JobState::Waiting)
-            );
-            given_up(how, polls, job.cancel().into_future()).await;
-            let _ = job.cancel().await.unwrap();
-            let info = job.info().await.unwrap().unwrap();
-            assert_eq!(info.state, JobState::Cancelled);
-        }
+    for (how, polls) in HOWS
+        .into_iter()
+        .flat_map(|how| (1..=6).map(move |n| (how, n)))
+    {
+        let job = queue.enqueue(Work::Hold).await.unwrap();
+        let info = async || job.info().await.unwrap().unwrap();
+        let edit = || job.edit().payload(&Work::Quick).priority(7).into_future();
+        given_up(how, polls, edit()).await;
+        assert!(edit().await.unwrap().is_done());
+        assert_eq!(
+            (info().await.priority, info().await.state),
+            (7, JobState::Waiting)
+        );
+        given_up(how, polls, job.cancel().into_future()).await;
+        let _ = job.cancel().await.unwrap();
+        assert_eq!(info().await.state, JobState::Cancelled);
     }
 }
 

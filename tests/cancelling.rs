@@ -1,4 +1,5 @@
-//! Jobs that are cancelled while other processes run them: each handler hears of it at once, and none is run again.
+//! Jobs that are cancelled while other processes run them: each handler hears of it at once, and none is run again; and
+//! jobs whose caller is gone.
 //!
 //! `OXCART_CANCELLED=1000 cargo test --test cancelling -- --nocapture` says how long that took for so many.
 
@@ -7,10 +8,11 @@ mod support;
 use std::future::IntoFuture;
 use std::time::{Duration, Instant};
 
-use oxcart::{Changed, Error, JobState};
+use oxcart::{Changed, Error, JobId, JobState};
+use support::given_up::{Call, at_every_await_point};
 use support::jobs::{Scene, Work, now_ms};
 use support::workers::{WorkerProcess, drained, run_as_process, server_and_queue};
-use support::{Process, eventually};
+use support::{Process, eventually, eventually_async};
 
 const SECOND: Duration = Duration::from_secs(1);
 const PROCESSES: usize = 3;
@@ -94,4 +96,37 @@ async fn a_job_whose_process_dies_is_cancelled_when_it_is_taken_back() {
     let runs = scene.runs_by_job();
     assert_eq!(runs[job.id().as_str()].len(), 1);
     assert_eq!(runs[other.id().as_str()].len(), 2);
+}
+
+/// No worker runs: each job that was added waits until it is cancelled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_what_is_cancelled_when_its_caller_is_gone_is_cancelled_wherever_that_was() {
+    let (_server, queue) = server_and_queue().await;
+    let request = || {
+        queue
+            .enqueue(Work::Quick)
+            .result()
+            .within(SECOND / 5)
+            .cancel_on_drop()
+    };
+    drop(request());
+    at_every_await_point(
+        || -> Call<_> { request().into_future() },
+        async |answer| {
+            assert!(answer.is_none_or(|outcome| outcome.unwrap_err().is_timeout()));
+        },
+    )
+    .await;
+    // A job that was there under its id is another caller's.
+    let id = JobId::new("kept").unwrap();
+    let kept = queue.enqueue(Work::Quick).id(id.clone()).await.unwrap();
+    let again = queue.enqueue(Work::Quick).id(id).result();
+    let error = again.within(SECOND / 5).cancel_on_drop().await.unwrap_err();
+    assert!(error.is_timeout());
+    eventually_async(20 * SECOND, async || {
+        let counts = queue.counts().await.unwrap();
+        (counts.left(), counts.totals.cancelled) == (1, counts.totals.added - 1)
+    })
+    .await;
+    assert_eq!(kept.info().await.unwrap().unwrap().state, JobState::Waiting);
 }
