@@ -11,14 +11,16 @@
 -- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, told,
 -- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
 -- ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are consecutive from
--- first_fence; a repeated call names the fences that the worker still holds. told is 1 if more
+-- first_fence; a repeated call names the fences that the worker still holds. extras are what lib/deliver.lua says of claimed
+-- jobs, and (position, 'cancelled', outcome) of each attempt that ended as cancelled although the caller says otherwise
+-- (lib/cancelled.lua); a repeated call does not say this again. told is 1 if more
 -- could be claimed right now, else 0, plus 2 if the next call is to ask for jobs with traits, plus four times the number that
 -- stands for the news of unhandled jobs (lib/news.lua): as a number of its own, the news would cost a byte in the answers to
 -- all workers.
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver
--- rarely: again, promote, active, emit_value, tick, head
+-- rarely: lists, again, promote, active, emit_value, tick, head
 -- with all: overdue
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
@@ -28,13 +30,13 @@ end
 
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be
 -- claimed by this very call. A repeated call does none of it again.
-local refused, fences, due_ms, claim = {}, {}, nil, args.claim
+local refused, overruled, fences, due_ms, claim = {}, nil, {}, nil, args.claim
 local claimed = { ids = {}, records = {}, external = {}, suspects = 0 }
 if status == 'repeated' then
   refused, claimed, fences = queue.answer_again(answer)
   due_ms = queue.next_due()
 else
-  refused = queue.settle()
+  refused, overruled = queue.settle()
   due_ms = queue.next_due()
   local is_due = due_ms and due_ms <= now_ms and not meta.paused
   -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before.
@@ -96,4 +98,10 @@ for i = 1, #claimed.ids do
   reply[#reply + 1] = claimed.records[i]
 end
 queue.deliver(reply, claimed.ids, claimed.external)
+if overruled then
+  for i = 1, #overruled, 2 do
+    queue.append(reply, overruled[i], 'cancelled')
+    reply[#reply + 1] = overruled[i + 1]
+  end
+end
 return reply

@@ -1,17 +1,20 @@
 #!lua flags=allow-oom
--- Cancels jobs that have not begun. Each ends as cancelled, and is kept like a job that its handler has cancelled: for its own
--- retention, or for as long as is set for the queue. ARGV[2] is what is stored as its outcome; the ids are ARGV[3..].
--- Answers { 'cancelled', now_ms, cancelled ids, { id, state, .. } of the others that are there }.
+-- Cancels jobs. One that waits or is delayed ends as cancelled, and is kept like a job that its handler has cancelled: for its own
+-- retention, or for as long as is set for the queue. For one that runs a request is stored (lib/requests.lua), and announced to its
+-- worker; the first request stays. ARGV[2] is what is stored as the outcome; the ids are ARGV[3..].
+-- Answers { 'cancelled', now_ms, cancelled ids, ids that run, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
--- needs: meta, find, finish, count, emit, lists
--- rarely: take_out, head, delayed, drained, shown, leave
+-- needs: meta, find, emit, lists
+-- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave
 
 local FIRST_ID = 3
+-- Workers read announcements at once; one that has missed some hears of the requests when it renews its leases.
+local ANNOUNCEMENTS_KEPT, KEPT_FOR_MS = 1000, 60000
+
 local outcome = ARGV[2]
 local records = redis.call('HMGET', key.jobs, unpack(ARGV, FIRST_ID))
-local cancelled, others = {}, {}
--- For how long jobs ask to be kept, if they do.
-local keep_ms, is_delayed, leaving = {}, false, {}
+local cancelled, outcomes, cancelled_records, running, others = {}, {}, {}, {}, {}
+local is_delayed, leaving = false, {}
 for i = FIRST_ID, #ARGV do
   local id, record = ARGV[i], records[i - FIRST_ID + 1]
   -- An id without a record is no job: another program wrote it, and the next claim drops it.
@@ -24,36 +27,49 @@ for i = FIRST_ID, #ARGV do
     if queue.has_traits(record) then
       leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'ended' }
     end
-    cancelled[#cancelled + 1] = id
-    -- What is no whole number counts as none: the job is out of line, so nothing may fail now.
-    keep_ms[id] = tonumber(string.match(queue.field_of(record, 'keep_ms') or '', '^%d+$'))
+    local at = #cancelled + 1
+    cancelled[at], outcomes[at], cancelled_records[at] = id, outcome, record
     is_delayed = is_delayed or state == 'delayed'
+  elseif state == 'active' then
+    running[#running + 1] = id
   elseif state then
     queue.append(others, id, queue.shown_state(id, state))
   end
 end
 
--- Those that are kept as is set for the queue end together.
-local plain, outcomes = {}, {}
-for _, id in ipairs(cancelled) do
-  if keep_ms[id] then
-    queue.finish({ id }, { outcome }, keep_ms[id])
-  else
-    plain[#plain + 1], outcomes[#outcomes + 1] = id, outcome
+-- The announcement names the claim: it is for this attempt, and for no other job that gets the same id later.
+local function request(ids)
+  for i = 1, #ids do
+    if redis.call('HSETNX', key.attempts, ids[i] .. '#cancel', outcome) == 1 then
+      queue.write_counters(ids[i], queue.read_counters(ids[i]))
+    end
+  end
+  local requests, claims = queue.read_requests(ids), redis.call('HMGET', key.claims, unpack(ids))
+  local fields = {}
+  for i = 1, #ids do
+    if claims[i] then
+      queue.append(fields, ids[i], claims[i] .. '\n' .. requests[i])
+    end
+  end
+  if #fields > 0 then
+    redis.call('XADD', key.cancels, 'MAXLEN', '~', ANNOUNCEMENTS_KEPT, '*', unpack(fields))
+    redis.call('PEXPIRE', key.cancels, KEPT_FOR_MS)
   end
 end
-queue.finish(plain, outcomes)
+
+queue.end_cancelled(cancelled, outcomes, cancelled_records)
 if is_delayed then
   queue.look_for_due()
 end
 if #leaving > 0 then
   queue.leave_gates(leaving)
 end
-queue.count('cancelled', #cancelled)
-queue.emit('cancelled', cancelled)
 if #cancelled > 0 then
   queue.say_if_drained()
 end
+if #running > 0 then
+  request(running)
+end
 queue.flush_events()
 queue.save_meta()
-return { 'cancelled', now_ms, cancelled, others }
+return { 'cancelled', now_ms, cancelled, running, others }

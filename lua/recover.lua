@@ -4,12 +4,12 @@
 -- 0 if the caller does not know), tolerance_ms, limit, lease_ms (the caller's), gap_ms
 -- (if no worker looked for longer, living workers may have had no chance to renew), quiet_ms (how long
 -- they then get for that), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
--- Answers { 'recovered', now_ms, stalled ids, dead ids }, or { 'unsure', now_ms, from_ms, pulled }:
+-- Answers { 'recovered', now_ms, stalled ids, dead ids, cancelled ids }: those that were to be cancelled end so; or { 'unsure', now_ms, from_ms, pulled }:
 -- no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened. O(n log N).
 -- Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, head, leave
+-- rarely: drained, requests, cancelled, head, leave
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then
@@ -21,14 +21,16 @@ local over = queue.whole(now_ms - args.tolerance_ms)
 local ids = redis.call('ZRANGEBYSCORE', key.active, '-inf', over, 'LIMIT', 0, args.limit)
 if #ids == 0 then
   queue.save_meta()
-  return { 'recovered', now_ms, {}, {} }
+  return { 'recovered', now_ms, {}, {}, {} }
 end
 
 local claims = redis.call('HMGET', key.claims, unpack(ids))
 local stalls = redis.call('HMGET', key.stalls, unpack(ids))
 local places, records = queue.places_of(ids)
 local leaving = {}
+local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
+local cancelled, outcomes = {}, {}
 for i = 1, #ids do
   -- An id without a record cannot be run: another program wrote to our keys.
   if places[i] then
@@ -37,7 +39,9 @@ for i = 1, #ids do
     queue.made(key.stalls)
     local since_ms = queue.claimed_since(claims[i] or '')
     queue.record_attempt(ids[i], since_ms, cmsgpack.pack({ kind = 'stalled' }), 0)
-    if times > queue.setting('max_stalls') then
+    if requests[i] then
+      cancelled[#cancelled + 1], outcomes[#outcomes + 1] = ids[i], requests[i]
+    elseif times > queue.setting('max_stalls') then
       dead[#dead + 1] = { id = ids[i], reason = 'poisoned' }
       dead_ids[#dead_ids + 1] = ids[i]
     else
@@ -45,7 +49,7 @@ for i = 1, #ids do
       scores[#stalled] = places[i]
     end
     if queue.has_traits(records[i]) then
-      local to = dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
+      local to = requests[i] and 'ended' or dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
       leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'active', to = to }
     end
   end
@@ -53,6 +57,9 @@ end
 
 queue.unlease(ids)
 queue.bury(dead)
+if #cancelled > 0 then
+  queue.end_cancelled(cancelled, outcomes, redis.call('HMGET', key.jobs, unpack(cancelled)))
+end
 queue.unsay_progress(stalled)
 queue.enter_line(stalled, scores)
 if #leaving > 0 then
@@ -61,11 +68,11 @@ end
 if not meta.paused then
   queue.arm(0)
 end
-queue.count('stalled', #stalled + #dead)
+queue.count('stalled', #stalled + #dead + #cancelled)
 queue.emit('stalled', stalled)
-if #dead > 0 then
+if #dead + #cancelled > 0 then
   queue.say_if_drained()
 end
 queue.flush_events()
 queue.save_meta()
-return { 'recovered', now_ms, stalled, dead_ids }
+return { 'recovered', now_ms, stalled, dead_ids, cancelled }

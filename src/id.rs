@@ -153,6 +153,12 @@ impl Receipt {
         &self.0
     }
 
+    /// When the job was claimed, by the server's clock; 0 if it does not say so.
+    pub(crate) fn since_ms(&self) -> u64 {
+        let since_ms = self.0.split(' ').nth(1).and_then(|word| word.parse().ok());
+        since_ms.unwrap_or(0)
+    }
+
     /// `[a, a, b]` as `[(a, 2), (b, 1)]`: the way in which calls name many of them.
     pub(crate) fn runs<'a>(receipts: impl IntoIterator<Item = &'a Self>) -> Runs<'a> {
         let mut runs: Vec<(&str, usize)> = Vec::new();

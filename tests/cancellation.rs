@@ -207,6 +207,7 @@ async fn g1_looking_and_changing_given_up_anywhere_leave_everything_in_order() {
     }
     queue.resume().await.unwrap();
     replayed_and_removed(&queue).await;
+    edited_and_cancelled(&queue).await;
     assert_nothing_half_done(&server, &queue).await;
     // Connections are pooled; those of given up calls are not kept beside the pool's.
     eventually(10 * SECOND, || clients() <= 16 + 8).await;
@@ -236,6 +237,27 @@ async fn replayed_and_removed(queue: &Queue) {
         }
     }
     worker.stop().await;
+}
+
+/// Jobs that wait, edited and cancelled by calls that are given up.
+async fn edited_and_cancelled(queue: &Queue) {
+    for (how, polls) in HOWS
+        .into_iter()
+        .flat_map(|how| (1..=6).map(move |n| (how, n)))
+    {
+        let job = queue.enqueue(Work::Hold).await.unwrap();
+        let info = async || job.info().await.unwrap().unwrap();
+        let edit = || job.edit().payload(&Work::Quick).priority(7).into_future();
+        given_up(how, polls, edit()).await;
+        assert!(edit().await.unwrap().is_done());
+        assert_eq!(
+            (info().await.priority, info().await.state),
+            (7, JobState::Waiting)
+        );
+        given_up(how, polls, job.cancel().into_future()).await;
+        let _ = job.cancel().await.unwrap();
+        assert_eq!(info().await.state, JobState::Cancelled);
+    }
 }
 
 /// A job whose handler gives its own calls up.

@@ -153,7 +153,8 @@ async fn g9_the_handlers_of_a_large_worker_report_progress_to_a_redis_far_away()
     let totals = counts.totals;
     assert_eq!((totals.completed, totals.retried), (JOBS as u64, 0));
     let made = proxy.connections() - before;
-    assert!(made <= 6, "{made} connections");
+    // One of them reads the requests to cancel jobs: these run for long.
+    assert!(made <= 7, "{made} connections");
     worker.stop().await;
 }
 
@@ -178,8 +179,9 @@ async fn g8_twenty_workers_of_twenty_queues_hold_few_connections() {
     tokio::time::sleep(3 * SECOND).await;
     let all: usize = server.info("connected_clients").parse().unwrap();
     println!("{all} connections");
-    // A lane, the leases, the wait for work and the producer of each; what they share; this one.
-    assert!(all <= 4 * QUEUES + 2, "{all} connections");
+    // A lane, the leases, the wait for work and the producer of each; while a job runs for long, the requests to cancel it; what they
+    // share; this one.
+    assert!(all <= 5 * QUEUES + 2, "{all} connections");
     scene.release(QUEUES);
     for worker in workers {
         worker.stop().await;

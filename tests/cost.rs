@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oxcart::{Failure, Job, Oxcart, Queue, QueueSettings, Retention, State, Worker};
+use oxcart::{Context, Failure, Job, Oxcart, Queue, QueueSettings, Retention, State, Worker};
 use serde::{Deserialize, Serialize};
 use support::Server;
 use tokio::sync::Notify;
@@ -65,6 +65,24 @@ const PROCESS_100: Budget = Budget {
 /// periods of its duties have some jitter.
 const IDLE_A_MINUTE: f64 = 51.0;
 
+/// The same of a worker that runs one job all the time: its lease is renewed each 10 s, and a read of the requests to cancel it
+/// lasts 5 s.
+const LONG_JOB_A_MINUTE: f64 = IDLE_A_MINUTE + 6.0 + 12.0;
+
+/// A caller that cancels or edits jobs that wait, one at a time. Exact.
+const CANCEL: Budget = Budget {
+    calls: 1.0,
+    commands: 13.1,
+    received: 784.0,
+    sent: 80.0,
+};
+const EDIT: Budget = Budget {
+    calls: 1.0,
+    commands: 18.1,
+    received: 709.0,
+    sent: 32.5,
+};
+
 const JOBS: usize = 1_000;
 
 /// A payload of 120 bytes.
@@ -76,6 +94,20 @@ struct Nothing {
 impl Job for Nothing {
     const NAME: &'static str = "nothing";
     type Output = ();
+}
+
+/// Runs until its worker stops.
+#[derive(Serialize, Deserialize)]
+struct Long;
+
+impl Job for Long {
+    const NAME: &'static str = "long";
+    type Output = ();
+}
+
+async fn hold(_: Long, context: Context) -> Result<(), Failure> {
+    context.cancellation().cancelled().await;
+    Err("stopped".into())
 }
 
 fn nothing() -> Nothing {
@@ -275,21 +307,72 @@ async fn work_off(server: &Server, queue: &Queue, concurrency: usize) -> Used {
     used
 }
 
-/// Counted over four rounds of the blocking pop, after a first one in which it settles down.
+/// A caller cancels jobs that wait, one after the other. Exact.
+#[tokio::test]
+async fn cancelling_one_after_the_other() {
+    let (server, queue) = server_and_queue().await;
+    let jobs = std::iter::repeat_with(nothing).take(JOBS);
+    let jobs = queue.enqueue_many(jobs).await.unwrap();
+    // The text of the script is sent once in a server's life.
+    let first = queue.enqueue(nothing()).await.unwrap();
+    assert!(first.cancel().await.unwrap().is_done());
+    let meter = Meter::start(&server);
+    for job in &jobs {
+        assert!(job.cancel().await.unwrap().is_done());
+    }
+    meter.stop().assert_within("cancel", &CANCEL);
+}
+
+/// Jobs get another priority and moment, one after the other. Exact.
+#[tokio::test]
+async fn editing_one_after_the_other() {
+    let (server, queue) = server_and_queue().await;
+    let jobs = std::iter::repeat_with(nothing).take(JOBS);
+    let jobs = queue.enqueue_many(jobs).await.unwrap();
+    let first = queue.enqueue(nothing()).await.unwrap();
+    assert!(first.edit().priority(9).await.unwrap().is_done());
+    let meter = Meter::start(&server);
+    for job in &jobs {
+        assert!(job.edit().priority(9).await.unwrap().is_done());
+    }
+    meter.stop().assert_within("edit", &EDIT);
+}
+
 #[tokio::test]
 async fn an_idle_worker_is_quiet() {
+    let (server, queue) = server_and_queue().await;
+    at_rest("an idle worker", &server, &queue, IDLE_A_MINUTE).await;
+}
+
+/// It renews a lease, and listens for a request to cancel the job.
+#[tokio::test]
+async fn a_worker_whose_job_runs_for_long_is_quiet() {
+    let (server, queue) = server_and_queue().await;
+    queue.enqueue(Long).await.unwrap();
+    at_rest(
+        "a worker with a long job",
+        &server,
+        &queue,
+        LONG_JOB_A_MINUTE,
+    )
+    .await;
+}
+
+/// Counted over four rounds of the blocking pop, after a first one in which it settles down.
+async fn at_rest(who: &str, server: &Server, queue: &Queue, most: f64) {
     const ROUND: Duration = Duration::from_secs(5);
     const ROUNDS: u32 = 4;
-    let (server, queue) = server_and_queue().await;
-    let worker = Worker::builder(&queue)
+    let worker = Worker::builder(queue)
         .concurrency(100)
+        .grace(Duration::ZERO)
         .state(tally())
         .handle(handle)
+        .handle(hold)
         .build()
         .unwrap();
     let counted = async {
         tokio::time::sleep(ROUND / 2).await;
-        let meter = Meter::start(&server);
+        let meter = Meter::start(server);
         tokio::time::sleep(ROUND * ROUNDS).await;
         meter.stop()
     };
@@ -302,15 +385,15 @@ async fn an_idle_worker_is_quiet() {
     let (ran, used) = tokio::join!(worker.run_until(async { ended.await.unwrap() }), idle);
     ran.unwrap();
     // All else is what the scripts execute; their text is sent once in a server's life.
-    let sent = used.of("evalsha") + used.of("bzpopmin");
+    let sent = used.of("evalsha") + used.of("bzpopmin") + used.of("xread");
     let all: u64 = used.commands.values().sum();
     let a_minute = |commands: u64| commands as f64 * 60.0 / (ROUND * ROUNDS).as_secs_f64();
     println!(
-        "an idle worker sends {:.0} commands a minute, of {IDLE_A_MINUTE:.0}; Redis executes {:.0}: {:?}",
+        "{who} sends {:.0} commands a minute, of {most:.0}; Redis executes {:.0}: {:?}",
         a_minute(sent),
         a_minute(all),
         used.commands
     );
     assert!(sent > 0, "it looks now and then: {:?}", used.commands);
-    assert!(a_minute(sent) <= IDLE_A_MINUTE, "{:?}", used.commands);
+    assert!(a_minute(sent) <= most, "{:?}", used.commands);
 }

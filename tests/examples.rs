@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 15] = [
+const EXAMPLES: [(&str, &[&str]); 16] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batches",
@@ -21,6 +21,16 @@ const EXAMPLES: [(&str, &[&str]); 15] = [
             "in 2000 statements; 1997 completed, 3 dead",
             "in batches: ",
             " times as many rows",
+        ],
+    ),
+    (
+        "cancel",
+        &[
+            "was cancelled: the customer has left",
+            ": the caller that waited for its result is gone",
+            "3 pages, put off 2 times",
+            "Done: 2 pages, at once",
+            "too late: InState(Completed)",
         ],
     ),
     (

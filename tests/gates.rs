@@ -28,26 +28,24 @@ fn size(small: usize, large: usize) -> usize {
     }
 }
 
-/// Kills workers one after the other, each once it has begun a job, and replaces them. Gives the moments at which each died.
-async fn kill(
+/// Kills a worker that has begun a job, and replaces it. Notes the moment at which it died.
+async fn kill_one(
     workers: &mut Vec<Process>,
-    kills: usize,
     scene: &Scene,
     settings: &WorkerProcess,
-) -> HashMap<u32, u64> {
-    let mut died = HashMap::new();
-    for _ in 0..kills {
-        let mut victim = workers.remove(0);
-        let pid = victim.id();
-        eventually(20 * SECOND, || {
-            scene.runs().iter().any(|run| run.pid == pid)
-        })
-        .await;
-        victim.kill();
-        died.insert(pid, now_ms());
-        workers.push(settings.spawn(scene));
-    }
-    died
+    died: &mut HashMap<u32, u64>,
+) {
+    let begun = || {
+        let runs = scene.runs();
+        let has_begun = |worker: &Process| runs.iter().any(|run| run.pid == worker.id());
+        workers.iter().position(has_begun)
+    };
+    eventually(60 * SECOND, || begun().is_some()).await;
+    let at = begun().expect("just seen");
+    let mut victim = workers.remove(at);
+    victim.kill();
+    died.insert(victim.id(), now_ms());
+    workers.push(settings.spawn(scene));
 }
 
 /// The runs of each key, in the order in which their jobs were claimed. Ids are `<key>.<number>`.
@@ -94,6 +92,7 @@ async fn g7_jobs_of_one_key_run_in_their_order_through_failures_kills_and_a_rest
     let scene = Scene::new();
     let settings = settings(&server.url());
     let mut workers: Vec<Process> = (0..3).map(|_| settings.spawn(&scene)).collect();
+    let mut died = HashMap::new();
     for number in 0..jobs {
         let of_all_keys = (0..keys).map(|key| {
             let job = match (key + 7 * number) % 10 {
@@ -107,8 +106,10 @@ async fn g7_jobs_of_one_key_run_in_their_order_through_failures_kills_and_a_rest
                 .ordered_by(format!("key-{key}"))
         });
         queue.enqueue_many(of_all_keys).await.unwrap();
+        if number % 2 == 1 && died.len() < 6 {
+            kill_one(&mut workers, &scene, &settings, &mut died).await;
+        }
     }
-    let died = kill(&mut workers, 4, &scene, &settings).await;
     server.kill();
     server.restart();
     drained(&queue, size(90, 3_600) as u32 * SECOND).await;
@@ -131,6 +132,7 @@ async fn g7_jobs_of_one_key_run_in_their_order_through_failures_kills_and_a_rest
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_never_has_more_than_it_may_and_loses_no_slot_when_workers_are_killed() {
     const AT_ONCE: usize = 2;
+    const KILLS: usize = 5;
     let (groups, jobs) = (size(10, 100), size(30, 100));
     let (server, queue) = server_and_queue().await;
     let limit = QueueSettings::new().group_concurrency(AT_ONCE as u64);
@@ -138,15 +140,20 @@ async fn a_group_never_has_more_than_it_may_and_loses_no_slot_when_workers_are_k
     let scene = Scene::new();
     let settings = settings(&server.url());
     let mut workers: Vec<Process> = (0..3).map(|_| settings.spawn(&scene)).collect();
-    let all = (0..groups * jobs).map(|n| {
-        let (group, number) = (n % groups, n / groups);
-        queue
-            .enqueue(Work::sleep(Duration::from_millis(5)))
-            .id(id(group, number))
-            .group(format!("group-{group}"))
-    });
-    queue.enqueue_many(all).await.unwrap();
-    let died = kill(&mut workers, 5, &scene, &settings).await;
+    let mut died = HashMap::new();
+    for round in 0..KILLS {
+        let numbers = round * jobs / KILLS..(round + 1) * jobs / KILLS;
+        let of_all_groups =
+            numbers.flat_map(|number| (0..groups).map(move |group| (group, number)));
+        let of_all_groups = of_all_groups.map(|(group, number)| {
+            queue
+                .enqueue(Work::sleep(Duration::from_millis(5)))
+                .id(id(group, number))
+                .group(format!("group-{group}"))
+        });
+        queue.enqueue_many(of_all_groups).await.unwrap();
+        kill_one(&mut workers, &scene, &settings, &mut died).await;
+    }
     drained(&queue, 120 * SECOND).await;
 
     for (group, runs) in &by_key(&scene) {

@@ -12,6 +12,9 @@ use oxcart::{
 };
 use serde::{Deserialize, Serialize};
 
+#[path = "how_do_i/more.rs"]
+mod more;
+
 const PAGE: &str = include_str!("../docs/how-do-i.md");
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -41,7 +44,11 @@ fn plain(code: &str) -> String {
 
 #[test]
 fn each_piece_of_code_of_the_page_is_tested_here() {
-    let here = plain(include_str!("how_do_i.rs"));
+    let here = [
+        include_str!("how_do_i.rs"),
+        include_str!("how_do_i/more.rs"),
+    ];
+    let here = plain(&here.concat());
     let pieces: Vec<_> = PAGE.split("```").skip(1).step_by(2).collect();
     assert!(pieces.len() >= 10, "{}", pieces.len());
     for piece in pieces {
@@ -131,7 +138,10 @@ async fn cancel_a_job_that_waits() -> Done {
     let billing = billing();
     let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
     assert_eq!(
-        billing.cancel(job.id(), "the customer has left").await?,
+        billing
+            .cancel(job.id())
+            .reason("the customer has left")
+            .await?,
         Changed::Done
     );
     assert!(job.result().await.unwrap_err().is_cancelled());
@@ -141,12 +151,84 @@ async fn cancel_a_job_that_waits() -> Done {
         Some(Ended::Cancelled("the customer has left".into()))
     );
     assert_eq!(
-        billing.cancel(job.id(), "once more").await?,
+        billing.cancel(job.id()).reason("once more").await?,
         Changed::InState(JobState::Cancelled)
     );
     let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
     assert!(billing.remove(job.id()).await?.is_done());
     assert_eq!(billing.remove(job.id()).await?, Changed::NotFound);
+    Ok(())
+}
+
+async fn ask_the_bank(customer: u64) -> Result<u64, Failure> {
+    Ok(customer + 1_000)
+}
+
+#[tokio::test]
+async fn a_handler_that_listens() -> Done {
+    async fn charge(job: Charge, ctx: Context) -> Result<u64, Failure> {
+        if let Some(reason) = ctx.cancel_reason() {
+            return Err(Failure::cancel(reason));
+        }
+        tokio::select! {
+            receipt = ask_the_bank(job.customer) => receipt,
+            () = ctx.cancellation().cancelled() => Err("stopped".into()),
+        }
+    }
+    let context = Context::builder().build();
+    assert_eq!(
+        charge(Charge { customer: 7 }, context).await.unwrap(),
+        1_007
+    );
+    let context = Context::builder()
+        .cancelled("the customer has left")
+        .build();
+    let failure = charge(Charge { customer: 7 }, context).await.unwrap_err();
+    assert_eq!(failure.to_string(), "the customer has left");
+    Ok(())
+}
+
+#[tokio::test]
+async fn put_a_job_off() -> Done {
+    async fn charge(job: Charge, ctx: Context) -> Result<u64, Failure> {
+        match ctx.attempt().snoozes {
+            0 => Err(Failure::snooze(HOUR)), // the bank opens in an hour
+            _ => Ok(job.customer + 1_000),
+        }
+    }
+    let oxcart = Oxcart::in_memory();
+    let billing = oxcart.queue("billing")?;
+    let worker = Worker::builder(&billing).handle(charge).build()?;
+    let job = billing.enqueue(Charge { customer: 7 }).await?;
+    worker.drain().await;
+    assert_eq!(
+        job.info().await?.expect("it waits").state,
+        JobState::Delayed
+    );
+    oxcart.advance_time(HOUR);
+    worker.drain().await;
+    assert_eq!(job.result().await?, 1_007);
+    Ok(())
+}
+
+#[tokio::test]
+async fn change_a_job() -> Done {
+    let billing = billing();
+    let handler = async |job: Charge| Ok::<_, Failure>(job.customer + 1_000);
+    let worker = Worker::builder(&billing).handle(handler).build()?;
+    let job = billing.enqueue(Charge { customer: 7 }).delay(HOUR).await?;
+    let edit = billing
+        .edit(job.id())
+        .payload(&Charge { customer: 8 })
+        .priority(10)
+        .now();
+    assert_eq!(edit.await?, Changed::Done);
+    worker.drain().await;
+    assert_eq!(job.result().await?, 1_008);
+    assert_eq!(
+        job.edit().now().await?,
+        Changed::InState(JobState::Completed)
+    );
     Ok(())
 }
 
@@ -403,35 +485,5 @@ async fn dead_letters() -> Done {
         assert!(billing.replay(&dead.id).await?.is_done());
     }
     assert_eq!(billing.counts().await?.waiting, 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn look_after_a_queue() -> Done {
-    let billing = billing();
-    billing.enqueue(Charge { customer: 7 }).await?;
-    billing.pause().await?; // no job begins, in no process
-    billing.resume().await?;
-
-    let put_back = billing.orphans().put_back().await?; // jobs whose list was deleted by hand
-    assert_eq!(put_back, 0);
-
-    let refused = billing.delete().await.unwrap_err(); // it still holds a job
-    assert!(refused.is_not_empty());
-    let deleted = billing.delete().with_jobs().await?;
-    assert_eq!(deleted.jobs(), 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn one_after_the_other() -> Done {
-    let billing = billing();
-    for customer in [7, 7, 8] {
-        billing
-            .enqueue(Charge { customer })
-            .ordered_by(format!("customer-{customer}"))
-            .await?;
-    }
-    assert_eq!(billing.counts().await?.blocked, 1); // the second of customer 7
     Ok(())
 }

@@ -1,11 +1,16 @@
 -- What went wrong so far. `attempts` holds, per job that ever failed, bounced or stalled, the
--- counters { failed, bounces, bounced_since_ms, recorded } under its id, and the last 20 attempts
+-- counters { failed, bounces, bounced_since_ms, recorded } under its id, once it was snoozed followed by { snoozes,
+-- snoozed_since_ms }, and the last 20 attempts
 -- under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent.
 -- One field an attempt, so that no history is ever decoded or copied to append to it.
 -- needs: optional, stamp
 local ATTEMPTS_KEPT = 20
 -- Places in the list of counters. A newer version may append others, which stay as they are.
-local FAILED, BOUNCES, BOUNCED_SINCE_MS, RECORDED = 1, 2, 3, 4
+local FAILED, BOUNCES, BOUNCED_SINCE_MS, RECORDED, SNOOZES, SNOOZED_SINCE_MS = 1, 2, 3, 4, 5, 6
+
+local function is_counter(n)
+  return type(n) == 'number' and n >= 0 and n < 2 ^ 53
+end
 
 -- The counters in this text; all 0 if there is none, or none that can be read: another program
 -- wrote them, and they must not hold up the job.
@@ -13,8 +18,7 @@ function queue.counters_in(stored)
   local read, counters = pcall(cmsgpack.unpack, stored or '')
   read = read and type(counters) == 'table'
   for i = FAILED, RECORDED do
-    local n = read and counters[i]
-    if type(n) ~= 'number' or not (n >= 0 and n < 2 ^ 53) then
+    if not (read and is_counter(counters[i])) then
       return { 0, 0, 0, 0 }
     end
   end
@@ -57,10 +61,27 @@ function queue.record_bounce(id)
   queue.write_counters(id, counters)
 end
 
--- The job gets a fresh budget of attempts and bounces; what is recorded stays.
+-- Returns how often the job was snoozed by now.
+function queue.record_snooze(id)
+  local counters = queue.read_counters(id)
+  if not (is_counter(counters[SNOOZES]) and is_counter(counters[SNOOZED_SINCE_MS])) then
+    counters[SNOOZES], counters[SNOOZED_SINCE_MS] = 0, 0
+  end
+  counters[SNOOZES] = counters[SNOOZES] + 1
+  if counters[SNOOZED_SINCE_MS] == 0 then
+    counters[SNOOZED_SINCE_MS] = now_ms
+  end
+  queue.write_counters(id, counters)
+  return counters[SNOOZES]
+end
+
+-- The job gets a fresh budget of attempts, bounces and snoozes; what is recorded stays.
 function queue.renew_budget(id)
   local counters = queue.read_counters(id)
   counters[FAILED], counters[BOUNCES], counters[BOUNCED_SINCE_MS] = 0, 0, 0
+  if counters[SNOOZES] then
+    counters[SNOOZES], counters[SNOOZED_SINCE_MS] = 0, 0
+  end
   queue.write_counters(id, counters)
 end
 
@@ -84,12 +105,13 @@ function queue.attempt_fields(id, counters)
   return fields
 end
 
--- Deletes all that is recorded of `ids`.
+-- Deletes all that is recorded of `ids`; with it a request to cancel the job, if it completed all the same (requests.lua).
 function queue.forget_attempts(ids)
   local counters = redis.call('HMGET', key.attempts, unpack(ids))
   for i = 1, #ids do
     if counters[i] then
       local fields = queue.attempt_fields(ids[i], queue.counters_in(counters[i]))
+      fields[#fields + 1] = ids[i] .. '#cancel'
       fields[#fields + 1] = ids[i]
       redis.call('HDEL', key.attempts, unpack(fields))
     end

@@ -2,15 +2,22 @@
 -- needs: gate, admit, head
 -- rarely: emit, gated
 
--- What leave_gates has to know of an attempt that ends (outcome.lua), before it is carried out.
-function queue.leaving(other)
+-- What leave_gates has to know of attempts that end (outcome.lua), before that is carried out.
+function queue.leaving(others)
   local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead' }
-  local to = GOES[other.outcome] or 'waiting'
-  if (other.after_ms or 0) > 0 and not other.name then
-    queue.expect_group(now_ms + other.after_ms)
-    to = other.outcome == 'retry' and 'delayed' or to
+  local leaving = {}
+  for _, other in ipairs(others) do
+    if other.traits then
+      local to = GOES[other.outcome] or 'waiting'
+      if to == 'waiting' and (other.after_ms or 0) > 0 and not other.name then
+        queue.expect_group(now_ms + other.after_ms)
+        to = other.outcome == 'bounced' and to or 'delayed'
+      end
+      local record = redis.call('HGET', key.jobs, other.id)
+      leaving[#leaving + 1] = { id = other.id, record = record, from = 'active', to = to }
+    end
   end
-  return { id = other.id, record = redis.call('HGET', key.jobs, other.id), from = 'active', to = to }
+  return leaving
 end
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'

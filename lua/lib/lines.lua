@@ -22,6 +22,11 @@ function queue.delayed_score(option)
   return queue.score_in(option.front and line - 1 or line, math.min(option.due_ms, queue.LINE - 1))
 end
 
+-- Whether a delayed job with this score goes to the front of its priority.
+function queue.is_to_front(score)
+  return math.floor(tonumber(score) / queue.LINE) % 2 == 1
+end
+
 -- When a job with this score is due, as text.
 function queue.due_of(score)
   return string.format('%d', tonumber(score) % queue.LINE)

@@ -12,3 +12,12 @@ function queue.words(text)
   end
   return list
 end
+
+-- What belongs to each of these ids.
+function queue.in_order(ids, by_id)
+  local list = {}
+  for i = 1, #ids do
+    list[i] = by_id[ids[i]]
+  end
+  return list
+end

@@ -1,26 +1,24 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
--- needs: places, said, bury, enter, lists, count, emit
--- rarely: finish, attempts, held, order, whole, emit_value
+-- needs: arguments, places, said, bury, enter, lists, count, emit, optional
+-- rarely: finish, attempts, held, order, whole, emit_value, cancelled
 -- with all: unhandled, leave
 
--- others[i] is a map of { id, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
+-- others[i] is a map of { id, position, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
 -- what the job itself asks for, if it does; with traits: the job has some (head.lua).
--- Appends the ids of those that are completed to `completed`.
+-- Appends the ids of those that are completed to `completed`. Returns what obey_requests does.
 function queue.settle_others(others, completed)
   local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
-  local events = { cancelled = {}, retrying = {}, delayed = {}, waiting = {} }
+  local events = { cancelled = {}, retrying = {}, snoozed = {}, delayed = {}, waiting = {} }
   local options, places = {}, {}
   local ENDS, open = { completed = true, cancelled = true, dead = true }, {}
   -- The reasons why jobs bounced, in the order they came, and the jobs that each of them is the reason of.
   local reasons, bounced = {}, {}
-  -- Where jobs with traits go, for their gates.
-  local leaving = {}
 
-  local function delay(other, event)
+  local function delay(other, event, detail)
     local due_ms = now_ms + other.after_ms
     queue.append(delayed, other.id)
     options[other.id] = { priority = queue.priority_at(places[other.id]), due_ms = due_ms }
-    queue.append(event, other.id .. ':' .. queue.whole(due_ms))
+    queue.append(event, other.id .. ':' .. queue.whole(due_ms) .. (detail or ''))
   end
 
   -- One function per outcome.
@@ -47,6 +45,10 @@ function queue.settle_others(others, completed)
     end
   end
 
+  function outcomes.snoozed(other)
+    delay(other, events.snoozed, ':' .. queue.whole(queue.record_snooze(other.id)))
+  end
+
   function outcomes.dead(other)
     queue.record_attempt(other.id, queue.claimed_since(other.receipt), other.blob, 1)
     queue.append(dead, { id = other.id, reason = other.reason })
@@ -71,14 +73,6 @@ function queue.settle_others(others, completed)
     queue.append(events.waiting, other.id)
   end
 
-  local function in_order(ids, by_id)
-    local list = {}
-    for i = 1, #ids do
-      list[i] = by_id[ids[i]]
-    end
-    return list
-  end
-
   local ids = {}
   for i = 1, #others do
     ids[i] = others[i].id
@@ -88,10 +82,10 @@ function queue.settle_others(others, completed)
     -- Without a record the job cannot be run, and the next claim that meets it drops it.
     places[ids[i]] = known[i] or '0'
   end
+  local overruled = queue.has(key.attempts) and queue.obey_requests(others) or nil
+  -- Where jobs with traits go, for their gates.
+  local leaving = args.traits and queue.leaving(others) or {}
   for _, other in ipairs(others) do
-    if other.traits then
-      leaving[#leaving + 1] = queue.leaving(other)
-    end
     outcomes[other.outcome](other)
     if not ENDS[other.outcome] then
       open[#open + 1] = other.id
@@ -99,9 +93,9 @@ function queue.settle_others(others, completed)
   end
   queue.bury(dead)
   queue.unsay_progress(open)
-  queue.enter_delayed(delayed, in_order(delayed, options))
+  queue.enter_delayed(delayed, queue.in_order(delayed, options))
   queue.enter_anew(waiting, options)
-  queue.enter_line(again, in_order(again, places))
+  queue.enter_line(again, queue.in_order(again, places))
   if #unhandled > 0 then
     queue.enter_unhandled(unhandled, places)
   end
@@ -112,9 +106,11 @@ function queue.settle_others(others, completed)
     queue.emit('bounced', bounced[why])
     queue.emit_value('why', why)
   end
-  for _, kind in ipairs({ 'cancelled', 'retrying', 'delayed', 'waiting' }) do
+  for _, kind in ipairs({ 'cancelled', 'retrying', 'snoozed', 'delayed', 'waiting' }) do
     queue.emit(kind, events[kind])
   end
   queue.count('cancelled', #events.cancelled)
   queue.count('retried', #events.retrying)
+  queue.count('snoozed', #events.snoozed)
+  return overruled
 end

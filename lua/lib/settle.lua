@@ -8,12 +8,14 @@
 -- needs: arguments, claims, finish, emit, count
 -- rarely: outcome
 
--- Returns the positions (from 0) that were refused.
+-- Returns the positions (from 0) that were refused; and { position, request, .. } of those that ended as cancelled because that
+-- was asked for, although the caller says otherwise, or nil (cancelled.lua).
 function queue.settle()
   local n, refused = args.settle, {}
   if n == 0 then
     return refused
   end
+  local overruled
   local first_other = n - #args.others + 1
   local claims = redis.call('HMGET', key.claims, unpack(ARGV, 2, n + 1))
   local ended, completed, results, others, seen = {}, {}, {}, {}, {}
@@ -30,7 +32,7 @@ function queue.settle()
         completed[at], results[at] = id, ARGV[n + 1 + i]
       else
         local other = args.others[i - first_other + 1]
-        other.id, other.blob, other.receipt = id, ARGV[n + 1 + i], receipts[i]
+        other.id, other.blob, other.receipt, other.position = id, ARGV[n + 1 + i], receipts[i], i - 1
         others[#others + 1] = other
       end
     end
@@ -38,10 +40,10 @@ function queue.settle()
   queue.unlease(ended)
   queue.finish(completed, results)
   if #others > 0 then
-    queue.settle_others(others, completed)
+    overruled = queue.settle_others(others, completed)
   end
   queue.emit('completed', completed)
   queue.count('completed', #completed)
   queue.count('refused', #refused)
-  return refused
+  return refused, overruled
 end

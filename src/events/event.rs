@@ -43,6 +43,16 @@ pub enum EventKind {
     Completed(JobId),
     /// An attempt failed; the next is due then.
     Retrying(JobId, Timestamp),
+    /// A handler put a job off ([`Failure::snooze`](crate::Failure::snooze)).
+    #[non_exhaustive]
+    Snoozed {
+        /// The job.
+        id: JobId,
+        /// When it is due again.
+        until: Timestamp,
+        /// How often this job was put off by now.
+        times: u32,
+    },
     /// A job is not due before then: it was enqueued like that, or no handler could read it.
     Delayed(JobId, Timestamp),
     /// No handler of the worker that took a job could run it, and why. If the worker has no handler of
@@ -58,6 +68,9 @@ pub enum EventKind {
     Cancelled(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),
+    /// A job was changed before it ran ([`Queue::edit`](crate::Queue::edit)). `Waiting` or `Delayed` follows if it is due at another
+    /// moment, or has another priority.
+    Edited(JobId),
     /// A job was removed, with all that was known of it ([`Queue::remove`](crate::Queue::remove)). Jobs
     /// that were kept long enough go without an event.
     Removed(JobId),
@@ -92,12 +105,14 @@ impl EventKind {
             | Self::Progress(id, _)
             | Self::Completed(id)
             | Self::Retrying(id, _)
+            | Self::Snoozed { id, .. }
             | Self::Delayed(id, _)
             | Self::Bounced(id, _)
             | Self::Stalled(id)
             | Self::Dead(id, _)
             | Self::Cancelled(id)
             | Self::Replayed(id)
+            | Self::Edited(id)
             | Self::Removed(id) => Some(id),
             Self::Drained
             | Self::Paused
@@ -119,12 +134,14 @@ impl EventKind {
             Self::Progress(..) => "progress",
             Self::Completed(_) => "completed",
             Self::Retrying(..) => "retrying",
+            Self::Snoozed { .. } => "snoozed",
             Self::Delayed(..) => "delayed",
             Self::Bounced(..) => "bounced",
             Self::Stalled(_) => "stalled",
             Self::Dead(..) => "dead",
             Self::Cancelled(_) => "cancelled",
             Self::Replayed(_) => "replayed",
+            Self::Edited(_) => "edited",
             Self::Removed(_) => "removed",
             Self::Drained => "drained",
             Self::Paused => "paused",
@@ -202,11 +219,18 @@ fn parse_token(name: &str, token: &str) -> Option<EventKind> {
         "active" => EventKind::Active(id),
         "completed" => EventKind::Completed(id),
         "retrying" => EventKind::Retrying(id, time()?),
+        "snoozed" => {
+            let (until, times) = detail.split_once(':')?;
+            let until = Timestamp::from_millis(until.parse().ok()?);
+            let times = times.parse().ok()?;
+            EventKind::Snoozed { id, until, times }
+        }
         "delayed" => EventKind::Delayed(id, time()?),
         "stalled" => EventKind::Stalled(id),
         "dead" => EventKind::Dead(id, DeadReason::parse(detail)),
         "cancelled" => EventKind::Cancelled(id),
         "replayed" => EventKind::Replayed(id),
+        "edited" => EventKind::Edited(id),
         "removed" => EventKind::Removed(id),
         _ => return None,
     })
@@ -222,6 +246,7 @@ mod tests {
         let kinds = parse_fields(&[
             field("completed", b"a b"),
             field("retrying", b"c:1700000000123"),
+            field("snoozed", b"j:1700000000123:4 k:1"),
             field("dead", b"d:poisoned"),
             field("bounced", b"g h"),
             field("why", b"missing field `user_id`"),
@@ -238,6 +263,11 @@ mod tests {
                 EventKind::Completed(id("a")),
                 EventKind::Completed(id("b")),
                 EventKind::Retrying(id("c"), Timestamp::from_millis(1_700_000_000_123)),
+                EventKind::Snoozed {
+                    id: id("j"),
+                    until: Timestamp::from_millis(1_700_000_000_123),
+                    times: 4,
+                },
                 EventKind::Dead(id("d"), DeadReason::Poisoned),
                 EventKind::Bounced(id("g"), "missing field `user_id`".to_owned()),
                 EventKind::Bounced(id("h"), "missing field `user_id`".to_owned()),

@@ -22,6 +22,8 @@ pub struct Attempt {
     pub attempts: u32,
     /// How often a worker died while it ran this job.
     pub stalls: u32,
+    /// How often a handler has put this job off ([`Failure::snooze`](crate::Failure::snooze)), since it was enqueued or replayed.
+    pub snoozes: u32,
     /// Larger than the fence of every earlier attempt.
     pub fence: Fence,
 }

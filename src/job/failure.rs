@@ -44,6 +44,7 @@ pub struct Failure {
 pub(crate) enum Verdict {
     Retry,
     RetryAfter(Duration),
+    Snooze(Duration),
     Dead,
     Cancel,
 }
@@ -66,6 +67,30 @@ impl Failure {
     #[must_use]
     pub fn retry_after(wait: Duration, error: impl Into<Source>) -> Self {
         Self::new(Verdict::RetryAfter(wait), error)
+    }
+
+    /// Put the job off: it runs again after this wait, and no attempt is burnt. Nothing went wrong; it is too early. How often that
+    /// was so, [`Attempt::snoozes`](crate::Attempt::snoozes) and [`JobInfo::snoozes`](crate::JobInfo::snoozes) tell. A job that is put off
+    /// again when its first time was a week ago is dead ([`WorkerBuilder::snooze_for`](crate::WorkerBuilder::snooze_for)).
+    ///
+    /// The wait is at least 1 ms. For a job that is to be done again and again, use a [schedule](crate::Schedule) instead.
+    ///
+    /// ```
+    /// use oxcart::{Context, Failure};
+    /// use std::time::Duration;
+    ///
+    /// # struct Video; impl Video { async fn is_encoded(&self) -> bool { true } }
+    /// async fn publish(video: Video, context: Context) -> Result<(), Failure> {
+    ///     if !video.is_encoded().await {
+    ///         let minutes = u64::from(context.attempt().snoozes + 1).min(10);
+    ///         return Err(Failure::snooze(Duration::from_secs(60 * minutes)));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn snooze(wait: Duration) -> Self {
+        Self::new(Verdict::Snooze(wait), format!("snoozed for {wait:?}"))
     }
 
     /// Put the job on the dead-letter list now, whatever attempts are left.

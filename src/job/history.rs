@@ -28,6 +28,8 @@ pub enum AttemptKind {
     Undecodable,
     /// What the handler gave back cannot be stored.
     BadResult,
+    /// The handler put the job off until it was given up.
+    Snoozed,
     /// A kind that a newer version wrote.
     #[serde(other)]
     Other,
@@ -107,7 +109,8 @@ impl FailedAttempt {
     }
 }
 
-/// The counters of a job that has failed, bounced or stalled; all zero for any other job.
+/// The counters of a job that has failed, bounced, stalled or been snoozed; all zero for any other job. The last two are
+/// stored only if it was snoozed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counters {
     /// Attempts spent of the budget.
@@ -118,6 +121,10 @@ pub(crate) struct Counters {
     pub(crate) bounced_since_ms: u64,
     /// Entries ever recorded.
     pub(crate) recorded: u64,
+    /// How often a handler has put it off.
+    pub(crate) snoozes: u32,
+    /// When (server's ms) a handler first put it off; 0 if none did.
+    pub(crate) snoozed_since_ms: u64,
 }
 
 impl Counters {
@@ -126,11 +133,13 @@ impl Counters {
         let counters: Vec<u64> = codec::decode_plain("a job's counters", bytes)?;
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         match counters[..] {
-            [failed, bounces, bounced_since_ms, recorded, ..] => Ok(Self {
+            [failed, bounces, bounced_since_ms, recorded, ref others @ ..] => Ok(Self {
                 failed: small(failed),
                 bounces: small(bounces),
                 bounced_since_ms,
                 recorded,
+                snoozes: small(others.first().copied().unwrap_or(0)),
+                snoozed_since_ms: others.get(1).copied().unwrap_or(0),
             }),
             _ => Err(Error::new(
                 ErrorKind::Incompatible,
@@ -162,6 +171,9 @@ mod tests {
             (2, 1, 3)
         );
         assert_eq!(counters.bounced_since_ms, 70_000);
+        assert_eq!((counters.snoozes, counters.snoozed_since_ms), (0, 0));
+        let snoozed = Counters::decode(b"\x96\x00\x00\x00\x00\x02\xcd\x01\x00").unwrap();
+        assert_eq!((snoozed.snoozes, snoozed.snoozed_since_ms), (2, 256));
         let mut bytes = Vec::new();
         for time in [5u64, 9] {
             bytes.push(0xcf);

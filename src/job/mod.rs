@@ -83,6 +83,17 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     }
 }
 
+/// Whether the payload of a job of the type `name` is small enough.
+pub(crate) fn check_payload_size(name: &str, payload: &[u8], max: usize) -> Result<(), Error> {
+    if payload.len() <= max {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "the payload of `{name}` has {} bytes; {max} are allowed (OxcartBuilder::payload_max)",
+        payload.len()
+    )))
+}
+
 /// Whether jobs of this type may be in this queue. `if_meant`: what to write where it is an exception.
 pub(crate) fn check_queue<J: Job>(queue: &str, if_meant: &str) -> Result<(), Error> {
     if J::QUEUE.is_empty() || J::QUEUE == queue {

@@ -42,6 +42,12 @@ pub enum Outcome {
         /// What went wrong.
         entry: AttemptEntry,
     },
+    /// The handler put the job off ([`Failure::snooze`](crate::Failure::snooze)). The attempt is not counted.
+    #[non_exhaustive]
+    Snoozed {
+        /// The job waits for this long.
+        after: Duration,
+    },
     /// The attempt failed, and no other follows: the job is on the dead-letter list.
     #[non_exhaustive]
     Dead {
@@ -50,7 +56,8 @@ pub enum Outcome {
         /// What went wrong.
         entry: AttemptEntry,
     },
-    /// The handler said that the job is no longer wanted, and why ([`Failure::cancel`](crate::Failure::cancel)).
+    /// The job is no longer wanted, and why: the handler said so ([`Failure::cancel`](crate::Failure::cancel)), or the application
+    /// asked for it while the job ran ([`Queue::cancel`](crate::Queue::cancel)).
     Cancelled(String),
     /// The job goes back to its exact place, and the attempt is not counted: the worker stops, or
     /// its lease has run out. Middleware that gives it for another reason has the job back at once: it is the next in
@@ -72,13 +79,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `dead`, `cancelled`,
+    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `snoozed`, `dead`, `cancelled`,
     /// `released`, `bounced`, `lease-lost`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Completed(_) => "completed",
             Self::Retry { .. } => "retry",
+            Self::Snoozed { .. } => "snoozed",
             Self::Dead { .. } => "dead",
             Self::Cancelled(_) => "cancelled",
             Self::Released => "released",
@@ -100,7 +108,11 @@ impl Outcome {
             Self::Retry { entry, .. } | Self::Dead { entry, .. } | Self::Bounced { entry, .. } => {
                 Some(entry)
             }
-            Self::Completed(_) | Self::Cancelled(_) | Self::Released | Self::LeaseLost => None,
+            Self::Completed(_)
+            | Self::Snoozed { .. }
+            | Self::Cancelled(_)
+            | Self::Released
+            | Self::LeaseLost => None,
         }
     }
 }
@@ -170,6 +182,8 @@ pub enum DeadReason {
     Undecodable,
     /// Its worker died once too often while it ran.
     Poisoned,
+    /// Its handler has put it off for too long ([`WorkerBuilder::snooze_for`](crate::WorkerBuilder::snooze_for)).
+    SnoozedTooLong,
     /// A reason that a newer version wrote.
     #[serde(other)]
     Other,
@@ -185,6 +199,7 @@ impl DeadReason {
             Self::UnknownName => "unknown-name",
             Self::Undecodable => "undecodable",
             Self::Poisoned => "poisoned",
+            Self::SnoozedTooLong => "snoozed-too-long",
             Self::Other => "other",
         }
     }
@@ -196,6 +211,7 @@ impl DeadReason {
             Self::UnknownName,
             Self::Undecodable,
             Self::Poisoned,
+            Self::SnoozedTooLong,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == name)

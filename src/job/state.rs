@@ -70,7 +70,7 @@ impl State {
             (Active, S::Extend | S::Progress) => Some(In(Active)),
             (Active, S::Complete) => Some(In(Completed)),
             (Active, S::Cancel) => Some(In(Cancelled)),
-            (Active, S::Retry | S::Bounce) => Some(In(Delayed)),
+            (Active, S::Retry | S::Snooze | S::Bounce) => Some(In(Delayed)),
             (Active, S::Release | S::Recover | S::HandBack) => Some(In(Waiting)),
             (Active, S::Die | S::Poison) => Some(In(Dead)),
             (Completed | Cancelled, S::Trim) => Some(Gone),
@@ -129,6 +129,8 @@ pub(crate) enum Step {
     /// Its handler failed and attempts are left. A retry after no time at all leads to
     /// `waiting` straight away.
     Retry,
+    /// Its handler puts it off.
+    Snooze,
     /// No handler here can read it.
     Bounce,
     /// Its worker has no handler of its name: it waits for a worker that has one.
@@ -162,6 +164,7 @@ impl Step {
         Self::Progress,
         Self::Complete,
         Self::Retry,
+        Self::Snooze,
         Self::Bounce,
         Self::HandBack,
         Self::Die,
@@ -196,6 +199,7 @@ mod tests {
             S::Progress,
             S::Complete,
             S::Retry,
+            S::Snooze,
             S::Bounce,
             S::HandBack,
             S::Die,

@@ -84,9 +84,10 @@ impl Duty for Recovery {
                 now_ms,
                 stalled,
                 dead,
+                cancelled,
             } => {
-                report(shared, &stalled, &dead);
-                (now_ms, stalled.len() + dead.len())
+                report(shared, &stalled, &dead, &cancelled);
+                (now_ms, stalled.len() + dead.len() + cancelled.len())
             }
         };
         shared.heard_after(sent, now_ms);
@@ -113,14 +114,15 @@ impl Recovery {
     }
 }
 
-fn report(shared: &WorkerShared, stalled: &[String], dead: &[String]) {
-    if stalled.is_empty() && dead.is_empty() {
+fn report(shared: &WorkerShared, stalled: &[String], dead: &[String], cancelled: &[String]) {
+    if stalled.len() + dead.len() + cancelled.len() == 0 {
         return;
     }
     warn!(
         queue = shared.queue.name(),
         stalled = stalled.len(),
         dead = dead.len(),
+        cancelled = cancelled.len(),
         "took back jobs whose worker died"
     );
     let ids = |ids: &[String]| ids.iter().map(|id| JobId::stored(id)).collect();
@@ -128,5 +130,6 @@ fn report(shared: &WorkerShared, stalled: &[String], dead: &[String]) {
         queue,
         stalled: ids(stalled),
         dead: ids(dead),
+        cancelled: ids(cancelled),
     });
 }

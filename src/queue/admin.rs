@@ -2,11 +2,9 @@
 
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
-use crate::job::history::cut;
 use crate::job::state::State;
 use crate::queue::Queue;
 use crate::queue::info::{Counts, JobInfo};
-use crate::store::cancel::Cancel;
 use crate::store::get::Get;
 use crate::store::pause::Pause;
 use crate::store::remove::Remove;
@@ -124,38 +122,6 @@ impl Queue {
             Changed::Done
         })
     }
-
-    /// Cancels a job that no worker runs: it waits, or is delayed, also between two attempts. It ends as cancelled, for
-    /// this reason (cut to 4 KiB), as if its handler had ended it with [`Failure::cancel`](crate::Failure::cancel). So
-    /// it is kept as long as it asks for or as is set for the queue, and [`JobInfo::ended`](crate::JobInfo::ended)
-    /// tells the reason; callers that wait for its result get [`ErrorKind::Cancelled`] with the reason, and readers of
-    /// events get [`EventKind::Cancelled`](crate::EventKind::Cancelled). A job in another state is left as it is.
-    ///
-    /// ```no_run
-    /// # async fn run(queue: oxcart::Queue, id: oxcart::JobId) -> Result<(), oxcart::Error> {
-    /// use oxcart::{Changed, JobState};
-    ///
-    /// match queue.cancel(&id, "the customer has left").await? {
-    ///     Changed::Done => println!("it will not run"),
-    ///     Changed::InState(JobState::Active) => println!("it runs: only its handler can end it"),
-    ///     other => println!("nothing to cancel: {other:?}"),
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If Redis does not answer.
-    ///
-    /// # Cancel safety
-    ///
-    /// A call that is dropped may or may not be carried out; repeating it is harmless.
-    pub async fn cancel(&self, id: &JobId, reason: impl Into<String>) -> Result<Changed, Error> {
-        let (ids, reason) = (std::slice::from_ref(id), &cut(reason.into()));
-        let answer = self.inner.call(&Cancel { ids, reason }).await?;
-        Changed::of(&answer.cancelled, &answer.others)
-    }
 }
 
 /// What became of a request to change one job.
@@ -165,6 +131,9 @@ impl Queue {
 pub enum Changed {
     /// It is done.
     Done,
+    /// The job runs, and was asked to end; only [`Queue::cancel`] answers this. The job has not ended yet: callers that wait for its
+    /// result, and events, tell when it has.
+    Requested,
     /// Nothing was changed: the job is in this state. `Active` says that a worker runs it.
     InState(State),
     /// Nothing was changed: nothing is known of the job (any more).
@@ -180,13 +149,16 @@ impl Changed {
 
     /// From the answer to a call for one job. `done`: the ids that were changed; `others`: ids of jobs that were not
     /// changed, each with the job's state.
-    fn of(done: &[String], others: &[(String, String)]) -> Result<Self, Error> {
-        let Some((_, name)) = others.first() else {
-            return Ok(match done.is_empty() {
-                true => Self::NotFound,
-                false => Self::Done,
-            });
-        };
+    pub(crate) fn of(done: &[String], others: &[(String, String)]) -> Result<Self, Error> {
+        match others.first() {
+            Some((_, name)) => Self::in_state(name),
+            None if done.is_empty() => Ok(Self::NotFound),
+            None => Ok(Self::Done),
+        }
+    }
+
+    /// Nothing was changed: the job is in the state of this name.
+    pub(crate) fn in_state(name: &str) -> Result<Self, Error> {
         let state = State::parse(name).ok_or_else(|| {
             let what = format!("the job is in state `{name}`, unknown here");
             Error::new(ErrorKind::Incompatible, what)

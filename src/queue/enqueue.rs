@@ -21,7 +21,7 @@ use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission};
 use crate::store::enqueue::{Due, NewJob, Novelty};
-use crate::time::{Timestamp, check_wait, millis};
+use crate::time::{Timestamp, millis};
 
 /// All headers of a job together, in bytes: they travel with every claim.
 const HEADER_BYTES_MAX: usize = 1024;
@@ -216,6 +216,11 @@ impl<J: Job> Enqueue<J> {
         self.novelty
     }
 
+    /// The queue in which the job is to be, if that is well formed.
+    pub(crate) fn queue(&self) -> Option<&Queue> {
+        self.target.as_ref().ok().map(|(queue, _)| queue)
+    }
+
     pub(crate) fn awaited_for(&mut self, limit: Duration) {
         self.await_ms = Some(millis(limit));
     }
@@ -229,7 +234,7 @@ impl<J: Job> Enqueue<J> {
     fn checked(&mut self) -> Result<(Queue, NewJob), Error> {
         name::check("job name", J::NAME)?;
         self.options.check()?;
-        check_due(self.due)?;
+        self.due.check()?;
         check_headers(&self.headers)?;
         let (queue, payload) = match &mut self.target {
             Ok((queue, payload)) => (queue.clone(), payload.clone()),
@@ -243,14 +248,7 @@ impl<J: Job> Enqueue<J> {
         if !self.any_queue {
             job::check_queue::<J>(queue.name(), "`queue.enqueue(job).any_queue()`")?;
         }
-        let max = queue.inner.setup.payload_max;
-        if payload.len() > max {
-            return Err(Error::invalid(format!(
-                "the payload of `{}` has {} bytes; {max} are allowed (OxcartBuilder::payload_max)",
-                J::NAME,
-                payload.len()
-            )));
-        }
+        job::check_payload_size(J::NAME, &payload, queue.inner.setup.payload_max)?;
         let headers = self.headers.clone();
         let job = NewJob {
             id: self.id.clone(),
@@ -297,15 +295,6 @@ impl<J: Job> Enqueue<J> {
         };
         Ok(JobHandle::new(queue, self.id.clone(), enqueued))
     }
-}
-
-fn check_due(due: Due) -> Result<(), Error> {
-    let ahead_ms = match due {
-        Due::Now => 0,
-        Due::After { ms } => ms,
-        Due::At { ms } => ms.saturating_sub(Timestamp::from(SystemTime::now()).as_millis()),
-    };
-    check_wait("the time until the job is due", ahead_ms)
 }
 
 fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {

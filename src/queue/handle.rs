@@ -15,6 +15,9 @@ use crate::job::Job;
 use crate::job::history::FailedAttempt;
 use crate::job::outcome::Ending;
 use crate::queue::Queue;
+use crate::queue::cancel::Cancel;
+use crate::queue::cancel_on_drop::CancelOnDrop;
+use crate::queue::edit::Edit;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
 use crate::store::watch::{Watch, Watched};
@@ -90,6 +93,25 @@ impl<J: Job> JobHandle<J> {
         self.queue.job(&self.id).await
     }
 
+    /// Cancels the job, whatever it does; see [`Queue::cancel`].
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example<J: Job>(export: JobHandle<J>) -> Result<(), Error> {
+    /// if export.cancel().reason("the customer has left").await? == Changed::NotFound {
+    ///     println!("it ended long ago");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel(&self) -> Cancel {
+        self.queue.cancel(&self.id)
+    }
+
+    /// Changes the job, as long as it does not run; see [`Queue::edit`].
+    pub fn edit(&self) -> Edit {
+        self.queue.edit(&self.id)
+    }
+
     /// Waits until the job has ended and gives what its handler gave, in whichever process that
     /// was. At most 60 s; set another limit with [`ResultWait::within`].
     ///
@@ -101,6 +123,8 @@ impl<J: Job> JobHandle<J> {
         ResultWait {
             source: Source::Job(self.queue.clone(), self.id.clone()),
             limit: WAIT_DEFAULT,
+            is_awaited: false,
+            on_drop: CancelOnDrop::default(),
             job: PhantomData,
         }
     }
@@ -165,11 +189,14 @@ impl<J: Job> fmt::Debug for JobHandle<J> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it ends the waiting; the job goes on.
+/// Dropping it ends the waiting; the job goes on, unless it was to be cancelled then ([`cancel_on_drop`](Self::cancel_on_drop)).
 #[must_use = "nothing is waited for until it is awaited"]
 pub struct ResultWait<J: Job> {
     source: Source<J>,
     limit: Duration,
+    /// It was awaited before.
+    is_awaited: bool,
+    on_drop: CancelOnDrop,
     job: PhantomData<fn() -> J>,
 }
 
@@ -183,6 +210,8 @@ impl<J: Job> ResultWait<J> {
         Self {
             source: Source::Request(Box::new(request)),
             limit: WAIT_DEFAULT,
+            is_awaited: false,
+            on_drop: CancelOnDrop::default(),
             job: PhantomData,
         }
     }
@@ -194,13 +223,55 @@ impl<J: Job> ResultWait<J> {
         self
     }
 
+    /// Cancels the job if this is dropped before the job is known to have ended: also after a
+    /// [`Timeout`](ErrorKind::Timeout), and while the job is still being enqueued. For a job that nobody wants any more when its
+    /// caller is gone, such as the one behind a request of a web service whose client hangs up.
+    ///
+    /// The job is cancelled in the background, as by [`Queue::cancel`]: one call, which is repeated for 10 s at most if Redis cannot
+    /// be reached, or if the job may still be on its way there. If the process ends before, the job goes on. Before this is
+    /// awaited, nothing is cancelled; and a job that was there before under an [id of its own](Enqueue::id) is left alone, because
+    /// another caller may want it.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::time::Duration;
+    /// # #[derive(Serialize, Deserialize)] struct Preview { page: u64 }
+    /// # impl Job for Preview { const NAME: &'static str = "preview"; type Output = String; }
+    /// # async fn example(queue: Queue) -> Result<(), Error> {
+    /// let preview = queue.enqueue(Preview { page: 42 }).result().cancel_on_drop();
+    /// match tokio::time::timeout(Duration::from_secs(5), preview.into_future()).await {
+    ///     Ok(preview) => println!("{}", preview?),
+    ///     Err(_) => println!("too slow; the job is cancelled"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cancel_on_drop(mut self) -> Self {
+        self.on_drop.want();
+        self
+    }
+
     /// The job, which is enqueued first if it has not been.
     async fn job(&mut self, limit: Duration) -> Result<(Queue, JobId), Error> {
         if let Source::Request(request) = &mut self.source {
             request.awaited_for(limit);
-            let handle = request.send_within(limit).await?;
+            let is_ours = !request.is_given_an_id();
+            if let Some(queue) = request.queue().filter(|_| is_ours) {
+                self.on_drop.may_be_added(queue, request.job_id());
+            }
+            let sent = request.send_within(limit).await;
+            if !matches!(&sent, Err(error) if error.kind() == ErrorKind::Unknown) {
+                self.on_drop.leave_alone();
+            }
+            let handle = sent?;
+            if is_ours || handle.enqueued == Enqueued::New {
+                self.on_drop.is_added(&handle.queue, &handle.id);
+            }
             self.source = Source::Job(handle.queue, handle.id);
+        } else if let (Source::Job(queue, id), false) = (&self.source, self.is_awaited) {
+            self.on_drop.is_added(queue, id);
         }
+        self.is_awaited = true;
         match &self.source {
             Source::Job(queue, id) => Ok((queue.clone(), id.clone())),
             Source::Request(_) => unreachable!("it has been enqueued"),
@@ -208,6 +279,14 @@ impl<J: Job> ResultWait<J> {
     }
 
     async fn wait(&mut self) -> Result<J::Output, Error> {
+        let outcome = self.wait_for_end().await;
+        if !outcome.as_ref().is_err_and(Error::is_retryable) {
+            self.on_drop.leave_alone();
+        }
+        outcome
+    }
+
+    async fn wait_for_end(&mut self) -> Result<J::Output, Error> {
         let limit = self.limit.min(WAIT_MAX);
         let deadline = Instant::now() + limit;
         let (queue, id) = self.job(limit).await?;

@@ -44,6 +44,8 @@ pub struct JobInfo {
     pub order: Option<String>,
     /// How often no handler could take it.
     pub bounces: u32,
+    /// How often a handler has put it off ([`Failure::snooze`](crate::Failure::snooze)) since it was enqueued or replayed.
+    pub snoozes: u32,
     /// When it becomes due, if it is delayed.
     pub due_at: Option<Timestamp>,
     /// When its worker took it, if it is active.
@@ -140,6 +142,7 @@ impl JobInfo {
             group: record.traits.group,
             order: record.traits.order,
             bounces: counters.bounces,
+            snoozes: counters.snoozes,
             due_at: (state == State::Delayed).then(score),
             claimed_at: claim.as_ref().map(|claim| claim.since),
             lease_until: (state == State::Active).then(score),
@@ -221,7 +224,8 @@ impl fmt::Debug for JobInfo {
             .field("attempts", &self.attempts)
             .field("failed", &self.failed)
             .field("stalls", &self.stalls)
-            .field("bounces", &self.bounces);
+            .field("bounces", &self.bounces)
+            .field("snoozes", &self.snoozes);
         let times = [
             ("due_at", self.due_at),
             ("claimed_at", self.claimed_at),
@@ -314,6 +318,8 @@ pub struct Totals {
     pub cancelled: u64,
     /// Attempts that failed and were to be repeated.
     pub retried: u64,
+    /// How often handlers put a job off.
+    pub snoozed: u64,
     /// Jobs that became dead.
     pub dead: u64,
     /// Dead jobs put back in line.
@@ -359,6 +365,7 @@ impl Counts {
                 completed: total("completed"),
                 cancelled: total("cancelled"),
                 retried: total("retried"),
+                snoozed: total("snoozed"),
                 dead: total("dead"),
                 replayed: total("replayed"),
                 stalled: total("stalled"),

@@ -1,8 +1,13 @@
 //! A queue as the application sees it: enqueueing, waiting for results, looking, replaying.
 
 pub(crate) mod admin;
+pub(crate) mod cancel;
+pub(crate) mod cancel_on_drop;
+pub(crate) mod cancel_requests;
 pub(crate) mod delete;
+pub(crate) mod edit;
 pub(crate) mod enqueue;
+pub(crate) mod follower;
 pub(crate) mod group;
 pub(crate) mod handle;
 pub(crate) mod info;

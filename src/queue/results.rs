@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::id::JobId;
 use crate::name::QueueName;
 use crate::policy::silence::Silence;
+use crate::queue::follower::Follower;
 use crate::store::backend::{Entry, Reader, Store, Stream};
 
 const ENTRIES_PER_READ: usize = 64;
@@ -39,26 +39,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiters: HashMap<JobId, Waiters>,
-    task: Option<Task>,
-}
-
-/// The task that runs.
-struct Task {
-    /// A forked process has a copy of this value, and none of the task.
-    process: u32,
-    /// Says when it has found its place in the stream.
-    started: watch::Receiver<bool>,
-    stop: CancellationToken,
-}
-
-impl Task {
-    fn is_here(&self) -> bool {
-        self.process == std::process::id()
-    }
-
-    fn runs(&self) -> bool {
-        self.is_here() && self.started.has_changed().is_ok()
-    }
+    follower: Option<Follower>,
 }
 
 struct Waiters {
@@ -147,25 +128,16 @@ impl Results {
             announced: waiters.announced.subscribe(),
             shared: Arc::clone(&self.shared),
         };
-        if let Some(task) = state.task.as_ref().filter(|task| task.runs()) {
-            return (listening, task.started.clone());
+        if let Some(follower) = state.follower.as_ref().filter(|task| task.runs()) {
+            return (listening, follower.started());
         }
-        let (ready, started) = watch::channel(false);
-        let stop = CancellationToken::new();
-        let task = Task {
-            process: std::process::id(),
-            started: started.clone(),
-            stop: stop.clone(),
-        };
-        forget_if_elsewhere(state.task.replace(task));
         let reader = self.store.reader(Stream::Finished);
-        let following = follow(self.queue.clone(), Arc::clone(&self.shared), reader, ready);
-        self.store.runtime().spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = following => {}
-            }
+        let (queue, shared) = (self.queue.clone(), Arc::clone(&self.shared));
+        let follower = Follower::start(&self.store.runtime(), |ready| {
+            follow(queue, shared, reader, ready)
         });
+        let started = follower.started();
+        Follower::forget_if_elsewhere(state.follower.replace(follower));
         (listening, started)
     }
 }
@@ -173,19 +145,7 @@ impl Results {
 /// When this is dropped no caller waits any more, because each has a handle of the queue.
 impl Drop for Results {
     fn drop(&mut self) {
-        let task = self.shared.lock().task.take();
-        if let Some(task) = task.as_ref().filter(|task| task.is_here()) {
-            task.stop.cancel();
-        }
-        forget_if_elsewhere(task);
-    }
-}
-
-/// In a forked process this belongs to the parent's task. Dropping it would wake the copy of that task, so it is
-/// forgotten instead.
-fn forget_if_elsewhere(task: Option<Task>) {
-    if task.as_ref().is_some_and(|task| !task.is_here()) {
-        std::mem::forget(task);
+        Follower::stop(self.shared.lock().follower.take());
     }
 }
 
@@ -203,7 +163,7 @@ async fn follow(
             let mut state = shared.lock();
             if state.waiters.is_empty() {
                 // Under the lock, so that the next waiter starts another task.
-                state.task = None;
+                state.follower = None;
                 return;
             }
         }

@@ -1,4 +1,5 @@
-//! What the handles of one queue share: the task that sends for it, and the callers that wait for results.
+//! What the handles of one queue share: the task that sends for it, the callers that wait for results, and
+//! the requests to cancel jobs of which its workers are to hear.
 //!
 //! It is kept for a while after the last handle is gone, because the next one may be there in a
 //! moment: a program that enqueues by type alone makes a handle for each job. It has no reference to the
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::name::QueueName;
+use crate::queue::cancel_requests::CancelRequests;
 use crate::queue::producer::Producer;
 use crate::queue::results::Results;
 use crate::runtime;
@@ -25,6 +27,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) producer: Producer,
     pub(crate) results: Results,
+    pub(crate) cancel_requests: CancelRequests,
 }
 
 impl Parts {
@@ -32,6 +35,7 @@ impl Parts {
         Self {
             producer: Producer::new(store.clone(), name.clone()),
             results: Results::new(store.clone(), name.clone()),
+            cancel_requests: CancelRequests::new(store.clone(), name.clone()),
             store,
         }
     }

@@ -25,7 +25,7 @@ macro_rules! parts {
 parts! {
     places: waiting suspects unhandled blocked delayed active completed kept dead;
     of jobs: payloads attempts places stalls results progress;
-    of the queue: meta jobs claims names asked blocked_by gates calls events wake awaited finished schedules ticks;
+    of the queue: meta jobs claims names asked blocked_by gates calls events wake awaited finished cancels schedules ticks;
 }
 
 /// Which parts a script names, as positions in [`PARTS`]. It is sent these and no others: each
@@ -96,6 +96,11 @@ impl Keys {
     /// The stream that announces the end of jobs that callers wait for.
     pub(crate) fn finished(&self) -> &str {
         self.part("finished")
+    }
+
+    /// The stream that announces requests to cancel jobs that run.
+    pub(crate) fn cancels(&self) -> &str {
+        self.part("cancels")
     }
 
     pub(crate) fn part(&self, part: &str) -> &str {

@@ -139,6 +139,27 @@ impl Reply {
         Ok(Some((self.number()? as usize, self.text()?, self.bytes()?)))
     }
 
+    /// Values by their positions in what was sent, from 0: the last thing in a reply, and only there if there are any.
+    pub(crate) fn by_position_if_any(&mut self) -> Result<Vec<(usize, Vec<u8>)>, Trouble> {
+        if self.rest.len() == 0 {
+            return Ok(Vec::new());
+        }
+        let mut pairs = Vec::new();
+        let mut values = self.list()?.into_iter();
+        while let Some(position) = values.next() {
+            let position =
+                number(&position).ok_or_else(|| garbled(self.verb, "a position", &position))?;
+            match values.next() {
+                Some(Value::BulkString(bytes)) => pairs.push((position as usize, bytes)),
+                other => {
+                    let other = other.unwrap_or(Value::Nil);
+                    return Err(garbled(self.verb, "bytes", &other));
+                }
+            }
+        }
+        Ok(pairs)
+    }
+
     /// A flat list of names and numbers.
     pub(crate) fn named_numbers(&mut self) -> Result<Vec<(String, u64)>, Trouble> {
         let values = self.list()?;

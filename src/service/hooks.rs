@@ -54,6 +54,8 @@ pub enum WorkerEvent {
         stalled: Vec<JobId>,
         /// They had stalled too often.
         dead: Vec<JobId>,
+        /// They were to be cancelled while they ran ([`Queue::cancel`]), and have ended so.
+        cancelled: Vec<JobId>,
     },
     /// Ticks of a schedule were given up, because no worker was there to fire them
     /// ([`Missed`](crate::Missed)). The worker that gives them up tells it, unless the answer to its
@@ -272,6 +274,7 @@ mod tests {
             number: 1,
             attempts: 10,
             stalls: 0,
+            snoozes: 0,
             fence: Fence(fence),
         }
     }
@@ -282,6 +285,7 @@ mod tests {
             fence: Fence(fence),
             receipt: Receipt::new("1 2 worker"),
             keep: None,
+            is_requested: false,
             outcome,
             traits: false,
         }

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -39,6 +39,8 @@ pub(crate) struct Lease {
     decided: AtomicBool,
     /// It was confirmed, or is lost.
     changed: Notify,
+    /// Why the job is to be cancelled, once that was asked for.
+    cancel_reason: OnceLock<String>,
     /// Tells the handler to come to an end.
     pub(crate) cancel: CancellationToken,
     /// Tells the runner to stop the handler.
@@ -59,6 +61,7 @@ impl Lease {
             handed_over: Instant::now(),
             decided: AtomicBool::new(false),
             changed: Notify::new(),
+            cancel_reason: OnceLock::new(),
             cancel: CancellationToken::new(),
             stop: CancellationToken::new(),
         };
@@ -138,6 +141,16 @@ impl Lease {
         }
     }
 
+    /// The job is to be cancelled: tells the handler to come to an end. The first reason stays.
+    pub(crate) fn cancel_for(&self, reason: String) {
+        let _ = self.cancel_reason.set(reason);
+        self.cancel.cancel();
+    }
+
+    pub(crate) fn cancel_reason(&self) -> Option<&str> {
+        self.cancel_reason.get().map(String::as_str)
+    }
+
     fn end_soon(&self, now: Instant) {
         let soon = self.micros(now + LOST_GRACE);
         self.until_us.fetch_min(soon, Ordering::SeqCst);
@@ -154,6 +167,8 @@ pub(crate) struct Leases {
     by_fence: Mutex<HashMap<Fence, Arc<Lease>>>,
     /// Every lease is to be renewed, whether or not it is time.
     renew_all: Notify,
+    /// There is one again.
+    any: Notify,
 }
 
 impl Leases {
@@ -163,7 +178,12 @@ impl Leases {
 
     pub(crate) fn add(&self, leases: impl IntoIterator<Item = Arc<Lease>>) {
         let leases = leases.into_iter().map(|lease| (lease.fence, lease));
-        self.lock().extend(leases);
+        let mut by_fence = self.lock();
+        let was_empty = by_fence.is_empty();
+        by_fence.extend(leases);
+        if was_empty && !by_fence.is_empty() {
+            self.any.notify_one();
+        }
     }
 
     pub(crate) fn remove(&self, fences: impl IntoIterator<Item = Fence>) {
@@ -178,6 +198,22 @@ impl Leases {
         let by_fence = self.lock();
         let wanted = by_fence.values().filter(|lease| wanted(lease));
         wanted.cloned().collect()
+    }
+
+    /// Waits until there is a lease. For one task; cancel safe.
+    pub(crate) async fn any(&self) {
+        while self.lock().is_empty() {
+            self.any.notified().await;
+        }
+    }
+
+    /// When the first job was claimed that has been held for `time`, by the server's clock (ms); `None` if none has.
+    pub(crate) fn claimed_before(&self, time: Duration) -> Option<u64> {
+        let by_fence = self.lock();
+        let held = by_fence
+            .values()
+            .filter(|lease| lease.handed_over.elapsed() >= time);
+        held.map(|lease| lease.receipt.since_ms()).min()
     }
 
     /// Every lease is to be renewed at once.

@@ -28,6 +28,8 @@ pub(crate) struct Settlement {
     pub(crate) receipt: Receipt,
     /// The job's own retention, if it has one.
     pub(crate) keep: Option<Retention>,
+    /// The worker knows of a request to cancel the job, which is stored: the call that ends the job has to look for it.
+    pub(crate) is_requested: bool,
     pub(crate) outcome: Outcome,
     /// Its record has a trait.
     pub(crate) traits: bool,
@@ -42,7 +44,7 @@ impl Settlement {
                 Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => entry.error.len(),
                 Outcome::Cancelled(reason) => reason.len(),
                 Outcome::Bounced { name, .. } => name.as_ref().map_or(0, String::len),
-                Outcome::Released | Outcome::LeaseLost => 0,
+                Outcome::Snoozed { .. } | Outcome::Released | Outcome::LeaseLost => 0,
             }
     }
 
@@ -106,6 +108,9 @@ pub(crate) struct Advanced {
     pub(crate) now_ms: u64,
     /// Positions of the settlements whose fence was stale.
     pub(crate) refused: Vec<usize>,
+    /// Positions of the settlements that ended as cancelled although they say otherwise, because that was asked for; and what is
+    /// stored as the outcome. A repeated call does not say this again.
+    pub(crate) overruled: Vec<(usize, Vec<u8>)>,
     pub(crate) claimed: Vec<Claimed>,
     /// More could be claimed right now.
     pub(crate) more: bool,
@@ -120,6 +125,20 @@ pub(crate) struct Advanced {
     /// The news of jobs that wait for a worker that has a handler of their name: another number
     /// whenever there may be more of them, 0 if there are none.
     pub(crate) unhandled: u64,
+}
+
+impl Advanced {
+    /// Brings what the worker said in line with what is stored.
+    pub(crate) fn correct(&self, settled: &mut [Settlement]) {
+        for (position, stored) in &self.overruled {
+            let ending = codec::decode_plain("a job's outcome", stored);
+            if let (Some(settled), Ok(Ending::Cancelled(reason))) =
+                (settled.get_mut(*position), ending)
+            {
+                settled.outcome = Outcome::Cancelled(reason);
+            }
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]
@@ -184,9 +203,13 @@ struct Other {
 }
 
 impl Settlement {
-    /// Completed, with the retention of the queue: the commonest end, which needs no further argument.
-    fn is_plain(&self) -> bool {
-        matches!(self.outcome, Outcome::Completed(_)) && self.keep.is_none() && !self.traits
+    /// Completed, with the retention of the queue, no request is known, and no trait: the commonest end, which needs no further
+    /// argument.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.outcome, Outcome::Completed(_))
+            && self.keep.is_none()
+            && !self.is_requested
+            && !self.traits
     }
 
     fn other(&self) -> Other {
@@ -208,6 +231,10 @@ impl Settlement {
             Outcome::Retry { after, .. } => Other {
                 after_ms: Some(millis(*after)),
                 ..plain("retry")
+            },
+            Outcome::Snoozed { after } => Other {
+                after_ms: Some(millis(*after)),
+                ..plain("snoozed")
             },
             Outcome::Bounced { after, name, .. } => Other {
                 after_ms: Some(millis(*after)),
@@ -255,7 +282,7 @@ fn blob(outcome: &Outcome) -> Vec<u8> {
         Outcome::Cancelled(reason) => codec::encode_plain(&Ending::Cancelled(reason.clone())),
         Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => codec::encode_plain(entry),
         Outcome::Bounced { entry, .. } => entry.shown().into_bytes(),
-        Outcome::Released | Outcome::LeaseLost => Vec::new(),
+        Outcome::Snoozed { .. } | Outcome::Released | Outcome::LeaseLost => Vec::new(),
     }
 }
 
@@ -335,7 +362,12 @@ impl Verb for Advance<'_> {
                 alone: false,
             });
         }
+        let mut overruled = Vec::new();
         while let Some((position, name, value)) = reply.extra()? {
+            if name == "cancelled" {
+                overruled.push((position, value));
+                continue;
+            }
             let Some(job) = claimed.get_mut(position) else {
                 continue;
             };
@@ -354,6 +386,7 @@ impl Verb for Advance<'_> {
             repeated,
             now_ms: reply.now_ms(),
             refused,
+            overruled,
             claimed,
             more: told % 2 == 1,
             traits: told / 2 % 2 == 1,

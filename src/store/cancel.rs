@@ -1,4 +1,4 @@
-//! Cancels jobs that have not begun.
+//! Cancels jobs: those that wait end at once, those that run are asked to end.
 
 use redis::Cmd;
 
@@ -18,10 +18,12 @@ pub(crate) struct Cancel<'a> {
     pub(crate) reason: &'a str,
 }
 
-/// Ids in neither of the two lists are not known to the queue.
+/// Ids in none of the lists are not known to the queue.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Cancelled {
     pub(crate) cancelled: Vec<String>,
+    /// Ids of jobs that run: a request is stored.
+    pub(crate) running: Vec<String>,
     /// Ids of jobs that are in another state, and that state; they were left alone.
     pub(crate) others: Vec<(String, String)>,
 }
@@ -55,6 +57,7 @@ impl Verb for Cancel<'_> {
         match reply.tag() {
             "cancelled" => Ok(Cancelled {
                 cancelled: reply.texts()?,
+                running: reply.texts()?,
                 others: reply.text_pairs()?,
             }),
             _ => reply.unexpected_tag(),

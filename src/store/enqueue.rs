@@ -1,14 +1,18 @@
 //! Adds jobs.
 
+use std::time::SystemTime;
+
 use redis::Cmd;
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::id::JobId;
 use crate::job::record::EncodedRecord;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{Verb, named};
+use crate::time::{Timestamp, check_wait};
 
 static SCRIPT: Script = script!("enqueue");
 
@@ -26,6 +30,18 @@ pub(crate) enum Due {
     At {
         ms: u64,
     },
+}
+
+impl Due {
+    /// Whether that is not too far ahead.
+    pub(crate) fn check(self) -> Result<(), Error> {
+        let ahead_ms = match self {
+            Self::Now => 0,
+            Self::After { ms } => ms,
+            Self::At { ms } => ms.saturating_sub(Timestamp::from(SystemTime::now()).as_millis()),
+        };
+        check_wait("the time until the job is due", ahead_ms)
+    }
 }
 
 /// Whether Redis may know an id that it is sent.

@@ -23,9 +23,16 @@ struct Arguments<'a> {
     receipts: Runs<'a>,
 }
 
+/// What became of the leases, by their positions in the call.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Extended {
+    pub(crate) lost: Vec<usize>,
+    /// Of jobs that are to be cancelled, and are still held: what is stored as the outcome.
+    pub(crate) requests: Vec<(usize, Vec<u8>)>,
+}
+
 impl Verb for Extend<'_> {
-    /// The positions of the leases that are lost.
-    type Answer = Vec<usize>;
+    type Answer = Extended;
 
     fn script() -> &'static Script {
         &SCRIPT
@@ -40,9 +47,12 @@ impl Verb for Extend<'_> {
         }
     }
 
-    fn answer(mut reply: Reply) -> Result<Vec<usize>, Trouble> {
+    fn answer(mut reply: Reply) -> Result<Extended, Trouble> {
         match reply.tag() {
-            "extended" => reply.positions(),
+            "extended" => Ok(Extended {
+                lost: reply.positions()?,
+                requests: reply.by_position_if_any()?,
+            }),
             _ => reply.unexpected_tag(),
         }
     }

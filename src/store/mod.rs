@@ -9,6 +9,7 @@ pub(crate) mod cancel;
 pub(crate) mod configure;
 pub(crate) mod counts;
 pub(crate) mod delete;
+pub(crate) mod edit;
 pub(crate) mod enqueue;
 pub(crate) mod extend;
 pub(crate) mod fire;

@@ -45,6 +45,8 @@ pub(crate) enum Recovered {
         now_ms: u64,
         stalled: Vec<String>,
         dead: Vec<String>,
+        /// That was asked for while they ran.
+        cancelled: Vec<String>,
     },
     /// No lease was judged, and no worker judges any before `from_ms`. `pulled` leases ended later than
     /// they can have been set, and were shortened.
@@ -73,6 +75,7 @@ impl Verb for Recover {
                 now_ms,
                 stalled: reply.texts()?,
                 dead: reply.texts()?,
+                cancelled: reply.texts()?,
             }),
             "unsure" => Ok(Recovered::Unsure {
                 now_ms,

@@ -63,11 +63,13 @@ impl Context {
             number: 1,
             attempts: ATTEMPTS_DEFAULT,
             stalls: 0,
+            snoozes: 0,
             fence: 1,
             lease: Duration::from_secs(30),
             enqueued_at: Timestamp::from(std::time::SystemTime::now()),
             headers: Vec::new(),
             states: States::default(),
+            cancel_reason: None,
         }
     }
 
@@ -98,10 +100,11 @@ impl Context {
 /// | queue | an empty one in memory, named `test` |
 /// | name | `test` |
 /// | id | a new one |
-/// | attempt | the first of 10, no stalls, fence 1 |
+/// | attempt | the first of 10, no stalls, never snoozed, fence 1 |
 /// | lease | 30 s, never extended |
 /// | enqueued_at | now, by the clock of the system |
 /// | headers, states | none |
+/// | cancelled | no |
 #[derive(Debug)]
 #[must_use = "nothing is made before `build`"]
 pub struct ContextBuilder {
@@ -111,11 +114,13 @@ pub struct ContextBuilder {
     number: u32,
     attempts: u32,
     stalls: u32,
+    snoozes: u32,
     fence: u64,
     lease: Duration,
     enqueued_at: Timestamp,
     headers: Vec<(String, String)>,
     states: States,
+    cancel_reason: Option<String>,
 }
 
 impl ContextBuilder {
@@ -155,6 +160,12 @@ impl ContextBuilder {
         self
     }
 
+    /// How often a handler has put the job off.
+    pub fn snoozes(mut self, snoozes: u32) -> Self {
+        self.snoozes = snoozes;
+        self
+    }
+
     /// The fence of the attempt.
     pub fn fence(mut self, fence: u64) -> Self {
         self.fence = fence;
@@ -185,7 +196,13 @@ impl ContextBuilder {
         self
     }
 
-    /// The context. Its token ([`Context::cancellation`]) is fired by the test alone.
+    /// The job was asked to end, for this reason: [`Context::cancel_reason`] tells it, and the token has fired.
+    pub fn cancelled(mut self, reason: impl Into<String>) -> Self {
+        self.cancel_reason = Some(reason.into());
+        self
+    }
+
+    /// The context. Its token ([`Context::cancellation`]) is fired by the test alone, or by [`cancelled`](Self::cancelled).
     #[must_use]
     pub fn build(self) -> Context {
         let queue = self.queue.unwrap_or_else(|| {
@@ -210,14 +227,19 @@ impl ContextBuilder {
             number: self.number,
             attempts: self.attempts,
             stalls: self.stalls,
+            snoozes: self.snoozes,
             fence: claimed.fence,
         };
+        let lease = Lease::new(&claimed, Instant::now(), lease);
+        if let Some(reason) = self.cancel_reason {
+            lease.cancel_for(reason);
+        }
         Context {
             inner: Arc::new(ContextInner {
                 attempt,
                 queue,
                 states: Arc::new(self.states),
-                lease: Arc::new(Lease::new(&claimed, Instant::now(), lease)),
+                lease: Arc::new(lease),
                 enqueued_at: self.enqueued_at,
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),

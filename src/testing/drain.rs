@@ -194,6 +194,10 @@ impl<'a> Drain<'a> {
     async fn advance(&mut self, mut next: NextCall) -> Option<Held> {
         let (advanced, sent) = self.call(&next).await;
         let worker = self.worker;
+        advanced.correct(&mut next.settle);
+        if let (Some(last), Some(ended)) = (self.ran.last_mut(), next.settle.first()) {
+            last.outcome.clone_from(&ended.outcome);
+        }
         worker
             .hooks
             .tell_settled(&mut next.settle, &advanced.refused);
@@ -243,7 +247,12 @@ impl<'a> Drain<'a> {
             match self.lane.connection().call(&recover).await? {
                 // The first call asks for the time.
                 Recovered::Unsure { now_ms, .. } => expected_ms = now_ms,
-                Recovered::Done { stalled, dead, .. } if stalled.len() + dead.len() > 0 => {}
+                Recovered::Done {
+                    stalled,
+                    dead,
+                    cancelled,
+                    ..
+                } if stalled.len() + dead.len() + cancelled.len() > 0 => {}
                 Recovered::Done { .. } => return Ok(()),
             }
         }

@@ -139,6 +139,7 @@ fn absorb(
 ) -> Handover {
     let clock = worker.heard_after(sent, advanced.now_ms);
     worker.leases.remove(next.settle.iter().map(|s| s.fence));
+    advanced.correct(&mut next.settle);
     worker
         .hooks
         .tell_settled(&mut next.settle, &advanced.refused);

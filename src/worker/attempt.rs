@@ -188,6 +188,7 @@ fn context(
                 number: terms.counters.failed.saturating_add(1),
                 attempts: terms.attempts,
                 stalls: terms.stalls,
+                snoozes: terms.counters.snoozes,
                 fence: lease.fence,
             },
             queue: worker.queue.clone(),

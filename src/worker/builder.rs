@@ -38,6 +38,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// | lease | 30 s |
 /// | grace | 30 s |
 /// | bounce_for | one day |
+/// | snooze_for | 7 days |
 /// | warn_of_dead | 1,000 |
 ///
 /// How long completed jobs are kept, and how often a job may stall, are settings of the queue and the same for all
@@ -50,6 +51,7 @@ pub struct WorkerBuilder {
     /// Of the queue, as far as the code declares any.
     queue_settings: Option<QueueSettings>,
     bounce_for: Duration,
+    snooze_for: Duration,
     handlers: Vec<(&'static str, Box<dyn AnyHandler>)>,
     states: States,
     strategies: HashMap<String, Strategy>,
@@ -76,6 +78,7 @@ impl WorkerBuilder {
             },
             queue_settings: None,
             bounce_for: DAY,
+            snooze_for: 7 * DAY,
             handlers: Vec::new(),
             states: States::default(),
             strategies: HashMap::new(),
@@ -189,6 +192,13 @@ impl WorkerBuilder {
     /// its payload could not be read. Default one day. It may be half a minute more.
     pub fn bounce_for(mut self, time: Duration) -> Self {
         self.bounce_for = time;
+        self
+    }
+
+    /// For how long handlers may put a job off ([`Failure::snooze`](crate::Failure::snooze)), from the first time on. A job that is to
+    /// be put off after that is dead, for [`DeadReason::SnoozedTooLong`](crate::DeadReason::SnoozedTooLong). Default 7 days.
+    pub fn snooze_for(mut self, time: Duration) -> Self {
+        self.snooze_for = time;
         self
     }
 
@@ -314,6 +324,7 @@ impl WorkerBuilder {
         let rules = Rules {
             strategies: self.strategies,
             bounce_for: self.bounce_for,
+            snooze_for: self.snooze_for,
         };
         Ok(Worker::new(WorkerInner::new(
             WorkerShared::new(self.queue, self.concurrency, self.config, self.hooks),
@@ -337,7 +348,8 @@ impl WorkerBuilder {
             settings.check()?;
         }
         check_wait("grace", millis(self.config.grace))?;
-        check_wait("bounce_for", millis(self.bounce_for))
+        check_wait("bounce_for", millis(self.bounce_for))?;
+        check_wait("snooze_for", millis(self.snooze_for))
     }
 }
 

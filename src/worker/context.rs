@@ -87,11 +87,14 @@ impl Context {
         &self.inner.queue
     }
 
-    /// Fires when the handler should come to an end: the worker is shutting down and the grace
-    /// period is over (then the handler has 5 s), the lease is lost (750 ms), or it could not be
-    /// extended and a sixth of it is left (that sixth). A handler that goes on is stopped at its
-    /// next await. The token of a job in a [batch](crate::Batched::context) fires also when the job's own attempt has
-    /// ended, while the handler goes on with the others.
+    /// Fires when the handler should come to an end:
+    ///
+    /// | why | a handler that goes on |
+    /// |---|---|
+    /// | the job is no longer wanted ([`Queue::cancel`]; [`cancel_reason`](Self::cancel_reason) says why) | is not stopped |
+    /// | the worker is shutting down, and the grace period is over | is stopped after 5 s, at its next await |
+    /// | the lease is lost | is stopped after 750 ms |
+    /// | the lease could not be extended, and a sixth of it is left | is stopped after that sixth |
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         self.ends.as_ref().unwrap_or(&self.inner.lease.cancel)
@@ -101,6 +104,27 @@ impl Context {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancellation().is_cancelled()
+    }
+
+    /// Why the job is no longer wanted, once that was asked for ([`Queue::cancel`]). Whatever error the handler returns then, the job
+    /// ends as cancelled, for this reason; with `Ok` it is completed.
+    ///
+    /// ```
+    /// # use oxcart::{Context, Failure};
+    /// # async fn step(_: u32) {}
+    /// async fn export(context: Context) -> Result<(), Failure> {
+    ///     for page in 0..1_000 {
+    ///         if let Some(reason) = context.cancel_reason() {
+    ///             return Err(Failure::cancel(reason));
+    ///         }
+    ///         step(page).await;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<&str> {
+        self.inner.lease.cancel_reason()
     }
 
     /// How long this attempt certainly still holds the job. The lease is extended by itself

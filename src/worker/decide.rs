@@ -16,6 +16,7 @@ use crate::worker::handler::Returned;
 
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
 const BOUNCE_MAX: Duration = Duration::from_secs(60);
+const SNOOZE_MIN: Duration = Duration::from_millis(1);
 /// A job that is handed back shortly before it is too old is looked at again after this time at the earliest.
 const JUDGED_AGAIN_MIN: Duration = Duration::from_millis(100);
 /// A job with a longer name is not kept by its name.
@@ -45,6 +46,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) cancelled: bool,
     /// Another attempt has the job.
     pub(crate) lost: bool,
+    /// Why the job is to be cancelled, if that was asked for ([`Queue::cancel`](crate::Queue::cancel)) and the worker has heard of it.
+    pub(crate) request: Option<&'a str>,
     pub(crate) result_max: usize,
     /// The server's clock.
     pub(crate) now_ms: u64,
@@ -62,9 +65,21 @@ pub(crate) struct Rules {
     pub(crate) strategies: HashMap<String, Strategy>,
     /// How long a job may bounce before it is dead.
     pub(crate) bounce_for: Duration,
+    /// How long a job may be snoozed before it is dead.
+    pub(crate) snooze_for: Duration,
 }
 
+/// A request to cancel the job counts more than how its attempt ended, unless it completed. The script that stores the outcome sees to
+/// the same: the worker may not have heard of the request.
 pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
+    let outcome = decide_without_request(happened, facts);
+    match (facts.request, &outcome) {
+        (None, _) | (Some(_), Outcome::Completed(_) | Outcome::LeaseLost) => outcome,
+        (Some(reason), _) => Outcome::Cancelled(reason.to_owned()),
+    }
+}
+
+fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
     match happened {
         Happened::Returned(Ok(Ok(result))) if result.len() <= facts.result_max => {
             Outcome::Completed(Output::new(result))
@@ -81,6 +96,7 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
                 reason: DeadReason::Declared,
                 entry: AttemptEntry::new(AttemptKind::Error, failure.error),
             },
+            Verdict::Snooze(wait) => snoozed(wait, facts),
             // An error of a handler that was told to stop is no failure of the job.
             Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => stopped(facts),
             Verdict::Retry => failed(AttemptKind::Error, failure.error, None, facts),
@@ -120,6 +136,31 @@ pub(crate) fn unstorable(error: String) -> Outcome {
     Outcome::Dead {
         reason: DeadReason::Declared,
         entry: AttemptEntry::new(AttemptKind::BadResult, error),
+    }
+}
+
+/// For how long a job is put off that is to be put off for so long.
+pub(crate) fn snoozed_for(wait: Duration) -> Duration {
+    wait.clamp(SNOOZE_MIN, WAIT_MAX)
+}
+
+/// The first time counts, and not when the job was enqueued: it may have waited long before, or have been replayed.
+fn snoozed(wait: Duration, facts: &Facts<'_>) -> Outcome {
+    let since_ms = facts.counters.snoozed_since_ms;
+    let age = Duration::from_millis(facts.now_ms.saturating_sub(since_ms));
+    let longest = facts.rules.snooze_for;
+    if since_ms > 0 && age >= longest {
+        let error = format!(
+            "its handler has put it off for longer than {longest:?} (WorkerBuilder::snooze_for), {} times",
+            facts.counters.snoozes
+        );
+        return Outcome::Dead {
+            reason: DeadReason::SnoozedTooLong,
+            entry: AttemptEntry::new(AttemptKind::Snoozed, error),
+        };
+    }
+    Outcome::Snoozed {
+        after: snoozed_for(wait),
     }
 }
 
@@ -224,6 +265,7 @@ mod tests {
                     as Strategy,
             )]),
             bounce_for: Duration::from_secs(60),
+            snooze_for: Duration::from_secs(600),
         }
     }
 
@@ -235,6 +277,7 @@ mod tests {
             stalls: 0,
             cancelled: false,
             lost: false,
+            request: None,
             result_max: 10,
             now_ms: 1_000_000,
             rules,
@@ -314,6 +357,57 @@ mod tests {
         assert_eq!(decide(error(), &facts), Outcome::LeaseLost);
         assert_eq!(decide(Happened::Stopped, &facts), Outcome::LeaseLost);
         assert_eq!(decide(done(), &facts), completed);
+    }
+
+    #[test]
+    fn a_snooze_burns_no_attempt_and_ends_with_the_age_of_the_first() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        (facts.attempts, facts.cancelled) = (1, true);
+        let snooze = |wait| Happened::Returned(Err(Failure::snooze(wait).into()));
+        let after = |wait, facts: &Facts<'_>| match decide(snooze(wait), facts) {
+            Outcome::Snoozed { after } => Some(after),
+            _ => None,
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(after(minute, &facts), Some(minute));
+        assert_eq!(after(Duration::ZERO, &facts), Some(SNOOZE_MIN));
+        assert_eq!(after(Duration::MAX, &facts), Some(WAIT_MAX));
+        facts.counters.snoozes = 7;
+        facts.counters.snoozed_since_ms = facts.now_ms - 599_999;
+        assert_eq!(after(minute, &facts), Some(minute));
+        facts.counters.snoozed_since_ms = facts.now_ms - 600_000;
+        match decide(snooze(minute), &facts) {
+            Outcome::Dead { reason, entry } => {
+                assert_eq!(reason, DeadReason::SnoozedTooLong);
+                assert!(entry.error.contains("7 times"), "{entry:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_to_cancel_wins_over_everything_but_success_and_a_lost_lease() {
+        let rules = rules();
+        let mut facts = facts(&rules);
+        facts.request = Some("moot");
+        let cancelled = Outcome::Cancelled("moot".into());
+        for happened in [
+            error(),
+            Happened::Returned(Err(Failure::dead("over").into())),
+            Happened::Returned(Err(Failure::cancel("for another reason").into())),
+            Happened::Returned(Ok(Ok(vec![0; 11]))),
+            Happened::Panicked("boom".into()),
+            Happened::TimedOut(Duration::from_secs(1)),
+            Happened::Stopped,
+            Happened::UnknownName("who".into()),
+        ] {
+            assert_eq!(decide(happened, &facts), cancelled);
+        }
+        let done = decide(Happened::Returned(Ok(Ok(vec![1]))), &facts);
+        assert_eq!(done, Outcome::Completed(Output::new(vec![1])));
+        (facts.cancelled, facts.lost) = (true, true);
+        assert_eq!(decide(error(), &facts), Outcome::LeaseLost);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::sleep;
 use tracing::{trace, warn};
 
+use crate::queue::cancel_requests::reason_in;
 use crate::service::WorkerShared;
 use crate::service::lease::Lease;
 use crate::service::trouble::CallKind;
@@ -130,13 +131,19 @@ async fn renew_batch(
         lease_ms: millis(shared.config.lease),
     };
     let sent = Instant::now();
-    let lost = connection.call(&verb).await?;
-    let mut lost = lost.into_iter().peekable();
+    let extended = connection.call(&verb).await?;
+    let mut lost = extended.lost.into_iter().peekable();
     for (position, lease) in batch.iter().enumerate() {
         if lost.next_if_eq(&position).is_some() {
             lease.lose(Instant::now());
         } else {
             lease.confirm(sent, shared.config.lease);
+        }
+    }
+    // Mostly the worker has heard of them by then.
+    for (position, request) in extended.requests {
+        if let (Some(lease), Some(reason)) = (batch.get(position), reason_in(&request)) {
+            lease.cancel_for(reason);
         }
     }
     Ok(())

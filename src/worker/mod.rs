@@ -6,6 +6,7 @@ pub(crate) mod any_handler;
 pub(crate) mod attempt;
 pub(crate) mod batch;
 pub(crate) mod builder;
+pub(crate) mod cancel_requests;
 pub(crate) mod context;
 pub(crate) mod control;
 pub(crate) mod decide;

@@ -11,7 +11,9 @@ use crate::schedule::driver;
 use crate::service::services::{Service, Until};
 use crate::service::slots::LANES;
 use crate::worker::inner::WorkerInner;
-use crate::worker::{advance, heartbeat, lease_expiry, lease_renewal, lifecycle, wakeups};
+use crate::worker::{
+    advance, cancel_requests, heartbeat, lease_expiry, lease_renewal, lifecycle, wakeups,
+};
 
 /// Runs a worker until `shutdown` completes, then stops it gracefully. Its handlers run on the caller's
 /// runtime.
@@ -42,6 +44,11 @@ fn services(worker: &Arc<WorkerInner>, application: &Handle) -> Vec<Service> {
             "the expiry of leases",
             Until::LeasesEnd,
             lease_expiry::run(shared()),
+        ),
+        Service::new(
+            "the wait for requests to cancel jobs",
+            Until::LeasesEnd,
+            cancel_requests::run(shared()),
         ),
         Service::new(
             "the wait for work",

@@ -73,6 +73,7 @@ impl Terms {
             stalls: self.stalls,
             cancelled: lease.cancel.is_cancelled(),
             lost: lease.is_lost(),
+            request: lease.cancel_reason(),
             result_max: worker.queue.inner.setup.payload_max,
             now_ms: self.clock.now_ms(),
             rules: &worker.rules,
@@ -99,6 +100,7 @@ pub(crate) fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention
         fence: lease.fence,
         receipt: lease.receipt.clone(),
         keep,
+        is_requested: lease.cancel_reason().is_some(),
         outcome,
         traits: lease.traits,
     }
@@ -128,7 +130,11 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
                 "no handler here can take a job, and it waits for a worker that has one"
             );
         }
-        Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released | Outcome::LeaseLost => {
+        Outcome::Completed(_)
+        | Outcome::Snoozed { .. }
+        | Outcome::Cancelled(_)
+        | Outcome::Released
+        | Outcome::LeaseLost => {
             let outcome = outcome.as_str();
             debug!(queue, name, %id, attempt, outcome, "an attempt ended");
         }

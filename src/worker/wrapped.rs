@@ -12,7 +12,7 @@ use crate::job::record::Record;
 use crate::service::lease::Lease;
 use crate::time::WAIT_MAX;
 use crate::worker::context::Context;
-use crate::worker::decide::{Happened, finds_its_worker, panicked};
+use crate::worker::decide::{Happened, finds_its_worker, panicked, snoozed_for};
 use crate::worker::inner::WorkerInner;
 use crate::worker::middleware::{AnyMiddleware, Next, Running, Wrapped};
 use crate::worker::run_handler::run_handler;
@@ -84,6 +84,7 @@ fn bounded(mut outcome: Outcome, is_lost: bool) -> Outcome {
             *after = WAIT_MAX.min(*after);
             entry.bound();
         }
+        Outcome::Snoozed { after } => *after = snoozed_for(*after),
         Outcome::Bounced { after, entry, name } => {
             *after = WAIT_MAX.min(*after);
             entry.bound();

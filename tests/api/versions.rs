@@ -23,7 +23,7 @@ async fn a_job_of_a_newer_format_waits_unchanged_for_a_worker_that_can_read_it()
     let rig = Rig::new().await;
     let job = rig.queue.enqueue(Number(5)).await.unwrap();
     let id = job.id().as_str();
-    let record = rig.set_version(id, 3);
+    let record = rig.set_version(id, 4);
     let handler = async |Number(n): Number| Ok::<_, Failure>(n);
     let running = Running::start(rig.worker().handle(handler));
     // It is handed back, and not run, not dead and not lost.

@@ -104,9 +104,13 @@ impl Client {
             "jobs" => queue.jobs(JobState::Waiting).await.map(drop),
             "pause" => queue.pause().await.map(drop),
             "remove" => queue.remove(&JobId::new("nobody").unwrap()).await.map(drop),
+            "edit" => {
+                let edit = queue.edit(&self.job).payload(&Work::Quick).now();
+                edit.await.map(drop)
+            }
             "cancel" => {
                 let nobody = JobId::new("nobody").unwrap();
-                queue.cancel(&nobody, "moot").await.map(drop)
+                queue.cancel(&nobody).reason("moot").await.map(drop)
             }
             "change settings" => {
                 let settings = QueueSettings::new().max_stalls(4);
@@ -144,6 +148,7 @@ impl Client {
             "pause",
             "remove",
             "cancel",
+            "edit",
             "change settings",
             "orphans",
             "delete",

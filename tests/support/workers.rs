@@ -82,7 +82,12 @@ impl Events {
     /// How many jobs of dead workers this one took back.
     pub fn recovered(&self) -> usize {
         let jobs = |event: &WorkerEvent| match event {
-            WorkerEvent::Recovered { stalled, dead, .. } => stalled.len() + dead.len(),
+            WorkerEvent::Recovered {
+                stalled,
+                dead,
+                cancelled,
+                ..
+            } => stalled.len() + dead.len() + cancelled.len(),
             _ => 0,
         };
         self.lock().iter().map(jobs).sum()

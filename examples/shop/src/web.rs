@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use oxcart::{Error, JobId, Queue};
+use oxcart::{Changed, Error, JobId, Queue};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::{Charge, Payment};
@@ -45,15 +45,19 @@ async fn look(
     found(&payments, number).await
 }
 
-/// As long as no attempt to take the money runs.
+/// An attempt to take the money that is under way is told to stop, and may be faster.
 async fn cancel(
     State(payments): State<Queue>,
     Path(number): Path<u64>,
 ) -> Result<(StatusCode, Json<Order>), Problem> {
-    let changed = payments.cancel(&job_of(number)?, "by the customer").await?;
-    let status = match changed.is_done() {
-        true => StatusCode::OK,
-        false => StatusCode::CONFLICT,
+    let changed = payments
+        .cancel(&job_of(number)?)
+        .reason("by the customer")
+        .await?;
+    let status = match changed {
+        Changed::Done => StatusCode::OK,
+        Changed::Requested => StatusCode::ACCEPTED,
+        _ => StatusCode::CONFLICT,
     };
     Ok((status, found(&payments, number).await?))
 }

@@ -13,6 +13,7 @@ fn settlement(bytes: usize) -> Settlement {
         fence: Fence(1),
         receipt: Receipt::new("1 2 worker"),
         keep: None,
+        is_requested: false,
         outcome: Outcome::Completed(Output::new(vec![0; bytes])),
         traits: false,
     }

@@ -23,8 +23,10 @@ pub(crate) use crate::redis::tls::Tls;
 pub(crate) use crate::redis::trouble::{Refusal, Trouble};
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
@@ -161,6 +163,19 @@ impl Store {
         }
     }
 
+    /// Runs a future to its end although its caller is gone. Outside of a runtime, what needs no Redis is done as far as it can be
+    /// at once.
+    pub(crate) fn outlive_caller(&self, future: impl Future<Output = ()> + Send + 'static) {
+        let runtime = match self {
+            Self::Redis(_) => Some(runtime::handle()),
+            Self::Memory(_) => Handle::try_current().ok(),
+        };
+        match runtime {
+            Some(runtime) => drop(runtime.spawn(future)),
+            None => _ = future.now_or_never(),
+        }
+    }
+
     /// A single call, on the connection that all of them share.
     pub(crate) async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
         match self {
@@ -234,6 +249,7 @@ impl Store {
                 let key = match of {
                     Stream::Events => queue.keys.events(),
                     Stream::Finished => queue.keys.finished(),
+                    Stream::Cancels => queue.keys.cancels(),
                 };
                 let connection = stream::reader(queue.connector.clone());
                 Reader::Redis {

@@ -12,6 +12,8 @@ pub(crate) enum Stream {
     Events,
     /// Announcements of jobs whose outcome is awaited.
     Finished,
+    /// Announcements of requests to cancel jobs that run.
+    Cancels,
 }
 
 pub(crate) enum Reader {

@@ -24,7 +24,7 @@ impl Apply for Advance<'_> {
 }
 
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
-    let refused = state.settle(call.settle);
+    let (refused, overruled) = state.settle(call.settle);
     let is_due = !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms());
     let is_too_plain = is_due && !call.is_full() && state.gates.expected_ms.is_some();
     let mut claim = call.claim;
@@ -73,6 +73,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         repeated: false,
         now_ms: state.now_ms(),
         refused,
+        overruled,
         claimed,
         more: more || taken.offers_left,
         traits,
@@ -121,6 +122,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         repeated: true,
         now_ms: state.now_ms(),
         refused,
+        overruled: Vec::new(),
         claimed: held,
         more,
         traits,

@@ -11,6 +11,8 @@ const ATTEMPTS_KEPT: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub(crate) counters: Counters,
+    /// It was snoozed once: what is stored has counters for that.
+    was_snoozed: bool,
     /// Each: when it began, when it ended, and what the worker sent of it.
     pub(crate) attempts: VecDeque<Vec<u8>>,
 }
@@ -18,7 +20,26 @@ pub(crate) struct History {
 impl History {
     /// As Redis holds the counters.
     pub(crate) fn encode_counters(&self) -> Vec<u8> {
-        rmp_serde::to_vec(&self.counters).expect("plain data always encodes into memory")
+        let Counters {
+            failed,
+            bounces,
+            bounced_since_ms,
+            recorded,
+            snoozes,
+            snoozed_since_ms,
+        } = self.counters;
+        let encoded = match self.was_snoozed {
+            false => rmp_serde::to_vec(&(failed, bounces, bounced_since_ms, recorded)),
+            true => rmp_serde::to_vec(&(
+                failed,
+                bounces,
+                bounced_since_ms,
+                recorded,
+                snoozes,
+                snoozed_since_ms,
+            )),
+        };
+        encoded.expect("plain data always encodes into memory")
     }
 }
 
@@ -64,6 +85,20 @@ impl State {
         if history.counters.bounced_since_ms == 0 {
             history.counters.bounced_since_ms = now_ms;
         }
+    }
+
+    /// How often the job was snoozed by now.
+    pub(crate) fn record_snooze(&mut self, id: &JobId) -> u32 {
+        let now_ms = self.now_ms();
+        let Some(history) = self.history(id) else {
+            return 0;
+        };
+        history.was_snoozed = true;
+        history.counters.snoozes += 1;
+        if history.counters.snoozed_since_ms == 0 {
+            history.counters.snoozed_since_ms = now_ms;
+        }
+        history.counters.snoozes
     }
 
     /// A new budget of attempts and stalls; what happened stays known.

@@ -1,15 +1,21 @@
-//! Cancels jobs that have not begun.
+//! Cancels jobs: those that wait end at once, those that run are asked to end.
 
+use crate::codec;
 use crate::id::JobId;
+use crate::job::outcome::{Ending, Outcome};
 use crate::job::record::retention_of;
 use crate::memory::Apply;
 use crate::memory::gate::Goes;
 use crate::memory::state::{Collection, State};
+use crate::policy::retention::Retention;
+use crate::store::advance::Settlement;
 use crate::store::cancel::{Cancel, Cancelled};
+
+const ANNOUNCEMENTS_KEPT: usize = 1_000;
 
 impl Apply for Cancel<'_> {
     fn apply(&self, state: &mut State) -> Cancelled {
-        let mut cancelled: Vec<JobId> = Vec::new();
+        let (mut cancelled, mut running): (Vec<JobId>, Vec<JobId>) = Default::default();
         let mut others = Vec::new();
         for id in self.ids {
             let Some(job) = state.jobs.get(id) else {
@@ -18,6 +24,7 @@ impl Apply for Cancel<'_> {
             match job.collection {
                 _ if cancelled.contains(id) => {}
                 Collection::Lost => {}
+                Collection::Active => running.push(id.clone()),
                 collection if collection.waits() => cancelled.push(id.clone()),
                 _ => others.push((id.to_string(), job.shown_state().to_owned())),
             }
@@ -34,36 +41,91 @@ impl Apply for Cancel<'_> {
             .iter()
             .filter_map(|id| state.leaving(id, Goes::Ended))
             .collect();
-        self.end(state, &cancelled);
+        let outcome = |id: &JobId| (id.clone(), self.outcome());
+        state.end_cancelled(cancelled.iter().map(outcome).collect());
         state.left_unhandled(&unhandled);
         state.left_blocked();
         if !delayed.is_empty() {
             state.look_for_due();
         }
         state.leave_gates(&leaving);
-        state.count("cancelled", cancelled.len());
-        state.emit_ids("cancelled", &cancelled);
         if !cancelled.is_empty() {
             state.say_if_drained();
         }
+        self.request(state, &running);
+        let names = |ids: &[JobId]| ids.iter().map(JobId::to_string).collect();
         Cancelled {
-            cancelled: cancelled.iter().map(JobId::to_string).collect(),
+            cancelled: names(&cancelled),
+            running: names(&running),
             others,
         }
     }
 }
 
 impl Cancel<'_> {
-    fn end(&self, state: &mut State, ids: &[JobId]) {
-        let mut plain = Vec::new();
+    /// Asks running jobs to end. The first request stays.
+    fn request(&self, state: &mut State, ids: &[JobId]) {
+        let mut announced = Vec::new();
         for id in ids {
-            let own = state.jobs.get(id).and_then(|job| retention_of(&job.record));
-            let job = (id.clone(), self.outcome());
-            match own {
-                Some(_) => state.finish(&[job], own),
-                None => plain.push(job),
+            let Some(job) = state.jobs.get_mut(id) else {
+                continue;
+            };
+            let request = job.request.get_or_insert_with(|| self.outcome()).clone();
+            job.history.get_or_insert_default();
+            if let Some(claim) = &job.claim {
+                let receipt = claim.receipt.as_str().as_bytes();
+                announced.push((id.to_string(), [receipt, b"\n", &request].concat()));
             }
         }
-        state.finish(&plain, None);
+        if !announced.is_empty() {
+            let now_ms = state.now_ms();
+            state.cancels.append(now_ms, announced, ANNOUNCEMENTS_KEPT);
+        }
+    }
+}
+
+impl State {
+    /// The application asked for the end of these jobs; with each, what is stored as its outcome.
+    pub(crate) fn end_cancelled(&mut self, jobs: Vec<(JobId, Vec<u8>)>) {
+        let ids: Vec<JobId> = jobs.iter().map(|(id, _)| id.clone()).collect();
+        let mut plain = Vec::new();
+        for job in jobs {
+            match self.own_retention(&job.0) {
+                None => plain.push(job),
+                own => self.finish(&[job], own),
+            }
+        }
+        self.finish(&plain, None);
+        self.count("cancelled", ids.len());
+        self.emit_ids("cancelled", &ids);
+    }
+
+    fn own_retention(&self, id: &JobId) -> Option<Retention> {
+        self.jobs.get(id).and_then(|job| retention_of(&job.record))
+    }
+
+    pub(crate) fn take_request(&mut self, id: &JobId) -> Option<Vec<u8>> {
+        self.jobs.get_mut(id)?.request.take()
+    }
+
+    /// How an attempt ends: as its worker says, or as cancelled, if that was asked for and the job has not completed. In the
+    /// second case also what is stored, if the worker says otherwise. The end of a plain completion looks at no request.
+    pub(crate) fn obeyed(&mut self, ended: &Settlement) -> (Settlement, Option<Vec<u8>>) {
+        let mut obeyed = ended.clone();
+        if ended.is_plain() {
+            return (obeyed, None);
+        }
+        let request = self.take_request(&ended.id);
+        let Some(request) = request.filter(|_| !ended.outcome.is_completed()) else {
+            return (obeyed, None);
+        };
+        let ending = codec::decode_plain("a request", &request);
+        let Ok(Ending::Cancelled(reason)) = ending else {
+            unreachable!("{request:?} is no request to cancel a job");
+        };
+        obeyed.keep = self.own_retention(&ended.id);
+        obeyed.outcome = Outcome::Cancelled(reason);
+        let is_as_told = obeyed.outcome == ended.outcome;
+        (obeyed, (!is_as_told).then_some(request))
     }
 }

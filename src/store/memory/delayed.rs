@@ -33,7 +33,7 @@ pub(crate) fn due_of(score: i64) -> u64 {
 }
 
 /// Where the job with this score is to go.
-fn later_of(score: i64) -> Later {
+pub(crate) fn later_of(score: i64) -> Later {
     let line = score.div_euclid(LINE);
     let front = line.rem_euclid(2) == 1;
     let above_default = (line + i64::from(front)) / 2;

@@ -145,6 +145,7 @@ fn stored(new: &NewJob, now_ms: u64, given: i64) -> Job {
         claim: None,
         stalls: 0,
         history: None,
+        request: None,
         outcome: None,
         progress: None,
         name: None,

@@ -15,6 +15,7 @@ mod clock;
 mod counts;
 mod delayed;
 mod delete;
+mod edit;
 mod emit;
 mod enqueue;
 mod enter;

@@ -103,9 +103,14 @@ impl Apply for Recover {
         let expired = state.up_to(Collection::Active, over, self.limit);
         let max_stalls = state.in_force().max_stalls;
         let (mut stalled, mut dead, mut leaving) = (Vec::new(), Vec::new(), Vec::new());
+        let mut cancelled: Vec<(JobId, Vec<u8>)> = Vec::new();
         for id in &expired {
+            let request = state.take_request(id);
             stall(state, id);
-            if state
+            if let Some(request) = request {
+                leaving.extend(state.leaving(id, Goes::Ended));
+                cancelled.push((id.clone(), request));
+            } else if state
                 .jobs
                 .get(id)
                 .is_some_and(|job| job.stalls > max_stalls)
@@ -117,7 +122,9 @@ impl Apply for Recover {
                 stalled.push(id.clone());
             }
         }
+        let ended: Vec<String> = cancelled.iter().map(|(id, _)| id.to_string()).collect();
         state.bury(&dead);
+        state.end_cancelled(cancelled);
         for id in &stalled {
             state.enter_line(id, state.place_of(id));
         }
@@ -127,13 +134,14 @@ impl Apply for Recover {
         }
         state.count("stalled", expired.len());
         state.emit_ids("stalled", &stalled);
-        if !dead.is_empty() {
+        if !(dead.is_empty() && ended.is_empty()) {
             state.say_if_drained();
         }
         Recovered::Done {
             now_ms,
             stalled: stalled.iter().map(JobId::to_string).collect(),
             dead: dead.iter().map(|(id, _)| id.to_string()).collect(),
+            cancelled: ended,
         }
     }
 }

@@ -38,6 +38,7 @@ struct Told {
     completed: Vec<String>,
     cancelled: Vec<String>,
     retrying: Vec<String>,
+    snoozed: Vec<String>,
     delayed: Vec<String>,
     waiting: Vec<String>,
     /// Why jobs bounced, in the order the reasons came, and which.
@@ -54,9 +55,13 @@ impl Told {
 }
 
 impl State {
-    /// Returns the positions of the settlements whose receipt was stale: they change nothing, and are counted.
-    pub(crate) fn settle(&mut self, settlements: &[Settlement]) -> Vec<usize> {
-        let mut refused = Vec::new();
+    /// Returns the positions of the settlements whose receipt was stale: they change nothing, and are counted. And the
+    /// positions of those that ended as cancelled although their worker said otherwise, with what is stored.
+    pub(crate) fn settle(
+        &mut self,
+        settlements: &[Settlement],
+    ) -> (Vec<usize>, Vec<(usize, Vec<u8>)>) {
+        let (mut refused, mut overruled) = (Vec::new(), Vec::new());
         let mut plan = Plan::default();
         let mut seen = HashSet::new();
         for (position, settlement) in settlements.iter().enumerate() {
@@ -65,13 +70,15 @@ impl State {
                 None => refused.push(position),
                 Some(claim) => {
                     seen.insert(settlement.id.clone());
-                    self.plan(&mut plan, settlement, &claim);
+                    let (settlement, request) = self.obeyed(settlement);
+                    overruled.extend(request.map(|request| (position, request)));
+                    self.plan(&mut plan, &settlement, &claim);
                 }
             }
         }
         self.carry_out(plan);
         self.count("refused", refused.len());
-        refused
+        (refused, overruled)
     }
 
     fn plan(&mut self, plan: &mut Plan, ended: &Settlement, claim: &Claim) {
@@ -83,21 +90,19 @@ impl State {
             let goes = match &ended.outcome {
                 Outcome::Completed(_) | Outcome::Cancelled(_) => Goes::Ended,
                 Outcome::Dead { .. } => Goes::Dead,
-                Outcome::Retry { after, .. } if millis(*after) > 0 => Goes::Delayed,
-                _ => Goes::Waiting,
-            };
-            plan.leaving.extend(self.leaving(&id, goes));
-            match &ended.outcome {
-                Outcome::Retry { after, .. } if millis(*after) > 0 => {
+                Outcome::Retry { after, .. } | Outcome::Snoozed { after } if millis(*after) > 0 => {
                     self.expect_group(now_ms + millis(*after));
+                    Goes::Delayed
                 }
                 Outcome::Bounced {
                     after, name: None, ..
                 } => {
                     self.expect_group(now_ms + millis(*after));
+                    Goes::Waiting
                 }
-                _ => {}
-            }
+                _ => Goes::Waiting,
+            };
+            plan.leaving.extend(self.leaving(&id, goes));
         }
         match &ended.outcome {
             Outcome::Completed(output) => {
@@ -125,6 +130,12 @@ impl State {
                 } else {
                     plan.waiting.push((id, later));
                 }
+            }
+            Outcome::Snoozed { after } => {
+                let times = self.record_snooze(&id);
+                let due_ms = now_ms + millis(*after);
+                plan.told.snoozed.push(format!("{token}:{due_ms}:{times}"));
+                plan.delayed.push((id, due_ms, later));
             }
             Outcome::Dead { reason, entry } => {
                 let entry = codec::encode_plain(entry);
@@ -176,11 +187,13 @@ impl State {
         }
         self.emit("cancelled", &told.cancelled);
         self.emit("retrying", &told.retrying);
+        self.emit("snoozed", &told.snoozed);
         self.emit("delayed", &told.delayed);
         self.emit("waiting", &told.waiting);
         self.emit("completed", &told.completed);
         self.count("completed", told.completed.len());
         self.count("cancelled", told.cancelled.len());
         self.count("retried", told.retrying.len());
+        self.count("snoozed", told.snoozed.len());
     }
 }

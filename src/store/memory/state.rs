@@ -63,6 +63,8 @@ pub(crate) struct Job {
     pub(crate) stalls: u32,
     /// Once anything went wrong with it.
     pub(crate) history: Option<History>,
+    /// What is stored as its outcome if its attempt does not complete it: it is to be cancelled.
+    pub(crate) request: Option<Vec<u8>>,
     pub(crate) outcome: Option<Vec<u8>>,
     pub(crate) progress: Option<Vec<u8>>,
     /// Its name, while it is among the unhandled.
@@ -129,6 +131,8 @@ pub(crate) struct State {
     pub(crate) totals: BTreeMap<&'static str, u64>,
     pub(crate) events: Log,
     pub(crate) finished: Log,
+    /// Announcements of requests to cancel jobs that run.
+    pub(crate) cancels: Log,
     pub(crate) event_size: Option<f64>,
     /// What the call under way has to tell.
     pub(crate) emitted: Emitted,

@@ -17,6 +17,7 @@ impl State {
         match of {
             Stream::Events => &self.events,
             Stream::Finished => &self.finished,
+            Stream::Cancels => &self.cancels,
         }
     }
 }

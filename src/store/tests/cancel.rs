@@ -1,29 +1,37 @@
-//! Cancelling jobs that have not begun: what is promised of it, and the operation of the random sequences.
+//! Cancelling jobs, those that wait and those that run: what is promised of it, and the operation of the random sequences.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::random::op::{IDS, Op, Operation};
 use super::random::world::{World, Wrong, names, same};
-use super::{Rig, completed, job, on_both};
+use super::{Rig, completed, job, on_both, settlement};
+use crate::codec;
 use crate::id::JobId;
+use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
-use crate::job::outcome::Ending;
+use crate::job::outcome::{DeadReason, Ending, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::policy::retention::Retention;
+use crate::policy::settings::QueueSettings;
 use crate::store::Verb;
+use crate::store::advance::{Claimed, Settlement};
 use crate::store::cancel::{Cancel, Cancelled};
 use crate::store::enqueue::{Due, NewJob};
+use crate::store::extend::Extend;
 use crate::store::get::Get;
+use crate::store::recover::{Doubt, Recover, Recovered};
+use crate::store::remove::Remove;
 use crate::store::trim::Trim;
 use crate::store::watch::{Watch, Watched};
 
 impl Rig {
-    fn cancel(&mut self, ids: &[&str]) -> Cancelled {
+    pub(super) fn cancel(&mut self, ids: &[&str]) -> Cancelled {
         let ids: Vec<JobId> = ids.iter().map(|id| JobId::new(id).unwrap()).collect();
         let reason = "moot";
         self.call(&Cancel { ids: &ids, reason })
@@ -56,11 +64,8 @@ fn jobs_that_wait_end_as_cancelled_and_each_other_id_is_told_apart(mut rig: Rig)
 
     let told = rig.cancel(&["later", "runs", "done", "unknown", "waits", "waits"]);
     assert_eq!(told.cancelled, ["later", "waits"]);
-    let others = [("runs", "active"), ("done", "completed")];
-    assert_eq!(
-        told.others,
-        others.map(|(id, state)| (id.into(), state.into()))
-    );
+    assert_eq!(told.running, ["runs"]);
+    assert_eq!(told.others, [("done".into(), "completed".into())]);
     for id in ["waits", "later"] {
         assert_eq!(rig.outcome(id), Some(Ending::Cancelled("moot".into())));
         assert_eq!(rig.state(&JobId::stored(id)), Some(State::Cancelled));
@@ -71,8 +76,15 @@ fn jobs_that_wait_end_as_cancelled_and_each_other_id_is_told_apart(mut rig: Rig)
     assert!(rig.claim_one().is_none(), "nothing is left to be claimed");
     assert!(
         rig.settle(&claimed[0].id, &claimed[0].receipt, completed()),
-        "what runs goes on"
+        "what runs may complete all the same"
     );
+    let runs = JobId::stored("runs");
+    assert_eq!(rig.state(&runs), Some(State::Completed));
+    rig.call(&Remove {
+        ids: &[JobId::stored("runs")],
+    });
+    rig.check_whole(&runs);
+    assert_eq!(rig.size("attempts"), 0);
 }
 
 fn a_second_call_changes_nothing(mut rig: Rig) {
@@ -140,7 +152,186 @@ fn a_waiter_hears_of_it_and_can_read_the_reason(mut rig: Rig) {
     }
 }
 
+/// Everything but a success.
+fn other_outcomes() -> [Outcome; 9] {
+    let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
+    let after = Duration::from_secs(1);
+    let bounced = |name| Outcome::Bounced {
+        after,
+        entry: entry(),
+        name,
+    };
+    [
+        Outcome::Retry {
+            after,
+            entry: entry(),
+        },
+        Outcome::Retry {
+            after: Duration::ZERO,
+            entry: entry(),
+        },
+        Outcome::Dead {
+            reason: DeadReason::Declared,
+            entry: entry(),
+        },
+        Outcome::Cancelled("for another reason".into()),
+        Outcome::Snoozed { after },
+        Outcome::Released,
+        Outcome::LeaseLost,
+        bounced(None),
+        bounced(Some("other".to_owned())),
+    ]
+}
+
+fn a_job_that_runs_ends_as_cancelled_whatever_its_worker_says_but_done(mut rig: Rig) {
+    for (n, outcome) in other_outcomes().into_iter().enumerate() {
+        let id = format!("job-{n}");
+        rig.enqueue(&[keeping(&id, Retention::For(Duration::from_secs(9)))]);
+        let claimed = rig.claim_one().unwrap();
+        assert_eq!(rig.cancel(&[&id]).running, [&*id]);
+        let settlement = settlement(&claimed.id, &claimed.receipt, outcome.clone());
+        let advanced = rig.advance(&[settlement], 0);
+        assert!(advanced.refused.is_empty());
+        let stored = Ending::Cancelled("moot".into());
+        let told: Vec<_> = advanced
+            .overruled
+            .iter()
+            .map(|(position, stored)| (*position, codec::decode_plain("test", stored).unwrap()))
+            .collect();
+        assert_eq!(told, [(0, stored.clone())], "{outcome}");
+        assert_eq!(rig.outcome(&id), Some(stored), "{outcome}");
+        assert_eq!(rig.size("kept"), n + 1, "as long as the job asks for");
+        rig.check_whole(&claimed.id);
+        let request = format!("{id}#cancel");
+        assert_eq!(rig.subject.dump().get("attempts", &request), None);
+        assert!(rig.claim_one().is_none(), "{outcome}: it runs again");
+    }
+    assert_eq!((rig.total("cancelled"), rig.total("retried")), (9, 0));
+}
+
+/// The worker knows of the request: it says itself that the job is cancelled.
+fn a_worker_that_says_what_is_asked_for_is_told_nothing(mut rig: Rig) {
+    rig.enqueue(&[job("a"), job("b")]);
+    let claimed = rig.advance(&[], 2).claimed;
+    rig.cancel(&["a", "b"]);
+    let ended = |of: &Claimed, outcome| Settlement {
+        is_requested: true,
+        ..settlement(&of.id, &of.receipt, outcome)
+    };
+    let moot = || Outcome::Cancelled("moot".into());
+    let advanced = rig.advance(
+        &[ended(&claimed[0], moot()), ended(&claimed[1], completed())],
+        0,
+    );
+    assert_eq!((advanced.overruled, advanced.refused), (vec![], vec![]));
+    assert_eq!(rig.state(&claimed[0].id), Some(State::Cancelled));
+    assert_eq!(rig.state(&claimed[1].id), Some(State::Completed));
+    let attempts = rig.subject.dump().names("attempts");
+    assert!(
+        !attempts.iter().any(|field| field.ends_with("#cancel")),
+        "{attempts:?}"
+    );
+}
+
+fn a_job_whose_worker_dies_is_cancelled_if_that_was_asked_for(mut rig: Rig) {
+    rig.lease_ms = 2;
+    rig.set(QueueSettings::new().max_stalls(0));
+    rig.enqueue(&[job("a"), job("b")]);
+    rig.advance(&[], 2);
+    rig.cancel(&["a"]);
+    rig.wait(Duration::from_secs(1));
+    let mut verb = Recover {
+        expected_ms: 0,
+        tolerance_ms: 0,
+        limit: 10,
+        lease_ms: 60_000,
+        gap_ms: 0,
+        quiet_ms: 0,
+        doubt: Doubt::None,
+    };
+    if let Recovered::Unsure { now_ms, .. } = rig.call(&verb) {
+        verb.expected_ms = now_ms;
+    }
+    let Recovered::Done {
+        stalled,
+        dead,
+        cancelled,
+        ..
+    } = rig.call(&verb)
+    else {
+        panic!("leases can be judged");
+    };
+    assert_eq!(
+        (stalled.len(), dead, cancelled),
+        (0, vec!["b".to_owned()], vec!["a".to_owned()])
+    );
+    assert_eq!(rig.outcome("a"), Some(Ending::Cancelled("moot".into())));
+    assert_eq!((rig.total("stalled"), rig.total("cancelled")), (2, 1));
+    rig.check_whole(&JobId::stored("a"));
+}
+
+/// It is stored with the job, so it is told until the attempt has ended; and announced under the claim that it is for.
+fn a_request_is_told_with_each_renewal_and_announced_once_a_call(mut rig: Rig) {
+    rig.enqueue(&[job("a"), job("b")]);
+    let claimed = rig.advance(&[], 2).claimed;
+    let leases: Vec<_> = claimed
+        .iter()
+        .map(|of| (of.id.clone(), of.receipt.clone()))
+        .collect();
+    let extend = Extend {
+        leases: &leases,
+        lease_ms: 60_000,
+    };
+    assert_eq!(rig.call(&extend).requests, []);
+    assert_eq!(rig.cancel(&["b"]).running, ["b"]);
+    let ids = [JobId::stored("b")];
+    let again = Cancel {
+        ids: &ids,
+        reason: "another reason",
+    };
+    assert_eq!(rig.call(&again).running, ["b"]);
+    let request = codec::encode_plain(&Ending::Cancelled("moot".into()));
+    for _ in 0..2 {
+        let extended = rig.call(&extend);
+        assert_eq!(
+            (extended.lost, extended.requests),
+            (vec![], vec![(1, request.clone())])
+        );
+    }
+    let dump = rig.subject.dump();
+    let announced: Vec<_> = dump
+        .part("cancels")
+        .map(|(_, entry)| entry.clone())
+        .collect();
+    let receipt = claimed[1].receipt.as_str();
+    let entry = [b"b=", receipt.as_bytes(), b"\n", &request, b" "].concat();
+    assert_eq!(announced, [entry.clone(), entry]);
+}
+
+/// An attempt that lost its job cannot end it, and neither does the request that another attempt took with it.
+fn a_request_ends_with_the_attempt_that_it_is_for(mut rig: Rig) {
+    rig.enqueue(&[job("a")]);
+    let first = rig.claim_one().unwrap();
+    rig.cancel(&["a"]);
+    assert!(rig.settle(&first.id, &first.receipt, Outcome::Released));
+    rig.call(&Remove {
+        ids: &[JobId::stored("a")],
+    });
+    rig.enqueue(&[job("a")]);
+    let second = rig.claim_one().unwrap();
+    assert!(!rig.settle(&first.id, &first.receipt, Outcome::Released));
+    let entry = AttemptEntry::new(AttemptKind::Error, "broken".into());
+    let after = Duration::from_secs(1);
+    assert!(rig.settle(&second.id, &second.receipt, Outcome::Retry { after, entry }));
+    assert_eq!(rig.state(&second.id), Some(State::Delayed));
+}
+
 on_both!(
+    a_job_that_runs_ends_as_cancelled_whatever_its_worker_says_but_done,
+    a_worker_that_says_what_is_asked_for_is_told_nothing,
+    a_job_whose_worker_dies_is_cancelled_if_that_was_asked_for,
+    a_request_is_told_with_each_renewal_and_announced_once_a_call,
+    a_request_ends_with_the_attempt_that_it_is_for,
     jobs_that_wait_end_as_cancelled_and_each_other_id_is_told_apart,
     a_second_call_changes_nothing,
     each_is_kept_as_it_asks_and_the_others_as_is_set,
@@ -152,17 +343,20 @@ on_both!(
 #[derive(Debug)]
 struct CancelSome {
     ids: Vec<u8>,
+    reason: &'static str,
 }
 
 pub(super) fn operation() -> impl Strategy<Value = Op> {
-    vec(0..IDS, 1..4).prop_map(|ids| Op::Other(Arc::new(CancelSome { ids })))
+    let reason = select(&["moot", "the customer has left"][..]);
+    (vec(0..IDS, 1..4), reason)
+        .prop_map(|(ids, reason)| Op::Other(Arc::new(CancelSome { ids, reason })))
 }
 
 impl Operation for CancelSome {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
         let verb = Cancel {
             ids: &names(&self.ids),
-            reason: "moot",
+            reason: self.reason,
         };
         let before = world.redis.dump();
         let told = world.redis.call(&verb)?;
@@ -175,11 +369,15 @@ impl Operation for CancelSome {
             return Err(format!("{id} was cancelled, and still waits"));
         }
         let running = before.names("active");
-        match running == after.names("active") {
-            true => Ok(()),
-            false => Err(format!(
+        if running != after.names("active") {
+            return Err(format!(
                 "{running:?} ran, and only their handlers can end them"
-            )),
+            ));
+        }
+        let is_stored = |id: &&String| after.get("attempts", &format!("{id}#cancel")).is_some();
+        match told.running.iter().find(|id| !is_stored(id)) {
+            Some(id) => Err(format!("{id} runs, and no request is stored")),
+            None => Ok(()),
         }
     }
 }

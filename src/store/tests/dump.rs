@@ -171,6 +171,7 @@ impl Dump {
         dump.meta(state);
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
+        dump.stream("cancels", state.cancels.entries.iter());
         dump
     }
 
@@ -201,6 +202,9 @@ impl Dump {
             for (n, attempt) in (first..).zip(&history.attempts) {
                 self.set("attempts", format!("{id}#{n}"), attempt.clone());
             }
+        }
+        if let Some(request) = &job.request {
+            self.set("attempts", format!("{id}#cancel"), request.clone());
         }
         if let Some(name) = &job.name {
             let Name { name, after_ms } = name;

@@ -35,6 +35,7 @@ fn outcome_of(step: Step) -> Option<Outcome> {
             after: LONG,
             entry: entry(),
         },
+        Step::Snooze => Outcome::Snoozed { after: LONG },
         Step::Bounce => Outcome::Bounced {
             after: LONG,
             entry: entry(),
@@ -124,7 +125,7 @@ impl Rig {
             Step::Extend => {
                 let leases = &[(id.clone(), receipt.clone())];
                 let lease_ms = 60_000;
-                self.call(&Extend { leases, lease_ms }).is_empty()
+                self.call(&Extend { leases, lease_ms }).lost.is_empty()
             }
             Step::Progress => {
                 let value = b"\x01";

@@ -5,6 +5,7 @@ mod bad_input;
 mod cancel;
 mod due;
 mod dump;
+mod edit;
 mod formats;
 mod fragments;
 mod gates;
@@ -20,6 +21,7 @@ mod removal;
 mod schedules;
 mod scripts;
 mod settings;
+mod snooze;
 mod subject;
 mod unlike;
 mod upkeep;
@@ -279,6 +281,7 @@ fn settlement(id: &JobId, receipt: &Receipt, outcome: Outcome) -> Settlement {
         fence: Fence(1),
         receipt: receipt.clone(),
         keep: None,
+        is_requested: false,
         outcome,
         traits: false,
     }

@@ -101,7 +101,7 @@ mutants! {
         "options[other.id] = { priority = queue.priority_at(places[other.id]) }"
             => "options[other.id] = { priority = queue.priority_at(places[other.id]), front = true }";
     g4_a_released_job_goes_to_the_back among CLAIMS:
-        "queue.enter_line(again, in_order(again, places))" => "queue.enter_anew(again, {})";
+        "queue.enter_line(again, queue.in_order(again, places))" => "queue.enter_anew(again, {})";
     g4_a_released_job_gets_its_first_place_and_not_its_last among CLAIMS:
         "places[i] = moved[i] and string.match(moved[i], '^%-?%d+$')" => "places[i] = false";
     g4_a_delayed_job_forgets_its_priority among DUE:
@@ -236,9 +236,34 @@ mutants! {
     a_cancelled_job_is_still_waited_for among CANCELLED:
         "is_delayed = is_delayed or state == 'delayed'" => "";
     cancelled_jobs_are_not_counted among CANCELLED:
-        "queue.count('cancelled', #cancelled)" => "";
+        "queue.count('cancelled', #ids)" => "";
     the_last_cancelled_job_drains_nothing among CANCELLED:
         "if #cancelled > 0 then" => "if false then";
+    a_request_to_cancel_is_lost_when_its_worker_dies among REQUESTED:
+        "local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}" => "local requests = {}";
+    a_retry_wins_over_a_request_to_cancel among REQUESTED:
+        "queue.has(key.attempts) and queue.obey_requests(others) or nil" => "nil";
+    a_completed_job_is_cancelled_because_that_was_asked_for among REQUESTED:
+        "if request and other.outcome ~= 'completed' then" => "if request then";
+    a_request_to_cancel_is_left_behind among REQUESTED:
+        "redis.call('HDEL', key.attempts, unpack(found))" => "";
+    a_request_to_cancel_outlives_its_job among REMOVED_AFTER_ALL:
+        "fields[#fields + 1] = ids[i] .. '#cancel'" => "";
+    a_request_to_cancel_cannot_be_found_when_its_job_goes among REMOVED_AFTER_ALL:
+        "queue.write_counters(ids[i], queue.read_counters(ids[i]))" => "";
+    a_second_request_to_cancel_replaces_the_first among REQUESTED:
+        "redis.call('HSETNX', key.attempts, ids[i] .. '#cancel', outcome) == 1"
+            => "redis.call('HSET', key.attempts, ids[i] .. '#cancel', outcome) == 1";
+    a_renewal_does_not_tell_of_a_request_to_cancel among REQUESTED:
+        "queue.append(told, positions[i], requests[i])" => "";
+    a_renewal_tells_of_the_request_for_another_job among REQUESTED:
+        "positions[#held + 1] = ARGV[i + 1], i - 1" => "positions[#held + 1] = ARGV[i + 1], #held";
+    a_worker_is_not_told_that_its_job_was_cancelled among REQUESTED:
+        "queue.append(reply, overruled[i], 'cancelled')\n    reply[#reply + 1] = overruled[i + 1]" => "";
+    a_job_that_runs_is_kept_as_long_as_any_when_it_is_cancelled among REQUESTED:
+        "other.keep_ms = queue.own_keep_ms(redis.call('HGET', key.jobs, other.id) or '')" => "other.keep_ms = nil";
+    a_request_to_cancel_is_not_announced among REQUESTED:
+        "redis.call('XADD', key.cancels, 'MAXLEN', '~', ANNOUNCEMENTS_KEPT, '*', unpack(fields))" => "";
     a_waiter_is_not_told among AWAITED:
         "until_ms[i] and tonumber(until_ms[i]) > now_ms" => "false";
     what_is_awaited_is_not_kept among AWAITED:
@@ -282,13 +307,42 @@ mutants! {
     a_queue_is_said_to_be_drained_while_jobs_are_left among REMOVED:
         "and queue.delayed_count() == 0 and queue.active_count() == 0 then" => "then";
     a_queue_whose_last_job_was_buried_is_not_told_to_be_drained among OUTLIVED:
-        "if #dead > 0 then\n  queue.say_if_drained()" => "if false then\n  queue.say_if_drained()";
+        "if #dead + #cancelled > 0 then\n  queue.say_if_drained()" => "if false then\n  queue.say_if_drained()";
     the_progress_of_a_dead_worker_goes_on_showing among LEASES:
         "queue.unsay_progress(stalled)" => "";
     the_progress_of_a_failed_attempt_goes_on_showing among LEASES:
         "queue.unsay_progress(open)" => "";
     a_running_job_is_removed among ENDED:
         "if state == 'active' then" => "if false then";
+    a_job_that_runs_is_edited among EDITED:
+        "if state ~= 'waiting' and state ~= 'blocked' and state ~= 'delayed' then\n  return { 'state'" => "if false then\n  return { 'state'";
+    an_edit_overwrites_what_another_edit_wrote among EDITED:
+        "if args.rewrite and record ~= ARGV[2] then" => "if false then";
+    an_edited_job_is_in_two_places among EDITED:
+        "if not stays then\n  queue.take_out(id, part)" => "if not stays then";
+    an_edited_job_keeps_its_place_of_another_priority among EDITED:
+        "redis.call('HDEL', key.places, id)" => "";
+    an_edited_job_does_not_show_its_priority among EDITED:
+        "place = queue.first_places({ { priority = priority } })[1]" => "";
+    g8_an_edited_job_leaves_its_old_payload_behind among EDITED:
+        "redis.call('HDEL', key.payloads, id)\n    end\n  end\n  redis.call('HSET', key.jobs" => "end\n  end\n  redis.call('HSET', key.jobs";
+    g5_a_job_that_was_rescheduled_is_still_waited_for among EDITED:
+        "queue.take_out(id, part)\n  if was_delayed then" => "queue.take_out(id, part)\n  if false then";
+    g5_nobody_hears_of_a_job_that_is_to_run_now among EDITED:
+        "queue.emit('waiting', { id })\n    if not meta.paused then" => "queue.emit('waiting', { id })\n    if false then";
+    g4_an_edited_job_forgets_that_it_goes_to_the_front among EDITED:
+        "front = queue.is_to_front(score)" => "front = false";
+    g4_a_job_that_is_due_already_goes_to_the_back_when_it_is_to_run_now among EDITED:
+        "(not args.due or not (was_delayed or is_delayed))" => "not args.due";
+    a_snooze_is_not_counted among SNOOZED:
+        "counters[SNOOZES] = counters[SNOOZES] + 1" => "";
+    a_snooze_burns_an_attempt among SNOOZED:
+        "counters[SNOOZES] = counters[SNOOZES] + 1"
+            => "counters[SNOOZES], counters[FAILED] = counters[SNOOZES] + 1, counters[FAILED] + 1";
+    a_job_may_be_snoozed_for_ever among SNOOZED:
+        "if counters[SNOOZED_SINCE_MS] == 0 then" => "if true then";
+    a_replayed_job_is_as_old_as_it_was among SNOOZED:
+        "if counters[SNOOZES] then" => "if false then";
     a_failure_costs_no_attempt among CLAIMS:
         "counters[FAILED] = counters[FAILED] + failed" => "counters[FAILED] = counters[FAILED]";
     g1_taken_by_its_name_and_still_offered among UNLIKE:
@@ -414,7 +468,7 @@ mutants! {
     a_dead_job_halts_nothing among GATES:
         "gate.halted = job.to == 'dead' and on_failure == 'halt'" => "gate.halted = false";
     a_cancelled_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nqueue.count('cancelled'" => "queue.count('cancelled'";
+        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nif #cancelled > 0" => "if #cancelled > 0";
     a_removed_job_holds_others_back among GATES:
         "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nqueue.count('removed'" => "queue.count('removed'";
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:

@@ -28,6 +28,7 @@ use crate::store::cancel::Cancel;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
 use crate::store::delete::Delete;
+use crate::store::edit::Edit;
 use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
@@ -85,6 +86,10 @@ verbs! {
             let after = Duration::from_secs(1);
             end(redis, receipt, Outcome::Retry { after, entry: entry() })
         },
+        "snooze" => |redis, receipt| {
+            let after = Duration::from_secs(1);
+            end(redis, receipt, Outcome::Snoozed { after })
+        },
         "bounce" => |redis, receipt| end(redis, receipt, bounced(None)),
         "hand back" => |redis, receipt| end(redis, receipt, bounced(Some("other".to_owned()))),
         "release" => |redis, receipt| end(redis, receipt, Outcome::Released),
@@ -108,6 +113,12 @@ verbs! {
     delete: Delete {
         "delete" => |redis, _| tried(redis, &Delete { all: false, lanes_ms: 5_000 }),
         "delete all" => |redis, _| tried(redis, &Delete { all: true, lanes_ms: 5_000 }),
+    }
+    edit: Edit<'_> {
+        "edit" => |redis, _| all().iter().map(|id| {
+            let due = Some(Due::After { ms: 5 });
+            tried(redis, &Edit { id, priority: Some(3), due, rewrite: None })
+        }).collect(),
     }
     enqueue: Enqueue<'_> {
         "enqueue" => |redis, _| {

@@ -205,6 +205,7 @@ fn progress_goes_with_its_attempt(mut rig: Rig) {
         ("released", Outcome::Released, false),
         ("retried", retry(after), false),
         ("at-once", retry(Duration::ZERO), false),
+        ("snoozed", Outcome::Snoozed { after }, false),
         ("bounced", bounced(None), false),
         ("handed-back", bounced(Some("other")), false),
         ("completed", completed(), true),
@@ -279,6 +280,7 @@ pub(super) fn everything(rig: &mut Rig) {
     rig.call = call;
     assert_eq!(held.id.as_str(), "held");
     rig.says(&held);
+    rig.cancel(&["held"]);
     rig.define_schedule();
     let ordered = JobOptions::new().ordered_by("key");
     rig.enqueue(&[with("first", &ordered), with("second", &ordered)]);
@@ -332,7 +334,7 @@ fn g2_nothing_of_a_deleted_queue_comes_back_by_a_late_worker(mut rig: Rig) {
         lease_ms: 60_000,
     };
     let check = |rig: &mut Rig| {
-        assert_eq!(rig.call(&extend), [0, 1]);
+        assert_eq!(rig.call(&extend).lost, [0, 1]);
         let (id, receipt, value) = (&a.id, &a.receipt, &b"\x01"[..]);
         assert_ne!(rig.call(&Progress { id, receipt, value }), Stored::Yes);
         // The call that claimed them is repeated, because its answer was lost.
@@ -365,7 +367,7 @@ fn g2_nothing_of_a_deleted_queue_comes_back_by_a_late_worker(mut rig: Rig) {
     let anew = rig.advance(&[], 2).claimed;
     assert!(anew[0].fence > b.fence);
     rig.lane = lane;
-    assert_eq!(rig.call(&extend), [0, 1]);
+    assert_eq!(rig.call(&extend).lost, [0, 1]);
     assert!(!rig.settle(&a.id, &a.receipt, completed()));
     rig.lane = other;
     assert!(rig.settle(&anew[0].id, &anew[0].receipt, completed()));

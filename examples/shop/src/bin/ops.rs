@@ -21,10 +21,11 @@ async fn main() -> Result<()> {
             let (queue, id) = (oxcart.queue(queue)?, JobId::new(id)?);
             let changed = match verb {
                 "replay" => queue.replay(&id).await?,
-                _ => queue.cancel(&id, "by the person on call").await?,
+                _ => queue.cancel(&id).reason("by the person on call").await?,
             };
             match changed {
                 Changed::Done => println!("done"),
+                Changed::Requested => println!("it runs, and is told to come to an end"),
                 Changed::InState(state) => println!("nothing to do: the job is {state}"),
                 _ => println!("there is no such job"),
             }

@@ -43,13 +43,14 @@ impl Kept {
 const BURY: &str = "bury";
 
 /// What scripts read to compute with.
-const FIELDS: [(&str, &str); 36] = [
+const FIELDS: [(&str, &str); 37] = [
     ("meta", "sequence"),
     ("meta", "settings"),
     ("meta", "declared"),
     ("meta", "fence"),
     ("meta", "event_size"),
     ("attempts", "held"),
+    ("attempts", "held#cancel"),
     ("attempts", "dead"),
     ("places", "held"),
     ("meta", "due"),

@@ -61,7 +61,11 @@ fn g2_whoever_holds_no_claim_changes_nothing() {
     for (id, receipt) in &void {
         let leases = &[(id.clone(), receipt.clone())];
         let lease_ms = 1;
-        assert_eq!(both.leaves(&Extend { leases, lease_ms }), [0], "{id:.20}");
+        assert_eq!(
+            both.leaves(&Extend { leases, lease_ms }).lost,
+            [0],
+            "{id:.20}"
+        );
         let before = both.refused();
         let value = b"\x07";
         let verb = Progress { id, receipt, value };
@@ -72,7 +76,7 @@ fn g2_whoever_holds_no_claim_changes_nothing() {
     let mut leases = void.clone();
     leases.insert(3, (JobId::stored("held"), both.receipt.clone()));
     let (leases, lease_ms) = (&leases[..], 60_000);
-    let lost = both.leaves(&Extend { leases, lease_ms });
+    let lost = both.leaves(&Extend { leases, lease_ms }).lost;
     let all_but_one: Vec<usize> = (0..leases.len()).filter(|n| *n != 3).collect();
     assert_eq!(lost, all_but_one);
 

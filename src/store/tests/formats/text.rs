@@ -42,7 +42,11 @@ pub(super) fn commands(redis: &mut InRedis) -> String {
                 let entries: Vec<(String, Vec<Vec<u8>>)> =
                     redis.ask(cmd("XRANGE").arg(&key).arg("-").arg("+"));
                 for (id, fields) in &entries {
-                    let id = if *part == "finished" { "1-1" } else { id };
+                    let id = if ["finished", "cancels"].contains(part) {
+                        "1-1"
+                    } else {
+                        id
+                    };
                     let fields = fields.iter().map(Vec::as_slice);
                     let words: Vec<&[u8]> = [id.as_bytes()].into_iter().chain(fields).collect();
                     line("XADD", &words);

@@ -20,7 +20,7 @@ use crate::store::advance::Suspects;
 use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
-use crate::store::tests::{cancel, gates};
+use crate::store::tests::{cancel, edit, gates, snooze};
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -79,6 +79,8 @@ operations! {
     2 Remove: ids().prop_map(|ids| Op::Remove { ids });
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();
+    2 Edit: edit::operation();
+    2 Snooze: snooze::operation();
     1 Delete: any::<bool>().prop_map(|all| Op::Delete { all });
     2 LoseList: (0..PLACES.len(), any::<bool>()).prop_map(|(place, back)| {
         let how = if back { Restore::PutBack } else { Restore::Remove };
@@ -349,16 +351,20 @@ fn end() -> impl Strategy<Value = End> {
         4 => Just(How::Complete),
         1 => Just(How::Cancel),
         3 => after().prop_map(|after_ms| How::Retry { after_ms }),
+        1 => after().prop_map(|after_ms| How::Snooze { after_ms }),
         1 => Just(How::Die),
         2 => Just(How::Release),
         1 => after().prop_map(|after_ms| How::Bounce { after_ms }),
         3 => (select(&NAMES[..]), after()).prop_map(|(name, after_ms)| How::HandBack { name, after_ms }),
     ];
     let keep = prop_oneof![3 => Just(None), 1 => select(&KEEPS[..]).prop_map(Some)];
-    (any::<u8>(), rarely(), how, keep).prop_map(|(claim, stale, how, keep_ms)| End {
-        claim,
-        stale,
-        how,
-        keep_ms,
-    })
+    (any::<u8>(), rarely(), how, keep, rarely()).prop_map(
+        |(claim, stale, how, keep_ms, is_requested)| End {
+            claim,
+            stale,
+            how,
+            keep_ms,
+            is_requested,
+        },
+    )
 }

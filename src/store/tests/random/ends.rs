@@ -12,7 +12,7 @@ use crate::policy::retention::Retention;
 use crate::store::advance::Settlement;
 
 impl World<'_> {
-    pub(super) fn settlement(&self, end: &End) -> Option<Settlement> {
+    pub(in crate::store::tests) fn settlement(&self, end: &End) -> Option<Settlement> {
         let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
         let stalled = self.last.get("stalls", id.as_str()).is_some();
         let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
@@ -23,6 +23,10 @@ impl World<'_> {
             How::Retry { after_ms } => Outcome::Retry {
                 after: after(after_ms),
                 entry: entry(),
+            },
+            // A worker never snoozes a job for no time at all.
+            How::Snooze { after_ms } => Outcome::Snoozed {
+                after: after(after_ms.max(1)),
             },
             How::Die => Outcome::Dead {
                 reason: DeadReason::Declared,
@@ -48,6 +52,7 @@ impl World<'_> {
             fence,
             receipt,
             keep: end.keep_ms.map(Retention::from_millis),
+            is_requested: end.is_requested,
             outcome,
         })
     }

@@ -126,9 +126,10 @@ impl Invariants {
         })
     }
 
-    /// These attempts have ended.
+    /// These attempts have ended. A job that was to be cancelled is kept as its record says, whatever the worker says.
     pub(crate) fn asked_to_be_kept(
         &mut self,
+        before: &Dump,
         advanced: &Advanced,
         settled: &[Settlement],
         now_ms: u64,
@@ -137,7 +138,10 @@ impl Invariants {
         let ended = settled.iter().enumerate();
         for (_, ended) in ended.filter(|(at, _)| !refused(at) && !advanced.repeated) {
             let ends = matches!(ended.outcome, Outcome::Completed(_) | Outcome::Cancelled(_));
-            if let Some(Retention::For(age)) = ended.keep.filter(|_| ends) {
+            let request = format!("{}#cancel", ended.id);
+            let obeyed =
+                !ended.outcome.is_completed() && before.get("attempts", &request).is_some();
+            if let Some(Retention::For(age)) = ended.keep.filter(|_| ends && !obeyed) {
                 let until_ms = now_ms + age.as_millis() as u64;
                 self.kept.insert(ended.id.clone(), until_ms);
             }
@@ -297,6 +301,7 @@ impl Invariants {
         suspects_have_stalled(dump)?;
         unhandled_have_names(dump)?;
         gates::check(dump)?;
+        requests_are_for_attempts(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }
@@ -336,6 +341,26 @@ fn ended_have_outcomes(dump: &Dump) -> Result<(), Wrong> {
     ensure(dump.names("results") == ended, || {
         "outcomes are not those of the jobs that have ended".to_owned()
     })
+}
+
+/// A request to cancel a job ends with the attempt; of a job that completed all the same, it may be left until the job goes.
+fn requests_are_for_attempts(dump: &Dump) -> Result<(), Wrong> {
+    let attempts = dump.names("attempts");
+    let requested = attempts
+        .iter()
+        .filter_map(|field| field.strip_suffix("#cancel"));
+    for id in requested {
+        let is_in = |part| dump.get(part, id).is_some();
+        let outcome = dump.get("results", id);
+        let completed = outcome.is_some_and(|outcome| outcome[9..].starts_with(b"\x81\xa2v2"));
+        ensure(is_in("active") || completed, || {
+            format!("{id} does not run, and is still to be cancelled")
+        })?;
+        ensure(attempts.contains(id), || {
+            format!("the request for {id} would be left behind")
+        })?;
+    }
+    Ok(())
 }
 
 fn suspects_have_stalled(dump: &Dump) -> Result<(), Wrong> {

@@ -299,6 +299,8 @@ pub(crate) struct End {
     pub(crate) stale: bool,
     pub(crate) how: How,
     pub(crate) keep_ms: Option<u64>,
+    /// Its worker has heard of a request to cancel the job, or believes that it has.
+    pub(crate) is_requested: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -306,6 +308,7 @@ pub(crate) enum How {
     Complete,
     Cancel,
     Retry { after_ms: u64 },
+    Snooze { after_ms: u64 },
     Die,
     Release,
     Bounce { after_ms: u64 },

@@ -174,6 +174,43 @@ pub(crate) const GATES: Profile = Profile(&[
     (8, Pass),
 ]);
 
+/// Jobs are changed before they run.
+pub(crate) const EDITED: Profile = Profile(&[
+    (10, Enqueue),
+    (8, Advance),
+    (4, HandAllBack),
+    (14, Edit),
+    (3, Pop),
+    (6, Pass),
+    (2, Pause),
+    (2, Resume),
+]);
+
+/// Jobs are put off, die, and are replayed.
+pub(crate) const SNOOZED: Profile = Profile(&[
+    (6, Enqueue),
+    (14, Advance),
+    (14, Snooze),
+    (8, Pass),
+    (10, Replay),
+]);
+
+/// Jobs are cancelled while they run, complete all the same, and are removed.
+pub(crate) const REMOVED_AFTER_ALL: Profile =
+    Profile(&[(6, Enqueue), (18, Advance), (14, Cancel), (12, Remove)]);
+
+/// Jobs are cancelled while they run.
+pub(crate) const REQUESTED: Profile = Profile(&[
+    (8, Enqueue),
+    (14, Advance),
+    (12, Cancel),
+    (4, Extend),
+    (6, Pass),
+    (6, Judge),
+    (3, Trim),
+    (2, Remove),
+]);
+
 /// Jobs stall until they are dead, and nothing else is left.
 pub(crate) const OUTLIVED: Profile = Profile(&[(6, Enqueue), (10, Advance), (8, Outlive)]);
 

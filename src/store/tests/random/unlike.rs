@@ -17,6 +17,7 @@ impl World<'_> {
             stale: false,
             how: How::HandBack { name, after_ms },
             keep_ms: None,
+            is_requested: false,
         });
         let settle = all.filter_map(|end| self.settlement(&end)).collect();
         self.turn(Turn::settling(worker), settle)

@@ -35,7 +35,7 @@ use crate::store::watch::Watch;
 pub(crate) type Wrong = String;
 
 /// Claims that an operation can mean: the last so many, of which some are stale by then.
-pub(super) const CLAIMS_IN_REACH: usize = 8;
+pub(in crate::store::tests) const CLAIMS_IN_REACH: usize = 8;
 
 pub(crate) struct World<'a> {
     pub(in crate::store::tests) redis: &'a mut InRedis,
@@ -318,7 +318,11 @@ impl<'a> World<'a> {
     }
 
     /// A new call of a worker.
-    pub(super) fn turn(&mut self, turn: Turn, settle: Vec<Settlement>) -> Result<(), Wrong> {
+    pub(in crate::store::tests) fn turn(
+        &mut self,
+        turn: Turn,
+        settle: Vec<Settlement>,
+    ) -> Result<(), Wrong> {
         let lane = PRODUCERS + turn.worker;
         self.new_call(lane, LastCall::Advance(turn, settle))
     }
@@ -439,7 +443,7 @@ impl<'a> World<'a> {
             self.invariants
                 .suspected(&self.last, &advanced, turn.suspects)?;
             self.invariants
-                .asked_to_be_kept(&advanced, settle, self.now_us / 1_000);
+                .asked_to_be_kept(&self.last, &advanced, settle, self.now_us / 1_000);
             self.invariants
                 .handed_on(&self.last, &advanced.claimed, turn)?;
             self.news = advanced.unhandled;

@@ -1,0 +1,49 @@
+-- Jobs that end as cancelled because the application asked for it (requests.lua, cancel.lua), and not because their handler said so.
+-- needs: finish, head, count, emit
+-- rarely: requests
+
+-- For how long a job asks to be kept, ms; nil if it does not. What is no whole number counts as none: the job is out of line by
+-- then, so nothing may fail.
+function queue.own_keep_ms(record)
+  return tonumber(string.match(queue.field_of(record, 'keep_ms') or '', '^%d+$'))
+end
+
+-- Ends jobs that are in no collection any more. outcomes[i] is what is stored, records[i] the record; no record: another program
+-- deleted it, and there is nothing to end.
+function queue.end_cancelled(ids, outcomes, records)
+  -- Those that are kept as is set for the queue end together.
+  local plain, plain_outcomes = {}, {}
+  for i = 1, #ids do
+    local keep_ms = queue.own_keep_ms(records[i])
+    if keep_ms then
+      queue.finish({ ids[i] }, { outcomes[i] }, keep_ms)
+    else
+      plain[#plain + 1], plain_outcomes[#plain + 1] = ids[i], outcomes[i]
+    end
+  end
+  queue.finish(plain, plain_outcomes)
+  queue.count('cancelled', #ids)
+  queue.emit('cancelled', ids)
+end
+
+-- Attempts end (outcome.lua): one whose job is to be cancelled ends as cancelled, unless it completed, whatever its worker says.
+-- Returns { position, request, .. } of those of which the worker said something else; nil if there is none.
+function queue.obey_requests(others)
+  local ids, overruled = {}, nil
+  for i = 1, #others do
+    ids[i] = others[i].id
+  end
+  local requests = queue.take_requests(ids)
+  for i = 1, #others do
+    local other, request = others[i], requests[i]
+    if request and other.outcome ~= 'completed' then
+      if other.outcome ~= 'cancelled' or other.blob ~= request then
+        overruled = overruled or {}
+        overruled[#overruled + 1], overruled[#overruled + 2] = other.position, request
+      end
+      other.outcome, other.blob = 'cancelled', request
+      other.keep_ms = queue.own_keep_ms(redis.call('HGET', key.jobs, other.id) or '')
+    end
+  end
+  return overruled
+end

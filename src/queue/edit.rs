@@ -1,0 +1,235 @@
+//! Changing a job that does not run yet.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use crate::codec;
+use crate::error::{Error, ErrorKind};
+use crate::id::JobId;
+use crate::job::options::JobOptions;
+use crate::job::record::edited;
+use crate::job::state::State;
+use crate::job::{self, Job};
+use crate::queue::Queue;
+use crate::queue::admin::Changed;
+use crate::store::edit::{self as store, Edited, Rewrite};
+use crate::store::enqueue::Due;
+use crate::store::get::Get;
+use crate::time::{Timestamp, millis};
+
+/// How often it is tried again because another edit was faster.
+const TRIES: usize = 32;
+
+/// A request to change a job that waits or is delayed, also between two attempts ([`Queue::edit`]): say what is to be different, then
+/// await it. All of it is done at once, or nothing.
+///
+/// # Errors
+///
+/// [`ErrorKind::Invalid`] if nothing is to be changed, an option is out of range, or the payload is of another type than the
+/// job; [`ErrorKind::Codec`] if it cannot be encoded; [`ErrorKind::Incompatible`] if a newer version wrote the job and its
+/// payload or attempts are to be changed; and if Redis does not answer; see [`Queue`]. None of them has changed anything,
+/// but [`ErrorKind::Unknown`] may have.
+///
+/// # Cancel safety
+///
+/// A request that is dropped while it is awaited may or may not be carried out; repeating it is harmless.
+#[must_use = "nothing is changed until it is awaited"]
+pub struct Edit {
+    queue: Queue,
+    id: JobId,
+    options: JobOptions,
+    due: Option<Due>,
+    /// With the name of its type.
+    payload: Option<(&'static str, Result<Vec<u8>, Error>)>,
+}
+
+impl Edit {
+    pub(crate) fn new(queue: &Queue, id: &JobId) -> Self {
+        Self {
+            queue: queue.clone(),
+            id: id.clone(),
+            options: JobOptions::new(),
+            due: None,
+            payload: None,
+        }
+    }
+
+    /// 0 to 1023, lower first. A job that gets another priority goes to the back of it.
+    pub fn priority(mut self, priority: u16) -> Self {
+        self.options = self.options.priority(priority);
+        self
+    }
+
+    /// How often the job is tried in all, from 1; what failed already counts. If that is as often or more, one attempt is left.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.options = self.options.attempts(attempts);
+        self
+    }
+
+    /// Due so long from now on, by the server's clock; also a job that is in line.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.due = Some(Due::After { ms: millis(delay) });
+        self
+    }
+
+    /// Due at this moment; at once if it has passed.
+    pub fn at(mut self, time: SystemTime) -> Self {
+        let ms = Timestamp::from(time).as_millis();
+        self.due = Some(Due::At { ms });
+        self
+    }
+
+    /// Due now: a delayed job gets in line, at the back of its priority. A job that is in line stays where it is.
+    pub fn now(mut self) -> Self {
+        self.due = Some(Due::Now);
+        self
+    }
+
+    /// Another payload, of the type that the job has.
+    pub fn payload<J: Job>(mut self, job: &J) -> Self {
+        let encoded = codec::encode_to_be_read("a job's payload", job);
+        self.payload = Some((J::NAME, encoded));
+        self
+    }
+
+    async fn send(mut self) -> Result<Changed, Error> {
+        let payload = self.checked().map_err(|error| error.with_job(&self.id))?;
+        let sent = self.try_to_edit(payload.as_ref()).await;
+        sent.map_err(|error| error.with_job(&self.id))
+    }
+
+    /// Finds all errors that can be found before anything is sent; the payload, if there is a new one.
+    fn checked(&mut self) -> Result<Option<(&'static str, Vec<u8>)>, Error> {
+        let Some((name, payload)) = self.payload.take() else {
+            self.check_options(false)?;
+            return Ok(None);
+        };
+        let payload = payload?;
+        self.check_options(true)?;
+        job::check_payload_size(name, &payload, self.queue.inner.setup.payload_max)?;
+        Ok(Some((name, payload)))
+    }
+
+    fn check_options(&self, has_payload: bool) -> Result<(), Error> {
+        if self.options == JobOptions::new() && self.due.is_none() && !has_payload {
+            return Err(Error::invalid(
+                "there is nothing to change; say what: `queue.edit(&id).priority(10)`",
+            ));
+        }
+        self.options.check()?;
+        self.due.map_or(Ok(()), Due::check)
+    }
+
+    async fn try_to_edit(
+        &self,
+        payload: Option<&(&'static str, Vec<u8>)>,
+    ) -> Result<Changed, Error> {
+        let payload = payload.map(|(name, payload)| (*name, &payload[..]));
+        for _ in 0..TRIES {
+            let told = match (payload, self.options.attempts) {
+                (None, None) => self.call(None).await?,
+                (payload, attempts) => {
+                    let id = self.id.as_str();
+                    let Some(found) = self.queue.inner.call(&Get { id }).await? else {
+                        return Ok(Changed::NotFound);
+                    };
+                    if ![State::Waiting, State::Delayed]
+                        .map(State::as_str)
+                        .contains(&&*found.state)
+                    {
+                        return Changed::in_state(&found.state);
+                    }
+                    let (rest, payload) = edited(&found.record, payload, attempts)?;
+                    let rewrite = Rewrite {
+                        seen: &found.record,
+                        rest: &rest,
+                        payload: &payload,
+                    };
+                    self.call(Some(rewrite)).await?
+                }
+            };
+            match told {
+                Edited::Done => return Ok(Changed::Done),
+                Edited::InState(state) => return Changed::in_state(&state),
+                Edited::Missing => return Ok(Changed::NotFound),
+                Edited::Changed => {}
+                Edited::Gated => {
+                    return Err(Error::invalid(format!(
+                        "job {} in `{}` has a group or an order, which decides when it runs: its priority and due time \
+                         cannot be changed; its payload and attempts can",
+                        self.id,
+                        self.queue.name()
+                    )));
+                }
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!(
+                "job {} in `{}` is being changed by others all the time; try again",
+                self.id,
+                self.queue.name()
+            ),
+        ))
+    }
+
+    async fn call(&self, rewrite: Option<Rewrite<'_>>) -> Result<Edited, Error> {
+        let verb = store::Edit {
+            id: &self.id,
+            priority: self.options.priority,
+            due: self.due,
+            rewrite,
+        };
+        self.queue.inner.call(&verb).await
+    }
+}
+
+/// Without the payload: what is in it is the application's, and may be secret.
+impl fmt::Debug for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edit")
+            .field("queue", &self.queue.name())
+            .field("id", &self.id)
+            .field("options", &self.options)
+            .field("due", &self.due)
+            .finish_non_exhaustive()
+    }
+}
+
+impl IntoFuture for Edit {
+    type Output = Result<Changed, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl Queue {
+    /// Changes a job that waits or is delayed, also between two attempts: its priority, when it is due, its payload, its
+    /// attempts. It keeps its id, its history, and all that is not said. Readers of events get
+    /// [`EventKind::Edited`](crate::EventKind::Edited).
+    ///
+    /// Nothing is changed of a job that runs ([`Changed::InState`] with `Active`), has ended or is dead: its worker may have read
+    /// it. A dead job is [replayed](Self::replay) first.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Remind { user: u64 }
+    /// # impl Job for Remind { const NAME: &'static str = "remind"; type Output = (); }
+    /// # async fn example(queue: Queue, id: JobId) -> Result<(), Error> {
+    /// queue.edit(&id).now().priority(10).await?;
+    /// match queue.edit(&id).payload(&Remind { user: 8 }).attempts(3).await? {
+    ///     Changed::Done => println!("it will remind another user"),
+    ///     Changed::InState(state) => println!("too late: it is {state}"),
+    ///     _ => println!("there is no such job"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn edit(&self, id: &JobId) -> Edit {
+        Edit::new(self, id)
+    }
+}

@@ -1,0 +1,33 @@
+//! More of the code of docs/how-do-i.md.
+
+use super::*;
+
+#[tokio::test]
+async fn one_after_the_other() -> Done {
+    let billing = billing();
+    for customer in [7, 7, 8] {
+        billing
+            .enqueue(Charge { customer })
+            .ordered_by(format!("customer-{customer}"))
+            .await?;
+    }
+    assert_eq!(billing.counts().await?.blocked, 1); // the second of customer 7
+    Ok(())
+}
+
+#[tokio::test]
+async fn look_after_a_queue() -> Done {
+    let billing = billing();
+    billing.enqueue(Charge { customer: 7 }).await?;
+    billing.pause().await?; // no job begins, in no process
+    billing.resume().await?;
+
+    let put_back = billing.orphans().put_back().await?; // jobs whose list was deleted by hand
+    assert_eq!(put_back, 0);
+
+    let refused = billing.delete().await.unwrap_err(); // it still holds a job
+    assert!(refused.is_not_empty());
+    let deleted = billing.delete().with_jobs().await?;
+    assert_eq!(deleted.jobs(), 1);
+    Ok(())
+}
