@@ -31,7 +31,7 @@ end
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be
 -- claimed by this very call. A repeated call does none of it again.
 local refused, overruled, fences, due_ms, claim = {}, nil, {}, nil, args.claim
-local claimed = { ids = {}, records = {}, external = {}, suspects = 0 }
+local claimed, is_too_plain = { ids = {}, records = {}, external = {}, suspects = 0 }, false
 if status == 'repeated' then
   refused, claimed, fences = queue.answer_again(answer)
   due_ms = queue.next_due()
@@ -40,7 +40,7 @@ else
   due_ms = queue.next_due()
   local is_due = due_ms and due_ms <= now_ms and not meta.paused
   -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before.
-  local is_too_plain = is_due and meta.gated and not args.traits
+  is_too_plain = is_due and meta.gated and not args.traits
   if is_due and not is_too_plain then
     due_ms, claim = queue.promote_before_claim(args.claim)
   end
@@ -83,7 +83,7 @@ end
 local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
 
-local traits = claimed.meets_traits or meta.blocked or meta.gated
+local traits = claimed.meets_traits or is_too_plain
 for i = 1, args.traits and not traits and #claimed.ids or 0 do
   traits = traits or queue.has_traits(claimed.records[i])
 end

@@ -87,7 +87,7 @@ function queue.take_from_line(limit, max_bytes, suspects_at_most, how)
   if args.handlers then
     offered, left = queue.take_offered(ids, seen)
   end
-  more = more or math.max(seen, suspects) + left < #ids
+  more = more or meets_traits or math.max(seen, suspects) + left < #ids
   suspects = math.min(suspects, seen)
   if suspects > 0 then
     redis.call('ZREM', key.suspects, unpack(ids, 1, suspects))

@@ -91,10 +91,11 @@ function queue.promote(limit)
 end
 
 -- For a call that then claims `claim` jobs. Returns when the next delayed job is due, or nil; and how many jobs may be claimed:
--- if gates (gate.lua) hold back what was promoted, jobs that are due and not promoted yet may be the next.
+-- if gates (gate.lua) hold back a part of what was promoted, jobs that are due and not promoted yet may be the next. If they hold
+-- back all of it, the line goes on: the due jobs of one group must not stop the jobs of all others.
 function queue.promote_before_claim(claim)
   local AT_LEAST, AT_MOST = 64, 256
   local _, in_line = queue.promote(math.min(AT_MOST, math.max(AT_LEAST, 2 * claim)))
   local due_ms = queue.next_due()
-  return due_ms, due_ms and due_ms <= now_ms and math.min(claim, in_line) or claim
+  return due_ms, due_ms and due_ms <= now_ms and in_line > 0 and math.min(claim, in_line) or claim
 end

@@ -31,8 +31,8 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     if is_due && !is_too_plain {
         let limit = (2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST);
         let (_, in_line) = state.promote(limit);
-        // What is due and not promoted yet may be the next.
-        if state.due.is_some_and(|due| due <= state.now_ms()) {
+        // What is due and not promoted yet may be the next. What gates hold back stops no others.
+        if in_line > 0 && state.due.is_some_and(|due| due <= state.now_ms()) {
             claim = claim.min(in_line);
         }
     }
@@ -45,9 +45,9 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         Taken::default()
     };
     let drained = nothing_left(state) && taken.ids.is_empty();
-    let (more, next_at_ms) = outlook(call, state);
+    let (more, next_at_ms) = outlook(call, state, taken.meets_traits);
     let claimed = claimed(state, &taken);
-    let traits = taken.meets_traits || meets_traits(call, state, &claimed);
+    let traits = taken.meets_traits || is_too_plain || meets_traits(call, &claimed);
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
@@ -112,8 +112,8 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
             held.push(claimed);
         }
     }
-    let (more, next_at_ms) = outlook(call, state);
-    let traits = meets_traits(call, state, &held);
+    let (more, next_at_ms) = outlook(call, state, false);
+    let traits = meets_traits(call, &held);
     let unhandled = pass_on_news(call, state);
     if more {
         state.arm(0);
@@ -133,11 +133,9 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
     }
 }
 
-/// Whether the next call is to ask for jobs with traits.
-fn meets_traits(call: &Advance<'_>, state: &State, claimed: &[Claimed]) -> bool {
-    state.gates.any_blocked
-        || state.gates.expected_ms.is_some()
-        || (call.is_full() && claimed.iter().any(|job| has_traits(&job.record)))
+/// Whether the next call is to ask for jobs with traits, because this one has claimed some.
+fn meets_traits(call: &Advance<'_>, claimed: &[Claimed]) -> bool {
+    call.is_full() && claimed.iter().any(|job| has_traits(&job.record))
 }
 
 /// The news of unhandled jobs. A worker that hears it for the first time wakes another worker.
@@ -163,10 +161,11 @@ fn nothing_left(state: &State) -> bool {
 }
 
 /// Whether more can be claimed right now; if not, when this caller has to be back.
-fn outlook(call: &Advance<'_>, state: &mut State) -> (bool, Option<u64>) {
+fn outlook(call: &Advance<'_>, state: &mut State, meets_traits: bool) -> (bool, Option<u64>) {
     let due_ms = state.due;
-    let more =
-        state.len(Collection::Waiting) > 0 || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
+    let more = meets_traits
+        || state.len(Collection::Waiting) > 0
+        || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
     match due_ms {
         _ if state.is_paused() => (false, None),
         Some(due_ms) if !more => (false, hold_timer(call, state, due_ms)),

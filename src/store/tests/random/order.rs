@@ -134,7 +134,8 @@ impl Order {
                 since_ms: due as u64,
                 place: None,
             };
-            if ready.since_ms <= now_ms {
+            // Where groups are expected, what is due and held back stops no others.
+            if ready.since_ms <= now_ms && dump.get("meta", "gated").is_none() {
                 left.push((id.clone(), ready));
             }
             self.known.insert(id, ready);
