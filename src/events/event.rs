@@ -74,7 +74,7 @@ pub enum EventKind {
     /// A job was removed, with all that was known of it ([`Queue::remove`](crate::Queue::remove)). Jobs
     /// that were kept long enough go without an event.
     Removed(JobId),
-    /// The last job has ended or was removed: none waits, none is delayed, none is active.
+    /// The last job has ended or was removed: none waits, none is blocked, none is delayed, none is active.
     Drained,
     /// The queue was paused: nothing is claimed.
     Paused,

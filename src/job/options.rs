@@ -88,6 +88,7 @@ impl JobOptions {
 
     /// The group of the job: a tenant, a customer, an account. Groups take turns, so that the many jobs of one do not
     /// hold up the few jobs of another. The key has 1 to 512 bytes. Default: none.
+    /// A job has a group or an order, not both.
     #[must_use]
     pub fn group(mut self, key: impl Into<String>) -> Self {
         self.group = Some(key.into());
@@ -95,7 +96,7 @@ impl JobOptions {
     }
 
     /// The job runs after all jobs of the same key that were enqueued before it, and never at the same time as one of
-    /// them. Default: it depends on no other job.
+    /// them. Default: it depends on no other job. A job has a group or an order, not both.
     #[must_use]
     pub fn ordered_by(mut self, order: impl Into<Order>) -> Self {
         self.order = Some(order.into());

@@ -83,7 +83,7 @@ impl Queue {
     ///
     /// | the job | what happens | answer |
     /// |---|---|---|
-    /// | waits, or is delayed, also between two attempts | It ends as cancelled at once. | [`Changed::Done`] |
+    /// | waits, is blocked or delayed, also between two attempts | It ends as cancelled at once. | [`Changed::Done`] |
     /// | runs | A request is stored with it, and its handler's token fires ([`Context::cancellation`](crate::Context::cancellation)), within a second, in whatever process it runs. If the handler then returns an error, panics or runs into its time limit, or its worker dies or gives the job back, the job ends as cancelled, for this reason, and is not tried again. If the handler returns `Ok`, the job is completed. | [`Changed::Requested`] |
     /// | has ended, or is dead | Nothing. | [`Changed::InState`] |
     /// | is not known | Nothing. | [`Changed::NotFound`] |

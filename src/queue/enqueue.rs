@@ -135,14 +135,15 @@ impl<J: Job> Enqueue<J> {
     }
 
     /// The group of the job: a tenant, a customer, an account. Groups take turns, so that the many jobs of one do not
-    /// hold up the few jobs of another; see [`JobOptions::group`]. The key has 1 to 512 bytes.
+    /// hold up the few jobs of another; see [`Group`](crate::Group). The key has 1 to 512 bytes.
+    /// A job has a group or an order, not both.
     pub fn group(self, key: impl Into<String>) -> Self {
         self.with_options(|options| options.group(key))
     }
 
     /// Run after all jobs of the same key that were enqueued before, and never at the same time as one of them: also
-    /// through retries, stalls, released leases and shutdowns. What a failing job does to those behind it is said by
-    /// [`Order::on_failure`]. The key has 1 to 512 bytes.
+    /// through retries, stalls, released leases and shutdowns. [`Order::on_failure`] says what a failing job does to the
+    /// jobs behind it. The key has 1 to 512 bytes. A job has a group or an order, not both.
     pub fn ordered_by(self, order: impl Into<Order>) -> Self {
         self.with_options(|options| options.ordered_by(order))
     }
