@@ -28,7 +28,8 @@ const TRIES: usize = 32;
 /// # Errors
 ///
 /// [`ErrorKind::Invalid`] if nothing is to be changed, an option is out of range, the payload is of another type than the
-/// job, or the priority or due time of a job with a group or an order is to be changed; [`ErrorKind::Codec`] if it cannot be encoded; [`ErrorKind::Incompatible`] if a newer version wrote the job and its
+/// job, or the priority or due time of a job with a group or an order is to be changed;
+/// [`ErrorKind::Codec`] if it cannot be encoded; [`ErrorKind::Incompatible`] if a newer version wrote the job and its
 /// payload or attempts are to be changed; and if Redis does not answer; see [`Queue`]. None of them has changed anything,
 /// but [`ErrorKind::Unknown`] may have.
 ///
