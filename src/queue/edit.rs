@@ -22,7 +22,8 @@ use crate::time::{Timestamp, millis};
 /// How often it is tried again because another edit was faster.
 const TRIES: usize = 32;
 
-/// A request to change a job that waits or is delayed, also between two attempts ([`Queue::edit`]): say what is to be different, then
+/// A request to change a job that waits or is delayed, also between two attempts ([`Queue::edit`]): say what is to be
+/// different, then
 /// await it. All of it is done at once, or nothing.
 ///
 /// # Errors
