@@ -22,13 +22,15 @@ use crate::time::{Timestamp, millis};
 /// How often it is tried again because another edit was faster.
 const TRIES: usize = 32;
 
-/// A request to change a job that waits or is delayed, also between two attempts ([`Queue::edit`]): say what is to be different, then
+/// A request to change a job that waits or is delayed, also between two attempts ([`Queue::edit`]): say what is to be
+/// different, then
 /// await it. All of it is done at once, or nothing.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Invalid`] if nothing is to be changed, an option is out of range, the payload is of another type than the
-/// job, or the priority or due time of a job with a group or an order is to be changed; [`ErrorKind::Codec`] if it cannot be encoded; [`ErrorKind::Incompatible`] if a newer version wrote the job and its
+/// job, or the priority or due time of a job with a group or an order is to be changed;
+/// [`ErrorKind::Codec`] if it cannot be encoded; [`ErrorKind::Incompatible`] if a newer version wrote the job and its
 /// payload or attempts are to be changed; and if Redis does not answer; see [`Queue`]. None of them has changed anything,
 /// but [`ErrorKind::Unknown`] may have.
 ///
