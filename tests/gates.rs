@@ -241,6 +241,21 @@ async fn a_halted_order_shows_and_goes_on_when_its_dead_job_is_replayed() {
         (JobState::Blocked, Some("order 17"))
     );
     assert_eq!(queue.counts().await.unwrap().blocked, 1);
+    // Its payload can be changed meanwhile; its order decides when it runs.
+    let edited = queue
+        .edit(second.id())
+        .payload(&Work::Report)
+        .await
+        .unwrap();
+    assert!(edited.is_done(), "{edited:?}");
+    assert!(
+        queue
+            .edit(second.id())
+            .now()
+            .await
+            .unwrap_err()
+            .is_invalid()
+    );
     let halted = async {
         loop {
             if let EventKind::Halted(id) = events.next().await.unwrap().kind {

@@ -137,7 +137,7 @@ impl Edit {
                     let Some(found) = self.queue.inner.call(&Get { id }).await? else {
                         return Ok(Changed::NotFound);
                     };
-                    if ![State::Waiting, State::Delayed]
+                    if ![State::Waiting, State::Blocked, State::Delayed]
                         .map(State::as_str)
                         .contains(&&*found.state)
                     {
