@@ -54,7 +54,7 @@ pub enum WorkerEvent {
         stalled: Vec<JobId>,
         /// They had stalled too often.
         dead: Vec<JobId>,
-        /// They were to be cancelled while they ran ([`Queue::cancel`]), and have ended so.
+        /// They were to be cancelled while they ran ([`Queue::cancel`](crate::Queue::cancel)), and have ended so.
         cancelled: Vec<JobId>,
     },
     /// Ticks of a schedule were given up, because no worker was there to fire them
