@@ -44,7 +44,7 @@ impl Apply for Cancel<'_> {
         let outcome = |id: &JobId| (id.clone(), self.outcome());
         state.end_cancelled(cancelled.iter().map(outcome).collect());
         state.left_unhandled(&unhandled);
-        state.left_blocked();
+        state.look_for_blocked();
         if !delayed.is_empty() {
             state.look_for_due();
         }

@@ -115,7 +115,7 @@ impl State {
             let ids = self.take_from_groups(&groups, room, &mut bytes);
             taken.ids.extend(ids);
         }
-        self.admit_next(&groups);
+        self.admit(&groups);
     }
 
     /// The head of the line; before it the next suspects, as far as the caller may run them and

@@ -136,7 +136,8 @@ impl State {
         self.gates.any_blocked |= !jobs.is_empty();
     }
 
-    fn look_for_blocked(&mut self) {
+    /// Notes whether any job is blocked still.
+    pub(crate) fn look_for_blocked(&mut self) {
         self.gates.any_blocked &= self.len(Collection::Blocked) > 0;
     }
 
@@ -169,7 +170,7 @@ impl State {
     }
 
     /// The next job of each gate comes to the back of the line, if the gate is free for it.
-    fn admit(&mut self, gates: &[String]) {
+    pub(crate) fn admit(&mut self, gates: &[String]) {
         let mut admitted = Vec::new();
         for gate in gates {
             let is_free =
@@ -337,11 +338,6 @@ impl State {
         taken
     }
 
-    /// To be called with the groups that `pass_gates` has touched, when nothing more is claimed.
-    pub(crate) fn admit_next(&mut self, groups: &[String]) {
-        self.admit(groups);
-    }
-
     /// What was known of a job before it leaves: none if it has no gate.
     pub(crate) fn leaving(&self, id: &JobId, to: Goes) -> Option<Leaving> {
         let job = self.jobs.get(id)?;
@@ -404,10 +400,6 @@ impl State {
         if let Some(gate) = self.gate_of(id) {
             self.unblock(&gate, id);
         }
-    }
-
-    pub(crate) fn left_blocked(&mut self) {
-        self.look_for_blocked();
     }
 
     /// How many jobs of a gate run, whether one has the turn, and how many are blocked.

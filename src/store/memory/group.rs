@@ -31,7 +31,7 @@ impl Apply for Group<'_> {
             } else {
                 state.gates.set.insert(gate.clone(), after.clone());
             }
-            state.admit_next(std::slice::from_ref(&gate));
+            state.admit(std::slice::from_ref(&gate));
         }
         let (active, in_line, blocked) = state.counts_of_gate(&gate);
         Found {

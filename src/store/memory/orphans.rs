@@ -85,7 +85,7 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
     for id in &open {
         state.leave_blocked(id);
     }
-    state.left_blocked();
+    state.look_for_blocked();
     for id in &open {
         enter_where_it_was(state, id);
     }
@@ -108,7 +108,7 @@ fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
     for id in &removed {
         state.leave_blocked(id);
     }
-    state.left_blocked();
+    state.look_for_blocked();
     let leaving: Vec<_> = removed
         .iter()
         .filter_map(|id| state.leaving(id, Goes::Ended))

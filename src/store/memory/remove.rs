@@ -41,7 +41,7 @@ impl Apply for Remove<'_> {
             .collect();
         state.forget(&removed);
         state.left_unhandled(&unhandled);
-        state.left_blocked();
+        state.look_for_blocked();
         if delayed {
             state.look_for_due();
         }
