@@ -1,6 +1,6 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
--- rarely: optional, lists
+-- rarely: optional, lists, opening
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
@@ -75,7 +75,9 @@ function queue.add(list, n, options, external, unsure)
     local ids = store(waiting, places)
     if ids then
       queue.enter_waiting(ids, places)
-      if not meta.paused then
+      if meta.limited and not meta.paused then
+        queue.arm_for_new_job()
+      elseif not meta.paused then
         queue.arm(0)
       end
       queue.emit('added', ids)

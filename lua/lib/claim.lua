@@ -1,6 +1,6 @@
 -- Takes jobs off the head of the queue and leases them.
 -- needs: arguments, whole, optional, count, emit, lease
--- rarely: suspects
+-- rarely: suspects, limit, rate
 -- with unhandled: offers
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
@@ -36,10 +36,10 @@ function queue.next_in_line(limit, suspects)
 end
 
 -- How many of `ids`, from the first on, have records that fit into `max_bytes` together; at
--- least one does. An id without a record cannot be run and would block its place for ever:
--- it is passed over. Returns the ids and records, the positions of those whose payload lies
+-- least one does. If there are limits, only those that may start now, which then count as started. An id without a
+-- record cannot be run and would block its place for ever: it is passed over. Returns the ids and records, the positions of those whose payload lies
 -- apart, and how many ids were looked at.
-function queue.fitting(ids, records, max_bytes)
+function queue.fitting(ids, records, max_bytes, limited)
   local EXTERNAL_PAYLOAD = 128
   local taken, taken_records, external, n, bytes = {}, {}, {}, 0, 0
   for i = 1, #ids do
@@ -47,7 +47,7 @@ function queue.fitting(ids, records, max_bytes)
     if record then
       local apart = (string.byte(record) or 0) >= EXTERNAL_PAYLOAD
       bytes = bytes + #record + (apart and redis.call('HSTRLEN', key.payloads, ids[i]) or 0)
-      if bytes > max_bytes and n > 0 then
+      if bytes > max_bytes and n > 0 or limited and not queue.may_start(record) then
         return taken, taken_records, external, i - 1
       end
       n = n + 1
@@ -65,6 +65,16 @@ end
 -- them are), names (the ids in one line), more (whether there is) and offers_left (whether others
 -- handed back more that the caller has handlers for).
 function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
+  if meta.limited then
+    limit = queue.within_limits(limit)
+    if limit == 0 then
+      if args.handlers then
+        -- It has asked for these names, and hears of their jobs again.
+        queue.mix_in_offered({}, 0, false, 0)
+      end
+      return { ids = {}, records = {}, external = {}, suspects = 0 }
+    end
+  end
   local ids, suspects, more = queue.next_in_line(limit, suspects_at_most)
   local offers_left
   if args.handlers then
@@ -74,7 +84,7 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
     return { ids = {}, records = {}, external = {}, suspects = 0, more = more }
   end
   local records = redis.call('HMGET', key.jobs, unpack(ids))
-  local taken, taken_records, external, seen = queue.fitting(ids, records, max_bytes)
+  local taken, taken_records, external, seen = queue.fitting(ids, records, max_bytes, meta.limited)
   local offered, left = 0, 0
   if args.handlers then
     offered, left = queue.take_offered(ids, seen)
@@ -95,6 +105,9 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
     suspects = suspects, more = more, offers_left = offers_left or left > 0,
   }
   if #taken > 0 then
+    if meta.limited then
+      queue.save_started()
+    end
     claimed.first_fence, claimed.receipt = queue.lease(taken, worker, lease_ms)
     claimed.names = queue.emit('active', taken)
   end

@@ -1,6 +1,6 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
 -- needs: places, said, bury, enter, lists, count, emit
--- rarely: finish, attempts, held, order, whole, emit_value
+-- rarely: finish, attempts, held, order, whole, emit_value, hold
 -- with unhandled: unhandled
 
 -- others[i] is a map of { id, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
@@ -67,6 +67,11 @@ function queue.settle_others(others, completed)
   function outcomes.released(other)
     queue.append(again, other.id)
     queue.append(events.waiting, other.id)
+  end
+
+  function outcomes.rate_limited(other)
+    queue.hold_until(now_ms + other.after_ms)
+    outcomes.released(other)
   end
 
   local function in_order(ids, by_id)

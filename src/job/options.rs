@@ -23,6 +23,7 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | priority | 500 (0 is the most urgent, 1023 the least) |
 /// | timeout | none |
 /// | keep | as is set for the queue: one day, 1,000 jobs at most |
+/// | weight | 1 |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
     pub(crate) attempts: Option<u32>,
@@ -30,6 +31,7 @@ pub struct JobOptions {
     pub(crate) priority: Option<u16>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep: Option<Retention>,
+    pub(crate) weight: Option<u32>,
 }
 
 impl JobOptions {
@@ -80,6 +82,17 @@ impl JobOptions {
         self
     }
 
+    /// What a start of the job counts against the [rate](crate::Rate) that is set for the queue, if one is: 1 or more.
+    /// Default 1.
+    ///
+    /// A job that weighs more than may start in a period waits until nothing else has started for one period, and
+    /// then starts alone.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.attempts == Some(0) {
             return Err(Error::invalid(
@@ -98,6 +111,9 @@ impl JobOptions {
         }
         if self.timeout == Some(Duration::ZERO) {
             return Err(Error::invalid("the timeout is zero; leave it out for none"));
+        }
+        if self.weight == Some(0) {
+            return Err(Error::invalid("the weight is 0; 1 or more are allowed"));
         }
         match self.keep {
             Some(Retention::For(age)) => check_wait("the retention (`keep`)", millis(age)),

@@ -52,6 +52,13 @@ pub enum Outcome {
     },
     /// The handler said that the job is no longer wanted, and why ([`Failure::cancel`](crate::Failure::cancel)).
     Cancelled(String),
+    /// The handler was told to wait ([`Failure::rate_limited`](crate::Failure::rate_limited)). The job goes back to its
+    /// exact place, the attempt is not counted, and no job of the queue starts for this long.
+    #[non_exhaustive]
+    RateLimited {
+        /// The queue waits for this long: 100 ms to one day.
+        after: Duration,
+    },
     /// The job goes back to its exact place, and the attempt is not counted: the worker stops, or
     /// its lease has run out. Middleware that gives it for another reason has the job back at once: it is the next in
     /// line.
@@ -73,7 +80,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The outcome in one word, for a label of a metric: `completed`, `retry`, `dead`, `cancelled`,
-    /// `released`, `bounced`, `lease-lost`.
+    /// `rate-limited`, `released`, `bounced`, `lease-lost`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -81,6 +88,7 @@ impl Outcome {
             Self::Retry { .. } => "retry",
             Self::Dead { .. } => "dead",
             Self::Cancelled(_) => "cancelled",
+            Self::RateLimited { .. } => "rate-limited",
             Self::Released => "released",
             Self::Bounced { .. } => "bounced",
             Self::LeaseLost => "lease-lost",
@@ -100,7 +108,11 @@ impl Outcome {
             Self::Retry { entry, .. } | Self::Dead { entry, .. } | Self::Bounced { entry, .. } => {
                 Some(entry)
             }
-            Self::Completed(_) | Self::Cancelled(_) | Self::Released | Self::LeaseLost => None,
+            Self::Completed(_)
+            | Self::Cancelled(_)
+            | Self::RateLimited { .. }
+            | Self::Released
+            | Self::LeaseLost => None,
         }
     }
 }

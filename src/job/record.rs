@@ -9,6 +9,7 @@
 //! before them what only it knows. So a new field passes through `enqueue`, schedules and the memory twin as it is.
 
 use std::borrow::Cow;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,9 @@ struct Body<'a> {
 /// The field of the head with the job's own retention (ms), if it has one. The script of `cancel`
 /// reads it, which ends jobs that no worker has read.
 const KEEP_MS: &str = "keep_ms";
+/// The field with what a start of the job counts, if that is not 1. The script of `advance` reads it if a rate is set for
+/// the queue.
+const WEIGHT: &str = "weight";
 
 /// A record on its way to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +105,9 @@ impl EncodedRecord {
         if let Some(keep) = options.keep {
             record.extend(format!("{KEEP_MS}={} ", keep.as_millis()).into_bytes());
         }
+        if let Some(weight) = options.weight.filter(|weight| *weight != 1) {
+            record.extend(format!("{WEIGHT}={weight} ").into_bytes());
+        }
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
         Self {
@@ -126,6 +133,7 @@ pub(crate) struct Record {
     pub(crate) backoff: Option<Backoff>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep: Option<Retention>,
+    pub(crate) weight: u32,
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -173,7 +181,8 @@ impl Record {
             attempts: body.attempts.unwrap_or(ATTEMPTS_DEFAULT),
             backoff: body.backoff,
             timeout: body.timeout_ms.map(Duration::from_millis),
-            keep: retention_in(fields),
+            keep: number_in(fields, KEEP_MS).map(Retention::from_millis),
+            weight: weight_in(fields),
             headers: body.headers,
         })
     }
@@ -197,22 +206,39 @@ fn split_fields(bytes: &[u8]) -> (&[u8], &[u8]) {
     bytes.split_at(map.unwrap_or(bytes.len()))
 }
 
-fn retention_in(fields: &[u8]) -> Option<Retention> {
+/// The number in a field, if the job has it.
+fn number_in<T: FromStr>(fields: &[u8], name: &str) -> Option<T> {
     let mut fields = fields.split(|byte| *byte == b' ');
-    let ms = fields.find_map(|field| field.strip_prefix(KEEP_MS.as_bytes())?.strip_prefix(b"="))?;
-    let ms = std::str::from_utf8(ms).ok()?.parse().ok()?;
-    Some(Retention::from_millis(ms))
+    let number =
+        fields.find_map(|field| field.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    std::str::from_utf8(number).ok()?.parse().ok()
+}
+
+fn weight_in(fields: &[u8]) -> u32 {
+    number_in(fields, WEIGHT).map_or(1, |weight: u32| weight.max(1))
+}
+
+/// The fields in the head of a stored record.
+#[allow(
+    dead_code,
+    reason = "only queues in memory read the head alone, and these are a feature"
+)]
+fn fields_of(record: &[u8]) -> Option<&[u8]> {
+    let (_, rest) = codec::split_stamp(record.get(1..)?)?;
+    let (_, rest) = split_place(rest)?;
+    Some(split_fields(rest).0)
 }
 
 /// For how long the job of a stored record asks to be kept, if it does; only the head is read.
-#[allow(
-    dead_code,
-    reason = "only queues in memory ask for it, and these are a feature"
-)]
+#[allow(dead_code, reason = "as fields_of")]
 pub(crate) fn retention_of(record: &[u8]) -> Option<Retention> {
-    let (_, rest) = codec::split_stamp(record.get(1..)?)?;
-    let (_, rest) = split_place(rest)?;
-    retention_in(split_fields(rest).0)
+    number_in(fields_of(record)?, KEEP_MS).map(Retention::from_millis)
+}
+
+/// What a start of the job of a stored record counts; only the head is read.
+#[allow(dead_code, reason = "as fields_of")]
+pub(crate) fn weight_of(record: &[u8]) -> u64 {
+    fields_of(record).map_or(1, weight_in).into()
 }
 
 #[cfg(test)]
@@ -268,7 +294,8 @@ mod tests {
             .priority(7)
             .backoff(Backoff::fixed(Duration::from_secs(2)))
             .timeout(Duration::from_secs(9))
-            .keep(Retention::Nothing);
+            .keep(Retention::Nothing)
+            .weight(4);
         let headers = vec![("trace".to_owned(), "abc".to_owned())];
         let encoded = EncodedRecord::new("hi", vec![1, 2, 3], &options, headers.clone());
         let record =
@@ -280,6 +307,7 @@ mod tests {
         assert_eq!(record.backoff, options.backoff);
         assert_eq!(record.timeout, options.timeout);
         assert_eq!(record.keep, Some(Retention::Nothing));
+        assert_eq!(record.weight, 4);
         assert_eq!(record.headers, headers);
     }
 

@@ -1,6 +1,7 @@
 //! Rules that depend on nothing but their inputs.
 
 pub(crate) mod backoff;
+pub(crate) mod limits;
 pub(crate) mod pace;
 pub(crate) mod pauses;
 pub(crate) mod retention;

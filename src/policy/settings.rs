@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::fmt::Write;
 
 use crate::error::Error;
+use crate::policy::limits::{CONCURRENCY, Limits, RATE};
 use crate::policy::retention::Retention;
 use crate::time::{check_wait, millis};
 
@@ -28,6 +29,7 @@ const MAX: u64 = (1 << 53) - 1;
 /// | keep_at_most | 1,000 jobs |
 /// | max_stalls | 4 |
 /// | keep_events | about 100,000 events |
+/// | limits | none |
 ///
 /// ```
 /// use oxcart::{QueueSettings, Retention};
@@ -51,6 +53,8 @@ pub struct QueueSettings {
     pub max_stalls: Option<u32>,
     /// See [the method](Self::keep_events).
     pub keep_events: Option<u64>,
+    /// See [the method](Self::limits).
+    pub limits: Option<Limits>,
 }
 
 impl QueueSettings {
@@ -107,16 +111,27 @@ impl QueueSettings {
         self
     }
 
+    /// How many jobs may start in a period, and how many may run at a time, over all workers of the queue.
+    /// Default: no limits; [`Limits::none`] takes earlier limits away. What is held back stays in line, in its order, and
+    /// workers sleep until the next job may start.
+    ///
+    /// What limits it: the slots of the workers. What it does not limit: jobs that are enqueued, and jobs that
+    /// run already when it is changed.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match self.keep_completed {
-            Some(Retention::For(age)) => check_wait("keep_completed", millis(age)),
-            _ => Ok(()),
+        if let Some(Retention::For(age)) = self.keep_completed {
+            check_wait("keep_completed", millis(age))?;
         }
+        self.limits.map_or(Ok(()), |limits| limits.check())
     }
 
     /// The given settings, by the names under which they are stored.
     pub(crate) fn values(&self) -> Values {
-        let said = [
+        let numbers = [
             (
                 KEEP_COMPLETED,
                 self.keep_completed.map(Retention::as_millis),
@@ -125,19 +140,26 @@ impl QueueSettings {
             (MAX_STALLS, self.max_stalls.map(u64::from)),
             (KEEP_EVENTS, self.keep_events),
         ];
-        let said = said.into_iter();
-        said.filter_map(|(name, value)| Some((name.to_owned(), value?.min(MAX))))
+        let numbers = numbers.into_iter();
+        let numbers = numbers.filter_map(|(name, value)| Some((name, value?.min(MAX).to_string())));
+        let limits = self.limits.iter().flat_map(Limits::texts);
+        numbers
+            .chain(limits)
+            .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }
 
     fn from_values(values: &Values) -> Self {
-        let number = |name| values.get(name).copied();
+        let text = |name| values.get(name).map(String::as_str);
+        let number = |name| text(name)?.parse().ok();
+        let limits = (text(RATE), text(CONCURRENCY));
         let unlimited = |n: u64| if n >= MAX { u64::MAX } else { n };
         Self {
             keep_completed: number(KEEP_COMPLETED).map(Retention::from_millis),
             keep_at_most: number(KEEP_AT_MOST).map(unlimited),
-            max_stalls: number(MAX_STALLS).map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            max_stalls: number(MAX_STALLS).map(|n: u64| u32::try_from(n).unwrap_or(u32::MAX)),
             keep_events: number(KEEP_EVENTS).map(unlimited),
+            limits: (limits != (None, None)).then(|| Limits::parse(limits.0, limits.1)),
         }
     }
 }
@@ -154,6 +176,8 @@ pub struct SettingsInForce {
     pub max_stalls: u32,
     /// See [`QueueSettings::keep_events`].
     pub keep_events: u64,
+    /// See [`QueueSettings::limits`].
+    pub limits: Limits,
     /// Grows by one with each change; 0 if nothing was ever set.
     pub revision: u64,
     /// The settings that an operator or code has set; all others have their defaults.
@@ -173,6 +197,7 @@ impl SettingsInForce {
             keep_at_most: set.keep_at_most.unwrap_or(1_000),
             max_stalls: set.max_stalls.unwrap_or(4),
             keep_events: set.keep_events.unwrap_or(100_000),
+            limits: set.limits.unwrap_or_default(),
             revision: settings.revision,
             set,
             declared: QueueSettings::from_values(&declared),
@@ -198,19 +223,23 @@ impl SettingsInForce {
         compare("keep_at_most", &before.keep_at_most, &self.keep_at_most);
         compare("max_stalls", &before.max_stalls, &self.max_stalls);
         compare("keep_events", &before.keep_events, &self.keep_events);
+        let shown = |limits: &Limits| limits.texts().map(|(_, text)| text);
+        let ([old_rate, old_jobs], [rate, jobs]) = (shown(&before.limits), shown(&self.limits));
+        compare("the limit of the rate", &old_rate, &rate);
+        compare("the limit of the concurrency", &old_jobs, &jobs);
         text
     }
 }
 
-/// Numbers by their names. There may be names that only newer versions know.
-pub(crate) type Values = BTreeMap<String, u64>;
+/// What is set, as text without a space, by its name. There may be names that only newer versions know.
+pub(crate) type Values = BTreeMap<String, String>;
 
 const KEEP_COMPLETED: &str = "keep_completed_ms";
 const KEEP_AT_MOST: &str = "keep_at_most";
 const MAX_STALLS: &str = "max_stalls";
 const KEEP_EVENTS: &str = "keep_events";
 
-/// `<format> <revision> <name>=<number> ..`, the names in their order.
+/// `<format> <revision> <name>=<value> ..`, the names in their order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) revision: u64,
@@ -231,7 +260,7 @@ impl Stored {
     }
 }
 
-/// `<format> <name>=<number> ..`: what code declared last, of each setting.
+/// `<format> <name>=<value> ..`: what code declared last, of each setting.
 pub(crate) fn parse_declared(text: &str) -> Option<Values> {
     Some(known_format(text)?.map(parse_values).unwrap_or_default())
 }
@@ -250,7 +279,7 @@ fn known_format(text: &str) -> Option<Option<&str>> {
 fn parse_values(text: &str) -> Values {
     let pairs = text.split(' ').filter_map(|word| word.split_once('='));
     pairs
-        .filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
 
@@ -259,6 +288,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::policy::limits::Rate;
 
     #[test]
     fn what_is_said_is_stored_and_all_else_has_its_default() {
@@ -279,6 +309,7 @@ mod tests {
                 keep_at_most: 1_000,
                 max_stalls: 4,
                 keep_events: u64::MAX,
+                limits: Limits::none(),
                 revision: 3,
                 set: asked,
                 declared: QueueSettings::new().max_stalls(7),
@@ -304,9 +335,58 @@ mod tests {
         }
         // A newer version of the same format may know more.
         let more = "1 4 keep_at_most=5 keep_forever=1";
-        assert_eq!(Stored::parse(more).unwrap().values["keep_forever"], 1);
+        assert_eq!(Stored::parse(more).unwrap().values["keep_forever"], "1");
         let found = SettingsInForce::read(more, "").unwrap();
         assert_eq!(found.set, QueueSettings::new().keep_at_most(5));
+    }
+
+    #[test]
+    fn limits_are_one_value_that_replaces_what_was_there() {
+        let second = Duration::from_secs(1);
+        let limits = Limits::new().rate(Rate::smooth(100, second)).concurrency(5);
+        for (limits, text) in [
+            (limits, "1 1 limit_concurrency=5 limit_rate=100/1000/smooth"),
+            (
+                Limits::new().rate(Rate::burst(1, second * 60)),
+                "1 1 limit_concurrency=none limit_rate=1/60000/burst",
+            ),
+            (Limits::none(), "1 1 limit_concurrency=none limit_rate=none"),
+        ] {
+            let asked = QueueSettings::new().limits(limits);
+            assert_eq!(Stored::parse(text).unwrap().values, asked.values());
+            let found = SettingsInForce::read(text, "").unwrap();
+            assert_eq!((found.limits, found.set), (limits, asked));
+        }
+        let never = SettingsInForce::read("1 1 limit_rate=0/1000/burst limit_concurrency=0", "");
+        assert_eq!(never.unwrap().limits, Limits::none());
+        assert_eq!(
+            SettingsInForce::read("", "").unwrap().limits,
+            Limits::none()
+        );
+    }
+
+    #[test]
+    fn limits_that_stop_the_queue_or_cannot_be_kept_are_refused() {
+        let check = |limits| QueueSettings::new().limits(limits).check();
+        let rate =
+            |starts, ms| check(Limits::new().rate(Rate::burst(starts, Duration::from_millis(ms))));
+        const DAY_MS: u64 = 86_400_000;
+        for refused in [
+            check(Limits::new().concurrency(0)),
+            rate(0, 1_000),
+            rate(1, 0),
+            rate(1, 99),
+            rate(1, 31 * DAY_MS + 1),
+        ] {
+            assert!(refused.unwrap_err().is_invalid());
+        }
+        for allowed in [
+            check(Limits::none()),
+            rate(1, 100),
+            rate(u32::MAX, 31 * DAY_MS),
+        ] {
+            allowed.unwrap();
+        }
     }
 
     #[test]

@@ -133,6 +133,13 @@ impl<J: Job> Enqueue<J> {
         self.with_options(|options| options.keep(keep))
     }
 
+    /// What a start of the job counts against the [rate](crate::Rate) that is set for the queue, if one is: 1 or more.
+    /// Default 1. A job that weighs more than may start in a period waits until nothing else has started for one
+    /// period, and then starts alone.
+    pub fn weight(self, weight: u32) -> Self {
+        self.with_options(|options| options.weight(weight))
+    }
+
     /// Run no earlier than this long after Redis has the job. At most 10 years.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.due = Due::After { ms: millis(delay) };

@@ -29,8 +29,8 @@ macro_rules! fragments {
 /// Every fragment there is.
 pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     active add again arguments arm attempts batch bury cap claim claims count delayed deliver describe drained due emit
-    emit_value enter find finish forget head held idle judge kept lease lines lists lost meta news now offers once
-    optional order outcome outlook overdue places promote readable record reply room said schedules sentinel
+    emit_value enter find finish forget head held hold idle judge kept lease limit lines lists lost meta news now offers once
+    opening optional order outcome outlook overdue places promote rate readable record reply room said schedules sentinel
     settings settle shown stamp suspects take_out tick timer unhandled upcoming whole
 };
 

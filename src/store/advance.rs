@@ -39,7 +39,7 @@ impl Settlement {
                 Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => entry.error.len(),
                 Outcome::Cancelled(reason) => reason.len(),
                 Outcome::Bounced { name, .. } => name.as_ref().map_or(0, String::len),
-                Outcome::Released | Outcome::LeaseLost => 0,
+                Outcome::RateLimited { .. } | Outcome::Released | Outcome::LeaseLost => 0,
             }
     }
 
@@ -104,6 +104,8 @@ pub(crate) struct Advanced {
     pub(crate) claimed: Vec<Claimed>,
     /// More could be claimed right now.
     pub(crate) more: bool,
+    /// Limits of the queue hold back what waits: nothing more can be claimed right now.
+    pub(crate) held: bool,
     /// When this worker has to be back, because there will be work.
     pub(crate) next_at_ms: Option<u64>,
     /// The tick that this worker has to see to.
@@ -205,6 +207,11 @@ impl Settlement {
                 reason: Some(*reason),
                 ..plain("dead")
             },
+            // The job goes back, and the whole queue waits. (For a job of a group the script can hold its group instead.)
+            Outcome::RateLimited { after } => Other {
+                after_ms: Some(millis(*after)),
+                ..plain("rate_limited")
+            },
             // The receipt is stale, so the script refuses a lost one. If the lease was not lost after all, the job goes back to
             // its place.
             Outcome::Released | Outcome::LeaseLost => plain("released"),
@@ -233,7 +240,7 @@ fn blob(outcome: &Outcome) -> Vec<u8> {
         Outcome::Cancelled(reason) => codec::encode_plain(&Ending::Cancelled(reason.clone())),
         Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => codec::encode_plain(entry),
         Outcome::Bounced { entry, .. } => entry.shown().into_bytes(),
-        Outcome::Released | Outcome::LeaseLost => Vec::new(),
+        Outcome::RateLimited { .. } | Outcome::Released | Outcome::LeaseLost => Vec::new(),
     }
 }
 
@@ -293,7 +300,9 @@ impl Verb for Advance<'_> {
             "asked" => return Ok(Answer::Asked),
             _ => return reply.unexpected_tag(),
         };
-        let (told, next_at_ms) = (reply.number()?, reply.optional_number()?);
+        let (told, next_at_ms) = (reply.signed()?, reply.optional_number()?);
+        let held = told < 0;
+        let told = if held { -1 - told } else { told }.unsigned_abs();
         let (tick_ms, suspects) = (reply.optional_number()?, reply.number()?);
         let (first_fence, receipt) = (reply.number()?, Receipt::new(&reply.text()?));
         let refused = reply.flat_positions()?;
@@ -337,6 +346,7 @@ impl Verb for Advance<'_> {
             refused,
             claimed,
             more: told % 2 == 1,
+            held,
             next_at_ms,
             tick_ms,
             suspects,

@@ -154,6 +154,7 @@ fn absorb(
         settled: next.settle.len(),
         claimed: leases.len(),
         more: advanced.more,
+        held: advanced.held,
         suspects: advanced.suspects > 0,
         suspects_asked: next.suspects.is_some(),
         unhandled: advanced.unhandled,

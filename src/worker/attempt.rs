@@ -263,6 +263,7 @@ mod tests {
             settled: 0,
             claimed: 1,
             more: false,
+            held: false,
             suspects: false,
             suspects_asked: false,
             unhandled: 0,

@@ -127,6 +127,9 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
                 "no handler here can take a job, and it waits for a worker that has one"
             );
         }
+        Outcome::RateLimited { after } => {
+            info!(queue, name, %id, attempt, ?after, "a job was told to wait, and its queue waits");
+        }
         Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Released | Outcome::LeaseLost => {
             let outcome = outcome.as_str();
             debug!(queue, name, %id, attempt, outcome, "an attempt ended");

@@ -23,6 +23,7 @@ fn answered(slots: &Slots, call: &NextCall, claimed: usize) {
         settled: call.settle.len(),
         claimed,
         more: false,
+        held: false,
         suspects: false,
         suspects_asked: false,
         unhandled: 0,

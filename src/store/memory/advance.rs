@@ -3,7 +3,7 @@
 use crate::memory::Apply;
 use crate::memory::claim::Taken;
 use crate::memory::once::{Begun, StoredAnswer};
-use crate::memory::state::{Collection, State};
+use crate::memory::state::{Collection, Pause, State};
 use crate::policy::retention::Retention;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed};
 
@@ -23,6 +23,7 @@ impl Apply for Advance<'_> {
 }
 
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
+    state.end_hold();
     let refused = state.settle(call.settle);
     if !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms()) {
         state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
@@ -36,11 +37,15 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         Taken::default()
     };
     let drained = nothing_left(state) && taken.ids.is_empty();
-    let (more, next_at_ms) = outlook(call, state);
+    let Outlook {
+        more,
+        next_at_ms,
+        held,
+    } = outlook(call, state, &taken);
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
-    if more || (taken.suspects > 0 && suspects > 0) {
+    if more || (taken.suspects > 0 && suspects > 0 && !held) {
         state.arm(0);
     }
     if call.settle.len() > refused.len() {
@@ -63,7 +68,8 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         now_ms: state.now_ms(),
         refused,
         claimed: claimed(state, &taken),
-        more: more || taken.offers_left,
+        more: more || (taken.offers_left && !held),
+        held,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects,
@@ -92,14 +98,29 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         // The lane belongs to a producer: nothing was claimed.
         StoredAnswer::Enqueued { .. } | StoredAnswer::Asked => (Vec::new(), Taken::default()),
     };
-    let mut held = Vec::new();
+    let mut still_held = Vec::new();
     for claimed in claimed(state, &taken) {
         if state.held(&claimed.id, &claimed.receipt).is_some() {
             state.renew(&claimed.id, call.lease_ms);
-            held.push(claimed);
+            still_held.push(claimed);
         }
     }
-    let (more, next_at_ms) = outlook(call, state);
+    let again = still_held
+        .iter()
+        .map(|claimed| claimed.id.clone())
+        .collect();
+    let Outlook {
+        more,
+        next_at_ms,
+        held,
+    } = outlook(
+        call,
+        state,
+        &Taken {
+            ids: again,
+            ..Taken::default()
+        },
+    );
     let unhandled = pass_on_news(call, state);
     if more {
         state.arm(0);
@@ -108,8 +129,9 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         repeated: true,
         now_ms: state.now_ms(),
         refused,
-        claimed: held,
+        claimed: still_held,
         more,
+        held,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects: state.len(Collection::Suspects) as u64,
@@ -138,32 +160,56 @@ fn nothing_left(state: &State) -> bool {
     .all(|collection| state.len(collection) == 0)
 }
 
-/// Whether more can be claimed right now; if not, when this caller has to be back.
-fn outlook(call: &Advance<'_>, state: &mut State) -> (bool, Option<u64>) {
+/// What an answer tells of work that is left.
+struct Outlook {
+    /// More can be claimed right now.
+    more: bool,
+    /// If not, when this caller has to be back.
+    next_at_ms: Option<u64>,
+    /// Limits of the queue hold back what waits.
+    held: bool,
+}
+
+fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
     let due_ms = state.due;
     let more =
         state.len(Collection::Waiting) > 0 || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
-    match due_ms {
-        _ if state.is_paused() => (false, None),
-        Some(due_ms) if !more => (false, hold_timer(call, state, due_ms)),
-        _ => (more, None),
+    let weight = taken.too_heavy.unwrap_or(1);
+    let (opens_ms, held) = match state.pause() {
+        Some(Pause::Since(_)) => (None, false),
+        Some(Pause::Until(until_ms)) => (Some(until_ms), false),
+        None => match state.opening(weight) {
+            Some(opens_ms) => (opens_ms, true),
+            None => {
+                let due_ms = due_ms.filter(|_| !more);
+                return Outlook {
+                    more,
+                    next_at_ms: due_ms.and_then(|due_ms| state.hold_timer(call, due_ms)),
+                    held: false,
+                };
+            }
+        },
+    };
+    let waits = more || state.len(Collection::Suspects) > 0 || state.news_of_unhandled().is_some();
+    let at_ms = match (opens_ms, due_ms) {
+        (Some(opens_ms), _) if waits => Some(opens_ms),
+        (Some(opens_ms), Some(due_ms)) => Some(opens_ms.max(due_ms)),
+        _ => None,
+    };
+    let is_busy = taken.ids.len() >= call.claim;
+    let next_at_ms = match at_ms {
+        Some(at_ms) if is_busy && call.hold => {
+            state.leave_timer(at_ms);
+            None
+        }
+        Some(at_ms) => state.hold_timer(call, at_ms),
+        None => None,
+    };
+    Outlook {
+        more: false,
+        next_at_ms,
+        held,
     }
-}
-
-/// One idle worker keeps the timer for the next due job; the others need not wake for it.
-fn hold_timer(call: &Advance<'_>, state: &mut State, due_ms: u64) -> Option<u64> {
-    if !call.hold {
-        state.arm(due_ms);
-        return None;
-    }
-    if let Some((held_ms, holder)) = &state.timer
-        && *held_ms == due_ms
-        && holder != call.worker
-    {
-        return None;
-    }
-    state.timer = Some((due_ms, call.worker.to_owned()));
-    Some(due_ms)
 }
 
 fn claimed(state: &State, taken: &Taken) -> Vec<Claimed> {

@@ -2,6 +2,7 @@
 
 use crate::id::{Fence, JobId, Receipt};
 use crate::memory::state::{Collection, State};
+use crate::policy::limits::RateWindow;
 use crate::store::advance::{Advance, Claimed, Suspects};
 
 const SPARE_STALLS: u32 = 3;
@@ -17,20 +18,27 @@ pub(crate) struct Taken {
     pub(crate) suspects: usize,
     /// Others handed back more that the caller has handlers for.
     pub(crate) offers_left: bool,
+    /// The weight of the job at which it stopped, because the rate that is set does not allow it yet.
+    pub(crate) too_heavy: Option<u64>,
 }
 
 impl State {
     pub(crate) fn claim(&mut self, call: &Advance<'_>) -> Taken {
         let offered = call.handlers.map(|handlers| self.ask(handlers));
         let offered = offered.unwrap_or_default();
-        let (mut ids, suspects) = self.next_in_line(call.claim, call.suspects, &offered);
-        let fitting = self.fitting(&ids, call.claim_bytes);
+        let limit = self.within_limits(call.claim);
+        if limit == 0 {
+            return Taken::default();
+        }
+        let (mut ids, suspects) = self.next_in_line(limit, call.suspects, &offered);
+        let (fitting, too_heavy) = self.fitting(&ids, call.claim_bytes);
         ids.truncate(fitting);
         let is_offered = |id: &JobId| offered.iter().any(|(_, known)| known == id);
         let unhandled: Vec<JobId> = ids.iter().filter(|id| is_offered(id)).cloned().collect();
         let mut taken = Taken {
             suspects: suspects.min(fitting),
             offers_left: unhandled.len() < offered.len(),
+            too_heavy,
             ..Taken::default()
         };
         if !ids.is_empty() {
@@ -95,17 +103,29 @@ impl State {
         stalls.saturating_add(SPARE_STALLS) > self.in_force().max_stalls
     }
 
-    /// How many of the jobs fit into `bytes`; the first always does.
-    fn fitting(&self, ids: &[JobId], bytes: usize) -> usize {
-        let mut sum = 0;
-        let fits = |id: &&JobId| {
-            if let Some(job) = self.jobs.get(*id) {
+    /// How many of the jobs fit into `bytes`, the first always does, and may start by the rate that is set; these count
+    /// as started. And the weight of the first job that may not.
+    fn fitting(&mut self, ids: &[JobId], bytes: usize) -> (usize, Option<u64>) {
+        let mut window = self.rate_window();
+        let (mut sum, mut fitting, mut too_heavy) = (0, 0, None);
+        for id in ids {
+            if let Some(job) = self.jobs.get(id) {
                 sum += job.record.len() + job.payload.as_ref().map_or(0, Vec::len);
             }
-            sum <= bytes
-        };
-        let fitting = ids.iter().take_while(fits).count();
-        fitting.max(1).min(ids.len())
+            if sum > bytes && fitting > 0 {
+                break;
+            }
+            let weight = self.weight(id);
+            if window.as_mut().is_some_and(|window| !window.start(weight)) {
+                too_heavy = Some(weight);
+                break;
+            }
+            fitting += 1;
+        }
+        if let Some(started) = window.and_then(RateWindow::changed) {
+            self.started = started;
+        }
+        (fitting, too_heavy)
     }
 
     /// A claim as its worker gets it.

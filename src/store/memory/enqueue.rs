@@ -94,7 +94,7 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
     }
     state.enter_delayed(&delayed);
     if !waiting.is_empty() && !state.is_paused() {
-        state.arm(0);
+        state.arm_for_new_job();
     }
     state.count("added", waiting.len() + delayed.len());
     state.emit_ids("added", &waiting);

@@ -23,6 +23,7 @@ mod finish;
 mod fire;
 mod get;
 mod lease;
+mod limit;
 mod list;
 mod once;
 mod order;

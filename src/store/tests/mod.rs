@@ -8,6 +8,7 @@ mod dump;
 mod formats;
 mod fragments;
 mod inputs;
+mod limits;
 mod matrix;
 mod mutants;
 mod once;
@@ -136,9 +137,7 @@ impl Rig {
     }
 
     fn total(&mut self, name: &str) -> u64 {
-        let totals = self.call(&Counts).totals;
-        let total = totals.iter().find(|(known, _)| known == name);
-        total.map_or(0, |(_, n)| *n)
+        self.call(&Counts).total(name)
     }
 
     /// Adds jobs and gives the positions of those that were there.

@@ -10,7 +10,7 @@ use crate::policy::retention::Retention;
 use crate::store::advance::Settlement;
 
 impl World<'_> {
-    pub(super) fn settlement(&self, end: &End) -> Option<Settlement> {
+    pub(in crate::store::tests) fn settlement(&self, end: &End) -> Option<Settlement> {
         let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
         let stalled = self.last.get("stalls", id.as_str()).is_some();
         let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());

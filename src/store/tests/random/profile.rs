@@ -239,3 +239,26 @@ pub(crate) const PAGES: Profile = Profile(&[
     (3, Remove),
     (3, Replay),
 ]);
+
+/// The queue has limits, and its handlers are told to wait.
+pub(crate) const LIMITS: Profile = Profile(&[
+    (12, Enqueue),
+    (18, Advance),
+    (4, Limit),
+    (3, Wait),
+    (3, Repeat),
+    (3, Pop),
+    (8, Pass),
+    (1, Back),
+    (1, Pause),
+    (2, Resume),
+]);
+
+/// A queue with limits holds nothing for long.
+pub(crate) const LIMITED_IDLE: Profile = Profile(&[
+    (4, Enqueue),
+    (12, Advance),
+    (4, Limit),
+    (8, Trim),
+    (8, Pass),
+]);
