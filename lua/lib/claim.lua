@@ -1,5 +1,5 @@
 -- Takes jobs off the head of the queue and leases them.
--- needs: arguments, whole, optional, count, emit, lease
+-- needs: arguments, meta, whole, optional, count, emit, lease
 -- rarely: suspects, limit, rate
 -- with unhandled: offers
 

@@ -1,6 +1,6 @@
--- The limits of the queue (meta.limited: there may be some), where jobs are claimed. They only make a claim smaller: what is
+-- The limits of the queue, where jobs are claimed. They only make a claim smaller: what is
 -- held back stays where it is.
--- needs: meta, settings, active
+-- needs: whole, settings, active
 -- rarely: rate, opening
 
 -- How many jobs may run beside those that are active; nil if that is not limited.

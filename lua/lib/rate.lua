@@ -1,27 +1,13 @@
 -- How many jobs may start in a period, if that is limited. The rule stands in src/policy/limits.rs, with the reason why no
--- window has more starts than are allowed; this is the same rule.
---
--- meta.started is `<next> <first> <last> <units> ..`: when the next unit may start (0 unless the rate is smooth), and the log of
--- starts, oldest first. It is read only if a rate is set, and written only by calls that start jobs.
--- needs: meta, whole
+-- window has more starts than are allowed; this is the same rule. What has started (started.lua) is read only if a rate is
+-- set, and written only by calls that start jobs.
+-- needs: meta, whole, started
 -- rarely: head
 
 -- What is known in this call: nil if it was not looked at yet, false if there is no such limit.
 local window
 -- The weight of the job at which the claim stopped.
 local too_heavy
-
--- Appends starts to the log, or to its last entry if they lie close to it.
-local function note(first_ms, last_ms, units)
-  local log = window.log
-  local last = log[#log]
-  window.logged = window.logged + units
-  if last and math.max(0, first_ms - last.first_ms) < window.grain_ms then
-    last.last_ms, last.units = math.max(last.last_ms, last_ms), last.units + units
-  else
-    log[#log + 1] = { first_ms = first_ms, last_ms = last_ms, units = units }
-  end
-end
 
 local function read()
   local MARGIN_PART, MARGIN_MAX_MS, GRAIN_PART, CATCH_UP_PART = 50, 100, 48, 32
@@ -37,19 +23,12 @@ local function read()
     most = most, window_ms = window_ms, grain_ms = grain_ms, gap_ms = 0,
     log = {}, logged = 0, started = 0,
   }
-  local stored = redis.call('HGET', key.meta, 'started') or ''
+  local next_ms = queue.read_started(window)
   if spread == 'smooth' then
     window.gap_ms = (window_ms + grain_ms) / most
     -- A moment that lies further ahead was stored before the clock was set back.
-    local next_ms = queue.number(string.match(stored, '^[%d.]+'))
     next_ms = math.min(next_ms, now_ms + window_ms + grain_ms)
     window.next_ms = math.max(next_ms, now_ms - period_ms / CATCH_UP_PART)
-  end
-  for first, last, units in string.gmatch(stored, ' (%d+) (%d+) (%d+)') do
-    local last_ms = queue.number(last)
-    if last_ms + window_ms > now_ms then
-      note(math.min(queue.number(first), now_ms), math.min(last_ms, now_ms), queue.number(units))
-    end
   end
   return window
 end
@@ -120,16 +99,11 @@ function queue.save_started()
   if not look() or window.started == 0 then
     return
   end
-  local words = { window.next_ms and string.format('%.3f', next_ms()) or '0' }
-  window.next_ms = window.next_ms and tonumber(words[1])
-  note(now_ms, now_ms, window.started)
+  local next_text = window.next_ms and string.format('%.3f', next_ms()) or '0'
+  window.next_ms = window.next_ms and tonumber(next_text)
+  queue.note_starts(window, now_ms, now_ms, window.started)
   window.started = 0
-  for _, entry in ipairs(window.log) do
-    words[#words + 1] = queue.whole(entry.first_ms)
-    words[#words + 1] = queue.whole(entry.last_ms)
-    words[#words + 1] = queue.whole(entry.units)
-  end
-  queue.set_meta('started', table.concat(words, ' '))
+  queue.write_started(window, next_text)
 end
 
 -- Drops the log when it says nothing any more.

@@ -252,6 +252,10 @@ pub(crate) struct RateWindow {
 /// Larger numbers are not exact in Lua.
 const MAX: f64 = (1u64 << 53) as f64;
 
+#[allow(
+    dead_code,
+    reason = "only queues in memory start jobs by it, and these are a feature"
+)]
 impl RateWindow {
     const MARGIN_PART: u64 = 50;
     const MARGIN_MAX_MS: u64 = 100;

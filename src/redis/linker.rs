@@ -31,7 +31,7 @@ pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     active add again arguments arm attempts batch bury cap claim claims count delayed deliver describe drained due emit
     emit_value enter find finish forget head held hold idle judge kept lease limit lines lists lost meta news now offers once
     opening optional order outcome outlook overdue places promote rate readable record reply room said schedules sentinel
-    settings settle shown stamp suspects take_out tick timer unhandled upcoming whole
+    settings settle shown stamp started suspects take_out tick timer unhandled upcoming whole
 };
 
 /// Reads the clock. It comes first in every script, because a user who may not read the clock must be stopped before

@@ -25,12 +25,6 @@ impl World<'_> {
             Some(499) => Some(Retention::Nothing),
             _ => None,
         };
-        // Some count more than others against a rate that is set.
-        options.weight = match new.priority {
-            Some(0) => Some(20),
-            Some(1_023) => Some(3),
-            _ => None,
-        };
         NewJob {
             id: name(new.id),
             record: EncodedRecord::new("test", vec![0; new.bytes], &options, Vec::new()),

@@ -26,7 +26,7 @@ use crate::store::replay::Replay;
 use crate::store::resume::Resume;
 use crate::store::settings::Settings;
 use crate::store::tests::dump::Dump;
-use crate::store::tests::limits::Ledger;
+use crate::store::tests::limits::operations::Ledger;
 use crate::store::tests::subject::{InMemory, InRedis, Lost, START_US};
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
@@ -52,7 +52,7 @@ pub(crate) struct World<'a> {
     pub(super) flooded: usize,
     pub(super) invariants: Invariants,
     pub(super) order: Order,
-    starts: Ledger,
+    pub(in crate::store::tests) starts: Ledger,
     /// What the step under way has claimed.
     pub(super) claimed: Vec<String>,
     /// Where the last page of each state ended.
