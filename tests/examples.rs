@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 12] = [
+const EXAMPLES: [(&str, &[&str]); 13] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "cron",
@@ -47,6 +47,15 @@ const EXAMPLES: [(&str, &[&str]); 12] = [
             " released",
             "stopped: 1 waiting, 0 active",
             "nothing is left",
+        ],
+    ),
+    (
+        "limits",
+        &[
+            "429, retry after 2 s",
+            "the queue is held until 20",
+            "(attempt 1)",
+            "all sent, within Limits",
         ],
     ),
     (

@@ -286,6 +286,18 @@ async fn limits_that_cannot_be_kept_are_refused_and_nothing_is_stored() {
         assert!(built.err().is_some_and(|error| error.is_invalid()));
     }
     assert_eq!(queue.settings().await.unwrap().revision, 0);
+    limit(&queue, Limits::new().rate(Rate::burst(3, SECOND))).await;
+    let heavy = |weight| queue.enqueue(Work::Quick).weight(weight);
+    for refused in [
+        heavy(4).await.err(),
+        queue.enqueue_many([heavy(1), heavy(4)]).await.err(),
+    ] {
+        let refused = refused.expect("it weighs too much");
+        assert!(refused.is_invalid(), "{refused}");
+    }
+    assert_eq!(queue.counts().await.unwrap().totals.added, 0);
+    let job = heavy(3).await.unwrap();
+    assert_eq!(job.info().await.unwrap().unwrap().weight, 3);
     let weightless = queue.enqueue(Work::Quick).weight(0).await.unwrap_err();
     assert!(weightless.is_invalid(), "{weightless}");
 }

@@ -85,8 +85,8 @@ impl JobOptions {
     /// What a start of the job counts against the [rate](crate::Rate) that is set for the queue, if one is: 1 or more.
     /// Default 1.
     ///
-    /// A job that weighs more than may start in a period waits until nothing else has started for one period, and
-    /// then starts alone.
+    /// A job that weighs more than may start in a period is refused when it is enqueued. If the rate changes later, the job
+    /// waits until nothing else has started for one period, and then starts alone; so does a job of a schedule.
     #[must_use]
     pub fn weight(mut self, weight: u32) -> Self {
         self.weight = Some(weight);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::name::QueueName;
+use crate::queue::known_rate::KnownRate;
 use crate::queue::producer::Producer;
 use crate::queue::results::Results;
 use crate::runtime;
@@ -25,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) store: Store,
     pub(crate) producer: Producer,
     pub(crate) results: Results,
+    pub(crate) known_rate: KnownRate,
 }
 
 impl Parts {
@@ -32,6 +34,7 @@ impl Parts {
         Self {
             producer: Producer::new(store.clone(), name.clone()),
             results: Results::new(store.clone(), name.clone()),
+            known_rate: KnownRate::default(),
             store,
         }
     }
