@@ -2,10 +2,11 @@
 -- needs: arguments, meta, whole, arm
 -- rarely: rate, timer
 
--- The token is armed for that moment, unless the timer is set to it already. A worker that calls before may take the timer.
+-- The token is armed for that moment, unless it is already, or another worker than the caller keeps the timer for it. A worker
+-- that calls before may take the timer.
 local function leave_timer(at_ms)
-  local held_ms = string.match(meta.timer or '', '^%d+')
-  if tonumber(held_ms) ~= at_ms then
+  local held_ms, holder = string.match(meta.timer or '', '^(%d+) (.*)$')
+  if tonumber(held_ms) ~= at_ms or holder == args.worker then
     queue.set_meta('timer', queue.whole(at_ms) .. ' -')
     queue.arm(at_ms)
   end

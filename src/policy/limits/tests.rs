@@ -168,11 +168,7 @@ fn a_burst_opens_again_when_it_has_left_the_window() {
     run.now_ms = begin + 1_020;
     assert_eq!(run.call(3, || 1), 3);
     assert_eq!(run.window().in_window(), 3);
-    assert_eq!(
-        run.window().opens_at(1),
-        run.now_ms.min(0),
-        "97 more, at once"
-    );
+    assert_eq!(run.window().opens_at(1), 0, "97 more, at once");
 }
 
 #[test]

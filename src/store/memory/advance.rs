@@ -199,7 +199,7 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
     let is_busy = taken.ids.len() >= call.claim;
     let next_at_ms = match at_ms {
         Some(at_ms) if is_busy && call.hold => {
-            state.leave_timer(at_ms);
+            state.leave_timer(at_ms, Some(call.worker));
             None
         }
         Some(at_ms) => state.hold_timer(call, at_ms),

@@ -50,15 +50,18 @@ impl State {
         let window = self.rate_window();
         let opens_ms = window.map_or(0, |window| window.opens_at(1));
         if opens_ms > self.now_ms() {
-            self.leave_timer(opens_ms);
+            self.leave_timer(opens_ms, None);
         } else {
             self.arm(0);
         }
     }
 
-    /// An idle worker is to come at that moment, unless one is known to come.
-    pub(crate) fn leave_timer(&mut self, at_ms: u64) {
-        if self.timer.as_ref().is_none_or(|(held, _)| *held != at_ms) {
+    /// An idle worker is to come at that moment, unless another than the caller is known to come.
+    pub(crate) fn leave_timer(&mut self, at_ms: u64, caller: Option<&str>) {
+        let is_set = |(held_ms, holder): &(u64, String)| {
+            *held_ms == at_ms && Some(holder.as_str()) != caller
+        };
+        if !self.timer.as_ref().is_some_and(is_set) {
             self.timer = Some((at_ms, NOBODY.to_owned()));
             self.arm(at_ms);
         }

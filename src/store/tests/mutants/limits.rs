@@ -37,7 +37,7 @@ mutants! {
     limits_a_new_job_wakes_a_worker_too_early among LIMITS:
         "if opens_ms and opens_ms > now_ms then" => "if false then";
     limits_a_new_job_wakes_worker_after_worker among LIMITS:
-        "if tonumber(held_ms) ~= at_ms then" => "if true then";
+        "if tonumber(held_ms) ~= at_ms or holder == args.worker then" => "if true then";
     limits_a_change_wakes_nobody among LIMITS:
         "queue.forget_started()\n    if not meta.paused then" => "queue.forget_started()\n    if false then";
     a_hold_is_made_shorter among HOLDS:
