@@ -248,6 +248,11 @@ struct ErrorsPage;
 #[doc = include_str!("../docs/settings.md")]
 struct SettingsPage;
 
+/// And of the page on limits.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/limits.md")]
+struct LimitsPage;
+
 /// And of the page on TLS and access rules.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/security.md")]
