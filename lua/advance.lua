@@ -16,11 +16,11 @@
 -- (lib/cancelled.lua); a repeated call does not say this again. told is 1 if more
 -- could be claimed right now, else 0, plus 2 if the next call is to ask for jobs with traits, plus four times the number that
 -- stands for the news of unhandled jobs (lib/news.lua): as a number of its own, the news would cost a byte in the answers to
--- all workers.
+-- all workers. If limits of the queue hold back what waits, told is that number (without the 1) taken from -1.
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver
--- rarely: lists, again, promote, active, emit_value, tick, head
+-- rarely: lists, again, promote, active, emit_value, tick, head, hold_queue
 -- with all: overdue
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
@@ -36,6 +36,9 @@ if status == 'repeated' then
   refused, claimed, fences = queue.answer_again(answer)
   due_ms = queue.next_due()
 else
+  if meta.hold_is_over then
+    queue.end_hold()
+  end
   refused, overruled = queue.settle()
   due_ms = queue.next_due()
   local is_due = due_ms and due_ms <= now_ms and not meta.paused
@@ -52,13 +55,13 @@ else
   end
 end
 
-local more, next_at_ms, suspects, news, is_drained = queue.outlook(claimed, due_ms)
+local more, next_at_ms, suspects, news, is_drained, held = queue.outlook(claimed, due_ms)
 
 -- Wakes a worker that blocks on the token, which takes the jobs for which this caller has no room. Suspects are offered on
 -- only by a caller that took one: workers that are all busy with a suspect would otherwise wake each other for ever.
 -- A worker that hears the news for the first time wakes another one. The token goes to the worker that
 -- has waited longest, so all idle workers hear the news one after the other, and then it ends.
-if more or (claimed.suspects > 0 and suspects > 0) then
+if more or (claimed.suspects > 0 and suspects > 0 and not held) then
   queue.arm(0)
 end
 if news > 0 and args.heard ~= news then
@@ -87,7 +90,12 @@ local traits = claimed.meets_traits or is_too_plain
 for i = 1, args.traits and not traits and #claimed.ids or 0 do
   traits = traits or queue.has_traits(claimed.records[i])
 end
-local told = ((more or claimed.offers_left) and 1 or 0) + (traits and 2 or 0) + 4 * news
+local told = (traits and 2 or 0) + 4 * news
+if held then
+  told = -1 - told
+elseif more or claimed.offers_left then
+  told = told + 1
+end
 local reply = {
   status, now_ms, told, next_at_ms or -1, tick_ms or -1, suspects, claimed.first_fence or 0, claimed.receipt or '',
 }

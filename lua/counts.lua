@@ -1,6 +1,6 @@
 #!lua flags=no-writes
--- How many jobs are in each state, and the totals so far. args: none. O(log N).
--- Answers { 'counts', now_ms, { name, number, ... }, { name, total, ... } }.
+-- How many jobs are in each state, and the queue's own numbers, the totals so far among them. args: none. O(log N).
+-- Answers { 'counts', now_ms, { state, number, ... }, { name, text, ... } }.
 -- needs: lines, active
 
 return {

@@ -1,15 +1,13 @@
 #!lua flags=allow-oom
--- Lets claims go on after a pause. args: none. Answers { 'resumed', now_ms, changed }. O(1).
+-- Lets claims go on after a pause, or before a hold (lib/hold_queue.lua) is over. args: none. Answers { 'resumed', now_ms, changed }. O(1).
 -- Harmless when repeated.
 -- needs: meta
--- rarely: arm, whole, news, emit, emit_value
+-- rarely: arm, hold_queue, emit, emit_value
 
-local changed = redis.call('HDEL', key.meta, 'paused')
+local changed = meta.paused and 1 or 0
 if changed == 1 then
+  queue.end_hold()
   queue.arm(0)
-  if queue.number(meta.unhandled) > 0 then
-    queue.tell_of_unhandled()
-  end
   queue.emit_value('resumed', '')
   queue.flush_events()
   queue.save_meta()

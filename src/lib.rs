@@ -193,6 +193,7 @@ pub use crate::name::QueueName;
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::order::{OnFailure, Order};
+pub use crate::policy::limits::{Limits, Rate, Spread};
 pub use crate::policy::retention::Retention;
 pub use crate::policy::schedule::{Missed, Overlap};
 pub use crate::policy::settings::{QueueSettings, SettingsInForce};
@@ -255,6 +256,11 @@ struct ErrorsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/settings.md")]
 struct SettingsPage;
+
+/// And of the page on limits.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/limits.md")]
+struct LimitsPage;
 
 /// And of the page on TLS and access rules.
 #[cfg(doctest)]

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use oxcart::{Context, Failure, Job, Oxcart, Queue, QueueSettings, Retention, State, Worker};
+use oxcart::{
+    Context, Failure, Job, Limits, Oxcart, Queue, QueueSettings, Rate, Retention, State, Worker,
+};
 use serde::{Deserialize, Serialize};
 use support::Server;
 use tokio::sync::Notify;
@@ -48,6 +50,14 @@ const PROCESS_1: Budget = Budget {
     commands: 19.1,
     // 911 with one call a job; a machine that is busy makes a few calls more.
     received: 916.0,
+    sent: 344.0,
+};
+
+/// The same in a queue with limits that hold nothing back. What has started is read and written.
+const PROCESS_LIMITED: Budget = Budget {
+    calls: 1.01,
+    commands: 22.1,
+    received: 912.0,
     sent: 344.0,
 };
 
@@ -238,7 +248,15 @@ async fn enqueueing_many() {
 
 #[tokio::test]
 async fn processing_one_at_a_time() {
-    process(1).await.assert_within("process at 1", &PROCESS_1);
+    let used = process(1, Limits::none()).await;
+    used.assert_within("process at 1", &PROCESS_1);
+}
+
+#[tokio::test]
+async fn processing_one_at_a_time_within_limits() {
+    let limits = Limits::new().rate(Rate::burst(1_000_000, Duration::from_secs(60)));
+    let used = process(1, limits.concurrency(100)).await;
+    used.assert_within("limited, at 1", &PROCESS_LIMITED);
 }
 
 /// All handlers of a batch end before the next call is sent, unless the machine is busy: then a call
@@ -247,7 +265,7 @@ async fn processing_one_at_a_time() {
 async fn processing_a_hundred_at_a_time() {
     let mut runs = Vec::new();
     for _ in 0..3 {
-        runs.push(process(100).await);
+        runs.push(process(100, Limits::none()).await);
     }
     let used = runs.iter().min_by_key(|used| used.of("evalsha")).unwrap();
     used.assert_within("process at 100", &PROCESS_100);
@@ -274,11 +292,16 @@ async fn handle(_: Nothing, tally: State<Arc<Tally>>) -> Result<(), Failure> {
 
 /// Works off a backlog, again and again until no script's text was sent meanwhile: that is done
 /// once in a server's life, and is part of no job's cost.
-async fn process(concurrency: usize) -> Used {
+async fn process(concurrency: usize, limits: Limits) -> Used {
     const SCRIPTS: usize = 20;
     let (server, queue) = server_and_queue().await;
+    let settings = QueueSettings::new().keep_completed(Retention::Nothing);
+    let settings = match limits == Limits::none() {
+        true => settings,
+        false => settings.limits(limits),
+    };
     for _ in 0..SCRIPTS {
-        let used = work_off(&server, &queue, concurrency).await;
+        let used = work_off(&server, &queue, concurrency, settings).await;
         if used.of("eval") == 0 {
             return used;
         }
@@ -287,14 +310,19 @@ async fn process(concurrency: usize) -> Used {
 }
 
 /// The worker's connections, its start and its end are in it.
-async fn work_off(server: &Server, queue: &Queue, concurrency: usize) -> Used {
+async fn work_off(
+    server: &Server,
+    queue: &Queue,
+    concurrency: usize,
+    settings: QueueSettings,
+) -> Used {
     let jobs = std::iter::repeat_with(nothing).take(JOBS);
     queue.enqueue_many(jobs).await.unwrap();
     let before = queue.counts().await.unwrap().totals.completed;
     let tally = tally();
     let worker = Worker::builder(queue)
         .concurrency(concurrency)
-        .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
+        .queue_settings(settings)
         .state(Arc::clone(&tally))
         .handle(handle)
         .build()

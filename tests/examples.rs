@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 16] = [
+const EXAMPLES: [(&str, &[&str]); 17] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batches",
@@ -73,6 +73,15 @@ const EXAMPLES: [(&str, &[&str]); 16] = [
             "6 of `large` wait, paused: true",
             "small page 1\ntiny page 1\nsmall page 2\nlarge page 1",
             "all exported",
+        ],
+    ),
+    (
+        "limits",
+        &[
+            "429, retry after 2 s",
+            "the queue is held until 20",
+            "(attempt 1)",
+            "all sent, within Limits",
         ],
     ),
     (

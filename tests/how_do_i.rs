@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use oxcart::{
     Batch, Batched, Changed, Context, Ended, Enqueued, Error, Extract, Failure, Job, JobId,
-    JobInfo, JobState, Next, Outcome, Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
+    JobInfo, JobState, Limits, Next, Outcome, Oxcart, Queue, QueueSettings, Rate, Retention, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -100,22 +100,24 @@ async fn once_per_key() -> Done {
 #[tokio::test]
 async fn not_faster_than() -> Done {
     let billing = billing();
+    let limits = Limits::new()
+        .rate(Rate::burst(100, Duration::from_secs(1)))
+        .concurrency(20);
+    billing
+        .change_settings(QueueSettings::new().limits(limits))
+        .await?;
+
     async fn charge(_job: Charge) -> Result<u64, Failure> {
-        Err(Failure::retry_after(
-            Duration::from_secs(30),
-            "429 Too Many Requests",
-        ))
+        Err(Failure::rate_limited(Duration::from_secs(30))) // 429 Too Many Requests
     }
-    let worker = Worker::builder(&billing)
-        .concurrency(2)
-        .handle(charge)
-        .build()?;
-    let job = billing.enqueue(Charge { customer: 7 }).attempts(10).await?;
+    let worker = Worker::builder(&billing).handle(charge).build()?;
+    let job = billing.enqueue(Charge { customer: 7 }).await?;
     worker.drain().await;
     assert_eq!(
-        job.info().await?.expect("it is kept").state,
-        JobState::Delayed
+        job.info().await?.expect("it waits").state,
+        JobState::Waiting
     );
+    assert!(billing.counts().await?.held_until.is_some());
     Ok(())
 }
 

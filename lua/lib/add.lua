@@ -1,6 +1,6 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
--- rarely: optional, lists, head
+-- rarely: optional, lists, head, opening
 -- with all: hold, gated
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
@@ -88,7 +88,9 @@ function queue.add(list, n, options, external, unsure)
       else
         queue.enter_waiting(ids, places)
       end
-      if not meta.paused then
+      if meta.limited and not meta.paused then
+        queue.arm_for_new_job()
+      elseif not meta.paused then
         queue.arm(0)
       end
     end

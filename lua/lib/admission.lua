@@ -1,6 +1,6 @@
 -- What a claim does for jobs with a gate (gate.lua): leaves those that are held back, and takes others instead.
 -- needs: claim, gate, pass, admit, count
--- rarely: meta, optional, blocked
+-- rarely: meta, optional, blocked, rate
 
 -- Takes up to `limit` jobs of at most `max_bytes` of those that a group holds back, as if each had stood in line. Jobs whose worker
 -- died on them are left: they run only as suspects (suspects.lua). Returns what `fitting` returns of them (claim.lua), and
@@ -49,6 +49,8 @@ local function add(ids, records, external, held)
       if apart[i] then
         claimed.external[#claimed.external + 1] = at
       end
+    elseif meta.limited then
+      queue.take_back_start(records[i])
     end
   end
 end

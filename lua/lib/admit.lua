@@ -1,6 +1,6 @@
 -- Lets the next jobs of gates (gate.lua) get in line.
 -- needs: meta, whole, gate, blocked
--- rarely: places, order, enter, emit, arm
+-- rarely: places, order, enter, emit, arm, opening
 
 -- The next job of each of these gates comes to the back of the line, if the gate is free for it. The gates are saved.
 function queue.admit(gates)
@@ -31,7 +31,9 @@ function queue.admit(gates)
     end
     queue.enter_at(ids, places)
     queue.emit('waiting', ids)
-    if not meta.paused then
+    if meta.limited and not meta.paused then
+      queue.arm_for_new_job()
+    elseif not meta.paused then
       queue.arm(0)
     end
   end

@@ -1,6 +1,6 @@
 -- The jobs a repeated call claimed and that still carry its claim, with their fences. Their leases
 -- begin anew: no attempt has begun.
--- needs: arguments, claim, lists, held, whole
+-- needs: arguments, fitting, lists, held, whole
 function queue.still_claimed(receipt, names)
   local first_fence, ids = tonumber(string.match(receipt, '^%d+')), queue.words(names)
   local held, held_records, fences = {}, {}, {}
@@ -15,7 +15,7 @@ function queue.still_claimed(receipt, names)
     end
     queue.renew(held, args.lease_ms)
   end
-  local taken, records, external = queue.fitting(held, held_records, math.huge)
+  local taken, records, external = queue.fitting(held, held_records, math.huge, 'again')
   return {
     ids = taken, records = records, external = external, suspects = 0,
     first_fence = first_fence, receipt = receipt,

@@ -1,6 +1,6 @@
 -- Takes jobs off the head of the queue and leases them.
--- needs: arguments, whole, optional, count, emit, lease
--- rarely: suspects, head
+-- needs: arguments, meta, whole, optional, fitting, count, emit, lease
+-- rarely: suspects, limit, rate
 -- with all: offers, admission
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
@@ -33,38 +33,6 @@ function queue.next_in_line(limit, suspects)
     taken[n + i] = ids[i]
   end
   return taken, n, more
-end
-
--- How many of `ids`, from the first on, have records that fit into `max_bytes` together; at
--- least one does, unless `how` is 'must fit'. An id without a record cannot be run and would block its place for ever:
--- it is passed over. If `how` is 'before traits', it stops in front of the first job with a trait. Returns the ids and records, the positions
--- of those whose payload lies apart, how many ids were looked at, the bytes, and whether it stopped in front of such a job.
-function queue.fitting(ids, records, max_bytes, how)
-  local PLAIN, EXTERNAL_PAYLOAD = 2, 128
-  local taken, taken_records, external, n, bytes = {}, {}, {}, 0, 0
-  for i = 1, #ids do
-    local record = records[i]
-    if record then
-      local version, apart = string.byte(record), false
-      if version ~= PLAIN then
-        if how == 'before traits' and queue.has_traits(record) then
-          return taken, taken_records, external, i - 1, bytes, true
-        end
-        apart = (version or 0) >= EXTERNAL_PAYLOAD
-      end
-      local size = #record + (apart and redis.call('HSTRLEN', key.payloads, ids[i]) or 0)
-      if bytes + size > max_bytes and (n > 0 or how == 'must fit') then
-        return taken, taken_records, external, i - 1, bytes
-      end
-      bytes = bytes + size
-      n = n + 1
-      taken[n], taken_records[n] = ids[i], record
-      if apart then
-        external[#external + 1] = n
-      end
-    end
-  end
-  return taken, taken_records, external, #ids, bytes
 end
 
 -- Takes at most `limit` jobs of at most `max_bytes` out of the line; `how` as of `fitting`. Returns a map of ids, records, external
@@ -107,11 +75,24 @@ end
 -- Claims at most `limit` jobs of at most `max_bytes`. Returns what take_from_line returns, and first_fence, receipt, and
 -- names (the ids in one line), if it is any job.
 function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
+  if meta.limited then
+    limit = queue.within_limits(limit)
+    if limit == 0 then
+      if args.handlers then
+        -- The caller has asked for these names, and hears of their jobs again.
+        queue.mix_in_offered({}, 0, false, 0)
+      end
+      return { ids = {}, records = {}, external = {}, suspects = 0, bytes = 0 }
+    end
+  end
   local claimed = queue.take_from_line(limit, max_bytes, suspects_at_most, not args.traits and 'before traits')
   if args.traits then
     claimed = queue.go_by_gates(claimed, limit, max_bytes)
   end
   if #claimed.ids > 0 then
+    if meta.limited then
+      queue.save_started()
+    end
     claimed.first_fence, claimed.receipt = queue.lease(claimed.ids, worker, lease_ms)
     claimed.names = queue.emit('active', claimed.ids)
   end

@@ -1,6 +1,7 @@
 -- Keys that are useless in a queue that holds no job and no schedule. The next call that needs such a
 -- key makes it again.
--- needs: active, whole
+-- needs: active, meta, whole
+-- rarely: rate
 
 -- Drops it when nothing has happened for a minute; announcements when nothing has happened for
 -- finished_ms, and events for a day. Redis does the latter two by itself if no worker is there then.
@@ -33,5 +34,8 @@ function queue.drop_what_serves_nothing(finished_ms)
   local is_idle = queue.active_count() == 0 and redis.call('HLEN', key.claims) <= 1
   if is_idle and now_ms - last_ms >= QUIET_MS then
     redis.call('DEL', key.active, key.claims, key.wake)
+    if meta.limited then
+      queue.forget_started()
+    end
   end
 end

@@ -4,12 +4,13 @@
 
 -- What leave_gates has to know of attempts that end (outcome.lua), before that is carried out.
 function queue.leaving(others)
-  local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead' }
+  local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead', rate_limited = 'waiting' }
   local leaving = {}
   for _, other in ipairs(others) do
     if other.traits then
-      local to = GOES[other.outcome] or 'waiting'
-      if to == 'waiting' and (other.after_ms or 0) > 0 and not other.name then
+      local known = GOES[other.outcome]
+      local to = known or 'waiting'
+      if not known and (other.after_ms or 0) > 0 and not other.name then
         queue.expect_group(now_ms + other.after_ms)
         to = other.outcome == 'bounced' and to or 'delayed'
       end

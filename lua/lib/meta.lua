@@ -1,5 +1,5 @@
 -- The queue's own numbers: read together, and written together at the end of the call. A number that is not
--- there is false.
+-- there is false. meta.limited: there may be limits (limit.lua).
 -- shares: meta, meta_changes
 local of_meta = redis.call('HMGET', key.meta, 'paused', 'sequence', 'front', 'fence', 'event_size',
   'timer', 'added', 'completed', 'tick', 'event', 'unhandled', 'due', 'settings', 'blocked', 'gated')
@@ -8,7 +8,15 @@ local meta = {
   event_size = of_meta[5], timer = of_meta[6], added = of_meta[7], completed = of_meta[8],
   tick = of_meta[9], event = of_meta[10], unhandled = of_meta[11], due = of_meta[12],
   settings = of_meta[13], blocked = of_meta[14], gated = of_meta[15],
+  limited = of_meta[13] and string.find(of_meta[13], ' limit_', 1, true),
 }
+if meta.paused then
+  -- A hold (hold_queue.lua) that is over is no pause.
+  local until_ms = tonumber(string.match(meta.paused, '^until (%d+)$'))
+  local is_over = until_ms and until_ms <= now_ms
+  meta.hold_ends_ms, meta.hold_is_over = not is_over and until_ms or nil, is_over
+  meta.paused = not is_over and meta.paused
+end
 local meta_changes = {}
 
 function queue.set_meta(field, value)

@@ -1,6 +1,6 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
 -- needs: arguments, places, said, bury, enter, lists, count, emit, optional
--- rarely: finish, attempts, held, order, whole, emit_value, cancelled
+-- rarely: finish, attempts, held, order, whole, emit_value, cancelled, hold_queue
 -- with all: unhandled, leave
 
 -- others[i] is a map of { id, position, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
@@ -21,7 +21,6 @@ function queue.settle_others(others, completed)
     queue.append(event, other.id .. ':' .. queue.whole(due_ms) .. (detail or ''))
   end
 
-  -- One function per outcome.
   local outcomes = {}
 
   function outcomes.completed(other)
@@ -71,6 +70,11 @@ function queue.settle_others(others, completed)
   function outcomes.released(other)
     queue.append(again, other.id)
     queue.append(events.waiting, other.id)
+  end
+
+  function outcomes.rate_limited(other)
+    queue.hold_until(now_ms + other.after_ms)
+    outcomes.released(other)
   end
 
   local ids = {}

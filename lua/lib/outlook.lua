@@ -1,10 +1,11 @@
 -- What an answer tells a worker about work that is left.
--- needs: meta, whole, optional
--- rarely: timer
+-- needs: arguments, meta, whole, optional
+-- rarely: timer, opening, limit
 
 -- claimed: what the call has claimed; due_ms: when the next delayed job is due, or nil. Returns whether more could be
 -- claimed right now; when the caller has to be back, if that is its duty; how many suspects wait; the news of
--- unhandled jobs (news.lua), 0 for none; and whether nothing waits any more and nothing was claimed.
+-- unhandled jobs (news.lua), 0 for none; whether nothing waits any more and nothing was claimed; and whether limits of
+-- the queue hold back what waits.
 function queue.outlook(claimed, due_ms)
   local suspects = queue.has(key.suspects) and redis.call('ZCARD', key.suspects) or 0
   local more = claimed.more
@@ -14,8 +15,17 @@ function queue.outlook(claimed, due_ms)
   more = more or (due_ms and due_ms <= now_ms)
   local news = queue.number(meta.unhandled)
   local is_drained = not more and not due_ms and suspects == 0 and #claimed.ids == 0 and news == 0 and not meta.blocked
+  local waits = more or suspects > 0 or news > 0
   if meta.paused then
-    return false, nil, suspects, 0, is_drained
+    local ends_ms, is_busy = meta.hold_ends_ms, #claimed.ids >= args.claim
+    local next_at_ms = ends_ms and queue.come_back_at(ends_ms, waits, due_ms, is_busy)
+    return false, next_at_ms, suspects, 0, is_drained
+  end
+  if meta.limited then
+    local held, next_at_ms = queue.held_back(waits, due_ms, #claimed.ids >= args.claim)
+    if held then
+      return false, next_at_ms, suspects, news, is_drained, true
+    end
   end
   local next_at_ms = not more and due_ms and queue.hold_timer(due_ms) or nil
   return more, next_at_ms, suspects, news, is_drained

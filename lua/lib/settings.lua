@@ -1,4 +1,4 @@
--- What is set for this queue. meta.settings is `1 <revision> <name>=<number> ..`, with the settings that an operator or code
+-- What is set for this queue. meta.settings is `1 <revision> <name>=<value> ..`, with the settings that an operator or code
 -- has set; all others have their defaults. A format that this version does not know counts as nothing: then
 -- everything has its default, and trim tells the workers.
 -- needs: meta

@@ -1,4 +1,5 @@
--- One idle worker keeps the timer for the next due job; the others need not wake for it.
+-- One idle worker keeps the timer for the next moment at which there will be work; the others need not wake for it.
+-- meta.timer is `<ms> <worker>`, or `<ms> -` as long as no worker keeps it (opening.lua).
 -- Returns the moment this caller has to be back, or nil.
 -- needs: arguments, meta, whole
 -- rarely: arm
@@ -9,7 +10,7 @@ function queue.hold_timer(due_ms)
   end
   local mine = queue.whole(due_ms) .. ' ' .. args.worker
   local held_due, holder = string.match(meta.timer or '', '^(%d+) (.*)$')
-  if holder and holder ~= args.worker and tonumber(held_due) == due_ms then
+  if holder and holder ~= args.worker and holder ~= '-' and tonumber(held_due) == due_ms then
     return nil
   end
   if meta.timer ~= mine then

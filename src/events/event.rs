@@ -78,8 +78,11 @@ pub enum EventKind {
     Drained,
     /// The queue was paused: nothing is claimed.
     Paused,
-    /// The pause is over.
+    /// A pause is over, or a hold was ended before its time.
     Resumed,
+    /// Nothing is claimed before that moment: a handler was told to wait
+    /// ([`Failure::rate_limited`](crate::Failure::rate_limited)). There is no event at that moment.
+    Held(Timestamp),
     /// Some events were dropped before this reader read them: they lay between the event before this
     /// one and the next.
     Missed,
@@ -117,6 +120,7 @@ impl EventKind {
             Self::Drained
             | Self::Paused
             | Self::Resumed
+            | Self::Held(_)
             | Self::Missed
             | Self::Interrupted { .. } => None,
         }
@@ -146,6 +150,7 @@ impl EventKind {
             Self::Drained => "drained",
             Self::Paused => "paused",
             Self::Resumed => "resumed",
+            Self::Held(_) => "held",
             Self::Missed => "missed",
             Self::Interrupted { .. } => "interrupted",
         }
@@ -177,6 +182,12 @@ pub(crate) fn parse_fields(fields: &[(String, Vec<u8>)]) -> Vec<EventKind> {
             "drained" => kinds.push(EventKind::Drained),
             "paused" => kinds.push(EventKind::Paused),
             "resumed" => kinds.push(EventKind::Resumed),
+            "held" => {
+                let until = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|ms| ms.parse().ok());
+                kinds.extend(until.map(|ms| EventKind::Held(Timestamp::from_millis(ms))));
+            }
             // Belongs to the field before it.
             "value" | "why" => {}
             "bounced" => {
@@ -253,6 +264,8 @@ mod tests {
             field("progress", b"e"),
             field("value", b"\x2a"),
             field("removed", b"i"),
+            field("held", b"1700000000456"),
+            field("held", b"then"),
             field("drained", b""),
             field("from-the-future", b"f"),
         ]);
@@ -273,6 +286,7 @@ mod tests {
                 EventKind::Bounced(id("h"), "missing field `user_id`".to_owned()),
                 EventKind::Progress(id("e"), Some(ProgressValue(vec![0x2a]))),
                 EventKind::Removed(id("i")),
+                EventKind::Held(Timestamp::from_millis(1_700_000_000_456)),
                 EventKind::Drained,
             ]
         );

@@ -45,6 +45,7 @@ pub(crate) enum Verdict {
     Retry,
     RetryAfter(Duration),
     Snooze(Duration),
+    RateLimited(Duration),
     Dead,
     Cancel,
 }
@@ -91,6 +92,33 @@ impl Failure {
     #[must_use]
     pub fn snooze(wait: Duration) -> Self {
         Self::new(Verdict::Snooze(wait), format!("snoozed for {wait:?}"))
+    }
+
+    /// The other side has asked to wait, as with HTTP's `429` and `Retry-After`. The job goes back to its exact place
+    /// and burns no attempt, and no job of the queue starts until the wait is over, in no process; then one worker looks
+    /// for work. A longer wait of another job makes it longer, and
+    /// [`Queue::resume`](crate::Queue::resume) ends it at once. [`Counts::held_until`](crate::Counts::held_until) shows it.
+    ///
+    /// The wait is 100 ms to one day: a shorter one counts as 100 ms, a longer one as one day, after which the job can
+    /// ask again. While an operator has paused the queue, the job only goes back.
+    ///
+    /// ```
+    /// # use oxcart::Failure;
+    /// # use std::time::Duration;
+    /// # struct Response { status: u16, retry_after: Option<u64> }
+    /// fn check(response: &Response) -> Result<(), Failure> {
+    ///     if response.status == 429 {
+    ///         let seconds = response.retry_after.unwrap_or(1);
+    ///         return Err(Failure::rate_limited(Duration::from_secs(seconds)));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// # assert!(check(&Response { status: 429, retry_after: None }).is_err());
+    /// ```
+    #[must_use]
+    pub fn rate_limited(retry_after: Duration) -> Self {
+        let error = format!("asked to wait for {retry_after:?}");
+        Self::new(Verdict::RateLimited(retry_after), error)
     }
 
     /// Put the job on the dead-letter list now, whatever attempts are left.

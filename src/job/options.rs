@@ -27,6 +27,7 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | keep | as is set for the queue: one day, 1,000 jobs at most |
 /// | group | none |
 /// | ordered by | nothing |
+/// | weight | 1 |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
     pub(crate) attempts: Option<u32>,
@@ -36,6 +37,7 @@ pub struct JobOptions {
     pub(crate) keep: Option<Retention>,
     pub(crate) group: Option<String>,
     pub(crate) order: Option<Order>,
+    pub(crate) weight: Option<u32>,
 }
 
 impl JobOptions {
@@ -103,6 +105,17 @@ impl JobOptions {
         self
     }
 
+    /// What a start of the job counts against the [rate](crate::Rate) that is set for the queue, if one is: 1 or more.
+    /// Default 1.
+    ///
+    /// A job that weighs more than may start in a period is refused when it is enqueued. If the rate changes later, the job
+    /// waits until nothing else has started for one period, and then starts alone; so does a job of a schedule.
+    #[must_use]
+    pub fn weight(mut self, weight: u32) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.attempts == Some(0) {
             return Err(Error::invalid(
@@ -121,6 +134,9 @@ impl JobOptions {
         }
         if self.timeout == Some(Duration::ZERO) {
             return Err(Error::invalid("the timeout is zero; leave it out for none"));
+        }
+        if self.weight == Some(0) {
+            return Err(Error::invalid("the weight is 0; 1 or more are allowed"));
         }
         if let Some(group) = &self.group {
             check_key("the group", group)?;

@@ -59,6 +59,13 @@ pub enum Outcome {
     /// The job is no longer wanted, and why: the handler said so ([`Failure::cancel`](crate::Failure::cancel)), or the application
     /// asked for it while the job ran ([`Queue::cancel`](crate::Queue::cancel)).
     Cancelled(String),
+    /// The handler was told to wait ([`Failure::rate_limited`](crate::Failure::rate_limited)). The job goes back to its
+    /// exact place, the attempt is not counted, and no job of the queue starts for this long.
+    #[non_exhaustive]
+    RateLimited {
+        /// The queue waits for this long: 100 ms to one day.
+        after: Duration,
+    },
     /// The job goes back to its exact place, and the attempt is not counted: the worker stops, or
     /// its lease has run out. Middleware that gives it for another reason has the job back at once: it is the next in
     /// line.
@@ -80,7 +87,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The outcome in one word, for a label of a metric: `completed`, `retry`, `snoozed`, `dead`, `cancelled`,
-    /// `released`, `bounced`, `lease-lost`.
+    /// `rate-limited`, `released`, `bounced`, `lease-lost`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -89,6 +96,7 @@ impl Outcome {
             Self::Snoozed { .. } => "snoozed",
             Self::Dead { .. } => "dead",
             Self::Cancelled(_) => "cancelled",
+            Self::RateLimited { .. } => "rate-limited",
             Self::Released => "released",
             Self::Bounced { .. } => "bounced",
             Self::LeaseLost => "lease-lost",
@@ -111,6 +119,7 @@ impl Outcome {
             Self::Completed(_)
             | Self::Snoozed { .. }
             | Self::Cancelled(_)
+            | Self::RateLimited { .. }
             | Self::Released
             | Self::LeaseLost => None,
         }

@@ -83,6 +83,9 @@ const GROUP: &str = "group";
 const ORDER: &str = "order";
 /// What a failing job does to those behind it, if it is not the default.
 const ON_FAILURE: &str = "on_failure";
+/// The field with what a start of the job counts, if that is not 1. The script of `advance` reads it if a rate is set for
+/// the queue.
+const WEIGHT: &str = "weight";
 
 /// A record on its way to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +118,9 @@ impl EncodedRecord {
         let mut record = Vec::with_capacity(64 + if external { 0 } else { payload.len() });
         if let Some(keep) = options.keep {
             record.extend(format!("{KEEP_MS}={} ", keep.as_millis()).into_bytes());
+        }
+        if let Some(weight) = options.weight.filter(|weight| *weight != 1) {
+            record.extend(format!("{WEIGHT}={weight} ").into_bytes());
         }
         let without_traits = record.len();
         let mut field = |name, value: &str| record.extend(format!("{name}={value} ").into_bytes());
@@ -229,6 +235,7 @@ pub(crate) struct Record {
     pub(crate) backoff: Option<Backoff>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) keep: Option<Retention>,
+    pub(crate) weight: u32,
     pub(crate) headers: Vec<(String, String)>,
     /// What decides when the job may run.
     pub(crate) traits: Traits,
@@ -286,6 +293,7 @@ impl Record {
             backoff: body.backoff,
             timeout: body.timeout_ms.map(Duration::from_millis),
             keep: retention_in(fields),
+            weight: weight_in(fields),
             traits: Traits {
                 group: key_in(fields, GROUP),
                 order: key_in(fields, ORDER),
@@ -323,6 +331,11 @@ fn field_in<'a>(fields: &'a [u8], name: &str) -> Option<&'a str> {
 fn retention_in(fields: &[u8]) -> Option<Retention> {
     let ms = field_in(fields, KEEP_MS)?.parse().ok()?;
     Some(Retention::from_millis(ms))
+}
+
+fn weight_in(fields: &[u8]) -> u32 {
+    let weight = field_in(fields, WEIGHT).and_then(|weight| weight.parse().ok());
+    weight.map_or(1, |weight: u32| weight.max(1))
 }
 
 fn key_in(fields: &[u8], name: &str) -> Option<String> {
@@ -365,12 +378,15 @@ pub(crate) fn has_traits(record: &[u8]) -> bool {
 }
 
 /// For how long the job of a stored record asks to be kept, if it does; only the head is read.
-#[allow(
-    dead_code,
-    reason = "only queues in memory ask for it, and these are a feature"
-)]
+#[allow(dead_code, reason = "as fields_of")]
 pub(crate) fn retention_of(record: &[u8]) -> Option<Retention> {
     retention_in(fields_of(record)?)
+}
+
+/// What a start of the job of a stored record counts; only the head is read.
+#[allow(dead_code, reason = "as fields_of")]
+pub(crate) fn weight_of(record: &[u8]) -> u64 {
+    fields_of(record).map_or(1, weight_in).into()
 }
 
 /// The value of a field in the head of a stored record, as it is stored; only the head is read.
@@ -382,6 +398,11 @@ pub(crate) fn field_of<'a>(record: &'a [u8], name: &str) -> Option<&'a str> {
     field_in(fields_of(record)?, name)
 }
 
+/// The fields in the head of a stored record.
+#[allow(
+    dead_code,
+    reason = "only queues in memory read the head alone, and these are a feature"
+)]
 fn fields_of(record: &[u8]) -> Option<&[u8]> {
     let (_, rest) = codec::split_stamp(record.get(1..)?)?;
     let (_, rest) = split_place(rest)?;

@@ -3,6 +3,7 @@
 pub(crate) mod backoff;
 pub(crate) mod key;
 pub(crate) mod order;
+pub(crate) mod limits;
 pub(crate) mod pace;
 pub(crate) mod pauses;
 pub(crate) mod retention;

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::fmt::Write;
 
 use crate::error::Error;
+use crate::policy::limits::{CONCURRENCY, Limits, RATE};
 use crate::policy::retention::Retention;
 use crate::time::{check_wait, millis};
 
@@ -29,6 +30,7 @@ const MAX: u64 = (1 << 53) - 1;
 /// | max_stalls | 4 |
 /// | keep_events | about 100,000 events |
 /// | group_concurrency | no limit |
+/// | limits | none |
 ///
 /// ```
 /// use oxcart::{QueueSettings, Retention};
@@ -54,6 +56,8 @@ pub struct QueueSettings {
     pub keep_events: Option<u64>,
     /// See [the method](Self::group_concurrency).
     pub group_concurrency: Option<u64>,
+    /// See [the method](Self::limits).
+    pub limits: Option<Limits>,
 }
 
 impl QueueSettings {
@@ -118,16 +122,27 @@ impl QueueSettings {
         self
     }
 
+    /// How many jobs may start in a period, and how many may run at a time, over all workers of the queue.
+    /// Default: no limits; [`Limits::none`] takes earlier limits away. What is held back stays in line, in its order, and
+    /// workers sleep until the next job may start.
+    ///
+    /// What limits it: the slots of the workers. What it does not limit: jobs that are enqueued, and jobs that
+    /// run already when it is changed.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match self.keep_completed {
-            Some(Retention::For(age)) => check_wait("keep_completed", millis(age)),
-            _ => Ok(()),
+        if let Some(Retention::For(age)) = self.keep_completed {
+            check_wait("keep_completed", millis(age))?;
         }
+        self.limits.map_or(Ok(()), |limits| limits.check())
     }
 
     /// The given settings, by the names under which they are stored.
     pub(crate) fn values(&self) -> Values {
-        let said = [
+        let numbers = [
             (
                 KEEP_COMPLETED,
                 self.keep_completed.map(Retention::as_millis),
@@ -137,20 +152,27 @@ impl QueueSettings {
             (KEEP_EVENTS, self.keep_events),
             (GROUP_CONCURRENCY, self.group_concurrency),
         ];
-        let said = said.into_iter();
-        said.filter_map(|(name, value)| Some((name.to_owned(), value?.min(MAX))))
+        let numbers = numbers.into_iter();
+        let numbers = numbers.filter_map(|(name, value)| Some((name, value?.min(MAX).to_string())));
+        let limits = self.limits.iter().flat_map(Limits::texts);
+        numbers
+            .chain(limits)
+            .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }
 
     fn from_values(values: &Values) -> Self {
-        let number = |name| values.get(name).copied();
+        let text = |name| values.get(name).map(String::as_str);
+        let number = |name| text(name)?.parse().ok();
+        let limits = (text(RATE), text(CONCURRENCY));
         let unlimited = |n: u64| if n >= MAX { u64::MAX } else { n };
         Self {
             keep_completed: number(KEEP_COMPLETED).map(Retention::from_millis),
             keep_at_most: number(KEEP_AT_MOST).map(unlimited),
-            max_stalls: number(MAX_STALLS).map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            max_stalls: number(MAX_STALLS).map(|n: u64| u32::try_from(n).unwrap_or(u32::MAX)),
             keep_events: number(KEEP_EVENTS).map(unlimited),
             group_concurrency: number(GROUP_CONCURRENCY),
+            limits: (limits != (None, None)).then(|| Limits::parse(limits.0, limits.1)),
         }
     }
 }
@@ -169,6 +191,8 @@ pub struct SettingsInForce {
     pub keep_events: u64,
     /// See [`QueueSettings::group_concurrency`]; 0 for no limit.
     pub group_concurrency: u64,
+    /// See [`QueueSettings::limits`].
+    pub limits: Limits,
     /// Grows by one with each change; 0 if nothing was ever set.
     pub revision: u64,
     /// The settings that an operator or code has set; all others have their defaults.
@@ -189,6 +213,7 @@ impl SettingsInForce {
             max_stalls: set.max_stalls.unwrap_or(4),
             keep_events: set.keep_events.unwrap_or(100_000),
             group_concurrency: set.group_concurrency.unwrap_or(0),
+            limits: set.limits.unwrap_or_default(),
             revision: settings.revision,
             set,
             declared: QueueSettings::from_values(&declared),
@@ -219,12 +244,16 @@ impl SettingsInForce {
             &before.group_concurrency,
             &self.group_concurrency,
         );
+        let shown = |limits: &Limits| limits.texts().map(|(_, text)| text);
+        let ([old_rate, old_jobs], [rate, jobs]) = (shown(&before.limits), shown(&self.limits));
+        compare("the limit of the rate", &old_rate, &rate);
+        compare("the limit of the concurrency", &old_jobs, &jobs);
         text
     }
 }
 
-/// Numbers by their names. There may be names that only newer versions know.
-pub(crate) type Values = BTreeMap<String, u64>;
+/// What is set, as text without a space, by its name. There may be names that only newer versions know.
+pub(crate) type Values = BTreeMap<String, String>;
 
 const KEEP_COMPLETED: &str = "keep_completed_ms";
 const KEEP_AT_MOST: &str = "keep_at_most";
@@ -232,7 +261,7 @@ const MAX_STALLS: &str = "max_stalls";
 const KEEP_EVENTS: &str = "keep_events";
 const GROUP_CONCURRENCY: &str = "group_concurrency";
 
-/// `<format> <revision> <name>=<number> ..`, the names in their order.
+/// `<format> <revision> <name>=<value> ..`, the names in their order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) revision: u64,
@@ -253,7 +282,7 @@ impl Stored {
     }
 }
 
-/// `<format> <name>=<number> ..`: what code declared last, of each setting.
+/// `<format> <name>=<value> ..`: what code declared last, of each setting.
 pub(crate) fn parse_declared(text: &str) -> Option<Values> {
     Some(known_format(text)?.map(parse_values).unwrap_or_default())
 }
@@ -272,7 +301,7 @@ fn known_format(text: &str) -> Option<Option<&str>> {
 fn parse_values(text: &str) -> Values {
     let pairs = text.split(' ').filter_map(|word| word.split_once('='));
     pairs
-        .filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
 
@@ -281,6 +310,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::policy::limits::Rate;
 
     #[test]
     fn what_is_said_is_stored_and_all_else_has_its_default() {
@@ -302,6 +332,7 @@ mod tests {
                 max_stalls: 4,
                 keep_events: u64::MAX,
                 group_concurrency: 0,
+                limits: Limits::none(),
                 revision: 3,
                 set: asked,
                 declared: QueueSettings::new().max_stalls(7),
@@ -327,9 +358,58 @@ mod tests {
         }
         // A newer version of the same format may know more.
         let more = "1 4 keep_at_most=5 keep_forever=1";
-        assert_eq!(Stored::parse(more).unwrap().values["keep_forever"], 1);
+        assert_eq!(Stored::parse(more).unwrap().values["keep_forever"], "1");
         let found = SettingsInForce::read(more, "").unwrap();
         assert_eq!(found.set, QueueSettings::new().keep_at_most(5));
+    }
+
+    #[test]
+    fn limits_are_one_value_that_replaces_what_was_there() {
+        let second = Duration::from_secs(1);
+        let limits = Limits::new().rate(Rate::smooth(100, second)).concurrency(5);
+        for (limits, text) in [
+            (limits, "1 1 limit_concurrency=5 limit_rate=100/1000/smooth"),
+            (
+                Limits::new().rate(Rate::burst(1, second * 60)),
+                "1 1 limit_concurrency=none limit_rate=1/60000/burst",
+            ),
+            (Limits::none(), "1 1 limit_concurrency=none limit_rate=none"),
+        ] {
+            let asked = QueueSettings::new().limits(limits);
+            assert_eq!(Stored::parse(text).unwrap().values, asked.values());
+            let found = SettingsInForce::read(text, "").unwrap();
+            assert_eq!((found.limits, found.set), (limits, asked));
+        }
+        let never = SettingsInForce::read("1 1 limit_rate=0/1000/burst limit_concurrency=0", "");
+        assert_eq!(never.unwrap().limits, Limits::none());
+        assert_eq!(
+            SettingsInForce::read("", "").unwrap().limits,
+            Limits::none()
+        );
+    }
+
+    #[test]
+    fn limits_that_stop_the_queue_or_cannot_be_kept_are_refused() {
+        let check = |limits| QueueSettings::new().limits(limits).check();
+        let rate =
+            |starts, ms| check(Limits::new().rate(Rate::burst(starts, Duration::from_millis(ms))));
+        const DAY_MS: u64 = 86_400_000;
+        for refused in [
+            check(Limits::new().concurrency(0)),
+            rate(0, 1_000),
+            rate(1, 0),
+            rate(1, 99),
+            rate(1, 31 * DAY_MS + 1),
+        ] {
+            assert!(refused.unwrap_err().is_invalid());
+        }
+        for allowed in [
+            check(Limits::none()),
+            rate(1, 100),
+            rate(u32::MAX, 31 * DAY_MS),
+        ] {
+            allowed.unwrap();
+        }
     }
 
     #[test]

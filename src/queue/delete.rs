@@ -147,8 +147,7 @@ impl Delete {
         let store = &self.queue.inner.store;
         let relist = async {
             store.unregister().await?;
-            let totals = store.call(&Counts).await?.totals;
-            let mut is_used = totals.iter().any(|(name, n)| name == "added" && *n > 0);
+            let mut is_used = store.call(&Counts).await?.total("added") > 0;
             if !is_used {
                 // A worker may have stored schedules that have not fired yet.
                 let (cursor, limit) = (Schedules::ALL, 1);

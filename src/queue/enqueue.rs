@@ -148,6 +148,16 @@ impl<J: Job> Enqueue<J> {
         self.with_options(|options| options.ordered_by(order))
     }
 
+    /// What a start of the job counts against the [rate](crate::Rate) that is set for the queue, if one is: 1 or more.
+    /// Default 1.
+    ///
+    /// A job that weighs more than may start in a period is refused ([`ErrorKind::Invalid`]). For that, the settings of
+    /// the queue are read at most every 5 s. If they change later, the job waits until nothing else has started for one
+    /// period, and then starts alone.
+    pub fn weight(self, weight: u32) -> Self {
+        self.with_options(|options| options.weight(weight))
+    }
+
     /// Run no earlier than this long after Redis has the job. At most 10 years.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.due = Due::After { ms: millis(delay) };
@@ -213,6 +223,10 @@ impl<J: Job> Enqueue<J> {
         self.id_is_given
     }
 
+    pub(crate) fn weight_asked(&self) -> u32 {
+        self.options.weight.unwrap_or(1)
+    }
+
     pub(crate) fn novelty(&self) -> Novelty {
         self.novelty
     }
@@ -269,6 +283,10 @@ impl<J: Job> Enqueue<J> {
     /// Sends the request; the caller waits no longer than `most`.
     pub(crate) async fn send_within(&mut self, most: Duration) -> Result<JobHandle<J>, Error> {
         let (queue, job) = self.prepare()?;
+        if self.submission.is_none() {
+            let checked = queue.inner.check_weight(self.weight_asked()).await;
+            checked.map_err(|error| error.with_job(&self.id))?;
+        }
         let limit = queue.inner.setup.call_timeout.min(most);
         let producer = &queue.inner.producer;
         let novelty = self.novelty;

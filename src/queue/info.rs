@@ -14,6 +14,8 @@ use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::Record;
 use crate::job::state::State;
+use crate::policy::limits::{Limits, RateWindow};
+use crate::policy::settings::SettingsInForce;
 use crate::store::counts::Counted;
 use crate::store::get::Found;
 use crate::time::Timestamp;
@@ -64,6 +66,8 @@ pub struct JobInfo {
     pub headers: Vec<(String, String)>,
     /// Time limit of an attempt.
     pub timeout: Option<Duration>,
+    /// What a start of it counts against the rate that is set for its queue.
+    pub weight: u32,
     payload: Encoded,
     result: Option<Encoded>,
     progress: Option<Vec<u8>>,
@@ -154,6 +158,7 @@ impl JobInfo {
                 .collect::<Result<_, _>>()?,
             headers: record.headers,
             timeout: record.timeout,
+            weight: record.weight,
             name: record.name,
             payload: Encoded {
                 bytes: record.payload,
@@ -246,6 +251,9 @@ impl fmt::Debug for JobInfo {
         if let Some(timeout) = &self.timeout {
             shown.field("timeout", timeout);
         }
+        if self.weight != 1 {
+            shown.field("weight", &self.weight);
+        }
         shown
             .field("history", &self.history)
             .field("headers", &headers)
@@ -300,8 +308,16 @@ pub struct Counts {
     pub completed: u64,
     /// On the dead-letter list.
     pub dead: u64,
-    /// Whether the queue is paused.
+    /// Whether an operator has paused the queue.
     pub paused: bool,
+    /// No job starts before this moment, because a handler was told to wait
+    /// ([`Failure::rate_limited`](crate::Failure::rate_limited)).
+    pub held_until: Option<Timestamp>,
+    /// The limits that are set for the queue.
+    pub limits: Limits,
+    /// Starts that count against the [rate](Limits::rate) at the moment, by their
+    /// [weight](crate::JobOptions::weight); 0 if no rate is set.
+    pub started: u64,
     /// What ever happened.
     pub totals: Totals,
 }
@@ -345,21 +361,30 @@ impl Counts {
     }
 
     pub(crate) fn from_counted(counted: &Counted) -> Self {
-        let find = |list: &[(String, u64)], name: &str| {
-            list.iter()
-                .find(|(n, _)| n == name)
-                .map(|(_, count)| *count)
-        };
-        let state = |state: State| find(&counted.states, state.as_str()).unwrap_or(0);
-        let total = |name: &str| find(&counted.totals, name).unwrap_or(0);
+        let state = |state: State| counted.jobs(state.as_str());
+        let total = |name: &str| counted.total(name);
+        let text = |name: &str| counted.text(name).unwrap_or_default();
+        let paused = counted.text("paused");
+        let held_ms = paused.and_then(|text| text.strip_prefix("until ")?.parse().ok());
+        // Settings that a newer version wrote cannot be read: scripts of this version know of no limits then.
+        let settings = SettingsInForce::read(text("settings"), "");
+        let limits = settings.map(|settings| settings.limits).unwrap_or_default();
+        let window = limits
+            .rate
+            .map(|rate| RateWindow::at(rate, counted.now_ms, text("started")));
         Self {
+            held_until: held_ms
+                .filter(|ms| *ms > counted.now_ms)
+                .map(Timestamp::from_millis),
+            limits,
+            started: window.map_or(0, |window| window.in_window()),
             waiting: state(State::Waiting),
             blocked: state(State::Blocked),
             delayed: state(State::Delayed),
             active: state(State::Active),
             completed: state(State::Completed),
             dead: state(State::Dead),
-            paused: find(&counted.totals, "paused").is_some(),
+            paused: paused.is_some() && held_ms.is_none(),
             totals: Totals {
                 added: total("added"),
                 completed: total("completed"),

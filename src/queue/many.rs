@@ -111,6 +111,9 @@ impl<J: Job> EnqueueMany<J> {
     }
 
     async fn send(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
+        let weights = self.requests.iter().map(Enqueue::weight_asked);
+        let heaviest = weights.max().unwrap_or(1);
+        self.queue.inner.check_weight(heaviest).await?;
         self.prepare()?;
         // What was under way when the last try failed may have been refused since.
         self.redo_ahead(Submission::is_refused);

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 
 use crate::name::QueueName;
 use crate::queue::cancel_requests::CancelRequests;
+use crate::queue::known_rate::KnownRate;
 use crate::queue::producer::Producer;
 use crate::queue::results::Results;
 use crate::runtime;
@@ -28,6 +29,7 @@ pub(crate) struct Parts {
     pub(crate) producer: Producer,
     pub(crate) results: Results,
     pub(crate) cancel_requests: CancelRequests,
+    pub(crate) known_rate: KnownRate,
 }
 
 impl Parts {
@@ -36,6 +38,7 @@ impl Parts {
             producer: Producer::new(store.clone(), name.clone()),
             results: Results::new(store.clone(), name.clone()),
             cancel_requests: CancelRequests::new(store.clone(), name.clone()),
+            known_rate: KnownRate::default(),
             store,
         }
     }

@@ -49,6 +49,13 @@ impl Reply {
         number(&value).ok_or_else(|| garbled(self.verb, "a number", &value))
     }
 
+    pub(crate) fn signed(&mut self) -> Result<i64, Trouble> {
+        match self.next() {
+            Value::Int(n) => Ok(n),
+            other => Err(garbled(self.verb, "a number", &other)),
+        }
+    }
+
     /// A number; negative means `None`.
     pub(crate) fn optional_number(&mut self) -> Result<Option<u64>, Trouble> {
         match self.next() {
@@ -167,9 +174,21 @@ impl Reply {
         let mut values = values.into_iter();
         while let (Some(name), Some(value)) = (values.next(), values.next()) {
             let name = text(name).map_err(|value| garbled(self.verb, "a name", &value))?;
-            // Some fields hold no number.
-            if let Some(number) = number(&value) {
-                pairs.push((name, number));
+            let number = number(&value).ok_or_else(|| garbled(self.verb, "a number", &value))?;
+            pairs.push((name, number));
+        }
+        Ok(pairs)
+    }
+
+    /// A flat list of names and texts.
+    pub(crate) fn named_texts(&mut self) -> Result<Vec<(String, String)>, Trouble> {
+        let values = self.list()?;
+        let mut pairs = Vec::with_capacity(values.len() / 2);
+        let mut values = values.into_iter();
+        while let (Some(name), Some(value)) = (values.next(), values.next()) {
+            // What is no text was written by another program.
+            if let (Ok(name), Ok(value)) = (text(name), text(value)) {
+                pairs.push((name, value));
             }
         }
         Ok(pairs)
@@ -230,12 +249,18 @@ mod tests {
         let value = Value::Array(vec![
             bulk("added"),
             Value::Int(7),
-            Value::Array(vec![bulk("a"), Value::Int(1), bulk("b"), bulk("x")]),
+            Value::Array(vec![bulk("a"), Value::Int(1), bulk("b"), bulk("2")]),
+            Value::Array(vec![bulk("c"), bulk("x"), bulk("d"), Value::Nil]),
+            Value::Int(-3),
             Value::Int(-1),
         ]);
         let mut reply = Reply::new("test", value).unwrap();
         assert_eq!((reply.tag(), reply.now_ms()), ("added", 7));
-        assert_eq!(reply.named_numbers().unwrap(), [("a".to_owned(), 1)]);
+        let pair = |name: &str, value| (name.to_owned(), value);
+        assert_eq!(reply.named_numbers().unwrap(), [pair("a", 1), pair("b", 2)]);
+        let texts = reply.named_texts().unwrap();
+        assert_eq!(texts, [("c".to_owned(), "x".to_owned())]);
+        assert_eq!(reply.signed().unwrap(), -3);
         assert_eq!(reply.optional_number().unwrap(), None);
     }
 

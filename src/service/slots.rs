@@ -28,6 +28,8 @@ pub(crate) struct Brought {
     pub(crate) more: bool,
     /// The queue has jobs with traits.
     pub(crate) traits: bool,
+    /// Limits of the queue hold back what waits.
+    pub(crate) held: bool,
     /// Suspects wait.
     pub(crate) suspects: bool,
     /// The call asked for them.
@@ -182,10 +184,11 @@ impl Slots {
         if !brought.made_news {
             state.heard = brought.unhandled;
         }
-        if brought.by_name && !brought.more {
+        if brought.by_name && !brought.more && !brought.held {
             state.looked = brought.unhandled;
         }
-        if state.free() > 0 {
+        // What limits hold back is asked for with the next call, which is made when they hold it back no longer.
+        if state.free() > 0 && !brought.held {
             state.look |= brought.more || state.may_take_unhandled();
             if brought.suspects && !brought.suspects_asked && state.turn.is_none() {
                 state.turn = SuspectTurn::try_take();

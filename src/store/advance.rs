@@ -44,7 +44,10 @@ impl Settlement {
                 Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => entry.error.len(),
                 Outcome::Cancelled(reason) => reason.len(),
                 Outcome::Bounced { name, .. } => name.as_ref().map_or(0, String::len),
-                Outcome::Snoozed { .. } | Outcome::Released | Outcome::LeaseLost => 0,
+                Outcome::Snoozed { .. }
+                | Outcome::RateLimited { .. }
+                | Outcome::Released
+                | Outcome::LeaseLost => 0,
             }
     }
 
@@ -116,6 +119,8 @@ pub(crate) struct Advanced {
     pub(crate) more: bool,
     /// The queue has jobs with traits: the next call is to ask for them.
     pub(crate) traits: bool,
+    /// Limits of the queue hold back what waits: nothing more can be claimed right now.
+    pub(crate) held: bool,
     /// When this worker has to be back, because there will be work.
     pub(crate) next_at_ms: Option<u64>,
     /// The tick that this worker has to see to.
@@ -245,6 +250,11 @@ impl Settlement {
                 reason: Some(*reason),
                 ..plain("dead")
             },
+            // The job goes back, and the whole queue waits. (For a job of a group the script can hold its group instead.)
+            Outcome::RateLimited { after } => Other {
+                after_ms: Some(millis(*after)),
+                ..plain("rate_limited")
+            },
             // The receipt is stale, so the script refuses a lost one. If the lease was not lost after all, the job goes back to
             // its place.
             Outcome::Released | Outcome::LeaseLost => plain("released"),
@@ -282,7 +292,10 @@ fn blob(outcome: &Outcome) -> Vec<u8> {
         Outcome::Cancelled(reason) => codec::encode_plain(&Ending::Cancelled(reason.clone())),
         Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => codec::encode_plain(entry),
         Outcome::Bounced { entry, .. } => entry.shown().into_bytes(),
-        Outcome::Snoozed { .. } | Outcome::Released | Outcome::LeaseLost => Vec::new(),
+        Outcome::Snoozed { .. }
+        | Outcome::RateLimited { .. }
+        | Outcome::Released
+        | Outcome::LeaseLost => Vec::new(),
     }
 }
 
@@ -339,7 +352,9 @@ impl Verb for Advance<'_> {
             "asked" => return Ok(Answer::Asked),
             _ => return reply.unexpected_tag(),
         };
-        let (told, next_at_ms) = (reply.number()?, reply.optional_number()?);
+        let (told, next_at_ms) = (reply.signed()?, reply.optional_number()?);
+        let held = told < 0;
+        let told = if held { -1 - told } else { told }.unsigned_abs();
         let (tick_ms, suspects) = (reply.optional_number()?, reply.number()?);
         let (first_fence, receipt) = (reply.number()?, Receipt::new(&reply.text()?));
         let refused = reply.flat_positions()?;
@@ -390,6 +405,7 @@ impl Verb for Advance<'_> {
             claimed,
             more: told % 2 == 1,
             traits: told / 2 % 2 == 1,
+            held,
             next_at_ms,
             tick_ms,
             suspects,

@@ -17,6 +17,9 @@ use crate::worker::handler::Returned;
 const BOUNCE_MIN: Duration = Duration::from_secs(1);
 const BOUNCE_MAX: Duration = Duration::from_secs(60);
 const SNOOZE_MIN: Duration = Duration::from_millis(1);
+/// A job that is told to wait for no time at all would be the next that is claimed, again and again.
+const HOLD_MIN: Duration = Duration::from_millis(100);
+const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A job that is handed back shortly before it is too old is looked at again after this time at the earliest.
 const JUDGED_AGAIN_MIN: Duration = Duration::from_millis(100);
 /// A job with a longer name is not kept by its name.
@@ -97,6 +100,9 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
                 entry: AttemptEntry::new(AttemptKind::Error, failure.error),
             },
             Verdict::Snooze(wait) => snoozed(wait, facts),
+            Verdict::RateLimited(wait) => Outcome::RateLimited {
+                after: hold_within_bounds(wait),
+            },
             // An error of a handler that was told to stop is no failure of the job.
             Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => stopped(facts),
             Verdict::Retry => failed(AttemptKind::Error, failure.error, None, facts),
@@ -122,6 +128,11 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
             bounced(DeadReason::Undecodable, entry, None, facts)
         }
     }
+}
+
+/// For so long a queue can be held.
+pub(crate) fn hold_within_bounds(wait: Duration) -> Duration {
+    wait.clamp(HOLD_MIN, HOLD_MAX)
 }
 
 fn stopped(facts: &Facts<'_>) -> Outcome {

@@ -130,6 +130,9 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
                 "no handler here can take a job, and it waits for a worker that has one"
             );
         }
+        Outcome::RateLimited { after } => {
+            info!(queue, name, %id, attempt, ?after, "a job was told to wait, and its queue waits");
+        }
         Outcome::Completed(_)
         | Outcome::Snoozed { .. }
         | Outcome::Cancelled(_)

@@ -12,7 +12,7 @@ use crate::job::record::Record;
 use crate::service::lease::Lease;
 use crate::time::WAIT_MAX;
 use crate::worker::context::Context;
-use crate::worker::decide::{Happened, finds_its_worker, panicked, snoozed_for};
+use crate::worker::decide::{Happened, finds_its_worker, hold_within_bounds, panicked, snoozed_for};
 use crate::worker::inner::WorkerInner;
 use crate::worker::middleware::{AnyMiddleware, Next, Running, Wrapped};
 use crate::worker::run_handler::run_handler;
@@ -91,6 +91,7 @@ fn bounded(mut outcome: Outcome, is_lost: bool) -> Outcome {
             name.take_if(|name| !finds_its_worker(name));
         }
         Outcome::Dead { entry, .. } => entry.bound(),
+        Outcome::RateLimited { after } => *after = hold_within_bounds(*after),
         // As far as is known the worker still has the job, and gives it back.
         Outcome::LeaseLost if !is_lost => return Outcome::Released,
         Outcome::Completed(_) | Outcome::Released | Outcome::LeaseLost => {}

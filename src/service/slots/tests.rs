@@ -26,6 +26,7 @@ fn answered(slots: &Slots, call: &NextCall, claimed: usize) {
         claimed,
         more: false,
         traits: false,
+        held: false,
         suspects: false,
         suspects_asked: false,
         unhandled: 0,

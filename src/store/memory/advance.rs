@@ -4,7 +4,7 @@ use crate::job::record::has_traits;
 use crate::memory::Apply;
 use crate::memory::claim::Taken;
 use crate::memory::once::{Begun, StoredAnswer};
-use crate::memory::state::{Collection, State};
+use crate::memory::state::{Collection, Pause, State};
 use crate::policy::retention::Retention;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed};
 
@@ -24,6 +24,7 @@ impl Apply for Advance<'_> {
 }
 
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
+    state.end_hold();
     let (refused, overruled) = state.settle(call.settle);
     let is_due = !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms());
     let is_too_plain = is_due && !call.is_full() && state.gates.expected_ms.is_some();
@@ -45,13 +46,17 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         Taken::default()
     };
     let drained = nothing_left(state) && taken.ids.is_empty();
-    let (more, next_at_ms) = outlook(call, state, taken.meets_traits);
+    let Outlook {
+        more,
+        next_at_ms,
+        held,
+    } = outlook(call, state, &taken);
     let claimed = claimed(state, &taken);
     let traits = taken.meets_traits || is_too_plain || meets_traits(call, &claimed);
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
-    if more || (taken.suspects > 0 && suspects > 0) {
+    if more || (taken.suspects > 0 && suspects > 0 && !held) {
         state.arm(0);
     }
     if call.settle.len() > refused.len() {
@@ -75,8 +80,9 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         refused,
         overruled,
         claimed,
-        more: more || taken.offers_left,
+        more: more || (taken.offers_left && !held),
         traits,
+        held,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects,
@@ -105,15 +111,24 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         // The lane belongs to a producer: nothing was claimed.
         StoredAnswer::Enqueued { .. } | StoredAnswer::Asked => (Vec::new(), Taken::default()),
     };
-    let mut held = Vec::new();
+    let mut still_held = Vec::new();
     for claimed in claimed(state, &taken) {
         if state.held(&claimed.id, &claimed.receipt).is_some() {
             state.renew(&claimed.id, call.lease_ms);
-            held.push(claimed);
+            still_held.push(claimed);
         }
     }
-    let (more, next_at_ms) = outlook(call, state, false);
-    let traits = meets_traits(call, &held);
+    let ids = still_held.iter().map(|claimed| claimed.id.clone());
+    let again = Taken {
+        ids: ids.collect(),
+        ..Taken::default()
+    };
+    let Outlook {
+        more,
+        next_at_ms,
+        held,
+    } = outlook(call, state, &again);
+    let traits = meets_traits(call, &still_held);
     let unhandled = pass_on_news(call, state);
     if more {
         state.arm(0);
@@ -123,9 +138,10 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         now_ms: state.now_ms(),
         refused,
         overruled: Vec::new(),
-        claimed: held,
+        claimed: still_held,
         more,
         traits,
+        held,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects: state.len(Collection::Suspects) as u64,
@@ -160,33 +176,57 @@ fn nothing_left(state: &State) -> bool {
     .all(|collection| state.len(collection) == 0)
 }
 
-/// Whether more can be claimed right now; if not, when this caller has to be back.
-fn outlook(call: &Advance<'_>, state: &mut State, meets_traits: bool) -> (bool, Option<u64>) {
-    let due_ms = state.due;
-    let more = meets_traits
-        || state.len(Collection::Waiting) > 0
-        || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
-    match due_ms {
-        _ if state.is_paused() => (false, None),
-        Some(due_ms) if !more => (false, hold_timer(call, state, due_ms)),
-        _ => (more, None),
-    }
+/// What an answer tells of work that is left.
+struct Outlook {
+    /// More can be claimed right now.
+    more: bool,
+    /// If not, when this caller has to be back.
+    next_at_ms: Option<u64>,
+    /// Limits of the queue hold back what waits.
+    held: bool,
 }
 
-/// One idle worker keeps the timer for the next due job; the others need not wake for it.
-fn hold_timer(call: &Advance<'_>, state: &mut State, due_ms: u64) -> Option<u64> {
-    if !call.hold {
-        state.arm(due_ms);
-        return None;
+fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
+    let due_ms = state.due;
+    let more = taken.meets_traits
+        || state.len(Collection::Waiting) > 0
+        || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
+    let weight = taken.too_heavy.unwrap_or(1);
+    let (opens_ms, held) = match state.pause() {
+        Some(Pause::Since(_)) => (None, false),
+        Some(Pause::Until(until_ms)) => (Some(until_ms), false),
+        None => match state.opening(weight) {
+            Some(opens_ms) => (opens_ms, true),
+            None => {
+                let due_ms = due_ms.filter(|_| !more);
+                return Outlook {
+                    more,
+                    next_at_ms: due_ms.and_then(|due_ms| state.hold_timer(call, due_ms)),
+                    held: false,
+                };
+            }
+        },
+    };
+    let waits = more || state.len(Collection::Suspects) > 0 || state.news_of_unhandled().is_some();
+    let at_ms = match (opens_ms, due_ms) {
+        (Some(opens_ms), _) if waits => Some(opens_ms),
+        (Some(opens_ms), Some(due_ms)) => Some(opens_ms.max(due_ms)),
+        _ => None,
+    };
+    let is_busy = taken.ids.len() >= call.claim;
+    let next_at_ms = match at_ms {
+        Some(at_ms) if is_busy && call.hold => {
+            state.leave_timer(at_ms, Some(call.worker));
+            None
+        }
+        Some(at_ms) => state.hold_timer(call, at_ms),
+        None => None,
+    };
+    Outlook {
+        more: false,
+        next_at_ms,
+        held,
     }
-    if let Some((held_ms, holder)) = &state.timer
-        && *held_ms == due_ms
-        && holder != call.worker
-    {
-        return None;
-    }
-    state.timer = Some((due_ms, call.worker.to_owned()));
-    Some(due_ms)
 }
 
 fn claimed(state: &State, taken: &Taken) -> Vec<Claimed> {

@@ -2,6 +2,7 @@
 
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::record::has_traits;
+use crate::memory::limit::Starting;
 use crate::memory::state::{Collection, State};
 use crate::store::advance::{Advance, Claimed, Suspects};
 
@@ -20,6 +21,14 @@ pub(crate) struct Taken {
     pub(crate) offers_left: bool,
     /// A job with traits is next, and the caller does not ask for such jobs.
     pub(crate) meets_traits: bool,
+    /// The weight of the job at which it stopped, because the rate that is set does not allow it yet.
+    pub(crate) too_heavy: Option<u64>,
+}
+
+/// What a claim may take still.
+pub(crate) struct Room {
+    pub(crate) bytes: usize,
+    pub(crate) starting: Starting,
 }
 
 /// Which jobs are taken.
@@ -39,11 +48,25 @@ impl State {
         } else {
             How::BeforeTraits
         };
-        let mut bytes = call.claim_bytes;
-        let (mut taken, more) = self.take_from_line(call, limit, call.suspects, &mut bytes, how);
-        if call.is_full() {
-            self.go_by_gates(call, limit, &mut taken, more, bytes);
+        let limit = self.within_limits(limit);
+        if limit == 0 {
+            if let Some(handlers) = call.handlers {
+                // The caller has asked for these names, and hears of their jobs again.
+                self.ask(handlers);
+            }
+            return Taken::default();
         }
+        let mut room = Room {
+            bytes: call.claim_bytes,
+            starting: self.starting(),
+        };
+        let (mut taken, more) = self.take_from_line(call, limit, call.suspects, &mut room, how);
+        let mut groups = Vec::new();
+        if call.is_full() {
+            groups = self.go_by_gates(call, limit, &mut taken, more, &mut room);
+        }
+        taken.too_heavy = self.started(room.starting);
+        self.admit(&groups);
         if !taken.ids.is_empty() {
             let (first_fence, receipt) = self.lease(&taken.ids, call.worker, call.lease_ms);
             (taken.first_fence, taken.receipt) = (first_fence, Some(receipt));
@@ -58,13 +81,13 @@ impl State {
         call: &Advance<'_>,
         limit: usize,
         suspects: Suspects,
-        bytes: &mut usize,
+        room: &mut Room,
         how: How,
     ) -> (Taken, bool) {
         let offered = call.handlers.map(|handlers| self.ask(handlers));
         let offered = offered.unwrap_or_default();
         let (mut ids, suspects) = self.next_in_line(limit, suspects, &offered);
-        let fitting = self.fitting(&ids, bytes, how);
+        let fitting = self.fitting(&ids, room, how);
         let meets_traits =
             how == How::BeforeTraits && ids.get(fitting).is_some_and(|id| self.has_traits(id));
         ids.truncate(fitting);
@@ -92,30 +115,30 @@ impl State {
         limit: usize,
         taken: &mut Taken,
         mut more: bool,
-        mut bytes: usize,
-    ) {
+        room: &mut Room,
+    ) -> Vec<String> {
         const ROUNDS: usize = 4;
         let mut groups = Vec::new();
         let line = std::mem::take(&mut taken.ids);
-        taken.ids = self.pass_gates(line, &mut groups);
+        taken.ids = self.pass_gates(line, &mut groups, &mut room.starting);
         for _ in 1..ROUNDS {
-            if !more || taken.ids.len() >= limit || bytes == 0 {
+            if !more || taken.ids.len() >= limit || room.bytes == 0 {
                 break;
             }
-            let room = limit - taken.ids.len();
+            let limit = limit - taken.ids.len();
             let (part, left) =
-                self.take_from_line(call, room, Suspects::default(), &mut bytes, How::MustFit);
+                self.take_from_line(call, limit, Suspects::default(), room, How::MustFit);
             more = left;
             taken.offers_left |= part.offers_left;
-            let start = self.pass_gates(part.ids, &mut groups);
+            let start = self.pass_gates(part.ids, &mut groups, &mut room.starting);
             taken.ids.extend(start);
         }
         if !more {
-            let room = limit - taken.ids.len();
-            let ids = self.take_from_groups(&groups, room, &mut bytes);
+            let limit = limit - taken.ids.len();
+            let ids = self.take_from_groups(&groups, limit, room);
             taken.ids.extend(ids);
         }
-        self.admit(&groups);
+        groups
     }
 
     /// The head of the line; before it the next suspects, as far as the caller may run them and
@@ -170,16 +193,19 @@ impl State {
         stalls.saturating_add(SPARE_STALLS) > self.in_force().max_stalls
     }
 
-    /// How many of the jobs fit into `bytes`, which become fewer; the first always does, unless it must fit.
-    fn fitting(&self, ids: &[JobId], bytes: &mut usize, how: How) -> usize {
+    /// For how many of the jobs there is room, which becomes less; for the first, there always are bytes, unless it must fit.
+    fn fitting(&self, ids: &[JobId], room: &mut Room, how: How) -> usize {
         let mut fitting = 0;
         for id in ids {
             let size = self.size_of(id);
             let stops = how == How::BeforeTraits && self.has_traits(id);
-            if stops || (size > *bytes && (fitting > 0 || how == How::MustFit)) {
+            if stops || (size > room.bytes && (fitting > 0 || how == How::MustFit)) {
                 break;
             }
-            *bytes = bytes.saturating_sub(size);
+            if !room.starting.start(self.weight(id)) {
+                break;
+            }
+            room.bytes = room.bytes.saturating_sub(size);
             fitting += 1;
         }
         fitting

@@ -15,9 +15,19 @@ impl Apply for Counts {
                 _ => states.push((name.to_owned(), n)),
             }
         }
-        let total = |(name, n): (&&str, &u64)| ((*name).to_owned(), *n);
-        let mut totals: Vec<(String, u64)> = state.totals.iter().map(total).collect();
-        totals.extend(state.paused.map(|since_ms| ("paused".to_owned(), since_ms)));
-        Counted { states, totals }
+        let total = |(name, n): (&&str, &u64)| ((*name).to_owned(), n.to_string());
+        let mut meta: Vec<(String, String)> = state.totals.iter().map(total).collect();
+        let mut field = |name: &str, text: String| meta.push((name.to_owned(), text));
+        if let Some(pause) = state.paused {
+            field("paused", pause.text());
+        }
+        field("settings", state.settings.clone());
+        field("started", state.started.clone());
+        let now_ms = state.now_ms();
+        Counted {
+            now_ms,
+            states,
+            meta,
+        }
     }
 }

@@ -102,7 +102,7 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
     if !waiting.is_empty() {
         state.enter_or_hold(waiting);
         if !state.is_paused() {
-            state.arm(0);
+            state.arm_for_new_job();
         }
     }
     state.enter_delayed(&delayed);

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::JobId;
 use crate::job::record::{Trait, field_of, gate_of, has_traits};
+use crate::memory::claim::Room;
+use crate::memory::limit::Starting;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State, moment};
 
@@ -204,7 +206,7 @@ impl State {
         let ids: Vec<JobId> = admitted.into_iter().map(|(_, id, _)| id).collect();
         self.emit_ids("waiting", &ids);
         if !ids.is_empty() && !self.is_paused() {
-            self.arm(0);
+            self.arm_for_new_job();
         }
         self.look_for_blocked();
     }
@@ -245,7 +247,12 @@ impl State {
 
     /// Of jobs that were taken out of the line, returns those that may start; the others are blocked. Adds the groups that this
     /// touches.
-    pub(crate) fn pass_gates(&mut self, ids: Vec<JobId>, groups: &mut Vec<String>) -> Vec<JobId> {
+    pub(crate) fn pass_gates(
+        &mut self,
+        ids: Vec<JobId>,
+        groups: &mut Vec<String>,
+        starting: &mut Starting,
+    ) -> Vec<JobId> {
         let (mut start, mut held) = (Vec::new(), Vec::new());
         for id in ids {
             let Some(name) = self.gate_of(&id) else {
@@ -272,6 +279,7 @@ impl State {
             if passes {
                 start.push(id);
             } else {
+                starting.take_back(self.weight(&id));
                 held.push((name, id, 0));
             }
         }
@@ -284,7 +292,7 @@ impl State {
         &mut self,
         gate: &str,
         limit: usize,
-        bytes: &mut usize,
+        room: &mut Room,
     ) -> (Vec<JobId>, bool) {
         let wanted = limit.min(self.room_in(gate));
         if wanted == 0 || !self.gates.any_blocked {
@@ -297,10 +305,10 @@ impl State {
         let mut taken = Vec::new();
         for id in ids {
             let size = self.size_of(&id);
-            if size > *bytes {
+            if size > room.bytes || !room.starting.start(self.weight(&id)) {
                 break;
             }
-            *bytes -= size;
+            room.bytes -= size;
             taken.push(id);
         }
         for id in &taken {
@@ -318,7 +326,7 @@ impl State {
         &mut self,
         groups: &[String],
         mut limit: usize,
-        bytes: &mut usize,
+        room: &mut Room,
     ) -> Vec<JobId> {
         let mut taken = Vec::new();
         let mut open = groups.to_vec();
@@ -326,7 +334,7 @@ impl State {
             let share = limit.div_ceil(open.len());
             let mut more = Vec::new();
             for gate in &open {
-                let (ids, may_have_more) = self.take_from_group(gate, share.min(limit), bytes);
+                let (ids, may_have_more) = self.take_from_group(gate, share.min(limit), room);
                 limit -= ids.len();
                 taken.extend(ids);
                 if may_have_more {

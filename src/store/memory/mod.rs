@@ -26,6 +26,7 @@ mod gate;
 mod get;
 mod group;
 mod lease;
+mod limit;
 mod list;
 mod once;
 mod order;

@@ -2,6 +2,7 @@
 
 use crate::memory::Apply;
 use crate::memory::state::State;
+use crate::policy::limits::{CONCURRENCY, RATE};
 use crate::policy::settings::{FORMAT, SettingsInForce, Stored, Values, parse_declared};
 use crate::store::configure::{By, Configure, Configured};
 use crate::store::settings::{Found, Settings};
@@ -32,18 +33,18 @@ impl Apply for Configure<'_> {
             return Configured::Unreadable;
         };
         let old = stored.values.clone();
-        for (name, number) in self.said {
+        for (name, value) in self.said {
             let known = last.get(name);
             let is_set = match self.by {
                 By::Operator => true,
-                By::Code => known != Some(number),
+                By::Code => known != Some(value),
                 By::Again => known.is_none(),
             };
             if is_set {
-                stored.values.insert(name.clone(), *number);
+                stored.values.insert(name.clone(), value.clone());
             }
             if is_set && self.by != By::Operator {
-                last.insert(name.clone(), *number);
+                last.insert(name.clone(), value.clone());
                 state.declared = format!("{FORMAT} {}", words(&last));
             }
         }
@@ -53,6 +54,12 @@ impl Apply for Configure<'_> {
             state.settings = format!("{FORMAT} {} {words}", stored.revision);
             if state.in_force().keep_events == 0 {
                 state.events.drop_all();
+            }
+            if stored.values.contains_key(RATE) || stored.values.contains_key(CONCURRENCY) {
+                state.forget_started();
+                if !state.is_paused() {
+                    state.arm(0);
+                }
             }
         }
         Configured::Done {
@@ -64,8 +71,6 @@ impl Apply for Configure<'_> {
 }
 
 fn words(values: &Values) -> String {
-    let words = values
-        .iter()
-        .map(|(name, number)| format!("{name}={number}"));
+    let words = values.iter().map(|(name, value)| format!("{name}={value}"));
     words.collect::<Vec<_>>().join(" ")
 }

@@ -153,6 +153,11 @@ impl State {
                     plan.delayed.push((id, due_ms, later));
                 }
             }
+            Outcome::RateLimited { after } => {
+                self.hold_until(now_ms + millis(*after));
+                plan.again.push(id);
+                plan.told.waiting.push(token);
+            }
             Outcome::Released | Outcome::LeaseLost => {
                 plan.again.push(id);
                 plan.told.waiting.push(token);

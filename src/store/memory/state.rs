@@ -85,6 +85,25 @@ impl Later {
     }
 }
 
+/// Why nothing is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// An operator has paused the queue, at this moment (ms).
+    Since(u64),
+    /// The queue is held until then (ms).
+    Until(u64),
+}
+
+impl Pause {
+    /// As it is stored.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Since(ms) => ms.to_string(),
+            Self::Until(ms) => format!("until {ms}"),
+        }
+    }
+}
+
 /// A moment as a score.
 pub(crate) fn moment(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
@@ -99,8 +118,8 @@ pub(crate) struct State {
     /// Until when (ms) a caller waits for the outcome of a job.
     pub(crate) awaited: HashMap<JobId, u64>,
     pub(crate) calls: BTreeMap<String, LastCall>,
-    /// Since when (ms) nothing is claimed.
-    pub(crate) paused: Option<u64>,
+    /// Nothing is claimed; a hold may be over by now.
+    pub(crate) paused: Option<Pause>,
     pub(crate) sequence: Option<i64>,
     pub(crate) front: Option<i64>,
     pub(crate) fence: Option<u64>,
@@ -114,6 +133,8 @@ pub(crate) struct State {
     /// What is set, and what code declared last: the texts that are stored, empty for nothing.
     pub(crate) settings: String,
     pub(crate) declared: String,
+    /// What has started lately, as text, if a rate is set.
+    pub(crate) started: String,
     /// The news of unhandled jobs: another number whenever there may be more, 0 if there are none.
     pub(crate) unhandled: Option<u64>,
     /// What holds jobs back.
@@ -236,8 +257,15 @@ impl State {
         }
     }
 
+    /// Why nothing is claimed now, if that is so.
+    pub(crate) fn pause(&self) -> Option<Pause> {
+        let now_ms = self.now_ms();
+        self.paused
+            .filter(|pause| !matches!(pause, Pause::Until(until_ms) if *until_ms <= now_ms))
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
-        self.paused.is_some()
+        self.pause().is_some()
     }
 
     pub(crate) fn count(&mut self, what: &'static str, n: usize) {

@@ -77,6 +77,7 @@ fn drop_what_serves_nothing(call: &Trim<'_>, state: &mut State) {
     let quiet_ms = state.now_ms().saturating_sub(last_ms);
     if quiet_ms >= QUIET_MS {
         state.wake = None;
+        state.forget_started();
     }
     if quiet_ms >= call.lane_ttl_ms {
         state.finished.drop_all();

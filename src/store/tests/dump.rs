@@ -263,7 +263,7 @@ impl Dump {
         let timer = state.timer.as_ref();
         let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         for (field, value) in [
-            ("paused", state.paused.map(|ms| ms.to_string())),
+            ("paused", state.paused.map(|pause| pause.text())),
             ("sequence", state.sequence.map(|n| n.to_string())),
             ("front", state.front.map(|n| n.to_string())),
             ("due", state.due.map(|ms| ms.to_string())),
@@ -279,6 +279,7 @@ impl Dump {
             ),
             ("settings", text(&state.settings)),
             ("declared", text(&state.declared)),
+            ("started", text(&state.started)),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
             ("gated", state.gates.expected_ms.map(|ms| ms.to_string())),

@@ -10,6 +10,7 @@ mod formats;
 mod fragments;
 mod gates;
 mod inputs;
+mod limits;
 mod matrix;
 mod mutants;
 mod once;
@@ -145,9 +146,7 @@ impl Rig {
     }
 
     fn total(&mut self, name: &str) -> u64 {
-        let totals = self.call(&Counts).totals;
-        let total = totals.iter().find(|(known, _)| known == name);
-        total.map_or(0, |(_, n)| *n)
+        self.call(&Counts).total(name)
     }
 
     /// Adds jobs and gives the positions of those that were there.

@@ -21,6 +21,7 @@ use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::{cancel, edit, gates, snooze};
+use crate::store::tests::limits::operations as limits;
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -94,6 +95,10 @@ operations! {
     1 Counts: Just(Op::Counts);
     5 Configure: configure();
     1 Settings: Just(Op::Settings);
+    2 Limit: limits::limit();
+    2 Wait: limits::wait();
+    2 Weigh: limits::weigh();
+    1 Once: limits::once();
     1 Pause: Just(Op::Pause);
     2 Resume: Just(Op::Resume);
     3 Pop: Just(Op::Pop);

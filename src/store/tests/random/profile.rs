@@ -291,3 +291,28 @@ pub(crate) const PAGES: Profile = Profile(&[
     (3, Remove),
     (3, Replay),
 ]);
+
+/// The queue has limits.
+pub(crate) const LIMITS: Profile = Profile(&[
+    (8, Enqueue),
+    (4, Weigh),
+    (18, Advance),
+    (4, Limit),
+    (3, Repeat),
+    (3, Pop),
+    (8, Pass),
+    (1, Back),
+]);
+
+/// Handlers are told to wait, and an operator pauses the queue.
+pub(crate) const HOLDS: Profile = Profile(&[
+    (6, Enqueue),
+    (14, Advance),
+    (10, Wait),
+    (2, Pause),
+    (3, Resume),
+    (2, Pass),
+]);
+
+/// A queue with limits holds nothing for long.
+pub(crate) const LIMITED_IDLE: Profile = Profile(&[(6, Once), (6, Trim), (6, Pass)]);

@@ -26,6 +26,7 @@ use crate::store::replay::Replay;
 use crate::store::resume::Resume;
 use crate::store::settings::Settings;
 use crate::store::tests::dump::Dump;
+use crate::store::tests::limits::operations::Ledger;
 use crate::store::tests::subject::{InMemory, InRedis, Lost, START_US};
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
@@ -51,6 +52,7 @@ pub(crate) struct World<'a> {
     pub(super) flooded: usize,
     pub(super) invariants: Invariants,
     pub(super) order: Order,
+    pub(in crate::store::tests) starts: Ledger,
     /// What the step under way has claimed.
     pub(super) claimed: Vec<String>,
     /// Where the last page of each state ended.
@@ -90,6 +92,7 @@ impl<'a> World<'a> {
             flooded: 0,
             invariants: Invariants::default(),
             order: Order::default(),
+            starts: Ledger::default(),
             claimed: Vec::new(),
             pages: HashMap::new(),
             last: Dump::default(),
@@ -107,6 +110,7 @@ impl<'a> World<'a> {
         self.invariants.kept(&held, self.now_us / 1_000)?;
         let claimed = std::mem::take(&mut self.claimed);
         self.order.check(&claimed, &held, self.now_us / 1_000)?;
+        self.starts.check(&claimed, &held, self.now_us / 1_000)?;
         self.last = held;
         Ok(())
     }
@@ -447,8 +451,8 @@ impl<'a> World<'a> {
             self.invariants
                 .handed_on(&self.last, &advanced.claimed, turn)?;
             self.news = advanced.unhandled;
-            self.all_taken =
-                turn.claim > 0 && !advanced.more && self.last.get("meta", "paused").is_none();
+            let waits = advanced.held || self.last.get("meta", "paused").is_some();
+            self.all_taken = turn.claim > 0 && !advanced.more && !waits;
             self.remember(&advanced.claimed);
         }
         Ok(())

@@ -162,6 +162,7 @@ impl Rig {
             claimed,
             more: false,
             traits: false,
+            held: false,
             suspects: false,
             suspects_asked: false,
             unhandled: 0,

@@ -1,0 +1,29 @@
+-- The limits of the queue, where jobs are claimed. They only make a claim smaller: what is
+-- held back stays where it is.
+-- needs: whole, settings, active
+-- rarely: rate, opening
+
+-- How many jobs may run beside those that are active; nil if that is not limited.
+local function free_places()
+  local most = queue.number(queue.setting('limit_concurrency'))
+  return most > 0 and math.max(0, most - queue.active_count()) or nil
+end
+
+-- How many of `claim` jobs may be claimed now.
+function queue.within_limits(claim)
+  return math.min(claim, free_places() or claim, queue.free_starts() or claim)
+end
+
+-- Whether nothing may be claimed now; and when the caller has to be back, if that is its duty. If too many jobs run, no
+-- worker has to be back: the call that ends one of them claims the next, or wakes a worker for it.
+-- waits: something waits to be claimed; due_ms: when the next delayed job is due, or nil; is_busy: the caller has no free slot.
+function queue.held_back(waits, due_ms, is_busy)
+  if free_places() == 0 then
+    return true, nil
+  end
+  local opens_ms = queue.opens_at()
+  if not opens_ms or opens_ms <= now_ms then
+    return false, nil
+  end
+  return true, queue.come_back_at(opens_ms, waits, due_ms, is_busy)
+end

@@ -1,0 +1,195 @@
+//! What random sequences do to the limits of a queue, and a ledger that tells whether these are kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::policy::settings::SettingsInForce;
+use crate::store::tests::dump::Dump;
+use crate::store::tests::random::op::{End, How, IDS, Op, Operation, Turn, WORKERS};
+use crate::store::tests::random::world::{World, Wrong, names};
+
+/// An operator sets limits, or takes them away.
+#[derive(Debug)]
+struct Limit(Limits);
+
+/// A handler is told to wait.
+#[derive(Debug)]
+struct Wait {
+    worker: u8,
+    claim: u8,
+    ms: u64,
+}
+
+/// A producer adds jobs that count more than one.
+#[derive(Debug)]
+struct Weigh {
+    ids: Vec<u8>,
+    weight: u32,
+}
+
+/// The queue has a rate, and one job is all that it ever sees.
+#[derive(Debug)]
+struct Once;
+
+pub(in crate::store::tests) fn weigh() -> impl Strategy<Value = Op> {
+    (vec(0..IDS, 1..4), select(&[2, 3, 20][..]))
+        .prop_map(|(ids, weight)| Op::Other(Arc::new(Weigh { ids, weight })))
+}
+
+pub(in crate::store::tests) fn once() -> impl Strategy<Value = Op> {
+    Just(()).prop_map(|()| Op::Other(Arc::new(Once)))
+}
+
+pub(in crate::store::tests) fn limit() -> impl Strategy<Value = Op> {
+    let period = select(&[100, 1_000, 60_000][..]).prop_map(Duration::from_millis);
+    let rate = (select(&[1, 2, 5][..]), period, any::<bool>());
+    let rate = rate.prop_map(|(starts, period, smooth)| match smooth {
+        true => Rate::smooth(starts, period),
+        false => Rate::burst(starts, period),
+    });
+    let concurrency = option::weighted(0.3, 1..4u32);
+    (option::weighted(0.8, rate), concurrency).prop_map(|(rate, concurrency)| {
+        let limits = Limits { rate, concurrency };
+        Op::Other(Arc::new(Limit(limits)))
+    })
+}
+
+pub(in crate::store::tests) fn wait() -> impl Strategy<Value = Op> {
+    let ms = select(&[100, 1_000, 60_000][..]);
+    (0..WORKERS, any::<u8>(), ms)
+        .prop_map(|(worker, claim, ms)| Op::Other(Arc::new(Wait { worker, claim, ms })))
+}
+
+impl Operation for Limit {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        let said = &QueueSettings::new().limits(self.0).values();
+        let by = By::Operator;
+        world.both(&Configure { by, said })
+    }
+}
+
+impl Operation for Weigh {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        let options = JobOptions::new().weight(self.weight);
+        let heavy = |id: JobId| NewJob {
+            record: EncodedRecord::new("test", vec![0xc0], &options, Vec::new()),
+            ..job(id.as_str())
+        };
+        let jobs: Vec<NewJob> = names(&self.ids).into_iter().map(heavy).collect();
+        world.starts.calls += 1;
+        world.both(&Enqueue {
+            lane: "heavy",
+            call: world.starts.calls,
+            jobs: &jobs.iter().collect::<Vec<_>>(),
+            novelty: Novelty::Unsure,
+        })
+    }
+}
+
+impl Operation for Once {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        Limit(Limits::new().rate(Rate::burst(5, SECOND))).run(world)?;
+        let (ids, weight) = (vec![0], 2);
+        Weigh { ids, weight }.run(world)?;
+        let claim = Turn {
+            claim: 1,
+            ..Turn::settling(0)
+        };
+        world.turn(claim, Vec::new())?;
+        let end = End {
+            claim: 0,
+            stale: false,
+            how: How::Complete,
+            keep_ms: Some(0),
+            is_requested: false,
+        };
+        let ended = world.settlement(&end).into_iter().collect();
+        world.turn(Turn::settling(0), ended)
+    }
+}
+
+impl Operation for Wait {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        let end = End {
+            claim: self.claim,
+            stale: false,
+            how: How::Release,
+            keep_ms: None,
+            is_requested: false,
+        };
+        let Some(mut ended) = world.settlement(&end) else {
+            return Ok(());
+        };
+        ended.outcome = rate_limited(Duration::from_millis(self.ms));
+        let turn = Turn {
+            claim: 2,
+            ..Turn::settling(self.worker)
+        };
+        world.turn(turn, vec![ended])
+    }
+}
+
+/// What was started under the limits that are set, from outside: a ledger that shares no code with the rule.
+#[derive(Default)]
+pub(in crate::store::tests) struct Ledger {
+    limits: Limits,
+    starts: VecDeque<(u64, u64)>,
+    last_ms: u64,
+    /// Calls of the producer of heavy jobs.
+    calls: u64,
+}
+
+impl Ledger {
+    /// After each step: `claimed` has started now.
+    pub(in crate::store::tests) fn check(
+        &mut self,
+        claimed: &[String],
+        dump: &Dump,
+        now_ms: u64,
+    ) -> Result<(), Wrong> {
+        let text = dump.get("meta", "settings").cloned().unwrap_or_default();
+        let set = SettingsInForce::read(&String::from_utf8_lossy(&text), "");
+        let limits = set.map(|set| set.limits).unwrap_or_default();
+        if limits != self.limits || now_ms < self.last_ms {
+            // What started before does not count under other limits, or by a clock that was set back.
+            self.limits = limits;
+            self.starts.clear();
+        }
+        self.last_ms = now_ms;
+        let active = dump.len("active");
+        if let Some(most) = limits.concurrency
+            && !claimed.is_empty()
+            && active > most as usize
+        {
+            return Err(format!("{active} jobs run, {most} may"));
+        }
+        let Some(rate) = limits.rate else {
+            return Ok(());
+        };
+        let most = u64::from(rate.starts);
+        for id in claimed {
+            let record = dump.get("jobs", id).cloned().unwrap_or_default();
+            let weight = crate::job::record::weight_of(&record).min(most);
+            self.starts.push_back((now_ms, weight));
+        }
+        let period_ms = rate.period.as_millis() as u64;
+        while self
+            .starts
+            .front()
+            .is_some_and(|(at, _)| at + period_ms <= now_ms)
+        {
+            self.starts.pop_front();
+        }
+        let started: u64 = self.starts.iter().map(|(_, units)| units).sum();
+        match started <= most {
+            true => Ok(()),
+            false => Err(format!("{:?} have started, {rate} may", self.starts)),
+        }
+    }
+}
