@@ -25,11 +25,11 @@ mutants! {
     limits_a_heavy_job_counts_as_one among LIMITS:
         "queue.field_of(record, 'weight') or ''" => "''";
     limits_a_heavy_job_is_passed_over among LIMITS:
-        "limited and not queue.may_start(record) then" => "limited and not queue.may_start(record) and n > 0 then";
+        "and not queue.may_start(record) then" => "and not queue.may_start(record) and n > 0 then";
     limits_a_repeated_claim_is_limited_again among LIMITS:
-        "queue.fitting(held, held_records, math.huge)" => "queue.fitting(held, held_records, math.huge, meta.limited)";
+        "queue.fitting(held, held_records, math.huge, 'again')" => "queue.fitting(held, held_records, math.huge)";
     limits_what_is_held_back_is_not_told among LIMITS:
-        "told = -1 - 2 * news" => "";
+        "told = -1 - told" => "";
     limits_nobody_comes_back among LIMITS:
         "return queue.hold_timer(at_ms)\nend" => "return nil\nend";
     limits_a_busy_worker_keeps_the_timer among LIMITS:
@@ -37,7 +37,15 @@ mutants! {
     limits_a_new_job_wakes_a_worker_too_early among LIMITS:
         "if opens_ms and opens_ms > now_ms then" => "if false then";
     limits_a_new_job_wakes_worker_after_worker among LIMITS:
-        "if tonumber(held_ms) ~= at_ms or holder == args.worker then" => "if true then";
+        "if tonumber(held_ms) ~= at_ms or holder == caller then" => "if true then";
+    limits_what_a_gate_holds_back_counts_as_started among LIMITED_GATES:
+        "window.started = window.started - math.min(weight_of(record), window.most)" => "";
+    limits_a_turn_wakes_a_worker_too_early among LIMITED_GATES:
+        "queue.emit('waiting', ids)\n    if meta.limited and" => "queue.emit('waiting', ids)\n    if false and";
+    limits_a_job_that_waits_in_its_group_may_start_at_any_time among LIMITED_GATES:
+        "and how ~= 'again' and not" => "and how ~= 'again' and how ~= 'must fit' and not";
+    limits_a_job_that_is_told_to_wait_keeps_the_turn_of_its_group_for_later among LIMITED_GATES:
+        "dead = 'dead', rate_limited = 'waiting' }" => "dead = 'dead' }";
     limits_a_change_wakes_nobody among LIMITS:
         "queue.forget_started()\n    if not meta.paused then" => "queue.forget_started()\n    if false then";
     a_hold_is_made_shorter among HOLDS:

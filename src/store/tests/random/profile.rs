@@ -304,6 +304,18 @@ pub(crate) const LIMITS: Profile = Profile(&[
     (1, Back),
 ]);
 
+/// Limits of a queue whose jobs have gates.
+pub(crate) const LIMITED_GATES: Profile = Profile(&[
+    (12, Enqueue),
+    (24, Advance),
+    (3, Limit),
+    (3, Wait),
+    (3, Pop),
+    (2, Configure),
+    (2, ChangeGroup),
+    (8, Pass),
+]);
+
 /// Handlers are told to wait, and an operator pauses the queue.
 pub(crate) const HOLDS: Profile = Profile(&[
     (6, Enqueue),
