@@ -6,8 +6,7 @@
 
 -- What is known in this call: nil if it was not looked at yet, false if there is no such limit.
 local window
--- The weight of the job at which the claim stopped.
-local too_heavy
+local too_heavy -- the weight of the job at which the claim stopped
 
 local function read()
   local MARGIN_PART, MARGIN_MAX_MS, GRAIN_PART, CATCH_UP_PART = 50, 100, 48, 32

@@ -2,8 +2,8 @@
 
 pub(crate) mod backoff;
 pub(crate) mod key;
-pub(crate) mod order;
 pub(crate) mod limits;
+pub(crate) mod order;
 pub(crate) mod pace;
 pub(crate) mod pauses;
 pub(crate) mod retention;

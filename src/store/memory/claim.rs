@@ -2,7 +2,7 @@
 
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::record::has_traits;
-use crate::memory::limit::Starting;
+use crate::memory::allowance::Allowance;
 use crate::memory::state::{Collection, State};
 use crate::store::advance::{Advance, Claimed, Suspects};
 
@@ -23,12 +23,6 @@ pub(crate) struct Taken {
     pub(crate) meets_traits: bool,
     /// The weight of the job at which it stopped, because the rate that is set does not allow it yet.
     pub(crate) too_heavy: Option<u64>,
-}
-
-/// What a claim may take still.
-pub(crate) struct Room {
-    pub(crate) bytes: usize,
-    pub(crate) starting: Starting,
 }
 
 /// Which jobs are taken.
@@ -56,16 +50,13 @@ impl State {
             }
             return Taken::default();
         }
-        let mut room = Room {
-            bytes: call.claim_bytes,
-            starting: self.starting(),
-        };
+        let mut room = self.allowance(call.claim_bytes);
         let (mut taken, more) = self.take_from_line(call, limit, call.suspects, &mut room, how);
         let mut groups = Vec::new();
         if call.is_full() {
             groups = self.go_by_gates(call, limit, &mut taken, more, &mut room);
         }
-        taken.too_heavy = self.started(room.starting);
+        taken.too_heavy = self.store_starts(room);
         self.admit(&groups);
         if !taken.ids.is_empty() {
             let (first_fence, receipt) = self.lease(&taken.ids, call.worker, call.lease_ms);
@@ -81,7 +72,7 @@ impl State {
         call: &Advance<'_>,
         limit: usize,
         suspects: Suspects,
-        room: &mut Room,
+        room: &mut Allowance,
         how: How,
     ) -> (Taken, bool) {
         let offered = call.handlers.map(|handlers| self.ask(handlers));
@@ -115,12 +106,12 @@ impl State {
         limit: usize,
         taken: &mut Taken,
         mut more: bool,
-        room: &mut Room,
+        room: &mut Allowance,
     ) -> Vec<String> {
         const ROUNDS: usize = 4;
         let mut groups = Vec::new();
         let line = std::mem::take(&mut taken.ids);
-        taken.ids = self.pass_gates(line, &mut groups, &mut room.starting);
+        taken.ids = self.pass_gates(line, &mut groups, room);
         for _ in 1..ROUNDS {
             if !more || taken.ids.len() >= limit || room.bytes == 0 {
                 break;
@@ -130,7 +121,7 @@ impl State {
                 self.take_from_line(call, limit, Suspects::default(), room, How::MustFit);
             more = left;
             taken.offers_left |= part.offers_left;
-            let start = self.pass_gates(part.ids, &mut groups, &mut room.starting);
+            let start = self.pass_gates(part.ids, &mut groups, room);
             taken.ids.extend(start);
         }
         if !more {
@@ -194,7 +185,7 @@ impl State {
     }
 
     /// For how many of the jobs there is room, which becomes less; for the first, there always are bytes, unless it must fit.
-    fn fitting(&self, ids: &[JobId], room: &mut Room, how: How) -> usize {
+    fn fitting(&self, ids: &[JobId], room: &mut Allowance, how: How) -> usize {
         let mut fitting = 0;
         for id in ids {
             let size = self.size_of(id);
@@ -202,7 +193,7 @@ impl State {
             if stops || (size > room.bytes && (fitting > 0 || how == How::MustFit)) {
                 break;
             }
-            if !room.starting.start(self.weight(id)) {
+            if !room.start(self.weight(id)) {
                 break;
             }
             room.bytes = room.bytes.saturating_sub(size);

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::JobId;
 use crate::job::record::{Trait, field_of, gate_of, has_traits};
-use crate::memory::claim::Room;
-use crate::memory::limit::Starting;
+use crate::memory::allowance::Allowance;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State, moment};
 
@@ -251,7 +250,7 @@ impl State {
         &mut self,
         ids: Vec<JobId>,
         groups: &mut Vec<String>,
-        starting: &mut Starting,
+        room: &mut Allowance,
     ) -> Vec<JobId> {
         let (mut start, mut held) = (Vec::new(), Vec::new());
         for id in ids {
@@ -279,7 +278,7 @@ impl State {
             if passes {
                 start.push(id);
             } else {
-                starting.take_back(self.weight(&id));
+                room.take_back(self.weight(&id));
                 held.push((name, id, 0));
             }
         }
@@ -292,7 +291,7 @@ impl State {
         &mut self,
         gate: &str,
         limit: usize,
-        room: &mut Room,
+        room: &mut Allowance,
     ) -> (Vec<JobId>, bool) {
         let wanted = limit.min(self.room_in(gate));
         if wanted == 0 || !self.gates.any_blocked {
@@ -305,7 +304,7 @@ impl State {
         let mut taken = Vec::new();
         for id in ids {
             let size = self.size_of(&id);
-            if size > room.bytes || !room.starting.start(self.weight(&id)) {
+            if size > room.bytes || !room.start(self.weight(&id)) {
                 break;
             }
             room.bytes -= size;
@@ -326,7 +325,7 @@ impl State {
         &mut self,
         groups: &[String],
         mut limit: usize,
-        room: &mut Room,
+        room: &mut Allowance,
     ) -> Vec<JobId> {
         let mut taken = Vec::new();
         let mut open = groups.to_vec();

@@ -2,6 +2,7 @@
 
 use crate::id::JobId;
 use crate::job::record::weight_of;
+use crate::memory::allowance::Allowance;
 use crate::memory::state::{Collection, Pause, State};
 use crate::policy::limits::RateWindow;
 use crate::store::advance::Advance;
@@ -9,44 +10,21 @@ use crate::store::advance::Advance;
 /// In place of a worker that keeps the timer: the token is armed for the moment.
 const NOBODY: &str = "-";
 
-/// What may start by the rate that is set, during one claim.
-#[derive(Debug)]
-pub(crate) struct Starting {
-    window: Option<RateWindow>,
-    /// The weight of the job at which the claim stopped.
-    too_heavy: Option<u64>,
-}
-
-impl Starting {
-    /// Starts a job of this weight, if it may start now.
-    pub(crate) fn start(&mut self, weight: u64) -> bool {
-        let starts = self.window.as_mut().is_none_or(|window| window.start(weight));
-        self.too_heavy = (!starts).then_some(weight);
-        starts
-    }
-
-    /// The job counted as started, and its gate held it back.
-    pub(crate) fn take_back(&mut self, weight: u64) {
-        if let Some(window) = &mut self.window {
-            window.take_back(weight);
-        }
-    }
-}
-
 impl State {
-    pub(crate) fn starting(&self) -> Starting {
-        Starting {
+    pub(crate) fn allowance(&self, bytes: usize) -> Allowance {
+        Allowance {
+            bytes,
             window: self.rate_window(),
             too_heavy: None,
         }
     }
 
     /// Stores what a claim has started. Returns the weight of the job at which it stopped.
-    pub(crate) fn started(&mut self, starting: Starting) -> Option<u64> {
-        if let Some(started) = starting.window.and_then(RateWindow::changed) {
+    pub(crate) fn store_starts(&mut self, allowance: Allowance) -> Option<u64> {
+        if let Some(started) = allowance.window.and_then(RateWindow::changed) {
             self.started = started;
         }
-        starting.too_heavy
+        allowance.too_heavy
     }
 
     /// What may start by the rate that is set; `None` if there is none.

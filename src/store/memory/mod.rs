@@ -8,6 +8,7 @@
 //! One lock per queue; none is held across an await.
 
 mod advance;
+mod allowance;
 mod attempts;
 mod cancel;
 mod claim;

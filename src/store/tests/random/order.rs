@@ -85,7 +85,7 @@ impl Order {
     }
 
     /// What comes back to its place, and what was promoted, is ready since it was before; what has
-    /// another place, since now.
+    /// another place, or was put in line before it was due, since now.
     fn at_place(&mut self, id: &str, place: f64, now_ms: u64) -> Ready {
         let (priority, sequence) = split(place);
         let known = self.known.get(id);
@@ -93,7 +93,7 @@ impl Order {
         let ready = Ready {
             priority,
             front: sequence < 0.0,
-            since_ms: kept.map_or(now_ms, |known| known.since_ms),
+            since_ms: kept.map_or(now_ms, |known| known.since_ms.min(now_ms)),
             place: Some(place),
         };
         self.known.insert(id.to_owned(), ready);

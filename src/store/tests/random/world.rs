@@ -493,10 +493,6 @@ pub(in crate::store::tests) fn same<T: Debug + PartialEq>(
     redis: &T,
     memory: &T,
 ) -> Result<(), Wrong> {
-    if redis == memory {
-        return Ok(());
-    }
-    Err(format!(
-        "{what} answers {redis:?} in Redis, {memory:?} in memory"
-    ))
+    let differ = || format!("{what} answers {redis:?} in Redis, {memory:?} in memory");
+    (redis == memory).then_some(()).ok_or_else(differ)
 }
