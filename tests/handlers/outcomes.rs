@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use oxcart::{Context, Failure, Next, Outcome, Worker};
+use tokio::sync::Notify;
 
-use super::{Act, SHORT, Seen, Stranger, act, described, queue, ran};
+use super::{Act, Seen, Stranger, act, described, queue, ran};
 
 #[tokio::test]
 async fn what_middleware_makes_of_an_outcome_stays_within_what_can_be_stored() {
@@ -62,28 +63,29 @@ async fn middleware_cannot_say_of_a_job_that_it_is_lost() {
 #[tokio::test]
 async fn a_handler_that_middleware_leaves_behind_is_stopped_with_its_attempt() {
     let (queue, seen) = (queue(), Seen::default());
-    let worked = seen.clone();
-    let slow = move |_: Act| {
-        let seen = worked.clone();
-        async move {
-            seen.note("begins".to_owned());
-            tokio::time::sleep(3 * SHORT).await;
-            seen.note("ends".to_owned());
-            Ok::<_, Failure>(7)
-        }
+    let (begun, left) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (worked, begins) = (seen.clone(), begun.clone());
+    let hangs = move |_: Act| {
+        worked.note("begins");
+        begins.notify_one();
+        std::future::pending::<Result<u32, Failure>>()
     };
-    let told = seen.clone();
+    let (told, is_left) = (seen.clone(), left.clone());
     let leaves_behind = move |context: Context, next: Next| {
         let (seen, rest) = (told.clone(), next.clone());
+        let (begun, left) = (begun.clone(), is_left.clone());
         async move {
-            tokio::spawn(async move { seen.note(described(&rest.run(context).await)) });
-            tokio::time::sleep(SHORT).await;
+            tokio::spawn(async move {
+                seen.note(described(&rest.run(context).await));
+                left.notify_one();
+            });
+            begun.notified().await;
             next.complete(&8)
         }
     };
     queue.enqueue(Act::Succeed).await.unwrap();
-    let builder = Worker::builder(&queue).handle(slow).wrap(leaves_behind);
+    let builder = Worker::builder(&queue).handle(hangs).wrap(leaves_behind);
     assert_eq!(ran(builder).await, ["completed: -"]);
-    tokio::time::sleep(5 * SHORT).await;
+    left.notified().await;
     assert_eq!(seen.all(), ["begins", "released"]);
 }
