@@ -5,7 +5,8 @@
 -- that job, a map of { delay_ms | at_ms, priority, front, await_ms, traits }. A call with traits is sent as a second
 -- script, `with all` (store/enqueue.rs).
 -- Answers { 'added' | 'first' | 'repeated', now_ms, how many, .. positions (from 0) of ids that were
--- already there }, or { 'superseded' | 'asked', now_ms }; and { 'replaced', now_ms, how many records were
+-- already there, and `<position>:<id>` or `<position>~<id>` of jobs whose unique key job `id` has, which stayed as it was or was
+-- replaced }, or { 'superseded' | 'asked', now_ms }; and { 'replaced', now_ms, how many records were
 -- replaced, how many, .. positions } if other jobs had ids that were said to be new.
 -- O(n log N).
 -- needs: arguments, meta, once, add, emit, reply

@@ -9,7 +9,7 @@
 -- Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, head, gate
+-- rarely: drained, head, gate, unique
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then
@@ -56,6 +56,7 @@ queue.bury(dead)
 queue.unsay_progress(stalled)
 queue.enter_line(stalled, scores)
 if #leaving > 0 then
+  queue.free_keys(leaving)
   queue.leave_gates(leaving)
 end
 if not meta.paused then

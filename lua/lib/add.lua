@@ -1,15 +1,15 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
 -- rarely: optional, lists, head
--- with all: hold, gate
+-- with all: hold, gate, unique, duplicate
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
 -- job i, a map of { delay_ms | at_ms, priority, front, await_ms, traits }; when it is due is added to it. traits: the record has
 -- some (head.lua).
 -- unsure: some of them may be there already; otherwise that is not looked up.
--- Returns the positions (from 0) of ids that were already there, which are left as they are; and how
--- many records were replaced.
+-- Returns the positions (from 0) of ids that were already there, which are left as they are, and what duplicate.lua says of jobs whose
+-- key another job has; and how many records were replaced.
 --
 -- An id that was made for its job may be there all the same: two producers made the same one. That
 -- should be impossible, and is counted as `clashed`. If one job is stored, Redis says so before it
@@ -20,9 +20,15 @@ function queue.add(list, n, options, external, unsure)
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
   local there, waiting, delayed, seen = {}, {}, {}, {}
   local clashed, replaced, with_traits = 0, 0, false
+  for _, option in pairs(options) do
+    with_traits = with_traits or option.traits
+  end
+  local met = with_traits and queue.meet(list, n, options, external, known)
   for i = 1, n do
     local id, option = list[i + 1], options[i]
-    if known and (known[i] or seen[id]) then
+    if met and met[i] then
+      there[#there + 1] = met[i]
+    elseif known and (known[i] or seen[id]) then
       there[#there + 1] = i - 1
     else
       seen[id] = known
@@ -32,7 +38,6 @@ function queue.add(list, n, options, external, unsure)
         -- A job with an order takes its place there now, whenever it is due.
         local is_ordered = option.traits and queue.sent_field(list[n + 1 + i], 'order')
         line = option.due_ms > now_ms and not is_ordered and delayed or waiting
-        with_traits = with_traits or option.traits
       end
       line[#line + 1] = i
     end
@@ -63,7 +68,9 @@ function queue.add(list, n, options, external, unsure)
     clashed = clashed + old
     if old > 0 and #ids == 1 then
       there[#there + 1] = positions[1] - 1
-      table.sort(there)
+      table.sort(there, function(one, other)
+        return tonumber(string.match(one, '^%d+')) < tonumber(string.match(other, '^%d+'))
+      end)
       return nil
     end
     replaced = replaced + old
@@ -74,6 +81,9 @@ function queue.add(list, n, options, external, unsure)
     if #awaited > 0 then
       redis.call('ZADD', key.awaited, 'GT', unpack(awaited))
       queue.made(key.awaited)
+    end
+    if with_traits then
+      queue.give_keys(fields)
     end
     return ids, fields
   end

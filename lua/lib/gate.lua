@@ -323,7 +323,7 @@ function queue.admit_next(groups)
 end
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'
--- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'ended' for all else). What waits for
+-- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'ended' for all else). What waits for
 -- them may go on.
 function queue.leave_gates(jobs)
   local gates, touched, halted = {}, {}, {}

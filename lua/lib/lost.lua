@@ -1,7 +1,7 @@
 -- What becomes of jobs that are in no list any more. Their records, and what is stored beside them, show where they
 -- belong.
 -- needs: arguments, meta
--- rarely: held, enter, places, order, unhandled, finish, forget, arm, count, emit, drained, head, gate
+-- rarely: held, enter, places, order, unhandled, finish, forget, arm, count, emit, drained, head, gate, unique
 
 -- Sorts the jobs out: those that a worker holds, those that are dead, completed, and those that have not
 -- ended.
@@ -58,7 +58,7 @@ local function forget_gates(ids)
   for i = 1, #ids do
     if records[i] and queue.has_traits(records[i]) then
       queue.leave_blocked(ids[i], records[i])
-      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'lost', to = 'ended' }
+      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'lost', to = 'removed' }
     end
   end
   return leaving
@@ -124,6 +124,7 @@ function queue.remove_orphans(ids)
     queue.announce(removed)
     queue.forget_ended(removed)
     if #leaving > 0 then
+      queue.free_keys(leaving)
       queue.leave_gates(leaving)
     end
     queue.count('removed', #removed)

@@ -58,6 +58,9 @@ pub enum EventKind {
     Cancelled(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),
+    /// A job that waits got the payload and the options of another one with the same unique key
+    /// ([`OnDuplicate`](crate::OnDuplicate)).
+    Replaced(JobId),
     /// A job was removed, with all that was known of it ([`Queue::remove`](crate::Queue::remove)). Jobs
     /// that were kept long enough go without an event.
     Removed(JobId),
@@ -98,6 +101,7 @@ impl EventKind {
             | Self::Dead(id, _)
             | Self::Cancelled(id)
             | Self::Replayed(id)
+            | Self::Replaced(id)
             | Self::Removed(id) => Some(id),
             Self::Drained
             | Self::Paused
@@ -125,6 +129,7 @@ impl EventKind {
             Self::Dead(..) => "dead",
             Self::Cancelled(_) => "cancelled",
             Self::Replayed(_) => "replayed",
+            Self::Replaced(_) => "replaced",
             Self::Removed(_) => "removed",
             Self::Drained => "drained",
             Self::Paused => "paused",
@@ -207,6 +212,7 @@ fn parse_token(name: &str, token: &str) -> Option<EventKind> {
         "dead" => EventKind::Dead(id, DeadReason::parse(detail)),
         "cancelled" => EventKind::Cancelled(id),
         "replayed" => EventKind::Replayed(id),
+        "replaced" => EventKind::Replaced(id),
         "removed" => EventKind::Removed(id),
         _ => return None,
     })

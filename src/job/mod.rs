@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::policy::unique::Unique;
 use options::JobOptions;
 
 /// A type of job: its payload, its name on the wire and what it gives back.
@@ -80,6 +81,32 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     #[must_use]
     fn options() -> JobOptions {
         JobOptions::new()
+    }
+
+    /// What makes a job of this type the only one of its kind, if anything does: a key made of its fields, so that no caller can
+    /// forget it. [`Enqueue::unique`](crate::Enqueue::unique) gives a single job another one. Default: none, or what
+    /// [`options`](Self::options) says.
+    ///
+    /// ```
+    /// # use oxcart::{Job, Unique};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Reindex {
+    ///     shop: u64,
+    /// }
+    ///
+    /// impl Job for Reindex {
+    ///     const NAME: &'static str = "reindex";
+    ///     type Output = ();
+    ///
+    ///     fn unique(&self) -> Option<Unique> {
+    ///         Some(Unique::by(self.shop.to_string()))
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    fn unique(&self) -> Option<Unique> {
+        None
     }
 }
 

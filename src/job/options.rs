@@ -7,6 +7,7 @@ use crate::policy::backoff::Backoff;
 use crate::policy::key::check_key;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
+use crate::policy::unique::Unique;
 use crate::time::{check_wait, millis};
 
 /// The priority of a job that does not say otherwise. Lower is more urgent.
@@ -27,6 +28,7 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | keep | as is set for the queue: one day, 1,000 jobs at most |
 /// | group | none |
 /// | ordered by | nothing |
+/// | unique | not |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
     pub(crate) attempts: Option<u32>,
@@ -36,6 +38,7 @@ pub struct JobOptions {
     pub(crate) keep: Option<Retention>,
     pub(crate) group: Option<String>,
     pub(crate) order: Option<Order>,
+    pub(crate) unique: Option<Unique>,
 }
 
 impl JobOptions {
@@ -102,6 +105,14 @@ impl JobOptions {
         self
     }
 
+    /// Of the jobs of this type with the same key, one is there at a time. A key that follows from the job's own fields is better
+    /// given by [`Job::unique`](crate::Job::unique), which no caller can forget. Default: there may be any number.
+    #[must_use]
+    pub fn unique(mut self, unique: impl Into<Unique>) -> Self {
+        self.unique = Some(unique.into());
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.attempts == Some(0) {
             return Err(Error::invalid(
@@ -126,6 +137,9 @@ impl JobOptions {
         }
         if let Some(order) = &self.order {
             order.check()?;
+        }
+        if let Some(unique) = &self.unique {
+            unique.check()?;
         }
         if self.group.is_some() && self.order.is_some() {
             return Err(Error::invalid(

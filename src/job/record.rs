@@ -21,6 +21,7 @@ use crate::policy::backoff::Backoff;
 use crate::policy::key::{decode_key, encode_key};
 use crate::policy::order::OnFailure;
 use crate::policy::retention::Retention;
+use crate::policy::unique::{OnDuplicate, Unique, Until};
 use crate::time::{Timestamp, millis};
 
 /// Version 1 knew only payloads of the first dialect. The map of a record says which dialect its
@@ -79,6 +80,11 @@ const GROUP: &str = "group";
 const ORDER: &str = "order";
 /// What a failing job does to those behind it, if it is not the default.
 const ON_FAILURE: &str = "on_failure";
+/// Of the jobs with the same one, one is there at a time (`lua/lib/unique.lua`). It begins with the name of the type.
+pub(crate) const UNIQUE: &str = "unique";
+/// How long the key is taken, and what a duplicate does, if it is not the default.
+pub(crate) const UNIQUE_UNTIL: &str = "unique_until";
+pub(crate) const ON_DUPLICATE: &str = "on_duplicate";
 
 /// A record on its way to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,6 +131,19 @@ impl EncodedRecord {
                 OnFailure::Pass => field(ON_FAILURE, "pass"),
             }
         }
+        if let Some(unique) = &options.unique {
+            field(UNIQUE, &encode_key(&unique_key(name, unique)));
+            match unique.until {
+                Until::Ended => {}
+                Until::Started => field(UNIQUE_UNTIL, "started"),
+                Until::After(period) => field(UNIQUE_UNTIL, &millis(period).to_string()),
+            }
+            match unique.on_duplicate {
+                OnDuplicate::Reject => {}
+                OnDuplicate::Replace => field(ON_DUPLICATE, "replace"),
+                OnDuplicate::Debounce => field(ON_DUPLICATE, "debounce"),
+            }
+        }
         let traits = record.len() > without_traits;
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
@@ -138,7 +157,7 @@ impl EncodedRecord {
     /// One that a schedule has kept.
     pub(crate) fn kept(record: Vec<u8>, external_payload: Option<Vec<u8>>) -> Self {
         let (fields, _) = split_fields(&record);
-        let traits = [GROUP, ORDER]
+        let traits = [GROUP, ORDER, UNIQUE]
             .iter()
             .any(|name| field_in(fields, name).is_some());
         Self {
@@ -154,7 +173,16 @@ impl EncodedRecord {
         reason = "only queues in memory ask for it, and these are a feature"
     )]
     pub(crate) fn is_ordered(&self) -> bool {
-        self.traits && field_in(split_fields(&self.record).0, ORDER).is_some()
+        self.traits && self.field(ORDER).is_some()
+    }
+
+    /// The value of a field of the head, as it is stored.
+    #[allow(
+        dead_code,
+        reason = "only queues in memory ask for it, and these are a feature"
+    )]
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        field_in(split_fields(&self.record).0, name)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -184,6 +212,7 @@ pub(crate) struct Record {
 pub(crate) struct Traits {
     pub(crate) group: Option<String>,
     pub(crate) order: Option<String>,
+    pub(crate) unique: Option<String>,
 }
 
 impl Record {
@@ -223,7 +252,6 @@ impl Record {
         };
         Ok(Self {
             enqueued_at: Timestamp::from_millis(enqueued_at),
-            name: name.into_owned(),
             payload,
             dialect,
             priority,
@@ -234,8 +262,10 @@ impl Record {
             traits: Traits {
                 group: key_in(fields, GROUP),
                 order: key_in(fields, ORDER),
+                unique: unique_in(fields, &name),
             },
             headers: body.headers,
+            name: name.into_owned(),
         })
     }
 }
@@ -272,6 +302,17 @@ fn retention_in(fields: &[u8]) -> Option<Retention> {
 
 fn key_in(fields: &[u8], name: &str) -> Option<String> {
     Some(decode_key(field_in(fields, name)?).into_owned())
+}
+
+/// Keys of two types never meet: no name has a colon in it.
+fn unique_key(name: &str, unique: &Unique) -> String {
+    format!("{name}:{}", unique.key)
+}
+
+/// The unique key as the application gave it.
+fn unique_in(fields: &[u8], name: &str) -> Option<String> {
+    let key = key_in(fields, UNIQUE)?;
+    Some(key.strip_prefix(name)?.strip_prefix(':')?.to_owned())
 }
 
 /// A trait that makes a gate (`lua/lib/gate.lua`).

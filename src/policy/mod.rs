@@ -9,3 +9,4 @@ pub(crate) mod retention;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod silence;
+pub(crate) mod unique;

@@ -10,7 +10,7 @@ use crate::store::cancel::Cancel;
 use crate::store::get::Get;
 use crate::store::pause::Pause;
 use crate::store::remove::Remove;
-use crate::store::replay::Replay;
+use crate::store::replay::{DUPLICATE, Replay};
 use crate::store::resume::Resume;
 
 /// All of these fail with [`ErrorKind::Unreachable`] or [`ErrorKind::Unknown`] when Redis does not answer, within
@@ -167,6 +167,9 @@ pub enum Changed {
     Done,
     /// Nothing was changed: the job is in this state. `Active` says that a worker runs it.
     InState(State),
+    /// Nothing was changed: the job is dead, and another job has its unique key ([`Unique`](crate::Unique)). It can be replayed
+    /// once that one has ended.
+    Duplicate,
     /// Nothing was changed: nothing is known of the job (any more).
     NotFound,
 }
@@ -187,6 +190,9 @@ impl Changed {
                 false => Self::Done,
             });
         };
+        if name == DUPLICATE {
+            return Ok(Self::Duplicate);
+        }
         let state = State::parse(name).ok_or_else(|| {
             let what = format!("the job is in state `{name}`, unknown here");
             Error::new(ErrorKind::Incompatible, what)

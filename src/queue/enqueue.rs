@@ -17,6 +17,7 @@ use crate::name;
 use crate::policy::backoff::Backoff;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
+use crate::policy::unique::Unique;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission};
@@ -85,11 +86,14 @@ impl<J: Job> Enqueue<J> {
         let target =
             queue.and_then(|queue| Ok((queue, codec::encode_to_be_read("a job's payload", job)?)));
         Self {
+            options: match job.unique() {
+                Some(unique) => J::options().unique(unique),
+                None => J::options(),
+            },
             target: target.map_err(Some),
             id: JobId::generate(),
             id_is_given: false,
             novelty: Novelty::New,
-            options: J::options(),
             headers: Vec::new(),
             due: Due::Now,
             front: false,
@@ -145,6 +149,29 @@ impl<J: Job> Enqueue<J> {
     /// [`Order::on_failure`]. The key has 1 to 512 bytes.
     pub fn ordered_by(self, order: impl Into<Order>) -> Self {
         self.with_options(|options| options.ordered_by(order))
+    }
+
+    /// Of the jobs of this type with the same key, one is there at a time: a duplicate is not added, and its caller gets a handle to
+    /// the job that is there ([`Enqueued::Duplicate`]), whose [result](JobHandle::result) it can wait for. [`Unique`] says for how
+    /// long the key is taken, and what else a duplicate may do. The key has 1 to 512 bytes. Default: what
+    /// [`Job::unique`] and [`Job::options`] say.
+    ///
+    /// ```
+    /// # use oxcart::{Enqueued, Job, JobHandle, Queue};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Export { user: u64 }
+    /// # impl Job for Export { const NAME: &'static str = "export"; type Output = String; }
+    /// # async fn example(queue: Queue) -> Result<(), oxcart::Error> {
+    /// let job = queue.enqueue(Export { user: 7 }).unique("user-7").await?;
+    /// let again = queue.enqueue(Export { user: 7 }).unique("user-7").await?;
+    /// assert_eq!(again.enqueued(), Enqueued::Duplicate);
+    /// assert_eq!(again.id(), job.id());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unique(self, unique: impl Into<Unique>) -> Self {
+        self.with_options(|options| options.unique(unique))
     }
 
     /// Run no earlier than this long after Redis has the job. At most 10 years.
@@ -290,12 +317,9 @@ impl<J: Job> Enqueue<J> {
             self.id = JobId::generate();
             self.novelty = Novelty::New;
         }
-        let there = there?;
-        let enqueued = match there.is_empty() {
-            true => Enqueued::New,
-            false => Enqueued::AlreadyThere,
-        };
-        Ok(JobHandle::new(queue, self.id.clone(), enqueued))
+        let there = there?.into_iter().next();
+        let (id, enqueued) = Enqueued::of(&self.id, there.map(|there| there.met));
+        Ok(JobHandle::new(queue, id, enqueued))
     }
 }
 

@@ -29,10 +29,10 @@ macro_rules! fragments {
 /// Every fragment there is.
 pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     active add admission again arguments arm attempts batch bury cap claim claims count delayed deliver describe
-    digits drained due emit emit_value enter find finish forget gate head held hold idle judge kept lease lines
-    lists lost meta news now offers once optional order outcome outlook overdue places promote readable record reply
-    room said schedules sentinel settings settle shown stamp suspects take_out tick timer unhandled unset upcoming
-    whole
+    digits drained due duplicate emit emit_value enter find finish forget gate head held hold idle judge kept lease lines
+    lists lost meta news now offers once optional order outcome outlook overdue places promote readable record
+    remembered reply room said schedules sentinel settings settle shown stamp suspects take_out tick timer unhandled unique unset
+    upcoming whole
 };
 
 /// Reads the clock. It comes first in every script, because a user who may not read the clock must be stopped before

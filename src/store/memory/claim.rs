@@ -44,6 +44,7 @@ impl State {
             self.take_from_line(call, call.claim, call.suspects, &mut bytes, how);
         if call.is_full() {
             self.go_by_gates(call, &mut taken, more, bytes);
+            self.free_started(&taken.ids);
         }
         if !taken.ids.is_empty() {
             let (first_fence, receipt) = self.lease(&taken.ids, call.worker, call.lease_ms);

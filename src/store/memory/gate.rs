@@ -52,6 +52,7 @@ pub(crate) enum Goes {
     Waiting,
     Delayed,
     Dead,
+    Removed,
     Ended,
 }
 
@@ -376,7 +377,7 @@ impl State {
                     Goes::Waiting => true,
                     Goes::Delayed => on_failure != Some("pass"),
                     Goes::Dead => on_failure == Some("halt"),
-                    Goes::Ended => false,
+                    Goes::Ended | Goes::Removed => false,
                 };
                 let is_halted = job.to == Goes::Dead && keeps;
                 if is_halted {

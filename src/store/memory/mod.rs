@@ -15,6 +15,7 @@ mod clock;
 mod counts;
 mod delayed;
 mod delete;
+mod duplicate;
 mod emit;
 mod enqueue;
 mod enter;
@@ -42,6 +43,7 @@ mod tend;
 mod tick;
 mod trim;
 mod unhandled;
+mod unique;
 mod waiting;
 mod watch;
 

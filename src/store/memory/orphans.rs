@@ -111,9 +111,10 @@ fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
     state.left_blocked();
     let leaving: Vec<_> = removed
         .iter()
-        .filter_map(|id| state.leaving(id, Goes::Ended))
+        .filter_map(|id| state.leaving(id, Goes::Removed))
         .collect();
     state.forget(&removed);
+    state.free_keys(&leaving);
     state.leave_gates(&leaving);
     state.count("removed", removed.len());
     state.emit_ids("removed", &removed);

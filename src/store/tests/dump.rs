@@ -168,6 +168,7 @@ impl Dump {
         }
         dump.schedules(state);
         dump.gates(state);
+        dump.unique(state);
         dump.meta(state);
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
@@ -231,6 +232,15 @@ impl Dump {
         for (gate, rank, id) in &state.gates.blocked_by {
             let digits = rank + 500 * (1 << 43) + (1 << 42);
             self.score("blocked_by", &format!("{gate}\0{digits:016}{id}"), 0.0);
+        }
+    }
+
+    fn unique(&mut self, state: &State) {
+        for (key, owner) in &state.unique {
+            self.set("unique", key.as_str(), owner.id.as_str());
+            if let Some(until_ms) = owner.until_ms {
+                self.score("remembered", key, until_ms as f64);
+            }
         }
     }
 

@@ -21,6 +21,7 @@ mod schedules;
 mod scripts;
 mod settings;
 mod subject;
+mod unique;
 mod unlike;
 mod upkeep;
 
@@ -39,7 +40,7 @@ use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
 use crate::store::configure::{By, Configure, Configured};
 use crate::store::counts::Counts;
-use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
+use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty, There};
 use crate::store::get::Get;
 use subject::{InMemory, InRedis, START_US, Subject};
 
@@ -246,10 +247,14 @@ impl Rig {
 /// The positions of those that were there; none if the call came too late.
 fn there(answer: Enqueued) -> Option<Vec<usize>> {
     match answer {
-        Enqueued::Added { there, .. } => Some(there),
+        Enqueued::Added { there, .. } => Some(positions(&there)),
         Enqueued::Superseded => None,
         Enqueued::Asked => panic!("a question has its number"),
     }
+}
+
+fn positions(there: &[There]) -> Vec<usize> {
+    there.iter().map(|there| there.position).collect()
 }
 
 fn job(id: &str) -> NewJob {

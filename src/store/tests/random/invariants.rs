@@ -13,9 +13,9 @@ use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::tests::dump::Dump;
 use crate::store::trim::Trimmed;
 
-use super::gates;
 use super::op::Turn;
 use super::world::Wrong;
+use super::{gates, unique};
 
 /// What has to be remembered from one step to the next.
 #[derive(Default)]
@@ -297,6 +297,7 @@ impl Invariants {
         suspects_have_stalled(dump)?;
         unhandled_have_names(dump)?;
         gates::check(dump)?;
+        unique::check(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }
