@@ -28,7 +28,7 @@ end
 
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be
 -- claimed by this very call. A repeated call does none of it again.
-local refused, fences, due_ms = {}, {}, nil
+local refused, fences, due_ms, claim = {}, {}, nil, args.claim
 local claimed = { ids = {}, records = {}, external = {}, suspects = 0 }
 if status == 'repeated' then
   refused, claimed, fences = queue.answer_again(answer)
@@ -40,13 +40,13 @@ else
   -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before.
   local is_too_plain = is_due and meta.gated and not args.traits
   if is_due and not is_too_plain then
-    due_ms = queue.promote_before_claim(args.claim)
+    due_ms, claim = queue.promote_before_claim(args.claim)
   end
   if args.again and not meta.paused then
     queue.tell_again()
   end
-  if args.claim > 0 and not meta.paused and not is_too_plain then
-    claimed = queue.claim(args.claim, args.claim_bytes, args.suspect, args.worker, args.lease_ms)
+  if claim > 0 and not meta.paused and not is_too_plain then
+    claimed = queue.claim(claim, args.claim_bytes, args.suspect, args.worker, args.lease_ms)
   end
 end
 

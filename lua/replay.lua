@@ -4,7 +4,7 @@
 -- Answers { 'replayed', now_ms, the ids that were dead, { id, state, .. } of the others that are there }. The state `duplicate`: the job
 -- is dead, and stays so, because another job has its unique key. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
--- needs: meta, places, order, enter, count, emit
+-- needs: meta, places, order, count, emit
 -- rarely: attempts, arm, find, lists, shown, hold, unique
 
 local function fresh_budget(id)

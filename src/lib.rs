@@ -201,6 +201,7 @@ pub use crate::queue::Queue;
 pub use crate::queue::admin::Changed;
 pub use crate::queue::delete::{Delete, Deleted};
 pub use crate::queue::enqueue::Enqueue;
+pub use crate::queue::group::{Group, GroupInfo};
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
 pub use crate::queue::jobs::{JobCursor, JobPage, JobStream, Jobs};

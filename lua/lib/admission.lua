@@ -1,5 +1,5 @@
 -- What a claim does for jobs with a gate (gate.lua): leaves those that are held back, and takes others instead.
--- needs: claim, gate
+-- needs: claim, gate, count
 
 -- What is being claimed, and the groups that this touches.
 local claimed, groups

@@ -15,7 +15,7 @@
 -- A turn is only a hint for a group: a job that is in line without it (given back, say) is claimed like any other. For an
 -- order it is the rule. If the job of a turn is gone, because another program deleted it, the next job takes the turn.
 -- needs: meta, whole, lists, head, digits
--- rarely: places, order, enter, emit, settings, unset, optional, arm
+-- rarely: places, order, enter, emit, settings, unset, optional, arm, claim
 
 local GROUP, ORDER = 'g', 'o'
 local known = {}
@@ -222,6 +222,7 @@ function queue.enter_gates(ids, records, places, due_ms)
       end
       if passes then
         set_turn(gate, id, place)
+        gate.halted = false
         if not touched[name] then
           touched[name], changed[#changed + 1] = true, gate
         end
@@ -369,11 +370,23 @@ function queue.leave_blocked(id, record)
   look_for_blocked()
 end
 
--- What is set for a group has changed: its next job may get in line.
-function queue.reopen_group(name, set)
-  local gate = gate_named(GROUP .. name)
+-- The gate of this group.
+function queue.group_named(group)
+  return GROUP .. group
+end
+
+-- What is set for a gate has changed: its next job may get in line.
+function queue.reopen(name, set)
+  local gate = gate_named(name)
   gate.set = set
   admit({ gate })
+end
+
+-- How many jobs of a gate run, whether one has the turn, and how many are blocked.
+function queue.counts_of_gate(name)
+  local gate = gate_named(name)
+  local blocked = redis.call('ZLEXCOUNT', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1')
+  return gate.active, has_turn(gate), blocked
 end
 
 -- A delayed job of a group is due at this moment: calls that promote until then look for the groups of what they promote.

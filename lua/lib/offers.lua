@@ -1,7 +1,7 @@
 -- Takes jobs of the names for which the caller has handlers (args.handlers) from among those that
 -- other workers could not run, in the order of their places, mixed with the others in line.
 -- needs: arguments, meta, whole, lists, unhandled
--- rarely: attempts
+-- rarely: attempts, digits
 
 -- The jobs that were found: by id, their members of `names`.
 local offered = {}

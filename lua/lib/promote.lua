@@ -47,7 +47,7 @@ function queue.due_in_line(line, due_ms, from, limit, rooms)
   return ids, queue.places_from(line, number, #ids, first), to_ms
 end
 
--- Moves at most `limit` jobs, and brings meta.due up to date. Returns the ids moved.
+-- Moves at most `limit` jobs, and brings meta.due up to date. Returns the ids moved, and how many of them are in line.
 function queue.promote(limit)
   local ids, places, next_ms = {}, {}, nil
   local rooms, from = queue.newest_room(), '-inf'
@@ -68,9 +68,9 @@ function queue.promote(limit)
       line, due_ms = queue.first_delayed(from)
     end
   end
+  local in_line = ids
   if #ids > 0 then
     redis.call('ZREM', key.delayed, unpack(ids))
-    local in_line = ids
     if meta.gated then
       in_line = queue.enter_at_or_hold(ids, places)
     else
@@ -87,12 +87,14 @@ function queue.promote(limit)
     -- There may be more.
     queue.set_due(now_ms)
   end
-  return ids
+  return ids, #in_line
 end
 
--- For a call that then claims `claim` jobs. Returns when the next delayed job is due, or nil.
+-- For a call that then claims `claim` jobs. Returns when the next delayed job is due, or nil; and how many jobs may be claimed:
+-- if gates (gate.lua) hold back what was promoted, jobs that are due and not promoted yet may be the next.
 function queue.promote_before_claim(claim)
   local AT_LEAST, AT_MOST = 64, 256
-  queue.promote(math.min(AT_MOST, math.max(AT_LEAST, 2 * claim)))
-  return queue.next_due()
+  local _, in_line = queue.promote(math.min(AT_MOST, math.max(AT_LEAST, 2 * claim)))
+  local due_ms = queue.next_due()
+  return due_ms, due_ms and due_ms <= now_ms and math.min(claim, in_line) or claim
 end

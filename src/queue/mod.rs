@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod delete;
 pub(crate) mod enqueue;
+pub(crate) mod group;
 pub(crate) mod handle;
 pub(crate) mod info;
 pub(crate) mod jobs;

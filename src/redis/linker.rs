@@ -6,7 +6,7 @@
 //! ```lua
 //! -- needs: meta, count        these are made when the script begins
 //! -- rarely: attempts          these are made when one of their functions is called for the first time
-//! -- with unhandled: offers    like `rarely`, but only in the script of the verb that is made `with` this part
+//! -- with all: offers          like `rarely`, but only in the script of the verb that is made `with` this part
 //! -- shares: meta              locals of this file that others use: such a file is always made when the script begins
 //! ```
 //!
@@ -238,6 +238,6 @@ mod tests {
     fn what_belongs_to_a_part_is_in_scripts_with_that_part_alone() {
         let verb = "#!lua\n-- needs: claim\n";
         let has_offers = |part| Fragments::of(verb, part).rarely.contains(&"offers");
-        assert!(!has_offers(None) && !has_offers(Some("other")) && has_offers(Some("unhandled")));
+        assert!(!has_offers(None) && !has_offers(Some("other")) && has_offers(Some("all")));
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod enqueue;
 pub(crate) mod extend;
 pub(crate) mod fire;
 pub(crate) mod get;
+pub(crate) mod group;
 pub(crate) mod list;
 pub(crate) mod orphans;
 pub(crate) mod pause;

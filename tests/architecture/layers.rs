@@ -51,6 +51,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "attempts",
             "delayed",
             "emit",
+            "gate",
             "lease",
             "once",
             "order",

@@ -176,7 +176,7 @@ pub async fn looked_after(server: &Server) {
     .await;
 }
 
-/// Waits until nothing waits, is delayed or active; answers what was counted then.
+/// Waits until no job is left that has not ended; answers what was counted then.
 pub async fn drained(queue: &Queue, limit: Duration) -> Counts {
     let mut last = Counts::default();
     eventually_async(limit, async || {
@@ -185,7 +185,7 @@ pub async fn drained(queue: &Queue, limit: Duration) -> Counts {
             return false;
         };
         last = counts;
-        counts.waiting + counts.delayed + counts.active == 0
+        counts.left() == 0
     })
     .await;
     last

@@ -27,14 +27,20 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     let refused = state.settle(call.settle);
     let is_due = !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms());
     let is_too_plain = is_due && !call.is_full() && state.gates.expected_ms.is_some();
+    let mut claim = call.claim;
     if is_due && !is_too_plain {
-        state.promote((2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST));
+        let limit = (2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST);
+        let (_, in_line) = state.promote(limit);
+        // What is due and not promoted yet may be the next.
+        if state.due.is_some_and(|due| due <= state.now_ms()) {
+            claim = claim.min(in_line);
+        }
     }
     if call.again && !state.is_paused() {
         state.tell_again();
     }
-    let taken = if call.claim > 0 && !state.is_paused() && !is_too_plain {
-        state.claim(call)
+    let taken = if claim > 0 && !state.is_paused() && !is_too_plain {
+        state.claim(call, claim)
     } else {
         Taken::default()
     };

@@ -33,17 +33,16 @@ enum How {
 }
 
 impl State {
-    pub(crate) fn claim(&mut self, call: &Advance<'_>) -> Taken {
+    pub(crate) fn claim(&mut self, call: &Advance<'_>, limit: usize) -> Taken {
         let how = if call.is_full() {
             How::Any
         } else {
             How::BeforeTraits
         };
         let mut bytes = call.claim_bytes;
-        let (mut taken, more) =
-            self.take_from_line(call, call.claim, call.suspects, &mut bytes, how);
+        let (mut taken, more) = self.take_from_line(call, limit, call.suspects, &mut bytes, how);
         if call.is_full() {
-            self.go_by_gates(call, &mut taken, more, bytes);
+            self.go_by_gates(call, limit, &mut taken, more, bytes);
             self.free_started(&taken.ids);
         }
         if !taken.ids.is_empty() {
@@ -91,6 +90,7 @@ impl State {
     fn go_by_gates(
         &mut self,
         call: &Advance<'_>,
+        limit: usize,
         taken: &mut Taken,
         mut more: bool,
         mut bytes: usize,
@@ -100,20 +100,20 @@ impl State {
         let line = std::mem::take(&mut taken.ids);
         taken.ids = self.pass_gates(line, &mut groups);
         for _ in 1..ROUNDS {
-            if !more || taken.ids.len() >= call.claim || bytes == 0 {
+            if !more || taken.ids.len() >= limit || bytes == 0 {
                 break;
             }
-            let limit = call.claim - taken.ids.len();
+            let room = limit - taken.ids.len();
             let (part, left) =
-                self.take_from_line(call, limit, Suspects::default(), &mut bytes, How::MustFit);
+                self.take_from_line(call, room, Suspects::default(), &mut bytes, How::MustFit);
             more = left;
             taken.offers_left |= part.offers_left;
             let start = self.pass_gates(part.ids, &mut groups);
             taken.ids.extend(start);
         }
         if !more {
-            let limit = call.claim - taken.ids.len();
-            let ids = self.take_from_groups(&groups, limit, &mut bytes);
+            let room = limit - taken.ids.len();
+            let ids = self.take_from_groups(&groups, room, &mut bytes);
             taken.ids.extend(ids);
         }
         self.admit_next(&groups);

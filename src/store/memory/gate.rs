@@ -231,7 +231,7 @@ impl State {
             };
             if passes {
                 self.change_gate(&name, |gate| {
-                    (gate.turn, gate.place) = (Some(id.clone()), place)
+                    (gate.turn, gate.place, gate.halted) = (Some(id.clone()), place, false);
                 });
                 sure.insert(name);
                 line.push((id, place, due_ms));
@@ -409,6 +409,17 @@ impl State {
 
     pub(crate) fn left_blocked(&mut self) {
         self.look_for_blocked();
+    }
+
+    /// How many jobs of a gate run, whether one has the turn, and how many are blocked.
+    pub(crate) fn counts_of_gate(&self, gate: &str) -> (u64, bool, u64) {
+        let blocked = self.gates.blocked_by.iter();
+        let blocked = blocked.filter(|(name, ..)| name == gate).count();
+        (
+            self.gate(gate).active,
+            self.turn(gate).is_some(),
+            blocked as u64,
+        )
     }
 
     /// A delayed job of a group is due at this moment.

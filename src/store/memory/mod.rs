@@ -24,6 +24,7 @@ mod finish;
 mod fire;
 mod gate;
 mod get;
+mod group;
 mod lease;
 mod list;
 mod once;

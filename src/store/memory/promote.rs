@@ -7,8 +7,8 @@ use crate::store::promote::{Promote, Promoted};
 
 impl State {
     /// At most `limit`: the most urgent first, and of one priority in the order in which they became
-    /// due.
-    pub(crate) fn promote(&mut self, limit: usize) -> Vec<JobId> {
+    /// due. Returns how many, and how many of them are in line.
+    pub(crate) fn promote(&mut self, limit: usize) -> (usize, usize) {
         let mut next = self.due_jobs();
         next.truncate(limit);
         let places: Vec<i64> = next.iter().map(|job| self.promoted_place(job)).collect();
@@ -30,7 +30,7 @@ impl State {
             self.due = Some(self.due.map_or(now_ms, |due| due.min(now_ms)));
         }
         self.emit_ids("waiting", &in_line);
-        ids
+        (ids.len(), in_line.len())
     }
 }
 
@@ -38,7 +38,7 @@ impl Apply for Promote<'_> {
     fn apply(&self, state: &mut State) -> Promoted {
         let mut moved = 0;
         if !state.is_paused() {
-            let due = state.promote(self.limit).len();
+            let (due, _) = state.promote(self.limit);
             moved = due.max(state.offer_again(self.limit));
         }
         if moved > 0 {

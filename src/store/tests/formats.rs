@@ -3,7 +3,8 @@
 //! anything in another form, the last file is not what it writes any more, and a new file is added beside it:
 //! `OXCART_WRITE_FORMAT=<n> cargo test --lib formats` writes one. A file that is there is never changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod text;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +23,6 @@ use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::policy::settings::{QueueSettings, SettingsInForce};
 use crate::queue::info::{Ended, JobInfo};
-use crate::redis::keys::PARTS;
 use crate::schedule::info::ScheduleInfo;
 use crate::schedule::rule::Rule;
 use crate::store::configure::{By, Configure};
@@ -36,13 +36,11 @@ use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::schedules::Schedules;
 use crate::store::settings::Settings;
 use crate::store::watch::{Watch, Watched};
+use text::{commands, load};
 
 const FORMATS: [&str; 1] = [include_str!("formats/1.txt")];
 const NOW_MS: u64 = START_US / 1_000;
 const SECOND: Duration = Duration::from_secs(1);
-
-/// The keys whose contents no later version needs: the last call of each lane, and the wake-up token.
-const PASSING: [&str; 2] = ["calls", "wake"];
 
 fn entry(error: &str) -> AttemptEntry {
     AttemptEntry::new(AttemptKind::Error, error.to_owned())
@@ -198,86 +196,6 @@ fn in_redis(rig: &mut Rig) -> &mut InRedis {
     match &mut rig.subject {
         Subject::Redis(redis) => redis,
         Subject::Memory(_) => panic!("only Redis stores bytes"),
-    }
-}
-
-/// Commands that make what a queue holds, one a line, in one order.
-fn commands(redis: &mut InRedis) -> String {
-    let mut lines = Vec::new();
-    let parts: BTreeSet<&str> = PARTS.iter().copied().collect();
-    for part in parts.difference(&BTreeSet::from(PASSING)) {
-        let key = redis.key(part);
-        let kind: String = redis.ask(cmd("TYPE").arg(&key));
-        let mut line = |verb: &str, words: &[&[u8]]| {
-            let words: Vec<String> = words
-                .iter()
-                .map(|word| word.escape_ascii().to_string())
-                .collect();
-            lines.push(format!("{verb} {part} {}", words.join("\t")));
-        };
-        match kind.as_str() {
-            "hash" => {
-                let fields: BTreeMap<Vec<u8>, Vec<u8>> = redis.ask(cmd("HGETALL").arg(&key));
-                fields
-                    .iter()
-                    .for_each(|(field, value)| line("HSET", &[field, value]));
-            }
-            "zset" => {
-                let members: Vec<(Vec<u8>, String)> =
-                    redis.ask(cmd("ZRANGE").arg(&key).arg(0).arg(-1).arg("WITHSCORES"));
-                members
-                    .iter()
-                    .for_each(|(member, score)| line("ZADD", &[score.as_bytes(), member]));
-            }
-            "stream" => {
-                let entries: Vec<(String, Vec<Vec<u8>>)> =
-                    redis.ask(cmd("XRANGE").arg(&key).arg("-").arg("+"));
-                for (id, fields) in &entries {
-                    let id = if *part == "finished" { "1-1" } else { id };
-                    let fields = fields.iter().map(Vec::as_slice);
-                    let words: Vec<&[u8]> = [id.as_bytes()].into_iter().chain(fields).collect();
-                    line("XADD", &words);
-                }
-            }
-            "none" => panic!("a queue with everything has {part}"),
-            other => panic!("{part} is a {other}"),
-        }
-    }
-    lines.join("\n") + "\n"
-}
-
-/// What `escape_ascii` has made of these bytes.
-fn bytes(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let (byte, length) = match (first, after) {
-            (b'\\', [b'x', digits @ ..]) => {
-                let digits = std::str::from_utf8(&digits[..2]).unwrap();
-                (u8::from_str_radix(digits, 16).unwrap(), 4)
-            }
-            (b'\\', [b'n', ..]) => (b'\n', 2),
-            (b'\\', [b't', ..]) => (b'\t', 2),
-            (b'\\', [b'r', ..]) => (b'\r', 2),
-            (b'\\', [other, ..]) => (*other, 2),
-            (byte, _) => (*byte, 1),
-        };
-        bytes.push(byte);
-        rest = &rest[length..];
-    }
-    bytes
-}
-
-fn load(redis: &mut InRedis, commands: &str) {
-    redis.clear();
-    for line in commands.lines() {
-        let words: Vec<&str> = line.splitn(3, ' ').collect();
-        let mut command = cmd(words[0]);
-        command.arg(redis.key(words[1]));
-        for word in words[2].split('\t') {
-            command.arg(bytes(word));
-        }
-        let _: Value = redis.ask(&command);
     }
 }
 

@@ -1,7 +1,14 @@
 //! Groups and orders: which jobs their gates hold back, and that no job is held back for ever.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::random::op::{Op, Operation};
+use super::random::world::{World, Wrong, same};
 use super::{Rig, completed, job, on_both, settlement, with};
 use crate::id::{JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
@@ -10,9 +17,11 @@ use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::State;
 use crate::policy::order::{OnFailure, Order};
 use crate::policy::settings::QueueSettings;
+use crate::store::Verb;
 use crate::store::advance::Claimed;
 use crate::store::cancel::Cancel;
 use crate::store::enqueue::{Due, NewJob};
+use crate::store::group::{self, Group};
 use crate::store::promote::Promote;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
@@ -380,7 +389,45 @@ fn a_stale_end_frees_no_slot(mut rig: Rig) {
     assert_eq!((advanced.refused.len(), advanced.claimed.len()), (1, 0));
 }
 
+fn a_group_is_paused_and_resumed_and_may_have_a_limit_of_its_own(mut rig: Rig) {
+    rig.set(QueueSettings::new().group_concurrency(1));
+    let change = |name, number| Group {
+        group: "g",
+        change: BTreeMap::from([(name, number)]),
+    };
+    rig.enqueue(&[
+        of_group("g-0"),
+        of_group("g-1"),
+        of_group("g-2"),
+        of_group("h-0"),
+    ]);
+    let found = rig.call(&change(group::PAUSED, 1));
+    assert_eq!((found.active, found.in_line, found.blocked), (0, true, 2));
+    assert_eq!(rig.claim_ids(9), ["h-0"]);
+    assert_eq!((rig.size("waiting"), rig.size("blocked")), (0, 3));
+    let found = rig.call(&change(group::CONCURRENCY, 2));
+    assert_eq!(found.set, "concurrency=2 paused=1");
+    assert!(rig.claim_ids(9).is_empty());
+    let found = rig.call(&change(group::PAUSED, 0));
+    assert_eq!((found.in_line, found.blocked), (true, 2));
+    let two = rig.claim_some(9);
+    assert_eq!(ids(&two), ["g-0", "g-1"], "its own limit counts");
+    let found = rig.call(&change(group::CONCURRENCY, 0));
+    assert_eq!(
+        (found.active, found.blocked, found.set.as_str()),
+        (2, 1, "")
+    );
+    for job in &two {
+        rig.end(job, completed(), 0);
+    }
+    let last = rig.claim_some(9);
+    assert_eq!(ids(&last), ["g-2"]);
+    rig.end(&last[0], completed(), 0);
+    assert_eq!(rig.size("gates"), 1, "of the other group");
+}
+
 on_both!(
+    a_group_is_paused_and_resumed_and_may_have_a_limit_of_its_own,
     groups_take_turns_however_many_jobs_each_has,
     a_group_that_is_alone_gets_what_a_claim_takes,
     what_is_free_is_shared_by_the_groups_of_which_a_job_starts,
@@ -398,3 +445,33 @@ on_both!(
     what_does_not_fit_stays_where_it_is,
     a_stale_end_frees_no_slot,
 );
+
+/// An operator pauses a group, lets it go on, or limits it.
+#[derive(Debug)]
+struct ChangeGroup {
+    name: &'static str,
+    number: u64,
+}
+
+pub(super) fn operation() -> impl Strategy<Value = Op> {
+    let change = select(
+        &[
+            (group::PAUSED, 1),
+            (group::PAUSED, 0),
+            (group::CONCURRENCY, 0),
+            (group::CONCURRENCY, 2),
+        ][..],
+    );
+    change.prop_map(|(name, number)| Op::Other(Arc::new(ChangeGroup { name, number })))
+}
+
+impl Operation for ChangeGroup {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        let verb = Group {
+            group: "a",
+            change: BTreeMap::from([(self.name, self.number)]),
+        };
+        let found = world.redis.call(&verb)?;
+        same(Group::script().name, &found, &world.memory.call(&verb))
+    }
+}

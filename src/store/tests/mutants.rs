@@ -182,7 +182,7 @@ mutants! {
     g7_a_recovery_without_bound among SUSPECTS:
         "key.active, '-inf', over, 'LIMIT', 0, args.limit)" => "key.active, '-inf', over)";
     g7_a_claim_without_bound_in_bytes among CLAIMS:
-        "if bytes > max_bytes and n > 0 then" => "if false then";
+        "if bytes + size > max_bytes and (" => "if false and (";
     g8_a_retention_by_number_is_ignored among KEPT:
         "local excess = redis.call('ZCARD', key.completed) - queue.setting('keep_at_most')"
             => "local excess = 0";
@@ -225,12 +225,12 @@ mutants! {
     nobody_is_told_of_the_last_job among DRAINING:
         "if is_drained and queue.active_count() == 0 then" => "if false then";
     a_cancelled_job_still_waits among CANCELLED:
-        "    queue.take_out(id, part)\n    cancelled" => "    cancelled";
+        "    queue.take_out(id, part, record)\n    if" => "    if";
     a_cancelled_job_is_kept_as_long_as_any among CANCELLED:
         "queue.field_of(record, 'keep_ms')" => "nil";
     a_job_that_runs_is_cancelled among CANCELLED:
-        "if state == 'waiting' or state == 'delayed' then\n    queue.take_out(id, part)"
-            => "if state == 'active' or state == 'waiting' or state == 'delayed' then\n    queue.take_out(id, part)";
+        "if state == 'waiting' or state == 'blocked' or state == 'delayed' then"
+            => "if state == 'active' or state == 'waiting' or state == 'blocked' or state == 'delayed' then";
     cancel_does_not_tell_where_a_job_is among CANCELLED:
         "elseif state then\n    queue.append(others" => "elseif false then\n    queue.append(others";
     a_cancelled_job_is_still_waited_for among CANCELLED:
@@ -244,7 +244,7 @@ mutants! {
     what_is_awaited_is_not_kept among AWAITED:
         "math.max(own_ms, is_awaited and AWAITED_KEPT_MS or 0)" => "own_ms";
     a_paused_queue_is_claimed_from among WAKING:
-        "if args.claim > 0 and not meta.paused then" => "if args.claim > 0 then";
+        "if claim > 0 and not meta.paused and" => "if claim > 0 and";
     a_replayed_job_keeps_its_stalls among POISON:
         "redis.call('HDEL', key.stalls, id)" => "";
     g3_a_call_that_is_repeated_after_the_queue_was_deleted_runs_again among DELETED:
@@ -254,7 +254,7 @@ mutants! {
     a_queue_that_somebody_wants_is_deleted among DELETED:
         "if args.all or not is_wanted then" => "if true then";
     a_queue_with_dead_letters_is_deleted among DELETED:
-        "waiting + delayed + active + dead + schedules" => "waiting + delayed + active + schedules";
+        "waiting + blocked + delayed + active + dead + schedules" => "waiting + blocked + delayed + active + schedules";
     a_queue_that_was_deleted_is_not_told_to_be_new among DELETED:
         "local is_first = not meta.added" => "local is_first = false";
     g1_a_job_without_a_list_goes_to_the_wrong_place among LOST_LISTS:
@@ -387,4 +387,40 @@ mutants! {
         "if state then\n      queue.append(others" => "if false then\n      queue.append(others";
     s5_a_tick_that_is_not_there_any_more_is_kept among EDITS:
         "if args.keep_tick then" => "if false then";
+    a_group_may_have_as_many_as_it_likes among GATES:
+        "passes = room_in(gate) > 0\n        gate.active" => "passes = true\n        gate.active";
+    a_claim_that_goes_on_takes_more_of_a_group_than_it_may_have among GATES:
+        "local wanted = math.min(limit, room_in(gate))" => "local wanted = limit";
+    a_slot_of_a_group_is_not_given_back among GATES:
+        "gate.active = math.max(0, gate.active - 1)" => "";
+    a_slot_of_a_dead_worker_is_not_given_back among GATES:
+        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nif not meta.paused" => "if not meta.paused";
+    the_next_of_a_group_does_not_get_in_line among GATES:
+        "queue.admit_next(groups)\n  return claimed" => "return claimed";
+    an_urgent_job_waits_for_the_turn_of_its_group among GATES:
+        "or queue.priority_at(place) < queue.priority_at(gate.place)" => "";
+    g7_due_jobs_of_a_group_fill_the_line among GATES:
+        "if meta.gated then\n      in_line" => "if false then\n      in_line";
+    a_group_that_may_go_on_does_not among GATES:
+        "gate.set = set\n  admit({ gate })" => "gate.set = set";
+    g7_two_of_an_order_run_at_a_time among GATES:
+        "passes = gate.turn == id or not has_turn(gate)\n      else" => "passes = true\n      else";
+    g7_a_job_passes_one_that_is_tried_again among GATES:
+        "job.to ~= 'waiting' and (job.to ~= 'delayed' or on_failure == 'pass')" => "job.to ~= 'waiting'";
+    g7_an_order_goes_by_priority among GATES:
+        "if gate.is_order then\n    place = (" => "if false then\n    place = (";
+    a_dead_job_holds_its_order_back_for_ever among GATES:
+        "elseif job.to ~= 'waiting' and (" => "elseif job.to ~= 'dead' and job.to ~= 'waiting' and (";
+    a_dead_job_halts_nothing among GATES:
+        "gate.halted = job.to == 'dead' and on_failure == 'halt'" => "gate.halted = false";
+    a_cancelled_job_holds_others_back among GATES:
+        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nqueue.count('cancelled'" => "queue.count('cancelled'";
+    a_removed_job_holds_others_back among GATES:
+        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nqueue.count('removed'" => "queue.count('removed'";
+    g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
+        "redis.call('ZREM', key.blocked_by, member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
+    g8_a_gate_that_nothing_needs_is_kept among GATES:
+        "if gate.active == 0 and not gate.turn then" => "if false then";
+    calls_look_for_blocked_jobs_for_ever among GATES:
+        "if meta.blocked and redis.call('EXISTS', key.blocked) == 0 then" => "if false then";
 }

@@ -4,7 +4,7 @@
 //! (The modules of the verbs are named in `store/mod.rs` and `memory/mod.rs` all the same: modules that a macro
 //! names are not formatted by rustfmt.)
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
@@ -32,6 +32,7 @@ use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
+use crate::store::group::Group;
 use crate::store::list::List;
 use crate::store::orphans::{How, Orphans};
 use crate::store::pause::Pause;
@@ -155,6 +156,16 @@ verbs! {
     }
     get: Get<'_> {
         "get" => |redis, _| all().iter().map(|id| tried(redis, &Get { id: id.as_str() })).collect(),
+    }
+    group: Group<'_> {
+        "look at a group" => |redis, _| {
+            let (group, change) = ("group", BTreeMap::new());
+            tried(redis, &Group { group, change })
+        },
+        "change a group" => |redis, _| {
+            let (group, change) = ("group", BTreeMap::from([("concurrency", 3)]));
+            tried(redis, &Group { group, change })
+        },
     }
     list: List {
         "list" => |redis, _| tried(redis, &List { state: "waiting", limit: 9, bytes: 99, after: None }),

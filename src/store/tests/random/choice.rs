@@ -20,7 +20,7 @@ use crate::store::advance::Suspects;
 use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
-use crate::store::tests::{cancel, unique};
+use crate::store::tests::{cancel, gates, unique};
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -79,6 +79,7 @@ operations! {
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
     2 Remove: ids().prop_map(|ids| Op::Remove { ids });
     2 Cancel: cancel::operation();
+    2 ChangeGroup: gates::operation();
     1 Delete: any::<bool>().prop_map(|all| Op::Delete { all });
     2 LoseList: (0..PLACES.len(), any::<bool>()).prop_map(|(place, back)| {
         let how = if back { Restore::PutBack } else { Restore::Remove };

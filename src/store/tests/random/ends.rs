@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::op::{End, How};
 use super::world::World;
+use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Outcome, Output};
+use crate::job::record::has_traits;
 use crate::policy::retention::Retention;
 use crate::store::advance::Settlement;
 
@@ -48,5 +50,11 @@ impl World<'_> {
             keep: end.keep_ms.map(Retention::from_millis),
             outcome,
         })
+    }
+
+    /// What a worker has read in the record that it claimed.
+    pub(super) fn has_traits(&self, id: &JobId) -> bool {
+        let record = self.last.get("jobs", id.as_str());
+        record.is_some_and(|record| has_traits(record))
     }
 }

@@ -159,6 +159,21 @@ pub(crate) const CANCELLED: Profile = Profile(&[
     (3, Pass),
 ]);
 
+/// Jobs have groups and orders, and end in all the ways there are.
+pub(crate) const GATES: Profile = Profile(&[
+    (12, Enqueue),
+    (24, Advance),
+    (2, Flood),
+    (2, Judge),
+    (2, Promote),
+    (3, Replay),
+    (3, Remove),
+    (3, Cancel),
+    (2, Configure),
+    (2, ChangeGroup),
+    (8, Pass),
+]);
+
 /// Jobs stall until they are dead, and nothing else is left.
 pub(crate) const OUTLIVED: Profile = Profile(&[(6, Enqueue), (10, Advance), (8, Outlive)]);
 

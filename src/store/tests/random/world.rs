@@ -9,7 +9,6 @@ use super::op::{IDS, Op, PRODUCERS, Turn, WORKERS};
 use super::order::Order;
 use super::schedules::schedule_name;
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::record::has_traits;
 use crate::job::state::State;
 use crate::memory::Apply;
 use crate::store::advance::{Advance, Answer, Claimed, Settlement};
@@ -458,12 +457,6 @@ impl<'a> World<'a> {
                 self.claims.push(claim);
             }
         }
-    }
-
-    /// What a worker has read in the record that it claimed.
-    pub(super) fn has_traits(&self, id: &JobId) -> bool {
-        let record = self.last.get("jobs", id.as_str());
-        record.is_some_and(|record| has_traits(record))
     }
 
     /// One of the last claims, by any number; with another receipt if it is to be stale.

@@ -1,0 +1,34 @@
+#!lua flags=allow-oom
+-- Looks at one group, and changes what is set for it (lib/gate.lua). args: group (as in the head of a record), change (numbers by
+-- name; 0 takes the setting away).
+-- Answers { 'group', now_ms, active, in line (0 or 1), blocked, what is set for it: a text }. O(log N). Harmless when repeated.
+-- needs: arguments, meta, whole, gate
+-- rarely: emit
+
+local name = queue.group_named(args.group)
+local field = name .. ' set'
+local before = redis.call('HGET', key.gates, field) or ''
+local values, words = {}, {}
+for setting, number in string.gmatch(before, '(%l+)=(%d+)') do
+  values[setting] = number
+end
+for setting, number in pairs(args.change) do
+  values[setting] = number > 0 and queue.whole(number) or nil
+end
+for setting, number in pairs(values) do
+  words[#words + 1] = setting .. '=' .. number
+end
+table.sort(words)
+local after = table.concat(words, ' ')
+if after ~= before then
+  if after == '' then
+    redis.call('HDEL', key.gates, field)
+  else
+    redis.call('HSET', key.gates, field, after)
+  end
+  queue.reopen(name, after)
+  queue.flush_events()
+  queue.save_meta()
+end
+local active, in_line, blocked = queue.counts_of_gate(name)
+return { 'group', now_ms, active, in_line and 1 or 0, blocked, after }
