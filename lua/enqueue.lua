@@ -26,7 +26,8 @@ end
 local is_first = not meta.added
 local options, external = {}, {}
 for i = 1, #args.options, 2 do
-  options[args.options[i]] = args.options[i + 1]
+  local option = args.options[i + 1]
+  options[args.options[i]], options.traits = option, options.traits or option.traits
 end
 for k, position in ipairs(args.external) do
   external[position] = k

@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 12] = [
+const EXAMPLES: [(&str, &[&str]); 13] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "cron",
@@ -91,6 +91,14 @@ const EXAMPLES: [(&str, &[&str]); 12] = [
     (
         "testing",
         &["asked for a review after a week", "asked user 8", "is dead"],
+    ),
+    (
+        "unique",
+        &[
+            "charged 4200 cents",
+            "the same request again",
+            "receipt over 4200 cents, receipt over 4200 cents, receipt over 4200 cents",
+        ],
     ),
 ];
 

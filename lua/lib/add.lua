@@ -6,10 +6,10 @@
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
 -- job i, a map of { delay_ms | at_ms, priority, front, await_ms, traits }; when it is due is added to it. traits: the record has
--- some (head.lua).
+-- some (head.lua); options.traits: one of the records has.
 -- unsure: some of them may be there already; otherwise that is not looked up.
--- Returns the positions (from 0) of ids that were already there, which are left as they are, and what duplicate.lua says of jobs whose
--- key another job has; and how many records were replaced.
+-- Returns the positions (from 0) of ids that were already there, and are left as they are, and what duplicate.lua says of
+-- jobs whose key another job has; and how many records were replaced.
 --
 -- An id that was made for its job may be there all the same: two producers made the same one. That
 -- should be impossible, and is counted as `clashed`. If one job is stored, Redis says so before it
@@ -19,11 +19,8 @@ function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
   local there, waiting, delayed, seen = {}, {}, {}, {}
-  local clashed, replaced, with_traits = 0, 0, false
-  for _, option in pairs(options) do
-    with_traits = with_traits or option.traits
-  end
-  local met = with_traits and queue.meet(list, n, options, external, known)
+  local clashed, replaced = 0, 0
+  local met = options.traits and queue.meet(list, n, options, external, known)
   for i = 1, n do
     local id, option = list[i + 1], options[i]
     if met and met[i] then
@@ -68,9 +65,7 @@ function queue.add(list, n, options, external, unsure)
     clashed = clashed + old
     if old > 0 and #ids == 1 then
       there[#there + 1] = positions[1] - 1
-      table.sort(there, function(one, other)
-        return tonumber(string.match(one, '^%d+')) < tonumber(string.match(other, '^%d+'))
-      end)
+      queue.sort_by_number(there)
       return nil
     end
     replaced = replaced + old
@@ -82,7 +77,7 @@ function queue.add(list, n, options, external, unsure)
       redis.call('ZADD', key.awaited, 'GT', unpack(awaited))
       queue.made(key.awaited)
     end
-    if with_traits then
+    if options.traits then
       queue.give_keys(fields)
     end
     return ids, fields
@@ -93,12 +88,8 @@ function queue.add(list, n, options, external, unsure)
     local ids, stored = store(waiting, places)
     if ids then
       queue.emit('added', ids)
-      if with_traits then
-        local records, due_ms = {}, {}
-        for k, i in ipairs(waiting) do
-          records[k], due_ms[ids[k]] = stored[2 * k], options[i] and options[i].due_ms
-        end
-        queue.enter_or_hold(ids, records, places, due_ms)
+      if options.traits then
+        queue.enter_new(ids, stored, places, waiting, options)
       else
         queue.enter_waiting(ids, places)
       end

@@ -22,6 +22,16 @@ function queue.enter_or_hold(ids, records, places, due_ms)
   queue.emit('delayed', tokens)
 end
 
+-- The same of what was stored (add.lua): stored[2 * k] is the record of ids[k], options[positions[k]] what is not default about
+-- it.
+function queue.enter_new(ids, stored, places, positions, options)
+  local records, due_ms = {}, {}
+  for k, i in ipairs(positions) do
+    records[k], due_ms[ids[k]] = stored[2 * k], options[i] and options[i].due_ms
+  end
+  queue.enter_or_hold(ids, records, places, due_ms)
+end
+
 -- Jobs that get a place that they did not have before. Returns those that are in line.
 function queue.enter_at_or_hold(ids, places)
   local held = queue.enter_gates(ids, redis.call('HMGET', key.jobs, unpack(ids)), places)

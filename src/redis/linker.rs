@@ -31,7 +31,7 @@ pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     active add admission again arguments arm attempts batch bury cap claim claims count delayed deliver describe
     digits drained due duplicate emit emit_value enter find finish forget gate head held hold idle judge kept lease lines
     lists lost meta news now offers once optional order outcome outlook overdue places promote readable record
-    remembered reply room said schedules sentinel settings settle shown stamp suspects take_out tick timer unhandled unique unset
+    remembered replace reply room said schedules sentinel settings settle shown stamp suspects take_out tick timer unhandled unique unset
     upcoming whole
 };
 

@@ -16,4 +16,5 @@ mod removal;
 mod results;
 mod rig;
 mod shutdown;
+mod unique;
 mod versions;

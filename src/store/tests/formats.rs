@@ -22,6 +22,7 @@ use crate::job::state::State;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::policy::settings::{QueueSettings, SettingsInForce};
+use crate::policy::unique::{OnDuplicate, Unique};
 use crate::queue::info::{Ended, JobInfo};
 use crate::schedule::info::ScheduleInfo;
 use crate::schedule::rule::Rule;
@@ -52,6 +53,11 @@ fn rich() -> JobOptions {
         .backoff(Backoff::fixed(2 * SECOND))
         .timeout(9 * SECOND)
         .keep(Retention::For(60 * SECOND))
+}
+
+fn rare() -> Unique {
+    let unique = Unique::by("request 17").for_time(7_200 * SECOND);
+    unique.on_duplicate(OnDuplicate::Replace)
 }
 
 fn with(id: &str, payload: Vec<u8>, options: &JobOptions) -> NewJob {
@@ -169,6 +175,7 @@ fn everything() -> Rig {
         with("first", vec![0xc0], &ordered),
         with("second", vec![0xc0], &ordered),
         with("of-a-group", vec![0xc0], &JobOptions::new().group("tenant")),
+        with("unique", vec![0xc0], &JobOptions::new().unique(rare())),
     ]);
     let rule = Rule {
         every_ms: Some(60_000),
@@ -254,6 +261,7 @@ fn every_format_there_ever_was_is_read() {
             "retried",
             "suspect",
             "unhandled",
+            "unique",
             "waiting",
         ];
         assert_eq!(ids, expected);
@@ -281,6 +289,7 @@ fn jobs_are_read(rig: &mut Rig) {
         ("first", State::Waiting),
         ("second", State::Blocked),
         ("of-a-group", State::Waiting),
+        ("unique", State::Waiting),
     ];
     for (id, state) in states {
         assert_eq!(info(rig, id).state, state, "{id}");
@@ -299,6 +308,7 @@ fn jobs_are_read(rig: &mut Rig) {
     assert_eq!(ended(rig, "cancelled"), Ended::Cancelled("moot".into()));
     assert_eq!(ended(rig, "dead"), Ended::Dead(DeadReason::Declared));
     assert_eq!(info(rig, "dead").history[0].error, "no such customer");
+    assert_eq!(info(rig, "unique").unique.as_deref(), Some("request 17"));
     let retried = info(rig, "retried");
     assert_eq!((retried.failed, retried.history.len()), (1, 1));
     assert_eq!(

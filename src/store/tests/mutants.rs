@@ -394,7 +394,7 @@ mutants! {
     a_slot_of_a_group_is_not_given_back among GATES:
         "gate.active = math.max(0, gate.active - 1)" => "";
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
-        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nif not meta.paused" => "if not meta.paused";
+        "  queue.leave_gates(leaving)\nend\nif not meta.paused" => "end\nif not meta.paused";
     the_next_of_a_group_does_not_get_in_line among GATES:
         "queue.admit_next(groups)\n  return claimed" => "return claimed";
     an_urgent_job_waits_for_the_turn_of_its_group among GATES:
@@ -414,13 +414,55 @@ mutants! {
     a_dead_job_halts_nothing among GATES:
         "gate.halted = job.to == 'dead' and on_failure == 'halt'" => "gate.halted = false";
     a_cancelled_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nqueue.count('cancelled'" => "queue.count('cancelled'";
+        "  queue.leave_gates(leaving)\nend\nqueue.count('cancelled'" => "end\nqueue.count('cancelled'";
     a_removed_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nqueue.count('removed'" => "queue.count('removed'";
+        "  queue.leave_gates(leaving)\nend\nqueue.count('removed'" => "end\nqueue.count('removed'";
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
         "redis.call('ZREM', key.blocked_by, member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
     g8_a_gate_that_nothing_needs_is_kept among GATES:
         "if gate.active == 0 and not gate.turn then" => "if false then";
     calls_look_for_blocked_jobs_for_ever among GATES:
         "if meta.blocked and redis.call('EXISTS', key.blocked) == 0 then" => "if false then";
+    two_jobs_have_one_key among UNIQUE:
+        "local id = redis.call('HGET', key.unique, name)" => "local id = false";
+    a_key_is_kept_by_a_job_that_has_ended among UNIQUE:
+        "if #leaving > 0 then\n    queue.free_keys(leaving)" => "if #leaving > 0 then";
+    g8_a_key_is_kept_by_a_job_that_was_poisoned among UNIQUE_POISON:
+        "if #leaving > 0 then\n  queue.free_keys(leaving)\n  queue.leave_gates(leaving)\nend\nif not meta.paused"
+            => "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nif not meta.paused";
+    a_key_is_kept_by_a_job_that_was_cancelled among UNIQUE:
+        "queue.free_keys(leaving)\n  queue.leave_gates(leaving)\nend\nqueue.count('cancelled'"
+            => "queue.leave_gates(leaving)\nend\nqueue.count('cancelled'";
+    a_key_is_kept_by_a_job_that_was_removed among UNIQUE:
+        "queue.free_keys(leaving)\n  queue.leave_gates(leaving)\nend\nqueue.count('removed'"
+            => "queue.leave_gates(leaving)\nend\nqueue.count('removed'";
+    a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:
+        "if name and not is_open and redis.call('HGET', key.unique, name) == job.id" => "if name and not is_open";
+    a_key_is_lost_by_a_retry among UNIQUE:
+        "local is_open = job.to == 'waiting' or job.to == 'delayed'" => "local is_open = job.to == 'waiting'";
+    a_key_is_kept_by_a_job_that_has_started among UNIQUE:
+        "queue.free_started(claimed.ids, claimed.records)" => "";
+    a_key_that_is_remembered_is_free_when_the_job_ends among UNIQUE:
+        "(job.to == 'removed' or not remembered_ms(queue.field_of(job.record, 'unique_until')))" => "true";
+    a_key_is_remembered_for_ever among UNIQUE:
+        "if until_ms and until_ms > now_ms or" => "if until_ms or";
+    g8_a_key_whose_time_is_over_is_never_forgotten among UNIQUE:
+        "redis.call('EXISTS', key.remembered) == 1 and queue.forget_keys(args.limit) or 0" => "0";
+    a_replayed_job_runs_beside_another_one_with_its_key among UNIQUE_REPLAYED:
+        "if other and other ~= id then" => "if false then";
+    a_replayed_job_has_no_key among UNIQUE_REPLAYED:
+        "queue.give_key(name, id, until_what)\n  taken" => "taken";
+    jobs_of_one_call_do_not_meet among UNIQUE:
+        "if first[name] then" => "if false then";
+    a_job_that_runs_is_replaced among UNIQUE:
+        "local WAITS = { waiting = true," => "local WAITS = { active = true, waiting = true,";
+    a_replaced_job_is_due_when_the_new_one_would_be among UNIQUE:
+        "new.how == 'debounce' and due_of(option) or due_ms" => "due_of(option)";
+    a_replaced_job_stays_at_its_old_priority among UNIQUE:
+        "and queue.priority_at(place) == (option.priority or DEFAULT_PRIORITY) then" => "then";
+    g8_a_replaced_job_stays_in_its_old_group among UNIQUE:
+        "queue.take_out(id, job.part, record)\n  queue.leave_gates({ { id = id, record = record, from = job.state, to = 'ended' } })"
+            => "queue.take_out(id, job.part, record)";
+    g8_the_payload_of_a_replaced_job_is_left_behind among UNIQUE:
+        "elseif queue.has(key.payloads) then\n    redis.call('HDEL', key.payloads, id)\n  end" => "end";
 }

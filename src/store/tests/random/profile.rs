@@ -254,3 +254,28 @@ pub(crate) const PAGES: Profile = Profile(&[
     (3, Remove),
     (3, Replay),
 ]);
+
+/// Jobs with unique keys meet, end in every way, and are replayed.
+pub(crate) const UNIQUE: Profile = Profile(&[
+    (14, EnqueueUnique),
+    (16, Advance),
+    (4, Judge),
+    (6, Replay),
+    (4, Remove),
+    (4, Cancel),
+    (3, Trim),
+    (8, Pass),
+]);
+
+/// Jobs with unique keys stall until they are dead.
+pub(crate) const UNIQUE_POISON: Profile = Profile(&[
+    (8, EnqueueUnique),
+    (12, Advance),
+    (10, Pass),
+    (12, Judge),
+    (6, Configure),
+]);
+
+/// Jobs with unique keys die, and are replayed.
+pub(crate) const UNIQUE_REPLAYED: Profile =
+    Profile(&[(6, EnqueueUnique), (16, Advance), (16, Replay)]);
