@@ -4,7 +4,7 @@
 -- Answers { 'cancelled', now_ms, cancelled ids, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, finish, count, emit, lists
--- rarely: take_out, head, delayed, drained, shown, gate, unique
+-- rarely: take_out, head, delayed, drained, shown, leave, unique
 
 local FIRST_ID = 3
 local outcome = ARGV[2]

@@ -3,9 +3,9 @@
 -- name; 0 takes the setting away).
 -- Answers { 'group', now_ms, active, in line (0 or 1), blocked, what is set for it: a text }. O(log N). Harmless when repeated.
 -- needs: arguments, meta, whole, gate
--- rarely: emit
+-- rarely: admit, emit
 
-local name = queue.group_named(args.group)
+local name = 'g' .. args.group
 local field = name .. ' set'
 local before = redis.call('HGET', key.gates, field) or ''
 local values, words = {}, {}
@@ -26,9 +26,13 @@ if after ~= before then
   else
     redis.call('HSET', key.gates, field, after)
   end
-  queue.reopen(name, after)
+  -- Its next job may get in line.
+  local gate = queue.gate(name)
+  gate.set = after
+  queue.admit({ gate })
   queue.flush_events()
   queue.save_meta()
 end
-local active, in_line, blocked = queue.counts_of_gate(name)
-return { 'group', now_ms, active, in_line and 1 or 0, blocked, after }
+local gate = queue.gate(name)
+local blocked = redis.call('ZLEXCOUNT', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1')
+return { 'group', now_ms, gate.active, queue.has_turn(gate) and 1 or 0, blocked, after }

@@ -9,7 +9,7 @@
 -- Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, head, gate, unique
+-- rarely: drained, head, leave, unique
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then

@@ -3,7 +3,7 @@
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: meta, find, count, emit
--- rarely: take_out, finish, forget, delayed, drained, head, gate, unique
+-- rarely: take_out, finish, forget, delayed, drained, head, leave, unique
 
 local removed, active, delayed, open, leaving = {}, {}, false, false, {}
 for i = 2, #ARGV do

@@ -46,7 +46,8 @@ const ENQUEUE_MANY: Budget = Budget {
 const PROCESS_1: Budget = Budget {
     calls: 1.01,
     commands: 19.1,
-    received: 912.0,
+    // 911 with one call a job; a machine that is busy makes a few calls more.
+    received: 916.0,
     sent: 344.0,
 };
 
@@ -55,7 +56,8 @@ const PROCESS_1: Budget = Budget {
 const PROCESS_100: Budget = Budget {
     calls: 0.03,
     commands: 0.5,
-    received: 68.0,
+    // As the calls: a few more are made on a machine that is busy.
+    received: 70.0,
     sent: 205.0,
 };
 

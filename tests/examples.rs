@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 13] = [
+const EXAMPLES: [(&str, &[&str]); 15] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "cron",
@@ -50,6 +50,14 @@ const EXAMPLES: [(&str, &[&str]); 13] = [
         ],
     ),
     (
+        "groups",
+        &[
+            "6 of `large` wait, paused: true",
+            "small page 1\ntiny page 1\nsmall page 2\nlarge page 1",
+            "all exported",
+        ],
+    ),
+    (
         "middleware",
         &[
             "attempt 2: dead: over the limit",
@@ -59,6 +67,14 @@ const EXAMPLES: [(&str, &[&str]); 13] = [
             "1 x dead (Timeout)",
             "1 x dead (Panic)",
             "1 x retry (Error)",
+        ],
+    ),
+    (
+        "order",
+        &[
+            "4 are blocked",
+            "order 17: the bank does not answer",
+            "both orders are shipped",
         ],
     ),
     (

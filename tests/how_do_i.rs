@@ -393,3 +393,16 @@ async fn look_after_a_queue() -> Done {
     assert_eq!(deleted.jobs(), 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn one_after_the_other() -> Done {
+    let billing = billing();
+    for customer in [7, 7, 8] {
+        billing
+            .enqueue(Charge { customer })
+            .ordered_by(format!("customer-{customer}"))
+            .await?;
+    }
+    assert_eq!(billing.counts().await?.blocked, 1); // the second of customer 7
+    Ok(())
+}

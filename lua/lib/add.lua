@@ -1,20 +1,18 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
 -- rarely: optional, lists, head
--- with all: hold, gate, unique, duplicate
+-- with all: hold, gated, unique, duplicate
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
 -- job i, a map of { delay_ms | at_ms, priority, front, await_ms, traits }; when it is due is added to it. traits: the record has
 -- some (head.lua); options.traits: one of the records has.
--- unsure: some of them may be there already; otherwise that is not looked up.
--- Returns the positions (from 0) of ids that were already there, and are left as they are, and what duplicate.lua says of
--- jobs whose key another job has; and how many records were replaced.
+-- unsure: some of them may be there already; otherwise that is not looked up. Returns the positions (from 0) of ids that were
+-- there, and what duplicate.lua says of jobs whose key another job has; and how many records were replaced.
 --
--- An id that was made for its job may be there all the same: two producers made the same one. That
--- should be impossible, and is counted as `clashed`. If one job is stored, Redis says so before it
--- writes, and nothing is written. If several are stored, Redis says only afterwards how many
--- records it has replaced. Neither costs a command.
+-- An id that was made for its job may be there all the same: two producers made the same one. That should be impossible, and
+-- is counted as `clashed`. If one job is stored, Redis says so before it writes, and nothing is written. If several are
+-- stored, Redis says only afterwards how many records it has replaced. Neither costs a command.
 function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
@@ -89,7 +87,7 @@ function queue.add(list, n, options, external, unsure)
     if ids then
       queue.emit('added', ids)
       if options.traits then
-        queue.enter_new(ids, stored, places, waiting, options)
+        queue.enter_or_hold(ids, stored, places, waiting, options)
       else
         queue.enter_waiting(ids, places)
       end

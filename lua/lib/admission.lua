@@ -1,5 +1,36 @@
 -- What a claim does for jobs with a gate (gate.lua): leaves those that are held back, and takes others instead.
--- needs: claim, gate, count
+-- needs: claim, gate, pass, admit, count
+-- rarely: meta, optional, blocked
+
+-- Takes up to `limit` jobs of at most `max_bytes` of those that a group holds back, as if each had stood in line. Jobs whose worker
+-- died on them are left: they run only as suspects (suspects.lua). Returns what `fitting` returns of them (claim.lua), and
+-- whether there may be more.
+local function take_from_group(gate, limit, max_bytes)
+  local wanted = math.min(limit, queue.room_in(gate))
+  local ids, members = {}, {}
+  if wanted > 0 and meta.blocked then
+    ids, members = queue.next_blocked(gate, wanted)
+  end
+  if #ids == 0 then
+    return {}, {}, {}, 0, 0, false
+  end
+  local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, unpack(ids)) or {}
+  local harmless = #ids
+  for i = #ids, 1, -1 do
+    harmless = stalls[i] and i - 1 or harmless
+  end
+  ids = { unpack(ids, 1, harmless) }
+  if harmless == 0 then
+    return {}, {}, {}, 0, 0, false
+  end
+  local records = redis.call('HMGET', key.jobs, unpack(ids))
+  local taken, taken_records, external, seen, bytes = queue.fitting(ids, records, max_bytes, 'must fit')
+  if seen > 0 then
+    queue.take_blocked({ unpack(ids, 1, seen) }, { unpack(members, 1, seen) })
+    gate.active = gate.active + #taken
+  end
+  return taken, taken_records, external, seen, bytes, seen == wanted
+end
 
 -- What is being claimed, and the groups that this touches.
 local claimed, groups
@@ -43,7 +74,7 @@ local function take_from_groups(limit, max_bytes)
     for _, gate in ipairs(open) do
       local wanted = math.min(share, limit - #claimed.ids)
       local ids, records, external, seen, bytes, may_have_more =
-        queue.take_from_group(gate, wanted, max_bytes - claimed.bytes)
+        take_from_group(gate, wanted, max_bytes - claimed.bytes)
       add(ids, records, external, {})
       claimed.bytes = claimed.bytes + bytes
       queue.count('orphans', seen - #ids)
@@ -77,6 +108,6 @@ function queue.go_by_gates(part, limit, max_bytes)
   if not is_line_left then
     take_from_groups(limit, max_bytes)
   end
-  queue.admit_next(groups)
+  queue.admit(groups)
   return claimed
 end

@@ -1,9 +1,52 @@
 -- How jobs of which some may have a gate (gate.lua) get in line: those that their gates hold back are blocked instead.
--- needs: whole
--- rarely: enter, gate, order, emit, optional
+-- needs: whole, gate
+-- rarely: blocked, enter, order, emit, optional
 
--- New jobs, which have their places in their records. due_ms[id]: when a job is due.
-function queue.enter_or_hold(ids, records, places, due_ms)
+-- Jobs are about to get in line, at these places; due_ms[id]: when a job is due that is to be delayed instead. Those that
+-- their gates hold back are stored as blocked. Returns the set of their ids.
+function queue.enter_gates(ids, records, places, due_ms)
+  local held, held_ids, changed, touched = {}, {}, {}, {}
+  for i = 1, #ids do
+    local id, name = ids[i], records[i] and queue.gate_of(records[i])
+    if name then
+      local gate, place = queue.gate(name), tonumber(places[i]) or 0
+      local passes
+      if gate.is_order then
+        passes = gate.turn == id or not queue.has_turn(gate)
+      else
+        -- A more urgent job does not wait for the turn of a less urgent one.
+        passes = queue.room_in(gate) > 0
+          and (not queue.has_turn(gate) or queue.priority_at(place) < queue.priority_at(gate.place))
+      end
+      if passes then
+        queue.set_turn(gate, id, place)
+        gate.halted = false
+        if not touched[name] then
+          touched[name], changed[#changed + 1] = true, gate
+        end
+      else
+        held[#held + 1] = {
+          gate = gate, id = id, record = records[i], place = places[i], due_ms = due_ms and due_ms[id],
+        }
+        held_ids[id] = true
+      end
+    end
+  end
+  for _, gate in ipairs(changed) do
+    queue.save_gate(gate)
+  end
+  queue.hold(held)
+  return held_ids
+end
+
+-- New jobs, which have their places in their records. stored: each id, followed by its record. options[positions[i]] is what
+-- is not default about job i, as in add.lua.
+function queue.enter_or_hold(ids, stored, places, positions, options)
+  local records, due_ms = {}, {}
+  for i = 1, #ids do
+    local option = options[positions[i]]
+    records[i], due_ms[ids[i]] = stored[2 * i], option and option.due_ms
+  end
   local held = queue.enter_gates(ids, records, places, due_ms)
   local line, at, delayed, options, tokens = {}, {}, {}, {}, {}
   for i = 1, #ids do
@@ -20,16 +63,6 @@ function queue.enter_or_hold(ids, records, places, due_ms)
   end
   queue.enter_delayed(delayed, options)
   queue.emit('delayed', tokens)
-end
-
--- The same of what was stored (add.lua): stored[2 * k] is the record of ids[k], options[positions[k]] what is not default about
--- it.
-function queue.enter_new(ids, stored, places, positions, options)
-  local records, due_ms = {}, {}
-  for k, i in ipairs(positions) do
-    records[k], due_ms[ids[k]] = stored[2 * k], options[i] and options[i].due_ms
-  end
-  queue.enter_or_hold(ids, records, places, due_ms)
 end
 
 -- Jobs that get a place that they did not have before. Returns those that are in line.

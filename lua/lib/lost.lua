@@ -1,7 +1,7 @@
 -- What becomes of jobs that are in no list any more. Their records, and what is stored beside them, show where they
 -- belong.
 -- needs: arguments, meta
--- rarely: held, enter, places, order, unhandled, finish, forget, arm, count, emit, drained, head, gate, unique
+-- rarely: held, enter, places, order, unplace, finish, forget, arm, count, emit, drained, leave, unique
 
 -- Sorts the jobs out: those that a worker holds, those that are dead, completed, and those that have not
 -- ended.
@@ -38,32 +38,6 @@ local function add(part, score, ids)
   end
 end
 
--- Jobs that were handed back are not kept by their names any more: they are offered to every worker.
-local function forget_names(ids)
-  local _, names = queue.names_of(ids)
-  local named = {}
-  for i = 1, #ids do
-    if names[i] then
-      named[#named + 1] = ids[i]
-    end
-  end
-  if #named > 0 then
-    queue.leave_unhandled(named)
-  end
-end
-
--- Jobs that were held back are not among the jobs of their gates any more. Returns those of the jobs that have a gate.
-local function forget_gates(ids)
-  local records, leaving = redis.call('HMGET', key.jobs, unpack(ids)), {}
-  for i = 1, #ids do
-    if records[i] and queue.has_traits(records[i]) then
-      queue.leave_blocked(ids[i], records[i])
-      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'lost', to = 'removed' }
-    end
-  end
-  return leaving
-end
-
 -- The record of a job that was enqueued with a delay holds the first place of its priority, which is no job's.
 local function enter_where_they_were(ids)
   local places = queue.places_of(ids)
@@ -90,8 +64,8 @@ function queue.put_back(ids)
   add(key.dead, now_text, dead)
   add(key.completed, now_text, completed)
   if #open > 0 then
-    forget_names(open)
-    forget_gates(open)
+    queue.forget_names(open)
+    queue.forget_gates(open)
     enter_where_they_were(open)
     if not meta.paused then
       queue.arm(0)
@@ -118,9 +92,9 @@ function queue.remove_orphans(ids)
   end
   if #removed > 0 then
     if #open > 0 then
-      forget_names(open)
+      queue.forget_names(open)
     end
-    local leaving = forget_gates(removed)
+    local leaving = queue.forget_gates(removed)
     queue.announce(removed)
     queue.forget_ended(removed)
     if #leaving > 0 then

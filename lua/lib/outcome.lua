@@ -1,7 +1,7 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
 -- needs: places, said, bury, enter, lists, count, emit
 -- rarely: finish, attempts, held, order, whole, emit_value
--- with all: unhandled, gate, unique
+-- with all: unhandled, gated, leave, unique
 
 -- others[i] is a map of { id, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
 -- what the job itself asks for, if it does; with traits: the job has some (head.lua).

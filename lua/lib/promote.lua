@@ -3,7 +3,7 @@
 -- it claims the jobs that go first, however many are due.
 -- needs: meta, whole, lines, delayed, room, due
 -- rarely: enter, emit
--- with all: hold, gate
+-- with all: hold, gated
 
 -- The places of `n` jobs of a line, as text. The first of them gets `number`; no number is less than
 -- `least`, if that is given.

@@ -2,7 +2,7 @@
 -- had been enqueued now, but for its id, its history and, if nothing asks for another one, its place.
 -- needs: meta, unique, head, whole
 -- rarely: record, places, order, enter, emit, arm, optional, take_out, delayed, lines
--- with all: hold, gate
+-- with all: hold, gate, gated, leave
 
 local DEFAULT_PRIORITY = 500
 
@@ -56,7 +56,7 @@ local function move(job, record, head, new)
     local places = queue.take_places({ id }, { [id] = option })
     local stored = head .. places[1] .. ' ' .. new.sent
     store(id, stored, new.payload)
-    queue.enter_or_hold({ id }, { stored }, places, { [id] = option.due_ms })
+    queue.enter_or_hold({ id }, { id, stored }, places, { 1 }, { option })
     if not meta.paused then
       queue.arm(0)
     end

@@ -388,23 +388,23 @@ mutants! {
     s5_a_tick_that_is_not_there_any_more_is_kept among EDITS:
         "if args.keep_tick then" => "if false then";
     a_group_may_have_as_many_as_it_likes among GATES:
-        "passes = room_in(gate) > 0\n        gate.active" => "passes = true\n        gate.active";
+        "passes = queue.room_in(gate) > 0\n        gate.active" => "passes = true\n        gate.active";
     a_claim_that_goes_on_takes_more_of_a_group_than_it_may_have among GATES:
-        "local wanted = math.min(limit, room_in(gate))" => "local wanted = limit";
+        "local wanted = math.min(limit, queue.room_in(gate))" => "local wanted = limit";
     a_slot_of_a_group_is_not_given_back among GATES:
         "gate.active = math.max(0, gate.active - 1)" => "";
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
         "  queue.leave_gates(leaving)\nend\nif not meta.paused" => "end\nif not meta.paused";
     the_next_of_a_group_does_not_get_in_line among GATES:
-        "queue.admit_next(groups)\n  return claimed" => "return claimed";
+        "queue.admit(groups)\n  return claimed" => "return claimed";
     an_urgent_job_waits_for_the_turn_of_its_group among GATES:
         "or queue.priority_at(place) < queue.priority_at(gate.place)" => "";
     g7_due_jobs_of_a_group_fill_the_line among GATES:
         "if meta.gated then\n      in_line" => "if false then\n      in_line";
     a_group_that_may_go_on_does_not among GATES:
-        "gate.set = set\n  admit({ gate })" => "gate.set = set";
+        "gate.set = after\n  queue.admit({ gate })" => "gate.set = after";
     g7_two_of_an_order_run_at_a_time among GATES:
-        "passes = gate.turn == id or not has_turn(gate)\n      else" => "passes = true\n      else";
+        "passes = gate.turn == id or not queue.has_turn(gate)\n      else" => "passes = true\n      else";
     g7_a_job_passes_one_that_is_tried_again among GATES:
         "job.to ~= 'waiting' and (job.to ~= 'delayed' or on_failure == 'pass')" => "job.to ~= 'waiting'";
     g7_an_order_goes_by_priority among GATES:
@@ -418,7 +418,7 @@ mutants! {
     a_removed_job_holds_others_back among GATES:
         "  queue.leave_gates(leaving)\nend\nqueue.count('removed'" => "end\nqueue.count('removed'";
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
-        "redis.call('ZREM', key.blocked_by, member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
+        "redis.call('ZREM', key.blocked_by, queue.member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
     g8_a_gate_that_nothing_needs_is_kept among GATES:
         "if gate.active == 0 and not gate.turn then" => "if false then";
     calls_look_for_blocked_jobs_for_ever among GATES:

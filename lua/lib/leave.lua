@@ -1,0 +1,39 @@
+-- Attempts and jobs end: what their gates (gate.lua) hold back may go on.
+-- needs: gate, admit, head
+-- rarely: emit
+
+-- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'
+-- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'ended' for all else). What waits for
+-- them may go on.
+function queue.leave_gates(jobs)
+  local gates, touched, halted = {}, {}, {}
+  for _, job in ipairs(jobs) do
+    local name = job.record and queue.gate_of(job.record)
+    if name then
+      local gate = queue.gate(name)
+      if gate.is_order and gate.turn == job.id then
+        local on_failure = queue.field_of(job.record, 'on_failure')
+        gate.halted = job.to == 'dead' and on_failure == 'halt'
+        if gate.halted then
+          halted[#halted + 1] = job.id
+        elseif job.to ~= 'waiting' and (job.to ~= 'delayed' or on_failure == 'pass') then
+          queue.set_turn(gate, nil, gate.place)
+        end
+      elseif not gate.is_order then
+        if job.from == 'active' then
+          gate.active = math.max(0, gate.active - 1)
+        end
+        if gate.turn == job.id then
+          queue.set_turn(gate, nil, gate.place)
+        end
+      end
+      if not touched[name] then
+        touched[name], gates[#gates + 1] = true, gate
+      end
+    end
+  end
+  queue.emit('halted', halted)
+  if #gates > 0 then
+    queue.admit(gates)
+  end
+end

@@ -1,0 +1,50 @@
+-- Which jobs may start that were taken out of the line.
+-- needs: gate
+-- rarely: places, blocked
+
+-- Jobs were taken out of the line, to be claimed. Returns the set of those that their gates hold back, which are stored as
+-- blocked, and the groups of which a job starts, or whose job of the turn is held back. The caller then calls `admit_next`.
+function queue.pass_gates(ids, records)
+  local held, held_ids, groups, touched, orders = {}, {}, {}, {}, {}
+  for i = 1, #ids do
+    local id, name = ids[i], queue.gate_of(records[i])
+    if name then
+      local gate, passes = queue.gate(name), nil
+      if gate.is_order then
+        passes = gate.turn == id or not queue.has_turn(gate)
+        if passes and gate.turn ~= id then
+          queue.set_turn(gate, id, gate.place)
+          orders[#orders + 1] = gate
+        end
+      else
+        passes = queue.room_in(gate) > 0
+        gate.active = gate.active + (passes and 1 or 0)
+        if gate.turn == id then
+          queue.set_turn(gate, nil, gate.place)
+        end
+        if not touched[name] then
+          touched[name], groups[#groups + 1] = true, gate
+        end
+      end
+      if not passes then
+        held[#held + 1] = { gate = gate, id = id, record = records[i] }
+        held_ids[id] = true
+      end
+    end
+  end
+  if #held > 0 then
+    local waiting = {}
+    for i = 1, #held do
+      waiting[i] = held[i].id
+    end
+    local places = queue.places_of(waiting)
+    for i = 1, #held do
+      held[i].place = places[i]
+    end
+    queue.hold(held)
+  end
+  for _, gate in ipairs(orders) do
+    queue.save_gate(gate)
+  end
+  return held_ids, groups
+end
