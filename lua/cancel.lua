@@ -4,7 +4,7 @@
 -- Answers { 'cancelled', now_ms, cancelled ids, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, finish, count, emit, lists
--- rarely: take_out, head, delayed, drained, shown, leave, unique
+-- rarely: take_out, head, delayed, drained, shown, leave
 
 local FIRST_ID = 3
 local outcome = ARGV[2]
@@ -47,8 +47,7 @@ if is_delayed then
   queue.look_for_due()
 end
 if #leaving > 0 then
-  queue.free_keys(leaving)
-  queue.leave_gates(leaving)
+  queue.leave(leaving)
 end
 queue.count('cancelled', #cancelled)
 queue.emit('cancelled', cancelled)

@@ -9,7 +9,7 @@
 -- Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, head, leave, unique
+-- rarely: drained, head, leave
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then
@@ -56,8 +56,7 @@ queue.bury(dead)
 queue.unsay_progress(stalled)
 queue.enter_line(stalled, scores)
 if #leaving > 0 then
-  queue.free_keys(leaving)
-  queue.leave_gates(leaving)
+  queue.leave(leaving)
 end
 if not meta.paused then
   queue.arm(0)

@@ -3,7 +3,7 @@
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: meta, find, count, emit
--- rarely: take_out, finish, forget, delayed, drained, head, leave, unique
+-- rarely: take_out, finish, forget, delayed, drained, head, leave
 
 local removed, active, delayed, open, leaving = {}, {}, false, false, {}
 for i = 2, #ARGV do
@@ -30,8 +30,7 @@ if delayed then
   queue.look_for_due()
 end
 if #leaving > 0 then
-  queue.free_keys(leaving)
-  queue.leave_gates(leaving)
+  queue.leave(leaving)
 end
 queue.count('removed', #removed)
 queue.emit('removed', removed)

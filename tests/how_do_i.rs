@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use oxcart::{
-    Changed, Context, Ended, Enqueued, Error, Extract, Failure, Job, JobId, JobInfo, JobState,
-    Next, Outcome, Oxcart, Queue, Retention, Worker, WorkerEvent, Workers,
+    Changed, Context, Ended, Enqueued, Extract, Failure, Job, JobInfo, JobState, Next, Outcome,
+    Oxcart, Queue, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 

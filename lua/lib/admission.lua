@@ -6,10 +6,10 @@
 -- died on them are left: they run only as suspects (suspects.lua). Returns what `fitting` returns of them (claim.lua), and
 -- whether there may be more.
 local function take_from_group(gate, limit, max_bytes)
-  local wanted = math.min(limit, queue.room_in(gate))
+  local room = math.min(limit, queue.room_in(gate))
   local ids, members = {}, {}
-  if wanted > 0 and meta.blocked then
-    ids, members = queue.next_blocked(gate, wanted)
+  if room > 0 and meta.blocked then
+    ids, members = queue.next_blocked(gate, room)
   end
   if #ids == 0 then
     return {}, {}, {}, 0, 0, false
@@ -29,7 +29,7 @@ local function take_from_group(gate, limit, max_bytes)
     queue.take_blocked({ unpack(ids, 1, seen) }, { unpack(members, 1, seen) })
     gate.active = gate.active + #taken
   end
-  return taken, taken_records, external, seen, bytes, seen == wanted
+  return taken, taken_records, external, seen, bytes, seen == room
 end
 
 -- What is being claimed, and the groups that this touches.
@@ -72,9 +72,9 @@ local function take_from_groups(limit, max_bytes)
   while #open > 0 and #claimed.ids < limit do
     local share, more = math.ceil((limit - #claimed.ids) / #open), {}
     for _, gate in ipairs(open) do
-      local wanted = math.min(share, limit - #claimed.ids)
+      local at_most = math.min(share, limit - #claimed.ids)
       local ids, records, external, seen, bytes, may_have_more =
-        take_from_group(gate, wanted, max_bytes - claimed.bytes)
+        take_from_group(gate, at_most, max_bytes - claimed.bytes)
       add(ids, records, external, {})
       claimed.bytes = claimed.bytes + bytes
       queue.count('orphans', seen - #ids)

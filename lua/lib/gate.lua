@@ -91,9 +91,9 @@ end
 -- A job's member of `blocked_by`. The jobs of an order stand in the order in which they were enqueued, whatever their
 -- priority: by the sequence in their records.
 function queue.member_of(gate, id, record, place)
-  local PRIORITY_STEP = 2 ^ 43
+  local STEP = 2 ^ 43
   if gate.is_order then
-    place = (tonumber(queue.place_in(record) or place) + PRIORITY_STEP / 2) % PRIORITY_STEP - PRIORITY_STEP / 2
+    place = (tonumber(queue.place_in(record) or place) + STEP / 2) % STEP - STEP / 2
   end
   return gate.name .. '\0' .. queue.digits_of(place) .. id
 end

@@ -48,11 +48,11 @@ function queue.enter_or_hold(ids, stored, places, positions, options)
     records[i], due_ms[ids[i]] = stored[2 * i], option and option.due_ms
   end
   local held = queue.enter_gates(ids, records, places, due_ms)
-  local line, at, delayed, options, tokens = {}, {}, {}, {}, {}
+  local line, at, delayed, when, tokens = {}, {}, {}, {}, {}
   for i = 1, #ids do
     local id, due = ids[i], due_ms[ids[i]] or 0
     if not held[id] and due > now_ms then
-      delayed[#delayed + 1], options[#options + 1] = id, { due_ms = due, priority = queue.priority_at(places[i]) }
+      delayed[#delayed + 1], when[#when + 1] = id, { due_ms = due, priority = queue.priority_at(places[i]) }
       tokens[#tokens + 1] = id .. ':' .. queue.whole(due)
     elseif not held[id] then
       line[#line + 1], at[#at + 1] = id, places[i]
@@ -61,7 +61,7 @@ function queue.enter_or_hold(ids, stored, places, positions, options)
   if #line > 0 then
     queue.enter_waiting(line, at)
   end
-  queue.enter_delayed(delayed, options)
+  queue.enter_delayed(delayed, when)
   queue.emit('delayed', tokens)
 end
 

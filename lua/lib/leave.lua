@@ -1,11 +1,23 @@
--- Attempts and jobs end: what their gates (gate.lua) hold back may go on.
+-- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be free.
 -- needs: gate, admit, head
--- rarely: emit
+-- rarely: emit, gated, unique
+
+-- What `leave` has to know of an attempt that ends (outcome.lua), before it is carried out.
+function queue.leaving(other)
+  local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead' }
+  local to = GOES[other.outcome] or 'waiting'
+  if (other.after_ms or 0) > 0 and not other.name then
+    queue.expect_group(now_ms + other.after_ms)
+    to = other.outcome == 'retry' and 'delayed' or to
+  end
+  return { id = other.id, record = redis.call('HGET', key.jobs, other.id), from = 'active', to = to }
+end
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'
 -- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'ended' for all else). What waits for
 -- them may go on.
-function queue.leave_gates(jobs)
+function queue.leave(jobs)
+  queue.free_keys(jobs)
   local gates, touched, halted = {}, {}, {}
   for _, job in ipairs(jobs) do
     local name = job.record and queue.gate_of(job.record)

@@ -1,7 +1,7 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
 -- needs: places, said, bury, enter, lists, count, emit
 -- rarely: finish, attempts, held, order, whole, emit_value
--- with all: unhandled, gated, leave, unique
+-- with all: unhandled, leave
 
 -- others[i] is a map of { id, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
 -- what the job itself asks for, if it does; with traits: the job has some (head.lua).
@@ -20,9 +20,6 @@ function queue.settle_others(others, completed)
     local due_ms = now_ms + other.after_ms
     queue.append(delayed, other.id)
     options[other.id] = { priority = queue.priority_at(places[other.id]), due_ms = due_ms }
-    if other.traits then
-      queue.expect_group(due_ms)
-    end
     queue.append(event, other.id .. ':' .. queue.whole(due_ms))
   end
 
@@ -93,13 +90,7 @@ function queue.settle_others(others, completed)
   end
   for _, other in ipairs(others) do
     if other.traits then
-      local to = ENDS[other.outcome] and 'ended' or 'waiting'
-      if other.outcome == 'dead' or (other.outcome == 'retry' and other.after_ms > 0) then
-        to = other.outcome == 'dead' and 'dead' or 'delayed'
-      end
-      leaving[#leaving + 1] = {
-        id = other.id, record = redis.call('HGET', key.jobs, other.id), from = 'active', to = to,
-      }
+      leaving[#leaving + 1] = queue.leaving(other)
     end
     outcomes[other.outcome](other)
     if not ENDS[other.outcome] then
@@ -115,8 +106,7 @@ function queue.settle_others(others, completed)
     queue.enter_unhandled(unhandled, places)
   end
   if #leaving > 0 then
-    queue.free_keys(leaving)
-    queue.leave_gates(leaving)
+    queue.leave(leaving)
   end
   for _, why in ipairs(reasons) do
     queue.emit('bounced', bounced[why])

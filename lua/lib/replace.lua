@@ -37,7 +37,7 @@ end
 local function move(job, record, head, new)
   local id, option = job.id, new.option
   queue.take_out(id, job.part, record)
-  queue.leave_gates({ { id = id, record = record, from = job.state, to = 'ended' } })
+  queue.leave({ { id = id, record = record, from = job.state, to = 'ended' } })
   if job.state == 'delayed' then
     queue.look_for_due()
   end

@@ -60,7 +60,7 @@ function queue.give_keys(stored)
   end
 end
 
--- Jobs leave what they were: a list as for leave_gates (leave.lua). The keys of those that have ended are free; a key that is
+-- Jobs leave what they were: a list as for `leave` (leave.lua). The keys of those that have ended are free; a key that is
 -- taken for a time only if its job is removed.
 function queue.free_keys(jobs)
   for _, job in ipairs(jobs) do

@@ -47,7 +47,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     let drained = nothing_left(state) && taken.ids.is_empty();
     let (more, next_at_ms) = outlook(call, state);
     let claimed = claimed(state, &taken);
-    let traits = taken.meets_traits || meets_traits(state, &claimed);
+    let traits = taken.meets_traits || meets_traits(call, state, &claimed);
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
@@ -112,7 +112,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         }
     }
     let (more, next_at_ms) = outlook(call, state);
-    let traits = meets_traits(state, &held);
+    let traits = meets_traits(call, state, &held);
     let unhandled = pass_on_news(call, state);
     if more {
         state.arm(0);
@@ -132,10 +132,10 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
 }
 
 /// Whether the next call is to ask for jobs with traits.
-fn meets_traits(state: &State, claimed: &[Claimed]) -> bool {
+fn meets_traits(call: &Advance<'_>, state: &State, claimed: &[Claimed]) -> bool {
     state.gates.any_blocked
         || state.gates.expected_ms.is_some()
-        || claimed.iter().any(|job| has_traits(&job.record))
+        || (call.is_full() && claimed.iter().any(|job| has_traits(&job.record)))
 }
 
 /// The news of unhandled jobs. A worker that hears it for the first time wakes another worker.

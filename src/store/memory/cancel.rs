@@ -40,8 +40,7 @@ impl Apply for Cancel<'_> {
         if !delayed.is_empty() {
             state.look_for_due();
         }
-        state.free_keys(&leaving);
-        state.leave_gates(&leaving);
+        state.leave(&leaving);
         state.count("cancelled", cancelled.len());
         state.emit_ids("cancelled", &cancelled);
         if !cancelled.is_empty() {

@@ -148,7 +148,7 @@ impl State {
             Some(Collection::Blocked) => self.left_blocked(),
             _ => {}
         }
-        self.leave_gates(leaving.as_slice());
+        self.leave(leaving.as_slice());
         if from == Some(Collection::Delayed) {
             self.look_for_due();
         }

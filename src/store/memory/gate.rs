@@ -354,8 +354,9 @@ impl State {
         })
     }
 
-    /// Jobs leave what they were: what waits for them may go on.
-    pub(crate) fn leave_gates(&mut self, jobs: &[Leaving]) {
+    /// Jobs with traits leave what they were: what waits for them may go on, and their keys may be free.
+    pub(crate) fn leave(&mut self, jobs: &[Leaving]) {
+        self.free_keys(jobs);
         let (mut touched, mut halted) = (Vec::new(), Vec::new());
         for job in jobs {
             let Some(name) = gate_of(&job.record) else {

@@ -114,8 +114,7 @@ fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
         .filter_map(|id| state.leaving(id, Goes::Removed))
         .collect();
     state.forget(&removed);
-    state.free_keys(&leaving);
-    state.leave_gates(&leaving);
+    state.leave(&leaving);
     state.count("removed", removed.len());
     state.emit_ids("removed", &removed);
     if !open.is_empty() && state.len(Collection::Lost) == 0 {

@@ -45,8 +45,7 @@ impl Apply for Remove<'_> {
         if delayed {
             state.look_for_due();
         }
-        state.free_keys(&leaving);
-        state.leave_gates(&leaving);
+        state.leave(&leaving);
         state.count("removed", removed.len());
         state.emit_ids("removed", &removed);
         if open {

@@ -168,8 +168,7 @@ impl State {
         if !plan.unhandled.is_empty() {
             self.tell_of_unhandled();
         }
-        self.free_keys(&plan.leaving);
-        self.leave_gates(&plan.leaving);
+        self.leave(&plan.leaving);
         let told = plan.told;
         for (why, tokens) in &told.bounced {
             self.emit("bounced", tokens);

@@ -390,11 +390,11 @@ mutants! {
     a_group_may_have_as_many_as_it_likes among GATES:
         "passes = queue.room_in(gate) > 0\n        gate.active" => "passes = true\n        gate.active";
     a_claim_that_goes_on_takes_more_of_a_group_than_it_may_have among GATES:
-        "local wanted = math.min(limit, queue.room_in(gate))" => "local wanted = limit";
+        "local room = math.min(limit, queue.room_in(gate))" => "local room = limit";
     a_slot_of_a_group_is_not_given_back among GATES:
         "gate.active = math.max(0, gate.active - 1)" => "";
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
-        "  queue.leave_gates(leaving)\nend\nif not meta.paused" => "end\nif not meta.paused";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
     the_next_of_a_group_does_not_get_in_line among GATES:
         "queue.admit(groups)\n  return claimed" => "return claimed";
     an_urgent_job_waits_for_the_turn_of_its_group among GATES:
@@ -414,9 +414,9 @@ mutants! {
     a_dead_job_halts_nothing among GATES:
         "gate.halted = job.to == 'dead' and on_failure == 'halt'" => "gate.halted = false";
     a_cancelled_job_holds_others_back among GATES:
-        "  queue.leave_gates(leaving)\nend\nqueue.count('cancelled'" => "end\nqueue.count('cancelled'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.count('cancelled'" => "queue.count('cancelled'";
     a_removed_job_holds_others_back among GATES:
-        "  queue.leave_gates(leaving)\nend\nqueue.count('removed'" => "end\nqueue.count('removed'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.count('removed'" => "queue.count('removed'";
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
         "redis.call('ZREM', key.blocked_by, queue.member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
     g8_a_gate_that_nothing_needs_is_kept among GATES:
@@ -426,16 +426,13 @@ mutants! {
     two_jobs_have_one_key among UNIQUE:
         "local id = redis.call('HGET', key.unique, name)" => "local id = false";
     a_key_is_kept_by_a_job_that_has_ended among UNIQUE:
-        "if #leaving > 0 then\n    queue.free_keys(leaving)" => "if #leaving > 0 then";
+        "if #leaving > 0 then\n    queue.leave(leaving)\n  end" => "";
     g8_a_key_is_kept_by_a_job_that_was_poisoned among UNIQUE_POISON:
-        "if #leaving > 0 then\n  queue.free_keys(leaving)\n  queue.leave_gates(leaving)\nend\nif not meta.paused"
-            => "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nif not meta.paused";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
     a_key_is_kept_by_a_job_that_was_cancelled among UNIQUE:
-        "queue.free_keys(leaving)\n  queue.leave_gates(leaving)\nend\nqueue.count('cancelled'"
-            => "queue.leave_gates(leaving)\nend\nqueue.count('cancelled'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.count('cancelled'" => "queue.count('cancelled'";
     a_key_is_kept_by_a_job_that_was_removed among UNIQUE:
-        "queue.free_keys(leaving)\n  queue.leave_gates(leaving)\nend\nqueue.count('removed'"
-            => "queue.leave_gates(leaving)\nend\nqueue.count('removed'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.count('removed'" => "queue.count('removed'";
     a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:
         "if name and not is_open and redis.call('HGET', key.unique, name) == job.id" => "if name and not is_open";
     a_key_is_lost_by_a_retry among UNIQUE:
@@ -461,7 +458,7 @@ mutants! {
     a_replaced_job_stays_at_its_old_priority among UNIQUE:
         "and queue.priority_at(place) == (option.priority or DEFAULT_PRIORITY) then" => "then";
     g8_a_replaced_job_stays_in_its_old_group among UNIQUE:
-        "queue.take_out(id, job.part, record)\n  queue.leave_gates({ { id = id, record = record, from = job.state, to = 'ended' } })"
+        "queue.take_out(id, job.part, record)\n  queue.leave({ { id = id, record = record, from = job.state, to = 'ended' } })"
             => "queue.take_out(id, job.part, record)";
     g8_the_payload_of_a_replaced_job_is_left_behind among UNIQUE:
         "elseif queue.has(key.payloads) then\n    redis.call('HDEL', key.payloads, id)\n  end" => "end";
