@@ -17,9 +17,9 @@
 -- all workers.
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
--- needs: deliver
+-- needs: deliver, whole
 -- rarely: again, promote, active, emit_value, tick, head
--- with all: overdue
+-- with all: overdue, expiry
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then
@@ -28,17 +28,24 @@ end
 
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be
 -- claimed by this very call. A repeated call does none of it again.
-local refused, fences, due_ms, claim = {}, {}, nil, args.claim
+local refused, fences, due_ms, claim, expired = {}, {}, nil, args.claim, 0
 local claimed = { ids = {}, records = {}, external = {}, suspects = 0 }
 if status == 'repeated' then
   refused, claimed, fences = queue.answer_again(answer)
   due_ms = queue.next_due()
 else
   refused = queue.settle()
+  local is_over = meta.expiring and queue.number(meta.expiring) <= now_ms
+  if is_over and args.traits then
+    local AT_MOST = 256
+    expired = queue.expire(AT_MOST)
+    is_over = meta.expiring and queue.number(meta.expiring) <= now_ms
+  end
   due_ms = queue.next_due()
   local is_due = due_ms and due_ms <= now_ms and not meta.paused
-  -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before.
-  local is_too_plain = is_due and meta.gated and not args.traits
+  -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before. Nor is
+  -- anything claimed before what is over has ended.
+  local is_too_plain = is_over or is_due and meta.gated and not args.traits
   if is_due and not is_too_plain then
     due_ms, claim = queue.promote_before_claim(args.claim)
   end
@@ -50,6 +57,9 @@ else
   end
 end
 
+if meta.expiring then
+  due_ms = math.min(due_ms or math.huge, queue.number(meta.expiring))
+end
 local more, next_at_ms, suspects, news, is_drained = queue.outlook(claimed, due_ms)
 
 -- Wakes a worker that blocks on the token, which takes the jobs for which this caller has no room. Suspects are offered on
@@ -65,7 +75,7 @@ end
 
 -- Keeps as many completed jobs as are set, says that the last open job is gone, and stores the answer.
 if status == 'new' then
-  if args.settle > #refused then
+  if args.settle > #refused or expired > 0 then
     local TRIMMED_AT_MOST = 256
     if queue.setting('keep_completed_ms') > 0 then
       queue.cap_completed(TRIMMED_AT_MOST)
@@ -81,7 +91,7 @@ end
 local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
 
-local traits = claimed.meets_traits or meta.blocked or meta.gated
+local traits = claimed.meets_traits or meta.blocked or meta.gated or meta.expiring
 for i = 1, args.traits and not traits and #claimed.ids or 0 do
   traits = traits or queue.has_traits(claimed.records[i])
 end

@@ -4,7 +4,7 @@
 -- Answers { 'cancelled', now_ms, cancelled ids, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, finish, count, emit, lists
--- rarely: take_out, head, delayed, drained, shown, leave
+-- rarely: take_out, head, delayed, drained, shown, leave, expiry
 
 local FIRST_ID = 3
 local outcome = ARGV[2]
@@ -49,6 +49,7 @@ end
 if #leaving > 0 then
   queue.leave(leaving)
 end
+queue.forget_expiry(cancelled)
 queue.count('cancelled', #cancelled)
 queue.emit('cancelled', cancelled)
 if #cancelled > 0 then

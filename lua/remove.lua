@@ -3,7 +3,7 @@
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: meta, find, count, emit
--- rarely: take_out, finish, forget, delayed, drained, head, leave
+-- rarely: take_out, finish, forget, delayed, drained, head, leave, expiry
 
 local removed, active, delayed, open, leaving = {}, {}, false, false, {}
 for i = 2, #ARGV do
@@ -32,6 +32,7 @@ end
 if #leaving > 0 then
   queue.leave(leaving)
 end
+queue.forget_expiry(removed)
 queue.count('removed', #removed)
 queue.emit('removed', removed)
 if open then

@@ -1,7 +1,7 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
 -- rarely: optional, lists, head
--- with all: hold, gated, unique, duplicate
+-- with all: hold, gated, unique, duplicate, expiry
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
@@ -38,8 +38,7 @@ function queue.add(list, n, options, external, unsure)
     end
   end
 
-  -- Stores the records of the jobs at `positions`, each with its place in front. Returns their ids, and each of these
-  -- followed by its record; nil if it is one job, whose id was there.
+  -- Stores the jobs at `positions`. Returns their ids, and each with its record; nil if it is one job, whose id was there.
   local function store(positions, places)
     local ids, fields, payloads, awaited = {}, {}, {}, {}
     local inline, apart = queue.record_head(false), next(external) and queue.record_head(true)
@@ -77,6 +76,7 @@ function queue.add(list, n, options, external, unsure)
     end
     if options.traits then
       queue.give_keys(fields)
+      queue.expect_expiry(fields)
     end
     return ids, fields
   end

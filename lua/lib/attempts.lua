@@ -57,6 +57,11 @@ function queue.record_bounce(id)
   queue.write_counters(id, counters)
 end
 
+-- Whether an attempt of the job has begun: such attempts are recorded, unless they were released.
+function queue.has_begun(id)
+  return queue.read_counters(id)[RECORDED] > 0
+end
+
 -- The job gets a fresh budget of attempts and bounces; what is recorded stays.
 function queue.renew_budget(id)
   local counters = queue.read_counters(id)

@@ -10,7 +10,8 @@ function queue.leaving(other)
     queue.expect_group(now_ms + other.after_ms)
     to = other.outcome == 'retry' and 'delayed' or to
   end
-  return { id = other.id, record = redis.call('HGET', key.jobs, other.id), from = 'active', to = to }
+  local record = redis.call('HGET', key.jobs, other.id)
+  return { id = other.id, record = record, from = 'active', to = to, bounced = other.outcome == 'bounced' }
 end
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'

@@ -2,7 +2,7 @@
 -- had been enqueued now, but for its id, its history and, if nothing asks for another one, its place.
 -- needs: meta, unique, head, whole
 -- rarely: record, places, order, enter, emit, arm, optional, take_out, delayed, lines
--- with all: hold, gate, gated, leave
+-- with all: hold, gate, gated, leave, expiry
 
 local DEFAULT_PRIORITY = 500
 
@@ -80,5 +80,7 @@ function queue.replace(job, new)
   end
   local name = queue.sent_field(new.sent, 'unique')
   queue.free_key(name)
+  queue.forget_expiry({ id })
+  queue.expect_expiry({ id, redis.call('HGET', key.jobs, id) })
   queue.give_key(name, id, queue.sent_field(new.sent, 'unique_until'))
 end

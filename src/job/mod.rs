@@ -2,11 +2,13 @@
 
 pub(crate) mod attempt;
 pub(crate) mod failure;
+pub(crate) mod head;
 pub(crate) mod history;
 pub(crate) mod options;
 pub(crate) mod outcome;
 pub(crate) mod record;
 pub(crate) mod state;
+pub(crate) mod traits;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::policy::backoff::Backoff;
+use crate::policy::expiry::Expiry;
 use crate::policy::key::check_key;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
@@ -29,6 +30,7 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | group | none |
 /// | ordered by | nothing |
 /// | unique | not |
+/// | expires | never |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
     pub(crate) attempts: Option<u32>,
@@ -39,6 +41,7 @@ pub struct JobOptions {
     pub(crate) group: Option<String>,
     pub(crate) order: Option<Order>,
     pub(crate) unique: Option<Unique>,
+    pub(crate) expiry: Option<Expiry>,
 }
 
 impl JobOptions {
@@ -113,6 +116,15 @@ impl JobOptions {
         self
     }
 
+    /// A job that no worker has taken by then never starts: it ends as cancelled, and callers that wait for its result are told. The
+    /// time counts from the moment at which the job is enqueued. At least 1 ms, at most 10 years. Default: it waits as long as it takes.
+    #[must_use]
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        let ms = millis(time);
+        self.expiry = Some(Expiry::After { ms });
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.attempts == Some(0) {
             return Err(Error::invalid(
@@ -140,6 +152,9 @@ impl JobOptions {
         }
         if let Some(unique) = &self.unique {
             unique.check()?;
+        }
+        if let Some(expiry) = self.expiry {
+            expiry.check()?;
         }
         if self.group.is_some() && self.order.is_some() {
             return Err(Error::invalid(

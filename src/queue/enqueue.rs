@@ -15,6 +15,7 @@ use crate::job::record::EncodedRecord;
 use crate::job::{self, Job};
 use crate::name;
 use crate::policy::backoff::Backoff;
+use crate::policy::expiry::Expiry;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
 use crate::policy::unique::Unique;
@@ -174,6 +175,22 @@ impl<J: Job> Enqueue<J> {
         self.with_options(|options| options.unique(unique))
     }
 
+    /// If no worker has taken the job by then, it never starts: it ends as cancelled with that reason, and callers that wait for its
+    /// [result](JobHandle::result) are told. The time counts from the moment at which Redis has the job. A job that has
+    /// started goes on, also through its retries. A worker with a free slot sees to it within milliseconds; if all are busy, or the queue is
+    /// paused, within half a minute; without any worker nobody does. At least 1 ms, at most 10 years. Default: it waits as
+    /// long as it takes.
+    pub fn expires_in(self, time: Duration) -> Self {
+        self.with_options(|options| options.expires_in(time))
+    }
+
+    /// The same at a moment, by the server's clock.
+    pub fn expires_at(mut self, time: SystemTime) -> Self {
+        let ms = Timestamp::from(time).as_millis();
+        self.options.expiry = Some(Expiry::At { ms });
+        self
+    }
+
     /// Run no earlier than this long after Redis has the job. At most 10 years.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.due = Due::After { ms: millis(delay) };
@@ -257,6 +274,7 @@ impl<J: Job> Enqueue<J> {
         name::check("job name", J::NAME)?;
         self.options.check()?;
         check_due(self.due)?;
+        check_expiry(self.options.expiry, self.due)?;
         check_headers(&self.headers)?;
         let (queue, payload) = match &mut self.target {
             Ok((queue, payload)) => (queue.clone(), payload.clone()),
@@ -330,6 +348,21 @@ fn check_due(due: Due) -> Result<(), Error> {
         Due::At { ms } => ms.saturating_sub(Timestamp::from(SystemTime::now()).as_millis()),
     };
     check_wait("the time until the job is due", ahead_ms)
+}
+
+/// A job that is due after it has expired could never start.
+fn check_expiry(expiry: Option<Expiry>, due: Due) -> Result<(), Error> {
+    let never = match (expiry, due) {
+        (Some(Expiry::After { ms: over }), Due::After { ms: due })
+        | (Some(Expiry::At { ms: over }), Due::At { ms: due }) => due >= over,
+        _ => false,
+    };
+    match never {
+        true => Err(Error::invalid(
+            "the job is due after it has expired, so it would never start",
+        )),
+        false => Ok(()),
+    }
 }
 
 fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {

@@ -179,3 +179,33 @@ async fn keys_that_mean_nothing_are_refused_before_anything_is_sent() {
     }
     assert_eq!(rig.counts().await.left(), 0);
 }
+
+#[tokio::test]
+async fn a_job_that_comes_too_late_never_starts_and_its_waiter_is_told_at_that_moment() {
+    let rig = Rig::new().await;
+    let blocker = rig.worker().concurrency(1).handle(charge);
+    rig.queue.pause().await.unwrap();
+    let worker = Running::start(blocker);
+    let short = Duration::from_millis(300);
+    let job = rig.queue.enqueue(of(7, 1)).expires_in(short).await.unwrap();
+    tokio::time::sleep(short).await;
+    rig.queue.resume().await.unwrap();
+    let error = job.result().within(PATIENCE).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert!(error.to_string().contains("expired before it started"));
+    worker.stop().await;
+    let counts = rig.counts().await;
+    assert_eq!((counts.totals.completed, counts.totals.cancelled), (0, 1));
+
+    // Without a free moment before: a worker comes back for a job that is delayed for longer.
+    let worker = Running::start(rig.worker().handle(charge));
+    let later = rig.queue.enqueue(of(8, 1)).delay(HOUR).unique("later");
+    let soon = std::time::SystemTime::now() + short;
+    let later = later.expires_at(soon).await.unwrap();
+    let error = later.result().within(Duration::from_secs(10)).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Cancelled);
+    worker.stop().await;
+
+    let never = rig.queue.enqueue(of(9, 1)).delay(HOUR).expires_in(short);
+    assert_eq!(never.await.unwrap_err().kind(), ErrorKind::Invalid);
+}

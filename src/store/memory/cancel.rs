@@ -41,6 +41,7 @@ impl Apply for Cancel<'_> {
             state.look_for_due();
         }
         state.leave(&leaving);
+        state.forget_expiry(&cancelled);
         state.count("cancelled", cancelled.len());
         state.emit_ids("cancelled", &cancelled);
         if !cancelled.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::id::JobId;
 use crate::job::options::PRIORITY_DEFAULT;
-use crate::job::record::{ON_DUPLICATE, UNIQUE, UNIQUE_UNTIL, gate_of};
+use crate::job::traits::{ON_DUPLICATE, UNIQUE, UNIQUE_UNTIL, gate_of};
 use crate::memory::delayed::due_of;
 use crate::memory::enqueue::{due_ms, stored_record};
 use crate::memory::gate::Goes;
@@ -82,6 +82,8 @@ impl State {
         let is_replaced = waits && new.record.field(ON_DUPLICATE).is_some();
         if is_replaced {
             self.replace(&id, new);
+            self.forget_expiry(std::slice::from_ref(&id));
+            self.expect_expiry(std::slice::from_ref(&id));
             self.give_key(&id, name, new.record.field(UNIQUE_UNTIL));
             replaced.push(id.clone());
         }

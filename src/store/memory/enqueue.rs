@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::id::JobId;
+use crate::job::head::{EXTERNAL_PAYLOAD, WITH_TRAITS};
 use crate::job::options::PRIORITY_DEFAULT;
-use crate::job::record::{
-    EXTERNAL_PAYLOAD, EncodedRecord, UNIQUE, UNIQUE_UNTIL, VERSION, WITH_TRAITS,
-};
+use crate::job::record::{EncodedRecord, VERSION};
+use crate::job::traits::{UNIQUE, UNIQUE_UNTIL};
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
 use crate::memory::once::{Begun, StoredAnswer};
@@ -104,6 +104,7 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
         if let Some(name) = new.record.field(UNIQUE) {
             state.give_key(&new.id, name, new.record.field(UNIQUE_UNTIL));
         }
+        state.expect_expiry(std::slice::from_ref(&new.id));
         if let Some(await_ms) = new.await_ms {
             state.await_until(&new.id, now_ms + await_ms);
         }

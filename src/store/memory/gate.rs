@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::JobId;
-use crate::job::record::{Trait, field_of, gate_of, has_traits};
+use crate::job::head::{field_of, has_traits};
+use crate::job::traits::{Trait, gate_of};
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State, moment};
 

@@ -19,6 +19,7 @@ mod duplicate;
 mod emit;
 mod enqueue;
 mod enter;
+mod expiry;
 mod extend;
 mod finish;
 mod fire;

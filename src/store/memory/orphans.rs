@@ -115,6 +115,7 @@ fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
         .collect();
     state.forget(&removed);
     state.leave(&leaving);
+    state.forget_expiry(&removed);
     state.count("removed", removed.len());
     state.emit_ids("removed", &removed);
     if !open.is_empty() && state.len(Collection::Lost) == 0 {

@@ -46,6 +46,7 @@ impl Apply for Remove<'_> {
             state.look_for_due();
         }
         state.leave(&leaving);
+        state.forget_expiry(&removed);
         state.count("removed", removed.len());
         state.emit_ids("removed", &removed);
         if open {

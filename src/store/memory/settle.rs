@@ -29,6 +29,8 @@ struct Plan {
     unhandled: Vec<(JobId, String, u64)>,
     /// Jobs with traits, for their gates.
     leaving: Vec<Leaving>,
+    /// Jobs with traits that bounced.
+    bounced: Vec<JobId>,
     told: Told,
 }
 
@@ -133,6 +135,7 @@ impl State {
             }
             Outcome::Bounced { after, entry, name } => {
                 self.record_bounce(&id);
+                plan.bounced.extend(ended.traits.then(|| id.clone()));
                 plan.told.bounced(entry.shown(), token.clone());
                 if let Some(name) = name {
                     plan.unhandled.push((id, name.clone(), millis(*after)));
@@ -169,6 +172,9 @@ impl State {
             self.tell_of_unhandled();
         }
         self.leave(&plan.leaving);
+        for id in &plan.bounced {
+            self.expect_again(id);
+        }
         let told = plan.told;
         for (why, tokens) in &told.bounced {
             self.emit("bounced", tokens);

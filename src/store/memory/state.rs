@@ -119,6 +119,8 @@ pub(crate) struct State {
     pub(crate) gates: Gates,
     /// Which jobs have unique keys.
     pub(crate) unique: BTreeMap<String, Owner>,
+    /// When (ms) jobs expire that have not started.
+    pub(crate) expires: HashMap<JobId, u64>,
     /// When (ms) a worker last asked for the jobs of a name that was handed back.
     pub(crate) asked: BTreeMap<String, u64>,
     /// The last revision of a schedule.

@@ -1,7 +1,8 @@
 //! Unique keys: of all jobs with the same key, one is there at a time.
 
 use crate::id::JobId;
-use crate::job::record::{UNIQUE, UNIQUE_UNTIL, field_of};
+use crate::job::head::field_of;
+use crate::job::traits::{UNIQUE, UNIQUE_UNTIL};
 use crate::memory::gate::{Goes, Leaving};
 use crate::memory::state::{Collection, State};
 

@@ -236,6 +236,9 @@ impl Dump {
     }
 
     fn unique(&mut self, state: &State) {
+        for (id, at_ms) in &state.expires {
+            self.score("expires", id.as_str(), *at_ms as f64);
+        }
         for (key, owner) in &state.unique {
             self.set("unique", key.as_str(), owner.id.as_str());
             if let Some(until_ms) = owner.until_ms {
@@ -287,6 +290,7 @@ impl Dump {
             ("declared", text(&state.declared)),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
+            ("expiring", state.expiring().map(|ms| ms.to_string())),
             ("gated", state.gates.expected_ms.map(|ms| ms.to_string())),
             (
                 "tick",

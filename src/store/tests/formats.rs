@@ -175,7 +175,11 @@ fn everything() -> Rig {
         with("first", vec![0xc0], &ordered),
         with("second", vec![0xc0], &ordered),
         with("of-a-group", vec![0xc0], &JobOptions::new().group("tenant")),
-        with("unique", vec![0xc0], &JobOptions::new().unique(rare())),
+        with(
+            "unique",
+            vec![0xc0],
+            &JobOptions::new().unique(rare()).expires_in(7_200 * SECOND),
+        ),
     ]);
     let rule = Rule {
         every_ms: Some(60_000),

@@ -5,6 +5,7 @@ mod bad_input;
 mod cancel;
 mod due;
 mod dump;
+mod expiry;
 mod formats;
 mod fragments;
 mod gates;

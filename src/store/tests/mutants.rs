@@ -414,9 +414,9 @@ mutants! {
     a_dead_job_halts_nothing among GATES:
         "gate.halted = job.to == 'dead' and on_failure == 'halt'" => "gate.halted = false";
     a_cancelled_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.count('cancelled'" => "queue.count('cancelled'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
     a_removed_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.count('removed'" => "queue.count('removed'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
         "redis.call('ZREM', key.blocked_by, queue.member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
     g8_a_gate_that_nothing_needs_is_kept among GATES:
@@ -426,13 +426,13 @@ mutants! {
     two_jobs_have_one_key among UNIQUE:
         "local id = redis.call('HGET', key.unique, name)" => "local id = false";
     a_key_is_kept_by_a_job_that_has_ended among UNIQUE:
-        "if #leaving > 0 then\n    queue.leave(leaving)\n  end" => "";
+        "queue.leave(leaving)\n    queue.expect_again" => "queue.expect_again";
     g8_a_key_is_kept_by_a_job_that_was_poisoned among UNIQUE_POISON:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
     a_key_is_kept_by_a_job_that_was_cancelled among UNIQUE:
-        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.count('cancelled'" => "queue.count('cancelled'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
     a_key_is_kept_by_a_job_that_was_removed among UNIQUE:
-        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.count('removed'" => "queue.count('removed'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
     a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:
         "if name and not is_open and redis.call('HGET', key.unique, name) == job.id" => "if name and not is_open";
     a_key_is_lost_by_a_retry among UNIQUE:
@@ -462,4 +462,20 @@ mutants! {
             => "queue.take_out(id, job.part, record)";
     g8_the_payload_of_a_replaced_job_is_left_behind among UNIQUE:
         "elseif queue.has(key.payloads) then\n    redis.call('HDEL', key.payloads, id)\n  end" => "end";
+    a_job_that_is_over_starts among EXPIRY:
+        "local is_too_plain = is_over or is_due" => "local is_too_plain = is_due";
+    a_job_that_is_over_waits_for_ever among EXPIRY:
+        "expired = queue.expire(AT_MOST)" => "expired = 0";
+    a_job_that_has_started_expires among EXPIRY:
+        "queue.forget_expiry(claimed.ids)" => "";
+    a_job_that_bounced_never_expires among EXPIRY:
+        "queue.expect_again(leaving)" => "";
+    nobody_comes_for_a_job_that_expires among EXPIRY:
+        "queue.arm(queue.number(meta.expiring))" => "";
+    g8_a_job_that_was_cancelled_is_to_expire among EXPIRY:
+        "queue.forget_expiry(cancelled)" => "";
+    g8_a_job_that_was_removed_is_to_expire among EXPIRY:
+        "queue.forget_expiry(removed)\nqueue.count" => "queue.count";
+    an_expired_job_holds_others_back among EXPIRY:
+        "if #leaving > 0 then\n    queue.leave(leaving)\n  end\n  queue.count('cancelled'" => "queue.count('cancelled'";
 }

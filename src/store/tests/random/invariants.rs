@@ -298,6 +298,7 @@ impl Invariants {
         unhandled_have_names(dump)?;
         gates::check(dump)?;
         unique::check(dump)?;
+        unique::check_expiry(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }

@@ -2,6 +2,8 @@
 
 use super::op::{Gated, New};
 use super::world::{LastCall, World, Wrong, name};
+use std::time::Duration;
+
 use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
@@ -21,6 +23,21 @@ impl World<'_> {
     ) -> Result<(), Wrong> {
         let job = |(new, unique): &(New, Unique)| {
             self.job_with(new, JobOptions::new().unique(unique.clone()))
+        };
+        let jobs = jobs.iter().map(job).collect();
+        self.new_call(lane, LastCall::Enqueue(jobs))
+    }
+
+    pub(in crate::store::tests) fn enqueue_expiring(
+        &mut self,
+        lane: u8,
+        jobs: &[(New, u64)],
+    ) -> Result<(), Wrong> {
+        let job = |(new, ms): &(New, u64)| {
+            self.job_with(
+                new,
+                JobOptions::new().expires_in(Duration::from_millis(*ms)),
+            )
         };
         let jobs = jobs.iter().map(job).collect();
         self.new_call(lane, LastCall::Enqueue(jobs))

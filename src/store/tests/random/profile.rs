@@ -279,3 +279,14 @@ pub(crate) const UNIQUE_POISON: Profile = Profile(&[
 /// Jobs with unique keys die, and are replayed.
 pub(crate) const UNIQUE_REPLAYED: Profile =
     Profile(&[(6, EnqueueUnique), (16, Advance), (16, Replay)]);
+
+/// Jobs expire before they start.
+pub(crate) const EXPIRY: Profile = Profile(&[
+    (14, EnqueueExpiring),
+    (14, Advance),
+    (3, HandAllBack),
+    (3, Promote),
+    (3, Remove),
+    (3, Cancel),
+    (12, Pass),
+]);

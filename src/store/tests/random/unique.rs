@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::world::Wrong;
-use crate::job::record::{UNIQUE, UNIQUE_UNTIL, field_of};
+use crate::job::head::field_of;
+use crate::job::traits::{UNIQUE, UNIQUE_UNTIL};
 use crate::store::tests::dump::Dump;
 
 const OPEN: [&str; 6] = [
@@ -18,6 +19,23 @@ const OPEN: [&str; 6] = [
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Jobs that expire wait for their first start, and some call comes for the first of them.
+pub(super) fn check_expiry(dump: &Dump) -> Result<(), Wrong> {
+    let waits = |id: &String| {
+        OPEN.iter()
+            .any(|part| *part != "active" && dump.get(part, id).is_some())
+    };
+    let expires = dump.names("expires");
+    if let Some(id) = expires.iter().find(|id| !waits(id)) {
+        return Err(format!("{id} is to expire, and does not wait"));
+    }
+    let told = dump.get("meta", "expiring").is_some();
+    match told == !expires.is_empty() {
+        true => Ok(()),
+        false => Err(format!("{expires:?} are to expire; told: {told}")),
+    }
 }
 
 pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
