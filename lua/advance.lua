@@ -19,7 +19,7 @@
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver, whole
 -- rarely: again, promote, active, emit_value, tick, head
--- with all: overdue, expiry
+-- with all: overdue, expire
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then

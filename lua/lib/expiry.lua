@@ -3,11 +3,8 @@
 --
 -- A job says in its head (head.lua) when that is: `expires_at`, a moment in ms, or `expires_in`, for how many ms from the moment at
 -- which it was enqueued.
--- needs: meta, whole, head, find
--- rarely: unset, arm, lists, take_out, leave, finish, delayed, count, emit, attempts
-
-local EXPIRED = 'expired before it started'
-local WAITS = { waiting = true, blocked = true, delayed = true }
+-- needs: meta, whole, head
+-- rarely: unset, arm, lists, attempts
 
 local function expiry_of(record)
   local after_ms = tonumber(queue.field_of(record, 'expires_in') or '')
@@ -62,37 +59,4 @@ function queue.forget_expiry(ids)
     redis.call('ZREM', key.expires, unpack(ids))
     refresh()
   end
-end
-
--- Ends up to `limit` jobs whose moment has come, as cancelled. Returns how many.
-function queue.expire(limit)
-  local ids = redis.call('ZRANGEBYSCORE', key.expires, '-inf', queue.whole(now_ms), 'LIMIT', '0', queue.whole(limit))
-  if #ids == 0 then
-    return 0
-  end
-  local outcome, cancelled, leaving, is_delayed = cmsgpack.pack({ cancelled = EXPIRED }), {}, {}, false
-  local records = redis.call('HMGET', key.jobs, unpack(ids))
-  for i = 1, #ids do
-    local id, state, part, _ = ids[i], nil, nil, nil
-    if records[i] then
-      state, _, part = queue.find(id)
-    end
-    if WAITS[state] then
-      queue.take_out(id, part, records[i])
-      queue.finish({ id }, { outcome }, tonumber(string.match(queue.field_of(records[i], 'keep_ms') or '', '^%d+$')))
-      leaving[#leaving + 1] = { id = id, record = records[i], from = state, to = 'ended' }
-      cancelled[#cancelled + 1] = id
-      is_delayed = is_delayed or state == 'delayed'
-    end
-  end
-  queue.forget_expiry(ids)
-  if is_delayed then
-    queue.look_for_due()
-  end
-  if #leaving > 0 then
-    queue.leave(leaving)
-  end
-  queue.count('cancelled', #cancelled)
-  queue.emit('cancelled', cancelled)
-  return #ids
 end

@@ -29,7 +29,7 @@ macro_rules! fragments {
 /// Every fragment there is.
 pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     active add admission admit again arguments arm attempts batch blocked bury cap claim claims count delayed
-    deliver describe digits drained due duplicate emit emit_value enter expiry find finish forget gate gated head held hold
+    deliver describe digits drained due duplicate emit emit_value enter expire expiry find finish forget gate gated head held hold
     idle judge kept lease leave lines lists lost meta news now offers once optional order outcome outlook overdue pass
     places promote readable record remembered replace reply room said schedules sentinel settings settle shown stamp
     suspects take_out tick timer unhandled unique unplace unset upcoming whole
