@@ -32,7 +32,7 @@ pub(super) fn check_expiry(dump: &Dump) -> Result<(), Wrong> {
         return Err(format!("{id} is to expire, and does not wait"));
     }
     let told = dump.get("meta", "expiring").is_some();
-    match told == !expires.is_empty() {
+    match told != expires.is_empty() {
         true => Ok(()),
         false => Err(format!("{expires:?} are to expire; told: {told}")),
     }
