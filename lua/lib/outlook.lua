@@ -2,7 +2,7 @@
 -- needs: meta, whole, optional
 -- rarely: timer
 
--- claimed: what the call has claimed; due_ms: when the next delayed job is due, or nil. Returns whether more could be
+-- claimed: what the call has claimed; due_ms: when the next delayed job is due, or the next job expires; or nil. Returns whether more could be
 -- claimed right now; when the caller has to be back, if that is its duty; how many suspects wait; the news of
 -- unhandled jobs (news.lua), 0 for none; and whether nothing waits any more and nothing was claimed.
 function queue.outlook(claimed, due_ms)

@@ -1,7 +1,7 @@
 //! Takes jobs off the head of the line and leases them.
 
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::record::has_traits;
+use crate::job::head::has_traits;
 use crate::memory::state::{Collection, State};
 use crate::store::advance::{Advance, Claimed, Suspects};
 
@@ -43,6 +43,8 @@ impl State {
         let (mut taken, more) = self.take_from_line(call, limit, call.suspects, &mut bytes, how);
         if call.is_full() {
             self.go_by_gates(call, limit, &mut taken, more, bytes);
+            self.free_started(&taken.ids);
+            self.forget_expiry(&taken.ids);
         }
         if !taken.ids.is_empty() {
             let (first_fence, receipt) = self.lease(&taken.ids, call.worker, call.lease_ms);

@@ -10,15 +10,18 @@
 mod advance;
 mod attempts;
 mod cancel;
+mod change;
 mod claim;
 mod clock;
 mod counts;
 mod delayed;
 mod delete;
+mod duplicate;
 mod edit;
 mod emit;
 mod enqueue;
 mod enter;
+mod expiry;
 mod extend;
 mod finish;
 mod fire;
@@ -44,6 +47,7 @@ mod tend;
 mod tick;
 mod trim;
 mod unhandled;
+mod unique;
 mod waiting;
 mod watch;
 
