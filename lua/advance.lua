@@ -19,9 +19,9 @@
 -- all workers. If limits of the queue hold back what waits, told is that number (without the 1) taken from -1.
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
--- needs: deliver
+-- needs: deliver, whole
 -- rarely: lists, again, promote, active, emit_value, tick, head, hold_queue
--- with all: overdue
+-- with all: overdue, expire
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then
@@ -31,7 +31,7 @@ end
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be
 -- claimed by this very call. A repeated call does none of it again.
 local refused, overruled, fences, due_ms, claim = {}, nil, {}, nil, args.claim
-local claimed, is_too_plain = { ids = {}, records = {}, external = {}, suspects = 0 }, false
+local claimed, is_too_plain, expired = { ids = {}, records = {}, external = {}, suspects = 0 }, false, 0
 if status == 'repeated' then
   refused, claimed, fences = queue.answer_again(answer)
   due_ms = queue.next_due()
@@ -40,10 +40,17 @@ else
     queue.end_hold()
   end
   refused, overruled = queue.settle()
+  local is_over = meta.expiring and queue.number(meta.expiring) <= now_ms
+  if is_over and args.traits then
+    local AT_MOST = 256
+    expired = queue.expire(AT_MOST)
+    is_over = meta.expiring and queue.number(meta.expiring) <= now_ms
+  end
   due_ms = queue.next_due()
   local is_due = due_ms and due_ms <= now_ms and not meta.paused
-  -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before.
-  is_too_plain = is_due and meta.gated and not args.traits
+  -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before. Nor is
+  -- anything claimed before what is over has ended.
+  is_too_plain = is_over or is_due and meta.gated and not args.traits
   if is_due and not is_too_plain then
     due_ms, claim = queue.promote_before_claim(args.claim)
   end
@@ -55,6 +62,9 @@ else
   end
 end
 
+if meta.expiring then
+  due_ms = math.min(due_ms or math.huge, queue.number(meta.expiring))
+end
 local more, next_at_ms, suspects, news, is_drained, held = queue.outlook(claimed, due_ms)
 
 -- Wakes a worker that blocks on the token, which takes the jobs for which this caller has no room. Suspects are offered on
@@ -70,7 +80,7 @@ end
 
 -- Keeps as many completed jobs as are set, says that the last open job is gone, and stores the answer.
 if status == 'new' then
-  if args.settle > #refused then
+  if args.settle > #refused or expired > 0 then
     local TRIMMED_AT_MOST = 256
     if queue.setting('keep_completed_ms') > 0 then
       queue.cap_completed(TRIMMED_AT_MOST)

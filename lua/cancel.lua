@@ -5,7 +5,7 @@
 -- Answers { 'cancelled', now_ms, cancelled ids, ids that run, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, emit, lists
--- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave
+-- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry
 
 local FIRST_ID = 3
 -- Workers read announcements at once; one that has missed some hears of the requests when it renews its leases.
@@ -62,8 +62,9 @@ if is_delayed then
   queue.look_for_due()
 end
 if #leaving > 0 then
-  queue.leave_gates(leaving)
+  queue.leave(leaving)
 end
+queue.forget_expiry(cancelled)
 if #cancelled > 0 then
   queue.say_if_drained()
 end

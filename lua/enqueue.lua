@@ -5,7 +5,8 @@
 -- that job, a map of { delay_ms | at_ms, priority, front, await_ms, traits }. A call with traits is sent as a second
 -- script, `with all` (store/enqueue.rs).
 -- Answers { 'added' | 'first' | 'repeated', now_ms, how many, .. positions (from 0) of ids that were
--- already there }, or { 'superseded' | 'asked', now_ms }; and { 'replaced', now_ms, how many records were
+-- already there, and `<position>:<id>` or `<position>~<id>` of jobs whose unique key job `id` has, which stayed as it was or was
+-- replaced }, or { 'superseded' | 'asked', now_ms }; and { 'replaced', now_ms, how many records were
 -- replaced, how many, .. positions } if other jobs had ids that were said to be new.
 -- O(n log N).
 -- needs: arguments, meta, once, add, emit, reply
@@ -25,7 +26,8 @@ end
 local is_first = not meta.added
 local options, external = {}, {}
 for i = 1, #args.options, 2 do
-  options[args.options[i]] = args.options[i + 1]
+  local option = args.options[i + 1]
+  options[args.options[i]], options.traits = option, options.traits or option.traits
 end
 for k, position in ipairs(args.external) do
   external[position] = k

@@ -58,7 +58,7 @@ local function fire(batch, entry, state)
       local id = entry.name .. '@' .. queue.whole(tick_ms)
       queue.add_to_batch(batch, id, job, payload, {
         at_ms = entry.due_ms[i], priority = entry.priority, front = entry.front,
-        traits = queue.sent_field(job, 'group') or queue.sent_field(job, 'order'),
+        traits = queue.has_sent_traits(job),
       })
       state[FIRED], state[OUTCOME], state[LAST_JOB] = state[FIRED] + 1, 'fired', id
       open = entry.no_overlap

@@ -2,17 +2,22 @@
 -- Moves at most `limit` due jobs to `waiting`, and at most `limit` unhandled jobs that may be too old
 -- by now (lib/overdue.lua). args: limit, worker, hold. Workers promote when they claim; this verb serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
 -- tick, whether the queue has schedules }. O((n + lines) log N). Harmless when repeated.
--- needs: arguments, meta
--- rarely: promote, overdue, arm, emit, tick
+-- needs: arguments, meta, whole
+-- rarely: promote, overdue, arm, emit, tick, expire, drained
 
+-- Also while the queue is paused: callers wait for jobs that are not to start any more.
+local expired = meta.expiring and queue.number(meta.expiring) <= now_ms and queue.expire(args.limit) or 0
 local moved = 0
 if not meta.paused then
   moved = math.max(#queue.promote(args.limit), queue.offer_again(args.limit))
   if moved > 0 then
     queue.arm(0)
   end
-  queue.flush_events()
 end
+if expired > 0 then
+  queue.say_if_drained()
+end
+queue.flush_events()
 local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
-return { 'promoted', now_ms, moved, tick_ms or -1, redis.call('EXISTS', key.schedules) }
+return { 'promoted', now_ms, math.max(moved, expired), tick_ms or -1, redis.call('EXISTS', key.schedules) }

@@ -63,7 +63,7 @@ end
 queue.unsay_progress(stalled)
 queue.enter_line(stalled, scores)
 if #leaving > 0 then
-  queue.leave_gates(leaving)
+  queue.leave(leaving)
 end
 if not meta.paused then
   queue.arm(0)

@@ -3,7 +3,7 @@
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: meta, find, count, emit
--- rarely: take_out, finish, forget, delayed, drained, head, leave
+-- rarely: take_out, finish, forget, delayed, drained, head, leave, expiry
 
 local removed, active, delayed, open, leaving = {}, {}, false, false, {}
 for i = 2, #ARGV do
@@ -15,7 +15,7 @@ for i = 2, #ARGV do
     local record = redis.call('HGET', key.jobs, id)
     queue.take_out(id, part, record)
     if record and queue.has_traits(record) then
-      leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'ended' }
+      leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'removed' }
     end
     removed[#removed + 1] = id
     delayed = delayed or state == 'delayed'
@@ -30,8 +30,9 @@ if delayed then
   queue.look_for_due()
 end
 if #leaving > 0 then
-  queue.leave_gates(leaving)
+  queue.leave(leaving)
 end
+queue.forget_expiry(removed)
 queue.count('removed', #removed)
 queue.emit('removed', removed)
 if open then

@@ -1,10 +1,11 @@
 #!lua
 -- Puts dead jobs back in line, at the back of their priority and with a fresh budget of
 -- attempts and stalls; the history stays. The ids are ARGV[2..].
--- Answers { 'replayed', now_ms, the ids that were dead, { id, state, .. } of the others that are there }. O(n log N).
+-- Answers { 'replayed', now_ms, the ids that were dead, { id, state, .. } of the others that are there }. The state `duplicate`: the job
+-- is dead, and stays so, because another job has its unique key. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
 -- needs: meta, places, order, count, emit
--- rarely: attempts, arm, find, lists, shown, hold
+-- rarely: attempts, arm, find, lists, shown, hold, unique
 
 local function fresh_budget(id)
   queue.renew_budget(id)
@@ -16,8 +17,11 @@ end
 local replayed, others, options = {}, {}, {}
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local place = queue.places_of({ id })[1]
-  if place and redis.call('ZREM', key.dead, id) == 1 then
+  local places, records = queue.places_of({ id })
+  local place = places[1]
+  if place and redis.call('ZSCORE', key.dead, id) and not queue.take_key_again(id, records[1]) then
+    queue.append(others, id, 'duplicate')
+  elseif place and redis.call('ZREM', key.dead, id) == 1 then
     fresh_budget(id)
     replayed[#replayed + 1] = id
     options[id] = { priority = queue.priority_at(place) }

@@ -3,7 +3,7 @@
 -- lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead, whether the settings
 -- of the queue cannot be read }. O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, settings, cap, forget, idle, readable
--- rarely: kept
+-- rarely: kept, remembered
 
 local LANES_PER_CALL = 128
 local WORTH_IT = 8
@@ -59,12 +59,13 @@ local completed = drop_until(key.completed, now_ms - queue.setting('keep_complet
 queue.forget_ended(completed)
 local capped = queue.cap_completed(args.limit)
 local unread = drop_until(key.awaited, now_ms)
+local remembered = redis.call('EXISTS', key.remembered) == 1 and queue.forget_keys(args.limit) or 0
 queue.drop_what_serves_nothing(args.lane_ttl_ms)
 
 -- The queue may have been deleted, and is in use again: its lanes go one by one again (delete.lua).
 redis.call('PERSIST', key.calls)
 local lanes_cursor, more_lanes = sweep_lanes()
-local more = more_lanes or math.max(#completed, kept, capped, #unread) >= args.limit
+local more = more_lanes or math.max(#completed, kept, capped, #unread, remembered) >= args.limit
 return {
   'trimmed', now_ms, #completed + kept + capped, more and 1 or 0, lanes_cursor,
   redis.call('ZCARD', key.dead), queue.is_readable(meta.settings) and 0 or 1,

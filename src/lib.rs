@@ -197,6 +197,7 @@ pub use crate::policy::order::{OnFailure, Order};
 pub use crate::policy::retention::Retention;
 pub use crate::policy::schedule::{Missed, Overlap};
 pub use crate::policy::settings::{QueueSettings, SettingsInForce};
+pub use crate::policy::unique::{OnDuplicate, Unique};
 pub use crate::queue::Queue;
 pub use crate::queue::admin::Changed;
 pub use crate::queue::cancel::Cancel;

@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 17] = [
+const EXAMPLES: [(&str, &[&str]); 18] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batches",
@@ -134,6 +134,14 @@ const EXAMPLES: [(&str, &[&str]); 17] = [
     (
         "testing",
         &["asked for a review after a week", "asked user 8", "is dead"],
+    ),
+    (
+        "unique",
+        &[
+            "charged 4200 cents",
+            "the same request again",
+            "receipt over 4200 cents, receipt over 4200 cents, receipt over 4200 cents",
+        ],
     ),
 ];
 

@@ -84,16 +84,12 @@ fn each_line_of_the_list_leads_somewhere() {
 async fn once_per_key() -> Done {
     let billing = billing();
     let once = |customer: u64| {
-        let id = JobId::new(format!("charge-{customer}"))?;
-        Ok::<_, Error>(
-            billing
-                .enqueue(Charge { customer })
-                .id(id)
-                .keep(Retention::For(HOUR)),
-        )
+        billing
+            .enqueue(Charge { customer })
+            .unique(customer.to_string())
     };
-    assert_eq!(once(7)?.await?.enqueued(), Enqueued::New);
-    assert_eq!(once(7)?.await?.enqueued(), Enqueued::AlreadyThere);
+    assert_eq!(once(7).await?.enqueued(), Enqueued::New);
+    assert_eq!(once(7).await?.enqueued(), Enqueued::Duplicate);
     assert_eq!(billing.counts().await?.waiting, 1);
     Ok(())
 }

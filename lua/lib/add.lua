@@ -1,28 +1,28 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
 -- rarely: optional, lists, head, opening
--- with all: hold, gated
+-- with all: hold, gated, unique, duplicate, expiry
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
--- job i, a map of { delay_ms | at_ms, priority, front, await_ms, traits }; when it is due is added to it. traits: the record has
--- some (head.lua).
--- unsure: some of them may be there already; otherwise that is not looked up.
--- Returns the positions (from 0) of ids that were already there, which are left as they are; and how
--- many records were replaced.
+-- job i, { delay_ms | at_ms, priority, front, await_ms, traits }, to which due_ms is added. traits: the record has some (head.lua).
+-- unsure: some of them may be there already; otherwise that is not looked up. Returns the positions (from 0) of ids that were
+-- there, and what duplicate.lua says of jobs whose key another job has; and how many records were replaced.
 --
--- An id that was made for its job may be there all the same: two producers made the same one. That
--- should be impossible, and is counted as `clashed`. If one job is stored, Redis says so before it
--- writes, and nothing is written. If several are stored, Redis says only afterwards how many
--- records it has replaced. Neither costs a command.
+-- An id that was made for its job may be there all the same: two producers made the same one. That should be impossible, and
+-- is counted as `clashed`. If one job is stored, Redis says so before it writes, and nothing is written. If several are
+-- stored, Redis says only afterwards how many records it has replaced. Neither costs a command.
 function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
   local there, waiting, delayed, seen = {}, {}, {}, {}
-  local clashed, replaced, with_traits = 0, 0, false
+  local clashed, replaced = 0, 0
+  local met = options.traits and queue.meet(list, n, options, external, known)
   for i = 1, n do
     local id, option = list[i + 1], options[i]
-    if known and (known[i] or seen[id]) then
+    if met and met[i] then
+      there[#there + 1] = met[i]
+    elseif known and (known[i] or seen[id]) then
       there[#there + 1] = i - 1
     else
       seen[id] = known
@@ -32,14 +32,12 @@ function queue.add(list, n, options, external, unsure)
         -- A job with an order takes its place there now, whenever it is due.
         local is_ordered = option.traits and queue.sent_field(list[n + 1 + i], 'order')
         line = option.due_ms > now_ms and not is_ordered and delayed or waiting
-        with_traits = with_traits or option.traits
       end
       line[#line + 1] = i
     end
   end
 
-  -- Stores the records of the jobs at `positions`, each with its place in front. Returns their ids, and each of these
-  -- followed by its record; nil if it is one job, whose id was there.
+  -- Stores the jobs at `positions`. Returns their ids, and each with its record; nil if it is one job, whose id was there.
   local function store(positions, places)
     local ids, fields, payloads, awaited = {}, {}, {}, {}
     local inline, apart = queue.record_head(false), next(external) and queue.record_head(true)
@@ -63,7 +61,7 @@ function queue.add(list, n, options, external, unsure)
     clashed = clashed + old
     if old > 0 and #ids == 1 then
       there[#there + 1] = positions[1] - 1
-      table.sort(there)
+      queue.sort_by_number(there)
       return nil
     end
     replaced = replaced + old
@@ -75,6 +73,10 @@ function queue.add(list, n, options, external, unsure)
       redis.call('ZADD', key.awaited, 'GT', unpack(awaited))
       queue.made(key.awaited)
     end
+    if options.traits then
+      queue.give_keys(fields)
+      queue.expect_expiry(fields)
+    end
     return ids, fields
   end
 
@@ -83,15 +85,14 @@ function queue.add(list, n, options, external, unsure)
     local ids, stored = store(waiting, places)
     if ids then
       queue.emit('added', ids)
-      if with_traits then
+      if options.traits then
         queue.enter_or_hold(ids, stored, places, waiting, options)
       else
         queue.enter_waiting(ids, places)
       end
-      if meta.limited and not meta.paused then
-        queue.arm_for_new_job()
-      elseif not meta.paused then
-        queue.arm(0)
+      if not meta.paused then
+        local arm = meta.limited and queue.arm_for_new_job or queue.arm
+        arm(0)
       end
     end
   end

@@ -1,8 +1,7 @@
--- What went wrong so far. `attempts` holds, per job that ever failed, bounced or stalled, the
--- counters { failed, bounces, bounced_since_ms, recorded } under its id, once it was snoozed followed by { snoozes,
--- snoozed_since_ms }, and the last 20 attempts
--- under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent.
--- One field an attempt, so that no history is ever decoded or copied to append to it.
+-- What went wrong so far. `attempts` holds, per job that ever failed, bounced or stalled, the counters { failed, bounces,
+-- bounced_since_ms, recorded } under its id, once it was snoozed followed by { snoozes, snoozed_since_ms }, and the last 20
+-- attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
+-- that no history is ever decoded or copied to append to it.
 -- needs: optional, stamp
 local ATTEMPTS_KEPT = 20
 -- Places in the list of counters. A newer version may append others, which stay as they are.
@@ -12,17 +11,14 @@ local function is_counter(n)
   return type(n) == 'number' and n >= 0 and n < 2 ^ 53
 end
 
--- The counters in this text; all 0 if there is none, or none that can be read: another program
--- wrote them, and they must not hold up the job.
+-- The counters in this text; all 0 if there is none, or none that can be read: another program wrote them.
 function queue.counters_in(stored)
   local read, counters = pcall(cmsgpack.unpack, stored or '')
   read = read and type(counters) == 'table'
   for i = FAILED, RECORDED do
-    if not (read and is_counter(counters[i])) then
-      return { 0, 0, 0, 0 }
-    end
+    read = read and is_counter(counters[i])
   end
-  return counters
+  return read and counters or { 0, 0, 0, 0 }
 end
 
 function queue.read_counters(id)
@@ -34,8 +30,7 @@ function queue.write_counters(id, counters)
   queue.made(key.attempts)
 end
 
--- Appends one attempt to the history; `failed` (0 or 1) is what it costs of the budget. A
--- handler that failed could take the job: it does not bounce any more.
+-- Appends one attempt to the history; `failed` (0 or 1) is what it costs of the budget, and ends the bounces of the job.
 function queue.record_attempt(id, since_ms, blob, failed)
   local counters = queue.read_counters(id)
   local n = counters[RECORDED] + 1
@@ -45,8 +40,7 @@ function queue.record_attempt(id, since_ms, blob, failed)
   end
   counters[RECORDED] = n
   queue.write_counters(id, counters)
-  local entry = queue.stamp(since_ms) .. queue.stamp(now_ms) .. blob
-  redis.call('HSET', key.attempts, id .. '#' .. n, entry)
+  redis.call('HSET', key.attempts, id .. '#' .. n, queue.stamp(since_ms) .. queue.stamp(now_ms) .. blob)
   if n > ATTEMPTS_KEPT then
     redis.call('HDEL', key.attempts, id .. '#' .. (n - ATTEMPTS_KEPT))
   end
@@ -73,6 +67,12 @@ function queue.record_snooze(id)
   end
   queue.write_counters(id, counters)
   return counters[SNOOZES]
+end
+
+-- Whether an attempt of the job has begun: such attempts are recorded, unless they were released, and snoozes are counted.
+function queue.has_begun(id)
+  local counters = queue.read_counters(id)
+  return counters[RECORDED] > 0 or counters[SNOOZES] ~= nil
 end
 
 -- The job gets a fresh budget of attempts, bounces and snoozes; what is recorded stays.

@@ -10,6 +10,7 @@ end
 function queue.add_to_batch(batch, id, record, payload, options)
   local n = #batch.ids + 1
   batch.ids[n], batch.records[n], batch.options[n] = id, record, options
+  batch.options.traits = batch.options.traits or options.traits
   if payload then
     batch.payloads[#batch.payloads + 1] = payload
     batch.external[n] = #batch.payloads

@@ -69,7 +69,7 @@ function queue.take_blocked(ids, members)
   redis.call('ZREM', key.blocked_by, unpack(members))
 end
 
--- Takes a job out of `blocked`. The caller then puts it somewhere else, or ends it, and calls leave_gates.
+-- Takes a job out of `blocked`. The caller then puts it somewhere else, or ends it, and calls `leave`.
 function queue.leave_blocked(id, record)
   redis.call('ZREM', key.blocked, id)
   local name = record and queue.gate_of(record)

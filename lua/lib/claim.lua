@@ -1,7 +1,7 @@
 -- Takes jobs off the head of the queue and leases them.
 -- needs: arguments, meta, whole, optional, fitting, count, emit, lease
 -- rarely: suspects, limit, rate
--- with all: offers, admission
+-- with all: offers, admission, unique, expiry
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
 -- its place is before the place of the job that it would push out.
@@ -72,8 +72,7 @@ function queue.take_from_line(limit, max_bytes, suspects_at_most, how)
   }
 end
 
--- Claims at most `limit` jobs of at most `max_bytes`. Returns what take_from_line returns, and first_fence, receipt, and
--- names (the ids in one line), if it is any job.
+-- Claims at most `limit` jobs of at most `max_bytes`. Returns what take_from_line returns, and for jobs first_fence, receipt, names.
 function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   if meta.limited then
     limit = queue.within_limits(limit)
@@ -88,6 +87,8 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   local claimed = queue.take_from_line(limit, max_bytes, suspects_at_most, not args.traits and 'before traits')
   if args.traits then
     claimed = queue.go_by_gates(claimed, limit, max_bytes)
+    queue.free_started(claimed.ids, claimed.records)
+    queue.forget_expiry(claimed.ids)
   end
   if #claimed.ids > 0 then
     if meta.limited then

@@ -19,3 +19,13 @@ end
 function queue.sent_field(sent, name)
   return string.match(' ' .. string.match(sent, '^[ -~]*'), ' ' .. name .. '=([!-~]*) ')
 end
+
+-- Whether it has a trait.
+function queue.has_sent_traits(sent)
+  for _, name in ipairs({ 'group', 'order', 'unique', 'expires_in', 'expires_at' }) do
+    if queue.sent_field(sent, name) then
+      return true
+    end
+  end
+  return false
+end

@@ -1,8 +1,8 @@
--- Attempts and jobs end: what their gates (gate.lua) hold back may go on.
+-- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be free.
 -- needs: gate, admit, head
--- rarely: emit, gated
+-- rarely: emit, gated, unique
 
--- What leave_gates has to know of attempts that end (outcome.lua), before that is carried out.
+-- What `leave` has to know of attempts that end (outcome.lua), before that is carried out.
 function queue.leaving(others)
   local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead', rate_limited = 'waiting' }
   local leaving = {}
@@ -15,16 +15,17 @@ function queue.leaving(others)
         to = other.outcome == 'bounced' and to or 'delayed'
       end
       local record = redis.call('HGET', key.jobs, other.id)
-      leaving[#leaving + 1] = { id = other.id, record = record, from = 'active', to = to }
+      leaving[#leaving + 1] = { id = other.id, record = record, from = 'active', to = to, bounced = other.outcome == 'bounced' }
     end
   end
   return leaving
 end
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'
--- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'ended' for all else). What waits for
--- them may go on.
-function queue.leave_gates(jobs)
+-- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'moved' if it is to wait elsewhere,
+-- 'ended' for all else). What waits for them may go on.
+function queue.leave(jobs)
+  queue.free_keys(jobs)
   local gates, touched, halted = {}, {}, {}
   for _, job in ipairs(jobs) do
     local name = job.record and queue.gate_of(job.record)

@@ -21,3 +21,13 @@ function queue.in_order(ids, by_id)
   end
   return list
 end
+
+-- Sorts numbers, and texts that begin with a number, by these numbers.
+function queue.sort_by_number(list)
+  local function number_of(item)
+    return tonumber(string.match(item, '^%d+'))
+  end
+  table.sort(list, function(one, other)
+    return number_of(one) < number_of(other)
+  end)
+end

@@ -1,7 +1,7 @@
 -- What becomes of jobs that are in no list any more. Their records, and what is stored beside them, show where they
 -- belong.
 -- needs: arguments, meta
--- rarely: held, enter, places, order, unplace, finish, forget, arm, count, emit, drained, leave
+-- rarely: held, enter, places, order, unplace, finish, forget, arm, count, emit, drained, leave, expiry
 
 -- Sorts the jobs out: those that a worker holds, those that are dead, completed, and those that have not
 -- ended.
@@ -98,8 +98,9 @@ function queue.remove_orphans(ids)
     queue.announce(removed)
     queue.forget_ended(removed)
     if #leaving > 0 then
-      queue.leave_gates(leaving)
+      queue.leave(leaving)
     end
+    queue.forget_expiry(removed)
     queue.count('removed', #removed)
     queue.emit('removed', removed)
     if #open > 0 and is_all_ended() then

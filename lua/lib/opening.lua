@@ -19,6 +19,10 @@ function queue.come_back_at(opens_ms, waits, due_ms, is_busy)
   if not at_ms then
     return nil
   end
+  if meta.expiring then
+    -- What is not to start any more ends also while nothing may start.
+    at_ms = math.min(at_ms, queue.number(meta.expiring))
+  end
   if is_busy and args.hold then
     return leave_timer(at_ms, args.worker)
   end

@@ -1,7 +1,7 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
 -- needs: arguments, places, said, bury, enter, lists, count, emit, optional
 -- rarely: finish, attempts, held, order, whole, emit_value, cancelled, hold_queue
--- with all: unhandled, leave
+-- with all: unhandled, leave, expiry
 
 -- others[i] is a map of { id, position, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
 -- what the job itself asks for, if it does; with traits: the job has some (head.lua).
@@ -13,7 +13,6 @@ function queue.settle_others(others, completed)
   local ENDS, open = { completed = true, cancelled = true, dead = true }, {}
   -- The reasons why jobs bounced, in the order they came, and the jobs that each of them is the reason of.
   local reasons, bounced = {}, {}
-
   local function delay(other, event, detail)
     local due_ms = now_ms + other.after_ms
     queue.append(delayed, other.id)
@@ -104,7 +103,8 @@ function queue.settle_others(others, completed)
     queue.enter_unhandled(unhandled, places)
   end
   if #leaving > 0 then
-    queue.leave_gates(leaving)
+    queue.leave(leaving)
+    queue.expect_again(leaving)
   end
   for _, why in ipairs(reasons) do
     queue.emit('bounced', bounced[why])

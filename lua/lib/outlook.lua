@@ -2,7 +2,7 @@
 -- needs: arguments, meta, whole, optional
 -- rarely: timer, opening, limit
 
--- claimed: what the call has claimed; due_ms: when the next delayed job is due, or nil. Returns whether more could be
+-- claimed: what the call has claimed; due_ms: when the next delayed job is due, or the next job expires; or nil. Returns whether more could be
 -- claimed right now; when the caller has to be back, if that is its duty; how many suspects wait; the news of
 -- unhandled jobs (news.lua), 0 for none; whether nothing waits any more and nothing was claimed; and whether limits of
 -- the queue hold back what waits.

@@ -21,7 +21,7 @@ function queue.forget_gates(ids)
   for i = 1, #ids do
     if records[i] and queue.has_traits(records[i]) then
       queue.leave_blocked(ids[i], records[i])
-      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'lost', to = 'ended' }
+      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'lost', to = 'removed' }
     end
   end
   return leaving

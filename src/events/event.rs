@@ -71,6 +71,9 @@ pub enum EventKind {
     /// A job was changed before it ran ([`Queue::edit`](crate::Queue::edit)). `Waiting` or `Delayed` follows if it is due at another
     /// moment, or has another priority.
     Edited(JobId),
+    /// A job that waits got the payload and the options of another one with the same unique key
+    /// ([`OnDuplicate`](crate::OnDuplicate)).
+    Replaced(JobId),
     /// A job was removed, with all that was known of it ([`Queue::remove`](crate::Queue::remove)). Jobs
     /// that were kept long enough go without an event.
     Removed(JobId),
@@ -116,6 +119,7 @@ impl EventKind {
             | Self::Cancelled(id)
             | Self::Replayed(id)
             | Self::Edited(id)
+            | Self::Replaced(id)
             | Self::Removed(id) => Some(id),
             Self::Drained
             | Self::Paused
@@ -146,6 +150,7 @@ impl EventKind {
             Self::Cancelled(_) => "cancelled",
             Self::Replayed(_) => "replayed",
             Self::Edited(_) => "edited",
+            Self::Replaced(_) => "replaced",
             Self::Removed(_) => "removed",
             Self::Drained => "drained",
             Self::Paused => "paused",
@@ -242,6 +247,7 @@ fn parse_token(name: &str, token: &str) -> Option<EventKind> {
         "cancelled" => EventKind::Cancelled(id),
         "replayed" => EventKind::Replayed(id),
         "edited" => EventKind::Edited(id),
+        "replaced" => EventKind::Replaced(id),
         "removed" => EventKind::Removed(id),
         _ => return None,
     })

@@ -2,16 +2,19 @@
 
 pub(crate) mod attempt;
 pub(crate) mod failure;
+pub(crate) mod head;
 pub(crate) mod history;
 pub(crate) mod options;
 pub(crate) mod outcome;
 pub(crate) mod record;
 pub(crate) mod state;
+pub(crate) mod traits;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::policy::unique::Unique;
 use options::JobOptions;
 
 /// A type of job: its payload, its name on the wire and what it gives back.
@@ -80,6 +83,32 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     #[must_use]
     fn options() -> JobOptions {
         JobOptions::new()
+    }
+
+    /// What makes a job of this type the only one of its kind, if anything does: a key made of its fields, so that no caller can
+    /// forget it. [`Enqueue::unique`](crate::Enqueue::unique) gives a single job another one. Default: none, or what
+    /// [`options`](Self::options) says.
+    ///
+    /// ```
+    /// # use oxcart::{Job, Unique};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Reindex {
+    ///     shop: u64,
+    /// }
+    ///
+    /// impl Job for Reindex {
+    ///     const NAME: &'static str = "reindex";
+    ///     type Output = ();
+    ///
+    ///     fn unique(&self) -> Option<Unique> {
+    ///         Some(Unique::by(self.shop.to_string()))
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    fn unique(&self) -> Option<Unique> {
+        None
     }
 }
 

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::policy::backoff::Backoff;
+use crate::policy::expiry::Expiry;
 use crate::policy::key::check_key;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
+use crate::policy::unique::Unique;
 use crate::time::{check_wait, millis};
 
 /// The priority of a job that does not say otherwise. Lower is more urgent.
@@ -28,6 +30,8 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | group | none |
 /// | ordered by | nothing |
 /// | weight | 1 |
+/// | unique | not |
+/// | expires | never |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
     pub(crate) attempts: Option<u32>,
@@ -38,6 +42,8 @@ pub struct JobOptions {
     pub(crate) group: Option<String>,
     pub(crate) order: Option<Order>,
     pub(crate) weight: Option<u32>,
+    pub(crate) unique: Option<Unique>,
+    pub(crate) expiry: Option<Expiry>,
 }
 
 impl JobOptions {
@@ -116,6 +122,23 @@ impl JobOptions {
         self
     }
 
+    /// Of the jobs of this type with the same key, one is there at a time. A key that follows from the job's own fields is better
+    /// given by [`Job::unique`](crate::Job::unique), which no caller can forget. Default: there may be any number.
+    #[must_use]
+    pub fn unique(mut self, unique: impl Into<Unique>) -> Self {
+        self.unique = Some(unique.into());
+        self
+    }
+
+    /// A job that no worker has taken by then never starts: it ends as cancelled, and callers that wait for its result are told. The
+    /// time counts from the moment at which the job is enqueued. At least 1 ms, at most 10 years. Default: it waits as long as it takes.
+    #[must_use]
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        let ms = millis(time);
+        self.expiry = Some(Expiry::After { ms });
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.attempts == Some(0) {
             return Err(Error::invalid(
@@ -143,6 +166,12 @@ impl JobOptions {
         }
         if let Some(order) = &self.order {
             order.check()?;
+        }
+        if let Some(unique) = &self.unique {
+            unique.check()?;
+        }
+        if let Some(expiry) = self.expiry {
+            expiry.check()?;
         }
         if self.group.is_some() && self.order.is_some() {
             return Err(Error::invalid(

@@ -16,10 +16,12 @@ use serde_bytes::Bytes;
 
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
-use crate::job::options::{ATTEMPTS_DEFAULT, JobOptions, PRIORITY_DEFAULT};
+use crate::job::head::{
+    EXTERNAL_PAYLOAD, WITH_TRAITS, field_in, fields_of, split_fields, split_place,
+};
+use crate::job::options::{ATTEMPTS_DEFAULT, JobOptions};
+use crate::job::traits::{self, ORDER, Traits};
 use crate::policy::backoff::Backoff;
-use crate::policy::key::{decode_key, encode_key};
-use crate::policy::order::OnFailure;
 use crate::policy::retention::Retention;
 use crate::time::{Timestamp, millis};
 
@@ -30,15 +32,7 @@ use crate::time::{Timestamp, millis};
     reason = "only queues in memory write it, and these are a feature"
 )]
 pub(crate) const VERSION: u8 = 2;
-/// The version of records with a trait: a field of the head that scripts and workers must not pass over.
-pub(crate) const WITH_TRAITS: u8 = 3;
 const OLDEST: u8 = 1;
-pub(crate) const EXTERNAL_PAYLOAD: u8 = 0x80;
-
-/// Between the places of two priorities, and the priority whose places start at zero; the same
-/// numbers as in `lua/lib/order.lua`.
-const PRIORITY_STEP: i64 = 1 << 43;
-const PRIORITY_AT_ZERO: i64 = PRIORITY_DEFAULT as i64;
 
 /// Payloads over this size are stored apart from the record, so that moving jobs never moves
 /// megabytes.
@@ -78,11 +72,6 @@ struct Body<'a> {
 /// The field of the head with the job's own retention (ms), if it has one. The script of `cancel`
 /// reads it, which ends jobs that no worker has read.
 const KEEP_MS: &str = "keep_ms";
-/// The traits: fields that decide when a job may run (`lua/lib/gate.lua`).
-const GROUP: &str = "group";
-const ORDER: &str = "order";
-/// What a failing job does to those behind it, if it is not the default.
-const ON_FAILURE: &str = "on_failure";
 /// The field with what a start of the job counts, if that is not 1. The script of `advance` reads it if a rate is set for
 /// the queue.
 const WEIGHT: &str = "weight";
@@ -122,20 +111,7 @@ impl EncodedRecord {
         if let Some(weight) = options.weight.filter(|weight| *weight != 1) {
             record.extend(format!("{WEIGHT}={weight} ").into_bytes());
         }
-        let without_traits = record.len();
-        let mut field = |name, value: &str| record.extend(format!("{name}={value} ").into_bytes());
-        if let Some(group) = &options.group {
-            field(GROUP, &encode_key(group));
-        }
-        if let Some(order) = &options.order {
-            field(ORDER, &encode_key(&order.key));
-            match order.on_failure {
-                OnFailure::UntilDead => {}
-                OnFailure::Halt => field(ON_FAILURE, "halt"),
-                OnFailure::Pass => field(ON_FAILURE, "pass"),
-            }
-        }
-        let traits = record.len() > without_traits;
+        let traits = traits::write(&mut record, name, options);
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
         Self {
@@ -148,9 +124,7 @@ impl EncodedRecord {
     /// One that a schedule has kept.
     pub(crate) fn kept(record: Vec<u8>, external_payload: Option<Vec<u8>>) -> Self {
         let (fields, _) = split_fields(&record);
-        let traits = [GROUP, ORDER]
-            .iter()
-            .any(|name| field_in(fields, name).is_some());
+        let traits = traits::are_in(fields);
         Self {
             record,
             external_payload,
@@ -164,7 +138,16 @@ impl EncodedRecord {
         reason = "only queues in memory ask for it, and these are a feature"
     )]
     pub(crate) fn is_ordered(&self) -> bool {
-        self.traits && field_in(split_fields(&self.record).0, ORDER).is_some()
+        self.traits && self.field(ORDER).is_some()
+    }
+
+    /// The value of a field of the head, as it is stored.
+    #[allow(
+        dead_code,
+        reason = "only queues in memory ask for it, and these are a feature"
+    )]
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        field_in(split_fields(&self.record).0, name)
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -241,13 +224,6 @@ pub(crate) struct Record {
     pub(crate) traits: Traits,
 }
 
-/// What decides when a job may run: the traits in its head.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Traits {
-    pub(crate) group: Option<String>,
-    pub(crate) order: Option<String>,
-}
-
 impl Record {
     /// `external` is the payload that was stored apart, if it was.
     pub(crate) fn decode(bytes: &[u8], external: Option<Vec<u8>>) -> Result<Self, Error> {
@@ -285,7 +261,6 @@ impl Record {
         };
         Ok(Self {
             enqueued_at: Timestamp::from_millis(enqueued_at),
-            name: name.into_owned(),
             payload,
             dialect,
             priority,
@@ -294,38 +269,11 @@ impl Record {
             timeout: body.timeout_ms.map(Duration::from_millis),
             keep: retention_in(fields),
             weight: weight_in(fields),
-            traits: Traits {
-                group: key_in(fields, GROUP),
-                order: key_in(fields, ORDER),
-            },
+            traits: Traits::of(fields, &name),
             headers: body.headers,
+            name: name.into_owned(),
         })
     }
-}
-
-/// Splits off the place, and gives the priority that it was made with.
-fn split_place(bytes: &[u8]) -> Option<(u16, &[u8])> {
-    let end = bytes.iter().position(|byte| *byte == b' ')?;
-    let (place, rest) = (&bytes[..end], &bytes[end + 1..]);
-    let place: i64 = std::str::from_utf8(place).ok()?.parse().ok()?;
-    let above_zero = place
-        .checked_add(PRIORITY_STEP / 2)?
-        .div_euclid(PRIORITY_STEP);
-    let priority = u16::try_from(above_zero + PRIORITY_AT_ZERO).ok()?;
-    Some((priority, rest))
-}
-
-/// Splits off the fields of the head.
-fn split_fields(bytes: &[u8]) -> (&[u8], &[u8]) {
-    let map = bytes.iter().position(|byte| !byte.is_ascii());
-    bytes.split_at(map.unwrap_or(bytes.len()))
-}
-
-/// The value of a field, as it is stored.
-fn field_in<'a>(fields: &'a [u8], name: &str) -> Option<&'a str> {
-    let mut fields = fields.split(|byte| *byte == b' ');
-    let value = fields.find_map(|field| field.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-    std::str::from_utf8(value).ok()
 }
 
 fn retention_in(fields: &[u8]) -> Option<Retention> {
@@ -338,75 +286,22 @@ fn weight_in(fields: &[u8]) -> u32 {
     weight.map_or(1, |weight: u32| weight.max(1))
 }
 
-fn key_in(fields: &[u8], name: &str) -> Option<String> {
-    Some(decode_key(field_in(fields, name)?).into_owned())
-}
-
-/// A trait that makes a gate (`lua/lib/gate.lua`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trait {
-    Group,
-    Order,
-}
-
-impl Trait {
-    /// What the names of its gates begin with.
-    pub(crate) fn letter(self) -> char {
-        match self {
-            Self::Group => 'g',
-            Self::Order => 'o',
-        }
-    }
-}
-
-/// The name of a job's gate, if it has one.
+/// For how long the job of a stored record asks to be kept, if it does; only the head is read.
 #[allow(
     dead_code,
     reason = "only queues in memory ask for it, and these are a feature"
 )]
-pub(crate) fn gate_of(record: &[u8]) -> Option<String> {
-    if !has_traits(record) {
-        return None;
-    }
-    let gate = |name, of: Trait| Some(format!("{}{}", of.letter(), field_of(record, name)?));
-    gate(GROUP, Trait::Group).or_else(|| gate(ORDER, Trait::Order))
-}
-
-/// Whether a stored record has a trait: its first byte says so.
-pub(crate) fn has_traits(record: &[u8]) -> bool {
-    record.first().map(|version| version & !EXTERNAL_PAYLOAD) == Some(WITH_TRAITS)
-}
-
-/// For how long the job of a stored record asks to be kept, if it does; only the head is read.
-#[allow(dead_code, reason = "as fields_of")]
 pub(crate) fn retention_of(record: &[u8]) -> Option<Retention> {
     retention_in(fields_of(record)?)
 }
 
 /// What a start of the job of a stored record counts; only the head is read.
-#[allow(dead_code, reason = "as fields_of")]
-pub(crate) fn weight_of(record: &[u8]) -> u64 {
-    fields_of(record).map_or(1, weight_in).into()
-}
-
-/// The value of a field in the head of a stored record, as it is stored; only the head is read.
 #[allow(
     dead_code,
     reason = "only queues in memory ask for it, and these are a feature"
 )]
-pub(crate) fn field_of<'a>(record: &'a [u8], name: &str) -> Option<&'a str> {
-    field_in(fields_of(record)?, name)
-}
-
-/// The fields in the head of a stored record.
-#[allow(
-    dead_code,
-    reason = "only queues in memory read the head alone, and these are a feature"
-)]
-fn fields_of(record: &[u8]) -> Option<&[u8]> {
-    let (_, rest) = codec::split_stamp(record.get(1..)?)?;
-    let (_, rest) = split_place(rest)?;
-    Some(split_fields(rest).0)
+pub(crate) fn weight_of(record: &[u8]) -> u64 {
+    fields_of(record).map_or(1, weight_in).into()
 }
 
 #[cfg(test)]

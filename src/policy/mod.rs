@@ -1,6 +1,7 @@
 //! Rules that depend on nothing but their inputs.
 
 pub(crate) mod backoff;
+pub(crate) mod expiry;
 pub(crate) mod key;
 pub(crate) mod limits;
 pub(crate) mod order;
@@ -10,3 +11,4 @@ pub(crate) mod retention;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod silence;
+pub(crate) mod unique;

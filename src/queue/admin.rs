@@ -8,7 +8,7 @@ use crate::queue::info::{Counts, JobInfo};
 use crate::store::get::Get;
 use crate::store::pause::Pause;
 use crate::store::remove::Remove;
-use crate::store::replay::Replay;
+use crate::store::replay::{DUPLICATE, Replay};
 use crate::store::resume::Resume;
 
 /// All of these fail with [`ErrorKind::Unreachable`] or [`ErrorKind::Unknown`] when Redis does not answer, within
@@ -136,6 +136,9 @@ pub enum Changed {
     Requested,
     /// Nothing was changed: the job is in this state. `Active` says that a worker runs it.
     InState(State),
+    /// Nothing was changed: the job is dead, and another job has its unique key ([`Unique`](crate::Unique)). It can be replayed
+    /// once that one has ended.
+    Duplicate,
     /// Nothing was changed: nothing is known of the job (any more).
     NotFound,
 }
@@ -151,6 +154,7 @@ impl Changed {
     /// changed, each with the job's state.
     pub(crate) fn of(done: &[String], others: &[(String, String)]) -> Result<Self, Error> {
         match others.first() {
+            Some((_, name)) if name == DUPLICATE => Ok(Self::Duplicate),
             Some((_, name)) => Self::in_state(name),
             None if done.is_empty() => Ok(Self::NotFound),
             None => Ok(Self::Done),

@@ -15,8 +15,10 @@ use crate::job::record::EncodedRecord;
 use crate::job::{self, Job};
 use crate::name;
 use crate::policy::backoff::Backoff;
+use crate::policy::expiry::Expiry;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
+use crate::policy::unique::Unique;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission};
@@ -85,11 +87,14 @@ impl<J: Job> Enqueue<J> {
         let target =
             queue.and_then(|queue| Ok((queue, codec::encode_to_be_read("a job's payload", job)?)));
         Self {
+            options: match job.unique() {
+                Some(unique) => J::options().unique(unique),
+                None => J::options(),
+            },
             target: target.map_err(Some),
             id: JobId::generate(),
             id_is_given: false,
             novelty: Novelty::New,
-            options: J::options(),
             headers: Vec::new(),
             due: Due::Now,
             front: false,
@@ -156,6 +161,45 @@ impl<J: Job> Enqueue<J> {
     /// period, and then starts alone.
     pub fn weight(self, weight: u32) -> Self {
         self.with_options(|options| options.weight(weight))
+    }
+
+    /// Of the jobs of this type with the same key, one is there at a time: a duplicate is not added, and its caller gets a handle to
+    /// the job that is there ([`Enqueued::Duplicate`]), whose [result](JobHandle::result) it can wait for. [`Unique`] says for how
+    /// long the key is taken, and what else a duplicate may do. The key has 1 to 512 bytes. Default: what
+    /// [`Job::unique`] and [`Job::options`] say.
+    ///
+    /// ```
+    /// # use oxcart::{Enqueued, Job, JobHandle, Queue};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Export { user: u64 }
+    /// # impl Job for Export { const NAME: &'static str = "export"; type Output = String; }
+    /// # async fn example(queue: Queue) -> Result<(), oxcart::Error> {
+    /// let job = queue.enqueue(Export { user: 7 }).unique("user-7").await?;
+    /// let again = queue.enqueue(Export { user: 7 }).unique("user-7").await?;
+    /// assert_eq!(again.enqueued(), Enqueued::Duplicate);
+    /// assert_eq!(again.id(), job.id());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unique(self, unique: impl Into<Unique>) -> Self {
+        self.with_options(|options| options.unique(unique))
+    }
+
+    /// If no worker has taken the job by then, it never starts: it ends as cancelled with that reason, and callers that wait for its
+    /// [result](JobHandle::result) are told. The time counts from the moment at which Redis has the job. A job that has
+    /// started goes on, also through its retries. A worker with a free slot sees to it within milliseconds; if all are busy, or the queue is
+    /// paused, within half a minute; without any worker nobody does. At least 1 ms, at most 10 years. Default: it waits as
+    /// long as it takes.
+    pub fn expires_in(self, time: Duration) -> Self {
+        self.with_options(|options| options.expires_in(time))
+    }
+
+    /// The same at a moment, by the server's clock.
+    pub fn expires_at(mut self, time: SystemTime) -> Self {
+        let ms = Timestamp::from(time).as_millis();
+        self.options.expiry = Some(Expiry::At { ms });
+        self
     }
 
     /// Run no earlier than this long after Redis has the job. At most 10 years.
@@ -250,6 +294,7 @@ impl<J: Job> Enqueue<J> {
         name::check("job name", J::NAME)?;
         self.options.check()?;
         self.due.check()?;
+        check_expiry(self.options.expiry, self.due)?;
         check_headers(&self.headers)?;
         let (queue, payload) = match &mut self.target {
             Ok((queue, payload)) => (queue.clone(), payload.clone()),
@@ -307,12 +352,24 @@ impl<J: Job> Enqueue<J> {
             self.id = JobId::generate();
             self.novelty = Novelty::New;
         }
-        let there = there?;
-        let enqueued = match there.is_empty() {
-            true => Enqueued::New,
-            false => Enqueued::AlreadyThere,
-        };
-        Ok(JobHandle::new(queue, self.id.clone(), enqueued))
+        let there = there?.into_iter().next();
+        let (id, enqueued) = Enqueued::of(&self.id, there.map(|there| there.met));
+        Ok(JobHandle::new(queue, id, enqueued))
+    }
+}
+
+/// A job that is due after it has expired could never start.
+fn check_expiry(expiry: Option<Expiry>, due: Due) -> Result<(), Error> {
+    let never = match (expiry, due) {
+        (Some(Expiry::After { ms: over }), Due::After { ms: due })
+        | (Some(Expiry::At { ms: over }), Due::At { ms: due }) => due >= over,
+        _ => false,
+    };
+    match never {
+        true => Err(Error::invalid(
+            "the job is due after it has expired, so it would never start",
+        )),
+        false => Ok(()),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::queue::cancel_on_drop::CancelOnDrop;
 use crate::queue::edit::Edit;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
+use crate::store::enqueue::Met;
 use crate::store::watch::{Watch, Watched};
 use crate::time::{WAIT_MAX, millis};
 
@@ -38,6 +39,23 @@ pub enum Enqueued {
     New,
     /// A job of this id was there already; nothing was changed.
     AlreadyThere,
+    /// Another job has the unique key: nothing was added, and the handle is for that job.
+    Duplicate,
+    /// Another job with the same unique key waited, and has got the payload and the options of this one
+    /// ([`OnDuplicate`](crate::OnDuplicate)); the handle is for that job.
+    Replaced,
+}
+
+impl Enqueued {
+    /// What became of the job with this id, and which job the handle is for.
+    pub(crate) fn of(id: &JobId, met: Option<Met>) -> (JobId, Self) {
+        match met {
+            None => (id.clone(), Self::New),
+            Some(Met::Itself) => (id.clone(), Self::AlreadyThere),
+            Some(Met::Duplicate(other)) => (other, Self::Duplicate),
+            Some(Met::Replaced(other)) => (other, Self::Replaced),
+        }
+    }
 }
 
 /// A handle to one job. It holds nothing in Redis.

@@ -44,6 +44,8 @@ pub struct JobInfo {
     pub group: Option<String>,
     /// Its order key, if it has one.
     pub order: Option<String>,
+    /// Its unique key, if it has one.
+    pub unique: Option<String>,
     /// How often no handler could take it.
     pub bounces: u32,
     /// How often a handler has put it off ([`Failure::snooze`](crate::Failure::snooze)) since it was enqueued or replayed.
@@ -145,6 +147,7 @@ impl JobInfo {
             stalls: found.stalls.as_deref().map_or(0, number),
             group: record.traits.group,
             order: record.traits.order,
+            unique: record.traits.unique,
             bounces: counters.bounces,
             snoozes: counters.snoozes,
             due_at: (state == State::Delayed).then(score),
@@ -351,6 +354,10 @@ pub struct Totals {
     /// Ids that were made for a job although another job had the same id. Two producers never make the same
     /// id; if this is not zero, look for errors in the logs of the producers.
     pub clashed: u64,
+    /// Jobs that were not added because another job had their unique key.
+    pub duplicates: u64,
+    /// Jobs that replaced another job with the same unique key, instead of being added.
+    pub replaced: u64,
 }
 
 impl Counts {
@@ -398,6 +405,8 @@ impl Counts {
                 without_record: total("orphans"),
                 refused: total("refused"),
                 clashed: total("clashed"),
+                duplicates: total("duplicates"),
+                replaced: total("replaced"),
             },
         }
     }

@@ -185,12 +185,10 @@ impl<J: Job> EnqueueMany<J> {
         self.left.pop_front();
         let mut there = there.into_iter().peekable();
         for (position, id) in part.ids().enumerate() {
-            let enqueued = match there.next_if_eq(&position) {
-                Some(_) => Enqueued::AlreadyThere,
-                None => Enqueued::New,
-            };
+            let met = there.next_if(|there| there.position == position);
+            let (id, enqueued) = Enqueued::of(id, met.map(|there| there.met));
             self.done
-                .push(JobHandle::new(self.queue.clone(), id.clone(), enqueued));
+                .push(JobHandle::new(self.queue.clone(), id, enqueued));
         }
         Ok(())
     }

@@ -133,6 +133,24 @@ impl Reply {
             .collect())
     }
 
+    /// A list of texts or numbers, each of which stands for something.
+    pub(crate) fn flat_parsed<T>(
+        &mut self,
+        what: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, Trouble> {
+        let values = self.flat()?;
+        let parsed = |value: Value| {
+            let shown = match number(&value) {
+                Some(number) => Some(number.to_string()),
+                None => text(value.clone()).ok(),
+            };
+            let parsed = shown.as_deref().and_then(&parse);
+            parsed.ok_or_else(|| garbled(self.verb, what, &value))
+        };
+        values.into_iter().map(parsed).collect()
+    }
+
     pub(crate) fn flat_texts(&mut self) -> Result<Vec<String>, Trouble> {
         let values = self.flat()?;
         texts(self.verb, values)

@@ -18,7 +18,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::record::has_traits;
+use crate::job::head::has_traits;
 use crate::store::advance::Claimed;
 
 /// A handler that has lost its lease may tidy up for this long before it is stopped.

@@ -81,12 +81,46 @@ pub(crate) struct Enqueue<'a> {
     pub(crate) novelty: Novelty,
 }
 
+/// A job that was not added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct There {
+    /// Its position among those of the call.
+    pub(crate) position: usize,
+    pub(crate) met: Met,
+}
+
+/// Why a job was not added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// A job with its id is there.
+    Itself,
+    /// This job has its unique key, and stays as it is.
+    Duplicate(JobId),
+    /// This job had its unique key, and was replaced by it.
+    Replaced(JobId),
+}
+
+impl There {
+    /// From a position, or a position and an id behind a sign (`lua/lib/duplicate.lua`).
+    fn parse(text: &str) -> Option<Self> {
+        let end = text.find([':', '~']).unwrap_or(text.len());
+        let (position, rest) = text.split_at(end);
+        let met = match rest.split_at_checked(1) {
+            Some((":", id)) => Met::Duplicate(JobId::stored(id)),
+            Some((_, id)) => Met::Replaced(JobId::stored(id)),
+            None => Met::Itself,
+        };
+        let position = position.parse().ok()?;
+        Some(Self { position, met })
+    }
+}
+
 #[derive(Debug, PartialEq)]
 pub(crate) enum Enqueued {
-    /// Done. `there`: the positions of jobs whose id was already there. `replaced`: how many records of other jobs were
+    /// Done. `there`: the jobs that were not added, in the order of their positions. `replaced`: how many records of other jobs were
     /// replaced, because an id was said to be new and was not.
     Added {
-        there: Vec<usize>,
+        there: Vec<There>,
         replaced: u64,
         /// Nothing was ever added before: the queue is new, or was deleted.
         is_first: bool,
@@ -219,12 +253,12 @@ impl Verb for Enqueue<'_> {
         match reply.tag() {
             tag @ ("added" | "first" | "repeated") => Ok(Enqueued::Added {
                 is_first: tag == "first",
-                there: reply.flat_positions()?,
+                there: reply.flat_parsed("what became of a job", There::parse)?,
                 replaced: 0,
             }),
             "replaced" => Ok(Enqueued::Added {
                 replaced: reply.number()?,
-                there: reply.flat_positions()?,
+                there: reply.flat_parsed("what became of a job", There::parse)?,
                 is_first: false,
             }),
             "superseded" => Ok(Enqueued::Superseded),

@@ -8,6 +8,9 @@ use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
 use crate::store::{NoArguments, Verb, named};
 
+/// In the place of the state of a job: it is dead, and another job has its unique key.
+pub(crate) const DUPLICATE: &str = "duplicate";
+
 static SCRIPT: Script = script!("replay" in full);
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) dead jobs in one call.

@@ -19,4 +19,5 @@ mod results;
 mod rig;
 mod shutdown;
 mod snoozing;
+mod unique;
 mod versions;

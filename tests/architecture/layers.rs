@@ -59,6 +59,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "schedules",
             "state",
             "unhandled",
+            "unique",
         ],
         "one value, the state of a queue, of which each file has a part",
     ),

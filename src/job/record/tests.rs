@@ -1,4 +1,5 @@
 use super::*;
+use crate::job::head::PRIORITY_STEP;
 
 /// What the enqueue script makes of a record.
 fn stored(encoded: &EncodedRecord, at: u64, place: i64) -> Vec<u8> {

@@ -12,7 +12,7 @@ use super::submission::Given;
 use crate::name::QueueName;
 use crate::policy::silence::Silence;
 use crate::store::backend::{Answered, Connection, Number, NumberedCall, Refusal, Trouble};
-use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty};
+use crate::store::enqueue::{Enqueue, Enqueued, NewJob, Novelty, There};
 
 /// By this a call tells the next call, on another lane, how far it is. Dropped when the call is over.
 pub(super) type Course = watch::Sender<CallProgress>;
@@ -44,8 +44,8 @@ pub(super) struct Batch<'a> {
 /// What the callers are to be told.
 #[derive(Debug)]
 pub(super) struct Added {
-    /// The positions of the jobs whose id was already there.
-    pub(super) there: Vec<usize>,
+    /// The jobs that were not added.
+    pub(super) there: Vec<There>,
     /// How many records of other jobs were replaced, because an id was said to be new and was not.
     pub(super) replaced: u64,
     /// Nothing was ever added before: the queue is new, or was deleted.

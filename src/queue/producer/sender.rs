@@ -12,6 +12,7 @@ use crate::policy::pace::Pace;
 use crate::policy::silence::Silence;
 use crate::store::BATCH_BYTES;
 use crate::store::backend::{Became, Connection, Lane, Trouble};
+use crate::store::enqueue::{Met, There};
 
 /// One lane of a producer, which sends one batch at a time.
 pub(super) struct Sender {
@@ -134,10 +135,12 @@ fn decide(batch: &Batch<'_>, fate: impl Fn() -> Fate) {
 /// A call was answered. If an earlier try may have run, the ids that were already there may be its own.
 fn tell(batch: &Batch<'_>, added: &Added, is_repeat: bool) {
     let new = !is_repeat && batch.is_new();
-    if added.replaced > 0 || new && !added.there.is_empty() {
+    let clashed = added.there.iter().filter(|there| there.met == Met::Itself);
+    let refused = if new { clashed.count() } else { 0 };
+    if added.replaced > 0 || refused > 0 {
         error!(
             queue = %batch.queue,
-            refused = added.there.len(),
+            refused,
             replaced = added.replaced,
             "ids that were made for jobs are those of other jobs; what was replaced is lost"
         );
@@ -147,18 +150,21 @@ fn tell(batch: &Batch<'_>, added: &Added, is_repeat: bool) {
 
 /// Gives each submission its part of the answer. `there` is in ascending order. If all ids are `new`,
 /// ids that were there belong to other jobs.
-fn share_out(batch: &[Given], there: &[usize], new: bool) {
+fn share_out(batch: &[Given], there: &[There], new: bool) {
     let mut start = 0;
-    let mut there = there.iter().copied().peekable();
+    let mut there = there.iter().cloned().peekable();
     for submission in batch {
         let end = start + submission.jobs.len();
         let mut mine = Vec::new();
-        while let Some(position) = there.next_if(|position| *position < end) {
-            mine.push(position - start);
+        while let Some(mut one) = there.next_if(|one| one.position < end) {
+            one.position -= start;
+            mine.push(one);
         }
-        submission.decide(match new && !mine.is_empty() {
-            true => Fate::Clashed { positions: mine },
-            false => Fate::Added { there: mine },
+        let clashed = mine.iter().filter(|one| new && one.met == Met::Itself);
+        let positions: Vec<usize> = clashed.map(|one| one.position).collect();
+        submission.decide(match positions.is_empty() {
+            false => Fate::Clashed { positions },
+            true => Fate::Added { there: mine },
         });
         start = end;
     }
@@ -175,9 +181,14 @@ mod tests {
     fn answers_are_shared_out_by_position() {
         let batch =
             [3, 1, 2].map(|n| Submission::new((0..n).map(|_| job(1)).collect(), Novelty::New));
-        share_out(&batch.each_ref().map(Given::new), &[0, 2, 3, 5], false);
-        let there = batch.map(|s| match s.fate() {
-            Some(Fate::Added { there }) => there.clone(),
+        let there = |position| There {
+            position,
+            met: Met::Itself,
+        };
+        let all = [0, 2, 3, 5].map(there);
+        share_out(&batch.each_ref().map(Given::new), &all, false);
+        let there: [Vec<usize>; 3] = batch.map(|s| match s.fate() {
+            Some(Fate::Added { there }) => there.iter().map(|one| one.position).collect(),
             other => unreachable!("{other:?}"),
         });
         assert_eq!(there, [vec![0, 2], vec![0], vec![1]]);

@@ -27,7 +27,7 @@ use crate::id::JobId;
 use crate::name::QueueName;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::Trouble;
-use crate::store::enqueue::{NewJob, Novelty};
+use crate::store::enqueue::{NewJob, Novelty, There};
 
 const WAITING: u8 = 0;
 const SENT: u8 = 1;
@@ -51,8 +51,8 @@ pub(crate) struct Submission {
 /// What became of a submission.
 #[derive(Debug, Clone)]
 pub(crate) enum Fate {
-    /// Redis has the jobs. The positions of those whose id was there before.
-    Added { there: Vec<usize> },
+    /// Redis has the jobs. Those that were not added, because they, or others with their unique keys, were there before.
+    Added { there: Vec<There> },
     /// The ids at these positions were made for their jobs, but other jobs have them. These jobs were not
     /// added, the other jobs of the submission were.
     Clashed { positions: Vec<usize> },
@@ -229,8 +229,8 @@ pub(crate) fn split(jobs: Vec<NewJob>, novelty: Novelty, limit: usize) -> Vec<Ar
 }
 
 impl Fate {
-    /// Which jobs were there before, or the error that says what happened.
-    pub(crate) fn into_result(self, queue: &QueueName, id: &JobId) -> Result<Vec<usize>, Error> {
+    /// Which jobs were not added, or the error that says what happened.
+    pub(crate) fn into_result(self, queue: &QueueName, id: &JobId) -> Result<Vec<There>, Error> {
         match self {
             Self::Added { there } => Ok(there),
             Self::Clashed { .. } => Err(Error::new(

@@ -1,6 +1,6 @@
 //! The one call of a busy worker: ends attempts, promotes due jobs, claims new ones.
 
-use crate::job::record::has_traits;
+use crate::job::head::has_traits;
 use crate::memory::Apply;
 use crate::memory::claim::Taken;
 use crate::memory::once::{Begun, StoredAnswer};
@@ -11,6 +11,7 @@ use crate::store::advance::{Advance, Advanced, Answer, Claimed};
 const PROMOTED_AT_LEAST: usize = 64;
 const PROMOTED_AT_MOST: usize = 256;
 const TRIMMED_AT_MOST: usize = 256;
+const EXPIRED_AT_MOST: usize = 256;
 
 impl Apply for Advance<'_> {
     fn apply(&self, state: &mut State) -> Answer {
@@ -26,8 +27,18 @@ impl Apply for Advance<'_> {
 fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     state.end_hold();
     let (refused, overruled) = state.settle(call.settle);
+    let is_over = |state: &State| {
+        state
+            .expiring()
+            .is_some_and(|at_ms| at_ms <= state.now_ms())
+    };
+    let mut expired = 0;
+    if call.is_full() {
+        expired = state.expire(EXPIRED_AT_MOST);
+    }
     let is_due = !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms());
-    let is_too_plain = is_due && !call.is_full() && state.gates.expected_ms.is_some();
+    let is_too_plain =
+        is_over(state) || is_due && !call.is_full() && state.gates.expected_ms.is_some();
     let mut claim = call.claim;
     if is_due && !is_too_plain {
         let limit = (2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST);
@@ -59,7 +70,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     if more || (taken.suspects > 0 && suspects > 0 && !held) {
         state.arm(0);
     }
-    if call.settle.len() > refused.len() {
+    if call.settle.len() > refused.len() || expired > 0 {
         if state.in_force().keep_completed != Retention::Nothing {
             state.cap_completed(TRIMMED_AT_MOST);
         }
@@ -187,7 +198,7 @@ struct Outlook {
 }
 
 fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
-    let due_ms = state.due;
+    let due_ms = [state.due, state.expiring()].into_iter().flatten().min();
     let more = taken.meets_traits
         || state.len(Collection::Waiting) > 0
         || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
@@ -213,6 +224,9 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
         (Some(opens_ms), Some(due_ms)) => Some(opens_ms.max(due_ms)),
         _ => None,
     };
+    // What is not to start any more ends also while nothing may start.
+    let expiring = state.expiring().unwrap_or(u64::MAX);
+    let at_ms = at_ms.map(|at_ms| at_ms.min(expiring));
     let is_busy = taken.ids.len() >= call.claim;
     let next_at_ms = match at_ms {
         Some(at_ms) if is_busy && call.hold => {

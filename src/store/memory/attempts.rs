@@ -18,6 +18,11 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// Whether an attempt has begun: such attempts are recorded, unless they were released, and snoozes are counted.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.counters.recorded > 0 || self.was_snoozed
+    }
+
     /// As Redis holds the counters.
     pub(crate) fn encode_counters(&self) -> Vec<u8> {
         let Counters {

@@ -48,7 +48,8 @@ impl Apply for Cancel<'_> {
         if !delayed.is_empty() {
             state.look_for_due();
         }
-        state.leave_gates(&leaving);
+        state.leave(&leaving);
+        state.forget_expiry(&cancelled);
         if !cancelled.is_empty() {
             state.say_if_drained();
         }

@@ -1,7 +1,7 @@
 //! Takes jobs off the head of the line and leases them.
 
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::record::has_traits;
+use crate::job::head::has_traits;
 use crate::memory::allowance::Allowance;
 use crate::memory::state::{Collection, State};
 use crate::store::advance::{Advance, Claimed, Suspects};
@@ -58,6 +58,10 @@ impl State {
         }
         taken.too_heavy = self.store_starts(room);
         self.admit(&groups);
+        if call.is_full() {
+            self.free_started(&taken.ids);
+            self.forget_expiry(&taken.ids);
+        }
         if !taken.ids.is_empty() {
             let (first_fence, receipt) = self.lease(&taken.ids, call.worker, call.lease_ms);
             (taken.first_fence, taken.receipt) = (first_fence, Some(receipt));

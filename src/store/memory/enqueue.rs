@@ -1,14 +1,18 @@
 //! Adds jobs.
 
+use std::collections::BTreeSet;
+
 use crate::id::JobId;
+use crate::job::head::{EXTERNAL_PAYLOAD, WITH_TRAITS};
 use crate::job::options::PRIORITY_DEFAULT;
-use crate::job::record::{EXTERNAL_PAYLOAD, EncodedRecord, VERSION, WITH_TRAITS};
+use crate::job::record::{EncodedRecord, VERSION};
+use crate::job::traits::{UNIQUE, UNIQUE_UNTIL};
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
 use crate::memory::once::{Begun, StoredAnswer};
 use crate::memory::order::place;
 use crate::memory::state::{Collection, Job, Later, State};
-use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
+use crate::store::enqueue::{Due, Enqueue, Enqueued, Met, NewJob, Novelty, There};
 
 impl Apply for Enqueue<'_> {
     fn apply(&self, state: &mut State) -> Enqueued {
@@ -43,24 +47,28 @@ impl Apply for Enqueue<'_> {
     }
 }
 
-/// The positions of those that were there already, and how many jobs were replaced: new ids that
+/// Those that were not added, and how many jobs were replaced: new ids that
 /// are not new are found before anything is written if they come alone, and afterwards if not.
-pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec<usize>, u64) {
+pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec<There>, u64) {
     let now_ms = state.now_ms();
-    let due = |new: &NewJob| match new.due {
-        Due::Now => now_ms,
-        Due::After { ms } => now_ms + ms,
-        Due::At { ms } => ms,
-    };
+    let due = |new: &NewJob| due_ms(new, now_ms);
+    let (mut met, jobs) = state.meet(jobs, novelty);
     // A job with an order takes its place there now, whenever it is due.
     let is_delayed = |new: &NewJob| due(new) > now_ms && !new.record.is_ordered();
+    let met_at: BTreeSet<usize> = met.keys().copied().collect();
     let is_alone = |new: &NewJob| {
-        let mut like_it = jobs.iter().filter(|job| is_delayed(job) == is_delayed(new));
+        let others = jobs.iter().enumerate();
+        let mut like_it =
+            others.filter(|(at, job)| !met_at.contains(at) && is_delayed(job) == is_delayed(new));
         like_it.nth(1).is_none()
     };
     let mut replaced = 0;
     let (mut there, mut waiting, mut delayed, mut of_groups) = (vec![], vec![], vec![], vec![]);
     for (position, new) in jobs.iter().enumerate() {
+        if let Some(met) = met.remove(&position) {
+            there.push(met);
+            continue;
+        }
         let later = Later {
             priority: new.priority.unwrap_or(PRIORITY_DEFAULT),
             front: new.front,
@@ -71,7 +79,8 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
                 state.count("clashed", 1);
             }
             if novelty == Novelty::Unsure || is_alone(new) {
-                there.push(position);
+                let met = Met::Itself;
+                there.push(There { position, met });
                 if novelty == Novelty::New && !is_delayed(new) {
                     // It had been given its place by then.
                     state.next_place(later);
@@ -92,6 +101,10 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
             given
         };
         state.insert(new.id.clone(), stored(new, now_ms, given));
+        if let Some(name) = new.record.field(UNIQUE) {
+            state.give_key(&new.id, name, new.record.field(UNIQUE_UNTIL));
+        }
+        state.expect_expiry(std::slice::from_ref(&new.id));
         if let Some(await_ms) = new.await_ms {
             state.await_until(&new.id, now_ms + await_ms);
         }
@@ -114,6 +127,15 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
     let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
     state.emit("delayed", &tokens.collect::<Vec<_>>());
     (there, replaced)
+}
+
+/// When a new job is due.
+pub(crate) fn due_ms(new: &NewJob, now_ms: u64) -> u64 {
+    match new.due {
+        Due::Now => now_ms,
+        Due::After { ms } => now_ms + ms,
+        Due::At { ms } => ms,
+    }
 }
 
 /// A record as Redis holds it.

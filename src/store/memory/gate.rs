@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::JobId;
-use crate::job::record::{Trait, field_of, gate_of, has_traits};
+use crate::job::head::{field_of, has_traits};
+use crate::job::traits::{Trait, gate_of};
 use crate::memory::allowance::Allowance;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State, moment};
@@ -53,6 +54,9 @@ pub(crate) enum Goes {
     Waiting,
     Delayed,
     Dead,
+    Removed,
+    /// To wait elsewhere.
+    Moved,
     Ended,
 }
 
@@ -356,8 +360,9 @@ impl State {
         })
     }
 
-    /// Jobs leave what they were: what waits for them may go on.
-    pub(crate) fn leave_gates(&mut self, jobs: &[Leaving]) {
+    /// Jobs with traits leave what they were: what waits for them may go on, and their keys may be free.
+    pub(crate) fn leave(&mut self, jobs: &[Leaving]) {
+        self.free_keys(jobs);
         let (mut touched, mut halted) = (Vec::new(), Vec::new());
         for job in jobs {
             let Some(name) = gate_of(&job.record) else {
@@ -379,7 +384,7 @@ impl State {
                     Goes::Waiting => true,
                     Goes::Delayed => on_failure != Some("pass"),
                     Goes::Dead => on_failure == Some("halt"),
-                    Goes::Ended => false,
+                    Goes::Ended | Goes::Removed | Goes::Moved => false,
                 };
                 let is_halted = job.to == Goes::Dead && keeps;
                 if is_halted {

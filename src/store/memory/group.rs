@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::job::record::Trait;
+use crate::job::traits::Trait;
 use crate::memory::Apply;
 use crate::memory::state::State;
 use crate::store::group::{Found, Group};

@@ -2,6 +2,7 @@
 
 use crate::id::{JobId, Receipt};
 use crate::memory::state::State;
+use crate::store::enqueue::There;
 
 pub(crate) struct LastCall {
     pub(crate) number: u64,
@@ -14,7 +15,7 @@ pub(crate) enum StoredAnswer {
     /// It was only asked whether the call ran.
     Asked,
     Enqueued {
-        there: Vec<usize>,
+        there: Vec<There>,
     },
     Advanced {
         refused: Vec<usize>,

@@ -111,10 +111,11 @@ fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
     state.look_for_blocked();
     let leaving: Vec<_> = removed
         .iter()
-        .filter_map(|id| state.leaving(id, Goes::Ended))
+        .filter_map(|id| state.leaving(id, Goes::Removed))
         .collect();
     state.forget(&removed);
-    state.leave_gates(&leaving);
+    state.leave(&leaving);
+    state.forget_expiry(&removed);
     state.count("removed", removed.len());
     state.emit_ids("removed", &removed);
     if !open.is_empty() && state.len(Collection::Lost) == 0 {

@@ -36,6 +36,8 @@ impl State {
 
 impl Apply for Promote<'_> {
     fn apply(&self, state: &mut State) -> Promoted {
+        // Also while the queue is paused: callers wait for jobs that are not to start any more.
+        let expired = state.expire(self.limit);
         let mut moved = 0;
         if !state.is_paused() {
             let (due, _) = state.promote(self.limit);
@@ -44,9 +46,12 @@ impl Apply for Promote<'_> {
         if moved > 0 {
             state.arm(0);
         }
+        if expired > 0 {
+            state.say_if_drained();
+        }
         Promoted {
             now_ms: state.now_ms(),
-            moved: moved as u64,
+            moved: moved.max(expired) as u64,
             tick_ms: state.hold_tick(self.worker, self.hold),
             schedules: !state.schedules.is_empty(),
         }

@@ -128,7 +128,7 @@ impl Apply for Recover {
         for id in &stalled {
             state.enter_line(id, state.place_of(id));
         }
-        state.leave_gates(&leaving);
+        state.leave(&leaving);
         if !expired.is_empty() && !state.is_paused() {
             state.arm(0);
         }

@@ -31,7 +31,7 @@ impl Apply for Remove<'_> {
         }
         let leaving: Vec<_> = removed
             .iter()
-            .filter_map(|id| state.leaving(id, Goes::Ended))
+            .filter_map(|id| state.leaving(id, Goes::Removed))
             .collect();
         state.announce(&removed);
         let unhandled: Vec<JobId> = removed
@@ -45,7 +45,8 @@ impl Apply for Remove<'_> {
         if delayed {
             state.look_for_due();
         }
-        state.leave_gates(&leaving);
+        state.leave(&leaving);
+        state.forget_expiry(&removed);
         state.count("removed", removed.len());
         state.emit_ids("removed", &removed);
         if open {

@@ -3,20 +3,25 @@
 use crate::memory::Apply;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State};
-use crate::store::replay::{Replay, Replayed};
+use crate::store::replay::{DUPLICATE, Replay, Replayed};
 
 impl Apply for Replay<'_> {
     fn apply(&self, state: &mut State) -> Replayed {
         let (mut replayed, mut others) = (Vec::new(), Vec::new());
+        let mut taken = Vec::new();
         for id in self.ids {
             let Some(job) = state.jobs.get(id) else {
                 continue;
             };
-            match job.collection {
+            let (collection, shown) = (job.collection, job.shown_state());
+            match collection {
                 Collection::Dead if replayed.contains(id) => {}
+                Collection::Dead if !state.take_key_again(id, &mut taken) => {
+                    others.push((id.to_string(), DUPLICATE.to_owned()));
+                }
                 Collection::Dead => replayed.push(id.clone()),
                 Collection::Lost => {}
-                _ => others.push((id.to_string(), job.shown_state().to_owned())),
+                _ => others.push((id.to_string(), shown.to_owned())),
             }
         }
         for id in &replayed {

@@ -29,6 +29,8 @@ struct Plan {
     unhandled: Vec<(JobId, String, u64)>,
     /// Jobs with traits, for their gates.
     leaving: Vec<Leaving>,
+    /// Jobs with traits that bounced.
+    bounced: Vec<JobId>,
     told: Told,
 }
 
@@ -144,6 +146,7 @@ impl State {
             }
             Outcome::Bounced { after, entry, name } => {
                 self.record_bounce(&id);
+                plan.bounced.extend(ended.traits.then(|| id.clone()));
                 plan.told.bounced(entry.shown(), token.clone());
                 if let Some(name) = name {
                     plan.unhandled.push((id, name.clone(), millis(*after)));
@@ -184,7 +187,10 @@ impl State {
         if !plan.unhandled.is_empty() {
             self.tell_of_unhandled();
         }
-        self.leave_gates(&plan.leaving);
+        self.leave(&plan.leaving);
+        for id in &plan.bounced {
+            self.expect_again(id);
+        }
         let told = plan.told;
         for (why, tokens) in &told.bounced {
             self.emit("bounced", tokens);

@@ -13,6 +13,7 @@ use crate::memory::once::LastCall;
 use crate::memory::recover::Watch;
 use crate::memory::schedules::Kept;
 use crate::memory::unhandled::Name;
+use crate::memory::unique::Owner;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +140,10 @@ pub(crate) struct State {
     pub(crate) unhandled: Option<u64>,
     /// What holds jobs back.
     pub(crate) gates: Gates,
+    /// Which jobs have unique keys.
+    pub(crate) unique: BTreeMap<String, Owner>,
+    /// When (ms) jobs expire that have not started.
+    pub(crate) expires: HashMap<JobId, u64>,
     /// When (ms) a worker last asked for the jobs of a name that was handed back.
     pub(crate) asked: BTreeMap<String, u64>,
     /// The last revision of a schedule.

@@ -24,9 +24,15 @@ impl Apply for Trim<'_> {
         state.forget(&expired);
         let capped = state.cap_completed(self.limit);
         let unread = forget_waiters(self, state);
+        let forgotten = state.forget_keys(self.limit);
         drop_what_serves_nothing(self, state);
         let (lanes_cursor, more_lanes) = sweep_lanes(self, state);
-        let most = expired.len().max(kept).max(capped).max(unread);
+        let most = expired
+            .len()
+            .max(kept)
+            .max(capped)
+            .max(unread)
+            .max(forgotten);
         Trimmed {
             dropped: (expired.len() + kept + capped) as u64,
             more: more_lanes || most >= self.limit,

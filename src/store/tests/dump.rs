@@ -168,6 +168,7 @@ impl Dump {
         }
         dump.schedules(state);
         dump.gates(state);
+        dump.unique(state);
         dump.meta(state);
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
@@ -238,6 +239,18 @@ impl Dump {
         }
     }
 
+    fn unique(&mut self, state: &State) {
+        for (id, at_ms) in &state.expires {
+            self.score("expires", id.as_str(), *at_ms as f64);
+        }
+        for (key, owner) in &state.unique {
+            self.set("unique", key.as_str(), owner.id.as_str());
+            if let Some(until_ms) = owner.until_ms {
+                self.score("remembered", key, until_ms as f64);
+            }
+        }
+    }
+
     fn schedules(&mut self, state: &State) {
         for (name, kept) in &state.schedules {
             let tick = kept.tick_ms.map_or(f64::INFINITY, |ms| ms as f64);
@@ -282,6 +295,7 @@ impl Dump {
             ("started", text(&state.started)),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
+            ("expiring", state.expiring().map(|ms| ms.to_string())),
             ("gated", state.gates.expected_ms.map(|ms| ms.to_string())),
             (
                 "tick",

@@ -23,6 +23,7 @@ use crate::job::state::State;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::policy::settings::{QueueSettings, SettingsInForce};
+use crate::policy::unique::{OnDuplicate, Unique};
 use crate::queue::info::{Ended, JobInfo};
 use crate::schedule::info::ScheduleInfo;
 use crate::schedule::rule::Rule;
@@ -52,6 +53,11 @@ fn rich() -> JobOptions {
         .backoff(Backoff::fixed(2 * SECOND))
         .timeout(9 * SECOND)
         .keep(Retention::For(60 * SECOND))
+}
+
+fn rare() -> Unique {
+    let unique = Unique::by("request 17").for_time(7_200 * SECOND);
+    unique.on_duplicate(OnDuplicate::Replace)
 }
 
 fn with(id: &str, payload: Vec<u8>, options: &JobOptions) -> NewJob {
@@ -173,6 +179,11 @@ fn everything() -> Rig {
         with("first", vec![0xc0], &ordered),
         with("second", vec![0xc0], &ordered),
         with("of-a-group", vec![0xc0], &JobOptions::new().group("tenant")),
+        with(
+            "unique",
+            vec![0xc0],
+            &JobOptions::new().unique(rare()).expires_in(7_200 * SECOND),
+        ),
     ]);
     let rule = Rule {
         every_ms: Some(60_000),
@@ -245,6 +256,10 @@ fn every_format_there_ever_was_is_read() {
                 info(&mut rig, "of-a-group").group.as_deref(),
                 Some("tenant")
             );
+            assert_eq!(
+                info(&mut rig, "unique").unique.as_deref(),
+                Some("request 17")
+            );
         }
         // And worked with: everything that can run is claimed.
         rig.wait(3_600 * SECOND);
@@ -268,7 +283,7 @@ fn every_format_there_ever_was_is_read() {
             "waiting",
         ];
         if number >= 2 {
-            expected.extend(["first", "of-a-group", "snoozed"]);
+            expected.extend(["first", "of-a-group", "snoozed", "unique"]);
             expected.sort_unstable();
         }
         assert_eq!(ids, expected);

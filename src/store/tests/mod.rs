@@ -6,6 +6,7 @@ mod cancel;
 mod due;
 mod dump;
 mod edit;
+mod expiry;
 mod formats;
 mod fragments;
 mod gates;
@@ -24,6 +25,7 @@ mod scripts;
 mod settings;
 mod snooze;
 mod subject;
+mod unique;
 mod unlike;
 mod upkeep;
 
@@ -42,7 +44,7 @@ use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Answer, Claimed, Settlement, Suspects};
 use crate::store::configure::{By, Configure, Configured};
 use crate::store::counts::Counts;
-use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
+use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty, There};
 use crate::store::get::Get;
 use subject::{InMemory, InRedis, START_US, Subject};
 
@@ -247,10 +249,14 @@ impl Rig {
 /// The positions of those that were there; none if the call came too late.
 fn there(answer: Enqueued) -> Option<Vec<usize>> {
     match answer {
-        Enqueued::Added { there, .. } => Some(there),
+        Enqueued::Added { there, .. } => Some(positions(&there)),
         Enqueued::Superseded => None,
         Enqueued::Asked => panic!("a question has its number"),
     }
+}
+
+fn positions(there: &[There]) -> Vec<usize> {
+    there.iter().map(|there| there.position).collect()
 }
 
 fn job(id: &str) -> NewJob {

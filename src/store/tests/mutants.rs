@@ -59,6 +59,7 @@ macro_rules! mutants {
 }
 
 mod limits;
+mod unique;
 
 mutants! {
     g2_no_receipt_check_when_settling among CLAIMS:
@@ -321,21 +322,21 @@ mutants! {
     an_edit_overwrites_what_another_edit_wrote among EDITED:
         "if args.rewrite and record ~= ARGV[2] then" => "if false then";
     an_edited_job_is_in_two_places among EDITED:
-        "if not stays then\n  queue.take_out(id, part)" => "if not stays then";
+        "queue.take_out(job.id, job.part, job.record)" => "";
     an_edited_job_keeps_its_place_of_another_priority among EDITED:
-        "redis.call('HDEL', key.places, id)" => "";
+        "redis.call('HDEL', key.places, job.id)" => "";
     an_edited_job_does_not_show_its_priority among EDITED:
-        "place = queue.first_places({ { priority = priority } })[1]" => "";
+        "local changed = head .. place .. rest" => "local changed = as_before";
     g8_an_edited_job_leaves_its_old_payload_behind among EDITED:
-        "redis.call('HDEL', key.payloads, id)\n    end\n  end\n  redis.call('HSET', key.jobs" => "end\n  end\n  redis.call('HSET', key.jobs";
+        "elseif payload == false and queue.has(key.payloads) then" => "elseif false then";
     g5_a_job_that_was_rescheduled_is_still_waited_for among EDITED:
-        "queue.take_out(id, part)\n  if was_delayed then" => "queue.take_out(id, part)\n  if false then";
+        "if job.state == 'delayed' then\n    queue.look_for_due()" => "if false then\n    queue.look_for_due()";
     g5_nobody_hears_of_a_job_that_is_to_run_now among EDITED:
-        "queue.emit('waiting', { id })\n    if not meta.paused then" => "queue.emit('waiting', { id })\n    if false then";
+        "if new.due_ms == 0 and not meta.paused then" => "if false then";
     g4_an_edited_job_forgets_that_it_goes_to_the_front among EDITED:
-        "front = queue.is_to_front(score)" => "front = false";
+        "new.front = state == 'delayed' and queue.is_to_front(score)" => "new.front = false";
     g4_a_job_that_is_due_already_goes_to_the_back_when_it_is_to_run_now among EDITED:
-        "(not args.due or not (was_delayed or is_delayed))" => "not args.due";
+        "if new.due_ms == queue.due_of_waiting(job) and" => "if not args.due and new.due_ms == queue.due_of_waiting(job) and";
     a_snooze_is_not_counted among SNOOZED:
         "counters[SNOOZES] = counters[SNOOZES] + 1" => "";
     a_snooze_burns_an_attempt among SNOOZED:
@@ -450,7 +451,7 @@ mutants! {
     a_slot_of_a_group_is_not_given_back among GATES:
         "gate.active = math.max(0, gate.active - 1)" => "";
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
-        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nif not meta.paused" => "if not meta.paused";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
     the_next_of_a_group_does_not_get_in_line among GATES:
         "queue.admit(groups)\n  return claimed" => "return claimed";
     an_urgent_job_waits_for_the_turn_of_its_group among GATES:
@@ -470,9 +471,9 @@ mutants! {
     a_dead_job_halts_nothing among GATES:
         "gate.halted = job.to == 'dead' and on_failure == 'halt'" => "gate.halted = false";
     a_cancelled_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nif #cancelled > 0" => "if #cancelled > 0";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
     a_removed_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave_gates(leaving)\nend\nqueue.count('removed'" => "queue.count('removed'";
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
         "redis.call('ZREM', key.blocked_by, queue.member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
     g8_a_gate_that_nothing_needs_is_kept among GATES:

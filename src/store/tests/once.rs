@@ -1,10 +1,10 @@
 //! G3: a call whose answer was lost is repeated and does nothing twice.
 
-use super::{Rig, completed, job, on_both, settlement};
+use super::{Rig, completed, job, on_both, positions, settlement};
 use crate::id::JobId;
 use crate::job::outcome::Outcome;
 use crate::store::advance::{Advance, Answer, Settlement, Suspects};
-use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
+use crate::store::enqueue::{Due, Enqueue, Enqueued, Met, NewJob, Novelty, There};
 use crate::store::get::Get;
 
 fn g3_a_repeated_enqueue_does_not_bring_back_a_job_that_is_done_and_gone(mut rig: Rig) {
@@ -85,7 +85,7 @@ fn said_to_be_new(rig: &mut Rig, jobs: &[NewJob]) -> (Vec<usize>, u64) {
     match answer {
         Enqueued::Added {
             there, replaced, ..
-        } => (there, replaced),
+        } => (positions(&there), replaced),
         other => panic!("{other:?}"),
     }
 }
@@ -140,7 +140,13 @@ fn g1_a_new_id_that_is_not_new_is_told_when_it_comes_among_others(mut rig: Rig) 
 
 fn added(there: Vec<usize>) -> Enqueued {
     Enqueued::Added {
-        there,
+        there: there
+            .into_iter()
+            .map(|position| There {
+                position,
+                met: Met::Itself,
+            })
+            .collect(),
         replaced: 0,
         is_first: false,
     }

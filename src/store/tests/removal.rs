@@ -10,6 +10,7 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::policy::settings::QueueSettings;
+use crate::policy::unique::Unique;
 use crate::redis::keys::PARTS;
 use crate::store::advance::{self, Advance, Suspects};
 use crate::store::configure::By;
@@ -283,7 +284,10 @@ pub(super) fn everything(rig: &mut Rig) {
     rig.cancel(&["held"]);
     rig.define_schedule();
     let ordered = JobOptions::new().ordered_by("key");
-    rig.enqueue(&[with("first", &ordered), with("second", &ordered)]);
+    let hour = Duration::from_secs(3_600);
+    let once = Unique::by("key").for_time(hour);
+    let second = ordered.clone().unique(once).expires_in(hour);
+    rig.enqueue(&[with("first", &ordered), with("second", &second)]);
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::op::{End, How};
 use super::world::World;
 use crate::id::JobId;
+use crate::job::head::has_traits;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Outcome, Output};
-use crate::job::record::has_traits;
 use crate::policy::retention::Retention;
 use crate::store::advance::Settlement;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::Wrong;
-use crate::job::record::{Trait, gate_of};
+use crate::job::traits::{Trait, gate_of};
 use crate::store::tests::dump::Dump;
 
 /// A gate as it is stored.

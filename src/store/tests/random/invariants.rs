@@ -13,9 +13,9 @@ use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::tests::dump::Dump;
 use crate::store::trim::Trimmed;
 
-use super::gates;
 use super::op::Turn;
 use super::world::Wrong;
+use super::{gates, unique};
 
 /// What has to be remembered from one step to the next.
 #[derive(Default)]
@@ -302,6 +302,8 @@ impl Invariants {
         unhandled_have_names(dump)?;
         gates::check(dump)?;
         requests_are_for_attempts(dump)?;
+        unique::check(dump)?;
+        unique::check_expiry(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }

@@ -1,15 +1,49 @@
 //! The jobs that a random sequence enqueues.
 
 use super::op::{Gated, New};
-use super::world::{World, name};
+use super::world::{LastCall, World, Wrong, name};
+use std::time::Duration;
+
 use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
 use crate::policy::retention::Retention;
+use crate::policy::unique::Unique;
 use crate::store::enqueue::{Due, NewJob};
 
 impl World<'_> {
     pub(super) fn job(&self, new: &New) -> NewJob {
+        self.job_with(new, JobOptions::new())
+    }
+
+    pub(in crate::store::tests) fn enqueue_unique(
+        &mut self,
+        lane: u8,
+        jobs: &[(New, Unique)],
+    ) -> Result<(), Wrong> {
+        let job = |(new, unique): &(New, Unique)| {
+            self.job_with(new, JobOptions::new().unique(unique.clone()))
+        };
+        let jobs = jobs.iter().map(job).collect();
+        self.new_call(lane, LastCall::Enqueue(jobs))
+    }
+
+    pub(in crate::store::tests) fn enqueue_expiring(
+        &mut self,
+        lane: u8,
+        jobs: &[(New, u64)],
+    ) -> Result<(), Wrong> {
+        let job = |(new, ms): &(New, u64)| {
+            self.job_with(
+                new,
+                JobOptions::new().expires_in(Duration::from_millis(*ms)),
+            )
+        };
+        let jobs = jobs.iter().map(job).collect();
+        self.new_call(lane, LastCall::Enqueue(jobs))
+    }
+
+    fn job_with(&self, new: &New, mut options: JobOptions) -> NewJob {
         let due = match (new.delay_ms, new.at) {
             (None, _) => Due::Now,
             (Some(ms), false) => Due::After { ms },
@@ -17,7 +51,6 @@ impl World<'_> {
                 ms: self.now_us / 1_000 + ms,
             },
         };
-        let mut options = JobOptions::new();
         options.priority = new.priority;
         // Some ask for a retention of their own.
         options.keep = match new.priority {

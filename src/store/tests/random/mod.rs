@@ -18,6 +18,7 @@ mod reads;
 mod removal;
 mod schedules;
 mod shrink;
+mod unique;
 mod unlike;
 pub(super) mod world;
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::job::record::has_traits;
+use crate::job::head::has_traits;
 use crate::store::tests::dump::Dump;
 
 use super::world::Wrong;

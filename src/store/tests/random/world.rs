@@ -68,7 +68,7 @@ struct Lane {
 }
 
 #[derive(Clone)]
-enum LastCall {
+pub(super) enum LastCall {
     Enqueue(Vec<NewJob>),
     Advance(Turn, Vec<Settlement>),
 }
@@ -337,7 +337,7 @@ impl<'a> World<'a> {
         self.memory.set_clock(now_us);
     }
 
-    fn new_call(&mut self, lane: u8, call: LastCall) -> Result<(), Wrong> {
+    pub(super) fn new_call(&mut self, lane: u8, call: LastCall) -> Result<(), Wrong> {
         let lane = &mut self.lanes[usize::from(lane)];
         lane.number += 1;
         lane.last = Some(call);

@@ -1,0 +1,93 @@
+-- Changes a job that waits, is blocked or delayed: what its record holds, its priority, and until when it waits (edit.lua,
+-- duplicate.lua). It keeps its id and its history.
+-- needs: meta, places, order, whole, gate, head
+-- rarely: optional, take_out, enter, delayed, lines, emit, arm
+-- with all: hold, gated, leave
+
+local EXTERNAL_PAYLOAD = 128
+
+-- When a job that waits is due; 0 for now. `job` as of `change`.
+function queue.due_of_waiting(job)
+  local due_ms = 0
+  if job.state == 'delayed' then
+    due_ms = tonumber(queue.due_of(job.score))
+  elseif job.state == 'blocked' then
+    due_ms = tonumber(job.score)
+  end
+  return due_ms > now_ms and due_ms or 0
+end
+
+local function store(id, record, payload)
+  redis.call('HSET', key.jobs, id, record)
+  if payload then
+    redis.call('HSET', key.payloads, id, payload)
+    queue.made(key.payloads)
+  elseif payload == false and queue.has(key.payloads) then
+    redis.call('HDEL', key.payloads, id)
+  end
+end
+
+-- Out of where the job waits. What its gate holds back may go on.
+local function leave(job)
+  queue.take_out(job.id, job.part, job.record)
+  if job.state == 'delayed' then
+    queue.look_for_due()
+  end
+  if queue.has_traits(job.record) then
+    queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })
+  end
+  if queue.has(key.places) then
+    redis.call('HDEL', key.places, job.id)
+  end
+end
+
+-- To where a new job would go, which is stored at this place; `is_placed`: in line, or among the jobs of its order.
+local function enter(id, record, place, new, is_placed)
+  local held = is_placed and queue.enter_gates({ id }, { record }, { place }, { [id] = new.due_ms })
+  if held and held[id] then
+    return
+  end
+  if new.due_ms > 0 then
+    queue.enter_delayed({ id }, { new })
+    if not is_placed and queue.gate_of(record) then
+      queue.expect_group(new.due_ms)
+    end
+    queue.emit('delayed', { id .. ':' .. queue.whole(new.due_ms) })
+  else
+    queue.enter_line({ id }, { place })
+    queue.emit('waiting', { id })
+  end
+end
+
+-- `job` is a map of { id, state, score, part, record }, `new` one of what it is to be: { priority, due_ms (0 for now), front (if it
+-- moves), rest (what stands behind the place in its record; nil: the same), payload (nil: the same; false: it lies in the
+-- record), enqueued (when it was, as the record says; nil: the same) }. The job keeps its place in line, if it has the same
+-- priority, due time and gate.
+function queue.change(job, new)
+  local id, record, place = job.id, job.record, queue.place_in(job.record)
+  local version = string.byte(record)
+  if new.payload ~= nil then
+    version = version % EXTERNAL_PAYLOAD + (new.payload and EXTERNAL_PAYLOAD or 0)
+  end
+  local head = string.char(version) .. (new.enqueued or string.sub(record, 2, 10))
+  local rest = ' ' .. (new.rest or string.sub(record, 12 + #place))
+  local as_before = head .. place .. rest
+  local known_priority = queue.priority_at(queue.places_of({ id })[1])
+  if new.due_ms == queue.due_of_waiting(job) and new.priority == known_priority
+    and queue.gate_of(as_before) == queue.gate_of(record) then
+    return store(id, as_before, new.payload)
+  end
+  leave(job)
+  local is_placed = new.due_ms == 0 or queue.field_of(as_before, 'order') ~= nil
+  if is_placed then
+    place = queue.take_places({ id }, { [id] = new })[1]
+  else
+    place = queue.first_places({ new })[1]
+  end
+  local changed = head .. place .. rest
+  store(id, changed, new.payload)
+  enter(id, changed, place, new, is_placed)
+  if new.due_ms == 0 and not meta.paused then
+    queue.arm(0)
+  end
+end

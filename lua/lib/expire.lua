@@ -1,0 +1,39 @@
+-- Jobs that have not started by their moment (expiry.lua) end.
+-- needs: whole, find, expiry
+-- rarely: take_out, leave, cancelled, delayed
+
+local EXPIRED = 'expired before it started'
+local NOT_STARTED = { waiting = true, blocked = true, delayed = true }
+
+-- Ends up to `limit` jobs whose moment has come, as cancelled. Returns how many.
+function queue.expire(limit)
+  local ids = redis.call('ZRANGEBYSCORE', key.expires, '-inf', queue.whole(now_ms), 'LIMIT', '0', queue.whole(limit))
+  if #ids == 0 then
+    return 0
+  end
+  local outcome, is_delayed = cmsgpack.pack({ cancelled = EXPIRED }), false
+  local cancelled, outcomes, cancelled_records, leaving = {}, {}, {}, {}
+  local records = redis.call('HMGET', key.jobs, unpack(ids))
+  for i = 1, #ids do
+    local id, state, part, _ = ids[i], nil, nil, nil
+    if records[i] then
+      state, _, part = queue.find(id)
+    end
+    if NOT_STARTED[state] then
+      queue.take_out(id, part, records[i])
+      leaving[#leaving + 1] = { id = id, record = records[i], from = state, to = 'ended' }
+      local at = #cancelled + 1
+      cancelled[at], outcomes[at], cancelled_records[at] = id, outcome, records[i]
+      is_delayed = is_delayed or state == 'delayed'
+    end
+  end
+  queue.end_cancelled(cancelled, outcomes, cancelled_records)
+  queue.forget_expiry(ids)
+  if is_delayed then
+    queue.look_for_due()
+  end
+  if #leaving > 0 then
+    queue.leave(leaving)
+  end
+  return #ids
+end

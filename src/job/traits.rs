@@ -1,0 +1,147 @@
+//! Traits: fields of a record's head (`head.rs`) that decide when a job may run, or whether it may be there. Scripts read them, and
+//! so do queues in memory.
+
+use crate::codec;
+use crate::job::head::{field_in, field_of, has_traits};
+use crate::job::options::JobOptions;
+use crate::policy::expiry::Expiry;
+use crate::policy::key::{decode_key, encode_key};
+use crate::policy::order::OnFailure;
+use crate::policy::unique::{OnDuplicate, Unique, Until};
+use crate::time::millis;
+
+/// The traits: fields that decide when a job may run (`lua/lib/gate.lua`).
+const GROUP: &str = "group";
+pub(crate) const ORDER: &str = "order";
+/// What a failing job does to those behind it, if it is not the default.
+const ON_FAILURE: &str = "on_failure";
+/// Of the jobs with the same one, one is there at a time (`lua/lib/unique.lua`). It begins with the name of the type.
+pub(crate) const UNIQUE: &str = "unique";
+/// How long the key is taken, and what a duplicate does, if it is not the default.
+pub(crate) const UNIQUE_UNTIL: &str = "unique_until";
+pub(crate) const ON_DUPLICATE: &str = "on_duplicate";
+/// When a job that has not started is over: so many ms after it was enqueued, or at a moment, ms.
+const EXPIRES_IN: &str = "expires_in";
+const EXPIRES_AT: &str = "expires_at";
+
+/// Each field that makes a trait by itself; the same as in `lua/lib/head.lua`.
+const TRAITS: [&str; 5] = [GROUP, ORDER, UNIQUE, EXPIRES_IN, EXPIRES_AT];
+
+/// What decides when a job may run: the traits in its head.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Traits {
+    pub(crate) group: Option<String>,
+    pub(crate) order: Option<String>,
+    pub(crate) unique: Option<String>,
+}
+
+impl Traits {
+    /// Those in the fields of a record whose type has this name.
+    pub(crate) fn of(fields: &[u8], name: &str) -> Self {
+        Self {
+            group: key_in(fields, GROUP),
+            order: key_in(fields, ORDER),
+            unique: unique_in(fields, name),
+        }
+    }
+}
+
+/// Whether one of them is among these fields.
+pub(crate) fn are_in(fields: &[u8]) -> bool {
+    let is_in = |name: &&str| field_in(fields, name).is_some();
+    TRAITS.iter().any(is_in)
+}
+
+/// Adds those that the options ask for, of a job whose type has this name. Says whether there are any.
+pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> bool {
+    let without = record.len();
+    let mut field = |name, value: &str| record.extend(format!("{name}={value} ").into_bytes());
+    if let Some(group) = &options.group {
+        field(GROUP, &encode_key(group));
+    }
+    if let Some(order) = &options.order {
+        field(ORDER, &encode_key(&order.key));
+        match order.on_failure {
+            OnFailure::UntilDead => {}
+            OnFailure::Halt => field(ON_FAILURE, "halt"),
+            OnFailure::Pass => field(ON_FAILURE, "pass"),
+        }
+    }
+    if let Some(unique) = &options.unique {
+        field(UNIQUE, &encode_key(&unique_key(name, unique)));
+        match unique.until {
+            Until::Ended => {}
+            Until::Started => field(UNIQUE_UNTIL, "started"),
+            Until::After(period) => field(UNIQUE_UNTIL, &millis(period).to_string()),
+        }
+        match unique.on_duplicate {
+            OnDuplicate::Reject => {}
+            OnDuplicate::Replace => field(ON_DUPLICATE, "replace"),
+            OnDuplicate::Debounce => field(ON_DUPLICATE, "debounce"),
+        }
+    }
+    match options.expiry {
+        None => {}
+        Some(Expiry::After { ms }) => field(EXPIRES_IN, &ms.to_string()),
+        Some(Expiry::At { ms }) => field(EXPIRES_AT, &ms.to_string()),
+    }
+    record.len() > without
+}
+
+fn key_in(fields: &[u8], name: &str) -> Option<String> {
+    Some(decode_key(field_in(fields, name)?).into_owned())
+}
+
+/// Keys of two types never meet: no name has a colon in it.
+fn unique_key(name: &str, unique: &Unique) -> String {
+    format!("{name}:{}", unique.key)
+}
+
+/// The unique key as the application gave it.
+fn unique_in(fields: &[u8], name: &str) -> Option<String> {
+    let key = key_in(fields, UNIQUE)?;
+    Some(key.strip_prefix(name)?.strip_prefix(':')?.to_owned())
+}
+
+/// A trait that makes a gate (`lua/lib/gate.lua`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trait {
+    Group,
+    Order,
+}
+
+impl Trait {
+    /// What the names of its gates begin with.
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Group => 'g',
+            Self::Order => 'o',
+        }
+    }
+}
+
+/// The name of a job's gate, if it has one.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn gate_of(record: &[u8]) -> Option<String> {
+    if !has_traits(record) {
+        return None;
+    }
+    let gate = |name, of: Trait| Some(format!("{}{}", of.letter(), field_of(record, name)?));
+    gate(GROUP, Trait::Group).or_else(|| gate(ORDER, Trait::Order))
+}
+
+/// When (ms) the job of a stored record is over, if it has not started by then.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn expiry_of(record: &[u8]) -> Option<u64> {
+    if let Some(after_ms) = field_of(record, EXPIRES_IN) {
+        let (enqueued_ms, _) = codec::split_stamp(record.get(1..)?)?;
+        return Some(enqueued_ms.saturating_add(after_ms.parse().ok()?));
+    }
+    field_of(record, EXPIRES_AT)?.parse().ok()
+}

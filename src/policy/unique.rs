@@ -1,0 +1,132 @@
+//! Which jobs are there only once.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::policy::key::check_key;
+use crate::time::{check_wait, millis};
+
+/// Of all jobs of one type with the same key, one is there at a time. What becomes of another one is decided when it is enqueued:
+/// in one call with the look whether the key is free, so two callers never both get it. See
+/// [`Enqueue::unique`](crate::Enqueue::unique).
+///
+/// | what | default |
+/// |---|---|
+/// | the key is taken | until the job has ended, in whatever way |
+/// | a duplicate | is not added; its caller gets a handle to the job that is there |
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use oxcart::{OnDuplicate, Unique};
+///
+/// // One export per user at a time.
+/// let plain: Unique = "user-7".into();
+/// // An idempotency key: whatever becomes of the job, nothing happens twice within a day.
+/// let once = Unique::by("request-17").for_time(Duration::from_secs(24 * 3600));
+/// // While it waits, the last payload wins.
+/// let last = Unique::by("user-7").until_started().on_duplicate(OnDuplicate::Replace);
+/// # let _ = (plain, once, last);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unique {
+    pub(crate) key: String,
+    pub(crate) until: Until,
+    pub(crate) on_duplicate: OnDuplicate,
+}
+
+/// How long a key is taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Until {
+    #[default]
+    Ended,
+    Started,
+    After(Duration),
+}
+
+/// What a job does that is enqueued while another one has its unique key.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDuplicate {
+    /// Nothing: it is not added. The default. Together with [`Unique::for_time`]: at most one job per period (a throttle).
+    #[default]
+    Reject,
+    /// As long as the other job waits, that job gets the payload and the options of this one. It keeps its id, the moment at which it is
+    /// due and, if its priority and its group or order are the same, its place in line. A job that runs, or has ended and
+    /// whose key is remembered, stays as it is: then this is `Reject`.
+    Replace,
+    /// The same, and the other job is due when this one would be: with a delay, the job runs once nobody has asked for it for that
+    /// long (a debounce).
+    Debounce,
+}
+
+impl Unique {
+    /// The key is taken until the job has ended: completed, cancelled, dead or removed. It has 1 to 512 bytes, and is one of the
+    /// type of the job (`Job::NAME`) in its queue: jobs of two types never meet.
+    #[must_use]
+    pub fn by(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            until: Until::default(),
+            on_duplicate: OnDuplicate::default(),
+        }
+    }
+
+    /// The key is taken until a worker has taken the job for the first time. While it runs, and while it waits for another attempt, a
+    /// second job may wait.
+    #[must_use]
+    pub fn until_started(mut self) -> Self {
+        self.until = Until::Started;
+        self
+    }
+
+    /// The key is taken for this long from the moment at which the job is enqueued, whatever becomes of the job; only if the job is
+    /// removed ([`Queue::remove`](crate::Queue::remove)), the key is free at once. More than zero, at most 10 years.
+    #[must_use]
+    pub fn for_time(mut self, period: Duration) -> Self {
+        self.until = Until::After(period);
+        self
+    }
+
+    /// What a job does if another one has the key. Default: [`OnDuplicate::Reject`].
+    #[must_use]
+    pub fn on_duplicate(mut self, on_duplicate: OnDuplicate) -> Self {
+        self.on_duplicate = on_duplicate;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        check_key("`unique`", &self.key)?;
+        match self.until {
+            Until::After(period) if millis(period) == 0 => Err(Error::invalid(
+                "a unique key is to be taken for no time (`for_time`); 1 ms or more is allowed",
+            )),
+            Until::After(period) => check_wait("the time of a unique key", millis(period)),
+            Until::Ended | Until::Started => Ok(()),
+        }
+    }
+}
+
+impl<K: Into<String>> From<K> for Unique {
+    fn from(key: K) -> Self {
+        Self::by(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_times_that_mean_nothing_are_refused() {
+        assert!(Unique::by("").check().unwrap_err().is_invalid());
+        assert!(Unique::by("x".repeat(513)).check().is_err());
+        assert!(Unique::by("x".repeat(512)).check().is_ok());
+        for time in [Duration::ZERO, Duration::MAX] {
+            let refused = Unique::by("x").for_time(time).check();
+            assert!(refused.unwrap_err().is_invalid(), "{time:?}");
+        }
+        let day = Duration::from_secs(24 * 3600);
+        assert!(Unique::by("x").for_time(day).check().is_ok());
+    }
+}

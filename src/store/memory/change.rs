@@ -1,0 +1,139 @@
+//! Changes a job that waits, is blocked or delayed: what its record holds, its priority, and until when it waits.
+
+use crate::id::JobId;
+use crate::job::head::EXTERNAL_PAYLOAD;
+use crate::job::head::field_of;
+use crate::job::record::NewPayload;
+use crate::job::traits::{ORDER, gate_of};
+use crate::memory::attempts::stamp;
+use crate::memory::delayed::due_of;
+use crate::memory::gate::Goes;
+use crate::memory::order::{place, priority_at};
+use crate::memory::state::{Collection, Later, State};
+
+/// What a job is to be.
+pub(crate) struct Change {
+    pub(crate) later: Later,
+    /// None for now.
+    pub(crate) due_ms: Option<u64>,
+    /// What stands behind the place in its record; none: the same.
+    pub(crate) rest: Option<Vec<u8>>,
+    pub(crate) payload: NewPayload,
+    /// When it was enqueued (ms), as its record says; none: the same.
+    pub(crate) enqueued_ms: Option<u64>,
+}
+
+impl Change {
+    /// The record, with another place in it.
+    fn of(&self, record: &[u8], given: i64) -> Vec<u8> {
+        let (head, behind) = record.split_at(1 + stamp(0).len());
+        let mut version = head[0];
+        match self.payload {
+            NewPayload::Unchanged => {}
+            NewPayload::Inline => version &= !EXTERNAL_PAYLOAD,
+            NewPayload::Apart(_) => version |= EXTERNAL_PAYLOAD,
+        }
+        let enqueued = self.enqueued_ms.map(stamp);
+        let enqueued = enqueued
+            .as_ref()
+            .map_or(&head[1..], |enqueued| &enqueued[..]);
+        let place_ends = behind.iter().position(|byte| *byte == b' ');
+        let rest = match &self.rest {
+            Some(rest) => rest,
+            None => place_ends.map_or(&[][..], |at| &behind[at + 1..]),
+        };
+        [&[version], enqueued, format!("{given} ").as_bytes(), rest].concat()
+    }
+}
+
+impl State {
+    /// When a job that waits is due; none for now.
+    pub(crate) fn due_of_waiting(&self, id: &JobId) -> Option<u64> {
+        let job = self.jobs.get(id)?;
+        let due_ms = match job.collection {
+            Collection::Delayed => due_of(job.score),
+            Collection::Blocked => job.score.unsigned_abs(),
+            _ => 0,
+        };
+        (due_ms > self.now_ms()).then_some(due_ms)
+    }
+
+    /// The job keeps its place in line, if it has the same priority, due time and gate.
+    pub(crate) fn change(&mut self, id: &JobId, new: &Change) {
+        let Some(job) = self.jobs.get(id) else {
+            return;
+        };
+        let (record, given) = (job.record.clone(), job.given);
+        let as_before = new.of(&record, given);
+        let stays = new.due_ms == self.due_of_waiting(id)
+            && new.later.priority == priority_at(self.place_of(id))
+            && gate_of(&as_before) == gate_of(&record);
+        if stays {
+            return self.rewrite(id, as_before, new, given);
+        }
+        self.leave_to_change(id);
+        let is_placed = new.due_ms.is_none() || field_of(&as_before, ORDER).is_some();
+        let given = match is_placed {
+            true => self.next_place(new.later),
+            false => place(new.later.priority, 0),
+        };
+        self.rewrite(id, new.of(&record, given), new, given);
+        self.enter_changed(id, given, new, is_placed);
+        if new.due_ms.is_none() && !self.is_paused() {
+            self.arm(0);
+        }
+    }
+
+    fn rewrite(&mut self, id: &JobId, record: Vec<u8>, new: &Change, given: i64) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            (job.record, job.given) = (record, given);
+            match &new.payload {
+                NewPayload::Unchanged => {}
+                NewPayload::Inline => job.payload = None,
+                NewPayload::Apart(payload) => job.payload = Some(payload.clone()),
+            }
+        }
+    }
+
+    /// Out of where the job waits. What its gate holds back may go on.
+    fn leave_to_change(&mut self, id: &JobId) {
+        let from = self.collection_of(id);
+        let leaving = self.leaving(id, Goes::Moved);
+        if from == Some(Collection::Blocked) {
+            self.leave_blocked(id);
+        }
+        self.put(id, Collection::Lost, 0);
+        match from {
+            Some(Collection::Unhandled) => self.left_unhandled(std::slice::from_ref(id)),
+            Some(Collection::Blocked) => self.look_for_blocked(),
+            Some(Collection::Delayed) => self.look_for_due(),
+            _ => {}
+        }
+        self.leave(leaving.as_slice());
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.moved = None;
+        }
+    }
+
+    /// To where a new job would go. `is_placed`: in line, or among the jobs of its order.
+    fn enter_changed(&mut self, id: &JobId, given: i64, new: &Change, is_placed: bool) {
+        let due_ms = new.due_ms.unwrap_or(0);
+        if is_placed
+            && self
+                .enter_gates(vec![(id.clone(), given, due_ms)])
+                .is_empty()
+        {
+            return;
+        }
+        if new.due_ms.is_none() {
+            self.enter_line(id, given);
+            return self.emit_ids("waiting", std::slice::from_ref(id));
+        }
+        self.enter_delayed(&[(id.clone(), due_ms, new.later)]);
+        let gate = self.jobs.get(id).and_then(|job| gate_of(&job.record));
+        if !is_placed && gate.is_some() {
+            self.expect_group(due_ms);
+        }
+        self.emit("delayed", &[format!("{id}:{due_ms}")]);
+    }
+}

@@ -1,0 +1,87 @@
+//! Jobs that are not to start any more after a moment.
+
+use crate::codec;
+use crate::id::JobId;
+use crate::job::outcome::Ending;
+use crate::job::traits::expiry_of;
+use crate::memory::gate::Goes;
+use crate::memory::state::{Collection, State};
+
+const EXPIRED: &str = "expired before it started";
+
+impl State {
+    /// The first moment at which a job expires.
+    pub(crate) fn expiring(&self) -> Option<u64> {
+        self.expires.values().min().copied()
+    }
+
+    /// Jobs are there that have not started.
+    pub(crate) fn expect_expiry(&mut self, ids: &[JobId]) {
+        let before = self.expiring();
+        let mut has_one = false;
+        for id in ids {
+            let record = self.jobs.get(id).map(|job| job.record.as_slice());
+            if let Some(at_ms) = record.and_then(expiry_of) {
+                self.expires.insert(id.clone(), at_ms);
+                has_one = true;
+            }
+        }
+        let now = self.expiring();
+        if let Some(first_ms) = now.filter(|_| has_one && now != before) {
+            self.arm(first_ms);
+        }
+    }
+
+    /// A job is back in line. If it bounced before it ever began, it has not started.
+    pub(crate) fn expect_again(&mut self, id: &JobId) {
+        let job = self.jobs.get(id);
+        let history = job.and_then(|job| job.history.as_ref());
+        if history.is_none_or(|history| !history.has_begun()) {
+            self.expect_expiry(std::slice::from_ref(id));
+        }
+    }
+
+    /// Jobs have started, or are over.
+    pub(crate) fn forget_expiry(&mut self, ids: &[JobId]) {
+        for id in ids {
+            self.expires.remove(id);
+        }
+    }
+
+    /// Ends up to `limit` jobs whose moment has come. Returns how many.
+    pub(crate) fn expire(&mut self, limit: usize) -> usize {
+        let now_ms = self.now_ms();
+        let over = self.expires.iter().filter(|(_, at_ms)| **at_ms <= now_ms);
+        let mut over: Vec<(u64, JobId)> = over.map(|(id, at_ms)| (*at_ms, id.clone())).collect();
+        over.sort();
+        over.truncate(limit);
+        let ids: Vec<JobId> = over.into_iter().map(|(_, id)| id).collect();
+        let outcome = codec::encode_plain(&Ending::Cancelled(EXPIRED.to_owned()));
+        let (mut cancelled, mut leaving) = (Vec::new(), Vec::new());
+        let (mut unhandled, mut is_delayed) = (Vec::new(), false);
+        for id in &ids {
+            let Some(collection) = self.collection_of(id).filter(|at| at.waits()) else {
+                continue;
+            };
+            leaving.extend(self.leaving(id, Goes::Ended));
+            if collection == Collection::Blocked {
+                self.leave_blocked(id);
+            }
+            match collection {
+                Collection::Unhandled => unhandled.push(id.clone()),
+                Collection::Delayed => is_delayed = true,
+                _ => {}
+            }
+            cancelled.push((id.clone(), outcome.clone()));
+        }
+        self.end_cancelled(cancelled);
+        self.left_unhandled(&unhandled);
+        self.look_for_blocked();
+        self.forget_expiry(&ids);
+        if is_delayed {
+            self.look_for_due();
+        }
+        self.leave(&leaving);
+        ids.len()
+    }
+}

@@ -1,0 +1,66 @@
+//! Scripts broken on purpose: unique keys, and jobs that expire.
+
+use super::{is_noticed, profile};
+
+mutants! {
+    two_jobs_have_one_key among UNIQUE:
+        "local id = redis.call('HGET', key.unique, name)" => "local id = false";
+    a_key_is_kept_by_a_job_that_has_ended among UNIQUE:
+        "queue.leave(leaving)\n    queue.expect_again" => "queue.expect_again";
+    g8_a_key_is_kept_by_a_job_that_was_poisoned among UNIQUE_POISON:
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
+    a_key_is_kept_by_a_job_that_was_cancelled among UNIQUE:
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
+    a_key_is_kept_by_a_job_that_was_removed among UNIQUE:
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
+    a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:
+        "if name and not is_open and redis.call('HGET', key.unique, name) == job.id" => "if name and not is_open";
+    a_key_is_lost_by_a_retry among UNIQUE:
+        "local is_open = job.to == 'waiting' or job.to == 'delayed'" => "local is_open = job.to == 'waiting'";
+    a_key_is_kept_by_a_job_that_has_started among UNIQUE:
+        "queue.free_started(claimed.ids, claimed.records)" => "";
+    a_key_that_is_remembered_is_free_when_the_job_ends among UNIQUE:
+        "(job.to == 'removed' or not remembered_ms(queue.field_of(job.record, 'unique_until')))" => "true";
+    a_key_is_remembered_for_ever among UNIQUE:
+        "if until_ms and until_ms > now_ms or" => "if until_ms or";
+    g8_a_key_whose_time_is_over_is_never_forgotten among UNIQUE:
+        "redis.call('EXISTS', key.remembered) == 1 and queue.forget_keys(args.limit) or 0" => "0";
+    a_replayed_job_runs_beside_another_one_with_its_key among UNIQUE_REPLAYED:
+        "if other and other ~= id then" => "if false then";
+    a_replayed_job_has_no_key among UNIQUE_REPLAYED:
+        "queue.give_key(name, id, until_what)\n  taken" => "taken";
+    jobs_of_one_call_do_not_meet among UNIQUE:
+        "if first[name] then" => "if false then";
+    a_job_that_runs_is_replaced among UNIQUE:
+        "local WAITS = { waiting = true," => "local WAITS = { active = true, waiting = true,";
+    a_replaced_job_is_due_when_the_new_one_would_be among UNIQUE:
+        "how == 'debounce' and due_of_new(option) or queue.due_of_waiting(job)" => "due_of_new(option)";
+    a_replaced_job_stays_at_its_old_priority among UNIQUE:
+        "and new.priority == known_priority" => "";
+    g8_a_replaced_job_stays_in_its_old_group among UNIQUE:
+        "queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })" => "";
+    g8_the_payload_of_a_replaced_job_is_left_behind among UNIQUE:
+        "list[2 * n + 1 + external[i]] or false\n    replace(" => "list[2 * n + 1 + external[i]] or nil\n    replace(";
+    a_key_is_lost_by_an_edit among UNIQUE_EDITED:
+        " or job.to == 'moved'" => "";
+    a_key_is_kept_by_a_job_that_was_cancelled_when_it_was_recovered among UNIQUE_REQUESTED:
+        "local to = requests[i] and 'ended' or" => "local to = requests[i] and 'waiting' or";
+    a_job_that_is_over_starts among EXPIRY:
+        "is_too_plain = is_over or is_due" => "is_too_plain = is_due";
+    a_job_that_is_over_waits_for_ever among EXPIRY:
+        "expired = queue.expire(AT_MOST)" => "expired = 0";
+    a_job_that_has_started_expires among EXPIRY:
+        "queue.forget_expiry(claimed.ids)" => "";
+    a_job_that_bounced_never_expires among EXPIRY:
+        "queue.expect_again(leaving)" => "";
+    nobody_comes_for_a_job_that_expires among EXPIRY:
+        "queue.arm(queue.number(meta.expiring))" => "";
+    g8_a_job_that_was_cancelled_is_to_expire among EXPIRY:
+        "queue.forget_expiry(cancelled)" => "";
+    g8_a_job_that_was_removed_is_to_expire among EXPIRY:
+        "queue.forget_expiry(removed)\nqueue.count" => "queue.count";
+    an_expired_job_holds_others_back among EXPIRY:
+        "if #leaving > 0 then\n    queue.leave(leaving)\n  end\n  return #ids" => "return #ids";
+    a_job_that_was_snoozed_expires among EXPIRY_SNOOZED:
+        " or counters[SNOOZES] ~= nil" => "";
+}
