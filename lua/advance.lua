@@ -42,8 +42,7 @@ else
   refused, overruled = queue.settle()
   local is_over = meta.expiring and queue.number(meta.expiring) <= now_ms
   if is_over and args.traits then
-    local AT_MOST = 256
-    expired = queue.expire(AT_MOST)
+    expired = queue.expire(256)
     is_over = meta.expiring and queue.number(meta.expiring) <= now_ms
   end
   due_ms = queue.next_due()
@@ -100,12 +99,8 @@ local traits = claimed.meets_traits or is_too_plain
 for i = 1, args.traits and not traits and #claimed.ids or 0 do
   traits = traits or queue.has_traits(claimed.records[i])
 end
-local told = (traits and 2 or 0) + 4 * news
-if held then
-  told = -1 - told
-elseif more or claimed.offers_left then
-  told = told + 1
-end
+local told = ((more or claimed.offers_left) and not held and 1 or 0) + (traits and 2 or 0) + 4 * news
+told = held and -1 - told or told
 local reply = {
   status, now_ms, told, next_at_ms or -1, tick_ms or -1, suspects, claimed.first_fence or 0, claimed.receipt or '',
 }

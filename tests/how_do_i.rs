@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use oxcart::{
-    Batch, Batched, Changed, Context, Ended, Enqueued, Error, Extract, Failure, Job, JobId,
-    JobInfo, JobState, Limits, Next, Outcome, Oxcart, Queue, QueueSettings, Rate, Retention,
-    Worker, WorkerEvent, Workers,
+    Batch, Batched, Changed, Context, Ended, Enqueued, Extract, Failure, Job, JobInfo, JobState,
+    Limits, Next, Outcome, Oxcart, Queue, QueueSettings, Rate, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 

@@ -368,7 +368,7 @@ mutants! {
     g5_news_wake_nobody among HANDED_BACK:
         "if news > 0 and args.heard ~= news then" => "if false then";
     g5_what_is_offered_beyond_the_slots_is_not_told among HANDED_BACK:
-        "elseif more or claimed.offers_left then" => "elseif more then";
+        "((more or claimed.offers_left) and not held and 1 or 0)" => "(more and not held and 1 or 0)";
     g5_after_a_pause_there_is_no_news among PAUSES:
         "of no such jobs.\n  if queue.number(meta.unhandled) > 0 then" => "of no such jobs.\n  if false then";
     g5_a_job_is_given_to_a_name_that_begins_alike among HANDED_BACK:

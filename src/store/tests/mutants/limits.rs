@@ -29,7 +29,7 @@ mutants! {
     limits_a_repeated_claim_is_limited_again among LIMITS:
         "queue.fitting(held, held_records, math.huge, 'again')" => "queue.fitting(held, held_records, math.huge)";
     limits_what_is_held_back_is_not_told among LIMITS:
-        "told = -1 - told" => "";
+        "told = held and -1 - told or told" => "";
     limits_nobody_comes_back among LIMITS:
         "return queue.hold_timer(at_ms)\nend" => "return nil\nend";
     limits_a_busy_worker_keeps_the_timer among LIMITS:
