@@ -79,18 +79,40 @@ const IDLE_A_MINUTE: f64 = 51.0;
 /// lasts 5 s.
 const LONG_JOB_A_MINUTE: f64 = IDLE_A_MINUTE + 6.0 + 12.0;
 
-/// A caller that cancels or edits jobs that wait, one at a time. Exact. Three keys of gates are among those that are sent.
+/// A caller that cancels or edits jobs that wait, one at a time. Exact. Among the keys that are sent are three of
+/// gates; for `cancel` also three of unique keys and expiry.
 const CANCEL: Budget = Budget {
     calls: 1.0,
     commands: 13.1,
-    received: 893.1,
+    received: 979.1,
     sent: 80.0,
 };
 const EDIT: Budget = Budget {
     calls: 1.0,
-    commands: 18.1,
+    commands: 14.1,
     received: 793.1,
     sent: 32.5,
+};
+
+/// One caller: a job with a unique key that is free, and one whose key another job has. Exact. And a backlog of such jobs, worked
+/// off one at a time.
+const UNIQUE: Budget = Budget {
+    calls: 1.0,
+    commands: 12.1,
+    received: 1_108.0,
+    sent: 35.2,
+};
+const DUPLICATE: Budget = Budget {
+    calls: 1.0,
+    commands: 10.1,
+    received: 1_108.1,
+    sent: 70.0,
+};
+const PROCESS_UNIQUE: Budget = Budget {
+    calls: 1.01,
+    commands: 26.2,
+    received: 1_400.0,
+    sent: 368.0,
 };
 
 const JOBS: usize = 1_000;
@@ -318,6 +340,10 @@ async fn work_off(
 ) -> Used {
     let jobs = std::iter::repeat_with(nothing).take(JOBS);
     queue.enqueue_many(jobs).await.unwrap();
+    work_off_what_is_there(server, queue, concurrency).await
+}
+
+async fn work_off_what_is_there(server: &Server, queue: &Queue, concurrency: usize) -> Used {
     let before = queue.counts().await.unwrap().totals.completed;
     let tally = tally();
     let worker = Worker::builder(queue)
@@ -364,6 +390,28 @@ async fn editing_one_after_the_other() {
         assert!(job.edit().priority(9).await.unwrap().is_done());
     }
     meter.stop().assert_within("edit", &EDIT);
+}
+
+/// Jobs with unique keys are enqueued, meet themselves, and are worked off, one after the other.
+#[tokio::test]
+async fn unique_keys() {
+    let (server, queue) = server_and_queue().await;
+    let enqueue = async |budget: &Budget, what: &str| {
+        let first = queue.enqueue(nothing()).unique("first").await.unwrap();
+        assert!(queue.remove(first.id()).await.unwrap().is_done());
+        let meter = Meter::start(&server);
+        for n in 0..JOBS {
+            let key = format!("user-{n:04}");
+            queue.enqueue(nothing()).unique(key).await.unwrap();
+        }
+        meter.stop().assert_within(what, budget);
+    };
+    enqueue(&UNIQUE, "with a key").await;
+    let keys: u64 = server.ask(&["MEMORY", "USAGE", "oxcart:{cost}:unique", "SAMPLES", "0"]);
+    println!("a key takes {} bytes", keys / JOBS as u64);
+    enqueue(&DUPLICATE, "a duplicate").await;
+    let used = work_off_what_is_there(&server, &queue, 1).await;
+    used.assert_within("process unique", &PROCESS_UNIQUE);
 }
 
 #[tokio::test]

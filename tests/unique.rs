@@ -1,16 +1,20 @@
-//! Unique keys, with callers in several processes and a worker that fails.
+//! Unique keys, with callers in several processes and a worker that fails. The events, which tell all that happened to each job in
+//! its order, are the ledger that decides whether there were ever two.
 //!
 //! `UNIQUE=full cargo test --release --test unique` has the large numbers.
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::join_all;
 use oxcart::{
-    Backoff, Enqueued, Failure, Job, JobState, Oxcart, Queue, QueueSettings, State, Unique, Worker,
+    Backoff, Enqueued, Event, EventKind, Failure, Job, JobId, JobState, Oxcart, Queue,
+    QueueSettings, State, Unique, Worker,
 };
 use serde::{Deserialize, Serialize};
 use support::{Server, child_of_test, eventually_async, ids, spawn_self};
@@ -34,19 +38,52 @@ impl Job for Refresh {
     }
 }
 
-/// How many run at this moment, and how many have run.
+/// How many run at this moment, how many ran at once at most, and how many have run.
 #[derive(Default)]
 struct Runs {
     now: AtomicUsize,
+    most: AtomicUsize,
     all: AtomicUsize,
 }
 
+/// What the events say.
+#[derive(Default)]
+struct Ledger {
+    /// Jobs that have not ended.
+    open: BTreeSet<JobId>,
+    /// The most of them that there were at once.
+    most: usize,
+    added: usize,
+    replayed: usize,
+    removed: usize,
+    last: Option<JobId>,
+}
+
+impl Ledger {
+    fn note(&mut self, event: &Event) {
+        let Some(id) = event.kind.job_id().cloned() else {
+            assert!(!matches!(event.kind, EventKind::Missed), "{event:?}");
+            return;
+        };
+        match event.kind {
+            EventKind::Added(_) => self.added += 1,
+            EventKind::Replayed(_) => self.replayed += 1,
+            EventKind::Removed(_) => self.removed += 1,
+            EventKind::Completed(_) | EventKind::Cancelled(_) | EventKind::Dead(..) => {}
+            _ => return,
+        }
+        match event.kind {
+            EventKind::Added(_) | EventKind::Replayed(_) => self.open.insert(id.clone()),
+            _ => self.open.remove(&id),
+        };
+        self.most = self.most.max(self.open.len());
+        self.last = Some(id);
+    }
+}
+
 async fn refresh(job: Refresh, runs: State<Arc<Runs>>) -> Result<usize, Failure> {
-    assert_eq!(
-        runs.now.fetch_add(1, Ordering::SeqCst),
-        0,
-        "two run at once"
-    );
+    let now = runs.now.fetch_add(1, Ordering::SeqCst) + 1;
+    runs.most.fetch_max(now, Ordering::SeqCst);
     let all = runs.all.fetch_add(1, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(2)).await;
     runs.now.fetch_sub(1, Ordering::SeqCst);
@@ -63,11 +100,18 @@ async fn queue(url: &str) -> Queue {
     oxcart.queue("test").unwrap()
 }
 
-fn calls() -> usize {
+/// How many calls each caller makes, and how long it waits between them: a job comes and goes in some 10 ms.
+fn calls() -> (usize, Duration) {
     match std::env::var("UNIQUE").as_deref() {
-        Ok("full") => 10_000 / PROCESSES / CALLERS,
-        _ => 1_500 / PROCESSES / CALLERS,
+        Ok("full") => (1_000, Duration::from_millis(1)),
+        _ => (15, Duration::from_millis(20)),
     }
+}
+
+async fn enqueue(queue: &Queue, turn: usize) -> Enqueued {
+    let request = queue.enqueue(Refresh { turn });
+    let request = request.backoff(Backoff::fixed(Duration::from_millis(5)));
+    request.expires_in(PATIENCE).await.unwrap().enqueued()
 }
 
 #[test]
@@ -81,11 +125,11 @@ fn producer_process() {
         let caller = |caller: usize| {
             let queue = queue.clone();
             async move {
-                for call in 0..calls() {
-                    let turn = caller * calls() + call;
-                    let request = queue.enqueue(Refresh { turn });
-                    let request = request.backoff(Backoff::fixed(Duration::from_millis(5)));
-                    request.await.unwrap();
+                let (calls, pause) = calls();
+                for call in 0..calls {
+                    let turn = caller * calls + call;
+                    enqueue(&queue, turn).await;
+                    tokio::time::sleep(pause).await;
                 }
             }
         };
@@ -99,6 +143,7 @@ async fn of_many_callers_in_four_processes_one_has_the_key_at_a_time() {
     let queue = queue(&server.url()).await;
     let settings = QueueSettings::new().keep_at_most(100);
     queue.change_settings(settings).await.unwrap();
+    let mut events = queue.events().await.unwrap();
     let runs = Arc::new(Runs::default());
     let worker = Worker::builder(&queue)
         .concurrency(8)
@@ -115,17 +160,18 @@ async fn of_many_callers_in_four_processes_one_has_the_key_at_a_time() {
     let mut callers: Vec<_> = (0..PROCESSES)
         .map(|_| spawn_self("producer_process", &[("SERVER", &url)]))
         .collect();
-    // Meanwhile an operator cancels what waits, and replays or removes what is dead.
-    let (mut round, mut duplicates) = (0_usize, 0);
-    while callers.iter_mut().any(|caller| caller.is_running()) {
+    // Meanwhile one more caller, who is the operator as well, cancels what waits, and replays or removes what is dead.
+    let (mut round, mut duplicates, mut replayed, mut removed) = (0_usize, 0, 0, 0);
+    while callers.iter_mut().any(|caller| caller.is_running()) || replayed == 0 || removed == 0 {
         round += 1;
+        enqueue(&queue, round).await;
         let counts = queue.counts().await.unwrap();
         assert!(counts.left() <= 1, "{counts:?}");
         for id in ids(&queue, JobState::Dead).await {
             if round.is_multiple_of(2) {
-                let _ = queue.replay(&id).await.unwrap();
+                replayed += usize::from(queue.replay(&id).await.unwrap().is_done());
             } else {
-                let _ = queue.remove(&id).await.unwrap();
+                removed += usize::from(queue.remove(&id).await.unwrap().is_done());
             }
         }
         for id in ids(&queue, JobState::Delayed).await {
@@ -138,14 +184,25 @@ async fn of_many_callers_in_four_processes_one_has_the_key_at_a_time() {
     assert!(duplicates > 0, "they never met");
     eventually_async(PATIENCE, async || queue.counts().await.unwrap().left() == 0).await;
     let totals = queue.counts().await.unwrap().totals;
-    let calls = (PROCESSES * CALLERS * calls()) as u64;
+    let calls = (PROCESSES * CALLERS * calls().0 + round) as u64;
     assert_eq!(totals.added + totals.duplicates, calls);
-    for part in ["unique", "remembered"] {
+    for part in ["unique", "remembered", "expires"] {
         let left: u64 = server.ask(&["EXISTS", &format!("oxcart:{{test}}:{part}")]);
         assert_eq!(left, 0, "{part}");
     }
-    let free = queue.enqueue(Refresh { turn: 0 }).await.unwrap();
+    let free = queue.enqueue(Refresh { turn: 0 }).await.unwrap(); // its event is the last one that is read
     assert_eq!(free.enqueued(), Enqueued::New);
+    let mut ledger = Ledger::default();
+    while ledger.last.as_ref() != Some(free.id()) {
+        ledger.note(&events.next().await.unwrap());
+    }
+    assert_eq!((ledger.most, runs.most.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!(ledger.added as u64, totals.added + 1);
+    assert_eq!((ledger.replayed, ledger.removed), (replayed, removed));
+    println!(
+        "{calls} calls, {} jobs, {replayed} replayed, {removed} removed",
+        ledger.added
+    );
     let _ = stop.send(());
     running.await.unwrap().unwrap();
 }

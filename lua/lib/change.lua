@@ -27,14 +27,15 @@ local function store(id, record, payload)
   end
 end
 
--- Out of where the job waits. What its gate holds back may go on.
+-- Out of where the job waits. What its gate holds back may go on. Only a duplicate moves a job with a gate, and gives it its key
+-- again.
 local function leave(job)
   queue.take_out(job.id, job.part, job.record)
   if job.state == 'delayed' then
     queue.look_for_due()
   end
-  if queue.has_traits(job.record) then
-    queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })
+  if queue.gate_of(job.record) then
+    queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'ended' } })
   end
   if queue.has(key.places) then
     redis.call('HDEL', key.places, job.id)
@@ -43,7 +44,7 @@ end
 
 -- To where a new job would go, which is stored at this place; `is_placed`: in line, or among the jobs of its order.
 local function enter(id, record, place, new, is_placed)
-  local held = is_placed and queue.enter_gates({ id }, { record }, { place }, { [id] = new.due_ms })
+  local held = is_placed and queue.gate_of(record) and queue.enter_gates({ id }, { record }, { place }, { [id] = new.due_ms })
   if held and held[id] then
     return
   end

@@ -22,8 +22,8 @@ function queue.leaving(others)
 end
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'
--- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'moved' if it is to wait elsewhere,
--- 'ended' for all else). What waits for them may go on.
+-- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'ended' for all else). What waits for
+-- them may go on.
 function queue.leave(jobs)
   queue.free_keys(jobs)
   local gates, touched, halted = {}, {}, {}

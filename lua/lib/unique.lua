@@ -65,7 +65,7 @@ end
 function queue.free_keys(jobs)
   for _, job in ipairs(jobs) do
     local name = job.record and queue.field_of(job.record, 'unique')
-    local is_open = job.to == 'waiting' or job.to == 'delayed' or job.to == 'moved'
+    local is_open = job.to == 'waiting' or job.to == 'delayed'
     if name and not is_open and redis.call('HGET', key.unique, name) == job.id
       and (job.to == 'removed' or not remembered_ms(queue.field_of(job.record, 'unique_until'))) then
       queue.free_key(name)

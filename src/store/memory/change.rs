@@ -95,10 +95,12 @@ impl State {
         }
     }
 
-    /// Out of where the job waits. What its gate holds back may go on.
+    /// Out of where the job waits. What its gate holds back may go on. Only a duplicate moves a job with a gate, and gives it
+    /// its key again.
     fn leave_to_change(&mut self, id: &JobId) {
         let from = self.collection_of(id);
-        let leaving = self.leaving(id, Goes::Moved);
+        let gate = self.jobs.get(id).and_then(|job| gate_of(&job.record));
+        let leaving = gate.and_then(|_| self.leaving(id, Goes::Ended));
         if from == Some(Collection::Blocked) {
             self.leave_blocked(id);
         }

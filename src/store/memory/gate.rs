@@ -55,8 +55,6 @@ pub(crate) enum Goes {
     Delayed,
     Dead,
     Removed,
-    /// To wait elsewhere.
-    Moved,
     Ended,
 }
 
@@ -384,7 +382,7 @@ impl State {
                     Goes::Waiting => true,
                     Goes::Delayed => on_failure != Some("pass"),
                     Goes::Dead => on_failure == Some("halt"),
-                    Goes::Ended | Goes::Removed | Goes::Moved => false,
+                    Goes::Ended | Goes::Removed => false,
                 };
                 let is_halted = job.to == Goes::Dead && keeps;
                 if is_halted {

@@ -58,7 +58,7 @@ impl State {
                 continue;
             };
             let is_free = match job.to {
-                Goes::Waiting | Goes::Delayed | Goes::Moved => false,
+                Goes::Waiting | Goes::Delayed => false,
                 Goes::Removed => true,
                 Goes::Dead | Goes::Ended => remembered_of(&job.record).is_none(),
             };

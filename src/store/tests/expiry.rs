@@ -131,15 +131,33 @@ fn a_job_that_has_started_goes_on(mut rig: Rig) {
     assert_eq!(rig.state(&first.id), Some(State::Completed));
 }
 
-fn a_job_that_no_worker_could_begin_has_not_started(mut rig: Rig) {
+/// Its handler has put it off, so it has started, whatever happens to it then.
+fn a_job_that_was_snoozed_has_started(mut rig: Rig) {
     rig.enqueue(&[expiring("a")]);
     let first = turn(&mut rig, 1).claimed.pop().unwrap();
-    let bounced = Outcome::Bounced {
+    let after = Duration::from_secs(1);
+    end(&mut rig, &first, Outcome::Snoozed { after });
+    rig.wait(after);
+    let second = turn(&mut rig, 1).claimed.pop().unwrap();
+    end(&mut rig, &second, bounced());
+    assert_eq!(rig.size("expires"), 0);
+    rig.wait(2 * MINUTE);
+    promote(&mut rig);
+    assert_eq!(rig.state(&first.id), Some(State::Waiting));
+}
+
+fn bounced() -> Outcome {
+    Outcome::Bounced {
         after: 10 * MINUTE,
         entry: entry(),
         name: Some("report".into()),
-    };
-    end(&mut rig, &first, bounced);
+    }
+}
+
+fn a_job_that_no_worker_could_begin_has_not_started(mut rig: Rig) {
+    rig.enqueue(&[expiring("a")]);
+    let first = turn(&mut rig, 1).claimed.pop().unwrap();
+    end(&mut rig, &first, bounced());
     assert_eq!(rig.size("expires"), 1);
     rig.wait(MINUTE);
     assert_eq!(promote(&mut rig), 1);
@@ -186,6 +204,7 @@ on_both! {
     a_plain_call_starts_nothing_before_what_is_over_has_ended,
     one_worker_comes_back_at_that_moment,
     a_job_that_has_started_goes_on,
+    a_job_that_was_snoozed_has_started,
     a_job_that_no_worker_could_begin_has_not_started,
     it_ends_also_while_the_queue_is_paused_and_its_key_is_free,
     what_holds_others_back_lets_them_go_when_it_is_over,

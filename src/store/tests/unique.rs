@@ -22,6 +22,7 @@ use crate::policy::settings::QueueSettings;
 use crate::policy::unique::{OnDuplicate, Unique};
 use crate::store::advance::Claimed;
 use crate::store::cancel::Cancel;
+use crate::store::edit::Edited;
 use crate::store::enqueue::{Due, Enqueue, Enqueued, Met, NewJob, Novelty};
 use crate::store::get::Get;
 use crate::store::recover::{Doubt, Recover};
@@ -355,6 +356,37 @@ fn a_debounced_job_is_due_when_the_last_one_would_be(mut rig: Rig) {
     assert_eq!(claim(&mut rig).unwrap().id.as_str(), "a");
 }
 
+/// An edit moves the job, and its key stays.
+fn a_job_that_is_edited_keeps_its_key(mut rig: Rig) {
+    let id = JobId::stored("a");
+    rig.enqueue(&[unique("a", "k"), job("x")]);
+    let later = Some(Due::After { ms: 60_000 });
+    assert_eq!(rig.edit("a", Some(7), later), Edited::Done);
+    assert_eq!(rig.state(&id), Some(State::Delayed));
+    assert_eq!(met(&mut rig, &[unique("b", "k")]), [":a"]);
+    assert_eq!(rig.edit("a", None, Some(Due::Now)), Edited::Done);
+    assert_eq!(met(&mut rig, &[unique("b", "k")]), [":a"]);
+    assert_eq!(claim(&mut rig).unwrap().id, id, "it is the more urgent one");
+}
+
+/// A request to cancel ends the job with its attempt, however that ends, and then its key is free.
+fn a_job_that_is_cancelled_while_it_runs_has_its_key_until_it_has_ended(mut rig: Rig) {
+    rig.enqueue(&[unique("a", "k")]);
+    let first = claim(&mut rig).unwrap();
+    rig.cancel(&["a"]);
+    assert_eq!(met(&mut rig, &[unique("b", "k")]), [":a"]);
+    end(&mut rig, &first, retry());
+    assert_eq!(rig.state(&first.id), Some(State::Cancelled));
+    assert!(is_free(&mut rig));
+
+    assert_eq!(met(&mut rig, &[unique("b", "k")]), ["b"]);
+    let second = claim(&mut rig).unwrap();
+    rig.cancel(&["b"]);
+    stall(&mut rig);
+    assert_eq!(rig.state(&second.id), Some(State::Cancelled));
+    assert!(is_free(&mut rig));
+}
+
 /// A job of a group that is replaced by one of another group goes there, and what waited for it goes on.
 fn a_replaced_job_leaves_its_gate(mut rig: Rig) {
     let of_group = |id: &str, group: &str| {
@@ -382,6 +414,8 @@ on_both! {
     a_repeated_call_gives_its_first_answer,
     a_job_that_waits_is_replaced_where_it_is,
     a_debounced_job_is_due_when_the_last_one_would_be,
+    a_job_that_is_edited_keeps_its_key,
+    a_job_that_is_cancelled_while_it_runs_has_its_key_until_it_has_ended,
     a_replaced_job_leaves_its_gate,
 }
 

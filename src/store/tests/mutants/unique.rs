@@ -38,11 +38,11 @@ mutants! {
     a_replaced_job_stays_at_its_old_priority among UNIQUE:
         "and new.priority == known_priority" => "";
     g8_a_replaced_job_stays_in_its_old_group among UNIQUE:
-        "queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })" => "";
+        "queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'ended' } })" => "";
     g8_the_payload_of_a_replaced_job_is_left_behind among UNIQUE:
         "list[2 * n + 1 + external[i]] or false\n    replace(" => "list[2 * n + 1 + external[i]] or nil\n    replace(";
-    a_key_is_lost_by_an_edit among UNIQUE_EDITED:
-        " or job.to == 'moved'" => "";
+    a_job_with_a_key_is_not_edited among UNIQUE_EDITED:
+        "or args.due) and queue.gate_of(record) then" => "or args.due) and queue.field_of(record, 'unique') then";
     a_key_is_kept_by_a_job_that_was_cancelled_when_it_was_recovered among UNIQUE_REQUESTED:
         "local to = requests[i] and 'ended' or" => "local to = requests[i] and 'waiting' or";
     a_job_that_is_over_starts among EXPIRY:
