@@ -47,7 +47,7 @@ pub enum ErrorKind {
     NotFound,
     /// The job failed for good and is on the dead-letter list.
     Dead,
-    /// The job was cancelled: it was no longer wanted.
+    /// The job was cancelled: it was no longer wanted, or expired before it started.
     Cancelled,
     /// A part of oxcart broke: a bug.
     Internal,

@@ -59,6 +59,20 @@
 //! What a job does happens *at least once*: a worker can die after the work and before the
 //! outcome is stored. Make handlers idempotent, or hand their [`Fence`] to what they write to.
 //!
+//! # What a job or a queue can ask for
+//!
+//! | to .. | use |
+//! |---|---|
+//! | start at most so many jobs in a period, or run so many at a time | [`QueueSettings::limits`] |
+//! | wait as long as the other side asks (`429`) | [`Failure::rate_limited`] |
+//! | have one job per key, throttle, debounce, honour an idempotency key | [`Enqueue::unique`] |
+//! | start no job after a moment | [`Enqueue::expires_in`] |
+//! | let tenants take turns | [`Enqueue::group`] |
+//! | run jobs of one key one after the other | [`Enqueue::ordered_by`] |
+//! | take many jobs in one call of a handler | [`WorkerBuilder::handle_batch`] |
+//! | end a job that is no longer wanted, also one that runs | [`Queue::cancel`] |
+//! | run a job later, because it is too early | [`Failure::snooze`] |
+//!
 //! # Schedules (cron)
 //!
 //! [`Queue::schedule`] makes jobs by a cron expression in a time zone, or by an interval. Workers drive

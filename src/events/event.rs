@@ -64,7 +64,7 @@ pub enum EventKind {
     Stalled(JobId),
     /// A job is on the dead-letter list.
     Dead(JobId, DeadReason),
-    /// A job was cancelled: it was no longer wanted.
+    /// A job was cancelled: it was no longer wanted, or expired before it started.
     Cancelled(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),

@@ -100,7 +100,7 @@ impl Failure {
     /// [`Queue::resume`](crate::Queue::resume) ends it at once. [`Counts::held_until`](crate::Counts::held_until) shows it.
     ///
     /// The wait is 100 ms to one day: a shorter one counts as 100 ms, a longer one as one day, after which the job can
-    /// ask again. While an operator has paused the queue, the job only goes back.
+    /// ask again. How often it may ask is not limited. While an operator has paused the queue, the job only goes back.
     ///
     /// ```
     /// # use oxcart::Failure;

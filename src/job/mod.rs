@@ -85,8 +85,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
         JobOptions::new()
     }
 
-    /// What makes a job of this type the only one of its kind, if anything does: a key made of its fields, so that no caller can
-    /// forget it. [`Enqueue::unique`](crate::Enqueue::unique) gives a single job another one. Default: none, or what
+    /// The [unique key](Unique) of a job of this type, made of its fields, so that no caller can forget it.
+    /// [`Enqueue::unique`](crate::Enqueue::unique) gives a single job another one. Default: none, or what
     /// [`options`](Self::options) says.
     ///
     /// ```

@@ -30,7 +30,7 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | group | none |
 /// | ordered by | nothing |
 /// | weight | 1 |
-/// | unique | not |
+/// | unique | no |
 /// | expires | never |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
@@ -122,8 +122,8 @@ impl JobOptions {
         self
     }
 
-    /// Of the jobs of this type with the same key, one is there at a time. A key that follows from the job's own fields is better
-    /// given by [`Job::unique`](crate::Job::unique), which no caller can forget. Default: there may be any number.
+    /// Of the jobs of this type with the same key, only one waits or runs at a time. A key that follows from the job's own fields
+    /// is better given by [`Job::unique`](crate::Job::unique), which no caller can forget. Default: there may be any number.
     #[must_use]
     pub fn unique(mut self, unique: impl Into<Unique>) -> Self {
         self.unique = Some(unique.into());

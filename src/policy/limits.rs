@@ -13,7 +13,7 @@ const PERIOD_MIN: Duration = Duration::from_millis(100);
 const PERIOD_MAX: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 /// How many jobs of a queue may start in a period, and how many may run at a time, over all of its workers in all
-/// processes. What is not given is not limited.
+/// processes. What is not given is not limited: new limits take the place of all earlier ones.
 ///
 /// Limits are settings of the queue ([`QueueSettings::limits`](crate::QueueSettings::limits)): code or an operator sets
 /// them, and they hold from the next call of each worker on.

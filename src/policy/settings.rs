@@ -123,8 +123,8 @@ impl QueueSettings {
     }
 
     /// How many jobs may start in a period, and how many may run at a time, over all workers of the queue.
-    /// Default: no limits; [`Limits::none`] takes earlier limits away. What is held back stays in line, in its order, and
-    /// workers sleep until the next job may start.
+    /// Default: no limits. They take the place of all earlier limits; [`Limits::none`] only takes these away. What is held back
+    /// stays in line, in its order, and workers sleep until the next job may start.
     ///
     /// What limits it: the slots of the workers. What it does not limit: jobs that are enqueued, and jobs that
     /// run already when it is changed.

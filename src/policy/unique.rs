@@ -6,9 +6,8 @@ use crate::error::Error;
 use crate::policy::key::check_key;
 use crate::time::{check_wait, millis};
 
-/// Of all jobs of one type with the same key, one is there at a time. What becomes of another one is decided when it is enqueued:
-/// in one call with the look whether the key is free, so two callers never both get it. See
-/// [`Enqueue::unique`](crate::Enqueue::unique).
+/// Of all jobs of one type with the same key in a queue, only one waits or runs at a time. Whether the key is free is decided in
+/// the call that adds the job, so two callers never both get it. See [`Enqueue::unique`](crate::Enqueue::unique).
 ///
 /// | what | default |
 /// |---|---|
@@ -22,7 +21,8 @@ use crate::time::{check_wait, millis};
 ///
 /// // One export per user at a time.
 /// let plain: Unique = "user-7".into();
-/// // An idempotency key: whatever becomes of the job, nothing happens twice within a day.
+/// // An idempotency key: whatever becomes of the job, nothing happens twice within a day. The job asks to be kept as long
+/// // (`Enqueue::keep`), so that its result is there for a second caller.
 /// let once = Unique::by("request-17").for_time(Duration::from_secs(24 * 3600));
 /// // While it waits, the last payload wins.
 /// let last = Unique::by("user-7").until_started().on_duplicate(OnDuplicate::Replace);
@@ -53,10 +53,11 @@ pub enum OnDuplicate {
     Reject,
     /// As long as the other job waits, that job gets the payload and the options of this one. It keeps its id, the moment at which it is
     /// due and, if its priority and its group or order are the same, its place in line. A job that runs, or has ended and
-    /// whose key is remembered, stays as it is: then this is `Reject`.
+    /// whose key is still taken, stays as it is: then this is `Reject`. With [`Unique::until_started`] no running job has the key, so
+    /// what comes meanwhile is a job of its own.
     Replace,
-    /// The same, and the other job is due when this one would be: with a delay, the job runs once nobody has asked for it for that
-    /// long (a debounce).
+    /// The same, and the other job is due when this one would be: with a delay, the job runs when no further one was enqueued for
+    /// that long (a debounce). It waits as long as they come.
     Debounce,
 }
 

@@ -58,7 +58,8 @@ impl Queue {
         self.inner.call(&Pause).await
     }
 
-    /// Ends the pause. Says whether that changed anything.
+    /// Ends the pause, or the wait that a handler has asked for ([`Failure::rate_limited`](crate::Failure::rate_limited)). Says
+    /// whether that changed anything.
     ///
     /// # Errors
     ///

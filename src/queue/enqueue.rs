@@ -163,8 +163,8 @@ impl<J: Job> Enqueue<J> {
         self.with_options(|options| options.weight(weight))
     }
 
-    /// Of the jobs of this type with the same key, one is there at a time: a duplicate is not added, and its caller gets a handle to
-    /// the job that is there ([`Enqueued::Duplicate`]), whose [result](JobHandle::result) it can wait for. [`Unique`] says for how
+    /// Of the jobs of this type with the same key, only one waits or runs at a time: a duplicate is not added, and its caller
+    /// gets a handle to the job that is there ([`Enqueued::Duplicate`]), whose [result](JobHandle::result) it can wait for. [`Unique`] says for how
     /// long the key is taken, and what else a duplicate may do. The key has 1 to 512 bytes. Default: what
     /// [`Job::unique`] and [`Job::options`] say.
     ///
@@ -188,9 +188,12 @@ impl<J: Job> Enqueue<J> {
 
     /// If no worker has taken the job by then, it never starts: it ends as cancelled with that reason, and callers that wait for its
     /// [result](JobHandle::result) are told. The time counts from the moment at which Redis has the job. A job that has
-    /// started goes on, also through its retries. A worker with a free slot sees to it within milliseconds; if all are busy, or the queue is
-    /// paused, within half a minute; without any worker nobody does. At least 1 ms, at most 10 years. Default: it waits as
-    /// long as it takes.
+    /// started goes on, also through its retries. A worker with a free slot ends it within milliseconds; if all are busy, or the queue is
+    /// paused, within half a minute; without any worker it stays, and does not start later. At least 1 ms, at most 10 years.
+    /// Default: it waits as long as it takes.
+    ///
+    /// A [`delay`](Self::delay) that is not shorter is [`ErrorKind::Invalid`], as is an [`at`](Self::at) that is not before
+    /// [`expires_at`](Self::expires_at).
     pub fn expires_in(self, time: Duration) -> Self {
         self.with_options(|options| options.expires_in(time))
     }

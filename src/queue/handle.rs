@@ -248,7 +248,8 @@ impl<J: Job> ResultWait<J> {
     /// The job is cancelled in the background, as by [`Queue::cancel`]: one call, which is repeated for 10 s at most if Redis cannot
     /// be reached, or if the job may still be on its way there. If the process ends before, the job goes on. Before this is
     /// awaited, nothing is cancelled; and a job that was there before under an [id of its own](Enqueue::id) is left alone, because
-    /// another caller may want it.
+    /// another caller may want it. A job that was there before with the same [unique key](Enqueue::unique) is cancelled, also if
+    /// other callers wait for it.
     ///
     /// ```no_run
     /// # use oxcart::*;

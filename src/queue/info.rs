@@ -94,7 +94,7 @@ impl Encoded {
 pub enum Ended {
     /// Its handler succeeded; [`JobInfo::result`] reads what it gave back.
     Completed,
-    /// It was no longer wanted, for this reason.
+    /// It was no longer wanted, or expired before it started; this is the reason.
     Cancelled(String),
     /// It is on the dead-letter list.
     Dead(DeadReason),

@@ -45,7 +45,8 @@ impl<J: Job> IntoEnqueue for Enqueue<J> {
 /// A request to enqueue many jobs, in order, in calls of at most 256 jobs or 1 MiB, two of them
 /// under way at a time. Awaiting it gives a handle for each, in the same order.
 ///
-/// All jobs are checked before the first is sent. If awaiting it by reference fails midway,
+/// All jobs are checked before the first is sent, and all handles are in memory when it has ended: send a million jobs in
+/// parts. If awaiting it by reference fails midway,
 /// awaiting it again goes on where it stopped; no job is enqueued twice.
 ///
 /// # Errors

@@ -39,9 +39,9 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for a retention of more than 10 years; [`ErrorKind::Incompatible`] if a newer
-    /// version wrote the settings, in a format that this one does not know: nothing is changed then. Or
-    /// if Redis does not answer.
+    /// [`ErrorKind::Invalid`] for a retention of more than 10 years, and for [limits](QueueSettings::limits) that are out of range;
+    /// [`ErrorKind::Incompatible`] if a newer version wrote the settings, in a format that this one does not know: nothing is
+    /// changed then. Or if Redis does not answer.
     ///
     /// # Cancel safety
     ///
