@@ -74,7 +74,7 @@ impl Unique {
     }
 
     /// The key is taken until a worker has taken the job for the first time. While it runs, and while it waits for another attempt, a
-    /// second job may wait.
+    /// second job may wait, and may run beside it.
     #[must_use]
     pub fn until_started(mut self) -> Self {
         self.until = Until::Started;
