@@ -55,7 +55,7 @@ impl Worker {
     /// The jobs of a [batch handler](crate::BatchHandler) are collected until a batch is full or nothing else is due; then the batch
     /// runs. Their attempts are told in the order in which the jobs were claimed.
     ///
-    /// It does not wait: a retry that is due later is run by the drain after the clock was
+    /// It does not wait: a retry that is due later, or a job that a limit holds back, is run by the drain after the clock was
     /// turned ([`Oxcart::advance_time`](crate::Oxcart::advance_time)).
     ///
     /// # Panics
