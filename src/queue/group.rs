@@ -54,7 +54,7 @@ impl Queue {
     }
 }
 
-/// The calls fail like those of [`Queue`] that operators make, and can safely be repeated.
+/// The calls fail like the other calls of an operator (see [`Queue::counts`]), and can safely be repeated.
 impl Group {
     /// The key of the group.
     #[must_use]

@@ -39,7 +39,9 @@ pub enum Enqueued {
     New,
     /// A job of this id was there already; nothing was changed.
     AlreadyThere,
-    /// Another job has the unique key: nothing was added, and the handle is for that job.
+    /// Another job has the unique key: nothing was added, and the handle is for that job. With
+    /// [`Unique::for_time`](crate::Unique::for_time) that job may have ended, and is known only as long as it is kept
+    /// ([`Enqueue::keep`]).
     Duplicate,
     /// Another job with the same unique key waited, and has got the payload and the options of this one
     /// ([`OnDuplicate`](crate::OnDuplicate)); the handle is for that job.
@@ -243,7 +245,7 @@ impl<J: Job> ResultWait<J> {
 
     /// Cancels the job if this is dropped before the job is known to have ended: also after a
     /// [`Timeout`](ErrorKind::Timeout), and while the job is still being enqueued. For a job that nobody wants any more when its
-    /// caller is gone, such as the one behind a request of a web service whose client hangs up.
+    /// caller is gone, such as a job for a request of a web client that hangs up.
     ///
     /// The job is cancelled in the background, as by [`Queue::cancel`]: one call, which is repeated for 10 s at most if Redis cannot
     /// be reached, or if the job may still be on its way there. If the process ends before, the job goes on. Before this is
