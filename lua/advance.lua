@@ -21,11 +21,15 @@
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver
 -- rarely: lists, again, promote, active, emit_value, tick, head
--- with all: overdue
+-- with all: overdue, running
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then
   return { status, now_ms }
+end
+
+if args.traits then
+  queue.check_gates()
 end
 
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be

@@ -1,7 +1,7 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
 -- rarely: optional, lists, head
--- with all: hold, gated
+-- with all: hold, gated, running
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
@@ -11,10 +11,9 @@
 -- Returns the positions (from 0) of ids that were already there, which are left as they are; and how
 -- many records were replaced.
 --
--- An id that was made for its job may be there all the same: two producers made the same one. That
--- should be impossible, and is counted as `clashed`. If one job is stored, Redis says so before it
--- writes, and nothing is written. If several are stored, Redis says only afterwards how many
--- records it has replaced. Neither costs a command.
+-- An id that was made for its job may be there all the same: two producers made the same one. That should be impossible, and is
+-- counted as `clashed`. If one job is stored, Redis says so before it writes, and nothing is written. If several are stored, Redis
+-- says only afterwards how many records it has replaced. Neither costs a command.
 function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
@@ -36,6 +35,10 @@ function queue.add(list, n, options, external, unsure)
       end
       line[#line + 1] = i
     end
+  end
+
+  if with_traits then
+    queue.check_gates()
   end
 
   -- Stores the records of the jobs at `positions`, each with its place in front. Returns their ids, and each of these

@@ -31,8 +31,8 @@ pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     active add admission admit again arguments arm attempts batch blocked bury cancelled cap claim claims count
     delayed deliver describe digits drained due emit emit_value enter find finish forget gate gated head held hold
     idle judge kept lease leave lines lists lost meta news now offers once optional order outcome outlook overdue
-    pass places promote readable record reply requests room said schedules sentinel settings settle shown stamp
-    suspects take_out tick timer unhandled unplace unset upcoming whole
+    pass places promote readable record reply requests room running said schedules sentinel settings settle shown stamp
+    suspects take_out tend_gates tick timer unhandled unplace unset upcoming whole
 };
 
 /// Reads the clock. It comes first in every script, because a user who may not read the clock must be stopped before

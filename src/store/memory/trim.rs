@@ -25,6 +25,7 @@ impl Apply for Trim<'_> {
         let capped = state.cap_completed(self.limit);
         let unread = forget_waiters(self, state);
         drop_what_serves_nothing(self, state);
+        state.tend_gates(self.limit);
         let (lanes_cursor, more_lanes) = sweep_lanes(self, state);
         let most = expired.len().max(kept).max(capped).max(unread);
         Trimmed {

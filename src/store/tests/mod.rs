@@ -23,6 +23,7 @@ mod scripts;
 mod settings;
 mod snooze;
 mod subject;
+mod turns;
 mod unlike;
 mod upkeep;
 
