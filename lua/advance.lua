@@ -7,25 +7,27 @@
 -- do nothing, but say whether the call ran (lib/once.lua); and traits: jobs with traits may be claimed. A call
 -- with handlers, again or traits, or one that hands a job back by its name or ends a job with traits, is sent as a second
 -- script, `with all`, which has the fragments and keys for that in it (store/advance.rs).
--- Answers what was refused, what was claimed and when there will be more to do, in one flat list
--- (a list in the list costs as much as a dozen numbers): { 'new' | 'repeated', now_ms, told,
--- next_at, tick, suspects, first_fence, receipt, #refused, refused .., #fences, fences .., #ids,
--- ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are consecutive from
+-- Answers what was refused, what was claimed and when there will be more to do, in one flat list (a list in the list costs as
+-- much as a dozen numbers): { 'new' | 'repeated', now_ms, told, next_at, tick, suspects, first_fence, receipt, #refused, refused ..,
+-- #fences, fences .., #ids, ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are consecutive from
 -- first_fence; a repeated call names the fences that the worker still holds. extras are what lib/deliver.lua says of claimed
 -- jobs, and (position, 'cancelled', outcome) of each attempt that ended as cancelled although the caller says otherwise
--- (lib/cancelled.lua); a repeated call does not say this again. told is 1 if more
--- could be claimed right now, else 0, plus 2 if the next call is to ask for jobs with traits, plus four times the number that
--- stands for the news of unhandled jobs (lib/news.lua): as a number of its own, the news would cost a byte in the answers to
--- all workers. If limits of the queue hold back what waits, told is that number (without the 1) taken from -1.
+-- (lib/cancelled.lua); a repeated call does not say this again. told is 1 if more could be claimed right now, else 0, plus 2 if the
+-- next call is to ask for jobs with traits, plus four times the news of unhandled jobs (lib/news.lua), which would cost a byte in
+-- each answer as a number of its own. If limits of the queue hold back what waits, told is this (without the 1) taken from -1.
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver, whole
 -- rarely: lists, again, promote, active, emit_value, tick, head, hold_queue
--- with all: overdue, expire
+-- with all: overdue, expire, types
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then
   return { status, now_ms }
+end
+
+if args.traits then
+  queue.check_types()
 end
 
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be
@@ -70,10 +72,7 @@ local more, next_at_ms, suspects, news, is_drained, held = queue.outlook(claimed
 -- only by a caller that took one: workers that are all busy with a suspect would otherwise wake each other for ever.
 -- A worker that hears the news for the first time wakes another one. The token goes to the worker that
 -- has waited longest, so all idle workers hear the news one after the other, and then it ends.
-if more or (claimed.suspects > 0 and suspects > 0 and not held) then
-  queue.arm(0)
-end
-if news > 0 and args.heard ~= news then
+if more or (claimed.suspects > 0 and suspects > 0 and not held) or (news > 0 and args.heard ~= news) then
   queue.arm(0)
 end
 

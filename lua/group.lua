@@ -3,7 +3,7 @@
 -- name; 0 takes the setting away).
 -- Answers { 'group', now_ms, active, in line (0 or 1), blocked, what is set for it: a text }. O(log N). Harmless when repeated.
 -- needs: arguments, meta, whole, gate
--- rarely: admit, emit
+-- rarely: admit, emit, running
 
 local name = 'g' .. args.group
 local field = name .. ' set'
@@ -35,4 +35,4 @@ if after ~= before then
 end
 local gate = queue.gate(name)
 local blocked = redis.call('ZLEXCOUNT', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1')
-return { 'group', now_ms, gate.active, queue.has_turn(gate) and 1 or 0, blocked, after }
+return { 'group', now_ms, queue.active_in(gate), queue.has_turn(gate) and 1 or 0, blocked, after }

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Records of jobs that are in no list: an operator deleted a list, or Redis evicted it. args: cursor ('0' at
+-- Records of jobs that are in no list, or are blocked and not known to their gates: an operator deleted a key, or Redis evicted it. args: cursor ('0' at
 -- first) and limit, for about `limit` records; how ('look' | 'put_back' | 'remove'); lease_ms (if
 -- no worker has said how long its leases are).
 -- Answers { 'orphans', now_ms, ids, cursor, more }: the jobs that were found, put back or removed, and where
@@ -7,15 +7,23 @@
 -- cursor stays where it was.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, find
--- rarely: meta, lost, delayed, emit
+-- rarely: meta, lost, delayed, emit, unplace, head
 
 local AT_MOST = 256
 
 local ids = {}
 local next_cursor, records = unpack(redis.call('HSCAN', key.jobs, args.cursor, 'COUNT', args.limit))
 for i = 1, #records, 2 do
-  local id = records[i]
-  if not queue.find(id) then
+  local id, record = records[i], records[i + 1]
+  local state = queue.find(id)
+  local is_lost = not state
+  if state and queue.has_traits(record) then
+    is_lost = queue.is_lost_to_its_gate(id, record, state)
+    if not is_lost and args.how ~= 'look' then
+      queue.tell_gate(id, record, state)
+    end
+  end
+  if is_lost then
     ids[#ids + 1] = id
   end
 end

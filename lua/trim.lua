@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- Drops what has been kept long enough, at most `limit` of each kind. args: limit, lane_ttl_ms,
+-- Drops what has been kept long enough, at most `limit` of each kind, and lets jobs go on that nothing holds back any more, of at
+-- most `limit` gates. args: limit, lane_ttl_ms,
 -- lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead, whether the settings
 -- of the queue cannot be read }. O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, settings, cap, forget, idle, readable
--- rarely: kept, remembered
+-- rarely: kept, remembered, tend_gates
 
 local LANES_PER_CALL = 128
 local WORTH_IT = 8
@@ -61,6 +62,7 @@ local capped = queue.cap_completed(args.limit)
 local unread = drop_until(key.awaited, now_ms)
 local remembered = redis.call('EXISTS', key.remembered) == 1 and queue.forget_keys(args.limit) or 0
 queue.drop_what_serves_nothing(args.lane_ttl_ms)
+queue.tend_gates(args.limit)
 
 -- The queue may have been deleted, and is in use again: its lanes go one by one again (delete.lua).
 redis.call('PERSIST', key.calls)

@@ -205,7 +205,7 @@ async fn the_many_jobs_of_one_group_do_not_hold_up_the_few_of_others() {
         queue.enqueue_many(jobs).await.unwrap();
     }
     let working = run(worker(&queue, &scene).concurrency(10));
-    drained(&queue, 120 * SECOND).await;
+    drained(&queue, size(120, 900) as u32 * SECOND).await;
     working.stop().await;
     let mut runs = scene.runs();
     runs.sort_by_key(|run| run.fence);

@@ -1,6 +1,6 @@
 -- What a claim does for jobs with a gate (gate.lua): leaves those that are held back, and takes others instead.
 -- needs: claim, fitting, gate, pass, admit
--- rarely: meta, optional, blocked, rate, count
+-- rarely: meta, optional, blocked, rate, count, running, lists
 
 -- Takes up to `limit` jobs of at most `max_bytes` of those that a group holds back, as if each had stood in line. Jobs whose worker
 -- died on them are left: they run only as suspects (suspects.lua). Returns what `fitting` returns of them, and
@@ -27,7 +27,12 @@ local function take_from_group(gate, limit, max_bytes)
   local taken, taken_records, external, seen, bytes = queue.fitting(ids, records, max_bytes, 'must fit')
   if seen > 0 then
     queue.take_blocked({ unpack(ids, 1, seen) }, { unpack(members, 1, seen) })
-    gate.active = gate.active + #taken
+    local starting = {}
+    for i = 1, #taken do
+      queue.append(starting, '0', queue.running_member(gate, taken[i]))
+    end
+    queue.start_running(starting)
+    gate.active = gate.active and gate.active + #taken
   end
   return taken, taken_records, external, seen, bytes, seen == room
 end

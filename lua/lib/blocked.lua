@@ -26,6 +26,7 @@ end
 function queue.look_for_blocked()
   if meta.blocked and redis.call('EXISTS', key.blocked) == 0 then
     queue.unset_meta('blocked')
+    queue.unset_meta('tended')
   end
 end
 
@@ -62,6 +63,11 @@ function queue.next_blocked(gate, limit)
     end
   end
   return {}, {}, {}
+end
+
+-- Whether a gate that has no turn holds any job back.
+function queue.holds_any(gate)
+  return meta.blocked and #queue.next_blocked(gate, 1) > 0
 end
 
 function queue.take_blocked(ids, members)

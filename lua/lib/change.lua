@@ -2,7 +2,7 @@
 -- duplicate.lua). It keeps its id and its history.
 -- needs: meta, places, order, whole, gate, head
 -- rarely: optional, take_out, enter, delayed, lines, emit, arm
--- with all: hold, gated, leave
+-- with all: hold, gated, leave, admit
 
 local EXTERNAL_PAYLOAD = 128
 
@@ -44,9 +44,13 @@ end
 
 -- To where a new job would go, which is stored at this place; `is_placed`: in line, or among the jobs of its order.
 local function enter(id, record, place, new, is_placed)
-  local held = is_placed and queue.gate_of(record) and queue.enter_gates({ id }, { record }, { place }, { [id] = new.due_ms })
-  if held and held[id] then
-    return
+  local held, open = {}, {}
+  if is_placed and queue.gate_of(record) then
+    local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, id) or {}
+    held, open = queue.enter_gates({ id }, { record }, { place }, { [id] = new.due_ms }, stalls)
+  end
+  if held[id] then
+    return #open > 0 and queue.admit(open)
   end
   if new.due_ms > 0 then
     queue.enter_delayed({ id }, { new })

@@ -3,7 +3,7 @@
 -- history and, if nothing asks for another one, its place.
 -- needs: unique, head, whole
 -- rarely: emit, count, optional, stamp
--- with all: change, expiry
+-- with all: change, expiry, types
 
 local WAITS = { waiting = true, blocked = true, delayed = true }
 
@@ -35,6 +35,7 @@ end
 -- what the caller is told, which is the position (from 0) and the id of that job, behind `:` if it stays as it is, behind `~` if
 -- it is replaced. Jobs with known[i] are there themselves. A job that replaces one of the same call takes its position in `list`.
 function queue.meet(list, n, options, external, known)
+  queue.check_types()
   local met, first, seen = {}, {}, {}
   local counted = { [':'] = 0, ['~'] = 0 }
 

@@ -4,18 +4,19 @@
 -- What a gate holds back is `blocked` (id, and when it is due; 0 for now), and in `blocked_by`: the name of the gate, a 0 byte,
 -- the place as digits, and the id, all with the score 0, so that the jobs of a gate stand together, the next one first.
 --
--- `gates` has the state of each gate that is in use: `<active> <turn> <place>`, and ` halted` behind it, if it is.
---   active  how many jobs of a group run
+-- `gates` has the state of each gate of which a job has the turn: `<turn> <place>`, and ` halted` behind it, if it is.
 --   turn    of a group: the job that stands in line for it, so that a group has one job in line, however many it has. When
---           that job is claimed, the next comes to the back of the line. Of an order: the job that all others wait for, in
---           line, delayed, active or, of a halted key, dead. `-` for none.
+--           that job is claimed, the next comes to the back of the line. A suspect (suspects.lua) waits apart from the line,
+--           maybe for long, and never has the turn of a group. Of an order: the job that all others wait for, in
+--           line, delayed, active or, of a halted key, dead.
 --   place   the place of the turn
 -- and, under `<gate> set`, what is set for this group: `<name>=<number> ..` (gate_settings.lua).
 --
 -- A turn is only a hint for a group: a job that is in line without it (given back, say) is claimed like any other. For an
 -- order it is the rule. If the job of a turn is gone, because another program deleted it, the next job takes the turn.
+-- Which jobs run is in `running` (running.lua).
 -- needs: whole, head, digits
--- rarely: places, settings
+-- rarely: places, settings, running
 
 local GROUP, ORDER = 'g', 'o'
 local known = {}
@@ -38,23 +39,26 @@ function queue.gate(name)
   local gate = known[name]
   if not gate then
     local text, set = unpack(redis.call('HMGET', key.gates, name, name .. ' set'))
-    local active, turn, place, halted = string.match(text or '', '^(%d+) (%S+) (%-?%d+) ?(%l*)$')
+    local turn, place, halted = string.match(text or '', '^(%S+) (%-?%d+) ?(%l*)$')
     gate = {
       name = name, is_order = string.sub(name, 1, 1) == ORDER, set = set or '',
-      active = queue.number(active), turn = turn ~= '-' and turn or nil, place = tonumber(place) or 0,
-      halted = halted == 'halted',
+      turn = turn, place = tonumber(place) or 0, halted = halted == 'halted',
     }
+    if gate.is_order and not turn then
+      -- If the turn was lost, a job that runs has it.
+      gate.turn = queue.running_of(gate, 1)[1]
+    end
     known[name] = gate
   end
   return gate
 end
 
 function queue.save_gate(gate)
-  if gate.active == 0 and not gate.turn then
-    redis.call('HDEL', key.gates, gate.name)
+  if gate.turn then
+    redis.call('HSET', key.gates, gate.name,
+      gate.turn .. ' ' .. queue.whole(gate.place) .. (gate.halted and ' halted' or ''))
   else
-    redis.call('HSET', key.gates, gate.name, queue.whole(gate.active) .. ' ' .. (gate.turn or '-') .. ' '
-      .. queue.whole(gate.turn and gate.place or 0) .. (gate.halted and ' halted' or ''))
+    redis.call('HDEL', key.gates, gate.name)
   end
 end
 
@@ -68,7 +72,7 @@ function queue.room_in(gate)
     return 0
   end
   local limit = set_for(gate, 'concurrency') or queue.setting('group_concurrency')
-  return limit > 0 and math.max(0, limit - gate.active) or math.huge
+  return limit > 0 and math.max(0, limit - queue.active_in(gate)) or math.huge
 end
 
 -- Gives the turn to a job, or to none.
@@ -85,7 +89,7 @@ function queue.has_turn(gate)
   if gate.is_order then
     return redis.call('HEXISTS', key.jobs, gate.turn) == 1
   end
-  return (redis.call('ZSCORE', key.waiting, gate.turn) or redis.call('ZSCORE', key.suspects, gate.turn)) and true
+  return redis.call('ZSCORE', key.waiting, gate.turn) and true
 end
 
 -- A job's member of `blocked_by`. The jobs of an order stand in the order in which they were enqueued, whatever their

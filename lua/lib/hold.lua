@@ -1,30 +1,39 @@
 -- How jobs of which some may have a gate (gate.lua) get in line: those that their gates hold back are blocked instead.
 -- needs: whole, gate
--- rarely: blocked, enter, order, emit, optional
+-- rarely: blocked, enter, order, emit, optional, admit
 
 -- Jobs are about to get in line, at these places; due_ms[id]: when a job is due that is to be delayed instead. Those that
--- their gates hold back are stored as blocked. Returns the set of their ids.
-function queue.enter_gates(ids, records, places, due_ms)
-  local held, held_ids, changed, touched = {}, {}, {}, {}
+-- their gates hold back are stored as blocked. stalls[i]: how often the worker of a job died, if it did. Returns the set of the ids
+-- that are blocked, and the gates that may let one of these in: the caller calls `admit` when the others are in line.
+function queue.enter_gates(ids, records, places, due_ms, stalls)
+  local held, held_ids, changed, touched, open = {}, {}, {}, {}, {}
   for i = 1, #ids do
     local id, name = ids[i], records[i] and queue.gate_of(records[i])
     if name then
       local gate, place = queue.gate(name), tonumber(places[i]) or 0
-      local passes
+      local passes, has_turn = nil, queue.has_turn(gate)
+      local is_suspect = stalls[i] and not gate.is_order
       if gate.is_order then
-        passes = gate.turn == id or not queue.has_turn(gate)
+        passes = gate.turn == id or not has_turn
       else
-        -- A more urgent job does not wait for the turn of a less urgent one.
+        -- A more urgent job does not wait for the turn of a less urgent one, and a suspect needs none.
         passes = queue.room_in(gate) > 0
-          and (not queue.has_turn(gate) or queue.priority_at(place) < queue.priority_at(gate.place))
+          and (is_suspect or not has_turn or queue.priority_at(place) < queue.priority_at(gate.place))
       end
-      if passes then
+      -- Nobody has the turn, and others wait for it: no job gets it before them.
+      if passes and not has_turn and not is_suspect and (open[name] or queue.holds_any(gate)) then
+        passes = false
+        if not open[name] then
+          open[name], open[#open + 1] = true, gate
+        end
+      end
+      if passes and not is_suspect then
         queue.set_turn(gate, id, place)
         gate.halted = false
         if not touched[name] then
           touched[name], changed[#changed + 1] = true, gate
         end
-      else
+      elseif not passes then
         held[#held + 1] = {
           gate = gate, id = id, record = records[i], place = places[i], due_ms = due_ms and due_ms[id],
         }
@@ -36,7 +45,7 @@ function queue.enter_gates(ids, records, places, due_ms)
     queue.save_gate(gate)
   end
   queue.hold(held)
-  return held_ids
+  return held_ids, open
 end
 
 -- New jobs, which have their places in their records. stored: each id, followed by its record. options[positions[i]] is what
@@ -47,7 +56,7 @@ function queue.enter_or_hold(ids, stored, places, positions, options)
     local option = options[positions[i]]
     records[i], due_ms[ids[i]] = stored[2 * i], option and option.due_ms
   end
-  local held = queue.enter_gates(ids, records, places, due_ms)
+  local held, open = queue.enter_gates(ids, records, places, due_ms, {})
   local line, at, delayed, when, tokens = {}, {}, {}, {}, {}
   for i = 1, #ids do
     local id, due = ids[i], due_ms[ids[i]] or 0
@@ -63,11 +72,15 @@ function queue.enter_or_hold(ids, stored, places, positions, options)
   end
   queue.enter_delayed(delayed, when)
   queue.emit('delayed', tokens)
+  if #open > 0 then
+    queue.admit(open)
+  end
 end
 
 -- Jobs that get a place that they did not have before. Returns those that are in line.
 function queue.enter_at_or_hold(ids, places)
-  local held = queue.enter_gates(ids, redis.call('HMGET', key.jobs, unpack(ids)), places)
+  local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, unpack(ids)) or {}
+  local held, open = queue.enter_gates(ids, redis.call('HMGET', key.jobs, unpack(ids)), places, nil, stalls)
   local line, at, moved = {}, {}, {}
   for i = 1, #ids do
     if held[ids[i]] then
@@ -81,5 +94,8 @@ function queue.enter_at_or_hold(ids, places)
     queue.made(key.places)
   end
   queue.enter_at(line, at)
+  if #open > 0 then
+    queue.admit(open)
+  end
   return line
 end

@@ -1,6 +1,6 @@
 -- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be free.
 -- needs: gate, admit, head
--- rarely: emit, gated, unique
+-- rarely: emit, gated, running, unique
 
 -- What `leave` has to know of attempts that end (outcome.lua), before that is carried out.
 function queue.leaving(others)
@@ -21,12 +21,12 @@ function queue.leaving(others)
   return leaving
 end
 
--- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..; 'blocked'
--- jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'ended' for all else). What waits for
--- them may go on.
+-- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', .., 'lost' for
+-- none; 'blocked' jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'ended' for all else).
+-- What waits for them may go on.
 function queue.leave(jobs)
   queue.free_keys(jobs)
-  local gates, touched, halted = {}, {}, {}
+  local gates, touched, halted, stopping = {}, {}, {}, {}
   for _, job in ipairs(jobs) do
     local name = job.record and queue.gate_of(job.record)
     if name then
@@ -39,19 +39,19 @@ function queue.leave(jobs)
         elseif job.to ~= 'waiting' and (job.to ~= 'delayed' or on_failure == 'pass') then
           queue.set_turn(gate, nil, gate.place)
         end
-      elseif not gate.is_order then
-        if job.from == 'active' then
-          gate.active = math.max(0, gate.active - 1)
-        end
-        if gate.turn == job.id then
-          queue.set_turn(gate, nil, gate.place)
-        end
+      elseif not gate.is_order and gate.turn == job.id then
+        queue.set_turn(gate, nil, gate.place)
+      end
+      if job.from == 'active' or job.from == 'lost' then
+        stopping[#stopping + 1] = queue.running_member(gate, job.id)
+        gate.active = nil
       end
       if not touched[name] then
         touched[name], gates[#gates + 1] = true, gate
       end
     end
   end
+  queue.stop_running(stopping)
   queue.emit('halted', halted)
   if #gates > 0 then
     queue.admit(gates)

@@ -38,13 +38,18 @@ local function add(part, score, ids)
   end
 end
 
--- The record of a job that was enqueued with a delay holds the first place of its priority, which is no job's.
+-- The record of a job that was enqueued with a delay holds the first place of its priority, which is no job's. A job with a gate
+-- is held back until its gate lets it in, unless it has the turn.
 local function enter_where_they_were(ids)
-  local places = queue.places_of(ids)
+  local places, records = queue.places_of(ids)
   local known, at, anew, options = {}, {}, {}, {}
+  local gated, of_gated, gated_at = {}, {}, {}
   for i = 1, #ids do
     local priority = queue.priority_at(places[i])
-    if places[i] == queue.first_places({ { priority = priority } })[1] then
+    if queue.waits_for_turn(ids[i], records[i]) then
+      local n = #gated + 1
+      gated[n], of_gated[n], gated_at[n] = ids[i], records[i], places[i]
+    elseif places[i] == queue.first_places({ { priority = priority } })[1] then
       anew[#anew + 1], options[ids[i]] = ids[i], { priority = priority }
     else
       known[#known + 1], at[#at + 1] = ids[i], places[i]
@@ -52,12 +57,15 @@ local function enter_where_they_were(ids)
   end
   queue.enter_line(known, at)
   queue.enter_anew(anew, options)
+  queue.enter_by_gates(gated, of_gated, gated_at)
+  queue.emit('waiting', known)
+  queue.emit('waiting', anew)
 end
 
 -- Where each job goes. One that a worker holds gets a lease, which the worker renews or which runs out. A dead
 -- one goes to `dead`, any other that has ended to `completed`. One that has not ended goes back to its place
 -- in line; one that was delayed since it was enqueued has no place there, and goes to the back, because until
--- when it was to wait is not known.
+-- when it was to wait is not known. One with a gate is held back until its gate lets it in.
 function queue.put_back(ids)
   local held, dead, completed, open = sort_out(ids)
   queue.renew(held, longest_lease())
@@ -65,12 +73,10 @@ function queue.put_back(ids)
   add(key.completed, now_text, completed)
   if #open > 0 then
     queue.forget_names(open)
-    queue.forget_gates(open)
     enter_where_they_were(open)
     if not meta.paused then
       queue.arm(0)
     end
-    queue.emit('waiting', open)
   end
 end
 

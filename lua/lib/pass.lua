@@ -1,11 +1,11 @@
 -- Which jobs may start that were taken out of the line.
 -- needs: gate
--- rarely: places, blocked
+-- rarely: places, blocked, running, lists
 
 -- Jobs were taken out of the line, to be claimed. Returns the set of those that their gates hold back, which are stored as
 -- blocked, and the groups of which a job starts, or whose job of the turn is held back. The caller then calls `admit_next`.
 function queue.pass_gates(ids, records)
-  local held, held_ids, groups, touched, orders = {}, {}, {}, {}, {}
+  local held, held_ids, groups, touched, orders, starting = {}, {}, {}, {}, {}, {}
   for i = 1, #ids do
     local id, name = ids[i], queue.gate_of(records[i])
     if name then
@@ -18,7 +18,6 @@ function queue.pass_gates(ids, records)
         end
       else
         passes = queue.room_in(gate) > 0
-        gate.active = gate.active + (passes and 1 or 0)
         if gate.turn == id then
           queue.set_turn(gate, nil, gate.place)
         end
@@ -26,7 +25,10 @@ function queue.pass_gates(ids, records)
           touched[name], groups[#groups + 1] = true, gate
         end
       end
-      if not passes then
+      if passes then
+        queue.append(starting, '0', queue.running_member(gate, id))
+        gate.active = gate.active and gate.active + 1
+      else
         held[#held + 1] = { gate = gate, id = id, record = records[i] }
         held_ids[id] = true
       end
@@ -43,6 +45,7 @@ function queue.pass_gates(ids, records)
     end
     queue.hold(held)
   end
+  queue.start_running(starting)
   for _, gate in ipairs(orders) do
     queue.save_gate(gate)
   end

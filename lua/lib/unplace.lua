@@ -1,5 +1,5 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
--- rarely: unhandled, head, blocked
+-- rarely: unhandled, head, blocked, gate, places, running, admit
 
 -- Jobs that were handed back are not kept by their names any more: they are offered to every worker.
 function queue.forget_names(ids)
@@ -25,4 +25,58 @@ function queue.forget_gates(ids)
     end
   end
   return leaving
+end
+
+-- Whether a job is blocked, and its gate does not know it.
+function queue.is_lost_to_its_gate(id, record, state)
+  local name = state == 'blocked' and queue.gate_of(record)
+  return name and not redis.call('ZSCORE', key.blocked_by,
+    queue.member_of(queue.gate(name), id, record, queue.places_of({ id })[1]))
+end
+
+-- A gate hears of a job that it may not know any more: that it runs, or, of an order, that the others wait for it. They do not
+-- wait for a delayed job that lets them pass.
+function queue.tell_gate(id, record, state)
+  local name = queue.gate_of(record)
+  if not name or state == 'blocked' or state == 'completed' or state == 'dead' then
+    return
+  end
+  local gate = queue.gate(name)
+  if state == 'active' then
+    queue.start_running({ '0', queue.running_member(gate, id) })
+  end
+  local lets_pass = state == 'delayed' and queue.field_of(record, 'on_failure') == 'pass'
+  if gate.is_order and not lets_pass and not queue.has_turn(gate) then
+    queue.set_turn(gate, id, 0)
+    queue.save_gate(gate)
+  end
+end
+
+-- Whether a job that is in no list any more has a gate, and not its turn. Its gate hears that it does not run.
+function queue.waits_for_turn(id, record)
+  local name = queue.gate_of(record)
+  local gate = name and queue.gate(name)
+  if gate then
+    queue.stop_running({ queue.running_member(gate, id) })
+    gate.active = nil
+  end
+  return gate and gate.turn ~= id
+end
+
+-- Jobs, at these places, are held back, and their gates let the next of them in.
+function queue.enter_by_gates(ids, records, places)
+  if #ids == 0 then
+    return
+  end
+  local held, gates, touched = {}, {}, {}
+  for i = 1, #ids do
+    local gate = queue.gate(queue.gate_of(records[i]))
+    local due_ms = redis.call('ZSCORE', key.blocked, ids[i])
+    held[i] = { gate = gate, id = ids[i], record = records[i], place = places[i], due_ms = tonumber(due_ms or 0) }
+    if not touched[gate.name] then
+      touched[gate.name], gates[#gates + 1] = true, gate
+    end
+  end
+  queue.hold(held)
+  queue.admit(gates)
 end

@@ -15,8 +15,8 @@ const RECORDS_PER_CALL: usize = 64;
 /// The lease of a job whose worker may still run it, if no worker has said how long its leases are.
 const LEASE: Duration = Duration::from_secs(30);
 
-/// Jobs whose record is there, and that are in no list: neither in line nor anywhere else. See
-/// [`Queue::orphans`].
+/// Jobs whose record is there, and that are in no list: neither in line nor anywhere else; and jobs that are blocked and
+/// that their group or order does not know any more. See [`Queue::orphans`].
 ///
 /// All of these go through the records of all jobs, 64 in a call, beside whatever else happens in the
 /// queue: workers go on meanwhile.
@@ -85,6 +85,7 @@ impl Orphans {
     ///
     /// - A job that has not ended gets its place in line again, and runs as soon as it is its turn. If it was delayed
     ///   it waits no longer: until when was lost with the list.
+    /// - A job with a group or an order is held back until it is its turn there.
     /// - A job that a worker may be running gets a lease. The worker renews it, or the job stalls when it ends.
     /// - A job that had ended is not run again. A dead one is on the dead-letter list, any other is kept as if it had ended now.
     ///

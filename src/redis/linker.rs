@@ -32,8 +32,8 @@ pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     delayed deliver describe digits drained due duplicate emit emit_value enter expire expiry find finish fitting forget
     gate gated head held hold hold_queue idle judge kept lease leave limit lines lists lost meta news now offers once
     opening optional order outcome outlook overdue pass places promote rate readable record remembered reply requests
-    room said schedules sentinel settings settle shown stamp started suspects take_out tick timer unhandled unique
-    unplace unset upcoming whole
+    room running said schedules sentinel settings settle shown stamp started suspects take_out tend_gates tick timer
+    types unhandled unique unplace unset upcoming whole
 };
 
 /// Reads the clock. It comes first in every script, because a user who may not read the clock must be stopped before

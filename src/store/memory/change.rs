@@ -120,12 +120,14 @@ impl State {
     /// To where a new job would go. `is_placed`: in line, or among the jobs of its order.
     fn enter_changed(&mut self, id: &JobId, given: i64, new: &Change, is_placed: bool) {
         let due_ms = new.due_ms.unwrap_or(0);
-        if is_placed
-            && self
-                .enter_gates(vec![(id.clone(), given, due_ms)])
-                .is_empty()
-        {
-            return;
+        if is_placed {
+            let (line, open) = self.enter_gates(vec![(id.clone(), given, due_ms)]);
+            if line.is_empty() {
+                if !open.is_empty() {
+                    self.admit(&open);
+                }
+                return;
+            }
         }
         if new.due_ms.is_none() {
             self.enter_line(id, given);

@@ -21,7 +21,8 @@ impl State {
     pub(crate) fn enter_or_hold(&mut self, jobs: Vec<(JobId, i64, u64)>) {
         let now_ms = self.now_ms();
         let (mut delayed, mut tokens) = (Vec::new(), Vec::new());
-        for (id, place, due_ms) in self.enter_gates(jobs) {
+        let (line, open) = self.enter_gates(jobs);
+        for (id, place, due_ms) in line {
             if due_ms > now_ms {
                 tokens.push(format!("{id}:{due_ms}"));
                 delayed.push((id, due_ms, Later::back(priority_at(place))));
@@ -31,6 +32,9 @@ impl State {
         }
         self.enter_delayed(&delayed);
         self.emit("delayed", &tokens);
+        if !open.is_empty() {
+            self.admit(&open);
+        }
     }
 
     /// Jobs at places that they did not have before, of which some may have a gate. Returns those that are in line.
@@ -41,9 +45,12 @@ impl State {
             }
         }
         let jobs = jobs.into_iter().map(|(id, place)| (id, place, 0)).collect();
-        let line = self.enter_gates(jobs);
+        let (line, open) = self.enter_gates(jobs);
         for (id, place, _) in &line {
             self.enter_line(id, *place);
+        }
+        if !open.is_empty() {
+            self.admit(&open);
         }
         line.into_iter().map(|(id, ..)| id).collect()
     }

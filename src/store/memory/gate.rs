@@ -10,6 +10,8 @@ use crate::memory::allowance::Allowance;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State, moment};
 
+/// How many of the next jobs of a gate are tried when one is to get the turn.
+const TRIED_AT_MOST: usize = 3;
 /// How often a gate looks for a job behind members that belong to none.
 const PAGES: usize = 4;
 const PRIORITY_STEP: i64 = 1 << 43;
@@ -19,7 +21,7 @@ const PRIORITY_STEP: i64 = 1 << 43;
 pub(crate) struct Gate {
     /// How many jobs of a group run.
     pub(crate) active: u64,
-    /// The job that stands in line for a group; the job that all others of an order wait for.
+    /// The job that stands in line for a group, never a suspect; the job that all others of an order wait for.
     pub(crate) turn: Option<JobId>,
     /// The place of the turn.
     pub(crate) place: i64,
@@ -36,6 +38,8 @@ pub(crate) struct Gates {
     pub(crate) blocked_by: BTreeSet<(String, i64, JobId)>,
     /// A job may be blocked.
     pub(crate) any_blocked: bool,
+    /// The last gate that was looked after; none if a round is over.
+    pub(crate) tended: Option<String>,
     /// Delayed jobs of groups are due until this moment.
     pub(crate) expected_ms: Option<u64>,
 }
@@ -58,7 +62,7 @@ pub(crate) enum Goes {
     Ended,
 }
 
-fn is_order(gate: &str) -> bool {
+pub(crate) fn is_order(gate: &str) -> bool {
     gate.starts_with(Trait::Order.letter())
 }
 
@@ -68,15 +72,15 @@ impl State {
     }
 
     /// The job's gate, if it has one.
-    fn gate_of(&self, id: &JobId) -> Option<String> {
+    pub(crate) fn gate_of(&self, id: &JobId) -> Option<String> {
         gate_of(self.record(id))
     }
 
-    fn gate(&self, name: &str) -> Gate {
+    pub(crate) fn gate(&self, name: &str) -> Gate {
         self.gates.in_use.get(name).cloned().unwrap_or_default()
     }
 
-    fn change_gate(&mut self, name: &str, change: impl FnOnce(&mut Gate)) {
+    pub(crate) fn change_gate(&mut self, name: &str, change: impl FnOnce(&mut Gate)) {
         let mut gate = self.gate(name);
         change(&mut gate);
         if gate.turn.is_none() {
@@ -114,12 +118,15 @@ impl State {
     fn turn(&self, gate: &str) -> Option<JobId> {
         let turn = self.gate(gate).turn?;
         let collection = self.collection_of(&turn)?;
-        let in_line = [Collection::Waiting, Collection::Suspects].contains(&collection);
-        (is_order(gate) || in_line).then_some(turn)
+        (is_order(gate) || collection == Collection::Waiting).then_some(turn)
+    }
+
+    fn is_suspect(&self, id: &JobId) -> bool {
+        self.jobs.get(id).is_some_and(|job| job.stalls > 0)
     }
 
     /// Where a job stands among the jobs of its gate.
-    fn rank(&self, gate: &str, id: &JobId) -> i64 {
+    pub(crate) fn rank(&self, gate: &str, id: &JobId) -> i64 {
         if !is_order(gate) {
             return self.place_of(id);
         }
@@ -127,7 +134,7 @@ impl State {
         (given + PRIORITY_STEP / 2).rem_euclid(PRIORITY_STEP) - PRIORITY_STEP / 2
     }
 
-    fn hold(&mut self, jobs: &[(String, JobId, u64)]) {
+    pub(crate) fn hold(&mut self, jobs: &[(String, JobId, u64)]) {
         for (gate, id, due_ms) in jobs {
             let member = (gate.clone(), self.rank(gate, id), id.clone());
             let due_ms = if *due_ms > self.now_ms() { *due_ms } else { 0 };
@@ -142,6 +149,9 @@ impl State {
     /// Notes whether any job is blocked still.
     pub(crate) fn look_for_blocked(&mut self) {
         self.gates.any_blocked &= self.len(Collection::Blocked) > 0;
+        if !self.gates.any_blocked {
+            self.gates.tended = None;
+        }
     }
 
     /// The next of what a gate holds back.
@@ -172,37 +182,56 @@ impl State {
         self.gates.blocked_by.remove(&member);
     }
 
+    /// Whether a gate that has no turn holds any job back.
+    fn holds_any(&mut self, gate: &str) -> bool {
+        self.gates.any_blocked && !self.next_blocked(gate, 1).is_empty()
+    }
+
+    /// The next of a gate gets the turn, or is a suspect, which needs none. Whether it is a suspect.
+    fn admit_next(&mut self, gate: &str, admitted: &mut Vec<(String, JobId, Later)>) -> bool {
+        let Some(id) = self.next_blocked(gate, 1).into_iter().next() else {
+            return false;
+        };
+        self.unblock(gate, &id);
+        let is_suspect = !is_order(gate) && self.is_suspect(&id);
+        let due_ms = self.jobs.get(&id).map_or(0, |job| job.score.unsigned_abs());
+        let later = Later::back(priority_at(self.place_of(&id)));
+        if !is_suspect {
+            self.change_gate(gate, |gate| (gate.turn, gate.place) = (Some(id.clone()), 0));
+        }
+        if due_ms > self.now_ms() {
+            self.enter_delayed(&[(id.clone(), due_ms, later)]);
+            self.emit("delayed", &[format!("{id}:{due_ms}")]);
+        } else {
+            // It is in no list until all of them get in line.
+            self.put(&id, Collection::Lost, 0);
+            admitted.push((gate.to_owned(), id, later));
+        }
+        is_suspect
+    }
+
     /// The next job of each gate comes to the back of the line, if the gate is free for it.
     pub(crate) fn admit(&mut self, gates: &[String]) {
         let mut admitted = Vec::new();
         for gate in gates {
-            let is_free =
-                self.gate(gate).turn.is_none() && (is_order(gate) || self.room_in(gate) > 0);
-            let next = if is_free && self.gates.any_blocked {
-                self.next_blocked(gate, 1)
-            } else {
-                Vec::new()
-            };
-            let Some(id) = next.into_iter().next() else {
+            let has_turn = self.turn(gate).is_some();
+            let is_free = !has_turn && (is_order(gate) || self.room_in(gate) > 0);
+            if !is_free || !self.gates.any_blocked {
                 continue;
-            };
-            self.unblock(gate, &id);
-            let due_ms = self.jobs.get(&id).map_or(0, |job| job.score.unsigned_abs());
-            let later = Later::back(priority_at(self.place_of(&id)));
-            self.change_gate(gate, |gate| (gate.turn, gate.place) = (Some(id.clone()), 0));
-            if due_ms > self.now_ms() {
-                self.enter_delayed(&[(id.clone(), due_ms, later)]);
-                self.emit("delayed", &[format!("{id}:{due_ms}")]);
-            } else {
-                // It is in no list until all of them get in line.
-                self.put(&id, Collection::Lost, 0);
-                admitted.push((gate.clone(), id, later));
+            }
+            self.change_gate(gate, |gate| gate.turn = None);
+            for _ in 0..TRIED_AT_MOST {
+                if !self.admit_next(gate, &mut admitted) {
+                    break;
+                }
             }
         }
         for (gate, id, later) in &admitted {
             self.enter_anew(id, *later);
             let place = self.place_of(id);
-            self.change_gate(gate, |gate| gate.place = place);
+            if self.gate(gate).turn.as_ref() == Some(id) {
+                self.change_gate(gate, |gate| gate.place = place);
+            }
         }
         let ids: Vec<JobId> = admitted.into_iter().map(|(_, id, _)| id).collect();
         self.emit_ids("waiting", &ids);
@@ -213,9 +242,12 @@ impl State {
     }
 
     /// Jobs are about to get in line at these places. Those that their gates hold back are blocked; the others are
-    /// returned.
-    pub(crate) fn enter_gates(&mut self, jobs: Vec<(JobId, i64, u64)>) -> Vec<(JobId, i64, u64)> {
-        let (mut line, mut held) = (Vec::new(), Vec::new());
+    /// returned, and the gates that may let one in once these are in line.
+    pub(crate) fn enter_gates(
+        &mut self,
+        jobs: Vec<(JobId, i64, u64)>,
+    ) -> (Vec<(JobId, i64, u64)>, Vec<String>) {
+        let (mut line, mut held, mut open) = (Vec::new(), Vec::new(), Vec::new());
         let mut sure = BTreeSet::new();
         for (id, place, due_ms) in jobs {
             let Some(name) = self.gate_of(&id) else {
@@ -226,13 +258,23 @@ impl State {
             let turn = turn
                 .filter(|_| sure.contains(&name))
                 .or_else(|| self.turn(&name));
+            let is_suspect = !is_order(&name) && self.is_suspect(&id);
             let passes = match turn {
                 _ if !is_order(&name) && self.room_in(&name) == 0 => false,
+                _ if is_suspect => true,
+                // No job gets the turn before those that wait for it.
+                None if open.contains(&name) => false,
+                None if self.holds_any(&name) => {
+                    open.push(name.clone());
+                    false
+                }
                 None => true,
                 Some(turn) if is_order(&name) => turn == id,
                 Some(_) => priority_at(place) < priority_at(self.gate(&name).place),
             };
-            if passes {
+            if passes && is_suspect {
+                line.push((id, place, due_ms));
+            } else if passes {
                 self.change_gate(&name, |gate| {
                     (gate.turn, gate.place, gate.halted) = (Some(id.clone()), place, false);
                 });
@@ -243,7 +285,7 @@ impl State {
             }
         }
         self.hold(&held);
-        line
+        (line, open)
     }
 
     /// Of jobs that were taken out of the line, returns those that may start; the others are blocked. Adds the groups that this
@@ -300,8 +342,7 @@ impl State {
             return (Vec::new(), false);
         }
         let mut ids = self.next_blocked(gate, wanted);
-        let is_suspect = |id: &JobId| self.jobs.get(id).is_some_and(|job| job.stalls > 0);
-        let harmless = ids.iter().take_while(|id| !is_suspect(id)).count();
+        let harmless = ids.iter().take_while(|id| !self.is_suspect(id)).count();
         ids.truncate(harmless);
         let mut taken = Vec::new();
         for id in ids {

@@ -46,6 +46,7 @@ mod settings;
 mod settle;
 mod state;
 mod tend;
+mod tend_gates;
 mod tick;
 mod trim;
 mod unhandled;

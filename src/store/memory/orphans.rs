@@ -1,4 +1,5 @@
-//! Jobs that are in no list. In memory there are none, unless a test takes a list away.
+//! Jobs that are in no list, or are blocked and not known to their gates. In memory there are none, unless a test takes
+//! something away.
 
 use crate::codec;
 use crate::id::JobId;
@@ -23,7 +24,9 @@ enum Kind {
 
 impl Apply for Orphans<'_> {
     fn apply(&self, state: &mut State) -> Found {
-        let lost = state.all(Collection::Lost);
+        let blocked = state.all(Collection::Blocked);
+        let unknown = blocked.filter(|(_, id)| state.is_lost_to_its_gate(id));
+        let lost = state.all(Collection::Lost).chain(unknown);
         let mut lost: Vec<JobId> = lost.map(|(_, id)| id.clone()).collect();
         lost.sort();
         let more = lost.len() > AT_MOST && self.how != How::Look;
@@ -82,17 +85,21 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
         }
     }
     forget_names(state, &open);
-    for id in &open {
-        state.leave_blocked(id);
+    let (plain, gated) = state.by_gates(&open);
+    let (anew, known): (Vec<_>, Vec<_>) = plain.into_iter().partition(|id| has_no_place(state, id));
+    for id in &known {
+        state.enter_line(id, state.place_of(id));
     }
-    state.look_for_blocked();
-    for id in &open {
-        enter_where_it_was(state, id);
+    for id in &anew {
+        let priority = priority_at(state.place_of(id));
+        state.enter_anew(id, Later::back(priority));
     }
+    state.hold_and_admit(&gated);
+    state.emit_ids("waiting", &known);
+    state.emit_ids("waiting", &anew);
     if !open.is_empty() && !state.is_paused() {
         state.arm(0);
     }
-    state.emit_ids("waiting", &open);
     state.look_for_due();
 }
 
@@ -126,14 +133,9 @@ fn remove(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) -> Vec<JobId> {
 }
 
 /// One that was delayed since it was enqueued has no place yet.
-fn enter_where_it_was(state: &mut State, id: &JobId) {
+fn has_no_place(state: &State, id: &JobId) -> bool {
     let known = state.place_of(id);
-    let priority = priority_at(known);
-    if known == place(priority, 0) {
-        state.enter_anew(id, Later::back(priority));
-    } else {
-        state.enter_line(id, known);
-    }
+    known == place(priority_at(known), 0)
 }
 
 /// No lease may be longer than the longest in use.

@@ -26,6 +26,7 @@ impl Apply for Trim<'_> {
         let unread = forget_waiters(self, state);
         let forgotten = state.forget_keys(self.limit);
         drop_what_serves_nothing(self, state);
+        state.tend_gates(self.limit);
         let (lanes_cursor, more_lanes) = sweep_lanes(self, state);
         let most = expired
             .len()

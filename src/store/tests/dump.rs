@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use crate::id::JobId;
+use crate::job::traits::gate_of;
 use crate::memory::{COLLECTIONS, Collection, Name, ROOMS, Room, State, encode_state};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
@@ -225,10 +225,17 @@ impl Dump {
 
     fn gates(&mut self, state: &State) {
         for (name, gate) in &state.gates.in_use {
-            let turn = gate.turn.as_ref().map_or("-", JobId::as_str);
+            let Some(turn) = &gate.turn else {
+                continue;
+            };
             let halted = if gate.halted { " halted" } else { "" };
-            let text = format!("{} {turn} {}{halted}", gate.active, gate.place);
+            let text = format!("{turn} {}{halted}", gate.place);
             self.set("gates", name.as_str(), text);
+        }
+        for (_, id) in state.all(Collection::Active) {
+            if let Some(gate) = state.jobs.get(id).and_then(|job| gate_of(&job.record)) {
+                self.score("running", &format!("{gate}\0{id}"), 0.0);
+            }
         }
         for (name, set) in &state.gates.set {
             self.set("gates", format!("{name} set"), set.as_str());
@@ -296,6 +303,7 @@ impl Dump {
             ("unhandled", state.unhandled.map(|news| news.to_string())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
             ("expiring", state.expiring().map(|ms| ms.to_string())),
+            ("tended", state.gates.tended.clone()),
             ("gated", state.gates.expected_ms.map(|ms| ms.to_string())),
             (
                 "tick",

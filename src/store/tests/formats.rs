@@ -166,6 +166,13 @@ fn everything() -> Rig {
     (later.due, later.priority, later.await_ms) =
         (Due::After { ms: 5_000 }, Some(900), Some(60_000));
     rig.enqueue(&[later]);
+    // It runs: an urgent one comes first.
+    let runs = with("runs", vec![0xc0], &JobOptions::new().group("tenant 2"));
+    let priority = Some(0);
+    rig.enqueue(&[NewJob { priority, ..runs }]);
+    rig.traits = true;
+    assert_eq!(rig.claim_one().unwrap().id.as_str(), "runs");
+    rig.traits = false;
     // What is due and not promoted when a job is added leaves room for itself.
     let due = NewJob {
         due: Due::After { ms: 1 },

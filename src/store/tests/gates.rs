@@ -29,12 +29,12 @@ use crate::store::replay::Replay;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn of_group(id: &str) -> NewJob {
+pub(super) fn of_group(id: &str) -> NewJob {
     let group = id.split('-').next().unwrap_or_default();
     with(id, &JobOptions::new().group(group))
 }
 
-fn ordered(id: &str) -> NewJob {
+pub(super) fn ordered(id: &str) -> NewJob {
     ordered_with(id, OnFailure::UntilDead)
 }
 
@@ -46,17 +46,17 @@ fn ordered_with(id: &str, on_failure: OnFailure) -> NewJob {
     )
 }
 
-fn after(new: NewJob, delay: Duration) -> NewJob {
+pub(super) fn after(new: NewJob, delay: Duration) -> NewJob {
     let ms = delay.as_millis() as u64;
     let due = Due::After { ms };
     NewJob { due, ..new }
 }
 
-fn failed() -> AttemptEntry {
+pub(super) fn failed() -> AttemptEntry {
     AttemptEntry::new(AttemptKind::Error, "broken".into())
 }
 
-fn retry(after: Duration) -> Outcome {
+pub(super) fn retry(after: Duration) -> Outcome {
     let entry = failed();
     Outcome::Retry { after, entry }
 }
@@ -67,20 +67,20 @@ fn dead() -> Outcome {
 }
 
 impl Rig {
-    fn claim_ids(&mut self, limit: usize) -> Vec<String> {
+    pub(super) fn claim_ids(&mut self, limit: usize) -> Vec<String> {
         self.claim_some(limit)
             .iter()
             .map(|job| job.id.to_string())
             .collect()
     }
 
-    fn claim_some(&mut self, limit: usize) -> Vec<Claimed> {
+    pub(super) fn claim_some(&mut self, limit: usize) -> Vec<Claimed> {
         self.traits = true;
         self.advance(&[], limit).claimed
     }
 
     /// Ends an attempt and claims up to `limit`.
-    fn end(&mut self, job: &Claimed, outcome: Outcome, limit: usize) -> Vec<Claimed> {
+    pub(super) fn end(&mut self, job: &Claimed, outcome: Outcome, limit: usize) -> Vec<Claimed> {
         self.traits = true;
         let mut ended = settlement(&job.id, &job.receipt, outcome);
         ended.traits = true;
@@ -89,7 +89,7 @@ impl Rig {
         advanced.claimed
     }
 
-    fn job_state(&mut self, id: &str) -> Option<State> {
+    pub(super) fn job_state(&mut self, id: &str) -> Option<State> {
         self.state(&JobId::stored(id))
     }
 
@@ -104,9 +104,9 @@ impl Rig {
     }
 
     /// Nothing is left of any gate.
-    fn assert_no_gates(&mut self) {
-        let sizes = ["blocked", "blocked_by", "gates"].map(|part| self.size(part));
-        assert_eq!(sizes, [0, 0, 0], "blocked, blocked_by, gates");
+    pub(super) fn assert_no_gates(&mut self) {
+        let sizes = ["blocked", "blocked_by", "gates", "running"].map(|part| self.size(part));
+        assert_eq!(sizes, [0; 4], "blocked, blocked_by, gates, running");
     }
 }
 
@@ -434,7 +434,7 @@ fn a_group_is_paused_and_resumed_and_may_have_a_limit_of_its_own(mut rig: Rig) {
     let last = rig.claim_some(9);
     assert_eq!(ids(&last), ["g-2"]);
     rig.end(&last[0], completed(), 0);
-    assert_eq!(rig.size("gates"), 1, "of the other group");
+    assert_eq!(rig.size("running"), 1, "of the other group");
 }
 
 on_both!(

@@ -25,6 +25,7 @@ mod scripts;
 mod settings;
 mod snooze;
 mod subject;
+mod turns;
 mod unique;
 mod unlike;
 mod upkeep;

@@ -133,7 +133,7 @@ mutants! {
         "local to_ms = math.min(until_ms or now_ms, now_ms)"
             => "local to_ms = math.min(until_ms or now_ms, now_ms) + 50";
     g5_the_token_is_not_armed_again among WAKING:
-        "if more or (claimed.suspects > 0 and suspects > 0 and not held) then" => "if false then";
+        "if more or (claimed.suspects > 0 and suspects > 0 and not held) or" => "if";
     g5_what_is_left_in_line_is_not_told among WAKING:
         "local more = #ids > limit" => "local more = false";
     g5_a_new_head_of_the_delayed_arms_nothing among DUE:
@@ -364,9 +364,9 @@ mutants! {
         "redis.call('HSET', key.attempts, unpack(names))\n  queue.tell_of_unhandled()"
             => "redis.call('HSET', key.attempts, unpack(names))";
     g5_news_wake_the_same_workers_for_ever among HANDED_BACK:
-        "if news > 0 and args.heard ~= news then" => "if news > 0 then";
+        "or (news > 0 and args.heard ~= news) then" => "or news > 0 then";
     g5_news_wake_nobody among HANDED_BACK:
-        "if news > 0 and args.heard ~= news then" => "if false then";
+        "or (news > 0 and args.heard ~= news) then" => "then";
     g5_what_is_offered_beyond_the_slots_is_not_told among HANDED_BACK:
         "((more or claimed.offers_left) and not held and 1 or 0)" => "(more and not held and 1 or 0)";
     g5_after_a_pause_there_is_no_news among PAUSES:
@@ -445,23 +445,23 @@ mutants! {
     s5_a_tick_that_is_not_there_any_more_is_kept among EDITS:
         "if args.keep_tick then" => "if false then";
     a_group_may_have_as_many_as_it_likes among GATES:
-        "passes = queue.room_in(gate) > 0\n        gate.active" => "passes = true\n        gate.active";
+        "passes = queue.room_in(gate) > 0\n        if gate.turn" => "passes = true\n        if gate.turn";
     a_claim_that_goes_on_takes_more_of_a_group_than_it_may_have among GATES:
         "local room = math.min(limit, queue.room_in(gate))" => "local room = limit";
     a_slot_of_a_group_is_not_given_back among GATES:
-        "gate.active = math.max(0, gate.active - 1)" => "";
+        "queue.stop_running(stopping)" => "";
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
     the_next_of_a_group_does_not_get_in_line among GATES:
         "queue.admit(groups)\n  return claimed" => "return claimed";
     an_urgent_job_waits_for_the_turn_of_its_group among GATES:
-        "or queue.priority_at(place) < queue.priority_at(gate.place)" => "";
+        "or not has_turn or queue.priority_at(place) < queue.priority_at(gate.place)" => "or not has_turn";
     g7_due_jobs_of_a_group_fill_the_line among GATES:
         "if meta.gated then\n      in_line" => "if false then\n      in_line";
     a_group_that_may_go_on_does_not among GATES:
         "gate.set = after\n  queue.admit({ gate })" => "gate.set = after";
     g7_two_of_an_order_run_at_a_time among GATES:
-        "passes = gate.turn == id or not queue.has_turn(gate)\n      else" => "passes = true\n      else";
+        "passes = gate.turn == id or not has_turn\n      else" => "passes = true\n      else";
     g7_a_job_passes_one_that_is_tried_again among GATES:
         "job.to ~= 'waiting' and (job.to ~= 'delayed' or on_failure == 'pass')" => "job.to ~= 'waiting'";
     g7_an_order_goes_by_priority among GATES:
@@ -477,7 +477,25 @@ mutants! {
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
         "redis.call('ZREM', key.blocked_by, queue.member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
     g8_a_gate_that_nothing_needs_is_kept among GATES:
-        "if gate.active == 0 and not gate.turn then" => "if false then";
+        "else\n    redis.call('HDEL', key.gates, gate.name)\n  end" => "end";
+    a_job_that_starts_takes_no_slot_of_its_group among GATES:
+        "queue.start_running(starting)\n  for" => "for";
+    a_suspect_takes_the_turn_of_its_group among GATE_SUSPECTS:
+        "if not is_suspect then\n      queue.set_turn(gate, id)" => "if true then\n      queue.set_turn(gate, id)";
+    a_suspect_that_gets_in_line_takes_the_turn_of_its_group among GATE_SUSPECTS:
+        "if passes and not is_suspect then\n        queue.set_turn" => "if passes then\n        queue.set_turn";
+    the_job_behind_a_suspect_is_not_tried among GATE_SUSPECTS:
+        "until not admit_next(gate) or tried == TRIED_AT_MOST" => "until not admit_next(gate) or tried == 1";
+    a_new_job_overtakes_those_that_its_group_holds_back among GATE_LIMITS:
+        "and (open[name] or queue.holds_any(gate)) then" => "and false then";
+    a_new_job_is_held_back_and_nobody_is_let_in among GATE_LIMITS:
+        "queue.emit('delayed', tokens)\n  if #open > 0 then" => "queue.emit('delayed', tokens)\n  if false then";
+    a_raised_limit_is_not_noticed_by_those_that_wait among GATE_ROUNDS:
+        "queue.tend_gates(args.limit)" => "";
+    a_round_of_all_gates_begins_anew_with_each_call among GATE_ROUNDS:
+        "queue.set_meta('tended', name)" => "";
+    a_job_with_a_gate_without_a_list_passes_its_gate among LOST_GATES:
+        "return gate and gate.turn ~= id" => "return false";
     calls_look_for_blocked_jobs_for_ever among GATES:
         "if meta.blocked and redis.call('EXISTS', key.blocked) == 0 then" => "if false then";
 }

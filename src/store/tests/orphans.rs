@@ -42,7 +42,7 @@ fn g1_jobs_of_a_lost_list_are_put_back(mut rig: Rig) {
         ("waiting", "waiting"),
         ("suspects", "suspects"),
         ("unhandled", "waiting"),
-        ("blocked", "waiting"),
+        ("blocked", "blocked"),
         ("delayed", "waiting"),
         ("active", "active"),
         ("completed", "completed"),

@@ -79,6 +79,9 @@ macro_rules! verbs {
 verbs! {
     advance: Advance<'_> {
         "claim" => |redis, _| tried(redis, &advance("worker", 9, &[], 5)),
+        "claim with traits" => |redis, _| {
+            tried(redis, &Advance { traits: true, ..advance("worker", 9, &[], 5) })
+        },
         "repeat" => |redis, _| tried(redis, &advance("worker", 1, &[], 5)),
         "complete" => |redis, receipt| end(redis, receipt, completed()),
         "cancel in a handler" => |redis, receipt| end(redis, receipt, Outcome::Cancelled("moot".into())),

@@ -6,6 +6,7 @@ use redis::{Cmd, Connection, FromRedisValue, Value};
 
 use super::dump::Dump;
 use super::support::{Server, road};
+use crate::id::JobId;
 use crate::memory::{self, Apply, COLLECTIONS, Collection};
 use crate::name::{Namespace, QueueName};
 use crate::redis::keys::{Keys, PARTS, PLACES};
@@ -82,6 +83,25 @@ impl Subject {
         match self {
             Self::Redis(redis) => redis.lose_list(PLACES[place]),
             Self::Memory(memory) => memory.lose_list(COLLECTIONS[place]),
+        }
+    }
+
+    /// Somebody deletes what gates know of the jobs that they hold back.
+    pub(super) fn lose_blocked_by(&mut self) {
+        match self {
+            Self::Redis(redis) => redis.lose_list("blocked_by"),
+            Self::Memory(memory) => memory.queue.lock().gates.blocked_by.clear(),
+        }
+    }
+
+    /// Another program deletes the record of a job.
+    pub(super) fn lose_record(&mut self, id: &str) {
+        match self {
+            Self::Redis(redis) => {
+                let jobs = redis.key("jobs");
+                redis.run(redis::cmd("HDEL").arg(jobs).arg(id));
+            }
+            Self::Memory(memory) => memory.queue.lock().forget([&JobId::stored(id)]),
         }
     }
 

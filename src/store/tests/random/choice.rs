@@ -21,7 +21,7 @@ use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
-use crate::store::tests::{cancel, edit, expiry, gates, snooze, unique};
+use crate::store::tests::{cancel, edit, expiry, gates, snooze, turns, unique};
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -82,6 +82,7 @@ operations! {
     2 Remove: ids().prop_map(|ids| Op::Remove { ids });
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();
+    1 Squeeze: turns::operation();
     2 Edit: edit::operation();
     2 Snooze: snooze::operation();
     1 Delete: any::<bool>().prop_map(|all| Op::Delete { all });

@@ -8,8 +8,7 @@ use crate::store::tests::dump::Dump;
 
 /// A gate as it is stored.
 struct Gate {
-    active: usize,
-    turn: Option<String>,
+    turn: String,
     halted: bool,
 }
 
@@ -21,8 +20,7 @@ fn gate(stored: &[u8]) -> Option<Gate> {
     let stored = text(stored);
     let mut words = stored.split(' ');
     Some(Gate {
-        active: words.next()?.parse().ok()?,
-        turn: words.next().filter(|id| *id != "-").map(str::to_owned),
+        turn: words.next()?.to_owned(),
         halted: words.nth(1) == Some("halted"),
     })
 }
@@ -46,19 +44,27 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
             .collect()
     };
     blocked_are_in_their_gates(dump, &of_gate)?;
-    let names: BTreeSet<&String> = gates.keys().chain(of_gate.values()).collect();
+    let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for member in dump.names("running") {
+        let (gate, id) = member.split_once('\0').ok_or("a member without a gate")?;
+        running
+            .entry(gate.to_owned())
+            .or_default()
+            .insert(id.to_owned());
+    }
+    let names = gates.keys().chain(of_gate.values()).chain(running.keys());
+    let names: BTreeSet<&String> = names.collect();
     for name in names {
         let active = ids("active", name);
         let blocked = ids("blocked", name);
         let known = gates.get(name);
-        let turn = known.and_then(|gate| gate.turn.clone());
+        let turn = known.map(|gate| gate.turn.clone());
         let is_order = name.starts_with(Trait::Order.letter());
-        if let Some(gate) = known
-            && gate.active == 0
-            && gate.turn.is_none()
-        {
-            return Err(format!("the gate {name} is kept for nothing"));
+        let counted = running.get(name).cloned().unwrap_or_default();
+        if counted != active {
+            return Err(format!("{counted:?} of {name} are counted, {active:?} run"));
         }
+        let suspects = ids("suspects", name);
         if is_order {
             if active.len() > 1 {
                 return Err(format!("{active:?} of {name} run at a time"));
@@ -82,20 +88,15 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
                 ));
             }
         } else {
-            let counted = known.map_or(0, |gate| gate.active);
-            if counted != active.len() {
-                return Err(format!("{counted} of {name} are counted, {active:?} run"));
-            }
-            let in_line = |turn: &String| {
-                dump.get("waiting", turn).is_some() || dump.get("suspects", turn).is_some()
-            };
+            let in_line = |turn: &String| dump.get("waiting", turn).is_some();
             if turn.as_ref().is_some_and(|turn| !in_line(turn)) {
                 return Err(format!(
                     "{turn:?} has the turn of {name}, and is not in line"
                 ));
             }
         }
-        let goes_on = turn.is_some() || !active.is_empty();
+        // A group goes on also when one of its suspects is claimed.
+        let goes_on = turn.is_some() || !active.is_empty() || (!is_order && !suspects.is_empty());
         if !blocked.is_empty() && !goes_on && !is_paused(dump, name) {
             return Err(format!("{blocked:?} of {name} wait for nothing"));
         }

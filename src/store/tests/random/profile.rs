@@ -174,6 +174,33 @@ pub(crate) const GATES: Profile = Profile(&[
     (8, Pass),
 ]);
 
+/// Jobs with a gate stall, and their groups are at their limits.
+pub(crate) const GATE_SUSPECTS: Profile = Profile(&[
+    (8, Enqueue),
+    (18, Advance),
+    (4, Judge),
+    (8, Pass),
+    (4, ChangeGroup),
+    (6, Squeeze),
+]);
+
+/// The limits of groups are raised and lowered while jobs come.
+pub(crate) const GATE_LIMITS: Profile =
+    Profile(&[(10, Enqueue), (10, Advance), (6, Configure), (6, Squeeze)]);
+
+/// The limits of groups are raised and lowered, and workers look after what they held back.
+pub(crate) const GATE_ROUNDS: Profile =
+    Profile(&[(10, Enqueue), (10, Advance), (10, Configure), (8, Trim)]);
+
+/// Jobs with a gate lose their lists.
+pub(crate) const LOST_GATES: Profile = Profile(&[
+    (12, Enqueue),
+    (14, Advance),
+    (12, LoseList),
+    (2, Trim),
+    (4, Pass),
+]);
+
 /// Jobs are changed before they run.
 pub(crate) const EDITED: Profile = Profile(&[
     (10, Enqueue),

@@ -203,7 +203,7 @@ async fn a_batch_that_has_not_begun_is_released_when_the_worker_stops() {
         late.iter()
             .all(|one| outcomes[&one.id] == Outcome::Released)
     );
-    assert_eq!(rig.seen.sizes(), []);
+    assert!(rig.seen.sizes().is_empty());
 
     let rig = Rig::new(Batch::up_to(2).within(LONG));
     rig.claim([Work::Wait; 2]).await;

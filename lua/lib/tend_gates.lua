@@ -1,0 +1,53 @@
+-- Gates of which another program has deleted something: the job that has the turn, a job that runs, what is told in `meta`.
+-- Jobs that such a gate holds back would wait until the next job of its key comes.
+-- needs: meta, gate, running
+-- rarely: admit, emit, unset
+
+-- Members of `running` that belong to no job that runs are dropped, among the first `limit` of a gate. Returns how many were looked at.
+local function drop_stale(gate, limit)
+  local ids = queue.running_of(gate, limit)
+  if #ids == 0 then
+    return 0
+  end
+  local leases, claims = redis.call('ZMSCORE', key.active, unpack(ids)), redis.call('HMGET', key.claims, unpack(ids))
+  local stale = {}
+  for i = 1, #ids do
+    if not leases[i] and not claims[i] then
+      stale[#stale + 1] = queue.running_member(gate, ids[i])
+    end
+  end
+  queue.stop_running(stale)
+  gate.active = nil
+  return #ids
+end
+
+-- Looks at up to `limit` gates that hold jobs back, and at as many of the jobs that run of groups that may start no more. The next
+-- call goes on behind the last of them: meta.tended.
+function queue.tend_gates(limit)
+  if not meta.blocked then
+    if redis.call('EXISTS', key.blocked) == 0 then
+      return
+    end
+    queue.set_meta('blocked', '1')
+  end
+  local name, gates, budget = redis.call('HGET', key.meta, 'tended'), {}, limit
+  while #gates < limit do
+    local member = redis.call('ZRANGE', key.blocked_by, name and '(' .. name .. '\1' or '-', '+', 'BYLEX', 'LIMIT', '0', '1')[1]
+    if not member then
+      queue.unset_meta('tended')
+      break
+    end
+    name = string.match(member, '^[^%z]*')
+    local gate = queue.gate(name)
+    if budget > 0 and not gate.is_order and queue.room_in(gate) == 0 then
+      budget = budget - drop_stale(gate, budget)
+    end
+    gates[#gates + 1] = gate
+  end
+  if #gates == limit then
+    queue.set_meta('tended', name)
+  end
+  queue.admit(gates)
+  queue.flush_events()
+  queue.save_meta()
+end
