@@ -249,9 +249,8 @@ impl<J: Job> ResultWait<J> {
     ///
     /// The job is cancelled in the background, as by [`Queue::cancel`]: one call, which is repeated for 10 s at most if Redis cannot
     /// be reached, or if the job may still be on its way there. If the process ends before, the job goes on. Before this is
-    /// awaited, nothing is cancelled; and a job that was there before under an [id of its own](Enqueue::id) is left alone, because
-    /// another caller may want it. A job that was there before with the same [unique key](Enqueue::unique) is cancelled, also if
-    /// other callers wait for it.
+    /// awaited, nothing is cancelled; and a job that was there before, under an [id of its own](Enqueue::id) or with the same
+    /// [unique key](Enqueue::unique), is left alone, because another caller may want it.
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -285,7 +284,12 @@ impl<J: Job> ResultWait<J> {
                 self.on_drop.leave_alone();
             }
             let handle = sent?;
-            if is_ours || handle.enqueued == Enqueued::New {
+            let is_added = match handle.enqueued {
+                Enqueued::New => true,
+                Enqueued::AlreadyThere => is_ours,
+                Enqueued::Duplicate | Enqueued::Replaced => false,
+            };
+            if is_added {
                 self.on_drop.is_added(&handle.queue, &handle.id);
             }
             self.source = Source::Job(handle.queue, handle.id);

@@ -158,6 +158,23 @@ async fn a_caller_that_is_gone_takes_its_job_with_it_and_one_that_got_its_result
     assert_eq!(rig.counts().await.totals.cancelled, 1);
 }
 
+/// Another caller made the job.
+#[tokio::test]
+async fn a_caller_whose_job_is_a_duplicate_leaves_the_other_one_alone() {
+    let rig = Rig::new().await;
+    let job = rig.queue.enqueue(Number(3)).unique("key").await.unwrap();
+    let request = rig.queue.enqueue(Number(4)).unique("key");
+    let waiting = tokio::spawn(request.result().cancel_on_drop().into_future());
+    rig.until(|counts| counts.totals.duplicates == 1).await;
+    // The caller has its answer by the time at which a later call of the same process has one.
+    rig.queue.enqueue(Number(5)).await.unwrap();
+    waiting.abort();
+    let running = Running::start(rig.worker().handle(async |Number(n)| Ok::<_, Failure>(n)));
+    assert_eq!(timeout(PATIENCE, job.result()).await.unwrap().unwrap(), 3);
+    running.stop().await;
+    assert_eq!(rig.counts().await.totals.cancelled, 0);
+}
+
 #[tokio::test]
 async fn what_is_not_there_or_has_ended_is_told_apart() {
     let rig = Rig::new().await;
