@@ -11,10 +11,7 @@ local function take_from_group(gate, limit, max_bytes)
   if room > 0 and meta.blocked then
     ids, members = queue.next_blocked(gate, room)
   end
-  if #ids == 0 then
-    return {}, {}, {}, 0, 0, false
-  end
-  local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, unpack(ids)) or {}
+  local stalls = #ids > 0 and queue.has(key.stalls) and redis.call('HMGET', key.stalls, unpack(ids)) or {}
   local harmless = #ids
   for i = #ids, 1, -1 do
     harmless = stalls[i] and i - 1 or harmless
@@ -114,6 +111,9 @@ function queue.go_by_gates(part, limit, max_bytes)
   end
   if not is_line_left then
     take_from_groups(limit, max_bytes)
+  end
+  if meta.limited then
+    queue.save_started()
   end
   queue.admit(groups)
   return claimed
