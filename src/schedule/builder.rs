@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::cron::zone_name;
 use crate::error::Error;
-use crate::job::Job;
 use crate::job::record::EncodedRecord;
 use crate::name;
 use crate::policy::schedule::{Missed, Overlap};
@@ -124,7 +123,7 @@ impl ScheduleBuilder {
             let mut request = request;
             let (its_queue, job) = request.prepare()?;
             check_job(&queue, &its_queue, &job, fixed)?;
-            rule.job = <R::Job as Job>::NAME.to_owned();
+            rule.job = request.name().to_owned();
             rule.priority = job.priority;
             rule.front = job.front;
             if let Due::After { ms } = job.due {
