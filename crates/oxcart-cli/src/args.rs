@@ -1,5 +1,8 @@
 //! What can be typed: the options that every command has, and the nouns.
 
+#[cfg(test)]
+mod pages;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};

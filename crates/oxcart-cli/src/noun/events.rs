@@ -102,7 +102,7 @@ fn tint(kind: &EventKind) -> Tint {
 
 pub(crate) async fn run(events: Events, session: &mut Session) -> Result<(), Trouble> {
     let mut merged = open(&events, session).await?;
-    if !session.out.json && std::io::stdout().is_terminal() {
+    if events.count.is_none() && !session.out.json && std::io::stdout().is_terminal() {
         session.out.note("Ctrl-C ends it");
     }
     let mut left = events.count.unwrap_or(u64::MAX);

@@ -212,6 +212,10 @@ async fn show(session: &mut Session, which: &Which) -> Result<(), Trouble> {
 
 fn tell(out: &mut Out, queue: &str, info: &ScheduleInfo) -> Result<(), Trouble> {
     let (tint, next) = next(info);
+    let next = match info.next_tick {
+        Some(at) if at > now() && !info.paused => format!("ticks {next}"),
+        _ => next,
+    };
     let (title, next) = (out.paint(Tint::Strong, &info.name), out.paint(tint, next));
     out.line(format_args!("{title}  {next}"))?;
     out.fact("queue", queue)?;

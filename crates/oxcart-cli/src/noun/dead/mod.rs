@@ -63,11 +63,11 @@ pub(crate) struct Selection {
 
 #[derive(Args)]
 pub(crate) struct Replay {
-    #[command(flatten)]
-    selection: Selection,
     /// So many in a second at most
     #[arg(long, value_name = "JOBS", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
+    #[command(flatten)]
+    selection: Selection,
 }
 
 #[derive(Args)]
