@@ -1,6 +1,6 @@
 //! Reads jobs page by page.
 
-use oxcart::{Error, JobCursor, JobId, JobInfo, JobState, Queue};
+use oxcart::{Counts, Error, JobCursor, JobId, JobInfo, JobState, Queue};
 
 use super::filter::Filter;
 use crate::term::interrupt::Interrupt;
@@ -30,6 +30,12 @@ pub(crate) async fn first(
         next: None,
     };
     let from = after.as_ref().map(state_of).transpose()?;
+    // Only a filter can make it long.
+    let total = match filter.is_empty() {
+        true => 0,
+        false => number(&queue.counts().await?, states),
+    };
+    let mut progress = Progress::new("reading", total);
     let skipped = states
         .iter()
         .skip_while(|state| from.is_some_and(|from| from != **state));
@@ -42,6 +48,9 @@ pub(crate) async fn first(
                 None => queue.jobs(*state).limit(size),
             };
             let page = request(size.max(1)).await?;
+            if total > 0 {
+                progress.advance(page.jobs.len() as u64);
+            }
             let mut matching = 0;
             let mut cut = None;
             for (position, job) in page.jobs.into_iter().enumerate() {
@@ -71,6 +80,19 @@ pub(crate) async fn first(
         }
     }
     Ok(found)
+}
+
+/// How many jobs are in these states; completed and cancelled jobs are counted together.
+fn number(counts: &Counts, states: &[JobState]) -> u64 {
+    let of = |state: &JobState| match state {
+        JobState::Waiting => counts.waiting,
+        JobState::Blocked => counts.blocked,
+        JobState::Delayed => counts.delayed,
+        JobState::Active => counts.active,
+        JobState::Dead => counts.dead,
+        _ => counts.completed,
+    };
+    states.iter().map(of).sum()
 }
 
 /// The state whose jobs a cursor leads through: it is the first word of its text.

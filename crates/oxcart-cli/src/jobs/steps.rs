@@ -60,7 +60,7 @@ impl Tally {
 }
 
 /// The past of an action, for people.
-fn past(action: &str) -> String {
+pub(crate) fn past(action: &str) -> String {
     match action {
         "cancel" => "cancelled".to_owned(),
         action => format!("{}ed", action.trim_end_matches('e')),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::jobs::scan;
 use crate::noun::Pause;
 use crate::session::Session;
-use crate::term::look::Tint;
+use crate::term::look::{Tint, jobs};
 use crate::term::out::Out;
 use crate::term::table::{Cell, Table, number, text};
 use crate::text::nearest::nearest;
@@ -196,8 +196,8 @@ async fn list(session: &mut Session, list: List) -> Result<(), Trouble> {
     }
     if !all {
         out.note(format_args!(
-            "only the first {} jobs in each state were read; --read reads more",
-            list.read
+            "only the first {} in each state were read; --read reads more",
+            jobs(list.read)
         ));
     }
     Ok(())

@@ -26,6 +26,14 @@ async fn they_are_grouped_by_what_they_died_of_and_replayed_by_group() {
         (&dry["asked"], &dry["done"], &dry["dry_run"]),
         (&3.into(), &0.into(), &true.into())
     );
+    let told = rig
+        .run(&["dead", "replay", "billing", "--all", "--dry-run"])
+        .expect(0)
+        .out;
+    assert!(
+        told.contains("4 jobs of `billing` would be replayed"),
+        "{told}"
+    );
     assert_eq!(rig.queue.counts().await.unwrap().dead, 4);
     let done = rig
         .run(&[&replay[..], &["--yes"]].concat())

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::jobs::filter::Filter;
 use crate::jobs::scan;
 use crate::session::Session;
-use crate::term::look::Tint;
+use crate::term::look::{Tint, jobs};
 use crate::term::table::{Cell, Table, number, text};
 use crate::text::fingerprint::{fingerprint, last_error};
 use crate::text::when::{ago, now};
@@ -106,7 +106,8 @@ impl Groups {
         }
         if read < total {
             out.note(format_args!(
-                "the first {read} of {total} dead jobs were read; --read reads more"
+                "the first {read} of {} that are dead were read; --read reads more",
+                jobs(total)
             ));
         }
         Ok(())

@@ -164,9 +164,10 @@ async fn change(
     let many = jobs(ids.len() as u64);
     if dry_run {
         tally.dry_run = true;
+        let past = steps::past(action);
         return session.out.done(
             &tally,
-            format!("{many} of `{name}` would be {action}d; nothing was changed"),
+            format!("{many} of `{name}` would be {past}; nothing was changed"),
         );
     }
     // One job that is named can be replayed without a question: nothing is lost.

@@ -39,17 +39,13 @@ impl Delete {
         let counts = queue.counts().await?;
         let open = counts.left() + counts.dead;
         let held = jobs(open + counts.completed);
-        let lost = if self.with_jobs && open > 0 {
-            format!(
-                ", of which {} not ended or dead,",
-                jobs(open).replace("jobs", "are").replace("job", "is")
-            )
-        } else {
-            String::new()
+        let open = match open {
+            0 => String::new(),
+            open => format!(" ({} not ended or dead)", session.out.count(open)),
         };
         confirm(
             session,
-            &format!("Delete `{name}` with {held}{lost} and its settings"),
+            &format!("Delete `{name}` with {held}{open} and its settings"),
         )?;
         let request = queue.delete();
         let request = if self.with_jobs {
