@@ -116,6 +116,11 @@ async fn wrong_usage_is_2_and_points_at_the_place() {
             &["events", "billing", "mail", "--after", "1-0"],
             "name that queue",
         ),
+        (
+            &["queue", "ls", "--tls-ca", "/does/not/exist"],
+            "cannot read /does/not/exist",
+        ),
+        (&["queue", "ls", "--namespace", "no spaces"], "namespace"),
         (&["frobnicate"], "unrecognized subcommand"),
     ] {
         let said = rig.run(args).expect(2);
