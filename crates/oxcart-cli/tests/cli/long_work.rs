@@ -16,9 +16,7 @@ async fn rig_with_dead(number: usize) -> Rig {
 #[tokio::test]
 async fn ctrl_c_ends_it_between_two_steps_and_the_same_command_goes_on() {
     let rig = rig_with_dead(60).await;
-    let args = [
-        "dead", "replay", "billing", "--all", "--yes", "--rate", "20",
-    ];
+    let args = ["dead", "replay", "billing", "--all", "--yes", "--rate", "4"];
     let mut terminal = Terminal::start(rig.program().args(args));
     terminal.wait_for("replay ");
     terminal.interrupt();
@@ -78,9 +76,7 @@ async fn more_jobs_than_a_page_are_replayed_once_and_in_their_order() {
 #[tokio::test]
 async fn a_redis_that_goes_away_in_between_is_4_and_says_how_far_it_came() {
     let rig = rig_with_dead(60).await;
-    let args = [
-        "dead", "replay", "billing", "--all", "--yes", "--rate", "20",
-    ];
+    let args = ["dead", "replay", "billing", "--all", "--yes", "--rate", "4"];
     let mut terminal = Terminal::start(rig.program().args(args));
     terminal.wait_for("replay ");
     rig.server.kill();
