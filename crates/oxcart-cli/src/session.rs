@@ -1,6 +1,7 @@
 //! The connection to Redis, and the things in it by their names.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use oxcart::{JobId, JobInfo, JobState, Oxcart, Queue, Tls};
@@ -12,6 +13,9 @@ use crate::trouble::Trouble;
 
 /// How many other queues are asked for a job that is not where it was looked for.
 const OTHER_QUEUES_MAX: usize = 64;
+
+/// How long a queue that is new is waited for.
+const LISTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// What every command works with.
 pub(crate) struct Session {
@@ -54,6 +58,28 @@ impl Session {
         Err(Trouble::not_found(format!("there is no queue `{name}`"))
             .hint(hint)
             .nearest(nearest))
+    }
+
+    /// Waits until a queue is on the list of queues: a producer puts it there when its first job was acknowledged, and this program
+    /// may be over by then.
+    pub(crate) async fn until_listed(&self, name: &str) -> Result<(), Trouble> {
+        let started = Instant::now();
+        while started.elapsed() < LISTED_WITHIN {
+            if self
+                .oxcart
+                .queues()
+                .await?
+                .iter()
+                .any(|known| known == name)
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.out.note(format_args!(
+            "the job is there, and `{name}` is not on the list of queues yet; its worker puts it there"
+        ));
+        Ok(())
     }
 
     /// A job that exists.

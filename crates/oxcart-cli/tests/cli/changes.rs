@@ -4,10 +4,11 @@ use oxcart::JobState;
 use serde_json::json;
 
 use crate::rig::{Charge, HOUR, Rig};
+use crate::support::Server;
 
 #[tokio::test]
 async fn a_job_is_enqueued_by_its_name_and_runs() {
-    let rig = Rig::new().await;
+    let rig = Rig::without_queue(Server::start()).await;
     let enqueue = |args: &[&str]| {
         let args = [&["job", "enqueue", "billing", "charge"], args].concat();
         rig.run(&args)

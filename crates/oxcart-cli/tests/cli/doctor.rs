@@ -77,11 +77,11 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
     // A job that is due for a minute, one whose worker is gone for a minute, and a tick that nobody has fired.
     plant_the_past(&rig).await;
     // Jobs that are in no list.
-    let lost = rig.oxcart.queue("lost").unwrap();
+    let lost = rig.open("lost").await;
     lost.enqueue(Charge::new(6)).await.unwrap();
     let key: Vec<String> = rig.server.ask(&["KEYS", "*lost*:waiting*"]);
     rig.server.cli(&["DEL", &key[0]]);
-    let mail = rig.oxcart.queue("mail").unwrap();
+    let mail = rig.open("mail").await;
     mail.enqueue(Charge::new(7)).await.unwrap();
     mail.pause().await.unwrap();
 

@@ -114,6 +114,12 @@ impl Rig {
     }
 
     pub(crate) async fn on(server: Server) -> Self {
+        let rig = Self::without_queue(server).await;
+        rig.open("billing").await;
+        rig
+    }
+
+    pub(crate) async fn without_queue(server: Server) -> Self {
         let oxcart = Oxcart::connect(&server.url()).await.unwrap();
         let queue = oxcart.queue("billing").unwrap();
         Self {
@@ -121,6 +127,16 @@ impl Rig {
             queue,
             server,
         }
+    }
+
+    /// A queue that is on the list of queues. Its first job would put it there a moment after it was acknowledged; its first
+    /// schedule does before.
+    pub(crate) async fn open(&self, name: &str) -> Queue {
+        let queue = self.oxcart.queue(name).unwrap();
+        let schedule = || queue.schedule("first");
+        schedule().every(HOUR).job(Charge::new(0)).await.unwrap();
+        assert!(schedule().remove().await.unwrap());
+        queue
     }
 
     /// Some jobs in each state, groups, and schedules.
@@ -163,12 +179,8 @@ impl Rig {
             .job(Charge::new(51))
             .await
             .unwrap();
-        rig.oxcart
-            .queue("mail")
-            .unwrap()
-            .enqueue(Charge::new(60))
-            .await
-            .unwrap();
+        let mail = rig.open("mail").await;
+        mail.enqueue(Charge::new(60)).await.unwrap();
         rig
     }
 

@@ -113,6 +113,9 @@ impl Enqueue {
             request = request.front();
         }
         let job = request.await?;
+        if self.new_queue {
+            session.until_listed(&self.queue).await?;
+        }
         let new = job.enqueued() == Enqueued::New;
         let (queue, id, name) = (&*self.queue, job.id().as_str(), &*self.name);
         let text = match new {
