@@ -1,6 +1,6 @@
 #!/bin/sh
-# Does the library build with the oldest Rust that it names, and with the oldest version of each dependency that it
-# names? Both at once, in a folder of its own, which leaves Cargo.lock as it is.
+# Do the library and the command build with the oldest Rust that they name, and with the oldest version of each
+# dependency that they name? Both at once, in a folder of its own, which leaves Cargo.lock as it is.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,3 +25,4 @@ printf '\n--- the oldest dependencies, Rust %s\n' "${toolchain:-of this machine}
 export CARGO_TARGET_DIR=..
 cargo $toolchain check --lib --features memory,tls-rustls,tower
 cargo $toolchain check --lib --no-default-features
+cargo $toolchain check --package oxcart-cli

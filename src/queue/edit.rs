@@ -1,5 +1,6 @@
 //! Changing a job that does not run yet.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -18,6 +19,9 @@ use crate::store::edit::{self as store, Edited, Rewrite};
 use crate::store::enqueue::Due;
 use crate::store::get::Get;
 use crate::time::{Timestamp, millis};
+
+/// A payload, with the name of the jobs that it is for.
+type Payload = (Cow<'static, str>, Vec<u8>);
 
 /// How often it is tried again because another edit was faster.
 const TRIES: usize = 32;
@@ -45,6 +49,8 @@ pub struct Edit {
     due: Option<Due>,
     /// With the name of its type.
     payload: Option<(&'static str, Result<Vec<u8>, Error>)>,
+    /// The name of the job, if its type has another one.
+    name: Option<String>,
 }
 
 impl Edit {
@@ -55,6 +61,7 @@ impl Edit {
             options: JobOptions::new(),
             due: None,
             payload: None,
+            name: None,
         }
     }
 
@@ -96,6 +103,13 @@ impl Edit {
         self
     }
 
+    /// The payload is for a job of this name, though its type has another one; see [`Enqueue::named`](crate::Enqueue::named). The
+    /// name of the job itself stays.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     async fn send(mut self) -> Result<Changed, Error> {
         let payload = self.checked().map_err(|error| error.with_job(&self.id))?;
         let sent = self.try_to_edit(payload.as_ref()).await;
@@ -103,14 +117,15 @@ impl Edit {
     }
 
     /// Finds all errors that can be found before anything is sent; the payload, if there is a new one.
-    fn checked(&mut self) -> Result<Option<(&'static str, Vec<u8>)>, Error> {
+    fn checked(&mut self) -> Result<Option<Payload>, Error> {
         let Some((name, payload)) = self.payload.take() else {
             self.check_options(false)?;
             return Ok(None);
         };
         let payload = payload?;
         self.check_options(true)?;
-        job::check_payload_size(name, &payload, self.queue.inner.setup.payload_max)?;
+        let name = self.name.take().map_or(Cow::Borrowed(name), Cow::Owned);
+        job::check_payload_size(&name, &payload, self.queue.inner.setup.payload_max)?;
         Ok(Some((name, payload)))
     }
 
@@ -124,11 +139,8 @@ impl Edit {
         self.due.map_or(Ok(()), Due::check)
     }
 
-    async fn try_to_edit(
-        &self,
-        payload: Option<&(&'static str, Vec<u8>)>,
-    ) -> Result<Changed, Error> {
-        let payload = payload.map(|(name, payload)| (*name, &payload[..]));
+    async fn try_to_edit(&self, payload: Option<&Payload>) -> Result<Changed, Error> {
+        let payload = payload.map(|(name, payload)| (&**name, &payload[..]));
         for _ in 0..TRIES {
             let told = match (payload, self.options.attempts) {
                 (None, None) => self.call(None).await?,

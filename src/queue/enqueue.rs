@@ -1,5 +1,6 @@
 //! A request to enqueue one job.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -66,6 +67,7 @@ const HEADER_BYTES_MAX: usize = 1024;
 pub struct Enqueue<J: Job> {
     /// The queue and the payload; or the error in either of them, until it has been returned.
     target: Result<(Queue, Vec<u8>), Option<Error>>,
+    name: Cow<'static, str>,
     id: JobId,
     id_is_given: bool,
     /// What Redis may know of the id.
@@ -92,6 +94,7 @@ impl<J: Job> Enqueue<J> {
                 None => J::options(),
             },
             target: target.map_err(Some),
+            name: Cow::Borrowed(J::NAME),
             id: JobId::generate(),
             id_is_given: false,
             novelty: Novelty::New,
@@ -233,6 +236,33 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
+    /// Under this name, though the type of the job has another one ([`Job::NAME`]). For a program that enqueues jobs whose types
+    /// it does not know: it has one type for all of them, such as this one.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// #[serde(transparent)]
+    /// struct AnyJob(serde_json::Value);
+    ///
+    /// impl Job for AnyJob {
+    ///     const NAME: &'static str = "any";
+    ///     type Output = serde_json::Value;
+    /// }
+    /// # async fn example(queue: Queue, name: String, payload: serde_json::Value) -> Result<(), Error> {
+    ///
+    /// queue.enqueue(AnyJob(payload)).named(name).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Nobody checks that the payload is what jobs of that name have. If it is not, no handler can read the job: it is bounced,
+    /// and dead in the end.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Cow::Owned(name.into());
+        self
+    }
+
     /// Use this id. If the queue still has a record of it, nothing is enqueued and the handle
     /// says so. Ids of the form `<schedule>@<ms>` are for the ticks of schedules.
     pub fn id(mut self, id: JobId) -> Self {
@@ -266,6 +296,11 @@ impl<J: Job> Enqueue<J> {
         ResultWait::of_request(self)
     }
 
+    /// The name of the job.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn is_given_an_id(&self) -> bool {
         self.id_is_given
     }
@@ -294,7 +329,7 @@ impl<J: Job> Enqueue<J> {
     }
 
     fn checked(&mut self) -> Result<(Queue, NewJob), Error> {
-        name::check("job name", J::NAME)?;
+        name::check("job name", &self.name)?;
         self.options.check()?;
         self.due.check()?;
         check_expiry(self.options.expiry, self.due)?;
@@ -311,11 +346,11 @@ impl<J: Job> Enqueue<J> {
         if !self.any_queue {
             job::check_queue::<J>(queue.name(), "`queue.enqueue(job).any_queue()`")?;
         }
-        job::check_payload_size(J::NAME, &payload, queue.inner.setup.payload_max)?;
+        job::check_payload_size(&self.name, &payload, queue.inner.setup.payload_max)?;
         let headers = self.headers.clone();
         let job = NewJob {
             id: self.id.clone(),
-            record: EncodedRecord::new(J::NAME, payload, &self.options, headers),
+            record: EncodedRecord::new(&self.name, payload, &self.options, headers),
             due: self.due,
             priority: self.options.priority,
             front: self.front,
@@ -394,7 +429,7 @@ impl<J: Job> fmt::Debug for Enqueue<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let queue = self.target.as_ref().ok().map(|(queue, _)| queue.name());
         f.debug_struct("Enqueue")
-            .field("job", &J::NAME)
+            .field("job", &self.name)
             .field("id", &self.id)
             .field("queue", &queue)
             .field("options", &self.options)

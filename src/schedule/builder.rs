@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::cron::zone_name;
 use crate::error::Error;
-use crate::job::Job;
 use crate::job::record::EncodedRecord;
 use crate::name;
 use crate::policy::schedule::{Missed, Overlap};
@@ -124,7 +123,7 @@ impl ScheduleBuilder {
             let mut request = request;
             let (its_queue, job) = request.prepare()?;
             check_job(&queue, &its_queue, &job, fixed)?;
-            rule.job = <R::Job as Job>::NAME.to_owned();
+            rule.job = request.name().to_owned();
             rule.priority = job.priority;
             rule.front = job.front;
             if let Due::After { ms } = job.due {
@@ -202,7 +201,7 @@ fn check_job(queue: &Queue, given: &Queue, job: &NewJob, fixed_id: bool) -> Resu
 /// cannot be read, with the field it is about, or that never matches; an unknown time zone, with
 /// the nearest names; an end that is past or before the start; an interval under 100 ms; a limit of
 /// 0; a malformed name; a payload that is too large; a cron expression without the feature `cron`; a job whose type
-/// names another queue ([`Job::QUEUE`]), unless its request says [`any_queue`](crate::Enqueue::any_queue).
+/// names another queue ([`Job::QUEUE`](crate::Job::QUEUE)), unless its request says [`any_queue`](crate::Enqueue::any_queue).
 /// [`ErrorKind::Incompatible`](crate::ErrorKind::Incompatible) if a newer version wrote what is
 /// stored under the name. Otherwise if Redis does not answer; it can safely be repeated.
 ///

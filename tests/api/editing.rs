@@ -22,6 +22,50 @@ impl Job for Other {
     type Output = ();
 }
 
+/// Any job, for programs that do not know its type.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct AnyJob(serde_json::Value);
+
+impl Job for AnyJob {
+    const NAME: &'static str = "any";
+    type Output = serde_json::Value;
+}
+
+#[tokio::test]
+async fn a_job_is_enqueued_and_edited_by_its_name_without_its_type() {
+    let rig = Rig::new().await;
+    let seven = || AnyJob(serde_json::json!(7));
+    let job = rig.queue.enqueue(seven()).named("number").delay(HOUR);
+    let job = job.await.unwrap();
+    let info = job.info().await.unwrap().unwrap();
+    assert_eq!(
+        (&*info.name, info.payload::<Number>().unwrap().0),
+        ("number", 7)
+    );
+
+    let edit = || job.edit().payload(&AnyJob(serde_json::json!(8)));
+    for wrong in [edit(), edit().named("other"), job.edit().named("number")] {
+        assert!(wrong.await.unwrap_err().is_invalid());
+    }
+    assert_eq!(edit().named("number").await.unwrap(), Changed::Done);
+    let running = Running::start(rig.worker().handle(async |Number(n)| Ok::<_, Failure>(n)));
+    assert!(job.edit().now().await.unwrap().is_done());
+    assert_eq!(timeout(PATIENCE, job.result()).await.unwrap().unwrap(), 8);
+    running.stop().await;
+
+    let malformed = rig.queue.enqueue(seven()).named("no spaces").await;
+    assert!(malformed.unwrap_err().is_invalid());
+    rig.queue
+        .schedule("often")
+        .every(HOUR)
+        .job(rig.queue.enqueue(seven()).named("number"))
+        .await
+        .unwrap();
+    let schedule = rig.queue.schedule("often").info().await.unwrap().unwrap();
+    assert_eq!(schedule.job.as_deref(), Some("number"));
+}
+
 #[tokio::test]
 async fn a_job_runs_as_it_was_edited() {
     let rig = Rig::new().await;

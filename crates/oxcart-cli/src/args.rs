@@ -1,0 +1,117 @@
+//! What can be typed: the options that every command has, and the nouns.
+
+#[cfg(test)]
+mod pages;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::noun::{dead, doctor, events, group, job, queue, schedule, shell};
+
+const AFTER: &str = "\
+Exit codes: 0 fine, 1 error, 2 wrong usage or refused, 3 not found, 4 Redis cannot be reached, 130 interrupted.
+More: https://docs.rs/oxcart, and docs/command-line.md in its sources.";
+
+/// Looks after the queues of oxcart: what is stuck, why, and how to repair it
+#[derive(Parser)]
+#[command(name = "oxcart", version, after_help = AFTER, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) noun: Noun,
+}
+
+/// Options of every command.
+#[derive(Args)]
+#[command(next_help_heading = "Options of every command")]
+pub(crate) struct Common {
+    /// redis://host:6379/0, rediss://.. or redis+unix://..; set the variable if there is a password in it
+    #[arg(
+        long,
+        global = true,
+        env = "OXCART_REDIS_URL",
+        hide_env_values = true,
+        default_value = "redis://127.0.0.1/"
+    )]
+    pub(crate) url: String,
+    /// What the keys in Redis start with
+    #[arg(
+        long,
+        global = true,
+        env = "OXCART_NAMESPACE",
+        default_value = "oxcart",
+        value_name = "NAME"
+    )]
+    pub(crate) namespace: String,
+    /// Trust this CA (a file in PEM) instead of those of the system
+    #[arg(
+        long,
+        global = true,
+        env = "OXCART_TLS_CA",
+        value_name = "FILE",
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Sign in with this certificate (a file in PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "OXCART_TLS_CERTIFICATE",
+        value_name = "FILE",
+        requires = "tls_key",
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The private key of that certificate (a file in PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "OXCART_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_certificate",
+        hide_short_help = true,
+        hide_env_values = true
+    )]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Print JSON: one object in each line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Do it without asking
+    #[arg(long, short, global = true)]
+    pub(crate) yes: bool,
+    /// Show on stderr what the library logs
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+}
+
+/// What a command is about.
+#[derive(Subcommand)]
+pub(crate) enum Noun {
+    /// Queues: list, look, pause, settings, orphans, delete
+    #[command(subcommand, visible_alias = "queues")]
+    Queue(queue::Verb),
+    /// Groups of a queue (tenants): list, look, pause, limit
+    #[command(subcommand, visible_alias = "groups")]
+    Group(group::Verb),
+    /// Jobs: list, look, enqueue, cancel, edit, remove
+    #[command(subcommand, visible_alias = "jobs")]
+    Job(job::Verb),
+    /// Dead letters: list, group by error, replay, remove
+    #[command(subcommand)]
+    Dead(dead::Verb),
+    /// Schedules: list, look, pause, trigger, remove
+    #[command(subcommand, visible_alias = "schedules")]
+    Schedule(schedule::Verb),
+    /// Follow what happens
+    Events(events::Events),
+    /// Find out what is wrong, and what to do
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell
+    Completions(shell::Completions),
+    /// Print the man page
+    Man(shell::Man),
+}

@@ -1,0 +1,8 @@
+//! What several nouns do with jobs.
+
+pub(crate) mod filter;
+pub(crate) mod listing;
+pub(crate) mod scan;
+pub(crate) mod steps;
+pub(crate) mod story;
+pub(crate) mod view;

@@ -1,0 +1,145 @@
+//! Changes many jobs in bounded steps: with progress, and with an end between two steps.
+
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use oxcart::{Changed, Error, JobId};
+use serde::Serialize;
+
+use crate::session::Session;
+use crate::term::interrupt::Interrupt;
+use crate::term::look::jobs;
+use crate::term::progress::Progress;
+use crate::trouble::{Exit, Trouble};
+
+/// Jobs in one step.
+const STEP: usize = 256;
+/// Calls under way at a time. They go over one connection, in their order.
+const AT_A_TIME: usize = 32;
+
+/// What became of many jobs.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Tally {
+    pub(crate) queue: String,
+    /// What was asked for: `replay`, `remove`, `cancel`.
+    pub(crate) action: &'static str,
+    /// How many jobs it was asked for.
+    pub(crate) asked: u64,
+    pub(crate) done: u64,
+    /// Jobs that run, and were asked to end.
+    pub(crate) requested: u64,
+    /// Jobs in another state, which were left alone.
+    pub(crate) in_other_state: u64,
+    pub(crate) not_found: u64,
+    /// Nothing was changed: it was only looked what would be.
+    pub(crate) dry_run: bool,
+}
+
+impl Tally {
+    pub(crate) fn new(queue: &str, action: &'static str, asked: usize) -> Self {
+        Self {
+            queue: queue.to_owned(),
+            action,
+            asked: asked as u64,
+            ..Self::default()
+        }
+    }
+
+    fn count(&mut self, changed: Changed) {
+        match changed {
+            Changed::Done => self.done += 1,
+            Changed::Requested => self.requested += 1,
+            Changed::NotFound => self.not_found += 1,
+            _ => self.in_other_state += 1,
+        }
+    }
+
+    fn seen(&self) -> u64 {
+        self.done + self.requested + self.in_other_state + self.not_found
+    }
+}
+
+/// The past of an action, for people.
+pub(crate) fn past(action: &str) -> String {
+    match action {
+        "cancel" => "cancelled".to_owned(),
+        action => format!("{}ed", action.trim_end_matches('e')),
+    }
+}
+
+/// Does it to all of these jobs, in their order, and tells what became of them. `rate`: so many in a second at most.
+pub(crate) async fn change<F: Future<Output = Result<Changed, Error>>>(
+    session: &mut Session,
+    mut tally: Tally,
+    ids: &[JobId],
+    rate: Option<u32>,
+    change: impl Fn(JobId) -> F,
+) -> Result<Tally, Trouble> {
+    let interrupt = Interrupt::listen();
+    let mut progress = Progress::new(tally.action, ids.len() as u64);
+    let started = Instant::now();
+    let step = rate.map_or(STEP, |rate| (rate as usize / 4).clamp(1, STEP));
+    let past = past(tally.action);
+    let so_far = |tally: &Tally| {
+        let (done, asked) = (tally.done + tally.requested, jobs(tally.asked));
+        let left = tally.asked - tally.seen();
+        format!("{done} of {asked} {past}, {left} left; the same command goes on with them")
+    };
+    for ids in ids.chunks(step) {
+        let calls = stream::iter(ids.iter().cloned().map(&change));
+        let mut answers = calls.buffered(AT_A_TIME);
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(changed) => tally.count(changed),
+                Err(error) => {
+                    drop(progress);
+                    let trouble = Trouble::from(error);
+                    return Err(trouble.hint(so_far(&tally)));
+                }
+            }
+        }
+        progress.advance(ids.len() as u64);
+        if tally.seen() == tally.asked {
+            break;
+        }
+        if !pause_for(rate, &tally, started, &interrupt).await {
+            drop(progress);
+            let message = format!("interrupted: {}", so_far(&tally));
+            return Err(Trouble::new(Exit::Interrupted, message));
+        }
+    }
+    drop(progress);
+    tell(session, &tally, &past)?;
+    Ok(tally)
+}
+
+/// Waits until the next step may begin; `false` if Ctrl-C was pressed.
+async fn pause_for(
+    rate: Option<u32>,
+    tally: &Tally,
+    started: Instant,
+    interrupt: &Interrupt,
+) -> bool {
+    if let Some(rate) = rate {
+        let due = Duration::from_secs_f64(tally.seen() as f64 / f64::from(rate.max(1)));
+        while started.elapsed() < due && !interrupt.is_pressed() {
+            let wait = due.saturating_sub(started.elapsed());
+            tokio::time::sleep(wait.min(Duration::from_millis(100))).await;
+        }
+    }
+    !interrupt.is_pressed()
+}
+
+fn tell(session: &mut Session, tally: &Tally, past: &str) -> Result<(), Trouble> {
+    let mut text = format!("{} {past} in `{}`", jobs(tally.done), tally.queue);
+    for (number, what) in [
+        (tally.requested, "running, and asked to end"),
+        (tally.in_other_state, "in another state, and left alone"),
+        (tally.not_found, "not there"),
+    ] {
+        if number > 0 {
+            text += &format!("; {} {what}", jobs(number));
+        }
+    }
+    session.out.done(tally, text)
+}

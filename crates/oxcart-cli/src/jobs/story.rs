@@ -1,0 +1,178 @@
+//! One job with its whole story, for people.
+
+use console::measure_text_width;
+use oxcart::{Ended, JobInfo, JobState, Timestamp};
+use serde_json::Value;
+
+use super::view::{JobView, attempt_kind, shown};
+use crate::term::look::Tint;
+use crate::term::out::Out;
+use crate::text::fingerprint;
+use crate::text::when::{ago, exact, now};
+use crate::text::wrap::wrapped;
+use crate::trouble::Trouble;
+
+pub(crate) fn tell(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
+    if out.json {
+        return out.json(&JobView::new(queue, job));
+    }
+    let state = out.paint(Tint::of_state(job.state), job.state);
+    let name = out.paint(Tint::Strong, printable(&job.name));
+    out.line(format_args!("{name}  {}  {state}", job.id))?;
+    facts(out, queue, job)?;
+    values(out, job)?;
+    attempts(out, job)?;
+    next_step(out, queue, job)
+}
+
+fn facts(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
+    let now = now();
+    let at = |time: Timestamp| format!("{time}  {}", ago(time, now));
+    out.fact("queue", queue)?;
+    out.fact("enqueued", at(job.enqueued_at))?;
+    if let Some(time) = job.due_at {
+        out.fact("due", at(time))?;
+    }
+    if let (Some(since), Some(worker)) = (job.claimed_at, &job.worker) {
+        out.fact("running", format_args!("{}, on worker {worker}", at(since)))?;
+    }
+    if let Some(time) = job.lease_until {
+        let late = if time < now {
+            "  it has run out: is its worker alive?"
+        } else {
+            ""
+        };
+        out.fact("lease until", format_args!("{}{late}", at(time)))?;
+    }
+    if let Some(time) = job.ended_at {
+        out.fact("ended", at(time))?;
+    }
+    match &job.ended {
+        Some(Ended::Dead(reason)) => out.fact("dead because", explain(reason.as_str()))?,
+        Some(Ended::Cancelled(reason)) => out.fact("cancelled", printable(reason))?,
+        _ => {}
+    }
+    out.fact(
+        "attempts",
+        format_args!("{} of {} failed", job.failed, job.attempts),
+    )?;
+    out.fact("priority", job.priority)?;
+    for (name, number) in [
+        ("stalls", job.stalls),
+        ("bounces", job.bounces),
+        ("snoozes", job.snoozes),
+    ] {
+        if number > 0 {
+            out.fact(name, number)?;
+        }
+    }
+    for (name, key) in [("group", &job.group), ("order", &job.order)] {
+        if let Some(key) = key {
+            out.fact(name, printable(key))?;
+        }
+    }
+    if let Some(limit) = job.timeout {
+        out.fact("time limit", exact(limit))?;
+    }
+    for (key, value) in &job.headers {
+        out.fact(
+            "header",
+            format_args!("{}: {}", printable(key), printable(value)),
+        )?;
+    }
+    Ok(())
+}
+
+/// A reason in words.
+fn explain(reason: &str) -> String {
+    let words = match reason {
+        "attempts-spent" => "every attempt failed",
+        "declared" => "its handler said that no retry will help",
+        "unknown-name" => "for too long no worker had a handler of its name",
+        "undecodable" => "for too long no handler could read its payload",
+        "poisoned" => "its worker died too often while it ran",
+        "snoozed-too-long" => "its handler has put it off for too long",
+        _ => return reason.to_owned(),
+    };
+    format!("{reason}: {words}")
+}
+
+fn values(out: &mut Out, job: &JobInfo) -> Result<(), Trouble> {
+    let mut unreadable = None;
+    let payload = shown(job.payload().map(Some), &mut unreadable);
+    value(out, "payload", &payload)?;
+    for (name, found) in [("progress", job.progress()), ("result", job.result())] {
+        let found = shown(found, &mut unreadable);
+        if !found.is_null() {
+            value(out, name, &found)?;
+        }
+    }
+    match unreadable {
+        Some(why) => out.fact("unreadable", printable(&why)),
+        None => Ok(()),
+    }
+}
+
+fn value(out: &mut Out, name: &str, value: &Value) -> Result<(), Trouble> {
+    let short = value.to_string();
+    let room = out.look.width.unwrap_or(80).saturating_sub(16);
+    if measure_text_width(&short) <= room {
+        return out.fact(name, printable(&short));
+    }
+    let long = serde_json::to_string_pretty(value).unwrap_or(short);
+    out.fact(name, "")?;
+    for line in printable(&long).lines() {
+        out.line(format_args!("    {line}"))?;
+    }
+    Ok(())
+}
+
+fn attempts(out: &mut Out, job: &JobInfo) -> Result<(), Trouble> {
+    if job.history.is_empty() {
+        return Ok(());
+    }
+    let now = now();
+    out.line("")?;
+    let mark = format!("fingerprint {}", fingerprint::fingerprint(job));
+    let (title, mark) = (
+        out.paint(Tint::Strong, "What went wrong"),
+        out.paint(Tint::Faint, mark),
+    );
+    out.line(format_args!("{title}, oldest first  {mark}"))?;
+    for attempt in &job.history {
+        let kind = out.paint(Tint::Bad, attempt_kind(attempt.kind));
+        let took = exact(attempt.ended_at.duration_since(attempt.started_at));
+        let times = format!("{}, after {took}", ago(attempt.ended_at, now));
+        let times = out.paint(Tint::Faint, times);
+        out.line(format_args!("  {kind}  {times}"))?;
+        for line in printable(&attempt.error).lines() {
+            let line = wrapped(&format!("    {line}"), out.look.width, 4);
+            out.line(line)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a person may want to type next.
+fn next_step(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
+    let verb = match job.state {
+        JobState::Dead => "dead replay",
+        JobState::Delayed => "job promote",
+        JobState::Waiting | JobState::Blocked | JobState::Active => "job cancel",
+        _ => return Ok(()),
+    };
+    let text = format!("oxcart {verb} {queue} {}", job.id);
+    let text = out.paint(Tint::Faint, text);
+    out.line("")?;
+    out.line(text)
+}
+
+/// Without what would do something to the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let letters = text.chars().map(|c| match c {
+        '\n' => c,
+        c if c.is_control() => ' ',
+        c => c,
+    });
+    letters.collect()
+}

@@ -1,0 +1,59 @@
+//! Finding out what is wrong, and what to do.
+
+mod queue;
+mod report;
+
+use clap::Args;
+
+use crate::session::Session;
+use crate::term::progress::Progress;
+use crate::text::log::Warnings;
+use crate::trouble::{Exit, Trouble};
+use report::{Finding, Level, Report};
+
+/// It only reads, unless --fix is given. The exit code is 1 if there is a problem.
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// These queues; all of them, if none is named
+    queues: Vec<String>,
+    /// Repair what is safe: put jobs that are in no list back
+    #[arg(long)]
+    fix: bool,
+    /// Do not look for orphans, which reads the records of all jobs
+    #[arg(long)]
+    quick: bool,
+}
+
+pub(crate) async fn run(
+    doctor: Doctor,
+    session: &mut Session,
+    log: &Warnings,
+) -> Result<(), Trouble> {
+    let mut queues = Vec::new();
+    for name in &doctor.queues {
+        queues.push(session.queue(name).await?);
+    }
+    if queues.is_empty() {
+        for name in session.oxcart.queues().await? {
+            queues.push(session.oxcart.queue(&name)?);
+        }
+    }
+    let mut report = Report::default();
+    // Connecting has checked the server: what it warned about.
+    for warning in log.take() {
+        report.add(Finding::new(Level::Problem, "server", None, warning));
+    }
+    let mut progress = Progress::new("looking", queues.len() as u64);
+    let checked = queues.len();
+    for queue in queues {
+        queue::check(&queue, &doctor, session, &mut report).await?;
+        progress.advance(1);
+    }
+    drop(progress);
+    report.print(&mut session.out, checked)?;
+    session.out.flush()?;
+    match report.problems() {
+        0 => Ok(()),
+        _ => Err(Trouble::told(Exit::Error)),
+    }
+}

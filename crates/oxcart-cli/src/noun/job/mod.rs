@@ -1,0 +1,244 @@
+//! Jobs.
+
+mod edit;
+mod enqueue;
+mod payload;
+
+use clap::{Args, Subcommand};
+use oxcart::{Changed, JobId, JobState};
+use serde::Serialize;
+
+use crate::jobs::filter::Filter;
+use crate::jobs::listing::{self, Columns, Part};
+use crate::jobs::steps::{self, Tally};
+use crate::jobs::story;
+use crate::session::Session;
+use crate::term::confirm::confirm;
+use crate::term::look::jobs;
+use crate::trouble::{Exit, Trouble};
+
+/// The order in which all states are listed: what runs, what comes, what is over.
+const STATES: [JobState; 7] = [
+    JobState::Active,
+    JobState::Waiting,
+    JobState::Blocked,
+    JobState::Delayed,
+    JobState::Dead,
+    JobState::Completed,
+    JobState::Cancelled,
+];
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// The jobs of a queue, state by state
+    #[command(visible_alias = "list")]
+    Ls(List),
+    /// One job with its whole story: payload, attempts, errors
+    Show(Which),
+    /// Enqueue a job by the name of its type, with a payload as JSON
+    Enqueue(enqueue::Enqueue),
+    /// End jobs that are no longer wanted: what waits ends at once, what runs is told
+    Cancel(Cancel),
+    /// Let a delayed job run now, also one that waits for its next attempt
+    #[command(visible_alias = "retry")]
+    Promote(Which),
+    /// Change a job that does not run yet: payload, priority, attempts, when it is due
+    Edit(edit::Edit),
+    /// Remove jobs and all that is known of them, but none that runs
+    Remove(Many),
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    queue: String,
+    /// Only jobs in these states: active, waiting, blocked, delayed, dead, completed, cancelled
+    #[arg(long, short, value_name = "STATE", value_delimiter = ',', value_parser = state)]
+    state: Vec<JobState>,
+    #[command(flatten)]
+    part: Part,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+fn state(text: &str) -> Result<JobState, String> {
+    text.parse()
+        .map_err(|error: oxcart::Error| error.to_string())
+}
+
+/// For clap.
+pub(crate) fn id(text: &str) -> Result<JobId, String> {
+    JobId::new(text).map_err(|error| error.to_string())
+}
+
+/// One job.
+#[derive(Args)]
+pub(crate) struct Which {
+    pub(crate) queue: String,
+    #[arg(value_parser = id)]
+    pub(crate) id: JobId,
+}
+
+/// Some jobs.
+#[derive(Args)]
+pub(crate) struct Many {
+    queue: String,
+    #[arg(required = true, value_name = "ID", value_parser = id)]
+    ids: Vec<JobId>,
+}
+
+#[derive(Args)]
+pub(crate) struct Cancel {
+    #[command(flatten)]
+    many: Many,
+    /// Why; the job's handler and callers can read it
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// One job that was changed, or was not; see `schema/change.json`.
+#[derive(Serialize)]
+pub(crate) struct Change<'a> {
+    pub(crate) queue: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) action: &'static str,
+    /// Its state, if that is why nothing was changed.
+    pub(crate) in_state: Option<&'static str>,
+    pub(crate) done: bool,
+}
+
+pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble> {
+    match verb {
+        Verb::Ls(list) => self::list(session, list).await,
+        Verb::Show(which) => show(session, &which).await,
+        Verb::Enqueue(enqueue) => enqueue.run(session).await,
+        Verb::Cancel(cancel) => self::cancel(session, cancel).await,
+        Verb::Promote(which) => promote(session, &which).await,
+        Verb::Edit(edit) => edit.run(session).await,
+        Verb::Remove(many) => remove(session, &many).await,
+    }
+}
+
+async fn list(session: &mut Session, list: List) -> Result<(), Trouble> {
+    let queue = session.queue(&list.queue).await?;
+    // In the order of all states, however they were typed: a cursor leads from one to the next.
+    let wanted = |state: &JobState| list.state.is_empty() || list.state.contains(state);
+    let states: Vec<JobState> = STATES.into_iter().filter(wanted).collect();
+    let what = (&states[..], Columns::Jobs);
+    listing::list(session, &queue, what, &list.filter, &list.part).await
+}
+
+pub(crate) async fn show(session: &mut Session, which: &Which) -> Result<(), Trouble> {
+    let queue = session.queue(&which.queue).await?;
+    let job = session.job(&queue, &which.id).await?;
+    story::tell(&mut session.out, &which.queue, &job)
+}
+
+async fn promote(session: &mut Session, which: &Which) -> Result<(), Trouble> {
+    let queue = session.queue(&which.queue).await?;
+    let changed = queue.edit(&which.id).now().await?;
+    told(session, which, "promote", "is due now", changed).await
+}
+
+/// Tells what became of a change of one job.
+pub(crate) async fn told(
+    session: &mut Session,
+    which: &Which,
+    action: &'static str,
+    text: &str,
+    changed: Changed,
+) -> Result<(), Trouble> {
+    let (queue, id) = (&*which.queue, which.id.as_str());
+    let view = |in_state, done| Change {
+        queue,
+        id,
+        action,
+        in_state,
+        done,
+    };
+    match changed {
+        Changed::NotFound => {
+            let queue = session.queue(queue).await?;
+            Err(session.no_job(&queue, &which.id).await)
+        }
+        Changed::InState(state) => {
+            if session.out.json {
+                session.out.json(&view(Some(state.as_str()), false))?;
+                session.out.flush()?;
+            }
+            let trouble = Trouble::new(
+                Exit::Error,
+                format!("nothing was changed: job {id} is {state}"),
+            );
+            Err(match state {
+                JobState::Dead => trouble.hint(format!(
+                    "`oxcart dead replay {queue} {id}` puts it back in line"
+                )),
+                JobState::Active => trouble.hint("a worker runs it; try again when it has ended"),
+                _ => trouble,
+            })
+        }
+        _ => session
+            .out
+            .done(&view(None, true), format!("job {id} {text}")),
+    }
+}
+
+async fn cancel(session: &mut Session, cancel: Cancel) -> Result<(), Trouble> {
+    let Cancel {
+        many: Many { queue: name, ids },
+        reason,
+    } = cancel;
+    let queue = session.queue(&name).await?;
+    confirm(
+        session,
+        &format!("Cancel {} of `{name}`", jobs(ids.len() as u64)),
+    )?;
+    let reason = reason.as_deref();
+    let tally = Tally::new(&name, "cancel", ids.len());
+    let tally = steps::change(session, tally, &ids, None, async |id| {
+        let request = queue.cancel(&id);
+        match reason {
+            Some(reason) => request.reason(reason).await,
+            None => request.await,
+        }
+    });
+    let tally = tally.await?;
+    all_found(session, &queue, &ids, &tally).await
+}
+
+async fn remove(session: &mut Session, many: &Many) -> Result<(), Trouble> {
+    let queue = session.queue(&many.queue).await?;
+    confirm(
+        session,
+        &format!("Remove {} of `{}`", jobs(many.ids.len() as u64), many.queue),
+    )?;
+    let tally = Tally::new(&many.queue, "remove", many.ids.len());
+    let tally = steps::change(session, tally, &many.ids, None, async |id| {
+        queue.remove(&id).await
+    })
+    .await?;
+    all_found(session, &queue, &many.ids, &tally).await
+}
+
+/// Jobs that were named one by one: what is not there is an error, and so is what was left alone.
+pub(crate) async fn all_found(
+    session: &mut Session,
+    queue: &oxcart::Queue,
+    ids: &[JobId],
+    tally: &Tally,
+) -> Result<(), Trouble> {
+    session.out.flush()?;
+    match ids {
+        [id] if tally.not_found > 0 => Err(session.no_job(queue, id).await),
+        _ if tally.not_found > 0 => Err(Trouble::not_found(format!(
+            "{} not there",
+            jobs(tally.not_found)
+        ))),
+        _ if tally.in_other_state > 0 => {
+            let left = jobs(tally.in_other_state);
+            let text = format!("{left} left alone: not in a state in which that is possible");
+            Err(Trouble::error(text).hint("`oxcart job show` tells the state of a job"))
+        }
+        _ => Ok(()),
+    }
+}

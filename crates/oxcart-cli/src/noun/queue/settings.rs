@@ -1,0 +1,227 @@
+//! The settings of a queue.
+
+use std::time::Duration;
+
+use clap::Args;
+use oxcart::{QueueSettings, Retention, SettingsInForce};
+use serde::Serialize;
+
+use crate::session::Session;
+use crate::term::look::{Look, Tint};
+use crate::term::out::Out;
+use crate::term::table::{Cell, Table, text};
+use crate::text::{duration, when};
+use crate::trouble::Trouble;
+
+/// Without options it shows them; an option changes one.
+#[derive(Args)]
+pub(crate) struct Settings {
+    queue: String,
+    /// How long completed and cancelled jobs are kept: 2h, 7d, or `nothing`
+    #[arg(long, value_name = "TIME", value_parser = retention)]
+    keep_completed: Option<Retention>,
+    /// How many completed and cancelled jobs are kept, or `unlimited`
+    #[arg(long, value_name = "JOBS", value_parser = number)]
+    keep_at_most: Option<u64>,
+    /// How often a job's worker may die before the job is dead
+    #[arg(long, value_name = "TIMES")]
+    max_stalls: Option<u32>,
+    /// About how many events are kept, or `unlimited`
+    #[arg(long, value_name = "EVENTS", value_parser = number)]
+    keep_events: Option<u64>,
+    /// How many jobs of one group run at a time, or `unlimited`
+    #[arg(long, value_name = "JOBS", value_parser = concurrency)]
+    group_concurrency: Option<u64>,
+}
+
+fn retention(text: &str) -> Result<Retention, String> {
+    Ok(match text {
+        "nothing" => Retention::Nothing,
+        text => Retention::For(duration::parse(text)?),
+    })
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    match text {
+        "unlimited" => Ok(u64::MAX),
+        text => text
+            .parse()
+            .map_err(|_| "a number, or `unlimited`".to_owned()),
+    }
+}
+
+/// Where 0 stands for no limit.
+fn concurrency(text: &str) -> Result<u64, String> {
+    match number(text)? {
+        u64::MAX => Ok(0),
+        0 => Err("1 or more, or `unlimited`".to_owned()),
+        number => Ok(number),
+    }
+}
+
+impl Settings {
+    pub(super) async fn run(self, session: &mut Session) -> Result<(), Trouble> {
+        let queue = session.queue(&self.queue).await?;
+        let mut change = QueueSettings::new();
+        change.keep_completed = self.keep_completed;
+        change.keep_at_most = self.keep_at_most;
+        change.max_stalls = self.max_stalls;
+        change.keep_events = self.keep_events;
+        change.group_concurrency = self.group_concurrency;
+        let in_force = match change == QueueSettings::new() {
+            true => queue.settings().await?,
+            false => queue.change_settings(change).await?,
+        };
+        tell(&mut session.out, &self.queue, &in_force)
+    }
+}
+
+/// See `schema/settings.json`.
+#[derive(Serialize)]
+struct View<'a> {
+    queue: &'a str,
+    revision: u64,
+    /// 0: nothing is kept.
+    keep_completed_ms: u64,
+    /// None: any number.
+    keep_at_most: Option<u64>,
+    max_stalls: u32,
+    keep_events: Option<u64>,
+    group_concurrency: Option<u64>,
+    /// Who set each of them: `default`, `code` or `operator`.
+    set_by: SetBy,
+}
+
+#[derive(Serialize)]
+struct SetBy {
+    keep_completed: &'static str,
+    keep_at_most: &'static str,
+    max_stalls: &'static str,
+    keep_events: &'static str,
+    group_concurrency: &'static str,
+}
+
+fn by<T: PartialEq>(set: Option<T>, declared: Option<T>) -> &'static str {
+    match set {
+        None => "default",
+        Some(set) if declared.as_ref() == Some(&set) => "code",
+        Some(_) => "operator",
+    }
+}
+
+impl SetBy {
+    fn new(in_force: &SettingsInForce) -> Self {
+        let (set, declared) = (in_force.set, in_force.declared);
+        Self {
+            keep_completed: by(set.keep_completed, declared.keep_completed),
+            keep_at_most: by(set.keep_at_most, declared.keep_at_most),
+            max_stalls: by(set.max_stalls, declared.max_stalls),
+            keep_events: by(set.keep_events, declared.keep_events),
+            group_concurrency: by(set.group_concurrency, declared.group_concurrency),
+        }
+    }
+}
+
+/// What an operator has set otherwise than the code of the workers, which is stored again when that changes.
+pub(crate) fn differ_from_code(in_force: &SettingsInForce) -> Vec<&'static str> {
+    let (set_by, declared) = (SetBy::new(in_force), in_force.declared);
+    let changed = |by: &str, is_declared: bool| by == "operator" && is_declared;
+    [
+        (
+            "keep_completed",
+            changed(set_by.keep_completed, declared.keep_completed.is_some()),
+        ),
+        (
+            "keep_at_most",
+            changed(set_by.keep_at_most, declared.keep_at_most.is_some()),
+        ),
+        (
+            "max_stalls",
+            changed(set_by.max_stalls, declared.max_stalls.is_some()),
+        ),
+        (
+            "keep_events",
+            changed(set_by.keep_events, declared.keep_events.is_some()),
+        ),
+        (
+            "group_concurrency",
+            changed(
+                set_by.group_concurrency,
+                declared.group_concurrency.is_some(),
+            ),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
+
+fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Trouble> {
+    let limit = |number: u64| Some(number).filter(|number| *number != u64::MAX);
+    let concurrency = Some(in_force.group_concurrency).filter(|jobs| *jobs > 0);
+    let keep = match in_force.keep_completed {
+        Retention::For(age) => age,
+        _ => Duration::ZERO,
+    };
+    let set_by = SetBy::new(in_force);
+    if out.json {
+        return out.json(&View {
+            queue,
+            revision: in_force.revision,
+            keep_completed_ms: keep.as_millis() as u64,
+            keep_at_most: limit(in_force.keep_at_most),
+            max_stalls: in_force.max_stalls,
+            keep_events: limit(in_force.keep_events),
+            group_concurrency: concurrency,
+            set_by,
+        });
+    }
+    let kept = match keep {
+        Duration::ZERO => "nothing".to_owned(),
+        keep => when::exact(keep),
+    };
+    let look = out.look;
+    let mut table = Table::new([text("SETTING"), text("VALUE"), text("SET BY")]);
+    for (name, value, by) in [
+        ("keep_completed", kept, set_by.keep_completed),
+        (
+            "keep_at_most",
+            shown(look, limit(in_force.keep_at_most), "jobs"),
+            set_by.keep_at_most,
+        ),
+        (
+            "max_stalls",
+            in_force.max_stalls.to_string(),
+            set_by.max_stalls,
+        ),
+        (
+            "keep_events",
+            shown(look, limit(in_force.keep_events), "events"),
+            set_by.keep_events,
+        ),
+        (
+            "group_concurrency",
+            shown(look, concurrency, "jobs"),
+            set_by.group_concurrency,
+        ),
+    ] {
+        let tint = if by == "operator" {
+            Tint::Held
+        } else {
+            Tint::Faint
+        };
+        table.row([
+            Cell::new(Tint::Strong, name),
+            Cell::plain(value),
+            Cell::new(tint, by),
+        ]);
+    }
+    table.print(out)
+}
+
+fn shown(look: Look, number: Option<u64>, of: &str) -> String {
+    match number {
+        Some(number) => format!("{} {of}", look.count(number)),
+        None => "unlimited".to_owned(),
+    }
+}

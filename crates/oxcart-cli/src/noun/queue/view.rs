@@ -1,0 +1,185 @@
+//! One queue, for people and as JSON.
+
+use oxcart::{Counts, Totals};
+use serde::Serialize;
+
+use crate::term::look::Tint;
+use crate::term::out::Out;
+use crate::trouble::Trouble;
+
+/// See `schema/queue.json`.
+#[derive(Serialize)]
+pub(super) struct QueueView<'a> {
+    queue: &'a str,
+    paused: bool,
+    waiting: u64,
+    blocked: u64,
+    delayed: u64,
+    active: u64,
+    /// Completed and cancelled jobs that are still kept.
+    completed: u64,
+    dead: u64,
+    totals: TotalsView,
+}
+
+#[derive(Serialize)]
+struct TotalsView {
+    added: u64,
+    completed: u64,
+    cancelled: u64,
+    retried: u64,
+    snoozed: u64,
+    dead: u64,
+    replayed: u64,
+    stalled: u64,
+    removed: u64,
+    without_record: u64,
+    refused: u64,
+    clashed: u64,
+}
+
+impl<'a> QueueView<'a> {
+    pub(super) fn new(queue: &'a str, counts: &Counts) -> Self {
+        Self {
+            queue,
+            paused: counts.paused,
+            waiting: counts.waiting,
+            blocked: counts.blocked,
+            delayed: counts.delayed,
+            active: counts.active,
+            completed: counts.completed,
+            dead: counts.dead,
+            totals: TotalsView::new(&counts.totals),
+        }
+    }
+}
+
+impl TotalsView {
+    fn new(totals: &Totals) -> Self {
+        Self {
+            added: totals.added,
+            completed: totals.completed,
+            cancelled: totals.cancelled,
+            retried: totals.retried,
+            snoozed: totals.snoozed,
+            dead: totals.dead,
+            replayed: totals.replayed,
+            stalled: totals.stalled,
+            removed: totals.removed,
+            without_record: totals.without_record,
+            refused: totals.refused,
+            clashed: totals.clashed,
+        }
+    }
+}
+
+pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Trouble> {
+    if out.json {
+        return out.json(&QueueView::new(name, counts));
+    }
+    let state = match counts.paused {
+        true => out.paint(Tint::Held, "paused: no worker takes a job"),
+        false => out.paint(Tint::Good, "open"),
+    };
+    let title = out.paint(Tint::Strong, name);
+    out.line(format_args!("{title}  {state}"))?;
+    let numbers = [
+        (
+            "waiting",
+            counts.waiting,
+            Tint::Plain,
+            "in line, for the next free worker",
+        ),
+        (
+            "blocked",
+            counts.blocked,
+            Tint::Held,
+            "held back by their group or order",
+        ),
+        (
+            "delayed",
+            counts.delayed,
+            Tint::Plain,
+            "not due yet, or between two attempts",
+        ),
+        ("active", counts.active, Tint::Busy, "run"),
+        ("dead", counts.dead, Tint::Bad, "failed for good"),
+        (
+            "kept",
+            counts.completed,
+            Tint::Faint,
+            "completed or cancelled, and not dropped yet",
+        ),
+    ];
+    table(out, &numbers)?;
+    let all = &counts.totals;
+    out.line("")?;
+    let title = out.paint(Tint::Strong, "Since the queue was made");
+    out.line(title)?;
+    let numbers = [
+        ("enqueued", all.added, Tint::Plain, ""),
+        ("completed", all.completed, Tint::Plain, ""),
+        ("cancelled", all.cancelled, Tint::Plain, ""),
+        (
+            "retried",
+            all.retried,
+            Tint::Plain,
+            "attempts that failed and were repeated",
+        ),
+        (
+            "snoozed",
+            all.snoozed,
+            Tint::Plain,
+            "put off by their handler",
+        ),
+        ("dead", all.dead, Tint::Plain, ""),
+        ("replayed", all.replayed, Tint::Plain, ""),
+        (
+            "stalled",
+            all.stalled,
+            Tint::Held,
+            "attempts whose worker died",
+        ),
+        ("removed", all.removed, Tint::Plain, ""),
+    ];
+    table(out, &numbers)?;
+    let rare = [
+        (
+            "refused",
+            all.refused,
+            Tint::Held,
+            "late calls of workers that had lost their job",
+        ),
+        (
+            "no record",
+            all.without_record,
+            Tint::Bad,
+            "ids in line without a job: another program writes here",
+        ),
+        (
+            "clashed",
+            all.clashed,
+            Tint::Bad,
+            "ids made twice: look into the logs of the producers",
+        ),
+    ];
+    let rare: Vec<_> = rare
+        .into_iter()
+        .filter(|(_, number, ..)| *number > 0)
+        .collect();
+    table(out, &rare)
+}
+
+fn table(out: &mut Out, rows: &[(&str, u64, Tint, &str)]) -> Result<(), Trouble> {
+    let numbers: Vec<String> = rows
+        .iter()
+        .map(|(_, number, ..)| out.count(*number))
+        .collect();
+    let width = numbers.iter().map(String::len).max().unwrap_or(0).max(9);
+    for ((name, number, tint, what), shown) in rows.iter().zip(numbers) {
+        let shown = out.paint(tint.unless_zero(*number), format_args!("{shown:>width$}"));
+        let what = out.paint(Tint::Faint, what);
+        out.fact(name, format!("{shown}  {what}").trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! Verbs that change something.
+
+use oxcart::JobState;
+use serde_json::json;
+
+use crate::rig::{Charge, HOUR, Rig};
+use crate::support::Server;
+
+#[tokio::test]
+async fn a_job_is_enqueued_by_its_name_and_runs() {
+    let rig = Rig::without_queue(Server::start()).await;
+    let enqueue = |args: &[&str]| {
+        let args = [&["job", "enqueue", "billing", "charge"], args].concat();
+        rig.run(&args)
+    };
+    enqueue(&[r#"{"order": 1}"#]).expect(3);
+    let first = enqueue(&[r#"{"order": 1}"#, "--new-queue", "--id", "first", "--json"]).expect(0);
+    assert_eq!(first.object()["id"], "first");
+    let again = enqueue(&["{}", "--id", "first"]).expect(0);
+    assert!(again.out.contains("already"), "{}", again.out);
+    let args = [
+        "-",
+        "--priority",
+        "7",
+        "--attempts",
+        "2",
+        "--delay",
+        "1h",
+        "--timeout",
+        "30s",
+        "--keep",
+        "2d",
+    ];
+    let more = [
+        "--group",
+        "tenant-7",
+        "--header",
+        "trace=abc",
+        "--id",
+        "second",
+    ];
+    let args = [&["job", "enqueue", "billing", "charge"][..], &args, &more].concat();
+    rig.run_with(&args, r#"{"order": 2}"#).expect(0);
+    rig.run(&[
+        "job",
+        "enqueue",
+        "billing",
+        "charge",
+        r#"{"order": 3}"#,
+        "--ordered-by",
+        "a",
+        "--front",
+    ])
+    .expect(0);
+
+    let second = rig
+        .run(&["job", "show", "billing", "second", "--json"])
+        .expect(0)
+        .object();
+    assert_eq!(
+        (&second["state"], &second["priority"]),
+        (&json!("delayed"), &json!(7))
+    );
+    assert_eq!(
+        (&second["attempts"], &second["timeout_ms"]),
+        (&json!(2), &json!(30_000))
+    );
+    assert_eq!(
+        (&second["group"], &second["headers"]),
+        (&json!("tenant-7"), &json!({"trace": "abc"}))
+    );
+    assert_eq!(second["payload"], json!({"order": 2}));
+    rig.work_until(async || rig.queue.counts().await.unwrap().completed == 2)
+        .await;
+    let first = rig
+        .run(&["job", "show", "billing", "first", "--json"])
+        .expect(0)
+        .object();
+    assert_eq!(first["result"], "receipt 1");
+}
+
+#[tokio::test]
+async fn a_job_is_edited_promoted_cancelled_and_removed() {
+    let rig = Rig::new().await;
+    let job = rig.queue.enqueue(Charge::new(1)).delay(HOUR).await.unwrap();
+    let id = job.id().as_str();
+    let edit = [
+        "job",
+        "edit",
+        "billing",
+        id,
+        "--payload",
+        r#"{"order":9}"#,
+        "--priority",
+        "3",
+        "--attempts",
+        "1",
+    ];
+    rig.run(&edit).expect(0);
+    let info = job.info().await.unwrap().unwrap();
+    assert_eq!(
+        (
+            info.priority,
+            info.attempts,
+            info.payload::<Charge>().unwrap().order
+        ),
+        (3, 1, 9)
+    );
+    rig.run(&["job", "promote", "billing", id]).expect(0);
+    assert_eq!(job.info().await.unwrap().unwrap().state, JobState::Waiting);
+    rig.run(&["job", "edit", "billing", id, "--delay", "2h"])
+        .expect(0);
+    assert_eq!(job.info().await.unwrap().unwrap().state, JobState::Delayed);
+    rig.run(&[
+        "job",
+        "cancel",
+        "billing",
+        id,
+        "--reason",
+        "not wanted",
+        "--yes",
+    ])
+    .expect(0);
+    let shown = rig
+        .run(&["job", "show", "billing", id, "--json"])
+        .expect(0)
+        .object();
+    assert_eq!(
+        shown["ended"],
+        json!({"how": "cancelled", "reason": "not wanted"})
+    );
+    rig.run(&["job", "remove", "billing", id, "--yes"])
+        .expect(0);
+    assert!(job.info().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_set_and_deleted() {
+    let rig = Rig::filled().await;
+    for (verb, paused) in [
+        ("pause", true),
+        ("pause", true),
+        ("resume", false),
+        ("resume", false),
+    ] {
+        rig.run(&["queue", verb, "billing"]).expect(0);
+        assert_eq!(rig.queue.counts().await.unwrap().paused, paused);
+    }
+    let set = [
+        "queue",
+        "settings",
+        "billing",
+        "--keep-completed",
+        "2h",
+        "--keep-at-most",
+        "unlimited",
+    ];
+    let more = [
+        "--max-stalls",
+        "7",
+        "--keep-events",
+        "5000",
+        "--group-concurrency",
+        "3",
+        "--json",
+    ];
+    let now = rig.run(&[&set[..], &more].concat()).expect(0).object();
+    assert_eq!(
+        (&now["keep_completed_ms"], &now["keep_at_most"]),
+        (&json!(7_200_000), &json!(null))
+    );
+    assert_eq!(
+        (&now["group_concurrency"], &now["set_by"]["max_stalls"]),
+        (&json!(3), &json!("operator"))
+    );
+    let set = [
+        "queue",
+        "settings",
+        "billing",
+        "--group-concurrency",
+        "unlimited",
+        "--keep-completed",
+        "nothing",
+    ];
+    let shown = rig.run(&set).expect(0).out;
+    assert!(shown.contains("keep_completed     nothing"), "{shown}");
+    let deleted = rig
+        .run(&[
+            "queue",
+            "delete",
+            "billing",
+            "--with-jobs",
+            "--yes",
+            "--json",
+        ])
+        .expect(0)
+        .object();
+    assert_eq!(
+        (&deleted["dead"], &deleted["schedules"]),
+        (&json!(4), &json!(2))
+    );
+    assert_eq!(rig.oxcart.queues().await.unwrap(), ["mail"]);
+}
+
+#[tokio::test]
+async fn a_group_is_paused_and_limited() {
+    let rig = Rig::filled().await;
+    let group = rig.queue.group("tenant-7").unwrap();
+    rig.run(&["group", "pause", "billing", "tenant-7"])
+        .expect(0);
+    assert!(group.info().await.unwrap().paused);
+    rig.run(&["group", "resume", "billing", "tenant-7"])
+        .expect(0);
+    rig.run(&["group", "concurrency", "billing", "tenant-7", "2"])
+        .expect(0);
+    let info = group.info().await.unwrap();
+    assert_eq!((info.paused, info.concurrency), (false, Some(2)));
+    let listed = rig
+        .run(&["group", "ls", "billing", "--json"])
+        .expect(0)
+        .object();
+    assert_eq!(
+        (&listed["waiting"], &listed["concurrency"]),
+        (&json!(3), &json!(2))
+    );
+    rig.run(&["group", "concurrency", "billing", "tenant-7", "default"])
+        .expect(0);
+    assert_eq!(group.info().await.unwrap().concurrency, None);
+    rig.run(&["group", "pause", "billing", "tenant-8", "--new-group"])
+        .expect(0);
+    assert!(
+        rig.queue
+            .group("tenant-8")
+            .unwrap()
+            .info()
+            .await
+            .unwrap()
+            .paused
+    );
+}
+
+#[tokio::test]
+async fn a_schedule_is_paused_triggered_and_removed() {
+    let rig = Rig::filled().await;
+    let nightly = rig.queue.schedule("nightly");
+    for (verb, paused) in [("pause", true), ("resume", false)] {
+        rig.run(&["schedule", verb, "billing", "nightly"]).expect(0);
+        assert_eq!(nightly.info().await.unwrap().unwrap().paused, paused);
+    }
+    let made = rig
+        .run(&["schedule", "trigger", "billing", "nightly", "--json"])
+        .expect(0)
+        .object();
+    let id = made["job_id"].as_str().unwrap();
+    assert!(rig.ids("waiting").iter().any(|waiting| waiting == id));
+    rig.run(&["schedule", "rm", "billing", "nightly", "--yes"])
+        .expect(0);
+    assert!(nightly.info().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn orphans_are_listed_put_back_and_removed() {
+    let rig = Rig::filled().await;
+    let orphans = |option: &[&str]| {
+        rig.run(&[&["queue", "orphans", "billing", "--yes"], option].concat())
+            .expect(0)
+    };
+    // When the job of the group is gone, the next one of it gets in line.
+    for (option, waiting) in [("--put-back", 4), ("--remove", 1)] {
+        let key: Vec<String> = rig.server.ask(&["KEYS", "*billing*:waiting*"]);
+        assert_eq!(rig.server.ask::<u64>(&["DEL", &key[0]]), 1, "{key:?}");
+        assert_eq!(orphans(&[]).out.lines().count(), 4);
+        let said = orphans(&[option, "--json"]).object();
+        assert_eq!(said["done"], 4, "{option}");
+        assert_eq!(rig.queue.counts().await.unwrap().waiting, waiting);
+    }
+}

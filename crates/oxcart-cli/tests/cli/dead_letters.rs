@@ -1,0 +1,136 @@
+//! Dead letters.
+
+use crate::rig::Rig;
+
+#[tokio::test]
+async fn they_are_grouped_by_what_they_died_of_and_replayed_by_group() {
+    let rig = Rig::filled().await;
+    let groups = rig
+        .run(&["dead", "groups", "billing", "--json"])
+        .expect(0)
+        .objects();
+    assert_eq!(groups.len(), 2);
+    assert_eq!(
+        (&groups[0]["count"], &groups[1]["count"]),
+        (&3.into(), &1.into())
+    );
+    assert_eq!(groups[0]["sample"], "card 4333 was declined");
+    let mark = groups[0]["fingerprint"].as_str().unwrap();
+
+    let replay = ["dead", "replay", "billing", "--fingerprint", mark, "--json"];
+    let dry = rig
+        .run(&[&replay[..], &["--dry-run"]].concat())
+        .expect(0)
+        .object();
+    assert_eq!(
+        (&dry["asked"], &dry["done"], &dry["dry_run"]),
+        (&3.into(), &0.into(), &true.into())
+    );
+    let told = rig
+        .run(&["dead", "replay", "billing", "--all", "--dry-run"])
+        .expect(0)
+        .out;
+    assert!(
+        told.contains("4 jobs of `billing` would be replayed"),
+        "{told}"
+    );
+    assert_eq!(rig.queue.counts().await.unwrap().dead, 4);
+    let done = rig
+        .run(&[&replay[..], &["--yes"]].concat())
+        .expect(0)
+        .object();
+    assert_eq!((&done["asked"], &done["done"]), (&3.into(), &3.into()));
+    assert_eq!(rig.queue.counts().await.unwrap().dead, 1);
+}
+
+#[tokio::test]
+async fn filters_choose() {
+    let rig = Rig::filled().await;
+    let chosen = |filter: &[&str]| {
+        let args = [&["dead", "ls", "billing", "--json"], filter].concat();
+        rig.run(&args).expect(0).objects().len()
+    };
+    let all = rig.ids("dead");
+    for (filter, expected) in [
+        (&["--error", "DECLINED"][..], 3),
+        (&["--error", "declined", "--older-than", "1h"], 0),
+        (&["--newer-than", "1h"], 4),
+        (&["--name", "charge"], 4),
+        (&["--name", "refund"], 0),
+        (&["--id-prefix", &all[3]], 1),
+        (&["--header", "trace=abc"], 0),
+        (&["--group", "tenant-7"], 0),
+        (&["--order", "a"], 0),
+        (&["--limit", "2"], 2),
+    ] {
+        assert_eq!(chosen(filter), expected, "{filter:?}");
+    }
+    let waiting = rig
+        .run(&["job", "ls", "billing", "--json", "--header", "trace=abc"])
+        .expect(0);
+    assert_eq!(waiting.objects().len(), 3);
+}
+
+#[tokio::test]
+async fn a_listing_goes_on_where_another_has_ended() {
+    let rig = Rig::new().await;
+    let errors: Vec<String> = (0..30)
+        .map(|n| format!("error {}", if n % 3 == 0 { "a" } else { "b" }))
+        .collect();
+    rig.die(&errors.iter().map(String::as_str).collect::<Vec<_>>())
+        .await;
+    for filter in [&[][..], &["--error", "error b"]] {
+        let all = [&["dead", "ls", "billing", "--json", "--all"], filter].concat();
+        let all = rig.run(&all).expect(0);
+        assert_eq!(all.err, "");
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let mut args = [&["dead", "ls", "billing", "--json", "-n", "7"], filter].concat();
+            let cursor: String;
+            if let Some(next) = after.take() {
+                cursor = next;
+                args.extend(["--after", &cursor]);
+            }
+            let said = rig.run(&args).expect(0);
+            assert!(said.objects().len() <= 7);
+            seen.extend(said.objects());
+            if said.err.is_empty() {
+                break;
+            }
+            let next: serde_json::Value = serde_json::from_str(&said.err).unwrap();
+            after = Some(next["next"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(seen, all.objects(), "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_replayed_meanwhile_is_not_removed() {
+    let rig = Rig::filled().await;
+    let dead = rig.ids("dead");
+    rig.run(&["dead", "replay", "billing", &dead[0]]).expect(0);
+    rig.run(&["dead", "remove", "billing", &dead[0], &dead[1], "--yes"])
+        .expect(1);
+    assert_eq!(rig.ids("dead"), dead[2..]);
+    assert!(rig.ids("waiting").contains(&dead[0]));
+}
+
+#[tokio::test]
+async fn old_ones_are_purged() {
+    let rig = Rig::filled().await;
+    rig.run(&["dead", "purge", "billing", "--older-than", "1h", "--yes"])
+        .expect(0);
+    assert_eq!(rig.queue.counts().await.unwrap().dead, 4);
+    rig.run(&[
+        "dead",
+        "purge",
+        "billing",
+        "--older-than",
+        "0s",
+        "--name",
+        "charge",
+        "--yes",
+    ])
+    .expect(0);
+    assert_eq!(rig.queue.counts().await.unwrap().dead, 0);
+}

@@ -1,0 +1,150 @@
+//! What the doctor finds.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::rig::{Charge, HOUR, Rig};
+use crate::support::Server;
+
+/// A server with nothing wrong.
+fn healthy_server() -> Server {
+    Server::options().aof_always().start()
+}
+
+/// Level and check of each, in order.
+fn checks(findings: &[Value]) -> Vec<[String; 2]> {
+    let words =
+        |finding: &Value| ["level", "check"].map(|name| finding[name].as_str().unwrap().to_owned());
+    let mut all: Vec<_> = findings.iter().map(words).collect();
+    all.sort();
+    all
+}
+
+#[tokio::test]
+async fn nothing_is_wrong_on_a_healthy_server() {
+    let rig = Rig::on(healthy_server()).await;
+    rig.enqueue(Charge::new(1)).await;
+    rig.work_until(async || rig.queue.counts().await.unwrap().completed == 1)
+        .await;
+    rig.queue.enqueue(Charge::new(2)).delay(HOUR).await.unwrap();
+    rig.queue
+        .schedule("pulse")
+        .every(HOUR)
+        .job(Charge::new(3))
+        .await
+        .unwrap();
+    let said = rig.run(&["doctor"]).expect(0);
+    assert!(said.out.contains("nothing is wrong"), "{}", said.out);
+    assert_eq!(rig.run(&["doctor", "--json"]).expect(0).out, "");
+}
+
+#[tokio::test]
+async fn each_planted_problem_is_found_and_told_what_to_do() {
+    let rig = Rig::on(Server::start()).await;
+    let queue = &rig.queue;
+    // A dead job with an order, and one behind it.
+    let order = || oxcart::Order::by("account-1").on_failure(oxcart::OnFailure::Halt);
+    queue
+        .enqueue(Charge::failing(1, "no card"))
+        .ordered_by(order())
+        .await
+        .unwrap();
+    rig.work_until(async || queue.counts().await.unwrap().dead == 1)
+        .await;
+    queue
+        .enqueue(Charge::new(2))
+        .ordered_by(order())
+        .await
+        .unwrap();
+    // A group that is paused.
+    queue.group("tenant-7").unwrap().pause().await.unwrap();
+    queue
+        .enqueue(Charge::new(3))
+        .group("tenant-7")
+        .await
+        .unwrap();
+    // What nobody runs.
+    queue.enqueue(Charge::new(4)).await.unwrap();
+    // A schedule that is paused, and settings that differ from those of the code.
+    queue
+        .schedule("nightly")
+        .cron("0 3 * * *")
+        .job(Charge::new(5))
+        .await
+        .unwrap();
+    queue.schedule("nightly").pause().await.unwrap();
+    // A job that is due for a minute, one whose worker is gone for a minute, and a tick that nobody has fired.
+    plant_the_past(&rig).await;
+    // Jobs that are in no list.
+    let lost = rig.open("lost").await;
+    lost.enqueue(Charge::new(6)).await.unwrap();
+    let key: Vec<String> = rig.server.ask(&["KEYS", "*lost*:waiting*"]);
+    rig.server.cli(&["DEL", &key[0]]);
+    let mail = rig.open("mail").await;
+    mail.enqueue(Charge::new(7)).await.unwrap();
+    mail.pause().await.unwrap();
+
+    let said = rig.run(&["doctor", "--json"]).expect(1);
+    let findings = said.objects();
+    let expected = [
+        ["note", "paused-schedule"],
+        ["problem", "halted-orders"],
+        ["problem", "no-worker"],
+        ["problem", "orphans"],
+        ["problem", "overdue"],
+        ["problem", "schedule-not-driven"],
+        ["problem", "server"],
+        ["warning", "dead-letters"],
+        ["warning", "paused"],
+        ["warning", "paused-group"],
+    ];
+    assert_eq!(checks(&findings), expected, "{}", said.out);
+    for finding in &findings {
+        let advised = !finding["advice"].is_null() || !finding["command"].is_null();
+        assert!(advised || finding["check"] == "server", "{finding}");
+    }
+
+    // What is safe is repaired, and the rest stays as it is.
+    rig.run(&["doctor", "lost", "--fix"]).expect(2);
+    let fixed = rig
+        .run(&["doctor", "lost", "--fix", "--yes", "--json"])
+        .expect(1)
+        .objects();
+    assert!(
+        fixed
+            .iter()
+            .any(|it| it["check"] == "orphans" && it["fixed"] == true),
+        "{fixed:?}"
+    );
+    assert_eq!(lost.counts().await.unwrap().waiting, 1);
+}
+
+/// Delayed jobs and ticks whose time passed a minute ago, as if no worker had run since.
+async fn plant_the_past(rig: &Rig) {
+    let soon = SystemTime::now() + Duration::from_secs(30);
+    rig.queue.enqueue(Charge::new(8)).at(soon).await.unwrap();
+    rig.queue
+        .schedule("pulse")
+        .every(HOUR)
+        .job(Charge::new(9))
+        .await
+        .unwrap();
+    let past = SystemTime::now() - Duration::from_secs(60);
+    let past = past
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_millis()
+        .to_string();
+    for end in ["delayed", "ticks"] {
+        let keys: Vec<String> = rig.server.ask(&["KEYS", &format!("*billing*:{end}*")]);
+        let sorted = keys
+            .iter()
+            .find(|key| rig.server.ask::<String>(&["TYPE", key]) == "zset");
+        let key = sorted.unwrap_or_else(|| panic!("{keys:?}"));
+        let members: Vec<String> = rig.server.ask(&["ZRANGE", key, "0", "-1"]);
+        for member in members {
+            rig.server.cli(&["ZADD", key, "XX", &past, &member]);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What `--json` prints is what the schemas say.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::rig::{Charge, HOUR, Rig};
+
+fn schema(name: &str) -> jsonschema::Validator {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema");
+    let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+#[track_caller]
+fn check(name: &str, objects: &[Value]) {
+    assert!(!objects.is_empty(), "nothing to check as {name}");
+    let schema = schema(name);
+    for object in objects {
+        let errors: Vec<_> = schema
+            .iter_errors(object)
+            .map(|error| error.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}\n{object}");
+    }
+}
+
+#[tokio::test]
+async fn every_command_prints_what_its_schema_says() {
+    let rig = Rig::filled().await;
+    let dead = rig.ids("dead");
+    let waiting = rig.ids("waiting");
+    let delayed = rig.queue.enqueue(Charge::new(1)).delay(HOUR).await.unwrap();
+    let delayed = delayed.id().as_str();
+    for (name, args) in [
+        ("queue", &["queue", "ls"][..]),
+        ("queue", &["queue", "show", "billing"]),
+        ("settings", &["queue", "settings", "billing"]),
+        (
+            "settings",
+            &["queue", "settings", "billing", "--max-stalls", "3"],
+        ),
+        ("pause", &["queue", "pause", "billing"]),
+        ("pause", &["queue", "resume", "billing"]),
+        ("group", &["group", "ls", "billing"]),
+        ("group", &["group", "show", "billing", "tenant-7"]),
+        (
+            "group",
+            &["group", "concurrency", "billing", "tenant-7", "2"],
+        ),
+        ("pause", &["group", "pause", "billing", "tenant-7"]),
+        ("pause", &["group", "resume", "billing", "tenant-7"]),
+        ("job", &["job", "ls", "billing", "--all"]),
+        ("job", &["job", "show", "billing", &dead[0]]),
+        ("job", &["dead", "ls", "billing"]),
+        ("job", &["dead", "show", "billing", &dead[0]]),
+        ("dead-group", &["dead", "groups", "billing"]),
+        ("enqueued", &["job", "enqueue", "billing", "charge", "[1]"]),
+        (
+            "change",
+            &["job", "edit", "billing", delayed, "--priority", "1"],
+        ),
+        ("change", &["job", "promote", "billing", delayed]),
+        ("tally", &["job", "cancel", "billing", delayed, "--yes"]),
+        ("tally", &["job", "remove", "billing", delayed, "--yes"]),
+        ("tally", &["dead", "replay", "billing", &dead[0]]),
+        (
+            "tally",
+            &["dead", "replay", "billing", "--all", "--dry-run"],
+        ),
+        ("tally", &["dead", "remove", "billing", &dead[1], "--yes"]),
+        (
+            "tally",
+            &["dead", "purge", "billing", "--older-than", "1h", "--yes"],
+        ),
+        ("schedule", &["schedule", "ls", "billing"]),
+        ("schedule", &["schedule", "show", "billing", "pulse"]),
+        ("pause", &["schedule", "pause", "billing", "pulse"]),
+        ("pause", &["schedule", "resume", "billing", "pulse"]),
+        ("trigger", &["schedule", "trigger", "billing", "pulse"]),
+        (
+            "removed-schedule",
+            &["schedule", "remove", "billing", "pulse", "--yes"],
+        ),
+        (
+            "event",
+            &["events", "billing", "--after", "0-0", "-n", "30"],
+        ),
+        ("orphans", &["queue", "orphans", "billing", "--put-back"]),
+        (
+            "deleted",
+            &["queue", "delete", "mail", "--with-jobs", "--yes"],
+        ),
+    ] {
+        let said = rig.run(&[args, &["--json"]].concat()).expect(0);
+        assert_eq!(said.err, "", "{args:?}");
+        check(name, &said.objects());
+    }
+    check(
+        "finding",
+        &rig.run(&["doctor", "--json"]).expect(1).objects(),
+    );
+    let left_alone = rig
+        .run(&["job", "promote", "billing", &dead[2], "--json"])
+        .expect(1);
+    check("change", &left_alone.objects());
+    let more = rig
+        .run(&["job", "ls", "billing", "-n", "1", "--json"])
+        .expect(0);
+    check("next", &[serde_json::from_str(&more.err).unwrap()]);
+    let key: Vec<String> = rig.server.ask(&["KEYS", "*billing*:waiting*"]);
+    rig.server.cli(&["DEL", &key[0]]);
+    check(
+        "orphan",
+        &rig.run(&["queue", "orphans", "billing", "--json"])
+            .expect(0)
+            .objects(),
+    );
+    for (exit, args) in [
+        (1, &["job", "promote", "billing", &dead[2]][..]),
+        (2, &["dead", "replay", "billing"]),
+        (2, &["job", "enqueue", "billing", "charge", "{"]),
+        (3, &["queue", "show", "biling"]),
+        (3, &["job", "show", "billing", &waiting[0][1..]]),
+    ] {
+        let said = rig.run(&[args, &["--json"]].concat()).expect(exit);
+        let error: Value = serde_json::from_str(&said.err).unwrap();
+        assert_eq!(error["exit"], exit);
+        check("error", &[error]);
+    }
+}
+
+#[test]
+fn each_schema_is_checked_here() {
+    let here = include_str!("json.rs");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema");
+    let mut number = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let name = file
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        assert!(here.contains(&format!("\"{name}\"")), "{name}");
+        number += 1;
+    }
+    assert!(number > 15, "{number}");
+}

@@ -1,0 +1,18 @@
+//! The real program, against a real Redis, as a person and as a script use it.
+#![allow(
+    clippy::panic,
+    reason = "a helper that cannot do its duty fails the test that asked"
+)]
+
+mod changes;
+mod dead_letters;
+mod doctor;
+mod events;
+mod exits;
+mod json;
+mod long_work;
+mod rig;
+mod screen;
+mod secrets;
+mod support;
+mod terminal;
