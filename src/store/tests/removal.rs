@@ -274,9 +274,12 @@ pub(super) fn everything(rig: &mut Rig) {
     };
     assert!(rig.settle(&theirs.id, &theirs.receipt, handed_back));
     rig.ask_for("other-name");
-    rig.enqueue(&[job("held"), large, later, awaited("awaited")]);
+    let held = with("held", &JobOptions::new().group("group"));
+    rig.enqueue(&[held, large, later, awaited("awaited")]);
     let call = rig.call + 1;
+    rig.traits = true;
     let held = rig.advance_as(call, &[], 1, false).claimed.remove(0);
+    rig.traits = false;
     rig.call = call;
     assert_eq!(held.id.as_str(), "held");
     rig.says(&held);
