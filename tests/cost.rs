@@ -57,7 +57,8 @@ const PROCESS_1: Budget = Budget {
 const PROCESS_LIMITED: Budget = Budget {
     calls: 1.01,
     commands: 22.1,
-    received: 912.0,
+    // As above.
+    received: 916.0,
     sent: 344.0,
 };
 
@@ -67,7 +68,7 @@ const PROCESS_100: Budget = Budget {
     calls: 0.03,
     commands: 0.5,
     // As the calls: a few more are made on a machine that is busy.
-    received: 70.0,
+    received: 74.0,
     sent: 205.0,
 };
 
@@ -90,7 +91,7 @@ const CANCEL: Budget = Budget {
 const EDIT: Budget = Budget {
     calls: 1.0,
     commands: 14.1,
-    received: 793.1,
+    received: 821.1,
     sent: 32.5,
 };
 
@@ -98,20 +99,20 @@ const EDIT: Budget = Budget {
 /// off one at a time.
 const UNIQUE: Budget = Budget {
     calls: 1.0,
-    commands: 12.1,
-    received: 1_108.0,
+    commands: 19.1,
+    received: 1_136.0,
     sent: 35.2,
 };
 const DUPLICATE: Budget = Budget {
     calls: 1.0,
-    commands: 10.1,
-    received: 1_108.1,
+    commands: 17.1,
+    received: 1_136.1,
     sent: 70.0,
 };
 const PROCESS_UNIQUE: Budget = Budget {
     calls: 1.01,
-    commands: 26.2,
-    received: 1_400.0,
+    commands: 33.2,
+    received: 1_430.0,
     sent: 368.0,
 };
 
@@ -340,10 +341,15 @@ async fn work_off(
 ) -> Used {
     let jobs = std::iter::repeat_with(nothing).take(JOBS);
     queue.enqueue_many(jobs).await.unwrap();
-    work_off_what_is_there(server, queue, concurrency).await
+    work_off_what_is_there(server, queue, concurrency, settings).await
 }
 
-async fn work_off_what_is_there(server: &Server, queue: &Queue, concurrency: usize) -> Used {
+async fn work_off_what_is_there(
+    server: &Server,
+    queue: &Queue,
+    concurrency: usize,
+    settings: QueueSettings,
+) -> Used {
     let before = queue.counts().await.unwrap().totals.completed;
     let tally = tally();
     let worker = Worker::builder(queue)
@@ -410,7 +416,16 @@ async fn unique_keys() {
     let keys: u64 = server.ask(&["MEMORY", "USAGE", "oxcart:{cost}:unique", "SAMPLES", "0"]);
     println!("a key takes {} bytes", keys / JOBS as u64);
     enqueue(&DUPLICATE, "a duplicate").await;
-    let used = work_off_what_is_there(&server, &queue, 1).await;
+    let settings = QueueSettings::new().keep_completed(Retention::Nothing);
+    let mut used = work_off_what_is_there(&server, &queue, 1, settings).await;
+    // As in `process`.
+    for _ in 0..20 {
+        if used.of("eval") == 0 {
+            break;
+        }
+        enqueue(&UNIQUE, "with a key").await;
+        used = work_off_what_is_there(&server, &queue, 1, settings).await;
+    }
     used.assert_within("process unique", &PROCESS_UNIQUE);
 }
 

@@ -1,0 +1,60 @@
+//! Of gates: groups, orders, and what becomes of them when something is lost.
+
+use super::{is_noticed, profile};
+
+mutants! {
+    a_group_may_have_as_many_as_it_likes among GATES:
+        "passes = queue.room_in(gate) > 0\n        if gate.turn" => "passes = true\n        if gate.turn";
+    a_claim_that_goes_on_takes_more_of_a_group_than_it_may_have among GATES:
+        "local room = math.min(limit, queue.room_in(gate))" => "local room = limit";
+    a_slot_of_a_group_is_not_given_back among GATES:
+        "queue.stop_running(stopping)" => "";
+    a_slot_of_a_dead_worker_is_not_given_back among GATES:
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
+    the_next_of_a_group_does_not_get_in_line among GATES:
+        "queue.admit(groups)\n  return claimed" => "return claimed";
+    an_urgent_job_waits_for_the_turn_of_its_group among GATES:
+        "or not has_turn or queue.priority_at(place) < queue.priority_at(gate.place)" => "or not has_turn";
+    g7_due_jobs_of_a_group_fill_the_line among GATES:
+        "if meta.gated then\n      in_line" => "if false then\n      in_line";
+    a_group_that_may_go_on_does_not among GATES:
+        "gate.set = after\n  queue.admit({ gate })" => "gate.set = after";
+    g7_two_of_an_order_run_at_a_time among GATES:
+        "passes = gate.turn == id or not has_turn\n      else" => "passes = true\n      else";
+    g7_a_job_passes_one_that_is_tried_again among GATES:
+        "job.to ~= 'waiting' and (job.to ~= 'delayed' or on_failure == 'pass')" => "job.to ~= 'waiting'";
+    g7_an_order_goes_by_priority among GATES:
+        "if gate.is_order then\n    place = (" => "if false then\n    place = (";
+    a_dead_job_holds_its_order_back_for_ever among GATES:
+        "elseif job.to ~= 'waiting' and (" => "elseif job.to ~= 'dead' and job.to ~= 'waiting' and (";
+    a_dead_job_halts_nothing among GATES:
+        "gate.halted = job.to == 'dead' and on_failure == 'halt'" => "gate.halted = false";
+    a_cancelled_job_holds_others_back among GATES:
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
+    a_removed_job_holds_others_back among GATES:
+        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
+    g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
+        "redis.call('ZREM', key.blocked_by, queue.member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
+    g8_a_gate_that_nothing_needs_is_kept among GATES:
+        "else\n    redis.call('HDEL', key.gates, gate.name)\n  end" => "end";
+    a_job_that_starts_takes_no_slot_of_its_group among GATES:
+        "queue.start_running(starting)\n  for" => "for";
+    a_suspect_takes_the_turn_of_its_group among GATE_SUSPECTS:
+        "if not is_suspect then\n      queue.set_turn(gate, id)" => "if true then\n      queue.set_turn(gate, id)";
+    a_suspect_that_gets_in_line_takes_the_turn_of_its_group among GATE_SUSPECTS:
+        "if passes and not is_suspect then\n        queue.set_turn" => "if passes then\n        queue.set_turn";
+    the_job_behind_a_suspect_is_not_tried among GATE_SUSPECTS:
+        "until not admit_next(gate) or tried == TRIED_AT_MOST" => "until not admit_next(gate) or tried == 1";
+    a_new_job_overtakes_those_that_its_group_holds_back among GATE_LIMITS:
+        "and (open[name] or queue.holds_any(gate)) then" => "and false then";
+    a_new_job_is_held_back_and_nobody_is_let_in among GATE_LIMITS:
+        "queue.emit('delayed', tokens)\n  if #open > 0 then" => "queue.emit('delayed', tokens)\n  if false then";
+    a_raised_limit_is_not_noticed_by_those_that_wait among GATE_ROUNDS:
+        "queue.tend_gates(args.limit)" => "";
+    a_round_of_all_gates_begins_anew_with_each_call among GATE_ROUNDS:
+        "queue.set_meta('tended', name)" => "";
+    a_job_with_a_gate_without_a_list_passes_its_gate among LOST_GATES:
+        "return gate and gate.turn ~= id" => "return false";
+    calls_look_for_blocked_jobs_for_ever among GATES:
+        "if meta.blocked and redis.call('EXISTS', key.blocked) == 0 then" => "if false then";
+}
