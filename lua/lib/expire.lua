@@ -9,6 +9,8 @@ local NOT_STARTED = { waiting = true, blocked = true, delayed = true }
 function queue.expire(limit)
   local ids = redis.call('ZRANGEBYSCORE', key.expires, '-inf', queue.whole(now_ms), 'LIMIT', '0', queue.whole(limit))
   if #ids == 0 then
+    -- Nothing is over, whatever meta.expiring says: no call may come for it again and again.
+    queue.look_for_expiring()
     return 0
   end
   local outcome, is_delayed = cmsgpack.pack({ cancelled = EXPIRED }), false

@@ -198,7 +198,7 @@ impl<J: Job> Enqueue<J> {
         self.with_options(|options| options.expires_in(time))
     }
 
-    /// The same at a moment, by the server's clock.
+    /// The same at a moment, by the server's clock. At most 10 years ahead.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         let ms = Timestamp::from(time).as_millis();
         self.options.expiry = Some(Expiry::At { ms });

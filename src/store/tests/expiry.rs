@@ -15,6 +15,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{Ending, Outcome};
 use crate::job::state::State;
+use crate::policy::expiry::Expiry;
 use crate::policy::retention::Retention;
 use crate::store::advance::{Advanced, Claimed};
 use crate::store::enqueue::{Due, NewJob};
@@ -199,7 +200,25 @@ fn nothing_is_left_of_a_job_that_is_removed(mut rig: Rig) {
     assert!(!turn(&mut rig, 1).traits);
 }
 
+/// No script reads such a number right. The type of the caller keeps it away; here it is passed by.
+fn a_moment_that_is_too_far_away_never_comes(mut rig: Rig) {
+    for (n, ms) in [1 << 53, u64::MAX].into_iter().enumerate() {
+        let mut options = JobOptions::new();
+        options.expiry = Some(Expiry::At { ms });
+        let id = format!("far-{n}");
+        rig.enqueue(&[with(&id, &options), super::job("plain")]);
+        assert_eq!(rig.size("expires"), 0);
+        let claimed = turn(&mut rig, 5).claimed;
+        assert_eq!(claimed.len(), 2);
+        end(&mut rig, &claimed[1], completed());
+        rig.call(&Remove {
+            ids: &[JobId::stored("plain")],
+        });
+    }
+}
+
 on_both! {
+    a_moment_that_is_too_far_away_never_comes,
     a_job_that_has_not_started_by_then_never_starts_and_its_waiter_is_told,
     a_plain_call_starts_nothing_before_what_is_over_has_ended,
     one_worker_comes_back_at_that_moment,
