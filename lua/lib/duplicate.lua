@@ -17,7 +17,6 @@ end
 -- when it was; `debounce`, it is due when the new one would be.
 local function replace(job, sent, payload, option, how)
   local DEFAULT_PRIORITY = 500
-  job.record = redis.call('HGET', key.jobs, job.id)
   queue.emit('replaced', { job.id })
   queue.change(job, {
     rest = sent, payload = payload, enqueued = queue.stamp(now_ms),
@@ -54,7 +53,7 @@ function queue.meet(list, n, options, external, known)
 
   -- Another job may have the key.
   local function meet_owner(name, i, how)
-    local id, state, score, part = queue.owner_of_key(name)
+    local id, state, score, part, record = queue.owner_of_key(name)
     local option = options[i]
     if id and option.await_ms and (WAITS[state] or state == 'active') then
       redis.call('ZADD', key.awaited, 'GT', queue.whole(now_ms + option.await_ms), id)
@@ -64,7 +63,7 @@ function queue.meet(list, n, options, external, known)
       return id, nil
     end
     local payload = external[i] and list[2 * n + 1 + external[i]] or false
-    replace({ id = id, state = state, score = score, part = part }, list[n + 1 + i], payload, option, how)
+    replace({ id = id, state = state, score = score, part = part, record = record }, list[n + 1 + i], payload, option, how)
     return id, how
   end
 

@@ -8,7 +8,7 @@ use redis::{Value, cmd};
 
 use super::*;
 use crate::redis::keys::PARTS;
-use crate::store::tests::register::{CALLS, Tried, not_called};
+use crate::store::tests::register::{CALLS, Tried, keyed, not_called};
 
 /// A queue as it was, to be put back.
 struct Kept {
@@ -19,9 +19,11 @@ struct Kept {
 
 impl Kept {
     fn new() -> Self {
+        let mut both = Both::start();
+        assert_eq!(both.enqueue("producer", 2, &[keyed("keyed")]), Some(vec![]));
         let Both {
             mut redis, receipt, ..
-        } = Both::start();
+        } = both;
         Self {
             keys: raw(&mut redis),
             redis,
@@ -43,7 +45,7 @@ impl Kept {
 const BURY: &str = "bury";
 
 /// What scripts read to compute with.
-const FIELDS: [(&str, &str); 38] = [
+const FIELDS: [(&str, &str); 40] = [
     ("meta", "sequence"),
     ("meta", "settings"),
     ("meta", "declared"),
@@ -72,6 +74,8 @@ const FIELDS: [(&str, &str); 38] = [
     ("jobs", "held"),
     ("jobs", "waiting"),
     ("jobs", "dead"),
+    ("jobs", "keyed"),
+    ("unique", "test:k"),
     ("payloads", "held"),
     ("claims", "held"),
     ("stalls", "held"),
