@@ -52,11 +52,18 @@ function queue.expect_expiry(stored)
   end
 end
 
+-- A job waits, and may have begun before.
+function queue.expect_first_start(id, record)
+  if queue.has_traits(record) and expiry_of(record) and not queue.has_begun(id) then
+    queue.expect_expiry({ id, record })
+  end
+end
+
 -- Attempts have ended: a list as for `leave` (leave.lua). A job that bounced before it ever began has not started.
 function queue.expect_again(jobs)
   for _, job in ipairs(jobs) do
-    if job.bounced and job.record and not queue.has_begun(job.id) then
-      queue.expect_expiry({ job.id, job.record })
+    if job.bounced and job.record then
+      queue.expect_first_start(job.id, job.record)
     end
   end
 end

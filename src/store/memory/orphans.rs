@@ -97,6 +97,9 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
     state.hold_and_admit(&gated);
     state.emit_ids("waiting", &known);
     state.emit_ids("waiting", &anew);
+    for id in &open {
+        state.expect_first_start(id);
+    }
     if !open.is_empty() && !state.is_paused() {
         state.arm(0);
     }
