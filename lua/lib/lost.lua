@@ -1,5 +1,4 @@
--- What becomes of jobs that are in no list any more. Their records, and what is stored beside them, show where they
--- belong.
+-- What becomes of jobs that are in no list any more. Their records, and what is stored beside them, show where they belong.
 -- needs: arguments, meta
 -- rarely: held, enter, places, order, unplace, finish, forget, arm, count, emit, drained, leave, expiry
 
