@@ -27,7 +27,7 @@ local function replace(job, sent, payload, option, how)
   queue.free_key(name)
   queue.give_key(name, job.id, queue.sent_field(sent, 'unique_until'))
   queue.forget_expiry({ job.id })
-  queue.expect_expiry({ job.id, redis.call('HGET', key.jobs, job.id) })
+  queue.expect_first_start(job.id, redis.call('HGET', key.jobs, job.id))
   return has_left_delayed
 end
 

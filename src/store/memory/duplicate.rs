@@ -85,7 +85,7 @@ impl State {
         if is_replaced {
             *have_left_delayed |= self.replace(&id, new);
             self.forget_expiry(std::slice::from_ref(&id));
-            self.expect_expiry(std::slice::from_ref(&id));
+            self.expect_first_start(&id);
             self.give_key(&id, name, new.record.field(UNIQUE_UNTIL));
         }
         (Some(id), is_replaced)

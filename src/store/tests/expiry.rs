@@ -18,6 +18,7 @@ use crate::job::outcome::{Ending, Outcome};
 use crate::job::state::State;
 use crate::policy::expiry::Expiry;
 use crate::policy::retention::Retention;
+use crate::policy::unique::{OnDuplicate, Unique};
 use crate::store::advance::{Advanced, Claimed};
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::get::Get;
@@ -202,6 +203,27 @@ fn nothing_is_left_of_a_job_that_is_removed(mut rig: Rig) {
     assert!(!turn(&mut rig, 1).traits);
 }
 
+/// Also what it becomes by a job that replaces it is never "expired before it started".
+fn a_replaced_job_expires_if_it_has_not_begun(mut rig: Rig) {
+    let replaces = |id: &str, key: &str| {
+        let unique = Unique::by(key).on_duplicate(OnDuplicate::Replace);
+        with(id, &JobOptions::new().expires_in(MINUTE).unique(unique))
+    };
+    let plain = |id: &str, key: &str| with(id, &JobOptions::new().unique(key));
+    rig.enqueue(&[plain("a", "k"), plain("b", "l")]);
+    let first = turn(&mut rig, 1).claimed.pop().unwrap();
+    let after = 2 * MINUTE;
+    let entry = entry();
+    end(&mut rig, &first, Outcome::Retry { after, entry });
+    rig.enqueue(&[replaces("c", "k"), replaces("d", "l")]);
+    assert_eq!(rig.total("replaced"), 2);
+    assert_eq!(rig.size("expires"), 1);
+    rig.wait(MINUTE);
+    assert_eq!(promote(&mut rig), 1);
+    assert_expired(&mut rig, "b");
+    assert_eq!(rig.state(&first.id), Some(State::Delayed));
+}
+
 /// Its list was deleted, and all that is told of the queue as a whole.
 #[test]
 fn a_job_expires_though_something_was_lost() {
@@ -270,6 +292,7 @@ fn a_moment_that_is_too_far_away_never_comes(mut rig: Rig) {
 }
 
 on_both! {
+    a_replaced_job_expires_if_it_has_not_begun,
     a_job_that_is_put_back_expires_if_it_has_not_begun,
     a_moment_that_is_too_far_away_never_comes,
     a_job_that_has_not_started_by_then_never_starts_and_its_waiter_is_told,
