@@ -40,7 +40,7 @@ impl State {
         }
     }
 
-    fn has_begun(&self, id: &JobId) -> bool {
+    pub(crate) fn has_begun(&self, id: &JobId) -> bool {
         let job = self.jobs.get(id);
         let history = job.and_then(|job| job.history.as_ref());
         history.is_some_and(History::has_begun)
