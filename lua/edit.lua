@@ -8,7 +8,7 @@
 -- it runs, or { 'missing', now_ms }.
 -- O(log N), and O(lines log N) if the job was delayed. Harmless when repeated.
 -- needs: arguments, meta, find, places, order, emit, change
--- rarely: shown, lines, gate
+-- rarely: shown, lines, gate, delayed
 
 local id = args.id
 local state, score, part = queue.find(id)
@@ -42,7 +42,9 @@ if args.rewrite then
   end
 end
 queue.emit('edited', { id })
-queue.change(job, new)
+if queue.change(job, new) then
+  queue.look_for_due()
+end
 queue.flush_events()
 queue.save_meta()
 return { 'edited', now_ms }

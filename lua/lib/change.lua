@@ -1,7 +1,7 @@
 -- Changes a job that waits, is blocked or delayed: what its record holds, its priority, and until when it waits (edit.lua,
 -- duplicate.lua). It keeps its id and its history.
 -- needs: meta, places, order, whole, gate, head
--- rarely: optional, take_out, enter, delayed, lines, emit, arm
+-- rarely: optional, take_out, enter, lines, emit, arm
 -- with all: hold, gated, leave, admit
 
 local EXTERNAL_PAYLOAD = 128
@@ -27,13 +27,10 @@ local function store(id, record, payload)
   end
 end
 
--- Out of where the job waits. What its gate holds back may go on. Only a duplicate moves a job with a gate, and gives it its key
+-- Out of where the job waits; a caller of `change` looks for what is due next. What its gate holds back may go on. Only a duplicate moves a job with a gate, and gives it its key
 -- again.
 local function leave(job)
   queue.take_out(job.id, job.part, job.record)
-  if job.state == 'delayed' then
-    queue.look_for_due()
-  end
   if queue.gate_of(job.record) then
     queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'ended' } })
   end
@@ -67,7 +64,8 @@ end
 -- `job` is a map of { id, state, score, part, record }, `new` one of what it is to be: { priority, due_ms (0 for now), front (if it
 -- moves), rest (what stands behind the place in its record; nil: the same), payload (nil: the same; false: it lies in the
 -- record), enqueued (when it was, as the record says; nil: the same) }. The job keeps its place in line, if it has the same
--- priority, due time and gate.
+-- priority, due time and gate. Returns whether it was delayed and is not where it was: after the last change of a call `look_for_due` is
+-- to be called (delayed.lua), which may take 2,000 commands.
 function queue.change(job, new)
   local id, record, place = job.id, job.record, queue.place_in(job.record)
   local version = string.byte(record)
@@ -80,7 +78,8 @@ function queue.change(job, new)
   local known_priority = queue.priority_at(queue.places_of({ id })[1])
   if new.due_ms == queue.due_of_waiting(job) and new.priority == known_priority
     and queue.gate_of(as_before) == queue.gate_of(record) then
-    return store(id, as_before, new.payload)
+    store(id, as_before, new.payload)
+    return false
   end
   leave(job)
   local is_placed = new.due_ms == 0 or queue.field_of(as_before, 'order') ~= nil
@@ -95,4 +94,5 @@ function queue.change(job, new)
   if new.due_ms == 0 and not meta.paused then
     queue.arm(0)
   end
+  return job.state == 'delayed'
 end

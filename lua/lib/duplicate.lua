@@ -2,7 +2,7 @@
 -- job that is there gets their payload and options as long as it waits. It is then as if it had been enqueued now, but for its id, its
 -- history and, if nothing asks for another one, its place.
 -- needs: unique, head, whole
--- rarely: emit, count, optional, stamp
+-- rarely: emit, count, optional, stamp, delayed
 -- with all: change, expiry, types
 
 local WAITS = { waiting = true, blocked = true, delayed = true }
@@ -14,12 +14,11 @@ local function due_of_new(option)
 end
 
 -- The job that waits, a map as of `change`, becomes what was sent with this option and payload (false: it lies in `sent`). how: `replace`, it stays due
--- when it was; `debounce`, it is due when the new one would be.
+-- when it was; `debounce`, it is due when the new one would be. Returns what `change` does.
 local function replace(job, sent, payload, option, how)
   local DEFAULT_PRIORITY = 500
-  job.record = redis.call('HGET', key.jobs, job.id)
   queue.emit('replaced', { job.id })
-  queue.change(job, {
+  local has_left_delayed = queue.change(job, {
     rest = sent, payload = payload, enqueued = queue.stamp(now_ms),
     priority = option.priority or DEFAULT_PRIORITY, front = option.front,
     due_ms = how == 'debounce' and due_of_new(option) or queue.due_of_waiting(job),
@@ -28,7 +27,8 @@ local function replace(job, sent, payload, option, how)
   queue.free_key(name)
   queue.give_key(name, job.id, queue.sent_field(sent, 'unique_until'))
   queue.forget_expiry({ job.id })
-  queue.expect_expiry({ job.id, redis.call('HGET', key.jobs, job.id) })
+  queue.expect_first_start(job.id, redis.call('HGET', key.jobs, job.id))
+  return has_left_delayed
 end
 
 -- Returns what becomes of each of the `n` jobs that are to be added (add.lua), if another job has its key: a list with gaps of
@@ -36,7 +36,7 @@ end
 -- it is replaced. Jobs with known[i] are there themselves. A job that replaces one of the same call takes its position in `list`.
 function queue.meet(list, n, options, external, known)
   queue.check_types()
-  local met, first, seen = {}, {}, {}
+  local met, first, seen, have_left_delayed = {}, {}, {}, false
   local counted = { [':'] = 0, ['~'] = 0 }
 
   -- The job at position `at` is to be added by this call.
@@ -54,7 +54,7 @@ function queue.meet(list, n, options, external, known)
 
   -- Another job may have the key.
   local function meet_owner(name, i, how)
-    local id, state, score, part = queue.owner_of_key(name)
+    local id, state, score, part, record = queue.owner_of_key(name)
     local option = options[i]
     if id and option.await_ms and (WAITS[state] or state == 'active') then
       redis.call('ZADD', key.awaited, 'GT', queue.whole(now_ms + option.await_ms), id)
@@ -64,7 +64,8 @@ function queue.meet(list, n, options, external, known)
       return id, nil
     end
     local payload = external[i] and list[2 * n + 1 + external[i]] or false
-    replace({ id = id, state = state, score = score, part = part }, list[n + 1 + i], payload, option, how)
+    local has_left = replace({ id = id, state = state, score = score, part = part, record = record }, list[n + 1 + i], payload, option, how)
+    have_left_delayed = have_left_delayed or has_left
     return id, how
   end
 
@@ -88,6 +89,9 @@ function queue.meet(list, n, options, external, known)
       end
     end
     seen[id] = seen[id] or not met[i]
+  end
+  if have_left_delayed then
+    queue.look_for_due()
   end
   queue.count('replaced', counted['~'])
   queue.count('duplicates', counted[':'])

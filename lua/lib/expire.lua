@@ -1,6 +1,6 @@
 -- Jobs that have not started by their moment (expiry.lua) end.
 -- needs: whole, find, expiry
--- rarely: take_out, leave, cancelled, delayed
+-- rarely: take_out, leave, cancelled, delayed, attempts
 
 local EXPIRED = 'expired before it started'
 local NOT_STARTED = { waiting = true, blocked = true, delayed = true }
@@ -9,6 +9,8 @@ local NOT_STARTED = { waiting = true, blocked = true, delayed = true }
 function queue.expire(limit)
   local ids = redis.call('ZRANGEBYSCORE', key.expires, '-inf', queue.whole(now_ms), 'LIMIT', '0', queue.whole(limit))
   if #ids == 0 then
+    -- Nothing is over, whatever meta.expiring says: no call may come for it again and again.
+    queue.look_for_expiring()
     return 0
   end
   local outcome, is_delayed = cmsgpack.pack({ cancelled = EXPIRED }), false
@@ -19,7 +21,8 @@ function queue.expire(limit)
     if records[i] then
       state, _, part = queue.find(id)
     end
-    if NOT_STARTED[state] then
+    -- A job that started while meta was lost is still among those that are to expire.
+    if NOT_STARTED[state] and not queue.has_begun(id) then
       queue.take_out(id, part, records[i])
       leaving[#leaving + 1] = { id = id, record = records[i], from = state, to = 'ended' }
       local at = #cancelled + 1

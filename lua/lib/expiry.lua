@@ -6,18 +6,26 @@
 -- needs: meta, whole, head
 -- rarely: unset, arm, lists, attempts
 
+-- A moment that `queue.number` cannot read never comes.
+local NEVER = 2 ^ 53
+
 local function expiry_of(record)
+  local at_ms
   local after_ms = tonumber(queue.field_of(record, 'expires_in') or '')
   if after_ms then
     -- Behind the version: MessagePack, when the job was enqueued.
-    return cmsgpack.unpack(string.sub(record, 2, 10)) + after_ms
+    at_ms = cmsgpack.unpack(string.sub(record, 2, 10)) + after_ms
+  else
+    at_ms = tonumber(queue.field_of(record, 'expires_at') or '')
   end
-  return tonumber(queue.field_of(record, 'expires_at') or '')
+  return at_ms and at_ms < NEVER and at_ms or nil
 end
 
--- Brings meta.expiring up to date.
-local function refresh()
-  local _, first_ms = unpack(redis.call('ZRANGE', key.expires, '0', '0', 'WITHSCORES'))
+-- Brings meta.expiring up to date. Another program may have written or deleted it, or a member of `expires`.
+function queue.look_for_expiring()
+  local _, score = unpack(redis.call('ZRANGE', key.expires, '0', '0', 'WITHSCORES'))
+  local first_ms = tonumber(score)
+  first_ms = first_ms and first_ms < NEVER and queue.whole(math.max(0, math.ceil(first_ms))) or nil
   if not first_ms and meta.expiring then
     queue.unset_meta('expiring')
   elseif first_ms and meta.expiring ~= first_ms then
@@ -37,18 +45,25 @@ function queue.expect_expiry(stored)
   if #members > 0 then
     local before = meta.expiring
     redis.call('ZADD', key.expires, unpack(members))
-    refresh()
+    queue.look_for_expiring()
     if meta.expiring ~= before then
       queue.arm(queue.number(meta.expiring))
     end
   end
 end
 
+-- A job waits, and may have begun before.
+function queue.expect_first_start(id, record)
+  if queue.has_traits(record) and expiry_of(record) and not queue.has_begun(id) then
+    queue.expect_expiry({ id, record })
+  end
+end
+
 -- Attempts have ended: a list as for `leave` (leave.lua). A job that bounced before it ever began has not started.
 function queue.expect_again(jobs)
   for _, job in ipairs(jobs) do
-    if job.bounced and job.record and not queue.has_begun(job.id) then
-      queue.expect_expiry({ job.id, job.record })
+    if job.bounced and job.record then
+      queue.expect_first_start(job.id, job.record)
     end
   end
 end
@@ -57,6 +72,6 @@ end
 function queue.forget_expiry(ids)
   if meta.expiring and #ids > 0 then
     redis.call('ZREM', key.expires, unpack(ids))
-    refresh()
+    queue.look_for_expiring()
   end
 end

@@ -1,5 +1,4 @@
--- What becomes of jobs that are in no list any more. Their records, and what is stored beside them, show where they
--- belong.
+-- What becomes of jobs that are in no list any more. Their records, and what is stored beside them, show where they belong.
 -- needs: arguments, meta
 -- rarely: held, enter, places, order, unplace, finish, forget, arm, count, emit, drained, leave, expiry
 
@@ -39,7 +38,7 @@ local function add(part, score, ids)
 end
 
 -- The record of a job that was enqueued with a delay holds the first place of its priority, which is no job's. A job with a gate
--- is held back until its gate lets it in, unless it has the turn.
+-- is held back until its gate lets it in, unless it has the turn. Returns their records.
 local function enter_where_they_were(ids)
   local places, records = queue.places_of(ids)
   local known, at, anew, options = {}, {}, {}, {}
@@ -60,6 +59,7 @@ local function enter_where_they_were(ids)
   queue.enter_by_gates(gated, of_gated, gated_at)
   queue.emit('waiting', known)
   queue.emit('waiting', anew)
+  return records
 end
 
 -- Where each job goes. One that a worker holds gets a lease, which the worker renews or which runs out. A dead
@@ -73,7 +73,10 @@ function queue.put_back(ids)
   add(key.completed, now_text, completed)
   if #open > 0 then
     queue.forget_names(open)
-    enter_where_they_were(open)
+    local records = enter_where_they_were(open)
+    for i = 1, #open do
+      queue.expect_first_start(open[i], records[i])
+    end
     if not meta.paused then
       queue.arm(0)
     end

@@ -4,7 +4,7 @@
 -- A job says in its head (head.lua) which key it has (`unique`); until when (`unique_until`: `started`, or for how many ms
 -- from the moment at which it was enqueued; without it, until the job has ended); and what it does if another job has the
 -- key (`on_duplicate`: `replace` or `debounce`; without it, nothing; see duplicate.lua).
--- needs: head, find, whole
+-- needs: head, find, whole, places
 
 local STARTED = 'started'
 local OPEN = { waiting = true, blocked = true, delayed = true, active = true }
@@ -22,8 +22,8 @@ function queue.free_key(name)
   redis.call('ZREM', key.remembered, name)
 end
 
--- The job that has the key, its state, its score, and the collection in which it is; nil if the key is free. A key whose job
--- has ended or is gone is free, if it is not remembered: another program deleted the job.
+-- The job that has the key, its state, its score, the collection in which it is, and its record; nil if the key is free. A key whose
+-- job has ended or is gone is free, if it is not remembered: another program deleted the job, or wrote a record that cannot be read.
 function queue.owner_of_key(name)
   local id = redis.call('HGET', key.unique, name)
   if not id or taken[name] then
@@ -31,11 +31,12 @@ function queue.owner_of_key(name)
   end
   local until_ms = tonumber(redis.call('ZSCORE', key.remembered, name) or '')
   local state, score, part = queue.find(id)
-  if state and redis.call('HEXISTS', key.jobs, id) == 0 then
+  local record = state and redis.call('HGET', key.jobs, id)
+  if not (record and queue.place_in(record)) then
     state = nil
   end
   if until_ms and until_ms > now_ms or not until_ms and OPEN[state] then
-    return id, state, score, part
+    return id, state, score, part, record
   end
   queue.free_key(name)
   return nil

@@ -1,5 +1,5 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
--- rarely: unhandled, head, blocked, gate, places, running, admit
+-- rarely: unhandled, head, blocked, gate, places, running, admit, unique, attempts
 
 -- Jobs that were handed back are not kept by their names any more: they are offered to every worker.
 function queue.forget_names(ids)
@@ -25,6 +25,18 @@ function queue.forget_gates(ids)
     end
   end
   return leaving
+end
+
+-- Whether a job may be put back: it has its unique key again, or needs none. While another job has the key, it may not; but one that
+-- a worker holds runs in any case.
+function queue.regains_key(id, record)
+  if not queue.has_traits(record) then
+    return true
+  end
+  local runs = redis.call('HEXISTS', key.claims, id) == 1
+  local has_ended = not runs and redis.call('HEXISTS', key.results, id) == 1
+  local is_free = queue.field_of(record, 'unique_until') == 'started' and (runs or queue.has_begun(id))
+  return has_ended or is_free or queue.take_key_again(id, record) or runs
 end
 
 -- Whether a job is blocked, and its gate does not know it.

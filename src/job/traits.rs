@@ -133,15 +133,20 @@ pub(crate) fn gate_of(record: &[u8]) -> Option<String> {
     gate(GROUP, Trait::Group).or_else(|| gate(ORDER, Trait::Order))
 }
 
-/// When (ms) the job of a stored record is over, if it has not started by then.
+/// When (ms) the job of a stored record is over, if it has not started by then. A moment that is no exact number to the scripts
+/// never comes.
 #[allow(
     dead_code,
     reason = "only queues in memory ask for it, and these are a feature"
 )]
 pub(crate) fn expiry_of(record: &[u8]) -> Option<u64> {
-    if let Some(after_ms) = field_of(record, EXPIRES_IN) {
-        let (enqueued_ms, _) = codec::split_stamp(record.get(1..)?)?;
-        return Some(enqueued_ms.saturating_add(after_ms.parse().ok()?));
-    }
-    field_of(record, EXPIRES_AT)?.parse().ok()
+    const NEVER: u64 = 1 << 53;
+    let at_ms = match field_of(record, EXPIRES_IN) {
+        Some(after_ms) => {
+            let (enqueued_ms, _) = codec::split_stamp(record.get(1..)?)?;
+            enqueued_ms.saturating_add(after_ms.parse().ok()?)
+        }
+        None => field_of(record, EXPIRES_AT)?.parse().ok()?,
+    };
+    (at_ms < NEVER).then_some(at_ms)
 }

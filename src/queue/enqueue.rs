@@ -195,13 +195,13 @@ impl<J: Job> Enqueue<J> {
     /// paused, within half a minute; without any worker it stays, and does not start later. At least 1 ms, at most 10 years.
     /// Default: it waits as long as it takes.
     ///
-    /// A [`delay`](Self::delay) that is not shorter is [`ErrorKind::Invalid`], as is an [`at`](Self::at) that is not before
-    /// [`expires_at`](Self::expires_at).
+    /// A job that would be due ([`delay`](Self::delay), [`at`](Self::at)) only when it has expired is [`ErrorKind::Invalid`]; a time and
+    /// a moment are compared by the clock of this machine.
     pub fn expires_in(self, time: Duration) -> Self {
         self.with_options(|options| options.expires_in(time))
     }
 
-    /// The same at a moment, by the server's clock.
+    /// The same at a moment, by the server's clock. At most 10 years ahead.
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         let ms = Timestamp::from(time).as_millis();
         self.options.expiry = Some(Expiry::At { ms });
@@ -396,12 +396,19 @@ impl<J: Job> Enqueue<J> {
     }
 }
 
-/// A job that is due after it has expired could never start.
+/// A job that is due after it has expired could never start. A time and a moment are compared by this machine's clock.
 fn check_expiry(expiry: Option<Expiry>, due: Due) -> Result<(), Error> {
+    let now_ms = Timestamp::from(SystemTime::now()).as_millis();
     let never = match (expiry, due) {
+        (None, _) | (_, Due::Now) => false,
         (Some(Expiry::After { ms: over }), Due::After { ms: due })
         | (Some(Expiry::At { ms: over }), Due::At { ms: due }) => due >= over,
-        _ => false,
+        (Some(Expiry::After { ms: over }), Due::At { ms: due }) => {
+            due.saturating_sub(now_ms) >= over
+        }
+        (Some(Expiry::At { ms: over }), Due::After { ms: due }) => {
+            now_ms.saturating_add(due) >= over
+        }
     };
     match never {
         true => Err(Error::invalid(

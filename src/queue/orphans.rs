@@ -87,6 +87,8 @@ impl Orphans {
     ///   it waits no longer: until when was lost with the list.
     /// - A job with a group or an order is held back until it is its turn there.
     /// - A job that a worker may be running gets a lease. The worker renews it, or the job stalls when it ends.
+    /// - A job whose [unique key](crate::Unique) another job has by now stays where it is, and is not counted. It can be put back when the
+    ///   other job has ended.
     /// - A job that had ended is not run again. A dead one is on the dead-letter list, any other is kept as if it had ended now.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Unique jobs, as callers see them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use oxcart::{
@@ -198,14 +198,38 @@ async fn a_job_that_comes_too_late_never_starts_and_its_waiter_is_told_at_that_m
     assert_eq!((counts.totals.completed, counts.totals.cancelled), (0, 1));
 
     // Without a free moment before: a worker comes back for a job that is delayed for longer.
-    let worker = Running::start(rig.worker().handle(charge));
-    let later = rig.queue.enqueue(of(8, 1)).delay(HOUR).unique("later");
-    let soon = std::time::SystemTime::now() + short;
+    let soon = SystemTime::now() + short;
+    let later = rig.queue.enqueue(of(8, 1)).unique("later");
     let later = later.expires_at(soon).await.unwrap();
+    rig.queue.edit(later.id()).delay(HOUR).await.unwrap();
+    let worker = Running::start(rig.worker().handle(charge));
     let error = later.result().within(Duration::from_secs(10)).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Cancelled);
     worker.stop().await;
+}
 
-    let never = rig.queue.enqueue(of(9, 1)).delay(HOUR).expires_in(short);
-    assert_eq!(never.await.unwrap_err().kind(), ErrorKind::Invalid);
+#[tokio::test]
+async fn a_job_that_could_never_start_or_never_expire_is_refused() {
+    let rig = Rig::new().await;
+    let new = || rig.queue.enqueue(of(9, 1));
+    let (now, day) = (SystemTime::now(), 24 * HOUR);
+    let far = now + 4_000 * day;
+    for wrong in [
+        new().delay(HOUR).expires_in(HOUR),
+        new().at(now + HOUR).expires_at(now + HOUR),
+        new().at(now + day).expires_in(HOUR),
+        new().delay(day).expires_at(now + HOUR),
+        new().expires_at(far),
+        new().expires_in(Duration::ZERO),
+    ] {
+        assert_eq!(wrong.await.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    for fine in [
+        new().delay(HOUR).expires_in(day),
+        new().at(now + HOUR).expires_at(now + day),
+        new().at(now + HOUR).expires_in(day),
+        new().delay(HOUR).expires_at(now + day),
+    ] {
+        fine.await.unwrap();
+    }
 }

@@ -58,18 +58,22 @@ impl State {
         (due_ms > self.now_ms()).then_some(due_ms)
     }
 
-    /// The job keeps its place in line, if it has the same priority, due time and gate.
-    pub(crate) fn change(&mut self, id: &JobId, new: &Change) {
+    /// The job keeps its place in line, if it has the same priority, due time and gate. Returns whether it was delayed and is not
+    /// where it was: after the last change of a call `look_for_due` is to be called.
+    #[must_use]
+    pub(crate) fn change(&mut self, id: &JobId, new: &Change) -> bool {
         let Some(job) = self.jobs.get(id) else {
-            return;
+            return false;
         };
+        let was_delayed = job.collection == Collection::Delayed;
         let (record, given) = (job.record.clone(), job.given);
         let as_before = new.of(&record, given);
         let stays = new.due_ms == self.due_of_waiting(id)
             && new.later.priority == priority_at(self.place_of(id))
             && gate_of(&as_before) == gate_of(&record);
         if stays {
-            return self.rewrite(id, as_before, new, given);
+            self.rewrite(id, as_before, new, given);
+            return false;
         }
         self.leave_to_change(id);
         let is_placed = new.due_ms.is_none() || field_of(&as_before, ORDER).is_some();
@@ -82,6 +86,7 @@ impl State {
         if new.due_ms.is_none() && !self.is_paused() {
             self.arm(0);
         }
+        was_delayed
     }
 
     fn rewrite(&mut self, id: &JobId, record: Vec<u8>, new: &Change, given: i64) {
@@ -108,7 +113,6 @@ impl State {
         match from {
             Some(Collection::Unhandled) => self.left_unhandled(std::slice::from_ref(id)),
             Some(Collection::Blocked) => self.look_for_blocked(),
-            Some(Collection::Delayed) => self.look_for_due(),
             _ => {}
         }
         self.leave(leaving.as_slice());

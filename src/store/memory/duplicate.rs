@@ -24,6 +24,7 @@ impl State {
         let mut met = BTreeMap::new();
         let mut first: BTreeMap<String, usize> = BTreeMap::new();
         let mut seen = HashSet::new();
+        let mut have_left_delayed = false;
         for (position, new) in jobs.iter().enumerate() {
             let is_known = self.jobs.contains_key(&new.id) || seen.contains(&new.id);
             let name = new.record.field(UNIQUE).map(str::to_owned);
@@ -34,7 +35,7 @@ impl State {
             let how = new.record.field(ON_DUPLICATE);
             let (other, is_replaced) = match first.get(&name) {
                 Some(&at) => (Some(meet_new(&mut left, at, position)), how.is_some()),
-                None => self.meet_owner(&name, new),
+                None => self.meet_owner(&name, new, &mut have_left_delayed),
             };
             let Some(other) = other else {
                 first.insert(name, position);
@@ -57,11 +58,19 @@ impl State {
             };
             met.insert(position, there);
         }
+        if have_left_delayed {
+            self.look_for_due();
+        }
         (met, left)
     }
 
     /// Another job may have the key: which, and whether it is replaced.
-    fn meet_owner(&mut self, name: &str, new: &NewJob) -> (Option<JobId>, bool) {
+    fn meet_owner(
+        &mut self,
+        name: &str,
+        new: &NewJob,
+        have_left_delayed: &mut bool,
+    ) -> (Option<JobId>, bool) {
         let Some(id) = self.owner_of_key(name) else {
             return (None, false);
         };
@@ -74,17 +83,17 @@ impl State {
         }
         let is_replaced = waits && new.record.field(ON_DUPLICATE).is_some();
         if is_replaced {
-            self.replace(&id, new);
+            *have_left_delayed |= self.replace(&id, new);
             self.forget_expiry(std::slice::from_ref(&id));
-            self.expect_expiry(std::slice::from_ref(&id));
+            self.expect_first_start(&id);
             self.give_key(&id, name, new.record.field(UNIQUE_UNTIL));
         }
         (Some(id), is_replaced)
     }
 
     /// A job that waits becomes what a new one would be. It keeps its id, its history and, if nothing asks for another one, its
-    /// place.
-    fn replace(&mut self, id: &JobId, new: &NewJob) {
+    /// place. Returns what `change` does.
+    fn replace(&mut self, id: &JobId, new: &NewJob) -> bool {
         let now_ms = self.now_ms();
         let due_ms = match new.record.field(ON_DUPLICATE) {
             Some("debounce") => Some(due_ms(new, now_ms)).filter(|due_ms| *due_ms > now_ms),
@@ -103,7 +112,7 @@ impl State {
             enqueued_ms: Some(now_ms),
         };
         self.emit_ids("replaced", std::slice::from_ref(id));
-        self.change(id, &change);
+        self.change(id, &change)
     }
 }
 

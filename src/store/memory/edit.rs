@@ -46,7 +46,9 @@ impl Apply for Edit<'_> {
             enqueued_ms: None,
         };
         state.emit_ids("edited", std::slice::from_ref(self.id));
-        state.change(self.id, &change);
+        if state.change(self.id, &change) {
+            state.look_for_due();
+        }
         Edited::Done
     }
 }

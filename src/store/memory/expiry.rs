@@ -4,6 +4,7 @@ use crate::codec;
 use crate::id::JobId;
 use crate::job::outcome::Ending;
 use crate::job::traits::expiry_of;
+use crate::memory::attempts::History;
 use crate::memory::gate::Goes;
 use crate::memory::state::{Collection, State};
 
@@ -32,13 +33,17 @@ impl State {
         }
     }
 
-    /// A job is back in line. If it bounced before it ever began, it has not started.
-    pub(crate) fn expect_again(&mut self, id: &JobId) {
-        let job = self.jobs.get(id);
-        let history = job.and_then(|job| job.history.as_ref());
-        if history.is_none_or(|history| !history.has_begun()) {
+    /// A job waits, and may have begun before.
+    pub(crate) fn expect_first_start(&mut self, id: &JobId) {
+        if !self.has_begun(id) {
             self.expect_expiry(std::slice::from_ref(id));
         }
+    }
+
+    pub(crate) fn has_begun(&self, id: &JobId) -> bool {
+        let job = self.jobs.get(id);
+        let history = job.and_then(|job| job.history.as_ref());
+        history.is_some_and(History::has_begun)
     }
 
     /// Jobs have started, or are over.

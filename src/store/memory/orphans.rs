@@ -3,7 +3,9 @@
 
 use crate::codec;
 use crate::id::JobId;
+use crate::job::head::field_of;
 use crate::job::outcome::Ending;
+use crate::job::traits::UNIQUE_UNTIL;
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
 use crate::memory::gate::Goes;
@@ -29,9 +31,9 @@ impl Apply for Orphans<'_> {
         let lost = state.all(Collection::Lost).chain(unknown);
         let mut lost: Vec<JobId> = lost.map(|(_, id)| id.clone()).collect();
         lost.sort();
-        let more = lost.len() > AT_MOST && self.how != How::Look;
-        if more {
-            lost.truncate(AT_MOST);
+        let mut more = false;
+        if self.how != How::Look {
+            (lost, more) = chosen(self, state, lost);
         }
         let found = match self.how {
             _ if lost.is_empty() => lost,
@@ -48,6 +50,34 @@ impl Apply for Orphans<'_> {
             more,
         }
     }
+}
+
+/// Those that are dealt with now, and whether that leaves some.
+fn chosen(call: &Orphans<'_>, state: &mut State, lost: Vec<JobId>) -> (Vec<JobId>, bool) {
+    let (mut chosen, mut taken) = (Vec::new(), Vec::new());
+    for id in lost {
+        if chosen.len() == AT_MOST {
+            return (chosen, true);
+        }
+        if call.how == How::Remove || regains_key(state, &id, &mut taken) {
+            chosen.push(id);
+        }
+    }
+    (chosen, false)
+}
+
+/// Whether a job may be put back: it has its unique key again, or needs none. While another job has the key, it may not; but
+/// one that a worker holds runs in any case.
+fn regains_key(state: &mut State, id: &JobId, taken: &mut Vec<String>) -> bool {
+    let kind = kind(state, id);
+    let runs = kind == Kind::Held;
+    if !runs && kind != Kind::Open {
+        return true;
+    }
+    let record = state.jobs.get(id).map(|job| job.record.as_slice());
+    let until_started = record.and_then(|record| field_of(record, UNIQUE_UNTIL)) == Some("started");
+    let is_free = until_started && (runs || state.has_begun(id));
+    is_free || state.take_key_again(id, taken) || runs
 }
 
 fn kind(state: &State, id: &JobId) -> Kind {
@@ -97,6 +127,9 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
     state.hold_and_admit(&gated);
     state.emit_ids("waiting", &known);
     state.emit_ids("waiting", &anew);
+    for id in &open {
+        state.expect_first_start(id);
+    }
     if !open.is_empty() && !state.is_paused() {
         state.arm(0);
     }

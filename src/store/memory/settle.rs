@@ -189,7 +189,7 @@ impl State {
         }
         self.leave(&plan.leaving);
         for id in &plan.bounced {
-            self.expect_again(id);
+            self.expect_first_start(id);
         }
         let told = plan.told;
         for (why, tokens) in &told.bounced {

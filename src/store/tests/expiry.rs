@@ -9,16 +9,20 @@ use proptest::sample::select;
 
 use super::random::op::{New, Op, Operation, PRODUCERS};
 use super::random::world::{World, Wrong};
+use super::subject::Subject;
 use super::{Rig, completed, on_both, settlement, with};
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{Ending, Outcome};
 use crate::job::state::State;
+use crate::policy::expiry::Expiry;
 use crate::policy::retention::Retention;
+use crate::policy::unique::{OnDuplicate, Unique};
 use crate::store::advance::{Advanced, Claimed};
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::get::Get;
+use crate::store::orphans::{How, Orphans};
 use crate::store::pause::Pause;
 use crate::store::promote::Promote;
 use crate::store::remove::Remove;
@@ -199,7 +203,98 @@ fn nothing_is_left_of_a_job_that_is_removed(mut rig: Rig) {
     assert!(!turn(&mut rig, 1).traits);
 }
 
+/// Also what it becomes by a job that replaces it is never "expired before it started".
+fn a_replaced_job_expires_if_it_has_not_begun(mut rig: Rig) {
+    let replaces = |id: &str, key: &str| {
+        let unique = Unique::by(key).on_duplicate(OnDuplicate::Replace);
+        with(id, &JobOptions::new().expires_in(MINUTE).unique(unique))
+    };
+    let plain = |id: &str, key: &str| with(id, &JobOptions::new().unique(key));
+    rig.enqueue(&[plain("a", "k"), plain("b", "l")]);
+    let first = turn(&mut rig, 1).claimed.pop().unwrap();
+    let after = 2 * MINUTE;
+    let entry = entry();
+    end(&mut rig, &first, Outcome::Retry { after, entry });
+    rig.enqueue(&[replaces("c", "k"), replaces("d", "l")]);
+    assert_eq!(rig.total("replaced"), 2);
+    assert_eq!(rig.size("expires"), 1);
+    rig.wait(MINUTE);
+    assert_eq!(promote(&mut rig), 1);
+    assert_expired(&mut rig, "b");
+    assert_eq!(rig.state(&first.id), Some(State::Delayed));
+}
+
+/// Its list was deleted, and all that is told of the queue as a whole.
+#[test]
+fn a_job_expires_though_something_was_lost() {
+    let mut rig = Rig::in_redis();
+    rig.enqueue(&[expiring("a"), expiring("b")]);
+    let first = turn(&mut rig, 1).claimed.pop().unwrap();
+    let after = 3 * MINUTE;
+    let entry = entry();
+    end(&mut rig, &first, Outcome::Retry { after, entry });
+    let Subject::Redis(redis) = &mut rig.subject else {
+        panic!("it is in Redis");
+    };
+    // As if it had started while `meta` was lost.
+    let (meta, expires) = (redis.key("meta"), redis.key("expires"));
+    let _: i64 = redis.ask(redis::cmd("ZADD").arg(&expires).arg(5).arg("a"));
+    let _: i64 = redis.ask(redis::cmd("DEL").arg(&meta));
+    rig.wait(MINUTE);
+    assert_eq!(promote(&mut rig), 2);
+    assert_expired(&mut rig, "b");
+    assert_eq!(rig.state(&first.id), Some(State::Delayed));
+    assert_eq!(rig.size("expires"), 0);
+}
+
+/// One that has begun goes on, one that has not expires.
+fn a_job_that_is_put_back_expires_if_it_has_not_begun(mut rig: Rig) {
+    rig.enqueue(&[expiring("a"), expiring("b")]);
+    let first = turn(&mut rig, 1).claimed.pop().unwrap();
+    let after = Duration::ZERO;
+    let entry = entry();
+    end(&mut rig, &first, Outcome::Retry { after, entry });
+    rig.subject.lose_list(0);
+    if let Subject::Redis(redis) = &mut rig.subject {
+        let expires = redis.key("expires");
+        let _: i64 = redis.ask(redis::cmd("DEL").arg(&expires));
+    }
+    let put_back = Orphans {
+        cursor: Orphans::FIRST,
+        limit: 100,
+        how: How::PutBack,
+        lease_ms: 60_000,
+    };
+    assert_eq!(rig.call(&put_back).ids, ["a", "b"]);
+    assert_eq!(rig.size("expires"), 1);
+    rig.wait(MINUTE);
+    let claimed = turn(&mut rig, 5).claimed;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].id, first.id);
+    assert_expired(&mut rig, "b");
+}
+
+/// No script reads such a number right. The type of the caller keeps it away; here it is passed by.
+fn a_moment_that_is_too_far_away_never_comes(mut rig: Rig) {
+    for (n, ms) in [1 << 53, u64::MAX].into_iter().enumerate() {
+        let mut options = JobOptions::new();
+        options.expiry = Some(Expiry::At { ms });
+        let id = format!("far-{n}");
+        rig.enqueue(&[with(&id, &options), super::job("plain")]);
+        assert_eq!(rig.size("expires"), 0);
+        let claimed = turn(&mut rig, 5).claimed;
+        assert_eq!(claimed.len(), 2);
+        end(&mut rig, &claimed[1], completed());
+        rig.call(&Remove {
+            ids: &[JobId::stored("plain")],
+        });
+    }
+}
+
 on_both! {
+    a_replaced_job_expires_if_it_has_not_begun,
+    a_job_that_is_put_back_expires_if_it_has_not_begun,
+    a_moment_that_is_too_far_away_never_comes,
     a_job_that_has_not_started_by_then_never_starts_and_its_waiter_is_told,
     a_plain_call_starts_nothing_before_what_is_over_has_ended,
     one_worker_comes_back_at_that_moment,

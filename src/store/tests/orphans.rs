@@ -1,8 +1,14 @@
 //! Jobs whose list was deleted.
 
 use super::removal::everything;
-use super::{Rig, completed, job, on_both};
+use std::time::Duration;
+
+use super::{Rig, completed, job, on_both, settlement, with};
 use crate::id::{JobId, Receipt};
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::options::JobOptions;
+use crate::job::outcome::Outcome;
+use crate::policy::unique::Unique;
 use crate::redis::keys::PLACES;
 use crate::store::orphans::{How, Orphans};
 
@@ -95,7 +101,61 @@ fn g1_jobs_of_a_lost_list_are_put_back(mut rig: Rig) {
     }
 }
 
+/// Its key was free when its list was lost: another job may have it since.
+fn a_job_whose_key_another_one_has_is_put_back_when_that_has_ended(mut rig: Rig) {
+    let orphans = |rig: &mut Rig, how| {
+        let verb = Orphans {
+            cursor: Orphans::FIRST,
+            limit: 100,
+            how,
+            lease_ms: 60_000,
+        };
+        let found = rig.call(&verb);
+        assert!(!found.more);
+        found.ids
+    };
+    let end = |rig: &mut Rig, outcome| {
+        let job = rig.claim_one().expect("one waits");
+        let mut ended = settlement(&job.id, &job.receipt, outcome);
+        ended.traits = true;
+        assert!(rig.advance(&[ended], 0).refused.is_empty());
+        job.id.to_string()
+    };
+    let keyed = |id: &str| with(id, &JobOptions::new().unique("k"));
+    let until_started = |id: &str| {
+        with(
+            id,
+            &JobOptions::new().unique(Unique::by("l").until_started()),
+        )
+    };
+    rig.traits = true;
+    // It has begun, and waits for its next attempt: it needs its key no more.
+    rig.enqueue(&[until_started("begun")]);
+    let after = Duration::ZERO;
+    let entry = AttemptEntry::new(AttemptKind::Error, "broken".into());
+    assert_eq!(end(&mut rig, Outcome::Retry { after, entry }), "begun");
+    rig.enqueue(&[keyed("a"), until_started("b")]);
+    rig.subject.lose_list(0);
+    rig.enqueue(&[keyed("c"), until_started("d")]);
+    assert_eq!((rig.size("waiting"), rig.size("unique")), (2, 2));
+    assert_eq!(orphans(&mut rig, How::PutBack), ["begun"]);
+    assert_eq!(orphans(&mut rig, How::Look), ["a", "b"]);
+    for id in ["begun", "c"] {
+        assert_eq!(end(&mut rig, completed()), id);
+    }
+    assert_eq!(orphans(&mut rig, How::PutBack), ["a"]);
+    rig.enqueue(&[keyed("e")]);
+    assert_eq!(rig.total("duplicates"), 1, "its key is taken again");
+    for id in ["a", "d"] {
+        assert_eq!(end(&mut rig, completed()), id);
+    }
+    assert_eq!(orphans(&mut rig, How::PutBack), ["b"]);
+    assert!(orphans(&mut rig, How::Look).is_empty());
+    assert_eq!(rig.size("unique"), 1);
+}
+
 on_both!(
+    a_job_whose_key_another_one_has_is_put_back_when_that_has_ended,
     g1_jobs_of_a_lost_list_are_put_back,
     g7_orphans_are_dealt_with_in_bounded_calls,
 );

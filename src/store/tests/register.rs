@@ -21,6 +21,7 @@ use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::settings::QueueSettings;
+use crate::policy::unique::{OnDuplicate, Unique};
 use crate::redis::script::Script;
 use crate::store::Verb;
 use crate::store::advance::Advance;
@@ -141,6 +142,10 @@ verbs! {
             let jobs: Vec<&NewJob> = jobs.iter().collect();
             let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
             tried(redis, &Enqueue { lane, call, jobs: &jobs, novelty })
+        },
+        "replace" => |redis, _| {
+            let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
+            tried(redis, &Enqueue { lane, call, jobs: &[&keyed("other")], novelty })
         },
     }
     extend: Extend<'_> {
@@ -271,6 +276,14 @@ fn held() -> JobId {
 
 fn all() -> [JobId; 5] {
     ["held", "waiting", "completed", "dead", "delayed"].map(JobId::stored)
+}
+
+/// A job with a unique key, which replaces another one that has it.
+pub(super) fn keyed(id: &str) -> NewJob {
+    let unique = Unique::by("k").on_duplicate(OnDuplicate::Replace);
+    let options = JobOptions::new().unique(unique);
+    let record = EncodedRecord::new("test", vec![0xc0], &options, Vec::new());
+    NewJob { record, ..job(id) }
 }
 
 fn entry() -> AttemptEntry {

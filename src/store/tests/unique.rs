@@ -356,6 +356,45 @@ fn a_debounced_job_is_due_when_the_last_one_would_be(mut rig: Rig) {
     assert_eq!(claim(&mut rig).unwrap().id.as_str(), "a");
 }
 
+/// Which job is due next is looked up once, however many jobs are put off: that takes a command for each priority.
+#[test]
+fn g7_many_debounced_jobs_are_cheap() {
+    let mut rig = Rig::in_redis();
+    let new = |n: u16| {
+        let unique = Unique::by(format!("k{n}")).on_duplicate(OnDuplicate::Debounce);
+        let priority = Some(4 * n);
+        let id = format!("{n}-{}", "a");
+        NewJob {
+            priority,
+            ..after(
+                with(&id, &JobOptions::new().unique(unique).priority(4 * n)),
+                MINUTE,
+            )
+        }
+    };
+    let jobs: Vec<NewJob> = (0..256).map(new).collect();
+    rig.enqueue(&jobs);
+    rig.wait(MINUTE / 2);
+    let commands = |rig: &mut Rig| -> u64 {
+        let stats = rig.subject.command_stats();
+        let calls = stats
+            .lines()
+            .filter_map(|line| line.split_once(":calls=")?.1.split(',').next());
+        calls.map(|calls| calls.parse::<u64>().unwrap()).sum()
+    };
+    let before = commands(&mut rig);
+    let again: Vec<NewJob> = (0..256)
+        .map(|n| NewJob {
+            id: JobId::stored(&format!("{n}-b")),
+            ..new(n)
+        })
+        .collect();
+    let told = met(&mut rig, &again);
+    assert!(told.iter().all(|told| told.starts_with('~')), "{told:?}");
+    let spent = commands(&mut rig) - before;
+    assert!(spent < 256 * 25, "{spent} commands");
+}
+
 /// An edit moves the job, and its key stays.
 fn a_job_that_is_edited_keeps_its_key(mut rig: Rig) {
     let id = JobId::stored("a");

@@ -8,7 +8,7 @@ use redis::{Value, cmd};
 
 use super::*;
 use crate::redis::keys::PARTS;
-use crate::store::tests::register::{CALLS, Tried, not_called};
+use crate::store::tests::register::{CALLS, Tried, keyed, not_called};
 
 /// A queue as it was, to be put back.
 struct Kept {
@@ -19,9 +19,11 @@ struct Kept {
 
 impl Kept {
     fn new() -> Self {
+        let mut both = Both::start();
+        assert_eq!(both.enqueue("producer", 2, &[keyed("keyed")]), Some(vec![]));
         let Both {
             mut redis, receipt, ..
-        } = Both::start();
+        } = both;
         Self {
             keys: raw(&mut redis),
             redis,
@@ -43,7 +45,7 @@ impl Kept {
 const BURY: &str = "bury";
 
 /// What scripts read to compute with.
-const FIELDS: [(&str, &str); 37] = [
+const FIELDS: [(&str, &str); 40] = [
     ("meta", "sequence"),
     ("meta", "settings"),
     ("meta", "declared"),
@@ -54,6 +56,7 @@ const FIELDS: [(&str, &str); 37] = [
     ("attempts", "dead"),
     ("places", "held"),
     ("meta", "due"),
+    ("meta", "expiring"),
     ("meta", "front"),
     ("meta", "timer"),
     ("meta", "tick"),
@@ -71,6 +74,8 @@ const FIELDS: [(&str, &str); 37] = [
     ("jobs", "held"),
     ("jobs", "waiting"),
     ("jobs", "dead"),
+    ("jobs", "keyed"),
+    ("unique", "test:k"),
     ("payloads", "held"),
     ("claims", "held"),
     ("stalls", "held"),
@@ -153,6 +158,7 @@ fn g9_a_member_that_is_no_job_stops_no_verb() {
         "dead",
         "ticks",
         "awaited",
+        "expires",
     ] {
         let key = kept.redis.key(part);
         for score in ["-inf", "-9e15", "1.5", "17"] {
@@ -162,6 +168,42 @@ fn g9_a_member_that_is_no_job_stops_no_verb() {
                 assert!(answer.is_ok(), "{case}: {answer:?}");
             });
         }
+    }
+}
+
+/// A worker that claims, whatever `meta` and `expires` say of jobs that expire, and the queue says so no more.
+#[test]
+fn a_moment_at_which_nothing_expires_stops_no_queue() {
+    let mut kept = Kept::new();
+    let [meta, expires] = ["meta", "expires"].map(|part| kept.redis.key(part));
+    let told = |value: &str| cmd("HSET").arg(&meta).arg("expiring").arg(value).clone();
+    let ghost = |score: &str| cmd("ZADD").arg(&expires).arg(score).arg("ghost").clone();
+    let past = PAST.to_string();
+    let cases: Vec<Vec<redis::Cmd>> = vec![
+        vec![told(&past)],
+        vec![told(&past), ghost("+inf")],
+        vec![told(&past), ghost("9007199254740992")],
+        vec![told("garbage"), ghost("-inf")],
+        vec![told("-1"), ghost("1.5")],
+    ];
+    for case in VALUES
+        .map(|value| vec![told(value)])
+        .into_iter()
+        .chain(cases)
+    {
+        kept.put_back();
+        for disturb in &case {
+            let _: Value = kept.redis.ask(disturb);
+        }
+        let call = Advance {
+            traits: true,
+            ..advance("worker", 9, &[], 1)
+        };
+        let Answer::Advanced(advanced) = kept.redis.call(&call).unwrap() else {
+            panic!("{case:?}");
+        };
+        assert_eq!(advanced.claimed.len(), 1, "{case:?}");
+        assert_eq!(kept.redis.dump().get("meta", "expiring"), None, "{case:?}");
     }
 }
 
