@@ -208,6 +208,7 @@ pub use crate::queue::group::{Group, GroupInfo};
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
 pub use crate::queue::jobs::{JobCursor, JobPage, JobStream, Jobs};
+pub use crate::queue::jobs_named::JobsNamed;
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
 pub use crate::queue::orphans::Orphans;
 pub use crate::redis::pool::Pool;

@@ -118,6 +118,12 @@ impl State {
         (is_order(gate) || in_line).then_some(turn)
     }
 
+    /// Whether a job stands in line for its group.
+    pub(crate) fn has_group_turn(&self, id: &JobId) -> bool {
+        let gate = self.gate_of(id).filter(|gate| !is_order(gate));
+        gate.is_some_and(|gate| self.gate(&gate).turn.as_ref() == Some(id))
+    }
+
     /// Where a job stands among the jobs of its gate.
     fn rank(&self, gate: &str, id: &JobId) -> i64 {
         if !is_order(gate) {
@@ -306,7 +312,7 @@ impl State {
         let mut taken = Vec::new();
         for id in ids {
             let size = self.size_of(&id);
-            if size > room.bytes || !room.start(self.weight(&id)) {
+            if size > room.bytes || self.is_paused_job(&id) || !room.start(self.weight(&id)) {
                 break;
             }
             room.bytes -= size;

@@ -59,6 +59,7 @@ macro_rules! mutants {
 }
 
 mod limits;
+mod pause_name;
 mod unique;
 
 mutants! {

@@ -43,7 +43,7 @@ impl Kept {
 const BURY: &str = "bury";
 
 /// What scripts read to compute with.
-const FIELDS: [(&str, &str); 37] = [
+const FIELDS: [(&str, &str); 38] = [
     ("meta", "sequence"),
     ("meta", "settings"),
     ("meta", "declared"),
@@ -58,6 +58,7 @@ const FIELDS: [(&str, &str); 37] = [
     ("meta", "timer"),
     ("meta", "tick"),
     ("meta", "paused"),
+    ("meta", "paused_names"),
     ("meta", "added"),
     ("meta", "completed"),
     ("meta", "refused"),
