@@ -264,6 +264,11 @@ struct SettingsPage;
 #[doc = include_str!("../docs/limits.md")]
 struct LimitsPage;
 
+/// And of the page on pauses.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/pause.md")]
+struct PausePage;
+
 /// And of the page on TLS and access rules.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/security.md")]

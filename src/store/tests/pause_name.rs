@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::random::op::{NAMES, New, Op, Operation, PRODUCERS};
+use super::random::op::{NAMES, New, Op, Operation, PRODUCERS, WORKERS};
 use super::random::world::{World, Wrong};
 use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
@@ -130,6 +130,21 @@ impl Rig {
 
     fn is_waiting(&mut self, id: &str) -> bool {
         self.state(&JobId::stored(id)) == Some(State::Waiting)
+    }
+
+    /// All workers die, and their jobs are taken back.
+    fn lose_workers(&mut self) {
+        self.wait(MINUTE);
+        let verb = Recover {
+            expected_ms: self.now_us / 1_000,
+            tolerance_ms: 1_000,
+            limit: 5,
+            lease_ms: 1_000,
+            gap_ms: u64::MAX >> 12,
+            quiet_ms: 0,
+            doubt: Doubt::None,
+        };
+        self.call(&verb);
     }
 
     /// Nothing is left of where the jobs waited.
@@ -369,17 +384,7 @@ fn suspects_of_a_paused_name_do_not_hold_up_others(mut rig: Rig) {
     rig.lease_ms = 1_000;
     rig.enqueue(&["mail-1", "report-1"].map(named));
     assert_eq!(rig.claims(2).len(), 2);
-    rig.wait(MINUTE);
-    let recovered = Recover {
-        expected_ms: rig.now_us / 1_000,
-        tolerance_ms: 1_000,
-        limit: 5,
-        lease_ms: 1_000,
-        gap_ms: u64::MAX >> 12,
-        quiet_ms: 0,
-        doubt: Doubt::None,
-    };
-    rig.call(&recovered);
+    rig.lose_workers();
     assert_eq!(rig.size("suspects"), 2);
     rig.pause_name("mail", true);
     let plain = rig.advance(&[], 5);
@@ -388,6 +393,31 @@ fn suspects_of_a_paused_name_do_not_hold_up_others(mut rig: Rig) {
     assert_eq!(ids(&worked), ["report-1"]);
     assert!(!worked.more && worked.suspects == 1);
     assert_eq!(rig.claims(5), [""; 0]);
+    rig.pause_name("mail", false);
+    assert_eq!(rig.claims(5), ["mail-1"]);
+}
+
+/// A suspect got the turn when it became due.
+fn a_group_does_not_wait_for_the_turn_of_a_paused_suspect(mut rig: Rig) {
+    rig.set(QueueSettings::new().max_stalls(9));
+    rig.lease_ms = 1_000;
+    rig.enqueue(&[in_group("mail-1")]);
+    assert_eq!(rig.claims(1), ["mail-1"]);
+    rig.lose_workers();
+    let again = rig.work(&[], 1).claimed;
+    let (entry, after) = (entry(), MINUTE);
+    rig.ends(&again[0], Outcome::Retry { after, entry });
+    rig.wait(MINUTE);
+    let (limit, worker, hold) = (10, "worker", true);
+    rig.call(&Promote {
+        limit,
+        worker,
+        hold,
+    });
+    rig.enqueue(&[in_group("report-1")]);
+    assert_eq!((rig.size("suspects"), rig.size("blocked")), (1, 1));
+    rig.pause_name("mail", true);
+    assert_eq!(rig.claims(5), ["report-1"]);
     rig.pause_name("mail", false);
     assert_eq!(rig.claims(5), ["mail-1"]);
 }
@@ -483,6 +513,7 @@ on_both!(
     g8_jobs_that_were_set_aside_are_changed_and_removed_like_others,
     g3_a_claim_whose_answer_was_lost_is_answered_again,
     suspects_of_a_paused_name_do_not_hold_up_others,
+    a_group_does_not_wait_for_the_turn_of_a_paused_suspect,
     jobs_of_a_paused_name_do_not_grow_too_old,
     g5_workers_hear_of_paused_jobs_once_and_again_when_they_are_resumed,
     many_names_are_paused_and_no_more_than_are_allowed,
@@ -494,6 +525,13 @@ on_both!(
 struct EnqueueNamed {
     lane: u8,
     jobs: Vec<(New, &'static str)>,
+}
+
+/// A worker dies with some jobs.
+#[derive(Debug)]
+struct LoseWorker {
+    worker: u8,
+    claim: usize,
 }
 
 /// An operator pauses the jobs of a name, or lets them go on.
@@ -511,6 +549,17 @@ pub(super) fn enqueue(new: impl Strategy<Value = New>) -> impl Strategy<Value = 
 pub(super) fn operation() -> impl Strategy<Value = Op> {
     (select(&NAMES[..]), any::<bool>())
         .prop_map(|(name, pause)| Op::Other(Arc::new(ChangeName { name, pause })))
+}
+
+pub(super) fn lose_worker() -> impl Strategy<Value = Op> {
+    (0..WORKERS, 1..5usize)
+        .prop_map(|(worker, claim)| Op::Other(Arc::new(LoseWorker { worker, claim })))
+}
+
+impl Operation for LoseWorker {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        world.lose_worker(self.worker, self.claim)
+    }
 }
 
 impl Operation for EnqueueNamed {

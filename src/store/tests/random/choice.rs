@@ -51,6 +51,7 @@ operations! {
     3 EnqueueExpiring: expiry::operation(new());
     4 EnqueueNamed: pause_name::enqueue(new());
     3 ChangeName: pause_name::operation();
+    1 LoseWorker: pause_name::lose_worker();
     1 Flood: (0..PRODUCERS, 60..120u8, option::weighted(0.7, wait()), option::of(select(&PRIORITIES[..])), gate())
         .prop_map(|(lane, jobs, delay_ms, priority, gate)| Op::Flood { lane, jobs, delay_ms, priority, gate });
     22 Advance: turn().prop_map(Op::Advance);

@@ -2,11 +2,44 @@
 
 use std::collections::BTreeSet;
 
-use super::world::Wrong;
+use super::op::Turn;
+use super::world::{World, Wrong};
 use crate::job::head::has_traits;
 use crate::job::record::Record;
 use crate::policy::job_names::paused_in;
+use crate::store::recover::{Doubt, Recover};
 use crate::store::tests::dump::Dump;
+
+impl World<'_> {
+    /// A worker takes up to `claim` jobs of any kind and dies, and they are taken back.
+    pub(in crate::store::tests) fn lose_worker(
+        &mut self,
+        worker: u8,
+        claim: usize,
+    ) -> Result<(), Wrong> {
+        let lease_ms = 1_000;
+        let turn = Turn {
+            claim,
+            claim_bytes: 1 << 20,
+            lease_ms,
+            traits: true,
+            ..Turn::settling(worker)
+        };
+        self.turn(turn, Vec::new())?;
+        // What falls due afterwards was not left behind by this claim.
+        self.claimed.clear();
+        self.turn_clock(self.now_us + 60_000_000);
+        self.recover(&Recover {
+            expected_ms: self.now_us / 1_000,
+            tolerance_ms: 1_000,
+            limit: 9,
+            lease_ms,
+            gap_ms: 10_000_000_000,
+            quiet_ms: 0,
+            doubt: Doubt::None,
+        })
+    }
+}
 
 /// The names that are paused.
 pub(super) fn paused(dump: &Dump) -> Vec<String> {

@@ -276,12 +276,12 @@ pub(crate) const NAMED: Profile = Profile(&[
 
 /// The same, and workers die.
 pub(crate) const NAMED_SUSPECTS: Profile = Profile(&[
-    (10, EnqueueNamed),
-    (14, Advance),
-    (5, ChangeName),
-    (8, Pass),
-    (10, Judge),
-    (2, Configure),
+    (6, EnqueueNamed),
+    (16, Advance),
+    (6, ChangeName),
+    (6, LoseWorker),
+    (4, Pass),
+    (4, Promote),
 ]);
 
 /// Schedules tick, and their jobs run.
