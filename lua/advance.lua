@@ -50,8 +50,8 @@ else
   due_ms = queue.next_due()
   local is_due = due_ms and due_ms <= now_ms and not meta.paused
   -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before. Nor is
-  -- anything claimed before what is over has ended.
-  is_too_plain = is_over or is_due and meta.gated and not args.traits
+  -- anything claimed before what is over has ended, nor by the script with few keys while names are paused.
+  is_too_plain = is_over or (meta.paused_names or is_due and meta.gated) and not args.traits
   if is_due and not is_too_plain then
     due_ms, claim = queue.promote_before_claim(args.claim)
   end
@@ -94,7 +94,7 @@ end
 local tick_ms = meta.tick and queue.hold_tick()
 queue.save_meta()
 
-local traits = claimed.meets_traits or is_too_plain
+local traits = claimed.meets_traits or is_too_plain or meta.paused_names
 for i = 1, args.traits and not traits and #claimed.ids or 0 do
   traits = traits or queue.has_traits(claimed.records[i])
 end

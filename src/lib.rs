@@ -222,6 +222,7 @@ pub use crate::queue::group::{Group, GroupInfo};
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
 pub use crate::queue::jobs::{JobCursor, JobPage, JobStream, Jobs};
+pub use crate::queue::jobs_named::JobsNamed;
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
 pub use crate::queue::orphans::Orphans;
 pub use crate::redis::pool::Pool;
@@ -276,6 +277,11 @@ struct SettingsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/limits.md")]
 struct LimitsPage;
+
+/// And of the page on pauses.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/pause.md")]
+struct PausePage;
 
 /// And of the page on TLS and access rules.
 #[cfg(doctest)]

@@ -87,13 +87,14 @@ end
 
 -- Jobs that bounced have found their worker: they grow old no more.
 function queue.forget_bounces(ids)
-  local stored, fields = redis.call('HMGET', key.attempts, unpack(ids)), {}
+  local stored = redis.call('HMGET', key.attempts, unpack(ids))
   for i = 1, #ids do
-    local counters = queue.counters_in(stored[i])
-    counters[BOUNCED_SINCE_MS] = 0
-    fields[2 * i - 1], fields[2 * i] = ids[i], cmsgpack.pack(counters)
+    if stored[i] then
+      local counters = queue.counters_in(stored[i])
+      counters[BOUNCED_SINCE_MS] = 0
+      queue.write_counters(ids[i], counters)
+    end
   end
-  redis.call('HSET', key.attempts, unpack(fields))
 end
 
 -- The field names of the recorded attempts, oldest first.

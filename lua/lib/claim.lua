@@ -1,7 +1,7 @@
 -- Takes jobs off the head of the queue and leases them.
 -- needs: arguments, meta, whole, optional, fitting, count, emit, lease
 -- rarely: suspects, limit, rate
--- with all: offers, admission, unique, expiry
+-- with all: offers, admission, unique, expiry, set_aside
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
 -- its place is before the place of the job that it would push out.
@@ -83,6 +83,9 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
       end
       return { ids = {}, records = {}, external = {}, suspects = 0, bytes = 0 }
     end
+  end
+  if meta.paused_names then
+    queue.set_aside_paused(limit)
   end
   local claimed = queue.take_from_line(limit, max_bytes, suspects_at_most, not args.traits and 'before traits')
   if args.traits then

@@ -1,7 +1,7 @@
 -- Takes jobs of the names for which the caller has handlers (args.handlers) from among those that
--- other workers could not run, in the order of their places, mixed with the others in line.
+-- other workers could not run, in the order of their places, mixed with the others in line. Names that are paused are noted as asked.
 -- needs: arguments, meta, whole, lists, unhandled
--- rarely: attempts, digits
+-- rarely: attempts, digits, paused_names
 
 -- The jobs that were found: by id, their members of `names`.
 local offered = {}
@@ -73,7 +73,7 @@ function queue.mix_in_offered(ids, suspects, more, limit)
     queue.append(asked, now_text, name)
   end
   redis.call('ZADD', key.asked, unpack(asked))
-  local theirs, their_places, cut = first_offered(args.handlers, limit - suspects + 1)
+  local theirs, their_places, cut = first_offered(meta.paused_names and queue.not_paused(args.handlers) or args.handlers, limit - suspects + 1)
   if #theirs == 0 then
     if redis.call('EXISTS', key.unhandled) == 0 then
       queue.none_unhandled()

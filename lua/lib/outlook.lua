@@ -12,7 +12,9 @@ function queue.outlook(claimed, due_ms)
   if more == nil then
     more = redis.call('EXISTS', key.waiting) == 1
   end
+  -- While names are paused, the script without all keys claims nothing (advance.lua).
   more = more or (due_ms and due_ms <= now_ms)
+    or meta.paused_names and not args.traits and suspects > 0 and args.suspect > 0
   local news = queue.number(meta.unhandled)
   local is_drained = not more and not due_ms and suspects == 0 and #claimed.ids == 0 and news == 0 and not meta.blocked
   local waits = more or suspects > 0 or news > 0

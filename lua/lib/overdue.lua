@@ -1,7 +1,7 @@
 -- Jobs that were handed back because a worker has no handler for them (unhandled.lua): workers are told of
 -- them again, and any worker looks at those that may be too old.
 -- needs: meta, whole
--- rarely: unhandled, lists, places, enter, emit, news
+-- rarely: unhandled, lists, places, enter, emit, news, paused_names
 
 -- Looks at jobs that may be too old, at most `limit`. If a worker asked for the name of a job
 -- meanwhile, the job goes on waiting: that worker just has too many of them. The others go back in line,
@@ -15,6 +15,10 @@ function queue.offer_again(limit)
   local again, later = {}, {}
   for i = 1, #ids do
     local asked_ms = names[i] and tonumber(redis.call('ZSCORE', key.asked, names[i]))
+    if names[i] and meta.paused_names and queue.is_paused_name(names[i]) then
+      -- Its jobs do not grow older while they may not start.
+      asked_ms = now_ms
+    end
     local at_ms = asked_ms and asked_ms + after[i]
     if at_ms and at_ms > now_ms then
       queue.append(later, queue.whole(at_ms), ids[i])

@@ -3,7 +3,8 @@
 -- long as a crash of the group leaves each of them three more stalls before it is dead. A suspect that
 -- has fewer left runs alone among the suspects of its process: then no other suspect can be the cause
 -- of a crash.
--- needs: arguments, settings, whole
+-- needs: arguments, meta, settings, whole
+-- rarely: paused_names, lists
 
 -- Whether a suspect with so many stalls runs alone. The answer of `advance` says so (deliver.lua).
 function queue.must_be_alone(stalls)
@@ -11,10 +12,31 @@ function queue.must_be_alone(stalls)
   return queue.number(stalls) + SPARE_STALLS > queue.setting('max_stalls')
 end
 
+-- The first `limit` suspects whose names are not paused, among the first ones.
+local function first_not_paused(limit)
+  local LOOKED_AT_MOST = 256
+  local page = redis.call('ZRANGE', key.suspects, '0', queue.whole(LOOKED_AT_MOST - 1), 'WITHSCORES')
+  local ids, found = {}, {}
+  for i = 1, #page, 2 do
+    ids[#ids + 1] = page[i]
+  end
+  local records = redis.call('HMGET', key.jobs, unpack(ids))
+  for i = 1, #ids do
+    if #found < 2 * limit and not (records[i] and queue.is_paused_job(records[i])) then
+      queue.append(found, page[2 * i - 1], page[2 * i])
+    end
+  end
+  return found
+end
+
 -- The next of them, at most `limit`: id, place, id, place .. args.alone: no suspect runs in the
 -- caller's process.
 function queue.next_suspects(limit)
-  local page = redis.call('ZRANGE', key.suspects, '0', queue.whole(limit - 1), 'WITHSCORES')
+  local page = meta.paused_names and first_not_paused(limit)
+    or redis.call('ZRANGE', key.suspects, '0', queue.whole(limit - 1), 'WITHSCORES')
+  if #page == 0 then
+    return page
+  end
   local ids = {}
   for i = 1, #page, 2 do
     ids[#ids + 1] = page[i]

@@ -1,6 +1,6 @@
 -- Jobs that a worker handed back because it has no handler of their name. They keep their places in
 -- line, but are stored apart from it: a worker that says for which names it has handlers takes them
--- (offers.lua). `unhandled` holds when a job may be too old, and any worker is to look at it again;
+-- (offers.lua). Jobs whose name is paused wait here as well (set_aside.lua). `unhandled` holds when a job may be too old, and any worker is to look at it again;
 -- `names` holds the jobs by name; the field `<id>#name` of `attempts` holds for how long a job waits
 -- until then (ms), and its name; and `asked` holds when a worker last asked for each name.
 -- needs: meta, whole
@@ -12,11 +12,8 @@ function queue.offer_of(id, name, place)
   return name .. '\0' .. queue.digits_of(place) .. id
 end
 
--- jobs[i] is a map of { id, name, after_ms }; places[id] is the place of the job.
-function queue.enter_unhandled(jobs, places)
-  if #jobs == 0 then
-    return
-  end
+-- jobs[i] is a map of { id, name, after_ms }; places[id] is the place of the job. There is at least one.
+function queue.store_unhandled(jobs, places)
   local moments, offers, names = {}, {}, {}
   for _, job in ipairs(jobs) do
     queue.append(moments, queue.whole(now_ms + job.after_ms), job.id)
@@ -26,6 +23,11 @@ function queue.enter_unhandled(jobs, places)
   redis.call('ZADD', key.unhandled, unpack(moments))
   redis.call('ZADD', key.names, unpack(offers))
   redis.call('HSET', key.attempts, unpack(names))
+end
+
+-- The same, and every worker hears of them.
+function queue.enter_unhandled(jobs, places)
+  queue.store_unhandled(jobs, places)
   queue.tell_of_unhandled()
 end
 

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::events::stream::EventCursor;
 use crate::id::JobId;
 use crate::job::outcome::DeadReason;
+use crate::policy::key::decode_key;
 use crate::time::Timestamp;
 
 /// Something that happened in a queue.
@@ -83,6 +84,10 @@ pub enum EventKind {
     Paused,
     /// A pause is over, or a hold was ended before its time.
     Resumed,
+    /// The jobs of this name were paused ([`JobsNamed::pause`](crate::JobsNamed::pause)): none of them is claimed.
+    NamePaused(String),
+    /// The pause of the jobs of this name is over.
+    NameResumed(String),
     /// Nothing is claimed before that moment: a handler was told to wait
     /// ([`Failure::rate_limited`](crate::Failure::rate_limited)). There is no event at that moment.
     Held(Timestamp),
@@ -124,6 +129,8 @@ impl EventKind {
             Self::Drained
             | Self::Paused
             | Self::Resumed
+            | Self::NamePaused(_)
+            | Self::NameResumed(_)
             | Self::Held(_)
             | Self::Missed
             | Self::Interrupted { .. } => None,
@@ -153,8 +160,8 @@ impl EventKind {
             Self::Replaced(_) => "replaced",
             Self::Removed(_) => "removed",
             Self::Drained => "drained",
-            Self::Paused => "paused",
-            Self::Resumed => "resumed",
+            Self::Paused | Self::NamePaused(_) => "paused",
+            Self::Resumed | Self::NameResumed(_) => "resumed",
             Self::Held(_) => "held",
             Self::Missed => "missed",
             Self::Interrupted { .. } => "interrupted",
@@ -185,8 +192,11 @@ pub(crate) fn parse_fields(fields: &[(String, Vec<u8>)]) -> Vec<EventKind> {
     for (position, (name, value)) in fields.iter().enumerate() {
         match name.as_str() {
             "drained" => kinds.push(EventKind::Drained),
-            "paused" => kinds.push(EventKind::Paused),
-            "resumed" => kinds.push(EventKind::Resumed),
+            // With a name, of the jobs of that name; else of the queue.
+            "paused" if value.is_empty() => kinds.push(EventKind::Paused),
+            "resumed" if value.is_empty() => kinds.push(EventKind::Resumed),
+            "paused" => kinds.push(EventKind::NamePaused(job_name(value))),
+            "resumed" => kinds.push(EventKind::NameResumed(job_name(value))),
             "held" => {
                 let until = std::str::from_utf8(value)
                     .ok()
@@ -221,6 +231,11 @@ pub(crate) fn parse_fields(fields: &[(String, Vec<u8>)]) -> Vec<EventKind> {
         }
     }
     kinds
+}
+
+/// The name of jobs, from what is stored.
+fn job_name(value: &[u8]) -> String {
+    decode_key(&String::from_utf8_lossy(value)).into_owned()
 }
 
 fn parse_token(name: &str, token: &str) -> Option<EventKind> {
@@ -273,6 +288,9 @@ mod tests {
             field("held", b"1700000000456"),
             field("held", b"then"),
             field("drained", b""),
+            field("paused", b""),
+            field("paused", b"mail%20bulk"),
+            field("resumed", b"mail"),
             field("from-the-future", b"f"),
         ]);
         let id = JobId::stored;
@@ -294,6 +312,9 @@ mod tests {
                 EventKind::Removed(id("i")),
                 EventKind::Held(Timestamp::from_millis(1_700_000_000_456)),
                 EventKind::Drained,
+                EventKind::Paused,
+                EventKind::NamePaused("mail bulk".to_owned()),
+                EventKind::NameResumed("mail".to_owned()),
             ]
         );
     }

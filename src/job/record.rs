@@ -304,5 +304,29 @@ pub(crate) fn weight_of(record: &[u8]) -> u64 {
     fields_of(record).map_or(1, weight_in).into()
 }
 
+/// The name of the job of a stored record, read as scripts read it (`lua/lib/job_name.lua`): the first entry of the body is
+/// `type`, or `name` in records of version 1.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn name_of(record: &[u8]) -> Option<&[u8]> {
+    const VERSION_AND_STAMP: usize = 10;
+    const MAP_16: u8 = 0xde;
+    let rest = record.get(VERSION_AND_STAMP..)?;
+    let map = rest.iter().position(|byte| !byte.is_ascii())?;
+    let entries = rest.get(map + if rest[map] == MAP_16 { 3 } else { 1 }..)?;
+    let name = entries
+        .strip_prefix(b"\xa4type")
+        .or_else(|| entries.strip_prefix(b"\xa4name"))?;
+    let (length, text) = match name {
+        [kind @ 0xa0..=0xbf, text @ ..] => (usize::from(kind - 0xa0), text),
+        [0xd9, length, text @ ..] => (usize::from(*length), text),
+        [0xda, high, low, text @ ..] => (usize::from(u16::from_be_bytes([*high, *low])), text),
+        _ => return None,
+    };
+    text.get(..length)
+}
+
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{
+    AsciiSet, CONTROLS, percent_decode_str, percent_encode, utf8_percent_encode,
+};
 
 use crate::error::Error;
 
@@ -31,6 +33,15 @@ pub(crate) fn check_key(what: &str, key: &str) -> Result<(), Error> {
 /// The key as it is stored.
 pub(crate) fn encode_key(key: &str) -> String {
     utf8_percent_encode(key, ENCODED).to_string()
+}
+
+/// The same for bytes that need not be UTF-8.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn encode_bytes(key: &[u8]) -> String {
+    percent_encode(key, ENCODED).to_string()
 }
 
 /// The key that an application chose, from what is stored.

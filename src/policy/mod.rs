@@ -2,6 +2,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod expiry;
+pub(crate) mod job_names;
 pub(crate) mod key;
 pub(crate) mod limits;
 pub(crate) mod order;

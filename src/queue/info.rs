@@ -14,6 +14,7 @@ use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::Record;
 use crate::job::state::State;
+use crate::policy::job_names::paused_in;
 use crate::policy::limits::{Limits, RateWindow};
 use crate::policy::settings::SettingsInForce;
 use crate::store::counts::Counted;
@@ -296,7 +297,7 @@ fn number(digits: &[u8]) -> u32 {
 }
 
 /// How many jobs are in each state, and how much ever happened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counts {
     /// In line, suspects among them.
@@ -313,6 +314,8 @@ pub struct Counts {
     pub dead: u64,
     /// Whether an operator has paused the queue.
     pub paused: bool,
+    /// The names whose jobs an operator has paused ([`Queue::jobs_named`](crate::Queue::jobs_named)), in alphabetical order.
+    pub paused_names: Vec<String>,
     /// No job starts before this moment, because a handler was told to wait
     /// ([`Failure::rate_limited`](crate::Failure::rate_limited)).
     pub held_until: Option<Timestamp>,
@@ -392,6 +395,7 @@ impl Counts {
             completed: state(State::Completed),
             dead: state(State::Dead),
             paused: paused.is_some() && held_ms.is_none(),
+            paused_names: paused_in(text("paused_names")),
             totals: Totals {
                 added: total("added"),
                 completed: total("completed"),

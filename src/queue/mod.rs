@@ -12,6 +12,7 @@ pub(crate) mod group;
 pub(crate) mod handle;
 pub(crate) mod info;
 pub(crate) mod jobs;
+pub(crate) mod jobs_named;
 pub(crate) mod known_rate;
 pub(crate) mod many;
 pub(crate) mod orphans;

@@ -18,6 +18,7 @@ pub(crate) mod group;
 pub(crate) mod list;
 pub(crate) mod orphans;
 pub(crate) mod pause;
+pub(crate) mod pause_name;
 pub(crate) mod progress;
 pub(crate) mod promote;
 pub(crate) mod recover;

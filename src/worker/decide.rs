@@ -10,6 +10,7 @@ use crate::job::failure::Verdict;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters, cut};
 use crate::job::outcome::{DeadReason, Outcome, Output};
 use crate::policy::backoff::Backoff;
+use crate::policy::job_names::finds_its_worker;
 use crate::runtime::drop_payload;
 use crate::time::WAIT_MAX;
 use crate::worker::handler::Returned;
@@ -22,8 +23,6 @@ const HOLD_MIN: Duration = Duration::from_millis(100);
 const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A job that is handed back shortly before it is too old is looked at again after this time at the earliest.
 const JUDGED_AGAIN_MIN: Duration = Duration::from_millis(100);
-/// A job with a longer name is not kept by its name.
-const NAME_BYTES_MAX: usize = 256;
 
 /// What happened to an attempt.
 pub(crate) enum Happened {
@@ -242,12 +241,6 @@ fn bounced(
     Outcome::Bounced { after, entry, name }
 }
 
-/// Whether jobs of this name can be kept by their name: the store marks the end of a name with a control
-/// character.
-pub(crate) fn finds_its_worker(name: &str) -> bool {
-    name.len() <= NAME_BYTES_MAX && !name.contains(char::is_control)
-}
-
 /// The application's code panicked with this.
 pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Happened {
     let message = panic_message(panic.as_ref());
@@ -267,6 +260,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use super::*;
     use crate::job::failure::Failure;
+    use crate::policy::job_names::NAME_BYTES_MAX;
 
     fn rules() -> Rules {
         Rules {

@@ -5,11 +5,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::maintenance::declared_settings::DeclaredSettings;
+use crate::policy::job_names::finds_its_worker;
 use crate::runtime;
 use crate::schedule::builder::DeclaredSchedule;
 use crate::service::WorkerShared;
 use crate::worker::any_handler::Handlers;
-use crate::worker::decide::{Rules, finds_its_worker};
+use crate::worker::decide::Rules;
 use crate::worker::extract::States;
 use crate::worker::middleware::AnyMiddleware;
 

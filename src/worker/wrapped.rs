@@ -9,12 +9,11 @@ use futures_util::FutureExt;
 use crate::job::history::cut;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
+use crate::policy::job_names::finds_its_worker;
 use crate::service::lease::Lease;
 use crate::time::WAIT_MAX;
 use crate::worker::context::Context;
-use crate::worker::decide::{
-    Happened, finds_its_worker, hold_within_bounds, panicked, snoozed_for,
-};
+use crate::worker::decide::{Happened, hold_within_bounds, panicked, snoozed_for};
 use crate::worker::inner::WorkerInner;
 use crate::worker::middleware::{AnyMiddleware, Next, Running, Wrapped};
 use crate::worker::run_handler::run_handler;

@@ -14,6 +14,7 @@ mod events;
 mod handlers;
 mod looking;
 mod names;
+mod pausing;
 mod removal;
 mod results;
 mod rig;

@@ -21,6 +21,9 @@ async fn look_after_a_queue() -> Done {
     billing.enqueue(Charge { customer: 7 }).await?;
     billing.pause().await?; // no job begins, in no process
     billing.resume().await?;
+    billing.jobs_named("charge")?.pause().await?; // jobs of other types go on
+    assert_eq!(billing.counts().await?.paused_names, ["charge"]);
+    billing.jobs_named("charge")?.resume().await?;
 
     let put_back = billing.orphans().put_back().await?; // jobs whose list was deleted by hand
     assert_eq!(put_back, 0);

@@ -189,8 +189,9 @@ pub async fn drained(queue: &Queue, limit: Duration) -> Counts {
         let Ok(counts) = queue.counts().await else {
             return false;
         };
+        let left = counts.left();
         last = counts;
-        counts.left() == 0
+        left == 0
     })
     .await;
     last

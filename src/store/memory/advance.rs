@@ -37,8 +37,8 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         expired = state.expire(EXPIRED_AT_MOST);
     }
     let is_due = !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms());
-    let is_too_plain =
-        is_over(state) || is_due && !call.is_full() && state.gates.expected_ms.is_some();
+    let needs_all = !state.paused_names.is_empty() || is_due && state.gates.expected_ms.is_some();
+    let is_too_plain = is_over(state) || needs_all && !call.is_full();
     let mut claim = call.claim;
     if is_due && !is_too_plain {
         let limit = (2 * call.claim).clamp(PROMOTED_AT_LEAST, PROMOTED_AT_MOST);
@@ -63,7 +63,10 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         held,
     } = outlook(call, state, &taken);
     let claimed = claimed(state, &taken);
-    let traits = taken.meets_traits || is_too_plain || meets_traits(call, &claimed);
+    let traits = taken.meets_traits
+        || is_too_plain
+        || !state.paused_names.is_empty()
+        || meets_traits(call, &claimed);
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
     // Suspects are offered on only by a caller that took one.
@@ -139,7 +142,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         next_at_ms,
         held,
     } = outlook(call, state, &again);
-    let traits = meets_traits(call, &still_held);
+    let traits = !state.paused_names.is_empty() || meets_traits(call, &still_held);
     let unhandled = pass_on_news(call, state);
     if more {
         state.arm(0);
@@ -201,7 +204,11 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
     let due_ms = [state.due, state.expiring()].into_iter().flatten().min();
     let more = taken.meets_traits
         || state.len(Collection::Waiting) > 0
-        || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms());
+        || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms())
+        || !state.paused_names.is_empty()
+            && !call.is_full()
+            && state.len(Collection::Suspects) > 0
+            && call.suspects.at_most > 0;
     let weight = taken.too_heavy.unwrap_or(1);
     let (opens_ms, held) = match state.pause() {
         Some(Pause::Since(_)) => (None, false),

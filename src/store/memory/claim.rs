@@ -50,6 +50,7 @@ impl State {
             }
             return Taken::default();
         }
+        self.set_aside_paused(limit);
         let mut room = self.allowance(call.claim_bytes);
         let (mut taken, more) = self.take_from_line(call, limit, call.suspects, &mut room, how);
         let mut groups = Vec::new();
@@ -147,14 +148,14 @@ impl State {
     ) -> (Vec<JobId>, usize) {
         let mut line: Vec<_> = self.all(Collection::Waiting).take(limit).collect();
         let mut ids = Vec::new();
-        for (place, id) in self.next_suspects(asked).take(limit) {
+        for (place, id) in self.next_suspects(asked).into_iter().take(limit) {
             if line.len() + ids.len() == limit {
-                if line.last().is_none_or(|(last, _)| last < place) {
+                if line.last().is_none_or(|(last, _)| *last < place) {
                     break;
                 }
                 line.pop();
             }
-            ids.push(id.clone());
+            ids.push(id);
         }
         let suspects = ids.len();
         let mut mixed: Vec<_> = line.into_iter().chain(offered).collect();
@@ -165,21 +166,21 @@ impl State {
     }
 
     /// The suspects that may run together, and together with the suspects that the caller runs already.
-    fn next_suspects(&self, asked: Suspects) -> impl Iterator<Item = &(i64, JobId)> {
-        let lonely = move |id: &JobId| {
+    fn next_suspects(&self, asked: Suspects) -> Vec<(i64, JobId)> {
+        let lonely = |id: &JobId| {
             let stalls = self.jobs.get(id).map_or(0, |job| job.stalls);
             self.must_be_alone(stalls)
         };
-        let first = self.all(Collection::Suspects).next();
-        let at_most = match first {
+        let mut suspects = self.suspects_not_paused();
+        let at_most = match suspects.first() {
             Some((_, id)) if lonely(id) => usize::from(asked.alone).min(asked.at_most),
             _ => asked.at_most,
         };
-        self.all(Collection::Suspects)
-            .take(at_most)
-            .enumerate()
-            .take_while(move |(position, (_, id))| *position == 0 || !lonely(id))
-            .map(|(_, suspect)| suspect)
+        suspects.truncate(at_most);
+        let others = suspects.iter().skip(1);
+        let together = 1 + others.take_while(|(_, id)| !lonely(id)).count();
+        suspects.truncate(together);
+        suspects
     }
 
     /// Whether a suspect with so many stalls runs alone: a crash of its group would leave it fewer than
@@ -197,7 +198,7 @@ impl State {
             if stops || (size > room.bytes && (fitting > 0 || how == How::MustFit)) {
                 break;
             }
-            if !room.start(self.weight(id)) {
+            if self.is_paused_job(id) || !room.start(self.weight(id)) {
                 break;
             }
             room.bytes = room.bytes.saturating_sub(size);

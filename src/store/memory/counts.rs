@@ -21,6 +21,9 @@ impl Apply for Counts {
         if let Some(pause) = state.paused {
             field("paused", pause.text());
         }
+        if !state.paused_names.is_empty() {
+            field("paused_names", state.paused_names.clone());
+        }
         field("settings", state.settings.clone());
         field("started", state.started.clone());
         let now_ms = state.now_ms();

@@ -125,6 +125,12 @@ impl State {
         self.jobs.get(id).is_some_and(|job| job.stalls > 0)
     }
 
+    /// Whether a job stands in line for its group.
+    pub(crate) fn has_group_turn(&self, id: &JobId) -> bool {
+        let gate = self.gate_of(id).filter(|gate| !is_order(gate));
+        gate.is_some_and(|gate| self.gate(&gate).turn.as_ref() == Some(id))
+    }
+
     /// Where a job stands among the jobs of its gate.
     pub(crate) fn rank(&self, gate: &str, id: &JobId) -> i64 {
         if !is_order(gate) {
@@ -347,7 +353,7 @@ impl State {
         let mut taken = Vec::new();
         for id in ids {
             let size = self.size_of(&id);
-            if size > room.bytes || !room.start(self.weight(&id)) {
+            if size > room.bytes || self.is_paused_job(&id) || !room.start(self.weight(&id)) {
                 break;
             }
             room.bytes -= size;

@@ -36,6 +36,7 @@ mod once;
 mod order;
 mod orphans;
 mod pause;
+mod pause_name;
 mod progress;
 mod promote;
 mod recover;

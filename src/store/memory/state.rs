@@ -121,6 +121,8 @@ pub(crate) struct State {
     pub(crate) calls: BTreeMap<String, LastCall>,
     /// Nothing is claimed; a hold may be over by now.
     pub(crate) paused: Option<Pause>,
+    /// The names whose jobs are paused, as text; empty for none.
+    pub(crate) paused_names: String,
     pub(crate) sequence: Option<i64>,
     pub(crate) front: Option<i64>,
     pub(crate) fence: Option<u64>,

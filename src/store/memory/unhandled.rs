@@ -69,7 +69,9 @@ impl State {
         let now_ms = self.now_ms();
         let asked = handlers.iter().map(|name| ((*name).to_owned(), now_ms));
         self.asked.extend(asked);
-        self.offered(handlers)
+        let is_paused = |name: &&&str| self.is_paused_name(name.as_bytes());
+        let handlers = handlers.iter().filter(|name| !is_paused(name));
+        self.offered(&handlers.copied().collect::<Vec<_>>())
     }
 
     /// The unhandled jobs of these names, in the order of their places.
@@ -89,7 +91,12 @@ impl State {
     /// When a job may be too old, from when a worker last asked for its name.
     fn too_old_at(&self, id: &JobId) -> Option<u64> {
         let name = self.jobs.get(id)?.name.as_ref()?;
-        Some(self.asked.get(&name.name)? + name.after_ms)
+        // While its name is paused a job does not grow older.
+        let asked_ms = match self.is_paused_name(name.name.as_bytes()) {
+            true => self.now_ms(),
+            false => *self.asked.get(&name.name)?,
+        };
+        Some(asked_ms + name.after_ms)
     }
 
     /// Looks at those, at most `limit`, that may be too old: back in line, unless a worker asked for

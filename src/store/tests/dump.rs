@@ -284,6 +284,7 @@ impl Dump {
         let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         for (field, value) in [
             ("paused", state.paused.map(|pause| pause.text())),
+            ("paused_names", text(&state.paused_names)),
             ("sequence", state.sequence.map(|n| n.to_string())),
             ("front", state.front.map(|n| n.to_string())),
             ("due", state.due.map(|ms| ms.to_string())),

@@ -17,6 +17,7 @@ mod mutants;
 mod once;
 mod orphans;
 mod pages;
+mod pause_name;
 mod random;
 mod register;
 mod removal;

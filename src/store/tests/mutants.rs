@@ -60,6 +60,7 @@ macro_rules! mutants {
 
 mod gates;
 mod limits;
+mod pause_name;
 mod unique;
 
 mutants! {
@@ -362,8 +363,7 @@ mutants! {
         "queue.enter_line(again, places)\n    queue.emit('waiting', again)"
             => "queue.enter_anew(again, {})\n    queue.emit('waiting', again)";
     g5_news_of_a_job_handed_back_are_not_told among UNLIKE:
-        "redis.call('HSET', key.attempts, unpack(names))\n  queue.tell_of_unhandled()"
-            => "redis.call('HSET', key.attempts, unpack(names))";
+        "queue.store_unhandled(jobs, places)\n  queue.tell_of_unhandled()" => "queue.store_unhandled(jobs, places)";
     g5_news_wake_the_same_workers_for_ever among HANDED_BACK:
         "or (news > 0 and args.heard ~= news) then" => "or news > 0 then";
     g5_news_wake_nobody among HANDED_BACK:
@@ -385,7 +385,7 @@ mutants! {
     g1_what_a_busy_worker_has_asked_for_is_offered_to_all among BUSY:
         "if at_ms and at_ms > now_ms then" => "if false then";
     g1_a_job_that_found_its_worker_goes_on_growing_old among UNLIKE:
-        "counters[BOUNCED_SINCE_MS] = 0\n    fields" => "fields";
+        "counters[BOUNCED_SINCE_MS] = 0\n      queue" => "queue";
     g8_an_offer_of_a_removed_job_is_left_behind among UNLIKE:
         "if part == key.unhandled then" => "if false then";
     the_last_job_of_a_name_is_done_and_others_are_said_to_wait among UNLIKE:

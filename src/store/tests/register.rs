@@ -38,6 +38,7 @@ use crate::store::group::Group;
 use crate::store::list::List;
 use crate::store::orphans::{How, Orphans};
 use crate::store::pause::Pause;
+use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
 use crate::store::recover::{Doubt, Recover};
@@ -196,6 +197,16 @@ verbs! {
     }
     pause: Pause {
         "pause" => |redis, _| tried(redis, &Pause),
+    }
+    pause_name: PauseName<'_> {
+        "pause a name" => |redis, _| {
+            let (name, pause, most) = ("mail", true, 5);
+            tried(redis, &PauseName { name, pause, most })
+        },
+        "resume a name" => |redis, _| {
+            let (name, pause, most) = ("test", false, 5);
+            tried(redis, &PauseName { name, pause, most })
+        },
     }
     progress: Progress<'_> {
         "progress" => |redis, receipt| {

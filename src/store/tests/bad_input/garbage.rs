@@ -45,7 +45,7 @@ impl Kept {
 const BURY: &str = "bury";
 
 /// What scripts read to compute with.
-const FIELDS: [(&str, &str); 40] = [
+const FIELDS: [(&str, &str); 41] = [
     ("meta", "sequence"),
     ("meta", "settings"),
     ("meta", "declared"),
@@ -61,6 +61,7 @@ const FIELDS: [(&str, &str); 40] = [
     ("meta", "timer"),
     ("meta", "tick"),
     ("meta", "paused"),
+    ("meta", "paused_names"),
     ("meta", "added"),
     ("meta", "completed"),
     ("meta", "refused"),

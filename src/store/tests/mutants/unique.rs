@@ -46,7 +46,7 @@ mutants! {
     a_key_is_kept_by_a_job_that_was_cancelled_when_it_was_recovered among UNIQUE_REQUESTED:
         "local to = requests[i] and 'ended' or" => "local to = requests[i] and 'waiting' or";
     a_job_that_is_over_starts among EXPIRY:
-        "is_too_plain = is_over or is_due" => "is_too_plain = is_due";
+        "is_too_plain = is_over or (meta" => "is_too_plain = (meta";
     a_job_that_is_over_waits_for_ever among EXPIRY:
         "expired = queue.expire(256)" => "expired = 0";
     a_job_that_has_started_expires among EXPIRY:

@@ -21,7 +21,7 @@ use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
-use crate::store::tests::{cancel, edit, expiry, gates, snooze, turns, unique};
+use crate::store::tests::{cancel, edit, expiry, gates, pause_name, snooze, turns, unique};
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -49,6 +49,9 @@ operations! {
     10 Enqueue: (0..PRODUCERS, vec(new(), 1..5)).prop_map(|(lane, jobs)| Op::Enqueue { lane, jobs });
     6 EnqueueUnique: unique::operation(new());
     3 EnqueueExpiring: expiry::operation(new());
+    4 EnqueueNamed: pause_name::enqueue(new());
+    3 ChangeName: pause_name::operation();
+    1 LoseWorker: pause_name::lose_worker();
     1 Flood: (0..PRODUCERS, 60..120u8, option::weighted(0.7, wait()), option::of(select(&PRIORITIES[..])), gate())
         .prop_map(|(lane, jobs, delay_ms, priority, gate)| Op::Flood { lane, jobs, delay_ms, priority, gate });
     22 Advance: turn().prop_map(Op::Advance);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::op::{End, How};
+use super::names::name_of;
+use super::op::{End, How, NAMES};
 use super::world::World;
 use crate::id::JobId;
 use crate::job::head::has_traits;
@@ -34,11 +35,17 @@ impl World<'_> {
             },
             How::Release => Outcome::Released,
             // A worker never bounces a job for no time at all, nor hands back a suspect.
-            How::HandBack { name, after_ms } if !stalled => Outcome::Bounced {
-                after: after(after_ms.max(1)),
-                entry: AttemptEntry::new(AttemptKind::UnknownName, format!("no `{name}`")),
-                name: Some(name.to_owned()),
-            },
+            How::HandBack { name, after_ms } if !stalled => {
+                // Jobs that have one of these names are handed back by it.
+                let own = name_of(&self.last, id.as_str());
+                let own = own.filter(|own| NAMES.contains(&own.as_str()));
+                let name = own.unwrap_or_else(|| name.to_owned());
+                Outcome::Bounced {
+                    after: after(after_ms.max(1)),
+                    entry: AttemptEntry::new(AttemptKind::UnknownName, format!("no `{name}`")),
+                    name: Some(name),
+                }
+            }
             How::Bounce { after_ms } | How::HandBack { after_ms, .. } => Outcome::Bounced {
                 after: after(after_ms.max(1)),
                 entry: entry(),

@@ -13,6 +13,7 @@ use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::tests::dump::Dump;
 use crate::store::trim::Trimmed;
 
+use super::names::paused;
 use super::op::Turn;
 use super::world::Wrong;
 use super::{gates, unique};
@@ -88,11 +89,13 @@ impl Invariants {
     /// A worker that asked by name, and was told that there is no more, has left none behind.
     pub(crate) fn asked_by_name(&self, dump: &Dump, turn: &Turn, all: bool) -> Result<(), Wrong> {
         let handlers = turn.handlers.as_deref().unwrap_or_default();
+        let paused = paused(dump);
         let mut names = dump.part("names");
         let left = names.find(|(offer, _)| {
             let name = offer.split(|byte| *byte == 0).next();
             handlers
                 .iter()
+                .filter(|handler| !paused.contains(&(**handler).to_owned()))
                 .any(|handler| Some(handler.as_bytes()) == name)
         });
         ensure(!all || left.is_none(), || {

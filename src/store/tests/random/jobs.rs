@@ -1,5 +1,7 @@
 //! The jobs that a random sequence enqueues.
 
+use std::collections::BTreeSet;
+
 use super::op::{Gated, New};
 use super::world::{LastCall, World, Wrong, name};
 use std::time::Duration;
@@ -9,11 +11,22 @@ use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
 use crate::policy::retention::Retention;
 use crate::policy::unique::Unique;
-use crate::store::enqueue::{Due, NewJob};
+use crate::store::enqueue::{Due, NewJob, Novelty};
+use crate::store::get::Get;
 
 impl World<'_> {
     pub(super) fn job(&self, new: &New) -> NewJob {
-        self.job_with(new, JobOptions::new())
+        self.job_with(new, "test", JobOptions::new())
+    }
+
+    pub(in crate::store::tests) fn enqueue_named(
+        &mut self,
+        lane: u8,
+        jobs: &[(New, &'static str)],
+    ) -> Result<(), Wrong> {
+        let job = |(new, name): &(New, &'static str)| self.job_with(new, name, JobOptions::new());
+        let jobs = jobs.iter().map(job).collect();
+        self.new_call(lane, LastCall::Enqueue(jobs))
     }
 
     pub(in crate::store::tests) fn enqueue_unique(
@@ -22,7 +35,7 @@ impl World<'_> {
         jobs: &[(New, Unique)],
     ) -> Result<(), Wrong> {
         let job = |(new, unique): &(New, Unique)| {
-            self.job_with(new, JobOptions::new().unique(unique.clone()))
+            self.job_with(new, "test", JobOptions::new().unique(unique.clone()))
         };
         let jobs = jobs.iter().map(job).collect();
         self.new_call(lane, LastCall::Enqueue(jobs))
@@ -36,6 +49,7 @@ impl World<'_> {
         let job = |(new, ms): &(New, u64)| {
             self.job_with(
                 new,
+                "test",
                 JobOptions::new().expires_in(Duration::from_millis(*ms)),
             )
         };
@@ -43,7 +57,7 @@ impl World<'_> {
         self.new_call(lane, LastCall::Enqueue(jobs))
     }
 
-    fn job_with(&self, new: &New, mut options: JobOptions) -> NewJob {
+    fn job_with(&self, new: &New, name_of_type: &str, mut options: JobOptions) -> NewJob {
         let due = match (new.delay_ms, new.at) {
             (None, _) => Due::Now,
             (Some(ms), false) => Due::After { ms },
@@ -63,11 +77,25 @@ impl World<'_> {
         }
         NewJob {
             id: name(new.id),
-            record: EncodedRecord::new("test", vec![0; new.bytes], &options, Vec::new()),
+            record: EncodedRecord::new(name_of_type, vec![0; new.bytes], &options, Vec::new()),
             due,
             priority: new.priority,
             front: new.front,
             await_ms: new.await_ms,
+        }
+    }
+
+    /// What a producer can say at best; and of a single job, every other time, that it is new
+    /// whether it is or not.
+    pub(super) fn novelty(&self, jobs: &[&NewJob], call: u64) -> Novelty {
+        if jobs.len() == 1 && call.is_multiple_of(2) {
+            return Novelty::New;
+        }
+        let ids: BTreeSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
+        let is_there = |id| self.memory.call(&Get { id }).is_some();
+        match ids.len() < jobs.len() || ids.iter().any(|id| is_there(id)) {
+            true => Novelty::Unsure,
+            false => Novelty::New,
         }
     }
 

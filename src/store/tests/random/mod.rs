@@ -11,6 +11,7 @@ mod ends;
 mod gates;
 mod invariants;
 mod jobs;
+mod names;
 pub(super) mod op;
 mod order;
 pub(super) mod profile;

@@ -289,6 +289,28 @@ pub(crate) const PAUSES: Profile = Profile(&[
     (6, Resume),
 ]);
 
+/// Names of jobs are paused, and their jobs go on.
+pub(crate) const NAMED: Profile = Profile(&[
+    (12, EnqueueNamed),
+    (20, Advance),
+    (6, ChangeName),
+    (3, HandAllBack),
+    (3, Repeat),
+    (3, Promote),
+    (2, Pop),
+    (8, Pass),
+]);
+
+/// The same, and workers die.
+pub(crate) const NAMED_SUSPECTS: Profile = Profile(&[
+    (6, EnqueueNamed),
+    (16, Advance),
+    (6, ChangeName),
+    (6, LoseWorker),
+    (4, Pass),
+    (4, Promote),
+]);
+
 /// Schedules tick, and their jobs run.
 pub(crate) const TICKS: Profile =
     Profile(&[(8, Schedule), (14, Fire), (3, Advance), (3, Pop), (8, Pass)]);

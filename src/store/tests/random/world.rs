@@ -1,10 +1,11 @@
 //! Both implementations side by side. After each step both must have answered the same and hold
 //! the same, and the invariants must hold.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt::Debug;
 
 use super::invariants::Invariants;
+use super::names;
 use super::op::{IDS, Op, PRODUCERS, Turn, WORKERS};
 use super::order::Order;
 use super::schedules::schedule_name;
@@ -15,7 +16,6 @@ use crate::store::advance::{Advance, Answer, Claimed, Settlement};
 use crate::store::configure::Configure;
 use crate::store::enqueue::{Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
-use crate::store::get::Get;
 use crate::store::list::Place;
 use crate::store::pause::Pause;
 use crate::store::progress::Progress;
@@ -53,6 +53,8 @@ pub(crate) struct World<'a> {
     pub(super) invariants: Invariants,
     pub(super) order: Order,
     pub(in crate::store::tests) starts: Ledger,
+    /// The names for which the last call of a worker asked.
+    asked: Vec<&'static str>,
     /// What the step under way has claimed.
     pub(super) claimed: Vec<String>,
     /// Where the last page of each state ended.
@@ -93,6 +95,7 @@ impl<'a> World<'a> {
             invariants: Invariants::default(),
             order: Order::default(),
             starts: Ledger::default(),
+            asked: Vec::new(),
             claimed: Vec::new(),
             pages: HashMap::new(),
             last: Dump::default(),
@@ -109,6 +112,7 @@ impl<'a> World<'a> {
         self.invariants.check(&held)?;
         self.invariants.kept(&held, self.now_us / 1_000)?;
         let claimed = std::mem::take(&mut self.claimed);
+        names::check(&claimed, &self.asked, &self.last, &held)?;
         self.order.check(&claimed, &held, self.now_us / 1_000)?;
         self.starts.check(&claimed, &held, self.now_us / 1_000)?;
         self.last = held;
@@ -403,20 +407,6 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What a producer can say at best; and of a single job, every other time, that it is new
-    /// whether it is or not.
-    fn novelty(&self, jobs: &[&NewJob], call: u64) -> Novelty {
-        if jobs.len() == 1 && call.is_multiple_of(2) {
-            return Novelty::New;
-        }
-        let ids: BTreeSet<&str> = jobs.iter().map(|job| job.id.as_str()).collect();
-        let is_there = |id| self.memory.call(&Get { id }).is_some();
-        match ids.len() < jobs.len() || ids.iter().any(|id| is_there(id)) {
-            true => Novelty::Unsure,
-            false => Novelty::New,
-        }
-    }
-
     fn advance(
         &mut self,
         lane: &str,
@@ -443,6 +433,7 @@ impl<'a> World<'a> {
         let redis = self.redis.call(&verb)?;
         same("advance", &redis, &self.memory.call(&verb))?;
         if let Answer::Advanced(advanced) = redis {
+            self.asked = turn.handlers.clone().unwrap_or_default();
             self.claimed = self.invariants.claimed(&advanced.claimed, turn.claim)?;
             self.invariants
                 .suspected(&self.last, &advanced, turn.suspects)?;

@@ -1,0 +1,31 @@
+-- Names whose jobs an operator has paused. meta.paused_names holds them, encoded as keys are (src/policy/key.rs), with a space before,
+-- between and behind them; it is not there as long as no name is paused. Their jobs are not claimed: set_aside.lua takes
+-- them out of the line, `fitting` stops in front of them, and offers.lua and suspects.lua pass them over.
+-- needs: meta
+-- rarely: job_name
+
+local function escaped(character)
+  return string.format('%%%02X', string.byte(character))
+end
+
+function queue.is_paused_name(name)
+  local word = ' ' .. string.gsub(name, '[^!-$&-~]', escaped) .. ' '
+  return meta.paused_names and string.find(meta.paused_names, word, 1, true) ~= nil
+end
+
+-- Whether the name of the job with this record is paused.
+function queue.is_paused_job(record)
+  local name = queue.name_in(record)
+  return name and queue.is_paused_name(name)
+end
+
+-- Those of the names that are not paused.
+function queue.not_paused(names)
+  local others = {}
+  for _, name in ipairs(names) do
+    if not queue.is_paused_name(name) then
+      others[#others + 1] = name
+    end
+  end
+  return others
+end

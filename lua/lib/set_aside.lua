@@ -1,0 +1,71 @@
+-- Jobs whose name is paused (paused_names.lua) make way for the jobs behind them. Those in line wait, at their places, where jobs
+-- wait for a worker that has a handler of their name (unhandled.lua); when the name is resumed they come from there, mixed with
+-- the others. Suspects stay where they are. No job waits for the turn of a job of its group that was passed over.
+-- needs: meta, whole
+-- rarely: paused_names, job_name, places, unhandled, news, optional, head, gate, leave
+
+-- Of these jobs of paused names, those with traits leave the line, as far as their gates are concerned.
+local function leave_line(ids, records)
+  local leaving = {}
+  for i = 1, #ids do
+    if queue.has_traits(records[i]) then
+      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'waiting', to = 'waiting' }
+    end
+  end
+  if #leaving > 0 then
+    queue.leave(leaving)
+  end
+end
+
+-- Suspects of paused names give up the turns of their groups.
+local function give_up_turns()
+  local AT_MOST = 256
+  local suspects = redis.call('ZRANGE', key.suspects, '0', queue.whole(AT_MOST - 1))
+  local records, ids, with_turn = redis.call('HMGET', key.jobs, unpack(suspects)), {}, {}
+  for i = 1, #suspects do
+    local name = records[i] and queue.is_paused_job(records[i]) and queue.gate_of(records[i])
+    local gate = name and queue.gate(name)
+    if gate and not gate.is_order and gate.turn == suspects[i] then
+      ids[#ids + 1], with_turn[#with_turn + 1] = suspects[i], records[i]
+    end
+  end
+  leave_line(ids, with_turn)
+end
+
+-- Looks at the line from its head on, until it has met `wanted` jobs that may be claimed.
+function queue.set_aside_paused(wanted)
+  local PAGE, LOOKED_AT_MOST, DAY_MS = 64, 256, 86400000
+  if queue.has(key.suspects) then
+    give_up_turns()
+  end
+  local others, looked, page = 0, 0, math.min(PAGE, wanted)
+  while others < wanted and looked < LOOKED_AT_MOST do
+    page = math.min(page, LOOKED_AT_MOST - looked)
+    local ids = redis.call('ZRANGE', key.waiting, queue.whole(others), queue.whole(others + page - 1))
+    if #ids == 0 then
+      return
+    end
+    local places, records = queue.places_of(ids)
+    local aside, aside_ids, aside_records, place_of = {}, {}, {}, {}
+    for i = 1, #ids do
+      if records[i] and queue.is_paused_job(records[i]) then
+        local at = #aside + 1
+        aside[at] = { id = ids[i], name = queue.name_in(records[i]), after_ms = DAY_MS }
+        aside_ids[at], aside_records[at], place_of[ids[i]] = ids[i], records[i], places[i]
+      else
+        -- An id without a record is dropped by the claim.
+        others = others + 1
+      end
+    end
+    looked, page = looked + #ids, PAGE
+    if #aside > 0 then
+      redis.call('ZREM', key.waiting, unpack(aside_ids))
+      queue.store_unhandled(aside, place_of)
+      -- They are no news: no worker gets them before they are resumed.
+      if queue.number(meta.unhandled) == 0 then
+        queue.tell_of_unhandled()
+      end
+      leave_line(aside_ids, aside_records)
+    end
+  end
+end

@@ -1,0 +1,36 @@
+//! Scripts broken on purpose: names that are paused.
+
+use super::{is_noticed, profile};
+
+mutants! {
+    a_paused_job_stays_in_line among NAMED:
+        "queue.set_aside_paused(limit)" => "";
+    a_plain_call_claims_paused_jobs among NAMED:
+        "(meta.paused_names or is_due and meta.gated)" => "(is_due and meta.gated)";
+    a_worker_does_not_learn_that_names_are_paused among NAMED:
+        "claimed.meets_traits or is_too_plain or meta.paused_names" => "claimed.meets_traits or is_too_plain";
+    a_claim_does_not_stop_in_front_of_a_paused_job among NAMED:
+        "if meta.paused_names and how ~= 'again' and" => "if false and";
+    a_claim_that_is_repeated_stops_in_front_of_a_paused_job among NAMED:
+        "how ~= 'again' and queue.is_paused_job(record)" => "queue.is_paused_job(record)";
+    a_paused_job_is_offered among NAMED:
+        "meta.paused_names and queue.not_paused(args.handlers) or args.handlers" => "args.handlers";
+    a_paused_job_grows_too_old among NAMED:
+        "asked_ms = now_ms" => "";
+    a_group_waits_for_its_paused_job among NAMED:
+        "leave_line(aside_ids, aside_records)" => "";
+    a_job_that_was_set_aside_is_no_waiting_job_that_is_known among NAMED:
+        "if queue.number(meta.unhandled) == 0 then\n        queue.tell_of_unhandled()" => "if false then\n        queue.tell_of_unhandled()";
+    resuming_a_name_is_no_news among NAMED:
+        "if queue.number(meta.unhandled) > 0 then\n    queue.tell_of_unhandled()\n  end\n  if not meta.paused then" => "if not meta.paused then";
+    resuming_a_name_wakes_nobody among NAMED:
+        "if not meta.paused then\n    queue.arm(0)\n  end\nend\nif changed then" => "end\nif changed then";
+    a_paused_suspect_runs among NAMED_SUSPECTS:
+        "meta.paused_names and first_not_paused(limit)\n    or redis" => "redis";
+    a_paused_suspect_keeps_the_turn_of_its_group among NAMED_SUSPECTS:
+        "if queue.has(key.suspects) then\n    give_up_turns()" => "if false then\n    give_up_turns()";
+    suspects_wait_while_names_are_paused among NAMED_SUSPECTS:
+        "or meta.paused_names and not args.traits and suspects > 0 and args.suspect > 0" => "";
+    a_job_that_was_set_aside_is_still_in_line among NAMED:
+        "redis.call('ZREM', key.waiting, unpack(aside_ids))" => "";
+}
