@@ -201,7 +201,8 @@ async fn a_job_that_comes_too_late_never_starts_and_its_waiter_is_told_at_that_m
     let soon = SystemTime::now() + short;
     let later = rig.queue.enqueue(of(8, 1)).unique("later");
     let later = later.expires_at(soon).await.unwrap();
-    rig.queue.edit(later.id()).delay(HOUR).await.unwrap();
+    let put_off = rig.queue.edit(later.id()).delay(HOUR).await;
+    assert_eq!(put_off.unwrap(), Changed::Done);
     let worker = Running::start(rig.worker().handle(charge));
     let error = later.result().within(Duration::from_secs(10)).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Cancelled);

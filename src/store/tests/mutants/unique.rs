@@ -40,7 +40,9 @@ mutants! {
     g8_a_replaced_job_stays_in_its_old_group among UNIQUE:
         "queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'ended' } })" => "";
     g8_the_payload_of_a_replaced_job_is_left_behind among UNIQUE:
-        "list[2 * n + 1 + external[i]] or false\n    replace(" => "list[2 * n + 1 + external[i]] or nil\n    replace(";
+        "list[2 * n + 1 + external[i]] or false\n    local has_left" => "list[2 * n + 1 + external[i]] or nil\n    local has_left";
+    what_is_due_next_is_not_known_after_a_delayed_job_is_replaced among UNIQUE:
+        "if have_left_delayed then\n    queue.look_for_due()\n  end" => "";
     a_job_with_a_key_is_not_edited among UNIQUE_EDITED:
         "or args.due) and queue.gate_of(record) then" => "or args.due) and queue.field_of(record, 'unique') then";
     a_key_is_kept_by_a_job_that_was_cancelled_when_it_was_recovered among UNIQUE_REQUESTED:
