@@ -1,14 +1,10 @@
-//! Jobs of a paused name wait at their places, and nothing else does. And the operations of the random sequences.
+//! Jobs of a paused name wait at their places, and nothing else does.
 
-use std::sync::Arc;
+pub(super) mod operations;
+mod suspects;
+
 use std::time::Duration;
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::select;
-
-use super::random::op::{NAMES, New, Op, Operation, PRODUCERS, WORKERS};
-use super::random::world::{World, Wrong};
 use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
@@ -31,13 +27,17 @@ use crate::store::enqueue::{Due, NewJob};
 use crate::store::pause::Pause;
 use crate::store::pause_name::{self, PauseName};
 use crate::store::promote::Promote;
-use crate::store::recover::{Doubt, Recover};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::resume::Resume;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
+const PROMOTE: Promote<'_> = Promote {
+    limit: 10,
+    worker: "worker",
+    hold: true,
+};
 /// What the workers here have handlers for.
 const ALL: &[&str] = &["mail", "report"];
 
@@ -132,21 +132,6 @@ impl Rig {
         self.state(&JobId::stored(id)) == Some(State::Waiting)
     }
 
-    /// All workers die, and their jobs are taken back.
-    fn lose_workers(&mut self) {
-        self.wait(MINUTE);
-        let verb = Recover {
-            expected_ms: self.now_us / 1_000,
-            tolerance_ms: 1_000,
-            limit: 5,
-            lease_ms: 1_000,
-            gap_ms: u64::MAX >> 12,
-            quiet_ms: 0,
-            doubt: Doubt::None,
-        };
-        self.call(&verb);
-    }
-
     /// Nothing is left of where the jobs waited.
     fn assert_none_aside(&mut self) {
         let sizes = ["unhandled", "names", "asked", "attempts"].map(|part| self.size(part));
@@ -175,8 +160,8 @@ fn jobs_of_a_paused_name_wait_at_their_places_and_the_others_go_on(mut rig: Rig)
     let rest = rig.work(&[], 9);
     let order = ["mail-0", "mail-1", "mail-2", "mail-3", "report-3", "mail-4"];
     assert_eq!(ids(&rest), order);
-    let counters = |claimed: &Claimed| claimed.counters.is_none();
-    assert!(rest.claimed.iter().all(counters), "no attempt was burnt");
+    let is_fresh = |claimed: &Claimed| claimed.counters.is_none();
+    assert!(rest.claimed.iter().all(is_fresh), "no attempt was burnt");
     rig.assert_none_aside();
     assert_eq!(rig.call(&Counts).text("paused_names"), None);
 }
@@ -328,9 +313,7 @@ fn the_pause_of_the_queue_lies_on_top(mut rig: Rig) {
 
 fn g8_jobs_that_were_set_aside_are_changed_and_removed_like_others(mut rig: Rig) {
     rig.keep_nothing();
-    let dead = |id: &str| named(id);
-    rig.enqueue(&["mail-removed", "mail-cancelled", "mail-edited"].map(named));
-    rig.enqueue(&[dead("mail-dead")]);
+    rig.enqueue(&["mail-removed", "mail-cancelled", "mail-edited", "mail-dead"].map(named));
     let claimed = rig.work(&[], 4).claimed;
     for job in &claimed[..3] {
         rig.ends(job, Outcome::Released);
@@ -379,49 +362,6 @@ fn g3_a_claim_whose_answer_was_lost_is_answered_again(mut rig: Rig) {
     assert_eq!(ids(&again), ["mail-1", "mail-2"]);
 }
 
-fn suspects_of_a_paused_name_do_not_hold_up_others(mut rig: Rig) {
-    rig.set(QueueSettings::new().max_stalls(9));
-    rig.lease_ms = 1_000;
-    rig.enqueue(&["mail-1", "report-1"].map(named));
-    assert_eq!(rig.claims(2).len(), 2);
-    rig.lose_workers();
-    assert_eq!(rig.size("suspects"), 2);
-    rig.pause_name("mail", true);
-    let plain = rig.advance(&[], 5);
-    assert!(plain.claimed.is_empty() && plain.more && plain.traits);
-    let worked = rig.work(&[], 5);
-    assert_eq!(ids(&worked), ["report-1"]);
-    assert!(!worked.more && worked.suspects == 1);
-    assert_eq!(rig.claims(5), [""; 0]);
-    rig.pause_name("mail", false);
-    assert_eq!(rig.claims(5), ["mail-1"]);
-}
-
-/// A suspect got the turn when it became due.
-fn a_group_does_not_wait_for_the_turn_of_a_paused_suspect(mut rig: Rig) {
-    rig.set(QueueSettings::new().max_stalls(9));
-    rig.lease_ms = 1_000;
-    rig.enqueue(&[in_group("mail-1")]);
-    assert_eq!(rig.claims(1), ["mail-1"]);
-    rig.lose_workers();
-    let again = rig.work(&[], 1).claimed;
-    let (entry, after) = (entry(), MINUTE);
-    rig.ends(&again[0], Outcome::Retry { after, entry });
-    rig.wait(MINUTE);
-    let (limit, worker, hold) = (10, "worker", true);
-    rig.call(&Promote {
-        limit,
-        worker,
-        hold,
-    });
-    rig.enqueue(&[in_group("report-1")]);
-    assert_eq!((rig.size("suspects"), rig.size("blocked")), (1, 1));
-    rig.pause_name("mail", true);
-    assert_eq!(rig.claims(5), ["report-1"]);
-    rig.pause_name("mail", false);
-    assert_eq!(rig.claims(5), ["mail-1"]);
-}
-
 fn jobs_of_a_paused_name_do_not_grow_too_old(mut rig: Rig) {
     rig.enqueue(&["mail-1", "mail-2"].map(named));
     let first = rig.work(&[], 1).claimed;
@@ -433,15 +373,9 @@ fn jobs_of_a_paused_name_do_not_grow_too_old(mut rig: Rig) {
     rig.ends(&first[0], back);
     rig.pause_name("mail", true);
     assert_eq!(rig.claims(5), [""; 0]);
-    let (limit, worker, hold) = (10, "worker", true);
-    let promote = Promote {
-        limit,
-        worker,
-        hold,
-    };
     for _ in 0..5 {
         rig.wait(DAY);
-        rig.call(&promote);
+        rig.call(&PROMOTE);
         assert_eq!((rig.size("unhandled"), rig.size("waiting")), (2, 0));
     }
     rig.pause_name("mail", false);
@@ -512,66 +446,8 @@ on_both!(
     the_pause_of_the_queue_lies_on_top,
     g8_jobs_that_were_set_aside_are_changed_and_removed_like_others,
     g3_a_claim_whose_answer_was_lost_is_answered_again,
-    suspects_of_a_paused_name_do_not_hold_up_others,
-    a_group_does_not_wait_for_the_turn_of_a_paused_suspect,
     jobs_of_a_paused_name_do_not_grow_too_old,
     g5_workers_hear_of_paused_jobs_once_and_again_when_they_are_resumed,
     many_names_are_paused_and_no_more_than_are_allowed,
     g8_a_queue_that_is_deleted_has_no_paused_names,
 );
-
-/// Jobs of these names come.
-#[derive(Debug)]
-struct EnqueueNamed {
-    lane: u8,
-    jobs: Vec<(New, &'static str)>,
-}
-
-/// A worker dies with some jobs.
-#[derive(Debug)]
-struct LoseWorker {
-    worker: u8,
-    claim: usize,
-}
-
-/// An operator pauses the jobs of a name, or lets them go on.
-#[derive(Debug)]
-struct ChangeName {
-    name: &'static str,
-    pause: bool,
-}
-
-pub(super) fn enqueue(new: impl Strategy<Value = New>) -> impl Strategy<Value = Op> {
-    let jobs = vec((new, select(&NAMES[..])), 1..5);
-    (0..PRODUCERS, jobs).prop_map(|(lane, jobs)| Op::Other(Arc::new(EnqueueNamed { lane, jobs })))
-}
-
-pub(super) fn operation() -> impl Strategy<Value = Op> {
-    (select(&NAMES[..]), any::<bool>())
-        .prop_map(|(name, pause)| Op::Other(Arc::new(ChangeName { name, pause })))
-}
-
-pub(super) fn lose_worker() -> impl Strategy<Value = Op> {
-    (0..WORKERS, 1..5usize)
-        .prop_map(|(worker, claim)| Op::Other(Arc::new(LoseWorker { worker, claim })))
-}
-
-impl Operation for LoseWorker {
-    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        world.lose_worker(self.worker, self.claim)
-    }
-}
-
-impl Operation for EnqueueNamed {
-    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        world.enqueue_named(self.lane, &self.jobs)
-    }
-}
-
-impl Operation for ChangeName {
-    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        // Two of the three names at most.
-        let (name, pause, most) = (self.name, self.pause, 2);
-        world.both(&PauseName { name, pause, most })
-    }
-}

@@ -27,8 +27,6 @@ mutants! {
         "if not meta.paused then\n    queue.arm(0)\n  end\nend\nif changed then" => "end\nif changed then";
     a_paused_suspect_runs among NAMED_SUSPECTS:
         "meta.paused_names and first_not_paused(limit)\n    or redis" => "redis";
-    a_paused_suspect_keeps_the_turn_of_its_group among NAMED_SUSPECTS:
-        "if queue.has(key.suspects) then\n    give_up_turns()" => "if false then\n    give_up_turns()";
     suspects_wait_while_names_are_paused among NAMED_SUSPECTS:
         "or meta.paused_names and not args.traits and suspects > 0 and args.suspect > 0" => "";
     a_job_that_was_set_aside_is_still_in_line among NAMED:

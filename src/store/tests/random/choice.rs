@@ -21,7 +21,8 @@ use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
-use crate::store::tests::{cancel, edit, expiry, gates, pause_name, snooze, turns, unique};
+use crate::store::tests::pause_name::operations as pause_name;
+use crate::store::tests::{cancel, edit, expiry, gates, snooze, turns, unique};
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
