@@ -340,10 +340,15 @@ async fn work_off(
 ) -> Used {
     let jobs = std::iter::repeat_with(nothing).take(JOBS);
     queue.enqueue_many(jobs).await.unwrap();
-    work_off_what_is_there(server, queue, concurrency).await
+    work_off_what_is_there(server, queue, concurrency, settings).await
 }
 
-async fn work_off_what_is_there(server: &Server, queue: &Queue, concurrency: usize) -> Used {
+async fn work_off_what_is_there(
+    server: &Server,
+    queue: &Queue,
+    concurrency: usize,
+    settings: QueueSettings,
+) -> Used {
     let before = queue.counts().await.unwrap().totals.completed;
     let tally = tally();
     let worker = Worker::builder(queue)
@@ -410,7 +415,7 @@ async fn unique_keys() {
     let keys: u64 = server.ask(&["MEMORY", "USAGE", "oxcart:{cost}:unique", "SAMPLES", "0"]);
     println!("a key takes {} bytes", keys / JOBS as u64);
     enqueue(&DUPLICATE, "a duplicate").await;
-    let used = work_off_what_is_there(&server, &queue, 1).await;
+    let used = work_off_what_is_there(&server, &queue, 1, QueueSettings::new()).await;
     used.assert_within("process unique", &PROCESS_UNIQUE);
 }
 
