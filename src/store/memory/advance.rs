@@ -205,7 +205,7 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
     let weight = taken.too_heavy.unwrap_or(1);
     let (opens_ms, held) = match state.pause() {
         Some(Pause::Since(_)) => (None, false),
-        Some(Pause::Until(until_ms)) => (Some(until_ms), false),
+        Some(Pause::Until { until_ms, .. }) => (Some(until_ms), false),
         None => match state.opening(weight) {
             Some(opens_ms) => (opens_ms, true),
             None => {

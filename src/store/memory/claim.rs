@@ -48,6 +48,7 @@ impl State {
                 // The caller has asked for these names, and hears of their jobs again.
                 self.ask(handlers);
             }
+            self.store_starts(self.allowance(0));
             return Taken::default();
         }
         let mut room = self.allowance(call.claim_bytes);

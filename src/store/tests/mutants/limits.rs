@@ -22,6 +22,12 @@ mutants! {
         "math.max(next_ms, now_ms - period_ms / CATCH_UP_PART)" => "next_ms";
     limits_after_a_step_of_the_clock_the_queue_stands_still among LIMITS:
         "math.min(last_ms, now_ms),\n" => "last_ms,\n";
+    limits_after_a_step_of_the_clock_a_log_counts_as_of_each_look among LIMITS:
+        "window.is_set_back = window.is_set_back or last_ms > now_ms" => "";
+    limits_after_a_step_of_the_clock_a_smooth_rate_counts_as_of_each_look among LIMITS:
+        "window.is_set_back = window.is_set_back or next_ms > latest_ms" => "";
+    a_hold_outlives_a_step_of_the_clock among HOLDS_IN_DOUBT:
+        "(until_ms <= now_ms or now_ms < since_ms)" => "until_ms <= now_ms";
     limits_a_heavy_job_counts_as_one among LIMITS:
         "queue.field_of(record, 'weight') or ''" => "''";
     limits_a_heavy_job_is_passed_over among LIMITS:

@@ -353,6 +353,15 @@ pub(crate) const HOLDS: Profile = Profile(&[
     (2, Pass),
 ]);
 
+/// Handlers are told to wait, and the clock is set back.
+pub(crate) const HOLDS_IN_DOUBT: Profile = Profile(&[
+    (6, Enqueue),
+    (14, Advance),
+    (10, Wait),
+    (6, Back),
+    (2, Pass),
+]);
+
 /// A queue with limits holds nothing for long.
 pub(crate) const LIMITED_IDLE: Profile = Profile(&[(6, Once), (6, Trim), (6, Pass)]);
 /// Jobs with unique keys meet, end in every way, and are replayed.
