@@ -77,12 +77,13 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   if meta.limited then
     limit = queue.within_limits(limit)
     if limit == 0 then
+      local offers_left, _
       if args.handlers then
         -- The caller has asked for these names, and hears of their jobs again.
-        queue.mix_in_offered({}, 0, false, 0)
+        _, _, offers_left = queue.mix_in_offered({}, 0, false, 0)
       end
       queue.save_started()
-      return { ids = {}, records = {}, external = {}, suspects = 0, bytes = 0 }
+      return { ids = {}, records = {}, external = {}, suspects = 0, bytes = 0, offers_left = offers_left }
     end
   end
   local claimed = queue.take_from_line(limit, max_bytes, suspects_at_most, not args.traits and 'before traits')

@@ -209,6 +209,12 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
         None => match state.opening(weight) {
             Some(opens_ms) => (opens_ms, true),
             None => {
+                // The limits held back unhandled jobs from a worker that has handlers for them, and do not any more: all
+                // workers are told.
+                let news = state.news_of_unhandled();
+                if news.is_some() && !more && std::mem::take(&mut state.offers_held) {
+                    state.tell_of_unhandled();
+                }
                 let due_ms = due_ms.filter(|_| !more);
                 return Outlook {
                     more,
@@ -218,6 +224,7 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
             }
         },
     };
+    state.offers_held |= held && taken.offers_left && state.news_of_unhandled().is_some();
     let waits = more || state.len(Collection::Suspects) > 0 || state.news_of_unhandled().is_some();
     let at_ms = match (opens_ms, due_ms) {
         (Some(opens_ms), _) if waits => Some(opens_ms),

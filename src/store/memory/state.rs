@@ -136,6 +136,8 @@ pub(crate) struct State {
     pub(crate) declared: String,
     /// What has started lately, as text, if a rate is set.
     pub(crate) started: String,
+    /// Limits held back unhandled jobs from a worker that has handlers for them.
+    pub(crate) offers_held: bool,
     /// The news of unhandled jobs: another number whenever there may be more, 0 if there are none.
     pub(crate) unhandled: Option<u64>,
     /// What holds jobs back.

@@ -314,6 +314,48 @@ fn after_a_step_of_the_clock_backwards_a_hold_is_over(mut rig: Rig) {
     assert!(rig.subject.dump().get("meta", "paused").is_none());
 }
 
+/// A worker that has handlers for unhandled jobs was held back, and sleeps. Another worker comes when the limits open.
+fn when_limits_open_the_worker_with_the_handler_hears_of_unhandled_jobs(mut rig: Rig) {
+    let limits = [
+        Limits::new().concurrency(1),
+        Limits::new().rate(Rate::burst(2, SECOND)),
+    ];
+    for (limits, [theirs, mine]) in limits.into_iter().zip([["a1", "x1"], ["a2", "x2"]]) {
+        rig.limit(limits);
+        rig.enqueue(&[job(theirs)]);
+        let told = rig.hand_all_back().unhandled;
+        rig.enqueue(&[job(mine)]);
+        let running = rig.advance(&[], 1);
+        assert_eq!(ids(&running), [mine]);
+        rig.pop_token();
+        // Nobody who was held back has a handler.
+        let other = rig.ask(1, &["c"], told);
+        assert_eq!((other.held, other.unhandled), (true, told));
+        assert!(rig.subject.dump().get("meta", "offers_held").is_none());
+        let held = rig.ask(1, &["a"], told);
+        assert_eq!((held.claimed.len(), held.held, held.more), (0, true, false));
+        assert_eq!((held.unhandled, rig.pop_token()), (told, None));
+
+        rig.wait_ms(WINDOW_MS);
+        let done = completed_all(&running);
+        let open = rig.ask_with(&done, 1, BATCH_BYTES, &["x"], told);
+        assert_eq!((open.claimed.len(), open.held), (0, false));
+        assert!(open.unhandled > told);
+        // It passes from worker to worker, and each of them passes it on once.
+        assert_eq!(rig.pop_token(), Some(0));
+        assert_eq!(rig.ask(1, &["x"], open.unhandled).unhandled, open.unhandled);
+        assert_eq!(rig.pop_token(), None);
+        assert_eq!(rig.ask(1, &["c"], told).unhandled, open.unhandled);
+        assert_eq!(rig.pop_token(), Some(0));
+        let found = rig.ask(1, &["a"], told);
+        assert_eq!((ids(&found), rig.pop_token()), (vec![theirs], None));
+        let ended = rig.ask_with(&completed_all(&found), 1, BATCH_BYTES, &["a"], 0);
+        assert_eq!((ended.unhandled, rig.pop_token()), (0, None));
+        assert!(rig.subject.dump().get("meta", "offers_held").is_none());
+        rig.wait_ms(WINDOW_MS);
+    }
+}
+
 fn rate_limited(wait: Duration) -> Outcome {
     Outcome::RateLimited { after: wait }
 }
@@ -414,4 +456,5 @@ on_both!(
     g8_nothing_is_left_of_a_queue_that_starts_nothing,
     after_a_step_of_the_clock_backwards_a_rate_opens_within_a_period,
     after_a_step_of_the_clock_backwards_a_hold_is_over,
+    when_limits_open_the_worker_with_the_handler_hears_of_unhandled_jobs,
 );

@@ -28,6 +28,10 @@ mutants! {
         "window.is_set_back = window.is_set_back or next_ms > latest_ms" => "";
     a_hold_outlives_a_step_of_the_clock among HOLDS_IN_DOUBT:
         "(until_ms <= now_ms or now_ms < since_ms)" => "until_ms <= now_ms";
+    limits_nobody_hears_of_unhandled_jobs_that_were_held_back among LIMITED_UNLIKE:
+        "and redis.call('HDEL', key.meta, 'offers_held') == 1 then" => "and false then";
+    limits_what_was_said_of_unhandled_jobs_that_were_held_back_stays among LIMITED_UNLIKE:
+        "redis.call('HDEL', key.meta, 'offers_held')\n  end" => "end";
     limits_a_heavy_job_counts_as_one among LIMITS:
         "queue.field_of(record, 'weight') or ''" => "''";
     limits_a_heavy_job_is_passed_over among LIMITS:

@@ -353,6 +353,17 @@ pub(crate) const HOLDS: Profile = Profile(&[
     (2, Pass),
 ]);
 
+/// Limits of a queue whose workers have handlers for different jobs.
+pub(crate) const LIMITED_UNLIKE: Profile = Profile(&[
+    (6, Enqueue),
+    (20, Advance),
+    (6, HandAllBack),
+    (4, Busy),
+    (4, Limit),
+    (3, Pop),
+    (6, Pass),
+]);
+
 /// Handlers are told to wait, and the clock is set back.
 pub(crate) const HOLDS_IN_DOUBT: Profile = Profile(&[
     (6, Enqueue),
