@@ -356,6 +356,23 @@ fn when_limits_open_the_worker_with_the_handler_hears_of_unhandled_jobs(mut rig:
     }
 }
 
+fn one_worker_comes_back_for_what_expires_while_too_many_jobs_run(mut rig: Rig) {
+    rig.limit(Limits::new().concurrency(1));
+    rig.enqueue_some(0..1);
+    assert_eq!(rig.advance(&[], 2).claimed.len(), 1);
+    rig.enqueue(&[expiry::expiring("a")]);
+    let at_ms = rig.now_ms() + 60_000;
+    assert_eq!(rig.advance(&[], 2).next_at_ms, Some(at_ms));
+    assert_eq!(rig.other(2, true).next_at_ms, None);
+    rig.wait_ms(60_000);
+    let plain = rig.advance(&[], 2);
+    assert_eq!((plain.held, plain.traits), (true, true), "it calls again");
+    assert_eq!(plain.next_at_ms, None);
+    rig.traits = true;
+    assert_eq!(rig.advance(&[], 2).next_at_ms, None);
+    assert_eq!(rig.counts().totals.cancelled, 1);
+}
+
 fn rate_limited(wait: Duration) -> Outcome {
     Outcome::RateLimited { after: wait }
 }
@@ -457,4 +474,5 @@ on_both!(
     after_a_step_of_the_clock_backwards_a_rate_opens_within_a_period,
     after_a_step_of_the_clock_backwards_a_hold_is_over,
     when_limits_open_the_worker_with_the_handler_hears_of_unhandled_jobs,
+    one_worker_comes_back_for_what_expires_while_too_many_jobs_run,
 );

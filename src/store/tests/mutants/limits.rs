@@ -32,6 +32,8 @@ mutants! {
         "and redis.call('HDEL', key.meta, 'offers_held') == 1 then" => "and false then";
     limits_what_was_said_of_unhandled_jobs_that_were_held_back_stays among LIMITED_UNLIKE:
         "redis.call('HDEL', key.meta, 'offers_held')\n  end" => "end";
+    limits_nobody_comes_back_for_what_expires_while_too_many_jobs_run among LIMITED_EXPIRY:
+        "return true, expires_ms and not calls_again and" => "return true, false and";
     limits_a_heavy_job_counts_as_one among LIMITS:
         "queue.field_of(record, 'weight') or ''" => "''";
     limits_a_heavy_job_is_passed_over among LIMITS:

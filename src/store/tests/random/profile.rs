@@ -364,6 +364,15 @@ pub(crate) const LIMITED_UNLIKE: Profile = Profile(&[
     (6, Pass),
 ]);
 
+/// Limits of a queue whose jobs expire.
+pub(crate) const LIMITED_EXPIRY: Profile = Profile(&[
+    (12, EnqueueExpiring),
+    (14, Advance),
+    (4, Limit),
+    (3, Pop),
+    (8, Pass),
+]);
+
 /// Handlers are told to wait, and the clock is set back.
 pub(crate) const HOLDS_IN_DOUBT: Profile = Profile(&[
     (6, Enqueue),
