@@ -77,11 +77,13 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   if meta.limited then
     limit = queue.within_limits(limit)
     if limit == 0 then
+      local offers_left, _
       if args.handlers then
         -- The caller has asked for these names, and hears of their jobs again.
-        queue.mix_in_offered({}, 0, false, 0)
+        _, _, offers_left = queue.mix_in_offered({}, 0, false, 0)
       end
-      return { ids = {}, records = {}, external = {}, suspects = 0, bytes = 0 }
+      queue.save_started()
+      return { ids = {}, records = {}, external = {}, suspects = 0, bytes = 0, offers_left = offers_left }
     end
   end
   if meta.paused_names then
@@ -93,10 +95,10 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
     queue.free_started(claimed.ids, claimed.records)
     queue.forget_expiry(claimed.ids)
   end
+  if meta.limited then
+    queue.save_started()
+  end
   if #claimed.ids > 0 then
-    if meta.limited then
-      queue.save_started()
-    end
     claimed.first_fence, claimed.receipt = queue.lease(claimed.ids, worker, lease_ms)
     claimed.names = queue.emit('active', claimed.ids)
   end

@@ -1,5 +1,5 @@
 -- A hold of the whole queue: nothing is claimed until a moment, because a handler was told to wait so long. meta.paused is
--- `until <ms>` then, and meta.hold_ends_ms the moment (meta.lua). Nobody has to end it.
+-- `until <ms> <since, ms>` then, and meta.hold_ends_ms the first of these moments (meta.lua). Nobody has to end it.
 -- needs: meta, whole, emit_value
 -- rarely: news
 
@@ -10,7 +10,7 @@ function queue.hold_until(until_ms)
   end
   local text = queue.whole(until_ms)
   meta.hold_ends_ms = until_ms
-  queue.set_meta('paused', 'until ' .. text)
+  queue.set_meta('paused', 'until ' .. text .. ' ' .. now_text)
   queue.emit_value('held', text)
 end
 

@@ -13,9 +13,11 @@ local meta = {
   limited = of_meta[13] and string.find(of_meta[13], ' limit_', 1, true),
 }
 if meta.paused then
-  -- A hold (hold_queue.lua) that is over is no pause.
-  local until_ms = tonumber(string.match(meta.paused, '^until (%d+)$'))
-  local is_over = until_ms and until_ms <= now_ms
+  -- A hold (hold_queue.lua) that is over is no pause. It is also over when the clock was set back behind its begin: nobody
+  -- knows then how much of it is left.
+  local until_ms, since_ms = string.match(meta.paused, '^until (%d+) (%d+)$')
+  until_ms, since_ms = tonumber(until_ms), tonumber(since_ms)
+  local is_over = until_ms and (until_ms <= now_ms or now_ms < since_ms)
   meta.hold_ends_ms, meta.hold_is_over = not is_over and until_ms or nil, is_over
   meta.paused = not is_over and meta.paused
 end

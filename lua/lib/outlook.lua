@@ -1,6 +1,6 @@
 -- What an answer tells a worker about work that is left.
 -- needs: arguments, meta, whole, optional
--- rarely: timer, opening, limit
+-- rarely: timer, opening, limit, news
 
 -- claimed: what the call has claimed; due_ms: when the next delayed job is due, or the next job expires; or nil. Returns whether more could be
 -- claimed right now; when the caller has to be back, if that is its duty; how many suspects wait; the news of
@@ -26,7 +26,15 @@ function queue.outlook(claimed, due_ms)
   if meta.limited then
     local held, next_at_ms = queue.held_back(waits, due_ms, #claimed.ids >= args.claim)
     if held then
+      if claimed.offers_left and news > 0 then
+        queue.set_meta('offers_held', '1')
+      end
       return false, next_at_ms, suspects, news, is_drained, true
+    end
+    -- The limits held back unhandled jobs from a worker that has handlers for them, and do not any more: all workers are told.
+    if news > 0 and not more and redis.call('HDEL', key.meta, 'offers_held') == 1 then
+      queue.tell_of_unhandled()
+      news = queue.number(meta.unhandled)
     end
   end
   local next_at_ms = not more and due_ms and queue.hold_timer(due_ms) or nil

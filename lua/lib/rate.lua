@@ -23,7 +23,9 @@ local function read()
   if spread == 'smooth' then
     window.gap_ms = (window_ms + grain_ms) / most
     -- A moment that lies further ahead was stored before the clock was set back.
-    next_ms = math.min(next_ms, now_ms + window_ms + grain_ms)
+    local latest_ms = now_ms + window_ms + grain_ms
+    window.is_set_back = window.is_set_back or next_ms > latest_ms
+    next_ms = math.min(next_ms, latest_ms)
     window.next_ms = math.max(next_ms, now_ms - period_ms / CATCH_UP_PART)
   end
   return window
@@ -100,15 +102,17 @@ function queue.take_back_start(record)
   end
 end
 
--- Stores what this call has started.
+-- Stores what this call has started; and what counts as of now because the clock was set back.
 function queue.save_started()
-  if not look() or window.started == 0 then
+  if not look() or window.started == 0 and not window.is_set_back then
     return
   end
   local next_text = window.next_ms and string.format('%.3f', next_ms()) or '0'
   window.next_ms = window.next_ms and tonumber(next_text)
-  queue.note_starts(window, now_ms, now_ms, window.started)
-  window.started = 0
+  if window.started > 0 then
+    queue.note_starts(window, now_ms, now_ms, window.started)
+  end
+  window.started, window.is_set_back = 0, false
   queue.write_started(window, next_text)
 end
 

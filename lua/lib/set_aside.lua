@@ -1,6 +1,7 @@
 -- Jobs whose name is paused (paused_names.lua) make way for the jobs behind them. Those in line wait, at their places, where jobs
 -- wait for a worker that has a handler of their name (unhandled.lua); when the name is resumed they come from there, mixed with
--- the others. Suspects stay where they are. No job waits for the turn of a job of its group that was passed over.
+-- the others. Suspects stay where they are. No job waits for the turn of a job of its
+-- group that was set aside.
 -- needs: meta, whole
 -- rarely: paused_names, job_name, places, unhandled, news, optional, head, gate, leave
 
@@ -17,27 +18,9 @@ local function leave_line(ids, records)
   end
 end
 
--- Suspects of paused names give up the turns of their groups.
-local function give_up_turns()
-  local AT_MOST = 256
-  local suspects = redis.call('ZRANGE', key.suspects, '0', queue.whole(AT_MOST - 1))
-  local records, ids, with_turn = redis.call('HMGET', key.jobs, unpack(suspects)), {}, {}
-  for i = 1, #suspects do
-    local name = records[i] and queue.is_paused_job(records[i]) and queue.gate_of(records[i])
-    local gate = name and queue.gate(name)
-    if gate and not gate.is_order and gate.turn == suspects[i] then
-      ids[#ids + 1], with_turn[#with_turn + 1] = suspects[i], records[i]
-    end
-  end
-  leave_line(ids, with_turn)
-end
-
 -- Looks at the line from its head on, until it has met `wanted` jobs that may be claimed.
 function queue.set_aside_paused(wanted)
   local PAGE, LOOKED_AT_MOST, DAY_MS = 64, 256, 86400000
-  if queue.has(key.suspects) then
-    give_up_turns()
-  end
   local others, looked, page = 0, 0, math.min(PAGE, wanted)
   while others < wanted and looked < LOOKED_AT_MOST do
     page = math.min(page, LOOKED_AT_MOST - looked)

@@ -20,7 +20,9 @@ function queue.read_started(window)
   for first, last, units in string.gmatch(stored, ' (%d+) (%d+) (%d+)') do
     local last_ms = queue.number(last)
     if last_ms + window.window_ms > now_ms then
-      -- What lies ahead was stored before the clock was set back.
+      -- What lies ahead was stored before the clock was set back. It counts as of now, and that is stored: else it would
+      -- count as of a later moment at each look, until the clock shows the old time again.
+      window.is_set_back = window.is_set_back or last_ms > now_ms
       queue.note_starts(window, math.min(queue.number(first), now_ms), math.min(last_ms, now_ms),
         queue.number(units))
     end

@@ -51,6 +51,9 @@ end
 function queue.none_unhandled()
   queue.set_meta('unhandled', '0')
   redis.call('DEL', key.asked)
+  if meta.limited then
+    redis.call('HDEL', key.meta, 'offers_held')
+  end
 end
 
 -- For how long each job waits after it was handed back (ms), and its name; no name for ids that

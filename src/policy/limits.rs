@@ -247,6 +247,8 @@ pub(crate) struct RateWindow {
     logged: u64,
     /// Units that this call has started.
     started: u64,
+    /// Something lay ahead, so the clock was set back; it counts as of now.
+    is_set_back: bool,
 }
 
 /// Larger numbers are not exact in Lua.
@@ -288,6 +290,7 @@ impl RateWindow {
             log: Vec::new(),
             logged: 0,
             started: 0,
+            is_set_back: rate.spread == Spread::Smooth && next_ms > latest,
         };
         let mut numbers = words.map_while(|word| word.parse::<u64>().ok());
         let mut numbers = std::iter::from_fn(|| numbers.next().filter(|n| *n < MAX as u64));
@@ -295,6 +298,7 @@ impl RateWindow {
             (numbers.next(), numbers.next(), numbers.next())
         {
             if last_ms + window_ms > now_ms {
+                window.is_set_back |= last_ms > now_ms;
                 window.note(Starts {
                     first_ms: first_ms.min(now_ms),
                     last_ms: last_ms.min(now_ms),
@@ -387,20 +391,23 @@ impl RateWindow {
         self.logged + self.started
     }
 
-    /// As it is stored; `None` if nothing was started, and what is stored can stay.
+    /// As it is stored; `None` if nothing was started, and what is stored can stay. What counts as of now because the clock
+    /// was set back is stored as such: else it would count as of a later moment at each look.
     pub(crate) fn changed(mut self) -> Option<String> {
-        if self.started == 0 {
+        if self.started == 0 && !self.is_set_back {
             return None;
         }
         let next_ms = match self.rate.spread {
             Spread::Burst => "0".to_owned(),
             Spread::Smooth => format!("{:.3}", self.next_ms()),
         };
-        self.note(Starts {
-            first_ms: self.now_ms,
-            last_ms: self.now_ms,
-            units: self.started,
-        });
+        if self.started > 0 {
+            self.note(Starts {
+                first_ms: self.now_ms,
+                last_ms: self.now_ms,
+                units: self.started,
+            });
+        }
         let words = self
             .log
             .iter()

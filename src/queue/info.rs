@@ -375,7 +375,9 @@ impl Counts {
         let total = |name: &str| counted.total(name);
         let text = |name: &str| counted.text(name).unwrap_or_default();
         let paused = counted.text("paused");
-        let held_ms = paused.and_then(|text| text.strip_prefix("until ")?.parse().ok());
+        let hold = paused.and_then(|text| text.strip_prefix("until ")?.split_once(' '));
+        let hold =
+            hold.and_then(|(until, since)| Some(since.parse::<u64>().ok()?..until.parse().ok()?));
         // Settings that a newer version wrote cannot be read: scripts of this version know of no limits then.
         let settings = SettingsInForce::read(text("settings"), "");
         let limits = settings.map(|settings| settings.limits).unwrap_or_default();
@@ -383,9 +385,10 @@ impl Counts {
             .rate
             .map(|rate| RateWindow::at(rate, counted.now_ms, text("started")));
         Self {
-            held_until: held_ms
-                .filter(|ms| *ms > counted.now_ms)
-                .map(Timestamp::from_millis),
+            held_until: hold
+                .as_ref()
+                .filter(|hold| hold.contains(&counted.now_ms))
+                .map(|hold| Timestamp::from_millis(hold.end)),
             limits,
             started: window.map_or(0, |window| window.in_window()),
             waiting: state(State::Waiting),
@@ -394,7 +397,7 @@ impl Counts {
             active: state(State::Active),
             completed: state(State::Completed),
             dead: state(State::Dead),
-            paused: paused.is_some() && held_ms.is_none(),
+            paused: paused.is_some() && hold.is_none(),
             paused_names: paused_in(text("paused_names")),
             totals: Totals {
                 added: total("added"),

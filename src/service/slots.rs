@@ -28,6 +28,8 @@ pub(crate) struct Brought {
     pub(crate) more: bool,
     /// The queue has jobs with traits.
     pub(crate) traits: bool,
+    /// The call asked for them.
+    pub(crate) traits_asked: bool,
     /// Limits of the queue hold back what waits.
     pub(crate) held: bool,
     /// Suspects wait.
@@ -186,6 +188,10 @@ impl Slots {
         }
         if brought.by_name && !brought.more && !brought.held {
             state.looked = brought.unhandled;
+        }
+        // What has expired ends with a call that asks for jobs with traits, also while nothing is claimed.
+        if brought.traits && !brought.traits_asked && state.free() > 0 {
+            state.look = true;
         }
         // What limits hold back is asked for with the next call, which is made when they hold it back no longer.
         if state.free() > 0 && !brought.held {

@@ -156,6 +156,7 @@ fn absorb(
         claimed: leases.len(),
         more: advanced.more,
         traits: advanced.traits,
+        traits_asked: next.traits,
         held: advanced.held,
         suspects: advanced.suspects > 0,
         suspects_asked: next.suspects.is_some(),

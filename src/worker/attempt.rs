@@ -266,6 +266,7 @@ mod tests {
             claimed: 1,
             more: false,
             traits: false,
+            traits_asked: false,
             held: false,
             suspects: false,
             suspects_asked: false,

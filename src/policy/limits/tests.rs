@@ -208,6 +208,14 @@ fn after_a_step_of_the_clock_nothing_waits_for_longer_than_one_window() {
             run.window().log.len() <= 1,
             "one entry for what is no longer known"
         );
+        // It counts from the first look on, also when nothing starts.
+        let later_ms = (run.now_ms + 1_041).max(opens_ms);
+        for _ in 0..20 {
+            run.call(256, || 10);
+            run.now_ms += 50;
+        }
+        run.now_ms = later_ms;
+        assert!(run.window().opens_at(10) <= later_ms, "{rate}");
         // Forward: everything has left the window.
         run.now_ms += 7_200_000;
         assert_eq!(run.window().in_window(), 0);

@@ -20,19 +20,42 @@ fn settlement(bytes: usize) -> Settlement {
 }
 
 fn answered(slots: &Slots, call: &NextCall, claimed: usize) {
-    slots.brought(&Brought {
+    slots.brought(&answer(call, claimed));
+}
+
+fn answer(call: &NextCall, claimed: usize) -> Brought {
+    Brought {
         reserved: call.claim,
         settled: call.settle.len(),
         claimed,
         more: false,
         traits: false,
+        traits_asked: call.traits,
         held: false,
         suspects: false,
         suspects_asked: false,
         unhandled: 0,
         by_name: call.by_name,
         made_news: false,
-    });
+    }
+}
+
+/// Jobs may have expired, which end with a call that asks for jobs with traits.
+#[tokio::test]
+async fn a_call_that_was_held_back_and_met_traits_is_followed_by_one_that_asks_for_them() {
+    let slots = Slots::new(1);
+    let held = |call: &NextCall| Brought {
+        traits: true,
+        held: true,
+        ..answer(call, 0)
+    };
+    let first = slots.next_call(0).await.unwrap();
+    assert!(!first.traits);
+    slots.brought(&held(&first));
+    let second = slots.next_call(0).now_or_never().flatten().unwrap();
+    assert!(second.traits);
+    slots.brought(&held(&second));
+    assert!(slots.next_call(0).now_or_never().is_none(), "only one");
 }
 
 #[tokio::test]

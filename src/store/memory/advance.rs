@@ -212,10 +212,16 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
     let weight = taken.too_heavy.unwrap_or(1);
     let (opens_ms, held) = match state.pause() {
         Some(Pause::Since(_)) => (None, false),
-        Some(Pause::Until(until_ms)) => (Some(until_ms), false),
+        Some(Pause::Until { until_ms, .. }) => (Some(until_ms), false),
         None => match state.opening(weight) {
             Some(opens_ms) => (opens_ms, true),
             None => {
+                // The limits held back unhandled jobs from a worker that has handlers for them, and do not any more: all
+                // workers are told.
+                let news = state.news_of_unhandled();
+                if news.is_some() && !more && std::mem::take(&mut state.offers_held) {
+                    state.tell_of_unhandled();
+                }
                 let due_ms = due_ms.filter(|_| !more);
                 return Outlook {
                     more,
@@ -225,16 +231,21 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
             }
         },
     };
+    state.offers_held |= held && taken.offers_left && state.news_of_unhandled().is_some();
     let waits = more || state.len(Collection::Suspects) > 0 || state.news_of_unhandled().is_some();
+    let is_busy = taken.ids.len() >= call.claim;
+    let expiring = state.expiring();
+    // For what has expired by now, a caller that does not ask for jobs with traits calls again at once, and does.
+    let has_expired = expiring.is_some_and(|at_ms| at_ms <= state.now_ms());
+    let calls_again = has_expired && !call.is_full() && !is_busy;
     let at_ms = match (opens_ms, due_ms) {
         (Some(opens_ms), _) if waits => Some(opens_ms),
         (Some(opens_ms), Some(due_ms)) => Some(opens_ms.max(due_ms)),
+        (None, _) if held && !calls_again => expiring,
         _ => None,
     };
     // What is not to start any more ends also while nothing may start.
-    let expiring = state.expiring().unwrap_or(u64::MAX);
-    let at_ms = at_ms.map(|at_ms| at_ms.min(expiring));
-    let is_busy = taken.ids.len() >= call.claim;
+    let at_ms = at_ms.map(|at_ms| at_ms.min(expiring.unwrap_or(u64::MAX)));
     let next_at_ms = match at_ms {
         Some(at_ms) if is_busy && call.hold => {
             state.leave_timer(at_ms, Some(call.worker));

@@ -44,11 +44,13 @@ impl State {
         };
         let limit = self.within_limits(limit);
         if limit == 0 {
-            if let Some(handlers) = call.handlers {
-                // The caller has asked for these names, and hears of their jobs again.
-                self.ask(handlers);
-            }
-            return Taken::default();
+            // The caller has asked for these names, and hears of their jobs again.
+            let offered = call.handlers.map(|handlers| self.ask(handlers));
+            self.store_starts(self.allowance(0));
+            return Taken {
+                offers_left: offered.is_some_and(|offered| !offered.is_empty()),
+                ..Taken::default()
+            };
         }
         self.set_aside_paused(limit);
         let mut room = self.allowance(call.claim_bytes);

@@ -125,12 +125,6 @@ impl State {
         self.jobs.get(id).is_some_and(|job| job.stalls > 0)
     }
 
-    /// Whether a job stands in line for its group.
-    pub(crate) fn has_group_turn(&self, id: &JobId) -> bool {
-        let gate = self.gate_of(id).filter(|gate| !is_order(gate));
-        gate.is_some_and(|gate| self.gate(&gate).turn.as_ref() == Some(id))
-    }
-
     /// Where a job stands among the jobs of its gate.
     pub(crate) fn rank(&self, gate: &str, id: &JobId) -> i64 {
         if !is_order(gate) {

@@ -106,10 +106,13 @@ impl State {
         let longer = match self.pause() {
             None => true,
             Some(Pause::Since(_)) => false,
-            Some(Pause::Until(known_ms)) => known_ms < until_ms,
+            Some(Pause::Until {
+                until_ms: known, ..
+            }) => known < until_ms,
         };
         if longer {
-            self.paused = Some(Pause::Until(until_ms));
+            let since_ms = self.now_ms();
+            self.paused = Some(Pause::Until { until_ms, since_ms });
             self.emit_value("held", until_ms.to_string().as_bytes());
         }
     }

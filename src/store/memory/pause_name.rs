@@ -71,24 +71,12 @@ impl State {
             .collect()
     }
 
-    /// Suspects of paused names give up the turns of their groups.
-    fn give_up_turns(&mut self) {
-        let suspects = self.all(Collection::Suspects).take(SUSPECTS_AT_MOST);
-        let with_turn =
-            suspects.filter(|(_, id)| self.is_paused_job(id) && self.has_group_turn(id));
-        let leaving: Vec<Leaving> = with_turn
-            .filter_map(|(_, id)| self.leaving(id, Goes::Waiting))
-            .collect();
-        self.leave(&leaving);
-    }
-
     /// Looks at the line from its head on, until it has met `wanted` jobs that may be claimed. Jobs of paused names wait, at
     /// their places, where jobs wait for a worker that has a handler of their name.
     pub(crate) fn set_aside_paused(&mut self, wanted: usize) {
         if self.paused_names.is_empty() {
             return;
         }
-        self.give_up_turns();
         let (mut others, mut looked) = (0, 0);
         while others < wanted && looked < LOOKED_AT_MOST {
             let page = if looked == 0 { PAGE.min(wanted) } else { PAGE };

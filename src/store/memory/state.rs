@@ -91,8 +91,8 @@ impl Later {
 pub(crate) enum Pause {
     /// An operator has paused the queue, at this moment (ms).
     Since(u64),
-    /// The queue is held until then (ms).
-    Until(u64),
+    /// The queue is held (ms).
+    Until { until_ms: u64, since_ms: u64 },
 }
 
 impl Pause {
@@ -100,7 +100,7 @@ impl Pause {
     pub(crate) fn text(self) -> String {
         match self {
             Self::Since(ms) => ms.to_string(),
-            Self::Until(ms) => format!("until {ms}"),
+            Self::Until { until_ms, since_ms } => format!("until {until_ms} {since_ms}"),
         }
     }
 }
@@ -138,6 +138,8 @@ pub(crate) struct State {
     pub(crate) declared: String,
     /// What has started lately, as text, if a rate is set.
     pub(crate) started: String,
+    /// Limits held back unhandled jobs from a worker that has handlers for them.
+    pub(crate) offers_held: bool,
     /// The news of unhandled jobs: another number whenever there may be more, 0 if there are none.
     pub(crate) unhandled: Option<u64>,
     /// What holds jobs back.
@@ -267,8 +269,11 @@ impl State {
     /// Why nothing is claimed now, if that is so.
     pub(crate) fn pause(&self) -> Option<Pause> {
         let now_ms = self.now_ms();
-        self.paused
-            .filter(|pause| !matches!(pause, Pause::Until(until_ms) if *until_ms <= now_ms))
+        self.paused.filter(|pause| match pause {
+            Pause::Since(_) => true,
+            // If the clock was set back behind its begin, nobody knows how much of it is left.
+            Pause::Until { until_ms, since_ms } => (*since_ms..*until_ms).contains(&now_ms),
+        })
     }
 
     pub(crate) fn is_paused(&self) -> bool {

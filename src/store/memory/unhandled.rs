@@ -47,6 +47,7 @@ impl State {
         if !ids.is_empty() && self.len(Collection::Unhandled) == 0 {
             self.unhandled = Some(0);
             self.asked.clear();
+            self.offers_held = false;
         }
     }
 

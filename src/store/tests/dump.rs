@@ -302,6 +302,7 @@ impl Dump {
             ("declared", text(&state.declared)),
             ("started", text(&state.started)),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
+            ("offers_held", state.offers_held.then(|| "1".to_owned())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
             ("expiring", state.expiring().map(|ms| ms.to_string())),
             ("tended", state.gates.tended.clone()),

@@ -31,7 +31,7 @@ use crate::store::watch::{Watch, Watched};
 const MINUTE: Duration = Duration::from_secs(60);
 const MOMENT: Duration = Duration::from_millis(1);
 
-fn expiring(id: &str) -> NewJob {
+pub(super) fn expiring(id: &str) -> NewJob {
     with(id, &JobOptions::new().expires_in(MINUTE))
 }
 

@@ -22,6 +22,11 @@ impl Rig {
         self.now_us / 1_000
     }
 
+    fn set_clock_back(&mut self, by: Duration) {
+        self.now_us -= by.as_micros() as u64;
+        self.subject.set_clock(self.now_us);
+    }
+
     fn wait_ms(&mut self, ms: u64) {
         self.wait(Duration::from_millis(ms));
     }
@@ -263,6 +268,111 @@ fn a_heavy_job_waits_for_its_units_and_holds_its_place(mut rig: Rig) {
     }
 }
 
+/// What lies ahead counts as of the first look, not as of every look.
+fn after_a_step_of_the_clock_backwards_a_rate_opens_within_a_period(mut rig: Rig) {
+    for (rate, jobs) in [
+        (Rate::burst(2, SECOND), 0..9),
+        (Rate::smooth(2, SECOND), 9..18),
+    ] {
+        rig.limit(Limits::none());
+        rig.limit(Limits::new().rate(rate));
+        rig.enqueue_some(jobs);
+        while !rig.advance(&[], 2).claimed.is_empty() {}
+        rig.set_clock_back(SECOND * 3_600);
+        let first = rig.advance(&[], 2);
+        assert_eq!((first.claimed.len(), first.held), (0, true));
+        let opens_ms = first.next_at_ms.unwrap();
+        assert!(opens_ms <= rig.now_ms() + WINDOW_MS + 21);
+        let stored = rig.subject.dump().get("meta", "started").cloned();
+        for _ in 0..2 {
+            rig.wait_ms(300);
+            let next = rig.advance(&[], 2);
+            assert_eq!((next.claimed.len(), next.next_at_ms), (0, Some(opens_ms)));
+        }
+        let again = rig.subject.dump().get("meta", "started").cloned();
+        assert_eq!(stored, again, "written once");
+        rig.wait_ms(opens_ms - rig.now_ms());
+        let open = rig.advance(&[], 2);
+        assert!(!open.claimed.is_empty(), "{rate}");
+        rig.wait(SECOND * 7_200);
+        while rig.claim_one().is_some() {
+            rig.wait(SECOND);
+        }
+    }
+}
+
+/// Nobody knows how much of it is left.
+fn after_a_step_of_the_clock_backwards_a_hold_is_over(mut rig: Rig) {
+    rig.enqueue_some(0..3);
+    let first = rig.claim_one().unwrap();
+    assert!(rig.settle(&first.id, &first.receipt, rate_limited(SECOND)));
+    assert!(rig.counts().held_until.is_some());
+    rig.set_clock_back(SECOND * 3_600);
+    let counts = rig.counts();
+    assert_eq!((counts.held_until, counts.paused), (None, false));
+    assert!(rig.claim_one().is_some());
+    assert!(rig.subject.dump().get("meta", "paused").is_none());
+}
+
+/// A worker that has handlers for unhandled jobs was held back, and sleeps. Another worker comes when the limits open.
+fn when_limits_open_the_worker_with_the_handler_hears_of_unhandled_jobs(mut rig: Rig) {
+    let limits = [
+        Limits::new().concurrency(1),
+        Limits::new().rate(Rate::burst(2, SECOND)),
+    ];
+    for (limits, [theirs, mine]) in limits.into_iter().zip([["a1", "x1"], ["a2", "x2"]]) {
+        rig.limit(limits);
+        rig.enqueue(&[job(theirs)]);
+        let told = rig.hand_all_back().unhandled;
+        rig.enqueue(&[job(mine)]);
+        let running = rig.advance(&[], 1);
+        assert_eq!(ids(&running), [mine]);
+        rig.pop_token();
+        // Nobody who was held back has a handler.
+        let other = rig.ask(1, &["c"], told);
+        assert_eq!((other.held, other.unhandled), (true, told));
+        assert!(rig.subject.dump().get("meta", "offers_held").is_none());
+        let held = rig.ask(1, &["a"], told);
+        assert_eq!((held.claimed.len(), held.held, held.more), (0, true, false));
+        assert_eq!((held.unhandled, rig.pop_token()), (told, None));
+
+        rig.wait_ms(WINDOW_MS);
+        let done = completed_all(&running);
+        let open = rig.ask_with(&done, 1, BATCH_BYTES, &["x"], told);
+        assert_eq!((open.claimed.len(), open.held), (0, false));
+        assert!(open.unhandled > told);
+        // It passes from worker to worker, and each of them passes it on once.
+        assert_eq!(rig.pop_token(), Some(0));
+        assert_eq!(rig.ask(1, &["x"], open.unhandled).unhandled, open.unhandled);
+        assert_eq!(rig.pop_token(), None);
+        assert_eq!(rig.ask(1, &["c"], told).unhandled, open.unhandled);
+        assert_eq!(rig.pop_token(), Some(0));
+        let found = rig.ask(1, &["a"], told);
+        assert_eq!((ids(&found), rig.pop_token()), (vec![theirs], None));
+        let ended = rig.ask_with(&completed_all(&found), 1, BATCH_BYTES, &["a"], 0);
+        assert_eq!((ended.unhandled, rig.pop_token()), (0, None));
+        assert!(rig.subject.dump().get("meta", "offers_held").is_none());
+        rig.wait_ms(WINDOW_MS);
+    }
+}
+
+fn one_worker_comes_back_for_what_expires_while_too_many_jobs_run(mut rig: Rig) {
+    rig.limit(Limits::new().concurrency(1));
+    rig.enqueue_some(0..1);
+    assert_eq!(rig.advance(&[], 2).claimed.len(), 1);
+    rig.enqueue(&[expiry::expiring("a")]);
+    let at_ms = rig.now_ms() + 60_000;
+    assert_eq!(rig.advance(&[], 2).next_at_ms, Some(at_ms));
+    assert_eq!(rig.other(2, true).next_at_ms, None);
+    rig.wait_ms(60_000);
+    let plain = rig.advance(&[], 2);
+    assert_eq!((plain.held, plain.traits), (true, true), "it calls again");
+    assert_eq!(plain.next_at_ms, None);
+    rig.traits = true;
+    assert_eq!(rig.advance(&[], 2).next_at_ms, None);
+    assert_eq!(rig.counts().totals.cancelled, 1);
+}
+
 fn rate_limited(wait: Duration) -> Outcome {
     Outcome::RateLimited { after: wait }
 }
@@ -361,4 +471,8 @@ on_both!(
     a_hold_is_only_made_longer_and_an_operator_goes_before_it,
     what_an_attempt_says_that_has_lost_its_job_holds_nothing,
     g8_nothing_is_left_of_a_queue_that_starts_nothing,
+    after_a_step_of_the_clock_backwards_a_rate_opens_within_a_period,
+    after_a_step_of_the_clock_backwards_a_hold_is_over,
+    when_limits_open_the_worker_with_the_handler_hears_of_unhandled_jobs,
+    one_worker_comes_back_for_what_expires_while_too_many_jobs_run,
 );

@@ -332,7 +332,7 @@ mutants! {
     g8_an_edited_job_leaves_its_old_payload_behind among EDITED:
         "elseif payload == false and queue.has(key.payloads) then" => "elseif false then";
     g5_a_job_that_was_rescheduled_is_still_waited_for among EDITED:
-        "if job.state == 'delayed' then\n    queue.look_for_due()" => "if false then\n    queue.look_for_due()";
+        "if queue.change(job, new) then" => "queue.change(job, new)\nif false then";
     g5_nobody_hears_of_a_job_that_is_to_run_now among EDITED:
         "if new.due_ms == 0 and not meta.paused then" => "if false then";
     g4_an_edited_job_forgets_that_it_goes_to_the_front among EDITED:

@@ -18,7 +18,7 @@ use crate::store::resume::Resume;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn handed_back(claimed: &Claimed, name: &str) -> Settlement {
+pub(super) fn handed_back(claimed: &Claimed, name: &str) -> Settlement {
     let entry = AttemptEntry::new(AttemptKind::UnknownName, format!("no `{name}`"));
     let outcome = Outcome::Bounced {
         after: DAY,
@@ -34,11 +34,11 @@ fn ids(advanced: &Advanced) -> Vec<&str> {
 
 impl Rig {
     /// Claims for these handlers.
-    fn ask(&mut self, claim: usize, handlers: &[&'static str], heard: u64) -> Advanced {
+    pub(super) fn ask(&mut self, claim: usize, handlers: &[&'static str], heard: u64) -> Advanced {
         self.ask_with(&[], claim, BATCH_BYTES, handlers, heard)
     }
 
-    fn ask_with(
+    pub(super) fn ask_with(
         &mut self,
         settle: &[Settlement],
         claim: usize,
@@ -73,7 +73,7 @@ impl Rig {
     }
 
     /// Claims all that wait, and hands each back under the first letter of its id.
-    fn hand_all_back(&mut self) -> Advanced {
+    pub(super) fn hand_all_back(&mut self) -> Advanced {
         let claimed = self.advance(&[], 256).claimed;
         let name = |claimed: &Claimed| claimed.id.as_str()[..1].to_owned();
         let back: Vec<_> = claimed.iter().map(|c| handed_back(c, &name(c))).collect();

@@ -22,6 +22,18 @@ mutants! {
         "math.max(next_ms, now_ms - period_ms / CATCH_UP_PART)" => "next_ms";
     limits_after_a_step_of_the_clock_the_queue_stands_still among LIMITS:
         "math.min(last_ms, now_ms),\n" => "last_ms,\n";
+    limits_after_a_step_of_the_clock_a_log_counts_as_of_each_look among LIMITS:
+        "window.is_set_back = window.is_set_back or last_ms > now_ms" => "";
+    limits_after_a_step_of_the_clock_a_smooth_rate_counts_as_of_each_look among LIMITS:
+        "window.is_set_back = window.is_set_back or next_ms > latest_ms" => "";
+    a_hold_outlives_a_step_of_the_clock among HOLDS_IN_DOUBT:
+        "(until_ms <= now_ms or now_ms < since_ms)" => "until_ms <= now_ms";
+    limits_nobody_hears_of_unhandled_jobs_that_were_held_back among LIMITED_UNLIKE:
+        "and redis.call('HDEL', key.meta, 'offers_held') == 1 then" => "and false then";
+    limits_what_was_said_of_unhandled_jobs_that_were_held_back_stays among LIMITED_UNLIKE:
+        "redis.call('HDEL', key.meta, 'offers_held')\n  end" => "end";
+    limits_nobody_comes_back_for_what_expires_while_too_many_jobs_run among LIMITED_EXPIRY:
+        "return true, expires_ms and not calls_again and" => "return true, false and";
     limits_a_heavy_job_counts_as_one among LIMITS:
         "queue.field_of(record, 'weight') or ''" => "''";
     limits_a_heavy_job_is_passed_over among LIMITS:

@@ -375,6 +375,35 @@ pub(crate) const HOLDS: Profile = Profile(&[
     (2, Pass),
 ]);
 
+/// Limits of a queue whose workers have handlers for different jobs.
+pub(crate) const LIMITED_UNLIKE: Profile = Profile(&[
+    (6, Enqueue),
+    (20, Advance),
+    (6, HandAllBack),
+    (4, Busy),
+    (4, Limit),
+    (3, Pop),
+    (6, Pass),
+]);
+
+/// Limits of a queue whose jobs expire.
+pub(crate) const LIMITED_EXPIRY: Profile = Profile(&[
+    (12, EnqueueExpiring),
+    (14, Advance),
+    (4, Limit),
+    (3, Pop),
+    (8, Pass),
+]);
+
+/// Handlers are told to wait, and the clock is set back.
+pub(crate) const HOLDS_IN_DOUBT: Profile = Profile(&[
+    (6, Enqueue),
+    (14, Advance),
+    (10, Wait),
+    (6, Back),
+    (2, Pass),
+]);
+
 /// A queue with limits holds nothing for long.
 pub(crate) const LIMITED_IDLE: Profile = Profile(&[(6, Once), (6, Trim), (6, Pass)]);
 /// Jobs with unique keys meet, end in every way, and are replayed.

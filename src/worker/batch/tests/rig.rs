@@ -162,6 +162,7 @@ impl Rig {
             claimed,
             more: false,
             traits: false,
+            traits_asked: false,
             held: false,
             suspects: false,
             suspects_asked: false,
