@@ -111,7 +111,7 @@ const DUPLICATE: Budget = Budget {
 const PROCESS_UNIQUE: Budget = Budget {
     calls: 1.01,
     commands: 26.2,
-    received: 1_220.0,
+    received: 1_400.0,
     sent: 368.0,
 };
 
