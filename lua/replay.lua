@@ -5,7 +5,7 @@
 -- is dead, and stays so, because another job has its unique key. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
 -- needs: meta, places, order, count, emit
--- rarely: attempts, arm, find, lists, shown, hold, unique
+-- rarely: attempts, arm, find, lists, shown, hold, unique, expiry
 
 local function fresh_budget(id)
   queue.renew_budget(id)
@@ -25,6 +25,7 @@ for i = 2, #ARGV do
     fresh_budget(id)
     replayed[#replayed + 1] = id
     options[id] = { priority = queue.priority_at(place) }
+    queue.expect_first_start(id, records[1])
   elseif place then
     local state = queue.find(id)
     if state then

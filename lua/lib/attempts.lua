@@ -69,12 +69,6 @@ function queue.record_snooze(id)
   return counters[SNOOZES]
 end
 
--- Whether an attempt of the job has begun: such attempts are recorded, unless they were released, and snoozes are counted.
-function queue.has_begun(id)
-  local counters = queue.read_counters(id)
-  return counters[RECORDED] > 0 or counters[SNOOZES] ~= nil
-end
-
 -- The job gets a fresh budget of attempts, bounces and snoozes; what is recorded stays.
 function queue.renew_budget(id)
   local counters = queue.read_counters(id)

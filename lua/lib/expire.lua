@@ -1,6 +1,6 @@
 -- Jobs that have not started by their moment (expiry.lua) end.
 -- needs: whole, find, expiry
--- rarely: take_out, leave, cancelled, delayed, attempts
+-- rarely: take_out, leave, cancelled, delayed, begun
 
 local EXPIRED = 'expired before it started'
 local NOT_STARTED = { waiting = true, blocked = true, delayed = true }

@@ -4,7 +4,7 @@
 -- A job says in its head (head.lua) when that is: `expires_at`, a moment in ms, or `expires_in`, for how many ms from the moment at
 -- which it was enqueued.
 -- needs: meta, whole, head
--- rarely: unset, arm, lists, attempts
+-- rarely: unset, arm, lists, begun
 
 -- A moment that `queue.number` cannot read never comes.
 local NEVER = 2 ^ 53

@@ -1,5 +1,5 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
--- rarely: unhandled, head, blocked, gate, places, running, admit, unique, attempts
+-- rarely: unhandled, head, blocked, gate, places, running, admit, unique, begun
 
 -- Jobs that were handed back are not kept by their names any more: they are offered to every worker.
 function queue.forget_names(ids)

@@ -28,7 +28,7 @@ macro_rules! fragments {
 
 /// Every fragment there is.
 pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
-    active add admission admit again arguments arm attempts batch blocked bury cancelled cap change claim claims count
+    active add admission admit again arguments arm attempts batch begun blocked bury cancelled cap change claim claims count
     delayed deliver describe digits drained due duplicate emit emit_value enter expire expiry find finish fitting forget
     gate gated head held hold hold_queue idle job_name judge kept lease leave limit lines lists lost meta news now
     offers once opening optional order outcome outlook overdue pass paused_names places promote rate readable record

@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
+use crate::codec;
 use crate::id::JobId;
-use crate::job::history::Counters;
+use crate::job::history::{AttemptEntry, AttemptKind, Counters};
 use crate::memory::state::State;
 
 const ATTEMPTS_KEPT: usize = 20;
@@ -18,9 +19,21 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Whether an attempt has begun: such attempts are recorded, unless they were released, and snoozes are counted.
+    /// Whether a handler has begun an attempt: such attempts are recorded, unless they were released, and snoozes are counted. A
+    /// job that died because no handler could take it has only attempts that did not begin.
     pub(crate) fn has_begun(&self) -> bool {
-        self.counters.recorded > 0 || self.was_snoozed
+        let began = |attempt: &Vec<u8>| {
+            let entry = attempt.get(2 * stamp(0).len()..).unwrap_or_default();
+            let kind = codec::decode_plain::<AttemptEntry>("an attempt", entry);
+            !kind.is_ok_and(|entry| {
+                matches!(
+                    entry.kind,
+                    AttemptKind::UnknownName | AttemptKind::Undecodable
+                )
+            })
+        };
+        let has_more = self.attempts.len() < self.counters.recorded as usize;
+        has_more || self.was_snoozed || self.attempts.iter().any(began)
     }
 
     /// As Redis holds the counters.

@@ -26,6 +26,7 @@ impl Apply for Replay<'_> {
         }
         for id in &replayed {
             state.fresh_budget(id);
+            state.expect_first_start(id);
         }
         let mut jobs = Vec::new();
         for id in &replayed {

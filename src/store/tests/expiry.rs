@@ -14,7 +14,7 @@ use super::{Rig, completed, on_both, settlement, with};
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
-use crate::job::outcome::{Ending, Outcome};
+use crate::job::outcome::{DeadReason, Ending, Outcome};
 use crate::job::state::State;
 use crate::policy::expiry::Expiry;
 use crate::policy::retention::Retention;
@@ -26,6 +26,7 @@ use crate::store::orphans::{How, Orphans};
 use crate::store::pause::Pause;
 use crate::store::promote::Promote;
 use crate::store::remove::Remove;
+use crate::store::replay::Replay;
 use crate::store::watch::{Watch, Watched};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -203,6 +204,27 @@ fn nothing_is_left_of_a_job_that_is_removed(mut rig: Rig) {
     assert!(!turn(&mut rig, 1).traits);
 }
 
+/// It died because no worker had a handler for it; a job that has begun, and died, goes on.
+fn a_job_that_is_replayed_expires_if_it_never_began(mut rig: Rig) {
+    rig.enqueue(&[expiring("a"), expiring("b")]);
+    for kind in [AttemptKind::UnknownName, AttemptKind::Error] {
+        let claimed = turn(&mut rig, 1).claimed.pop().unwrap();
+        let reason = DeadReason::UnknownName;
+        let entry = AttemptEntry::new(kind, "no handler".into());
+        end(&mut rig, &claimed, Outcome::Dead { reason, entry });
+    }
+    let ids = ["a", "b"].map(JobId::stored);
+    assert_eq!(rig.call(&Replay { ids: &ids }).replayed, ["a", "b"]);
+    assert_eq!(rig.size("expires"), 1);
+    // It bounces once more, and has not begun.
+    let again = turn(&mut rig, 1).claimed.pop().unwrap();
+    end(&mut rig, &again, bounced());
+    rig.wait(MINUTE);
+    assert_eq!(promote(&mut rig), 1);
+    assert_expired(&mut rig, "a");
+    assert_eq!(rig.state(&ids[1]), Some(State::Waiting));
+}
+
 /// Also what it becomes by a job that replaces it is never "expired before it started".
 fn a_replaced_job_expires_if_it_has_not_begun(mut rig: Rig) {
     let replaces = |id: &str, key: &str| {
@@ -292,6 +314,7 @@ fn a_moment_that_is_too_far_away_never_comes(mut rig: Rig) {
 }
 
 on_both! {
+    a_job_that_is_replayed_expires_if_it_never_began,
     a_replaced_job_expires_if_it_has_not_begun,
     a_job_that_is_put_back_expires_if_it_has_not_begun,
     a_moment_that_is_too_far_away_never_comes,

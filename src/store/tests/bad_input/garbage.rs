@@ -214,6 +214,26 @@ fn a_moment_at_which_nothing_expires_stops_no_queue() {
     }
 }
 
+#[test]
+fn a_job_whose_record_is_garbage_has_no_key() {
+    let mut kept = Kept::new();
+    let jobs = kept.redis.key("jobs");
+    for value in VALUES {
+        kept.put_back();
+        let _: Value = kept
+            .redis
+            .ask(cmd("HSET").arg(&jobs).arg("keyed").arg(value));
+        let call = Enqueue {
+            lane: "producer",
+            call: 9,
+            jobs: &[&keyed("other")],
+            novelty: Novelty::Unsure,
+        };
+        let added = kept.redis.call(&call).map(there);
+        assert_eq!(added, Ok(Some(vec![])), "{value:?}");
+    }
+}
+
 /// Scripts do not ask for the types of twenty keys before they begin; but a lane is looked up
 /// first of all, then, for jobs with traits, what belongs to their gates; and the decoders of every answer are met here.
 #[test]

@@ -64,5 +64,5 @@ mutants! {
     an_expired_job_holds_others_back among EXPIRY:
         "if #leaving > 0 then\n    queue.leave(leaving)\n  end\n  return #ids" => "return #ids";
     a_job_that_was_snoozed_expires among EXPIRY_SNOOZED:
-        " or counters[SNOOZES] ~= nil" => "";
+        "counters[SNOOZES] ~= nil or #fields" => "#fields";
 }
