@@ -249,6 +249,42 @@ async fn a_handler_that_is_told_to_wait_holds_its_queue_and_burns_no_attempt() {
     }
 }
 
+/// A worker with the handler for a job that others handed back was held back, and sleeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_free_place_is_used_for_a_job_that_only_a_sleeping_worker_can_run() {
+    let (server, queue) = server_and_queue().await;
+    limit(&queue, Limits::new().concurrency(1)).await;
+    let (scene, provider) = (Scene::new(), Provider::default());
+    let unlike = [
+        run(worker(&queue, &scene).concurrency(1)),
+        run(worker(&queue, &scene).concurrency(1)),
+    ];
+    let theirs = queue.enqueue(Request).await.unwrap();
+    eventually_async(5 * SECOND, async || {
+        let info = theirs.info().await.unwrap().unwrap();
+        info.bounces == 1 && queue.counts().await.unwrap().active == 0
+    })
+    .await;
+    queue.enqueue(Work::Hold).await.unwrap();
+    eventually(5 * SECOND, || scene.running().len() == 1).await;
+    let with_handler = requests(&queue, &provider);
+    // It looks when it starts, and sleeps.
+    tokio::time::sleep(SECOND).await;
+    let (before, begin) = (sent(&server), Instant::now());
+    scene.release(1);
+    theirs.result().await.unwrap();
+    assert!(begin.elapsed() < 2 * SECOND, "{:?}", begin.elapsed());
+    let used = sent(&server) - before;
+    assert!(used <= 20, "{used} commands: the workers wake each other");
+    let before = sent(&server);
+    tokio::time::sleep(SECOND).await;
+    assert!(sent(&server) - before <= 6, "all is quiet again");
+    for worker in unlike {
+        worker.stop().await;
+    }
+    with_handler.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_ends_a_hold_at_once() {
     let (_server, queue) = server_and_queue().await;
