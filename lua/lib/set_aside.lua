@@ -3,7 +3,7 @@
 -- the others. Suspects stay where they are. No job waits for the turn of a job of its
 -- group that was set aside.
 -- needs: meta, whole
--- rarely: paused_names, job_name, places, unhandled, news, optional, head, gate, leave
+-- rarely: paused_names, job_name, places, unhandled, news, head, leave
 
 -- Of these jobs of paused names, those with traits leave the line, as far as their gates are concerned.
 local function leave_line(ids, records)

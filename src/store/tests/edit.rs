@@ -231,9 +231,11 @@ impl Operation for EditOne {
         let seen = found.map(|found| found.record).unwrap_or_default();
         let payload = vec![1; self.bytes.unwrap_or(0)];
         let change = edited(&seen, Some(("test", &payload)), None).ok();
+        // A job of another type gets no payload of this one.
+        let bytes = self.bytes.filter(|_| seen.is_empty() || change.is_some());
         let (rest, payload) = change.unwrap_or((Vec::new(), NewPayload::Unchanged));
         let seen = if self.stale { vec![2] } else { seen };
-        let rewrite = self.bytes.map(|_| Rewrite {
+        let rewrite = bytes.map(|_| Rewrite {
             seen: &seen,
             rest: &rest,
             payload: &payload,
