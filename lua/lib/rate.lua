@@ -1,39 +1,16 @@
 -- How many jobs may start in a period, if that is limited. The rule stands in src/policy/limits.rs, with the reason why no
 -- window has more starts than are allowed; this is the same rule. What has started (started.lua) is read only if a rate is
 -- set, and written only by calls that start jobs.
--- needs: meta, whole, started
+-- needs: started, window
 -- rarely: head
 
 -- What is known in this call: nil if it was not looked at yet, false if there is no such limit.
 local window
 local too_heavy -- the weight of the job at which the claim stopped
 
-local function read()
-  local MARGIN_PART, MARGIN_MAX_MS, GRAIN_PART, CATCH_UP_PART = 50, 100, 48, 32
-  local starts, period, spread =
-    string.match(meta.settings or '', '^1 %d+.- limit_rate=(%d+)/(%d+)/(%l+)')
-  local most, period_ms = queue.number(starts), queue.number(period)
-  if most == 0 or period_ms == 0 or not (spread == 'burst' or spread == 'smooth') then
-    return false
-  end
-  local window_ms = period_ms + math.min(MARGIN_MAX_MS, math.ceil(period_ms / MARGIN_PART))
-  local grain_ms = period_ms / GRAIN_PART
-  window = { most = most, window_ms = window_ms, grain_ms = grain_ms, gap_ms = 0, log = {}, logged = 0, started = 0 }
-  local next_ms = queue.read_started(window)
-  if spread == 'smooth' then
-    window.gap_ms = (window_ms + grain_ms) / most
-    -- A moment that lies further ahead was stored before the clock was set back.
-    local latest_ms = now_ms + window_ms + grain_ms
-    window.is_set_back = window.is_set_back or next_ms > latest_ms
-    next_ms = math.min(next_ms, latest_ms)
-    window.next_ms = math.max(next_ms, now_ms - period_ms / CATCH_UP_PART)
-  end
-  return window
-end
-
 local function look()
   if window == nil then
-    window = read()
+    window = queue.read_window()
   end
   return window
 end

@@ -139,7 +139,7 @@ impl Seen<'_> {
 
     /// Jobs that could run, and nothing that runs them.
     async fn backlog(&mut self) -> Result<(), Trouble> {
-        let first = self.counts;
+        let first = self.counts.clone();
         let stands = |counts: &Counts| counts.waiting > 0 && counts.active == 0 && !counts.paused;
         if !stands(&first) {
             return Ok(());
