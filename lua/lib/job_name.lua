@@ -9,19 +9,19 @@ function queue.name_in(record)
   if not map then
     return nil
   end
-  local key = map + (string.byte(record, map) == MAP_16 and HEAD_16 or 1)
-  local word = string.sub(record, key, key + KEY - 1)
+  local word_at = map + (string.byte(record, map) == MAP_16 and HEAD_16 or 1)
+  local word = string.sub(record, word_at, word_at + KEY - 1)
   if word ~= '\164type' and word ~= '\164name' then
     return nil
   end
-  local kind, high, low = string.byte(record, key + KEY, key + KEY + 2)
+  local kind, high, low = string.byte(record, word_at + KEY, word_at + KEY + 2)
   local from, length
   if kind and kind >= STRING_0 and kind <= STRING_31 then
-    from, length = key + KEY + 1, kind - STRING_0
+    from, length = word_at + KEY + 1, kind - STRING_0
   elseif kind == STRING_8 and high then
-    from, length = key + KEY + 2, high
+    from, length = word_at + KEY + 2, high
   elseif kind == STRING_16 and low then
-    from, length = key + KEY + 3, 256 * high + low
+    from, length = word_at + KEY + 3, 256 * high + low
   end
   local name = from and string.sub(record, from, from + length - 1)
   return name and #name == length and name or nil

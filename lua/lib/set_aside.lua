@@ -18,11 +18,11 @@ local function leave_line(ids, records)
   end
 end
 
--- Looks at the line from its head on, until it has met `wanted` jobs that may be claimed.
-function queue.set_aside_paused(wanted)
+-- Looks at the line from its head on, until it has met `needed` jobs that may be claimed.
+function queue.set_aside_paused(needed)
   local PAGE, LOOKED_AT_MOST, DAY_MS = 64, 256, 86400000
-  local others, looked, page = 0, 0, math.min(PAGE, wanted)
-  while others < wanted and looked < LOOKED_AT_MOST do
+  local others, looked, page = 0, 0, math.min(PAGE, needed)
+  while others < needed and looked < LOOKED_AT_MOST do
     page = math.min(page, LOOKED_AT_MOST - looked)
     local ids = redis.call('ZRANGE', key.waiting, queue.whole(others), queue.whole(others + page - 1))
     if #ids == 0 then

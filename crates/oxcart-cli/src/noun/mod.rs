@@ -15,7 +15,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(crate) struct Pause<'a> {
     pub(crate) queue: &'a str,
-    /// The group or schedule, if it is not the queue itself.
+    /// The group, the schedule, or the name of the jobs, if it is not the whole queue.
     pub(crate) name: Option<&'a str>,
     pub(crate) paused: bool,
     /// Whether it was otherwise before.

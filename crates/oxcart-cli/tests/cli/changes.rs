@@ -162,6 +162,8 @@ async fn a_queue_is_paused_set_and_deleted() {
         "5000",
         "--group-concurrency",
         "3",
+        "--rate",
+        "100/1s",
         "--json",
     ];
     let now = rig.run(&[&set[..], &more].concat()).expect(0).object();
@@ -172,6 +174,32 @@ async fn a_queue_is_paused_set_and_deleted() {
     assert_eq!(
         (&now["group_concurrency"], &now["set_by"]["max_stalls"]),
         (&json!(3), &json!("operator"))
+    );
+    assert_eq!(
+        (&now["rate"], &now["concurrency"]),
+        (&json!("100/1s"), &json!(null))
+    );
+    let one = ["queue", "settings", "billing", "--concurrency", "5"];
+    let both = rig
+        .run(&[&one[..], &["--json"]].concat())
+        .expect(0)
+        .object();
+    assert_eq!(
+        (
+            &both["rate"],
+            &both["concurrency"],
+            &both["set_by"]["limits"]
+        ),
+        (&json!("100/1s"), &json!(5), &json!("operator"))
+    );
+    let none = ["queue", "settings", "billing", "--rate", "unlimited"];
+    let none = rig
+        .run(&[&none[..], &["--json"]].concat())
+        .expect(0)
+        .object();
+    assert_eq!(
+        (&none["rate"], &none["concurrency"]),
+        (&json!(null), &json!(5))
     );
     let set = [
         "queue",

@@ -1,11 +1,12 @@
 //! Queues.
 
 mod delete;
+mod limits;
 mod orphans;
 mod settings;
 mod view;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use oxcart::{Counts, Error};
 
@@ -28,9 +29,9 @@ pub(crate) enum Verb {
     /// One queue: its jobs by state, and what ever happened
     Show { queue: String },
     /// Pause a queue: no worker takes a job; what runs goes on
-    Pause { queue: String },
+    Pause(Paused),
     /// End the pause of a queue
-    Resume { queue: String },
+    Resume(Paused),
     /// Show the settings of a queue, or change them
     Settings(settings::Settings),
     /// Jobs that are in no list any more: show them, put them back, or remove them
@@ -39,12 +40,20 @@ pub(crate) enum Verb {
     Delete(delete::Delete),
 }
 
+#[derive(Args)]
+pub(crate) struct Paused {
+    queue: String,
+    /// Only the jobs of this name
+    #[arg(long)]
+    name: Option<String>,
+}
+
 pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble> {
     match verb {
         Verb::Ls => list(session).await,
         Verb::Show { queue } => show(session, &queue).await,
-        Verb::Pause { queue } => pause(session, &queue, true).await,
-        Verb::Resume { queue } => pause(session, &queue, false).await,
+        Verb::Pause(what) => pause(session, &what, true).await,
+        Verb::Resume(what) => pause(session, &what, false).await,
         Verb::Settings(settings) => settings.run(session).await,
         Verb::Orphans(orphans) => orphans.run(session).await,
         Verb::Delete(delete) => delete.run(session).await,
@@ -111,22 +120,33 @@ async fn show(session: &mut Session, name: &str) -> Result<(), Trouble> {
     view::tell(&mut session.out, name, &counts)
 }
 
-async fn pause(session: &mut Session, name: &str, paused: bool) -> Result<(), Trouble> {
-    let queue = session.queue(name).await?;
-    let changed = match paused {
-        true => queue.pause().await?,
-        false => queue.resume().await?,
+async fn pause(session: &mut Session, what: &Paused, paused: bool) -> Result<(), Trouble> {
+    let queue = session.queue(&what.queue).await?;
+    let changed = match (&what.name, paused) {
+        (None, true) => queue.pause().await?,
+        (None, false) => queue.resume().await?,
+        (Some(name), true) => queue.jobs_named(name)?.pause().await?,
+        (Some(name), false) => queue.jobs_named(name)?.resume().await?,
+    };
+    let (queue, name) = (what.queue.as_str(), what.name.as_deref());
+    let (who, option) = match name {
+        None => (format!("`{queue}` is"), String::new()),
+        Some(name) => (
+            format!("the jobs named `{name}` are"),
+            format!(" --name {name}"),
+        ),
     };
     let text = match (paused, changed) {
-        (true, true) => format!("`{name}` is paused; `oxcart queue resume {name}` ends that"),
-        (true, false) => format!("`{name}` was paused already"),
-        (false, true) => format!("`{name}` goes on"),
-        (false, false) => format!("`{name}` was not paused"),
+        (true, true) => {
+            format!("{who} paused; `oxcart queue resume {queue}{option}` ends that")
+        }
+        (true, false) => format!("{who} paused already"),
+        (false, true) => format!("{who} no longer paused"),
+        (false, false) => format!("{who} not paused"),
     };
-    let queue = name;
     let pause = Pause {
         queue,
-        name: None,
+        name,
         paused,
         changed,
     };

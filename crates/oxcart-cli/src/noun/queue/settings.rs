@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use oxcart::{QueueSettings, Retention, SettingsInForce};
+use oxcart::{Limits, QueueSettings, Rate, Retention, SettingsInForce};
 use serde::Serialize;
 
+use super::limits::{self, Typed};
 use crate::session::Session;
 use crate::term::look::{Look, Tint};
 use crate::term::out::Out;
@@ -32,6 +33,12 @@ pub(crate) struct Settings {
     /// How many jobs of one group run at a time, or `unlimited`
     #[arg(long, value_name = "JOBS", value_parser = concurrency)]
     group_concurrency: Option<u64>,
+    /// How many jobs start in a period: 100/1s, 600/1m/smooth, or `unlimited`
+    #[arg(long, value_name = "JOBS/TIME", value_parser = limits::rate)]
+    rate: Option<Typed<Rate>>,
+    /// How many jobs run at a time, over all workers, or `unlimited`
+    #[arg(long, value_name = "JOBS", value_parser = limits::concurrency)]
+    concurrency: Option<Typed<u32>>,
 }
 
 fn retention(text: &str) -> Result<Retention, String> {
@@ -68,6 +75,10 @@ impl Settings {
         change.max_stalls = self.max_stalls;
         change.keep_events = self.keep_events;
         change.group_concurrency = self.group_concurrency;
+        if self.rate.is_some() || self.concurrency.is_some() {
+            let before = queue.settings().await?.limits;
+            change = change.limits(limits::changed(before, self.rate, self.concurrency));
+        }
         let in_force = match change == QueueSettings::new() {
             true => queue.settings().await?,
             false => queue.change_settings(change).await?,
@@ -88,6 +99,8 @@ struct View<'a> {
     max_stalls: u32,
     keep_events: Option<u64>,
     group_concurrency: Option<u64>,
+    rate: Option<String>,
+    concurrency: Option<u32>,
     /// Who set each of them: `default`, `code` or `operator`.
     set_by: SetBy,
 }
@@ -99,6 +112,7 @@ struct SetBy {
     max_stalls: &'static str,
     keep_events: &'static str,
     group_concurrency: &'static str,
+    limits: &'static str,
 }
 
 fn by<T: PartialEq>(set: Option<T>, declared: Option<T>) -> &'static str {
@@ -118,6 +132,7 @@ impl SetBy {
             max_stalls: by(set.max_stalls, declared.max_stalls),
             keep_events: by(set.keep_events, declared.keep_events),
             group_concurrency: by(set.group_concurrency, declared.group_concurrency),
+            limits: by(set.limits, declared.limits),
         }
     }
 }
@@ -150,6 +165,7 @@ pub(crate) fn differ_from_code(in_force: &SettingsInForce) -> Vec<&'static str> 
                 declared.group_concurrency.is_some(),
             ),
         ),
+        ("limits", changed(set_by.limits, declared.limits.is_some())),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
@@ -163,6 +179,12 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
         Retention::For(age) => age,
         _ => Duration::ZERO,
     };
+    let Limits {
+        rate,
+        concurrency: at_a_time,
+        ..
+    } = in_force.limits;
+    let rate = rate.as_ref().map(limits::shown);
     let set_by = SetBy::new(in_force);
     if out.json {
         return out.json(&View {
@@ -173,6 +195,8 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
             max_stalls: in_force.max_stalls,
             keep_events: limit(in_force.keep_events),
             group_concurrency: concurrency,
+            rate,
+            concurrency: at_a_time,
             set_by,
         });
     }
@@ -203,6 +227,16 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
             "group_concurrency",
             shown(look, concurrency, "jobs"),
             set_by.group_concurrency,
+        ),
+        (
+            "rate",
+            rate.unwrap_or_else(|| "unlimited".to_owned()),
+            set_by.limits,
+        ),
+        (
+            "concurrency",
+            shown(look, at_a_time.map(u64::from), "jobs"),
+            set_by.limits,
         ),
     ] {
         let tint = if by == "operator" {

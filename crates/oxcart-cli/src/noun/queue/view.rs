@@ -1,6 +1,6 @@
 //! One queue, for people and as JSON.
 
-use oxcart::{Counts, Totals};
+use oxcart::{Counts, Timestamp, Totals};
 use serde::Serialize;
 
 use crate::term::look::Tint;
@@ -12,6 +12,10 @@ use crate::trouble::Trouble;
 pub(super) struct QueueView<'a> {
     queue: &'a str,
     paused: bool,
+    /// The names whose jobs are paused.
+    paused_names: &'a [String],
+    /// Until when nothing starts, because a handler was told to wait.
+    held_until_ms: Option<u64>,
     waiting: u64,
     blocked: u64,
     delayed: u64,
@@ -33,16 +37,20 @@ struct TotalsView {
     replayed: u64,
     stalled: u64,
     removed: u64,
+    duplicates: u64,
+    replaced: u64,
     without_record: u64,
     refused: u64,
     clashed: u64,
 }
 
 impl<'a> QueueView<'a> {
-    pub(super) fn new(queue: &'a str, counts: &Counts) -> Self {
+    pub(super) fn new(queue: &'a str, counts: &'a Counts) -> Self {
         Self {
             queue,
             paused: counts.paused,
+            paused_names: &counts.paused_names,
+            held_until_ms: counts.held_until.map(Timestamp::as_millis),
             waiting: counts.waiting,
             blocked: counts.blocked,
             delayed: counts.delayed,
@@ -66,6 +74,8 @@ impl TotalsView {
             replayed: totals.replayed,
             stalled: totals.stalled,
             removed: totals.removed,
+            duplicates: totals.duplicates,
+            replaced: totals.replaced,
             without_record: totals.without_record,
             refused: totals.refused,
             clashed: totals.clashed,
@@ -77,12 +87,23 @@ pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Tro
     if out.json {
         return out.json(&QueueView::new(name, counts));
     }
-    let state = match counts.paused {
-        true => out.paint(Tint::Held, "paused: no worker takes a job"),
-        false => out.paint(Tint::Good, "open"),
+    let state = match (counts.paused, counts.held_until) {
+        (true, _) => out.paint(Tint::Held, "paused: no worker takes a job"),
+        (false, Some(until)) => out.paint(
+            Tint::Held,
+            format_args!("held until {until}: a handler was told to wait"),
+        ),
+        (false, None) => out.paint(Tint::Good, "open"),
     };
     let title = out.paint(Tint::Strong, name);
     out.line(format_args!("{title}  {state}"))?;
+    if !counts.paused_names.is_empty() {
+        let names = counts.paused_names.join(", ");
+        out.fact(
+            "paused",
+            out.paint(Tint::Held, format_args!("jobs named {names}")),
+        )?;
+    }
     let numbers = [
         (
             "waiting",
@@ -144,6 +165,18 @@ pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Tro
     ];
     table(out, &numbers)?;
     let rare = [
+        (
+            "duplicates",
+            all.duplicates,
+            Tint::Plain,
+            "not added, because a job with their unique key was there",
+        ),
+        (
+            "replaced",
+            all.replaced,
+            Tint::Plain,
+            "changed by a job with the same unique key",
+        ),
         (
             "refused",
             all.refused,
