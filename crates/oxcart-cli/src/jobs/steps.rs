@@ -85,9 +85,15 @@ pub(crate) async fn change<F: Future<Output = Result<Changed, Error>>>(
         let left = tally.asked - tally.seen();
         format!("{done} of {asked} {past}, {left} left; the same command goes on with them")
     };
+    // Calls that are under way together may reach Redis in any order, and what is replayed keeps its order.
+    let at_a_time = if tally.action == "replay" {
+        1
+    } else {
+        AT_A_TIME
+    };
     for ids in ids.chunks(step) {
         let calls = stream::iter(ids.iter().cloned().map(&change));
-        let mut answers = calls.buffered(AT_A_TIME);
+        let mut answers = calls.buffered(at_a_time);
         while let Some(answer) = answers.next().await {
             match answer {
                 Ok(changed) => tally.count(changed),
