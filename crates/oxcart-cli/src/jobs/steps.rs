@@ -14,7 +14,7 @@ use crate::trouble::{Exit, Trouble};
 
 /// Jobs in one step.
 const STEP: usize = 256;
-/// Calls under way at a time. They go over one connection, in their order.
+/// Calls under way at a time, if their order does not matter.
 const AT_A_TIME: usize = 32;
 
 /// What became of many jobs.
