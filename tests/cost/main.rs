@@ -3,9 +3,11 @@
 //! Each workload has a budget. If a change makes one cheaper, lower its budget with it;
 //! `make bench-smoke` prints both. If a change makes one dearer, that is what this test is for.
 
+mod features;
+mod meter;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,19 +16,9 @@ use oxcart::{
     Context, Failure, Job, Limits, Oxcart, Queue, QueueSettings, Rate, Retention, State, Worker,
 };
 use serde::{Deserialize, Serialize};
+use meter::{Budget, Meter, Used};
 use support::Server;
 use tokio::sync::Notify;
-
-/// What a workload may take at most, per job.
-struct Budget {
-    /// Script calls.
-    calls: f64,
-    /// Commands that Redis executes, those of the scripts included.
-    commands: f64,
-    /// Bytes that Redis reads and writes, on the wire.
-    received: f64,
-    sent: f64,
-}
 
 /// One caller, one job at a time. Exact.
 const ENQUEUE: Budget = Budget {
@@ -146,97 +138,6 @@ async fn hold(_: Long, context: Context) -> Result<(), Failure> {
 fn nothing() -> Nothing {
     Nothing {
         text: "x".repeat(112),
-    }
-}
-
-/// What Redis has counted so far.
-struct Meter<'a> {
-    server: &'a Server,
-    commands: BTreeMap<String, u64>,
-    received: u64,
-    sent: u64,
-}
-
-/// What it counted meanwhile.
-struct Used {
-    commands: BTreeMap<String, u64>,
-    received: u64,
-    sent: u64,
-}
-
-/// What the meter itself asks.
-const OWN: [&str; 3] = ["info", "client|setinfo", "hello"];
-
-impl<'a> Meter<'a> {
-    fn start(server: &'a Server) -> Self {
-        let info: String = server.ask(&["INFO", "everything"]);
-        let field = |name: &str| -> u64 {
-            let line = info.lines().find_map(|line| line.strip_prefix(name));
-            line.unwrap_or_else(|| panic!("INFO has no {name}"))
-                .parse()
-                .unwrap()
-        };
-        let commands = info
-            .lines()
-            .filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="))
-            .filter(|(name, _)| !OWN.contains(name))
-            .map(|(name, rest)| {
-                let calls = rest.split(',').next().unwrap();
-                (name.to_owned(), calls.parse().unwrap())
-            })
-            .collect();
-        Self {
-            server,
-            commands,
-            received: field("total_net_input_bytes:"),
-            sent: field("total_net_output_bytes:"),
-        }
-    }
-
-    /// What was used since, without what asking for it takes.
-    fn stop(self) -> Used {
-        let end = Self::start(self.server);
-        let again = Self::start(self.server);
-        let since = |name: &String| self.commands.get(name).copied().unwrap_or(0);
-        let commands = end.commands.iter();
-        Used {
-            commands: commands
-                .map(|(name, calls)| (name.clone(), calls - since(name)))
-                .filter(|(_, calls)| *calls > 0)
-                .collect(),
-            received: (end.received - self.received).saturating_sub(again.received - end.received),
-            sent: (end.sent - self.sent).saturating_sub(again.sent - end.sent),
-        }
-    }
-}
-
-impl Used {
-    fn of(&self, name: &str) -> u64 {
-        self.commands.get(name).copied().unwrap_or(0)
-    }
-
-    /// Prints what a job took beside what it may take, and fails if that is less.
-    fn assert_within(&self, workload: &str, budget: &Budget) {
-        let all: u64 = self.commands.values().sum();
-        let lines = [
-            ("script calls", self.of("evalsha"), budget.calls),
-            ("commands", all, budget.commands),
-            ("bytes received", self.received, budget.received),
-            ("bytes sent", self.sent, budget.sent),
-        ];
-        let mut over = Vec::new();
-        for (what, used, budget) in lines {
-            let used = used as f64 / JOBS as f64;
-            println!("{workload:<14} {what:<15} {used:>10.3} of {budget:>10.3} a job");
-            if used > budget {
-                over.push(what);
-            }
-        }
-        assert!(
-            over.is_empty(),
-            "{workload}: a job takes more {over:?} than it may; Redis counted {:?}",
-            self.commands
-        );
     }
 }
 

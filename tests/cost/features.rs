@@ -1,0 +1,68 @@
+//! What a job costs that uses a feature: the same, counted in the same way, one row for each feature.
+
+use std::time::Duration;
+
+use oxcart::{Batch, Batched, Enqueue, Failure, Order, Queue, QueueSettings, Retention, State, Worker};
+
+use super::meter::{Budget, Meter, Used};
+use super::{JOBS, Nothing, Tally, nothing, server_and_queue, tally, work_off_what_is_there};
+use crate::support::Server;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A caller adds jobs one after the other; then they are worked off, one at a time, and removed. Both are counted once no text of a
+/// script is sent any more.
+async fn row(
+    feature: &str,
+    with_feature: impl Fn(Enqueue<Nothing>, usize) -> Enqueue<Nothing>,
+    enqueue: &Budget,
+    process: &Budget,
+) {
+    let (server, queue) = server_and_queue().await;
+    let (added, worked_off) = loop {
+        let added = add(&server, &queue, &with_feature).await;
+        let settings = QueueSettings::new().keep_completed(Retention::Nothing);
+        let worked_off = work_off_what_is_there(&server, &queue, 1, settings).await;
+        if added.of("eval") + worked_off.of("eval") == 0 {
+            break (added, worked_off);
+        }
+    };
+    added.assert_within(&format!("{feature}: enqueue"), enqueue);
+    worked_off.assert_within(&format!("{feature}: process"), process);
+}
+
+async fn add(
+    server: &Server,
+    queue: &Queue,
+    with_feature: impl Fn(Enqueue<Nothing>, usize) -> Enqueue<Nothing>,
+) -> Used {
+    let meter = Meter::start(server);
+    for n in 0..JOBS {
+        with_feature(queue.enqueue(nothing()), n).await.unwrap();
+    }
+    meter.stop()
+}
+
+const BUDGET: Budget = Budget { calls: 0.0, commands: 0.0, received: 0.0, sent: 0.0 };
+
+#[tokio::test]
+async fn delayed() {
+    row("delayed", |job, _| job.delay(Duration::from_millis(1)), &BUDGET, &BUDGET).await;
+}
+
+#[tokio::test]
+async fn expiring() {
+    row("expiring", |job, _| job.expires_in(HOUR), &BUDGET, &BUDGET).await;
+}
+
+#[tokio::test]
+async fn of_ten_groups() {
+    row("of 10 groups", |job, n| job.group(format!("group {}", n % 10)), &BUDGET, &BUDGET).await;
+}
+
+#[tokio::test]
+async fn ordered_by_a_hundred_keys() {
+    row("of 100 orders", |job, n| job.ordered_by(Order::by(format!("order {}", n % 100))), &BUDGET, &BUDGET).await;
+}
