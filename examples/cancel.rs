@@ -37,7 +37,7 @@ async fn export(job: Export, ctx: Context) -> Result<u32, Failure> {
             () = ctx.cancellation().cancelled() => {
                 let why = ctx.cancel_reason().unwrap_or("the worker stops");
                 println!("  stopped at page {page}: {why}");
-                return Err("stopped".into()); // a retry, if only the worker stops
+                return Err("stopped".into()); // if only the worker stops, the job is released: no attempt is burnt
             }
         }
     }

@@ -106,7 +106,11 @@ async fn not_faster_than() -> Done {
     async fn charge(_job: Charge) -> Result<u64, Failure> {
         Err(Failure::rate_limited(Duration::from_secs(30))) // 429 Too Many Requests
     }
-    let worker = Worker::builder(&billing).handle(charge).build()?;
+    // At 100 starts a second, jobs that take 300 ms need 30 slots; a worker has 10 unless set otherwise.
+    let worker = Worker::builder(&billing)
+        .concurrency(50)
+        .handle(charge)
+        .build()?;
     let job = billing.enqueue(Charge { customer: 7 }).await?;
     worker.drain().await;
     assert_eq!(

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use oxcart::{Batch, Batched, Enqueue, Failure, Order, Queue, QueueSettings, Retention, State, Worker};
+use oxcart::{
+    Batch, Batched, Enqueue, Failure, Order, Queue, QueueSettings, Retention, State, Worker,
+};
 
 use super::meter::{Budget, Meter, Used};
 use super::{JOBS, Nothing, Tally, nothing, server_and_queue, tally, work_off_what_is_there};
@@ -21,10 +23,21 @@ async fn row(
     process: &Budget,
 ) {
     let (server, queue) = server_and_queue().await;
+    row_in(&server, &queue, feature, with_feature, enqueue, process).await;
+}
+
+async fn row_in(
+    server: &Server,
+    queue: &Queue,
+    feature: &str,
+    with_feature: impl Fn(Enqueue<Nothing>, usize) -> Enqueue<Nothing>,
+    enqueue: &Budget,
+    process: &Budget,
+) {
     let (added, worked_off) = loop {
-        let added = add(&server, &queue, &with_feature).await;
+        let added = add(server, queue, &with_feature).await;
         let settings = QueueSettings::new().keep_completed(Retention::Nothing);
-        let worked_off = work_off_what_is_there(&server, &queue, 1, settings).await;
+        let worked_off = work_off_what_is_there(server, queue, 1, settings).await;
         if added.of("eval") + worked_off.of("eval") == 0 {
             break (added, worked_off);
         }
@@ -45,11 +58,22 @@ async fn add(
     meter.stop()
 }
 
-const BUDGET: Budget = Budget { calls: 0.0, commands: 0.0, received: 0.0, sent: 0.0 };
+const BUDGET: Budget = Budget {
+    calls: 0.0,
+    commands: 0.0,
+    received: 0.0,
+    sent: 0.0,
+};
 
 #[tokio::test]
 async fn delayed() {
-    row("delayed", |job, _| job.delay(Duration::from_millis(1)), &BUDGET, &BUDGET).await;
+    row(
+        "delayed",
+        |job, _| job.delay(Duration::from_millis(1)),
+        &BUDGET,
+        &BUDGET,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -59,10 +83,73 @@ async fn expiring() {
 
 #[tokio::test]
 async fn of_ten_groups() {
-    row("of 10 groups", |job, n| job.group(format!("group {}", n % 10)), &BUDGET, &BUDGET).await;
+    row(
+        "of 10 groups",
+        |job, n| job.group(format!("group {}", n % 10)),
+        &BUDGET,
+        &BUDGET,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn ordered_by_a_hundred_keys() {
-    row("of 100 orders", |job, n| job.ordered_by(Order::by(format!("order {}", n % 100))), &BUDGET, &BUDGET).await;
+    row(
+        "of 100 orders",
+        |job, n| job.ordered_by(Order::by(format!("order {}", n % 100))),
+        &BUDGET,
+        &BUDGET,
+    )
+    .await;
+}
+
+/// The jobs of another name are paused.
+#[tokio::test]
+async fn beside_a_paused_name() {
+    let (server, queue) = server_and_queue().await;
+    assert!(queue.jobs_named("another").unwrap().pause().await.unwrap());
+    row_in(
+        &server,
+        &queue,
+        "paused name",
+        |job, _| job,
+        &BUDGET,
+        &BUDGET,
+    )
+    .await;
+}
+
+/// Batches of 100 jobs, worked off at a concurrency of 100: as many calls as without batches.
+#[tokio::test]
+async fn in_batches() {
+    let (server, queue) = server_and_queue().await;
+    let worked_off = loop {
+        let jobs = std::iter::repeat_with(nothing).take(JOBS);
+        queue.enqueue_many(jobs).await.unwrap();
+        let tally = tally();
+        let worker = Worker::builder(&queue)
+            .concurrency(100)
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
+            .state(Arc::clone(&tally))
+            .handle_batch(Batch::up_to(100), handle_batch)
+            .build()
+            .unwrap();
+        let meter = Meter::start(&server);
+        worker.run_until(tally.done.notified()).await.unwrap();
+        let used = meter.stop();
+        if used.of("eval") == 0 {
+            break used;
+        }
+    };
+    worked_off.assert_within("batches of 100: process", &BUDGET);
+}
+
+async fn handle_batch(
+    jobs: Vec<Batched<Nothing>>,
+    tally: State<Arc<Tally>>,
+) -> Result<(), Failure> {
+    if tally.left.fetch_sub(jobs.len(), Ordering::Relaxed) == jobs.len() {
+        tally.done.notify_one();
+    }
+    Ok(())
 }

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use meter::{Budget, Meter, Used};
 use oxcart::{
     Context, Failure, Job, Limits, Oxcart, Queue, QueueSettings, Rate, Retention, State, Worker,
 };
 use serde::{Deserialize, Serialize};
-use meter::{Budget, Meter, Used};
 use support::Server;
 use tokio::sync::Notify;
 

@@ -6,18 +6,18 @@ use super::JOBS;
 use crate::support::Server;
 
 /// What a workload may take at most, per job.
-pub struct Budget {
+pub(crate) struct Budget {
     /// Script calls.
-    pub calls: f64,
+    pub(crate) calls: f64,
     /// Commands that Redis executes, those of the scripts included.
-    pub commands: f64,
+    pub(crate) commands: f64,
     /// Bytes that Redis reads and writes, on the wire.
-    pub received: f64,
-    pub sent: f64,
+    pub(crate) received: f64,
+    pub(crate) sent: f64,
 }
 
 /// What Redis has counted so far.
-pub struct Meter<'a> {
+pub(crate) struct Meter<'a> {
     server: &'a Server,
     commands: BTreeMap<String, u64>,
     received: u64,
@@ -25,8 +25,8 @@ pub struct Meter<'a> {
 }
 
 /// What it counted meanwhile.
-pub struct Used {
-    pub commands: BTreeMap<String, u64>,
+pub(crate) struct Used {
+    pub(crate) commands: BTreeMap<String, u64>,
     received: u64,
     sent: u64,
 }
@@ -35,7 +35,7 @@ pub struct Used {
 const OWN: [&str; 3] = ["info", "client|setinfo", "hello"];
 
 impl<'a> Meter<'a> {
-    pub fn start(server: &'a Server) -> Self {
+    pub(crate) fn start(server: &'a Server) -> Self {
         let info: String = server.ask(&["INFO", "everything"]);
         let field = |name: &str| -> u64 {
             let line = info.lines().find_map(|line| line.strip_prefix(name));
@@ -61,7 +61,7 @@ impl<'a> Meter<'a> {
     }
 
     /// What was used since, without what asking for it takes.
-    pub fn stop(self) -> Used {
+    pub(crate) fn stop(self) -> Used {
         let end = Self::start(self.server);
         let again = Self::start(self.server);
         let since = |name: &String| self.commands.get(name).copied().unwrap_or(0);
@@ -78,12 +78,12 @@ impl<'a> Meter<'a> {
 }
 
 impl Used {
-    pub fn of(&self, name: &str) -> u64 {
+    pub(crate) fn of(&self, name: &str) -> u64 {
         self.commands.get(name).copied().unwrap_or(0)
     }
 
     /// Prints what a job took beside what it may take, and fails if that is less.
-    pub fn assert_within(&self, workload: &str, budget: &Budget) {
+    pub(crate) fn assert_within(&self, workload: &str, budget: &Budget) {
         let all: u64 = self.commands.values().sum();
         let lines = [
             ("script calls", self.of("evalsha"), budget.calls),
