@@ -222,6 +222,8 @@ async fn g8_all_who_wait_for_results_share_a_connection_and_it_goes_with_the_que
     let oxcart = Oxcart::connect(&server.url()).await.unwrap();
     let queue = oxcart.queue("work").unwrap();
     let sent = queue.enqueue(Work::Quick).await.unwrap();
+    // Short calls have a connection, beside the producer's, from the first of them on.
+    queue.counts().await.unwrap();
     let before: usize = server.info("connected_clients").parse().unwrap();
     let wait = async || {
         let waits = (0..WAITS).map(|_| sent.result().into_future());

@@ -104,6 +104,34 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The names of all kinds ([`name`](Self::name)), for what a person types.
+    pub const NAMES: [&'static str; 24] = [
+        "added",
+        "blocked",
+        "halted",
+        "waiting",
+        "active",
+        "progress",
+        "completed",
+        "retrying",
+        "snoozed",
+        "delayed",
+        "bounced",
+        "stalled",
+        "dead",
+        "cancelled",
+        "replayed",
+        "edited",
+        "replaced",
+        "removed",
+        "drained",
+        "paused",
+        "resumed",
+        "held",
+        "missed",
+        "interrupted",
+    ];
+
     /// The job it happened to, if it is about one.
     #[must_use]
     pub fn job_id(&self) -> Option<&JobId> {

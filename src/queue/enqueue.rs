@@ -222,7 +222,8 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
-    /// Go before everything of the same priority that waits.
+    /// Go before everything of the same priority that waits. Not together with [`ordered_by`](Self::ordered_by): the job is refused
+    /// ([`ErrorKind::Invalid`](crate::ErrorKind::Invalid)).
     pub fn front(mut self) -> Self {
         self.front = true;
         self
@@ -334,6 +335,11 @@ impl<J: Job> Enqueue<J> {
         self.due.check()?;
         check_expiry(self.options.expiry, self.due)?;
         check_headers(&self.headers)?;
+        if self.front && self.options.order.is_some() {
+            return Err(Error::invalid(
+                "`front` and `ordered_by` do not go together: the jobs of an order run as they were enqueued",
+            ));
+        }
         let (queue, payload) = match &mut self.target {
             Ok((queue, payload)) => (queue.clone(), payload.clone()),
             // The error was returned the first time, and cannot be cloned.

@@ -22,8 +22,8 @@ const QUEUES_MAX: usize = 64;
 pub(crate) struct Events {
     /// These queues; all of them, if none is named
     queues: Vec<String>,
-    /// Only these events: added, active, completed, retrying, dead, stalled, ..
-    #[arg(long, short, value_name = "EVENT", value_delimiter = ',')]
+    /// Only these events
+    #[arg(long, short, value_name = "EVENT", value_delimiter = ',', value_parser = EventKind::NAMES)]
     event: Vec<String>,
     /// Go on behind this event of one queue
     #[arg(long, value_name = "CURSOR", value_parser = cursor)]

@@ -297,7 +297,8 @@ async fn remove(session: &mut Session, which: &Which) -> Result<(), Trouble> {
     confirm(
         session,
         &format!("Remove the schedule `{schedule}` of `{its_queue}` (its jobs stay)"),
-    )?;
+    )
+    .await?;
     let removed = Some(queue.schedule(schedule).remove().await?);
     let text =
         format!("the schedule `{schedule}` is removed; a worker that declares it stores it again");

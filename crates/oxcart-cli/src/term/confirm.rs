@@ -2,11 +2,13 @@
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
+use tokio::sync::oneshot;
+
 use crate::session::Session;
-use crate::trouble::Trouble;
+use crate::trouble::{Exit, Trouble};
 
 /// Goes on if the person says yes, now or by `--yes`. `what` says what will be done, and to how many jobs.
-pub(crate) fn confirm(session: &Session, what: &str) -> Result<(), Trouble> {
+pub(crate) async fn confirm(session: &Session, what: &str) -> Result<(), Trouble> {
     if session.yes {
         return Ok(());
     }
@@ -19,10 +21,27 @@ pub(crate) fn confirm(session: &Session, what: &str) -> Result<(), Trouble> {
     let mut stderr = io::stderr();
     write!(stderr, "{what}? [y/N] ")?;
     stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
+    let answer = tokio::select! {
+        answer = line() => answer?,
+        // What was read before may have listened for it. Then the signal no longer ends the program by itself.
+        _ = tokio::signal::ctrl_c() => {
+            return Err(Trouble::new(Exit::Interrupted, "interrupted; nothing was changed"));
+        }
+    };
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Trouble::error("nothing was changed")),
     }
+}
+
+/// A line from stdin, read by a thread of its own: it goes on waiting when nobody wants the answer any more, and ends
+/// with the program.
+async fn line() -> io::Result<String> {
+    let (answered, answer) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line);
+        let _ = answered.send(read.map(|_| line));
+    });
+    answer.await.unwrap_or_else(|_| Ok(String::new()))
 }

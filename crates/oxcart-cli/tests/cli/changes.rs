@@ -7,6 +7,35 @@ use crate::rig::{Charge, HOUR, Rig};
 use crate::support::Server;
 
 #[tokio::test]
+async fn a_job_is_enqueued_with_a_key_an_order_and_an_end() {
+    let rig = Rig::filled().await;
+    let enqueue = |args: &[&str]| {
+        let args = [&["job", "enqueue", "billing", "charge", "{}"], args].concat();
+        rig.run(&args)
+    };
+    let keyed = ["--unique", "user-7", "--expires-in", "1h", "--weight", "2"];
+    let first = enqueue(&[&keyed[..], &["--id", "first", "--json"]].concat()).expect(0);
+    assert_eq!(first.object()["new"], true);
+    let second = enqueue(&[&keyed[..], &["--json"]].concat())
+        .expect(0)
+        .object();
+    assert_eq!(
+        (&second["id"], &second["new"]),
+        (&json!("first"), &json!(false))
+    );
+    let told = enqueue(&keyed).expect(0).out;
+    assert!(
+        told.contains("first") && told.contains("has this unique key"),
+        "{told}"
+    );
+    enqueue(&["--ordered-by", "a", "--on-failure", "halt"]).expect(0);
+    enqueue(&["--on-failure", "halt"]).expect(2);
+    enqueue(&["--ordered-by", "a", "--on-failure", "perhaps"]).expect(2);
+    let events = rig.run(&["events", "billing", "--event", "ded"]).expect(2);
+    assert!(events.err.contains("dead"), "{}", events.err);
+}
+
+#[tokio::test]
 async fn a_job_is_enqueued_by_its_name_and_runs() {
     let rig = Rig::without_queue(Server::start()).await;
     let enqueue = |args: &[&str]| {

@@ -94,7 +94,12 @@ async fn in_a_pipe_there_are_no_colours_and_no_separators() {
 async fn a_question_says_how_many_jobs_it_is_about_and_no_is_no() {
     let rig = Rig::filled().await;
     let args = ["dead", "remove", "billing", "--name", "charge"];
-    for (answer, exit, left) in [("n\n", 1, 4), ("\n", 1, 4), ("yes\n", 0, 0)] {
+    for (answer, exit, left) in [
+        ("n\n", 1, 4),
+        ("\n", 1, 4),
+        ("\u{3}", 130, 4),
+        ("yes\n", 0, 0),
+    ] {
         let mut terminal = Terminal::start(rig.program().args(args));
         terminal.wait_for("Remove 4 jobs of the dead letters of `billing`? [y/N]");
         terminal.type_in(answer);

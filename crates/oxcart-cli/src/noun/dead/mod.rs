@@ -181,7 +181,8 @@ async fn change(
         confirm(
             session,
             &format!("{verb} {many} of the dead letters of `{name}`"),
-        )?;
+        )
+        .await?;
     }
     let tally = match action {
         "replay" => {

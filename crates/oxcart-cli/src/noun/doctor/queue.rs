@@ -364,7 +364,8 @@ impl Seen<'_> {
                     jobs(found),
                     self.name
                 ),
-            )?;
+            )
+            .await?;
             let done = self.queue.orphans().put_back().await?;
             let finding = Finding::new(Level::Problem, "orphans", Some(self.name), what);
             self.report

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::Args;
-use oxcart::{Enqueued, JobId, Retention};
+use clap::ValueEnum;
+use oxcart::{Enqueued, Error, JobId, OnFailure, Order, Retention};
 use serde::Serialize;
 
 use super::payload;
@@ -42,6 +43,18 @@ pub(crate) struct Enqueue {
     /// It runs after the jobs that have the same key
     #[arg(long, value_name = "KEY")]
     ordered_by: Option<String>,
+    /// What the jobs behind it do when it fails; unless set otherwise they wait until it is dead
+    #[arg(long, value_name = "WHAT", requires = "ordered_by")]
+    on_failure: Option<Behind>,
+    /// If another job of this name has this key, it is not enqueued
+    #[arg(long, value_name = "KEY")]
+    unique: Option<String>,
+    /// It is cancelled if it has not started within this time
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    expires_in: Option<Duration>,
+    /// How much its start counts against the rate of the queue
+    #[arg(long, value_name = "N")]
+    weight: Option<u32>,
     /// Its id; if the queue has a job of this id, nothing is enqueued
     #[arg(long, value_parser = super::id)]
     id: Option<JobId>,
@@ -56,13 +69,46 @@ pub(crate) struct Enqueue {
     new_queue: bool,
 }
 
+/// What the jobs of an order do when the job before them fails.
+#[derive(Clone, Copy, ValueEnum)]
+enum Behind {
+    /// They wait until it is completed or dead
+    UntilDead,
+    /// They wait, and if it dies, until it is replayed or removed
+    Halt,
+    /// They go on while it waits for its next attempt
+    Pass,
+}
+
+impl From<Behind> for OnFailure {
+    fn from(behind: Behind) -> Self {
+        match behind {
+            Behind::UntilDead => Self::UntilDead,
+            Behind::Halt => Self::Halt,
+            Behind::Pass => Self::Pass,
+        }
+    }
+}
+
+/// What is told if no answer came. The id was chosen before the job was sent, so a second call with it adds no second job.
+fn unanswered(error: Error) -> Trouble {
+    let id = error.job_id().filter(|_| error.is_unknown()).cloned();
+    let trouble = Trouble::from(error);
+    match id {
+        Some(id) => trouble.hint(format!(
+            "the job may be there. Repeat the command with `--id {id}`: then there is one, either way"
+        )),
+        None => trouble,
+    }
+}
+
 /// See `schema/enqueued.json`.
 #[derive(Serialize)]
 struct View<'a> {
     queue: &'a str,
     id: &'a str,
     name: &'a str,
-    /// It is new; otherwise a job of this id was there already.
+    /// It is new; otherwise a job of this id, or with the same unique key, was there already.
     new: bool,
 }
 
@@ -101,7 +147,20 @@ impl Enqueue {
             request = request.group(group);
         }
         if let Some(key) = self.ordered_by {
-            request = request.ordered_by(key);
+            let order = Order::by(key);
+            request = request.ordered_by(match self.on_failure {
+                Some(behind) => order.on_failure(behind.into()),
+                None => order,
+            });
+        }
+        if let Some(key) = self.unique {
+            request = request.unique(key);
+        }
+        if let Some(time) = self.expires_in {
+            request = request.expires_in(time);
+        }
+        if let Some(weight) = self.weight {
+            request = request.weight(weight);
         }
         if let Some(id) = self.id {
             request = request.id(id);
@@ -112,15 +171,18 @@ impl Enqueue {
         if self.front {
             request = request.front();
         }
-        let job = request.await?;
+        let job = request.await.map_err(unanswered)?;
         if self.new_queue {
             session.until_listed(&self.queue).await?;
         }
         let new = job.enqueued() == Enqueued::New;
         let (queue, id, name) = (&*self.queue, job.id().as_str(), &*self.name);
-        let text = match new {
-            true => format!("job {id} is in `{queue}`"),
-            false => format!("job {id} was in `{queue}` already; nothing was enqueued"),
+        let text = match job.enqueued() {
+            Enqueued::New => format!("job {id} is in `{queue}`"),
+            Enqueued::Duplicate => {
+                format!("job {id} in `{queue}` has this unique key; nothing was enqueued")
+            }
+            _ => format!("job {id} was in `{queue}` already; nothing was enqueued"),
         };
         session.out.done(
             &View {

@@ -192,7 +192,8 @@ async fn cancel(session: &mut Session, cancel: Cancel) -> Result<(), Trouble> {
     confirm(
         session,
         &format!("Cancel {} of `{name}`", jobs(ids.len() as u64)),
-    )?;
+    )
+    .await?;
     let reason = reason.as_deref();
     let tally = Tally::new(&name, "cancel", ids.len());
     let tally = steps::change(session, tally, &ids, None, async |id| {
@@ -211,7 +212,8 @@ async fn remove(session: &mut Session, many: &Many) -> Result<(), Trouble> {
     confirm(
         session,
         &format!("Remove {} of `{}`", jobs(many.ids.len() as u64), many.queue),
-    )?;
+    )
+    .await?;
     let tally = Tally::new(&many.queue, "remove", many.ids.len());
     let tally = steps::change(session, tally, &many.ids, None, async |id| {
         queue.remove(&id).await

@@ -46,7 +46,8 @@ impl Delete {
         confirm(
             session,
             &format!("Delete `{name}` with {held}{open} and its settings"),
-        )?;
+        )
+        .await?;
         let request = queue.delete();
         let request = if self.with_jobs {
             request.with_jobs()

@@ -97,7 +97,8 @@ async fn remove(session: &mut Session, queue: &Queue) -> Result<(), Trouble> {
         confirm(
             session,
             &format!("Remove {many} of `{name}` that are in no list"),
-        )?;
+        )
+        .await?;
     }
     let done = if any {
         queue.orphans().remove().await?
