@@ -5,6 +5,9 @@
 
 mod support;
 
+#[path = "cost/groups.rs"]
+mod groups;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -155,6 +158,8 @@ struct Meter<'a> {
     commands: BTreeMap<String, u64>,
     received: u64,
     sent: u64,
+    /// How long scripts took.
+    scripts_us: u64,
 }
 
 /// What it counted meanwhile.
@@ -162,6 +167,7 @@ struct Used {
     commands: BTreeMap<String, u64>,
     received: u64,
     sent: u64,
+    scripts_us: u64,
 }
 
 /// What the meter itself asks.
@@ -190,6 +196,10 @@ impl<'a> Meter<'a> {
             commands,
             received: field("total_net_input_bytes:"),
             sent: field("total_net_output_bytes:"),
+            scripts_us: info
+                .split_once("cmdstat_evalsha:")
+                .and_then(|(_, rest)| rest.split_once("usec=")?.1.split(',').next()?.parse().ok())
+                .unwrap_or(0),
         }
     }
 
@@ -206,6 +216,7 @@ impl<'a> Meter<'a> {
                 .collect(),
             received: (end.received - self.received).saturating_sub(again.received - end.received),
             sent: (end.sent - self.sent).saturating_sub(again.sent - end.sent),
+            scripts_us: end.scripts_us - self.scripts_us,
         }
     }
 }
@@ -224,6 +235,8 @@ impl Used {
             ("bytes received", self.received, budget.received),
             ("bytes sent", self.sent, budget.sent),
         ];
+        let us = self.scripts_us as f64 / JOBS as f64;
+        println!("{workload:<14} {us:.2} µs of scripts a job");
         let mut over = Vec::new();
         for (what, used, budget) in lines {
             let used = used as f64 / JOBS as f64;
