@@ -61,10 +61,6 @@ mutants! {
         "if position + 1 >= first_other - args.with_traits and" => "if false and";
     a_gate_that_has_changed_is_not_saved among GATES:
         "if gate.is_changed and gate.turn then" => "if false then";
-    a_claim_takes_the_jobs_behind_a_suspect_of_a_group among GATE_SUSPECTS:
-        "left[i] = is_behind[page.gates[i]]" => "left[i] = stalls[i]";
-    what_a_claim_takes_of_a_group_is_left_behind_its_gate among GATES:
-        "'[' .. page.members[from + seen - 1])" => "'[' .. page.members[from])";
     calls_look_for_blocked_jobs_for_ever among GATES:
         "if meta.blocked and redis.call('EXISTS', key.blocked) == 0 then" => "if false then";
 }
