@@ -2,7 +2,7 @@
 -- Looks at one group, and changes what is set for it (lib/gate.lua). args: group (as in the head of a record), change (numbers by
 -- name; 0 takes the setting away).
 -- Answers { 'group', now_ms, active, in line (0 or 1), blocked, what is set for it: a text }. O(log N). Harmless when repeated.
--- needs: arguments, meta, whole, gate
+-- needs: arguments, meta, whole, gate, turn
 -- rarely: admit, emit, running
 
 local name = 'g' .. args.group

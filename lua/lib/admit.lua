@@ -1,44 +1,53 @@
 -- Lets the next jobs of gates (gate.lua) get in line.
--- needs: meta, whole, gate, blocked
+-- needs: meta, whole, gate, group_limit, turn, heads, blocked
 -- rarely: places, order, enter, emit, arm, opening, optional
 
--- The next job of each of these gates comes to the back of the line, if the gate is free for it. Of a group, suspects
--- (suspects.lua) get among their like without the turn, and the job behind them is tried; if only suspects were tried,
--- the group goes on when one of them is claimed. The gates are saved.
-function queue.admit(gates)
-  local TRIED_AT_MOST = 3
-  local ids, options, of_id = {}, {}, {}
-
-  -- The next of a gate gets the turn, or is a suspect. Returns whether it is a suspect.
-  local function admit_next(gate)
-    local next_ids, members, due = queue.next_blocked(gate, 1)
-    local id = next_ids[1]
-    if not id then
-      return false
-    end
-    queue.take_blocked(next_ids, members)
-    local priority = queue.priority_at(queue.places_of(next_ids)[1])
-    local is_suspect = not gate.is_order and queue.has(key.stalls) and redis.call('HEXISTS', key.stalls, id) == 1
+-- The next job of each of these gates gets the turn, or is a suspect (suspects.lua), which gets among its like without the turn;
+-- those that are not due are delayed. Appends the others to the list `ids`. Returns the gates of which it was a suspect.
+local function admit_heads(gates, ids, options, of_id)
+  local heads = queue.heads_of(gates)
+  if #heads.ids == 0 then
+    return {}
+  end
+  queue.take_blocked(heads.ids, heads.members)
+  local places = queue.places_of(heads.ids)
+  local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, unpack(heads.ids)) or {}
+  local behind_suspects, delayed, when, tokens = {}, {}, {}, {}
+  for i, id in ipairs(heads.ids) do
+    local gate, due_ms, option = heads.gates[i], tonumber(heads.due[i]), { priority = queue.priority_at(places[i]) }
+    local is_suspect = stalls[i] and not gate.is_order
     if not is_suspect then
       queue.set_turn(gate, id)
-    end
-    if due[1] > now_ms then
-      queue.enter_delayed(next_ids, { { due_ms = due[1], priority = priority } })
-      queue.emit('delayed', { id .. ':' .. queue.whole(due[1]) })
     else
-      ids[#ids + 1], options[id], of_id[id] = id, { priority = priority }, not is_suspect and gate
+      behind_suspects[#behind_suspects + 1] = gate
     end
-    return is_suspect
+    if due_ms > now_ms then
+      option.due_ms = due_ms
+      delayed[#delayed + 1], when[#when + 1], tokens[#tokens + 1] = id, option, id .. ':' .. queue.whole(due_ms)
+    else
+      ids[#ids + 1], options[id], of_id[id] = id, option, not is_suspect and gate
+    end
   end
+  queue.enter_delayed(delayed, when)
+  queue.emit('delayed', tokens)
+  return behind_suspects
+end
 
+-- The next job of each of these gates comes to the back of the line, if the gate is free for it. Of a group whose next job is a
+-- suspect, the job behind it is tried; if only suspects were tried, the group goes on when one of them is claimed. The gates are saved.
+function queue.admit(gates)
+  local TRIED_AT_MOST = 3
+  local ids, options, of_id, open = {}, {}, {}, {}
+  local has_turn = meta.blocked and queue.have_turns(gates)
   for _, gate in ipairs(gates) do
-    if meta.blocked and not queue.has_turn(gate) and (gate.is_order or queue.room_in(gate) > 0) then
+    if meta.blocked and not has_turn[gate] and (gate.is_order or queue.room_in(gate) > 0) then
       queue.set_turn(gate, nil)
-      local tried = 0
-      repeat
-        tried = tried + 1
-      until not admit_next(gate) or tried == TRIED_AT_MOST
+      open[#open + 1] = gate
     end
+  end
+  local tried = 0
+  while #open > 0 and tried < TRIED_AT_MOST do
+    open, tried = admit_heads(open, ids, options, of_id), tried + 1
   end
   if #ids > 0 then
     local places = queue.take_places(ids, options)
@@ -56,8 +65,6 @@ function queue.admit(gates)
       queue.arm(0)
     end
   end
-  for _, gate in ipairs(gates) do
-    queue.save_gate(gate)
-  end
+  queue.save_gates(gates)
   queue.look_for_blocked()
 end

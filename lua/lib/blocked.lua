@@ -30,44 +30,47 @@ function queue.look_for_blocked()
   end
 end
 
--- The next `limit` jobs that a gate holds back: their ids, members, and when they are due. Members that belong to no blocked
--- job are dropped: another program deleted what they belong to.
-function queue.next_blocked(gate, limit)
-  local PAGES, DIGITS = 4, 16
+-- Adds the next `limit` jobs of a gate to `page`: lists of ids, members and their gates. Returns how many there are.
+local function read_next(page, gate, limit)
+  local DIGITS = 16
   local id_at = #gate.name + 1 + DIGITS + 1
-  for _ = 1, PAGES do
-    local members = redis.call('ZRANGE', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1',
-      'BYLEX', 'LIMIT', '0', queue.whole(limit))
-    if #members == 0 then
-      break
-    end
-    local ids = {}
-    for i = 1, #members do
-      ids[i] = string.sub(members[i], id_at)
-    end
-    local due = redis.call('ZMSCORE', key.blocked, unpack(ids))
-    local there, of_those, due_ms, stale = {}, {}, {}, {}
-    for i = 1, #ids do
-      if due[i] then
-        local at = #there + 1
-        there[at], of_those[at], due_ms[at] = ids[i], members[i], tonumber(due[i])
-      else
-        stale[#stale + 1] = members[i]
-      end
-    end
-    if #stale > 0 then
-      redis.call('ZREM', key.blocked_by, unpack(stale))
-    end
-    if #there > 0 then
-      return there, of_those, due_ms
-    end
+  local members = redis.call('ZRANGE', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1',
+    'BYLEX', 'LIMIT', '0', queue.whole(limit))
+  local at = #page.ids
+  for i = 1, #members do
+    page.ids[at + i], page.members[at + i], page.gates[at + i] = string.sub(members[i], id_at), members[i], gate
   end
-  return {}, {}, {}
+  return #members
 end
 
--- Whether a gate that has no turn holds any job back.
-function queue.holds_any(gate)
-  return meta.blocked and #queue.next_blocked(gate, 1) > 0
+-- The next jobs that gates hold back, limits[i] of gates[i], and `room` in all: a map of lists: ids, members, gates, and due,
+-- when they are due, as text. Members that belong to no blocked job are dropped: another program deleted what they belong to. Also returns
+-- how many members there were of each gate, and how many were dropped. A limit that is above what is left of `room` is changed.
+function queue.next_blocked(gates, limits, room)
+  local read, found = { ids = {}, members = {}, gates = {} }, {}
+  for i, gate in ipairs(gates) do
+    limits[i] = math.min(limits[i], room - #read.ids)
+    found[i] = limits[i] > 0 and read_next(read, gate, limits[i]) or 0
+  end
+  local due, stale = #read.ids > 0 and redis.call('ZMSCORE', key.blocked, unpack(read.ids)), {}
+  for i = 1, #read.ids do
+    if not due[i] then
+      stale[#stale + 1] = read.members[i]
+    end
+  end
+  if #stale == 0 then
+    read.due = due
+    return read, found, 0
+  end
+  redis.call('ZREM', key.blocked_by, unpack(stale))
+  local page = { ids = {}, members = {}, gates = {}, due = {} }
+  for i = 1, #read.ids do
+    if due[i] then
+      local at = #page.ids + 1
+      page.ids[at], page.members[at], page.gates[at], page.due[at] = read.ids[i], read.members[i], read.gates[i], due[i]
+    end
+  end
+  return page, found, #stale
 end
 
 function queue.take_blocked(ids, members)

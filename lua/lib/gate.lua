@@ -14,9 +14,9 @@
 --
 -- A turn is only a hint for a group: a job that is in line without it (given back, say) is claimed like any other. For an
 -- order it is the rule. If the job of a turn is gone, because another program deleted it, the next job takes the turn.
--- Which jobs run is in `running` (running.lua).
+-- Which jobs run is in `running` (running.lua); how many may, in group_limit.lua.
 -- needs: whole, head, digits
--- rarely: places, settings, running
+-- rarely: places, running
 
 local GROUP, ORDER = 'g', 'o'
 local known = {}
@@ -26,70 +26,74 @@ function queue.gate_of(record)
   if not queue.has_traits(record) then
     return nil
   end
-  local group = queue.field_of(record, 'group')
-  if group then
-    return GROUP .. group
+  local group, order = queue.field_of(record, 'group'), nil
+  if not group then
+    order = queue.field_of(record, 'order')
   end
-  local order = queue.field_of(record, 'order')
-  return order and ORDER .. order
+  return group and GROUP .. group or order and ORDER .. order
+end
+
+local function note(name, text, set)
+  local turn, place, halted = string.match(text or '', '^(%S+) (%-?%d+) ?(%l*)$')
+  local gate = {
+    name = name, is_order = string.sub(name, 1, 1) == ORDER, set = set or '',
+    turn = turn, place = tonumber(place) or 0, halted = halted == 'halted',
+  }
+  if gate.is_order and not turn then
+    -- If the turn was lost, a job that runs has it.
+    gate.turn = queue.running_of(gate, 1)[1]
+  end
+  gate.is_changed = gate.turn ~= turn or text and not turn
+  known[name] = gate
+  return gate
 end
 
 -- The gate of this name, as it is now in this call. The function that changes it saves it.
 function queue.gate(name)
-  local gate = known[name]
-  if not gate then
-    local text, set = unpack(redis.call('HMGET', key.gates, name, name .. ' set'))
-    local turn, place, halted = string.match(text or '', '^(%S+) (%-?%d+) ?(%l*)$')
-    gate = {
-      name = name, is_order = string.sub(name, 1, 1) == ORDER, set = set or '',
-      turn = turn, place = tonumber(place) or 0, halted = halted == 'halted',
-    }
-    if gate.is_order and not turn then
-      -- If the turn was lost, a job that runs has it.
-      gate.turn = queue.running_of(gate, 1)[1]
+  return known[name] or note(name, unpack(redis.call('HMGET', key.gates, name, name .. ' set')))
+end
+
+-- The gates of the first `n` of these records, by position; false for a job that has none, or no record. Those that this call
+-- does not know yet are read together.
+function queue.gates_of(records, n)
+  local gates, names, fields = {}, {}, {}
+  for i = 1, n do
+    local name = records[i] and queue.gate_of(records[i]) or false
+    gates[i] = name
+    if name and known[name] == nil then
+      known[name] = false
+      names[#names + 1] = name
+      fields[#fields + 1], fields[#fields + 2] = name, name .. ' set'
     end
-    known[name] = gate
   end
-  return gate
+  local stored = #names > 0 and redis.call('HMGET', key.gates, unpack(fields))
+  for i, name in ipairs(names) do
+    note(name, stored[2 * i - 1], stored[2 * i])
+  end
+  for i = 1, n do
+    gates[i] = gates[i] and known[gates[i]]
+  end
+  return gates
 end
 
-function queue.save_gate(gate)
-  if gate.turn then
-    redis.call('HSET', key.gates, gate.name,
-      gate.turn .. ' ' .. queue.whole(gate.place) .. (gate.halted and ' halted' or ''))
-  else
-    redis.call('HDEL', key.gates, gate.name)
+function queue.save_gates(gates)
+  local kept, gone = {}, {}
+  for _, gate in ipairs(gates) do
+    if gate.is_changed and gate.turn then
+      local at = #kept
+      kept[at + 1] = gate.name
+      kept[at + 2] = gate.turn .. ' ' .. queue.whole(gate.place) .. (gate.halted and ' halted' or '')
+    elseif gate.is_changed then
+      gone[#gone + 1] = gate.name
+    end
+    gate.is_changed = false
   end
-end
-
-local function set_for(gate, name)
-  return tonumber(string.match(' ' .. gate.set .. ' ', ' ' .. name .. '=(%d+) '))
-end
-
--- How many more jobs of a group may start now.
-function queue.room_in(gate)
-  if set_for(gate, 'paused') then
-    return 0
+  if #kept > 0 then
+    redis.call('HSET', key.gates, unpack(kept))
   end
-  local limit = set_for(gate, 'concurrency') or queue.setting('group_concurrency')
-  return limit > 0 and math.max(0, limit - queue.active_in(gate)) or math.huge
-end
-
--- Gives the turn to a job, or to none.
-function queue.set_turn(gate, id, place)
-  -- A job that gets the turn is in line when this call ends.
-  gate.turn, gate.place, gate.is_sure = id, place or 0, id ~= nil
-end
-
--- Whether the job of the turn is still there.
-function queue.has_turn(gate)
-  if not gate.turn or gate.is_sure then
-    return gate.turn ~= nil
+  if #gone > 0 then
+    redis.call('HDEL', key.gates, unpack(gone))
   end
-  if gate.is_order then
-    return redis.call('HEXISTS', key.jobs, gate.turn) == 1
-  end
-  return redis.call('ZSCORE', key.waiting, gate.turn) and true
 end
 
 -- A job's member of `blocked_by`. The jobs of an order stand in the order in which they were enqueued, whatever their

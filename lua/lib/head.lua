@@ -2,10 +2,32 @@
 -- a space each, and behind them MessagePack, whose first byte is above all of ASCII. They hold what scripts have to know of
 -- a job beyond its place. A job that needs none has none, and costs nothing more for it.
 
+-- Fields by name, of each record and each text that this call has taken apart. Most jobs of a call have the same fields.
+local of_records, of_texts = {}, {}
+
+local function taken_apart(text)
+  local fields = of_texts[text]
+  if not fields then
+    fields = {}
+    for word in string.gmatch(text, '(%S+) ') do
+      local name, value = string.match(word, '^([^=]+)=(.*)$')
+      if name and not fields[name] then
+        fields[name] = value
+      end
+    end
+    of_texts[text] = fields
+  end
+  return fields
+end
+
 -- The value of a field, as text; nil if the job does not have it.
 function queue.field_of(record, name)
-  local fields = string.match(record, '^..........%-?%d+( [!-~]+=[ -~]*)')
-  return fields and string.match(fields, ' ' .. name .. '=([!-~]*) ')
+  local fields = of_records[record]
+  if not fields then
+    fields = taken_apart(string.match(record, '^..........%-?%d+( [!-~]+=[ -~]*)') or '')
+    of_records[record] = fields
+  end
+  return fields[name]
 end
 
 -- Whether a stored record has a trait: a field that decides when the job may run. The script that stores a record says
@@ -17,7 +39,12 @@ end
 
 -- The value of a field in what a client sends of a record, or a schedule keeps: fields and a map.
 function queue.sent_field(sent, name)
-  return string.match(' ' .. string.match(sent, '^[ -~]*'), ' ' .. name .. '=([!-~]*) ')
+  local fields = of_records[sent]
+  if not fields then
+    fields = taken_apart(string.match(sent, '^[ -~]*'))
+    of_records[sent] = fields
+  end
+  return fields[name]
 end
 
 -- Whether it has a trait.

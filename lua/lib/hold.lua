@@ -1,17 +1,24 @@
 -- How jobs of which some may have a gate (gate.lua) get in line: those that their gates hold back are blocked instead.
--- needs: whole, gate
--- rarely: blocked, enter, order, emit, optional, admit
+-- needs: whole, gate, group_limit, turn
+-- rarely: heads, blocked, enter, order, emit, optional, admit
 
 -- Jobs are about to get in line, at these places; due_ms[id]: when a job is due that is to be delayed instead. Those that
 -- their gates hold back are stored as blocked. stalls[i]: how often the worker of a job died, if it did. Returns the set of the ids
 -- that are blocked, and the gates that may let one of these in: the caller calls `admit` when the others are in line.
 function queue.enter_gates(ids, records, places, due_ms, stalls)
-  local held, held_ids, changed, touched, open = {}, {}, {}, {}, {}
+  local held, held_ids, all, open = {}, {}, {}, {}
+  local gates = queue.gates_of(records, #ids)
   for i = 1, #ids do
-    local id, name = ids[i], records[i] and queue.gate_of(records[i])
-    if name then
-      local gate, place = queue.gate(name), tonumber(places[i]) or 0
-      local passes, has_turn = nil, queue.has_turn(gate)
+    local gate = gates[i]
+    if gate and not all[gate] then
+      all[gate], all[#all + 1] = true, gate
+    end
+  end
+  local has = queue.have_turns(all)
+  for i = 1, #ids do
+    local id, gate = ids[i], gates[i]
+    if gate then
+      local passes, has_turn, place = nil, has[gate], tonumber(places[i]) or 0
       local is_suspect = stalls[i] and not gate.is_order
       if gate.is_order then
         passes = gate.turn == id or not has_turn
@@ -21,18 +28,15 @@ function queue.enter_gates(ids, records, places, due_ms, stalls)
           and (is_suspect or not has_turn or queue.priority_at(place) < queue.priority_at(gate.place))
       end
       -- Nobody has the turn, and others wait for it: no job gets it before them.
-      if passes and not has_turn and not is_suspect and (open[name] or queue.holds_any(gate)) then
+      if passes and not has_turn and not is_suspect and (open[gate] or queue.holds_any(gate)) then
         passes = false
-        if not open[name] then
-          open[name], open[#open + 1] = true, gate
+        if not open[gate] then
+          open[gate], open[#open + 1] = true, gate
         end
       end
       if passes and not is_suspect then
         queue.set_turn(gate, id, place)
-        gate.halted = false
-        if not touched[name] then
-          touched[name], changed[#changed + 1] = true, gate
-        end
+        gate.halted, has[gate] = false, true
       elseif not passes then
         held[#held + 1] = {
           gate = gate, id = id, record = records[i], place = places[i], due_ms = due_ms and due_ms[id],
@@ -41,9 +45,7 @@ function queue.enter_gates(ids, records, places, due_ms, stalls)
       end
     end
   end
-  for _, gate in ipairs(changed) do
-    queue.save_gate(gate)
-  end
+  queue.save_gates(all)
   queue.hold(held)
   return held_ids, open
 end

@@ -1,12 +1,28 @@
 -- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be free.
--- needs: gate, admit, head
+-- needs: arguments, gate, turn, admit, head
 -- rarely: emit, gated, running, unique
 
--- What `leave` has to know of attempts that end (outcome.lua), before that is carried out.
-function queue.leaving(others)
+-- What `leave` has to know of jobs that complete (settle.lua), before that is carried out: of those that have traits, the last
+-- args.with_traits before the job at position first_other, but for those that were refused.
+function queue.completing(completed, first_other, refused)
+  local n, leaving = args.with_traits, {}
+  for _, position in ipairs(refused) do
+    if position + 1 >= first_other - args.with_traits and position + 1 < first_other then
+      n = n - 1
+    end
+  end
+  local ids = { unpack(completed, #completed - n + 1) }
+  local records = n > 0 and redis.call('HMGET', key.jobs, unpack(ids))
+  for i = 1, n do
+    leaving[i] = { id = ids[i], record = records[i], from = 'active', to = 'ended' }
+  end
+  return leaving
+end
+
+-- The same of attempts that end otherwise (outcome.lua): appends to the list `leaving`, and returns it. records[i] belongs to others[i].
+function queue.add_leaving(leaving, others, records)
   local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead', rate_limited = 'waiting' }
-  local leaving = {}
-  for _, other in ipairs(others) do
+  for i, other in ipairs(others) do
     if other.traits then
       local known = GOES[other.outcome]
       local to = known or 'waiting'
@@ -14,8 +30,9 @@ function queue.leaving(others)
         queue.expect_group(now_ms + other.after_ms)
         to = other.outcome == 'bounced' and to or 'delayed'
       end
-      local record = redis.call('HGET', key.jobs, other.id)
-      leaving[#leaving + 1] = { id = other.id, record = record, from = 'active', to = to, bounced = other.outcome == 'bounced' }
+      leaving[#leaving + 1] = {
+        id = other.id, record = records[i], from = 'active', to = to, bounced = other.outcome == 'bounced',
+      }
     end
   end
   return leaving
@@ -26,14 +43,17 @@ end
 -- What waits for them may go on.
 function queue.leave(jobs)
   queue.free_keys(jobs)
-  local gates, touched, halted, stopping = {}, {}, {}, {}
-  for _, job in ipairs(jobs) do
-    local name = job.record and queue.gate_of(job.record)
-    if name then
-      local gate = queue.gate(name)
+  local records, gates, touched, halted, stopping = {}, {}, {}, {}, {}
+  for i, job in ipairs(jobs) do
+    records[i] = job.record
+  end
+  local of_jobs = queue.gates_of(records, #jobs)
+  for i, job in ipairs(jobs) do
+    local gate = of_jobs[i]
+    if gate then
       if gate.is_order and gate.turn == job.id then
         local on_failure = queue.field_of(job.record, 'on_failure')
-        gate.halted = job.to == 'dead' and on_failure == 'halt'
+        gate.halted, gate.is_changed = job.to == 'dead' and on_failure == 'halt', true
         if gate.halted then
           halted[#halted + 1] = job.id
         elseif job.to ~= 'waiting' and (job.to ~= 'delayed' or on_failure == 'pass') then
@@ -46,8 +66,8 @@ function queue.leave(jobs)
         stopping[#stopping + 1] = queue.running_member(gate, job.id)
         gate.active = nil
       end
-      if not touched[name] then
-        touched[name], gates[#gates + 1] = true, gate
+      if not touched[gate] then
+        touched[gate], gates[#gates + 1] = true, gate
       end
     end
   end

@@ -5,8 +5,8 @@
 
 -- others[i] is a map of { id, position, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
 -- what the job itself asks for, if it does; with traits: the job has some (head.lua).
--- Appends the ids of those that are completed to `completed`. Returns what obey_requests does.
-function queue.settle_others(others, completed)
+-- Appends the ids of those that are completed to `completed`. `leaving`: other jobs, for `leave`; or nil. Returns what obey_requests does.
+function queue.settle_others(others, completed, leaving)
   local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
   local events = { cancelled = {}, retrying = {}, snoozed = {}, delayed = {}, waiting = {} }
   local options, places = {}, {}
@@ -80,14 +80,14 @@ function queue.settle_others(others, completed)
   for i = 1, #others do
     ids[i] = others[i].id
   end
-  local known = queue.places_of(ids)
+  local known, records = queue.places_of(ids)
   for i = 1, #ids do
     -- Without a record the job cannot be run, and the next claim that meets it drops it.
     places[ids[i]] = known[i] or '0'
   end
   local overruled = queue.has(key.attempts) and queue.obey_requests(others) or nil
   -- Where jobs with traits go, for their gates.
-  local leaving = args.traits and queue.leaving(others) or {}
+  leaving = args.traits and queue.add_leaving(leaving or {}, others, records) or {}
   for _, other in ipairs(others) do
     outcomes[other.outcome](other)
     if not ENDS[other.outcome] then

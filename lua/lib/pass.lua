@@ -1,15 +1,16 @@
 -- Which jobs may start that were taken out of the line.
--- needs: gate
+-- needs: gate, group_limit, turn
 -- rarely: places, blocked, running, lists
 
 -- Jobs were taken out of the line, to be claimed. Returns the set of those that their gates hold back, which are stored as
 -- blocked, and the groups of which a job starts, or whose job of the turn is held back. The caller then calls `admit_next`.
 function queue.pass_gates(ids, records)
   local held, held_ids, groups, touched, orders, starting = {}, {}, {}, {}, {}, {}
+  local gates = queue.gates_of(records, #ids)
   for i = 1, #ids do
-    local id, name = ids[i], queue.gate_of(records[i])
-    if name then
-      local gate, passes = queue.gate(name), nil
+    local id, gate = ids[i], gates[i]
+    if gate then
+      local passes
       if gate.is_order then
         passes = gate.turn == id or not queue.has_turn(gate)
         if passes and gate.turn ~= id then
@@ -21,8 +22,8 @@ function queue.pass_gates(ids, records)
         if gate.turn == id then
           queue.set_turn(gate, nil, gate.place)
         end
-        if not touched[name] then
-          touched[name], groups[#groups + 1] = true, gate
+        if not touched[gate] then
+          touched[gate], groups[#groups + 1] = true, gate
         end
       end
       if passes then
@@ -46,8 +47,6 @@ function queue.pass_gates(ids, records)
     queue.hold(held)
   end
   queue.start_running(starting)
-  for _, gate in ipairs(orders) do
-    queue.save_gate(gate)
-  end
+  queue.save_gates(orders)
   return held_ids, groups
 end

@@ -4,9 +4,10 @@
 -- args.settle: how many. Their ids are ARGV[2..], their blobs follow the ids. args.receipts:
 -- { receipt, how many of them in a row have it, receipt, how many, .. }. args.others:
 -- the outcomes of the last #args.others of them; the jobs before these are completed, and kept for as long as is set
--- for the queue.
+-- for the queue. args.with_traits: how many of these, the last of them, have traits (head.lua).
 -- needs: arguments, claims, finish, emit, count
 -- rarely: outcome
+-- with all: leave
 
 -- Returns the positions (from 0) that were refused; and { position, request, .. } of those that ended as cancelled because that
 -- was asked for, although the caller says otherwise, or nil (cancelled.lua).
@@ -38,9 +39,12 @@ function queue.settle()
     end
   end
   queue.unlease(ended)
+  local leaving = args.with_traits and queue.completing(completed, first_other, refused)
   queue.finish(completed, results)
   if #others > 0 then
-    overruled = queue.settle_others(others, completed)
+    overruled = queue.settle_others(others, completed, leaving)
+  elseif leaving then
+    queue.leave(leaving)
   end
   queue.emit('completed', completed)
   queue.count('completed', #completed)

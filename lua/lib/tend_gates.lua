@@ -1,6 +1,6 @@
 -- Gates of which another program has deleted something: the job that has the turn, a job that runs, what is told in `meta`.
 -- Jobs that such a gate holds back would wait until the next job of its key comes.
--- needs: meta, gate, running
+-- needs: meta, gate, group_limit, running
 -- rarely: admit, emit, unset
 
 -- Members of `running` that belong to no job that runs are dropped, among the first `limit` of a gate. Returns how many were looked at.

@@ -17,9 +17,9 @@ local function remembered_ms(until_what)
   return tonumber(string.match(until_what or '', '^%d+$'))
 end
 
-function queue.free_key(name)
-  redis.call('HDEL', key.unique, name)
-  redis.call('ZREM', key.remembered, name)
+function queue.free_key(...)
+  redis.call('HDEL', key.unique, ...)
+  redis.call('ZREM', key.remembered, ...)
 end
 
 -- The job that has the key, its state, its score, the collection in which it is, and its record; nil if the key is free. A key whose
@@ -61,29 +61,45 @@ function queue.give_keys(stored)
   end
 end
 
+-- Those of the keys are free that belong to these jobs still.
+local function free_if_theirs(names, ids)
+  local owners, free = #names > 0 and redis.call('HMGET', key.unique, unpack(names)), {}
+  for i = 1, #names do
+    free[#free + 1] = owners[i] == ids[i] and names[i] or nil
+  end
+  if #free > 0 then
+    queue.free_key(unpack(free))
+  end
+end
+
 -- Jobs leave what they were: a list as for `leave` (leave.lua). The keys of those that have ended are free; a key that is
 -- taken for a time only if its job is removed.
 function queue.free_keys(jobs)
+  local names, ids = {}, {}
   for _, job in ipairs(jobs) do
     local name = job.record and queue.field_of(job.record, 'unique')
     local is_open = job.to == 'waiting' or job.to == 'delayed'
-    if name and not is_open and redis.call('HGET', key.unique, name) == job.id
+    if name and not is_open
       and (job.to == 'removed' or not remembered_ms(queue.field_of(job.record, 'unique_until'))) then
-      queue.free_key(name)
+      names[#names + 1], ids[#ids + 1] = name, job.id
     end
   end
+  free_if_theirs(names, ids)
 end
 
 -- Jobs were claimed: keys that are taken until then are free.
 function queue.free_started(ids, records)
+  local names, of_ids = {}, {}
   for i = 1, #ids do
-    if queue.field_of(records[i], 'unique_until') == STARTED then
-      local name = queue.field_of(records[i], 'unique')
-      if name and redis.call('HGET', key.unique, name) == ids[i] then
-        queue.free_key(name)
-      end
+    -- Most jobs have no such field: they are not taken apart.
+    local is_free = string.find(records[i], ' unique_until=' .. STARTED, 1, true)
+      and queue.field_of(records[i], 'unique_until') == STARTED
+    local name = is_free and queue.field_of(records[i], 'unique')
+    if name then
+      names[#names + 1], of_ids[#of_ids + 1] = name, ids[i]
     end
   end
+  free_if_theirs(names, of_ids)
 end
 
 -- A dead job is to get in line again. Returns whether no other job has its key, which it then has, or whether its time with

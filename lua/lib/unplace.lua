@@ -1,5 +1,5 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
--- rarely: unhandled, head, blocked, gate, places, running, admit, unique, begun
+-- rarely: unhandled, head, blocked, gate, turn, places, running, admit, unique, begun
 
 -- Jobs that were handed back are not kept by their names any more: they are offered to every worker.
 function queue.forget_names(ids)
@@ -60,7 +60,7 @@ function queue.tell_gate(id, record, state)
   local lets_pass = state == 'delayed' and queue.field_of(record, 'on_failure') == 'pass'
   if gate.is_order and not lets_pass and not queue.has_turn(gate) then
     queue.set_turn(gate, id, 0)
-    queue.save_gate(gate)
+    queue.save_gates({ gate })
   end
 end
 

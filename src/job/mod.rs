@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
+use crate::policy::order::Order;
 use crate::policy::unique::Unique;
 use options::JobOptions;
 
@@ -110,6 +111,73 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     fn unique(&self) -> Option<Unique> {
         None
     }
+
+    /// The group of a job of this type, made of its fields, so that no caller can forget it: a tenant, a customer, an account.
+    /// [`Enqueue::group`](crate::Enqueue::group) gives a single job another one. A job has a group or an order, not both: else it is
+    /// refused when it is enqueued. Default: none, or what [`options`](Self::options) says.
+    ///
+    /// ```
+    /// # use oxcart::Job;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Import {
+    ///     tenant: u64,
+    /// }
+    ///
+    /// impl Job for Import {
+    ///     const NAME: &'static str = "import";
+    ///     type Output = ();
+    ///
+    ///     fn group(&self) -> Option<String> {
+    ///         Some(format!("tenant-{}", self.tenant))
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    fn group(&self) -> Option<String> {
+        None
+    }
+
+    /// The [order](Order) of a job of this type, made of its fields, so that no caller can forget it.
+    /// [`Enqueue::ordered_by`](crate::Enqueue::ordered_by) gives a single job another one. Default: none, or what
+    /// [`options`](Self::options) says.
+    ///
+    /// ```
+    /// # use oxcart::{Job, OnFailure, Order};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Ship {
+    ///     order: u64,
+    /// }
+    ///
+    /// impl Job for Ship {
+    ///     const NAME: &'static str = "ship";
+    ///     type Output = ();
+    ///
+    ///     fn ordered_by(&self) -> Option<Order> {
+    ///         Some(Order::by(format!("order-{}", self.order)).on_failure(OnFailure::Halt))
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    fn ordered_by(&self) -> Option<Order> {
+        None
+    }
+}
+
+/// The options of this job, as its type gives them.
+pub(crate) fn options_of<J: Job>(job: &J) -> JobOptions {
+    let mut options = J::options();
+    if let Some(unique) = job.unique() {
+        options = options.unique(unique);
+    }
+    if let Some(group) = job.group() {
+        options = options.group(group);
+    }
+    if let Some(order) = job.ordered_by() {
+        options = options.ordered_by(order);
+    }
+    options
 }
 
 /// Whether the payload of a job of the type `name` is small enough.

@@ -95,7 +95,8 @@ impl JobOptions {
     }
 
     /// The group of the job: a tenant, a customer, an account. Groups take turns, so that the many jobs of one do not
-    /// hold up the few jobs of another. The key has 1 to 512 bytes. Default: none.
+    /// hold up the few jobs of another. The key has 1 to 512 bytes. A key that follows from the job's own fields is better given by
+    /// [`Job::group`](crate::Job::group), which no caller can forget. Default: none.
     /// A job has a group or an order, not both.
     #[must_use]
     pub fn group(mut self, key: impl Into<String>) -> Self {
@@ -104,7 +105,8 @@ impl JobOptions {
     }
 
     /// The job runs after all jobs of the same key that were enqueued before it, and never at the same time as one of
-    /// them. Default: it depends on no other job. A job has a group or an order, not both.
+    /// them. A key that follows from the job's own fields is better given by [`Job::ordered_by`](crate::Job::ordered_by), which no
+    /// caller can forget. Default: it depends on no other job. A job has a group or an order, not both.
     #[must_use]
     pub fn ordered_by(mut self, order: impl Into<Order>) -> Self {
         self.order = Some(order.into());

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
-use crate::job::{self, Job};
+use crate::job::{self, Job, options_of};
 use crate::name;
 use crate::policy::backoff::Backoff;
 use crate::policy::expiry::Expiry;
@@ -89,10 +89,7 @@ impl<J: Job> Enqueue<J> {
         let target =
             queue.and_then(|queue| Ok((queue, codec::encode_to_be_read("a job's payload", job)?)));
         Self {
-            options: match job.unique() {
-                Some(unique) => J::options().unique(unique),
-                None => J::options(),
-            },
+            options: options_of(job),
             target: target.map_err(Some),
             name: Cow::Borrowed(J::NAME),
             id: JobId::generate(),

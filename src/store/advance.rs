@@ -160,6 +160,8 @@ struct Arguments<'a> {
     call: u64,
     worker: &'a str,
     settle: usize,
+    #[serde(skip_serializing_if = "is_none_of_them")]
+    with_traits: usize,
     receipts: Runs<'a>,
     others: Vec<Other>,
     claim: usize,
@@ -189,6 +191,14 @@ fn is_zero(heard: &u64) -> bool {
     *heard == 0
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_none_of_them(settlements: &usize) -> bool {
+    *settlements == 0
+}
+
 /// The outcome of an attempt that did not simply complete.
 #[derive(Serialize)]
 struct Other {
@@ -208,13 +218,16 @@ struct Other {
 }
 
 impl Settlement {
-    /// Completed, with the retention of the queue, no request is known, and no trait: the commonest end, which needs no further
-    /// argument.
+    /// Completed, with the retention of the queue, and no request is known: the commonest end, which needs no further argument
+    /// but for how many of these jobs have traits.
     pub(crate) fn is_plain(&self) -> bool {
-        matches!(self.outcome, Outcome::Completed(_))
-            && self.keep.is_none()
-            && !self.is_requested
-            && !self.traits
+        matches!(self.outcome, Outcome::Completed(_)) && self.keep.is_none() && !self.is_requested
+    }
+
+    /// Where a call names it: plain ones come first, and of these the ones without traits.
+    fn rank(&self) -> (bool, bool) {
+        let is_plain = self.is_plain();
+        (!is_plain, is_plain && self.traits)
     }
 
     fn other(&self) -> Other {
@@ -280,7 +293,7 @@ impl Advance<'_> {
     /// Brings settlements into the order in which a call names them: the plain ones first.
     /// Positions in the answer are positions in this order.
     pub(crate) fn sort(settle: &mut [Settlement]) {
-        settle.sort_by_key(|settlement| !settlement.is_plain());
+        settle.sort_by_key(Settlement::rank);
     }
 }
 
@@ -311,8 +324,9 @@ impl Verb for Advance<'_> {
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
-        debug_assert!(self.settle.is_sorted_by_key(|s| !s.is_plain()));
+        debug_assert!(self.settle.is_sorted_by_key(Settlement::rank));
         let others = self.settle.iter().filter(|s| !s.is_plain());
+        let with_traits = self.settle.iter().filter(|s| s.is_plain() && s.traits);
         let suspects = (self.suspects.at_most > 0).then_some(self.suspects);
         named(
             arguments,
@@ -321,6 +335,7 @@ impl Verb for Advance<'_> {
                 call: self.call,
                 worker: self.worker,
                 settle: self.settle.len(),
+                with_traits: with_traits.count(),
                 receipts: Receipt::runs(self.settle.iter().map(|s| &s.receipt)),
                 others: others.map(Settlement::other).collect(),
                 claim: self.claim,

@@ -11,6 +11,7 @@ mod dead_letters;
 mod editing;
 mod enqueueing;
 mod events;
+mod groups;
 mod handlers;
 mod looking;
 mod names;

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use oxcart::{
-    Batch, Batched, Enqueue, Failure, Order, Queue, QueueSettings, Retention, State, Worker,
-};
+use oxcart::{Batch, Batched, Enqueue, Failure, Queue, QueueSettings, Retention, State, Worker};
 
-use super::meter::{Budget, Meter, Used};
-use super::{JOBS, Nothing, Tally, nothing, server_and_queue, tally, work_off_what_is_there};
+use crate::meter::{Budget, Meter, Used};
 use crate::support::Server;
+use crate::{JOBS, Nothing, Tally, nothing, server_and_queue, tally, work_off_what_is_there};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -79,28 +77,6 @@ async fn delayed() {
 #[tokio::test]
 async fn expiring() {
     row("expiring", |job, _| job.expires_in(HOUR), &BUDGET, &BUDGET).await;
-}
-
-#[tokio::test]
-async fn of_ten_groups() {
-    row(
-        "of 10 groups",
-        |job, n| job.group(format!("group {}", n % 10)),
-        &BUDGET,
-        &BUDGET,
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn ordered_by_a_hundred_keys() {
-    row(
-        "of 100 orders",
-        |job, n| job.ordered_by(Order::by(format!("order {}", n % 100))),
-        &BUDGET,
-        &BUDGET,
-    )
-    .await;
 }
 
 /// The jobs of another name are paused.

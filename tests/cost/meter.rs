@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::JOBS;
+use crate::JOBS;
 use crate::support::Server;
 
 /// What a workload may take at most, per job.
@@ -22,13 +22,16 @@ pub(crate) struct Meter<'a> {
     commands: BTreeMap<String, u64>,
     received: u64,
     sent: u64,
+    /// For how long Redis computed.
+    cpu_us: f64,
 }
 
 /// What it counted meanwhile.
 pub(crate) struct Used {
     pub(crate) commands: BTreeMap<String, u64>,
-    received: u64,
-    sent: u64,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) cpu_us: f64,
 }
 
 /// What the meter itself asks.
@@ -37,12 +40,12 @@ const OWN: [&str; 3] = ["info", "client|setinfo", "hello"];
 impl<'a> Meter<'a> {
     pub(crate) fn start(server: &'a Server) -> Self {
         let info: String = server.ask(&["INFO", "everything"]);
-        let field = |name: &str| -> u64 {
+        let text = |name: &str| -> &str {
             let line = info.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or_else(|| panic!("INFO has no {name}"))
-                .parse()
-                .unwrap()
         };
+        let field = |name: &str| -> u64 { text(name).parse().unwrap() };
+        let seconds = |name: &str| -> f64 { text(name).parse::<f64>().unwrap() * 1e6 };
         let commands = info
             .lines()
             .filter_map(|line| line.strip_prefix("cmdstat_")?.split_once(":calls="))
@@ -57,6 +60,7 @@ impl<'a> Meter<'a> {
             commands,
             received: field("total_net_input_bytes:"),
             sent: field("total_net_output_bytes:"),
+            cpu_us: seconds("used_cpu_user_main_thread:") + seconds("used_cpu_sys_main_thread:"),
         }
     }
 
@@ -73,6 +77,7 @@ impl<'a> Meter<'a> {
                 .collect(),
             received: (end.received - self.received).saturating_sub(again.received - end.received),
             sent: (end.sent - self.sent).saturating_sub(again.sent - end.sent),
+            cpu_us: end.cpu_us - self.cpu_us,
         }
     }
 }
@@ -91,6 +96,8 @@ impl Used {
             ("bytes received", self.received, budget.received),
             ("bytes sent", self.sent, budget.sent),
         ];
+        let us = self.cpu_us / JOBS as f64;
+        println!("{workload:<14} Redis computes {us:.2} µs a job");
         let mut over = Vec::new();
         for (what, used, budget) in lines {
             let used = used as f64 / JOBS as f64;

@@ -100,7 +100,7 @@ impl State {
     }
 
     /// How many more jobs of a group may start now.
-    fn room_in(&self, gate: &str) -> usize {
+    pub(crate) fn room_in(&self, gate: &str) -> usize {
         if self.set_for(gate, "paused").is_some() {
             return 0;
         }
@@ -121,7 +121,7 @@ impl State {
         (is_order(gate) || collection == Collection::Waiting).then_some(turn)
     }
 
-    fn is_suspect(&self, id: &JobId) -> bool {
+    pub(crate) fn is_suspect(&self, id: &JobId) -> bool {
         self.jobs.get(id).is_some_and(|job| job.stalls > 0)
     }
 
@@ -155,41 +155,35 @@ impl State {
     }
 
     /// The next of what a gate holds back.
-    fn next_blocked(&mut self, gate: &str, limit: usize) -> Vec<JobId> {
+    fn next_blocked(&mut self, gate: &str) -> Option<JobId> {
         for _ in 0..PAGES {
-            let first = (gate.to_owned(), i64::MIN, JobId::stored(""));
-            let page = self.gates.blocked_by.range(first..);
-            let page = page.take_while(|(name, ..)| name == gate).take(limit);
-            let page: Vec<_> = page.cloned().collect();
-            if page.is_empty() {
-                break;
-            }
-            let is_blocked = |id: &JobId| self.collection_of(id) == Some(Collection::Blocked);
-            let (there, stale): (Vec<_>, Vec<_>) =
-                page.into_iter().partition(|(_, _, id)| is_blocked(id));
-            for member in &stale {
-                self.gates.blocked_by.remove(member);
-            }
-            if !there.is_empty() {
-                return there.into_iter().map(|(_, _, id)| id).collect();
+            let page = self.page_of(gate, 1);
+            if page.found == 0 || !page.ids.is_empty() {
+                return page.ids.into_iter().next();
             }
         }
-        Vec::new()
+        None
     }
 
-    fn unblock(&mut self, gate: &str, id: &JobId) {
+    pub(crate) fn unblock(&mut self, gate: &str, id: &JobId) {
         let member = (gate.to_owned(), self.rank(gate, id), id.clone());
         self.gates.blocked_by.remove(&member);
     }
 
     /// Whether a gate that has no turn holds any job back.
     fn holds_any(&mut self, gate: &str) -> bool {
-        self.gates.any_blocked && !self.next_blocked(gate, 1).is_empty()
+        self.gates.any_blocked && self.next_blocked(gate).is_some()
     }
 
-    /// The next of a gate gets the turn, or is a suspect, which needs none. Whether it is a suspect.
-    fn admit_next(&mut self, gate: &str, admitted: &mut Vec<(String, JobId, Later)>) -> bool {
-        let Some(id) = self.next_blocked(gate, 1).into_iter().next() else {
+    /// The next of a gate gets the turn, or is a suspect, which needs none. Whether it is a suspect. Those that are not due are
+    /// delayed by the caller.
+    fn admit_next(
+        &mut self,
+        gate: &str,
+        admitted: &mut Vec<(String, JobId, Later)>,
+        delayed: &mut Vec<(JobId, u64, Later)>,
+    ) -> bool {
+        let Some(id) = self.next_blocked(gate) else {
             return false;
         };
         self.unblock(gate, &id);
@@ -199,12 +193,11 @@ impl State {
         if !is_suspect {
             self.change_gate(gate, |gate| (gate.turn, gate.place) = (Some(id.clone()), 0));
         }
+        // It is in no list until all of them get in one.
+        self.put(&id, Collection::Lost, 0);
         if due_ms > self.now_ms() {
-            self.enter_delayed(&[(id.clone(), due_ms, later)]);
-            self.emit("delayed", &[format!("{id}:{due_ms}")]);
+            delayed.push((id, due_ms, later));
         } else {
-            // It is in no list until all of them get in line.
-            self.put(&id, Collection::Lost, 0);
             admitted.push((gate.to_owned(), id, later));
         }
         is_suspect
@@ -213,18 +206,21 @@ impl State {
     /// The next job of each gate comes to the back of the line, if the gate is free for it.
     pub(crate) fn admit(&mut self, gates: &[String]) {
         let mut admitted = Vec::new();
-        for gate in gates {
+        let mut open = gates.to_vec();
+        open.retain(|gate| {
             let has_turn = self.turn(gate).is_some();
             let is_free = !has_turn && (is_order(gate) || self.room_in(gate) > 0);
-            if !is_free || !self.gates.any_blocked {
-                continue;
-            }
+            self.gates.any_blocked && is_free
+        });
+        for gate in &open {
             self.change_gate(gate, |gate| gate.turn = None);
-            for _ in 0..TRIED_AT_MOST {
-                if !self.admit_next(gate, &mut admitted) {
-                    break;
-                }
-            }
+        }
+        for _ in 0..TRIED_AT_MOST {
+            let mut delayed = Vec::new();
+            open.retain(|gate| self.admit_next(gate, &mut admitted, &mut delayed));
+            self.enter_delayed(&delayed);
+            let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
+            self.emit("delayed", &tokens.collect::<Vec<_>>());
         }
         for (gate, id, later) in &admitted {
             self.enter_anew(id, *later);
@@ -328,64 +324,6 @@ impl State {
         }
         self.hold(&held);
         start
-    }
-
-    /// Takes up to `limit` jobs that fit of those that a group holds back; and whether there may be more.
-    fn take_from_group(
-        &mut self,
-        gate: &str,
-        limit: usize,
-        room: &mut Allowance,
-    ) -> (Vec<JobId>, bool) {
-        let wanted = limit.min(self.room_in(gate));
-        if wanted == 0 || !self.gates.any_blocked {
-            return (Vec::new(), false);
-        }
-        let mut ids = self.next_blocked(gate, wanted);
-        let harmless = ids.iter().take_while(|id| !self.is_suspect(id)).count();
-        ids.truncate(harmless);
-        let mut taken = Vec::new();
-        for id in ids {
-            let size = self.size_of(&id);
-            if size > room.bytes || self.is_paused_job(&id) || !room.start(self.weight(&id)) {
-                break;
-            }
-            room.bytes -= size;
-            taken.push(id);
-        }
-        for id in &taken {
-            self.unblock(gate, id);
-            self.put(id, Collection::Active, 0);
-        }
-        let n = taken.len() as u64;
-        self.change_gate(gate, |gate| gate.active += n);
-        let may_have_more = taken.len() == wanted;
-        (taken, may_have_more)
-    }
-
-    /// Jobs that the groups hold back, as many of each group.
-    pub(crate) fn take_from_groups(
-        &mut self,
-        groups: &[String],
-        mut limit: usize,
-        room: &mut Allowance,
-    ) -> Vec<JobId> {
-        let mut taken = Vec::new();
-        let mut open = groups.to_vec();
-        while !open.is_empty() && limit > 0 {
-            let share = limit.div_ceil(open.len());
-            let mut more = Vec::new();
-            for gate in &open {
-                let (ids, may_have_more) = self.take_from_group(gate, share.min(limit), room);
-                limit -= ids.len();
-                taken.extend(ids);
-                if may_have_more {
-                    more.push(gate.clone());
-                }
-            }
-            open = more;
-        }
-        taken
     }
 
     /// What was known of a job before it leaves: none if it has no gate.

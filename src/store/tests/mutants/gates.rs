@@ -6,7 +6,7 @@ mutants! {
     a_group_may_have_as_many_as_it_likes among GATES:
         "passes = queue.room_in(gate) > 0\n        if gate.turn" => "passes = true\n        if gate.turn";
     a_claim_that_goes_on_takes_more_of_a_group_than_it_may_have among GATES:
-        "local room = math.min(limit, queue.room_in(gate))" => "local room = limit";
+        "local most = math.min(share, queue.room_in(gate))" => "local most = share";
     a_slot_of_a_group_is_not_given_back among GATES:
         "queue.stop_running(stopping)" => "";
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
@@ -28,7 +28,7 @@ mutants! {
     a_dead_job_holds_its_order_back_for_ever among GATES:
         "elseif job.to ~= 'waiting' and (" => "elseif job.to ~= 'dead' and job.to ~= 'waiting' and (";
     a_dead_job_halts_nothing among GATES:
-        "gate.halted = job.to == 'dead' and on_failure == 'halt'" => "gate.halted = false";
+        "gate.halted, gate.is_changed = job.to == 'dead' and on_failure == 'halt', true" => "gate.halted = false";
     a_cancelled_job_holds_others_back among GATES:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
     a_removed_job_holds_others_back among GATES:
@@ -36,17 +36,17 @@ mutants! {
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
         "redis.call('ZREM', key.blocked_by, queue.member_of(gate, id, record, queue.places_of({ id })[1]))" => "";
     g8_a_gate_that_nothing_needs_is_kept among GATES:
-        "else\n    redis.call('HDEL', key.gates, gate.name)\n  end" => "end";
+        "redis.call('HDEL', key.gates, unpack(gone))" => "";
     a_job_that_starts_takes_no_slot_of_its_group among GATES:
-        "queue.start_running(starting)\n  for" => "for";
+        "queue.start_running(starting)\n  queue.save_gates(orders)" => "queue.save_gates(orders)";
     a_suspect_takes_the_turn_of_its_group among GATE_SUSPECTS:
         "if not is_suspect then\n      queue.set_turn(gate, id)" => "if true then\n      queue.set_turn(gate, id)";
     a_suspect_that_gets_in_line_takes_the_turn_of_its_group among GATE_SUSPECTS:
         "if passes and not is_suspect then\n        queue.set_turn" => "if passes then\n        queue.set_turn";
     the_job_behind_a_suspect_is_not_tried among GATE_SUSPECTS:
-        "until not admit_next(gate) or tried == TRIED_AT_MOST" => "until not admit_next(gate) or tried == 1";
+        "while #open > 0 and tried < TRIED_AT_MOST do" => "while #open > 0 and tried < 1 do";
     a_new_job_overtakes_those_that_its_group_holds_back among GATE_LIMITS:
-        "and (open[name] or queue.holds_any(gate)) then" => "and false then";
+        "and (open[gate] or queue.holds_any(gate)) then" => "and false then";
     a_new_job_is_held_back_and_nobody_is_let_in among GATE_LIMITS:
         "queue.emit('delayed', tokens)\n  if #open > 0 then" => "queue.emit('delayed', tokens)\n  if false then";
     a_raised_limit_is_not_noticed_by_those_that_wait among GATE_ROUNDS:
@@ -55,6 +55,12 @@ mutants! {
         "queue.set_meta('tended', name)" => "";
     a_job_with_a_gate_without_a_list_passes_its_gate among LOST_GATES:
         "return gate and gate.turn ~= id" => "return false";
+    a_completed_job_of_a_call_keeps_its_slot among GATES:
+        "local ids = { unpack(completed, #completed - n + 1) }" => "local ids = { unpack(completed, #completed - n + 2) }\n  n = #ids";
+    a_job_that_was_refused_is_taken_for_one_that_completed among GATES:
+        "if position + 1 >= first_other - args.with_traits and" => "if false and";
+    a_gate_that_has_changed_is_not_saved among GATES:
+        "if gate.is_changed and gate.turn then" => "if false then";
     calls_look_for_blocked_jobs_for_ever among GATES:
         "if meta.blocked and redis.call('EXISTS', key.blocked) == 0 then" => "if false then";
 }

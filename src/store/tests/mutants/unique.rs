@@ -14,7 +14,7 @@ mutants! {
     a_key_is_kept_by_a_job_that_was_removed among UNIQUE:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
     a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:
-        "if name and not is_open and redis.call('HGET', key.unique, name) == job.id" => "if name and not is_open";
+        "free[#free + 1] = owners[i] == ids[i] and names[i] or nil" => "free[#free + 1] = names[i]";
     a_key_is_lost_by_a_retry among UNIQUE:
         "local is_open = job.to == 'waiting' or job.to == 'delayed'" => "local is_open = job.to == 'waiting'";
     a_key_is_kept_by_a_job_that_has_started among UNIQUE:
