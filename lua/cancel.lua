@@ -5,7 +5,7 @@
 -- Answers { 'cancelled', now_ms, cancelled ids, ids that run, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, emit, lists
--- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry
+-- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types
 
 local FIRST_ID = 3
 -- Workers read announcements at once; one that has missed some hears of the requests when it renews its leases.
@@ -13,6 +13,7 @@ local ANNOUNCEMENTS_KEPT, KEPT_FOR_MS = 1000, 60000
 
 local outcome = ARGV[2]
 local records = redis.call('HMGET', key.jobs, unpack(ARGV, FIRST_ID))
+queue.check_types_for(records)
 local cancelled, outcomes, cancelled_records, running, others = {}, {}, {}, {}, {}
 local is_delayed, leaving = false, {}
 for i = FIRST_ID, #ARGV do

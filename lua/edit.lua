@@ -8,7 +8,7 @@
 -- it runs, or { 'missing', now_ms }.
 -- O(log N), and O(lines log N) if the job was delayed. Harmless when repeated.
 -- needs: arguments, meta, find, places, order, emit, change
--- rarely: shown, lines, gate, delayed
+-- rarely: shown, lines, gate, delayed, successor
 
 local id = args.id
 local state, score, part = queue.find(id)
@@ -25,6 +25,7 @@ if args.rewrite and record ~= ARGV[2] then
 end
 
 local job = { id = id, state = state, score = score, part = part, record = record }
+job.is_successor = state == 'blocked' and queue.is_successor(id, record)
 local known_priority = queue.priority_at(queue.places_of({ id })[1])
 local new = { priority = args.priority or known_priority, due_ms = queue.due_of_waiting(job) }
 if (new.priority ~= known_priority or args.due) and queue.gate_of(record) then

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Records of jobs that are in no list, or are blocked and not known to their gates: an operator deleted a key, or Redis evicted it. args: cursor ('0' at
+-- Records of jobs that are in no list, or are blocked by nothing: an operator deleted a key, or Redis evicted it. args: cursor ('0' at
 -- first) and limit, for about `limit` records; how ('look' | 'put_back' | 'remove'); lease_ms (if
 -- no worker has said how long its leases are).
 -- Answers { 'orphans', now_ms, ids, cursor, more }: the jobs that were found, put back or removed, and where
@@ -7,10 +7,13 @@
 -- cursor stays where it was. A job whose unique key another job has is not put back: it stays where it is.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, find
--- rarely: meta, lost, delayed, emit, unplace, head
+-- rarely: meta, lost, delayed, emit, unplace, head, types
 
 local AT_MOST = 256
 
+if args.how ~= 'look' then
+  queue.check_types()
+end
 local ids, record_of = {}, {}
 local next_cursor, records = unpack(redis.call('HSCAN', key.jobs, args.cursor, 'COUNT', args.limit))
 for i = 1, #records, 2 do
@@ -18,7 +21,7 @@ for i = 1, #records, 2 do
   local state = queue.find(id)
   local is_lost = not state
   if state and queue.has_traits(record) then
-    is_lost = queue.is_lost_to_its_gate(id, record, state)
+    is_lost = queue.is_held_by_nothing(id, record, state)
     if not is_lost and args.how ~= 'look' then
       queue.tell_gate(id, record, state)
     end

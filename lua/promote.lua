@@ -3,11 +3,14 @@
 -- by now (lib/overdue.lua). args: limit, worker, hold. Workers promote when they claim; this verb serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
 -- tick, whether the queue has schedules }. O((n + lines) log N). Harmless when repeated.
 -- needs: arguments, meta, whole
--- rarely: promote, overdue, arm, emit, tick, expire, expiry, drained
+-- rarely: promote, overdue, arm, emit, tick, expire, expiry, drained, types
 
 -- Even if meta is lost, no job that is to expire is forgotten.
 if not meta.expiring then
   queue.look_for_expiring()
+end
+if meta.expiring or meta.gated then
+  queue.check_types()
 end
 -- Also while the queue is paused: callers wait for jobs that are not to start any more.
 local expired = meta.expiring and queue.number(meta.expiring) <= now_ms and queue.expire(args.limit) or 0

@@ -9,7 +9,7 @@
 -- Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, requests, cancelled, head, leave
+-- rarely: drained, requests, cancelled, head, leave, types
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then
@@ -27,6 +27,7 @@ end
 local claims = redis.call('HMGET', key.claims, unpack(ids))
 local stalls = redis.call('HMGET', key.stalls, unpack(ids))
 local places, records = queue.places_of(ids)
+queue.check_types_for(records)
 local leaving = {}
 local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}

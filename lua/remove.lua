@@ -3,16 +3,17 @@
 -- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: meta, find, count, emit
--- rarely: take_out, finish, forget, delayed, drained, head, leave, expiry
+-- rarely: take_out, finish, forget, delayed, drained, head, leave, expiry, types
 
 local removed, active, delayed, open, leaving = {}, {}, false, false, {}
+local records = redis.call('HMGET', key.jobs, unpack(ARGV, 2))
+queue.check_types_for(records)
 for i = 2, #ARGV do
-  local id = ARGV[i]
+  local id, record = ARGV[i], records[i - 1]
   local state, _, part = queue.find(id)
   if state == 'active' then
     active[#active + 1] = id
   elseif state then
-    local record = redis.call('HGET', key.jobs, id)
     queue.take_out(id, part, record)
     if record and queue.has_traits(record) then
       leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'removed' }

@@ -5,7 +5,7 @@
 -- is dead, and stays so, because another job has its unique key. O(n log N).
 -- Harmless when repeated: what is back in line is not dead.
 -- needs: meta, places, order, count, emit
--- rarely: attempts, arm, find, lists, shown, hold, unique, expiry
+-- rarely: attempts, arm, find, lists, shown, hold, unique, expiry, types
 
 local function fresh_budget(id)
   queue.renew_budget(id)
@@ -15,17 +15,17 @@ local function fresh_budget(id)
 end
 
 local replayed, others, options = {}, {}, {}
+local places, records = queue.places_of({ unpack(ARGV, 2) })
+queue.check_types_for(records)
 for i = 2, #ARGV do
-  local id = ARGV[i]
-  local places, records = queue.places_of({ id })
-  local place = places[1]
-  if place and redis.call('ZSCORE', key.dead, id) and not queue.take_key_again(id, records[1]) then
+  local id, place, record = ARGV[i], places[i - 1], records[i - 1]
+  if place and redis.call('ZSCORE', key.dead, id) and not queue.take_key_again(id, record) then
     queue.append(others, id, 'duplicate')
   elseif place and redis.call('ZREM', key.dead, id) == 1 then
     fresh_budget(id)
     replayed[#replayed + 1] = id
     options[id] = { priority = queue.priority_at(place) }
-    queue.expect_first_start(id, records[1])
+    queue.expect_first_start(id, record)
   elseif place then
     local state = queue.find(id)
     if state then

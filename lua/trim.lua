@@ -4,7 +4,7 @@
 -- lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead, whether the settings
 -- of the queue cannot be read }. O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, settings, cap, forget, idle, readable
--- rarely: kept, remembered, tend_gates
+-- rarely: kept, remembered, tend_gates, types
 
 local LANES_PER_CALL = 128
 local WORTH_IT = 8
@@ -55,12 +55,16 @@ local function sweep_lanes()
   return cursor, cursor ~= '0' and forgotten * WORTH_IT >= #lanes / 2
 end
 
+local has_traits = redis.call('EXISTS', key.gates, key.unique, key.blocked, key.blocked_by, key.running, key.remembered) > 0
+if has_traits then
+  queue.check_types()
+end
 local kept = trim_kept()
 local completed = drop_until(key.completed, now_ms - queue.setting('keep_completed_ms'))
 queue.forget_ended(completed)
 local capped = queue.cap_completed(args.limit)
 local unread = drop_until(key.awaited, now_ms)
-local remembered = redis.call('EXISTS', key.remembered) == 1 and queue.forget_keys(args.limit) or 0
+local remembered = has_traits and queue.forget_keys(args.limit) or 0
 queue.drop_what_serves_nothing(args.lane_ttl_ms)
 queue.tend_gates(args.limit)
 

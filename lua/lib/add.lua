@@ -29,9 +29,9 @@ function queue.add(list, n, options, external, unsure)
       local line = waiting
       if option then
         option.due_ms = option.at_ms or option.delay_ms and now_ms + option.delay_ms or 0
-        -- A job with an order takes its place there now, whenever it is due.
-        local is_ordered = option.traits and queue.sent_field(list[n + 1 + i], 'order')
-        line = option.due_ms > now_ms and not is_ordered and delayed or waiting
+        -- A job with an order takes its place there now, whenever it is due; a successor that in line.
+        local is_placed = option.follows or option.traits and queue.sent_field(list[n + 1 + i], 'order')
+        line = option.due_ms > now_ms and not is_placed and delayed or waiting
       end
       line[#line + 1] = i
     end
@@ -74,7 +74,7 @@ function queue.add(list, n, options, external, unsure)
       queue.made(key.awaited)
     end
     if options.traits then
-      queue.give_keys(fields)
+      queue.give_keys(fields, positions, options)
       queue.expect_expiry(fields)
     end
     return ids, fields

@@ -1,8 +1,8 @@
--- Jobs that their gates (gate.lua) hold back.
+-- Jobs that their gates (gate.lua) hold back, and successors (successor.lua), which are not among those of a gate.
 -- needs: meta, whole, lists, gate
 -- rarely: places, emit, unset
 
--- Jobs that are held back: a list of { gate, id, record, place, due_ms }.
+-- Jobs that are held back: a list of { gate (nil for a successor), id, record, place, due_ms }.
 function queue.hold(jobs)
   if #jobs == 0 then
     return
@@ -11,11 +11,15 @@ function queue.hold(jobs)
   for i, job in ipairs(jobs) do
     local due_ms = job.due_ms and job.due_ms > now_ms and job.due_ms or 0
     queue.append(moments, queue.whole(due_ms), job.id)
-    queue.append(members, '0', queue.member_of(job.gate, job.id, job.record, job.place))
+    if job.gate then
+      queue.append(members, '0', queue.member_of(job.gate, job.id, job.record, job.place))
+    end
     ids[i] = job.id
   end
   redis.call('ZADD', key.blocked, unpack(moments))
-  redis.call('ZADD', key.blocked_by, unpack(members))
+  if #members > 0 then
+    redis.call('ZADD', key.blocked_by, unpack(members))
+  end
   queue.emit('blocked', ids)
   if not meta.blocked then
     queue.set_meta('blocked', '1')

@@ -1,8 +1,8 @@
 -- Changes a job that waits, is blocked or delayed: what its record holds, its priority, and until when it waits (edit.lua,
 -- duplicate.lua). It keeps its id and its history.
 -- needs: meta, places, order, whole, gate, head
--- rarely: optional, take_out, enter, lines, emit, arm
--- with all: hold, gated, leave, admit
+-- rarely: optional, take_out, lines, arm, line_up
+-- with all: leave
 
 local EXTERNAL_PAYLOAD = 128
 
@@ -27,8 +27,8 @@ local function store(id, record, payload)
   end
 end
 
--- Out of where the job waits; a caller of `change` looks for what is due next. What its gate holds back may go on. Only a duplicate moves a job with a gate, and gives it its key
--- again.
+-- Out of where the job waits; a caller of `change` looks for what is due next. What its gate holds back may go on. Only a
+-- duplicate moves a job with a gate, and gives it its key again.
 local function leave(job)
   queue.take_out(job.id, job.part, job.record)
   if queue.gate_of(job.record) then
@@ -39,33 +39,11 @@ local function leave(job)
   end
 end
 
--- To where a new job would go, which is stored at this place; `is_placed`: in line, or among the jobs of its order.
-local function enter(id, record, place, new, is_placed)
-  local held, open = {}, {}
-  if is_placed and queue.gate_of(record) then
-    local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, id) or {}
-    held, open = queue.enter_gates({ id }, { record }, { place }, { [id] = new.due_ms }, stalls)
-  end
-  if held[id] then
-    return #open > 0 and queue.admit(open)
-  end
-  if new.due_ms > 0 then
-    queue.enter_delayed({ id }, { new })
-    if not is_placed and queue.gate_of(record) then
-      queue.expect_group(new.due_ms)
-    end
-    queue.emit('delayed', { id .. ':' .. queue.whole(new.due_ms) })
-  else
-    queue.enter_line({ id }, { place })
-    queue.emit('waiting', { id })
-  end
-end
-
--- `job` is a map of { id, state, score, part, record }, `new` one of what it is to be: { priority, due_ms (0 for now), front (if it
--- moves), rest (what stands behind the place in its record; nil: the same), payload (nil: the same; false: it lies in the
--- record), enqueued (when it was, as the record says; nil: the same) }. The job keeps its place in line, if it has the same
--- priority, due time and gate. Returns whether it was delayed and is not where it was: after the last change of a call `look_for_due` is
--- to be called (delayed.lua), which may take 2,000 commands.
+-- `job` is a map of { id, state, score, part, record, is_successor (successor.lua) }, `new` one of what it is to be: { priority,
+-- due_ms (0 for now), front (if it moves), rest (what stands behind the place in its record; nil: the same), payload (nil: the
+-- same; false: it lies in the record), enqueued (when it was, as the record says; nil: the same) }. The job keeps its place in
+-- line, if it has the same priority, due time and gate. Returns whether it was delayed and is not where it was: after the last
+-- change of a call `look_for_due` is to be called (delayed.lua), which may take 2,000 commands.
 function queue.change(job, new)
   local id, record, place = job.id, job.record, queue.place_in(job.record)
   local version = string.byte(record)
@@ -81,6 +59,15 @@ function queue.change(job, new)
     store(id, as_before, new.payload)
     return false
   end
+  if job.is_successor then
+    -- It waits for its key as before.
+    if new.priority ~= known_priority then
+      place = queue.take_places({ id }, { [id] = new })[1]
+    end
+    redis.call('ZADD', key.blocked, queue.whole(new.due_ms), id)
+    store(id, head .. place .. rest, new.payload)
+    return false
+  end
   leave(job)
   local is_placed = new.due_ms == 0 or queue.field_of(as_before, 'order') ~= nil
   if is_placed then
@@ -90,7 +77,7 @@ function queue.change(job, new)
   end
   local changed = head .. place .. rest
   store(id, changed, new.payload)
-  enter(id, changed, place, new, is_placed)
+  queue.line_up(id, changed, place, new, is_placed)
   if new.due_ms == 0 and not meta.paused then
     queue.arm(0)
   end

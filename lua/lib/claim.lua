@@ -1,7 +1,7 @@
 -- Takes jobs off the head of the queue and leases them.
 -- needs: arguments, meta, whole, optional, fitting, count, emit, lease
 -- rarely: suspects, limit, rate
--- with all: offers, admission, unique, expiry, set_aside
+-- with all: offers, admission, freed, expiry, set_aside
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
 -- its place is before the place of the job that it would push out.

@@ -51,14 +51,23 @@ function queue.enter_gates(ids, records, places, due_ms, stalls)
 end
 
 -- New jobs, which have their places in their records. stored: each id, followed by its record. options[positions[i]] is what
--- is not default about job i, as in add.lua.
+-- is not default about job i, as in add.lua. Successors (successor.lua) do not come to their gates yet.
 function queue.enter_or_hold(ids, stored, places, positions, options)
-  local records, due_ms = {}, {}
+  local records, due_ms, following = {}, {}, {}
   for i = 1, #ids do
     local option = options[positions[i]]
-    records[i], due_ms[ids[i]] = stored[2 * i], option and option.due_ms
+    due_ms[ids[i]] = option and option.due_ms
+    if option and option.follows then
+      following[#following + 1] = { id = ids[i], due_ms = option.due_ms }
+    else
+      records[i] = stored[2 * i]
+    end
   end
+  queue.hold(following)
   local held, open = queue.enter_gates(ids, records, places, due_ms, {})
+  for _, job in ipairs(following) do
+    held[job.id] = true
+  end
   local line, at, delayed, when, tokens = {}, {}, {}, {}, {}
   for i = 1, #ids do
     local id, due = ids[i], due_ms[ids[i]] or 0

@@ -1,6 +1,6 @@
 -- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be free.
 -- needs: arguments, gate, turn, admit, head
--- rarely: emit, gated, running, unique
+-- rarely: emit, gated, running, freed
 
 -- What `leave` has to know of jobs that complete (settle.lua), before that is carried out: of those that have traits, the last
 -- args.with_traits before the job at position first_other, but for those that were refused.

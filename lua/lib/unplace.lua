@@ -1,5 +1,8 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
--- rarely: unhandled, head, blocked, gate, turn, places, running, admit, unique, begun
+-- rarely: unhandled, head, blocked, gate, turn, places, running, admit, unique, begun, successor
+
+-- Successors that are to wait for their keys again: a set of ids.
+local successors = {}
 
 -- Jobs that were handed back are not kept by their names any more: they are offered to every worker.
 function queue.forget_names(ids)
@@ -35,14 +38,21 @@ function queue.regains_key(id, record)
   end
   local runs = redis.call('HEXISTS', key.claims, id) == 1
   local has_ended = not runs and redis.call('HEXISTS', key.results, id) == 1
+  if not runs and not has_ended and queue.is_successor(id, record) then
+    successors[id] = true
+    return true
+  end
   local is_free = queue.field_of(record, 'unique_until') == 'started' and (runs or queue.has_begun(id))
   return has_ended or is_free or queue.take_key_again(id, record) or runs
 end
 
--- Whether a job is blocked, and its gate does not know it.
-function queue.is_lost_to_its_gate(id, record, state)
-  local name = state == 'blocked' and queue.gate_of(record)
-  return name and not redis.call('ZSCORE', key.blocked_by,
+-- Whether a job is blocked, and neither its gate knows it, nor the job whose successor it is.
+function queue.is_held_by_nothing(id, record, state)
+  if state ~= 'blocked' or queue.is_successor(id, record) then
+    return false
+  end
+  local name = queue.gate_of(record)
+  return not name or not redis.call('ZSCORE', key.blocked_by,
     queue.member_of(queue.gate(name), id, record, queue.places_of({ id })[1]))
 end
 
@@ -64,8 +74,11 @@ function queue.tell_gate(id, record, state)
   end
 end
 
--- Whether a job that is in no list any more has a gate, and not its turn. Its gate hears that it does not run.
+-- Whether a job that is in no list any more is a successor, or has a gate, and not its turn. Its gate hears that it does not run.
 function queue.waits_for_turn(id, record)
+  if successors[id] then
+    return true
+  end
   local name = queue.gate_of(record)
   local gate = name and queue.gate(name)
   if gate then
@@ -82,10 +95,10 @@ function queue.enter_by_gates(ids, records, places)
   end
   local held, gates, touched = {}, {}, {}
   for i = 1, #ids do
-    local gate = queue.gate(queue.gate_of(records[i]))
+    local gate = not successors[ids[i]] and queue.gate(queue.gate_of(records[i])) or nil
     local due_ms = redis.call('ZSCORE', key.blocked, ids[i])
     held[i] = { gate = gate, id = ids[i], record = records[i], place = places[i], due_ms = tonumber(due_ms or 0) }
-    if not touched[gate.name] then
+    if gate and not touched[gate.name] then
       touched[gate.name], gates[#gates + 1] = true, gate
     end
   end

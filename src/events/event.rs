@@ -28,7 +28,8 @@ pub struct Event {
 pub enum EventKind {
     /// A job was enqueued. It is in line, unless `Delayed` or `Blocked` follows.
     Added(JobId),
-    /// A job is held back: by jobs of its group, or by the jobs before it with the same order key. `Waiting` or `Delayed` follows.
+    /// A job is held back: by jobs of its group, by the jobs before it with the same order key, or by the job that has its unique
+    /// key. `Waiting` or `Delayed` follows.
     Blocked(JobId),
     /// A job with an order is dead and holds back all jobs of the same key, until it is replayed or removed
     /// ([`OnFailure::Halt`](crate::OnFailure::Halt)).

@@ -11,7 +11,7 @@ use crate::error::Error;
 pub enum State {
     /// In line, to be claimed by the next free worker.
     Waiting,
-    /// Held back: by jobs of its group, or by the jobs before it with the same order key.
+    /// Held back: by jobs of its group, by the jobs before it with the same order key, or by the job that has its unique key.
     Blocked,
     /// Not due yet: delayed by its producer, or waiting for its next attempt.
     Delayed,

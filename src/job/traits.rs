@@ -7,7 +7,7 @@ use crate::job::options::JobOptions;
 use crate::policy::expiry::Expiry;
 use crate::policy::key::{decode_key, encode_key};
 use crate::policy::order::OnFailure;
-use crate::policy::unique::{OnDuplicate, Unique, Until};
+use crate::policy::unique::{OnDuplicate, Until};
 use crate::time::millis;
 
 /// The traits: fields that decide when a job may run (`lua/lib/gate.lua`).
@@ -68,7 +68,7 @@ pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> b
         }
     }
     if let Some(unique) = &options.unique {
-        field(UNIQUE, &encode_key(&unique_key(name, unique)));
+        field(UNIQUE, &encode_key(&unique_key(name, &unique.key)));
         match unique.until {
             Until::Ended => {}
             Until::Started => field(UNIQUE_UNTIL, "started"),
@@ -78,6 +78,7 @@ pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> b
             OnDuplicate::Reject => {}
             OnDuplicate::Replace => field(ON_DUPLICATE, "replace"),
             OnDuplicate::Debounce => field(ON_DUPLICATE, "debounce"),
+            OnDuplicate::KeepLatest => field(ON_DUPLICATE, "latest"),
         }
     }
     match options.expiry {
@@ -93,8 +94,8 @@ fn key_in(fields: &[u8], name: &str) -> Option<String> {
 }
 
 /// Keys of two types never meet: no name has a colon in it.
-fn unique_key(name: &str, unique: &Unique) -> String {
-    format!("{name}:{}", unique.key)
+pub(crate) fn unique_key(name: &str, key: &str) -> String {
+    format!("{name}:{key}")
 }
 
 /// The unique key as the application gave it.

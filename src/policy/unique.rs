@@ -59,6 +59,12 @@ pub enum OnDuplicate {
     /// The same, and the other job is due when this one would be: with a delay, the job runs when no further one was enqueued for
     /// that long (a debounce). It waits as long as they come.
     Debounce,
+    /// While the other job runs, this one waits for its end and runs then, as its *successor*: however that job ends, and also behind
+    /// its retries. A key has one successor at most: a further duplicate is as for `Replace`, and the successor is the job that
+    /// waits. So one job of the key runs at a time, at most one waits, and the last payload is never lost. While the other job
+    /// waits, and has no successor, this is `Replace`; if the key is still taken of a job that has ended, `Reject`. Not together with
+    /// [`Unique::until_started`] or [`Unique::for_time`].
+    KeepLatest,
 }
 
 impl Unique {
@@ -98,6 +104,12 @@ impl Unique {
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_key("`unique`", &self.key)?;
+        if self.on_duplicate == OnDuplicate::KeepLatest && self.until != Until::Ended {
+            return Err(Error::invalid(
+                "`KeepLatest` waits for the end of the job that has the unique key, so it does not go together with \
+                 `until_started` or `for_time`; leave these out",
+            ));
+        }
         match self.until {
             Until::After(period) if millis(period) == 0 => Err(Error::invalid(
                 "a unique key is to be taken for no time (`for_time`); 1 ms or more is allowed",
@@ -117,6 +129,18 @@ impl<K: Into<String>> From<K> for Unique {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_waits_for_an_end_has_its_key_until_then() {
+        let latest = || Unique::by("x").on_duplicate(OnDuplicate::KeepLatest);
+        assert!(latest().check().is_ok());
+        for other in [
+            latest().until_started(),
+            latest().for_time(Duration::from_secs(1)),
+        ] {
+            assert!(other.check().unwrap_err().is_invalid(), "{other:?}");
+        }
+    }
 
     #[test]
     fn keys_and_times_that_mean_nothing_are_refused() {

@@ -302,7 +302,7 @@ fn number(digits: &[u8]) -> u32 {
 pub struct Counts {
     /// In line, suspects among them.
     pub waiting: u64,
-    /// Held back: by jobs of their group, or by the jobs before them with the same order key.
+    /// Held back: by jobs of their group, by the jobs before them with the same order key, or by the job that has their unique key.
     pub blocked: u64,
     /// Not due yet.
     pub delayed: u64,

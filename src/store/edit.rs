@@ -11,7 +11,7 @@ use crate::redis::trouble::Trouble;
 use crate::store::enqueue::Due;
 use crate::store::{Verb, named};
 
-static SCRIPT: Script = script!("edit");
+static SCRIPT: Script = script!("edit" in full);
 
 /// What is to become of one job.
 pub(crate) struct Edit<'a> {

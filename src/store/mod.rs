@@ -17,6 +17,7 @@ pub(crate) mod get;
 pub(crate) mod group;
 pub(crate) mod list;
 pub(crate) mod orphans;
+pub(crate) mod owner;
 pub(crate) mod pause;
 pub(crate) mod pause_name;
 pub(crate) mod progress;

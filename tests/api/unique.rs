@@ -1,13 +1,15 @@
 //! Unique jobs, as callers see them.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use oxcart::{
     Changed, Enqueued, ErrorKind, EventKind, Failure, Job, JobId, OnDuplicate, Queue, Retention,
-    Unique,
+    State, Unique,
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::rig::{Number, PATIENCE, Rig, Running};
 
@@ -173,6 +175,9 @@ async fn keys_that_mean_nothing_are_refused_before_anything_is_sent() {
         Unique::by(""),
         Unique::by("x".repeat(513)),
         Unique::by("x").for_time(Duration::ZERO),
+        Unique::by("x")
+            .for_time(HOUR)
+            .on_duplicate(OnDuplicate::KeepLatest),
     ] {
         let refused = rig.queue.enqueue(Number(1)).unique(unique).await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
@@ -232,5 +237,54 @@ async fn a_job_that_could_never_start_or_never_expire_is_refused() {
         new().delay(HOUR).expires_at(now + day),
     ] {
         fine.await.unwrap();
+    }
+}
+
+/// As soon as it may.
+async fn charge_slowly(job: Charge, gate: State<Arc<Semaphore>>) -> Result<String, Failure> {
+    gate.acquire().await.expect("it is open").forget();
+    charge(job).await
+}
+
+/// Never two of a key at once, and the last payload always runs.
+#[tokio::test]
+async fn the_last_of_many_requests_runs_after_the_job_that_runs() {
+    let rig = Rig::new().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let builder = rig.worker().concurrency(4).state(Arc::clone(&gate));
+    let worker = Running::start(builder.handle(charge_slowly));
+    let latest = |cents| {
+        let unique = Unique::by("7").on_duplicate(OnDuplicate::KeepLatest);
+        rig.queue.enqueue(of(7, cents)).unique(unique)
+    };
+    let first = latest(1).await.unwrap();
+    rig.until(|counts| counts.active == 1).await;
+    let second = latest(2).await.unwrap();
+    assert_eq!(second.enqueued(), Enqueued::New);
+    for cents in 3..10 {
+        let again = latest(cents).await.unwrap();
+        assert_eq!(
+            (again.enqueued(), again.id()),
+            (Enqueued::Replaced, second.id())
+        );
+    }
+    let counts = rig.counts().await;
+    assert_eq!((counts.active, counts.blocked), (1, 1));
+    let owner = rig.queue.job_with_key::<Charge>("7").await.unwrap();
+    assert_eq!(owner.unwrap().id(), first.id());
+    gate.add_permits(2);
+    assert_eq!(first.result().within(PATIENCE).await.unwrap(), "1 from 7");
+    assert_eq!(second.result().within(PATIENCE).await.unwrap(), "9 from 7");
+    let owner = rig.queue.job_with_key::<Charge>("7").await.unwrap();
+    assert!(owner.is_none());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_only_if_it_means_something() {
+    let rig = Rig::new().await;
+    for key in ["", &"x".repeat(513)] {
+        let refused = rig.queue.job_with_key::<Charge>(key).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
 }

@@ -9,7 +9,7 @@ use crate::memory::attempts::stamp;
 use crate::memory::delayed::due_of;
 use crate::memory::gate::Goes;
 use crate::memory::order::{place, priority_at};
-use crate::memory::state::{Collection, Later, State};
+use crate::memory::state::{Collection, Later, State, moment};
 
 /// What a job is to be.
 pub(crate) struct Change {
@@ -67,12 +67,22 @@ impl State {
         };
         let was_delayed = job.collection == Collection::Delayed;
         let (record, given) = (job.record.clone(), job.given);
+        let job_is_successor = job.collection == Collection::Blocked && self.is_successor(id);
         let as_before = new.of(&record, given);
         let stays = new.due_ms == self.due_of_waiting(id)
             && new.later.priority == priority_at(self.place_of(id))
             && gate_of(&as_before) == gate_of(&record);
         if stays {
             self.rewrite(id, as_before, new, given);
+            return false;
+        }
+        if job_is_successor {
+            let given = match new.later.priority == priority_at(given) {
+                true => given,
+                false => self.next_place(new.later),
+            };
+            self.rewrite(id, new.of(&record, given), new, given);
+            self.put(id, Collection::Blocked, moment(new.due_ms.unwrap_or(0)));
             return false;
         }
         self.leave_to_change(id);
@@ -82,7 +92,7 @@ impl State {
             false => place(new.later.priority, 0),
         };
         self.rewrite(id, new.of(&record, given), new, given);
-        self.enter_changed(id, given, new, is_placed);
+        self.line_up(id, given, new.later, new.due_ms, is_placed);
         if new.due_ms.is_none() && !self.is_paused() {
             self.arm(0);
         }
@@ -119,29 +129,5 @@ impl State {
         if let Some(job) = self.jobs.get_mut(id) {
             job.moved = None;
         }
-    }
-
-    /// To where a new job would go. `is_placed`: in line, or among the jobs of its order.
-    fn enter_changed(&mut self, id: &JobId, given: i64, new: &Change, is_placed: bool) {
-        let due_ms = new.due_ms.unwrap_or(0);
-        if is_placed {
-            let (line, open) = self.enter_gates(vec![(id.clone(), given, due_ms)]);
-            if line.is_empty() {
-                if !open.is_empty() {
-                    self.admit(&open);
-                }
-                return;
-            }
-        }
-        if new.due_ms.is_none() {
-            self.enter_line(id, given);
-            return self.emit_ids("waiting", std::slice::from_ref(id));
-        }
-        self.enter_delayed(&[(id.clone(), due_ms, new.later)]);
-        let gate = self.jobs.get(id).and_then(|job| gate_of(&job.record));
-        if !is_placed && gate.is_some() {
-            self.expect_group(due_ms);
-        }
-        self.emit("delayed", &[format!("{id}:{due_ms}")]);
     }
 }

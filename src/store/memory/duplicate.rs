@@ -1,7 +1,7 @@
 //! Jobs that are to be added while another job has their unique key.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::id::JobId;
 use crate::job::options::PRIORITY_DEFAULT;
@@ -12,16 +12,31 @@ use crate::memory::enqueue::due_ms;
 use crate::memory::state::{Collection, Later, State};
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
 
+/// What becomes of jobs that are to be added.
+pub(crate) struct Meeting<'a> {
+    /// Those whose key another job has.
+    pub(crate) met: BTreeMap<usize, There>,
+    /// What all of them are by now: a job that replaces one of the same call takes its position.
+    pub(crate) jobs: Vec<Cow<'a, NewJob>>,
+    /// The positions of those that are added as successors.
+    pub(crate) follow: BTreeSet<usize>,
+}
+
+/// What becomes of one of them.
+enum Meets {
+    /// No other job has its key.
+    Nobody,
+    /// It is added as a successor.
+    Follows,
+    Duplicate(JobId),
+    Replaced(JobId),
+}
+
 impl State {
-    /// Of jobs that are to be added, returns those whose key another job has, and what the others are by then: a job that
-    /// replaces one of the same call takes its position.
-    pub(crate) fn meet<'a>(
-        &mut self,
-        jobs: &[&'a NewJob],
-        novelty: Novelty,
-    ) -> (BTreeMap<usize, There>, Vec<Cow<'a, NewJob>>) {
+    /// Of jobs that are to be added, another one may have the key.
+    pub(crate) fn meet<'a>(&mut self, jobs: &[&'a NewJob], novelty: Novelty) -> Meeting<'a> {
         let mut left: Vec<Cow<'a, NewJob>> = jobs.iter().map(|job| Cow::Borrowed(*job)).collect();
-        let mut met = BTreeMap::new();
+        let (mut met, mut follow) = (BTreeMap::new(), BTreeSet::new());
         let mut first: BTreeMap<String, usize> = BTreeMap::new();
         let mut seen = HashSet::new();
         let mut have_left_delayed = false;
@@ -33,25 +48,27 @@ impl State {
                 continue;
             };
             let how = new.record.field(ON_DUPLICATE);
-            let (other, is_replaced) = match first.get(&name) {
-                Some(&at) => (Some(meet_new(&mut left, at, position)), how.is_some()),
-                None => self.meet_owner(&name, new, &mut have_left_delayed),
+            let meets = match first.get(&name) {
+                Some(&at) if how.is_some() || !follow.contains(&at) => {
+                    let other = meet_new(&mut left, at, position);
+                    match how {
+                        Some(_) => Meets::Replaced(other),
+                        None => Meets::Duplicate(other),
+                    }
+                }
+                _ => self.meet_owner(&name, new, &mut have_left_delayed),
             };
-            let Some(other) = other else {
-                first.insert(name, position);
-                seen.insert(new.id.clone());
-                continue;
-            };
-            let what = if is_replaced {
-                "replaced"
-            } else {
-                "duplicates"
+            let (what, met_job) = match meets {
+                Meets::Duplicate(other) => ("duplicates", Met::Duplicate(other)),
+                Meets::Replaced(other) => ("replaced", Met::Replaced(other)),
+                Meets::Nobody | Meets::Follows => {
+                    first.insert(name, position);
+                    seen.insert(new.id.clone());
+                    follow.extend(matches!(meets, Meets::Follows).then_some(position));
+                    continue;
+                }
             };
             self.count(what, 1);
-            let met_job = match is_replaced {
-                true => Met::Replaced(other),
-                false => Met::Duplicate(other),
-            };
             let there = There {
                 position,
                 met: met_job,
@@ -61,34 +78,43 @@ impl State {
         if have_left_delayed {
             self.look_for_due();
         }
-        (met, left)
+        Meeting {
+            met,
+            jobs: left,
+            follow,
+        }
     }
 
-    /// Another job may have the key: which, and whether it is replaced.
-    fn meet_owner(
-        &mut self,
-        name: &str,
-        new: &NewJob,
-        have_left_delayed: &mut bool,
-    ) -> (Option<JobId>, bool) {
-        let Some(id) = self.owner_of_key(name) else {
-            return (None, false);
+    /// Another job may have the key.
+    fn meet_owner(&mut self, name: &str, new: &NewJob, have_left_delayed: &mut bool) -> Meets {
+        let how = new.record.field(ON_DUPLICATE);
+        let Some(owner) = self.owner_of_key(name) else {
+            return Meets::Nobody;
         };
+        let successor = how.and_then(|_| self.successor(name));
+        let is_owner = successor.is_none();
+        let id = successor.unwrap_or(owner.id);
         let at = self.collection_of(&id);
+        let runs = at == Some(Collection::Active);
+        if how == Some("latest") && runs && owner.until_ms.is_none() {
+            return Meets::Follows;
+        }
         let waits = at.is_some_and(Collection::waits);
         if let Some(await_ms) = new.await_ms
-            && (waits || at == Some(Collection::Active))
+            && (waits || runs)
         {
             self.await_until(&id, self.now_ms() + await_ms);
         }
-        let is_replaced = waits && new.record.field(ON_DUPLICATE).is_some();
-        if is_replaced {
-            *have_left_delayed |= self.replace(&id, new);
-            self.forget_expiry(std::slice::from_ref(&id));
-            self.expect_first_start(&id);
+        if !waits || how.is_none() {
+            return Meets::Duplicate(id);
+        }
+        *have_left_delayed |= self.replace(&id, new);
+        self.forget_expiry(std::slice::from_ref(&id));
+        self.expect_first_start(&id);
+        if is_owner {
             self.give_key(&id, name, new.record.field(UNIQUE_UNTIL));
         }
-        (Some(id), is_replaced)
+        Meets::Replaced(id)
     }
 
     /// A job that waits becomes what a new one would be. It keeps its id, its history and, if nothing asks for another one, its
@@ -126,11 +152,11 @@ fn meet_new(left: &mut [Cow<'_, NewJob>], at: usize, with: usize) -> JobId {
     let id = before.id.clone();
     let kept = match new.record.field(ON_DUPLICATE) {
         None => before,
-        Some("replace") => NewJob {
+        Some("debounce") => new,
+        Some(_) => NewJob {
             due: before.due,
             ..new
         },
-        Some(_) => new,
     };
     left[at] = Cow::Owned(NewJob {
         id: id.clone(),

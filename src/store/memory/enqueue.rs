@@ -9,6 +9,7 @@ use crate::job::record::{EncodedRecord, VERSION};
 use crate::job::traits::{UNIQUE, UNIQUE_UNTIL};
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
+use crate::memory::duplicate::Meeting;
 use crate::memory::once::{Begun, StoredAnswer};
 use crate::memory::order::place;
 use crate::memory::state::{Collection, Job, Later, State};
@@ -52,14 +53,18 @@ impl Apply for Enqueue<'_> {
 pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec<There>, u64) {
     let now_ms = state.now_ms();
     let due = |new: &NewJob| due_ms(new, now_ms);
-    let (mut met, jobs) = state.meet(jobs, novelty);
-    // A job with an order takes its place there now, whenever it is due.
-    let is_delayed = |new: &NewJob| due(new) > now_ms && !new.record.is_ordered();
+    let Meeting {
+        mut met,
+        jobs,
+        follow,
+    } = state.meet(jobs, novelty);
+    // A job with an order takes its place there now, whenever it is due; a successor that in line.
+    let is_placed = |at: usize| follow.contains(&at) || jobs[at].record.is_ordered();
+    let is_delayed = |at: usize| due(&jobs[at]) > now_ms && !is_placed(at);
     let met_at: BTreeSet<usize> = met.keys().copied().collect();
-    let is_alone = |new: &NewJob| {
-        let others = jobs.iter().enumerate();
-        let mut like_it =
-            others.filter(|(at, job)| !met_at.contains(at) && is_delayed(job) == is_delayed(new));
+    let is_alone = |position: usize| {
+        let others = (0..jobs.len()).filter(|at| !met_at.contains(at));
+        let mut like_it = others.filter(|at| is_delayed(*at) == is_delayed(position));
         like_it.nth(1).is_none()
     };
     let mut replaced = 0;
@@ -78,10 +83,10 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
             if novelty == Novelty::New {
                 state.count("clashed", 1);
             }
-            if novelty == Novelty::Unsure || is_alone(new) {
+            if novelty == Novelty::Unsure || is_alone(position) {
                 let met = Met::Itself;
                 there.push(There { position, met });
-                if novelty == Novelty::New && !is_delayed(new) {
+                if novelty == Novelty::New && !is_delayed(position) {
                     // It had been given its place by then.
                     state.next_place(later);
                 }
@@ -91,7 +96,7 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
             state.forget([&new.id]);
         }
         // A delayed job has no place yet: its record holds the first one of its priority.
-        let given = if is_delayed(new) {
+        let given = if is_delayed(position) {
             delayed.push((new.id.clone(), due_ms, later));
             of_groups.extend(new.record.traits.then_some(due_ms));
             place(later.priority, 0)
@@ -101,7 +106,10 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
             given
         };
         state.insert(new.id.clone(), stored(new, now_ms, given));
-        if let Some(name) = new.record.field(UNIQUE) {
+        let name = new.record.field(UNIQUE);
+        if let Some(name) = name.filter(|_| follow.contains(&position)) {
+            state.successors.insert(name.to_owned(), new.id.clone());
+        } else if let Some(name) = name {
             state.give_key(&new.id, name, new.record.field(UNIQUE_UNTIL));
         }
         state.expect_expiry(std::slice::from_ref(&new.id));

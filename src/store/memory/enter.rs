@@ -17,10 +17,17 @@ impl State {
         self.put(id, collection, score);
     }
 
-    /// New jobs at their places, of which some may have a gate and some may be due later.
+    /// New jobs at their places, of which some may have a gate, some may be due later, and some may be successors, which do not come to
+    /// their gates yet.
     pub(crate) fn enter_or_hold(&mut self, jobs: Vec<(JobId, i64, u64)>) {
         let now_ms = self.now_ms();
         let (mut delayed, mut tokens) = (Vec::new(), Vec::new());
+        let (following, jobs): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|(id, ..)| self.is_successor(id));
+        let following = following
+            .into_iter()
+            .map(|(id, _, due_ms)| (None, id, due_ms));
+        self.hold(&following.collect::<Vec<_>>());
         let (line, open) = self.enter_gates(jobs);
         for (id, place, due_ms) in line {
             if due_ms > now_ms {
@@ -81,5 +88,35 @@ impl State {
             self.due = Some(earliest);
             self.arm(earliest);
         }
+    }
+
+    /// To where a new job would go, though it was there before. `is_placed`: this is its place in line, or among the jobs of its
+    /// order; otherwise it is due later, and gets one then.
+    pub(crate) fn line_up(
+        &mut self,
+        id: &JobId,
+        given: i64,
+        later: Later,
+        due_ms: Option<u64>,
+        is_placed: bool,
+    ) {
+        if is_placed {
+            let (line, open) = self.enter_gates(vec![(id.clone(), given, due_ms.unwrap_or(0))]);
+            if line.is_empty() {
+                if !open.is_empty() {
+                    self.admit(&open);
+                }
+                return;
+            }
+        }
+        let Some(due_ms) = due_ms else {
+            self.enter_line(id, given);
+            return self.emit_ids("waiting", std::slice::from_ref(id));
+        };
+        self.enter_delayed(&[(id.clone(), due_ms, later)]);
+        if !is_placed && self.gate_of(id).is_some() {
+            self.expect_group(due_ms);
+        }
+        self.emit("delayed", &[format!("{id}:{due_ms}")]);
     }
 }

@@ -134,12 +134,14 @@ impl State {
         (given + PRIORITY_STEP / 2).rem_euclid(PRIORITY_STEP) - PRIORITY_STEP / 2
     }
 
-    pub(crate) fn hold(&mut self, jobs: &[(String, JobId, u64)]) {
+    /// Jobs are held back, each by its gate; without one it is a successor.
+    pub(crate) fn hold(&mut self, jobs: &[(Option<String>, JobId, u64)]) {
         for (gate, id, due_ms) in jobs {
-            let member = (gate.clone(), self.rank(gate, id), id.clone());
+            let member = |gate: &String| (gate.clone(), self.rank(gate, id), id.clone());
+            let member = gate.as_ref().map(member);
             let due_ms = if *due_ms > self.now_ms() { *due_ms } else { 0 };
             self.put(id, Collection::Blocked, moment(due_ms));
-            self.gates.blocked_by.insert(member);
+            self.gates.blocked_by.extend(member);
         }
         let ids: Vec<JobId> = jobs.iter().map(|(_, id, _)| id.clone()).collect();
         self.emit_ids("blocked", &ids);
@@ -277,7 +279,7 @@ impl State {
                 sure.insert(name);
                 line.push((id, place, due_ms));
             } else {
-                held.push((name, id, due_ms));
+                held.push((Some(name), id, due_ms));
             }
         }
         self.hold(&held);
@@ -319,7 +321,7 @@ impl State {
                 start.push(id);
             } else {
                 room.take_back(self.weight(&id));
-                held.push((name, id, 0));
+                held.push((Some(name), id, 0));
             }
         }
         self.hold(&held);

@@ -1,4 +1,4 @@
-//! Jobs that are in no list, or are blocked and not known to their gates. In memory there are none, unless a test takes
+//! Jobs that are in no list, or are blocked by nothing. In memory there are none, unless a test takes
 //! something away.
 
 use crate::codec;
@@ -27,7 +27,7 @@ enum Kind {
 impl Apply for Orphans<'_> {
     fn apply(&self, state: &mut State) -> Found {
         let blocked = state.all(Collection::Blocked);
-        let unknown = blocked.filter(|(_, id)| state.is_lost_to_its_gate(id));
+        let unknown = blocked.filter(|(_, id)| state.is_held_by_nothing(id));
         let lost = state.all(Collection::Lost).chain(unknown);
         let mut lost: Vec<JobId> = lost.map(|(_, id)| id.clone()).collect();
         lost.sort();
@@ -72,6 +72,9 @@ fn regains_key(state: &mut State, id: &JobId, taken: &mut Vec<String>) -> bool {
     let kind = kind(state, id);
     let runs = kind == Kind::Held;
     if !runs && kind != Kind::Open {
+        return true;
+    }
+    if !runs && state.is_successor(id) {
         return true;
     }
     let record = state.jobs.get(id).map(|job| job.record.as_slice());

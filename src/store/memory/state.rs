@@ -146,6 +146,8 @@ pub(crate) struct State {
     pub(crate) gates: Gates,
     /// Which jobs have unique keys.
     pub(crate) unique: BTreeMap<String, Owner>,
+    /// Which jobs wait for the end of the one that has their unique key.
+    pub(crate) successors: BTreeMap<String, JobId>,
     /// When (ms) jobs expire that have not started.
     pub(crate) expires: HashMap<JobId, u64>,
     /// When (ms) a worker last asked for the jobs of a name that was handed back.

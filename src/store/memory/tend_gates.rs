@@ -29,21 +29,32 @@ impl State {
         self.admit(&names);
     }
 
-    /// Whether a job is blocked, and its gate does not know it.
-    pub(crate) fn is_lost_to_its_gate(&self, id: &JobId) -> bool {
-        let Some(name) = self.gate_of(id) else {
+    /// Whether neither the gate of a blocked job knows it, nor the job whose successor it is.
+    pub(crate) fn is_held_by_nothing(&self, id: &JobId) -> bool {
+        if self.is_successor(id) {
             return false;
+        }
+        let Some(name) = self.gate_of(id) else {
+            return true;
         };
         let rank = self.rank(&name, id);
         !self.gates.blocked_by.contains(&(name, rank, id.clone()))
     }
 
-    /// Those of the jobs that have no gate or its turn, and the others as `hold_and_admit` takes them.
-    pub(crate) fn by_gates(&self, ids: &[JobId]) -> (Vec<JobId>, Vec<(String, JobId, u64)>) {
+    /// Those of the jobs that nothing holds back: they have no gate, or its turn, and are no successors; and the others as
+    /// `hold_and_admit` takes them.
+    pub(crate) fn by_gates(
+        &self,
+        ids: &[JobId],
+    ) -> (Vec<JobId>, Vec<(Option<String>, JobId, u64)>) {
         let (mut others, mut held) = (Vec::new(), Vec::new());
         for id in ids {
             let name = self.gate_of(id);
             let name = name.filter(|name| self.gate(name).turn.as_ref() != Some(id));
+            if self.is_successor(id) {
+                held.push((None, id.clone(), 0));
+                continue;
+            }
             let Some(name) = name else {
                 others.push(id.clone());
                 continue;
@@ -51,15 +62,15 @@ impl State {
             let job = self.jobs.get(id);
             let job = job.filter(|job| job.collection == Collection::Blocked);
             let due_ms = job.map_or(0, |job| job.score.unsigned_abs());
-            held.push((name, id.clone(), due_ms));
+            held.push((Some(name), id.clone(), due_ms));
         }
         (others, held)
     }
 
     /// Jobs are held back, and their gates let the next of them in.
-    pub(crate) fn hold_and_admit(&mut self, jobs: &[(String, JobId, u64)]) {
+    pub(crate) fn hold_and_admit(&mut self, jobs: &[(Option<String>, JobId, u64)]) {
         let mut gates: Vec<String> = Vec::new();
-        for (name, ..) in jobs {
+        for name in jobs.iter().filter_map(|(name, ..)| name.as_ref()) {
             if !gates.contains(name) {
                 gates.push(name.clone());
             }

@@ -28,19 +28,25 @@ impl State {
         self.unique.get(name).is_some_and(|owner| owner.id == *id)
     }
 
-    /// The job that has the key, if it is not free.
-    pub(crate) fn owner_of_key(&mut self, name: &str) -> Option<JobId> {
-        let owner = self.unique.get(name)?.clone();
+    /// Whether a key's owner has it still.
+    pub(crate) fn owns_key(&self, owner: &Owner) -> bool {
         let collection = self.collection_of(&owner.id);
         let is_open = collection.is_some_and(|at| at.waits() || at == Collection::Active);
-        let is_taken = match owner.until_ms {
+        match owner.until_ms {
             Some(until_ms) => until_ms > self.now_ms(),
             None => is_open,
-        };
-        if !is_taken {
-            self.unique.remove(name);
         }
-        is_taken.then_some(owner.id)
+    }
+
+    /// Who has the key, if it is not free.
+    pub(crate) fn owner_of_key(&mut self, name: &str) -> Option<Owner> {
+        let owner = self.unique.get(name)?.clone();
+        if self.owns_key(&owner) {
+            return Some(owner);
+        }
+        self.unique.remove(name);
+        self.let_successor_go(name)
+            .then(|| self.owner_of_key(name))?
     }
 
     pub(crate) fn give_key(&mut self, id: &JobId, name: &str, until_what: Option<&str>) {
@@ -50,20 +56,23 @@ impl State {
         self.unique.insert(name.to_owned(), Owner { id, until_ms });
     }
 
-    /// Jobs leave what they were. The keys of those that have ended are free; a key that is taken for a time only if its
-    /// job is removed.
+    /// Jobs leave what they were. The keys of those that have ended are free, and go to their successors; a key that is taken for
+    /// a time only if its job is removed.
     pub(crate) fn free_keys(&mut self, jobs: &[Leaving]) {
         for job in jobs {
             let Some(name) = field_of(&job.record, UNIQUE) else {
                 continue;
             };
             let is_free = match job.to {
-                Goes::Waiting | Goes::Delayed => false,
+                Goes::Waiting | Goes::Delayed => continue,
                 Goes::Removed => true,
                 Goes::Dead | Goes::Ended => remembered_of(&job.record).is_none(),
             };
             if is_free && self.has_key(name, &job.id) {
                 self.unique.remove(name);
+                self.let_successor_go(name);
+            } else if self.successors.get(name) == Some(&job.id) {
+                self.successors.remove(name);
             }
         }
     }
@@ -100,11 +109,14 @@ impl State {
         if taken.contains(&name) {
             return false;
         }
-        let owner = self.owner_of_key(&name);
-        if owner.is_some_and(|owner| owner != *id) {
-            return false;
+        // A job that is in no list may have its key still.
+        if !self.has_key(&name, id) {
+            let owner = self.owner_of_key(&name);
+            if owner.is_some_and(|owner| owner.id != *id) {
+                return false;
+            }
+            self.give_key(id, &name, until_what.as_deref());
         }
-        self.give_key(id, &name, until_what.as_deref());
         taken.push(name);
         true
     }

@@ -250,6 +250,9 @@ impl Dump {
         for (id, at_ms) in &state.expires {
             self.score("expires", id.as_str(), *at_ms as f64);
         }
+        for (key, id) in &state.successors {
+            self.set("unique", format!("{key} next"), id.as_str());
+        }
         for (key, owner) in &state.unique {
             self.set("unique", key.as_str(), owner.id.as_str());
             if let Some(until_ms) = owner.until_ms {

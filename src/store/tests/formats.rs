@@ -167,7 +167,9 @@ fn everything() -> Rig {
         (Due::After { ms: 5_000 }, Some(900), Some(60_000));
     rig.enqueue(&[later]);
     // It runs: an urgent one comes first.
-    let runs = with("runs", vec![0xc0], &JobOptions::new().group("tenant 2"));
+    let latest = Unique::by("user 9").on_duplicate(OnDuplicate::KeepLatest);
+    let alone = JobOptions::new().group("tenant 2").unique(latest);
+    let runs = with("runs", vec![0xc0], &alone);
     let priority = Some(0);
     rig.enqueue(&[NewJob { priority, ..runs }]);
     rig.traits = true;
@@ -191,6 +193,7 @@ fn everything() -> Rig {
             vec![0xc0],
             &JobOptions::new().unique(rare()).expires_in(7_200 * SECOND),
         ),
+        with("successor", vec![0xc0], &alone),
     ]);
     let rule = Rule {
         every_ms: Some(60_000),
@@ -267,6 +270,7 @@ fn every_format_there_ever_was_is_read() {
                 info(&mut rig, "unique").unique.as_deref(),
                 Some("request 17")
             );
+            assert_eq!(info(&mut rig, "successor").state, State::Blocked);
         }
         // And worked with: everything that can run is claimed.
         rig.wait(3_600 * SECOND);

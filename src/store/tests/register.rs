@@ -37,6 +37,7 @@ use crate::store::get::Get;
 use crate::store::group::Group;
 use crate::store::list::List;
 use crate::store::orphans::{How, Orphans};
+use crate::store::owner::Owner;
 use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
@@ -194,6 +195,9 @@ verbs! {
         "look for orphans" => |redis, _| orphans(redis, How::Look),
         "put orphans back" => |redis, _| orphans(redis, How::PutBack),
         "remove orphans" => |redis, _| orphans(redis, How::Remove),
+    }
+    owner: Owner<'_> {
+        "owner" => |redis, _| tried(redis, &Owner { name: "test:k" }),
     }
     pause: Pause {
         "pause" => |redis, _| tried(redis, &Pause),

@@ -32,12 +32,12 @@ use crate::store::trim::Trim;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn unique(id: &str, unique: impl Into<Unique>) -> NewJob {
+pub(super) fn unique(id: &str, unique: impl Into<Unique>) -> NewJob {
     with(id, &JobOptions::new().unique(unique))
 }
 
 /// With a payload by which it is told apart.
-fn says(word: u8, new: NewJob, options: JobOptions) -> NewJob {
+pub(super) fn says(word: u8, new: NewJob, options: JobOptions) -> NewJob {
     let record = EncodedRecord::new("test", vec![0xcc, word], &options, Vec::new());
     NewJob { record, ..new }
 }
@@ -46,26 +46,26 @@ fn replaces(id: &str, how: OnDuplicate) -> NewJob {
     unique(id, Unique::by("k").on_duplicate(how))
 }
 
-fn after(new: NewJob, delay: Duration) -> NewJob {
+pub(super) fn after(new: NewJob, delay: Duration) -> NewJob {
     let ms = delay.as_millis() as u64;
     let due = Due::After { ms };
     NewJob { due, ..new }
 }
 
-fn retry() -> Outcome {
+pub(super) fn retry() -> Outcome {
     let entry = AttemptEntry::new(AttemptKind::Error, "broken".into());
     let after = MINUTE;
     Outcome::Retry { after, entry }
 }
 
-fn dead() -> Outcome {
+pub(super) fn dead() -> Outcome {
     let entry = AttemptEntry::new(AttemptKind::Error, "broken".into());
     let reason = DeadReason::Declared;
     Outcome::Dead { reason, entry }
 }
 
 /// What became of each job: its own id, or a sign and the id of another one.
-fn met(rig: &mut Rig, jobs: &[NewJob]) -> Vec<String> {
+pub(super) fn met(rig: &mut Rig, jobs: &[NewJob]) -> Vec<String> {
     rig.call += 1;
     met_as(rig, rig.call, jobs)
 }
@@ -92,12 +92,12 @@ fn met_as(rig: &mut Rig, call: u64, jobs: &[NewJob]) -> Vec<String> {
     told
 }
 
-fn claim(rig: &mut Rig) -> Option<Claimed> {
+pub(super) fn claim(rig: &mut Rig) -> Option<Claimed> {
     rig.traits = true;
     rig.claim_one()
 }
 
-fn end(rig: &mut Rig, job: &Claimed, outcome: Outcome) {
+pub(super) fn end(rig: &mut Rig, job: &Claimed, outcome: Outcome) {
     let mut ended = settlement(&job.id, &job.receipt, outcome);
     ended.traits = true;
     rig.traits = true;
@@ -105,7 +105,7 @@ fn end(rig: &mut Rig, job: &Claimed, outcome: Outcome) {
 }
 
 /// Whether nothing has the key: nothing is left of it then.
-fn is_free(rig: &mut Rig) -> bool {
+pub(super) fn is_free(rig: &mut Rig) -> bool {
     rig.size("unique") == 0 && rig.size("remembered") == 0
 }
 
@@ -114,7 +114,7 @@ fn replay(rig: &mut Rig, id: &str) -> Vec<(String, String)> {
     rig.call(&Replay { ids }).others
 }
 
-fn payload(rig: &mut Rig, id: &str) -> u8 {
+pub(super) fn payload(rig: &mut Rig, id: &str) -> u8 {
     let record = rig.call(&Get { id }).expect("it is there").record;
     *record.last().unwrap()
 }
@@ -164,7 +164,7 @@ fn the_key_is_free_when_the_job_ends_in_any_way(mut rig: Rig) {
     }
 }
 
-fn stall(rig: &mut Rig) {
+pub(super) fn stall(rig: &mut Rig) {
     rig.wait(10 * MINUTE);
     for _ in 0..2 {
         rig.call(&Recover {
@@ -490,6 +490,9 @@ pub(super) fn operation(new: impl Strategy<Value = New>) -> impl Strategy<Value 
                 Some(ms) => unique.for_time(Duration::from_millis(ms)),
             }
         });
-    (0..PRODUCERS, vec((new, unique), 1..4))
-        .prop_map(|(lane, jobs)| Op::Other(Arc::new(EnqueueUnique { lane, jobs })))
+    (0..PRODUCERS, vec((new, unique), 1..4)).prop_map(|(lane, jobs)| enqueue_op(lane, jobs))
+}
+
+pub(super) fn enqueue_op(lane: u8, jobs: Vec<(New, Unique)>) -> Op {
+    Op::Other(Arc::new(EnqueueUnique { lane, jobs }))
 }

@@ -174,7 +174,10 @@ fn what(job: &JobInfo) -> String {
     let held = || match (&job.group, &job.order) {
         (Some(group), _) => format!("by its group {group}"),
         (_, Some(order)) => format!("behind {order}"),
-        _ => String::new(),
+        _ => job
+            .unique
+            .as_ref()
+            .map_or_else(String::new, |key| format!("behind {key}")),
     };
     match (job.state, job.ended_at) {
         (JobState::Delayed, _) => job

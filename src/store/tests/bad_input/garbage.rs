@@ -114,7 +114,7 @@ impl Kept {
 }
 
 /// All keys of the queue, to the byte.
-fn raw(redis: &mut InRedis) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn raw(redis: &mut InRedis) -> BTreeMap<String, Vec<u8>> {
     let names: Vec<String> = redis.ask(cmd("KEYS").arg("test:*"));
     let dump = |name: String| {
         let bytes = redis.ask(cmd("DUMP").arg(&name));
@@ -124,7 +124,7 @@ fn raw(redis: &mut InRedis) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// What the keys of the queue hold. The bytes of a hash that grows change with each look at it.
-fn content(redis: &mut InRedis) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn content(redis: &mut InRedis) -> BTreeMap<String, Vec<u8>> {
     let mut content = raw(redis);
     for (name, bytes) in &mut content {
         let kind: String = redis.ask(cmd("TYPE").arg(name));

@@ -5,6 +5,7 @@
 mod garbage;
 mod limits;
 mod refused;
+mod types;
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -4,7 +4,7 @@ use super::{is_noticed, profile};
 
 mutants! {
     two_jobs_have_one_key among UNIQUE:
-        "local id = redis.call('HGET', key.unique, name)" => "local id = false";
+        "local id, successor = unpack(redis.call('HMGET', key.unique, name, name .. ' next'))" => "local id, successor = false, false";
     a_key_is_kept_by_a_job_that_has_ended among UNIQUE:
         "queue.leave(leaving)\n    queue.expect_again" => "queue.expect_again";
     g8_a_key_is_kept_by_a_job_that_was_poisoned among UNIQUE_POISON:
@@ -14,7 +14,7 @@ mutants! {
     a_key_is_kept_by_a_job_that_was_removed among UNIQUE:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
     a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:
-        "free[#free + 1] = owners[i] == ids[i] and names[i] or nil" => "free[#free + 1] = names[i]";
+        "if owner == ids[n] and not is_kept[n] then" => "if owner and not is_kept[n] then";
     a_key_is_lost_by_a_retry among UNIQUE:
         "local is_open = job.to == 'waiting' or job.to == 'delayed'" => "local is_open = job.to == 'waiting'";
     a_key_is_kept_by_a_job_that_has_started among UNIQUE:
@@ -22,15 +22,17 @@ mutants! {
     a_key_that_is_remembered_is_free_when_the_job_ends among UNIQUE:
         "(job.to == 'removed' or not remembered_ms(queue.field_of(job.record, 'unique_until')))" => "true";
     a_key_is_remembered_for_ever among UNIQUE:
-        "if until_ms and until_ms > now_ms or" => "if until_ms or";
+        "return until_ms > now_ms" => "return true";
     g8_a_key_whose_time_is_over_is_never_forgotten among UNIQUE:
-        "redis.call('EXISTS', key.remembered) == 1 and queue.forget_keys(args.limit) or 0" => "0";
+        "has_traits and queue.forget_keys(args.limit) or 0" => "0";
+    a_key_is_taken_by_a_job_that_has_ended among KEYS_ASKED:
+        "if queue.owns_key(is_there and state, until_ms) then" => "if true then";
     a_replayed_job_runs_beside_another_one_with_its_key among UNIQUE_REPLAYED:
-        "if other and other ~= id then" => "if false then";
+        "if other and other.id ~= id then" => "if false then";
     a_replayed_job_has_no_key among UNIQUE_REPLAYED:
-        "queue.give_key(name, id, until_what)\n  taken" => "taken";
+        "queue.give_key(name, id, until_what)\n  end\n  taken" => "end\n  taken";
     jobs_of_one_call_do_not_meet among UNIQUE:
-        "if first[name] then" => "if false then";
+        "if first[name] and (how or not" => "if false and (how or not";
     a_job_that_runs_is_replaced among UNIQUE:
         "local WAITS = { waiting = true," => "local WAITS = { active = true, waiting = true,";
     a_replaced_job_is_due_when_the_new_one_would_be among UNIQUE:

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::unique::successors;
 use super::world::Wrong;
 use crate::job::traits::{Trait, gate_of};
 use crate::store::tests::dump::Dump;
@@ -44,6 +45,7 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
             .collect()
     };
     blocked_are_in_their_gates(dump, &of_gate)?;
+    let following = successors(dump);
     let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for member in dump.names("running") {
         let (gate, id) = member.split_once('\0').ok_or("a member without a gate")?;
@@ -56,7 +58,7 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     let names: BTreeSet<&String> = names.collect();
     for name in names {
         let active = ids("active", name);
-        let blocked = ids("blocked", name);
+        let blocked = &ids("blocked", name) - &following;
         let known = gates.get(name);
         let turn = known.map(|gate| gate.turn.clone());
         let is_order = name.starts_with(Trait::Order.letter());
@@ -120,7 +122,7 @@ fn is_paused(dump: &Dump, gate: &str) -> bool {
     set.is_some_and(|set| text(set).contains("paused="))
 }
 
-/// Each blocked job stands among those of its gate.
+/// Each blocked job stands among those of its gate, or is a successor.
 fn blocked_are_in_their_gates(
     dump: &Dump,
     of_gate: &BTreeMap<String, String>,
@@ -140,10 +142,16 @@ fn blocked_are_in_their_gates(
             }
         }
     }
-    match held == dump.names("blocked") {
+    let following = successors(dump);
+    if let Some(id) = held.intersection(&following).next() {
+        return Err(format!(
+            "{id} waits for its key, and is held back by a gate"
+        ));
+    }
+    match &held | &following == dump.names("blocked") {
         true => Ok(()),
         false => Err(format!(
-            "{:?} are blocked, {held:?} by a gate",
+            "{:?} are blocked, {held:?} by a gate, {following:?} by a key",
             dump.names("blocked")
         )),
     }

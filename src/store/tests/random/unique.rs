@@ -1,7 +1,7 @@
 //! What must be true of unique keys in every state: a key belongs to a job that has not ended, or is remembered; and a job that
-//! has not ended has its key.
+//! has not ended has its key, or is blocked as the one successor of the job that has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::world::Wrong;
 use crate::job::head::field_of;
@@ -38,11 +38,26 @@ pub(super) fn check_expiry(dump: &Dump) -> Result<(), Wrong> {
     }
 }
 
+/// By the key for which each waits.
+fn successors_by_key(dump: &Dump) -> BTreeMap<String, String> {
+    let named = dump.part("unique");
+    named
+        .filter_map(|(key, id)| Some((text(key).strip_suffix(" next")?.to_owned(), text(id))))
+        .collect()
+}
+
+/// The jobs that wait for the end of another one.
+pub(super) fn successors(dump: &Dump) -> BTreeSet<String> {
+    successors_by_key(dump).into_values().collect()
+}
+
 pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     let owners: BTreeMap<String, String> = dump
         .part("unique")
         .map(|(key, id)| (text(key), text(id)))
+        .filter(|(key, _)| !key.ends_with(" next"))
         .collect();
+    let successors = successors_by_key(dump);
     let is_open = |id: &str| OPEN.iter().any(|part| dump.get(part, id).is_some());
     let field = |id: &str, name: &str| {
         let record = dump.get("jobs", id)?;
@@ -52,6 +67,18 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
         let is_theirs = field(id, UNIQUE).as_ref() == Some(key);
         if dump.get("remembered", key).is_none() && !(is_theirs && is_open(id)) {
             return Err(format!("the key {key} is kept for {id}, which has ended"));
+        }
+    }
+    for (key, id) in &successors {
+        let is_theirs = field(id, UNIQUE).as_ref() == Some(key);
+        if !is_theirs || dump.get("blocked", id).is_none() {
+            return Err(format!("{id} is to have {key} next, and does not wait"));
+        }
+        if owners.get(key).is_none_or(|owner| owner == id) {
+            return Err(format!("{id} waits for {key}, which no other job has"));
+        }
+        if dump.get("remembered", key).is_some() {
+            return Err(format!("{id} waits for {key}, which is remembered"));
         }
     }
     for key in dump.names("remembered") {
@@ -64,7 +91,8 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
             continue;
         };
         let until = field(&id, UNIQUE_UNTIL);
-        if until.is_none() && is_open(&id) && owners.get(&key) != Some(&id) {
+        let waits = successors.get(&key) == Some(&id);
+        if until.is_none() && is_open(&id) && !waits && owners.get(&key) != Some(&id) {
             return Err(format!(
                 "{id} has not ended, and {key} belongs to {:?}",
                 owners.get(&key)
