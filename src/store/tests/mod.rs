@@ -18,6 +18,7 @@ mod once;
 mod orphans;
 mod pages;
 mod pause_name;
+mod purge;
 mod random;
 mod register;
 mod removal;
