@@ -1,8 +1,8 @@
 #!lua
--- Changes a job that waits, is blocked or delayed. args: id; priority, if it gets another one; due, if it is to be due at another moment: after
--- delay_ms, at at_ms, or now; rewrite, if its record is to hold something else: then ARGV[2] is the record as the caller has seen it,
--- ARGV[3] what is to stand behind the place (fields and body), and payload says where a new payload lies: 'inline' or
--- 'apart', which is ARGV[4].
+-- Changes a job that waits, is blocked or delayed; of a dead job only the record, because it has no place in line.
+-- args: id; priority, if it gets another one; due, if it is to be due at another moment: after delay_ms, at at_ms, or now;
+-- rewrite, if its record is to hold something else: then ARGV[2] is the record as the caller has seen it, ARGV[3] what is to
+-- stand behind the place (fields and body), and payload says where a new payload lies: 'inline' or 'apart', which is ARGV[4].
 -- Answers { 'edited', now_ms }; or, if nothing was written, { 'changed', now_ms }: the record is not as the caller has seen it,
 -- { 'state', now_ms, state }: the job runs or has ended, { 'gated', now_ms }: the job has a group or an order, which decides when
 -- it runs, or { 'missing', now_ms }.
@@ -17,7 +17,8 @@ local record = state and redis.call('HGET', key.jobs, id)
 if not (record and queue.place_in(record)) then
   return { 'missing', now_ms }
 end
-if state ~= 'waiting' and state ~= 'blocked' and state ~= 'delayed' then
+local is_dead = state == 'dead' and args.rewrite and not args.priority and not args.due
+if state ~= 'waiting' and state ~= 'blocked' and state ~= 'delayed' and not is_dead then
   return { 'state', now_ms, queue.shown_state(id, state) }
 end
 if args.rewrite and record ~= ARGV[2] then

@@ -98,11 +98,10 @@
 //! # use oxcart::*;
 //! # async fn example(mail: Queue) -> Result<(), Error> {
 //! println!("{} jobs are left", mail.counts().await?.left());
-//! for dead in mail.jobs(JobState::Dead).await?.jobs {           // the first 256; all: `Jobs::stream`
-//!     println!("{} {}: {:?}", dead.id, dead.name, dead.history.last());
-//!     let replayed = mail.replay(&dead.id).await?;       // or `remove`
-//!     assert!(replayed.is_done());
+//! for group in mail.dead_letters().groups().await?.groups {     // what jobs died of
+//!     println!("{} {}: {}", group.count, group.name, group.sample);
 //! }
+//! mail.dead_letters().named("send-welcome").replay().await?;    // or `remove`
 //! # Ok(()) }
 //! ```
 //!
@@ -215,6 +214,10 @@ pub use crate::policy::unique::{OnDuplicate, Unique};
 pub use crate::queue::Queue;
 pub use crate::queue::admin::Changed;
 pub use crate::queue::cancel::Cancel;
+pub use crate::queue::dead::DeadLetters;
+pub use crate::queue::dead::change::{DeadTally, RemoveDead, ReplayDead, Stopped};
+pub use crate::queue::dead::fingerprint::Fingerprint;
+pub use crate::queue::dead::groups::{DeadGroup, DeadGroups, GroupDead};
 pub use crate::queue::delete::{Delete, Deleted};
 pub use crate::queue::edit::Edit;
 pub use crate::queue::enqueue::Enqueue;

@@ -1,4 +1,4 @@
--- Changes a job that waits, is blocked or delayed: what its record holds, its priority, and until when it waits (edit.lua,
+-- Changes a job that waits, is blocked or delayed, or the record of a dead one: what its record holds, its priority, and until when it waits (edit.lua,
 -- duplicate.lua). It keeps its id and its history.
 -- needs: meta, places, order, whole, gate, head
 -- rarely: optional, take_out, lines, arm, line_up

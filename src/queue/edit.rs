@@ -26,7 +26,7 @@ type Payload = (Cow<'static, str>, Vec<u8>);
 /// How often it is tried again because another edit was faster.
 const TRIES: usize = 32;
 
-/// A request to change a job that waits or is delayed, also between two attempts ([`Queue::edit`]): say what is to be
+/// A request to change a job that waits, is delayed (also between two attempts) or is dead ([`Queue::edit`]): say what is to be
 /// different, then
 /// await it. All of it is done at once, or nothing.
 ///
@@ -149,10 +149,7 @@ impl Edit {
                     let Some(found) = self.queue.inner.call(&Get { id }).await? else {
                         return Ok(Changed::NotFound);
                     };
-                    if ![State::Waiting, State::Blocked, State::Delayed]
-                        .map(State::as_str)
-                        .contains(&&*found.state)
-                    {
+                    if !self.may_be_edited(&found.state) {
                         return Changed::in_state(&found.state);
                     }
                     let (rest, payload) = edited(&found.record, payload, attempts)?;
@@ -189,6 +186,13 @@ impl Edit {
         ))
     }
 
+    /// Of a dead job only the record can be changed.
+    fn may_be_edited(&self, state: &str) -> bool {
+        let moves = self.options.priority.is_some() || self.due.is_some();
+        let states = [State::Waiting, State::Blocked, State::Delayed];
+        states.map(State::as_str).contains(&state) || (state == State::Dead.as_str() && !moves)
+    }
+
     async fn call(&self, rewrite: Option<Rewrite<'_>>) -> Result<Edited, Error> {
         let verb = store::Edit {
             id: &self.id,
@@ -222,12 +226,13 @@ impl IntoFuture for Edit {
 }
 
 impl Queue {
-    /// Changes a job that waits or is delayed, also between two attempts: its priority, when it is due, its payload, its
+    /// Changes a job that waits, is delayed (also between two attempts) or is dead: its priority, when it is due, its payload, its
     /// attempts. It keeps its id, its history, and all that is not said. Readers of events get
     /// [`EventKind::Edited`](crate::EventKind::Edited).
     ///
-    /// Nothing is changed of a job that runs ([`Changed::InState`] with `Active`), has ended or is dead: its worker may have read
-    /// it. A dead job is [replayed](Self::replay) first.
+    /// Nothing is changed of a job that runs ([`Changed::InState`] with `Active`) or has ended: its worker may have read
+    /// it. A dead job gets another payload or other attempts, which hold when it is [replayed](Self::replay); its priority and due time
+    /// are changed after that.
     ///
     /// ```no_run
     /// # use oxcart::*;

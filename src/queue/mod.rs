@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod cancel;
 pub(crate) mod cancel_on_drop;
 pub(crate) mod cancel_requests;
+pub(crate) mod dead;
 pub(crate) mod delete;
 pub(crate) mod edit;
 pub(crate) mod enqueue;

@@ -1,4 +1,4 @@
-//! Changes a job that waits or is delayed.
+//! Changes a job that waits or is delayed, or the record of a dead one.
 
 use redis::Cmd;
 use serde::Serialize;

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use oxcart::{AttemptKind, Backoff, Changed, DeadReason, Ended, Failure, JobId, JobState, State};
+use oxcart::{
+    AttemptKind, Backoff, Changed, DeadReason, Ended, Failure, JobId, JobState, State, Stopped,
+};
 
 use crate::rig::{Number, Rig, Running};
 use crate::support::ids;
@@ -56,5 +58,127 @@ async fn a_dead_job_keeps_everything_and_gets_a_fresh_budget_when_replayed() {
     assert_eq!(again, Changed::InState(JobState::Completed));
     let nobody = JobId::generate();
     assert_eq!(rig.queue.replay(&nobody).await.unwrap(), Changed::NotFound);
+    running.stop().await;
+}
+
+/// As many dead jobs, each with an error of its own.
+async fn die(rig: &Rig, broken: &std::sync::Arc<Broken>, jobs: u32) {
+    broken.0.store(true, Ordering::SeqCst);
+    let worker = rig.worker().state(std::sync::Arc::clone(broken));
+    let running = Running::start(worker.handle(number));
+    let requests = (0..jobs).map(|n| rig.queue.enqueue(Number(n)).attempts(1));
+    rig.queue.enqueue_many(requests).await.unwrap();
+    rig.until(|counts| counts.dead == u64::from(jobs)).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_grouped_and_replayed_in_their_order_in_steps() {
+    let rig = Rig::new().await;
+    let broken = std::sync::Arc::new(Broken(AtomicBool::new(true)));
+    die(&rig, &broken, 700).await;
+    let letters = || rig.queue.dead_letters();
+    let groups = letters().groups().await.unwrap();
+    assert_eq!((groups.dead, groups.read, groups.left_out), (700, 700, 0));
+    let [group] = &groups.groups[..] else {
+        panic!("{groups:?}");
+    };
+    assert_eq!((group.count, &*group.name), (700, "number"));
+    assert!(group.first_at <= group.last_at);
+    assert_eq!(
+        letters().groups().read_at_most(256).await.unwrap().read,
+        256
+    );
+
+    let dry = letters().fingerprint(group.fingerprint).replay().dry_run();
+    let dry = dry.await.unwrap();
+    assert_eq!((dry.matching, dry.done), (700, 0));
+    assert_eq!(dry.first_at, Some(group.first_at));
+    assert_eq!(rig.counts().await.dead, 700);
+    for none in [
+        letters().named("other"),
+        letters().error_contains("unbroken"),
+        letters().older_than(std::time::Duration::from_secs(3_600)),
+        letters().died_before(group.first_at),
+        letters().matching(|job| job.priority == 7),
+    ] {
+        assert_eq!(none.clone().replay().await.unwrap().done, 0, "{none:?}");
+    }
+
+    // Stopped between two steps, and carried on.
+    let dead = ids(&rig.queue, JobState::Dead).await;
+    let part = letters().error_contains("BROKEN").replay();
+    let part = part.on_progress(|tally| match tally.done > 0 {
+        true => std::ops::ControlFlow::Break(()),
+        false => std::ops::ControlFlow::Continue(()),
+    });
+    let part = part.await.unwrap();
+    assert_eq!((part.done, part.stopped), (256, Some(Stopped::Asked)));
+    let rest = letters().replay().per_second(1_000_000).await.unwrap();
+    assert_eq!((rest.done, rest.gone, rest.stopped), (444, 0, None));
+    assert_eq!(ids(&rig.queue, JobState::Waiting).await, dead);
+}
+
+#[tokio::test]
+async fn a_replay_stops_by_itself_when_the_jobs_fail_again() {
+    let rig = Rig::new().await;
+    let broken = std::sync::Arc::new(Broken(AtomicBool::new(true)));
+    die(&rig, &broken, 400).await;
+    let worker = rig.worker().state(std::sync::Arc::clone(&broken));
+    let running = Running::start(worker.handle(number));
+    let replay = || rig.queue.dead_letters().replay().stop_if_failing(0.2);
+    let failing = replay().await.unwrap();
+    assert_eq!(failing.stopped, Some(Stopped::Failing), "{failing:?}");
+    assert!(failing.failed_again >= 8, "{failing:?}");
+    assert!(failing.done < 400, "{failing:?}");
+
+    broken.0.store(false, Ordering::SeqCst);
+    rig.until(|counts| counts.dead == 400).await;
+    let mended = replay().await.unwrap();
+    assert_eq!((mended.done, mended.stopped), (400, None), "{mended:?}");
+    rig.until(|counts| counts.dead + counts.left() == 0).await;
+    running.stop().await;
+    for bad in [-0.1, 1.1, f64::NAN] {
+        let bad = rig.queue.dead_letters().replay().stop_if_failing(bad);
+        assert!(bad.await.unwrap_err().is_invalid());
+    }
+    let never = rig.queue.dead_letters().replay().per_second(0);
+    assert!(never.await.unwrap_err().is_invalid());
+}
+
+#[tokio::test]
+async fn dead_letters_are_removed_unless_they_were_replayed_meanwhile() {
+    let rig = Rig::new().await;
+    let broken = std::sync::Arc::new(Broken(AtomicBool::new(true)));
+    die(&rig, &broken, 10).await;
+    let dead = ids(&rig.queue, JobState::Dead).await;
+    assert!(rig.queue.replay(&dead[3]).await.unwrap().is_done());
+    let would = rig.queue.dead_letters().remove().dry_run().await.unwrap();
+    assert_eq!((would.matching, would.done), (9, 0));
+    let gone = rig.queue.dead_letters().remove().await.unwrap();
+    assert_eq!((gone.matching, gone.done), (9, 9));
+    assert_eq!(ids(&rig.queue, JobState::Waiting).await, dead[3..4]);
+    assert_eq!(rig.counts().await.dead, 0);
+}
+
+/// What it was changed to is what its handler gets.
+#[tokio::test]
+async fn a_dead_job_is_edited_before_it_is_replayed() {
+    let rig = Rig::new().await;
+    let broken = std::sync::Arc::new(Broken(AtomicBool::new(true)));
+    die(&rig, &broken, 1).await;
+    let id = ids(&rig.queue, JobState::Dead).await.remove(0);
+    let edit = rig.queue.edit(&id).payload(&Number(77)).attempts(3);
+    assert_eq!(edit.await.unwrap(), Changed::Done);
+    let moved = rig.queue.edit(&id).payload(&Number(78)).priority(1);
+    assert_eq!(moved.await.unwrap(), Changed::InState(JobState::Dead));
+    let info = rig.queue.job(&id).await.unwrap().unwrap();
+    assert_eq!((info.state, info.attempts), (JobState::Dead, 3));
+    broken.0.store(false, Ordering::SeqCst);
+    let worker = rig.worker().state(std::sync::Arc::clone(&broken));
+    let running = Running::start(worker.handle(number));
+    assert!(rig.queue.replay(&id).await.unwrap().is_done());
+    let result = rig.queue.handle::<Number>(id).result().await.unwrap();
+    assert_eq!(result, 77);
     running.stop().await;
 }

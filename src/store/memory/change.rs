@@ -1,4 +1,4 @@
-//! Changes a job that waits, is blocked or delayed: what its record holds, its priority, and until when it waits.
+//! Changes a job that waits, is blocked or delayed, or the record of a dead one: what its record holds, its priority, and until when it waits.
 
 use crate::id::JobId;
 use crate::job::head::EXTERNAL_PAYLOAD;

@@ -1,4 +1,4 @@
-//! Changes a job that waits, is blocked or delayed.
+//! Changes a job that waits, is blocked or delayed, or the record of a dead one.
 
 use crate::job::record::NewPayload;
 use crate::job::traits::gate_of;
@@ -21,7 +21,10 @@ impl Apply for Edit<'_> {
         if job.collection == Collection::Lost {
             return Edited::Missing;
         }
-        if !job.collection.waits() {
+        // Of a dead job only the record is changed.
+        let is_plain = self.rewrite.is_some() && self.priority.is_none() && self.due.is_none();
+        let is_dead = job.collection == Collection::Dead && is_plain;
+        if !job.collection.waits() && !is_dead {
             return Edited::InState(job.shown_state().to_owned());
         }
         let rewrite = self.rewrite.as_ref();

@@ -41,6 +41,7 @@ mod pause;
 mod pause_name;
 mod progress;
 mod promote;
+mod purge;
 mod recover;
 mod remove;
 mod replay;

@@ -153,11 +153,40 @@ fn what_runs_or_has_ended_is_left_as_it_is(mut rig: Rig) {
     for (id, state) in [("runs", "active"), ("done", "completed"), ("dies", "dead")] {
         let told = Edited::InState(state.to_owned());
         assert_eq!(rig.edit(id, Some(3), Some(Due::After { ms: 5 })), told);
-        let seen = rig.record(id).0;
-        assert_eq!(rig.rewrite(id, &seen, &[1], 9), told);
+        assert_eq!(rig.edit(id, Some(3), None), told);
+        if state != "dead" {
+            let seen = rig.record(id).0;
+            assert_eq!(rig.rewrite(id, &seen, &[1], 9), told);
+        }
     }
     assert_eq!(rig.edit("nobody", Some(3), None), Edited::Missing);
     assert_eq!(rig.subject.dump(), before);
+}
+
+/// It stays dead, and keeps its history; when it is replayed, it is what it was changed to.
+fn a_dead_job_gets_another_payload(mut rig: Rig) {
+    rig.enqueue(&[job("a"), job("b")]);
+    let claimed = rig.claim_one().unwrap();
+    let entry = AttemptEntry::new(AttemptKind::Error, "broken".into());
+    let reason = crate::job::outcome::DeadReason::Declared;
+    let outcome = Outcome::Dead { reason, entry };
+    assert!(rig.settle(&claimed.id, &claimed.receipt, outcome));
+    for payload in [vec![7; 3_000], vec![8; 5]] {
+        let seen = rig.record("a").0;
+        assert_eq!(rig.rewrite("a", &seen, &payload, 3), Edited::Done);
+        assert_eq!(rig.record("a").1.payload, payload);
+        assert_eq!(rig.size("payloads"), usize::from(payload.len() > 2_048));
+        let info = rig.info("a");
+        assert_eq!((info.state, info.history.len()), (State::Dead, 1));
+    }
+    assert_eq!(rig.all_claimed(), ["b"]);
+    let ids = &[JobId::stored("a")];
+    let replay = crate::store::replay::Replay { ids };
+    assert_eq!(rig.call(&replay).replayed, ["a"]);
+    let claimed = rig.claim_one().unwrap();
+    assert_eq!(claimed.id.as_str(), "a");
+    let record = rig.record("a").1;
+    assert_eq!((record.payload, record.attempts), (vec![8; 5], 3));
 }
 
 /// An idle worker hears of a job that is due now, or sooner than any other.
@@ -184,6 +213,7 @@ on_both!(
     a_priority_stays_through_a_retry,
     a_payload_is_replaced_wherever_it_lies,
     what_runs_or_has_ended_is_left_as_it_is,
+    a_dead_job_gets_another_payload,
     an_edit_wakes_a_worker,
 );
 

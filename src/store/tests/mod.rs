@@ -19,6 +19,7 @@ mod orphans;
 mod owner;
 mod pages;
 mod pause_name;
+mod purge;
 mod random;
 mod register;
 mod removal;

@@ -58,6 +58,7 @@ macro_rules! mutants {
     )*};
 }
 
+mod dead;
 mod gates;
 mod limits;
 mod pause_name;
@@ -321,7 +322,7 @@ mutants! {
     a_running_job_is_removed among ENDED:
         "if state == 'active' then" => "if false then";
     a_job_that_runs_is_edited among EDITED:
-        "if state ~= 'waiting' and state ~= 'blocked' and state ~= 'delayed' then\n  return { 'state'" => "if false then\n  return { 'state'";
+        "and state ~= 'delayed' and not is_dead then\n  return { 'state'" => "and false then\n  return { 'state'";
     an_edit_overwrites_what_another_edit_wrote among EDITED:
         "if args.rewrite and record ~= ARGV[2] then" => "if false then";
     an_edited_job_is_in_two_places among EDITED:

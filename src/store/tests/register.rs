@@ -42,6 +42,7 @@ use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
+use crate::store::purge::Purge;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
@@ -222,6 +223,9 @@ verbs! {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Promote { limit: 5, worker: "w", hold: true })
         },
+    }
+    purge: Purge<'_> {
+        "purge" => |redis, _| tried(redis, &Purge { ids: &all() }),
     }
     recover: Recover {
         "recover" => |redis, _| recover(redis),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use oxcart::{JobInfo, Timestamp};
+use oxcart::{DeadLetters, Fingerprint, JobInfo, Queue, Timestamp};
 
-use crate::text::{duration, fingerprint, when};
+use crate::text::{duration, when};
 
 /// All that is given must hold. It is looked at here, job by job: Redis hands out whole pages.
 #[derive(Args, Debug, Default, Clone)]
@@ -22,7 +22,7 @@ pub(crate) struct Filter {
     error: Option<String>,
     /// A fingerprint, as `oxcart dead groups` shows it
     #[arg(long, value_name = "HEX")]
-    fingerprint: Option<String>,
+    fingerprint: Option<Fingerprint>,
     /// This header
     #[arg(long, value_name = "KEY=VALUE", value_parser = header)]
     header: Option<(String, String)>,
@@ -71,11 +71,23 @@ impl Filter {
             older_than,
             newer_than,
         } = self;
-        let texts = [name, id_prefix, error, fingerprint, group, order];
+        let texts = [name, id_prefix, error, group, order];
         texts.iter().all(|text| text.is_none())
+            && fingerprint.is_none()
             && header.is_none()
             && older_than.is_none()
             && newer_than.is_none()
+    }
+
+    /// The dead letters of a queue that pass.
+    pub(crate) fn dead_letters(&self, queue: &Queue) -> DeadLetters {
+        let mut letters = queue.dead_letters();
+        if let Some(age) = self.older_than {
+            // Reading ends at the first that is younger.
+            letters = letters.older_than(age);
+        }
+        let filter = self.clone();
+        letters.matching(move |job| filter.passes(job))
     }
 
     pub(crate) fn passes(&self, job: &JobInfo) -> bool {
@@ -91,7 +103,7 @@ impl Filter {
         };
         let age = now.duration_since(job.ended_at.unwrap_or(job.enqueued_at));
         let has = |text: &str| {
-            let error = fingerprint::last_error(job).to_lowercase();
+            let error = job.last_error().to_lowercase();
             error.contains(&text.to_lowercase())
         };
         is(&self.name, Some(&job.name))
@@ -105,9 +117,9 @@ impl Filter {
             && self.older_than.is_none_or(|least| age > least)
             && self.newer_than.is_none_or(|most| age < most)
             && holds(&self.error, &has)
-            && holds(&self.fingerprint, &|wanted| {
-                fingerprint::fingerprint(job) == wanted
-            })
+            && self
+                .fingerprint
+                .is_none_or(|wanted| job.fingerprint() == wanted)
     }
 }
 

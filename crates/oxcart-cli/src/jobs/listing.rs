@@ -11,7 +11,6 @@ use crate::session::Session;
 use crate::term::look::Tint;
 use crate::term::out::Out;
 use crate::term::table::{Cell, Column, Table, number, text};
-use crate::text::fingerprint::last_error;
 use crate::text::when::{ago, now};
 use crate::trouble::Trouble;
 
@@ -187,7 +186,7 @@ fn what(job: &JobInfo) -> String {
             .claimed_at
             .map_or_else(String::new, |at| format!("since {}", ago(at, now))),
         (JobState::Blocked, _) => held(),
-        (JobState::Dead, Some(at)) => format!("died {}: {}", ago(at, now), last_error(job)),
+        (JobState::Dead, Some(at)) => format!("died {}: {}", ago(at, now), job.last_error()),
         (JobState::Cancelled, Some(at)) => match &job.ended {
             Some(Ended::Cancelled(reason)) => format!("{}: {reason}", ago(at, now)),
             _ => ago(at, now),
@@ -203,7 +202,7 @@ fn what(job: &JobInfo) -> String {
 
 fn dead_row(job: &JobInfo) -> Vec<Cell> {
     let died = job.ended_at.map_or_else(String::new, |at| ago(at, now()));
-    let error = match (last_error(job), &job.ended) {
+    let error = match (job.last_error(), &job.ended) {
         ("", Some(Ended::Dead(reason))) => reason.to_string(),
         (error, _) => error.to_owned(),
     };

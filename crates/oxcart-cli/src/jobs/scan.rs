@@ -1,6 +1,6 @@
 //! Reads jobs page by page.
 
-use oxcart::{Counts, Error, JobCursor, JobId, JobInfo, JobState, Queue};
+use oxcart::{Counts, Error, JobCursor, JobInfo, JobState, Queue};
 
 use super::filter::Filter;
 use crate::term::interrupt::Interrupt;
@@ -134,20 +134,4 @@ pub(crate) async fn each(
         }
     }
     Ok(read)
-}
-
-/// The ids of all dead jobs that pass.
-///
-/// All of them are read before the first is changed: a job that is replayed and dies again is the last on the list, and is not met
-/// twice.
-pub(crate) async fn dead_ids(queue: &Queue, filter: &Filter) -> Result<Vec<JobId>, Trouble> {
-    let total = queue.counts().await?.dead;
-    let mut ids = Vec::new();
-    each(queue, JobState::Dead, total, |job| {
-        if filter.passes(job) {
-            ids.push(job.id.clone());
-        }
-    })
-    .await?;
-    Ok(ids)
 }

@@ -33,6 +33,12 @@ pub(crate) struct Tally {
     pub(crate) not_found: u64,
     /// Nothing was changed: it was only looked what would be.
     pub(crate) dry_run: bool,
+    /// Replayed jobs that were looked at again.
+    pub(crate) looked_at: u64,
+    /// How many of these have failed again.
+    pub(crate) failed_again: u64,
+    /// Why it ended early.
+    pub(crate) stopped: Option<&'static str>,
 }
 
 impl Tally {
@@ -52,6 +58,13 @@ impl Tally {
             Changed::NotFound => self.not_found += 1,
             _ => self.in_other_state += 1,
         }
+    }
+
+    /// How far it came, for a person whose command has ended early.
+    pub(crate) fn so_far(&self) -> String {
+        let (done, asked) = (self.done + self.requested, jobs(self.asked));
+        let (past, left) = (past(self.action), self.asked.saturating_sub(self.seen()));
+        format!("{done} of {asked} {past}, {left} left; the same command goes on with them")
     }
 
     fn seen(&self) -> u64 {
@@ -80,11 +93,6 @@ pub(crate) async fn change<F: Future<Output = Result<Changed, Error>>>(
     let started = Instant::now();
     let step = rate.map_or(STEP, |rate| (rate as usize / 4).clamp(1, STEP));
     let past = past(tally.action);
-    let so_far = |tally: &Tally| {
-        let (done, asked) = (tally.done + tally.requested, jobs(tally.asked));
-        let left = tally.asked - tally.seen();
-        format!("{done} of {asked} {past}, {left} left; the same command goes on with them")
-    };
     // Calls that are under way together may reach Redis in any order, and what is replayed keeps its order.
     let at_a_time = if tally.action == "replay" {
         1
@@ -100,7 +108,7 @@ pub(crate) async fn change<F: Future<Output = Result<Changed, Error>>>(
                 Err(error) => {
                     drop(progress);
                     let trouble = Trouble::from(error);
-                    return Err(trouble.hint(so_far(&tally)));
+                    return Err(trouble.hint(tally.so_far()));
                 }
             }
         }
@@ -110,7 +118,7 @@ pub(crate) async fn change<F: Future<Output = Result<Changed, Error>>>(
         }
         if !pause_for(rate, &tally, started, &interrupt).await {
             drop(progress);
-            let message = format!("interrupted: {}", so_far(&tally));
+            let message = format!("interrupted: {}", tally.so_far());
             return Err(Trouble::new(Exit::Interrupted, message));
         }
     }
@@ -136,7 +144,7 @@ async fn pause_for(
     !interrupt.is_pressed()
 }
 
-fn tell(session: &mut Session, tally: &Tally, past: &str) -> Result<(), Trouble> {
+pub(crate) fn tell(session: &mut Session, tally: &Tally, past: &str) -> Result<(), Trouble> {
     let mut text = format!("{} {past} in `{}`", jobs(tally.done), tally.queue);
     for (number, what) in [
         (tally.requested, "running, and asked to end"),

@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::view::{JobView, attempt_kind, shown};
 use crate::term::look::Tint;
 use crate::term::out::Out;
-use crate::text::fingerprint;
 use crate::text::when::{ago, exact, now};
 use crate::text::wrap::wrapped;
 use crate::trouble::Trouble;
@@ -133,7 +132,7 @@ fn attempts(out: &mut Out, job: &JobInfo) -> Result<(), Trouble> {
     }
     let now = now();
     out.line("")?;
-    let mark = format!("fingerprint {}", fingerprint::fingerprint(job));
+    let mark = format!("fingerprint {}", job.fingerprint());
     let (title, mark) = (
         out.paint(Tint::Strong, "What went wrong"),
         out.paint(Tint::Faint, mark),

@@ -6,7 +6,6 @@ use oxcart::{AttemptKind, Ended, Error, FailedAttempt, JobInfo, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::text::fingerprint;
 use crate::text::value::Shown;
 
 /// See `schema/job.json`.
@@ -127,7 +126,7 @@ impl JobView {
             worker: job.worker.clone(),
             ended_at: time(job.ended_at),
             ended,
-            fingerprint: (!job.history.is_empty()).then(|| fingerprint::fingerprint(job)),
+            fingerprint: (!job.history.is_empty()).then(|| job.fingerprint().to_string()),
             history: job.history.iter().map(AttemptView::from).collect(),
             headers: job.headers.iter().cloned().collect(),
             timeout_ms: job.timeout.map(|limit| limit.as_millis() as u64),

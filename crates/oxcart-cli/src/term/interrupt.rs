@@ -25,6 +25,11 @@ impl Interrupt {
         Self { pressed, listener }
     }
 
+    /// The same, for work that goes on elsewhere.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.pressed)
+    }
+
     pub(crate) fn is_pressed(&self) -> bool {
         self.pressed.load(Ordering::Relaxed)
     }

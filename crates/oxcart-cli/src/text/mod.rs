@@ -1,10 +1,10 @@
 //! Times, values, names and errors as text.
 
 pub(crate) mod duration;
-pub(crate) mod fingerprint;
 pub(crate) mod log;
 pub(crate) mod nearest;
 pub(crate) mod place;
+pub(crate) mod shape;
 pub(crate) mod value;
 pub(crate) mod when;
 pub(crate) mod wrap;

@@ -22,7 +22,9 @@ use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pause_name::operations as pause_name;
-use crate::store::tests::{cancel, edit, expiry, gates, owner, snooze, successors, turns, unique};
+use crate::store::tests::{
+    cancel, edit, expiry, gates, owner, purge, snooze, successors, turns, unique,
+};
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -84,6 +86,7 @@ operations! {
         .prop_map(|(limit, lane_ttl_ms)| Op::Trim { limit, lane_ttl_ms });
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
     2 Remove: ids().prop_map(|ids| Op::Remove { ids });
+    2 Purge: purge::operation();
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();
     1 Squeeze: turns::operation();

@@ -99,6 +99,19 @@ pub(crate) const ENDED: Profile = Profile(&[
     (8, Pass),
 ]);
 
+/// Jobs die, and are looked after by an operator.
+pub(crate) const DEAD: Profile = Profile(&[
+    (8, Enqueue),
+    (6, EnqueueUnique),
+    (20, Advance),
+    (8, Purge),
+    (3, Replay),
+]);
+
+/// Jobs die, and are changed.
+pub(crate) const DEAD_EDITED: Profile =
+    Profile(&[(6, Enqueue), (14, Advance), (20, Edit), (3, Replay)]);
+
 /// Jobs have ended, and are kept as long as is set, or as they ask for.
 pub(crate) const KEPT: Profile = Profile(&[
     (10, Enqueue),

@@ -1,22 +1,20 @@
 //! What jobs died of: those with the same fingerprint, counted.
 
-use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 
 use clap::Args;
-use oxcart::{JobInfo, JobState, Timestamp};
+use oxcart::DeadGroup;
 use serde::Serialize;
 
 use crate::jobs::filter::Filter;
-use crate::jobs::scan;
 use crate::session::Session;
+use crate::term::interrupt::Interrupt;
 use crate::term::look::{Tint, jobs};
+use crate::term::progress::Progress;
 use crate::term::table::{Cell, Table, number, text};
-use crate::text::fingerprint::{fingerprint, last_error};
 use crate::text::when::{ago, now};
-use crate::trouble::Trouble;
-
-/// More different ones are not told apart.
-const GROUPS_MAX: usize = 1_000;
+use crate::trouble::{Exit, Trouble};
 
 /// In an error, numbers, ids, addresses and paths are taken for equal.
 #[derive(Args)]
@@ -31,92 +29,86 @@ pub(crate) struct Groups {
 
 /// Jobs that died of the same; see `schema/dead-group.json`.
 #[derive(Serialize)]
-struct Group {
-    queue: String,
+struct View<'a> {
+    queue: &'a str,
     fingerprint: String,
-    name: String,
+    name: &'a str,
     count: u64,
     first_at: String,
     last_at: String,
     /// The error of the job that died last.
-    sample: String,
-    sample_id: String,
-    #[serde(skip)]
-    last: Option<Timestamp>,
+    sample: &'a str,
+    sample_id: &'a str,
 }
 
-impl Group {
-    fn new(queue: &str, job: &JobInfo) -> Self {
+impl<'a> View<'a> {
+    fn of(queue: &'a str, group: &'a DeadGroup) -> Self {
         Self {
-            queue: queue.to_owned(),
-            fingerprint: fingerprint(job),
-            name: job.name.clone(),
-            count: 0,
-            first_at: job.ended_at.map_or_else(String::new, |at| at.to_string()),
-            last_at: String::new(),
-            sample: String::new(),
-            sample_id: String::new(),
-            last: None,
+            queue,
+            fingerprint: group.fingerprint.to_string(),
+            name: &group.name,
+            count: group.count,
+            first_at: group.first_at.to_string(),
+            last_at: group.last_at.to_string(),
+            sample: &group.sample,
+            sample_id: group.sample_id.as_str(),
         }
-    }
-
-    /// They come in the order in which they died.
-    fn add(&mut self, job: &JobInfo) {
-        self.count += 1;
-        self.last = job.ended_at;
-        self.last_at = job.ended_at.map_or_else(String::new, |at| at.to_string());
-        self.sample = last_error(job).to_owned();
-        self.sample_id = job.id.to_string();
     }
 }
 
 impl Groups {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Trouble> {
         let queue = session.queue(&self.queue).await?;
-        let total = queue.counts().await?.dead;
-        let mut groups: HashMap<String, Group> = HashMap::new();
-        let mut left_out = 0;
-        let read = scan::each(&queue, JobState::Dead, total.min(self.read), |job| {
-            if !self.filter.passes(job) {
-                return;
+        let interrupt = Interrupt::listen();
+        let pressed = interrupt.flag();
+        let mut progress: Option<Progress> = None;
+        let mut before = 0;
+        let request = self.filter.dead_letters(&queue).groups();
+        let most = self.read;
+        let request = request.read_at_most(most).on_progress(move |read, dead| {
+            progress
+                .get_or_insert_with(|| Progress::new("reading", dead.min(most)))
+                .advance(read - before);
+            before = read;
+            match pressed.load(Ordering::Relaxed) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
-            let mark = fingerprint(job);
-            if groups.len() < GROUPS_MAX || groups.contains_key(&mark) {
-                let group = groups.entry(mark);
-                group
-                    .or_insert_with(|| Group::new(&self.queue, job))
-                    .add(job);
-            } else {
-                left_out += 1;
-            }
-        })
-        .await?;
-        let mut groups: Vec<Group> = groups.into_values().collect();
-        groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| b.last.cmp(&a.last)));
-        self.tell(session, &groups)?;
+        });
+        let found = request.await?;
+        if interrupt.is_pressed() {
+            let message = format!("interrupted after reading {} dead jobs", found.read);
+            return Err(Trouble::new(Exit::Interrupted, message));
+        }
+        self.tell(session, &found.groups)?;
         let out = &mut session.out;
         out.flush()?;
-        if groups.is_empty() {
+        if found.groups.is_empty() {
             out.note(format_args!("no such dead letters in `{}`", self.queue));
         }
-        if left_out > 0 {
+        if found.left_out > 0 {
             out.note(format_args!(
-                "{left_out} more jobs died of {GROUPS_MAX} other errors and more"
+                "{} more jobs died of other errors than these {}",
+                found.left_out,
+                found.groups.len()
             ));
         }
-        if read < total {
+        if found.read >= most && found.read < found.dead {
             out.note(format_args!(
-                "the first {read} of {} that are dead were read; --read reads more",
-                jobs(total)
+                "the first {} of {} that are dead were read; --read reads more",
+                found.read,
+                jobs(found.dead)
             ));
         }
         Ok(())
     }
 
-    fn tell(&self, session: &mut Session, groups: &[Group]) -> Result<(), Trouble> {
+    fn tell(&self, session: &mut Session, groups: &[DeadGroup]) -> Result<(), Trouble> {
         let out = &mut session.out;
         if out.json {
-            return groups.iter().try_for_each(|group| out.json(group));
+            return groups
+                .iter()
+                .try_for_each(|group| out.json(&View::of(&self.queue, group)));
         }
         if groups.is_empty() {
             return Ok(());
@@ -129,12 +121,12 @@ impl Groups {
             text("ERROR"),
         ]);
         for group in groups {
-            let last = group.last.map_or_else(String::new, |at| ago(at, now()));
+            let last = ago(group.last_at, now());
             table.row([
                 Cell::new(Tint::Strong, out.look.count(group.count)),
                 Cell::plain(&*group.name),
                 Cell::new(Tint::Faint, last),
-                Cell::new(Tint::Faint, &*group.fingerprint),
+                Cell::new(Tint::Faint, group.fingerprint.to_string()),
                 Cell::new(Tint::Bad, &*group.sample),
             ]);
         }

@@ -1,5 +1,7 @@
 //! Dead letters: jobs that failed for good.
 
+mod bulk;
+mod edit;
 mod groups;
 
 use std::time::Duration;
@@ -7,9 +9,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use oxcart::{JobId, JobState, Queue};
 
+use self::bulk::Action;
 use crate::jobs::filter::Filter;
 use crate::jobs::listing::{self, Columns, Part};
-use crate::jobs::scan;
 use crate::jobs::steps::{self, Tally};
 use crate::jobs::story;
 use crate::noun::job::{Which, all_found, id};
@@ -30,6 +32,8 @@ pub(crate) enum Verb {
     Show(Which),
     /// Put dead jobs back in line, with all attempts anew
     Replay(Replay),
+    /// Change the payload or the attempts of a dead job, before it is replayed
+    Edit(edit::Edit),
     /// Remove dead jobs, and all that is known of them
     Remove(Remove),
     /// Remove dead jobs that died long ago
@@ -66,8 +70,17 @@ pub(crate) struct Replay {
     /// So many in a second at most
     #[arg(long, value_name = "JOBS", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
+    /// End when more than this part of the replayed jobs fails again: 0.2
+    #[arg(long, value_name = "PART", value_parser = part, conflicts_with = "ids")]
+    stop_if_failing: Option<f64>,
     #[command(flatten)]
     selection: Selection,
+}
+
+/// For clap: between 0 and 1.
+fn part(text: &str) -> Result<f64, String> {
+    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "a part is between 0 and 1; 0.2 is a fifth".to_owned())
 }
 
 #[derive(Args)]
@@ -99,10 +112,19 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         }
         Verb::Groups(groups) => groups.run(session).await,
         Verb::Show(which) => show(session, &which).await,
-        Verb::Replay(Replay { selection, rate }) => {
-            change(session, selection, "replay", rate).await
+        Verb::Replay(Replay {
+            selection,
+            rate,
+            stop_if_failing,
+        }) => {
+            let action = Action::Replay {
+                rate,
+                stop_if_failing,
+            };
+            change(session, selection, action).await
         }
-        Verb::Remove(Remove { selection }) => change(session, selection, "remove", None).await,
+        Verb::Edit(edit) => edit.run(session).await,
+        Verb::Remove(Remove { selection }) => change(session, selection, Action::Remove).await,
         Verb::Purge(Purge {
             queue,
             older_than,
@@ -116,7 +138,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
                 filter: Filter::older_than(older_than, name),
                 dry_run,
             };
-            change(session, selection, "remove", None).await
+            change(session, selection, Action::Remove).await
         }
     }
 }
@@ -135,8 +157,7 @@ async fn show(session: &mut Session, which: &Which) -> Result<(), Trouble> {
 async fn change(
     session: &mut Session,
     selection: Selection,
-    action: &'static str,
-    rate: Option<u32>,
+    action: Action,
 ) -> Result<(), Trouble> {
     let Selection {
         queue: name,
@@ -154,54 +175,36 @@ async fn change(
         return Err(Trouble::usage("give ids or a filter, not both"));
     }
     let queue = session.queue(&name).await?;
-    let named = !ids.is_empty();
-    let ids = if named {
-        ids
-    } else {
-        scan::dead_ids(&queue, &filter).await?
-    };
-    let mut tally = Tally::new(&name, action, ids.len());
+    if ids.is_empty() {
+        return bulk::change(session, &queue, &filter, action, dry_run).await;
+    }
+    let mut tally = Tally::new(&name, action.verb(), ids.len());
     let many = jobs(ids.len() as u64);
     if dry_run {
         tally.dry_run = true;
-        let past = steps::past(action);
+        let past = steps::past(action.verb());
         return session.out.done(
             &tally,
             format!("{many} of `{name}` would be {past}; nothing was changed"),
         );
     }
-    // One job that is named can be replayed without a question: nothing is lost.
-    let asks = !ids.is_empty() && (action == "remove" || !named);
-    if asks {
-        let verb = if action == "replay" {
-            "Replay"
-        } else {
-            "Remove"
-        };
-        confirm(
-            session,
-            &format!("{verb} {many} of the dead letters of `{name}`"),
-        )
-        .await?;
-    }
     let tally = match action {
-        "replay" => {
-            steps::change(session, tally, &ids, rate, async |id| {
-                queue.replay(&id).await
-            })
-            .await?
+        // They are named, and nothing is lost.
+        Action::Replay { rate, .. } => {
+            let replay = async |id| queue.replay(&id).await;
+            steps::change(session, tally, &ids, rate, replay).await?
         }
-        _ => {
-            steps::change(session, tally, &ids, rate, async |id| {
-                remove(&queue, &id).await
-            })
-            .await?
+        Action::Remove => {
+            confirm(
+                session,
+                &format!("Remove {many} of the dead letters of `{name}`"),
+            )
+            .await?;
+            let remove = async |id| remove(&queue, &id).await;
+            steps::change(session, tally, &ids, None, remove).await?
         }
     };
-    match named {
-        true => all_found(session, &queue, &ids, &tally).await,
-        false => Ok(()),
-    }
+    all_found(session, &queue, &ids, &tally).await
 }
 
 /// Only if it is dead: it may have been replayed since it was read.

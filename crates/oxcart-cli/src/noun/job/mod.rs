@@ -2,7 +2,7 @@
 
 mod edit;
 mod enqueue;
-mod payload;
+pub(crate) mod payload;
 
 use clap::{Args, Subcommand};
 use oxcart::{Changed, JobId, JobState};

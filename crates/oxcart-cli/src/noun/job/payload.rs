@@ -12,14 +12,14 @@ use crate::trouble::Trouble;
 /// A job of whatever type: this program knows its name and its payload.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct AnyJob(pub(super) Value);
+pub(crate) struct AnyJob(pub(crate) Value);
 
 impl Job for AnyJob {
     const NAME: &'static str = "any";
     type Output = Value;
 }
 
-pub(super) fn read(typed: &str) -> Result<AnyJob, Trouble> {
+pub(crate) fn read(typed: &str) -> Result<AnyJob, Trouble> {
     let text = match (typed, typed.strip_prefix('@')) {
         ("-", _) => {
             let mut text = String::new();

@@ -1,36 +1,85 @@
-//! What makes two dead jobs alike: their name, and their error with numbers, ids, addresses and paths made equal.
+//! What makes two failed jobs alike: their name, and their error with numbers, ids, addresses and paths made equal.
 
-use oxcart::JobInfo;
+use std::fmt;
+use std::str::FromStr;
 
-/// Longest text that is compared.
+use crate::error::Error;
+use crate::queue::info::JobInfo;
+
+/// Longest text that is compared, in bytes.
 const SAMPLE_MAX: usize = 240;
 
-/// The part of the error that is the same for all jobs that died of the same.
-pub(crate) fn alike(error: &str) -> String {
+/// The same for all jobs of one name that failed with the same error, whatever numbers, ids, addresses and paths stand in
+/// it: "card 4111 was declined" and "card 4222 was declined" have one fingerprint.
+///
+/// It is shown as eight hexadecimal digits and can be parsed back. It stays the same from one build, and one version, to the
+/// next.
+///
+/// ```
+/// # use oxcart::Fingerprint;
+/// let one = Fingerprint::of_error("charge", "card 4111 was declined");
+/// assert_eq!(one, Fingerprint::of_error("charge", "card 4222 was declined"));
+/// assert_ne!(one, Fingerprint::of_error("refund", "card 4111 was declined"));
+/// assert_eq!(one.to_string().parse::<Fingerprint>().unwrap(), one);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(u32);
+
+impl Fingerprint {
+    /// The fingerprint of jobs of this name that fail with this error. Only the first line of the error counts, up to 240 bytes.
+    #[must_use]
+    pub fn of_error(name: &str, error: &str) -> Self {
+        // FNV-1a: it does not depend on the build.
+        let alike = alike(error);
+        let bytes = name.bytes().chain([0]).chain(alike.bytes());
+        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        Self(((hash >> 32) ^ (hash & 0xffff_ffff)) as u32)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let digits = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = digits.then(|| u32::from_str_radix(text, 16).ok()).flatten();
+        number.map(Self).ok_or_else(|| {
+            Error::invalid(format!(
+                "{text:?} is no fingerprint; one is eight hexadecimal digits, such as `8aa0e5cb`"
+            ))
+        })
+    }
+}
+
+impl JobInfo {
+    /// The error of the last attempt that failed; empty if none did, or if its worker died.
+    #[must_use]
+    pub fn last_error(&self) -> &str {
+        self.history.last().map_or("", |attempt| &attempt.error)
+    }
+
+    /// What it has in common with jobs that failed for the same reason: its name, and the error of the last attempt.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_error(&self.name, self.last_error())
+    }
+}
+
+/// The part of the error that is the same for all jobs that failed for the same reason.
+fn alike(error: &str) -> String {
     let line = error.lines().find(|line| !line.trim().is_empty());
     let words = line.unwrap_or_default().split_whitespace().map(word);
     let mut text = words.collect::<Vec<_>>().join(" ");
     text.truncate(text.floor_char_boundary(SAMPLE_MAX));
     text
-}
-
-/// Eight letters and digits, the same for all jobs of this name and with such an error.
-pub(crate) fn fingerprint(job: &JobInfo) -> String {
-    of(&job.name, &alike(last_error(job)))
-}
-
-/// The error of the last attempt.
-pub(crate) fn last_error(job: &JobInfo) -> &str {
-    job.history.last().map_or("", |attempt| &attempt.error)
-}
-
-/// FNV-1a: it stays the same from one build to the next.
-fn of(name: &str, alike: &str) -> String {
-    let bytes = name.bytes().chain([0]).chain(alike.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    });
-    format!("{:08x}", (hash >> 32) ^ (hash & 0xffff_ffff))
 }
 
 /// One word, with what differs from job to job made equal. Brackets, quotes and points around it stay.
@@ -169,14 +218,17 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_is_of_the_name_and_the_error() {
-        assert_eq!(of("charge", "no card"), of("charge", "no card"));
-        assert_ne!(of("charge", "no card"), of("refund", "no card"));
-        assert_eq!(of("a", "b").len(), 8);
-        // Stored in scripts and tickets: it must not change.
-        assert_eq!(
-            of("charge", "card # was declined"),
-            of("charge", &alike("card 17 was declined"))
-        );
+    fn a_fingerprint_is_text_and_back() {
+        let of = Fingerprint::of_error("charge", "card 17 was declined");
+        assert_eq!(of.to_string().len(), 8);
+        // People keep it in tickets: it must not change.
+        assert_eq!(of.to_string(), "8aa0e5cb");
+        assert_eq!(of.to_string().parse::<Fingerprint>().unwrap(), of);
+        for bad in ["", "8aa0e5c", "8aa0e5cbb", "8aa0e5cx", "+aa0e5cb"] {
+            assert!(
+                bad.parse::<Fingerprint>().unwrap_err().is_invalid(),
+                "{bad}"
+            );
+        }
     }
 }
