@@ -21,6 +21,7 @@ pub(crate) mod results;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod shelf;
+pub(crate) mod sweep;
 
 use std::fmt;
 use std::ops::Deref;

@@ -60,6 +60,7 @@ macro_rules! mutants {
 
 mod gates;
 mod limits;
+mod pages;
 mod pause_name;
 mod unique;
 
@@ -434,9 +435,9 @@ mutants! {
     s5_one_that_lost_its_next_tick_is_not_listed among LOST_TICKS:
         "if tick or rule or state or bytes > 0 then" => "if tick then";
     a_page_begins_anywhere_among_jobs_of_one_score among PAGES:
-        "if stands_behind(member, place.id) then" => "if member ~= place.id then";
+        "if stands_behind(member, place.id) or" => "if member ~= place.id or";
     a_page_begins_at_a_number_of_jobs among PAGES:
-        "list == after.list and rank_behind(part, after) or 0" => "list == after.list and args.limit or 0";
+        "place and rank_of(part, place, true) or 0" => "place and args.limit or 0";
     a_page_has_too_many_bytes among PAGES:
         "if jobs > 0 and bytes > args.bytes then" => "if false then";
     cancelled_jobs_are_listed_as_completed among PAGES:
