@@ -92,7 +92,8 @@ for turn = 1, lists do
     local records = #ids > 0 and redis.call('HMGET', key.jobs, unpack(ids)) or {}
     local beside = queue.stored_beside(state)
     for i = 1, #ids do
-      local id, end_before, wanted = ids[i], #page, records[i] and queue.shown_state(ids[i], state) == args.state
+      local id, end_before = ids[i], #page
+      local wanted = records[i] and queue.shown_state(id, state) == args.state
       if wanted and args.only then
         local more
         wanted, more = queue.is_wanted(args.only, { id = id, record = records[i], part = part, score = scores[i] })

@@ -441,7 +441,7 @@ mutants! {
     a_page_has_too_many_bytes among PAGES:
         "if jobs > 0 and bytes > args.bytes then" => "if false then";
     cancelled_jobs_are_listed_as_completed among PAGES:
-        "if records[i] and queue.shown_state(id, state) == args.state then" => "if records[i] then";
+        "local wanted = records[i] and queue.shown_state(id, state) == args.state" => "local wanted = records[i]";
     replay_does_not_tell_where_a_job_is among PAGES:
         "if state then\n      queue.append(others" => "if false then\n      queue.append(others";
     s5_a_tick_that_is_not_there_any_more_is_kept among EDITS:

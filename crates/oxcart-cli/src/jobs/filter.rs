@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use oxcart::{JobInfo, Timestamp};
+use oxcart::{JobInfo, Jobs};
 
-use crate::text::{duration, fingerprint, when};
+use crate::text::{duration, fingerprint};
 
-/// All that is given must hold. It is looked at here, job by job: Redis hands out whole pages.
+/// All that is given must hold. Most of it is decided by Redis ([`Filter::ask`]); headers, order and fingerprints are looked at here
+/// ([`Filter::passes`]), in the jobs that Redis has answered.
 #[derive(Args, Debug, Default, Clone)]
 #[command(next_help_heading = "Which jobs")]
 pub(crate) struct Filter {
@@ -17,7 +18,7 @@ pub(crate) struct Filter {
     /// Ids that begin so
     #[arg(long, value_name = "START")]
     id_prefix: Option<String>,
-    /// This text in the error of the last attempt, in any case
+    /// This text in the error of the last attempt; upper and lower case of a to z are the same
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
     /// A fingerprint, as `oxcart dead groups` shows it
@@ -26,13 +27,16 @@ pub(crate) struct Filter {
     /// This header
     #[arg(long, value_name = "KEY=VALUE", value_parser = header)]
     header: Option<(String, String)>,
+    /// So many attempts that failed, or more
+    #[arg(long, value_name = "ATTEMPTS")]
+    failed: Option<u32>,
     /// Jobs of this group
     #[arg(long, value_name = "KEY")]
     group: Option<String>,
     /// Jobs that are ordered by this key
     #[arg(long, value_name = "KEY")]
     order: Option<String>,
-    /// Died, ended or were enqueued longer ago than this: 7d
+    /// Died, ended or were enqueued at least so long ago: 7d
     #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     older_than: Option<Duration>,
     /// Died, ended or were enqueued within this time: 2h
@@ -68,46 +72,52 @@ impl Filter {
             header,
             group,
             order,
+            failed,
             older_than,
             newer_than,
         } = self;
         let texts = [name, id_prefix, error, fingerprint, group, order];
         texts.iter().all(|text| text.is_none())
             && header.is_none()
+            && failed.is_none()
             && older_than.is_none()
             && newer_than.is_none()
     }
 
-    pub(crate) fn passes(&self, job: &JobInfo) -> bool {
-        self.passes_at(job, when::now())
+    /// Asks Redis for jobs that pass, as far as Redis can tell.
+    pub(crate) fn ask(&self, mut jobs: Jobs) -> Jobs {
+        if let Some(name) = &self.name {
+            jobs = jobs.named(name);
+        }
+        if let Some(start) = &self.id_prefix {
+            jobs = jobs.id_prefix(start);
+        }
+        if let Some(text) = &self.error {
+            jobs = jobs.error_contains(text);
+        }
+        if let Some(attempts) = self.failed {
+            jobs = jobs.failed_at_least(attempts);
+        }
+        if let Some(group) = &self.group {
+            jobs = jobs.in_group(group);
+        }
+        if let Some(age) = self.older_than {
+            jobs = jobs.older_than(age);
+        }
+        if let Some(age) = self.newer_than {
+            jobs = jobs.newer_than(age);
+        }
+        jobs
     }
 
-    fn passes_at(&self, job: &JobInfo, now: Timestamp) -> bool {
-        let is = |wanted: &Option<String>, found: Option<&str>| {
-            wanted.as_ref().is_none_or(|wanted| found == Some(wanted))
-        };
-        let holds = |text: &Option<String>, test: &dyn Fn(&str) -> bool| {
-            text.as_ref().is_none_or(|text| test(text))
-        };
-        let age = now.duration_since(job.ended_at.unwrap_or(job.enqueued_at));
-        let has = |text: &str| {
-            let error = fingerprint::last_error(job).to_lowercase();
-            error.contains(&text.to_lowercase())
-        };
-        is(&self.name, Some(&job.name))
-            && is(&self.group, job.group.as_deref())
-            && is(&self.order, job.order.as_deref())
-            && holds(&self.id_prefix, &|start| job.id.as_str().starts_with(start))
-            && self
-                .header
-                .as_ref()
-                .is_none_or(|header| job.headers.contains(header))
-            && self.older_than.is_none_or(|least| age > least)
-            && self.newer_than.is_none_or(|most| age < most)
-            && holds(&self.error, &has)
-            && holds(&self.fingerprint, &|wanted| {
-                fingerprint::fingerprint(job) == wanted
-            })
+    /// Whether a job passes that Redis has answered.
+    pub(crate) fn passes(&self, job: &JobInfo) -> bool {
+        let header = self.header.as_ref();
+        let order = self.order.as_ref();
+        let wanted = self.fingerprint.as_ref();
+        header.is_none_or(|header| job.headers.contains(header))
+            && order.is_none_or(|order| job.order.as_ref() == Some(order))
+            && wanted.is_none_or(|wanted| fingerprint::fingerprint(job) == *wanted)
     }
 }
 

@@ -76,10 +76,8 @@ impl Groups {
         let total = queue.counts().await?.dead;
         let mut groups: HashMap<String, Group> = HashMap::new();
         let mut left_out = 0;
-        let read = scan::each(&queue, JobState::Dead, total.min(self.read), |job| {
-            if !self.filter.passes(job) {
-                return;
-            }
+        let most = total.min(self.read);
+        let read = scan::each(&queue, JobState::Dead, &self.filter, most, |job| {
             let mark = fingerprint(job);
             if groups.len() < GROUPS_MAX || groups.contains_key(&mark) {
                 let group = groups.entry(mark);
@@ -89,8 +87,8 @@ impl Groups {
             } else {
                 left_out += 1;
             }
-        })
-        .await?;
+        });
+        let (read, goes_on) = read.await?;
         let mut groups: Vec<Group> = groups.into_values().collect();
         groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| b.last.cmp(&a.last)));
         self.tell(session, &groups)?;
@@ -104,7 +102,7 @@ impl Groups {
                 "{left_out} more jobs died of {GROUPS_MAX} other errors and more"
             ));
         }
-        if read < total {
+        if goes_on && read < total {
             out.note(format_args!(
                 "the first {read} of {} that are dead were read; --read reads more",
                 jobs(total)

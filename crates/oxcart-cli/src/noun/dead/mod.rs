@@ -160,7 +160,7 @@ async fn change(
     } else {
         scan::dead_ids(&queue, &filter).await?
     };
-    let mut tally = Tally::new(&name, action, ids.len());
+    let mut tally = Tally::new(&name, action, ids.len() as u64);
     let many = jobs(ids.len() as u64);
     if dry_run {
         tally.dry_run = true;
