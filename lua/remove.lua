@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
--- Removes jobs for good, whatever their state, but not while they run. The ids are ARGV[2..].
--- Answers { 'removed', now_ms, removed ids, active ids }; the others did not exist.
+-- Removes jobs for good, but not while they run. args: only_in, the state in which they must be, if not any will do. The ids are
+-- ARGV[2..].
+-- Answers { 'removed', now_ms, removed ids, active ids, { id, state, .. } of those in another state }; the others did not exist.
 -- O(n log N). Harmless when repeated.
--- needs: meta, find, count, emit
--- rarely: take_out, finish, forget, delayed, drained, head, leave, expiry, types
+-- needs: arguments, meta, find, count, emit
+-- rarely: lists, shown, take_out, finish, forget, delayed, drained, head, leave, expiry, types
 
-local removed, active, delayed, open, leaving = {}, {}, false, false, {}
+local removed, active, others, delayed, open, leaving = {}, {}, {}, false, false, {}
 local records = redis.call('HMGET', key.jobs, unpack(ARGV, 2))
 queue.check_types_for(records)
 for i = 2, #ARGV do
@@ -13,6 +14,8 @@ for i = 2, #ARGV do
   local state, _, part = queue.find(id)
   if state == 'active' then
     active[#active + 1] = id
+  elseif state and args.only_in and queue.shown_state(id, state) ~= args.only_in then
+    queue.append(others, id, queue.shown_state(id, state))
   elseif state then
     queue.take_out(id, part, record)
     if record and queue.has_traits(record) then
@@ -41,4 +44,4 @@ if open then
 end
 queue.flush_events()
 queue.save_meta()
-return { 'removed', now_ms, removed, active }
+return { 'removed', now_ms, removed, active, others }

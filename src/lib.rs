@@ -228,6 +228,7 @@ pub use crate::queue::jobs::{JobCursor, JobPage, JobStream, Jobs};
 pub use crate::queue::jobs_named::JobsNamed;
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
 pub use crate::queue::orphans::Orphans;
+pub use crate::queue::sweep::{Sweep, Swept};
 pub use crate::redis::pool::Pool;
 pub use crate::redis::tls::Tls;
 pub use crate::schedule::ScheduleHandle;

@@ -44,10 +44,6 @@ pub(crate) fn has_traits(record: &[u8]) -> bool {
 }
 
 /// The value of a field in the head of a stored record, as it is stored; only the head is read.
-#[allow(
-    dead_code,
-    reason = "only queues in memory ask for it, and these are a feature"
-)]
 pub(crate) fn field_of<'a>(record: &'a [u8], name: &str) -> Option<&'a str> {
     field_in(fields_of(record)?, name)
 }

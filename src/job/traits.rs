@@ -136,10 +136,6 @@ pub(crate) fn gate_of(record: &[u8]) -> Option<String> {
 
 /// When (ms) the job of a stored record is over, if it has not started by then. A moment that is no exact number to the scripts
 /// never comes.
-#[allow(
-    dead_code,
-    reason = "only queues in memory ask for it, and these are a feature"
-)]
 pub(crate) fn expiry_of(record: &[u8]) -> Option<u64> {
     const NEVER: u64 = 1 << 53;
     let at_ms = match field_of(record, EXPIRES_IN) {

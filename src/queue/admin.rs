@@ -114,7 +114,7 @@ impl Queue {
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
     pub async fn remove(&self, id: &JobId) -> Result<Changed, Error> {
         let ids = std::slice::from_ref(id);
-        let answer = self.inner.call(&Remove { ids }).await?;
+        let answer = self.inner.call(&Remove::of(ids)).await?;
         Ok(if !answer.active.is_empty() {
             Changed::InState(State::Active)
         } else if answer.removed.is_empty() {

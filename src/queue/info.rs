@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::Record;
 use crate::job::state::State;
+use crate::job::traits::expiry_of;
 use crate::policy::job_names::paused_in;
 use crate::policy::limits::{Limits, RateWindow};
 use crate::policy::settings::SettingsInForce;
@@ -51,6 +53,12 @@ pub struct JobInfo {
     pub bounces: u32,
     /// How often a handler has put it off ([`Failure::snooze`](crate::Failure::snooze)) since it was enqueued or replayed.
     pub snoozes: u32,
+    /// How many jobs stand before it in line, if it waits there: 0 is the next one to be claimed. Only [`Queue::job`](crate::Queue::job)
+    /// looks it up. It does not count jobs that are due and not in line yet. `None` for a job that waits apart from the line: its worker
+    /// died on it before, a worker has no handler of its name, or its name is paused.
+    pub position: Option<u64>,
+    /// When it is over if no worker has taken it by then, if it [expires](crate::JobOptions::expires_in).
+    pub expires_at: Option<Timestamp>,
     /// When it becomes due, if it is delayed.
     pub due_at: Option<Timestamp>,
     /// When its worker took it, if it is active.
@@ -145,12 +153,14 @@ impl JobInfo {
             priority: record.priority,
             attempts: record.attempts,
             failed: counters.failed,
-            stalls: found.stalls.as_deref().map_or(0, number),
+            stalls: found.stalls.as_deref().and_then(parsed).unwrap_or(0),
             group: record.traits.group,
             order: record.traits.order,
             unique: record.traits.unique,
             bounces: counters.bounces,
             snoozes: counters.snoozes,
+            position: found.position.as_deref().and_then(parsed),
+            expires_at: expiry_of(&found.record).map(Timestamp::from_millis),
             due_at: (state == State::Delayed).then(score),
             claimed_at: claim.as_ref().map(|claim| claim.since),
             lease_until: (state == State::Active).then(score),
@@ -235,7 +245,11 @@ impl fmt::Debug for JobInfo {
             .field("stalls", &self.stalls)
             .field("bounces", &self.bounces)
             .field("snoozes", &self.snoozes);
+        if let Some(position) = self.position {
+            shown.field("position", &position);
+        }
         let times = [
+            ("expires_at", self.expires_at),
             ("due_at", self.due_at),
             ("claimed_at", self.claimed_at),
             ("lease_until", self.lease_until),
@@ -289,11 +303,8 @@ impl Claim {
     }
 }
 
-fn number(digits: &[u8]) -> u32 {
-    std::str::from_utf8(digits)
-        .ok()
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(0)
+fn parsed<T: FromStr>(digits: &[u8]) -> Option<T> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// How many jobs are in each state, and how much ever happened.

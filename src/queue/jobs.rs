@@ -5,27 +5,45 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::state::State;
+use crate::policy::key::encode_key;
 use crate::queue::Queue;
 use crate::queue::info::JobInfo;
 use crate::store::BATCH_JOBS;
-use crate::store::list::{List, Place};
+use crate::store::list::{Direction, List, Place, Wanted};
+use crate::time::millis;
 
 /// How many bytes a page carries at most, unless it is one job: a slow line takes about a second for it, and other calls wait
 /// meanwhile.
 const PAGE_BYTES: usize = 256 * 1024;
 
+/// Longest name, start of an id, group or text of an error that is looked for, in bytes. Nothing that is stored is longer.
+const WANTED_MAX: usize = 4 * 1024;
+
+/// Ages that are longer are cut to this: the largest whole number that scripts count with.
+const AGE_MAX_MS: u64 = 1 << 53;
+
 /// A request for the jobs in one state: awaited, it gives a page; [`stream`](Self::stream) gives all of them. See
 /// [`Queue::jobs`].
 ///
+/// # Some of the jobs
+///
+/// [`named`](Self::named), [`id_prefix`](Self::id_prefix), [`in_group`](Self::in_group),
+/// [`error_contains`](Self::error_contains), [`failed_at_least`](Self::failed_at_least), [`older_than`](Self::older_than) and
+/// [`newer_than`](Self::newer_than) say which jobs are wanted; all that is asked for must hold. Redis decides it, by its own clock,
+/// and answers the jobs that are wanted, and no others. One call looks at 256 jobs at most. So a page of a filter that few jobs
+/// pass may have few jobs, or none, and yet a next page; the stream reads on by itself.
+///
 /// # Errors
 ///
-/// If Redis does not answer; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of another state.
+/// If Redis does not answer; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a cursor of another state, and for a text of more
+/// than 4 KiB to look for.
 ///
 /// # Cancel safety
 ///
@@ -33,10 +51,12 @@ const PAGE_BYTES: usize = 256 * 1024;
 #[must_use = "nothing is read until it is awaited"]
 #[derive(Debug, Clone)]
 pub struct Jobs {
-    queue: Queue,
-    state: State,
+    pub(super) queue: Queue,
+    pub(super) state: State,
+    direction: Direction,
     limit: usize,
-    after: Option<JobCursor>,
+    pub(super) only: Wanted,
+    pub(super) after: Option<JobCursor>,
 }
 
 /// Some of the jobs in one state, in their order.
@@ -94,13 +114,18 @@ impl Queue {
     /// and then jobs with a retention of their own or that a caller waits for, in the order in which they will be dropped
     /// ([`QueueSettings`](crate::QueueSettings)).
     ///
+    /// [`newest_first`](Jobs::newest_first) gives the opposite order, and [`named`](Jobs::named) and its like [some of
+    /// them](Jobs#some-of-the-jobs).
+    ///
     /// A page begins behind a job, and not at a number. So whatever comes, goes or moves between two pages, a job that
     /// stays where it is comes exactly once. A job that moves meanwhile may come twice, or not at all.
     pub fn jobs(&self, state: State) -> Jobs {
         Jobs {
             queue: self.clone(),
             state,
+            direction: Direction::Forward,
             limit: BATCH_JOBS,
+            only: Wanted::default(),
             after: None,
         }
     }
@@ -118,6 +143,68 @@ impl Jobs {
     /// Begin behind the last job of another page ([`JobPage::next`]).
     pub fn after(mut self, cursor: JobCursor) -> Self {
         self.after = Some(cursor);
+        self
+    }
+
+    /// In the opposite order: first the jobs that died or ended last, that become due last, or that would be claimed last. A cursor
+    /// goes with both orders: with the cursor of a page in the other order, the jobs before that page come.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use std::time::Duration;
+    /// # async fn example(queue: Queue) -> Result<(), Error> {
+    /// let hour = Duration::from_secs(3_600);
+    /// let dead = queue.jobs(JobState::Dead).newest_first().newer_than(hour);
+    /// for job in dead.named("mail").error_contains("timeout").limit(20).await?.jobs {
+    ///     println!("{} died at {:?}", job.id, job.ended_at);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn newest_first(mut self) -> Self {
+        self.direction = Direction::Backward;
+        self
+    }
+
+    /// Only jobs of this name.
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.only.name = Some(name.into());
+        self
+    }
+
+    /// Only jobs whose id begins so.
+    pub fn id_prefix(mut self, start: impl Into<String>) -> Self {
+        self.only.id_prefix = Some(start.into());
+        self
+    }
+
+    /// Only jobs of this group.
+    pub fn in_group(mut self, group: impl AsRef<str>) -> Self {
+        self.only.group = Some(encode_key(group.as_ref()));
+        self
+    }
+
+    /// Only jobs that have this text in the error of the last attempt that is recorded ([`JobInfo::history`]). `a` to `z` stand for
+    /// upper case as well, and the other way round.
+    pub fn error_contains(mut self, text: impl Into<String>) -> Self {
+        self.only.error = Some(text.into().to_ascii_lowercase());
+        self
+    }
+
+    /// Only jobs with so many failed attempts or more ([`JobInfo::failed`]).
+    pub fn failed_at_least(mut self, attempts: u32) -> Self {
+        self.only.failed = Some(attempts);
+        self
+    }
+
+    /// Only jobs that ended or died at least so long ago; or, if they have not ended, that were enqueued at least so long ago.
+    pub fn older_than(mut self, age: Duration) -> Self {
+        self.only.older_ms = Some(millis(age).min(AGE_MAX_MS));
+        self
+    }
+
+    /// Only jobs that ended or died less than so long ago; or, if they have not ended, that were enqueued less than so long ago.
+    pub fn newer_than(mut self, age: Duration) -> Self {
+        self.only.newer_ms = Some(millis(age).min(AGE_MAX_MS));
         self
     }
 
@@ -139,16 +226,34 @@ impl Jobs {
         JobStream { of, jobs }
     }
 
-    async fn page(&self) -> Result<JobPage, Error> {
+    pub(super) async fn page(&self) -> Result<JobPage, Error> {
         if let Some(cursor) = self.after.as_ref().filter(|it| it.state != self.state) {
             return Err(Error::invalid(format!(
                 "the cursor `{cursor}` is for jobs that are {}; these are {}",
                 cursor.state, self.state
             )));
         }
+        let Wanted {
+            id_prefix,
+            name,
+            group,
+            error,
+            ..
+        } = &self.only;
+        let mut texts = [id_prefix, name, group, error].into_iter().flatten();
+        if let Some(text) = texts.find(|text| text.len() > WANTED_MAX) {
+            return Err(Error::invalid(format!(
+                "a text to look for has {} bytes; {WANTED_MAX} are allowed",
+                text.len()
+            )));
+        }
+        let only = Some(&self.only).filter(|only| !only.is_all());
         let verb = List {
             state: self.state.as_str(),
+            direction: self.direction,
             limit: self.limit,
+            look_at: only.map_or(self.limit, |_| BATCH_JOBS),
+            only,
             bytes: PAGE_BYTES,
             after: self.after.as_ref().map(|cursor| &cursor.place),
         };

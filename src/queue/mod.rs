@@ -22,6 +22,7 @@ pub(crate) mod results;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod shelf;
+pub(crate) mod sweep;
 pub(crate) mod unique;
 
 use std::fmt;

@@ -31,6 +31,8 @@ pub(crate) struct Found {
     pub(crate) history: Vec<Vec<u8>>,
     pub(crate) outcome: Option<Vec<u8>>,
     pub(crate) progress: Option<Vec<u8>>,
+    /// How many jobs stand before it in line.
+    pub(crate) position: Option<Vec<u8>>,
 }
 
 impl Verb for Get<'_> {
@@ -75,6 +77,7 @@ impl Found {
                 "attempt" => found.history.push(value),
                 "outcome" => found.outcome = Some(value),
                 "progress" => found.progress = Some(value),
+                "position" => found.position = Some(value),
                 // Something that a newer version stores.
                 _ => {}
             }

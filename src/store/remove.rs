@@ -1,18 +1,34 @@
 //! Removes jobs for good.
 
 use redis::Cmd;
+use serde::Serialize;
 
 use crate::id::JobId;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Script, script};
 use crate::redis::trouble::Trouble;
-use crate::store::{NoArguments, Verb, named};
+use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("remove" in full);
 
 /// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs in one call.
 pub(crate) struct Remove<'a> {
     pub(crate) ids: &'a [JobId],
+    /// The state in which they must be; `None` for any.
+    pub(crate) only_in: Option<&'static str>,
+}
+
+impl<'a> Remove<'a> {
+    /// These jobs, whatever their state.
+    pub(crate) fn of(ids: &'a [JobId]) -> Self {
+        Self { ids, only_in: None }
+    }
+}
+
+#[derive(Serialize)]
+struct Names {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    only_in: Option<&'static str>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -20,6 +36,8 @@ pub(crate) struct Removed {
     pub(crate) removed: Vec<String>,
     /// Ids of jobs that run, which were left alone.
     pub(crate) active: Vec<String>,
+    /// Ids of jobs that are in another state than they must be, and that state.
+    pub(crate) others: Vec<(String, String)>,
 }
 
 impl Verb for Remove<'_> {
@@ -32,7 +50,8 @@ impl Verb for Remove<'_> {
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
-        named(arguments, &NoArguments {});
+        let only_in = self.only_in;
+        named(arguments, &Names { only_in });
         for id in self.ids {
             arguments.arg(id.as_str());
         }
@@ -43,6 +62,7 @@ impl Verb for Remove<'_> {
             "removed" => Ok(Removed {
                 removed: reply.texts()?,
                 active: reply.texts()?,
+                others: reply.text_pairs()?,
             }),
             _ => reply.unexpected_tag(),
         }

@@ -23,7 +23,7 @@ use crate::queue::Queue;
 use crate::queue::info::JobInfo;
 use crate::store::BATCH_JOBS;
 use crate::store::backend::{Backend, Store};
-use crate::store::list::List;
+use crate::store::list::{Direction, List};
 use crate::testing::show::Shown;
 use crate::time::Timestamp;
 
@@ -211,7 +211,10 @@ fn in_line(queue: &Queue) -> Vec<JobInfo> {
         loop {
             let page = memory.call(&List {
                 state: state.as_str(),
+                direction: Direction::Forward,
                 limit: BATCH_JOBS,
+                look_at: BATCH_JOBS,
+                only: None,
                 bytes: usize::MAX,
                 after: after.as_ref(),
             });

@@ -40,6 +40,36 @@ async fn pages_follow_each_other_whatever_happens_between_them() {
     let all = waiting().await.unwrap();
     assert_eq!((all.jobs.len(), numbers(&all.jobs)[0]), (256, 9_999));
 
+    // Backward from a cursor come the jobs before it; from the end, the last ones.
+    let before = second.next.unwrap();
+    let before = waiting().newest_first().after(before).limit(2);
+    assert_eq!(numbers(&before.await.unwrap().jobs), [6, 5]);
+    let last = waiting().newest_first().limit(3).await.unwrap();
+    assert_eq!(numbers(&last.jobs), [599, 598, 597]);
+    let reversed: Vec<JobInfo> = waiting()
+        .newest_first()
+        .stream()
+        .try_collect()
+        .await
+        .unwrap();
+    assert_eq!(reversed.len(), 597);
+    assert!(numbers(&reversed[..595]).into_iter().eq((5..600).rev()));
+
+    // Of jobs that few calls find, all come, each once, in the stream; a call reads no more than a bound.
+    let last = &reversed[0];
+    let found = waiting().id_prefix(last.id.as_str());
+    let page = found.clone().await.unwrap();
+    assert!(page.jobs.is_empty() && page.next.is_some());
+    let found: Vec<JobInfo> = found.stream().try_collect().await.unwrap();
+    assert_eq!(numbers(&found), [599]);
+    let named = |name: &str| waiting().named(name).limit(1);
+    assert_eq!(named(&last.name).await.unwrap().jobs.len(), 1);
+    assert!(named("another").await.unwrap().jobs.is_empty());
+    let long = waiting().error_contains("x".repeat(5_000)).await;
+    assert!(long.unwrap_err().is_invalid());
+    let info = rig.queue.job(&last.id).await.unwrap().unwrap();
+    assert_eq!((info.position, last.position), (Some(596), None));
+
     let dead = rig.queue.jobs(JobState::Dead);
     let none = dead.clone().await.unwrap();
     assert!(none.jobs.is_empty() && none.unreadable.is_empty() && none.next.is_none());

@@ -21,5 +21,6 @@ mod results;
 mod rig;
 mod shutdown;
 mod snoozing;
+mod sweeping;
 mod unique;
 mod versions;

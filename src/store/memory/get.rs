@@ -74,6 +74,7 @@ impl Job {
             }),
             outcome: self.outcome.clone(),
             progress: self.progress.clone(),
+            position: None,
         }
     }
 }
@@ -84,6 +85,12 @@ impl Apply for Get<'_> {
         if job.collection == Collection::Lost {
             return None;
         }
-        Some(job.described())
+        let mut found = job.described();
+        if job.collection == Collection::Waiting {
+            let mut line = state.all(Collection::Waiting);
+            let position = line.position(|(_, id)| id.as_str() == self.id);
+            found.position = position.map(|position| position.to_string().into_bytes());
+        }
+        Some(found)
     }
 }

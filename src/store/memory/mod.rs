@@ -57,6 +57,7 @@ mod trim;
 mod unhandled;
 mod unique;
 mod waiting;
+mod wanted;
 mod watch;
 
 use std::collections::{BTreeSet, HashMap};

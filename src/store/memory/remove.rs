@@ -3,16 +3,29 @@
 use crate::id::JobId;
 use crate::memory::Apply;
 use crate::memory::gate::Goes;
-use crate::memory::state::{Collection, State};
+use crate::memory::state::{Collection, Job, State};
 use crate::store::remove::{Remove, Removed};
+
+impl Remove<'_> {
+    /// Whether the job is in another state than it must be.
+    fn is_elsewhere(&self, job: &Job) -> bool {
+        let only_in = self.only_in;
+        only_in.is_some_and(|only_in| only_in != job.shown_state())
+    }
+}
 
 impl Apply for Remove<'_> {
     fn apply(&self, state: &mut State) -> Removed {
         let (mut removed, mut active): (Vec<JobId>, Vec<String>) = (Vec::new(), Vec::new());
+        let mut others = Vec::new();
         let (mut delayed, mut open) = (false, false);
         for id in self.ids {
             match state.collection_of(id) {
                 Some(Collection::Active) => active.push(id.to_string()),
+                Some(_) if self.is_elsewhere(&state.jobs[id]) => {
+                    let shown = state.jobs[id].shown_state();
+                    others.push((id.to_string(), shown.to_owned()));
+                }
                 Some(collection) if !removed.contains(id) => {
                     delayed |= collection == Collection::Delayed;
                     open |= collection.waits();
@@ -55,6 +68,7 @@ impl Apply for Remove<'_> {
         Removed {
             removed: removed.iter().map(JobId::to_string).collect(),
             active,
+            others,
         }
     }
 }

@@ -80,9 +80,7 @@ fn jobs_that_wait_end_as_cancelled_and_each_other_id_is_told_apart(mut rig: Rig)
     );
     let runs = JobId::stored("runs");
     assert_eq!(rig.state(&runs), Some(State::Completed));
-    rig.call(&Remove {
-        ids: &[JobId::stored("runs")],
-    });
+    rig.call(&Remove::of(&[JobId::stored("runs")]));
     rig.check_whole(&runs);
     assert_eq!(rig.size("attempts"), 0);
 }
@@ -314,9 +312,7 @@ fn a_request_ends_with_the_attempt_that_it_is_for(mut rig: Rig) {
     let first = rig.claim_one().unwrap();
     rig.cancel(&["a"]);
     assert!(rig.settle(&first.id, &first.receipt, Outcome::Released));
-    rig.call(&Remove {
-        ids: &[JobId::stored("a")],
-    });
+    rig.call(&Remove::of(&[JobId::stored("a")]));
     rig.enqueue(&[job("a")]);
     let second = rig.claim_one().unwrap();
     assert!(!rig.settle(&first.id, &first.receipt, Outcome::Released));

@@ -195,7 +195,7 @@ fn g8_nothing_is_left_of_room_for_jobs_that_are_removed(mut rig: Rig) {
     rig.enqueue(&[job("new")]);
     assert_eq!(rig.size("delayed"), 10);
     let ids: Vec<JobId> = names.iter().map(|id| JobId::stored(id)).collect();
-    assert_eq!(rig.call(&Remove { ids: &ids }).removed.len(), 10);
+    assert_eq!(rig.call(&Remove::of(&ids)).removed.len(), 10);
     let meta = rig.subject.dump().names("meta");
     let kept = |name: &&String| name.starts_with("room") || *name == "due";
     assert_eq!(meta.iter().find(kept), None);

@@ -199,7 +199,7 @@ fn what_holds_others_back_lets_them_go_when_it_is_over(mut rig: Rig) {
 fn nothing_is_left_of_a_job_that_is_removed(mut rig: Rig) {
     rig.enqueue(&[expiring("a"), expiring("b")]);
     let ids = ["a", "b"].map(JobId::stored);
-    assert_eq!(rig.call(&Remove { ids: &ids }).removed.len(), 2);
+    assert_eq!(rig.call(&Remove::of(&ids)).removed.len(), 2);
     assert_eq!(rig.size("expires"), 0);
     assert!(!turn(&mut rig, 1).traits);
 }
@@ -307,9 +307,7 @@ fn a_moment_that_is_too_far_away_never_comes(mut rig: Rig) {
         let claimed = turn(&mut rig, 5).claimed;
         assert_eq!(claimed.len(), 2);
         end(&mut rig, &claimed[1], completed());
-        rig.call(&Remove {
-            ids: &[JobId::stored("plain")],
-        });
+        rig.call(&Remove::of(&[JobId::stored("plain")]));
     }
 }
 

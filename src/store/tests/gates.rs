@@ -95,7 +95,7 @@ impl Rig {
 
     fn remove_one(&mut self, id: &str) {
         let ids = &[JobId::stored(id)];
-        assert_eq!(self.call(&Remove { ids }).removed, [id]);
+        assert_eq!(self.call(&Remove::of(ids)).removed, [id]);
     }
 
     fn cancel_one(&mut self, id: &str) {

@@ -158,17 +158,18 @@ proptest! {
         state in proptest::sample::select(State::ALL),
         (score, record, payload, claim) in
             ("[0-9.e+-]{0,9}", bytes(), proptest::option::of(bytes()), proptest::option::of(bytes())),
-        (stalls, counters, history, outcome, progress) in (
+        (stalls, counters, history, outcome, progress, position) in (
             proptest::option::of(bytes()),
             proptest::option::of(bytes()),
             vec(bytes(), 0..3),
+            proptest::option::of(bytes()),
             proptest::option::of(bytes()),
             proptest::option::of(bytes()),
         ),
     ) {
         let state = state.as_str().to_owned();
         let found = Found {
-            state, score, record, payload, claim, stalls, counters, history, outcome, progress,
+            state, score, record, payload, claim, stalls, counters, history, outcome, progress, position,
         };
         if let Ok(info) = JobInfo::decode(&JobId::stored("job"), found) {
             let _ = info.payload::<Vec<String>>();

@@ -141,7 +141,7 @@ impl Rig {
                 self.call(&verb).dropped == 1
             }
             Step::Replay => self.call(&Replay { ids }).replayed.len() == 1,
-            Step::Remove => self.call(&Remove { ids }).removed.len() == 1,
+            Step::Remove => self.call(&Remove::of(ids)).removed.len() == 1,
             _ => {
                 let outcome = outcome_of(step).expect("every other step settles");
                 self.settle(id, receipt, outcome)

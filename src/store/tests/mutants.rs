@@ -61,6 +61,7 @@ macro_rules! mutants {
 mod dead;
 mod gates;
 mod limits;
+mod pages;
 mod pause_name;
 mod successors;
 mod unique;
@@ -436,13 +437,13 @@ mutants! {
     s5_one_that_lost_its_next_tick_is_not_listed among LOST_TICKS:
         "if tick or rule or state or bytes > 0 then" => "if tick then";
     a_page_begins_anywhere_among_jobs_of_one_score among PAGES:
-        "if stands_behind(member, place.id) then" => "if member ~= place.id then";
+        "if stands_behind(member, place.id) or" => "if member ~= place.id or";
     a_page_begins_at_a_number_of_jobs among PAGES:
-        "list == after.list and rank_behind(part, after) or 0" => "list == after.list and args.limit or 0";
+        "place and rank_of(part, place, true) or 0" => "place and args.limit or 0";
     a_page_has_too_many_bytes among PAGES:
         "if jobs > 0 and bytes > args.bytes then" => "if false then";
     cancelled_jobs_are_listed_as_completed among PAGES:
-        "if records[i] and queue.shown_state(id, state) == args.state then" => "if records[i] then";
+        "local wanted = records[i] and queue.shown_state(id, state) == args.state" => "local wanted = records[i]";
     replay_does_not_tell_where_a_job_is among PAGES:
         "if state then\n      queue.append(others" => "if false then\n      queue.append(others";
     s5_a_tick_that_is_not_there_any_more_is_kept among EDITS:

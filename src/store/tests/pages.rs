@@ -1,12 +1,14 @@
 //! Pages of jobs: each job once, in order, whatever comes and goes between two pages.
 
+pub(super) mod operations;
+
 use std::collections::BTreeSet;
 
 use super::*;
 use crate::job::history::AttemptEntry;
 use crate::job::history::AttemptKind;
 use crate::job::outcome::DeadReason;
-use crate::store::list::{List, Listed, Place};
+use crate::store::list::{Direction, List, Listed, Place, Wanted};
 use crate::store::remove::Remove;
 
 impl Rig {
@@ -24,10 +26,34 @@ impl Rig {
     ) -> Listed {
         self.call(&List {
             state: state.as_str(),
+            direction: Direction::Forward,
             limit,
+            look_at: limit,
+            only: None,
             bytes,
             after,
         })
+    }
+
+    /// A page of those that are wanted among so many, the last one first.
+    fn wanted(
+        &mut self,
+        state: State,
+        look_at: usize,
+        only: &Wanted,
+        after: Option<&Place>,
+    ) -> (Vec<String>, Option<Place>) {
+        let page = self.call(&List {
+            state: state.as_str(),
+            direction: Direction::Backward,
+            limit: 2,
+            look_at,
+            only: Some(only),
+            bytes: BATCH_BYTES,
+            after,
+        });
+        let ids = page.jobs.into_iter().map(|(id, _)| id);
+        (ids.collect(), page.next)
     }
 
     /// All ids, in pages of `limit`.
@@ -56,7 +82,7 @@ impl Rig {
 
     fn take_away(&mut self, id: &str) {
         let ids = [JobId::new(id).unwrap()];
-        assert_eq!(self.call(&Remove { ids: &ids }).removed, [id]);
+        assert_eq!(self.call(&Remove::of(&ids)).removed, [id]);
     }
 }
 
@@ -189,7 +215,154 @@ fn g7_a_page_has_no_more_bytes_than_asked_for_but_for_one_job(mut rig: Rig) {
     }
 }
 
+/// A call looks at so many jobs at most, whether they are wanted or not, and answers where the next one goes on.
+fn a_page_of_wanted_jobs_looks_at_no_more_than_it_may(mut rig: Rig) {
+    let ids: Vec<String> = (0..9)
+        .map(|n| format!("{}-{n}", ["x", "y"][n % 2]))
+        .collect();
+    rig.enqueue(&ids.iter().map(|id| job(id)).collect::<Vec<_>>());
+    rig.end_all(&dead());
+    let only = |start: &str| Wanted {
+        id_prefix: Some(start.into()),
+        ..Wanted::default()
+    };
+    // In the order of their ids: x-0 x-2 x-4 x-6 x-8 y-1 y-3 y-5 y-7.
+    let (found, next) = rig.wanted(State::Dead, 4, &only("x"), None);
+    assert!(found.is_empty(), "{found:?}");
+    let (found, next) = rig.wanted(State::Dead, 4, &only("x"), next.as_ref());
+    assert_eq!(found, ["x-8", "x-6"]);
+    let (found, next) = rig.wanted(State::Dead, 4, &only("x"), next.as_ref());
+    assert_eq!(found, ["x-4", "x-2"]);
+    let (found, next) = rig.wanted(State::Dead, 4, &only("x"), next.as_ref());
+    assert_eq!((found, next), (vec!["x-0".to_owned()], None));
+}
+
+/// Each part of what is wanted leaves out what it should, and several must all hold.
+fn a_job_is_wanted_if_all_holds_that_is_asked_for(mut rig: Rig) {
+    rig.enqueue(&[job("a")]);
+    rig.end_all(&dead());
+    rig.wait(Duration::from_secs(5));
+    rig.enqueue(&[job("b")]);
+    rig.end_all(&dead());
+    let mut found = |only: Wanted| rig.wanted(State::Dead, 9, &only, None).0;
+    let text = |text: &str| Some(text.to_owned());
+    let none = Wanted::default;
+    for (only, expected) in [
+        (none(), &["b", "a"][..]),
+        (
+            Wanted {
+                older_ms: Some(4_000),
+                ..none()
+            },
+            &["a"],
+        ),
+        (
+            Wanted {
+                newer_ms: Some(4_000),
+                ..none()
+            },
+            &["b"],
+        ),
+        (
+            Wanted {
+                error: text("no"),
+                ..none()
+            },
+            &["b", "a"],
+        ),
+        (
+            Wanted {
+                error: text("error"),
+                ..none()
+            },
+            &[],
+        ),
+        (
+            Wanted {
+                failed: Some(1),
+                ..none()
+            },
+            &["b", "a"],
+        ),
+        (
+            Wanted {
+                failed: Some(2),
+                ..none()
+            },
+            &[],
+        ),
+        (
+            Wanted {
+                group: text("g"),
+                ..none()
+            },
+            &[],
+        ),
+        (
+            Wanted {
+                name: text("no such name"),
+                ..none()
+            },
+            &[],
+        ),
+        (
+            Wanted {
+                id_prefix: text("a"),
+                newer_ms: Some(4_000),
+                ..none()
+            },
+            &[],
+        ),
+    ] {
+        assert_eq!(found(only.clone()), expected, "{only:?}");
+    }
+}
+
+/// A job that has moved since it was read is left alone.
+fn jobs_are_removed_only_in_the_state_that_is_asked_for(mut rig: Rig) {
+    rig.enqueue(&["a", "b"].map(job));
+    rig.end_all(&dead());
+    rig.enqueue(&["c"].map(job));
+    let ids = ["a", "b", "c"].map(|id| JobId::new(id).unwrap());
+    let mut remove = |ids: &[JobId], state: State| {
+        let only_in = Some(state.as_str());
+        rig.call(&Remove { ids, only_in })
+    };
+    let removed = remove(&ids, State::Waiting);
+    let dead = |id: &str| (id.to_owned(), "dead".to_owned());
+    assert_eq!(
+        (removed.removed, removed.others),
+        (vec!["c".to_owned()], vec![dead("a"), dead("b")])
+    );
+    let removed = remove(&ids[..1], State::Dead);
+    assert_eq!(
+        (removed.removed, removed.others),
+        (vec!["a".to_owned()], Vec::new())
+    );
+}
+
+/// How many jobs stand before a job is known of those in line.
+fn the_position_of_a_job_is_its_number_in_line(mut rig: Rig) {
+    rig.enqueue(&["a", "b", "c"].map(job));
+    let mut position = |id: &str| {
+        let found = rig.call(&Get { id }).expect("it is there");
+        found
+            .position
+            .map(|position| String::from_utf8(position).unwrap())
+    };
+    assert_eq!(position("a").as_deref(), Some("0"));
+    assert_eq!(position("c").as_deref(), Some("2"));
+    assert!(rig.claim_one().is_some());
+    let mut position = |id: &str| rig.call(&Get { id }).and_then(|found| found.position);
+    assert_eq!(position("a"), None);
+    assert_eq!(position("c").as_deref(), Some(&b"1"[..]));
+}
+
 on_both!(
+    a_page_of_wanted_jobs_looks_at_no_more_than_it_may,
+    a_job_is_wanted_if_all_holds_that_is_asked_for,
+    jobs_are_removed_only_in_the_state_that_is_asked_for,
+    the_position_of_a_job_is_its_number_in_line,
     each_job_comes_once_in_pages_of_any_size,
     what_comes_and_goes_between_two_pages_moves_none_of_the_others,
     cancelled_jobs_are_not_among_the_completed_ones,

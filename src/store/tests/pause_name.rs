@@ -327,7 +327,7 @@ fn g8_jobs_that_were_set_aside_are_changed_and_removed_like_others(mut rig: Rig)
     assert_eq!(rig.claims(9), [""; 0]);
     assert_eq!(rig.size("unhandled"), 4);
     let ids = &[JobId::stored("mail-removed")];
-    assert_eq!(rig.call(&Remove { ids }).removed, ["mail-removed"]);
+    assert_eq!(rig.call(&Remove::of(ids)).removed, ["mail-removed"]);
     let (ids, reason) = (&[JobId::stored("mail-cancelled")], "moot");
     rig.call(&Cancel { ids, reason });
     let edited = JobId::stored("mail-edited");

@@ -35,7 +35,7 @@ use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
 use crate::store::group::Group;
-use crate::store::list::List;
+use crate::store::list::{Direction, List, Wanted};
 use crate::store::orphans::{How, Orphans};
 use crate::store::owner::Owner;
 use crate::store::pause::Pause;
@@ -190,7 +190,14 @@ verbs! {
         },
     }
     list: List {
-        "list" => |redis, _| tried(redis, &List { state: "waiting", limit: 9, bytes: 99, after: None }),
+        "list" => |redis, _| listed(redis, Direction::Forward, None),
+        "list some of the jobs from the end" => |redis, _| listed(redis, Direction::Backward, Some(&Wanted {
+            id_prefix: Some(String::new()),
+            failed: Some(0),
+            error: Some("no".into()),
+            older_ms: Some(0),
+            ..Wanted::default()
+        })),
     }
     orphans: Orphans<'_> {
         "look for orphans" => |redis, _| orphans(redis, How::Look),
@@ -232,7 +239,11 @@ verbs! {
         "bury" => |redis, _| recover(redis),
     }
     remove: Remove<'_> {
-        "remove" => |redis, _| tried(redis, &Remove { ids: &all() }),
+        "remove what is dead" => |redis, _| {
+            let only_in = Some("dead");
+            tried(redis, &Remove { ids: &all(), only_in })
+        },
+        "remove" => |redis, _| tried(redis, &Remove::of(&all())),
     }
     replay: Replay<'_> {
         "replay" => |redis, _| tried(redis, &Replay { ids: &all() }),
@@ -332,6 +343,21 @@ fn recover(redis: &mut InRedis) -> Tried {
         doubt: Doubt::None,
     };
     tried(redis, &recover)
+}
+
+fn listed(redis: &mut InRedis, direction: Direction, only: Option<&Wanted>) -> Tried {
+    tried(
+        redis,
+        &List {
+            state: "waiting",
+            direction,
+            limit: 9,
+            look_at: 9,
+            only,
+            bytes: 99,
+            after: None,
+        },
+    )
 }
 
 fn orphans(redis: &mut InRedis, how: How) -> Tried {

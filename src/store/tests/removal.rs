@@ -53,7 +53,7 @@ impl Rig {
 
     fn remove(&mut self, ids: &[&str]) -> Vec<String> {
         let ids: Vec<JobId> = ids.iter().map(|id| JobId::new(id).unwrap()).collect();
-        self.call(&Remove { ids: &ids }).removed
+        self.call(&Remove::of(&ids)).removed
     }
 
     fn says(&mut self, claimed: &super::Claimed) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::policy::retention::Retention;
 use crate::policy::settings::SettingsInForce;
-use crate::store::list::List;
+use crate::store::list::{Direction, List};
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::settings::{Found, Settings};
 use crate::store::trim::{Trim, Trimmed};
@@ -59,7 +59,10 @@ impl Rig {
     fn completed(&mut self) -> Vec<String> {
         let page = self.call(&List {
             state: State::Completed.as_str(),
+            direction: Direction::Forward,
             limit: 100,
+            look_at: 100,
+            only: None,
             bytes: BATCH_BYTES,
             after: None,
         });
@@ -266,7 +269,7 @@ fn g6_whoever_looks_a_job_is_dead_after_as_many_stalls_as_are_set(mut rig: Rig) 
         }
         let ids = &[JobId::new("a").unwrap()];
         assert_eq!(
-            rig.call(&crate::store::remove::Remove { ids })
+            rig.call(&crate::store::remove::Remove::of(ids))
                 .removed
                 .len(),
             1

@@ -149,7 +149,7 @@ fn the_key_is_free_when_the_job_ends_in_any_way(mut rig: Rig) {
         let first = claim(&mut rig).unwrap();
         end(&mut rig, &first, how());
         assert!(is_free(&mut rig), "{:?}", how());
-        rig.call(&Remove { ids: &[first.id] });
+        rig.call(&Remove::of(&[first.id]));
     }
     let id = &[JobId::stored("a")];
     for delay in [Duration::ZERO, MINUTE] {
@@ -157,9 +157,9 @@ fn the_key_is_free_when_the_job_ends_in_any_way(mut rig: Rig) {
         let reason = "moot";
         assert_eq!(rig.call(&Cancel { ids: id, reason }).cancelled, ["a"]);
         assert!(is_free(&mut rig));
-        rig.call(&Remove { ids: id });
+        rig.call(&Remove::of(id));
         met(&mut rig, &[after(unique("a", "k"), delay)]);
-        assert_eq!(rig.call(&Remove { ids: id }).removed, ["a"]);
+        assert_eq!(rig.call(&Remove::of(id)).removed, ["a"]);
         assert!(is_free(&mut rig));
     }
 }
@@ -207,7 +207,7 @@ fn nobody_takes_the_key_of_a_newer_job_away(mut rig: Rig) {
     end(&mut rig, &second, dead());
 
     rig.enqueue(&[unique("d", "k")]);
-    assert_eq!(rig.call(&Remove { ids: &[second.id] }).removed, ["b"]);
+    assert_eq!(rig.call(&Remove::of(&[second.id])).removed, ["b"]);
     assert_eq!(met(&mut rig, &[unique("e", "k")]), [":d"]);
 }
 
@@ -235,9 +235,7 @@ fn a_key_can_be_remembered_for_a_time_whatever_becomes_of_the_job(mut rig: Rig) 
     assert_eq!(met(&mut rig, &[unique("b", once())]), ["b"]);
 
     // A removed job takes its key along; what is over is forgotten.
-    rig.call(&Remove {
-        ids: &[JobId::stored("b")],
-    });
+    rig.call(&Remove::of(&[JobId::stored("b")]));
     assert!(is_free(&mut rig));
     rig.enqueue(&[unique("c", once())]);
     rig.wait(5 * MINUTE);
@@ -278,9 +276,7 @@ fn jobs_of_one_call_meet_each_other(mut rig: Rig) {
         met(&mut rig, &[reject("a"), job("x"), reject("b"), reject("b")]),
         ["a", "x", ":a", ":a"]
     );
-    rig.call(&Remove {
-        ids: &[JobId::stored("a")],
-    });
+    rig.call(&Remove::of(&[JobId::stored("a")]));
 
     let options = || JobOptions::new().unique(Unique::by("k").on_duplicate(OnDuplicate::Replace));
     let first = after(says(1, job("a"), options()), MINUTE);

@@ -252,9 +252,7 @@ fn g8_nothing_is_left_of_a_job_that_was_handed_back(mut rig: Rig) {
     rig.keep_nothing();
     rig.enqueue(&["a", "b"].map(job));
     rig.hand_all_back();
-    let removed = rig.call(&Remove {
-        ids: &[JobId::new("a").unwrap()],
-    });
+    let removed = rig.call(&Remove::of(&[JobId::new("a").unwrap()]));
     assert_eq!(removed.removed, ["a"]);
     let claimed = rig.ask(5, &["b"], 0).claimed;
     // It failed, waits, and is done at last.

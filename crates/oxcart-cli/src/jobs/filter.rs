@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use oxcart::{DeadLetters, Fingerprint, JobInfo, Queue, Timestamp};
+use oxcart::{DeadLetters, Fingerprint, JobInfo, Jobs, Queue};
 
-use crate::text::{duration, when};
+use crate::text::duration;
 
-/// All that is given must hold. It is looked at here, job by job: Redis hands out whole pages.
+/// All that is given must hold. Most of it is decided by Redis ([`Filter::ask`]); headers, order and fingerprints are looked at here
+/// ([`Filter::passes`]), in the jobs that Redis has answered.
 #[derive(Args, Debug, Default, Clone)]
 #[command(next_help_heading = "Which jobs")]
 pub(crate) struct Filter {
@@ -17,7 +18,7 @@ pub(crate) struct Filter {
     /// Ids that begin so
     #[arg(long, value_name = "START")]
     id_prefix: Option<String>,
-    /// This text in the error of the last attempt, in any case
+    /// This text in the error of the last attempt; upper and lower case of a to z are the same
     #[arg(long, value_name = "TEXT")]
     error: Option<String>,
     /// A fingerprint, as `oxcart dead groups` shows it
@@ -26,13 +27,16 @@ pub(crate) struct Filter {
     /// This header
     #[arg(long, value_name = "KEY=VALUE", value_parser = header)]
     header: Option<(String, String)>,
+    /// So many attempts that failed, or more
+    #[arg(long, value_name = "ATTEMPTS")]
+    failed: Option<u32>,
     /// Jobs of this group
     #[arg(long, value_name = "KEY")]
     group: Option<String>,
     /// Jobs that are ordered by this key
     #[arg(long, value_name = "KEY")]
     order: Option<String>,
-    /// Died, ended or were enqueued longer ago than this: 7d
+    /// Died, ended or were enqueued at least so long ago: 7d
     #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     older_than: Option<Duration>,
     /// Died, ended or were enqueued within this time: 2h
@@ -68,6 +72,7 @@ impl Filter {
             header,
             group,
             order,
+            failed,
             older_than,
             newer_than,
         } = self;
@@ -75,6 +80,7 @@ impl Filter {
         texts.iter().all(|text| text.is_none())
             && fingerprint.is_none()
             && header.is_none()
+            && failed.is_none()
             && older_than.is_none()
             && newer_than.is_none()
     }
@@ -82,41 +88,66 @@ impl Filter {
     /// The dead letters of a queue that pass.
     pub(crate) fn dead_letters(&self, queue: &Queue) -> DeadLetters {
         let mut letters = queue.dead_letters();
+        if let Some(name) = &self.name {
+            letters = letters.named(name);
+        }
+        if let Some(text) = &self.error {
+            letters = letters.error_contains(text);
+        }
+        if let Some(fingerprint) = self.fingerprint {
+            letters = letters.fingerprint(fingerprint);
+        }
         if let Some(age) = self.older_than {
-            // Reading ends at the first that is younger.
             letters = letters.older_than(age);
         }
+        if let Some(age) = self.newer_than {
+            letters = letters.newer_than(age);
+        }
         let filter = self.clone();
-        letters.matching(move |job| filter.passes(job))
+        letters.matching(move |job| filter.is_of_these(job) && filter.passes(job))
     }
 
+    /// What [`ask`](Self::ask) leaves to Redis, and [`dead_letters`](Self::dead_letters) does not.
+    fn is_of_these(&self, job: &JobInfo) -> bool {
+        let start = self.id_prefix.as_ref();
+        let group = self.group.as_ref();
+        start.is_none_or(|start| job.id.as_str().starts_with(start))
+            && group.is_none_or(|group| job.group.as_ref() == Some(group))
+            && self.failed.is_none_or(|least| job.failed >= least)
+    }
+
+    /// Asks Redis for jobs that pass, as far as Redis can tell.
+    pub(crate) fn ask(&self, mut jobs: Jobs) -> Jobs {
+        if let Some(name) = &self.name {
+            jobs = jobs.named(name);
+        }
+        if let Some(start) = &self.id_prefix {
+            jobs = jobs.id_prefix(start);
+        }
+        if let Some(text) = &self.error {
+            jobs = jobs.error_contains(text);
+        }
+        if let Some(attempts) = self.failed {
+            jobs = jobs.failed_at_least(attempts);
+        }
+        if let Some(group) = &self.group {
+            jobs = jobs.in_group(group);
+        }
+        if let Some(age) = self.older_than {
+            jobs = jobs.older_than(age);
+        }
+        if let Some(age) = self.newer_than {
+            jobs = jobs.newer_than(age);
+        }
+        jobs
+    }
+
+    /// Whether a job passes that Redis has answered.
     pub(crate) fn passes(&self, job: &JobInfo) -> bool {
-        self.passes_at(job, when::now())
-    }
-
-    fn passes_at(&self, job: &JobInfo, now: Timestamp) -> bool {
-        let is = |wanted: &Option<String>, found: Option<&str>| {
-            wanted.as_ref().is_none_or(|wanted| found == Some(wanted))
-        };
-        let holds = |text: &Option<String>, test: &dyn Fn(&str) -> bool| {
-            text.as_ref().is_none_or(|text| test(text))
-        };
-        let age = now.duration_since(job.ended_at.unwrap_or(job.enqueued_at));
-        let has = |text: &str| {
-            let error = job.last_error().to_lowercase();
-            error.contains(&text.to_lowercase())
-        };
-        is(&self.name, Some(&job.name))
-            && is(&self.group, job.group.as_deref())
-            && is(&self.order, job.order.as_deref())
-            && holds(&self.id_prefix, &|start| job.id.as_str().starts_with(start))
-            && self
-                .header
-                .as_ref()
-                .is_none_or(|header| job.headers.contains(header))
-            && self.older_than.is_none_or(|least| age > least)
-            && self.newer_than.is_none_or(|most| age < most)
-            && holds(&self.error, &has)
+        let header = self.header.as_ref();
+        let order = self.order.as_ref();
+        header.is_none_or(|header| job.headers.contains(header))
+            && order.is_none_or(|order| job.order.as_ref() == Some(order))
             && self
                 .fingerprint
                 .is_none_or(|wanted| job.fingerprint() == wanted)

@@ -5,7 +5,7 @@ use oxcart::{Ended, JobCursor, JobInfo, JobState, Queue};
 use serde::Serialize;
 
 use super::filter::Filter;
-use super::scan::{self, Found};
+use super::scan::{self, Found, Order};
 use super::view::JobView;
 use crate::session::Session;
 use crate::term::look::Tint;
@@ -26,9 +26,12 @@ pub(crate) struct Part {
     /// All of them
     #[arg(long, conflicts_with = "limit")]
     all: bool,
+    /// Those first that died, ended or come last
+    #[arg(long)]
+    newest: bool,
     /// Go on behind the last job of another listing
-    #[arg(long, value_name = "CURSOR", value_parser = cursor)]
-    after: Option<JobCursor>,
+    #[arg(long, visible_alias = "after", value_name = "CURSOR", value_parser = cursor)]
+    cursor: Option<JobCursor>,
 }
 
 fn cursor(text: &str) -> Result<JobCursor, String> {
@@ -63,9 +66,13 @@ pub(crate) async fn list(
     } else {
         usize::try_from(part.limit).unwrap_or(usize::MAX)
     };
-    let (mut after, mut printed) = (part.after.clone(), 0);
+    let (mut after, mut printed) = (part.cursor.clone(), 0);
+    let (order, again) = match part.newest {
+        true => (Order::NewestFirst, "--newest "),
+        false => (Order::OldestFirst, ""),
+    };
     loop {
-        let found = scan::first(queue, states, filter, left.min(BLOCK), after).await?;
+        let found = scan::first(queue, states, (filter, order), left.min(BLOCK), after).await?;
         printed += found.jobs.len();
         left = left.saturating_sub(found.jobs.len());
         print(out, queue, columns, &found)?;
@@ -81,7 +88,7 @@ pub(crate) async fn list(
             match out.json {
                 true => eprint(&serde_json::json!(Next { next }).to_string()),
                 false => out.note(format_args!(
-                    "there are more; go on with --after {}",
+                    "there are more; go on with {again}--cursor {}",
                     quoted(&next)
                 )),
             }

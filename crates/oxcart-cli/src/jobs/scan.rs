@@ -1,6 +1,6 @@
 //! Reads jobs page by page.
 
-use oxcart::{Counts, Error, JobCursor, JobInfo, JobState, Queue};
+use oxcart::{Counts, Error, JobCursor, JobInfo, JobState, Jobs, Queue};
 
 use super::filter::Filter;
 use crate::term::interrupt::Interrupt;
@@ -16,11 +16,27 @@ pub(crate) struct Found {
     pub(crate) next: Option<JobCursor>,
 }
 
+/// In which order the jobs of a state are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    OldestFirst,
+    NewestFirst,
+}
+
+impl Order {
+    fn of(self, jobs: Jobs) -> Jobs {
+        match self {
+            Self::OldestFirst => jobs,
+            Self::NewestFirst => jobs.newest_first(),
+        }
+    }
+}
+
 /// Up to `limit` jobs in these states, one state after the other, from the cursor on.
 pub(crate) async fn first(
     queue: &Queue,
     states: &[JobState],
-    filter: &Filter,
+    (filter, order): (&Filter, Order),
     limit: usize,
     mut after: Option<JobCursor>,
 ) -> Result<Found, Trouble> {
@@ -43,9 +59,12 @@ pub(crate) async fn first(
         loop {
             let left = limit - found.jobs.len();
             let size = if filter.is_empty() { left } else { usize::MAX };
-            let request = |size| match after.clone() {
-                Some(cursor) => queue.jobs(*state).limit(size).after(cursor),
-                None => queue.jobs(*state).limit(size),
+            let request = |size| {
+                let jobs = order.of(filter.ask(queue.jobs(*state).limit(size)));
+                match after.clone() {
+                    Some(cursor) => jobs.after(cursor),
+                    None => jobs,
+                }
             };
             let page = request(size.max(1)).await?;
             if total > 0 {
@@ -83,7 +102,7 @@ pub(crate) async fn first(
 }
 
 /// How many jobs are in these states; completed and cancelled jobs are counted together.
-fn number(counts: &Counts, states: &[JobState]) -> u64 {
+pub(crate) fn number(counts: &Counts, states: &[JobState]) -> u64 {
     let of = |state: &JobState| match state {
         JobState::Waiting => counts.waiting,
         JobState::Blocked => counts.blocked,
@@ -102,23 +121,26 @@ fn state_of(cursor: &JobCursor) -> Result<JobState, Trouble> {
     Ok(state.parse()?)
 }
 
-/// Reads all jobs in a state, but no more than `most`, and gives each to `each`. Says how many it has read.
+/// Reads all jobs in a state that pass, but no more than `most`, and gives each to `each`. Says how many it has read, and whether
+/// there are more.
 pub(crate) async fn each(
     queue: &Queue,
     state: JobState,
+    filter: &Filter,
     most: u64,
     mut each: impl FnMut(&JobInfo),
-) -> Result<u64, Trouble> {
+) -> Result<(u64, bool), Trouble> {
     let interrupt = Interrupt::listen();
     let mut progress = Progress::new("reading", most);
     let (mut read, mut after) = (0, None);
     while read < most {
-        let mut request = queue.jobs(state);
+        let mut request = filter.ask(queue.jobs(state));
         if let Some(cursor) = after {
             request = request.after(cursor);
         }
         let page = request.await?;
-        page.jobs.iter().for_each(&mut each);
+        let passing = page.jobs.iter().filter(|job| filter.passes(job));
+        passing.for_each(&mut each);
         let size = (page.jobs.len() + page.unreadable.len()) as u64;
         read += size;
         progress.advance(size);
@@ -130,8 +152,8 @@ pub(crate) async fn each(
             return Err(Trouble::new(Exit::Interrupted, message));
         }
         if after.is_none() {
-            break;
+            return Ok((read, false));
         }
     }
-    Ok(read)
+    Ok((read, true))
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use oxcart::{Changed, Error, JobId};
+use oxcart::{Changed, Error, JobId, Sweep, Swept};
 use serde::Serialize;
 
 use crate::session::Session;
@@ -21,7 +21,7 @@ const AT_A_TIME: usize = 32;
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Tally {
     pub(crate) queue: String,
-    /// What was asked for: `replay`, `remove`, `cancel`.
+    /// What was asked for: `replay`, `remove`, `cancel`, `promote`.
     pub(crate) action: &'static str,
     /// How many jobs it was asked for.
     pub(crate) asked: u64,
@@ -42,11 +42,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(queue: &str, action: &'static str, asked: usize) -> Self {
+    pub(crate) fn new(queue: &str, action: &'static str, asked: u64) -> Self {
         Self {
             queue: queue.to_owned(),
             action,
-            asked: asked as u64,
+            asked,
             ..Self::default()
         }
     }
@@ -65,6 +65,13 @@ impl Tally {
         let (done, asked) = (self.done + self.requested, jobs(self.asked));
         let (past, left) = (past(self.action), self.asked.saturating_sub(self.seen()));
         format!("{done} of {asked} {past}, {left} left; the same command goes on with them")
+    }
+
+    /// What a step of a sweep has changed.
+    fn add(&mut self, before: &Swept, after: &Swept) {
+        self.done += after.done - before.done;
+        self.requested += after.requested - before.requested;
+        self.in_other_state += after.left_alone - before.left_alone;
     }
 
     fn seen(&self) -> u64 {
@@ -125,6 +132,44 @@ pub(crate) async fn change<F: Future<Output = Result<Changed, Error>>>(
     drop(progress);
     tell(session, &tally, &past)?;
     Ok(tally)
+}
+
+/// Does all of these sweeps, one after the other, and tells what became of the jobs.
+pub(crate) async fn sweep(
+    session: &mut Session,
+    mut tally: Tally,
+    sweeps: impl IntoIterator<Item = Sweep>,
+) -> Result<(), Trouble> {
+    let interrupt = Interrupt::listen();
+    let mut progress = Progress::new(tally.action, tally.asked);
+    let past = past(tally.action);
+    let so_far = |tally: &Tally| {
+        let done = jobs(tally.done);
+        format!("{done} {past}; the same command goes on with the others")
+    };
+    for mut sweep in sweeps {
+        loop {
+            let before = sweep.so_far().clone();
+            let after = match sweep.step().await {
+                Ok(None) => break,
+                Ok(Some(after)) => after,
+                Err(error) => {
+                    drop(progress);
+                    return Err(Trouble::from(error).hint(so_far(&tally)));
+                }
+            };
+            tally.add(&before, after);
+            progress.advance(after.seen() - before.seen());
+            if after.next.is_some() && interrupt.is_pressed() {
+                drop(progress);
+                let message = format!("interrupted: {}", so_far(&tally));
+                return Err(Trouble::new(Exit::Interrupted, message));
+            }
+        }
+    }
+    drop(progress);
+    tally.asked = tally.seen();
+    tell(session, &tally, &past)
 }
 
 /// Waits until the next step may begin; `false` if Ctrl-C was pressed.

@@ -5,7 +5,7 @@ use oxcart::{Ended, JobInfo, JobState, Timestamp};
 use serde_json::Value;
 
 use super::view::{JobView, attempt_kind, shown};
-use crate::term::look::Tint;
+use crate::term::look::{Tint, jobs};
 use crate::term::out::Out;
 use crate::text::when::{ago, exact, now};
 use crate::text::wrap::wrapped;
@@ -29,6 +29,16 @@ fn facts(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
     let at = |time: Timestamp| format!("{time}  {}", ago(time, now));
     out.fact("queue", queue)?;
     out.fact("enqueued", at(job.enqueued_at))?;
+    if let Some(before) = job.position {
+        let text = match before {
+            0 => "it is the next one".to_owned(),
+            before => format!("{} before it", jobs(before)),
+        };
+        out.fact("in line", text)?;
+    }
+    if let Some(time) = job.expires_at.filter(|_| job.ended_at.is_none()) {
+        out.fact("expires", at(time))?;
+    }
     if let Some(time) = job.due_at {
         out.fact("due", at(time))?;
     }
@@ -65,7 +75,14 @@ fn facts(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
             out.fact(name, number)?;
         }
     }
-    for (name, key) in [("group", &job.group), ("order", &job.order)] {
+    if job.weight != 1 {
+        out.fact("weight", job.weight)?;
+    }
+    for (name, key) in [
+        ("group", &job.group),
+        ("order", &job.order),
+        ("unique", &job.unique),
+    ] {
         if let Some(key) = key {
             out.fact(name, printable(key))?;
         }

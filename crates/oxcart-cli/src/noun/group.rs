@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use oxcart::{Group, GroupInfo, JobInfo, JobState, Queue};
 use serde::Serialize;
 
+use crate::jobs::filter::Filter;
 use crate::jobs::scan;
 use crate::noun::Pause;
 use crate::session::Session;
@@ -144,12 +145,14 @@ async fn count(queue: &Queue, most: u64) -> Result<(BTreeMap<String, [u64; 4]>, 
     let mut groups: BTreeMap<String, [u64; 4]> = BTreeMap::new();
     let mut all = true;
     for (position, state) in OPEN.into_iter().enumerate() {
-        let read = scan::each(queue, state, most, |job: &JobInfo| {
+        let all_of_them = Filter::default();
+        let read = scan::each(queue, state, &all_of_them, most, |job: &JobInfo| {
             if let Some(group) = &job.group {
                 groups.entry(group.clone()).or_default()[position] += 1;
             }
         });
-        all &= read.await? < most;
+        let (_, goes_on) = read.await?;
+        all &= !goes_on;
     }
     Ok((groups, all))
 }

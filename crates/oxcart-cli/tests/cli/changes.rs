@@ -332,3 +332,41 @@ async fn orphans_are_listed_put_back_and_removed() {
         assert_eq!(rig.queue.counts().await.unwrap().waiting, waiting);
     }
 }
+
+#[tokio::test]
+async fn a_queue_is_drained_and_cleaned_in_steps() {
+    let rig = Rig::filled().await;
+    let counts = async || rig.queue.counts().await.unwrap();
+    let before = counts().await;
+    rig.run(&["queue", "drain", "billing"]).expect(2);
+    assert_eq!(counts().await, before);
+    let drained = rig.run(&["queue", "drain", "billing", "--json", "--yes"]);
+    let drained = drained.expect(0).object();
+    assert_eq!(drained["done"], json!(before.waiting + before.blocked));
+    assert_eq!((counts().await.waiting, counts().await.delayed), (0, 1));
+    let promoted = rig.run(&["job", "promote", "billing", "--all", "--yes", "--json"]);
+    assert_eq!(promoted.expect(0).object()["done"], 1);
+    assert_eq!((counts().await.waiting, counts().await.delayed), (1, 0));
+    let clean = [
+        "queue", "clean", "billing", "--state", "dead", "--yes", "--json",
+    ];
+    let clean = |older: &[&str]| rig.run(&[&clean[..], older].concat()).expect(0).object();
+    assert_eq!(clean(&["--older-than", "1h"])["done"], 0);
+    assert_eq!(
+        clean(&["--older-than", "0s", "--name", "refund"])["done"],
+        0
+    );
+    assert_eq!(clean(&["--older-than", "0s"])["done"], 4);
+    assert_eq!(counts().await.dead, 0);
+    rig.run(&[
+        "queue",
+        "clean",
+        "billing",
+        "--state",
+        "active",
+        "--older-than",
+        "0s",
+    ])
+    .expect(2);
+    rig.run(&["job", "promote", "billing"]).expect(2);
+}

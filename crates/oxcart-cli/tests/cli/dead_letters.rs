@@ -62,9 +62,16 @@ async fn filters_choose() {
         (&["--group", "tenant-7"], 0),
         (&["--order", "a"], 0),
         (&["--limit", "2"], 2),
+        (&["--failed", "1"], 4),
+        (&["--failed", "2"], 0),
+        (&["--newest", "--error", "declined", "--limit", "2"], 2),
     ] {
         assert_eq!(chosen(filter), expected, "{filter:?}");
     }
+    let newest = rig.run(&["dead", "ls", "billing", "--json", "--newest"]);
+    let newest = newest.expect(0).objects();
+    let newest = newest.iter().map(|job| job["id"].as_str().unwrap());
+    assert!(newest.eq(all.iter().rev().map(String::as_str)));
     let waiting = rig
         .run(&["job", "ls", "billing", "--json", "--header", "trace=abc"])
         .expect(0);
@@ -89,7 +96,7 @@ async fn a_listing_goes_on_where_another_has_ended() {
             let cursor: String;
             if let Some(next) = after.take() {
                 cursor = next;
-                args.extend(["--after", &cursor]);
+                args.extend(["--cursor", &cursor]);
             }
             let said = rig.run(&args).expect(0);
             assert!(said.objects().len() <= 7);

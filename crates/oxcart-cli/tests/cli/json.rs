@@ -97,6 +97,25 @@ async fn every_command_prints_what_its_schema_says() {
         assert_eq!(said.err, "", "{args:?}");
         check(name, &said.objects());
     }
+    for args in [
+        &["job", "promote", "billing", "--all", "--yes"][..],
+        &[
+            "queue",
+            "clean",
+            "mail",
+            "--state",
+            "waiting",
+            "--older-than",
+            "0s",
+            "--yes",
+        ],
+        &["queue", "drain", "mail", "--delayed", "--yes"],
+    ] {
+        let mail = rig.open("mail").await;
+        mail.enqueue(Charge::new(70)).await.unwrap();
+        let said = rig.run(&[args, &["--json"]].concat()).expect(0);
+        check("tally", &said.objects());
+    }
     check(
         "finding",
         &rig.run(&["doctor", "--json"]).expect(1).objects(),

@@ -47,7 +47,7 @@ fn nothing_asked_for_is_nothing_done() {
     });
     assert_eq!(trimmed.dropped, 0);
     let ids = &[];
-    assert!(both.leaves(&Remove { ids }).removed.is_empty());
+    assert!(both.leaves(&Remove::of(ids)).removed.is_empty());
     assert!(both.leaves(&Replay { ids }).replayed.is_empty());
     let entries = &[];
     let fired = both.leaves(&Fire {
@@ -75,7 +75,10 @@ fn nothing_asked_for_is_nothing_done() {
     ] {
         let verb = List {
             state,
+            direction: Direction::Forward,
             limit,
+            look_at: limit,
+            only: None,
             bytes: 0,
             after: after.as_ref(),
         };
@@ -83,7 +86,10 @@ fn nothing_asked_for_is_nothing_done() {
     }
     let all = both.leaves(&List {
         state: "waiting",
+        direction: Direction::Forward,
         limit: BATCH_JOBS,
+        look_at: BATCH_JOBS,
+        only: None,
         bytes: 0,
         after: place(1, "-inf", "").as_ref(),
     });

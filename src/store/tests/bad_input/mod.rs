@@ -23,7 +23,7 @@ use crate::store::enqueue::{Due, Enqueue, Enqueued, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
-use crate::store::list::{List, Listed, Place};
+use crate::store::list::{Direction, List, Listed, Place};
 use crate::store::pause::Pause;
 use crate::store::progress::{Progress, Stored};
 use crate::store::promote::Promote;

@@ -109,7 +109,7 @@ fn ids_that_no_job_has_are_found_nowhere() {
         assert!(named.schedules.is_empty() && named.job.is_none());
         assert!(!both.leaves(&Unschedule { name: id }));
     }
-    let removed = both.leaves(&Remove { ids });
+    let removed = both.leaves(&Remove::of(ids));
     assert!(removed.removed.is_empty() && removed.active.is_empty());
     assert!(both.leaves(&Replay { ids }).replayed.is_empty());
 }
@@ -120,12 +120,12 @@ fn a_job_in_the_wrong_state_is_left_where_it_is() {
     let ids = &["held", "waiting", "delayed", "completed"].map(JobId::stored);
     assert!(both.leaves(&Replay { ids }).replayed.is_empty());
     let ids = &ids[..1];
-    assert_eq!(both.leaves(&Remove { ids }).active, ["held"]);
+    assert_eq!(both.leaves(&Remove::of(ids)).active, ["held"]);
     // Named twice, it is done once.
     let ids = &["dead", "dead"].map(JobId::stored);
     assert_eq!(both.call(&Replay { ids }).replayed, ["dead"]);
     let ids = &["dead", "held", "dead"].map(JobId::stored);
-    let removed = both.call(&Remove { ids });
+    let removed = both.call(&Remove::of(ids));
     assert_eq!((removed.removed.len(), removed.active.len()), (1, 1));
     // What is so already.
     assert!(!both.leaves(&Resume));

@@ -21,6 +21,7 @@ use crate::store::configure::By;
 use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
+use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
     cancel, edit, expiry, gates, owner, purge, snooze, successors, turns, unique,
@@ -85,7 +86,8 @@ operations! {
     4 Trim: (1..6usize, select(&[1_000, 3_600_000][..]))
         .prop_map(|(limit, lane_ttl_ms)| Op::Trim { limit, lane_ttl_ms });
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
-    2 Remove: ids().prop_map(|ids| Op::Remove { ids });
+    2 Remove: (ids(), option::weighted(0.3, select(State::ALL)))
+        .prop_map(|(ids, only_in)| Op::Remove { ids, only_in });
     2 Purge: purge::operation();
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();
@@ -100,8 +102,8 @@ operations! {
     1 Outlive: (0..2u32).prop_map(|max_stalls| Op::Outlive { max_stalls });
     3 Watch: (0..IDS, select(&[500, 60_000][..])).prop_map(|(id, await_ms)| Op::Watch { id, await_ms });
     2 Get: (0..IDS).prop_map(|id| Op::Get { id });
-    2 List: (0..State::ALL.len(), 1..6usize, select(&[0, 3_000, 1 << 20][..]), prop::bool::weighted(0.7))
-        .prop_map(|(state, limit, bytes, goes_on)| Op::List { state, limit, bytes, goes_on });
+    2 List: pages::operation();
+    2 ListWanted: pages::wanted();
     1 Counts: Just(Op::Counts);
     5 Configure: configure();
     1 Settings: Just(Op::Settings);

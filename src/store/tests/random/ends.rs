@@ -16,7 +16,7 @@ impl World<'_> {
     pub(in crate::store::tests) fn settlement(&self, end: &End) -> Option<Settlement> {
         let (id, fence, receipt) = self.claim(end.claim, end.stale)?;
         let stalled = self.last.get("stalls", id.as_str()).is_some();
-        let entry = || AttemptEntry::new(AttemptKind::Error, "broken".into());
+        let entry = || AttemptEntry::new(AttemptKind::Error, "Broken".into());
         let after = Duration::from_millis;
         let outcome = match end.how {
             How::Complete => Outcome::Completed(Output::new(vec![0xc0])),

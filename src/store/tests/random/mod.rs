@@ -15,7 +15,7 @@ mod names;
 pub(super) mod op;
 mod order;
 pub(super) mod profile;
-mod reads;
+pub(super) mod reads;
 mod removal;
 mod schedules;
 mod shrink;

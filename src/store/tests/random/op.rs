@@ -5,8 +5,10 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::reads::Page;
 use super::world::{World, Wrong};
 use crate::job::options::JobOptions;
+use crate::job::state::State;
 use crate::policy::order::{OnFailure, Order};
 use crate::policy::settings::QueueSettings;
 use crate::store::advance::Suspects;
@@ -120,8 +122,10 @@ pub(crate) enum Op {
     Replay {
         ids: Vec<u8>,
     },
+    /// In any state, or only in this one.
     Remove {
         ids: Vec<u8>,
+        only_in: Option<State>,
     },
     /// Deletes the queue, whatever it holds or only if it holds no open jobs, dead letters or schedules.
     Delete {
@@ -144,13 +148,8 @@ pub(crate) enum Op {
     Get {
         id: u8,
     },
-    /// A page of the jobs in one state: the first one, or the one behind the last page of that state.
-    List {
-        state: usize,
-        limit: usize,
-        bytes: usize,
-        goes_on: bool,
-    },
+    /// A page of the jobs in one state.
+    List(Page),
     Counts,
     /// An operator changes the settings of the queue.
     Configure {

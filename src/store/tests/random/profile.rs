@@ -354,6 +354,16 @@ pub(crate) const PAGES: Profile = Profile(&[
     (3, Replay),
 ]);
 
+/// Some of the jobs are looked for, in both directions.
+pub(crate) const WANTED: Profile = Profile(&[
+    (6, Enqueue),
+    (3, EnqueueNamed),
+    (14, Advance),
+    (14, ListWanted),
+    (3, LoseWorker),
+    (4, Pass),
+]);
+
 /// The queue has limits.
 pub(crate) const LIMITS: Profile = Profile(&[
     (8, Enqueue),

@@ -5,7 +5,7 @@ use crate::job::state::State;
 use crate::queue::info::Counts as Counted;
 use crate::store::counts::Counts;
 use crate::store::get::{Found, Get};
-use crate::store::list::{List, Listed};
+use crate::store::list::{Direction, List, Listed, Wanted};
 
 /// With a score that the two write alike.
 fn numbered(found: Found) -> Found {
@@ -15,6 +15,18 @@ fn numbered(found: Found) -> Found {
     }
 }
 
+/// A page that is asked for: the first one, or the one behind the last page of that state.
+#[derive(Debug, Clone)]
+pub(in crate::store::tests) struct Page {
+    pub(in crate::store::tests) state: State,
+    pub(in crate::store::tests) direction: Direction,
+    pub(in crate::store::tests) limit: usize,
+    pub(in crate::store::tests) look_at: usize,
+    pub(in crate::store::tests) only: Option<Wanted>,
+    pub(in crate::store::tests) bytes: usize,
+    pub(in crate::store::tests) goes_on: bool,
+}
+
 impl World<'_> {
     pub(super) fn get(&mut self, id: &str) -> Result<(), Wrong> {
         let verb = Get { id };
@@ -22,19 +34,16 @@ impl World<'_> {
         same("get", &redis, &self.memory.call(&verb).map(numbered))
     }
 
-    pub(super) fn list(
-        &mut self,
-        state: State,
-        limit: usize,
-        bytes: usize,
-        goes_on: bool,
-    ) -> Result<(), Wrong> {
-        let after = self.pages.get(&state).filter(|_| goes_on);
+    pub(in crate::store::tests) fn list(&mut self, page: &Page) -> Result<(), Wrong> {
+        let state = page.state;
         let verb = List {
             state: state.as_str(),
-            limit,
-            bytes,
-            after,
+            direction: page.direction,
+            limit: page.limit,
+            look_at: page.look_at,
+            only: page.only.as_ref(),
+            bytes: page.bytes,
+            after: self.pages.get(&state).filter(|_| page.goes_on),
         };
         let (redis, memory) = (self.redis.call(&verb)?, self.memory.call(&verb));
         let alike = |mut listed: Listed| {

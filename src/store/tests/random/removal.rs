@@ -84,7 +84,7 @@ impl World<'_> {
                 .map(|id| JobId::stored(id))
                 .collect();
             for ids in ids.chunks(BATCH_JOBS) {
-                self.both(&Remove { ids })?;
+                self.both(&Remove::of(ids))?;
             }
         }
         let nothing_is_kept = QueueSettings::new()

@@ -254,9 +254,12 @@ impl<'a> World<'a> {
             }),
             Op::Trim { limit, lane_ttl_ms } => self.trim(*limit, *lane_ttl_ms),
             Op::Replay { ids } => self.both(&Replay { ids: &names(ids) }),
-            Op::Remove { ids } => {
+            Op::Remove { ids, only_in } => {
                 self.invariants.removed(&names(ids));
-                self.both(&Remove { ids: &names(ids) })
+                self.both(&Remove {
+                    ids: &names(ids),
+                    only_in: only_in.map(State::as_str),
+                })
             }
             Op::Delete { all } => self.delete(*all),
             Op::LoseList { place, how } => self.lose_list(*place, *how),
@@ -266,12 +269,7 @@ impl<'a> World<'a> {
                 await_ms: *await_ms,
             }),
             Op::Get { id } => self.get(name(*id).as_str()),
-            Op::List {
-                state,
-                limit,
-                bytes,
-                goes_on,
-            } => self.list(State::ALL[*state], *limit, *bytes, *goes_on),
+            Op::List(page) => self.list(page),
             Op::Counts => self.counts(),
             Op::Configure { by, said } => self.both(&Configure {
                 by: *by,

@@ -44,7 +44,7 @@ pub(super) async fn change(
     let interrupt = Interrupt::listen();
     let name = queue.name().to_owned();
     let counted = count(queue, filter, &interrupt).await?;
-    let mut tally = Tally::new(&name, action.verb(), counted.matching as usize);
+    let mut tally = Tally::new(&name, action.verb(), counted.matching);
     let many = jobs(counted.matching);
     if dry_run {
         tally.dry_run = true;
@@ -66,7 +66,8 @@ pub(super) async fn change(
         confirm(
             session,
             &format!("{verb} {many} of the dead letters of `{name}`"),
-        )?;
+        )
+        .await?;
     }
     let last = Arc::new(Mutex::new(None));
     let done = carry_out(queue, filter, action, &counted, &interrupt, &last).await;

@@ -178,7 +178,7 @@ async fn change(
     if ids.is_empty() {
         return bulk::change(session, &queue, &filter, action, dry_run).await;
     }
-    let mut tally = Tally::new(&name, action.verb(), ids.len());
+    let mut tally = Tally::new(&name, action.verb(), ids.len() as u64);
     let many = jobs(ids.len() as u64);
     if dry_run {
         tally.dry_run = true;

@@ -39,9 +39,9 @@ pub(crate) enum Verb {
     Enqueue(enqueue::Enqueue),
     /// End jobs that are no longer wanted: what waits ends at once, what runs is told
     Cancel(Cancel),
-    /// Let a delayed job run now, also one that waits for its next attempt
+    /// Let delayed jobs run now, also those that wait for their next attempt
     #[command(visible_alias = "retry")]
-    Promote(Which),
+    Promote(Promote),
     /// Change a job that does not run yet: payload, priority, attempts, when it is due
     Edit(edit::Edit),
     /// Remove jobs and all that is known of them, but none that runs
@@ -60,7 +60,7 @@ pub(crate) struct List {
     filter: Filter,
 }
 
-fn state(text: &str) -> Result<JobState, String> {
+pub(crate) fn state(text: &str) -> Result<JobState, String> {
     text.parse()
         .map_err(|error: oxcart::Error| error.to_string())
 }
@@ -84,6 +84,17 @@ pub(crate) struct Many {
     queue: String,
     #[arg(required = true, value_name = "ID", value_parser = id)]
     ids: Vec<JobId>,
+}
+
+/// One delayed job, or all.
+#[derive(Args)]
+pub(crate) struct Promote {
+    queue: String,
+    #[arg(value_parser = id, required_unless_present = "all")]
+    id: Option<JobId>,
+    /// All delayed jobs of the queue
+    #[arg(long, conflicts_with = "id")]
+    all: bool,
 }
 
 #[derive(Args)]
@@ -112,7 +123,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         Verb::Show(which) => show(session, &which).await,
         Verb::Enqueue(enqueue) => enqueue.run(session).await,
         Verb::Cancel(cancel) => self::cancel(session, cancel).await,
-        Verb::Promote(which) => promote(session, &which).await,
+        Verb::Promote(which) => promote(session, which).await,
         Verb::Edit(edit) => edit.run(session).await,
         Verb::Remove(many) => remove(session, &many).await,
     }
@@ -133,10 +144,29 @@ pub(crate) async fn show(session: &mut Session, which: &Which) -> Result<(), Tro
     story::tell(&mut session.out, &which.queue, &job)
 }
 
-async fn promote(session: &mut Session, which: &Which) -> Result<(), Trouble> {
-    let queue = session.queue(&which.queue).await?;
-    let changed = queue.edit(&which.id).now().await?;
-    told(session, which, "promote", "is due now", changed).await
+async fn promote(session: &mut Session, promote: Promote) -> Result<(), Trouble> {
+    let queue = session.queue(&promote.queue).await?;
+    let Some(id) = promote.id else {
+        let delayed = queue.counts().await?.delayed;
+        confirm(
+            session,
+            &format!("Promote {} of `{}`", jobs(delayed), promote.queue),
+        )
+        .await?;
+        let tally = Tally::new(&promote.queue, "promote", delayed);
+        return steps::sweep(
+            session,
+            tally,
+            [queue.jobs(JobState::Delayed).promote_all()],
+        )
+        .await;
+    };
+    let changed = queue.edit(&id).now().await?;
+    let which = Which {
+        queue: promote.queue,
+        id,
+    };
+    told(session, &which, "promote", "is due now", changed).await
 }
 
 /// Tells what became of a change of one job.
@@ -195,7 +225,7 @@ async fn cancel(session: &mut Session, cancel: Cancel) -> Result<(), Trouble> {
     )
     .await?;
     let reason = reason.as_deref();
-    let tally = Tally::new(&name, "cancel", ids.len());
+    let tally = Tally::new(&name, "cancel", ids.len() as u64);
     let tally = steps::change(session, tally, &ids, None, async |id| {
         let request = queue.cancel(&id);
         match reason {
@@ -214,7 +244,7 @@ async fn remove(session: &mut Session, many: &Many) -> Result<(), Trouble> {
         &format!("Remove {} of `{}`", jobs(many.ids.len() as u64), many.queue),
     )
     .await?;
-    let tally = Tally::new(&many.queue, "remove", many.ids.len());
+    let tally = Tally::new(&many.queue, "remove", many.ids.len() as u64);
     let tally = steps::change(session, tally, &many.ids, None, async |id| {
         queue.remove(&id).await
     })

@@ -4,6 +4,7 @@ mod delete;
 mod limits;
 mod orphans;
 mod settings;
+mod sweep;
 mod view;
 
 use clap::{Args, Subcommand};
@@ -36,6 +37,10 @@ pub(crate) enum Verb {
     Settings(settings::Settings),
     /// Jobs that are in no list any more: show them, put them back, or remove them
     Orphans(orphans::Orphans),
+    /// Remove all jobs that wait, in steps
+    Drain(sweep::Drain),
+    /// Remove the jobs in one state that are old, in steps
+    Clean(sweep::Clean),
     /// Delete a queue, if nothing is left in it to do
     Delete(delete::Delete),
 }
@@ -56,6 +61,8 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         Verb::Resume(what) => pause(session, &what, false).await,
         Verb::Settings(settings) => settings.run(session).await,
         Verb::Orphans(orphans) => orphans.run(session).await,
+        Verb::Drain(drain) => drain.run(session).await,
+        Verb::Clean(clean) => clean.run(session).await,
         Verb::Delete(delete) => delete.run(session).await,
     }
 }

@@ -1,0 +1,310 @@
+//! The same change of many jobs, in bounded steps.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::Instant;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::error::Error;
+use crate::id::JobId;
+use crate::job::history::cut;
+use crate::job::state::State;
+use crate::queue::Queue;
+use crate::queue::admin::Changed;
+use crate::queue::jobs::{JobCursor, Jobs};
+use crate::store::BATCH_JOBS;
+use crate::store::cancel::Cancel;
+use crate::store::remove::Remove;
+use crate::store::replay::Replay;
+use crate::time::millis;
+
+/// Calls under way at a time, where a call changes one job.
+const AT_A_TIME: usize = 32;
+
+/// What is done to each job.
+#[derive(Debug, Clone)]
+enum Change {
+    /// If it is in this state.
+    Remove(Option<State>),
+    Replay,
+    /// For this reason.
+    Cancel(String),
+    Promote,
+}
+
+/// A change of all jobs of a request, of any number, in steps of up to 256 jobs ([`Jobs::remove_all`] and its like). Awaited, it does all
+/// of them; [`step`](Self::step) does one step, so the caller can show how far it is and stop between two steps.
+///
+/// ```no_run
+/// # use oxcart::*;
+/// # use std::time::Duration;
+/// # async fn example(mail: Queue, wants_to_stop: fn() -> bool) -> Result<(), Error> {
+/// let week = Duration::from_secs(7 * 24 * 3_600);
+/// let removed = mail.jobs(JobState::Dead).older_than(week).remove_all().await?;
+/// println!("{} jobs removed", removed.done);
+///
+/// let mut replay = mail.jobs(JobState::Dead).named("mail").error_contains("timeout").replay_all();
+/// while let Some(so_far) = replay.step().await? {
+///     println!("{} of {} jobs replayed", so_far.done, so_far.seen());
+///     if wants_to_stop() {
+///         break; // go on later: `.after(cursor)` with the cursor in `so_far.next`
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// If Redis does not answer; [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if jobs in that state cannot be changed so. What is done by then
+/// stays done ([`so_far`](Self::so_far)), and a further call of [`step`](Self::step) repeats the step that failed, which is harmless.
+///
+/// # Cancel safety
+///
+/// A step that is dropped may or may not be carried out; repeating it is harmless.
+#[must_use = "nothing is changed until it is awaited"]
+pub struct Sweep {
+    jobs: Jobs,
+    change: Change,
+    /// When the first step began.
+    started: Option<Instant>,
+    so_far: Swept,
+    is_over: bool,
+}
+
+/// What became of the jobs of a [`Sweep`] so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Jobs that were changed.
+    pub done: u64,
+    /// Jobs that run, and were asked to end.
+    pub requested: u64,
+    /// Jobs that were left alone: they had moved to another state, had gone, or wait for their unique key.
+    pub left_alone: u64,
+    /// Where the next step begins; `None` if all is done.
+    pub next: Option<JobCursor>,
+}
+
+impl Swept {
+    /// Jobs that were looked at.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.done + self.requested + self.left_alone
+    }
+
+    fn count(&mut self, changed: Changed) {
+        match changed {
+            Changed::Done => self.done += 1,
+            Changed::Requested => self.requested += 1,
+            _ => self.left_alone += 1,
+        }
+    }
+}
+
+impl Jobs {
+    /// Removes all of them, with all that is known of them; of jobs that were claimed or replayed meanwhile, none. To drain a queue, remove
+    /// its [`Blocked`](State::Blocked) jobs, which would get in line later, then the [`Delayed`](State::Delayed) ones if these are to go, too, and
+    /// then the [`Waiting`](State::Waiting) ones.
+    pub fn remove_all(self) -> Sweep {
+        let state = self.state;
+        Sweep::new(self, Change::Remove(Some(state)))
+    }
+
+    /// Puts all of them back in line, in their order ([`Queue::replay`]); they must be dead. Jobs that die again meanwhile are left
+    /// alone.
+    pub fn replay_all(self) -> Sweep {
+        Sweep::new(self, Change::Replay)
+    }
+
+    /// Cancels all of them, for this reason ([`Queue::cancel`]): those that run are asked to end.
+    pub fn cancel_all(self, reason: impl Into<String>) -> Sweep {
+        Sweep::new(self, Change::Cancel(cut(reason.into())))
+    }
+
+    /// Makes all of them due now; they must be delayed.
+    pub fn promote_all(self) -> Sweep {
+        Sweep::new(self, Change::Promote)
+    }
+}
+
+impl Sweep {
+    fn new(jobs: Jobs, change: Change) -> Self {
+        Self {
+            jobs,
+            change,
+            started: None,
+            so_far: Swept::default(),
+            is_over: false,
+        }
+    }
+
+    /// What became of the jobs so far.
+    #[must_use]
+    pub fn so_far(&self) -> &Swept {
+        &self.so_far
+    }
+
+    /// Changes up to 256 jobs more. Tells what became of all jobs so far; `None` if there was nothing left to do.
+    pub async fn step(&mut self) -> Result<Option<&Swept>, Error> {
+        self.check()?;
+        if self.is_over {
+            return Ok(None);
+        }
+        let mut jobs = self.jobs.clone();
+        if let Change::Replay = self.change {
+            // What dies again from now on is at the end of the list, and is not as old as this.
+            let age = self.started.get_or_insert_with(Instant::now).elapsed();
+            let age_ms = millis(age).max(jobs.only.older_ms.unwrap_or(0));
+            jobs.only.older_ms = Some(age_ms);
+        }
+        let page = jobs.page().await?;
+        let unreadable = page.unreadable.iter().filter_map(|error| error.job_id());
+        let ids: Vec<JobId> = page
+            .jobs
+            .iter()
+            .map(|job| &job.id)
+            .chain(unreadable)
+            .cloned()
+            .collect();
+        for changed in self.jobs.queue.change(&self.change, &ids).await? {
+            self.so_far.count(changed);
+        }
+        self.is_over = page.next.is_none();
+        self.so_far.next.clone_from(&page.next);
+        self.jobs.after = page.next;
+        Ok(Some(&self.so_far))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let state = self.jobs.state;
+        let (what, possible) = match self.change {
+            Change::Remove(_) => ("removed", state != State::Active),
+            Change::Replay => ("replayed", state == State::Dead),
+            Change::Cancel(_) => (
+                "cancelled",
+                matches!(
+                    state,
+                    State::Waiting | State::Blocked | State::Delayed | State::Active
+                ),
+            ),
+            Change::Promote => ("promoted", state == State::Delayed),
+        };
+        match possible {
+            true => Ok(()),
+            false => Err(Error::invalid(format!(
+                "jobs that are {state} cannot be {what}"
+            ))),
+        }
+    }
+}
+
+impl IntoFuture for Sweep {
+    type Output = Result<Swept, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move {
+            while self.step().await?.is_some() {}
+            Ok(self.so_far)
+        })
+    }
+}
+
+impl fmt::Debug for Sweep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sweep")
+            .field("jobs", &self.jobs)
+            .field("change", &self.change)
+            .field("so_far", &self.so_far)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    /// Removes these jobs, as [`remove`](Self::remove) does, 256 a call. Answers what became of each, in their order.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer; some of the jobs may have been removed by then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may be carried out in part; repeating it is harmless.
+    pub async fn remove_many(&self, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
+        self.change(&Change::Remove(None), ids).await
+    }
+
+    /// Puts these dead jobs back in line in this order, as [`replay`](Self::replay) does, 256 a call. Answers what became of each, in
+    /// their order.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer; some of the jobs may have been replayed by then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may be carried out in part; repeating it is harmless.
+    pub async fn replay_many(&self, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
+        self.change(&Change::Replay, ids).await
+    }
+
+    async fn change(&self, change: &Change, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
+        let mut changed = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(BATCH_JOBS) {
+            changed.extend(match change {
+                Change::Remove(state) => {
+                    let only_in = state.map(|state| state.as_str());
+                    let answer = self.inner.call(&Remove { ids, only_in }).await?;
+                    let mut told = Told::of(&answer.removed, &answer.others)?;
+                    told.add(&answer.active, Changed::InState(State::Active));
+                    told.in_order(ids)
+                }
+                Change::Replay => {
+                    let answer = self.inner.call(&Replay { ids }).await?;
+                    Told::of(&answer.replayed, &answer.others)?.in_order(ids)
+                }
+                Change::Cancel(reason) => {
+                    let answer = self.inner.call(&Cancel { ids, reason }).await?;
+                    let mut told = Told::of(&answer.cancelled, &answer.others)?;
+                    told.add(&answer.running, Changed::Requested);
+                    told.in_order(ids)
+                }
+                Change::Promote => {
+                    let call = |id| self.edit(id).now().into_future();
+                    let calls: Vec<_> = ids.iter().map(call).collect();
+                    let calls = stream::iter(calls).buffered(AT_A_TIME);
+                    calls.try_collect::<Vec<_>>().await?
+                }
+            });
+        }
+        Ok(changed)
+    }
+}
+
+/// What became of each job of a call. A job that is not among them was not found.
+struct Told<'a>(HashMap<&'a str, Changed>);
+
+impl<'a> Told<'a> {
+    fn of(done: &'a [String], others: &'a [(String, String)]) -> Result<Self, Error> {
+        let mut told = Self(HashMap::new());
+        told.add(done, Changed::Done);
+        for other in others {
+            let state = Changed::of(&[], std::slice::from_ref(other))?;
+            told.0.entry(&other.0).or_insert(state);
+        }
+        Ok(told)
+    }
+
+    fn add(&mut self, ids: &'a [String], changed: Changed) {
+        self.0.extend(ids.iter().map(|id| (id.as_str(), changed)));
+    }
+
+    fn in_order(self, ids: &[JobId]) -> Vec<Changed> {
+        let of = |id: &JobId| self.0.get(id.as_str()).copied();
+        let changed = ids.iter().map(|id| of(id).unwrap_or(Changed::NotFound));
+        changed.collect()
+    }
+}

@@ -1,0 +1,138 @@
+//! The same change of many jobs, in steps.
+
+use std::time::Duration;
+
+use oxcart::{Backoff, Changed, Failure, JobId, JobState, Swept};
+
+use crate::rig::{Number, Rig, Running};
+use crate::support::ids;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+#[tokio::test]
+async fn a_sweep_goes_on_where_another_has_ended_and_changes_each_job_once() {
+    let rig = Rig::new().await;
+    rig.queue.enqueue_many((0..600).map(Number)).await.unwrap();
+    let all = || rig.queue.jobs(JobState::Waiting);
+    let mut first = all().remove_all();
+    let so_far: Swept = first.step().await.unwrap().unwrap().clone();
+    assert_eq!((so_far.done, so_far.seen()), (256, 256));
+    drop(first);
+    assert_eq!(rig.counts().await.waiting, 344);
+    // What comes in front of the place where it ended is not its business.
+    rig.queue.enqueue(Number(9_999)).front().await.unwrap();
+    let cursor = so_far.next.unwrap();
+    let mut rest = all().after(cursor).remove_all();
+    let mut steps = 0;
+    while rest.step().await.unwrap().is_some() {
+        steps += 1;
+    }
+    assert_eq!((rest.so_far().done, rest.so_far().left_alone), (344, 0));
+    assert!(rest.so_far().next.is_none() && steps <= 3, "{steps}");
+    let left = rig.counts().await;
+    assert_eq!((left.waiting, left.totals.removed), (1, 600));
+    assert!(all().remove_all().await.unwrap().done == 1);
+    assert_eq!(all().remove_all().await.unwrap(), Swept::default());
+}
+
+#[tokio::test]
+async fn all_that_is_delayed_is_promoted_and_all_that_waits_is_cancelled() {
+    let rig = Rig::new().await;
+    let far = |n| rig.queue.enqueue(Number(n)).delay(HOUR);
+    for n in 0..40 {
+        far(n).await.unwrap();
+    }
+    let delayed = rig.queue.jobs(JobState::Delayed);
+    assert_eq!(delayed.promote_all().await.unwrap().done, 40);
+    let counts = rig.counts().await;
+    assert_eq!((counts.waiting, counts.delayed), (40, 0));
+    let waiting = rig.queue.jobs(JobState::Waiting);
+    let cancelled = waiting.cancel_all("moot").await.unwrap();
+    assert_eq!((cancelled.done, cancelled.requested), (40, 0));
+    let cancelled = rig.queue.jobs(JobState::Cancelled);
+    assert_eq!(cancelled.remove_all().await.unwrap().done, 40);
+    assert_eq!(rig.counts().await.completed, 0);
+}
+
+/// The worker fails them again at once, and the list never ends; the sweep does.
+#[tokio::test]
+async fn what_dies_again_while_all_is_replayed_is_not_replayed_again() {
+    let rig = Rig::new().await;
+    let fails = async |Number(n): Number| Err::<u32, _>(Failure::dead(format!("no {n}")));
+    let running = Running::start(rig.worker().handle(fails).concurrency(50));
+    let jobs = rig.queue.enqueue_many((0..300).map(Number)).await.unwrap();
+    rig.until(|counts| counts.dead == 300).await;
+    let dead = || rig.queue.jobs(JobState::Dead);
+    let replayed = dead().limit(20).replay_all().await.unwrap();
+    assert_eq!(replayed.done, 300);
+    rig.until(|counts| counts.dead == 300).await;
+    assert_eq!(rig.counts().await.totals.replayed, 300);
+    running.stop().await;
+
+    let [one, two]: [JobId; 2] = [jobs[0].id().clone(), jobs[1].id().clone()];
+    let nobody = JobId::new("nobody").unwrap();
+    let many = [two.clone(), nobody, one.clone()];
+    let replayed = rig.queue.replay_many(&many).await.unwrap();
+    assert_eq!(replayed, [Changed::Done, Changed::NotFound, Changed::Done]);
+    assert_eq!(ids(&rig.queue, JobState::Waiting).await, [two, one]);
+    let again = rig.queue.replay_many(&many[..1]).await.unwrap();
+    assert_eq!(again, [Changed::InState(JobState::Waiting)]);
+    let removed = rig.queue.remove_many(&many).await.unwrap();
+    assert_eq!(removed, [Changed::Done, Changed::NotFound, Changed::Done]);
+    let swept = dead().error_contains("no 29").remove_all().await.unwrap();
+    assert_eq!(swept.done, 11);
+}
+
+#[tokio::test]
+async fn jobs_in_a_state_in_which_they_cannot_be_changed_so_are_refused() {
+    let rig = Rig::new().await;
+    let jobs = |state| rig.queue.jobs(state);
+    for refused in [
+        jobs(JobState::Active).remove_all(),
+        jobs(JobState::Waiting).replay_all(),
+        jobs(JobState::Dead).cancel_all("moot"),
+        jobs(JobState::Waiting).promote_all(),
+    ] {
+        assert!(refused.await.unwrap_err().is_invalid());
+    }
+    let _ = Backoff::NONE;
+    if std::env::var_os("OXCART_MEASURE").is_some() {
+        let sent = rig
+            .queue
+            .enqueue_many((0..10_000).map(Number))
+            .await
+            .unwrap();
+        let started = std::time::Instant::now();
+        for job in &sent[..1_000] {
+            assert!(rig.queue.remove(job.id()).await.unwrap().is_done());
+        }
+        eprintln!("1,000 one by one: {:?}", started.elapsed());
+        let started = std::time::Instant::now();
+        let ids: Vec<_> = sent[1_000..5_000]
+            .iter()
+            .map(|job| job.id().clone())
+            .collect();
+        rig.queue.remove_many(&ids).await.unwrap();
+        eprintln!("4,000 by remove_many: {:?}", started.elapsed());
+        let started = std::time::Instant::now();
+        let done = jobs(JobState::Waiting).remove_all().await.unwrap().done;
+        eprintln!("{done} by remove_all: {:?}", started.elapsed());
+        rig.queue
+            .enqueue_many((0..100_000).map(Number))
+            .await
+            .unwrap();
+        let started = std::time::Instant::now();
+        let page = jobs(JobState::Waiting).id_prefix("zz").await.unwrap();
+        eprintln!(
+            "one page of 256 that nothing passes: {:?} {}",
+            started.elapsed(),
+            page.jobs.len()
+        );
+        let slow: Vec<String> = rig
+            .server
+            .ask(&["CONFIG", "GET", "slowlog-log-slower-than"]);
+        eprintln!("{slow:?}");
+        let log: redis::Value = rig.server.ask(&["SLOWLOG", "LEN"]);
+        eprintln!("slow: {log:?}");
+    }
+}
