@@ -48,7 +48,7 @@ function queue.go_by_gates(part, limit, max_bytes)
   local is_line_left = redis.call('EXISTS', key.waiting) == 1
   add_what_may_start(part)
   for _ = 2, ROUNDS do
-    if not is_line_left or #claimed.ids >= limit or claimed.bytes >= max_bytes then
+    if meta.limited and queue.waits_for_heavy_job() or not is_line_left or #claimed.ids >= limit or claimed.bytes >= max_bytes then
       break
     end
     part = queue.take_from_line(limit - #claimed.ids, max_bytes - claimed.bytes, 0, 'must fit')
@@ -56,7 +56,7 @@ function queue.go_by_gates(part, limit, max_bytes)
     is_line_left = redis.call('EXISTS', key.waiting) == 1
     add_what_may_start(part)
   end
-  if not is_line_left then
+  if not is_line_left and not (meta.limited and queue.waits_for_heavy_job()) then
     queue.take_from_groups(groups, limit, max_bytes, claimed)
   end
   if meta.limited then

@@ -72,6 +72,11 @@ function queue.may_start(record)
   return true
 end
 
+-- Whether the claim stopped at a job that may not start yet. The jobs behind it wait for it.
+function queue.waits_for_heavy_job()
+  return too_heavy ~= nil
+end
+
 -- The job with this record counted as started, and its gate held it back.
 function queue.take_back_start(record)
   if look() then

@@ -120,7 +120,7 @@ impl State {
         let line = std::mem::take(&mut taken.ids);
         taken.ids = self.pass_gates(line, &mut groups, room);
         for _ in 1..ROUNDS {
-            if !more || taken.ids.len() >= limit || room.bytes == 0 {
+            if room.too_heavy.is_some() || !more || taken.ids.len() >= limit || room.bytes == 0 {
                 break;
             }
             let limit = limit - taken.ids.len();
@@ -131,7 +131,7 @@ impl State {
             let start = self.pass_gates(part.ids, &mut groups, room);
             taken.ids.extend(start);
         }
-        if !more {
+        if !more && room.too_heavy.is_none() {
             let limit = limit - taken.ids.len();
             let ids = self.take_from_groups(&groups, limit, room);
             taken.ids.extend(ids);
