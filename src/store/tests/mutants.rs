@@ -59,6 +59,7 @@ macro_rules! mutants {
 }
 
 mod gates;
+mod group_pace;
 mod limits;
 mod pause_name;
 mod unique;

@@ -5,6 +5,7 @@ pub(crate) mod fingerprint;
 pub(crate) mod log;
 pub(crate) mod nearest;
 pub(crate) mod place;
+pub(crate) mod rates;
 pub(crate) mod value;
 pub(crate) mod when;
 pub(crate) mod wrap;
