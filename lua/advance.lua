@@ -19,7 +19,7 @@
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver, whole
 -- rarely: lists, again, promote, active, emit_value, tick, head, hold_queue
--- with all: overdue, expire, types
+-- with all: overdue, expire, types, paced_type, paces
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then
@@ -28,6 +28,7 @@ end
 
 if args.traits then
   queue.check_types()
+  queue.check_paced()
 end
 
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be
@@ -49,9 +50,13 @@ else
   end
   due_ms = queue.next_due()
   local is_due = due_ms and due_ms <= now_ms and not meta.paused
-  -- Jobs of groups are among what is due: only the script with all keys can promote them, and nothing is claimed before. Nor is
-  -- anything claimed before what is over has ended, nor by the script with few keys while names are paused.
-  is_too_plain = is_over or (meta.paused_names or is_due and meta.gated) and not args.traits
+  local opens = meta.blocked and meta.paced and queue.number(meta.paced) <= now_ms
+  if opens and args.traits then
+    queue.look_at_paced(256)
+  end
+  -- Jobs of groups are among what is due, or a group may go on: only the script with all keys can see to that, and nothing is claimed
+  -- before. Nor is anything claimed before what is over has ended, nor by the script with few keys while names are paused.
+  is_too_plain = is_over or (meta.paused_names or opens or is_due and meta.gated) and not args.traits
   if is_due and not is_too_plain then
     due_ms, claim = queue.promote_before_claim(args.claim)
   end
@@ -63,9 +68,6 @@ else
   end
 end
 
-if meta.expiring then
-  due_ms = math.min(due_ms or math.huge, queue.number(meta.expiring))
-end
 local more, next_at_ms, suspects, news, is_drained, held = queue.outlook(claimed, due_ms)
 
 -- Wakes a worker that blocks on the token, which takes the jobs for which this caller has no room. Suspects are offered on
@@ -79,9 +81,8 @@ end
 -- Keeps as many completed jobs as are set, says that the last open job is gone, and stores the answer.
 if status == 'new' then
   if args.settle > #refused or expired > 0 then
-    local TRIMMED_AT_MOST = 256
     if queue.setting('keep_completed_ms') > 0 then
-      queue.cap_completed(TRIMMED_AT_MOST)
+      queue.cap_completed(256)
     end
     if is_drained and queue.active_count() == 0 then
       queue.emit_value('drained', '')

@@ -1,38 +1,46 @@
 #!lua flags=allow-oom
--- Looks at one group, and changes what is set for it (lib/gate.lua). args: group (as in the head of a record), change (numbers by
--- name; 0 takes the setting away).
--- Answers { 'group', now_ms, active, in line (0 or 1), blocked, what is set for it: a text }. O(log N). Harmless when repeated.
--- needs: arguments, meta, whole, gate, turn
--- rarely: admit, emit, running
+-- Looks at one group, and changes what is set for it (lib/gate.lua). args: group (as in the head of a record), change (texts by
+-- name; '' takes the setting away), resume (a hold of the group ends).
+-- Answers { 'group', now_ms, active, in line (0 or 1), blocked, what is set for it: a text, until when it is held, ms, or 0 }. O(log N).
+-- Harmless when repeated.
+-- needs: arguments, meta, gate, turn
+-- rarely: admit, emit, running, group_pace, paces
 
 local name = 'g' .. args.group
 local field = name .. ' set'
 local before = redis.call('HGET', key.gates, field) or ''
 local values, words = {}, {}
-for setting, number in string.gmatch(before, '(%l+)=(%d+)') do
-  values[setting] = number
+for setting, value in string.gmatch(before, '(%l+)=(%S+)') do
+  values[setting] = value
 end
-for setting, number in pairs(args.change) do
-  values[setting] = number > 0 and queue.whole(number) or nil
+for setting, value in pairs(args.change) do
+  values[setting] = value ~= '' and value or nil
 end
-for setting, number in pairs(values) do
-  words[#words + 1] = setting .. '=' .. number
+for setting, value in pairs(values) do
+  words[#words + 1] = setting .. '=' .. value
 end
 table.sort(words)
 local after = table.concat(words, ' ')
-if after ~= before then
+local gate = queue.gate(name)
+if after ~= before or args.resume then
   if after == '' then
     redis.call('HDEL', key.gates, field)
   else
     redis.call('HSET', key.gates, field, after)
   end
-  -- Its next job may get in line.
-  local gate = queue.gate(name)
   gate.set = after
+  if args.resume then
+    queue.end_group_hold(gate)
+  elseif meta.paced then
+    queue.save_paces({ gate })
+  end
+  -- Its next job may get in line.
   queue.admit({ gate })
   queue.flush_events()
   queue.save_meta()
 end
-local gate = queue.gate(name)
 local blocked = redis.call('ZLEXCOUNT', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1')
-return { 'group', now_ms, queue.active_in(gate), queue.has_turn(gate) and 1 or 0, blocked, after }
+return {
+  'group', now_ms, queue.active_in(gate), queue.has_turn(gate) and 1 or 0, blocked, after,
+  meta.paced and queue.held_until(gate) or 0,
+}

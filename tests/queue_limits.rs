@@ -336,3 +336,69 @@ async fn limits_that_cannot_be_kept_are_refused_and_nothing_is_stored() {
     let weightless = queue.enqueue(Work::Quick).weight(0).await.unwrap_err();
     assert!(weightless.is_invalid(), "{weightless}");
 }
+
+/// Two groups at once, three workers: each group keeps to its rate, and reaches it.
+async fn groups_keep_to(rate: Rate, seconds: u32) {
+    const GROUPS: usize = 2;
+    const WORKERS: usize = 3;
+    let (_server, queue) = server_and_queue().await;
+    let settings = QueueSettings::new().group_rate(rate);
+    queue.change_settings(settings).await.unwrap();
+    let mut events = queue.events().await.unwrap();
+    let claimed = tokio::spawn(async move {
+        let mut starts = vec![Vec::new(); GROUPS];
+        while let Some(event) = events.next().await {
+            match event.kind {
+                EventKind::Active(id) => {
+                    let group = usize::from(id.as_str().starts_with("b."));
+                    starts[group].push(event.at.as_millis());
+                }
+                EventKind::Drained => break,
+                EventKind::Missed => panic!("an event was dropped"),
+                _ => {}
+            }
+        }
+        starts
+    });
+    let scene = Scene::new();
+    let workers: Vec<RunningWorker> = (0..WORKERS)
+        .map(|_| run(worker(&queue, &scene).concurrency(20)))
+        .collect();
+    let jobs = (0..rate.starts * seconds).flat_map(|n| ["a", "b"].map(|group| (group, n)));
+    let jobs = jobs.map(|(group, n)| {
+        let id = oxcart::JobId::new(format!("{group}.{n}")).unwrap();
+        let work = Work::Sleep { ms: 5 };
+        queue.enqueue(work).id(id).group(group)
+    });
+    queue.enqueue_many(jobs).await.unwrap();
+    let claimed = tokio::time::timeout(SECOND * (seconds + 30), claimed);
+    for mut starts in claimed.await.expect("all jobs run").unwrap() {
+        starts.sort_unstable();
+        let most = most_within(1_000, &starts);
+        let end = starts[0] + 1_000 * u64::from(seconds - 1);
+        let reached = starts.iter().filter(|at| **at < end).count() as f64;
+        let reached = reached / f64::from(rate.starts * (seconds - 1));
+        println!(
+            "{rate} for each of {GROUPS} groups: {most} at most in a second, {:.1} % reached",
+            100.0 * reached
+        );
+        assert_eq!(starts.len(), (rate.starts * seconds) as usize);
+        assert!(most <= rate.starts as usize, "{most} in one second");
+        // As for a queue.
+        let wanted = if seconds < 60 { 0.75 } else { 0.9 };
+        assert!(reached >= wanted, "{reached}");
+    }
+    for worker in workers {
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_groups_keep_to_a_burst_of_50_a_second_each() {
+    groups_keep_to(Rate::burst(50, SECOND), seconds()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_groups_keep_to_a_smooth_50_a_second_each() {
+    groups_keep_to(Rate::smooth(50, SECOND), seconds()).await;
+}

@@ -1,6 +1,6 @@
 -- What a claim does for jobs with a gate (gate.lua): leaves those that are held back, and takes others instead.
 -- needs: claim, pass, admit
--- rarely: meta, rate, group_share
+-- rarely: meta, rate, group_share, paces
 
 -- What is being claimed, and the groups that this touches.
 local claimed, groups
@@ -63,5 +63,12 @@ function queue.go_by_gates(part, limit, max_bytes)
     queue.save_started()
   end
   queue.admit(groups)
+  local paced = {}
+  for _, gate in ipairs(groups) do
+    paced[#paced + 1] = gate.pace and gate.pace.started > 0 and gate or nil
+  end
+  if #paced > 0 then
+    queue.save_paces(paced)
+  end
   return claimed
 end

@@ -10,12 +10,12 @@
 --           maybe for long, and never has the turn of a group. Of an order: the job that all others wait for, in
 --           line, delayed, active or, of a halted key, dead.
 --   place   the place of the turn
--- and, under `<gate> set`, what is set for this group: `<name>=<number> ..` (gate_settings.lua).
+-- and, under `<gate> set`, what is set for this group: `<name>=<text> ..` (group_limit.lua); and `<gate> pace` (group_pace.lua).
 --
 -- A turn is only a hint for a group: a job that is in line without it (given back, say) is claimed like any other. For an
 -- order it is the rule. If the job of a turn is gone, because another program deleted it, the next job takes the turn.
 -- Which jobs run is in `running` (running.lua); how many may, in group_limit.lua.
--- needs: whole, head, digits
+-- needs: meta, whole, head, digits
 -- rarely: places, running
 
 local GROUP, ORDER = 'g', 'o'
@@ -33,11 +33,19 @@ function queue.gate_of(record)
   return group and GROUP .. group or order and ORDER .. order
 end
 
-local function note(name, text, set)
+-- What is read of a gate. Of its pace (group_pace.lua) nothing is stored unless meta.paced says so.
+local function add_fields(fields, name)
+  fields[#fields + 1], fields[#fields + 2] = name, name .. ' set'
+  if meta.paced then
+    fields[#fields + 1] = name .. ' pace'
+  end
+end
+
+local function note(name, text, set, pace)
   local turn, place, halted = string.match(text or '', '^(%S+) (%-?%d+) ?(%l*)$')
   local gate = {
     name = name, is_order = string.sub(name, 1, 1) == ORDER, set = set or '',
-    turn = turn, place = tonumber(place) or 0, halted = halted == 'halted',
+    turn = turn, place = tonumber(place) or 0, halted = halted == 'halted', stored_pace = pace,
   }
   if gate.is_order and not turn then
     -- If the turn was lost, a job that runs has it.
@@ -50,7 +58,12 @@ end
 
 -- The gate of this name, as it is now in this call. The function that changes it saves it.
 function queue.gate(name)
-  return known[name] or note(name, unpack(redis.call('HMGET', key.gates, name, name .. ' set')))
+  if not known[name] then
+    local fields = {}
+    add_fields(fields, name)
+    note(name, unpack(redis.call('HMGET', key.gates, unpack(fields))))
+  end
+  return known[name]
 end
 
 -- The gates of the first `n` of these records, by position; false for a job that has none, or no record. Those that this call
@@ -63,12 +76,12 @@ function queue.gates_of(records, n)
     if name and known[name] == nil then
       known[name] = false
       names[#names + 1] = name
-      fields[#fields + 1], fields[#fields + 2] = name, name .. ' set'
+      add_fields(fields, name)
     end
   end
-  local stored = #names > 0 and redis.call('HMGET', key.gates, unpack(fields))
+  local stored, each = #names > 0 and redis.call('HMGET', key.gates, unpack(fields)), #fields / #names
   for i, name in ipairs(names) do
-    note(name, stored[2 * i - 1], stored[2 * i])
+    note(name, unpack(stored, (i - 1) * each + 1, i * each))
   end
   for i = 1, n do
     gates[i] = gates[i] and known[gates[i]]

@@ -41,7 +41,7 @@ local function take_page(page, max_bytes, claimed)
     end
     queue.add_claimed(taken, taken_records, external, {})
     queue.count('orphans', seen - #taken)
-    gate.active = gate.active and gate.active + #taken
+    queue.start_in(gate, #taken)
     claimed.bytes = claimed.bytes + bytes
     stopped[gate] = seen < i - from
   end

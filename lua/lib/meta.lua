@@ -3,13 +3,13 @@
 -- shares: meta, meta_changes
 local of_meta = redis.call('HMGET', key.meta, 'paused', 'sequence', 'front', 'fence', 'event_size',
   'timer', 'added', 'completed', 'tick', 'event', 'unhandled', 'due', 'settings', 'blocked', 'gated', 'expiring',
-  'paused_names')
+  'paused_names', 'paced')
 local meta = {
   paused = of_meta[1], sequence = of_meta[2], front = of_meta[3], fence = of_meta[4],
   event_size = of_meta[5], timer = of_meta[6], added = of_meta[7], completed = of_meta[8],
   tick = of_meta[9], event = of_meta[10], unhandled = of_meta[11], due = of_meta[12],
   settings = of_meta[13], blocked = of_meta[14], gated = of_meta[15], expiring = of_meta[16],
-  paused_names = of_meta[17],
+  paused_names = of_meta[17], paced = of_meta[18],
   limited = of_meta[13] and string.find(of_meta[13], ' limit_', 1, true),
 }
 if meta.paused then

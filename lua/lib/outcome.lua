@@ -1,7 +1,7 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
 -- needs: arguments, places, said, bury, enter, lists, count, emit, optional
 -- rarely: finish, attempts, held, order, whole, emit_value, cancelled, hold_queue
--- with all: unhandled, leave, expiry
+-- with all: unhandled, leave, leaving, expiry
 
 -- others[i] is a map of { id, position, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
 -- what the job itself asks for, if it does; with traits: the job has some (head.lua).

@@ -2,11 +2,17 @@
 -- needs: arguments, meta, whole, optional
 -- rarely: timer, opening, limit, news
 
--- claimed: what the call has claimed; due_ms: when the next delayed job is due, or the next job expires; or nil. Returns whether more could be
+-- claimed: what the call has claimed; due_ms: when the next delayed job is due, or nil. Returns whether more could be
 -- claimed right now; when the caller has to be back, if that is its duty; how many suspects wait; the news of
 -- unhandled jobs (news.lua), 0 for none; whether nothing waits any more and nothing was claimed; and whether limits of
 -- the queue hold back what waits.
 function queue.outlook(claimed, due_ms)
+  if meta.expiring then
+    due_ms = math.min(due_ms or math.huge, queue.number(meta.expiring))
+  end
+  if meta.paced and meta.blocked then
+    due_ms = math.min(due_ms or math.huge, queue.number(meta.paced))
+  end
   local suspects = queue.has(key.suspects) and redis.call('ZCARD', key.suspects) or 0
   local more = claimed.more
   if more == nil then

@@ -28,7 +28,7 @@ function queue.pass_gates(ids, records)
       end
       if passes then
         queue.append(starting, '0', queue.running_member(gate, id))
-        gate.active = gate.active and gate.active + 1
+        queue.start_in(gate, 1)
       else
         held[#held + 1] = { gate = gate, id = id, record = records[i] }
         held_ids[id] = true

@@ -7,7 +7,7 @@
 -- for the queue. args.with_traits: how many of these, the last of them, have traits (head.lua).
 -- needs: arguments, claims, finish, emit, count
 -- rarely: outcome
--- with all: leave
+-- with all: leave, leaving
 
 -- Returns the positions (from 0) that were refused; and { position, request, .. } of those that ended as cancelled because that
 -- was asked for, although the caller says otherwise, or nil (cancelled.lua).

@@ -1,6 +1,6 @@
--- The log of what has started lately (rate.lua): meta.started is `<next> <first> <last> <units> ..`. First when the next unit
--- may start (0 unless the rate is smooth), then the log, oldest first: starts that lie close together are one entry.
--- needs: meta, whole
+-- The log of what has started lately (window.lua), of a queue (meta.started) or a group (group_pace.lua): `<next> <first> <last> <units> ..`.
+-- First when the next unit may start (0 unless the rate is smooth), then the log, oldest first: starts that lie close together are one entry.
+-- needs: whole
 
 -- Appends starts to the log of a window, or to its last entry if they lie close to it.
 function queue.note_starts(window, first_ms, last_ms, units)
@@ -15,8 +15,7 @@ function queue.note_starts(window, first_ms, last_ms, units)
 end
 
 -- Reads the log into a window, without what has left the window. Returns when the next unit may start, as it was stored.
-function queue.read_started(window)
-  local stored = redis.call('HGET', key.meta, 'started') or ''
+function queue.read_started(window, stored)
   for first, last, units in string.gmatch(stored, ' (%d+) (%d+) (%d+)') do
     local last_ms = queue.number(last)
     if last_ms + window.window_ms > now_ms then
@@ -30,12 +29,12 @@ function queue.read_started(window)
   return queue.number(string.match(stored, '^[%d.]+'))
 end
 
-function queue.write_started(window, next_ms)
+function queue.started_text(window, next_ms)
   local words = { next_ms }
   for _, entry in ipairs(window.log) do
     for _, number in ipairs({ entry.first_ms, entry.last_ms, entry.units }) do
       words[#words + 1] = queue.whole(number)
     end
   end
-  queue.set_meta('started', table.concat(words, ' '))
+  return table.concat(words, ' ')
 end

@@ -1,7 +1,7 @@
 -- Gates of which another program has deleted something: the job that has the turn, a job that runs, what is told in `meta`.
 -- Jobs that such a gate holds back would wait until the next job of its key comes.
 -- needs: meta, gate, group_limit, running
--- rarely: admit, emit, unset
+-- rarely: admit, unset
 
 -- Members of `running` that belong to no job that runs are dropped, among the first `limit` of a gate. Returns how many were looked at.
 local function drop_stale(gate, limit)
@@ -48,6 +48,4 @@ function queue.tend_gates(limit)
     queue.set_meta('tended', name)
   end
   queue.admit(gates)
-  queue.flush_events()
-  queue.save_meta()
 end

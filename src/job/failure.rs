@@ -96,8 +96,10 @@ impl Failure {
 
     /// The other side has asked to wait, as with HTTP's `429` and `Retry-After`. The job goes back to its exact place
     /// and burns no attempt, and no job of the queue starts until the wait is over, in no process; then one worker looks
-    /// for work. A longer wait of another job makes it longer, and
-    /// [`Queue::resume`](crate::Queue::resume) ends it at once. [`Counts::held_until`](crate::Counts::held_until) shows it.
+    /// for work. If the job has a [group](crate::Enqueue::group), no job of that group starts, and the rest of the queue goes on.
+    /// A longer wait of another job makes it longer, and [`Queue::resume`](crate::Queue::resume) or
+    /// [`Group::resume`](crate::Group::resume) ends it at once. [`Counts::held_until`](crate::Counts::held_until) and
+    /// [`GroupInfo::held_until`](crate::GroupInfo::held_until) show it.
     ///
     /// The wait is 100 ms to one day: a shorter one counts as 100 ms, a longer one as one day, after which the job can
     /// ask again. How often it may ask is not limited. While an operator has paused the queue, the job only goes back.

@@ -60,10 +60,10 @@ pub enum Outcome {
     /// asked for it while the job ran ([`Queue::cancel`](crate::Queue::cancel)).
     Cancelled(String),
     /// The handler was told to wait ([`Failure::rate_limited`](crate::Failure::rate_limited)). The job goes back to its
-    /// exact place, the attempt is not counted, and no job of the queue starts for this long.
+    /// exact place, the attempt is not counted, and no job of the queue, or of the job's group, if it has one, starts for this long.
     #[non_exhaustive]
     RateLimited {
-        /// The queue waits for this long: 100 ms to one day.
+        /// The queue or the group waits for this long: 100 ms to one day.
         after: Duration,
     },
     /// The job goes back to its exact place, and the attempt is not counted: the worker stops, or

@@ -1,6 +1,6 @@
 //! Limits of a queue: how many jobs start in a period, and how many run at a time.
 //!
-//! The rule for the rate stands here, in [`RateWindow`]. `lua/lib/rate.lua` is the same in a script.
+//! The rule for the rate stands here, in [`RateWindow`]. `lua/lib/window.lua` is the same in a script.
 
 use std::fmt;
 use std::time::Duration;
@@ -132,7 +132,7 @@ impl Rate {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.starts == 0 {
             return Err(Error::invalid(
                 "a rate of 0 would stop the queue; 1 or more are allowed, and `Queue::pause` stops it",
@@ -148,7 +148,7 @@ impl Rate {
     }
 
     /// As it is stored: `<starts>/<period, ms>/<spread>`.
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let spread = match self.spread {
             Spread::Burst => "burst",
             Spread::Smooth => "smooth",
@@ -156,7 +156,7 @@ impl Rate {
         format!("{}/{}/{spread}", self.starts, millis(self.period))
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '/');
         let starts = parts.next()?.parse().ok().filter(|starts| *starts > 0)?;
         let period_ms = parts.next()?.parse().ok().filter(|ms| *ms > 0)?;
@@ -185,7 +185,7 @@ impl fmt::Display for Rate {
 }
 
 /// What is stored for a limit that is not there.
-const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
 /// The names of the settings. `lua/lib/meta.lua` looks for what they have in common.
 pub(crate) const RATE: &str = "limit_rate";
@@ -384,6 +384,22 @@ impl RateWindow {
             at_ms = at_ms.max(entry.last_ms + self.window_ms);
         }
         at_ms
+    }
+
+    /// So many units start, for which there is room.
+    pub(crate) fn add(&mut self, units: u64) {
+        self.started += units;
+    }
+
+    /// From when on the window says nothing any more, if it says something now.
+    pub(crate) fn over_at(&self) -> Option<u64> {
+        let last = self.log.last();
+        let log_ms = last.map_or(0, |entry| entry.last_ms + self.window_ms);
+        let next_ms = match self.rate.spread {
+            Spread::Burst => 0,
+            Spread::Smooth => self.next_ms.ceil() as u64,
+        };
+        Some(log_ms.max(next_ms)).filter(|at_ms| *at_ms > self.now_ms)
     }
 
     /// Units that were started within the window.

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::fmt::Write;
 
 use crate::error::Error;
-use crate::policy::limits::{CONCURRENCY, Limits, RATE};
+use crate::policy::limits::{CONCURRENCY, Limits, NONE, RATE, Rate};
 use crate::policy::retention::Retention;
 use crate::time::{check_wait, millis};
 
@@ -30,6 +30,7 @@ const MAX: u64 = (1 << 53) - 1;
 /// | max_stalls | 4 |
 /// | keep_events | about 100,000 events |
 /// | group_concurrency | no limit |
+/// | group_rate | no limit |
 /// | limits | none |
 ///
 /// ```
@@ -56,6 +57,8 @@ pub struct QueueSettings {
     pub keep_events: Option<u64>,
     /// See [the method](Self::group_concurrency).
     pub group_concurrency: Option<u64>,
+    /// See [the method](Self::group_rate). `Some(None)`: groups have no rate.
+    pub group_rate: Option<Option<Rate>>,
     /// See [the method](Self::limits).
     pub limits: Option<Limits>,
 }
@@ -122,6 +125,22 @@ impl QueueSettings {
         self
     }
 
+    /// How many jobs of one group may start in a period, over all workers of the queue. Default: no limit; `None` stands for that. It
+    /// holds for every group that has no rate of its own ([`Group::set_rate`](crate::Group::set_rate)). Each start counts as one,
+    /// whatever the [weight](crate::Enqueue::weight) of the job. Jobs without a group are not limited.
+    ///
+    /// ```
+    /// # use oxcart::{QueueSettings, Rate};
+    /// # use std::time::Duration;
+    /// let settings = QueueSettings::new().group_rate(Rate::burst(10, Duration::from_secs(1)));
+    /// let unlimited = QueueSettings::new().group_rate(None);
+    /// # assert_ne!(settings, unlimited);
+    /// ```
+    pub fn group_rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.group_rate = Some(rate.into());
+        self
+    }
+
     /// How many jobs may start in a period, and how many may run at a time, over all workers of the queue.
     /// Default: no limits. They take the place of all earlier limits; [`Limits::none`] only takes these away. What is held back
     /// stays in line, in its order, and workers sleep until the next job may start.
@@ -136,6 +155,9 @@ impl QueueSettings {
     pub(crate) fn check(&self) -> Result<(), Error> {
         if let Some(Retention::For(age)) = self.keep_completed {
             check_wait("keep_completed", millis(age))?;
+        }
+        if let Some(Some(rate)) = self.group_rate {
+            rate.check()?;
         }
         self.limits.map_or(Ok(()), |limits| limits.check())
     }
@@ -155,8 +177,10 @@ impl QueueSettings {
         let numbers = numbers.into_iter();
         let numbers = numbers.filter_map(|(name, value)| Some((name, value?.min(MAX).to_string())));
         let limits = self.limits.iter().flat_map(Limits::texts);
+        let rate = self.group_rate.map(|rate| (GROUP_RATE, rate_text(rate)));
         numbers
             .chain(limits)
+            .chain(rate)
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }
@@ -172,6 +196,7 @@ impl QueueSettings {
             max_stalls: number(MAX_STALLS).map(|n: u64| u32::try_from(n).unwrap_or(u32::MAX)),
             keep_events: number(KEEP_EVENTS).map(unlimited),
             group_concurrency: number(GROUP_CONCURRENCY),
+            group_rate: text(GROUP_RATE).map(Rate::parse),
             limits: (limits != (None, None)).then(|| Limits::parse(limits.0, limits.1)),
         }
     }
@@ -191,6 +216,8 @@ pub struct SettingsInForce {
     pub keep_events: u64,
     /// See [`QueueSettings::group_concurrency`]; 0 for no limit.
     pub group_concurrency: u64,
+    /// See [`QueueSettings::group_rate`].
+    pub group_rate: Option<Rate>,
     /// See [`QueueSettings::limits`].
     pub limits: Limits,
     /// Grows by one with each change; 0 if nothing was ever set.
@@ -213,6 +240,7 @@ impl SettingsInForce {
             max_stalls: set.max_stalls.unwrap_or(4),
             keep_events: set.keep_events.unwrap_or(100_000),
             group_concurrency: set.group_concurrency.unwrap_or(0),
+            group_rate: set.group_rate.flatten(),
             limits: set.limits.unwrap_or_default(),
             revision: settings.revision,
             set,
@@ -244,6 +272,8 @@ impl SettingsInForce {
             &before.group_concurrency,
             &self.group_concurrency,
         );
+        let (old, new) = (rate_text(before.group_rate), rate_text(self.group_rate));
+        compare("group_rate", &old, &new);
         let shown = |limits: &Limits| limits.texts().map(|(_, text)| text);
         let ([old_rate, old_jobs], [rate, jobs]) = (shown(&before.limits), shown(&self.limits));
         compare("the limit of the rate", &old_rate, &rate);
@@ -260,6 +290,11 @@ const KEEP_AT_MOST: &str = "keep_at_most";
 const MAX_STALLS: &str = "max_stalls";
 const KEEP_EVENTS: &str = "keep_events";
 const GROUP_CONCURRENCY: &str = "group_concurrency";
+const GROUP_RATE: &str = "group_rate";
+
+fn rate_text(rate: Option<Rate>) -> String {
+    rate.map_or_else(|| NONE.to_owned(), |rate| rate.text())
+}
 
 /// `<format> <revision> <name>=<value> ..`, the names in their order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -332,6 +367,7 @@ mod tests {
                 max_stalls: 4,
                 keep_events: u64::MAX,
                 group_concurrency: 0,
+                group_rate: None,
                 limits: Limits::none(),
                 revision: 3,
                 set: asked,

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::error::Error;
 use crate::policy::key::{check_key, encode_key};
+use crate::policy::limits::Rate;
 use crate::queue::Queue;
 use crate::store::group::{self as verb, Found};
+use crate::time::Timestamp;
 
 /// One group of a queue ([`Queue::group`]): its jobs take turns with the jobs of all other groups.
 #[derive(Debug, Clone)]
@@ -27,6 +29,11 @@ pub struct GroupInfo {
     pub paused: bool,
     /// How many of its jobs may run at a time, if the group has a limit of its own.
     pub concurrency: Option<u64>,
+    /// How many of its jobs may start in a period, if the group has a rate of its own.
+    pub rate: Option<Rate>,
+    /// Until when none of its jobs starts, because a handler was told to wait
+    /// ([`Failure::rate_limited`](crate::Failure::rate_limited)).
+    pub held_until: Option<Timestamp>,
 }
 
 impl Queue {
@@ -72,7 +79,7 @@ impl Group {
     ///
     /// Only reads.
     pub async fn info(&self) -> Result<GroupInfo, Error> {
-        self.change(BTreeMap::new()).await
+        self.change([]).await
     }
 
     /// Pauses the group: no worker claims any of its jobs until [`resume`](Self::resume). Jobs that run go on; enqueueing goes on;
@@ -86,10 +93,10 @@ impl Group {
     ///
     /// A call that is dropped may or may not be carried out.
     pub async fn pause(&self) -> Result<GroupInfo, Error> {
-        self.change(BTreeMap::from([(verb::PAUSED, 1)])).await
+        self.change([(verb::PAUSED, "1".to_owned())]).await
     }
 
-    /// Ends a pause of the group.
+    /// Ends a pause of the group, and a [hold](GroupInfo::held_until).
     ///
     /// # Errors
     ///
@@ -99,7 +106,7 @@ impl Group {
     ///
     /// A call that is dropped may or may not be carried out.
     pub async fn resume(&self) -> Result<GroupInfo, Error> {
-        self.change(BTreeMap::from([(verb::PAUSED, 0)])).await
+        self.call([(verb::PAUSED, String::new())], true).await
     }
 
     /// How many jobs of this group may run at a time, over all workers of the queue; `None`: as many as is set for every group
@@ -119,18 +126,49 @@ impl Group {
                 "the concurrency of a group is 0; use `pause` to stop a group, or `None` for no limit of its own",
             ));
         }
-        let number = jobs.unwrap_or(0).min(u64::from(u32::MAX));
-        self.change(BTreeMap::from([(verb::CONCURRENCY, number)]))
-            .await
+        let number = jobs.map(|jobs| jobs.min(u64::from(u32::MAX)).to_string());
+        let number = number.unwrap_or_default();
+        self.change([(verb::CONCURRENCY, number)]).await
     }
 
-    async fn change(&self, change: BTreeMap<&'static str, u64>) -> Result<GroupInfo, Error> {
-        let group = &encode_key(&self.key);
-        let found = self
-            .queue
-            .inner
-            .call(&verb::Group { group, change })
-            .await?;
+    /// How many jobs of this group may start in a period, over all workers of the queue; `None`: as many as is set for every group
+    /// ([`QueueSettings::group_rate`](crate::QueueSettings::group_rate)). It holds from the next claim on, beside the concurrency. Each
+    /// start counts as one, whatever the weight of the job. It stays, however long the group has no jobs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a rate of 0, and for a period below 100 ms or above 31 days. Or if Redis
+    /// does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out.
+    pub async fn set_rate(&self, rate: Option<Rate>) -> Result<GroupInfo, Error> {
+        if let Some(rate) = rate {
+            rate.check()?;
+        }
+        let text = rate.map(|rate| rate.text()).unwrap_or_default();
+        self.change([(verb::RATE, text)]).await
+    }
+
+    async fn change<const N: usize>(
+        &self,
+        change: [(&'static str, String); N],
+    ) -> Result<GroupInfo, Error> {
+        self.call(change, false).await
+    }
+
+    async fn call<const N: usize>(
+        &self,
+        change: [(&'static str, String); N],
+        resume: bool,
+    ) -> Result<GroupInfo, Error> {
+        let verb = verb::Group {
+            group: &encode_key(&self.key),
+            change: BTreeMap::from(change),
+            resume,
+        };
+        let found = self.queue.inner.call(&verb).await?;
         Ok(GroupInfo::from(&found))
     }
 }
@@ -141,7 +179,12 @@ impl From<&Found> for GroupInfo {
             active: found.active,
             waiting: found.blocked + u64::from(found.in_line),
             paused: found.setting(verb::PAUSED).is_some(),
-            concurrency: found.setting(verb::CONCURRENCY),
+            concurrency: found
+                .setting(verb::CONCURRENCY)
+                .and_then(|jobs| jobs.parse().ok()),
+            rate: found.setting(verb::RATE).and_then(Rate::parse),
+            held_until: (found.held_until_ms > 0)
+                .then(|| Timestamp::from_millis(found.held_until_ms)),
         }
     }
 }

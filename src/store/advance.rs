@@ -263,7 +263,7 @@ impl Settlement {
                 reason: Some(*reason),
                 ..plain("dead")
             },
-            // The job goes back, and the whole queue waits. (For a job of a group the script can hold its group instead.)
+            // The job goes back, and its group waits, or the whole queue.
             Outcome::RateLimited { after } => Other {
                 after_ms: Some(millis(*after)),
                 ..plain("rate_limited")

@@ -105,7 +105,7 @@ const DUPLICATE: Budget = Budget {
 const PROCESS_UNIQUE: Budget = Budget {
     calls: 1.01,
     commands: 33.2,
-    received: 1_235.0,
+    received: 1_250.0,
     sent: 369.0,
 };
 

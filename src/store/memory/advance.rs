@@ -12,6 +12,7 @@ const PROMOTED_AT_LEAST: usize = 64;
 const PROMOTED_AT_MOST: usize = 256;
 const TRIMMED_AT_MOST: usize = 256;
 const EXPIRED_AT_MOST: usize = 256;
+const LOOKED_AT_AT_MOST: usize = 256;
 
 impl Apply for Advance<'_> {
     fn apply(&self, state: &mut State) -> Answer {
@@ -36,8 +37,14 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
     if call.is_full() {
         expired = state.expire(EXPIRED_AT_MOST);
     }
+    let now_ms = state.now_ms();
+    let opens = state.gates.any_blocked && state.paced().is_some_and(|at_ms| at_ms <= now_ms);
     let is_due = !state.is_paused() && state.due.is_some_and(|due| due <= state.now_ms());
-    let needs_all = !state.paused_names.is_empty() || is_due && state.gates.expected_ms.is_some();
+    if opens && call.is_full() {
+        state.look_at_paced(LOOKED_AT_AT_MOST);
+    }
+    let needs_all =
+        !state.paused_names.is_empty() || opens || is_due && state.gates.expected_ms.is_some();
     let is_too_plain = is_over(state) || needs_all && !call.is_full();
     let mut claim = call.claim;
     if is_due && !is_too_plain {
@@ -201,7 +208,9 @@ struct Outlook {
 }
 
 fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
-    let due_ms = [state.due, state.expiring()].into_iter().flatten().min();
+    let opens_ms = state.paced().filter(|_| state.gates.any_blocked);
+    let due_ms = [state.due, state.expiring(), opens_ms];
+    let due_ms = due_ms.into_iter().flatten().min();
     let more = taken.meets_traits
         || state.len(Collection::Waiting) > 0
         || due_ms.is_some_and(|due_ms| due_ms <= state.now_ms())

@@ -61,6 +61,7 @@ impl State {
         }
         taken.too_heavy = self.store_starts(room);
         self.admit(&groups);
+        self.save_starting();
         if call.is_full() {
             self.free_started(&taken.ids);
             self.forget_expiry(&taken.ids);

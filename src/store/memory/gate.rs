@@ -28,6 +28,16 @@ pub(crate) struct Gate {
     pub(crate) halted: bool,
 }
 
+/// What is remembered of the pace of a group, as long as it says anything.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Pace {
+    pub(crate) held_until_ms: u64,
+    /// What has started, as [`RateWindow`](crate::policy::limits::RateWindow) stores it.
+    pub(crate) log: String,
+    /// When the group is to be looked at: more of it may start, or nothing is to be remembered any more.
+    pub(crate) look_at_ms: u64,
+}
+
 /// All gates of a queue.
 #[derive(Debug, Default)]
 pub(crate) struct Gates {
@@ -42,6 +52,10 @@ pub(crate) struct Gates {
     pub(crate) tended: Option<String>,
     /// Delayed jobs of groups are due until this moment.
     pub(crate) expected_ms: Option<u64>,
+    /// What is remembered of the pace of groups.
+    pub(crate) paces: BTreeMap<String, Pace>,
+    /// How many jobs of groups that have a rate this call has started.
+    pub(crate) starting: BTreeMap<String, u64>,
 }
 
 /// A job that leaves what it was.
@@ -93,10 +107,10 @@ impl State {
         }
     }
 
-    fn set_for(&self, gate: &str, name: &str) -> Option<u64> {
+    pub(crate) fn set_for(&self, gate: &str, name: &str) -> Option<&str> {
         let set = self.gates.set.get(gate)?;
         let mut values = set.split(' ').filter_map(|word| word.split_once('='));
-        values.find(|(known, _)| *known == name)?.1.parse().ok()
+        Some(values.find(|(known, _)| *known == name)?.1)
     }
 
     /// How many more jobs of a group may start now.
@@ -105,13 +119,14 @@ impl State {
             return 0;
         }
         let limit = self.set_for(gate, "concurrency");
+        let limit = limit.and_then(|jobs| jobs.parse().ok());
         let limit = limit.unwrap_or(self.in_force().group_concurrency);
-        match limit {
+        let active = self.gate(gate).active;
+        let room = match limit {
             0 => usize::MAX,
-            _ => {
-                usize::try_from(limit.saturating_sub(self.gate(gate).active)).unwrap_or(usize::MAX)
-            }
-        }
+            _ => usize::try_from(limit.saturating_sub(active)).unwrap_or(usize::MAX),
+        };
+        room.min(self.free_of_group(gate))
     }
 
     /// The job that has the turn, if it is still there.
@@ -306,6 +321,9 @@ impl State {
             } else {
                 self.room_in(&name) > 0
             };
+            if passes {
+                self.pace_starts(&name, 1);
+            }
             self.change_gate(&name, |gate| match is_order(&name) {
                 true if passes => gate.turn = Some(id.clone()),
                 true => {}

@@ -15,23 +15,29 @@ impl Apply for Group<'_> {
         let mut values: BTreeMap<String, String> = words
             .map(|(name, number)| (name.to_owned(), number.to_owned()))
             .collect();
-        for (name, number) in &self.change {
-            match number {
-                0 => values.remove(*name),
-                number => values.insert((*name).to_owned(), number.to_string()),
+        for (name, text) in &self.change {
+            match text.as_str() {
+                "" => values.remove(*name),
+                text => values.insert((*name).to_owned(), text.to_owned()),
             };
         }
         let words = values
             .iter()
             .map(|(name, number)| format!("{name}={number}"));
         let after = words.collect::<Vec<_>>().join(" ");
-        if after != before {
+        if after != before || self.resume {
             if after.is_empty() {
                 state.gates.set.remove(&gate);
             } else {
                 state.gates.set.insert(gate.clone(), after.clone());
             }
-            state.admit(std::slice::from_ref(&gate));
+            let gates = std::slice::from_ref(&gate);
+            if self.resume {
+                state.end_group_hold(&gate);
+            } else if !state.gates.paces.is_empty() {
+                state.save_paces(gates);
+            }
+            state.admit(gates);
         }
         let (active, in_line, blocked) = state.counts_of_gate(&gate);
         Found {
@@ -39,6 +45,7 @@ impl Apply for Group<'_> {
             in_line,
             blocked,
             set: after,
+            held_until_ms: state.group_held_until(&gate),
         }
     }
 }

@@ -94,6 +94,7 @@ impl State {
             self.put(id, Collection::Active, 0);
         }
         self.change_gate(gate, |gate| gate.active += fitting as u64);
+        self.pace_starts(gate, fitting as u64);
         fitting
     }
 }

@@ -29,6 +29,7 @@ mod fire;
 mod gate;
 mod get;
 mod group;
+mod group_pace;
 mod group_share;
 mod lease;
 mod limit;

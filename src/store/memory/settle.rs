@@ -7,7 +7,7 @@ use serde_bytes::ByteBuf;
 use crate::codec;
 use crate::id::JobId;
 use crate::job::outcome::{DeadReason, Ending, Outcome};
-use crate::memory::gate::{Goes, Leaving};
+use crate::memory::gate::{Goes, Leaving, is_order};
 use crate::memory::lease::Claim;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Later, State};
@@ -157,7 +157,11 @@ impl State {
                 }
             }
             Outcome::RateLimited { after } => {
-                self.hold_until(now_ms + millis(*after));
+                let until_ms = now_ms + millis(*after);
+                match self.gate_of(&id).filter(|gate| !is_order(gate)) {
+                    Some(group) => self.hold_group(&group, until_ms),
+                    None => self.hold_until(until_ms),
+                }
                 plan.again.push(id);
                 plan.told.waiting.push(token);
             }

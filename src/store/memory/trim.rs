@@ -26,6 +26,7 @@ impl Apply for Trim<'_> {
         let unread = forget_waiters(self, state);
         let forgotten = state.forget_keys(self.limit);
         drop_what_serves_nothing(self, state);
+        let paced = state.look_at_paced(self.limit);
         state.tend_gates(self.limit);
         let (lanes_cursor, more_lanes) = sweep_lanes(self, state);
         let most = expired
@@ -33,7 +34,8 @@ impl Apply for Trim<'_> {
             .max(kept)
             .max(capped)
             .max(unread)
-            .max(forgotten);
+            .max(forgotten)
+            .max(paced);
         Trimmed {
             dropped: (expired.len() + kept + capped) as u64,
             more: more_lanes || most >= self.limit,

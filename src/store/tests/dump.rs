@@ -237,6 +237,11 @@ impl Dump {
                 self.score("running", &format!("{gate}\0{id}"), 0.0);
             }
         }
+        for (name, pace) in &state.gates.paces {
+            let text = format!("{} {}", pace.held_until_ms, pace.log);
+            self.set("gates", format!("{name} pace"), text);
+            self.score("paced", name, pace.look_at_ms as f64);
+        }
         for (name, set) in &state.gates.set {
             self.set("gates", format!("{name} set"), set.as_str());
         }
@@ -307,6 +312,7 @@ impl Dump {
             ("unhandled", state.unhandled.map(|news| news.to_string())),
             ("offers_held", state.offers_held.then(|| "1".to_owned())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
+            ("paced", state.paced().map(|ms| ms.to_string())),
             ("expiring", state.expiring().map(|ms| ms.to_string())),
             ("tended", state.gates.tended.clone()),
             ("gated", state.gates.expected_ms.map(|ms| ms.to_string())),

@@ -6,6 +6,7 @@
 mod newer;
 mod text;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use crate::schedule::rule::Rule;
 use crate::store::configure::{By, Configure};
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::get::Get;
+use crate::store::group::{self, Group};
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
 use crate::store::recover::{Doubt, Recover};
@@ -170,6 +172,11 @@ fn everything() -> Rig {
     let latest = Unique::by("user 9").on_duplicate(OnDuplicate::KeepLatest);
     let alone = JobOptions::new().group("tenant 2").unique(latest);
     let runs = with("runs", vec![0xc0], &alone);
+    rig.call(&Group {
+        group: "tenant%202",
+        change: BTreeMap::from([(group::RATE, "5/1000/burst".to_owned())]),
+        resume: false,
+    });
     let priority = Some(0);
     rig.enqueue(&[NewJob { priority, ..runs }]);
     rig.traits = true;

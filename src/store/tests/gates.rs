@@ -402,9 +402,10 @@ fn a_stale_end_frees_no_slot(mut rig: Rig) {
 
 fn a_group_is_paused_and_resumed_and_may_have_a_limit_of_its_own(mut rig: Rig) {
     rig.set(QueueSettings::new().group_concurrency(1));
-    let change = |name, number| Group {
+    let change = |name, text: &str| Group {
         group: "g",
-        change: BTreeMap::from([(name, number)]),
+        change: BTreeMap::from([(name, text.to_owned())]),
+        resume: false,
     };
     rig.enqueue(&[
         of_group("g-0"),
@@ -412,18 +413,18 @@ fn a_group_is_paused_and_resumed_and_may_have_a_limit_of_its_own(mut rig: Rig) {
         of_group("g-2"),
         of_group("h-0"),
     ]);
-    let found = rig.call(&change(group::PAUSED, 1));
+    let found = rig.call(&change(group::PAUSED, "1"));
     assert_eq!((found.active, found.in_line, found.blocked), (0, true, 2));
     assert_eq!(rig.claim_ids(9), ["h-0"]);
     assert_eq!((rig.size("waiting"), rig.size("blocked")), (0, 3));
-    let found = rig.call(&change(group::CONCURRENCY, 2));
+    let found = rig.call(&change(group::CONCURRENCY, "2"));
     assert_eq!(found.set, "concurrency=2 paused=1");
     assert!(rig.claim_ids(9).is_empty());
-    let found = rig.call(&change(group::PAUSED, 0));
+    let found = rig.call(&change(group::PAUSED, ""));
     assert_eq!((found.in_line, found.blocked), (true, 2));
     let two = rig.claim_some(9);
     assert_eq!(ids(&two), ["g-0", "g-1"], "its own limit counts");
-    let found = rig.call(&change(group::CONCURRENCY, 0));
+    let found = rig.call(&change(group::CONCURRENCY, ""));
     assert_eq!(
         (found.active, found.blocked, found.set.as_str()),
         (2, 1, "")
@@ -462,26 +463,31 @@ on_both!(
 #[derive(Debug)]
 struct ChangeGroup {
     name: &'static str,
-    number: u64,
+    text: &'static str,
+    resume: bool,
 }
 
 pub(super) fn operation() -> impl Strategy<Value = Op> {
     let change = select(
         &[
-            (group::PAUSED, 1),
-            (group::PAUSED, 0),
-            (group::CONCURRENCY, 0),
-            (group::CONCURRENCY, 2),
+            (group::PAUSED, "1", false),
+            (group::PAUSED, "", true),
+            (group::CONCURRENCY, "", false),
+            (group::CONCURRENCY, "2", false),
+            (group::RATE, "", false),
+            (group::RATE, "2/1000/burst", false),
+            (group::RATE, "3/1000/smooth", false),
         ][..],
     );
-    change.prop_map(|(name, number)| Op::Other(Arc::new(ChangeGroup { name, number })))
+    change.prop_map(|(name, text, resume)| Op::Other(Arc::new(ChangeGroup { name, text, resume })))
 }
 
 impl Operation for ChangeGroup {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
         let verb = Group {
             group: "a",
-            change: BTreeMap::from([(self.name, self.number)]),
+            change: BTreeMap::from([(self.name, self.text.to_owned())]),
+            resume: self.resume,
         };
         let found = world.redis.call(&verb)?;
         same(Group::script().name, &found, &world.memory.call(&verb))

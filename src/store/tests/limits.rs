@@ -18,16 +18,16 @@ impl Rig {
         self.set(QueueSettings::new().limits(limits));
     }
 
-    fn now_ms(&self) -> u64 {
+    pub(super) fn now_ms(&self) -> u64 {
         self.now_us / 1_000
     }
 
-    fn set_clock_back(&mut self, by: Duration) {
+    pub(super) fn set_clock_back(&mut self, by: Duration) {
         self.now_us -= by.as_micros() as u64;
         self.subject.set_clock(self.now_us);
     }
 
-    fn wait_ms(&mut self, ms: u64) {
+    pub(super) fn wait_ms(&mut self, ms: u64) {
         self.wait(Duration::from_millis(ms));
     }
 
@@ -70,7 +70,7 @@ impl Rig {
         }
     }
 
-    fn counts(&mut self) -> Counted {
+    pub(super) fn counts(&mut self) -> Counted {
         Counted::from_counted(&self.call(&Counts))
     }
 }

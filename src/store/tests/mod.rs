@@ -10,6 +10,7 @@ mod expiry;
 mod formats;
 mod fragments;
 mod gates;
+mod group_pace;
 mod inputs;
 mod limits;
 mod matrix;

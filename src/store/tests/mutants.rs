@@ -60,6 +60,7 @@ macro_rules! mutants {
 
 mod dead;
 mod gates;
+mod group_pace;
 mod limits;
 mod pages;
 mod pause_name;

@@ -181,12 +181,13 @@ verbs! {
     }
     group: Group<'_> {
         "look at a group" => |redis, _| {
-            let (group, change) = ("group", BTreeMap::new());
-            tried(redis, &Group { group, change })
+            let (group, change, resume) = ("group", BTreeMap::new(), false);
+            tried(redis, &Group { group, change, resume })
         },
         "change a group" => |redis, _| {
-            let (group, change) = ("group", BTreeMap::from([("concurrency", 3)]));
-            tried(redis, &Group { group, change })
+            let change = ["concurrency", "rate"].map(|name| (name, "3/1000/smooth".to_owned()));
+            let (group, change, resume) = ("group", BTreeMap::from(change), true);
+            tried(redis, &Group { group, change, resume })
         },
     }
     list: List {

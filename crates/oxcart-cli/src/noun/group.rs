@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
-use oxcart::{Group, GroupInfo, JobInfo, JobState, Queue};
+use oxcart::{Group, GroupInfo, JobInfo, JobState, Queue, Rate};
 use serde::Serialize;
 
 use crate::jobs::filter::Filter;
@@ -14,6 +14,7 @@ use crate::term::look::{Tint, jobs};
 use crate::term::out::Out;
 use crate::term::table::{Cell, Table, number, text};
 use crate::text::nearest::nearest;
+use crate::text::rates;
 use crate::trouble::Trouble;
 
 /// States in which jobs of a group are open.
@@ -23,6 +24,8 @@ const OPEN: [JobState; 4] = [
     JobState::Blocked,
     JobState::Delayed,
 ];
+/// What counts for a group that has no limit of its own.
+const AS_ALL: &str = "as is set for every group";
 /// Jobs in each state that are read to find a name that is nearly the same.
 const READ_FOR_NAMES: u64 = 1_024;
 
@@ -35,10 +38,12 @@ pub(crate) enum Verb {
     Show(Which),
     /// Pause a group: no worker takes its jobs; other groups do not notice
     Pause(Change),
-    /// End the pause of a group
+    /// End the pause of a group, and a hold
     Resume(Change),
     /// Limit how many of a group's jobs run at a time
     Concurrency(Concurrency),
+    /// Limit how many of a group's jobs start in a period
+    Rate(RateOf),
 }
 
 /// Redis keeps no list of groups: the open jobs are read, and their groups counted.
@@ -75,6 +80,26 @@ pub(crate) struct Concurrency {
     jobs: Limit,
 }
 
+#[derive(Args)]
+pub(crate) struct RateOf {
+    #[command(flatten)]
+    change: Change,
+    /// 100/1s, 600/1m/smooth, or `default`: as is set for every group
+    #[arg(value_name = "JOBS/TIME", value_parser = own_rate)]
+    rate: OwnRate,
+}
+
+/// `None`: as is set for every group.
+#[derive(Clone, Copy)]
+struct OwnRate(Option<Rate>);
+
+fn own_rate(text: &str) -> Result<OwnRate, String> {
+    match text {
+        "default" => Ok(OwnRate(None)),
+        text => rates::parse(text).map(|rate| OwnRate(Some(rate))),
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Limit(Option<u64>);
 
@@ -98,6 +123,8 @@ struct View<'a> {
     delayed: Option<u64>,
     paused: bool,
     concurrency: Option<u64>,
+    rate: Option<String>,
+    held_until_ms: Option<u64>,
 }
 
 pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble> {
@@ -107,12 +134,14 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         Verb::Pause(change) => pause(session, change, true).await,
         Verb::Resume(change) => pause(session, change, false).await,
         Verb::Concurrency(concurrency) => limit(session, concurrency).await,
+        Verb::Rate(rate) => set_rate(session, rate).await,
     }
 }
 
 /// Whether nothing is known of a group: it is like one that never had any jobs.
 fn is_unknown(info: &GroupInfo) -> bool {
-    info.active == 0 && info.waiting == 0 && !info.paused && info.concurrency.is_none()
+    let is_set = info.paused || info.concurrency.is_some() || info.rate.is_some();
+    info.active == 0 && info.waiting == 0 && !is_set
 }
 
 async fn find(
@@ -215,6 +244,8 @@ fn view<'a>(queue: &'a str, group: &'a str, info: &GroupInfo, delayed: Option<u6
         delayed,
         paused: info.paused,
         concurrency: info.concurrency,
+        rate: info.rate.as_ref().map(rates::shown),
+        held_until_ms: info.held_until.map(|until| until.as_millis()),
     }
 }
 
@@ -239,7 +270,13 @@ fn tell(out: &mut Out, which: &Which, info: &GroupInfo) -> Result<(), Trouble> {
     out.fact("waiting", waiting)?;
     match info.concurrency {
         Some(jobs) => out.fact("concurrency", jobs),
-        None => out.fact("concurrency", "as is set for every group"),
+        None => out.fact("concurrency", AS_ALL),
+    }?;
+    let rate = info.rate.as_ref().map(rates::shown);
+    out.fact("rate", rate.as_deref().unwrap_or(AS_ALL))?;
+    match info.held_until {
+        Some(until) => out.fact("held until", until),
+        None => Ok(()),
     }
 }
 
@@ -255,7 +292,7 @@ async fn pause(session: &mut Session, change: Change, paused: bool) -> Result<()
         true => format!("the group `{key}` of `{queue}` is paused"),
         false => format!("the group `{key}` of `{queue}` goes on"),
     };
-    let changed = before.paused != info.paused;
+    let changed = before.paused != info.paused || before.held_until != info.held_until;
     let (name, paused) = (Some(&**key), info.paused);
     session.out.done(
         &Pause {
@@ -275,5 +312,15 @@ async fn limit(session: &mut Session, concurrency: Concurrency) -> Result<(), Tr
     } = concurrency;
     let (group, _) = find(session, &change.which, change.new_group).await?;
     let info = group.set_concurrency(jobs).await?;
+    tell(&mut session.out, &change.which, &info)
+}
+
+async fn set_rate(session: &mut Session, rate: RateOf) -> Result<(), Trouble> {
+    let RateOf {
+        change,
+        rate: OwnRate(rate),
+    } = rate;
+    let (group, _) = find(session, &change.which, change.new_group).await?;
+    let info = group.set_rate(rate).await?;
     tell(&mut session.out, &change.which, &info)
 }

@@ -1,6 +1,8 @@
 //! Verbs that change something.
 
-use oxcart::JobState;
+use std::time::Duration;
+
+use oxcart::{JobState, Rate};
 use serde_json::json;
 
 use crate::rig::{Charge, HOUR, Rig};
@@ -185,6 +187,8 @@ async fn a_queue_is_paused_set_and_deleted() {
         "unlimited",
     ];
     let more = [
+        "--group-rate",
+        "10/1m/smooth",
         "--max-stalls",
         "7",
         "--keep-events",
@@ -207,6 +211,10 @@ async fn a_queue_is_paused_set_and_deleted() {
     assert_eq!(
         (&now["rate"], &now["concurrency"]),
         (&json!("100/1s"), &json!(null))
+    );
+    assert_eq!(
+        (&now["group_rate"], &now["set_by"]["group_rate"]),
+        (&json!("10/1m/smooth"), &json!("operator"))
     );
     let one = ["queue", "settings", "billing", "--concurrency", "5"];
     let both = rig
@@ -283,6 +291,13 @@ async fn a_group_is_paused_and_limited() {
     rig.run(&["group", "concurrency", "billing", "tenant-7", "default"])
         .expect(0);
     assert_eq!(group.info().await.unwrap().concurrency, None);
+    rig.run(&["group", "rate", "billing", "tenant-7", "10/1s"])
+        .expect(0);
+    let rate = group.info().await.unwrap().rate;
+    assert_eq!(rate, Some(Rate::burst(10, Duration::from_secs(1))));
+    rig.run(&["group", "rate", "billing", "tenant-7", "default"])
+        .expect(0);
+    assert_eq!(group.info().await.unwrap().rate, None);
     rig.run(&["group", "pause", "billing", "tenant-8", "--new-group"])
         .expect(0);
     assert!(

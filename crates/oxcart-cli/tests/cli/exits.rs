@@ -104,6 +104,14 @@ async fn wrong_usage_is_2_and_points_at_the_place() {
             "from 1 on",
         ),
         (
+            &["group", "rate", "billing", "tenant-7", "0/1s"],
+            "a rate of 0",
+        ),
+        (
+            &["group", "rate", "billing", "tenant-7", "unlimited"],
+            "how many jobs",
+        ),
+        (
             &["queue", "settings", "billing", "--keep-completed", "4000d"],
             "10 years",
         ),

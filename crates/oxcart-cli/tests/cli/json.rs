@@ -49,6 +49,7 @@ async fn every_command_prints_what_its_schema_says() {
             "group",
             &["group", "concurrency", "billing", "tenant-7", "2"],
         ),
+        ("group", &["group", "rate", "billing", "tenant-7", "10/1s"]),
         ("pause", &["group", "pause", "billing", "tenant-7"]),
         ("pause", &["group", "resume", "billing", "tenant-7"]),
         ("job", &["job", "ls", "billing", "--all"]),

@@ -12,13 +12,13 @@ mutants! {
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
     the_next_of_a_group_does_not_get_in_line among GATES:
-        "queue.admit(groups)\n  return claimed" => "return claimed";
+        "queue.admit(groups)\n  local paced" => "local paced";
     an_urgent_job_waits_for_the_turn_of_its_group among GATES:
         "or not has_turn or queue.priority_at(place) < queue.priority_at(gate.place)" => "or not has_turn";
     g7_due_jobs_of_a_group_fill_the_line among GATES:
         "if meta.gated then\n      in_line" => "if false then\n      in_line";
     a_group_that_may_go_on_does_not among GATES:
-        "gate.set = after\n  queue.admit({ gate })" => "gate.set = after";
+        "line.\n  queue.admit({ gate })" => "line.";
     g7_two_of_an_order_run_at_a_time among GATES:
         "passes = gate.turn == id or not has_turn\n      else" => "passes = true\n      else";
     g7_a_job_passes_one_that_is_tried_again among GATES:

@@ -10,14 +10,14 @@ mutants! {
     limits_starts_are_not_counted among LIMITS:
         "window.started = window.started + math.min(weight, window.most)" => "";
     limits_starts_are_not_stored among LIMITS:
-        "queue.set_meta('started', table.concat(words, ' '))" => "";
+        "queue.set_meta('started', text)" => "";
     limits_a_start_leaves_the_window_with_the_first_of_its_entry among LIMITS:
         "last.last_ms, last.units = math.max(last.last_ms, last_ms), last.units + units"
             => "last.units = last.units + units";
     limits_the_window_is_as_long_as_the_period among LIMITS:
         "period_ms + math.min(MARGIN_MAX_MS, math.ceil(period_ms / MARGIN_PART))" => "period_ms";
     limits_a_smooth_rate_is_not_spread among LIMITS:
-        "local at_ms = window.next_ms and math.ceil(next_ms()) or 0" => "local at_ms = 0";
+        "local at_ms = window.next_ms and math.ceil(next_ms(window)) or 0" => "local at_ms = 0";
     limits_what_was_idle_is_caught_up_in_full among LIMITS:
         "math.max(next_ms, now_ms - period_ms / CATCH_UP_PART)" => "next_ms";
     limits_after_a_step_of_the_clock_the_queue_stands_still among LIMITS:

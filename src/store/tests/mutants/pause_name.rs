@@ -6,7 +6,7 @@ mutants! {
     a_paused_job_stays_in_line among NAMED:
         "queue.set_aside_paused(limit)" => "";
     a_plain_call_claims_paused_jobs among NAMED:
-        "(meta.paused_names or is_due and meta.gated)" => "(is_due and meta.gated)";
+        "(meta.paused_names or opens or" => "(opens or";
     a_worker_does_not_learn_that_names_are_paused among NAMED:
         "claimed.meets_traits or is_too_plain or meta.paused_names" => "claimed.meets_traits or is_too_plain";
     a_claim_does_not_stop_in_front_of_a_paused_job among NAMED:

@@ -1,6 +1,8 @@
 //! How the operations of a random sequence are chosen: what there is to choose from, and how often
 //! each is.
 
+use std::time::Duration;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -12,6 +14,7 @@ use super::op::{
 };
 use super::profile::Profile;
 use crate::job::state::State;
+use crate::policy::limits::Rate;
 use crate::policy::order::OnFailure;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
@@ -186,6 +189,10 @@ fn configure() -> impl Strategy<Value = Op> {
         option::weighted(0.8, select(&[0, 0, 0, 1, 2, 3, 4, 5][..])),
         option::weighted(0.2, select(&[0, 1_000, 100_000][..])),
         option::weighted(0.3, 0..3u64),
+        option::weighted(
+            0.2,
+            option::of(Just(Rate::burst(2, Duration::from_secs(1)))),
+        ),
     );
     (by, said).prop_map(|(by, said)| {
         let mut settings = QueueSettings::new();
@@ -195,6 +202,7 @@ fn configure() -> impl Strategy<Value = Op> {
             settings.max_stalls,
             settings.keep_events,
             settings.group_concurrency,
+            settings.group_rate,
         ) = said;
         Op::Configure { by, said: settings }
     })

@@ -29,7 +29,7 @@ fn gate(stored: &[u8]) -> Option<Gate> {
 pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     let gates: BTreeMap<String, Gate> = dump
         .part("gates")
-        .filter(|(name, _)| !name.ends_with(b" set"))
+        .filter(|(name, _)| !name.ends_with(b" set") && !name.ends_with(b" pace"))
         .map(|(name, stored)| {
             let read = gate(stored).ok_or_else(|| format!("{} cannot be read", text(stored)));
             Ok((text(name), read?))
@@ -99,7 +99,8 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
         }
         // A group goes on also when one of its suspects is claimed.
         let goes_on = turn.is_some() || !active.is_empty() || (!is_order && !suspects.is_empty());
-        if !blocked.is_empty() && !goes_on && !is_paused(dump, name) {
+        let is_looked_at = dump.get("paced", name).is_some();
+        if !blocked.is_empty() && !goes_on && !is_paused(dump, name) && !is_looked_at {
             return Err(format!("{blocked:?} of {name} wait for nothing"));
         }
         if is_order
@@ -109,6 +110,12 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
         {
             return Err(format!("{turn:?} has the turn of {name}, and is gone"));
         }
+    }
+    let paces = dump.part("gates").map(|(name, _)| text(name));
+    let paces = paces.filter_map(|name| Some(name.strip_suffix(" pace")?.to_owned()));
+    let (paces, paced) = (paces.collect::<BTreeSet<_>>(), dump.names("paced"));
+    if paces != paced {
+        return Err(format!("{paces:?} have a pace, {paced:?} are looked at"));
     }
     let told = dump.get("meta", "blocked").is_some();
     if told != (dump.len("blocked") > 0) {

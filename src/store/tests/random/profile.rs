@@ -388,6 +388,17 @@ pub(crate) const LIMITED_GATES: Profile = Profile(&[
     (8, Pass),
 ]);
 
+/// Groups have rates and are held.
+pub(crate) const GATE_PACE: Profile = Profile(&[
+    (12, Enqueue),
+    (24, Advance),
+    (4, Wait),
+    (4, Configure),
+    (6, ChangeGroup),
+    (2, Trim),
+    (10, Pass),
+]);
+
 /// Handlers are told to wait, and an operator pauses the queue.
 pub(crate) const HOLDS: Profile = Profile(&[
     (6, Enqueue),

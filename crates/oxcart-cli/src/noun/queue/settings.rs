@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::term::look::{Look, Tint};
 use crate::term::out::Out;
 use crate::term::table::{Cell, Table, text};
-use crate::text::{duration, when};
+use crate::text::{duration, rates, when};
 use crate::trouble::Trouble;
 
 /// Without options it shows them; an option changes one.
@@ -33,6 +33,9 @@ pub(crate) struct Settings {
     /// How many jobs of one group run at a time, or `unlimited`
     #[arg(long, value_name = "JOBS", value_parser = concurrency)]
     group_concurrency: Option<u64>,
+    /// How many jobs of one group start in a period: 10/1s, 600/1m/smooth, or `unlimited`
+    #[arg(long, value_name = "JOBS/TIME", value_parser = limits::rate)]
+    group_rate: Option<Typed<Rate>>,
     /// How many jobs start in a period: 100/1s, 600/1m/smooth, or `unlimited`
     #[arg(long, value_name = "JOBS/TIME", value_parser = limits::rate)]
     rate: Option<Typed<Rate>>,
@@ -75,6 +78,7 @@ impl Settings {
         change.max_stalls = self.max_stalls;
         change.keep_events = self.keep_events;
         change.group_concurrency = self.group_concurrency;
+        change.group_rate = self.group_rate.map(Typed::limit);
         if self.rate.is_some() || self.concurrency.is_some() {
             let before = queue.settings().await?.limits;
             change = change.limits(limits::changed(before, self.rate, self.concurrency));
@@ -99,6 +103,7 @@ struct View<'a> {
     max_stalls: u32,
     keep_events: Option<u64>,
     group_concurrency: Option<u64>,
+    group_rate: Option<String>,
     rate: Option<String>,
     concurrency: Option<u32>,
     /// Who set each of them: `default`, `code` or `operator`.
@@ -112,6 +117,7 @@ struct SetBy {
     max_stalls: &'static str,
     keep_events: &'static str,
     group_concurrency: &'static str,
+    group_rate: &'static str,
     limits: &'static str,
 }
 
@@ -132,6 +138,7 @@ impl SetBy {
             max_stalls: by(set.max_stalls, declared.max_stalls),
             keep_events: by(set.keep_events, declared.keep_events),
             group_concurrency: by(set.group_concurrency, declared.group_concurrency),
+            group_rate: by(set.group_rate, declared.group_rate),
             limits: by(set.limits, declared.limits),
         }
     }
@@ -165,6 +172,10 @@ pub(crate) fn differ_from_code(in_force: &SettingsInForce) -> Vec<&'static str> 
                 declared.group_concurrency.is_some(),
             ),
         ),
+        (
+            "group_rate",
+            changed(set_by.group_rate, declared.group_rate.is_some()),
+        ),
         ("limits", changed(set_by.limits, declared.limits.is_some())),
     ]
     .into_iter()
@@ -184,7 +195,8 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
         concurrency: at_a_time,
         ..
     } = in_force.limits;
-    let rate = rate.as_ref().map(limits::shown);
+    let rate = rate.as_ref().map(rates::shown);
+    let group_rate = in_force.group_rate.as_ref().map(rates::shown);
     let set_by = SetBy::new(in_force);
     if out.json {
         return out.json(&View {
@@ -195,6 +207,7 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
             max_stalls: in_force.max_stalls,
             keep_events: limit(in_force.keep_events),
             group_concurrency: concurrency,
+            group_rate,
             rate,
             concurrency: at_a_time,
             set_by,
@@ -227,6 +240,11 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
             "group_concurrency",
             shown(look, concurrency, "jobs"),
             set_by.group_concurrency,
+        ),
+        (
+            "group_rate",
+            group_rate.unwrap_or_else(|| "unlimited".to_owned()),
+            set_by.group_rate,
         ),
         (
             "rate",
