@@ -2,9 +2,9 @@
 -- needs: claim, fitting, gate, pass, admit
 -- rarely: meta, optional, blocked, rate, count, running, lists
 
--- Takes up to `limit` jobs of at most `max_bytes` of those that a group holds back, as if each had stood in line. Jobs whose worker
--- died on them are left: they run only as suspects (suspects.lua). Returns what `fitting` returns of them, and
--- whether there may be more.
+-- Takes up to `limit` jobs of at most `max_bytes` of those that a group holds back, as if each had stood in line. Jobs whose
+-- worker died on them are left: they run only as suspects (suspects.lua). Returns what `fitting` returns of them, and whether
+-- there may be more.
 local function take_from_group(gate, limit, max_bytes)
   local room = math.min(limit, queue.room_in(gate))
   local ids, members = {}, {}

@@ -2,9 +2,9 @@
 -- needs: arguments, meta, whole, optional
 -- rarely: timer, opening, limit, news
 
--- claimed: what the call has claimed; due_ms: when the next delayed job is due, or the next job expires; or nil. Returns whether more could be
--- claimed right now; when the caller has to be back, if that is its duty; how many suspects wait; the news of
--- unhandled jobs (news.lua), 0 for none; whether nothing waits any more and nothing was claimed; and whether limits of
+-- claimed: what the call has claimed; due_ms: when the next delayed job is due, or the next job expires; or nil. Returns
+-- whether more could be claimed right now; when the caller has to be back, if that is its duty; how many suspects wait; the
+-- news of unhandled jobs (news.lua), 0 for none; whether nothing waits any more and nothing was claimed; and whether limits of
 -- the queue hold back what waits.
 function queue.outlook(claimed, due_ms)
   local suspects = queue.has(key.suspects) and redis.call('ZCARD', key.suspects) or 0

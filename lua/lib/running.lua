@@ -1,5 +1,5 @@
--- Which jobs with a gate (gate.lua) run. `running` has a member for each: the name of the gate, a 0 byte, and the id, all with the
--- score 0. How many jobs of a group run is counted there, so it is right whatever else is lost.
+-- Which jobs with a gate (gate.lua) run. `running` has a member for each: the name of the gate, a 0 byte, and the id, all with
+-- the score 0. How many jobs of a group run is counted there, so it is right whatever else is lost.
 -- needs: whole
 
 function queue.running_member(gate, id)
