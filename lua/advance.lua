@@ -8,13 +8,14 @@
 -- with handlers, again or traits, or one that hands a job back by its name or ends a job with traits, is sent as a second
 -- script, `with all`, which has the fragments and keys for that in it (store/advance.rs).
 -- Answers what was refused, what was claimed and when there will be more to do, in one flat list (a list in the list costs as
--- much as a dozen numbers): { 'new' | 'repeated', now_ms, told, next_at, tick, suspects, first_fence, receipt, #refused, refused ..,
--- #fences, fences .., #ids, ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are consecutive from
--- first_fence; a repeated call names the fences that the worker still holds. extras are what lib/deliver.lua says of claimed
--- jobs, and (position, 'cancelled', outcome) of each attempt that ended as cancelled although the caller says otherwise
--- (lib/cancelled.lua); a repeated call does not say this again. told is 1 if more could be claimed right now, else 0, plus 2 if the
--- next call is to ask for jobs with traits, plus four times the news of unhandled jobs (lib/news.lua), which would cost a byte in
--- each answer as a number of its own. If limits of the queue hold back what waits, told is this (without the 1) taken from -1.
+-- much as a dozen numbers): { 'new' | 'repeated', now_ms, told, next_at, tick, suspects, first_fence, receipt, #refused,
+-- refused .., #fences, fences .., #ids, ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are
+-- consecutive from first_fence; a repeated call names the fences that the worker still holds. extras are what lib/deliver.lua
+-- says of claimed jobs, and (position, 'cancelled', outcome) of each attempt that ended as cancelled although the caller says
+-- otherwise (lib/cancelled.lua); a repeated call does not say this again. told is 1 if more could be claimed right now, else 0,
+-- plus 2 if the next call is to ask for jobs with traits, plus four times the news of unhandled jobs (lib/news.lua), which
+-- would cost a byte in each answer as a number of its own. If limits of the queue hold back what waits, told is this (without
+-- the 1) taken from -1.
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver, whole

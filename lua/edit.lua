@@ -4,11 +4,11 @@
 -- rewrite, if its record is to hold something else: then ARGV[2] is the record as the caller has seen it, ARGV[3] what is to
 -- stand behind the place (fields and body), and payload says where a new payload lies: 'inline' or 'apart', which is ARGV[4].
 -- Answers { 'edited', now_ms }; or, if nothing was written, { 'changed', now_ms }: the record is not as the caller has seen it,
--- { 'state', now_ms, state }: the job runs or has ended, { 'gated', now_ms }: the job has a group or an order, which decides when
--- it runs, or { 'missing', now_ms }.
+-- { 'state', now_ms, state }: the job runs or has ended, { 'ordered', now_ms }: the job has an order, and gets no other
+-- priority, or { 'missing', now_ms }.
 -- O(log N), and O(lines log N) if the job was delayed. Harmless when repeated.
 -- needs: arguments, meta, find, places, order, emit, change
--- rarely: shown, lines, gate, delayed, successor
+-- rarely: shown, lines, delayed, successor, head, types
 
 local id = args.id
 local state, score, part = queue.find(id)
@@ -29,9 +29,13 @@ local job = { id = id, state = state, score = score, part = part, record = recor
 job.is_successor = state == 'blocked' and queue.is_successor(id, record)
 local known_priority = queue.priority_at(queue.places_of({ id })[1])
 local new = { priority = args.priority or known_priority, due_ms = queue.due_of_waiting(job) }
-if (new.priority ~= known_priority or args.due) and queue.gate_of(record) then
-  return { 'gated', now_ms }
+if new.priority ~= known_priority and queue.field_of(record, 'order') then
+  return { 'ordered', now_ms }
 end
+if queue.has_traits(record) then
+  queue.check_types()
+end
+new.keeps_order = true
 if args.due then
   local due_ms = args.at_ms or args.delay_ms and now_ms + args.delay_ms or 0
   new.due_ms = due_ms > now_ms and due_ms or 0

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Renews leases. args: lease_ms, receipts ({ receipt, how many in a row have it, .. }); the ids
--- are ARGV[2..]. Answers { 'extended', now_ms, positions (from 0) of the leases that are lost }; and behind that, only if there are
--- any, { position, request, .. } of jobs that are to be cancelled (lib/requests.lua).
+-- are ARGV[2..]. Answers { 'extended', now_ms, positions (from 0) of the leases that are lost }; and behind that, only if there
+-- are any, { position, request, .. } of jobs that are to be cancelled (lib/requests.lua).
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, claims, held
 -- rarely: requests, lists

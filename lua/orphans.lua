@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Records of jobs that are in no list, or are blocked by nothing: an operator deleted a key, or Redis evicted it. args: cursor ('0' at
--- first) and limit, for about `limit` records; how ('look' | 'put_back' | 'remove'); lease_ms (if
--- no worker has said how long its leases are).
+-- Records of jobs that are in no list, or are blocked by nothing: an operator deleted a key, or Redis evicted it. args: cursor
+-- ('0' at first) and limit, for about `limit` records; how ('look' | 'put_back' | 'remove'); lease_ms (if no worker has said
+-- how long its leases are).
 -- Answers { 'orphans', now_ms, ids, cursor, more }: the jobs that were found, put back or removed, and where
 -- to go on. At most 256 are put back or removed; more is 1 if that left some of the page, and the
 -- cursor stays where it was. A job whose unique key another job has is not put back: it stays where it is.

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- Stops claims of all jobs of one name, or lets them go on (lib/paused_names.lua); jobs that run go on. args: name (encoded), pause
--- (whether the jobs of the name are to be paused), most (so many names may be paused).
--- Answers { 'done', now_ms, changed }, or { 'full', now_ms } if too many names are paused already. O(names). Harmless when repeated.
+-- Stops claims of all jobs of one name, or lets them go on (lib/paused_names.lua); jobs that run go on. args: name (encoded),
+-- pause (whether the jobs of the name are to be paused), most (so many names may be paused).
+-- Answers { 'done', now_ms, changed }, or { 'full', now_ms } if too many names are paused already. O(names). Harmless when
+-- repeated.
 -- needs: arguments, meta
 -- rarely: arm, emit, emit_value, news, unset, whole
 

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Moves at most `limit` due jobs to `waiting`, and at most `limit` unhandled jobs that may be too old
--- by now (lib/overdue.lua). args: limit, worker, hold. Workers promote when they claim; this verb serves a queue whose workers are all busy. Answers { 'promoted', now_ms, how many,
--- tick, whether the queue has schedules }. O((n + lines) log N). Harmless when repeated.
+-- by now (lib/overdue.lua). args: limit, worker, hold. Workers promote when they claim; this verb serves a queue whose workers
+-- are all busy. Answers { 'promoted', now_ms, how many, tick, whether the queue has schedules }. O((n + lines) log N). Harmless
+-- when repeated.
 -- needs: arguments, meta, whole
 -- rarely: promote, overdue, arm, emit, tick, expire, expiry, drained, types
 

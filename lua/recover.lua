@@ -4,9 +4,9 @@
 -- 0 if the caller does not know), tolerance_ms, limit, lease_ms (the caller's), gap_ms
 -- (if no worker looked for longer, living workers may have had no chance to renew), quiet_ms (how long
 -- they then get for that), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
--- Answers { 'recovered', now_ms, stalled ids, dead ids, cancelled ids }: those that were to be cancelled end so; or { 'unsure', now_ms, from_ms, pulled }:
--- no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened. O(n log N).
--- Harmless when repeated.
+-- Answers { 'recovered', now_ms, stalled ids, dead ids, cancelled ids }: those that were to be cancelled end so; or { 'unsure',
+-- now_ms, from_ms, pulled }: no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened. O(n log
+-- N). Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
 -- rarely: drained, requests, cancelled, head, leave, types

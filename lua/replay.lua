@@ -1,9 +1,9 @@
 #!lua
 -- Puts dead jobs back in line, at the back of their priority and with a fresh budget of
 -- attempts and stalls; the history stays. The ids are ARGV[2..].
--- Answers { 'replayed', now_ms, the ids that were dead, { id, state, .. } of the others that are there }. The state `duplicate`: the job
--- is dead, and stays so, because another job has its unique key. O(n log N).
--- Harmless when repeated: what is back in line is not dead.
+-- Answers { 'replayed', now_ms, the ids that were dead, { id, state, .. } of the others that are there }. The state
+-- `duplicate`: the job is dead, and stays so, because another job has its unique key. O(n log N). Harmless when repeated: what
+-- is back in line is not dead.
 -- needs: meta, places, order, count, emit
 -- rarely: attempts, arm, find, lists, shown, hold, unique, expiry, types
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Lets claims go on after a pause, or before a hold (lib/hold_queue.lua) is over. args: none. Answers { 'resumed', now_ms, changed }. O(1).
--- Harmless when repeated.
+-- Lets claims go on after a pause, or before a hold (lib/hold_queue.lua) is over. args: none. Answers { 'resumed', now_ms,
+-- changed }. O(1). Harmless when repeated.
 -- needs: meta
 -- rarely: arm, hold_queue, emit, emit_value
 

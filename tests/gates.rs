@@ -256,7 +256,7 @@ async fn a_halted_order_shows_and_goes_on_when_its_dead_job_is_replayed() {
         (JobState::Blocked, Some("order 17"))
     );
     assert_eq!(queue.counts().await.unwrap().blocked, 1);
-    // Its payload can be changed meanwhile; its order decides when it runs.
+    // Its payload can be changed meanwhile, but not its priority: its order decides when it runs.
     let edited = queue
         .edit(second.id())
         .payload(&Work::Report)
@@ -266,7 +266,7 @@ async fn a_halted_order_shows_and_goes_on_when_its_dead_job_is_replayed() {
     assert!(
         queue
             .edit(second.id())
-            .now()
+            .priority(3)
             .await
             .unwrap_err()
             .is_invalid()

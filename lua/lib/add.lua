@@ -5,9 +5,9 @@
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
--- job i, { delay_ms | at_ms, priority, front, await_ms, traits }, to which due_ms is added. traits: the record has some (head.lua).
--- unsure: some of them may be there already; otherwise that is not looked up. Returns the positions (from 0) of ids that were
--- there, and what duplicate.lua says of jobs whose key another job has; and how many records were replaced.
+-- job i, { delay_ms | at_ms, priority, front, await_ms, traits }, to which due_ms is added. traits: the record has some
+-- (head.lua). unsure: some of them may be there already; otherwise that is not looked up. Returns the positions (from 0) of ids
+-- that were there, and what duplicate.lua says of jobs whose key another job has; and how many records were replaced.
 --
 -- An id that was made for its job may be there all the same: two producers made the same one. That should be impossible, and
 -- is counted as `clashed`. If one job is stored, Redis says so before it writes, and nothing is written. If several are

@@ -1,5 +1,6 @@
--- Whether a job has started: whether a handler has begun an attempt of it. Such attempts are recorded (attempts.lua), unless they were
--- released, and snoozes are counted. A job that died because no handler could take it has only attempts that did not begin.
+-- Whether a job has started: whether a handler has begun an attempt of it. Such attempts are recorded (attempts.lua), unless
+-- they were released, and snoozes are counted. A job that died because no handler could take it has only attempts that did not
+-- begin.
 -- needs: attempts
 
 local RECORDED, SNOOZES = 4, 5

@@ -1,4 +1,5 @@
--- Jobs that end as cancelled because the application asked for it (requests.lua, cancel.lua), and not because their handler said so.
+-- Jobs that end as cancelled because the application asked for it (requests.lua, cancel.lua), and not because their handler
+-- said so.
 -- needs: finish, head, count, emit
 -- rarely: requests
 

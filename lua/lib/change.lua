@@ -1,8 +1,8 @@
 -- Changes a job that waits, is blocked or delayed, or the record of a dead one: what its record holds, its priority, and until when it waits (edit.lua,
 -- duplicate.lua). It keeps its id and its history.
 -- needs: meta, places, order, whole, gate, head
--- rarely: optional, take_out, lines, arm, line_up
--- with all: leave
+-- rarely: optional, take_out, lines, arm, line_up, enter, emit
+-- with all: hold, gated, leave
 
 local EXTERNAL_PAYLOAD = 128
 
@@ -27,23 +27,43 @@ local function store(id, record, payload)
   end
 end
 
--- Out of where the job waits; a caller of `change` looks for what is due next. What its gate holds back may go on. Only a
--- duplicate moves a job with a gate, and gives it its key again.
+-- Out of where the job waits; a caller of `change` looks for what is due next. What its gate holds back may go on. It has its key
+-- still.
 local function leave(job)
   queue.take_out(job.id, job.part, job.record)
   if queue.gate_of(job.record) then
-    queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'ended' } })
+    queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })
   end
   if queue.has(key.places) then
     redis.call('HDEL', key.places, job.id)
   end
 end
 
+-- A job of an order is due at another moment. It keeps its place among the jobs of its order, and the turn, if it has it.
+local function reschedule(job, new)
+  if job.state == 'blocked' then
+    redis.call('ZADD', key.blocked, queue.whole(new.due_ms), job.id)
+    return
+  end
+  queue.take_out(job.id, job.part, job.record)
+  if new.due_ms > 0 then
+    queue.enter_delayed({ job.id }, { new })
+    queue.expect_group(new.due_ms)
+    queue.emit('delayed', { job.id .. ':' .. queue.whole(new.due_ms) })
+    return
+  end
+  queue.emit('waiting', queue.enter_at_or_hold({ job.id }, queue.take_places({ job.id }, { [job.id] = new })))
+  if not meta.paused then
+    queue.arm(0)
+  end
+end
+
 -- `job` is a map of { id, state, score, part, record, is_successor (successor.lua) }, `new` one of what it is to be: { priority,
 -- due_ms (0 for now), front (if it moves), rest (what stands behind the place in its record; nil: the same), payload (nil: the
--- same; false: it lies in the record), enqueued (when it was, as the record says; nil: the same) }. The job keeps its place in
--- line, if it has the same priority, due time and gate. Returns whether it was delayed and is not where it was: after the last
--- change of a call `look_for_due` is to be called (delayed.lua), which may take 2,000 commands.
+-- same; false: it lies in the record), enqueued (when it was, as the record says; nil: the same), keeps_order (a job of an order
+-- keeps its place there) }. The job keeps its place in line, if it has the same priority, due time and gate. Returns whether it
+-- was delayed and is not where it was: after the last change of a call `look_for_due` is to be called (delayed.lua), which may
+-- take 2,000 commands.
 function queue.change(job, new)
   local id, record, place = job.id, job.record, queue.place_in(job.record)
   local version = string.byte(record)
@@ -67,6 +87,11 @@ function queue.change(job, new)
     redis.call('ZADD', key.blocked, queue.whole(new.due_ms), id)
     store(id, head .. place .. rest, new.payload)
     return false
+  end
+  if new.keeps_order and queue.field_of(record, 'order') then
+    store(id, as_before, new.payload)
+    reschedule(job, new)
+    return job.state == 'delayed'
   end
   leave(job)
   local is_placed = new.due_ms == 0 or queue.field_of(as_before, 'order') ~= nil

@@ -35,8 +35,8 @@ function queue.next_in_line(limit, suspects)
   return taken, n, more
 end
 
--- Takes at most `limit` jobs of at most `max_bytes` out of the line; `how` as of `fitting`. Returns a map of ids, records, external
--- (positions of those whose payload lies apart), suspects (how many of them are), bytes, more (whether there is),
+-- Takes at most `limit` jobs of at most `max_bytes` out of the line; `how` as of `fitting`. Returns a map of ids, records,
+-- external (positions of those whose payload lies apart), suspects (how many of them are), bytes, more (whether there is),
 -- offers_left (whether others handed back more that the caller has handlers for) and meets_traits (a job with traits is next,
 -- and the caller does not ask for such jobs).
 function queue.take_from_line(limit, max_bytes, suspects_at_most, how)
@@ -72,7 +72,8 @@ function queue.take_from_line(limit, max_bytes, suspects_at_most, how)
   }
 end
 
--- Claims at most `limit` jobs of at most `max_bytes`. Returns what take_from_line returns, and for jobs first_fence, receipt, names.
+-- Claims at most `limit` jobs of at most `max_bytes`. Returns what take_from_line returns, and for jobs first_fence, receipt,
+-- names.
 function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   if meta.limited then
     limit = queue.within_limits(limit)

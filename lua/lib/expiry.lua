@@ -1,8 +1,8 @@
 -- Jobs that are not to start any more after a moment. `expires` holds them as long as no worker has taken them, by that
 -- moment; meta.expiring is the first of these moments, so that a call that reads no other key knows when one is over.
 --
--- A job says in its head (head.lua) when that is: `expires_at`, a moment in ms, or `expires_in`, for how many ms from the moment at
--- which it was enqueued.
+-- A job says in its head (head.lua) when that is: `expires_at`, a moment in ms, or `expires_in`, for how many ms from the
+-- moment at which it was enqueued.
 -- needs: meta, whole, head
 -- rarely: unset, arm, lists, begun
 

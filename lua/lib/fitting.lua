@@ -6,8 +6,9 @@
 -- least one does, unless `how` is 'must fit'. An id without a record cannot be run and would block its place for ever:
 -- it is passed over. If `how` is 'before traits', it stops in front of the first job with a trait. If the queue has limits, it
 -- stops in front of the first job that may not start now, and those that it takes count as started; and it stops in front of the
--- first job whose name is paused. `how` is 'again' if they have started before. Returns the ids and records, the positions of those whose payload lies apart, how many ids were
--- looked at, the bytes, and whether it stopped in front of a job with a trait.
+-- first job whose name is paused. `how` is 'again' if they have started before. Returns the ids and records, the positions of
+-- those whose payload lies apart, how many ids were looked at, the bytes, and whether it stopped in front of a job with a
+-- trait.
 function queue.fitting(ids, records, max_bytes, how)
   local PLAIN, EXTERNAL_PAYLOAD = 2, 128
   local taken, taken_records, external, n, bytes = {}, {}, {}, 0, 0

@@ -10,7 +10,7 @@ function queue.free_keys(jobs)
   local names, ids, is_kept, fields = {}, {}, {}, {}
   for _, job in ipairs(jobs) do
     local name = job.record and queue.field_of(job.record, 'unique')
-    local is_open = job.to == 'waiting' or job.to == 'delayed'
+    local is_open = job.to == 'waiting' or job.to == 'delayed' or job.to == 'moved'
     if name and not is_open then
       local n = #names + 1
       names[n], ids[n], fields[2 * n - 1], fields[2 * n] = name, job.id, name, name .. ' next'

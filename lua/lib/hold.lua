@@ -3,8 +3,8 @@
 -- rarely: heads, blocked, enter, order, emit, optional, admit
 
 -- Jobs are about to get in line, at these places; due_ms[id]: when a job is due that is to be delayed instead. Those that
--- their gates hold back are stored as blocked. stalls[i]: how often the worker of a job died, if it did. Returns the set of the ids
--- that are blocked, and the gates that may let one of these in: the caller calls `admit` when the others are in line.
+-- their gates hold back are stored as blocked. stalls[i]: how often the worker of a job died, if it did. Returns the set of the
+-- ids that are blocked, and the gates that may let one of these in: the caller calls `admit` when the others are in line.
 function queue.enter_gates(ids, records, places, due_ms, stalls)
   local held, held_ids, all, open = {}, {}, {}, {}
   local gates = queue.gates_of(records, #ids)

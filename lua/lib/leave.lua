@@ -1,10 +1,11 @@
--- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be free.
+-- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be
+-- free.
 -- needs: gate, turn, admit, head
 -- rarely: emit, running, freed
 
--- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', .., 'lost' for
--- none; 'blocked' jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed', 'ended' for all else).
--- What waits for them may go on.
+-- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..,
+-- 'lost' for none; 'blocked' jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed',
+-- 'moved' if it comes to its gate anew, 'ended' for all else). What waits for them may go on.
 function queue.leave(jobs)
   queue.free_keys(jobs)
   local records, gates, touched, halted, stopping = {}, {}, {}, {}, {}

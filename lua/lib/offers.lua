@@ -1,5 +1,5 @@
--- Takes jobs of the names for which the caller has handlers (args.handlers) from among those that
--- other workers could not run, in the order of their places, mixed with the others in line. Names that are paused are noted as asked.
+-- Takes jobs of the names for which the caller has handlers (args.handlers) from among those that other workers could not run,
+-- in the order of their places, mixed with the others in line. Names that are paused are noted as asked.
 -- needs: arguments, meta, whole, lists, unhandled
 -- rarely: attempts, digits, paused_names
 

@@ -1,6 +1,6 @@
--- Names whose jobs an operator has paused. meta.paused_names holds them, encoded as keys are (`encode_key` in src/policy), with a space before,
--- between and behind them; it is not there as long as no name is paused. Their jobs are not claimed: set_aside.lua takes
--- them out of the line, `fitting` stops in front of them, and offers.lua and suspects.lua pass them over.
+-- Names whose jobs an operator has paused. meta.paused_names holds them, encoded as keys are (`encode_key` in src/policy), with
+-- a space before, between and behind them; it is not there as long as no name is paused. Their jobs are not claimed:
+-- set_aside.lua takes them out of the line, `fitting` stops in front of them, and offers.lua and suspects.lua pass them over.
 -- needs: meta
 -- rarely: job_name
 

@@ -1,6 +1,6 @@
--- Which jobs with a gate (gate.lua) run. `running` has a member for each: the name of the gate, a 0 byte, and the id, all with the
--- score 0. How many jobs of a group run is counted there, so it is right whatever else is lost. As long as a job is there, so is the
--- sentinel: the set has about as many members as jobs run, and as a list each of them would be searched for.
+-- Which jobs with a gate (gate.lua) run. `running` has a member for each: the name of the gate, a 0 byte, and the id, all with
+-- the score 0. How many jobs of a group run is counted there, so it is right whatever else is lost. As long as a job is there,
+-- so is the sentinel: the set has about as many members as jobs run, and as a list each of them would be searched for.
 -- needs: whole, sentinel
 
 function queue.running_member(gate, id)

@@ -1,7 +1,7 @@
 -- Successors: jobs that wait until the job that has their unique key (unique.lua), and runs, has ended. A key has one successor
 -- at most: a further duplicate replaces it (duplicate.lua). The hash `unique` names it under `<key> next`; no key has a space
 -- in it. It is `blocked`, and not `blocked_by` a gate: it comes to its gate when the key is free.
--- needs: head, places, whole
+-- needs: head, places
 -- rarely: unique, blocked, order, line_up, opening, arm, meta
 
 -- The job `id`, which is named as a successor, a map as of `change`; nil if it does not wait: another program took it away.

@@ -3,7 +3,8 @@
 -- needs: meta, gate, group_limit, running
 -- rarely: admit, unset
 
--- Members of `running` that belong to no job that runs are dropped, among the first `limit` of a gate. Returns how many were looked at.
+-- Members of `running` that belong to no job that runs are dropped, among the first `limit` of a gate. Returns how many were
+-- looked at.
 local function drop_stale(gate, limit)
   local ids = queue.running_of(gate, limit)
   if #ids == 0 then
@@ -21,8 +22,8 @@ local function drop_stale(gate, limit)
   return #ids
 end
 
--- Looks at up to `limit` gates that hold jobs back, and at as many of the jobs that run of groups that may start no more. The next
--- call goes on behind the last of them: meta.tended.
+-- Looks at up to `limit` gates that hold jobs back, and at as many of the jobs that run of groups that may start no more. The
+-- next call goes on behind the last of them: meta.tended.
 function queue.tend_gates(limit)
   if not meta.blocked then
     if redis.call('EXISTS', key.blocked) == 0 then

@@ -1,8 +1,8 @@
 -- Jobs that a worker handed back because it has no handler of their name. They keep their places in
 -- line, but are stored apart from it: a worker that says for which names it has handlers takes them
--- (offers.lua). Jobs whose name is paused wait here as well (set_aside.lua). `unhandled` holds when a job may be too old, and any worker is to look at it again;
--- `names` holds the jobs by name; the field `<id>#name` of `attempts` holds for how long a job waits
--- until then (ms), and its name; and `asked` holds when a worker last asked for each name.
+-- (offers.lua). Jobs whose name is paused wait here as well (set_aside.lua). `unhandled` holds when a job may be too old, and
+-- any worker is to look at it again; `names` holds the jobs by name; the field `<id>#name` of `attempts` holds for how long a
+-- job waits until then (ms), and its name; and `asked` holds when a worker last asked for each name.
 -- needs: meta, whole
 -- rarely: lists, news, places, digits
 

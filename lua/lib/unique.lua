@@ -1,5 +1,6 @@
--- Unique keys: of all jobs with the same key, one is there at a time, or one that runs and its successor (successor.lua). `unique`
--- holds the job of each key that is taken; a key that is taken for a time is in `remembered` as well, by the end of that time.
+-- Unique keys: of all jobs with the same key, one is there at a time, or one that runs and its successor (successor.lua).
+-- `unique` holds the job of each key that is taken; a key that is taken for a time is in `remembered` as well, by the end of
+-- that time.
 --
 -- A job says in its head (head.lua) which key it has (`unique`); until when (`unique_until`: `started`, or for how many ms
 -- from the moment at which it was enqueued; without it, until the job has ended); and what it does if another job has the
@@ -52,8 +53,8 @@ function queue.give_key(name, id, until_what)
   end
 end
 
--- Jobs were stored, and have their keys, or wait for them: a list of ids, each followed by the job's record. options[positions[i]] is
--- what is not default about a job, as in add.lua.
+-- Jobs were stored, and have their keys, or wait for them: a list of ids, each followed by the job's record.
+-- options[positions[i]] is what is not default about a job, as in add.lua.
 function queue.give_keys(stored, positions, options)
   for i = 1, #positions do
     local id, record = stored[2 * i - 1], stored[2 * i]

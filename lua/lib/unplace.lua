@@ -30,8 +30,8 @@ function queue.forget_gates(ids)
   return leaving
 end
 
--- Whether a job may be put back: it has its unique key again, or needs none. While another job has the key, it may not; but one that
--- a worker holds runs in any case.
+-- Whether a job may be put back: it has its unique key again, or needs none. While another job has the key, it may not; but one
+-- that a worker holds runs in any case.
 function queue.regains_key(id, record)
   if not queue.has_traits(record) then
     return true

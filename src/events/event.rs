@@ -70,8 +70,8 @@ pub enum EventKind {
     Cancelled(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),
-    /// A job was changed before it ran ([`Queue::edit`](crate::Queue::edit)). `Waiting` or `Delayed` follows if it is due at another
-    /// moment, or has another priority.
+    /// A job was changed before it ran ([`Queue::edit`](crate::Queue::edit)). `Waiting`, `Delayed` or `Blocked` follows if it has moved:
+    /// it is due at another moment, or has another priority.
     Edited(JobId),
     /// A job that waits got the payload and the options of another one with the same unique key
     /// ([`OnDuplicate`](crate::OnDuplicate)).

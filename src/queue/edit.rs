@@ -33,7 +33,7 @@ const TRIES: usize = 32;
 /// # Errors
 ///
 /// [`ErrorKind::Invalid`] if nothing is to be changed, an option is out of range, the payload is of another type than the
-/// job, or the priority or due time of a job with a group or an order is to be changed;
+/// job, or a job with an [order](crate::Order) is to get another priority;
 /// [`ErrorKind::Codec`] if it cannot be encoded; [`ErrorKind::Incompatible`] if a newer version wrote the job and its
 /// payload or attempts are to be changed; and if Redis does not answer; see [`Queue`]. None of them has changed anything,
 /// but [`ErrorKind::Unknown`] may have.
@@ -65,7 +65,8 @@ impl Edit {
         }
     }
 
-    /// 0 to 1023, lower first. A job that gets another priority goes to the back of it.
+    /// 0 to 1023, lower first. A job that gets another priority goes to the back of it; a job of a group, within its group. Not for a
+    /// job with an order.
     pub fn priority(mut self, priority: u16) -> Self {
         self.options = self.options.priority(priority);
         self
@@ -77,7 +78,8 @@ impl Edit {
         self
     }
 
-    /// Due so long from now on, by the server's clock; also a job that is in line.
+    /// Due so long from now on, by the server's clock; also a job that is in line. A job with an order keeps its place there: those
+    /// behind it wait for it.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.due = Some(Due::After { ms: millis(delay) });
         self
@@ -166,10 +168,9 @@ impl Edit {
                 Edited::InState(state) => return Changed::in_state(&state),
                 Edited::Missing => return Ok(Changed::NotFound),
                 Edited::Changed => {}
-                Edited::Gated => {
+                Edited::Ordered => {
                     return Err(Error::invalid(format!(
-                        "job {} in `{}` has a group or an order, which decides when it runs: its priority and due time \
-                         cannot be changed; its payload and attempts can",
+                        "job {} in `{}` has an order, which decides when it runs: its priority cannot be changed; all else can",
                         self.id,
                         self.queue.name()
                     )));

@@ -38,8 +38,8 @@ pub(crate) enum Edited {
     /// It runs or has ended.
     InState(String),
     Missing,
-    /// The job has a group or an order, which decides when it runs: its priority and due time stay.
-    Gated,
+    /// The job has an order, which decides when it runs: its priority stays.
+    Ordered,
 }
 
 #[derive(Serialize)]
@@ -104,7 +104,7 @@ impl Verb for Edit<'_> {
             "changed" => Ok(Edited::Changed),
             "state" => Ok(Edited::InState(reply.text()?)),
             "missing" => Ok(Edited::Missing),
-            "gated" => Ok(Edited::Gated),
+            "ordered" => Ok(Edited::Ordered),
             _ => reply.unexpected_tag(),
         }
     }

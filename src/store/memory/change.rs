@@ -21,6 +21,8 @@ pub(crate) struct Change {
     pub(crate) payload: NewPayload,
     /// When it was enqueued (ms), as its record says; none: the same.
     pub(crate) enqueued_ms: Option<u64>,
+    /// A job of an order keeps its place there.
+    pub(crate) keeps_order: bool,
 }
 
 impl Change {
@@ -85,6 +87,11 @@ impl State {
             self.put(id, Collection::Blocked, moment(new.due_ms.unwrap_or(0)));
             return false;
         }
+        if new.keeps_order && field_of(&record, ORDER).is_some() {
+            self.rewrite(id, as_before, new, given);
+            self.reschedule(id, new);
+            return was_delayed;
+        }
         self.leave_to_change(id);
         let is_placed = new.due_ms.is_none() || field_of(&as_before, ORDER).is_some();
         let given = match is_placed {
@@ -110,12 +117,34 @@ impl State {
         }
     }
 
-    /// Out of where the job waits. What its gate holds back may go on. Only a duplicate moves a job with a gate, and gives it
-    /// its key again.
+    /// A job of an order is due at another moment. It keeps its place among the jobs of its order, and the turn, if it has it.
+    fn reschedule(&mut self, id: &JobId, new: &Change) {
+        let from = self.collection_of(id);
+        if from == Some(Collection::Blocked) {
+            return self.put(id, Collection::Blocked, moment(new.due_ms.unwrap_or(0)));
+        }
+        self.put(id, Collection::Lost, 0);
+        if from == Some(Collection::Unhandled) {
+            self.left_unhandled(std::slice::from_ref(id));
+        }
+        if let Some(due_ms) = new.due_ms {
+            self.enter_delayed(&[(id.clone(), due_ms, new.later)]);
+            self.expect_group(due_ms);
+            return self.emit("delayed", &[format!("{id}:{due_ms}")]);
+        }
+        let place = self.next_place(new.later);
+        let line = self.enter_at_or_hold(vec![(id.clone(), place)]);
+        self.emit_ids("waiting", &line);
+        if !self.is_paused() {
+            self.arm(0);
+        }
+    }
+
+    /// Out of where the job waits. What its gate holds back may go on. It has its key still.
     fn leave_to_change(&mut self, id: &JobId) {
         let from = self.collection_of(id);
         let gate = self.jobs.get(id).and_then(|job| gate_of(&job.record));
-        let leaving = gate.and_then(|_| self.leaving(id, Goes::Ended));
+        let leaving = gate.and_then(|_| self.leaving(id, Goes::Moved));
         if from == Some(Collection::Blocked) {
             self.leave_blocked(id);
         }

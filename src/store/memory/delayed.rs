@@ -7,6 +7,7 @@ use crate::job::options::PRIORITY_DEFAULT;
 use crate::memory::order::place;
 use crate::memory::state::{Collection, Later, State, moment};
 use crate::store::BATCH_JOBS;
+use crate::store::enqueue::{Due, NewJob};
 
 /// What separates the lines. Each priority has two: of the jobs that go to its front, and of others.
 const LINE: i64 = 1 << 42;
@@ -19,6 +20,15 @@ pub(crate) const ROOMS: i64 = 1047 * LINE;
 pub(crate) struct Room {
     pub(crate) first: i64,
     pub(crate) last: i64,
+}
+
+/// When a new job is due.
+pub(crate) fn due_ms(new: &NewJob, now_ms: u64) -> u64 {
+    match new.due {
+        Due::Now => now_ms,
+        Due::After { ms } => now_ms + ms,
+        Due::At { ms } => ms,
+    }
 }
 
 /// The score of a delayed job.

@@ -8,7 +8,7 @@ use crate::job::options::PRIORITY_DEFAULT;
 use crate::job::record::NewPayload;
 use crate::job::traits::{ON_DUPLICATE, UNIQUE, UNIQUE_UNTIL};
 use crate::memory::change::Change;
-use crate::memory::enqueue::due_ms;
+use crate::memory::delayed::due_ms;
 use crate::memory::state::{Collection, Later, State};
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
 
@@ -136,6 +136,7 @@ impl State {
             rest: Some(new.record.record.clone()),
             payload: payload.map_or(NewPayload::Inline, NewPayload::Apart),
             enqueued_ms: Some(now_ms),
+            keeps_order: false,
         };
         self.emit_ids("replaced", std::slice::from_ref(id));
         self.change(id, &change)

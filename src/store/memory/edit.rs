@@ -1,7 +1,8 @@
 //! Changes a job that waits, is blocked or delayed, or the record of a dead one.
 
+use crate::job::head::field_of;
 use crate::job::record::NewPayload;
-use crate::job::traits::gate_of;
+use crate::job::traits::ORDER;
 use crate::memory::Apply;
 use crate::memory::change::Change;
 use crate::memory::delayed::later_of;
@@ -31,8 +32,8 @@ impl Apply for Edit<'_> {
         if rewrite.is_some_and(|rewrite| rewrite.seen != job.record) {
             return Edited::Changed;
         }
-        if (priority != known || self.due.is_some()) && gate_of(&job.record).is_some() {
-            return Edited::Gated;
+        if priority != known && field_of(&job.record, ORDER).is_some() {
+            return Edited::Ordered;
         }
         let front = job.collection == Collection::Delayed && later_of(job.score).front;
         let due_ms = match self.due {
@@ -47,6 +48,7 @@ impl Apply for Edit<'_> {
             rest: rewrite.map(|rewrite| rewrite.rest.to_vec()),
             payload: rewrite.map_or(NewPayload::Unchanged, |rewrite| rewrite.payload.clone()),
             enqueued_ms: None,
+            keeps_order: true,
         };
         state.emit_ids("edited", std::slice::from_ref(self.id));
         if state.change(self.id, &change) {

@@ -9,11 +9,12 @@ use crate::job::record::{EncodedRecord, VERSION};
 use crate::job::traits::{UNIQUE, UNIQUE_UNTIL};
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
+use crate::memory::delayed::due_ms;
 use crate::memory::duplicate::Meeting;
 use crate::memory::once::{Begun, StoredAnswer};
 use crate::memory::order::place;
 use crate::memory::state::{Collection, Job, Later, State};
-use crate::store::enqueue::{Due, Enqueue, Enqueued, Met, NewJob, Novelty, There};
+use crate::store::enqueue::{Enqueue, Enqueued, Met, NewJob, Novelty, There};
 
 impl Apply for Enqueue<'_> {
     fn apply(&self, state: &mut State) -> Enqueued {
@@ -135,15 +136,6 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
     let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
     state.emit("delayed", &tokens.collect::<Vec<_>>());
     (there, replaced)
-}
-
-/// When a new job is due.
-pub(crate) fn due_ms(new: &NewJob, now_ms: u64) -> u64 {
-    match new.due {
-        Due::Now => now_ms,
-        Due::After { ms } => now_ms + ms,
-        Due::At { ms } => ms,
-    }
 }
 
 /// A record as Redis holds it.

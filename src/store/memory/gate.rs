@@ -73,6 +73,8 @@ pub(crate) enum Goes {
     Delayed,
     Dead,
     Removed,
+    /// It comes to its gate anew.
+    Moved,
     Ended,
 }
 
@@ -381,7 +383,7 @@ impl State {
                     Goes::Waiting => true,
                     Goes::Delayed => on_failure != Some("pass"),
                     Goes::Dead => on_failure == Some("halt"),
-                    Goes::Ended | Goes::Removed => false,
+                    Goes::Ended | Goes::Removed | Goes::Moved => false,
                 };
                 let is_halted = job.to == Goes::Dead && keeps;
                 if is_halted {

@@ -64,7 +64,7 @@ impl State {
                 continue;
             };
             let is_free = match job.to {
-                Goes::Waiting | Goes::Delayed => continue,
+                Goes::Waiting | Goes::Delayed | Goes::Moved => continue,
                 Goes::Removed => true,
                 Goes::Dead | Goes::Ended => remembered_of(&job.record).is_none(),
             };

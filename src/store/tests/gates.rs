@@ -20,7 +20,6 @@ use crate::policy::settings::QueueSettings;
 use crate::store::Verb;
 use crate::store::advance::Claimed;
 use crate::store::cancel::Cancel;
-use crate::store::edit::Edited;
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::group::{self, Group};
 use crate::store::promote::Promote;
@@ -378,16 +377,6 @@ fn what_does_not_fit_stays_where_it_is(mut rig: Rig) {
     assert_eq!((rig.size("waiting"), rig.size("blocked")), (1, 0));
 }
 
-/// Its gate decides when a job runs.
-fn a_job_with_a_gate_keeps_its_priority_and_its_moment(mut rig: Rig) {
-    rig.enqueue(&[ordered("k-0"), ordered("k-1"), of_group("g-0")]);
-    for id in ["k-0", "k-1", "g-0"] {
-        assert_eq!(rig.edit(id, Some(1), None), Edited::Gated, "{id}");
-        assert_eq!(rig.edit(id, None, Some(Due::Now)), Edited::Gated, "{id}");
-    }
-    assert_eq!(rig.claim_ids(9), ["k-0", "g-0"]);
-}
-
 /// The receipt of another attempt changes nothing.
 fn a_stale_end_frees_no_slot(mut rig: Rig) {
     rig.set(QueueSettings::new().group_concurrency(1));
@@ -455,7 +444,6 @@ on_both!(
     a_delayed_job_has_its_place_in_the_order_from_the_beginning,
     a_job_that_is_cancelled_or_removed_holds_nothing_back,
     what_does_not_fit_stays_where_it_is,
-    a_job_with_a_gate_keeps_its_priority_and_its_moment,
     a_stale_end_frees_no_slot,
 );
 

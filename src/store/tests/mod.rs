@@ -6,6 +6,7 @@ mod cancel;
 mod due;
 mod dump;
 mod edit;
+mod edit_gates;
 mod expiry;
 mod formats;
 mod fragments;

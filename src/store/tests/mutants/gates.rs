@@ -3,6 +3,14 @@
 use super::{is_noticed, profile};
 
 mutants! {
+    an_ordered_job_loses_its_place_when_it_is_edited among GATES_EDITED:
+        "if new.keeps_order and" => "if false and";
+    an_ordered_job_that_is_blocked_gets_in_line_when_it_is_edited among GATES_EDITED:
+        "if job.state == 'blocked' then\n    redis.call('ZADD', key.blocked, queue.whole(new.due_ms), job.id)\n    return\n  end" => "";
+    the_priority_of_an_ordered_job_is_edited among GATES_EDITED:
+        "if new.priority ~= known_priority and queue.field_of(record, 'order') then" => "if false then";
+    a_job_of_a_group_that_is_put_off_is_not_expected among GATES_EDITED:
+        "if not is_placed and queue.gate_of(record) then" => "if false then";
     a_group_may_have_as_many_as_it_likes among GATES:
         "passes = queue.room_in(gate) > 0\n        if gate.turn" => "passes = true\n        if gate.turn";
     a_claim_that_goes_on_takes_more_of_a_group_than_it_may_have among GATES:

@@ -6,6 +6,9 @@
 //! that would change how soon the mutants are found that have the profile now.
 
 use super::choice::Kind::{self, *};
+pub(crate) use super::profile_waiting::{
+    GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST,
+};
 
 /// Kinds of operations, each with its weight: how often it is chosen beside the others.
 #[derive(Debug, Clone, Copy)]
@@ -496,35 +499,4 @@ pub(crate) const EXPIRY_SNOOZED: Profile = Profile(&[
     (12, Snooze),
     (12, HandAllBack),
     (4, Pass),
-]);
-
-/// Jobs wait for the end of the one that has their unique key, and runs.
-pub(crate) const LATEST: Profile = Profile(&[
-    (14, EnqueueLatest),
-    (18, Advance),
-    (3, Judge),
-    (3, Remove),
-    (3, Cancel),
-    (2, Replay),
-    (6, Pass),
-]);
-
-/// The same, and they are changed meanwhile.
-pub(crate) const LATEST_EDITED: Profile =
-    Profile(&[(10, EnqueueLatest), (12, Advance), (12, Edit), (4, Pass)]);
-
-/// The same, and lists are lost.
-pub(crate) const LATEST_LOST: Profile = Profile(&[
-    (10, EnqueueLatest),
-    (12, Advance),
-    (12, LoseList),
-    (3, Pass),
-]);
-
-/// Somebody asks which job has a key.
-pub(crate) const KEYS_ASKED: Profile = Profile(&[
-    (10, EnqueueUnique),
-    (12, Advance),
-    (12, AskForKey),
-    (6, Pass),
 ]);
