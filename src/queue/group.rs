@@ -126,6 +126,13 @@ impl Group {
 
     async fn change(&self, change: BTreeMap<&'static str, u64>) -> Result<GroupInfo, Error> {
         let group = &encode_key(&self.key);
+        if !change.is_empty() {
+            let said = change
+                .iter()
+                .map(|(name, number)| format!(" {name}={number}"));
+            let target = format!("{}{}", self.key, said.collect::<String>());
+            self.queue.inner.asked("group", target).await?;
+        }
         let found = self
             .queue
             .inner

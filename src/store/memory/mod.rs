@@ -10,6 +10,7 @@
 mod advance;
 mod allowance;
 mod attempts;
+mod audit;
 mod cancel;
 mod change;
 mod claim;
@@ -29,6 +30,7 @@ mod fire;
 mod gate;
 mod get;
 mod group;
+mod import;
 mod lease;
 mod limit;
 mod list;

@@ -25,6 +25,7 @@ use crate::policy::unique::{OnDuplicate, Unique};
 use crate::redis::script::Script;
 use crate::store::Verb;
 use crate::store::advance::Advance;
+use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
@@ -35,6 +36,7 @@ use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
 use crate::store::group::Group;
+use crate::store::import::Import;
 use crate::store::list::List;
 use crate::store::orphans::{How, Orphans};
 use crate::store::pause::Pause;
@@ -102,6 +104,16 @@ verbs! {
         "die" => |redis, receipt| {
             let reason = DeadReason::AttemptsSpent;
             end(redis, receipt, Outcome::Dead { reason, entry: entry() })
+        },
+    }
+    audit: Audit<'_> {
+        "look at the audit" => |redis, _| {
+            let (note, limit, before) = (None, 5, Some(3));
+            tried(redis, &Audit { note, limit, before })
+        },
+        "note in the audit" => |redis, _| {
+            let (note, limit, before) = (Some(&b"entry"[..]), 5, None);
+            tried(redis, &Audit { note, limit, before })
         },
     }
     cancel: Cancel<'_> {
@@ -186,6 +198,13 @@ verbs! {
         "change a group" => |redis, _| {
             let (group, change) = ("group", BTreeMap::from([("concurrency", 3)]));
             tried(redis, &Group { group, change })
+        },
+    }
+    import: Import<'_> {
+        "import" => |redis, _| {
+            let job = |id: &JobId| super::import::exported(id, PAST, &JobOptions::new(), 3_000);
+            let jobs = &all().each_ref().map(job);
+            tried(redis, &Import { jobs })
         },
     }
     list: List {

@@ -81,13 +81,36 @@ impl Filter {
 
     /// The dead letters of a queue that pass.
     pub(crate) fn dead_letters(&self, queue: &Queue) -> DeadLetters {
+        let filter = self.clone();
         let mut letters = queue.dead_letters();
-        if let Some(age) = self.older_than {
-            // Reading ends at the first that is younger.
+        if let Some(name) = filter.name {
+            letters = letters.named(name);
+        }
+        if let Some(start) = filter.id_prefix {
+            letters = letters.id_prefix(start);
+        }
+        if let Some(text) = filter.error {
+            letters = letters.error_contains(text);
+        }
+        if let Some(fingerprint) = filter.fingerprint {
+            letters = letters.fingerprint(fingerprint);
+        }
+        if let Some((key, value)) = filter.header {
+            letters = letters.header(key, value);
+        }
+        if let Some(group) = filter.group {
+            letters = letters.group(group);
+        }
+        if let Some(order) = filter.order {
+            letters = letters.ordered_by(order);
+        }
+        if let Some(age) = filter.older_than {
             letters = letters.older_than(age);
         }
-        let filter = self.clone();
-        letters.matching(move |job| filter.passes(job))
+        if let Some(age) = filter.newer_than {
+            letters = letters.newer_than(age);
+        }
+        letters
     }
 
     pub(crate) fn passes(&self, job: &JobInfo) -> bool {

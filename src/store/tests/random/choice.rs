@@ -22,7 +22,9 @@ use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pause_name::operations as pause_name;
-use crate::store::tests::{cancel, edit, expiry, gates, purge, snooze, turns, unique};
+use crate::store::tests::{
+    audit, cancel, edit, expiry, gates, import, purge, snooze, turns, unique,
+};
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -85,6 +87,8 @@ operations! {
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
     2 Remove: ids().prop_map(|ids| Op::Remove { ids });
     2 Purge: purge::operation();
+    2 Import: import::operation();
+    1 Audit: audit::operation();
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();
     1 Squeeze: turns::operation();
