@@ -169,6 +169,7 @@ pub struct OxcartBuilder {
     namespace: String,
     payload_max: usize,
     call_timeout: Duration,
+    operator: Option<String>,
     tls: Option<Tls>,
 }
 
@@ -178,6 +179,7 @@ impl Default for OxcartBuilder {
             namespace: "oxcart".to_owned(),
             payload_max: PAYLOAD_MAX_DEFAULT,
             call_timeout: CALL_TIMEOUT_DEFAULT,
+            operator: None,
             tls: None,
         }
     }
@@ -202,6 +204,14 @@ impl OxcartBuilder {
     #[must_use]
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = timeout;
+        self
+    }
+
+    /// Who works with this program, such as `ada@ops-1`: what it does to queues as an operator (replaying, removing, pausing, ..) is noted
+    /// under this name in their [audits](Queue::audit). Default: nobody, and nothing is noted.
+    #[must_use]
+    pub fn operator(mut self, operator: impl Into<String>) -> Self {
+        self.operator = Some(operator.into());
         self
     }
 
@@ -269,6 +279,7 @@ impl OxcartBuilder {
                 backend,
                 namespace,
                 payload_max: self.payload_max,
+                operator: self.operator,
                 call_timeout: self.call_timeout,
                 shelf: Shelf::default(),
             }),

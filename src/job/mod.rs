@@ -7,6 +7,7 @@ pub(crate) mod history;
 pub(crate) mod options;
 pub(crate) mod outcome;
 pub(crate) mod record;
+pub(crate) mod secret;
 pub(crate) mod state;
 pub(crate) mod traits;
 
@@ -75,6 +76,30 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// jobs move from one queue to another for instance, it says so: [`Enqueue::any_queue`](crate::Enqueue::any_queue),
     /// [`WorkerBuilder::any_queue`](crate::WorkerBuilder::any_queue).
     const QUEUE: &'static str = "";
+
+    /// Fields of the payload that must not be shown: `"card"` is a field of this name wherever it is, `"customer.address"` the one at
+    /// this place, from the top. The names are stored with each job of this type, so that programs that do not know the type
+    /// mask these fields, too: in [`JobInfo::payload`](crate::JobInfo::payload), in what the command `oxcart` prints, and in exports. The
+    /// handler gets the job as it was enqueued. Default: none.
+    ///
+    /// What is stored in Redis is not encrypted, and an error that a handler returns is shown as it is.
+    ///
+    /// ```
+    /// # use oxcart::Job;
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Charge {
+    ///     order: u64,
+    ///     card: String,
+    /// }
+    ///
+    /// impl Job for Charge {
+    ///     const NAME: &'static str = "charge";
+    ///     const SECRET: &'static [&'static str] = &["card"];
+    ///     type Output = ();
+    /// }
+    /// ```
+    const SECRET: &'static [&'static str] = &[];
 
     /// What the handler gives back, and [`JobHandle::result`](crate::JobHandle::result) gives
     /// to the callers that wait for it. `()` if nothing.

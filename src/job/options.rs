@@ -44,6 +44,8 @@ pub struct JobOptions {
     pub(crate) weight: Option<u32>,
     pub(crate) unique: Option<Unique>,
     pub(crate) expiry: Option<Expiry>,
+    /// Fields of the payload that are not shown; the type of the job says which.
+    pub(crate) secret: &'static [&'static str],
 }
 
 impl JobOptions {

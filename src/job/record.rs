@@ -20,6 +20,7 @@ use crate::job::head::{
     EXTERNAL_PAYLOAD, WITH_TRAITS, field_in, fields_of, split_fields, split_place,
 };
 use crate::job::options::{ATTEMPTS_DEFAULT, JobOptions};
+use crate::job::secret::{decode_names, encode_names};
 use crate::job::traits::{self, ORDER, Traits};
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
@@ -27,10 +28,6 @@ use crate::time::{Timestamp, millis};
 
 /// Version 1 knew only payloads of the first dialect. The map of a record says which dialect its
 /// payload has, because a schedule keeps the map as it was written, whichever version fires it.
-#[allow(
-    dead_code,
-    reason = "only queues in memory write it, and these are a feature"
-)]
 pub(crate) const VERSION: u8 = 2;
 const OLDEST: u8 = 1;
 
@@ -75,6 +72,8 @@ const KEEP_MS: &str = "keep_ms";
 /// The field with what a start of the job counts, if that is not 1. The script of `advance` reads it if a rate is set for
 /// the queue.
 const WEIGHT: &str = "weight";
+/// The field with the names of the fields of the payload that are not shown, if there are any. Only clients read it.
+const SECRET: &str = "secret";
 
 /// A record on its way to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +110,9 @@ impl EncodedRecord {
         if let Some(weight) = options.weight.filter(|weight| *weight != 1) {
             record.extend(format!("{WEIGHT}={weight} ").into_bytes());
         }
+        if !options.secret.is_empty() {
+            record.extend(format!("{SECRET}={} ", encode_names(options.secret)).into_bytes());
+        }
         let traits = traits::write(&mut record, name, options);
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
@@ -130,6 +132,17 @@ impl EncodedRecord {
             external_payload,
             traits,
         }
+    }
+
+    /// What it says, as it is read once it is stored.
+    pub(crate) fn read(&self) -> Result<Record, Error> {
+        let version = if self.traits { WITH_TRAITS } else { VERSION };
+        // No time and no place: these are not part of what is sent.
+        let head = [&[version, 0xcf][..], &[0; 8], b"0 "].concat();
+        Record::decode(
+            &[&head, &self.record[..]].concat(),
+            self.external_payload.clone(),
+        )
     }
 
     /// The job runs after others with the same key.
@@ -222,6 +235,8 @@ pub(crate) struct Record {
     pub(crate) headers: Vec<(String, String)>,
     /// What decides when the job may run.
     pub(crate) traits: Traits,
+    /// Fields of the payload that are not shown.
+    pub(crate) secret: Vec<String>,
 }
 
 impl Record {
@@ -270,6 +285,7 @@ impl Record {
             keep: retention_in(fields),
             weight: weight_in(fields),
             traits: Traits::of(fields, &name),
+            secret: field_in(fields, SECRET).map_or_else(Vec::new, decode_names),
             headers: body.headers,
             name: name.into_owned(),
         })

@@ -55,6 +55,7 @@ impl Queue {
     ///
     /// A call that is dropped may or may not be carried out.
     pub async fn pause(&self) -> Result<bool, Error> {
+        self.inner.asked("pause", "").await?;
         self.inner.call(&Pause).await
     }
 
@@ -69,6 +70,7 @@ impl Queue {
     ///
     /// A call that is dropped may or may not be carried out.
     pub async fn resume(&self) -> Result<bool, Error> {
+        self.inner.asked("resume", "").await?;
         self.inner.call(&Resume).await
     }
 
@@ -85,6 +87,7 @@ impl Queue {
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
     pub async fn replay(&self, id: &JobId) -> Result<Changed, Error> {
         let ids = std::slice::from_ref(id);
+        self.inner.asked("replay", id).await?;
         let answer = self.inner.call(&Replay { ids }).await?;
         Changed::of(&answer.replayed, &answer.others)
     }
@@ -114,6 +117,7 @@ impl Queue {
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
     pub async fn remove(&self, id: &JobId) -> Result<Changed, Error> {
         let ids = std::slice::from_ref(id);
+        self.inner.asked("remove", id).await?;
         let answer = self.inner.call(&Remove::of(ids)).await?;
         Ok(if !answer.active.is_empty() {
             Changed::InState(State::Active)

@@ -50,6 +50,7 @@ impl Cancel {
             ids: std::slice::from_ref(&self.id),
             reason: &self.reason,
         };
+        self.queue.inner.asked("cancel", &self.id).await?;
         let answer = self.queue.inner.call(&verb).await;
         let answer = answer.map_err(|error| error.with_job(&self.id))?;
         if !answer.running.is_empty() {

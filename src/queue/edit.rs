@@ -114,6 +114,7 @@ impl Edit {
 
     async fn send(mut self) -> Result<Changed, Error> {
         let payload = self.checked().map_err(|error| error.with_job(&self.id))?;
+        self.queue.inner.asked("edit", &self.id).await?;
         let sent = self.try_to_edit(payload.as_ref()).await;
         sent.map_err(|error| error.with_job(&self.id))
     }

@@ -351,6 +351,7 @@ impl<J: Job> Enqueue<J> {
         }
         job::check_payload_size(&self.name, &payload, queue.inner.setup.payload_max)?;
         let headers = self.headers.clone();
+        self.options.secret = J::SECRET;
         let job = NewJob {
             id: self.id.clone(),
             record: EncodedRecord::new(&self.name, payload, &self.options, headers),

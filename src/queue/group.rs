@@ -163,6 +163,13 @@ impl Group {
         change: [(&'static str, String); N],
         resume: bool,
     ) -> Result<GroupInfo, Error> {
+        if N > 0 || resume {
+            let said = change
+                .iter()
+                .map(|(name, value)| format!(" {name}={value}"));
+            let target = format!("{}{}", self.key, said.collect::<String>());
+            self.queue.inner.asked("group", target).await?;
+        }
         let verb = verb::Group {
             group: &encode_key(&self.key),
             change: BTreeMap::from(change),

@@ -1,5 +1,6 @@
 //! What is known of a job, and how many there are.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use crate::id::JobId;
 use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::Record;
+use crate::job::secret::masked;
 use crate::job::state::State;
 use crate::job::traits::expiry_of;
 use crate::policy::job_names::paused_in;
@@ -79,7 +81,11 @@ pub struct JobInfo {
     pub timeout: Option<Duration>,
     /// What a start of it counts against the rate that is set for its queue.
     pub weight: u32,
+    /// Fields of the payload that are not shown ([`Job::SECRET`](crate::Job::SECRET)).
+    pub secret: Vec<String>,
     payload: Encoded,
+    /// Secret fields are shown.
+    revealed: bool,
     result: Option<Encoded>,
     progress: Option<Vec<u8>>,
 }
@@ -174,6 +180,8 @@ impl JobInfo {
             timeout: record.timeout,
             weight: record.weight,
             name: record.name,
+            secret: record.secret,
+            revealed: false,
             payload: Encoded {
                 bytes: record.payload,
                 dialect: record.dialect,
@@ -183,14 +191,44 @@ impl JobInfo {
         })
     }
 
-    /// The payload, as the type it was enqueued as (or any other that can be read from it).
+    /// The payload, as the type it was enqueued as (or any other that can be read from it). In the place of each
+    /// [secret](crate::Job::SECRET) field there is the text `(secret)`, unless it was [revealed](Self::reveal).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Codec`] if it cannot be read as a `T`.
+    /// [`ErrorKind::Codec`] if it cannot be read as a `T`: a secret field may be no text there.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let read = self.payload.read("a job's payload");
+        let read = self.shown_payload()?.read("a job's payload");
         read.map_err(|error| error.with_job(&self.id))
+    }
+
+    /// The same job, whose [`payload`](Self::payload) shows secret fields. Who may see them is up to the program; see
+    /// [`Queue::note_in_audit`](crate::Queue::note_in_audit).
+    #[must_use]
+    pub fn reveal(mut self) -> Self {
+        self.revealed = true;
+        self
+    }
+
+    fn shown_payload(&self) -> Result<Cow<'_, Encoded>, Error> {
+        let Some(masked) = self.masked_payload()? else {
+            return Ok(Cow::Borrowed(&self.payload));
+        };
+        let dialect = self.payload.dialect;
+        let bytes = masked;
+        Ok(Cow::Owned(Encoded { bytes, dialect }))
+    }
+
+    /// The payload with its secret fields masked; `None` if there are none, or they were revealed.
+    pub(crate) fn masked_payload(&self) -> Result<Option<Vec<u8>>, Error> {
+        if self.secret.is_empty() || self.revealed {
+            return Ok(None);
+        }
+        let masked = masked(&self.payload.bytes, &self.secret).ok_or_else(|| {
+            let what = "a job's payload has secret fields, and is not as oxcart writes payloads";
+            Error::new(ErrorKind::Codec, what).with_job(&self.id)
+        });
+        masked.map(Some)
     }
 
     /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if the job

@@ -75,6 +75,12 @@ impl JobsNamed {
     }
 
     async fn change(&self, pause: bool) -> Result<bool, Error> {
+        let action = if pause {
+            "pause jobs named"
+        } else {
+            "resume jobs named"
+        };
+        self.queue.inner.asked(action, &self.name).await?;
         let (name, most) = (&encode_key(&self.name), PAUSED_AT_MOST);
         match self
             .queue

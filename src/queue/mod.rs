@@ -1,6 +1,7 @@
 //! A queue as the application sees it: enqueueing, waiting for results, looking, replaying.
 
 pub(crate) mod admin;
+pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod cancel_on_drop;
 pub(crate) mod cancel_requests;
@@ -87,6 +88,8 @@ fn tried(verb: &str) -> &str {
         "list" => "jobs",
         "watch" => "result",
         "configure" => "change_settings",
+        "purge" => "dead_letters().remove",
+        "import" => "import_dead",
         "unschedule" => "schedule.remove",
         verb => verb,
     }

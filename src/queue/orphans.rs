@@ -95,7 +95,7 @@ impl Orphans {
     ///
     /// As [`Orphans`].
     pub async fn put_back(&self) -> Result<u64, Error> {
-        self.all(How::PutBack).await
+        self.all(How::PutBack, "put back orphans").await
     }
 
     /// Removes all of them, with all that is known of them; how many there were. Jobs that a worker may be
@@ -105,15 +105,18 @@ impl Orphans {
     ///
     /// As [`Orphans`].
     pub async fn remove(&self) -> Result<u64, Error> {
-        self.all(How::Remove).await
+        self.all(How::Remove, "remove orphans").await
     }
 
-    async fn all(&self, how: How) -> Result<u64, Error> {
+    async fn all(&self, how: How, action: &str) -> Result<u64, Error> {
+        let inner = &self.queue.inner;
+        inner.began(action, "").await?;
         let (mut cursor, mut sum) = (Verb::FIRST.to_owned(), 0);
         loop {
             let page = self.page(&cursor, how).await?;
             sum += page.ids.len() as u64;
             if page.cursor == Verb::FIRST && !page.more {
+                inner.ended(action, "", sum).await?;
                 return Ok(sum);
             }
             cursor = page.cursor;

@@ -52,6 +52,10 @@ impl Queue {
             by: By::Operator,
             said: &settings.values(),
         };
+        let said = settings.values();
+        let said = said.iter().map(|(name, value)| format!("{name}={value}"));
+        let said: Vec<String> = said.collect();
+        self.inner.asked("change_settings", said.join(" ")).await?;
         let configured = self.inner.call(&verb).await?;
         configured.in_force(self).ok_or_else(|| self.unreadable())
     }

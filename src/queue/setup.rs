@@ -13,6 +13,8 @@ pub(crate) struct Setup {
     pub(crate) payload_max: usize,
     /// How long enqueueing may take.
     pub(crate) call_timeout: Duration,
+    /// Who works with this program: noted in the audits of queues.
+    pub(crate) operator: Option<String>,
     pub(crate) shelf: Shelf,
 }
 
@@ -34,6 +36,7 @@ mod in_memory {
                 namespace: Namespace::new("test").unwrap(),
                 payload_max: 1024 * 1024,
                 call_timeout: Duration::from_secs(5),
+                operator: None,
                 shelf: Shelf::default(),
             })
         }

@@ -170,6 +170,7 @@ impl ScheduleHandle {
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
     pub async fn pause(&self) -> Result<bool, Error> {
+        self.queue.inner.asked("pause schedule", &self.name).await?;
         edit::set_paused(&self.queue, &self.name, true).await
     }
 
@@ -186,6 +187,10 @@ impl ScheduleHandle {
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
     pub async fn resume(&self) -> Result<bool, Error> {
+        self.queue
+            .inner
+            .asked("resume schedule", &self.name)
+            .await?;
         edit::set_paused(&self.queue, &self.name, false).await
     }
 
@@ -200,6 +205,10 @@ impl ScheduleHandle {
     ///
     /// A call that is dropped may or may not be carried out; repeating it is harmless.
     pub async fn remove(&self) -> Result<bool, Error> {
+        self.queue
+            .inner
+            .asked("remove schedule", &self.name)
+            .await?;
         edit::remove(&self.queue, &self.name).await
     }
 
@@ -216,6 +225,10 @@ impl ScheduleHandle {
     ///
     /// A call that is dropped may or may not be carried out.
     pub async fn trigger(&self) -> Result<JobId, Error> {
+        self.queue
+            .inner
+            .asked("trigger schedule", &self.name)
+            .await?;
         let (rule, record) = edit::job_of(&self.queue, &self.name).await?;
         let id = JobId::new(format!("{}@{}", self.name, JobId::generate()))?;
         let job = NewJob {

@@ -17,7 +17,7 @@ pub(crate) struct Get<'a> {
 }
 
 /// One job as Redis holds it.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, Clone, PartialEq)]
 pub(crate) struct Found {
     /// As it is shown: a cancelled job is `cancelled`, wherever it lies.
     pub(crate) state: String,

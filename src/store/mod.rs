@@ -4,6 +4,7 @@
 //! A verb has two implementations: a script, and, for tests without Redis, `memory/`.
 
 pub(crate) mod advance;
+pub(crate) mod audit;
 pub(crate) mod backend;
 pub(crate) mod cancel;
 pub(crate) mod configure;
@@ -15,6 +16,7 @@ pub(crate) mod extend;
 pub(crate) mod fire;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod orphans;
 pub(crate) mod owner;

@@ -194,7 +194,8 @@ fn of_type<J: Job>(queue: &Queue) -> Vec<(JobInfo, J)> {
     let of_name = in_line(queue)
         .into_iter()
         .filter(|info| info.name == J::NAME);
-    let decoded = |info: JobInfo| match info.payload() {
+    // The test has made them.
+    let decoded = |info: JobInfo| match info.clone().reveal().payload() {
         Ok(job) => (info, job),
         Err(error) => panic!("job {}: {error}", info.id),
     };

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::StreamExt;
 use oxcart::{
     AttemptKind, Backoff, Changed, DeadReason, Ended, Failure, JobId, JobState, State, Stopped,
 };
@@ -181,4 +182,124 @@ async fn a_dead_job_is_edited_before_it_is_replayed() {
     let result = rig.queue.handle::<Number>(id).result().await.unwrap();
     assert_eq!(result, 77);
     running.stop().await;
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Charge {
+    order: u64,
+    card: u64,
+}
+
+impl oxcart::Job for Charge {
+    const NAME: &'static str = "charge";
+    const SECRET: &'static [&'static str] = &["card"];
+    type Output = u64;
+}
+
+async fn charge(
+    Charge { order, card }: Charge,
+    broken: State<std::sync::Arc<Broken>>,
+) -> Result<u64, Failure> {
+    if broken.0.load(Ordering::SeqCst) {
+        return Err(Failure::dead("no"));
+    }
+    Ok(order + card)
+}
+
+/// Programs that do not know the type do not show them either; the handler gets them.
+#[tokio::test]
+async fn secret_fields_are_masked_until_they_are_revealed() {
+    let rig = Rig::new().await;
+    let broken = std::sync::Arc::new(Broken(AtomicBool::new(true)));
+    let worker = || {
+        rig.worker()
+            .state(std::sync::Arc::clone(&broken))
+            .handle(charge)
+    };
+    let running = Running::start(worker());
+    let sent = rig
+        .queue
+        .enqueue(Charge {
+            order: 7,
+            card: 4_111,
+        })
+        .await
+        .unwrap();
+    assert!(sent.result().await.unwrap_err().is_dead());
+    running.stop().await;
+    let info = sent.info().await.unwrap().unwrap();
+    assert_eq!(info.secret, ["card"]);
+    let shown: serde_json::Value = info.payload().unwrap();
+    assert_eq!(shown, serde_json::json!({"order": 7, "card": "(secret)"}));
+    assert!(!format!("{info:?}").contains("4111"));
+    let shown: serde_json::Value = info.reveal().payload().unwrap();
+    assert_eq!(shown["card"], 4_111);
+
+    let export = async |letters: oxcart::DeadLetters| {
+        let letters = letters.export().collect::<Vec<_>>().await;
+        let letters: Result<Vec<oxcart::DeadLetter>, _> = letters.into_iter().collect();
+        letters.unwrap()
+    };
+    let masked = export(rig.queue.dead_letters()).await;
+    let refused = rig.queue.import_dead(masked).await.unwrap_err();
+    assert!(refused.is_invalid(), "{refused}");
+    let whole = export(rig.queue.dead_letters().reveal()).await;
+    let text: Vec<String> = whole
+        .iter()
+        .map(|it| serde_json::to_string(it).unwrap())
+        .collect();
+    assert_eq!(rig.queue.dead_letters().remove().await.unwrap().done, 1);
+    let back = text.iter().map(|text| serde_json::from_str(text).unwrap());
+    let back: Vec<oxcart::DeadLetter> = back.collect();
+    let imported = rig.queue.import_dead(back.clone()).await.unwrap();
+    assert_eq!((imported.imported, imported.there), (1, 0));
+    assert_eq!(rig.queue.import_dead(back).await.unwrap().there, 1);
+    let again = sent.info().await.unwrap().unwrap();
+    assert_eq!(
+        (again.state, again.history.len(), again.failed),
+        (JobState::Dead, 1, 1)
+    );
+
+    broken.0.store(false, Ordering::SeqCst);
+    let running = Running::start(worker());
+    assert_eq!(rig.queue.dead_letters().replay().await.unwrap().done, 1);
+    assert_eq!(sent.result().await.unwrap(), 4_118);
+    running.stop().await;
+}
+
+/// Who says who they are is noted; nobody else is, and pays nothing.
+#[tokio::test]
+async fn what_an_operator_does_is_noted() {
+    let rig = Rig::new().await;
+    let broken = std::sync::Arc::new(Broken(AtomicBool::new(true)));
+    die(&rig, &broken, 3).await;
+    assert_eq!(rig.queue.audit().await.unwrap(), []);
+    let url = rig.server.url();
+    let ada = oxcart::Oxcart::builder().operator("ada").connect(&url);
+    let queue = ada.await.unwrap().queue("test").unwrap();
+    queue.pause().await.unwrap();
+    queue.dead_letters().named("number").replay().await.unwrap();
+    queue.dead_letters().replay().dry_run().await.unwrap();
+    rig.queue.resume().await.unwrap();
+    let entries = rig.queue.audit().await.unwrap();
+    let said = entries
+        .iter()
+        .map(|it| (&*it.action, &*it.target, it.phase, it.jobs));
+    let said: Vec<_> = said.collect();
+    let target = "dead letters: name=number";
+    assert_eq!(
+        said,
+        [
+            ("replay", target, oxcart::AuditPhase::Ended, Some(3)),
+            ("replay", target, oxcart::AuditPhase::Began, None),
+            ("pause", "", oxcart::AuditPhase::Asked, None),
+        ]
+    );
+    assert!(entries.iter().all(|entry| entry.operator == "ada"));
+    assert_eq!(
+        rig.queue.audit().before(3).limit(1).await.unwrap(),
+        entries[1..2]
+    );
+    rig.queue.delete().with_jobs().await.unwrap();
+    assert_eq!(rig.queue.audit().await.unwrap(), []);
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::noun::{dead, doctor, events, group, job, queue, schedule, shell};
+use crate::noun::{audit, dead, doctor, events, group, job, queue, schedule, shell};
 
 const AFTER: &str = "\
 Exit codes: 0 fine, 1 error, 2 wrong usage or refused, 3 not found, 4 Redis cannot be reached, 130 interrupted.
@@ -77,6 +77,15 @@ pub(crate) struct Common {
         hide_env_values = true
     )]
     pub(crate) tls_key: Option<PathBuf>,
+    /// Who you are, for the audit of a queue; user@host unless set
+    #[arg(
+        long,
+        global = true,
+        env = "OXCART_OPERATOR",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
+    pub(crate) operator: Option<String>,
     /// Print JSON: one object in each line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -108,6 +117,8 @@ pub(crate) enum Noun {
     Schedule(schedule::Verb),
     /// Follow what happens
     Events(events::Events),
+    /// What operators did to a queue
+    Audit(audit::Audit),
     /// Find out what is wrong, and what to do
     Doctor(doctor::Doctor),
     /// Print completions for a shell

@@ -7,7 +7,7 @@ use clap::Parser;
 use console::{Term, style};
 
 use crate::args::{Cli, Common, Noun};
-use crate::noun::{dead, doctor, events, group, job, queue, schedule};
+use crate::noun::{audit, dead, doctor, events, group, job, queue, schedule};
 use crate::session::Session;
 use crate::term::look::wants_colours;
 use crate::text::log;
@@ -47,6 +47,7 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Dead(verb) => dead::run(verb, session).await?,
         Noun::Schedule(verb) => schedule::run(verb, session).await?,
         Noun::Events(events) => events::run(events, session).await?,
+        Noun::Audit(audit) => audit::run(audit, session).await?,
         Noun::Doctor(doctor) => doctor::run(doctor, session, &log).await?,
         Noun::Completions(_) | Noun::Man(_) => {}
     }

@@ -32,7 +32,10 @@ impl Session {
         if given && has_password(&common.url) {
             out.note("the password can be seen in the list of processes; set OXCART_REDIS_URL instead of --url");
         }
-        let mut builder = Oxcart::builder().namespace(&common.namespace);
+        let operator = common.operator.clone().unwrap_or_else(user_at_host);
+        let mut builder = Oxcart::builder()
+            .namespace(&common.namespace)
+            .operator(operator);
         if let Some(tls) = tls(&common)? {
             builder = builder.tls(tls);
         }
@@ -131,6 +134,24 @@ async fn first_ids(queue: &Queue) -> Vec<JobId> {
         }
     }
     ids
+}
+
+/// Who has started this program, as far as it knows.
+fn user_at_host() -> String {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let file = |name| std::fs::read_to_string(name).ok();
+    let user = variable("USER")
+        .or_else(|| variable("LOGNAME"))
+        .or_else(|| variable("USERNAME"));
+    let host = variable("HOSTNAME")
+        .or_else(|| file("/proc/sys/kernel/hostname"))
+        .or_else(|| file("/etc/hostname"))
+        .or_else(|| variable("COMPUTERNAME"));
+    let user = user.as_deref().unwrap_or("somebody");
+    match host.as_deref().map(str::trim) {
+        Some(host) if !host.is_empty() => format!("{user}@{host}"),
+        _ => user.to_owned(),
+    }
 }
 
 /// Whether there is something between the first `:` behind `//` and the last `@`.

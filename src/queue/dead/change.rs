@@ -207,6 +207,7 @@ impl Change {
             Some(_) => FIRST_STEP,
             None => BATCH_JOBS,
         };
+        plan.note_the_beginning().await?;
         let started = Instant::now();
         let mut pending: VecDeque<JobId> = VecDeque::new();
         let mut is_read = false;
@@ -225,6 +226,7 @@ impl Change {
                 }
                 (tally.read, tally.unreadable) = (walk.read, walk.unreadable);
             } else if pending.is_empty() {
+                plan.note_the_end(&tally).await?;
                 return Ok(tally);
             } else {
                 plan.keep_the_rate(started, tally.matching).await;
@@ -242,6 +244,7 @@ impl Change {
                 tally.stopped = Some(Stopped::Asked);
             }
             if tally.stopped.is_some() {
+                plan.note_the_end(&tally).await?;
                 return Ok(tally);
             }
         }
@@ -266,6 +269,33 @@ impl Plan {
                 "`stop_if_failing({part})`: a part is between 0 and 1; 0.2 is a fifth"
             ))),
             _ => Ok(()),
+        }
+    }
+
+    fn action(&self) -> &'static str {
+        match self.action {
+            Action::Replay => "replay",
+            Action::Remove => "remove",
+        }
+    }
+
+    fn target(&self) -> String {
+        format!("dead letters: {}", self.letters.filter)
+    }
+
+    async fn note_the_beginning(&self) -> Result<(), Error> {
+        let queue = &self.letters.queue.inner;
+        match self.is_dry {
+            true => Ok(()),
+            false => queue.began(self.action(), self.target()).await,
+        }
+    }
+
+    async fn note_the_end(&self, tally: &DeadTally) -> Result<(), Error> {
+        let queue = &self.letters.queue.inner;
+        match self.is_dry {
+            true => Ok(()),
+            false => queue.ended(self.action(), self.target(), tally.done).await,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Dead letters: which of them are meant, what they died of, and putting them back in line or removing them, in bounded steps.
 
+pub(crate) mod archive;
 pub(crate) mod change;
 pub(crate) mod fingerprint;
 pub(crate) mod groups;
@@ -23,6 +24,8 @@ use crate::time::Timestamp;
 pub struct DeadLetters {
     queue: Queue,
     filter: Filter,
+    /// Exports show secret fields.
+    revealed: bool,
 }
 
 /// What must hold for a job; all of it.
@@ -32,6 +35,10 @@ struct Filter {
     fingerprint: Option<Fingerprint>,
     /// In small letters.
     error: Option<String>,
+    id_prefix: Option<String>,
+    header: Option<(String, String)>,
+    group: Option<String>,
+    order: Option<String>,
     older_than: Option<Duration>,
     newer_than: Option<Duration>,
     before: Option<Timestamp>,
@@ -41,15 +48,21 @@ struct Filter {
 impl Filter {
     fn passes(&self, job: &JobInfo, died: Timestamp, now: Timestamp) -> bool {
         let is_young = |limit: Duration| now.duration_since(died) < limit;
-        self.name.as_ref().is_none_or(|name| *name == job.name)
+        has(&self.name, |name| name == job.name)
             && self.newer_than.is_none_or(is_young)
-            && self
-                .error
-                .as_ref()
-                .is_none_or(|text| job.last_error().to_lowercase().contains(text))
+            && has(&self.error, |text| {
+                job.last_error().to_lowercase().contains(text)
+            })
             && self
                 .fingerprint
                 .is_none_or(|wanted| job.fingerprint() == wanted)
+            && has(&self.id_prefix, |start| job.id.as_str().starts_with(start))
+            && has(&self.group, |group| job.group.as_deref() == Some(group))
+            && has(&self.order, |order| job.order.as_deref() == Some(order))
+            && self
+                .header
+                .as_ref()
+                .is_none_or(|header| job.headers.contains(header))
             && self.tests.iter().all(|test| test(job))
     }
 
@@ -61,6 +74,11 @@ impl Filter {
         });
         oldest.into_iter().chain(self.before).min()
     }
+}
+
+/// Whether that holds for the text, if one is wanted.
+fn has(wanted: &Option<String>, holds: impl Fn(&str) -> bool) -> bool {
+    wanted.as_deref().is_none_or(holds)
 }
 
 impl Queue {
@@ -97,6 +115,7 @@ impl Queue {
         DeadLetters {
             queue: self.clone(),
             filter: Filter::default(),
+            revealed: false,
         }
     }
 }
@@ -117,6 +136,30 @@ impl DeadLetters {
     /// Jobs with this text in the error of their last attempt, in capital or small letters.
     pub fn error_contains(mut self, text: impl AsRef<str>) -> Self {
         self.filter.error = Some(text.as_ref().to_lowercase());
+        self
+    }
+
+    /// Jobs whose ids begin so.
+    pub fn id_prefix(mut self, start: impl Into<String>) -> Self {
+        self.filter.id_prefix = Some(start.into());
+        self
+    }
+
+    /// Jobs with this header.
+    pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.filter.header = Some((key.into(), value.into()));
+        self
+    }
+
+    /// Jobs of this group.
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.filter.group = Some(group.into());
+        self
+    }
+
+    /// Jobs with this order key.
+    pub fn ordered_by(mut self, order: impl Into<String>) -> Self {
+        self.filter.order = Some(order.into());
         self
     }
 
@@ -142,6 +185,12 @@ impl DeadLetters {
     /// Jobs for which this holds, too. It is called by the library while it reads, and must not block.
     pub fn matching(mut self, test: impl Fn(&JobInfo) -> bool + Send + Sync + 'static) -> Self {
         self.filter.tests.push(Arc::new(test));
+        self
+    }
+
+    /// An [export](Self::export) holds the [secret](crate::Job::SECRET) fields of payloads. That is noted in the audit of the queue.
+    pub fn reveal(mut self) -> Self {
+        self.revealed = true;
         self
     }
 
@@ -184,6 +233,15 @@ impl fmt::Display for Filter {
             ("name", self.name.clone()),
             ("fingerprint", self.fingerprint.map(|it| it.to_string())),
             ("error", self.error.clone()),
+            ("id-prefix", self.id_prefix.clone()),
+            (
+                "header",
+                self.header
+                    .as_ref()
+                    .map(|(key, value)| format!("{key}:{value}")),
+            ),
+            ("group", self.group.clone()),
+            ("order", self.order.clone()),
             ("older-than", self.older_than.as_ref().map(ago)),
             ("newer-than", self.newer_than.as_ref().map(ago)),
             ("before", self.before.map(|it| it.to_string())),

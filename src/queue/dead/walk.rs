@@ -7,9 +7,14 @@ use crate::id::JobId;
 use crate::job::state::State;
 use crate::queue::dead::DeadLetters;
 use crate::queue::info::JobInfo;
-use crate::queue::jobs::JobCursor;
+use crate::store::BATCH_JOBS;
 use crate::store::counts::Counts;
+use crate::store::get::Found;
+use crate::store::list::{List, Place};
 use crate::time::Timestamp;
+
+/// How many bytes a page carries at most, unless it is one job.
+const PAGE_BYTES: usize = 256 * 1024;
 
 /// A page at a time is in memory, whatever the number of dead letters. A job that dies after it began is not met: so a job that
 /// is replayed on the way and dies again does not come twice.
@@ -23,7 +28,7 @@ pub(super) struct Walk {
     pub(super) read: u64,
     /// How many of these a newer version wrote.
     pub(super) unreadable: u64,
-    after: Option<JobCursor>,
+    after: Option<Place>,
     ended: bool,
     /// Those that died in the very millisecond in which it began: they may do so again in the same one.
     at_the_edge: HashSet<JobId>,
@@ -46,21 +51,36 @@ impl Walk {
 
     /// Those of the next page that pass; there may be none. `None` behind the last page.
     pub(super) async fn page(&mut self) -> Result<Option<Vec<JobInfo>>, Error> {
+        let page = self.page_as_stored().await?;
+        Ok(page.map(|page| page.jobs.into_iter().map(|(job, _)| job).collect()))
+    }
+
+    /// The same, and what is stored of each.
+    pub(super) async fn page_as_stored(&mut self) -> Result<Option<Page>, Error> {
         if self.ended {
             return Ok(None);
         }
-        let mut request = self.letters.queue.jobs(State::Dead);
-        if let Some(cursor) = self.after.take() {
-            request = request.after(cursor);
-        }
-        let page = request.await?;
-        self.ended = page.next.is_none();
-        self.after = page.next;
-        self.unreadable += page.unreadable.len() as u64;
-        self.read += (page.jobs.len() + page.unreadable.len()) as u64;
+        let verb = List {
+            state: State::Dead.as_str(),
+            limit: BATCH_JOBS,
+            bytes: PAGE_BYTES,
+            after: self.after.as_ref(),
+        };
+        let listed = self.letters.queue.inner.call(&verb).await?;
+        self.ended = listed.next.is_none();
+        self.after = listed.next;
+        self.read += listed.jobs.len() as u64;
         let end = self.letters.filter.ends_at(self.began_at);
-        let mut found = Vec::new();
-        for job in page.jobs {
+        let mut page = Page::default();
+        for (id, found) in listed.jobs {
+            let job = match JobInfo::decode(&JobId::stored(&id), found.clone()) {
+                Ok(job) => job,
+                Err(error) => {
+                    self.unreadable += 1;
+                    page.unreadable.push(error);
+                    continue;
+                }
+            };
             let died = died_at(&job);
             // The others died later.
             if died > self.began_at || end.is_some_and(|end| died >= end) {
@@ -71,11 +91,19 @@ impl Walk {
                 continue;
             }
             if self.letters.filter.passes(&job, died, self.began_at) {
-                found.push(job);
+                page.jobs.push((job, found));
             }
         }
-        Ok(Some(found))
+        Ok(Some(page))
     }
+}
+
+/// Some dead letters.
+#[derive(Default)]
+pub(super) struct Page {
+    pub(super) jobs: Vec<(JobInfo, Found)>,
+    /// One error for each that this version cannot read.
+    pub(super) unreadable: Vec<Error>,
 }
 
 pub(super) fn died_at(job: &JobInfo) -> Timestamp {

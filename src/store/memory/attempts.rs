@@ -19,6 +19,17 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// One that was stored elsewhere.
+    pub(crate) fn imported(counters: &[u8], attempts: &[Vec<u8>]) -> Self {
+        const WITHOUT_SNOOZES: usize = 4;
+        let stored: Vec<u64> = codec::decode_plain("counters", counters).unwrap_or_default();
+        Self {
+            counters: Counters::decode(counters).unwrap_or_default(),
+            was_snoozed: stored.len() > WITHOUT_SNOOZES,
+            attempts: attempts.iter().cloned().collect(),
+        }
+    }
+
     /// Whether a handler has begun an attempt: such attempts are recorded, unless they were released, and snoozes are counted. A
     /// job that died because no handler could take it has only attempts that did not begin.
     pub(crate) fn has_begun(&self) -> bool {

@@ -10,6 +10,7 @@
 mod advance;
 mod allowance;
 mod attempts;
+mod audit;
 mod cancel;
 mod change;
 mod claim;
@@ -31,6 +32,7 @@ mod get;
 mod group;
 mod group_pace;
 mod group_share;
+mod import;
 mod lease;
 mod limit;
 mod list;

@@ -165,6 +165,8 @@ pub(crate) struct State {
     pub(crate) finished: Log,
     /// Announcements of requests to cancel jobs that run.
     pub(crate) cancels: Log,
+    /// What operators did.
+    pub(crate) audit: Log,
     pub(crate) event_size: Option<f64>,
     /// What the call under way has to tell.
     pub(crate) emitted: Emitted,

@@ -173,6 +173,7 @@ impl Dump {
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
         dump.stream("cancels", state.cancels.entries.iter());
+        dump.stream("audit", state.audit.entries.iter());
         dump
     }
 

@@ -1,6 +1,7 @@
 //! The verbs, one by one and in every state, in both implementations: conformance; and the two
 //! against each other, in long random sequences.
 
+mod audit;
 mod bad_input;
 mod cancel;
 mod due;
@@ -12,6 +13,7 @@ mod formats;
 mod fragments;
 mod gates;
 mod group_pace;
+mod import;
 mod inputs;
 mod limits;
 mod matrix;

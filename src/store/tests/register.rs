@@ -25,6 +25,7 @@ use crate::policy::unique::{OnDuplicate, Unique};
 use crate::redis::script::Script;
 use crate::store::Verb;
 use crate::store::advance::Advance;
+use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
@@ -35,6 +36,7 @@ use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
 use crate::store::group::Group;
+use crate::store::import::Import;
 use crate::store::list::{Direction, List, Wanted};
 use crate::store::orphans::{How, Orphans};
 use crate::store::owner::Owner;
@@ -103,6 +105,16 @@ verbs! {
         "die" => |redis, receipt| {
             let reason = DeadReason::AttemptsSpent;
             end(redis, receipt, Outcome::Dead { reason, entry: entry() })
+        },
+    }
+    audit: Audit<'_> {
+        "look at the audit" => |redis, _| {
+            let (note, limit, before) = (None, 5, Some(3));
+            tried(redis, &Audit { note, limit, before })
+        },
+        "note in the audit" => |redis, _| {
+            let (note, limit, before) = (Some(&b"entry"[..]), 5, None);
+            tried(redis, &Audit { note, limit, before })
         },
     }
     cancel: Cancel<'_> {
@@ -188,6 +200,13 @@ verbs! {
             let change = ["concurrency", "rate"].map(|name| (name, "3/1000/smooth".to_owned()));
             let (group, change, resume) = ("group", BTreeMap::from(change), true);
             tried(redis, &Group { group, change, resume })
+        },
+    }
+    import: Import<'_> {
+        "import" => |redis, _| {
+            let job = |id: &JobId| super::import::exported(id, PAST, &JobOptions::new(), 3_000);
+            let jobs = &all().each_ref().map(job);
+            tried(redis, &Import { jobs })
         },
     }
     list: List {

@@ -87,33 +87,39 @@ impl Filter {
 
     /// The dead letters of a queue that pass.
     pub(crate) fn dead_letters(&self, queue: &Queue) -> DeadLetters {
+        let filter = self.clone();
         let mut letters = queue.dead_letters();
-        if let Some(name) = &self.name {
+        if let Some(name) = filter.name {
             letters = letters.named(name);
         }
-        if let Some(text) = &self.error {
+        if let Some(start) = filter.id_prefix {
+            letters = letters.id_prefix(start);
+        }
+        if let Some(text) = filter.error {
             letters = letters.error_contains(text);
         }
-        if let Some(fingerprint) = self.fingerprint {
+        if let Some(fingerprint) = filter.fingerprint {
             letters = letters.fingerprint(fingerprint);
         }
-        if let Some(age) = self.older_than {
+        if let Some((key, value)) = filter.header {
+            letters = letters.header(key, value);
+        }
+        if let Some(group) = filter.group {
+            letters = letters.group(group);
+        }
+        if let Some(order) = filter.order {
+            letters = letters.ordered_by(order);
+        }
+        if let Some(age) = filter.older_than {
             letters = letters.older_than(age);
         }
-        if let Some(age) = self.newer_than {
+        if let Some(age) = filter.newer_than {
             letters = letters.newer_than(age);
         }
-        let filter = self.clone();
-        letters.matching(move |job| filter.is_of_these(job) && filter.passes(job))
-    }
-
-    /// What [`ask`](Self::ask) leaves to Redis, and [`dead_letters`](Self::dead_letters) does not.
-    fn is_of_these(&self, job: &JobInfo) -> bool {
-        let start = self.id_prefix.as_ref();
-        let group = self.group.as_ref();
-        start.is_none_or(|start| job.id.as_str().starts_with(start))
-            && group.is_none_or(|group| job.group.as_ref() == Some(group))
-            && self.failed.is_none_or(|least| job.failed >= least)
+        match filter.failed {
+            Some(least) => letters.matching(move |job| job.failed >= least),
+            None => letters,
+        }
     }
 
     /// Asks Redis for jobs that pass, as far as Redis can tell.

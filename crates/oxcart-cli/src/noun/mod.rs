@@ -1,5 +1,6 @@
 //! One file for each noun: its verbs, and what they print.
 
+pub(crate) mod audit;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod events;

@@ -10,6 +10,30 @@ pub(crate) fn differences(old: &Value, new: &Value) -> Vec<String> {
     found
 }
 
+/// Where `new` has what stands for a secret in `shown`, it gets the secret as it was `before`: a payload that was shown can be changed and
+/// given back.
+pub(crate) fn keep_secrets(shown: &Value, before: &Value, new: &mut Value) {
+    if shown == new && shown != before && !shown.is_object() && !shown.is_array() {
+        *new = before.clone();
+        return;
+    }
+    match (shown, before, new) {
+        (Value::Object(shown), Value::Object(before), Value::Object(new)) => {
+            for (name, value) in new {
+                if let (Some(shown), Some(before)) = (shown.get(name), before.get(name)) {
+                    keep_secrets(shown, before, value);
+                }
+            }
+        }
+        (Value::Array(shown), Value::Array(before), Value::Array(new)) => {
+            for ((shown, before), value) in shown.iter().zip(before).zip(new) {
+                keep_secrets(shown, before, value);
+            }
+        }
+        _ => {}
+    }
+}
+
 fn compare(place: &str, old: &Value, new: &Value, found: &mut Vec<String>) {
     let shown = if place.is_empty() { "it" } else { place };
     if is_bytes(old) {
@@ -67,6 +91,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_secret_that_was_shown_masked_stays_as_it_is() {
+        let before = json!({"card": 4111, "to": [{"pin": "x"}], "order": 7});
+        let shown = json!({"card": "(secret)", "to": [{"pin": "(secret)"}], "order": 7});
+        let mut new = json!({"card": "(secret)", "to": [{"pin": "y"}], "order": 8});
+        keep_secrets(&shown, &before, &mut new);
+        assert_eq!(new, json!({"card": 4111, "to": [{"pin": "y"}], "order": 8}));
+    }
 
     #[test]
     fn fields_keep_their_kind() {

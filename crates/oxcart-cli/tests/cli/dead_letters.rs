@@ -141,3 +141,109 @@ async fn old_ones_are_purged() {
     .expect(0);
     assert_eq!(rig.queue.counts().await.unwrap().dead, 0);
 }
+
+#[tokio::test]
+async fn they_are_exported_and_come_back_as_they_were() {
+    let rig = Rig::filled().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dead.jsonl");
+    let file = file.to_str().unwrap();
+    rig.run(&["dead", "export", "billing", file]).expect(0);
+    let shown = |rig: &Rig| rig.run(&["dead", "ls", "billing", "--json"]).expect(0).out;
+    let before = shown(&rig);
+    let import = ["dead", "import", "billing", file, "--json"];
+    let there = rig.run(&import).expect(0).object();
+    assert_eq!(
+        (&there["done"], &there["in_other_state"]),
+        (&0.into(), &4.into())
+    );
+    rig.run(&["dead", "remove", "billing", "--all", "--yes"])
+        .expect(0);
+    assert_eq!(rig.queue.counts().await.unwrap().dead, 0);
+    let back = rig.run(&import).expect(0).object();
+    assert_eq!((&back["asked"], &back["done"]), (&4.into(), &4.into()));
+    assert_eq!(shown(&rig), before);
+
+    // Of a part, through a pipe, into another queue.
+    let part = ["dead", "export", "billing", "--error", "declined"];
+    let part = rig.run(&part).expect(0);
+    assert_eq!(
+        (part.objects().len(), &*part.err),
+        (3, "note: 3 jobs exported\n")
+    );
+    rig.run_with(&["dead", "import", "biling", "-"], &part.out)
+        .expect(3);
+    let other = ["dead", "import", "other", "-", "--new-queue"];
+    rig.run_with(&other, &part.out).expect(0);
+    assert_eq!(
+        rig.oxcart
+            .queue("other")
+            .unwrap()
+            .counts()
+            .await
+            .unwrap()
+            .dead,
+        3
+    );
+    let bad = rig.run_with(&other, "{\"format\": 1,\n").expect(2);
+    assert!(bad.err.contains("line 1 is no dead letter"), "{}", bad.err);
+}
+
+#[tokio::test]
+async fn a_payload_that_is_edited_keeps_its_shape() {
+    let rig = Rig::filled().await;
+    let dead = rig.ids("dead");
+    let edit = |payload: &str, more: &[&str], exit| {
+        let args = ["dead", "edit", "billing", &dead[0], "--payload", payload];
+        rig.run(&[&args, more].concat()).expect(exit)
+    };
+    let job = rig.run(&["dead", "show", "billing", &dead[0], "--json"]);
+    let mut payload = job.expect(0).object()["payload"].clone();
+    payload["order"] = 4711.into();
+    edit(&payload.to_string(), &[], 0);
+    let wrong = edit("{\"order\": \"x\"}", &[], 2);
+    assert!(
+        wrong.err.contains("a text where a whole number was"),
+        "{}",
+        wrong.err
+    );
+    edit("{\"order\": \"x\"}", &["--force"], 0);
+    edit(&payload.to_string(), &["--force", "--attempts", "3"], 0);
+    assert_eq!(rig.ids("dead"), dead);
+    let waiting = rig.ids("waiting");
+    let args = ["dead", "edit", "billing", &waiting[0], "--attempts", "3"];
+    rig.run(&args).expect(1);
+}
+
+#[tokio::test]
+async fn what_operators_did_is_noted() {
+    let rig = Rig::filled().await;
+    let dead = rig.ids("dead");
+    rig.run(&["dead", "replay", "billing", &dead[0], "--operator", "ada"])
+        .expect(0);
+    rig.run(&["dead", "remove", "billing", "--error", "declined", "--yes"])
+        .expect(0);
+    let entries = rig.run(&["audit", "billing", "--json"]).expect(0).objects();
+    let said: Vec<_> = entries
+        .iter()
+        .map(|it| (&it["action"], &it["phase"], &it["jobs"]))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (&"remove".into(), &"ended".into(), &2.into()),
+            (&"remove".into(), &"began".into(), &serde_json::Value::Null),
+            (&"replay".into(), &"asked".into(), &serde_json::Value::Null),
+        ]
+    );
+    assert_eq!(entries[2]["operator"], "ada");
+    assert_eq!(entries[2]["target"], *dead[0]);
+    let before = entries[1]["number"].to_string();
+    let page = rig.run(&["audit", "billing", "--json", "--before", &before]);
+    assert_eq!(page.expect(0).objects(), entries[2..]);
+    let table = rig.run(&["audit", "billing", "-n", "1"]).expect(0).out;
+    assert!(
+        table.contains("remove: 2") && !table.contains("ada"),
+        "{table}"
+    );
+}

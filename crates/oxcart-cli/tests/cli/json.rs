@@ -57,6 +57,8 @@ async fn every_command_prints_what_its_schema_says() {
         ("job", &["dead", "ls", "billing"]),
         ("job", &["dead", "show", "billing", &dead[0]]),
         ("dead-group", &["dead", "groups", "billing"]),
+        ("dead-letter", &["dead", "export", "billing"]),
+        ("audit-entry", &["audit", "billing"]),
         ("enqueued", &["job", "enqueue", "billing", "charge", "[1]"]),
         (
             "change",

@@ -19,4 +19,20 @@ mutants! {
         "local is_dead = state == 'dead' and args.rewrite" => "local is_dead = args.rewrite";
     the_payload_of_a_dead_job_stays among DEAD_EDITED:
         "store(id, as_before, new.payload)\n    return false" => "return false";
+    what_is_there_is_replaced_by_an_import among IMPORTED:
+        "if redis.call('HEXISTS', key.jobs, job.id) == 1 then" => "if false then";
+    what_is_imported_has_its_payload_twice_or_nowhere among IMPORTED:
+        "version = version + EXTERNAL_PAYLOAD" => "";
+    what_is_imported_has_died_in_the_future among IMPORTED:
+        "math.min(job.died_ms, now_ms)" => "job.died_ms";
+    what_is_imported_has_lost_its_attempts among IMPORTED:
+        "counters, unpack(attempts))" => "counters)";
+    what_is_imported_is_not_told among IMPORTED:
+        "queue.emit('dead', tokens)\nqueue.flush_events()\nqueue.save_meta()\nreturn { 'imported'" => "queue.flush_events()\nqueue.save_meta()\nreturn { 'imported'";
+    what_is_imported_has_another_priority among IMPORTED:
+        "queue.first_places({ job })" => "queue.first_places({ {} })";
+    audit_entries_have_one_number among IMPORTED:
+        "queue.whole(number + 1) .. '-0'" => "'1-*'";
+    the_page_of_the_audit_begins_with_the_one_before among IMPORTED:
+        "args.before - 1" => "args.before";
 }

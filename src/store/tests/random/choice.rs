@@ -27,7 +27,7 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    cancel, edit, expiry, gates, owner, purge, snooze, successors, turns, unique,
+    audit, cancel, edit, expiry, gates, import, owner, purge, snooze, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -92,6 +92,8 @@ operations! {
     2 Remove: (ids(), option::weighted(0.3, select(State::ALL)))
         .prop_map(|(ids, only_in)| Op::Remove { ids, only_in });
     2 Purge: purge::operation();
+    2 Import: import::operation();
+    1 Audit: audit::operation();
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();
     1 Squeeze: turns::operation();

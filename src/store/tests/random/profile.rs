@@ -111,6 +111,17 @@ pub(crate) const DEAD: Profile = Profile(&[
     (3, Replay),
 ]);
 
+/// Dead jobs come from elsewhere, and what operators do is noted.
+pub(crate) const IMPORTED: Profile = Profile(&[
+    (4, Enqueue),
+    (6, Advance),
+    (12, Import),
+    (4, Purge),
+    (4, Replay),
+    (8, Audit),
+    (3, Pass),
+]);
+
 /// Jobs die, and are changed.
 pub(crate) const DEAD_EDITED: Profile =
     Profile(&[(6, Enqueue), (14, Advance), (20, Edit), (3, Replay)]);

@@ -5,7 +5,7 @@ use oxcart::JobState;
 
 use crate::noun::job::{Which, payload, told};
 use crate::session::Session;
-use crate::text::shape::differences;
+use crate::text::shape::{differences, keep_secrets};
 use crate::text::value::Shown;
 use crate::trouble::Trouble;
 
@@ -37,10 +37,16 @@ impl Edit {
             return Err(Trouble::error(message).hint(hint));
         }
         let mut edit = queue.edit(&self.which.id);
-        if let Some(payload) = payload {
+        let shown = job.payload().map(|Shown(value)| value).ok();
+        let name = job.name.clone();
+        let before = job.reveal().payload().map(|Shown(value)| value).ok();
+        if let Some(mut payload) = payload {
+            if let (Some(shown), Some(before)) = (&shown, &before) {
+                keep_secrets(shown, before, &mut payload.0);
+            }
             // What cannot be read now has no shape to keep.
             if !self.force
-                && let Ok(Shown(before)) = job.payload()
+                && let Some(before) = before
             {
                 let found = differences(&before, &payload.0);
                 if !found.is_empty() {
@@ -52,7 +58,7 @@ impl Edit {
                     return Err(Trouble::usage(message).hint(hint));
                 }
             }
-            edit = edit.payload(&payload).named(&job.name);
+            edit = edit.payload(&payload).named(name);
         }
         if let Some(attempts) = self.attempts {
             edit = edit.attempts(attempts);

@@ -1,5 +1,6 @@
 //! Dead letters: jobs that failed for good.
 
+mod archive;
 mod bulk;
 mod edit;
 mod groups;
@@ -14,7 +15,7 @@ use crate::jobs::filter::Filter;
 use crate::jobs::listing::{self, Columns, Part};
 use crate::jobs::steps::{self, Tally};
 use crate::jobs::story;
-use crate::noun::job::{Which, all_found, id};
+use crate::noun::job::{Show, all_found, id};
 use crate::session::Session;
 use crate::term::confirm::confirm;
 use crate::term::look::jobs;
@@ -29,13 +30,17 @@ pub(crate) enum Verb {
     /// What they died of: jobs with the same name and a like error, counted
     Groups(groups::Groups),
     /// One dead job with its whole story
-    Show(Which),
+    Show(Show),
     /// Put dead jobs back in line, with all attempts anew
     Replay(Replay),
     /// Change the payload or the attempts of a dead job, before it is replayed
     Edit(edit::Edit),
     /// Remove dead jobs, and all that is known of them
     Remove(Remove),
+    /// Write dead jobs to a file or to stdout, as JSON lines
+    Export(archive::Export),
+    /// Put dead jobs from a file back on the dead-letter list
+    Import(archive::Import),
     /// Remove dead jobs that died long ago
     Purge(Purge),
 }
@@ -111,7 +116,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
             listing::list(session, &queue, what, &list.filter, &list.part).await
         }
         Verb::Groups(groups) => groups.run(session).await,
-        Verb::Show(which) => show(session, &which).await,
+        Verb::Show(show) => self::show(session, &show).await,
         Verb::Replay(Replay {
             selection,
             rate,
@@ -123,6 +128,8 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
             };
             change(session, selection, action).await
         }
+        Verb::Export(export) => export.run(session).await,
+        Verb::Import(import) => import.run(session).await,
         Verb::Edit(edit) => edit.run(session).await,
         Verb::Remove(Remove { selection }) => change(session, selection, Action::Remove).await,
         Verb::Purge(Purge {
@@ -143,9 +150,9 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
     }
 }
 
-async fn show(session: &mut Session, which: &Which) -> Result<(), Trouble> {
-    let queue = session.queue(&which.queue).await?;
-    let job = session.job(&queue, &which.id).await?;
+async fn show(session: &mut Session, show: &Show) -> Result<(), Trouble> {
+    let job = show.job(session).await?;
+    let which = &show.which;
     if job.state != JobState::Dead {
         let message = format!("job {} is not dead: it is {}", which.id, job.state);
         let hint = format!("oxcart job show {} {}", which.queue, which.id);

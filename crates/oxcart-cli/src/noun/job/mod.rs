@@ -5,7 +5,7 @@ mod enqueue;
 pub(crate) mod payload;
 
 use clap::{Args, Subcommand};
-use oxcart::{Changed, JobId, JobState};
+use oxcart::{Changed, JobId, JobInfo, JobState};
 use serde::Serialize;
 
 use crate::jobs::filter::Filter;
@@ -34,7 +34,7 @@ pub(crate) enum Verb {
     #[command(visible_alias = "list")]
     Ls(List),
     /// One job with its whole story: payload, attempts, errors
-    Show(Which),
+    Show(Show),
     /// Enqueue a job by the name of its type, with a payload as JSON
     Enqueue(enqueue::Enqueue),
     /// End jobs that are no longer wanted: what waits ends at once, what runs is told
@@ -76,6 +76,31 @@ pub(crate) struct Which {
     pub(crate) queue: String,
     #[arg(value_parser = id)]
     pub(crate) id: JobId,
+}
+
+/// One job that is shown.
+#[derive(Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Show the secret fields of the payload, too; that is noted in the audit
+    #[arg(long)]
+    pub(crate) reveal: bool,
+}
+
+impl Show {
+    /// The job, with its secret fields if these are asked for.
+    pub(crate) async fn job(&self, session: &Session) -> Result<JobInfo, Trouble> {
+        let queue = session.queue(&self.which.queue).await?;
+        let job = session.job(&queue, &self.which.id).await?;
+        if !self.reveal {
+            return Ok(job);
+        }
+        queue
+            .note_in_audit("reveal", self.which.id.as_str())
+            .await?;
+        Ok(job.reveal())
+    }
 }
 
 /// Some jobs.
@@ -120,7 +145,7 @@ pub(crate) struct Change<'a> {
 pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble> {
     match verb {
         Verb::Ls(list) => self::list(session, list).await,
-        Verb::Show(which) => show(session, &which).await,
+        Verb::Show(show) => self::show(session, &show).await,
         Verb::Enqueue(enqueue) => enqueue.run(session).await,
         Verb::Cancel(cancel) => self::cancel(session, cancel).await,
         Verb::Promote(which) => promote(session, which).await,
@@ -138,10 +163,9 @@ async fn list(session: &mut Session, list: List) -> Result<(), Trouble> {
     listing::list(session, &queue, what, &list.filter, &list.part).await
 }
 
-pub(crate) async fn show(session: &mut Session, which: &Which) -> Result<(), Trouble> {
-    let queue = session.queue(&which.queue).await?;
-    let job = session.job(&queue, &which.id).await?;
-    story::tell(&mut session.out, &which.queue, &job)
+async fn show(session: &mut Session, show: &Show) -> Result<(), Trouble> {
+    let job = show.job(session).await?;
+    story::tell(&mut session.out, &show.which.queue, &job)
 }
 
 async fn promote(session: &mut Session, promote: Promote) -> Result<(), Trouble> {
