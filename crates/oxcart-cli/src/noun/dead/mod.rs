@@ -185,14 +185,14 @@ async fn change(
     }
     let tally = match action {
         "replay" => {
-            steps::change(session, tally, &ids, rate, async |id| {
-                queue.replay(&id).await
+            steps::change(session, tally, &ids, rate, async |ids| {
+                queue.replay_many(ids).await
             })
             .await?
         }
         _ => {
-            steps::change(session, tally, &ids, rate, async |id| {
-                remove(&queue, &id).await
+            steps::change(session, tally, &ids, rate, async |ids| {
+                steps::each(ids, async |id| remove(&queue, &id).await).await
             })
             .await?
         }

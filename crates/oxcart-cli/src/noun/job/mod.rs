@@ -224,12 +224,15 @@ async fn cancel(session: &mut Session, cancel: Cancel) -> Result<(), Trouble> {
     )?;
     let reason = reason.as_deref();
     let tally = Tally::new(&name, "cancel", ids.len() as u64);
-    let tally = steps::change(session, tally, &ids, None, async |id| {
+    let cancel = async |id| {
         let request = queue.cancel(&id);
         match reason {
             Some(reason) => request.reason(reason).await,
             None => request.await,
         }
+    };
+    let tally = steps::change(session, tally, &ids, None, async |ids| {
+        steps::each(ids, &cancel).await
     });
     let tally = tally.await?;
     all_found(session, &queue, &ids, &tally).await
@@ -242,8 +245,8 @@ async fn remove(session: &mut Session, many: &Many) -> Result<(), Trouble> {
         &format!("Remove {} of `{}`", jobs(many.ids.len() as u64), many.queue),
     )?;
     let tally = Tally::new(&many.queue, "remove", many.ids.len() as u64);
-    let tally = steps::change(session, tally, &many.ids, None, async |id| {
-        queue.remove(&id).await
+    let tally = steps::change(session, tally, &many.ids, None, async |ids| {
+        queue.remove_many(ids).await
     })
     .await?;
     all_found(session, &queue, &many.ids, &tally).await
