@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxcart::{Backoff, Changed, Failure, JobId, JobState, Swept};
+use oxcart::{Changed, Failure, JobId, JobState, Swept};
 
 use crate::rig::{Number, Rig, Running};
 use crate::support::ids;
@@ -94,45 +94,5 @@ async fn jobs_in_a_state_in_which_they_cannot_be_changed_so_are_refused() {
         jobs(JobState::Waiting).promote_all(),
     ] {
         assert!(refused.await.unwrap_err().is_invalid());
-    }
-    let _ = Backoff::NONE;
-    if std::env::var_os("OXCART_MEASURE").is_some() {
-        let sent = rig
-            .queue
-            .enqueue_many((0..10_000).map(Number))
-            .await
-            .unwrap();
-        let started = std::time::Instant::now();
-        for job in &sent[..1_000] {
-            assert!(rig.queue.remove(job.id()).await.unwrap().is_done());
-        }
-        eprintln!("1,000 one by one: {:?}", started.elapsed());
-        let started = std::time::Instant::now();
-        let ids: Vec<_> = sent[1_000..5_000]
-            .iter()
-            .map(|job| job.id().clone())
-            .collect();
-        rig.queue.remove_many(&ids).await.unwrap();
-        eprintln!("4,000 by remove_many: {:?}", started.elapsed());
-        let started = std::time::Instant::now();
-        let done = jobs(JobState::Waiting).remove_all().await.unwrap().done;
-        eprintln!("{done} by remove_all: {:?}", started.elapsed());
-        rig.queue
-            .enqueue_many((0..100_000).map(Number))
-            .await
-            .unwrap();
-        let started = std::time::Instant::now();
-        let page = jobs(JobState::Waiting).id_prefix("zz").await.unwrap();
-        eprintln!(
-            "one page of 256 that nothing passes: {:?} {}",
-            started.elapsed(),
-            page.jobs.len()
-        );
-        let slow: Vec<String> = rig
-            .server
-            .ask(&["CONFIG", "GET", "slowlog-log-slower-than"]);
-        eprintln!("{slow:?}");
-        let log: redis::Value = rig.server.ask(&["SLOWLOG", "LEN"]);
-        eprintln!("slow: {log:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use oxcart::{Changed, Error, JobId, Sweep, Swept};
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::trouble::{Exit, Trouble};
 
 /// Jobs in one step.
 const STEP: usize = 256;
-/// Calls under way at a time, if their order does not matter.
+/// Calls under way at a time.
 const AT_A_TIME: usize = 32;
 
 /// What became of many jobs.
@@ -87,36 +87,27 @@ pub(crate) fn past(action: &str) -> String {
     }
 }
 
-/// Does it to all of these jobs, in their order, and tells what became of them. `rate`: so many in a second at most.
-pub(crate) async fn change<F: Future<Output = Result<Changed, Error>>>(
+/// Does it to all of these jobs, step by step in their order, and tells what became of them. `rate`: so many in a second at most.
+/// `change` answers what became of each job of a step.
+pub(crate) async fn change(
     session: &mut Session,
     mut tally: Tally,
     ids: &[JobId],
     rate: Option<u32>,
-    change: impl Fn(JobId) -> F,
+    change: impl AsyncFn(&[JobId]) -> Result<Vec<Changed>, Error>,
 ) -> Result<Tally, Trouble> {
     let interrupt = Interrupt::listen();
     let mut progress = Progress::new(tally.action, ids.len() as u64);
     let started = Instant::now();
     let step = rate.map_or(STEP, |rate| (rate as usize / 4).clamp(1, STEP));
     let past = past(tally.action);
-    // Calls that are under way together may reach Redis in any order, and what is replayed keeps its order.
-    let at_a_time = if tally.action == "replay" {
-        1
-    } else {
-        AT_A_TIME
-    };
     for ids in ids.chunks(step) {
-        let calls = stream::iter(ids.iter().cloned().map(&change));
-        let mut answers = calls.buffered(at_a_time);
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(changed) => tally.count(changed),
-                Err(error) => {
-                    drop(progress);
-                    let trouble = Trouble::from(error);
-                    return Err(trouble.hint(tally.so_far()));
-                }
+        match change(ids).await {
+            Ok(changed) => changed.into_iter().for_each(|changed| tally.count(changed)),
+            Err(error) => {
+                drop(progress);
+                let trouble = Trouble::from(error);
+                return Err(trouble.hint(tally.so_far()));
             }
         }
         progress.advance(ids.len() as u64);
@@ -132,6 +123,15 @@ pub(crate) async fn change<F: Future<Output = Result<Changed, Error>>>(
     drop(progress);
     tell(session, &tally, &past)?;
     Ok(tally)
+}
+
+/// For changes of which a call makes one; they reach Redis in any order.
+pub(crate) async fn each<F: Future<Output = Result<Changed, Error>>>(
+    ids: &[JobId],
+    change: impl Fn(JobId) -> F,
+) -> Result<Vec<Changed>, Error> {
+    let calls: Vec<_> = ids.iter().cloned().map(change).collect();
+    stream::iter(calls).buffered(AT_A_TIME).try_collect().await
 }
 
 /// Does all of these sweeps, one after the other, and tells what became of the jobs.

@@ -198,7 +198,7 @@ async fn change(
     let tally = match action {
         // They are named, and nothing is lost.
         Action::Replay { rate, .. } => {
-            let replay = async |id| queue.replay(&id).await;
+            let replay = async |ids: &[JobId]| queue.replay_many(ids).await;
             steps::change(session, tally, &ids, rate, replay).await?
         }
         Action::Remove => {
@@ -207,7 +207,8 @@ async fn change(
                 &format!("Remove {many} of the dead letters of `{name}`"),
             )
             .await?;
-            let remove = async |id| remove(&queue, &id).await;
+            let remove =
+                async |ids: &[JobId]| steps::each(ids, async |id| remove(&queue, &id).await).await;
             steps::change(session, tally, &ids, None, remove).await?
         }
     };

@@ -250,12 +250,15 @@ async fn cancel(session: &mut Session, cancel: Cancel) -> Result<(), Trouble> {
     .await?;
     let reason = reason.as_deref();
     let tally = Tally::new(&name, "cancel", ids.len() as u64);
-    let tally = steps::change(session, tally, &ids, None, async |id| {
+    let cancel = async |id| {
         let request = queue.cancel(&id);
         match reason {
             Some(reason) => request.reason(reason).await,
             None => request.await,
         }
+    };
+    let tally = steps::change(session, tally, &ids, None, async |ids| {
+        steps::each(ids, &cancel).await
     });
     let tally = tally.await?;
     all_found(session, &queue, &ids, &tally).await
@@ -269,8 +272,8 @@ async fn remove(session: &mut Session, many: &Many) -> Result<(), Trouble> {
     )
     .await?;
     let tally = Tally::new(&many.queue, "remove", many.ids.len() as u64);
-    let tally = steps::change(session, tally, &many.ids, None, async |id| {
-        queue.remove(&id).await
+    let tally = steps::change(session, tally, &many.ids, None, async |ids| {
+        queue.remove_many(ids).await
     })
     .await?;
     all_found(session, &queue, &many.ids, &tally).await
