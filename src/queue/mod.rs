@@ -10,6 +10,7 @@ pub(crate) mod enqueue;
 pub(crate) mod follower;
 pub(crate) mod group;
 pub(crate) mod handle;
+pub(crate) mod history;
 pub(crate) mod info;
 pub(crate) mod jobs;
 pub(crate) mod jobs_named;
@@ -21,6 +22,7 @@ pub(crate) mod results;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod shelf;
+pub(crate) mod workers;
 
 use std::fmt;
 use std::ops::Deref;

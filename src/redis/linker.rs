@@ -33,7 +33,7 @@ pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     forget gate gated head held hold hold_queue idle job_name judge kept lease leave limit lines lists lost meta news
     now offers once opening optional order outcome outlook overdue pass paused_names places promote rate readable record
     remembered reply requests room running said schedules sentinel set_aside settings settle shown stamp started
-    suspects take_out tend_gates tick timer types unhandled unique unplace unset upcoming whole window
+    suspects take_out tally tend_gates tick timer types unhandled unique unplace unset upcoming whole window
 };
 
 /// Reads the clock. It comes first in every script, because a user who may not read the clock must be stopped before

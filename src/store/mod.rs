@@ -15,6 +15,7 @@ pub(crate) mod extend;
 pub(crate) mod fire;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod orphans;
 pub(crate) mod pause;
@@ -24,6 +25,7 @@ pub(crate) mod promote;
 pub(crate) mod recover;
 pub(crate) mod remove;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod resume;
 pub(crate) mod schedule;
 pub(crate) mod schedules;
@@ -32,6 +34,7 @@ pub(crate) mod tend;
 pub(crate) mod trim;
 pub(crate) mod unschedule;
 pub(crate) mod watch;
+pub(crate) mod workers;
 
 use std::time::Instant;
 

@@ -46,6 +46,7 @@ mod schedules;
 mod settings;
 mod settle;
 mod state;
+mod tally;
 mod tend;
 mod tend_gates;
 mod tick;
@@ -54,6 +55,7 @@ mod unhandled;
 mod unique;
 mod waiting;
 mod watch;
+mod workers;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -21,6 +21,7 @@ mod pause_name;
 mod random;
 mod register;
 mod removal;
+mod report;
 mod schedules;
 mod scripts;
 mod settings;

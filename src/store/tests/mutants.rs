@@ -61,6 +61,7 @@ macro_rules! mutants {
 mod gates;
 mod limits;
 mod pause_name;
+mod report;
 mod unique;
 
 mutants! {

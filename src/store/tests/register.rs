@@ -35,6 +35,7 @@ use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
 use crate::store::group::Group;
+use crate::store::history::History;
 use crate::store::list::List;
 use crate::store::orphans::{How, Orphans};
 use crate::store::pause::Pause;
@@ -44,6 +45,7 @@ use crate::store::promote::Promote;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
+use crate::store::report::Report;
 use crate::store::resume::Resume;
 use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::schedules::Schedules;
@@ -52,6 +54,7 @@ use crate::store::tend::Tend;
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
+use crate::store::workers::Workers;
 
 /// Something that is done with each verb.
 pub(super) trait Visitor {
@@ -187,6 +190,9 @@ verbs! {
             tried(redis, &Group { group, change })
         },
     }
+    history: History {
+        "history" => |redis, _| tried(redis, &History { from: 9, limit: 10 }),
+    }
     list: List {
         "list" => |redis, _| tried(redis, &List { state: "waiting", limit: 9, bytes: 99, after: None }),
     }
@@ -228,6 +234,10 @@ verbs! {
     }
     replay: Replay<'_> {
         "replay" => |redis, _| tried(redis, &Replay { ids: &all() }),
+    }
+    report: Report<'_> {
+        "report" => |redis, _| tried(redis, &report(false)),
+        "stop reporting" => |redis, _| tried(redis, &report(true)),
     }
     resume: Resume {
         "resume" => |redis, _| tried(redis, &Resume),
@@ -271,6 +281,9 @@ verbs! {
             let watch = |id: &JobId| tried(redis, &Watch { id: id.as_str(), await_ms: 5 });
             all().iter().map(watch).collect()
         },
+    }
+    workers: Workers<'_> {
+        "workers" => |redis, _| tried(redis, &Workers { cursor: Workers::FIRST, limit: 9 }),
     }
 }
 
@@ -324,6 +337,19 @@ fn recover(redis: &mut InRedis) -> Tried {
         doubt: Doubt::None,
     };
     tried(redis, &recover)
+}
+
+fn report(stops: bool) -> Report<'static> {
+    Report {
+        worker: "w",
+        age_ms: 5,
+        stops,
+        ttl_ms: 60_000,
+        most: 5,
+        about: b"about",
+        number: 7,
+        lines: "1 2 3 4 5:6 - mail",
+    }
 }
 
 fn orphans(redis: &mut InRedis, how: How) -> Tried {

@@ -22,7 +22,7 @@ use crate::store::orphans::How as Restore;
 use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pause_name::operations as pause_name;
-use crate::store::tests::{cancel, edit, expiry, gates, snooze, turns, unique};
+use crate::store::tests::{cancel, edit, expiry, gates, report, snooze, turns, unique};
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
 const KEEPS: [u64; 5] = [0, 500, 60_000, 60_001, 86_400_000];
@@ -89,6 +89,7 @@ operations! {
     1 Squeeze: turns::operation();
     2 Edit: edit::operation();
     2 Snooze: snooze::operation();
+    2 Report: report::operation();
     1 Delete: any::<bool>().prop_map(|all| Op::Delete { all });
     2 LoseList: (0..PLACES.len(), any::<bool>()).prop_map(|(place, back)| {
         let how = if back { Restore::PutBack } else { Restore::Remove };
@@ -111,6 +112,7 @@ operations! {
     3 Pop: Just(Op::Pop);
     12 Pass: select(&[1, 50, 900, 1_000, 29_000, 61_000, 600_000, 3_700_000, 90_000_000][..])
         .prop_map(|ms| Op::Pass { ms });
+    1 PassDay: Just(Op::Pass { ms: 86_400_000 });
     3 Back: select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms });
 }
 
