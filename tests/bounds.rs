@@ -295,7 +295,10 @@ async fn g8_nothing_is_left_of_what_is_done() {
         lasting.cloned().collect()
     };
     assert_eq!(names(&after), names(&before));
-    let expected = ["active", "calls", "claims", "events", "meta"].map(key);
+    let expected = [
+        "about", "active", "calls", "claims", "events", "history", "meta", "workers",
+    ]
+    .map(key);
     let registry = "oxcart:queues".to_owned();
     let left: Vec<String> = names(&after)
         .into_iter()

@@ -4,6 +4,7 @@
 pub(crate) mod declared_settings;
 mod promotion;
 mod recovery;
+pub(crate) mod reporting;
 mod schedule_upkeep;
 mod trimming;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::maintenance::declared_settings::{DeclaredSettings, SettingsUpkeep};
 use crate::maintenance::promotion::Promotion;
 use crate::maintenance::recovery::Recovery;
+use crate::maintenance::reporting::Reporting;
 use crate::maintenance::schedule_upkeep::ScheduleUpkeep;
 use crate::maintenance::trimming::Trimming;
 use crate::schedule::builder::DeclaredSchedule;
@@ -67,6 +69,7 @@ pub(crate) async fn run(
     shared: Arc<WorkerShared>,
     settings: Arc<DeclaredSettings>,
     schedules: Arc<[DeclaredSchedule]>,
+    reporting: Reporting,
 ) {
     let shared = &*shared;
     let mut connection = shared.store().shared_connection();
@@ -78,6 +81,7 @@ pub(crate) async fn run(
         Recurring::boxed(Trimming::new(), shared),
         Recurring::boxed(ScheduleUpkeep::new(schedules, known), shared),
         Recurring::boxed(SettingsUpkeep::new(settings), shared),
+        Recurring::boxed(reporting, shared),
     ];
     loop {
         if let Some(next) = duties.iter().map(|duty| duty.at()).min() {

@@ -1,10 +1,13 @@
 //! Rules that depend on nothing but their inputs.
 
+pub(crate) mod about;
 pub(crate) mod backoff;
 pub(crate) mod expiry;
+pub(crate) mod histogram;
 pub(crate) mod job_names;
 pub(crate) mod key;
 pub(crate) mod limits;
+pub(crate) mod minute;
 pub(crate) mod order;
 pub(crate) mod pace;
 pub(crate) mod pauses;
@@ -12,4 +15,5 @@ pub(crate) mod retention;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod silence;
+pub(crate) mod tally;
 pub(crate) mod unique;

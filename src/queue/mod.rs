@@ -12,6 +12,7 @@ pub(crate) mod enqueue;
 pub(crate) mod follower;
 pub(crate) mod group;
 pub(crate) mod handle;
+pub(crate) mod history;
 pub(crate) mod info;
 pub(crate) mod jobs;
 pub(crate) mod jobs_named;
@@ -25,6 +26,7 @@ pub(crate) mod setup;
 pub(crate) mod shelf;
 pub(crate) mod sweep;
 pub(crate) mod unique;
+pub(crate) mod workers;
 
 use std::fmt;
 use std::ops::Deref;

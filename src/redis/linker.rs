@@ -34,7 +34,7 @@ pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     kept lease leave leaving limit line_up lines lists lost meta news now offers once opening optional order outcome
     outlook overdue owns paced_type paces pass paused_names places promote rate readable record remembered reply
     requests room running said schedules sentinel set_aside settings settle shown stamp started successor suspects
-    take_out tend_gates tick timer turn types unhandled unique unplace unset upcoming wanted whole window
+    take_out tally tend_gates tick timer turn types unhandled unique unplace unset upcoming wanted whole window
 };
 
 /// Reads the clock. It comes first in every script, because a user who may not read the clock must be stopped before

@@ -6,6 +6,7 @@
 
 pub(crate) mod application;
 pub(crate) mod clock;
+pub(crate) mod counting;
 pub(crate) mod drift;
 pub(crate) mod hooks;
 pub(crate) mod lease;
@@ -25,6 +26,7 @@ use crate::queue::Queue;
 use crate::runtime;
 use crate::service::application::Application;
 use crate::service::clock::ClockWatch;
+use crate::service::counting::Counting;
 use crate::service::hooks::Hooks;
 use crate::service::lease::Leases;
 use crate::service::slots::Slots;
@@ -52,6 +54,7 @@ pub(crate) struct WorkerShared {
     pub(crate) timers: Timers,
     pub(crate) clock: ClockWatch,
     pub(crate) hooks: Hooks,
+    pub(crate) counting: Counting,
     pub(crate) trouble: TroubleLog,
     pub(crate) application: Application,
     /// The worker claims nothing more: the service that waits for work comes to an end.
@@ -70,6 +73,7 @@ impl WorkerShared {
             timers: Timers::default(),
             clock: ClockWatch::default(),
             hooks,
+            counting: Counting::default(),
             application: Application::default(),
             claims_end: CancellationToken::new(),
         }

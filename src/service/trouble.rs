@@ -23,9 +23,10 @@ pub(crate) enum CallKind {
     Trimming,
     ScheduleUpkeep,
     SettingsUpkeep,
+    Reporting,
 }
 
-const KINDS: usize = CallKind::SettingsUpkeep as usize + 1;
+const KINDS: usize = CallKind::Reporting as usize + 1;
 
 /// How the calls of one kind go.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@ pub(crate) mod extend;
 pub(crate) mod fire;
 pub(crate) mod get;
 pub(crate) mod group;
+pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod orphans;
@@ -28,6 +29,7 @@ pub(crate) mod purge;
 pub(crate) mod recover;
 pub(crate) mod remove;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod resume;
 pub(crate) mod schedule;
 pub(crate) mod schedules;
@@ -36,6 +38,7 @@ pub(crate) mod tend;
 pub(crate) mod trim;
 pub(crate) mod unschedule;
 pub(crate) mod watch;
+pub(crate) mod workers;
 
 use std::time::Instant;
 

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::error::{Error, ErrorKind};
+use crate::maintenance::reporting;
 use crate::service::WorkerShared;
 use crate::service::services::{RunningServices, Service, Until};
 use crate::worker::lease_expiry;
@@ -82,6 +83,7 @@ pub(crate) async fn run(
     worker.slots.close();
     if is_settled {
         let _ = timeout_at(stopped_by, settling.all_ended()).await;
+        let _ = timeout_at(stopped_by, reporting::leave(worker)).await;
     }
     // They hold what is the application's (states, handlers), which is dropped here and not on the
     // library's thread.

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::maintenance;
+use crate::maintenance::reporting::Reporting;
 use crate::schedule::driver;
 use crate::service::services::{Service, Until};
 use crate::service::slots::LANES;
@@ -34,6 +35,7 @@ fn services(worker: &Arc<WorkerInner>, application: &Handle) -> Vec<Service> {
     let shared = || Arc::clone(&worker.shared);
     let settings = Arc::clone(&worker.settings);
     let schedules = || Arc::clone(&worker.schedules);
+    let reporting = Reporting::new(worker.handlers.keys().copied());
     let mut services = vec![
         Service::new(
             "the renewal of leases",
@@ -63,7 +65,7 @@ fn services(worker: &Arc<WorkerInner>, application: &Handle) -> Vec<Service> {
         Service::new(
             "maintenance",
             Until::ClaimsEnd,
-            maintenance::run(shared(), settings, schedules()),
+            maintenance::run(shared(), settings, schedules(), reporting),
         ),
         Service::new(
             "the firing of ticks",

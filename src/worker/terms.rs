@@ -1,6 +1,6 @@
 //! What is known of an attempt when it is decided how it ends; and telling the hooks and the log of its end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
@@ -27,8 +27,16 @@ pub(crate) struct Terms {
     pub(crate) attempts: u32,
     backoff: Option<Backoff>,
     keep: Option<Retention>,
-    /// Once the attempt has begun; and when that was, if there are hooks to hear how long it took.
-    begun: Option<(Context, Option<Instant>)>,
+    /// Once the attempt has begun.
+    begun: Option<(Context, Begin)>,
+}
+
+/// The begin of an attempt.
+#[derive(Clone, Copy)]
+struct Begin {
+    at: Instant,
+    /// How long the job had waited, if this is its first attempt.
+    waited: Option<Duration>,
 }
 
 impl Terms {
@@ -56,8 +64,26 @@ impl Terms {
     pub(crate) fn begin(&mut self, worker: &WorkerInner, context: &Context) {
         let hooks = &worker.hooks;
         hooks.tell(|_| WorkerEvent::Started(context.attempt().clone()));
-        let at = (!hooks.is_empty()).then(Instant::now);
-        self.begun = Some((context.clone(), at));
+        let waited_ms = self
+            .clock
+            .now_ms()
+            .saturating_sub(context.enqueued_at().as_millis());
+        let begin = Begin {
+            at: Instant::now(),
+            waited: self.is_first().then(|| Duration::from_millis(waited_ms)),
+        };
+        self.begun = Some((context.clone(), begin));
+    }
+
+    /// Nothing of the job is known but when it was enqueued.
+    fn is_first(&self) -> bool {
+        let Counters {
+            bounces,
+            recorded,
+            snoozes,
+            ..
+        } = self.counters;
+        self.stalls == 0 && u64::from(bounces) + recorded + u64::from(snoozes) == 0
     }
 
     pub(crate) fn decide(
@@ -84,11 +110,13 @@ impl Terms {
 
     /// The attempt has ended. The hooks hear of it when the settlement is stored.
     pub(crate) fn end(&self, worker: &WorkerInner, lease: &Lease, outcome: Outcome) -> Settlement {
-        if let Some((context, at)) = &self.begun {
-            log(context.attempt(), &outcome);
-            if let Some(at) = at {
-                worker.hooks.ended(context.attempt(), at.elapsed());
-            }
+        if let Some((context, begin)) = &self.begun {
+            let (attempt, ran) = (context.attempt(), begin.at.elapsed());
+            log(attempt, &outcome);
+            worker
+                .counting
+                .ended(&attempt.name, &outcome, begin.waited, ran);
+            worker.hooks.ended(attempt, ran);
         }
         settlement(lease, outcome, self.keep)
     }

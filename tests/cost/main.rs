@@ -37,22 +37,23 @@ const ENQUEUE_MANY: Budget = Budget {
     sent: 0.15,
 };
 
-/// A backlog, worked off one job at a time. Exact, but for the start and the end of the worker.
+/// A backlog, worked off one job at a time. Exact, but for the start and the end of the worker: then it reports, in a call of about 550
+/// bytes and 16 commands each, here as in the other workloads of one job at a time.
 const PROCESS_1: Budget = Budget {
-    calls: 1.01,
-    commands: 19.1,
+    calls: 1.012,
+    commands: 19.134,
     // 911 with one call a job; a machine that is busy makes a few calls more.
-    received: 916.0,
-    sent: 344.0,
+    received: 917.2,
+    sent: 344.1,
 };
 
 /// The same in a queue with limits that hold nothing back. What has started is read and written.
 const PROCESS_LIMITED: Budget = Budget {
-    calls: 1.01,
-    commands: 22.1,
+    calls: 1.012,
+    commands: 22.134,
     // As above.
-    received: 916.0,
-    sent: 344.0,
+    received: 917.2,
+    sent: 344.1,
 };
 
 /// A backlog, worked off at a concurrency of 100. How large the batches grow depends on timing,
@@ -66,7 +67,7 @@ const PROCESS_100: Budget = Budget {
 };
 
 /// How many commands an idle worker may send in a minute; fewer than 60 is what is promised. The
-/// periods of its duties have some jitter.
+/// periods of its duties have some jitter. Beside these a worker reports once in about 54 s, which does not fall into the time that is counted.
 const IDLE_A_MINUTE: f64 = 51.0;
 
 /// The same of a worker that runs one job all the time: its lease is renewed each 10 s, and a read of the requests to cancel it
@@ -103,10 +104,10 @@ const DUPLICATE: Budget = Budget {
     sent: 70.0,
 };
 const PROCESS_UNIQUE: Budget = Budget {
-    calls: 1.01,
-    commands: 33.2,
+    calls: 1.012,
+    commands: 33.234,
     received: 1_250.0,
-    sent: 369.0,
+    sent: 369.1,
 };
 
 const JOBS: usize = 1_000;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::noun::{audit, dead, doctor, events, group, job, queue, schedule, shell};
+use crate::noun::{audit, bench, dead, doctor, events, group, job, queue, schedule, shell, worker};
 
 const AFTER: &str = "\
 Exit codes: 0 fine, 1 error, 2 wrong usage or refused, 3 not found, 4 Redis cannot be reached, 130 interrupted.
@@ -115,12 +115,17 @@ pub(crate) enum Noun {
     /// Schedules: list, look, pause, trigger, remove
     #[command(subcommand, visible_alias = "schedules")]
     Schedule(schedule::Verb),
+    /// Workers: who works on which queue, and what runs
+    #[command(subcommand, visible_alias = "workers")]
+    Worker(worker::Verb),
     /// Follow what happens
     Events(events::Events),
     /// What operators did to a queue
     Audit(audit::Audit),
     /// Find out what is wrong, and what to do
     Doctor(doctor::Doctor),
+    /// How many jobs a second this Redis takes, seen from here
+    Bench(bench::Bench),
     /// Print completions for a shell
     Completions(shell::Completions),
     /// Print the man page

@@ -7,7 +7,7 @@ use clap::Parser;
 use console::{Term, style};
 
 use crate::args::{Cli, Common, Noun};
-use crate::noun::{audit, dead, doctor, events, group, job, queue, schedule};
+use crate::noun::{audit, bench, dead, doctor, events, group, job, queue, schedule, worker};
 use crate::session::Session;
 use crate::term::look::wants_colours;
 use crate::text::log;
@@ -46,9 +46,11 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Job(verb) => job::run(verb, session).await?,
         Noun::Dead(verb) => dead::run(verb, session).await?,
         Noun::Schedule(verb) => schedule::run(verb, session).await?,
+        Noun::Worker(verb) => worker::run(verb, session).await?,
         Noun::Events(events) => events::run(events, session).await?,
         Noun::Audit(audit) => audit::run(audit, session).await?,
         Noun::Doctor(doctor) => doctor::run(doctor, session, &log).await?,
+        Noun::Bench(bench) => bench::run(bench, session).await?,
         Noun::Completions(_) | Noun::Man(_) => {}
     }
     session.out.flush()

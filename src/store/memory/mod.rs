@@ -53,6 +53,7 @@ mod settings;
 mod settle;
 mod state;
 mod successor;
+mod tally;
 mod tend;
 mod tend_gates;
 mod tick;
@@ -62,6 +63,7 @@ mod unique;
 mod waiting;
 mod wanted;
 mod watch;
+mod workers;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};

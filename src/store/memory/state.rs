@@ -12,8 +12,10 @@ use crate::memory::lease::Claim;
 use crate::memory::once::LastCall;
 use crate::memory::recover::Watch;
 use crate::memory::schedules::Kept;
+use crate::memory::tally::Counted;
 use crate::memory::unhandled::Name;
 use crate::memory::unique::Owner;
+use crate::memory::workers::Standing;
 
 /// Where a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,6 +162,10 @@ pub(crate) struct State {
     pub(crate) recovery: Option<Watch>,
     /// The wake-up token: when there will be work.
     pub(crate) wake: Option<u64>,
+    /// What workers have said of themselves, by their ids.
+    pub(crate) workers: BTreeMap<String, Standing>,
+    /// And what they have counted.
+    pub(crate) counted: Counted,
     pub(crate) totals: BTreeMap<&'static str, u64>,
     pub(crate) events: Log,
     pub(crate) finished: Log,

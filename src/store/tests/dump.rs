@@ -169,6 +169,8 @@ impl Dump {
         dump.schedules(state);
         dump.gates(state);
         dump.unique(state);
+        dump.workers(state);
+        dump.counted(state);
         dump.meta(state);
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
@@ -264,6 +266,28 @@ impl Dump {
             if let Some(until_ms) = owner.until_ms {
                 self.score("remembered", key, until_ms as f64);
             }
+        }
+    }
+
+    fn workers(&mut self, state: &State) {
+        for (worker, standing) in &state.workers {
+            let said = &standing.said;
+            self.score("workers", worker, standing.until_ms as f64);
+            let moments = format!("{} {} {} ", said.since_ms, said.at_ms, said.number);
+            self.set(
+                "about",
+                worker.as_str(),
+                [moments.as_bytes(), &said.about].concat(),
+            );
+        }
+    }
+
+    fn counted(&mut self, state: &State) {
+        for (slot, minute) in &state.counted.minutes {
+            self.set("history", slot.to_string(), minute.text());
+        }
+        if !state.counted.last.is_empty() {
+            self.set("history", "last", state.counted.last.as_str());
         }
     }
 

@@ -19,7 +19,9 @@ use crate::job::record::{EncodedRecord, Record};
 use crate::job::state::State;
 use crate::memory::{Apply, stamp, stored_record};
 use crate::name::{Namespace, QueueName};
+use crate::policy::about::About;
 use crate::policy::backoff::Backoff;
+use crate::policy::minute::Minute;
 use crate::queue::info::{Counts as Counted, JobInfo};
 use crate::queue::jobs::JobCursor;
 use crate::redis::connection::Connector;
@@ -150,6 +152,8 @@ proptest! {
         let _ = Ending::decode(&bytes);
         let _ = FailedAttempt::decode(&bytes);
         let _ = Counters::decode(&bytes);
+        let _ = About::decode(&bytes);
+        let _ = Minute::parse(&String::from_utf8_lossy(&bytes));
         let _ = codec::decode_plain::<(String, Vec<u64>, f64)>("noise", &bytes);
     }
 

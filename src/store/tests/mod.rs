@@ -27,6 +27,7 @@ mod purge;
 mod random;
 mod register;
 mod removal;
+mod report;
 mod schedules;
 mod scripts;
 mod settings;

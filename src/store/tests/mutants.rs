@@ -64,6 +64,7 @@ mod group_pace;
 mod limits;
 mod pages;
 mod pause_name;
+mod report;
 mod successors;
 mod unique;
 

@@ -36,6 +36,7 @@ use crate::store::extend::Extend;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
 use crate::store::group::Group;
+use crate::store::history::History;
 use crate::store::import::Import;
 use crate::store::list::{Direction, List, Wanted};
 use crate::store::orphans::{How, Orphans};
@@ -48,6 +49,7 @@ use crate::store::purge::Purge;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
+use crate::store::report::Report;
 use crate::store::resume::Resume;
 use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::schedules::Schedules;
@@ -56,6 +58,7 @@ use crate::store::tend::Tend;
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
+use crate::store::workers::Workers;
 
 /// Something that is done with each verb.
 pub(super) trait Visitor {
@@ -209,6 +212,9 @@ verbs! {
             tried(redis, &Import { jobs })
         },
     }
+    history: History {
+        "history" => |redis, _| tried(redis, &History { from: 9, limit: 10 }),
+    }
     list: List {
         "list" => |redis, _| listed(redis, Direction::Forward, None),
         "list some of the jobs from the end" => |redis, _| listed(redis, Direction::Backward, Some(&Wanted {
@@ -268,6 +274,10 @@ verbs! {
     replay: Replay<'_> {
         "replay" => |redis, _| tried(redis, &Replay { ids: &all() }),
     }
+    report: Report<'_> {
+        "report" => |redis, _| tried(redis, &report(false)),
+        "stop reporting" => |redis, _| tried(redis, &report(true)),
+    }
     resume: Resume {
         "resume" => |redis, _| tried(redis, &Resume),
     }
@@ -310,6 +320,9 @@ verbs! {
             let watch = |id: &JobId| tried(redis, &Watch { id: id.as_str(), await_ms: 5 });
             all().iter().map(watch).collect()
         },
+    }
+    workers: Workers<'_> {
+        "workers" => |redis, _| tried(redis, &Workers { cursor: Workers::FIRST, limit: 9 }),
     }
 }
 
@@ -378,6 +391,19 @@ fn listed(redis: &mut InRedis, direction: Direction, only: Option<&Wanted>) -> T
             after: None,
         },
     )
+}
+
+fn report(stops: bool) -> Report<'static> {
+    Report {
+        worker: "w",
+        age_ms: 5,
+        stops,
+        ttl_ms: 60_000,
+        most: 5,
+        about: b"about",
+        number: 7,
+        lines: "1 2 3 4 5:6 - mail",
+    }
 }
 
 fn orphans(redis: &mut InRedis, how: How) -> Tried {

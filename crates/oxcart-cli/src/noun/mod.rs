@@ -1,6 +1,7 @@
 //! One file for each noun: its verbs, and what they print.
 
 pub(crate) mod audit;
+pub(crate) mod bench;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod events;
@@ -9,6 +10,7 @@ pub(crate) mod job;
 pub(crate) mod queue;
 pub(crate) mod schedule;
 pub(crate) mod shell;
+pub(crate) mod worker;
 
 use serde::Serialize;
 

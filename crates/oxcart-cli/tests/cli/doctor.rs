@@ -120,6 +120,47 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
     assert_eq!(lost.counts().await.unwrap().waiting, 1);
 }
 
+#[tokio::test]
+async fn jobs_that_no_running_worker_has_a_handler_for_are_found() {
+    let rig = Rig::on(healthy_server()).await;
+    rig.run(&["job", "enqueue", "billing", "fax", "[1]"])
+        .expect(0);
+    let mut found = Vec::new();
+    rig.work_until(async || {
+        found = rig.run(&["doctor", "--json", "--quick"]).objects();
+        found.iter().any(|it| it["check"] == "no-handler")
+    })
+    .await;
+    let finding = found.iter().find(|it| it["check"] == "no-handler");
+    let what = finding.unwrap()["what"].as_str().unwrap();
+    assert!(what.contains("fax"), "{what}");
+}
+
+/// What workers wrote down ten minutes ago.
+#[tokio::test]
+async fn a_backlog_that_grows_is_found() {
+    let rig = Rig::on(healthy_server()).await;
+    let jobs = (0..150).map(Charge::new);
+    rig.queue.enqueue_many(jobs).await.unwrap();
+    let grows = || {
+        let found = rig
+            .run(&["doctor", "--json", "--quick"])
+            .expect(1)
+            .objects();
+        found.iter().any(|it| it["check"] == "backlog-grows")
+    };
+    assert!(!grows());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let minute = now.unwrap().as_secs() / 60 - 10;
+    let (slot, text) = (
+        minute % 1_440,
+        format!("{minute} {} 0 0 0 0 0 0 0", minute * 60_000),
+    );
+    let key = "oxcart:{billing}:history";
+    rig.server.cli(&["HSET", key, &slot.to_string(), &text]);
+    assert!(grows());
+}
+
 /// Delayed jobs and ticks whose time passed a minute ago, as if no worker had run since.
 async fn plant_the_past(rig: &Rig) {
     let soon = SystemTime::now() + Duration::from_secs(30);

@@ -36,6 +36,7 @@ async fn every_command_prints_what_its_schema_says() {
     for (name, args) in [
         ("queue", &["queue", "ls"][..]),
         ("queue", &["queue", "show", "billing"]),
+        ("history", &["queue", "history", "billing", "--last", "2h"]),
         ("settings", &["queue", "settings", "billing"]),
         (
             "settings",
@@ -91,6 +92,7 @@ async fn every_command_prints_what_its_schema_says() {
             &["events", "billing", "--after", "0-0", "-n", "30"],
         ),
         ("orphans", &["queue", "orphans", "billing", "--put-back"]),
+        ("bench", &["bench", "-n", "50"]),
         (
             "deleted",
             &["queue", "delete", "mail", "--with-jobs", "--yes"],
@@ -151,6 +153,24 @@ async fn every_command_prints_what_its_schema_says() {
         assert_eq!(error["exit"], exit);
         check("error", &[error]);
     }
+}
+
+#[tokio::test]
+async fn a_worker_is_told_as_its_schema_says() {
+    let rig = Rig::new().await;
+    let mut told = Vec::new();
+    rig.work_until(async || {
+        let said = rig.run(&["worker", "ls", "billing", "--json"]).expect(0);
+        told = said.objects();
+        !told.is_empty()
+    })
+    .await;
+    check("worker", &told);
+    let worker = &told[0];
+    assert_eq!(worker["handlers"], serde_json::json!(["charge"]));
+    assert_eq!(worker["process"], std::process::id());
+    assert_eq!(rig.run(&["worker", "ls", "--json"]).expect(0).out, "");
+    rig.run(&["worker", "ls", "biling"]).expect(3);
 }
 
 #[test]

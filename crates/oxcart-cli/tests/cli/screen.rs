@@ -25,6 +25,7 @@ async fn every_listing_fits_the_terminal_and_has_colours() {
     for args in [
         &["queue", "ls"][..],
         &["queue", "show", "billing"],
+        &["queue", "history", "billing"],
         &["queue", "settings", "billing"],
         &["job", "ls", "billing", "--all"],
         &["dead", "ls", "billing"],

@@ -7,8 +7,9 @@ use redis::{Value, cmd};
 use crate::redis::keys::PARTS;
 use crate::store::tests::subject::InRedis;
 
-/// The keys whose contents no later version needs: the last call of each lane, and the wake-up token.
-const PASSING: [&str; 2] = ["calls", "wake"];
+/// The keys whose contents no later version needs: the last call of each lane, the wake-up token, and what workers have said and counted
+/// lately, of which every version drops what it cannot read.
+const PASSING: [&str; 5] = ["calls", "wake", "workers", "about", "history"];
 
 /// Commands that make what a queue holds, one a line, in one order.
 pub(super) fn commands(redis: &mut InRedis) -> String {

@@ -27,7 +27,8 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    audit, cancel, edit, expiry, gates, import, owner, purge, snooze, successors, turns, unique,
+    audit, cancel, edit, expiry, gates, import, owner, purge, report, snooze, successors, turns,
+    unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -99,6 +100,7 @@ operations! {
     1 Squeeze: turns::operation();
     2 Edit: edit::operation();
     2 Snooze: snooze::operation();
+    2 Report: report::operation();
     1 Delete: any::<bool>().prop_map(|all| Op::Delete { all });
     2 LoseList: (0..PLACES.len(), any::<bool>()).prop_map(|(place, back)| {
         let how = if back { Restore::PutBack } else { Restore::Remove };
@@ -121,6 +123,7 @@ operations! {
     3 Pop: Just(Op::Pop);
     12 Pass: select(&[1, 50, 900, 1_000, 29_000, 61_000, 600_000, 3_700_000, 90_000_000][..])
         .prop_map(|ms| Op::Pass { ms });
+    1 PassDay: Just(Op::Pass { ms: 86_400_000 });
     3 Back: select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms });
     5 EnqueueLatest: successors::operation(new());
     1 AskForKey: owner::operation();

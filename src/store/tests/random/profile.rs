@@ -454,6 +454,17 @@ pub(crate) const HOLDS_IN_DOUBT: Profile = Profile(&[
 
 /// A queue with limits holds nothing for long.
 pub(crate) const LIMITED_IDLE: Profile = Profile(&[(6, Once), (6, Trim), (6, Pass)]);
+
+/// Workers say that they are there, or that they stop.
+pub(crate) const REPORTS: Profile = Profile(&[(10, Report), (6, Pass), (1, Back)]);
+
+/// They say so a day later.
+pub(crate) const REPORT_DAYS: Profile = Profile(&[(10, Report), (6, PassDay)]);
+
+/// They say so while jobs come and go.
+pub(crate) const REPORTED: Profile =
+    Profile(&[(10, Report), (6, Enqueue), (6, Advance), (4, Pass)]);
+
 /// Jobs with unique keys meet, end in every way, and are replayed.
 pub(crate) const UNIQUE: Profile = Profile(&[
     (14, EnqueueUnique),

@@ -2,6 +2,7 @@
 
 mod queue;
 mod report;
+mod workers;
 
 use clap::Args;
 

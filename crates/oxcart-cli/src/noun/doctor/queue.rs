@@ -7,6 +7,7 @@ use oxcart::{Counts, JobInfo, JobState, Queue, Timestamp};
 
 use super::Doctor;
 use super::report::{Finding, Level, Report};
+use super::workers;
 use crate::noun::queue::differ_from_code;
 use crate::session::Session;
 use crate::term::confirm::confirm;
@@ -17,7 +18,7 @@ use crate::trouble::Trouble;
 /// What workers do by themselves, within some seconds, is late after this time. The clocks of this computer and of Redis may differ.
 const LATE: Duration = Duration::from_secs(30);
 /// Between two looks at a queue in which nothing seems to run.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
+pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
 /// Reading the records of all jobs for orphans may take this long.
 const ORPHANS_LIMIT: Duration = Duration::from_secs(20);
 
@@ -46,6 +47,7 @@ pub(super) async fn check(
     seen.pause();
     seen.totals();
     seen.backlog().await?;
+    workers::check(queue, &seen.counts, seen.report).await?;
     seen.leases().await?;
     seen.overdue().await?;
     seen.dead_and_held().await?;

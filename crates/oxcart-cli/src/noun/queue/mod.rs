@@ -1,11 +1,14 @@
 //! Queues.
 
 mod delete;
+mod history;
 mod limits;
 mod orphans;
 mod settings;
 mod sweep;
 mod view;
+
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -21,6 +24,8 @@ use view::QueueView;
 
 /// Queues whose counts are asked for at a time.
 const AT_A_TIME: usize = 16;
+/// The time whose rates are shown with a queue.
+const LATELY: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -29,6 +34,8 @@ pub(crate) enum Verb {
     Ls,
     /// One queue: its jobs by state, and what ever happened
     Show { queue: String },
+    /// What happened lately: rates, and how long jobs waited and ran
+    History(history::History),
     /// Pause a queue: no worker takes a job; what runs goes on
     Pause(Paused),
     /// End the pause of a queue
@@ -57,6 +64,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
     match verb {
         Verb::Ls => list(session).await,
         Verb::Show { queue } => show(session, &queue).await,
+        Verb::History(history) => history.run(session).await,
         Verb::Pause(what) => pause(session, &what, true).await,
         Verb::Resume(what) => pause(session, &what, false).await,
         Verb::Settings(settings) => settings.run(session).await,
@@ -124,7 +132,20 @@ fn row(look: Look, name: &str, counts: &Counts) -> Vec<Cell> {
 async fn show(session: &mut Session, name: &str) -> Result<(), Trouble> {
     let queue = session.queue(name).await?;
     let counts = queue.counts().await?;
-    view::tell(&mut session.out, name, &counts)
+    let out = &mut session.out;
+    view::tell(out, name, &counts)?;
+    if out.json {
+        return Ok(());
+    }
+    let lately = queue.history(LATELY).await?;
+    if lately.minutes.is_empty() {
+        return Ok(());
+    }
+    out.line("")?;
+    let title = out.paint(Tint::Strong, "In the last 15 minutes");
+    out.line(title)?;
+    history::rates(out, &lately)?;
+    history::run_times(out, &lately)
 }
 
 async fn pause(session: &mut Session, what: &Paused, paused: bool) -> Result<(), Trouble> {
