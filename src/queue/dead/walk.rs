@@ -10,7 +10,7 @@ use crate::queue::info::JobInfo;
 use crate::store::BATCH_JOBS;
 use crate::store::counts::Counts;
 use crate::store::get::Found;
-use crate::store::list::{List, Place};
+use crate::store::list::{Direction, List, Place};
 use crate::time::Timestamp;
 
 /// How many bytes a page carries at most, unless it is one job.
@@ -62,7 +62,10 @@ impl Walk {
         }
         let verb = List {
             state: State::Dead.as_str(),
+            direction: Direction::Forward,
             limit: BATCH_JOBS,
+            look_at: BATCH_JOBS,
+            only: None,
             bytes: PAGE_BYTES,
             after: self.after.as_ref(),
         };

@@ -32,9 +32,7 @@ fn the_job_that_waits_or_runs_has_the_key(mut rig: Rig) {
     assert_eq!(owner(&mut rig).as_deref(), Some("a"), "it runs");
     end(&mut rig, &first, dead());
     assert_eq!(owner(&mut rig).as_deref(), Some("b"));
-    rig.call(&Remove {
-        ids: &[JobId::stored("b")],
-    });
+    rig.call(&Remove::of(&[JobId::stored("b")]));
     assert_eq!(owner(&mut rig), None);
 }
 

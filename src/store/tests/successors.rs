@@ -96,7 +96,7 @@ fn a_successor_goes_on_whatever_becomes_of_the_other_job(mut rig: Rig) {
         completed_one(&mut rig, "b");
         assert!(is_free(&mut rig));
         let ids = &["a", "b"].map(JobId::stored);
-        rig.call(&Remove { ids });
+        rig.call(&Remove::of(ids));
     }
     // It waits for another attempt when it is cancelled, or removed.
     for remove in [false, true] {
@@ -105,13 +105,13 @@ fn a_successor_goes_on_whatever_becomes_of_the_other_job(mut rig: Rig) {
         assert_eq!(state(&mut rig, "b"), Some(State::Blocked));
         let (ids, reason) = (&[first.id][..], "moot");
         match remove {
-            true => assert_eq!(rig.call(&Remove { ids }).removed, ["a"]),
+            true => assert_eq!(rig.call(&Remove::of(ids)).removed, ["a"]),
             false => assert_eq!(rig.call(&Cancel { ids, reason }).cancelled, ["a"]),
         }
         assert_eq!(state(&mut rig, "b"), Some(State::Waiting));
         completed_one(&mut rig, "b");
         let ids = &["a", "b"].map(JobId::stored);
-        rig.call(&Remove { ids });
+        rig.call(&Remove::of(ids));
     }
     // It is to be cancelled while it runs; or its worker dies.
     let first = one_runs_and_one_waits(&mut rig);
@@ -120,7 +120,7 @@ fn a_successor_goes_on_whatever_becomes_of_the_other_job(mut rig: Rig) {
     assert_eq!(state(&mut rig, "b"), Some(State::Waiting));
     completed_one(&mut rig, "b");
     let ids = &["a", "b"].map(JobId::stored);
-    rig.call(&Remove { ids });
+    rig.call(&Remove::of(ids));
     rig.set(QueueSettings::new().max_stalls(0));
     one_runs_and_one_waits(&mut rig);
     stall(&mut rig);
@@ -164,7 +164,7 @@ fn nothing_is_left_of_a_successor_that_ends(mut rig: Rig) {
     assert_eq!(rig.size("unique"), 1);
     assert_eq!(met(&mut rig, &[latest("c")]), ["c"]);
     let ids = &[JobId::stored("c")];
-    assert_eq!(rig.call(&Remove { ids }).removed, ["c"]);
+    assert_eq!(rig.call(&Remove::of(ids)).removed, ["c"]);
     assert_eq!(rig.size("unique"), 1);
     let expires = with("d", &options().expires_in(MINUTE));
     assert_eq!(met(&mut rig, &[expires]), ["d"]);
@@ -187,9 +187,7 @@ fn a_successor_gets_in_line_at_its_place_or_is_delayed(mut rig: Rig) {
     for id in ["b", "x"] {
         completed_one(&mut rig, id);
     }
-    rig.call(&Remove {
-        ids: &["a", "b", "x"].map(JobId::stored),
-    });
+    rig.call(&Remove::of(&["a", "b", "x"].map(JobId::stored)));
 
     rig.enqueue(&[latest("a")]);
     let first = claim(&mut rig).unwrap();
@@ -218,9 +216,7 @@ fn a_successor_passes_its_gate(mut rig: Rig) {
     for id in ["c", "b", "d"] {
         completed_one(&mut rig, id);
     }
-    rig.call(&Remove {
-        ids: &["a", "b", "c", "d"].map(JobId::stored),
-    });
+    rig.call(&Remove::of(&["a", "b", "c", "d"].map(JobId::stored)));
 
     // A job of an order has its place there since it was enqueued.
     let ordered = |id: &str| with(id, &options().ordered_by("o"));
@@ -297,9 +293,7 @@ fn a_successor_whose_list_is_lost_is_found(mut rig: Rig) {
     assert_eq!(orphans(&mut rig, How::PutBack), ["b"]);
     assert_eq!(state(&mut rig, "b"), Some(State::Waiting));
     completed_one(&mut rig, "b");
-    rig.call(&Remove {
-        ids: &["a", "b"].map(JobId::stored),
-    });
+    rig.call(&Remove::of(&["a", "b"].map(JobId::stored)));
 
     let first = one_runs_and_one_waits(&mut rig);
     rig.subject.lose_list(blocked);

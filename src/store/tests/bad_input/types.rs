@@ -98,9 +98,7 @@ fn calls() -> Vec<(&'static str, fn(&mut InRedis) -> Tried)> {
             }))
         }),
         ("remove", |redis| {
-            tried(redis.call(&Remove {
-                ids: &["waiting", "dead"].map(JobId::stored),
-            }))
+            tried(redis.call(&Remove::of(&["waiting", "dead"].map(JobId::stored))))
         }),
         ("cancel", |redis| {
             tried(redis.call(&Cancel {

@@ -57,7 +57,7 @@ impl Export {
         let mut letters = letters.export();
         let is_file = self.file != "-";
         if is_file && std::fs::exists(&self.file).unwrap_or(false) {
-            confirm(session, &format!("Replace the file {}", self.file))?;
+            confirm(session, &format!("Replace the file {}", self.file)).await?;
         }
         let mut file = match is_file {
             true => Some(BufWriter::new(File::create(&self.file).map_err(
@@ -103,7 +103,7 @@ impl Export {
         match &mut file {
             Some(file) => {
                 file.flush()?;
-                let mut tally = Tally::new(&self.queue, "export", done as usize);
+                let mut tally = Tally::new(&self.queue, "export", done);
                 tally.done = done;
                 steps::tell(session, &tally, "exported")
             }
