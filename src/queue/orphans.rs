@@ -86,6 +86,8 @@ impl Orphans {
     /// - A job that has not ended gets its place in line again, and runs as soon as it is its turn. If it was delayed
     ///   it waits no longer: until when was lost with the list.
     /// - A job with a group or an order is held back until it is its turn there.
+    /// - A job that waited for the end of the one with its unique key ([`OnDuplicate::KeepLatest`](crate::OnDuplicate::KeepLatest))
+    ///   waits for it again.
     /// - A job that a worker may be running gets a lease. The worker renews it, or the job stalls when it ends.
     /// - A job whose [unique key](crate::Unique) another job has by now stays where it is, and is not counted. It can be put back when the
     ///   other job has ended.

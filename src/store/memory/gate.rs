@@ -58,6 +58,9 @@ pub(crate) struct Gates {
     pub(crate) starting: BTreeMap<String, u64>,
 }
 
+/// A job that is held back: by this gate, or none if it is a successor; and when it is due, ms.
+pub(crate) type Held = (Option<String>, JobId, u64);
+
 /// A job that leaves what it was.
 pub(crate) struct Leaving {
     pub(crate) id: JobId,
@@ -152,7 +155,7 @@ impl State {
     }
 
     /// Jobs are held back, each by its gate; without one it is a successor.
-    pub(crate) fn hold(&mut self, jobs: &[(Option<String>, JobId, u64)]) {
+    pub(crate) fn hold(&mut self, jobs: &[Held]) {
         for (gate, id, due_ms) in jobs {
             let member = |gate: &String| (gate.clone(), self.rank(gate, id), id.clone());
             let member = gate.as_ref().map(member);

@@ -1,7 +1,7 @@
 //! Gates that have lost something: what they hold back goes on.
 
 use crate::id::JobId;
-use crate::memory::gate::is_order;
+use crate::memory::gate::{Held, is_order};
 use crate::memory::state::{Collection, State};
 
 impl State {
@@ -43,10 +43,7 @@ impl State {
 
     /// Those of the jobs that nothing holds back: they have no gate, or its turn, and are no successors; and the others as
     /// `hold_and_admit` takes them.
-    pub(crate) fn by_gates(
-        &self,
-        ids: &[JobId],
-    ) -> (Vec<JobId>, Vec<(Option<String>, JobId, u64)>) {
+    pub(crate) fn by_gates(&self, ids: &[JobId]) -> (Vec<JobId>, Vec<Held>) {
         let (mut others, mut held) = (Vec::new(), Vec::new());
         for id in ids {
             let name = self.gate_of(id);
@@ -68,7 +65,7 @@ impl State {
     }
 
     /// Jobs are held back, and their gates let the next of them in.
-    pub(crate) fn hold_and_admit(&mut self, jobs: &[(Option<String>, JobId, u64)]) {
+    pub(crate) fn hold_and_admit(&mut self, jobs: &[Held]) {
         let mut gates: Vec<String> = Vec::new();
         for name in jobs.iter().filter_map(|(name, ..)| name.as_ref()) {
             if !gates.contains(name) {

@@ -73,7 +73,9 @@ fn queue_of_them() -> InRedis {
     redis
 }
 
-fn calls() -> Vec<(&'static str, fn(&mut InRedis) -> Tried)> {
+type Call = (&'static str, fn(&mut InRedis) -> Tried);
+
+fn calls() -> Vec<Call> {
     fn tried<T: Debug>(answer: Result<T, String>) -> Tried {
         answer.map(|answer| format!("{answer:?}"))
     }
