@@ -28,6 +28,9 @@ pub struct DeadLetters {
     revealed: bool,
 }
 
+/// What an application looks at.
+type Test = Arc<dyn Fn(&JobInfo) -> bool + Send + Sync>;
+
 /// What must hold for a job; all of it.
 #[derive(Clone, Default)]
 struct Filter {
@@ -42,7 +45,7 @@ struct Filter {
     older_than: Option<Duration>,
     newer_than: Option<Duration>,
     before: Option<Timestamp>,
-    tests: Vec<Arc<dyn Fn(&JobInfo) -> bool + Send + Sync>>,
+    tests: Vec<Test>,
 }
 
 impl Filter {
