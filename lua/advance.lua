@@ -14,8 +14,7 @@
 -- says of claimed jobs, and (position, 'cancelled', outcome) of each attempt that ended as cancelled although the caller says
 -- otherwise (lib/cancelled.lua); a repeated call does not say this again. told is 1 if more could be claimed right now, else 0,
 -- plus 2 if the next call is to ask for jobs with traits, plus four times the news of unhandled jobs (lib/news.lua), which
--- would cost a byte in each answer as a number of its own. If limits of the queue hold back what waits, told is this (without
--- the 1) taken from -1.
+-- cost a byte in each answer otherwise. If limits of the queue hold back what waits, told is this (without the 1) taken from -1.
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver, whole

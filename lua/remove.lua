@@ -7,7 +7,7 @@
 -- rarely: lists, shown, take_out, finish, forget, delayed, drained, head, leave, expiry, types
 
 local removed, active, others, delayed, open, leaving = {}, {}, {}, false, false, {}
-local records = redis.call('HMGET', key.jobs, unpack(ARGV, 2))
+local records = #ARGV > 1 and redis.call('HMGET', key.jobs, unpack(ARGV, 2)) or {}
 queue.check_types_for(records)
 for i = 2, #ARGV do
   local id, record = ARGV[i], records[i - 1]

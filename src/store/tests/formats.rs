@@ -14,6 +14,7 @@ use redis::{Value, cmd};
 
 use super::subject::{InRedis, START_US, Subject};
 use super::{Rig, completed, job, settlement};
+use crate::codec;
 use crate::events::event::{EventKind, parse_fields};
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
@@ -28,6 +29,7 @@ use crate::policy::unique::{OnDuplicate, Unique};
 use crate::queue::info::{Ended, JobInfo};
 use crate::schedule::info::ScheduleInfo;
 use crate::schedule::rule::Rule;
+use crate::store::audit::Audit;
 use crate::store::configure::{By, Configure};
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::get::Get;
@@ -220,6 +222,17 @@ fn everything() -> Rig {
             rule: &rule.encode(),
             job: &record,
         }),
+    });
+    let entry = [
+        ("operator", "ann"),
+        ("action", "pause"),
+        ("target", ""),
+        ("phase", "asked"),
+    ];
+    rig.call(&Audit {
+        note: Some(&codec::encode_plain(&BTreeMap::from(entry))),
+        limit: 0,
+        before: None,
     });
     rig
 }

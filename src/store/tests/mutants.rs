@@ -329,7 +329,7 @@ mutants! {
     an_edit_overwrites_what_another_edit_wrote among EDITED:
         "if args.rewrite and record ~= ARGV[2] then" => "if false then";
     an_edited_job_is_in_two_places among EDITED:
-        "queue.take_out(job.id, job.part, job.record)" => "";
+        "queue.take_out(job.id, job.part, job.record)\n  if queue.gate_of" => "if queue.gate_of";
     an_edited_job_keeps_its_place_of_another_priority among EDITED:
         "redis.call('HDEL', key.places, job.id)" => "";
     an_edited_job_does_not_show_its_priority among EDITED:

@@ -7,7 +7,8 @@
 
 use super::choice::Kind::{self, *};
 pub(crate) use super::profile_waiting::{
-    GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST,
+    EXPIRY, EXPIRY_SNOOZED, GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST, UNIQUE,
+    UNIQUE_EDITED, UNIQUE_POISON, UNIQUE_REPLAYED, UNIQUE_REQUESTED,
 };
 
 /// Kinds of operations, each with its weight: how often it is chosen beside the others.
@@ -464,61 +465,3 @@ pub(crate) const REPORT_DAYS: Profile = Profile(&[(10, Report), (6, PassDay)]);
 /// They say so while jobs come and go.
 pub(crate) const REPORTED: Profile =
     Profile(&[(10, Report), (6, Enqueue), (6, Advance), (4, Pass)]);
-
-/// Jobs with unique keys meet, end in every way, and are replayed.
-pub(crate) const UNIQUE: Profile = Profile(&[
-    (14, EnqueueUnique),
-    (16, Advance),
-    (4, Judge),
-    (6, Replay),
-    (4, Remove),
-    (4, Cancel),
-    (3, Trim),
-    (8, Pass),
-]);
-
-/// Jobs with unique keys stall until they are dead.
-pub(crate) const UNIQUE_POISON: Profile = Profile(&[
-    (8, EnqueueUnique),
-    (12, Advance),
-    (10, Pass),
-    (12, Judge),
-    (6, Configure),
-]);
-
-/// Jobs with unique keys die, and are replayed.
-pub(crate) const UNIQUE_REPLAYED: Profile =
-    Profile(&[(6, EnqueueUnique), (16, Advance), (16, Replay)]);
-
-/// Jobs expire before they start.
-pub(crate) const EXPIRY: Profile = Profile(&[
-    (14, EnqueueExpiring),
-    (14, Advance),
-    (3, HandAllBack),
-    (3, Promote),
-    (3, Remove),
-    (3, Cancel),
-    (12, Pass),
-]);
-
-/// Jobs with unique keys are changed before they run.
-pub(crate) const UNIQUE_EDITED: Profile =
-    Profile(&[(8, EnqueueUnique), (8, Advance), (14, Edit), (4, Pass)]);
-
-/// Jobs with unique keys are cancelled while they run, and their workers die.
-pub(crate) const UNIQUE_REQUESTED: Profile = Profile(&[
-    (8, EnqueueUnique),
-    (12, Advance),
-    (12, Cancel),
-    (8, Pass),
-    (10, Judge),
-]);
-
-/// Jobs that expire before they start are put off, and handed back.
-pub(crate) const EXPIRY_SNOOZED: Profile = Profile(&[
-    (8, EnqueueExpiring),
-    (8, Advance),
-    (12, Snooze),
-    (12, HandAllBack),
-    (4, Pass),
-]);
