@@ -59,10 +59,12 @@ impl State {
         for gate in gates {
             let held_until_ms = self.group_held_until(gate);
             let window = self.window_of_group(gate);
+            let nothing = || "0".to_owned();
             let known = self.gates.paces.get(gate).map(|pace| pace.log.clone());
+            let known = known.filter(|log| !log.is_empty());
             let log = match window {
-                Some(window) => window.changed().or(known).unwrap_or_else(|| "0".to_owned()),
-                None => "0".to_owned(),
+                Some(window) => window.changed().or(known).unwrap_or_else(nothing),
+                None => nothing(),
             };
             self.gates.starting.remove(gate);
             let pace = Pace {

@@ -110,7 +110,7 @@ impl State {
             Outcome::Completed(output) => {
                 let ending = Ending::Ok(ByteBuf::from(output.as_slice()));
                 let ending = codec::encode_plain(&ending);
-                if ended.keep.is_none() {
+                if ended.is_plain() {
                     plan.plain.push((id, ending));
                 } else {
                     plan.finished.push((id, ending, ended.keep));

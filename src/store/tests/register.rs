@@ -393,7 +393,7 @@ fn listed(redis: &mut InRedis, direction: Direction, only: Option<&Wanted>) -> T
     )
 }
 
-fn report(stops: bool) -> Report<'static> {
+pub(super) fn report(stops: bool) -> Report<'static> {
     Report {
         worker: "w",
         age_ms: 5,

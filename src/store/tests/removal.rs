@@ -1,7 +1,9 @@
 //! What goes away: removed jobs, what an attempt said, and whole queues.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::register::report;
 use super::subject::Subject;
 use super::{Rig, completed, job, on_both, settlement, with};
 use crate::id::JobId;
@@ -13,11 +15,13 @@ use crate::policy::settings::QueueSettings;
 use crate::policy::unique::Unique;
 use crate::redis::keys::PARTS;
 use crate::store::advance::{self, Advance, Suspects};
+use crate::store::audit::Audit;
 use crate::store::configure::By;
 use crate::store::delete::{Answer, Delete, Holdings};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, Novelty};
 use crate::store::extend::Extend;
 use crate::store::get::Get;
+use crate::store::group::{self, Group};
 use crate::store::progress::{Progress, Stored};
 use crate::store::promote::Promote;
 use crate::store::recover::{Doubt, Recover, Recovered};
@@ -275,6 +279,12 @@ pub(super) fn everything(rig: &mut Rig) {
     };
     assert!(rig.settle(&theirs.id, &theirs.receipt, handed_back));
     rig.ask_for("other-name");
+    let rate = BTreeMap::from([(group::RATE, "5/600000/burst".to_owned())]);
+    rig.call(&Group {
+        group: "group",
+        change: rate,
+        resume: false,
+    });
     let held = with("held", &JobOptions::new().group("group"));
     rig.enqueue(&[held, large, later, awaited("awaited")]);
     let call = rig.call + 1;
@@ -291,6 +301,12 @@ pub(super) fn everything(rig: &mut Rig) {
     let once = Unique::by("key").for_time(hour);
     let second = ordered.clone().unique(once).expires_in(hour);
     rig.enqueue(&[with("first", &ordered), with("second", &second)]);
+    rig.call(&Audit {
+        note: Some(b"entry"),
+        limit: 0,
+        before: None,
+    });
+    rig.call(&report(false));
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {

@@ -20,7 +20,7 @@ mutants! {
     a_key_is_kept_by_a_job_that_has_started among UNIQUE:
         "queue.free_started(claimed.ids, claimed.records)" => "";
     a_key_that_is_remembered_is_free_when_the_job_ends among UNIQUE:
-        "(job.to == 'removed' or not remembered_ms(queue.field_of(job.record, 'unique_until')))" => "true";
+        "is_kept[n] = job.to ~= 'removed' and" => "is_kept[n] = false and";
     a_key_is_remembered_for_ever among UNIQUE:
         "return until_ms > now_ms" => "return true";
     g8_a_key_whose_time_is_over_is_never_forgotten among UNIQUE:
