@@ -142,6 +142,11 @@ impl Edit {
         self.due.map_or(Ok(()), Due::check)
     }
 
+    /// The same without an entry in the audit, which has one for all jobs of a [`Sweep`](crate::Sweep); of anything but the payload.
+    pub(super) async fn unnoted(self) -> Result<Changed, Error> {
+        self.try_to_edit(None).await
+    }
+
     async fn try_to_edit(&self, payload: Option<&Payload>) -> Result<Changed, Error> {
         let payload = payload.map(|(name, payload)| (&**name, &payload[..]));
         for _ in 0..TRIES {

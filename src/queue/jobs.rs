@@ -131,6 +131,38 @@ impl Queue {
     }
 }
 
+/// The state, and the filters that are set: it is also what an audit entry says.
+impl fmt::Display for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Wanted {
+            id_prefix,
+            name,
+            group,
+            failed,
+            error,
+            older_ms,
+            newer_ms,
+        } = &self.only;
+        let ago = |ms: &u64| humantime::format_duration(Duration::from_millis(*ms)).to_string();
+        let parts = [
+            ("name", name.clone()),
+            ("id-prefix", id_prefix.clone()),
+            ("group", group.clone()),
+            ("error", error.clone()),
+            ("failed", failed.map(|attempts| attempts.to_string())),
+            ("older-than", older_ms.as_ref().map(ago)),
+            ("newer-than", newer_ms.as_ref().map(ago)),
+        ];
+        f.write_str(self.state.as_str())?;
+        for (name, value) in parts {
+            if let Some(value) = value {
+                write!(f, " {name}={value}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Jobs {
     /// How many jobs a page may have: 1 to 256, which is the default. 0 is taken as 1, and more than 256 as 256. A page
     /// has fewer if they are large (256 KiB together), and where completed and cancelled jobs are mixed, which are read

@@ -35,6 +35,18 @@ enum Change {
     Promote,
 }
 
+impl Change {
+    /// What the audit calls it.
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Remove(_) => "remove",
+            Self::Replay => "replay",
+            Self::Cancel(_) => "cancel",
+            Self::Promote => "promote",
+        }
+    }
+}
+
 /// A change of all jobs of a request, of any number, in steps of up to 256 jobs ([`Jobs::remove_all`] and its like). Awaited, it does all
 /// of them; [`step`](Self::step) does one step, so the caller can show how far it is and stop between two steps.
 ///
@@ -70,6 +82,8 @@ pub struct Sweep {
     change: Change,
     /// When the first step began.
     started: Option<Instant>,
+    /// The audit has it that this began.
+    is_noted: bool,
     so_far: Swept,
     is_over: bool,
 }
@@ -136,6 +150,7 @@ impl Sweep {
             jobs,
             change,
             started: None,
+            is_noted: false,
             so_far: Swept::default(),
             is_over: false,
         }
@@ -152,6 +167,11 @@ impl Sweep {
         self.check()?;
         if self.is_over {
             return Ok(None);
+        }
+        let (action, target) = (self.change.action(), self.jobs.to_string());
+        if !self.is_noted {
+            self.jobs.queue.inner.began(action, &target).await?;
+            self.is_noted = true;
         }
         let mut jobs = self.jobs.clone();
         if let Change::Replay = self.change {
@@ -172,9 +192,14 @@ impl Sweep {
         for changed in self.jobs.queue.change(&self.change, &ids).await? {
             self.so_far.count(changed);
         }
-        self.is_over = page.next.is_none();
         self.so_far.next.clone_from(&page.next);
         self.jobs.after = page.next;
+        self.is_over = self.jobs.after.is_none();
+        if self.is_over {
+            let changed = self.so_far.done + self.so_far.requested;
+            let queue = &self.jobs.queue.inner;
+            queue.ended(action, &target, changed).await?;
+        }
         Ok(Some(&self.so_far))
     }
 
@@ -234,7 +259,7 @@ impl Queue {
     ///
     /// A call that is dropped may be carried out in part; repeating it is harmless.
     pub async fn remove_many(&self, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
-        self.change(&Change::Remove(None), ids).await
+        self.change_and_note(&Change::Remove(None), ids).await
     }
 
     /// Puts these dead jobs back in line in this order, as [`replay`](Self::replay) does, 256 a call. Answers what became of each, in
@@ -248,7 +273,16 @@ impl Queue {
     ///
     /// A call that is dropped may be carried out in part; repeating it is harmless.
     pub async fn replay_many(&self, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
-        self.change(&Change::Replay, ids).await
+        self.change_and_note(&Change::Replay, ids).await
+    }
+
+    async fn change_and_note(&self, change: &Change, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
+        let (action, target) = (change.action(), format!("{} ids", ids.len()));
+        self.inner.began(action, &target).await?;
+        let changed = self.change(change, ids).await?;
+        let done = changed.iter().filter(|changed| changed.is_done()).count();
+        self.inner.ended(action, &target, done as u64).await?;
+        Ok(changed)
     }
 
     async fn change(&self, change: &Change, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
@@ -273,7 +307,7 @@ impl Queue {
                     told.in_order(ids)
                 }
                 Change::Promote => {
-                    let call = |id| self.edit(id).now().into_future();
+                    let call = |id| self.edit(id).now().unnoted();
                     let calls: Vec<_> = ids.iter().map(call).collect();
                     let calls = stream::iter(calls).buffered(AT_A_TIME);
                     calls.try_collect::<Vec<_>>().await?

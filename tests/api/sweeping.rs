@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxcart::{Changed, Failure, JobId, JobState, Swept};
+use oxcart::{AuditPhase, Changed, Failure, JobId, JobState, Swept};
 
 use crate::rig::{Number, Rig, Running};
 use crate::support::ids;
@@ -95,4 +95,38 @@ async fn jobs_in_a_state_in_which_they_cannot_be_changed_so_are_refused() {
     ] {
         assert!(refused.await.unwrap_err().is_invalid());
     }
+}
+
+/// However many jobs it is about, it has one entry at its beginning and one at its end.
+#[tokio::test]
+async fn what_an_operator_sweeps_is_noted() {
+    let rig = Rig::new().await;
+    let delayed = (0..300).map(|n| rig.queue.enqueue(Number(n)).delay(HOUR));
+    let sent = rig.queue.enqueue_many(delayed).await.unwrap();
+    let ada = oxcart::Oxcart::builder().operator("ada");
+    let ada = ada.connect(&rig.server.url()).await.unwrap();
+    let queue = ada.queue("test").unwrap();
+    let delayed = queue.jobs(JobState::Delayed).named("number");
+    assert_eq!(delayed.promote_all().await.unwrap().done, 300);
+    let ids: Vec<JobId> = sent.iter().map(|job| job.id().clone()).collect();
+    queue.remove_many(&ids[..3]).await.unwrap();
+    let entries = queue.audit().await.unwrap();
+    let said: Vec<_> = entries
+        .iter()
+        .map(|it| (&*it.action, &*it.target, it.phase, it.jobs))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("remove", "3 ids", AuditPhase::Ended, Some(3)),
+            ("remove", "3 ids", AuditPhase::Began, None),
+            (
+                "promote",
+                "delayed name=number",
+                AuditPhase::Ended,
+                Some(300)
+            ),
+            ("promote", "delayed name=number", AuditPhase::Began, None),
+        ]
+    );
 }
