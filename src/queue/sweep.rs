@@ -277,7 +277,12 @@ impl Queue {
     }
 
     async fn change_and_note(&self, change: &Change, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
-        let (action, target) = (change.action(), format!("{} ids", ids.len()));
+        let action = change.action();
+        if let [id] = ids {
+            self.inner.asked(action, id).await?;
+            return self.change(change, ids).await;
+        }
+        let target = format!("{} ids", ids.len());
         self.inner.began(action, &target).await?;
         let changed = self.change(change, ids).await?;
         let done = changed.iter().filter(|changed| changed.is_done()).count();

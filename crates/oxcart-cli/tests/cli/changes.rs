@@ -80,7 +80,6 @@ async fn a_job_is_enqueued_by_its_name_and_runs() {
         r#"{"order": 3}"#,
         "--ordered-by",
         "a",
-        "--front",
     ])
     .expect(0);
 

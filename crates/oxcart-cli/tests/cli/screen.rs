@@ -95,15 +95,19 @@ async fn in_a_pipe_there_are_no_colours_and_no_separators() {
 async fn a_question_says_how_many_jobs_it_is_about_and_no_is_no() {
     let rig = Rig::filled().await;
     let args = ["dead", "remove", "billing", "--name", "charge"];
+    let interrupt = "Ctrl-C";
     for (answer, exit, left) in [
         ("n\n", 1, 4),
         ("\n", 1, 4),
-        ("\u{3}", 130, 4),
+        (interrupt, 130, 4),
         ("yes\n", 0, 0),
     ] {
         let mut terminal = Terminal::start(rig.program().args(args));
         terminal.wait_for("Remove 4 jobs of the dead letters of `billing`? [y/N]");
-        terminal.type_in(answer);
+        match answer == interrupt {
+            true => terminal.interrupt(),
+            false => terminal.type_in(answer),
+        }
         let (text, code) = terminal.end();
         assert_eq!(code, Some(exit), "{text}");
         assert_eq!(rig.queue.counts().await.unwrap().dead, left);
