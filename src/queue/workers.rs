@@ -39,7 +39,7 @@ pub struct WorkerInfo {
     pub started_at: Timestamp,
     /// When it said so last: less than 150 s ago.
     pub seen_at: Timestamp,
-    /// What it runs now, the job that was claimed first first.
+    /// What it runs now, in the order in which the jobs were claimed.
     pub running: Vec<RunningJob>,
 }
 
@@ -82,7 +82,7 @@ impl WorkerInfo {
 }
 
 impl Queue {
-    /// The workers of this queue, in all processes, the one that was started first first; and what each of them runs at the moment. At
+    /// The workers of this queue, in all processes, in the order in which they were started; and what each of them runs at the moment. At
     /// most 10,000 workers.
     ///
     /// ```no_run

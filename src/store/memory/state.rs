@@ -148,7 +148,7 @@ pub(crate) struct State {
     pub(crate) gates: Gates,
     /// Which jobs have unique keys.
     pub(crate) unique: BTreeMap<String, Owner>,
-    /// Which jobs wait for the end of the one that has their unique key.
+    /// By unique key: the job that waits until the job with this key has ended.
     pub(crate) successors: BTreeMap<String, JobId>,
     /// When (ms) jobs expire that have not started.
     pub(crate) expires: HashMap<JobId, u64>,

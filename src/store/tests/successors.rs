@@ -1,4 +1,4 @@
-//! Successors: jobs that wait for the end of the one that has their unique key, and runs. And the operation of the random sequences.
+//! Successors: a job with a unique key runs, and a job with the same key waits for its end. And the operation of the random sequences.
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::choice::Kind::*;
 use super::profile::Profile;
 
-/// Jobs wait for the end of the one that has their unique key, and runs.
+/// A job with a unique key runs, and jobs with the same key wait for its end.
 pub(crate) const LATEST: Profile = Profile(&[
     (14, EnqueueLatest),
     (18, Advance),

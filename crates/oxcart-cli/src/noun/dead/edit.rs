@@ -51,7 +51,7 @@ impl Edit {
                 let found = differences(&before, &payload.0);
                 if !found.is_empty() {
                     let message = format!(
-                        "the new payload has not the shape of the one that is there:\n  {}",
+                        "the new payload has another shape than the old one:\n  {}",
                         found.join("\n  ")
                     );
                     let hint = "a handler that reads the old shape may not read it; --force if it is meant";
