@@ -13,6 +13,7 @@ mod exits;
 mod json;
 mod long_work;
 mod rig;
+mod scale;
 mod screen;
 mod secrets;
 mod support;

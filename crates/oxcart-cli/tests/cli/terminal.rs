@@ -92,14 +92,28 @@ impl Terminal {
         kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
     }
 
+    /// Waits until anything is on the screen; says how long that took.
+    pub(crate) fn first_sign(&mut self) -> Duration {
+        let started = Instant::now();
+        // An error is an end without a word.
+        if let Ok(bytes) = self.screen.recv_timeout(PATIENCE) {
+            self.text.extend(bytes);
+        }
+        started.elapsed()
+    }
+
     /// Waits for its end; gives all that was on the screen, and the exit code.
-    pub(crate) fn end(mut self) -> (String, Option<i32>) {
+    pub(crate) fn end(self) -> (String, Option<i32>) {
+        self.end_within(PATIENCE)
+    }
+
+    pub(crate) fn end_within(mut self, limit: Duration) -> (String, Option<i32>) {
         let started = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > limit {
                 let _ = self.child.kill();
                 panic!("it does not end; there is:\n{}", self.text());
             }
