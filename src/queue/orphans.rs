@@ -33,6 +33,7 @@ const LEASE: Duration = Duration::from_secs(30);
 #[must_use = "nothing is looked for until one of its methods is awaited"]
 pub struct Orphans {
     queue: Queue,
+    told: Option<Box<dyn FnMut(u64) + Send>>,
 }
 
 impl Queue {
@@ -52,17 +53,35 @@ impl Queue {
     pub fn orphans(&self) -> Orphans {
         Orphans {
             queue: self.clone(),
+            told: None,
         }
     }
 }
 
 impl Orphans {
+    /// Is told after each call about how many records were looked at since the call before. It must not block.
+    ///
+    /// ```no_run
+    /// # async fn example(mail: oxcart::Queue) -> Result<(), oxcart::Error> {
+    /// let mut looked_at = 0;
+    /// let orphans = mail.orphans().on_progress(move |records| {
+    ///     looked_at += records;
+    ///     eprintln!("{looked_at} records");
+    /// });
+    /// println!("{} jobs are in no list", orphans.list().await?.len());
+    /// # Ok(()) }
+    /// ```
+    pub fn on_progress(mut self, told: impl FnMut(u64) + Send + 'static) -> Self {
+        self.told = Some(Box::new(told));
+        self
+    }
+
     /// Up to 256 of them.
     ///
     /// # Errors
     ///
     /// As [`Orphans`].
-    pub async fn list(&self) -> Result<Vec<JobId>, Error> {
+    pub async fn list(mut self) -> Result<Vec<JobId>, Error> {
         let mut ids: Vec<JobId> = Vec::new();
         let mut cursor = Verb::FIRST.to_owned();
         loop {
@@ -96,7 +115,7 @@ impl Orphans {
     /// # Errors
     ///
     /// As [`Orphans`].
-    pub async fn put_back(&self) -> Result<u64, Error> {
+    pub async fn put_back(self) -> Result<u64, Error> {
         self.all(How::PutBack, "put back orphans").await
     }
 
@@ -106,12 +125,12 @@ impl Orphans {
     /// # Errors
     ///
     /// As [`Orphans`].
-    pub async fn remove(&self) -> Result<u64, Error> {
+    pub async fn remove(self) -> Result<u64, Error> {
         self.all(How::Remove, "remove orphans").await
     }
 
-    async fn all(&self, how: How, action: &str) -> Result<u64, Error> {
-        let inner = &self.queue.inner;
+    async fn all(mut self, how: How, action: &str) -> Result<u64, Error> {
+        let inner = std::sync::Arc::clone(&self.queue.inner);
         inner.began(action, "").await?;
         let (mut cursor, mut sum) = (Verb::FIRST.to_owned(), 0);
         loop {
@@ -125,14 +144,22 @@ impl Orphans {
         }
     }
 
-    async fn page(&self, cursor: &str, how: How) -> Result<crate::store::orphans::Found, Error> {
+    async fn page(
+        &mut self,
+        cursor: &str,
+        how: How,
+    ) -> Result<crate::store::orphans::Found, Error> {
         let verb = Verb {
             cursor,
             limit: RECORDS_PER_CALL,
             how,
             lease_ms: millis(LEASE),
         };
-        self.queue.inner.call(&verb).await
+        let found = self.queue.inner.call(&verb).await?;
+        if let Some(told) = &mut self.told {
+            told(RECORDS_PER_CALL as u64);
+        }
+        Ok(found)
     }
 }
 

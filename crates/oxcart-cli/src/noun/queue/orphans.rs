@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::session::Session;
 use crate::term::confirm::confirm;
 use crate::term::look::jobs;
+use crate::term::progress::Progress;
 use crate::trouble::Trouble;
 
 /// The library lists no more of them.
@@ -50,15 +51,24 @@ impl Orphans {
     }
 }
 
+/// The orphans of a queue; it shows how far they are looked for.
+pub(crate) async fn watched(queue: &Queue) -> Result<oxcart::Orphans, Trouble> {
+    let counts = queue.counts().await?;
+    let ended = counts.dead + counts.completed;
+    let mut progress = Progress::new("look for orphans", counts.left() + ended);
+    let told = move |records| progress.advance(records);
+    Ok(queue.orphans().on_progress(told))
+}
+
 /// How many there are, in words, and whether there is any.
 async fn number(queue: &Queue) -> Result<(String, bool), Trouble> {
-    let found = queue.orphans().list().await?.len();
+    let found = watched(queue).await?.list().await?.len();
     let more = if found == LISTED_MAX { " or more" } else { "" };
     Ok((format!("{}{more}", jobs(found as u64)), found > 0))
 }
 
 async fn list(session: &mut Session, queue: &Queue) -> Result<(), Trouble> {
-    let found = queue.orphans().list().await?;
+    let found = watched(queue).await?.list().await?;
     let (out, name) = (&mut session.out, queue.name());
     for id in &found {
         let (queue, id) = (name, id.as_str());
@@ -86,7 +96,7 @@ async fn list(session: &mut Session, queue: &Queue) -> Result<(), Trouble> {
 }
 
 async fn put_back(session: &mut Session, queue: &Queue) -> Result<(), Trouble> {
-    let done = queue.orphans().put_back().await?;
+    let done = watched(queue).await?.put_back().await?;
     tell(session, queue.name(), "put-back", done, "put back")
 }
 
@@ -101,7 +111,7 @@ async fn remove(session: &mut Session, queue: &Queue) -> Result<(), Trouble> {
         .await?;
     }
     let done = if any {
-        queue.orphans().remove().await?
+        watched(queue).await?.remove().await?
     } else {
         0
     };
