@@ -30,4 +30,5 @@ fi
 # The whole suite has these on, together.
 lint cron
 lint memory
+lint metrics
 lint tower

@@ -109,8 +109,8 @@
 //!
 //! The library logs through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
 //! dead or bounced one and trouble with Redis at `WARN`. Install a subscriber to see it. Handlers run in the
-//! span `job` (`INFO`: `queue`, `name`, `id`, `attempt`, `fence`). For metrics there are
-//! [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any process; and
+//! span `job` (`INFO`: `queue`, `name`, `id`, `attempt`, `fence`). For metrics there is
+//! the feature `metrics`; for more, [`WorkerBuilder::on_event`] in the worker's process and [`Queue::events`] from any process; and
 //! [`WorkerBuilder::wrap`] wraps every handler of a worker.
 //!
 //! # Features
@@ -121,6 +121,7 @@
 //! |---|---|
 //! | `cron` | schedules by cron expressions, in any time zone; without it there are schedules by intervals only, and no calendar is built |
 //! | `memory` | queues in memory, to test an application's jobs without Redis |
+//! | `metrics` | counters, gauges and histograms for the recorder of the [metrics](https://docs.rs/metrics) facade (`oxcart::metrics`) |
 //! | `tls-rustls` | `rediss://`, by rustls |
 //! | `tls-native` | `rediss://`, by the system's library |
 //! | `tower` | `WorkerBuilder::layer`: layers of [tower](https://docs.rs/tower) wrap every handler |
@@ -144,6 +145,9 @@ mod cron;
 mod cron;
 mod error;
 mod events;
+#[cfg(feature = "metrics")]
+#[path = "queue/gauges.rs"]
+mod gauges;
 mod id;
 mod job;
 // Layers of tower; no other file needs to know.
@@ -159,6 +163,12 @@ mod memory;
 #[cfg(not(any(test, feature = "memory")))]
 #[path = "store/memory/absent.rs"]
 mod memory;
+// What the `metrics` facade is told. Without the feature nothing is, and no other file needs to know.
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics/absent.rs"]
+mod metrics;
 mod name;
 mod oxcart;
 mod policy;

@@ -125,6 +125,9 @@ fn report(shared: &WorkerShared, stalled: &[String], dead: &[String], cancelled:
         cancelled = cancelled.len(),
         "took back jobs whose worker died"
     );
+    shared
+        .metrics
+        .stalled(stalled.len() + dead.len() + cancelled.len());
     let ids = |ids: &[String]| ids.iter().map(|id| JobId::stored(id)).collect();
     shared.hooks.tell(|queue| WorkerEvent::Recovered {
         queue,

@@ -24,6 +24,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
+use crate::metrics;
 use crate::name::QueueName;
 use crate::store::BATCH_BYTES;
 use crate::store::backend::{LANE_TTL, Store, Trouble};
@@ -91,10 +92,22 @@ impl Producer {
             let why = "the task that sends for this queue has broken; see the log".to_owned();
             Fate::NotSent { why }
         };
-        match timeout(limit, waiting).await {
+        let fate = match timeout(limit, waiting).await {
             Ok(fate) => Ok(fate),
             Err(_) => self.out_of_time(submission, limit),
+        };
+        let failed = match &fate {
+            Ok(Fate::NotSent { .. }) => Some("not-sent"),
+            Ok(Fate::NotAdded { .. }) => Some("refused"),
+            Ok(Fate::Unknowable { .. }) => Some("unknowable"),
+            Err(_) => Some("unknown"),
+            // What is not taken is sent again in parts, and what clashed under another id.
+            Ok(Fate::Added { .. } | Fate::Clashed { .. } | Fate::NotTaken { .. }) => None,
+        };
+        if let Some(kind) = failed {
+            metrics::enqueue_failed(self.queue.as_str(), kind, submission.jobs.len());
         }
+        fate
     }
 
     fn out_of_time(&self, submission: &Submission, limit: Duration) -> Result<Fate, Error> {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::id::incarnation;
+use crate::metrics::WorkerMetrics;
 use crate::queue::Queue;
 use crate::runtime;
 use crate::service::application::Application;
@@ -55,6 +56,7 @@ pub(crate) struct WorkerShared {
     pub(crate) clock: ClockWatch,
     pub(crate) hooks: Hooks,
     pub(crate) counting: Counting,
+    pub(crate) metrics: WorkerMetrics,
     pub(crate) trouble: TroubleLog,
     pub(crate) application: Application,
     /// The worker claims nothing more: the service that waits for work comes to an end.
@@ -65,6 +67,7 @@ impl WorkerShared {
     pub(crate) fn new(queue: Queue, concurrency: usize, config: Config, hooks: Hooks) -> Self {
         Self {
             trouble: TroubleLog::new(queue.name()),
+            metrics: WorkerMetrics::new(queue.name()),
             queue,
             id: incarnation(),
             config,

@@ -47,6 +47,7 @@ use serde::Serialize;
 use tracing::{debug, trace};
 
 use crate::codec;
+use crate::metrics;
 use crate::redis::keys::Keys;
 use crate::redis::reconnecting::Repeat;
 use crate::redis::reply::Reply;
@@ -100,10 +101,12 @@ async fn call<V: Verb>(
     verb.arguments(call.arguments());
     let started = Instant::now();
     let answer = call.send(via, repeat).await;
+    let took = started.elapsed();
+    metrics::called(script.name, took, answer.is_ok());
     trace!(
         target: "oxcart::store",
         verb = script.name,
-        micros = started.elapsed().as_micros() as u64,
+        micros = took.as_micros() as u64,
         ok = answer.is_ok(),
     );
     let answered = answer.and_then(|value| V::answer(Reply::new(script.name, value)?));

@@ -164,6 +164,13 @@ fn absorb(
         by_name: next.by_name && !advanced.repeated,
         made_news: handed_back || next.again,
     });
+    worker.metrics.refused(advanced.refused.len());
+    worker.metrics.advanced(
+        next.settle.len(),
+        leases.len(),
+        worker.slots.running(),
+        worker.slots.concurrency(),
+    );
     let handover = Handover::new();
     let mut permits = Vec::new();
     if let Some(turn) = next.suspects {

@@ -116,6 +116,9 @@ impl Terms {
             worker
                 .counting
                 .ended(&attempt.name, &outcome, begin.waited, ran);
+            worker
+                .metrics
+                .ended(&attempt.name, outcome.as_str(), begin.waited, ran);
             worker.hooks.ended(attempt, ran);
         }
         settlement(lease, outcome, self.keep)

@@ -11,11 +11,11 @@ use super::{files, root};
 /// From the bottom to the top; a file may use its own layer and those below.
 const LAYERS: &[&[&str]] = &[
     &[
-        "job", "policy", "cron", "id", "name", "codec", "time", "error", "runtime",
+        "job", "policy", "cron", "id", "name", "codec", "time", "error", "runtime", "metrics",
     ],
     &["redis", "tls_library", "tls_advice", "tls_certified"],
     &["store", "memory"],
-    &["queue", "events", "oxcart"],
+    &["queue", "events", "oxcart", "gauges"],
     &["service"],
     &["schedule"],
     &["maintenance"],

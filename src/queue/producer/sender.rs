@@ -7,6 +7,7 @@ use tracing::{error, warn};
 use super::batch::{Added, Batch, Before, Course};
 use super::inbox::Inbox;
 use super::submission::{Fate, Given};
+use crate::metrics;
 use crate::name::QueueName;
 use crate::policy::pace::Pace;
 use crate::policy::silence::Silence;
@@ -145,6 +146,12 @@ fn tell(batch: &Batch<'_>, added: &Added, is_repeat: bool) {
             "ids that were made for jobs are those of other jobs; what was replaced is lost"
         );
     }
+    let jobs = batch.submissions.iter().map(|given| given.jobs.len()).sum();
+    metrics::enqueued(
+        batch.queue.as_str(),
+        jobs,
+        jobs.saturating_sub(added.there.len()),
+    );
     share_out(&batch.submissions, &added.there, new);
 }
 

@@ -1,0 +1,299 @@
+//! What the library tells the recorder of the [`metrics`](https://docs.rs/metrics) facade that the application has installed. Names,
+//! kinds, units and labels are in [`all`]; `docs/metrics.md` is made from it.
+//!
+//! Handles are made once for each queue and job name, and kept: an update is then a few atomic operations. A recorder that is
+//! installed later does not hear of those that were made before.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use ::metrics::{
+    Counter, Gauge, Histogram, SharedString, Unit, counter, describe_counter, describe_gauge,
+    describe_histogram, gauge, histogram,
+};
+
+const JOBS: &str = "oxcart_jobs_total";
+const WAIT: &str = "oxcart_job_wait_seconds";
+const RUN: &str = "oxcart_job_run_seconds";
+const STALLED: &str = "oxcart_stalled_total";
+const REFUSED: &str = "oxcart_refused_total";
+const SLOTS: &str = "oxcart_worker_slots";
+const ENQUEUED: &str = "oxcart_enqueued_total";
+const ENQUEUE_ERRORS: &str = "oxcart_enqueue_errors_total";
+const BATCH: &str = "oxcart_batch_jobs";
+const CALL: &str = "oxcart_redis_call_seconds";
+const CALL_ERRORS: &str = "oxcart_redis_call_errors_total";
+const IN_STATE: &str = "oxcart_jobs_in_state";
+
+/// What a metric counts or measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// How values are distributed.
+    Histogram,
+}
+
+/// One metric: a part of the contract with those who read the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metric {
+    /// Its name. Seconds and jobs are the only units, and the name says which; a counter ends in `_total`.
+    pub name: &'static str,
+    /// What it counts or measures.
+    pub kind: MetricKind,
+    /// The names of its labels. None of them is ever an id: their values come from the application's code, and from the library.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+const fn metric(
+    name: &'static str,
+    kind: MetricKind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric {
+        name,
+        kind,
+        labels,
+        help,
+    }
+}
+
+const ALL: &[Metric] = {
+    use MetricKind::{Counter, Gauge, Histogram};
+    &[
+        metric(
+            JOBS,
+            Counter,
+            &["queue", "job", "outcome"],
+            "Attempts that ended in this process, by what became of the job",
+        ),
+        metric(
+            WAIT,
+            Histogram,
+            &["queue", "job"],
+            "From the moment a job was enqueued to the start of its first attempt, with its delay",
+        ),
+        metric(
+            RUN,
+            Histogram,
+            &["queue", "job"],
+            "How long an attempt ran, with its arguments and middleware",
+        ),
+        metric(
+            STALLED,
+            Counter,
+            &["queue"],
+            "Jobs that this process took back from workers that had died",
+        ),
+        metric(
+            REFUSED,
+            Counter,
+            &["queue"],
+            "Outcomes that were not stored, because the job had been taken back from this process",
+        ),
+        metric(
+            SLOTS,
+            Gauge,
+            &["queue", "state"],
+            "Slots of this process's workers: busy, free",
+        ),
+        metric(
+            ENQUEUED,
+            Counter,
+            &["queue"],
+            "Jobs that this process enqueued and that are new",
+        ),
+        metric(
+            ENQUEUE_ERRORS,
+            Counter,
+            &["queue", "kind"],
+            "Jobs of requests to enqueue that failed, by the kind of the error",
+        ),
+        metric(
+            BATCH,
+            Histogram,
+            &["verb"],
+            "Jobs in one call: those that are enqueued, settled or claimed together",
+        ),
+        metric(
+            CALL,
+            Histogram,
+            &["verb"],
+            "From sending a call to Redis to its answer",
+        ),
+        metric(
+            CALL_ERRORS,
+            Counter,
+            &["verb"],
+            "Calls to Redis that failed; most are repeated",
+        ),
+        metric(
+            IN_STATE,
+            Gauge,
+            &["queue", "state"],
+            "Jobs in each state, as `Queue::record_counts` has read them last",
+        ),
+    ]
+};
+
+/// All metrics of the library.
+#[must_use]
+pub fn all() -> &'static [Metric] {
+    ALL
+}
+
+/// Tells the recorder what each metric means and which unit it has. Call it once, after the recorder is installed.
+///
+/// ```
+/// // After the recorder of your choice is installed, for example by `PrometheusBuilder::new().install()`:
+/// oxcart::metrics::describe();
+/// ```
+pub fn describe() {
+    for Metric {
+        name, kind, help, ..
+    } in ALL
+    {
+        let unit = match name.ends_with("_seconds") {
+            true => Unit::Seconds,
+            false => Unit::Count,
+        };
+        match kind {
+            MetricKind::Counter => describe_counter!(*name, unit, *help),
+            MetricKind::Gauge => describe_gauge!(*name, unit, *help),
+            MetricKind::Histogram => describe_histogram!(*name, unit, *help),
+        }
+    }
+}
+
+/// The metrics of one worker.
+pub(crate) struct WorkerMetrics {
+    queue: SharedString,
+    rare: OnceLock<Rare>,
+    names: Mutex<HashMap<String, Name>>,
+}
+
+struct Rare {
+    stalled: Counter,
+    refused: Counter,
+    busy: Gauge,
+    free: Gauge,
+    settled: Histogram,
+    claimed: Histogram,
+}
+
+/// The metrics of one job name.
+struct Name {
+    wait: Histogram,
+    run: Histogram,
+    outcomes: HashMap<&'static str, Counter>,
+}
+
+impl WorkerMetrics {
+    pub(crate) fn new(queue: &str) -> Self {
+        Self {
+            queue: queue.to_owned().into(),
+            rare: OnceLock::new(),
+            names: Mutex::default(),
+        }
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn ended(
+        &self,
+        name: &str,
+        outcome: &'static str,
+        waited: Option<Duration>,
+        ran: Duration,
+    ) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let (queue, job) = (&self.queue, || SharedString::from(name.to_owned()));
+        if !names.contains_key(name) {
+            let of_name = Name {
+                wait: histogram!(WAIT, "queue" => queue.clone(), "job" => job()),
+                run: histogram!(RUN, "queue" => queue.clone(), "job" => job()),
+                outcomes: HashMap::new(),
+            };
+            names.insert(name.to_owned(), of_name);
+        }
+        let Some(of_name) = names.get_mut(name) else {
+            return;
+        };
+        of_name.run.record(ran);
+        if let Some(waited) = waited {
+            of_name.wait.record(waited);
+        }
+        let counter = of_name.outcomes.entry(outcome).or_insert_with(
+            || counter!(JOBS, "queue" => queue.clone(), "job" => job(), "outcome" => outcome),
+        );
+        counter.increment(1);
+    }
+
+    /// A call has settled and claimed so many jobs, and so many slots are busy now.
+    pub(crate) fn advanced(&self, settled: usize, claimed: usize, busy: usize, slots: usize) {
+        let rare = self.rare();
+        if settled > 0 {
+            rare.settled.record(settled as f64);
+        }
+        if claimed > 0 {
+            rare.claimed.record(claimed as f64);
+        }
+        rare.busy.set(busy as f64);
+        rare.free.set(slots.saturating_sub(busy) as f64);
+    }
+
+    pub(crate) fn stalled(&self, jobs: usize) {
+        self.rare().stalled.increment(jobs as u64);
+    }
+
+    pub(crate) fn refused(&self, outcomes: usize) {
+        if outcomes > 0 {
+            self.rare().refused.increment(outcomes as u64);
+        }
+    }
+
+    fn rare(&self) -> &Rare {
+        let queue = || self.queue.clone();
+        self.rare.get_or_init(|| Rare {
+            stalled: counter!(STALLED, "queue" => queue()),
+            refused: counter!(REFUSED, "queue" => queue()),
+            busy: gauge!(SLOTS, "queue" => queue(), "state" => "busy"),
+            free: gauge!(SLOTS, "queue" => queue(), "state" => "free"),
+            settled: histogram!(BATCH, "verb" => "settle"),
+            claimed: histogram!(BATCH, "verb" => "claim"),
+        })
+    }
+}
+
+/// Redis has answered a call, or has not.
+pub(crate) fn called(verb: &'static str, took: Duration, is_ok: bool) {
+    histogram!(CALL, "verb" => verb).record(took);
+    if !is_ok {
+        counter!(CALL_ERRORS, "verb" => verb).increment(1);
+    }
+}
+
+/// A call has enqueued `jobs`, of which so many are new.
+pub(crate) fn enqueued(queue: &str, jobs: usize, new: usize) {
+    histogram!(BATCH, "verb" => "enqueue").record(jobs as f64);
+    counter!(ENQUEUED, "queue" => queue.to_owned()).increment(new as u64);
+}
+
+/// A caller is told that so many jobs are not, or may not be, enqueued.
+pub(crate) fn enqueue_failed(queue: &str, kind: &'static str, jobs: usize) {
+    counter!(ENQUEUE_ERRORS, "queue" => queue.to_owned(), "kind" => kind).increment(jobs as u64);
+}
+
+/// So many jobs of a queue are in each of these states.
+pub(crate) fn counted(queue: &str, states: &[(&'static str, u64)]) {
+    for (state, jobs) in states {
+        gauge!(IN_STATE, "queue" => queue.to_owned(), "state" => *state).set(*jobs as f64);
+    }
+}
