@@ -73,12 +73,16 @@ impl State {
         }
     }
 
-    /// An idle worker is to come at that moment, unless another than the caller is known to come.
+    /// An idle worker is to come at that moment, unless another than the caller is known to come. A caller with slots may have
+    /// popped the token that was armed for it.
     pub(crate) fn leave_timer(&mut self, at_ms: u64, caller: Option<&str>) {
-        let is_set = |(held_ms, holder): &(u64, String)| {
-            *held_ms == at_ms && Some(holder.as_str()) != caller
+        let holder = self.timer.as_ref().filter(|(held_ms, _)| *held_ms == at_ms);
+        let another_comes = match (holder.map(|(_, holder)| holder.as_str()), caller) {
+            (None, _) => false,
+            (Some(NOBODY), Some(_)) => false,
+            (Some(holder), caller) => Some(holder) != caller,
         };
-        if !self.timer.as_ref().is_some_and(is_set) {
+        if !another_comes {
             self.timer = Some((at_ms, NOBODY.to_owned()));
             self.arm(at_ms);
         }

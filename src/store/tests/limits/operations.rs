@@ -37,6 +37,23 @@ struct Weigh {
 #[derive(Debug)]
 struct Once;
 
+/// The token wakes a worker whose slots have filled meanwhile.
+#[derive(Debug)]
+struct Full(u8);
+
+pub(in crate::store::tests) fn full() -> impl Strategy<Value = Op> {
+    (0..WORKERS).prop_map(|worker| Op::Other(Arc::new(Full(worker))))
+}
+
+/// A worker dies while it runs heavy jobs, and the queue has a rate.
+#[derive(Debug)]
+struct LoseHeavy(Weigh);
+
+pub(in crate::store::tests) fn lose_heavy() -> impl Strategy<Value = Op> {
+    let weighs = (vec(0..IDS, 1..4), select(&[3, 20][..]));
+    weighs.prop_map(|(ids, weight)| Op::Other(Arc::new(LoseHeavy(Weigh { ids, weight }))))
+}
+
 pub(in crate::store::tests) fn weigh() -> impl Strategy<Value = Op> {
     (vec(0..IDS, 1..4), select(&[2, 3, 20][..]))
         .prop_map(|(ids, weight)| Op::Other(Arc::new(Weigh { ids, weight })))
@@ -111,6 +128,22 @@ impl Operation for Once {
         };
         let ended = world.settlement(&end).into_iter().collect();
         world.turn(Turn::settling(0), ended)
+    }
+}
+
+impl Operation for Full {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        world.step(&Op::Pop)?;
+        world.turn(Turn::settling(self.0), Vec::new())
+    }
+}
+
+impl Operation for LoseHeavy {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        Limit(Limits::none()).run(world)?;
+        self.0.run(world)?;
+        world.lose_worker(0, IDS.into())?;
+        Limit(Limits::new().rate(Rate::burst(5, SECOND))).run(world)
     }
 }
 

@@ -50,6 +50,10 @@ mutants! {
         "if opens_ms and opens_ms > now_ms then" => "if false then";
     limits_a_new_job_wakes_worker_after_worker among LIMITS:
         "if tonumber(held_ms) ~= at_ms or holder == caller then" => "if true then";
+    limits_a_token_that_a_busy_worker_popped_is_lost among LIMITED_FULL:
+        "elseif caller and holder == '-' then" => "elseif false then";
+    limits_a_heavy_suspect_is_overtaken_by_light_jobs among LIMITED_SUSPECTS:
+        "if meta.limited and queue.waits_for_heavy_job() or not is_line_left" => "if not is_line_left";
     limits_what_a_gate_holds_back_counts_as_started among LIMITED_GATES:
         "window.started = window.started - math.min(weight_of(record), window.most)" => "";
     limits_a_turn_wakes_a_worker_too_early among LIMITED_GATES:

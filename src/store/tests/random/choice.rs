@@ -118,6 +118,8 @@ operations! {
     2 Wait: limits::wait();
     2 Weigh: limits::weigh();
     1 Once: limits::once();
+    1 Full: limits::full();
+    1 LoseHeavy: limits::lose_heavy();
     1 Pause: Just(Op::Pause);
     2 Resume: Just(Op::Resume);
     3 Pop: Just(Op::Pop);

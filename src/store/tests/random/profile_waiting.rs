@@ -1,4 +1,5 @@
-//! Profiles (`profile.rs`) of sequences in which jobs wait for others: for their unique key, for their gate.
+//! Profiles (`profile.rs`) of sequences in which jobs wait for others: for their unique key, for their gate, for
+//! what the limits of the queue allow.
 
 use super::choice::Kind::*;
 use super::profile::Profile;
@@ -98,5 +99,18 @@ pub(crate) const EXPIRY_SNOOZED: Profile = Profile(&[
     (8, Advance),
     (12, Snooze),
     (12, HandAllBack),
+    (4, Pass),
+]);
+
+/// Limits of a queue whose workers die while they run heavy jobs.
+pub(crate) const LIMITED_SUSPECTS: Profile =
+    Profile(&[(8, Enqueue), (14, Advance), (4, LoseHeavy)]);
+
+/// Limits of a queue whose workers have no free slot when the token wakes them.
+pub(crate) const LIMITED_FULL: Profile = Profile(&[
+    (8, Enqueue),
+    (10, Advance),
+    (4, Limit),
+    (8, Full),
     (4, Pass),
 ]);
