@@ -76,8 +76,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         || meets_traits(call, &claimed);
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
-    // Suspects are offered on only by a caller that took one.
-    if more || (taken.suspects > 0 && suspects > 0 && !held) {
+    if more || (suspects > 0 && !held && state.offers_suspects(call, taken.suspects)) {
         state.arm(0);
     }
     if call.settle.len() > refused.len() || expired > 0 {
@@ -151,7 +150,8 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
     } = outlook(call, state, &again);
     let traits = !state.paused_names.is_empty() || meets_traits(call, &still_held);
     let unhandled = pass_on_news(call, state);
-    if more {
+    let suspects = state.len(Collection::Suspects) as u64;
+    if more || (suspects > 0 && !held && state.offers_suspects(call, 0)) {
         state.arm(0);
     }
     Advanced {
@@ -165,7 +165,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         held,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
-        suspects: state.len(Collection::Suspects) as u64,
+        suspects,
         unhandled,
     }
 }

@@ -105,6 +105,24 @@ impl State {
         Some(at_ms)
     }
 
+    /// Suspects are left: whether the caller, which took so many, wakes another worker for them. Not with every call: workers
+    /// that are all busy with a suspect would wake each other for ever.
+    pub(crate) fn offers_suspects(&mut self, call: &Advance<'_>, taken: usize) -> bool {
+        if taken > 0 || self.is_paused() {
+            return taken > 0;
+        }
+        let now_ms = self.now_ms();
+        let is_over = |(at_ms, holder): &(u64, String)| {
+            *at_ms <= now_ms && (holder == call.worker || holder == NOBODY)
+        };
+        if self.timer.take_if(|timer| is_over(timer)).is_some() {
+            return true;
+        }
+        let limits = self.in_force().limits;
+        let is_limited = limits.rate.is_some() || limits.concurrency.is_some();
+        !call.settle.is_empty() && (is_limited || call.claim == 0)
+    }
+
     /// Nothing is claimed until then, unless an operator has paused the queue, or it is held for longer.
     pub(crate) fn hold_until(&mut self, until_ms: u64) {
         let longer = match self.pause() {

@@ -140,7 +140,7 @@ mutants! {
         "local to_ms = math.min(until_ms or now_ms, now_ms)"
             => "local to_ms = math.min(until_ms or now_ms, now_ms) + 50";
     g5_the_token_is_not_armed_again among WAKING:
-        "if more or (claimed.suspects > 0 and suspects > 0 and not held) or" => "if";
+        "if more or (suspects > 0 and not held and queue.offers_suspects(claimed)) or" => "if";
     g5_what_is_left_in_line_is_not_told among WAKING:
         "local more = #ids > limit" => "local more = false";
     g5_a_new_head_of_the_delayed_arms_nothing among DUE:

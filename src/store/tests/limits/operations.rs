@@ -45,6 +45,14 @@ pub(in crate::store::tests) fn full() -> impl Strategy<Value = Op> {
     (0..WORKERS).prop_map(|worker| Op::Other(Arc::new(Full(worker))))
 }
 
+/// A rate opens, and the worker that keeps the timer can take no suspect.
+#[derive(Debug)]
+struct Open(u8);
+
+pub(in crate::store::tests) fn open() -> impl Strategy<Value = Op> {
+    (0..WORKERS).prop_map(|worker| Op::Other(Arc::new(Open(worker))))
+}
+
 /// A worker dies while it runs heavy jobs, and the queue has a rate.
 #[derive(Debug)]
 struct LoseHeavy(Weigh);
@@ -144,6 +152,32 @@ impl Operation for LoseHeavy {
         self.0.run(world)?;
         world.lose_worker(0, IDS.into())?;
         Limit(Limits::new().rate(Rate::burst(5, SECOND))).run(world)
+    }
+}
+
+impl Operation for Open {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        let job = |id| Weigh {
+            ids: vec![id],
+            weight: 1,
+        };
+        job(0).run(world)?;
+        world.lose_worker(self.0, IDS.into())?;
+        Limit(Limits::new().rate(Rate::burst(1, SECOND))).run(world)?;
+        job(1).run(world)?;
+        let turn = || Turn {
+            claim: 1,
+            ..Turn::settling(self.0)
+        };
+        for step in [
+            Op::Advance(turn()),
+            Op::Advance(turn()),
+            Op::Pass { ms: 1_100 },
+            Op::Pop,
+        ] {
+            world.step(&step)?;
+        }
+        world.turn(turn(), Vec::new())
     }
 }
 

@@ -56,8 +56,7 @@ fn a_heavy_suspect_is_not_overtaken_by_light_jobs(mut rig: Rig) {
     rig.lose_workers();
     rig.lease_ms = 60_000;
     rig.enqueue_some(0..1);
-    rig.call += 1;
-    let light = rig.advance_as(rig.call, &[], 9, false);
+    let light = rig.advance_without_suspects(&[], 9);
     assert_eq!(ids(&light), ["job-00"], "this worker runs no suspects");
     let opens_ms = rig.now_ms() + WINDOW_MS;
     rig.enqueue_some(1..3);
@@ -70,7 +69,109 @@ fn a_heavy_suspect_is_not_overtaken_by_light_jobs(mut rig: Rig) {
     assert_eq!(ids(&rig.advance(&[], 9)), ["job-01", "job-02"]);
 }
 
+impl Rig {
+    /// The worker runs a suspect that must be alone, or as many as it may: it takes no further one.
+    fn advance_without_suspects(&mut self, settle: &[Settlement], claim: usize) -> Advanced {
+        self.call += 1;
+        self.advance_as(self.call, settle, claim, false)
+    }
+}
+
+fn ended_all(advanced: &Advanced, outcome: &Outcome) -> Vec<Settlement> {
+    let claimed = advanced.claimed.iter();
+    claimed
+        .map(|claimed| settlement(&claimed.id, &claimed.receipt, outcome.clone()))
+        .collect()
+}
+
+/// A job whose worker died waits alone.
+fn lose_one(rig: &mut Rig, id: &str) {
+    rig.lease_ms = 1_000;
+    rig.enqueue(&[job(id)]);
+    assert_eq!(ids(&rig.advance(&[], 1)), [id]);
+    rig.lose_workers();
+    rig.lease_ms = 60_000;
+}
+
+fn a_suspect_that_a_limit_lets_go_on_is_offered_to_another_worker(mut rig: Rig) {
+    rig.limit(Limits::new().concurrency(1));
+    lose_one(&mut rig, "suspect");
+    rig.enqueue(&[job("x")]);
+    let running = rig.advance_without_suspects(&[], 1);
+    rig.pop_token();
+    let held = rig.other(1, true);
+    assert_eq!((held.held, held.suspects, rig.pop_token()), (true, 1, None));
+    let open = rig.advance_without_suspects(&completed_all(&running), 1);
+    assert_eq!((open.claimed.len(), open.suspects), (0, 1));
+    assert_eq!(rig.pop_token(), Some(0));
+    // A worker that cannot take it either wakes no further one.
+    assert_eq!(rig.advance_without_suspects(&[], 1).suspects, 1);
+    assert_eq!(rig.pop_token(), None);
+    assert_eq!(ids(&rig.advance(&[], 1)), ["suspect"]);
+}
+
+fn a_suspect_that_a_rate_or_a_hold_lets_go_on_is_offered_once(mut rig: Rig) {
+    rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+    for has_holder in [true, false] {
+        lose_one(&mut rig, "suspect");
+        rig.enqueue(&[job("x")]);
+        let opens_ms = rig.now_ms() + WINDOW_MS;
+        let running = rig.advance_without_suspects(&[], 1);
+        assert_eq!(rig.pop_token(), Some(0), "of the recovery");
+        if has_holder {
+            assert_eq!(rig.other(1, true).next_at_ms, Some(opens_ms));
+        } else {
+            // Its token is popped, and its worker comes back.
+            assert_eq!(rig.other(0, true).next_at_ms, None);
+        }
+        rig.pop_token();
+        rig.wait_ms(WINDOW_MS);
+        for token in [Some(0), None] {
+            let open = rig.other(1, true);
+            assert_eq!((open.held, open.suspects), (false, 1));
+            assert_eq!(rig.pop_token(), token);
+        }
+        let suspect = rig.advance(&completed_all(&running), 1);
+        assert_eq!(ids(&suspect), ["suspect"]);
+        rig.advance(&completed_all(&suspect), 0);
+        rig.pop_token();
+        rig.wait_ms(WINDOW_MS);
+        rig.subject.clear();
+        rig.subject.set_clock(rig.now_us);
+        rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+    }
+    rig.limit(Limits::none());
+    lose_one(&mut rig, "suspect");
+    rig.enqueue(&[job("x")]);
+    let running = rig.advance_without_suspects(&[], 1);
+    let waits = ended_all(&running, &rate_limited(SECOND));
+    assert_eq!(rig.pop_token(), Some(0));
+    let until_ms = rig.now_ms() + 1_000;
+    let held = rig.advance_without_suspects(&waits, 1);
+    assert_eq!((held.next_at_ms, rig.pop_token()), (Some(until_ms), None));
+    rig.wait_ms(1_000);
+    let x = rig.advance_without_suspects(&[], 2);
+    assert_eq!((ids(&x), rig.pop_token()), (vec!["x"], Some(0)));
+}
+
+fn a_suspect_that_is_given_back_is_offered_to_another_worker(mut rig: Rig) {
+    lose_one(&mut rig, "suspect");
+    let running = rig.advance(&[], 1);
+    rig.pop_token();
+    let stops = ended_all(&running, &Outcome::Released);
+    assert_eq!(rig.advance_without_suspects(&stops, 0).suspects, 1);
+    assert_eq!(rig.pop_token(), Some(0));
+    // While the queue is paused, nobody is woken.
+    let again = rig.advance(&[], 1);
+    rig.call(&Pause);
+    rig.advance_without_suspects(&ended_all(&again, &Outcome::Released), 0);
+    assert_eq!(rig.pop_token(), None);
+}
+
 on_both!(
+    a_suspect_that_a_limit_lets_go_on_is_offered_to_another_worker,
+    a_suspect_that_a_rate_or_a_hold_lets_go_on_is_offered_once,
+    a_suspect_that_is_given_back_is_offered_to_another_worker,
     a_token_that_a_worker_without_a_free_slot_has_popped_is_armed_again,
     a_token_popped_during_a_hold_is_armed_again,
     a_heavy_suspect_is_not_overtaken_by_light_jobs,

@@ -120,6 +120,7 @@ operations! {
     1 Once: limits::once();
     1 Full: limits::full();
     1 LoseHeavy: limits::lose_heavy();
+    1 Open: limits::open();
     1 Pause: Just(Op::Pause);
     2 Resume: Just(Op::Resume);
     3 Pop: Just(Op::Pop);

@@ -114,3 +114,16 @@ pub(crate) const LIMITED_FULL: Profile = Profile(&[
     (8, Full),
     (4, Pass),
 ]);
+
+/// The same, and idle workers hear of it.
+pub(crate) const SUSPECTS_WAKING: Profile = Profile(&[
+    (4, Enqueue),
+    (14, Advance),
+    (4, LoseHeavy),
+    (3, Limit),
+    (10, Pop),
+    (4, Pass),
+]);
+
+/// A rate opens for suspects.
+pub(crate) const SUSPECTS_OPEN: Profile = Profile(&[(2, Enqueue), (4, Advance), (8, Open)]);
