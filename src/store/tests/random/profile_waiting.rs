@@ -127,3 +127,12 @@ pub(crate) const SUSPECTS_WAKING: Profile = Profile(&[
 
 /// A rate opens for suspects.
 pub(crate) const SUSPECTS_OPEN: Profile = Profile(&[(2, Enqueue), (4, Advance), (8, Open)]);
+
+/// Jobs wait for a worker that has a handler of their name, and no worker hears of them.
+pub(crate) const LOST_NEWS: Profile = Profile(&[
+    (6, Enqueue),
+    (10, Advance),
+    (8, HandAllBack),
+    (8, LoseNews),
+    (4, Pop),
+]);
