@@ -105,6 +105,15 @@ impl State {
         Some(at_ms)
     }
 
+    /// The caller keeps no timers, or none any more, because it stops: if it has kept this one, the next caller takes it.
+    pub(crate) fn leave_timer_to_others(&mut self, caller: &str) {
+        if let Some((_, holder)) = &mut self.timer
+            && holder == caller
+        {
+            NOBODY.clone_into(holder);
+        }
+    }
+
     /// Suspects are left: whether the caller, which took so many, wakes another worker for them. Not with every call: workers
     /// that are all busy with a suspect would wake each other for ever.
     pub(crate) fn offers_suspects(&mut self, call: &Advance<'_>, taken: usize) -> bool {

@@ -148,6 +148,8 @@ mutants! {
     g5_every_worker_holds_the_timer among DUE:
         "if holder and holder ~= args.worker and holder ~= '-' and tonumber(held_due) == due_ms then"
             => "if false then";
+    g5_a_worker_that_stops_keeps_the_timer among DUE:
+        "if not args.hold and meta.timer then" => "if false then";
     g6_a_stall_is_not_counted among SUSPECTS:
         "queue.number(stalls[i]) + 1" => "queue.number(stalls[i])";
     g6_a_poisoned_job_goes_on among POISON:

@@ -168,7 +168,67 @@ fn a_suspect_that_is_given_back_is_offered_to_another_worker(mut rig: Rig) {
     assert_eq!(rig.pop_token(), None);
 }
 
+fn a_worker_comes_back_for_a_light_job_that_becomes_due_while_a_heavy_one_waits(mut rig: Rig) {
+    rig.limit(Limits::new().rate(Rate::burst(3, SECOND)));
+    let opens_ms = rig.now_ms() + WINDOW_MS;
+    let due_ms = rig.now_ms() + 50;
+    let urgent = |id: &str, ms: u64| NewJob {
+        due: Due::After { ms },
+        priority: Some(1),
+        ..job(id)
+    };
+    rig.enqueue(&[job("a"), heavy("b", 3), urgent("c", 50)]);
+    let first = rig.advance(&[], 5);
+    assert_eq!((ids(&first), first.held), (vec!["a"], true));
+    assert_eq!(first.next_at_ms, Some(due_ms));
+    rig.wait_ms(50);
+    let second = rig.advance(&[], 5);
+    assert_eq!(
+        (ids(&second), second.next_at_ms),
+        (vec!["c"], Some(opens_ms + 50))
+    );
+    // The rate allows no light job before that, either.
+    rig.enqueue(&[job("d"), urgent("e", 50)]);
+    let third = rig.advance(&[], 5);
+    assert_eq!(
+        (third.claimed.len(), third.next_at_ms),
+        (0, Some(due_ms + 50))
+    );
+    rig.wait_ms(50);
+    assert_eq!(ids(&rig.advance(&[], 5)), ["e"]);
+    rig.enqueue(&[urgent("f", 50)]);
+    assert_eq!(rig.advance(&[], 5).next_at_ms, Some(opens_ms));
+}
+
+/// Its token may be popped for another reason, and then names no moment any more.
+fn a_worker_that_stops_leaves_the_timer_to_the_next_caller(mut rig: Rig) {
+    let due_ms = rig.now_ms() + 50;
+    let mut soon = job("soon");
+    soon.due = Due::After { ms: 50 };
+    rig.enqueue(&[soon]);
+    assert_eq!(rig.other(1, true).next_at_ms, Some(due_ms));
+    assert_eq!(rig.advance(&[], 1).next_at_ms, None);
+    rig.pop_token();
+    rig.enqueue_some(0..1);
+    let stops = rig.other(0, false);
+    assert_eq!((stops.more, stops.next_at_ms), (true, None));
+    assert_eq!(rig.pop_token(), Some(0));
+    let next = rig.advance(&[], 2);
+    assert_eq!(
+        (ids(&next), next.next_at_ms),
+        (vec!["job-00"], Some(due_ms))
+    );
+    // Another worker that stops leaves it where it is.
+    rig.other(0, false);
+    assert_eq!(rig.pop_token(), Some(due_ms));
+    let timer = rig.subject.dump().get("meta", "timer").cloned();
+    let kept = format!("{due_ms} worker").into_bytes();
+    assert_eq!(timer, Some(kept));
+}
+
 on_both!(
+    a_worker_comes_back_for_a_light_job_that_becomes_due_while_a_heavy_one_waits,
+    a_worker_that_stops_leaves_the_timer_to_the_next_caller,
     a_suspect_that_a_limit_lets_go_on_is_offered_to_another_worker,
     a_suspect_that_a_rate_or_a_hold_lets_go_on_is_offered_once,
     a_suspect_that_is_given_back_is_offered_to_another_worker,

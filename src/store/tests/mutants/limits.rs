@@ -50,6 +50,8 @@ mutants! {
         "if opens_ms and opens_ms > now_ms then" => "if false then";
     limits_a_new_job_wakes_worker_after_worker among LIMITS:
         "if tonumber(held_ms) ~= at_ms or holder == caller then" => "if true then";
+    limits_what_becomes_due_waits_for_a_heavy_job among LIMITED_DUE:
+        "if waits and due_ms and due_ms > now_ms then" => "if false then";
     limits_a_token_that_a_busy_worker_popped_is_lost among LIMITED_FULL:
         "elseif caller and holder == '-' then" => "elseif false then";
     limits_a_suspect_that_may_start_when_a_job_ends_is_not_offered among SUSPECTS_WAKING:

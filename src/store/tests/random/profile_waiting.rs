@@ -136,3 +136,12 @@ pub(crate) const LOST_NEWS: Profile = Profile(&[
     (8, LoseNews),
     (4, Pop),
 ]);
+
+/// Heavy jobs wait for the rate, and others become due.
+pub(crate) const LIMITED_DUE: Profile = Profile(&[
+    (6, Enqueue),
+    (8, Weigh),
+    (14, Advance),
+    (6, Limit),
+    (3, Pass),
+]);
