@@ -18,7 +18,7 @@
 -- O((settled + promoted + claimed) log N), each at most 256.
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver, whole
--- rarely: lists, again, promote, active, emit_value, tick, head, hold_queue
+-- rarely: lists, again, promote, active, emit_value, tick, head, hold_queue, suspects
 -- with all: overdue, expire, types, paced_type, paces
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
@@ -70,11 +70,10 @@ end
 
 local more, next_at_ms, suspects, news, is_drained, held = queue.outlook(claimed, due_ms)
 
--- Wakes a worker that blocks on the token, which takes the jobs for which this caller has no room. Suspects are offered on
--- only by a caller that took one: workers that are all busy with a suspect would otherwise wake each other for ever.
--- A worker that hears the news for the first time wakes another one. The token goes to the worker that
+-- Wakes a worker that blocks on the token, which takes the jobs for which this caller has no room, or the suspects that it may not
+-- run. A worker that hears the news for the first time wakes another one. The token goes to the worker that
 -- has waited longest, so all idle workers hear the news one after the other, and then it ends.
-if more or (claimed.suspects > 0 and suspects > 0 and not held) or (news > 0 and args.heard ~= news) then
+if more or (suspects > 0 and not held and queue.offers_suspects(claimed)) or (news > 0 and args.heard ~= news) then
   queue.arm(0)
 end
 

@@ -4,7 +4,7 @@
 -- are all busy. Answers { 'promoted', now_ms, how many, tick, whether the queue has schedules }. O((n + lines) log N). Harmless
 -- when repeated.
 -- needs: arguments, meta, whole
--- rarely: promote, overdue, arm, emit, tick, expire, expiry, drained, types
+-- rarely: promote, overdue, arm, emit, tick, expire, expiry, drained, types, news
 
 -- Even if meta is lost, no job that is to expire is forgotten.
 if not meta.expiring then
@@ -18,7 +18,12 @@ local expired = meta.expiring and queue.number(meta.expiring) <= now_ms and queu
 local moved = 0
 if not meta.paused then
   moved = math.max(#queue.promote(args.limit), queue.offer_again(args.limit))
-  if moved > 0 then
+  -- If another program or an eviction took the queue's own numbers, no worker would hear of unhandled jobs.
+  local is_untold = not meta.unhandled and redis.call('EXISTS', key.unhandled) == 1
+  if is_untold then
+    queue.tell_of_unhandled()
+  end
+  if moved > 0 or is_untold then
     queue.arm(0)
   end
 end

@@ -28,5 +28,9 @@ function queue.held_back(waits, due_ms, is_busy)
   if not opens_ms or opens_ms <= now_ms then
     return false, nil
   end
+  if waits and due_ms and due_ms > now_ms then
+    -- A heavy job waits, and what becomes due may be lighter and more urgent.
+    opens_ms = math.min(opens_ms, math.max(due_ms, queue.opens_at(1)))
+  end
   return true, queue.come_back_at(opens_ms, waits, due_ms, is_busy)
 end

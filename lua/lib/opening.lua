@@ -2,12 +2,15 @@
 -- needs: arguments, meta, whole, arm
 -- rarely: rate, timer
 
--- The token is armed for that moment, unless it is already, or another worker than the caller keeps the timer for it. A worker
--- that calls before may take the timer.
+-- The token is armed for that moment, unless another worker than the caller keeps the timer for it. A worker that calls before
+-- may take the timer. If no worker keeps it, a caller with slots arms again, because it may have popped the token itself; a
+-- producer (no caller) has popped none.
 local function leave_timer(at_ms, caller)
   local held_ms, holder = string.match(meta.timer or '', '^(%d+) (.*)$')
   if tonumber(held_ms) ~= at_ms or holder == caller then
     queue.set_meta('timer', queue.whole(at_ms) .. ' -')
+    queue.arm(at_ms)
+  elseif caller and holder == '-' then
     queue.arm(at_ms)
   end
 end

@@ -7,6 +7,9 @@
 -- unhandled jobs (news.lua), 0 for none; whether nothing waits any more and nothing was claimed; and whether limits of
 -- the queue hold back what waits.
 function queue.outlook(claimed, due_ms)
+  if not args.hold and meta.timer then
+    queue.leave_timer_to_others()
+  end
   if meta.expiring then
     due_ms = math.min(due_ms or math.huge, queue.number(meta.expiring))
   end

@@ -4,7 +4,7 @@
 -- has fewer left runs alone among the suspects of its process: then no other suspect can be the cause
 -- of a crash.
 -- needs: arguments, meta, settings, whole
--- rarely: paused_names, lists
+-- rarely: paused_names, lists, unset
 
 -- Whether a suspect with so many stalls runs alone. The answer of `advance` says so (deliver.lua).
 function queue.must_be_alone(stalls)
@@ -50,4 +50,19 @@ function queue.next_suspects(limit)
     end
   end
   return page
+end
+
+-- Suspects are left: whether the caller wakes another worker for them. It does if it took some; or if they may start because of
+-- what it does, and it cannot take them: it ends a job of a queue with limits, gives jobs back and claims none, or comes because
+-- a limit or a hold is over. Not with every call: workers that are all busy with a suspect would wake each other for ever.
+function queue.offers_suspects(claimed)
+  if claimed.suspects > 0 or meta.paused then
+    return claimed.suspects > 0
+  end
+  local at_ms, holder = string.match(meta.timer or '', '^(%d+) (.*)$')
+  if at_ms and tonumber(at_ms) <= now_ms and (holder == args.worker or holder == '-') then
+    queue.unset_meta('timer')
+    return true
+  end
+  return args.settle > 0 and (meta.limited or args.claim == 0)
 end

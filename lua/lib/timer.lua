@@ -18,3 +18,11 @@ function queue.hold_timer(due_ms)
   end
   return due_ms
 end
+
+-- The caller keeps no timers, or none any more, because it stops: if it has kept this one, the next caller takes it.
+function queue.leave_timer_to_others()
+  local held_due, holder = string.match(meta.timer, '^(%d+) (.*)$')
+  if holder == args.worker then
+    queue.set_meta('timer', held_due .. ' -')
+  end
+end

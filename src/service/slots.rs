@@ -42,6 +42,8 @@ pub(crate) struct Brought {
     pub(crate) by_name: bool,
     /// The call itself handed a job back, and so changed the news.
     pub(crate) made_news: bool,
+    /// The call was made because of the wake-up token.
+    pub(crate) woken: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,11 +77,14 @@ struct SlotsState {
     leases_max: usize,
     /// The lanes that wait for call.
     waiting: [bool; LANES],
-    /// The news of jobs that were handed back, a number. `unhandled`: in the last answer; `heard`: the last that this
-    /// worker heard from other workers; `looked`: when this worker had taken all such jobs that it has handlers for.
+    /// The news of jobs that were handed back, a number. `unhandled`: in the last answer, and so the last that this worker
+    /// passed on; `heard`: the last for which the token woke this worker; `looked`: when this worker had taken all such jobs
+    /// that it has handlers for.
     unhandled: u64,
     heard: u64,
     looked: u64,
+    /// The token, or a timeout in its place, woke this worker, and no call was made since.
+    woken: bool,
     /// The next call has all workers told once more of jobs that were handed back.
     again: bool,
     /// When an answer last said that the queue has jobs with traits.
@@ -116,6 +121,7 @@ impl Slots {
                 unhandled: 0,
                 heard: 0,
                 looked: 0,
+                woken: false,
                 again: false,
                 traits_at: None,
             }),
@@ -181,9 +187,10 @@ impl Slots {
         if brought.traits {
             state.traits_at = Some(Instant::now());
         }
-        // News that this worker made itself do not count as heard, so it passes them on when it hears them again: its own
-        // idle slots may have been the first that the news woke.
-        if !brought.made_news {
+        // Each call that brings news for the first time arms the token. This worker may pop that token itself: its own idle
+        // slots may have waited longest. So only news for which the token woke it have come to it from another worker, and it
+        // passes on all others once more when it is woken.
+        if brought.woken && !brought.made_news {
             state.heard = brought.unhandled;
         }
         if brought.by_name && !brought.more && !brought.held {
@@ -229,6 +236,7 @@ impl Slots {
         state.reserved -= call.claim;
         state.look = true;
         state.again |= call.again;
+        state.woken |= call.woken;
         if state.turn.is_none() && state.free() > 0 {
             state.turn = call.suspects;
         }
@@ -244,6 +252,7 @@ impl Slots {
         state.reserved -= call.claim;
         state.settling -= call.settle.len();
         state.again |= call.again;
+        state.woken |= call.woken;
         state.inbox.extend(call.settle);
         self.signal(&mut state);
         self.tell_of_progress(&state);
@@ -265,7 +274,13 @@ impl Slots {
         self.signal(&mut state);
     }
 
-    /// The same, and all workers look once more for jobs that were handed back.
+    /// The same, because of the wake-up token, or of a timeout in its place.
+    pub(crate) fn wake(&self) {
+        self.lock().woken = true;
+        self.look();
+    }
+
+    /// Looks, and all workers look once more for jobs that were handed back.
     pub(crate) fn look_again(&self) {
         self.lock().again = true;
         self.look();

@@ -163,6 +163,7 @@ fn absorb(
         unhandled: advanced.unhandled,
         by_name: next.by_name && !advanced.repeated,
         made_news: handed_back || next.again,
+        woken: next.woken,
     });
     worker.metrics.refused(advanced.refused.len());
     worker.metrics.advanced(

@@ -273,6 +273,7 @@ mod tests {
             unhandled: 0,
             by_name: false,
             made_news: false,
+            woken: false,
         });
         let claimed = claimed(attempts);
         let lease = Lease::new(&claimed, Instant::now(), worker.config.lease);

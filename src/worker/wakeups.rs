@@ -51,7 +51,7 @@ pub(crate) async fn listen(shared: Arc<WorkerShared>) {
                 match later(shared, at_ms) {
                     Some(at) if !stop.is_cancelled() => shared.timers.due.set(at),
                     // When the worker stops, looking passes the token on to others.
-                    _ => shared.slots.look(),
+                    _ => shared.slots.wake(),
                 }
             }
             Err(trouble) => {
@@ -60,7 +60,7 @@ pub(crate) async fn listen(shared: Arc<WorkerShared>) {
                 }
                 sleep(pauses.next(fastrand::f64())).await;
                 // Tokens may have been lost with the connection.
-                shared.slots.look();
+                shared.slots.wake();
             }
         }
     }

@@ -29,8 +29,10 @@ pub(crate) struct NextCall {
     pub(crate) suspects: Option<SuspectTurn>,
     /// Ask for jobs that other workers handed back, by the names of the handlers.
     pub(crate) by_name: bool,
-    /// The last news of such jobs.
+    /// The last news of such jobs that the worker need not pass on.
     pub(crate) heard: u64,
+    /// The call is made because of the wake-up token.
+    pub(crate) woken: bool,
     /// Tell all workers of such jobs once more.
     pub(crate) again: bool,
     /// Ask for jobs with traits, too.
@@ -47,6 +49,7 @@ impl NextCall {
             suspects: None,
             by_name: false,
             heard: 0,
+            woken: false,
             again: false,
             traits: false,
         }
@@ -130,11 +133,13 @@ impl SlotsState {
             _ if self.suspects => ahead.or_else(SuspectTurn::try_take),
             _ => ahead,
         };
+        let woken = std::mem::take(&mut self.woken);
         Some(NextCall {
             claim,
             suspects,
             by_name: claim > 0 && self.may_take_unhandled(),
-            heard: self.heard,
+            heard: if woken { self.heard } else { self.unhandled },
+            woken,
             again: std::mem::take(&mut self.again),
             traits: self.meets_traits(),
             ..NextCall::settling(settle)

@@ -37,6 +37,7 @@ fn answer(call: &NextCall, claimed: usize) -> Brought {
         unhandled: 0,
         by_name: call.by_name,
         made_news: false,
+        woken: call.woken,
     }
 }
 
@@ -183,4 +184,49 @@ async fn drains_without_claiming_and_then_closes() {
     slots.settled().await;
     slots.close();
     assert!(slots.next_call(0).await.is_none());
+}
+
+/// Its idle slots waited longest, so the token that was to wake another worker has woken this one.
+#[tokio::test]
+async fn news_heard_without_the_token_is_passed_on_when_the_token_comes() {
+    let slots = Slots::new(2);
+    let call = async |news: u64, made_news: bool| {
+        let call = slots.next_call(0).await.unwrap();
+        let by_name = call.by_name;
+        slots.brought(&Brought {
+            unhandled: news,
+            made_news,
+            ..answer(&call, 0)
+        });
+        if !by_name && slots.lock().look {
+            // It looks for jobs that it has handlers for.
+            let asks = slots.next_call(0).await.unwrap();
+            assert!(asks.by_name);
+            slots.brought(&Brought {
+                unhandled: news,
+                ..answer(&asks, 0)
+            });
+        }
+        (call.heard, call.woken)
+    };
+    assert_eq!(call(7, false).await, (0, false), "passed on by this call");
+    slots.look();
+    assert_eq!(call(7, false).await, (7, false), "and once");
+    slots.wake();
+    assert_eq!(call(7, false).await, (0, true), "its own token");
+    slots.wake();
+    assert_eq!(call(7, false).await, (7, true), "the round is over");
+    // A worker that made the news has not heard it from another.
+    slots.wake();
+    assert_eq!(call(8, true).await, (7, true));
+    slots.wake();
+    assert_eq!(call(8, false).await, (7, true));
+    slots.wake();
+    assert_eq!(call(8, false).await, (8, true));
+    // A call that was not carried out was made because of the token all the same.
+    slots.wake();
+    let lost = slots.next_call(0).await.unwrap();
+    slots.take_back(lost);
+    slots.look();
+    assert!(slots.next_call(0).await.unwrap().woken);
 }

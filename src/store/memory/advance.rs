@@ -76,8 +76,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         || meets_traits(call, &claimed);
     let unhandled = pass_on_news(call, state);
     let suspects = state.len(Collection::Suspects) as u64;
-    // Suspects are offered on only by a caller that took one.
-    if more || (taken.suspects > 0 && suspects > 0 && !held) {
+    if more || (suspects > 0 && !held && state.offers_suspects(call, taken.suspects)) {
         state.arm(0);
     }
     if call.settle.len() > refused.len() || expired > 0 {
@@ -151,7 +150,8 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
     } = outlook(call, state, &again);
     let traits = !state.paused_names.is_empty() || meets_traits(call, &still_held);
     let unhandled = pass_on_news(call, state);
-    if more {
+    let suspects = state.len(Collection::Suspects) as u64;
+    if more || (suspects > 0 && !held && state.offers_suspects(call, 0)) {
         state.arm(0);
     }
     Advanced {
@@ -165,7 +165,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         held,
         next_at_ms,
         tick_ms: state.hold_tick(call.worker, call.hold),
-        suspects: state.len(Collection::Suspects) as u64,
+        suspects,
         unhandled,
     }
 }
@@ -208,6 +208,9 @@ struct Outlook {
 }
 
 fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
+    if !call.hold {
+        state.leave_timer_to_others(call.worker);
+    }
     let opens_ms = state.paced().filter(|_| state.gates.any_blocked);
     let due_ms = [state.due, state.expiring(), opens_ms];
     let due_ms = due_ms.into_iter().flatten().min();
@@ -247,8 +250,13 @@ fn outlook(call: &Advance<'_>, state: &mut State, taken: &Taken) -> Outlook {
     // For what has expired by now, a caller that does not ask for jobs with traits calls again at once, and does.
     let has_expired = expiring.is_some_and(|at_ms| at_ms <= state.now_ms());
     let calls_again = has_expired && !call.is_full() && !is_busy;
+    // A heavy job waits, and what becomes due may be lighter and more urgent.
+    let lighter_ms = due_ms
+        .filter(|due_ms| held && *due_ms > state.now_ms())
+        .zip(state.rate_window())
+        .map(|(due_ms, window)| window.opens_at(1).max(due_ms));
     let at_ms = match (opens_ms, due_ms) {
-        (Some(opens_ms), _) if waits => Some(opens_ms),
+        (Some(opens_ms), _) if waits => Some(lighter_ms.unwrap_or(opens_ms).min(opens_ms)),
         (Some(opens_ms), Some(due_ms)) => Some(opens_ms.max(due_ms)),
         (None, _) if held && !calls_again => expiring,
         _ => None,

@@ -73,12 +73,16 @@ impl State {
         }
     }
 
-    /// An idle worker is to come at that moment, unless another than the caller is known to come.
+    /// An idle worker is to come at that moment, unless another than the caller is known to come. A caller with slots may have
+    /// popped the token that was armed for it.
     pub(crate) fn leave_timer(&mut self, at_ms: u64, caller: Option<&str>) {
-        let is_set = |(held_ms, holder): &(u64, String)| {
-            *held_ms == at_ms && Some(holder.as_str()) != caller
+        let holder = self.timer.as_ref().filter(|(held_ms, _)| *held_ms == at_ms);
+        let another_comes = match (holder.map(|(_, holder)| holder.as_str()), caller) {
+            (None, _) => false,
+            (Some(NOBODY), Some(_)) => false,
+            (Some(holder), caller) => Some(holder) != caller,
         };
-        if !self.timer.as_ref().is_some_and(is_set) {
+        if !another_comes {
             self.timer = Some((at_ms, NOBODY.to_owned()));
             self.arm(at_ms);
         }
@@ -99,6 +103,33 @@ impl State {
         }
         self.timer = Some((at_ms, call.worker.to_owned()));
         Some(at_ms)
+    }
+
+    /// The caller keeps no timers, or none any more, because it stops: if it has kept this one, the next caller takes it.
+    pub(crate) fn leave_timer_to_others(&mut self, caller: &str) {
+        if let Some((_, holder)) = &mut self.timer
+            && holder == caller
+        {
+            NOBODY.clone_into(holder);
+        }
+    }
+
+    /// Suspects are left: whether the caller, which took so many, wakes another worker for them. Not with every call: workers
+    /// that are all busy with a suspect would wake each other for ever.
+    pub(crate) fn offers_suspects(&mut self, call: &Advance<'_>, taken: usize) -> bool {
+        if taken > 0 || self.is_paused() {
+            return taken > 0;
+        }
+        let now_ms = self.now_ms();
+        let is_over = |(at_ms, holder): &(u64, String)| {
+            *at_ms <= now_ms && (holder == call.worker || holder == NOBODY)
+        };
+        if self.timer.take_if(|timer| is_over(timer)).is_some() {
+            return true;
+        }
+        let limits = self.in_force().limits;
+        let is_limited = limits.rate.is_some() || limits.concurrency.is_some();
+        !call.settle.is_empty() && (is_limited || call.claim == 0)
     }
 
     /// Nothing is claimed until then, unless an operator has paused the queue, or it is held for longer.

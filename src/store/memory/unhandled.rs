@@ -122,6 +122,15 @@ impl State {
         looked_at
     }
 
+    /// Here the news is lost only if a test takes it away. Whether it was.
+    pub(crate) fn tell_if_untold(&mut self) -> bool {
+        let is_untold = self.unhandled.is_none() && self.len(Collection::Unhandled) > 0;
+        if is_untold {
+            self.tell_of_unhandled();
+        }
+        is_untold
+    }
+
     /// Tells every worker once more.
     pub(crate) fn tell_again(&mut self) {
         self.offer_again(AGAIN_AT_MOST);

@@ -1,6 +1,7 @@
 //! Limits of a queue, and a hold: what is claimed, who comes back when more may be, and that nothing is claimed too early.
 
 pub(super) mod operations;
+mod wakeups;
 
 use super::*;
 use crate::policy::limits::{Limits, Rate};

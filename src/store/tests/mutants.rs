@@ -140,7 +140,7 @@ mutants! {
         "local to_ms = math.min(until_ms or now_ms, now_ms)"
             => "local to_ms = math.min(until_ms or now_ms, now_ms) + 50";
     g5_the_token_is_not_armed_again among WAKING:
-        "if more or (claimed.suspects > 0 and suspects > 0 and not held) or" => "if";
+        "if more or (suspects > 0 and not held and queue.offers_suspects(claimed)) or" => "if";
     g5_what_is_left_in_line_is_not_told among WAKING:
         "local more = #ids > limit" => "local more = false";
     g5_a_new_head_of_the_delayed_arms_nothing among DUE:
@@ -148,6 +148,8 @@ mutants! {
     g5_every_worker_holds_the_timer among DUE:
         "if holder and holder ~= args.worker and holder ~= '-' and tonumber(held_due) == due_ms then"
             => "if false then";
+    g5_a_worker_that_stops_keeps_the_timer among DUE:
+        "if not args.hold and meta.timer then" => "if false then";
     g6_a_stall_is_not_counted among SUSPECTS:
         "queue.number(stalls[i]) + 1" => "queue.number(stalls[i])";
     g6_a_poisoned_job_goes_on among POISON:
@@ -369,6 +371,10 @@ mutants! {
             => "queue.enter_anew(again, {})\n    queue.emit('waiting', again)";
     g5_news_of_a_job_handed_back_are_not_told among UNLIKE:
         "queue.store_unhandled(jobs, places)\n  queue.tell_of_unhandled()" => "queue.store_unhandled(jobs, places)";
+    g5_news_that_are_lost_are_not_told_again among LOST_NEWS:
+        "if moved > 0 or is_untold then" => "if moved > 0 then";
+    g5_jobs_of_which_no_news_is_left_are_told_to_nobody among LOST_NEWS:
+        "if is_untold then" => "if false then";
     g5_news_wake_the_same_workers_for_ever among HANDED_BACK:
         "or (news > 0 and args.heard ~= news) then" => "or news > 0 then";
     g5_news_wake_nobody among HANDED_BACK:

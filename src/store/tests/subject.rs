@@ -94,6 +94,14 @@ impl Subject {
         }
     }
 
+    /// Another program deletes the news of unhandled jobs.
+    pub(super) fn lose_news(&mut self) {
+        match self {
+            Self::Redis(redis) => redis.lose_news(),
+            Self::Memory(memory) => memory.lose_news(),
+        }
+    }
+
     /// Another program deletes the record of a job.
     pub(super) fn lose_record(&mut self, id: &str) {
         match self {
@@ -291,6 +299,12 @@ impl InRedis {
         }
     }
 
+    /// Another program deletes the news of unhandled jobs.
+    pub(super) fn lose_news(&mut self) {
+        let meta = self.key("meta");
+        self.run(redis::cmd("HDEL").arg(meta).arg("unhandled"));
+    }
+
     /// Somebody deletes one of the lists.
     pub(super) fn lose_list(&mut self, part: &str) {
         let list = self.key(part);
@@ -374,6 +388,11 @@ impl InMemory {
     /// Another program writes the settings.
     pub(super) fn set_settings(&self, settings: &str) {
         settings.clone_into(&mut self.queue.lock().settings);
+    }
+
+    /// Another program deletes the news of unhandled jobs.
+    pub(super) fn lose_news(&self) {
+        self.queue.lock().unhandled = None;
     }
 
     /// Somebody deletes one of the lists.

@@ -201,6 +201,33 @@ fn g5_news_of_jobs_handed_back_are_passed_on_once(mut rig: Rig) {
     assert_eq!(ids(&rig.ask(5, &["a", "b"], news)), ["a", "b"]);
 }
 
+/// Another program deletes them, or an eviction.
+fn news_that_are_lost_are_told_again(mut rig: Rig) {
+    let promote = Promote {
+        limit: 10,
+        worker: "worker",
+        hold: true,
+    };
+    rig.enqueue(&[job("a")]);
+    rig.hand_all_back();
+    rig.subject.pop_token();
+    rig.call(&promote);
+    assert_eq!(rig.subject.pop_token(), None, "all have heard");
+    rig.subject.lose_news();
+    assert_eq!(ids(&rig.ask(1, &["a"], 0)), [""; 0]);
+    rig.call(&Pause);
+    rig.call(&promote);
+    assert_eq!(rig.subject.pop_token(), None);
+    rig.call(&Resume);
+    rig.subject.pop_token();
+    rig.call(&promote);
+    assert_eq!(rig.subject.pop_token(), Some(0.0));
+    assert_eq!(ids(&rig.ask(1, &["a"], 0)), ["a"]);
+    rig.subject.lose_news();
+    rig.call(&promote);
+    assert!(rig.subject.dump().get("meta", "unhandled").is_none());
+}
+
 fn what_was_handed_back_is_offered_to_all_when_it_may_be_too_old(mut rig: Rig) {
     rig.enqueue(&[job("b"), job("a")]);
     rig.hand_all_back();
@@ -277,6 +304,7 @@ on_both!(
     jobs_handed_back_are_given_to_no_other_name,
     g7_a_claim_of_many_names_is_complete_in_order_and_bounded,
     g5_news_of_jobs_handed_back_are_passed_on_once,
+    news_that_are_lost_are_told_again,
     what_was_handed_back_is_offered_to_all_when_it_may_be_too_old,
     g1_what_a_worker_asks_for_waits_for_it_however_long_that_takes,
     g8_nothing_is_left_of_a_job_that_was_handed_back,

@@ -37,6 +37,31 @@ struct Weigh {
 #[derive(Debug)]
 struct Once;
 
+/// The token wakes a worker whose slots have filled meanwhile.
+#[derive(Debug)]
+struct Full(u8);
+
+pub(in crate::store::tests) fn full() -> impl Strategy<Value = Op> {
+    (0..WORKERS).prop_map(|worker| Op::Other(Arc::new(Full(worker))))
+}
+
+/// A rate opens, and the worker that keeps the timer can take no suspect.
+#[derive(Debug)]
+struct Open(u8);
+
+pub(in crate::store::tests) fn open() -> impl Strategy<Value = Op> {
+    (0..WORKERS).prop_map(|worker| Op::Other(Arc::new(Open(worker))))
+}
+
+/// A worker dies while it runs heavy jobs, and the queue has a rate.
+#[derive(Debug)]
+struct LoseHeavy(Weigh);
+
+pub(in crate::store::tests) fn lose_heavy() -> impl Strategy<Value = Op> {
+    let weighs = (vec(0..IDS, 1..4), select(&[3, 20][..]));
+    weighs.prop_map(|(ids, weight)| Op::Other(Arc::new(LoseHeavy(Weigh { ids, weight }))))
+}
+
 pub(in crate::store::tests) fn weigh() -> impl Strategy<Value = Op> {
     (vec(0..IDS, 1..4), select(&[2, 3, 20][..]))
         .prop_map(|(ids, weight)| Op::Other(Arc::new(Weigh { ids, weight })))
@@ -111,6 +136,48 @@ impl Operation for Once {
         };
         let ended = world.settlement(&end).into_iter().collect();
         world.turn(Turn::settling(0), ended)
+    }
+}
+
+impl Operation for Full {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        world.step(&Op::Pop)?;
+        world.turn(Turn::settling(self.0), Vec::new())
+    }
+}
+
+impl Operation for LoseHeavy {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        Limit(Limits::none()).run(world)?;
+        self.0.run(world)?;
+        world.lose_worker(0, IDS.into())?;
+        Limit(Limits::new().rate(Rate::burst(5, SECOND))).run(world)
+    }
+}
+
+impl Operation for Open {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        let job = |id| Weigh {
+            ids: vec![id],
+            weight: 1,
+        };
+        job(0).run(world)?;
+        world.lose_worker(self.0, IDS.into())?;
+        Limit(Limits::new().rate(Rate::burst(1, SECOND))).run(world)?;
+        job(1).run(world)?;
+        let turn = || Turn {
+            claim: 1,
+            ..Turn::settling(self.0)
+        };
+        for step in [
+            Op::Advance(turn()),
+            Op::Advance(turn()),
+            Op::Pass { ms: 1_100 },
+            Op::Pop,
+        ] {
+            world.step(&step)?;
+        }
+        world.turn(turn(), Vec::new())
     }
 }
 

@@ -50,6 +50,18 @@ mutants! {
         "if opens_ms and opens_ms > now_ms then" => "if false then";
     limits_a_new_job_wakes_worker_after_worker among LIMITS:
         "if tonumber(held_ms) ~= at_ms or holder == caller then" => "if true then";
+    limits_what_becomes_due_waits_for_a_heavy_job among LIMITED_DUE:
+        "if waits and due_ms and due_ms > now_ms then" => "if false then";
+    limits_a_token_that_a_busy_worker_popped_is_lost among LIMITED_FULL:
+        "elseif caller and holder == '-' then" => "elseif false then";
+    limits_a_suspect_that_may_start_when_a_job_ends_is_not_offered among SUSPECTS_WAKING:
+        "return args.settle > 0 and (meta.limited or args.claim == 0)" => "return false";
+    limits_a_suspect_that_may_start_when_a_rate_opens_is_not_offered among SUSPECTS_OPEN:
+        "queue.unset_meta('timer')\n    return true" => "queue.unset_meta('timer')";
+    limits_a_suspect_is_offered_again_and_again among SUSPECTS_WAKING:
+        "queue.unset_meta('timer')\n    return true" => "return true";
+    limits_a_heavy_suspect_is_overtaken_by_light_jobs among LIMITED_SUSPECTS:
+        "if meta.limited and queue.waits_for_heavy_job() or not is_line_left" => "if not is_line_left";
     limits_what_a_gate_holds_back_counts_as_started among LIMITED_GATES:
         "window.started = window.started - math.min(weight_of(record), window.most)" => "";
     limits_a_turn_wakes_a_worker_too_early among LIMITED_GATES:

@@ -5,7 +5,7 @@ use crate::store::recover::{Doubt, Recover};
 
 impl Rig {
     /// All workers die, and their jobs are taken back.
-    fn lose_workers(&mut self) {
+    pub(in crate::store::tests) fn lose_workers(&mut self) {
         self.wait(MINUTE);
         let verb = Recover {
             expected_ms: self.now_us / 1_000,

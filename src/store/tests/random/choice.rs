@@ -13,6 +13,7 @@ use super::op::{
     Ask, Change, End, Gated, How, IDS, NAMES, New, Op, PRODUCERS, SCHEDULES, Ticks, Turn, WORKERS,
 };
 use super::profile::Profile;
+use super::unlike;
 use crate::job::state::State;
 use crate::policy::limits::Rate;
 use crate::policy::order::OnFailure;
@@ -67,6 +68,7 @@ operations! {
         .prop_map(|(worker, name, after_ms)| Op::HandAllBack { worker, name, after_ms });
     3 Busy: (0..WORKERS, select(&NAMES[..]), select(&[40, 990, 29_000][..]))
         .prop_map(|(worker, name, ms)| Op::Busy { worker, name, ms });
+    1 LoseNews: unlike::lose_news();
     4 Repeat: lane().prop_map(|lane| Op::Repeat { lane });
     2 Question: (lane(), any::<bool>()).prop_map(|(lane, lost)| Op::Question { lane, lost });
     1 Late: lane().prop_map(|lane| Op::Late { lane });
@@ -118,6 +120,9 @@ operations! {
     2 Wait: limits::wait();
     2 Weigh: limits::weigh();
     1 Once: limits::once();
+    1 Full: limits::full();
+    1 LoseHeavy: limits::lose_heavy();
+    1 Open: limits::open();
     1 Pause: Just(Op::Pause);
     2 Resume: Just(Op::Resume);
     3 Pop: Just(Op::Pop);

@@ -1,4 +1,5 @@
-//! Profiles (`profile.rs`) of sequences in which jobs wait for others: for their unique key, for their gate.
+//! Profiles (`profile.rs`) of sequences in which jobs wait for others: for their unique key, for their gate, for
+//! what the limits of the queue allow.
 
 use super::choice::Kind::*;
 use super::profile::Profile;
@@ -99,4 +100,48 @@ pub(crate) const EXPIRY_SNOOZED: Profile = Profile(&[
     (12, Snooze),
     (12, HandAllBack),
     (4, Pass),
+]);
+
+/// Limits of a queue whose workers die while they run heavy jobs.
+pub(crate) const LIMITED_SUSPECTS: Profile =
+    Profile(&[(8, Enqueue), (14, Advance), (4, LoseHeavy)]);
+
+/// Limits of a queue whose workers have no free slot when the token wakes them.
+pub(crate) const LIMITED_FULL: Profile = Profile(&[
+    (8, Enqueue),
+    (10, Advance),
+    (4, Limit),
+    (8, Full),
+    (4, Pass),
+]);
+
+/// The same, and idle workers hear of it.
+pub(crate) const SUSPECTS_WAKING: Profile = Profile(&[
+    (4, Enqueue),
+    (14, Advance),
+    (4, LoseHeavy),
+    (3, Limit),
+    (10, Pop),
+    (4, Pass),
+]);
+
+/// A rate opens for suspects.
+pub(crate) const SUSPECTS_OPEN: Profile = Profile(&[(2, Enqueue), (4, Advance), (8, Open)]);
+
+/// Jobs wait for a worker that has a handler of their name, and no worker hears of them.
+pub(crate) const LOST_NEWS: Profile = Profile(&[
+    (6, Enqueue),
+    (10, Advance),
+    (8, HandAllBack),
+    (8, LoseNews),
+    (4, Pop),
+]);
+
+/// Heavy jobs wait for the rate, and others become due.
+pub(crate) const LIMITED_DUE: Profile = Profile(&[
+    (6, Enqueue),
+    (8, Weigh),
+    (14, Advance),
+    (6, Limit),
+    (3, Pass),
 ]);

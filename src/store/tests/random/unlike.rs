@@ -1,8 +1,32 @@
 //! What workers do that have handlers for different jobs.
 
-use super::op::{End, How, Turn};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::op::{End, How, Op, Operation, Turn, WORKERS};
 use super::world::{CLAIMS_IN_REACH, World, Wrong};
 use crate::store::promote::Promote;
+
+/// Another program deletes the news of unhandled jobs, and a worker looks after what waits.
+#[derive(Debug)]
+struct LoseNews(u8);
+
+pub(super) fn lose_news() -> impl Strategy<Value = Op> {
+    (0..WORKERS).prop_map(|worker| Op::Other(Arc::new(LoseNews(worker))))
+}
+
+impl Operation for LoseNews {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        world.redis.lose_news();
+        world.memory.lose_news();
+        world.both(&Promote {
+            limit: 5,
+            worker: &world.worker(self.0),
+            hold: true,
+        })
+    }
+}
 
 impl World<'_> {
     /// A worker has a handler for none of the last jobs that were claimed.

@@ -169,6 +169,7 @@ impl Rig {
             unhandled: 0,
             by_name: false,
             made_news: false,
+            woken: false,
         });
         let settled = call.settle.into_iter();
         settled.map(|one| (one.id, one.outcome)).collect()
