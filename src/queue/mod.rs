@@ -90,7 +90,6 @@ fn tried(verb: &str) -> &str {
         "list" => "jobs",
         "watch" => "result",
         "configure" => "change_settings",
-        "purge" => "dead_letters().remove",
         "import" => "import_dead",
         "unschedule" => "schedule.remove",
         verb => verb,

@@ -25,7 +25,6 @@ pub(crate) mod pause;
 pub(crate) mod pause_name;
 pub(crate) mod progress;
 pub(crate) mod promote;
-pub(crate) mod purge;
 pub(crate) mod recover;
 pub(crate) mod remove;
 pub(crate) mod replay;

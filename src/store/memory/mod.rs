@@ -44,7 +44,6 @@ mod pause;
 mod pause_name;
 mod progress;
 mod promote;
-mod purge;
 mod recover;
 mod remove;
 mod replay;

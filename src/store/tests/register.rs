@@ -45,7 +45,6 @@ use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
-use crate::store::purge::Purge;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
@@ -256,9 +255,6 @@ verbs! {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Promote { limit: 5, worker: "w", hold: true })
         },
-    }
-    purge: Purge<'_> {
-        "purge" => |redis, _| tried(redis, &Purge { ids: &all() }),
     }
     recover: Recover {
         "recover" => |redis, _| recover(redis),

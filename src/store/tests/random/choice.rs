@@ -27,8 +27,8 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    audit, cancel, edit, expiry, gates, import, owner, purge, report, snooze, successors, turns,
-    unique,
+    audit, cancel, edit, expiry, gates, import, owner, remove_dead, report, snooze, successors,
+    turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -92,7 +92,7 @@ operations! {
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
     2 Remove: (ids(), option::weighted(0.3, select(State::ALL)))
         .prop_map(|(ids, only_in)| Op::Remove { ids, only_in });
-    2 Purge: purge::operation();
+    2 RemoveDead: remove_dead::operation();
     2 Import: import::operation();
     1 Audit: audit::operation();
     2 Cancel: cancel::operation();

@@ -108,7 +108,7 @@ pub(crate) const DEAD: Profile = Profile(&[
     (8, Enqueue),
     (6, EnqueueUnique),
     (20, Advance),
-    (8, Purge),
+    (8, RemoveDead),
     (3, Replay),
 ]);
 
@@ -117,7 +117,7 @@ pub(crate) const IMPORTED: Profile = Profile(&[
     (4, Enqueue),
     (6, Advance),
     (12, Import),
-    (4, Purge),
+    (4, RemoveDead),
     (4, Replay),
     (8, Audit),
     (3, Pass),
