@@ -19,6 +19,8 @@ pub(crate) mod group;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod list;
+pub(crate) mod log;
+pub(crate) mod logs;
 pub(crate) mod orphans;
 pub(crate) mod owner;
 pub(crate) mod pause;

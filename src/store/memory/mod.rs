@@ -36,6 +36,7 @@ mod import;
 mod lease;
 mod limit;
 mod list;
+mod log;
 mod once;
 mod order;
 mod orphans;

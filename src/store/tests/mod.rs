@@ -16,6 +16,7 @@ mod group_pace;
 mod import;
 mod inputs;
 mod limits;
+mod log;
 mod matrix;
 mod mutants;
 mod once;

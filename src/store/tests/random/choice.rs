@@ -27,8 +27,8 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    audit, cancel, edit, expiry, gates, import, owner, remove_dead, report, snooze, successors,
-    turns, unique,
+    audit, cancel, edit, expiry, gates, import, log, owner, remove_dead, report, snooze,
+    successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -74,6 +74,8 @@ operations! {
         .prop_map(|(claims, stale, lease_ms)| Op::Extend { claims, stale, lease_ms });
     2 Progress: (any::<u8>(), rarely(), select(&[1, 256, 257][..]))
         .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes });
+    2 Log: log::operation();
+    1 ReadLog: log::read();
     6 Recover: recover();
     2 Judge: judge();
     2 Promote: (1..5usize, 0..WORKERS, any::<bool>())

@@ -465,3 +465,16 @@ pub(crate) const REPORT_DAYS: Profile = Profile(&[(10, Report), (6, PassDay)]);
 /// They say so while jobs come and go.
 pub(crate) const REPORTED: Profile =
     Profile(&[(10, Report), (6, Enqueue), (6, Advance), (4, Pass)]);
+
+/// Handlers write into the logs of their jobs, which fail, end and go.
+pub(crate) const LOGS: Profile = Profile(&[
+    (6, Enqueue),
+    (16, Advance),
+    (14, Log),
+    (6, ReadLog),
+    (3, Recover),
+    (3, Remove),
+    (2, Replay),
+    (2, Trim),
+    (5, Pass),
+]);
