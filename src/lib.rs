@@ -237,6 +237,7 @@ pub use crate::queue::group::{Group, GroupInfo};
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::history::{History, HistoryMinute, NameHistory, Quantiles};
 pub use crate::queue::info::{Counts, Ended, JobInfo, Totals};
+pub use crate::queue::job_log::{LogLine, Logs};
 pub use crate::queue::jobs::{JobCursor, JobPage, JobStream, Jobs};
 pub use crate::queue::jobs_named::JobsNamed;
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};

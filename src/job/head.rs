@@ -48,8 +48,12 @@ pub(crate) fn field_of<'a>(record: &'a [u8], name: &str) -> Option<&'a str> {
     field_in(fields_of(record)?, name)
 }
 
-pub(crate) fn fields_of(record: &[u8]) -> Option<&[u8]> {
+/// What stands behind the place of a stored record: fields and body.
+pub(crate) fn behind_the_place(record: &[u8]) -> Option<&[u8]> {
     let (_, rest) = codec::split_stamp(record.get(1..)?)?;
-    let (_, rest) = split_place(rest)?;
-    Some(split_fields(rest).0)
+    split_place(rest).map(|(_, rest)| rest)
+}
+
+pub(crate) fn fields_of(record: &[u8]) -> Option<&[u8]> {
+    Some(split_fields(behind_the_place(record)?).0)
 }

@@ -147,6 +147,17 @@ impl Counters {
             )),
         }
     }
+
+    /// The stored counters without how many lines the log of the job has: where a job goes, its log does not go.
+    pub(crate) fn without_log(bytes: Vec<u8>) -> Vec<u8> {
+        const WITHOUT_LOG: usize = 6;
+        match codec::decode_plain::<Vec<u64>>("a job's counters", &bytes) {
+            Ok(counters) if counters.len() > WITHOUT_LOG => {
+                codec::encode_plain(&counters[..WITHOUT_LOG])
+            }
+            _ => bytes,
+        }
+    }
 }
 
 #[cfg(test)]

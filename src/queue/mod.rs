@@ -14,6 +14,7 @@ pub(crate) mod group;
 pub(crate) mod handle;
 pub(crate) mod history;
 pub(crate) mod info;
+pub(crate) mod job_log;
 pub(crate) mod jobs;
 pub(crate) mod jobs_named;
 pub(crate) mod known_rate;
@@ -90,7 +91,6 @@ fn tried(verb: &str) -> &str {
         "list" => "jobs",
         "watch" => "result",
         "configure" => "change_settings",
-        "purge" => "dead_letters().remove",
         "import" => "import_dead",
         "unschedule" => "schedule.remove",
         verb => verb,

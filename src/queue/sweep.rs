@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -19,7 +18,6 @@ use crate::store::BATCH_JOBS;
 use crate::store::cancel::Cancel;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
-use crate::time::millis;
 
 /// Calls under way at a time, where a call changes one job.
 const AT_A_TIME: usize = 32;
@@ -29,6 +27,7 @@ const AT_A_TIME: usize = 32;
 enum Change {
     /// If it is in this state.
     Remove(Option<State>),
+    /// No sweep does it: [`DeadLetters`](crate::DeadLetters) replay all that pass a filter.
     Replay,
     /// For this reason.
     Cancel(String),
@@ -58,9 +57,9 @@ impl Change {
 /// let removed = mail.jobs(JobState::Dead).older_than(week).remove_all().await?;
 /// println!("{} jobs removed", removed.done);
 ///
-/// let mut replay = mail.jobs(JobState::Dead).named("mail").error_contains("timeout").replay_all();
-/// while let Some(so_far) = replay.step().await? {
-///     println!("{} of {} jobs replayed", so_far.done, so_far.seen());
+/// let mut promote = mail.jobs(JobState::Delayed).named("mail").promote_all();
+/// while let Some(so_far) = promote.step().await? {
+///     println!("{} of {} jobs promoted", so_far.done, so_far.seen());
 ///     if wants_to_stop() {
 ///         break; // go on later: `.after(cursor)` with the cursor in `so_far.next`
 ///     }
@@ -80,8 +79,6 @@ impl Change {
 pub struct Sweep {
     jobs: Jobs,
     change: Change,
-    /// When the first step began.
-    started: Option<Instant>,
     /// The audit has it that this began.
     is_noted: bool,
     so_far: Swept,
@@ -127,12 +124,6 @@ impl Jobs {
         Sweep::new(self, Change::Remove(Some(state)))
     }
 
-    /// Puts all of them back in line, in their order ([`Queue::replay`]); they must be dead. Jobs that die again meanwhile are left
-    /// alone.
-    pub fn replay_all(self) -> Sweep {
-        Sweep::new(self, Change::Replay)
-    }
-
     /// Cancels all of them, for this reason ([`Queue::cancel`]): those that run are asked to end.
     pub fn cancel_all(self, reason: impl Into<String>) -> Sweep {
         Sweep::new(self, Change::Cancel(cut(reason.into())))
@@ -149,7 +140,6 @@ impl Sweep {
         Self {
             jobs,
             change,
-            started: None,
             is_noted: false,
             so_far: Swept::default(),
             is_over: false,
@@ -173,14 +163,7 @@ impl Sweep {
             self.jobs.queue.inner.began(action, &target).await?;
             self.is_noted = true;
         }
-        let mut jobs = self.jobs.clone();
-        if let Change::Replay = self.change {
-            // What dies again from now on is at the end of the list, and is not as old as this.
-            let age = self.started.get_or_insert_with(Instant::now).elapsed();
-            let age_ms = millis(age).max(jobs.only.older_ms.unwrap_or(0));
-            jobs.only.older_ms = Some(age_ms);
-        }
-        let page = jobs.page().await?;
+        let page = self.jobs.page().await?;
         let unreadable = page.unreadable.iter().filter_map(|error| error.job_id());
         let ids: Vec<JobId> = page
             .jobs
@@ -260,6 +243,21 @@ impl Queue {
     /// A call that is dropped may be carried out in part; repeating it is harmless.
     pub async fn remove_many(&self, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
         self.change_and_note(&Change::Remove(None), ids).await
+    }
+
+    /// Removes these jobs, those of them that are dead, 256 a call: a job that was replayed meanwhile is left alone. Answers what became of
+    /// each, in their order. All that pass a filter: [`dead_letters`](Self::dead_letters).
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer; some of the jobs may have been removed by then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may be carried out in part; repeating it is harmless.
+    pub async fn remove_dead(&self, ids: &[JobId]) -> Result<Vec<Changed>, Error> {
+        let dead = Change::Remove(Some(State::Dead));
+        self.change_and_note(&dead, ids).await
     }
 
     /// Puts these dead jobs back in line in this order, as [`replay`](Self::replay) does, 256 a call. Answers what became of each, in

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::head::has_traits;
+use crate::service::job_log::JobLog;
 use crate::store::advance::Claimed;
 
 /// A handler that has lost its lease may tidy up for this long before it is stopped.
@@ -41,6 +42,8 @@ pub(crate) struct Lease {
     changed: Notify,
     /// Why the job is to be cancelled, once that was asked for.
     cancel_reason: OnceLock<String>,
+    /// What the handler says, once it says anything.
+    log: OnceLock<Box<JobLog>>,
     /// Tells the handler to come to an end.
     pub(crate) cancel: CancellationToken,
     /// Tells the runner to stop the handler.
@@ -62,6 +65,7 @@ impl Lease {
             decided: AtomicBool::new(false),
             changed: Notify::new(),
             cancel_reason: OnceLock::new(),
+            log: OnceLock::new(),
             cancel: CancellationToken::new(),
             stop: CancellationToken::new(),
         };
@@ -149,6 +153,16 @@ impl Lease {
 
     pub(crate) fn cancel_reason(&self) -> Option<&str> {
         self.cancel_reason.get().map(String::as_str)
+    }
+
+    /// The log of the attempt, made when it is needed.
+    pub(crate) fn log(&self) -> &JobLog {
+        self.log.get_or_init(Box::default)
+    }
+
+    /// The log, if the handler has said anything.
+    pub(crate) fn log_if_used(&self) -> Option<&JobLog> {
+        self.log.get().map(|log| &**log)
     }
 
     fn end_soon(&self, now: Instant) {

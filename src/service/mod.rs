@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod counting;
 pub(crate) mod drift;
 pub(crate) mod hooks;
+pub(crate) mod job_log;
 pub(crate) mod lease;
 pub(crate) mod services;
 pub(crate) mod slots;

@@ -11,6 +11,7 @@ use crate::job::attempt::Attempt;
 use crate::job::options::ATTEMPTS_DEFAULT;
 use crate::oxcart::Oxcart;
 use crate::queue::Queue;
+use crate::service::job_log::JobLog;
 use crate::service::lease::Lease;
 use crate::store::advance::Claimed;
 use crate::time::{Timestamp, WAIT_MAX};
@@ -71,6 +72,17 @@ impl Context {
             states: States::default(),
             cancel_reason: None,
         }
+    }
+
+    /// What was said by [`log`](Self::log), of a context that was made by [`builder`](Self::builder). Nothing for the context of a
+    /// worker: there [`Queue::logs`](crate::Queue::logs) has it.
+    #[must_use]
+    pub fn logged(&self) -> Vec<String> {
+        let log = self.inner.lease.log_if_used();
+        let log = log.filter(|_| self.inner.kept.is_some());
+        let lines = log.and_then(JobLog::waiting).map(|(_, lines)| lines);
+        let lines = lines.unwrap_or_default().into_iter();
+        lines.map(|line| line.text).collect()
     }
 
     /// What was last said by [`progress`](Self::progress), of a context that was made by

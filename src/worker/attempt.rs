@@ -92,6 +92,9 @@ pub(crate) fn attend_to<'a>(
                 terms.decide(worker, lease, happened)
             }
         };
+        if lease.log_if_used().is_some() {
+            Box::pin(context.inner.writer().last_lines()).await;
+        }
         (context, terms.end(worker, lease, outcome))
     }
 }

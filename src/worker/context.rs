@@ -11,11 +11,14 @@ use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::attempt::Attempt;
+use crate::job::history::cut;
 use crate::queue::Queue;
+use crate::runtime;
 use crate::service::lease::Lease;
 use crate::store::progress::{Progress, Stored};
 use crate::time::Timestamp;
 use crate::worker::extract::States;
+use crate::worker::job_log::Writer;
 
 /// What a handler knows of its attempt, and what it can say about it. Cheap to clone.
 ///
@@ -37,6 +40,17 @@ pub(crate) struct ContextInner {
     pub(crate) headers: Vec<(String, String)>,
     /// In a test of a handler alone, the progress is kept here.
     pub(crate) kept: Option<Box<Mutex<Option<Vec<u8>>>>>,
+}
+
+impl ContextInner {
+    /// Sends what the handler says.
+    pub(super) fn writer(&self) -> Writer {
+        Writer {
+            queue: self.queue.clone(),
+            lease: Arc::clone(&self.lease),
+            attempt: self.attempt.number,
+        }
+    }
 }
 
 impl Context {
@@ -183,6 +197,36 @@ impl Context {
             .with_job(self.id()));
         }
         Ok(())
+    }
+
+    /// Says something of the job, for the people who look after it: a line of its log, which they read while the job runs and as long as
+    /// it is kept ([`Queue::logs`], `oxcart job logs`). Nothing is waited for, and nothing can fail.
+    ///
+    /// The [newest 100 lines](crate::LogLine::KEPT) of a job are kept, of all of its attempts together, each cut to
+    /// [4 KiB](crate::LogLine::BYTES_MAX). The worker sends what was said about half a second later, one call for all lines, and the rest when the
+    /// handler has ended; the job ends when that is stored, or after a second. So a worker that dies loses what its handlers said within
+    /// the last half second, and a job that another attempt has taken gets no more lines of this one. While Redis is away, the newest 100
+    /// lines of the attempt wait.
+    ///
+    /// What is said is stored and shown as it is: no field of the payload that is [secret](crate::Job::SECRET) is masked in it.
+    ///
+    /// ```
+    /// # use oxcart::{Context, Failure};
+    /// # async fn copy(_: u32) -> Result<u32, Failure> { Ok(3) }
+    /// async fn import(context: Context) -> Result<(), Failure> {
+    ///     for page in 1..=10 {
+    ///         let rows = copy(page).await?;
+    ///         context.log(format!("page {page}: {rows} rows"));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn log(&self, line: impl Into<String>) {
+        let is_first_of_some = self.inner.lease.log().push(cut(line.into()));
+        let is_tested_alone = self.inner.kept.is_some();
+        if is_first_of_some && !is_tested_alone {
+            runtime::handle().spawn(self.inner.writer().look_after());
+        }
     }
 
     pub(crate) fn states(&self) -> &States {

@@ -15,6 +15,7 @@ pub(crate) mod handler;
 pub(crate) mod handover;
 pub(crate) mod heartbeat;
 pub(crate) mod inner;
+mod job_log;
 pub(crate) mod lease_capacity;
 pub(crate) mod lease_expiry;
 pub(crate) mod lease_renewal;

@@ -14,6 +14,7 @@ mod events;
 mod groups;
 mod handlers;
 mod history;
+mod job_logs;
 mod looking;
 mod names;
 mod pausing;

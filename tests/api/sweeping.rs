@@ -62,8 +62,7 @@ async fn what_dies_again_while_all_is_replayed_is_not_replayed_again() {
     let running = Running::start(rig.worker().handle(fails).concurrency(50));
     let jobs = rig.queue.enqueue_many((0..300).map(Number)).await.unwrap();
     rig.until(|counts| counts.dead == 300).await;
-    let dead = || rig.queue.jobs(JobState::Dead);
-    let replayed = dead().limit(20).replay_all().await.unwrap();
+    let replayed = rig.queue.dead_letters().replay().await.unwrap();
     assert_eq!(replayed.done, 300);
     rig.until(|counts| counts.dead == 300).await;
     assert_eq!(rig.counts().await.totals.replayed, 300);
@@ -77,9 +76,22 @@ async fn what_dies_again_while_all_is_replayed_is_not_replayed_again() {
     assert_eq!(ids(&rig.queue, JobState::Waiting).await, [two, one]);
     let again = rig.queue.replay_many(&many[..1]).await.unwrap();
     assert_eq!(again, [Changed::InState(JobState::Waiting)]);
+    let waits = Changed::InState(JobState::Waiting);
+    let left = rig.queue.remove_dead(&many).await.unwrap();
+    assert_eq!(left, [waits, Changed::NotFound, waits]);
     let removed = rig.queue.remove_many(&many).await.unwrap();
     assert_eq!(removed, [Changed::Done, Changed::NotFound, Changed::Done]);
-    let swept = dead().error_contains("no 29").remove_all().await.unwrap();
+    let died = jobs[2].id().clone();
+    let removed = rig.queue.remove_dead(std::slice::from_ref(&died)).await;
+    assert_eq!(removed.unwrap(), [Changed::Done]);
+    assert!(rig.queue.job(&died).await.unwrap().is_none());
+    let swept = rig
+        .queue
+        .jobs(JobState::Dead)
+        .error_contains("no 29")
+        .remove_all()
+        .await
+        .unwrap();
     assert_eq!(swept.done, 11);
 }
 
@@ -89,7 +101,6 @@ async fn jobs_in_a_state_in_which_they_cannot_be_changed_so_are_refused() {
     let jobs = |state| rig.queue.jobs(state);
     for refused in [
         jobs(JobState::Active).remove_all(),
-        jobs(JobState::Waiting).replay_all(),
         jobs(JobState::Dead).cancel_all("moot"),
         jobs(JobState::Waiting).promote_all(),
     ] {

@@ -53,6 +53,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "emit",
             "gate",
             "lease",
+            "log",
             "once",
             "order",
             "recover",

@@ -34,3 +34,22 @@ async fn look_after_a_queue() -> Done {
     assert_eq!(deleted.jobs(), 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn know_what_a_job_is_doing() -> Done {
+    let billing = billing();
+    let worker = Worker::builder(&billing)
+        .handle(async |job: Charge, context: Context| {
+            context.log(format!("the card of {} is asked", job.customer));
+            Ok::<_, Failure>(job.customer + 1_000)
+        })
+        .build()?;
+    let charge = billing.enqueue(Charge { customer: 7 }).await?;
+    worker.drain().await;
+    let lines = charge.logs().await?; // also while it runs
+    assert_eq!(
+        (lines[0].attempt, lines[0].text.as_str()),
+        (1, "the card of 7 is asked")
+    );
+    Ok(())
+}

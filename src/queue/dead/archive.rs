@@ -14,7 +14,7 @@ use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::check_payload_size;
-use crate::job::head::split_place;
+use crate::job::head::behind_the_place;
 use crate::job::history::{Counters, FailedAttempt};
 use crate::job::options::PRIORITY_MAX;
 use crate::job::outcome::{DeadReason, Ending};
@@ -223,9 +223,9 @@ impl DeadLetter {
         &self.name
     }
 
-    fn of(job: &JobInfo, found: &Found) -> Result<Self, Error> {
+    pub(in crate::queue) fn of(job: &JobInfo, found: &Found) -> Result<Self, Error> {
         let (masked, mut payload) = (job.masked_payload()?, found.payload.clone());
-        let mut rest = behind_the_place(&found.record);
+        let mut rest = behind_the_place(&found.record).map(<[u8]>::to_vec);
         if let Some(masked) = &masked {
             let (changed, new) = edited(&found.record, Some((&job.name, masked)), None)?;
             rest = Some(changed);
@@ -254,13 +254,13 @@ impl DeadLetter {
             payload: payload.map(Hex),
             masked: masked.is_some(),
             ending: Hex(ending),
-            counters: found.counters.clone().map(Hex),
+            counters: found.counters.clone().map(Counters::without_log).map(Hex),
             history: found.history.iter().cloned().map(Hex).collect(),
         })
     }
 
     /// Checks all of it, before anything is written.
-    fn into_job(self, payload_max: usize) -> Result<ImportJob, Error> {
+    pub(in crate::queue) fn into_job(self, payload_max: usize) -> Result<ImportJob, Error> {
         let id = self.id;
         let bad = |what: &str| unreadable(&id, what);
         if self.format != FORMAT {
@@ -285,7 +285,9 @@ impl DeadLetter {
         if !is_dead(&self.ending.0) {
             return Err(bad("it did not end as a dead job"));
         }
-        let counters = self.counters.map(|counters| counters.0);
+        let counters = self
+            .counters
+            .map(|counters| Counters::without_log(counters.0));
         let counted = counters.as_deref().map(Counters::decode);
         let recorded = counted.transpose()?.unwrap_or_default().recorded;
         let history: Vec<Vec<u8>> = self.history.into_iter().map(|attempt| attempt.0).collect();
@@ -329,13 +331,6 @@ fn reason_of(ending: &[u8]) -> DeadReason {
         Ok(Ending::Dead(reason)) => reason,
         _ => DeadReason::Other,
     }
-}
-
-/// Fields and body of a stored record.
-fn behind_the_place(record: &[u8]) -> Option<Vec<u8>> {
-    let (_, rest) = codec::split_stamp(record.get(1..)?)?;
-    let (_, rest) = split_place(rest)?;
-    Some(rest.to_vec())
 }
 
 /// Bytes as text.

@@ -11,12 +11,13 @@ use tokio::time::sleep;
 
 use crate::error::Error;
 use crate::id::JobId;
+use crate::job::state::State;
 use crate::queue::dead::DeadLetters;
 use crate::queue::dead::sample::Sample;
 use crate::queue::dead::walk::{Walk, died_at};
 use crate::runtime;
 use crate::store::BATCH_JOBS;
-use crate::store::purge::Purge;
+use crate::store::remove::Remove;
 use crate::store::replay::{DUPLICATE, Replay};
 use crate::time::Timestamp;
 
@@ -143,45 +144,53 @@ impl ReplayDead {
         self.0.plan.stop_if_failing = Some(part);
         self
     }
-
-    /// Changes nothing, and only says what would be replayed: [`DeadTally::matching`], and when the first and the last of
-    /// these died.
-    pub fn dry_run(mut self) -> Self {
-        self.0.plan.is_dry = true;
-        self
-    }
-
-    /// Is told how far it is after each page that was read and each step. `Break` ends it there. It must not block.
-    pub fn on_progress(
-        mut self,
-        told: impl FnMut(&DeadTally) -> ControlFlow<()> + Send + 'static,
-    ) -> Self {
-        self.0.told = Some(Box::new(told));
-        self
-    }
 }
 
 impl RemoveDead {
     pub(super) fn new(letters: DeadLetters) -> Self {
         Self(Change::new(letters, Action::Remove))
     }
-
-    /// Changes nothing, and only says what would be removed: [`DeadTally::matching`], and when the first and the last of
-    /// these died.
-    pub fn dry_run(mut self) -> Self {
-        self.0.plan.is_dry = true;
-        self
-    }
-
-    /// Is told how far it is after each page that was read and each step. `Break` ends it there. It must not block.
-    pub fn on_progress(
-        mut self,
-        told: impl FnMut(&DeadTally) -> ControlFlow<()> + Send + 'static,
-    ) -> Self {
-        self.0.told = Some(Box::new(told));
-        self
-    }
 }
+
+/// What both requests can do.
+macro_rules! requests {
+    ($($request:ident)*) => {$(
+        impl $request {
+            /// Changes nothing, and only says what would be changed: [`DeadTally::matching`], and when the first and the last of
+            /// these died.
+            pub fn dry_run(mut self) -> Self {
+                self.0.plan.is_dry = true;
+                self
+            }
+
+            /// Is told how far it is after each page that was read and each step. `Break` ends it there. It must not block.
+            pub fn on_progress(
+                mut self,
+                told: impl FnMut(&DeadTally) -> ControlFlow<()> + Send + 'static,
+            ) -> Self {
+                self.0.told = Some(Box::new(told));
+                self
+            }
+        }
+
+        impl IntoFuture for $request {
+            type Output = Result<DeadTally, Error>;
+            type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                Box::pin(self.0.run())
+            }
+        }
+
+        impl fmt::Debug for $request {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_tuple(stringify!($request)).field(&self.0.plan).finish()
+            }
+        }
+    )*};
+}
+
+requests! { ReplayDead RemoveDead }
 
 impl Change {
     fn new(letters: DeadLetters, action: Action) -> Self {
@@ -329,7 +338,11 @@ impl Plan {
                 let duplicates = answer.others.iter().filter(|(_, why)| why == DUPLICATE);
                 (answer.replayed.len(), duplicates.count())
             }
-            Action::Remove => (queue.call(&Purge { ids }).await?.purged.len(), 0),
+            Action::Remove => {
+                let only_in = Some(State::Dead.as_str());
+                let answer = queue.call(&Remove { ids, only_in }).await?;
+                (answer.removed.len(), 0)
+            }
         };
         tally.done += done as u64;
         tally.duplicates += duplicates as u64;
@@ -355,35 +368,5 @@ impl DeadTally {
             failed_again: 0,
             stopped: None,
         }
-    }
-}
-
-impl fmt::Debug for ReplayDead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ReplayDead").field(&self.0.plan).finish()
-    }
-}
-
-impl fmt::Debug for RemoveDead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("RemoveDead").field(&self.0.plan).finish()
-    }
-}
-
-impl IntoFuture for ReplayDead {
-    type Output = Result<DeadTally, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.0.run())
-    }
-}
-
-impl IntoFuture for RemoveDead {
-    type Output = Result<DeadTally, Error>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
-
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.0.run())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::codec;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
+use crate::memory::log::Said;
 use crate::memory::state::State;
 
 const ATTEMPTS_KEPT: usize = 20;
@@ -16,6 +17,8 @@ pub(crate) struct History {
     was_snoozed: bool,
     /// Each: when it began, when it ended, and what the worker sent of it.
     pub(crate) attempts: VecDeque<Vec<u8>>,
+    /// Its log.
+    pub(crate) said: Said,
 }
 
 impl History {
@@ -27,6 +30,7 @@ impl History {
             counters: Counters::decode(counters).unwrap_or_default(),
             was_snoozed: stored.len() > WITHOUT_SNOOZES,
             attempts: attempts.iter().cloned().collect(),
+            said: Said::default(),
         }
     }
 
@@ -44,7 +48,7 @@ impl History {
             })
         };
         let has_more = self.attempts.len() < self.counters.recorded as usize;
-        has_more || self.was_snoozed || self.attempts.iter().any(began)
+        has_more || self.was_snoozed || self.said.logged > 0 || self.attempts.iter().any(began)
     }
 
     /// As Redis holds the counters.
@@ -57,18 +61,20 @@ impl History {
             snoozes,
             snoozed_since_ms,
         } = self.counters;
-        let encoded = match self.was_snoozed {
-            false => rmp_serde::to_vec(&(failed, bounces, bounced_since_ms, recorded)),
-            true => rmp_serde::to_vec(&(
-                failed,
-                bounces,
-                bounced_since_ms,
-                recorded,
-                snoozes,
-                snoozed_since_ms,
-            )),
-        };
-        encoded.expect("plain data always encodes into memory")
+        let mut counters = vec![
+            u64::from(failed),
+            u64::from(bounces),
+            bounced_since_ms,
+            recorded,
+        ];
+        let logged = self.said.logged;
+        if self.was_snoozed || logged > 0 {
+            counters.extend([u64::from(snoozes), snoozed_since_ms]);
+        }
+        if logged > 0 {
+            counters.push(logged);
+        }
+        rmp_serde::to_vec(&counters).expect("plain data always encodes into memory")
     }
 }
 

@@ -206,6 +206,10 @@ impl Dump {
             for (n, attempt) in (first..).zip(&history.attempts) {
                 self.set("attempts", format!("{id}#{n}"), attempt.clone());
             }
+            let lines = (history.said.first()..).zip(&history.said.lines);
+            for (number, line) in lines {
+                self.set("attempts", format!("{id}#log{number}"), line.clone());
+            }
         }
         if let Some(request) = &job.request {
             self.set("attempts", format!("{id}#cancel"), request.clone());

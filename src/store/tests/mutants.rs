@@ -62,6 +62,7 @@ mod dead;
 mod gates;
 mod group_pace;
 mod limits;
+mod log;
 mod pages;
 mod pause_name;
 mod report;

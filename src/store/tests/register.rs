@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::bad_input::{NOW, PAST, advance};
 use super::subject::InRedis;
 use super::{completed, job, settlement};
-use crate::id::{JobId, Receipt};
+use crate::id::{Fence, JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
@@ -39,13 +39,14 @@ use crate::store::group::Group;
 use crate::store::history::History;
 use crate::store::import::Import;
 use crate::store::list::{Direction, List, Wanted};
+use crate::store::log::{Line, Log};
+use crate::store::logs::Logs;
 use crate::store::orphans::{How, Orphans};
 use crate::store::owner::Owner;
 use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
-use crate::store::purge::Purge;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
@@ -225,6 +226,16 @@ verbs! {
             ..Wanted::default()
         })),
     }
+    log: Log<'_> {
+        "log" => |redis, receipt| {
+            let (id, fence) = (&held(), Fence(7));
+            let lines = &[Line { age_ms: 5, text: "half of it".to_owned() }];
+            tried(redis, &Log { id, receipt, attempt: 1, fence, first: 1, lines })
+        },
+    }
+    logs: Logs<'_> {
+        "logs" => |redis, _| tried(redis, &Logs { id: "held", after: 0 }),
+    }
     orphans: Orphans<'_> {
         "look for orphans" => |redis, _| orphans(redis, How::Look),
         "put orphans back" => |redis, _| orphans(redis, How::PutBack),
@@ -256,9 +267,6 @@ verbs! {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Promote { limit: 5, worker: "w", hold: true })
         },
-    }
-    purge: Purge<'_> {
-        "purge" => |redis, _| tried(redis, &Purge { ids: &all() }),
     }
     recover: Recover {
         "recover" => |redis, _| recover(redis),

@@ -173,6 +173,32 @@ async fn a_worker_is_told_as_its_schema_says() {
     rig.run(&["worker", "ls", "biling"]).expect(3);
 }
 
+/// The handlers of the rig say which order they charge.
+#[tokio::test]
+async fn the_log_of_a_job_is_told_as_its_schema_says_and_followed_to_its_end() {
+    let rig = Rig::new().await;
+    let job = rig.queue.enqueue(Charge::new(7)).await.unwrap();
+    let id = job.id().as_str();
+    assert_eq!(rig.run(&["job", "logs", "billing", id]).expect(0).out, "");
+    let mut followed = rig.program();
+    followed.args(["job", "logs", "billing", id, "--follow", "--json"]);
+    let followed = followed
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    rig.work_until(async || job.info().await.unwrap().unwrap().ended.is_some())
+        .await;
+    let followed = crate::rig::Said::from(followed.wait_with_output().unwrap()).expect(0);
+    let lines = followed.objects();
+    check("log-line", &lines);
+    let told: Vec<_> = lines.iter().map(|line| line["text"].clone()).collect();
+    assert_eq!(told, ["order 7", "asks\nthe card"]);
+    let rest = ["job", "logs", "billing", id, "--after", "1"];
+    let rest = rig.run(&rest).expect(0).out;
+    assert!(rest.ends_with("  1  asks the card\n"), "{rest}");
+    rig.run(&["job", "logs", "billing", "nobody"]).expect(3);
+}
+
 #[test]
 fn each_schema_is_checked_here() {
     let here = include_str!("json.rs");

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use oxcart::{Failure, Job, Oxcart, Queue, Worker};
+use oxcart::{Context, Failure, Job, Oxcart, Queue, Worker};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,7 +39,9 @@ impl Job for Charge {
     type Output = String;
 }
 
-async fn charge(job: Charge) -> Result<String, Failure> {
+async fn charge(job: Charge, context: Context) -> Result<String, Failure> {
+    context.log(format!("order {}", job.order));
+    context.log("asks\nthe card");
     match job.error {
         Some(error) => Err(Failure::dead(error)),
         None => Ok(format!("receipt {}", job.order)),

@@ -28,8 +28,8 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    audit, cancel, edit, expiry, gates, import, owner, purge, report, snooze, successors, turns,
-    unique,
+    audit, cancel, edit, expiry, gates, import, log, owner, remove_dead, report, snooze,
+    successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -76,6 +76,8 @@ operations! {
         .prop_map(|(claims, stale, lease_ms)| Op::Extend { claims, stale, lease_ms });
     2 Progress: (any::<u8>(), rarely(), select(&[1, 256, 257][..]))
         .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes });
+    2 Log: log::operation();
+    1 ReadLog: log::read();
     6 Recover: recover();
     2 Judge: judge();
     2 Promote: (1..5usize, 0..WORKERS, any::<bool>())
@@ -94,7 +96,7 @@ operations! {
     3 Replay: ids().prop_map(|ids| Op::Replay { ids });
     2 Remove: (ids(), option::weighted(0.3, select(State::ALL)))
         .prop_map(|(ids, only_in)| Op::Remove { ids, only_in });
-    2 Purge: purge::operation();
+    2 RemoveDead: remove_dead::operation();
     2 Import: import::operation();
     1 Audit: audit::operation();
     2 Cancel: cancel::operation();

@@ -109,7 +109,7 @@ pub(crate) const DEAD: Profile = Profile(&[
     (8, Enqueue),
     (6, EnqueueUnique),
     (20, Advance),
-    (8, Purge),
+    (8, RemoveDead),
     (3, Replay),
 ]);
 
@@ -118,7 +118,7 @@ pub(crate) const IMPORTED: Profile = Profile(&[
     (4, Enqueue),
     (6, Advance),
     (12, Import),
-    (4, Purge),
+    (4, RemoveDead),
     (4, Replay),
     (8, Audit),
     (3, Pass),
@@ -466,3 +466,16 @@ pub(crate) const REPORT_DAYS: Profile = Profile(&[(10, Report), (6, PassDay)]);
 /// They say so while jobs come and go.
 pub(crate) const REPORTED: Profile =
     Profile(&[(10, Report), (6, Enqueue), (6, Advance), (4, Pass)]);
+
+/// Handlers write into the logs of their jobs, which fail, end and go.
+pub(crate) const LOGS: Profile = Profile(&[
+    (6, Enqueue),
+    (16, Advance),
+    (14, Log),
+    (6, ReadLog),
+    (3, Recover),
+    (3, Remove),
+    (2, Replay),
+    (2, Trim),
+    (5, Pass),
+]);

@@ -457,7 +457,11 @@ impl<'a> World<'a> {
     }
 
     /// One of the last claims, by any number; with another receipt if it is to be stale.
-    pub(super) fn claim(&self, number: u8, stale: bool) -> Option<(JobId, Fence, Receipt)> {
+    pub(in crate::store::tests) fn claim(
+        &self,
+        number: u8,
+        stale: bool,
+    ) -> Option<(JobId, Fence, Receipt)> {
         let reach = self.claims.len().min(CLAIMS_IN_REACH);
         let back = usize::from(number).checked_rem(reach)?;
         let (id, fence, receipt) = self.claims[self.claims.len() - 1 - back].clone();

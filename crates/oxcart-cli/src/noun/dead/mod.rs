@@ -8,7 +8,7 @@ mod groups;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use oxcart::{JobId, JobState, Queue};
+use oxcart::{JobId, JobState};
 
 use self::bulk::Action;
 use crate::jobs::filter::Filter;
@@ -207,19 +207,9 @@ async fn change(
                 &format!("Remove {many} of the dead letters of `{name}`"),
             )
             .await?;
-            let remove =
-                async |ids: &[JobId]| steps::each(ids, async |id| remove(&queue, &id).await).await;
+            let remove = async |ids: &[JobId]| queue.remove_dead(ids).await;
             steps::change(session, tally, &ids, None, remove).await?
         }
     };
     all_found(session, &queue, &ids, &tally).await
-}
-
-/// Only if it is dead: it may have been replayed since it was read.
-async fn remove(queue: &Queue, id: &JobId) -> Result<oxcart::Changed, oxcart::Error> {
-    match queue.job(id).await? {
-        Some(job) if job.state == JobState::Dead => queue.remove(id).await,
-        Some(job) => Ok(oxcart::Changed::InState(job.state)),
-        None => Ok(oxcart::Changed::NotFound),
-    }
 }

@@ -2,6 +2,7 @@
 
 mod edit;
 mod enqueue;
+mod logs;
 pub(crate) mod payload;
 
 use clap::{Args, Subcommand};
@@ -35,6 +36,8 @@ pub(crate) enum Verb {
     Ls(List),
     /// One job with its whole story: payload, attempts, errors
     Show(Show),
+    /// What its handlers have said of a job, the oldest line first
+    Logs(logs::Logs),
     /// Enqueue a job by the name of its type, with a payload as JSON
     Enqueue(enqueue::Enqueue),
     /// End jobs that are no longer wanted: what waits ends at once, what runs is told
@@ -146,6 +149,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
     match verb {
         Verb::Ls(list) => self::list(session, list).await,
         Verb::Show(show) => self::show(session, &show).await,
+        Verb::Logs(logs) => logs.run(session).await,
         Verb::Enqueue(enqueue) => enqueue.run(session).await,
         Verb::Cancel(cancel) => self::cancel(session, cancel).await,
         Verb::Promote(which) => promote(session, which).await,

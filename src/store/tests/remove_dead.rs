@@ -12,8 +12,9 @@ use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
+use crate::job::state::State;
 use crate::policy::order::{OnFailure, Order};
-use crate::store::purge::Purge;
+use crate::store::remove::{Remove, Removed};
 use crate::store::replay::Replay;
 
 impl Rig {
@@ -26,13 +27,18 @@ impl Rig {
         claimed.id
     }
 
-    fn purge(&mut self, ids: &[&str]) -> Vec<String> {
+    fn remove_dead(&mut self, ids: &[&str]) -> Removed {
         let ids: Vec<JobId> = ids.iter().map(|id| JobId::stored(id)).collect();
-        self.call(&Purge { ids: &ids }).purged
+        self.call(&dead(&ids))
     }
 }
 
-fn only_what_is_dead_is_purged(mut rig: Rig) {
+fn dead(ids: &[JobId]) -> Remove<'_> {
+    let only_in = Some(State::Dead.as_str());
+    Remove { ids, only_in }
+}
+
+fn only_what_is_dead_is_removed(mut rig: Rig) {
     rig.enqueue(&[job("a"), job("b"), job("c"), job("d")]);
     for id in ["a", "b"] {
         assert_eq!(rig.die().as_str(), id);
@@ -41,52 +47,58 @@ fn only_what_is_dead_is_purged(mut rig: Rig) {
     assert_eq!(rig.call(&Replay { ids: &replayed }).replayed, ["a"]);
     let runs = rig.claim_one().unwrap();
     assert_eq!(runs.id.as_str(), "c");
-    assert_eq!(rig.purge(&["a", "b", "b", "c", "d", "nobody"]), ["b"]);
+    let told = rig.remove_dead(&["a", "b", "b", "c", "d", "nobody"]);
+    assert_eq!(
+        (told.removed, told.active),
+        (vec!["b".into()], vec!["c".into()])
+    );
+    let waiting = |id: &str| (id.to_owned(), "waiting".to_owned());
+    assert_eq!(told.others, [waiting("a"), waiting("d")]);
     assert_eq!(rig.total("removed"), 1);
     for id in ["a", "b", "c", "d"] {
         rig.check_whole(&JobId::stored(id));
     }
     assert_eq!(rig.state(&JobId::stored("b")), None);
     let before = rig.subject.dump();
-    assert!(rig.purge(&["b"]).is_empty(), "again");
+    assert!(rig.remove_dead(&["b"]).removed.is_empty(), "again");
     assert_eq!(rig.subject.dump(), before);
 }
 
 /// What it held back goes on.
-fn a_purged_job_halts_its_order_no_longer(mut rig: Rig) {
+fn a_dead_job_that_was_removed_halts_its_order_no_longer(mut rig: Rig) {
     rig.traits = true;
     let ordered = JobOptions::new().ordered_by(Order::by("k").on_failure(OnFailure::Halt));
     rig.enqueue(&[with("a", &ordered), with("b", &ordered)]);
     rig.die();
     assert!(rig.claim_one().is_none());
-    assert_eq!(rig.purge(&["a"]), ["a"]);
+    assert_eq!(rig.remove_dead(&["a"]).removed, ["a"]);
     assert_eq!(rig.claim_one().unwrap().id.as_str(), "b");
 }
 
 on_both!(
-    only_what_is_dead_is_purged,
-    a_purged_job_halts_its_order_no_longer,
+    only_what_is_dead_is_removed,
+    a_dead_job_that_was_removed_halts_its_order_no_longer,
 );
 
 /// An operator removes what is dead of these.
 #[derive(Debug)]
-struct PurgeSome {
+struct RemoveSome {
     ids: Vec<u8>,
 }
 
 pub(super) fn operation() -> impl Strategy<Value = Op> {
-    vec(0..IDS, 1..6).prop_map(|ids| Op::Other(Arc::new(PurgeSome { ids })))
+    vec(0..IDS, 1..6).prop_map(|ids| Op::Other(Arc::new(RemoveSome { ids })))
 }
 
-impl Operation for PurgeSome {
+impl Operation for RemoveSome {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
         let ids = names(&self.ids);
         let before = world.redis.dump();
-        let verb = Purge { ids: &ids };
+        let verb = dead(&ids);
         let told = world.redis.call(&verb)?;
-        same("purge", &told, &world.memory.call(&verb))?;
+        same("remove what is dead", &told, &world.memory.call(&verb))?;
         let was_dead = |id: &String| before.get("dead", id).is_some();
-        match told.purged.iter().all(was_dead) {
+        match told.removed.iter().all(was_dead) {
             true => Ok(()),
             false => Err(format!("{told:?} were not all dead")),
         }
