@@ -38,7 +38,7 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Man(man) => return man.run(),
         noun => noun,
     };
-    let log = log::install(common.verbose);
+    log::install(common.verbose);
     let session = &mut Session::open(common).await?;
     match noun {
         Noun::Queue(verb) => queue::run(verb, session).await?,
@@ -49,7 +49,7 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Worker(verb) => worker::run(verb, session).await?,
         Noun::Events(events) => events::run(events, session).await?,
         Noun::Audit(audit) => audit::run(audit, session).await?,
-        Noun::Doctor(doctor) => doctor::run(doctor, session, &log).await?,
+        Noun::Doctor(doctor) => doctor::run(doctor, session).await?,
         Noun::Bench(bench) => bench::run(bench, session).await?,
         Noun::Completions(_) | Noun::Man(_) => {}
     }
