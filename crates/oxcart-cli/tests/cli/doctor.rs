@@ -92,7 +92,7 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
     mail.enqueue(Charge::new(7)).await.unwrap();
     mail.pause().await.unwrap();
 
-    let said = rig.run(&["doctor", "--json"]).expect(1);
+    let said = rig.run(&["doctor", "--json"]).expect(5);
     let findings = said.objects();
     let expected = [
         ["note", "paused-schedule"],
@@ -117,7 +117,7 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
     rig.run(&["doctor", "lost", "--fix"]).expect(2);
     let fixed = rig
         .run(&["doctor", "lost", "--fix", "--yes", "--json"])
-        .expect(1)
+        .expect(5)
         .objects();
     assert!(
         fixed
@@ -142,6 +142,32 @@ async fn jobs_that_no_running_worker_has_a_handler_for_are_found() {
     let finding = found.iter().find(|it| it["check"] == "no-handler");
     let what = finding.unwrap()["what"].as_str().unwrap();
     assert!(what.contains("fax"), "{what}");
+}
+
+#[tokio::test]
+async fn jobs_that_are_held_back_are_not_told_as_jobs_without_a_worker() {
+    let rig = Rig::on(healthy_server()).await;
+    let paused = rig.open("paused").await;
+    paused.enqueue(Charge::new(1)).await.unwrap();
+    paused.jobs_named("charge").unwrap().pause().await.unwrap();
+    // A rate of which a job that failed has used up all.
+    let rate = oxcart::Limits::new().rate(oxcart::Rate::burst(1, HOUR));
+    let limited = oxcart::QueueSettings::new().limits(rate);
+    rig.queue.change_settings(limited).await.unwrap();
+    rig.die(&["no card"]).await;
+    rig.enqueue(Charge::new(2)).await;
+    let found = rig.run(&["doctor", "--json"]).expect(0).objects();
+    let expected = [
+        ["note", "rate-used-up"],
+        ["warning", "dead-letters"],
+        ["warning", "paused-name"],
+    ];
+    assert_eq!(checks(&found), expected, "{found:?}");
+    let command = "oxcart queue resume paused --name charge";
+    assert!(found.iter().any(|it| it["command"] == command), "{found:?}");
+    let listed = rig.run(&["queue", "ls"]).expect(0).out;
+    assert!(listed.contains("rate 1/1h used up"), "{listed}");
+    assert!(listed.contains("paused: charge"), "{listed}");
 }
 
 #[tokio::test]
@@ -206,7 +232,7 @@ async fn a_backlog_that_grows_is_found() {
     let grows = || {
         let found = rig
             .run(&["doctor", "--json", "--quick"])
-            .expect(1)
+            .expect(5)
             .objects();
         found.iter().any(|it| it["check"] == "backlog-grows")
     };

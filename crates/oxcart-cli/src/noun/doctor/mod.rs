@@ -13,7 +13,7 @@ use crate::trouble::{Exit, Trouble};
 use report::Report;
 use server::Clock;
 
-/// It only reads, unless --fix is given. The exit code is 1 if there is a problem.
+/// It only reads, unless --fix is given. The exit code is 5 if there is a problem.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// These queues; all of them, if none is named
@@ -51,6 +51,6 @@ pub(crate) async fn run(doctor: Doctor, session: &mut Session) -> Result<(), Tro
     session.out.flush()?;
     match report.problems() {
         0 => Ok(()),
-        _ => Err(Trouble::told(Exit::Error)),
+        _ => Err(Trouble::told(Exit::Problem)),
     }
 }

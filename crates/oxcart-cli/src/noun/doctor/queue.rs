@@ -9,11 +9,12 @@ use super::Doctor;
 use super::report::{Finding, Level, Report};
 use super::server::Clock;
 use super::workers;
-use crate::noun::queue::differ_from_code;
+use crate::noun::queue::{differ_from_code, is_rate_used_up};
 use crate::session::Session;
 use crate::term::confirm::confirm;
 use crate::term::look::jobs;
 use crate::text::quoted::quoted;
+use crate::text::rates;
 use crate::text::when::rough;
 use crate::trouble::Trouble;
 
@@ -50,6 +51,7 @@ pub(super) async fn check(
         report,
     };
     seen.pause();
+    seen.held();
     seen.totals();
     seen.backlog().await?;
     workers::check(queue, &seen.counts, clock, seen.report).await?;
@@ -120,6 +122,33 @@ impl Seen<'_> {
         }
     }
 
+    /// What keeps jobs from starting, and ends by itself or by an operator.
+    fn held(&mut self) {
+        if let Some(until) = self.counts.held_until {
+            let left = rough(until.duration_since(self.clock.now()));
+            let what = format!("nothing starts for {left}: a handler was told to wait");
+            let advice = "it goes on by itself; `resume` ends it at once";
+            self.add(Level::Note, "held", what, advice, "oxcart queue resume {}");
+        }
+        if self.counts.waiting > 0 && is_rate_used_up(&self.counts) {
+            let rate = self.counts.limits.rate.as_ref().map(rates::shown);
+            let what = format!(
+                "{} waiting: the rate of the queue, {}, is used up",
+                jobs(self.counts.waiting),
+                rate.unwrap_or_default()
+            );
+            let advice =
+                "jobs go on as the rate allows; a higher one, if what they call can bear it";
+            let command = "oxcart queue settings {} --rate 200/1s";
+            self.add(Level::Note, "rate-used-up", what, advice, command);
+        }
+        for name in self.counts.paused_names.clone() {
+            let what = format!("the jobs named {name} are paused");
+            let command = format!("oxcart queue resume {{}} --name {}", quoted(&name));
+            self.add(Level::Warning, "paused-name", what, "", &command);
+        }
+    }
+
     fn totals(&mut self) {
         let all = self.counts.totals;
         if all.without_record > 0 {
@@ -147,8 +176,17 @@ impl Seen<'_> {
     /// Jobs that could run, and nothing that runs them.
     async fn backlog(&mut self) -> Result<(), Trouble> {
         let first = self.counts.clone();
-        let stands = |counts: &Counts| counts.waiting > 0 && counts.active == 0 && !counts.paused;
+        let stands = |counts: &Counts| {
+            let may_start =
+                !counts.paused && counts.held_until.is_none() && !is_rate_used_up(counts);
+            may_start && counts.waiting > 0 && counts.active == 0
+        };
         if !stands(&first) {
+            return Ok(());
+        }
+        let waiting = self.first(JobState::Waiting).await?;
+        let is_paused = |job: &JobInfo| first.paused_names.contains(&job.name);
+        if waiting.iter().all(is_paused) {
             return Ok(());
         }
         tokio::time::sleep(SECOND_LOOK).await;
