@@ -245,6 +245,7 @@ pub use crate::queue::orphans::Orphans;
 pub use crate::queue::sweep::{Sweep, Swept};
 pub use crate::queue::workers::{RunningJob, WorkerInfo};
 pub use crate::redis::pool::Pool;
+pub use crate::redis::server::{Persistence, Product, ServerInfo};
 pub use crate::redis::tls::Tls;
 pub use crate::schedule::ScheduleHandle;
 pub use crate::schedule::builder::{Schedule, ScheduleBuilder, Scheduled};

@@ -12,7 +12,7 @@ use crate::queue::setup::Setup;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::runtime;
-use crate::store::backend::{Backend, Pool, Tls};
+use crate::store::backend::{Backend, Pool, ServerInfo, Tls};
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
@@ -148,6 +148,34 @@ impl Oxcart {
             error.within(format_args!("`queues` of the namespace `{namespace}`"))
         })?;
         Ok(names.into_iter().collect())
+    }
+
+    /// What the server says of itself: its version, what it keeps on disk, its memory and its clock, how far away it is, and which
+    /// commands it denies to this user. It takes some ten small commands. In memory nothing of it is known.
+    ///
+    /// ```no_run
+    /// # async fn example(oxcart: oxcart::Oxcart) -> Result<(), oxcart::Error> {
+    /// let server = oxcart.server().await?;
+    /// if server.persistence == Some(oxcart::Persistence::Nothing) {
+    ///     println!("a restart loses every job");
+    /// }
+    /// println!("{:?} away; denied: {:?}", server.round_trip, server.denied.unwrap_or_default());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`queues`](Self::queues). What the server does not tell this user is no error, and `None`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn server(&self) -> Result<ServerInfo, Error> {
+        let Setup {
+            backend, namespace, ..
+        } = &*self.inner;
+        let info = backend.server(namespace).await;
+        info.map_err(|error| error.within("`server`"))
     }
 }
 

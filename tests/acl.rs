@@ -71,6 +71,7 @@ async fn everything_works_with(rule: &[String], database: u32) {
     let url = server.open_url().replace("://", &signed_in) + &database.to_string();
 
     let oxcart = Oxcart::connect(&url).await.unwrap();
+    assert_eq!(oxcart.server().await.unwrap().denied, Some(Vec::new()));
     let queue = oxcart.queue(QUEUE).unwrap();
     let mut events = queue.events().await.unwrap();
     let scene = Scene::new();

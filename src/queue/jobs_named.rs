@@ -1,6 +1,7 @@
 //! All jobs of one name: what an operator stops and lets go on.
 
 use crate::error::Error;
+use crate::id::JobId;
 use crate::policy::job_names::{PAUSED_AT_MOST, check_job_name};
 use crate::policy::key::encode_key;
 use crate::queue::Queue;
@@ -43,6 +44,27 @@ impl JobsNamed {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The job of this name that has a [unique key](crate::Unique) now; `None` if the key is free. For programs that do not have the type of the
+    /// job: the others have [`Queue::job_with_key`], which says more of it.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(queue: Queue) -> Result<(), Error> {
+    /// let id: Option<JobId> = queue.jobs_named("export")?.with_key("user-7").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the key is empty or has more than 512 bytes; or if Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn with_key(&self, key: &str) -> Result<Option<JobId>, Error> {
+        self.queue.holder_of("`with_key`", &self.name, key).await
     }
 
     /// Pauses the jobs of this name: no worker claims any of them until [`resume`](Self::resume). Jobs that run go on; enqueueing

@@ -1,6 +1,7 @@
 //! From a unique key to the job that has it.
 
 use crate::error::Error;
+use crate::id::JobId;
 use crate::job::Job;
 use crate::job::traits::unique_key;
 use crate::policy::key::{check_key, encode_key};
@@ -37,9 +38,19 @@ impl Queue {
     ///
     /// Only reads.
     pub async fn job_with_key<J: Job>(&self, key: &str) -> Result<Option<JobHandle<J>>, Error> {
-        check_key("`job_with_key`", key)?;
-        let name = &encode_key(&unique_key(J::NAME, key));
-        let owner = self.inner.call(&Owner { name }).await?;
-        Ok(owner.map(|id| JobHandle::existing(self.clone(), id)))
+        let holder = self.holder_of("`job_with_key`", J::NAME, key).await?;
+        Ok(holder.map(|id| JobHandle::existing(self.clone(), id)))
+    }
+
+    /// The job of this name that has a key.
+    pub(super) async fn holder_of(
+        &self,
+        call: &str,
+        job_name: &str,
+        key: &str,
+    ) -> Result<Option<JobId>, Error> {
+        check_key(call, key)?;
+        let name = &encode_key(&unique_key(job_name, key));
+        self.inner.call(&Owner { name }).await
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn check(connector: &Connector, namespace: &Namespace) -> Resul
 }
 
 /// What a server says of itself, as lines `name:value`.
-struct Facts {
+pub(crate) struct Facts {
     text: String,
     from: Source,
 }
@@ -45,7 +45,7 @@ enum Source {
 
 impl Facts {
     /// A user without `INFO` can work; `HELLO` tells each user the version and the role.
-    async fn of(connector: &Connector) -> Result<Self, Trouble> {
+    pub(crate) async fn of(connector: &Connector) -> Result<Self, Trouble> {
         let facts = |text, from| Ok(Self { text, from });
         let trouble = match connector.request(redis::cmd("INFO").arg("all")).await {
             Ok(value) => return facts(text(&value).unwrap_or_default(), Source::Info),
@@ -66,7 +66,15 @@ impl Facts {
         }
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    #[cfg(test)]
+    pub(crate) fn from_info(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            from: Source::Info,
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
@@ -204,28 +212,43 @@ async fn warn_of_no_rights(connector: &Connector, namespace: &Namespace) {
     }
 }
 
-/// Many hosted servers forbid `CONFIG`; then nothing is said.
 async fn warn_of_no_persistence(connector: &Connector, facts: &Facts) {
-    if facts.from != Source::Info || facts.get("aof_enabled") == Some("1") {
-        return;
-    }
-    let snapshots = connector
-        .request(redis::cmd("CONFIG").arg("GET").arg("save"))
-        .await;
-    let pair = match snapshots {
-        Ok(Value::Array(pair)) => pair,
-        Ok(Value::Map(pairs)) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
-        _ => return,
-    };
-    if pair
-        .get(1)
-        .and_then(text)
-        .is_some_and(|save| save.is_empty())
+    if facts.get("aof_enabled") != Some("1")
+        && matches!(Saves::of(connector, facts).await, Saves::None)
     {
         warn!(
             address = connector.address(),
             "Redis keeps nothing on disk: a restart loses every job; set `appendonly yes`"
         );
+    }
+}
+
+/// Whether the server writes snapshots.
+pub(crate) enum Saves {
+    Some,
+    None,
+    Unknown,
+}
+
+impl Saves {
+    /// Many hosted servers forbid `CONFIG`; then it is unknown.
+    pub(crate) async fn of(connector: &Connector, facts: &Facts) -> Self {
+        if facts.from != Source::Info {
+            return Self::Unknown;
+        }
+        let snapshots = connector
+            .request(redis::cmd("CONFIG").arg("GET").arg("save"))
+            .await;
+        let pair = match snapshots {
+            Ok(Value::Array(pair)) => pair,
+            Ok(Value::Map(pairs)) => pairs.into_iter().flat_map(|(k, v)| [k, v]).collect(),
+            _ => return Self::Unknown,
+        };
+        match pair.get(1).and_then(text) {
+            Some(save) if save.is_empty() => Self::None,
+            Some(_) => Self::Some,
+            None => Self::Unknown,
+        }
     }
 }
 
@@ -303,10 +326,7 @@ mod tests {
             ),
         ];
         for (info, kind, says) in cases {
-            let facts = Facts {
-                text: info.to_owned(),
-                from: Source::Info,
-            };
+            let facts = Facts::from_info(info);
             let error = facts.check("there:6379").unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(says), "{error}");

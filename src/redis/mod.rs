@@ -12,6 +12,7 @@ pub(crate) mod refusal;
 pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
+pub(crate) mod server;
 pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod token_pop;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use oxcart::{Changed, Ended, Failure, Job, JobCursor, JobId, JobInfo, JobState, Worker};
+use oxcart::{
+    Changed, Ended, Failure, Job, JobCursor, JobId, JobInfo, JobState, Oxcart, Persistence,
+    Product, Worker,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
@@ -236,4 +239,55 @@ async fn a_type_that_names_its_queue_is_refused_by_others_unless_that_is_meant()
     photos.enqueue(Resize {}).await.unwrap();
     drop(Worker::builder(&photos).handle(resize).build().unwrap());
     assert_eq!(photos.counts().await.unwrap().waiting, 2);
+}
+
+#[tokio::test]
+async fn a_server_tells_how_it_is_set_up_and_what_it_denies() {
+    let rig = Rig::new().await;
+    let server = rig.oxcart.server().await.unwrap();
+    let product = server.product;
+    assert!(
+        matches!(product, Some(Product::Redis | Product::Valkey)),
+        "{product:?}"
+    );
+    assert!(server.version.is_some());
+    assert_eq!(server.eviction.as_deref(), Some("noeviction"));
+    assert_eq!(server.persistence, Some(Persistence::Nothing));
+    assert_eq!(server.save_failed, Some(false));
+    assert_eq!(server.memory_max, Some(u64::MAX));
+    assert!(server.memory.unwrap() > 100_000);
+    assert!(server.round_trip > Duration::ZERO);
+    let time = server.time.unwrap();
+    let differ = time
+        .duration_since(server.asked_at)
+        .max(server.asked_at.duration_since(time));
+    assert!(differ < Duration::from_secs(2), "{differ:?}");
+    assert_eq!(server.denied, Some(Vec::new()));
+
+    // What it does not tell is unknown. A command of another user's key is denied as well.
+    let ops = [
+        "ACL", "SETUSER", "ops", "on", ">word", "~other:*", "+@all", "-info", "-config",
+    ];
+    rig.server.cli(&ops);
+    let url = rig.server.open_url().replace("://", "://ops:word@");
+    let other = Oxcart::builder()
+        .namespace("other")
+        .connect(&url)
+        .await
+        .unwrap();
+    let server = other.server().await.unwrap();
+    assert!(server.eviction.is_none() && server.persistence.is_none() && server.memory.is_none());
+    assert!(server.save_failed.is_none() && server.memory_max.is_none());
+    assert_eq!(server.denied.unwrap(), ["info"]);
+    let ours = Oxcart::connect(&url).await.unwrap();
+    let denied = ours.server().await.unwrap().denied.unwrap();
+    let contains = |name: &str| denied.iter().any(|it| it == name);
+    assert!(
+        contains("zadd") && contains("unlink") && contains("xread"),
+        "{denied:?}"
+    );
+    assert!(
+        !contains("time") && !contains("client unblock"),
+        "{denied:?}"
+    );
 }

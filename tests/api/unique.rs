@@ -272,6 +272,11 @@ async fn the_last_of_many_requests_runs_after_the_job_that_runs() {
     assert_eq!((counts.active, counts.blocked), (1, 1));
     let owner = rig.queue.job_with_key::<Charge>("7").await.unwrap();
     assert_eq!(owner.unwrap().id(), first.id());
+    let named = rig.queue.jobs_named(Charge::NAME).unwrap();
+    assert_eq!(
+        named.with_key("7").await.unwrap().as_ref(),
+        Some(first.id())
+    );
     gate.add_permits(2);
     assert_eq!(first.result().within(PATIENCE).await.unwrap(), "1 from 7");
     assert_eq!(second.result().within(PATIENCE).await.unwrap(), "9 from 7");
@@ -285,6 +290,8 @@ async fn a_key_is_asked_for_only_if_it_means_something() {
     let rig = Rig::new().await;
     for key in ["", &"x".repeat(513)] {
         let refused = rig.queue.job_with_key::<Charge>(key).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+        let refused = rig.queue.jobs_named("charge").unwrap().with_key(key).await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
 }

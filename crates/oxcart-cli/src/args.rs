@@ -10,7 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::noun::{audit, bench, dead, doctor, events, group, job, queue, schedule, shell, worker};
 
 const AFTER: &str = "\
-Exit codes: 0 fine, 1 error, 2 wrong usage or refused, 3 not found, 4 Redis cannot be reached, 130 interrupted.
+Exit codes: 0 fine, 1 error, 2 wrong usage or refused, 3 not found, 4 Redis cannot be reached,
+5 the doctor has found a problem, 130 interrupted.
 More: https://docs.rs/oxcart, and docs/command-line.md in its sources.";
 
 /// Looks after the queues of oxcart: what is stuck, why, and how to repair it

@@ -1,5 +1,6 @@
 //! From what was typed to the exit code.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -18,7 +19,12 @@ use crate::trouble::{Exit, Trouble};
 const HANGING: usize = 7;
 
 pub(crate) fn run() -> ExitCode {
-    let Cli { common, noun } = Cli::parse();
+    let Cli { common, noun } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and the version come this way as well.
+        Err(error) if !error.use_stderr() || !asks_for_json(std::env::args_os()) => error.exit(),
+        Err(error) => return tell(&not_understood(&error), true),
+    };
     let as_json = common.json;
     match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -38,7 +44,7 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Man(man) => return man.run(),
         noun => noun,
     };
-    let log = log::install(common.verbose);
+    log::install(common.verbose);
     let session = &mut Session::open(common).await?;
     match noun {
         Noun::Queue(verb) => queue::run(verb, session).await?,
@@ -49,11 +55,30 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Worker(verb) => worker::run(verb, session).await?,
         Noun::Events(events) => events::run(events, session).await?,
         Noun::Audit(audit) => audit::run(audit, session).await?,
-        Noun::Doctor(doctor) => doctor::run(doctor, session, &log).await?,
+        Noun::Doctor(doctor) => doctor::run(doctor, session).await?,
         Noun::Bench(bench) => bench::run(bench, session).await?,
         Noun::Completions(_) | Noun::Man(_) => {}
     }
     session.out.flush()
+}
+
+/// What was typed cannot be read, but this can.
+fn asks_for_json(args: impl Iterator<Item = OsString>) -> bool {
+    let mut options = args.take_while(|arg| arg != "--");
+    options.any(|arg| arg == "--json")
+}
+
+fn not_understood(error: &clap::Error) -> Trouble {
+    let text = error.to_string();
+    let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
+    let trouble = Trouble::usage(message.trim_start_matches("error: ").trim());
+    let tip = rest
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    match tip {
+        Some(tip) => trouble.hint(tip),
+        None => trouble,
+    }
 }
 
 /// Tells it on stderr. Nobody may read that either.

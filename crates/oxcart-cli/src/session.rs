@@ -21,6 +21,7 @@ const LISTED_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) struct Session {
     pub(crate) oxcart: Oxcart,
     pub(crate) out: Out,
+    pub(crate) namespace: String,
     /// The person has said yes already.
     pub(crate) yes: bool,
 }
@@ -42,6 +43,7 @@ impl Session {
         Ok(Self {
             oxcart: builder.connect(&common.url).await?,
             out,
+            namespace: common.namespace,
             yes: common.yes,
         })
     }

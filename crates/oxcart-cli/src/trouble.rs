@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Usage = 2,
     NotFound = 3,
     Unreachable = 4,
+    /// The doctor has found a problem.
+    Problem = 5,
     Interrupted = 130,
 }
 
@@ -77,7 +79,7 @@ impl Trouble {
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         let exit = match error.kind() {
-            ErrorKind::Invalid | ErrorKind::NotEmpty => Exit::Usage,
+            ErrorKind::Invalid => Exit::Usage,
             ErrorKind::NotFound => Exit::NotFound,
             ErrorKind::Unreachable
             | ErrorKind::Refused

@@ -18,6 +18,7 @@ pub(crate) use wake_token::WakeToken;
 pub(crate) use crate::memory::Apply;
 pub(crate) use crate::redis::connection::CALL_MAX;
 pub(crate) use crate::redis::pool::Pool;
+pub(crate) use crate::redis::server::ServerInfo;
 pub(crate) use crate::redis::stream::{Entry, EntryId};
 pub(crate) use crate::redis::tls::Tls;
 pub(crate) use crate::redis::trouble::{Refusal, Trouble};
@@ -38,7 +39,7 @@ use crate::redis::connection::Connector;
 use crate::redis::keys::Keys;
 use crate::redis::reconnecting::Reconnecting;
 use crate::redis::script::Single;
-use crate::redis::{health, registry, stream};
+use crate::redis::{health, registry, server, stream};
 use crate::runtime;
 use crate::store;
 
@@ -75,6 +76,14 @@ impl Backend {
         match self {
             Self::Redis(connector) => health::check(connector, namespace).await,
             Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// What the server says of itself.
+    pub(crate) async fn server(&self, namespace: &Namespace) -> Result<ServerInfo, Error> {
+        match self {
+            Self::Redis(connector) => server::info(connector, namespace).await,
+            Self::Memory(_) => Ok(ServerInfo::none()),
         }
     }
 

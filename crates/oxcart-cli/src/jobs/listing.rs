@@ -11,6 +11,7 @@ use crate::session::Session;
 use crate::term::look::Tint;
 use crate::term::out::Out;
 use crate::term::table::{Cell, Column, Table, number, text};
+use crate::text::quoted::quoted;
 use crate::text::when::{ago, now};
 use crate::trouble::Trouble;
 
@@ -104,17 +105,6 @@ pub(crate) async fn list(
 fn eprint(line: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// For a shell.
-fn quoted(word: &str) -> String {
-    match word
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || ":._-@".contains(c))
-    {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
 }
 
 fn print(out: &mut Out, queue: &Queue, columns: Columns, found: &Found) -> Result<(), Trouble> {

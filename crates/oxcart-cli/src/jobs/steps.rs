@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     pub(crate) requested: u64,
     /// Jobs in another state, which were left alone.
     pub(crate) in_other_state: u64,
+    /// Dead jobs that were left alone, because another job has their unique key.
+    pub(crate) duplicates: u64,
     pub(crate) not_found: u64,
     /// Nothing was changed: it was only looked what would be.
     pub(crate) dry_run: bool,
@@ -56,6 +58,7 @@ impl Tally {
             Changed::Done => self.done += 1,
             Changed::Requested => self.requested += 1,
             Changed::NotFound => self.not_found += 1,
+            Changed::Duplicate => self.duplicates += 1,
             _ => self.in_other_state += 1,
         }
     }
@@ -75,7 +78,7 @@ impl Tally {
     }
 
     fn seen(&self) -> u64 {
-        self.done + self.requested + self.in_other_state + self.not_found
+        self.done + self.requested + self.in_other_state + self.duplicates + self.not_found
     }
 }
 
@@ -194,11 +197,18 @@ pub(crate) fn tell(session: &mut Session, tally: &Tally, past: &str) -> Result<(
     for (number, what) in [
         (tally.requested, "running, and asked to end"),
         (tally.in_other_state, "in another state, and left alone"),
+        (
+            tally.duplicates,
+            "left alone: another job has the unique key",
+        ),
         (tally.not_found, "not there"),
     ] {
         if number > 0 {
             text += &format!("; {} {what}", jobs(number));
         }
     }
-    session.out.done(tally, text)
+    match tally.done + tally.requested {
+        0 => session.out.nothing(tally, text),
+        _ => session.out.done(tally, text),
+    }
 }

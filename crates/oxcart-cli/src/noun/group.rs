@@ -124,7 +124,7 @@ struct View<'a> {
     paused: bool,
     concurrency: Option<u64>,
     rate: Option<String>,
-    held_until_ms: Option<u64>,
+    held_until: Option<String>,
 }
 
 pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble> {
@@ -245,7 +245,7 @@ fn view<'a>(queue: &'a str, group: &'a str, info: &GroupInfo, delayed: Option<u6
         paused: info.paused,
         concurrency: info.concurrency,
         rate: info.rate.as_ref().map(rates::shown),
-        held_until_ms: info.held_until.map(|until| until.as_millis()),
+        held_until: info.held_until.map(|until| until.to_string()),
     }
 }
 
@@ -293,16 +293,14 @@ async fn pause(session: &mut Session, change: Change, paused: bool) -> Result<()
         false => format!("the group `{key}` of `{queue}` goes on"),
     };
     let changed = before.paused != info.paused || before.held_until != info.held_until;
-    let (name, paused) = (Some(&**key), info.paused);
-    session.out.done(
-        &Pause {
-            queue,
-            name,
-            paused,
-            changed,
-        },
-        text,
-    )
+    let pause = Pause {
+        queue,
+        group: Some(key),
+        paused: info.paused,
+        changed,
+        ..Pause::default()
+    };
+    pause.tell(session, text)
 }
 
 async fn limit(session: &mut Session, concurrency: Concurrency) -> Result<(), Trouble> {

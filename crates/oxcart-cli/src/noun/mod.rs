@@ -12,15 +12,31 @@ pub(crate) mod schedule;
 pub(crate) mod shell;
 pub(crate) mod worker;
 
+use std::fmt::Display;
+
 use serde::Serialize;
 
-/// A pause or its end; see `schema/pause.json`.
-#[derive(Serialize)]
+use crate::session::Session;
+use crate::trouble::Trouble;
+
+/// A pause or its end; see `schema/pause.json`. Without a group, a schedule or a name it is the whole queue.
+#[derive(Serialize, Default)]
 pub(crate) struct Pause<'a> {
     pub(crate) queue: &'a str,
-    /// The group, the schedule, or the name of the jobs, if it is not the whole queue.
+    pub(crate) group: Option<&'a str>,
+    pub(crate) schedule: Option<&'a str>,
+    /// The name of the jobs.
     pub(crate) name: Option<&'a str>,
     pub(crate) paused: bool,
     /// Whether it was otherwise before.
     pub(crate) changed: bool,
+}
+
+impl Pause<'_> {
+    pub(crate) fn tell(&self, session: &mut Session, text: impl Display) -> Result<(), Trouble> {
+        match self.changed {
+            true => session.out.done(self, text),
+            false => session.out.nothing(self, text),
+        }
+    }
 }

@@ -260,16 +260,14 @@ async fn pause(session: &mut Session, which: &Which, paused: bool) -> Result<(),
         (false, true) => format!("the schedule `{name}` ticks again"),
         (false, false) => format!("the schedule `{name}` was not paused"),
     };
-    let (queue, name) = (&*which.queue, Some(name));
-    session.out.done(
-        &Pause {
-            queue,
-            name,
-            paused,
-            changed,
-        },
-        text,
-    )
+    let pause = Pause {
+        queue: &which.queue,
+        schedule: Some(name),
+        paused,
+        changed,
+        ..Pause::default()
+    };
+    pause.tell(session, text)
 }
 
 async fn trigger(session: &mut Session, which: &Which) -> Result<(), Trouble> {

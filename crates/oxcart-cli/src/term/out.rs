@@ -52,6 +52,21 @@ impl Out {
         }
     }
 
+    /// The same, if nothing was changed.
+    pub(crate) fn nothing(
+        &mut self,
+        object: &impl Serialize,
+        text: impl Display,
+    ) -> Result<(), Trouble> {
+        match self.json {
+            true => self.json(object),
+            false => {
+                let sign = self.look.paint(Tint::Faint, "·");
+                self.line(format_args!("{sign} {text}"))
+            }
+        }
+    }
+
     /// A name and what it is, in two columns.
     pub(crate) fn fact(&mut self, name: &str, value: impl Display) -> Result<(), Trouble> {
         let name = self.look.paint(Tint::Faint, format_args!("{name:<12}"));

@@ -4,6 +4,7 @@ pub(crate) mod duration;
 pub(crate) mod log;
 pub(crate) mod nearest;
 pub(crate) mod place;
+pub(crate) mod quoted;
 pub(crate) mod rates;
 pub(crate) mod shape;
 pub(crate) mod value;

@@ -221,11 +221,7 @@ async fn a_queue_is_paused_set_and_deleted() {
         .expect(0)
         .object();
     assert_eq!(
-        (
-            &both["rate"],
-            &both["concurrency"],
-            &both["set_by"]["limits"]
-        ),
+        (&both["rate"], &both["concurrency"], &both["set_by"]["rate"]),
         (&json!("100/1s"), &json!(5), &json!("operator"))
     );
     let none = ["queue", "settings", "billing", "--rate", "unlimited"];

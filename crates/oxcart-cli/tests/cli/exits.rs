@@ -55,7 +55,7 @@ async fn what_is_not_there_is_3_with_the_nearest_name() {
         assert_eq!(
             said.out
                 .lines()
-                .filter(|line| !line.starts_with('✓'))
+                .filter(|line| !line.starts_with('·'))
                 .count(),
             0,
             "{args:?}"
@@ -134,9 +134,21 @@ async fn wrong_usage_is_2_and_points_at_the_place() {
         let said = rig.run(args).expect(2);
         assert!(said.err.contains(told), "{args:?}: {}", said.err);
     }
-    // A queue that holds something is deleted only if that is said.
-    let said = rig.run(&["queue", "delete", "billing", "--yes"]).expect(2);
-    assert!(said.err.contains("--with-jobs"), "{}", said.err);
+    // With --json it is told as JSON.
+    let said = rig.run(&["queue", "show", "--json"]).expect(2);
+    let error: serde_json::Value = serde_json::from_str(said.err.trim()).unwrap();
+    assert_eq!(error["exit"], 2);
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("required"), "{message}");
+    let said = rig.run(&["quue", "ls", "--json"]).expect(2);
+    let error: serde_json::Value = serde_json::from_str(said.err.trim()).unwrap();
+    assert!(error["hint"].as_str().unwrap().contains("queue"), "{error}");
+    assert!(
+        rig.run(&["--json", "--help"])
+            .expect(0)
+            .out
+            .contains("Usage")
+    );
 }
 
 #[tokio::test]
@@ -181,6 +193,33 @@ async fn what_cannot_be_done_is_1() {
     rig.run(&["job", "cancel", "billing", completed, "--yes"])
         .expect(1);
     rig.run(&["dead", "replay", "billing", completed]).expect(1);
+    // A queue that holds something is deleted only if that is said; nobody is asked before that.
+    let said = rig.run(&["queue", "delete", "billing"]).expect(1);
+    assert!(said.err.contains("--with-jobs"), "{}", said.err);
+    assert!(said.err.contains("4 jobs dead") && said.err.contains("2 schedules"));
+    let order = rig.queue.enqueue(Charge::new(70)).ordered_by("a").await;
+    let (order, edit) = (order.unwrap(), ["job", "edit", "billing"]);
+    let edit = [&edit[..], &[order.id().as_str(), "--priority", "1"]].concat();
+    assert!(rig.run(&edit).expect(1).err.contains("has an order"));
+    // A job whose unique key another one has got.
+    let unique = || rig.queue.enqueue(Charge::failing(80, "no")).unique("k");
+    unique().await.unwrap();
+    let failed = rig.queue.counts().await.unwrap().dead + 1;
+    rig.work_until(async || rig.queue.counts().await.unwrap().dead == failed)
+        .await;
+    let dead = rig.ids("dead").pop().unwrap();
+    let other = unique().await.unwrap();
+    let said = rig.run(&["dead", "replay", "billing", &dead]).expect(1);
+    assert!(
+        said.err.contains("another job has the unique key"),
+        "{}",
+        said.err
+    );
+    assert!(!said.out.contains('✓'), "{}", said.out);
+    let key = ["job", "show", "billing", "--name", "charge", "--key"];
+    let shown = rig.run(&[&key[..], &["k", "--json"]].concat()).expect(0);
+    assert_eq!(shown.object()["id"], other.id().as_str());
+    rig.run(&[&key[..], &["free"]].concat()).expect(3);
 }
 
 #[test]

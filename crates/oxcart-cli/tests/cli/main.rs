@@ -12,6 +12,7 @@ mod events;
 mod exits;
 mod json;
 mod long_work;
+mod other_clock;
 mod rig;
 mod scale;
 mod screen;

@@ -211,6 +211,18 @@ impl Rig {
         worker.build().unwrap().run_until(reached).await.unwrap();
     }
 
+    /// A worker takes the first job in line, and is gone, with its lease.
+    pub(crate) async fn claim_and_die(&self) {
+        let before = self.queue.counts().await.unwrap().active;
+        let hang = async |_: Charge| -> Result<String, Failure> { std::future::pending().await };
+        let worker = Worker::builder(&self.queue).concurrency(1).handle(hang);
+        let claimed = async || self.queue.counts().await.unwrap().active > before;
+        tokio::select! {
+            _ = worker.build().unwrap().run_until(std::future::pending::<()>()) => {}
+            () = eventually_async(PATIENCE, claimed) => {}
+        }
+    }
+
     pub(crate) fn program(&self) -> Command {
         program(&self.server.url())
     }

@@ -53,7 +53,7 @@ pub(super) async fn change(
             (Some(first), Some(last)) => format!(", which died between {first} and {last}"),
             _ => String::new(),
         };
-        return session.out.done(
+        return session.out.nothing(
             &tally,
             format!("{many} of `{name}` would be {past}{span}; nothing was changed"),
         );
@@ -170,7 +170,7 @@ fn go_on(is_pressed: bool) -> ControlFlow<()> {
 
 fn fill(tally: &mut Tally, done: &DeadTally) {
     tally.done = done.done;
-    tally.in_other_state = done.duplicates;
+    tally.duplicates = done.duplicates;
     tally.not_found = done.gone;
     tally.looked_at = done.looked_at;
     tally.failed_again = done.failed_again;

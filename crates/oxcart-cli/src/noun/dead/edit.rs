@@ -55,7 +55,7 @@ impl Edit {
                         found.join("\n  ")
                     );
                     let hint = "a handler that reads the old shape may not read it; --force if it is meant";
-                    return Err(Trouble::usage(message).hint(hint));
+                    return Err(Trouble::error(message).hint(hint));
                 }
             }
             edit = edit.payload(&payload).named(name);

@@ -19,7 +19,7 @@ use crate::noun::job::{Show, all_found, id};
 use crate::session::Session;
 use crate::term::confirm::confirm;
 use crate::term::look::jobs;
-use crate::text::duration;
+use crate::text::{duration, rates};
 use crate::trouble::Trouble;
 
 #[derive(Subcommand)]
@@ -72,8 +72,8 @@ pub(crate) struct Selection {
 
 #[derive(Args)]
 pub(crate) struct Replay {
-    /// So many in a second at most
-    #[arg(long, value_name = "JOBS", value_parser = clap::value_parser!(u32).range(1..))]
+    /// So many in a period at most: 50 or 50/1s
+    #[arg(long, value_name = "JOBS/TIME", value_parser = rates::per_second)]
     rate: Option<u32>,
     /// End when more than this part of the replayed jobs fails again: 0.2
     #[arg(long, value_name = "PART", value_parser = part, conflicts_with = "ids")]
@@ -152,13 +152,12 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
 
 async fn show(session: &mut Session, show: &Show) -> Result<(), Trouble> {
     let job = show.job(session).await?;
-    let which = &show.which;
     if job.state != JobState::Dead {
-        let message = format!("job {} is not dead: it is {}", which.id, job.state);
-        let hint = format!("oxcart job show {} {}", which.queue, which.id);
+        let message = format!("job {} is not dead: it is {}", job.id, job.state);
+        let hint = format!("oxcart job show {} {}", show.queue, job.id);
         return Err(Trouble::not_found(message).hint(hint));
     }
-    story::tell(&mut session.out, &which.queue, &job)
+    story::tell(&mut session.out, &show.queue, &job)
 }
 
 async fn change(
@@ -190,7 +189,7 @@ async fn change(
     if dry_run {
         tally.dry_run = true;
         let past = steps::past(action.verb());
-        return session.out.done(
+        return session.out.nothing(
             &tally,
             format!("{many} of `{name}` would be {past}; nothing was changed"),
         );

@@ -2,17 +2,18 @@
 
 mod queue;
 mod report;
+mod server;
 mod workers;
 
 use clap::Args;
 
 use crate::session::Session;
 use crate::term::progress::Progress;
-use crate::text::log::Warnings;
 use crate::trouble::{Exit, Trouble};
-use report::{Finding, Level, Report};
+use report::Report;
+use server::Clock;
 
-/// It only reads, unless --fix is given. The exit code is 1 if there is a problem.
+/// It only reads, unless --fix is given. The exit code is 5 if there is a problem.
 #[derive(Args)]
 pub(crate) struct Doctor {
     /// These queues; all of them, if none is named
@@ -25,11 +26,7 @@ pub(crate) struct Doctor {
     quick: bool,
 }
 
-pub(crate) async fn run(
-    doctor: Doctor,
-    session: &mut Session,
-    log: &Warnings,
-) -> Result<(), Trouble> {
+pub(crate) async fn run(doctor: Doctor, session: &mut Session) -> Result<(), Trouble> {
     let mut queues = Vec::new();
     for name in &doctor.queues {
         queues.push(session.queue(name).await?);
@@ -40,14 +37,13 @@ pub(crate) async fn run(
         }
     }
     let mut report = Report::default();
-    // Connecting has checked the server: what it warned about.
-    for warning in log.take() {
-        report.add(Finding::new(Level::Problem, "server", None, warning));
-    }
+    let server = session.oxcart.server().await?;
+    server::check(&server, &session.namespace, &mut report);
+    let clock = Clock::of(&server);
     let mut progress = Progress::new("looking", queues.len() as u64);
     let checked = queues.len();
     for queue in queues {
-        queue::check(&queue, &doctor, session, &mut report).await?;
+        queue::check(&queue, &doctor, clock, session, &mut report).await?;
         progress.advance(1);
     }
     drop(progress);
@@ -55,6 +51,6 @@ pub(crate) async fn run(
     session.out.flush()?;
     match report.problems() {
         0 => Ok(()),
-        _ => Err(Trouble::told(Exit::Error)),
+        _ => Err(Trouble::told(Exit::Problem)),
     }
 }

@@ -3,19 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use oxcart::{Counts, JobInfo, JobState, Queue, Timestamp};
+use oxcart::{Counts, ErrorKind, JobInfo, JobState, Queue, Timestamp};
 
 use super::Doctor;
 use super::report::{Finding, Level, Report};
+use super::server::Clock;
 use super::workers;
-use crate::noun::queue::differ_from_code;
+use crate::noun::queue::{differ_from_code, is_rate_used_up};
 use crate::session::Session;
 use crate::term::confirm::confirm;
 use crate::term::look::jobs;
-use crate::text::when::{now, rough};
+use crate::text::quoted::quoted;
+use crate::text::rates;
+use crate::text::when::rough;
 use crate::trouble::Trouble;
 
-/// What workers do by themselves, within some seconds, is late after this time. The clocks of this computer and of Redis may differ.
+/// What workers do by themselves, within some seconds, is late after this time.
 const LATE: Duration = Duration::from_secs(30);
 /// Between two looks at a queue in which nothing seems to run.
 pub(super) const SECOND_LOOK: Duration = Duration::from_secs(1);
@@ -27,12 +30,14 @@ struct Seen<'a> {
     queue: &'a Queue,
     name: &'a str,
     counts: Counts,
+    clock: Clock,
     report: &'a mut Report,
 }
 
 pub(super) async fn check(
     queue: &Queue,
     doctor: &Doctor,
+    clock: Clock,
     session: &mut Session,
     report: &mut Report,
 ) -> Result<(), Trouble> {
@@ -42,12 +47,14 @@ pub(super) async fn check(
         queue,
         name,
         counts,
+        clock,
         report,
     };
     seen.pause();
+    seen.held();
     seen.totals();
     seen.backlog().await?;
-    workers::check(queue, &seen.counts, seen.report).await?;
+    workers::check(queue, &seen.counts, clock, seen.report).await?;
     seen.leases().await?;
     seen.overdue().await?;
     seen.dead_and_held().await?;
@@ -59,13 +66,13 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// How long ago, if it is late.
-fn late(time: Timestamp) -> Option<Duration> {
-    let by = now().duration_since(time);
-    (by > LATE).then_some(by)
-}
-
 impl Seen<'_> {
+    /// How long ago, if it is late.
+    fn late(&self, time: Timestamp) -> Option<Duration> {
+        let by = self.clock.now().duration_since(time);
+        (by > LATE).then_some(by)
+    }
+
     fn add(
         &mut self,
         level: Level,
@@ -79,7 +86,7 @@ impl Seen<'_> {
             finding = finding.advice(advice);
         }
         if !command.is_empty() {
-            finding = finding.command(command.replace("{}", self.name));
+            finding = finding.command(command.replacen("{}", self.name, 1));
         }
         self.report.add(finding);
     }
@@ -115,6 +122,33 @@ impl Seen<'_> {
         }
     }
 
+    /// What keeps jobs from starting, and ends by itself or by an operator.
+    fn held(&mut self) {
+        if let Some(until) = self.counts.held_until {
+            let left = rough(until.duration_since(self.clock.now()));
+            let what = format!("nothing starts for {left}: a handler was told to wait");
+            let advice = "it goes on by itself; `resume` ends it at once";
+            self.add(Level::Note, "held", what, advice, "oxcart queue resume {}");
+        }
+        if self.counts.waiting > 0 && is_rate_used_up(&self.counts) {
+            let rate = self.counts.limits.rate.as_ref().map(rates::shown);
+            let what = format!(
+                "{} waiting: the rate of the queue, {}, is used up",
+                jobs(self.counts.waiting),
+                rate.unwrap_or_default()
+            );
+            let advice =
+                "jobs go on as the rate allows; a higher one, if what they call can bear it";
+            let command = "oxcart queue settings {} --rate 200/1s";
+            self.add(Level::Note, "rate-used-up", what, advice, command);
+        }
+        for name in self.counts.paused_names.clone() {
+            let what = format!("the jobs named {name} are paused");
+            let command = format!("oxcart queue resume {{}} --name {}", quoted(&name));
+            self.add(Level::Warning, "paused-name", what, "", &command);
+        }
+    }
+
     fn totals(&mut self) {
         let all = self.counts.totals;
         if all.without_record > 0 {
@@ -142,8 +176,17 @@ impl Seen<'_> {
     /// Jobs that could run, and nothing that runs them.
     async fn backlog(&mut self) -> Result<(), Trouble> {
         let first = self.counts.clone();
-        let stands = |counts: &Counts| counts.waiting > 0 && counts.active == 0 && !counts.paused;
+        let stands = |counts: &Counts| {
+            let may_start =
+                !counts.paused && counts.held_until.is_none() && !is_rate_used_up(counts);
+            may_start && counts.waiting > 0 && counts.active == 0
+        };
         if !stands(&first) {
+            return Ok(());
+        }
+        let waiting = self.first(JobState::Waiting).await?;
+        let is_paused = |job: &JobInfo| first.paused_names.contains(&job.name);
+        if waiting.iter().all(is_paused) {
             return Ok(());
         }
         tokio::time::sleep(SECOND_LOOK).await;
@@ -177,7 +220,7 @@ impl Seen<'_> {
         let active = self.first(JobState::Active).await?;
         let stuck: Vec<_> = active
             .iter()
-            .filter_map(|job| late(job.lease_until?))
+            .filter_map(|job| self.late(job.lease_until?))
             .collect();
         if let Some(longest) = stuck.iter().max() {
             let what = format!(
@@ -204,7 +247,10 @@ impl Seen<'_> {
             return Ok(());
         }
         let delayed = self.first(JobState::Delayed).await?;
-        let overdue: Vec<_> = delayed.iter().filter_map(|job| late(job.due_at?)).collect();
+        let overdue: Vec<_> = delayed
+            .iter()
+            .filter_map(|job| self.late(job.due_at?))
+            .collect();
         if let Some(longest) = overdue.iter().max() {
             let what = format!(
                 "{} delayed, and due for up to {}",
@@ -282,7 +328,7 @@ impl Seen<'_> {
                     "paused-group",
                     what,
                     "",
-                    &format!("oxcart group resume {{}} {group}"),
+                    &format!("oxcart group resume {{}} {}", quoted(&group)),
                 );
             }
         }
@@ -292,7 +338,8 @@ impl Seen<'_> {
     async fn schedules(&mut self) -> Result<(), Trouble> {
         for info in self.queue.schedules().await? {
             let name = &info.name;
-            let show = format!("oxcart schedule show {{}} {name}");
+            let shown = quoted(name);
+            let show = format!("oxcart schedule show {{}} {shown}");
             if let Some(why) = &info.unreadable {
                 let what = format!("the schedule {name} cannot be read: {why}");
                 self.add(Level::Warning, "unreadable-schedule", what, "", &show);
@@ -303,9 +350,9 @@ impl Seen<'_> {
                     "paused-schedule",
                     what,
                     "",
-                    &format!("oxcart schedule resume {{}} {name}"),
+                    &format!("oxcart schedule resume {{}} {shown}"),
                 );
-            } else if let Some(by) = info.next_tick.and_then(late) {
+            } else if let Some(by) = info.next_tick.and_then(|tick| self.late(tick)) {
                 let what = format!(
                     "nobody drives the schedule {name}: its tick is due for {}",
                     rough(by)
@@ -350,7 +397,15 @@ impl Seen<'_> {
             self.add(Level::Note, "orphans", what, "", "oxcart queue orphans {}");
             return Ok(());
         };
-        let found = found?.len() as u64;
+        // It is a script that can write, and is refused as such.
+        let found = match found {
+            Err(error) if error.kind() == ErrorKind::Refused => {
+                let what = format!("nobody could look for orphans: {error}");
+                self.add(Level::Note, "orphans", what, "", "oxcart queue orphans {}");
+                return Ok(());
+            }
+            found => found?.len() as u64,
+        };
         if found == 0 {
             return Ok(());
         }

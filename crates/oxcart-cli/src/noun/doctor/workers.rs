@@ -7,8 +7,9 @@ use oxcart::{Counts, JobState, Queue};
 
 use super::queue::SECOND_LOOK;
 use super::report::{Finding, Level, Report};
+use super::server::Clock;
 use crate::term::look::jobs;
-use crate::text::when::{now, rough};
+use crate::text::when::rough;
 use crate::trouble::Trouble;
 
 /// The time in which a backlog is seen to grow.
@@ -20,11 +21,12 @@ const GROWN_SINCE: Duration = Duration::from_secs(5 * 60);
 pub(super) async fn check(
     queue: &Queue,
     counts: &Counts,
+    clock: Clock,
     report: &mut Report,
 ) -> Result<(), Trouble> {
     if counts.waiting > 0 && !counts.paused {
         handlers(queue, counts, report).await?;
-        backlog(queue, report).await?;
+        backlog(queue, clock, report).await?;
     }
     Ok(())
 }
@@ -65,13 +67,13 @@ async fn handlers(queue: &Queue, counts: &Counts, report: &mut Report) -> Result
     Ok(())
 }
 
-async fn backlog(queue: &Queue, report: &mut Report) -> Result<(), Trouble> {
+async fn backlog(queue: &Queue, clock: Clock, report: &mut Report) -> Result<(), Trouble> {
     let lately = queue.history(LATELY).await?;
     let Some(first) = lately.minutes.first() else {
         return Ok(());
     };
     let grown = lately.waiting.saturating_sub(first.waiting);
-    let since = now().duration_since(first.at);
+    let since = clock.now().duration_since(first.at);
     if grown < GROWN_BY || since < GROWN_SINCE || lately.time_to_drain().is_some() {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Which, payload, told};
 use crate::session::Session;
 use crate::text::duration;
-use crate::trouble::Trouble;
+use crate::trouble::{Exit, Trouble};
 
 /// What is not given stays.
 #[derive(Args)]
@@ -53,7 +53,14 @@ impl Edit {
         if self.now {
             edit = edit.now();
         }
-        let changed = edit.await?;
+        let changed = edit.await.map_err(|error| {
+            let mut trouble = Trouble::from(error);
+            // What was typed is right, and this job does not allow it.
+            if self.priority.is_some() && job.order.is_some() {
+                trouble.exit = Exit::Error;
+            }
+            trouble
+        })?;
         told(session, &self.which, "edit", "is changed", changed).await
     }
 }

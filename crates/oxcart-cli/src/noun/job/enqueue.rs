@@ -184,14 +184,15 @@ impl Enqueue {
             }
             _ => format!("job {id} was in `{queue}` already; nothing was enqueued"),
         };
-        session.out.done(
-            &View {
-                queue,
-                id,
-                name,
-                new,
-            },
-            text,
-        )
+        let view = View {
+            queue,
+            id,
+            name,
+            new,
+        };
+        match new {
+            true => session.out.done(&view, text),
+            false => session.out.nothing(&view, text),
+        }
     }
 }

@@ -6,7 +6,7 @@ mod logs;
 pub(crate) mod payload;
 
 use clap::{Args, Subcommand};
-use oxcart::{Changed, JobId, JobInfo, JobState};
+use oxcart::{Changed, JobId, JobInfo, JobState, Queue};
 use serde::Serialize;
 
 use crate::jobs::filter::Filter;
@@ -81,11 +81,18 @@ pub(crate) struct Which {
     pub(crate) id: JobId,
 }
 
-/// One job that is shown.
+/// One job that is shown, by its id or by its unique key.
 #[derive(Args)]
 pub(crate) struct Show {
-    #[command(flatten)]
-    pub(crate) which: Which,
+    pub(crate) queue: String,
+    #[arg(value_parser = id, required_unless_present = "key")]
+    id: Option<JobId>,
+    /// The job that has this unique key now, of those with the name that is given
+    #[arg(long, requires = "name", conflicts_with = "id")]
+    key: Option<String>,
+    /// The name of the type of the job that has the key
+    #[arg(long, requires = "key")]
+    name: Option<String>,
     /// Show the secret fields of the payload, too; that is noted in the audit
     #[arg(long)]
     pub(crate) reveal: bool,
@@ -94,15 +101,29 @@ pub(crate) struct Show {
 impl Show {
     /// The job, with its secret fields if these are asked for.
     pub(crate) async fn job(&self, session: &Session) -> Result<JobInfo, Trouble> {
-        let queue = session.queue(&self.which.queue).await?;
-        let job = session.job(&queue, &self.which.id).await?;
+        let queue = session.queue(&self.queue).await?;
+        let id = self.id(&queue).await?;
+        let job = session.job(&queue, &id).await?;
         if !self.reveal {
             return Ok(job);
         }
-        queue
-            .note_in_audit("reveal", self.which.id.as_str())
-            .await?;
+        queue.note_in_audit("reveal", id.as_str()).await?;
         Ok(job.reveal())
+    }
+
+    async fn id(&self, queue: &Queue) -> Result<JobId, Trouble> {
+        if let (Some(name), Some(key)) = (&self.name, &self.key) {
+            let found = queue.jobs_named(name)?.with_key(key).await?;
+            return found.ok_or_else(|| {
+                Trouble::not_found(format!(
+                    "no job named `{name}` in `{}` has the unique key `{key}`",
+                    self.queue
+                ))
+            });
+        }
+        self.id
+            .clone()
+            .ok_or_else(|| Trouble::usage("which job? Give its id, or --name and --key"))
     }
 }
 
@@ -169,7 +190,7 @@ async fn list(session: &mut Session, list: List) -> Result<(), Trouble> {
 
 async fn show(session: &mut Session, show: &Show) -> Result<(), Trouble> {
     let job = show.job(session).await?;
-    story::tell(&mut session.out, &show.which.queue, &job)
+    story::tell(&mut session.out, &show.queue, &job)
 }
 
 async fn promote(session: &mut Session, promote: Promote) -> Result<(), Trouble> {
@@ -218,6 +239,7 @@ pub(crate) async fn told(
             let queue = session.queue(queue).await?;
             Err(session.no_job(&queue, &which.id).await)
         }
+        Changed::Duplicate => Err(duplicate(&format!("job {id}"))),
         Changed::InState(state) => {
             if session.out.json {
                 session.out.json(&view(Some(state.as_str()), false))?;
@@ -283,6 +305,14 @@ async fn remove(session: &mut Session, many: &Many) -> Result<(), Trouble> {
     all_found(session, &queue, &many.ids, &tally).await
 }
 
+/// Jobs that were left alone because of their unique keys.
+fn duplicate(which: &str) -> Trouble {
+    Trouble::error(format!(
+        "{which} left alone: another job has the unique key; try again when that job has ended"
+    ))
+    .hint("`oxcart job show QUEUE --name NAME --key KEY` shows the job that has a key")
+}
+
 /// Jobs that were named one by one: what is not there is an error, and so is what was left alone.
 pub(crate) async fn all_found(
     session: &mut Session,
@@ -297,6 +327,7 @@ pub(crate) async fn all_found(
             "{} not there",
             jobs(tally.not_found)
         ))),
+        _ if tally.duplicates > 0 => Err(duplicate(&jobs(tally.duplicates))),
         _ if tally.in_other_state > 0 => {
             let left = jobs(tally.in_other_state);
             let text = format!("{left} left alone: not in a state in which that is possible");

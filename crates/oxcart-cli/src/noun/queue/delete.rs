@@ -1,7 +1,7 @@
 //! Deleting a queue.
 
 use clap::Args;
-use oxcart::Deleted;
+use oxcart::{Counts, Deleted, Queue};
 use serde::Serialize;
 
 use crate::session::Session;
@@ -38,6 +38,9 @@ impl Delete {
         let queue = session.queue(name).await?;
         let counts = queue.counts().await?;
         let open = counts.left() + counts.dead;
+        if !self.with_jobs {
+            refuse_what_holds_something(&queue, &counts).await?;
+        }
         let held = jobs(open + counts.completed);
         let open = match open {
             0 => String::new(),
@@ -54,16 +57,47 @@ impl Delete {
         } else {
             request
         };
-        let deleted = request.await.map_err(|error| {
-            let not_empty = error.is_not_empty();
-            let trouble = Trouble::from(error);
-            match not_empty {
-                true => trouble.hint("--with-jobs deletes them as well"),
-                false => trouble,
+        let deleted = request.await.map_err(|error| match error.is_not_empty() {
+            // What came meanwhile, or is in no list.
+            true => {
+                let text = format!("`{name}` is not deleted: there is something in it");
+                Trouble::error(text).hint(format!(
+                    "`oxcart queue show {name}` and `oxcart queue orphans {name}` tell what; --with-jobs deletes it as well"
+                ))
             }
+            false => Trouble::from(error),
         })?;
         tell(session, name, &deleted)
     }
+}
+
+/// Before anybody is asked.
+async fn refuse_what_holds_something(queue: &Queue, counts: &Counts) -> Result<(), Trouble> {
+    let mut there: Vec<String> = [
+        (counts.waiting, "waiting"),
+        (counts.blocked, "blocked"),
+        (counts.delayed, "delayed"),
+        (counts.active, "active"),
+        (counts.dead, "dead"),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, what)| format!("{} {what}", jobs(number)))
+    .collect();
+    let schedules = queue.schedules().await?.len();
+    if schedules > 0 {
+        let s = if schedules == 1 { "" } else { "s" };
+        there.push(format!("{schedules} schedule{s}"));
+    }
+    if there.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "`{}` is not deleted: it holds {}",
+        queue.name(),
+        there.join(", ")
+    );
+    Err(Trouble::error(text).hint("--with-jobs deletes them as well"))
 }
 
 fn tell(session: &mut Session, queue: &str, deleted: &Deleted) -> Result<(), Trouble> {

@@ -18,9 +18,11 @@ use crate::noun::Pause;
 use crate::session::Session;
 use crate::term::look::{Look, Tint};
 use crate::term::table::{Cell, Table, number, text};
+use crate::text::quoted::quoted;
 use crate::trouble::Trouble;
 pub(crate) use settings::differ_from_code;
 use view::QueueView;
+pub(crate) use view::{held_back, is_rate_used_up};
 
 /// Queues whose counts are asked for at a time.
 const AT_A_TIME: usize = 16;
@@ -116,7 +118,6 @@ async fn list(session: &mut Session) -> Result<(), Trouble> {
 
 fn row(look: Look, name: &str, counts: &Counts) -> Vec<Cell> {
     let number = |tint: Tint, number| Cell::new(tint.unless_zero(number), look.count(number));
-    let paused = if counts.paused { "paused" } else { "" };
     vec![
         Cell::new(Tint::Strong, name),
         number(Tint::Plain, counts.waiting),
@@ -125,7 +126,7 @@ fn row(look: Look, name: &str, counts: &Counts) -> Vec<Cell> {
         number(Tint::Busy, counts.active),
         number(Tint::Bad, counts.dead),
         number(Tint::Faint, counts.completed),
-        Cell::new(Tint::Held, paused),
+        Cell::new(Tint::Held, held_back(counts)),
     ]
 }
 
@@ -161,7 +162,7 @@ async fn pause(session: &mut Session, what: &Paused, paused: bool) -> Result<(),
         None => (format!("`{queue}` is"), String::new()),
         Some(name) => (
             format!("the jobs named `{name}` are"),
-            format!(" --name {name}"),
+            format!(" --name {}", quoted(name)),
         ),
     };
     let text = match (paused, changed) {
@@ -177,6 +178,7 @@ async fn pause(session: &mut Session, what: &Paused, paused: bool) -> Result<(),
         name,
         paused,
         changed,
+        ..Pause::default()
     };
-    session.out.done(&pause, text)
+    pause.tell(session, text)
 }

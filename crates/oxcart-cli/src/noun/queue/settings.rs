@@ -118,7 +118,8 @@ struct SetBy {
     keep_events: &'static str,
     group_concurrency: &'static str,
     group_rate: &'static str,
-    limits: &'static str,
+    rate: &'static str,
+    concurrency: &'static str,
 }
 
 fn by<T: PartialEq>(set: Option<T>, declared: Option<T>) -> &'static str {
@@ -139,7 +140,14 @@ impl SetBy {
             keep_events: by(set.keep_events, declared.keep_events),
             group_concurrency: by(set.group_concurrency, declared.group_concurrency),
             group_rate: by(set.group_rate, declared.group_rate),
-            limits: by(set.limits, declared.limits),
+            rate: by(
+                set.limits.map(|limits| limits.rate),
+                declared.limits.map(|limits| limits.rate),
+            ),
+            concurrency: by(
+                set.limits.map(|limits| limits.concurrency),
+                declared.limits.map(|limits| limits.concurrency),
+            ),
         }
     }
 }
@@ -176,7 +184,11 @@ pub(crate) fn differ_from_code(in_force: &SettingsInForce) -> Vec<&'static str> 
             "group_rate",
             changed(set_by.group_rate, declared.group_rate.is_some()),
         ),
-        ("limits", changed(set_by.limits, declared.limits.is_some())),
+        ("rate", changed(set_by.rate, declared.limits.is_some())),
+        (
+            "concurrency",
+            changed(set_by.concurrency, declared.limits.is_some()),
+        ),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
@@ -249,12 +261,12 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
         (
             "rate",
             rate.unwrap_or_else(|| "unlimited".to_owned()),
-            set_by.limits,
+            set_by.rate,
         ),
         (
             "concurrency",
             shown(look, at_a_time.map(u64::from), "jobs"),
-            set_by.limits,
+            set_by.concurrency,
         ),
     ] {
         let tint = if by == "operator" {

@@ -1,10 +1,12 @@
 //! One queue, for people and as JSON.
 
-use oxcart::{Counts, Timestamp, Totals};
+use oxcart::{Counts, Totals};
 use serde::Serialize;
 
 use crate::term::look::Tint;
 use crate::term::out::Out;
+use crate::text::rates;
+use crate::text::when::{ago, now};
 use crate::trouble::Trouble;
 
 /// See `schema/queue.json`.
@@ -15,7 +17,11 @@ pub(super) struct QueueView<'a> {
     /// The names whose jobs are paused.
     paused_names: &'a [String],
     /// Until when nothing starts, because a handler was told to wait.
-    held_until_ms: Option<u64>,
+    held_until: Option<String>,
+    rate: Option<String>,
+    /// Starts that count against the rate at the moment.
+    rate_started: u64,
+    concurrency: Option<u32>,
     waiting: u64,
     blocked: u64,
     delayed: u64,
@@ -50,7 +56,10 @@ impl<'a> QueueView<'a> {
             queue,
             paused: counts.paused,
             paused_names: &counts.paused_names,
-            held_until_ms: counts.held_until.map(Timestamp::as_millis),
+            held_until: counts.held_until.map(|until| until.to_string()),
+            rate: counts.limits.rate.as_ref().map(rates::shown),
+            rate_started: counts.started,
+            concurrency: counts.limits.concurrency,
             waiting: counts.waiting,
             blocked: counts.blocked,
             delayed: counts.delayed,
@@ -83,6 +92,31 @@ impl TotalsView {
     }
 }
 
+/// Whether as many jobs have started as may in this period.
+pub(crate) fn is_rate_used_up(counts: &Counts) -> bool {
+    let rate = counts.limits.rate.as_ref();
+    rate.is_some_and(|rate| counts.started >= u64::from(rate.starts))
+}
+
+/// Why jobs of a queue do not start, in some words; empty if nothing holds them back.
+pub(crate) fn held_back(counts: &Counts) -> String {
+    let mut why = Vec::new();
+    if counts.paused {
+        why.push("paused".to_owned());
+    }
+    if let Some(until) = counts.held_until {
+        why.push(format!("held, goes on {}", ago(until, now())));
+    }
+    if is_rate_used_up(counts) {
+        let rate = counts.limits.rate.as_ref().map(rates::shown);
+        why.push(format!("rate {} used up", rate.unwrap_or_default()));
+    }
+    if !counts.paused_names.is_empty() {
+        why.push(format!("paused: {}", counts.paused_names.join(", ")));
+    }
+    why.join("; ")
+}
+
 pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Trouble> {
     if out.json {
         return out.json(&QueueView::new(name, counts));
@@ -103,6 +137,17 @@ pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Tro
             "paused",
             out.paint(Tint::Held, format_args!("jobs named {names}")),
         )?;
+    }
+    if let Some(rate) = &counts.limits.rate {
+        let tint = match is_rate_used_up(counts) {
+            true => Tint::Held,
+            false => Tint::Plain,
+        };
+        let text = format!("{}; {} started", rates::shown(rate), counts.started);
+        out.fact("rate", out.paint(tint, text))?;
+    }
+    if let Some(jobs) = counts.limits.concurrency {
+        out.fact("concurrency", jobs)?;
     }
     let numbers = [
         (
