@@ -40,11 +40,16 @@ pub(crate) async fn run(doctor: Doctor, session: &mut Session) -> Result<(), Tro
     let server = session.oxcart.server().await?;
     server::check(&server, &session.namespace, &mut report);
     let clock = Clock::of(&server);
-    let mut progress = Progress::new("looking", queues.len() as u64);
+    // Looking for orphans shows how far that is, queue by queue.
+    let mut progress = doctor
+        .quick
+        .then(|| Progress::new("looking", queues.len() as u64));
     let checked = queues.len();
     for queue in queues {
         queue::check(&queue, &doctor, clock, session, &mut report).await?;
-        progress.advance(1);
+        if let Some(progress) = &mut progress {
+            progress.advance(1);
+        }
     }
     drop(progress);
     report.print(&mut session.out, checked)?;

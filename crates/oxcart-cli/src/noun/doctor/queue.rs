@@ -9,6 +9,7 @@ use super::Doctor;
 use super::report::{Finding, Level, Report};
 use super::server::Clock;
 use super::workers;
+use crate::noun::queue::orphans::watched;
 use crate::noun::queue::{differ_from_code, is_rate_used_up};
 use crate::session::Session;
 use crate::term::confirm::confirm;
@@ -388,7 +389,7 @@ impl Seen<'_> {
     }
 
     async fn orphans(&mut self, fix: bool, session: &Session) -> Result<(), Trouble> {
-        let orphans = self.queue.orphans();
+        let orphans = watched(self.queue).await?;
         let Ok(found) = tokio::time::timeout(ORPHANS_LIMIT, orphans.list()).await else {
             let what = format!(
                 "it has too many jobs to look for orphans within {} s",
@@ -423,7 +424,7 @@ impl Seen<'_> {
                 ),
             )
             .await?;
-            let done = self.queue.orphans().put_back().await?;
+            let done = watched(self.queue).await?.put_back().await?;
             let finding = Finding::new(Level::Problem, "orphans", Some(self.name), what);
             self.report
                 .add(finding.advice(format!("{} put back", jobs(done))).fixed());

@@ -3,7 +3,7 @@
 mod delete;
 mod history;
 mod limits;
-mod orphans;
+pub(crate) mod orphans;
 mod settings;
 mod sweep;
 mod view;
