@@ -4,7 +4,7 @@
 .PHONY: help demo test test-tls test-acl test-tls-acl test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
-features = --features memory,metrics,tls-rustls,tower
+features = --features memory,metrics,opentelemetry,tls-rustls,tower
 
 # Finds a Redis server, or fetches a private one; it starts none, and touches none that runs.
 with_redis = OXCART_REDIS_SERVER="$$(.ci/redis-server.sh)" && export OXCART_REDIS_SERVER &&

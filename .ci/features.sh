@@ -31,4 +31,5 @@ fi
 lint cron
 lint memory
 lint metrics
+lint opentelemetry
 lint tower

@@ -23,6 +23,6 @@ else
 fi
 printf '\n--- the oldest dependencies, Rust %s\n' "${toolchain:-of this machine}"
 export CARGO_TARGET_DIR=..
-cargo $toolchain check --lib --features memory,metrics,tls-rustls,tower
+cargo $toolchain check --lib --features memory,metrics,opentelemetry,tls-rustls,tower
 cargo $toolchain check --lib --no-default-features
 cargo $toolchain check --package oxcart-cli

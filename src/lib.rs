@@ -122,6 +122,7 @@
 //! | `cron` | schedules by cron expressions, in any time zone; without it there are schedules by intervals only, and no calendar is built |
 //! | `memory` | queues in memory, to test an application's jobs without Redis |
 //! | `metrics` | counters, gauges and histograms for the recorder of the [metrics](https://docs.rs/metrics) facade (`oxcart::metrics`) |
+//! | `opentelemetry` | traces of OpenTelemetry go on from where a job is enqueued into its handler (`TraceRelation`) |
 //! | `tls-rustls` | `rediss://`, by rustls |
 //! | `tls-native` | `rediss://`, by the system's library |
 //! | `tower` | `WorkerBuilder::layer`: layers of [tower](https://docs.rs/tower) wrap every handler |
@@ -172,6 +173,12 @@ mod metrics;
 mod name;
 mod oxcart;
 mod policy;
+// Traces of OpenTelemetry. Without the feature they end at a queue, and no other file needs to know.
+#[cfg(feature = "opentelemetry")]
+mod propagation;
+#[cfg(not(feature = "opentelemetry"))]
+#[path = "propagation/absent.rs"]
+mod propagation;
 mod queue;
 mod redis;
 mod runtime;
@@ -197,6 +204,9 @@ mod tls_library;
 #[cfg(not(any(feature = "tls-rustls", feature = "tls-native")))]
 #[path = "redis/tls/absent.rs"]
 mod tls_library;
+#[cfg(feature = "opentelemetry")]
+#[path = "worker/trace_relation.rs"]
+mod trace_relation;
 mod worker;
 
 pub use crate::error::{Error, ErrorKind};
@@ -221,6 +231,8 @@ pub use crate::policy::retention::Retention;
 pub use crate::policy::schedule::{Missed, Overlap};
 pub use crate::policy::settings::{QueueSettings, SettingsInForce};
 pub use crate::policy::unique::{OnDuplicate, Unique};
+#[cfg(feature = "opentelemetry")]
+pub use crate::propagation::TraceRelation;
 pub use crate::queue::Queue;
 pub use crate::queue::admin::Changed;
 pub use crate::queue::audit::{Audit, AuditEntry, AuditPhase};

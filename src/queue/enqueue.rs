@@ -8,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tracing::Instrument;
+
 use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
@@ -20,6 +22,7 @@ use crate::policy::expiry::Expiry;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
 use crate::policy::unique::Unique;
+use crate::propagation;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission};
@@ -350,7 +353,9 @@ impl<J: Job> Enqueue<J> {
             job::check_queue::<J>(queue.name(), "`queue.enqueue(job).any_queue()`")?;
         }
         job::check_payload_size(&self.name, &payload, queue.inner.setup.payload_max)?;
-        let headers = self.headers.clone();
+        let mut headers = self.headers.clone();
+        let room = HEADER_BYTES_MAX.saturating_sub(header_bytes(&headers));
+        propagation::inject(&mut headers, room);
         self.options.secret = J::SECRET;
         let job = NewJob {
             id: self.id.clone(),
@@ -369,6 +374,12 @@ impl<J: Job> Enqueue<J> {
 
     /// Sends the request; the caller waits no longer than `most`.
     pub(crate) async fn send_within(&mut self, most: Duration) -> Result<JobHandle<J>, Error> {
+        let span = propagation::sending(self.queue().map_or("", Queue::name), 1);
+        let sent = self.send_here(most).instrument(span.clone()).await;
+        sent.inspect_err(|error| propagation::not_sent(&span, error))
+    }
+
+    async fn send_here(&mut self, most: Duration) -> Result<JobHandle<J>, Error> {
         let (queue, job) = self.prepare()?;
         if self.submission.is_none() {
             let checked = queue.inner.check_weight(self.weight_asked()).await;
@@ -422,11 +433,15 @@ fn check_expiry(expiry: Option<Expiry>, due: Due) -> Result<(), Error> {
     }
 }
 
+fn header_bytes(headers: &[(String, String)]) -> usize {
+    headers.iter().map(|(k, v)| k.len() + v.len()).sum()
+}
+
 fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {
     for (key, _) in headers {
         name::check("header name", key)?;
     }
-    let bytes: usize = headers.iter().map(|(k, v)| k.len() + v.len()).sum();
+    let bytes = header_bytes(headers);
     if bytes > HEADER_BYTES_MAX {
         return Err(Error::invalid(format!(
             "the headers have {bytes} bytes together; {HEADER_BYTES_MAX} are allowed"

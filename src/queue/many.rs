@@ -6,8 +6,11 @@ use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use crate::error::{Error, ErrorKind};
 use crate::job::Job;
+use crate::propagation;
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::{Enqueued, JobHandle};
@@ -112,6 +115,14 @@ impl<J: Job> EnqueueMany<J> {
     }
 
     async fn send(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
+        let left = self.left.iter().map(|part| part.ids().count());
+        let jobs = self.requests.len() + left.sum::<usize>();
+        let span = propagation::sending(self.queue.name(), jobs);
+        let sent = self.send_here().instrument(span.clone()).await;
+        sent.inspect_err(|error| propagation::not_sent(&span, error))
+    }
+
+    async fn send_here(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
         let weights = self.requests.iter().map(Enqueue::weight_asked);
         let heaviest = weights.max().unwrap_or(1);
         self.queue.inner.check_weight(heaviest).await?;

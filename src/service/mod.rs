@@ -24,6 +24,7 @@ use tracing::warn;
 
 use crate::id::incarnation;
 use crate::metrics::WorkerMetrics;
+use crate::propagation::Relation;
 use crate::queue::Queue;
 use crate::runtime;
 use crate::service::application::Application;
@@ -43,6 +44,7 @@ pub(crate) struct Config {
     pub(crate) lease: Duration,
     pub(crate) grace: Duration,
     pub(crate) dead_warning: u64,
+    pub(crate) trace_relation: Relation,
 }
 
 /// Everything that the services of one worker share, and its handlers with them.

@@ -4,12 +4,13 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span};
 
 use crate::error::Error;
 use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
+use crate::propagation;
 use crate::service::lease::Lease;
 use crate::service::suspect::SuspectPermit;
 use crate::store::advance::{Claimed, Settlement};
@@ -83,13 +84,19 @@ pub(crate) fn attend_to<'a>(
                 terms.decide(worker, lease, Happened::Stopped)
             }
             Ok(record) if !worker.middleware.is_empty() => {
+                let span = span(worker, &context);
                 let wrapped = run_wrapped(worker, lease, record, terms, context.clone());
-                Box::pin(wrapped.instrument(span(context.attempt()))).await
+                let outcome = Box::pin(wrapped.instrument(span.clone())).await;
+                propagation::ended(&span, &outcome);
+                outcome
             }
             Ok(ref record) => {
+                let span = span(worker, &context);
                 let handled = run_handler(worker, record, lease, context.clone());
-                let happened = handled.instrument(span(context.attempt())).await;
-                terms.decide(worker, lease, happened)
+                let happened = handled.instrument(span.clone()).await;
+                let outcome = terms.decide(worker, lease, happened);
+                propagation::ended(&span, &outcome);
+                outcome
             }
         };
         if lease.log_if_used().is_some() {
@@ -126,14 +133,11 @@ fn begin(
 }
 
 /// In it handlers and middleware run, so that their own log lines can be found.
-fn span(attempt: &Attempt) -> Span {
-    info_span!(
-        "job",
-        queue = attempt.queue.as_str(),
-        name = attempt.name,
-        id = %attempt.id,
-        attempt = attempt.number,
-        fence = attempt.fence.get(),
+fn span(worker: &WorkerInner, context: &Context) -> Span {
+    propagation::processing(
+        context.attempt(),
+        context.headers(),
+        worker.config.trace_relation,
     )
 }
 

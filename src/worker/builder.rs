@@ -10,6 +10,7 @@ use crate::job::{self, Job};
 use crate::maintenance::declared_settings::DeclaredSettings;
 use crate::name;
 use crate::policy::settings::QueueSettings;
+use crate::propagation::Relation;
 use crate::queue::Queue;
 use crate::schedule::builder::{DeclaredSchedule, Schedule};
 use crate::service::hooks::{Hooks, WorkerEvent};
@@ -47,7 +48,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct WorkerBuilder {
     queue: Queue,
     concurrency: usize,
-    config: Config,
+    pub(crate) config: Config,
     /// Of the queue, as far as the code declares any.
     queue_settings: Option<QueueSettings>,
     bounce_for: Duration,
@@ -75,6 +76,7 @@ impl WorkerBuilder {
                 lease: LEASE_DEFAULT,
                 grace: Duration::from_secs(30),
                 dead_warning: 1_000,
+                trace_relation: Relation::default(),
             },
             queue_settings: None,
             bounce_for: DAY,

@@ -11,7 +11,17 @@ use super::{files, root};
 /// From the bottom to the top; a file may use its own layer and those below.
 const LAYERS: &[&[&str]] = &[
     &[
-        "job", "policy", "cron", "id", "name", "codec", "time", "error", "runtime", "metrics",
+        "job",
+        "policy",
+        "cron",
+        "id",
+        "name",
+        "codec",
+        "time",
+        "error",
+        "runtime",
+        "metrics",
+        "propagation",
     ],
     &["redis", "tls_library", "tls_advice", "tls_certified"],
     &["store", "memory"],
