@@ -19,6 +19,7 @@ pub(crate) mod jobs;
 pub(crate) mod jobs_named;
 pub(crate) mod known_rate;
 pub(crate) mod many;
+mod moving;
 pub(crate) mod orphans;
 pub(crate) mod producer;
 pub(crate) mod results;
@@ -92,6 +93,7 @@ fn tried(verb: &str) -> &str {
         "watch" => "result",
         "configure" => "change_settings",
         "import" => "import_dead",
+        "adopt" => "move",
         "unschedule" => "schedule.remove",
         verb => verb,
     }

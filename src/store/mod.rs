@@ -3,6 +3,7 @@
 //!
 //! A verb has two implementations: a script, and, for tests without Redis, `memory/`.
 
+pub(crate) mod adopt;
 pub(crate) mod advance;
 pub(crate) mod audit;
 pub(crate) mod backend;

@@ -16,6 +16,7 @@ mod handlers;
 mod history;
 mod job_logs;
 mod looking;
+mod moving;
 mod names;
 mod pausing;
 mod removal;

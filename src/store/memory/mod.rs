@@ -7,6 +7,7 @@
 //!
 //! One lock per queue; none is held across an await.
 
+mod adopt;
 mod advance;
 mod allowance;
 mod attempts;

@@ -1,6 +1,7 @@
 //! The verbs, one by one and in every state, in both implementations: conformance; and the two
 //! against each other, in long random sequences.
 
+mod adopt;
 mod audit;
 mod bad_input;
 mod cancel;

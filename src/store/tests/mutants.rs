@@ -58,6 +58,7 @@ macro_rules! mutants {
     )*};
 }
 
+mod adopt;
 mod dead;
 mod gates;
 mod group_pace;

@@ -24,6 +24,7 @@ use crate::policy::settings::QueueSettings;
 use crate::policy::unique::{OnDuplicate, Unique};
 use crate::redis::script::Script;
 use crate::store::Verb;
+use crate::store::adopt::Adopt;
 use crate::store::advance::Advance;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
@@ -87,6 +88,13 @@ macro_rules! verbs {
 }
 
 verbs! {
+    adopt: Adopt<'_> {
+        "adopt" => |redis, _| {
+            let job = |id: &JobId| super::adopt::waiting(id, &JobOptions::new().group("g"), 3_000);
+            let jobs = ["new", "held"].map(JobId::stored);
+            tried(redis, &Adopt { jobs: &jobs.each_ref().map(job) })
+        },
+    }
     advance: Advance<'_> {
         "claim" => |redis, _| tried(redis, &advance("worker", 9, &[], 5)),
         "claim with traits" => |redis, _| {

@@ -27,7 +27,7 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    audit, cancel, edit, expiry, gates, import, log, owner, remove_dead, report, snooze,
+    adopt, audit, cancel, edit, expiry, gates, import, log, owner, remove_dead, report, snooze,
     successors, turns, unique,
 };
 
@@ -96,6 +96,7 @@ operations! {
         .prop_map(|(ids, only_in)| Op::Remove { ids, only_in });
     2 RemoveDead: remove_dead::operation();
     2 Import: import::operation();
+    2 Adopt: adopt::operation();
     1 Audit: audit::operation();
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();

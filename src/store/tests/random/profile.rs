@@ -478,3 +478,13 @@ pub(crate) const LOGS: Profile = Profile(&[
     (2, Trim),
     (5, Pass),
 ]);
+
+/// Jobs come from another queue.
+pub(crate) const ADOPTED: Profile = Profile(&[
+    (5, Enqueue),
+    (5, EnqueueUnique),
+    (12, Adopt),
+    (10, Advance),
+    (2, Remove),
+    (5, Pass),
+]);

@@ -3,6 +3,7 @@
 mod delete;
 mod history;
 mod limits;
+mod moving;
 mod orphans;
 mod settings;
 mod sweep;
@@ -48,6 +49,8 @@ pub(crate) enum Verb {
     Drain(sweep::Drain),
     /// Remove the jobs in one state that are old, in steps
     Clean(sweep::Clean),
+    /// Move the jobs in some states to another queue, in steps
+    Move(moving::Move),
     /// Delete a queue, if nothing is left in it to do
     Delete(delete::Delete),
 }
@@ -71,6 +74,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         Verb::Orphans(orphans) => orphans.run(session).await,
         Verb::Drain(drain) => drain.run(session).await,
         Verb::Clean(clean) => clean.run(session).await,
+        Verb::Move(jobs) => jobs.run(session).await,
         Verb::Delete(delete) => delete.run(session).await,
     }
 }
