@@ -20,6 +20,7 @@ pub(crate) mod jobs_named;
 pub(crate) mod known_rate;
 pub(crate) mod many;
 mod moving;
+pub(crate) mod oldest;
 pub(crate) mod orphans;
 pub(crate) mod producer;
 pub(crate) mod results;
@@ -94,6 +95,7 @@ fn tried(verb: &str) -> &str {
         "configure" => "change_settings",
         "import" => "import_dead",
         "adopt" => "move",
+        "oldest" => "oldest_waiting",
         "unschedule" => "schedule.remove",
         verb => verb,
     }

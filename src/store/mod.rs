@@ -22,6 +22,7 @@ pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod logs;
+pub(crate) mod oldest;
 pub(crate) mod orphans;
 pub(crate) mod owner;
 pub(crate) mod pause;

@@ -18,6 +18,7 @@ mod job_logs;
 mod looking;
 mod moving;
 mod names;
+mod oldest;
 mod pausing;
 mod removal;
 mod results;

@@ -38,6 +38,7 @@ mod lease;
 mod limit;
 mod list;
 mod log;
+mod oldest;
 mod once;
 mod order;
 mod orphans;

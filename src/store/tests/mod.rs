@@ -20,6 +20,7 @@ mod limits;
 mod log;
 mod matrix;
 mod mutants;
+mod oldest;
 mod once;
 mod orphans;
 mod owner;

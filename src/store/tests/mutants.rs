@@ -64,6 +64,7 @@ mod gates;
 mod group_pace;
 mod limits;
 mod log;
+mod oldest;
 mod pages;
 mod pause_name;
 mod report;

@@ -42,6 +42,7 @@ use crate::store::import::Import;
 use crate::store::list::{Direction, List, Wanted};
 use crate::store::log::{Line, Log};
 use crate::store::logs::Logs;
+use crate::store::oldest::Oldest;
 use crate::store::orphans::{How, Orphans};
 use crate::store::owner::Owner;
 use crate::store::pause::Pause;
@@ -243,6 +244,9 @@ verbs! {
     }
     logs: Logs<'_> {
         "logs" => |redis, _| tried(redis, &Logs { id: "held", after: 0 }),
+    }
+    oldest: Oldest {
+        "look for the oldest" => |redis, _| tried(redis, &Oldest { priorities: 3 }),
     }
     orphans: Orphans<'_> {
         "look for orphans" => |redis, _| orphans(redis, How::Look),

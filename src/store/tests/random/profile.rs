@@ -7,8 +7,8 @@
 
 use super::choice::Kind::{self, *};
 pub(crate) use super::profile_waiting::{
-    EXPIRY, EXPIRY_SNOOZED, GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST, UNIQUE,
-    UNIQUE_EDITED, UNIQUE_POISON, UNIQUE_REPLAYED, UNIQUE_REQUESTED,
+    EXPIRY, EXPIRY_SNOOZED, GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST, OLDEST,
+    OLDEST_UNLIKE, UNIQUE, UNIQUE_EDITED, UNIQUE_POISON, UNIQUE_REPLAYED, UNIQUE_REQUESTED,
 };
 
 /// Kinds of operations, each with its weight: how often it is chosen beside the others.

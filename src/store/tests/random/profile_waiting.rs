@@ -100,3 +100,21 @@ pub(crate) const EXPIRY_SNOOZED: Profile = Profile(&[
     (12, HandAllBack),
     (4, Pass),
 ]);
+
+/// Jobs wait, and somebody looks for how long.
+pub(crate) const OLDEST: Profile = Profile(&[
+    (12, Enqueue),
+    (8, Advance),
+    (8, Judge),
+    (10, Oldest),
+    (8, Pass),
+]);
+
+/// The same, where workers have handlers for different jobs.
+pub(crate) const OLDEST_UNLIKE: Profile = Profile(&[
+    (8, Enqueue),
+    (8, Advance),
+    (8, HandAllBack),
+    (10, Oldest),
+    (6, Pass),
+]);

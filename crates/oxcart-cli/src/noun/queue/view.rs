@@ -1,10 +1,13 @@
 //! One queue, for people and as JSON.
 
-use oxcart::{Counts, Timestamp, Totals};
+use std::time::Duration;
+
+use oxcart::{Counts, OldestWaiting, Timestamp, Totals};
 use serde::Serialize;
 
 use crate::term::look::Tint;
 use crate::term::out::Out;
+use crate::text::when::exact;
 use crate::trouble::Trouble;
 
 /// See `schema/queue.json`.
@@ -17,6 +20,8 @@ pub(super) struct QueueView<'a> {
     /// Until when nothing starts, because a handler was told to wait.
     held_until_ms: Option<u64>,
     waiting: u64,
+    /// For how long the oldest job waits.
+    oldest_waiting_ms: Option<u64>,
     blocked: u64,
     delayed: u64,
     active: u64,
@@ -45,13 +50,15 @@ struct TotalsView {
 }
 
 impl<'a> QueueView<'a> {
-    pub(super) fn new(queue: &'a str, counts: &'a Counts) -> Self {
+    pub(super) fn new(queue: &'a str, counts: &'a Counts, oldest: Option<&OldestWaiting>) -> Self {
         Self {
             queue,
             paused: counts.paused,
             paused_names: &counts.paused_names,
             held_until_ms: counts.held_until.map(Timestamp::as_millis),
             waiting: counts.waiting,
+            oldest_waiting_ms: oldest
+                .map(|oldest| u64::try_from(oldest.age.as_millis()).unwrap_or(u64::MAX)),
             blocked: counts.blocked,
             delayed: counts.delayed,
             active: counts.active,
@@ -83,9 +90,14 @@ impl TotalsView {
     }
 }
 
-pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Trouble> {
+pub(super) fn tell(
+    out: &mut Out,
+    name: &str,
+    counts: &Counts,
+    oldest: Option<&OldestWaiting>,
+) -> Result<(), Trouble> {
     if out.json {
-        return out.json(&QueueView::new(name, counts));
+        return out.json(&QueueView::new(name, counts, oldest));
     }
     let state = match (counts.paused, counts.held_until) {
         (true, _) => out.paint(Tint::Held, "paused: no worker takes a job"),
@@ -133,6 +145,10 @@ pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Tro
         ),
     ];
     table(out, &numbers)?;
+    if let Some(oldest) = oldest {
+        let age = exact(Duration::from_secs(oldest.age.as_secs()));
+        out.fact("oldest", format_args!("waits for {age}: job {}", oldest.id))?;
+    }
     let all = &counts.totals;
     out.line("")?;
     let title = out.paint(Tint::Strong, "Since the queue was made");
