@@ -253,6 +253,7 @@ pub use crate::queue::job_log::{LogLine, Logs};
 pub use crate::queue::jobs::{JobCursor, JobPage, JobStream, Jobs};
 pub use crate::queue::jobs_named::JobsNamed;
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
+pub use crate::queue::oldest::OldestWaiting;
 pub use crate::queue::orphans::Orphans;
 pub use crate::queue::sweep::{Sweep, Swept};
 pub use crate::queue::workers::{RunningJob, WorkerInfo};

@@ -142,7 +142,7 @@ pub enum Changed {
     /// Nothing was changed: the job is in this state. `Active` says that a worker runs it.
     InState(State),
     /// Nothing was changed: the job is dead, and another job has its unique key ([`Unique`](crate::Unique)). It can be replayed
-    /// once that job has ended.
+    /// once that job has ended. Or the job was to be moved, and the other queue has another job with its id or its unique key.
     Duplicate,
     /// Nothing was changed: nothing is known of the job (any more).
     NotFound,

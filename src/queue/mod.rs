@@ -19,6 +19,8 @@ pub(crate) mod jobs;
 pub(crate) mod jobs_named;
 pub(crate) mod known_rate;
 pub(crate) mod many;
+mod moving;
+pub(crate) mod oldest;
 pub(crate) mod orphans;
 pub(crate) mod producer;
 pub(crate) mod results;
@@ -92,6 +94,8 @@ fn tried(verb: &str) -> &str {
         "watch" => "result",
         "configure" => "change_settings",
         "import" => "import_dead",
+        "adopt" => "move",
+        "oldest" => "oldest_waiting",
         "unschedule" => "schedule.remove",
         verb => verb,
     }

@@ -32,6 +32,8 @@ enum Change {
     /// For this reason.
     Cancel(String),
     Promote,
+    /// To this queue.
+    Move(Queue),
 }
 
 impl Change {
@@ -42,6 +44,7 @@ impl Change {
             Self::Replay => "replay",
             Self::Cancel(_) => "cancel",
             Self::Promote => "promote",
+            Self::Move(_) => "move",
         }
     }
 }
@@ -82,6 +85,8 @@ pub struct Sweep {
     /// The audit has it that this began.
     is_noted: bool,
     so_far: Swept,
+    /// The next step looks at the last page once more.
+    looks_again: bool,
     is_over: bool,
 }
 
@@ -95,7 +100,7 @@ pub struct Swept {
     pub requested: u64,
     /// Jobs that were left alone: they had moved to another state, had gone, or wait for their unique key.
     pub left_alone: u64,
-    /// Where the next step begins; `None` if all is done.
+    /// Where the next step begins; `None` for the beginning, or if all is done ([`Sweep::is_over`]).
     pub next: Option<JobCursor>,
 }
 
@@ -129,6 +134,34 @@ impl Jobs {
         Sweep::new(self, Change::Cancel(cut(reason.into())))
     }
 
+    /// Moves all of them to another queue of the same server; they must wait, be [blocked](State::Blocked), delayed or dead.
+    ///
+    /// Each job is stored there first, under its id, and then removed here. It keeps its payload byte by byte, its attempts and what went
+    /// wrong with them, its priority, headers and options, when it is due, was enqueued and expires, its unique key, group and order. It gets
+    /// in line there behind the jobs of its priority, those that come first here before the others. Its log stays behind, and callers
+    /// that wait for its result here are told that it is gone.
+    ///
+    /// Left alone, before anything is written, is a job that cannot be there as it is here: another job has its id or its unique
+    /// key there; its key is taken for a time ([`Unique::for_time`](crate::Unique::for_time)); it waits although a worker died on it; a newer
+    /// version wrote it.
+    ///
+    /// If the program dies between the two steps, the last jobs (up to 32) are in both queues, and may run in both; the same call again
+    /// ends the move of those that still wait in both. A job that a worker takes here meanwhile stays here, and is taken back there,
+    /// unless it has started there as well. So pause the queue first ([`Queue::pause`]) if a job is not to run twice, and if jobs
+    /// with an [order](crate::Order) are to keep it. To move such jobs and jobs of groups, move those that wait: the blocked ones follow one after
+    /// the other in the same sweep.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(mail: Queue, bulk: Queue) -> Result<(), Error> {
+    /// let moved = mail.jobs(JobState::Waiting).named("newsletter").move_all_to(&bulk).await?;
+    /// println!("{} moved, {} left alone", moved.done, moved.left_alone);
+    /// # Ok(()) }
+    /// ```
+    pub fn move_all_to(self, other: &Queue) -> Sweep {
+        Sweep::new(self, Change::Move(other.clone()))
+    }
+
     /// Makes all of them due now; they must be delayed.
     pub fn promote_all(self) -> Sweep {
         Sweep::new(self, Change::Promote)
@@ -142,6 +175,7 @@ impl Sweep {
             change,
             is_noted: false,
             so_far: Swept::default(),
+            looks_again: false,
             is_over: false,
         }
     }
@@ -152,13 +186,22 @@ impl Sweep {
         &self.so_far
     }
 
+    /// Whether all is done.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// Changes up to 256 jobs more. Tells what became of all jobs so far; `None` if there was nothing left to do.
     pub async fn step(&mut self) -> Result<Option<&Swept>, Error> {
         self.check()?;
         if self.is_over {
             return Ok(None);
         }
-        let (action, target) = (self.change.action(), self.jobs.to_string());
+        let (action, mut target) = (self.change.action(), self.jobs.to_string());
+        if let Change::Move(other) = &self.change {
+            target += &format!(" to {}", other.name());
+        }
         if !self.is_noted {
             self.jobs.queue.inner.began(action, &target).await?;
             self.is_noted = true;
@@ -172,12 +215,23 @@ impl Sweep {
             .chain(unreadable)
             .cloned()
             .collect();
-        for changed in self.jobs.queue.change(&self.change, &ids).await? {
-            self.so_far.count(changed);
+        let changed = self.jobs.queue.change(&self.change, &ids).await?;
+        let lets_others_go = matches!(self.change, Change::Move(_))
+            && self.jobs.state == State::Waiting
+            && changed.contains(&Changed::Done);
+        for changed in changed {
+            // What is left alone was counted when it was looked at first.
+            if !self.looks_again || changed.is_done() {
+                self.so_far.count(changed);
+            }
         }
-        self.so_far.next.clone_from(&page.next);
-        self.jobs.after = page.next;
-        self.is_over = self.jobs.after.is_none();
+        // What was moved was the last page, and jobs that it held back may have come behind it.
+        self.looks_again = page.next.is_none() && lets_others_go;
+        if !self.looks_again {
+            self.jobs.after = page.next;
+            self.is_over = self.jobs.after.is_none();
+        }
+        self.so_far.next.clone_from(&self.jobs.after);
         if self.is_over {
             let changed = self.so_far.done + self.so_far.requested;
             let queue = &self.jobs.queue.inner;
@@ -199,6 +253,12 @@ impl Sweep {
                 ),
             ),
             Change::Promote => ("promoted", state == State::Delayed),
+            Change::Move(ref other) => {
+                self.jobs.queue.check_that_it_is_another(other)?;
+                let runs_or_ended =
+                    matches!(state, State::Active | State::Completed | State::Cancelled);
+                ("moved", !runs_or_ended)
+            }
         };
         match possible {
             true => Ok(()),
@@ -260,6 +320,22 @@ impl Queue {
         self.change_and_note(&dead, ids).await
     }
 
+    /// Moves these jobs to another queue of the same server, in this order; see [`Jobs::move_all_to`]. Answers what became of each, in
+    /// their order: [`Changed::Duplicate`] if another job has its id or its unique key there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the other queue has the same name and namespace; or if Redis does not answer: some
+    /// of the jobs may have been moved by then.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may be carried out in part; repeating it goes on with it.
+    pub async fn move_many(&self, ids: &[JobId], other: &Self) -> Result<Vec<Changed>, Error> {
+        let change = Change::Move(other.clone());
+        self.change_and_note(&change, ids).await
+    }
+
     /// Puts these dead jobs back in line in this order, as [`replay`](Self::replay) does, 256 a call. Answers what became of each, in
     /// their order.
     ///
@@ -309,6 +385,7 @@ impl Queue {
                     told.add(&answer.running, Changed::Requested);
                     told.in_order(ids)
                 }
+                Change::Move(other) => self.move_some(ids, other).await?,
                 Change::Promote => {
                     let call = |id| self.edit(id).now().unnoted();
                     let calls: Vec<_> = ids.iter().map(call).collect();

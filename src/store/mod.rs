@@ -3,6 +3,7 @@
 //!
 //! A verb has two implementations: a script, and, for tests without Redis, `memory/`.
 
+pub(crate) mod adopt;
 pub(crate) mod advance;
 pub(crate) mod audit;
 pub(crate) mod backend;
@@ -21,6 +22,7 @@ pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod logs;
+pub(crate) mod oldest;
 pub(crate) mod orphans;
 pub(crate) mod owner;
 pub(crate) mod pause;

@@ -7,6 +7,7 @@
 //!
 //! One lock per queue; none is held across an await.
 
+mod adopt;
 mod advance;
 mod allowance;
 mod attempts;
@@ -37,6 +38,7 @@ mod lease;
 mod limit;
 mod list;
 mod log;
+mod oldest;
 mod once;
 mod order;
 mod orphans;

@@ -1,6 +1,7 @@
 //! The verbs, one by one and in every state, in both implementations: conformance; and the two
 //! against each other, in long random sequences.
 
+mod adopt;
 mod audit;
 mod bad_input;
 mod cancel;
@@ -19,6 +20,7 @@ mod limits;
 mod log;
 mod matrix;
 mod mutants;
+mod oldest;
 mod once;
 mod orphans;
 mod owner;

@@ -58,11 +58,13 @@ macro_rules! mutants {
     )*};
 }
 
+mod adopt;
 mod dead;
 mod gates;
 mod group_pace;
 mod limits;
 mod log;
+mod oldest;
 mod pages;
 mod pause_name;
 mod report;

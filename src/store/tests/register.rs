@@ -24,6 +24,7 @@ use crate::policy::settings::QueueSettings;
 use crate::policy::unique::{OnDuplicate, Unique};
 use crate::redis::script::Script;
 use crate::store::Verb;
+use crate::store::adopt::Adopt;
 use crate::store::advance::Advance;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
@@ -41,6 +42,7 @@ use crate::store::import::Import;
 use crate::store::list::{Direction, List, Wanted};
 use crate::store::log::{Line, Log};
 use crate::store::logs::Logs;
+use crate::store::oldest::Oldest;
 use crate::store::orphans::{How, Orphans};
 use crate::store::owner::Owner;
 use crate::store::pause::Pause;
@@ -87,6 +89,13 @@ macro_rules! verbs {
 }
 
 verbs! {
+    adopt: Adopt<'_> {
+        "adopt" => |redis, _| {
+            let job = |id: &JobId| super::adopt::waiting(id, &JobOptions::new().group("g"), 3_000);
+            let jobs = ["new", "held"].map(JobId::stored);
+            tried(redis, &Adopt { jobs: &jobs.each_ref().map(job) })
+        },
+    }
     advance: Advance<'_> {
         "claim" => |redis, _| tried(redis, &advance("worker", 9, &[], 5)),
         "claim with traits" => |redis, _| {
@@ -235,6 +244,9 @@ verbs! {
     }
     logs: Logs<'_> {
         "logs" => |redis, _| tried(redis, &Logs { id: "held", after: 0 }),
+    }
+    oldest: Oldest {
+        "look for the oldest" => |redis, _| tried(redis, &Oldest { priorities: 3 }),
     }
     orphans: Orphans<'_> {
         "look for orphans" => |redis, _| orphans(redis, How::Look),

@@ -163,7 +163,7 @@ pub(crate) async fn sweep(
             };
             tally.add(&before, after);
             progress.advance(after.seen() - before.seen());
-            if after.next.is_some() && interrupt.is_pressed() {
+            if !sweep.is_over() && interrupt.is_pressed() {
                 drop(progress);
                 let message = format!("interrupted: {}", so_far(&tally));
                 return Err(Trouble::new(Exit::Interrupted, message));

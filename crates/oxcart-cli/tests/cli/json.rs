@@ -115,6 +115,17 @@ async fn every_command_prints_what_its_schema_says() {
             "--yes",
         ],
         &["queue", "drain", "mail", "--delayed", "--yes"],
+        &["queue", "move", "mail", "billing", "--yes"],
+        &[
+            "queue",
+            "move",
+            "mail",
+            "bulk",
+            "--new-queue",
+            "--state",
+            "waiting,dead",
+            "--yes",
+        ],
     ] {
         let mail = rig.open("mail").await;
         mail.enqueue(Charge::new(70)).await.unwrap();

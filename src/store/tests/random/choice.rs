@@ -28,8 +28,8 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    audit, cancel, edit, expiry, gates, import, log, owner, remove_dead, report, snooze,
-    successors, turns, unique,
+    adopt, audit, cancel, edit, expiry, gates, import, log, oldest, owner, remove_dead, report,
+    snooze, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -98,6 +98,7 @@ operations! {
         .prop_map(|(ids, only_in)| Op::Remove { ids, only_in });
     2 RemoveDead: remove_dead::operation();
     2 Import: import::operation();
+    2 Adopt: adopt::operation();
     1 Audit: audit::operation();
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();
@@ -116,6 +117,7 @@ operations! {
     2 List: pages::operation();
     2 ListWanted: pages::wanted();
     1 Counts: Just(Op::Counts);
+    1 Oldest: oldest::operation();
     5 Configure: configure();
     1 Settings: Just(Op::Settings);
     2 Limit: limits::limit();

@@ -8,8 +8,8 @@
 use super::choice::Kind::{self, *};
 pub(crate) use super::profile_waiting::{
     EXPIRY, EXPIRY_SNOOZED, GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST,
-    LIMITED_DUE, LIMITED_FULL, LIMITED_SUSPECTS, LOST_NEWS, SUSPECTS_OPEN, SUSPECTS_WAKING, UNIQUE,
-    UNIQUE_EDITED, UNIQUE_POISON, UNIQUE_REPLAYED, UNIQUE_REQUESTED,
+    LIMITED_DUE, LIMITED_FULL, LIMITED_SUSPECTS, LOST_NEWS, OLDEST, OLDEST_UNLIKE, SUSPECTS_OPEN,
+    SUSPECTS_WAKING, UNIQUE, UNIQUE_EDITED, UNIQUE_POISON, UNIQUE_REPLAYED, UNIQUE_REQUESTED,
 };
 
 /// Kinds of operations, each with its weight: how often it is chosen beside the others.
@@ -477,5 +477,15 @@ pub(crate) const LOGS: Profile = Profile(&[
     (3, Remove),
     (2, Replay),
     (2, Trim),
+    (5, Pass),
+]);
+
+/// Jobs come from another queue.
+pub(crate) const ADOPTED: Profile = Profile(&[
+    (5, Enqueue),
+    (5, EnqueueUnique),
+    (12, Adopt),
+    (10, Advance),
+    (2, Remove),
     (5, Pass),
 ]);

@@ -145,3 +145,21 @@ pub(crate) const LIMITED_DUE: Profile = Profile(&[
     (6, Limit),
     (3, Pass),
 ]);
+
+/// Jobs wait, and somebody looks for how long.
+pub(crate) const OLDEST: Profile = Profile(&[
+    (12, Enqueue),
+    (8, Advance),
+    (8, Judge),
+    (10, Oldest),
+    (8, Pass),
+]);
+
+/// The same, where workers have handlers for different jobs.
+pub(crate) const OLDEST_UNLIKE: Profile = Profile(&[
+    (8, Enqueue),
+    (8, Advance),
+    (8, HandAllBack),
+    (10, Oldest),
+    (6, Pass),
+]);

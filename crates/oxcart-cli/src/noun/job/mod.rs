@@ -47,6 +47,8 @@ pub(crate) enum Verb {
     Promote(Promote),
     /// Change a job that does not run yet: payload, priority, attempts, when it is due
     Edit(edit::Edit),
+    /// Move jobs to another queue
+    Move(Move),
     /// Remove jobs and all that is known of them, but none that runs
     Remove(Many),
 }
@@ -147,6 +149,15 @@ pub(crate) struct Promote {
 }
 
 #[derive(Args)]
+pub(crate) struct Move {
+    #[command(flatten)]
+    many: Many,
+    /// The other queue
+    #[arg(long, value_name = "QUEUE")]
+    to: String,
+}
+
+#[derive(Args)]
 pub(crate) struct Cancel {
     #[command(flatten)]
     many: Many,
@@ -175,6 +186,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         Verb::Cancel(cancel) => self::cancel(session, cancel).await,
         Verb::Promote(which) => promote(session, which).await,
         Verb::Edit(edit) => edit.run(session).await,
+        Verb::Move(which) => move_to(session, &which).await,
         Verb::Remove(many) => remove(session, &many).await,
     }
 }
@@ -288,6 +300,24 @@ async fn cancel(session: &mut Session, cancel: Cancel) -> Result<(), Trouble> {
     });
     let tally = tally.await?;
     all_found(session, &queue, &ids, &tally).await
+}
+
+async fn move_to(session: &mut Session, which: &Move) -> Result<(), Trouble> {
+    let Move { many, to } = which;
+    let queue = session.queue(&many.queue).await?;
+    let other = session.queue(to).await?;
+    let asked = many.ids.len() as u64;
+    confirm(
+        session,
+        &format!("Move {} of `{}` to `{to}`", jobs(asked), many.queue),
+    )
+    .await?;
+    let tally = Tally::new(&many.queue, "move", asked);
+    let tally = steps::change(session, tally, &many.ids, None, async |ids| {
+        queue.move_many(ids, &other).await
+    })
+    .await?;
+    all_found(session, &queue, &many.ids, &tally).await
 }
 
 async fn remove(session: &mut Session, many: &Many) -> Result<(), Trouble> {

@@ -3,6 +3,7 @@
 mod delete;
 mod history;
 mod limits;
+mod moving;
 pub(crate) mod orphans;
 mod settings;
 mod sweep;
@@ -12,13 +13,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use oxcart::{Counts, Error};
+use oxcart::{Counts, Error, OldestWaiting};
 
 use crate::noun::Pause;
 use crate::session::Session;
 use crate::term::look::{Look, Tint};
 use crate::term::table::{Cell, Table, number, text};
 use crate::text::quoted::quoted;
+use crate::text::when::rough;
 use crate::trouble::Trouble;
 pub(crate) use settings::differ_from_code;
 use view::QueueView;
@@ -50,6 +52,8 @@ pub(crate) enum Verb {
     Drain(sweep::Drain),
     /// Remove the jobs in one state that are old, in steps
     Clean(sweep::Clean),
+    /// Move the jobs in some states to another queue, in steps
+    Move(moving::Move),
     /// Delete a queue, if nothing is left in it to do
     Delete(delete::Delete),
 }
@@ -73,6 +77,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         Verb::Orphans(orphans) => orphans.run(session).await,
         Verb::Drain(drain) => drain.run(session).await,
         Verb::Clean(clean) => clean.run(session).await,
+        Verb::Move(jobs) => jobs.run(session).await,
         Verb::Delete(delete) => delete.run(session).await,
     }
 }
@@ -81,17 +86,18 @@ async fn list(session: &mut Session) -> Result<(), Trouble> {
     let oxcart = &session.oxcart;
     let names = oxcart.queues().await?;
     let counted = names.into_iter().map(async |name| {
-        let counts = oxcart.queue(&name)?.counts().await?;
-        Ok::<_, Error>((name, counts))
+        let queue = oxcart.queue(&name)?;
+        let counts = queue.counts().await?;
+        Ok::<_, Error>((name, counts, queue.oldest_waiting().await?))
     });
-    let queues: Vec<(String, Counts)> = stream::iter(counted)
+    let queues: Vec<(String, Counts, Option<OldestWaiting>)> = stream::iter(counted)
         .buffered(AT_A_TIME)
         .try_collect()
         .await?;
     let out = &mut session.out;
     if out.json {
-        for (name, counts) in &queues {
-            out.json(&QueueView::new(name, counts))?;
+        for (name, counts, oldest) in &queues {
+            out.json(&QueueView::new(name, counts, oldest.as_ref()))?;
         }
         return Ok(());
     }
@@ -102,6 +108,7 @@ async fn list(session: &mut Session) -> Result<(), Trouble> {
     let mut table = Table::new([
         text("QUEUE"),
         number("WAITING"),
+        number("OLDEST").optional(2),
         number("BLOCKED"),
         number("DELAYED"),
         number("ACTIVE"),
@@ -110,17 +117,18 @@ async fn list(session: &mut Session) -> Result<(), Trouble> {
         text(""),
     ]);
     let look = out.look;
-    for (name, counts) in &queues {
-        table.row(row(look, name, counts));
+    for (name, counts, oldest) in &queues {
+        table.row(row(look, name, counts, oldest.as_ref()));
     }
     table.print(out)
 }
 
-fn row(look: Look, name: &str, counts: &Counts) -> Vec<Cell> {
+fn row(look: Look, name: &str, counts: &Counts, oldest: Option<&OldestWaiting>) -> Vec<Cell> {
     let number = |tint: Tint, number| Cell::new(tint.unless_zero(number), look.count(number));
     vec![
         Cell::new(Tint::Strong, name),
         number(Tint::Plain, counts.waiting),
+        Cell::plain(oldest.map_or_else(String::new, |oldest| rough(oldest.age))),
         number(Tint::Held, counts.blocked),
         number(Tint::Plain, counts.delayed),
         number(Tint::Busy, counts.active),
@@ -133,8 +141,9 @@ fn row(look: Look, name: &str, counts: &Counts) -> Vec<Cell> {
 async fn show(session: &mut Session, name: &str) -> Result<(), Trouble> {
     let queue = session.queue(name).await?;
     let counts = queue.counts().await?;
+    let oldest = queue.oldest_waiting().await?;
     let out = &mut session.out;
-    view::tell(out, name, &counts)?;
+    view::tell(out, name, &counts, oldest.as_ref())?;
     if out.json {
         return Ok(());
     }

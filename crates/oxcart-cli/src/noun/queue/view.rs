@@ -1,12 +1,14 @@
 //! One queue, for people and as JSON.
 
-use oxcart::{Counts, Totals};
+use std::time::Duration;
+
+use oxcart::{Counts, OldestWaiting, Totals};
 use serde::Serialize;
 
 use crate::term::look::Tint;
 use crate::term::out::Out;
 use crate::text::rates;
-use crate::text::when::{ago, now};
+use crate::text::when::{ago, exact, now};
 use crate::trouble::Trouble;
 
 /// See `schema/queue.json`.
@@ -23,6 +25,8 @@ pub(super) struct QueueView<'a> {
     rate_started: u64,
     concurrency: Option<u32>,
     waiting: u64,
+    /// For how long the oldest job waits.
+    oldest_waiting_ms: Option<u64>,
     blocked: u64,
     delayed: u64,
     active: u64,
@@ -51,7 +55,7 @@ struct TotalsView {
 }
 
 impl<'a> QueueView<'a> {
-    pub(super) fn new(queue: &'a str, counts: &'a Counts) -> Self {
+    pub(super) fn new(queue: &'a str, counts: &'a Counts, oldest: Option<&OldestWaiting>) -> Self {
         Self {
             queue,
             paused: counts.paused,
@@ -61,6 +65,8 @@ impl<'a> QueueView<'a> {
             rate_started: counts.started,
             concurrency: counts.limits.concurrency,
             waiting: counts.waiting,
+            oldest_waiting_ms: oldest
+                .map(|oldest| u64::try_from(oldest.age.as_millis()).unwrap_or(u64::MAX)),
             blocked: counts.blocked,
             delayed: counts.delayed,
             active: counts.active,
@@ -117,9 +123,14 @@ pub(crate) fn held_back(counts: &Counts) -> String {
     why.join("; ")
 }
 
-pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Trouble> {
+pub(super) fn tell(
+    out: &mut Out,
+    name: &str,
+    counts: &Counts,
+    oldest: Option<&OldestWaiting>,
+) -> Result<(), Trouble> {
     if out.json {
-        return out.json(&QueueView::new(name, counts));
+        return out.json(&QueueView::new(name, counts, oldest));
     }
     let state = match (counts.paused, counts.held_until) {
         (true, _) => out.paint(Tint::Held, "paused: no worker takes a job"),
@@ -178,6 +189,10 @@ pub(super) fn tell(out: &mut Out, name: &str, counts: &Counts) -> Result<(), Tro
         ),
     ];
     table(out, &numbers)?;
+    if let Some(oldest) = oldest {
+        let age = exact(Duration::from_secs(oldest.age.as_secs()));
+        out.fact("oldest", format_args!("waits for {age}: job {}", oldest.id))?;
+    }
     let all = &counts.totals;
     out.line("")?;
     let title = out.paint(Tint::Strong, "Since the queue was made");
