@@ -15,13 +15,13 @@ end
 -- What came to the front of a priority has the numbers below its first place, the last of them first.
 local function add_of_line(priority)
   local first = priority * STEP
-  add(redis.call('ZRANGE', key.waiting, string.format('%d', first), '+inf', 'BYSCORE', 'LIMIT', '0', '1'))
-  add(redis.call('ZRANGE', key.waiting, string.format('(%d', first), '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', '1'))
+  add(redis.call('ZRANGEBYSCORE', key.waiting, string.format('%d', first), '+inf', 'LIMIT', '0', '1'))
+  add(redis.call('ZREVRANGEBYSCORE', key.waiting, string.format('(%d', first), '-inf', 'LIMIT', '0', '1'))
 end
 
 local up_to = '+inf'
 for _ = 1, args.priorities do
-  local last = redis.call('ZRANGE', key.waiting, up_to, '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', '1', 'WITHSCORES')
+  local last = redis.call('ZREVRANGEBYSCORE', key.waiting, up_to, '-inf', 'WITHSCORES', 'LIMIT', '0', '1')
   local score = tonumber(last[2])
   if not score then
     break

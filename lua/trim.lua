@@ -2,9 +2,9 @@
 -- Drops what has been kept long enough, at most `limit` of each kind, and lets jobs go on that nothing holds back any more, of at
 -- most `limit` gates. args: limit, lane_ttl_ms,
 -- lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead, whether the settings
--- of the queue cannot be read }. O(n log N). Harmless when repeated.
+-- of the queue cannot be read, dead letters that were dropped }. O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, settings, cap, forget, idle, readable
--- rarely: kept, remembered, tend_gates, paces, emit, types
+-- rarely: kept, remembered, tend_gates, paces, emit, types, cap_dead
 
 local LANES_PER_CALL = 128
 local WORTH_IT = 8
@@ -63,6 +63,7 @@ local kept = trim_kept()
 local completed = drop_until(key.completed, now_ms - queue.setting('keep_completed_ms'))
 queue.forget_ended(completed)
 local capped = queue.cap_completed(args.limit)
+local dead_dropped = queue.cap_dead(args.limit)
 local unread = drop_until(key.awaited, now_ms)
 local remembered = has_traits and queue.forget_keys(args.limit) or 0
 queue.drop_what_serves_nothing(args.lane_ttl_ms)
@@ -75,8 +76,8 @@ queue.save_meta()
 -- The queue may have been deleted, and is in use again: its lanes go one by one again (delete.lua).
 redis.call('PERSIST', key.calls)
 local lanes_cursor, more_lanes = sweep_lanes()
-local more = more_lanes or math.max(#completed, kept, capped, #unread, remembered, paced) >= args.limit
+local more = more_lanes or math.max(#completed, kept, capped, dead_dropped, #unread, remembered, paced) >= args.limit
 return {
   'trimmed', now_ms, #completed + kept + capped, more and 1 or 0, lanes_cursor,
-  redis.call('ZCARD', key.dead), queue.is_readable(meta.settings) and 0 or 1,
+  redis.call('ZCARD', key.dead), queue.is_readable(meta.settings) and 0 or 1, dead_dropped,
 }

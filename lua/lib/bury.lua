@@ -1,4 +1,4 @@
--- dead: list of { id, reason }. Dead letters are never dropped on their own.
+-- dead: list of { id, reason }. Dead letters are dropped only if that is set for the queue (cap_dead.lua).
 -- needs: finish, stamp, count, emit
 function queue.bury(dead)
   local n = #dead

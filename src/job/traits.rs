@@ -14,7 +14,7 @@ use crate::time::millis;
 const GROUP: &str = "group";
 pub(crate) const ORDER: &str = "order";
 /// What a failing job does to those behind it, if it is not the default.
-const ON_FAILURE: &str = "on_failure";
+pub(crate) const ON_FAILURE: &str = "on_failure";
 /// Of the jobs with the same one, one is there at a time (`lua/lib/unique.lua`). It begins with the name of the type.
 pub(crate) const UNIQUE: &str = "unique";
 /// How long the key is taken, and what a duplicate does, if it is not the default.

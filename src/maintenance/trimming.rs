@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::maintenance::{Duty, Left};
 use crate::service::WorkerShared;
@@ -46,7 +46,7 @@ impl Trimming {
         unreadable && !was_unreadable
     }
 
-    /// Dead letters are never dropped. An operator is told of them when they pass the threshold, and each
+    /// Dead letters are dropped only if that is set. An operator is told of them when they pass the threshold, and each
     /// time they have doubled since.
     fn warn_of_dead(&mut self, dead: u64, threshold: u64, queue: &str) {
         if dead < threshold {
@@ -83,6 +83,13 @@ impl Duty for Trimming {
         let queue = shared.queue.name();
         self.warn_of_dead(trimmed.dead, shared.config.dead_warning, queue);
         self.warn_of_settings(trimmed.unreadable, queue);
+        if trimmed.dead_dropped > 0 {
+            let dropped = trimmed.dead_dropped;
+            info!(
+                queue,
+                dropped, "dead letters were dropped: too old or too many (`keep_dead`)"
+            );
+        }
         tracing::trace!(target: "oxcart::trim", queue, dropped = trimmed.dropped);
         Ok(if trimmed.more {
             Left::More

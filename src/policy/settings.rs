@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fmt::Write;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::policy::limits::{CONCURRENCY, Limits, NONE, RATE, Rate};
@@ -32,6 +33,8 @@ const MAX: u64 = (1 << 53) - 1;
 /// | group_concurrency | no limit |
 /// | group_rate | no limit |
 /// | limits | none |
+/// | keep_dead | for ever |
+/// | keep_dead_at_most | any number |
 ///
 /// ```
 /// use oxcart::{QueueSettings, Retention};
@@ -61,6 +64,10 @@ pub struct QueueSettings {
     pub group_rate: Option<Option<Rate>>,
     /// See [the method](Self::limits).
     pub limits: Option<Limits>,
+    /// See [the method](Self::keep_dead). `Some(None)`: for ever.
+    pub keep_dead: Option<Option<Duration>>,
+    /// See [the method](Self::keep_dead_at_most).
+    pub keep_dead_at_most: Option<u64>,
 }
 
 impl QueueSettings {
@@ -75,7 +82,7 @@ impl QueueSettings {
     /// What limits it: [`keep_at_most`](Self::keep_at_most) may drop a job earlier. What overrides it: a
     /// job, or a type of jobs, may ask for a retention of its own
     /// ([`Enqueue::keep`](crate::Enqueue::keep), [`JobOptions::keep`](crate::JobOptions::keep)); and a job
-    /// that a caller waits for is kept for at least 60 s. Dead jobs are kept until they are replayed or removed.
+    /// that a caller waits for is kept for at least 60 s. Dead jobs are kept as [`keep_dead`](Self::keep_dead) says.
     pub fn keep_completed(mut self, keep: Retention) -> Self {
         self.keep_completed = Some(keep);
         self
@@ -152,7 +159,36 @@ impl QueueSettings {
         self
     }
 
+    /// For how long a dead job is kept, from the moment at which it died. Default: for ever, until it is replayed or removed; `None` stands
+    /// for that. At most 10 years. What is too old is dropped by the workers, within 15 s and 256 in a call, with all that is known of
+    /// it; [`Totals::dead_dropped`](crate::Totals::dead_dropped) counts it, and the worker logs it. There is no event for it.
+    ///
+    /// What it does not drop: a job that holds back the jobs of its order ([`OnFailure::Halt`](crate::OnFailure::Halt)).
+    ///
+    /// ```
+    /// # use oxcart::QueueSettings;
+    /// # use std::time::Duration;
+    /// const DAY: Duration = Duration::from_secs(24 * 3_600);
+    /// let capped = QueueSettings::new().keep_dead(30 * DAY).keep_dead_at_most(100_000);
+    /// let for_ever = QueueSettings::new().keep_dead(None).keep_dead_at_most(u64::MAX);
+    /// # assert_ne!(capped, for_ever);
+    /// ```
+    pub fn keep_dead(mut self, keep: impl Into<Option<Duration>>) -> Self {
+        self.keep_dead = Some(keep.into());
+        self
+    }
+
+    /// How many dead jobs the queue keeps at most; those that died first are dropped first, as [`keep_dead`](Self::keep_dead) drops
+    /// them. Default: any number; `u64::MAX` stands for that. Jobs that hold back their order count, and are not dropped.
+    pub fn keep_dead_at_most(mut self, jobs: u64) -> Self {
+        self.keep_dead_at_most = Some(jobs);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
+        if let Some(Some(age)) = self.keep_dead {
+            check_wait("keep_dead", millis(age))?;
+        }
         if let Some(Retention::For(age)) = self.keep_completed {
             check_wait("keep_completed", millis(age))?;
         }
@@ -173,14 +209,17 @@ impl QueueSettings {
             (MAX_STALLS, self.max_stalls.map(u64::from)),
             (KEEP_EVENTS, self.keep_events),
             (GROUP_CONCURRENCY, self.group_concurrency),
+            (KEEP_DEAD_AT_MOST, self.keep_dead_at_most),
         ];
         let numbers = numbers.into_iter();
         let numbers = numbers.filter_map(|(name, value)| Some((name, value?.min(MAX).to_string())));
         let limits = self.limits.iter().flat_map(Limits::texts);
         let rate = self.group_rate.map(|rate| (GROUP_RATE, rate_text(rate)));
+        let dead = self.keep_dead.map(|keep| (KEEP_DEAD, age_text(keep)));
         numbers
             .chain(limits)
             .chain(rate)
+            .chain(dead)
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }
@@ -198,6 +237,8 @@ impl QueueSettings {
             group_concurrency: number(GROUP_CONCURRENCY),
             group_rate: text(GROUP_RATE).map(Rate::parse),
             limits: (limits != (None, None)).then(|| Limits::parse(limits.0, limits.1)),
+            keep_dead: text(KEEP_DEAD).map(|age| age.parse().ok().map(Duration::from_millis)),
+            keep_dead_at_most: number(KEEP_DEAD_AT_MOST).map(unlimited),
         }
     }
 }
@@ -220,6 +261,10 @@ pub struct SettingsInForce {
     pub group_rate: Option<Rate>,
     /// See [`QueueSettings::limits`].
     pub limits: Limits,
+    /// See [`QueueSettings::keep_dead`]; `None` for ever.
+    pub keep_dead: Option<Duration>,
+    /// See [`QueueSettings::keep_dead_at_most`].
+    pub keep_dead_at_most: u64,
     /// Grows by one with each change; 0 if nothing was ever set.
     pub revision: u64,
     /// The settings that an operator or code has set; all others have their defaults.
@@ -242,6 +287,8 @@ impl SettingsInForce {
             group_concurrency: set.group_concurrency.unwrap_or(0),
             group_rate: set.group_rate.flatten(),
             limits: set.limits.unwrap_or_default(),
+            keep_dead: set.keep_dead.flatten(),
+            keep_dead_at_most: set.keep_dead_at_most.unwrap_or(u64::MAX),
             revision: settings.revision,
             set,
             declared: QueueSettings::from_values(&declared),
@@ -274,6 +321,17 @@ impl SettingsInForce {
         );
         let (old, new) = (rate_text(before.group_rate), rate_text(self.group_rate));
         compare("group_rate", &old, &new);
+        let age = |keep: Option<Duration>| match keep {
+            None => "for ever".to_owned(),
+            Some(age) => format!("{age:?}"),
+        };
+        let (old, new) = (age(before.keep_dead), age(self.keep_dead));
+        compare("keep_dead", &old, &new);
+        compare(
+            "keep_dead_at_most",
+            &before.keep_dead_at_most,
+            &self.keep_dead_at_most,
+        );
         let shown = |limits: &Limits| limits.texts().map(|(_, text)| text);
         let ([old_rate, old_jobs], [rate, jobs]) = (shown(&before.limits), shown(&self.limits));
         compare("the limit of the rate", &old_rate, &rate);
@@ -291,6 +349,12 @@ const MAX_STALLS: &str = "max_stalls";
 const KEEP_EVENTS: &str = "keep_events";
 const GROUP_CONCURRENCY: &str = "group_concurrency";
 const GROUP_RATE: &str = "group_rate";
+const KEEP_DEAD: &str = "keep_dead_ms";
+const KEEP_DEAD_AT_MOST: &str = "keep_dead_at_most";
+
+fn age_text(age: Option<Duration>) -> String {
+    age.map_or_else(|| NONE.to_owned(), |age| millis(age).to_string())
+}
 
 fn rate_text(rate: Option<Rate>) -> String {
     rate.map_or_else(|| NONE.to_owned(), |rate| rate.text())
@@ -341,123 +405,4 @@ fn parse_values(text: &str) -> Values {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::policy::limits::Rate;
-
-    #[test]
-    fn what_is_said_is_stored_and_all_else_has_its_default() {
-        let asked = QueueSettings::new()
-            .keep_completed(Retention::For(Duration::from_secs(60)))
-            .keep_events(u64::MAX);
-        let stored = Stored {
-            revision: 3,
-            values: asked.values(),
-        };
-        let text = "1 3 keep_completed_ms=60000 keep_events=9007199254740991";
-        assert_eq!(Stored::parse(text), Some(stored));
-        let found = SettingsInForce::read(text, "1 max_stalls=7").unwrap();
-        assert_eq!(
-            found,
-            SettingsInForce {
-                keep_completed: Retention::For(Duration::from_secs(60)),
-                keep_at_most: 1_000,
-                max_stalls: 4,
-                keep_events: u64::MAX,
-                group_concurrency: 0,
-                group_rate: None,
-                limits: Limits::none(),
-                revision: 3,
-                set: asked,
-                declared: QueueSettings::new().max_stalls(7),
-            }
-        );
-        let never = SettingsInForce::read("", "").unwrap();
-        assert_eq!((never.revision, never.set), (0, QueueSettings::new()));
-        assert_eq!(
-            found.changes_since(&never),
-            format!(
-                "keep_completed from 86400s to 60s, keep_events from 100000 to {}",
-                u64::MAX
-            )
-        );
-    }
-
-    #[test]
-    fn a_newer_format_is_not_guessed_at_and_what_is_none_counts_as_nothing() {
-        assert_eq!(Stored::parse("2 1 keep_at_most=5"), None);
-        assert_eq!(parse_declared("17 a=5"), None);
-        for text in ["", "x", "keep_at_most=5", "1", " 1 2 keep_at_most=5"] {
-            assert_eq!(Stored::parse(text), Some(Stored::default()), "{text:?}");
-        }
-        // A newer version of the same format may know more.
-        let more = "1 4 keep_at_most=5 keep_forever=1";
-        assert_eq!(Stored::parse(more).unwrap().values["keep_forever"], "1");
-        let found = SettingsInForce::read(more, "").unwrap();
-        assert_eq!(found.set, QueueSettings::new().keep_at_most(5));
-    }
-
-    #[test]
-    fn limits_are_one_value_that_replaces_what_was_there() {
-        let second = Duration::from_secs(1);
-        let limits = Limits::new().rate(Rate::smooth(100, second)).concurrency(5);
-        for (limits, text) in [
-            (limits, "1 1 limit_concurrency=5 limit_rate=100/1000/smooth"),
-            (
-                Limits::new().rate(Rate::burst(1, second * 60)),
-                "1 1 limit_concurrency=none limit_rate=1/60000/burst",
-            ),
-            (Limits::none(), "1 1 limit_concurrency=none limit_rate=none"),
-        ] {
-            let asked = QueueSettings::new().limits(limits);
-            assert_eq!(Stored::parse(text).unwrap().values, asked.values());
-            let found = SettingsInForce::read(text, "").unwrap();
-            assert_eq!((found.limits, found.set), (limits, asked));
-        }
-        let never = SettingsInForce::read("1 1 limit_rate=0/1000/burst limit_concurrency=0", "");
-        assert_eq!(never.unwrap().limits, Limits::none());
-        assert_eq!(
-            SettingsInForce::read("", "").unwrap().limits,
-            Limits::none()
-        );
-    }
-
-    #[test]
-    fn limits_that_stop_the_queue_or_cannot_be_kept_are_refused() {
-        let check = |limits| QueueSettings::new().limits(limits).check();
-        let rate =
-            |starts, ms| check(Limits::new().rate(Rate::burst(starts, Duration::from_millis(ms))));
-        const DAY_MS: u64 = 86_400_000;
-        for refused in [
-            check(Limits::new().concurrency(0)),
-            rate(0, 1_000),
-            rate(1, 0),
-            rate(1, 99),
-            rate(1, 31 * DAY_MS + 1),
-        ] {
-            assert!(refused.unwrap_err().is_invalid());
-        }
-        for allowed in [
-            check(Limits::none()),
-            rate(1, 100),
-            rate(u32::MAX, 31 * DAY_MS),
-        ] {
-            allowed.unwrap();
-        }
-    }
-
-    #[test]
-    fn a_retention_has_a_limit() {
-        let years = |n: u64| Retention::For(Duration::from_secs(n * 366 * 86_400));
-        assert!(
-            QueueSettings::new()
-                .keep_completed(years(1))
-                .check()
-                .is_ok()
-        );
-        let error = QueueSettings::new().keep_completed(years(11)).check();
-        assert!(error.unwrap_err().is_invalid());
-    }
-}
+mod tests;

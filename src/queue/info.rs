@@ -393,6 +393,8 @@ pub struct Totals {
     pub snoozed: u64,
     /// Jobs that became dead.
     pub dead: u64,
+    /// Dead jobs that were dropped because of a cap ([`QueueSettings::keep_dead`](crate::QueueSettings::keep_dead)).
+    pub dead_dropped: u64,
     /// Dead jobs put back in line.
     pub replayed: u64,
     /// Attempts whose worker died.
@@ -455,6 +457,7 @@ impl Counts {
                 retried: total("retried"),
                 snoozed: total("snoozed"),
                 dead: total("dead"),
+                dead_dropped: total("dead_dropped"),
                 replayed: total("replayed"),
                 stalled: total("stalled"),
                 removed: total("removed"),

@@ -27,10 +27,12 @@ pub(crate) struct Trimmed {
     /// Another round would find more.
     pub(crate) more: bool,
     pub(crate) lanes_cursor: String,
-    /// Dead letters, which are never trimmed.
+    /// Dead letters that are left.
     pub(crate) dead: u64,
     /// What is set for the queue is in a format that this version does not know: the defaults hold.
     pub(crate) unreadable: bool,
+    /// Dead letters that were dropped because of what is set for the queue.
+    pub(crate) dead_dropped: u64,
 }
 
 impl Verb for Trim<'_> {
@@ -52,6 +54,7 @@ impl Verb for Trim<'_> {
                 lanes_cursor: reply.text()?,
                 dead: reply.number()?,
                 unreadable: reply.number()? == 1,
+                dead_dropped: reply.number()?,
             }),
             _ => reply.unexpected_tag(),
         }

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 
 use crate::codec;
 use crate::id::JobId;
+use crate::job::head::{field_of, has_traits};
 use crate::job::outcome::{DeadReason, Ending};
+use crate::job::traits::ON_FAILURE;
 use crate::memory::attempts::stamp;
 use crate::memory::state::{Collection, State, moment};
 use crate::policy::retention::Retention;
+use crate::time::millis;
 
 pub(crate) const AWAITED_KEPT_MS: u64 = 60_000;
 const ANNOUNCEMENTS_KEPT: usize = 1_000;
@@ -81,7 +84,7 @@ impl State {
         }
     }
 
-    /// Dead letters are never dropped on their own.
+    /// Dead letters are dropped only if that is set for the queue.
     pub(crate) fn bury(&mut self, dead: &[(JobId, DeadReason)]) {
         let now_ms = self.now_ms();
         let ids: Vec<JobId> = dead.iter().map(|(id, _)| id.clone()).collect();
@@ -109,6 +112,31 @@ impl State {
         let excess = self.len(Collection::Completed).saturating_sub(limit);
         let gone = self.up_to(Collection::Completed, i64::MAX, excess.min(budget));
         self.forget(&gone);
+        gone.len()
+    }
+
+    /// Drops dead letters that are too old or too many, if that is set, at most `budget`; not those that halt their order. Returns how
+    /// many.
+    pub(crate) fn cap_dead(&mut self, budget: usize) -> usize {
+        let settings = self.in_force();
+        let at_most = usize::try_from(settings.keep_dead_at_most).unwrap_or(usize::MAX);
+        let excess = self.len(Collection::Dead).saturating_sub(at_most);
+        let too_many = excess.min(budget);
+        let oldest = settings
+            .keep_dead
+            .map(|keep| moment(self.now_ms()) - moment(millis(keep)));
+        let page = self.all(Collection::Dead).take(budget);
+        let mut gone: Vec<JobId> = Vec::new();
+        for (died, id) in page {
+            let is_old = oldest.is_some_and(|oldest| *died <= oldest);
+            let record = &self.jobs[id].record;
+            let halts = has_traits(record) && field_of(record, ON_FAILURE) == Some("halt");
+            if (is_old || gone.len() < too_many) && !halts {
+                gone.push(id.clone());
+            }
+        }
+        self.forget(&gone);
+        self.count("dead_dropped", gone.len());
         gone.len()
     }
 }

@@ -23,6 +23,7 @@ impl Apply for Trim<'_> {
         let expired = state.up_to(Collection::Completed, until, self.limit);
         state.forget(&expired);
         let capped = state.cap_completed(self.limit);
+        let dead_dropped = state.cap_dead(self.limit);
         let unread = forget_waiters(self, state);
         let forgotten = state.forget_keys(self.limit);
         drop_what_serves_nothing(self, state);
@@ -33,6 +34,7 @@ impl Apply for Trim<'_> {
             .len()
             .max(kept)
             .max(capped)
+            .max(dead_dropped)
             .max(unread)
             .max(forgotten)
             .max(paced);
@@ -42,6 +44,7 @@ impl Apply for Trim<'_> {
             lanes_cursor,
             dead: state.len(Collection::Dead) as u64,
             unreadable: Stored::parse(&state.settings).is_none(),
+            dead_dropped: dead_dropped as u64,
         }
     }
 }

@@ -118,7 +118,9 @@ fn a_log_stays_through_failures_and_goes_with_its_job(mut rig: Rig) {
     let died = Outcome::Dead { reason, entry };
     assert!(rig.settle(&id, &claimed.receipt, died));
     assert_eq!(texts(&rig.logs("a", 0)), [(1, "first")]);
-    rig.call(&Replay { ids: &[id.clone()] });
+    rig.call(&Replay {
+        ids: std::slice::from_ref(&id),
+    });
     rig.call(&Remove::of(&[JobId::stored("b")]));
     let again = rig.claim_one().unwrap();
     rig.log(&again, 1, &lines(["again"]));

@@ -60,6 +60,7 @@ macro_rules! mutants {
 
 mod adopt;
 mod dead;
+mod dead_caps;
 mod gates;
 mod group_pace;
 mod limits;

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::outcome::DeadReason;
+use crate::policy::order::{OnFailure, Order};
 use crate::policy::retention::Retention;
 use crate::policy::settings::SettingsInForce;
 use crate::store::list::{Direction, List};
@@ -313,7 +316,71 @@ fn the_defaults_are_the_same_in_the_scripts() {
     }
 }
 
+impl Rig {
+    /// Jobs die one after the other, a minute apart.
+    fn bury(&mut self, ids: &[&str], options: &JobOptions) {
+        for id in ids {
+            self.wait(Duration::from_secs(60));
+            self.enqueue(&[with(id, options)]);
+            let claimed = self.claim_one().unwrap();
+            let entry = AttemptEntry::new(AttemptKind::Error, "broken".into());
+            let reason = DeadReason::Declared;
+            let outcome = Outcome::Dead { reason, entry };
+            let settlement = Settlement {
+                traits: options.order.is_some(),
+                ..settlement(&claimed.id, &claimed.receipt, outcome)
+            };
+            assert!(self.advance(&[settlement], 0).refused.is_empty());
+        }
+    }
+
+    fn dead(&mut self) -> Vec<String> {
+        self.subject.dump().names("dead").into_iter().collect()
+    }
+}
+
+fn dead_letters_are_dropped_only_if_that_is_set(mut rig: Rig) {
+    rig.bury(&["a", "b", "c", "d", "e"], &JobOptions::new());
+    rig.wait(Duration::from_secs(3_600 * 24 * 365));
+    assert_eq!(rig.trim().dead_dropped, 0);
+    rig.configure(By::Operator, said().keep_dead_at_most(3));
+    let trimmed = rig.trim();
+    assert_eq!((trimmed.dead_dropped, trimmed.dead), (2, 3));
+    assert_eq!(rig.dead(), ["c", "d", "e"]);
+    assert_eq!((rig.total("dead_dropped"), rig.total("removed")), (2, 0));
+    for id in ["a", "b", "c"] {
+        rig.check_whole(&JobId::stored(id));
+    }
+    rig.configure(By::Operator, said().keep_dead_at_most(u64::MAX));
+    rig.bury(&["f", "g"], &JobOptions::new());
+    rig.configure(By::Operator, said().keep_dead(Duration::from_secs(60)));
+    assert_eq!(rig.trim().dead_dropped, 4);
+    assert_eq!(rig.dead(), ["g"]);
+    rig.configure(By::Operator, said().keep_dead(None));
+    rig.wait(Duration::from_secs(3_600));
+    assert_eq!((rig.trim().dead_dropped, rig.dead().len()), (0, 1));
+}
+
+/// The jobs behind it would go on as if it had been done.
+fn a_dead_job_that_halts_its_order_is_not_dropped(mut rig: Rig) {
+    rig.traits = true;
+    let halting = JobOptions::new().ordered_by(Order::by("k").on_failure(OnFailure::Halt));
+    rig.bury(&["halts"], &halting);
+    rig.bury(&["a", "b"], &JobOptions::new());
+    rig.configure(By::Operator, said().keep_dead_at_most(1));
+    assert_eq!(
+        (rig.trim().dead_dropped, rig.dead()),
+        (2, vec!["halts".into()])
+    );
+    rig.configure(By::Operator, said().keep_dead(Duration::ZERO));
+    assert_eq!((rig.trim().dead_dropped, rig.dead().len()), (0, 1));
+    rig.enqueue(&[with("behind", &halting)]);
+    assert!(rig.claim_one().is_none());
+}
+
 on_both!(
+    dead_letters_are_dropped_only_if_that_is_set,
+    a_dead_job_that_halts_its_order_is_not_dropped,
     only_what_is_said_is_changed_and_each_change_has_a_revision,
     what_an_operator_changes_stays_until_the_code_says_something_else,
     what_was_declared_and_is_lost_is_stored_again,

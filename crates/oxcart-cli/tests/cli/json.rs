@@ -42,6 +42,18 @@ async fn every_command_prints_what_its_schema_says() {
             "settings",
             &["queue", "settings", "billing", "--max-stalls", "3"],
         ),
+        (
+            "settings",
+            &[
+                "queue",
+                "settings",
+                "billing",
+                "--keep-dead",
+                "30d",
+                "--keep-dead-at-most",
+                "100",
+            ],
+        ),
         ("pause", &["queue", "pause", "billing"]),
         ("pause", &["queue", "resume", "billing"]),
         ("group", &["group", "ls", "billing"]),

@@ -8,7 +8,7 @@ mutants! {
     more_priorities_are_looked_at_than_was_said among OLDEST:
         "for _ = 1, args.priorities do" => "for _ = 1, 1024 do";
     what_came_to_the_front_is_not_looked_at among OLDEST:
-        "add(redis.call('ZRANGE', key.waiting, string.format('(%d', first), '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', '1'))" => "";
+        "add(redis.call('ZREVRANGEBYSCORE', key.waiting, string.format('(%d', first), '-inf', 'LIMIT', '0', '1'))" => "";
     suspects_are_not_looked_at among OLDEST:
         "add(redis.call('ZRANGE', key.suspects, '0', '0'))" => "";
     what_was_handed_back_is_not_looked_at among OLDEST_UNLIKE:

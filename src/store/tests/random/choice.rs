@@ -208,8 +208,16 @@ fn configure() -> impl Strategy<Value = Op> {
             option::of(Just(Rate::burst(2, Duration::from_secs(1)))),
         ),
     );
-    (by, said).prop_map(|(by, said)| {
+    let dead = (
+        option::weighted(
+            0.15,
+            option::of(select(&[0, 900, 60_000][..]).prop_map(Duration::from_millis)),
+        ),
+        option::weighted(0.15, select(&[0, 1, 3, u64::MAX][..])),
+    );
+    (by, said, dead).prop_map(|(by, said, dead)| {
         let mut settings = QueueSettings::new();
+        (settings.keep_dead, settings.keep_dead_at_most) = dead;
         (
             settings.keep_completed,
             settings.keep_at_most,

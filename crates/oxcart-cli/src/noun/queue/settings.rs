@@ -30,6 +30,12 @@ pub(crate) struct Settings {
     /// About how many events are kept, or `unlimited`
     #[arg(long, value_name = "EVENTS", value_parser = number)]
     keep_events: Option<u64>,
+    /// How long dead jobs are kept: 30d, or `unlimited`
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    keep_dead: Option<Age>,
+    /// How many dead jobs are kept, those that died last, or `unlimited`
+    #[arg(long, value_name = "JOBS", value_parser = number)]
+    keep_dead_at_most: Option<u64>,
     /// How many jobs of one group run at a time, or `unlimited`
     #[arg(long, value_name = "JOBS", value_parser = concurrency)]
     group_concurrency: Option<u64>,
@@ -42,6 +48,17 @@ pub(crate) struct Settings {
     /// How many jobs run at a time, over all workers, or `unlimited`
     #[arg(long, value_name = "JOBS", value_parser = limits::concurrency)]
     concurrency: Option<Typed<u32>>,
+}
+
+/// For how long, if not for ever.
+#[derive(Debug, Clone, Copy)]
+struct Age(Option<Duration>);
+
+fn age(text: &str) -> Result<Age, String> {
+    Ok(Age(match text {
+        "unlimited" => None,
+        text => Some(duration::parse(text)?),
+    }))
 }
 
 fn retention(text: &str) -> Result<Retention, String> {
@@ -77,6 +94,8 @@ impl Settings {
         change.keep_at_most = self.keep_at_most;
         change.max_stalls = self.max_stalls;
         change.keep_events = self.keep_events;
+        change.keep_dead = self.keep_dead.map(|Age(age)| age);
+        change.keep_dead_at_most = self.keep_dead_at_most;
         change.group_concurrency = self.group_concurrency;
         change.group_rate = self.group_rate.map(Typed::limit);
         if self.rate.is_some() || self.concurrency.is_some() {
@@ -102,6 +121,9 @@ struct View<'a> {
     keep_at_most: Option<u64>,
     max_stalls: u32,
     keep_events: Option<u64>,
+    /// None: for ever.
+    keep_dead_ms: Option<u64>,
+    keep_dead_at_most: Option<u64>,
     group_concurrency: Option<u64>,
     group_rate: Option<String>,
     rate: Option<String>,
@@ -116,6 +138,8 @@ struct SetBy {
     keep_at_most: &'static str,
     max_stalls: &'static str,
     keep_events: &'static str,
+    keep_dead: &'static str,
+    keep_dead_at_most: &'static str,
     group_concurrency: &'static str,
     group_rate: &'static str,
     rate: &'static str,
@@ -138,6 +162,8 @@ impl SetBy {
             keep_at_most: by(set.keep_at_most, declared.keep_at_most),
             max_stalls: by(set.max_stalls, declared.max_stalls),
             keep_events: by(set.keep_events, declared.keep_events),
+            keep_dead: by(set.keep_dead, declared.keep_dead),
+            keep_dead_at_most: by(set.keep_dead_at_most, declared.keep_dead_at_most),
             group_concurrency: by(set.group_concurrency, declared.group_concurrency),
             group_rate: by(set.group_rate, declared.group_rate),
             rate: by(
@@ -172,6 +198,17 @@ pub(crate) fn differ_from_code(in_force: &SettingsInForce) -> Vec<&'static str> 
         (
             "keep_events",
             changed(set_by.keep_events, declared.keep_events.is_some()),
+        ),
+        (
+            "keep_dead",
+            changed(set_by.keep_dead, declared.keep_dead.is_some()),
+        ),
+        (
+            "keep_dead_at_most",
+            changed(
+                set_by.keep_dead_at_most,
+                declared.keep_dead_at_most.is_some(),
+            ),
         ),
         (
             "group_concurrency",
@@ -218,6 +255,8 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
             keep_at_most: limit(in_force.keep_at_most),
             max_stalls: in_force.max_stalls,
             keep_events: limit(in_force.keep_events),
+            keep_dead_ms: in_force.keep_dead.map(|age| age.as_millis() as u64),
+            keep_dead_at_most: limit(in_force.keep_dead_at_most),
             group_concurrency: concurrency,
             group_rate,
             rate,
@@ -247,6 +286,18 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
             "keep_events",
             shown(look, limit(in_force.keep_events), "events"),
             set_by.keep_events,
+        ),
+        (
+            "keep_dead",
+            in_force
+                .keep_dead
+                .map_or_else(|| "unlimited".to_owned(), when::exact),
+            set_by.keep_dead,
+        ),
+        (
+            "keep_dead_at_most",
+            shown(look, limit(in_force.keep_dead_at_most), "jobs"),
+            set_by.keep_dead_at_most,
         ),
         (
             "group_concurrency",

@@ -44,6 +44,7 @@ struct TotalsView {
     retried: u64,
     snoozed: u64,
     dead: u64,
+    dead_dropped: u64,
     replayed: u64,
     stalled: u64,
     removed: u64,
@@ -86,6 +87,7 @@ impl TotalsView {
             retried: totals.retried,
             snoozed: totals.snoozed,
             dead: totals.dead,
+            dead_dropped: totals.dead_dropped,
             replayed: totals.replayed,
             stalled: totals.stalled,
             removed: totals.removed,
@@ -225,6 +227,12 @@ pub(super) fn tell(
     ];
     table(out, &numbers)?;
     let rare = [
+        (
+            "dropped",
+            all.dead_dropped,
+            Tint::Held,
+            "dead jobs, because of `keep_dead` or `keep_dead_at_most`",
+        ),
         (
             "duplicates",
             all.duplicates,

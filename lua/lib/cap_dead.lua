@@ -1,0 +1,40 @@
+-- Drops dead letters that are too old or too many, if that is set for the queue; nothing is set by itself. A dead job that holds
+-- back the jobs of its order stays: they would go on as if it had been done.
+-- needs: settings, forget, whole, count
+-- rarely: head
+
+local function halts(record)
+  return record and queue.has_traits(record) and queue.field_of(record, 'on_failure') == 'halt'
+end
+
+-- Drops at most `budget`, those that died first. Returns how many.
+function queue.cap_dead(budget)
+  local keep_ms, at_most = queue.setting('keep_dead_ms'), queue.setting('keep_dead_at_most')
+  if not keep_ms and not at_most then
+    return 0
+  end
+  local excess = at_most and redis.call('ZCARD', key.dead) - at_most or 0
+  local page = redis.call('ZRANGE', key.dead, '0', queue.whole(budget - 1), 'WITHSCORES')
+  local ids, too_many, too_old = {}, math.max(0, math.min(excess, budget)), 0
+  for i = 1, #page, 2 do
+    ids[#ids + 1] = page[i]
+    if keep_ms and tonumber(page[i + 1]) <= now_ms - keep_ms then
+      too_old = #ids
+    end
+  end
+  if #ids == 0 or math.max(too_many, too_old) == 0 then
+    return 0
+  end
+  local records, gone = redis.call('HMGET', key.jobs, unpack(ids)), {}
+  for i, id in ipairs(ids) do
+    if (i <= too_old or #gone < too_many) and not halts(records[i]) then
+      gone[#gone + 1] = id
+    end
+  end
+  if #gone > 0 then
+    redis.call('ZREM', key.dead, unpack(gone))
+    queue.forget_ended(gone)
+    queue.count('dead_dropped', #gone)
+  end
+  return #gone
+end
