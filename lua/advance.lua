@@ -19,7 +19,7 @@
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver, whole
 -- rarely: lists, again, promote, active, emit_value, tick, head, hold_queue, suspects
--- with all: overdue, expire, types, paced_type, paces
+-- with all: overdue, expire, types, claim_types, paces
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then
@@ -28,7 +28,7 @@ end
 
 if args.traits then
   queue.check_types()
-  queue.check_paced()
+  queue.check_types_of_claims()
 end
 
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be

@@ -1,5 +1,5 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
--- rarely: unhandled, head, blocked, gate, turn, places, running, admit, unique, begun, successor
+-- rarely: unhandled, head, blocked, gate, turn, places, running, admit, unique, begun, successor, lost_places
 
 -- Successors that are to wait for their keys again: a set of ids.
 local successors = {}
@@ -93,6 +93,7 @@ function queue.enter_by_gates(ids, records, places)
   if #ids == 0 then
     return
   end
+  queue.give_lost_places(ids, places, successors)
   local held, gates, touched = {}, {}, {}
   for i = 1, #ids do
     local gate = not successors[ids[i]] and queue.gate(queue.gate_of(records[i])) or nil

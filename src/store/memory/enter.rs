@@ -47,9 +47,7 @@ impl State {
     /// Jobs at places that they did not have before, of which some may have a gate. Returns those that are in line.
     pub(crate) fn enter_at_or_hold(&mut self, jobs: Vec<(JobId, i64)>) -> Vec<JobId> {
         for (id, place) in &jobs {
-            if let Some(job) = self.jobs.get_mut(id) {
-                job.moved = Some(*place);
-            }
+            self.move_to(id, *place);
         }
         let jobs = jobs.into_iter().map(|(id, place)| (id, place, 0)).collect();
         let (line, open) = self.enter_gates(jobs);
@@ -70,10 +68,15 @@ impl State {
 
     /// To a place that it did not have before.
     pub(crate) fn enter_at(&mut self, id: &JobId, place: i64) {
+        self.move_to(id, place);
+        self.enter_line(id, place);
+    }
+
+    /// From now on this is its place.
+    pub(crate) fn move_to(&mut self, id: &JobId, place: i64) {
         if let Some(job) = self.jobs.get_mut(id) {
             job.moved = Some(place);
         }
-        self.enter_line(id, place);
     }
 
     /// All of them at once: the wake-up is armed when the next one is due earlier than it was.

@@ -127,6 +127,12 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
         let priority = priority_at(state.place_of(id));
         state.enter_anew(id, Later::back(priority));
     }
+    for (gate, id, _) in &gated {
+        if gate.is_some() && has_no_place(state, id) {
+            let place = state.next_place(Later::back(priority_at(state.place_of(id))));
+            state.move_to(id, place);
+        }
+    }
     state.hold_and_admit(&gated);
     state.emit_ids("waiting", &known);
     state.emit_ids("waiting", &anew);

@@ -226,6 +226,18 @@ fn jobs_that_their_gates_do_not_know_are_found_and_put_back(mut rig: Rig) {
     assert_eq!(ids(&rig.end(&claimed[0], completed(), 9)), ["k-2"]);
 }
 
+/// When it was due only the lost list knew: it goes to the back of its priority, and of its group.
+fn a_delayed_job_of_a_group_that_lost_its_list_goes_to_the_back(mut rig: Rig) {
+    rig.enqueue(&groups(&["g-0"]));
+    rig.enqueue(&["g-1", "g-2"].map(|id| after(of_group(id), MINUTE)));
+    rig.enqueue(&groups(&["g-3", "g-4"]));
+    rig.subject.lose_list(4);
+    assert_eq!(rig.lost(How::PutBack), ["g-1", "g-2"]);
+    rig.enqueue(&groups(&["g-5"]));
+    let order = ["g-0", "g-3", "g-4", "g-1", "g-2", "g-5"];
+    assert_eq!(rig.claim_ids(9), order);
+}
+
 /// Their turns are given anew: no job of a group fills the line, no job of an order passes another.
 fn jobs_with_a_gate_that_lost_their_line_are_put_back_behind_their_gates(mut rig: Rig) {
     rig.enqueue(&groups(&["g-0", "g-1", "g-2"]));
@@ -252,6 +264,7 @@ on_both!(
     g7_a_trimming_call_looks_after_a_bounded_number_of_gates,
     jobs_that_their_gates_do_not_know_are_found_and_put_back,
     jobs_with_a_gate_that_lost_their_line_are_put_back_behind_their_gates,
+    a_delayed_job_of_a_group_that_lost_its_list_goes_to_the_back,
 );
 
 /// A group is at its limit, and then is not any more. Random operations seldom meet in this way.

@@ -1,12 +1,15 @@
 //! Another program has put another type under a key that only jobs with traits use: a verb that moves such jobs says so before it
 //! writes anything.
 
+use std::collections::BTreeMap;
+
 use redis::{Value, cmd};
 
 use super::garbage::{content, raw};
 use super::*;
 use crate::store::cancel::Cancel;
 use crate::store::orphans::{How, Orphans};
+use crate::store::pause_name::PauseName;
 use crate::store::tests::register::Tried;
 use crate::store::tests::subject::START_US;
 
@@ -135,24 +138,69 @@ fn calls() -> Vec<Call> {
 fn g9_a_key_of_another_type_is_told_before_anything_is_written() {
     let mut redis = queue_of_them();
     let keys = raw(&mut redis);
-    let put_back = |redis: &mut InRedis| {
-        redis.clear();
-        redis.set_clock(START_US + 7_200_000_000);
-        for (name, bytes) in &keys {
-            let _: String = redis.ask(cmd("RESTORE").arg(name).arg(0).arg(&bytes[..]));
-        }
-    };
     for (verb, call) in calls() {
         for part in OF_TRAITS {
-            put_back(&mut redis);
-            let key = redis.key(part);
-            let _: Value = redis.ask(cmd("SET").arg(key).arg("garbage"));
-            let before = content(&mut redis);
-            let told = call(&mut redis).expect_err(&format!("{verb}, {part}"));
-            assert!(told.contains("WRONGTYPE"), "{verb}, {part}: {told}");
-            assert!(content(&mut redis) == before, "{verb}, {part}: half done");
+            is_told_before_it_writes(&mut redis, &keys, part, verb, call);
         }
-        put_back(&mut redis);
+        put_back(&mut redis, &keys);
         assert!(call(&mut redis).is_ok(), "{verb}");
+    }
+}
+
+fn put_back(redis: &mut InRedis, keys: &BTreeMap<String, Vec<u8>>) {
+    redis.clear();
+    redis.set_clock(START_US + 7_200_000_000);
+    for (name, bytes) in keys {
+        let _: String = redis.ask(cmd("RESTORE").arg(name).arg(0).arg(&bytes[..]));
+    }
+}
+
+fn is_told_before_it_writes(
+    redis: &mut InRedis,
+    keys: &BTreeMap<String, Vec<u8>>,
+    part: &str,
+    verb: &str,
+    call: impl Fn(&mut InRedis) -> Tried,
+) {
+    put_back(redis, keys);
+    let key = redis.key(part);
+    let _: Value = redis.ask(cmd("SET").arg(key).arg("garbage"));
+    let before = content(redis);
+    let told = call(redis).expect_err(&format!("{verb}, {part}"));
+    assert!(told.contains("WRONGTYPE"), "{verb}, {part}: {told}");
+    assert!(content(redis) == before, "{verb}, {part}: half done");
+}
+
+/// A claim that meets jobs of a paused name moves them to further keys.
+#[test]
+fn g9_a_claim_that_sets_jobs_aside_tells_of_another_type_before_it_writes() {
+    let mut redis = queue_of_them();
+    let plain = EncodedRecord::new("mail", vec![0xc0], &JobOptions::new(), Vec::new());
+    let plain = NewJob {
+        record: plain,
+        ..job("mail")
+    };
+    let enqueue = Enqueue {
+        lane: "producer",
+        call: 5,
+        jobs: &[&plain],
+        novelty: Novelty::Unsure,
+    };
+    redis.call(&enqueue).unwrap();
+    let (name, pause, most) = ("mail", true, 1);
+    redis.call(&PauseName { name, pause, most }).unwrap();
+    let claim = |redis: &mut InRedis| {
+        let verb = Advance {
+            traits: true,
+            ..advance("worker", 4, &[], 5)
+        };
+        redis.call(&verb).map(|answer| format!("{answer:?}"))
+    };
+    let keys = raw(&mut redis);
+    for part in OF_TRAITS
+        .iter()
+        .chain(&["paced", "unhandled", "names", "attempts"])
+    {
+        is_told_before_it_writes(&mut redis, &keys, part, "advance", claim);
     }
 }

@@ -63,6 +63,8 @@ mutants! {
         "queue.set_meta('tended', name)" => "";
     a_job_with_a_gate_without_a_list_passes_its_gate among LOST_GATES:
         "return gate and gate.turn ~= id" => "return false";
+    a_delayed_job_of_a_group_without_a_list_goes_to_the_front among LOST_GATES:
+        "queue.give_lost_places(ids, places, successors)" => "";
     a_completed_job_of_a_call_keeps_its_slot among GATES:
         "local ids = { unpack(completed, #completed - n + 1) }" => "local ids = { unpack(completed, #completed - n + 2) }\n  n = #ids";
     a_job_that_was_refused_is_taken_for_one_that_completed among GATES:
