@@ -20,6 +20,7 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
         &[
             "in 2000 statements; 1997 completed, 3 dead",
             "in batches: ",
+            "by site: ",
             " times as many rows",
         ],
     ),
