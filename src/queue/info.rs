@@ -20,6 +20,7 @@ use crate::job::state::State;
 use crate::job::traits::expiry_of;
 use crate::policy::job_names::paused_in;
 use crate::policy::limits::{Limits, RateWindow};
+use crate::policy::order::OnFailure;
 use crate::policy::settings::SettingsInForce;
 use crate::store::counts::Counted;
 use crate::store::get::Found;
@@ -49,6 +50,9 @@ pub struct JobInfo {
     pub group: Option<String>,
     /// Its order key, if it has one.
     pub order: Option<String>,
+    /// What it does to the jobs behind it with the same order key when it fails, if it has an order key. A dead job with
+    /// [`OnFailure::Halt`] holds back the jobs of its key until it is replayed or removed.
+    pub on_failure: Option<OnFailure>,
     /// Its unique key, if it has one.
     pub unique: Option<String>,
     /// How often no handler could take it.
@@ -161,7 +165,8 @@ impl JobInfo {
             failed: counters.failed,
             stalls: found.stalls.as_deref().and_then(parsed).unwrap_or(0),
             group: record.traits.group,
-            order: record.traits.order,
+            on_failure: record.traits.order.as_ref().map(|order| order.on_failure),
+            order: record.traits.order.map(|order| order.key),
             unique: record.traits.unique,
             bounces: counters.bounces,
             snoozes: counters.snoozes,

@@ -50,8 +50,18 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
         .ordered_by(order())
         .await
         .unwrap();
-    rig.work_until(async || queue.counts().await.unwrap().dead == 1)
+    // Another one, which lets the jobs behind it go on. The second of them waits for the first.
+    queue
+        .enqueue(Charge::failing(8, "no card"))
+        .ordered_by("account-2")
+        .await
+        .unwrap();
+    rig.work_until(async || queue.counts().await.unwrap().dead == 2)
         .await;
+    for n in [9, 10] {
+        let behind = queue.enqueue(Charge::new(n)).ordered_by("account-2");
+        behind.await.unwrap();
+    }
     queue
         .enqueue(Charge::new(2))
         .ordered_by(order())
@@ -100,6 +110,7 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
         ["warning", "paused-group"],
     ];
     assert_eq!(checks(&findings), expected, "{}", said.out);
+    assert!(said.out.contains("account-1") && !said.out.contains("account-2"));
     for finding in &findings {
         let advised = !finding["advice"].is_null() || !finding["command"].is_null();
         assert!(advised || finding["check"] == "server", "{finding}");
