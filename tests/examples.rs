@@ -82,7 +82,7 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
             "429, retry after 2 s",
             "the queue is held until 20",
             "(attempt 1)",
-            "all sent, within Limits",
+            "all sent, within Some(Rate",
         ],
     ),
     (

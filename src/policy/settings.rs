@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::fmt::Write;
 
 use crate::error::Error;
-use crate::policy::limits::{CONCURRENCY, Limits, NONE, RATE, Rate};
+use crate::policy::limits::{CONCURRENCY, NONE, RATE, Rate, parse_concurrency};
 use crate::policy::retention::Retention;
 use crate::time::{check_wait, millis};
 
@@ -31,7 +31,8 @@ const MAX: u64 = (1 << 53) - 1;
 /// | keep_events | about 100,000 events |
 /// | group_concurrency | no limit |
 /// | group_rate | no limit |
-/// | limits | none |
+/// | rate | no limit |
+/// | concurrency | no limit |
 ///
 /// ```
 /// use oxcart::{QueueSettings, Retention};
@@ -59,8 +60,10 @@ pub struct QueueSettings {
     pub group_concurrency: Option<u64>,
     /// See [the method](Self::group_rate). `Some(None)`: groups have no rate.
     pub group_rate: Option<Option<Rate>>,
-    /// See [the method](Self::limits).
-    pub limits: Option<Limits>,
+    /// See [the method](Self::rate). `Some(None)`: there is no rate.
+    pub rate: Option<Option<Rate>>,
+    /// See [the method](Self::concurrency). `Some(None)`: there is no limit.
+    pub concurrency: Option<Option<u32>>,
 }
 
 impl QueueSettings {
@@ -106,7 +109,7 @@ impl QueueSettings {
 
     /// About how many lifecycle events the queue keeps, for readers that come later or are slow. Default
     /// 100,000. One event is one thing that happened to one job. The events of the last 100 calls are
-    /// kept in any case, unless it is 0; and Redis drops events in blocks, so there may be somewhat more.
+    /// always kept, unless it is 0; and Redis drops events in blocks, so there may be somewhat more.
     ///
     /// With 0 no events are kept: existing events are dropped, and a reader
     /// ([`Queue::events`](crate::Queue::events)) reads nothing. As soon as events are kept again, the reader is
@@ -141,14 +144,31 @@ impl QueueSettings {
         self
     }
 
-    /// How many jobs may start in a period, and how many may run at a time, over all workers of the queue.
-    /// Default: no limits. They take the place of all earlier limits; [`Limits::none`] only takes these away. What is held back
-    /// stays in line, in its order, and workers sleep until the next job may start.
+    /// How many jobs may start in a period, over all workers of the queue. Default: no limit; `None` stands for that. A job that starts
+    /// again, after a failure or because its worker died, counts again. What is held back stays in line, in its order, and workers sleep
+    /// until the next job may start.
     ///
-    /// What limits it: the slots of the workers. What it does not limit: jobs that are enqueued, and jobs that
-    /// run already when it is changed.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = Some(limits);
+    /// What limits it: the slots of the workers, and [`concurrency`](Self::concurrency). What it does not limit: jobs that are enqueued.
+    ///
+    /// ```
+    /// # use oxcart::{QueueSettings, Rate};
+    /// # use std::time::Duration;
+    /// let settings = QueueSettings::new().rate(Rate::burst(5, Duration::from_secs(1)));
+    /// let unlimited = QueueSettings::new().rate(None);
+    /// # assert_ne!(settings, unlimited);
+    /// ```
+    pub fn rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.rate = Some(rate.into());
+        self
+    }
+
+    /// How many jobs may run at a time, over all workers of the queue: 1 or more. Default: no limit; `None` stands for that. A job of a
+    /// worker that died counts until another worker takes it back. What is held back stays in line, in its order.
+    ///
+    /// What limits it: the slots of the workers ([`WorkerBuilder::concurrency`](crate::WorkerBuilder::concurrency)), and
+    /// [`rate`](Self::rate). What it does not limit: jobs that run already when it is changed.
+    pub fn concurrency(mut self, jobs: impl Into<Option<u32>>) -> Self {
+        self.concurrency = Some(jobs.into());
         self
     }
 
@@ -156,10 +176,16 @@ impl QueueSettings {
         if let Some(Retention::For(age)) = self.keep_completed {
             check_wait("keep_completed", millis(age))?;
         }
-        if let Some(Some(rate)) = self.group_rate {
+        for rate in [self.group_rate, self.rate].into_iter().flatten().flatten() {
             rate.check()?;
         }
-        self.limits.map_or(Ok(()), |limits| limits.check())
+        match self.concurrency {
+            Some(Some(0)) => Err(Error::invalid(
+                "a concurrency of 0 would stop the queue; 1 or more are allowed, `None` takes the limit away, and `Queue::pause` \
+                 stops the queue",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The given settings, by the names under which they are stored.
@@ -176,11 +202,16 @@ impl QueueSettings {
         ];
         let numbers = numbers.into_iter();
         let numbers = numbers.filter_map(|(name, value)| Some((name, value?.min(MAX).to_string())));
-        let limits = self.limits.iter().flat_map(Limits::texts);
-        let rate = self.group_rate.map(|rate| (GROUP_RATE, rate_text(rate)));
+        let texts = [
+            (GROUP_RATE, self.group_rate.map(rate_text)),
+            (RATE, self.rate.map(rate_text)),
+            (CONCURRENCY, self.concurrency.map(concurrency_text)),
+        ];
+        let texts = texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text?)));
         numbers
-            .chain(limits)
-            .chain(rate)
+            .chain(texts)
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }
@@ -188,7 +219,6 @@ impl QueueSettings {
     fn from_values(values: &Values) -> Self {
         let text = |name| values.get(name).map(String::as_str);
         let number = |name| text(name)?.parse().ok();
-        let limits = (text(RATE), text(CONCURRENCY));
         let unlimited = |n: u64| if n >= MAX { u64::MAX } else { n };
         Self {
             keep_completed: number(KEEP_COMPLETED).map(Retention::from_millis),
@@ -197,7 +227,8 @@ impl QueueSettings {
             keep_events: number(KEEP_EVENTS).map(unlimited),
             group_concurrency: number(GROUP_CONCURRENCY),
             group_rate: text(GROUP_RATE).map(Rate::parse),
-            limits: (limits != (None, None)).then(|| Limits::parse(limits.0, limits.1)),
+            rate: text(RATE).map(Rate::parse),
+            concurrency: text(CONCURRENCY).map(parse_concurrency),
         }
     }
 }
@@ -218,8 +249,10 @@ pub struct SettingsInForce {
     pub group_concurrency: u64,
     /// See [`QueueSettings::group_rate`].
     pub group_rate: Option<Rate>,
-    /// See [`QueueSettings::limits`].
-    pub limits: Limits,
+    /// See [`QueueSettings::rate`].
+    pub rate: Option<Rate>,
+    /// See [`QueueSettings::concurrency`].
+    pub concurrency: Option<u32>,
     /// Grows by one with each change; 0 if nothing was ever set.
     pub revision: u64,
     /// The settings that an operator or code has set; all others have their defaults.
@@ -241,7 +274,8 @@ impl SettingsInForce {
             keep_events: set.keep_events.unwrap_or(100_000),
             group_concurrency: set.group_concurrency.unwrap_or(0),
             group_rate: set.group_rate.flatten(),
-            limits: set.limits.unwrap_or_default(),
+            rate: set.rate.flatten(),
+            concurrency: set.concurrency.flatten(),
             revision: settings.revision,
             set,
             declared: QueueSettings::from_values(&declared),
@@ -274,10 +308,13 @@ impl SettingsInForce {
         );
         let (old, new) = (rate_text(before.group_rate), rate_text(self.group_rate));
         compare("group_rate", &old, &new);
-        let shown = |limits: &Limits| limits.texts().map(|(_, text)| text);
-        let ([old_rate, old_jobs], [rate, jobs]) = (shown(&before.limits), shown(&self.limits));
-        compare("the limit of the rate", &old_rate, &rate);
-        compare("the limit of the concurrency", &old_jobs, &jobs);
+        compare("rate", &rate_text(before.rate), &rate_text(self.rate));
+        let (old, new) = (before.concurrency, self.concurrency);
+        compare(
+            "concurrency",
+            &concurrency_text(old),
+            &concurrency_text(new),
+        );
         text
     }
 }
@@ -294,6 +331,10 @@ const GROUP_RATE: &str = "group_rate";
 
 fn rate_text(rate: Option<Rate>) -> String {
     rate.map_or_else(|| NONE.to_owned(), |rate| rate.text())
+}
+
+fn concurrency_text(jobs: Option<u32>) -> String {
+    jobs.map_or_else(|| NONE.to_owned(), |jobs| jobs.to_string())
 }
 
 /// `<format> <revision> <name>=<value> ..`, the names in their order.
@@ -368,7 +409,8 @@ mod tests {
                 keep_events: u64::MAX,
                 group_concurrency: 0,
                 group_rate: None,
-                limits: Limits::none(),
+                rate: None,
+                concurrency: None,
                 revision: 3,
                 set: asked,
                 declared: QueueSettings::new().max_stalls(7),
@@ -400,51 +442,56 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_one_value_that_replaces_what_was_there() {
+    fn the_rate_and_the_concurrency_are_set_apart_and_none_takes_one_away() {
         let second = Duration::from_secs(1);
-        let limits = Limits::new().rate(Rate::smooth(100, second)).concurrency(5);
-        for (limits, text) in [
-            (limits, "1 1 limit_concurrency=5 limit_rate=100/1000/smooth"),
+        let smooth = Rate::smooth(100, second);
+        let new = QueueSettings::new;
+        for (asked, text) in [
             (
-                Limits::new().rate(Rate::burst(1, second * 60)),
-                "1 1 limit_concurrency=none limit_rate=1/60000/burst",
+                new().rate(smooth).concurrency(5),
+                "1 1 limit_concurrency=5 limit_rate=100/1000/smooth",
             ),
-            (Limits::none(), "1 1 limit_concurrency=none limit_rate=none"),
+            (
+                new().rate(Rate::burst(1, second * 60)),
+                "1 1 limit_rate=1/60000/burst",
+            ),
+            (new().concurrency(5), "1 1 limit_concurrency=5"),
+            (
+                new().rate(None).concurrency(None),
+                "1 1 limit_concurrency=none limit_rate=none",
+            ),
         ] {
-            let asked = QueueSettings::new().limits(limits);
             assert_eq!(Stored::parse(text).unwrap().values, asked.values());
             let found = SettingsInForce::read(text, "").unwrap();
-            assert_eq!((found.limits, found.set), (limits, asked));
+            let wanted = (asked.rate.flatten(), asked.concurrency.flatten(), asked);
+            assert_eq!((found.rate, found.concurrency, found.set), wanted);
         }
-        let never = SettingsInForce::read("1 1 limit_rate=0/1000/burst limit_concurrency=0", "");
-        assert_eq!(never.unwrap().limits, Limits::none());
-        assert_eq!(
-            SettingsInForce::read("", "").unwrap().limits,
-            Limits::none()
-        );
+        let never = "1 1 limit_rate=0/1000/burst limit_concurrency=0";
+        for text in [never, ""] {
+            let found = SettingsInForce::read(text, "").unwrap();
+            assert_eq!((found.rate, found.concurrency), (None, None));
+        }
     }
 
     #[test]
     fn limits_that_stop_the_queue_or_cannot_be_kept_are_refused() {
-        let check = |limits| QueueSettings::new().limits(limits).check();
-        let rate =
-            |starts, ms| check(Limits::new().rate(Rate::burst(starts, Duration::from_millis(ms))));
+        let new = QueueSettings::new;
+        let of = |starts, ms| Rate::burst(starts, Duration::from_millis(ms));
         const DAY_MS: u64 = 86_400_000;
-        for refused in [
-            check(Limits::new().concurrency(0)),
-            rate(0, 1_000),
-            rate(1, 0),
-            rate(1, 99),
-            rate(1, 31 * DAY_MS + 1),
-        ] {
-            assert!(refused.unwrap_err().is_invalid());
+        for (starts, ms) in [(0, 1_000), (1, 0), (1, 99), (1, 31 * DAY_MS + 1)] {
+            let rate = of(starts, ms);
+            for settings in [new().rate(rate), new().group_rate(rate)] {
+                assert!(settings.check().unwrap_err().is_invalid());
+            }
         }
+        assert!(new().concurrency(0).check().unwrap_err().is_invalid());
         for allowed in [
-            check(Limits::none()),
-            rate(1, 100),
-            rate(u32::MAX, 31 * DAY_MS),
+            new().rate(None).concurrency(None),
+            new().concurrency(1),
+            new().rate(of(1, 100)),
+            new().rate(of(u32::MAX, 31 * DAY_MS)),
         ] {
-            allowed.unwrap();
+            allowed.check().unwrap();
         }
     }
 

@@ -19,7 +19,7 @@ use crate::job::secret::masked;
 use crate::job::state::State;
 use crate::job::traits::expiry_of;
 use crate::policy::job_names::paused_in;
-use crate::policy::limits::{Limits, RateWindow};
+use crate::policy::limits::{Rate, RateWindow};
 use crate::policy::order::OnFailure;
 use crate::policy::settings::SettingsInForce;
 use crate::store::counts::Counted;
@@ -373,9 +373,11 @@ pub struct Counts {
     /// No job starts before this moment, because a handler was told to wait
     /// ([`Failure::rate_limited`](crate::Failure::rate_limited)).
     pub held_until: Option<Timestamp>,
-    /// The limits that are set for the queue.
-    pub limits: Limits,
-    /// Starts that count against the [rate](Limits::rate) at the moment, by their
+    /// How many jobs may start in a period, if that is [set](crate::QueueSettings::rate) for the queue.
+    pub rate: Option<Rate>,
+    /// How many jobs may run at a time, if that is [set](crate::QueueSettings::concurrency) for the queue.
+    pub concurrency: Option<u32>,
+    /// Starts that count against the rate at the moment, by their
     /// [weight](crate::JobOptions::weight); 0 if no rate is set.
     pub started: u64,
     /// What ever happened.
@@ -434,16 +436,15 @@ impl Counts {
             hold.and_then(|(until, since)| Some(since.parse::<u64>().ok()?..until.parse().ok()?));
         // Settings that a newer version wrote cannot be read: scripts of this version know of no limits then.
         let settings = SettingsInForce::read(text("settings"), "");
-        let limits = settings.map(|settings| settings.limits).unwrap_or_default();
-        let window = limits
-            .rate
-            .map(|rate| RateWindow::at(rate, counted.now_ms, text("started")));
+        let rate = settings.and_then(|settings| settings.rate);
+        let window = rate.map(|rate| RateWindow::at(rate, counted.now_ms, text("started")));
         Self {
             held_until: hold
                 .as_ref()
                 .filter(|hold| hold.contains(&counted.now_ms))
                 .map(|hold| Timestamp::from_millis(hold.end)),
-            limits,
+            rate,
+            concurrency: settings.and_then(|settings| settings.concurrency),
             started: window.map_or(0, |window| window.in_window()),
             waiting: state(State::Waiting),
             blocked: state(State::Blocked),

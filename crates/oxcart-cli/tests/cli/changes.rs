@@ -224,7 +224,7 @@ async fn a_queue_is_paused_set_and_deleted() {
         (
             &both["rate"],
             &both["concurrency"],
-            &both["set_by"]["limits"]
+            &both["set_by"]["concurrency"]
         ),
         (&json!("100/1s"), &json!(5), &json!("operator"))
     );

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use oxcart::{Limits, QueueSettings, Rate, Retention, SettingsInForce};
+use oxcart::{QueueSettings, Rate, Retention, SettingsInForce};
 use serde::Serialize;
 
 use super::limits::{self, Typed};
@@ -79,10 +79,8 @@ impl Settings {
         change.keep_events = self.keep_events;
         change.group_concurrency = self.group_concurrency;
         change.group_rate = self.group_rate.map(Typed::limit);
-        if self.rate.is_some() || self.concurrency.is_some() {
-            let before = queue.settings().await?.limits;
-            change = change.limits(limits::changed(before, self.rate, self.concurrency));
-        }
+        change.rate = self.rate.map(Typed::limit);
+        change.concurrency = self.concurrency.map(Typed::limit);
         let in_force = match change == QueueSettings::new() {
             true => queue.settings().await?,
             false => queue.change_settings(change).await?,
@@ -118,7 +116,8 @@ struct SetBy {
     keep_events: &'static str,
     group_concurrency: &'static str,
     group_rate: &'static str,
-    limits: &'static str,
+    rate: &'static str,
+    concurrency: &'static str,
 }
 
 fn by<T: PartialEq>(set: Option<T>, declared: Option<T>) -> &'static str {
@@ -139,7 +138,8 @@ impl SetBy {
             keep_events: by(set.keep_events, declared.keep_events),
             group_concurrency: by(set.group_concurrency, declared.group_concurrency),
             group_rate: by(set.group_rate, declared.group_rate),
-            limits: by(set.limits, declared.limits),
+            rate: by(set.rate, declared.rate),
+            concurrency: by(set.concurrency, declared.concurrency),
         }
     }
 }
@@ -176,7 +176,11 @@ pub(crate) fn differ_from_code(in_force: &SettingsInForce) -> Vec<&'static str> 
             "group_rate",
             changed(set_by.group_rate, declared.group_rate.is_some()),
         ),
-        ("limits", changed(set_by.limits, declared.limits.is_some())),
+        ("rate", changed(set_by.rate, declared.rate.is_some())),
+        (
+            "concurrency",
+            changed(set_by.concurrency, declared.concurrency.is_some()),
+        ),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))
@@ -190,12 +194,8 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
         Retention::For(age) => age,
         _ => Duration::ZERO,
     };
-    let Limits {
-        rate,
-        concurrency: at_a_time,
-        ..
-    } = in_force.limits;
-    let rate = rate.as_ref().map(rates::shown);
+    let at_a_time = in_force.concurrency;
+    let rate = in_force.rate.as_ref().map(rates::shown);
     let group_rate = in_force.group_rate.as_ref().map(rates::shown);
     let set_by = SetBy::new(in_force);
     if out.json {
@@ -249,12 +249,12 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
         (
             "rate",
             rate.unwrap_or_else(|| "unlimited".to_owned()),
-            set_by.limits,
+            set_by.rate,
         ),
         (
             "concurrency",
             shown(look, at_a_time.map(u64::from), "jobs"),
-            set_by.limits,
+            set_by.concurrency,
         ),
     ] {
         let tint = if by == "operator" {
