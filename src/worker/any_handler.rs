@@ -65,6 +65,8 @@ pub(crate) struct Bounds<'a> {
     pub(crate) limit: Option<Duration>,
     /// The worker begins nothing more.
     pub(crate) claims_end: &'a CancellationToken,
+    /// How many jobs the worker may have at a time.
+    pub(crate) slots: usize,
 }
 
 /// Where jobs wait for one another, for a worker that a test runs by hand.

@@ -65,7 +65,8 @@ impl Batch {
         }
     }
 
-    /// A batch that is not full begins when its first job has waited for this long. Default 10 ms; zero takes what is there
+    /// A batch that is not full begins when its first job has waited for this long, or when jobs that wait for a batch have all slots of
+    /// the worker. Default 10 ms; zero takes what is there
     /// at once.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;

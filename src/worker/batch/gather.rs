@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use crate::job::Job;
-use crate::worker::any_handler::{Gathering, Place};
+use crate::worker::any_handler::{Bounds, Gathering, Place};
 use crate::worker::batch::course::{self, Begun, Waiting};
 use crate::worker::batch::handler::BatchHandler;
 use crate::worker::context::Context;
@@ -53,6 +53,16 @@ struct Open<J: Job> {
     waits: Arc<()>,
 }
 
+impl<J: Job> Open<J> {
+    /// How many of its attempts still wait.
+    fn waiting(&self) -> usize {
+        match self.joins.is_closed() {
+            true => 0,
+            false => Arc::strong_count(&self.waits) - 1,
+        }
+    }
+}
+
 /// An attempt that waits for its batch.
 pub(crate) struct Joined<J: Job> {
     /// The attempt is told when the batch has begun, or begins without it.
@@ -83,12 +93,7 @@ where
     }
 
     /// The job joins the batch that is open for it.
-    pub(crate) fn join(
-        &self,
-        job: J,
-        context: Context,
-        claims_end: &CancellationToken,
-    ) -> Joined<J> {
+    pub(crate) fn join(&self, job: J, context: Context, bounds: &Bounds<'_>) -> Joined<J> {
         let Place { group, up_to } = self.place(context.group());
         let (begin, begins) = oneshot::channel();
         let mut waiting = Waiting {
@@ -99,28 +104,32 @@ where
         };
         let mut open = self.lock();
         let mut known = open.remove(&group);
-        loop {
+        let (batch, waits) = loop {
             let mut batch = known.take().unwrap_or_else(|| {
                 // All jobs of such a batch were cancelled, or lost their lease.
-                open.retain(|_, batch| Arc::strong_count(&batch.waits) > 1);
-                self.opened(up_to, self.within, claims_end)
+                open.retain(|_, batch| batch.waiting() > 0);
+                self.opened(up_to, self.within, bounds.claims_end)
             });
             let waits = Arc::clone(&batch.waits);
             match batch.joins.send(waiting) {
-                Ok(()) => batch.joined += 1,
-                // The batch has just begun.
-                Err(refused) => {
-                    waiting = refused.0;
-                    continue;
+                Ok(()) => {
+                    batch.joined += 1;
+                    break (batch, waits);
                 }
+                // The batch has just begun.
+                Err(refused) => waiting = refused.0,
             }
-            if batch.joined < batch.up_to {
-                open.insert(group, batch);
+        };
+        if batch.joined < batch.up_to {
+            open.insert(group, batch);
+            // They have all slots of the worker, so no further job can come.
+            if open.values().map(Open::waiting).sum::<usize>() >= bounds.slots {
+                open.clear();
             }
-            return Joined {
-                begins,
-                _waits: waits,
-            };
+        }
+        Joined {
+            begins,
+            _waits: waits,
         }
     }
 

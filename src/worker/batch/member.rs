@@ -67,7 +67,7 @@ where
     if bounds.claims_end.is_cancelled() {
         return None;
     }
-    let mut joined = gather.join(job, context, bounds.claims_end);
+    let mut joined = gather.join(job, context, bounds);
     let begins = &mut joined.begins;
     tokio::select! {
         biased;

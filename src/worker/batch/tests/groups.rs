@@ -90,6 +90,33 @@ async fn a_group_that_others_fill_up_begins_within_its_own_time() {
 }
 
 #[tokio::test]
+async fn batches_begin_at_once_when_their_jobs_have_all_slots() {
+    let rig = Rig::with_slots(Batch::up_to(4).within(LONG).by_group(), 4);
+    rig.claim_of(Work::Wait, [None]).await;
+    rig.begun(1).await;
+    // The job that runs will give back its slot.
+    let groups = ["a", "b", "a"].map(Some);
+    let attempts = rig.claim_of(Work::Succeed, groups).await;
+    sleep(SHORT).await;
+    assert!(attempts.iter().all(|one| !one.running.is_finished()));
+    rig.stage.permits.add_permits(1);
+    rig.outcomes(1).await;
+    sleep(SHORT).await;
+    assert_eq!((waiting(&rig), rig.seen.sizes()), (3, vec![1]));
+    // Nothing else can come any more.
+    rig.claim_of(Work::Succeed, [Some("b")]).await;
+    assert!(
+        rig.outcomes(4)
+            .await
+            .values()
+            .all(|outcome| completed(outcome) == 2)
+    );
+    let mut begun = batches(&rig);
+    begun.sort();
+    assert_eq!(begun, [(None, 1), of("a", 2), of("b", 2)]);
+}
+
+#[tokio::test]
 async fn batches_of_groups_whose_jobs_have_left_are_forgotten() {
     let rig = Rig::new(Batch::up_to(2).within(LONG).by_group());
     for group in 0..200 {

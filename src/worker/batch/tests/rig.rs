@@ -141,6 +141,14 @@ impl Rig {
     }
 
     pub(super) fn with_tail(batch: Batch, tail: Option<Semaphore>) -> Self {
+        Self::with(batch, tail, SLOTS)
+    }
+
+    pub(super) fn with_slots(batch: Batch, slots: usize) -> Self {
+        Self::with(batch, None, slots)
+    }
+
+    fn with(batch: Batch, tail: Option<Semaphore>, slots: usize) -> Self {
         let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
         let queue = oxcart.queue("work").unwrap();
         let seen = Arc::new(Seen::default());
@@ -149,7 +157,7 @@ impl Rig {
             permits: Semaphore::new(0),
             tail,
         };
-        let builder = Worker::builder(&queue).concurrency(SLOTS).state(stage);
+        let builder = Worker::builder(&queue).concurrency(slots).state(stage);
         let worker = builder.handle_batch(batch, handle).build().unwrap().inner;
         let stage = worker.states.get().map(State).unwrap();
         Self {
