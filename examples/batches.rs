@@ -1,5 +1,6 @@
 //! Batches: a handler that takes up to 100 jobs at once, because its database takes 100 rows in one statement; beside it the
-//! same with one row at a time. Each row has an outcome of its own: some are refused, and no other row suffers.
+//! same with one row at a time. Each row has an outcome of its own: some are refused, and no other row suffers. At last each batch has the
+//! rows of one site alone, because each site has a table of its own.
 //!
 //! `cargo run --example batches`, with a Redis at `REDIS_URL` (default `redis://127.0.0.1/`).
 
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 const READINGS: u32 = 2_000;
 const BROKEN: u32 = 3;
 
-/// What a sensor measured.
+/// What a sensor measured. Five hundred sensors are one site.
 #[derive(Serialize, Deserialize)]
 struct Reading {
     sensor: u32,
@@ -25,6 +26,10 @@ struct Reading {
 impl Job for Reading {
     const NAME: &'static str = "reading";
     type Output = ();
+
+    fn group(&self) -> Option<String> {
+        Some(format!("site-{}", self.sensor / 500))
+    }
 }
 
 /// Four connections. A statement takes a millisecond, however many rows it has.
@@ -73,6 +78,18 @@ async fn insert_all(
     Ok(())
 }
 
+async fn insert_by_site(
+    readings: Vec<Batched<Reading>>,
+    database: State<Arc<Database>>,
+) -> Result<(), Failure> {
+    let site = readings[0].context().group().map(str::to_owned);
+    let is_of_site = |reading: &Batched<Reading>| reading.context().group() == site.as_deref();
+    if !readings.iter().all(is_of_site) {
+        return Err(Failure::dead("rows of two sites in one batch"));
+    }
+    insert_all(readings, database).await
+}
+
 /// Rows per second, and what became of them.
 async fn measure(
     queue: &Queue,
@@ -118,6 +135,11 @@ async fn main() -> anyhow::Result<()> {
     let alone = measure(&readings, "one at a time", |it| it.handle(insert_one)).await?;
     let together = measure(&readings, "in batches", |it| {
         it.handle_batch(batch, insert_all)
+    })
+    .await?;
+    let by_site = batch.by_group();
+    measure(&readings, "by site", |it| {
+        it.handle_batch(by_site, insert_by_site)
     })
     .await?;
     println!("{:.0} times as many rows", together / alone);

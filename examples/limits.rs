@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use oxcart::{
-    Context, EventKind, Failure, Job, Limits, Oxcart, Queue, QueueSettings, Rate, State, Worker,
-    Workers,
+    Context, EventKind, Failure, Job, Oxcart, Queue, QueueSettings, Rate, State, Worker, Workers,
 };
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -51,9 +50,11 @@ async fn send_text(
 }
 
 fn worker(queue: &Queue, provider: &Provider) -> Result<Worker, oxcart::Error> {
-    let five_a_second = Limits::new().rate(Rate::burst(5, SECOND)).concurrency(2);
+    let five_a_second = QueueSettings::new()
+        .rate(Rate::burst(5, SECOND))
+        .concurrency(2);
     Worker::builder(queue)
-        .queue_settings(QueueSettings::new().limits(five_a_second))
+        .queue_settings(five_a_second)
         .state(provider.clone())
         .handle(send_text)
         .build()
@@ -91,7 +92,11 @@ async fn main() -> anyhow::Result<()> {
     for text in texts.enqueue_many((1..=14).map(to)).await? {
         text.result().await?;
     }
-    println!("all sent, within {:?}", texts.settings().await?.limits);
+    let set = texts.settings().await?;
+    println!(
+        "all sent, within {:?} and {:?} at a time",
+        set.rate, set.concurrency
+    );
 
     stop.cancel();
     running.await??;

@@ -225,7 +225,7 @@ pub use crate::layer::JobService;
 pub use crate::name::QueueName;
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::backoff::Backoff;
-pub use crate::policy::limits::{Limits, Rate, Spread};
+pub use crate::policy::limits::{Rate, Spread};
 pub use crate::policy::order::{OnFailure, Order};
 pub use crate::policy::retention::Retention;
 pub use crate::policy::schedule::{Missed, Overlap};

@@ -20,6 +20,7 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
         &[
             "in 2000 statements; 1997 completed, 3 dead",
             "in batches: ",
+            "by site: ",
             " times as many rows",
         ],
     ),
@@ -81,7 +82,7 @@ const EXAMPLES: [(&str, &[&str]); 18] = [
             "429, retry after 2 s",
             "the queue is held until 20",
             "(attempt 1)",
-            "all sent, within Limits",
+            "all sent, within Some(Rate",
         ],
     ),
     (

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use oxcart::{
     Batch, Batched, Changed, Context, Ended, Enqueued, Extract, Failure, Job, JobInfo, JobState,
-    Limits, Next, Outcome, Oxcart, Queue, QueueSettings, Rate, Worker, WorkerEvent, Workers,
+    Next, Outcome, Oxcart, Queue, QueueSettings, Rate, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 
@@ -96,12 +96,10 @@ async fn once_per_key() -> Done {
 #[tokio::test]
 async fn not_faster_than() -> Done {
     let billing = billing();
-    let limits = Limits::new()
+    let limits = QueueSettings::new()
         .rate(Rate::burst(100, Duration::from_secs(1)))
         .concurrency(20);
-    billing
-        .change_settings(QueueSettings::new().limits(limits))
-        .await?;
+    billing.change_settings(limits).await?;
 
     async fn charge(_job: Charge) -> Result<u64, Failure> {
         Err(Failure::rate_limited(Duration::from_secs(30))) // 429 Too Many Requests
@@ -478,14 +476,19 @@ async fn dead_letters() -> Done {
         .build()?;
     billing.enqueue(Charge { customer: 7 }).attempts(1).await?;
     worker.drain().await;
-    let all: Vec<JobInfo> = billing.jobs(JobState::Dead).stream().try_collect().await?;
-    for dead in all {
-        assert_eq!(
-            dead.history.last().map(|attempt| attempt.error.as_str()),
-            Some("no")
-        );
-        assert!(billing.replay(&dead.id).await?.is_done());
-    }
+    let died = billing.dead_letters().groups().await?;
+    assert_eq!(
+        (died.groups[0].count, died.groups[0].sample.as_str()),
+        (1, "no")
+    );
+    let replayed = billing
+        .dead_letters()
+        .error_contains("no") // without a filter: all dead letters
+        .replay()
+        .per_second(500)
+        .stop_if_failing(0.2)
+        .await?;
+    assert_eq!(replayed.done, 1);
     assert_eq!(billing.counts().await?.waiting, 1);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use oxcart::{Context, EventKind, Failure, Job, Limits, Queue, QueueSettings, Rate, State, Worker};
+use oxcart::{Context, EventKind, Failure, Job, Queue, QueueSettings, Rate, State, Worker};
 use serde::{Deserialize, Serialize};
 use support::jobs::{Scene, Work};
 use support::workers::{RunningWorker, drained, run, server_and_queue, worker};
@@ -20,9 +20,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What an idle worker may send in a second (`cost.rs` measures it).
 const IDLE_A_SECOND: f64 = 51.0 / 60.0;
 
-async fn limit(queue: &Queue, limits: Limits) {
-    let settings = QueueSettings::new().limits(limits);
-    queue.change_settings(settings).await.unwrap();
+async fn limit(queue: &Queue, limits: QueueSettings) {
+    queue.change_settings(limits).await.unwrap();
 }
 
 /// The moments (ms, by the server's clock) at which jobs are claimed from now on.
@@ -62,7 +61,7 @@ fn sent(server: &Server) -> u64 {
 async fn eight_workers_keep_to(rate: Rate, seconds: u32) {
     const WORKERS: u32 = 8;
     let (server, queue) = server_and_queue().await;
-    limit(&queue, Limits::new().rate(rate)).await;
+    limit(&queue, QueueSettings::new().rate(rate)).await;
     let scene = Scene::new();
     let starts = starts(&queue).await;
     let workers: Vec<RunningWorker> = (0..WORKERS)
@@ -127,7 +126,7 @@ async fn eight_workers_keep_to_a_smooth_100_a_second() {
 async fn workers_that_are_held_back_are_as_quiet_as_idle_ones() {
     const WORKERS: u32 = 4;
     let (server, queue) = server_and_queue().await;
-    limit(&queue, Limits::new().rate(Rate::burst(2, MINUTE))).await;
+    limit(&queue, QueueSettings::new().rate(Rate::burst(2, MINUTE))).await;
     let scene = Scene::new();
     let workers: Vec<RunningWorker> = (0..WORKERS).map(|_| run(worker(&queue, &scene))).collect();
     queue.enqueue_many(vec![Work::Quick; 50]).await.unwrap();
@@ -150,7 +149,7 @@ async fn workers_that_are_held_back_are_as_quiet_as_idle_ones() {
     assert_eq!((counts.waiting, counts.started), (48, 2));
     // Changed, it holds at once.
     let changed = Instant::now();
-    limit(&queue, Limits::none()).await;
+    limit(&queue, QueueSettings::new().rate(None)).await;
     drained(&queue, 5 * SECOND).await;
     assert!(changed.elapsed() < SECOND, "{:?}", changed.elapsed());
     for worker in workers {
@@ -161,7 +160,7 @@ async fn workers_that_are_held_back_are_as_quiet_as_idle_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_concurrency_is_kept_over_workers_that_come_and_crash() {
     let (_server, queue) = server_and_queue().await;
-    limit(&queue, Limits::new().concurrency(3)).await;
+    limit(&queue, QueueSettings::new().concurrency(3)).await;
     let scene = Scene::new();
     let lease = Duration::from_secs(2);
     let start = || run(worker(&queue, &scene).concurrency(10).lease(lease));
@@ -253,7 +252,7 @@ async fn a_handler_that_is_told_to_wait_holds_its_queue_and_burns_no_attempt() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_free_place_is_used_for_a_job_that_only_a_sleeping_worker_can_run() {
     let (server, queue) = server_and_queue().await;
-    limit(&queue, Limits::new().concurrency(1)).await;
+    limit(&queue, QueueSettings::new().concurrency(1)).await;
     let (scene, provider) = (Scene::new(), Provider::default());
     let unlike = [
         run(worker(&queue, &scene).concurrency(1)),
@@ -305,15 +304,35 @@ async fn an_operator_ends_a_hold_at_once() {
 }
 
 #[tokio::test]
+async fn who_sets_the_rate_leaves_the_concurrency_as_another_has_set_it() {
+    let (_server, queue) = server_and_queue().await;
+    let rate = Rate::burst(3, SECOND);
+    let set = async |settings: QueueSettings| {
+        let told = queue.change_settings(settings).await.unwrap();
+        let counts = queue.counts().await.unwrap();
+        assert_eq!(
+            (counts.rate, counts.concurrency),
+            (told.rate, told.concurrency)
+        );
+        (told.rate, told.concurrency)
+    };
+    let new = QueueSettings::new;
+    assert_eq!(set(new().concurrency(5)).await, (None, Some(5)));
+    assert_eq!(set(new().rate(rate)).await, (Some(rate), Some(5)));
+    assert_eq!(set(new().concurrency(None)).await, (Some(rate), None));
+    assert_eq!(set(new().rate(None)).await, (None, None));
+}
+
+#[tokio::test]
 async fn limits_that_cannot_be_kept_are_refused_and_nothing_is_stored() {
     let (_server, queue) = server_and_queue().await;
     for limits in [
-        Limits::new().concurrency(0),
-        Limits::new().rate(Rate::burst(0, SECOND)),
-        Limits::new().rate(Rate::smooth(1, Duration::ZERO)),
-        Limits::new().rate(Rate::burst(1, MINUTE * 60 * 24 * 32)),
+        QueueSettings::new().concurrency(0),
+        QueueSettings::new().rate(Rate::burst(0, SECOND)),
+        QueueSettings::new().rate(Rate::smooth(1, Duration::ZERO)),
+        QueueSettings::new().rate(Rate::burst(1, MINUTE * 60 * 24 * 32)),
     ] {
-        let settings = QueueSettings::new().keep_at_most(5).limits(limits);
+        let settings = limits.keep_at_most(5);
         let refused = queue.change_settings(settings).await.unwrap_err();
         assert!(refused.is_invalid(), "{refused}");
         let scene = Scene::new();
@@ -321,7 +340,7 @@ async fn limits_that_cannot_be_kept_are_refused_and_nothing_is_stored() {
         assert!(built.err().is_some_and(|error| error.is_invalid()));
     }
     assert_eq!(queue.settings().await.unwrap().revision, 0);
-    limit(&queue, Limits::new().rate(Rate::burst(3, SECOND))).await;
+    limit(&queue, QueueSettings::new().rate(Rate::burst(3, SECOND))).await;
     let heavy = |weight| queue.enqueue(Work::Quick).weight(weight);
     for refused in [
         heavy(4).await.err(),

@@ -6,7 +6,7 @@ use crate::job::head::{field_in, field_of, has_traits};
 use crate::job::options::JobOptions;
 use crate::policy::expiry::Expiry;
 use crate::policy::key::{decode_key, encode_key};
-use crate::policy::order::OnFailure;
+use crate::policy::order::{OnFailure, Order};
 use crate::policy::unique::{OnDuplicate, Until};
 use crate::time::millis;
 
@@ -31,7 +31,7 @@ const TRAITS: [&str; 5] = [GROUP, ORDER, UNIQUE, EXPIRES_IN, EXPIRES_AT];
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Traits {
     pub(crate) group: Option<String>,
-    pub(crate) order: Option<String>,
+    pub(crate) order: Option<Order>,
     pub(crate) unique: Option<String>,
 }
 
@@ -40,7 +40,7 @@ impl Traits {
     pub(crate) fn of(fields: &[u8], name: &str) -> Self {
         Self {
             group: key_in(fields, GROUP),
-            order: key_in(fields, ORDER),
+            order: order_in(fields),
             unique: unique_in(fields, name),
         }
     }
@@ -91,6 +91,15 @@ pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> b
 
 fn key_in(fields: &[u8], name: &str) -> Option<String> {
     Some(decode_key(field_in(fields, name)?).into_owned())
+}
+
+fn order_in(fields: &[u8]) -> Option<Order> {
+    let on_failure = match field_in(fields, ON_FAILURE) {
+        Some("halt") => OnFailure::Halt,
+        Some("pass") => OnFailure::Pass,
+        _ => OnFailure::UntilDead,
+    };
+    Some(Order::by(key_in(fields, ORDER)?).on_failure(on_failure))
 }
 
 /// Keys of two types never meet: no name has a colon in it.

@@ -12,67 +12,6 @@ use crate::time::millis;
 const PERIOD_MIN: Duration = Duration::from_millis(100);
 const PERIOD_MAX: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
-/// How many jobs of a queue may start in a period, and how many may run at a time, over all of its workers in all
-/// processes. What is not given is not limited: new limits take the place of all earlier ones.
-///
-/// Limits are settings of the queue ([`QueueSettings::limits`](crate::QueueSettings::limits)): code or an operator sets
-/// them, and they hold from the next call of each worker on.
-///
-/// ```
-/// use oxcart::{Limits, QueueSettings, Rate};
-/// use std::time::Duration;
-///
-/// const SECOND: Duration = Duration::from_secs(1);
-/// let settings = QueueSettings::new().limits(Limits::new().rate(Rate::burst(5, SECOND)).concurrency(2));
-/// let unlimited = QueueSettings::new().limits(Limits::none());
-/// # assert_ne!(settings, unlimited);
-/// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-#[must_use = "limits do nothing until they are set for a queue"]
-pub struct Limits {
-    /// See [the method](Self::rate).
-    pub rate: Option<Rate>,
-    /// See [the method](Self::concurrency).
-    pub concurrency: Option<u32>,
-}
-
-impl Limits {
-    /// No limit is given yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Nothing is limited: what takes earlier limits away.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// How many jobs may start in a period. A job that starts again, after a failure or because its worker died, counts
-    /// again.
-    pub fn rate(mut self, rate: Rate) -> Self {
-        self.rate = Some(rate);
-        self
-    }
-
-    /// How many jobs may run at a time: 1 or more. The slots of a worker
-    /// ([`WorkerBuilder::concurrency`](crate::WorkerBuilder::concurrency)) limit one process beside it. A job of a worker
-    /// that died counts until another worker takes it back.
-    pub fn concurrency(mut self, jobs: u32) -> Self {
-        self.concurrency = Some(jobs);
-        self
-    }
-
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.concurrency == Some(0) {
-            return Err(Error::invalid(
-                "a concurrency of 0 would stop the queue; 1 or more are allowed, and `Queue::pause` stops it",
-            ));
-        }
-        self.rate.map_or(Ok(()), |rate| rate.check())
-    }
-}
-
 /// How many jobs may start in a period.
 ///
 /// By the server's clock, no window of one period has more starts than that, wherever it begins. At least 95 % of
@@ -191,23 +130,9 @@ pub(crate) const NONE: &str = "none";
 pub(crate) const RATE: &str = "limit_rate";
 pub(crate) const CONCURRENCY: &str = "limit_concurrency";
 
-impl Limits {
-    /// As they are stored, each by its name.
-    pub(crate) fn texts(&self) -> [(&'static str, String); 2] {
-        let none = || NONE.to_owned();
-        let rate = self.rate.map_or_else(none, |rate| rate.text());
-        let concurrency = self.concurrency.map_or_else(none, |jobs| jobs.to_string());
-        [(RATE, rate), (CONCURRENCY, concurrency)]
-    }
-
-    /// From what is stored under the two names.
-    pub(crate) fn parse(rate: Option<&str>, concurrency: Option<&str>) -> Self {
-        let jobs = concurrency.and_then(|jobs| jobs.parse().ok());
-        Self {
-            rate: rate.and_then(Rate::parse),
-            concurrency: jobs.filter(|jobs| *jobs > 0),
-        }
-    }
+/// How many jobs may run at a time, as it is stored; `None` for no limit.
+pub(crate) fn parse_concurrency(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|jobs| *jobs > 0)
 }
 
 /// Starts of one moment, or of moments close to each other.

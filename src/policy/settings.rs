@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::policy::limits::{CONCURRENCY, Limits, NONE, RATE, Rate};
+use crate::policy::limits::{CONCURRENCY, NONE, RATE, Rate, parse_concurrency};
 use crate::policy::retention::Retention;
 use crate::time::{check_wait, millis};
 
@@ -32,7 +32,8 @@ const MAX: u64 = (1 << 53) - 1;
 /// | keep_events | about 100,000 events |
 /// | group_concurrency | no limit |
 /// | group_rate | no limit |
-/// | limits | none |
+/// | rate | no limit |
+/// | concurrency | no limit |
 /// | keep_dead | for ever |
 /// | keep_dead_at_most | any number |
 ///
@@ -62,12 +63,14 @@ pub struct QueueSettings {
     pub group_concurrency: Option<u64>,
     /// See [the method](Self::group_rate). `Some(None)`: groups have no rate.
     pub group_rate: Option<Option<Rate>>,
-    /// See [the method](Self::limits).
-    pub limits: Option<Limits>,
     /// See [the method](Self::keep_dead). `Some(None)`: for ever.
     pub keep_dead: Option<Option<Duration>>,
     /// See [the method](Self::keep_dead_at_most).
     pub keep_dead_at_most: Option<u64>,
+    /// See [the method](Self::rate). `Some(None)`: there is no rate.
+    pub rate: Option<Option<Rate>>,
+    /// See [the method](Self::concurrency). `Some(None)`: there is no limit.
+    pub concurrency: Option<Option<u32>>,
 }
 
 impl QueueSettings {
@@ -113,7 +116,7 @@ impl QueueSettings {
 
     /// About how many lifecycle events the queue keeps, for readers that come later or are slow. Default
     /// 100,000. One event is one thing that happened to one job. The events of the last 100 calls are
-    /// kept in any case, unless it is 0; and Redis drops events in blocks, so there may be somewhat more.
+    /// always kept, unless it is 0; and Redis drops events in blocks, so there may be somewhat more.
     ///
     /// With 0 no events are kept: existing events are dropped, and a reader
     /// ([`Queue::events`](crate::Queue::events)) reads nothing. As soon as events are kept again, the reader is
@@ -148,14 +151,31 @@ impl QueueSettings {
         self
     }
 
-    /// How many jobs may start in a period, and how many may run at a time, over all workers of the queue.
-    /// Default: no limits. They take the place of all earlier limits; [`Limits::none`] only takes these away. What is held back
-    /// stays in line, in its order, and workers sleep until the next job may start.
+    /// How many jobs may start in a period, over all workers of the queue. Default: no limit; `None` stands for that. A job that starts
+    /// again, after a failure or because its worker died, counts again. What is held back stays in line, in its order, and workers sleep
+    /// until the next job may start.
     ///
-    /// What limits it: the slots of the workers. What it does not limit: jobs that are enqueued, and jobs that
-    /// run already when it is changed.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = Some(limits);
+    /// What limits it: the slots of the workers, and [`concurrency`](Self::concurrency). What it does not limit: jobs that are enqueued.
+    ///
+    /// ```
+    /// # use oxcart::{QueueSettings, Rate};
+    /// # use std::time::Duration;
+    /// let settings = QueueSettings::new().rate(Rate::burst(5, Duration::from_secs(1)));
+    /// let unlimited = QueueSettings::new().rate(None);
+    /// # assert_ne!(settings, unlimited);
+    /// ```
+    pub fn rate(mut self, rate: impl Into<Option<Rate>>) -> Self {
+        self.rate = Some(rate.into());
+        self
+    }
+
+    /// How many jobs may run at a time, over all workers of the queue: 1 or more. Default: no limit; `None` stands for that. A job of a
+    /// worker that died counts until another worker takes it back. What is held back stays in line, in its order.
+    ///
+    /// What limits it: the slots of the workers ([`WorkerBuilder::concurrency`](crate::WorkerBuilder::concurrency)), and
+    /// [`rate`](Self::rate). What it does not limit: jobs that run already when it is changed.
+    pub fn concurrency(mut self, jobs: impl Into<Option<u32>>) -> Self {
+        self.concurrency = Some(jobs.into());
         self
     }
 
@@ -192,10 +212,16 @@ impl QueueSettings {
         if let Some(Retention::For(age)) = self.keep_completed {
             check_wait("keep_completed", millis(age))?;
         }
-        if let Some(Some(rate)) = self.group_rate {
+        for rate in [self.group_rate, self.rate].into_iter().flatten().flatten() {
             rate.check()?;
         }
-        self.limits.map_or(Ok(()), |limits| limits.check())
+        match self.concurrency {
+            Some(Some(0)) => Err(Error::invalid(
+                "a concurrency of 0 would stop the queue; 1 or more are allowed, `None` takes the limit away, and `Queue::pause` \
+                 stops the queue",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The given settings, by the names under which they are stored.
@@ -213,13 +239,17 @@ impl QueueSettings {
         ];
         let numbers = numbers.into_iter();
         let numbers = numbers.filter_map(|(name, value)| Some((name, value?.min(MAX).to_string())));
-        let limits = self.limits.iter().flat_map(Limits::texts);
-        let rate = self.group_rate.map(|rate| (GROUP_RATE, rate_text(rate)));
-        let dead = self.keep_dead.map(|keep| (KEEP_DEAD, age_text(keep)));
+        let texts = [
+            (GROUP_RATE, self.group_rate.map(rate_text)),
+            (RATE, self.rate.map(rate_text)),
+            (CONCURRENCY, self.concurrency.map(concurrency_text)),
+            (KEEP_DEAD, self.keep_dead.map(age_text)),
+        ];
+        let texts = texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text?)));
         numbers
-            .chain(limits)
-            .chain(rate)
-            .chain(dead)
+            .chain(texts)
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
     }
@@ -227,7 +257,6 @@ impl QueueSettings {
     fn from_values(values: &Values) -> Self {
         let text = |name| values.get(name).map(String::as_str);
         let number = |name| text(name)?.parse().ok();
-        let limits = (text(RATE), text(CONCURRENCY));
         let unlimited = |n: u64| if n >= MAX { u64::MAX } else { n };
         Self {
             keep_completed: number(KEEP_COMPLETED).map(Retention::from_millis),
@@ -236,9 +265,10 @@ impl QueueSettings {
             keep_events: number(KEEP_EVENTS).map(unlimited),
             group_concurrency: number(GROUP_CONCURRENCY),
             group_rate: text(GROUP_RATE).map(Rate::parse),
-            limits: (limits != (None, None)).then(|| Limits::parse(limits.0, limits.1)),
             keep_dead: text(KEEP_DEAD).map(|age| age.parse().ok().map(Duration::from_millis)),
             keep_dead_at_most: number(KEEP_DEAD_AT_MOST).map(unlimited),
+            rate: text(RATE).map(Rate::parse),
+            concurrency: text(CONCURRENCY).map(parse_concurrency),
         }
     }
 }
@@ -259,12 +289,14 @@ pub struct SettingsInForce {
     pub group_concurrency: u64,
     /// See [`QueueSettings::group_rate`].
     pub group_rate: Option<Rate>,
-    /// See [`QueueSettings::limits`].
-    pub limits: Limits,
     /// See [`QueueSettings::keep_dead`]; `None` for ever.
     pub keep_dead: Option<Duration>,
     /// See [`QueueSettings::keep_dead_at_most`].
     pub keep_dead_at_most: u64,
+    /// See [`QueueSettings::rate`].
+    pub rate: Option<Rate>,
+    /// See [`QueueSettings::concurrency`].
+    pub concurrency: Option<u32>,
     /// Grows by one with each change; 0 if nothing was ever set.
     pub revision: u64,
     /// The settings that an operator or code has set; all others have their defaults.
@@ -286,9 +318,10 @@ impl SettingsInForce {
             keep_events: set.keep_events.unwrap_or(100_000),
             group_concurrency: set.group_concurrency.unwrap_or(0),
             group_rate: set.group_rate.flatten(),
-            limits: set.limits.unwrap_or_default(),
             keep_dead: set.keep_dead.flatten(),
             keep_dead_at_most: set.keep_dead_at_most.unwrap_or(u64::MAX),
+            rate: set.rate.flatten(),
+            concurrency: set.concurrency.flatten(),
             revision: settings.revision,
             set,
             declared: QueueSettings::from_values(&declared),
@@ -332,10 +365,13 @@ impl SettingsInForce {
             &before.keep_dead_at_most,
             &self.keep_dead_at_most,
         );
-        let shown = |limits: &Limits| limits.texts().map(|(_, text)| text);
-        let ([old_rate, old_jobs], [rate, jobs]) = (shown(&before.limits), shown(&self.limits));
-        compare("the limit of the rate", &old_rate, &rate);
-        compare("the limit of the concurrency", &old_jobs, &jobs);
+        compare("rate", &rate_text(before.rate), &rate_text(self.rate));
+        let (old, new) = (before.concurrency, self.concurrency);
+        compare(
+            "concurrency",
+            &concurrency_text(old),
+            &concurrency_text(new),
+        );
         text
     }
 }
@@ -358,6 +394,10 @@ fn age_text(age: Option<Duration>) -> String {
 
 fn rate_text(rate: Option<Rate>) -> String {
     rate.map_or_else(|| NONE.to_owned(), |rate| rate.text())
+}
+
+fn concurrency_text(jobs: Option<u32>) -> String {
+    jobs.map_or_else(|| NONE.to_owned(), |jobs| jobs.to_string())
 }
 
 /// `<format> <revision> <name>=<value> ..`, the names in their order.

@@ -56,8 +56,10 @@ pub enum OnDuplicate {
     /// whose key is still taken, stays as it is: then this is `Reject`. With [`Unique::until_started`] no running job has the key, so
     /// what comes meanwhile is a job of its own.
     Replace,
-    /// The same, and the other job is due when this one would be: with a delay, the job runs when no further one was enqueued for
-    /// that long (a debounce). It waits as long as they come.
+    /// The same, and the other job is due when this one would be: the job runs when no further one was enqueued for the time of its
+    /// delay (a debounce). It waits as long as they come. A job without a delay ([`Enqueue::delay`](crate::Enqueue::delay) or
+    /// [`at`](crate::Enqueue::at)) is [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): nothing could be put off. The jobs of a schedule
+    /// are due at once, and so is the job that waits when the schedule fires.
     Debounce,
     /// While the other job runs, this one waits for its end and runs then, as its *successor*: however that job ends, and also behind
     /// its retries. A key has one successor at most: a further duplicate is as for `Replace`, and the successor is the job that

@@ -113,13 +113,19 @@ impl<J: Job> JobHandle<J> {
         self.queue.job(&self.id).await
     }
 
-    /// Cancels the job, whatever it does; see [`Queue::cancel`].
+    /// Cancels the job, whatever it does; see [`Queue::cancel`]. A job that runs has not ended when this is answered: its
+    /// [result](Self::result) tells how it ended.
     ///
     /// ```no_run
     /// # use oxcart::*;
     /// # async fn example<J: Job>(export: JobHandle<J>) -> Result<(), Error> {
     /// if export.cancel().reason("the customer has left").await? == Changed::NotFound {
     ///     println!("it ended long ago");
+    /// }
+    /// match export.result().await {
+    ///     Ok(_) => println!("it was completed before its handler heard of it"),
+    ///     Err(error) if error.is_cancelled() => println!("it has ended: {error}"),
+    ///     Err(error) => return Err(error),
     /// }
     /// # Ok(()) }
     /// ```

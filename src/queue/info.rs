@@ -19,7 +19,8 @@ use crate::job::secret::masked;
 use crate::job::state::State;
 use crate::job::traits::expiry_of;
 use crate::policy::job_names::paused_in;
-use crate::policy::limits::{Limits, RateWindow};
+use crate::policy::limits::{Rate, RateWindow};
+use crate::policy::order::OnFailure;
 use crate::policy::settings::SettingsInForce;
 use crate::store::counts::Counted;
 use crate::store::get::Found;
@@ -49,6 +50,9 @@ pub struct JobInfo {
     pub group: Option<String>,
     /// Its order key, if it has one.
     pub order: Option<String>,
+    /// What it does to the jobs behind it with the same order key when it fails, if it has an order key. A dead job with
+    /// [`OnFailure::Halt`] holds back the jobs of its key until it is replayed or removed.
+    pub on_failure: Option<OnFailure>,
     /// Its unique key, if it has one.
     pub unique: Option<String>,
     /// How often no handler could take it.
@@ -161,7 +165,8 @@ impl JobInfo {
             failed: counters.failed,
             stalls: found.stalls.as_deref().and_then(parsed).unwrap_or(0),
             group: record.traits.group,
-            order: record.traits.order,
+            on_failure: record.traits.order.as_ref().map(|order| order.on_failure),
+            order: record.traits.order.map(|order| order.key),
             unique: record.traits.unique,
             bounces: counters.bounces,
             snoozes: counters.snoozes,
@@ -368,9 +373,11 @@ pub struct Counts {
     /// No job starts before this moment, because a handler was told to wait
     /// ([`Failure::rate_limited`](crate::Failure::rate_limited)).
     pub held_until: Option<Timestamp>,
-    /// The limits that are set for the queue.
-    pub limits: Limits,
-    /// Starts that count against the [rate](Limits::rate) at the moment, by their
+    /// How many jobs may start in a period, if that is [set](crate::QueueSettings::rate) for the queue.
+    pub rate: Option<Rate>,
+    /// How many jobs may run at a time, if that is [set](crate::QueueSettings::concurrency) for the queue.
+    pub concurrency: Option<u32>,
+    /// Starts that count against the rate at the moment, by their
     /// [weight](crate::JobOptions::weight); 0 if no rate is set.
     pub started: u64,
     /// What ever happened.
@@ -431,16 +438,15 @@ impl Counts {
             hold.and_then(|(until, since)| Some(since.parse::<u64>().ok()?..until.parse().ok()?));
         // Settings that a newer version wrote cannot be read: scripts of this version know of no limits then.
         let settings = SettingsInForce::read(text("settings"), "");
-        let limits = settings.map(|settings| settings.limits).unwrap_or_default();
-        let window = limits
-            .rate
-            .map(|rate| RateWindow::at(rate, counted.now_ms, text("started")));
+        let rate = settings.and_then(|settings| settings.rate);
+        let window = rate.map(|rate| RateWindow::at(rate, counted.now_ms, text("started")));
         Self {
             held_until: hold
                 .as_ref()
                 .filter(|hold| hold.contains(&counted.now_ms))
                 .map(|hold| Timestamp::from_millis(hold.end)),
-            limits,
+            rate,
+            concurrency: settings.and_then(|settings| settings.concurrency),
             started: window.map_or(0, |window| window.in_window()),
             waiting: state(State::Waiting),
             blocked: state(State::Blocked),

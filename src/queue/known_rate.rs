@@ -59,8 +59,7 @@ impl QueueInner {
     }
 
     fn heard(&self, found: &Found) -> Option<Rate> {
-        let rate =
-            SettingsInForce::read(&found.settings, "").and_then(|settings| settings.limits.rate);
+        let rate = SettingsInForce::read(&found.settings, "").and_then(|settings| settings.rate);
         self.known_rate.set(rate);
         rate
     }

@@ -39,7 +39,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] for a retention of more than 10 years, and for [limits](QueueSettings::limits) that are out of range;
+    /// [`ErrorKind::Invalid`] for a retention of more than 10 years, and for a rate or a concurrency that is out of range;
     /// [`ErrorKind::Incompatible`] if a newer version wrote the settings, in a format that this one does not know: nothing is
     /// changed then. Or if Redis does not answer.
     ///

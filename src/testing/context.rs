@@ -68,6 +68,7 @@ impl Context {
             fence: 1,
             lease: Duration::from_secs(30),
             enqueued_at: Timestamp::from(std::time::SystemTime::now()),
+            group: None,
             headers: Vec::new(),
             states: States::default(),
             cancel_reason: None,
@@ -115,7 +116,7 @@ impl Context {
 /// | attempt | the first of 10, no stalls, never snoozed, fence 1 |
 /// | lease | 30 s, never extended |
 /// | enqueued_at | now, by the clock of the system |
-/// | headers, states | none |
+/// | group, headers, states | none |
 /// | cancelled | no |
 #[derive(Debug)]
 #[must_use = "nothing is made before `build`"]
@@ -130,6 +131,7 @@ pub struct ContextBuilder {
     fence: u64,
     lease: Duration,
     enqueued_at: Timestamp,
+    group: Option<String>,
     headers: Vec<(String, String)>,
     states: States,
     cancel_reason: Option<String>,
@@ -196,6 +198,12 @@ impl ContextBuilder {
         self
     }
 
+    /// The group of the job.
+    pub fn group(mut self, key: impl Into<String>) -> Self {
+        self.group = Some(key.into());
+        self
+    }
+
     /// A header that was sent along.
     pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((key.into(), value.into()));
@@ -253,6 +261,7 @@ impl ContextBuilder {
                 states: Arc::new(self.states),
                 lease: Arc::new(lease),
                 enqueued_at: self.enqueued_at,
+                group: self.group,
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
             }),

@@ -23,7 +23,7 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::{ServerClock, millis};
 use crate::worker::Worker;
 use crate::worker::advance_call::AdvanceCall;
-use crate::worker::any_handler::{Gathering, Handlers};
+use crate::worker::any_handler::{Gathering, Handlers, Place};
 use crate::worker::attempt::attend_to;
 use crate::worker::inner::WorkerInner;
 use crate::worker::terms::Terms;
@@ -89,10 +89,11 @@ struct Drain<'a> {
     gathered: Vec<Gathered<'a>>,
 }
 
-/// Claimed jobs of one batch handler.
+/// Claimed jobs of one batch handler that share a batch.
 struct Gathered<'a> {
     handler: &'a dyn Gathering,
     name: String,
+    place: Place,
     jobs: Vec<Held>,
 }
 
@@ -169,24 +170,31 @@ impl<'a> Drain<'a> {
         }
         let Held { claimed, .. } = &held;
         let record = Record::decode(&claimed.record, claimed.payload.clone());
-        let name = record.map_or_else(|_| String::new(), |record| record.name);
+        let (name, group) = record.map_or_else(
+            |_| (String::new(), None),
+            |record| (record.name, record.traits.group),
+        );
         let handler = handlers.get(name.as_str());
         let Some(handler) = handler.and_then(|one| one.gathering()) else {
             return Some(Due::Alone(held));
         };
-        let known = self.gathered.iter().position(|batch| batch.name == name);
+        let place = handler.place(group.as_deref());
+        let up_to = place.up_to;
+        let is_this = |batch: &Gathered<'_>| batch.name == name && batch.place == place;
+        let known = self.gathered.iter().position(is_this);
         let at = known.unwrap_or_else(|| {
             let jobs = Vec::new();
             self.gathered.push(Gathered {
                 handler,
                 name,
+                place,
                 jobs,
             });
             self.gathered.len() - 1
         });
         let jobs = &mut self.gathered[at].jobs;
         jobs.push(held);
-        let is_full = jobs.len() == handler.up_to();
+        let is_full = jobs.len() == up_to;
         is_full.then(|| Due::Together(self.gathered.remove(at)))
     }
 
@@ -282,8 +290,12 @@ fn next(settle: Vec<Settlement>) -> NextCall {
 /// Runs the jobs of a batch. It begins as soon as each of them waits for it or has ended without it.
 async fn together(worker: &Arc<WorkerInner>, batch: Gathered<'_>) -> Vec<(Ran, Settlement)> {
     let handler = batch.handler;
+    let place = Place {
+        up_to: batch.jobs.len(),
+        ..batch.place
+    };
+    handler.open(place, TOGETHER_WITHIN, &worker.claims_end);
     let attempts = batch.jobs.into_iter().enumerate();
-    handler.open(attempts.len(), TOGETHER_WITHIN, &worker.claims_end);
     let attempts = attempts.map(|(at, held)| async move { (at, held.attempt(worker).await) });
     let mut running: FuturesUnordered<_> = attempts.collect();
     let mut ended = Vec::with_capacity(running.len());

@@ -65,6 +65,8 @@ pub(crate) struct Bounds<'a> {
     pub(crate) limit: Option<Duration>,
     /// The worker begins nothing more.
     pub(crate) claims_end: &'a CancellationToken,
+    /// How many jobs the worker may have at a time.
+    pub(crate) slots: usize,
 }
 
 /// Where jobs wait for one another, for a worker that a test runs by hand.
@@ -73,17 +75,26 @@ pub(crate) struct Bounds<'a> {
     reason = "only workers that a test runs by hand use it, and these are a feature"
 )]
 pub(crate) trait Gathering: Send + Sync {
-    /// How many jobs a batch has at most.
-    fn up_to(&self) -> usize;
+    /// Which batch a job of this group joins.
+    fn place(&self, group: Option<&str>) -> Place;
 
-    /// The next jobs that join wait until there are so many, or for as long as this.
-    fn open(&self, jobs: usize, within: Duration, claims_end: &CancellationToken);
+    /// The next jobs that join this batch wait until it is full, or for as long as this.
+    fn open(&self, place: Place, within: Duration, claims_end: &CancellationToken);
 
     /// How many wait.
     fn waiting(&self) -> usize;
 
     /// The batch begins with the jobs that wait.
     fn begin(&self);
+}
+
+/// The batch of a handler that a job joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The group of its jobs, if they have to share it.
+    pub(crate) group: Option<String>,
+    /// How many jobs it has at most.
+    pub(crate) up_to: usize,
 }
 
 struct Typed<H, J, Args> {

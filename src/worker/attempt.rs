@@ -117,15 +117,23 @@ fn begin(
     let context = match &mut record {
         Ok(record) => {
             terms.read(record);
-            let name = mem::take(&mut record.name);
-            let headers = mem::take(&mut record.headers);
-            context(worker, lease, terms, name, record.enqueued_at, headers)
+            let known = Known {
+                name: mem::take(&mut record.name),
+                enqueued_at: record.enqueued_at,
+                group: record.traits.group.take(),
+                headers: mem::take(&mut record.headers),
+            };
+            context(worker, lease, terms, known)
         }
         Err(_) => {
             // Only the hooks and the log get it.
-            let unknown = Timestamp::from_millis(0);
-            let name = UNREADABLE.to_owned();
-            context(worker, lease, terms, name, unknown, Vec::new())
+            let unknown = Known {
+                name: UNREADABLE.to_owned(),
+                enqueued_at: Timestamp::from_millis(0),
+                group: None,
+                headers: Vec::new(),
+            };
+            context(worker, lease, terms, unknown)
         }
     };
     terms.begin(worker, &context);
@@ -178,19 +186,20 @@ impl Drop for Unsettled {
     }
 }
 
-fn context(
-    worker: &WorkerInner,
-    lease: &Arc<Lease>,
-    terms: &Terms,
+/// What the record of a job says to its handler, beside the payload.
+struct Known {
     name: String,
     enqueued_at: Timestamp,
+    group: Option<String>,
     headers: Vec<(String, String)>,
-) -> Context {
+}
+
+fn context(worker: &WorkerInner, lease: &Arc<Lease>, terms: &Terms, known: Known) -> Context {
     Context {
         inner: Arc::new(ContextInner {
             attempt: Attempt {
                 queue: worker.queue.inner.name.clone(),
-                name,
+                name: known.name,
                 id: lease.id.clone(),
                 number: terms.counters.failed.saturating_add(1),
                 attempts: terms.attempts,
@@ -201,8 +210,9 @@ fn context(
             queue: worker.queue.clone(),
             states: Arc::clone(&worker.states),
             lease: Arc::clone(lease),
-            enqueued_at,
-            headers,
+            enqueued_at: known.enqueued_at,
+            group: known.group,
+            headers: known.headers,
             kept: None,
         }),
         ends: None,

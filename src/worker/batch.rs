@@ -24,7 +24,7 @@ use crate::worker::any_handler::{AnyHandler, Gathering, Started};
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::context::Context;
 use crate::worker::extract::States;
-use gather::Gather;
+use gather::{Gather, Share};
 use handler::BatchHandler;
 use member::Member;
 
@@ -39,6 +39,7 @@ const WITHIN_MAX: Duration = Duration::from_secs(10);
 /// |---|---|---|
 /// | [`up_to`](Self::up_to) | none: it is always said | 1 to the worker's concurrency |
 /// | [`within`](Self::within) | 10 ms | up to 10 s |
+/// | [`by_group`](Self::by_group) | no: any jobs of the type | |
 ///
 /// ```
 /// # use oxcart::Batch;
@@ -51,6 +52,7 @@ const WITHIN_MAX: Duration = Duration::from_secs(10);
 pub struct Batch {
     up_to: usize,
     within: Duration,
+    share: Share,
 }
 
 impl Batch {
@@ -59,18 +61,52 @@ impl Batch {
         Self {
             up_to: jobs,
             within: WITHIN_DEFAULT,
+            share: Share::All,
         }
     }
 
-    /// A batch that is not full begins when its first job has waited for this long. Default 10 ms; zero takes what is there
+    /// A batch that is not full begins when its first job has waited for this long, or when jobs that wait for a batch have all slots of
+    /// the worker. Default 10 ms; zero takes what is there
     /// at once.
     pub fn within(mut self, time: Duration) -> Self {
         self.within = time;
         self
     }
 
+    /// All jobs of a batch have the same [group](crate::Enqueue::group), which
+    /// [`Context::group`](crate::Context::group) of each tells. The groups do not wait for one another: a batch begins when it is full,
+    /// or when its own first job has waited long enough. A job without a group is a batch by itself, and begins at once.
+    ///
+    /// A batch is never larger than what its group may have at a time
+    /// ([`QueueSettings::group_concurrency`](crate::QueueSettings::group_concurrency)).
+    ///
+    /// ```
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Row { text: String }
+    /// # impl Job for Row { const NAME: &'static str = "row"; type Output = (); }
+    /// # struct Tenants;
+    /// # impl Tenants { async fn insert(&self, _: &str, _: impl Iterator<Item = &Row>) -> Result<(), std::io::Error> { Ok(()) } }
+    /// async fn insert(rows: Vec<Batched<Row>>, tenants: State<Tenants>) -> Result<(), Failure> {
+    ///     let tenant = rows[0].context().group().ok_or_else(|| Failure::dead("a row of no tenant"))?;
+    ///     tenants.insert(tenant, rows.iter().map(|row| &row.job)).await?;
+    ///     rows.into_iter().for_each(|row| row.complete(()));
+    ///     Ok(())
+    /// }
+    /// # fn example(builder: WorkerBuilder, tenants: Tenants) -> WorkerBuilder {
+    /// builder
+    ///     .concurrency(200)
+    ///     .state(tenants)
+    ///     .handle_batch(Batch::up_to(100).by_group(), insert)
+    /// # }
+    /// ```
+    pub fn by_group(mut self) -> Self {
+        self.share = Share::Group;
+        self
+    }
+
     fn check(self, concurrency: usize) -> Result<(), Error> {
-        let Self { up_to, within } = self;
+        let Self { up_to, within, .. } = self;
         if up_to == 0 {
             return Err(Error::invalid("a batch of up to 0 jobs can never begin"));
         }
@@ -120,7 +156,7 @@ impl WorkerBuilder {
         batch: Batch,
         handler: impl BatchHandler<J, Args>,
     ) -> Self {
-        let gather = Arc::new(Gather::new(handler, batch.up_to, batch.within));
+        let gather = Arc::new(Gather::new(handler, batch.up_to, batch.within, batch.share));
         self.handler::<J>(Box::new(TypedBatch { batch, gather }))
     }
 }

@@ -37,6 +37,7 @@ pub(crate) struct ContextInner {
     pub(crate) states: Arc<States>,
     pub(crate) lease: Arc<Lease>,
     pub(crate) enqueued_at: Timestamp,
+    pub(crate) group: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     /// In a test of a handler alone, the progress is kept here.
     pub(crate) kept: Option<Box<Mutex<Option<Vec<u8>>>>>,
@@ -80,6 +81,13 @@ impl Context {
     #[must_use]
     pub fn enqueued_at(&self) -> Timestamp {
         self.inner.enqueued_at
+    }
+
+    /// The [group](crate::Enqueue::group) of the job, if it has one. All jobs of a batch that is made
+    /// [by group](crate::Batch::by_group) have the same one.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        self.inner.group.as_deref()
     }
 
     /// What was sent along, in the order it was set.
@@ -241,6 +249,7 @@ impl fmt::Debug for Context {
         f.debug_struct("Context")
             .field("attempt", self.attempt())
             .field("enqueued_at", &self.enqueued_at())
+            .field("group", &self.group())
             .field("headers", &headers.collect::<Vec<_>>())
             .field("lease_remaining", &self.lease_remaining())
             .field("is_cancelled", &self.is_cancelled())

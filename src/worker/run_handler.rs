@@ -38,6 +38,7 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
                 lease,
                 limit: record.timeout,
                 claims_end: &worker.claims_end,
+                slots: worker.slots.concurrency(),
             };
             return batch.attend(bounds).await;
         }

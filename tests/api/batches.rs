@@ -207,3 +207,92 @@ async fn g2_a_job_that_was_taken_away_is_skipped_and_the_others_complete() {
         .filter(|event| event.outcome() == Some(&Outcome::LeaseLost));
     assert_eq!(lost.count(), 1, "{told:?}");
 }
+
+/// A line that a tenant writes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    tenant: Option<u32>,
+}
+
+impl Job for Line {
+    const NAME: &'static str = "line";
+    type Output = usize;
+
+    fn group(&self) -> Option<String> {
+        self.tenant.map(|tenant| format!("tenant-{tenant}"))
+    }
+}
+
+/// The groups of the jobs of each batch, as the context tells them.
+type Groups = Arc<Mutex<Vec<Vec<Option<String>>>>>;
+
+async fn write(lines: Vec<Batched<Line>>, groups: State<Groups>) -> Result<(), Failure> {
+    let size = lines.len();
+    let told = lines
+        .iter()
+        .map(|line| line.context().group().map(str::to_owned));
+    groups.lock().unwrap().push(told.collect());
+    for line in lines {
+        assert_eq!(line.context().group(), line.job.group().as_deref());
+        line.complete(size);
+    }
+    Ok(())
+}
+
+/// Tenants in turn, and each seventh job is of no tenant.
+fn lines(jobs: u32) -> impl Iterator<Item = Line> {
+    (0..jobs).map(|n| Line {
+        tenant: (n % 7 > 0).then_some(n % 3),
+    })
+}
+
+#[tokio::test]
+async fn batches_by_group_never_mix_the_jobs_of_two_groups() {
+    let (rig, groups) = (Rig::new().await, Groups::default());
+    let batch = Batch::up_to(10)
+        .within(Duration::from_millis(20))
+        .by_group();
+    let worker = rig.worker().concurrency(60).state(Arc::clone(&groups));
+    let sent = rig.queue.enqueue_many(lines(700)).await.unwrap();
+    let running = Running::start(worker.handle_batch(batch, write));
+    let mut together = 0;
+    for (one, line) in sent.iter().zip(lines(700)) {
+        let size = one.result().await.unwrap();
+        assert!(size == 1 || line.tenant.is_some() && size <= 10, "{size}");
+        together += usize::from(size > 1);
+    }
+    running.stop().await;
+    let batches = groups.lock().unwrap().clone();
+    assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), 700);
+    for batch in batches {
+        assert!(batch.iter().all(|group| *group == batch[0]), "{batch:?}");
+    }
+    // 600 jobs have a group; most of them have others beside them in the 60 slots.
+    assert!(together > 300, "{together}");
+    let counts = rig.counts().await;
+    assert_eq!((counts.totals.completed, counts.totals.stalled), (700, 0));
+}
+
+#[tokio::test]
+async fn a_group_with_a_concurrency_of_two_gives_batches_of_two_at_most() {
+    let (rig, groups) = (Rig::new().await, Groups::default());
+    let batch = Batch::up_to(10)
+        .within(Duration::from_millis(20))
+        .by_group();
+    let worker = rig.worker().concurrency(20).state(Arc::clone(&groups));
+    let two = rig.queue.group("tenant-1").unwrap();
+    two.set_concurrency(Some(2)).await.unwrap();
+    let jobs = (0..40).map(|n| Line {
+        tenant: Some(n % 2),
+    });
+    let sent = rig.queue.enqueue_many(jobs).await.unwrap();
+    let running = Running::start(worker.handle_batch(batch, write));
+    let mut largest = [0; 2];
+    for (n, one) in sent.iter().enumerate() {
+        let size = one.result().await.unwrap();
+        largest[n % 2] = largest[n % 2].max(size);
+    }
+    running.stop().await;
+    assert_eq!(largest[1], 2);
+    assert!(largest[0] > 2, "{largest:?}");
+}

@@ -50,6 +50,7 @@ async fn a_type_makes_its_group_of_its_own_fields() {
     let rig = Rig::new().await;
     let first = rig.queue.enqueue(Import { tenant: 7 }).await.unwrap();
     assert_eq!(gates_of(&first).await, (Some("tenant-7".to_owned()), None));
+    assert_eq!(first.info().await.unwrap().unwrap().on_failure, None);
     let none = rig.queue.enqueue(Import { tenant: 0 }).await.unwrap();
     assert_eq!(gates_of(&none).await, (None, None));
     // Where it is enqueued, a job can get another group.
@@ -74,10 +75,19 @@ async fn a_type_makes_its_order_of_its_own_fields() {
     let second = rig.queue.enqueue(Ship { order: 17 }).await.unwrap();
     let state = second.info().await.unwrap().unwrap().state;
     assert_eq!(state, JobState::Blocked);
+    let on_failure = async |job: &JobHandle<Ship>| job.info().await.unwrap().unwrap().on_failure;
+    assert_eq!(on_failure(&second).await, Some(OnFailure::Halt));
     // Where it is enqueued, a job can get another order.
     let other = rig.queue.enqueue(Ship { order: 17 }).ordered_by("order-18");
     let other = other.await.unwrap();
     assert_eq!(gates_of(&other).await, (None, Some("order-18".to_owned())));
+    assert_eq!(on_failure(&other).await, Some(OnFailure::UntilDead));
+    let pass = Order::by("order-18").on_failure(OnFailure::Pass);
+    let pass = rig.queue.enqueue(Ship { order: 17 }).ordered_by(pass);
+    assert_eq!(
+        on_failure(&pass.await.unwrap()).await,
+        Some(OnFailure::Pass)
+    );
 }
 
 #[tokio::test]

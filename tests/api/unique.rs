@@ -295,3 +295,31 @@ async fn a_key_is_asked_for_only_if_it_means_something() {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
 }
+
+#[tokio::test]
+async fn a_job_that_is_debounced_has_a_delay() {
+    let rig = Rig::new().await;
+    let debounced = || {
+        let unique = Unique::by("7").on_duplicate(OnDuplicate::Debounce);
+        rig.queue.enqueue(of(7, 100)).unique(unique)
+    };
+    let error = debounced().await.unwrap_err();
+    assert!(
+        error.is_invalid() && error.to_string().contains("`delay`"),
+        "{error}"
+    );
+    assert!(
+        debounced()
+            .delay(Duration::ZERO)
+            .await
+            .unwrap_err()
+            .is_invalid()
+    );
+    assert_eq!(rig.counts().await.left(), 0);
+    let first = debounced().delay(HOUR).await.unwrap();
+    assert_eq!(first.enqueued(), Enqueued::New);
+    let second = debounced().at(SystemTime::now() + 2 * HOUR).await.unwrap();
+    assert_eq!(second.enqueued(), Enqueued::Replaced);
+    let due = second.info().await.unwrap().unwrap().due_at.unwrap();
+    assert!(SystemTime::from(due) > SystemTime::now() + HOUR);
+}

@@ -14,9 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use meter::{Budget, Meter, Used};
-use oxcart::{
-    Context, Failure, Job, Limits, Oxcart, Queue, QueueSettings, Rate, Retention, State, Worker,
-};
+use oxcart::{Context, Failure, Job, Oxcart, Queue, QueueSettings, Rate, Retention, State, Worker};
 use serde::{Deserialize, Serialize};
 use support::Server;
 use tokio::sync::Notify;
@@ -174,13 +172,13 @@ async fn enqueueing_many() {
 
 #[tokio::test]
 async fn processing_one_at_a_time() {
-    let used = process(1, Limits::none()).await;
+    let used = process(1, QueueSettings::new()).await;
     used.assert_within("process at 1", &PROCESS_1);
 }
 
 #[tokio::test]
 async fn processing_one_at_a_time_within_limits() {
-    let limits = Limits::new().rate(Rate::burst(1_000_000, Duration::from_secs(60)));
+    let limits = QueueSettings::new().rate(Rate::burst(1_000_000, Duration::from_secs(60)));
     let used = process(1, limits.concurrency(100)).await;
     used.assert_within("limited, at 1", &PROCESS_LIMITED);
 }
@@ -191,7 +189,7 @@ async fn processing_one_at_a_time_within_limits() {
 async fn processing_a_hundred_at_a_time() {
     let mut runs = Vec::new();
     for _ in 0..3 {
-        runs.push(process(100, Limits::none()).await);
+        runs.push(process(100, QueueSettings::new()).await);
     }
     let used = runs.iter().min_by_key(|used| used.of("evalsha")).unwrap();
     used.assert_within("process at 100", &PROCESS_100);
@@ -218,14 +216,10 @@ async fn handle(_: Nothing, tally: State<Arc<Tally>>) -> Result<(), Failure> {
 
 /// Works off a backlog, again and again until no script's text was sent meanwhile: that is done
 /// once in a server's life, and is part of no job's cost.
-async fn process(concurrency: usize, limits: Limits) -> Used {
+async fn process(concurrency: usize, limits: QueueSettings) -> Used {
     const SCRIPTS: usize = 20;
     let (server, queue) = server_and_queue().await;
-    let settings = QueueSettings::new().keep_completed(Retention::Nothing);
-    let settings = match limits == Limits::none() {
-        true => settings,
-        false => settings.limits(limits),
-    };
+    let settings = limits.keep_completed(Retention::Nothing);
     for _ in 0..SCRIPTS {
         let used = work_off(&server, &queue, concurrency, settings).await;
         if used.of("eval") == 0 {

@@ -309,3 +309,45 @@ async fn progress_is_one_of_each_job() {
         assert_eq!(info.progress::<i64>().unwrap(), Some(wanted));
     }
 }
+
+/// Tells the groups of each batch.
+async fn tell(
+    rows: Vec<Batched<Row>>,
+    seen: State<Arc<Mutex<Vec<String>>>>,
+) -> Result<(), Failure> {
+    let group = |row: &Batched<Row>| row.context().group().unwrap_or("-").to_owned();
+    let groups: Vec<_> = rows.iter().map(group).collect();
+    seen.lock().unwrap().push(groups.join(" "));
+    rows.into_iter().for_each(|row| row.complete(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drain_collects_the_jobs_of_each_group_by_themselves() {
+    let queue = queue();
+    for group in ["a", "b", "", "a", "b", "a", ""] {
+        let row = queue.enqueue(Row(1));
+        match group {
+            "" => row.await.unwrap(),
+            group => row.group(group).await.unwrap(),
+        };
+    }
+    let batch = Batch::up_to(2).within(LONG).by_group();
+    let seen = State::new(Arc::<Mutex<Vec<String>>>::default());
+    let builder = Worker::builder(&queue).state(Arc::clone(&seen));
+    let worker = builder.handle_batch(batch, tell).build().unwrap();
+    assert_eq!(worker.drain().await.len(), 7);
+    let mut batches = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!(
+        batches.last().unwrap(),
+        "a",
+        "it is not full, and so the last"
+    );
+    batches.sort();
+    assert_eq!(batches, ["-", "-", "a", "a a", "b b"]);
+    // And called alone.
+    let (row, _) = Context::builder().group("a").batched(Row(1));
+    let (none, _) = Context::builder().batched(Row(1));
+    tell(vec![row, none], seen.clone()).await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), ["a -"]);
+}

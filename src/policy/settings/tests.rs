@@ -22,7 +22,8 @@ fn what_is_said_is_stored_and_all_else_has_its_default() {
             keep_events: u64::MAX,
             group_concurrency: 0,
             group_rate: None,
-            limits: Limits::none(),
+            rate: None,
+            concurrency: None,
             keep_dead: None,
             keep_dead_at_most: u64::MAX,
             revision: 3,
@@ -82,51 +83,56 @@ fn a_newer_format_is_not_guessed_at_and_what_is_none_counts_as_nothing() {
 }
 
 #[test]
-fn limits_are_one_value_that_replaces_what_was_there() {
+fn the_rate_and_the_concurrency_are_set_apart_and_none_takes_one_away() {
     let second = Duration::from_secs(1);
-    let limits = Limits::new().rate(Rate::smooth(100, second)).concurrency(5);
-    for (limits, text) in [
-        (limits, "1 1 limit_concurrency=5 limit_rate=100/1000/smooth"),
+    let smooth = Rate::smooth(100, second);
+    let new = QueueSettings::new;
+    for (asked, text) in [
         (
-            Limits::new().rate(Rate::burst(1, second * 60)),
-            "1 1 limit_concurrency=none limit_rate=1/60000/burst",
+            new().rate(smooth).concurrency(5),
+            "1 1 limit_concurrency=5 limit_rate=100/1000/smooth",
         ),
-        (Limits::none(), "1 1 limit_concurrency=none limit_rate=none"),
+        (
+            new().rate(Rate::burst(1, second * 60)),
+            "1 1 limit_rate=1/60000/burst",
+        ),
+        (new().concurrency(5), "1 1 limit_concurrency=5"),
+        (
+            new().rate(None).concurrency(None),
+            "1 1 limit_concurrency=none limit_rate=none",
+        ),
     ] {
-        let asked = QueueSettings::new().limits(limits);
         assert_eq!(Stored::parse(text).unwrap().values, asked.values());
         let found = SettingsInForce::read(text, "").unwrap();
-        assert_eq!((found.limits, found.set), (limits, asked));
+        let wanted = (asked.rate.flatten(), asked.concurrency.flatten(), asked);
+        assert_eq!((found.rate, found.concurrency, found.set), wanted);
     }
-    let never = SettingsInForce::read("1 1 limit_rate=0/1000/burst limit_concurrency=0", "");
-    assert_eq!(never.unwrap().limits, Limits::none());
-    assert_eq!(
-        SettingsInForce::read("", "").unwrap().limits,
-        Limits::none()
-    );
+    let never = "1 1 limit_rate=0/1000/burst limit_concurrency=0";
+    for text in [never, ""] {
+        let found = SettingsInForce::read(text, "").unwrap();
+        assert_eq!((found.rate, found.concurrency), (None, None));
+    }
 }
 
 #[test]
 fn limits_that_stop_the_queue_or_cannot_be_kept_are_refused() {
-    let check = |limits| QueueSettings::new().limits(limits).check();
-    let rate =
-        |starts, ms| check(Limits::new().rate(Rate::burst(starts, Duration::from_millis(ms))));
+    let new = QueueSettings::new;
+    let of = |starts, ms| Rate::burst(starts, Duration::from_millis(ms));
     const DAY_MS: u64 = 86_400_000;
-    for refused in [
-        check(Limits::new().concurrency(0)),
-        rate(0, 1_000),
-        rate(1, 0),
-        rate(1, 99),
-        rate(1, 31 * DAY_MS + 1),
-    ] {
-        assert!(refused.unwrap_err().is_invalid());
+    for (starts, ms) in [(0, 1_000), (1, 0), (1, 99), (1, 31 * DAY_MS + 1)] {
+        let rate = of(starts, ms);
+        for settings in [new().rate(rate), new().group_rate(rate)] {
+            assert!(settings.check().unwrap_err().is_invalid());
+        }
     }
+    assert!(new().concurrency(0).check().unwrap_err().is_invalid());
     for allowed in [
-        check(Limits::none()),
-        rate(1, 100),
-        rate(u32::MAX, 31 * DAY_MS),
+        new().rate(None).concurrency(None),
+        new().concurrency(1),
+        new().rate(of(1, 100)),
+        new().rate(of(u32::MAX, 31 * DAY_MS)),
     ] {
-        allowed.unwrap();
+        allowed.check().unwrap();
     }
 }
 

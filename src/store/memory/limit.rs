@@ -29,13 +29,13 @@ impl State {
 
     /// What may start by the rate that is set; `None` if there is none.
     pub(crate) fn rate_window(&self) -> Option<RateWindow> {
-        let rate = self.in_force().limits.rate?;
+        let rate = self.in_force().rate?;
         Some(RateWindow::at(rate, self.now_ms(), &self.started))
     }
 
     /// How many jobs may run beside those that are active.
     fn free_places(&self) -> usize {
-        let most = self.in_force().limits.concurrency;
+        let most = self.in_force().concurrency;
         let active = self.len(Collection::Active);
         most.map_or(usize::MAX, |most| (most as usize).saturating_sub(active))
     }
@@ -127,7 +127,7 @@ impl State {
         if self.timer.take_if(|timer| is_over(timer)).is_some() {
             return true;
         }
-        let limits = self.in_force().limits;
+        let limits = self.in_force();
         let is_limited = limits.rate.is_some() || limits.concurrency.is_some();
         !call.settle.is_empty() && (is_limited || call.claim == 0)
     }

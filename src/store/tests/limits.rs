@@ -4,7 +4,7 @@ pub(super) mod operations;
 mod wakeups;
 
 use super::*;
-use crate::policy::limits::{Limits, Rate};
+use crate::policy::limits::Rate;
 use crate::queue::info::Counts as Counted;
 use crate::store::pause::Pause;
 use crate::store::resume::Resume;
@@ -14,9 +14,13 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A second, and its margin.
 const WINDOW_MS: u64 = 1_020;
 
+fn unlimited() -> QueueSettings {
+    QueueSettings::new().rate(None).concurrency(None)
+}
+
 impl Rig {
-    fn limit(&mut self, limits: Limits) {
-        self.set(QueueSettings::new().limits(limits));
+    fn limit(&mut self, limits: QueueSettings) {
+        self.set(limits);
     }
 
     pub(super) fn now_ms(&self) -> u64 {
@@ -89,7 +93,7 @@ fn completed_all(advanced: &Advanced) -> Vec<Settlement> {
 }
 
 fn a_burst_starts_at_once_and_then_one_worker_comes_back_when_it_has_left_the_window(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(3, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(3, SECOND)));
     assert_eq!(rig.pop_token(), Some(0), "a change wakes a worker");
     rig.enqueue_some(0..9);
     let begin = rig.now_ms();
@@ -122,7 +126,7 @@ fn a_burst_starts_at_once_and_then_one_worker_comes_back_when_it_has_left_the_wi
 }
 
 fn a_smooth_rate_starts_one_after_the_other(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::smooth(10, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::smooth(10, SECOND)));
     rig.enqueue_some(0..9);
     let mut gaps = Vec::new();
     for _ in 0..6 {
@@ -136,7 +140,7 @@ fn a_smooth_rate_starts_one_after_the_other(mut rig: Rig) {
 }
 
 fn a_concurrency_is_kept_over_all_workers_and_the_end_of_a_job_starts_the_next(mut rig: Rig) {
-    rig.limit(Limits::new().concurrency(2));
+    rig.limit(QueueSettings::new().concurrency(2));
     rig.enqueue_some(0..5);
     let first = rig.advance(&[], 1);
     let other = rig.other(5, true);
@@ -158,24 +162,29 @@ fn a_concurrency_is_kept_over_all_workers_and_the_end_of_a_job_starts_the_next(m
 }
 
 fn a_change_holds_from_the_next_call_on_and_none_takes_limits_away(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(1, SECOND)).concurrency(9));
+    rig.limit(
+        QueueSettings::new()
+            .rate(Rate::burst(1, SECOND))
+            .concurrency(9),
+    );
     rig.enqueue_some(0..9);
     assert_eq!(rig.advance(&[], 5).claimed.len(), 1);
     rig.pop_token();
-    rig.limit(Limits::new().rate(Rate::burst(3, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(3, SECOND)));
     assert_eq!(rig.pop_token(), Some(0));
     assert_eq!(rig.advance(&[], 5).claimed.len(), 2);
-    rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(1, SECOND)));
     rig.wait_ms(WINDOW_MS);
     assert_eq!(rig.advance(&[], 5).claimed.len(), 1);
-    rig.limit(Limits::none());
+    rig.limit(unlimited());
     assert!(rig.subject.dump().get("meta", "started").is_none());
     assert_eq!(rig.advance(&[], 9).claimed.len(), 5);
-    assert_eq!(rig.counts().limits, Limits::none());
+    let counts = rig.counts();
+    assert_eq!((counts.rate, counts.concurrency), (None, None));
 }
 
 fn a_repeated_call_does_not_count_again(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(2, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(2, SECOND)));
     rig.enqueue_some(0..3);
     rig.call += 1;
     let first = rig.advance_as(rig.call, &[], 1, false);
@@ -187,7 +196,7 @@ fn a_repeated_call_does_not_count_again(mut rig: Rig) {
 }
 
 fn a_new_job_wakes_a_worker_when_it_may_start_and_once(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(1, SECOND)));
     rig.enqueue_some(0..1);
     let first = rig.advance(&[], 1);
     assert_eq!(
@@ -209,7 +218,7 @@ fn a_new_job_wakes_a_worker_when_it_may_start_and_once(mut rig: Rig) {
 }
 
 fn a_worker_without_a_free_slot_or_that_stops_leaves_the_timer_to_others(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(2, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(2, SECOND)));
     rig.enqueue_some(0..5);
     rig.pop_token();
     let opens_ms = rig.now_ms() + WINDOW_MS;
@@ -222,7 +231,7 @@ fn a_worker_without_a_free_slot_or_that_stops_leaves_the_timer_to_others(mut rig
 }
 
 fn what_becomes_due_is_looked_for_when_it_may_start(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(1, SECOND)));
     rig.enqueue_some(0..1);
     let mut soon = job("soon");
     soon.due = Due::After { ms: 10 };
@@ -234,7 +243,7 @@ fn what_becomes_due_is_looked_for_when_it_may_start(mut rig: Rig) {
 }
 
 fn a_heavy_job_waits_for_its_units_and_holds_its_place(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(5, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(5, SECOND)));
     let weighs = |id: &str, weight: &str| {
         let mut heavy = job(id);
         let field = format!("weight={weight} ").into_bytes();
@@ -275,8 +284,8 @@ fn after_a_step_of_the_clock_backwards_a_rate_opens_within_a_period(mut rig: Rig
         (Rate::burst(2, SECOND), 0..9),
         (Rate::smooth(2, SECOND), 9..18),
     ] {
-        rig.limit(Limits::none());
-        rig.limit(Limits::new().rate(rate));
+        rig.limit(unlimited());
+        rig.limit(QueueSettings::new().rate(rate));
         rig.enqueue_some(jobs);
         while !rig.advance(&[], 2).claimed.is_empty() {}
         rig.set_clock_back(SECOND * 3_600);
@@ -318,8 +327,10 @@ fn after_a_step_of_the_clock_backwards_a_hold_is_over(mut rig: Rig) {
 /// A worker that has handlers for unhandled jobs was held back, and sleeps. Another worker comes when the limits open.
 fn when_limits_open_the_worker_with_the_handler_hears_of_unhandled_jobs(mut rig: Rig) {
     let limits = [
-        Limits::new().concurrency(1),
-        Limits::new().rate(Rate::burst(2, SECOND)),
+        QueueSettings::new().concurrency(1),
+        QueueSettings::new()
+            .rate(Rate::burst(2, SECOND))
+            .concurrency(None),
     ];
     for (limits, [theirs, mine]) in limits.into_iter().zip([["a1", "x1"], ["a2", "x2"]]) {
         rig.limit(limits);
@@ -358,7 +369,7 @@ fn when_limits_open_the_worker_with_the_handler_hears_of_unhandled_jobs(mut rig:
 }
 
 fn one_worker_comes_back_for_what_expires_while_too_many_jobs_run(mut rig: Rig) {
-    rig.limit(Limits::new().concurrency(1));
+    rig.limit(QueueSettings::new().concurrency(1));
     rig.enqueue_some(0..1);
     assert_eq!(rig.advance(&[], 2).claimed.len(), 1);
     rig.enqueue(&[expiry::expiring("a")]);
@@ -444,7 +455,7 @@ fn what_an_attempt_says_that_has_lost_its_job_holds_nothing(mut rig: Rig) {
 
 fn g8_nothing_is_left_of_a_queue_that_starts_nothing(mut rig: Rig) {
     rig.keep_nothing();
-    rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(1, SECOND)));
     rig.enqueue_some(0..1);
     let claimed = rig.advance(&[], 1);
     rig.advance(&completed_all(&claimed), 0);

@@ -14,7 +14,7 @@ use crate::job::record::EncodedRecord;
 use crate::job::state::State;
 use crate::policy::job_names::{PAUSED_AT_MOST, paused_in};
 use crate::policy::key::encode_key;
-use crate::policy::limits::{Limits, Rate};
+use crate::policy::limits::Rate;
 use crate::policy::settings::QueueSettings;
 use crate::policy::unique::Unique;
 use crate::store::BATCH_BYTES;
@@ -288,7 +288,7 @@ fn a_job_of_a_paused_name_expires_and_keeps_its_unique_key(mut rig: Rig) {
 
 fn a_job_that_is_set_aside_is_no_start(mut rig: Rig) {
     let rate = Rate::burst(1, MINUTE);
-    rig.set(QueueSettings::new().limits(Limits::new().rate(rate)));
+    rig.set(QueueSettings::new().rate(rate));
     rig.enqueue(&["mail-1", "mail-2", "report-1", "report-2"].map(named));
     rig.pause_name("mail", true);
     assert_eq!(rig.claims(5), ["report-1"]);

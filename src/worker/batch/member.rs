@@ -67,10 +67,11 @@ where
     if bounds.claims_end.is_cancelled() {
         return None;
     }
-    let mut begins = gather.join(job, context, bounds.claims_end);
+    let mut joined = gather.join(job, context, bounds);
+    let begins = &mut joined.begins;
     tokio::select! {
         biased;
-        begun = &mut begins => return begun.ok(),
+        begun = &mut *begins => return begun.ok(),
         () = bounds.lease.cancel.cancelled() => {}
     }
     // The batch begins without the job from here on. If it began at the same moment, the handler has the job.

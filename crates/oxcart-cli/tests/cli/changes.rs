@@ -221,7 +221,11 @@ async fn a_queue_is_paused_set_and_deleted() {
         .expect(0)
         .object();
     assert_eq!(
-        (&both["rate"], &both["concurrency"], &both["set_by"]["rate"]),
+        (
+            &both["rate"],
+            &both["concurrency"],
+            &both["set_by"]["concurrency"]
+        ),
         (&json!("100/1s"), &json!(5), &json!("operator"))
     );
     let none = ["queue", "settings", "billing", "--rate", "unlimited"];

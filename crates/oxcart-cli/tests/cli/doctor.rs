@@ -51,8 +51,18 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
         .ordered_by(order())
         .await
         .unwrap();
-    rig.work_until(async || queue.counts().await.unwrap().dead == 1)
+    // Another one, which lets the jobs behind it go on. The second of them waits for the first.
+    queue
+        .enqueue(Charge::failing(8, "no card"))
+        .ordered_by("account-2")
+        .await
+        .unwrap();
+    rig.work_until(async || queue.counts().await.unwrap().dead == 2)
         .await;
+    for n in [9, 10] {
+        let behind = queue.enqueue(Charge::new(n)).ordered_by("account-2");
+        behind.await.unwrap();
+    }
     queue
         .enqueue(Charge::new(2))
         .ordered_by(order())
@@ -108,6 +118,7 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
         ["warning", "paused-group"],
     ];
     assert_eq!(checks(&findings), expected, "{}", said.out);
+    assert!(said.out.contains("account-1") && !said.out.contains("account-2"));
     for finding in &findings {
         let advised = !finding["advice"].is_null() || !finding["command"].is_null();
         assert!(advised, "{finding}");
@@ -151,8 +162,8 @@ async fn jobs_that_are_held_back_are_not_told_as_jobs_without_a_worker() {
     paused.enqueue(Charge::new(1)).await.unwrap();
     paused.jobs_named("charge").unwrap().pause().await.unwrap();
     // A rate of which a job that failed has used up all.
-    let rate = oxcart::Limits::new().rate(oxcart::Rate::burst(1, HOUR));
-    let limited = oxcart::QueueSettings::new().limits(rate);
+    let rate = oxcart::Rate::burst(1, HOUR);
+    let limited = oxcart::QueueSettings::new().rate(rate);
     rig.queue.change_settings(limited).await.unwrap();
     rig.die(&["no card"]).await;
     rig.enqueue(Charge::new(2)).await;

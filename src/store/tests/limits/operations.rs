@@ -16,7 +16,7 @@ use crate::store::tests::random::world::{World, Wrong, names};
 
 /// An operator sets limits, or takes them away.
 #[derive(Debug)]
-struct Limit(Limits);
+struct Limit(QueueSettings);
 
 /// A handler is told to wait.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub(in crate::store::tests) fn limit() -> impl Strategy<Value = Op> {
     });
     let concurrency = option::weighted(0.3, 1..4u32);
     (option::weighted(0.8, rate), concurrency).prop_map(|(rate, concurrency)| {
-        let limits = Limits { rate, concurrency };
+        let limits = QueueSettings::new().rate(rate).concurrency(concurrency);
         Op::Other(Arc::new(Limit(limits)))
     })
 }
@@ -93,7 +93,7 @@ pub(in crate::store::tests) fn wait() -> impl Strategy<Value = Op> {
 
 impl Operation for Limit {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        let said = &QueueSettings::new().limits(self.0).values();
+        let said = &self.0.values();
         let by = By::Operator;
         world.both(&Configure { by, said })
     }
@@ -119,7 +119,7 @@ impl Operation for Weigh {
 
 impl Operation for Once {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        Limit(Limits::new().rate(Rate::burst(5, SECOND))).run(world)?;
+        Limit(QueueSettings::new().rate(Rate::burst(5, SECOND))).run(world)?;
         let (ids, weight) = (vec![0], 2);
         Weigh { ids, weight }.run(world)?;
         let claim = Turn {
@@ -148,10 +148,10 @@ impl Operation for Full {
 
 impl Operation for LoseHeavy {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        Limit(Limits::none()).run(world)?;
+        Limit(QueueSettings::new().rate(None).concurrency(None)).run(world)?;
         self.0.run(world)?;
         world.lose_worker(0, IDS.into())?;
-        Limit(Limits::new().rate(Rate::burst(5, SECOND))).run(world)
+        Limit(QueueSettings::new().rate(Rate::burst(5, SECOND))).run(world)
     }
 }
 
@@ -163,7 +163,7 @@ impl Operation for Open {
         };
         job(0).run(world)?;
         world.lose_worker(self.0, IDS.into())?;
-        Limit(Limits::new().rate(Rate::burst(1, SECOND))).run(world)?;
+        Limit(QueueSettings::new().rate(Rate::burst(1, SECOND))).run(world)?;
         job(1).run(world)?;
         let turn = || Turn {
             claim: 1,
@@ -205,7 +205,7 @@ impl Operation for Wait {
 /// What was started under the limits that are set, from outside: a ledger that shares no code with the rule.
 #[derive(Default)]
 pub(in crate::store::tests) struct Ledger {
-    limits: Limits,
+    limits: (Option<Rate>, Option<u32>),
     starts: VecDeque<(u64, u64)>,
     last_ms: u64,
     /// Calls of the producer of heavy jobs.
@@ -222,7 +222,9 @@ impl Ledger {
     ) -> Result<(), Wrong> {
         let text = dump.get("meta", "settings").cloned().unwrap_or_default();
         let set = SettingsInForce::read(&String::from_utf8_lossy(&text), "");
-        let limits = set.map(|set| set.limits).unwrap_or_default();
+        let limits = set
+            .map(|set| (set.rate, set.concurrency))
+            .unwrap_or_default();
         if limits != self.limits || now_ms < self.last_ms {
             // What started before does not count under other limits, or by a clock that was set back.
             self.limits = limits;
@@ -230,13 +232,14 @@ impl Ledger {
         }
         self.last_ms = now_ms;
         let active = dump.len("active");
-        if let Some(most) = limits.concurrency
+        let (rate, concurrency) = limits;
+        if let Some(most) = concurrency
             && !claimed.is_empty()
             && active > most as usize
         {
             return Err(format!("{active} jobs run, {most} may"));
         }
-        let Some(rate) = limits.rate else {
+        let Some(rate) = rate else {
             return Ok(());
         };
         let most = u64::from(rate.starts);

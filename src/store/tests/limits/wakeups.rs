@@ -9,7 +9,7 @@ fn heavy(id: &str, weight: u32) -> NewJob {
 
 /// The token was popped by a worker whose slots have filled meanwhile: it cannot keep the timer, and no other worker does.
 fn a_token_that_a_worker_without_a_free_slot_has_popped_is_armed_again(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(1, SECOND)));
     rig.enqueue_some(0..3);
     rig.pop_token();
     let opens_ms = rig.now_ms() + WINDOW_MS;
@@ -50,7 +50,7 @@ fn a_heavy_suspect_is_not_overtaken_by_light_jobs(mut rig: Rig) {
     rig.traits = true;
     rig.lease_ms = 1_000;
     rig.set(QueueSettings::new().max_stalls(9));
-    rig.limit(Limits::new().rate(Rate::burst(5, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(5, SECOND)));
     rig.enqueue(&[heavy("a", 5)]);
     assert_eq!(ids(&rig.advance(&[], 9)), ["a"]);
     rig.lose_workers();
@@ -94,7 +94,7 @@ fn lose_one(rig: &mut Rig, id: &str) {
 }
 
 fn a_suspect_that_a_limit_lets_go_on_is_offered_to_another_worker(mut rig: Rig) {
-    rig.limit(Limits::new().concurrency(1));
+    rig.limit(QueueSettings::new().concurrency(1));
     lose_one(&mut rig, "suspect");
     rig.enqueue(&[job("x")]);
     let running = rig.advance_without_suspects(&[], 1);
@@ -111,7 +111,7 @@ fn a_suspect_that_a_limit_lets_go_on_is_offered_to_another_worker(mut rig: Rig) 
 }
 
 fn a_suspect_that_a_rate_or_a_hold_lets_go_on_is_offered_once(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(1, SECOND)));
     for has_holder in [true, false] {
         lose_one(&mut rig, "suspect");
         rig.enqueue(&[job("x")]);
@@ -138,9 +138,9 @@ fn a_suspect_that_a_rate_or_a_hold_lets_go_on_is_offered_once(mut rig: Rig) {
         rig.wait_ms(WINDOW_MS);
         rig.subject.clear();
         rig.subject.set_clock(rig.now_us);
-        rig.limit(Limits::new().rate(Rate::burst(1, SECOND)));
+        rig.limit(QueueSettings::new().rate(Rate::burst(1, SECOND)));
     }
-    rig.limit(Limits::none());
+    rig.limit(QueueSettings::new().rate(None).concurrency(None));
     lose_one(&mut rig, "suspect");
     rig.enqueue(&[job("x")]);
     let running = rig.advance_without_suspects(&[], 1);
@@ -169,7 +169,7 @@ fn a_suspect_that_is_given_back_is_offered_to_another_worker(mut rig: Rig) {
 }
 
 fn a_worker_comes_back_for_a_light_job_that_becomes_due_while_a_heavy_one_waits(mut rig: Rig) {
-    rig.limit(Limits::new().rate(Rate::burst(3, SECOND)));
+    rig.limit(QueueSettings::new().rate(Rate::burst(3, SECOND)));
     let opens_ms = rig.now_ms() + WINDOW_MS;
     let due_ms = rig.now_ms() + 50;
     let urgent = |id: &str, ms: u64| NewJob {

@@ -1,5 +1,6 @@
 //! What becomes of the jobs of a batch.
 
+mod groups;
 mod rig;
 
 use std::time::{Duration, Instant};

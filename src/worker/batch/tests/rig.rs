@@ -51,6 +51,8 @@ impl Job for Work {
 pub(super) struct Seen {
     /// How many jobs each batch had.
     pub(super) sizes: Mutex<Vec<usize>>,
+    /// The groups of the jobs of each batch.
+    pub(super) groups: Mutex<Vec<Vec<Option<String>>>>,
     pub(super) ids: Mutex<Vec<JobId>>,
     pub(super) cancelled: Mutex<Vec<JobId>>,
     pub(super) ended: Mutex<usize>,
@@ -87,6 +89,10 @@ pub(super) async fn handle(jobs: Vec<Batched<Work>>, stage: State<Stage>) -> Res
     seen.sizes.lock().unwrap().push(size);
     let ids = jobs.iter().map(|job| job.context().id().clone());
     seen.ids.lock().unwrap().extend(ids);
+    let groups = jobs
+        .iter()
+        .map(|job| job.context().group().map(str::to_owned));
+    seen.groups.lock().unwrap().push(groups.collect());
     let _ends = Ends(Arc::clone(seen));
     for one in jobs {
         match one.job {
@@ -135,6 +141,14 @@ impl Rig {
     }
 
     pub(super) fn with_tail(batch: Batch, tail: Option<Semaphore>) -> Self {
+        Self::with(batch, tail, SLOTS)
+    }
+
+    pub(super) fn with_slots(batch: Batch, slots: usize) -> Self {
+        Self::with(batch, None, slots)
+    }
+
+    fn with(batch: Batch, tail: Option<Semaphore>, slots: usize) -> Self {
         let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
         let queue = oxcart.queue("work").unwrap();
         let seen = Arc::new(Seen::default());
@@ -143,7 +157,7 @@ impl Rig {
             permits: Semaphore::new(0),
             tail,
         };
-        let builder = Worker::builder(&queue).concurrency(SLOTS).state(stage);
+        let builder = Worker::builder(&queue).concurrency(slots).state(stage);
         let worker = builder.handle_batch(batch, handle).build().unwrap().inner;
         let stage = worker.states.get().map(State).unwrap();
         Self {
@@ -184,16 +198,38 @@ impl Rig {
         jobs: impl IntoIterator<Item = Work>,
         limit: Option<Duration>,
     ) -> Vec<Attempt> {
+        let mut options = JobOptions::new();
+        options.timeout = limit;
+        let jobs = jobs.into_iter().map(|job| (job, options.clone()));
+        self.claim_with(jobs).await
+    }
+
+    /// Jobs of these groups, in this order.
+    pub(super) async fn claim_of(
+        &self,
+        job: Work,
+        groups: impl IntoIterator<Item = Option<&str>>,
+    ) -> Vec<Attempt> {
+        let options = |group: Option<&str>| match group {
+            Some(group) => JobOptions::new().group(group),
+            None => JobOptions::new(),
+        };
+        let jobs = groups.into_iter().map(|group| (job, options(group)));
+        self.claim_with(jobs).await
+    }
+
+    async fn claim_with(&self, jobs: impl IntoIterator<Item = (Work, JobOptions)>) -> Vec<Attempt> {
         let jobs: Vec<_> = jobs.into_iter().collect();
         self.worker.slots.look();
         assert!(self.call(jobs.len()).await.is_empty());
-        let attempts = jobs.into_iter().map(|job| self.attempt(job, limit));
+        let attempts = jobs
+            .into_iter()
+            .map(|(job, options)| self.attempt(job, options));
         attempts.collect()
     }
 
-    pub(super) fn attempt(&self, job: Work, limit: Option<Duration>) -> Attempt {
-        let mut options = JobOptions::new().attempts(3);
-        options.timeout = limit;
+    fn attempt(&self, job: Work, options: JobOptions) -> Attempt {
+        let options = options.attempts(3);
         let payload = crate::codec::encode("a job", &job).unwrap();
         let record = EncodedRecord::new(Work::NAME, payload, &options, Vec::new());
         let claimed = Claimed {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use oxcart::{Counts, ErrorKind, JobInfo, JobState, Queue, Timestamp};
+use oxcart::{Counts, ErrorKind, JobInfo, JobState, OnFailure, Queue, Timestamp};
 
 use super::Doctor;
 use super::report::{Finding, Level, Report};
@@ -288,9 +288,9 @@ impl Seen<'_> {
             let behind: BTreeSet<&str> =
                 held.iter().filter_map(|job| job.order.as_deref()).collect();
             let halted = dead.iter().filter(|job| {
-                job.order
-                    .as_deref()
-                    .is_some_and(|order| behind.contains(order))
+                let halts = job.on_failure == Some(OnFailure::Halt);
+                let order = job.order.as_deref().filter(|_| halts);
+                order.is_some_and(|order| behind.contains(order))
             });
             let halted: Vec<_> = halted
                 .take(3)

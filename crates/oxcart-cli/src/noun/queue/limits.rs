@@ -1,6 +1,6 @@
 //! The limits of a queue, as they are typed.
 
-use oxcart::{Limits, Rate};
+use oxcart::Rate;
 
 use crate::text::rates;
 
@@ -41,20 +41,4 @@ pub(super) fn concurrency(text: &str) -> Result<Typed<u32>, String> {
             .map(Typed::At)
             .map_err(|_| "a number, or `unlimited`".to_owned()),
     }
-}
-
-/// The limits of a queue with one or both of them changed.
-pub(super) fn changed(
-    before: Limits,
-    rate: Option<Typed<Rate>>,
-    concurrency: Option<Typed<u32>>,
-) -> Limits {
-    let mut limits = before;
-    if let Some(rate) = rate {
-        limits.rate = rate.limit();
-    }
-    if let Some(jobs) = concurrency {
-        limits.concurrency = jobs.limit();
-    }
-    limits
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use oxcart::{Limits, QueueSettings, Rate, Retention, SettingsInForce};
+use oxcart::{QueueSettings, Rate, Retention, SettingsInForce};
 use serde::Serialize;
 
 use super::limits::{self, Typed};
@@ -98,10 +98,8 @@ impl Settings {
         change.keep_dead_at_most = self.keep_dead_at_most;
         change.group_concurrency = self.group_concurrency;
         change.group_rate = self.group_rate.map(Typed::limit);
-        if self.rate.is_some() || self.concurrency.is_some() {
-            let before = queue.settings().await?.limits;
-            change = change.limits(limits::changed(before, self.rate, self.concurrency));
-        }
+        change.rate = self.rate.map(Typed::limit);
+        change.concurrency = self.concurrency.map(Typed::limit);
         let in_force = match change == QueueSettings::new() {
             true => queue.settings().await?,
             false => queue.change_settings(change).await?,
@@ -166,14 +164,8 @@ impl SetBy {
             keep_dead_at_most: by(set.keep_dead_at_most, declared.keep_dead_at_most),
             group_concurrency: by(set.group_concurrency, declared.group_concurrency),
             group_rate: by(set.group_rate, declared.group_rate),
-            rate: by(
-                set.limits.map(|limits| limits.rate),
-                declared.limits.map(|limits| limits.rate),
-            ),
-            concurrency: by(
-                set.limits.map(|limits| limits.concurrency),
-                declared.limits.map(|limits| limits.concurrency),
-            ),
+            rate: by(set.rate, declared.rate),
+            concurrency: by(set.concurrency, declared.concurrency),
         }
     }
 }
@@ -221,10 +213,10 @@ pub(crate) fn differ_from_code(in_force: &SettingsInForce) -> Vec<&'static str> 
             "group_rate",
             changed(set_by.group_rate, declared.group_rate.is_some()),
         ),
-        ("rate", changed(set_by.rate, declared.limits.is_some())),
+        ("rate", changed(set_by.rate, declared.rate.is_some())),
         (
             "concurrency",
-            changed(set_by.concurrency, declared.limits.is_some()),
+            changed(set_by.concurrency, declared.concurrency.is_some()),
         ),
     ]
     .into_iter()
@@ -239,12 +231,8 @@ fn tell(out: &mut Out, queue: &str, in_force: &SettingsInForce) -> Result<(), Tr
         Retention::For(age) => age,
         _ => Duration::ZERO,
     };
-    let Limits {
-        rate,
-        concurrency: at_a_time,
-        ..
-    } = in_force.limits;
-    let rate = rate.as_ref().map(rates::shown);
+    let at_a_time = in_force.concurrency;
+    let rate = in_force.rate.as_ref().map(rates::shown);
     let group_rate = in_force.group_rate.as_ref().map(rates::shown);
     let set_by = SetBy::new(in_force);
     if out.json {
