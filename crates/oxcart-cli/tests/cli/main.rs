@@ -18,3 +18,4 @@ mod screen;
 mod secrets;
 mod support;
 mod terminal;
+mod top;

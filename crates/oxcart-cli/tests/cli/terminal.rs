@@ -92,6 +92,11 @@ impl Terminal {
         kill(Pid::from_raw(pid), Signal::SIGINT).unwrap();
     }
 
+    pub(crate) fn terminate(&self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    }
+
     /// Waits for its end; gives all that was on the screen, and the exit code.
     pub(crate) fn end(mut self) -> (String, Option<i32>) {
         let started = Instant::now();
