@@ -101,7 +101,10 @@ async fn all(oxcart: &Oxcart, wanted: Wanted) -> Result<Reading, Error> {
     let inside = match (wanted.inside, counts.first()) {
         (Some(name), Some((_, counts))) => {
             let queue = oxcart.queue(&name)?;
-            Some((name, inside(&queue, counts, wanted.slow).await?))
+            Some((
+                name,
+                inside(&queue, counts, wanted.slow, wanted.hour).await?,
+            ))
         }
         _ => None,
     };
@@ -112,7 +115,7 @@ async fn all(oxcart: &Oxcart, wanted: Wanted) -> Result<Reading, Error> {
     })
 }
 
-async fn inside(queue: &Queue, counts: &Counts, slow: bool) -> Result<Inside, Error> {
+async fn inside(queue: &Queue, counts: &Counts, slow: bool, hour: bool) -> Result<Inside, Error> {
     let mut inside = Inside::default();
     if counts.active > 0 {
         let page = queue.jobs(JobState::Active).limit(RUNS).await?;
@@ -122,6 +125,10 @@ async fn inside(queue: &Queue, counts: &Counts, slow: bool) -> Result<Inside, Er
             since: job.claimed_at,
         });
         inside.runs = runs.collect();
+    }
+    if hour {
+        let minutes = queue.history(LATELY).await?.minutes;
+        inside.minutes = Some(minutes.iter().map(|minute| minute.departed).collect());
     }
     if !slow {
         return Ok(inside);
@@ -137,8 +144,6 @@ async fn inside(queue: &Queue, counts: &Counts, slow: bool) -> Result<Inside, Er
         inside.workers = Some(workers.collect());
     }
     inside.groups = Some(groups(queue, counts).await?);
-    let minutes = queue.history(LATELY).await?.minutes;
-    inside.minutes = Some(minutes.iter().map(|minute| minute.departed).collect());
     Ok(inside)
 }
 

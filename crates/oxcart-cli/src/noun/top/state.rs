@@ -14,6 +14,8 @@ use crate::term::look::jobs;
 const AROUND: u16 = 5;
 /// The names of all queues are read anew each so many seconds, and so is what changes slowly inside of a queue.
 const SLOW: u64 = 5;
+/// Workers write down once a minute what has ended.
+const VERY_SLOW: u64 = 30;
 /// A message is shown for so long.
 const TOLD_FOR: Duration = Duration::from_secs(8);
 
@@ -76,6 +78,8 @@ pub(super) struct Wanted {
     pub(super) inside: Option<String>,
     /// Also what changes slowly.
     pub(super) slow: bool,
+    /// Also the minutes of the last hour.
+    pub(super) hour: bool,
 }
 
 pub(super) struct State {
@@ -158,15 +162,17 @@ impl State {
 
     pub(super) fn wanted(&self) -> Wanted {
         let slow = self.beat.is_multiple_of(SLOW);
+        let lacks = |what: fn(&Inside) -> bool| {
+            self.inside
+                .as_ref()
+                .is_some_and(|looked| what(&looked.seen))
+        };
         Wanted {
             names: (self.is_read && !slow).then(|| self.names.clone()),
             rows: self.first..self.first + self.rows,
             inside: self.inside.as_ref().map(|inside| inside.queue.clone()),
-            slow: slow
-                || self
-                    .inside
-                    .as_ref()
-                    .is_some_and(|it| it.seen.groups.is_none()),
+            slow: slow || lacks(|seen| seen.groups.is_none()),
+            hour: self.beat.is_multiple_of(VERY_SLOW) || lacks(|seen| seen.minutes.is_none()),
         }
     }
 
