@@ -9,6 +9,7 @@ use crate::name::Namespace;
 use crate::redis::connection::Connector;
 use crate::redis::health::{Facts, Saves};
 use crate::redis::keys;
+use crate::redis::script;
 use crate::redis::trouble::Trouble;
 use crate::time::Timestamp;
 
@@ -189,12 +190,9 @@ async fn denied(
     connector: &Connector,
     namespace: &Namespace,
 ) -> Result<Option<Vec<String>>, Trouble> {
-    let mut command = redis::cmd("EVAL");
-    command.arg(ASK).arg(0).arg(keys::registry(namespace));
-    for needed in NEEDED.split(", ") {
-        command.arg(needed);
-    }
-    match connector.request(&command).await {
+    let key = keys::registry(namespace);
+    let args = [&*key].into_iter().chain(NEEDED.split(", "));
+    match script::ask(connector, ASK, args).await {
         Ok(Value::Array(denied)) => {
             let name = |value| match value {
                 Value::BulkString(bytes) => Some(name_of(&String::from_utf8_lossy(&bytes))),

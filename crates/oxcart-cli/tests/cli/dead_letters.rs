@@ -201,7 +201,7 @@ async fn a_payload_that_is_edited_keeps_its_shape() {
     let mut payload = job.expect(0).object()["payload"].clone();
     payload["order"] = 4711.into();
     edit(&payload.to_string(), &[], 0);
-    let wrong = edit("{\"order\": \"x\"}", &[], 2);
+    let wrong = edit("{\"order\": \"x\"}", &[], 1);
     assert!(
         wrong.err.contains("a text where a whole number was"),
         "{}",
