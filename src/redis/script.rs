@@ -237,3 +237,17 @@ pub(crate) async fn try_one(mut via: &Connector) -> Result<(), Trouble> {
     let call = Call { script, command };
     call.send(&mut via, Repeat::Always).await.map(|_| ())
 }
+
+/// Sends the text of a script that has no keys and writes nothing, for what is asked rarely.
+pub(crate) async fn ask<'a>(
+    via: &Connector,
+    code: &str,
+    args: impl Iterator<Item = &'a str>,
+) -> Result<Value, Trouble> {
+    let mut command = redis::cmd("EVAL");
+    command.arg(code).arg(0);
+    for arg in args {
+        command.arg(arg);
+    }
+    via.request(&command).await
+}

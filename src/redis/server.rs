@@ -9,11 +9,12 @@ use crate::name::Namespace;
 use crate::redis::connection::Connector;
 use crate::redis::health::{Facts, Saves};
 use crate::redis::keys;
+use crate::redis::script;
 use crate::redis::trouble::Trouble;
 use crate::time::Timestamp;
 
 /// The shortest of so many round trips is the one that waited least for something else.
-const ROUND_TRIPS: usize = 5;
+const ROUND_TRIPS: usize = 8;
 
 /// All commands that producers and workers need, as `docs/security.md` lists them, each with arguments from which the
 /// server finds its keys; `?` is a key of the namespace.
@@ -81,7 +82,7 @@ pub struct ServerInfo {
     pub memory: Option<u64>,
     /// The memory that it may use (`maxmemory`), in bytes; `u64::MAX` if there is no limit.
     pub memory_max: Option<u64>,
-    /// How long one small command takes from here, the way to the server included: the shortest of five.
+    /// How long one small command takes from here, the way to the server included: the shortest of eight.
     pub round_trip: Duration,
     /// What the server's clock showed, at [`asked_at`](Self::asked_at).
     pub time: Option<Timestamp>,
@@ -189,12 +190,9 @@ async fn denied(
     connector: &Connector,
     namespace: &Namespace,
 ) -> Result<Option<Vec<String>>, Trouble> {
-    let mut command = redis::cmd("EVAL");
-    command.arg(ASK).arg(0).arg(keys::registry(namespace));
-    for needed in NEEDED.split(", ") {
-        command.arg(needed);
-    }
-    match connector.request(&command).await {
+    let key = keys::registry(namespace);
+    let args = [&*key].into_iter().chain(NEEDED.split(", "));
+    match script::ask(connector, ASK, args).await {
         Ok(Value::Array(denied)) => {
             let name = |value| match value {
                 Value::BulkString(bytes) => Some(name_of(&String::from_utf8_lossy(&bytes))),

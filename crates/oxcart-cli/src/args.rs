@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::noun::{audit, bench, dead, doctor, events, group, job, queue, schedule, shell, worker};
+use crate::noun::{
+    audit, bench, dead, doctor, events, group, job, queue, schedule, shell, top, worker,
+};
 
 const AFTER: &str = "\
 Exit codes: 0 fine, 1 error, 2 wrong usage or refused, 3 not found, 4 Redis cannot be reached,
@@ -123,6 +125,8 @@ pub(crate) enum Noun {
     Events(events::Events),
     /// What operators did to a queue
     Audit(audit::Audit),
+    /// Watch the queues live, and look into them
+    Top(top::Top),
     /// Find out what is wrong, and what to do
     Doctor(doctor::Doctor),
     /// How many jobs a second this Redis takes, seen from here

@@ -8,7 +8,7 @@ use clap::Parser;
 use console::{Term, style};
 
 use crate::args::{Cli, Common, Noun};
-use crate::noun::{audit, bench, dead, doctor, events, group, job, queue, schedule, worker};
+use crate::noun::{audit, bench, dead, doctor, events, group, job, queue, schedule, top, worker};
 use crate::session::Session;
 use crate::term::look::wants_colours;
 use crate::text::log;
@@ -45,6 +45,9 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         noun => noun,
     };
     log::install(common.verbose);
+    if matches!(noun, Noun::Top(_)) {
+        top::check_terminal(&common)?;
+    }
     let session = &mut Session::open(common).await?;
     match noun {
         Noun::Queue(verb) => queue::run(verb, session).await?,
@@ -55,6 +58,7 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Worker(verb) => worker::run(verb, session).await?,
         Noun::Events(events) => events::run(events, session).await?,
         Noun::Audit(audit) => audit::run(audit, session).await?,
+        Noun::Top(top) => top::run(&top, session).await?,
         Noun::Doctor(doctor) => doctor::run(doctor, session).await?,
         Noun::Bench(bench) => bench::run(bench, session).await?,
         Noun::Completions(_) | Noun::Man(_) => {}

@@ -1,5 +1,6 @@
 //! Times, values, names and errors as text.
 
+pub(crate) mod bars;
 pub(crate) mod duration;
 pub(crate) mod log;
 pub(crate) mod nearest;

@@ -19,3 +19,4 @@ mod screen;
 mod secrets;
 mod support;
 mod terminal;
+mod top;

@@ -102,6 +102,11 @@ impl Terminal {
         started.elapsed()
     }
 
+    pub(crate) fn terminate(&self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    }
+
     /// Waits for its end; gives all that was on the screen, and the exit code.
     pub(crate) fn end(self) -> (String, Option<i32>) {
         self.end_within(PATIENCE)

@@ -132,7 +132,7 @@ impl Seen<'_> {
             self.add(Level::Note, "held", what, advice, "oxcart queue resume {}");
         }
         if self.counts.waiting > 0 && is_rate_used_up(&self.counts) {
-            let rate = self.counts.limits.rate.as_ref().map(rates::shown);
+            let rate = self.counts.rate.as_ref().map(rates::shown);
             let what = format!(
                 "{} waiting: the rate of the queue, {}, is used up",
                 jobs(self.counts.waiting),

@@ -15,7 +15,7 @@ const MEMORY_FULL: u128 = 90;
 /// Between the clock of the server and the one of this computer.
 const CLOCK_DIFFERS: Duration = Duration::from_secs(2);
 /// Each call of a producer waits for one round trip, and each of a worker.
-const FAR_AWAY: Duration = Duration::from_millis(50);
+const FAR_AWAY: Duration = Duration::from_millis(100);
 
 pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
     let mut add = |level, check, what: String, advice: &str, command: &str| {

@@ -10,11 +10,11 @@ use crate::session::Session;
 use crate::term::look::Tint;
 use crate::term::out::Out;
 use crate::term::table::{Cell, Table, number, text};
+use crate::text::bars::sparkline;
 use crate::text::duration;
 use crate::text::when::exact;
 use crate::trouble::Trouble;
 
-const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// A sparkline has at most so many bars.
 const BARS_MAX: usize = 48;
 
@@ -124,7 +124,7 @@ impl History {
         rates(out, &told)?;
         let line = |of: fn(&oxcart::HistoryMinute) -> u64| {
             let numbers: Vec<u64> = told.minutes.iter().map(of).collect();
-            sparkline(&numbers)
+            sparkline(&numbers, BARS_MAX)
         };
         if told.minutes.len() > 1 {
             out.fact("came", line(|minute| minute.arrived))?;
@@ -220,26 +220,9 @@ fn short(length: Duration) -> String {
     }
 }
 
-/// One bar for each number, or for the sum of several where there are many; the highest is full.
-fn sparkline(numbers: &[u64]) -> String {
-    let each = numbers.len().div_ceil(BARS_MAX).max(1);
-    let sums: Vec<u64> = numbers.chunks(each).map(|part| part.iter().sum()).collect();
-    let most = sums.iter().copied().max().unwrap_or(0).max(1);
-    let bar = |sum: &u64| BARS[(u128::from(*sum) * 7).div_ceil(u128::from(most)) as usize];
-    sums.iter().map(bar).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bars_are_as_high_as_their_numbers() {
-        assert_eq!(sparkline(&[0, 1, 50, 100]), "▁▂▅█");
-        assert_eq!(sparkline(&[0, 0]), "▁▁");
-        assert_eq!(sparkline(&[]), "");
-        assert_eq!(sparkline(&[u64::MAX / 100; 100]).chars().count(), 34);
-    }
 
     #[test]
     fn times_are_short() {

@@ -62,9 +62,9 @@ impl<'a> QueueView<'a> {
             paused: counts.paused,
             paused_names: &counts.paused_names,
             held_until: counts.held_until.map(|until| until.to_string()),
-            rate: counts.limits.rate.as_ref().map(rates::shown),
+            rate: counts.rate.as_ref().map(rates::shown),
             rate_started: counts.started,
-            concurrency: counts.limits.concurrency,
+            concurrency: counts.concurrency,
             waiting: counts.waiting,
             oldest_waiting_ms: oldest
                 .map(|oldest| u64::try_from(oldest.age.as_millis()).unwrap_or(u64::MAX)),
@@ -102,7 +102,7 @@ impl TotalsView {
 
 /// Whether as many jobs have started as may in this period.
 pub(crate) fn is_rate_used_up(counts: &Counts) -> bool {
-    let rate = counts.limits.rate.as_ref();
+    let rate = counts.rate.as_ref();
     rate.is_some_and(|rate| counts.started >= u64::from(rate.starts))
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn held_back(counts: &Counts) -> String {
         why.push(format!("held, goes on {}", ago(until, now())));
     }
     if is_rate_used_up(counts) {
-        let rate = counts.limits.rate.as_ref().map(rates::shown);
+        let rate = counts.rate.as_ref().map(rates::shown);
         why.push(format!("rate {} used up", rate.unwrap_or_default()));
     }
     if !counts.paused_names.is_empty() {
@@ -151,7 +151,7 @@ pub(super) fn tell(
             out.paint(Tint::Held, format_args!("jobs named {names}")),
         )?;
     }
-    if let Some(rate) = &counts.limits.rate {
+    if let Some(rate) = &counts.rate {
         let tint = match is_rate_used_up(counts) {
             true => Tint::Held,
             false => Tint::Plain,
@@ -159,7 +159,7 @@ pub(super) fn tell(
         let text = format!("{}; {} started", rates::shown(rate), counts.started);
         out.fact("rate", out.paint(tint, text))?;
     }
-    if let Some(jobs) = counts.limits.concurrency {
+    if let Some(jobs) = counts.concurrency {
         out.fact("concurrency", jobs)?;
     }
     let numbers = [
