@@ -47,8 +47,10 @@ pub enum ErrorKind {
     NotFound,
     /// The job failed for good and is on the dead-letter list.
     Dead,
-    /// The job was cancelled: it was no longer wanted, or expired before it started.
+    /// The job was cancelled: it was no longer wanted.
     Cancelled,
+    /// The job had not started by the moment at which it expires, and never will.
+    Expired,
     /// A part of oxcart broke: a bug.
     Internal,
     /// Redis holds, or answered, what this version cannot read.
@@ -212,6 +214,12 @@ impl Error {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.kind == ErrorKind::Cancelled
+    }
+
+    /// The job had not started by the moment at which it expires.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.kind == ErrorKind::Expired
     }
 
     /// A part of oxcart broke: a bug.

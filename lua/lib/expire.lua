@@ -1,8 +1,7 @@
 -- Jobs that have not started by their moment (expiry.lua) end.
--- needs: whole, find, expiry
+-- needs: whole, find, expiry, count
 -- rarely: take_out, leave, cancelled, delayed, begun
 
-local EXPIRED = 'expired before it started'
 local NOT_STARTED = { waiting = true, blocked = true, delayed = true }
 
 -- Ends up to `limit` jobs whose moment has come, as cancelled. Returns how many.
@@ -13,7 +12,7 @@ function queue.expire(limit)
     queue.look_for_expiring()
     return 0
   end
-  local outcome, is_delayed = cmsgpack.pack({ cancelled = EXPIRED }), false
+  local outcome, is_delayed = cmsgpack.pack('expired'), false
   local cancelled, outcomes, cancelled_records, leaving = {}, {}, {}, {}
   local records = redis.call('HMGET', key.jobs, unpack(ids))
   for i = 1, #ids do
@@ -31,6 +30,7 @@ function queue.expire(limit)
     end
   end
   queue.end_cancelled(cancelled, outcomes, cancelled_records)
+  queue.count('expired', #cancelled)
   queue.forget_expiry(ids)
   if is_delayed then
     queue.look_for_due()

@@ -244,6 +244,8 @@ pub(crate) enum Ending {
     #[serde(rename = "v2")]
     Ok(ByteBuf),
     Cancelled(String),
+    /// It did not start in time; its state is that of a cancelled job.
+    Expired,
     Dead(DeadReason),
 }
 

@@ -113,8 +113,11 @@ impl Encoded {
 pub enum Ended {
     /// Its handler succeeded; [`JobInfo::result`] reads what it gave back.
     Completed,
-    /// It was no longer wanted, or expired before it started; this is the reason.
+    /// It was no longer wanted; this is the reason.
     Cancelled(String),
+    /// It had not started by the moment at which it [expires](crate::JobOptions::expires_in). Its state is
+    /// [`Cancelled`](crate::JobState::Cancelled).
+    Expired,
     /// It is on the dead-letter list.
     Dead(DeadReason),
 }
@@ -151,6 +154,7 @@ impl JobInfo {
                 Ending::Ok(bytes) => given(bytes, Dialect::Readable),
                 Ending::OldOk(bytes) => given(bytes, Dialect::Binary),
                 Ending::Cancelled(reason) => Ended::Cancelled(reason),
+                Ending::Expired => Ended::Expired,
                 Ending::Dead(reason) => Ended::Dead(reason),
             });
         }
@@ -392,8 +396,10 @@ pub struct Totals {
     pub added: u64,
     /// Jobs completed.
     pub completed: u64,
-    /// Jobs cancelled.
+    /// Jobs cancelled, or expired.
     pub cancelled: u64,
+    /// Those of them that expired before they started.
+    pub expired: u64,
     /// Attempts that failed and were to be repeated.
     pub retried: u64,
     /// How often handlers put a job off.
@@ -460,6 +466,7 @@ impl Counts {
                 added: total("added"),
                 completed: total("completed"),
                 cancelled: total("cancelled"),
+                expired: total("expired"),
                 retried: total("retried"),
                 snoozed: total("snoozed"),
                 dead: total("dead"),

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use oxcart::{
-    Changed, Enqueued, ErrorKind, EventKind, Failure, Job, JobId, OnDuplicate, Queue, Retention,
-    State, Unique,
+    Changed, Ended, Enqueued, ErrorKind, EventKind, Failure, Job, JobId, JobState, OnDuplicate,
+    Queue, Retention, State, Unique,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
@@ -196,11 +196,21 @@ async fn a_job_that_comes_too_late_never_starts_and_its_waiter_is_told_at_that_m
     tokio::time::sleep(short).await;
     rig.queue.resume().await.unwrap();
     let error = job.result().within(PATIENCE).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(error.kind(), ErrorKind::Expired);
+    assert!(error.is_expired() && !error.is_cancelled());
     assert!(error.to_string().contains("expired before it started"));
+    let info = job.info().await.unwrap().unwrap();
+    assert_eq!(
+        (info.ended, info.state),
+        (Some(Ended::Expired), JobState::Cancelled)
+    );
     worker.stop().await;
     let counts = rig.counts().await;
-    assert_eq!((counts.totals.completed, counts.totals.cancelled), (0, 1));
+    let totals = counts.totals;
+    assert_eq!(
+        (totals.completed, totals.cancelled, totals.expired),
+        (0, 1, 1)
+    );
 
     // Without a free moment before: a worker comes back for a job that is delayed for longer.
     let soon = SystemTime::now() + short;
@@ -210,7 +220,7 @@ async fn a_job_that_comes_too_late_never_starts_and_its_waiter_is_told_at_that_m
     assert_eq!(put_off.unwrap(), Changed::Done);
     let worker = Running::start(rig.worker().handle(charge));
     let error = later.result().within(Duration::from_secs(10)).await;
-    assert_eq!(error.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Expired);
     worker.stop().await;
 }
 

@@ -8,8 +8,6 @@ use crate::memory::attempts::History;
 use crate::memory::gate::Goes;
 use crate::memory::state::{Collection, State};
 
-const EXPIRED: &str = "expired before it started";
-
 impl State {
     /// The first moment at which a job expires.
     pub(crate) fn expiring(&self) -> Option<u64> {
@@ -61,7 +59,7 @@ impl State {
         over.sort();
         over.truncate(limit);
         let ids: Vec<JobId> = over.into_iter().map(|(_, id)| id).collect();
-        let outcome = codec::encode_plain(&Ending::Cancelled(EXPIRED.to_owned()));
+        let outcome = codec::encode_plain(&Ending::Expired);
         let (mut cancelled, mut leaving) = (Vec::new(), Vec::new());
         let (mut unhandled, mut is_delayed) = (Vec::new(), false);
         for id in &ids {
@@ -79,6 +77,7 @@ impl State {
             }
             cancelled.push((id.clone(), outcome.clone()));
         }
+        self.count("expired", cancelled.len());
         self.end_cancelled(cancelled);
         self.left_unhandled(&unhandled);
         self.look_for_blocked();

@@ -84,6 +84,7 @@ fn samples() -> &'static [Vec<u8>] {
         for ending in [
             Ending::Ok(ByteBuf::from(vec![0x2a])),
             Ending::Cancelled("moot".into()),
+            Ending::Expired,
             Ending::Dead(DeadReason::Poisoned),
         ] {
             samples.push([&stamp(7), &codec::encode_plain(&ending)[..]].concat());

@@ -186,6 +186,7 @@ fn what(job: &JobInfo) -> String {
         (JobState::Dead, Some(at)) => format!("died {}: {}", ago(at, now), job.last_error()),
         (JobState::Cancelled, Some(at)) => match &job.ended {
             Some(Ended::Cancelled(reason)) => format!("{}: {reason}", ago(at, now)),
+            Some(Ended::Expired) => format!("{}: expired before it started", ago(at, now)),
             _ => ago(at, now),
         },
         (_, Some(at)) => ago(at, now),

@@ -59,6 +59,7 @@ fn facts(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
     match &job.ended {
         Some(Ended::Dead(reason)) => out.fact("dead because", explain(reason.as_str()))?,
         Some(Ended::Cancelled(reason)) => out.fact("cancelled", printable(reason))?,
+        Some(Ended::Expired) => out.fact("expired", "before it started")?,
         _ => {}
     }
     out.fact(

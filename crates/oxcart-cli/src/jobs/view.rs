@@ -105,6 +105,7 @@ impl JobView {
             let (how, reason) = match ended {
                 Ended::Completed => ("completed", None),
                 Ended::Cancelled(reason) => ("cancelled", Some(reason.clone())),
+                Ended::Expired => ("expired", None),
                 Ended::Dead(reason) => ("dead", Some(reason.to_string())),
                 _ => ("other", None),
             };

@@ -55,6 +55,12 @@ mutants! {
         "is_too_plain = is_over or (meta" => "is_too_plain = (meta";
     a_job_that_is_over_waits_for_ever among EXPIRY:
         "expired = queue.expire(256)" => "expired = 0";
+    a_job_that_expired_is_not_counted among EXPIRY:
+        "queue.count('expired', #cancelled)" => "";
+    a_job_that_expired_seems_completed among EXPIRY:
+        " or string.sub(outcome, 10) == '\\167expired'" => "";
+    a_job_that_expired_ends_as_cancelled_by_an_operator among EXPIRY:
+        "cmsgpack.pack('expired')" => "cmsgpack.pack({ cancelled = 'expired' })";
     a_job_that_has_started_expires among EXPIRY:
         "queue.forget_expiry(claimed.ids)" => "";
     a_job_that_bounced_never_expires among EXPIRY:
