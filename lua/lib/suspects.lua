@@ -52,9 +52,10 @@ function queue.next_suspects(limit)
   return page
 end
 
--- Suspects are left: whether the caller wakes another worker for them. It does if it took some; or if they may start because of
--- what it does, and it cannot take them: it ends a job of a queue with limits, gives jobs back and claims none, or comes because
--- a limit or a hold is over. Not with every call: workers that are all busy with a suspect would wake each other for ever.
+-- Suspects are left: whether the caller wakes another worker for them. It does if it took some; if it has no slots, because then it
+-- may have been woken in place of another; or if they may start because of what it does: it ends a job of a queue with limits, or
+-- comes because a limit or a hold is over. Not with every call: workers that are all busy with a suspect would wake each other
+-- for ever.
 function queue.offers_suspects(claimed)
   if claimed.suspects > 0 or meta.paused then
     return claimed.suspects > 0
@@ -64,5 +65,5 @@ function queue.offers_suspects(claimed)
     queue.unset_meta('timer')
     return true
   end
-  return args.settle > 0 and (meta.limited or args.claim == 0)
+  return args.claim == 0 or meta.limited and args.settle > 0
 end

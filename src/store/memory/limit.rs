@@ -129,7 +129,7 @@ impl State {
         }
         let limits = self.in_force();
         let is_limited = limits.rate.is_some() || limits.concurrency.is_some();
-        !call.settle.is_empty() && (is_limited || call.claim == 0)
+        call.claim == 0 || is_limited && !call.settle.is_empty()
     }
 
     /// Nothing is claimed until then, unless an operator has paused the queue, or it is held for longer.

@@ -14,6 +14,7 @@ mod formats;
 mod fragments;
 mod gates;
 mod group_pace;
+mod idle;
 mod import;
 mod inputs;
 mod limits;

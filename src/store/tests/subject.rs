@@ -142,6 +142,14 @@ impl Subject {
         }
     }
 
+    /// Puts back what `pop_token` has taken.
+    pub(super) fn put_token(&mut self, at_ms: Option<f64>) {
+        match self {
+            Self::Redis(redis) => redis.put_token(at_ms),
+            Self::Memory(memory) => memory.queue.lock().wake = at_ms.map(|at_ms| at_ms as u64),
+        }
+    }
+
     /// How often the server has carried out each command, as it tells it.
     pub(super) fn command_stats(&mut self) -> String {
         match self {
@@ -246,6 +254,14 @@ impl InRedis {
             .query(&mut self.connection)
             .unwrap();
         popped.first().map(|(_, score)| *score)
+    }
+
+    fn put_token(&mut self, at_ms: Option<f64>) {
+        let wake = self.keys.wake().to_owned();
+        match at_ms {
+            Some(at_ms) => self.run(redis::cmd("ZADD").arg(wake).arg(at_ms).arg("work")),
+            None => self.run(redis::cmd("DEL").arg(wake)),
+        }
     }
 
     /// A script that is no verb's, without arguments.

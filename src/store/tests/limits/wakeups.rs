@@ -161,6 +161,9 @@ fn a_suspect_that_is_given_back_is_offered_to_another_worker(mut rig: Rig) {
     let stops = ended_all(&running, &Outcome::Released);
     assert_eq!(rig.advance_without_suspects(&stops, 0).suspects, 1);
     assert_eq!(rig.pop_token(), Some(0));
+    // It popped the token itself, while it waited for the last answer.
+    assert_eq!(rig.other(0, true).suspects, 1);
+    assert_eq!(rig.pop_token(), Some(0));
     // While the queue is paused, nobody is woken.
     let again = rig.advance(&[], 1);
     rig.call(&Pause);

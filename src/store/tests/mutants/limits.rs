@@ -55,7 +55,9 @@ mutants! {
     limits_a_token_that_a_busy_worker_popped_is_lost among LIMITED_FULL:
         "elseif caller and holder == '-' then" => "elseif false then";
     limits_a_suspect_that_may_start_when_a_job_ends_is_not_offered among SUSPECTS_WAKING:
-        "return args.settle > 0 and (meta.limited or args.claim == 0)" => "return false";
+        "return args.claim == 0 or meta.limited and args.settle > 0" => "return args.claim == 0";
+    g6_a_suspect_is_not_offered_by_a_worker_without_slots among SUSPECTS_WAKING:
+        "return args.claim == 0 or meta.limited and args.settle > 0" => "return meta.limited and args.settle > 0";
     limits_a_suspect_that_may_start_when_a_rate_opens_is_not_offered among SUSPECTS_OPEN:
         "queue.unset_meta('timer')\n    return true" => "queue.unset_meta('timer')";
     limits_a_suspect_is_offered_again_and_again among SUSPECTS_WAKING:
