@@ -4,7 +4,7 @@
 -- Answers { 'group', now_ms, active, in line (0 or 1), blocked, what is set for it: a text, until when it is held, ms, or 0 }. O(log N).
 -- Harmless when repeated.
 -- needs: arguments, meta, gate, turn
--- rarely: admit, emit, running, group_pace, paces
+-- rarely: admit, emit, running, group_pace, paces, aside
 
 local name = 'g' .. args.group
 local field = name .. ' set'
@@ -39,7 +39,7 @@ if after ~= before or args.resume then
   queue.flush_events()
   queue.save_meta()
 end
-local blocked = redis.call('ZLEXCOUNT', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1')
+local blocked = redis.call('ZLEXCOUNT', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1') + queue.aside_in(gate)
 return {
   'group', now_ms, queue.active_in(gate), queue.has_turn(gate) and 1 or 0, blocked, after,
   meta.paced and queue.held_until(gate) or 0,

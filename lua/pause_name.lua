@@ -4,7 +4,7 @@
 -- Answers { 'done', now_ms, changed }, or { 'full', now_ms } if too many names are paused already. O(names). Harmless when
 -- repeated.
 -- needs: arguments, meta
--- rarely: arm, emit, emit_value, news, unset, whole
+-- rarely: arm, emit, emit_value, news, unset, resumed, whole
 
 local word, known = ' ' .. args.name .. ' ', meta.paused_names or ' '
 local from, to = string.find(known, word, 1, true)
@@ -17,6 +17,11 @@ if changed and args.pause then
   queue.set_meta('paused_names', known .. args.name .. ' ')
   queue.emit_value('paused', args.name)
 elseif changed then
+  if meta.blocked then
+    -- Fails before anything is written if another program has put another type there.
+    redis.call('ZCARD', key.paced)
+    redis.call('ZCARD', key.blocked_by)
+  end
   local left = string.sub(known, 1, from) .. string.sub(known, to + 1)
   if left == ' ' then
     queue.unset_meta('paused_names')
@@ -27,6 +32,9 @@ elseif changed then
   -- Meanwhile these jobs were offered to nobody: they are news for every worker.
   if queue.number(meta.unhandled) > 0 then
     queue.tell_of_unhandled()
+  end
+  if meta.blocked then
+    queue.expect_back(args.name)
   end
   if not meta.paused then
     queue.arm(0)

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use oxcart::{
-    Batch, Batched, Changed, Context, Ended, Enqueued, Extract, Failure, Job, JobInfo, JobState,
-    Next, Outcome, Oxcart, Queue, QueueSettings, Rate, Worker, WorkerEvent, Workers,
+    Batch, Batched, Changed, Context, Ended, Enqueued, Extract, Failure, Job, JobState, Next,
+    Outcome, Oxcart, Queue, QueueSettings, Rate, Worker, WorkerEvent, Workers,
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 -- Lets the next jobs of gates (gate.lua) get in line.
 -- needs: meta, whole, gate, group_limit, turn, heads, blocked
--- rarely: places, order, enter, emit, arm, opening, optional
+-- rarely: places, order, enter, emit, arm, opening, optional, paused_names
 
 -- The next job of each of these gates gets the turn, or is a suspect (suspects.lua), which gets among its like without the turn;
 -- those that are not due are delayed. Appends the others to the list `ids`. Returns the gates of which it was a suspect.
@@ -10,12 +10,16 @@ local function admit_heads(gates, ids, options, of_id)
     return {}
   end
   queue.take_blocked(heads.ids, heads.members)
-  local places = queue.places_of(heads.ids)
+  local places, records = queue.places_of(heads.ids)
   local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, unpack(heads.ids)) or {}
   local behind_suspects, delayed, when, tokens = {}, {}, {}, {}
   for i, id in ipairs(heads.ids) do
     local gate, due_ms, option = heads.gates[i], tonumber(heads.due[i]), { priority = queue.priority_at(places[i]) }
     local is_suspect = stalls[i] and not gate.is_order
+    if meta.paused_names and not gate.is_order and records[i] and queue.is_paused_job(records[i]) then
+      -- The call has moved as many as it may (aside.lua). The job keeps its own place, for when it is moved.
+      option.keeps_place = true
+    end
     if not is_suspect then
       queue.set_turn(gate, id)
     else
@@ -34,9 +38,10 @@ local function admit_heads(gates, ids, options, of_id)
 end
 
 -- The next job of each of these gates comes to the back of the line, if the gate is free for it. Of a group whose next job is a
--- suspect, the job behind it is tried; if only suspects were tried, the group goes on when one of them is claimed. The gates are saved.
+-- suspect, the job behind it is tried; if only suspects were tried, the group goes on when one of them is claimed, or when
+-- somebody looks after it (tend_gates.lua). The gates are saved.
 function queue.admit(gates)
-  local TRIED_AT_MOST = 3
+  local SUSPECTS_AT_MOST = 256
   local ids, options, of_id, open = {}, {}, {}, {}
   local has_turn = meta.blocked and queue.have_turns(gates)
   for _, gate in ipairs(gates) do
@@ -45,19 +50,26 @@ function queue.admit(gates)
       open[#open + 1] = gate
     end
   end
-  local tried = 0
-  while #open > 0 and tried < TRIED_AT_MOST do
-    open, tried = admit_heads(open, ids, options, of_id), tried + 1
+  local suspects = 0
+  while #open > 0 and suspects < SUSPECTS_AT_MOST do
+    open = admit_heads(open, ids, options, of_id)
+    suspects = suspects + #open
   end
   if #ids > 0 then
-    local places = queue.take_places(ids, options)
+    local places, moved, at, others, others_at = queue.take_places(ids, options), {}, {}, {}, {}
     for i = 1, #ids do
       local gate = of_id[ids[i]]
       if gate then
         gate.place = tonumber(places[i])
       end
+      if options[ids[i]].keeps_place then
+        others[#others + 1], others_at[#others_at + 1] = ids[i], places[i]
+      else
+        moved[#moved + 1], at[#at + 1] = ids[i], places[i]
+      end
     end
-    queue.enter_at(ids, places)
+    queue.enter_at(moved, at)
+    queue.enter_line(others, others_at)
     queue.emit('waiting', ids)
     if meta.limited and not meta.paused then
       queue.arm_for_new_job()

@@ -1,8 +1,8 @@
 -- Jobs that their gates (gate.lua) hold back, and successors (successor.lua), which are not among those of a gate.
 -- needs: meta, whole, lists, gate
--- rarely: places, emit, unset
+-- rarely: places, emit, unset, aside
 
--- Jobs that are held back: a list of { gate (nil for a successor), id, record, place, due_ms }.
+-- Jobs that are held back: a list of { gate (nil for a successor), id, record, place, due_ms, is_aside (aside.lua) }.
 function queue.hold(jobs)
   if #jobs == 0 then
     return
@@ -12,7 +12,8 @@ function queue.hold(jobs)
     local due_ms = job.due_ms and job.due_ms > now_ms and job.due_ms or 0
     queue.append(moments, queue.whole(due_ms), job.id)
     if job.gate then
-      queue.append(members, '0', queue.member_of(job.gate, job.id, job.record, job.place))
+      local prefix = job.is_aside and queue.aside_prefix(job.record) or ''
+      queue.append(members, '0', prefix .. queue.member_of(job.gate, job.id, job.record, job.place))
     end
     ids[i] = job.id
   end
@@ -48,8 +49,9 @@ local function read_next(page, gate, limit)
 end
 
 -- The next jobs that gates hold back, limits[i] of gates[i], and `room` in all: a map of lists: ids, members, gates, and due,
--- when they are due, as text. Members that belong to no blocked job are dropped: another program deleted what they belong to. Also returns
--- how many members there were of each gate, and how many were dropped. A limit that is above what is left of `room` is changed.
+-- when they are due, as text. Members that belong to no blocked job are dropped: another program deleted what they belong to. Jobs
+-- of paused names are moved aside (aside.lua). Also returns how many members there were of each gate, how many
+-- were dropped or moved, and how many of these were moved. A limit that is above what is left of `room` is changed.
 function queue.next_blocked(gates, limits, room)
   local read, found = { ids = {}, members = {}, gates = {} }, {}
   for i, gate in ipairs(gates) do
@@ -62,19 +64,25 @@ function queue.next_blocked(gates, limits, room)
       stale[#stale + 1] = read.members[i]
     end
   end
-  if #stale == 0 then
-    read.due = due
-    return read, found, 0
+  read.due = due
+  local is_moved, moved = {}, 0
+  if meta.paused_names and #read.ids > 0 then
+    is_moved, moved = queue.move_aside(read)
   end
-  redis.call('ZREM', key.blocked_by, unpack(stale))
+  if #stale + moved == 0 then
+    return read, found, 0, 0
+  end
+  if #stale > 0 then
+    redis.call('ZREM', key.blocked_by, unpack(stale))
+  end
   local page = { ids = {}, members = {}, gates = {}, due = {} }
   for i = 1, #read.ids do
-    if due[i] then
+    if due[i] and not is_moved[i] then
       local at = #page.ids + 1
       page.ids[at], page.members[at], page.gates[at], page.due[at] = read.ids[i], read.members[i], read.gates[i], due[i]
     end
   end
-  return page, found, #stale
+  return page, found, #stale + moved, moved
 end
 
 function queue.take_blocked(ids, members)
@@ -88,7 +96,10 @@ function queue.leave_blocked(id, record)
   local name = record and queue.gate_of(record)
   if name then
     local gate = queue.gate(name)
-    redis.call('ZREM', key.blocked_by, queue.member_of(gate, id, record, queue.places_of({ id })[1]))
+    local member = queue.member_of(gate, id, record, queue.places_of({ id })[1])
+    if redis.call('ZREM', key.blocked_by, member) == 0 then
+      queue.leave_aside(member, record)
+    end
   end
   queue.look_for_blocked()
 end

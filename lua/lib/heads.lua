@@ -2,27 +2,31 @@
 -- needs: meta, blocked
 
 -- The next job of each of these gates, as `next_blocked` returns it. A gate looks a few times for a job behind members that belong
--- to none.
+-- to none, and as often as needed for one behind jobs of paused names: each time that moves some of them (aside.lua).
 function queue.heads_of(gates)
-  local PAGES = 4
-  local heads, open = { ids = {}, members = {}, gates = {}, due = {} }, gates
-  for _ = 1, PAGES do
+  local PAGES, WIDEST, AT_MOST = 4, 64, 256
+  local heads, open, has_head, looked, width = { ids = {}, members = {}, gates = {}, due = {} }, gates, {}, 0, 1
+  while looked < PAGES and #open > 0 do
     local limits, more = {}, {}
     for i = 1, #open do
-      limits[i] = 1
+      limits[i] = width
     end
-    local page, found, stale = queue.next_blocked(open, limits, #open)
+    local page, found, passed, moved = queue.next_blocked(open, limits, #open * width)
     for i = 1, #page.ids do
-      local at = #heads.ids + 1
-      heads.ids[at], heads.members[at] = page.ids[i], page.members[i]
-      heads.gates[at], heads.due[at] = page.gates[i], page.due[i]
+      if not has_head[page.gates[i]] then
+        local at = #heads.ids + 1
+        heads.ids[at], heads.members[at] = page.ids[i], page.members[i]
+        heads.gates[at], heads.due[at] = page.gates[i], page.due[i]
+        has_head[page.gates[i]] = true
+      end
     end
-    if stale == 0 then
+    if passed == 0 then
       break
     end
-    local has_head = {}
-    for _, gate in ipairs(page.gates) do
-      has_head[gate] = true
+    if moved > 0 then
+      width = math.max(1, math.min(4 * width, WIDEST, math.floor(AT_MOST / #open)))
+    else
+      looked = looked + 1
     end
     for i, gate in ipairs(open) do
       if found[i] > 0 and not has_head[gate] then

@@ -1,8 +1,8 @@
 -- Stores the pace of groups (group_pace.lua). `paced` has each gate of which something is stored, by the moment at which it is to be
 -- looked at: more of it may start, or nothing is to be remembered of it any more. meta.paced is the first of these moments, so that a
--- call that reads no other key knows when one has come.
+-- call that reads no other key knows when one has come. Names that were resumed (resumed.lua) are there as well.
 -- needs: meta, whole, window, group_pace
--- rarely: unset, gate, admit
+-- rarely: unset, gate, admit, resumed
 
 -- When the gate is to be looked at again; 0 if nothing is to be remembered of it.
 local function look_at_ms(gate)
@@ -49,17 +49,32 @@ function queue.save_paces(gates)
   look_for_paced()
 end
 
--- Looks at up to `limit` gates whose moment has come: their next jobs get in line. Returns how many.
+-- Looks at up to `limit` gates whose moment has come, and jobs of names that were resumed: the next jobs of these gates get in
+-- line. Returns how many, or `limit` if there is more to do.
 function queue.look_at_paced(limit)
-  local names, gates = redis.call('ZRANGEBYSCORE', key.paced, '-inf', now_ms, 'LIMIT', '0', queue.whole(limit)), {}
-  for i, name in ipairs(names) do
-    gates[i] = queue.gate(name)
+  local names = redis.call('ZRANGEBYSCORE', key.paced, '-inf', now_ms, 'LIMIT', '0', queue.whole(limit))
+  local gates, resumed, is_known, is_more = {}, {}, {}, false
+  for _, name in ipairs(names) do
+    if string.sub(name, 1, 1) == 'p' then
+      resumed[#resumed + 1] = name
+    else
+      gates[#gates + 1], is_known[name] = queue.gate(name), true
+    end
+  end
+  local free = {}
+  if #resumed > 0 then
+    free, is_more = queue.take_back(resumed, limit - #gates)
   end
   queue.save_paces(gates)
+  for _, name in ipairs(free) do
+    if not is_known[name] then
+      gates[#gates + 1], is_known[name] = queue.gate(name), true
+    end
+  end
   if #gates > 0 then
     queue.admit(gates)
   end
-  return #gates
+  return is_more and limit or #names
 end
 
 -- A handler was told to wait: no job of this group starts until then. A longer hold stays.

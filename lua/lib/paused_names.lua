@@ -8,9 +8,17 @@ local function escaped(character)
   return string.format('%%%02X', string.byte(character))
 end
 
+-- A name, encoded.
+function queue.word_of_name(name)
+  return (string.gsub(name, '[^!-$&-~]', escaped))
+end
+
+function queue.is_paused_word(word)
+  return meta.paused_names and string.find(meta.paused_names, ' ' .. word .. ' ', 1, true) ~= nil
+end
+
 function queue.is_paused_name(name)
-  local word = ' ' .. string.gsub(name, '[^!-$&-~]', escaped) .. ' '
-  return meta.paused_names and string.find(meta.paused_names, word, 1, true) ~= nil
+  return queue.is_paused_word(queue.word_of_name(name))
 end
 
 -- Whether the name of the job with this record is paused.

@@ -1,7 +1,8 @@
 -- Gates of which another program has deleted something: the job that has the turn, a job that runs, what is told in `meta`.
--- Jobs that such a gate holds back would wait until the next job of its key comes.
+-- Jobs that such a gate holds back would wait until the next job of its key comes. And names that were resumed, and are not in `paced`
+-- any more.
 -- needs: meta, gate, group_limit, running
--- rarely: admit, unset
+-- rarely: admit, unset, paused_names, resumed
 
 -- Members of `running` that belong to no job that runs are dropped, among the first `limit` of a gate. Returns how many were
 -- looked at.
@@ -31,21 +32,29 @@ function queue.tend_gates(limit)
     end
     queue.set_meta('blocked', '1')
   end
-  local name, gates, budget = redis.call('HGET', key.meta, 'tended'), {}, limit
-  while #gates < limit do
+  local name, gates, budget, looked = redis.call('HGET', key.meta, 'tended'), {}, limit, 0
+  while looked < limit do
     local member = redis.call('ZRANGE', key.blocked_by, name and '(' .. name .. '\1' or '-', '+', 'BYLEX', 'LIMIT', '0', '1')[1]
     if not member then
       queue.unset_meta('tended')
       break
     end
     name = string.match(member, '^[^%z]*')
-    local gate = queue.gate(name)
-    if budget > 0 and not gate.is_order and queue.room_in(gate) == 0 then
-      budget = budget - drop_stale(gate, budget)
+    looked = looked + 1
+    if string.sub(name, 1, 1) == 'p' then
+      local word = string.sub(name, 2)
+      if not queue.is_paused_word(word) then
+        queue.expect_back(word)
+      end
+    else
+      local gate = queue.gate(name)
+      if budget > 0 and not gate.is_order and queue.room_in(gate) == 0 then
+        budget = budget - drop_stale(gate, budget)
+      end
+      gates[#gates + 1] = gate
     end
-    gates[#gates + 1] = gate
   end
-  if #gates == limit then
+  if looked == limit then
     queue.set_meta('tended', name)
   end
   queue.admit(gates)

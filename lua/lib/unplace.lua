@@ -1,5 +1,6 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
 -- rarely: unhandled, head, blocked, gate, turn, places, running, admit, unique, begun, successor, lost_places
+-- rarely: aside
 
 -- Successors that are to wait for their keys again: a set of ids.
 local successors = {}
@@ -52,8 +53,8 @@ function queue.is_held_by_nothing(id, record, state)
     return false
   end
   local name = queue.gate_of(record)
-  return not name or not redis.call('ZSCORE', key.blocked_by,
-    queue.member_of(queue.gate(name), id, record, queue.places_of({ id })[1]))
+  local member = name and queue.member_of(queue.gate(name), id, record, queue.places_of({ id })[1])
+  return not (member and (redis.call('ZSCORE', key.blocked_by, member) or queue.is_aside(member, record)))
 end
 
 -- A gate hears of a job that it may not know any more: that it runs, or, of an order, that the others wait for it. They do not

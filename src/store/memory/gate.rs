@@ -10,8 +10,10 @@ use crate::memory::allowance::Allowance;
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State, moment};
 
-/// How many of the next jobs of a gate are tried when one is to get the turn.
-const TRIED_AT_MOST: usize = 3;
+/// When jobs are to get the turns of their gates, so many suspects are let in before them at most.
+const SUSPECTS_AT_MOST: usize = 256;
+/// Looking for the job behind jobs of paused names, a gate looks at up to so many at once.
+const WIDEST: usize = 64;
 /// How often a gate looks for a job behind members that belong to none.
 const PAGES: usize = 4;
 const PRIORITY_STEP: i64 = 1 << 43;
@@ -56,6 +58,10 @@ pub(crate) struct Gates {
     pub(crate) paces: BTreeMap<String, Pace>,
     /// How many jobs of groups that have a rate this call has started.
     pub(crate) starting: BTreeMap<String, u64>,
+    /// Names that were resumed and of which jobs are aside, and since when, ms.
+    pub(crate) resumed: BTreeMap<String, u64>,
+    /// How many jobs of paused names this call has moved aside.
+    pub(crate) moved_aside: usize,
 }
 
 /// A job that is held back: by this gate, or none if it is a successor; and when it is due, ms.
@@ -156,12 +162,26 @@ impl State {
 
     /// Jobs are held back, each by its gate; without one it is a successor.
     pub(crate) fn hold(&mut self, jobs: &[Held]) {
-        for (gate, id, due_ms) in jobs {
+        for (gate, id, _) in jobs {
             let member = |gate: &String| (gate.clone(), self.rank(gate, id), id.clone());
             let member = gate.as_ref().map(member);
+            self.gates.blocked_by.extend(member);
+        }
+        self.block(jobs);
+    }
+
+    /// The same of jobs of paused names, which are aside at once.
+    pub(crate) fn hold_aside(&mut self, jobs: &[Held]) {
+        for (gate, id, _) in jobs {
+            self.put_aside(gate.as_deref().unwrap_or_default(), id);
+        }
+        self.block(jobs);
+    }
+
+    fn block(&mut self, jobs: &[Held]) {
+        for (_, id, due_ms) in jobs {
             let due_ms = if *due_ms > self.now_ms() { *due_ms } else { 0 };
             self.put(id, Collection::Blocked, moment(due_ms));
-            self.gates.blocked_by.extend(member);
         }
         let ids: Vec<JobId> = jobs.iter().map(|(_, id, _)| id.clone()).collect();
         self.emit_ids("blocked", &ids);
@@ -178,10 +198,17 @@ impl State {
 
     /// The next of what a gate holds back.
     fn next_blocked(&mut self, gate: &str) -> Option<JobId> {
-        for _ in 0..PAGES {
-            let page = self.page_of(gate, 1);
+        let (mut looked, mut width) = (0, 1);
+        while looked < PAGES {
+            let moved_before = self.gates.moved_aside;
+            let page = self.page_of(gate, width);
             if page.found == 0 || !page.ids.is_empty() {
                 return page.ids.into_iter().next();
+            }
+            if self.gates.moved_aside > moved_before {
+                width = WIDEST.min(4 * width);
+            } else {
+                looked += 1;
             }
         }
         None
@@ -189,7 +216,9 @@ impl State {
 
     pub(crate) fn unblock(&mut self, gate: &str, id: &JobId) {
         let member = (gate.to_owned(), self.rank(gate, id), id.clone());
-        self.gates.blocked_by.remove(&member);
+        if !self.gates.blocked_by.remove(&member) {
+            self.leave_aside(gate, id);
+        }
     }
 
     /// Whether a gate that has no turn holds any job back.
@@ -202,7 +231,7 @@ impl State {
     fn admit_next(
         &mut self,
         gate: &str,
-        admitted: &mut Vec<(String, JobId, Later)>,
+        admitted: &mut Vec<(String, JobId, Later, bool)>,
         delayed: &mut Vec<(JobId, u64, Later)>,
     ) -> bool {
         let Some(id) = self.next_blocked(gate) else {
@@ -212,6 +241,8 @@ impl State {
         let is_suspect = !is_order(gate) && self.is_suspect(&id);
         let due_ms = self.jobs.get(&id).map_or(0, |job| job.score.unsigned_abs());
         let later = Later::back(priority_at(self.place_of(&id)));
+        // The call has moved as many jobs of paused names aside as it may.
+        let keeps_place = !is_order(gate) && self.is_paused_job(&id);
         if !is_suspect {
             self.change_gate(gate, |gate| (gate.turn, gate.place) = (Some(id.clone()), 0));
         }
@@ -220,7 +251,7 @@ impl State {
         if due_ms > self.now_ms() {
             delayed.push((id, due_ms, later));
         } else {
-            admitted.push((gate.to_owned(), id, later));
+            admitted.push((gate.to_owned(), id, later, keeps_place));
         }
         is_suspect
     }
@@ -237,21 +268,27 @@ impl State {
         for gate in &open {
             self.change_gate(gate, |gate| gate.turn = None);
         }
-        for _ in 0..TRIED_AT_MOST {
+        let mut suspects = 0;
+        while !open.is_empty() && suspects < SUSPECTS_AT_MOST {
             let mut delayed = Vec::new();
             open.retain(|gate| self.admit_next(gate, &mut admitted, &mut delayed));
+            suspects += open.len();
             self.enter_delayed(&delayed);
             let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
             self.emit("delayed", &tokens.collect::<Vec<_>>());
         }
-        for (gate, id, later) in &admitted {
-            self.enter_anew(id, *later);
-            let place = self.place_of(id);
+        for (gate, id, later, keeps_place) in &admitted {
+            let place = self.next_place(*later);
+            if *keeps_place {
+                self.enter_line(id, place);
+            } else {
+                self.enter_at(id, place);
+            }
             if self.gate(gate).turn.as_ref() == Some(id) {
                 self.change_gate(gate, |gate| gate.place = place);
             }
         }
-        let ids: Vec<JobId> = admitted.into_iter().map(|(_, id, _)| id).collect();
+        let ids: Vec<JobId> = admitted.into_iter().map(|(_, id, ..)| id).collect();
         self.emit_ids("waiting", &ids);
         if !ids.is_empty() && !self.is_paused() {
             self.arm_for_new_job();
@@ -418,8 +455,7 @@ impl State {
 
     /// How many jobs of a gate run, whether one has the turn, and how many are blocked.
     pub(crate) fn counts_of_gate(&self, gate: &str) -> (u64, bool, u64) {
-        let blocked = self.gates.blocked_by.iter();
-        let blocked = blocked.filter(|(name, ..)| name == gate).count();
+        let blocked = self.blocked_in(gate);
         (
             self.gate(gate).active,
             self.turn(gate).is_some(),

@@ -1,5 +1,6 @@
 //! How fast jobs of a group may start: by its rate, or the rate that is set for all groups, and by a hold.
 
+use crate::memory::aside::is_aside_name;
 use crate::memory::gate::{Pace, is_order};
 use crate::memory::state::State;
 use crate::policy::limits::{Rate, RateWindow};
@@ -98,25 +99,36 @@ impl State {
     /// The first moment at which a group is to be looked at.
     pub(crate) fn paced(&self) -> Option<u64> {
         let moments = self.gates.paces.values().map(|pace| pace.look_at_ms);
-        moments.min()
+        moments.chain(self.gates.resumed.values().copied()).min()
     }
 
-    /// Looks at up to `limit` groups whose moment has come: their next jobs get in line. Returns how many.
+    /// Looks at up to `limit` groups whose moment has come, and jobs of names that were resumed: the next jobs of these groups get
+    /// in line. Returns how many, or `limit` if there is more to do.
     pub(crate) fn look_at_paced(&mut self, limit: usize) -> usize {
         let now_ms = self.now_ms();
         let due = self.gates.paces.iter();
         let due = due.filter(|(_, pace)| pace.look_at_ms <= now_ms);
-        let mut due: Vec<(u64, String)> = due
-            .map(|(gate, pace)| (pace.look_at_ms, gate.clone()))
-            .collect();
+        let due = due.map(|(gate, pace)| (pace.look_at_ms, gate.clone()));
+        let resumed = self.gates.resumed.iter();
+        let resumed = resumed.filter(|(_, since_ms)| **since_ms <= now_ms);
+        let resumed = resumed.map(|(name, since_ms)| (*since_ms, name.clone()));
+        let mut due: Vec<(u64, String)> = due.chain(resumed).collect();
         due.sort();
         due.truncate(limit);
-        let gates: Vec<String> = due.into_iter().map(|(_, gate)| gate).collect();
+        let looked_at = due.len();
+        let names = due.into_iter().map(|(_, name)| name);
+        let (resumed, mut gates): (Vec<_>, Vec<_>) = names.partition(|name| is_aside_name(name));
+        let (free, is_more) = self.take_back(&resumed, limit - gates.len());
         self.save_paces(&gates);
+        for gate in free {
+            if !gates.contains(&gate) {
+                gates.push(gate);
+            }
+        }
         if !gates.is_empty() {
             self.admit(&gates);
         }
-        gates.len()
+        if is_more { limit } else { looked_at }
     }
 
     /// A handler was told to wait: no job of this group starts until then. A longer hold stays.

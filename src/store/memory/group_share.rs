@@ -56,7 +56,7 @@ impl State {
         taken
     }
 
-    /// The next jobs of a gate. Members that belong to no blocked job are dropped.
+    /// The next jobs of a gate. Members that belong to no blocked job are dropped, jobs of paused names are moved aside.
     pub(crate) fn page_of(&mut self, gate: &str, limit: usize) -> Page {
         let first = (gate.to_owned(), i64::MIN, JobId::stored(""));
         let members = self.gates.blocked_by.range(first..);
@@ -69,9 +69,9 @@ impl State {
         for member in &stale {
             self.gates.blocked_by.remove(member);
         }
-        let ids = there.into_iter().map(|(_, _, id)| id);
+        let ids = there.into_iter().map(|(_, _, id)| id).collect();
         Page {
-            ids: ids.collect(),
+            ids: self.move_aside(gate, ids),
             found,
             is_full: found == limit,
         }

@@ -10,6 +10,7 @@
 mod adopt;
 mod advance;
 mod allowance;
+mod aside;
 mod attempts;
 mod audit;
 mod cancel;
@@ -169,6 +170,7 @@ impl Queue {
         let answer = {
             let mut state = self.lock();
             state.now_us = self.shared.server.inner.clock.now_us();
+            state.gates.moved_aside = 0;
             let answer = verb.apply(&mut state);
             state.flush_events();
             answer

@@ -3,7 +3,8 @@
 use crate::id::JobId;
 use crate::job::record::name_of;
 use crate::memory::Apply;
-use crate::memory::gate::{Goes, Leaving};
+use crate::memory::aside::AT_MOST;
+use crate::memory::gate::{Goes, Held, Leaving, is_order};
 use crate::memory::state::{Collection, State};
 use crate::policy::key::encode_bytes;
 use crate::store::pause_name::{Answer, PauseName};
@@ -39,6 +40,9 @@ impl Apply for PauseName<'_> {
             if state.news_of_unhandled().is_some() {
                 state.tell_of_unhandled();
             }
+            if state.gates.any_blocked {
+                state.expect_back(self.name);
+            }
             if !state.is_paused() {
                 state.arm(0);
             }
@@ -49,10 +53,12 @@ impl Apply for PauseName<'_> {
 
 impl State {
     pub(crate) fn is_paused_name(&self, name: &[u8]) -> bool {
-        !self.paused_names.is_empty()
-            && self
-                .paused_names
-                .contains(&format!(" {} ", encode_bytes(name)))
+        !self.paused_names.is_empty() && self.is_paused_word(&encode_bytes(name))
+    }
+
+    /// The same of a name that is encoded.
+    pub(crate) fn is_paused_word(&self, word: &str) -> bool {
+        self.paused_names.contains(&format!(" {word} "))
     }
 
     /// Whether the name of a job is paused.
@@ -78,9 +84,10 @@ impl State {
             return;
         }
         let (mut others, mut looked) = (0, 0);
-        while others < wanted && looked < LOOKED_AT_MOST {
+        while others < wanted && looked < LOOKED_AT_MOST && self.gates.moved_aside < AT_MOST {
             let page = if looked == 0 { PAGE.min(wanted) } else { PAGE };
             let page = page.min(LOOKED_AT_MOST - looked);
+            let page = page.min(AT_MOST - self.gates.moved_aside);
             let ids = self.all(Collection::Waiting).skip(others).take(page);
             let ids: Vec<JobId> = ids.map(|(_, id)| id.clone()).collect();
             if ids.is_empty() {
@@ -97,13 +104,18 @@ impl State {
     fn set_aside(&mut self, ids: &[JobId]) {
         let leaving = ids.iter().filter_map(|id| self.leaving(id, Goes::Waiting));
         let leaving: Vec<Leaving> = leaving.collect();
-        for id in ids {
+        let gate = |id: &JobId| self.gate_of(id).filter(|gate| !is_order(gate));
+        let (of_groups, others): (Vec<_>, Vec<_>) = ids.iter().partition(|id| gate(id).is_some());
+        let held = of_groups.iter().map(|id| (gate(id), (*id).clone(), 0));
+        let held: Vec<Held> = held.collect();
+        self.hold_aside(&held);
+        for id in &others {
             let record = self.jobs.get(id).map(|job| &job.record[..]);
             let name = record.and_then(name_of).unwrap_or_default();
             let name = String::from_utf8_lossy(name).into_owned();
             self.enter_unhandled(id, &name, DAY_MS);
         }
-        if !ids.is_empty() && self.news_of_unhandled().is_none() {
+        if !others.is_empty() && self.news_of_unhandled().is_none() {
             self.tell_of_unhandled();
         }
         self.leave(&leaving);

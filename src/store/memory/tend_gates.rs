@@ -1,6 +1,7 @@
 //! Gates that have lost something: what they hold back goes on.
 
 use crate::id::JobId;
+use crate::memory::aside::{is_aside_name, split};
 use crate::memory::gate::{Held, is_order};
 use crate::memory::state::{Collection, State};
 
@@ -12,13 +13,18 @@ impl State {
             return;
         }
         let behind = self.gates.tended.take();
-        let names = self.gates.blocked_by.iter().map(|(name, ..)| name);
-        let names = names.filter(|name| behind.as_ref().is_none_or(|behind| *name > behind));
-        let mut names: Vec<String> = names.cloned().collect();
+        let names = self.gates.blocked_by.iter().map(|(name, ..)| split(name).0);
+        let names = names.filter(|name| behind.as_ref().is_none_or(|behind| **name > **behind));
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
         names.dedup();
         names.truncate(limit);
         if names.len() == limit {
             self.gates.tended = names.last().cloned();
+        }
+        let (aside, names): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| is_aside_name(name));
+        for name in &aside {
+            self.tend_aside(name);
         }
         for name in names.iter().filter(|name| !is_order(name)) {
             let running = self.all(Collection::Active);
@@ -38,7 +44,8 @@ impl State {
             return true;
         };
         let rank = self.rank(&name, id);
-        !self.gates.blocked_by.contains(&(name, rank, id.clone()))
+        let is_aside = self.is_aside(&name, id);
+        !is_aside && !self.gates.blocked_by.contains(&(name, rank, id.clone()))
     }
 
     /// Those of the jobs that nothing holds back: they have no gate, or its turn, and are no successors; and the others as

@@ -249,6 +249,9 @@ impl Dump {
             self.set("gates", format!("{name} pace"), text);
             self.score("paced", name, pace.look_at_ms as f64);
         }
+        for (name, since_ms) in &state.gates.resumed {
+            self.score("paced", name, *since_ms as f64);
+        }
         for (name, set) in &state.gates.set {
             self.set("gates", format!("{name} set"), set.as_str());
         }

@@ -35,7 +35,7 @@ impl Rig {
         SettingsInForce::read(&settings, &declared).unwrap()
     }
 
-    fn trim(&mut self) -> Trimmed {
+    pub(super) fn trim(&mut self) -> Trimmed {
         self.call(&Trim {
             limit: 100,
             lane_ttl_ms: 60_000,

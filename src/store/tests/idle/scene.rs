@@ -14,7 +14,7 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
-use crate::policy::limits::{Limits, Rate};
+use crate::policy::limits::Rate;
 use crate::policy::settings::QueueSettings;
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Answer, Suspects};
@@ -446,9 +446,9 @@ impl<'a> Scene<'a> {
             _ => Some(Rate::smooth(starts, period)),
         };
         let concurrency = (self.rng.u8(..3) == 0).then(|| self.rng.u32(1..4));
-        let limits = Limits { rate, concurrency };
-        self.note(&format!("{limits:?}"));
-        let (by, said) = (By::Operator, &QueueSettings::new().limits(limits).values());
+        let limits = QueueSettings::new().rate(rate).concurrency(concurrency);
+        self.note(&format!("{rate:?} {concurrency:?}"));
+        let (by, said) = (By::Operator, &limits.values());
         self.verb(&Configure { by, said });
     }
 

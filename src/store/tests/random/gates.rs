@@ -45,6 +45,7 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
             .collect()
     };
     blocked_are_in_their_gates(dump, &of_gate)?;
+    let aside = aside(dump)?;
     let following = successors(dump);
     let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for member in dump.names("running") {
@@ -58,7 +59,7 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     let names: BTreeSet<&String> = names.collect();
     for name in names {
         let active = ids("active", name);
-        let blocked = &ids("blocked", name) - &following;
+        let blocked = &(&ids("blocked", name) - &following) - &aside;
         let known = gates.get(name);
         let turn = known.map(|gate| gate.turn.clone());
         let is_order = name.starts_with(Trait::Order.letter());
@@ -113,7 +114,9 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     }
     let paces = dump.part("gates").map(|(name, _)| text(name));
     let paces = paces.filter_map(|name| Some(name.strip_suffix(" pace")?.to_owned()));
-    let (paces, paced) = (paces.collect::<BTreeSet<_>>(), dump.names("paced"));
+    let mut paced = dump.names("paced");
+    paced.retain(|name| !name.starts_with('p'));
+    let paces = paces.collect::<BTreeSet<_>>();
     if paces != paced {
         return Err(format!("{paces:?} have a pace, {paced:?} are looked at"));
     }
@@ -129,6 +132,37 @@ fn is_paused(dump: &Dump, gate: &str) -> bool {
     set.is_some_and(|set| text(set).contains("paused="))
 }
 
+/// The name before a member of which the job is aside, and its gate and the rest.
+fn of_its_gate(member: &str) -> (Option<&str>, (&str, &str)) {
+    let (first, rest) = member.split_once('\0').unwrap_or_default();
+    match first.starts_with('p') {
+        true => (Some(first), rest.split_once('\0').unwrap_or_default()),
+        false => (None, (first, rest)),
+    }
+}
+
+/// The jobs of paused names that their groups hold back, apart from the others. Each name is paused, or was resumed, and a worker
+/// looks after it.
+fn aside(dump: &Dump) -> Result<BTreeSet<String>, Wrong> {
+    let paused = dump.get("meta", "paused_names").map(|names| text(names));
+    let paused = paused.unwrap_or_default();
+    let mut aside = BTreeSet::new();
+    for member in dump.names("blocked_by") {
+        let (Some(name), (gate, rest)) = of_its_gate(&member) else {
+            continue;
+        };
+        let is_paused = paused.contains(&format!(" {} ", &name[1..]));
+        if !is_paused && dump.get("paced", name).is_none() {
+            return Err(format!("{member} is aside, and nobody takes it back"));
+        }
+        if gate.starts_with(Trait::Order.letter()) {
+            return Err(format!("{member} is aside, and has an order"));
+        }
+        aside.insert(rest[16..].to_owned());
+    }
+    Ok(aside)
+}
+
 /// Each blocked job stands among those of its gate, or is a successor.
 fn blocked_are_in_their_gates(
     dump: &Dump,
@@ -138,7 +172,7 @@ fn blocked_are_in_their_gates(
     let members = dump.names("blocked_by");
     let mut held = BTreeSet::new();
     for member in &members {
-        let (gate, rest) = member.split_once('\0').ok_or("a member without a gate")?;
+        let (gate, rest) = of_its_gate(member).1;
         let id = rest.get(PLACE_DIGITS..).unwrap_or_default();
         if dump.get("blocked", id).is_some() {
             if of_gate.get(id).is_none_or(|of| of != gate) {
