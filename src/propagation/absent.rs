@@ -6,8 +6,12 @@ use crate::error::Error;
 use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Relation;
+
+impl Relation {
+    pub(crate) const DEFAULT: Self = Self;
+}
 
 pub(crate) fn sending(_: &str, _: usize) -> Span {
     Span::none()

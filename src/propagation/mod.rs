@@ -18,6 +18,10 @@ use crate::job::outcome::Outcome;
 
 pub(crate) use TraceRelation as Relation;
 
+impl TraceRelation {
+    pub(crate) const DEFAULT: Self = Self::Link;
+}
+
 /// How the span of an attempt belongs to the span in which its job was enqueued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]

@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn what_is_needed_is_what_the_page_on_security_lists() {
         let page = include_str!("../../docs/security.md").replace("\\\n", " ");
-        let rule = page.lines().filter(|line| line.starts_with("ACL SETUSER"));
-        let rule = rule.last().unwrap().split_whitespace();
+        let mut rule = page.lines().filter(|line| line.starts_with("ACL SETUSER"));
+        let rule = rule.next_back().unwrap().split_whitespace();
         let mut listed: Vec<_> = rule
             .filter_map(|word| word.strip_prefix('+'))
             .map(|word| word.replace('|', " "))

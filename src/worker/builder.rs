@@ -76,7 +76,7 @@ impl WorkerBuilder {
                 lease: LEASE_DEFAULT,
                 grace: Duration::from_secs(30),
                 dead_warning: 1_000,
-                trace_relation: Relation::default(),
+                trace_relation: Relation::DEFAULT,
             },
             queue_settings: None,
             bounce_for: DAY,

@@ -20,7 +20,6 @@ impl WorkerBuilder {
     /// builder.trace_relation(TraceRelation::Child)
     /// # }
     /// ```
-    #[must_use]
     pub fn trace_relation(mut self, relation: TraceRelation) -> Self {
         self.config.trace_relation = relation;
         self
