@@ -388,7 +388,8 @@ mutants! {
     g5_after_a_pause_there_is_no_news among PAUSES:
         "of no such jobs.\n  if queue.number(meta.unhandled) > 0 then" => "of no such jobs.\n  if false then";
     g5_a_job_is_given_to_a_name_that_begins_alike among HANDED_BACK:
-        "'(' .. name .. '\\1'" => "'(' .. name .. '\\255'";
+        "'(' .. name .. '\\1', 'BYLEX', 'LIMIT', '0', AT_ONCE)"
+            => "'(' .. name .. '\\255', 'BYLEX', 'LIMIT', '0', AT_ONCE)";
     g6_what_is_too_old_is_offered_to_nobody among OVERDUE:
         "key.unhandled, '-inf', now_ms, 'LIMIT', 0, limit)" => "key.unhandled, '-inf', 0, 'LIMIT', 0, limit)";
     g7_what_is_too_old_is_offered_without_bound among OVERDUE:
