@@ -424,7 +424,8 @@ mutants! {
     s4_every_worker_sees_to_the_tick among TICKS:
         "if holder ~= '' and now_ms < tick_ms + PATIENCE_MS then" => "if false then";
     s4_a_worker_that_stops_keeps_the_tick among TICKS:
-        "if holder == args.worker then" => "if false then";
+        "if holder == args.worker then\n      queue.set_meta('tick', ms)"
+            => "if false then\n      queue.set_meta('tick', ms)";
     s4_nobody_is_told_of_a_new_tick among TICKS:
         "queue.arm(changed_ms)" => "";
     s4_nobody_is_told_of_a_tick_that_is_handed_on among HANDED_ON:
