@@ -18,14 +18,14 @@ local expired = meta.expiring and queue.number(meta.expiring) <= now_ms and queu
 local moved = 0
 if not meta.paused then
   moved = math.max(#queue.promote(args.limit), queue.offer_again(args.limit))
-  -- If another program or an eviction took the queue's own numbers, no worker would hear of unhandled jobs.
-  local is_untold = not meta.unhandled and redis.call('EXISTS', key.unhandled) == 1
-  if is_untold then
-    queue.tell_of_unhandled()
-  end
-  if moved > 0 or is_untold then
-    queue.arm(0)
-  end
+end
+-- If another program or an eviction took the queue's own numbers, no worker would hear of unhandled jobs.
+local is_untold = not meta.unhandled and redis.call('EXISTS', key.unhandled) == 1
+if is_untold then
+  queue.tell_of_unhandled()
+end
+if (moved > 0 or is_untold) and not meta.paused then
+  queue.arm(0)
 end
 if expired > 0 then
   queue.say_if_drained()

@@ -100,6 +100,10 @@ function queue.enter_by_gates(ids, records, places)
     local gate = not successors[ids[i]] and queue.gate(queue.gate_of(records[i])) or nil
     local due_ms = redis.call('ZSCORE', key.blocked, ids[i])
     held[i] = { gate = gate, id = ids[i], record = records[i], place = places[i], due_ms = tonumber(due_ms or 0) }
+    if gate then
+      -- It may still stand apart, with the jobs of its paused name.
+      queue.leave_aside(queue.member_of(gate, ids[i], records[i], places[i]), records[i])
+    end
     if gate and not touched[gate.name] then
       touched[gate.name], gates[#gates + 1] = true, gate
     end

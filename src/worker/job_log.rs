@@ -55,7 +55,8 @@ impl Writer {
             sleep(EVERY).await;
             let log = self.lease.log();
             if let Err(error) = self.send(log).await {
-                debug!(%error, "the log of a job waits");
+                let (queue, id) = (self.queue.name(), &self.lease.id);
+                debug!(queue, %id, %error, "the log of a job waits");
             }
             if log.rests() || self.lease.is_lost() {
                 return;

@@ -132,6 +132,10 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
             let place = state.next_place(Later::back(priority_at(state.place_of(id))));
             state.move_to(id, place);
         }
+        if let Some(gate) = gate {
+            // It may still stand apart, with the jobs of its paused name.
+            state.leave_aside(gate, id);
+        }
     }
     state.hold_and_admit(&gated);
     state.emit_ids("waiting", &known);

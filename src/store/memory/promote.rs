@@ -42,9 +42,10 @@ impl Apply for Promote<'_> {
         if !state.is_paused() {
             let (due, _) = state.promote(self.limit);
             moved = due.max(state.offer_again(self.limit));
-            if state.tell_if_untold() || moved > 0 {
-                state.arm(0);
-            }
+        }
+        let was_untold = state.tell_if_untold();
+        if (was_untold || moved > 0) && !state.is_paused() {
+            state.arm(0);
         }
         if expired > 0 {
             state.say_if_drained();

@@ -376,7 +376,7 @@ mutants! {
     g5_news_of_a_job_handed_back_are_not_told among UNLIKE:
         "queue.store_unhandled(jobs, places)\n  queue.tell_of_unhandled()" => "queue.store_unhandled(jobs, places)";
     g5_news_that_are_lost_are_not_told_again among LOST_NEWS:
-        "if moved > 0 or is_untold then" => "if moved > 0 then";
+        "if (moved > 0 or is_untold) and not" => "if moved > 0 and not";
     g5_jobs_of_which_no_news_is_left_are_told_to_nobody among LOST_NEWS:
         "if is_untold then" => "if false then";
     g5_news_wake_the_same_workers_for_ever among HANDED_BACK:

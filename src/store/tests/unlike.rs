@@ -219,9 +219,10 @@ fn news_that_are_lost_are_told_again(mut rig: Rig) {
     rig.call(&promote);
     assert_eq!(rig.subject.pop_token(), None);
     rig.call(&Resume);
-    rig.subject.pop_token();
+    assert_eq!(rig.subject.pop_token(), Some(0.0), "the pause is over");
+    rig.subject.lose_news();
     rig.call(&promote);
-    assert_eq!(rig.subject.pop_token(), Some(0.0));
+    assert_eq!(rig.subject.pop_token(), Some(0.0), "told again");
     assert_eq!(ids(&rig.ask(1, &["a"], 0)), ["a"]);
     rig.subject.lose_news();
     rig.call(&promote);

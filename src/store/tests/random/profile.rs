@@ -9,8 +9,9 @@ use super::choice::Kind::{self, *};
 pub(crate) use super::profile_dead::DEAD_CAPPED;
 pub(crate) use super::profile_waiting::{
     EXPIRY, EXPIRY_SNOOZED, GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST,
-    LIMITED_DUE, LIMITED_FULL, LIMITED_SUSPECTS, LOST_NEWS, OLDEST, OLDEST_UNLIKE, SUSPECTS_OPEN,
-    SUSPECTS_WAKING, UNIQUE, UNIQUE_EDITED, UNIQUE_POISON, UNIQUE_REPLAYED, UNIQUE_REQUESTED,
+    LIMITED_DUE, LIMITED_FULL, LIMITED_SUSPECTS, LOST_NEWS, NAMED_GROUPS, NAMED_LIMITS, OLDEST,
+    OLDEST_UNLIKE, SUSPECTS_OPEN, SUSPECTS_WAKING, UNIQUE, UNIQUE_EDITED, UNIQUE_POISON,
+    UNIQUE_REPLAYED, UNIQUE_REQUESTED,
 };
 
 /// Kinds of operations, each with its weight: how often it is chosen beside the others.
@@ -329,28 +330,6 @@ pub(crate) const NAMED: Profile = Profile(&[
     (3, Promote),
     (2, Pop),
     (8, Pass),
-]);
-
-/// The same, and groups are changed, jobs removed, and lists lost.
-pub(crate) const NAMED_GROUPS: Profile = Profile(&[
-    (10, EnqueueNamed),
-    (12, Advance),
-    (8, ChangeName),
-    (4, ChangeGroup),
-    (3, Remove),
-    (3, Cancel),
-    (3, LoseList),
-    (2, Trim),
-    (4, Pass),
-]);
-
-/// Jobs of names come that are paused and resumed, and their groups are limited.
-pub(crate) const NAMED_LIMITS: Profile = Profile(&[
-    (12, EnqueueNamed),
-    (20, Advance),
-    (4, ChangeName),
-    (6, ChangeGroup),
-    (4, Squeeze),
 ]);
 
 /// Jobs of names come that are paused and resumed, and workers die.

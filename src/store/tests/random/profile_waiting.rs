@@ -163,3 +163,25 @@ pub(crate) const OLDEST_UNLIKE: Profile = Profile(&[
     (10, Oldest),
     (6, Pass),
 ]);
+
+/// The same, and groups are changed, jobs removed, and lists lost.
+pub(crate) const NAMED_GROUPS: Profile = Profile(&[
+    (10, EnqueueNamed),
+    (12, Advance),
+    (8, ChangeName),
+    (4, ChangeGroup),
+    (3, Remove),
+    (3, Cancel),
+    (3, LoseList),
+    (2, Trim),
+    (4, Pass),
+]);
+
+/// Jobs of names come that are paused and resumed, and their groups are limited.
+pub(crate) const NAMED_LIMITS: Profile = Profile(&[
+    (12, EnqueueNamed),
+    (20, Advance),
+    (4, ChangeName),
+    (6, ChangeGroup),
+    (4, Squeeze),
+]);
