@@ -28,7 +28,7 @@ async fn look_after_a_queue() -> Done {
     let put_back = billing.orphans().put_back().await?; // jobs whose list was deleted by hand
     assert_eq!(put_back, 0);
 
-    let refused = billing.delete().await.unwrap_err(); // it still holds a job
+    let refused = billing.delete().await.unwrap_err(); // it still has a job
     assert!(refused.is_not_empty());
     let deleted = billing.delete().with_jobs().await?;
     assert_eq!(deleted.jobs(), 1);
