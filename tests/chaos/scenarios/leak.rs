@@ -106,7 +106,12 @@ async fn measure(field: &Field) -> BTreeMap<String, i64> {
             let bytes = server.ask(&["MEMORY", "USAGE", &key, "SAMPLES", "0"]);
             (key, bytes)
         };
-        let stays = |key: &String| !key.ends_with(":wake");
+        // What workers report comes with their first report, whenever that is; it is bounded, and expires by itself.
+        let reported = [":about", ":history", ":workers"];
+        let stays = |key: &String| {
+            let ends = |end: &&str| key.ends_with(*end);
+            !key.ends_with(":wake") && !reported.iter().any(|end| ends(&end))
+        };
         keys.into_iter().filter(stays).map(size).collect()
     })
 }
