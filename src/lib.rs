@@ -63,7 +63,7 @@
 //!
 //! | to .. | use |
 //! |---|---|
-//! | start at most so many jobs in a period, or run so many at a time | [`QueueSettings::limits`] |
+//! | start at most so many jobs in a period, or run so many at a time | [`QueueSettings::rate`], [`QueueSettings::concurrency`] |
 //! | wait as long as the other side asks (`429`) | [`Failure::rate_limited`] |
 //! | have one job per key, throttle, debounce, honour an idempotency key | [`Enqueue::unique`] |
 //! | start no job after a moment | [`Enqueue::expires_in`] |
