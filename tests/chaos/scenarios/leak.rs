@@ -109,8 +109,7 @@ async fn measure(field: &Field) -> BTreeMap<String, i64> {
         // What workers report comes with their first report, whenever that is; it is bounded, and expires by itself.
         let reported = [":about", ":history", ":workers"];
         let stays = |key: &String| {
-            let ends = |end: &&str| key.ends_with(*end);
-            !key.ends_with(":wake") && !reported.iter().any(|end| ends(&end))
+            !key.ends_with(":wake") && !reported.iter().any(|end| key.ends_with(end))
         };
         keys.into_iter().filter(stays).map(size).collect()
     })

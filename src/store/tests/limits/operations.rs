@@ -157,6 +157,8 @@ impl Operation for LoseHeavy {
 
 impl Operation for Open {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        // Jobs are enqueued and claimed within this step: since when they wait is not seen.
+        world.lose_order();
         let job = |id| Weigh {
             ids: vec![id],
             weight: 1,
@@ -165,8 +167,6 @@ impl Operation for Open {
         world.lose_worker(self.0, IDS.into())?;
         Limit(QueueSettings::new().rate(Rate::burst(1, SECOND))).run(world)?;
         job(1).run(world)?;
-        // The check of the order sees it in line before it is claimed.
-        world.step(&Op::Pass { ms: 0 })?;
         let turn = || Turn {
             claim: 1,
             ..Turn::settling(self.0)

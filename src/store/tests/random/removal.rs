@@ -21,6 +21,11 @@ use crate::store::{BATCH_JOBS, Verb};
 const OUTLIVED_MS: u64 = 90_000_000;
 
 impl World<'_> {
+    /// From now on it is not checked who of those of one priority has waited for longer.
+    pub(in crate::store::tests) fn lose_order(&mut self) {
+        self.order.lose();
+    }
+
     pub(super) fn delete(&mut self, all: bool) -> Result<(), Wrong> {
         let verb = Delete {
             all,
