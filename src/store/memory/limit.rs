@@ -127,7 +127,8 @@ impl State {
         if self.timer.take_if(|timer| is_over(timer)).is_some() {
             return true;
         }
-        let limits = self.in_force();
+        // As the script: also if what is set is that there is no limit.
+        let limits = self.in_force().set;
         let is_limited = limits.rate.is_some() || limits.concurrency.is_some();
         call.claim == 0 || is_limited && !call.settle.is_empty()
     }
