@@ -11,7 +11,7 @@ impl WorkerMetrics {
 
     pub(crate) fn ended(&self, _: &str, _: &'static str, _: Option<Duration>, _: Duration) {}
 
-    pub(crate) fn advanced(&self, _: usize, _: usize, _: usize, _: usize) {}
+    pub(crate) fn advanced(&self, _: usize, _: usize, _: impl FnOnce() -> (usize, usize)) {}
 
     pub(crate) fn stalled(&self, _: usize) {}
 

@@ -236,8 +236,14 @@ impl WorkerMetrics {
         counter.increment(1);
     }
 
-    /// A call has settled and claimed so many jobs, and so many slots are busy now.
-    pub(crate) fn advanced(&self, settled: usize, claimed: usize, busy: usize, slots: usize) {
+    /// A call has settled and claimed so many jobs. `slots`: how many are busy now, and how many there are.
+    pub(crate) fn advanced(
+        &self,
+        settled: usize,
+        claimed: usize,
+        slots: impl FnOnce() -> (usize, usize),
+    ) {
+        let (busy, slots) = slots();
         let rare = self.rare();
         if settled > 0 {
             rare.settled.record(settled as f64);

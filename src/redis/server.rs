@@ -13,7 +13,7 @@ use crate::redis::script;
 use crate::redis::trouble::Trouble;
 use crate::time::Timestamp;
 
-/// The shortest of so many round trips is the one that waited least for something else.
+/// Of so many round trips the shortest counts: the others may have waited for something else.
 const ROUND_TRIPS: usize = 8;
 
 /// All commands that producers and workers need, as `docs/security.md` lists them, each with arguments from which the

@@ -166,12 +166,10 @@ fn absorb(
         woken: next.woken,
     });
     worker.metrics.refused(advanced.refused.len());
-    worker.metrics.advanced(
-        next.settle.len(),
-        leases.len(),
-        worker.slots.running(),
-        worker.slots.concurrency(),
-    );
+    let slots = || (worker.slots.running(), worker.slots.concurrency());
+    worker
+        .metrics
+        .advanced(next.settle.len(), leases.len(), slots);
     let handover = Handover::new();
     let mut permits = Vec::new();
     if let Some(turn) = next.suspects {

@@ -43,13 +43,7 @@ impl Out {
         object: &impl Serialize,
         text: impl Display,
     ) -> Result<(), Trouble> {
-        match self.json {
-            true => self.json(object),
-            false => {
-                let sign = self.look.paint(Tint::Good, "✓");
-                self.line(format_args!("{sign} {text}"))
-            }
-        }
+        self.signed((Tint::Good, "✓"), object, text)
     }
 
     /// The same, if nothing was changed.
@@ -58,10 +52,19 @@ impl Out {
         object: &impl Serialize,
         text: impl Display,
     ) -> Result<(), Trouble> {
+        self.signed((Tint::Faint, "·"), object, text)
+    }
+
+    fn signed(
+        &mut self,
+        (tint, sign): (Tint, &'static str),
+        object: &impl Serialize,
+        text: impl Display,
+    ) -> Result<(), Trouble> {
         match self.json {
             true => self.json(object),
             false => {
-                let sign = self.look.paint(Tint::Faint, "·");
+                let sign = self.look.paint(tint, sign);
                 self.line(format_args!("{sign} {text}"))
             }
         }
