@@ -15,7 +15,7 @@ pub(crate) fn alerts(shown: &Alerts, chrome: &Chrome) -> Markup {
             } @else {
                 ul.problems {
                     @for line in &shown.alerts {
-                        li data-key={ "a-" (line.queue) (line.text) } {
+                        li data-key={ "a-" (line.queue) "-" (text::plain(&line.text, 130)) } {
                             span.warn { (icon::WARNING) }
                             div.what { (parts::queue_link(chrome, &line.queue)) " " span.quiet { (text::inline_of(&line.text, 400)) } }
                             @if let Some(since) = line.since { span.quiet.small { "for " (parts::since(since, chrome.now)) } }

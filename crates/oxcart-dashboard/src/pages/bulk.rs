@@ -75,12 +75,11 @@ pub(crate) fn actions(shown: &JobList, chrome: &Chrome) -> Markup {
     let fields = [shown.query.fields(), vec![("dry_run", "yes")]].concat();
     let inside = html! {
         div.bulk {
-            span.quiet { "On everything that matches, not only this page:" }
+            span.quiet { "Everything that matches, not only this page; it is counted first:" }
             @if shown.query.state == JobState::Dead { (rate()) }
             @for action in &allowed {
                 button.(action.class) name="action" value=(action.name) { (action.icon) (action.says) " " (of_what) "…" }
             }
-            span.quiet.small { "They are counted first, and nothing is changed." }
         }
     };
     html! {

@@ -14,7 +14,7 @@ pub(crate) fn dead_groups(shown: &DeadGroups, chrome: &Chrome) -> Markup {
         @if shown.groups.is_empty() {
             section.panel aria-label="Groups" { (parts::empty(icon::COMPLETED, "No dead letters", "A job is here when its last attempt has failed.")) }
         } @else {
-            ul.stack { @for group in &shown.groups { li data-key={ "g-" (group.name) (group.fingerprint) } { (card(shown, group, chrome)) } } }
+            ul.stack { @for group in &shown.groups { li data-key={ "g-" (group.fingerprint) "-" (text::plain(&group.name, 130)) } { (card(shown, group, chrome)) } } }
             @if shown.read < shown.dead {
                 p.quiet.small.after { "Made of the " (words::count(shown.read)) " that died first, of " (words::count(shown.dead)) " dead letters." }
             }

@@ -43,13 +43,11 @@ pub(crate) const COMPLETED: Icon =
 pub(crate) const CANCELLED: Icon = Icon("M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM3.9 3.9l8.2 8.2");
 pub(crate) const PAUSED: Icon = Icon("M5.5 3v10M10.5 3v10");
 pub(crate) const WARNING: Icon = Icon("M8 2.4L14.3 13.3H1.7zM8 6.4v3M8 11.4v.05");
-pub(crate) const INFO: Icon = Icon("M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM8 7.3v3.7M8 5v.05");
 pub(crate) const EMPTY: Icon =
     Icon("M2.5 9l2-6h7l2 6v4.5h-11zM2.5 9h3.3c0 1.2 1 2.2 2.2 2.2s2.2-1 2.2-2.2h3.3");
 pub(crate) const COPY: Icon = Icon("M5.5 5.5h8v8h-8zM3.5 10.5h-1v-8h8v1");
 pub(crate) const REPLAY: Icon = Icon("M2.8 8a5.2 5.2 0 1 0 1.7-3.85M2.6 2.4v2.7h2.7");
 pub(crate) const REMOVE: Icon = Icon("M2.8 4.3h10.4M6.2 4.3V2.5h3.6v1.8M4.2 4.3l.6 9.2h6.4l.6-9.2");
-pub(crate) const EDIT: Icon = Icon("M3 13l.6-2.8L10.8 3l2.2 2.2-7.2 7.2z");
 pub(crate) const START: Icon = Icon("M8 13V3M4 7l4-4 4 4");
 pub(crate) const LEAVE: Icon = Icon("M6.5 2.5h-4v11h4M10.5 5l3 3-3 3M13.5 8h-7");
 pub(crate) const GONE: Icon =

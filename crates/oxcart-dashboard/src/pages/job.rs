@@ -28,11 +28,16 @@ pub(crate) fn job(shown: &JobView, chrome: &Chrome) -> Markup {
     };
     let page = Page {
         crumbs: crumbs(shown, chrome),
-        beside: html! { (parts::state(line.state)) },
+        beside: state(line.state),
         actions: actions(shown, chrome),
         ..Page::new(&line.name, body)
     };
     page.framed(chrome)
+}
+
+fn state(state: JobState) -> Markup {
+    let (_, class) = parts::look_of(state);
+    html! { span.chip.large-chip.(class) { (parts::state(state)) } }
 }
 
 fn crumbs<'a>(shown: &'a JobView, chrome: &Chrome) -> Vec<(&'a str, String)> {

@@ -2,7 +2,6 @@
 
 use maud::{Markup, html};
 
-use crate::access::Role;
 use crate::chrome::Chrome;
 use crate::model::{JobLine, JobList, JobState};
 use crate::pages::frame::Page;
@@ -22,18 +21,13 @@ pub(crate) fn job_list(shown: &JobList, chrome: &Chrome) -> Markup {
             }
         }
     };
-    let title = format!("{} jobs", capital(shown.query.state.as_str()));
+    let title = format!("{} jobs", words::capital(shown.query.state.as_str()));
     let page = Page {
         crumbs: parts::crumbs(chrome, Some(&shown.queue)),
         tabs: parts::queue_tabs(chrome, &shown.queue),
         ..Page::new(&title, body)
     };
     page.framed(chrome)
-}
-
-fn capital(word: &str) -> String {
-    let (first, rest) = word.split_at(word.len().min(1));
-    first.to_uppercase() + rest
 }
 
 /// Links to the jobs of the other states. The filters stay.
@@ -111,7 +105,7 @@ fn jobs(shown: &JobList, chrome: &Chrome) -> Markup {
             (nothing(shown))
         } @else {
             div.scroll { table.cards {
-                caption.hidden-text { (capital(shown.query.state.as_str())) " jobs of " (text::plain(&shown.queue, 64)) }
+                caption.hidden-text { (words::capital(shown.query.state.as_str())) " jobs of " (text::plain(&shown.queue, 64)) }
                 thead { tr {
                     th scope="col" { "Job" } th scope="col" { "Id" }
                     @for column in columns(shown.query.state) { th scope="col" { (column) } }
@@ -155,7 +149,7 @@ fn columns(state: JobState) -> &'static [&'static str] {
 
 fn row(job: &JobLine, chrome: &Chrome) -> Markup {
     html! {
-        tr data-key={ "j-" (job.id) } {
+        tr data-key={ "j-" (text::plain(&job.id, 130)) } {
             th.whole scope="row" { div.name {
                 a data-row href=(chrome.job_href(&job.queue, &job.id, "")) { (text::inline_of(&job.name, 60)) }
             } }
@@ -212,7 +206,7 @@ fn group(job: &JobLine) -> Markup {
 }
 
 fn error(job: &JobLine) -> Markup {
-    html! { td.wide.whole { @if let Some(error) = &job.error { span.lines { (text::inline_of(error, 300)) } } } }
+    html! { td.wide.whole { @if let Some(error) = &job.error { span.lines { (text::first_line(error, 300)) } } } }
 }
 
 fn unreadable(shown: &JobList) -> Markup {

@@ -8,10 +8,13 @@ use crate::pages::text;
 /// What a secret field shows.
 const SECRET: &str = "\"(secret)\"";
 
+/// Lines that are shown before the reader asks for all.
+const LINES: usize = 20;
+
 /// A value, folded when it is long.
 pub(crate) fn shown(value: &Value) -> Markup {
     let laid_out = format!("{value:#}");
-    text::folded(&laid_out, coloured)
+    text::folded(&laid_out, LINES, coloured)
 }
 
 /// Laid out JSON, which may be cut off anywhere, with its parts marked.

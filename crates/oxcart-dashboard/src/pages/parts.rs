@@ -81,7 +81,7 @@ pub(crate) fn look_of(state: JobState) -> (Icon, &'static str) {
 /// A state: a shape, a word and a colour.
 pub(crate) fn state(state: JobState) -> Markup {
     let (icon, class) = look_of(state);
-    html! { span.state.(class) { (icon) (state) } }
+    html! { span.state.(class) { (icon) (words::capital(state.as_str())) } }
 }
 
 /// A short remark in a frame of its own.

@@ -7,7 +7,7 @@ use crate::chrome::Chrome;
 use crate::model::{JobState, MinutePoint, NameLine, Quantiles, QueueLine, QueueView};
 use crate::pages::chart::{self, Axes, Series};
 use crate::pages::frame::Page;
-use crate::pages::{icon, overview, parts, queue_side, text, words};
+use crate::pages::{icon, links, overview, parts, queue_side, text, words};
 
 /// Steps of a chart at most.
 const STEPS: u64 = 288;
@@ -209,9 +209,9 @@ fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
 fn name_row(shown: &QueueView, name: &NameLine, longest: f64, chrome: &Chrome) -> Markup {
     let queue = &shown.line.queue;
     html! {
-        tr data-key={ "n-" (name.name) } {
+        tr data-key={ "n-" (text::plain(&name.name, 130)) } {
             th.whole scope="row" { div.name {
-                a data-row href=(chrome.queue_href(queue, &crate::pages::links::with_query("/jobs", &[("state", "waiting"), ("name", &name.name)]))) { (text::inline_of(&name.name, 60)) }
+                a data-row href=(chrome.queue_href(queue, &links::with_query("/jobs", &[("state", "waiting"), ("name", &name.name)]))) { (text::inline_of(&name.name, 60)) }
                 @if name.paused { (parts::chip("warn", html! { (icon::PAUSED) "paused" })) }
             } }
             (parts::number("Completed", name.completed))

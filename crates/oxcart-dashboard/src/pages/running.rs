@@ -45,7 +45,7 @@ pub(crate) fn running(shown: &Running, chrome: &Chrome) -> Markup {
 
 fn row(shown: &Running, job: &JobLine, chrome: &Chrome) -> Markup {
     html! {
-        tr data-key={ "r-" (job.queue) "-" (job.id) } {
+        tr data-key={ "r-" (job.queue) "-" (text::plain(&job.id, 130)) } {
             th.whole scope="row" { div.name {
                 a data-row href=(chrome.job_href(&job.queue, &job.id, "")) { (text::inline_of(&job.name, 60)) }
             } }

@@ -50,8 +50,7 @@ fn title(task: &TaskLine) -> String {
     if task.dry_run {
         format!("Count {state} jobs to {}", task.action)
     } else {
-        let (first, rest) = task.action.split_at(task.action.len().min(1));
-        format!("{}{rest} {state} jobs", first.to_uppercase())
+        format!("{} {state} jobs", words::capital(&task.action))
     }
 }
 

@@ -9,9 +9,9 @@ use crate::pages::words;
 /// Characters of a text within a line.
 const INLINE: usize = 160;
 /// Characters of a long text that are shown before the reader asks for all.
-const FOLDED: usize = 2_000;
-/// Lines of a long text that are shown before the reader asks for all.
-const FOLDED_LINES: usize = 14;
+const FOLDED: usize = 1_500;
+/// Lines of an error that are shown before the reader asks for all: its causes, and not its stack.
+const ERROR_LINES: usize = 6;
 /// Characters of a long text that a page carries at most.
 const MOST: usize = 64 * 1024;
 /// Marks that may stand above and below one letter.
@@ -54,24 +54,38 @@ pub(crate) fn plain(text: &str, most: usize) -> String {
     plain
 }
 
-/// A text of several lines, folded when it is long.
-pub(crate) fn block(text: &str) -> Markup {
-    folded(text, |part| escaped(part, Breaks::Kept))
+/// The first line of a text of several lines.
+pub(crate) fn first_line(text: &str, most: usize) -> Markup {
+    let first = text.trim_start().lines().next().unwrap_or_default();
+    let more = first.len() < text.trim().len();
+    let (head, cut) = cut(first, most);
+    let all = (cut || more).then(|| plain(text, 1_000));
+    html! { bdi title=[all] { (escaped(head, Breaks::Seen)) @if cut || more { " …" } } }
 }
 
-/// A long text, whose beginning is shown; the reader unfolds all of it. `show` makes markup of a part of the text.
-pub(crate) fn folded(text: &str, show: impl Fn(&str) -> Markup) -> Markup {
+/// A text of several lines, folded when it is long.
+pub(crate) fn block(text: &str) -> Markup {
+    folded(text, ERROR_LINES, |part| escaped(part, Breaks::Kept))
+}
+
+/// A long text, of which some lines are shown; the reader unfolds all of it. `show` makes markup of a part of the text.
+pub(crate) fn folded(text: &str, most_lines: usize, show: impl Fn(&str) -> Markup) -> Markup {
     let (all, endless) = cut(text, MOST);
-    let first = first_lines(all);
+    let first = first_lines(all, most_lines);
     html! {
         @if first.len() == all.len() {
             pre.code tabindex="0" { bdi { (show(all)) } }
         } @else {
-            details.long {
-                summary { "Show all (" (words::bytes(text.len())) ")" }
-                pre.code tabindex="0" { bdi { (show(all)) } @if endless { (left_out(text, all)) } }
+            div.fold {
+                pre.code.beginning { bdi { (show(first)) } }
+                details {
+                    summary {
+                        span.more { "Show all (" (words::bytes(text.len())) ")" }
+                        span.less { "Show less" }
+                    }
+                    pre.code tabindex="0" { bdi { (show(all)) } @if endless { (left_out(text, all)) } }
+                }
             }
-            pre.code.beginning { bdi { (show(first)) } "…" }
         }
     }
 }
@@ -168,10 +182,11 @@ fn cut(text: &str, most: usize) -> (&str, bool) {
     }
 }
 
-fn first_lines(text: &str) -> &str {
+fn first_lines(text: &str, most: usize) -> &str {
     let (head, _) = cut(text, FOLDED);
-    match head.match_indices('\n').nth(FOLDED_LINES - 1) {
-        Some((at, _)) if at + 1 < text.len() => &head[..at],
+    match head.match_indices('\n').nth(most - 1) {
+        // Two lines more are shown at once: to unfold them is more trouble than to see them.
+        Some((at, _)) if text[at + 1..].lines().nth(2).is_some() => &head[..at],
         _ => head,
     }
 }

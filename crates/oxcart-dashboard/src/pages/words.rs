@@ -31,7 +31,7 @@ pub(crate) fn short(number: u64) -> String {
     let whole = number / size;
     // Cut, not rounded: 999,999 is not a million.
     let tenth = number % size * 10 / size;
-    if whole < 100 {
+    if whole < 100 && tenth > 0 {
         format!("{whole}.{tenth} {unit}")
     } else {
         format!("{whole} {unit}")
@@ -47,6 +47,13 @@ pub(crate) fn jobs(number: u64) -> String {
 pub(crate) fn some(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {what}{plural}", count(number))
+}
+
+/// The word with a capital letter.
+pub(crate) fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
 }
 
 /// `12.5/s`; a rate below one a second for a minute or an hour: `3/min`.
