@@ -181,7 +181,7 @@ fn row(line: &QueueLine, chrome: &Chrome) -> Markup {
                 a data-row href=(chrome.queue_href(&line.queue, "")) { (text::inline_of(&line.queue, 64)) }
                 (chips(line, chrome))
             } }
-            td.whole { (trend(line)) }
+            td.trend { (trend(line)) }
             (parts::number("Waiting", line.waiting))
             (parts::value("Oldest", &line.oldest_waiting_ms.map(parts::ms).unwrap_or_default()))
             (parts::number("Delayed", line.delayed.saturating_add(line.blocked)))
@@ -189,7 +189,7 @@ fn row(line: &QueueLine, chrome: &Chrome) -> Markup {
             (parts::number("Dead", line.dead))
             (parts::value("In", &words::rate(arrivals(line))))
             (parts::value("Out", &words::rate(departures(line))))
-            (parts::value("Failing", &failed.map(words::percent).unwrap_or_default()))
+            td.number.narrow-off data-label="Failing" { (failed.map(words::percent).unwrap_or_default()) }
             td.number.optional.narrow-off data-label="Drained in" { (drained(line)) }
         }
     }

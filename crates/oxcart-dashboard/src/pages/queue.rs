@@ -217,8 +217,8 @@ fn name_row(shown: &QueueView, name: &NameLine, longest: f64, chrome: &Chrome) -
             (parts::number("Completed", name.completed))
             (parts::number("Retried", name.retried))
             (parts::number("Dead", name.dead))
-            (parts::cell("Wait", times(name.wait, longest)))
-            (parts::cell("Run", times(name.run, longest)))
+            td.whole data-label="Wait" { (times(name.wait, longest)) }
+            td.whole data-label="Run" { (times(name.run, longest)) }
             td.number.whole { @if chrome.may(Role::Operator, queue) { (pause_name(queue, name, chrome)) } }
         }
     }

@@ -56,7 +56,7 @@ fn row(shown: &Schedules, line: &ScheduleLine, chrome: &Chrome) -> Markup {
             (parts::number("Made jobs", line.fired))
             (parts::number("Missed", line.missed))
             (parts::number("Overlapped", line.overlapped))
-            td.whole { @if chrome.may(Role::Operator, &line.queue) { (actions(line, chrome)) } }
+            td.actions.whole { @if chrome.may(Role::Operator, &line.queue) { (actions(line, chrome)) } }
         }
     }
 }

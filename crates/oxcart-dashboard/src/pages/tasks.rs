@@ -92,7 +92,7 @@ pub(crate) fn task(shown: &TaskView, chrome: &Chrome) -> Markup {
     let title = title(task);
     let page = Page {
         crumbs: vec![("Tasks", chrome.href("/tasks"))],
-        beside: html! { (state(task)) },
+        beside: html! { span.chip.large-chip { (state(task)) } },
         actions: stop(task, chrome),
         ..Page::new(&title, body)
     };

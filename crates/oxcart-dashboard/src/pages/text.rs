@@ -144,10 +144,9 @@ fn pieces(text: &str, breaks: Breaks) -> Vec<Piece<'_>> {
 fn sign_of(character: char, breaks: Breaks) -> Option<String> {
     match character {
         '\n' | '\t' if breaks == Breaks::Kept => None,
-        '\n' => Some("⏎".to_owned()),
-        '\t' => Some("⇥".to_owned()),
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + character as u32).map(String::from),
-        '\u{7f}' => Some("\u{2421}".to_owned()),
+        '\n' => Some("↵".to_owned()),
+        '\t' => Some("\\t".to_owned()),
+        '\0'..='\u{1f}' | '\u{7f}' => Some(format!("\\x{:02x}", character as u32)),
         '\u{80}'..='\u{9f}'
         | '\u{ad}'
         | '\u{61c}'
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_would_not_be_seen_has_a_sign() {
-        assert_eq!(plain("a\0b\u{202e}c\u{85}\n", 99), "a␀bU+202EcU+0085⏎");
+        assert_eq!(plain("a\0b\u{202e}c\u{85}\n", 99), "a\\x00bU+202EcU+0085↵");
         let shown = inline("\u{2066}x").into_string();
         assert_eq!(shown, r#"<bdi><span class="unseen">U+2066</span>x</bdi>"#);
     }
