@@ -1,6 +1,10 @@
-//! What a recorder of the `metrics` facade hears. The recorder is the process's, so there is one test.
+//! What a recorder of the `metrics` facade hears. The recorder is the process's, so there is one test of it.
 #![cfg(feature = "metrics")]
 
+#[path = "metrics/monitoring.rs"]
+mod monitoring;
+#[path = "metrics/promtool.rs"]
+mod promtool;
 mod support;
 
 use std::collections::BTreeMap;
@@ -186,6 +190,7 @@ async fn a_recorder_hears_of_all_metrics_and_of_nothing_else() {
     // Each series is one of those that are documented, with its labels, and has a description.
     let page = include_str!("../docs/metrics.md");
     let text = recorder.render();
+    promtool::assert_accepts(&text);
     for metric in oxcart::metrics::all() {
         let labels = metric.labels.iter().map(|label| format!("`{label}`"));
         let labels = labels.collect::<Vec<_>>().join(", ");
