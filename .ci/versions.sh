@@ -26,3 +26,4 @@ export CARGO_TARGET_DIR=..
 cargo $toolchain check --lib --features memory,metrics,opentelemetry,tls-rustls,tower
 cargo $toolchain check --lib --no-default-features
 cargo $toolchain check --package oxcart-cli
+cargo $toolchain check --package oxcart-dashboard
