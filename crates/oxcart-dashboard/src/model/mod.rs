@@ -16,6 +16,6 @@ pub use moment::Moment;
 pub use overview::{Overview, QueueLine, Rates};
 pub use queue::{MinutePoint, NameLine, Quantiles, QueueView, SettingLine, Totals};
 pub use schedule::{ScheduleLine, Schedules, TickOutcome};
-pub use task::{TaskLine, TaskState, Tasks, TaskView};
+pub use task::{TaskLine, TaskState, TaskView, Tasks};
 pub use watch::{AlertLine, Alerts, Audit, AuditLine};
 pub use worker::{Running, WorkerLine, Workers};

@@ -1,0 +1,253 @@
+//! One queue: its numbers, what holds it back, what happened in the last day.
+
+use maud::{Markup, html};
+
+use crate::access::Role;
+use crate::chrome::Chrome;
+use crate::model::{JobState, MinutePoint, NameLine, Quantiles, QueueLine, QueueView};
+use crate::pages::chart::{self, Axes, Series};
+use crate::pages::frame::Page;
+use crate::pages::{icon, links, overview, parts, queue_side, text, words};
+
+/// Steps of a chart at most.
+const STEPS: u64 = 288;
+const MINUTE_MS: u64 = 60_000;
+
+pub(crate) fn queue(shown: &QueueView, chrome: &Chrome) -> Markup {
+    let line = &shown.line;
+    let body = html! {
+        div.stack {
+            @for problem in &line.problems { (parts::notice("warn", icon::WARNING, &text::inline_of(problem, 400))) }
+            (states(line, chrome))
+            div.columns {
+                div.stack {
+                    (history(shown, chrome))
+                    (names(shown, chrome))
+                }
+                (queue_side::side(shown, chrome))
+            }
+        }
+    };
+    let page = Page {
+        crumbs: parts::crumbs(chrome, None),
+        beside: overview::chips(line, chrome),
+        actions: actions(line, chrome),
+        tabs: parts::queue_tabs(chrome, &line.queue),
+        ..Page::new(&line.queue, body)
+    };
+    page.framed(chrome)
+}
+
+fn actions(line: &QueueLine, chrome: &Chrome) -> Markup {
+    let to = |verb: &str| chrome.queue_href(&line.queue, verb);
+    html! {
+        @if chrome.may(Role::Operator, &line.queue) {
+            div.bar-of-forms {
+                @if line.paused {
+                    (parts::post(chrome, &to("/resume"), &[], &html! { button.main-action { (icon::RUNNING) "Resume" } }))
+                } @else {
+                    (parts::post(chrome, &to("/pause"), &[], &html! { button { (icon::PAUSED) "Pause" } }))
+                }
+            }
+        }
+    }
+}
+
+/// How many jobs there are in each state, each with a link to them.
+fn states(line: &QueueLine, chrome: &Chrome) -> Markup {
+    let numbers = [
+        (JobState::Waiting, line.waiting),
+        (JobState::Blocked, line.blocked),
+        (JobState::Delayed, line.delayed),
+        (JobState::Active, line.active),
+        (JobState::Completed, line.completed),
+        (JobState::Dead, line.dead),
+    ];
+    let note = |state| match (state, line.oldest_waiting_ms) {
+        (JobState::Waiting, Some(ms)) if line.waiting > 0 => format!("oldest {}", parts::ms(ms)),
+        _ => String::new(),
+    };
+    html! {
+        ul.tiles aria-label="Jobs by state" {
+            @for (state, number) in numbers {
+                li { a.tile href=(chrome.queue_href(&line.queue, &format!("/jobs?state={state}"))) {
+                    span.label { (parts::state(state)) }
+                    span.value title=(words::count(number)) { (words::short(number)) } " "
+                    span.note { (note(state)) }
+                } }
+            }
+        }
+    }
+}
+
+fn history(shown: &QueueView, chrome: &Chrome) -> Markup {
+    let covers = (shown.covers_ms / MINUTE_MS).clamp(1, 24 * 60);
+    let step = covers.div_ceil(STEPS).max(1);
+    let rates =
+        |of: fn(&MinutePoint) -> u64| series(shown, chrome, (covers, step), of, Gaps::Nothing);
+    let per_second = |jobs: Vec<f64>| {
+        jobs.into_iter()
+            .map(|jobs| jobs / (step * 60) as f64)
+            .collect::<Vec<f64>>()
+    };
+    let (came, ended) = (
+        per_second(rates(|at| at.arrived)),
+        per_second(rates(|at| at.departed)),
+    );
+    let waited = series(
+        shown,
+        chrome,
+        (covers, step),
+        |at| at.waiting,
+        Gaps::AsBefore,
+    );
+    let span = parts::ms(covers * MINUTE_MS);
+    let moments = [
+        format!("{span} ago"),
+        format!("{} ago", parts::ms(covers * MINUTE_MS / 2)),
+        "now".to_owned(),
+    ];
+    let axes = |title, words| Axes {
+        title,
+        moments: &moments,
+        words,
+    };
+    let body = html! {
+        @if shown.minutes.is_empty() {
+            (parts::empty(icon::OVERVIEW, "Nothing is known of the last day", "Workers write down once a minute what happened."))
+        } @else {
+            div.inside.stack {
+                (chart::lines(&axes("Jobs in a second", words::rate), &[
+                    Series { label: "Coming in", values: &came },
+                    Series { label: "Ending", values: &ended },
+                ]))
+                (chart::lines(&axes("Jobs that wait", in_words), &[Series { label: "Waiting", values: &waited }]))
+            }
+        }
+    };
+    parts::panel(
+        "History",
+        &html! { span.quiet.small { "the last " (span) } },
+        &body,
+    )
+}
+
+fn in_words(jobs: f64) -> String {
+    words::short(jobs as u64)
+}
+
+/// What a minute counts of which nothing was written down.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gaps {
+    Nothing,
+    AsBefore,
+}
+
+/// The minutes up to now as steps of the same length, the oldest first: their sums, or the last value in each of them.
+fn series(
+    shown: &QueueView,
+    chrome: &Chrome,
+    (covers, step): (u64, u64),
+    of: fn(&MinutePoint) -> u64,
+    gaps: Gaps,
+) -> Vec<f64> {
+    let steps = covers.div_ceil(step);
+    let now = chrome.now.as_millis() / MINUTE_MS;
+    let mut values = vec![None; steps as usize];
+    for minute in &shown.minutes {
+        let back = now.saturating_sub(minute.at.as_millis() / MINUTE_MS) / step;
+        let Some(at) = steps.checked_sub(back + 1) else {
+            continue;
+        };
+        let before = if gaps == Gaps::Nothing {
+            values[at as usize].unwrap_or(0.0)
+        } else {
+            0.0
+        };
+        values[at as usize] = Some(before + of(minute) as f64);
+    }
+    let mut last = 0.0;
+    let filled = values.into_iter().map(|value| {
+        last = value.unwrap_or(if gaps == Gaps::AsBefore { last } else { 0.0 });
+        last
+    });
+    filled.collect()
+}
+
+/// The jobs of each name: how they ended, how long they waited and ran.
+fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
+    let longest = shown
+        .names
+        .iter()
+        .flat_map(|name| [name.wait, name.run])
+        .flatten()
+        .map(|it| it.p99_ms)
+        .max();
+    let longest = longest.unwrap_or(1) as f64;
+    let body = html! {
+        @if shown.names.is_empty() {
+            (parts::empty(icon::EMPTY, "No attempt in the last day", ""))
+        } @else {
+            div.scroll { table.cards {
+                caption.hidden-text { "Jobs of the last day by name" }
+                thead { tr {
+                    th scope="col" { "Name" } th.number scope="col" { "Completed" } th.number scope="col" { "Retried" } th.number scope="col" { "Dead" }
+                    th scope="col" { "Wait" } th scope="col" { "Run" } th scope="col" { span.hidden-text { "Actions" } }
+                } }
+                tbody { @for name in &shown.names { (name_row(shown, name, longest, chrome)) } }
+            } }
+            footer { "Wait and run: a ring for half of them, a dot for 95 %, a small dot for 99 %; each step of the scale is ten times as long." }
+        }
+    };
+    parts::panel(
+        "By name",
+        &html! { span.quiet.small { "the last day" } },
+        &body,
+    )
+}
+
+fn name_row(shown: &QueueView, name: &NameLine, longest: f64, chrome: &Chrome) -> Markup {
+    let queue = &shown.line.queue;
+    html! {
+        tr data-key={ "n-" (text::plain(&name.name, 130)) } {
+            th.whole scope="row" { div.name {
+                a data-row href=(chrome.queue_href(queue, &links::with_query("/jobs", &[("state", "waiting"), ("name", &name.name)]))) { (text::inline_of(&name.name, 60)) }
+                @if name.paused { (parts::chip("warn", html! { (icon::PAUSED) "paused" })) }
+            } }
+            (parts::number("Completed", name.completed))
+            (parts::number("Retried", name.retried))
+            (parts::number("Dead", name.dead))
+            (parts::cell("Wait", times(name.wait, longest)))
+            (parts::cell("Run", times(name.run, longest)))
+            td.number.whole { @if chrome.may(Role::Operator, queue) { (pause_name(queue, name, chrome)) } }
+        }
+    }
+}
+
+fn pause_name(queue: &str, name: &NameLine, chrome: &Chrome) -> Markup {
+    let (verb, says) = if name.paused {
+        ("resume", "Resume")
+    } else {
+        ("pause", "Pause")
+    };
+    let label = format!("{says} jobs of the name {}", text::plain(&name.name, 60));
+    let button = html! { button.plain aria-label=(label) { (says) } };
+    parts::post(
+        chrome,
+        &chrome.queue_href(queue, &format!("/{verb}")),
+        &[("name", &name.name)],
+        &button,
+    )
+}
+
+fn times(times: Option<Quantiles>, longest: f64) -> Markup {
+    html! {
+        @if let Some(Quantiles { p50_ms, p95_ms, p99_ms }) = times {
+            @let says = format!("half within {}, 95 % within {}, 99 % within {}", parts::ms(p50_ms), parts::ms(p95_ms), parts::ms(p99_ms));
+            div.times title=(says) {
+                (chart::quantiles([p50_ms, p95_ms, p99_ms].map(|ms| ms as f64), longest, &says))
+                span.small.quiet { (parts::ms(p50_ms)) " · " (parts::ms(p95_ms)) " · " (parts::ms(p99_ms)) }
+            }
+        } @else { span.quiet { "—" } }
+    }
+}
