@@ -5,7 +5,6 @@ use std::str::FromStr;
 
 /// What somebody may do. Each role may also do what the roles before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum Role {
     /// See everything but the secret fields of payloads.
     Viewer,

@@ -1,9 +1,186 @@
-//! What the queues of [oxcart](../oxcart/index.html) do, live, in a browser: a [`Router`](axum::Router) that an application mounts under
-//! any path.
+//! What the queues of oxcart do, live, in a browser: a [`Router`] that an application mounts under any path. The command `oxcart serve`
+//! is the same with a server of its own.
+//!
+//! ```no_run
+//! use axum::Router;
+//! use oxcart_dashboard::{Access, Dashboard, Role};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let oxcart = oxcart::Oxcart::connect("redis://127.0.0.1/").await?;
+//! let dashboard = Dashboard::new(&oxcart).token(&std::env::var("DASHBOARD_TOKEN")?, Access::new("ops", Role::Operator))?;
+//! let app: Router = Router::new().nest("/queues", dashboard.router());
+//! # Ok(()) }
+//! ```
+//!
+//! Without [`access`](Dashboard::access) or [`token`](Dashboard::token) nobody is let in.
 
 mod access;
 mod chrome;
+mod metrics;
 pub mod model;
 mod pages;
+mod place;
+mod reading;
+mod server;
+mod tasks;
+mod value;
 
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::request::Parts;
+use oxcart::Oxcart;
+
+use crate::server::{Gate, Shared, Tokens};
 pub use access::{Access, Role, UnknownRole};
+pub use server::WeakToken;
+
+/// The pages, the JSON API and the streams of changes, for the queues of one connection.
+///
+/// However many people look, Redis is asked less than 50 times a second, and not at all while nobody looks.
+#[must_use = "nothing is served until its router is"]
+pub struct Dashboard {
+    oxcart: Oxcart,
+    gate: Way,
+    base: Option<String>,
+}
+
+/// How it is found out who asks, while that is being said.
+enum Way {
+    Gate(Gate),
+    Tokens(Tokens),
+}
+
+impl fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dashboard")
+            .field("oxcart", &self.oxcart)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dashboard {
+    /// The queues of this connection. What viewers do is noted in the audits of the queues under their names.
+    pub fn new(oxcart: &Oxcart) -> Self {
+        Self {
+            oxcart: oxcart.clone(),
+            gate: Way::Gate(Gate::Closed),
+            base: None,
+        }
+    }
+
+    /// The application says who asks, and what they may do: from a cookie or a header of its own, for instance, or from what its
+    /// middleware has put into the extensions of the request. `None` lets nobody in.
+    ///
+    /// ```no_run
+    /// use axum::http::request::Parts;
+    /// use oxcart_dashboard::{Access, Dashboard, Role};
+    ///
+    /// # fn example(oxcart: &oxcart::Oxcart) {
+    /// let dashboard = Dashboard::new(oxcart).access(|request: Parts| async move {
+    ///     let user = request.headers.get("x-user")?.to_str().ok()?;
+    ///     Some(Access::new(user, Role::Viewer).in_queue("mail", Role::Operator))
+    /// });
+    /// # }
+    /// ```
+    pub fn access<F, A>(mut self, who: F) -> Self
+    where
+        F: Fn(Parts) -> A + Send + Sync + 'static,
+        A: Future<Output = Option<Access>> + Send + 'static,
+    {
+        let hook = move |parts: Parts| -> std::pin::Pin<Box<dyn Future<Output = _> + Send>> {
+            Box::pin(who(parts))
+        };
+        self.gate = Way::Gate(Gate::Hook(Arc::new(hook)));
+        self
+    }
+
+    /// Whoever has this token is let in, and may do this: programs with the header `Authorization: Bearer ..`, people on a login page.
+    /// It can be called for several tokens, and takes the place of [`access`](Self::access).
+    ///
+    /// # Errors
+    ///
+    /// If the token has less than 16 characters: it could be guessed.
+    pub fn token(mut self, token: &str, access: Access) -> Result<Self, WeakToken> {
+        let mut tokens = match self.gate {
+            Way::Tokens(tokens) => tokens,
+            Way::Gate(_) => Tokens::default(),
+        };
+        tokens.add(token, access)?;
+        self.gate = Way::Tokens(tokens);
+        Ok(self)
+    }
+
+    /// Everybody on this machine is let in, and may do this: requests whose peer is a loopback address, and whose `Host` is `localhost`,
+    /// `127.0.0.1` or `[::1]`, so that no web page can reach it through a name of its own. The server has to say who the peer is
+    /// (`into_make_service_with_connect_info::<SocketAddr>()`). Not for use behind a proxy, whose requests all come from this machine.
+    pub fn open_to_loopback(mut self, access: Access) -> Self {
+        self.gate = Way::Gate(Gate::Loopback(access));
+        self
+    }
+
+    /// Where browsers find the dashboard, such as `/admin/queues`, if a proxy takes a part of the path away. Otherwise it finds out by
+    /// itself where it is mounted.
+    pub fn seen_at(mut self, path: impl Into<String>) -> Self {
+        self.base = Some(path.into().trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// What can be mounted under any path. To be called within a runtime of tokio.
+    #[must_use]
+    pub fn router(self) -> Router {
+        self.served().router()
+    }
+
+    /// The same, and what it knows beside its pages.
+    #[must_use]
+    pub fn served(self) -> Served {
+        let gate = match self.gate {
+            Way::Gate(gate) => gate,
+            Way::Tokens(tokens) => Gate::Tokens(Arc::new(tokens)),
+        };
+        Served(Shared::new(&self.oxcart, gate, self.base))
+    }
+}
+
+/// A dashboard that is served; see [`Dashboard::served`].
+#[derive(Clone)]
+pub struct Served(server::App);
+
+impl fmt::Debug for Served {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Served").finish_non_exhaustive()
+    }
+}
+
+impl Served {
+    /// What can be mounted under any path.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        server::router(&self.0)
+    }
+
+    /// What is known of all queues, in the text format of Prometheus: jobs in each state, the age of the oldest job that waits, what ever
+    /// happened. It comes from what the pages show, and costs Redis as much as a viewer of the overview.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer.
+    pub async fn metrics(&self) -> Result<String, MetricsLost> {
+        metrics::text(self.0.reader()).await.map_err(MetricsLost)
+    }
+}
+
+/// There are no metrics, because Redis does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsLost(String);
+
+impl fmt::Display for MetricsLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MetricsLost {}
