@@ -128,59 +128,14 @@ impl Dashboard {
         self
     }
 
-    /// What can be mounted under any path. To be called within a runtime of tokio.
+    /// What can be mounted under any path. Beside the pages it has `/metrics`: what is known of all queues, in the text format of
+    /// Prometheus. To be called within a runtime of tokio.
     #[must_use]
     pub fn router(self) -> Router {
-        self.served().router()
-    }
-
-    /// The same, and what it knows beside its pages.
-    #[must_use]
-    pub fn served(self) -> Served {
         let gate = match self.gate {
             Way::Gate(gate) => gate,
             Way::Tokens(tokens) => Gate::Tokens(Arc::new(tokens)),
         };
-        Served(Shared::new(&self.oxcart, gate, self.base))
+        server::router(&Shared::new(&self.oxcart, gate, self.base))
     }
 }
-
-/// A dashboard that is served; see [`Dashboard::served`].
-#[derive(Clone)]
-pub struct Served(server::App);
-
-impl fmt::Debug for Served {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Served").finish_non_exhaustive()
-    }
-}
-
-impl Served {
-    /// What can be mounted under any path.
-    #[must_use]
-    pub fn router(&self) -> Router {
-        server::router(&self.0)
-    }
-
-    /// What is known of all queues, in the text format of Prometheus: jobs in each state, the age of the oldest job that waits, what ever
-    /// happened. It comes from what the pages show, and costs Redis as much as a viewer of the overview.
-    ///
-    /// # Errors
-    ///
-    /// If Redis does not answer.
-    pub async fn metrics(&self) -> Result<String, MetricsLost> {
-        metrics::text(self.0.reader()).await.map_err(MetricsLost)
-    }
-}
-
-/// There are no metrics, because Redis does not answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetricsLost(String);
-
-impl fmt::Display for MetricsLost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for MetricsLost {}

@@ -2,9 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::model::QueueLine;
-use crate::place::Place;
-use crate::reading::{Reader, View};
+use crate::model::{Overview, QueueLine};
 
 /// A value of a metric for each queue, with labels beside `queue`.
 type Samples = fn(&QueueLine) -> Vec<(&'static str, f64)>;
@@ -51,18 +49,10 @@ const METRICS: [(&str, &str, &str, Samples); 4] = [
     ),
 ];
 
-/// Queues that were not read yet are left out. The text of the error if Redis does not answer.
-pub(crate) async fn text(reader: &Reader) -> Result<String, String> {
-    let reading = reader.read(&Place::Overview).await;
-    let reading = reading.map_err(crate::reading::NotRead::into_text)?;
-    if let Some(why) = reading.lost {
-        return Err(why);
-    }
-    let View::Overview(overview) = &reading.view else {
-        return Ok(String::new());
-    };
+/// Queues that were not read yet are left out.
+pub(crate) fn text(overview: &Overview) -> String {
     let queues = overview.queues.iter().filter(|line| line.read_at.is_some());
-    Ok(written(&queues.collect::<Vec<_>>()))
+    written(&queues.collect::<Vec<_>>())
 }
 
 fn written(queues: &[&QueueLine]) -> String {

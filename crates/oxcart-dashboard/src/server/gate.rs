@@ -135,12 +135,17 @@ async fn by_token(tokens: &Tokens, parts: &Parts) -> Result<(Access, Proof), Ref
     }
 }
 
+/// Whether a person reads the answer.
+fn is_page(parts: &Parts) -> bool {
+    let path = parts.uri.path();
+    !(path.starts_with("/api/") || path.starts_with("/live/") || path == "/metrics")
+}
+
 /// Lets in, or answers why not.
 pub(super) async fn gate(State(app): State<App>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let base = app.base.clone().unwrap_or_else(|| base(&parts));
-    let is_page =
-        !(parts.uri.path().starts_with("/api/") || parts.uri.path().starts_with("/live/"));
+    let is_page = is_page(&parts);
     let (access, proof) = match app.gate.let_in(&parts).await {
         Ok(found) => found,
         Err(Refusal::Unknown(_)) if is_page && parts.method == Method::GET => {
@@ -166,7 +171,7 @@ pub(super) async fn gate(State(app): State<App>, request: Request, next: Next) -
 pub(super) async fn nowhere(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let base = app.base.clone().unwrap_or_else(|| base(&parts));
-    let is_page = !parts.uri.path().starts_with("/api/");
+    let is_page = is_page(&parts);
     let mut answer = Refusal::Missing("There is no such page.".to_owned()).answer(&base, is_page);
     *answer.status_mut() = StatusCode::NOT_FOUND;
     answer

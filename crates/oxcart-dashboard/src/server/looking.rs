@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use axum::extract::{RawPathParams, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, RequestPartsExt};
@@ -98,6 +99,28 @@ fn as_json(reading: &Reading, viewer: &Viewer) -> Response {
     let is_lost = reading.lost.is_some();
     header("oxcart-redis-lost", is_lost.then(|| "true".to_owned()));
     answer
+}
+
+/// What is known of the queues that the viewer sees, for Prometheus.
+pub(super) async fn metrics(State(app): State<App>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let shown = async {
+        let viewer = viewer(&parts)?;
+        let reading = app.reader.read(&Place::Overview).await?;
+        match reading.lost {
+            // Old values would look like new ones.
+            Some(why) => Err(Refusal::Lost(why)),
+            None => Ok(reading.view.seen_by(&viewer.access)),
+        }
+    };
+    match shown.await {
+        Ok(View::Overview(overview)) => {
+            let kind = "text/plain; version=0.0.4; charset=utf-8";
+            ([(CONTENT_TYPE, kind)], crate::metrics::text(&overview)).into_response()
+        }
+        Ok(_) => ().into_response(),
+        Err(refusal) => Refusal::answer(&refusal, "", false),
+    }
 }
 
 pub(super) fn page(make: Make) -> impl Fn(State<App>, Request) -> Answer + Clone + Send + 'static {

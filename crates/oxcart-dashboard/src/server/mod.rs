@@ -58,10 +58,6 @@ impl Shared {
             streams: Arc::new(Semaphore::new(STREAMS)),
         })
     }
-
-    pub(crate) fn reader(&self) -> &Reader {
-        &self.reader
-    }
 }
 
 pub(crate) fn router(app: &App) -> Router {
@@ -80,6 +76,7 @@ pub(crate) fn router(app: &App) -> Router {
     }
     let inside = inside
         .route("/api/openapi.json", get(assets::openapi))
+        .route("/metrics", get(looking::metrics))
         .route("/logout", post(login::leave))
         .fallback(gate::nowhere)
         .layer(from_fn_with_state(Arc::clone(app), gate::gate));
