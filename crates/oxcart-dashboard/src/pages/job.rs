@@ -23,7 +23,7 @@ pub(crate) fn job(shown: &JobView, chrome: &Chrome) -> Markup {
                 (log(shown))
             }
             div.stack {
-                (place(shown))
+                div.first { (place(shown)) }
                 (facts(shown, chrome))
                 (headers(shown))
             }

@@ -48,7 +48,7 @@ fn states(shown: &JobList, chrome: &Chrome) -> Markup {
                     @for (state, number) in &shown.counts {
                         li { a.tile href=(to(*state)) aria-current=[(*state == shown.query.state).then_some("page")] {
                             span.label { (parts::state(*state)) }
-    @if *state == JobState::Cancelled { span.note { "counted with completed" } }
+    @if *state == JobState::Cancelled { span.note { "in completed" } }
                             @else { span.value title=(words::count(*number)) { (words::short(*number)) } }
                         } }
                     }

@@ -79,7 +79,11 @@ fn needs_a_look(queues: usize) -> String {
 
 fn totals(shown: &Overview) -> Markup {
     let sum = |of: fn(&QueueLine) -> u64| shown.queues.iter().map(of).fold(0, u64::saturating_add);
-    let rate = |of: fn(&QueueLine) -> f64| shown.queues.iter().map(of).sum::<f64>();
+    let known = shown.queues.iter().any(|line| line.rates.is_some());
+    let rate = |of: fn(&QueueLine) -> f64| match known {
+        true => words::rate(shown.queues.iter().map(of).sum()),
+        false => "–".to_owned(),
+    };
     let tile = |label: &str, value: u64| parts::tile(&html! { (label) }, &words::short(value), "");
     html! {
         dl.tiles aria-label="All queues together" {
@@ -89,8 +93,8 @@ fn totals(shown: &Overview) -> Markup {
             (tile("Delayed", sum(|line| line.delayed)))
             (tile("Active", sum(|line| line.active)))
             (tile("Dead", sum(|line| line.dead)))
-            (parts::tile(&html! { "Coming in" }, &words::rate(rate(arrivals)), ""))
-            (parts::tile(&html! { "Ending" }, &words::rate(rate(departures)), ""))
+            (parts::tile(&html! { "Coming in" }, &rate(arrivals), ""))
+            (parts::tile(&html! { "Ending" }, &rate(departures), ""))
         }
     }
 }
@@ -187,8 +191,8 @@ fn row(line: &QueueLine, chrome: &Chrome) -> Markup {
             (parts::number("Delayed", line.delayed.saturating_add(line.blocked)))
             (parts::number("Active", line.active))
             (parts::number("Dead", line.dead))
-            (parts::value("In", &words::rate(arrivals(line))))
-            (parts::value("Out", &words::rate(departures(line))))
+            (parts::value("In", &line.rates.map(|rates| words::rate(rates.arrivals)).unwrap_or_default()))
+            (parts::value("Out", &line.rates.map(|rates| words::rate(rates.departures)).unwrap_or_default()))
             td.number.narrow-off data-label="Failing" { (failed.map(words::percent).unwrap_or_default()) }
             td.number.optional.narrow-off data-label="Drained in" { (drained(line)) }
         }
@@ -203,7 +207,7 @@ pub(crate) fn chips(line: &QueueLine, chrome: &Chrome) -> Markup {
         @if !line.paused_names.is_empty() {
             (parts::chip("warn", words::some(line.paused_names.len() as u64, "paused name")))
         }
-        @if !line.problems.is_empty() { (parts::chip("bad", html! { (icon::WARNING) "needs a look" })) }
+        @if !line.problems.is_empty() { (parts::chip("bad", html! { (icon::WARNING) span.hidden-text { "needs a look" } })) }
         @if line.read_at.is_none() { (parts::chip("plain", "being read")) }
     }
 }

@@ -11,6 +11,10 @@ use crate::pages::{icon, links, overview, parts, queue_side, text, words};
 
 /// Steps of a chart at most.
 const STEPS: u64 = 288;
+/// Minutes that a chart shows at least: one minute would be no line.
+const SHORTEST: u64 = 30;
+/// Minutes of a day.
+const LONGEST: u64 = 24 * 60;
 const MINUTE_MS: u64 = 60_000;
 
 pub(crate) fn queue(shown: &QueueView, chrome: &Chrome) -> Markup {
@@ -81,7 +85,7 @@ fn states(line: &QueueLine, chrome: &Chrome) -> Markup {
 }
 
 fn history(shown: &QueueView, chrome: &Chrome) -> Markup {
-    let covers = (shown.covers_ms / MINUTE_MS).clamp(1, 24 * 60);
+    let covers = (shown.covers_ms / MINUTE_MS).clamp(SHORTEST, LONGEST);
     let step = covers.div_ceil(STEPS).max(1);
     let rates =
         |of: fn(&MinutePoint) -> u64| series(shown, chrome, (covers, step), of, Gaps::Nothing);
@@ -107,10 +111,12 @@ fn history(shown: &QueueView, chrome: &Chrome) -> Markup {
         format!("{} ago", parts::ms(covers * MINUTE_MS / 2)),
         "now".to_owned(),
     ];
+    let span_ms = covers * MINUTE_MS;
     let axes = |title, words| Axes {
         title,
         moments: &moments,
         words,
+        span_ms,
     };
     let body = html! {
         @if shown.minutes.is_empty() {
@@ -132,8 +138,12 @@ fn history(shown: &QueueView, chrome: &Chrome) -> Markup {
     )
 }
 
+/// There is no half of a job.
 fn in_words(jobs: f64) -> String {
-    words::short(jobs as u64)
+    match jobs.fract() {
+        0.0 => words::short(jobs as u64),
+        _ => String::new(),
+    }
 }
 
 /// What a minute counts of which nothing was written down.
