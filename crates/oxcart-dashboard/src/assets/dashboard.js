@@ -56,7 +56,8 @@
     }
     while (at) {
       const next = at.nextSibling;
-      at.remove();
+      // What became of an action is told once, and stays until the page is left.
+      if (!(at.nodeType === 1 && at.hasAttribute("data-stay"))) at.remove();
       at = next;
     }
   }

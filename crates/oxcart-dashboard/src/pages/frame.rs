@@ -89,7 +89,7 @@ fn news(chrome: &Chrome) -> Markup {
                 }))
             }
             @if let Some(notice) = &chrome.notice {
-                (parts::notice("good", icon::COMPLETED, &text::inline_of(notice, 400)))
+                div id="notice" data-stay { (parts::notice("good", icon::COMPLETED, &text::inline_of(notice, 400))) }
             }
         }
     }

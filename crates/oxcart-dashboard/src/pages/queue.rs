@@ -153,6 +153,19 @@ enum Gaps {
     AsBefore,
 }
 
+/// The last minute that is over and of which something is known. Workers report once a minute, so the last two or three may be missing:
+/// that is not the same as nothing happening in them.
+fn last_known(shown: &QueueView, chrome: &Chrome) -> u64 {
+    let now = chrome.now.as_millis() / MINUTE_MS;
+    let minutes = shown
+        .minutes
+        .iter()
+        .map(|minute| minute.at.as_millis() / MINUTE_MS);
+    let last = minutes.filter(|minute| *minute < now).max();
+    last.filter(|last| now - last <= 3)
+        .unwrap_or(now.saturating_sub(1))
+}
+
 /// The minutes up to now as steps of the same length, the oldest first: their sums, or the last value in each of them.
 fn series(
     shown: &QueueView,
@@ -162,19 +175,18 @@ fn series(
     gaps: Gaps,
 ) -> Vec<f64> {
     let steps = covers.div_ceil(step);
-    let now = chrome.now.as_millis() / MINUTE_MS;
+    let end = last_known(shown, chrome);
     let mut values = vec![None; steps as usize];
     for minute in &shown.minutes {
-        let back = now.saturating_sub(minute.at.as_millis() / MINUTE_MS) / step;
-        let Some(at) = steps.checked_sub(back + 1) else {
+        let Some(back) = end.checked_sub(minute.at.as_millis() / MINUTE_MS) else {
             continue;
         };
-        let before = if gaps == Gaps::Nothing {
-            values[at as usize].unwrap_or(0.0)
-        } else {
-            0.0
+        let Some(at) = steps.checked_sub(back / step + 1) else {
+            continue;
         };
-        values[at as usize] = Some(before + of(minute) as f64);
+        let value: &mut Option<f64> = &mut values[at as usize];
+        let before = value.filter(|_| gaps == Gaps::Nothing).unwrap_or(0.0);
+        *value = Some(before + of(minute) as f64);
     }
     let mut last = 0.0;
     let filled = values.into_iter().map(|value| {
@@ -259,5 +271,49 @@ fn times(times: Option<Quantiles>, longest: f64) -> Markup {
                 span.small.quiet { (parts::ms(p50_ms)) " · " (parts::ms(p95_ms)) " · " (parts::ms(p99_ms)) }
             }
         } @else { span.quiet { "—" } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::tests::{chrome, queue_view};
+
+    #[test]
+    fn minutes_of_which_nothing_is_known_yet_are_not_shown_as_nothing() {
+        let mut shown = queue_view();
+        let chrome = chrome("/queues/mail");
+        shown
+            .minutes
+            .retain(|minute| minute.at.ms_before(chrome.now) >= 2 * MINUTE_MS);
+        let came = series(
+            &shown,
+            &chrome,
+            (60, 1),
+            |minute| minute.arrived,
+            Gaps::Nothing,
+        );
+        assert_eq!(came.len(), 60);
+        assert!(came.iter().all(|jobs| *jobs >= 300.0), "{came:?}");
+    }
+
+    #[test]
+    fn steps_of_several_minutes_sum_up_or_take_the_last() {
+        let (shown, chrome) = (queue_view(), chrome("/queues/mail"));
+        let of = |gaps| series(&shown, &chrome, (60, 5), |_| 1, gaps);
+        assert_eq!(of(Gaps::Nothing), vec![5.0; 12]);
+        assert_eq!(of(Gaps::AsBefore), vec![1.0; 12]);
+    }
+
+    #[test]
+    fn a_minute_without_news_has_as_many_waiting_as_the_one_before() {
+        let (mut shown, chrome) = (queue_view(), chrome("/queues/mail"));
+        shown
+            .minutes
+            .retain(|minute| minute.at.as_millis() / MINUTE_MS % 10 == 0);
+        let waiting = series(&shown, &chrome, (30, 1), |_| 7, Gaps::AsBefore);
+        assert!(waiting.ends_with(&[7.0; 10]), "{waiting:?}");
+        let came = series(&shown, &chrome, (30, 1), |_| 7, Gaps::Nothing);
+        assert!(came.contains(&0.0), "{came:?}");
     }
 }
