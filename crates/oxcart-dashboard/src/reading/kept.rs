@@ -10,7 +10,7 @@ use tokio::sync::Mutex as Turn;
 /// A value and when it was last tried to read it.
 pub(super) struct Kept<V> {
     pub(super) value: V,
-    pub(super) tried_at: Instant,
+    tried_at: Instant,
 }
 
 impl<V> Kept<V> {
@@ -21,12 +21,17 @@ impl<V> Kept<V> {
         }
     }
 
+    /// Whether that was before this moment.
+    pub(super) fn is_older_than(&self, moment: Option<Instant>) -> bool {
+        moment.is_some_and(|moment| self.tried_at < moment)
+    }
+
     pub(super) fn is_younger_than(&self, age: Duration) -> bool {
         self.tried_at.elapsed() < age
     }
 }
 
-/// The place of one value. Whoever reads it holds the lock, and the others wait for that reading.
+/// The place of one value. The task that reads it holds the lock, and the others wait for that reading.
 pub(super) type Slot<V> = Arc<Turn<Option<Kept<V>>>>;
 
 pub(super) struct Shelf<K, V> {

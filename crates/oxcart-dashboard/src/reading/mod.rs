@@ -112,6 +112,12 @@ impl Reader {
         }
     }
 
+    /// Somebody has changed something in this queue, and is to see it.
+    pub(crate) async fn changed(&self, queue: &str) {
+        self.details.forget();
+        self.all.again(queue).await;
+    }
+
     /// What is known without Redis.
     fn here(&self, view: View) -> Reading {
         Reading {
