@@ -71,7 +71,9 @@ impl Chrome {
     pub(crate) fn live_href(&self) -> String {
         // The overview is also the page at the mount path itself.
         let here = match self.here.strip_prefix('/') {
-            Some(query) if query.is_empty() || query.starts_with('?') => format!("/overview{query}"),
+            Some(query) if query.is_empty() || query.starts_with('?') => {
+                format!("/overview{query}")
+            }
             _ => self.here.clone(),
         };
         format!("{}/live{here}", self.base)

@@ -72,7 +72,10 @@ pub(crate) fn lines(axes: &Axes<'_>, series: &[Series<'_>]) -> Markup {
                         @let values = thinned(series.values);
                         @let points = points(&values, most, (WIDTH, HEIGHT));
                         @if points.len() > 1 {
-                            g.(class) data-words=(all_in_words(axes, &values)) { path.under d=(area(&points, (WIDTH, HEIGHT))) {} path.over d=(line(&points)) {} }
+                            g.(class) data-words=(all_in_words(axes, &values)) {
+                                path.under d=(area(&points, (WIDTH, HEIGHT))) {}
+                                path.over d=(line(&points)) {}
+                            }
                         }
                     }
                 }

@@ -34,7 +34,8 @@ fn search(chrome: &Chrome) -> Markup {
     html! {
         form.search role="search" method="get" action=(chrome.href("/")) data-search {
             (icon::SEARCH)
-            input type="search" name="q" value=(wanted) placeholder="Find a queue" aria-label="Find a queue by a part of its name" autocomplete="off";
+            input type="search" name="q" value=(wanted) placeholder="Find a queue" autocomplete="off"
+                aria-label="Find a queue by a part of its name";
             kbd aria-hidden="true" { "/" }
             @if !order.is_empty() { input type="hidden" name="sort" value=(order); }
         }
@@ -153,10 +154,14 @@ fn queues(shown: &Overview, chrome: &Chrome) -> Markup {
                     table.cards {
                         caption.hidden-text { "Queues, with what they hold and how fast jobs come and end" }
                         thead { tr {
-                            th scope="col" aria-sort=[sorted(&order, "name", "ascending")] { (order_link(chrome, &wanted, "name", "Queue")) }
+                            th scope="col" aria-sort=[sorted(&order, "name", "ascending")] {
+                                (order_link(chrome, &wanted, "name", "Queue"))
+                            }
                             th scope="col" { "Last 30 min" }
                             @for (name, label, _) in ORDERS {
-                                th.number scope="col" aria-sort=[sorted(&order, name, "descending")] { (order_link(chrome, &wanted, name, label)) }
+                                th.number scope="col" aria-sort=[sorted(&order, name, "descending")] {
+                                    (order_link(chrome, &wanted, name, label))
+                                }
                             }
                             th.number.optional scope="col" { "Drained in" }
                         } }
@@ -203,7 +208,9 @@ fn row(line: &QueueLine, chrome: &Chrome) -> Markup {
 pub(crate) fn chips(line: &QueueLine, chrome: &Chrome) -> Markup {
     html! {
         @if line.paused { (parts::chip("warn", html! { (icon::PAUSED) "paused" })) }
-        @if let Some(until) = line.held_until { @if until > chrome.now { (parts::chip("warn", html! { "held, ends " (parts::ahead(until, chrome.now)) })) } }
+        @if let Some(until) = line.held_until.filter(|until| *until > chrome.now) {
+            (parts::chip("warn", html! { "held, ends " (parts::ahead(until, chrome.now)) }))
+        }
         @if !line.paused_names.is_empty() {
             (parts::chip("warn", words::some(line.paused_names.len() as u64, "paused name")))
         }

@@ -7,6 +7,7 @@ use crate::chrome::Chrome;
 use crate::model::{JobState, MinutePoint, NameLine, Quantiles, QueueLine, QueueView};
 use crate::pages::chart::{self, Axes, Series};
 use crate::pages::frame::Page;
+use crate::pages::parts::Column::{Actions, Number, Words};
 use crate::pages::{icon, links, overview, parts, queue_side, text, words};
 
 /// Steps of a chart at most.
@@ -212,13 +213,12 @@ fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
         } @else {
             div.scroll { table.cards {
                 caption.hidden-text { "Jobs of the last day by name" }
-                thead { tr {
-                    th scope="col" { "Name" } th.number scope="col" { "Completed" } th.number scope="col" { "Retried" } th.number scope="col" { "Dead" }
-                    th scope="col" { "Wait" } th scope="col" { "Run" } th scope="col" { span.hidden-text { "Actions" } }
-                } }
+                (parts::heads(&[Words("Name"), Number("Completed"), Number("Retried"), Number("Dead"), Words("Wait"), Words("Run"), Actions]))
                 tbody { @for name in &shown.names { (name_row(shown, name, longest, chrome)) } }
             } }
-            footer { "Wait and run: a ring for half of them, a dot for 95 %, a small dot for 99 %; each step of the scale is ten times as long." }
+            footer {
+                "Wait and run: a ring for half of them, a dot for 95 %, a small dot for 99 %, on a scale of powers of ten."
+            }
         }
     };
     parts::panel(
@@ -230,10 +230,12 @@ fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
 
 fn name_row(shown: &QueueView, name: &NameLine, longest: f64, chrome: &Chrome) -> Markup {
     let queue = &shown.line.queue;
+    let jobs = chrome.queue_href(queue, "/jobs");
+    let jobs = links::with_query(&jobs, &[("state", "waiting"), ("name", &name.name)]);
     html! {
         tr data-key={ "n-" (text::plain(&name.name, 130)) } {
             th.whole scope="row" { div.name {
-                a data-row href=(chrome.queue_href(queue, &links::with_query("/jobs", &[("state", "waiting"), ("name", &name.name)]))) { (text::inline_of(&name.name, 60)) }
+                a data-row href=(jobs) { (text::inline_of(&name.name, 60)) }
                 @if name.paused { (parts::chip("warn", html! { (icon::PAUSED) "paused" })) }
             } }
             (parts::number("Completed", name.completed))

@@ -12,9 +12,11 @@ const SHORT: usize = 120;
 
 pub(crate) fn timeline(shown: &JobView, chrome: &Chrome) -> Markup {
     let now = chrome.now;
+    let enqueued =
+        html! { strong { "Enqueued" } span.quiet { (parts::ago(shown.line.enqueued_at, now)) } };
     html! {
         ol.timeline {
-            (entry("quiet", icon::START, &html! { strong { "Enqueued" } span.quiet { (parts::ago(shown.line.enqueued_at, now)) } }, &html! {}))
+            (entry("quiet", icon::START, &enqueued, &html! {}))
             @for attempt in &shown.attempts { (attempt_of(attempt, now)) }
             (latest(shown, now))
         }

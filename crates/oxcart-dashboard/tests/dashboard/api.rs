@@ -35,9 +35,17 @@ async fn every_answer_is_what_the_description_says() {
     let hour = std::time::Duration::from_secs(3_600);
     let schedule = rig.queue.schedule("nightly").every(hour);
     schedule.job(Send::to("ada")).await.unwrap();
-    rig.queue.enqueue(Send::to("ada")).group("g").delay(hour).await.unwrap();
+    rig.queue
+        .enqueue(Send::to("ada"))
+        .group("g")
+        .delay(hour)
+        .await
+        .unwrap();
     let admin = Program::new(&rig.router(), ADMIN);
-    admin.post("/api/queues/mail/pause", json!({})).await.expect(200);
+    admin
+        .post("/api/queues/mail/pause", json!({}))
+        .await
+        .expect(200);
     let bulk = json!({"action": "replay", "state": "dead", "dry_run": true});
     admin.post("/api/queues/mail/bulk", bulk).await.expect(200);
     let dead = rig.queue.jobs(oxcart::JobState::Dead).await.unwrap();
@@ -48,7 +56,9 @@ async fn every_answer_is_what_the_description_says() {
     let paths = description["paths"].as_object().unwrap();
     let mut read = BTreeSet::new();
     for (path, operations) in paths {
-        let Some(_) = operations.get("get") else { continue };
+        let Some(_) = operations.get("get") else {
+            continue;
+        };
         let asked = path
             .replace("{queue}", "mail")
             .replace("{job}", &id)
@@ -106,7 +116,11 @@ async fn metrics_are_there_for_prometheus() {
     let rig = Rig::new().await;
     let admin = Program::new(&rig.router(), ADMIN);
     let metrics = admin.get("/metrics").await.expect(200);
-    assert!(metrics.header("content-type").starts_with("text/plain; version=0.0.4"));
+    assert!(
+        metrics
+            .header("content-type")
+            .starts_with("text/plain; version=0.0.4")
+    );
     let line = "oxcart_jobs_in_state{queue=\"mail\",state=\"waiting\"} 1\n";
     assert!(metrics.text.contains(line), "{}", metrics.text);
 }

@@ -43,7 +43,13 @@ async fn many_viewers_of_many_queues_cost_little() {
     assert_eq!(overview["queues"].as_array().unwrap().len(), QUEUES + 1);
     assert_eq!(overview["unread"], 0);
 
-    let pages = ["overview", "queues/mail", "queues/mail/jobs", "queues/queue-001/jobs", "running"];
+    let pages = [
+        "overview",
+        "queues/mail",
+        "queues/mail/jobs",
+        "queues/queue-001/jobs",
+        "running",
+    ];
     let mut streams = Vec::new();
     for number in 0..VIEWERS {
         let page = pages[number % pages.len()];

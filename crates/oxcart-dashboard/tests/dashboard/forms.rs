@@ -18,10 +18,16 @@ async fn a_form_of_our_page_is_carried_out_and_says_so() {
     let page = browser.get("/queues/mail").await.expect(200);
     assert!(!page.text.contains("The queue is paused."));
     let back = [("back", "/queues/mail/jobs?state=dead")];
-    let answer = browser.submit("/queues/mail/resume", &back).await.expect(303);
+    let answer = browser
+        .submit("/queues/mail/resume", &back)
+        .await
+        .expect(303);
     assert_eq!(answer.header("location"), "/queues/mail/jobs?state=dead");
     let entries = rig.queue.audit().await.unwrap();
-    let who: Vec<_> = entries.iter().map(|it| (&*it.operator, &*it.action)).collect();
+    let who: Vec<_> = entries
+        .iter()
+        .map(|it| (&*it.operator, &*it.action))
+        .collect();
     assert_eq!(who, [("oda", "resume"), ("oda", "pause")]);
 }
 
@@ -34,15 +40,24 @@ async fn a_form_of_another_site_is_refused() {
     let body = format!("csrf={csrf}");
     let path = "/queues/mail/pause";
     for site in ["cross-site", "same-site", "none"] {
-        browser.send("POST", path, body.clone(), site).await.expect(403);
+        browser
+            .send("POST", path, body.clone(), site)
+            .await
+            .expect(403);
     }
     for wrong in ["", "csrf=", "csrf=00000000000000000000000000000000"] {
         let answer = browser.send("POST", path, wrong.to_owned(), "same-origin");
         answer.await.expect(403);
     }
-    browser.send("POST", "/login", format!("token={VIEWER}"), "cross-site").await.expect(403);
+    browser
+        .send("POST", "/login", format!("token={VIEWER}"), "cross-site")
+        .await
+        .expect(403);
     assert!(!rig.queue.counts().await.unwrap().paused);
-    browser.send("POST", path, body, "same-origin").await.expect(303);
+    browser
+        .send("POST", path, body, "same-origin")
+        .await
+        .expect(303);
 }
 
 #[tokio::test]
@@ -54,12 +69,30 @@ async fn a_body_is_bounded_and_understood() {
     let large = json!({ "name": "x".repeat(70_000) });
     program.post(path, large).await.expect(413);
     program.post(path, json!([1, 2])).await.expect(400);
-    program.post("/api/queues/mail/bulk", json!({"action": "explode"})).await.expect(400);
-    program.post("/api/queues/mail/bulk", json!({"action": "cancel"})).await.expect(400);
-    program.get("/api/queues/mail/jobs?state=nowhere").await.expect(400);
-    program.get("/api/queues/mail/jobs?after=nowhere").await.expect(400);
-    program.get("/api/queues/mail/jobs?older=soon").await.expect(400);
-    program.get("/api/queues/mail/jobs/no%20job").await.expect(400);
+    program
+        .post("/api/queues/mail/bulk", json!({"action": "explode"}))
+        .await
+        .expect(400);
+    program
+        .post("/api/queues/mail/bulk", json!({"action": "cancel"}))
+        .await
+        .expect(400);
+    program
+        .get("/api/queues/mail/jobs?state=nowhere")
+        .await
+        .expect(400);
+    program
+        .get("/api/queues/mail/jobs?after=nowhere")
+        .await
+        .expect(400);
+    program
+        .get("/api/queues/mail/jobs?older=soon")
+        .await
+        .expect(400);
+    program
+        .get("/api/queues/mail/jobs/no%20job")
+        .await
+        .expect(400);
     program.get("/api/queues/%00/jobs").await.expect(400);
     program.get("/api/tasks/x").await.expect(400);
     program.get("/api/tasks/77").await.expect(404);

@@ -23,7 +23,12 @@ async fn without_access_nobody_is_let_in() {
     let router = Dashboard::new(&rig.oxcart).router();
     let page = ask(&router, bare("/")).await.expect(403);
     assert!(page.text.contains("Dashboard::access"), "{}", page.text);
-    for path in ["/api/overview", "/live/overview", "/metrics", "/queues/mail"] {
+    for path in [
+        "/api/overview",
+        "/live/overview",
+        "/metrics",
+        "/queues/mail",
+    ] {
         let answer = ask(&router, bare(path)).await.expect(403);
         assert!(!answer.text.contains("waiting"));
     }
@@ -35,8 +40,14 @@ async fn with_tokens_a_browser_signs_in_and_out_and_a_program_shows_its_token() 
     let router = rig.router();
     let browser = Browser::new(&router);
     let login = browser.get("/queues/mail?x=1").await.expect(303);
-    assert_eq!(login.header("location"), "/login?back=%2Fqueues%2Fmail%3Fx%3D1");
-    browser.get("/login?back=%2Fqueues%2Fmail").await.expect(200);
+    assert_eq!(
+        login.header("location"),
+        "/login?back=%2Fqueues%2Fmail%3Fx%3D1"
+    );
+    browser
+        .get("/login?back=%2Fqueues%2Fmail")
+        .await
+        .expect(200);
     ask(&router, bare("/api/overview")).await.expect(401);
     ask(&router, bare("/metrics")).await.expect(401);
     ask(&router, bare("/live/overview")).await.expect(401);
@@ -61,7 +72,10 @@ async fn a_wrong_token_is_refused_late() {
     let wrong = Program::new(&router, "wrong-0123456789abcdef");
     wrong.get("/api/overview").await.expect(401);
     let browser = Browser::new(&router);
-    let fields = [("token", "wrong-0123456789abcdef"), ("back", "//evil.example")];
+    let fields = [
+        ("token", "wrong-0123456789abcdef"),
+        ("back", "//evil.example"),
+    ];
     let answer = browser.post("/login", &fields).await.expect(401);
     assert!(since.elapsed() > Duration::from_millis(500));
     assert!(!answer.text.contains("wrong-0123") && !answer.text.contains("evil"));
@@ -77,13 +91,25 @@ async fn cookies_and_headers_are_strict() {
     let rig = Rig::new().await;
     let router = rig.router();
     let browser = Browser::new(&router);
-    let answer = browser.post("/login", &[("token", VIEWER)]).await.expect(303);
+    let answer = browser
+        .post("/login", &[("token", VIEWER)])
+        .await
+        .expect(303);
     let cookie = answer.header("set-cookie");
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"));
-    for path in ["/", "/api/overview", "/login", "/assets/dashboard.css", "/nowhere"] {
+    for path in [
+        "/",
+        "/api/overview",
+        "/login",
+        "/assets/dashboard.css",
+        "/nowhere",
+    ] {
         let answer = browser.get(path).await;
         let policy = answer.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{path}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{path}"
+        );
         assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"));
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert!(!answer.header("cache-control").is_empty(), "{path}");
@@ -104,8 +130,17 @@ async fn somebody_with_one_queue_sees_that_one_alone() {
     bob.get("/api/queues/mail").await.expect(404);
     bob.get("/queues/mail/jobs").await.expect(404);
     bob.get("/live/queues/mail").await.expect(404);
-    bob.post("/api/queues/mail/pause", serde_json::json!({})).await.expect(404);
-    for page in ["/", "/running", "/schedules", "/workers", "/alerts", "/metrics"] {
+    bob.post("/api/queues/mail/pause", serde_json::json!({}))
+        .await
+        .expect(404);
+    for page in [
+        "/",
+        "/running",
+        "/schedules",
+        "/workers",
+        "/alerts",
+        "/metrics",
+    ] {
         let page = bob.get(page).await.expect(200);
         assert!(!page.text.contains("mail"), "{}", page.text);
     }
@@ -121,12 +156,19 @@ async fn the_application_can_say_who_asks_and_mount_it_anywhere() {
     let inner = Router::new().nest("/queues", dashboard.router());
     let app = Router::new().nest("/admin", inner);
     ask(&app, bare("/admin/queues")).await.expect(403);
-    for path in ["/admin/queues", "/admin/queues/running", "/admin/queues/queues/mail"] {
+    for path in [
+        "/admin/queues",
+        "/admin/queues/running",
+        "/admin/queues/queues/mail",
+    ] {
         let mut request = bare(path);
         let user = "vera".parse().unwrap();
         request.headers_mut().insert("x-user", user);
         let page = ask(&app, request).await.expect(200).text;
-        let links = page.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let links = page
+            .split("href=\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap());
         for link in links.filter(|link| !link.starts_with('#') && !link.starts_with("data:")) {
             assert!(link.starts_with("/admin/queues"), "{link} on {path}");
         }
@@ -138,7 +180,9 @@ async fn the_application_can_say_who_asks_and_mount_it_anywhere() {
 async fn without_tokens_this_machine_alone_is_served() {
     let rig = Rig::new().await;
     let access = Access::new("me", Role::Admin);
-    let router = Dashboard::new(&rig.oxcart).open_to_loopback(access).router();
+    let router = Dashboard::new(&rig.oxcart)
+        .open_to_loopback(access)
+        .router();
     let request = |peer: Option<&str>, host: &str| {
         let mut request = Request::builder().uri("/api/overview").header("host", host);
         if let Some(peer) = peer {

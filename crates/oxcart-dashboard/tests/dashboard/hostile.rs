@@ -17,7 +17,11 @@ async fn hostile_text_is_shown_as_text_on_every_page() {
         to: SCRIPT.to_owned(),
         ..Send::failing(&error)
     });
-    job.id(id.clone()).named("send").group(SCRIPT).await.unwrap();
+    job.id(id.clone())
+        .named("send")
+        .group(SCRIPT)
+        .await
+        .unwrap();
     rig.until_dead(1).await;
     let large = rig.queue.enqueue(Send::to(&"<b>".repeat(300_000)));
     let large = large.named(NAME).await.unwrap().id().clone();
@@ -49,8 +53,14 @@ async fn hostile_text_is_shown_as_text_on_every_page() {
     for path in pages {
         let page = browser.get(&path).await.text;
         assert!(!page.contains("<script>"), "{path}: {page}");
-        assert!(!page.contains("<img") && !page.contains("onerror=alert(1)>"), "{path}");
+        assert!(
+            !page.contains("<img") && !page.contains("onerror=alert(1)>"),
+            "{path}"
+        );
         assert!(!page.contains("style=\""), "{path}: an inline style");
-        assert!(!page.contains('\u{202e}') && !page.contains('\u{1b}'), "{path}");
+        assert!(
+            !page.contains('\u{202e}') && !page.contains('\u{1b}'),
+            "{path}"
+        );
     }
 }
