@@ -36,7 +36,7 @@
       return;
     }
     morphAttributes(from, to);
-    if (from.dataset.own === undefined) morphChildren(from, to);
+    morphChildren(from, to);
   }
 
   function morphChildren(from, to) {
@@ -56,7 +56,8 @@
     }
     while (at) {
       const next = at.nextSibling;
-      at.remove();
+      // What became of an action is told once, and stays until the page is left.
+      if (!(at.nodeType === 1 && at.hasAttribute("data-stay"))) at.remove();
       at = next;
     }
   }
@@ -80,11 +81,13 @@
   function say(next) {
     if (!pulse) return;
     const age = Math.max(0, Math.round((performance.now() - agedAt) / 1000));
-    const text = next === "live" ? "live" : `not connected, values of ${ageInWords(age)} ago`;
+    const texts = { live: "live", gone: "not there any more", lost: `not connected, values of ${ageInWords(age)} ago` };
+    const text = texts[next];
     pulse.dataset.state = next;
     if (pulse.firstElementChild.textContent !== text) pulse.firstElementChild.textContent = text;
-    if (state !== next && (state || next === "lost")) {
-      status.textContent = next === "live" ? "Connected again." : "Not connected. Old values are shown.";
+    if (state !== next && (state || next !== "live")) {
+      const news = { live: "Connected again.", gone: "This is not there any more.", lost: "Not connected. Old values are shown." };
+      status.textContent = news[next];
     }
     state = next;
   }
@@ -120,14 +123,18 @@
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       lastRead = performance.now();
       if (address !== location.href && address !== lastWanted) return;
-      const theirs = page.getElementById("pulse");
-      if (theirs) {
-        agedAt = performance.now() - 1000 * Number(theirs.dataset.age);
-        say(theirs.dataset.state === "lost" ? "lost" : "live");
-      } else if (response.status === 401 || page.getElementById("login")) {
+      if (response.status === 401 || page.getElementById("login")) {
         location.reload();
         return;
       }
+      const theirs = page.getElementById("pulse");
+      if (!response.ok || !theirs) {
+        // What was seen stays to be read.
+        say(response.status === 404 ? "gone" : "lost");
+        return;
+      }
+      agedAt = performance.now() - 1000 * Number(theirs.dataset.age);
+      say(theirs.dataset.state === "lost" ? "lost" : "live");
       show(page);
     } catch {
       say("lost");
@@ -137,11 +144,16 @@
   function listen() {
     if (!stream || !window.EventSource) return;
     const source = new EventSource(stream);
-    source.addEventListener("open", () => { if (state === "lost") read(); else say(pulse.dataset.state === "lost" ? "lost" : "live"); });
-    source.addEventListener("changed", () => { if (!document.hidden) read(); });
-    source.addEventListener("lost", () => say("lost"));
+    source.addEventListener("open", () => {
+      if (state === "lost") read();
+      else say(pulse.dataset.state === "lost" ? "lost" : "live");
+    });
+    for (const news of ["changed", "back", "gone", "lost"]) {
+      source.addEventListener(news, () => { if (!document.hidden) read(); });
+    }
     source.addEventListener("error", () => {
-      say("lost");
+      // The server ends a stream now and then. Whether it is there shows when it is asked for the page.
+      read();
       // A stream that was refused is not opened again by the browser.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
     });
@@ -204,11 +216,37 @@
     next.scrollIntoView({ block: "nearest" });
   }
 
-  // ---- Copying, and ticking all
+  // ---- The values of a chart under the pointer
+
+  document.addEventListener("pointermove", (event) => {
+    const chart = event.target.closest && event.target.closest("svg.chart");
+    for (const other of document.querySelectorAll("svg.chart[data-read]")) if (other !== chart) readChart(other, null);
+    if (!chart) return;
+    const box = chart.getBoundingClientRect();
+    readChart(chart, Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)));
+  });
+
+  // Shows the values at a part of the width, or the last ones.
+  function readChart(chart, part) {
+    const cursor = chart.querySelector(".cursor");
+    const x = (part === null ? 1 : part) * chart.viewBox.baseVal.width;
+    cursor.setAttribute("x1", x);
+    cursor.setAttribute("x2", x);
+    cursor.setAttribute("visibility", part === null ? "hidden" : "visible");
+    const labels = chart.closest(".plot").querySelectorAll(".legend strong");
+    const age = part === null ? 0 : ((1 - part) * Number(chart.dataset.span)) / 1000;
+    chart.querySelectorAll("g[data-words]").forEach((line, at) => {
+      const words = line.dataset.words.split("|");
+      const word = words[Math.round((part === null ? 1 : part) * (words.length - 1))];
+      labels[at].textContent = age < 30 ? word : `${word}, ${ageInWords(Math.round(age))} ago`;
+    });
+    chart.toggleAttribute("data-read", part !== null);
+  }
+
+  // ---- Copying
 
   function prepare() {
     for (const button of document.querySelectorAll("button[data-copy][hidden]")) button.hidden = !navigator.clipboard;
-    for (const box of document.querySelectorAll("[data-tick-all]")) box.closest("label, th, span").hidden = false;
   }
 
   document.addEventListener("click", async (event) => {
@@ -218,12 +256,6 @@
     status.textContent = "Copied.";
     button.classList.add("good");
     setTimeout(() => button.classList.remove("good"), 1200);
-  });
-
-  document.addEventListener("change", (event) => {
-    if (!event.target.matches("[data-tick-all]")) return;
-    const boxes = event.target.closest("table").querySelectorAll("tbody input[type=checkbox]");
-    for (const box of boxes) box.checked = event.target.checked;
   });
 
   // A form is sent once, however often its button is pressed.

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, Render, html};
 
-use crate::chrome::Chrome;
+use crate::chrome::{Chrome, under};
 use crate::pages::icon::{self, Icon};
 use crate::pages::{parts, text, words};
 
@@ -89,7 +89,7 @@ fn news(chrome: &Chrome) -> Markup {
                 }))
             }
             @if let Some(notice) = &chrome.notice {
-                (parts::notice("good", icon::COMPLETED, &text::inline_of(notice, 400)))
+                div id="notice" data-stay { (parts::notice("good", icon::COMPLETED, &text::inline_of(notice, 400))) }
             }
         }
     }
@@ -186,7 +186,7 @@ fn alone(title: &str, base: &str, body: &Markup) -> Markup {
             body {
                 div.alone {
                     main id="main" {
-                        a.brand href={ (base) "/" } { (icon::CART.render()) span { "oxcart" } }
+                        a.brand href=(under(base, "/")) { (icon::CART.render()) span { "oxcart" } }
                         (body)
                     }
                 }
@@ -213,7 +213,9 @@ pub(crate) fn login(base: &str, back: &str, trouble: Option<&str>) -> Markup {
                 }
                 button.main-action { "Sign in" }
             }
-            p.quiet.small id="token-help" { "The token that the dashboard was started with. It is kept in a cookie of this browser, until you sign out." }
+            p.quiet.small id="token-help" {
+                "One of the tokens that the dashboard was started with. You stay signed in, in this browser, until you sign out."
+            }
         } }
     };
     alone("Sign in", base, &body)
@@ -225,7 +227,7 @@ pub(crate) fn trouble(base: &str, title: &str, what: &str) -> Markup {
         section.panel { div.inside {
             h1 { (text::inline_of(title, 120)) }
             p.explained { (text::lines(&text::plain_lines(what, 1_500))) }
-            p { a.button href={ (base) "/" } { "All queues" } }
+            p { a.button href=(under(base, "/")) { "All queues" } }
         } }
     };
     alone(&text::plain(title, 80), base, &body)
