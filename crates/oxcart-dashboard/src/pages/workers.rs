@@ -59,7 +59,7 @@ fn row(shown: &Workers, line: &WorkerLine, chrome: &Chrome) -> Markup {
             }
             @if shown.queue.is_none() { (parts::cell("Queue", parts::queue_link(chrome, &line.queue))) }
             (parts::cell("Busy", html! { div.progress { (chart::bar(part, &format!("{busy} slots run a job"))) span { (busy) } } }))
-            (parts::cell("Handlers", handlers(&line.handlers)))
+            td.whole data-label="Handlers" { (handlers(&line.handlers)) }
             (parts::cell("Started", parts::ago(line.started_at, chrome.now)))
             (parts::cell("Seen", seen(line, chrome)))
             (parts::cell("Version", text::inline_of(&line.version, 24)))
