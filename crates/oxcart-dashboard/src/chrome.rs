@@ -18,6 +18,16 @@ pub(crate) fn encoded(part: &str) -> String {
     utf8_percent_encode(part, PLAIN).to_string()
 }
 
+/// A path below the mount path. The root is the mount path itself: a router finds no page at `/admin/queues/`.
+pub(crate) fn under(base: &str, path: &str) -> String {
+    match path.strip_prefix('/') {
+        Some(rest) if !base.is_empty() && (rest.is_empty() || rest.starts_with('?')) => {
+            format!("{base}{rest}")
+        }
+        _ => format!("{base}{path}"),
+    }
+}
+
 /// What every page has around it.
 #[derive(Debug, Clone)]
 pub(crate) struct Chrome {
@@ -44,7 +54,7 @@ pub(crate) struct Chrome {
 impl Chrome {
     /// A link to a page: `path` begins with `/`; its parts are [`encoded`].
     pub(crate) fn href(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
+        under(&self.base, path)
     }
 
     /// A link to a page of a queue: `rest` is empty or begins with `/`.
@@ -70,5 +80,18 @@ impl Chrome {
     /// Whether the viewer has this role in the queue.
     pub(crate) fn may(&self, role: Role, queue: &str) -> bool {
         self.access.may(role, queue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::under;
+
+    #[test]
+    fn the_root_is_the_mount_path_itself() {
+        assert_eq!(under("/ops", "/"), "/ops");
+        assert_eq!(under("/ops", "/?q=a"), "/ops?q=a");
+        assert_eq!(under("/ops", "/running"), "/ops/running");
+        assert_eq!(under("", "/"), "/");
     }
 }

@@ -80,11 +80,13 @@
   function say(next) {
     if (!pulse) return;
     const age = Math.max(0, Math.round((performance.now() - agedAt) / 1000));
-    const text = next === "live" ? "live" : `not connected, values of ${ageInWords(age)} ago`;
+    const texts = { live: "live", gone: "not there any more", lost: `not connected, values of ${ageInWords(age)} ago` };
+    const text = texts[next];
     pulse.dataset.state = next;
     if (pulse.firstElementChild.textContent !== text) pulse.firstElementChild.textContent = text;
-    if (state !== next && (state || next === "lost")) {
-      status.textContent = next === "live" ? "Connected again." : "Not connected. Old values are shown.";
+    if (state !== next && (state || next !== "live")) {
+      const news = { live: "Connected again.", gone: "This is not there any more.", lost: "Not connected. Old values are shown." };
+      status.textContent = news[next];
     }
     state = next;
   }
@@ -120,14 +122,18 @@
       const page = new DOMParser().parseFromString(await response.text(), "text/html");
       lastRead = performance.now();
       if (address !== location.href && address !== lastWanted) return;
-      const theirs = page.getElementById("pulse");
-      if (theirs) {
-        agedAt = performance.now() - 1000 * Number(theirs.dataset.age);
-        say(theirs.dataset.state === "lost" ? "lost" : "live");
-      } else if (response.status === 401 || page.getElementById("login")) {
+      if (response.status === 401 || page.getElementById("login")) {
         location.reload();
         return;
       }
+      const theirs = page.getElementById("pulse");
+      if (!response.ok || !theirs) {
+        // What was seen stays to be read.
+        say(response.status === 404 ? "gone" : "lost");
+        return;
+      }
+      agedAt = performance.now() - 1000 * Number(theirs.dataset.age);
+      say(theirs.dataset.state === "lost" ? "lost" : "live");
       show(page);
     } catch {
       say("lost");
@@ -137,11 +143,16 @@
   function listen() {
     if (!stream || !window.EventSource) return;
     const source = new EventSource(stream);
-    source.addEventListener("open", () => { if (state === "lost") read(); else say(pulse.dataset.state === "lost" ? "lost" : "live"); });
-    source.addEventListener("changed", () => { if (!document.hidden) read(); });
-    source.addEventListener("lost", () => say("lost"));
+    source.addEventListener("open", () => {
+      if (state === "lost") read();
+      else say(pulse.dataset.state === "lost" ? "lost" : "live");
+    });
+    for (const news of ["changed", "back", "gone", "lost"]) {
+      source.addEventListener(news, () => { if (!document.hidden) read(); });
+    }
     source.addEventListener("error", () => {
-      say("lost");
+      // The server ends a stream now and then. Whether it is there shows when it is asked for the page.
+      read();
       // A stream that was refused is not opened again by the browser.
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
     });

@@ -83,7 +83,7 @@ pub struct JobQuery {
     pub older: String,
     /// Enqueued (or ended, if they have) less than so long ago.
     pub newer: String,
-    /// What they died of; for dead jobs in bulk actions alone.
+    /// What they died of; for dead jobs alone.
     pub fingerprint: String,
     /// Begin behind this place ([`JobList::next`]).
     pub after: String,

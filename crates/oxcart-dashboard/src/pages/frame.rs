@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, Render, html};
 
-use crate::chrome::Chrome;
+use crate::chrome::{Chrome, under};
 use crate::pages::icon::{self, Icon};
 use crate::pages::{parts, text, words};
 
@@ -186,7 +186,7 @@ fn alone(title: &str, base: &str, body: &Markup) -> Markup {
             body {
                 div.alone {
                     main id="main" {
-                        a.brand href={ (base) "/" } { (icon::CART.render()) span { "oxcart" } }
+                        a.brand href=(under(base, "/")) { (icon::CART.render()) span { "oxcart" } }
                         (body)
                     }
                 }
@@ -225,7 +225,7 @@ pub(crate) fn trouble(base: &str, title: &str, what: &str) -> Markup {
         section.panel { div.inside {
             h1 { (text::inline_of(title, 120)) }
             p.explained { (text::lines(&text::plain_lines(what, 1_500))) }
-            p { a.button href={ (base) "/" } { "All queues" } }
+            p { a.button href=(under(base, "/")) { "All queues" } }
         } }
     };
     alone(&text::plain(title, 80), base, &body)

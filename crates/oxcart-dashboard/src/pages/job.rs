@@ -9,6 +9,9 @@ use crate::model::{JobState, JobView};
 use crate::pages::frame::Page;
 use crate::pages::{bulk, icon, json, parts, running, text, timeline, words};
 
+/// Longest payload that can be changed on the page, in bytes.
+const LONGEST_EDITED: usize = 64 * 1024;
+
 pub(crate) fn job(shown: &JobView, chrome: &Chrome) -> Markup {
     let line = &shown.line;
     let body = html! {
@@ -167,17 +170,24 @@ fn edit(shown: &JobView, chrome: &Chrome) -> Markup {
     let line = &shown.line;
     let now = format!("{:#}", shown.payload);
     let inside = html! {
-        label.field { span { "The new payload, as JSON" } textarea name="payload" spellcheck="false" { "\n" (now) } }
-        p { button.main-action { "Change the payload" } }
+        div.stack {
+            @if now.len() <= LONGEST_EDITED && shown.unreadable.is_none() {
+                label.field {
+                    span { "Payload, as JSON" @if !shown.secret.is_empty() { ". A secret field that is left as (secret) stays as it is" } }
+                    textarea name="payload" spellcheck="false" { "\n" (now) }
+                }
+            }
+            div.fields {
+                label.field { span { "Priority, 0 is the most urgent" } input type="number" name="priority" min="0" max="1023" value=(line.priority); }
+                label.field { span { "Attempts at most" } input type="number" name="attempts" min="1" value=(line.attempts); }
+                button.main-action { "Change the job" }
+            }
+        }
     };
     html! {
-        @if !shown.secret.is_empty() {
-            p.quiet.small { "A payload with secret fields is changed by the command " code { "oxcart job edit" } "." }
-        } @else if now.len() <= 64 * 1024 {
-            details {
-                summary { "Change it" }
-                div.stack.edit { (parts::post(chrome, &chrome.job_href(&line.queue, &line.id, "/edit"), &[], &inside)) }
-            }
+        details.edit {
+            summary { "Change it" }
+            (parts::post(chrome, &chrome.job_href(&line.queue, &line.id, "/edit"), &[], &inside))
         }
     }
 }

@@ -43,17 +43,18 @@ fn states(shown: &JobList, chrome: &Chrome) -> Markup {
         with_query(&chrome.queue_href(&shown.queue, "/jobs"), &fields)
     };
     html! {
-        nav aria-label="Jobs by state" {
-            ul.tiles {
-                @for (state, number) in &shown.counts {
-                    li { a.tile href=(to(*state)) aria-current=[(*state == shown.query.state).then_some("page")] {
-                        span.label { (parts::state(*state)) }
-                        span.value title=(words::count(*number)) { (words::short(*number)) }
-                    } }
+            nav aria-label="Jobs by state" {
+                ul.tiles {
+                    @for (state, number) in &shown.counts {
+                        li { a.tile href=(to(*state)) aria-current=[(*state == shown.query.state).then_some("page")] {
+                            span.label { (parts::state(*state)) }
+    @if *state == JobState::Cancelled { span.note { "counted with completed" } }
+                            @else { span.value title=(words::count(*number)) { (words::short(*number)) } }
+                        } }
+                    }
                 }
             }
         }
-    }
 }
 
 fn filters(shown: &JobList, chrome: &Chrome) -> Markup {

@@ -93,6 +93,7 @@ fn actions(line: &ScheduleLine, chrome: &Chrome) -> Markup {
         )
     };
     let name = text::plain(&line.name, 60);
+    let back = [("back", chrome.here.as_str())];
     let one = |verb: &str, says: &str| {
         parts::post(
             chrome,
@@ -107,7 +108,7 @@ fn actions(line: &ScheduleLine, chrome: &Chrome) -> Markup {
             @if line.paused { (one("resume", "Resume")) } @else { (one("pause", "Pause")) }
             @if chrome.may(Role::Admin, &line.queue) {
                 (parts::asked(&html! { (icon::REMOVE) span.hidden-text { "Remove " (name) } }, "plain", "It makes no more jobs. This cannot be undone.",
-                    &parts::post(chrome, &to("remove"), &[], &html! { button.danger { "Yes, remove it" } })))
+                    &parts::post(chrome, &to("remove"), &back, &html! { button.danger { "Yes, remove it" } })))
             }
         }
     }

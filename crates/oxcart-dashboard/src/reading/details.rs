@@ -198,7 +198,12 @@ impl Details {
                 self.budget.borrow(1);
             }
             let page = asked.await?;
-            jobs.extend(page.jobs.iter().map(|found| job::line(name, found)));
+            // Redis knows no fingerprints.
+            let same = |found: &&oxcart::JobInfo| {
+                query.fingerprint.is_empty() || found.fingerprint().to_string() == query.fingerprint
+            };
+            let matching = page.jobs.iter().filter(same);
+            jobs.extend(matching.map(|found| job::line(name, found)));
             let ids = page.unreadable.iter().map(|error| match error.job_id() {
                 Some(id) => id.to_string(),
                 None => error.to_string(),

@@ -10,7 +10,7 @@ use oxcart::{Changed, JobId, Queue};
 use serde_json::{Value, json};
 
 use crate::access::Role;
-use crate::chrome::encoded;
+use crate::chrome::{encoded, under};
 use crate::server::answer::Refusal;
 use crate::server::body::{Fields, LARGE, SMALL};
 use crate::server::gate::{Proof, Viewer};
@@ -151,7 +151,7 @@ pub(super) fn is_own_path(path: &str) -> bool {
 fn redirect(parts: &Parts, base: &str, done: &Done, fields: &Fields) -> Response {
     let back = fields.get("back");
     let page = if is_own_path(back) { back } else { &done.page };
-    let mut answer = Redirect::to(&format!("{base}{page}")).into_response();
+    let mut answer = Redirect::to(&under(base, page)).into_response();
     let notice = encoded(&cut(&done.text, NOTICE_MAX));
     let cookie = (cookies::NOTICE, notice.as_str());
     cookies::set(

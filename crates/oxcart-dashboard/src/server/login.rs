@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
+use crate::chrome::under;
 use crate::pages;
 use crate::server::acting::{check_form, is_own_path};
 use crate::server::answer::Refusal;
@@ -66,7 +67,7 @@ pub(super) async fn enter(State(app): State<App>, request: Request) -> Response 
         }
         Checked::TooMany => return Refusal::TooMany.answer(&base, true),
     }
-    let mut answer = Redirect::to(&format!("{base}{back}")).into_response();
+    let mut answer = Redirect::to(&under(&base, back)).into_response();
     if let Some(session) = tokens.session_of(token) {
         let cookie = (cookies::SESSION, session.as_str());
         let seconds = Some(SESSION.as_secs());
