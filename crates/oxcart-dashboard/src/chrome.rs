@@ -69,10 +69,12 @@ impl Chrome {
 
     /// The stream that tells when this page has changed.
     pub(crate) fn live_href(&self) -> String {
-        let here = if self.here == "/" {
-            "/overview"
-        } else {
-            &self.here
+        // The overview is also the page at the mount path itself.
+        let here = match self.here.strip_prefix('/') {
+            Some(query) if query.is_empty() || query.starts_with('?') => {
+                format!("/overview{query}")
+            }
+            _ => self.here.clone(),
         };
         format!("{}/live{here}", self.base)
     }

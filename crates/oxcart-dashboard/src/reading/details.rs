@@ -65,6 +65,12 @@ impl Details {
         }
     }
 
+    /// Pages that show this queue are read anew: its own, and those of all queues.
+    pub(super) fn changed(&self, queue: &str) {
+        let shows = |place: &Place| place.queue().is_none_or(|shown| shown == queue);
+        self.pages.forget(shows);
+    }
+
     pub(super) async fn read(&self, place: &Place) -> Result<Reading, NotRead> {
         let slot = self.pages.slot(place);
         let mut kept = slot.lock().await;

@@ -61,6 +61,14 @@ impl<K: Clone + Eq + Hash, V> Shelf<K, V> {
     }
 }
 
+impl<K: Eq + Hash, V> Shelf<K, V> {
+    /// What is read from now on is read anew. A reading that is under way goes to those who wait for it already, and to nobody else.
+    pub(super) fn forget(&self, is_old: impl Fn(&K) -> bool) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|key, _| !is_old(key));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +82,15 @@ mod tests {
         assert!(shelf.slot(&3).lock().await.is_none());
         assert!(shelf.slot(&1).lock().await.is_some());
         assert!(shelf.slot(&2).lock().await.is_none(), "it made room");
+    }
+
+    #[tokio::test]
+    async fn what_is_forgotten_is_read_anew_and_nothing_else() {
+        let shelf: Shelf<u32, u32> = Shelf::new(2);
+        *shelf.slot(&1).lock().await = Some(Kept::new(10));
+        *shelf.slot(&2).lock().await = Some(Kept::new(20));
+        shelf.forget(|key| *key == 1);
+        assert!(shelf.slot(&1).lock().await.is_none());
+        assert!(shelf.slot(&2).lock().await.is_some());
     }
 }

@@ -93,6 +93,11 @@ impl Reader {
         self.clock.now()
     }
 
+    /// Somebody has changed this queue from here: they must not be shown what was read before.
+    pub(crate) fn changed(&self, queue: &str) {
+        self.details.changed(queue);
+    }
+
     /// What the place shows; what was read less than a second ago is not read again.
     pub(crate) async fn read(&self, place: &Place) -> Result<Reading, NotRead> {
         match place {

@@ -110,14 +110,15 @@ pub(super) fn act(deed: Deed) -> impl Fn(State<App>, Request) -> Answer + Clone 
                 let fields = Fields::read(&parts.headers, body, at_most).await?;
                 check_form(&parts, &viewer, &fields)?;
                 let names = path_parts(&mut parts).await;
-                let done = Acting {
+                let acting = Acting {
                     app: &app,
                     viewer: &viewer,
                     names: &names,
                     fields: &fields,
                 };
-                let done = done.act(deed).await?;
-                Ok((done, fields))
+                let done = acting.act(deed).await;
+                app.reader.changed(acting.queue_name());
+                Ok((done?, fields))
             };
             match acted.await {
                 Ok((done, fields)) if is_page => redirect(&parts, &base, &done, &fields),
