@@ -83,7 +83,7 @@ pub(crate) fn actions(shown: &JobList, chrome: &Chrome) -> Markup {
         }
     };
     html! {
-        @if !allowed.is_empty() && !(shown.jobs.is_empty() && shown.next.is_none()) {
+        @if !(allowed.is_empty() || shown.jobs.is_empty() && shown.next.is_none()) {
             (parts::post(chrome, &chrome.queue_href(&shown.queue, "/bulk"), &fields, &inside))
         }
     }
