@@ -312,7 +312,7 @@ mod tests {
         let (mut shown, chrome) = (queue_view(), chrome("/queues/mail"));
         shown
             .minutes
-            .retain(|minute| minute.at.as_millis() / MINUTE_MS % 10 == 0);
+            .retain(|minute| (minute.at.as_millis() / MINUTE_MS).is_multiple_of(10));
         let waiting = series(&shown, &chrome, (30, 1), |_| 7, Gaps::AsBefore);
         assert!(waiting.ends_with(&[7.0; 10]), "{waiting:?}");
         let came = series(&shown, &chrome, (30, 1), |_| 7, Gaps::Nothing);
