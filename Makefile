@@ -1,7 +1,7 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-tls test-acl test-tls-acl test-monitoring test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo dashboard test test-tls test-acl test-tls-acl test-monitoring test-browser screenshots test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
 features = --features memory,metrics,opentelemetry,tls-rustls,tower
@@ -44,6 +44,16 @@ test-monitoring: ## The alert rules, the Grafana dashboard and the text of /metr
 		"$$OXCART_PROMTOOL" check rules docs/monitoring/oxcart.rules.yml && \
 		"$$OXCART_PROMTOOL" test rules docs/monitoring/oxcart.test.yml && \
 		cargo test $(features) --test metrics
+
+# The browser is asked for, and not started, where BROWSER=none leaves it out.
+in_browser = if [ "$$BROWSER" != none ]; then \
+		OXCART_CHROMIUM="$$(.ci/chromium.sh)" && OXCART_AXE="$$(.ci/axe.sh)" && export OXCART_CHROMIUM OXCART_AXE || exit 1; fi;
+
+test-browser: ## The dashboard in a headless Chromium; ONLY=living for some, BROWSER=none for none
+	@$(with_redis) $(in_browser) cargo test -p oxcart-dashboard --test browser -- $(ONLY)
+
+screenshots: ## Pictures of the dashboard, in docs/pictures
+	@$(with_redis) $(in_browser) OXCART_PICTURES="$(CURDIR)/docs/pictures" cargo test -p oxcart-dashboard --test browser
 
 test-features: ## Each feature alone, and the library without any
 	@$(with_redis) .ci/features.sh
