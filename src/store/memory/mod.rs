@@ -9,6 +9,7 @@
 
 mod adopt;
 mod advance;
+mod alerts;
 mod allowance;
 mod aside;
 mod attempts;
