@@ -105,6 +105,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`Alerts`] tell people by themselves: rules about queues, judged by one process at a time (`docs/alerts.md`).
+//!
 //! # Seeing what happens
 //!
 //! The library logs through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
@@ -323,6 +325,11 @@ struct LimitsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/pause.md")]
 struct PausePage;
+
+/// And of the page on alerts.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/alerts.md")]
+struct AlertsPage;
 
 /// And of the page on TLS and access rules.
 #[cfg(doctest)]

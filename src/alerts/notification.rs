@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 use crate::{codec, error::Error};
 
 /// The job that tells of an alert, in the queue that [`Alerts`](crate::Alerts) name. A handler of the application takes it, or one of the package
-/// `oxcart-alerts`, which sends it to a webhook or to Slack. It has 12 attempts over some two hours; notifications of one alert are
+/// `oxcart-alerts`, which sends it to a webhook or to Slack. It has 12 attempts over about an hour; notifications of one alert are
 /// delivered in their order.
 ///
 /// ```

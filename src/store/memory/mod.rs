@@ -9,6 +9,7 @@
 
 mod adopt;
 mod advance;
+mod alert;
 mod alerts;
 mod allowance;
 mod aside;
