@@ -312,7 +312,7 @@ async fn names_that_look_like_html_are_told_as_they_are() {
         told
     );
     let mut told = told;
-    told.condition = "a\nb\u{1b}[31m\0".to_owned();
+    told.condition = "a\nb\u{202e}\u{1b}[31m\0".to_owned();
     assert!(told.text().contains("ab[31m"), "{}", told.text());
 }
 

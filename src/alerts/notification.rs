@@ -86,7 +86,7 @@ impl Job for AlertNotification {
 
 impl AlertNotification {
     /// For people, in one line: `FIRING: deep on mail: more than 10000 jobs wait (12345 jobs), since 2026-11-21T03:00:00.000Z`. Control characters
-    /// in names are left out; what else a medium does not take as it is, such as `<` in HTML, is for whoever writes to it.
+    /// and marks that turn the direction of a text are left out; what else a medium does not take as it is, such as `<` in HTML, is for whoever writes to it.
     #[must_use]
     pub fn text(&self) -> String {
         let event = match self.event {
@@ -102,7 +102,7 @@ impl AlertNotification {
         let since = Timestamp::from_millis(self.since_ms);
         let (rule, queue, condition) = (&self.rule, &self.queue, &self.condition);
         let text = format!("{event}: {rule} on {queue}: {condition} ({value}), since {since}");
-        text.replace(char::is_control, "")
+        text.replace(is_unseen, "")
     }
 
     pub(crate) fn new(
@@ -134,4 +134,10 @@ impl AlertNotification {
         let record = EncodedRecord::new(Self::NAME, payload, &options, Vec::new());
         Ok((JobId::generate(), record))
     }
+}
+
+/// Control characters, and those that turn the direction of a text.
+fn is_unseen(c: char) -> bool {
+    let turns = ['\u{61c}', '\u{200e}', '\u{200f}'].contains(&c);
+    c.is_control() || turns || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
