@@ -213,12 +213,15 @@ impl Destination {
             .await
             .map_err(unreachable)?;
         let mut answer = pin!(sender.send_request(request));
-        // When the connection ends, what it knows of the answer is known: an error may have come behind an answer.
-        let driven = pin!(async move { connection.await });
+        let mut connection = Box::pin(connection);
         let answer = select! {
             biased;
             answer = &mut answer => answer,
-            _ = driven => answer.await,
+            _ = &mut connection => {
+                // It has told all that it will: an answer, behind which it may have failed, or none.
+                drop(connection);
+                answer.await
+            }
         };
         answer.map(|answer| answer.status()).map_err(unreachable)
     }

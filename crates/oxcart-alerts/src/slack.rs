@@ -1,6 +1,5 @@
 //! Slack, and what understands the same: a line of text.
 
-use std::future::Future;
 use std::time::Duration;
 
 use oxcart::{AlertNotification, Context, Failure, Handler, States};
@@ -78,11 +77,7 @@ impl Handler<AlertNotification, ()> for Slack {
         Ok(())
     }
 
-    fn call(
-        &self,
-        notification: AlertNotification,
-        _: Context,
-    ) -> impl Future<Output = Result<(), Failure>> + Send {
-        async move { self.send(&notification).await.map_err(Failure::retry) }
+    async fn call(&self, notification: AlertNotification, _: Context) -> Result<(), Failure> {
+        self.send(&notification).await.map_err(Failure::retry)
     }
 }

@@ -1,7 +1,6 @@
 //! A webhook: the notification as JSON, signed.
 
 use std::fmt;
-use std::future::Future;
 use std::time::Duration;
 
 use oxcart::{AlertNotification, Context, Failure, Handler, States};
@@ -107,14 +106,8 @@ impl Handler<AlertNotification, ()> for Webhook {
         Ok(())
     }
 
-    fn call(
-        &self,
-        notification: AlertNotification,
-        context: Context,
-    ) -> impl Future<Output = Result<(), Failure>> + Send {
-        async move {
-            let sent = self.send(&notification, context.id().as_str());
-            sent.await.map_err(Failure::retry)
-        }
+    async fn call(&self, notification: AlertNotification, context: Context) -> Result<(), Failure> {
+        let sent = self.send(&notification, context.id().as_str());
+        sent.await.map_err(Failure::retry)
     }
 }
