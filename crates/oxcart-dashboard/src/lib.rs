@@ -139,3 +139,12 @@ impl Dashboard {
         server::router(&Shared::new(&self.oxcart, gate, self.base))
     }
 }
+
+/// The routes of the JSON API, each with its method in lower case: for the test that compares them with the description of the API.
+#[doc(hidden)]
+pub fn api_routes() -> impl Iterator<Item = (&'static str, String)> {
+    let places = place::PLACES.iter();
+    let places = places.map(|(path, _)| ("get", format!("/api{path}")));
+    let actions = server::ACTIONS.iter();
+    places.chain(actions.map(|(path, _)| ("post", format!("/api{path}"))))
+}

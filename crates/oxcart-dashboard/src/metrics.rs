@@ -39,7 +39,7 @@ const METRICS: [(&str, &str, &str, Samples); 4] = [
     ),
     (
         "oxcart_queue_rate_per_second",
-        "Jobs that come and that end, in the last 20 minutes.",
+        "Jobs that come and that end, in the last 30 minutes.",
         "direction",
         |line| {
             line.rates.map_or_else(Vec::new, |rates| {

@@ -36,7 +36,7 @@
       return;
     }
     morphAttributes(from, to);
-    if (from.dataset.own === undefined) morphChildren(from, to);
+    morphChildren(from, to);
   }
 
   function morphChildren(from, to) {
@@ -56,7 +56,8 @@
     }
     while (at) {
       const next = at.nextSibling;
-      at.remove();
+      // What became of an action is told once, and stays until the page is left.
+      if (!(at.nodeType === 1 && at.hasAttribute("data-stay"))) at.remove();
       at = next;
     }
   }
@@ -215,11 +216,37 @@
     next.scrollIntoView({ block: "nearest" });
   }
 
-  // ---- Copying, and ticking all
+  // ---- The values of a chart under the pointer
+
+  document.addEventListener("pointermove", (event) => {
+    const chart = event.target.closest && event.target.closest("svg.chart");
+    for (const other of document.querySelectorAll("svg.chart[data-read]")) if (other !== chart) readChart(other, null);
+    if (!chart) return;
+    const box = chart.getBoundingClientRect();
+    readChart(chart, Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)));
+  });
+
+  // Shows the values at a part of the width, or the last ones.
+  function readChart(chart, part) {
+    const cursor = chart.querySelector(".cursor");
+    const x = (part === null ? 1 : part) * chart.viewBox.baseVal.width;
+    cursor.setAttribute("x1", x);
+    cursor.setAttribute("x2", x);
+    cursor.setAttribute("visibility", part === null ? "hidden" : "visible");
+    const labels = chart.closest(".plot").querySelectorAll(".legend strong");
+    const age = part === null ? 0 : ((1 - part) * Number(chart.dataset.span)) / 1000;
+    chart.querySelectorAll("g[data-words]").forEach((line, at) => {
+      const words = line.dataset.words.split("|");
+      const word = words[Math.round((part === null ? 1 : part) * (words.length - 1))];
+      labels[at].textContent = age < 30 ? word : `${word}, ${ageInWords(Math.round(age))} ago`;
+    });
+    chart.toggleAttribute("data-read", part !== null);
+  }
+
+  // ---- Copying
 
   function prepare() {
     for (const button of document.querySelectorAll("button[data-copy][hidden]")) button.hidden = !navigator.clipboard;
-    for (const box of document.querySelectorAll("[data-tick-all]")) box.closest("label, th, span").hidden = false;
   }
 
   document.addEventListener("click", async (event) => {
@@ -229,12 +256,6 @@
     status.textContent = "Copied.";
     button.classList.add("good");
     setTimeout(() => button.classList.remove("good"), 1200);
-  });
-
-  document.addEventListener("change", (event) => {
-    if (!event.target.matches("[data-tick-all]")) return;
-    const boxes = event.target.closest("table").querySelectorAll("tbody input[type=checkbox]");
-    for (const box of boxes) box.checked = event.target.checked;
   });
 
   // A form is sent once, however often its button is pressed.

@@ -42,13 +42,13 @@ pub struct QueueLine {
     pub oldest_waiting_ms: Option<u64>,
     /// How fast jobs come and end; `None` if it is not known yet.
     pub rates: Option<Rates>,
-    /// Jobs that ended in each of the last 20 minutes, the oldest first: for a sparkline. Empty if it is not known yet.
+    /// Jobs that ended in each of the last 30 minutes, the oldest first: for a sparkline. Empty if it is not known yet.
     pub departures: Vec<u64>,
     /// What somebody should look at, in some words each; the gravest first.
     pub problems: Vec<String>,
 }
 
-/// How fast jobs come and end, in the last 20 minutes or some more.
+/// How fast jobs come and end, in the last 30 minutes or some more.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Rates {
     /// Jobs that were enqueued or replayed, per second.

@@ -43,6 +43,8 @@ pub(crate) struct Axes<'a> {
     pub(crate) moments: &'a [String],
     /// A value in words.
     pub(crate) words: fn(f64) -> String,
+    /// How long it is from the left edge to the right one, in milliseconds.
+    pub(crate) span_ms: u64,
 }
 
 /// Lines over time, with the largest value at the top and 0 at the bottom. At most three lines.
@@ -62,12 +64,18 @@ pub(crate) fn lines(axes: &Axes<'_>, series: &[Series<'_>]) -> Markup {
             }
             div.plot-area {
                 div.scale aria-hidden="true" { span { ((axes.words)(most)) } span { ((axes.words)(most / 2.0)) } span { "0" } }
-                svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(says) {
+                svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="img" aria-label=(says)
+                    data-span=(axes.span_ms) {
                     @for y in [0.5, HEIGHT / 2.0, HEIGHT - 0.5] { line.rule x1="0" x2=(WIDTH) y1=(y) y2=(y) {} }
+                    line.cursor y1="0" y2=(HEIGHT) visibility="hidden" {}
                     @for (series, class) in series.iter().zip(["a", "b", "c"]) {
-                        @let points = points(&thinned(series.values), most, (WIDTH, HEIGHT));
+                        @let values = thinned(series.values);
+                        @let points = points(&values, most, (WIDTH, HEIGHT));
                         @if points.len() > 1 {
-                            g.(class) { path.under d=(area(&points, (WIDTH, HEIGHT))) {} path.over d=(line(&points)) {} }
+                            g.(class) data-words=(all_in_words(axes, &values)) {
+                                path.under d=(area(&points, (WIDTH, HEIGHT))) {}
+                                path.over d=(line(&points)) {}
+                            }
                         }
                     }
                 }
@@ -86,6 +94,12 @@ fn now(axes: &Axes<'_>, series: &Series<'_>) -> String {
         .values
         .last()
         .map_or_else(String::new, |value| (axes.words)(*value))
+}
+
+/// Each value in words, for the script, which shows the one under the pointer.
+fn all_in_words(axes: &Axes<'_>, values: &[f64]) -> String {
+    let words: Vec<String> = values.iter().map(|value| (axes.words)(*value)).collect();
+    words.join("|")
 }
 
 /// The chart in words.
@@ -235,6 +249,7 @@ mod tests {
             title: "A day",
             moments: &[],
             words,
+            span_ms: 60_000,
         };
         let drawn = lines(
             &axes,

@@ -12,11 +12,20 @@ use crate::pages::{bulk, chart, icon, parts, text, words};
 pub(crate) fn dead_groups(shown: &DeadGroups, chrome: &Chrome) -> Markup {
     let body = html! {
         @if shown.groups.is_empty() {
-            section.panel aria-label="Groups" { (parts::empty(icon::COMPLETED, "No dead letters", "A job is here when its last attempt has failed.")) }
+            section.panel aria-label="Groups" {
+                (parts::empty(icon::COMPLETED, "No dead letters", "A job is here when its last attempt has failed."))
+            }
         } @else {
-            ul.stack { @for group in &shown.groups { li data-key={ "g-" (group.fingerprint) "-" (text::plain(&group.name, 130)) } { (card(shown, group, chrome)) } } }
+            ul.stack {
+                @for group in &shown.groups {
+                    @let key = text::plain(&group.name, 130);
+                    li data-key={ "g-" (group.fingerprint) "-" (key) } { (card(shown, group, chrome)) }
+                }
+            }
             @if shown.read < shown.dead {
-                p.quiet.small.after { "Made of the " (words::count(shown.read)) " that died first, of " (words::count(shown.dead)) " dead letters." }
+                p.quiet.small.after {
+                    "Made of the " (words::count(shown.read)) " that died first, of " (words::count(shown.dead)) " dead letters."
+                }
             }
         }
     };
@@ -45,12 +54,18 @@ fn card(shown: &DeadGroups, group: &DeadGroupLine, chrome: &Chrome) -> Markup {
         article.panel.dead {
             div.inside.stack {
                 div.line {
-                    h2.name { span.bad { (icon::DEAD) } a data-row href=(list) { (words::jobs(group.count)) } " of " (text::inline_of(&group.name, 80)) }
+                    h2.name {
+                        span.bad { (icon::DEAD) }
+                        a data-row href=(list) { (words::jobs(group.count)) } " of " (text::inline_of(&group.name, 80))
+                    }
                     span.quiet.small { "first " (parts::ago(group.first_at, chrome.now)) ", last " (parts::ago(group.last_at, chrome.now)) }
                 }
                 (chart::bar(part, &format!("{} of the dead letters", words::percent(part))))
                 (text::block(&group.sample))
-                p.small.quiet { "The last one: " (parts::job_link(chrome, &shown.queue, &group.sample_id)) " · fingerprint " code { (group.fingerprint) } }
+                p.small.quiet {
+                    "The last one: " (parts::job_link(chrome, &shown.queue, &group.sample_id))
+                    " · fingerprint " code { (group.fingerprint) }
+                }
             }
             @if chrome.may(Role::Operator, &shown.queue) { (actions(shown, group, chrome)) }
         }
@@ -67,7 +82,11 @@ fn actions(shown: &DeadGroups, group: &DeadGroupLine, chrome: &Chrome) -> Markup
     let inside = html! {
         div.bulk {
             (bulk::rate())
-            label.check { span { "stop when" } input.short type="number" name="stop_if_failing_percent" min="0" max="100" placeholder="20"; span { "% fail again" } }
+            label.check {
+                span { "stop when" }
+                input.short type="number" name="stop_if_failing_percent" min="0" max="100" placeholder="20";
+                span { "% fail again" }
+            }
             button.usual name="action" value="replay" { (icon::REPLAY) "Replay them…" }
             @if chrome.may(Role::Admin, &shown.queue) {
                 button.danger name="action" value="remove" { (icon::REMOVE) "Remove them…" }

@@ -89,7 +89,7 @@ fn news(chrome: &Chrome) -> Markup {
                 }))
             }
             @if let Some(notice) = &chrome.notice {
-                (parts::notice("good", icon::COMPLETED, &text::inline_of(notice, 400)))
+                div id="notice" data-stay { (parts::notice("good", icon::COMPLETED, &text::inline_of(notice, 400))) }
             }
         }
     }
@@ -213,7 +213,9 @@ pub(crate) fn login(base: &str, back: &str, trouble: Option<&str>) -> Markup {
                 }
                 button.main-action { "Sign in" }
             }
-            p.quiet.small id="token-help" { "The token that the dashboard was started with. It is kept in a cookie of this browser, until you sign out." }
+            p.quiet.small id="token-help" {
+                "One of the tokens that the dashboard was started with. You stay signed in, in this browser, until you sign out."
+            }
         } }
     };
     alone("Sign in", base, &body)

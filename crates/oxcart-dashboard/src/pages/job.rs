@@ -23,7 +23,7 @@ pub(crate) fn job(shown: &JobView, chrome: &Chrome) -> Markup {
                 (log(shown))
             }
             div.stack {
-                (place(shown))
+                div.first { (place(shown)) }
                 (facts(shown, chrome))
                 (headers(shown))
             }
@@ -151,7 +151,10 @@ fn headers(shown: &JobView) -> Markup {
 fn payload(shown: &JobView, chrome: &Chrome) -> Markup {
     let line = &shown.line;
     let beside = html! {
-        @if !shown.secret.is_empty() { (parts::chip("plain", html! { (icon::BLOCKED) (words::some(shown.secret.len() as u64, "secret field")) })) }
+        @if !shown.secret.is_empty() {
+            @let fields = words::some(shown.secret.len() as u64, "secret field");
+            (parts::chip("plain", html! { (icon::BLOCKED) (fields) }))
+        }
     };
     let can_change = !matches!(
         line.state,
@@ -178,7 +181,10 @@ fn edit(shown: &JobView, chrome: &Chrome) -> Markup {
                 }
             }
             div.fields {
-                label.field { span { "Priority, 0 is the most urgent" } input type="number" name="priority" min="0" max="1023" value=(line.priority); }
+                label.field {
+                    span { "Priority (0 is first)" }
+                    input type="number" name="priority" min="0" max="1023" value=(line.priority);
+                }
                 label.field { span { "Attempts at most" } input type="number" name="attempts" min="1" value=(line.attempts); }
                 button.main-action { "Change the job" }
             }

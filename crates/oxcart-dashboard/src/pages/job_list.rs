@@ -48,7 +48,7 @@ fn states(shown: &JobList, chrome: &Chrome) -> Markup {
                     @for (state, number) in &shown.counts {
                         li { a.tile href=(to(*state)) aria-current=[(*state == shown.query.state).then_some("page")] {
                             span.label { (parts::state(*state)) }
-    @if *state == JobState::Cancelled { span.note { "counted with completed" } }
+    @if *state == JobState::Cancelled { span.note { "in completed" } }
                             @else { span.value title=(words::count(*number)) { (words::short(*number)) } }
                         } }
                     }
@@ -78,24 +78,38 @@ fn filters(shown: &JobList, chrome: &Chrome) -> Markup {
             input type="hidden" name="state" value=(query.state);
             @if !query.fingerprint.is_empty() {
                 input type="hidden" name="fingerprint" value=(query.fingerprint);
-                p.quiet { "Only what died of " code { (text::inline(&query.fingerprint)) } ". " a href=(with_query(&list, &[("state", "dead")])) { "Show all dead jobs" } }
+                p.quiet {
+                    "Only what died of " code { (text::inline(&query.fingerprint)) } ". "
+                    a href=(with_query(&list, &[("state", "dead")])) { "Show all dead jobs" }
+                }
             }
             div.fields {
-                label.field.grow { span { "Name" } input type="search" name="name" value=(query.name) placeholder="exact name" autocomplete="off"; }
-                label.field.grow { span { "Id begins with" } input name="id" value=(query.id) autocomplete="off" spellcheck="false"; }
+                (filter("Name", "name", &query.name, "exact name"))
+                (filter("Id begins with", "id", &query.id, ""))
                 button { (icon::SEARCH) "Find" }
                 @if !query.is_all() { a.button href=(with_query(&list, &[("state", query.state.as_str())])) { "Show all" } }
             }
             details open[open] {
                 summary { "More filters" }
                 div.fields {
-                    label.field { span { "Group" } input name="group" value=(query.group) autocomplete="off"; }
-                    label.field.grow { span { "Error contains" } input name="error" value=(query.error) autocomplete="off"; }
-                    label.field { span { "Failed at least" } input name="failed" value=(query.failed) inputmode="numeric" placeholder="3" autocomplete="off"; }
-                    label.field { span { (when) " more than .. ago" } input name="older" value=(query.older) placeholder="7d" autocomplete="off"; }
-                    label.field { span { (when) " less than .. ago" } input name="newer" value=(query.newer) placeholder="2h" autocomplete="off"; }
+                    (filter("Group", "group", &query.group, ""))
+                    (filter("Error contains", "error", &query.error, ""))
+                    (filter("Failed at least", "failed", &query.failed, "3"))
+                    (filter(&format!("{when} more than .. ago"), "older", &query.older, "7d"))
+                    (filter(&format!("{when} less than .. ago"), "newer", &query.newer, "2h"))
                 }
             }
+        }
+    }
+}
+
+fn filter(label: &str, name: &str, value: &str, such_as: &str) -> Markup {
+    // The script focuses the first field that is a search.
+    let kind = if name == "name" { "search" } else { "text" };
+    html! {
+        label.field.grow[matches!(name, "name" | "id" | "error")] {
+            span { (label) }
+            input type=(kind) name=(name) value=(value) placeholder=(such_as) autocomplete="off" spellcheck="false";
         }
     }
 }

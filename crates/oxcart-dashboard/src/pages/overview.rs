@@ -34,7 +34,8 @@ fn search(chrome: &Chrome) -> Markup {
     html! {
         form.search role="search" method="get" action=(chrome.href("/")) data-search {
             (icon::SEARCH)
-            input type="search" name="q" value=(wanted) placeholder="Find a queue" aria-label="Find a queue by a part of its name" autocomplete="off";
+            input type="search" name="q" value=(wanted) placeholder="Find a queue" autocomplete="off"
+                aria-label="Find a queue by a part of its name";
             kbd aria-hidden="true" { "/" }
             @if !order.is_empty() { input type="hidden" name="sort" value=(order); }
         }
@@ -79,7 +80,11 @@ fn needs_a_look(queues: usize) -> String {
 
 fn totals(shown: &Overview) -> Markup {
     let sum = |of: fn(&QueueLine) -> u64| shown.queues.iter().map(of).fold(0, u64::saturating_add);
-    let rate = |of: fn(&QueueLine) -> f64| shown.queues.iter().map(of).sum::<f64>();
+    let known = shown.queues.iter().any(|line| line.rates.is_some());
+    let rate = |of: fn(&QueueLine) -> f64| match known {
+        true => words::rate(shown.queues.iter().map(of).sum()),
+        false => "–".to_owned(),
+    };
     let tile = |label: &str, value: u64| parts::tile(&html! { (label) }, &words::short(value), "");
     html! {
         dl.tiles aria-label="All queues together" {
@@ -89,8 +94,8 @@ fn totals(shown: &Overview) -> Markup {
             (tile("Delayed", sum(|line| line.delayed)))
             (tile("Active", sum(|line| line.active)))
             (tile("Dead", sum(|line| line.dead)))
-            (parts::tile(&html! { "Coming in" }, &words::rate(rate(arrivals)), ""))
-            (parts::tile(&html! { "Ending" }, &words::rate(rate(departures)), ""))
+            (parts::tile(&html! { "Coming in" }, &rate(arrivals), ""))
+            (parts::tile(&html! { "Ending" }, &rate(departures), ""))
         }
     }
 }
@@ -149,10 +154,14 @@ fn queues(shown: &Overview, chrome: &Chrome) -> Markup {
                     table.cards {
                         caption.hidden-text { "Queues, with what they hold and how fast jobs come and end" }
                         thead { tr {
-                            th scope="col" aria-sort=[sorted(&order, "name", "ascending")] { (order_link(chrome, &wanted, "name", "Queue")) }
+                            th scope="col" aria-sort=[sorted(&order, "name", "ascending")] {
+                                (order_link(chrome, &wanted, "name", "Queue"))
+                            }
                             th scope="col" { "Last 30 min" }
                             @for (name, label, _) in ORDERS {
-                                th.number scope="col" aria-sort=[sorted(&order, name, "descending")] { (order_link(chrome, &wanted, name, label)) }
+                                th.number scope="col" aria-sort=[sorted(&order, name, "descending")] {
+                                    (order_link(chrome, &wanted, name, label))
+                                }
                             }
                             th.number.optional scope="col" { "Drained in" }
                         } }
@@ -187,8 +196,8 @@ fn row(line: &QueueLine, chrome: &Chrome) -> Markup {
             (parts::number("Delayed", line.delayed.saturating_add(line.blocked)))
             (parts::number("Active", line.active))
             (parts::number("Dead", line.dead))
-            (parts::value("In", &words::rate(arrivals(line))))
-            (parts::value("Out", &words::rate(departures(line))))
+            (parts::value("In", &line.rates.map(|rates| words::rate(rates.arrivals)).unwrap_or_default()))
+            (parts::value("Out", &line.rates.map(|rates| words::rate(rates.departures)).unwrap_or_default()))
             td.number.narrow-off data-label="Failing" { (failed.map(words::percent).unwrap_or_default()) }
             td.number.optional.narrow-off data-label="Drained in" { (drained(line)) }
         }
@@ -199,11 +208,13 @@ fn row(line: &QueueLine, chrome: &Chrome) -> Markup {
 pub(crate) fn chips(line: &QueueLine, chrome: &Chrome) -> Markup {
     html! {
         @if line.paused { (parts::chip("warn", html! { (icon::PAUSED) "paused" })) }
-        @if let Some(until) = line.held_until { @if until > chrome.now { (parts::chip("warn", html! { "held, ends " (parts::ahead(until, chrome.now)) })) } }
+        @if let Some(until) = line.held_until.filter(|until| *until > chrome.now) {
+            (parts::chip("warn", html! { "held, ends " (parts::ahead(until, chrome.now)) }))
+        }
         @if !line.paused_names.is_empty() {
             (parts::chip("warn", words::some(line.paused_names.len() as u64, "paused name")))
         }
-        @if !line.problems.is_empty() { (parts::chip("bad", html! { (icon::WARNING) "needs a look" })) }
+        @if !line.problems.is_empty() { (parts::chip("bad", html! { (icon::WARNING) span.hidden-text { "needs a look" } })) }
         @if line.read_at.is_none() { (parts::chip("plain", "being read")) }
     }
 }

@@ -135,6 +135,34 @@ pub(crate) fn ms(ms: u64) -> String {
     words::duration(Duration::from_millis(ms))
 }
 
+/// The head of a column.
+pub(crate) enum Column<'a> {
+    Words(&'a str),
+    Number(&'a str),
+    /// Buttons, which need no head that is seen.
+    Actions,
+}
+
+/// The heads of a table.
+pub(crate) fn heads(columns: &[Column<'_>]) -> Markup {
+    html! {
+        thead { tr {
+            @for column in columns {
+                @match column {
+                    Column::Words(label) => th scope="col" { (label) },
+                    Column::Number(label) => th.number scope="col" { (label) },
+                    Column::Actions => th scope="col" { span.hidden-text { "Actions" } },
+                }
+            }
+        } }
+    }
+}
+
+/// Names, each in a frame of its own.
+pub(crate) fn chips(names: &[String]) -> Markup {
+    html! { div.chips { @for name in names { (chip("plain", text::inline_of(name, 40))) } } }
+}
+
 /// A cell with something in it; the label is shown where rows are cards.
 pub(crate) fn cell(label: &str, content: impl Render) -> Markup {
     html! { td data-label=(label) { (content) } }
@@ -143,7 +171,10 @@ pub(crate) fn cell(label: &str, content: impl Render) -> Markup {
 /// A cell with a number of jobs, which steps back when it is 0.
 pub(crate) fn number(label: &str, number: u64) -> Markup {
     let zero = (number == 0).then_some("zero");
-    html! { td.number.(zero.unwrap_or("some")) data-label=(label) title=[(number > 9_999).then(|| words::count(number))] { (words::short(number)) } }
+    let exact = (number > 9_999).then(|| words::count(number));
+    html! {
+        td.number.(zero.unwrap_or("some")) data-label=(label) title=[exact] { (words::short(number)) }
+    }
 }
 
 /// A cell with a value in words, such as a rate.

@@ -7,10 +7,15 @@ use crate::chrome::Chrome;
 use crate::model::{JobState, MinutePoint, NameLine, Quantiles, QueueLine, QueueView};
 use crate::pages::chart::{self, Axes, Series};
 use crate::pages::frame::Page;
+use crate::pages::parts::Column::{Actions, Number, Words};
 use crate::pages::{icon, links, overview, parts, queue_side, text, words};
 
 /// Steps of a chart at most.
 const STEPS: u64 = 288;
+/// Minutes that a chart shows at least: one minute would be no line.
+const SHORTEST: u64 = 30;
+/// Minutes of a day.
+const LONGEST: u64 = 24 * 60;
 const MINUTE_MS: u64 = 60_000;
 
 pub(crate) fn queue(shown: &QueueView, chrome: &Chrome) -> Markup {
@@ -81,7 +86,7 @@ fn states(line: &QueueLine, chrome: &Chrome) -> Markup {
 }
 
 fn history(shown: &QueueView, chrome: &Chrome) -> Markup {
-    let covers = (shown.covers_ms / MINUTE_MS).clamp(1, 24 * 60);
+    let covers = (shown.covers_ms / MINUTE_MS).clamp(SHORTEST, LONGEST);
     let step = covers.div_ceil(STEPS).max(1);
     let rates =
         |of: fn(&MinutePoint) -> u64| series(shown, chrome, (covers, step), of, Gaps::Nothing);
@@ -107,10 +112,12 @@ fn history(shown: &QueueView, chrome: &Chrome) -> Markup {
         format!("{} ago", parts::ms(covers * MINUTE_MS / 2)),
         "now".to_owned(),
     ];
+    let span_ms = covers * MINUTE_MS;
     let axes = |title, words| Axes {
         title,
         moments: &moments,
         words,
+        span_ms,
     };
     let body = html! {
         @if shown.minutes.is_empty() {
@@ -132,8 +139,12 @@ fn history(shown: &QueueView, chrome: &Chrome) -> Markup {
     )
 }
 
+/// There is no half of a job.
 fn in_words(jobs: f64) -> String {
-    words::short(jobs as u64)
+    match jobs.fract() {
+        0.0 => words::short(jobs as u64),
+        _ => String::new(),
+    }
 }
 
 /// What a minute counts of which nothing was written down.
@@ -141,6 +152,19 @@ fn in_words(jobs: f64) -> String {
 enum Gaps {
     Nothing,
     AsBefore,
+}
+
+/// The last minute that is over and of which something is known. Workers report once a minute, so the last two or three may be missing:
+/// that is not the same as nothing happening in them.
+fn last_known(shown: &QueueView, chrome: &Chrome) -> u64 {
+    let now = chrome.now.as_millis() / MINUTE_MS;
+    let minutes = shown
+        .minutes
+        .iter()
+        .map(|minute| minute.at.as_millis() / MINUTE_MS);
+    let last = minutes.filter(|minute| *minute < now).max();
+    last.filter(|last| now - last <= 3)
+        .unwrap_or(now.saturating_sub(1))
 }
 
 /// The minutes up to now as steps of the same length, the oldest first: their sums, or the last value in each of them.
@@ -152,19 +176,18 @@ fn series(
     gaps: Gaps,
 ) -> Vec<f64> {
     let steps = covers.div_ceil(step);
-    let now = chrome.now.as_millis() / MINUTE_MS;
+    let end = last_known(shown, chrome);
     let mut values = vec![None; steps as usize];
     for minute in &shown.minutes {
-        let back = now.saturating_sub(minute.at.as_millis() / MINUTE_MS) / step;
-        let Some(at) = steps.checked_sub(back + 1) else {
+        let Some(back) = end.checked_sub(minute.at.as_millis() / MINUTE_MS) else {
             continue;
         };
-        let before = if gaps == Gaps::Nothing {
-            values[at as usize].unwrap_or(0.0)
-        } else {
-            0.0
+        let Some(at) = steps.checked_sub(back / step + 1) else {
+            continue;
         };
-        values[at as usize] = Some(before + of(minute) as f64);
+        let value: &mut Option<f64> = &mut values[at as usize];
+        let before = value.filter(|_| gaps == Gaps::Nothing).unwrap_or(0.0);
+        *value = Some(before + of(minute) as f64);
     }
     let mut last = 0.0;
     let filled = values.into_iter().map(|value| {
@@ -190,13 +213,12 @@ fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
         } @else {
             div.scroll { table.cards {
                 caption.hidden-text { "Jobs of the last day by name" }
-                thead { tr {
-                    th scope="col" { "Name" } th.number scope="col" { "Completed" } th.number scope="col" { "Retried" } th.number scope="col" { "Dead" }
-                    th scope="col" { "Wait" } th scope="col" { "Run" } th scope="col" { span.hidden-text { "Actions" } }
-                } }
+                (parts::heads(&[Words("Name"), Number("Completed"), Number("Retried"), Number("Dead"), Words("Wait"), Words("Run"), Actions]))
                 tbody { @for name in &shown.names { (name_row(shown, name, longest, chrome)) } }
             } }
-            footer { "Wait and run: a ring for half of them, a dot for 95 %, a small dot for 99 %; each step of the scale is ten times as long." }
+            footer {
+                "Wait and run: a ring for half of them, a dot for 95 %, a small dot for 99 %, on a scale of powers of ten."
+            }
         }
     };
     parts::panel(
@@ -208,10 +230,12 @@ fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
 
 fn name_row(shown: &QueueView, name: &NameLine, longest: f64, chrome: &Chrome) -> Markup {
     let queue = &shown.line.queue;
+    let jobs = chrome.queue_href(queue, "/jobs");
+    let jobs = links::with_query(&jobs, &[("state", "waiting"), ("name", &name.name)]);
     html! {
         tr data-key={ "n-" (text::plain(&name.name, 130)) } {
             th.whole scope="row" { div.name {
-                a data-row href=(chrome.queue_href(queue, &links::with_query("/jobs", &[("state", "waiting"), ("name", &name.name)]))) { (text::inline_of(&name.name, 60)) }
+                a data-row href=(jobs) { (text::inline_of(&name.name, 60)) }
                 @if name.paused { (parts::chip("warn", html! { (icon::PAUSED) "paused" })) }
             } }
             (parts::number("Completed", name.completed))
@@ -249,5 +273,49 @@ fn times(times: Option<Quantiles>, longest: f64) -> Markup {
                 span.small.quiet { (parts::ms(p50_ms)) " · " (parts::ms(p95_ms)) " · " (parts::ms(p99_ms)) }
             }
         } @else { span.quiet { "—" } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::tests::{chrome, queue_view};
+
+    #[test]
+    fn minutes_of_which_nothing_is_known_yet_are_not_shown_as_nothing() {
+        let mut shown = queue_view();
+        let chrome = chrome("/queues/mail");
+        shown
+            .minutes
+            .retain(|minute| minute.at.ms_before(chrome.now) >= 2 * MINUTE_MS);
+        let came = series(
+            &shown,
+            &chrome,
+            (60, 1),
+            |minute| minute.arrived,
+            Gaps::Nothing,
+        );
+        assert_eq!(came.len(), 60);
+        assert!(came.iter().all(|jobs| *jobs >= 300.0), "{came:?}");
+    }
+
+    #[test]
+    fn steps_of_several_minutes_sum_up_or_take_the_last() {
+        let (shown, chrome) = (queue_view(), chrome("/queues/mail"));
+        let of = |gaps| series(&shown, &chrome, (60, 5), |_| 1, gaps);
+        assert_eq!(of(Gaps::Nothing), vec![5.0; 12]);
+        assert_eq!(of(Gaps::AsBefore), vec![1.0; 12]);
+    }
+
+    #[test]
+    fn a_minute_without_news_has_as_many_waiting_as_the_one_before() {
+        let (mut shown, chrome) = (queue_view(), chrome("/queues/mail"));
+        shown
+            .minutes
+            .retain(|minute| minute.at.as_millis() / MINUTE_MS % 10 == 0);
+        let waiting = series(&shown, &chrome, (30, 1), |_| 7, Gaps::AsBefore);
+        assert!(waiting.ends_with(&[7.0; 10]), "{waiting:?}");
+        let came = series(&shown, &chrome, (30, 1), |_| 7, Gaps::Nothing);
+        assert!(came.contains(&0.0), "{came:?}");
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::chrome::Chrome;
 use crate::model::{JobLine, Running};
 use crate::pages::frame::Page;
+use crate::pages::parts::Column::Words;
 use crate::pages::{chart, icon, parts, text, words};
 
 pub(crate) fn running(shown: &Running, chrome: &Chrome) -> Markup {
@@ -16,11 +17,7 @@ pub(crate) fn running(shown: &Running, chrome: &Chrome) -> Markup {
             } @else {
                 div.scroll { table.cards {
                     caption.hidden-text { "Jobs that run, the one that runs for longest first" }
-                    thead { tr {
-                        th scope="col" { "Job" } th scope="col" { "Id" }
-                        @if shown.queue.is_none() { th scope="col" { "Queue" } }
-                        th scope="col" { "Runs for" } th scope="col" { "Progress" } th scope="col" { "Attempt" } th scope="col" { "Worker" }
-                    } }
+                    (heads(shown.queue.is_none()))
                     tbody { @for job in &shown.jobs { (row(shown, job, chrome)) } }
                 } }
                 @if shown.active > shown.jobs.len() as u64 {
@@ -41,6 +38,22 @@ pub(crate) fn running(shown: &Running, chrome: &Chrome) -> Markup {
         ..Page::new("Running now", body)
     };
     page.framed(chrome)
+}
+
+/// The queue has a column of its own where there are several.
+fn heads(several: bool) -> Markup {
+    let mut columns = vec![
+        Words("Job"),
+        Words("Id"),
+        Words("Runs for"),
+        Words("Progress"),
+        Words("Attempt"),
+        Words("Worker"),
+    ];
+    if several {
+        columns.insert(2, Words("Queue"));
+    }
+    parts::heads(&columns)
 }
 
 fn row(shown: &Running, job: &JobLine, chrome: &Chrome) -> Markup {

@@ -6,6 +6,7 @@ use crate::access::Role;
 use crate::chrome::{Chrome, encoded};
 use crate::model::{ScheduleLine, Schedules, TickOutcome};
 use crate::pages::frame::Page;
+use crate::pages::parts::Column::{Actions, Number, Words};
 use crate::pages::{icon, parts, text};
 
 pub(crate) fn schedules(shown: &Schedules, chrome: &Chrome) -> Markup {
@@ -16,13 +17,7 @@ pub(crate) fn schedules(shown: &Schedules, chrome: &Chrome) -> Markup {
             } @else {
                 div.scroll { table.cards {
                     caption.hidden-text { "Schedules, with their next and their last tick" }
-                    thead { tr {
-                        th scope="col" { "Schedule" }
-                        @if shown.queue.is_none() { th scope="col" { "Queue" } }
-                        th scope="col" { "Ticks" } th scope="col" { "Next" } th scope="col" { "Last tick" }
-                        th.number scope="col" { "Made jobs" } th.number scope="col" { "Missed" } th.number scope="col" { "Overlapped" }
-                        th scope="col" { span.hidden-text { "Actions" } }
-                    } }
+                    (heads(shown.queue.is_none()))
                     tbody { @for line in &shown.schedules { (row(shown, line, chrome)) } }
                 } }
             }
@@ -39,6 +34,24 @@ pub(crate) fn schedules(shown: &Schedules, chrome: &Chrome) -> Markup {
         ..Page::new("Schedules", body)
     };
     page.framed(chrome)
+}
+
+/// The queue has a column of its own where there are several.
+fn heads(several: bool) -> Markup {
+    let mut columns = vec![
+        Words("Schedule"),
+        Words("Ticks"),
+        Words("Next"),
+        Words("Last tick"),
+        Number("Made jobs"),
+        Number("Missed"),
+        Number("Overlapped"),
+        Actions,
+    ];
+    if several {
+        columns.insert(1, Words("Queue"));
+    }
+    parts::heads(&columns)
 }
 
 fn row(shown: &Schedules, line: &ScheduleLine, chrome: &Chrome) -> Markup {
@@ -79,7 +92,10 @@ fn last(line: &ScheduleLine, chrome: &Chrome) -> Markup {
                 _ => {}
             }
             @if let Some(id) = &line.last_job {
-                div.small { (parts::job_link(chrome, &line.queue, id)) " " @if let Some(state) = line.last_job_state { (parts::state(state)) } }
+                div.small {
+                    (parts::job_link(chrome, &line.queue, id)) " "
+                    @if let Some(state) = line.last_job_state { (parts::state(state)) }
+                }
             }
         } @else { span.quiet { "not yet" } }
     }

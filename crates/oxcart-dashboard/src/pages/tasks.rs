@@ -6,6 +6,7 @@ use crate::access::Role;
 use crate::chrome::Chrome;
 use crate::model::{TaskLine, TaskState, TaskView, Tasks};
 use crate::pages::frame::Page;
+use crate::pages::parts::Column::Words;
 use crate::pages::{chart, icon, parts, text, words};
 
 pub(crate) fn tasks(shown: &Tasks, chrome: &Chrome) -> Markup {
@@ -16,9 +17,7 @@ pub(crate) fn tasks(shown: &Tasks, chrome: &Chrome) -> Markup {
             } @else {
                 div.scroll { table.cards {
                     caption.hidden-text { "Actions on many jobs, the newest first" }
-                    thead { tr {
-                        th scope="col" { "Task" } th scope="col" { "Queue" } th scope="col" { "How it goes" } th scope="col" { "Jobs" } th scope="col" { "Who" } th scope="col" { "Began" }
-                    } }
+                    (parts::heads(&["Task", "Queue", "How it goes", "Jobs", "Who", "Began"].map(Words)))
                     tbody { @for task in &shown.tasks { (row(task, chrome)) } }
                 } }
             }
@@ -35,7 +34,10 @@ pub(crate) fn tasks(shown: &Tasks, chrome: &Chrome) -> Markup {
 fn row(task: &TaskLine, chrome: &Chrome) -> Markup {
     html! {
         tr data-key={ "t-" (task.id) } {
-            th.whole scope="row" { div.name { a data-row href=(chrome.href(&format!("/tasks/{}", task.id))) { (title(task)) } } (filters(task)) }
+            th.whole scope="row" {
+                div.name { a data-row href=(chrome.href(&format!("/tasks/{}", task.id))) { (title(task)) } }
+                (filters(task))
+            }
             (parts::cell("Queue", parts::queue_link(chrome, &task.queue)))
             (parts::cell("How it goes", state(task)))
             (parts::cell("Jobs", html! { (words::count(if task.dry_run { task.matching } else { task.done })) }))
@@ -59,7 +61,11 @@ fn filters(task: &TaskLine) -> Markup {
     let fields = task.query.fields();
     html! {
         @if fields.len() > 1 {
-            div.chips { @for (name, value) in fields.iter().skip(1) { (parts::chip("plain", html! { (name) ": " (text::inline_of(value, 60)) })) } }
+            div.chips {
+                @for (name, value) in fields.iter().skip(1) {
+                    (parts::chip("plain", html! { (name) ": " (text::inline_of(value, 60)) }))
+                }
+            }
         }
     }
 }
@@ -130,7 +136,9 @@ fn numbers(task: &TaskLine) -> Markup {
     html! {
         dl.tiles {
             @for (label, number) in numbers {
-                @if number > 0 || label == "Match" || (label == "Changed" && !task.dry_run) { (parts::tile(&html! { (label) }, &words::count(number), "")) }
+                @if number > 0 || label == "Match" || (label == "Changed" && !task.dry_run) {
+                    (parts::tile(&html! { (label) }, &words::count(number), ""))
+                }
             }
         }
     }
@@ -174,9 +182,14 @@ fn answer(task: &TaskLine, chrome: &Chrome) -> Markup {
                     p { strong { "No job matches." } " There is nothing to " (task.action) "." }
                 } @else {
                     p.large { "This would " strong { (task.action) " " (matching) } " of " (parts::queue_link(chrome, &task.queue)) "." }
-                    p.quiet { (meaning(&task.action)) @if let Some(rate) = task.per_second { " At most " (words::jobs(rate.into())) " in a second." } }
+                    p.quiet {
+                        (meaning(&task.action))
+                        @if let Some(rate) = task.per_second { " At most " (words::jobs(rate.into())) " in a second." }
+                    }
                     div.bar-of-forms {
-                        @if chrome.may(role, &task.queue) { (parts::post(chrome, &chrome.queue_href(&task.queue, "/bulk"), &fields, &button)) }
+                        @if chrome.may(role, &task.queue) {
+                            (parts::post(chrome, &chrome.queue_href(&task.queue, "/bulk"), &fields, &button))
+                        }
                         a.button href=(chrome.queue_href(&task.queue, "")) { "No" }
                     }
                 }
@@ -206,7 +219,9 @@ fn facts(task: &TaskLine, chrome: &Chrome) -> Markup {
             dt { "Jobs" } dd { (parts::state(task.query.state)) (filters(task)) }
             dt { "Who" } dd { (text::inline_of(&task.operator, 80)) }
             dt { "Began" } dd { (parts::ago(task.began_at, chrome.now)) }
-            @if let Some(at) = task.ended_at { dt { "Ended" } dd { (parts::ago(at, chrome.now)) ", after " (parts::ms(task.began_at.ms_before(at))) } }
+            @if let Some(at) = task.ended_at {
+                dt { "Ended" } dd { (parts::ago(at, chrome.now)) ", after " (parts::ms(task.began_at.ms_before(at))) }
+            }
             @if let Some(rate) = task.per_second { dt { "Rate" } dd { "at most " (words::jobs(rate.into())) " in a second" } }
             @if let Some(percent) = task.stop_if_failing_percent { dt { "Stops" } dd { "when more than " (percent) " % fail again" } }
         }

@@ -60,7 +60,7 @@ pub(crate) fn first_line(text: &str, most: usize) -> Markup {
     let more = first.len() < text.trim().len();
     let (head, cut) = cut(first, most);
     let all = (cut || more).then(|| plain(text, 1_000));
-    html! { bdi title=[all] { (escaped(head, Breaks::Seen)) @if cut || more { " …" } } }
+    html! { bdi title=[all] { (escaped(head, Breaks::Seen)) @if cut || more { "\u{a0}…" } } }
 }
 
 /// A text of several lines, folded when it is long.

@@ -7,11 +7,16 @@ use crate::model::{AttemptLine, JobState, JobView, Moment};
 use crate::pages::icon::{self, Icon};
 use crate::pages::{parts, text};
 
+/// Bytes of a reason that stands in a line of its own, without a frame.
+const SHORT: usize = 120;
+
 pub(crate) fn timeline(shown: &JobView, chrome: &Chrome) -> Markup {
     let now = chrome.now;
+    let enqueued =
+        html! { strong { "Enqueued" } span.quiet { (parts::ago(shown.line.enqueued_at, now)) } };
     html! {
         ol.timeline {
-            (entry("quiet", icon::START, &html! { strong { "Enqueued" } span.quiet { (parts::ago(shown.line.enqueued_at, now)) } }, &html! {}))
+            (entry("quiet", icon::START, &enqueued, &html! {}))
             @for attempt in &shown.attempts { (attempt_of(attempt, now)) }
             (latest(shown, now))
         }
@@ -53,11 +58,21 @@ fn latest(shown: &JobView, now: Moment) -> Markup {
         .ended
         .as_ref()
         .and_then(|ended| ended.reason.as_deref());
+    // An error that the last attempt has told already is not told again.
+    let reason = reason.filter(|reason| {
+        shown
+            .attempts
+            .last()
+            .is_none_or(|last| last.error != *reason)
+    });
+    let is_short = |reason: &&str| reason.len() <= SHORT && !reason.contains('\n');
+    let (short, long) = (
+        reason.filter(is_short),
+        reason.filter(|reason| !is_short(reason)),
+    );
     let below = html! {
-        // An error that the last attempt has told already is not told again.
-        @if let Some(reason) = reason.filter(|reason| shown.attempts.last().is_none_or(|last| last.error != *reason)) {
-            div.error { (text::block(reason)) }
-        }
+        @if let Some(reason) = short { div.quiet { (text::inline(reason)) } }
+        @if let Some(reason) = long { div.error { (text::block(reason)) } }
     };
     let says = html! {
         @match line.state {

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use crate::chrome::Chrome;
 use crate::model::{WorkerLine, Workers};
 use crate::pages::frame::Page;
+use crate::pages::parts::Column::Words;
 use crate::pages::{chart, icon, parts, text, words};
 
 /// A worker says that it is there about once a minute: one that was not heard of for longer may have died.
@@ -20,11 +21,7 @@ pub(crate) fn workers(shown: &Workers, chrome: &Chrome) -> Markup {
             } @else {
                 div.scroll { table.cards {
                     caption.hidden-text { "Workers, with where they run and how busy they are" }
-                    thead { tr {
-                        th scope="col" { "Worker" }
-                        @if shown.queue.is_none() { th scope="col" { "Queue" } }
-                        th scope="col" { "Busy" } th scope="col" { "Handlers" } th scope="col" { "Started" } th scope="col" { "Seen" } th scope="col" { "Version" }
-                    } }
+                    (heads(shown.queue.is_none()))
                     tbody { @for line in &shown.workers { (row(shown, line, chrome)) } }
                 } }
             }
@@ -42,6 +39,22 @@ pub(crate) fn workers(shown: &Workers, chrome: &Chrome) -> Markup {
         ..Page::new("Workers", body)
     };
     page.framed(chrome)
+}
+
+/// The queue has a column of its own where there are several.
+fn heads(several: bool) -> Markup {
+    let mut columns = vec![
+        Words("Worker"),
+        Words("Busy"),
+        Words("Handlers"),
+        Words("Started"),
+        Words("Seen"),
+        Words("Version"),
+    ];
+    if several {
+        columns.insert(1, Words("Queue"));
+    }
+    parts::heads(&columns)
 }
 
 fn row(shown: &Workers, line: &WorkerLine, chrome: &Chrome) -> Markup {
@@ -77,9 +90,9 @@ fn seen(line: &WorkerLine, chrome: &Chrome) -> Markup {
 fn handlers(names: &[String]) -> Markup {
     let (first, rest) = names.split_at(names.len().min(HANDLERS));
     html! {
-        div.chips { @for name in first { (parts::chip("plain", text::inline_of(name, 40))) } }
+        (parts::chips(first))
         @if !rest.is_empty() {
-            details { summary { (rest.len()) " more" } div.chips { @for name in rest { (parts::chip("plain", text::inline_of(name, 40))) } } }
+            details { summary { (rest.len()) " more" } (parts::chips(rest)) }
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::model::{Moment, Overview, QueueLine, Rates};
 use crate::reading::budget::Budget;
 use crate::reading::clock::{self, Clock};
-use crate::reading::queue::{LATELY, lately, line, unread};
+use crate::reading::queue::{LATELY, LATELY_COMMANDS, lately, line, unread};
 use crate::reading::{ANSWER_WITHIN, said};
 
 /// Commands a second for this, and how many at once.
@@ -28,6 +28,8 @@ const FEW: usize = 32;
 const COLD: Duration = Duration::from_secs(60);
 /// But not more than these.
 const MANY: usize = 1_000;
+/// For so long nothing else is read after that.
+const PAID_BACK_WITHIN: Duration = Duration::from_secs(5);
 const CALLS_AT_A_TIME: usize = 16;
 /// How often the history of a queue is read, in which something happens.
 const HISTORY_EVERY: Duration = Duration::from_secs(60);
@@ -138,7 +140,14 @@ impl All {
         let stale = self.stale(if is_cold { MANY } else { FEW + 1 }, 2 * FRESH);
         if is_cold || stale.len() <= FEW {
             self.read(stale).await;
+            self.budget.forgive(PAID_BACK_WITHIN);
         }
+    }
+
+    /// Reads a queue again, in which somebody has changed something.
+    pub(super) async fn again(&self, queue: &str) {
+        let _one_at_a_time = self.at_once.lock().await;
+        self.read(vec![queue.to_owned()]).await;
     }
 
     fn is_small(&self) -> bool {
@@ -224,7 +233,7 @@ impl All {
         });
         let mut history = None;
         let counts = if is_due {
-            self.budget.borrow(2);
+            self.budget.borrow(LATELY_COMMANDS);
             let read = answered(queue.history(LATELY)).await?;
             history = Some(lately(&read, self.clock.now()));
             read.counts

@@ -45,6 +45,11 @@ impl Budget {
         })
     }
 
+    /// Forgives what could not be paid back within this time.
+    pub(super) fn forgive(&self, longer_than: Duration) {
+        self.with(|left| *left = left.max(-self.per_second * longer_than.as_secs_f64()));
+    }
+
     /// Takes them in any case, and says how long to wait before they are sent: nobody waits as long as the debt is small.
     pub(super) fn borrow(&self, commands: usize) -> Duration {
         self.with(|left| {
@@ -68,5 +73,7 @@ mod tests {
         assert_eq!(budget.borrow(5), Duration::ZERO, "a small debt is fine");
         assert_eq!(budget.borrow(1), Duration::ZERO);
         assert!(budget.borrow(1) > Duration::from_secs(100));
+        budget.forgive(Duration::from_secs(1));
+        assert_eq!(budget.borrow(1), Duration::ZERO);
     }
 }

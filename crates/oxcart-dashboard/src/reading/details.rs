@@ -1,7 +1,7 @@
 //! What a single page shows: read when somebody asks, and shared by all who ask within a second.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use oxcart::{DeadGroups, Error, Oxcart, Queue};
 use tokio::time::{sleep, timeout};
@@ -42,6 +42,8 @@ pub(super) struct Details {
     pub(super) budget: Budget,
     pages: Shelf<Place, Reading>,
     days: Shelf<String, Day>,
+    /// When somebody last changed something: what was read before is read again.
+    changed_at: Mutex<Option<Instant>>,
 }
 
 /// What changes slowly in a queue.
@@ -62,25 +64,32 @@ impl Details {
             budget: Budget::new(PER_SECOND, AT_ONCE),
             pages: Shelf::new(PAGES),
             days: Shelf::new(PAGES),
+            changed_at: Mutex::default(),
         }
     }
 
-    /// Pages that show this queue are read anew: its own, and those of all queues.
-    pub(super) fn changed(&self, queue: &str) {
-        let shows = |place: &Place| place.queue().is_none_or(|shown| shown == queue);
-        self.pages.forget(shows);
+    fn changed_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        let changed_at = self.changed_at.lock();
+        changed_at.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was read until now may be otherwise.
+    pub(super) fn forget(&self) {
+        *self.changed_at() = Some(Instant::now());
     }
 
     pub(super) async fn read(&self, place: &Place) -> Result<Reading, NotRead> {
         let slot = self.pages.slot(place);
         let mut kept = slot.lock().await;
         let (fresh_for, commands) = price(place);
-        if let Some(kept) = &mut *kept
+        let changed_at = *self.changed_at();
+        let old = kept.as_ref().filter(|kept| !kept.is_older_than(changed_at));
+        if let Some(kept) = old
             && (kept.is_younger_than(fresh_for) || !self.budget.take(commands))
         {
             return Ok(kept.value.clone());
         }
-        if kept.is_none() {
+        if old.is_none() {
             sleep(self.budget.borrow(commands)).await;
         }
         let read = match timeout(ANSWER_WITHIN, self.view(place)).await {

@@ -10,7 +10,7 @@ use tokio::sync::Mutex as Turn;
 /// A value and when it was last tried to read it.
 pub(super) struct Kept<V> {
     pub(super) value: V,
-    pub(super) tried_at: Instant,
+    tried_at: Instant,
 }
 
 impl<V> Kept<V> {
@@ -21,12 +21,17 @@ impl<V> Kept<V> {
         }
     }
 
+    /// Whether that was before this moment.
+    pub(super) fn is_older_than(&self, moment: Option<Instant>) -> bool {
+        moment.is_some_and(|moment| self.tried_at < moment)
+    }
+
     pub(super) fn is_younger_than(&self, age: Duration) -> bool {
         self.tried_at.elapsed() < age
     }
 }
 
-/// The place of one value. Whoever reads it holds the lock, and the others wait for that reading.
+/// The place of one value. The task that reads it holds the lock, and the others wait for that reading.
 pub(super) type Slot<V> = Arc<Turn<Option<Kept<V>>>>;
 
 pub(super) struct Shelf<K, V> {
@@ -61,14 +66,6 @@ impl<K: Clone + Eq + Hash, V> Shelf<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> Shelf<K, V> {
-    /// What is read from now on is read anew. A reading that is under way goes to those who wait for it already, and to nobody else.
-    pub(super) fn forget(&self, is_old: impl Fn(&K) -> bool) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.retain(|key, _| !is_old(key));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,15 +79,5 @@ mod tests {
         assert!(shelf.slot(&3).lock().await.is_none());
         assert!(shelf.slot(&1).lock().await.is_some());
         assert!(shelf.slot(&2).lock().await.is_none(), "it made room");
-    }
-
-    #[tokio::test]
-    async fn what_is_forgotten_is_read_anew_and_nothing_else() {
-        let shelf: Shelf<u32, u32> = Shelf::new(2);
-        *shelf.slot(&1).lock().await = Some(Kept::new(10));
-        *shelf.slot(&2).lock().await = Some(Kept::new(20));
-        shelf.forget(|key| *key == 1);
-        assert!(shelf.slot(&1).lock().await.is_none());
-        assert!(shelf.slot(&2).lock().await.is_some());
     }
 }

@@ -93,11 +93,6 @@ impl Reader {
         self.clock.now()
     }
 
-    /// Somebody has changed this queue from here: they must not be shown what was read before.
-    pub(crate) fn changed(&self, queue: &str) {
-        self.details.changed(queue);
-    }
-
     /// What the place shows; what was read less than a second ago is not read again.
     pub(crate) async fn read(&self, place: &Place) -> Result<Reading, NotRead> {
         match place {
@@ -115,6 +110,12 @@ impl Reader {
             }
             place => self.details.read(place).await,
         }
+    }
+
+    /// Somebody has changed something in this queue, and is to see it.
+    pub(crate) async fn changed(&self, queue: &str) {
+        self.details.forget();
+        self.all.again(queue).await;
     }
 
     /// What is known without Redis.

@@ -7,9 +7,11 @@ use oxcart::{Counts, History, Rate, Retention, SettingsInForce, Spread, Totals};
 use crate::model::{self, Moment, QueueLine, Rates};
 use crate::reading::problems::problems;
 
-/// The time whose rates are shown: what one call reads.
-pub(super) const LATELY: Duration = Duration::from_secs(20 * 60);
-const MINUTES: u64 = 20;
+/// The time whose rates are shown.
+pub(super) const LATELY: Duration = Duration::from_secs(MINUTES * 60);
+/// Commands that reading its history takes.
+pub(super) const LATELY_COMMANDS: usize = 3;
+const MINUTES: u64 = 30;
 const MINUTE_MS: u64 = 60_000;
 
 pub(super) fn ms(duration: Duration) -> u64 {

@@ -110,15 +110,17 @@ pub(super) fn act(deed: Deed) -> impl Fn(State<App>, Request) -> Answer + Clone 
                 let fields = Fields::read(&parts.headers, body, at_most).await?;
                 check_form(&parts, &viewer, &fields)?;
                 let names = path_parts(&mut parts).await;
-                let acting = Acting {
+                let done = Acting {
                     app: &app,
                     viewer: &viewer,
                     names: &names,
                     fields: &fields,
                 };
-                let done = acting.act(deed).await;
-                app.reader.changed(acting.queue_name());
-                Ok((done?, fields))
+                let done = done.act(deed).await?;
+                if let Some(queue) = names.get("queue") {
+                    app.reader.changed(queue).await;
+                }
+                Ok((done, fields))
             };
             match acted.await {
                 Ok((done, fields)) if is_page => redirect(&parts, &base, &done, &fields),
@@ -229,24 +231,24 @@ impl Acting<'_> {
                 true => jobs.pause().await?,
                 false => jobs.resume().await?,
             };
-            format!("Jobs named {name}")
+            format!("Jobs named {name} are")
         } else if !group.is_empty() {
             let jobs = queue.group(group)?;
             match pauses {
                 true => jobs.pause().await?,
                 false => jobs.resume().await?,
             };
-            format!("The group {group}")
+            format!("The group {group} is")
         } else {
             match pauses {
                 true => queue.pause().await?,
                 false => queue.resume().await?,
             };
-            "The queue".to_owned()
+            "The queue is".to_owned()
         };
         let text = match pauses {
-            true => format!("{what}: paused."),
-            false => format!("{what}: no longer paused."),
+            true => format!("{what} paused."),
+            false => format!("{what} no longer paused."),
         };
         Ok(Done::new(text, self.page("")))
     }

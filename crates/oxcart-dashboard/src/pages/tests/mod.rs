@@ -10,6 +10,10 @@ use crate::model::Moment;
 
 pub(super) use sample::schedule;
 
+pub(super) fn queue_view() -> crate::model::QueueView {
+    sample::rich().queue
+}
+
 /// A moment at which the samples are looked at.
 const NOW: u64 = 1_795_000_000_000;
 
