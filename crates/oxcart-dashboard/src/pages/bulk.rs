@@ -67,6 +67,7 @@ pub(crate) fn actions(shown: &JobList, chrome: &Chrome) -> Markup {
         .iter()
         .filter(|action| chrome.may(action.role, &shown.queue))
         .collect();
+    let is_empty = shown.jobs.is_empty() && shown.next.is_none();
     let of_what = if shown.query.is_all() {
         "all"
     } else {
@@ -83,7 +84,7 @@ pub(crate) fn actions(shown: &JobList, chrome: &Chrome) -> Markup {
         }
     };
     html! {
-        @if !allowed.is_empty() && !(shown.jobs.is_empty() && shown.next.is_none()) {
+        @if !(allowed.is_empty() || is_empty) {
             (parts::post(chrome, &chrome.queue_href(&shown.queue, "/bulk"), &fields, &inside))
         }
     }

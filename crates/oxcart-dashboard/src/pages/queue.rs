@@ -197,6 +197,16 @@ fn series(
     filled.collect()
 }
 
+const NAME_COLUMNS: [parts::Column<'_>; 7] = [
+    Words("Name"),
+    Number("Completed"),
+    Number("Retried"),
+    Number("Dead"),
+    Words("Wait"),
+    Words("Run"),
+    Actions,
+];
+
 /// The jobs of each name: how they ended, how long they waited and ran.
 fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
     let longest = shown
@@ -213,7 +223,7 @@ fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
         } @else {
             div.scroll { table.cards {
                 caption.hidden-text { "Jobs of the last day by name" }
-                (parts::heads(&[Words("Name"), Number("Completed"), Number("Retried"), Number("Dead"), Words("Wait"), Words("Run"), Actions]))
+                (parts::heads(&NAME_COLUMNS))
                 tbody { @for name in &shown.names { (name_row(shown, name, longest, chrome)) } }
             } }
             footer {
@@ -312,7 +322,7 @@ mod tests {
         let (mut shown, chrome) = (queue_view(), chrome("/queues/mail"));
         shown
             .minutes
-            .retain(|minute| minute.at.as_millis() / MINUTE_MS % 10 == 0);
+            .retain(|minute| (minute.at.as_millis() / MINUTE_MS).is_multiple_of(10));
         let waiting = series(&shown, &chrome, (30, 1), |_| 7, Gaps::AsBefore);
         assert!(waiting.ends_with(&[7.0; 10]), "{waiting:?}");
         let came = series(&shown, &chrome, (30, 1), |_| 7, Gaps::Nothing);

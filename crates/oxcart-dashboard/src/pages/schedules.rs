@@ -114,17 +114,23 @@ fn actions(line: &ScheduleLine, chrome: &Chrome) -> Markup {
         parts::post(
             chrome,
             &to(verb),
-            &[],
+            &back,
             &html! { button.plain aria-label={ (says) ": " (name) } { (says) } },
         )
     };
+    let label = html! { (icon::REMOVE) span.hidden-text { "Remove " (name) } };
+    let remove = parts::post(
+        chrome,
+        &to("remove"),
+        &back,
+        &html! { button.danger { "Yes, remove it" } },
+    );
     html! {
         div.bar-of-forms {
             (one("run", "Run now"))
             @if line.paused { (one("resume", "Resume")) } @else { (one("pause", "Pause")) }
             @if chrome.may(Role::Admin, &line.queue) {
-                (parts::asked(&html! { (icon::REMOVE) span.hidden-text { "Remove " (name) } }, "plain", "It makes no more jobs. This cannot be undone.",
-                    &parts::post(chrome, &to("remove"), &back, &html! { button.danger { "Yes, remove it" } })))
+                (parts::asked(&label, "plain", "It makes no more jobs. This cannot be undone.", &remove))
             }
         }
     }

@@ -319,7 +319,11 @@ fn data(queues: Overview, names: &[&str], text: &str) -> Data {
         operator: text.chars().take(400).collect(),
         action: "replay".to_owned(),
         target: format!("dead letters: name={first}"),
-        phase: if number % 2 == 0 { "began" } else { "ended" },
+        phase: if number.is_multiple_of(2) {
+            "began"
+        } else {
+            "ended"
+        },
         jobs: (number % 2 == 1).then_some(number * 1_234),
     };
     let group = |(at, name): (usize, &&str)| DeadGroupLine {
