@@ -14,6 +14,10 @@
 //!
 //! Without [`access`](Dashboard::access) or [`token`](Dashboard::token) nobody is let in.
 
+// Only here: tests and examples may.
+#![warn(clippy::unwrap_used, clippy::panic, missing_debug_implementations)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
+
 mod access;
 mod chrome;
 mod metrics;
@@ -130,7 +134,6 @@ impl Dashboard {
 
     /// What can be mounted under any path. Beside the pages it has `/metrics`: what is known of all queues, in the text format of
     /// Prometheus. To be called within a runtime of tokio.
-    #[must_use]
     pub fn router(self) -> Router {
         let gate = match self.gate {
             Way::Gate(gate) => gate,
