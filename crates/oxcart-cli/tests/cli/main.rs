@@ -17,6 +17,7 @@ mod rig;
 mod scale;
 mod screen;
 mod secrets;
+mod serve;
 mod support;
 mod terminal;
 mod top;
