@@ -17,6 +17,21 @@ pub(crate) fn shown(value: &Value) -> Markup {
     text::folded(&laid_out, LINES, coloured)
 }
 
+/// A value to be edited, laid out: what would not be seen is written as JSON can write it, such as `\u202e`.
+pub(crate) fn editable(value: &Value) -> String {
+    let laid_out = format!("{value:#}");
+    let mut plain = String::with_capacity(laid_out.len());
+    for character in laid_out.chars() {
+        if text::is_seen(character) {
+            plain.push(character);
+        } else {
+            let units = character.encode_utf16(&mut [0; 2]).to_vec();
+            plain.extend(units.into_iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    plain
+}
+
 /// Laid out JSON, which may be cut off anywhere, with its parts marked.
 fn coloured(laid_out: &str) -> Markup {
     html! {
@@ -107,6 +122,17 @@ mod tests {
         ] {
             assert!(drawn.contains(part), "{part} is not in {drawn}");
         }
+    }
+
+    #[test]
+    fn what_is_edited_is_seen_and_means_the_same() {
+        let value = json!({ "a": "\u{202e}x\u{e0041}\n\u{0}", "b": "ä" });
+        let plain = editable(&value);
+        assert!(
+            plain.contains("\\u202ex\\udb40\\udc41\\n\\u0000") && plain.contains('ä'),
+            "{plain}"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&plain).unwrap(), value);
     }
 
     #[test]

@@ -140,6 +140,11 @@ fn pieces(text: &str, breaks: Breaks) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// Whether a character of a text of several lines is seen as it is.
+pub(crate) fn is_seen(character: char) -> bool {
+    sign_of(character, Breaks::Kept).is_none()
+}
+
 /// What is shown in the place of a character that would not be seen, or would change how others are seen.
 fn sign_of(character: char, breaks: Breaks) -> Option<String> {
     match character {
