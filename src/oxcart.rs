@@ -167,7 +167,7 @@ impl Oxcart {
     }
 
     /// What the server says of itself: its version, what it keeps on disk, its memory and its clock, how far away it is, and which
-    /// commands it denies to this user. It takes a dozen small commands. In memory nothing of it is known.
+    /// commands it denies to this user. It takes a dozen small commands. In memory only the clock is known.
     ///
     /// ```no_run
     /// # async fn example(oxcart: oxcart::Oxcart) -> Result<(), oxcart::Error> {

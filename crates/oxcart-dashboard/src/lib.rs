@@ -16,7 +16,6 @@
 
 // Only here: tests and examples may.
 #![warn(clippy::unwrap_used, clippy::panic, missing_debug_implementations)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
 
 mod access;
 mod chrome;

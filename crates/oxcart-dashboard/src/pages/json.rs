@@ -17,19 +17,21 @@ pub(crate) fn shown(value: &Value) -> Markup {
     text::folded(&laid_out, LINES, coloured)
 }
 
-/// A value to be edited, laid out: what would not be seen is written as JSON can write it, such as `\u202e`.
-pub(crate) fn editable(value: &Value) -> String {
+/// A value as it is edited: what would not be seen, or would turn others around, stands as `\u202e`, which is the same in JSON.
+pub(crate) fn to_edit(value: &Value) -> String {
     let laid_out = format!("{value:#}");
-    let mut plain = String::with_capacity(laid_out.len());
+    let mut text = String::with_capacity(laid_out.len());
+    let mut units = [0; 2];
     for character in laid_out.chars() {
-        if text::is_seen(character) {
-            plain.push(character);
-        } else {
-            let units = character.encode_utf16(&mut [0; 2]).to_vec();
-            plain.extend(units.into_iter().map(|unit| format!("\\u{unit:04x}")));
+        match text::is_unseen(character) {
+            true => {
+                let units = character.encode_utf16(&mut units).iter();
+                text.extend(units.map(|unit| format!("\\u{unit:04x}")));
+            }
+            false => text.push(character),
         }
     }
-    plain
+    text
 }
 
 /// Laid out JSON, which may be cut off anywhere, with its parts marked.
@@ -111,6 +113,15 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn what_is_edited_can_be_seen_and_is_the_same() {
+        let value = serde_json::json!({"to\u{202e}": "a\u{200b}\u{e0041}é\n"});
+        let text = to_edit(&value);
+        assert!(text.contains("\\u202e") && text.contains("é"), "{text}");
+        assert!(!text.contains('\u{202e}') && !text.contains('\u{200b}'));
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+
+    #[test]
     fn parts_are_marked_and_escaped() {
         let drawn = shown(&json!({ "a\"<b>": ["x<y", 1.5, true, null, "(secret)"] })).into_string();
         for part in [
@@ -122,17 +133,6 @@ mod tests {
         ] {
             assert!(drawn.contains(part), "{part} is not in {drawn}");
         }
-    }
-
-    #[test]
-    fn what_is_edited_is_seen_and_means_the_same() {
-        let value = json!({ "a": "\u{202e}x\u{e0041}\n\u{0}", "b": "ä" });
-        let plain = editable(&value);
-        assert!(
-            plain.contains("\\u202ex\\udb40\\udc41\\n\\u0000") && plain.contains('ä'),
-            "{plain}"
-        );
-        assert_eq!(serde_json::from_str::<Value>(&plain).unwrap(), value);
     }
 
     #[test]

@@ -303,9 +303,12 @@ impl Acting<'_> {
             };
             let name = job.name.clone();
             let Stored(masked) = job.payload()?;
-            let Stored(whole) = job.reveal().payload()?;
-            let typed = Typed(restored(typed, &masked, &whole));
-            edit = edit.payload(&typed).named(name);
+            // A form sends the payload also if only the priority was changed.
+            if typed != masked {
+                let Stored(whole) = job.reveal().payload()?;
+                let typed = Typed(restored(typed, &masked, &whole));
+                edit = edit.payload(&typed).named(name);
+            }
         }
         if let Some(priority) = self.fields.number("priority")? {
             edit = edit.priority(priority);
