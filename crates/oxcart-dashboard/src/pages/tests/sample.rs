@@ -405,6 +405,7 @@ fn data(queues: Overview, names: &[&str], text: &str) -> Data {
             rules: vec![
                 rule(RuleState::Firing, text),
                 RuleLine {
+                    rule: "late".to_owned(),
                     acknowledged_by: Some("bob".to_owned()),
                     ..rule(RuleState::Firing, text)
                 },
