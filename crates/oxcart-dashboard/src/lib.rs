@@ -48,6 +48,7 @@ pub struct Dashboard {
     oxcart: Oxcart,
     gate: Way,
     base: Option<String>,
+    alerts: String,
 }
 
 /// How it is found out who asks, while that is being said.
@@ -71,6 +72,7 @@ impl Dashboard {
             oxcart: oxcart.clone(),
             gate: Way::Gate(Gate::Closed),
             base: None,
+            alerts: "alerts".to_owned(),
         }
     }
 
@@ -131,6 +133,12 @@ impl Dashboard {
         self
     }
 
+    /// The queue that tells of the [alerts](oxcart::Alerts) of the application: the second argument of `Alerts::new`. Default: `alerts`.
+    pub fn alerts_of(mut self, queue: impl Into<String>) -> Self {
+        self.alerts = queue.into();
+        self
+    }
+
     /// What can be mounted under any path. Beside the pages it has `/metrics`: what is known of all queues, in the text format of
     /// Prometheus. To be called within a runtime of tokio.
     pub fn router(self) -> Router {
@@ -138,7 +146,7 @@ impl Dashboard {
             Way::Gate(gate) => gate,
             Way::Tokens(tokens) => Gate::Tokens(Arc::new(tokens)),
         };
-        server::router(&Shared::new(&self.oxcart, gate, self.base))
+        server::router(&Shared::new(&self.oxcart, self.alerts, gate, self.base))
     }
 }
 

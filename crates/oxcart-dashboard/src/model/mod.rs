@@ -17,5 +17,5 @@ pub use overview::{Overview, QueueLine, Rates};
 pub use queue::{MinutePoint, NameLine, Quantiles, QueueView, SettingLine, Totals};
 pub use schedule::{ScheduleLine, Schedules, TickOutcome};
 pub use task::{TaskLine, TaskState, TaskView, Tasks};
-pub use watch::{AlertLine, Alerts, Audit, AuditLine};
+pub use watch::{AlertLine, Alerts, Audit, AuditLine, RuleLine, RuleState};
 pub use worker::{Running, WorkerLine, Workers};

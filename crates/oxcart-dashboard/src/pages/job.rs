@@ -171,7 +171,7 @@ fn payload(shown: &JobView, chrome: &Chrome) -> Markup {
 
 fn edit(shown: &JobView, chrome: &Chrome) -> Markup {
     let line = &shown.line;
-    let now = format!("{:#}", shown.payload);
+    let now = json::to_edit(&shown.payload);
     let inside = html! {
         div.stack {
             @if now.len() <= LONGEST_EDITED && shown.unreadable.is_none() {

@@ -17,6 +17,23 @@ pub(crate) fn shown(value: &Value) -> Markup {
     text::folded(&laid_out, LINES, coloured)
 }
 
+/// A value as it is edited: what would not be seen, or would turn others around, stands as `\u202e`, which is the same in JSON.
+pub(crate) fn to_edit(value: &Value) -> String {
+    let laid_out = format!("{value:#}");
+    let mut text = String::with_capacity(laid_out.len());
+    let mut units = [0; 2];
+    for character in laid_out.chars() {
+        match text::is_unseen(character) {
+            true => {
+                let units = character.encode_utf16(&mut units).iter();
+                text.extend(units.map(|unit| format!("\\u{unit:04x}")));
+            }
+            false => text.push(character),
+        }
+    }
+    text
+}
+
 /// Laid out JSON, which may be cut off anywhere, with its parts marked.
 fn coloured(laid_out: &str) -> Markup {
     html! {
@@ -94,6 +111,15 @@ fn end_of_text(json: &str) -> usize {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_edited_can_be_seen_and_is_the_same() {
+        let value = serde_json::json!({"to\u{202e}": "a\u{200b}\u{e0041}é\n"});
+        let text = to_edit(&value);
+        assert!(text.contains("\\u202e") && text.contains("é"), "{text}");
+        assert!(!text.contains('\u{202e}') && !text.contains('\u{200b}'));
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 
     #[test]
     fn parts_are_marked_and_escaped() {

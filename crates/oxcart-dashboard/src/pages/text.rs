@@ -140,6 +140,11 @@ fn pieces(text: &str, breaks: Breaks) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// Whether a character would not be seen, or would change how others are shown. Line breaks and tabs are no such characters.
+pub(crate) fn is_unseen(character: char) -> bool {
+    sign_of(character, Breaks::Kept).is_some()
+}
+
 /// What is shown in the place of a character that would not be seen, or would change how others are seen.
 fn sign_of(character: char, breaks: Breaks) -> Option<String> {
     match character {

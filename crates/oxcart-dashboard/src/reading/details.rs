@@ -39,6 +39,8 @@ pub(super) struct Details {
     pub(super) oxcart: Oxcart,
     pub(super) all: Arc<All>,
     clock: Arc<Clock>,
+    /// The queue that tells of the alerts of the application.
+    pub(super) alerts: String,
     pub(super) budget: Budget,
     pages: Shelf<Place, Reading>,
     days: Shelf<String, Day>,
@@ -56,9 +58,10 @@ struct Day {
 }
 
 impl Details {
-    pub(super) fn new(oxcart: Oxcart, all: Arc<All>, clock: Arc<Clock>) -> Self {
+    pub(super) fn new(oxcart: Oxcart, alerts: String, all: Arc<All>, clock: Arc<Clock>) -> Self {
         Self {
             oxcart,
+            alerts,
             all,
             clock,
             budget: Budget::new(PER_SECOND, AT_ONCE),
@@ -137,7 +140,8 @@ impl Details {
             Place::Schedules(name) => self.schedules(name.as_deref()).await,
             Place::Workers(name) => self.workers(name.as_deref()).await,
             Place::Audit(name, before) => self.audit(name, *before).await,
-            Place::Overview | Place::Alerts | Place::Tasks | Place::Task(_) => {
+            Place::Alerts => self.rules().await,
+            Place::Overview | Place::Tasks | Place::Task(_) => {
                 Err(NotRead::Missing("it is no page of Redis".to_owned()))
             }
         }
@@ -423,6 +427,7 @@ fn price(place: &Place) -> (Duration, usize) {
         Place::Running(Some(_)) => (900, 1),
         Place::Running(None) => (1_900, 0),
         Place::Audit(..) => (1_900, 2),
+        Place::Alerts => (1_900, 1),
         Place::Dead(_) => (4_900, 3),
         Place::Schedules(Some(_)) | Place::Workers(Some(_)) => (1_900, 3),
         _ => (19_900, 0),

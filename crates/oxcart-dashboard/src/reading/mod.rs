@@ -10,6 +10,7 @@ mod kept;
 mod others;
 mod problems;
 mod queue;
+mod rules;
 mod view;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use oxcart::{Error, ErrorKind, Oxcart};
 
-use crate::model::{AlertLine, Alerts, Moment};
+use crate::model::{AlertLine, Alerts, Moment, RuleLine};
 use crate::place::Place;
 use crate::reading::all::All;
 use crate::reading::clock::Clock;
@@ -77,11 +78,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(oxcart: &Oxcart, tasks: Arc<Tasks>) -> Self {
+    /// `alerts` is the queue that tells of the alerts of the application.
+    pub(crate) fn new(oxcart: &Oxcart, alerts: String, tasks: Arc<Tasks>) -> Self {
         let clock = Arc::new(Clock::default());
         let all = Arc::new(All::new(oxcart.clone(), Arc::clone(&clock)));
         Self {
-            details: Details::new(oxcart.clone(), Arc::clone(&all), Arc::clone(&clock)),
+            details: Details::new(oxcart.clone(), alerts, Arc::clone(&all), Arc::clone(&clock)),
             all,
             tasks,
             clock,
@@ -139,6 +141,17 @@ impl Reader {
         }
     }
 
+    /// How the rules of the application stand; none if they cannot be read, which the overview tells then.
+    async fn rules(&self) -> Vec<RuleLine> {
+        match self.details.read(&Place::Alerts).await {
+            Ok(Reading {
+                view: View::Alerts(known),
+                ..
+            }) => known.rules,
+            _ => Vec::new(),
+        }
+    }
+
     /// The problems of all queues: those of a queue stand in the order of their weight.
     async fn alerts(&self) -> Result<Reading, NotRead> {
         let Reading {
@@ -165,7 +178,10 @@ impl Reader {
             alerts.extend(lines);
         }
         Ok(Reading {
-            view: View::Alerts(Alerts { alerts }),
+            view: View::Alerts(Alerts {
+                alerts,
+                rules: self.rules().await,
+            }),
             read_at,
             lost,
         })

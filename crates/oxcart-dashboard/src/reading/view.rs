@@ -53,7 +53,10 @@ impl View {
                 let unread = overview.queues.iter().filter(|line| line.read_at.is_none());
                 overview.unread = unread.count() as u64;
             }
-            Self::Alerts(alerts) => alerts.alerts.retain(|line| sees(&line.queue)),
+            Self::Alerts(alerts) => {
+                alerts.alerts.retain(|line| sees(&line.queue));
+                alerts.rules.retain(|line| sees(&line.queue));
+            }
             Self::Running(running) => {
                 running.jobs.retain(|line| sees(&line.queue));
                 if running.queue.is_none() {

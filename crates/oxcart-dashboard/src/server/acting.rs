@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
-use oxcart::{Changed, JobId, Queue};
+use oxcart::{Acknowledge, Alerts, Changed, JobId, Queue};
 use serde_json::{Value, json};
 
 use crate::access::Role;
@@ -40,10 +40,11 @@ pub(crate) enum Deed {
     RunSchedule,
     RemoveSchedule,
     StopTask,
+    AcknowledgeAlert,
 }
 
 /// Where each is, below the mount path and below `/api`; always by POST.
-pub(crate) const ACTIONS: [(&str, Deed); 13] = [
+pub(crate) const ACTIONS: [(&str, Deed); 14] = [
     ("/queues/{queue}/pause", Deed::PauseQueue),
     ("/queues/{queue}/resume", Deed::ResumeQueue),
     ("/queues/{queue}/bulk", Deed::Bulk),
@@ -69,6 +70,7 @@ pub(crate) const ACTIONS: [(&str, Deed); 13] = [
         Deed::RemoveSchedule,
     ),
     ("/tasks/{task}/stop", Deed::StopTask),
+    ("/alerts/acknowledge", Deed::AcknowledgeAlert),
 ];
 
 impl Deed {
@@ -208,6 +210,9 @@ impl Acting<'_> {
         if deed == Deed::StopTask {
             return self.stop_task();
         }
+        if deed == Deed::AcknowledgeAlert {
+            return self.acknowledge().await;
+        }
         self.needs(deed.role(), self.queue_name())?;
         match deed {
             Deed::PauseQueue => self.pause(true).await,
@@ -298,9 +303,12 @@ impl Acting<'_> {
             };
             let name = job.name.clone();
             let Stored(masked) = job.payload()?;
-            let Stored(whole) = job.reveal().payload()?;
-            let typed = Typed(restored(typed, &masked, &whole));
-            edit = edit.payload(&typed).named(name);
+            // A form sends the payload also if only the priority was changed.
+            if typed != masked {
+                let Stored(whole) = job.reveal().payload()?;
+                let typed = Typed(restored(typed, &masked, &whole));
+                edit = edit.payload(&typed).named(name);
+            }
         }
         if let Some(priority) = self.fields.number("priority")? {
             edit = edit.priority(priority);
@@ -333,6 +341,29 @@ impl Acting<'_> {
             ),
         };
         Ok(Done::new(text, self.page("/schedules")))
+    }
+
+    /// The viewer knows of the alert of the fields `rule` and `queue`.
+    async fn acknowledge(&self) -> Result<Done, Refusal> {
+        let (rule, queue) = (self.fields.get("rule"), self.fields.get("queue"));
+        self.needs(Role::Operator, queue)?;
+        let who = self.viewer.access.name();
+        let oxcart = self.app.oxcart.as_operator(who);
+        let alerts = Alerts::new(&oxcart, &self.app.alerts)?;
+        match alerts.acknowledge(rule, queue, who).await? {
+            Acknowledge::Done => {
+                self.app.reader.changed(queue).await;
+                let text =
+                    format!("The alert {rule} on {queue} is not told again until it is resolved.");
+                Ok(Done::new(text, "/alerts".to_owned()))
+            }
+            Acknowledge::Already { by } => Err(Refusal::Conflict(format!(
+                "{by} has acknowledged it before."
+            ))),
+            _ => Err(Refusal::Conflict(format!(
+                "The alert {rule} on {queue} does not fire."
+            ))),
+        }
     }
 
     fn stop_task(&self) -> Result<Done, Refusal> {

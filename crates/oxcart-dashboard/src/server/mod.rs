@@ -37,6 +37,8 @@ const STREAMS: usize = 256;
 pub(crate) struct Shared {
     oxcart: Oxcart,
     reader: Reader,
+    /// The queue that tells of the alerts of the application.
+    alerts: String,
     tasks: Arc<Tasks>,
     gate: Gate,
     /// Where the dashboard is mounted, if a proxy hides it.
@@ -47,11 +49,12 @@ pub(crate) struct Shared {
 pub(crate) type App = Arc<Shared>;
 
 impl Shared {
-    pub(crate) fn new(oxcart: &Oxcart, gate: Gate, base: Option<String>) -> App {
+    pub(crate) fn new(oxcart: &Oxcart, alerts: String, gate: Gate, base: Option<String>) -> App {
         let tasks = Arc::new(Tasks::default());
         Arc::new(Self {
             oxcart: oxcart.clone(),
-            reader: Reader::new(oxcart, Arc::clone(&tasks)),
+            reader: Reader::new(oxcart, alerts.clone(), Arc::clone(&tasks)),
+            alerts,
             tasks,
             gate,
             base,

@@ -5,6 +5,7 @@
 )]
 
 mod actions;
+mod alerts;
 mod api;
 mod cost;
 mod forms;

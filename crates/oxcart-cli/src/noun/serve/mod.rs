@@ -52,6 +52,9 @@ pub(crate) struct Serve {
     /// Where browsers find it, if a proxy takes a part of the path away: /queues
     #[arg(long, value_name = "PATH")]
     seen_at: Option<String>,
+    /// The queue that tells of the alerts of the application
+    #[arg(long, value_name = "QUEUE", default_value = "alerts")]
+    alerts_of: String,
 }
 
 pub(crate) async fn run(serve: Serve, session: &mut Session) -> Result<(), Trouble> {
@@ -59,7 +62,7 @@ pub(crate) async fn run(serve: Serve, session: &mut Session) -> Result<(), Troub
     if given {
         session.out.note("tokens can be seen in the list of processes; set OXCART_DASHBOARD_TOKENS instead of --token");
     }
-    let mut dashboard = Dashboard::new(&session.oxcart);
+    let mut dashboard = Dashboard::new(&session.oxcart).alerts_of(&serve.alerts_of);
     if let Some(path) = &serve.seen_at {
         dashboard = dashboard.seen_at(path);
     }

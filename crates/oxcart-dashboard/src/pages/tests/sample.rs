@@ -228,6 +228,24 @@ fn worker(host: &str, running: u64, seen: u64) -> WorkerLine {
     }
 }
 
+fn rule(state: RuleState, text: &str) -> RuleLine {
+    RuleLine {
+        rule: format!("old-{}", state as u8),
+        queue: "mail".to_owned(),
+        state,
+        condition: format!(
+            "the oldest job waits for more than 5 minutes {}",
+            &text[..4]
+        ),
+        value: Some(412.0),
+        threshold: 300.0,
+        unit: "seconds",
+        since: ago(700_000),
+        judged_at: ago(9_000),
+        acknowledged_by: None,
+    }
+}
+
 fn task(state: TaskState, dry_run: bool) -> TaskLine {
     TaskLine {
         id: 7,
@@ -384,6 +402,18 @@ fn data(queues: Overview, names: &[&str], text: &str) -> Data {
                 text: text.to_owned(),
                 since: Some(ago(500_000)),
             }],
+            rules: vec![
+                rule(RuleState::Firing, text),
+                RuleLine {
+                    acknowledged_by: Some("bob".to_owned()),
+                    ..rule(RuleState::Firing, text)
+                },
+                rule(RuleState::Pending, text),
+                RuleLine {
+                    judged_at: ago(3_600_000),
+                    ..rule(RuleState::Ok, text)
+                },
+            ],
         },
         tasks: Tasks {
             tasks: vec![
@@ -491,6 +521,7 @@ pub(super) fn empty() -> Data {
         ..data.audit
     };
     data.alerts.alerts.clear();
+    data.alerts.rules.clear();
     data.tasks.tasks.clear();
     data.task.task = TaskLine {
         matching: 0,
