@@ -150,7 +150,7 @@ async fn produce(oxcart: &Oxcart) -> Result<()> {
             let charge = oxcart.enqueue(Charge { order, cents, card });
             charge.group(merchant).attempts(3).await?;
         }
-        if number % 10 == 0 {
+        if number % 30 == 0 {
             let widths = vec![320, 640, 1280];
             oxcart
                 .enqueue(Resize {
