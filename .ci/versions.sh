@@ -1,5 +1,5 @@
 #!/bin/sh
-# Do the library and the command build with the oldest Rust that they name, and with the oldest version of each
+# Do the library, the command and the package for alerts build with the oldest Rust that they name, and with the oldest version of each
 # dependency that they name? Both at once, in a folder of its own, which leaves Cargo.lock as it is.
 set -eu
 cd "$(dirname "$0")/.."
@@ -25,4 +25,5 @@ printf '\n--- the oldest dependencies, Rust %s\n' "${toolchain:-of this machine}
 export CARGO_TARGET_DIR=..
 cargo $toolchain check --lib --features memory,metrics,opentelemetry,tls-rustls,tower
 cargo $toolchain check --lib --no-default-features
+cargo $toolchain check --package oxcart-alerts
 cargo $toolchain check --package oxcart-cli

@@ -105,6 +105,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`Alerts`] tell people by themselves: rules about queues, judged by one process at a time (`docs/alerts.md`).
+//!
 //! # Seeing what happens
 //!
 //! The library logs through [`tracing`](https://docs.rs/tracing): a job that failed at `INFO`, a
@@ -136,6 +138,7 @@
 // Only here: tests and examples may.
 #![warn(clippy::unwrap_used, clippy::panic, missing_debug_implementations)]
 
+mod alerts;
 mod codec;
 // The calendar. Without the feature there is none, and no other file needs to know.
 #[cfg(feature = "cron")]
@@ -209,6 +212,11 @@ mod tls_library;
 mod trace_relation;
 mod worker;
 
+pub use crate::alerts::Alerts;
+pub use crate::alerts::info::{Acknowledge, AlertInfo};
+pub use crate::alerts::notification::AlertNotification;
+pub use crate::alerts::rule::AlertRule;
+pub use crate::alerts::running::RunningAlerts;
 pub use crate::error::{Error, ErrorKind};
 pub use crate::events::event::{Event, EventKind, ProgressValue};
 pub use crate::events::stream::{EventCursor, EventStream};
@@ -224,6 +232,8 @@ pub use crate::job::state::State as JobState;
 pub use crate::layer::JobService;
 pub use crate::name::QueueName;
 pub use crate::oxcart::{Oxcart, OxcartBuilder};
+pub use crate::policy::alert::condition::{AlertUnit, Condition};
+pub use crate::policy::alert::standing::{AlertEvent, AlertState};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::limits::{Rate, Spread};
 pub use crate::policy::order::{OnFailure, Order};
@@ -315,6 +325,11 @@ struct LimitsPage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/pause.md")]
 struct PausePage;
+
+/// And of the page on alerts.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/alerts.md")]
+struct AlertsPage;
 
 /// And of the page on TLS and access rules.
 #[cfg(doctest)]

@@ -1,6 +1,7 @@
 //! Rules that depend on nothing but their inputs.
 
 pub(crate) mod about;
+pub(crate) mod alert;
 pub(crate) mod backoff;
 pub(crate) mod expiry;
 pub(crate) mod histogram;

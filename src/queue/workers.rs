@@ -133,6 +133,22 @@ impl Queue {
         Ok(workers)
     }
 
+    /// Whether any worker has reported lately. It costs one small call for a queue with workers, whatever their number.
+    pub(crate) async fn has_worker(&self) -> Result<bool, Error> {
+        let mut cursor = Workers::FIRST.to_owned();
+        loop {
+            let verb = Workers {
+                cursor: &cursor,
+                limit: 1,
+            };
+            let page = self.inner.call(&verb).await?;
+            if !page.workers.is_empty() || page.cursor == Workers::FIRST {
+                return Ok(!page.workers.is_empty());
+            }
+            cursor = page.cursor;
+        }
+    }
+
     /// What each worker runs.
     async fn running(&self) -> Result<HashMap<String, Vec<RunningJob>>, Error> {
         let mut running: HashMap<String, Vec<RunningJob>> = HashMap::new();

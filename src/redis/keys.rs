@@ -25,7 +25,7 @@ macro_rules! parts {
 parts! {
     places: waiting suspects unhandled blocked delayed active completed kept dead;
     of jobs: payloads attempts places stalls results progress;
-    of the queue: meta jobs claims names asked blocked_by gates running paced unique remembered expires audit calls events wake awaited finished cancels schedules ticks
+    of the queue: meta jobs claims names asked blocked_by gates running paced unique remembered expires alerts audit calls events wake awaited finished cancels schedules ticks
         workers about history;
 }
 

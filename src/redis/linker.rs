@@ -28,7 +28,7 @@ macro_rules! fragments {
 
 /// Every fragment there is.
 pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
-    active add admission admit again arguments arm aside attempts batch begun blocked bury cancelled cap cap_dead
+    active add admission admit again alert_round arguments arm aside attempts batch begun blocked bury cancelled cap cap_dead
     change claim claim_types claims count delayed deliver describe digits drained due duplicate emit emit_value enter
     expire expiry find finish fitting forget freed gate gated group_limit group_pace group_share head heads held hold
     hold_queue idle job_log job_name judge kept lease leave leaving limit line_up lines lists lost lost_places meta

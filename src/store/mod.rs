@@ -5,6 +5,9 @@
 
 pub(crate) mod adopt;
 pub(crate) mod advance;
+pub(crate) mod alert;
+pub(crate) mod alert_round;
+pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod backend;
 pub(crate) mod cancel;

@@ -28,6 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["queue", "events", "oxcart", "gauges"],
     &["service"],
     &["schedule"],
+    &["alerts"],
     &["maintenance"],
     &["worker"],
     &["testing"],
@@ -58,6 +59,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     (
         "memory",
         &[
+            "alerts",
             "attempts",
             "delayed",
             "emit",

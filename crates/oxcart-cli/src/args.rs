@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::noun::{
-    audit, bench, dead, doctor, events, group, job, queue, schedule, shell, top, worker,
+    alert, audit, bench, dead, doctor, events, group, job, queue, schedule, shell, top, worker,
 };
 
 const AFTER: &str = "\
@@ -121,6 +121,9 @@ pub(crate) enum Noun {
     /// Workers: who works on which queue, and what runs
     #[command(subcommand, visible_alias = "workers")]
     Worker(worker::Verb),
+    /// Alerts: which fire, and that you know of one
+    #[command(subcommand, visible_alias = "alerts")]
+    Alert(alert::Verb),
     /// Follow what happens
     Events(events::Events),
     /// What operators did to a queue

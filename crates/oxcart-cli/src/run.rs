@@ -8,7 +8,9 @@ use clap::Parser;
 use console::{Term, style};
 
 use crate::args::{Cli, Common, Noun};
-use crate::noun::{audit, bench, dead, doctor, events, group, job, queue, schedule, top, worker};
+use crate::noun::{
+    alert, audit, bench, dead, doctor, events, group, job, queue, schedule, top, worker,
+};
 use crate::session::Session;
 use crate::term::look::wants_colours;
 use crate::text::log;
@@ -56,6 +58,7 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Dead(verb) => dead::run(verb, session).await?,
         Noun::Schedule(verb) => schedule::run(verb, session).await?,
         Noun::Worker(verb) => worker::run(verb, session).await?,
+        Noun::Alert(verb) => alert::run(verb, session).await?,
         Noun::Events(events) => events::run(events, session).await?,
         Noun::Audit(audit) => audit::run(audit, session).await?,
         Noun::Top(top) => top::run(&top, session).await?,

@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) oxcart: Oxcart,
     pub(crate) out: Out,
     pub(crate) namespace: String,
+    /// Who this person is, for others.
+    pub(crate) operator: String,
     /// The person has said yes already.
     pub(crate) yes: bool,
 }
@@ -36,7 +38,7 @@ impl Session {
         let operator = common.operator.clone().unwrap_or_else(user_at_host);
         let mut builder = Oxcart::builder()
             .namespace(&common.namespace)
-            .operator(operator);
+            .operator(&operator);
         if let Some(tls) = tls(&common)? {
             builder = builder.tls(tls);
         }
@@ -44,6 +46,7 @@ impl Session {
             oxcart: builder.connect(&common.url).await?,
             out,
             namespace: common.namespace,
+            operator,
             yes: common.yes,
         })
     }

@@ -9,6 +9,8 @@
 
 mod adopt;
 mod advance;
+mod alert;
+mod alerts;
 mod allowance;
 mod aside;
 mod attempts;

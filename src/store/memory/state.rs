@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::id::JobId;
+use crate::memory::alerts;
 use crate::memory::attempts::History;
 use crate::memory::delayed::Room;
 use crate::memory::emit::{Emitted, Log};
@@ -171,6 +172,7 @@ pub(crate) struct State {
     pub(crate) finished: Log,
     /// Announcements of requests to cancel jobs that run.
     pub(crate) cancels: Log,
+    pub(crate) alerts: alerts::Kept,
     /// What operators did.
     pub(crate) audit: Log,
     pub(crate) event_size: Option<f64>,

@@ -167,6 +167,7 @@ impl Dump {
             dump.score("wake", "work", at_ms as f64);
         }
         dump.schedules(state);
+        dump.alerts(state);
         dump.gates(state);
         dump.unique(state);
         dump.workers(state);
@@ -295,6 +296,16 @@ impl Dump {
         }
         if !state.counted.last.is_empty() {
             self.set("history", "last", state.counted.last.as_str());
+        }
+    }
+
+    fn alerts(&mut self, state: &State) {
+        for (name, stands) in &state.alerts.by_name {
+            self.set("alerts", name.as_str(), stands.clone());
+        }
+        if let Some(round) = state.alerts.round {
+            let text = format!("{} {}", round.number, round.until_ms);
+            self.set("alerts", "round", text);
         }
     }
 

@@ -22,6 +22,9 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::{EncodedRecord, Record};
 use crate::job::state::State;
+use crate::policy::alert::condition::AlertUnit;
+use crate::policy::alert::standing::{Acknowledged, AlertState, Standing};
+use crate::policy::alert::window::Sample;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::policy::settings::{QueueSettings, SettingsInForce};
@@ -29,6 +32,9 @@ use crate::policy::unique::{OnDuplicate, Unique};
 use crate::queue::info::{Ended, JobInfo};
 use crate::schedule::info::ScheduleInfo;
 use crate::schedule::rule::Rule;
+use crate::store::alert::{Alert, Change};
+use crate::store::alert_round::AlertRound;
+use crate::store::alerts::Alerts;
 use crate::store::audit::Audit;
 use crate::store::configure::{By, Configure};
 use crate::store::enqueue::{Due, NewJob};
@@ -234,7 +240,40 @@ fn everything() -> Rig {
         limit: 0,
         before: None,
     });
+    rig.call(&AlertRound { every_ms: 15_000 });
+    let fires = Change {
+        name: "deep mail".to_owned(),
+        seen: Vec::new(),
+        stands: firing().encode(),
+        job: None,
+    };
+    rig.call(&Alert {
+        round: None,
+        changes: &[fires],
+    });
     rig
+}
+
+/// An alert that fires, and of which somebody knows.
+fn firing() -> Standing {
+    Standing {
+        state: AlertState::Firing,
+        since_ms: NOW_MS,
+        judged_ms: NOW_MS + 5_000,
+        value: Some(12.0),
+        threshold: 10.0,
+        unit: AlertUnit::Jobs,
+        condition: "more than 10 jobs wait".to_owned(),
+        told_ms: Some(NOW_MS),
+        acknowledged: Some(Acknowledged {
+            by: "ann".to_owned(),
+            at_ms: NOW_MS + 1_000,
+        }),
+        samples: vec![Sample {
+            at_ms: NOW_MS,
+            totals: [1, 2],
+        }],
+    }
 }
 
 fn in_redis(rig: &mut Rig) -> &mut InRedis {
@@ -291,6 +330,10 @@ fn every_format_there_ever_was_is_read() {
                 Some("request 17")
             );
             assert_eq!(info(&mut rig, "successor").state, State::Blocked);
+            let (cursor, limit) = (Alerts::ALL, 9);
+            let (name, stands) = &rig.call(&Alerts { cursor, limit }).alerts[0];
+            assert_eq!(name, "deep mail");
+            assert_eq!(Standing::decode(stands), Some(firing()));
         }
         // And worked with: everything that can run is claimed.
         rig.wait(3_600 * SECOND);

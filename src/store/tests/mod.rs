@@ -2,6 +2,7 @@
 //! against each other, in long random sequences.
 
 mod adopt;
+mod alerts;
 mod audit;
 mod bad_input;
 mod cancel;

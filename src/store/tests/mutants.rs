@@ -59,6 +59,7 @@ macro_rules! mutants {
 }
 
 mod adopt;
+mod alerts;
 mod dead;
 mod dead_caps;
 mod gates;

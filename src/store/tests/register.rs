@@ -26,6 +26,9 @@ use crate::redis::script::Script;
 use crate::store::Verb;
 use crate::store::adopt::Adopt;
 use crate::store::advance::Advance;
+use crate::store::alert::{Alert, Round};
+use crate::store::alert_round::AlertRound;
+use crate::store::alerts::Alerts;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
 use crate::store::configure::{By, Configure};
@@ -119,6 +122,22 @@ verbs! {
             let reason = DeadReason::AttemptsSpent;
             end(redis, receipt, Outcome::Dead { reason, entry: entry() })
         },
+    }
+    alert: Alert<'_> {
+        "judge alerts" => |redis, _| {
+            let (number, every_ms) = (1, 5_000);
+            let round = Some(Round { number, every_ms });
+            tried(redis, &Alert { round, changes: &super::alerts::changes() })
+        },
+        "acknowledge an alert" => |redis, _| {
+            tried(redis, &Alert { round: None, changes: &super::alerts::changes() })
+        },
+    }
+    alert_round: AlertRound {
+        "begin a round of alerts" => |redis, _| tried(redis, &AlertRound { every_ms: 5_000 }),
+    }
+    alerts: Alerts<'_> {
+        "look at alerts" => |redis, _| tried(redis, &Alerts { cursor: Alerts::ALL, limit: 5 }),
     }
     audit: Audit<'_> {
         "look at the audit" => |redis, _| {

@@ -15,6 +15,7 @@ use crate::policy::settings::QueueSettings;
 use crate::policy::unique::Unique;
 use crate::redis::keys::PARTS;
 use crate::store::advance::{self, Advance, Suspects};
+use crate::store::alert_round::AlertRound;
 use crate::store::audit::Audit;
 use crate::store::configure::By;
 use crate::store::delete::{Answer, Delete, Holdings};
@@ -307,6 +308,7 @@ pub(super) fn everything(rig: &mut Rig) {
         before: None,
     });
     rig.call(&report(false));
+    rig.call(&AlertRound { every_ms: 1_000 });
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {

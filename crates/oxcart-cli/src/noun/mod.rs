@@ -1,5 +1,6 @@
 //! One file for each noun: its verbs, and what they print.
 
+pub(crate) mod alert;
 pub(crate) mod audit;
 pub(crate) mod bench;
 pub(crate) mod dead;

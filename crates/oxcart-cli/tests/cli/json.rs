@@ -14,7 +14,7 @@ fn schema(name: &str) -> jsonschema::Validator {
 }
 
 #[track_caller]
-fn check(name: &str, objects: &[Value]) {
+pub(crate) fn check(name: &str, objects: &[Value]) {
     assert!(!objects.is_empty(), "nothing to check as {name}");
     let schema = schema(name);
     for object in objects {

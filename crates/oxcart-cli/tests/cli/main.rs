@@ -4,6 +4,7 @@
     reason = "a helper that cannot do its duty fails the test that asked"
 )]
 
+mod alerts;
 mod bench;
 mod changes;
 mod dead_letters;

@@ -187,6 +187,7 @@ fn typed(dead: &str, delayed: &str, file: &str) -> Vec<Vec<String>> {
         "schedule ls billing",
         "worker ls billing",
         "audit billing",
+        "alert ls billing",
         "doctor",
         "queue pause billing",
         "queue resume billing",

@@ -28,8 +28,8 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    adopt, audit, cancel, edit, expiry, gates, import, log, oldest, owner, remove_dead, report,
-    snooze, successors, turns, unique,
+    adopt, alerts, audit, cancel, edit, expiry, gates, import, log, oldest, owner, remove_dead,
+    report, snooze, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -99,6 +99,7 @@ operations! {
     2 RemoveDead: remove_dead::operation();
     2 Import: import::operation();
     2 Adopt: adopt::operation();
+    2 Alert: alerts::operation();
     1 Audit: audit::operation();
     2 Cancel: cancel::operation();
     2 ChangeGroup: gates::operation();

@@ -15,6 +15,7 @@ mod names;
 pub(super) mod op;
 mod order;
 pub(super) mod profile;
+mod profile_alerts;
 mod profile_dead;
 mod profile_waiting;
 pub(super) mod reads;

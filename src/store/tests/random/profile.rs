@@ -6,6 +6,7 @@
 //! that would change how soon the mutants are found that have the profile now.
 
 use super::choice::Kind::{self, *};
+pub(crate) use super::profile_alerts::ALERTS;
 pub(crate) use super::profile_dead::DEAD_CAPPED;
 pub(crate) use super::profile_waiting::{
     EXPIRY, EXPIRY_SNOOZED, GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST,
