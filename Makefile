@@ -1,7 +1,7 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tls test-acl test-tls-acl test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo dashboard test test-tls test-acl test-tls-acl test-monitoring test-browser screenshots test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
 features = --features memory,metrics,opentelemetry,tls-rustls,tower
@@ -10,13 +10,16 @@ features = --features memory,metrics,opentelemetry,tls-rustls,tower
 with_redis = OXCART_REDIS_SERVER="$$(.ci/redis-server.sh)" && export OXCART_REDIS_SERVER &&
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## The main job, for real: make demo, or make demo DIR=path
 	@$(with_redis) cargo run --release --example demo -- $${DIR:+"$$DIR"}
 
 # All that is asked for, or what ONLY names.
 tests = $(if $(ONLY),cargo test --no-fail-fast $(1) $(ONLY),.ci/test.sh $(1))
+
+dashboard: ## A living dashboard in a browser; LEFT=1: of what the demo has left; PORT=n
+	@$(with_redis) cargo run --release --package oxcart-dashboard --example living -- $(if $(LEFT),target/demo-left)
 
 test: ## Every test: unit, integration, documentation, the short fault battery
 	@$(with_redis) $(call tests,--workspace $(features))
@@ -35,6 +38,22 @@ test-acl: ## Every test as a user with the access rules of docs/security.md; ONL
 
 test-tls-acl: ## Both at once; ONLY=.. for some
 	@$(with_redis) $(call tests,$(features) $(over_tls) $(as_acl_user))
+
+test-monitoring: ## The alert rules, the Grafana dashboard and the text of /metrics, with Prometheus's promtool
+	@$(with_redis) OXCART_PROMTOOL="$$(.ci/promtool.sh)" && export OXCART_PROMTOOL && \
+		"$$OXCART_PROMTOOL" check rules docs/monitoring/oxcart.rules.yml && \
+		"$$OXCART_PROMTOOL" test rules docs/monitoring/oxcart.test.yml && \
+		cargo test $(features) --test metrics
+
+# The browser is asked for, and not started, where BROWSER=none leaves it out.
+in_browser = if [ "$$BROWSER" != none ]; then \
+		OXCART_CHROMIUM="$$(.ci/chromium.sh)" && OXCART_AXE="$$(.ci/axe.sh)" && export OXCART_CHROMIUM OXCART_AXE || exit 1; fi;
+
+test-browser: ## The dashboard in a headless Chromium; ONLY=living for some, BROWSER=none for none
+	@$(with_redis) $(in_browser) cargo test -p oxcart-dashboard --test browser -- $(ONLY)
+
+screenshots: ## Pictures of the dashboard, in docs/pictures
+	@$(with_redis) $(in_browser) OXCART_PICTURES="$(CURDIR)/docs/pictures" cargo test -p oxcart-dashboard --test browser
 
 test-features: ## Each feature alone, and the library without any
 	@$(with_redis) .ci/features.sh

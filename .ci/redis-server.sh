@@ -19,6 +19,7 @@ home=${CARGO_TARGET_DIR:-$root/target}/redis
 case $home in /*) ;; *) home=$PWD/$home ;; esac
 private=$home/redis-server
 work=$home.new.$$
+. "$root/.ci/apt.sh"
 
 say() { printf 'oxcart: %s\n' "$*" >&2; }
 
@@ -36,9 +37,6 @@ as_root() {
 }
 
 # --- Is this server good enough? ---------------------------------------------------------------------------------
-
-# 5:7.0.15-1~deb12u1 -> 7.0.15 and v=7.2.4 -> 7.2.4
-plain_version() { sed -n 's/^[^0-9]*\([0-9]*:\)\{0,1\}\([0-9][0-9]*\.[0-9][0-9.]*\).*/\2/p' | head -n 1; }
 
 version_of() { "$1" --version 2>/dev/null </dev/null | sed -n 's/.*server \(v=[0-9]\)/\1/p' | plain_version; }
 
@@ -89,17 +87,6 @@ renamed_checker() {
 
 # --- apt-get: unpack into a private folder, touch nothing else ---------------------------------------------------
 
-# Everything that apt writes goes below $work, so none of this needs root; as root, apt would hand the
-# download to a user who may not be able to enter that folder.
-apt_tool() {
-    tool=$1
-    shift
-    "$tool" -q -o "Dir::State::Lists=$apt_lists" -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root \
-        -o APT::Install-Recommends=0 "$@"
-}
-
-apt_candidate() { apt_tool apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | plain_version; }
-
 apt_package() {
     for package in redis-tools valkey-tools; do
         candidate=$(apt_candidate "$package")
@@ -107,23 +94,6 @@ apt_package() {
         [ -z "$candidate" ] || say "the distribution's $package is $candidate, which is too old"
     done
     return 1
-}
-
-# The package, and what it needs that this system lacks.
-apt_missing() { apt_tool apt-get -s install "$1" | sed -n 's/^Inst \([^ ]*\) .*/\1/p' | tr '\n' ' '; }
-
-unpack() {
-    names=$(apt_missing "$1")
-    [ -n "$names" ] || return 1
-    say "unpacking into $home: $names"
-    rm -rf "$work/debs" "$work/files"
-    mkdir -p "$work/debs" "$work/files"
-    # shellcheck disable=SC2086 # a list of names
-    (cd "$work/debs" && apt_tool apt-get download $names >&2) || return 1
-    for deb in "$work"/debs/*.deb; do
-        dpkg -x "$deb" "$work/files" >&2 || return 1
-    done
-    rm -rf "$work/debs"
 }
 
 # A server beside its own libraries: a script that names them and becomes the server, keeping the pid.
@@ -134,11 +104,11 @@ wrap() {
     done
     [ "$name" = redis-server ] || ln -sf "$name" redis-server
     cd "$work" || return 1
-    libraries=$(find files -name '*.so*' -exec dirname {} \; | sort -u | sed "s,.*,:\$here/&," | tr -d '\n')
+    libraries=$(apt_libraries)
     cat >"$work/redis-server" <<EOF
 #!/bin/sh
 here=\${0%/*}
-libraries="${libraries#:}\${LD_LIBRARY_PATH:+${libraries:+:}\$LD_LIBRARY_PATH}"
+libraries="$libraries\${LD_LIBRARY_PATH:+${libraries:+:}\$LD_LIBRARY_PATH}"
 [ -z "\$libraries" ] || export LD_LIBRARY_PATH="\$libraries"
 exec "\$here/files/usr/bin/redis-server" "\$@"
 EOF
@@ -155,23 +125,10 @@ keep() {
     private_copy
 }
 
-apt_unpack() {
-    mkdir -p "$work/cache/archives/partial"
-    package=$(apt_package) && unpack "$package" && (wrap) && keep
-}
-
-apt_unpack_known() {
-    apt_lists=/var/lib/apt/lists
-    apt_unpack
-}
-
-apt_unpack_updated() {
-    apt_lists=$work/lists
-    mkdir -p "$apt_lists/partial"
-    say "not with the package lists that are here; fetching fresh ones, for this alone"
-    # One broken source must not stop the others; what counts is whether the package is there afterwards.
-    apt_tool apt-get update >&2 || say "some package lists could not be fetched"
-    apt_unpack
+apt_server() {
+    package=$(apt_package) || return 1
+    # shellcheck disable=SC2046 # a list of names
+    apt_unpack $(apt_missing "$package") && (wrap) && keep
 }
 
 # redis-tools and valkey-tools carry no service, so even this starts nothing.
@@ -183,10 +140,7 @@ apt_install() {
         renamed_checker
 }
 
-by_apt() {
-    mkdir -p "$work" || return 1
-    apt_unpack_known || apt_unpack_updated || apt_install
-}
+by_apt() { apt_fetch apt_server || apt_install; }
 
 # --- The others: their packages start nothing --------------------------------------------------------------------
 

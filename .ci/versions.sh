@@ -27,3 +27,4 @@ cargo $toolchain check --lib --features memory,metrics,opentelemetry,tls-rustls,
 cargo $toolchain check --lib --no-default-features
 cargo $toolchain check --package oxcart-alerts
 cargo $toolchain check --package oxcart-cli
+cargo $toolchain check --package oxcart-dashboard

@@ -129,6 +129,22 @@ impl Oxcart {
         Enqueue::new(self.queue(J::QUEUE), &job)
     }
 
+    /// The same connection, with which somebody else works: what is done through it, and through its queues, is noted under this name in the
+    /// audits of the queues. For programs with several users; otherwise see [`OxcartBuilder::operator`].
+    ///
+    /// ```no_run
+    /// # async fn example(oxcart: oxcart::Oxcart) -> Result<(), oxcart::Error> {
+    /// oxcart.as_operator("ada").queue("mail")?.pause().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn as_operator(&self, operator: impl Into<String>) -> Self {
+        let mut setup = Setup::clone(&self.inner);
+        setup.operator = Some(operator.into());
+        let inner = Arc::new(setup);
+        Self { inner }
+    }
+
     /// The names of all queues of this namespace that were ever used, but for those that were deleted
     /// ([`Queue::delete`]), in order.
     ///
@@ -151,7 +167,7 @@ impl Oxcart {
     }
 
     /// What the server says of itself: its version, what it keeps on disk, its memory and its clock, how far away it is, and which
-    /// commands it denies to this user. It takes a dozen small commands. In memory nothing of it is known.
+    /// commands it denies to this user. It takes a dozen small commands. In memory only the clock is known.
     ///
     /// ```no_run
     /// # async fn example(oxcart: oxcart::Oxcart) -> Result<(), oxcart::Error> {

@@ -142,7 +142,11 @@ async fn s1_a_schedule_fires_when_the_clock_is_turned_past_its_tick() {
 
     let worker = worker(&queue).build().unwrap();
     assert!(worker.drain().await.is_empty(), "it is not due");
+    let before = oxcart.server().await.unwrap();
     oxcart.advance_time(HOUR + Duration::from_secs(1));
+    let after = oxcart.server().await.unwrap();
+    let turned = after.time.unwrap().duration_since(before.time.unwrap());
+    assert!(turned > HOUR && before.version.is_none(), "{turned:?}");
     let ran = worker.drain().await;
     let tick = ran[0].attempt.id.tick();
     assert_eq!((ran.len(), tick), (1, Some(("hourly", start))));

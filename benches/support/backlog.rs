@@ -58,7 +58,8 @@ pub(crate) fn bench_each(
     group.finish();
 }
 
-async fn drain(bench: &Bench, slots: usize, backlog: u64) -> Result<Took, Error> {
+/// Enqueues a backlog, and measures how long a worker takes for it.
+pub(crate) async fn drain(bench: &Bench, slots: usize, backlog: u64) -> Result<Took, Error> {
     bench.empty();
     let jobs = std::iter::repeat_with(Nothing::new).take(backlog as usize);
     bench.queue.enqueue_many(jobs).await?;

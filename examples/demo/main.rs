@@ -41,6 +41,8 @@ use crate::server::Server;
 use crate::watch::Watcher;
 
 const WORKERS: usize = 2;
+/// Where what Redis held is left, for the dashboard; below the folder in which the demo was started.
+const LEFT: &str = "target/demo-left";
 const INTERRUPTED: u8 = 130;
 const USAGE: &str = "usage: demo [DIR]\n\nMeasures the files in DIR; without it, the sources of \
                      this project and its dependencies.";
@@ -100,7 +102,7 @@ async fn demo(folder: Option<&Path>) -> Result<bool> {
         Some(folder) => Input::of_folder(folder)?,
         None => Input::default_sources()?,
     };
-    let mut server = Server::start()?;
+    let mut server = Server::start(None)?;
     let queue = server.connect().await?.queue(MeasureFile::QUEUE)?;
     let mut crew = Crew::start(WORKERS, &server.url())?;
     introduce(&screen, &input, &server);
@@ -139,7 +141,11 @@ async fn demo(folder: Option<&Path>) -> Result<bool> {
         counts: queue.counts().await?,
         verdict,
     };
-    Ok(report.show(&screen))
+    let is_well = report.show(&screen);
+    server.leave(Path::new(LEFT))?;
+    screen.row("look at it", "make dashboard LEFT=1".to_owned());
+    screen.line("");
+    Ok(is_well)
 }
 
 /// One job per file; small files first, some of them later.

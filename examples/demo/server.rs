@@ -1,4 +1,4 @@
-//! A private Redis: its own folder, its own socket, gone when the demo is.
+//! A private Redis: its own folder, its own socket, gone when the program is.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -11,6 +11,8 @@ use oxcart::Oxcart;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
+/// Where Redis keeps what it holds.
+const DATA: &str = "appendonlydir";
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Server {
@@ -22,10 +24,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start() -> Result<Self> {
+    /// With what another one has left, or empty.
+    pub(crate) fn start(left: Option<&Path>) -> Result<Self> {
         let binary = find_binary()?;
         let version = version_of(&binary)?;
         let folder = tempfile::Builder::new().prefix("oxcart-demo-").tempdir()?;
+        if let Some(left) = left {
+            copy(left, &folder.path().join(DATA))
+                .with_context(|| format!("nothing was left in {}", left.display()))?;
+        }
         let log = File::create(folder.path().join("log"))?;
         let process = Command::new(&binary)
             .args(["--port", "0", "--unixsocket", "redis.sock", "--dir"])
@@ -50,6 +57,17 @@ impl Server {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Ends the server, and puts what it held into this folder, from which another one can be started.
+    pub(crate) fn leave(mut self, folder: &Path) -> Result<()> {
+        // All is in the file: nothing was sent for a while, and the file is written with each command.
+        self.process.kill()?;
+        self.process.wait()?;
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
+        copy(&self.folder.path().join(DATA), folder)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -83,6 +101,16 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The files of a folder, without folders in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for file in std::fs::read_dir(from)? {
+        let file = file?;
+        std::fs::copy(file.path(), to.join(file.file_name()))?;
+    }
+    Ok(())
 }
 
 /// A shell that ends the server if the demo is killed before it can: its input closes then.

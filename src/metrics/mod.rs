@@ -25,6 +25,7 @@ const BATCH: &str = "oxcart_batch_jobs";
 const CALL: &str = "oxcart_redis_call_seconds";
 const CALL_ERRORS: &str = "oxcart_redis_call_errors_total";
 const IN_STATE: &str = "oxcart_jobs_in_state";
+const OLDEST: &str = "oxcart_oldest_waiting_seconds";
 
 /// What a metric counts or measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,6 +142,12 @@ const ALL: &[Metric] = {
             &["queue", "state"],
             "Jobs in each state, as `Queue::record_counts` has read them last",
         ),
+        metric(
+            OLDEST,
+            Gauge,
+            &["queue"],
+            "For how long the oldest waiting job has waited, as `Queue::record_counts` has read it last; 0 if none waits",
+        ),
     ]
 };
 
@@ -183,10 +190,39 @@ pub(crate) struct WorkerMetrics {
 struct Rare {
     stalled: Counter,
     refused: Counter,
-    busy: Gauge,
-    free: Gauge,
+    slots: Mutex<Slots>,
     settled: Histogram,
     claimed: Histogram,
+}
+
+/// What one worker has added to the gauges, which the workers of its queue in this process share.
+struct Slots {
+    busy: Gauge,
+    free: Gauge,
+    shown: (f64, f64),
+}
+
+impl Slots {
+    fn of(queue: SharedString) -> Self {
+        Self {
+            busy: gauge!(SLOTS, "queue" => queue.clone(), "state" => "busy"),
+            free: gauge!(SLOTS, "queue" => queue, "state" => "free"),
+            shown: (0.0, 0.0),
+        }
+    }
+
+    fn show(&mut self, busy: f64, free: f64) {
+        let shown = std::mem::replace(&mut self.shown, (busy, free));
+        self.busy.increment(busy - shown.0);
+        self.free.increment(free - shown.1);
+    }
+}
+
+/// A worker that has ended has no slots.
+impl Drop for Slots {
+    fn drop(&mut self) {
+        self.show(0.0, 0.0);
+    }
 }
 
 /// The metrics of one job name.
@@ -251,8 +287,8 @@ impl WorkerMetrics {
         if claimed > 0 {
             rare.claimed.record(claimed as f64);
         }
-        rare.busy.set(busy as f64);
-        rare.free.set(slots.saturating_sub(busy) as f64);
+        let mut shown = rare.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.show(busy as f64, slots.saturating_sub(busy) as f64);
     }
 
     pub(crate) fn stalled(&self, jobs: usize) {
@@ -270,8 +306,7 @@ impl WorkerMetrics {
         self.rare.get_or_init(|| Rare {
             stalled: counter!(STALLED, "queue" => queue()),
             refused: counter!(REFUSED, "queue" => queue()),
-            busy: gauge!(SLOTS, "queue" => queue(), "state" => "busy"),
-            free: gauge!(SLOTS, "queue" => queue(), "state" => "free"),
+            slots: Mutex::new(Slots::of(queue())),
             settled: histogram!(BATCH, "verb" => "settle"),
             claimed: histogram!(BATCH, "verb" => "claim"),
         })
@@ -297,9 +332,10 @@ pub(crate) fn enqueue_failed(queue: &str, kind: &'static str, jobs: usize) {
     counter!(ENQUEUE_ERRORS, "queue" => queue.to_owned(), "kind" => kind).increment(jobs as u64);
 }
 
-/// So many jobs of a queue are in each of these states.
-pub(crate) fn counted(queue: &str, states: &[(&'static str, u64)]) {
+/// So many jobs of a queue are in each of these states, and the oldest of those that wait has waited for so long.
+pub(crate) fn counted(queue: &str, states: &[(&'static str, u64)], oldest: Duration) {
     for (state, jobs) in states {
         gauge!(IN_STATE, "queue" => queue.to_owned(), "state" => *state).set(*jobs as f64);
     }
+    gauge!(OLDEST, "queue" => queue.to_owned()).set(oldest.as_secs_f64());
 }

@@ -1,4 +1,6 @@
-//! How many jobs are in each state, for the recorder of the `metrics` facade.
+//! How many jobs are in each state, and for how long they wait, for the recorder of the `metrics` facade.
+
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::metrics;
@@ -6,8 +8,9 @@ use crate::queue::Queue;
 use crate::queue::info::Counts;
 
 impl Queue {
-    /// Reads [`counts`](Self::counts), and sets the gauge `oxcart_jobs_in_state` for this queue: one call to Redis. Call it as often as
-    /// metrics are collected, in one process of the deployment.
+    /// Reads [`counts`](Self::counts), and sets the gauges `oxcart_jobs_in_state` and `oxcart_oldest_waiting_seconds` for this queue. It is one
+    /// call to Redis, and while jobs wait a second one, [`oldest_waiting`](Self::oldest_waiting). Call it as often as metrics are collected,
+    /// in one process of the deployment.
     ///
     /// ```no_run
     /// # async fn example(oxcart: oxcart::Oxcart) -> Result<(), oxcart::Error> {
@@ -23,7 +26,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// As [`counts`](Self::counts).
+    /// If Redis does not answer. Then the gauges keep their values.
     ///
     /// # Cancel safety
     ///
@@ -38,7 +41,12 @@ impl Queue {
             ("completed", counts.completed),
             ("dead", counts.dead),
         ];
-        metrics::counted(self.name(), &states);
+        let oldest = match counts.waiting {
+            0 => None,
+            _ => self.oldest_waiting().await?,
+        };
+        let waits = oldest.map_or(Duration::ZERO, |oldest| oldest.age);
+        metrics::counted(self.name(), &states, waits);
         Ok(counts)
     }
 }

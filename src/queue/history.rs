@@ -27,6 +27,8 @@ pub struct History {
     pub departures: f64,
     /// Jobs that are ready and wait, now.
     pub waiting: u64,
+    /// What [`Queue::counts`] gives, now: it was read for the rates.
+    pub counts: Counts,
     /// The jobs of each name, the name with the most attempts first; 100 names in a minute at most, and `(others)`.
     pub names: Vec<NameHistory>,
     /// The minutes in which something was written down, the oldest first.
@@ -168,7 +170,7 @@ impl Queue {
             let read = read.filter(|minute| minute.number <= now && minute.number + MINUTES > now);
             minutes.extend(read.map(|minute| (minute.number, minute)));
             if from < limit {
-                return Ok(told(minutes.into_values(), wanted, found.now_ms, &counts));
+                return Ok(told(minutes.into_values(), wanted, found.now_ms, counts));
             }
             from -= limit;
         }
@@ -179,7 +181,7 @@ fn told(
     minutes: impl Iterator<Item = Minute>,
     wanted: u64,
     now_ms: u64,
-    counts: &Counts,
+    counts: Counts,
 ) -> History {
     let from_ms = now_ms.saturating_sub(wanted * MINUTE_MS);
     let (mut names, mut shown) = (BTreeMap::<String, Tally>::new(), Vec::new());
@@ -231,5 +233,6 @@ fn told(
         waiting: counts.waiting + counts.blocked,
         names,
         minutes: shown,
+        counts,
     }
 }

@@ -6,6 +6,7 @@ use crate::name::Namespace;
 use crate::queue::shelf::Shelf;
 use crate::store::backend::Backend;
 
+#[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) backend: Backend,
     pub(crate) namespace: Namespace,

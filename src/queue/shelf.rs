@@ -44,8 +44,8 @@ impl Parts {
     }
 }
 
-/// The parts of all queues of one connection.
-#[derive(Default)]
+/// The parts of all queues of one connection. Clones share them.
+#[derive(Clone, Default)]
 pub(crate) struct Shelf {
     kept: Arc<Mutex<Kept>>,
 }

@@ -93,8 +93,15 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// Of what is no server.
-    pub(crate) fn none() -> Self {
+    /// Of what is no server, and has a clock.
+    pub(crate) fn of_clock(now_ms: u64) -> Self {
+        Self {
+            time: Some(Timestamp::from_millis(now_ms)),
+            ..Self::none()
+        }
+    }
+
+    fn none() -> Self {
         Self {
             product: None,
             version: None,

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::noun::{
-    alert, audit, bench, dead, doctor, events, group, job, queue, schedule, shell, top, worker,
+    alert, audit, bench, dead, doctor, events, group, job, queue, schedule, serve, shell, top,
+    worker,
 };
 
 const AFTER: &str = "\
@@ -130,6 +131,8 @@ pub(crate) enum Noun {
     Audit(audit::Audit),
     /// Watch the queues live, and look into them
     Top(top::Top),
+    /// Serve the dashboard: what the queues do, live, in a browser
+    Serve(serve::Serve),
     /// Find out what is wrong, and what to do
     Doctor(doctor::Doctor),
     /// How many jobs a second this Redis takes, seen from here

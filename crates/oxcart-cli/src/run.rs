@@ -9,7 +9,7 @@ use console::{Term, style};
 
 use crate::args::{Cli, Common, Noun};
 use crate::noun::{
-    alert, audit, bench, dead, doctor, events, group, job, queue, schedule, top, worker,
+    alert, audit, bench, dead, doctor, events, group, job, queue, schedule, serve, top, worker,
 };
 use crate::session::Session;
 use crate::term::look::wants_colours;
@@ -62,6 +62,7 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Events(events) => events::run(events, session).await?,
         Noun::Audit(audit) => audit::run(audit, session).await?,
         Noun::Top(top) => top::run(&top, session).await?,
+        Noun::Serve(serve) => serve::run(serve, session).await?,
         Noun::Doctor(doctor) => doctor::run(doctor, session).await?,
         Noun::Bench(bench) => bench::run(bench, session).await?,
         Noun::Completions(_) | Noun::Man(_) => {}

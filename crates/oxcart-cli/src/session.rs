@@ -22,7 +22,7 @@ pub(crate) struct Session {
     pub(crate) oxcart: Oxcart,
     pub(crate) out: Out,
     pub(crate) namespace: String,
-    /// Who this person is, for others.
+    /// Who this person is, for the audits of queues and for others.
     pub(crate) operator: String,
     /// The person has said yes already.
     pub(crate) yes: bool,

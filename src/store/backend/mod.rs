@@ -83,7 +83,7 @@ impl Backend {
     pub(crate) async fn server(&self, namespace: &Namespace) -> Result<ServerInfo, Error> {
         match self {
             Self::Redis(connector) => server::info(connector, namespace).await,
-            Self::Memory(_) => Ok(ServerInfo::none()),
+            Self::Memory(server) => Ok(ServerInfo::of_clock(server.now_ms())),
         }
     }
 

@@ -30,6 +30,10 @@ impl Server {
     pub(crate) fn queues(&self) -> BTreeSet<String> {
         match self.0 {}
     }
+
+    pub(crate) fn now_ms(&self) -> u64 {
+        match self.0 {}
+    }
 }
 
 impl Queue {

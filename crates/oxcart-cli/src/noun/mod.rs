@@ -10,6 +10,7 @@ pub(crate) mod group;
 pub(crate) mod job;
 pub(crate) mod queue;
 pub(crate) mod schedule;
+pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod top;
 pub(crate) mod worker;

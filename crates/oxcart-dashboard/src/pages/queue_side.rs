@@ -1,0 +1,113 @@
+//! What stands beside the history of a queue: limits, settings, totals, its groups.
+
+use maud::{Markup, html};
+
+use crate::access::Role;
+use crate::chrome::Chrome;
+use crate::model::{QueueView, Totals};
+use crate::pages::{chart, parts, text, words};
+
+pub(crate) fn side(shown: &QueueView, chrome: &Chrome) -> Markup {
+    html! {
+        div.stack {
+            (now(shown, chrome))
+            (groups(shown, chrome))
+            (totals(&shown.totals))
+            (settings(shown))
+        }
+    }
+}
+
+/// How it goes at the moment.
+fn now(shown: &QueueView, chrome: &Chrome) -> Markup {
+    let line = &shown.line;
+    let body = html! {
+        dl.facts.inside {
+            dt { "Workers" }
+            dd { a href=(chrome.queue_href(&line.queue, "/workers")) { (words::some(shown.workers, "worker")) } }
+            @if let Some(rates) = line.rates {
+                dt { "Coming in" } dd { (words::rate(rates.arrivals)) }
+                dt { "Ending" } dd { (words::rate(rates.departures)) }
+                @if let Some(failed) = rates.failed { dt { "Failing" } dd { (words::percent(failed)) " of the attempts" } }
+                dt { "Drained in" }
+                dd { (rates.drain_ms.map_or_else(|| "not: more come than end".to_owned(), parts::ms)) }
+            }
+            @if let Some(id) = &shown.oldest_waiting_id {
+                dt { "Oldest" }
+                dd { (parts::job_link(chrome, &line.queue, id)) @if let Some(ms) = line.oldest_waiting_ms { ", for " (parts::ms(ms)) } }
+            }
+            @if let Some(most) = shown.concurrency { dt { "At a time" } dd { (part_of(line.active, u64::from(most), "run")) } }
+            @if let Some(rate) = &shown.rate {
+                dt { "Rate" } dd { (rate) ", " (words::count(shown.rate_started)) " used now" }
+            }
+            @if !line.paused_names.is_empty() {
+                dt { "Paused names" }
+                dd { ul { @for name in &line.paused_names { li { (text::inline_of(name, 60)) } } } }
+            }
+        }
+    };
+    parts::panel("Now", &Markup::default(), &body)
+}
+
+fn part_of(part: u64, all: u64, what: &str) -> Markup {
+    let says = format!("{} of {} {what}", words::count(part), words::count(all));
+    html! { (says) (chart::bar(part as f64 / all.max(1) as f64, &says)) }
+}
+
+/// A form for one group, by its key: a queue may have millions of them.
+fn groups(shown: &QueueView, chrome: &Chrome) -> Markup {
+    let queue = &shown.line.queue;
+    let body = html! {
+        div.inside.stack {
+            form.fields method="get" action=(chrome.queue_href(queue, "/jobs")) {
+                label.field.grow { span { "Jobs of the group" } input name="group" autocomplete="off" required; }
+                button { "Show" }
+            }
+            @if chrome.may(Role::Operator, queue) {
+                form.fields method="post" action=(chrome.queue_href(queue, "/pause")) {
+                    input type="hidden" name="csrf" value=(chrome.csrf);
+                    label.field.grow { span { "Pause or resume the group" } input name="group" autocomplete="off" required; }
+                    div.bar-of-forms {
+                        button { "Pause" }
+                        button formaction=(chrome.queue_href(queue, "/resume")) { "Resume" }
+                    }
+                }
+            }
+        }
+    };
+    parts::panel("Groups", &Markup::default(), &body)
+}
+
+fn totals(totals: &Totals) -> Markup {
+    let numbers = [
+        ("Enqueued", totals.added),
+        ("Completed", totals.completed),
+        ("Retried", totals.retried),
+        ("Dead", totals.dead),
+        ("Replayed", totals.replayed),
+        ("Cancelled", totals.cancelled),
+        ("Expired", totals.expired),
+        ("Put off", totals.snoozed),
+        ("Worker died", totals.stalled),
+        ("Removed", totals.removed),
+        ("Duplicates", totals.duplicates),
+        ("Refused late calls", totals.refused),
+    ];
+    let body = html! {
+        dl.facts.numbers.inside {
+            @for (label, number) in numbers.into_iter().filter(|(label, number)| *number > 0 || *label == "Enqueued") {
+                dt { (label) } dd.number { (words::count(number)) }
+            }
+        }
+    };
+    parts::panel("Since it was made", &Markup::default(), &body)
+}
+
+fn settings(shown: &QueueView) -> Markup {
+    let body = html! {
+        dl.facts.inside {
+            @for setting in &shown.settings { dt { (setting.name.replace('_', " ")) } dd { (text::inline_of(&setting.value, 80)) } }
+        }
+    };
+    html! { @if !shown.settings.is_empty() { (parts::panel("Settings", &Markup::default(), &body)) } }
+}

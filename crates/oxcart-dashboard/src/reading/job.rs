@@ -1,0 +1,151 @@
+//! Jobs, as the model has them.
+
+use oxcart::{AttemptKind, Ended, JobInfo, LogLine};
+
+use crate::model;
+use crate::value::{cut, readable};
+
+/// Longest error in a list, in characters.
+const ERROR_MAX: usize = 300;
+
+pub(super) fn state(state: oxcart::JobState) -> model::JobState {
+    let mut all = model::JobState::ALL.into_iter();
+    let found = all.find(|known| known.as_str() == state.as_str());
+    found.unwrap_or_default()
+}
+
+pub(crate) fn stored_state(state: model::JobState) -> oxcart::JobState {
+    use oxcart::JobState as Stored;
+    match state {
+        model::JobState::Waiting => Stored::Waiting,
+        model::JobState::Blocked => Stored::Blocked,
+        model::JobState::Delayed => Stored::Delayed,
+        model::JobState::Active => Stored::Active,
+        model::JobState::Completed => Stored::Completed,
+        model::JobState::Cancelled => Stored::Cancelled,
+        model::JobState::Dead => Stored::Dead,
+    }
+}
+
+pub(super) fn line(queue: &str, job: &JobInfo) -> model::JobLine {
+    model::JobLine {
+        queue: queue.to_owned(),
+        id: job.id.to_string(),
+        name: job.name.clone(),
+        state: state(job.state),
+        enqueued_at: job.enqueued_at.into(),
+        priority: job.priority,
+        failed: job.failed,
+        attempts: job.attempts,
+        group: job.group.clone(),
+        due_at: job.due_at.map(Into::into),
+        claimed_at: job.claimed_at.map(Into::into),
+        worker: job.worker.clone(),
+        ended_at: job.ended_at.map(Into::into),
+        error: (!job.history.is_empty()).then(|| cut(job.last_error(), ERROR_MAX)),
+        progress: readable(job.progress(), &mut None),
+    }
+}
+
+fn kind(kind: AttemptKind) -> &'static str {
+    match kind {
+        AttemptKind::Error => "error",
+        AttemptKind::Panic => "panic",
+        AttemptKind::Timeout => "timeout",
+        AttemptKind::Stalled => "stalled",
+        AttemptKind::UnknownName => "unknown-name",
+        AttemptKind::Undecodable => "undecodable",
+        AttemptKind::BadResult => "bad-result",
+        AttemptKind::Snoozed => "snoozed",
+        _ => "other",
+    }
+}
+
+fn ended(ended: &Ended) -> model::Ended {
+    let (how, reason) = match ended {
+        Ended::Completed => ("completed", None),
+        Ended::Cancelled(reason) => ("cancelled", Some(reason.clone())),
+        Ended::Expired => ("expired", None),
+        Ended::Dead(reason) => ("dead", Some(explained(reason.as_str()))),
+        _ => ("other", None),
+    };
+    model::Ended { how, reason }
+}
+
+/// Why a job is dead, in words.
+fn explained(reason: &str) -> String {
+    let words = match reason {
+        "attempts-spent" => "every attempt failed",
+        "declared" => "its handler said that no retry will help",
+        "unknown-name" => "for too long no worker had a handler of its name",
+        "undecodable" => "for too long no handler could read its payload",
+        "poisoned" => "its worker died too often while it ran",
+        "snoozed-too-long" => "its handler has put it off for too long",
+        other => other,
+    };
+    words.to_owned()
+}
+
+pub(super) fn view(queue: &str, job: &JobInfo, log: &[LogLine], is_paused: bool) -> model::JobView {
+    let mut unreadable = None;
+    let attempts = job.history.iter().map(|attempt| model::AttemptLine {
+        started_at: attempt.started_at.into(),
+        ended_at: attempt.ended_at.into(),
+        kind: kind(attempt.kind),
+        error: attempt.error.clone(),
+    });
+    let log = log.iter().map(|line| model::LogLine {
+        number: line.number,
+        at: line.at.into(),
+        attempt: line.attempt,
+        text: line.text.clone(),
+    });
+    model::JobView {
+        line: line(queue, job),
+        stalls: job.stalls,
+        bounces: job.bounces,
+        snoozes: job.snoozes,
+        order: job.order.clone(),
+        unique: job.unique.clone(),
+        weight: job.weight,
+        position: job.position,
+        expires_at: job.expires_at.map(Into::into),
+        lease_until: job.lease_until.map(Into::into),
+        timeout_ms: job.timeout.map(|limit| limit.as_millis() as u64),
+        ended: job.ended.as_ref().map(ended),
+        fingerprint: (!job.history.is_empty()).then(|| job.fingerprint().to_string()),
+        attempts: attempts.collect(),
+        headers: job.headers.iter().cloned().collect(),
+        payload: readable(job.payload().map(Some), &mut unreadable),
+        secret: job.secret.clone(),
+        result: readable(job.result(), &mut unreadable),
+        unreadable,
+        log: log.collect(),
+        stands: stands(job, is_paused),
+    }
+}
+
+/// Where the job stands and what it waits for.
+fn stands(job: &JobInfo, is_paused: bool) -> String {
+    use oxcart::JobState as State;
+    let paused = if is_paused {
+        ", and the queue is paused"
+    } else {
+        ""
+    };
+    match (job.state, job.position) {
+        (State::Waiting, Some(0)) => format!("It is the next one in line{paused}."),
+        (State::Waiting, Some(before)) => {
+            format!("It waits in line, with {before} jobs before it{paused}.")
+        }
+        (State::Waiting, None) => "It waits apart from the line: its name is paused, no worker has a handler of its name, or its worker died while it ran.".to_owned(),
+        (State::Blocked, _) => "It is held back by other jobs of its group, with its order key or with its unique key.".to_owned(),
+        (State::Delayed, _) if job.failed > 0 => "It failed, and is tried again when it is due.".to_owned(),
+        (State::Delayed, _) => "It is not due yet.".to_owned(),
+        (State::Active, _) => "It runs.".to_owned(),
+        (State::Completed, _) => "It completed, and is kept for a while.".to_owned(),
+        (State::Cancelled, _) => "It was cancelled, and is kept for a while.".to_owned(),
+        (State::Dead, _) => "It failed for good, and stays until somebody replays or removes it.".to_owned(),
+        _ => "Its state is not known to this version.".to_owned(),
+    }
+}

@@ -1,0 +1,62 @@
+//! Actions on all jobs that match.
+
+use crate::access::Role;
+use crate::model::{JobQuery, JobState};
+use crate::server::acting::{Acting, Done};
+use crate::server::answer::Refusal;
+use crate::tasks::{Action, Order};
+
+/// Begins a task, of which the caller is told the number.
+pub(super) fn begin(acting: &Acting<'_>) -> Result<Done, Refusal> {
+    let fields = acting.fields;
+    let unknown = || {
+        Refusal::Wrong("`action` is one of `replay`, `cancel`, `promote` and `remove`".to_owned())
+    };
+    let action = Action::parse(fields.get("action")).ok_or_else(unknown)?;
+    if action == Action::Remove {
+        acting.needs(Role::Admin, acting.queue_name())?;
+    }
+    let order = Order {
+        queue: acting.queue_name().to_owned(),
+        action,
+        query: query(acting)?,
+        is_dry: !matches!(fields.get("dry_run"), "" | "no" | "false"),
+        per_second: fields.number("per_second")?,
+        stop_if_failing_percent: fields.number("stop_if_failing_percent")?,
+        operator: acting.viewer.access.name().to_owned(),
+    };
+    let text = match order.is_dry {
+        true => "It is counted which jobs match; nothing is changed yet.",
+        false => "It is under way.",
+    };
+    let app = acting.app;
+    let id = app.tasks.begin(&app.oxcart, order, app.reader.now())?;
+    Ok(Done {
+        text: text.to_owned(),
+        page: format!("/tasks/{id}"),
+        task: Some(id),
+    })
+}
+
+fn query(acting: &Acting<'_>) -> Result<JobQuery, Refusal> {
+    let field = |name| acting.fields.get(name).trim().to_owned();
+    let state = match acting.fields.get("state") {
+        // What is meant is said: nothing is done to a state that was forgotten.
+        "" => return Err(Refusal::Wrong("`state` says which jobs".to_owned())),
+        name => JobState::ALL
+            .into_iter()
+            .find(|state| state.as_str() == name),
+    };
+    Ok(JobQuery {
+        state: state.ok_or_else(|| Refusal::Wrong("there is no such state of jobs".to_owned()))?,
+        name: acting.fields.get("name").to_owned(),
+        id: field("id"),
+        group: acting.fields.get("group").to_owned(),
+        error: acting.fields.get("error").to_owned(),
+        failed: field("failed"),
+        older: field("older"),
+        newer: field("newer"),
+        fingerprint: field("fingerprint"),
+        after: String::new(),
+    })
+}

@@ -1,0 +1,17 @@
+//! The dashboard against a real Redis, as browsers and programs use it, without a browser.
+#![allow(
+    clippy::panic,
+    reason = "a helper that cannot do its duty fails the test that asked"
+)]
+
+mod actions;
+mod alerts;
+mod api;
+mod cost;
+mod forms;
+mod gate;
+mod hostile;
+mod lost;
+mod rig;
+#[path = "../../../oxcart-cli/tests/cli/support/mod.rs"]
+mod support;
