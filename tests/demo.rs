@@ -51,6 +51,7 @@ fn demo_survives_its_own_sabotage_and_every_result_is_compared() {
         "No such file or directory".to_owned(),
         "declared after 1 attempt".to_owned(),
         "✓ no delayed job early".to_owned(),
+        "make dashboard LEFT=1".to_owned(),
     ] {
         assert!(text.contains(&line), "there is no {line:?} in:\n{text}");
     }

@@ -301,6 +301,13 @@ async fn what_an_operator_does_is_noted() {
         rig.queue.audit().before(3).limit(1).await.unwrap(),
         entries[1..2]
     );
+    // One connection serves several people.
+    let shared = rig.oxcart.as_operator("bob").queue("test").unwrap();
+    shared.pause().await.unwrap();
+    let last = rig.queue.audit().limit(1).await.unwrap();
+    assert_eq!((&*last[0].operator, &*last[0].action), ("bob", "pause"));
+    rig.queue.resume().await.unwrap();
+    assert_eq!(rig.queue.audit().await.unwrap().len(), 4);
     rig.queue.delete().with_jobs().await.unwrap();
     assert_eq!(rig.queue.audit().await.unwrap(), []);
 }

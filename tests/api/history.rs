@@ -47,6 +47,7 @@ async fn workers_tell_how_jobs_ended_and_how_long_they_took() {
     worker.stop().await;
 
     let told = rig.queue.history(HOUR).await.unwrap();
+    assert_eq!(told.counts, rig.queue.counts().await.unwrap());
     let of = |name: &str| told.names.iter().find(|of| of.name == name).unwrap();
     let (number, broken) = (of("number"), of("broken"));
     assert_eq!(told.names.len(), 2);

@@ -18,6 +18,7 @@ mod rig;
 mod scale;
 mod screen;
 mod secrets;
+mod serve;
 mod support;
 mod terminal;
 mod top;
