@@ -43,7 +43,7 @@ test-monitoring: ## The alert rules, the Grafana dashboard and the text of /metr
 	@$(with_redis) OXCART_PROMTOOL="$$(.ci/promtool.sh)" && export OXCART_PROMTOOL && \
 		"$$OXCART_PROMTOOL" check rules docs/monitoring/oxcart.rules.yml && \
 		"$$OXCART_PROMTOOL" test rules docs/monitoring/oxcart.test.yml && \
-		cargo test $(features) --test metrics
+		cargo test $(features) --test metrics && cargo test -p oxcart-dashboard --test dashboard metrics_are_there
 
 # The browser is asked for, and not started, where BROWSER=none leaves it out.
 in_browser = if [ "$$BROWSER" != none ]; then \

@@ -110,13 +110,16 @@ impl Page {
 
     /// Puts the page on another screen.
     pub(crate) async fn on(&self, screen: Screen) {
-        let (width, height) = match screen {
-            Screen::Wide => (1440, 900),
-            Screen::Phone => (390, 844),
-        };
+        match screen {
+            Screen::Wide => self.sized(1440, 900).await,
+            Screen::Phone => self.sized(390, 844).await,
+        }
+    }
+
+    /// The same, of another size in pixels.
+    pub(crate) async fn sized(&self, width: u32, height: u32) {
         let metrics = json!({
-            "width": width, "height": height, "deviceScaleFactor": 1,
-            "mobile": screen == Screen::Phone,
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600,
         });
         self.call("Emulation.setDeviceMetricsOverride", metrics)
             .await;

@@ -25,7 +25,7 @@ const LARGEST: usize = 150 * 1024;
 struct Lasting(bool);
 
 macro_rules! jobs {
-    ($($type:ident, $name:literal, $error:literal;)*) => {$(
+    ($($type:ident, $name:literal, $errors:expr;)*) => {$(
         #[derive(Serialize, Deserialize)]
         struct $type {
             number: u64,
@@ -43,7 +43,7 @@ macro_rules! jobs {
                 Self { number, customer: customer.to_owned() }
             }
 
-            /// Every thirteenth attempt fails.
+            /// Some first attempts fail, and a few jobs always.
             async fn run(job: Self, context: Context, lasting: State<Lasting>) -> Result<u64, Failure> {
                 context.log(format!("{} for {}", $name, job.customer));
                 if lasting.0 {
@@ -51,8 +51,9 @@ macro_rules! jobs {
                     let _ = context.progress(&progress).await;
                     context.cancellation().cancelled().await;
                 }
-                match job.number % 13 {
-                    5 => Err(Failure::retry($error)),
+                let is_first = context.attempt().number == 1;
+                match (job.number % 13, job.number % 5) {
+                    (5, always) if is_first || always == 0 => Err(Failure::retry($errors[job.number as usize % 3])),
                     _ => Ok(job.number),
                 }
             }
@@ -61,9 +62,21 @@ macro_rules! jobs {
 }
 
 jobs! {
-    Charge, "charge-card", "the bank answers 503 Service Unavailable";
-    Send, "send-receipt", "550 5.1.1 no such mailbox";
-    Index, "index-product", "the index is read-only: no space left on device";
+    Charge, "charge-card", [
+        "the bank answers 503 Service Unavailable",
+        "the card has expired",
+        "the bank answers 503 Service Unavailable",
+    ];
+    Send, "send-receipt", [
+        "550 5.1.1 no such mailbox",
+        "connection reset by peer (mx.example.org:25)",
+        "550 5.1.1 no such mailbox",
+    ];
+    Index, "index-product", [
+        "the index is read-only: no space left on device",
+        "the product has no price",
+        "timed out after 30 s",
+    ];
 }
 
 /// One queue: how many jobs come in a minute, and how many attempts each has.
@@ -124,8 +137,8 @@ impl Played {
 /// Plays some time in all queues, and leaves jobs in every state.
 async fn play(oxcart: &Oxcart) -> Vec<tokio::task::JoinHandle<()>> {
     let played = [
-        ("billing", 40, 2),
-        ("mail", 70, 1),
+        ("billing", 40, 3),
+        ("mail", 70, 2),
         ("search", 25, 3),
         ("reports", 6, 5),
     ];
@@ -186,16 +199,25 @@ pub(crate) async fn take(devtools: &Devtools, folder: &Path) {
     let working = play(&oxcart).await;
     let served = Served::of(&oxcart).await;
     let page = served.page(devtools, Role::Admin).await;
+    page.sized(1280, 800).await;
+    // Rates are read for some queues at a time.
+    page.until_shown("/min").await;
     let pages = [
         ("overview", String::new()),
         ("queue", "/queues/billing".to_owned()),
         ("dead", "/queues/mail/dead".to_owned()),
-        ("jobs", "/queues/mail/jobs?state=dead".to_owned()),
+        ("jobs", "/queues/reports/jobs?state=dead".to_owned()),
     ];
     for (name, path) in pages {
         for scheme in ["light", "dark"] {
             page.in_colours(scheme).await;
             page.go(&format!("{BASE}{path}")).await;
+            if path.is_empty() {
+                page.until(
+                    "document.querySelector('main table').innerText.match(/\\/min/g)?.length >= 6",
+                )
+                .await;
+            }
             let name = if scheme == "dark" {
                 format!("{name}-dark")
             } else {

@@ -123,4 +123,5 @@ async fn metrics_are_there_for_prometheus() {
     );
     let line = "oxcart_jobs_in_state{queue=\"mail\",state=\"waiting\"} 1\n";
     assert!(metrics.text.contains(line), "{}", metrics.text);
+    crate::promtool::assert_accepts(&metrics.text);
 }

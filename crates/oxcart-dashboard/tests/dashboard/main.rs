@@ -12,6 +12,8 @@ mod forms;
 mod gate;
 mod hostile;
 mod lost;
+#[path = "../../../../tests/metrics/promtool.rs"]
+mod promtool;
 mod rig;
 #[path = "../../../oxcart-cli/tests/cli/support/mod.rs"]
 mod support;
