@@ -111,11 +111,12 @@ fn departures(line: &QueueLine) -> f64 {
 /// An order of the queues: its name in links, the head of its column, and what is compared; the largest comes first.
 type Order = (&'static str, &'static str, fn(&QueueLine) -> f64);
 
-const ORDERS: [Order; 8] = [
+const ORDERS: [Order; 9] = [
     ("waiting", "Waiting", |line| line.waiting as f64),
     ("oldest", "Oldest", |line| {
         line.oldest_waiting_ms.map_or(-1.0, |ms| ms as f64)
     }),
+    ("blocked", "Blocked", |line| line.blocked as f64),
     ("delayed", "Delayed", |line| line.delayed as f64),
     ("active", "Active", |line| line.active as f64),
     ("dead", "Dead", |line| line.dead as f64),
@@ -184,6 +185,7 @@ fn order_link(chrome: &Chrome, wanted: &str, order: &str, label: &str) -> Markup
 
 fn row(line: &QueueLine, chrome: &Chrome) -> Markup {
     let failed = line.rates.and_then(|rates| rates.failed);
+    let to = |rest: &str| chrome.queue_href(&line.queue, rest);
     html! {
         tr data-key={ "q-" (line.queue) } {
             th.whole scope="row" { div.name {
@@ -191,11 +193,12 @@ fn row(line: &QueueLine, chrome: &Chrome) -> Markup {
                 (chips(line, chrome))
             } }
             td.trend { (trend(line)) }
-            (parts::number("Waiting", line.waiting))
+            (parts::linked("Waiting", line.waiting, &to("/jobs?state=waiting")))
             (parts::value("Oldest", &line.oldest_waiting_ms.map(parts::ms).unwrap_or_default()))
-            (parts::number("Delayed", line.delayed.saturating_add(line.blocked)))
-            (parts::number("Active", line.active))
-            (parts::number("Dead", line.dead))
+            (parts::linked("Blocked", line.blocked, &to("/jobs?state=blocked")))
+            (parts::linked("Delayed", line.delayed, &to("/jobs?state=delayed")))
+            (parts::linked("Active", line.active, &to("/running")))
+            (parts::linked("Dead", line.dead, &to("/dead")))
             (parts::value("In", &line.rates.map(|rates| words::rate(rates.arrivals)).unwrap_or_default()))
             (parts::value("Out", &line.rates.map(|rates| words::rate(rates.departures)).unwrap_or_default()))
             td.number.narrow-off data-label="Failing" { (failed.map(words::percent).unwrap_or_default()) }

@@ -171,10 +171,28 @@ pub(crate) fn cell(label: &str, content: impl Render) -> Markup {
 /// A cell with a number of jobs, which steps back when it is 0.
 pub(crate) fn number(label: &str, number: u64) -> Markup {
     let zero = (number == 0).then_some("zero");
-    let exact = (number > 9_999).then(|| words::count(number));
     html! {
-        td.number.(zero.unwrap_or("some")) data-label=(label) title=[exact] { (words::short(number)) }
+        td.number.(zero.unwrap_or("some")) data-label=(label) title=[exact(number)] { (words::short(number)) }
     }
+}
+
+/// A cell with a number of jobs, which leads to them.
+pub(crate) fn linked(label: &str, number_of_jobs: u64, href: &str) -> Markup {
+    html! {
+        @if number_of_jobs == 0 {
+            (number(label, 0))
+        } @else {
+            @let short = words::short(number_of_jobs);
+            td.number data-label=(label) title=[exact(number_of_jobs)] {
+                a.count href=(href) aria-label={ (short) " " (label.to_lowercase()) " jobs" } { (short) }
+            }
+        }
+    }
+}
+
+/// The whole number, where a short one is shown.
+fn exact(number: u64) -> Option<String> {
+    (number > 9_999).then(|| words::count(number))
 }
 
 /// A cell with a value in words, such as a rate.

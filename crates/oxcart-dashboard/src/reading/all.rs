@@ -12,7 +12,7 @@ use crate::model::{Moment, Overview, QueueLine, Rates};
 use crate::reading::budget::Budget;
 use crate::reading::clock::{self, Clock};
 use crate::reading::queue::{LATELY, LATELY_COMMANDS, lately, line, unread};
-use crate::reading::{ANSWER_WITHIN, said};
+use crate::reading::{ANSWER_WITHIN, Reading, View, said};
 
 /// Commands a second for this, and how many at once.
 const PER_SECOND: f64 = 28.0;
@@ -60,6 +60,8 @@ struct State {
     lost: Option<String>,
     looked_at: Option<Instant>,
     is_reading: bool,
+    /// Grows with each change.
+    revision: u64,
 }
 
 pub(super) struct All {
@@ -67,15 +69,10 @@ pub(super) struct All {
     clock: Arc<Clock>,
     budget: Budget,
     state: Mutex<State>,
+    /// What was told last, and of which state.
+    told: Mutex<Option<(u64, Reading)>>,
     /// Held while all queues are read at once.
     at_once: tokio::sync::Mutex<()>,
-}
-
-/// All queues, and how well they are known.
-pub(super) struct Told {
-    pub(super) overview: Overview,
-    pub(super) read_at: Option<Moment>,
-    pub(super) lost: Option<String>,
 }
 
 impl All {
@@ -85,6 +82,7 @@ impl All {
             clock,
             budget: Budget::new(PER_SECOND, PER_SECOND),
             state: Mutex::default(),
+            told: Mutex::default(),
             at_once: tokio::sync::Mutex::default(),
         }
     }
@@ -94,7 +92,7 @@ impl All {
     }
 
     /// All queues; the reading goes on for a while.
-    pub(super) async fn look(self: &Arc<Self>) -> Told {
+    pub(super) async fn look(self: &Arc<Self>) -> Reading {
         let was_idle_for = {
             let mut state = self.state();
             let before = state.looked_at.replace(Instant::now());
@@ -185,7 +183,7 @@ impl All {
         let names = match found {
             Ok(names) => names,
             Err(why) => {
-                state.lost = Some(why);
+                state.found_lost(why);
                 return Err(());
             }
         };
@@ -218,7 +216,7 @@ impl All {
                     }
                 }
                 Err(why) => {
-                    state.lost = Some(why);
+                    state.found_lost(why);
                     return;
                 }
             }
@@ -269,18 +267,25 @@ impl All {
         })
     }
 
-    fn told(&self) -> Told {
+    /// All queues, and how well they are known; the same for all who ask before something changes.
+    fn told(&self) -> Reading {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state();
+        if let Some((revision, reading)) = &*told
+            && *revision == state.revision
+        {
+            return reading.clone();
+        }
         let queues: Vec<QueueLine> = state.lines().collect();
         let unread = queues.iter().filter(|line| line.read_at.is_none()).count();
-        Told {
-            overview: Overview {
-                queues,
-                unread: unread as u64,
-            },
-            read_at: state.read_at,
-            lost: state.lost.clone(),
-        }
+        let overview = Overview {
+            queues,
+            unread: unread as u64,
+        };
+        let view = View::Overview(overview);
+        let reading = Reading::new(view, state.read_at, state.lost.clone());
+        *told = Some((state.revision, reading.clone()));
+        reading
     }
 
     /// One look at what is stale. Says whether somebody still looks.
@@ -309,7 +314,7 @@ impl All {
             self.budget.borrow(clock::COMMANDS);
             self.state().clock_at = Some(Instant::now());
             if let Err(why) = answered(self.clock.ask(&self.oxcart)).await {
-                self.state().lost = Some(why);
+                self.state().found_lost(why);
                 return true;
             }
         }
@@ -330,6 +335,12 @@ impl State {
     fn found_alive(&mut self, now: Moment) {
         self.lost = None;
         self.read_at = Some(now);
+        self.revision += 1;
+    }
+
+    fn found_lost(&mut self, why: String) {
+        self.lost = Some(why);
+        self.revision += 1;
     }
 }
 
@@ -338,10 +349,7 @@ async fn answered<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, 
     match timeout(ANSWER_WITHIN, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(said(&error)),
-        Err(_) => Err(format!(
-            "no answer within {} s",
-            ANSWER_WITHIN.as_secs_f64()
-        )),
+        Err(_) => Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
     }
 }
 

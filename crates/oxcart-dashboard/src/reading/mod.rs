@@ -122,45 +122,33 @@ impl Reader {
 
     /// What is known without Redis.
     fn here(&self, view: View) -> Reading {
-        Reading {
-            view,
-            read_at: Some(self.now()),
-            lost: None,
-        }
+        Reading::new(view, Some(self.now()), None)
     }
 
     async fn overview(&self) -> Result<Reading, NotRead> {
-        let told = self.all.look().await;
-        match (told.read_at, told.lost) {
-            (None, Some(why)) => Err(NotRead::Lost(why)),
-            (read_at, lost) => Ok(Reading {
-                view: View::Overview(told.overview),
-                read_at,
-                lost,
-            }),
+        let reading = self.all.look().await;
+        match (reading.read_at, &reading.lost) {
+            (None, Some(why)) => Err(NotRead::Lost(why.clone())),
+            _ => Ok(reading),
         }
     }
 
     /// How the rules of the application stand; none if they cannot be read, which the overview tells then.
     async fn rules(&self) -> Vec<RuleLine> {
         match self.details.read(&Place::Alerts).await {
-            Ok(Reading {
-                view: View::Alerts(known),
-                ..
-            }) => known.rules,
-            _ => Vec::new(),
+            Ok(reading) => match &*reading.view {
+                View::Alerts(known) => known.rules.clone(),
+                _ => Vec::new(),
+            },
+            Err(_) => Vec::new(),
         }
     }
 
     /// The problems of all queues: those of a queue stand in the order of their weight.
     async fn alerts(&self) -> Result<Reading, NotRead> {
-        let Reading {
-            view,
-            read_at,
-            lost,
-        } = self.overview().await?;
+        let known = self.overview().await?;
         let mut alerts = Vec::new();
-        if let View::Overview(overview) = &view {
+        if let View::Overview(overview) = &*known.view {
             let mut ranked: Vec<_> = overview
                 .queues
                 .iter()
@@ -177,13 +165,8 @@ impl Reader {
             });
             alerts.extend(lines);
         }
-        Ok(Reading {
-            view: View::Alerts(Alerts {
-                alerts,
-                rules: self.rules().await,
-            }),
-            read_at,
-            lost,
-        })
+        let rules = self.rules().await;
+        let view = View::Alerts(Alerts { alerts, rules });
+        Ok(Reading::new(view, known.read_at, known.lost))
     }
 }

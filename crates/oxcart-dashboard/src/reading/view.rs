@@ -1,6 +1,7 @@
 //! What was read for a place, and what a viewer sees of it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -29,23 +30,56 @@ pub(crate) enum View {
     Task(TaskView),
 }
 
-/// What was read for a place.
+/// What was read for a place. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Reading {
-    pub(crate) view: View,
+    pub(crate) view: Arc<View>,
     /// When, by the clock of the server.
     pub(crate) read_at: Option<Moment>,
     /// Why it could not be read again since, if so.
     pub(crate) lost: Option<String>,
+    version: Arc<OnceLock<u64>>,
+}
+
+impl Reading {
+    pub(crate) fn new(view: View, read_at: Option<Moment>, lost: Option<String>) -> Self {
+        Self {
+            view: Arc::new(view),
+            read_at,
+            lost,
+            version: Arc::default(),
+        }
+    }
+
+    /// The same, which could not be read again.
+    pub(crate) fn now_lost(&self, why: String) -> Self {
+        Self {
+            lost: Some(why),
+            ..self.clone()
+        }
+    }
+
+    /// What this viewer sees of it.
+    pub(crate) fn seen_by(&self, access: &Access) -> Arc<View> {
+        match access.sees_all() {
+            true => Arc::clone(&self.view),
+            false => Arc::new(self.view.seen_by(access)),
+        }
+    }
+
+    /// A number that is another one when this viewer sees something else. Most viewers see everything, and share the work.
+    pub(crate) fn version_for(&self, access: &Access) -> u64 {
+        match access.sees_all() {
+            true => *self.version.get_or_init(|| self.view.version()),
+            false => self.view.seen_by(access).version(),
+        }
+    }
 }
 
 impl View {
     /// Without what is in queues that the viewer may not see.
-    pub(crate) fn seen_by(&self, access: &Access) -> Self {
+    fn seen_by(&self, access: &Access) -> Self {
         let mut view = self.clone();
-        if access.sees_all() {
-            return view;
-        }
         let sees = |queue: &str| access.role_in(queue).is_some();
         match &mut view {
             Self::Overview(overview) => {
@@ -85,7 +119,7 @@ impl View {
     }
 
     /// A number that is another one when something else is shown. When it was read does not count.
-    pub(crate) fn version(&self) -> u64 {
+    fn version(&self) -> u64 {
         let mut value = serde_json::to_value(self).unwrap_or_default();
         without_times_of_reading(&mut value);
         let mut hasher = DefaultHasher::new();

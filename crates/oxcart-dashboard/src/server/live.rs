@@ -88,7 +88,7 @@ impl Watching {
                             None => Event::default().event("back").data("back"),
                         });
                     }
-                    let version = reading.view.seen_by(&self.viewer.access).version();
+                    let version = reading.version_for(&self.viewer.access);
                     if self.version.replace(version) != Some(version) {
                         return Some(Event::default().event("changed").data(version.to_string()));
                     }

@@ -88,7 +88,7 @@ pub(super) fn json(make: Make) -> impl Fn(State<App>, Request) -> Answer + Clone
 }
 
 fn as_json(reading: &Reading, viewer: &Viewer) -> Response {
-    let mut answer = Json(reading.view.seen_by(&viewer.access)).into_response();
+    let mut answer = Json(&*reading.seen_by(&viewer.access)).into_response();
     let headers = answer.headers_mut();
     let mut header = |name, value: Option<String>| {
         if let Some(Ok(value)) = value.map(|value| value.parse()) {
@@ -110,16 +110,16 @@ pub(super) async fn metrics(State(app): State<App>, request: Request) -> Respons
         match reading.lost {
             // Old values would look like new ones.
             Some(why) => Err(Refusal::Lost(why)),
-            None => Ok(reading.view.seen_by(&viewer.access)),
+            None => Ok(reading.seen_by(&viewer.access)),
         }
     };
-    match shown.await {
+    match shown.await.as_deref() {
         Ok(View::Overview(overview)) => {
             let kind = "text/plain; version=0.0.4; charset=utf-8";
-            ([(CONTENT_TYPE, kind)], crate::metrics::text(&overview)).into_response()
+            ([(CONTENT_TYPE, kind)], crate::metrics::text(overview)).into_response()
         }
         Ok(_) => ().into_response(),
-        Err(refusal) => Refusal::answer(&refusal, "", false),
+        Err(refusal) => Refusal::answer(refusal, "", false),
     }
 }
 
@@ -158,7 +158,7 @@ fn as_page(reading: &Reading, viewer: Viewer, now: Moment, parts: &Parts) -> Res
         base: viewer.base,
         access: viewer.access,
     };
-    let mut answer = drawn(&reading.view.seen_by(&chrome.access), &chrome).into_response();
+    let mut answer = drawn(&reading.seen_by(&chrome.access), &chrome).into_response();
     let headers = answer.headers_mut();
     if known != Some(&csrf) {
         let cookie = (cookies::CSRF, csrf.as_str());
