@@ -5,7 +5,7 @@
 //! installed later does not hear of those that were made before.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use ::metrics::{
@@ -184,7 +184,7 @@ pub fn describe() {
 pub(crate) struct WorkerMetrics {
     queue: SharedString,
     rare: OnceLock<Rare>,
-    names: Mutex<HashMap<String, Name>>,
+    names: RwLock<HashMap<String, Name>>,
 }
 
 struct Rare {
@@ -232,16 +232,28 @@ struct Name {
     outcomes: HashMap<&'static str, Counter>,
 }
 
+impl Name {
+    fn ended(&self, outcome: &'static str, waited: Option<Duration>, ran: Duration) {
+        self.run.record(ran);
+        if let Some(waited) = waited {
+            self.wait.record(waited);
+        }
+        if let Some(counter) = self.outcomes.get(outcome) {
+            counter.increment(1);
+        }
+    }
+}
+
 impl WorkerMetrics {
     pub(crate) fn new(queue: &str) -> Self {
         Self {
             queue: queue.to_owned().into(),
             rare: OnceLock::new(),
-            names: Mutex::default(),
+            names: RwLock::default(),
         }
     }
 
-    /// An attempt has ended.
+    /// An attempt has ended. Attempts of all threads end here, so none holds up the others, but for the first of its kind.
     pub(crate) fn ended(
         &self,
         name: &str,
@@ -249,27 +261,25 @@ impl WorkerMetrics {
         waited: Option<Duration>,
         ran: Duration,
     ) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let (queue, job) = (&self.queue, || SharedString::from(name.to_owned()));
-        if !names.contains_key(name) {
-            let of_name = Name {
-                wait: histogram!(WAIT, "queue" => queue.clone(), "job" => job()),
-                run: histogram!(RUN, "queue" => queue.clone(), "job" => job()),
-                outcomes: HashMap::new(),
-            };
-            names.insert(name.to_owned(), of_name);
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let of_name = names
+            .get(name)
+            .filter(|it| it.outcomes.contains_key(outcome));
+        if let Some(of_name) = of_name {
+            return of_name.ended(outcome, waited, ran);
         }
-        let Some(of_name) = names.get_mut(name) else {
-            return;
-        };
-        of_name.run.record(ran);
-        if let Some(waited) = waited {
-            of_name.wait.record(waited);
-        }
-        let counter = of_name.outcomes.entry(outcome).or_insert_with(
-            || counter!(JOBS, "queue" => queue.clone(), "job" => job(), "outcome" => outcome),
+        drop(names);
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let (queue, job) = (&self.queue, SharedString::from(name.to_owned()));
+        let of_name = names.entry(name.to_owned()).or_insert_with(|| Name {
+            wait: histogram!(WAIT, "queue" => queue.clone(), "job" => job.clone()),
+            run: histogram!(RUN, "queue" => queue.clone(), "job" => job.clone()),
+            outcomes: HashMap::new(),
+        });
+        of_name.outcomes.entry(outcome).or_insert_with(
+            || counter!(JOBS, "queue" => queue.clone(), "job" => job, "outcome" => outcome),
         );
-        counter.increment(1);
+        of_name.ended(outcome, waited, ran);
     }
 
     /// A call has settled and claimed so many jobs. `slots`: how many are busy now, and how many there are.

@@ -206,7 +206,6 @@ pub(crate) async fn take(devtools: &Devtools, folder: &Path) {
         ("overview", String::new()),
         ("queue", "/queues/billing".to_owned()),
         ("dead", "/queues/mail/dead".to_owned()),
-        ("jobs", "/queues/reports/jobs?state=dead".to_owned()),
     ];
     for (name, path) in pages {
         for scheme in ["light", "dark"] {
@@ -227,6 +226,8 @@ pub(crate) async fn take(devtools: &Devtools, folder: &Path) {
         }
     }
     page.in_colours("light").await;
+    page.go(&format!("{BASE}/queues/reports/jobs?state=dead"))
+        .await;
     page.eval("document.querySelector('main a[href*=\"/jobs/\"]').click()")
         .await;
     page.until("location.pathname.includes('/jobs/') && document.readyState === 'complete'")
