@@ -33,6 +33,9 @@ fn main() {
     }
 }
 
+/// One of the three.
+type Value = fn(&Took) -> f64;
+
 /// What one job took: on the clock, and of the processor.
 #[derive(Clone, Copy)]
 struct Took {
@@ -119,7 +122,7 @@ fn compare(rounds: usize) {
         "ratio",
         "middle half of the ratios",
     ]);
-    let rows: [(&str, fn(&Took) -> f64); 3] = [
+    let rows: [(&str, Value); 3] = [
         ("enqueue_many", |took| took.enqueued),
         ("process, 100 slots", |took| took.processed),
         ("processor, all of it", |took| took.processor),

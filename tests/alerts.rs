@@ -298,10 +298,10 @@ async fn rules_that_make_no_sense_are_refused_before_anything_is_judged() {
 #[tokio::test]
 async fn names_that_look_like_html_are_told_as_they_are() {
     let rig = Rig::new();
-    let name = "<b>&deep</b>".replace('/', "|");
+    let name = "<b>&deep<b>";
     let alerts = rig
         .alerts()
-        .rule(on_mail(&name, Condition::waiting_above(0)));
+        .rule(on_mail(name, Condition::waiting_above(0)));
     rig.waiting(1).await;
     assert_eq!(rig.round(&alerts).await, [AlertEvent::Fired]);
     let told = rig.told.take().remove(0);

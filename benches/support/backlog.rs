@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, SamplingMode, Throughput};
-use oxcart::{Error, Failure, QueueSettings, Retention, State, Worker};
+use oxcart::{Enqueue, Error, Failure, QueueSettings, Retention, State, Worker};
 use tokio::sync::Notify;
 
 use super::{Bench, Nothing};
@@ -60,8 +60,18 @@ pub(crate) fn bench_each(
 
 /// Enqueues a backlog, and measures how long a worker takes for it.
 pub(crate) async fn drain(bench: &Bench, slots: usize, backlog: u64) -> Result<Took, Error> {
+    drain_of(bench, slots, backlog, |job, _| job).await
+}
+
+/// The same of jobs that `with` changes, by their number.
+pub(crate) async fn drain_of(
+    bench: &Bench,
+    slots: usize,
+    backlog: u64,
+    with: impl Fn(Enqueue<Nothing>, u64) -> Enqueue<Nothing>,
+) -> Result<Took, Error> {
     bench.empty();
-    let jobs = std::iter::repeat_with(Nothing::new).take(backlog as usize);
+    let jobs = (0..backlog).map(|n| with(bench.queue.enqueue(Nothing::new()), n));
     bench.queue.enqueue_many(jobs).await?;
     let tally = Arc::new(Tally {
         left: AtomicU64::new(backlog),

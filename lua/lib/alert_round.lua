@@ -1,5 +1,5 @@
 -- The round in which alerts are judged: the field `round` of `alerts`, `<number> <until when, ms>`. Until then no other round begins.
--- All other fields are alerts, `<rule> <queue>`, so none of them is called so. What is stored of alerts is gone a day after the last round.
+-- All other fields are alerts, `<rule> <queue>`, and none of these names is `round`. What is stored of alerts is gone a day after the last round.
 -- needs: whole
 
 local ROUND = 'round'

@@ -9,7 +9,8 @@ local STARTED = 'started'
 function queue.free_keys(jobs)
   local names, ids, is_kept, fields = {}, {}, {}, {}
   for _, job in ipairs(jobs) do
-    local name = job.record and queue.field_of(job.record, 'unique')
+    -- Most jobs have no such field: they are not taken apart.
+    local name = job.record and string.find(job.record, ' unique=', 1, true) and queue.field_of(job.record, 'unique')
     local is_open = job.to == 'waiting' or job.to == 'delayed' or job.to == 'moved'
     if name and not is_open then
       local n = #names + 1
@@ -41,7 +42,6 @@ end
 function queue.free_started(ids, records)
   local names, of_ids = {}, {}
   for i = 1, #ids do
-    -- Most jobs have no such field: they are not taken apart.
     local is_free = string.find(records[i], ' unique_until=' .. STARTED, 1, true)
       and queue.field_of(records[i], 'unique_until') == STARTED
     local name = is_free and queue.field_of(records[i], 'unique')

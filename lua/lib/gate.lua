@@ -66,13 +66,10 @@ function queue.gate(name)
   return known[name]
 end
 
--- The gates of the first `n` of these records, by position; false for a job that has none, or no record. Those that this call
--- does not know yet are read together.
-function queue.gates_of(records, n)
-  local gates, names, fields = {}, {}, {}
-  for i = 1, n do
-    local name = records[i] and queue.gate_of(records[i]) or false
-    gates[i] = name
+-- The gates of these names, false where there is none. Those that this call does not know yet are read together.
+function queue.gates_named(gates)
+  local names, fields = {}, {}
+  for _, name in ipairs(gates) do
     if name and known[name] == nil then
       known[name] = false
       names[#names + 1] = name
@@ -83,10 +80,24 @@ function queue.gates_of(records, n)
   for i, name in ipairs(names) do
     note(name, unpack(stored, (i - 1) * each + 1, i * each))
   end
-  for i = 1, n do
-    gates[i] = gates[i] and known[gates[i]]
+  for i, name in ipairs(gates) do
+    gates[i] = name and known[name]
   end
   return gates
+end
+
+-- The gates of the first `n` of these records, by position; false for a job that has none, or no record.
+function queue.gates_of(records, n)
+  local names = {}
+  for i = 1, n do
+    names[i] = records[i] and queue.gate_of(records[i]) or false
+  end
+  return queue.gates_named(names)
+end
+
+-- The name of the gate of a group, as its jobs say it.
+function queue.name_of_group(group)
+  return GROUP .. group
 end
 
 function queue.save_gates(gates)

@@ -35,9 +35,10 @@ local function take_page(page, max_bytes, claimed)
       -- They are the first of this gate, so nothing else lies between them.
       redis.call('ZREMRANGEBYLEX', key.blocked_by, '[' .. page.members[from], '[' .. page.members[from + seen - 1])
     end
+    local at = #starting
     for k = 1, #taken do
-      local at = #starting
       starting[at + 1], starting[at + 2] = '0', queue.running_member(gate, taken[k])
+      at = at + 2
     end
     queue.add_claimed(taken, taken_records, external, {})
     queue.count('orphans', seen - #taken)

@@ -3,14 +3,41 @@
 -- needs: gate, turn, admit, head
 -- rarely: emit, running, freed
 
+-- Jobs of groups have completed: a list of { the name of their gate, ids }. Returns their members of `running`, and the gates.
+function queue.complete_in_groups(groups)
+  local names, stopping, n = {}, {}, 0
+  for i, group in ipairs(groups) do
+    names[i] = group[1]
+  end
+  local gates = queue.gates_named(names)
+  for i, gate in ipairs(gates) do
+    for _, id in ipairs(groups[i][2]) do
+      n = n + 1
+      stopping[n] = queue.running_member(gate, id)
+      if gate.turn == id then
+        queue.set_turn(gate, nil, gate.place)
+      end
+    end
+    gate.active = nil
+  end
+  return stopping, gates
+end
+
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..,
 -- 'lost' for none; 'blocked' jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed',
--- 'moved' if it comes to its gate anew, 'ended' for all else). What waits for them may go on.
+-- 'moved' if it comes to its gate anew, 'ended' for all else). And of_groups, or nil: completed jobs of groups (leaving.lua).
+-- What waits for them may go on.
 function queue.leave(jobs)
   queue.free_keys(jobs)
   local records, gates, touched, halted, stopping = {}, {}, {}, {}, {}
   for i, job in ipairs(jobs) do
     records[i] = job.record
+  end
+  if jobs.of_groups then
+    stopping, gates = queue.complete_in_groups(jobs.of_groups)
+    for _, gate in ipairs(gates) do
+      touched[gate] = true
+    end
   end
   local of_jobs = queue.gates_of(records, #jobs)
   for i, job in ipairs(jobs) do

@@ -2,20 +2,49 @@
 -- needs: arguments, gate
 -- rarely: gated, paces
 
--- Of jobs that complete (settle.lua): of those that have traits, the last
--- args.with_traits before the job at position first_other, but for those that were refused.
-function queue.completing(completed, first_other, refused)
-  local n, leaving = args.with_traits, {}
-  for _, position in ipairs(refused) do
-    if position + 1 >= first_other - args.with_traits and position + 1 < first_other then
-      n = n - 1
+-- Those that have a group, and nothing else that their end sets free: a list of { the name of their gate, ids }. args.groups names
+-- each group, and how many jobs in a row have it; the last of them is at position `last`. Their records need not be read.
+local function of_groups(last, is_refused)
+  local groups, position = {}, last
+  for _, group in ipairs(args.groups) do
+    position = position - group[2]
+  end
+  for _, group in ipairs(args.groups) do
+    local ids = {}
+    for i = position + 1, position + group[2] do
+      if not is_refused[i] then
+        ids[#ids + 1] = ARGV[i + 1]
+      end
+    end
+    position = position + group[2]
+    if #ids > 0 then
+      groups[#groups + 1] = { queue.name_of_group(group[1]), ids }
     end
   end
-  local ids = { unpack(completed, #completed - n + 1) }
-  local records = n > 0 and redis.call('HMGET', key.jobs, unpack(ids))
-  for i = 1, n do
+  return #groups > 0 and groups or nil
+end
+
+-- Of jobs that complete (settle.lua): of those that have traits, the last args.with_traits before the job at position
+-- first_other, and before these the jobs of args.groups, but for those that were refused. Nil if there are none.
+function queue.completing(first_other, refused)
+  local n = args.with_traits or 0
+  if n == 0 and not args.groups then
+    return nil
+  end
+  local is_refused, ids, leaving = {}, {}, {}
+  for _, position in ipairs(refused) do
+    is_refused[position + 1] = true
+  end
+  for i = first_other - n, first_other - 1 do
+    if not is_refused[i] then
+      ids[#ids + 1] = ARGV[i + 1]
+    end
+  end
+  local records = #ids > 0 and redis.call('HMGET', key.jobs, unpack(ids))
+  for i = 1, #ids do
     leaving[i] = { id = ids[i], record = records[i], from = 'active', to = 'ended' }
   end
+  leaving.of_groups = args.groups and of_groups(first_other - n - 1, is_refused)
   return leaving
 end
 

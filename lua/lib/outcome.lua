@@ -102,7 +102,7 @@ function queue.settle_others(others, completed, leaving)
   if #unhandled > 0 then
     queue.enter_unhandled(unhandled, places)
   end
-  if #leaving > 0 then
+  if #leaving > 0 or leaving.of_groups then
     queue.leave(leaving)
     queue.expect_again(leaving)
   end

@@ -4,7 +4,8 @@
 -- args.settle: how many. Their ids are ARGV[2..], their blobs follow the ids. args.receipts:
 -- { receipt, how many of them in a row have it, receipt, how many, .. }. args.others:
 -- the outcomes of the last #args.others of them; the jobs before these are completed, and kept for as long as is set
--- for the queue. args.with_traits: how many of these, the last of them, have traits (head.lua).
+-- for the queue. args.with_traits: how many of these, the last of them, have traits (head.lua), but for those before them, whose group
+-- args.groups names (leaving.lua).
 -- needs: arguments, claims, finish, emit, count
 -- rarely: outcome
 -- with all: leave, leaving
@@ -39,7 +40,7 @@ function queue.settle()
     end
   end
   queue.unlease(ended)
-  local leaving = args.with_traits and queue.completing(completed, first_other, refused)
+  local leaving = (args.with_traits or args.groups) and queue.completing(first_other, refused)
   queue.finish(completed, results)
   if #others > 0 then
     overruled = queue.settle_others(others, completed, leaving)

@@ -78,7 +78,7 @@ impl fmt::Debug for Alerts {
 
 impl Alerts {
     /// Alerts that are kept in, and told by, the queue of this name. It is best a queue of its own: then a backlog delays no alert.
-    /// Nothing is sent.
+    /// Services with different rules name different queues: in a round one process judges, by the rules that it has. Nothing is sent.
     ///
     /// # Errors
     ///

@@ -86,7 +86,8 @@ impl Job for AlertNotification {
 
 impl AlertNotification {
     /// For people, in one line: `FIRING: deep on mail: more than 10000 jobs wait (12345 jobs), since 2026-11-21T03:00:00.000Z`. Control characters
-    /// and marks that turn the direction of a text are left out; what else a medium does not take as it is, such as `<` in HTML, is for whoever writes to it.
+    /// and marks that turn the direction of a text are left out; what else must be escaped, such as `<` in
+    /// HTML, the handler escapes.
     #[must_use]
     pub fn text(&self) -> String {
         let event = match self.event {

@@ -1,6 +1,8 @@
 //! Traits: fields of a record's head (`head.rs`) that decide when a job may run, or whether it may be there. Scripts read them, and
 //! so do queues in memory.
 
+use std::sync::Arc;
+
 use crate::codec;
 use crate::job::head::{field_in, field_of, has_traits};
 use crate::job::options::JobOptions;
@@ -43,6 +45,34 @@ impl Traits {
             order: order_in(fields),
             unique: unique_in(fields, name),
         }
+    }
+}
+
+/// What a call that ends a job says of its traits. In this order a call names them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum EndTraits {
+    /// It has none.
+    None,
+    /// Of what its end sets free, it has a group alone. The call names it, as it is stored, so that the script need not read the
+    /// record: that takes Redis as long as to end a plain job.
+    Group(Arc<str>),
+    /// The script reads the record.
+    Others,
+}
+
+impl EndTraits {
+    pub(crate) fn of(record: &[u8]) -> Self {
+        if !has_traits(record) {
+            return Self::None;
+        }
+        match (field_of(record, GROUP), field_of(record, UNIQUE)) {
+            (Some(group), None) => Self::Group(group.into()),
+            _ => Self::Others,
+        }
+    }
+
+    pub(crate) fn are_there(&self) -> bool {
+        *self != Self::None
     }
 }
 

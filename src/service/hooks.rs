@@ -265,6 +265,7 @@ impl Hooks {
 mod tests {
     use super::*;
     use crate::id::Receipt;
+    use crate::job::traits::EndTraits;
 
     fn attempt(fence: u64) -> Attempt {
         Attempt {
@@ -287,7 +288,7 @@ mod tests {
             keep: None,
             is_requested: false,
             outcome,
-            traits: false,
+            traits: EndTraits::None,
         }
     }
 

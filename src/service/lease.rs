@@ -18,7 +18,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::head::has_traits;
+use crate::job::traits::EndTraits;
 use crate::service::job_log::JobLog;
 use crate::store::advance::Claimed;
 
@@ -30,8 +30,7 @@ pub(crate) struct Lease {
     pub(crate) id: JobId,
     pub(crate) fence: Fence,
     pub(crate) receipt: Receipt,
-    /// The record of the job has a trait.
-    pub(crate) traits: bool,
+    pub(crate) traits: EndTraits,
     epoch: Instant,
     until_us: AtomicU64,
     lost: AtomicBool,
@@ -57,7 +56,7 @@ impl Lease {
             id: claimed.id.clone(),
             fence: claimed.fence,
             receipt: claimed.receipt.clone(),
-            traits: has_traits(&claimed.record),
+            traits: EndTraits::of(&claimed.record),
             epoch: sent,
             until_us: AtomicU64::new(0),
             lost: AtomicBool::new(false),

@@ -7,6 +7,7 @@ use serde_bytes::ByteBuf;
 use crate::codec;
 use crate::id::{Fence, JobId, Receipt, Runs};
 use crate::job::outcome::{DeadReason, Ending, Outcome};
+use crate::job::traits::EndTraits;
 use crate::policy::retention::Retention;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Script, script};
@@ -31,8 +32,7 @@ pub(crate) struct Settlement {
     /// The worker knows of a request to cancel the job, which is stored: the call that ends the job has to look for it.
     pub(crate) is_requested: bool,
     pub(crate) outcome: Outcome,
-    /// Its record has a trait.
-    pub(crate) traits: bool,
+    pub(crate) traits: EndTraits,
 }
 
 impl Settlement {
@@ -160,6 +160,8 @@ struct Arguments<'a> {
     call: u64,
     worker: &'a str,
     settle: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<(&'a str, usize)>,
     #[serde(skip_serializing_if = "is_none_of_them")]
     with_traits: usize,
     receipts: Runs<'a>,
@@ -219,15 +221,15 @@ struct Other {
 
 impl Settlement {
     /// Completed, with the retention of the queue, and no request is known: the commonest end, which needs no further argument
-    /// but for how many of these jobs have traits.
+    /// but for the groups of these jobs, and how many have other traits.
     pub(crate) fn is_plain(&self) -> bool {
         matches!(self.outcome, Outcome::Completed(_)) && self.keep.is_none() && !self.is_requested
     }
 
-    /// Where a call names it: plain ones come first, and of these the ones without traits.
-    fn rank(&self) -> (bool, bool) {
+    /// Where a call names it: plain ones come first, and of these the ones without traits, then those of each group.
+    fn rank(&self) -> (bool, Option<&EndTraits>) {
         let is_plain = self.is_plain();
-        (!is_plain, is_plain && self.traits)
+        (!is_plain, is_plain.then_some(&self.traits))
     }
 
     fn other(&self) -> Other {
@@ -237,7 +239,7 @@ impl Settlement {
             after_ms: None,
             reason: None,
             name: None,
-            traits: self.traits,
+            traits: self.traits.are_there(),
         };
         let finished = |outcome| Other {
             keep_ms: self.keep.map(Retention::as_millis),
@@ -285,7 +287,7 @@ impl Advance<'_> {
     pub(crate) fn is_full(&self) -> bool {
         let ended = || {
             let mut settle = self.settle.iter();
-            settle.any(|ended| ended.is_unhandled() || ended.traits)
+            settle.any(|ended| ended.is_unhandled() || ended.traits.are_there())
         };
         self.traits || self.handlers.is_some() || self.again || ended()
     }
@@ -293,8 +295,23 @@ impl Advance<'_> {
     /// Brings settlements into the order in which a call names them: the plain ones first.
     /// Positions in the answer are positions in this order.
     pub(crate) fn sort(settle: &mut [Settlement]) {
-        settle.sort_by_key(Settlement::rank);
+        settle.sort_by(|a, b| a.rank().cmp(&b.rank()));
     }
+}
+
+/// How many jobs in a row have each group, of those that have a group alone.
+fn groups<'a>(settle: impl Iterator<Item = &'a Settlement>) -> Vec<(&'a str, usize)> {
+    let mut groups: Vec<(&str, usize)> = Vec::new();
+    for settlement in settle {
+        let EndTraits::Group(group) = &settlement.traits else {
+            continue;
+        };
+        match groups.last_mut() {
+            Some((last, jobs)) if *last == &**group => *jobs += 1,
+            _ => groups.push((group, 1)),
+        }
+    }
+    groups
 }
 
 fn blob(outcome: &Outcome) -> Vec<u8> {
@@ -324,9 +341,10 @@ impl Verb for Advance<'_> {
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
-        debug_assert!(self.settle.is_sorted_by_key(Settlement::rank));
+        debug_assert!(self.settle.is_sorted_by(|a, b| a.rank() <= b.rank()));
         let others = self.settle.iter().filter(|s| !s.is_plain());
-        let with_traits = self.settle.iter().filter(|s| s.is_plain() && s.traits);
+        let plain = || self.settle.iter().filter(|s| s.is_plain());
+        let with_traits = plain().filter(|s| s.traits == EndTraits::Others);
         let suspects = (self.suspects.at_most > 0).then_some(self.suspects);
         named(
             arguments,
@@ -335,6 +353,7 @@ impl Verb for Advance<'_> {
                 call: self.call,
                 worker: self.worker,
                 settle: self.settle.len(),
+                groups: groups(plain()),
                 with_traits: with_traits.count(),
                 receipts: Receipt::runs(self.settle.iter().map(|s| &s.receipt)),
                 others: others.map(Settlement::other).collect(),

@@ -133,7 +133,7 @@ pub(crate) fn settlement(lease: &Lease, outcome: Outcome, keep: Option<Retention
         keep,
         is_requested: lease.cancel_reason().is_some(),
         outcome,
-        traits: lease.traits,
+        traits: lease.traits.clone(),
     }
 }
 

@@ -9,7 +9,8 @@ use crate::destination::Destination;
 use crate::error::Error;
 
 /// Posts alerts as text to an incoming webhook of Slack, or of what understands the same (Mattermost, Rocket.Chat, Discord under `/slack`). It is a handler, to
-/// be given to [`WorkerBuilder::handle`](oxcart::WorkerBuilder::handle). Whoever knows the URL can write into the channel, so it is never shown.
+/// be given to [`WorkerBuilder::handle`](oxcart::WorkerBuilder::handle). Everybody who knows the URL can
+/// write into the channel, so it is never shown.
 ///
 /// ```no_run
 /// # use oxcart_alerts::Slack;

@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use super::*;
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::outcome::{Outcome, Output};
+use crate::job::traits::EndTraits;
 use crate::store::BATCH_JOBS;
 
 fn settlement(bytes: usize) -> Settlement {
@@ -15,7 +16,7 @@ fn settlement(bytes: usize) -> Settlement {
         keep: None,
         is_requested: false,
         outcome: Outcome::Completed(Output::new(vec![0; bytes])),
-        traits: false,
+        traits: EndTraits::None,
     }
 }
 

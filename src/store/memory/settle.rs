@@ -88,7 +88,7 @@ impl State {
         let token = id.to_string();
         let now_ms = self.now_ms();
         let later = Later::back(priority_at(self.place_of(&id)));
-        if ended.traits {
+        if ended.traits.are_there() {
             let goes = match &ended.outcome {
                 Outcome::Completed(_) | Outcome::Cancelled(_) => Goes::Ended,
                 Outcome::Dead { .. } => Goes::Dead,
@@ -146,7 +146,8 @@ impl State {
             }
             Outcome::Bounced { after, entry, name } => {
                 self.record_bounce(&id);
-                plan.bounced.extend(ended.traits.then(|| id.clone()));
+                plan.bounced
+                    .extend(ended.traits.are_there().then(|| id.clone()));
                 plan.told.bounced(entry.shown(), token.clone());
                 if let Some(name) = name {
                     plan.unhandled.push((id, name.clone(), millis(*after)));

@@ -9,6 +9,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::dump::Dump;
 use super::random::op::{Op, Operation};
 use super::random::world::{World, Wrong, same};
 use super::{Rig, on_both};
@@ -255,11 +256,41 @@ impl Operation for Judge {
         };
         let redis = world.redis.call(&verb)?;
         same("alert", &redis, &world.memory.call(&verb))?;
+        told_as_stored(&there, &world.redis.dump(), &verb, &redis)?;
         let mut failed = None;
         let redis = all_of(|verb| or_note(world.redis.call(verb), &mut failed));
         failed.map_or(Ok(()), Err)?;
         same("alerts", &redis, &all_of(|verb| world.memory.call(verb)))
     }
+}
+
+/// What must hold whatever the second implementation says: an alert and the job that tells of it change together, each only from what was seen.
+fn told_as_stored(
+    before: &Dump,
+    after: &Dump,
+    verb: &Alert<'_>,
+    answer: &Stored,
+) -> Result<(), Wrong> {
+    let none = Vec::new();
+    for (at, change) in verb.changes.iter().enumerate() {
+        let stood = before.get("alerts", &change.name).unwrap_or(&none);
+        let stands = after.get("alerts", &change.name).unwrap_or(&none);
+        let is_stored = match answer {
+            Stored::Done { stored } => stored[at],
+            Stored::Over => false,
+        };
+        let expected = if is_stored { &change.stands } else { stood };
+        let id = change.job.as_ref().map(|(id, _)| id.as_str());
+        let was_there = id.is_some_and(|id| before.get("jobs", id).is_some());
+        let is_there = id.is_some_and(|id| after.get("jobs", id).is_some());
+        let is_told = id.is_none() || is_there == (is_stored || was_there);
+        if stands != expected || is_stored && stood != &change.seen || !is_told {
+            return Err(format!(
+                "{change:?} is stored: {is_stored}, and stands {stands:?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn or_note(

@@ -16,6 +16,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Ending, Outcome};
 use crate::job::state::State;
+use crate::job::traits::EndTraits;
 use crate::policy::expiry::Expiry;
 use crate::policy::retention::Retention;
 use crate::policy::unique::{OnDuplicate, Unique};
@@ -43,7 +44,7 @@ fn turn(rig: &mut Rig, claim: usize) -> Advanced {
 
 fn end(rig: &mut Rig, job: &Claimed, outcome: Outcome) {
     let mut ended = settlement(&job.id, &job.receipt, outcome);
-    ended.traits = true;
+    ended.traits = EndTraits::of(&job.record);
     rig.traits = true;
     assert!(rig.advance(&[ended], 0).refused.is_empty());
 }

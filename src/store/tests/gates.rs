@@ -15,6 +15,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::State;
+use crate::job::traits::EndTraits;
 use crate::policy::order::{OnFailure, Order};
 use crate::policy::settings::QueueSettings;
 use crate::store::Verb;
@@ -82,7 +83,7 @@ impl Rig {
     pub(super) fn end(&mut self, job: &Claimed, outcome: Outcome, limit: usize) -> Vec<Claimed> {
         self.traits = true;
         let mut ended = settlement(&job.id, &job.receipt, outcome);
-        ended.traits = true;
+        ended.traits = EndTraits::of(&job.record);
         let advanced = self.advance(&[ended], limit);
         assert!(advanced.refused.is_empty(), "{} was held", job.id);
         advanced.claimed
@@ -384,7 +385,7 @@ fn a_stale_end_frees_no_slot(mut rig: Rig) {
     assert_eq!(rig.claim_ids(2), ["g-0"]);
     let stale = Receipt::new("1 2 other");
     let mut ended = settlement(&JobId::stored("g-0"), &stale, completed());
-    ended.traits = true;
+    ended.traits = EndTraits::Group("a".into());
     let advanced = rig.advance(&[ended], 2);
     assert_eq!((advanced.refused.len(), advanced.claimed.len()), (1, 0));
 }

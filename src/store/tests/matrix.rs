@@ -8,6 +8,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::{Place, State, Step};
+use crate::job::traits::EndTraits;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
 use crate::store::enqueue::Due;
@@ -118,7 +119,7 @@ impl Rig {
             }
             Step::Admit => self.before.take().is_some_and(|receipt| {
                 let mut before = settlement(&JobId::stored("before"), &receipt, completed());
-                before.traits = true;
+                before.traits = EndTraits::Others;
                 self.advance(&[before], 0).refused.is_empty()
             }),
             Step::Claim => self.claim_one().is_some(),

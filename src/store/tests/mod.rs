@@ -51,6 +51,7 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::{Outcome, Output};
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
+use crate::job::traits::EndTraits;
 use crate::memory::Apply;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
@@ -303,7 +304,7 @@ fn settlement(id: &JobId, receipt: &Receipt, outcome: Outcome) -> Settlement {
         keep: None,
         is_requested: false,
         outcome,
-        traits: false,
+        traits: EndTraits::None,
     }
 }
 

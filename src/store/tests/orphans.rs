@@ -8,6 +8,7 @@ use crate::id::{JobId, Receipt};
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
+use crate::job::traits::EndTraits;
 use crate::policy::unique::Unique;
 use crate::redis::keys::PLACES;
 use crate::store::orphans::{How, Orphans};
@@ -117,7 +118,7 @@ fn a_job_whose_key_another_one_has_is_put_back_when_that_has_ended(mut rig: Rig)
     let end = |rig: &mut Rig, outcome| {
         let job = rig.claim_one().expect("one waits");
         let mut ended = settlement(&job.id, &job.receipt, outcome);
-        ended.traits = true;
+        ended.traits = EndTraits::of(&job.record);
         assert!(rig.advance(&[ended], 0).refused.is_empty());
         job.id.to_string()
     };

@@ -13,6 +13,7 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
+use crate::job::traits::EndTraits;
 use crate::policy::job_names::{PAUSED_AT_MOST, paused_in};
 use crate::policy::key::encode_key;
 use crate::policy::limits::Rate;
@@ -125,7 +126,7 @@ impl Rig {
     /// Ends an attempt, of a job that may have traits.
     fn ends(&mut self, job: &Claimed, outcome: Outcome) {
         let mut ended = settlement(&job.id, &job.receipt, outcome);
-        ended.traits = crate::job::head::has_traits(&job.record);
+        ended.traits = EndTraits::of(&job.record);
         assert!(self.work(&[ended], 0).refused.is_empty());
     }
 

@@ -327,7 +327,7 @@ impl Rig {
             let reason = DeadReason::Declared;
             let outcome = Outcome::Dead { reason, entry };
             let settlement = Settlement {
-                traits: options.order.is_some(),
+                traits: EndTraits::of(&claimed.record),
                 ..settlement(&claimed.id, &claimed.receipt, outcome)
             };
             assert!(self.advance(&[settlement], 0).refused.is_empty());

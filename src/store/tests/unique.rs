@@ -17,6 +17,7 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
+use crate::job::traits::EndTraits;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
 use crate::policy::unique::{OnDuplicate, Unique};
@@ -99,7 +100,7 @@ pub(super) fn claim(rig: &mut Rig) -> Option<Claimed> {
 
 pub(super) fn end(rig: &mut Rig, job: &Claimed, outcome: Outcome) {
     let mut ended = settlement(&job.id, &job.receipt, outcome);
-    ended.traits = true;
+    ended.traits = EndTraits::of(&job.record);
     rig.traits = true;
     assert!(rig.advance(&[ended], 0).refused.is_empty());
 }

@@ -7,6 +7,7 @@ use redis::{Value, cmd};
 
 use super::garbage::{content, raw};
 use super::*;
+use crate::job::traits::EndTraits;
 use crate::store::cancel::Cancel;
 use crate::store::orphans::{How, Orphans};
 use crate::store::pause_name::PauseName;
@@ -64,7 +65,7 @@ fn queue_of_them() -> InRedis {
     let entry = AttemptEntry::new(AttemptKind::Error, "broken".into());
     let reason = DeadReason::Declared;
     let mut ended = settlement(&dies.id, &dies.receipt, Outcome::Dead { reason, entry });
-    ended.traits = true;
+    ended.traits = EndTraits::of(&dies.record);
     turn(&mut redis, 2, &[ended], 0);
     add(&mut redis, 2, with_traits("held"));
     assert_eq!(turn(&mut redis, 3, &[], 1).len(), 1);

@@ -3,9 +3,9 @@
 use futures_util::FutureExt;
 
 use crate::id::{JobId, Receipt};
-use crate::job::head::has_traits;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::Outcome;
+use crate::job::traits::EndTraits;
 use crate::service::slots::{Brought, NextCall, Slots};
 use crate::store::BATCH_BYTES;
 use crate::store::advance::{Advance, Advanced, Claimed, Settlement, Suspects};
@@ -44,7 +44,7 @@ pub(super) struct Running {
     pub(super) receipt: Receipt,
     /// Its lease is not renewed.
     pub(super) is_lost: bool,
-    traits: bool,
+    traits: EndTraits,
     is_suspect: bool,
 }
 
@@ -199,7 +199,7 @@ impl Worker {
             id: claimed.id,
             receipt: claimed.receipt,
             is_lost: false,
-            traits: has_traits(&claimed.record),
+            traits: EndTraits::of(&claimed.record),
             is_suspect,
         });
         let last = self.running.len() - 1;

@@ -66,9 +66,13 @@ mutants! {
     a_delayed_job_of_a_group_without_a_list_goes_to_the_front among LOST_GATES:
         "queue.give_lost_places(ids, places, successors)" => "";
     a_completed_job_of_a_call_keeps_its_slot among GATES:
-        "local ids = { unpack(completed, #completed - n + 1) }" => "local ids = { unpack(completed, #completed - n + 2) }\n  n = #ids";
+        "for i = first_other - n, first_other - 1 do" => "for i = first_other - n + 1, first_other - 1 do";
+    a_completed_job_of_a_group_keeps_its_slot among GATES:
+        "for i = position + 1, position + group[2] do" => "for i = position + 2, position + group[2] do";
+    completed_jobs_of_two_groups_are_taken_for_those_of_one among GATES:
+        "position = position + group[2]\n    if" => "if";
     a_job_that_was_refused_is_taken_for_one_that_completed among GATES:
-        "if position + 1 >= first_other - args.with_traits and" => "if false and";
+        "is_refused[position + 1] = true" => "";
     a_gate_that_has_changed_is_not_saved among GATES:
         "if gate.is_changed and gate.turn then" => "if false then";
     calls_look_for_blocked_jobs_for_ever among GATES:

@@ -6,9 +6,9 @@ use super::names::name_of;
 use super::op::{End, How, NAMES};
 use super::world::World;
 use crate::id::JobId;
-use crate::job::head::has_traits;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Outcome, Output};
+use crate::job::traits::EndTraits;
 use crate::policy::retention::Retention;
 use crate::store::advance::Settlement;
 
@@ -52,7 +52,7 @@ impl World<'_> {
                 name: None,
             },
         };
-        let traits = self.has_traits(&id);
+        let traits = self.end_traits(&id);
         Some(Settlement {
             traits,
             id,
@@ -65,8 +65,8 @@ impl World<'_> {
     }
 
     /// What a worker has read in the record that it claimed.
-    pub(super) fn has_traits(&self, id: &JobId) -> bool {
+    fn end_traits(&self, id: &JobId) -> EndTraits {
         let record = self.last.get("jobs", id.as_str());
-        record.is_some_and(|record| has_traits(record))
+        record.map_or(EndTraits::None, |record| EndTraits::of(record))
     }
 }
