@@ -6,7 +6,7 @@
 -- needs: arguments, meta, gate, turn
 -- rarely: admit, emit, running, group_pace, paces, aside
 
-local name = queue.name_of_group(args.group)
+local name = 'g' .. args.group
 local field = name .. ' set'
 local before = redis.call('HGET', key.gates, field) or ''
 local values, words = {}, {}

@@ -12,10 +12,11 @@ function queue.add_claimed(ids, records, external, held)
   for _, position in ipairs(external) do
     apart[position] = true
   end
-  for i, id in ipairs(ids) do
-    if not held[id] then
-      local at = #claimed.ids + 1
-      claimed.ids[at], claimed.records[at] = id, records[i]
+  local into, into_records, at = claimed.ids, claimed.records, #claimed.ids
+  for i = 1, #ids do
+    if not held[ids[i]] then
+      at = at + 1
+      into[at], into_records[at] = ids[i], records[i]
       if apart[i] then
         claimed.external[#claimed.external + 1] = at
       end

@@ -1,6 +1,16 @@
 -- Jobs that their gates (gate.lua) hold back, and successors (successor.lua), which are not among those of a gate.
--- needs: meta, whole, lists, gate
+-- needs: meta, whole, lists, gate, digits
 -- rarely: places, emit, unset, aside
+
+-- A job's member of `blocked_by`. The jobs of an order stand in the order in which they were enqueued, whatever their
+-- priority: by the sequence in their records.
+function queue.member_of(gate, id, record, place)
+  local STEP = 2 ^ 43
+  if gate.is_order then
+    place = (tonumber(queue.place_in(record) or place) + STEP / 2) % STEP - STEP / 2
+  end
+  return gate.name .. '\0' .. queue.digits_of(place) .. id
+end
 
 -- Jobs that are held back: a list of { gate (nil for a successor), id, record, place, due_ms, is_aside (aside.lua) }.
 function queue.hold(jobs)
@@ -41,9 +51,9 @@ local function read_next(page, gate, limit)
   local id_at = #gate.name + 1 + DIGITS + 1
   local members = redis.call('ZRANGE', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1',
     'BYLEX', 'LIMIT', '0', queue.whole(limit))
-  local at = #page.ids
+  local ids, read, gates, at = page.ids, page.members, page.gates, #page.ids
   for i = 1, #members do
-    page.ids[at + i], page.members[at + i], page.gates[at + i] = string.sub(members[i], id_at), members[i], gate
+    ids[at + i], read[at + i], gates[at + i] = string.sub(members[i], id_at), members[i], gate
   end
   return #members
 end

@@ -15,8 +15,8 @@
 -- A turn is only a hint for a group: a job that is in line without it (given back, say) is claimed like any other. For an
 -- order it is the rule. If the job of a turn is gone, because another program deleted it, the next job takes the turn.
 -- Which jobs run is in `running` (running.lua); how many may, in group_limit.lua.
--- needs: meta, whole, head, digits
--- rarely: places, running
+-- needs: meta, whole, head
+-- rarely: running
 
 local GROUP, ORDER = 'g', 'o'
 local known = {}
@@ -95,11 +95,6 @@ function queue.gates_of(records, n)
   return queue.gates_named(names)
 end
 
--- The name of the gate of a group, as its jobs say it.
-function queue.name_of_group(group)
-  return GROUP .. group
-end
-
 function queue.save_gates(gates)
   local kept, gone = {}, {}
   for _, gate in ipairs(gates) do
@@ -118,14 +113,4 @@ function queue.save_gates(gates)
   if #gone > 0 then
     redis.call('HDEL', key.gates, unpack(gone))
   end
-end
-
--- A job's member of `blocked_by`. The jobs of an order stand in the order in which they were enqueued, whatever their
--- priority: by the sequence in their records.
-function queue.member_of(gate, id, record, place)
-  local STEP = 2 ^ 43
-  if gate.is_order then
-    place = (tonumber(queue.place_in(record) or place) + STEP / 2) % STEP - STEP / 2
-  end
-  return gate.name .. '\0' .. queue.digits_of(place) .. id
 end

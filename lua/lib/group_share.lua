@@ -28,16 +28,17 @@ local function take_page(page, max_bytes, claimed)
     end
     local taken, taken_records, external, seen, bytes =
       queue.fitting(own, of_own, max_bytes - claimed.bytes, 'must fit')
+    local n = #ids
     for k = 1, seen do
-      ids[#ids + 1] = own[k]
+      ids[n + k] = own[k]
     end
     if seen > 0 then
       -- They are the first of this gate, so nothing else lies between them.
       redis.call('ZREMRANGEBYLEX', key.blocked_by, '[' .. page.members[from], '[' .. page.members[from + seen - 1])
     end
-    local at = #starting
+    local at, start = #starting, queue.running_member(gate, '')
     for k = 1, #taken do
-      starting[at + 1], starting[at + 2] = '0', queue.running_member(gate, taken[k])
+      starting[at + 1], starting[at + 2] = '0', start .. taken[k]
       at = at + 2
     end
     queue.add_claimed(taken, taken_records, external, {})

@@ -11,9 +11,10 @@ function queue.complete_in_groups(groups)
   end
   local gates = queue.gates_named(names)
   for i, gate in ipairs(gates) do
+    local start = queue.running_member(gate, '')
     for _, id in ipairs(groups[i][2]) do
       n = n + 1
-      stopping[n] = queue.running_member(gate, id)
+      stopping[n] = start .. id
       if gate.turn == id then
         queue.set_turn(gate, nil, gate.place)
       end

@@ -18,7 +18,7 @@ local function of_groups(last, is_refused)
     end
     position = position + group[2]
     if #ids > 0 then
-      groups[#groups + 1] = { queue.name_of_group(group[1]), ids }
+      groups[#groups + 1] = { 'g' .. group[1], ids }
     end
   end
   return #groups > 0 and groups or nil
