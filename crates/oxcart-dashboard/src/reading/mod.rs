@@ -52,6 +52,12 @@ impl NotRead {
         }
     }
 }
+    pub(crate) fn no_task(id: u64) -> Self {
+        Self::Missing(format!(
+            "there is no task {id}: it ended long ago, or another process runs it"
+        ))
+    }
+
 
 impl From<Error> for NotRead {
     fn from(error: Error) -> Self {
@@ -103,12 +109,8 @@ impl Reader {
             Place::Tasks => Ok(self.here(View::Tasks(self.tasks.all()))),
             Place::Task(id) => {
                 let task = self.tasks.view(*id);
-                let gone = || {
-                    NotRead::Missing(format!(
-                        "there is no task {id}: it ended long ago, or another process runs it"
-                    ))
-                };
-                Ok(self.here(View::Task(task.ok_or_else(gone)?)))
+                let task = task.ok_or_else(|| NotRead::no_task(*id))?;
+                Ok(self.here(View::Task(task)))
             }
             place => self.details.read(place).await,
         }

@@ -14,7 +14,7 @@ use crate::chrome::{encoded, under};
 use crate::server::answer::Refusal;
 use crate::server::body::{Fields, LARGE, SMALL};
 use crate::server::gate::{Proof, Viewer};
-use crate::server::looking::{Answer, path_parts, sees, viewer};
+use crate::server::looking::{Answer, path_parts, sees, task_of, viewer};
 use crate::server::origin::{are_same, is_json};
 use crate::server::{App, Shared, bulk, cookies};
 use crate::value::{Stored, Typed, cut, restored};
@@ -367,9 +367,9 @@ impl Acting<'_> {
     }
 
     fn stop_task(&self) -> Result<Done, Refusal> {
-        let gone = || Refusal::Missing("There is no such task.".to_owned());
-        let id: u64 = self.name("task").parse().map_err(|_| gone())?;
-        let task = self.app.tasks.view(id).ok_or_else(gone)?.task;
+        let id = self.name("task").parse();
+        let id = id.map_err(|_| Refusal::Missing("There is no such task.".to_owned()))?;
+        let task = task_of(self.app, self.viewer, id)?;
         self.needs(Role::Operator, &task.queue)?;
         self.app.tasks.stop(id);
         Ok(Done {
