@@ -81,6 +81,18 @@ impl Deed {
             _ => Role::Operator,
         }
     }
+
+    /// The fields that it has.
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::PauseQueue | Self::ResumeQueue => &["name", "group"],
+            Self::Bulk => &bulk::FIELDS,
+            Self::CancelJob => &["reason"],
+            Self::EditJob => &["payload", "priority", "attempts"],
+            Self::AcknowledgeAlert => &["rule", "queue"],
+            _ => &[],
+        }
+    }
 }
 
 /// What was done, and the page that shows it.
@@ -111,6 +123,7 @@ pub(super) fn act(deed: Deed) -> impl Fn(State<App>, Request) -> Answer + Clone 
                 let at_most = if deed == Deed::EditJob { LARGE } else { SMALL };
                 let fields = Fields::read(&parts.headers, body, at_most).await?;
                 check_form(&parts, &viewer, &fields)?;
+                fields.are_among(deed.fields())?;
                 let names = path_parts(&mut parts).await;
                 let done = Acting {
                     app: &app,
