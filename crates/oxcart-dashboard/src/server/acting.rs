@@ -17,7 +17,7 @@ use crate::server::gate::{Proof, Viewer};
 use crate::server::looking::{Answer, path_parts, sees, task_of, viewer};
 use crate::server::origin::{are_same, is_json};
 use crate::server::{App, Shared, bulk, cookies};
-use crate::value::{Stored, Typed, cut, restored};
+use crate::value::{MASK, Stored, Typed, cut, has_new_mask, restored};
 
 /// Longest notice, in characters.
 const NOTICE_MAX: usize = 300;
@@ -318,6 +318,12 @@ impl Acting<'_> {
             let Stored(masked) = job.payload()?;
             // A form sends the payload also if only the priority was changed.
             if typed != masked {
+                if !job.secret.is_empty() && has_new_mask(&typed, &masked) {
+                    return Err(Refusal::Wrong(format!(
+                        "`{MASK}` stands in the payload where no secret was; type what it is to be (in a list that becomes longer or shorter, \
+                         all secrets)"
+                    )));
+                }
                 let Stored(whole) = job.reveal().payload()?;
                 let typed = Typed(restored(typed, &masked, &whole));
                 edit = edit.payload(&typed).named(name);

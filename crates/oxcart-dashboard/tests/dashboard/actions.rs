@@ -266,3 +266,21 @@ async fn what_is_not_understood_changes_nothing() {
     let counts = rig.queue.counts().await.unwrap();
     assert_eq!((counts.waiting, counts.paused), (1, false));
 }
+
+#[tokio::test]
+async fn a_mask_is_not_stored_in_the_place_of_a_secret() {
+    let rig = Rig::new().await;
+    let admin = Program::new(&rig.router(), ADMIN);
+    let id = rig.enqueue("mail").await;
+    let path = format!("/api/queues/mail/jobs/{id}/edit");
+    for payload in [
+        json!({"to": "(secret)", "key": "(secret)"}),
+        json!({"to": "ada", "key": ["(secret)"]}),
+    ] {
+        let answer = admin.post(&path, json!({"payload": payload})).await;
+        assert!(answer.expect(400).text.contains("(secret)"));
+    }
+    let job = rig.queue.job(&id).await.unwrap().unwrap();
+    let stored: Send = job.reveal().payload().unwrap();
+    assert_eq!((&*stored.to, &*stored.key), ("ada", "s3cret"));
+}
