@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{ADMIN, PATIENCE, Program, Rig};
+use crate::rig::{ADMIN, BILLING, PATIENCE, Program, Rig};
 use crate::support::eventually_async;
 
 #[tokio::test]
@@ -36,4 +36,46 @@ async fn old_values_are_marked_and_new_ones_come_by_themselves() {
         })
         .await;
     }
+}
+
+/// Another program has overwritten a key of it, say, or a newer version uses it.
+#[tokio::test]
+async fn a_queue_that_cannot_be_read_hides_no_other() {
+    let rig = Rig::new().await;
+    rig.enqueue("broken").await;
+    let meta = "oxcart:{broken}:meta";
+    rig.server.cli(&["DEL", meta]);
+    rig.server.cli(&["SET", meta, "x"]);
+    let router = rig.router();
+    let admin = Program::new(&router, ADMIN);
+    let overview = admin.get("/api/overview").await.expect(200);
+    assert_eq!(overview.header("oxcart-redis-lost"), "");
+    let overview = overview.json();
+    let (broken, mail) = (&overview["queues"][0], &overview["queues"][1]);
+    assert!(
+        broken["problems"][0]
+            .as_str()
+            .unwrap()
+            .contains("cannot be read")
+    );
+    assert_eq!(
+        (&broken["queue"], &mail["waiting"]),
+        (&"broken".into(), &1.into())
+    );
+    assert_eq!(overview["unread"], 0);
+    admin.get("/api/queues/broken").await.expect(500);
+    admin.get("/").await.expect(200);
+    for page in ["/api/running", "/api/alerts", "/api/queues/mail"] {
+        admin.get(page).await.expect(200);
+    }
+    let metrics = admin.get("/metrics").await.expect(200).text;
+    assert!(metrics.contains("queue=\"mail\"") && !metrics.contains("broken"));
+    let bob = Program::new(&router, BILLING);
+    assert!(
+        !bob.get("/api/overview")
+            .await
+            .expect(200)
+            .text
+            .contains("broken")
+    );
 }
