@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{ADMIN, BILLING, PATIENCE, Program, Rig};
+use crate::rig::{ADMIN, BILLING, PATIENCE, Program, Rig, VIEWER};
 use crate::support::eventually_async;
 
 #[tokio::test]
@@ -77,5 +77,42 @@ async fn a_queue_that_cannot_be_read_hides_no_other() {
             .expect(200)
             .text
             .contains("broken")
+    );
+}
+
+#[tokio::test]
+async fn somebody_who_asks_for_very_much_holds_others_up_for_some_seconds_at_most() {
+    let rig = Rig::new().await;
+    let router = rig.router();
+    let viewer = Program::new(&router, VIEWER);
+    let mut crowded = 0;
+    for number in 0..20 {
+        let pages = (0..50).map(|page| {
+            let (router, path) = (
+                &router,
+                format!("/api/queues/mail/jobs?id=x{number}x{page}"),
+            );
+            async move {
+                let asked = Program::new(router, VIEWER);
+                tokio::time::timeout(Duration::from_millis(10), asked.get(&path)).await
+            }
+        });
+        let answers = futures_util::future::join_all(pages).await;
+        let refused = answers
+            .iter()
+            .flatten()
+            .filter(|answer| answer.status == 503);
+        crowded += refused.count();
+    }
+    assert!(crowded > 500, "{crowded} of 1000 were refused");
+    let since = std::time::Instant::now();
+    eventually_async(PATIENCE, async || {
+        viewer.get("/api/queues/mail").await.status == 200
+    })
+    .await;
+    assert!(
+        since.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        since.elapsed()
     );
 }
