@@ -225,4 +225,11 @@ async fn without_tokens_this_machine_alone_is_served() {
     ] {
         ask(&router, request(peer, host)).await.expect(status);
     }
+    // A proxy on this machine passes it on for somebody else.
+    for header in ["x-forwarded-for", "x-real-ip", "forwarded"] {
+        let mut passed_on = request(Some("127.0.0.1:1"), "localhost:7474");
+        let headers = passed_on.headers_mut();
+        headers.insert(header, "for=192.0.2.7".parse().unwrap());
+        ask(&router, passed_on).await.expect(403);
+    }
 }
