@@ -102,6 +102,9 @@ pub(crate) fn readable(read: Result<Option<Stored>, Error>, trouble: &mut Option
     }
 }
 
+/// What is shown in the place of a secret.
+pub(crate) const MASK: &str = "(secret)";
+
 /// A payload for a job of any type.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
@@ -137,6 +140,24 @@ pub(crate) fn restored(typed: Value, masked: &Value, whole: &Value) -> Value {
     }
 }
 
+/// Whether a mask stands in the value where none was seen: nobody knows which secret it stands for.
+pub(crate) fn has_new_mask(typed: &Value, masked: &Value) -> bool {
+    match (typed, masked) {
+        (Value::String(text), masked) => text == MASK && typed != masked,
+        (Value::Object(typed), masked) => typed.iter().any(|(name, value)| {
+            let seen = masked.get(name).unwrap_or(&Value::Null);
+            has_new_mask(value, seen)
+        }),
+        (Value::Array(typed), Value::Array(masked)) if typed.len() == masked.len() => {
+            let mut pairs = typed.iter().zip(masked);
+            pairs.any(|(typed, masked)| has_new_mask(typed, masked))
+        }
+        // Which item is which is not known.
+        (Value::Array(typed), _) => typed.iter().any(|typed| has_new_mask(typed, &Value::Null)),
+        _ => false,
+    }
+}
+
 /// A text that is not longer than so many characters.
 pub(crate) fn cut(text: &str, characters: usize) -> String {
     match text.char_indices().nth(characters) {
@@ -168,6 +189,28 @@ mod tests {
         assert_eq!(restored(typed, &masked, &whole), changed);
         let replaced = json!({"to": "ada", "key": "other"});
         assert_eq!(restored(replaced.clone(), &masked, &whole), replaced);
+    }
+
+    #[test]
+    fn a_mask_that_stands_for_no_secret_is_noticed() {
+        use serde_json::json;
+        let masked = json!({"key": "(secret)", "list": [{"pin": "(secret)"}], "to": "ada"});
+        assert!(!has_new_mask(&masked, &masked));
+        for typed in [
+            json!({"key": "other", "list": [], "to": {"a": ["b"]}}),
+            json!({"key": "(secret)", "list": [{"pin": "(secret)", "n": 1}]}),
+        ] {
+            assert!(!has_new_mask(&typed, &masked), "{typed}");
+        }
+        for typed in [
+            json!({"to": "(secret)"}),
+            json!({"other": "(secret)"}),
+            json!({"list": [{"pin": "(secret)"}, {"pin": "1"}]}),
+            json!({"key": {"key": "(secret)"}}),
+            json!("(secret)"),
+        ] {
+            assert!(has_new_mask(&typed, &masked), "{typed}");
+        }
     }
 
     #[test]

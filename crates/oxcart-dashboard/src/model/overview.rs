@@ -18,7 +18,7 @@ pub struct Overview {
 pub struct QueueLine {
     /// Its name.
     pub queue: String,
-    /// When the numbers were read; `None` if they are not known yet, and then all are 0.
+    /// When the numbers were read; `None` if they are not known yet, or if the queue cannot be read, and then all are 0.
     pub read_at: Option<Moment>,
     /// Jobs in line.
     pub waiting: u64,
@@ -46,6 +46,13 @@ pub struct QueueLine {
     pub departures: Vec<u64>,
     /// What somebody should look at, in some words each; the gravest first.
     pub problems: Vec<String>,
+}
+
+impl QueueLine {
+    /// Whether it was not read yet. One that cannot be read has a problem that says so.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.read_at.is_none() && self.problems.is_empty()
+    }
 }
 
 /// How fast jobs come and end, in the last 30 minutes or some more.

@@ -218,7 +218,7 @@ pub(crate) fn chips(line: &QueueLine, chrome: &Chrome) -> Markup {
             (parts::chip("warn", words::some(line.paused_names.len() as u64, "paused name")))
         }
         @if !line.problems.is_empty() { (parts::chip("bad", html! { (icon::WARNING) span.hidden-text { "needs a look" } })) }
-        @if line.read_at.is_none() { (parts::chip("plain", "being read")) }
+        @if line.is_unread() { (parts::chip("plain", "being read")) }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::{Moment, Overview, QueueLine, Rates};
 use crate::reading::budget::Budget;
 use crate::reading::clock::{self, Clock};
 use crate::reading::queue::{LATELY, LATELY_COMMANDS, lately, line, unread};
-use crate::reading::{ANSWER_WITHIN, Reading, View, said};
+use crate::reading::{ANSWER_WITHIN, NotRead, Reading, View};
 
 /// Commands a second for this, and how many at once.
 const PER_SECOND: f64 = 28.0;
@@ -48,6 +48,23 @@ struct Known {
     lately_at: Option<Instant>,
     /// Something has happened since the history was read.
     has_news: bool,
+}
+
+impl Known {
+    /// Something in it is not as this version writes it. It is tried again like a quiet queue.
+    fn unreadable(name: &str, why: &str) -> Self {
+        let mut line = unread(name);
+        line.problems = vec![format!("it cannot be read: {why}")];
+        Self {
+            line,
+            counts: Counts::default(),
+            read_at: Instant::now(),
+            is_busy: false,
+            lately: None,
+            lately_at: None,
+            has_news: false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -183,7 +200,7 @@ impl All {
         let names = match found {
             Ok(names) => names,
             Err(why) => {
-                state.found_lost(why);
+                state.found_lost(why.into_text());
                 return Err(());
             }
         };
@@ -198,7 +215,7 @@ impl All {
         Ok(())
     }
 
-    /// Reads these queues, a few at a time. Ends at the first trouble.
+    /// Reads these queues, a few at a time. Ends if Redis does not answer; a queue that cannot be read keeps no other from being read.
     async fn read(&self, names: Vec<String>) {
         let calls = names.into_iter().map(|name| async {
             let before = self.state().queues.get(&name).cloned().flatten();
@@ -208,23 +225,23 @@ impl All {
         let mut calls = stream::iter(calls).buffer_unordered(CALLS_AT_A_TIME);
         while let Some((name, read)) = calls.next().await {
             let mut state = self.state();
-            match read {
-                Ok(known) => {
-                    state.found_alive(self.clock.now());
-                    if let Some(place) = state.queues.get_mut(&name) {
-                        *place = Some(known);
-                    }
-                }
-                Err(why) => {
+            let known = match read {
+                Ok(known) => known,
+                Err(NotRead::Lost(why)) => {
                     state.found_lost(why);
                     return;
                 }
+                Err(why) => Known::unreadable(&name, &why.into_text()),
+            };
+            state.found_alive(self.clock.now());
+            if let Some(place) = state.queues.get_mut(&name) {
+                *place = Some(known);
             }
         }
     }
 
-    async fn queue(&self, name: &str, before: Option<Known>) -> Result<Known, String> {
-        let queue = self.oxcart.queue(name).map_err(|error| said(&error))?;
+    async fn queue(&self, name: &str, before: Option<Known>) -> Result<Known, NotRead> {
+        let queue = self.oxcart.queue(name)?;
         let lately_at = before.as_ref().and_then(|before| before.lately_at);
         let is_due = before.as_ref().is_some_and(|before| {
             before.has_news && lately_at.is_none_or(|at| at.elapsed() > HISTORY_EVERY)
@@ -277,7 +294,7 @@ impl All {
             return reading.clone();
         }
         let queues: Vec<QueueLine> = state.lines().collect();
-        let unread = queues.iter().filter(|line| line.read_at.is_none()).count();
+        let unread = queues.iter().filter(|line| line.is_unread()).count();
         let overview = Overview {
             queues,
             unread: unread as u64,
@@ -314,7 +331,7 @@ impl All {
             self.budget.borrow(clock::COMMANDS);
             self.state().clock_at = Some(Instant::now());
             if let Err(why) = answered(self.clock.ask(&self.oxcart)).await {
-                self.state().found_lost(why);
+                self.state().found_lost(why.into_text());
                 return true;
             }
         }
@@ -345,11 +362,13 @@ impl State {
 }
 
 /// What was answered, or why nothing was.
-async fn answered<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+async fn answered<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, NotRead> {
     match timeout(ANSWER_WITHIN, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(said(&error)),
-        Err(_) => Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs())),
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(NotRead::Lost(format!(
+            "no answer within {} s",
+            ANSWER_WITHIN.as_secs()
+        ))),
     }
 }
 

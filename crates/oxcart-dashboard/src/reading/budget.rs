@@ -45,6 +45,17 @@ impl Budget {
         })
     }
 
+    /// As `borrow`, unless it would take longer than this until they are sent: then nothing is taken. Of a larger debt so much is forgiven that the
+    /// next ones are lent after this time.
+    pub(super) fn lend(&self, commands: usize, at_most: Duration) -> Option<Duration> {
+        let longest = at_most.as_secs_f64() * self.per_second;
+        let is_too_much = self.with(|left| {
+            *left = left.max(-self.at_once - 2.0 * longest);
+            -*left > self.at_once + longest
+        });
+        (!is_too_much).then(|| self.borrow(commands))
+    }
+
     /// Forgives what could not be paid back within this time.
     pub(super) fn forgive(&self, longer_than: Duration) {
         self.with(|left| *left = left.max(-self.per_second * longer_than.as_secs_f64()));
@@ -75,5 +86,18 @@ mod tests {
         assert!(budget.borrow(1) > Duration::from_secs(100));
         budget.forgive(Duration::from_secs(1));
         assert_eq!(budget.borrow(1), Duration::ZERO);
+    }
+
+    #[test]
+    fn nobody_lends_so_much_that_others_wait_for_long() {
+        let second = Duration::from_secs(1);
+        let budget = Budget::new(50.0, 10.0);
+        let lent = (0..1_000).filter(|_| budget.lend(2, second).is_some());
+        // 10 that are there, 10 at once, and what comes in a second; a slow machine has some more.
+        assert!((30..200).contains(&lent.count()));
+        budget.borrow(100_000);
+        assert!(budget.lend(2, second).is_none());
+        std::thread::sleep(second);
+        assert!(budget.lend(2, second).is_some_and(|wait| wait <= second));
     }
 }

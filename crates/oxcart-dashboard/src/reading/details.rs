@@ -93,7 +93,8 @@ impl Details {
             return Ok(kept.value.clone());
         }
         if old.is_none() {
-            sleep(self.budget.borrow(commands)).await;
+            let wait = self.budget.lend(commands, ANSWER_WITHIN);
+            sleep(wait.ok_or(NotRead::Crowded)?).await;
         }
         // Many dead letters are read in many calls.
         let within = match place {

@@ -43,12 +43,25 @@ pub(crate) enum NotRead {
     Lost(String),
     /// Something in Redis cannot be read.
     Broken(String),
+    /// So much is asked for that it would come late.
+    Crowded,
 }
 
+/// What is said of it.
+const CROWDED: &str =
+    "So many pages are asked for that this one would come late. Reload it in some seconds.";
+
 impl NotRead {
+    pub(crate) fn no_task(id: u64) -> Self {
+        Self::Missing(format!(
+            "there is no task {id}: it ended long ago, or another process runs it"
+        ))
+    }
+
     pub(crate) fn into_text(self) -> String {
         match self {
             Self::Missing(text) | Self::Wrong(text) | Self::Lost(text) | Self::Broken(text) => text,
+            Self::Crowded => CROWDED.to_owned(),
         }
     }
 }
@@ -103,12 +116,8 @@ impl Reader {
             Place::Tasks => Ok(self.here(View::Tasks(self.tasks.all()))),
             Place::Task(id) => {
                 let task = self.tasks.view(*id);
-                let gone = || {
-                    NotRead::Missing(format!(
-                        "there is no task {id}: it ended long ago, or another process runs it"
-                    ))
-                };
-                Ok(self.here(View::Task(task.ok_or_else(gone)?)))
+                let task = task.ok_or_else(|| NotRead::no_task(*id))?;
+                Ok(self.here(View::Task(task)))
             }
             place => self.details.read(place).await,
         }

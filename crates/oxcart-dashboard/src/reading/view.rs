@@ -84,7 +84,7 @@ impl View {
         match &mut view {
             Self::Overview(overview) => {
                 overview.queues.retain(|line| sees(&line.queue));
-                let unread = overview.queues.iter().filter(|line| line.read_at.is_none());
+                let unread = overview.queues.iter().filter(|line| line.is_unread());
                 overview.unread = unread.count() as u64;
             }
             Self::Alerts(alerts) => {

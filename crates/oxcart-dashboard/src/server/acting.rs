@@ -14,10 +14,10 @@ use crate::chrome::{encoded, under};
 use crate::server::answer::Refusal;
 use crate::server::body::{Fields, LARGE, SMALL};
 use crate::server::gate::{Proof, Viewer};
-use crate::server::looking::{Answer, path_parts, sees, viewer};
+use crate::server::looking::{Answer, path_parts, sees, task_of, viewer};
 use crate::server::origin::{are_same, is_json};
 use crate::server::{App, Shared, bulk, cookies};
-use crate::value::{Stored, Typed, cut, restored};
+use crate::value::{MASK, Stored, Typed, cut, has_new_mask, restored};
 
 /// Longest notice, in characters.
 const NOTICE_MAX: usize = 300;
@@ -81,6 +81,18 @@ impl Deed {
             _ => Role::Operator,
         }
     }
+
+    /// The fields that it has.
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::PauseQueue | Self::ResumeQueue => &["name", "group"],
+            Self::Bulk => &bulk::FIELDS,
+            Self::CancelJob => &["reason"],
+            Self::EditJob => &["payload", "priority", "attempts"],
+            Self::AcknowledgeAlert => &["rule", "queue"],
+            _ => &[],
+        }
+    }
 }
 
 /// What was done, and the page that shows it.
@@ -111,6 +123,7 @@ pub(super) fn act(deed: Deed) -> impl Fn(State<App>, Request) -> Answer + Clone 
                 let at_most = if deed == Deed::EditJob { LARGE } else { SMALL };
                 let fields = Fields::read(&parts.headers, body, at_most).await?;
                 check_form(&parts, &viewer, &fields)?;
+                fields.are_among(deed.fields())?;
                 let names = path_parts(&mut parts).await;
                 let done = Acting {
                     app: &app,
@@ -305,6 +318,12 @@ impl Acting<'_> {
             let Stored(masked) = job.payload()?;
             // A form sends the payload also if only the priority was changed.
             if typed != masked {
+                if !job.secret.is_empty() && has_new_mask(&typed, &masked) {
+                    return Err(Refusal::Wrong(format!(
+                        "`{MASK}` stands in the payload where no secret was; type what it is to be (in a list that becomes longer or shorter, \
+                         all secrets)"
+                    )));
+                }
                 let Stored(whole) = job.reveal().payload()?;
                 let typed = Typed(restored(typed, &masked, &whole));
                 edit = edit.payload(&typed).named(name);
@@ -367,9 +386,9 @@ impl Acting<'_> {
     }
 
     fn stop_task(&self) -> Result<Done, Refusal> {
-        let gone = || Refusal::Missing("There is no such task.".to_owned());
-        let id: u64 = self.name("task").parse().map_err(|_| gone())?;
-        let task = self.app.tasks.view(id).ok_or_else(gone)?.task;
+        let id = self.name("task").parse();
+        let id = id.map_err(|_| Refusal::Missing("There is no such task.".to_owned()))?;
+        let task = task_of(self.app, self.viewer, id)?;
         self.needs(Role::Operator, &task.queue)?;
         self.app.tasks.stop(id);
         Ok(Done {

@@ -32,8 +32,8 @@ pub(super) enum Refusal {
     Lost(String),
     /// Something cannot be read.
     Broken(String),
-    /// Too many streams are open.
-    Crowded,
+    /// Too many streams are open, or too many pages are asked for.
+    Crowded(String),
 }
 
 impl From<NotRead> for Refusal {
@@ -43,6 +43,7 @@ impl From<NotRead> for Refusal {
             NotRead::Wrong(text) => Self::Wrong(text),
             NotRead::Lost(text) => Self::Lost(text),
             NotRead::Broken(text) => Self::Broken(text),
+            crowded @ NotRead::Crowded => Self::Crowded(crowded.into_text()),
         }
     }
 }
@@ -63,7 +64,7 @@ impl Refusal {
             Self::Wrong(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::Lost(_) | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Lost(_) | Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -81,7 +82,7 @@ impl Refusal {
             Self::Conflict(_) => "conflict",
             Self::Lost(_) => "redis-lost",
             Self::Broken(_) => "unreadable",
-            Self::Crowded => "crowded",
+            Self::Crowded(_) => "crowded",
         }
     }
 
@@ -96,7 +97,7 @@ impl Refusal {
             Self::Conflict(_) => "Nothing was changed",
             Self::Lost(_) => "Redis does not answer",
             Self::Broken(_) => "Not readable",
-            Self::Crowded => "Too many viewers",
+            Self::Crowded(_) => "Too many viewers",
         }
     }
 
@@ -107,14 +108,14 @@ impl Refusal {
             }
             Self::TooMany => "Too many wrong tokens came from your address. Wait for a minute.",
             Self::TooLarge => "The request is too large.",
-            Self::Crowded => "Too many streams are open. Reload the page to see new values.",
             Self::Unknown(text)
             | Self::Forbidden(text)
             | Self::Missing(text)
             | Self::Wrong(text)
             | Self::Conflict(text)
             | Self::Lost(text)
-            | Self::Broken(text) => text,
+            | Self::Broken(text)
+            | Self::Crowded(text) => text,
         }
     }
 
@@ -134,7 +135,7 @@ impl Refusal {
             Self::TooMany => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
             }
-            Self::Lost(_) | Self::Crowded => {
+            Self::Lost(_) | Self::Crowded(_) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
             }
             _ => {}

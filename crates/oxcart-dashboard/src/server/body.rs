@@ -13,6 +13,9 @@ use crate::server::origin::is_json;
 pub(super) const SMALL: usize = 64 * 1024;
 pub(super) const LARGE: usize = 4 * 1024 * 1024;
 
+/// What the forms of our pages have beside the fields of their action.
+const OF_FORMS: [&str; 2] = ["csrf", "back"];
+
 /// The fields by their names; one that is not there is empty.
 #[derive(Debug, Default)]
 pub(super) struct Fields(HashMap<String, String>);
@@ -52,6 +55,22 @@ impl Fields {
             Some((name, text))
         });
         Ok(Self(fields.collect()))
+    }
+
+    /// Refuses a field of another name: a filter that was mistyped would be no filter, and the action one on everything.
+    pub(super) fn are_among(&self, known: &[&str]) -> Result<(), Refusal> {
+        let mut names = self.0.keys().map(String::as_str);
+        let unknown = names.find(|name| !known.contains(name) && !OF_FORMS.contains(name));
+        match (unknown, known) {
+            (None, _) => Ok(()),
+            (Some(name), []) => Err(Refusal::Wrong(format!(
+                "there is no field {name:?} here; this action has no fields"
+            ))),
+            (Some(name), known) => Err(Refusal::Wrong(format!(
+                "there is no field {name:?} here; the fields are `{}` (JSON has to be sent as `application/json`)",
+                known.join("`, `")
+            ))),
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> &str {

@@ -6,6 +6,22 @@ use crate::server::acting::{Acting, Done};
 use crate::server::answer::Refusal;
 use crate::tasks::{Action, Order};
 
+pub(super) const FIELDS: [&str; 13] = [
+    "action",
+    "state",
+    "name",
+    "id",
+    "group",
+    "error",
+    "failed",
+    "older",
+    "newer",
+    "fingerprint",
+    "dry_run",
+    "per_second",
+    "stop_if_failing_percent",
+];
+
 /// Begins a task, of which the caller is told the number.
 pub(super) fn begin(acting: &Acting<'_>) -> Result<Done, Refusal> {
     let fields = acting.fields;

@@ -82,6 +82,14 @@ pub(super) fn peer(parts: &Parts) -> Option<IpAddr> {
     peer.map(|ConnectInfo(address)| address.ip())
 }
 
+/// Whether a proxy says that it passes the request on, for somebody who may be anywhere.
+fn is_passed_on(parts: &Parts) -> bool {
+    let of_proxies = ["forwarded", "x-forwarded-for", "x-real-ip"];
+    of_proxies
+        .iter()
+        .any(|name| parts.headers.contains_key(*name))
+}
+
 fn bearer(parts: &Parts) -> Option<&str> {
     let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = header.split_once(' ')?;
@@ -106,10 +114,10 @@ impl Gate {
             Self::Loopback(access) => {
                 let is_near = peer(parts).is_some_and(|address| address.to_canonical().is_loopback());
                 let is_named = origin::host(parts).is_some_and(origin::is_local_name);
-                match is_near && is_named {
+                match is_near && is_named && !is_passed_on(parts) {
                     true => Ok((access.clone(), Proof::Given)),
                     false => Err(Refusal::Forbidden(
-                        "Without tokens, only requests of this machine to `localhost` or `127.0.0.1` are answered."
+                        "Without tokens, only requests of this machine to `localhost` or `127.0.0.1` are answered, and none that a proxy passes on."
                             .to_owned(),
                     )),
                 }

@@ -21,6 +21,7 @@ use crate::server::looking::{Answer, asked};
 const LOOK: Duration = Duration::from_secs(1);
 /// After this time the browser has to come again, and to show who it is.
 const ENDS: Duration = Duration::from_secs(10 * 60);
+const CROWDED: &str = "Too many streams are open. Reload the page to see new values.";
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// One browser that watches one place.
@@ -55,7 +56,7 @@ pub(super) fn stream(
                     app,
                     _permit: permit,
                 }),
-                Err(_) => Refusal::Crowded.answer("", false),
+                Err(_) => Refusal::Crowded(CROWDED.to_owned()).answer("", false),
             }
         })
     }

@@ -14,10 +14,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::access::Role;
 use crate::chrome::Chrome;
-use crate::model::Moment;
+use crate::model::{Moment, TaskLine};
 use crate::pages;
 use crate::place::{Asked, Make, Place};
-use crate::reading::{Reading, View};
+use crate::reading::{NotRead, Reading, View};
 use crate::server::answer::Refusal;
 use crate::server::gate::{Proof, Viewer};
 use crate::server::{App, Shared, cookies};
@@ -48,14 +48,20 @@ pub(super) async fn asked(
         uri: &parts.uri,
     })
     .map_err(Refusal::Wrong)?;
-    let queue = match &place {
-        Place::Task(id) => app.tasks.view(*id).map(|view| view.task.queue),
-        place => place.queue().map(str::to_owned),
-    };
-    if let Some(queue) = queue {
-        sees(&viewer, &queue)?;
+    if let Place::Task(id) = place {
+        task_of(app, &viewer, id)?;
+    }
+    if let Some(queue) = place.queue() {
+        sees(&viewer, queue)?;
     }
     Ok((viewer, place))
+}
+
+/// A task, for somebody who may see its queue. Others do not learn that it is there.
+pub(super) fn task_of(app: &Shared, viewer: &Viewer, id: u64) -> Result<TaskLine, Refusal> {
+    let task = app.tasks.view(id).map(|view| view.task);
+    let seen = task.filter(|task| viewer.access.may(Role::Viewer, &task.queue));
+    Ok(seen.ok_or_else(|| NotRead::no_task(id))?)
 }
 
 pub(super) fn viewer(parts: &Parts) -> Result<Viewer, Refusal> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -58,12 +58,23 @@ pub(super) enum Checked {
 #[derive(Default)]
 pub(crate) struct Tokens {
     tokens: Vec<Token>,
-    /// By the address that they came from: how many were wrong, and when the answer to the last one is given.
+    /// By the network that they came from: how many were wrong, and when the answer to the last one is given.
     wrong: Mutex<HashMap<Option<IpAddr>, (u32, Instant)>>,
 }
 
 fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
+}
+
+/// Who counts as one: with IPv6, everybody has a whole network of addresses.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -119,6 +130,7 @@ impl Tokens {
 
     /// A wrong token is answered late.
     pub(super) async fn check(&self, given: &str, from: Option<IpAddr>) -> Checked {
+        let from = from.map(network);
         if self.waits_too_long(from) {
             return Checked::TooMany;
         }
@@ -236,6 +248,23 @@ mod tests {
         ));
         // What comes from there is not even looked at now.
         assert!(matches!(tokens.check(RIGHT, here).await, Checked::TooMany));
+    }
+
+    #[tokio::test]
+    async fn many_addresses_of_one_network_are_slowed_down_as_one() {
+        let tokens = tokens();
+        let address = |text: &str| Some(text.parse().unwrap());
+        let wrong = |from| tokens.check("wrong", from);
+        let since = Instant::now();
+        tokio::join!(
+            wrong(address("2001:db8:1:2::1")),
+            wrong(address("2001:db8:1:2:ffff::2")),
+            wrong(address("2001:db8:1:3::1")),
+            wrong(address("192.0.2.1")),
+            wrong(address("::ffff:192.0.2.1")),
+        );
+        assert!(since.elapsed() >= 3 * FIRST_WAIT, "one after the other");
+        assert_eq!(tokens.wrong.lock().unwrap().len(), 3);
     }
 
     #[test]

@@ -131,6 +131,12 @@ impl Tasks {
                 order.action.as_str()
             )));
         }
+        // Only dead letters are found by it: of all others it would be no filter at all.
+        if order.query.state != JobState::Dead && !order.query.fingerprint.is_empty() {
+            return Err(NotRead::Wrong(
+                "`fingerprint` finds dead jobs alone".to_owned(),
+            ));
+        }
         let mut known = self.known();
         let is_running = |task: &Arc<Task>| task.line().state == TaskState::Running;
         if known.iter().filter(|task| is_running(task)).count() >= RUNNING {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{ADMIN, OPERATOR, Program, Rig, Send, VIEWER};
+use crate::rig::{ADMIN, OPERATOR, Program, Rig, Send, VIEWER, ask};
 
 #[tokio::test]
 async fn a_viewer_changes_nothing_and_an_operator_removes_nothing() {
@@ -229,4 +229,58 @@ async fn schedules_are_paused_run_and_removed() {
         .post(&format!("{path}/remove"), json!({}))
         .await
         .expect(404);
+}
+
+/// A filter that is not understood is no filter: the action would be one on everything.
+#[tokio::test]
+async fn what_is_not_understood_changes_nothing() {
+    let rig = Rig::new().await;
+    let router = rig.router();
+    let admin = Program::new(&router, ADMIN);
+    let fingerprint = "0123456789abcdef";
+    for body in [
+        json!({"action": "remove", "state": "waiting", "nmae": "other"}),
+        json!({"action": "cancel", "state": "waiting", "fingerprint": fingerprint}),
+        json!({"action": "remove", "state": "waiting", "older": "yesterday"}),
+        json!({"action": "remove", "state": "waiting", "failed": "many"}),
+        json!({"action": "remove", "state": ["waiting"]}),
+        json!({"action": "remove"}),
+    ] {
+        let answer = admin.post("/api/queues/mail/bulk", body.clone()).await;
+        if answer.status == 200 {
+            let id = answer.json()["task"].as_u64().unwrap();
+            assert_eq!(admin.task(id).await["state"], "failed", "{body}");
+        } else {
+            answer.expect(400);
+        }
+    }
+    let mistyped = json!({"nmae": "send"});
+    let answer = admin.post("/api/queues/mail/pause", mistyped).await;
+    assert!(answer.expect(400).text.contains("nmae"));
+    // JSON that does not say that it is JSON.
+    let request = axum::http::Request::post("/api/queues/mail/pause")
+        .header("authorization", format!("Bearer {ADMIN}"))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(axum::body::Body::from("{\"name\": \"send\"}"));
+    ask(&router, request.unwrap()).await.expect(400);
+    let counts = rig.queue.counts().await.unwrap();
+    assert_eq!((counts.waiting, counts.paused), (1, false));
+}
+
+#[tokio::test]
+async fn a_mask_is_not_stored_in_the_place_of_a_secret() {
+    let rig = Rig::new().await;
+    let admin = Program::new(&rig.router(), ADMIN);
+    let id = rig.enqueue("mail").await;
+    let path = format!("/api/queues/mail/jobs/{id}/edit");
+    for payload in [
+        json!({"to": "(secret)", "key": "(secret)"}),
+        json!({"to": "ada", "key": ["(secret)"]}),
+    ] {
+        let answer = admin.post(&path, json!({"payload": payload})).await;
+        assert!(answer.expect(400).text.contains("(secret)"));
+    }
+    let job = rig.queue.job(&id).await.unwrap().unwrap();
+    let stored: Send = job.reveal().payload().unwrap();
+    assert_eq!((&*stored.to, &*stored.key), ("ada", "s3cret"));
 }

@@ -139,11 +139,34 @@ async fn somebody_with_one_queue_sees_that_one_alone() {
         "/schedules",
         "/workers",
         "/alerts",
+        "/tasks",
         "/metrics",
     ] {
         let page = bob.get(page).await.expect(200);
         assert!(!page.text.contains("mail"), "{}", page.text);
     }
+}
+
+#[tokio::test]
+async fn somebody_with_one_queue_learns_nothing_of_the_tasks_of_another() {
+    let rig = Rig::new().await;
+    rig.enqueue("billing").await;
+    let router = rig.router();
+    let count = serde_json::json!({"action": "cancel", "state": "waiting", "dry_run": true});
+    let admin = Program::new(&router, ADMIN);
+    let begun = admin.post("/api/queues/mail/bulk", count).await.expect(200);
+    assert_eq!(begun.json()["task"], 1);
+    let bob = Program::new(&router, BILLING);
+    for path in ["/api/tasks/", "/tasks/", "/live/tasks/"] {
+        let of_another = bob.get(&format!("{path}1")).await.expect(404);
+        let of_nobody = bob.get(&format!("{path}2")).await.expect(404);
+        assert_eq!(
+            of_another.text.replace('1', "2"),
+            of_nobody.text.replace('1', "2")
+        );
+    }
+    let stop = bob.post("/api/tasks/1/stop", serde_json::json!({})).await;
+    assert!(!stop.expect(404).text.contains("mail"));
 }
 
 #[tokio::test]
@@ -201,5 +224,12 @@ async fn without_tokens_this_machine_alone_is_served() {
         (None, "localhost:7474", 403),
     ] {
         ask(&router, request(peer, host)).await.expect(status);
+    }
+    // A proxy on this machine passes it on for somebody else.
+    for header in ["x-forwarded-for", "x-real-ip", "forwarded"] {
+        let mut passed_on = request(Some("127.0.0.1:1"), "localhost:7474");
+        let headers = passed_on.headers_mut();
+        headers.insert(header, "for=192.0.2.7".parse().unwrap());
+        ask(&router, passed_on).await.expect(403);
     }
 }
