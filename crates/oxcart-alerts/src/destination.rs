@@ -84,6 +84,14 @@ impl Destination {
             ));
         }
         let host = uri.host().unwrap_or_default();
+        // What is no number is no port to `Uri`: the notification would go to another port of the host.
+        let port = authority.strip_prefix(host).unwrap_or_default();
+        let port = port.trim_start_matches(':');
+        if !port.is_empty() && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err(Error::invalid(
+                "the port of the URL is no number between 1 and 65535",
+            ));
+        }
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
             return Err(Error::invalid("the URL has no host"));

@@ -17,6 +17,10 @@ fn urls_that_make_no_sense_are_refused_and_never_shown() {
         "http://",
         "http://user:secret@host/",
         "http://a b/",
+        "https://host:99999/",
+        "http://host:0/",
+        "http://host:http/",
+        "http://[::1]:65536/",
     ] {
         let error = Destination::new(url).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{url}: {error}");
@@ -27,6 +31,9 @@ fn urls_that_make_no_sense_are_refused_and_never_shown() {
     assert_eq!((&hidden.host[..], hidden.port), ("host", 81));
     assert_eq!(hidden.target, "/services/secret?token=secret");
     assert_eq!(Destination::new("http://[::1]/").unwrap().host, "::1");
+    for (url, port) in [("http://[::1]:65535/", 65_535), ("http://host:/", 80)] {
+        assert_eq!(Destination::new(url).unwrap().port, port, "{url}");
+    }
 }
 
 #[tokio::test]
