@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use oxcart::{Batch, Batched, Enqueue, Failure, Queue, QueueSettings, Retention, State, Worker};
+use oxcart::{
+    Batch, Batched, Context, Enqueue, Failure, Queue, QueueSettings, Retention, State, Worker,
+};
 
 use crate::meter::{Budget, Meter, Used};
 use crate::support::Server;
@@ -126,6 +128,43 @@ async fn in_batches() {
         }
     };
     worked_off.assert_within("batches of 100: process", &budget(0.06, 1.2, 110.0, 210.0));
+}
+
+/// Each job says one line while it runs: one call more than without.
+#[tokio::test]
+async fn that_log() {
+    let (server, queue) = server_and_queue().await;
+    let worked_off = loop {
+        let jobs = std::iter::repeat_with(nothing).take(JOBS);
+        queue.enqueue_many(jobs).await.unwrap();
+        let tally = tally();
+        let worker = Worker::builder(&queue)
+            .concurrency(1)
+            .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
+            .state(Arc::clone(&tally))
+            .handle(handle_and_log)
+            .build()
+            .unwrap();
+        let meter = Meter::start(&server);
+        worker.run_until(tally.done.notified()).await.unwrap();
+        let used = meter.stop();
+        if used.of("eval") == 0 {
+            break used;
+        }
+    };
+    worked_off.assert_within("logging: process", &budget(2.012, 37.4, 1_425.0, 378.0));
+}
+
+async fn handle_and_log(
+    _: Nothing,
+    context: Context,
+    tally: State<Arc<Tally>>,
+) -> Result<(), Failure> {
+    context.log("half of it is done");
+    if tally.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        tally.done.notify_one();
+    }
+    Ok(())
 }
 
 async fn handle_batch(

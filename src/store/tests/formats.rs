@@ -40,6 +40,8 @@ use crate::store::configure::{By, Configure};
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::get::Get;
 use crate::store::group::{self, Group};
+use crate::store::log::{Line, Log};
+use crate::store::logs::Logs;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
 use crate::store::recover::{Doubt, Recover};
@@ -158,6 +160,17 @@ fn everything() -> Rig {
         id,
         receipt,
         value: b"\x2a",
+    });
+    rig.call(&Log {
+        id,
+        receipt,
+        attempt: 1,
+        fence: active.fence,
+        first: 1,
+        lines: &[Line {
+            age_ms: 0,
+            text: "half of it is done".to_owned(),
+        }],
     });
     rig.cancel(&["active"]);
     let mut again = job("again");
@@ -330,6 +343,12 @@ fn every_format_there_ever_was_is_read() {
                 Some("request 17")
             );
             assert_eq!(info(&mut rig, "successor").state, State::Blocked);
+            let log = rig.call(&Logs {
+                id: "active",
+                after: 0,
+            });
+            assert_eq!(log.len(), 1);
+            assert!(log[0].1.ends_with(b" half of it is done"));
             let (cursor, limit) = (Alerts::ALL, 9);
             let (name, stands) = &rig.call(&Alerts { cursor, limit }).alerts[0];
             assert_eq!(name, "deep mail");
