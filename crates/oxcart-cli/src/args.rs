@@ -104,16 +104,16 @@ pub(crate) struct Common {
 /// What a command is about.
 #[derive(Subcommand)]
 pub(crate) enum Noun {
-    /// Queues: list, look, pause, settings, orphans, delete
+    /// Queues: list, look, pause, settings, drain, move, delete
     #[command(subcommand, visible_alias = "queues")]
     Queue(queue::Verb),
     /// Groups of a queue (tenants): list, look, pause, limit
     #[command(subcommand, visible_alias = "groups")]
     Group(group::Verb),
-    /// Jobs: list, look, enqueue, cancel, edit, remove
+    /// Jobs: list, look, logs, enqueue, cancel, edit, move
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::Verb),
-    /// Dead letters: list, group by error, replay, remove
+    /// Dead letters: list, group by error, replay, edit, remove
     #[command(subcommand)]
     Dead(dead::Verb),
     /// Schedules: list, look, pause, trigger, remove

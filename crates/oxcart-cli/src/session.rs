@@ -9,7 +9,7 @@ use oxcart::{JobId, JobInfo, JobState, Oxcart, Queue, Tls};
 use crate::args::Common;
 use crate::term::out::Out;
 use crate::text::nearest::nearest;
-use crate::trouble::Trouble;
+use crate::trouble::{Exit, Trouble};
 
 /// How many other queues are asked for a job that is not where it was looked for.
 const OTHER_QUEUES_MAX: usize = 64;
@@ -66,6 +66,18 @@ impl Session {
         Err(Trouble::not_found(format!("there is no queue `{name}`"))
             .hint(hint)
             .nearest(nearest))
+    }
+
+    /// A queue that exists, or with `--new-queue` one that does not exist yet.
+    pub(crate) async fn queue_or_new(&self, name: &str, new: bool) -> Result<Queue, Trouble> {
+        if new {
+            return Ok(self.oxcart.queue(name)?);
+        }
+        let queue = self.queue(name).await;
+        queue.map_err(|trouble| match &trouble.nearest {
+            None if trouble.exit == Exit::NotFound => trouble.hint("--new-queue makes it"),
+            _ => trouble,
+        })
     }
 
     /// Waits until a queue is on the list of queues: a producer puts it there when its first job was acknowledged, and this program

@@ -21,7 +21,10 @@ const AT_A_TIME: usize = 32;
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Tally {
     pub(crate) queue: String,
-    /// What was asked for: `replay`, `remove`, `cancel`, `promote`.
+    /// Where jobs are moved to.
+    #[serde(skip)]
+    to: Option<String>,
+    /// What was asked for: `replay`, `remove`, `cancel`, `promote`, `move`.
     pub(crate) action: &'static str,
     /// How many jobs it was asked for.
     pub(crate) asked: u64,
@@ -51,6 +54,11 @@ impl Tally {
             asked,
             ..Self::default()
         }
+    }
+
+    pub(crate) fn to(mut self, queue: &str) -> Self {
+        self.to = Some(queue.to_owned());
+        self
     }
 
     fn count(&mut self, changed: Changed) {
@@ -110,7 +118,11 @@ pub(crate) async fn change(
             Err(error) => {
                 drop(progress);
                 let trouble = Trouble::from(error);
-                return Err(trouble.hint(tally.so_far()));
+                return Err(match trouble.exit {
+                    // The same command would fail again.
+                    Exit::Usage => trouble,
+                    _ => trouble.hint(tally.so_far()),
+                });
             }
         }
         progress.advance(ids.len() as u64);
@@ -158,7 +170,11 @@ pub(crate) async fn sweep(
                 Ok(Some(after)) => after,
                 Err(error) => {
                     drop(progress);
-                    return Err(Trouble::from(error).hint(so_far(&tally)));
+                    let trouble = Trouble::from(error);
+                    return Err(match trouble.exit {
+                        Exit::Usage => trouble,
+                        _ => trouble.hint(so_far(&tally)),
+                    });
                 }
             };
             tally.add(&before, after);
@@ -193,7 +209,11 @@ async fn pause_for(
 }
 
 pub(crate) fn tell(session: &mut Session, tally: &Tally, past: &str) -> Result<(), Trouble> {
-    let mut text = format!("{} {past} in `{}`", jobs(tally.done), tally.queue);
+    let place = match &tally.to {
+        Some(to) => format!("from `{}` to `{to}`", tally.queue),
+        None => format!("in `{}`", tally.queue),
+    };
+    let mut text = format!("{} {past} {place}", jobs(tally.done));
     for (number, what) in [
         (tally.requested, "running, and asked to end"),
         (tally.in_other_state, "in another state, and left alone"),

@@ -9,7 +9,7 @@ use crate::term::look::Tint;
 use crate::term::table::{Cell, Table, text};
 use crate::text::nearest::nearest;
 use crate::text::when::{ago, now};
-use crate::trouble::Trouble;
+use crate::trouble::{Exit, Trouble};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -115,7 +115,12 @@ async fn list(session: &mut Session, queue: &str, only_firing: bool) -> Result<(
     let mut alerts = Alerts::new(&session.oxcart, queue)?.list().await?;
     if alerts.is_empty() {
         // A name that was mistyped has no alerts either.
-        session.queue(queue).await?;
+        session.queue(queue).await.map_err(|trouble| match trouble.exit {
+            Exit::NotFound => trouble.hint(
+                "no application has judged alerts there yet; those kept in another queue: `oxcart alert ls QUEUE`",
+            ),
+            _ => trouble,
+        })?;
     }
     let judged_at = alerts.iter().map(|alert| alert.judged_at).max();
     alerts.retain(|alert| alert.state == AlertState::Firing || !only_firing);

@@ -109,16 +109,21 @@ impl Table {
         widths.max().unwrap_or(0).max(title)
     }
 
-    /// Leaves out optional columns, and cuts the last one.
+    /// Leaves out optional columns, and cuts the one that is the last then.
     fn fit(&mut self, width: usize) {
         loop {
             let last = self.columns.len() - 1;
             let others: usize = (0..last).map(|column| self.width_of(column) + GAP).sum();
             let room = width.saturating_sub(others);
-            let optional = (0..last).max_by_key(|column| self.columns[*column].optional);
+            let optional = (0..=last).max_by_key(|column| self.columns[*column].optional);
             let needed = self.width_of(last).min(LAST_MIN);
+            // A last column that is empty needs no gap before it.
+            let all = match needed {
+                0 => others.saturating_sub(GAP),
+                needed => others + needed,
+            };
             match optional.filter(|column| self.columns[*column].optional > 0) {
-                Some(column) if room < needed => {
+                Some(column) if all > width => {
                     self.columns.remove(column);
                     for row in &mut self.rows {
                         row.remove(column);
@@ -210,6 +215,21 @@ mod tests {
         ];
         assert_eq!(lines(None)[0], expected[0].replace("ID     ", "ID      "));
         assert_eq!(lines(None)[2], expected[2]);
+    }
+
+    #[test]
+    fn a_last_column_that_is_optional_or_empty_is_no_reason_for_lines_that_are_too_long() {
+        let mut table = Table::new([text("QUEUE"), number("KEPT").optional(1), text("")]);
+        table.row(["a-name-of-20-letters", "1", ""].map(Cell::plain));
+        table.fit(26);
+        assert_eq!(table.columns.len(), 3);
+        table.fit(25);
+        assert_eq!(table.columns.len(), 2);
+        let mut table = Table::new([text("QUEUE"), text("STATE"), text("WHY").optional(1)]);
+        table.row(["a-name-of-20-letters", "firing", "many jobs wait"].map(Cell::plain));
+        table.fit(28);
+        assert_eq!(table.columns.len(), 2);
+        assert_eq!(table.rows[0][0].text, "a-name-of-20-letters");
     }
 
     #[test]

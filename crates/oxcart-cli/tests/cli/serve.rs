@@ -158,5 +158,9 @@ async fn it_refuses_what_would_be_open_to_everybody() {
     assert!(weak.err.contains("16 characters"), "{}", weak.err);
     let wrong = run(&["--token", "root:0123456789abcdef"]).expect(2);
     assert!(wrong.err.contains("no role"), "{}", wrong.err);
-    run(&["--listen", "nowhere"]).expect(2);
+    assert!(!wrong.err.contains("0123456789abcdef"), "{}", wrong.err);
+    let empty = run(&["--token", ""]).expect(2);
+    assert!(empty.err.contains("token is empty"), "{}", empty.err);
+    let nowhere = run(&["--listen", "7474"]).expect(2);
+    assert!(nowhere.err.contains("127.0.0.1:7474"), "{}", nowhere.err);
 }

@@ -29,7 +29,7 @@ fn rules(rules: &[RuleLine], chrome: &Chrome) -> Markup {
         .iter()
         .filter(|line| line.state == RuleState::Firing)
         .count();
-    let beside = html! { span.quiet.small { (firing) " of " (words::some(rules.len() as u64, "rule")) " fire" } };
+    let beside = html! { span.quiet.small { (firing) " of " (words::some(rules.len() as u64, "alert")) " fire" } };
     let body = html! {
         div.scroll { table.cards {
             caption.hidden-text { "Rules of the application, those that fire first" }
@@ -74,7 +74,7 @@ fn state(line: &RuleLine, chrome: &Chrome) -> Markup {
 fn measured(line: &RuleLine) -> String {
     match line.value {
         Some(value) => format!(
-            "{} of {}",
+            "{}, limit {}",
             in_words(value, line.unit),
             in_words(line.threshold, line.unit)
         ),

@@ -115,18 +115,7 @@ struct View<'a> {
 impl Enqueue {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Trouble> {
         let payload = payload::read(&self.payload)?;
-        let queue = match self.new_queue {
-            true => session.oxcart.queue(&self.queue)?,
-            false => {
-                session
-                    .queue(&self.queue)
-                    .await
-                    .map_err(|trouble| match &trouble.nearest {
-                        None => trouble.hint("--new-queue makes it"),
-                        Some(_) => trouble,
-                    })?
-            }
-        };
+        let queue = session.queue_or_new(&self.queue, self.new_queue).await?;
         let mut request = queue.enqueue(payload).named(&self.name);
         if let Some(priority) = self.priority {
             request = request.priority(priority);

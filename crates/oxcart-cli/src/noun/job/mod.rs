@@ -312,7 +312,7 @@ async fn move_to(session: &mut Session, which: &Move) -> Result<(), Trouble> {
         &format!("Move {} of `{}` to `{to}`", jobs(asked), many.queue),
     )
     .await?;
-    let tally = Tally::new(&many.queue, "move", asked);
+    let tally = Tally::new(&many.queue, "move", asked).to(to);
     let tally = steps::change(session, tally, &many.ids, None, async |ids| {
         queue.move_many(ids, &other).await
     })

@@ -34,10 +34,7 @@ impl Move {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Trouble> {
         let name = &*self.queue;
         let queue = session.queue(name).await?;
-        let other = match self.new_queue {
-            true => session.oxcart.queue(&self.other)?,
-            false => session.queue(&self.other).await?,
-        };
+        let other = session.queue_or_new(&self.other, self.new_queue).await?;
         let most = number(&queue.counts().await?, &self.state);
         let states: Vec<&str> = self.state.iter().map(|state| state.as_str()).collect();
         let mut which = format!("the {} jobs of `{name}`", states.join(" and "));
@@ -57,6 +54,7 @@ impl Move {
             }
             jobs.move_all_to(&other)
         });
-        steps::sweep(session, Tally::new(name, "move", most), sweeps).await
+        let tally = Tally::new(name, "move", most).to(to);
+        steps::sweep(session, tally, sweeps).await
     }
 }

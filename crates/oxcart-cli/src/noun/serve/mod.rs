@@ -19,7 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::session::Session;
 use crate::trouble::Trouble;
-use token::Token;
+use token::{Token, Typed};
 
 /// How long requests under way may take when the server is to end. Streams of changes do not end by themselves.
 const GRACE: Duration = Duration::from_secs(3);
@@ -36,11 +36,12 @@ pub(crate) struct Serve {
         long,
         env = "OXCART_LISTEN",
         value_name = "ADDRESS",
-        default_value = "127.0.0.1:7474"
+        default_value = "127.0.0.1:7474",
+        value_parser = address
     )]
     listen: SocketAddr,
-    /// Who may do what: [NAME=]ROLE[@QUEUE]:TOKEN, with the roles viewer, operator and admin; can be given several times, in the
-    /// variable separated by spaces. A token has 16 characters or more
+    /// Who may do what: [NAME=]ROLE[@QUEUE][+ROLE@QUEUE..]:TOKEN, with the roles viewer, operator and admin; can be given several
+    /// times, in the variable separated by spaces. A token has 16 characters or more
     #[arg(
         long = "token",
         env = "OXCART_DASHBOARD_TOKENS",
@@ -48,13 +49,18 @@ pub(crate) struct Serve {
         value_delimiter = ' ',
         value_name = "TOKEN"
     )]
-    tokens: Vec<Token>,
+    tokens: Vec<Typed>,
     /// Where browsers find it, if a proxy takes a part of the path away: /queues
     #[arg(long, value_name = "PATH")]
     seen_at: Option<String>,
     /// The queue that tells of the alerts of the application
     #[arg(long, value_name = "QUEUE", default_value = "alerts")]
     alerts_of: String,
+}
+
+fn address(typed: &str) -> Result<SocketAddr, String> {
+    let read = typed.parse();
+    read.map_err(|_| "an IP address and a port, as in `127.0.0.1:7474` or `[::]:7474`".to_owned())
 }
 
 pub(crate) async fn run(serve: Serve, session: &mut Session) -> Result<(), Trouble> {
@@ -78,7 +84,8 @@ pub(crate) async fn run(serve: Serve, session: &mut Session) -> Result<(), Troub
         }
         dashboard = dashboard.open_to_loopback(Access::new(&session.operator, Role::Admin));
     }
-    for Token { text, access } in serve.tokens {
+    for typed in serve.tokens {
+        let Token { text, access } = typed.read().map_err(Trouble::usage)?;
         let added = dashboard.token(&text, access);
         dashboard = added.map_err(|weak| Trouble::usage(weak.to_string()))?;
     }

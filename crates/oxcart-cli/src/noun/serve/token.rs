@@ -1,5 +1,6 @@
 //! A token as it is typed, and what it allows.
 
+use std::convert::Infallible;
 use std::str::FromStr;
 
 use oxcart_dashboard::{Access, Role};
@@ -11,6 +12,27 @@ const FORM: &str = "as in `viewer:TOKEN`, `ada=operator:TOKEN` or `bob=viewer+ad
 pub(super) struct Token {
     pub(super) access: Access,
     pub(super) text: String,
+}
+
+/// What was typed. It is read only after the arguments are, because an error about an argument repeats what was typed.
+#[derive(Clone)]
+pub(super) struct Typed(String);
+
+impl FromStr for Typed {
+    type Err = Infallible;
+
+    fn from_str(typed: &str) -> Result<Self, Infallible> {
+        Ok(Self(typed.to_owned()))
+    }
+}
+
+impl Typed {
+    pub(super) fn read(&self) -> Result<Token, String> {
+        if self.0.is_empty() {
+            return Err("a token is empty: put one space between two tokens, and unset OXCART_DASHBOARD_TOKENS if there is to be none".to_owned());
+        }
+        self.0.parse()
+    }
 }
 
 /// The token itself is in no error: errors are logged.

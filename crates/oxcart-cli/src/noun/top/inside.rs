@@ -101,8 +101,13 @@ fn draw_runs(frame: &mut Frame<'_>, area: Rect, seen: &Inside, pen: Pen) {
     if let Some(workers) = &seen.workers {
         let slots: u64 = workers.iter().map(|worker| worker.concurrency).sum();
         let s = if workers.len() == 1 { "" } else { "s" };
-        let text = format!("  {} worker{s} for up to {slots} jobs", workers.len());
-        title.push(pen.span(Tint::Faint, text));
+        title.push(match workers.len() {
+            0 => pen.span(Tint::Held, "  no worker"),
+            number => pen.span(
+                Tint::Faint,
+                format!("  {number} worker{s} for up to {slots} jobs"),
+            ),
+        });
     }
     let area = titled(frame, area, title);
     if seen.runs.is_empty() {

@@ -240,11 +240,13 @@ impl State {
             Key::Letter('q') => Some(Act::Quit),
             Key::Back if self.inside.is_some() => {
                 self.inside = None;
+                self.told = None;
                 Some(Act::Read)
             }
             Key::Enter if self.inside.is_none() => {
                 let queue = self.chosen()?.to_owned();
                 self.begin_inside(&queue);
+                self.told = None;
                 Some(Act::Read)
             }
             Key::Letter('p') => {
