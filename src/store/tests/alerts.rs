@@ -1,6 +1,6 @@
 //! Alerts: what is promised of them, and the operation of the random sequences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -272,18 +272,27 @@ fn told_as_stored(
     answer: &Stored,
 ) -> Result<(), Wrong> {
     let none = Vec::new();
-    for (at, change) in verb.changes.iter().enumerate() {
+    let is_stored = |at: usize| match answer {
+        Stored::Done { stored } => stored[at],
+        Stored::Over => false,
+    };
+    let changes = || verb.changes.iter().enumerate();
+    let id_of = |change: &Change| change.job.as_ref().map(|(id, _)| id.clone());
+    // Two alerts of a call may be told by jobs of one id.
+    let told: BTreeSet<JobId> = changes()
+        .filter(|(at, _)| is_stored(*at))
+        .filter_map(|(_, change)| id_of(change))
+        .collect();
+    for (at, change) in changes() {
         let stood = before.get("alerts", &change.name).unwrap_or(&none);
         let stands = after.get("alerts", &change.name).unwrap_or(&none);
-        let is_stored = match answer {
-            Stored::Done { stored } => stored[at],
-            Stored::Over => false,
-        };
+        let is_stored = is_stored(at);
         let expected = if is_stored { &change.stands } else { stood };
-        let id = change.job.as_ref().map(|(id, _)| id.as_str());
-        let was_there = id.is_some_and(|id| before.get("jobs", id).is_some());
-        let is_there = id.is_some_and(|id| after.get("jobs", id).is_some());
-        let is_told = id.is_none() || is_there == (is_stored || was_there);
+        let is_told = id_of(change).is_none_or(|id| {
+            let was_there = before.get("jobs", id.as_str()).is_some();
+            let is_there = after.get("jobs", id.as_str()).is_some();
+            is_there == (was_there || told.contains(&id))
+        });
         if stands != expected || is_stored && stood != &change.seen || !is_told {
             return Err(format!(
                 "{change:?} is stored: {is_stored}, and stands {stands:?}"
