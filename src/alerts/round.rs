@@ -177,11 +177,11 @@ impl Course<'_> {
     /// Drops alerts whose rule or queue is gone, and what cannot be read.
     async fn drop_old(&mut self) -> Result<(), Error> {
         let now_ms = self.clock.now_ms();
-        let kept_ms = KEPT_MS.max(ROUNDS_KEPT * self.round.every_ms);
+        let kept_ms = KEPT_MS.max(ROUNDS_KEPT.saturating_mul(self.round.every_ms));
         for (name, seen) in std::mem::take(&mut self.stored) {
             let standing = Standing::decode(&seen);
             let judged_ms = standing.as_ref().map_or(0, |standing| standing.judged_ms);
-            if judged_ms + kept_ms > now_ms {
+            if judged_ms.saturating_add(kept_ms) > now_ms {
                 continue;
             }
             let fires = standing.filter(|standing| standing.state == AlertState::Firing);

@@ -16,6 +16,8 @@ use crate::time::Timestamp;
 
 /// Longest text of an entry, in bytes.
 const TEXT_MAX: usize = 512;
+/// The largest number that scripts count with; no entry has one so large.
+const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// One thing that an operator did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +187,7 @@ impl Audit {
 
     /// Only entries before this one, by its number: the next page.
     pub fn before(mut self, number: u64) -> Self {
-        self.before = Some(number.max(1));
+        self.before = Some(number.clamp(1, NUMBER_MAX));
         self
     }
 

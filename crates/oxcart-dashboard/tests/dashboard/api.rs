@@ -111,6 +111,22 @@ async fn an_error_says_what_is_wrong_in_json() {
     }
 }
 
+/// Larger than what Redis and its scripts count with.
+#[tokio::test]
+async fn the_page_of_the_audit_before_any_number_is_there() {
+    let rig = Rig::new().await;
+    let admin = Program::new(&rig.router(), ADMIN);
+    admin
+        .post("/api/queues/mail/pause", json!({}))
+        .await
+        .expect(200);
+    for before in [u64::MAX, 1 << 53, (1 << 53) - 1] {
+        let path = format!("/api/queues/mail/audit?before={before}");
+        let audit = admin.get(&path).await.expect(200).json();
+        assert_eq!(audit["entries"][0]["number"], 1, "{before}");
+    }
+}
+
 #[tokio::test]
 async fn metrics_are_there_for_prometheus() {
     let rig = Rig::new().await;
