@@ -1,6 +1,9 @@
 //! Asking before something is done that cannot be undone.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::pin::pin;
+use std::task::Poll;
 
 use tokio::sync::oneshot;
 
@@ -18,13 +21,16 @@ pub(crate) async fn confirm(session: &Session, what: &str) -> Result<(), Trouble
                 .hint("add --yes if that is meant"),
         );
     }
+    // What was read before may have listened for Ctrl-C. Then it no longer ends the program by itself, so it is listened for before
+    // the question is there: a person may press it at once.
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
+    let early = poll_fn(|context| Poll::Ready(interrupted.as_mut().poll(context))).await;
     let mut stderr = io::stderr();
     write!(stderr, "{what}? [y/N] ")?;
     stderr.flush()?;
     let answer = tokio::select! {
         answer = line() => answer?,
-        // What was read before may have listened for it. Then the signal no longer ends the program by itself.
-        _ = tokio::signal::ctrl_c() => {
+        _ = interrupted, if early.is_pending() => {
             return Err(Trouble::new(Exit::Interrupted, "interrupted; nothing was changed"));
         }
     };
