@@ -123,7 +123,6 @@ pub(super) fn act(deed: Deed) -> impl Fn(State<App>, Request) -> Answer + Clone 
                 let at_most = if deed == Deed::EditJob { LARGE } else { SMALL };
                 let fields = Fields::read(&parts.headers, body, at_most).await?;
                 check_form(&parts, &viewer, &fields)?;
-                fields.are_among(deed.fields())?;
                 let names = path_parts(&mut parts).await;
                 let done = Acting {
                     app: &app,
@@ -220,13 +219,18 @@ impl Acting<'_> {
     }
 
     async fn act(&self, deed: Deed) -> Result<Done, Refusal> {
+        let has_known_fields = || self.fields.are_among(deed.fields());
         if deed == Deed::StopTask {
+            has_known_fields()?;
             return self.stop_task();
         }
         if deed == Deed::AcknowledgeAlert {
+            has_known_fields()?;
             return self.acknowledge().await;
         }
+        // Somebody who may not do it hears that first.
         self.needs(deed.role(), self.queue_name())?;
+        has_known_fields()?;
         match deed {
             Deed::PauseQueue => self.pause(true).await,
             Deed::ResumeQueue => self.pause(false).await,

@@ -155,10 +155,16 @@ pub(crate) async fn schedules_are_paused_run_and_removed(site: &Site, devtools: 
 
 /// Sends a form as the page would, with its proof; the answer's status.
 pub(crate) async fn post(page: &Page, path: &str, with_proof: bool) -> Value {
+    // An action refuses fields that it does not have.
+    let fields = match path.rsplit('/').next() {
+        Some("bulk") => "action: 'remove', state: 'dead',",
+        Some("edit") => "payload: '1',",
+        _ => "",
+    };
     let path = Value::from(path);
     page.eval(&format!(
         "fetch({path}, {{ method: 'POST', redirect: 'manual', body: new URLSearchParams({{
-            csrf: {with_proof} ? document.documentElement.dataset.csrf : 'guessed', action: 'remove', state: 'dead', payload: '1',
+            csrf: {with_proof} ? document.documentElement.dataset.csrf : 'guessed', {fields}
         }}) }}).then((answer) => answer.type === 'opaqueredirect' ? 303 : answer.status)"
     ))
     .await
