@@ -100,7 +100,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Each round has both turns; who begins changes. The ratio is that of each round, so that what slows the machine for a while
+/// Each round has both turns, and begins with the other one each time. The ratio is that of each round, so that what slows the machine for a while
 /// counts on both sides.
 fn compare(rounds: usize) {
     let mut pairs = Vec::new();

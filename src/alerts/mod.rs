@@ -93,7 +93,7 @@ impl Alerts {
         })
     }
 
-    /// One more rule. Its name is that of no other rule.
+    /// One more rule. No other rule may have its name.
     #[must_use]
     pub fn rule(mut self, rule: AlertRule) -> Self {
         self.rules.push(rule);

@@ -35,6 +35,28 @@ pub enum AttemptKind {
     Other,
 }
 
+impl AttemptKind {
+    /// The name, as it is stored and shown.
+    ///
+    /// ```
+    /// assert_eq!(oxcart::AttemptKind::UnknownName.as_str(), "unknown-name");
+    /// ```
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::Timeout => "timeout",
+            Self::Stalled => "stalled",
+            Self::UnknownName => "unknown-name",
+            Self::Undecodable => "undecodable",
+            Self::BadResult => "bad-result",
+            Self::Snoozed => "snoozed",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// One attempt that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

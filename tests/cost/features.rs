@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oxcart::{
     Batch, Batched, Context, Enqueue, Failure, Queue, QueueSettings, Retention, State, Worker,
+    WorkerBuilder,
 };
 
 use crate::meter::{Budget, Meter, Used};
@@ -105,53 +106,39 @@ async fn beside_a_paused_name() {
     .await;
 }
 
-/// Batches of 100 jobs, worked off at a concurrency of 100: as many calls as without batches.
-#[tokio::test]
-async fn in_batches() {
+/// Jobs that were enqueued together are worked off by a handler of their own. It is counted once no text of a script is sent any more.
+async fn work_off(concurrency: usize, handled: impl Fn(WorkerBuilder) -> WorkerBuilder) -> Used {
     let (server, queue) = server_and_queue().await;
-    let worked_off = loop {
+    loop {
         let jobs = std::iter::repeat_with(nothing).take(JOBS);
         queue.enqueue_many(jobs).await.unwrap();
         let tally = tally();
         let worker = Worker::builder(&queue)
-            .concurrency(100)
+            .concurrency(concurrency)
             .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
-            .state(Arc::clone(&tally))
-            .handle_batch(Batch::up_to(100), handle_batch)
-            .build()
-            .unwrap();
+            .state(Arc::clone(&tally));
+        let worker = handled(worker).build().unwrap();
         let meter = Meter::start(&server);
         worker.run_until(tally.done.notified()).await.unwrap();
         let used = meter.stop();
         if used.of("eval") == 0 {
-            break used;
+            return used;
         }
-    };
+    }
+}
+
+/// Batches of 100 jobs, worked off at a concurrency of 100: as many calls as without batches.
+#[tokio::test]
+async fn in_batches() {
+    let handled = |worker: WorkerBuilder| worker.handle_batch(Batch::up_to(100), handle_batch);
+    let worked_off = work_off(100, handled).await;
     worked_off.assert_within("batches of 100: process", &budget(0.06, 1.2, 110.0, 210.0));
 }
 
 /// Each job says one line while it runs: one call more than without.
 #[tokio::test]
 async fn that_log() {
-    let (server, queue) = server_and_queue().await;
-    let worked_off = loop {
-        let jobs = std::iter::repeat_with(nothing).take(JOBS);
-        queue.enqueue_many(jobs).await.unwrap();
-        let tally = tally();
-        let worker = Worker::builder(&queue)
-            .concurrency(1)
-            .queue_settings(QueueSettings::new().keep_completed(Retention::Nothing))
-            .state(Arc::clone(&tally))
-            .handle(handle_and_log)
-            .build()
-            .unwrap();
-        let meter = Meter::start(&server);
-        worker.run_until(tally.done.notified()).await.unwrap();
-        let used = meter.stop();
-        if used.of("eval") == 0 {
-            break used;
-        }
-    };
+    let worked_off = work_off(1, |worker| worker.handle(handle_and_log)).await;
     worked_off.assert_within("logging: process", &budget(2.012, 37.4, 1_425.0, 378.0));
 }
 

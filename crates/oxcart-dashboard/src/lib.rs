@@ -102,7 +102,7 @@ impl Dashboard {
         self
     }
 
-    /// Whoever has this token is let in, and may do this: programs with the header `Authorization: Bearer ..`, people on a login page.
+    /// Everybody who has this token is let in, and may do this: programs with the header `Authorization: Bearer ..`, people on a login page.
     /// It can be called for several tokens, and takes the place of [`access`](Self::access).
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use console::measure_text_width;
 use oxcart::{Ended, JobInfo, JobState, Timestamp};
 use serde_json::Value;
 
-use super::view::{JobView, attempt_kind, shown};
+use super::view::{JobView, shown};
 use crate::term::look::{Tint, jobs};
 use crate::term::out::Out;
 use crate::text::when::{ago, exact, now};
@@ -157,7 +157,7 @@ fn attempts(out: &mut Out, job: &JobInfo) -> Result<(), Trouble> {
     );
     out.line(format_args!("{title}, oldest first  {mark}"))?;
     for attempt in &job.history {
-        let kind = out.paint(Tint::Bad, attempt_kind(attempt.kind));
+        let kind = out.paint(Tint::Bad, attempt.kind.as_str());
         let took = exact(attempt.ended_at.duration_since(attempt.started_at));
         let times = format!("{}, after {took}", ago(attempt.ended_at, now));
         let times = out.paint(Tint::Faint, times);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oxcart::{AttemptKind, Ended, Error, FailedAttempt, JobInfo, Timestamp};
+use oxcart::{Ended, Error, FailedAttempt, JobInfo, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -72,26 +72,12 @@ pub(crate) fn shown(value: Result<Option<Shown>, Error>, trouble: &mut Option<St
     }
 }
 
-pub(crate) fn attempt_kind(kind: AttemptKind) -> &'static str {
-    match kind {
-        AttemptKind::Error => "error",
-        AttemptKind::Panic => "panic",
-        AttemptKind::Timeout => "timeout",
-        AttemptKind::Stalled => "stalled",
-        AttemptKind::UnknownName => "unknown-name",
-        AttemptKind::Undecodable => "undecodable",
-        AttemptKind::BadResult => "bad-result",
-        AttemptKind::Snoozed => "snoozed",
-        _ => "other",
-    }
-}
-
 impl From<&FailedAttempt> for AttemptView {
     fn from(attempt: &FailedAttempt) -> Self {
         Self {
             started_at: attempt.started_at.to_string(),
             ended_at: attempt.ended_at.to_string(),
-            kind: attempt_kind(attempt.kind),
+            kind: attempt.kind.as_str(),
             error: attempt.error.clone(),
         }
     }

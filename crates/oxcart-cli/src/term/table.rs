@@ -109,7 +109,7 @@ impl Table {
         widths.max().unwrap_or(0).max(title)
     }
 
-    /// Leaves out optional columns, and cuts the one that is the last then.
+    /// Leaves out optional columns, and then cuts the last of those that are left.
     fn fit(&mut self, width: usize) {
         loop {
             let last = self.columns.len() - 1;

@@ -230,7 +230,7 @@ async fn what_is_wrong_with_the_server_is_found() {
     rig.server.cli(&["BGSAVE"]);
     let failed = || rig.server.info("rdb_last_bgsave_status").trim() == "err";
     eventually_async(PATIENCE, async || failed()).await;
-    // Redis then refuses every script that could write; the one that looks for orphans is such a script.
+    // Redis then refuses every script that could write, and the script that looks for orphans could.
     assert_eq!(found(&url), [["note", "orphans"], ["problem", "disk"]]);
 }
 

@@ -45,7 +45,7 @@ pub struct WorkerLine {
 pub struct Running {
     /// The queue; `None` for all.
     pub queue: Option<String>,
-    /// The jobs, the one that runs for longest first.
+    /// The jobs, longest running first.
     pub jobs: Vec<JobLine>,
     /// How many run in all.
     pub active: u64,

@@ -35,6 +35,23 @@ impl<'a> Page<'a> {
         }
     }
 
+    /// A page of one queue, with the way to it and its tabs, or of all queues.
+    pub(crate) fn across(
+        title: &'a str,
+        queue: Option<&'a str>,
+        body: Markup,
+        chrome: &Chrome,
+    ) -> Self {
+        let Some(queue) = queue else {
+            return Self::new(title, body);
+        };
+        Self {
+            crumbs: parts::crumbs(chrome, Some(queue)),
+            tabs: parts::queue_tabs(chrome, queue),
+            ..Self::new(title, body)
+        }
+    }
+
     /// The whole document.
     pub(crate) fn framed(&self, chrome: &Chrome) -> Markup {
         let title = text::plain(self.title, 80);

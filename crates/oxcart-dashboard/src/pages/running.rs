@@ -16,7 +16,7 @@ pub(crate) fn running(shown: &Running, chrome: &Chrome) -> Markup {
                 (parts::empty(icon::RUNNING, "Nothing runs at the moment", ""))
             } @else {
                 div.scroll { table.cards {
-                    caption.hidden-text { "Jobs that run, the one that runs for longest first" }
+                    caption.hidden-text { "Jobs that run, longest running first" }
                     (heads(shown.queue.is_none()))
                     tbody { @for job in &shown.jobs { (row(shown, job, chrome)) } }
                 } }
@@ -28,14 +28,8 @@ pub(crate) fn running(shown: &Running, chrome: &Chrome) -> Markup {
         }
     };
     let page = Page {
-        crumbs: shown
-            .queue
-            .as_deref()
-            .map(|queue| parts::crumbs(chrome, Some(queue)))
-            .unwrap_or_default(),
         beside: html! { span.quiet.small { (words::jobs(shown.active)) } },
-        tabs: html! { @if let Some(queue) = &shown.queue { (parts::queue_tabs(chrome, queue)) } },
-        ..Page::new("Running now", body)
+        ..Page::across("Running now", shown.queue.as_deref(), body, chrome)
     };
     page.framed(chrome)
 }

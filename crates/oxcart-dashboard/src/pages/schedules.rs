@@ -24,16 +24,7 @@ pub(crate) fn schedules(shown: &Schedules, chrome: &Chrome) -> Markup {
             (parts::left_out(shown.left_out))
         }
     };
-    let page = Page {
-        crumbs: shown
-            .queue
-            .as_deref()
-            .map(|queue| parts::crumbs(chrome, Some(queue)))
-            .unwrap_or_default(),
-        tabs: html! { @if let Some(queue) = &shown.queue { (parts::queue_tabs(chrome, queue)) } },
-        ..Page::new("Schedules", body)
-    };
-    page.framed(chrome)
+    Page::across("Schedules", shown.queue.as_deref(), body, chrome).framed(chrome)
 }
 
 /// The queue has a column of its own where there are several.

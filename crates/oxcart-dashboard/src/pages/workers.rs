@@ -29,14 +29,8 @@ pub(crate) fn workers(shown: &Workers, chrome: &Chrome) -> Markup {
         }
     };
     let page = Page {
-        crumbs: shown
-            .queue
-            .as_deref()
-            .map(|queue| parts::crumbs(chrome, Some(queue)))
-            .unwrap_or_default(),
         beside: html! { span.quiet.small { (words::some(shown.workers.len() as u64, "worker")) } },
-        tabs: html! { @if let Some(queue) = &shown.queue { (parts::queue_tabs(chrome, queue)) } },
-        ..Page::new("Workers", body)
+        ..Page::across("Workers", shown.queue.as_deref(), body, chrome)
     };
     page.framed(chrome)
 }

@@ -1,6 +1,6 @@
 //! Jobs, as the model has them.
 
-use oxcart::{AttemptKind, Ended, JobInfo, LogLine};
+use oxcart::{Ended, JobInfo, LogLine};
 
 use crate::model;
 use crate::value::{cut, readable};
@@ -47,20 +47,6 @@ pub(super) fn line(queue: &str, job: &JobInfo) -> model::JobLine {
     }
 }
 
-fn kind(kind: AttemptKind) -> &'static str {
-    match kind {
-        AttemptKind::Error => "error",
-        AttemptKind::Panic => "panic",
-        AttemptKind::Timeout => "timeout",
-        AttemptKind::Stalled => "stalled",
-        AttemptKind::UnknownName => "unknown-name",
-        AttemptKind::Undecodable => "undecodable",
-        AttemptKind::BadResult => "bad-result",
-        AttemptKind::Snoozed => "snoozed",
-        _ => "other",
-    }
-}
-
 fn ended(ended: &Ended) -> model::Ended {
     let (how, reason) = match ended {
         Ended::Completed => ("completed", None),
@@ -91,7 +77,7 @@ pub(super) fn view(queue: &str, job: &JobInfo, log: &[LogLine], is_paused: bool)
     let attempts = job.history.iter().map(|attempt| model::AttemptLine {
         started_at: attempt.started_at.into(),
         ended_at: attempt.ended_at.into(),
-        kind: kind(attempt.kind),
+        kind: attempt.kind.as_str(),
         error: attempt.error.clone(),
     });
     let log = log.iter().map(|line| model::LogLine {

@@ -119,7 +119,7 @@ async fn until_asked_to_end(listener: TcpListener, app: Router) -> Result<(), Tr
 /// When Redis was last asked, and whether it answered.
 type Health = Arc<(Oxcart, Mutex<Option<(Instant, bool)>>)>;
 
-/// `/healthz`: for whoever restarts or replaces this program. It tells nothing else, so everybody may ask.
+/// `/healthz`: for the program that restarts or replaces this one. It tells nothing else, so everybody may ask.
 fn health(oxcart: &Oxcart) -> Router {
     let health: Health = Arc::new((oxcart.clone(), Mutex::default()));
     Router::new()
