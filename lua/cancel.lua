@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- Cancels jobs. One that waits or is delayed ends as cancelled, and is kept like a job that its handler has cancelled: for its
 -- own retention, or for as long as is set for the queue. For one that runs a request is stored (lib/requests.lua), and
--- announced to its worker; the first request stays. ARGV[2] is what is stored as the outcome; the ids are ARGV[3..].
--- Answers { 'cancelled', now_ms, cancelled ids, ids that run, { id, state, .. } of the others that are there }.
+-- announced to its worker; the first request stays. A saga (lib/saga.lua) that waits is not ended: it goes in line, to be undone, and is
+-- answered with those that run. ARGV[2] is what is stored as the outcome; the ids are ARGV[3..].
+-- Answers { 'cancelled', now_ms, cancelled ids, ids that run or are to be undone, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, emit, lists
--- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types
+-- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types, saga, change, places, order
 
 local FIRST_ID = 3
 -- Workers read announcements at once; one that has missed some hears of the requests when it renews its leases.
@@ -15,15 +16,28 @@ local outcome = ARGV[2]
 local records = redis.call('HMGET', key.jobs, unpack(ARGV, FIRST_ID))
 queue.check_types_for(records)
 local cancelled, outcomes, cancelled_records, running, others = {}, {}, {}, {}, {}
-local is_delayed, leaving = false, {}
+local is_delayed, leaving, asked = false, {}, {}
+local sagas = queue.sagas_among({ unpack(ARGV, FIRST_ID) })
 for i = FIRST_ID, #ARGV do
   local id, record = ARGV[i], records[i - FIRST_ID + 1]
   -- An id without a record is no job: another program wrote it, and the next claim drops it.
-  local state, part, _
+  local state, part, score
   if record then
-    state, _, part = queue.find(id)
+    state, score, part = queue.find(id)
   end
-  if state == 'waiting' or state == 'blocked' or state == 'delayed' then
+  local saga = state ~= 'active' and sagas[id]
+  if saga and (state == 'waiting' or state == 'blocked' or state == 'delayed') then
+    asked[#asked + 1] = id
+    if queue.goes_forward(saga) then
+      queue.begin_undo(id, outcome)
+      if state == 'delayed' then
+        local priority = queue.priority_at(queue.places_of({ id })[1])
+        local job = { id = id, state = state, score = score, part = part, record = record }
+        queue.change(job, { priority = priority, due_ms = 0, keeps_order = true })
+        is_delayed = true
+      end
+    end
+  elseif state == 'waiting' or state == 'blocked' or state == 'delayed' then
     queue.take_out(id, part, record)
     if queue.has_traits(record) then
       leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'ended' }
@@ -71,6 +85,9 @@ if #cancelled > 0 then
 end
 if #running > 0 then
   request(running)
+end
+for i = 1, #asked do
+  running[#running + 1] = asked[i]
 end
 queue.flush_events()
 queue.save_meta()

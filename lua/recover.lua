@@ -9,7 +9,7 @@
 -- N). Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, requests, cancelled, head, leave, types
+-- rarely: drained, requests, cancelled, head, leave, types, saga
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then
@@ -29,7 +29,18 @@ local stalls = redis.call('HMGET', key.stalls, unpack(ids))
 local places, records = queue.places_of(ids)
 queue.check_types_for(records)
 local leaving = {}
+-- Why a saga is undone on which workers died so often.
+local function died(times)
+  return cmsgpack.pack({ cancelled = 'its worker died ' .. queue.whole(times) .. ' times while it ran' })
+end
 local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}
+local max_stalls, ending = queue.setting('max_stalls'), {}
+for i = 1, #ids do
+  if requests[i] or queue.number(stalls[i]) >= max_stalls then
+    ending[#ending + 1] = ids[i]
+  end
+end
+local sagas = queue.sagas_among(ending)
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
 local cancelled, outcomes = {}, {}
 for i = 1, #ids do
@@ -40,9 +51,17 @@ for i = 1, #ids do
     queue.made(key.stalls)
     local since_ms = queue.claimed_since(claims[i] or '')
     queue.record_attempt(ids[i], since_ms, cmsgpack.pack({ kind = 'stalled' }), 0)
-    if requests[i] then
+    local saga = sagas[ids[i]]
+    -- A saga may stall as often once more while it is undone.
+    if saga and times <= 2 * max_stalls + 1 then
+      if queue.goes_forward(saga) then
+        queue.begin_undo(ids[i], requests[i] or died(times))
+      end
+      stalled[#stalled + 1] = ids[i]
+      scores[#stalled] = places[i]
+    elseif requests[i] and not saga then
       cancelled[#cancelled + 1], outcomes[#outcomes + 1] = ids[i], requests[i]
-    elseif times > queue.setting('max_stalls') then
+    elseif times > max_stalls then
       dead[#dead + 1] = { id = ids[i], reason = 'poisoned' }
       dead_ids[#dead_ids + 1] = ids[i]
     else
@@ -50,7 +69,7 @@ for i = 1, #ids do
       scores[#stalled] = places[i]
     end
     if queue.has_traits(records[i]) then
-      local to = requests[i] and 'ended' or dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
+      local to = cancelled[#cancelled] == ids[i] and 'ended' or dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
       leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'active', to = to }
     end
   end

@@ -49,6 +49,8 @@ pub enum ErrorKind {
     Dead,
     /// The job was cancelled: it was no longer wanted.
     Cancelled,
+    /// The job is a [saga](crate::Saga) that could not be finished, and whose steps were undone.
+    Compensated,
     /// The job had not started by the moment at which it expires, and never will.
     Expired,
     /// A part of oxcart broke: a bug.

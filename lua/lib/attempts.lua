@@ -112,6 +112,7 @@ function queue.forget_attempts(ids)
         queue.log_fields(fields, ids[i], read)
       end
       fields[#fields + 1] = ids[i] .. '#cancel'
+      fields[#fields + 1] = ids[i] .. '#undo'
       fields[#fields + 1] = ids[i]
       redis.call('HDEL', key.attempts, unpack(fields))
     end

@@ -50,7 +50,7 @@ end
 
 -- Of attempts that end otherwise (outcome.lua): appends to the list `leaving`, and returns it. records[i] belongs to others[i].
 function queue.add_leaving(leaving, others, records)
-  local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead', rate_limited = 'waiting' }
+  local GOES = { completed = 'ended', cancelled = 'ended', compensated = 'ended', dead = 'dead', rate_limited = 'waiting' }
   for i, other in ipairs(others) do
     if other.traits then
       local known = GOES[other.outcome]

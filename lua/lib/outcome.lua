@@ -8,9 +8,9 @@
 -- Appends the ids of those that are completed to `completed`. `leaving`: other jobs, for `leave`; or nil. Returns what obey_requests does.
 function queue.settle_others(others, completed, leaving)
   local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
-  local events = { cancelled = {}, retrying = {}, snoozed = {}, delayed = {}, waiting = {} }
+  local events = { cancelled = {}, compensated = {}, retrying = {}, snoozed = {}, delayed = {}, waiting = {} }
   local options, places = {}, {}
-  local ENDS, open = { completed = true, cancelled = true, dead = true }, {}
+  local ENDS, open = { completed = true, cancelled = true, compensated = true, dead = true }, {}
   -- The reasons why jobs bounced, in the order they came, and the jobs that each of them is the reason of.
   local reasons, bounced = {}, {}
   local function delay(other, event, detail)
@@ -21,7 +21,6 @@ function queue.settle_others(others, completed, leaving)
   end
 
   local outcomes = {}
-
   function outcomes.completed(other)
     queue.finish({ other.id }, { other.blob }, other.keep_ms)
     queue.append(completed, other.id)
@@ -29,8 +28,9 @@ function queue.settle_others(others, completed, leaving)
 
   function outcomes.cancelled(other)
     queue.finish({ other.id }, { other.blob }, other.keep_ms)
-    queue.append(events.cancelled, other.id)
+    queue.append(events[other.outcome], other.id)
   end
+  outcomes.compensated = outcomes.cancelled
 
   function outcomes.retry(other)
     queue.record_attempt(other.id, queue.claimed_since(other.receipt), other.blob, 1)
@@ -110,10 +110,10 @@ function queue.settle_others(others, completed, leaving)
     queue.emit('bounced', bounced[why])
     queue.emit_value('why', why)
   end
-  for _, kind in ipairs({ 'cancelled', 'retrying', 'snoozed', 'delayed', 'waiting' }) do
+  for _, kind in ipairs({ 'cancelled', 'compensated', 'retrying', 'snoozed', 'delayed', 'waiting' }) do
     queue.emit(kind, events[kind])
   end
-  queue.count('cancelled', #events.cancelled)
+  queue.count('cancelled', #events.cancelled + #events.compensated)
   queue.count('retried', #events.retrying)
   queue.count('snoozed', #events.snoozed)
   return overruled

@@ -59,6 +59,8 @@ pub enum Outcome {
     /// The job is no longer wanted, and why: the handler said so ([`Failure::cancel`](crate::Failure::cancel)), or the application
     /// asked for it while the job ran ([`Queue::cancel`](crate::Queue::cancel)).
     Cancelled(String),
+    /// The job is a [saga](crate::Saga) that could not be finished, and all of its steps were undone; why it could not.
+    Compensated(String),
     /// The handler was told to wait ([`Failure::rate_limited`](crate::Failure::rate_limited)). The job goes back to its
     /// exact place, the attempt is not counted, and no job of the queue, or of the job's group, if it has one, starts for this long.
     #[non_exhaustive]
@@ -86,7 +88,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `snoozed`, `dead`, `cancelled`,
+    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `snoozed`, `dead`, `cancelled`, `compensated`,
     /// `rate-limited`, `released`, `bounced`, `lease-lost`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -96,6 +98,7 @@ impl Outcome {
             Self::Snoozed { .. } => "snoozed",
             Self::Dead { .. } => "dead",
             Self::Cancelled(_) => "cancelled",
+            Self::Compensated(_) => "compensated",
             Self::RateLimited { .. } => "rate-limited",
             Self::Released => "released",
             Self::Bounced { .. } => "bounced",
@@ -119,6 +122,7 @@ impl Outcome {
             Self::Completed(_)
             | Self::Snoozed { .. }
             | Self::Cancelled(_)
+            | Self::Compensated(_)
             | Self::RateLimited { .. }
             | Self::Released
             | Self::LeaseLost => None,
@@ -131,7 +135,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())?;
         match self {
-            Self::Cancelled(reason) => write!(f, ": {reason}"),
+            Self::Cancelled(reason) | Self::Compensated(reason) => write!(f, ": {reason}"),
             other => match other.error() {
                 Some(entry) => write!(f, ": {}", entry.error),
                 None => Ok(()),
@@ -193,6 +197,8 @@ pub enum DeadReason {
     Poisoned,
     /// Its handler has put it off for too long ([`WorkerBuilder::snooze_for`](crate::WorkerBuilder::snooze_for)).
     SnoozedTooLong,
+    /// It is a [saga](crate::Saga) that is to be undone, and one of its steps cannot be undone.
+    Stuck,
     /// A reason that a newer version wrote.
     #[serde(other)]
     Other,
@@ -209,6 +215,7 @@ impl DeadReason {
             Self::Undecodable => "undecodable",
             Self::Poisoned => "poisoned",
             Self::SnoozedTooLong => "snoozed-too-long",
+            Self::Stuck => "stuck",
             Self::Other => "other",
         }
     }
@@ -221,6 +228,7 @@ impl DeadReason {
             Self::Undecodable,
             Self::Poisoned,
             Self::SnoozedTooLong,
+            Self::Stuck,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == name)
@@ -244,6 +252,8 @@ pub(crate) enum Ending {
     #[serde(rename = "v2")]
     Ok(ByteBuf),
     Cancelled(String),
+    /// A saga that was undone; its state is that of a cancelled job.
+    Compensated(String),
     /// It did not start in time; its state is that of a cancelled job.
     Expired,
     Dead(DeadReason),

@@ -207,7 +207,7 @@ impl<J: Job> fmt::Debug for JobHandle<J> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Dead`] with the last error, [`ErrorKind::Cancelled`] with the reason, [`ErrorKind::Expired`],
+/// [`ErrorKind::Dead`] with the last error, [`ErrorKind::Cancelled`] or [`ErrorKind::Compensated`] with the reason, [`ErrorKind::Expired`],
 /// [`ErrorKind::Timeout`] if the job has not ended in time, [`ErrorKind::NotFound`]
 /// if nothing is known of it, [`ErrorKind::Codec`] if the result is of another type; and what
 /// [`Enqueue`] gives where the request is not sent yet. It ends with one of these at most 1 s after
@@ -372,6 +372,10 @@ fn finished<J: Job>(
         Ending::Cancelled(reason) => Err(about(
             ErrorKind::Cancelled,
             format!("was cancelled: {reason}"),
+        )),
+        Ending::Compensated(reason) => Err(about(
+            ErrorKind::Compensated,
+            format!("is a saga that was undone: {reason}"),
         )),
         Ending::Expired => Err(about(
             ErrorKind::Expired,

@@ -42,6 +42,7 @@ pub(crate) mod schedules;
 pub(crate) mod settings;
 pub(crate) mod tend;
 pub(crate) mod trim;
+pub(crate) mod undo;
 pub(crate) mod unschedule;
 pub(crate) mod watch;
 pub(crate) mod workers;

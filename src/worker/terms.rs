@@ -167,6 +167,7 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
         Outcome::Completed(_)
         | Outcome::Snoozed { .. }
         | Outcome::Cancelled(_)
+        | Outcome::Compensated(_)
         | Outcome::Released
         | Outcome::LeaseLost => {
             let outcome = outcome.as_str();

@@ -80,7 +80,7 @@ pub(crate) async fn run_wrapped(
 /// Middleware can change what it returns, and make some outcomes of its own.
 fn bounded(mut outcome: Outcome, is_lost: bool) -> Outcome {
     match &mut outcome {
-        Outcome::Cancelled(reason) => *reason = cut(mem::take(reason)),
+        Outcome::Cancelled(reason) | Outcome::Compensated(reason) => *reason = cut(mem::take(reason)),
         Outcome::Retry { after, entry } => {
             *after = WAIT_MAX.min(*after);
             entry.bound();

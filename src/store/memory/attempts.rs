@@ -6,6 +6,7 @@ use crate::codec;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
 use crate::memory::log::Said;
+use crate::memory::saga::Saga;
 use crate::memory::state::State;
 
 const ATTEMPTS_KEPT: usize = 20;
@@ -19,6 +20,8 @@ pub(crate) struct History {
     pub(crate) attempts: VecDeque<Vec<u8>>,
     /// Its log.
     pub(crate) said: Said,
+    /// Once it has begun a step of a saga.
+    pub(crate) saga: Option<Saga>,
 }
 
 impl History {
@@ -31,6 +34,7 @@ impl History {
             was_snoozed: stored.len() > WITHOUT_SNOOZES,
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
+            saga: None,
         }
     }
 

@@ -16,7 +16,7 @@ const ANNOUNCEMENTS_KEPT: usize = 1_000;
 impl Apply for Cancel<'_> {
     fn apply(&self, state: &mut State) -> Cancelled {
         let (mut cancelled, mut running): (Vec<JobId>, Vec<JobId>) = Default::default();
-        let mut others = Vec::new();
+        let (mut others, mut asked) = (Vec::new(), Vec::new());
         for id in self.ids {
             let Some(job) = state.jobs.get(id) else {
                 continue;
@@ -25,9 +25,15 @@ impl Apply for Cancel<'_> {
                 _ if cancelled.contains(id) => {}
                 Collection::Lost => {}
                 Collection::Active => running.push(id.clone()),
+                collection if collection.waits() && state.saga(id).is_some() => {
+                    asked.push(id.clone());
+                }
                 collection if collection.waits() => cancelled.push(id.clone()),
                 _ => others.push((id.to_string(), job.shown_state().to_owned())),
             }
+        }
+        for id in &asked {
+            state.undo_waiting(id, self.outcome());
         }
         let was_in = |collection| {
             let is_in = |id: &&JobId| state.collection_of(id) == Some(collection);
@@ -57,7 +63,7 @@ impl Apply for Cancel<'_> {
         let names = |ids: &[JobId]| ids.iter().map(JobId::to_string).collect();
         Cancelled {
             cancelled: names(&cancelled),
-            running: names(&running),
+            running: names(&[running, asked].concat()),
             others,
         }
     }
@@ -120,6 +126,12 @@ impl State {
         let Some(request) = request.filter(|_| !ended.outcome.is_completed()) else {
             return (obeyed, None);
         };
+        if self.saga(&ended.id).is_some() {
+            if self.begin_undo(&ended.id, request) {
+                obeyed.outcome = Outcome::Released;
+            }
+            return (obeyed, None);
+        }
         let ending = codec::decode_plain("a request", &request);
         let Ok(Ending::Cancelled(reason)) = ending else {
             unreachable!("{request:?} is no request to cancel a job");

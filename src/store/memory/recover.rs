@@ -6,6 +6,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::DeadReason;
 use crate::memory::Apply;
 use crate::memory::gate::Goes;
+use crate::memory::saga::died;
 use crate::memory::state::{Collection, State, moment};
 use crate::store::recover::{Doubt, Recover, Recovered};
 
@@ -107,14 +108,18 @@ impl Apply for Recover {
         for id in &expired {
             let request = state.take_request(id);
             stall(state, id);
-            if let Some(request) = request {
+            let times = state.jobs.get(id).map_or(0, |job| job.stalls);
+            let is_to_end = request.is_some() || times > max_stalls;
+            // A saga may stall as often once more while it is undone.
+            let may_stall = times <= max_stalls.saturating_mul(2).saturating_add(1);
+            if is_to_end && may_stall && state.saga(id).is_some() {
+                state.begin_undo(id, request.unwrap_or_else(|| died(times)));
+                leaving.extend(state.leaving(id, Goes::Waiting));
+                stalled.push(id.clone());
+            } else if let Some(request) = request.filter(|_| state.saga(id).is_none()) {
                 leaving.extend(state.leaving(id, Goes::Ended));
                 cancelled.push((id.clone(), request));
-            } else if state
-                .jobs
-                .get(id)
-                .is_some_and(|job| job.stalls > max_stalls)
-            {
+            } else if times > max_stalls {
                 leaving.extend(state.leaving(id, Goes::Dead));
                 dead.push((id.clone(), DeadReason::Poisoned));
             } else {

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- A saga that runs is to be undone (lib/saga.lua). args: id, receipt. ARGV[2] is why, as it is stored for a cancelled job. A request to
+-- cancel the job counts more, and is taken with it; what was asked for first counts most.
+-- Answers { 'undoing', now_ms, why }, or { 'lost', now_ms }. O(1). Harmless when repeated.
+-- needs: arguments, count, attempts, requests, saga
+
+if redis.call('HGET', key.claims, args.id) ~= args.receipt then
+  queue.count('refused', 1)
+  return { 'lost', now_ms }
+end
+local request = queue.take_requests({ args.id })[1]
+local state = queue.sagas_among({ args.id })[args.id]
+if state and not queue.goes_forward(state) then
+  return { 'undoing', now_ms, state }
+end
+local why = request or ARGV[2]
+queue.begin_undo(args.id, why)
+return { 'undoing', now_ms, why }
