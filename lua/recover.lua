@@ -33,14 +33,10 @@ local leaving = {}
 local function died(times)
   return cmsgpack.pack({ cancelled = 'its worker died ' .. queue.whole(times) .. ' times while it ran' })
 end
-local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}
-local max_stalls, ending = queue.setting('max_stalls'), {}
-for i = 1, #ids do
-  if requests[i] or queue.number(stalls[i]) >= max_stalls then
-    ending[#ending + 1] = ids[i]
-  end
+local requests, sagas, max_stalls = {}, {}, queue.setting('max_stalls')
+if queue.has(key.attempts) then
+  requests, sagas = queue.take_requests(ids)
 end
-local sagas = queue.sagas_among(ending)
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
 local cancelled, outcomes = {}, {}
 for i = 1, #ids do
@@ -54,7 +50,7 @@ for i = 1, #ids do
     local saga = sagas[ids[i]]
     -- A saga may stall as often once more while it is undone.
     if saga and times <= 2 * max_stalls + 1 then
-      if queue.goes_forward(saga) then
+      if queue.goes_forward(saga) and (requests[i] or times > max_stalls) then
         queue.begin_undo(ids[i], requests[i] or died(times))
       end
       stalled[#stalled + 1] = ids[i]

@@ -8,8 +8,8 @@ if redis.call('HGET', key.claims, args.id) ~= args.receipt then
   queue.count('refused', 1)
   return { 'lost', now_ms }
 end
-local request = queue.take_requests({ args.id })[1]
-local state = queue.sagas_among({ args.id })[args.id]
+local requests, sagas = queue.take_requests({ args.id })
+local request, state = requests[1], sagas[args.id]
 if state and not queue.goes_forward(state) then
   return { 'undoing', now_ms, state }
 end

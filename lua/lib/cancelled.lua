@@ -35,19 +35,14 @@ function queue.obey_requests(others)
   for i = 1, #others do
     ids[i] = others[i].id
   end
-  local requests, asked = queue.take_requests(ids), {}
-  for i = 1, #ids do
-    asked[#asked + 1] = requests[i] and ids[i] or nil
-  end
-  local sagas = queue.sagas_among(asked)
+  local requests, sagas = queue.take_requests(ids)
   for i = 1, #others do
     local other, request, saga = others[i], requests[i], sagas[ids[i]]
-    if request and other.outcome ~= 'completed' and saga then
-      if queue.goes_forward(saga) then
-        queue.begin_undo(ids[i], request)
-        other.outcome = 'released'
-      end
-    elseif request and other.outcome ~= 'completed' then
+    local ends = other.outcome == 'dead' or other.outcome == 'cancelled'
+    if saga and queue.goes_forward(saga) and (request and other.outcome ~= 'completed' or ends) then
+      queue.begin_undo(ids[i], request or other.outcome == 'cancelled' and other.blob or cmsgpack.pack({ cancelled = other.reason }))
+      other.outcome = 'released'
+    elseif request and not saga and other.outcome ~= 'completed' then
       if other.outcome ~= 'cancelled' or other.blob ~= request then
         overruled = overruled or {}
         overruled[#overruled + 1], overruled[#overruled + 2] = other.position, request

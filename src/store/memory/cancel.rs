@@ -6,6 +6,7 @@ use crate::job::outcome::{Ending, Outcome};
 use crate::job::record::retention_of;
 use crate::memory::Apply;
 use crate::memory::gate::Goes;
+use crate::memory::saga::Saga;
 use crate::memory::state::{Collection, State};
 use crate::policy::retention::Retention;
 use crate::store::advance::Settlement;
@@ -123,15 +124,25 @@ impl State {
             return (obeyed, None);
         }
         let request = self.take_request(&ended.id);
-        let Some(request) = request.filter(|_| !ended.outcome.is_completed()) else {
+        let request = request.filter(|_| !ended.outcome.is_completed());
+        let said = match &ended.outcome {
+            Outcome::Cancelled(reason) => Some(reason.clone()),
+            Outcome::Dead { reason, .. } => Some(reason.to_string()),
+            _ => None,
+        };
+        let said = said.map(|reason| codec::encode_plain(&Ending::Cancelled(reason)));
+        match (self.saga(&ended.id), request.clone().or(said)) {
+            (Some(Saga::Owed), Some(why)) => {
+                self.begin_undo(&ended.id, why);
+                obeyed.outcome = Outcome::Released;
+                return (obeyed, None);
+            }
+            (Some(_), _) => return (obeyed, None),
+            (None, _) => {}
+        }
+        let Some(request) = request else {
             return (obeyed, None);
         };
-        if self.saga(&ended.id).is_some() {
-            if self.begin_undo(&ended.id, request) {
-                obeyed.outcome = Outcome::Released;
-            }
-            return (obeyed, None);
-        }
         let ending = codec::decode_plain("a request", &request);
         let Ok(Ending::Cancelled(reason)) = ending else {
             unreachable!("{request:?} is no request to cancel a job");

@@ -109,11 +109,13 @@ impl Apply for Recover {
             let request = state.take_request(id);
             stall(state, id);
             let times = state.jobs.get(id).map_or(0, |job| job.stalls);
-            let is_to_end = request.is_some() || times > max_stalls;
             // A saga may stall as often once more while it is undone.
             let may_stall = times <= max_stalls.saturating_mul(2).saturating_add(1);
-            if is_to_end && may_stall && state.saga(id).is_some() {
-                state.begin_undo(id, request.unwrap_or_else(|| died(times)));
+            if may_stall && state.saga(id).is_some() {
+                let why = request.or_else(|| (times > max_stalls).then(|| died(times)));
+                if let Some(why) = why {
+                    state.begin_undo(id, why);
+                }
                 leaving.extend(state.leaving(id, Goes::Waiting));
                 stalled.push(id.clone());
             } else if let Some(request) = request.filter(|_| state.saga(id).is_none()) {
