@@ -48,16 +48,15 @@ for i = 1, #ids do
     local since_ms = queue.claimed_since(claims[i] or '')
     queue.record_attempt(ids[i], since_ms, cmsgpack.pack({ kind = 'stalled' }), 0)
     local saga = sagas[ids[i]]
+    local why = requests[i] or times > max_stalls and died(times)
+    if saga and why and queue.goes_forward(saga) then
+      queue.begin_undo(ids[i], why)
+    end
     -- A saga may stall as often once more while it is undone.
-    if saga and times <= 2 * max_stalls + 1 then
-      if queue.goes_forward(saga) and (requests[i] or times > max_stalls) then
-        queue.begin_undo(ids[i], requests[i] or died(times))
-      end
-      stalled[#stalled + 1] = ids[i]
-      scores[#stalled] = places[i]
-    elseif requests[i] and not saga then
+    local most = saga and 2 * max_stalls + 1 or max_stalls
+    if requests[i] and not saga then
       cancelled[#cancelled + 1], outcomes[#outcomes + 1] = ids[i], requests[i]
-    elseif times > max_stalls then
+    elseif times > most then
       dead[#dead + 1] = { id = ids[i], reason = 'poisoned' }
       dead_ids[#dead_ids + 1] = ids[i]
     else

@@ -109,19 +109,20 @@ impl Apply for Recover {
             let request = state.take_request(id);
             stall(state, id);
             let times = state.jobs.get(id).map_or(0, |job| job.stalls);
+            let is_saga = state.saga(id).is_some();
+            let why = request.clone().or((times > max_stalls).then(|| died(times)));
+            if let Some(why) = why.filter(|_| is_saga) {
+                state.begin_undo(id, why);
+            }
             // A saga may stall as often once more while it is undone.
-            let may_stall = times <= max_stalls.saturating_mul(2).saturating_add(1);
-            if may_stall && state.saga(id).is_some() {
-                let why = request.or_else(|| (times > max_stalls).then(|| died(times)));
-                if let Some(why) = why {
-                    state.begin_undo(id, why);
-                }
-                leaving.extend(state.leaving(id, Goes::Waiting));
-                stalled.push(id.clone());
-            } else if let Some(request) = request.filter(|_| state.saga(id).is_none()) {
+            let most = match is_saga {
+                true => max_stalls.saturating_mul(2).saturating_add(1),
+                false => max_stalls,
+            };
+            if let Some(request) = request.filter(|_| !is_saga) {
                 leaving.extend(state.leaving(id, Goes::Ended));
                 cancelled.push((id.clone(), request));
-            } else if times > max_stalls {
+            } else if times > most {
                 leaving.extend(state.leaving(id, Goes::Dead));
                 dead.push((id.clone(), DeadReason::Poisoned));
             } else {

@@ -62,6 +62,7 @@ use crate::store::schedules::Schedules;
 use crate::store::settings::Settings;
 use crate::store::tend::Tend;
 use crate::store::trim::Trim;
+use crate::store::undo::Undo;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 use crate::store::workers::Workers;
@@ -349,6 +350,12 @@ verbs! {
         "trim" => |redis, _| {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Trim { limit: 5, lane_ttl_ms: 1, lanes_cursor: "0" })
+        },
+    }
+    undo: Undo<'_> {
+        "undo a saga" => |redis, receipt| {
+            let (id, reason) = (&held(), "moot");
+            tried(redis, &Undo { id, receipt, reason })
         },
     }
     unschedule: Unschedule<'_> {
