@@ -6,7 +6,7 @@
 -- Answers { 'cancelled', now_ms, cancelled ids, ids that run or are to be undone, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, find, emit, lists
--- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types, saga, change, places, order
+-- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types, saga, waits, wake
 
 local FIRST_ID = 3
 -- Workers read announcements at once; one that has missed some hears of the requests when it renews its leases.
@@ -21,20 +21,17 @@ local sagas = queue.sagas_among({ unpack(ARGV, FIRST_ID) })
 for i = FIRST_ID, #ARGV do
   local id, record = ARGV[i], records[i - FIRST_ID + 1]
   -- An id without a record is no job: another program wrote it, and the next claim drops it.
-  local state, part, score
+  local state, part, _
   if record then
-    state, score, part = queue.find(id)
+    state, _, part = queue.find(id)
   end
   local saga = state ~= 'active' and sagas[id]
   if saga and (state == 'waiting' or state == 'blocked' or state == 'delayed') then
     asked[#asked + 1] = id
     if queue.goes_forward(saga) then
       queue.begin_undo(id, outcome)
-      if state == 'delayed' then
-        local priority = queue.priority_at(queue.places_of({ id })[1])
-        local job = { id = id, state = state, score = score, part = part, record = record }
-        queue.change(job, { priority = priority, due_ms = 0, keeps_order = true })
-        is_delayed = true
+      if state == 'delayed' or state == 'blocked' and queue.is_untold(id) then
+        queue.wake(id, record, part)
       end
     end
   elseif state == 'waiting' or state == 'blocked' or state == 'delayed' then

@@ -190,12 +190,21 @@ async fn enqueue(queue: &Queue, id: String, job: Fulfil) {
 }
 
 /// What the ledger and the queue say of one saga; what is wrong with it.
-async fn judge(queue: &Queue, id: &JobId, lines: &[(String, usize)]) -> Result<&'static str, String> {
+async fn judge(
+    queue: &Queue,
+    id: &JobId,
+    lines: &[(String, usize)],
+) -> Result<&'static str, String> {
     let info = queue.job(id).await.unwrap().ok_or("it is gone")?;
     let completed = match info.ended {
         Some(Ended::Completed) => true,
         Some(Ended::Compensated(_)) => false,
-        other => return Err(format!("it has not ended well: {other:?}, {:?}", info.state)),
+        other => {
+            return Err(format!(
+                "it has not ended well: {other:?}, {:?}",
+                info.state
+            ));
+        }
     };
     for step in 0..STEPS.len() {
         let at = |what: &str| -> Vec<usize> {
@@ -206,14 +215,18 @@ async fn judge(queue: &Queue, id: &JobId, lines: &[(String, usize)]) -> Result<&
         let (effects, undone, stored) = (at("effect"), at("undo"), at("stored"));
         let name = STEPS[step];
         if completed && (effects.is_empty() || !undone.is_empty()) {
-            return Err(format!("completed, and {name}: {effects:?}, undone {undone:?}"));
+            return Err(format!(
+                "completed, and {name}: {effects:?}, undone {undone:?}"
+            ));
         }
         let can_be_undone = step < STEPS.len() - 1;
         if !completed && !can_be_undone && !effects.is_empty() {
             return Err(format!("undone, and {name} took effect"));
         }
         if !completed && !effects.is_empty() && undone.last() < effects.last() {
-            return Err(format!("undone, and {name} stands: {effects:?}, {undone:?}"));
+            return Err(format!(
+                "undone, and {name} stands: {effects:?}, {undone:?}"
+            ));
         }
         if !completed && effects.is_empty() && !undone.is_empty() {
             return Err(format!("{name} was undone without an effect"));
@@ -225,9 +238,8 @@ async fn judge(queue: &Queue, id: &JobId, lines: &[(String, usize)]) -> Result<&
         }
         // Undos run in reverse order, so one that has followed shows that this one was stored.
         let before = (0..step).flat_map(|earlier| {
-            let is_it = move |(_, (what, of)): &(usize, &(String, usize))| {
-                what == "undo" && *of == earlier
-            };
+            let is_it =
+                move |(_, (what, of)): &(usize, &(String, usize))| what == "undo" && *of == earlier;
             lines.iter().enumerate().filter(is_it).map(|(at, _)| at)
         });
         if let (Some(last), Some(first)) = (undone.last(), before.min())
@@ -236,7 +248,11 @@ async fn judge(queue: &Queue, id: &JobId, lines: &[(String, usize)]) -> Result<&
             return Err(format!("{name} was undone after a step before it"));
         }
     }
-    Ok(if completed { "completed" } else { "compensated" })
+    Ok(if completed {
+        "completed"
+    } else {
+        "compensated"
+    })
 }
 
 async fn judge_all(queue: &Queue, world: &World) -> BTreeMap<&'static str, usize> {
@@ -298,7 +314,10 @@ async fn a_saga_that_is_aborted_at_any_point_is_completed_or_compensated() {
     let mut aborts = 0;
     let limit = std::time::Instant::now() + times() as u32 * 60 * SECOND;
     while queue.counts().await.unwrap().left() > 0 {
-        assert!(std::time::Instant::now() < limit, "{sagas} sagas, {aborts} aborts");
+        assert!(
+            std::time::Instant::now() < limit,
+            "{sagas} sagas, {aborts} aborts"
+        );
         for process in &mut processes {
             if !process.is_running() {
                 aborts += 1;
@@ -312,7 +331,10 @@ async fn a_saga_that_is_aborted_at_any_point_is_completed_or_compensated() {
     println!("{sagas} sagas, {aborts} aborts: {ends:?}");
     assert_eq!(ends.values().sum::<usize>(), sagas);
     assert!(aborts >= sagas, "each aborts once: {aborts} of {sagas}");
-    let whole = cases().iter().filter(|(_, fails_at)| fails_at.is_none()).count();
+    let whole = cases()
+        .iter()
+        .filter(|(_, fails_at)| fails_at.is_none())
+        .count();
     assert_eq!(ends["completed"], whole * times());
 }
 

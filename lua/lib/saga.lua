@@ -2,9 +2,14 @@
 -- first step of a saga on: OWED while it goes forward, and then why it is to be undone, as that is stored for a cancelled job. From
 -- OWED on only the handler of such a job ends it: whoever wants its end says so here, and the job stays where it is, or goes in
 -- line again.
--- needs: optional, attempts
+-- needs: optional, attempts, steps
 
 local OWED = 'owed'
+
+-- Its attempts count from the first again: the number of failed ones is the first of a job's counters (attempts.lua).
+function queue.renew_attempts(counters)
+  counters[1] = 0
+end
 
 function queue.undo_field(id)
   return id .. '#undo'
@@ -41,6 +46,15 @@ end
 function queue.begin_undo(id, why)
   redis.call('HSET', key.attempts, queue.undo_field(id), why)
   local counters = queue.read_counters(id)
-  counters[1] = 0
-  queue.write_counters(id, counters)
+  queue.renew_attempts(counters)
+  queue.write_counters(id, queue.count_steps(counters, queue.stepped(counters)))
+end
+
+-- The steps of a saga: that one begins is stored, and then how it ended; after that it may be undone, and one that has failed may begin
+-- again.
+local FOLLOWS = { begun = 'failed', done = 'begun', failed = 'begun', undone = 'done' }
+
+-- Whether a step of this kind may become one of that kind.
+function queue.follows(known, kind)
+  return FOLLOWS[kind] == known
 end

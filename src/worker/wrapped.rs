@@ -80,7 +80,9 @@ pub(crate) async fn run_wrapped(
 /// Middleware can change what it returns, and make some outcomes of its own.
 fn bounded(mut outcome: Outcome, is_lost: bool) -> Outcome {
     match &mut outcome {
-        Outcome::Cancelled(reason) | Outcome::Compensated(reason) => *reason = cut(mem::take(reason)),
+        Outcome::Cancelled(reason) | Outcome::Compensated(reason) => {
+            *reason = cut(mem::take(reason))
+        }
         Outcome::Retry { after, entry } => {
             *after = WAIT_MAX.min(*after);
             entry.bound();
@@ -95,7 +97,10 @@ fn bounded(mut outcome: Outcome, is_lost: bool) -> Outcome {
         Outcome::RateLimited { after } => *after = hold_within_bounds(*after),
         // As far as is known the worker still has the job, and gives it back.
         Outcome::LeaseLost if !is_lost => return Outcome::Released,
-        Outcome::Completed(_) | Outcome::Released | Outcome::LeaseLost => {}
+        Outcome::Completed(_)
+        | Outcome::Suspended { .. }
+        | Outcome::Released
+        | Outcome::LeaseLost => {}
     }
     outcome
 }

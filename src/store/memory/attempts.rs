@@ -8,6 +8,7 @@ use crate::job::history::{AttemptEntry, AttemptKind, Counters};
 use crate::memory::log::Said;
 use crate::memory::saga::Saga;
 use crate::memory::state::State;
+use crate::memory::steps::Kept;
 
 const ATTEMPTS_KEPT: usize = 20;
 
@@ -22,6 +23,8 @@ pub(crate) struct History {
     pub(crate) said: Said,
     /// Once it has begun a step of a saga.
     pub(crate) saga: Option<Saga>,
+    /// Its steps.
+    pub(crate) kept: Kept,
 }
 
 impl History {
@@ -35,6 +38,7 @@ impl History {
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
             saga: None,
+            kept: Kept::default(),
         }
     }
 
@@ -52,7 +56,8 @@ impl History {
             })
         };
         let has_more = self.attempts.len() < self.counters.recorded as usize;
-        has_more || self.was_snoozed || self.said.logged > 0 || self.attempts.iter().any(began)
+        let has_said = self.was_snoozed || self.said.logged > 0 || self.kept.last.is_some();
+        has_more || has_said || self.attempts.iter().any(began)
     }
 
     /// As Redis holds the counters.
@@ -71,13 +76,14 @@ impl History {
             bounced_since_ms,
             recorded,
         ];
-        let logged = self.said.logged;
-        if self.was_snoozed || logged > 0 {
+        let (logged, last) = (self.said.logged, self.kept.last);
+        if self.was_snoozed || logged > 0 || last.is_some() {
             counters.extend([u64::from(snoozes), snoozed_since_ms]);
         }
-        if logged > 0 {
+        if logged > 0 || last.is_some() {
             counters.push(logged);
         }
+        counters.extend(last.map(u64::from));
         rmp_serde::to_vec(&counters).expect("plain data always encodes into memory")
     }
 }

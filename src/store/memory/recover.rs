@@ -110,7 +110,9 @@ impl Apply for Recover {
             stall(state, id);
             let times = state.jobs.get(id).map_or(0, |job| job.stalls);
             let is_saga = state.saga(id).is_some();
-            let why = request.clone().or((times > max_stalls).then(|| died(times)));
+            let why = request
+                .clone()
+                .or((times > max_stalls).then(|| died(times)));
             if let Some(why) = why.filter(|_| is_saga) {
                 state.begin_undo(id, why);
             }

@@ -4,10 +4,7 @@ use crate::codec;
 use crate::id::JobId;
 use crate::job::outcome::Ending;
 use crate::memory::attempts::History;
-use crate::memory::state::{Collection, Later, State};
-use crate::memory::change::Change;
-use crate::job::record::NewPayload;
-use crate::memory::order::priority_at;
+use crate::memory::state::{Collection, State};
 
 /// What is known of a saga.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,23 +42,20 @@ impl State {
         let history: &mut History = job.history.get_or_insert_default();
         history.saga = Some(Saga::Undoing(why));
         history.counters.failed = 0;
+        history.kept.last.get_or_insert(0);
         true
     }
 
-    /// A saga that waits is to be undone: if it is delayed, it gets in line.
+    /// A saga that waits is to be undone: if it is delayed or put aside, it gets in line.
     pub(crate) fn undo_waiting(&mut self, id: &JobId, why: Vec<u8>) {
-        if self.begin_undo(id, why) && self.collection_of(id) == Some(Collection::Delayed) {
-            let change = Change {
-                later: Later::back(priority_at(self.place_of(id))),
-                due_ms: None,
-                rest: None,
-                payload: NewPayload::Unchanged,
-                enqueued_ms: None,
-                keeps_order: true,
-            };
-            if self.change(id, &change) {
-                self.look_for_due();
-            }
+        if !self.begin_undo(id, why) {
+            return;
+        }
+        let Some(from) = self.collection_of(id) else {
+            return;
+        };
+        if from == Collection::Delayed || from == Collection::Blocked && self.is_untold(id) {
+            self.wake(id, from);
         }
     }
 }

@@ -70,6 +70,8 @@ mod oldest;
 mod pages;
 mod pause_name;
 mod report;
+mod saga;
+mod steps;
 mod successors;
 mod unique;
 

@@ -27,9 +27,10 @@ use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
+use crate::store::tests::steps::operations as steps;
 use crate::store::tests::{
     adopt, alerts, audit, cancel, edit, expiry, gates, import, log, oldest, owner, remove_dead,
-    report, snooze, successors, turns, unique,
+    report, saga, snooze, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -78,6 +79,10 @@ operations! {
         .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes });
     2 Log: log::operation();
     1 ReadLog: log::read();
+    3 Saga: saga::operation();
+    4 Step: steps::store();
+    4 Suspend: steps::suspend();
+    3 Signal: steps::signal();
     6 Recover: recover();
     2 Judge: judge();
     2 Promote: (1..5usize, 0..WORKERS, any::<bool>())

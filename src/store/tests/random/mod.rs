@@ -17,6 +17,8 @@ mod order;
 pub(super) mod profile;
 mod profile_alerts;
 mod profile_dead;
+mod profile_sagas;
+mod profile_steps;
 mod profile_waiting;
 pub(super) mod reads;
 mod removal;

@@ -1,0 +1,26 @@
+//! Profiles (`profile.rs`) of sequences in which jobs are sagas.
+
+use super::choice::Kind::*;
+use super::profile::Profile;
+
+/// Sagas do steps, fail, are cancelled, undone, and go.
+pub(crate) const SAGAS: Profile = Profile(&[
+    (6, Enqueue),
+    (14, Advance),
+    (16, Saga),
+    (4, Suspend),
+    (8, Cancel),
+    (4, Judge),
+    (2, Remove),
+    (2, Replay),
+    (6, Pass),
+]);
+
+/// Their workers die.
+pub(crate) const SAGAS_STALLED: Profile = Profile(&[
+    (4, Enqueue),
+    (8, Advance),
+    (10, Saga),
+    (10, Judge),
+    (6, Pass),
+]);
