@@ -246,6 +246,7 @@ fn an_undo_that_is_asked_for_twice_is_for_the_first_reason(mut rig: Rig) {
     let ids = &[JobId::stored("a")];
     assert_eq!(rig.call(&Replay { ids }).replayed, ["a"]);
     assert_eq!(rig.undo_of("a"), Some(why("too late")));
+    rig.call(&Remove::of(ids));
     // A request to cancel counts more than the reason of the worker, if nothing was asked for before.
     let other = rig.saga("b");
     assert_eq!(rig.cancel(&["b"]).running, ["b"]);
