@@ -63,19 +63,26 @@ fn groups(shown: &QueueView, chrome: &Chrome) -> Markup {
                 label.field.grow { span { "Jobs of the group" } input name="group" autocomplete="off" required; }
                 button { "Show" }
             }
-            @if chrome.may(Role::Operator, queue) {
-                form.fields method="post" action=(chrome.queue_href(queue, "/pause")) {
-                    input type="hidden" name="csrf" value=(chrome.csrf);
-                    label.field.grow { span { "Pause or resume the group" } input name="group" autocomplete="off" required; }
-                    div.bar-of-forms {
-                        button { "Pause" }
-                        button formaction=(chrome.queue_href(queue, "/resume")) { "Resume" }
-                    }
-                }
-            }
+            (pausing(queue, "group", "Pause or resume the group", chrome))
         }
     };
     parts::panel("Groups", &Markup::default(), &body)
+}
+
+/// A form that pauses or resumes the jobs of what is typed: also of something of which the page does not know yet.
+pub(crate) fn pausing(queue: &str, field: &str, label: &str, chrome: &Chrome) -> Markup {
+    html! {
+        @if chrome.may(Role::Operator, queue) {
+            form.fields method="post" action=(chrome.queue_href(queue, "/pause")) {
+                input type="hidden" name="csrf" value=(chrome.csrf);
+                label.field.grow { span { (label) } input name=(field) autocomplete="off" required; }
+                div.bar-of-forms {
+                    button { "Pause" }
+                    button formaction=(chrome.queue_href(queue, "/resume")) { "Resume" }
+                }
+            }
+        }
+    }
 }
 
 fn totals(totals: &Totals) -> Markup {

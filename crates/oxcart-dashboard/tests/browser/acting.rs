@@ -21,7 +21,7 @@ async fn state(queue: &Queue, of: &str) -> Option<JobState> {
     queue.job(&id(of)).await.unwrap().map(|job| job.state)
 }
 
-fn assert_quiet(page: &Page) {
+pub(crate) fn assert_quiet(page: &Page) {
     assert_eq!(page.complaints(), Vec::<String>::new());
 }
 
@@ -158,6 +158,7 @@ pub(crate) async fn post(page: &Page, path: &str, with_proof: bool) -> Value {
     // An action refuses fields that it does not have.
     let fields = match path.rsplit('/').next() {
         Some("bulk") => "action: 'remove', state: 'dead',",
+        Some("acknowledge") => "rule: 'deep', queue: 'rings',",
         Some("edit") => "payload: '1',",
         _ => "",
     };
