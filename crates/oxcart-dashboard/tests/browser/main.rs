@@ -17,6 +17,7 @@ mod page;
 mod pausing;
 mod pictures;
 mod roles;
+mod serving;
 mod site;
 mod support;
 mod tasks;
@@ -46,7 +47,7 @@ macro_rules! cases {
     };
 }
 
-const CASES: [Case; 21] = cases![
+const CASES: [Case; 22] = cases![
     looking::every_page_opens_on_a_phone,
     looking::every_page_opens_on_a_wide_screen,
     looking::pages_are_read_without_script,
@@ -66,6 +67,7 @@ const CASES: [Case; 21] = cases![
     roles::a_viewer_can_change_nothing,
     roles::an_operator_can_not_do_what_an_admin_can,
     roles::a_form_of_another_site_is_refused,
+    serving::the_program_serves_the_pages,
     hostile::texts_are_shown_as_texts,
     hostile::long_texts_break_no_layout,
 ];
