@@ -10,7 +10,7 @@ use oxcart::{Acknowledge, Alerts, Changed, JobId, Queue};
 use serde_json::{Value, json};
 
 use crate::access::Role;
-use crate::chrome::{encoded, under};
+use crate::chrome::{encoded, path_part, under};
 use crate::server::answer::Refusal;
 use crate::server::body::{Fields, LARGE, SMALL};
 use crate::server::gate::{Proof, Viewer};
@@ -215,7 +215,7 @@ impl Acting<'_> {
     }
 
     pub(super) fn page(&self, rest: &str) -> String {
-        format!("/queues/{}{rest}", encoded(self.queue_name()))
+        format!("/queues/{}{rest}", path_part(self.queue_name()))
     }
 
     async fn act(&self, deed: Deed) -> Result<Done, Refusal> {
@@ -293,7 +293,7 @@ impl Acting<'_> {
         };
         let page = match deed {
             Deed::RemoveJob => self.page("/jobs"),
-            _ => self.page(&format!("/jobs/{}", encoded(id.as_str()))),
+            _ => self.page(&format!("/jobs/{}", path_part(id.as_str()))),
         };
         match changed {
             Changed::Done => Ok(Done::new(format!("The job is {what}."), page)),
