@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::access::Role;
 use crate::chrome::Chrome;
-use crate::model::{QueueView, Totals};
+use crate::model::{QueueView, Rates, Totals};
 use crate::pages::{chart, parts, text, words};
 
 pub(crate) fn side(shown: &QueueView, chrome: &Chrome) -> Markup {
@@ -30,7 +30,7 @@ fn now(shown: &QueueView, chrome: &Chrome) -> Markup {
                 dt { "Ending" } dd { (words::rate(rates.departures)) }
                 @if let Some(failed) = rates.failed { dt { "Failing" } dd { (words::percent(failed)) " of the attempts" } }
                 dt { "Drained in" }
-                dd { (rates.drain_ms.map_or_else(|| "not: more come than end".to_owned(), parts::ms)) }
+                dd { (drained(&rates, line.waiting)) }
             }
             @if let Some(id) = &shown.oldest_waiting_id {
                 dt { "Oldest" }
@@ -47,6 +47,16 @@ fn now(shown: &QueueView, chrome: &Chrome) -> Markup {
         }
     };
     parts::panel("Now", &Markup::default(), &body)
+}
+
+fn drained(rates: &Rates, waiting: u64) -> String {
+    match rates.drain_ms {
+        Some(ms) if waiting > 0 => parts::ms(ms),
+        _ if waiting == 0 => "nothing waits".to_owned(),
+        _ if rates.grows() => "not: more come than end".to_owned(),
+        _ if rates.departures == 0.0 => "not: none ends".to_owned(),
+        _ => "not: as many come as end".to_owned(),
+    }
 }
 
 fn part_of(part: u64, all: u64, what: &str) -> Markup {
@@ -117,4 +127,27 @@ fn settings(shown: &QueueView) -> Markup {
         }
     };
     html! { @if !shown.settings.is_empty() { (parts::panel("Settings", &Markup::default(), &body)) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_grows_only_if_more_come_than_end() {
+        let drained = |arrivals, departures, drain_ms, waiting| {
+            let rates = Rates {
+                arrivals,
+                departures,
+                failed: None,
+                drain_ms,
+            };
+            drained(&rates, waiting)
+        };
+        assert_eq!(drained(1.0, 2.0, Some(90_000), 90), "90 s");
+        assert_eq!(drained(2.0, 1.0, None, 90), "not: more come than end");
+        assert_eq!(drained(2.0, 2.0, None, 90), "not: as many come as end");
+        assert_eq!(drained(0.0, 0.0, None, 90), "not: none ends");
+        assert_eq!(drained(0.0, 0.0, Some(0), 0), "nothing waits");
+    }
 }
