@@ -164,6 +164,11 @@ impl Details {
     async fn queue(&self, name: &str) -> Result<View, NotRead> {
         let (queue, counts) = self.existing(name).await?;
         let oldest = queue.oldest_waiting().await?;
+        let mut lease_over = None;
+        if counts.active > 0 {
+            self.budget.borrow(1);
+            lease_over = queue::lease_over(&queue, self.clock.now()).await?;
+        }
         let day = self.day(&queue).await?;
         let now = self.clock.now();
         let lately = queue::lately(&day.names, now);
@@ -174,7 +179,7 @@ impl Details {
             .unwrap_or(lately);
         let age = oldest.as_ref().map(|oldest| oldest.age);
         Ok(View::Queue(Box::new(QueueView {
-            line: queue::line(name, &counts, age, Some(&lately), now),
+            line: queue::line(name, &counts, (age, lease_over), Some(&lately), now),
             oldest_waiting_id: oldest.map(|oldest| oldest.id.to_string()),
             rate: counts.rate.as_ref().map(queue::rate),
             rate_started: counts.started,
