@@ -275,8 +275,8 @@ async fn names_of_dots_and_slashes_lead_nowhere_else() {
     assert_eq!(answer.json()["error"]["kind"], "invalid");
     // A group may have any name: it stands in no path.
     let pause = "/api/queues/mail/pause";
-    let slashes = admin.post(pause, json!({"group": "a/../b"})).await;
-    assert!([200, 400].contains(&slashes.status.as_u16()));
+    let group = json!({"group": "a/../b"});
+    admin.post(pause, group).await.expect(200);
 }
 
 /// A filter that is not understood is no filter: the action would be one on everything.

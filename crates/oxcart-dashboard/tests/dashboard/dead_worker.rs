@@ -22,9 +22,7 @@ async fn a_dead_worker_is_noticed_by_the_lease_of_its_job() {
     queue.enqueue(Send::to("ada")).await.unwrap();
     let worker = Worker::builder(&queue).handle(stay).build().unwrap();
     let working = tokio::spawn(worker.run_until(std::future::pending()));
-    let runs = eventually_async(PATIENCE, async || {
-        queue.counts().await.unwrap().active == 1
-    });
+    let runs = eventually_async(PATIENCE, async || queue.counts().await.unwrap().active == 1);
     runs.await;
     let problems = async || {
         // One that has read nothing yet, and so no clock.
