@@ -219,19 +219,14 @@ impl Acting<'_> {
     }
 
     async fn act(&self, deed: Deed) -> Result<Done, Refusal> {
-        let has_known_fields = || self.fields.are_among(deed.fields());
-        if deed == Deed::StopTask {
-            has_known_fields()?;
-            return self.stop_task();
+        // Somebody who may not do it hears that first. These two find out themselves which queue they are about.
+        if !matches!(deed, Deed::StopTask | Deed::AcknowledgeAlert) {
+            self.needs(deed.role(), self.queue_name())?;
         }
-        if deed == Deed::AcknowledgeAlert {
-            has_known_fields()?;
-            return self.acknowledge().await;
-        }
-        // Somebody who may not do it hears that first.
-        self.needs(deed.role(), self.queue_name())?;
-        has_known_fields()?;
+        self.fields.are_among(deed.fields())?;
         match deed {
+            Deed::StopTask => self.stop_task(),
+            Deed::AcknowledgeAlert => self.acknowledge().await,
             Deed::PauseQueue => self.pause(true).await,
             Deed::ResumeQueue => self.pause(false).await,
             Deed::Bulk => bulk::begin(self),
