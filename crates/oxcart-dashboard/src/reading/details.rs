@@ -256,7 +256,7 @@ impl Details {
             jobs,
             unreadable,
             next: next.map(|next| next.to_string()),
-            counts: model::JobState::ALL.into_iter().zip(counts).collect(),
+            counts: model::JobState::ALL.iter().copied().zip(counts).collect(),
         }))
     }
 
@@ -380,7 +380,7 @@ impl Details {
 
 /// The request for jobs that a query stands for.
 pub(crate) fn wanted(queue: &Queue, query: &JobQuery) -> Result<oxcart::Jobs, NotRead> {
-    let mut jobs = queue.jobs(job::stored_state(query.state));
+    let mut jobs = queue.jobs(query.state);
     if !query.name.is_empty() {
         jobs = jobs.named(&query.name);
     }

@@ -69,12 +69,10 @@ fn query(acting: &Acting<'_>) -> Result<JobQuery, Refusal> {
     let state = match acting.fields.get("state") {
         // What is meant is said: nothing is done to a state that was forgotten.
         "" => return Err(Refusal::Wrong("`state` says which jobs".to_owned())),
-        name => JobState::ALL
-            .into_iter()
-            .find(|state| state.as_str() == name),
+        name => name.parse::<JobState>()?,
     };
     Ok(JobQuery {
-        state: state.ok_or_else(|| Refusal::Wrong("there is no such state of jobs".to_owned()))?,
+        state,
         name: acting.fields.get("name").to_owned(),
         id: field("id"),
         group: acting.fields.get("group").to_owned(),
