@@ -91,7 +91,7 @@ clippy: ## Clippy on every target, and on the library without any feature
 	cargo clippy --no-default-features -- -D warnings
 
 doc: ## The documentation, in target/doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(features)
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p oxcart -p oxcart-dashboard -p oxcart-alerts $(features)
 
 examples: ## Build every example
 	cargo build --examples $(features)
