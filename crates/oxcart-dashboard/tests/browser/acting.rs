@@ -133,12 +133,15 @@ pub(crate) async fn everything_that_matches_is_counted_and_then_changed(
 
 pub(crate) async fn schedules_are_paused_run_and_removed(site: &Site, devtools: &Devtools) {
     let queue = site.queue("ticks");
-    let page = site.page(devtools, Role::Admin).await;
     // Browsers take the second for the folder above, so it has a `~` in paths.
-    for (name, in_path) in [("nightly", "nightly"), ("..", "~..")] {
-        let schedule = queue.schedule(name);
-        let nightly = schedule.clone().cron("0 3 * * *");
+    let names = [("nightly", "nightly"), ("..", "~..")];
+    for (name, _) in names {
+        let nightly = queue.schedule(name).cron("0 3 * * *");
         nightly.job(letter(How::End)).await.unwrap();
+    }
+    let page = site.page(devtools, Role::Admin).await;
+    for (name, in_path) in names {
+        let schedule = queue.schedule(name);
         let at = |verb: &str| format!("{BASE}/queues/ticks/schedules/{in_path}/{verb}");
         page.go(&format!("{BASE}/queues/ticks/schedules")).await;
         let is_paused = async || schedule.info().await.unwrap().unwrap().paused;
