@@ -72,8 +72,8 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Whether it becomes longer.
+    /// Whether the queue becomes longer, by more than how the minutes happen to fall.
     pub(crate) fn grows(&self) -> bool {
-        self.arrivals > self.departures
+        self.arrivals > self.departures * 1.02
     }
 }

@@ -239,7 +239,7 @@ fn drained(line: &QueueLine) -> String {
         Some(_) if line.waiting == 0 => String::new(),
         Some(rates) => match rates.drain_ms {
             Some(ms) => parts::ms(ms),
-            None if rates.grows() => "grows".to_owned(),
+            None if words::grows(&rates) => "grows".to_owned(),
             None => "stays".to_owned(),
         },
         None => String::new(),

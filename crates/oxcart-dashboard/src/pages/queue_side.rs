@@ -53,7 +53,7 @@ fn drained(rates: &Rates, waiting: u64) -> String {
     match rates.drain_ms {
         Some(ms) if waiting > 0 => parts::ms(ms),
         _ if waiting == 0 => "nothing waits".to_owned(),
-        _ if rates.grows() => "not: more come than end".to_owned(),
+        _ if words::grows(rates) => "not: more come than end".to_owned(),
         _ if rates.departures == 0.0 => "not: none ends".to_owned(),
         _ => "not: as many come as end".to_owned(),
     }
@@ -147,6 +147,10 @@ mod tests {
         assert_eq!(drained(1.0, 2.0, Some(90_000), 90), "90 s");
         assert_eq!(drained(2.0, 1.0, None, 90), "not: more come than end");
         assert_eq!(drained(2.0, 2.0, None, 90), "not: as many come as end");
+        // They are shown as 48 a minute, both of them.
+        let (came, ended) = (48.4 / 60.0, 47.6 / 60.0);
+        assert_eq!(drained(came, ended, None, 7), "not: as many come as end");
+        assert_eq!(drained(2.02, 2.0, None, 90), "not: as many come as end");
         assert_eq!(drained(0.0, 0.0, None, 90), "not: none ends");
         assert_eq!(drained(0.0, 0.0, Some(0), 0), "nothing waits");
     }
