@@ -3,14 +3,12 @@
 -- aside, it gets in line at once, at the back of its priority, as far as its gate lets it (lib/gate.lua).
 -- Answers { 'signalled' | 'already' (the first value stays) | 'not_waiting' | 'missing', now_ms }; or { 'ended', now_ms, state }. Only the first of these writes. O(waits + log N), and
 -- O(lines log N) if the job was delayed. Harmless when repeated.
--- needs: arguments, meta, find, places, waits, steps
+-- needs: arguments, meta, find_job, waits, steps
 -- rarely: shown, head, types, delayed, wake, emit
 
 local id = args.id
-local state, score, part = queue.find(id)
-local record = state and redis.call('HGET', key.jobs, id)
--- What has no record that can be read is no job: another program wrote it.
-if not (record and queue.place_in(record)) then
+local state, score, part, record = queue.find_job(id)
+if not state then
   return { 'missing', now_ms }
 end
 if state == 'completed' then

@@ -3,12 +3,10 @@
 -- checkpoint), and of a step: kind, name, after_ms (when it is due, if it ever is). ARGV[2] is what it gave.
 -- Answers { 'stored' | 'lost', now_ms }, or { 'there', now_ms, what is stored under that number }: the first one stays, but for a
 -- wait that has found no answer in time, which may become `over`, and the steps of a saga (lib/saga.lua). O(1), and O(waits) for a wait. Harmless when repeated.
--- needs: arguments, count, attempts, steps
+-- needs: arguments, refuse, attempts, steps
 -- rarely: waits, whole, saga
 
-local is_held = redis.call('HGET', key.claims, args.id) == args.receipt
-if not is_held then
-  queue.count('refused', 1)
+if queue.refuse() then
   return { 'lost', now_ms }
 end
 

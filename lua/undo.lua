@@ -2,10 +2,9 @@
 -- A saga that runs is to be undone (lib/saga.lua). args: id, receipt. ARGV[2] is why, as it is stored for a cancelled job. A request to
 -- cancel the job counts more, and is taken with it; what was asked for first counts most.
 -- Answers { 'undoing', now_ms, why }, or { 'lost', now_ms }. O(1). Harmless when repeated.
--- needs: arguments, count, attempts, requests, saga
+-- needs: arguments, refuse, attempts, requests, saga
 
-if redis.call('HGET', key.claims, args.id) ~= args.receipt then
-  queue.count('refused', 1)
+if queue.refuse() then
   return { 'lost', now_ms }
 end
 local requests, sagas = queue.take_requests({ args.id })

@@ -4,7 +4,7 @@ use super::{is_noticed, profile};
 
 mutants! {
     g2_no_receipt_check_for_the_undoing_of_a_saga among SAGAS:
-        "if redis.call('HGET', key.claims, args.id) ~= args.receipt then\n  queue.count('refused', 1)\n  return { 'lost', now_ms }\nend\nlocal requests, sagas"
+        "if queue.refuse() then\n  return { 'lost', now_ms }\nend\nlocal requests, sagas"
             => "local requests, sagas";
     a_saga_ends_as_cancelled_and_nothing_is_undone among SAGAS:
         "if saga and (state == 'waiting' or state == 'blocked' or state == 'delayed') then" => "if false then";

@@ -17,10 +17,5 @@ pub(crate) const SAGAS: Profile = Profile(&[
 ]);
 
 /// Their workers die.
-pub(crate) const SAGAS_STALLED: Profile = Profile(&[
-    (4, Enqueue),
-    (8, Advance),
-    (10, Saga),
-    (10, Judge),
-    (6, Pass),
-]);
+pub(crate) const SAGAS_STALLED: Profile =
+    Profile(&[(4, Enqueue), (8, Advance), (10, Saga), (8, Outlive), (4, Cancel)]);
