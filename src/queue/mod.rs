@@ -24,6 +24,7 @@ pub(crate) mod oldest;
 pub(crate) mod orphans;
 pub(crate) mod producer;
 pub(crate) mod results;
+pub(crate) mod saga;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod shelf;

@@ -41,6 +41,7 @@ pub(crate) mod schedule;
 pub(crate) mod schedules;
 pub(crate) mod settings;
 pub(crate) mod signal;
+pub(crate) mod skip_undo;
 pub(crate) mod step;
 pub(crate) mod steps;
 pub(crate) mod tend;

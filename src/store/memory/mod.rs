@@ -57,6 +57,7 @@ mod saga;
 mod schedules;
 mod settings;
 mod settle;
+mod skip_undo;
 mod state;
 mod steps;
 mod successor;

@@ -61,13 +61,20 @@ impl Kept {
         StoredStep::decode(self.steps.get(&number)?).ok()
     }
 
-    fn write(&mut self, number: u32, step: &StoredStep) {
+    pub(crate) fn write(&mut self, number: u32, step: &StoredStep) {
         let due_ms = step.due_ms.unwrap_or(0);
         let (kind, name) = (step.kind.as_str(), encode_name(&step.name));
         let head = format!("{kind} {} {due_ms} {name} ", step.at_ms);
         let stored = [head.as_bytes(), &step.value].concat();
         self.steps.insert(number, stored);
         self.last = self.last.max(Some(number));
+    }
+
+    /// The first step of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<(u32, StoredStep)> {
+        let steps = self.steps.keys().filter_map(|number| Some((*number, self.step(*number)?)));
+        let mut named = steps.filter(|(_, step)| step.name == name);
+        named.next()
     }
 
     fn mark(&mut self, number: u32, mark: Wait) {

@@ -59,6 +59,8 @@ use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::schedules::Schedules;
 use crate::store::settings::Settings;
 use crate::store::signal::Signal;
+use crate::store::skip_undo::SkipUndo;
+use crate::store::skip_undo::SkipUndo;
 use crate::store::step::{Step, What};
 use crate::store::steps::Steps;
 use crate::store::tend::Tend;
@@ -352,6 +354,9 @@ verbs! {
             let (id, name, value) = (&held(), "answer", &b"x"[..]);
             tried(redis, &Signal { id, name, value })
         },
+    }
+    skip_undo: SkipUndo<'_> {
+        "skip an undo" => |redis, _| tried(redis, &SkipUndo { id: &held(), step: "first" }),
     }
     step: Step<'_> {
         "store a step" => |redis, receipt| tried(redis, &super::steps::three(&held(), receipt, StepKind::Done)),
