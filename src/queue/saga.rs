@@ -15,7 +15,7 @@ use crate::store::steps::{Page, Steps};
 use crate::time::Timestamp;
 
 /// What is stored while a saga goes forward.
-const OWED: &[u8] = b"owed";
+pub(crate) const OWED: &[u8] = b"owed";
 
 /// A job that is a [saga](crate::Saga), for the people who look after it.
 #[derive(Debug, Clone)]

@@ -14,7 +14,9 @@ use crate::worker::any_handler::{Bounds, Running, Started};
 use crate::worker::context::Context;
 use crate::worker::decide::{Happened, panicked};
 use crate::worker::inner::WorkerInner;
+use crate::worker::saga::conclude;
 use crate::worker::steps::Suspended;
+use crate::worker::terms::Terms;
 
 /// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
 /// in the handler, and when it is dropped: a panic in any of them ends this attempt, and no more
@@ -24,9 +26,19 @@ pub(crate) async fn run_handler(
     record: &Record,
     lease: &Lease,
     context: Context,
+    terms: &Terms,
 ) -> Happened {
+    let attempt = context.clone();
     let running = AssertUnwindSafe(run(worker, record, lease, context)).catch_unwind();
-    running.await.unwrap_or_else(panicked)
+    let happened = running.await.unwrap_or_else(panicked);
+    match attempt.inner.saga.get() {
+        None => happened,
+        // Few jobs are sagas, and what it takes to undo one is large.
+        Some(_) => {
+            let limit = record.timeout;
+            Box::pin(conclude(worker, terms, lease, limit, &attempt, happened)).await
+        }
+    }
 }
 
 async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Context) -> Happened {

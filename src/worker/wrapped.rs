@@ -35,7 +35,16 @@ impl Wrapped for WrappedAttempt {
         Box::pin(async {
             let happened = match self.lease.is_over() || self.lease.stop.is_cancelled() {
                 true => Happened::Stopped,
-                false => run_handler(&self.worker, &self.record, &self.lease, context).await,
+                false => {
+                    run_handler(
+                        &self.worker,
+                        &self.record,
+                        &self.lease,
+                        context,
+                        &self.terms,
+                    )
+                    .await
+                }
             };
             self.decide(happened)
         })

@@ -16,7 +16,11 @@ impl Apply for SkipUndo<'_> {
             Collection::Dead => {}
             _ => return Skipped::InState(job.shown_state().to_owned()),
         }
-        let Some(history) = job.history.as_mut().filter(|history| history.saga.is_some()) else {
+        let Some(history) = job
+            .history
+            .as_mut()
+            .filter(|history| history.saga.is_some())
+        else {
             return Skipped::NoStep;
         };
         let found = history.kept.named(self.step);

@@ -72,7 +72,10 @@ impl Kept {
 
     /// The first step of this name.
     pub(crate) fn named(&self, name: &str) -> Option<(u32, StoredStep)> {
-        let steps = self.steps.keys().filter_map(|number| Some((*number, self.step(*number)?)));
+        let steps = self
+            .steps
+            .keys()
+            .filter_map(|number| Some((*number, self.step(*number)?)));
         let mut named = steps.filter(|(_, step)| step.name == name);
         named.next()
     }

@@ -40,7 +40,9 @@ impl Course {
     pub(super) fn in_reverse(&self) -> Vec<(u32, Reached)> {
         let reached = self.lock();
         let steps = reached.iter().rev();
-        steps.map(|(number, step)| (*number, step.clone())).collect()
+        steps
+            .map(|(number, step)| (*number, step.clone()))
+            .collect()
     }
 
     /// A step of this attempt has begun.

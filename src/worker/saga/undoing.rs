@@ -96,7 +96,11 @@ impl Ended<'_> {
                 Err(outcome) => return outcome,
             },
         };
-        let failed = if goes_forward { 0 } else { self.terms.counters.failed };
+        let failed = if goes_forward {
+            0
+        } else {
+            self.terms.counters.failed
+        };
         match self.undo_all(failed, &outcome).await {
             Ok(()) => Outcome::Compensated(cut(why)),
             Err(outcome) => outcome,
@@ -235,8 +239,18 @@ impl Ended<'_> {
     }
 
     /// It is tried again, if attempts are left; otherwise the saga is stuck.
-    fn again(&self, kind: AttemptKind, error: String, wait: Option<Duration>, failed: u32) -> Outcome {
-        match self.terms.failed(self.worker, kind, error, wait, failed) {
+    fn again(
+        &self,
+        kind: AttemptKind,
+        error: String,
+        wait: Option<Duration>,
+        failed: u32,
+    ) -> Outcome {
+        let entry = AttemptEntry::new(kind, error);
+        let failed = self
+            .terms
+            .failed(self.worker, self.lease, entry, wait, failed);
+        match failed {
             Outcome::Dead { entry, .. } => Outcome::Dead {
                 reason: DeadReason::Stuck,
                 entry,
@@ -250,7 +264,12 @@ impl Ended<'_> {
         match error.kind() {
             ErrorKind::LeaseLost => Outcome::LeaseLost,
             _ if self.lease.is_lost() => Outcome::LeaseLost,
-            _ => self.again(AttemptKind::Error, error.to_string(), None, self.terms.counters.failed),
+            _ => self.again(
+                AttemptKind::Error,
+                error.to_string(),
+                None,
+                self.terms.counters.failed,
+            ),
         }
     }
 }

@@ -17,5 +17,10 @@ pub(crate) const SAGAS: Profile = Profile(&[
 ]);
 
 /// Their workers die.
-pub(crate) const SAGAS_STALLED: Profile =
-    Profile(&[(4, Enqueue), (8, Advance), (10, Saga), (8, Outlive), (4, Cancel)]);
+pub(crate) const SAGAS_STALLED: Profile = Profile(&[
+    (4, Enqueue),
+    (8, Advance),
+    (10, Saga),
+    (8, Outlive),
+    (4, Cancel),
+]);
