@@ -126,7 +126,12 @@ impl Ended<'_> {
 
     /// `failed`: how many attempts to undo have failed by now. `outcome`: how the handler ended.
     async fn undo_all(&self, mut failed: u32, outcome: &Outcome) -> Result<(), Outcome> {
-        let known = match self.store.read().await {
+        // This attempt may have stored the first of them itself.
+        let store = Store {
+            has_stored: true,
+            ..self.store.clone()
+        };
+        let known = match store.read().await {
             Ok(known) => known,
             Err(error) => return Err(self.without_an_answer(&error)),
         };
