@@ -352,7 +352,7 @@ async fn enqueue_all_kinds(queue: &Queue, n: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sagas_whose_replies_are_lost_end_well() {
-    let n = 20 * times();
+    let n = 20 * times().min(10);
     let server = Server::start();
     let direct = queue_at(&server.url()).await;
     let proxy = Proxy::start(server.tcp_addr());
@@ -371,7 +371,7 @@ async fn sagas_whose_replies_are_lost_end_well() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sagas_survive_kills_of_redis() {
-    let n = 100 * times();
+    let n = 100 * times().min(10);
     let server = Server::options().aof_always().start();
     let queue = queue_at(&server.url()).await;
     let folder = tempfile::tempdir().unwrap();

@@ -60,7 +60,6 @@ use crate::store::schedules::Schedules;
 use crate::store::settings::Settings;
 use crate::store::signal::Signal;
 use crate::store::skip_undo::SkipUndo;
-use crate::store::skip_undo::SkipUndo;
 use crate::store::step::{Step, What};
 use crate::store::steps::Steps;
 use crate::store::tend::Tend;

@@ -322,6 +322,7 @@ enum Does {
 struct Course {
     worker: u8,
     claim: u8,
+    stale: bool,
     does: Does,
 }
 
@@ -333,11 +334,12 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
         2 => Just(Does::Undo),
         1 => Just(Does::Compensate),
     ];
-    let what = (0..WORKERS, any::<u8>(), does);
-    what.prop_map(|(worker, claim, does)| {
+    let what = (0..WORKERS, any::<u8>(), prop::bool::weighted(0.2), does);
+    what.prop_map(|(worker, claim, stale, does)| {
         Op::Other(Arc::new(Course {
             worker,
             claim,
+            stale,
             does,
         }))
     })
@@ -345,7 +347,11 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
 
 impl Operation for Course {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        let Some((id, fence, receipt)) = one_of(&live(world), self.claim) else {
+        let claim = match self.stale {
+            true => world.claim(self.claim, true),
+            false => one_of(&live(world), self.claim),
+        };
+        let Some((id, fence, receipt)) = claim else {
             return Ok(());
         };
         match self.does {

@@ -12,7 +12,7 @@ mutants! {
         "elseif request and not saga and other.outcome ~= 'completed' then" => "elseif request and other.outcome ~= 'completed' then";
     a_saga_is_dead_because_its_worker_says_so among SAGAS:
         "(request and other.outcome ~= 'completed' or ends) then" => "(request and other.outcome ~= 'completed') then";
-    a_saga_whose_worker_died_ends_because_that_was_asked_for among SAGAS:
+    a_saga_whose_worker_died_ends_because_that_was_asked_for among SAGAS_ASKED:
         "if requests[i] and not saga then" => "if requests[i] then";
     a_saga_may_not_stall_while_it_is_undone among SAGAS_STALLED:
         "local most = saga and 2 * max_stalls + 1 or max_stalls" => "local most = max_stalls";
