@@ -7,7 +7,9 @@ use crate::id::JobId;
 use crate::memory::alerts;
 use crate::memory::attempts::History;
 use crate::memory::delayed::Room;
+use crate::memory::draft::Drafts;
 use crate::memory::emit::{Emitted, Log};
+use crate::memory::feed::FedTo;
 use crate::memory::gate::Gates;
 use crate::memory::lease::Claim;
 use crate::memory::once::LastCall;
@@ -176,6 +178,16 @@ pub(crate) struct State {
     /// What operators did.
     pub(crate) audit: Log,
     pub(crate) event_size: Option<f64>,
+    /// Messages for other queues, by target and position; the last position that was given; and whether the call under way has
+    /// put something there.
+    pub(crate) outbox: BTreeMap<(String, u64), Vec<u8>>,
+    pub(crate) sent: u64,
+    pub(crate) has_sent: bool,
+    /// By queue: the last position that was taken from its outbox.
+    pub(crate) sources: BTreeMap<String, u64>,
+    /// By log: how far the queue was fed.
+    pub(crate) fed: BTreeMap<String, FedTo>,
+    pub(crate) drafts: Drafts,
     /// What the call under way has to tell.
     pub(crate) emitted: Emitted,
 }

@@ -37,6 +37,24 @@ impl Dump {
         self.part(part).map(|(field, _)| text(field)).collect()
     }
 
+    /// Of the outbox: target, position and message.
+    pub(super) fn outbox(&self) -> impl Iterator<Item = (&str, u64, &[u8])> {
+        self.part("outbox").map(|(member, _)| {
+            let mut parts = member.splitn(3, |byte| *byte == 0);
+            let mut part = || parts.next().expect("target, position, message");
+            let text = |part| std::str::from_utf8(part).expect("text");
+            let (target, position) = (text(part()), text(part()));
+            (target, position.parse().expect("a position"), part())
+        })
+    }
+
+    /// The queues for which there is something in the outbox.
+    pub(super) fn targets(&self) -> BTreeSet<String> {
+        self.outbox()
+            .map(|(target, ..)| target.to_owned())
+            .collect()
+    }
+
     pub(super) fn len(&self, part: &str) -> usize {
         self.parts.get(part).map_or(0, BTreeMap::len)
     }
@@ -46,7 +64,7 @@ impl Dump {
         fields.insert(field.into(), value.into());
     }
 
-    fn score(&mut self, part: &'static str, member: &str, score: f64) {
+    fn score(&mut self, part: &'static str, member: impl Into<Vec<u8>>, score: f64) {
         self.set(part, member, score.to_string());
     }
 
@@ -114,7 +132,7 @@ impl Dump {
             match part {
                 _ if scores => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
-                    self.score(part, std::str::from_utf8(name).unwrap(), score);
+                    self.score(part, name, score);
                 }
                 // What was answered shows when the call is repeated.
                 "calls" => {
@@ -172,6 +190,7 @@ impl Dump {
         dump.unique(state);
         dump.workers(state);
         dump.counted(state);
+        dump.messages(state);
         dump.meta(state);
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
@@ -299,6 +318,35 @@ impl Dump {
         }
     }
 
+    fn messages(&mut self, state: &State) {
+        for ((target, position), message) in &state.outbox {
+            let place = format!("{target}\0{position:016}\0");
+            self.score("outbox", [place.as_bytes(), message].concat(), 0.0);
+        }
+        for (source, position) in &state.sources {
+            self.set("sources", source.as_str(), position.to_string());
+        }
+        for (source, fed) in &state.fed {
+            let before = fed
+                .before
+                .map_or("-".to_owned(), |before| before.to_string());
+            let text = format!("{} {} {before}", fed.position, fed.token);
+            self.set("fed", source.as_str(), text);
+        }
+        for (id, until_ms) in &state.drafts.until_ms {
+            self.score("drafts", id.as_str(), *until_ms as f64);
+        }
+        for (id, draft) in &state.drafts.staged {
+            let sent = if draft.is_sent { " sent" } else { "" };
+            let text = format!("{} {}{sent}", draft.next(), draft.total);
+            self.set("staged", id.as_str(), text);
+            for (number, (target, message)) in &draft.messages {
+                let value = [target.as_bytes(), b"\0", message].concat();
+                self.set("staged", format!("{id} {number}"), value);
+            }
+        }
+    }
+
     fn alerts(&mut self, state: &State) {
         for (name, stands) in &state.alerts.by_name {
             self.set("alerts", name.as_str(), stands.clone());
@@ -352,6 +400,7 @@ impl Dump {
             ("settings", text(&state.settings)),
             ("declared", text(&state.declared)),
             ("started", text(&state.started)),
+            ("sent", (state.sent > 0).then(|| state.sent.to_string())),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
             ("offers_held", state.offers_held.then(|| "1".to_owned())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),

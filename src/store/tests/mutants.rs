@@ -67,6 +67,7 @@ mod group_pace;
 mod limits;
 mod log;
 mod oldest;
+mod outbox;
 mod pages;
 mod pause_name;
 mod report;
@@ -242,14 +243,14 @@ mutants! {
     nobody_is_told_of_the_last_job among DRAINING:
         "if is_drained and queue.active_count() == 0 then" => "if false then";
     a_cancelled_job_still_waits among CANCELLED:
-        "    queue.take_out(id, part, record)\n    if" => "    if";
+        "      queue.take_out(id, part, record)\n      if" => "      if";
     a_cancelled_job_is_kept_as_long_as_any among CANCELLED:
         "queue.field_of(record, 'keep_ms')" => "nil";
     a_job_that_runs_is_cancelled among CANCELLED:
         "if state == 'waiting' or state == 'blocked' or state == 'delayed' then"
             => "if state == 'active' or state == 'waiting' or state == 'blocked' or state == 'delayed' then";
     cancel_does_not_tell_where_a_job_is among CANCELLED:
-        "elseif state then\n    queue.append(others" => "elseif false then\n    queue.append(others";
+        "elseif state then\n      queue.append(others" => "elseif false then\n      queue.append(others";
     a_cancelled_job_is_still_waited_for among CANCELLED:
         "is_delayed = is_delayed or state == 'delayed'" => "";
     cancelled_jobs_are_not_counted among CANCELLED:

@@ -4,12 +4,16 @@
 //! (The modules of the verbs are named in `store/mod.rs` and `memory/mod.rs` all the same: modules that a macro
 //! names are not formatted by rustfmt.)
 
+mod calls;
 mod complete;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
+pub(super) use calls::{keyed, report};
 
 use super::bad_input::{NOW, PAST, advance};
 use super::subject::InRedis;
@@ -31,12 +35,14 @@ use crate::store::alert_round::AlertRound;
 use crate::store::alerts::Alerts;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
+use crate::store::commit::Commit;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
 use crate::store::delete::Delete;
 use crate::store::edit::Edit;
 use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
+use crate::store::feed::Feed;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
 use crate::store::group::Group;
@@ -47,11 +53,13 @@ use crate::store::log::{Line, Log};
 use crate::store::logs::Logs;
 use crate::store::oldest::Oldest;
 use crate::store::orphans::{How, Orphans};
+use crate::store::outbox::Outbox;
 use crate::store::owner::Owner;
 use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
+use crate::store::receive::Receive;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
@@ -59,7 +67,9 @@ use crate::store::report::Report;
 use crate::store::resume::Resume;
 use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::schedules::Schedules;
+use crate::store::sent::Sent;
 use crate::store::settings::Settings;
+use crate::store::stage::Stage;
 use crate::store::tend::Tend;
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
@@ -152,6 +162,12 @@ verbs! {
     cancel: Cancel<'_> {
         "cancel" => |redis, _| tried(redis, &Cancel { ids: &all(), reason: "moot" }),
     }
+    commit: Commit<'_> {
+        "commit" => |redis, _| {
+            let jobs = &[&job("new"), &keyed("keyed-too")];
+            tried(redis, &Commit { queue: "rig", draft: "draft", total: 2, keep_ms: 5_000, jobs })
+        },
+    }
     configure: Configure<'_> {
         "configure" => |redis, _| {
             let said = &QueueSettings::new().keep_events(0).values();
@@ -199,6 +215,13 @@ verbs! {
         "extend" => |redis, receipt| {
             let leases = &[(held(), receipt.clone())];
             tried(redis, &Extend { leases, lease_ms: 5 })
+        },
+    }
+    feed: Feed<'_> {
+        "feed" => |redis, _| {
+            let jobs = &[&job("fed"), &keyed("fed-too")];
+            let (source, positions, token, most) = ("log", &[3, 9][..], "token", 5);
+            tried(redis, &Feed { source, positions, token, most, jobs })
         },
     }
     fire: Fire<'_> {
@@ -272,6 +295,9 @@ verbs! {
         "put orphans back" => |redis, _| orphans(redis, How::PutBack),
         "remove orphans" => |redis, _| orphans(redis, How::Remove),
     }
+    outbox: Outbox<'_> {
+        "look at the outbox" => |redis, _| tried(redis, &Outbox { from: "", limit: 5, bytes: 99 }),
+    }
     owner: Owner<'_> {
         "owner" => |redis, _| tried(redis, &Owner { name: "test:k" }),
     }
@@ -298,6 +324,12 @@ verbs! {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Promote { limit: 5, worker: "w", hold: true })
         },
+    }
+    receive: Receive<'_> {
+        "receive jobs" => |redis, _| receive(redis, super::outbox::jobs(&["new"])),
+        "receive a request to cancel" => |redis, _| receive(redis, super::outbox::cancel(&all())),
+        "receive what is to be sent on" => |redis, _| receive(redis, super::outbox::forward()),
+        "receive a draft that was committed" => |redis, _| receive(redis, super::outbox::expand("sent")),
     }
     recover: Recover {
         "recover" => |redis, _| recover(redis),
@@ -336,8 +368,17 @@ verbs! {
     schedules: Schedules<'_> {
         "schedules" => |redis, _| tried(redis, &Schedules::due(0, 5)),
     }
+    sent: Sent<'_> {
+        "delete what was sent" => |redis, _| tried(redis, &Sent { target: "other", position: u64::MAX >> 11 }),
+    }
     settings: Settings {
         "settings" => |redis, _| tried(redis, &Settings),
+    }
+    stage: Stage<'_> {
+        "stage" => |redis, _| {
+            let messages = &[("other".to_owned(), b"job ".to_vec())];
+            tried(redis, &Stage { draft: "new-draft", first: 0, messages, keep_ms: 5_000 })
+        },
     }
     tend: Tend<'_> {
         "tend" => |redis, _| {
@@ -363,99 +404,6 @@ verbs! {
     workers: Workers<'_> {
         "workers" => |redis, _| tried(redis, &Workers { cursor: Workers::FIRST, limit: 9 }),
     }
-}
-
-/// When all leases have run out, and all that is delayed is due.
-const LATER: u64 = NOW + 7_200_000;
-
-fn tried<V: Verb<Answer: Debug>>(redis: &mut InRedis, verb: &V) -> Tried {
-    redis.call(verb).map(|answer| format!("{answer:?}"))
-}
-
-fn held() -> JobId {
-    JobId::stored("held")
-}
-
-fn all() -> [JobId; 5] {
-    ["held", "waiting", "completed", "dead", "delayed"].map(JobId::stored)
-}
-
-/// A job with a unique key, which replaces another one that has it.
-pub(super) fn keyed(id: &str) -> NewJob {
-    let unique = Unique::by("k").on_duplicate(OnDuplicate::Replace);
-    let options = JobOptions::new().unique(unique);
-    let record = EncodedRecord::new("test", vec![0xc0], &options, Vec::new());
-    NewJob { record, ..job(id) }
-}
-
-fn entry() -> AttemptEntry {
-    AttemptEntry::new(AttemptKind::Error, "broken".into())
-}
-
-fn bounced(name: Option<String>) -> Outcome {
-    let (after, entry) = (Duration::from_secs(1), entry());
-    Outcome::Bounced { after, entry, name }
-}
-
-fn end(redis: &mut InRedis, receipt: &Receipt, outcome: Outcome) -> Tried {
-    let ended = [settlement(&held(), receipt, outcome)];
-    tried(redis, &advance("worker", 9, &ended, 5))
-}
-
-/// Takes back what was held two hours ago.
-fn recover(redis: &mut InRedis) -> Tried {
-    redis.set_clock(LATER * 1_000);
-    let recover = Recover {
-        expected_ms: LATER,
-        tolerance_ms: 1,
-        limit: 5,
-        lease_ms: 60_000,
-        gap_ms: 0,
-        quiet_ms: 0,
-        doubt: Doubt::None,
-    };
-    tried(redis, &recover)
-}
-
-fn listed(redis: &mut InRedis, direction: Direction, only: Option<&Wanted>) -> Tried {
-    tried(
-        redis,
-        &List {
-            state: "waiting",
-            direction,
-            limit: 9,
-            look_at: 9,
-            only,
-            bytes: 99,
-            after: None,
-        },
-    )
-}
-
-pub(super) fn report(stops: bool) -> Report<'static> {
-    Report {
-        worker: "w",
-        age_ms: 5,
-        stops,
-        ttl_ms: 60_000,
-        most: 5,
-        about: b"about",
-        number: 7,
-        lines: "1 2 3 4 5:6 - mail",
-    }
-}
-
-fn orphans(redis: &mut InRedis, how: How) -> Tried {
-    let (cursor, limit, lease_ms) = (Orphans::FIRST, 64, 5);
-    tried(
-        redis,
-        &Orphans {
-            cursor,
-            limit,
-            how,
-            lease_ms,
-        },
-    )
 }
 
 /// Every script there is: one of each verb, and those of their parts.

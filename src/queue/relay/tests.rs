@@ -1,0 +1,1 @@
+//! Relays that die, are late, or meet one another.
