@@ -22,7 +22,7 @@ pub(crate) struct Outbox<'a> {
 }
 
 /// What waits for one target.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
     pub(crate) target: String,
     /// How many messages wait for it.

@@ -64,8 +64,8 @@ impl Dump {
         fields.insert(field.into(), value.into());
     }
 
-    fn score(&mut self, part: &'static str, member: impl Into<Vec<u8>>, score: f64) {
-        self.set(part, member, score.to_string());
+    fn score(&mut self, part: &'static str, member: impl AsRef<[u8]>, score: f64) {
+        self.set(part, member.as_ref(), score.to_string());
     }
 
     /// The parts that are not there as they are here.

@@ -20,7 +20,7 @@ use crate::store::feed::{Fed, Feed};
 const SOURCES: usize = 3;
 
 impl Rig {
-    fn feed(&mut self, source: &str, token: &str, entries: &[(u64, &str)]) -> Fed {
+    pub(super) fn feed(&mut self, source: &str, token: &str, entries: &[(u64, &str)]) -> Fed {
         let jobs: Vec<NewJob> = entries.iter().map(|(_, id)| job(id)).collect();
         self.feed_jobs(
             source,

@@ -78,7 +78,7 @@ impl Rig {
         self.call(&Sent { target, position })
     }
 
-    fn stage(&mut self, draft: &str, first: u64, messages: &[(String, Vec<u8>)]) -> Staged {
+    pub(super) fn stage(&mut self, draft: &str, first: u64, messages: &[(String, Vec<u8>)]) -> Staged {
         self.call(&Stage {
             draft,
             first,
@@ -98,7 +98,7 @@ impl Rig {
     }
 
     /// Puts messages into the outbox, in one call: by way of a queue that has them sent on.
-    fn send(&mut self, messages: &[(&str, Vec<u8>)]) {
+    pub(super) fn send(&mut self, messages: &[(&str, Vec<u8>)]) {
         let forward = messages.iter().map(|(target, message)| {
             let (target, message) = ((*target).to_owned(), message.clone());
             Message::Forward { target, message }.encode()
@@ -125,7 +125,7 @@ fn positions(waiting: &Waiting) -> Vec<u64> {
     waiting.messages.iter().map(|it| it.position).collect()
 }
 
-fn drafted(ids: impl IntoIterator<Item = String>) -> Vec<(String, Vec<u8>)> {
+pub(super) fn drafted(ids: impl IntoIterator<Item = String>) -> Vec<(String, Vec<u8>)> {
     let message = |id: String| (RIG.to_owned(), Message::Job(job(&id)).encode());
     ids.into_iter().map(message).collect()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::register::report;
 use super::subject::Subject;
-use super::{Rig, completed, job, on_both, settlement, with};
+use super::{Rig, completed, job, on_both, outbox, settlement, with};
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
@@ -309,6 +309,9 @@ pub(super) fn everything(rig: &mut Rig) {
     });
     rig.call(&report(false));
     rig.call(&AlertRound { every_ms: 1_000 });
+    rig.send(&[("other", outbox::jobs(&["sent"]).remove(0))]);
+    rig.stage("draft", 0, &outbox::drafted(["staged".to_owned()]));
+    rig.feed("log", "token", &[(1, "fed")]);
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
@@ -316,7 +319,7 @@ fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
     let there = rig.parts();
     assert_eq!(there.len(), PARTS.len(), "only {there:?} are there");
     let held = Holdings {
-        waiting: 5,
+        waiting: 6,
         blocked: 1,
         delayed: 1,
         active: 1,
@@ -324,12 +327,13 @@ fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
         dead: 1,
         schedules: 1,
         lost: 0,
+        unsent: 1,
     };
     let before = rig.subject.dump();
     assert_eq!(rig.delete(false), Answer::NotEmpty(held));
     assert_eq!(rig.subject.dump(), before);
     assert_eq!(rig.delete(true), Answer::Deleted(held));
-    assert_eq!(rig.parts(), ["calls"]);
+    assert_eq!(rig.parts(), ["calls", "sources"]);
     assert_eq!(rig.delete(false), Answer::Deleted(Holdings::default()));
 
     // Completed jobs do not keep a queue from being deleted.

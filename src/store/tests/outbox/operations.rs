@@ -60,7 +60,7 @@ enum Out {
 }
 
 /// What a relay does, one call at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Carry {
     Read {
         from: &'static str,

@@ -83,7 +83,7 @@ pub(in crate::store::tests) fn report(stops: bool) -> Report<'static> {
 }
 
 pub(super) fn receive(redis: &mut InRedis, messages: Vec<Vec<u8>>) -> Tried {
-    let messages = super::outbox::numbered(7, messages);
+    let messages = crate::store::tests::outbox::numbered(7, messages);
     let (source, messages) = ("other", &messages[..]);
     tried(redis, &Receive { source, messages })
 }
