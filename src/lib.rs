@@ -255,6 +255,7 @@ pub use crate::queue::dead::groups::{DeadGroup, DeadGroups, GroupDead};
 pub use crate::queue::delete::{Delete, Deleted};
 pub use crate::queue::edit::Edit;
 pub use crate::queue::enqueue::Enqueue;
+pub use crate::queue::feed::{EnqueueFrom, Fed};
 pub use crate::queue::group::{Group, GroupInfo};
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::history::{History, HistoryMinute, NameHistory, Quantiles};

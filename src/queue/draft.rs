@@ -79,7 +79,17 @@ impl<'a> Draft<'a> {
     }
 
     /// Adds up to [`BATCH_JOBS`] jobs, all of which must be new, and sends the messages, of which there must be one at least.
-    pub(crate) async fn commit(mut self, jobs: &[&NewJob]) -> Result<Sent, Error> {
+    pub(crate) async fn commit(self, jobs: &[&NewJob]) -> Result<Sent, Error> {
+        let queue = self.queue;
+        let sent = self.commit_quietly(jobs).await?;
+        if sent == Sent::Yes {
+            queue.relay_soon();
+        }
+        Ok(sent)
+    }
+
+    /// The same, and leaves the messages to other relays.
+    pub(crate) async fn commit_quietly(mut self, jobs: &[&NewJob]) -> Result<Sent, Error> {
         if !self.page.is_empty() {
             self.stage().await?;
         }
@@ -95,7 +105,6 @@ impl<'a> Draft<'a> {
                 if is_first {
                     self.queue.store.register().await?;
                 }
-                self.queue.relay_soon();
                 Ok(Sent::Yes)
             }
             Committed::Gone => Err(self.is_gone()),

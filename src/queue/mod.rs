@@ -10,6 +10,7 @@ pub(crate) mod delete;
 pub(crate) mod draft;
 pub(crate) mod edit;
 pub(crate) mod enqueue;
+pub(crate) mod feed;
 pub(crate) mod follower;
 pub(crate) mod group;
 pub(crate) mod handle;

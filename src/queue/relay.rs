@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -16,7 +17,7 @@ use crate::name::QueueName;
 use crate::policy::pauses::Pauses;
 use crate::queue::QueueInner;
 use crate::queue::setup::Setup;
-use crate::store::backend::{Store, Trouble};
+use crate::store::backend::{Apply, Store, Trouble};
 use crate::store::outbox::message::kind_of;
 use crate::store::outbox::{Outbox, Waiting};
 use crate::store::receive::{NextOne, Receive, Received};
@@ -156,16 +157,16 @@ impl Relay {
             bytes: BATCH_BYTES,
         };
         if self.failing.is_empty() {
-            return self.store.call(&page(from, BATCH_JOBS)).await;
+            return call(&self.store, &page(from, BATCH_JOBS)).await;
         }
-        let Some(waiting) = self.store.call(&page(from, 0)).await? else {
+        let Some(waiting) = call(&self.store, &page(from, 0)).await? else {
             return Ok(None);
         };
         let failing = self.failing.get(&waiting.target);
         if failing.is_some_and(|failing| failing.until > Instant::now()) {
             return Ok(Some(waiting));
         }
-        self.store.call(&page(&waiting.target, BATCH_JOBS)).await
+        call(&self.store, &page(&waiting.target, BATCH_JOBS)).await
     }
 
     /// Brings a page to its target, and deletes what that has taken; how many messages left the outbox.
@@ -191,7 +192,7 @@ impl Relay {
                 source: self.source.as_str(),
                 messages: left,
             };
-            let received = match store.call(&receive).await {
+            let received = match call(&store, &receive).await {
                 Ok(received) => received,
                 Err(trouble) => {
                     failed = Some(trouble);
@@ -231,7 +232,7 @@ impl Relay {
         }
         if let Some(position) = taken_up_to {
             let sent = Sent { target, position };
-            self.store.call(&sent).await.map_err(Carrying::Own)?;
+            call(&self.store, &sent).await.map_err(Carrying::Own)?;
         }
         let gone = (messages.len() - left.len()) as u64;
         run.progress += gone;
@@ -275,6 +276,13 @@ impl Relay {
         }
         is_news
     }
+}
+
+/// In memory other tasks have their turn after each call, as with a round trip.
+async fn call<V: Apply>(store: &Store, verb: &V) -> Result<V::Answer, Trouble> {
+    let answer = store.call(verb).await;
+    yield_now().await;
+    answer
 }
 
 /// Whose call failed.

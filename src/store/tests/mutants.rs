@@ -291,9 +291,9 @@ mutants! {
     a_replayed_job_keeps_its_stalls among POISON:
         "redis.call('HDEL', key.stalls, id)" => "";
     g3_a_call_that_is_repeated_after_the_queue_was_deleted_runs_again among DELETED:
-        "if name ~= 'calls' then" => "if true then";
+        "if name ~= 'calls' and name ~= 'sources' then" => "if true then";
     g8_a_key_of_a_deleted_queue_is_left_behind among DELETED:
-        "if name ~= 'calls' then" => "if name ~= 'calls' and name ~= 'places' then";
+        "if name ~= 'calls' and name ~= 'sources' then" => "if name ~= 'calls' and name ~= 'places' then";
     a_queue_that_somebody_wants_is_deleted among DELETED:
         "if args.all or not is_wanted then" => "if true then";
     a_queue_with_dead_letters_is_deleted among DELETED:

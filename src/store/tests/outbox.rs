@@ -6,6 +6,7 @@ pub(super) mod operations;
 use std::time::Duration;
 
 use super::{Rig, completed, job, on_both, with};
+use crate::codec;
 use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::job::outcome::Ending;
@@ -22,7 +23,6 @@ use crate::store::sent::{Cleared, Sent};
 use crate::store::stage::{Stage, Staged};
 use crate::store::trim::Trim;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
-use crate::{codec, id};
 
 /// The queue of these tests.
 const RIG: &str = "rig";
@@ -78,7 +78,12 @@ impl Rig {
         self.call(&Sent { target, position })
     }
 
-    pub(super) fn stage(&mut self, draft: &str, first: u64, messages: &[(String, Vec<u8>)]) -> Staged {
+    pub(super) fn stage(
+        &mut self,
+        draft: &str,
+        first: u64,
+        messages: &[(String, Vec<u8>)],
+    ) -> Staged {
         self.call(&Stage {
             draft,
             first,
@@ -103,8 +108,9 @@ impl Rig {
             let (target, message) = ((*target).to_owned(), message.clone());
             Message::Forward { target, message }.encode()
         });
-        let source = id::incarnation();
-        let taken = self.receive(&source, &numbered(1, forward.collect()));
+        let last = self.subject.dump().get("sources", "sender").cloned();
+        let last = last.map_or(0, |text| String::from_utf8_lossy(&text).parse().unwrap());
+        let taken = self.receive("sender", &numbered(last + 1, forward.collect()));
         assert_eq!(taken.taken, messages.len() as u64);
         assert!(taken.has_sent);
     }
