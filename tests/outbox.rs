@@ -161,7 +161,7 @@ async fn a_worker_carries_what_a_producer_left_behind() {
     for _ in 0..3 {
         outbox.put(1_000);
         eventually_async(20 * SECOND, async || is_empty(&from).await).await;
-        let zranges = server.calls("zrange");
+        let looks = server.calls("zlexcount");
         tokio::time::sleep(5 * SECOND).await;
         assert_eq!(
             server.calls("zrange"),
