@@ -5,7 +5,7 @@
 -- Answers { 'committed' | 'first', now_ms } ('first': the queue is new), also if this is a repeat; { 'gone', now_ms } if the draft is not there, or not
 -- with all its messages; { 'met', now_ms, position, id } if the job at that position (from 0) cannot be added, because a job has its id, or
 -- another one its unique key. Then nothing was written. O(n log N).
--- needs: arguments, meta, draft, message, outbox, add, emit
+-- needs: arguments, meta, draft, message, outbox, jobs_of_call, add, emit
 -- rarely: head, types
 -- with all: unique
 
@@ -17,25 +17,18 @@ if not draft or draft.is_sent or draft.next > 0 or draft.total ~= args.total the
   return { 'gone', now_ms }
 end
 
-local options, external = {}, {}
-for i = 1, #args.options, 2 do
-  local option = args.options[i + 1]
-  options[args.options[i]], options.traits = option, options.traits or option.traits
-end
-for k, position in ipairs(args.external) do
-  external[position] = k
-end
+local list, n, options, external = queue.jobs_of_call(0)
 if options.traits then
   queue.check_types()
 end
 
 -- The first job that cannot be added, and which job is in its way.
 local function meet()
-  local known = args.jobs > 0 and redis.call('HMGET', key.jobs, unpack(ARGV, 2, args.jobs + 1)) or {}
+  local known = n > 0 and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1)) or {}
   local ids, names = {}, {}
-  for i = 1, args.jobs do
-    local id = ARGV[i + 1]
-    local name = options[i] and options[i].traits and queue.sent_field(ARGV[args.jobs + 1 + i], 'unique')
+  for i = 1, n do
+    local id = list[i + 1]
+    local name = options[i] and options[i].traits and queue.sent_field(list[n + 1 + i], 'unique')
     local owner = name and not names[name] and queue.owner_of_key(name)
     local other = (known[i] or ids[id]) and id or name and names[name] or owner and owner.id
     if other then
@@ -58,8 +51,8 @@ end
 -- Fails before anything is written if another program has put another type there.
 redis.call('ZCARD', key.outbox)
 local is_first = not meta.added
-if args.jobs > 0 then
-  queue.add(ARGV, args.jobs, options, external, false)
+if n > 0 then
+  queue.add(list, n, options, external, false)
 end
 draft.is_sent = true
 queue.save_draft(args.draft, draft)
@@ -67,4 +60,4 @@ queue.remember_draft(args.draft, args.keep_ms)
 queue.send(args.queue, queue.message('expand', { args.draft }))
 queue.flush_events()
 queue.save_meta()
-return { is_first and args.jobs > 0 and 'first' or 'committed', now_ms }
+return { is_first and n > 0 and 'first' or 'committed', now_ms }

@@ -7,7 +7,7 @@
 -- positions that are not above it are left out, and the position is moved in the same script that adds the others.
 -- Answers { 'fed' | 'first', now_ms, the position before (-1 for none), the position now } ('first': the queue is new), also to a repeat, unless
 -- another call has moved the position since; or { 'full', now_ms }: too many sources. With no job it only reads. O(n log N).
--- needs: arguments, meta, whole, add, emit
+-- needs: arguments, meta, whole, jobs_of_call, add, emit
 
 local stored = redis.call('HGET', key.fed, args.source)
 local stands, token, before = string.match(stored or '', '^(%d+) (%S+) ([%d-]+)$')
@@ -20,39 +20,17 @@ local old = 0
 while stands and old < args.jobs and args.positions[old + 1] <= stands do
   old = old + 1
 end
-local n = args.jobs - old
-if n == 0 then
+if old == args.jobs then
   return { 'fed', now_ms, stands or -1, stands or -1 }
 end
 if not stored and redis.call('HLEN', key.fed) >= args.most then
   return { 'full', now_ms }
 end
 
--- Without the first `old` jobs: the ids, the records, and the payloads that lie apart.
-local options, external, old_payloads = {}, {}, 0
-for i = 1, #args.options, 2 do
-  local at, option = args.options[i] - old, args.options[i + 1]
-  if at > 0 then
-    options[at], options.traits = option, options.traits or option.traits
-  end
-end
-for k, position in ipairs(args.external) do
-  if position <= old then
-    old_payloads = k
-  else
-    external[position - old] = k - old_payloads
-  end
-end
-local list = { '' }
-for i = 1, n do
-  list[i + 1], list[n + i + 1] = ARGV[old + i + 1], ARGV[args.jobs + old + i + 1]
-end
-for k = old_payloads + 1, #args.external do
-  list[#list + 1] = ARGV[2 * args.jobs + k + 1]
-end
-
+-- Without those whose entries the queue has passed.
+local list, left, options, external = queue.jobs_of_call(old)
 local is_first = not meta.added
-queue.add(list, n, options, external, true)
+queue.add(list, left, options, external, true)
 local last = args.positions[args.jobs]
 redis.call('HSET', key.fed, args.source,
   queue.whole(last) .. ' ' .. args.token .. ' ' .. (stands and queue.whole(stands) or '-'))

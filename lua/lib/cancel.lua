@@ -1,9 +1,9 @@
 -- Ends jobs that wait, are blocked or are delayed as cancelled, and asks those that run to end (requests.lua).
--- needs: meta, find, lists
+-- needs: find, lists
 -- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types
 
 -- Workers read announcements at once; one that has missed some hears of the requests when it renews its leases.
-local ANNOUNCEMENTS_KEPT, KEPT_FOR_MS = 1000, 60000
+local REQUESTS_KEPT, KEPT_FOR_MS = 1000, 60000
 
 -- The announcement names the claim: it is for this attempt, and for no other job that gets the same id later.
 local function request(ids, outcome)
@@ -20,7 +20,7 @@ local function request(ids, outcome)
     end
   end
   if #fields > 0 then
-    redis.call('XADD', key.cancels, 'MAXLEN', '~', ANNOUNCEMENTS_KEPT, '*', unpack(fields))
+    redis.call('XADD', key.cancels, 'MAXLEN', '~', REQUESTS_KEPT, '*', unpack(fields))
     redis.call('PEXPIRE', key.cancels, KEPT_FOR_MS)
   end
 end

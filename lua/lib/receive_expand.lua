@@ -1,5 +1,5 @@
 -- A message of the kind `expand`, which a queue sends to itself: a draft was committed (draft.lua). Its text: the id of the draft.
--- needs: message, draft, outbox
+-- needs: message, draft, outbox, whole
 
 local MESSAGES_AT_MOST, BYTES_AT_MOST = 256, 1048576
 

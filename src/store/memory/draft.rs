@@ -6,6 +6,7 @@ use crate::id::JobId;
 use crate::job::traits::UNIQUE;
 use crate::memory::Apply;
 use crate::memory::enqueue::add;
+use crate::memory::messages::Drafts;
 use crate::memory::state::State;
 use crate::store::commit::{Commit, Committed};
 use crate::store::enqueue::Novelty;
@@ -15,30 +16,6 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// So many drafts are looked at by one call that drops some.
 const DROPPED_AT_MOST: usize = 16;
-
-#[derive(Debug, Default)]
-pub(crate) struct Drafts {
-    /// Those that have messages.
-    pub(crate) staged: BTreeMap<String, Draft>,
-    /// Until when (ms) each is remembered.
-    pub(crate) until_ms: BTreeMap<String, u64>,
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Draft {
-    /// Targets and messages, by their numbers; those that went out are gone.
-    pub(crate) messages: BTreeMap<u64, (String, Vec<u8>)>,
-    /// How many there were in all.
-    pub(crate) total: u64,
-    pub(crate) is_sent: bool,
-}
-
-impl Draft {
-    /// The number of the first message that is left.
-    pub(crate) fn next(&self) -> u64 {
-        self.total - self.messages.len() as u64
-    }
-}
 
 impl Apply for Stage<'_> {
     fn apply(&self, state: &mut State) -> Staged {

@@ -2,18 +2,10 @@
 
 use crate::memory::Apply;
 use crate::memory::enqueue::add;
+use crate::memory::messages::FedTo;
 use crate::memory::state::State;
 use crate::store::enqueue::Novelty;
 use crate::store::feed::{Fed, Feed};
-
-/// How far a queue was fed from one log.
-#[derive(Debug, Clone)]
-pub(crate) struct FedTo {
-    pub(crate) position: u64,
-    /// Of the call that moved it there, and the position before.
-    pub(crate) token: String,
-    pub(crate) before: Option<u64>,
-}
 
 impl Apply for Feed<'_> {
     fn apply(&self, state: &mut State) -> Fed {

@@ -43,6 +43,7 @@ mod lease;
 mod limit;
 mod list;
 mod log;
+mod messages;
 mod oldest;
 mod once;
 mod order;

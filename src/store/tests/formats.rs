@@ -13,7 +13,7 @@ use std::time::Duration;
 use redis::{Value, cmd};
 
 use super::subject::{InRedis, START_US, Subject};
-use super::{Rig, completed, job, outbox, settlement};
+use super::{Rig, completed, job, settlement};
 use crate::codec;
 use crate::events::event::{EventKind, parse_fields};
 use crate::id::JobId;
@@ -264,9 +264,7 @@ fn everything() -> Rig {
         round: None,
         changes: &[fires],
     });
-    rig.send(&[("other", outbox::jobs(&["sent"]).remove(0))]);
-    rig.stage("draft", 0, &outbox::drafted(["staged".to_owned()]));
-    rig.feed("log", "token", &[(17, "fed")]);
+    rig.send_stage_and_feed("waiting");
     rig
 }
 

@@ -115,6 +115,13 @@ impl Rig {
         assert!(taken.has_sent);
     }
 
+    /// One of each: a message that waits, one that was taken, a draft, and a log, of which a job would be made that is there.
+    pub(super) fn send_stage_and_feed(&mut self, there: &str) {
+        self.send(&[("other", jobs(&["sent"]).remove(0))]);
+        self.stage("draft", 0, &drafted(["staged".to_owned()]));
+        self.feed("log", "token", &[(17, there)]);
+    }
+
     /// A whole round of a relay; how many messages were taken.
     fn carry(&mut self) -> u64 {
         let mut taken = 0;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::register::report;
 use super::subject::Subject;
-use super::{Rig, completed, job, on_both, outbox, settlement, with};
+use super::{Rig, completed, job, on_both, settlement, with};
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
@@ -16,7 +16,6 @@ use crate::policy::unique::Unique;
 use crate::redis::keys::PARTS;
 use crate::store::advance::{self, Advance, Suspects};
 use crate::store::alert_round::AlertRound;
-use crate::store::audit::Audit;
 use crate::store::configure::By;
 use crate::store::delete::{Answer, Delete, Holdings};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, Novelty};
@@ -302,16 +301,10 @@ pub(super) fn everything(rig: &mut Rig) {
     let once = Unique::by("key").for_time(hour);
     let second = ordered.clone().unique(once).expires_in(hour);
     rig.enqueue(&[with("first", &ordered), with("second", &second)]);
-    rig.call(&Audit {
-        note: Some(b"entry"),
-        limit: 0,
-        before: None,
-    });
     rig.call(&report(false));
     rig.call(&AlertRound { every_ms: 1_000 });
-    rig.send(&[("other", outbox::jobs(&["sent"]).remove(0))]);
-    rig.stage("draft", 0, &outbox::drafted(["staged".to_owned()]));
-    rig.feed("log", "token", &[(1, "fed")]);
+    rig.note("entry");
+    rig.send_stage_and_feed("later");
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
@@ -319,7 +312,7 @@ fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
     let there = rig.parts();
     assert_eq!(there.len(), PARTS.len(), "only {there:?} are there");
     let held = Holdings {
-        waiting: 6,
+        waiting: 5,
         blocked: 1,
         delayed: 1,
         active: 1,

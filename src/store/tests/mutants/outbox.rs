@@ -36,7 +36,7 @@ mutants! {
     a_feed_does_not_move_the_position among FED:
         "local last = args.positions[args.jobs]" => "local last = args.positions[old + 1]";
     the_payloads_of_a_feed_are_those_of_other_jobs among FED:
-        "external[position - old] = k - old_payloads" => "external[position - old] = k";
+        "external[position - skipped] = k - first_payload + 1" => "external[position - skipped] = k";
     a_feed_that_is_repeated_tells_nothing among FED:
         "if token == args.token then" => "if false then";
 }
