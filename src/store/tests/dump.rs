@@ -246,7 +246,7 @@ impl Dump {
                 _ => job.given,
             };
             let digits = place + 500 * (1 << 43) + (1 << 42);
-            self.score("names", &format!("{name}\0{digits:016}{id}"), 0.0);
+            self.score("names", format!("{name}\0{digits:016}{id}"), 0.0);
         }
     }
 
@@ -261,7 +261,7 @@ impl Dump {
         }
         for (_, id) in state.all(Collection::Active) {
             if let Some(gate) = state.jobs.get(id).and_then(|job| gate_of(&job.record)) {
-                self.score("running", &format!("{gate}\0{id}"), 0.0);
+                self.score("running", format!("{gate}\0{id}"), 0.0);
             }
         }
         for (name, pace) in &state.gates.paces {
@@ -277,7 +277,7 @@ impl Dump {
         }
         for (gate, rank, id) in &state.gates.blocked_by {
             let digits = rank + 500 * (1 << 43) + (1 << 42);
-            self.score("blocked_by", &format!("{gate}\0{digits:016}{id}"), 0.0);
+            self.score("blocked_by", format!("{gate}\0{digits:016}{id}"), 0.0);
         }
     }
 

@@ -281,7 +281,7 @@ mutants! {
     a_job_that_runs_is_kept_as_long_as_any_when_it_is_cancelled among REQUESTED:
         "other.keep_ms = queue.own_keep_ms(redis.call('HGET', key.jobs, other.id) or '')" => "other.keep_ms = nil";
     a_request_to_cancel_is_not_announced among REQUESTED:
-        "redis.call('XADD', key.cancels, 'MAXLEN', '~', ANNOUNCEMENTS_KEPT, '*', unpack(fields))" => "";
+        "redis.call('XADD', key.cancels, 'MAXLEN', '~', REQUESTS_KEPT, '*', unpack(fields))" => "";
     a_waiter_is_not_told among AWAITED:
         "until_ms[i] and tonumber(until_ms[i]) > now_ms" => "false";
     what_is_awaited_is_not_kept among AWAITED:
