@@ -264,6 +264,7 @@ fn everything() -> Rig {
         round: None,
         changes: &[fires],
     });
+    rig.send_stage_and_feed("waiting");
     rig
 }
 

@@ -38,7 +38,7 @@ mutants! {
     a_dead_job_halts_nothing among GATES:
         "gate.halted, gate.is_changed = job.to == 'dead' and on_failure == 'halt', true" => "gate.halted = false";
     a_cancelled_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
+        "if #leaving > 0 then\n    queue.leave(leaving)\n  end\n  queue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
     a_removed_job_holds_others_back among GATES:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:

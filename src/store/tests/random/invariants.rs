@@ -252,9 +252,10 @@ impl Invariants {
         self.fences.clear();
         self.kept.clear();
         let left: Vec<_> = PARTS.iter().filter(|part| dump.len(part) > 0).collect();
-        ensure(left.iter().all(|part| **part == "calls"), || {
-            format!("{left:?} are left of a queue that was deleted")
-        })
+        ensure(
+            left.iter().all(|part| ["calls", "sources"].contains(part)),
+            || format!("{left:?} are left of a queue that was deleted"),
+        )
     }
 
     /// The numbers of jobs are those of what is there.
