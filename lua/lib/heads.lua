@@ -28,9 +28,9 @@ end
 -- The next job of each of these gates, as `next_blocked` returns it. A gate looks a few times for a job behind members that belong
 -- to none, and as often as needed for one behind jobs of paused names: each time that moves some of them (aside.lua).
 function queue.heads_of(gates)
-  local known = not meta.paused_names and #gates > 0 and heads_behind_pages(gates)
-  if known then
-    return known
+  local behind = not meta.paused_names and #gates > 0 and heads_behind_pages(gates)
+  if behind then
+    return behind
   end
   local PAGES, WIDEST, AT_MOST = 4, 64, 256
   local heads, open, has_head, looked, width = { ids = {}, members = {}, gates = {}, due = {} }, gates, {}, 0, 1
