@@ -104,6 +104,11 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         &["context", "extract"],
         "the context is an argument like others, and holds what they are made from",
     ),
+    (
+        "worker",
+        &["context", "steps"],
+        "steps are called on the context, which keeps what is known of them",
+    ),
 ];
 
 /// What points up, and is to be moved: the file, what it uses, and why that is so.
