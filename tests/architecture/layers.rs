@@ -101,13 +101,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "worker",
-        &["context", "extract"],
-        "the context is an argument like others, and holds what they are made from",
-    ),
-    (
-        "worker",
-        &["context", "steps"],
-        "steps are called on the context, which keeps what is known of them",
+        &["context", "extract", "steps"],
+        "the context is an argument like others, holds what they are made from, and is what steps are called on",
     ),
 ];
 

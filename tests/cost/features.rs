@@ -146,7 +146,7 @@ async fn that_log() {
 #[tokio::test]
 async fn with_two_steps() {
     let worked_off = work_off(1, |worker| worker.handle(handle_in_steps)).await;
-    worked_off.assert_within("two steps: process", &budget(3.012, 45.0, 2_000.0, 420.0));
+    worked_off.assert_within("two steps: process", &budget(3.012, 45.4, 1_860.0, 412.0));
 }
 
 async fn handle_in_steps(
