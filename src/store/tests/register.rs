@@ -143,7 +143,8 @@ verbs! {
         "begin a round of alerts" => |redis, _| tried(redis, &AlertRound { every_ms: 5_000 }),
     }
     alerts: Alerts<'_> {
-        "look at alerts" => |redis, _| tried(redis, &Alerts { cursor: Alerts::ALL, limit: 5 }),
+        "look at alerts" => |redis, _| tried(redis, &Alerts::page(Alerts::ALL, 5)),
+        "look at one alert" => |redis, _| tried(redis, &Alerts::one("deep mail")),
     }
     audit: Audit<'_> {
         "look at the audit" => |redis, _| {
