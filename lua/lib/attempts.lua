@@ -1,9 +1,8 @@
 -- What went wrong so far. `attempts` holds, per job that ever failed, bounced or stalled, the counters { failed, bounces,
 -- bounced_since_ms, recorded } under its id, followed by { snoozes, snoozed_since_ms } once it was snoozed, and by these and
--- { lines } once a handler has written a line of its log (job_log.lua); and the last 20 attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
+-- { lines } once a handler has written a line of its log (job_log.lua), and { steps } once it has stored a step (steps.lua); and the last 20 attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
 -- that no history is ever decoded or copied to append to it.
 -- needs: optional, stamp
--- rarely: job_log
 local ATTEMPTS_KEPT = 20
 -- Places in the list of counters. A newer version may append others, which stay as they are.
 local FAILED, BOUNCES, BOUNCED_SINCE_MS, RECORDED, SNOOZES, SNOOZED_SINCE_MS = 1, 2, 3, 4, 5, 6
@@ -99,21 +98,4 @@ function queue.attempt_fields(id, counters)
     fields[#fields + 1] = id .. '#' .. n
   end
   return fields
-end
-
--- Deletes all that is recorded of `ids`; with it a request to cancel the job, if it completed all the same (requests.lua).
-function queue.forget_attempts(ids)
-  local counters = redis.call('HMGET', key.attempts, unpack(ids))
-  for i = 1, #ids do
-    if counters[i] then
-      local read = queue.counters_in(counters[i])
-      local fields = queue.attempt_fields(ids[i], read)
-      if #read > SNOOZED_SINCE_MS then
-        queue.log_fields(fields, ids[i], read)
-      end
-      fields[#fields + 1] = ids[i] .. '#cancel'
-      fields[#fields + 1] = ids[i]
-      redis.call('HDEL', key.attempts, unpack(fields))
-    end
-  end
 end

@@ -203,7 +203,11 @@ fn can_go(job: &JobInfo, found: &Found) -> bool {
     let is_remembered = field_of(&found.record, UNIQUE_UNTIL)
         .is_some_and(|until| until.bytes().all(|digit| digit.is_ascii_digit()));
     let is_suspect = job.stalls > 0;
-    job.state == State::Dead || waits && !is_suspect && !is_remembered
+    // Its steps would be done once more.
+    let counters = found.counters.as_deref().map(Counters::decode);
+    let has_steps =
+        counters.is_some_and(|counters| counters.is_ok_and(|counters| counters.has_steps));
+    !has_steps && (job.state == State::Dead || waits && !is_suspect && !is_remembered)
 }
 
 fn going(job: &Candidate) -> Result<Going, Error> {

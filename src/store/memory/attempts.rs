@@ -7,6 +7,7 @@ use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
 use crate::memory::log::Said;
 use crate::memory::state::State;
+use crate::memory::steps::Kept;
 
 const ATTEMPTS_KEPT: usize = 20;
 
@@ -19,6 +20,8 @@ pub(crate) struct History {
     pub(crate) attempts: VecDeque<Vec<u8>>,
     /// Its log.
     pub(crate) said: Said,
+    /// Its steps.
+    pub(crate) kept: Kept,
 }
 
 impl History {
@@ -31,6 +34,7 @@ impl History {
             was_snoozed: stored.len() > WITHOUT_SNOOZES,
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
+            kept: Kept::default(),
         }
     }
 
@@ -48,7 +52,8 @@ impl History {
             })
         };
         let has_more = self.attempts.len() < self.counters.recorded as usize;
-        has_more || self.was_snoozed || self.said.logged > 0 || self.attempts.iter().any(began)
+        let has_said = self.was_snoozed || self.said.logged > 0 || self.kept.last.is_some();
+        has_more || has_said || self.attempts.iter().any(began)
     }
 
     /// As Redis holds the counters.
@@ -60,6 +65,7 @@ impl History {
             recorded,
             snoozes,
             snoozed_since_ms,
+            has_steps: _,
         } = self.counters;
         let mut counters = vec![
             u64::from(failed),
@@ -67,13 +73,14 @@ impl History {
             bounced_since_ms,
             recorded,
         ];
-        let logged = self.said.logged;
-        if self.was_snoozed || logged > 0 {
+        let (logged, last) = (self.said.logged, self.kept.last);
+        if self.was_snoozed || logged > 0 || last.is_some() {
             counters.extend([u64::from(snoozes), snoozed_since_ms]);
         }
-        if logged > 0 {
+        if logged > 0 || last.is_some() {
             counters.push(logged);
         }
+        counters.extend(last.map(u64::from));
         rmp_serde::to_vec(&counters).expect("plain data always encodes into memory")
     }
 }

@@ -62,6 +62,7 @@ mod schedules;
 mod settings;
 mod settle;
 mod state;
+mod steps;
 mod successor;
 mod tally;
 mod tend;

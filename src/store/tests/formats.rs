@@ -351,7 +351,7 @@ fn every_format_there_ever_was_is_read() {
             assert_eq!(log.len(), 1);
             assert!(log[0].1.ends_with(b" half of it is done"));
             let (cursor, limit) = (Alerts::ALL, 9);
-            let (name, stands) = &rig.call(&Alerts { cursor, limit }).alerts[0];
+            let (name, stands) = &rig.call(&Alerts::page(cursor, limit)).alerts[0];
             assert_eq!(name, "deep mail");
             assert_eq!(Standing::decode(stands), Some(firing()));
         }

@@ -39,6 +39,7 @@ mod schedules;
 mod scripts;
 mod settings;
 mod snooze;
+mod steps;
 mod subject;
 mod successors;
 mod turns;

@@ -8,26 +8,20 @@ mod calls;
 mod complete;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
-pub(super) use calls::{keyed, report};
-
 use super::bad_input::{NOW, PAST, advance};
 use super::subject::InRedis;
-use super::{completed, job, settlement};
+use super::{completed, job};
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::settings::QueueSettings;
-use crate::policy::unique::{OnDuplicate, Unique};
+use crate::policy::steps::StepKind;
 use crate::redis::script::Script;
-use crate::store::Verb;
 use crate::store::adopt::Adopt;
 use crate::store::advance::Advance;
 use crate::store::alert::{Alert, Round};
@@ -60,7 +54,7 @@ use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
 use crate::store::receive::Receive;
-use crate::store::recover::{Doubt, Recover};
+use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::report::Report;
@@ -69,12 +63,17 @@ use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::schedules::Schedules;
 use crate::store::sent::Sent;
 use crate::store::settings::Settings;
+use crate::store::signal::Signal;
 use crate::store::stage::Stage;
+use crate::store::step::{Step, What};
+use crate::store::steps::Steps;
 use crate::store::tend::Tend;
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 use crate::store::workers::Workers;
+use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
+pub(super) use calls::{keyed, report};
 
 /// Something that is done with each verb.
 pub(super) trait Visitor {
@@ -125,6 +124,9 @@ verbs! {
             let after = Duration::from_secs(1);
             end(redis, receipt, Outcome::Snoozed { after })
         },
+        "suspend" => |redis, receipt| {
+            end(redis, receipt, Outcome::Suspended { after: None, steps: vec![1, 2] })
+        },
         "bounce" => |redis, receipt| end(redis, receipt, bounced(None)),
         "hand back" => |redis, receipt| end(redis, receipt, bounced(Some("other".to_owned()))),
         "release" => |redis, receipt| end(redis, receipt, Outcome::Released),
@@ -147,7 +149,8 @@ verbs! {
         "begin a round of alerts" => |redis, _| tried(redis, &AlertRound { every_ms: 5_000 }),
     }
     alerts: Alerts<'_> {
-        "look at alerts" => |redis, _| tried(redis, &Alerts { cursor: Alerts::ALL, limit: 5 }),
+        "look at alerts" => |redis, _| tried(redis, &Alerts::page(Alerts::ALL, 5)),
+        "look at one alert" => |redis, _| tried(redis, &Alerts::one("deep mail")),
     }
     audit: Audit<'_> {
         "look at the audit" => |redis, _| {
@@ -379,6 +382,23 @@ verbs! {
             let messages = &[("other".to_owned(), b"job ".to_vec())];
             tried(redis, &Stage { draft: "new-draft", first: 0, messages, keep_ms: 5_000 })
         },
+    }
+    signal: Signal<'_> {
+        "signal" => |redis, _| {
+            let (id, name, value) = (&held(), "answer", &b"x"[..]);
+            tried(redis, &Signal { id, name, value })
+        },
+    }
+    step: Step<'_> {
+        "store a step" => |redis, receipt| tried(redis, &super::steps::three(&held(), receipt, StepKind::Done)),
+        "store a wait" => |redis, receipt| tried(redis, &super::steps::three(&held(), receipt, StepKind::Wait)),
+        "store a checkpoint" => |redis, receipt| {
+            let (id, what, value) = (&held(), What::Checkpoint, &b"x"[..]);
+            tried(redis, &Step { id, receipt, what, value })
+        },
+    }
+    steps: Steps<'_> {
+        "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99 }),
     }
     tend: Tend<'_> {
         "tend" => |redis, _| {

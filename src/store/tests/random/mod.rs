@@ -18,6 +18,7 @@ pub(super) mod profile;
 mod profile_alerts;
 mod profile_dead;
 mod profile_outbox;
+mod profile_steps;
 mod profile_waiting;
 pub(super) mod reads;
 mod removal;

@@ -9,6 +9,7 @@ use super::choice::Kind::{self, *};
 pub(crate) use super::profile_alerts::ALERTS;
 pub(crate) use super::profile_dead::DEAD_CAPPED;
 pub(crate) use super::profile_outbox::{FED, OUTBOX};
+pub(crate) use super::profile_steps::{STEPS, STEPS_GATED, STEPS_LOST};
 pub(crate) use super::profile_waiting::{
     EXPIRY, EXPIRY_SNOOZED, GATES_EDITED, KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST,
     LIMITED_DUE, LIMITED_FULL, LIMITED_SUSPECTS, LOST_NEWS, NAMED_GROUPS, NAMED_LIMITS, OLDEST,

@@ -1,6 +1,26 @@
 //! What the calls of the register are made of.
 
-use super::*;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::Tried;
+use crate::id::{JobId, Receipt};
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::options::JobOptions;
+use crate::job::outcome::Outcome;
+use crate::job::record::EncodedRecord;
+use crate::policy::unique::{OnDuplicate, Unique};
+use crate::store::Verb;
+use crate::store::enqueue::NewJob;
+use crate::store::list::{Direction, List, Wanted};
+use crate::store::orphans::{How, Orphans};
+use crate::store::receive::Receive;
+use crate::store::recover::{Doubt, Recover};
+use crate::store::report::Report;
+use crate::store::tests::bad_input::{NOW, advance};
+use crate::store::tests::outbox::numbered;
+use crate::store::tests::subject::InRedis;
+use crate::store::tests::{job, settlement};
 
 /// When all leases have run out, and all that is delayed is due.
 pub(super) const LATER: u64 = NOW + 7_200_000;
@@ -83,7 +103,7 @@ pub(in crate::store::tests) fn report(stops: bool) -> Report<'static> {
 }
 
 pub(super) fn receive(redis: &mut InRedis, messages: Vec<Vec<u8>>) -> Tried {
-    let messages = crate::store::tests::outbox::numbered(7, messages);
+    let messages = numbered(7, messages);
     let (source, messages) = ("other", &messages[..]);
     tried(redis, &Receive { source, messages })
 }

@@ -1,0 +1,24 @@
+-- Deletes all that is recorded of jobs: counters and attempts (attempts.lua), the log (job_log.lua), steps (steps.lua); and with it a
+-- request to cancel the job, if it completed all the same (requests.lua).
+-- needs: attempts
+-- rarely: job_log, steps
+
+function queue.forget_attempts(ids)
+  local WITHOUT_LOG, WITHOUT_STEPS = 6, 7
+  local counters = redis.call('HMGET', key.attempts, unpack(ids))
+  for i = 1, #ids do
+    if counters[i] then
+      local read = queue.counters_in(counters[i])
+      local fields = queue.attempt_fields(ids[i], read)
+      if #read > WITHOUT_LOG then
+        queue.log_fields(fields, ids[i], read)
+      end
+      if #read > WITHOUT_STEPS then
+        queue.step_fields(fields, ids[i], read)
+      end
+      fields[#fields + 1] = ids[i] .. '#cancel'
+      fields[#fields + 1] = ids[i]
+      redis.call('HDEL', key.attempts, unpack(fields))
+    end
+  end
+end
