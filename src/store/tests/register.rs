@@ -11,9 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
-pub(super) use calls::{keyed, report};
-
 use super::bad_input::{NOW, PAST, advance};
 use super::subject::InRedis;
 use super::{completed, job};

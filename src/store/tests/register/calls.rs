@@ -18,6 +18,7 @@ use crate::store::receive::Receive;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::report::Report;
 use crate::store::tests::bad_input::{NOW, advance};
+use crate::store::tests::outbox::numbered;
 use crate::store::tests::subject::InRedis;
 use crate::store::tests::{job, settlement};
 
@@ -102,7 +103,7 @@ pub(in crate::store::tests) fn report(stops: bool) -> Report<'static> {
 }
 
 pub(super) fn receive(redis: &mut InRedis, messages: Vec<Vec<u8>>) -> Tried {
-    let messages = crate::store::tests::outbox::numbered(7, messages);
+    let messages = numbered(7, messages);
     let (source, messages) = ("other", &messages[..]);
     tried(redis, &Receive { source, messages })
 }
