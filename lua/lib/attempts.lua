@@ -1,9 +1,8 @@
 -- What went wrong so far. `attempts` holds, per job that ever failed, bounced or stalled, the counters { failed, bounces,
 -- bounced_since_ms, recorded } under its id, followed by { snoozes, snoozed_since_ms } once it was snoozed, and by these and
--- { lines } once a handler has written a line of its log (job_log.lua); and the last 20 attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
+-- { lines } once a handler has written a line of its log (job_log.lua); the ninth is { children } (child_fields.lua). And the last 20 attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
 -- that no history is ever decoded or copied to append to it.
 -- needs: optional, stamp
--- rarely: job_log
 local ATTEMPTS_KEPT = 20
 -- Places in the list of counters. A newer version may append others, which stay as they are.
 local FAILED, BOUNCES, BOUNCED_SINCE_MS, RECORDED, SNOOZES, SNOOZED_SINCE_MS = 1, 2, 3, 4, 5, 6
@@ -70,7 +69,7 @@ function queue.record_snooze(id)
   return counters[SNOOZES]
 end
 
--- The job gets a fresh budget of attempts, bounces and snoozes; what is recorded stays.
+-- The job gets a fresh budget of attempts, bounces and snoozes; what is recorded stays. Returns the counters.
 function queue.renew_budget(id)
   local counters = queue.read_counters(id)
   counters[FAILED], counters[BOUNCES], counters[BOUNCED_SINCE_MS] = 0, 0, 0
@@ -78,6 +77,7 @@ function queue.renew_budget(id)
     counters[SNOOZES], counters[SNOOZED_SINCE_MS] = 0, 0
   end
   queue.write_counters(id, counters)
+  return counters
 end
 
 -- Jobs that bounced have found their worker: they grow old no more.
@@ -99,21 +99,4 @@ function queue.attempt_fields(id, counters)
     fields[#fields + 1] = id .. '#' .. n
   end
   return fields
-end
-
--- Deletes all that is recorded of `ids`; with it a request to cancel the job, if it completed all the same (requests.lua).
-function queue.forget_attempts(ids)
-  local counters = redis.call('HMGET', key.attempts, unpack(ids))
-  for i = 1, #ids do
-    if counters[i] then
-      local read = queue.counters_in(counters[i])
-      local fields = queue.attempt_fields(ids[i], read)
-      if #read > SNOOZED_SINCE_MS then
-        queue.log_fields(fields, ids[i], read)
-      end
-      fields[#fields + 1] = ids[i] .. '#cancel'
-      fields[#fields + 1] = ids[i]
-      redis.call('HDEL', key.attempts, unpack(fields))
-    end
-  end
 end

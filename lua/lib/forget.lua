@@ -1,7 +1,7 @@
 -- Deletes everything that is kept about jobs. The caller takes them out of their
 -- collection.
 -- needs: optional
--- rarely: attempts
+-- rarely: forget_attempts
 function queue.forget(ids)
   if #ids == 0 then
     return

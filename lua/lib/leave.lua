@@ -1,7 +1,7 @@
 -- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be
 -- free.
 -- needs: gate, turn, admit, head
--- rarely: emit, running, freed
+-- rarely: emit, running, freed, children
 
 -- Jobs of groups have completed: a list of { the name of their gate, ids }. Returns their members of `running`, and the gates.
 function queue.complete_in_groups(groups)
@@ -26,10 +26,11 @@ end
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..,
 -- 'lost' for none; 'blocked' jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed',
--- 'moved' if it comes to its gate anew, 'ended' for all else). And of_groups, or nil: completed jobs of groups (leaving.lua).
+-- 'moved' if it comes to its gate anew, 'ended' for all else), `outcome`: how it ended, if it did. And of_groups, or nil: completed jobs of groups (leaving.lua).
 -- What waits for them may go on.
 function queue.leave(jobs)
   queue.free_keys(jobs)
+  queue.tell_parents(jobs)
   local records, gates, touched, halted, stopping = {}, {}, {}, {}, {}
   for i, job in ipairs(jobs) do
     records[i] = job.record

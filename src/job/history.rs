@@ -30,6 +30,8 @@ pub enum AttemptKind {
     BadResult,
     /// The handler put the job off until it was given up.
     Snoozed,
+    /// One of its children died ([`OnDeath::Fail`](crate::OnDeath::Fail)); the error names it. No attempt of the job itself ran.
+    ChildDied,
     /// A kind that a newer version wrote.
     #[serde(other)]
     Other,
@@ -52,6 +54,7 @@ impl AttemptKind {
             Self::Undecodable => "undecodable",
             Self::BadResult => "bad-result",
             Self::Snoozed => "snoozed",
+            Self::ChildDied => "child-died",
             Self::Other => "other",
         }
     }

@@ -11,7 +11,7 @@ use crate::job::head::{behind_the_place, field_of};
 use crate::job::history::Counters;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
-use crate::job::traits::UNIQUE_UNTIL;
+use crate::job::traits::{CHILDREN, PARENT, UNIQUE_UNTIL};
 use crate::queue::Queue;
 use crate::queue::admin::Changed;
 use crate::queue::dead::archive::DeadLetter;
@@ -197,12 +197,18 @@ impl Queue {
 }
 
 /// Whether all that decides about the job can go with it. A suspect would be among others where its stalls are not known, and a key
-/// that is taken for a time counts from the moment at which the job is added.
+/// that is taken for a time counts from the moment at which the job is added. Jobs of a flow know each other by their queues.
 fn can_go(job: &JobInfo, found: &Found) -> bool {
     let waits = matches!(job.state, State::Waiting | State::Blocked | State::Delayed);
     let is_remembered = field_of(&found.record, UNIQUE_UNTIL)
         .is_some_and(|until| until.bytes().all(|digit| digit.is_ascii_digit()));
     let is_suspect = job.stalls > 0;
+    let is_of_flow = [PARENT, CHILDREN]
+        .iter()
+        .any(|name| field_of(&found.record, name).is_some());
+    if is_of_flow {
+        return false;
+    }
     job.state == State::Dead || waits && !is_suspect && !is_remembered
 }
 

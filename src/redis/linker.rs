@@ -29,8 +29,8 @@ macro_rules! fragments {
 /// Every fragment there is.
 pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     active add admission admit again alert_round arguments arm aside attempts batch begun blocked bury cancelled cap cap_dead
-    change claim claim_types claims count delayed deliver describe digits drained due duplicate emit emit_value enter
-    expire expiry find finish fitting forget freed gate gated group_limit group_pace group_share head heads held hold
+    change child_fields children claim claim_types claims count delayed deliver describe digits drained due duplicate emit emit_value enter
+    expire expiry find finish fitting flow forget forget_attempts freed gate gated group_limit group_pace group_share head heads held hold
     hold_queue idle job_log job_name judge kept lease leave leaving limit line_up lines lists lost lost_places meta
     news now offers once opening optional order outcome outlook overdue owns paces pass paused_names places promote
     rate readable record remembered reply requests resumed room running said schedules sentinel set_aside settings

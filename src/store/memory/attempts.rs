@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::codec;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
+use crate::memory::children::Children;
 use crate::memory::log::Said;
 use crate::memory::state::State;
 
@@ -19,6 +20,8 @@ pub(crate) struct History {
     pub(crate) attempts: VecDeque<Vec<u8>>,
     /// Its log.
     pub(crate) said: Said,
+    /// What it knows of its children.
+    pub(crate) children: Children,
 }
 
 impl History {
@@ -31,6 +34,7 @@ impl History {
             was_snoozed: stored.len() > WITHOUT_SNOOZES,
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
+            children: Children::default(),
         }
     }
 
@@ -43,12 +47,22 @@ impl History {
             !kind.is_ok_and(|entry| {
                 matches!(
                     entry.kind,
-                    AttemptKind::UnknownName | AttemptKind::Undecodable
+                    AttemptKind::UnknownName | AttemptKind::Undecodable | AttemptKind::ChildDied
                 )
             })
         };
         let has_more = self.attempts.len() < self.counters.recorded as usize;
-        has_more || self.was_snoozed || self.said.logged > 0 || self.attempts.iter().any(began)
+        let Counters {
+            snoozes,
+            snoozed_since_ms,
+            ..
+        } = self.counters;
+        // With children the other counters are there in any case.
+        let was_snoozed = match self.children.total > 0 {
+            true => snoozes > 0 || snoozed_since_ms > 0,
+            false => self.was_snoozed,
+        };
+        has_more || was_snoozed || self.said.logged > 0 || self.attempts.iter().any(began)
     }
 
     /// As Redis holds the counters.
@@ -68,11 +82,15 @@ impl History {
             recorded,
         ];
         let logged = self.said.logged;
-        if self.was_snoozed || logged > 0 {
+        let total = u64::from(self.children.total);
+        if self.was_snoozed || logged > 0 || total > 0 {
             counters.extend([u64::from(snoozes), snoozed_since_ms]);
         }
-        if logged > 0 {
+        if logged > 0 || total > 0 {
             counters.push(logged);
+        }
+        if total > 0 {
+            counters.extend([0, total]);
         }
         rmp_serde::to_vec(&counters).expect("plain data always encodes into memory")
     }

@@ -40,6 +40,7 @@ impl Apply for Cancel<'_> {
         let leaving: Vec<_> = cancelled
             .iter()
             .filter_map(|id| state.leaving(id, Goes::Ended))
+            .map(|job| job.ended(&self.outcome()))
             .collect();
         let outcome = |id: &JobId| (id.clone(), self.outcome());
         state.end_cancelled(cancelled.iter().map(outcome).collect());

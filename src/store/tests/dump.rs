@@ -211,6 +211,14 @@ impl Dump {
             for (number, line) in lines {
                 self.set("attempts", format!("{id}#log{number}"), line.clone());
             }
+            let children = &history.children;
+            if children.total > 0 {
+                let counts = format!("{} {}", children.total, children.open);
+                self.set("attempts", format!("{id}#children"), counts);
+            }
+            for (number, known) in &children.known {
+                self.set("attempts", format!("{id}#child{number}"), known.encode());
+            }
         }
         if let Some(request) = &job.request {
             self.set("attempts", format!("{id}#cancel"), request.clone());

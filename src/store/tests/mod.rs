@@ -11,6 +11,7 @@ mod dump;
 mod edit;
 mod edit_gates;
 mod expiry;
+mod flows;
 mod formats;
 mod fragments;
 mod gates;

@@ -31,6 +31,7 @@ use crate::store::alert_round::AlertRound;
 use crate::store::alerts::Alerts;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
+use crate::store::children::Children;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
 use crate::store::delete::Delete;
@@ -152,6 +153,9 @@ verbs! {
     cancel: Cancel<'_> {
         "cancel" => |redis, _| tried(redis, &Cancel { ids: &all(), reason: "moot" }),
     }
+    children: Children<'_> {
+        "children" => |redis, _| tried(redis, &Children { id: "held", from: 0, max_bytes: 99 }),
+    }
     configure: Configure<'_> {
         "configure" => |redis, _| {
             let said = &QueueSettings::new().keep_events(0).values();
@@ -194,6 +198,7 @@ verbs! {
             let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
             tried(redis, &Enqueue { lane, call, jobs: &[&keyed("other")], novelty })
         },
+        "enqueue a flow" => |redis, _| tried(redis, &super::flows::call(&super::flows::flow().each_ref())),
     }
     extend: Extend<'_> {
         "extend" => |redis, receipt| {

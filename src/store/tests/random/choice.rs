@@ -28,8 +28,8 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::{
-    adopt, alerts, audit, cancel, edit, expiry, gates, import, log, oldest, owner, remove_dead,
-    report, snooze, successors, turns, unique,
+    adopt, alerts, audit, cancel, edit, expiry, flows, gates, import, log, oldest, owner,
+    remove_dead, report, snooze, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -137,6 +137,8 @@ operations! {
     3 Back: select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms });
     5 EnqueueLatest: successors::operation(new());
     1 AskForKey: owner::operation();
+    5 EnqueueFlow: flows::operation(new());
+    1 ReadChildren: flows::read_operation();
 }
 
 impl Profile {

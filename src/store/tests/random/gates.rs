@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::flows::parents;
 use super::unique::successors;
 use super::world::Wrong;
 use crate::job::traits::{Trait, gate_of};
@@ -46,7 +47,7 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     };
     blocked_are_in_their_gates(dump, &of_gate)?;
     let aside = aside(dump)?;
-    let following = successors(dump);
+    let following = &successors(dump) | &parents(dump);
     let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for member in dump.names("running") {
         let (gate, id) = member.split_once('\0').ok_or("a member without a gate")?;
@@ -163,7 +164,7 @@ fn aside(dump: &Dump) -> Result<BTreeSet<String>, Wrong> {
     Ok(aside)
 }
 
-/// Each blocked job stands among those of its gate, or is a successor.
+/// Each blocked job stands among those of its gate, or is a successor, or waits for its children.
 fn blocked_are_in_their_gates(
     dump: &Dump,
     of_gate: &BTreeMap<String, String>,
@@ -183,16 +184,16 @@ fn blocked_are_in_their_gates(
             }
         }
     }
-    let following = successors(dump);
+    let following = &successors(dump) | &parents(dump);
     if let Some(id) = held.intersection(&following).next() {
         return Err(format!(
-            "{id} waits for its key, and is held back by a gate"
+            "{id} waits for its key or its children, and is held back by a gate"
         ));
     }
     match &held | &following == dump.names("blocked") {
         true => Ok(()),
         false => Err(format!(
-            "{:?} are blocked, {held:?} by a gate, {following:?} by a key",
+            "{:?} are blocked, {held:?} by a gate, {following:?} by a key or children",
             dump.names("blocked")
         )),
     }

@@ -27,6 +27,29 @@ pub(crate) const LATEST_LOST: Profile = Profile(&[
     (3, Pass),
 ]);
 
+/// Jobs wait for their children, which end in every way.
+pub(crate) const FLOWS: Profile = Profile(&[
+    (14, EnqueueFlow),
+    (20, Advance),
+    (4, Replay),
+    (4, Remove),
+    (3, Cancel),
+    (6, Pass),
+]);
+
+/// The same, and lists are lost, jobs changed, and dead letters dropped.
+pub(crate) const FLOWS_TENDED: Profile = Profile(&[
+    (14, EnqueueFlow),
+    (18, Advance),
+    (6, Replay),
+    (6, LoseList),
+    (8, Edit),
+    (4, Trim),
+    (6, Configure),
+    (3, Judge),
+    (6, Pass),
+]);
+
 /// Somebody asks which job has a key.
 pub(crate) const KEYS_ASKED: Profile = Profile(&[
     (10, EnqueueUnique),
