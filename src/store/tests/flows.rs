@@ -723,10 +723,10 @@ pub(super) fn operation(new: impl Strategy<Value = New>) -> impl Strategy<Value 
     let on_death = select(vec![OnDeath::Hold, OnDeath::Fail, OnDeath::GoOn]);
     (0..PRODUCERS, vec((new, any::<u8>(), on_death), 2..5)).prop_map(|(lane, mut nodes)| {
         // Mostly they have ids of their own.
-        let first = nodes[0].0.id;
+        let (first, step) = (nodes[0].0.id, [1, 3, 7][usize::from(nodes[0].1 % 3)]);
         for (at, node) in nodes.iter_mut().enumerate() {
             if node.1 % 8 > 0 {
-                node.0.id = (first + at as u8) % super::random::op::IDS;
+                node.0.id = (first + step * at as u8) % super::random::op::IDS;
             }
         }
         Op::Other(Arc::new(EnqueueFlow { lane, nodes }))

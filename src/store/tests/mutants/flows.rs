@@ -15,9 +15,9 @@ mutants! {
         "if not was_open or is_dead and on_death ~= 'go_on' then" => "if not was_open then";
     a_replayed_child_counts_twice among FLOWS:
         "local was_open = standing == 'open' or on_death ~= 'go_on'" => "local was_open = true";
-    a_replayed_parent_does_not_wait_for_its_children among FLOWS:
+    a_replayed_parent_does_not_wait_for_its_children among FLOWS_POISON:
         "queue.counted_children(counters) > 0 and queue.waits_for_children(id)" => "false";
-    news_of_another_job_count among FLOWS:
+    news_of_another_job_count among FLOWS_REMOVED:
         "if not total or id ~= job.id or" => "if not total or not id or";
     a_flow_is_added_in_part among FLOWS:
         "queue.meet_flow(flows[i], list, n, known, seen, first, met)" => "";
@@ -30,7 +30,7 @@ mutants! {
             => "if job.is_successor then";
     a_dead_child_is_dropped_and_its_parent_goes_on among FLOWS_TENDED:
         "or queue.holds_its_parent(id, record))" => ")";
-    a_dead_child_is_dropped_and_nobody_is_told among FLOWS_TENDED:
+    a_dead_child_is_dropped_and_nobody_is_told among FLOWS_POISON:
         "queue.tell_parents(leaving)" => "";
     a_lost_parent_gets_in_line among FLOWS_TENDED:
         "successors[id] = not runs and not has_ended and queue.waits_for_children(id) or nil" => "";

@@ -50,6 +50,21 @@ pub(crate) const FLOWS_TENDED: Profile = Profile(&[
     (6, Pass),
 ]);
 
+/// The same, and children stall until they are dead.
+pub(crate) const FLOWS_POISON: Profile = Profile(&[
+    (10, EnqueueFlow),
+    (12, Advance),
+    (8, Replay),
+    (10, Pass),
+    (12, Judge),
+    (8, Configure),
+    (6, Trim),
+]);
+
+/// The same, and parents are removed while their children run.
+pub(crate) const FLOWS_REMOVED: Profile =
+    Profile(&[(20, EnqueueFlow), (12, Advance), (14, Remove), (2, Pass)]);
+
 /// Somebody asks which job has a key.
 pub(crate) const KEYS_ASKED: Profile = Profile(&[
     (10, EnqueueUnique),
