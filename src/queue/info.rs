@@ -360,7 +360,8 @@ fn parsed<T: FromStr>(digits: &[u8]) -> Option<T> {
 pub struct Counts {
     /// In line, suspects among them.
     pub waiting: u64,
-    /// Held back: by jobs of their group, by the jobs before them with the same order key, or by the job that has their unique key.
+    /// Held back: by jobs of their group, by the jobs before them with the same order key, by the job that has their unique key, or by
+    /// their [children](crate::Flow).
     pub blocked: u64,
     /// Not due yet.
     pub delayed: u64,

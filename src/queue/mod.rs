@@ -9,6 +9,7 @@ pub(crate) mod dead;
 pub(crate) mod delete;
 pub(crate) mod edit;
 pub(crate) mod enqueue;
+pub(crate) mod flow;
 pub(crate) mod follower;
 pub(crate) mod group;
 pub(crate) mod handle;

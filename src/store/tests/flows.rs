@@ -1,16 +1,14 @@
-//! Flows: a parent waits for its children, whatever becomes of them. And the operation of the random sequences.
+//! Flows: a parent waits for its children, whatever becomes of them.
 
-use std::sync::Arc;
+mod adding;
+pub(super) mod operations;
+mod tended;
+
 use std::time::Duration;
 
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::select;
-
-use super::random::op::{New, Op, Operation, PRODUCERS};
-use super::random::world::{World, Wrong};
-use super::unique::{after, claim, dead, end, met, retry, stall, unique};
+use super::unique::{claim, dead, end, met, retry, stall};
 use super::{Rig, completed, job, on_both, with};
+use crate::codec;
 use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::job::outcome::{Ending, Outcome, Output};
@@ -18,18 +16,13 @@ use crate::job::state::State;
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
-use crate::policy::unique::{OnDuplicate, Unique};
-use crate::redis::keys::PLACES;
 use crate::store::cancel::Cancel;
 use crate::store::children::{Children, Known};
-use crate::store::edit::Edited;
-use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
+use crate::store::enqueue::{Enqueue, NewJob, Novelty};
 use crate::store::get::Get;
-use crate::store::orphans::{How, Orphans};
 use crate::store::promote::Promote;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
-use crate::store::trim::Trim;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -168,7 +161,7 @@ fn a_parent_runs_when_all_of_its_children_have_ended(mut rig: Rig) {
     let known = known(&mut rig, "p");
     let ms = rig.now_us / 1_000;
     for (known, (id, word)) in known.iter().zip([("a", 7), ("b", 8)]) {
-        let ending: Ending = crate::codec::decode_plain("an ending", &known.ending).unwrap();
+        let ending: Ending = codec::decode_plain("an ending", &known.ending).unwrap();
         assert_eq!(ending, Ending::Ok(vec![word].into()));
         assert_eq!((known.standing, known.id.as_str()), (Standing::Ended, id));
         assert_eq!((known.name.as_str(), known.ended_ms), ("test", ms));
@@ -395,276 +388,6 @@ fn a_parent_that_has_ended_hears_nothing_more(mut rig: Rig) {
     ends(&mut rig, "p", completed());
 }
 
-/// All jobs of a flow are added, or none.
-fn a_flow_is_added_as_a_whole(mut rig: Rig) {
-    rig.enqueue(&[job("b"), unique("x", "k")]);
-    assert_eq!(met(&mut rig, &two(OnDeath::Hold)), ["!b", "!b", "="]);
-    let keyed = with(
-        "c",
-        &JobOptions {
-            child_of: Some(child_of("q", 0, OnDeath::Hold)),
-            ..JobOptions::new().unique("k")
-        },
-    );
-    let flow = [parent("q", 1), keyed.clone()];
-    assert_eq!(met(&mut rig, &flow), ["!c", ":x"]);
-    assert_eq!(states(&mut rig, &["p", "a", "q", "c"]), [None; 4]);
-    assert_eq!((rig.size("attempts"), rig.size("blocked")), (0, 0));
-    // What is beside it in the call is added, and may have the keys of what is not.
-    let blocked = [parent("q", 2), keyed, child("b", "q", 1)];
-    let beside = [unique("y", "l"), job("z")];
-    let call: Vec<NewJob> = beside.into_iter().chain(blocked).collect();
-    assert_eq!(met(&mut rig, &call), ["y", "z", "!c", ":x", "!c"]);
-    // The first job of a flow is there: so is the flow.
-    rig.call(&Remove::of(&["b", "x", "y", "z"].map(JobId::stored)));
-    assert_eq!(met(&mut rig, &two(OnDeath::Hold)), ["p", "a", "b"]);
-    ends(&mut rig, "a", completed());
-    remove(&mut rig, "a");
-    assert_eq!(met(&mut rig, &two(OnDeath::Hold)), ["=", "!p", "!p"]);
-    assert_eq!(open(&mut rig, "p"), (2, 1));
-    // Two jobs of it have one id, or one key.
-    let twice = [parent("q", 2), child("c", "q", 0), child("c", "q", 1)];
-    assert_eq!(met(&mut rig, &twice), ["!c", "!c", "="]);
-    let keys = |id: &str, number| {
-        let child_of = Some(child_of("q", number, OnDeath::Hold));
-        let options = JobOptions::new().unique("m");
-        with(
-            id,
-            &JobOptions {
-                child_of,
-                ..options
-            },
-        )
-    };
-    let twice = [parent("q", 2), keys("c", 0), keys("d", 1)];
-    assert_eq!(met(&mut rig, &twice), ["!d", "!d", ":c"]);
-    assert_eq!(states(&mut rig, &["q", "c", "d"]), [None; 3]);
-}
-
-/// Its payload would come without its children, or without its parent.
-fn a_job_of_a_flow_is_not_replaced(mut rig: Rig) {
-    let key = |how| Unique::by("k").on_duplicate(how);
-    let parent = with(
-        "p",
-        &JobOptions {
-            children: 1,
-            ..JobOptions::new().unique("k")
-        },
-    );
-    rig.enqueue(&[parent, child("a", "p", 0)]);
-    for how in [OnDuplicate::Replace, OnDuplicate::KeepLatest] {
-        assert_eq!(met(&mut rig, &[unique("x", key(how))]), [":p"]);
-    }
-    let debounced = after(unique("x", key(OnDuplicate::Debounce)), MINUTE);
-    assert_eq!(met(&mut rig, &[debounced]), [":p"]);
-    assert_eq!(state(&mut rig, "p"), Some(State::Blocked));
-    ends(&mut rig, "a", completed());
-    ends(&mut rig, "p", completed());
-    assert_eq!(rig.size("unique"), 0);
-}
-
-fn a_parent_is_delayed_or_passes_its_gate_when_its_children_have_ended(mut rig: Rig) {
-    let first = |options: JobOptions| {
-        let children = 1;
-        with(
-            "p",
-            &JobOptions {
-                children,
-                ..options
-            },
-        )
-    };
-    rig.enqueue(&[
-        after(first(JobOptions::new()), 2 * MINUTE),
-        child("a", "p", 0),
-    ]);
-    ends(&mut rig, "a", completed());
-    assert_eq!(state(&mut rig, "p"), Some(State::Delayed));
-    rig.wait(2 * MINUTE);
-    ends(&mut rig, "p", completed());
-    rig.call(&Remove::of(&["p", "a"].map(JobId::stored)));
-
-    // A child that is due later comes behind its parent, and its parent knows it all the same.
-    rig.enqueue(&[first(JobOptions::new()), after(child("a", "p", 0), MINUTE)]);
-    assert_eq!(open(&mut rig, "p"), (1, 1));
-    assert_eq!(standings(&mut rig, "p"), [Standing::Open]);
-    rig.wait(MINUTE);
-    ends(&mut rig, "a", completed());
-    ends(&mut rig, "p", completed());
-    rig.call(&Remove::of(&["p", "a"].map(JobId::stored)));
-
-    // Among the jobs of its gate it stands where it was enqueued, but a job of its group that has the turn keeps it.
-    for (options, held, order) in [
-        (JobOptions::new().group("g"), 0, ["y", "p"]),
-        (JobOptions::new().ordered_by("o"), 1, ["p", "y"]),
-    ] {
-        rig.enqueue(&[first(options.clone()), child("a", "p", 0)]);
-        rig.enqueue(&[with("x", &options), with("y", &options)]);
-        let a = claim(&mut rig).unwrap();
-        let x = claim(&mut rig).unwrap();
-        assert_eq!((a.id.as_str(), x.id.as_str()), ("a", "x"));
-        assert_eq!(
-            (rig.size("blocked_by"), rig.size("blocked")),
-            (held, held + 1)
-        );
-        end(&mut rig, &a, completed());
-        assert_eq!(
-            (rig.size("blocked_by"), rig.size("blocked")),
-            (held + 1, held + 1)
-        );
-        end(&mut rig, &x, completed());
-        for id in order {
-            ends(&mut rig, id, completed());
-        }
-        rig.call(&Remove::of(&["p", "a", "x", "y"].map(JobId::stored)));
-    }
-}
-
-fn a_parent_expires_while_it_waits_for_its_children(mut rig: Rig) {
-    let options = JobOptions {
-        children: 1,
-        ..JobOptions::new().expires_in(MINUTE)
-    };
-    rig.enqueue(&[with("p", &options), child("a", "p", 0)]);
-    rig.wait(MINUTE);
-    rig.call(&Promote {
-        limit: 9,
-        worker: "w",
-        hold: true,
-    });
-    assert_eq!(state(&mut rig, "p"), Some(State::Cancelled));
-    ends(&mut rig, "a", completed());
-    assert_eq!(rig.size("blocked"), 0);
-}
-
-fn a_parent_that_is_edited_goes_on_waiting(mut rig: Rig) {
-    rig.enqueue(&[parent("p", 1), child("a", "p", 0), job("x")]);
-    let later = Some(Due::After { ms: 60_000 });
-    assert_eq!(rig.edit("p", Some(7), later), Edited::Done);
-    assert_eq!(state(&mut rig, "p"), Some(State::Blocked));
-    assert_eq!(rig.edit("p", None, Some(Due::Now)), Edited::Done);
-    assert_eq!(state(&mut rig, "p"), Some(State::Blocked));
-    ends(&mut rig, "a", completed());
-    for id in ["p", "x"] {
-        ends(&mut rig, id, completed());
-    }
-}
-
-fn a_dead_child_that_holds_its_parent_is_not_dropped(mut rig: Rig) {
-    let trim = |rig: &mut Rig| {
-        rig.call(&Trim {
-            limit: 100,
-            lane_ttl_ms: 3_600_000,
-            lanes_cursor: "0",
-        });
-    };
-    rig.set(QueueSettings::new().keep_dead(MINUTE));
-    rig.enqueue(&two(OnDeath::Hold));
-    ends(&mut rig, "a", dead());
-    rig.enqueue(&[job("x")]);
-    ends(&mut rig, "b", completed());
-    ends(&mut rig, "x", dead());
-    rig.wait(2 * MINUTE);
-    trim(&mut rig);
-    assert_eq!(
-        states(&mut rig, &["a", "x", "p"]),
-        [Some(State::Dead), None, Some(State::Blocked)]
-    );
-    // Nobody waits for it any more.
-    cancel(&mut rig, "p");
-    trim(&mut rig);
-    assert_eq!(state(&mut rig, "a"), None);
-    // A parent that was dead when its child was dropped waits for it no more.
-    rig.call(&Remove::of(&["p", "b"].map(JobId::stored)));
-    rig.set(QueueSettings::new().keep_dead_at_most(1));
-    rig.enqueue(&[parent("p", 1), mortal("a", "p", 0, OnDeath::Fail)]);
-    ends(&mut rig, "a", dead());
-    trim(&mut rig);
-    assert_eq!(states(&mut rig, &["a", "p"]), [None, Some(State::Dead)]);
-    replay(&mut rig, "p");
-    ends(&mut rig, "p", completed());
-}
-
-fn lists_of_a_flow_that_are_lost_are_found(mut rig: Rig) {
-    let orphans = |rig: &mut Rig, how| {
-        rig.call(&Orphans {
-            cursor: Orphans::FIRST,
-            limit: 100,
-            how,
-            lease_ms: 60_000,
-        })
-        .ids
-    };
-    let place = |name| PLACES.iter().position(|part| *part == name).unwrap();
-    rig.enqueue(&two(OnDeath::Hold));
-    assert!(orphans(&mut rig, How::Look).is_empty());
-    rig.subject.lose_list(place("blocked"));
-    assert_eq!(orphans(&mut rig, How::PutBack), ["p"]);
-    assert_eq!(state(&mut rig, "p"), Some(State::Blocked));
-    ends(&mut rig, "a", completed());
-    rig.subject.lose_list(place("waiting"));
-    assert_eq!(orphans(&mut rig, How::Remove), ["b"]);
-    assert_eq!(
-        standings(&mut rig, "p"),
-        [Standing::Ended, Standing::Removed]
-    );
-    // While its list is lost, the last of its children ends.
-    rig.call(&Remove::of(&["p", "a"].map(JobId::stored)));
-    rig.enqueue(&[parent("p", 1), child("a", "p", 0)]);
-    rig.subject.lose_list(place("blocked"));
-    ends(&mut rig, "a", completed());
-    assert_eq!(orphans(&mut rig, How::PutBack), ["p"]);
-    ends(&mut rig, "p", completed());
-}
-
-fn a_lost_answer_is_given_again(mut rig: Rig) {
-    let jobs = two(OnDeath::Hold);
-    let sent: Vec<&NewJob> = jobs.iter().collect();
-    let call = |rig: &mut Rig, call| {
-        let (lane, jobs, novelty) = (rig.lane, &sent[..], Novelty::Unsure);
-        rig.call(&Enqueue {
-            lane,
-            call,
-            jobs,
-            novelty,
-        })
-    };
-    let _ = call(&mut rig, 1);
-    let again = call(&mut rig, 1);
-    assert!(format!("{again:?}").contains("there: []"), "{again:?}");
-    assert_eq!(open(&mut rig, "p"), (2, 2));
-    let refused = call(&mut rig, 2);
-    assert_eq!(format!("{:?}", call(&mut rig, 2)), format!("{refused:?}"));
-}
-
-fn what_a_parent_knows_is_read_in_pages(mut rig: Rig) {
-    let mut jobs = vec![parent("p", 255)];
-    jobs.extend((0..255).map(|n| child(&format!("c{n:03}"), "p", n)));
-    rig.enqueue(&jobs);
-    let page = |rig: &mut Rig, from, max_bytes| {
-        let id = "p";
-        let known = rig.call(&Children {
-            id,
-            from,
-            max_bytes,
-        });
-        (known.next, known.children.len())
-    };
-    assert_eq!(page(&mut rig, 0, 1 << 20), (255, 255));
-    assert_eq!(page(&mut rig, 250, 1 << 20), (255, 5));
-    assert_eq!(page(&mut rig, 0, 1), (1, 1));
-    assert_eq!(page(&mut rig, 255, 1 << 20), (255, 0));
-    let id = "nobody";
-    let none = rig.call(&Children {
-        id,
-        from: 0,
-        max_bytes: 9,
-    });
-    assert_eq!((none.total, none.open), (0, 0));
-    rig.call(&Remove::of(&["p"].map(JobId::stored)));
-    assert_eq!(rig.size("attempts"), 0);
-}
-
 on_both! {
     a_parent_runs_when_all_of_its_children_have_ended,
     what_a_parent_knows_goes_with_it,
@@ -674,65 +397,4 @@ on_both! {
     a_parent_goes_on_without_a_dead_child,
     a_parent_dies_with_its_child,
     a_parent_that_has_ended_hears_nothing_more,
-    a_flow_is_added_as_a_whole,
-    a_job_of_a_flow_is_not_replaced,
-    a_parent_is_delayed_or_passes_its_gate_when_its_children_have_ended,
-    a_parent_expires_while_it_waits_for_its_children,
-    a_parent_that_is_edited_goes_on_waiting,
-    a_dead_child_that_holds_its_parent_is_not_dropped,
-    lists_of_a_flow_that_are_lost_are_found,
-    a_lost_answer_is_given_again,
-    what_a_parent_knows_is_read_in_pages,
-}
-
-/// A job of a flow: which of the jobs before it is its parent, and what its death means there.
-pub(super) type Node = (New, u8, OnDeath);
-
-#[derive(Debug)]
-struct EnqueueFlow {
-    lane: u8,
-    nodes: Vec<Node>,
-}
-
-impl Operation for EnqueueFlow {
-    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        world.enqueue_flow(self.lane, &self.nodes)
-    }
-}
-
-/// What a job knows of its children is read.
-#[derive(Debug)]
-struct ReadChildren {
-    id: u8,
-}
-
-impl Operation for ReadChildren {
-    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        let id = super::random::world::names(&[self.id]);
-        let (from, max_bytes) = (u32::from(self.id % 3), 300);
-        world.both(&Children {
-            id: id[0].as_str(),
-            from,
-            max_bytes,
-        })
-    }
-}
-
-/// The jobs of a flow get in line, of which each but the first is a child of one before it.
-pub(super) fn operation(new: impl Strategy<Value = New>) -> impl Strategy<Value = Op> {
-    let on_death = select(vec![OnDeath::Hold, OnDeath::Fail, OnDeath::GoOn]);
-    (0..PRODUCERS, vec((new, any::<u8>(), on_death), 2..5)).prop_map(|(lane, mut nodes)| {
-        // Mostly they have ids of their own.
-        let (first, step) = (nodes[0].0.id, [1, 3, 7][usize::from(nodes[0].1 % 3)]);
-        for (at, node) in nodes.iter_mut().enumerate() {
-            if node.1 % 8 > 0 {
-                node.0.id = (first + step * at as u8) % super::random::op::IDS;
-            }
-        }
-        Op::Other(Arc::new(EnqueueFlow { lane, nodes }))
-    })
-}
-
-pub(super) fn read_operation() -> impl Strategy<Value = Op> {
-    any::<u8>().prop_map(|id| Op::Other(Arc::new(ReadChildren { id })))
 }

@@ -137,8 +137,8 @@ operations! {
     3 Back: select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms });
     5 EnqueueLatest: successors::operation(new());
     1 AskForKey: owner::operation();
-    5 EnqueueFlow: flows::operation(new());
-    1 ReadChildren: flows::read_operation();
+    5 EnqueueFlow: flows::operations::operation(new());
+    1 ReadChildren: flows::operations::read_operation();
 }
 
 impl Profile {

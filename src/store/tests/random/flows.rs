@@ -9,7 +9,7 @@ use crate::job::options::JobOptions;
 use crate::job::traits::child_of;
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
 use crate::store::tests::dump::Dump;
-use crate::store::tests::flows::Node;
+use crate::store::tests::flows::operations::Node;
 
 impl World<'_> {
     pub(in crate::store::tests) fn enqueue_flow(
