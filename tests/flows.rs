@@ -98,7 +98,8 @@ fn worker_process() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let queue = connect(&std::env::var("SERVER").unwrap()).await;
-        worker(&queue).run().await.unwrap();
+        let running = worker(&queue).run_until(std::future::pending::<()>());
+        running.await.unwrap();
     });
 }
 

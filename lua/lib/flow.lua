@@ -1,7 +1,7 @@
 -- Flows: jobs that are added together with their children (children.lua), all of them or none. In a call a parent comes before its
 -- children.
 -- needs: head, whole, children, child_fields
--- rarely: attempts, job_name, unique, count, optional
+-- rarely: job_name, unique, count, optional
 
 -- Whether a job is of a flow, by its record or by what is sent of it: then no other one replaces it.
 function queue.is_of_flow(record)
