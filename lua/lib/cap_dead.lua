@@ -1,7 +1,7 @@
 -- Drops dead letters that are too old or too many, if that is set for the queue; nothing is set by itself. A dead job that holds
 -- back the jobs of its order, or its parent, stays: they would go on as if it had been done.
 -- needs: settings, forget, whole, count
--- rarely: head, children
+-- rarely: head, tell
 
 local function holds_others_up(id, record)
   return record and queue.has_traits(record)

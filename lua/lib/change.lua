@@ -2,7 +2,7 @@
 -- duplicate.lua). It keeps its id and its history.
 -- needs: meta, places, order, whole, gate, head
 -- rarely: optional, take_out, lines, arm, line_up, enter, emit
--- with all: hold, gated, leave, children
+-- with all: hold, gated, gates_left, children
 
 local EXTERNAL_PAYLOAD = 128
 
@@ -32,7 +32,7 @@ end
 local function leave(job)
   queue.take_out(job.id, job.part, job.record)
   if queue.gate_of(job.record) then
-    queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })
+    queue.leave_gates({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })
   end
   if queue.has(key.places) then
     redis.call('HDEL', key.places, job.id)
