@@ -47,7 +47,8 @@ test-monitoring: ## The alert rules, the Grafana dashboard and the text of /metr
 
 # The browser is asked for, and not started, where BROWSER=none leaves it out.
 in_browser = if [ "$$BROWSER" != none ]; then \
-		OXCART_CHROMIUM="$$(.ci/chromium.sh)" && OXCART_AXE="$$(.ci/axe.sh)" && export OXCART_CHROMIUM OXCART_AXE || exit 1; fi;
+		OXCART_CHROMIUM="$$(.ci/chromium.sh)" && OXCART_AXE="$$(.ci/axe.sh)" && export OXCART_CHROMIUM OXCART_AXE || exit 1; \
+		cargo build --quiet -p oxcart-cli && export OXCART_PROGRAM="$${CARGO_TARGET_DIR:-$(CURDIR)/target}/debug/oxcart" || exit 1; fi;
 
 test-browser: ## The dashboard in a headless Chromium; ONLY=living for some, BROWSER=none for none
 	@$(with_redis) $(in_browser) cargo test -p oxcart-dashboard --test browser -- $(ONLY)
@@ -90,7 +91,7 @@ clippy: ## Clippy on every target, and on the library without any feature
 	cargo clippy --no-default-features -- -D warnings
 
 doc: ## The documentation, in target/doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps $(features)
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p oxcart -p oxcart-dashboard -p oxcart-alerts $(features)
 
 examples: ## Build every example
 	cargo build --examples $(features)

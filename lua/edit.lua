@@ -7,14 +7,12 @@
 -- { 'state', now_ms, state }: the job runs or has ended, { 'ordered', now_ms }: the job has an order, and gets no other
 -- priority, or { 'missing', now_ms }.
 -- O(log N), and O(lines log N) if the job was delayed. Harmless when repeated.
--- needs: arguments, meta, find, places, order, emit, change
+-- needs: arguments, meta, find_job, places, order, emit, change
 -- rarely: shown, lines, delayed, successor, head, types
 
 local id = args.id
-local state, score, part = queue.find(id)
-local record = state and redis.call('HGET', key.jobs, id)
--- What has no record that can be read is no job: another program wrote it.
-if not (record and queue.place_in(record)) then
+local state, score, part, record = queue.find_job(id)
+if not state then
   return { 'missing', now_ms }
 end
 local is_dead = state == 'dead' and args.rewrite and not args.priority and not args.due

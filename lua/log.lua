@@ -2,11 +2,9 @@
 -- Appends lines to the log of a job that runs. args: id, receipt, attempt (its number), fence, first (the number of the first line
 -- within the attempt, from 1), ages_ms (for how long each line has waited to be sent). The lines are ARGV[2..].
 -- Answers { 'logged' | 'lost', now_ms }. O(lines). Harmless when repeated: a line has its number within the attempt.
--- needs: arguments, count, attempts, job_log, whole
+-- needs: arguments, refuse, attempts, job_log, whole
 
-local is_held = redis.call('HGET', key.claims, args.id) == args.receipt
-if not is_held then
-  queue.count('refused', 1)
+if queue.refuse() then
   return { 'lost', now_ms }
 end
 

@@ -339,3 +339,59 @@ async fn what_is_no_flow_is_refused_and_nothing_is_written() {
     );
     assert_eq!(queue.counts().await.unwrap().totals.added, 3);
 }
+
+#[tokio::test]
+async fn a_flow_is_looked_at_and_cancelled_as_a_whole() {
+    let server = Server::start();
+    let queue = connect(&server.url()).await;
+    let (flow, _) = tree(&queue, 2, 3);
+    let root = flow.await.unwrap();
+    let tree = queue.flow(root.id()).await.unwrap().unwrap();
+    let shown: Vec<_> = tree
+        .iter()
+        .map(|job| (job.depth, job.name.as_str(), job.state))
+        .collect();
+    let leaf = (2, "number", Some(JobState::Waiting));
+    let branch = (1, "sum", Some(JobState::Blocked));
+    let root_of = (0, "sum", Some(JobState::Blocked));
+    let expected = [root_of, branch, leaf, leaf, leaf, branch, leaf, leaf, leaf];
+    assert_eq!(shown, expected);
+    assert_eq!((tree.len(), tree.is_cut()), (9, false));
+    assert_eq!(tree.root().job.as_ref().unwrap().children, 2);
+    assert_eq!(
+        tree.iter()
+            .nth(1)
+            .unwrap()
+            .job
+            .as_ref()
+            .unwrap()
+            .parent
+            .as_ref(),
+        Some(root.id())
+    );
+    let lines = tree.to_string();
+    assert!(
+        lines.lines().nth(2).unwrap().starts_with("    number "),
+        "{lines}"
+    );
+
+    // A leaf that is gone is shown as its parent knows it.
+    let leaf = &tree.iter().nth(2).unwrap().id;
+    assert!(queue.remove(leaf).await.unwrap().is_done());
+    let again = queue.flow(root.id()).await.unwrap().unwrap();
+    let gone = again.iter().nth(2).unwrap();
+    assert_eq!(
+        (&gone.id, gone.state, gone.ended.clone()),
+        (leaf, None, None)
+    );
+
+    let cancelled = queue.cancel_flow(root.id()).reason("moot").await.unwrap();
+    assert_eq!(
+        (cancelled.done, cancelled.requested, cancelled.left_alone),
+        (8, 0, 1)
+    );
+    assert_eq!(queue.counts().await.unwrap().left(), 0);
+    let none = queue.cancel_flow(&JobId::generate()).await.unwrap();
+    assert_eq!((none.done, none.left_alone), (0, 0));
+    assert!(queue.flow(&JobId::generate()).await.unwrap().is_none());
+}

@@ -31,6 +31,10 @@ function queue.flows_among(list, n, options)
     end
     at[list[i + 1]] = i
   end
+  if flows then
+    -- It fails if another type is there: before anything is written.
+    redis.call('HLEN', key.attempts)
+  end
   return flows
 end
 

@@ -1,16 +1,21 @@
+-- Deletes all that is recorded of jobs: counters and attempts (attempts.lua), the log (job_log.lua), steps (steps.lua), what they know of
+-- their children (child_fields.lua); and with it a
+-- request to cancel the job, if it completed all the same (requests.lua).
 -- needs: attempts
--- rarely: job_log, child_fields
+-- rarely: job_log, steps, child_fields
 
--- Deletes all that is recorded of `ids`; with it a request to cancel the job, if it completed all the same (requests.lua).
 function queue.forget_attempts(ids)
-  local SNOOZED_SINCE_MS, AT_A_TIME = 6, 1000
+  local WITHOUT_LOG, WITHOUT_STEPS, AT_A_TIME = 6, 7, 1000
   local counters = redis.call('HMGET', key.attempts, unpack(ids))
   for i = 1, #ids do
     if counters[i] then
       local read = queue.counters_in(counters[i])
       local fields = queue.attempt_fields(ids[i], read)
-      if #read > SNOOZED_SINCE_MS then
+      if #read > WITHOUT_LOG then
         queue.log_fields(fields, ids[i], read)
+      end
+      if #read > WITHOUT_STEPS then
+        queue.step_fields(fields, ids[i], read)
         queue.child_fields(fields, ids[i], read)
       end
       fields[#fields + 1] = ids[i] .. '#cancel'

@@ -23,7 +23,7 @@ function queue.complete_in_groups(groups)
   return stopping, gates
 end
 
--- A list as for `leave` (leave.lua).
+-- A list as for `leave` (leave.lua); `to` is 'moved' if a job comes to its gate anew.
 function queue.leave_gates(jobs)
   local records, gates, touched, halted, stopping = {}, {}, {}, {}, {}
   for i, job in ipairs(jobs) do

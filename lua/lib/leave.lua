@@ -3,7 +3,7 @@
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..,
 -- 'lost' for none; 'blocked' jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed',
--- 'moved' if it comes to its gate anew, 'ended' for all else), `outcome`: how it ended, if it did. And of_groups, or nil: completed jobs of groups (leaving.lua).
+-- 'ended' for all else), `outcome`: how it ended, if it did. And of_groups, or nil: completed jobs of groups (leaving.lua).
 -- What waits for them may go on.
 function queue.leave(jobs)
   queue.free_keys(jobs)

@@ -1,6 +1,6 @@
 -- What `leave` (leave.lua) has to know of jobs with traits whose attempts end, before that is carried out.
 -- needs: arguments, gate
--- rarely: gated, paces
+-- rarely: gated, paces, suspended
 
 -- Those that have a group, and nothing else that their end sets free: a list of { the name of their gate, ids }. args.groups names
 -- each group, and how many jobs in a row have it; the last of them is at position `last`. Their records need not be read.
@@ -49,8 +49,10 @@ function queue.completing(first_other, refused)
 end
 
 -- Of attempts that end otherwise (outcome.lua): appends to the list `leaving`, and returns it. records[i] belongs to others[i].
+-- Each suspended one learns how it ends.
 function queue.add_leaving(leaving, others, records)
-  local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead', rate_limited = 'waiting' }
+  queue.find_ends_of_waits(others)
+  local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead', rate_limited = 'waiting', untold = 'delayed' }
   for i, other in ipairs(others) do
     if other.traits then
       local known = GOES[other.outcome]

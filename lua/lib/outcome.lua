@@ -1,27 +1,34 @@
 -- What each outcome of an attempt means for its job. The commonest outcome is in settle.lua.
--- needs: arguments, places, said, bury, enter, lists, count, emit, optional
--- rarely: finish, attempts, held, order, whole, emit_value, cancelled, hold_queue
--- with all: unhandled, leave, leaving, expiry
+-- needs: arguments, places, said, bury, enter, lists, optional
+-- rarely: finish, attempts, held, order, whole, told, cancelled, hold_queue
+-- with all: unhandled, leave, leaving, expiry, suspended
 
--- others[i] is a map of { id, position, blob, receipt, outcome, keep_ms, after_ms, reason, name }; keep_ms is
+-- others[i] is a map of { id, position, blob, receipt, outcome, keep_ms, after_ms, reason, name, steps }; keep_ms is
 -- what the job itself asks for, if it does; with traits: the job has some (head.lua).
 -- Appends the ids of those that are completed to `completed`. `leaving`: other jobs, for `leave`; or nil. Returns what obey_requests does.
 function queue.settle_others(others, completed, leaving)
-  local dead, delayed, waiting, again, unhandled = {}, {}, {}, {}, {}
-  local events = { cancelled = {}, retrying = {}, snoozed = {}, delayed = {}, waiting = {} }
+  local dead, delayed, waiting, again, unhandled, bounced, untold = {}, {}, {}, {}, {}, {}, {}
+  local events = { cancelled = {}, retrying = {}, snoozed = {}, suspended = {}, delayed = {}, waiting = {} }
   local options, places = {}, {}
   local ENDS, open = { completed = true, cancelled = true, dead = true }, {}
-  -- The reasons why jobs bounced, in the order they came, and the jobs that each of them is the reason of.
-  local reasons, bounced = {}, {}
   local function delay(other, event, detail)
     local due_ms = now_ms + other.after_ms
     queue.append(delayed, other.id)
     options[other.id] = { priority = queue.priority_at(places[other.id]), due_ms = due_ms }
     queue.append(event, other.id .. ':' .. queue.whole(due_ms) .. (detail or ''))
   end
+  -- After a while, or at once.
+  local function try_again(other, event)
+    if other.after_ms > 0 then
+      delay(other, event)
+    else
+      queue.append(waiting, other.id)
+      options[other.id] = { priority = queue.priority_at(places[other.id]) }
+      queue.append(event, other.id .. ':' .. now_text)
+    end
+  end
 
   local outcomes = {}
-
   function outcomes.completed(other)
     queue.finish({ other.id }, { other.blob }, other.keep_ms)
     queue.append(completed, other.id)
@@ -34,17 +41,20 @@ function queue.settle_others(others, completed, leaving)
 
   function outcomes.retry(other)
     queue.record_attempt(other.id, queue.claimed_since(other.receipt), other.blob, 1)
-    if other.after_ms > 0 then
-      delay(other, events.retrying)
-    else
-      queue.append(waiting, other.id)
-      options[other.id] = { priority = queue.priority_at(places[other.id]) }
-      queue.append(events.retrying, other.id .. ':' .. now_text)
-    end
+    try_again(other, events.retrying)
   end
 
   function outcomes.snoozed(other)
     delay(other, events.snoozed, ':' .. queue.whole(queue.record_snooze(other.id)))
+  end
+
+  function outcomes.suspended(other)
+    try_again(other, events.suspended)
+  end
+
+  function outcomes.untold(other)
+    queue.append(untold, other.id)
+    queue.append(events.suspended, other.id .. ':0')
   end
 
   function outcomes.dead(other)
@@ -54,11 +64,7 @@ function queue.settle_others(others, completed, leaving)
 
   function outcomes.bounced(other)
     queue.record_bounce(other.id)
-    if not bounced[other.blob] then
-      bounced[other.blob] = {}
-      reasons[#reasons + 1] = other.blob
-    end
-    queue.append(bounced[other.blob], other.id)
+    queue.append(bounced, other)
     if other.name then
       queue.append(unhandled, other)
     else
@@ -102,19 +108,13 @@ function queue.settle_others(others, completed, leaving)
   if #unhandled > 0 then
     queue.enter_unhandled(unhandled, places)
   end
+  if #untold > 0 then
+    queue.block_until_told(untold)
+  end
   if #leaving > 0 or leaving.of_groups then
     queue.leave(leaving)
     queue.expect_again(leaving)
   end
-  for _, why in ipairs(reasons) do
-    queue.emit('bounced', bounced[why])
-    queue.emit_value('why', why)
-  end
-  for _, kind in ipairs({ 'cancelled', 'retrying', 'snoozed', 'delayed', 'waiting' }) do
-    queue.emit(kind, events[kind])
-  end
-  queue.count('cancelled', #events.cancelled)
-  queue.count('retried', #events.retrying)
-  queue.count('snoozed', #events.snoozed)
+  queue.tell_of_ends(events, bounced)
   return overruled
 end

@@ -1,6 +1,6 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
 -- rarely: unhandled, head, blocked, gate, turn, places, running, admit, unique, begun, successor, lost_places
--- rarely: aside, children
+-- rarely: aside, waits, children
 
 -- Successors and parents that are to wait for their keys, or their children, again: a set of ids.
 local successors = {}
@@ -28,6 +28,7 @@ function queue.forget_gates(ids)
       leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'lost', to = 'removed' }
     end
   end
+  queue.look_for_blocked()
   return leaving
 end
 
@@ -48,9 +49,9 @@ function queue.regains_key(id, record)
   return has_ended or is_free or queue.take_key_again(id, record) or runs
 end
 
--- Whether a job is blocked, and neither its gate knows it, nor the job whose successor it is.
+-- Whether a job is blocked, and neither its gate knows it, nor the job whose successor it is, nor does it wait to be told something.
 function queue.is_held_by_nothing(id, record, state)
-  if state ~= 'blocked' or queue.is_successor(id, record) or queue.waits_for_children(id) then
+  if state ~= 'blocked' or queue.is_successor(id, record) or queue.is_untold(id) or queue.waits_for_children(id) then
     return false
   end
   local name = queue.gate_of(record)
@@ -93,7 +94,7 @@ end
 -- Jobs, at these places, are held back, and their gates let the next of them in.
 function queue.enter_by_gates(ids, records, places)
   if #ids == 0 then
-    return
+    return queue.look_for_blocked()
   end
   queue.give_lost_places(ids, places, successors)
   local held, gates, touched = {}, {}, {}

@@ -239,9 +239,12 @@ impl Alerts {
     }
 
     async fn stored_as(&self, name: &str) -> Result<Option<(Vec<u8>, Standing)>, Error> {
-        let mut stored = self.stored().await?;
-        let found = stored.remove(name);
-        Ok(found.and_then(|bytes| Standing::decode(&bytes).map(|standing| (bytes, standing))))
+        let found = self.queue.inner.call(&verb::Alerts::one(name)).await?;
+        let found = found.alerts.into_iter().next();
+        Ok(found.and_then(|(_, bytes)| {
+            let standing = Standing::decode(&bytes)?;
+            Some((bytes, standing))
+        }))
     }
 
     /// All alerts, by their names.
@@ -249,10 +252,7 @@ impl Alerts {
         let mut all = BTreeMap::new();
         let mut cursor = verb::Alerts::ALL.to_owned();
         loop {
-            let page = verb::Alerts {
-                cursor: &cursor,
-                limit: PAGE,
-            };
+            let page = verb::Alerts::page(&cursor, PAGE);
             let found = self.queue.inner.call(&page).await?;
             all.extend(found.alerts);
             cursor = found.cursor;

@@ -55,6 +55,15 @@ pub enum EventKind {
         /// How often this job was put off by now.
         times: u32,
     },
+    /// A handler waits for a moment or for a signal ([`Context::wait_for`](crate::Context::wait_for)): the job is put aside until
+    /// then, or, without a moment, until the signal comes.
+    #[non_exhaustive]
+    Suspended {
+        /// The job.
+        id: JobId,
+        /// Until when, if not until it is told.
+        until: Option<Timestamp>,
+    },
     /// A job is not due before then: it was enqueued like that, or no handler could read it.
     Delayed(JobId, Timestamp),
     /// No handler of the worker that took a job could run it, and why. If the worker has no handler of
@@ -106,7 +115,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// The names of all kinds ([`name`](Self::name)), for what a person types.
-    pub const NAMES: [&'static str; 24] = [
+    pub const NAMES: [&'static str; 25] = [
         "added",
         "blocked",
         "halted",
@@ -116,6 +125,7 @@ impl EventKind {
         "completed",
         "retrying",
         "snoozed",
+        "suspended",
         "delayed",
         "bounced",
         "stalled",
@@ -146,6 +156,7 @@ impl EventKind {
             | Self::Completed(id)
             | Self::Retrying(id, _)
             | Self::Snoozed { id, .. }
+            | Self::Suspended { id, .. }
             | Self::Delayed(id, _)
             | Self::Bounced(id, _)
             | Self::Stalled(id)
@@ -179,6 +190,7 @@ impl EventKind {
             Self::Completed(_) => "completed",
             Self::Retrying(..) => "retrying",
             Self::Snoozed { .. } => "snoozed",
+            Self::Suspended { .. } => "suspended",
             Self::Delayed(..) => "delayed",
             Self::Bounced(..) => "bounced",
             Self::Stalled(_) => "stalled",
@@ -285,6 +297,11 @@ fn parse_token(name: &str, token: &str) -> Option<EventKind> {
             let times = times.parse().ok()?;
             EventKind::Snoozed { id, until, times }
         }
+        "suspended" => {
+            let until_ms: u64 = detail.parse().ok()?;
+            let until = (until_ms > 0).then(|| Timestamp::from_millis(until_ms));
+            EventKind::Suspended { id, until }
+        }
         "delayed" => EventKind::Delayed(id, time()?),
         "stalled" => EventKind::Stalled(id),
         "dead" => EventKind::Dead(id, DeadReason::parse(detail)),
@@ -308,6 +325,7 @@ mod tests {
             field("completed", b"a b"),
             field("retrying", b"c:1700000000123"),
             field("snoozed", b"j:1700000000123:4 k:1"),
+            field("suspended", b"l:1700000000123 m:0 n"),
             field("dead", b"d:poisoned"),
             field("bounced", b"g h"),
             field("why", b"missing field `user_id`"),
@@ -333,6 +351,14 @@ mod tests {
                     id: id("j"),
                     until: Timestamp::from_millis(1_700_000_000_123),
                     times: 4,
+                },
+                EventKind::Suspended {
+                    id: id("l"),
+                    until: Some(Timestamp::from_millis(1_700_000_000_123)),
+                },
+                EventKind::Suspended {
+                    id: id("m"),
+                    until: None,
                 },
                 EventKind::Dead(id("d"), DeadReason::Poisoned),
                 EventKind::Bounced(id("g"), "missing field `user_id`".to_owned()),

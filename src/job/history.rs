@@ -173,6 +173,14 @@ impl Counters {
         }
     }
 
+    /// How many children the stored counters tell of.
+    pub(crate) fn children(bytes: &[u8]) -> u64 {
+        const CHILDREN: usize = 8;
+        let counters = codec::decode_plain::<Vec<u64>>("a job's counters", bytes);
+        let counters = counters.unwrap_or_default();
+        counters.get(CHILDREN).copied().unwrap_or(0)
+    }
+
     /// The stored counters without how many lines the log of the job has: where a job goes, its log does not go.
     pub(crate) fn without_log(bytes: Vec<u8>) -> Vec<u8> {
         const WITHOUT_LOG: usize = 6;

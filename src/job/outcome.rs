@@ -48,6 +48,15 @@ pub enum Outcome {
         /// The job waits for this long.
         after: Duration,
     },
+    /// The handler waits for a moment or for a signal ([`Context::sleep`](crate::Context::sleep),
+    /// [`Context::wait_for`](crate::Context::wait_for)). The job is put aside without a slot, and the attempt is not counted.
+    #[non_exhaustive]
+    Suspended {
+        /// The job waits for this long at most; none: until the signal comes.
+        after: Option<Duration>,
+        /// The numbers of the steps that it waits for.
+        steps: Vec<u32>,
+    },
     /// The attempt failed, and no other follows: the job is on the dead-letter list.
     #[non_exhaustive]
     Dead {
@@ -86,7 +95,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `snoozed`, `dead`, `cancelled`,
+    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `snoozed`, `suspended`, `dead`, `cancelled`,
     /// `rate-limited`, `released`, `bounced`, `lease-lost`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -94,6 +103,7 @@ impl Outcome {
             Self::Completed(_) => "completed",
             Self::Retry { .. } => "retry",
             Self::Snoozed { .. } => "snoozed",
+            Self::Suspended { .. } => "suspended",
             Self::Dead { .. } => "dead",
             Self::Cancelled(_) => "cancelled",
             Self::RateLimited { .. } => "rate-limited",
@@ -118,6 +128,7 @@ impl Outcome {
             }
             Self::Completed(_)
             | Self::Snoozed { .. }
+            | Self::Suspended { .. }
             | Self::Cancelled(_)
             | Self::RateLimited { .. }
             | Self::Released

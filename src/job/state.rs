@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 
-/// The state of a job. A job is in exactly one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The state of a job. A job is in exactly one. In JSON and its like it is its name, as [`as_str`](Self::as_str) gives it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum State {
     /// In line, to be claimed by the next free worker.
@@ -186,6 +189,9 @@ mod tests {
     fn names_parse_back() {
         for state in State::ALL {
             assert_eq!(state.to_string().parse::<State>().unwrap(), *state);
+            let json = serde_json::to_string(state).unwrap();
+            assert_eq!(json, format!("\"{state}\""));
+            assert_eq!(serde_json::from_str::<State>(&json).unwrap(), *state);
         }
         assert!("limbo".parse::<State>().unwrap_err().is_invalid());
     }

@@ -17,5 +17,6 @@ pub(crate) mod retention;
 pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod silence;
+pub(crate) mod steps;
 pub(crate) mod tally;
 pub(crate) mod unique;

@@ -1,8 +1,10 @@
 //! Flows: jobs that wait for other jobs, and get what these give back.
 
+pub(crate) mod cancel;
 pub(crate) mod chain;
 pub(crate) mod children;
 pub(crate) mod nodes;
+pub(crate) mod tree;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};

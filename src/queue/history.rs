@@ -90,8 +90,8 @@ pub struct HistoryMinute {
 }
 
 impl History {
-    /// How long it takes until no job waits, if jobs go on to come and end as they did. `None` if more come than end. For people: tomorrow
-    /// is not like today.
+    /// How long it takes until no job waits, if jobs go on to come and end as they did. `None` if as many come as end, or more. For people:
+    /// tomorrow is not like today.
     #[must_use]
     pub fn time_to_drain(&self) -> Option<Duration> {
         if self.waiting == 0 {

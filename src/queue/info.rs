@@ -12,12 +12,13 @@ use serde_bytes::ByteBuf;
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
+use crate::job::head::fields_of;
 use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::Record;
 use crate::job::secret::masked;
 use crate::job::state::State;
-use crate::job::traits::expiry_of;
+use crate::job::traits::{child_of, expiry_of};
 use crate::policy::job_names::paused_in;
 use crate::policy::limits::{Rate, RateWindow};
 use crate::policy::order::OnFailure;
@@ -55,6 +56,10 @@ pub struct JobInfo {
     pub on_failure: Option<OnFailure>,
     /// Its unique key, if it has one.
     pub unique: Option<String>,
+    /// The job that waits for it, if it is of a [flow](crate::Flow).
+    pub parent: Option<JobId>,
+    /// For how many jobs it waits, or has waited ([`Queue::children`](crate::Queue::children)).
+    pub children: u64,
     /// How often no handler could take it.
     pub bounces: u32,
     /// How often a handler has put it off ([`Failure::snooze`](crate::Failure::snooze)) since it was enqueued or replayed.
@@ -172,6 +177,9 @@ impl JobInfo {
             on_failure: record.traits.order.as_ref().map(|order| order.on_failure),
             order: record.traits.order.map(|order| order.key),
             unique: record.traits.unique,
+            parent: child_of(fields_of(&found.record).unwrap_or_default())
+                .map(|child| child.parent),
+            children: found.counters.as_deref().map_or(0, Counters::children),
             bounces: counters.bounces,
             snoozes: counters.snoozes,
             position: found.position.as_deref().and_then(parsed),

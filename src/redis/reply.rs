@@ -37,6 +37,11 @@ impl Reply {
         self.now_ms
     }
 
+    /// Whether all of it has been taken.
+    pub(crate) fn is_over(&self) -> bool {
+        self.rest.len() == 0
+    }
+
     pub(crate) fn unexpected_tag<T>(&self) -> Result<T, Trouble> {
         Err(Trouble::Garbled(format!(
             "`{}` answered `{}`, which this version does not know",

@@ -45,6 +45,7 @@ impl Settlement {
                 Outcome::Cancelled(reason) => reason.len(),
                 Outcome::Bounced { name, .. } => name.as_ref().map_or(0, String::len),
                 Outcome::Snoozed { .. }
+                | Outcome::Suspended { .. }
                 | Outcome::RateLimited { .. }
                 | Outcome::Released
                 | Outcome::LeaseLost => 0,
@@ -54,6 +55,10 @@ impl Settlement {
     /// The job is handed back to workers that have a handler of its name.
     pub(crate) fn is_unhandled(&self) -> bool {
         matches!(self.outcome, Outcome::Bounced { name: Some(_), .. })
+    }
+
+    fn is_suspended(&self) -> bool {
+        matches!(self.outcome, Outcome::Suspended { .. })
     }
 }
 
@@ -214,6 +219,9 @@ struct Other {
     reason: Option<DeadReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    /// The steps that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<u32>>,
     /// The record has a trait, so the script reads it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     traits: bool,
@@ -239,6 +247,7 @@ impl Settlement {
             after_ms: None,
             reason: None,
             name: None,
+            steps: None,
             traits: self.traits.are_there(),
         };
         let finished = |outcome| Other {
@@ -255,6 +264,10 @@ impl Settlement {
             Outcome::Snoozed { after } => Other {
                 after_ms: Some(millis(*after)),
                 ..plain("snoozed")
+            },
+            Outcome::Suspended { steps, .. } => Other {
+                steps: Some(steps.clone()),
+                ..plain("suspended")
             },
             Outcome::Bounced { after, name, .. } => Other {
                 after_ms: Some(millis(*after)),
@@ -287,7 +300,9 @@ impl Advance<'_> {
     pub(crate) fn is_full(&self) -> bool {
         let ended = || {
             let mut settle = self.settle.iter();
-            settle.any(|ended| ended.is_unhandled() || ended.traits.are_there())
+            settle.any(|ended| {
+                ended.is_unhandled() || ended.is_suspended() || ended.traits.are_there()
+            })
         };
         self.traits || self.handlers.is_some() || self.again || ended()
     }
@@ -323,6 +338,7 @@ fn blob(outcome: &Outcome) -> Vec<u8> {
         Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => codec::encode_plain(entry),
         Outcome::Bounced { entry, .. } => entry.shown().into_bytes(),
         Outcome::Snoozed { .. }
+        | Outcome::Suspended { .. }
         | Outcome::RateLimited { .. }
         | Outcome::Released
         | Outcome::LeaseLost => Vec::new(),

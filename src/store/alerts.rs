@@ -10,16 +10,35 @@ use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("alerts");
 
-/// Asks for some of all alerts, about so many.
+/// Asks for some of all alerts, about so many, or for one.
 #[derive(Serialize)]
 pub(crate) struct Alerts<'a> {
     pub(crate) cursor: &'a str,
     pub(crate) limit: usize,
+    /// The one that is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<&'a str>,
 }
 
-impl Alerts<'_> {
+impl<'a> Alerts<'a> {
     /// The cursor to begin with. As an answer it says that all have been seen.
     pub(crate) const ALL: &'static str = "0";
+
+    pub(crate) fn page(cursor: &'a str, limit: usize) -> Self {
+        Self {
+            cursor,
+            limit,
+            name: None,
+        }
+    }
+
+    pub(crate) fn one(name: &'a str) -> Self {
+        Self {
+            cursor: Self::ALL,
+            limit: 1,
+            name: Some(name),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq)]

@@ -166,6 +166,7 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
         }
         Outcome::Completed(_)
         | Outcome::Snoozed { .. }
+        | Outcome::Suspended { .. }
         | Outcome::Cancelled(_)
         | Outcome::Released
         | Outcome::LeaseLost => {

@@ -95,7 +95,10 @@ fn bounded(mut outcome: Outcome, is_lost: bool) -> Outcome {
         Outcome::RateLimited { after } => *after = hold_within_bounds(*after),
         // As far as is known the worker still has the job, and gives it back.
         Outcome::LeaseLost if !is_lost => return Outcome::Released,
-        Outcome::Completed(_) | Outcome::Released | Outcome::LeaseLost => {}
+        Outcome::Completed(_)
+        | Outcome::Suspended { .. }
+        | Outcome::Released
+        | Outcome::LeaseLost => {}
     }
     outcome
 }

@@ -72,6 +72,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "recover",
             "schedules",
             "state",
+            "steps",
             "tally",
             "unhandled",
             "unique",

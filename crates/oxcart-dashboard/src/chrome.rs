@@ -18,6 +18,23 @@ pub(crate) fn encoded(part: &str) -> String {
     utf8_percent_encode(part, PLAIN).to_string()
 }
 
+/// The name of something as one part of a path. Browsers and proxies take `.` and `..` for folders, however they are written, so these
+/// have a `~` before them, which no name has.
+pub(crate) fn path_part(name: &str) -> String {
+    match name {
+        "." | ".." => format!("~{name}"),
+        _ => encoded(name),
+    }
+}
+
+/// The name that a part of a path stands for, when it is decoded.
+pub(crate) fn name_in_path(part: &str) -> &str {
+    match part {
+        "~." | "~.." => &part[1..],
+        _ => part,
+    }
+}
+
 /// A path below the mount path. The root is the mount path itself: a router finds no page at `/admin/queues/`.
 pub(crate) fn under(base: &str, path: &str) -> String {
     match path.strip_prefix('/') {
@@ -52,19 +69,19 @@ pub(crate) struct Chrome {
 }
 
 impl Chrome {
-    /// A link to a page: `path` begins with `/`; its parts are [`encoded`].
+    /// A link to a page: `path` begins with `/`; its parts are [`path_part`]s.
     pub(crate) fn href(&self, path: &str) -> String {
         under(&self.base, path)
     }
 
     /// A link to a page of a queue: `rest` is empty or begins with `/`.
     pub(crate) fn queue_href(&self, queue: &str, rest: &str) -> String {
-        format!("{}/queues/{}{rest}", self.base, encoded(queue))
+        format!("{}/queues/{}{rest}", self.base, path_part(queue))
     }
 
     /// A link to a job, or, with `/replay` and its like, where the form of an action is sent.
     pub(crate) fn job_href(&self, queue: &str, id: &str, rest: &str) -> String {
-        self.queue_href(queue, &format!("/jobs/{}{rest}", encoded(id)))
+        self.queue_href(queue, &format!("/jobs/{}{rest}", path_part(id)))
     }
 
     /// The stream that tells when this page has changed.
@@ -87,7 +104,17 @@ impl Chrome {
 
 #[cfg(test)]
 mod tests {
-    use super::under;
+    use super::{name_in_path, path_part, under};
+
+    #[test]
+    fn a_name_in_a_path_is_no_folder() {
+        for (name, part) in [(".", "~."), ("..", "~.."), ("...", "..."), ("a/b", "a%2Fb")] {
+            assert_eq!(path_part(name), part);
+        }
+        for name in [".", "..", "...", "~"] {
+            assert_eq!(name_in_path(&path_part(name)), name);
+        }
+    }
 
     #[test]
     fn the_root_is_the_mount_path_itself() {

@@ -98,6 +98,7 @@ mod tests {
             paused_names: Vec::new(),
             held_until: None,
             oldest_waiting_ms: Some(1_500),
+            lease_over_ms: None,
             rates: None,
             departures: Vec::new(),
             problems: Vec::new(),

@@ -40,6 +40,14 @@ impl Apply for AlertRound {
 
 impl Apply for Alerts<'_> {
     fn apply(&self, state: &mut State) -> Found {
+        if let Some(name) = self.name {
+            let found = state.alerts.by_name.get_key_value(name);
+            let found = found.map(|(name, stands)| (name.clone(), stands.clone()));
+            return Found {
+                cursor: Alerts::ALL.to_owned(),
+                alerts: found.into_iter().collect(),
+            };
+        }
         let seen = self.cursor.strip_prefix(LAST);
         let after = seen.map_or(Bound::Unbounded, Bound::Excluded);
         let rest = state

@@ -8,6 +8,7 @@ use crate::job::history::{AttemptEntry, AttemptKind, Counters};
 use crate::memory::children::Children;
 use crate::memory::log::Said;
 use crate::memory::state::State;
+use crate::memory::steps::Kept;
 
 const ATTEMPTS_KEPT: usize = 20;
 
@@ -22,6 +23,8 @@ pub(crate) struct History {
     pub(crate) said: Said,
     /// What it knows of its children.
     pub(crate) children: Children,
+    /// Its steps.
+    pub(crate) kept: Kept,
 }
 
 impl History {
@@ -35,6 +38,7 @@ impl History {
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
             children: Children::default(),
+            kept: Kept::default(),
         }
     }
 
@@ -58,11 +62,14 @@ impl History {
             ..
         } = self.counters;
         // With children the other counters are there in any case.
-        let was_snoozed = match self.children.total > 0 {
+        let of_children = self.children.total > 0;
+        let was_snoozed = match of_children {
             true => snoozes > 0 || snoozed_since_ms > 0,
             false => self.was_snoozed,
         };
-        has_more || was_snoozed || self.said.logged > 0 || self.attempts.iter().any(began)
+        let has_steps = self.kept.last.is_some_and(|last| !of_children || last > 0);
+        let has_said = was_snoozed || self.said.logged > 0 || has_steps;
+        has_more || has_said || self.attempts.iter().any(began)
     }
 
     /// As Redis holds the counters.
@@ -81,17 +88,17 @@ impl History {
             bounced_since_ms,
             recorded,
         ];
-        let logged = self.said.logged;
+        let (logged, last) = (self.said.logged, self.kept.last);
         let total = u64::from(self.children.total);
-        if self.was_snoozed || logged > 0 || total > 0 {
+        let last = last.or((total > 0).then_some(0));
+        if self.was_snoozed || logged > 0 || last.is_some() {
             counters.extend([u64::from(snoozes), snoozed_since_ms]);
         }
-        if logged > 0 || total > 0 {
+        if logged > 0 || last.is_some() {
             counters.push(logged);
         }
-        if total > 0 {
-            counters.extend([0, total]);
-        }
+        counters.extend(last.map(u64::from));
+        counters.extend((total > 0).then_some(total));
         rmp_serde::to_vec(&counters).expect("plain data always encodes into memory")
     }
 }

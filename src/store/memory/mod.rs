@@ -59,6 +59,7 @@ mod schedules;
 mod settings;
 mod settle;
 mod state;
+mod steps;
 mod successor;
 mod tally;
 mod tend;

@@ -138,6 +138,9 @@ fn put_back(call: &Orphans<'_>, state: &mut State, ids: &[JobId]) {
         }
     }
     state.hold_and_admit(&gated);
+    if !open.is_empty() {
+        state.look_for_blocked();
+    }
     state.emit_ids("waiting", &known);
     state.emit_ids("waiting", &anew);
     for id in &open {

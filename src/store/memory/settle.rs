@@ -27,6 +27,8 @@ struct Plan {
     waiting: Vec<(JobId, Later)>,
     again: Vec<JobId>,
     unhandled: Vec<(JobId, String, u64)>,
+    /// Blocked until they are told something.
+    untold: Vec<JobId>,
     /// Jobs with traits, for their gates.
     leaving: Vec<Leaving>,
     /// Jobs with traits that bounced.
@@ -41,6 +43,7 @@ struct Told {
     cancelled: Vec<String>,
     retrying: Vec<String>,
     snoozed: Vec<String>,
+    suspended: Vec<String>,
     delayed: Vec<String>,
     waiting: Vec<String>,
     /// Why jobs bounced, in the order the reasons came, and which.
@@ -88,6 +91,10 @@ impl State {
         let token = id.to_string();
         let now_ms = self.now_ms();
         let later = Later::back(priority_at(self.place_of(&id)));
+        let told_at = match &ended.outcome {
+            Outcome::Suspended { steps, .. } => self.suspend(&id, steps),
+            _ => None,
+        };
         if ended.traits.are_there() {
             let goes = match &ended.outcome {
                 Outcome::Completed(_) | Outcome::Cancelled(_) => Goes::Ended,
@@ -96,6 +103,14 @@ impl State {
                     self.expect_group(now_ms + millis(*after));
                     Goes::Delayed
                 }
+                Outcome::Suspended { .. } => match told_at {
+                    Some(due_ms) if due_ms > now_ms => {
+                        self.expect_group(due_ms);
+                        Goes::Delayed
+                    }
+                    Some(_) => Goes::Waiting,
+                    None => Goes::Delayed,
+                },
                 Outcome::Bounced {
                     after, name: None, ..
                 } => {
@@ -146,6 +161,15 @@ impl State {
                 let due_ms = now_ms + millis(*after);
                 plan.told.snoozed.push(format!("{token}:{due_ms}:{times}"));
                 plan.delayed.push((id, due_ms, later));
+            }
+            Outcome::Suspended { .. } => {
+                let shown_ms = told_at.map_or(0, |due_ms| due_ms.max(now_ms));
+                plan.told.suspended.push(format!("{token}:{shown_ms}"));
+                match told_at {
+                    None => plan.untold.push(id),
+                    Some(due_ms) if due_ms > now_ms => plan.delayed.push((id, due_ms, later)),
+                    Some(_) => plan.waiting.push((id, later)),
+                }
             }
             Outcome::Dead { reason, entry } => {
                 let entry = codec::encode_plain(entry);
@@ -200,6 +224,7 @@ impl State {
         if !plan.unhandled.is_empty() {
             self.tell_of_unhandled();
         }
+        self.block_until_told(&plan.untold);
         self.leave(&plan.leaving);
         for id in &plan.bounced {
             self.expect_first_start(id);
@@ -212,6 +237,7 @@ impl State {
         self.emit("cancelled", &told.cancelled);
         self.emit("retrying", &told.retrying);
         self.emit("snoozed", &told.snoozed);
+        self.emit("suspended", &told.suspended);
         self.emit("delayed", &told.delayed);
         self.emit("waiting", &told.waiting);
         self.emit("completed", &told.completed);

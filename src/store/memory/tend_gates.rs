@@ -35,9 +35,9 @@ impl State {
         self.admit(&names);
     }
 
-    /// Whether neither the gate of a blocked job knows it, nor the job whose successor it is.
+    /// Whether neither the gate of a blocked job knows it, nor the job whose successor it is, nor does it wait to be told something.
     pub(crate) fn is_held_by_nothing(&self, id: &JobId) -> bool {
-        if self.is_successor(id) || self.waits_for_children(id) {
+        if self.is_successor(id) || self.is_untold(id) || self.waits_for_children(id) {
             return false;
         }
         let Some(name) = self.gate_of(id) else {

@@ -82,10 +82,7 @@ fn all_of(
     loop {
         let limit = 2;
         let cursor_before = cursor;
-        let page = Alerts {
-            cursor: &cursor_before,
-            limit,
-        };
+        let page = Alerts::page(&cursor_before, limit);
         let found = call(&page);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         all.extend(
@@ -143,6 +140,21 @@ fn an_alert_and_the_job_that_tells_of_it_are_stored_in_one_step(mut rig: Rig) {
     assert_eq!(rig.size("blocked"), 1);
 }
 
+fn one_alert_is_found_among_others(mut rig: Rig) {
+    let round = rig.round();
+    let changes = [
+        change("deep mail", "", "fires", None),
+        change("deep mail-2", "", "well", None),
+    ];
+    rig.change(Some(round), &changes);
+    let one = |rig: &mut Rig, name: &str| rig.call(&Alerts::one(name));
+    let found = one(&mut rig, "deep mail");
+    let expected = [("deep mail".to_owned(), b"fires".to_vec())];
+    assert_eq!(found.alerts, expected);
+    assert_eq!(found.cursor, Alerts::ALL);
+    assert_eq!(one(&mut rig, "deep").alerts, []);
+}
+
 fn a_call_changes_up_to_256_alerts(mut rig: Rig) {
     let name = |n: usize| format!("deep queue-{n:03}");
     let changes: Vec<_> = (0..256)
@@ -164,6 +176,7 @@ fn g8_what_is_stored_of_alerts_goes_a_day_after_the_last_round(mut rig: Rig) {
 on_both!(
     one_process_at_a_time_has_a_round,
     an_alert_and_the_job_that_tells_of_it_are_stored_in_one_step,
+    one_alert_is_found_among_others,
     a_call_changes_up_to_256_alerts,
     g8_what_is_stored_of_alerts_goes_a_day_after_the_last_round,
 );
@@ -260,7 +273,13 @@ impl Operation for Judge {
         let mut failed = None;
         let redis = all_of(|verb| or_note(world.redis.call(verb), &mut failed));
         failed.map_or(Ok(()), Err)?;
-        same("alerts", &redis, &all_of(|verb| world.memory.call(verb)))
+        same("alerts", &redis, &all_of(|verb| world.memory.call(verb)))?;
+        for change in &changes {
+            let one = Alerts::one(&change.name);
+            let redis = world.redis.call(&one)?;
+            same("one alert", &redis, &world.memory.call(&one))?;
+        }
+        Ok(())
     }
 }
 

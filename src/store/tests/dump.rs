@@ -219,6 +219,15 @@ impl Dump {
             for (number, known) in &children.known {
                 self.set("attempts", format!("{id}#child{number}"), known.encode());
             }
+            for (number, step) in &history.kept.steps {
+                self.set("attempts", format!("{id}#step{number}"), step.clone());
+            }
+            if let Some(cursor) = &history.kept.cursor {
+                self.set("attempts", format!("{id}#cursor"), cursor.clone());
+            }
+            if let Some(waits) = &history.kept.waits {
+                self.set("attempts", format!("{id}#waits"), waits.text());
+            }
         }
         if let Some(request) = &job.request {
             self.set("attempts", format!("{id}#cancel"), request.clone());

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use redis::{Value, cmd};
 
+use super::flows;
 use super::subject::{InRedis, START_US, Subject};
 use super::{Rig, completed, job, settlement};
 use crate::codec;
@@ -264,6 +265,7 @@ fn everything() -> Rig {
         round: None,
         changes: &[fires],
     });
+    rig.enqueue(&flows::flow());
     rig
 }
 
@@ -343,6 +345,8 @@ fn every_format_there_ever_was_is_read() {
                 Some("request 17")
             );
             assert_eq!(info(&mut rig, "successor").state, State::Blocked);
+            assert_eq!(info(&mut rig, "parent").children, 1);
+            assert_eq!(info(&mut rig, "child").parent.unwrap().as_str(), "parent");
             let log = rig.call(&Logs {
                 id: "active",
                 after: 0,
@@ -350,7 +354,7 @@ fn every_format_there_ever_was_is_read() {
             assert_eq!(log.len(), 1);
             assert!(log[0].1.ends_with(b" half of it is done"));
             let (cursor, limit) = (Alerts::ALL, 9);
-            let (name, stands) = &rig.call(&Alerts { cursor, limit }).alerts[0];
+            let (name, stands) = &rig.call(&Alerts::page(cursor, limit)).alerts[0];
             assert_eq!(name, "deep mail");
             assert_eq!(Standing::decode(stands), Some(firing()));
         }
@@ -376,7 +380,7 @@ fn every_format_there_ever_was_is_read() {
             "waiting",
         ];
         if number >= 2 {
-            expected.extend(["first", "of-a-group", "snoozed", "unique"]);
+            expected.extend(["child", "first", "of-a-group", "snoozed", "unique"]);
             expected.sort_unstable();
         }
         assert_eq!(ids, expected);

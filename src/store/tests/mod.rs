@@ -38,6 +38,7 @@ mod schedules;
 mod scripts;
 mod settings;
 mod snooze;
+mod steps;
 mod subject;
 mod successors;
 mod turns;

@@ -71,6 +71,7 @@ mod oldest;
 mod pages;
 mod pause_name;
 mod report;
+mod steps;
 mod successors;
 mod unique;
 

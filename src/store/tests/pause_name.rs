@@ -124,7 +124,7 @@ impl Rig {
     }
 
     /// Ends an attempt, of a job that may have traits.
-    fn ends(&mut self, job: &Claimed, outcome: Outcome) {
+    pub(super) fn ends(&mut self, job: &Claimed, outcome: Outcome) {
         let mut ended = settlement(&job.id, &job.receipt, outcome);
         ended.traits = EndTraits::of(&job.record);
         assert!(self.work(&[ended], 0).refused.is_empty());

@@ -4,26 +4,24 @@
 //! (The modules of the verbs are named in `store/mod.rs` and `memory/mod.rs` all the same: modules that a macro
 //! names are not formatted by rustfmt.)
 
+mod calls;
 mod complete;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::bad_input::{NOW, PAST, advance};
 use super::subject::InRedis;
-use super::{completed, job, settlement};
+use super::{completed, job};
 use crate::id::{Fence, JobId, Receipt};
-use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::settings::QueueSettings;
-use crate::policy::unique::{OnDuplicate, Unique};
+use crate::policy::steps::StepKind;
 use crate::redis::script::Script;
-use crate::store::Verb;
 use crate::store::adopt::Adopt;
 use crate::store::advance::Advance;
 use crate::store::alert::{Alert, Round};
@@ -53,7 +51,7 @@ use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
-use crate::store::recover::{Doubt, Recover};
+use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
 use crate::store::report::Report;
@@ -61,11 +59,16 @@ use crate::store::resume::Resume;
 use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::schedules::Schedules;
 use crate::store::settings::Settings;
+use crate::store::signal::Signal;
+use crate::store::step::{Step, What};
+use crate::store::steps::Steps;
 use crate::store::tend::Tend;
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 use crate::store::workers::Workers;
+use calls::{LATER, all, bounced, end, entry, held, listed, orphans, recover, tried};
+pub(super) use calls::{keyed, report};
 
 /// Something that is done with each verb.
 pub(super) trait Visitor {
@@ -116,6 +119,9 @@ verbs! {
             let after = Duration::from_secs(1);
             end(redis, receipt, Outcome::Snoozed { after })
         },
+        "suspend" => |redis, receipt| {
+            end(redis, receipt, Outcome::Suspended { after: None, steps: vec![1, 2] })
+        },
         "bounce" => |redis, receipt| end(redis, receipt, bounced(None)),
         "hand back" => |redis, receipt| end(redis, receipt, bounced(Some("other".to_owned()))),
         "release" => |redis, receipt| end(redis, receipt, Outcome::Released),
@@ -138,7 +144,8 @@ verbs! {
         "begin a round of alerts" => |redis, _| tried(redis, &AlertRound { every_ms: 5_000 }),
     }
     alerts: Alerts<'_> {
-        "look at alerts" => |redis, _| tried(redis, &Alerts { cursor: Alerts::ALL, limit: 5 }),
+        "look at alerts" => |redis, _| tried(redis, &Alerts::page(Alerts::ALL, 5)),
+        "look at one alert" => |redis, _| tried(redis, &Alerts::one("deep mail")),
     }
     audit: Audit<'_> {
         "look at the audit" => |redis, _| {
@@ -344,6 +351,23 @@ verbs! {
     settings: Settings {
         "settings" => |redis, _| tried(redis, &Settings),
     }
+    signal: Signal<'_> {
+        "signal" => |redis, _| {
+            let (id, name, value) = (&held(), "answer", &b"x"[..]);
+            tried(redis, &Signal { id, name, value })
+        },
+    }
+    step: Step<'_> {
+        "store a step" => |redis, receipt| tried(redis, &super::steps::three(&held(), receipt, StepKind::Done)),
+        "store a wait" => |redis, receipt| tried(redis, &super::steps::three(&held(), receipt, StepKind::Wait)),
+        "store a checkpoint" => |redis, receipt| {
+            let (id, what, value) = (&held(), What::Checkpoint, &b"x"[..]);
+            tried(redis, &Step { id, receipt, what, value })
+        },
+    }
+    steps: Steps<'_> {
+        "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99 }),
+    }
     tend: Tend<'_> {
         "tend" => |redis, _| {
             let (names, cursor) = (&["nightly", "gone"][..], Schedules::ALL);
@@ -368,99 +392,6 @@ verbs! {
     workers: Workers<'_> {
         "workers" => |redis, _| tried(redis, &Workers { cursor: Workers::FIRST, limit: 9 }),
     }
-}
-
-/// When all leases have run out, and all that is delayed is due.
-const LATER: u64 = NOW + 7_200_000;
-
-fn tried<V: Verb<Answer: Debug>>(redis: &mut InRedis, verb: &V) -> Tried {
-    redis.call(verb).map(|answer| format!("{answer:?}"))
-}
-
-fn held() -> JobId {
-    JobId::stored("held")
-}
-
-fn all() -> [JobId; 5] {
-    ["held", "waiting", "completed", "dead", "delayed"].map(JobId::stored)
-}
-
-/// A job with a unique key, which replaces another one that has it.
-pub(super) fn keyed(id: &str) -> NewJob {
-    let unique = Unique::by("k").on_duplicate(OnDuplicate::Replace);
-    let options = JobOptions::new().unique(unique);
-    let record = EncodedRecord::new("test", vec![0xc0], &options, Vec::new());
-    NewJob { record, ..job(id) }
-}
-
-fn entry() -> AttemptEntry {
-    AttemptEntry::new(AttemptKind::Error, "broken".into())
-}
-
-fn bounced(name: Option<String>) -> Outcome {
-    let (after, entry) = (Duration::from_secs(1), entry());
-    Outcome::Bounced { after, entry, name }
-}
-
-fn end(redis: &mut InRedis, receipt: &Receipt, outcome: Outcome) -> Tried {
-    let ended = [settlement(&held(), receipt, outcome)];
-    tried(redis, &advance("worker", 9, &ended, 5))
-}
-
-/// Takes back what was held two hours ago.
-fn recover(redis: &mut InRedis) -> Tried {
-    redis.set_clock(LATER * 1_000);
-    let recover = Recover {
-        expected_ms: LATER,
-        tolerance_ms: 1,
-        limit: 5,
-        lease_ms: 60_000,
-        gap_ms: 0,
-        quiet_ms: 0,
-        doubt: Doubt::None,
-    };
-    tried(redis, &recover)
-}
-
-fn listed(redis: &mut InRedis, direction: Direction, only: Option<&Wanted>) -> Tried {
-    tried(
-        redis,
-        &List {
-            state: "waiting",
-            direction,
-            limit: 9,
-            look_at: 9,
-            only,
-            bytes: 99,
-            after: None,
-        },
-    )
-}
-
-pub(super) fn report(stops: bool) -> Report<'static> {
-    Report {
-        worker: "w",
-        age_ms: 5,
-        stops,
-        ttl_ms: 60_000,
-        most: 5,
-        about: b"about",
-        number: 7,
-        lines: "1 2 3 4 5:6 - mail",
-    }
-}
-
-fn orphans(redis: &mut InRedis, how: How) -> Tried {
-    let (cursor, limit, lease_ms) = (Orphans::FIRST, 64, 5);
-    tried(
-        redis,
-        &Orphans {
-            cursor,
-            limit,
-            how,
-            lease_ms,
-        },
-    )
 }
 
 /// Every script there is: one of each verb, and those of their parts.

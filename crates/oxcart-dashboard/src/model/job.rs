@@ -1,70 +1,16 @@
 //! Jobs: lists of them, and one with its story.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+use oxcart::JobState;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::model::Moment;
 
-/// Which list of jobs is shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum JobState {
-    /// In line.
-    #[default]
-    Waiting,
-    /// Held back by their group or order.
-    Blocked,
-    /// Not due yet.
-    Delayed,
-    /// They run.
-    Active,
-    /// They succeeded, and are still kept.
-    Completed,
-    /// They were no longer wanted, and are still kept.
-    Cancelled,
-    /// They failed for good.
-    Dead,
-}
-
-impl JobState {
-    /// All of them, in the order of a job's life.
-    pub const ALL: [Self; 7] = [
-        Self::Waiting,
-        Self::Blocked,
-        Self::Delayed,
-        Self::Active,
-        Self::Completed,
-        Self::Cancelled,
-        Self::Dead,
-    ];
-
-    /// Its name, as in links.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Blocked => "blocked",
-            Self::Delayed => "delayed",
-            Self::Active => "active",
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-            Self::Dead => "dead",
-        }
-    }
-}
-
-impl fmt::Display for JobState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// Which jobs of a queue are asked for: the query of a list's link, and the fields of the forms of bulk actions.
 /// A field that is empty asks for nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JobQuery {
     /// In this state.
@@ -87,6 +33,24 @@ pub struct JobQuery {
     pub fingerprint: String,
     /// Begin behind this place ([`JobList::next`]).
     pub after: String,
+}
+
+/// All that wait.
+impl Default for JobQuery {
+    fn default() -> Self {
+        Self {
+            state: JobState::Waiting,
+            name: String::new(),
+            id: String::new(),
+            group: String::new(),
+            error: String::new(),
+            failed: String::new(),
+            older: String::new(),
+            newer: String::new(),
+            fingerprint: String::new(),
+            after: String::new(),
+        }
+    }
 }
 
 impl JobQuery {

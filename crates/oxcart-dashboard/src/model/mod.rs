@@ -11,9 +11,10 @@ mod watch;
 mod worker;
 
 pub use dead::{DeadGroupLine, DeadGroups};
-pub use job::{AttemptLine, Ended, JobLine, JobList, JobQuery, JobState, JobView, LogLine};
+pub use job::{AttemptLine, Ended, JobLine, JobList, JobQuery, JobView, LogLine};
 pub use moment::Moment;
 pub use overview::{Overview, QueueLine, Rates};
+pub use oxcart::JobState;
 pub use queue::{MinutePoint, NameLine, Quantiles, QueueView, SettingLine, Totals};
 pub use schedule::{ScheduleLine, Schedules, TickOutcome};
 pub use task::{TaskLine, TaskState, TaskView, Tasks};

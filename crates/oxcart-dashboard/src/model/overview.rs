@@ -40,6 +40,9 @@ pub struct QueueLine {
     pub held_until: Option<Moment>,
     /// For how long the oldest job waits, in milliseconds; `None` if none does.
     pub oldest_waiting_ms: Option<u64>,
+    /// For how long the lease of a job that runs is over, in milliseconds, if that is so: its worker has died, and no other takes the job
+    /// back. `None` if all leases are renewed, or if it was not looked at yet.
+    pub lease_over_ms: Option<u64>,
     /// How fast jobs come and end; `None` if it is not known yet.
     pub rates: Option<Rates>,
     /// Jobs that ended in each of the last 30 minutes, the oldest first: for a sparkline. Empty if it is not known yet.
@@ -64,6 +67,13 @@ pub struct Rates {
     pub departures: f64,
     /// Part of the attempts that failed, 0 to 1; `None` if there were none.
     pub failed: Option<f64>,
-    /// How long it takes until no job waits, in milliseconds; `None` if more jobs come than end.
+    /// How long it takes until no job waits, in milliseconds; `None` if as many jobs come as end, or more.
     pub drain_ms: Option<u64>,
+}
+
+impl Rates {
+    /// Whether the queue becomes longer, by more than how the minutes happen to fall.
+    pub(crate) fn grows(&self) -> bool {
+        self.arrivals > self.departures * 1.02
+    }
 }

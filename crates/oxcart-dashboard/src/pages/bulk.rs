@@ -58,6 +58,7 @@ pub(crate) fn actions_in(state: JobState) -> &'static [Action] {
         JobState::Active => &[CANCEL],
         JobState::Completed | JobState::Cancelled => &[REMOVE],
         JobState::Dead => &[REPLAY, REMOVE],
+        _ => &[],
     }
 }
 

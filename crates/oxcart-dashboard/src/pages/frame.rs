@@ -125,7 +125,7 @@ fn side(chrome: &Chrome) -> Markup {
         html! { a href=(chrome.href(path)) aria-current=[current] { (icon) (label) } }
     };
     html! {
-        div.side {
+        header.side {
             a.brand href=(chrome.href("/")) { (icon::CART) span { "oxcart" } }
             nav.nav aria-label="Pages" {
                 (item("/", "Queues", icon::OVERVIEW))

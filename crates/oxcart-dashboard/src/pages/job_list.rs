@@ -159,6 +159,7 @@ fn columns(state: JobState) -> &'static [&'static str] {
         JobState::Completed => &["Ended", "Took"],
         JobState::Cancelled => &["Ended", "Enqueued"],
         JobState::Dead => &["Died", "Failed", "Error"],
+        _ => &[],
     }
 }
 
@@ -208,6 +209,7 @@ fn own_cells(job: &JobLine, chrome: &Chrome) -> Markup {
                 (parts::cell(labels[1], failed(job)))
                 (error(job))
             }
+            _ => {}
         }
     }
 }

@@ -237,7 +237,11 @@ fn trend(line: &QueueLine) -> Markup {
 fn drained(line: &QueueLine) -> String {
     match line.rates {
         Some(_) if line.waiting == 0 => String::new(),
-        Some(rates) => rates.drain_ms.map_or_else(|| "grows".to_owned(), parts::ms),
+        Some(rates) => match rates.drain_ms {
+            Some(ms) => parts::ms(ms),
+            None if words::grows(&rates) => "grows".to_owned(),
+            None => "stays".to_owned(),
+        },
         None => String::new(),
     }
 }

@@ -75,6 +75,7 @@ pub(crate) fn look_of(state: JobState) -> (Icon, &'static str) {
         JobState::Completed => (icon::COMPLETED, "good"),
         JobState::Cancelled => (icon::CANCELLED, "quiet"),
         JobState::Dead => (icon::DEAD, "bad"),
+        _ => (icon::EMPTY, "quiet"),
     }
 }
 

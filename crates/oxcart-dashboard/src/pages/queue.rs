@@ -230,6 +230,9 @@ fn names(shown: &QueueView, chrome: &Chrome) -> Markup {
                 "Wait and run: a ring for half of them, a dot for 95 %, a small dot for 99 %, on a scale of powers of ten."
             }
         }
+        @if chrome.may(Role::Operator, &shown.line.queue) {
+            div.inside { (queue_side::pausing(&shown.line.queue, "name", "Pause or resume jobs of the name", chrome)) }
+        }
     };
     parts::panel(
         "By name",

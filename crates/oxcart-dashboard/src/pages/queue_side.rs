@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::access::Role;
 use crate::chrome::Chrome;
-use crate::model::{QueueView, Totals};
+use crate::model::{QueueView, Rates, Totals};
 use crate::pages::{chart, parts, text, words};
 
 pub(crate) fn side(shown: &QueueView, chrome: &Chrome) -> Markup {
@@ -30,7 +30,7 @@ fn now(shown: &QueueView, chrome: &Chrome) -> Markup {
                 dt { "Ending" } dd { (words::rate(rates.departures)) }
                 @if let Some(failed) = rates.failed { dt { "Failing" } dd { (words::percent(failed)) " of the attempts" } }
                 dt { "Drained in" }
-                dd { (rates.drain_ms.map_or_else(|| "not: more come than end".to_owned(), parts::ms)) }
+                dd { (drained(&rates, line.waiting)) }
             }
             @if let Some(id) = &shown.oldest_waiting_id {
                 dt { "Oldest" }
@@ -49,6 +49,16 @@ fn now(shown: &QueueView, chrome: &Chrome) -> Markup {
     parts::panel("Now", &Markup::default(), &body)
 }
 
+fn drained(rates: &Rates, waiting: u64) -> String {
+    match rates.drain_ms {
+        Some(ms) if waiting > 0 => parts::ms(ms),
+        _ if waiting == 0 => "nothing waits".to_owned(),
+        _ if words::grows(rates) => "not: more come than end".to_owned(),
+        _ if rates.departures == 0.0 => "not: none ends".to_owned(),
+        _ => "not: as many come as end".to_owned(),
+    }
+}
+
 fn part_of(part: u64, all: u64, what: &str) -> Markup {
     let says = format!("{} of {} {what}", words::count(part), words::count(all));
     html! { (says) (chart::bar(part as f64 / all.max(1) as f64, &says)) }
@@ -63,19 +73,26 @@ fn groups(shown: &QueueView, chrome: &Chrome) -> Markup {
                 label.field.grow { span { "Jobs of the group" } input name="group" autocomplete="off" required; }
                 button { "Show" }
             }
-            @if chrome.may(Role::Operator, queue) {
-                form.fields method="post" action=(chrome.queue_href(queue, "/pause")) {
-                    input type="hidden" name="csrf" value=(chrome.csrf);
-                    label.field.grow { span { "Pause or resume the group" } input name="group" autocomplete="off" required; }
-                    div.bar-of-forms {
-                        button { "Pause" }
-                        button formaction=(chrome.queue_href(queue, "/resume")) { "Resume" }
-                    }
-                }
-            }
+            (pausing(queue, "group", "Pause or resume the group", chrome))
         }
     };
     parts::panel("Groups", &Markup::default(), &body)
+}
+
+/// A form that pauses or resumes the jobs of what is typed: also of something of which the page does not know yet.
+pub(crate) fn pausing(queue: &str, field: &str, label: &str, chrome: &Chrome) -> Markup {
+    html! {
+        @if chrome.may(Role::Operator, queue) {
+            form.fields method="post" action=(chrome.queue_href(queue, "/pause")) {
+                input type="hidden" name="csrf" value=(chrome.csrf);
+                label.field.grow { span { (label) } input name=(field) autocomplete="off" required; }
+                div.bar-of-forms {
+                    button { "Pause" }
+                    button formaction=(chrome.queue_href(queue, "/resume")) { "Resume" }
+                }
+            }
+        }
+    }
 }
 
 fn totals(totals: &Totals) -> Markup {
@@ -110,4 +127,31 @@ fn settings(shown: &QueueView) -> Markup {
         }
     };
     html! { @if !shown.settings.is_empty() { (parts::panel("Settings", &Markup::default(), &body)) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_grows_only_if_more_come_than_end() {
+        let drained = |arrivals, departures, drain_ms, waiting| {
+            let rates = Rates {
+                arrivals,
+                departures,
+                failed: None,
+                drain_ms,
+            };
+            drained(&rates, waiting)
+        };
+        assert_eq!(drained(1.0, 2.0, Some(90_000), 90), "90 s");
+        assert_eq!(drained(2.0, 1.0, None, 90), "not: more come than end");
+        assert_eq!(drained(2.0, 2.0, None, 90), "not: as many come as end");
+        // They are shown as 48 a minute, both of them.
+        let (came, ended) = (48.4 / 60.0, 47.6 / 60.0);
+        assert_eq!(drained(came, ended, None, 7), "not: as many come as end");
+        assert_eq!(drained(2.02, 2.0, None, 90), "not: as many come as end");
+        assert_eq!(drained(0.0, 0.0, None, 90), "not: none ends");
+        assert_eq!(drained(0.0, 0.0, Some(0), 0), "nothing waits");
+    }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::access::Role;
-use crate::chrome::{Chrome, encoded};
+use crate::chrome::{Chrome, path_part};
 use crate::model::{ScheduleLine, Schedules, TickOutcome};
 use crate::pages::frame::Page;
 use crate::pages::parts::Column::{Actions, Number, Words};
@@ -96,7 +96,7 @@ fn actions(line: &ScheduleLine, chrome: &Chrome) -> Markup {
     let to = |verb: &str| {
         chrome.queue_href(
             &line.queue,
-            &format!("/schedules/{}/{verb}", encoded(&line.name)),
+            &format!("/schedules/{}/{verb}", path_part(&line.name)),
         )
     };
     let name = text::plain(&line.name, 60);

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::chrome::Chrome;
 use crate::model::{AttemptLine, JobState, JobView, Moment};
 use crate::pages::icon::{self, Icon};
-use crate::pages::{parts, text};
+use crate::pages::{parts, text, words};
 
 /// Bytes of a reason that stands in a line of its own, without a frame.
 const SHORT: usize = 120;
@@ -88,6 +88,7 @@ fn latest(shown: &JobView, now: Moment) -> Markup {
                     span.quiet { (parts::ms(line.enqueued_at.ms_before(at))) " after it was enqueued" }
                 }
             }
+            other => { strong { (words::capital(other.as_str())) } }
         }
     };
     entry(class, icon, &says, &below)

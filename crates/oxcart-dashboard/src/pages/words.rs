@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::Rates;
+
 /// `1,234,567`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -125,6 +127,11 @@ pub(crate) fn percent(part: f64) -> String {
     } else {
         format!("{} %", decimal(part * 100.0))
     }
+}
+
+/// Whether more come than end, also as these are shown.
+pub(crate) fn grows(rates: &Rates) -> bool {
+    rates.grows() && rate(rates.arrivals) != rate(rates.departures)
 }
 
 #[cfg(test)]

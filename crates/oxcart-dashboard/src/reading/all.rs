@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::model::{Moment, Overview, QueueLine, Rates};
 use crate::reading::budget::Budget;
 use crate::reading::clock::{self, Clock};
-use crate::reading::queue::{LATELY, LATELY_COMMANDS, lately, line, unread};
+use crate::reading::queue::{LATELY, LATELY_COMMANDS, lately, lease_over, line, unread};
 use crate::reading::{ANSWER_WITHIN, NotRead, Reading, View};
 
 /// Commands a second for this, and how many at once.
@@ -33,6 +33,8 @@ const PAID_BACK_WITHIN: Duration = Duration::from_secs(5);
 const CALLS_AT_A_TIME: usize = 16;
 /// How often the history of a queue is read, in which something happens.
 const HISTORY_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether the leases of jobs that run are renewed.
+const LEASES_EVERY: Duration = Duration::from_secs(5);
 /// A queue in which something happens is read so many times as often as a quiet one.
 const BUSY_WEIGHT: u32 = 16;
 const CLOCK_EVERY: Duration = Duration::from_secs(60);
@@ -48,6 +50,8 @@ struct Known {
     lately_at: Option<Instant>,
     /// Something has happened since the history was read.
     has_news: bool,
+    lease_over: Option<Duration>,
+    leases_at: Option<Instant>,
 }
 
 impl Known {
@@ -63,6 +67,8 @@ impl Known {
             lately: None,
             lately_at: None,
             has_news: false,
+            lease_over: None,
+            leases_at: None,
         }
     }
 }
@@ -266,11 +272,32 @@ impl All {
             Some(before) => before.counts.totals != counts.totals,
             None => counts.totals.added > 0,
         };
+        let leases_at = before.as_ref().and_then(|before| before.leases_at);
+        let looks = counts.active > 0 && leases_at.is_none_or(|at| at.elapsed() > LEASES_EVERY);
+        let lease_over = if looks {
+            self.budget.borrow(1);
+            answered(lease_over(&queue, self.clock.now())).await?
+        } else {
+            let known = before.as_ref().and_then(|before| before.lease_over);
+            known.filter(|_| counts.active > 0)
+        };
         let was_news = before.as_ref().is_some_and(|before| before.has_news);
         let has_history = history.is_some();
         let lately = history.or(before.and_then(|before| before.lately));
         Ok(Known {
-            line: line(name, &counts, oldest, lately.as_ref(), self.clock.now()),
+            line: line(
+                name,
+                &counts,
+                (oldest, lease_over),
+                lately.as_ref(),
+                self.clock.now(),
+            ),
+            lease_over,
+            leases_at: if looks {
+                Some(Instant::now())
+            } else {
+                leases_at
+            },
             is_busy: has_moved || counts.active > 0,
             has_news: has_moved || (was_news && !has_history),
             lately_at: if has_history {

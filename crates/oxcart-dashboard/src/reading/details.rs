@@ -164,6 +164,11 @@ impl Details {
     async fn queue(&self, name: &str) -> Result<View, NotRead> {
         let (queue, counts) = self.existing(name).await?;
         let oldest = queue.oldest_waiting().await?;
+        let mut lease_over = None;
+        if counts.active > 0 {
+            self.budget.borrow(1);
+            lease_over = queue::lease_over(&queue, self.clock.now()).await?;
+        }
         let day = self.day(&queue).await?;
         let now = self.clock.now();
         let lately = queue::lately(&day.names, now);
@@ -174,7 +179,7 @@ impl Details {
             .unwrap_or(lately);
         let age = oldest.as_ref().map(|oldest| oldest.age);
         Ok(View::Queue(Box::new(QueueView {
-            line: queue::line(name, &counts, age, Some(&lately), now),
+            line: queue::line(name, &counts, (age, lease_over), Some(&lately), now),
             oldest_waiting_id: oldest.map(|oldest| oldest.id.to_string()),
             rate: counts.rate.as_ref().map(queue::rate),
             rate_started: counts.started,
@@ -251,7 +256,7 @@ impl Details {
             jobs,
             unreadable,
             next: next.map(|next| next.to_string()),
-            counts: model::JobState::ALL.into_iter().zip(counts).collect(),
+            counts: model::JobState::ALL.iter().copied().zip(counts).collect(),
         }))
     }
 
@@ -375,7 +380,7 @@ impl Details {
 
 /// The request for jobs that a query stands for.
 pub(crate) fn wanted(queue: &Queue, query: &JobQuery) -> Result<oxcart::Jobs, NotRead> {
-    let mut jobs = queue.jobs(job::stored_state(query.state));
+    let mut jobs = queue.jobs(query.state);
     if !query.name.is_empty() {
         jobs = jobs.named(&query.name);
     }

@@ -8,31 +8,12 @@ use crate::value::{cut, readable};
 /// Longest error in a list, in characters.
 const ERROR_MAX: usize = 300;
 
-pub(super) fn state(state: oxcart::JobState) -> model::JobState {
-    let mut all = model::JobState::ALL.into_iter();
-    let found = all.find(|known| known.as_str() == state.as_str());
-    found.unwrap_or_default()
-}
-
-pub(crate) fn stored_state(state: model::JobState) -> oxcart::JobState {
-    use oxcart::JobState as Stored;
-    match state {
-        model::JobState::Waiting => Stored::Waiting,
-        model::JobState::Blocked => Stored::Blocked,
-        model::JobState::Delayed => Stored::Delayed,
-        model::JobState::Active => Stored::Active,
-        model::JobState::Completed => Stored::Completed,
-        model::JobState::Cancelled => Stored::Cancelled,
-        model::JobState::Dead => Stored::Dead,
-    }
-}
-
 pub(super) fn line(queue: &str, job: &JobInfo) -> model::JobLine {
     model::JobLine {
         queue: queue.to_owned(),
         id: job.id.to_string(),
         name: job.name.clone(),
-        state: state(job.state),
+        state: job.state,
         enqueued_at: job.enqueued_at.into(),
         priority: job.priority,
         failed: job.failed,

@@ -4,7 +4,7 @@ use oxcart::{Rhythm, ScheduleInfo, TickOutcome, WorkerInfo};
 
 use crate::model::{self, ScheduleLine, Schedules, WorkerLine, Workers};
 use crate::reading::details::Details;
-use crate::reading::{NotRead, View, job};
+use crate::reading::{NotRead, View};
 
 impl Details {
     pub(super) async fn schedules(&self, name: Option<&str>) -> Result<View, NotRead> {
@@ -53,7 +53,7 @@ fn line(queue: &str, schedule: ScheduleInfo) -> ScheduleLine {
         _ => "other".to_owned(),
     });
     let (last_job, last_job_state) = match schedule.last_job {
-        Some((id, found)) => (Some(id.to_string()), found.map(job::state)),
+        Some((id, found)) => (Some(id.to_string()), found),
         None => (None, None),
     };
     ScheduleLine {

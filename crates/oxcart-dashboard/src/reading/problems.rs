@@ -8,6 +8,8 @@ use crate::model::QueueLine;
 const TOO_OLD_MS: u64 = 10 * 60 * 1_000;
 /// Jobs wait for so long, and none runs.
 const IDLE_MS: u64 = 60 * 1_000;
+/// The lease of a job is over for so long. A worker that lives takes such a job back within 10 s.
+const ABANDONED_MS: u64 = 15 * 1_000;
 /// More than this part of the attempts fails.
 const FAILED: f64 = 0.2;
 /// A queue that falls behind has at least so many jobs waiting.
@@ -16,6 +18,12 @@ const BEHIND: u64 = 1_000;
 /// In some words each; the gravest first.
 pub(super) fn problems(line: &QueueLine) -> Vec<String> {
     let mut found = Vec::new();
+    if let Some(over_ms) = line.lease_over_ms.filter(|ms| *ms > ABANDONED_MS) {
+        let over = humantime::format_duration(Duration::from_secs(over_ms / 1_000));
+        found.push(format!(
+            "a worker has died: the lease of its job is over for {over}, and no other worker takes the job back"
+        ));
+    }
     let age_ms = line.oldest_waiting_ms.unwrap_or(0);
     let age = || humantime::format_duration(Duration::from_secs(age_ms / 1_000)).to_string();
     let is_open = !line.paused && line.held_until.is_none();
@@ -31,7 +39,7 @@ pub(super) fn problems(line: &QueueLine) -> Vec<String> {
         if let Some(part) = rates.failed.filter(|part| *part > FAILED) {
             found.push(format!("{:.0} % of the attempts fail", part * 100.0));
         }
-        if rates.drain_ms.is_none() && line.waiting > BEHIND {
+        if rates.drain_ms.is_none() && rates.grows() && line.waiting > BEHIND {
             found.push("more jobs come than end".to_owned());
         }
     }
@@ -87,5 +95,10 @@ mod tests {
         // Somebody wanted it so.
         line.paused = true;
         assert!(!problems(&line)[0].contains("worker"));
+        // A lease that has just ended is about to be taken back.
+        line.lease_over_ms = Some(3_000);
+        assert!(!problems(&line)[0].contains("worker"));
+        line.lease_over_ms = Some(16_000);
+        assert!(problems(&line)[0].starts_with("a worker has died"));
     }
 }

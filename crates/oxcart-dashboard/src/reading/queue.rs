@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxcart::{Counts, History, Rate, Retention, SettingsInForce, Spread, Totals};
+use oxcart::{Counts, Error, History, Queue, Rate, Retention, SettingsInForce, Spread, Totals};
 
 use crate::model::{self, Moment, QueueLine, Rates};
 use crate::reading::problems::problems;
@@ -33,17 +33,18 @@ pub(super) fn unread(queue: &str) -> QueueLine {
         paused_names: Vec::new(),
         held_until: None,
         oldest_waiting_ms: None,
+        lease_over_ms: None,
         rates: None,
         departures: Vec::new(),
         problems: Vec::new(),
     }
 }
 
-/// `lately`: what was read of the history some time ago, if it was.
+/// `lease_over`: for how long the lease is over that should have been renewed first. `lately`: what was read of the history some time ago, if it was.
 pub(super) fn line(
     queue: &str,
     counts: &Counts,
-    oldest: Option<Duration>,
+    (oldest, lease_over): (Option<Duration>, Option<Duration>),
     lately: Option<&(Rates, Vec<u64>)>,
     now: Moment,
 ) -> QueueLine {
@@ -60,12 +61,22 @@ pub(super) fn line(
         paused_names: counts.paused_names.clone(),
         held_until: counts.held_until.map(Into::into),
         oldest_waiting_ms: oldest.map(ms),
+        lease_over_ms: lease_over.map(ms),
         rates: lately.map(|(rates, _)| *rates),
         departures: lately.map_or_else(Vec::new, |(_, minutes)| minutes.clone()),
         problems: Vec::new(),
     };
     line.problems = problems(&line);
     line
+}
+
+/// For how long the lease of a job that runs is over; `None` if all of them are renewed. One command.
+pub(super) async fn lease_over(queue: &Queue, now: Moment) -> Result<Option<Duration>, Error> {
+    // The one that ends first comes first.
+    let first = queue.jobs(oxcart::JobState::Active).limit(1).await?;
+    let until = first.jobs.first().and_then(|job| job.lease_until);
+    let over = until.map_or(0, |until| Moment::from(until).ms_before(now));
+    Ok((over > 0).then(|| Duration::from_millis(over)))
 }
 
 pub(super) fn lately(history: &History, now: Moment) -> (Rates, Vec<u64>) {

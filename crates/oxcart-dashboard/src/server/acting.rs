@@ -10,7 +10,7 @@ use oxcart::{Acknowledge, Alerts, Changed, JobId, Queue};
 use serde_json::{Value, json};
 
 use crate::access::Role;
-use crate::chrome::{encoded, under};
+use crate::chrome::{encoded, path_part, under};
 use crate::server::answer::Refusal;
 use crate::server::body::{Fields, LARGE, SMALL};
 use crate::server::gate::{Proof, Viewer};
@@ -215,23 +215,18 @@ impl Acting<'_> {
     }
 
     pub(super) fn page(&self, rest: &str) -> String {
-        format!("/queues/{}{rest}", encoded(self.queue_name()))
+        format!("/queues/{}{rest}", path_part(self.queue_name()))
     }
 
     async fn act(&self, deed: Deed) -> Result<Done, Refusal> {
-        let has_known_fields = || self.fields.are_among(deed.fields());
-        if deed == Deed::StopTask {
-            has_known_fields()?;
-            return self.stop_task();
+        // Somebody who may not do it hears that first. These two find out themselves which queue they are about.
+        if !matches!(deed, Deed::StopTask | Deed::AcknowledgeAlert) {
+            self.needs(deed.role(), self.queue_name())?;
         }
-        if deed == Deed::AcknowledgeAlert {
-            has_known_fields()?;
-            return self.acknowledge().await;
-        }
-        // Somebody who may not do it hears that first.
-        self.needs(deed.role(), self.queue_name())?;
-        has_known_fields()?;
+        self.fields.are_among(deed.fields())?;
         match deed {
+            Deed::StopTask => self.stop_task(),
+            Deed::AcknowledgeAlert => self.acknowledge().await,
             Deed::PauseQueue => self.pause(true).await,
             Deed::ResumeQueue => self.pause(false).await,
             Deed::Bulk => bulk::begin(self),
@@ -293,7 +288,7 @@ impl Acting<'_> {
         };
         let page = match deed {
             Deed::RemoveJob => self.page("/jobs"),
-            _ => self.page(&format!("/jobs/{}", encoded(id.as_str()))),
+            _ => self.page(&format!("/jobs/{}", path_part(id.as_str()))),
         };
         match changed {
             Changed::Done => Ok(Done::new(format!("The job is {what}."), page)),

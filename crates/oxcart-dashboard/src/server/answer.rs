@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     Wrong(String),
     /// The body is too large.
     TooLarge,
+    /// The body did not come in time.
+    TooSlow,
     /// Nothing was changed: the thing is in another state.
     Conflict(String),
     /// Redis does not answer.
@@ -63,6 +65,7 @@ impl Refusal {
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Wrong(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Lost(_) | Self::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -79,6 +82,7 @@ impl Refusal {
             Self::Missing(_) => "not-found",
             Self::Wrong(_) => "invalid",
             Self::TooLarge => "too-large",
+            Self::TooSlow => "too-slow",
             Self::Conflict(_) => "conflict",
             Self::Lost(_) => "redis-lost",
             Self::Broken(_) => "unreadable",
@@ -93,7 +97,7 @@ impl Refusal {
             Self::Foreign => "Refused",
             Self::TooMany => "Too many wrong tokens",
             Self::Missing(_) => "Not found",
-            Self::Wrong(_) | Self::TooLarge => "Not understood",
+            Self::Wrong(_) | Self::TooLarge | Self::TooSlow => "Not understood",
             Self::Conflict(_) => "Nothing was changed",
             Self::Lost(_) => "Redis does not answer",
             Self::Broken(_) => "Not readable",
@@ -108,6 +112,7 @@ impl Refusal {
             }
             Self::TooMany => "Too many wrong tokens came from your address. Wait for a minute.",
             Self::TooLarge => "The request is too large.",
+            Self::TooSlow => "The request did not come in time.",
             Self::Unknown(text)
             | Self::Forbidden(text)
             | Self::Missing(text)

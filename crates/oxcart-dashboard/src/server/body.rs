@@ -1,10 +1,12 @@
 //! The body of a request that changes something: a form, or an object in JSON with the same fields.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::server::answer::Refusal;
 use crate::server::origin::is_json;
@@ -12,6 +14,8 @@ use crate::server::origin::is_json;
 /// Largest body of most requests, in bytes; a payload may be larger.
 pub(super) const SMALL: usize = 64 * 1024;
 pub(super) const LARGE: usize = 4 * 1024 * 1024;
+/// How long a body may take to come.
+const BODY_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the forms of our pages have beside the fields of their action.
 const OF_FORMS: [&str; 2] = ["csrf", "back"];
@@ -26,7 +30,8 @@ impl Fields {
         body: Body,
         at_most: usize,
     ) -> Result<Self, Refusal> {
-        let bytes = to_bytes(body, at_most).await;
+        let bytes = timeout(BODY_WITHIN, to_bytes(body, at_most)).await;
+        let bytes = bytes.map_err(|_| Refusal::TooSlow)?;
         let bytes = bytes.map_err(|_| Refusal::TooLarge)?;
         if is_json(headers) {
             return Self::of_json(&bytes);
@@ -90,5 +95,19 @@ impl Fields {
                 .map(Some)
                 .map_err(|_| Refusal::Wrong(format!("`{name}` is a number, and not {text:?}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
+        let never = stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let read = Fields::read(&HeaderMap::new(), Body::from_stream(never), SMALL).await;
+        assert!(matches!(read, Err(Refusal::TooSlow)), "{read:?}");
     }
 }

@@ -32,13 +32,23 @@ pub(super) fn begin(acting: &Acting<'_>) -> Result<Done, Refusal> {
     if action == Action::Remove {
         acting.needs(Role::Admin, acting.queue_name())?;
     }
+    let per_second = fields.number("per_second")?;
+    if per_second == Some(0) {
+        return Err(Refusal::Wrong("`per_second` is 1 or more".to_owned()));
+    }
+    let stop_if_failing_percent = fields.number("stop_if_failing_percent")?;
+    if stop_if_failing_percent > Some(100) {
+        return Err(Refusal::Wrong(
+            "`stop_if_failing_percent` is 0 to 100".to_owned(),
+        ));
+    }
     let order = Order {
         queue: acting.queue_name().to_owned(),
         action,
         query: query(acting)?,
         is_dry: !matches!(fields.get("dry_run"), "" | "no" | "false"),
-        per_second: fields.number("per_second")?,
-        stop_if_failing_percent: fields.number("stop_if_failing_percent")?,
+        per_second,
+        stop_if_failing_percent,
         operator: acting.viewer.access.name().to_owned(),
     };
     let text = match order.is_dry {
@@ -59,12 +69,10 @@ fn query(acting: &Acting<'_>) -> Result<JobQuery, Refusal> {
     let state = match acting.fields.get("state") {
         // What is meant is said: nothing is done to a state that was forgotten.
         "" => return Err(Refusal::Wrong("`state` says which jobs".to_owned())),
-        name => JobState::ALL
-            .into_iter()
-            .find(|state| state.as_str() == name),
+        name => name.parse::<JobState>()?,
     };
     Ok(JobQuery {
-        state: state.ok_or_else(|| Refusal::Wrong("there is no such state of jobs".to_owned()))?,
+        state,
         name: acting.fields.get("name").to_owned(),
         id: field("id"),
         group: acting.fields.get("group").to_owned(),

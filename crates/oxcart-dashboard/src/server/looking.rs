@@ -13,7 +13,7 @@ use maud::Markup;
 use percent_encoding::percent_decode_str;
 
 use crate::access::Role;
-use crate::chrome::Chrome;
+use crate::chrome::{Chrome, name_in_path};
 use crate::model::{Moment, TaskLine};
 use crate::pages;
 use crate::place::{Asked, Make, Place};
@@ -24,14 +24,14 @@ use crate::server::{App, Shared, cookies};
 
 pub(super) type Answer = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// The decoded parts of the path, by name.
+/// The names in the path, by what they are names of.
 pub(super) async fn path_parts(parts: &mut Parts) -> HashMap<String, String> {
     let Ok(found) = parts.extract::<RawPathParams>().await else {
         return HashMap::new();
     };
     let pairs = found.iter();
     pairs
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| (name.to_owned(), name_in_path(value).to_owned()))
         .collect()
 }
 

@@ -44,6 +44,7 @@ async fn steps(
         JobState::Active => counts.active,
         JobState::Completed | JobState::Cancelled => counts.completed,
         JobState::Dead => counts.dead,
+        _ => 0,
     };
     match (order.query.state, order.action) {
         (JobState::Dead, Action::Replay) => replay(&queue, order, task).await,

@@ -157,12 +157,12 @@ fn axe() -> Option<String> {
     Some(std::fs::read_to_string(path).expect("OXCART_AXE is axe.min.js"))
 }
 
-/// What axe finds that is serious or critical.
+/// What axe finds that is more than a minor matter.
 pub(crate) async fn barriers(page: &Page, axe: &str) -> Vec<String> {
     let ask = format!(
         "{axe};
         axe.run(document, {{ resultTypes: ['violations'] }}).then((found) => found.violations
-            .filter((one) => one.impact === 'serious' || one.impact === 'critical')
+            .filter((one) => one.impact !== 'minor')
             .map((one) => `${{one.id}}: ${{one.help}}: ` + one.nodes.slice(0, 3).map((node) => node.html).join(' ')))"
     );
     let found = page.eval(&ask).await;

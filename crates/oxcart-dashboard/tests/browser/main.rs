@@ -8,15 +8,19 @@
 )]
 
 mod acting;
+mod alerts;
 mod devtools;
 mod hostile;
 mod living;
 mod looking;
 mod page;
+mod pausing;
 mod pictures;
 mod roles;
+mod serving;
 mod site;
 mod support;
+mod tasks;
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -43,7 +47,7 @@ macro_rules! cases {
     };
 }
 
-const CASES: [Case; 16] = cases![
+const CASES: [Case; 22] = cases![
     looking::every_page_opens_on_a_phone,
     looking::every_page_opens_on_a_wide_screen,
     looking::pages_are_read_without_script,
@@ -54,10 +58,16 @@ const CASES: [Case; 16] = cases![
     acting::one_job_is_changed_as_asked,
     acting::everything_that_matches_is_counted_and_then_changed,
     acting::schedules_are_paused_run_and_removed,
+    alerts::an_operator_acknowledges_an_alert_and_a_viewer_does_not,
+    pausing::jobs_of_a_name_are_paused_and_resumed,
+    pausing::a_group_is_paused_and_resumed,
+    tasks::dead_letters_are_replayed_at_the_rate_that_was_typed,
+    tasks::a_task_stops_when_it_is_told_to,
     roles::nobody_is_let_in_without_a_token,
     roles::a_viewer_can_change_nothing,
     roles::an_operator_can_not_do_what_an_admin_can,
     roles::a_form_of_another_site_is_refused,
+    serving::the_program_serves_the_pages,
     hostile::texts_are_shown_as_texts,
     hostile::long_texts_break_no_layout,
 ];

@@ -216,19 +216,44 @@ impl Page {
     /// is unfolded before.
     pub(crate) async fn send_form(&self, action: &str, value: &str) {
         let [action, value] = [action, value].map(Value::from);
+        self.press_button(&format!(
+            "[...document.querySelectorAll('form[method=post]')]
+                .filter((form) => form.getAttribute('action') === {action})
+                .flatMap((form) => [...form.querySelectorAll('button')])
+                .find((button) => {value} === '' || button.value === {value})"
+        ))
+        .await;
+    }
+
+    /// The same with the first button that a CSS selector finds.
+    pub(crate) async fn send_by(&self, selector: &str) {
+        let selector = Value::from(selector);
+        self.press_button(&format!("document.querySelector({selector})"))
+            .await;
+    }
+
+    /// Presses the button that an expression finds, which leads to another document.
+    async fn press_button(&self, found: &str) {
         self.leave_by(&format!(
             "(() => {{
-                const leads = (form) => form.getAttribute('action') === {action};
-                const buttons = [...document.querySelectorAll('form[method=post]')].filter(leads)
-                    .flatMap((form) => [...form.querySelectorAll('button')]);
-                const button = buttons.find((button) => {value} === '' || button.value === {value});
-                if (!button) throw new Error('no such button: ' + {action} + ' ' + {value});
+                const button = {found};
+                if (!button) throw new Error('no such button');
                 for (let fold = button.closest('details'); fold; fold = fold.parentElement.closest('details')) fold.open = true;
                 if (button.getBoundingClientRect().width === 0) throw new Error('the button is not to be seen');
                 button.click();
             }})()"
         ))
         .await;
+    }
+
+    /// Types into the field that a CSS selector finds, in place of what is there.
+    pub(crate) async fn type_into(&self, selector: &str, text: &str) {
+        let selector = Value::from(selector);
+        self.eval(&format!(
+            "(() => {{ const field = document.querySelector({selector}); field.focus(); field.select(); }})()"
+        ))
+        .await;
+        self.call("Input.insertText", json!({ "text": text })).await;
     }
 
     /// Types a token into the login page, and sends it.

@@ -21,4 +21,5 @@ mod road;
 mod server;
 
 pub use eventually::eventually_async;
+pub use process::Process;
 pub use server::Server;

@@ -231,6 +231,54 @@ async fn schedules_are_paused_run_and_removed() {
         .expect(404);
 }
 
+/// Browsers, proxies and libraries take dots for folders, also those that are encoded.
+#[tokio::test]
+async fn names_of_dots_and_slashes_lead_nowhere_else() {
+    let rig = Rig::new().await;
+    let admin = Program::new(&rig.router(), ADMIN);
+    for name in [".", ".."] {
+        let queue = rig.oxcart.queue(name).unwrap();
+        let hour = std::time::Duration::from_secs(3_600);
+        let schedule = queue.schedule(name).every(hour);
+        schedule.job(Send::to("ada")).await.unwrap();
+        let id = oxcart::JobId::new(name).unwrap();
+        let request = queue.enqueue(Send::to("ada")).group(name).id(id.clone());
+        request.await.unwrap();
+        let path = format!("/queues/~{name}");
+        admin.get(&format!("/api{path}")).await.expect(200);
+        let page = admin.get(&path).await.expect(200).text;
+        assert!(page.contains(&format!("\"{path}/jobs\"")), "{page}");
+        assert!(!page.contains(&format!("/queues/{name}/")), "{page}");
+        let page = admin.get(&format!("{path}/schedules")).await.expect(200);
+        let pause = format!("{path}/schedules/~{name}/pause");
+        assert!(page.text.contains(&format!("\"{pause}\"")), "{}", page.text);
+        let api = format!("/api{pause}");
+        admin.post(&api, json!({})).await.expect(200);
+        let info = queue.schedule(name).info().await.unwrap().unwrap();
+        assert!(info.paused);
+        let job = format!("/api{path}/jobs/~{name}");
+        assert_eq!(admin.get(&job).await.expect(200).json()["line"]["id"], name);
+        let cancel = format!("{job}/cancel");
+        admin.post(&cancel, json!({})).await.expect(200);
+        let pause = format!("/api{path}/pause");
+        let group = json!({"group": name});
+        admin.post(&pause, group).await.expect(200);
+        assert!(queue.group(name).unwrap().info().await.unwrap().paused);
+    }
+    // No name has these: the answer says so, and is no other page.
+    for path in ["queues/a%2Fb", "queues/mail/jobs/a%2Fb"] {
+        let answer = admin.get(&format!("/api/{path}")).await.expect(400);
+        assert_eq!(answer.json()["error"]["kind"], "invalid");
+    }
+    let path = "/api/queues/mail/schedules/a%2F..%2Fb/pause";
+    let answer = admin.post(path, json!({})).await.expect(400);
+    assert_eq!(answer.json()["error"]["kind"], "invalid");
+    // A group may have any name: it stands in no path.
+    let pause = "/api/queues/mail/pause";
+    let group = json!({"group": "a/../b"});
+    admin.post(pause, group).await.expect(200);
+}
+
 /// A filter that is not understood is no filter: the action would be one on everything.
 #[tokio::test]
 async fn what_is_not_understood_changes_nothing() {
@@ -253,6 +301,14 @@ async fn what_is_not_understood_changes_nothing() {
         } else {
             answer.expect(400);
         }
+    }
+    // No task is begun that could only fail.
+    for body in [
+        json!({"action": "replay", "state": "dead", "per_second": 0}),
+        json!({"action": "replay", "state": "dead", "per_second": -1}),
+        json!({"action": "replay", "state": "dead", "stop_if_failing_percent": 101}),
+    ] {
+        admin.post("/api/queues/mail/bulk", body).await.expect(400);
     }
     let mistyped = json!({"nmae": "send"});
     let answer = admin.post("/api/queues/mail/pause", mistyped).await;

@@ -8,6 +8,7 @@ mod actions;
 mod alerts;
 mod api;
 mod cost;
+mod dead_worker;
 mod forms;
 mod gate;
 mod hostile;

@@ -23,6 +23,8 @@ mutants! {
         "if #dropped > 0 then" => "if false then";
     an_alert_is_told_out_of_its_order among ALERTS:
         "{ traits = queue.has_sent_traits(record) }" => "{}";
+    all_alerts_are_found_instead_of_one among ALERTS:
+        "if args.name then" => "if false then";
     a_job_tells_of_another_alert among ALERTS:
         "local record = ARGV[1 + 3 * n + i]" => "local record = ARGV[2 + 3 * n]";
 }

@@ -35,5 +35,5 @@ mutants! {
     a_lost_parent_gets_in_line among FLOWS_TENDED:
         "successors[id] = not runs and not has_ended and queue.waits_for_children(id) or nil" => "";
     a_parent_is_taken_for_lost among FLOWS_TENDED:
-        "or queue.is_successor(id, record) or queue.waits_for_children(id) then" => "or queue.is_successor(id, record) then";
+        "or queue.is_untold(id) or queue.waits_for_children(id) then" => "or queue.is_untold(id) then";
 }

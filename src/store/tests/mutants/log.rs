@@ -6,7 +6,7 @@ mutants! {
     g2_no_receipt_check_for_a_log among LOGS:
         "redis.call('HGET', key.claims, args.id) == args.receipt" => "redis.call('HGET', key.claims, args.id)";
     g8_a_log_is_left_behind_by_its_job among LOGS:
-        "if #read > SNOOZED_SINCE_MS then" => "if false then";
+        "if #read > WITHOUT_LOG then" => "if false then";
     a_line_that_is_sent_again_is_there_twice among LOGS:
         "fence == args.fence and math.max(0, tonumber(number) - args.first + 1) or 0" => "0";
     a_line_of_another_attempt_counts_as_this_one among LOGS:

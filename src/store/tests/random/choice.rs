@@ -27,6 +27,7 @@ use crate::store::recover::Doubt;
 use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
+use crate::store::tests::steps::operations as steps;
 use crate::store::tests::{
     adopt, alerts, audit, cancel, edit, expiry, flows, gates, import, log, oldest, owner,
     remove_dead, report, snooze, successors, turns, unique,
@@ -78,6 +79,9 @@ operations! {
         .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes });
     2 Log: log::operation();
     1 ReadLog: log::read();
+    4 Step: steps::store();
+    4 Suspend: steps::suspend();
+    3 Signal: steps::signal();
     6 Recover: recover();
     2 Judge: judge();
     2 Promote: (1..5usize, 0..WORKERS, any::<bool>())

@@ -65,7 +65,7 @@ impl World<'_> {
     }
 
     /// What a worker has read in the record that it claimed.
-    fn end_traits(&self, id: &JobId) -> EndTraits {
+    pub(in crate::store::tests) fn end_traits(&self, id: &JobId) -> EndTraits {
         let record = self.last.get("jobs", id.as_str());
         record.map_or(EndTraits::None, |record| EndTraits::of(record))
     }

@@ -47,7 +47,7 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     };
     blocked_are_in_their_gates(dump, &of_gate)?;
     let aside = aside(dump)?;
-    let following = &successors(dump) | &parents(dump);
+    let following = &(&successors(dump) | &parents(dump)) | &untold(dump);
     let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for member in dump.names("running") {
         let (gate, id) = member.split_once('\0').ok_or("a member without a gate")?;
@@ -164,7 +164,24 @@ fn aside(dump: &Dump) -> Result<BTreeSet<String>, Wrong> {
     Ok(aside)
 }
 
-/// Each blocked job stands among those of its gate, or is a successor, or waits for its children.
+/// Blocked jobs that wait to be told something, and are held back by no gate.
+fn untold(dump: &Dump) -> BTreeSet<String> {
+    let attempts = dump.part("attempts");
+    let put_aside =
+        attempts.filter(|(_, waits)| waits.split(|byte| *byte == b' ').next() == Some(b"0"));
+    let ids =
+        put_aside.filter_map(|(field, _)| Some(text(field).strip_suffix("#waits")?.to_owned()));
+    let members = dump.names("blocked_by");
+    let held = |id: &String| {
+        members
+            .iter()
+            .any(|member| of_its_gate(member).1.1.get(16..) == Some(id))
+    };
+    ids.filter(|id| dump.get("blocked", id).is_some() && !held(id))
+        .collect()
+}
+
+/// Each blocked job stands among those of its gate, is a successor, or waits for its children, or to be told something.
 fn blocked_are_in_their_gates(
     dump: &Dump,
     of_gate: &BTreeMap<String, String>,
@@ -184,7 +201,7 @@ fn blocked_are_in_their_gates(
             }
         }
     }
-    let following = &successors(dump) | &parents(dump);
+    let following = &(&successors(dump) | &parents(dump)) | &untold(dump);
     if let Some(id) = held.intersection(&following).next() {
         return Err(format!(
             "{id} waits for its key or its children, and is held back by a gate"

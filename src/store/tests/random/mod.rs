@@ -18,6 +18,7 @@ mod order;
 pub(super) mod profile;
 mod profile_alerts;
 mod profile_dead;
+mod profile_steps;
 mod profile_waiting;
 pub(super) mod reads;
 mod removal;

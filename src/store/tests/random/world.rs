@@ -59,7 +59,7 @@ pub(crate) struct World<'a> {
     pub(super) claimed: Vec<String>,
     /// Where the last page of each state ended.
     pub(super) pages: HashMap<State, Place>,
-    pub(super) last: Dump,
+    pub(in crate::store::tests) last: Dump,
 }
 
 /// A lane, its last number and what it called with that.

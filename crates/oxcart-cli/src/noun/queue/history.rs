@@ -169,7 +169,10 @@ pub(super) fn rates(out: &mut Out, told: &Told) -> Result<(), Trouble> {
             "about {}",
             exact(Duration::from_secs(time.as_secs().max(1)))
         ),
-        None => "never: more jobs come than end".to_owned(),
+        None if rate(told.arrivals) != rate(told.departures) => {
+            "never: more jobs come than end".to_owned()
+        }
+        None => "never: no more jobs end than come".to_owned(),
     };
     out.fact("drained in", drained)
 }

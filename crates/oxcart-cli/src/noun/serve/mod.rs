@@ -1,5 +1,6 @@
 //! The dashboard with a server of its own.
 
+mod connections;
 mod token;
 
 use std::net::SocketAddr;
@@ -15,14 +16,17 @@ use oxcart::Oxcart;
 use oxcart_dashboard::{Access, Dashboard, Role};
 use tokio::net::TcpListener;
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use crate::session::Session;
 use crate::trouble::Trouble;
+use connections::Limits;
 use token::{Token, Typed};
 
 /// How long requests under way may take when the server is to end. Streams of changes do not end by themselves.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long a client may take to ask, from when it has connected or has got its last answer.
+const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// How long Redis may take to answer, so that the server is called healthy.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(2);
 /// A health check asks Redis not more often than this.
@@ -100,20 +104,12 @@ pub(crate) async fn run(serve: Serve, session: &mut Session) -> Result<(), Troub
     ))?;
     session.out.flush()?;
     let app = dashboard.router().merge(health(&session.oxcart));
-    until_asked_to_end(listener, app).await
-}
-
-async fn until_asked_to_end(listener: TcpListener, app: Router) -> Result<(), Trouble> {
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(oxcart::shutdown_signal());
-    let too_long = async {
-        oxcart::shutdown_signal().await;
-        sleep(GRACE).await;
+    let limits = Limits {
+        head: HEAD_WITHIN,
+        end: GRACE,
     };
-    tokio::select! {
-        served = served => served.map_err(|error| Trouble::error(format!("cannot serve: {error}"))),
-        () = too_long => Ok(()),
-    }
+    limits.serve(listener, app, oxcart::shutdown_signal()).await;
+    Ok(())
 }
 
 /// When Redis was last asked, and whether it answered.

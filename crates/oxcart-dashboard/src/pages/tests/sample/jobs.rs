@@ -46,7 +46,8 @@ pub(super) fn list(state: JobState, names: &[&str], text: &str) -> JobList {
         unreadable: Vec::new(),
         next: Some("abc".to_owned()),
         counts: JobState::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .zip([1_234, 2, 45_000_000, 12, 998, 0, 57])
             .collect(),
     }

@@ -21,6 +21,7 @@ pub(super) fn line(name: &str, at: u64) -> QueueLine {
             Vec::new()
         },
         held_until: (at == 6).then(|| Moment::from_millis(NOW + 90_000)),
+        lease_over_ms: None,
         oldest_waiting_ms: (at > 0).then_some(at * at * 9_000),
         rates: Some(Rates {
             arrivals: at as f64 * 1.7,

@@ -1,0 +1,48 @@
+#!lua
+-- Gives a job the value that it waits for (lib/steps.lua). args: id, name (of the step). ARGV[2] is the value. If the job was put
+-- aside, it gets in line at once, at the back of its priority, as far as its gate lets it (lib/gate.lua).
+-- Answers { 'signalled' | 'already' (the first value stays) | 'not_waiting' | 'missing', now_ms }; or { 'ended', now_ms, state }. Only the first of these writes. O(waits + log N), and
+-- O(lines log N) if the job was delayed. Harmless when repeated.
+-- needs: arguments, meta, find_job, places, waits, steps
+-- rarely: shown, head, types, take_out, lines, delayed, order, hold, emit, arm, opening
+
+local id = args.id
+local state, score, part, record = queue.find_job(id)
+if not state then
+  return { 'missing', now_ms }
+end
+if state == 'completed' then
+  return { 'ended', now_ms, queue.shown_state(id, state) }
+end
+local aside, waits = queue.read_waits(id)
+local wait = queue.find_wait(waits, args.name)
+local field = wait and queue.step_field(id, wait.n)
+local step = wait and queue.read_step(redis.call('HGET', key.attempts, field))
+if not step or wait.mark == '=' or step.kind ~= 'wait' then
+  return { step and step.kind == 'signal' and 'already' or 'not_waiting', now_ms }
+end
+if queue.has_traits(record) then
+  queue.check_types()
+end
+
+local was_blocked = state == 'blocked' and aside == '0'
+local was_delayed = state == 'delayed' and aside == queue.due_of(score)
+wait.mark, step.kind = '=', 'signal'
+redis.call('HSET', key.attempts, field, queue.step_text(step, ARGV[2]))
+queue.write_waits(id, (was_blocked or was_delayed) and '-' or aside, waits)
+if was_blocked or was_delayed then
+  queue.take_out(id, part, record)
+  if was_delayed then
+    queue.look_for_due()
+  end
+  local priority = queue.priority_at(queue.places_of({ id })[1])
+  local places = queue.take_places({ id }, { [id] = { priority = priority } })
+  queue.emit('waiting', queue.enter_at_or_hold({ id }, places))
+  if not meta.paused then
+    local arm = meta.limited and queue.arm_for_new_job or queue.arm
+    arm(0)
+  end
+end
+queue.flush_events()
+queue.save_meta()
+return { 'signalled', now_ms }

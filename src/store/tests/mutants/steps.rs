@@ -1,0 +1,42 @@
+//! Scripts broken on purpose: durable steps.
+
+use super::{is_noticed, profile};
+
+mutants! {
+    g2_no_receipt_check_for_a_step among STEPS:
+        "local is_held = redis.call('HGET', key.claims, args.id) == args.receipt"
+            => "local is_held = redis.call('HGET', key.claims, args.id)";
+    a_step_that_is_stored_again_replaces_the_first among STEPS:
+        "if stored and not (ends_wait and known.due_ms > 0 and known.due_ms <= now_ms) then" => "if false then";
+    a_wait_is_over_before_its_time among STEPS:
+        "ends_wait and known.due_ms > 0 and known.due_ms <= now_ms" => "ends_wait";
+    a_wait_without_end_is_over among STEPS:
+        "ends_wait and known.due_ms > 0 and known" => "ends_wait and known";
+    a_wait_that_is_over_can_be_answered among STEPS:
+        "wait.mark, step.due_ms = '!', known.due_ms" => "step.due_ms = known.due_ms";
+    a_signal_does_not_wake_a_blocked_job among STEPS:
+        "local was_blocked = state == 'blocked' and aside == '0'" => "local was_blocked = false";
+    a_signal_does_not_wake_a_delayed_job among STEPS:
+        "local was_delayed = state == 'delayed' and aside == queue.due_of(score)" => "local was_delayed = false";
+    a_signal_wakes_a_job_that_waits_for_its_next_attempt among STEPS:
+        "state == 'delayed' and aside == queue.due_of(score)" => "state == 'delayed'";
+    a_signal_that_came_before_the_attempt_ended_is_overlooked among STEPS:
+        "if not step or (step.kind ~= 'wait' and step.kind ~= 'sleep') then" => "if not step then";
+    a_job_sleeps_until_the_last_of_its_moments among STEPS:
+        "first_ms == 0 and step.due_ms or math.min(" => "first_ms == 0 and step.due_ms or math.max(";
+    a_second_value_replaces_the_first among STEPS:
+        "if not step or wait.mark == '=' or step.kind ~= 'wait' then" => "if not step then";
+    g8_steps_are_left_behind_by_their_job among STEPS:
+        "if #read > WITHOUT_STEPS then" => "if false then";
+    a_job_is_told_twice_and_leaves_where_it_is_by_then among STEPS:
+        "(was_blocked or was_delayed) and '-' or aside" => "aside";
+    g1_a_job_that_is_told_is_still_blocked among STEPS_GATED:
+        "queue.take_out(id, part, record)\n  if was_delayed then" => "if was_delayed then";
+    a_job_of_an_order_that_waits_lets_the_others_pass among STEPS_GATED:
+        "rate_limited = 'waiting', untold = 'delayed' }" => "rate_limited = 'waiting', untold = 'ended' }";
+    a_job_that_is_told_runs_beside_its_group among STEPS_GATED:
+        "queue.emit('waiting', queue.enter_at_or_hold({ id }, places))\n  if not meta.paused then\n    local arm"
+            => "queue.enter_at({ id }, places)\n  queue.emit('waiting', { id })\n  if not meta.paused then\n    local arm";
+    a_job_that_waits_to_be_told_is_taken_for_lost among STEPS_LOST:
+        "queue.is_successor(id, record) or queue.is_untold(id) or" => "queue.is_successor(id, record) or";
+}

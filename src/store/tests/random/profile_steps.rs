@@ -1,0 +1,37 @@
+//! Profiles (`profile.rs`) of sequences in which jobs have durable steps.
+
+use super::choice::Kind::*;
+use super::profile::Profile;
+
+/// Steps are stored, jobs are put aside and told, end, and go.
+pub(crate) const STEPS: Profile = Profile(&[
+    (6, Enqueue),
+    (14, Advance),
+    (14, Step),
+    (10, Suspend),
+    (14, Signal),
+    (2, Remove),
+    (2, Replay),
+    (2, Cancel),
+    (2, Trim),
+    (6, Pass),
+]);
+
+/// The same, and the jobs have groups and orders.
+pub(crate) const STEPS_GATED: Profile = Profile(&[
+    (10, Enqueue),
+    (18, Advance),
+    (8, Step),
+    (16, Suspend),
+    (10, Signal),
+    (4, Pass),
+]);
+
+/// Jobs that were put aside lose their lists.
+pub(crate) const STEPS_LOST: Profile = Profile(&[
+    (8, Enqueue),
+    (14, Advance),
+    (8, Step),
+    (14, Suspend),
+    (8, LoseList),
+]);

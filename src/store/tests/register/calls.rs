@@ -1,0 +1,114 @@
+//! What the calls of the register are made of.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::Tried;
+use crate::id::{JobId, Receipt};
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::options::JobOptions;
+use crate::job::outcome::Outcome;
+use crate::job::record::EncodedRecord;
+use crate::policy::unique::{OnDuplicate, Unique};
+use crate::store::Verb;
+use crate::store::enqueue::NewJob;
+use crate::store::list::{Direction, List, Wanted};
+use crate::store::orphans::{How, Orphans};
+use crate::store::recover::{Doubt, Recover};
+use crate::store::report::Report;
+use crate::store::tests::bad_input::{NOW, advance};
+use crate::store::tests::subject::InRedis;
+use crate::store::tests::{job, settlement};
+
+/// When all leases have run out, and all that is delayed is due.
+pub(super) const LATER: u64 = NOW + 7_200_000;
+
+pub(super) fn tried<V: Verb<Answer: Debug>>(redis: &mut InRedis, verb: &V) -> Tried {
+    redis.call(verb).map(|answer| format!("{answer:?}"))
+}
+
+pub(super) fn held() -> JobId {
+    JobId::stored("held")
+}
+
+pub(super) fn all() -> [JobId; 5] {
+    ["held", "waiting", "completed", "dead", "delayed"].map(JobId::stored)
+}
+
+/// A job with a unique key, which replaces another one that has it.
+pub(in crate::store::tests) fn keyed(id: &str) -> NewJob {
+    let unique = Unique::by("k").on_duplicate(OnDuplicate::Replace);
+    let options = JobOptions::new().unique(unique);
+    let record = EncodedRecord::new("test", vec![0xc0], &options, Vec::new());
+    NewJob { record, ..job(id) }
+}
+
+pub(super) fn entry() -> AttemptEntry {
+    AttemptEntry::new(AttemptKind::Error, "broken".into())
+}
+
+pub(super) fn bounced(name: Option<String>) -> Outcome {
+    let (after, entry) = (Duration::from_secs(1), entry());
+    Outcome::Bounced { after, entry, name }
+}
+
+pub(super) fn end(redis: &mut InRedis, receipt: &Receipt, outcome: Outcome) -> Tried {
+    let ended = [settlement(&held(), receipt, outcome)];
+    tried(redis, &advance("worker", 9, &ended, 5))
+}
+
+/// Takes back what was held two hours ago.
+pub(super) fn recover(redis: &mut InRedis) -> Tried {
+    redis.set_clock(LATER * 1_000);
+    let recover = Recover {
+        expected_ms: LATER,
+        tolerance_ms: 1,
+        limit: 5,
+        lease_ms: 60_000,
+        gap_ms: 0,
+        quiet_ms: 0,
+        doubt: Doubt::None,
+    };
+    tried(redis, &recover)
+}
+
+pub(super) fn listed(redis: &mut InRedis, direction: Direction, only: Option<&Wanted>) -> Tried {
+    tried(
+        redis,
+        &List {
+            state: "waiting",
+            direction,
+            limit: 9,
+            look_at: 9,
+            only,
+            bytes: 99,
+            after: None,
+        },
+    )
+}
+
+pub(in crate::store::tests) fn report(stops: bool) -> Report<'static> {
+    Report {
+        worker: "w",
+        age_ms: 5,
+        stops,
+        ttl_ms: 60_000,
+        most: 5,
+        about: b"about",
+        number: 7,
+        lines: "1 2 3 4 5:6 - mail",
+    }
+}
+
+pub(super) fn orphans(redis: &mut InRedis, how: How) -> Tried {
+    let (cursor, limit, lease_ms) = (Orphans::FIRST, 64, 5);
+    tried(
+        redis,
+        &Orphans {
+            cursor,
+            limit,
+            how,
+            lease_ms,
+        },
+    )
+}
