@@ -47,6 +47,8 @@ pub enum ErrorKind {
     LeaseLost,
     /// There is no such job (any more).
     NotFound,
+    /// The job does not wait for this signal. Nothing was written.
+    NotWaiting,
     /// The job failed for good and is on the dead-letter list.
     Dead,
     /// The job was cancelled: it was no longer wanted.

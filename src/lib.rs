@@ -271,6 +271,7 @@ pub use crate::queue::jobs_named::JobsNamed;
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
 pub use crate::queue::oldest::OldestWaiting;
 pub use crate::queue::orphans::Orphans;
+pub use crate::queue::signal::Signalled;
 pub use crate::queue::sweep::{Sweep, Swept};
 pub use crate::queue::workers::{RunningJob, WorkerInfo};
 pub use crate::redis::pool::Pool;

@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 20] = [
+const EXAMPLES: [(&str, &[&str]); 21] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batches",
@@ -147,6 +147,14 @@ const EXAMPLES: [(&str, &[&str]); 20] = [
     (
         "several_queues",
         &["[mail] cat.jpg is ready", "all done in mail and photos"],
+    ),
+    (
+        "steps",
+        &[
+            "the job sleeps, and holds no slot and no lease",
+            "published: Oxen: once upon a time (approved by Ana)",
+            "drafted once in 4 attempts",
+        ],
     ),
     (
         "testing",

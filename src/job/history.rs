@@ -136,7 +136,7 @@ impl FailedAttempt {
 
 /// The counters of a job that has failed, bounced, stalled or been snoozed; all zero for any other job. The last two are
 /// stored only if it was snoozed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
     /// Attempts spent of the budget.
     pub(crate) failed: u32,
@@ -150,12 +150,16 @@ pub(crate) struct Counters {
     pub(crate) snoozes: u32,
     /// When (server's ms) a handler first put it off; 0 if none did.
     pub(crate) snoozed_since_ms: u64,
+    /// Whether it has durable steps, or a checkpoint.
+    pub(crate) has_steps: bool,
 }
 
 impl Counters {
     /// A newer version may have appended other counters, which are passed over.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let counters: Vec<u64> = codec::decode_plain("a job's counters", bytes)?;
+        /// Of those behind the first four.
+        const BEFORE_STEPS: usize = 3;
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
         match counters[..] {
             [failed, bounces, bounced_since_ms, recorded, ref others @ ..] => Ok(Self {
@@ -165,6 +169,7 @@ impl Counters {
                 recorded,
                 snoozes: small(others.first().copied().unwrap_or(0)),
                 snoozed_since_ms: others.get(1).copied().unwrap_or(0),
+                has_steps: others.len() > BEFORE_STEPS,
             }),
             _ => Err(Error::new(
                 ErrorKind::Incompatible,

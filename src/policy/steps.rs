@@ -4,7 +4,6 @@ use crate::error::{Error, ErrorKind};
 use crate::policy::key::{decode_key, encode_key};
 
 /// No job has more steps.
-#[expect(dead_code, reason = "handlers come with the next change")]
 pub(crate) const STEPS_MAX: u32 = 256;
 /// How long the name of a step may be, in bytes.
 pub(crate) const NAME_MAX: usize = 128;

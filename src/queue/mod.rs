@@ -28,6 +28,7 @@ pub(crate) mod results;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod shelf;
+pub(crate) mod signal;
 pub(crate) mod sweep;
 pub(crate) mod unique;
 pub(crate) mod workers;

@@ -203,13 +203,15 @@ fn can_go(job: &JobInfo, found: &Found) -> bool {
     let is_remembered = field_of(&found.record, UNIQUE_UNTIL)
         .is_some_and(|until| until.bytes().all(|digit| digit.is_ascii_digit()));
     let is_suspect = job.stalls > 0;
+    // Its steps would be done once more.
+    let counters = found.counters.as_deref().map(Counters::decode);
+    let has_steps =
+        counters.is_some_and(|counters| counters.is_ok_and(|counters| counters.has_steps));
     let is_of_flow = [PARENT, CHILDREN]
         .iter()
         .any(|name| field_of(&found.record, name).is_some());
-    if is_of_flow {
-        return false;
-    }
-    job.state == State::Dead || waits && !is_suspect && !is_remembered
+    let stays = has_steps || is_of_flow;
+    !stays && (job.state == State::Dead || waits && !is_suspect && !is_remembered)
 }
 
 fn going(job: &Candidate) -> Result<Going, Error> {

@@ -1,8 +1,9 @@
 //! A handler called as a plain function: its context and its states, without a queue that runs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
@@ -17,6 +18,7 @@ use crate::store::advance::Claimed;
 use crate::time::{Timestamp, WAIT_MAX};
 use crate::worker::context::{Context, ContextInner};
 use crate::worker::extract::{State, States};
+use crate::worker::steps::{Alone, Suspension};
 
 /// Only with the feature `memory`.
 impl<T> State<T> {
@@ -72,6 +74,7 @@ impl Context {
             headers: Vec::new(),
             states: States::default(),
             cancel_reason: None,
+            steps: Alone::default(),
         }
     }
 
@@ -135,6 +138,7 @@ pub struct ContextBuilder {
     headers: Vec<(String, String)>,
     states: States,
     cancel_reason: Option<String>,
+    steps: Alone,
 }
 
 impl ContextBuilder {
@@ -216,6 +220,32 @@ impl ContextBuilder {
         self
     }
 
+    /// The value that [`Context::wait_for`] gets for the signal of this name. Without one it gets `None`, at once.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be encoded.
+    #[track_caller]
+    pub fn signal<T: Serialize + ?Sized>(mut self, name: impl Into<String>, value: &T) -> Self {
+        let value = codec::encode("a signal's value", value);
+        let value = value.unwrap_or_else(|error| panic!("{error}"));
+        self.steps.signals.insert(name.into(), value);
+        self
+    }
+
+    /// What [`Context::last_checkpoint`] finds.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be encoded.
+    #[track_caller]
+    pub fn checkpoint<C: Serialize + ?Sized>(self, cursor: &C) -> Self {
+        let value = codec::encode("a job's checkpoint", cursor);
+        self.steps
+            .checkpoint(value.unwrap_or_else(|error| panic!("{error}")));
+        self
+    }
+
     /// The job was asked to end, for this reason: [`Context::cancel_reason`] tells it, and the token has fired.
     pub fn cancelled(mut self, reason: impl Into<String>) -> Self {
         self.cancel_reason = Some(reason.into());
@@ -264,6 +294,10 @@ impl ContextBuilder {
                 group: self.group,
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
+                has_steps: false,
+                steps: OnceLock::new(),
+                suspension: Suspension::default(),
+                alone: Some(Box::new(self.steps)),
             }),
             ends: None,
         }

@@ -1,7 +1,7 @@
 //! One attempt: decode, run, decide. Ends in exactly one settlement, whatever the handler does.
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use tracing::{Instrument, Span};
@@ -19,6 +19,7 @@ use crate::worker::context::{Context, ContextInner};
 use crate::worker::decide::Happened;
 use crate::worker::inner::WorkerInner;
 use crate::worker::run_handler::run_handler;
+use crate::worker::steps::Suspension;
 use crate::worker::terms::{Terms, settlement};
 use crate::worker::wrapped::run_wrapped;
 
@@ -214,6 +215,10 @@ fn context(worker: &WorkerInner, lease: &Arc<Lease>, terms: &Terms, known: Known
             group: known.group,
             headers: known.headers,
             kept: None,
+            has_steps: terms.counters.has_steps,
+            steps: OnceLock::new(),
+            suspension: Suspension::default(),
+            alone: None,
         }),
         ends: None,
     }

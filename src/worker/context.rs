@@ -1,7 +1,7 @@
 //! What a handler knows of its attempt.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -19,6 +19,7 @@ use crate::store::progress::{Progress, Stored};
 use crate::time::Timestamp;
 use crate::worker::extract::States;
 use crate::worker::job_log::Writer;
+use crate::worker::steps::{Alone, Steps, Suspension};
 
 /// What a handler knows of its attempt, and what it can say about it. Cheap to clone.
 ///
@@ -41,6 +42,14 @@ pub(crate) struct ContextInner {
     pub(crate) headers: Vec<(String, String)>,
     /// In a test of a handler alone, the progress is kept here.
     pub(crate) kept: Option<Box<Mutex<Option<Vec<u8>>>>>,
+    /// Earlier attempts have stored steps, or a checkpoint.
+    pub(crate) has_steps: bool,
+    /// The durable steps, once one is called.
+    pub(crate) steps: OnceLock<Box<Steps>>,
+    /// Tells the worker that the handler does nothing but wait.
+    pub(crate) suspension: Suspension,
+    /// In a test of a handler alone: its steps.
+    pub(crate) alone: Option<Box<Alone>>,
 }
 
 impl ContextInner {

@@ -31,6 +31,11 @@ pub(crate) enum Happened {
     TimedOut(Duration),
     /// Stopped from outside: the worker is shutting down, or the lease is lost.
     Stopped,
+    /// The handler waits for these of its steps, and does nothing else.
+    Suspended {
+        after: Option<Duration>,
+        steps: Vec<u32>,
+    },
     /// No handler of that name here.
     UnknownName(String),
     /// The handler's type cannot be read from the payload, or the record is unreadable.
@@ -115,6 +120,8 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
             failed(AttemptKind::Timeout, error, None, facts)
         }
         Happened::Stopped => stopped(facts),
+        Happened::Suspended { .. } if facts.lost => Outcome::LeaseLost,
+        Happened::Suspended { after, steps } => Outcome::Suspended { after, steps },
         Happened::UnknownName(name) => {
             let entry = AttemptEntry::new(
                 AttemptKind::UnknownName,

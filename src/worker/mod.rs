@@ -25,6 +25,7 @@ pub(crate) mod middleware;
 pub(crate) mod run_handler;
 pub(crate) mod services;
 pub(crate) mod shutdown;
+pub(crate) mod steps;
 pub(crate) mod terms;
 pub(crate) mod wakeups;
 pub(crate) mod workers;

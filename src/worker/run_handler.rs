@@ -1,6 +1,8 @@
 //! Running a handler, and how that ended.
 
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -12,6 +14,7 @@ use crate::worker::any_handler::{Bounds, Running, Started};
 use crate::worker::context::Context;
 use crate::worker::decide::{Happened, panicked};
 use crate::worker::inner::WorkerInner;
+use crate::worker::steps::Suspended;
 
 /// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
 /// in the handler, and when it is dropped: a panic in any of them ends this attempt, and no more
@@ -31,6 +34,7 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
     let Some(handler) = worker.handlers.get(name) else {
         return Happened::UnknownName(name.to_owned());
     };
+    let attempt = Arc::clone(&context.inner);
     let running = match handler.start(&record.payload, record.dialect, context) {
         Ok(Started::Alone(running)) => running,
         Ok(Started::Joins(batch)) => {
@@ -48,6 +52,10 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
         biased;
         happened = within(running, record.timeout) => happened,
         () = lease.stop.cancelled() => Happened::Stopped,
+        // Polled behind the handler: so what the handler does next is seen before it is put aside, and dropped.
+        Suspended { steps, after } = poll_fn(|waking| attempt.suspension.poll(attempt.steps.get().map(Box::as_ref), waking)) => {
+            Happened::Suspended { after, steps }
+        }
     }
 }
 

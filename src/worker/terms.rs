@@ -81,9 +81,11 @@ impl Terms {
             bounces,
             recorded,
             snoozes,
+            has_steps,
             ..
         } = self.counters;
-        self.stalls == 0 && u64::from(bounces) + recorded + u64::from(snoozes) == 0
+        let has_run = has_steps || self.stalls > 0;
+        !has_run && u64::from(bounces) + recorded + u64::from(snoozes) == 0
     }
 
     pub(crate) fn decide(

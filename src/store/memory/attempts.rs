@@ -81,6 +81,7 @@ impl History {
             recorded,
             snoozes,
             snoozed_since_ms,
+            has_steps: _,
         } = self.counters;
         let mut counters = vec![
             u64::from(failed),

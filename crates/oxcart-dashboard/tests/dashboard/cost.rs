@@ -88,8 +88,11 @@ async fn a_long_queue_costs_what_a_short_one_does() {
     let since = Instant::now();
     for first in (0..jobs).step_by(LONG_STEP) {
         let step = (jobs - first).min(LONG_STEP as u64) as usize;
-        let sent = rig.queue.enqueue_many(vec![Send::to("ada"); step]);
-        sent.await.unwrap();
+        let mut sent = rig.queue.enqueue_many(vec![Send::to("ada"); step]);
+        // A busy machine may be late; the same request goes on where it was.
+        while let Err(error) = (&mut sent).await {
+            assert!(error.is_unknown(), "{error}");
+        }
     }
     let memory = rig.server.info("used_memory_human");
     println!("{jobs} jobs after {:?}, {memory}", since.elapsed());
