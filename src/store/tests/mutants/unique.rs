@@ -16,7 +16,7 @@ mutants! {
     a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:
         "if owner == ids[n] and not is_kept[n] then" => "if owner and not is_kept[n] then";
     a_key_is_lost_by_a_retry among UNIQUE:
-        "local is_open = job.to == 'waiting' or job.to == 'delayed' or" => "local is_open = job.to == 'waiting' or";
+        "local is_open = job.to == 'waiting' or job.to == 'delayed'" => "local is_open = job.to == 'waiting'";
     a_key_is_kept_by_a_job_that_has_started among UNIQUE:
         "queue.free_started(claimed.ids, claimed.records)" => "";
     a_key_that_is_remembered_is_free_when_the_job_ends among UNIQUE:
