@@ -31,7 +31,7 @@ queue.check_types_for(records)
 local leaving = {}
 local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
-local cancelled, outcomes = {}, {}
+local cancelled, outcomes, poisoned = {}, {}, cmsgpack.pack({ dead = 'poisoned' })
 for i = 1, #ids do
   -- An id without a record cannot be run: another program wrote to our keys.
   if places[i] then
@@ -51,7 +51,7 @@ for i = 1, #ids do
     end
     if queue.has_traits(records[i]) then
       local to = requests[i] and 'ended' or dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
-      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'active', to = to }
+      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'active', to = to, outcome = requests[i] or poisoned }
     end
   end
 end

@@ -42,7 +42,7 @@ function queue.cancel(list, first, outcome)
     if state == 'waiting' or state == 'blocked' or state == 'delayed' then
       queue.take_out(id, part, record)
       if queue.has_traits(record) then
-        leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'ended' }
+        leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'ended', outcome = outcome }
       end
       local at = #cancelled + 1
       cancelled[at], outcomes[at], cancelled_records[at] = id, outcome, record

@@ -204,6 +204,9 @@ pub enum DeadReason {
     Poisoned,
     /// Its handler has put it off for too long ([`WorkerBuilder::snooze_for`](crate::WorkerBuilder::snooze_for)).
     SnoozedTooLong,
+    /// One of its [children](crate::Flow) died, and its death was to mean this ([`OnDeath::Fail`](crate::OnDeath::Fail)). The last entry of
+    /// its [history](crate::JobInfo::history) says which.
+    ChildDied,
     /// A reason that a newer version wrote.
     #[serde(other)]
     Other,
@@ -220,6 +223,7 @@ impl DeadReason {
             Self::Undecodable => "undecodable",
             Self::Poisoned => "poisoned",
             Self::SnoozedTooLong => "snoozed-too-long",
+            Self::ChildDied => "child-died",
             Self::Other => "other",
         }
     }
@@ -232,6 +236,7 @@ impl DeadReason {
             Self::Undecodable,
             Self::Poisoned,
             Self::SnoozedTooLong,
+            Self::ChildDied,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == name)

@@ -11,6 +11,7 @@ pub(crate) mod draft;
 pub(crate) mod edit;
 pub(crate) mod enqueue;
 pub(crate) mod feed;
+pub(crate) mod flow;
 pub(crate) mod follower;
 pub(crate) mod group;
 pub(crate) mod handle;

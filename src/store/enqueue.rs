@@ -98,15 +98,18 @@ pub(crate) enum Met {
     Duplicate(JobId),
     /// This job had its unique key, and was replaced by it.
     Replaced(JobId),
+    /// It is of a flow, and this job of the flow could not be added.
+    NotWithout(JobId),
 }
 
 impl There {
     /// From a position, or a position and an id behind a sign (`lua/lib/duplicate.lua`).
     fn parse(text: &str) -> Option<Self> {
-        let end = text.find([':', '~']).unwrap_or(text.len());
+        let end = text.find([':', '~', '!']).unwrap_or(text.len());
         let (position, rest) = text.split_at(end);
         let met = match rest.split_at_checked(1) {
             Some((":", id)) => Met::Duplicate(JobId::stored(id)),
+            Some(("!", id)) => Met::NotWithout(JobId::stored(id)),
             Some((_, id)) => Met::Replaced(JobId::stored(id)),
             None => Met::Itself,
         };

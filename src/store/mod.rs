@@ -11,6 +11,7 @@ pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod backend;
 pub(crate) mod cancel;
+pub(crate) mod children;
 pub(crate) mod commit;
 pub(crate) mod configure;
 pub(crate) mod counts;

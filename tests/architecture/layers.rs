@@ -61,6 +61,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         &[
             "alerts",
             "attempts",
+            "children",
             "delayed",
             "emit",
             "gate",

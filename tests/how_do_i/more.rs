@@ -1,6 +1,7 @@
 //! More of the code of docs/how-do-i.md.
 
 use super::*;
+use oxcart::Flow;
 
 #[tokio::test]
 async fn one_after_the_other() -> Done {
@@ -76,5 +77,31 @@ async fn steps_that_are_done_once() -> Done {
     billing.signal(job.id(), "approved", &true).await?; // in any process
     worker.drain().await;
     assert_eq!(job.result().await?, 1_007);
+    Ok(())
+}
+
+#[derive(Serialize, Deserialize)]
+struct Summary;
+
+impl Job for Summary {
+    const NAME: &'static str = "summary";
+    type Output = usize;
+}
+
+#[tokio::test]
+async fn run_a_job_when_others_have_ended() -> Done {
+    let billing = billing();
+    let worker = Worker::builder(&billing)
+        .handle(async |job: Charge| Ok::<_, Failure>(job.customer + 1_000))
+        .handle(async |_: Summary, context: Context| {
+            let receipts = context.children().await?.outputs::<Charge>()?;
+            Ok::<_, Failure>(receipts.len())
+        })
+        .build()?;
+    let summary = Flow::new(billing.enqueue(Summary))
+        .children([7, 8, 9].map(|customer| billing.enqueue(Charge { customer })))
+        .await?; // one call: all four jobs, or none
+    worker.drain().await;
+    assert_eq!(summary.result().await?, 3);
     Ok(())
 }

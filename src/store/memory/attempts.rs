@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::codec;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
+use crate::memory::children::Children;
 use crate::memory::log::Said;
 use crate::memory::state::State;
 use crate::memory::steps::Kept;
@@ -20,6 +21,8 @@ pub(crate) struct History {
     pub(crate) attempts: VecDeque<Vec<u8>>,
     /// Its log.
     pub(crate) said: Said,
+    /// What it knows of its children.
+    pub(crate) children: Children,
     /// Its steps.
     pub(crate) kept: Kept,
 }
@@ -34,6 +37,7 @@ impl History {
             was_snoozed: stored.len() > WITHOUT_SNOOZES,
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
+            children: Children::default(),
             kept: Kept::default(),
         }
     }
@@ -47,12 +51,24 @@ impl History {
             !kind.is_ok_and(|entry| {
                 matches!(
                     entry.kind,
-                    AttemptKind::UnknownName | AttemptKind::Undecodable
+                    AttemptKind::UnknownName | AttemptKind::Undecodable | AttemptKind::ChildDied
                 )
             })
         };
         let has_more = self.attempts.len() < self.counters.recorded as usize;
-        let has_said = self.was_snoozed || self.said.logged > 0 || self.kept.last.is_some();
+        let Counters {
+            snoozes,
+            snoozed_since_ms,
+            ..
+        } = self.counters;
+        // With children the other counters are there in any case.
+        let of_children = self.children.total > 0;
+        let was_snoozed = match of_children {
+            true => snoozes > 0 || snoozed_since_ms > 0,
+            false => self.was_snoozed,
+        };
+        let has_steps = self.kept.last.is_some_and(|last| !of_children || last > 0);
+        let has_said = was_snoozed || self.said.logged > 0 || has_steps;
         has_more || has_said || self.attempts.iter().any(began)
     }
 
@@ -74,6 +90,8 @@ impl History {
             recorded,
         ];
         let (logged, last) = (self.said.logged, self.kept.last);
+        let total = u64::from(self.children.total);
+        let last = last.or((total > 0).then_some(0));
         if self.was_snoozed || logged > 0 || last.is_some() {
             counters.extend([u64::from(snoozes), snoozed_since_ms]);
         }
@@ -81,6 +99,7 @@ impl History {
             counters.push(logged);
         }
         counters.extend(last.map(u64::from));
+        counters.extend((total > 0).then_some(total));
         rmp_serde::to_vec(&counters).expect("plain data always encodes into memory")
     }
 }

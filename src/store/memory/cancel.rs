@@ -50,6 +50,7 @@ impl State {
         let leaving: Vec<_> = cancelled
             .iter()
             .filter_map(|id| self.leaving(id, Goes::Ended))
+            .map(|job| job.ended(stored))
             .collect();
         let outcome = |id: &JobId| (id.clone(), stored.to_vec());
         self.end_cancelled(cancelled.iter().map(outcome).collect());

@@ -73,6 +73,15 @@ pub(crate) struct Leaving {
     pub(crate) record: Vec<u8>,
     pub(crate) from: Collection,
     pub(crate) to: Goes,
+    /// How it ended, if it did.
+    pub(crate) ending: Vec<u8>,
+}
+
+impl Leaving {
+    pub(crate) fn ended(self, ending: &[u8]) -> Self {
+        let ending = ending.to_vec();
+        Self { ending, ..self }
+    }
 }
 
 /// Where a job goes.
@@ -408,14 +417,16 @@ impl State {
             record: job.record.clone(),
             from: job.collection,
             to,
+            ending: Vec::new(),
         })
     }
 
     /// Jobs with traits leave what they were: what waits for them may go on, and their keys may be free.
     pub(crate) fn leave(&mut self, jobs: &[Leaving]) {
         self.free_keys(jobs);
+        let died = self.tell_parents(jobs);
         let (mut touched, mut halted) = (Vec::new(), Vec::new());
-        for job in jobs {
+        for job in jobs.iter().chain(&died) {
             let Some(name) = gate_of(&job.record) else {
                 continue;
             };

@@ -3,7 +3,7 @@
 use crate::codec;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
-use crate::job::outcome::DeadReason;
+use crate::job::outcome::{DeadReason, Ending};
 use crate::memory::Apply;
 use crate::memory::gate::Goes;
 use crate::memory::state::{Collection, State, moment};
@@ -109,14 +109,17 @@ impl Apply for Recover {
             let request = state.take_request(id);
             stall(state, id);
             if let Some(request) = request {
-                leaving.extend(state.leaving(id, Goes::Ended));
+                let job = state.leaving(id, Goes::Ended);
+                leaving.extend(job.map(|job| job.ended(&request)));
                 cancelled.push((id.clone(), request));
             } else if state
                 .jobs
                 .get(id)
                 .is_some_and(|job| job.stalls > max_stalls)
             {
-                leaving.extend(state.leaving(id, Goes::Dead));
+                let ending = codec::encode_plain(&Ending::Dead(DeadReason::Poisoned));
+                let job = state.leaving(id, Goes::Dead);
+                leaving.extend(job.map(|job| job.ended(&ending)));
                 dead.push((id.clone(), DeadReason::Poisoned));
             } else {
                 leaving.extend(state.leaving(id, Goes::Waiting));

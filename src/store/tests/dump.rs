@@ -237,6 +237,14 @@ impl Dump {
             for (number, line) in lines {
                 self.set("attempts", format!("{id}#log{number}"), line.clone());
             }
+            let children = &history.children;
+            if children.total > 0 {
+                let counts = format!("{} {}", children.total, children.open);
+                self.set("attempts", format!("{id}#children"), counts);
+            }
+            for (number, known) in &children.known {
+                self.set("attempts", format!("{id}#child{number}"), known.encode());
+            }
             for (number, step) in &history.kept.steps {
                 self.set("attempts", format!("{id}#step{number}"), step.clone());
             }

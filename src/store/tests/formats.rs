@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use redis::{Value, cmd};
 
+use super::flows;
 use super::subject::{InRedis, START_US, Subject};
 use super::{Rig, completed, job, settlement};
 use crate::codec;
@@ -267,6 +268,7 @@ fn everything() -> Rig {
         changes: &[fires],
     });
     rig.send_stage_and_feed("waiting");
+    rig.enqueue(&flows::flow());
     rig
 }
 
@@ -346,6 +348,8 @@ fn every_format_there_ever_was_is_read() {
                 Some("request 17")
             );
             assert_eq!(info(&mut rig, "successor").state, State::Blocked);
+            assert_eq!(info(&mut rig, "parent").children, 1);
+            assert_eq!(info(&mut rig, "child").parent.unwrap().as_str(), "parent");
             let log = rig.call(&Logs {
                 id: "active",
                 after: 0,
@@ -379,7 +383,7 @@ fn every_format_there_ever_was_is_read() {
             "waiting",
         ];
         if number >= 2 {
-            expected.extend(["first", "of-a-group", "snoozed", "unique"]);
+            expected.extend(["child", "first", "of-a-group", "snoozed", "unique"]);
             expected.sort_unstable();
         }
         assert_eq!(ids, expected);

@@ -12,6 +12,7 @@ mod edit;
 mod edit_gates;
 mod expiry;
 mod feed;
+mod flows;
 mod formats;
 mod fragments;
 mod gates;

@@ -62,6 +62,7 @@ mod adopt;
 mod alerts;
 mod dead;
 mod dead_caps;
+mod flows;
 mod gates;
 mod group_pace;
 mod limits;

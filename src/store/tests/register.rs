@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
+pub(super) use calls::{keyed, report};
+
 use super::bad_input::{NOW, PAST, advance};
 use super::subject::InRedis;
 use super::{completed, job};
@@ -29,6 +32,7 @@ use crate::store::alert_round::AlertRound;
 use crate::store::alerts::Alerts;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
+use crate::store::children::Children;
 use crate::store::commit::Commit;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
@@ -163,6 +167,9 @@ verbs! {
     cancel: Cancel<'_> {
         "cancel" => |redis, _| tried(redis, &Cancel { ids: &all(), reason: "moot" }),
     }
+    children: Children<'_> {
+        "children" => |redis, _| tried(redis, &Children { id: "held", from: 0, max_bytes: 99 }),
+    }
     commit: Commit<'_> {
         "commit" => |redis, _| {
             let jobs = &[&job("new"), &keyed("keyed-too")];
@@ -211,6 +218,7 @@ verbs! {
             let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
             tried(redis, &Enqueue { lane, call, jobs: &[&keyed("other")], novelty })
         },
+        "enqueue a flow" => |redis, _| tried(redis, &super::flows::call(&super::flows::flow().each_ref())),
     }
     extend: Extend<'_> {
         "extend" => |redis, receipt| {

@@ -29,8 +29,8 @@ use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::steps::operations as steps;
 use crate::store::tests::{
-    adopt, alerts, audit, cancel, edit, expiry, feed, gates, import, log, oldest, outbox, owner,
-    remove_dead, report, snooze, successors, turns, unique,
+    adopt, alerts, audit, cancel, edit, expiry, feed, flows, gates, import, log, oldest, outbox,
+    owner, remove_dead, report, snooze, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -144,6 +144,8 @@ operations! {
     5 Outbox: outbox::operations::operation();
     3 Carry: outbox::operations::carry();
     2 Feed: feed::operation();
+    5 EnqueueFlow: flows::operations::operation(new());
+    1 ReadChildren: flows::operations::read_operation();
 }
 
 impl Profile {

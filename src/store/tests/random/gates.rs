@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::flows::parents;
 use super::unique::successors;
 use super::world::Wrong;
 use crate::job::traits::{Trait, gate_of};
@@ -46,7 +47,7 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     };
     blocked_are_in_their_gates(dump, &of_gate)?;
     let aside = aside(dump)?;
-    let following = &successors(dump) | &untold(dump);
+    let following = &(&successors(dump) | &parents(dump)) | &untold(dump);
     let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (id, number) in dump.part("running") {
         let of_gate = running.entry(text(number)).or_default();
@@ -181,7 +182,7 @@ fn untold(dump: &Dump) -> BTreeSet<String> {
         .collect()
 }
 
-/// Each blocked job stands among those of its gate, is a successor, or waits to be told something.
+/// Each blocked job stands among those of its gate, is a successor, or waits for its children, or to be told something.
 fn blocked_are_in_their_gates(
     dump: &Dump,
     of_gate: &BTreeMap<String, String>,
@@ -201,16 +202,16 @@ fn blocked_are_in_their_gates(
             }
         }
     }
-    let following = &successors(dump) | &untold(dump);
+    let following = &(&successors(dump) | &parents(dump)) | &untold(dump);
     if let Some(id) = held.intersection(&following).next() {
         return Err(format!(
-            "{id} waits for its key, and is held back by a gate"
+            "{id} waits for its key or its children, and is held back by a gate"
         ));
     }
     match &held | &following == dump.names("blocked") {
         true => Ok(()),
         false => Err(format!(
-            "{:?} are blocked, {held:?} by a gate, {following:?} by a key",
+            "{:?} are blocked, {held:?} by a gate, {following:?} by a key or children",
             dump.names("blocked")
         )),
     }

@@ -16,7 +16,7 @@ use crate::store::trim::Trimmed;
 use super::names::paused;
 use super::op::Turn;
 use super::world::Wrong;
-use super::{gates, unique};
+use super::{flows, gates, unique};
 
 /// What has to be remembered from one step to the next.
 #[derive(Default)]
@@ -308,6 +308,7 @@ impl Invariants {
         requests_are_for_attempts(dump)?;
         unique::check(dump)?;
         unique::check_expiry(dump)?;
+        flows::check(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }

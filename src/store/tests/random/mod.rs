@@ -8,6 +8,7 @@
 
 mod choice;
 mod ends;
+mod flows;
 mod gates;
 mod invariants;
 mod jobs;
