@@ -348,3 +348,8 @@ struct BatchesPage;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/testing.md")]
 struct TestingPage;
+
+/// And of the page on durable steps.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/steps.md")]
+struct StepsPage;

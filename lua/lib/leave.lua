@@ -3,7 +3,7 @@
 -- needs: gate, turn, admit, head
 -- rarely: emit, running, freed
 
--- Jobs of groups have completed: a list of { the name of their gate, ids }. Returns their members of `running`, and the gates.
+-- Jobs of groups have completed: a list of { the name of their gate, ids }. Returns the ids, and the gates.
 function queue.complete_in_groups(groups)
   local names, stopping, n = {}, {}, 0
   for i, group in ipairs(groups) do
@@ -11,10 +11,9 @@ function queue.complete_in_groups(groups)
   end
   local gates = queue.gates_named(names)
   for i, gate in ipairs(gates) do
-    local start = queue.running_member(gate, '')
     for _, id in ipairs(groups[i][2]) do
       n = n + 1
-      stopping[n] = start .. id
+      stopping[n] = id
       if gate.turn == id then
         queue.set_turn(gate, nil, gate.place)
       end
@@ -24,12 +23,26 @@ function queue.complete_in_groups(groups)
   return stopping, gates
 end
 
+-- The gates of these that may let a job in. A group that has a turn has a job in line already; if another program deleted that job,
+-- the next one gets in line when somebody looks after the group (tend_gates.lua).
+local function without_turns(gates)
+  local open = {}
+  for _, gate in ipairs(gates) do
+    if gate.is_order or not gate.turn then
+      open[#open + 1] = gate
+    end
+  end
+  return open
+end
+
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..,
 -- 'lost' for none; 'blocked' jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed',
 -- 'moved' if it comes to its gate anew, 'ended' for all else). And of_groups, or nil: completed jobs of groups (leaving.lua).
 -- What waits for them may go on.
 function queue.leave(jobs)
-  queue.free_keys(jobs)
+  if #jobs > 0 then
+    queue.free_keys(jobs)
+  end
   local records, gates, touched, halted, stopping = {}, {}, {}, {}, {}
   for i, job in ipairs(jobs) do
     records[i] = job.record
@@ -56,7 +69,7 @@ function queue.leave(jobs)
         queue.set_turn(gate, nil, gate.place)
       end
       if job.from == 'active' or job.from == 'lost' then
-        stopping[#stopping + 1] = queue.running_member(gate, job.id)
+        stopping[#stopping + 1] = job.id
         gate.active = nil
       end
       if not touched[gate] then
@@ -66,6 +79,7 @@ function queue.leave(jobs)
   end
   queue.stop_running(stopping)
   queue.emit('halted', halted)
+  gates = without_turns(gates)
   if #gates > 0 then
     queue.admit(gates)
   end

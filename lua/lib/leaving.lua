@@ -10,10 +10,10 @@ local function of_groups(last, is_refused)
     position = position - group[2]
   end
   for _, group in ipairs(args.groups) do
-    local ids = {}
-    for i = position + 1, position + group[2] do
-      if not is_refused[i] then
-        ids[#ids + 1] = ARGV[i + 1]
+    local ids = { unpack(ARGV, position + 2, position + group[2] + 1) }
+    for i = #ids, 1, -1 do
+      if is_refused[position + i] then
+        table.remove(ids, i)
       end
     end
     position = position + group[2]

@@ -67,7 +67,7 @@ function queue.tell_gate(id, record, state)
   end
   local gate = queue.gate(name)
   if state == 'active' then
-    queue.start_running({ '0', queue.running_member(gate, id) })
+    queue.start_running({ queue.number_of_gate(gate), id })
   end
   local lets_pass = state == 'delayed' and queue.field_of(record, 'on_failure') == 'pass'
   if gate.is_order and not lets_pass and not queue.has_turn(gate) then
@@ -84,7 +84,7 @@ function queue.waits_for_turn(id, record)
   local name = queue.gate_of(record)
   local gate = name and queue.gate(name)
   if gate then
-    queue.stop_running({ queue.running_member(gate, id) })
+    queue.stop_running({ id })
     gate.active = nil
   end
   return gate and gate.turn ~= id

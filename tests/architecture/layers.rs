@@ -101,8 +101,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "worker",
-        &["context", "extract"],
-        "the context is an argument like others, and holds what they are made from",
+        &["context", "extract", "steps"],
+        "the context is an argument like others, holds what they are made from, and is what steps are called on",
     ),
 ];
 

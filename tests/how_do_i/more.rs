@@ -53,3 +53,28 @@ async fn know_what_a_job_is_doing() -> Done {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn steps_that_are_done_once() -> Done {
+    async fn charge(job: Charge, ctx: Context) -> Result<u64, Failure> {
+        let receipt = ctx
+            .step("charge", async || Ok(job.customer + 1_000))
+            .await?;
+        ctx.sleep("an hour", HOUR).await?;
+        match ctx.wait_for::<bool>("approved", 24 * HOUR).await? {
+            Some(true) => Ok(receipt),
+            _ => Err(Failure::cancel("not approved in a day")),
+        }
+    }
+    let oxcart = Oxcart::in_memory();
+    let billing = oxcart.queue("billing")?;
+    let worker = Worker::builder(&billing).handle(charge).build()?;
+    let job = billing.enqueue(Charge { customer: 7 }).await?;
+    worker.drain().await;
+    oxcart.advance_time(HOUR);
+    worker.drain().await;
+    billing.signal(job.id(), "approved", &true).await?; // in any process
+    worker.drain().await;
+    assert_eq!(job.result().await?, 1_007);
+    Ok(())
+}

@@ -258,6 +258,11 @@ impl State {
 
     /// The next job of each gate comes to the back of the line, if the gate is free for it.
     pub(crate) fn admit(&mut self, gates: &[String]) {
+        self.admit_to_line(gates, false);
+    }
+
+    /// The same; and if the line is empty, and `is_claim`, a single job keeps its place: it is at the back of the line there.
+    pub(crate) fn admit_to_line(&mut self, gates: &[String], is_claim: bool) {
         let mut admitted = Vec::new();
         let mut open = gates.to_vec();
         open.retain(|gate| {
@@ -277,9 +282,16 @@ impl State {
             let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
             self.emit("delayed", &tokens.collect::<Vec<_>>());
         }
+        let is_due = self.due.is_some_and(|due_ms| due_ms <= self.now_ms());
+        let is_empty = is_claim && self.len(Collection::Waiting) == 0;
+        let stays = is_empty && admitted.len() == 1 && !is_due;
         for (gate, id, later, keeps_place) in &admitted {
-            let place = self.next_place(*later);
-            if *keeps_place {
+            let stays = stays && self.jobs.contains_key(id);
+            let place = match stays {
+                true => self.place_of(id),
+                false => self.next_place(*later),
+            };
+            if *keeps_place || stays {
                 self.enter_line(id, place);
             } else {
                 self.enter_at(id, place);
@@ -441,6 +453,8 @@ impl State {
             }
         }
         self.emit_ids("halted", &halted);
+        // A group that has a turn has a job in line already.
+        touched.retain(|name: &String| is_order(name) || self.gate(name).turn.is_none());
         if !touched.is_empty() {
             self.admit(&touched);
         }

@@ -14,6 +14,13 @@ const LAST_ENTRIES: usize = 6;
 /// does.
 const SENTINEL: u8 = b'~';
 
+/// The number by which `running` knows a gate (`lua/lib/running.lua`).
+pub(super) fn number_of(gate: &str) -> f64 {
+    let hash = redis::Script::new(gate);
+    let number = u64::from_str_radix(&hash.get_hash()[..13], 16);
+    number.unwrap() as f64
+}
+
 pub(super) type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The parts of a queue that hold anything: fields and values, members and scores, positions
@@ -270,7 +277,7 @@ impl Dump {
         }
         for (_, id) in state.all(Collection::Active) {
             if let Some(gate) = state.jobs.get(id).and_then(|job| gate_of(&job.record)) {
-                self.score("running", format!("{gate}\0{id}"), 0.0);
+                self.score("running", id.as_str(), number_of(&gate));
             }
         }
         for (name, pace) in &state.gates.paces {

@@ -126,6 +126,8 @@ fn everything() -> Rig {
     let snoozed = claim(&mut rig, job("snoozed"));
     let after = 60 * SECOND;
     rig.settle(&snoozed.id, &snoozed.receipt, Outcome::Snoozed { after });
+    let stepped = claim(&mut rig, job("stepped"));
+    super::steps::suspend_for_an_answer(&mut rig, &stepped);
     let other = claim(&mut rig, job("unhandled"));
     let name = Some("report".to_owned());
     rig.settle(

@@ -72,8 +72,6 @@ use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 use crate::store::workers::Workers;
-use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
-pub(super) use calls::{keyed, report};
 
 /// Something that is done with each verb.
 pub(super) trait Visitor {
@@ -377,16 +375,16 @@ verbs! {
     settings: Settings {
         "settings" => |redis, _| tried(redis, &Settings),
     }
-    stage: Stage<'_> {
-        "stage" => |redis, _| {
-            let messages = &[("other".to_owned(), b"job ".to_vec())];
-            tried(redis, &Stage { draft: "new-draft", first: 0, messages, keep_ms: 5_000 })
-        },
-    }
     signal: Signal<'_> {
         "signal" => |redis, _| {
             let (id, name, value) = (&held(), "answer", &b"x"[..]);
             tried(redis, &Signal { id, name, value })
+        },
+    }
+    stage: Stage<'_> {
+        "stage" => |redis, _| {
+            let messages = &[("other".to_owned(), b"job ".to_vec())];
+            tried(redis, &Stage { draft: "new-draft", first: 0, messages, keep_ms: 5_000 })
         },
     }
     step: Step<'_> {
