@@ -6,7 +6,7 @@
 local REQUESTS_KEPT, KEPT_FOR_MS = 1000, 60000
 
 -- The announcement names the claim: it is for this attempt, and for no other job that gets the same id later.
-local function request(ids, outcome)
+local function ask_to_end(ids, outcome)
   for i = 1, #ids do
     if redis.call('HSETNX', key.attempts, ids[i] .. '#cancel', outcome) == 1 then
       queue.write_counters(ids[i], queue.read_counters(ids[i]))
@@ -66,7 +66,7 @@ function queue.cancel(list, first, outcome)
     queue.say_if_drained()
   end
   if #running > 0 then
-    request(running, outcome)
+    ask_to_end(running, outcome)
   end
   return cancelled, running, others
 end
