@@ -158,10 +158,10 @@ async fn a_parent_completes_once_after_its_children_whichever_workers_are_killed
             })
             .collect();
         // Meanwhile one worker after the other is killed.
-        for killed in 0..PROCESSES {
+        for worker in &mut workers {
             tokio::time::sleep(Duration::from_millis(40 + 30 * (round as u64 % 4))).await;
-            workers[killed].kill();
-            workers[killed] = spawn();
+            worker.kill();
+            *worker = spawn();
         }
         for (result, (_, expected)) in results.drain(..).zip(&roots) {
             assert_eq!(result.await.unwrap().unwrap(), *expected);

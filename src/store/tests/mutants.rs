@@ -231,8 +231,7 @@ mutants! {
     g8_a_retention_by_age_is_ignored among ENDED:
         "if keep_ms == 0 and not awaited then" => "if false then";
     g8_an_attempt_is_left_behind among ENDED:
-        "fields[#fields + 1] = ids[i]\n      redis.call('HDEL', key.attempts, unpack(fields))"
-            => "redis.call('HDEL', key.attempts, ids[i])";
+        "unpack(fields, from, math.min(#fields, from + AT_A_TIME - 1))" => "ids[i]";
     g8_a_place_is_left_behind among ENDED:
         "ipairs({ key.payloads, key.stalls, key.progress, key.places })"
             => "ipairs({ key.payloads, key.stalls, key.progress })";
