@@ -12,7 +12,7 @@
 -- refused .., #fences, fences .., #ids, ids .., records .., extras .. }, or { 'superseded' | 'asked', now_ms }. The fences are
 -- consecutive from first_fence; a repeated call names the fences that the worker still holds. extras are what lib/deliver.lua
 -- says of claimed jobs, and (position, 'cancelled', outcome) of each attempt that ended as cancelled although the caller says
--- otherwise (lib/cancelled.lua); a repeated call does not say this again. told is 1 if more could be claimed right now, else 0,
+-- otherwise (lib/cancelled.lua), and (0, 'outbox', '') if something was put into the outbox; a repeated call does not say this again. told is 1 if more could be claimed right now, else 0,
 -- plus 2 if the next call is to ask for jobs with traits, plus four times the news of unhandled jobs (lib/news.lua), which
 -- cost a byte in each answer otherwise. If limits of the queue hold back what waits, told is this (without the 1) taken from -1.
 -- O((settled + promoted + claimed) log N), each at most 256.

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Deletes the queue with all that it holds. args: all (also if it holds
 -- jobs that have not ended, dead letters or schedules), lanes_ms.
--- Answers { 'deleted' | 'not_empty', now_ms, waiting, blocked, delayed, active, completed, dead, schedules, lost }: how
--- many of each there are, or were; `lost` are records of jobs that are in no list. Constant time,
+-- Answers { 'deleted' | 'not_empty', now_ms, waiting, blocked, delayed, active, completed, dead, schedules, lost, unsent }: how
+-- many of each there are, or were; `lost` are records of jobs that are in no list, `unsent` messages to other queues. Constant time,
 -- but for O(log N) to count: Redis frees the memory in the background.
 -- Harmless when repeated.
 -- needs: arguments, lines, active
@@ -40,19 +40,23 @@ local schedules = math.max(size('ZCARD', key.ticks), math.ceil(fields / FIELDS_A
 local records = size('HLEN', key.jobs)
 local lost = math.max(0, records - waiting - blocked - delayed - active - completed - dead)
 
-local is_wanted = waiting + blocked + delayed + active + dead + schedules + lost > 0
+local unsent = size('ZCARD', key.outbox)
+
+local is_wanted = waiting + blocked + delayed + active + dead + schedules + lost + unsent > 0
 local status = 'not_empty'
 if args.all or not is_wanted then
   status = 'deleted'
   local gone = {}
   for name, part in pairs(key) do
-    if name ~= 'calls' then
+    if name ~= 'calls' and name ~= 'sources' then
       gone[#gone + 1] = part
     end
   end
   redis.call('UNLINK', unpack(gone))
   -- A call that has run and whose answer was lost is repeated. It must not run again because the queue
-  -- was deleted meanwhile; so the numbers of the last calls stay for as long as that may happen.
+  -- was deleted meanwhile; so the numbers of the last calls stay for as long as that may happen. For the same reason it stays known which
+  -- messages of other queues were taken: a relay may be late.
   redis.call('PEXPIRE', key.calls, args.lanes_ms)
+  redis.call('PEXPIRE', key.sources, args.lanes_ms)
 end
-return { status, now_ms, waiting, blocked, delayed, active, completed, dead, schedules, lost }
+return { status, now_ms, waiting, blocked, delayed, active, completed, dead, schedules, lost, unsent }

@@ -4,9 +4,9 @@
 -- 0 if the caller does not know), tolerance_ms, limit, lease_ms (the caller's), gap_ms
 -- (if no worker looked for longer, living workers may have had no chance to renew), quiet_ms (how long
 -- they then get for that), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
--- Answers { 'recovered', now_ms, stalled ids, dead ids, cancelled ids }: those that were to be cancelled end so; or { 'unsure',
--- now_ms, from_ms, pulled }: no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened. O(n log
--- N). Harmless when repeated.
+-- Answers { 'recovered', now_ms, stalled ids, dead ids, cancelled ids, outbox }: those that were to be cancelled end so; or { 'unsure',
+-- now_ms, from_ms, pulled, outbox }: no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened.
+-- outbox: whether messages for other queues wait to be carried (lib/outbox.lua). O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
 -- rarely: drained, requests, cancelled, head, leave, types, saga
@@ -14,14 +14,14 @@
 local sure, from_ms, pulled = queue.judge()
 if not sure then
   queue.save_meta()
-  return { 'unsure', now_ms, from_ms, pulled }
+  return { 'unsure', now_ms, from_ms, pulled, redis.call('EXISTS', key.outbox) }
 end
 
 local over = queue.whole(now_ms - args.tolerance_ms)
 local ids = redis.call('ZRANGEBYSCORE', key.active, '-inf', over, 'LIMIT', 0, args.limit)
 if #ids == 0 then
   queue.save_meta()
-  return { 'recovered', now_ms, {}, {}, {} }
+  return { 'recovered', now_ms, {}, {}, {}, redis.call('EXISTS', key.outbox) }
 end
 
 local claims = redis.call('HMGET', key.claims, unpack(ids))
@@ -38,7 +38,7 @@ if queue.has(key.attempts) then
   requests, sagas = queue.take_requests(ids)
 end
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
-local cancelled, outcomes = {}, {}
+local cancelled, outcomes, poisoned = {}, {}, cmsgpack.pack({ dead = 'poisoned' })
 for i = 1, #ids do
   -- An id without a record cannot be run: another program wrote to our keys.
   if places[i] then
@@ -65,7 +65,7 @@ for i = 1, #ids do
     end
     if queue.has_traits(records[i]) then
       local to = cancelled[#cancelled] == ids[i] and 'ended' or dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
-      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'active', to = to }
+      leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'active', to = to, outcome = requests[i] or poisoned }
     end
   end
 end
@@ -90,4 +90,4 @@ if #dead + #cancelled > 0 then
 end
 queue.flush_events()
 queue.save_meta()
-return { 'recovered', now_ms, stalled, dead_ids, cancelled }
+return { 'recovered', now_ms, stalled, dead_ids, cancelled, redis.call('EXISTS', key.outbox) }

@@ -5,16 +5,17 @@
 -- `duplicate`: the job is dead, and stays so, because another job has its unique key. O(n log N). Harmless when repeated: what
 -- is back in line is not dead.
 -- needs: meta, places, order, count, emit
--- rarely: attempts, arm, find, lists, shown, hold, unique, expiry, types
+-- rarely: attempts, arm, find, lists, shown, hold, unique, expiry, types, children, child_fields
 
 local function fresh_budget(id)
-  queue.renew_budget(id)
+  local counters = queue.renew_budget(id)
   redis.call('HDEL', key.stalls, id)
   redis.call('HDEL', key.results, id)
   redis.call('HDEL', key.progress, id)
+  return counters
 end
 
-local replayed, others, options = {}, {}, {}
+local replayed, others, options, waits = {}, {}, {}, {}
 local places, records = queue.places_of({ unpack(ARGV, 2) })
 queue.check_types_for(records)
 for i = 2, #ARGV do
@@ -22,7 +23,8 @@ for i = 2, #ARGV do
   if place and redis.call('ZSCORE', key.dead, id) and not queue.take_key_again(id, record) then
     queue.append(others, id, 'duplicate')
   elseif place and redis.call('ZREM', key.dead, id) == 1 then
-    fresh_budget(id)
+    local counters = fresh_budget(id)
+    waits[id] = queue.counted_children(counters) > 0 and queue.waits_for_children(id)
     replayed[#replayed + 1] = id
     options[id] = { priority = queue.priority_at(place) }
     queue.expect_first_start(id, record)
@@ -35,7 +37,7 @@ for i = 2, #ARGV do
 end
 
 if #replayed > 0 then
-  queue.enter_at_or_hold(replayed, queue.take_places(replayed, options))
+  queue.enter_at_or_hold(replayed, queue.take_places(replayed, options), waits)
 end
 if #replayed > 0 and not meta.paused then
   queue.arm(0)

@@ -4,7 +4,7 @@
 -- lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead, whether the settings
 -- of the queue cannot be read, dead letters that were dropped }. O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, settings, cap, forget, idle, readable
--- rarely: kept, remembered, tend_gates, paces, emit, types, cap_dead
+-- rarely: kept, remembered, tend_gates, paces, emit, types, cap_dead, draft
 
 local LANES_PER_CALL = 128
 local WORTH_IT = 8
@@ -66,6 +66,7 @@ local capped = queue.cap_completed(args.limit)
 local dead_dropped = queue.cap_dead(args.limit)
 local unread = drop_until(key.awaited, now_ms)
 local remembered = has_traits and queue.forget_keys(args.limit) or 0
+local drafts = redis.call('EXISTS', key.drafts, key.staged) > 0 and queue.drop_drafts(args.limit) or 0
 queue.drop_what_serves_nothing(args.lane_ttl_ms)
 local has_paces = meta.paced or redis.call('EXISTS', key.paced) == 1
 local paced = has_paces and queue.look_at_paced(args.limit) or 0
@@ -75,8 +76,10 @@ queue.save_meta()
 
 -- The queue may have been deleted, and is in use again: its lanes go one by one again (delete.lua).
 redis.call('PERSIST', key.calls)
+redis.call('PERSIST', key.sources)
 local lanes_cursor, more_lanes = sweep_lanes()
-local more = more_lanes or math.max(#completed, kept, capped, dead_dropped, #unread, remembered, paced) >= args.limit
+local more = more_lanes or math.max(#completed, kept, capped, dead_dropped, #unread, remembered, paced, drafts)
+  >= args.limit
 return {
   'trimmed', now_ms, #completed + kept + capped, more and 1 or 0, lanes_cursor,
   redis.call('ZCARD', key.dead), queue.is_readable(meta.settings) and 0 or 1, dead_dropped,

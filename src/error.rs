@@ -30,6 +30,8 @@ pub enum ErrorKind {
     /// A queue that was to be deleted holds jobs that have not ended, dead letters or schedules. Nothing was
     /// deleted.
     NotEmpty,
+    /// A job of a [flow](crate::Flow) is there already, or another job has its unique key. Nothing of the flow was enqueued.
+    Conflict,
     /// The request never reached Redis, or Redis did not read it (a payload larger than its limits):
     /// certainly nothing was added. It is safe to repeat it.
     NotSent,
@@ -170,6 +172,12 @@ impl Error {
     #[must_use]
     pub fn is_not_empty(&self) -> bool {
         self.kind == ErrorKind::NotEmpty
+    }
+
+    /// A job of a flow is there already, or another job has its unique key; nothing was enqueued.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.kind == ErrorKind::Conflict
     }
 
     /// Certainly nothing was added: the request never reached Redis, or Redis did not read it.

@@ -235,6 +235,7 @@ pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::alert::condition::{AlertUnit, Condition};
 pub use crate::policy::alert::standing::{AlertEvent, AlertState};
 pub use crate::policy::backoff::Backoff;
+pub use crate::policy::flow::OnDeath;
 pub use crate::policy::limits::{Rate, Spread};
 pub use crate::policy::order::{OnFailure, Order};
 pub use crate::policy::retention::Retention;
@@ -255,6 +256,12 @@ pub use crate::queue::dead::groups::{DeadGroup, DeadGroups, GroupDead};
 pub use crate::queue::delete::{Delete, Deleted};
 pub use crate::queue::edit::Edit;
 pub use crate::queue::enqueue::Enqueue;
+pub use crate::queue::feed::{EnqueueFrom, Fed};
+pub use crate::queue::flow::cancel::{CancelFlow, FlowCancelled};
+pub use crate::queue::flow::chain::Chain;
+pub use crate::queue::flow::children::{ChildInfo, Children};
+pub use crate::queue::flow::tree::{FlowNode, FlowTree};
+pub use crate::queue::flow::{Child, Flow};
 pub use crate::queue::group::{Group, GroupInfo};
 pub use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 pub use crate::queue::history::{History, HistoryMinute, NameHistory, Quantiles};
@@ -265,6 +272,7 @@ pub use crate::queue::jobs_named::JobsNamed;
 pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
 pub use crate::queue::oldest::OldestWaiting;
 pub use crate::queue::orphans::Orphans;
+pub use crate::queue::outbox::Outgoing;
 pub use crate::queue::saga::{SagaHandle, SagaInfo, SagaState, StepInfo, StepState};
 pub use crate::queue::signal::Signalled;
 pub use crate::queue::sweep::{Sweep, Swept};
@@ -348,3 +356,8 @@ struct BatchesPage;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/testing.md")]
 struct TestingPage;
+
+/// And of the page on durable steps.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/steps.md")]
+struct StepsPage;

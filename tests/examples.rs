@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 19] = [
+const EXAMPLES: [(&str, &[&str]); 21] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batches",
@@ -32,6 +32,14 @@ const EXAMPLES: [(&str, &[&str]); 19] = [
             "3 pages, put off 2 times",
             "Done: 2 pages, at once",
             "too late: InState(Completed)",
+        ],
+    ),
+    (
+        "chain",
+        &[
+            "the line to https://example.com is bad",
+            "counted 5 words",
+            "5 words stored in `pages`",
         ],
     ),
     (
@@ -58,6 +66,14 @@ const EXAMPLES: [(&str, &[&str]); 19] = [
             "import: completed",
             "import: dead: there is no customer `8`",
             "called as a function: books.csv for ACME, Inc.",
+        ],
+    ),
+    (
+        "flow",
+        &[
+            "part 7 is encoded",
+            "without `poster`: declared",
+            "Metropolis: 8 parts, 8028 bytes, 0 posters",
         ],
     ),
     (

@@ -1,7 +1,7 @@
 -- New jobs: those that clients send, and those that schedules make.
 -- needs: meta, whole, arm, count, emit, enter, order, record
 -- rarely: optional, lists, head, opening
--- with all: hold, gated, unique, duplicate, expiry
+-- with all: hold, gated, unique, duplicate, expiry, flow
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
@@ -9,9 +9,8 @@
 -- (head.lua). unsure: some of them may be there already; otherwise that is not looked up. Returns the positions (from 0) of ids
 -- that were there, and what duplicate.lua says of jobs whose key another job has; and how many records were replaced.
 --
--- An id that was made for its job may be there all the same: two producers made the same one. That should be impossible, and
--- is counted as `clashed`. If one job is stored, Redis says so before it writes, and nothing is written. If several are
--- stored, Redis says only afterwards how many records it has replaced. Neither costs a command.
+-- An id that was made for its job may be there all the same: two producers made the same one. That is counted as `clashed`. If
+-- one job is stored, Redis says so before it writes; if several are, only afterwards. Neither costs a command.
 function queue.add(list, n, options, external, unsure)
   -- Sorts the jobs out: positions of those that are there already, get in line, are not due.
   local known = unsure and redis.call('HMGET', key.jobs, unpack(list, 2, n + 1))
@@ -29,8 +28,8 @@ function queue.add(list, n, options, external, unsure)
       local line = waiting
       if option then
         option.due_ms = option.at_ms or option.delay_ms and now_ms + option.delay_ms or 0
-        -- A job with an order takes its place there now, whenever it is due; a successor that in line.
-        local is_placed = option.follows or option.traits and queue.sent_field(list[n + 1 + i], 'order')
+        -- A job with an order takes its place there now, whenever it is due; one that waits for others that in line.
+        local is_placed = option.waits or option.traits and queue.sent_field(list[n + 1 + i], 'order')
         line = option.due_ms > now_ms and not is_placed and delayed or waiting
       end
       line[#line + 1] = i
@@ -76,6 +75,7 @@ function queue.add(list, n, options, external, unsure)
     if options.traits then
       queue.give_keys(fields, positions, options)
       queue.expect_expiry(fields)
+      queue.note_children(fields)
     end
     return ids, fields
   end

@@ -9,12 +9,15 @@ local function admit_heads(gates, ids, options, of_id)
   if #heads.ids == 0 then
     return {}
   end
-  queue.take_blocked(heads.ids, heads.members)
-  local places, records = queue.places_of(heads.ids)
+  if not heads.are_taken then
+    queue.take_blocked(heads.ids, heads.members)
+  end
+  local places, records = queue.places_of(heads.ids, heads.records)
   local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, unpack(heads.ids)) or {}
   local behind_suspects, delayed, when, tokens = {}, {}, {}, {}
   for i, id in ipairs(heads.ids) do
-    local gate, due_ms, option = heads.gates[i], tonumber(heads.due[i]), { priority = queue.priority_at(places[i]) }
+    local gate, due_ms = heads.gates[i], tonumber(heads.due[i])
+    local option = { own_place = places[i] }
     local is_suspect = stalls[i] and not gate.is_order
     if meta.paused_names and not gate.is_order and records[i] and queue.is_paused_job(records[i]) then
       -- The call has moved as many as it may (aside.lua). The job keeps its own place, for when it is moved.
@@ -26,7 +29,7 @@ local function admit_heads(gates, ids, options, of_id)
       behind_suspects[#behind_suspects + 1] = gate
     end
     if due_ms > now_ms then
-      option.due_ms = due_ms
+      option.due_ms, option.priority = due_ms, queue.priority_at(places[i])
       delayed[#delayed + 1], when[#when + 1], tokens[#tokens + 1] = id, option, id .. ':' .. queue.whole(due_ms)
     else
       ids[#ids + 1], options[id], of_id[id] = id, option, not is_suspect and gate
@@ -39,8 +42,9 @@ end
 
 -- The next job of each of these gates comes to the back of the line, if the gate is free for it. Of a group whose next job is a
 -- suspect, the job behind it is tried; if only suspects were tried, the group goes on when one of them is claimed, or when
--- somebody looks after it (tend_gates.lua). The gates are saved.
-function queue.admit(gates)
+-- somebody looks after it (tend_gates.lua). The gates are saved. is_line_empty: nothing is in line, as far as the caller knows;
+-- then a single job is at the back of it at its own place, and needs no other. Returns whether a job got in line.
+function queue.admit(gates, is_line_empty)
   local SUSPECTS_AT_MOST = 256
   local ids, options, of_id, open = {}, {}, {}, {}
   local has_turn = meta.blocked and queue.have_turns(gates)
@@ -55,7 +59,16 @@ function queue.admit(gates)
     open = admit_heads(open, ids, options, of_id)
     suspects = suspects + #open
   end
-  if #ids > 0 then
+  local is_due, own_place = meta.due and queue.number(meta.due) <= now_ms, ids[1] and options[ids[1]].own_place
+  if #ids == 1 and is_line_empty and own_place and not is_due then
+    if of_id[ids[1]] then
+      of_id[ids[1]].place = tonumber(own_place)
+    end
+    queue.enter_line(ids, { own_place })
+  elseif #ids > 0 then
+    for i = 1, #ids do
+      options[ids[i]].priority = queue.priority_at(options[ids[i]].own_place)
+    end
     local places, moved, at, others, others_at = queue.take_places(ids, options), {}, {}, {}, {}
     for i = 1, #ids do
       local gate = of_id[ids[i]]
@@ -70,6 +83,8 @@ function queue.admit(gates)
     end
     queue.enter_at(moved, at)
     queue.enter_line(others, others_at)
+  end
+  if #ids > 0 then
     queue.emit('waiting', ids)
     if meta.limited and not meta.paused then
       queue.arm_for_new_job()
@@ -79,4 +94,5 @@ function queue.admit(gates)
   end
   queue.save_gates(gates)
   queue.look_for_blocked()
+  return #ids > 0 and not queue.has(key.stalls)
 end

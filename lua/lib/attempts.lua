@@ -1,6 +1,6 @@
 -- What went wrong so far. `attempts` holds, per job that ever failed, bounced or stalled, the counters { failed, bounces,
 -- bounced_since_ms, recorded } under its id, followed by { snoozes, snoozed_since_ms } once it was snoozed, and by these and
--- { lines } once a handler has written a line of its log (job_log.lua), and { steps } once it has stored a step (steps.lua); and the last 20 attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
+-- { lines } once a handler has written a line of its log (job_log.lua), and { steps } once it has stored a step (steps.lua); the ninth is { children } (child_fields.lua); and the last 20 attempts under `<id>#<n>`, each the time it began, the time it ended and the blob the worker sent. One field an attempt, so
 -- that no history is ever decoded or copied to append to it.
 -- needs: optional, stamp
 local ATTEMPTS_KEPT = 20
@@ -69,7 +69,7 @@ function queue.record_snooze(id)
   return counters[SNOOZES]
 end
 
--- The job gets a fresh budget of attempts, bounces and snoozes; what is recorded stays.
+-- The job gets a fresh budget of attempts, bounces and snoozes; what is recorded stays. Returns the counters.
 function queue.renew_budget(id)
   local counters = queue.read_counters(id)
   counters[FAILED], counters[BOUNCES], counters[BOUNCED_SINCE_MS] = 0, 0, 0
@@ -77,6 +77,7 @@ function queue.renew_budget(id)
     counters[SNOOZES], counters[SNOOZED_SINCE_MS] = 0, 0
   end
   queue.write_counters(id, counters)
+  return counters
 end
 
 -- Jobs that bounced have found their worker: they grow old no more.

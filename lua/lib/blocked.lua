@@ -45,56 +45,6 @@ function queue.look_for_blocked()
   end
 end
 
--- Adds the next `limit` jobs of a gate to `page`: lists of ids, members and their gates. Returns how many there are.
-local function read_next(page, gate, limit)
-  local DIGITS = 16
-  local id_at = #gate.name + 1 + DIGITS + 1
-  local members = redis.call('ZRANGE', key.blocked_by, '[' .. gate.name .. '\0', '(' .. gate.name .. '\1',
-    'BYLEX', 'LIMIT', '0', queue.whole(limit))
-  local ids, read, gates, at = page.ids, page.members, page.gates, #page.ids
-  for i = 1, #members do
-    ids[at + i], read[at + i], gates[at + i] = string.sub(members[i], id_at), members[i], gate
-  end
-  return #members
-end
-
--- The next jobs that gates hold back, limits[i] of gates[i], and `room` in all: a map of lists: ids, members, gates, and due,
--- when they are due, as text. Members that belong to no blocked job are dropped: another program deleted what they belong to. Jobs
--- of paused names are moved aside (aside.lua). Also returns how many members there were of each gate, how many
--- were dropped or moved, and how many of these were moved. A limit that is above what is left of `room` is changed.
-function queue.next_blocked(gates, limits, room)
-  local read, found = { ids = {}, members = {}, gates = {} }, {}
-  for i, gate in ipairs(gates) do
-    limits[i] = math.min(limits[i], room - #read.ids)
-    found[i] = limits[i] > 0 and read_next(read, gate, limits[i]) or 0
-  end
-  local due, stale = #read.ids > 0 and redis.call('ZMSCORE', key.blocked, unpack(read.ids)), {}
-  for i = 1, #read.ids do
-    if not due[i] then
-      stale[#stale + 1] = read.members[i]
-    end
-  end
-  read.due = due
-  local is_moved, moved = {}, 0
-  if meta.paused_names and #read.ids > 0 then
-    is_moved, moved = queue.move_aside(read)
-  end
-  if #stale + moved == 0 then
-    return read, found, 0, 0
-  end
-  if #stale > 0 then
-    redis.call('ZREM', key.blocked_by, unpack(stale))
-  end
-  local page = { ids = {}, members = {}, gates = {}, due = {} }
-  for i = 1, #read.ids do
-    if due[i] and not is_moved[i] then
-      local at = #page.ids + 1
-      page.ids[at], page.members[at], page.gates[at], page.due[at] = read.ids[i], read.members[i], read.gates[i], due[i]
-    end
-  end
-  return page, found, #stale + moved, moved
-end
-
 function queue.take_blocked(ids, members)
   redis.call('ZREM', key.blocked, unpack(ids))
   redis.call('ZREM', key.blocked_by, unpack(members))

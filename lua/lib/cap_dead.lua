@@ -1,10 +1,11 @@
 -- Drops dead letters that are too old or too many, if that is set for the queue; nothing is set by itself. A dead job that holds
--- back the jobs of its order stays: they would go on as if it had been done.
+-- back the jobs of its order, or its parent, stays: they would go on as if it had been done.
 -- needs: settings, forget, whole, count
--- rarely: head
+-- rarely: head, tell
 
-local function halts(record)
-  return record and queue.has_traits(record) and queue.field_of(record, 'on_failure') == 'halt'
+local function holds_others_up(id, record)
+  return record and queue.has_traits(record)
+    and (queue.field_of(record, 'on_failure') == 'halt' or queue.holds_its_parent(id, record))
 end
 
 -- Drops at most `budget`, those that died first. Returns how many.
@@ -25,15 +26,17 @@ function queue.cap_dead(budget)
   if #ids == 0 or math.max(too_many, too_old) == 0 then
     return 0
   end
-  local records, gone = redis.call('HMGET', key.jobs, unpack(ids)), {}
+  local records, gone, leaving = redis.call('HMGET', key.jobs, unpack(ids)), {}, {}
   for i, id in ipairs(ids) do
-    if (i <= too_old or #gone < too_many) and not halts(records[i]) then
+    if (i <= too_old or #gone < too_many) and not holds_others_up(id, records[i]) then
       gone[#gone + 1] = id
+      leaving[#leaving + 1] = { id = id, record = records[i], to = 'removed' }
     end
   end
   if #gone > 0 then
     redis.call('ZREM', key.dead, unpack(gone))
     queue.forget_ended(gone)
+    queue.tell_parents(leaving)
     queue.count('dead_dropped', #gone)
   end
   return #gone

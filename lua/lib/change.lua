@@ -2,7 +2,7 @@
 -- duplicate.lua). It keeps its id and its history.
 -- needs: meta, places, order, whole, gate, head
 -- rarely: optional, take_out, lines, arm, line_up, enter, emit
--- with all: hold, gated, leave
+-- with all: hold, gated, gates_left, children
 
 local EXTERNAL_PAYLOAD = 128
 
@@ -32,7 +32,7 @@ end
 local function leave(job)
   queue.take_out(job.id, job.part, job.record)
   if queue.gate_of(job.record) then
-    queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })
+    queue.leave_gates({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })
   end
   if queue.has(key.places) then
     redis.call('HDEL', key.places, job.id)
@@ -79,10 +79,13 @@ function queue.change(job, new)
     store(id, as_before, new.payload)
     return false
   end
-  if job.is_successor then
-    -- It waits for its key as before.
+  if job.is_successor or job.state == 'blocked' and queue.waits_for_children(id) then
+    -- It waits for its key, or its children, as before.
     if new.priority ~= known_priority then
       place = queue.take_places({ id }, { [id] = new })[1]
+      if queue.has(key.places) then
+        redis.call('HDEL', key.places, id)
+      end
     end
     redis.call('ZADD', key.blocked, queue.whole(new.due_ms), id)
     store(id, head .. place .. rest, new.payload)

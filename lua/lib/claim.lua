@@ -1,7 +1,7 @@
 -- Takes jobs off the head of the queue and leases them.
 -- needs: arguments, meta, whole, optional, fitting, count, emit, lease
 -- rarely: suspects, limit, rate
--- with all: offers, admission, freed, expiry, set_aside
+-- with all: offers, admission, types, freed, expiry, set_aside
 
 -- The next `limit` ids in line. At most `suspects` of them are suspects; each of these comes only if
 -- its place is before the place of the job that it would push out.
@@ -93,8 +93,12 @@ function queue.claim(limit, max_bytes, suspects_at_most, worker, lease_ms)
   local claimed = queue.take_from_line(limit, max_bytes, suspects_at_most, not args.traits and 'before traits')
   if args.traits then
     claimed = queue.go_by_gates(claimed, limit, max_bytes)
-    queue.free_started(claimed.ids, claimed.records)
-    queue.forget_expiry(claimed.ids)
+    if queue.are_any_unique() then
+      queue.free_started(claimed.ids, claimed.records)
+    end
+    if meta.expiring then
+      queue.forget_expiry(claimed.ids)
+    end
   end
   if meta.limited then
     queue.save_started()

@@ -1,6 +1,7 @@
 -- Things beside the record that a worker needs; only few jobs have them: large payloads, failure
 -- counters and stall counts, and whether a suspect runs alone. Appends to `reply`: position (from 0), name, value, ...
--- needs: optional
+-- Behind these it says whether this call has put something into the outbox (outbox.lua): 0, 'outbox', ''.
+-- needs: optional, meta
 -- rarely: suspects
 function queue.deliver(reply, ids, external)
   local function add(position, name, value)
@@ -22,5 +23,8 @@ function queue.deliver(reply, ids, external)
         end
       end
     end
+  end
+  if meta.has_sent then
+    add(1, 'outbox', '')
   end
 end

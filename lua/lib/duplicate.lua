@@ -4,7 +4,7 @@
 -- added as its successor (successor.lua); if it has a successor, that is the job that waits.
 -- needs: unique, head, whole
 -- rarely: emit, count, optional, stamp, delayed, successor
--- with all: change, expiry, types
+-- with all: change, expiry, types, flow
 
 local WAITS = { waiting = true, blocked = true, delayed = true }
 
@@ -36,7 +36,7 @@ end
 
 -- Returns what becomes of each of the `n` jobs that are to be added (add.lua), if another job has its key: a list with gaps of
 -- what the caller is told, which is the position (from 0) and the id of that job, behind `:` if it stays as it is, behind `~` if
--- it is replaced. Jobs with known[i] are there themselves. A job that replaces one of the same call takes its position in `list`.
+-- it is replaced, behind `!` if the job is of a flow that is not whole without that one (flow.lua). Jobs with known[i] are there themselves. A job that replaces one of the same call takes its position in `list`.
 -- options[i].follows: the job is added as a successor.
 function queue.meet(list, n, options, external, known)
   queue.check_types()
@@ -45,12 +45,13 @@ function queue.meet(list, n, options, external, known)
 
   -- The job at position `at` is to be added by this call.
   local function meet_new(at, i, how)
+    how = not queue.is_sent_of_flow(list[n + 1 + at]) and how or nil
     local option, await_ms = options[i], math.max(options[at].await_ms or 0, options[i].await_ms or 0)
     if how then
       if how ~= 'debounce' then
         option.at_ms, option.delay_ms = options[at].at_ms, options[at].delay_ms
       end
-      option.follows = options[at].follows
+      option.follows, option.waits = options[at].follows, options[at].waits
       list[n + 1 + at], external[at], options[at] = list[n + 1 + i], external[i], option
     end
     options[at].await_ms = await_ms > 0 and await_ms or nil
@@ -62,14 +63,14 @@ function queue.meet(list, n, options, external, known)
     local owner, option = queue.owner_of_key(name), options[i]
     local job = owner and how and owner.successor and queue.successor(owner.successor) or owner
     if how == 'latest' and job and job.state == 'active' and not job.until_ms then
-      option.follows = true
+      option.follows, option.waits = true, true
       return nil
     end
     if job and option.await_ms and (WAITS[job.state] or job.state == 'active') then
       redis.call('ZADD', key.awaited, 'GT', queue.whole(now_ms + option.await_ms), job.id)
       queue.made(key.awaited)
     end
-    if not (job and how and WAITS[job.state]) then
+    if not (job and how and WAITS[job.state]) or queue.is_of_flow(job.record) then
       return job and job.id, nil
     end
     local payload = external[i] and list[2 * n + 1 + external[i]] or false
@@ -78,10 +79,14 @@ function queue.meet(list, n, options, external, known)
     return job.id, how
   end
 
+  local flows = queue.flows_among(list, n, options) or {}
   for i = 1, n do
     local id, sent = list[i + 1], list[n + 1 + i]
+    if flows[i] then
+      queue.meet_flow(flows[i], list, n, known, seen, first, met)
+    end
     local name = options[i] and options[i].traits and queue.sent_field(sent, 'unique')
-    if name and not (known and (known[i] or seen[id])) then
+    if name and not met[i] and not (known and (known[i] or seen[id])) then
       local how = queue.sent_field(sent, 'on_duplicate')
       local other, is_replaced
       if first[name] and (how or not options[first[name]].follows) then

@@ -23,7 +23,7 @@ function queue.expire(limit)
     -- A job that started while meta was lost is still among those that are to expire.
     if NOT_STARTED[state] and not queue.has_begun(id) then
       queue.take_out(id, part, records[i])
-      leaving[#leaving + 1] = { id = id, record = records[i], from = state, to = 'ended' }
+      leaving[#leaving + 1] = { id = id, record = records[i], from = state, to = 'ended', outcome = outcome }
       local at = #cancelled + 1
       cancelled[at], outcomes[at], cancelled_records[at] = id, outcome, records[i]
       is_delayed = is_delayed or state == 'delayed'

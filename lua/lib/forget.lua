@@ -10,7 +10,8 @@ function queue.forget(ids)
   if queue.has(key.attempts) then
     queue.forget_attempts(ids)
   end
-  for _, part in ipairs({ key.payloads, key.stalls, key.progress, key.places }) do
+  -- Groups that take turns have places, and mostly nothing else of this.
+  for _, part in ipairs({ key.places, key.payloads, key.stalls, key.progress }) do
     if queue.has(part) then
       redis.call('HDEL', part, unpack(ids))
     end

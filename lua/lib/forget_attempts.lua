@@ -1,10 +1,11 @@
--- Deletes all that is recorded of jobs: counters and attempts (attempts.lua), the log (job_log.lua), steps (steps.lua); and with it a
+-- Deletes all that is recorded of jobs: counters and attempts (attempts.lua), the log (job_log.lua), steps (steps.lua), what they know of
+-- their children (child_fields.lua); and with it a
 -- request to cancel the job, if it completed all the same (requests.lua).
 -- needs: attempts
--- rarely: job_log, steps
+-- rarely: job_log, steps, child_fields
 
 function queue.forget_attempts(ids)
-  local WITHOUT_LOG, WITHOUT_STEPS = 6, 7
+  local WITHOUT_LOG, WITHOUT_STEPS, AT_A_TIME = 6, 7, 1000
   local counters = redis.call('HMGET', key.attempts, unpack(ids))
   for i = 1, #ids do
     if counters[i] then
@@ -15,10 +16,13 @@ function queue.forget_attempts(ids)
       end
       if #read > WITHOUT_STEPS then
         queue.step_fields(fields, ids[i], read)
+        queue.child_fields(fields, ids[i], read)
       end
       fields[#fields + 1] = ids[i] .. '#cancel'
       fields[#fields + 1] = ids[i]
-      redis.call('HDEL', key.attempts, unpack(fields))
+      for from = 1, #fields, AT_A_TIME do
+        redis.call('HDEL', key.attempts, unpack(fields, from, math.min(#fields, from + AT_A_TIME - 1)))
+      end
     end
   end
 end

@@ -11,7 +11,7 @@ function queue.free_keys(jobs)
   for _, job in ipairs(jobs) do
     -- Most jobs have no such field: they are not taken apart.
     local name = job.record and string.find(job.record, ' unique=', 1, true) and queue.field_of(job.record, 'unique')
-    local is_open = job.to == 'waiting' or job.to == 'delayed' or job.to == 'moved'
+    local is_open = job.to == 'waiting' or job.to == 'delayed'
     if name and not is_open then
       local n = #names + 1
       names[n], ids[n], fields[2 * n - 1], fields[2 * n] = name, job.id, name, name .. ' next'

@@ -1,6 +1,6 @@
 -- A claim that has emptied the line takes what groups (gate.lua) hold back, in equal shares. Every other group that may run
 -- has a job in line.
--- needs: meta, fitting, blocked, admission, group_limit, running, optional, count
+-- needs: meta, fitting, next_blocked, admission, group_limit, running, turn, optional, count
 
 -- Jobs whose worker died on them are left: they run only as suspects (suspects.lua). Of the jobs of each gate, those behind
 -- such a job are left as well. Returns which jobs of a page are left.
@@ -14,12 +14,22 @@ local function left_for_suspects(page)
   return left
 end
 
--- Of each gate, what fits of its jobs in a page, as if each had stood in line. Returns the gates of which something is left.
-local function take_page(page, max_bytes, claimed)
-  local left, records = left_for_suspects(page), redis.call('HMGET', key.jobs, unpack(page.ids))
-  local ids, starting, stopped, i = {}, {}, {}, 1
+local function taken_behind(gate)
+  return gate.next and gate.next.is_taken
+end
+
+-- Of each gate, what fits of its jobs in a page, as if each had stood in line. Those that start are added to `starting`, a list as of
+-- `start_running`. is_alone: there is one open group. Of one that has no limits, the job behind the page is taken as well, to get in
+-- line (heads.lua). Returns the gates of which something is left.
+local function take_page(page, limit, max_bytes, claimed, starting, is_alone)
+  local left, records = left_for_suspects(page), redis.call('HMGET', key.jobs, unpack(page.row or page.ids))
+  local ids, stopped, i = {}, {}, 1
   while page.ids[i] do
     local gate, from, own, of_own = page.gates[i], i, {}, {}
+    if i == 1 and not next(left) and page.gates[#page.ids] == gate then
+      -- The page is of one gate.
+      own, of_own, i = page.ids, records, #page.ids + 1
+    end
     while page.gates[i] == gate do
       if not left[i] then
         own[#own + 1], of_own[#of_own + 1] = page.ids[i], records[i]
@@ -28,34 +38,48 @@ local function take_page(page, max_bytes, claimed)
     end
     local taken, taken_records, external, seen, bytes =
       queue.fitting(own, of_own, max_bytes - claimed.bytes, 'must fit')
-    local n = #ids
-    for k = 1, seen do
-      ids[n + k] = own[k]
+    if from == 1 and seen == #own then
+      ids = own
+    else
+      local n = #ids
+      for k = 1, seen do
+        ids[n + k] = own[k]
+      end
     end
-    if seen > 0 then
-      -- They are the first of this gate, so nothing else lies between them.
-      redis.call('ZREMRANGEBYLEX', key.blocked_by, '[' .. page.members[from], '[' .. page.members[from + seen - 1])
-    end
-    local at, start = #starting, queue.running_member(gate, '')
+    local at, number = #starting, queue.number_of_gate(gate)
     for k = 1, #taken do
-      starting[at + 1], starting[at + 2] = '0', start .. taken[k]
+      starting[at + 1], starting[at + 2] = number, taken[k]
       at = at + 2
     end
-    queue.add_claimed(taken, taken_records, external, {})
+    queue.add_claimed(taken, taken_records, external)
     queue.count('orphans', seen - #taken)
     queue.start_in(gate, #taken)
     claimed.bytes = claimed.bytes + bytes
     stopped[gate] = seen < i - from
+    if stopped[gate] then
+      gate.next = nil
+    elseif is_alone and page.row and gate.next and #claimed.ids == limit and queue.room_in(gate) == math.huge then
+      -- Nobody is in line, and no other group is open: it gets the turn in any case.
+      queue.set_turn(gate, nil)
+      gate.next.is_taken, gate.next.record = true, records[seen + 1]
+    end
+    if seen > 0 then
+      -- They are the first of this gate, so nothing else lies between them.
+      local last = taken_behind(gate) and gate.next.member or page.members[from + seen - 1]
+      redis.call('ZREMRANGEBYLEX', key.blocked_by, '[' .. page.members[from], '[' .. last)
+    end
   end
-  if #ids > 0 then
+  if page.row and #ids == #page.ids then
+    local last = taken_behind(page.gates[1]) and page.gates[1].next.id or ids[#ids]
+    redis.call('ZREMRANGEBYLEX', key.blocked, '[' .. ids[1], '[' .. last)
+  elseif #ids > 0 then
     redis.call('ZREM', key.blocked, unpack(ids))
   end
-  queue.start_running(starting)
   return stopped
 end
 
--- As many jobs of each of these groups, as long as there is room for more.
-function queue.take_from_groups(groups, limit, max_bytes, claimed)
+-- As many jobs of each of these groups, as long as there is room for more. starting: as of take_page.
+function queue.take_from_groups(groups, limit, max_bytes, claimed, starting)
   local ROUNDS = 16
   local open, round = meta.blocked and groups or {}, 0
   while #open > 0 and #claimed.ids < limit and round < ROUNDS do
@@ -68,8 +92,8 @@ function queue.take_from_groups(groups, limit, max_bytes, claimed)
         free[#free + 1], limits[#limits + 1] = gate, most
       end
     end
-    local page, found = queue.next_blocked(free, limits, room)
-    local stopped = #page.ids > 0 and take_page(page, max_bytes, claimed) or {}
+    local page, found = queue.next_blocked(free, limits, room, true)
+    local stopped = #page.ids > 0 and take_page(page, limit, max_bytes, claimed, starting, #groups == 1) or {}
     for i, gate in ipairs(free) do
       if found[i] == limits[i] and not stopped[gate] then
         more[#more + 1] = gate

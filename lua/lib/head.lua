@@ -49,7 +49,7 @@ end
 
 -- Whether it has a trait.
 function queue.has_sent_traits(sent)
-  for _, name in ipairs({ 'group', 'order', 'unique', 'expires_in', 'expires_at' }) do
+  for _, name in ipairs({ 'group', 'order', 'unique', 'expires_in', 'expires_at', 'parent', 'children' }) do
     if queue.sent_field(sent, name) then
       return true
     end

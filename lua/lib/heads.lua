@@ -1,9 +1,37 @@
 -- The next job of each of many gates (gate.lua).
--- needs: meta, blocked
+-- needs: meta, next_blocked
+
+-- The same as heads_of if the next job of each of these gates was read before, behind a page (gate.next), and is still blocked; else
+-- nil. are_taken: it was taken with the page (group_share.lua), of a group that is alone.
+local function heads_behind_pages(gates)
+  local first = gates[1].next
+  if first and first.is_taken then
+    gates[1].next = nil
+    return { ids = { first.id }, gates = gates, due = { '0' }, records = { first.record }, are_taken = true }
+  end
+  local heads = { ids = {}, members = {}, gates = gates }
+  for i, gate in ipairs(gates) do
+    if not gate.next then
+      return nil
+    end
+    heads.ids[i], heads.members[i] = gate.next.id, gate.next.member
+  end
+  heads.due = redis.call('ZMSCORE', key.blocked, unpack(heads.ids))
+  local are_blocked = true
+  for i, gate in ipairs(gates) do
+    gate.next = nil
+    are_blocked = are_blocked and heads.due[i]
+  end
+  return are_blocked and heads or nil
+end
 
 -- The next job of each of these gates, as `next_blocked` returns it. A gate looks a few times for a job behind members that belong
 -- to none, and as often as needed for one behind jobs of paused names: each time that moves some of them (aside.lua).
 function queue.heads_of(gates)
+  local behind = not meta.paused_names and #gates > 0 and heads_behind_pages(gates)
+  if behind then
+    return behind
+  end
   local PAGES, WIDEST, AT_MOST = 4, 64, 256
   local heads, open, has_head, looked, width = { ids = {}, members = {}, gates = {}, due = {} }, gates, {}, 0, 1
   while looked < PAGES and #open > 0 do

@@ -51,13 +51,13 @@ function queue.enter_gates(ids, records, places, due_ms, stalls)
 end
 
 -- New jobs, which have their places in their records. stored: each id, followed by its record. options[positions[i]] is what
--- is not default about job i, as in add.lua. Successors (successor.lua) do not come to their gates yet.
+-- is not default about job i, as in add.lua. Successors (successor.lua) and parents (children.lua) do not come to their gates yet.
 function queue.enter_or_hold(ids, stored, places, positions, options)
   local records, due_ms, following = {}, {}, {}
   for i = 1, #ids do
     local option = options[positions[i]]
     due_ms[ids[i]] = option and option.due_ms
-    if option and option.follows then
+    if option and option.waits then
       following[#following + 1] = { id = ids[i], due_ms = option.due_ms }
     else
       records[i] = stored[2 * i]
@@ -88,13 +88,21 @@ function queue.enter_or_hold(ids, stored, places, positions, options)
   end
 end
 
--- Jobs that get a place that they did not have before. Returns those that are in line.
-function queue.enter_at_or_hold(ids, places)
+-- Jobs that get a place that they did not have before; those in the set `waits` wait for their children. Returns those that are in
+-- line.
+function queue.enter_at_or_hold(ids, places, waits)
   local stalls = queue.has(key.stalls) and redis.call('HMGET', key.stalls, unpack(ids)) or {}
-  local held, open = queue.enter_gates(ids, redis.call('HMGET', key.jobs, unpack(ids)), places, nil, stalls)
+  local records, parents = redis.call('HMGET', key.jobs, unpack(ids)), {}
+  for i = 1, waits and #ids or 0 do
+    if waits[ids[i]] then
+      records[i], parents[#parents + 1] = false, { id = ids[i] }
+    end
+  end
+  queue.hold(parents)
+  local held, open = queue.enter_gates(ids, records, places, nil, stalls)
   local line, at, moved = {}, {}, {}
   for i = 1, #ids do
-    if held[ids[i]] then
+    if held[ids[i]] or waits and waits[ids[i]] then
       moved[#moved + 1], moved[#moved + 2] = ids[i], places[i]
     else
       line[#line + 1], at[#at + 1] = ids[i], places[i]

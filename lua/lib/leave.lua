@@ -1,72 +1,14 @@
--- Jobs with traits leave what they were: what their gates (gate.lua) hold back may go on, and their keys (unique.lua) may be
--- free.
--- needs: gate, turn, admit, head
--- rarely: emit, running, freed
-
--- Jobs of groups have completed: a list of { the name of their gate, ids }. Returns their members of `running`, and the gates.
-function queue.complete_in_groups(groups)
-  local names, stopping, n = {}, {}, 0
-  for i, group in ipairs(groups) do
-    names[i] = group[1]
-  end
-  local gates = queue.gates_named(names)
-  for i, gate in ipairs(gates) do
-    local start = queue.running_member(gate, '')
-    for _, id in ipairs(groups[i][2]) do
-      n = n + 1
-      stopping[n] = start .. id
-      if gate.turn == id then
-        queue.set_turn(gate, nil, gate.place)
-      end
-    end
-    gate.active = nil
-  end
-  return stopping, gates
-end
+-- Jobs with traits leave what they were: what waits for them may go on.
+-- needs: gates_left, freed, tell
 
 -- Jobs leave what they were: a list of { id, record, from, to }. `from`: the list in which a job was ('active', 'waiting', ..,
 -- 'lost' for none; 'blocked' jobs have left theirs already), `to`: where it goes ('waiting', 'delayed', 'dead', 'removed',
--- 'moved' if it comes to its gate anew, 'ended' for all else). And of_groups, or nil: completed jobs of groups (leaving.lua).
+-- 'ended' for all else), `outcome`: how it ended, if it did. And of_groups, or nil: completed jobs of groups (leaving.lua).
 -- What waits for them may go on.
 function queue.leave(jobs)
-  queue.free_keys(jobs)
-  local records, gates, touched, halted, stopping = {}, {}, {}, {}, {}
-  for i, job in ipairs(jobs) do
-    records[i] = job.record
+  if #jobs > 0 then
+    queue.free_keys(jobs)
+    queue.tell_parents(jobs)
   end
-  if jobs.of_groups then
-    stopping, gates = queue.complete_in_groups(jobs.of_groups)
-    for _, gate in ipairs(gates) do
-      touched[gate] = true
-    end
-  end
-  local of_jobs = queue.gates_of(records, #jobs)
-  for i, job in ipairs(jobs) do
-    local gate = of_jobs[i]
-    if gate then
-      if gate.is_order and gate.turn == job.id then
-        local on_failure = queue.field_of(job.record, 'on_failure')
-        gate.halted, gate.is_changed = job.to == 'dead' and on_failure == 'halt', true
-        if gate.halted then
-          halted[#halted + 1] = job.id
-        elseif job.to ~= 'waiting' and (job.to ~= 'delayed' or on_failure == 'pass') then
-          queue.set_turn(gate, nil, gate.place)
-        end
-      elseif not gate.is_order and gate.turn == job.id then
-        queue.set_turn(gate, nil, gate.place)
-      end
-      if job.from == 'active' or job.from == 'lost' then
-        stopping[#stopping + 1] = queue.running_member(gate, job.id)
-        gate.active = nil
-      end
-      if not touched[gate] then
-        touched[gate], gates[#gates + 1] = true, gate
-      end
-    end
-  end
-  queue.stop_running(stopping)
-  queue.emit('halted', halted)
-  if #gates > 0 then
-    queue.admit(gates)
-  end
+  queue.leave_gates(jobs)
 end

@@ -10,10 +10,10 @@ local function of_groups(last, is_refused)
     position = position - group[2]
   end
   for _, group in ipairs(args.groups) do
-    local ids = {}
-    for i = position + 1, position + group[2] do
-      if not is_refused[i] then
-        ids[#ids + 1] = ARGV[i + 1]
+    local ids = { unpack(ARGV, position + 2, position + group[2] + 1) }
+    for i = #ids, 1, -1 do
+      if is_refused[position + i] then
+        table.remove(ids, i)
       end
     end
     position = position + group[2]
@@ -31,18 +31,18 @@ function queue.completing(first_other, refused)
   if n == 0 and not args.groups then
     return nil
   end
-  local is_refused, ids, leaving = {}, {}, {}
+  local is_refused, ids, results, leaving = {}, {}, {}, {}
   for _, position in ipairs(refused) do
     is_refused[position + 1] = true
   end
   for i = first_other - n, first_other - 1 do
     if not is_refused[i] then
-      ids[#ids + 1] = ARGV[i + 1]
+      ids[#ids + 1], results[#ids + 1] = ARGV[i + 1], ARGV[args.settle + 1 + i]
     end
   end
   local records = #ids > 0 and redis.call('HMGET', key.jobs, unpack(ids))
   for i = 1, #ids do
-    leaving[i] = { id = ids[i], record = records[i], from = 'active', to = 'ended' }
+    leaving[i] = { id = ids[i], record = records[i], from = 'active', to = 'ended', outcome = results[i] }
   end
   leaving.of_groups = args.groups and of_groups(first_other - n - 1, is_refused)
   return leaving
@@ -70,6 +70,7 @@ function queue.add_leaving(leaving, others, records)
       end
       leaving[#leaving + 1] = {
         id = other.id, record = records[i], from = 'active', to = to, bounced = other.outcome == 'bounced',
+        outcome = to == 'dead' and cmsgpack.pack({ dead = other.reason }) or other.blob,
       }
     end
   end

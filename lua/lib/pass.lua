@@ -1,11 +1,12 @@
 -- Which jobs may start that were taken out of the line.
 -- needs: gate, group_limit, turn
--- rarely: places, blocked, running, lists
+-- rarely: places, blocked, running
 
 -- Jobs were taken out of the line, to be claimed. Returns the set of those that their gates hold back, which are stored as
--- blocked, and the groups of which a job starts, or whose job of the turn is held back. The caller then calls `admit_next`.
-function queue.pass_gates(ids, records)
-  local held, held_ids, groups, touched, orders, starting = {}, {}, {}, {}, {}, {}
+-- blocked, and the groups of which a job starts, or whose job of the turn is held back. Those that start are added to `starting`, a
+-- list as of `start_running`. The caller then calls that, and `admit`.
+function queue.pass_gates(ids, records, starting)
+  local held, held_ids, groups, touched, orders = {}, {}, {}, {}, {}
   local gates = queue.gates_of(records, #ids)
   for i = 1, #ids do
     local id, gate = ids[i], gates[i]
@@ -27,7 +28,7 @@ function queue.pass_gates(ids, records)
         end
       end
       if passes then
-        queue.append(starting, '0', queue.running_member(gate, id))
+        starting[#starting + 1], starting[#starting + 2] = queue.number_of_gate(gate), id
         queue.start_in(gate, 1)
       else
         held[#held + 1] = { gate = gate, id = id, record = records[i] }
@@ -46,7 +47,6 @@ function queue.pass_gates(ids, records)
     end
     queue.hold(held)
   end
-  queue.start_running(starting)
   queue.save_gates(orders)
   return held_ids, groups
 end

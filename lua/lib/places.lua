@@ -8,14 +8,14 @@ function queue.place_in(record)
   return string.match(record, '^..........(%-?%d+) ')
 end
 
--- The places of `ids`, as text; nil for a job whose record is gone. And their records.
-function queue.places_of(ids)
+-- The places of `ids`, as text; nil for a job whose record is gone. And their records: already_read, if they were.
+function queue.places_of(ids, already_read)
   local places = {}
   if #ids == 0 then
     return places, {}
   end
   local moved = queue.has(key.places) and redis.call('HMGET', key.places, unpack(ids)) or {}
-  local records = redis.call('HMGET', key.jobs, unpack(ids))
+  local records = already_read or redis.call('HMGET', key.jobs, unpack(ids))
   for i = 1, #ids do
     if records[i] then
       places[i] = moved[i] and string.match(moved[i], '^%-?%d+$')

@@ -3,7 +3,7 @@
 -- the others. Those of a group are held back by it again, and stand aside there (aside.lua): they come in turn with other groups.
 -- Suspects stay where they are. No job waits for the turn of a job of its group that was set aside.
 -- needs: meta, whole
--- rarely: paused_names, job_name, places, unhandled, news, head, leave, gate, blocked, aside
+-- rarely: paused_names, job_name, places, unhandled, news, head, gates_left, gate, blocked, aside
 
 -- Of these jobs of paused names, those with traits leave the line, as far as their gates are concerned.
 local function leave_line(ids, records)
@@ -14,7 +14,7 @@ local function leave_line(ids, records)
     end
   end
   if #leaving > 0 then
-    queue.leave(leaving)
+    queue.leave_gates(leaving)
   end
 end
 

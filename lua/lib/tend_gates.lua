@@ -4,7 +4,7 @@
 -- needs: meta, gate, group_limit, running
 -- rarely: admit, unset, paused_names, resumed
 
--- Members of `running` that belong to no job that runs are dropped, among the first `limit` of a gate. Returns how many were
+-- Jobs in `running` that do not run are dropped, among the first `limit` of a gate. Returns how many were
 -- looked at.
 local function drop_stale(gate, limit)
   local ids = queue.running_of(gate, limit)
@@ -15,7 +15,7 @@ local function drop_stale(gate, limit)
   local stale = {}
   for i = 1, #ids do
     if not leases[i] and not claims[i] then
-      stale[#stale + 1] = queue.running_member(gate, ids[i])
+      stale[#stale + 1] = ids[i]
     end
   end
   queue.stop_running(stale)

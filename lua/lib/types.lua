@@ -1,14 +1,22 @@
 -- Fails if another program has put another type under a key that only jobs with traits use. A call for such jobs asks before it
 -- writes anything.
--- needs: head
+-- rarely: head
+
+-- Whether there were any unique keys when the types were checked; nil if they were not.
+local any_unique
 
 function queue.check_types()
-  for _, hash in ipairs({ key.gates, key.unique }) do
-    redis.call('HLEN', hash)
-  end
-  for _, set in ipairs({ key.blocked, key.blocked_by, key.running, key.expires, key.remembered }) do
-    redis.call('ZCARD', set)
-  end
+  redis.call('HLEN', key.gates)
+  any_unique = redis.call('HLEN', key.unique) > 0
+  redis.call('ZCARD', key.blocked)
+  redis.call('ZCARD', key.blocked_by)
+  redis.call('ZCARD', key.running)
+  redis.call('ZCARD', key.expires)
+  redis.call('ZCARD', key.remembered)
+end
+
+function queue.are_any_unique()
+  return any_unique
 end
 
 -- Asks if one of these records (false: there is none) has a trait.

@@ -1,8 +1,8 @@
 -- Jobs that are in no list any more (lost.lua) are not found by their names and gates either.
 -- rarely: unhandled, head, blocked, gate, turn, places, running, admit, unique, begun, successor, lost_places
--- rarely: aside, waits
+-- rarely: aside, waits, children
 
--- Successors that are to wait for their keys again: a set of ids.
+-- Successors and parents that are to wait for their keys, or their children, again: a set of ids.
 local successors = {}
 
 -- Jobs that were handed back are not kept by their names any more: they are offered to every worker.
@@ -44,13 +44,14 @@ function queue.regains_key(id, record)
     successors[id] = true
     return true
   end
+  successors[id] = not runs and not has_ended and queue.waits_for_children(id) or nil
   local is_free = queue.field_of(record, 'unique_until') == 'started' and (runs or queue.has_begun(id))
   return has_ended or is_free or queue.take_key_again(id, record) or runs
 end
 
 -- Whether a job is blocked, and neither its gate knows it, nor the job whose successor it is, nor does it wait to be told something.
 function queue.is_held_by_nothing(id, record, state)
-  if state ~= 'blocked' or queue.is_successor(id, record) or queue.is_untold(id) then
+  if state ~= 'blocked' or queue.is_successor(id, record) or queue.is_untold(id) or queue.waits_for_children(id) then
     return false
   end
   local name = queue.gate_of(record)
@@ -67,7 +68,7 @@ function queue.tell_gate(id, record, state)
   end
   local gate = queue.gate(name)
   if state == 'active' then
-    queue.start_running({ '0', queue.running_member(gate, id) })
+    queue.start_running({ queue.number_of_gate(gate), id })
   end
   local lets_pass = state == 'delayed' and queue.field_of(record, 'on_failure') == 'pass'
   if gate.is_order and not lets_pass and not queue.has_turn(gate) then
@@ -84,7 +85,7 @@ function queue.waits_for_turn(id, record)
   local name = queue.gate_of(record)
   local gate = name and queue.gate(name)
   if gate then
-    queue.stop_running({ queue.running_member(gate, id) })
+    queue.stop_running({ id })
     gate.active = nil
   end
   return gate and gate.turn ~= id

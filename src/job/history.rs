@@ -30,6 +30,8 @@ pub enum AttemptKind {
     BadResult,
     /// The handler put the job off until it was given up.
     Snoozed,
+    /// One of its children died ([`OnDeath::Fail`](crate::OnDeath::Fail)); the error names it. No attempt of the job itself ran.
+    ChildDied,
     /// A kind that a newer version wrote.
     #[serde(other)]
     Other,
@@ -52,6 +54,7 @@ impl AttemptKind {
             Self::Undecodable => "undecodable",
             Self::BadResult => "bad-result",
             Self::Snoozed => "snoozed",
+            Self::ChildDied => "child-died",
             Self::Other => "other",
         }
     }
@@ -173,6 +176,14 @@ impl Counters {
                 "a job's counters are cut short",
             )),
         }
+    }
+
+    /// How many children the stored counters tell of.
+    pub(crate) fn children(bytes: &[u8]) -> u64 {
+        const CHILDREN: usize = 8;
+        let counters = codec::decode_plain::<Vec<u64>>("a job's counters", bytes);
+        let counters = counters.unwrap_or_default();
+        counters.get(CHILDREN).copied().unwrap_or(0)
     }
 
     /// The stored counters without how many lines the log of the job has: where a job goes, its log does not go.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::policy::backoff::Backoff;
 use crate::policy::expiry::Expiry;
+use crate::policy::flow::ChildOf;
 use crate::policy::key::check_key;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
@@ -44,6 +45,10 @@ pub struct JobOptions {
     pub(crate) weight: Option<u32>,
     pub(crate) unique: Option<Unique>,
     pub(crate) expiry: Option<Expiry>,
+    /// The job is a child of this one, which waits for it.
+    pub(crate) child_of: Option<ChildOf>,
+    /// The job waits for so many children.
+    pub(crate) children: u32,
     /// Fields of the payload that are not shown; the type of the job says which.
     pub(crate) secret: &'static [&'static str],
 }

@@ -210,6 +210,9 @@ pub enum DeadReason {
     SnoozedTooLong,
     /// It is a [saga](crate::Saga) that is to be undone, and one of its steps cannot be undone.
     Stuck,
+    /// One of its [children](crate::Flow) died, and its death was to mean this ([`OnDeath::Fail`](crate::OnDeath::Fail)). The last entry of
+    /// its [history](crate::JobInfo::history) says which.
+    ChildDied,
     /// A reason that a newer version wrote.
     #[serde(other)]
     Other,
@@ -227,6 +230,7 @@ impl DeadReason {
             Self::Poisoned => "poisoned",
             Self::SnoozedTooLong => "snoozed-too-long",
             Self::Stuck => "stuck",
+            Self::ChildDied => "child-died",
             Self::Other => "other",
         }
     }
@@ -240,6 +244,7 @@ impl DeadReason {
             Self::Poisoned,
             Self::SnoozedTooLong,
             Self::Stuck,
+            Self::ChildDied,
         ]
         .into_iter()
         .find(|reason| reason.as_str() == name)

@@ -7,6 +7,7 @@ use crate::codec;
 use crate::job::head::{field_in, field_of, has_traits};
 use crate::job::options::JobOptions;
 use crate::policy::expiry::Expiry;
+use crate::policy::flow::ChildOf;
 use crate::policy::key::{decode_key, encode_key};
 use crate::policy::order::{OnFailure, Order};
 use crate::policy::unique::{OnDuplicate, Until};
@@ -25,9 +26,16 @@ pub(crate) const ON_DUPLICATE: &str = "on_duplicate";
 /// When a job that has not started is over: so many ms after it was enqueued, or at a moment, ms.
 const EXPIRES_IN: &str = "expires_in";
 const EXPIRES_AT: &str = "expires_at";
+/// The job for which this one is a child; and what the death of this one means there, if it is not the default.
+pub(crate) const PARENT: &str = "parent";
+pub(crate) const ON_DEATH: &str = "on_death";
+/// For how many children the job waits.
+pub(crate) const CHILDREN: &str = "children";
 
 /// Each field that makes a trait by itself; the same as in `lua/lib/head.lua`.
-const TRAITS: [&str; 5] = [GROUP, ORDER, UNIQUE, EXPIRES_IN, EXPIRES_AT];
+const TRAITS: [&str; 7] = [
+    GROUP, ORDER, UNIQUE, EXPIRES_IN, EXPIRES_AT, PARENT, CHILDREN,
+];
 
 /// What decides when a job may run: the traits in its head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,8 +73,10 @@ impl EndTraits {
         if !has_traits(record) {
             return Self::None;
         }
-        match (field_of(record, GROUP), field_of(record, UNIQUE)) {
-            (Some(group), None) => Self::Group(group.into()),
+        let others = [UNIQUE, PARENT];
+        let has_others = others.iter().any(|name| field_of(record, name).is_some());
+        match field_of(record, GROUP) {
+            Some(group) if !has_others => Self::Group(group.into()),
             _ => Self::Others,
         }
     }
@@ -115,6 +125,15 @@ pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> b
         None => {}
         Some(Expiry::After { ms }) => field(EXPIRES_IN, &ms.to_string()),
         Some(Expiry::At { ms }) => field(EXPIRES_AT, &ms.to_string()),
+    }
+    if let Some(child_of) = &options.child_of {
+        field(PARENT, &child_of.encode());
+        if let Some(word) = child_of.on_death.word() {
+            field(ON_DEATH, word);
+        }
+    }
+    if options.children > 0 {
+        field(CHILDREN, &options.children.to_string());
     }
     record.len() > without
 }
@@ -171,6 +190,21 @@ pub(crate) fn gate_of(record: &[u8]) -> Option<String> {
     }
     let gate = |name, of: Trait| Some(format!("{}{}", of.letter(), field_of(record, name)?));
     gate(GROUP, Trait::Group).or_else(|| gate(ORDER, Trait::Order))
+}
+
+/// What the fields of a record say of the job's parent, if it has one.
+pub(crate) fn child_of(fields: &[u8]) -> Option<ChildOf> {
+    ChildOf::decode(field_in(fields, PARENT)?, field_in(fields, ON_DEATH))
+}
+
+/// For how many children the job of these fields waits.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn children_in(fields: &[u8]) -> u32 {
+    let children = field_in(fields, CHILDREN).and_then(|children| children.parse().ok());
+    children.unwrap_or(0)
 }
 
 /// When (ms) the job of a stored record is over, if it has not started by then. A moment that is no exact number to the scripts

@@ -4,6 +4,7 @@
 pub(crate) mod declared_settings;
 mod promotion;
 mod recovery;
+pub(crate) mod relaying;
 pub(crate) mod reporting;
 mod schedule_upkeep;
 mod trimming;

@@ -69,28 +69,34 @@ impl Duty for Recovery {
             // What kept this worker from looking may have kept others from renewing.
             shared.trouble.was_away();
         }
-        let (now_ms, found) = match answer? {
+        let (now_ms, found, outbox) = match answer? {
             Recovered::Unsure {
                 now_ms,
                 from_ms,
                 pulled,
+                outbox,
             } => {
                 if from_ms > now_ms {
                     self.keep_quiet(shared, now_ms, from_ms);
                 }
-                (now_ms, pulled)
+                (now_ms, pulled, outbox)
             }
             Recovered::Done {
                 now_ms,
                 stalled,
                 dead,
                 cancelled,
+                outbox,
             } => {
                 report(shared, &stalled, &dead, &cancelled);
-                (now_ms, stalled.len() + dead.len() + cancelled.len())
+                let found = stalled.len() + dead.len() + cancelled.len();
+                (now_ms, found, outbox)
             }
         };
         shared.heard_after(sent, now_ms);
+        if outbox {
+            shared.outbox.notify_one();
+        }
         Ok(if found == BATCH_JOBS {
             Left::More
         } else {

@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod alert;
 pub(crate) mod backoff;
 pub(crate) mod expiry;
+pub(crate) mod flow;
 pub(crate) mod histogram;
 pub(crate) mod job_names;
 pub(crate) mod key;

@@ -60,6 +60,8 @@ pub struct Deleted {
     pub schedules: u64,
     /// Records of jobs that were in no list ([`Queue::orphans`]).
     pub orphans: u64,
+    /// Messages for other queues that were not carried yet ([`Queue::outbox`]). They are lost.
+    pub unsent: u64,
 }
 
 impl Deleted {
@@ -82,6 +84,7 @@ impl From<Holdings> for Deleted {
             dead: held.dead,
             schedules: held.schedules,
             orphans: held.lost,
+            unsent: held.unsent,
         }
     }
 }
@@ -190,6 +193,9 @@ fn not_empty(queue: &Queue, held: &Holdings) -> Error {
     }
     if held.schedules > 0 {
         there.push(format!("schedules ({})", held.schedules));
+    }
+    if held.unsent > 0 {
+        there.push(format!("messages for other queues ({})", held.unsent));
     }
     Error::new(
         ErrorKind::NotEmpty,

@@ -1,5 +1,7 @@
 //! A request to enqueue one job.
 
+pub(crate) mod node;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};

@@ -53,7 +53,8 @@ impl Enqueued {
     pub(crate) fn of(id: &JobId, met: Option<Met>) -> (JobId, Self) {
         match met {
             None => (id.clone(), Self::New),
-            Some(Met::Itself) => (id.clone(), Self::AlreadyThere),
+            // A flow is refused as a whole before anybody asks what became of one of its jobs.
+            Some(Met::Itself | Met::NotWithout(_)) => (id.clone(), Self::AlreadyThere),
             Some(Met::Duplicate(other)) => (other, Self::Duplicate),
             Some(Met::Replaced(other)) => (other, Self::Replaced),
         }

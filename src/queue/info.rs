@@ -12,12 +12,13 @@ use serde_bytes::ByteBuf;
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
+use crate::job::head::fields_of;
 use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::Record;
 use crate::job::secret::masked;
 use crate::job::state::State;
-use crate::job::traits::expiry_of;
+use crate::job::traits::{child_of, expiry_of};
 use crate::policy::job_names::paused_in;
 use crate::policy::limits::{Rate, RateWindow};
 use crate::policy::order::OnFailure;
@@ -55,6 +56,10 @@ pub struct JobInfo {
     pub on_failure: Option<OnFailure>,
     /// Its unique key, if it has one.
     pub unique: Option<String>,
+    /// The job that waits for it, if it is of a [flow](crate::Flow).
+    pub parent: Option<JobId>,
+    /// For how many jobs it waits, or has waited ([`Queue::children`](crate::Queue::children)).
+    pub children: u64,
     /// How often no handler could take it.
     pub bounces: u32,
     /// How often a handler has put it off ([`Failure::snooze`](crate::Failure::snooze)) since it was enqueued or replayed.
@@ -176,6 +181,9 @@ impl JobInfo {
             on_failure: record.traits.order.as_ref().map(|order| order.on_failure),
             order: record.traits.order.map(|order| order.key),
             unique: record.traits.unique,
+            parent: child_of(fields_of(&found.record).unwrap_or_default())
+                .map(|child| child.parent),
+            children: found.counters.as_deref().map_or(0, Counters::children),
             bounces: counters.bounces,
             snoozes: counters.snoozes,
             position: found.position.as_deref().and_then(parsed),
@@ -364,7 +372,8 @@ fn parsed<T: FromStr>(digits: &[u8]) -> Option<T> {
 pub struct Counts {
     /// In line, suspects among them.
     pub waiting: u64,
-    /// Held back: by jobs of their group, by the jobs before them with the same order key, or by the job that has their unique key.
+    /// Held back: by jobs of their group, by the jobs before them with the same order key, by the job that has their unique key, or by
+    /// their [children](crate::Flow).
     pub blocked: u64,
     /// Not due yet.
     pub delayed: u64,

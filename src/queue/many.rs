@@ -15,7 +15,7 @@ use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::{Enqueued, JobHandle};
 use crate::queue::producer::{Submission, split};
-use crate::store::enqueue::Novelty;
+use crate::store::enqueue::{NewJob, Novelty};
 
 /// Calls that are handed to the producer at a time: two under way, and one that waits for them.
 const PARTS_AHEAD: usize = 3;
@@ -91,6 +91,30 @@ impl<J: Job> EnqueueMany<J> {
     }
 
     fn prepare(&mut self) -> Result<(), Error> {
+        let (jobs, novelty) = self.checked()?;
+        self.left
+            .extend(split(jobs, novelty, self.queue.inner.producer.limit()));
+        Ok(())
+    }
+
+    /// The queue, and all jobs, if they are well: for a request that sends them in another way.
+    pub(crate) async fn into_jobs(mut self) -> Result<(Queue, Vec<NewJob>), Error> {
+        self.check_weights().await?;
+        let (jobs, _) = self.checked()?;
+        Ok((self.queue, jobs))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    async fn check_weights(&self) -> Result<(), Error> {
+        let weights = self.requests.iter().map(Enqueue::weight_asked);
+        let heaviest = weights.max().unwrap_or(1);
+        self.queue.inner.check_weight(heaviest).await
+    }
+
+    fn checked(&mut self) -> Result<(Vec<NewJob>, Novelty), Error> {
         let mut jobs = Vec::with_capacity(self.requests.len());
         let mut novelty = Novelty::New;
         for request in &mut self.requests {
@@ -109,9 +133,7 @@ impl<J: Job> EnqueueMany<J> {
             jobs.push(job);
         }
         self.requests.clear();
-        self.left
-            .extend(split(jobs, novelty, self.queue.inner.producer.limit()));
-        Ok(())
+        Ok((jobs, novelty))
     }
 
     async fn send(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
@@ -123,9 +145,7 @@ impl<J: Job> EnqueueMany<J> {
     }
 
     async fn send_here(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
-        let weights = self.requests.iter().map(Enqueue::weight_asked);
-        let heaviest = weights.max().unwrap_or(1);
-        self.queue.inner.check_weight(heaviest).await?;
+        self.check_weights().await?;
         self.prepare()?;
         // What was under way when the last try failed may have been refused since.
         self.redo_ahead(Submission::is_refused);

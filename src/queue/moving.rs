@@ -11,7 +11,7 @@ use crate::job::head::{behind_the_place, field_of};
 use crate::job::history::Counters;
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
-use crate::job::traits::UNIQUE_UNTIL;
+use crate::job::traits::{CHILDREN, PARENT, UNIQUE_UNTIL};
 use crate::queue::Queue;
 use crate::queue::admin::Changed;
 use crate::queue::dead::archive::DeadLetter;
@@ -197,7 +197,7 @@ impl Queue {
 }
 
 /// Whether all that decides about the job can go with it. A suspect would be among others where its stalls are not known, and a key
-/// that is taken for a time counts from the moment at which the job is added.
+/// that is taken for a time counts from the moment at which the job is added. Jobs of a flow know each other by their queues.
 fn can_go(job: &JobInfo, found: &Found) -> bool {
     let waits = matches!(job.state, State::Waiting | State::Blocked | State::Delayed);
     let is_remembered = field_of(&found.record, UNIQUE_UNTIL)
@@ -207,7 +207,11 @@ fn can_go(job: &JobInfo, found: &Found) -> bool {
     let counters = found.counters.as_deref().map(Counters::decode);
     let has_steps =
         counters.is_some_and(|counters| counters.is_ok_and(|counters| counters.has_steps));
-    !has_steps && (job.state == State::Dead || waits && !is_suspect && !is_remembered)
+    let is_of_flow = [PARENT, CHILDREN]
+        .iter()
+        .any(|name| field_of(&found.record, name).is_some());
+    let stays = has_steps || is_of_flow;
+    !stays && (job.state == State::Dead || waits && !is_suspect && !is_remembered)
 }
 
 fn going(job: &Candidate) -> Result<Going, Error> {

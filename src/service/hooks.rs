@@ -89,6 +89,17 @@ pub enum WorkerEvent {
         /// What is wrong.
         error: String,
     },
+    /// A message for another queue is of a kind that this version does not know: a newer one wrote it, and it waits for workers of that
+    /// version, with all that is behind it for the same queue. Messages for other queues go on. Told once.
+    #[non_exhaustive]
+    MessageUnknown {
+        /// The queue of the worker, in whose outbox the message waits.
+        queue: QueueName,
+        /// The queue that is to get it.
+        target: String,
+        /// The kind.
+        kind: String,
+    },
     /// Redis does not do what it should. Told once, when it begins.
     #[non_exhaustive]
     RedisTrouble {
@@ -116,6 +127,7 @@ impl WorkerEvent {
             | Self::TicksMissed { queue, .. }
             | Self::ScheduleUndeclared { queue, .. }
             | Self::ScheduleRefused { queue, .. }
+            | Self::MessageUnknown { queue, .. }
             | Self::RedisTrouble { queue, .. }
             | Self::RedisBack { queue } => queue,
         }
@@ -140,6 +152,7 @@ impl WorkerEvent {
             | Self::TicksMissed { .. }
             | Self::ScheduleUndeclared { .. }
             | Self::ScheduleRefused { .. }
+            | Self::MessageUnknown { .. }
             | Self::RedisTrouble { .. }
             | Self::RedisBack { .. } => None,
         }

@@ -19,6 +19,7 @@ pub(crate) mod trouble;
 
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -62,6 +63,8 @@ pub(crate) struct WorkerShared {
     pub(crate) metrics: WorkerMetrics,
     pub(crate) trouble: TroubleLog,
     pub(crate) application: Application,
+    /// Something waits in the outbox of the queue.
+    pub(crate) outbox: Notify,
     /// The worker claims nothing more: the service that waits for work comes to an end.
     pub(crate) claims_end: CancellationToken,
 }
@@ -81,6 +84,7 @@ impl WorkerShared {
             hooks,
             counting: Counting::default(),
             application: Application::default(),
+            outbox: Notify::new(),
             claims_end: CancellationToken::new(),
         }
     }

@@ -24,9 +24,11 @@ pub(crate) enum CallKind {
     ScheduleUpkeep,
     SettingsUpkeep,
     Reporting,
+    /// Carrying messages to other queues.
+    Relaying,
 }
 
-const KINDS: usize = CallKind::Reporting as usize + 1;
+const KINDS: usize = CallKind::Relaying as usize + 1;
 
 /// How the calls of one kind go.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -135,6 +135,8 @@ pub(crate) struct Advanced {
     /// The news of jobs that wait for a worker that has a handler of their name: another number
     /// whenever there may be more of them, 0 if there are none.
     pub(crate) unhandled: u64,
+    /// Something was put into the outbox, and waits to be carried. A repeated call does not say this again.
+    pub(crate) has_sent: bool,
 }
 
 impl Advanced {
@@ -429,10 +431,14 @@ impl Verb for Advance<'_> {
                 alone: false,
             });
         }
-        let mut overruled = Vec::new();
+        let (mut overruled, mut has_sent) = (Vec::new(), false);
         while let Some((position, name, value)) = reply.extra()? {
             if name == "cancelled" {
                 overruled.push((position, value));
+                continue;
+            }
+            if name == "outbox" {
+                has_sent = true;
                 continue;
             }
             let Some(job) = claimed.get_mut(position) else {
@@ -462,6 +468,7 @@ impl Verb for Advance<'_> {
             tick_ms,
             suspects,
             unhandled: told / 4,
+            has_sent,
         }))
     }
 }

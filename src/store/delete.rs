@@ -31,6 +31,8 @@ pub(crate) struct Holdings {
     pub(crate) schedules: u64,
     /// Records of jobs that are in no list.
     pub(crate) lost: u64,
+    /// Messages for other queues that are not carried yet.
+    pub(crate) unsent: u64,
 }
 
 #[derive(Debug, PartialEq)]
@@ -68,6 +70,7 @@ impl Verb for Delete {
             dead: reply.number()?,
             schedules: reply.number()?,
             lost: reply.number()?,
+            unsent: reply.number()?,
         }))
     }
 }

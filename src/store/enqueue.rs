@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use redis::Cmd;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::id::JobId;
@@ -98,15 +98,18 @@ pub(crate) enum Met {
     Duplicate(JobId),
     /// This job had its unique key, and was replaced by it.
     Replaced(JobId),
+    /// It is of a flow, and this job of the flow could not be added.
+    NotWithout(JobId),
 }
 
 impl There {
     /// From a position, or a position and an id behind a sign (`lua/lib/duplicate.lua`).
     fn parse(text: &str) -> Option<Self> {
-        let end = text.find([':', '~']).unwrap_or(text.len());
+        let end = text.find([':', '~', '!']).unwrap_or(text.len());
         let (position, rest) = text.split_at(end);
         let met = match rest.split_at_checked(1) {
             Some((":", id)) => Met::Duplicate(JobId::stored(id)),
+            Some(("!", id)) => Met::NotWithout(JobId::stored(id)),
             Some((_, id)) => Met::Replaced(JobId::stored(id)),
             None => Met::Itself,
         };
@@ -145,13 +148,15 @@ struct Arguments<'a> {
 /// One entry of a flat list: a position from 1, and then its options.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Position {
+pub(super) enum Position {
     At(usize),
     Has(Options),
 }
 
-#[derive(Serialize)]
-struct Options {
+/// What is not default about a job (`lua/lib/add.lua`).
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     delay_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,7 +173,7 @@ struct Options {
 
 impl Options {
     /// What is not default about a job, if anything is.
-    fn of(job: &NewJob) -> Option<Self> {
+    pub(super) fn of(job: &NewJob) -> Option<Self> {
         let (delay_ms, at_ms) = match job.due {
             Due::Now => (None, None),
             Due::After { ms } => (Some(ms), None),
@@ -187,6 +192,60 @@ impl Options {
             await_ms: job.await_ms,
             traits: job.record.traits,
         })
+    }
+}
+
+impl Options {
+    /// The job of which this was said.
+    #[allow(
+        dead_code,
+        reason = "only queues in memory ask for it, and these are a feature"
+    )]
+    pub(super) fn job(&self, id: JobId, record: EncodedRecord) -> NewJob {
+        let due = match (self.at_ms, self.delay_ms) {
+            (Some(ms), _) => Due::At { ms },
+            (None, Some(ms)) => Due::After { ms },
+            (None, None) => Due::Now,
+        };
+        NewJob {
+            id,
+            record,
+            due,
+            priority: self.priority,
+            front: self.front,
+            await_ms: self.await_ms,
+        }
+    }
+}
+
+/// What a call says of its jobs beside their ids and records: what is not default about them, and which have their payload apart.
+pub(super) fn named_of(jobs: &[&NewJob]) -> (Vec<Position>, Vec<usize>) {
+    let external = |(position, job): (usize, &&NewJob)| {
+        job.record.external_payload.as_ref().map(|_| position + 1)
+    };
+    let options = |(position, job): (usize, &&NewJob)| {
+        let options = Options::of(job)?;
+        Some([Position::At(position + 1), Position::Has(options)])
+    };
+    let all = || jobs.iter().enumerate();
+    (
+        all().filter_map(options).flatten().collect(),
+        all().filter_map(external).collect(),
+    )
+}
+
+/// What stands behind the named arguments of a call: the ids, the records, and the payloads that lie apart.
+pub(super) fn append(jobs: &[&NewJob], arguments: &mut Cmd) {
+    for job in jobs {
+        arguments.arg(job.id.as_str());
+    }
+    for job in jobs {
+        arguments.arg(&job.record.record);
+    }
+    for job in jobs {
+        if let Some(payload) = &job.record.external_payload {
+            arguments.arg(payload);
+        }
     }
 }
 
@@ -212,13 +271,7 @@ impl Verb for Enqueue<'_> {
     }
 
     fn arguments(&self, arguments: &mut Cmd) {
-        let external = |(position, job): (usize, &&NewJob)| {
-            job.record.external_payload.as_ref().map(|_| position + 1)
-        };
-        let options = |(position, job): (usize, &&NewJob)| {
-            let options = Options::of(job)?;
-            Some([Position::At(position + 1), Position::Has(options)])
-        };
+        let (options, external) = named_of(self.jobs);
         named(
             arguments,
             &Arguments {
@@ -226,27 +279,11 @@ impl Verb for Enqueue<'_> {
                 call: self.call,
                 jobs: self.jobs.len(),
                 unsure: self.novelty == Novelty::Unsure,
-                options: self
-                    .jobs
-                    .iter()
-                    .enumerate()
-                    .filter_map(options)
-                    .flatten()
-                    .collect(),
-                external: self.jobs.iter().enumerate().filter_map(external).collect(),
+                options,
+                external,
             },
         );
-        for job in self.jobs {
-            arguments.arg(job.id.as_str());
-        }
-        for job in self.jobs {
-            arguments.arg(&job.record.record);
-        }
-        for job in self.jobs {
-            if let Some(payload) = &job.record.external_payload {
-                arguments.arg(payload);
-            }
-        }
+        append(self.jobs, arguments);
     }
 
     fn answer(mut reply: Reply) -> Result<Enqueued, Trouble> {

@@ -11,6 +11,7 @@ use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::policy::pace::Pace;
+use crate::queue::relay::Relay;
 use crate::schedule::declared;
 use crate::schedule::driver::Driver;
 use crate::service::lease::Lease;
@@ -49,7 +50,7 @@ impl Worker {
     /// ticks that are due, and takes back jobs whose lease ran out; at last it drops what has been
     /// kept long enough.
     ///
-    /// It runs the jobs of the worker's own queue alone. A flow through two queues is tested with two workers, which
+    /// What the queue has for other queues is carried to them, but it runs the jobs of the worker's own queue alone. A flow through two queues is tested with two workers, which
     /// are drained one after the other.
     ///
     /// The jobs of a [batch handler](crate::BatchHandler) are collected until a batch is full or nothing else is due; then the batch
@@ -131,6 +132,7 @@ impl<'a> Drain<'a> {
             .store(worker, self.lane.connection())
             .await?;
         self.recover().await?;
+        self.relay().await?;
         declared::store(worker, &worker.schedules).await;
         Driver::new(worker).round().await?;
         let mut next = next(Vec::new());
@@ -215,7 +217,17 @@ impl<'a> Drain<'a> {
             last.outcome = Outcome::LeaseLost;
         }
         let clock = worker.clock.heard(advanced.now_ms);
-        let claimed = advanced.claimed.into_iter().next()?;
+        if advanced.has_sent {
+            let relayed = self.relay().await;
+            debug_assert!(relayed.is_ok(), "memory has no trouble");
+        }
+        let Some(claimed) = advanced.claimed.into_iter().next() else {
+            // What was carried may be for this queue.
+            return match advanced.has_sent {
+                true => Box::pin(self.advance(self::next(Vec::new()))).await,
+                false => None,
+            };
+        };
         Some(Held {
             claimed,
             sent,
@@ -237,6 +249,13 @@ impl<'a> Drain<'a> {
             Became::Done { answer, sent, .. } => (answer, sent),
             _ => unreachable!("memory has no trouble, and nobody else uses this lane"),
         }
+    }
+
+    /// Carries what waits for other queues, and for this one.
+    async fn relay(&mut self) -> Result<(), Trouble> {
+        let mut relay = Relay::of(&self.worker.queue.inner);
+        while relay.run().await?.more {}
+        Ok(())
     }
 
     /// No other task renews leases here: what has run out is over.

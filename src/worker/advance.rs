@@ -145,6 +145,9 @@ fn absorb(
         .tell_settled(&mut next.settle, &advanced.refused);
     worker.timers.due.set_by(clock, advanced.next_at_ms);
     worker.timers.tick.set_by(clock, advanced.tick_ms);
+    if advanced.has_sent {
+        worker.outbox.notify_one();
+    }
     let handed_back = tell_again_of(worker, &next.settle);
     let length = worker.config.lease;
     let lease = |claimed: &Claimed| Arc::new(Lease::new(claimed, sent, length));

@@ -7,6 +7,7 @@ pub(crate) mod attempt;
 pub(crate) mod batch;
 pub(crate) mod builder;
 pub(crate) mod cancel_requests;
+mod children;
 pub(crate) mod context;
 pub(crate) mod control;
 pub(crate) mod decide;

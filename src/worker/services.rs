@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::maintenance;
+use crate::maintenance::relaying;
 use crate::maintenance::reporting::Reporting;
 use crate::schedule::driver;
 use crate::service::services::{Service, Until};
@@ -66,6 +67,11 @@ fn services(worker: &Arc<WorkerInner>, application: &Handle) -> Vec<Service> {
             "maintenance",
             Until::ClaimsEnd,
             maintenance::run(shared(), settings, schedules(), reporting),
+        ),
+        Service::new(
+            "the relay of messages",
+            Until::ClaimsEnd,
+            relaying::run(shared()),
         ),
         Service::new(
             "the firing of ticks",

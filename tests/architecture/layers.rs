@@ -61,6 +61,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         &[
             "alerts",
             "attempts",
+            "children",
             "delayed",
             "emit",
             "gate",
@@ -101,8 +102,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "worker",
-        &["context", "extract"],
-        "the context is an argument like others, and holds what they are made from",
+        &["context", "extract", "steps"],
+        "the context is an argument like others, holds what they are made from, and is what steps are called on",
     ),
 ];
 

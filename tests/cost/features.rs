@@ -142,6 +142,26 @@ async fn that_log() {
     worked_off.assert_within("logging: process", &budget(2.012, 37.4, 1_425.0, 378.0));
 }
 
+/// Each job has two steps: one call more for each.
+#[tokio::test]
+async fn with_two_steps() {
+    let worked_off = work_off(1, |worker| worker.handle(handle_in_steps)).await;
+    worked_off.assert_within("two steps: process", &budget(3.012, 45.4, 1_860.0, 412.0));
+}
+
+async fn handle_in_steps(
+    _: Nothing,
+    context: Context,
+    tally: State<Arc<Tally>>,
+) -> Result<(), Failure> {
+    context.step("first", async || Ok(7)).await?;
+    context.step("second", async || Ok(())).await?;
+    if tally.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        tally.done.notify_one();
+    }
+    Ok(())
+}
+
 async fn handle_and_log(
     _: Nothing,
     context: Context,

@@ -14,24 +14,24 @@ const ENQUEUE_A_GROUP: Budget = Budget {
 };
 
 /// A backlog of one group, worked off at a concurrency of 100. How large the batches grow depends on timing, a little: a call
-/// executes some 55 commands, and one of plain jobs some 20. It names each group of which it ends jobs.
+/// executes some 40 commands, and one of plain jobs some 20. It names each group of which it ends jobs.
 const PROCESS_A_GROUP: Budget = Budget {
     calls: 0.03,
-    commands: 1.6,
+    commands: 1.2,
     received: 84.0,
     sent: 230.0,
 };
 
 /// The same of ten groups: ten further looks, at what each of them holds back.
 const PROCESS_TEN_GROUPS: Budget = Budget {
-    commands: 2.3,
+    commands: 1.9,
     received: 88.0,
     ..PROCESS_A_GROUP
 };
 
 /// The same of as many groups, or orders, as there are jobs: all stand in line.
 const PROCESS_MANY: Budget = Budget {
-    commands: 1.3,
+    commands: 1.1,
     received: 93.0,
     ..PROCESS_A_GROUP
 };

@@ -4,6 +4,7 @@
 //! `make bench-smoke` prints both. If a change makes one dearer, that is what this test is for.
 
 mod features;
+mod flows;
 mod groups;
 mod meter;
 #[path = "../support/mod.rs"]

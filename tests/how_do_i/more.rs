@@ -1,6 +1,7 @@
 //! More of the code of docs/how-do-i.md.
 
 use super::*;
+use oxcart::Flow;
 
 #[tokio::test]
 async fn one_after_the_other() -> Done {
@@ -51,5 +52,56 @@ async fn know_what_a_job_is_doing() -> Done {
         (lines[0].attempt, lines[0].text.as_str()),
         (1, "the card of 7 is asked")
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn steps_that_are_done_once() -> Done {
+    async fn charge(job: Charge, ctx: Context) -> Result<u64, Failure> {
+        let receipt = ctx
+            .step("charge", async || Ok(job.customer + 1_000))
+            .await?;
+        ctx.sleep("an hour", HOUR).await?;
+        match ctx.wait_for::<bool>("approved", 24 * HOUR).await? {
+            Some(true) => Ok(receipt),
+            _ => Err(Failure::cancel("not approved in a day")),
+        }
+    }
+    let oxcart = Oxcart::in_memory();
+    let billing = oxcart.queue("billing")?;
+    let worker = Worker::builder(&billing).handle(charge).build()?;
+    let job = billing.enqueue(Charge { customer: 7 }).await?;
+    worker.drain().await;
+    oxcart.advance_time(HOUR);
+    worker.drain().await;
+    billing.signal(job.id(), "approved", &true).await?; // in any process
+    worker.drain().await;
+    assert_eq!(job.result().await?, 1_007);
+    Ok(())
+}
+
+#[derive(Serialize, Deserialize)]
+struct Summary;
+
+impl Job for Summary {
+    const NAME: &'static str = "summary";
+    type Output = usize;
+}
+
+#[tokio::test]
+async fn run_a_job_when_others_have_ended() -> Done {
+    let billing = billing();
+    let worker = Worker::builder(&billing)
+        .handle(async |job: Charge| Ok::<_, Failure>(job.customer + 1_000))
+        .handle(async |_: Summary, context: Context| {
+            let receipts = context.children().await?.outputs::<Charge>()?;
+            Ok::<_, Failure>(receipts.len())
+        })
+        .build()?;
+    let summary = Flow::new(billing.enqueue(Summary))
+        .children([7, 8, 9].map(|customer| billing.enqueue(Charge { customer })))
+        .await?; // one call: all four jobs, or none
+    worker.drain().await;
+    assert_eq!(summary.result().await?, 3);
     Ok(())
 }

@@ -107,6 +107,7 @@ fn first_time(call: &Advance<'_>, state: &mut State) -> Advanced {
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects,
         unhandled,
+        has_sent: state.has_sent,
     }
 }
 
@@ -167,6 +168,7 @@ fn once_more(call: &Advance<'_>, state: &mut State, answer: StoredAnswer) -> Adv
         tick_ms: state.hold_tick(call.worker, call.hold),
         suspects,
         unhandled,
+        has_sent: state.has_sent,
     }
 }
 

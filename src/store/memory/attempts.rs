@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::codec;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
+use crate::memory::children::Children;
 use crate::memory::log::Said;
 use crate::memory::saga::Saga;
 use crate::memory::state::State;
@@ -23,6 +24,8 @@ pub(crate) struct History {
     pub(crate) said: Said,
     /// Once it has begun a step of a saga.
     pub(crate) saga: Option<Saga>,
+    /// What it knows of its children.
+    pub(crate) children: Children,
     /// Its steps.
     pub(crate) kept: Kept,
 }
@@ -38,6 +41,7 @@ impl History {
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
             saga: None,
+            children: Children::default(),
             kept: Kept::default(),
         }
     }
@@ -51,12 +55,24 @@ impl History {
             !kind.is_ok_and(|entry| {
                 matches!(
                     entry.kind,
-                    AttemptKind::UnknownName | AttemptKind::Undecodable
+                    AttemptKind::UnknownName | AttemptKind::Undecodable | AttemptKind::ChildDied
                 )
             })
         };
         let has_more = self.attempts.len() < self.counters.recorded as usize;
-        let has_said = self.was_snoozed || self.said.logged > 0 || self.kept.last.is_some();
+        let Counters {
+            snoozes,
+            snoozed_since_ms,
+            ..
+        } = self.counters;
+        // With children the other counters are there in any case.
+        let of_children = self.children.total > 0;
+        let was_snoozed = match of_children {
+            true => snoozes > 0 || snoozed_since_ms > 0,
+            false => self.was_snoozed,
+        };
+        let has_steps = self.kept.last.is_some_and(|last| !of_children || last > 0);
+        let has_said = was_snoozed || self.said.logged > 0 || has_steps;
         has_more || has_said || self.attempts.iter().any(began)
     }
 
@@ -78,6 +94,8 @@ impl History {
             recorded,
         ];
         let (logged, last) = (self.said.logged, self.kept.last);
+        let total = u64::from(self.children.total);
+        let last = last.or((total > 0).then_some(0));
         if self.was_snoozed || logged > 0 || last.is_some() {
             counters.extend([u64::from(snoozes), snoozed_since_ms]);
         }
@@ -85,6 +103,7 @@ impl History {
             counters.push(logged);
         }
         counters.extend(last.map(u64::from));
+        counters.extend((total > 0).then_some(total));
         rmp_serde::to_vec(&counters).expect("plain data always encodes into memory")
     }
 }

@@ -16,69 +16,80 @@ const ANNOUNCEMENTS_KEPT: usize = 1_000;
 
 impl Apply for Cancel<'_> {
     fn apply(&self, state: &mut State) -> Cancelled {
+        state.cancel(self.ids, &self.outcome())
+    }
+}
+
+impl State {
+    /// Ends jobs that wait, and asks those that run to end.
+    pub(crate) fn cancel(&mut self, asked: &[JobId], stored: &[u8]) -> Cancelled {
         let (mut cancelled, mut running): (Vec<JobId>, Vec<JobId>) = Default::default();
-        let (mut others, mut asked) = (Vec::new(), Vec::new());
-        for id in self.ids {
-            let Some(job) = state.jobs.get(id) else {
+        let (mut others, mut undone) = (Vec::new(), Vec::new());
+        for id in asked {
+            let Some(job) = self.jobs.get(id) else {
                 continue;
             };
             match job.collection {
                 _ if cancelled.contains(id) => {}
                 Collection::Lost => {}
                 Collection::Active => running.push(id.clone()),
-                collection if collection.waits() && state.saga(id).is_some() => {
-                    asked.push(id.clone());
+                collection if collection.waits() && self.saga(id).is_some() => {
+                    undone.push(id.clone());
                 }
                 collection if collection.waits() => cancelled.push(id.clone()),
                 _ => others.push((id.to_string(), job.shown_state().to_owned())),
             }
         }
-        for id in &asked {
-            state.undo_waiting(id, self.outcome());
+        for id in &undone {
+            self.undo_waiting(id, stored.to_vec());
         }
-        let was_in = |collection| {
+        let was_in = |state: &Self, collection| {
             let is_in = |id: &&JobId| state.collection_of(id) == Some(collection);
             cancelled.iter().filter(is_in).cloned().collect::<Vec<_>>()
         };
-        let (delayed, unhandled) = (was_in(Collection::Delayed), was_in(Collection::Unhandled));
-        for id in was_in(Collection::Blocked) {
-            state.leave_blocked(&id);
+        let (delayed, unhandled) = (
+            was_in(self, Collection::Delayed),
+            was_in(self, Collection::Unhandled),
+        );
+        for id in was_in(self, Collection::Blocked) {
+            self.leave_blocked(&id);
         }
         let leaving: Vec<_> = cancelled
             .iter()
-            .filter_map(|id| state.leaving(id, Goes::Ended))
+            .filter_map(|id| self.leaving(id, Goes::Ended))
+            .map(|job| job.ended(stored))
             .collect();
-        let outcome = |id: &JobId| (id.clone(), self.outcome());
-        state.end_cancelled(cancelled.iter().map(outcome).collect());
-        state.left_unhandled(&unhandled);
-        state.look_for_blocked();
+        let outcome = |id: &JobId| (id.clone(), stored.to_vec());
+        self.end_cancelled(cancelled.iter().map(outcome).collect());
+        self.left_unhandled(&unhandled);
+        self.look_for_blocked();
         if !delayed.is_empty() {
-            state.look_for_due();
+            self.look_for_due();
         }
-        state.leave(&leaving);
-        state.forget_expiry(&cancelled);
+        self.leave(&leaving);
+        self.forget_expiry(&cancelled);
         if !cancelled.is_empty() {
-            state.say_if_drained();
+            self.say_if_drained();
         }
-        self.request(state, &running);
+        self.request(&running, stored);
         let names = |ids: &[JobId]| ids.iter().map(JobId::to_string).collect();
         Cancelled {
             cancelled: names(&cancelled),
-            running: names(&[running, asked].concat()),
+            running: names(&[running, undone].concat()),
             others,
         }
     }
 }
 
-impl Cancel<'_> {
+impl State {
     /// Asks running jobs to end. The first request stays.
-    fn request(&self, state: &mut State, ids: &[JobId]) {
+    fn request(&mut self, ids: &[JobId], stored: &[u8]) {
         let mut announced = Vec::new();
         for id in ids {
-            let Some(job) = state.jobs.get_mut(id) else {
+            let Some(job) = self.jobs.get_mut(id) else {
                 continue;
             };
-            let request = job.request.get_or_insert_with(|| self.outcome()).clone();
+            let request = job.request.get_or_insert_with(|| stored.to_vec()).clone();
             job.history.get_or_insert_default();
             if let Some(claim) = &job.claim {
                 let receipt = claim.receipt.as_str().as_bytes();
@@ -86,8 +97,8 @@ impl Cancel<'_> {
             }
         }
         if !announced.is_empty() {
-            let now_ms = state.now_ms();
-            state.cancels.append(now_ms, announced, ANNOUNCEMENTS_KEPT);
+            let now_ms = self.now_ms();
+            self.cancels.append(now_ms, announced, ANNOUNCEMENTS_KEPT);
         }
     }
 }

@@ -69,7 +69,8 @@ impl State {
         };
         let was_delayed = job.collection == Collection::Delayed;
         let (record, given) = (job.record.clone(), job.given);
-        let job_is_successor = job.collection == Collection::Blocked && self.is_successor(id);
+        let job_is_successor = job.collection == Collection::Blocked
+            && (self.is_successor(id) || self.waits_for_children(id));
         let as_before = new.of(&record, given);
         let stays = new.due_ms == self.due_of_waiting(id)
             && new.later.priority == priority_at(self.place_of(id))
@@ -79,11 +80,15 @@ impl State {
             return false;
         }
         if job_is_successor {
-            let given = match new.later.priority == priority_at(given) {
+            let keeps_place = new.later.priority == priority_at(self.place_of(id));
+            let given = match keeps_place {
                 true => given,
                 false => self.next_place(new.later),
             };
             self.rewrite(id, new.of(&record, given), new, given);
+            if let Some(job) = self.jobs.get_mut(id).filter(|_| !keeps_place) {
+                job.moved = None;
+            }
             self.put(id, Collection::Blocked, moment(new.due_ms.unwrap_or(0)));
             return false;
         }

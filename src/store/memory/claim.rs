@@ -60,7 +60,7 @@ impl State {
             groups = self.go_by_gates(call, limit, &mut taken, more, &mut room);
         }
         taken.too_heavy = self.store_starts(room);
-        self.admit(&groups);
+        self.admit_to_line(&groups, true);
         self.save_starting();
         if call.is_full() {
             self.free_started(&taken.ids);

@@ -17,6 +17,8 @@ impl Apply for Delete {
         let mut empty = State::default();
         empty.now_us = state.now_us;
         empty.calls = std::mem::take(&mut state.calls);
+        // And which messages of other queues were taken: a relay may be late.
+        empty.sources = std::mem::take(&mut state.sources);
         *state = empty;
         Answer::Deleted(held)
     }
@@ -25,7 +27,7 @@ impl Apply for Delete {
 /// Whether the queue holds open jobs, dead letters or schedules.
 fn is_wanted(held: &Holdings) -> bool {
     let open = held.waiting + held.blocked + held.delayed + held.active;
-    open + held.dead + held.schedules + held.lost > 0
+    open + held.dead + held.schedules + held.lost + held.unsent > 0
 }
 
 fn holdings(state: &State) -> Holdings {
@@ -49,5 +51,6 @@ fn holdings(state: &State) -> Holdings {
         dead: count(&[Collection::Dead]),
         schedules: ticking.max(fields.div_ceil(FIELDS_AT_MOST)) as u64,
         lost: count(&[Collection::Lost]),
+        unsent: state.outbox.len() as u64,
     }
 }

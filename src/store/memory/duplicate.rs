@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::id::JobId;
+use crate::job::head::{fields_of, split_fields};
 use crate::job::options::PRIORITY_DEFAULT;
 use crate::job::record::NewPayload;
-use crate::job::traits::{ON_DUPLICATE, UNIQUE, UNIQUE_UNTIL};
+use crate::job::traits::{ON_DUPLICATE, UNIQUE, UNIQUE_UNTIL, children_in};
 use crate::memory::change::Change;
 use crate::memory::delayed::due_ms;
+use crate::memory::flow::{flows_among, is_of_flow};
 use crate::memory::state::{Collection, Later, State};
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
 
@@ -20,6 +22,8 @@ pub(crate) struct Meeting<'a> {
     pub(crate) jobs: Vec<Cow<'a, NewJob>>,
     /// The positions of those that are added as successors.
     pub(crate) follow: BTreeSet<usize>,
+    /// The positions of those that wait for their children.
+    pub(crate) parents: BTreeSet<usize>,
 }
 
 /// What becomes of one of them.
@@ -40,7 +44,15 @@ impl State {
         let mut first: BTreeMap<String, usize> = BTreeMap::new();
         let mut seen = HashSet::new();
         let mut have_left_delayed = false;
+        let flows = flows_among(jobs);
         for (position, new) in jobs.iter().enumerate() {
+            if let Some(flow) = flows.get(&position) {
+                let told = self.meet_flow(flow, jobs, novelty, &seen, &first);
+                met.extend(told.into_iter().map(|there| (there.position, there)));
+            }
+            if met.contains_key(&position) {
+                continue;
+            }
             let is_known = self.jobs.contains_key(&new.id) || seen.contains(&new.id);
             let name = new.record.field(UNIQUE).map(str::to_owned);
             let Some(name) = name.filter(|_| !is_known || novelty == Novelty::New) else {
@@ -50,7 +62,8 @@ impl State {
             let how = new.record.field(ON_DUPLICATE);
             let meets = match first.get(&name) {
                 Some(&at) if how.is_some() || !follow.contains(&at) => {
-                    let other = meet_new(&mut left, at, position);
+                    let how = how.filter(|_| !is_of_flow(split_fields(&left[at].record.record).0));
+                    let other = meet_new(&mut left, at, position, how);
                     match how {
                         Some(_) => Meets::Replaced(other),
                         None => Meets::Duplicate(other),
@@ -82,6 +95,11 @@ impl State {
             met,
             jobs: left,
             follow,
+            parents: flows
+                .into_values()
+                .flatten()
+                .filter(|at| children_in(split_fields(&jobs[*at].record.record).0) > 0)
+                .collect(),
         }
     }
 
@@ -105,7 +123,9 @@ impl State {
         {
             self.await_until(&id, self.now_ms() + await_ms);
         }
-        if !waits || how.is_none() {
+        let record = self.jobs.get(&id).map(|job| job.record.as_slice());
+        let is_of_flow = record.and_then(fields_of).is_some_and(is_of_flow);
+        if !waits || how.is_none() || is_of_flow {
             return Meets::Duplicate(id);
         }
         *have_left_delayed |= self.replace(&id, new);
@@ -144,14 +164,14 @@ impl State {
 }
 
 /// The job at position `at` is to be added by the same call. Returns its id.
-fn meet_new(left: &mut [Cow<'_, NewJob>], at: usize, with: usize) -> JobId {
+fn meet_new(left: &mut [Cow<'_, NewJob>], at: usize, with: usize, how: Option<&str>) -> JobId {
     let (before, new) = (
         left[at].clone().into_owned(),
         left[with].clone().into_owned(),
     );
     let await_ms = before.await_ms.max(new.await_ms);
     let id = before.id.clone();
-    let kept = match new.record.field(ON_DUPLICATE) {
+    let kept = match how {
         None => before,
         Some("debounce") => new,
         Some(_) => NewJob {

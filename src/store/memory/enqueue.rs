@@ -58,9 +58,11 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
         mut met,
         jobs,
         follow,
+        parents,
     } = state.meet(jobs, novelty);
-    // A job with an order takes its place there now, whenever it is due; a successor that in line.
-    let is_placed = |at: usize| follow.contains(&at) || jobs[at].record.is_ordered();
+    // A job with an order takes its place there now, whenever it is due; one that waits for others that in line.
+    let is_placed =
+        |at: usize| follow.contains(&at) || parents.contains(&at) || jobs[at].record.is_ordered();
     let is_delayed = |at: usize| due(&jobs[at]) > now_ms && !is_placed(at);
     let met_at: BTreeSet<usize> = met.keys().copied().collect();
     let is_alone = |position: usize| {
@@ -114,6 +116,7 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
             state.give_key(&new.id, name, new.record.field(UNIQUE_UNTIL));
         }
         state.expect_expiry(std::slice::from_ref(&new.id));
+        state.note_children(std::slice::from_ref(&new.id));
         if let Some(await_ms) = new.await_ms {
             state.await_until(&new.id, now_ms + await_ms);
         }

@@ -17,13 +17,14 @@ impl State {
         self.put(id, collection, score);
     }
 
-    /// New jobs at their places, of which some may have a gate, some may be due later, and some may be successors, which do not come to
-    /// their gates yet.
+    /// New jobs at their places, of which some may have a gate, some may be due later, and some may be successors or parents, which do
+    /// not come to their gates yet.
     pub(crate) fn enter_or_hold(&mut self, jobs: Vec<(JobId, i64, u64)>) {
         let now_ms = self.now_ms();
         let (mut delayed, mut tokens) = (Vec::new(), Vec::new());
-        let (following, jobs): (Vec<_>, Vec<_>) =
-            jobs.into_iter().partition(|(id, ..)| self.is_successor(id));
+        let (following, jobs): (Vec<_>, Vec<_>) = jobs
+            .into_iter()
+            .partition(|(id, ..)| self.is_successor(id) || self.waits_for_children(id));
         let following = following
             .into_iter()
             .map(|(id, _, due_ms)| (None, id, due_ms));
@@ -44,11 +45,16 @@ impl State {
         }
     }
 
-    /// Jobs at places that they did not have before, of which some may have a gate. Returns those that are in line.
+    /// Jobs at places that they did not have before, of which some may have a gate, and some wait for their children. Returns those that are in line.
     pub(crate) fn enter_at_or_hold(&mut self, jobs: Vec<(JobId, i64)>) -> Vec<JobId> {
         for (id, place) in &jobs {
             self.move_to(id, *place);
         }
+        let (parents, jobs): (Vec<_>, Vec<_>) = jobs
+            .into_iter()
+            .partition(|(id, _)| self.waits_for_children(id));
+        let parents = parents.into_iter().map(|(id, _)| (None, id, 0));
+        self.hold(&parents.collect::<Vec<_>>());
         let jobs = jobs.into_iter().map(|(id, place)| (id, place, 0)).collect();
         let (line, open) = self.enter_gates(jobs);
         for (id, place, _) in &line {

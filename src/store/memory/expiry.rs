@@ -66,7 +66,8 @@ impl State {
             let Some(collection) = self.collection_of(id).filter(|at| at.waits()) else {
                 continue;
             };
-            leaving.extend(self.leaving(id, Goes::Ended));
+            let job = self.leaving(id, Goes::Ended);
+            leaving.extend(job.map(|job| job.ended(&outcome)));
             if collection == Collection::Blocked {
                 self.leave_blocked(id);
             }

@@ -9,6 +9,7 @@ use crate::job::head::{field_of, has_traits};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::traits::ON_FAILURE;
 use crate::memory::attempts::stamp;
+use crate::memory::gate::Goes;
 use crate::memory::state::{Collection, State, moment};
 use crate::policy::retention::Retention;
 use crate::time::millis;
@@ -131,11 +132,18 @@ impl State {
             let is_old = oldest.is_some_and(|oldest| *died <= oldest);
             let record = &self.jobs[id].record;
             let halts = has_traits(record) && field_of(record, ON_FAILURE) == Some("halt");
-            if (is_old || gone.len() < too_many) && !halts {
+            let holds_up = halts || self.holds_its_parent(id);
+            if (is_old || gone.len() < too_many) && !holds_up {
                 gone.push(id.clone());
             }
         }
+        let leaving: Vec<_> = gone
+            .iter()
+            .filter_map(|id| self.leaving(id, Goes::Removed))
+            .collect();
         self.forget(&gone);
+        // They have left their gates when they died.
+        self.tell_parents(&leaving);
         self.count("dead_dropped", gone.len());
         gone.len()
     }

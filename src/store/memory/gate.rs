@@ -73,6 +73,15 @@ pub(crate) struct Leaving {
     pub(crate) record: Vec<u8>,
     pub(crate) from: Collection,
     pub(crate) to: Goes,
+    /// How it ended, if it did.
+    pub(crate) ending: Vec<u8>,
+}
+
+impl Leaving {
+    pub(crate) fn ended(self, ending: &[u8]) -> Self {
+        let ending = ending.to_vec();
+        Self { ending, ..self }
+    }
 }
 
 /// Where a job goes.
@@ -258,6 +267,11 @@ impl State {
 
     /// The next job of each gate comes to the back of the line, if the gate is free for it.
     pub(crate) fn admit(&mut self, gates: &[String]) {
+        self.admit_to_line(gates, false);
+    }
+
+    /// The same; and if the line is empty, and `is_claim`, a single job keeps its place: it is at the back of the line there.
+    pub(crate) fn admit_to_line(&mut self, gates: &[String], is_claim: bool) {
         let mut admitted = Vec::new();
         let mut open = gates.to_vec();
         open.retain(|gate| {
@@ -277,9 +291,16 @@ impl State {
             let tokens = delayed.iter().map(|(id, due, _)| format!("{id}:{due}"));
             self.emit("delayed", &tokens.collect::<Vec<_>>());
         }
+        let is_due = self.due.is_some_and(|due_ms| due_ms <= self.now_ms());
+        let is_empty = is_claim && self.len(Collection::Waiting) == 0;
+        let stays = is_empty && admitted.len() == 1 && !is_due;
         for (gate, id, later, keeps_place) in &admitted {
-            let place = self.next_place(*later);
-            if *keeps_place {
+            let stays = stays && self.jobs.contains_key(id);
+            let place = match stays {
+                true => self.place_of(id),
+                false => self.next_place(*later),
+            };
+            if *keeps_place || stays {
                 self.enter_line(id, place);
             } else {
                 self.enter_at(id, place);
@@ -396,14 +417,16 @@ impl State {
             record: job.record.clone(),
             from: job.collection,
             to,
+            ending: Vec::new(),
         })
     }
 
     /// Jobs with traits leave what they were: what waits for them may go on, and their keys may be free.
     pub(crate) fn leave(&mut self, jobs: &[Leaving]) {
         self.free_keys(jobs);
+        let died = self.tell_parents(jobs);
         let (mut touched, mut halted) = (Vec::new(), Vec::new());
-        for job in jobs {
+        for job in jobs.iter().chain(&died) {
             let Some(name) = gate_of(&job.record) else {
                 continue;
             };
@@ -441,6 +464,8 @@ impl State {
             }
         }
         self.emit_ids("halted", &halted);
+        // A group that has a turn has a job in line already.
+        touched.retain(|name: &String| is_order(name) || self.gate(name).turn.is_none());
         if !touched.is_empty() {
             self.admit(&touched);
         }

@@ -3,7 +3,7 @@
 use crate::codec;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
-use crate::job::outcome::DeadReason;
+use crate::job::outcome::{DeadReason, Ending};
 use crate::memory::Apply;
 use crate::memory::gate::Goes;
 use crate::memory::saga::died;
@@ -98,6 +98,7 @@ impl Apply for Recover {
                 now_ms,
                 from_ms,
                 pulled,
+                outbox: !state.outbox.is_empty(),
             };
         }
         let over = moment(now_ms.saturating_sub(self.tolerance_ms));
@@ -122,10 +123,13 @@ impl Apply for Recover {
                 false => max_stalls,
             };
             if let Some(request) = request.filter(|_| !is_saga) {
-                leaving.extend(state.leaving(id, Goes::Ended));
+                let job = state.leaving(id, Goes::Ended);
+                leaving.extend(job.map(|job| job.ended(&request)));
                 cancelled.push((id.clone(), request));
             } else if times > most {
-                leaving.extend(state.leaving(id, Goes::Dead));
+                let ending = codec::encode_plain(&Ending::Dead(DeadReason::Poisoned));
+                let job = state.leaving(id, Goes::Dead);
+                leaving.extend(job.map(|job| job.ended(&ending)));
                 dead.push((id.clone(), DeadReason::Poisoned));
             } else {
                 leaving.extend(state.leaving(id, Goes::Waiting));
@@ -152,6 +156,7 @@ impl Apply for Recover {
             stalled: stalled.iter().map(JobId::to_string).collect(),
             dead: dead.iter().map(|(id, _)| id.to_string()).collect(),
             cancelled: ended,
+            outbox: !state.outbox.is_empty(),
         }
     }
 }

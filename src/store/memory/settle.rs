@@ -122,7 +122,15 @@ impl State {
                 }
                 _ => Goes::Waiting,
             };
-            plan.leaving.extend(self.leaving(&id, goes));
+            let ending = match &ended.outcome {
+                Outcome::Completed(output) => Some(Ending::Ok(ByteBuf::from(output.as_slice()))),
+                Outcome::Cancelled(reason) => Some(Ending::Cancelled(reason.clone())),
+                Outcome::Dead { reason, .. } => Some(Ending::Dead(*reason)),
+                _ => None,
+            };
+            let ending = ending.map_or_else(Vec::new, |ending| codec::encode_plain(&ending));
+            let job = self.leaving(&id, goes);
+            plan.leaving.extend(job.map(|job| job.ended(&ending)));
         }
         match &ended.outcome {
             Outcome::Completed(output) => {

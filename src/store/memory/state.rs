@@ -10,6 +10,7 @@ use crate::memory::delayed::Room;
 use crate::memory::emit::{Emitted, Log};
 use crate::memory::gate::Gates;
 use crate::memory::lease::Claim;
+use crate::memory::messages::{Drafts, FedTo};
 use crate::memory::once::LastCall;
 use crate::memory::recover::Watch;
 use crate::memory::schedules::Kept;
@@ -176,6 +177,16 @@ pub(crate) struct State {
     /// What operators did.
     pub(crate) audit: Log,
     pub(crate) event_size: Option<f64>,
+    /// Messages for other queues, by target and position; the last position that was given; and whether the call under way has
+    /// put something there.
+    pub(crate) outbox: BTreeMap<(String, u64), Vec<u8>>,
+    pub(crate) sent: u64,
+    pub(crate) has_sent: bool,
+    /// By queue: the last position that was taken from its outbox.
+    pub(crate) sources: BTreeMap<String, u64>,
+    /// By log: how far the queue was fed.
+    pub(crate) fed: BTreeMap<String, FedTo>,
+    pub(crate) drafts: Drafts,
     /// What the call under way has to tell.
     pub(crate) emitted: Emitted,
 }

@@ -3,9 +3,8 @@
 
 use crate::id::JobId;
 use crate::job::head::field_of;
-use crate::job::traits::{ORDER, UNIQUE, UNIQUE_UNTIL};
-use crate::memory::order::{place, priority_at};
-use crate::memory::state::{Collection, Later, State};
+use crate::job::traits::{UNIQUE, UNIQUE_UNTIL};
+use crate::memory::state::{Collection, State};
 
 impl State {
     /// The successor of the job that has this key, if it waits.
@@ -37,20 +36,10 @@ impl State {
         let Some(job) = self.jobs.get(&id) else {
             return false;
         };
-        let (given, due_ms) = (job.given, job.score.unsigned_abs());
-        let is_ordered = field_of(&job.record, ORDER).is_some();
+        let given = job.given;
         let until = field_of(&job.record, UNIQUE_UNTIL).map(str::to_owned);
-        self.put(&id, Collection::Lost, 0);
-        self.look_for_blocked();
         self.give_key(&id, name, until.as_deref());
-        let due_ms = Some(due_ms).filter(|due_ms| *due_ms > self.now_ms());
-        let priority = priority_at(given);
-        let front = given < place(priority, 0);
-        let is_placed = due_ms.is_none() || is_ordered;
-        self.line_up(&id, given, Later { priority, front }, due_ms, is_placed);
-        if due_ms.is_none() && !self.is_paused() {
-            self.arm_for_new_job();
-        }
+        self.go_on(&id, given);
         true
     }
 }

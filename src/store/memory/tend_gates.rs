@@ -37,7 +37,7 @@ impl State {
 
     /// Whether neither the gate of a blocked job knows it, nor the job whose successor it is, nor does it wait to be told something.
     pub(crate) fn is_held_by_nothing(&self, id: &JobId) -> bool {
-        if self.is_successor(id) || self.is_untold(id) {
+        if self.is_successor(id) || self.is_untold(id) || self.waits_for_children(id) {
             return false;
         }
         let Some(name) = self.gate_of(id) else {
@@ -55,7 +55,7 @@ impl State {
         for id in ids {
             let name = self.gate_of(id);
             let name = name.filter(|name| self.gate(name).turn.as_ref() != Some(id));
-            if self.is_successor(id) {
+            if self.is_successor(id) || self.waits_for_children(id) {
                 held.push((None, id.clone(), 0));
                 continue;
             }

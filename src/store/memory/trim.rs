@@ -26,6 +26,7 @@ impl Apply for Trim<'_> {
         let dead_dropped = state.cap_dead(self.limit);
         let unread = forget_waiters(self, state);
         let forgotten = state.forget_keys(self.limit);
+        let drafts = state.drop_drafts(self.limit);
         drop_what_serves_nothing(self, state);
         let paced = state.look_at_paced(self.limit);
         state.tend_gates(self.limit);
@@ -37,7 +38,8 @@ impl Apply for Trim<'_> {
             .max(dead_dropped)
             .max(unread)
             .max(forgotten)
-            .max(paced);
+            .max(paced)
+            .max(drafts);
         Trimmed {
             dropped: (expired.len() + kept + capped) as u64,
             more: more_lanes || most >= self.limit,

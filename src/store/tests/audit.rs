@@ -12,7 +12,7 @@ use super::{Rig, on_both};
 use crate::store::audit::{Audit, Noted};
 
 impl Rig {
-    fn note(&mut self, entry: &str) {
+    pub(super) fn note(&mut self, entry: &str) {
         let note = Some(entry.as_bytes());
         let (limit, before) = (0, None);
         let noted = self.call(&Audit {

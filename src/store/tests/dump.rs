@@ -14,6 +14,13 @@ const LAST_ENTRIES: usize = 6;
 /// does.
 const SENTINEL: u8 = b'~';
 
+/// The number by which `running` knows a gate (`lua/lib/running.lua`).
+pub(super) fn number_of(gate: &str) -> f64 {
+    let hash = redis::Script::new(gate);
+    let number = u64::from_str_radix(&hash.get_hash()[..13], 16);
+    number.unwrap() as f64
+}
+
 pub(super) type Fields = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The parts of a queue that hold anything: fields and values, members and scores, positions
@@ -37,6 +44,24 @@ impl Dump {
         self.part(part).map(|(field, _)| text(field)).collect()
     }
 
+    /// Of the outbox: target, position and message.
+    pub(super) fn outbox(&self) -> impl Iterator<Item = (&str, u64, &[u8])> {
+        self.part("outbox").map(|(member, _)| {
+            let mut parts = member.splitn(3, |byte| *byte == 0);
+            let mut part = || parts.next().expect("target, position, message");
+            let text = |part| std::str::from_utf8(part).expect("text");
+            let (target, position) = (text(part()), text(part()));
+            (target, position.parse().expect("a position"), part())
+        })
+    }
+
+    /// The queues for which there is something in the outbox.
+    pub(super) fn targets(&self) -> BTreeSet<String> {
+        self.outbox()
+            .map(|(target, ..)| target.to_owned())
+            .collect()
+    }
+
     pub(super) fn len(&self, part: &str) -> usize {
         self.parts.get(part).map_or(0, BTreeMap::len)
     }
@@ -46,8 +71,8 @@ impl Dump {
         fields.insert(field.into(), value.into());
     }
 
-    fn score(&mut self, part: &'static str, member: &str, score: f64) {
-        self.set(part, member, score.to_string());
+    fn score(&mut self, part: &'static str, member: impl AsRef<[u8]>, score: f64) {
+        self.set(part, member.as_ref(), score.to_string());
     }
 
     /// The parts that are not there as they are here.
@@ -114,7 +139,7 @@ impl Dump {
             match part {
                 _ if scores => {
                     let score = std::str::from_utf8(value).unwrap().parse().unwrap();
-                    self.score(part, std::str::from_utf8(name).unwrap(), score);
+                    self.score(part, name, score);
                 }
                 // What was answered shows when the call is repeated.
                 "calls" => {
@@ -172,6 +197,7 @@ impl Dump {
         dump.unique(state);
         dump.workers(state);
         dump.counted(state);
+        dump.messages(state);
         dump.meta(state);
         dump.stream("events", state.events.entries.iter());
         dump.stream("finished", state.finished.entries.iter());
@@ -211,6 +237,14 @@ impl Dump {
             for (number, line) in lines {
                 self.set("attempts", format!("{id}#log{number}"), line.clone());
             }
+            let children = &history.children;
+            if children.total > 0 {
+                let counts = format!("{} {}", children.total, children.open);
+                self.set("attempts", format!("{id}#children"), counts);
+            }
+            for (number, known) in &children.known {
+                self.set("attempts", format!("{id}#child{number}"), known.encode());
+            }
             for (number, step) in &history.kept.steps {
                 self.set("attempts", format!("{id}#step{number}"), step.clone());
             }
@@ -239,7 +273,7 @@ impl Dump {
                 _ => job.given,
             };
             let digits = place + 500 * (1 << 43) + (1 << 42);
-            self.score("names", &format!("{name}\0{digits:016}{id}"), 0.0);
+            self.score("names", format!("{name}\0{digits:016}{id}"), 0.0);
         }
     }
 
@@ -254,7 +288,7 @@ impl Dump {
         }
         for (_, id) in state.all(Collection::Active) {
             if let Some(gate) = state.jobs.get(id).and_then(|job| gate_of(&job.record)) {
-                self.score("running", &format!("{gate}\0{id}"), 0.0);
+                self.score("running", id.as_str(), number_of(&gate));
             }
         }
         for (name, pace) in &state.gates.paces {
@@ -270,7 +304,7 @@ impl Dump {
         }
         for (gate, rank, id) in &state.gates.blocked_by {
             let digits = rank + 500 * (1 << 43) + (1 << 42);
-            self.score("blocked_by", &format!("{gate}\0{digits:016}{id}"), 0.0);
+            self.score("blocked_by", format!("{gate}\0{digits:016}{id}"), 0.0);
         }
     }
 
@@ -308,6 +342,35 @@ impl Dump {
         }
         if !state.counted.last.is_empty() {
             self.set("history", "last", state.counted.last.as_str());
+        }
+    }
+
+    fn messages(&mut self, state: &State) {
+        for ((target, position), message) in &state.outbox {
+            let place = format!("{target}\0{position:016}\0");
+            self.score("outbox", [place.as_bytes(), message].concat(), 0.0);
+        }
+        for (source, position) in &state.sources {
+            self.set("sources", source.as_str(), position.to_string());
+        }
+        for (source, fed) in &state.fed {
+            let before = fed
+                .before
+                .map_or("-".to_owned(), |before| before.to_string());
+            let text = format!("{} {} {before}", fed.position, fed.token);
+            self.set("fed", source.as_str(), text);
+        }
+        for (id, until_ms) in &state.drafts.until_ms {
+            self.score("drafts", id.as_str(), *until_ms as f64);
+        }
+        for (id, draft) in &state.drafts.staged {
+            let sent = if draft.is_sent { " sent" } else { "" };
+            let text = format!("{} {}{sent}", draft.next(), draft.total);
+            self.set("staged", id.as_str(), text);
+            for (number, (target, message)) in &draft.messages {
+                let value = [target.as_bytes(), b"\0", message].concat();
+                self.set("staged", format!("{id} {number}"), value);
+            }
         }
     }
 
@@ -364,6 +427,7 @@ impl Dump {
             ("settings", text(&state.settings)),
             ("declared", text(&state.declared)),
             ("started", text(&state.started)),
+            ("sent", (state.sent > 0).then(|| state.sent.to_string())),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
             ("offers_held", state.offers_held.then(|| "1".to_owned())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use redis::{Value, cmd};
 
+use super::flows;
 use super::subject::{InRedis, START_US, Subject};
 use super::{Rig, completed, job, settlement};
 use crate::codec;
@@ -126,6 +127,8 @@ fn everything() -> Rig {
     let snoozed = claim(&mut rig, job("snoozed"));
     let after = 60 * SECOND;
     rig.settle(&snoozed.id, &snoozed.receipt, Outcome::Snoozed { after });
+    let stepped = claim(&mut rig, job("stepped"));
+    super::steps::suspend_for_an_answer(&mut rig, &stepped);
     let other = claim(&mut rig, job("unhandled"));
     let name = Some("report".to_owned());
     rig.settle(
@@ -264,6 +267,8 @@ fn everything() -> Rig {
         round: None,
         changes: &[fires],
     });
+    rig.send_stage_and_feed("waiting");
+    rig.enqueue(&flows::flow());
     rig
 }
 
@@ -343,6 +348,8 @@ fn every_format_there_ever_was_is_read() {
                 Some("request 17")
             );
             assert_eq!(info(&mut rig, "successor").state, State::Blocked);
+            assert_eq!(info(&mut rig, "parent").children, 1);
+            assert_eq!(info(&mut rig, "child").parent.unwrap().as_str(), "parent");
             let log = rig.call(&Logs {
                 id: "active",
                 after: 0,
@@ -376,7 +383,7 @@ fn every_format_there_ever_was_is_read() {
             "waiting",
         ];
         if number >= 2 {
-            expected.extend(["first", "of-a-group", "snoozed", "unique"]);
+            expected.extend(["child", "first", "of-a-group", "snoozed", "unique"]);
             expected.sort_unstable();
         }
         assert_eq!(ids, expected);

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
+pub(super) use calls::{keyed, report};
+
 use super::bad_input::{NOW, PAST, advance};
 use super::subject::InRedis;
 use super::{completed, job};
@@ -29,12 +32,15 @@ use crate::store::alert_round::AlertRound;
 use crate::store::alerts::Alerts;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
+use crate::store::children::Children;
+use crate::store::commit::Commit;
 use crate::store::configure::{By, Configure};
 use crate::store::counts::Counts;
 use crate::store::delete::Delete;
 use crate::store::edit::Edit;
 use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
+use crate::store::feed::Feed;
 use crate::store::fire::{Entry, Fire};
 use crate::store::get::Get;
 use crate::store::group::Group;
@@ -45,11 +51,13 @@ use crate::store::log::{Line, Log};
 use crate::store::logs::Logs;
 use crate::store::oldest::Oldest;
 use crate::store::orphans::{How, Orphans};
+use crate::store::outbox::Outbox;
 use crate::store::owner::Owner;
 use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
+use crate::store::receive::Receive;
 use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
@@ -57,9 +65,11 @@ use crate::store::report::Report;
 use crate::store::resume::Resume;
 use crate::store::schedule::{Definition, NextTick, Schedule};
 use crate::store::schedules::Schedules;
+use crate::store::sent::Sent;
 use crate::store::settings::Settings;
 use crate::store::signal::Signal;
 use crate::store::skip_undo::SkipUndo;
+use crate::store::stage::Stage;
 use crate::store::step::{Step, What};
 use crate::store::steps::Steps;
 use crate::store::tend::Tend;
@@ -68,8 +78,6 @@ use crate::store::undo::Undo;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 use crate::store::workers::Workers;
-use calls::{LATER, all, bounced, end, entry, held, listed, orphans, recover, tried};
-pub(super) use calls::{keyed, report};
 
 /// Something that is done with each verb.
 pub(super) trait Visitor {
@@ -161,6 +169,15 @@ verbs! {
     cancel: Cancel<'_> {
         "cancel" => |redis, _| tried(redis, &Cancel { ids: &all(), reason: "moot" }),
     }
+    children: Children<'_> {
+        "children" => |redis, _| tried(redis, &Children { id: "held", from: 0, max_bytes: 99 }),
+    }
+    commit: Commit<'_> {
+        "commit" => |redis, _| {
+            let jobs = &[&job("new"), &keyed("keyed-too")];
+            tried(redis, &Commit { queue: "rig", draft: "draft", total: 2, keep_ms: 5_000, jobs })
+        },
+    }
     configure: Configure<'_> {
         "configure" => |redis, _| {
             let said = &QueueSettings::new().keep_events(0).values();
@@ -203,11 +220,19 @@ verbs! {
             let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
             tried(redis, &Enqueue { lane, call, jobs: &[&keyed("other")], novelty })
         },
+        "enqueue a flow" => |redis, _| tried(redis, &super::flows::call(&super::flows::flow().each_ref())),
     }
     extend: Extend<'_> {
         "extend" => |redis, receipt| {
             let leases = &[(held(), receipt.clone())];
             tried(redis, &Extend { leases, lease_ms: 5 })
+        },
+    }
+    feed: Feed<'_> {
+        "feed" => |redis, _| {
+            let jobs = &[&job("fed"), &keyed("fed-too")];
+            let (source, positions, token, most) = ("log", &[3, 9][..], "token", 5);
+            tried(redis, &Feed { source, positions, token, most, jobs })
         },
     }
     fire: Fire<'_> {
@@ -281,6 +306,9 @@ verbs! {
         "put orphans back" => |redis, _| orphans(redis, How::PutBack),
         "remove orphans" => |redis, _| orphans(redis, How::Remove),
     }
+    outbox: Outbox<'_> {
+        "look at the outbox" => |redis, _| tried(redis, &Outbox { from: "", limit: 5, bytes: 99 }),
+    }
     owner: Owner<'_> {
         "owner" => |redis, _| tried(redis, &Owner { name: "test:k" }),
     }
@@ -307,6 +335,12 @@ verbs! {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Promote { limit: 5, worker: "w", hold: true })
         },
+    }
+    receive: Receive<'_> {
+        "receive jobs" => |redis, _| receive(redis, super::outbox::jobs(&["new"])),
+        "receive a request to cancel" => |redis, _| receive(redis, super::outbox::cancel(&all())),
+        "receive what is to be sent on" => |redis, _| receive(redis, super::outbox::forward()),
+        "receive a draft that was committed" => |redis, _| receive(redis, super::outbox::expand("sent")),
     }
     recover: Recover {
         "recover" => |redis, _| recover(redis),
@@ -345,6 +379,9 @@ verbs! {
     schedules: Schedules<'_> {
         "schedules" => |redis, _| tried(redis, &Schedules::due(0, 5)),
     }
+    sent: Sent<'_> {
+        "delete what was sent" => |redis, _| tried(redis, &Sent { target: "other", position: u64::MAX >> 11 }),
+    }
     settings: Settings {
         "settings" => |redis, _| tried(redis, &Settings),
     }
@@ -356,6 +393,12 @@ verbs! {
     }
     skip_undo: SkipUndo<'_> {
         "skip an undo" => |redis, _| tried(redis, &SkipUndo { id: &held(), step: "first" }),
+    }
+    stage: Stage<'_> {
+        "stage" => |redis, _| {
+            let messages = &[("other".to_owned(), b"job ".to_vec())];
+            tried(redis, &Stage { draft: "new-draft", first: 0, messages, keep_ms: 5_000 })
+        },
     }
     step: Step<'_> {
         "store a step" => |redis, receipt| tried(redis, &super::steps::three(&held(), receipt, StepKind::Done)),

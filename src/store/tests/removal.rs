@@ -16,7 +16,6 @@ use crate::policy::unique::Unique;
 use crate::redis::keys::PARTS;
 use crate::store::advance::{self, Advance, Suspects};
 use crate::store::alert_round::AlertRound;
-use crate::store::audit::Audit;
 use crate::store::configure::By;
 use crate::store::delete::{Answer, Delete, Holdings};
 use crate::store::enqueue::{Due, Enqueue, Enqueued, Novelty};
@@ -302,13 +301,10 @@ pub(super) fn everything(rig: &mut Rig) {
     let once = Unique::by("key").for_time(hour);
     let second = ordered.clone().unique(once).expires_in(hour);
     rig.enqueue(&[with("first", &ordered), with("second", &second)]);
-    rig.call(&Audit {
-        note: Some(b"entry"),
-        limit: 0,
-        before: None,
-    });
     rig.call(&report(false));
     rig.call(&AlertRound { every_ms: 1_000 });
+    rig.note("entry");
+    rig.send_stage_and_feed("later");
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
@@ -324,12 +320,13 @@ fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {
         dead: 1,
         schedules: 1,
         lost: 0,
+        unsent: 1,
     };
     let before = rig.subject.dump();
     assert_eq!(rig.delete(false), Answer::NotEmpty(held));
     assert_eq!(rig.subject.dump(), before);
     assert_eq!(rig.delete(true), Answer::Deleted(held));
-    assert_eq!(rig.parts(), ["calls"]);
+    assert_eq!(rig.parts(), ["calls", "sources"]);
     assert_eq!(rig.delete(false), Answer::Deleted(Holdings::default()));
 
     // Completed jobs do not keep a queue from being deleted.

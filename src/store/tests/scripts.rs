@@ -138,6 +138,7 @@ impl Rig {
                 now_ms,
                 from_ms,
                 pulled,
+                ..
             } => Err((from_ms.saturating_sub(now_ms), pulled)),
         }
     }

@@ -53,6 +53,23 @@ fn failed() -> Outcome {
     Outcome::Retry { after, entry }
 }
 
+/// A job with one step of each kind but those that end a wait, and a checkpoint.
+pub(super) fn suspend_for_an_answer(rig: &mut Rig, claimed: &Claimed) {
+    rig.store_step(claimed, 1, StepKind::Done, None, b"output");
+    rig.store_step(claimed, 2, StepKind::Sleep, Some(MINUTE_MS), b"");
+    rig.waits(claimed, 3, None);
+    let (id, receipt) = (&claimed.id, &claimed.receipt);
+    let (what, value) = (What::Checkpoint, &b"cursor"[..]);
+    rig.call(&Step {
+        id,
+        receipt,
+        what,
+        value,
+    });
+    let ended = super::settlement(id, receipt, suspended(&[3]));
+    rig.advance(&[ended], 0);
+}
+
 impl Rig {
     fn claimed(&mut self, options: &JobOptions) -> Claimed {
         let record = EncodedRecord::new("test", vec![0xc0], options, Vec::new());

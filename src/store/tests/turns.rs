@@ -9,8 +9,10 @@ use super::gates::{after, of_group, ordered, retry};
 use super::random::op::{Gated, Op, Operation, Turn};
 use super::random::world::{World, Wrong};
 use super::subject::Subject;
-use super::{Rig, completed, on_both};
+use super::{Rig, completed, on_both, with};
+use crate::job::options::JobOptions;
 use crate::job::state::State;
+use crate::policy::order::Order;
 use crate::policy::settings::QueueSettings;
 use crate::store::advance::{Claimed, Suspects};
 use crate::store::configure::By;
@@ -60,6 +62,29 @@ fn ids(claimed: &[Claimed]) -> Vec<&str> {
 
 fn groups(ids: &[&str]) -> Vec<super::NewJob> {
     ids.iter().map(|id| of_group(id)).collect()
+}
+
+fn the_next_of_a_group_that_is_alone_keeps_its_place(mut rig: Rig) {
+    rig.enqueue(&groups(&["a-0", "a-1", "a-2", "a-3"]));
+    assert_eq!(rig.claim_ids(2), ["a-0", "a-1"]);
+    assert_eq!((rig.size("waiting"), rig.size("places")), (1, 0));
+    rig.enqueue(&groups(&["b-0", "b-1"]));
+    assert_eq!(rig.claim_ids(1), ["a-2"]);
+    // Somebody is in line, so the next one goes behind.
+    assert_eq!((rig.size("waiting"), rig.size("places")), (2, 1));
+    assert_eq!(rig.claim_ids(1), ["b-0"]);
+    assert_eq!(rig.claim_ids(9), ["a-3", "b-1"]);
+}
+
+/// Of the jobs that are blocked, those of the group are taken, and none that lies between them.
+fn a_group_that_is_alone_takes_no_blocked_job_of_others(mut rig: Rig) {
+    let other = JobOptions::new().ordered_by(Order::by("k"));
+    rig.enqueue(&[ordered("k-0"), with("g-115", &other)]);
+    assert_eq!(rig.claim_ids(1), ["k-0"]);
+    rig.enqueue(&groups(&["g-10", "g-11", "g-12", "g-13"]));
+    assert_eq!(rig.claim_ids(4), ["g-10", "g-11", "g-12", "g-13"]);
+    assert_eq!(rig.job_state("g-115"), Some(State::Blocked));
+    assert_eq!((rig.size("blocked"), rig.size("running")), (1, 5));
 }
 
 fn a_suspect_does_not_hold_up_its_group(mut rig: Rig) {
@@ -253,6 +278,8 @@ fn jobs_with_a_gate_that_lost_their_line_are_put_back_behind_their_gates(mut rig
 }
 
 on_both!(
+    the_next_of_a_group_that_is_alone_keeps_its_place,
+    a_group_that_is_alone_takes_no_blocked_job_of_others,
     a_suspect_does_not_hold_up_its_group,
     many_suspects_of_a_group_do_not_hold_up_the_job_behind_them,
     a_suspect_that_is_due_again_does_not_take_the_turn_of_its_group,

@@ -88,6 +88,7 @@ fn met_as(rig: &mut Rig, call: u64, jobs: &[NewJob]) -> Vec<String> {
             Met::Itself => "=".to_owned(),
             Met::Duplicate(id) => format!(":{id}"),
             Met::Replaced(id) => format!("~{id}"),
+            Met::NotWithout(id) => format!("!{id}"),
         };
     }
     told

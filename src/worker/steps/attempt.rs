@@ -1,7 +1,6 @@
 //! What one attempt knows of the durable steps of its job: which are stored, which it has called, and what it waits for.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context as Waking, Poll};
 use std::time::{Duration, Instant};
@@ -14,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::job::outcome::Ending;
-use crate::memory::Apply;
 use crate::policy::steps::{STEPS_MAX, StepKind, StoredStep, check_name};
 use crate::queue::Queue;
 use crate::queue::saga::{OWED, reason_in};
 use crate::service::lease::Lease;
 use crate::store::BATCH_BYTES;
+use crate::store::backend::Apply;
 use crate::store::step::{Step, Stored, What};
 use crate::store::steps::Steps as ReadSteps;
 use crate::time::ServerClock;
@@ -344,14 +343,12 @@ impl Call<'_> {
 
     /// The attempt waits, and comes no further: its worker ends it once nothing of it runs. It does come further in a task that the handler has
     /// spawned, with an error.
-    pub(crate) fn waits(&self, due_ms: Option<u64>) -> impl Future<Output = Error> {
-        async move {
-            self.steps.called().waiting.insert(self.number, due_ms);
-            let _waits = Waits(self.steps, self.number);
-            self.suspension.waker.wake();
-            self.steps.closed.cancelled().await;
-            self.closed()
-        }
+    pub(crate) async fn waits(&self, due_ms: Option<u64>) -> Error {
+        self.steps.called().waiting.insert(self.number, due_ms);
+        let _waits = Waits(self.steps, self.number);
+        self.suspension.waker.wake();
+        self.steps.closed.cancelled().await;
+        self.closed()
     }
 
     fn closed(&self) -> Error {

@@ -109,6 +109,7 @@ fn explain(reason: &str) -> String {
         "undecodable" => "for too long no handler could read its payload",
         "poisoned" => "its worker died too often while it ran",
         "snoozed-too-long" => "its handler has put it off for too long",
+        "child-died" => "a job for which it waited is dead",
         _ => return reason.to_owned(),
     };
     format!("{reason}: {words}")

@@ -58,6 +58,7 @@ impl<'a> View<'a> {
         let due_at = match &event.kind {
             EventKind::Retrying(_, at) | EventKind::Delayed(_, at) => Some(at.to_string()),
             EventKind::Snoozed { until, .. } => Some(until.to_string()),
+            EventKind::Suspended { until, .. } => until.map(|until| until.to_string()),
             _ => None,
         };
         let reason = match &event.kind {

@@ -198,7 +198,7 @@ pub struct AttemptLine {
     pub started_at: Moment,
     /// When it ended.
     pub ended_at: Moment,
-    /// What went wrong: `error`, `panic`, `timeout`, `stalled`, `unknown-name`, `undecodable`, `bad-result`, `snoozed` or `other`.
+    /// What went wrong: `error`, `panic`, `timeout`, `stalled`, `unknown-name`, `undecodable`, `bad-result`, `snoozed`, `child-died` or `other`.
     pub kind: &'static str,
     /// The error, up to 4 KiB.
     pub error: String,

@@ -37,6 +37,7 @@ fn attempt_of(attempt: &AttemptLine, now: Moment) -> Markup {
         "undecodable" => ("Payload could not be read", "bad", icon::WARNING),
         "bad-result" => ("Result could not be stored", "bad", icon::WARNING),
         "snoozed" => ("Put off by its handler", "later", icon::DELAYED),
+        "child-died" => ("A job for which it waited died", "bad", icon::DEAD),
         _ => ("Attempt went wrong", "bad", icon::WARNING),
     };
     let took = attempt.started_at.ms_before(attempt.ended_at);

@@ -48,6 +48,7 @@ fn explained(reason: &str) -> String {
         "undecodable" => "for too long no handler could read its payload",
         "poisoned" => "its worker died too often while it ran",
         "snoozed-too-long" => "its handler has put it off for too long",
+        "child-died" => "a job for which it waited is dead",
         other => other,
     };
     words.to_owned()

@@ -37,6 +37,7 @@ fn nothing_asked_for_is_nothing_done() {
             now_ms,
             from_ms,
             pulled,
+            outbox: false,
         };
         assert_eq!(unsure, nothing);
     }

@@ -205,3 +205,20 @@ fn g9_a_claim_that_sets_jobs_aside_tells_of_another_type_before_it_writes() {
         is_told_before_it_writes(&mut redis, &keys, part, "advance", claim);
     }
 }
+
+/// What a parent knows of its children lies beside what is recorded of jobs that failed.
+#[test]
+fn g9_a_flow_tells_of_another_type_before_it_writes() {
+    use crate::store::tests::flows;
+
+    let mut redis = queue_of_them();
+    let enqueue = |redis: &mut InRedis| {
+        let flow = flows::flow();
+        let answer = redis.call(&flows::call(&flow.each_ref()));
+        answer.map(|answer| format!("{answer:?}"))
+    };
+    let keys = raw(&mut redis);
+    for part in OF_TRAITS.iter().chain(&["attempts"]) {
+        is_told_before_it_writes(&mut redis, &keys, part, "enqueue", enqueue);
+    }
+}

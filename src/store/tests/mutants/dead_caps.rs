@@ -10,7 +10,7 @@ mutants! {
     dead_letters_that_are_young_enough_are_dropped among DEAD_CAPPED:
         "tonumber(page[i + 1]) <= now_ms - keep_ms" => "tonumber(page[i + 1]) <= now_ms";
     a_dead_job_that_halts_its_order_is_dropped among DEAD_CAPPED:
-        "and not halts(records[i]) then" => "then";
+        "queue.field_of(record, 'on_failure') == 'halt' or queue.holds_its_parent" => "queue.holds_its_parent";
     g8_a_dead_letter_that_is_dropped_leaves_something_behind among DEAD_CAPPED:
         "redis.call('ZREM', key.dead, unpack(gone))\n    queue.forget_ended(gone)" => "redis.call('ZREM', key.dead, unpack(gone))\n    queue.forget(gone)";
     a_dead_letter_that_is_dropped_is_not_counted among DEAD_CAPPED:

@@ -20,7 +20,7 @@ mutants! {
     a_slot_of_a_dead_worker_is_not_given_back among GATES:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
     the_next_of_a_group_does_not_get_in_line among GATES:
-        "queue.admit(groups)\n  local paced" => "local paced";
+        "queue.admit(groups, not is_line_left) or" => "";
     an_urgent_job_waits_for_the_turn_of_its_group among GATES:
         "or not has_turn or queue.priority_at(place) < queue.priority_at(gate.place)" => "or not has_turn";
     g7_due_jobs_of_a_group_fill_the_line among GATES:
@@ -38,7 +38,7 @@ mutants! {
     a_dead_job_halts_nothing among GATES:
         "gate.halted, gate.is_changed = job.to == 'dead' and on_failure == 'halt', true" => "gate.halted = false";
     a_cancelled_job_holds_others_back among GATES:
-        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
+        "if #leaving > 0 then\n    queue.leave(leaving)\n  end\n  queue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
     a_removed_job_holds_others_back among GATES:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
     g8_a_removed_job_is_left_among_those_of_its_gate among GATES:
@@ -46,7 +46,7 @@ mutants! {
     g8_a_gate_that_nothing_needs_is_kept among GATES:
         "redis.call('HDEL', key.gates, unpack(gone))" => "";
     a_job_that_starts_takes_no_slot_of_its_group among GATES:
-        "queue.start_running(starting)\n  queue.save_gates(orders)" => "queue.save_gates(orders)";
+        "starting[#starting + 1], starting[#starting + 2] = queue.number_of_gate(gate), id" => "";
     a_suspect_takes_the_turn_of_its_group among GATE_SUSPECTS:
         "if not is_suspect then\n      queue.set_turn(gate, id)" => "if true then\n      queue.set_turn(gate, id)";
     a_suspect_that_gets_in_line_takes_the_turn_of_its_group among GATE_SUSPECTS:
@@ -68,9 +68,13 @@ mutants! {
     a_completed_job_of_a_call_keeps_its_slot among GATES:
         "for i = first_other - n, first_other - 1 do" => "for i = first_other - n + 1, first_other - 1 do";
     a_completed_job_of_a_group_keeps_its_slot among GATES:
-        "for i = position + 1, position + group[2] do" => "for i = position + 2, position + group[2] do";
+        "unpack(ARGV, position + 2, position + group[2] + 1)" => "unpack(ARGV, position + 3, position + group[2] + 1)";
     completed_jobs_of_two_groups_are_taken_for_those_of_one among GATES:
         "position = position + group[2]\n    if" => "if";
+    jobs_of_a_group_that_is_alone_stay_blocked among GATES:
+        "redis.call('ZREMRANGEBYLEX', key.blocked, '[' .. ids[1], '[' .. last)" => "";
+    the_next_of_a_group_passes_those_in_line among GATES:
+        "if #ids == 1 and is_line_empty and own_place" => "if #ids == 1 and own_place";
     a_job_that_was_refused_is_taken_for_one_that_completed among GATES:
         "is_refused[position + 1] = true" => "";
     a_gate_that_has_changed_is_not_saved among GATES:

@@ -38,5 +38,5 @@ mutants! {
         "queue.emit('waiting', queue.enter_at_or_hold({ id }, places))\n  if not meta.paused then\n    local arm"
             => "queue.enter_at({ id }, places)\n  queue.emit('waiting', { id })\n  if not meta.paused then\n    local arm";
     a_job_that_waits_to_be_told_is_taken_for_lost among STEPS_LOST:
-        "queue.is_successor(id, record) or queue.is_untold(id) then" => "queue.is_successor(id, record) then";
+        "queue.is_successor(id, record) or queue.is_untold(id) or" => "queue.is_successor(id, record) or";
 }

@@ -16,7 +16,7 @@ mutants! {
     a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:
         "if owner == ids[n] and not is_kept[n] then" => "if owner and not is_kept[n] then";
     a_key_is_lost_by_a_retry among UNIQUE:
-        "local is_open = job.to == 'waiting' or job.to == 'delayed' or" => "local is_open = job.to == 'waiting' or";
+        "local is_open = job.to == 'waiting' or job.to == 'delayed'" => "local is_open = job.to == 'waiting'";
     a_key_is_kept_by_a_job_that_has_started among UNIQUE:
         "queue.free_started(claimed.ids, claimed.records)" => "";
     a_key_that_is_remembered_is_free_when_the_job_ends among UNIQUE:
@@ -40,13 +40,11 @@ mutants! {
     a_replaced_job_stays_at_its_old_priority among UNIQUE:
         "and new.priority == known_priority" => "";
     g8_a_replaced_job_stays_in_its_old_group among UNIQUE:
-        "queue.leave({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })" => "";
+        "queue.leave_gates({ { id = job.id, record = job.record, from = job.state, to = 'moved' } })" => "";
     g8_the_payload_of_a_replaced_job_is_left_behind among UNIQUE:
         "list[2 * n + 1 + external[i]] or false\n    local has_left" => "list[2 * n + 1 + external[i]] or nil\n    local has_left";
     what_is_due_next_is_not_known_after_a_delayed_job_is_replaced among UNIQUE:
         "if have_left_delayed then\n    queue.look_for_due()\n  end" => "";
-    a_key_is_free_when_its_job_is_edited among UNIQUE_EDITED:
-        "job.to == 'delayed' or job.to == 'moved'" => "job.to == 'delayed'";
     a_job_with_a_key_is_not_edited among UNIQUE_EDITED:
         "if new.priority ~= known_priority and queue.field_of(record, 'order') then" => "if new.priority ~= known_priority and queue.field_of(record, 'unique') then";
     a_key_is_kept_by_a_job_that_was_cancelled_when_it_was_recovered among UNIQUE_REQUESTED:
@@ -74,5 +72,5 @@ mutants! {
     an_expired_job_holds_others_back among EXPIRY:
         "if #leaving > 0 then\n    queue.leave(leaving)\n  end\n  return #ids" => "return #ids";
     a_job_that_was_snoozed_expires among EXPIRY_SNOOZED:
-        "counters[SNOOZES] ~= nil or #fields" => "#fields";
+        "(counters[SNOOZES] ~= nil and not of_children) or #fields" => "#fields";
 }

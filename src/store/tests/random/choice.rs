@@ -29,8 +29,8 @@ use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::steps::operations as steps;
 use crate::store::tests::{
-    adopt, alerts, audit, cancel, edit, expiry, gates, import, log, oldest, owner, remove_dead,
-    report, saga, snooze, successors, turns, unique,
+    adopt, alerts, audit, cancel, edit, expiry, feed, flows, gates, import, log, oldest, outbox,
+    owner, remove_dead, report, saga, snooze, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -142,6 +142,11 @@ operations! {
     3 Back: select(&[1, 5_000, 700_000][..]).prop_map(|ms| Op::Back { ms });
     5 EnqueueLatest: successors::operation(new());
     1 AskForKey: owner::operation();
+    5 Outbox: outbox::operations::operation();
+    3 Carry: outbox::operations::carry();
+    2 Feed: feed::operation();
+    5 EnqueueFlow: flows::operations::operation(new());
+    1 ReadChildren: flows::operations::read_operation();
 }
 
 impl Profile {

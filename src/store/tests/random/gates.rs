@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::flows::parents;
 use super::unique::successors;
 use super::world::Wrong;
 use crate::job::traits::{Trait, gate_of};
-use crate::store::tests::dump::Dump;
+use crate::store::tests::dump::{Dump, number_of};
 
 /// A gate as it is stored.
 struct Gate {
@@ -46,16 +47,13 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
     };
     blocked_are_in_their_gates(dump, &of_gate)?;
     let aside = aside(dump)?;
-    let following = &successors(dump) | &untold(dump);
+    let following = &(&successors(dump) | &parents(dump)) | &untold(dump);
     let mut running: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for member in dump.names("running") {
-        let (gate, id) = member.split_once('\0').ok_or("a member without a gate")?;
-        running
-            .entry(gate.to_owned())
-            .or_default()
-            .insert(id.to_owned());
+    for (id, number) in dump.part("running") {
+        let of_gate = running.entry(text(number)).or_default();
+        of_gate.insert(text(id));
     }
-    let names = gates.keys().chain(of_gate.values()).chain(running.keys());
+    let names = gates.keys().chain(of_gate.values());
     let names: BTreeSet<&String> = names.collect();
     for name in names {
         let active = ids("active", name);
@@ -63,7 +61,8 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
         let known = gates.get(name);
         let turn = known.map(|gate| gate.turn.clone());
         let is_order = name.starts_with(Trait::Order.letter());
-        let counted = running.get(name).cloned().unwrap_or_default();
+        let counted = running.remove(&number_of(name).to_string());
+        let counted = counted.unwrap_or_default();
         if counted != active {
             return Err(format!("{counted:?} of {name} are counted, {active:?} run"));
         }
@@ -111,6 +110,9 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
         {
             return Err(format!("{turn:?} has the turn of {name}, and is gone"));
         }
+    }
+    if !running.is_empty() {
+        return Err(format!("{running:?} are counted, and have no gate"));
     }
     let paces = dump.part("gates").map(|(name, _)| text(name));
     let paces = paces.filter_map(|name| Some(name.strip_suffix(" pace")?.to_owned()));
@@ -180,7 +182,7 @@ fn untold(dump: &Dump) -> BTreeSet<String> {
         .collect()
 }
 
-/// Each blocked job stands among those of its gate, is a successor, or waits to be told something.
+/// Each blocked job stands among those of its gate, is a successor, or waits for its children, or to be told something.
 fn blocked_are_in_their_gates(
     dump: &Dump,
     of_gate: &BTreeMap<String, String>,
@@ -200,16 +202,16 @@ fn blocked_are_in_their_gates(
             }
         }
     }
-    let following = &successors(dump) | &untold(dump);
+    let following = &(&successors(dump) | &parents(dump)) | &untold(dump);
     if let Some(id) = held.intersection(&following).next() {
         return Err(format!(
-            "{id} waits for its key, and is held back by a gate"
+            "{id} waits for its key or its children, and is held back by a gate"
         ));
     }
     match &held | &following == dump.names("blocked") {
         true => Ok(()),
         false => Err(format!(
-            "{:?} are blocked, {held:?} by a gate, {following:?} by a key",
+            "{:?} are blocked, {held:?} by a gate, {following:?} by a key or children",
             dump.names("blocked")
         )),
     }

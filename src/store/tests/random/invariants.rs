@@ -16,7 +16,7 @@ use crate::store::trim::Trimmed;
 use super::names::paused;
 use super::op::Turn;
 use super::world::Wrong;
-use super::{gates, unique};
+use super::{flows, gates, unique};
 
 /// What has to be remembered from one step to the next.
 #[derive(Default)]
@@ -257,9 +257,10 @@ impl Invariants {
         self.fences.clear();
         self.kept.clear();
         let left: Vec<_> = PARTS.iter().filter(|part| dump.len(part) > 0).collect();
-        ensure(left.iter().all(|part| **part == "calls"), || {
-            format!("{left:?} are left of a queue that was deleted")
-        })
+        ensure(
+            left.iter().all(|part| ["calls", "sources"].contains(part)),
+            || format!("{left:?} are left of a queue that was deleted"),
+        )
     }
 
     /// The numbers of jobs are those of what is there.
@@ -312,6 +313,7 @@ impl Invariants {
         requests_are_for_attempts(dump)?;
         unique::check(dump)?;
         unique::check_expiry(dump)?;
+        flows::check(dump)?;
         ensure(dump.len("wake") <= 1, || "several tokens".to_owned())
     }
 }

@@ -14,6 +14,11 @@ use crate::policy::unique::Unique;
 use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::store::get::Get;
 
+/// The id of this number.
+pub(super) fn numbered(id: u8) -> JobId {
+    name(id)
+}
+
 impl World<'_> {
     pub(super) fn job(&self, new: &New) -> NewJob {
         self.job_with(new, "test", JobOptions::new())
@@ -57,7 +62,12 @@ impl World<'_> {
         self.new_call(lane, LastCall::Enqueue(jobs))
     }
 
-    fn job_with(&self, new: &New, name_of_type: &str, mut options: JobOptions) -> NewJob {
+    pub(super) fn job_with(
+        &self,
+        new: &New,
+        name_of_type: &str,
+        mut options: JobOptions,
+    ) -> NewJob {
         let due = match (new.delay_ms, new.at) {
             (None, _) => Due::Now,
             (Some(ms), false) => Due::After { ms },

@@ -8,6 +8,7 @@
 
 mod choice;
 mod ends;
+mod flows;
 mod gates;
 mod invariants;
 mod jobs;
@@ -17,6 +18,7 @@ mod order;
 pub(super) mod profile;
 mod profile_alerts;
 mod profile_dead;
+mod profile_outbox;
 mod profile_sagas;
 mod profile_steps;
 mod profile_waiting;

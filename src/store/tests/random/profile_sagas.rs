@@ -17,8 +17,13 @@ pub(crate) const SAGAS: Profile = Profile(&[
 ]);
 
 /// Their workers die, and it was asked for their end.
-pub(crate) const SAGAS_ASKED: Profile =
-    Profile(&[(4, Enqueue), (8, Advance), (14, Saga), (12, Cancel), (10, Judge)]);
+pub(crate) const SAGAS_ASKED: Profile = Profile(&[
+    (4, Enqueue),
+    (8, Advance),
+    (14, Saga),
+    (12, Cancel),
+    (10, Judge),
+]);
 
 /// Their workers die.
 pub(crate) const SAGAS_STALLED: Profile = Profile(&[

@@ -27,6 +27,44 @@ pub(crate) const LATEST_LOST: Profile = Profile(&[
     (3, Pass),
 ]);
 
+/// Jobs wait for their children, which end in every way.
+pub(crate) const FLOWS: Profile = Profile(&[
+    (14, EnqueueFlow),
+    (20, Advance),
+    (4, Replay),
+    (4, Remove),
+    (3, Cancel),
+    (6, Pass),
+]);
+
+/// The same, and lists are lost, jobs changed, and dead letters dropped.
+pub(crate) const FLOWS_TENDED: Profile = Profile(&[
+    (14, EnqueueFlow),
+    (18, Advance),
+    (6, Replay),
+    (6, LoseList),
+    (8, Edit),
+    (4, Trim),
+    (6, Configure),
+    (3, Judge),
+    (6, Pass),
+]);
+
+/// The same, and children stall until they are dead.
+pub(crate) const FLOWS_POISON: Profile = Profile(&[
+    (10, EnqueueFlow),
+    (12, Advance),
+    (8, Replay),
+    (10, Pass),
+    (12, Judge),
+    (8, Configure),
+    (6, Trim),
+]);
+
+/// The same, and parents are removed while their children run.
+pub(crate) const FLOWS_REMOVED: Profile =
+    Profile(&[(20, EnqueueFlow), (12, Advance), (14, Remove), (2, Pass)]);
+
 /// Somebody asks which job has a key.
 pub(crate) const KEYS_ASKED: Profile = Profile(&[
     (10, EnqueueUnique),

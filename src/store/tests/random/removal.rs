@@ -13,6 +13,7 @@ use crate::store::delete::{Answer, Delete};
 use crate::store::orphans::{How, Orphans};
 use crate::store::recover::{Doubt, Recover};
 use crate::store::remove::Remove;
+use crate::store::sent::Sent;
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
 use crate::store::{BATCH_JOBS, Verb};
@@ -37,7 +38,7 @@ impl World<'_> {
         // What is wanted, counted once more.
         let ended = held.len("completed") + held.len("kept");
         let wanted = PLACES.iter().map(|part| held.len(part)).sum::<usize>() - ended;
-        let wanted = wanted + held.len("schedules");
+        let wanted = wanted + held.len("schedules") + held.len("outbox");
         match redis {
             Answer::NotEmpty(_) if wanted == 0 || all => Err("nothing of it was wanted".to_owned()),
             Answer::Deleted(_) if wanted > 0 && !all => Err("it was wanted".to_owned()),
@@ -45,6 +46,7 @@ impl World<'_> {
             Answer::Deleted(_) => {
                 // The next fences are larger because a moment has passed.
                 self.turn_clock(self.now_us + 1_000);
+                self.messages.lose();
                 let left = self.redis.dump();
                 self.invariants.deleted(&left)
             }
@@ -82,6 +84,14 @@ impl World<'_> {
             self.both(&Unschedule { name: &name })?;
         }
         let held = self.redis.dump();
+        // What waits for other queues has been carried.
+        for target in held.targets() {
+            let position = u64::MAX >> 11;
+            self.both(&Sent {
+                target: &target,
+                position,
+            })?;
+        }
         for part in ["waiting", "suspects", "unhandled", "delayed"] {
             let ids: Vec<JobId> = held
                 .names(part)

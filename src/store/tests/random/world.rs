@@ -27,6 +27,7 @@ use crate::store::resume::Resume;
 use crate::store::settings::Settings;
 use crate::store::tests::dump::Dump;
 use crate::store::tests::limits::operations::Ledger;
+use crate::store::tests::outbox::ledger::Messages;
 use crate::store::tests::subject::{InMemory, InRedis, Lost, START_US};
 use crate::store::trim::Trim;
 use crate::store::unschedule::Unschedule;
@@ -53,6 +54,7 @@ pub(crate) struct World<'a> {
     pub(super) invariants: Invariants,
     pub(super) order: Order,
     pub(in crate::store::tests) starts: Ledger,
+    pub(in crate::store::tests) messages: Messages,
     /// The names for which the last call of a worker asked.
     asked: Vec<&'static str>,
     /// What the step under way has claimed.
@@ -95,6 +97,7 @@ impl<'a> World<'a> {
             invariants: Invariants::default(),
             order: Order::default(),
             starts: Ledger::default(),
+            messages: Messages::default(),
             asked: Vec::new(),
             claimed: Vec::new(),
             pages: HashMap::new(),
@@ -115,6 +118,7 @@ impl<'a> World<'a> {
         names::check(&claimed, &self.asked, &self.last, &held)?;
         self.order.check(&claimed, &held, self.now_us / 1_000)?;
         self.starts.check(&claimed, &held, self.now_us / 1_000)?;
+        self.messages.check(&held)?;
         self.last = held;
         Ok(())
     }

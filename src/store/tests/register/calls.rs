@@ -14,9 +14,11 @@ use crate::store::Verb;
 use crate::store::enqueue::NewJob;
 use crate::store::list::{Direction, List, Wanted};
 use crate::store::orphans::{How, Orphans};
+use crate::store::receive::Receive;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::report::Report;
 use crate::store::tests::bad_input::{NOW, advance};
+use crate::store::tests::outbox::numbered;
 use crate::store::tests::subject::InRedis;
 use crate::store::tests::{job, settlement};
 
@@ -98,6 +100,12 @@ pub(in crate::store::tests) fn report(stops: bool) -> Report<'static> {
         number: 7,
         lines: "1 2 3 4 5:6 - mail",
     }
+}
+
+pub(super) fn receive(redis: &mut InRedis, messages: Vec<Vec<u8>>) -> Tried {
+    let messages = numbered(7, messages);
+    let (source, messages) = ("other", &messages[..]);
+    tried(redis, &Receive { source, messages })
 }
 
 pub(super) fn orphans(redis: &mut InRedis, how: How) -> Tried {

@@ -58,6 +58,7 @@ pub(super) async fn check(
     workers::check(queue, &seen.counts, clock, seen.report).await?;
     seen.leases().await?;
     seen.overdue().await?;
+    seen.outbox().await?;
     seen.dead_and_held().await?;
     seen.schedules().await?;
     seen.settings().await?;
@@ -384,6 +385,24 @@ impl Seen<'_> {
                 "",
                 "oxcart queue settings {}",
             );
+        }
+        Ok(())
+    }
+
+    /// Messages for other queues that nobody carries.
+    async fn outbox(&mut self) -> Result<(), Trouble> {
+        let outgoing = self.queue.outbox().await?;
+        for waits in outgoing {
+            if let Some(late) = self.late(waits.since) {
+                let (n, to) = (waits.messages, &waits.queue);
+                let what = format!(
+                    "{n} messages wait for `{to}`, the first for {}",
+                    rough(late)
+                );
+                let advice = "is a worker of this queue running? its log says what keeps them from the other queue";
+                let command = "oxcart worker ls {}";
+                self.add(Level::Problem, "outbox", what, advice, command);
+            }
         }
         Ok(())
     }

@@ -1,0 +1,59 @@
+//! A request as a part of a flow, whatever its type of job.
+
+use crate::error::Error;
+use crate::id::JobId;
+use crate::job::Job;
+use crate::policy::flow::ChildOf;
+use crate::policy::unique::OnDuplicate;
+use crate::queue::Queue;
+use crate::queue::enqueue::Enqueue;
+use crate::store::enqueue::NewJob;
+
+/// What a flow asks of the request for each of its jobs.
+pub(crate) trait Node: Send {
+    fn id(&self) -> &JobId;
+
+    fn name(&self) -> &str;
+
+    fn weight(&self) -> u32;
+
+    /// Finds all errors that can be found before anything is sent.
+    fn prepare(
+        &mut self,
+        child_of: Option<ChildOf>,
+        children: u32,
+    ) -> Result<(Queue, NewJob), Error>;
+}
+
+impl<J: Job> Node for Enqueue<J> {
+    fn id(&self) -> &JobId {
+        self.job_id()
+    }
+
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn weight(&self) -> u32 {
+        self.weight_asked()
+    }
+
+    fn prepare(
+        &mut self,
+        child_of: Option<ChildOf>,
+        children: u32,
+    ) -> Result<(Queue, NewJob), Error> {
+        let replaces = |on_duplicate| on_duplicate != OnDuplicate::Reject;
+        let unique = self.options.unique.as_ref();
+        if unique.is_some_and(|unique| replaces(unique.on_duplicate)) {
+            return Err(Error::invalid(format!(
+                "the job `{}` of a flow is to replace another one with its unique key, or to follow it; jobs of a flow can only \
+                 be refused (OnDuplicate::Reject)",
+                self.name()
+            ))
+            .with_job(&self.id));
+        }
+        (self.options.child_of, self.options.children) = (child_of, children);
+        self.prepare()
+    }
+}

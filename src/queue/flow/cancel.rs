@@ -1,0 +1,137 @@
+//! Cancelling a whole flow.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+
+use crate::error::Error;
+use crate::id::JobId;
+use crate::job::history::cut;
+use crate::queue::Queue;
+use crate::store;
+use crate::store::BATCH_JOBS;
+
+const NO_REASON: &str = "its flow was cancelled";
+
+/// A request to cancel a job and all jobs below it in its flow ([`Queue::cancel_flow`]): say why, then await it.
+///
+/// Which jobs these are is read first. Then they are cancelled in calls of up to 256 jobs, each parent before its children, so that no
+/// parent runs because its children were cancelled.
+///
+/// # Errors
+///
+/// If Redis does not answer. What is done by then stays done; awaiting it again, by reference, goes on where it stopped.
+///
+/// # Cancel safety
+///
+/// A request that is dropped while it is awaited may be carried out in part. Repeating it is harmless, and does the rest as long as the first
+/// job is kept.
+#[must_use = "nothing is cancelled until it is awaited"]
+pub struct CancelFlow {
+    queue: Queue,
+    id: JobId,
+    reason: String,
+    /// The jobs that are left, once they are known.
+    left: Option<VecDeque<JobId>>,
+    so_far: FlowCancelled,
+}
+
+/// What became of the jobs of a flow that was cancelled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlowCancelled {
+    /// Jobs that ended as cancelled.
+    pub done: u64,
+    /// Jobs that run, and were asked to end.
+    pub requested: u64,
+    /// Jobs that had ended before.
+    pub left_alone: u64,
+}
+
+impl CancelFlow {
+    /// Why the flow is no longer wanted, as [`Cancel::reason`](crate::Cancel::reason). Default: `its flow was cancelled`.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = cut(reason.into());
+        self
+    }
+
+    async fn send(&mut self) -> Result<FlowCancelled, Error> {
+        let inner = &self.queue.inner;
+        if self.left.is_none() {
+            inner.began("cancel_flow", &self.id).await?;
+            let tree = self.queue.flow(&self.id).await?;
+            let nodes = tree.iter().flat_map(|tree| tree.iter());
+            self.left = Some(nodes.map(|node| node.id.clone()).collect());
+        }
+        let left = self.left.get_or_insert_default();
+        while !left.is_empty() {
+            let ids: Vec<JobId> = left.iter().take(BATCH_JOBS).cloned().collect();
+            let verb = store::cancel::Cancel {
+                ids: &ids,
+                reason: &self.reason,
+            };
+            let answer = inner.call(&verb).await;
+            let answer = answer.map_err(|error| error.with_job(&self.id))?;
+            left.drain(..ids.len());
+            let (done, requested) = (answer.cancelled.len(), answer.running.len());
+            self.so_far.done += done as u64;
+            self.so_far.requested += requested as u64;
+            self.so_far.left_alone += (ids.len() - done - requested) as u64;
+        }
+        let changed = self.so_far.done + self.so_far.requested;
+        inner.ended("cancel_flow", &self.id, changed).await?;
+        Ok(self.so_far)
+    }
+}
+
+impl Queue {
+    /// Cancels a job and all jobs below it in its [flow](crate::Flow): the job first, so that nothing runs after it, then its children, and
+    /// so on. Each is cancelled as by [`cancel`](Self::cancel): what waits ends, what runs is asked to.
+    ///
+    /// ```no_run
+    /// # async fn run(queue: oxcart::Queue, id: oxcart::JobId) -> Result<(), oxcart::Error> {
+    /// let cancelled = queue.cancel_flow(&id).reason("the film was withdrawn").await?;
+    /// println!("{} jobs will not run, {} are told to come to an end", cancelled.done, cancelled.requested);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel_flow(&self, id: &JobId) -> CancelFlow {
+        CancelFlow {
+            queue: self.clone(),
+            id: id.clone(),
+            reason: NO_REASON.to_owned(),
+            left: None,
+            so_far: FlowCancelled::default(),
+        }
+    }
+}
+
+impl fmt::Debug for CancelFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelFlow")
+            .field("queue", &self.queue.name())
+            .field("id", &self.id)
+            .field("reason", &self.reason)
+            .field("so_far", &self.so_far)
+            .finish_non_exhaustive()
+    }
+}
+
+impl IntoFuture for CancelFlow {
+    type Output = Result<FlowCancelled, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(mut self) -> Self::IntoFuture {
+        Box::pin(async move { self.send().await })
+    }
+}
+
+impl<'a> IntoFuture for &'a mut CancelFlow {
+    type Output = Result<FlowCancelled, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}

@@ -1,0 +1,208 @@
+//! Children: jobs for which another one, their parent, waits. The parent is blocked, and its gate does not know it yet.
+
+use std::collections::BTreeMap;
+
+use crate::codec;
+use crate::id::JobId;
+use crate::job::head::{field_of, fields_of};
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::outcome::{DeadReason, Ending};
+use crate::job::record::name_of;
+use crate::job::traits::{ORDER, child_of, children_in};
+use crate::memory::Apply;
+use crate::memory::gate::{Goes, Leaving};
+use crate::memory::order::{place, priority_at};
+use crate::memory::state::{Collection, Later, State};
+use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
+use crate::store::children::{Children as ReadChildren, Known};
+
+/// What a job knows of its children.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Children {
+    pub(crate) total: u32,
+    /// How many have not ended; one that is dead has not, unless the parent goes on without it.
+    pub(crate) open: u32,
+    pub(crate) known: BTreeMap<u32, KnownChild>,
+}
+
+fn parent_of(record: &[u8]) -> Option<ChildOf> {
+    child_of(fields_of(record)?).filter(|child| child.queue.is_none())
+}
+
+impl State {
+    fn children_of(&mut self, id: &JobId) -> Option<&mut Children> {
+        let history = self.jobs.get_mut(id)?.history.as_mut()?;
+        Some(&mut history.children).filter(|children| children.total > 0)
+    }
+
+    pub(crate) fn waits_for_children(&self, id: &JobId) -> bool {
+        let history = self.jobs.get(id).and_then(|job| job.history.as_ref());
+        history.is_some_and(|history| history.children.open > 0)
+    }
+
+    /// Jobs were stored. Parents know of their children from now on.
+    pub(crate) fn note_children(&mut self, ids: &[JobId]) {
+        for id in ids {
+            let Some(job) = self.jobs.get_mut(id) else {
+                continue;
+            };
+            let total = fields_of(&job.record).map_or(0, children_in);
+            if total > 0 {
+                let children = Children {
+                    total,
+                    open: total,
+                    known: BTreeMap::new(),
+                };
+                job.history.get_or_insert_default().children = children;
+            }
+            let name = name_of(&job.record).map(|name| String::from_utf8_lossy(name).into_owned());
+            let Some(child) = parent_of(&job.record) else {
+                continue;
+            };
+            let known = KnownChild {
+                standing: Standing::Open,
+                queue: None,
+                id: id.clone(),
+                name: name.unwrap_or_else(|| "?".to_owned()),
+                ended_ms: 0,
+                ending: Vec::new(),
+            };
+            if let Some(children) = self.children_of(&child.parent) {
+                children.known.entry(child.number).or_insert(known);
+            }
+        }
+    }
+
+    /// Jobs leave what they were: their parents are told of those that have ended. Returns the parents that die with them.
+    pub(crate) fn tell_parents(&mut self, jobs: &[Leaving]) -> Vec<Leaving> {
+        let mut died: Vec<Leaving> = Vec::new();
+        for job in jobs {
+            died.extend(self.tell_parent(job));
+        }
+        let mut at = 0;
+        while at < died.len() {
+            let next = self.tell_parent(&died[at]);
+            died.extend(next);
+            at += 1;
+        }
+        died
+    }
+
+    /// News of a job that its parent does not know, or knows to have ended, changes nothing.
+    pub(crate) fn tell_parent(&mut self, job: &Leaving) -> Option<Leaving> {
+        let now_ms = self.now_ms();
+        let standing = match job.to {
+            Goes::Ended => Standing::Ended,
+            Goes::Dead => Standing::Dead,
+            Goes::Removed => Standing::Removed,
+            Goes::Waiting | Goes::Delayed | Goes::Moved => return None,
+        };
+        let child = parent_of(&job.record)?;
+        let children = self.children_of(&child.parent)?;
+        let known = children.known.get_mut(&child.number)?;
+        let has_news = matches!(known.standing, Standing::Open | Standing::Dead);
+        if known.id != job.id || !has_news {
+            return None;
+        }
+        let goes_on = child.on_death == OnDeath::GoOn;
+        let was_open = known.standing == Standing::Open || !goes_on;
+        let is_open = standing == Standing::Dead && !goes_on;
+        known.standing = standing;
+        known.ended_ms = now_ms;
+        known.ending.clone_from(&job.ending);
+        if was_open && !is_open {
+            children.open -= 1;
+            if children.open == 0 {
+                self.let_parent_go(&child.parent);
+            }
+        }
+        if is_open && child.on_death == OnDeath::Fail {
+            return self.fail_parent(&child.parent, &job.id);
+        }
+        None
+    }
+
+    /// All that it waited for has ended: it gets in line, at its place.
+    fn let_parent_go(&mut self, id: &JobId) {
+        if self.collection_of(id) == Some(Collection::Blocked) {
+            let place = self.place_of(id);
+            self.go_on(id, place);
+        }
+    }
+
+    /// A job that was blocked waits for nothing else any more: it gets in line at this place, or is delayed.
+    pub(crate) fn go_on(&mut self, id: &JobId, given: i64) {
+        let Some(job) = self.jobs.get(id) else {
+            return;
+        };
+        let due_ms = job.score.unsigned_abs();
+        let is_ordered = field_of(&job.record, ORDER).is_some();
+        self.put(id, Collection::Lost, 0);
+        self.look_for_blocked();
+        let due_ms = Some(due_ms).filter(|due_ms| *due_ms > self.now_ms());
+        let priority = priority_at(given);
+        let front = given < place(priority, 0);
+        let is_placed = due_ms.is_none() || is_ordered;
+        self.line_up(id, given, Later { priority, front }, due_ms, is_placed);
+        if due_ms.is_none() && !self.is_paused() {
+            self.arm_for_new_job();
+        }
+    }
+
+    fn fail_parent(&mut self, id: &JobId, child: &JobId) -> Option<Leaving> {
+        let job = self.jobs.get(id)?;
+        if job.collection != Collection::Blocked {
+            return None;
+        }
+        let died = Leaving {
+            id: id.clone(),
+            record: job.record.clone(),
+            from: Collection::Blocked,
+            to: Goes::Dead,
+            ending: codec::encode_plain(&Ending::Dead(DeadReason::ChildDied)),
+        };
+        let entry = AttemptEntry::new(AttemptKind::ChildDied, format!("its child {child} died"));
+        self.record_attempt(id, self.now_ms(), &codec::encode_plain(&entry), false);
+        self.bury(&[(id.clone(), DeadReason::ChildDied)]);
+        self.look_for_blocked();
+        self.free_keys(std::slice::from_ref(&died));
+        self.forget_expiry(std::slice::from_ref(id));
+        Some(died)
+    }
+
+    /// Whether a dead job holds up its parent, which waits for it.
+    pub(crate) fn holds_its_parent(&self, id: &JobId) -> bool {
+        let child = self.jobs.get(id).and_then(|job| parent_of(&job.record));
+        let Some(child) = child.filter(|child| child.on_death != OnDeath::GoOn) else {
+            return false;
+        };
+        let waits = self.collection_of(&child.parent) == Some(Collection::Blocked);
+        let parent = self.jobs.get(&child.parent);
+        let history = parent.and_then(|job| job.history.as_ref());
+        let known = history.and_then(|history| history.children.known.get(&child.number));
+        waits && known.is_some_and(|known| known.standing == Standing::Dead && known.id == *id)
+    }
+}
+
+impl Apply for ReadChildren<'_> {
+    fn apply(&self, state: &mut State) -> Known {
+        const AT_MOST: u32 = 256;
+        let children = state.children_of(&JobId::stored(self.id));
+        let children = children.cloned().unwrap_or_default();
+        let (mut read, mut bytes, mut next) = (Vec::new(), 0, self.from);
+        while next < children.total && next < self.from + AT_MOST && bytes < self.max_bytes {
+            if let Some(known) = children.known.get(&next) {
+                let known = known.encode();
+                bytes += known.len();
+                read.push((u64::from(next), known));
+            }
+            next += 1;
+        }
+        Known {
+            total: u64::from(children.total),
+            open: u64::from(children.open),
+            next: u64::from(next),
+            children: read,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Adds jobs that are made of the entries of a log, each entry once.
+
+use crate::memory::Apply;
+use crate::memory::enqueue::add;
+use crate::memory::messages::FedTo;
+use crate::memory::state::State;
+use crate::store::enqueue::Novelty;
+use crate::store::feed::{Fed, Feed};
+
+impl Apply for Feed<'_> {
+    fn apply(&self, state: &mut State) -> Fed {
+        let known = state.fed.get(self.source).cloned();
+        let stands = known.as_ref().map(|fed| fed.position);
+        let done = |before, now, is_first| Fed::Done {
+            before,
+            now,
+            is_first,
+        };
+        if let Some(fed) = known.filter(|fed| fed.token == self.token) {
+            return done(fed.before, stands, false);
+        }
+        let is_new = |position: &u64| stands.is_none_or(|stands| *position > stands);
+        let old = self.positions.iter().take_while(|it| !is_new(it)).count();
+        let (Some(position), false) = (self.positions.last().copied(), old == self.jobs.len())
+        else {
+            return done(stands, stands, false);
+        };
+        if stands.is_none() && state.fed.len() >= self.most {
+            return Fed::Full;
+        }
+        let is_new_queue = !state.totals.contains_key("added");
+        add(&self.jobs[old..], Novelty::Unsure, state);
+        let fed = FedTo {
+            position,
+            token: self.token.to_owned(),
+            before: stands,
+        };
+        state.fed.insert(self.source.to_owned(), fed);
+        let is_first = is_new_queue && state.totals.contains_key("added");
+        done(stands, Some(position), is_first)
+    }
+}

@@ -1,0 +1,124 @@
+//! What must be true of flows in every state: a parent is blocked as long as it has open children, and each of these is there.
+
+use std::collections::BTreeSet;
+
+use super::jobs::numbered;
+use super::world::{LastCall, World, Wrong};
+use crate::job::head::fields_of;
+use crate::job::options::JobOptions;
+use crate::job::traits::child_of;
+use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
+use crate::store::tests::dump::Dump;
+use crate::store::tests::flows::operations::Node;
+
+impl World<'_> {
+    pub(in crate::store::tests) fn enqueue_flow(
+        &mut self,
+        lane: u8,
+        nodes: &[Node],
+    ) -> Result<(), Wrong> {
+        let parents: Vec<usize> = (0..nodes.len())
+            .map(|at| usize::from(nodes[at].1) % at.max(1))
+            .collect();
+        let parents = &parents;
+        let children = |of: usize| (1..nodes.len()).filter(move |at| parents[*at] == of);
+        let mut jobs = Vec::new();
+        for (at, (new, _, on_death)) in nodes.iter().enumerate() {
+            let parent = (at > 0).then(|| usize::from(nodes[at].1) % at);
+            let child_of = parent.map(|parent| ChildOf {
+                queue: None,
+                parent: numbered(nodes[parent].0.id),
+                number: children(parent).position(|child| child == at).unwrap_or(0) as u32,
+                on_death: *on_death,
+            });
+            let options = JobOptions {
+                children: children(at).count() as u32,
+                child_of,
+                ..JobOptions::new()
+            };
+            jobs.push(self.job_with(new, "test", options));
+        }
+        self.new_call(lane, LastCall::Enqueue(jobs))
+    }
+}
+
+fn counts(stored: &[u8]) -> Option<(u64, u64)> {
+    let text = String::from_utf8_lossy(stored).into_owned();
+    let (total, open) = text.split_once(' ')?;
+    Some((total.parse().ok()?, open.parse().ok()?))
+}
+
+/// The jobs that wait for their children.
+pub(super) fn parents(dump: &Dump) -> BTreeSet<String> {
+    let ids = dump.names("blocked").into_iter();
+    ids.filter(|id| {
+        let stored = dump.get("attempts", &format!("{id}#children"));
+        stored
+            .and_then(|stored| counts(stored))
+            .is_some_and(|(_, open)| open > 0)
+    })
+    .collect()
+}
+
+pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
+    let fields = dump.names("attempts");
+    for id in fields
+        .iter()
+        .filter_map(|field| field.strip_suffix("#children"))
+    {
+        let stored = dump.get("attempts", &format!("{id}#children"));
+        let (total, open) = stored
+            .and_then(|stored| counts(stored))
+            .ok_or_else(|| format!("what {id} knows of its children cannot be read"))?;
+        let mut found = 0;
+        for number in 0..total {
+            let Some(known) = dump.get("attempts", &format!("{id}#child{number}")) else {
+                return Err(format!("{id} knows nothing of its child {number}"));
+            };
+            let known = KnownChild::decode(known).map_err(|error| error.to_string())?;
+            found += u64::from(is_open(dump, id, number, &known)?);
+        }
+        if found != open {
+            return Err(format!(
+                "{open} children of {id} are open, it says; {found} are"
+            ));
+        }
+        let goes_on = ["waiting", "suspects", "unhandled", "delayed", "active"];
+        if open > 0 && goes_on.iter().any(|part| dump.get(part, id).is_some()) {
+            return Err(format!("{id} has open children, and goes on"));
+        }
+    }
+    for field in &fields {
+        let Some((id, number)) = field.split_once("#child") else {
+            continue;
+        };
+        let of_parent = number == "ren" || fields.contains(&format!("{id}#children"));
+        if !of_parent || !fields.contains(id) {
+            return Err(format!("{field} would be left behind"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a child counts as open. If it does, it is there, and will tell.
+fn is_open(dump: &Dump, parent: &str, number: u64, known: &KnownChild) -> Result<bool, Wrong> {
+    let id = known.id.as_str();
+    if matches!(known.standing, Standing::Ended | Standing::Removed) {
+        return Ok(false);
+    }
+    let record = dump.get("jobs", id);
+    let Some(child) = record.and_then(|record| child_of(fields_of(record)?)) else {
+        return Err(format!("{parent} waits for {id}, which is gone"));
+    };
+    if (child.parent.as_str(), u64::from(child.number)) != (parent, number) {
+        return Err(format!("{parent} waits for {id}, which has another parent"));
+    }
+    let ended = ["completed", "kept"]
+        .iter()
+        .any(|part| dump.get(part, id).is_some());
+    let is_dead = dump.get("dead", id).is_some();
+    if ended || is_dead && known.standing == Standing::Open {
+        return Err(format!("{parent} was not told that {id} has ended"));
+    }
+    Ok(known.standing == Standing::Open || child.on_death != OnDeath::GoOn)
+}

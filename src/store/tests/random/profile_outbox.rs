@@ -1,0 +1,18 @@
+//! The profiles (`profile.rs`) of sequences in which queues send messages, and are fed.
+
+use super::choice::Kind::*;
+use super::profile::Profile;
+
+/// Messages are staged, committed, carried late and more than once; their jobs end, and are forgotten at once.
+pub(crate) const OUTBOX: Profile = Profile(&[
+    (12, Outbox),
+    (16, Carry),
+    (3, Advance),
+    (3, Remove),
+    (2, Pass),
+    (1, Back),
+    (2, Trim),
+]);
+
+/// Logs are fed, and their jobs are removed.
+pub(crate) const FED: Profile = Profile(&[(12, Feed), (3, Advance), (3, Remove), (2, Pass)]);
