@@ -8,9 +8,10 @@ use tokio::time::timeout;
 
 use crate::job::record::Record;
 use crate::service::lease::Lease;
-use crate::worker::any_handler::{Bounds, Running, Started};
+use crate::worker::any_handler::{Bounds, Started};
 use crate::worker::context::Context;
 use crate::worker::decide::{Happened, panicked};
+use crate::worker::handler::Returned;
 use crate::worker::inner::WorkerInner;
 
 /// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
@@ -32,7 +33,7 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
         return Happened::UnknownName(name.to_owned());
     };
     let running = match handler.start(&record.payload, record.dialect, context) {
-        Ok(Started::Alone(running)) => running,
+        Ok(Started::Alone(running)) => worker.inside.run(running),
         Ok(Started::Joins(batch)) => {
             let bounds = Bounds {
                 lease,
@@ -51,7 +52,7 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
     }
 }
 
-async fn within(running: Running, limit: Option<Duration>) -> Happened {
+async fn within(running: impl Future<Output = Returned>, limit: Option<Duration>) -> Happened {
     match limit {
         None => Happened::Returned(running.await),
         Some(limit) => match timeout(limit, running).await {
