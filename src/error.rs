@@ -57,6 +57,8 @@ pub enum ErrorKind {
     Compensated,
     /// The job had not started by the moment at which it expires, and never will.
     Expired,
+    /// A handler waits for a job that only its own worker could run, and all slots of that worker wait so: no wait would end.
+    Deadlock,
     /// A part of oxcart broke: a bug.
     Internal,
     /// Redis holds, or answered, what this version cannot read.

@@ -10,9 +10,10 @@ use tokio::time::timeout;
 
 use crate::job::record::Record;
 use crate::service::lease::Lease;
-use crate::worker::any_handler::{Bounds, Running, Started};
+use crate::worker::any_handler::{Bounds, Started};
 use crate::worker::context::Context;
 use crate::worker::decide::{Happened, panicked};
+use crate::worker::handler::Returned;
 use crate::worker::inner::WorkerInner;
 use crate::worker::saga::conclude;
 use crate::worker::steps::Suspended;
@@ -48,7 +49,7 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
     };
     let attempt = Arc::clone(&context.inner);
     let running = match handler.start(&record.payload, record.dialect, context) {
-        Ok(Started::Alone(running)) => running,
+        Ok(Started::Alone(running)) => worker.inside.run(running),
         Ok(Started::Joins(batch)) => {
             let bounds = Bounds {
                 lease,
@@ -71,7 +72,7 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
     }
 }
 
-async fn within(running: Running, limit: Option<Duration>) -> Happened {
+async fn within(running: impl Future<Output = Returned>, limit: Option<Duration>) -> Happened {
     match limit {
         None => Happened::Returned(running.await),
         Some(limit) => match timeout(limit, running).await {
