@@ -70,6 +70,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "once",
             "order",
             "recover",
+            "saga",
             "schedules",
             "state",
             "steps",
@@ -102,8 +103,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "worker",
-        &["context", "extract", "steps"],
-        "the context is an argument like others, holds what they are made from, and is what steps are called on",
+        &["context", "extract", "saga", "steps"],
+        "the context is an argument like others, holds what they are made from, and is what steps and sagas are called on",
     ),
 ];
 
