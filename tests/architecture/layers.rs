@@ -66,6 +66,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "emit",
             "gate",
             "lease",
+            "leaving",
             "log",
             "once",
             "order",

@@ -7,6 +7,7 @@ use crate::id::JobId;
 use crate::job::head::{field_of, has_traits};
 use crate::job::traits::{Trait, gate_of};
 use crate::memory::allowance::Allowance;
+pub(crate) use crate::memory::leaving::{Goes, Leaving};
 use crate::memory::order::priority_at;
 use crate::memory::state::{Collection, Later, State, moment};
 
@@ -66,35 +67,6 @@ pub(crate) struct Gates {
 
 /// A job that is held back: by this gate, or none if it is a successor; and when it is due, ms.
 pub(crate) type Held = (Option<String>, JobId, u64);
-
-/// A job that leaves what it was.
-pub(crate) struct Leaving {
-    pub(crate) id: JobId,
-    pub(crate) record: Vec<u8>,
-    pub(crate) from: Collection,
-    pub(crate) to: Goes,
-    /// How it ended, if it did.
-    pub(crate) ending: Vec<u8>,
-}
-
-impl Leaving {
-    pub(crate) fn ended(self, ending: &[u8]) -> Self {
-        let ending = ending.to_vec();
-        Self { ending, ..self }
-    }
-}
-
-/// Where a job goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Goes {
-    Waiting,
-    Delayed,
-    Dead,
-    Removed,
-    /// It comes to its gate anew.
-    Moved,
-    Ended,
-}
 
 pub(crate) fn is_order(gate: &str) -> bool {
     gate.starts_with(Trait::Order.letter())
