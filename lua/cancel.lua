@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Cancels jobs. One that waits or is delayed ends as cancelled, and is kept like a job that its handler has cancelled: for its
 -- own retention, or for as long as is set for the queue. For one that runs a request is stored (lib/requests.lua), and
--- announced to its worker; the first request stays. ARGV[2] is what is stored as the outcome; the ids are ARGV[3..].
--- Answers { 'cancelled', now_ms, cancelled ids, ids that run, { id, state, .. } of the others that are there }.
+-- announced to its worker; the first request stays. A saga (lib/saga.lua) that waits is not ended: it goes in line, to be undone, and is
+-- answered with those that run. ARGV[2] is what is stored as the outcome; the ids are ARGV[3..].
+-- Answers { 'cancelled', now_ms, cancelled ids, ids that run or are to be undone, { id, state, .. } of the others that are there }.
 -- O(n log N). Harmless when repeated: a job that has ended is left as it is.
 -- needs: meta, cancel, emit
 

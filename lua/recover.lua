@@ -9,7 +9,7 @@
 -- outbox: whether messages for other queues wait to be carried (lib/outbox.lua). O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, requests, cancelled, head, leave, types
+-- rarely: drained, requests, cancelled, head, leave, types, saga
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then
@@ -29,7 +29,14 @@ local stalls = redis.call('HMGET', key.stalls, unpack(ids))
 local places, records = queue.places_of(ids)
 queue.check_types_for(records)
 local leaving = {}
-local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}
+-- Why a saga is undone on which workers died so often.
+local function died(times)
+  return cmsgpack.pack({ cancelled = 'its worker died ' .. queue.whole(times) .. ' times while it ran' })
+end
+local requests, sagas, max_stalls = {}, {}, queue.setting('max_stalls')
+if queue.has(key.attempts) then
+  requests, sagas = queue.take_requests(ids)
+end
 local stalled, scores, dead, dead_ids = {}, {}, {}, {}
 local cancelled, outcomes, poisoned = {}, {}, cmsgpack.pack({ dead = 'poisoned' })
 for i = 1, #ids do
@@ -40,9 +47,16 @@ for i = 1, #ids do
     queue.made(key.stalls)
     local since_ms = queue.claimed_since(claims[i] or '')
     queue.record_attempt(ids[i], since_ms, cmsgpack.pack({ kind = 'stalled' }), 0)
-    if requests[i] then
+    local saga = sagas[ids[i]]
+    local why = requests[i] or times > max_stalls and died(times)
+    if saga and why and queue.goes_forward(saga) then
+      queue.begin_undo(ids[i], why)
+    end
+    -- A saga may stall as often once more while it is undone.
+    local most = saga and 2 * max_stalls + 1 or max_stalls
+    if requests[i] and not saga then
       cancelled[#cancelled + 1], outcomes[#outcomes + 1] = ids[i], requests[i]
-    elseif times > queue.setting('max_stalls') then
+    elseif times > most then
       dead[#dead + 1] = { id = ids[i], reason = 'poisoned' }
       dead_ids[#dead_ids + 1] = ids[i]
     else
@@ -50,7 +64,7 @@ for i = 1, #ids do
       scores[#stalled] = places[i]
     end
     if queue.has_traits(records[i]) then
-      local to = requests[i] and 'ended' or dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
+      local to = cancelled[#cancelled] == ids[i] and 'ended' or dead_ids[#dead_ids] == ids[i] and 'dead' or 'waiting'
       leaving[#leaving + 1] = { id = ids[i], record = records[i], from = 'active', to = to, outcome = requests[i] or poisoned }
     end
   end

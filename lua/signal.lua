@@ -3,8 +3,8 @@
 -- aside, it gets in line at once, at the back of its priority, as far as its gate lets it (lib/gate.lua).
 -- Answers { 'signalled' | 'already' (the first value stays) | 'not_waiting' | 'missing', now_ms }; or { 'ended', now_ms, state }. Only the first of these writes. O(waits + log N), and
 -- O(lines log N) if the job was delayed. Harmless when repeated.
--- needs: arguments, meta, find_job, places, waits, steps
--- rarely: shown, head, types, take_out, lines, delayed, order, hold, emit, arm, opening
+-- needs: arguments, meta, find_job, waits, steps
+-- rarely: shown, head, types, delayed, wake, emit
 
 local id = args.id
 local state, score, part, record = queue.find_job(id)
@@ -31,17 +31,7 @@ wait.mark, step.kind = '=', 'signal'
 redis.call('HSET', key.attempts, field, queue.step_text(step, ARGV[2]))
 queue.write_waits(id, (was_blocked or was_delayed) and '-' or aside, waits)
 if was_blocked or was_delayed then
-  queue.take_out(id, part, record)
-  if was_delayed then
-    queue.look_for_due()
-  end
-  local priority = queue.priority_at(queue.places_of({ id })[1])
-  local places = queue.take_places({ id }, { [id] = { priority = priority } })
-  queue.emit('waiting', queue.enter_at_or_hold({ id }, places))
-  if not meta.paused then
-    local arm = meta.limited and queue.arm_for_new_job or queue.arm
-    arm(0)
-  end
+  queue.wake(id, record, part)
 end
 queue.flush_events()
 queue.save_meta()

@@ -2,9 +2,9 @@
 -- Stores a step of a job that runs (lib/steps.lua), or its checkpoint. args: id, receipt, step (its number, from 1; 0 for the
 -- checkpoint), and of a step: kind, name, after_ms (when it is due, if it ever is). ARGV[2] is what it gave.
 -- Answers { 'stored' | 'lost', now_ms }, or { 'there', now_ms, what is stored under that number }: the first one stays, but for a
--- wait that has found no answer in time, which may become `over`. O(1), and O(waits) for a wait. Harmless when repeated.
+-- wait that has found no answer in time, which may become `over`, and the steps of a saga (lib/saga.lua). O(1), and O(waits) for a wait. Harmless when repeated.
 -- needs: arguments, refuse, attempts, steps
--- rarely: waits, whole
+-- rarely: waits, whole, saga
 
 if queue.refuse() then
   return { 'lost', now_ms }
@@ -20,7 +20,8 @@ else
   local step = { kind = args.kind, name = args.name, due_ms = args.after_ms and now_ms + args.after_ms or 0 }
   local known = queue.read_step(stored)
   local ends_wait = step.kind == 'over' and known and known.kind == 'wait' and known.name == step.name
-  if stored and not (ends_wait and known.due_ms > 0 and known.due_ms <= now_ms) then
+  local goes_on = known and known.name == step.name and queue.follows(known.kind, step.kind)
+  if stored and not goes_on and not (ends_wait and known.due_ms > 0 and known.due_ms <= now_ms) then
     return { 'there', now_ms, stored }
   end
   if step.kind == 'wait' or ends_wait then
@@ -32,6 +33,11 @@ else
       waits[#waits + 1] = { n = queue.whole(args.step), mark = ':', name = step.name }
     end
     queue.write_waits(args.id, aside, waits)
+  end
+  if step.kind == 'begun' then
+    queue.owe_undo(args.id)
+  elseif step.kind == 'undone' then
+    queue.renew_attempts(counters)
   end
   redis.call('HSET', key.attempts, field, queue.step_text(step, ARGV[2]))
   last = math.max(last, args.step)

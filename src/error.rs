@@ -53,8 +53,12 @@ pub enum ErrorKind {
     Dead,
     /// The job was cancelled: it was no longer wanted.
     Cancelled,
+    /// The job is a [saga](crate::Saga) that could not be finished, and whose steps were undone.
+    Compensated,
     /// The job had not started by the moment at which it expires, and never will.
     Expired,
+    /// A handler waits for a job that only its own worker could run, and all slots of that worker wait so: no wait would end.
+    Deadlock,
     /// A part of oxcart broke: a bug.
     Internal,
     /// Redis holds, or answered, what this version cannot read.

@@ -273,6 +273,7 @@ pub use crate::queue::many::{EnqueueMany, IntoEnqueue};
 pub use crate::queue::oldest::OldestWaiting;
 pub use crate::queue::orphans::Orphans;
 pub use crate::queue::outbox::Outgoing;
+pub use crate::queue::saga::{SagaHandle, SagaInfo, SagaState, StepInfo, StepState};
 pub use crate::queue::signal::Signalled;
 pub use crate::queue::sweep::{Sweep, Swept};
 pub use crate::queue::workers::{RunningJob, WorkerInfo};
@@ -300,6 +301,7 @@ pub use crate::worker::control::WorkerControl;
 pub use crate::worker::extract::{Extract, ExtractOnce, State, States};
 pub use crate::worker::handler::Handler;
 pub use crate::worker::middleware::{Middleware, Next};
+pub use crate::worker::saga::{Saga, SagaStep, Undo};
 pub use crate::worker::shutdown::shutdown_signal;
 pub use crate::worker::workers::Workers;
 

@@ -4,6 +4,8 @@
 mod batches;
 #[path = "handlers/outcomes.rs"]
 mod outcomes;
+#[path = "handlers/own_queue.rs"]
+mod own_queue;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,6 +1,7 @@
--- Ends jobs that wait, are blocked or are delayed as cancelled, and asks those that run to end (requests.lua).
+-- Ends jobs that wait, are blocked or are delayed as cancelled, and asks those that run to end (requests.lua). A saga (saga.lua) that
+-- waits is not ended: it goes in line, to be undone.
 -- needs: find, lists
--- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types
+-- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types, saga, waits, wake
 
 -- Workers read announcements at once; one that has missed some hears of the requests when it renews its leases.
 local REQUESTS_KEPT, KEPT_FOR_MS = 1000, 60000
@@ -25,13 +26,14 @@ local function ask_to_end(ids, outcome)
   end
 end
 
--- Of the ids list[first..]; `outcome` is what is stored as their outcome. Returns the ids that were cancelled, those that run, and { id,
+-- Of the ids list[first..]; `outcome` is what is stored as their outcome. Returns the ids that were cancelled, those that run or are to be undone, and { id,
 -- state, .. } of the others that are there.
 function queue.cancel(list, first, outcome)
   local records = redis.call('HMGET', key.jobs, unpack(list, first))
   queue.check_types_for(records)
   local cancelled, outcomes, cancelled_records, running, others = {}, {}, {}, {}, {}
-  local is_delayed, leaving = false, {}
+  local is_delayed, leaving, undone = false, {}, {}
+  local sagas = queue.sagas_among({ unpack(list, first) })
   for i = first, #list do
     local id, record = list[i], records[i - first + 1]
     -- An id without a record is no job: another program wrote it, and the next claim drops it.
@@ -39,7 +41,16 @@ function queue.cancel(list, first, outcome)
     if record then
       state, _, part = queue.find(id)
     end
-    if state == 'waiting' or state == 'blocked' or state == 'delayed' then
+    local saga = state ~= 'active' and sagas[id]
+    if saga and (state == 'waiting' or state == 'blocked' or state == 'delayed') then
+      undone[#undone + 1] = id
+      if queue.goes_forward(saga) then
+        queue.begin_undo(id, outcome)
+        if state == 'delayed' or state == 'blocked' and queue.is_untold(id) then
+          queue.wake(id, record, part)
+        end
+      end
+    elseif state == 'waiting' or state == 'blocked' or state == 'delayed' then
       queue.take_out(id, part, record)
       if queue.has_traits(record) then
         leaving[#leaving + 1] = { id = id, record = record, from = state, to = 'ended', outcome = outcome }
@@ -67,6 +78,9 @@ function queue.cancel(list, first, outcome)
   end
   if #running > 0 then
     ask_to_end(running, outcome)
+  end
+  for i = 1, #undone do
+    running[#running + 1] = undone[i]
   end
   return cancelled, running, others
 end

@@ -1,7 +1,7 @@
 -- Jobs that end as cancelled because the application asked for it (requests.lua, cancel.lua), and not because their handler
 -- said so.
 -- needs: finish, head, count, emit
--- rarely: requests
+-- rarely: requests, saga
 
 -- For how long a job asks to be kept, ms; nil if it does not. What is no whole number counts as none: the job is out of line by
 -- then, so nothing may fail.
@@ -27,17 +27,22 @@ function queue.end_cancelled(ids, outcomes, records)
   queue.emit('cancelled', ids)
 end
 
--- Attempts end (outcome.lua): one whose job is to be cancelled ends as cancelled, unless it completed, whatever its worker says.
+-- Attempts end (outcome.lua): one whose job is to be cancelled ends as cancelled, unless it completed, whatever its worker says. A saga
+-- is undone instead: it goes back in line for that, unless it is being undone already.
 -- Returns { position, request, .. } of those of which the worker said something else; nil if there is none.
 function queue.obey_requests(others)
   local ids, overruled = {}, nil
   for i = 1, #others do
     ids[i] = others[i].id
   end
-  local requests = queue.take_requests(ids)
+  local requests, sagas = queue.take_requests(ids)
   for i = 1, #others do
-    local other, request = others[i], requests[i]
-    if request and other.outcome ~= 'completed' then
+    local other, request, saga = others[i], requests[i], sagas[ids[i]]
+    local ends = other.outcome == 'dead' or other.outcome == 'cancelled'
+    if saga and queue.goes_forward(saga) and (request and other.outcome ~= 'completed' or ends) then
+      queue.begin_undo(ids[i], request or other.outcome == 'cancelled' and other.blob or cmsgpack.pack({ cancelled = other.reason }))
+      other.outcome = 'released'
+    elseif request and not saga and other.outcome ~= 'completed' then
       if other.outcome ~= 'cancelled' or other.blob ~= request then
         overruled = overruled or {}
         overruled[#overruled + 1], overruled[#overruled + 2] = other.position, request

@@ -52,7 +52,7 @@ end
 -- Each suspended one learns how it ends.
 function queue.add_leaving(leaving, others, records)
   queue.find_ends_of_waits(others)
-  local GOES = { completed = 'ended', cancelled = 'ended', dead = 'dead', rate_limited = 'waiting', untold = 'delayed' }
+  local GOES = { completed = 'ended', cancelled = 'ended', compensated = 'ended', dead = 'dead', rate_limited = 'waiting', untold = 'delayed' }
   for i, other in ipairs(others) do
     if other.traits then
       local known = GOES[other.outcome]

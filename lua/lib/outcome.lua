@@ -8,16 +8,15 @@
 -- Appends the ids of those that are completed to `completed`. `leaving`: other jobs, for `leave`; or nil. Returns what obey_requests does.
 function queue.settle_others(others, completed, leaving)
   local dead, delayed, waiting, again, unhandled, bounced, untold = {}, {}, {}, {}, {}, {}, {}
-  local events = { cancelled = {}, retrying = {}, snoozed = {}, suspended = {}, delayed = {}, waiting = {} }
+  local events = { cancelled = {}, compensated = {}, retrying = {}, snoozed = {}, suspended = {}, delayed = {}, waiting = {} }
   local options, places = {}, {}
-  local ENDS, open = { completed = true, cancelled = true, dead = true }, {}
+  local ENDS, open = { completed = true, cancelled = true, compensated = true, dead = true }, {}
   local function delay(other, event, detail)
     local due_ms = now_ms + other.after_ms
     queue.append(delayed, other.id)
     options[other.id] = { priority = queue.priority_at(places[other.id]), due_ms = due_ms }
     queue.append(event, other.id .. ':' .. queue.whole(due_ms) .. (detail or ''))
   end
-  -- After a while, or at once.
   local function try_again(other, event)
     if other.after_ms > 0 then
       delay(other, event)
@@ -36,8 +35,9 @@ function queue.settle_others(others, completed, leaving)
 
   function outcomes.cancelled(other)
     queue.finish({ other.id }, { other.blob }, other.keep_ms)
-    queue.append(events.cancelled, other.id)
+    queue.append(events[other.outcome], other.id)
   end
+  outcomes.compensated = outcomes.cancelled
 
   function outcomes.retry(other)
     queue.record_attempt(other.id, queue.claimed_since(other.receipt), other.blob, 1)

@@ -12,16 +12,21 @@ function queue.read_requests(ids)
   return redis.call('HMGET', key.attempts, unpack(fields))
 end
 
--- The same, and deletes them.
+-- The same, and deletes them. And what is stored of those that are sagas (saga.lua), by id.
 function queue.take_requests(ids)
-  local requests, found = queue.read_requests(ids), {}
+  local requests, sagas, fields, found = {}, {}, {}, {}
   for i = 1, #ids do
+    fields[2 * i - 1], fields[2 * i] = ids[i] .. '#cancel', ids[i] .. '#undo'
+  end
+  local stored = redis.call('HMGET', key.attempts, unpack(fields))
+  for i = 1, #ids do
+    requests[i], sagas[ids[i]] = stored[2 * i - 1], stored[2 * i] or nil
     if requests[i] then
-      found[#found + 1] = ids[i] .. '#cancel'
+      found[#found + 1] = fields[2 * i - 1]
     end
   end
   if #found > 0 then
     redis.call('HDEL', key.attempts, unpack(found))
   end
-  return requests
+  return requests, sagas
 end

@@ -20,10 +20,10 @@ end
 
 function queue.tell_of_ends(events, bounced)
   tell_why(bounced)
-  for _, kind in ipairs({ 'cancelled', 'retrying', 'snoozed', 'suspended', 'delayed', 'waiting' }) do
+  for _, kind in ipairs({ 'cancelled', 'compensated', 'retrying', 'snoozed', 'suspended', 'delayed', 'waiting' }) do
     queue.emit(kind, events[kind])
   end
-  queue.count('cancelled', #events.cancelled)
+  queue.count('cancelled', #events.cancelled + #events.compensated)
   queue.count('retried', #events.retrying)
   queue.count('snoozed', #events.snoozed)
 end

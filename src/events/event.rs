@@ -77,6 +77,8 @@ pub enum EventKind {
     Dead(JobId, DeadReason),
     /// A job was cancelled: it was no longer wanted, or expired before it started.
     Cancelled(JobId),
+    /// A [saga](crate::Saga) has ended without success: all of its steps were undone.
+    Compensated(JobId),
     /// A dead job was put back in line.
     Replayed(JobId),
     /// A job was changed before it ran ([`Queue::edit`](crate::Queue::edit)). `Waiting`, `Delayed` or `Blocked` follows if it has moved:
@@ -115,7 +117,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// The names of all kinds ([`name`](Self::name)), for what a person types.
-    pub const NAMES: [&'static str; 25] = [
+    pub const NAMES: [&'static str; 26] = [
         "added",
         "blocked",
         "halted",
@@ -131,6 +133,7 @@ impl EventKind {
         "stalled",
         "dead",
         "cancelled",
+        "compensated",
         "replayed",
         "edited",
         "replaced",
@@ -162,6 +165,7 @@ impl EventKind {
             | Self::Stalled(id)
             | Self::Dead(id, _)
             | Self::Cancelled(id)
+            | Self::Compensated(id)
             | Self::Replayed(id)
             | Self::Edited(id)
             | Self::Replaced(id)
@@ -196,6 +200,7 @@ impl EventKind {
             Self::Stalled(_) => "stalled",
             Self::Dead(..) => "dead",
             Self::Cancelled(_) => "cancelled",
+            Self::Compensated(_) => "compensated",
             Self::Replayed(_) => "replayed",
             Self::Edited(_) => "edited",
             Self::Replaced(_) => "replaced",
@@ -306,6 +311,7 @@ fn parse_token(name: &str, token: &str) -> Option<EventKind> {
         "stalled" => EventKind::Stalled(id),
         "dead" => EventKind::Dead(id, DeadReason::parse(detail)),
         "cancelled" => EventKind::Cancelled(id),
+        "compensated" => EventKind::Compensated(id),
         "replayed" => EventKind::Replayed(id),
         "edited" => EventKind::Edited(id),
         "replaced" => EventKind::Replaced(id),

@@ -68,6 +68,8 @@ pub enum Outcome {
     /// The job is no longer wanted, and why: the handler said so ([`Failure::cancel`](crate::Failure::cancel)), or the application
     /// asked for it while the job ran ([`Queue::cancel`](crate::Queue::cancel)).
     Cancelled(String),
+    /// The job is a [saga](crate::Saga) that could not be finished, and all of its steps were undone; why it could not.
+    Compensated(String),
     /// The handler was told to wait ([`Failure::rate_limited`](crate::Failure::rate_limited)). The job goes back to its
     /// exact place, the attempt is not counted, and no job of the queue, or of the job's group, if it has one, starts for this long.
     #[non_exhaustive]
@@ -95,7 +97,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `snoozed`, `suspended`, `dead`, `cancelled`,
+    /// The outcome in one word, for a label of a metric: `completed`, `retry`, `snoozed`, `suspended`, `dead`, `cancelled`, `compensated`,
     /// `rate-limited`, `released`, `bounced`, `lease-lost`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
@@ -106,6 +108,7 @@ impl Outcome {
             Self::Suspended { .. } => "suspended",
             Self::Dead { .. } => "dead",
             Self::Cancelled(_) => "cancelled",
+            Self::Compensated(_) => "compensated",
             Self::RateLimited { .. } => "rate-limited",
             Self::Released => "released",
             Self::Bounced { .. } => "bounced",
@@ -130,6 +133,7 @@ impl Outcome {
             | Self::Snoozed { .. }
             | Self::Suspended { .. }
             | Self::Cancelled(_)
+            | Self::Compensated(_)
             | Self::RateLimited { .. }
             | Self::Released
             | Self::LeaseLost => None,
@@ -142,7 +146,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())?;
         match self {
-            Self::Cancelled(reason) => write!(f, ": {reason}"),
+            Self::Cancelled(reason) | Self::Compensated(reason) => write!(f, ": {reason}"),
             other => match other.error() {
                 Some(entry) => write!(f, ": {}", entry.error),
                 None => Ok(()),
@@ -204,6 +208,8 @@ pub enum DeadReason {
     Poisoned,
     /// Its handler has put it off for too long ([`WorkerBuilder::snooze_for`](crate::WorkerBuilder::snooze_for)).
     SnoozedTooLong,
+    /// It is a [saga](crate::Saga) that is to be undone, and one of its steps cannot be undone.
+    Stuck,
     /// One of its [children](crate::Flow) died, and its death was to mean this ([`OnDeath::Fail`](crate::OnDeath::Fail)). The last entry of
     /// its [history](crate::JobInfo::history) says which.
     ChildDied,
@@ -223,6 +229,7 @@ impl DeadReason {
             Self::Undecodable => "undecodable",
             Self::Poisoned => "poisoned",
             Self::SnoozedTooLong => "snoozed-too-long",
+            Self::Stuck => "stuck",
             Self::ChildDied => "child-died",
             Self::Other => "other",
         }
@@ -236,6 +243,7 @@ impl DeadReason {
             Self::Undecodable,
             Self::Poisoned,
             Self::SnoozedTooLong,
+            Self::Stuck,
             Self::ChildDied,
         ]
         .into_iter()
@@ -260,6 +268,8 @@ pub(crate) enum Ending {
     #[serde(rename = "v2")]
     Ok(ByteBuf),
     Cancelled(String),
+    /// A saga that was undone; its state is that of a cancelled job.
+    Compensated(String),
     /// It did not start in time; its state is that of a cancelled job.
     Expired,
     Dead(DeadReason),

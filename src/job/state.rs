@@ -22,7 +22,8 @@ pub enum State {
     Active,
     /// Ended well; kept for as long as its retention says.
     Completed,
-    /// Ended because it was no longer wanted, or expired before it started; kept like a completed job.
+    /// Ended because it was no longer wanted, because it expired before it started, or because it is a saga that was undone; kept like a
+    /// completed job.
     Cancelled,
     /// On the dead-letter list until it is replayed or removed.
     Dead,

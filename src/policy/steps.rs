@@ -21,15 +21,36 @@ pub(crate) enum StepKind {
     Signal,
     /// No signal has come in time.
     Over,
+    /// A step of a saga has begun; whether it took effect is not known.
+    Begun,
+    /// A step of a saga returned an error, which is its value: it had no effect.
+    Failed,
+    /// A step of a saga was done, and is undone; it has the output that it had.
+    Undone,
+    /// The same, but its undo was left out.
+    Skipped,
 }
 
 impl StepKind {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 9] = [
         Self::Done,
         Self::Sleep,
         Self::Wait,
         Self::Signal,
         Self::Over,
+        Self::Begun,
+        Self::Failed,
+        Self::Undone,
+        Self::Skipped,
+    ];
+
+    /// What a step of a saga may be.
+    pub(crate) const OF_SAGAS: &[Self] = &[
+        Self::Begun,
+        Self::Done,
+        Self::Failed,
+        Self::Undone,
+        Self::Skipped,
     ];
 
     /// The word that is stored.
@@ -40,6 +61,33 @@ impl StepKind {
             Self::Wait => "wait",
             Self::Signal => "signal",
             Self::Over => "over",
+            Self::Begun => "begun",
+            Self::Failed => "failed",
+            Self::Undone => "undone",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == word)
+    }
+
+    /// Whether a step of a saga has an output, whatever has become of it since.
+    pub(crate) fn was_done(self) -> bool {
+        matches!(self, Self::Done | Self::Undone | Self::Skipped)
+    }
+
+    /// What a step of a saga was before it is this.
+    #[allow(
+        dead_code,
+        reason = "only queues in memory ask for it, and these are a feature"
+    )]
+    pub(crate) fn follows(self) -> Option<Self> {
+        match self {
+            Self::Begun => Some(Self::Failed),
+            Self::Done | Self::Failed => Some(Self::Begun),
+            Self::Undone => Some(Self::Done),
+            _ => None,
         }
     }
 }
@@ -64,9 +112,7 @@ impl StoredStep {
             let mut words = stored.splitn(5, |byte| *byte == b' ');
             let mut word = || std::str::from_utf8(words.next()?).ok();
             let kind = word()?;
-            let kind = StepKind::ALL
-                .into_iter()
-                .find(|known| known.as_str() == kind)?;
+            let kind = StepKind::parse(kind)?;
             let at_ms = word()?.parse().ok()?;
             let due_ms = word()?.parse().ok()?;
             let name = decode_key(word()?).into_owned();

@@ -20,6 +20,7 @@ use crate::queue::cancel_on_drop::CancelOnDrop;
 use crate::queue::edit::Edit;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::info::JobInfo;
+use crate::queue::inside::OwnWait;
 use crate::store::enqueue::Met;
 use crate::store::watch::{Watch, Watched};
 use crate::time::{WAIT_MAX, millis};
@@ -208,7 +209,7 @@ impl<J: Job> fmt::Debug for JobHandle<J> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Dead`] with the last error, [`ErrorKind::Cancelled`] with the reason, [`ErrorKind::Expired`],
+/// [`ErrorKind::Dead`] with the last error, [`ErrorKind::Cancelled`] or [`ErrorKind::Compensated`] with the reason, [`ErrorKind::Expired`],
 /// [`ErrorKind::Timeout`] if the job has not ended in time, [`ErrorKind::NotFound`]
 /// if nothing is known of it, [`ErrorKind::Codec`] if the result is of another type; and what
 /// [`Enqueue`] gives where the request is not sent yet. It ends with one of these at most 1 s after
@@ -323,6 +324,7 @@ impl<J: Job> ResultWait<J> {
         let deadline = Instant::now() + limit;
         let (queue, id) = self.job(limit).await?;
         let left = || deadline.saturating_duration_since(Instant::now());
+        let own = OwnWait::begin(&queue, &id);
         // Registered before the first question, so that no announcement is missed.
         let mut announced = queue.inner.results.listen(&id, left()).await;
         loop {
@@ -337,7 +339,12 @@ impl<J: Job> ResultWait<J> {
                     last_attempt,
                 })) => return finished::<J>(&queue, &id, &outcome, last_attempt),
                 Ok(Ok(Watched::Missing)) => return Err(missing(&queue, &id)),
-                Ok(Ok(Watched::Pending)) => None,
+                Ok(Ok(Watched::Pending)) => {
+                    if let Some(own) = &own {
+                        own.may_end(&id).await?;
+                    }
+                    None
+                }
                 Ok(Err(error)) if !error.is_retryable() => return Err(error.with_job(&id)),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, job = %id, "waiting for a result");
@@ -373,6 +380,10 @@ fn finished<J: Job>(
         Ending::Cancelled(reason) => Err(about(
             ErrorKind::Cancelled,
             format!("was cancelled: {reason}"),
+        )),
+        Ending::Compensated(reason) => Err(about(
+            ErrorKind::Compensated,
+            format!("is a saga that was undone: {reason}"),
         )),
         Ending::Expired => Err(about(
             ErrorKind::Expired,

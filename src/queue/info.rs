@@ -120,6 +120,9 @@ pub enum Ended {
     Completed,
     /// It was no longer wanted; this is the reason.
     Cancelled(String),
+    /// It is a [saga](crate::Saga) whose steps were undone; this is the reason. Its state is
+    /// [`Cancelled`](crate::JobState::Cancelled).
+    Compensated(String),
     /// It had not started by the moment at which it [expires](crate::JobOptions::expires_in). Its state is
     /// [`Cancelled`](crate::JobState::Cancelled).
     Expired,
@@ -159,6 +162,7 @@ impl JobInfo {
                 Ending::Ok(bytes) => given(bytes, Dialect::Readable),
                 Ending::OldOk(bytes) => given(bytes, Dialect::Binary),
                 Ending::Cancelled(reason) => Ended::Cancelled(reason),
+                Ending::Compensated(reason) => Ended::Compensated(reason),
                 Ending::Expired => Ended::Expired,
                 Ending::Dead(reason) => Ended::Dead(reason),
             });

@@ -17,6 +17,7 @@ pub(crate) mod group;
 pub(crate) mod handle;
 pub(crate) mod history;
 pub(crate) mod info;
+pub(crate) mod inside;
 pub(crate) mod job_log;
 pub(crate) mod jobs;
 pub(crate) mod jobs_named;
@@ -29,6 +30,7 @@ pub(crate) mod outbox;
 pub(crate) mod producer;
 pub(crate) mod relay;
 pub(crate) mod results;
+pub(crate) mod saga;
 pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod shelf;
@@ -79,6 +81,11 @@ impl QueueInner {
         let store = || setup.backend.store(&setup.namespace, &name);
         let parts = setup.shelf.parts(&name, store);
         Self { setup, name, parts }
+    }
+
+    /// Whether both are handles of one queue, by one connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.parts, &other.parts)
     }
 
     /// One call on the connection that all single calls share. An error says what was tried on which queue.

@@ -40,7 +40,7 @@ impl Counting {
             Outcome::Completed(_) => End::Completed,
             Outcome::Retry { .. } => End::Retried,
             Outcome::Dead { .. } => End::Dead,
-            Outcome::Cancelled(_) => End::Cancelled,
+            Outcome::Cancelled(_) | Outcome::Compensated(_) => End::Cancelled,
             _ => return,
         };
         self.lock().tallies.of(name).record(end, waited, ran);

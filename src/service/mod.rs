@@ -17,6 +17,7 @@ pub(crate) mod suspect;
 pub(crate) mod timer;
 pub(crate) mod trouble;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -27,6 +28,7 @@ use crate::id::incarnation;
 use crate::metrics::WorkerMetrics;
 use crate::propagation::Relation;
 use crate::queue::Queue;
+use crate::queue::inside::Inside;
 use crate::runtime;
 use crate::service::application::Application;
 use crate::service::clock::ClockWatch;
@@ -65,17 +67,21 @@ pub(crate) struct WorkerShared {
     pub(crate) application: Application,
     /// Something waits in the outbox of the queue.
     pub(crate) outbox: Notify,
+    /// Handlers that wait for jobs of this queue.
+    pub(crate) inside: Arc<Inside>,
     /// The worker claims nothing more: the service that waits for work comes to an end.
     pub(crate) claims_end: CancellationToken,
 }
 
 impl WorkerShared {
     pub(crate) fn new(queue: Queue, concurrency: usize, config: Config, hooks: Hooks) -> Self {
+        let id = incarnation();
         Self {
+            inside: Arc::new(Inside::new(&queue, &id, concurrency)),
             trouble: TroubleLog::new(queue.name()),
             metrics: WorkerMetrics::new(queue.name()),
             queue,
-            id: incarnation(),
+            id,
             config,
             slots: Slots::new(concurrency),
             leases: Leases::default(),

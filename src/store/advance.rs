@@ -42,7 +42,7 @@ impl Settlement {
             + match &self.outcome {
                 Outcome::Completed(output) => output.size(),
                 Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => entry.error.len(),
-                Outcome::Cancelled(reason) => reason.len(),
+                Outcome::Cancelled(reason) | Outcome::Compensated(reason) => reason.len(),
                 Outcome::Bounced { name, .. } => name.as_ref().map_or(0, String::len),
                 Outcome::Snoozed { .. }
                 | Outcome::Suspended { .. }
@@ -259,6 +259,7 @@ impl Settlement {
         match &self.outcome {
             Outcome::Completed(_) => finished("completed"),
             Outcome::Cancelled(_) => finished("cancelled"),
+            Outcome::Compensated(_) => finished("compensated"),
             Outcome::Retry { after, .. } => Other {
                 after_ms: Some(millis(*after)),
                 ..plain("retry")
@@ -337,6 +338,7 @@ fn blob(outcome: &Outcome) -> Vec<u8> {
             codec::encode_plain(&Ending::Ok(ByteBuf::from(output.as_slice())))
         }
         Outcome::Cancelled(reason) => codec::encode_plain(&Ending::Cancelled(reason.clone())),
+        Outcome::Compensated(reason) => codec::encode_plain(&Ending::Compensated(reason.clone())),
         Outcome::Retry { entry, .. } | Outcome::Dead { entry, .. } => codec::encode_plain(entry),
         Outcome::Bounced { entry, .. } => entry.shown().into_bytes(),
         Outcome::Snoozed { .. }

@@ -32,6 +32,8 @@ pub(crate) struct Page {
     pub(crate) cursor: Option<Vec<u8>>,
     /// And what is stored as the outcome, if the job is to be cancelled.
     pub(crate) request: Option<Vec<u8>>,
+    /// And if the job is a saga: `owed`, or why it is to be undone, as that is stored for a cancelled job.
+    pub(crate) undo: Option<Vec<u8>>,
     /// Each with its number, as it is stored. There may be gaps.
     pub(crate) steps: Vec<(u32, Vec<u8>)>,
 }
@@ -65,6 +67,7 @@ impl Verb for Steps<'_> {
             match name.as_str() {
                 "cursor" => page.cursor = Some(value),
                 "cancel" => page.request = Some(value),
+                "undo" => page.undo = Some(value),
                 _ => {}
             }
         }

@@ -295,6 +295,7 @@ impl ContextBuilder {
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
                 has_steps: false,
+                saga: OnceLock::new(),
                 steps: OnceLock::new(),
                 suspension: Suspension::default(),
                 alone: Some(Box::new(self.steps)),

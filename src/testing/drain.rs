@@ -68,6 +68,7 @@ impl Worker {
     /// Dropping the future leaves the jobs that run claimed, as a crash would.
     pub async fn drain(&self) -> Vec<Ran> {
         super::in_memory(&self.inner.queue);
+        self.inner.inside.by_hand();
         let connection = self.inner.store().shared_connection();
         let drain = Drain {
             worker: &self.inner,

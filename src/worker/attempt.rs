@@ -93,7 +93,7 @@ pub(crate) fn attend_to<'a>(
             }
             Ok(ref record) => {
                 let span = span(worker, &context);
-                let handled = run_handler(worker, record, lease, context.clone());
+                let handled = run_handler(worker, record, lease, context.clone(), terms);
                 let happened = handled.instrument(span.clone()).await;
                 let outcome = terms.decide(worker, lease, happened);
                 propagation::ended(&span, &outcome);
@@ -217,6 +217,7 @@ fn context(worker: &WorkerInner, lease: &Arc<Lease>, terms: &Terms, known: Known
             kept: None,
             has_steps: terms.counters.has_steps,
             steps: OnceLock::new(),
+            saga: OnceLock::new(),
             suspension: Suspension::default(),
             alone: None,
         }),

@@ -19,6 +19,7 @@ use crate::store::progress::{Progress, Stored};
 use crate::time::Timestamp;
 use crate::worker::extract::States;
 use crate::worker::job_log::Writer;
+use crate::worker::saga::Course;
 use crate::worker::steps::{Alone, Steps, Suspension};
 
 /// What a handler knows of its attempt, and what it can say about it. Cheap to clone.
@@ -46,6 +47,8 @@ pub(crate) struct ContextInner {
     pub(crate) has_steps: bool,
     /// The durable steps, once one is called.
     pub(crate) steps: OnceLock<Box<Steps>>,
+    /// The course of the saga, if the job is one.
+    pub(crate) saga: OnceLock<Box<Course>>,
     /// Tells the worker that the handler does nothing but wait.
     pub(crate) suspension: Suspension,
     /// In a test of a handler alone: its steps.

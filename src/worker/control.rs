@@ -43,6 +43,7 @@ impl WorkerControl {
     pub fn set_concurrency(&self, concurrency: usize) -> Result<(), Error> {
         check_concurrency(concurrency)?;
         self.shared.slots.set_concurrency(concurrency);
+        self.shared.inside.set_slots(concurrency);
         Ok(())
     }
 

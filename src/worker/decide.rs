@@ -40,6 +40,8 @@ pub(crate) enum Happened {
     UnknownName(String),
     /// The handler's type cannot be read from the payload, or the record is unreadable.
     Undecodable(Error),
+    /// It is decided: the handler was that of a saga.
+    Decided(Box<Outcome>),
 }
 
 /// What the decision depends on beside what happened.
@@ -79,6 +81,9 @@ pub(crate) struct Rules {
 /// A request to cancel the job counts more than how its attempt ended, unless it completed. The script that stores the outcome sees to
 /// the same: the worker may not have heard of the request.
 pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
+    if let Happened::Decided(outcome) = happened {
+        return *outcome;
+    }
     let outcome = decide_without_request(happened, facts);
     match (facts.request, &outcome) {
         (None, _) | (Some(_), Outcome::Completed(_) | Outcome::LeaseLost) => outcome,
@@ -88,6 +93,7 @@ pub(crate) fn decide(happened: Happened, facts: &Facts<'_>) -> Outcome {
 
 fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
     match happened {
+        Happened::Decided(outcome) => *outcome,
         Happened::Returned(Ok(Ok(result))) if result.len() <= facts.result_max => {
             Outcome::Completed(Output::new(result))
         }
@@ -182,8 +188,16 @@ fn snoozed(wait: Duration, facts: &Facts<'_>) -> Outcome {
 }
 
 fn failed(kind: AttemptKind, error: String, wait: Option<Duration>, facts: &Facts<'_>) -> Outcome {
+    failed_attempt(AttemptEntry::new(kind, error), wait, facts)
+}
+
+/// Tried again, if attempts are left.
+pub(crate) fn failed_attempt(
+    entry: AttemptEntry,
+    wait: Option<Duration>,
+    facts: &Facts<'_>,
+) -> Outcome {
     let failures = facts.counters.failed.saturating_add(1);
-    let entry = AttemptEntry::new(kind, error);
     if failures >= facts.attempts {
         let reason = DeadReason::AttemptsSpent;
         return Outcome::Dead { reason, entry };

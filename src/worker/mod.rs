@@ -23,6 +23,7 @@ pub(crate) mod lease_renewal;
 pub(crate) mod lifecycle;
 pub(crate) mod middleware;
 pub(crate) mod run_handler;
+pub(crate) mod saga;
 pub(crate) mod services;
 pub(crate) mod shutdown;
 pub(crate) mod steps;

@@ -10,11 +10,14 @@ use tokio::time::timeout;
 
 use crate::job::record::Record;
 use crate::service::lease::Lease;
-use crate::worker::any_handler::{Bounds, Running, Started};
+use crate::worker::any_handler::{Bounds, Started};
 use crate::worker::context::Context;
 use crate::worker::decide::{Happened, panicked};
+use crate::worker::handler::Returned;
 use crate::worker::inner::WorkerInner;
+use crate::worker::saga::conclude;
 use crate::worker::steps::Suspended;
+use crate::worker::terms::Terms;
 
 /// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
 /// in the handler, and when it is dropped: a panic in any of them ends this attempt, and no more
@@ -24,9 +27,19 @@ pub(crate) async fn run_handler(
     record: &Record,
     lease: &Lease,
     context: Context,
+    terms: &Terms,
 ) -> Happened {
+    let attempt = context.clone();
     let running = AssertUnwindSafe(run(worker, record, lease, context)).catch_unwind();
-    running.await.unwrap_or_else(panicked)
+    let happened = running.await.unwrap_or_else(panicked);
+    match attempt.inner.saga.get() {
+        None => happened,
+        // Few jobs are sagas, and what it takes to undo one is large.
+        Some(_) => {
+            let limit = record.timeout;
+            Box::pin(conclude(worker, terms, lease, limit, &attempt, happened)).await
+        }
+    }
 }
 
 async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Context) -> Happened {
@@ -36,7 +49,7 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
     };
     let attempt = Arc::clone(&context.inner);
     let running = match handler.start(&record.payload, record.dialect, context) {
-        Ok(Started::Alone(running)) => running,
+        Ok(Started::Alone(running)) => worker.inside.run(running),
         Ok(Started::Joins(batch)) => {
             let bounds = Bounds {
                 lease,
@@ -59,7 +72,7 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
     }
 }
 
-async fn within(running: Running, limit: Option<Duration>) -> Happened {
+async fn within(running: impl Future<Output = Returned>, limit: Option<Duration>) -> Happened {
     match limit {
         None => Happened::Returned(running.await),
         Some(limit) => match timeout(limit, running).await {

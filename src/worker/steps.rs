@@ -18,33 +18,33 @@ use crate::time::{WAIT_MAX, millis};
 use crate::worker::context::Context;
 
 pub(crate) use alone::Alone;
-use attempt::{Call, Store};
-pub(crate) use attempt::{Steps, Suspended, Suspension};
+use attempt::Call;
+pub(crate) use attempt::{Known, Steps, Store, Suspended, Suspension};
 
 const STEP: &str = "a step's output";
 const SIGNAL: &str = "a signal's value";
 const CHECKPOINT: &str = "a job's checkpoint";
 
 /// What a handler has called, with its number; or why there is no such step.
-struct Called {
-    context: Context,
-    name: String,
+pub(crate) struct Called {
+    pub(crate) context: Context,
+    pub(crate) name: String,
     number: Result<u32, Error>,
 }
 
 impl Called {
-    fn number(&mut self) -> Result<u32, Failure> {
+    pub(crate) fn number(&mut self) -> Result<u32, Failure> {
         std::mem::replace(&mut self.number, Ok(0)).map_err(|error| mistake(error, &self.context))
     }
 }
 
 /// An error that no further attempt mends: the handler has to be changed.
-fn mistake(error: Error, context: &Context) -> Failure {
+pub(crate) fn mistake(error: Error, context: &Context) -> Failure {
     Failure::dead(error.with_job(context.id()))
 }
 
 /// An error of the store. If the handler or what is stored has to be changed, no attempt mends it.
-fn trouble(error: Error) -> Failure {
+pub(crate) fn trouble(error: Error) -> Failure {
     match error.kind() {
         crate::ErrorKind::Incompatible | crate::ErrorKind::Invalid | crate::ErrorKind::Codec => {
             Failure::dead(error)
@@ -58,7 +58,7 @@ impl Context {
         self.inner.steps.get_or_init(Box::default)
     }
 
-    fn step_store(&self) -> Store {
+    pub(crate) fn step_store(&self) -> Store {
         Store {
             queue: self.inner.queue.clone(),
             lease: self.inner.lease.clone(),
@@ -66,7 +66,7 @@ impl Context {
         }
     }
 
-    fn called(&self, name: &str) -> Called {
+    pub(crate) fn called(&self, name: &str) -> Called {
         Called {
             context: self.clone(),
             name: name.to_owned(),
@@ -74,7 +74,7 @@ impl Context {
         }
     }
 
-    fn call<'a>(&'a self, store: &'a Store, number: u32, name: &'a str) -> Call<'a> {
+    pub(crate) fn call<'a>(&'a self, store: &'a Store, number: u32, name: &'a str) -> Call<'a> {
         Call {
             steps: self.steps(),
             suspension: &self.inner.suspension,
@@ -85,7 +85,7 @@ impl Context {
     }
 
     /// Whether the size of a value is within what is allowed.
-    fn check_size(&self, what: &str, value: &[u8]) -> Result<(), Error> {
+    pub(crate) fn check_size(&self, what: &str, value: &[u8]) -> Result<(), Error> {
         let max = self.inner.queue.inner.setup.payload_max;
         if value.len() <= max {
             return Ok(());
@@ -223,6 +223,7 @@ impl Context {
                 match call.stored(SLEEP).await.map_err(trouble)? {
                     Some(stored) => stored.due_ms,
                     None => {
+                        context.refuse_if_undoing(&store).await?;
                         let after_ms = millis(length.min(WAIT_MAX));
                         let stored = call.store(StepKind::Sleep, Some(after_ms), &[], SLEEP);
                         let (now_ms, stored) = stored.await.map_err(trouble)?;
@@ -234,7 +235,10 @@ impl Context {
             match due_ms.filter(|due_ms| !call.is_past(*due_ms)) {
                 None => Ok(()),
                 // The last await that the handler reaches in this attempt.
-                due_ms => Err(trouble(call.waits(due_ms).await)),
+                due_ms => {
+                    context.refuse_if_undoing(&store).await?;
+                    Err(trouble(call.waits(due_ms).await))
+                }
             }
         }
     }
@@ -305,6 +309,7 @@ impl Context {
             let (now_ms, known) = match known {
                 Some(known) => (None, Some(known)),
                 None => {
+                    self.refuse_if_undoing(&store).await?;
                     let after_ms = within.map(|within| millis(within.min(WAIT_MAX)));
                     let stored = call.store(StepKind::Wait, after_ms, &[], WAIT);
                     let (now_ms, known) = stored.await.map_err(trouble)?;
@@ -330,12 +335,21 @@ impl Context {
                 Some(known) => known.due_ms,
             }
         };
+        self.refuse_if_undoing(&store).await?;
         // The last await that the handler reaches in this attempt. A signal that has come since is seen when the attempt ends.
         Err(trouble(call.waits(due_ms).await))
     }
 
     /// Jobs of a batch have one handler together, which cannot end for one of them.
-    fn check_alone(&self, name: &str) -> Result<(), Failure> {
+    /// A saga that is to be undone waits for nothing more.
+    async fn refuse_if_undoing(&self, store: &Store) -> Result<(), Failure> {
+        match self.inner.saga.get() {
+            Some(course) => course.refuse_if_undoing(self, store).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn check_alone(&self, name: &str) -> Result<(), Failure> {
         match self.ends {
             None => Ok(()),
             Some(_) => Err(mistake(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
 
 use crate::job::attempt::Attempt;
-use crate::job::history::Counters;
+use crate::job::history::{AttemptEntry, Counters};
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::policy::backoff::Backoff;
@@ -15,7 +15,7 @@ use crate::service::lease::Lease;
 use crate::store::advance::{Claimed, Settlement};
 use crate::time::ServerClock;
 use crate::worker::context::Context;
-use crate::worker::decide::{Facts, Happened, decide};
+use crate::worker::decide::{Facts, Happened, decide, failed_attempt};
 use crate::worker::inner::WorkerInner;
 
 /// What is known of the job when it is decided how its attempt ends.
@@ -94,10 +94,36 @@ impl Terms {
         lease: &Lease,
         happened: Happened,
     ) -> Outcome {
-        let facts = Facts {
+        decide(happened, &self.facts(worker, lease, self.counters))
+    }
+
+    /// An attempt to undo a saga has failed, after so many others: it is tried again, if attempts are left.
+    pub(crate) fn failed(
+        &self,
+        worker: &WorkerInner,
+        lease: &Lease,
+        entry: AttemptEntry,
+        wait: Option<Duration>,
+        failed: u32,
+    ) -> Outcome {
+        let counters = Counters {
+            failed,
+            ..self.counters
+        };
+        let facts = self.facts(worker, lease, counters);
+        failed_attempt(entry, wait, &facts)
+    }
+
+    fn facts<'a>(
+        &'a self,
+        worker: &'a WorkerInner,
+        lease: &'a Lease,
+        counters: Counters,
+    ) -> Facts<'a> {
+        Facts {
             attempts: self.attempts,
             backoff: self.backoff.as_ref(),
-            counters: self.counters,
+            counters,
             stalls: self.stalls,
             cancelled: lease.cancel.is_cancelled(),
             lost: lease.is_lost(),
@@ -106,8 +132,7 @@ impl Terms {
             now_ms: self.clock.now_ms(),
             rules: &worker.rules,
             queue: worker.queue.name(),
-        };
-        decide(happened, &facts)
+        }
     }
 
     /// The attempt has ended. The hooks hear of it when the settlement is stored.
@@ -170,6 +195,7 @@ fn log(attempt: &Attempt, outcome: &Outcome) {
         | Outcome::Snoozed { .. }
         | Outcome::Suspended { .. }
         | Outcome::Cancelled(_)
+        | Outcome::Compensated(_)
         | Outcome::Released
         | Outcome::LeaseLost => {
             let outcome = outcome.as_str();

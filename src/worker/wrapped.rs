@@ -35,7 +35,16 @@ impl Wrapped for WrappedAttempt {
         Box::pin(async {
             let happened = match self.lease.is_over() || self.lease.stop.is_cancelled() {
                 true => Happened::Stopped,
-                false => run_handler(&self.worker, &self.record, &self.lease, context).await,
+                false => {
+                    run_handler(
+                        &self.worker,
+                        &self.record,
+                        &self.lease,
+                        context,
+                        &self.terms,
+                    )
+                    .await
+                }
             };
             self.decide(happened)
         })
@@ -80,7 +89,9 @@ pub(crate) async fn run_wrapped(
 /// Middleware can change what it returns, and make some outcomes of its own.
 fn bounded(mut outcome: Outcome, is_lost: bool) -> Outcome {
     match &mut outcome {
-        Outcome::Cancelled(reason) => *reason = cut(mem::take(reason)),
+        Outcome::Cancelled(reason) | Outcome::Compensated(reason) => {
+            *reason = cut(mem::take(reason))
+        }
         Outcome::Retry { after, entry } => {
             *after = WAIT_MAX.min(*after);
             entry.bound();

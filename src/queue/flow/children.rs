@@ -56,6 +56,7 @@ impl ChildInfo {
             Ending::Ok(bytes) => given(bytes.into_vec(), Dialect::Readable),
             Ending::OldOk(bytes) => given(bytes.into_vec(), Dialect::Binary),
             Ending::Cancelled(reason) => Ended::Cancelled(reason),
+            Ending::Compensated(reason) => Ended::Compensated(reason),
             Ending::Expired => Ended::Expired,
             Ending::Dead(reason) => Ended::Dead(reason),
         });
@@ -190,6 +191,9 @@ impl Children {
         child.output::<J::Output>()?.ok_or_else(|| {
             let how = match &child.ended {
                 Some(Ended::Cancelled(reason)) => format!("it was cancelled: {reason}"),
+                Some(Ended::Compensated(reason)) => {
+                    format!("it is a saga that was undone: {reason}")
+                }
                 Some(Ended::Expired) => "it expired before it started".to_owned(),
                 Some(Ended::Dead(reason)) => format!("it is dead: {reason}"),
                 Some(Ended::Completed) | None => "it was removed".to_owned(),

@@ -59,7 +59,9 @@ impl FlowNode {
         let state = match (&job, &ended) {
             (Some(job), _) => Some(job.state),
             (None, Some(Ended::Completed)) => Some(State::Completed),
-            (None, Some(Ended::Cancelled(_) | Ended::Expired)) => Some(State::Cancelled),
+            (None, Some(Ended::Cancelled(_) | Ended::Compensated(_) | Ended::Expired)) => {
+                Some(State::Cancelled)
+            }
             (None, Some(Ended::Dead(_))) => Some(State::Dead),
             (None, None) => None,
         };
@@ -157,6 +159,7 @@ impl fmt::Display for FlowTree {
             write!(f, "{indent}{} {} {state}", node.name, node.id)?;
             match &node.ended {
                 Some(Ended::Cancelled(reason)) => write!(f, ": {reason}")?,
+                Some(Ended::Compensated(reason)) => write!(f, ": undone: {reason}")?,
                 Some(Ended::Expired) => f.write_str(": expired")?,
                 Some(Ended::Dead(reason)) => write!(f, ": {reason}")?,
                 Some(Ended::Completed) | None => {}

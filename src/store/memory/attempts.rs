@@ -7,6 +7,7 @@ use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters};
 use crate::memory::children::Children;
 use crate::memory::log::Said;
+use crate::memory::saga::Saga;
 use crate::memory::state::State;
 use crate::memory::steps::Kept;
 
@@ -21,6 +22,8 @@ pub(crate) struct History {
     pub(crate) attempts: VecDeque<Vec<u8>>,
     /// Its log.
     pub(crate) said: Said,
+    /// Once it has begun a step of a saga.
+    pub(crate) saga: Option<Saga>,
     /// What it knows of its children.
     pub(crate) children: Children,
     /// Its steps.
@@ -37,6 +40,7 @@ impl History {
             was_snoozed: stored.len() > WITHOUT_SNOOZES,
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
+            saga: None,
             children: Children::default(),
             kept: Kept::default(),
         }

@@ -6,6 +6,7 @@ use crate::job::outcome::{Ending, Outcome};
 use crate::job::record::retention_of;
 use crate::memory::Apply;
 use crate::memory::gate::Goes;
+use crate::memory::saga::Saga;
 use crate::memory::state::{Collection, State};
 use crate::policy::retention::Retention;
 use crate::store::advance::Settlement;
@@ -23,7 +24,7 @@ impl State {
     /// Ends jobs that wait, and asks those that run to end.
     pub(crate) fn cancel(&mut self, asked: &[JobId], stored: &[u8]) -> Cancelled {
         let (mut cancelled, mut running): (Vec<JobId>, Vec<JobId>) = Default::default();
-        let mut others = Vec::new();
+        let (mut others, mut undone) = (Vec::new(), Vec::new());
         for id in asked {
             let Some(job) = self.jobs.get(id) else {
                 continue;
@@ -32,9 +33,15 @@ impl State {
                 _ if cancelled.contains(id) => {}
                 Collection::Lost => {}
                 Collection::Active => running.push(id.clone()),
+                collection if collection.waits() && self.saga(id).is_some() => {
+                    undone.push(id.clone());
+                }
                 collection if collection.waits() => cancelled.push(id.clone()),
                 _ => others.push((id.to_string(), job.shown_state().to_owned())),
             }
+        }
+        for id in &undone {
+            self.undo_waiting(id, stored.to_vec());
         }
         let was_in = |state: &Self, collection| {
             let is_in = |id: &&JobId| state.collection_of(id) == Some(collection);
@@ -68,7 +75,7 @@ impl State {
         let names = |ids: &[JobId]| ids.iter().map(JobId::to_string).collect();
         Cancelled {
             cancelled: names(&cancelled),
-            running: names(&running),
+            running: names(&[running, undone].concat()),
             others,
         }
     }
@@ -128,7 +135,23 @@ impl State {
             return (obeyed, None);
         }
         let request = self.take_request(&ended.id);
-        let Some(request) = request.filter(|_| !ended.outcome.is_completed()) else {
+        let request = request.filter(|_| !ended.outcome.is_completed());
+        let said = match &ended.outcome {
+            Outcome::Cancelled(reason) => Some(reason.clone()),
+            Outcome::Dead { reason, .. } => Some(reason.to_string()),
+            _ => None,
+        };
+        let said = said.map(|reason| codec::encode_plain(&Ending::Cancelled(reason)));
+        match (self.saga(&ended.id), request.clone().or(said)) {
+            (Some(Saga::Owed), Some(why)) => {
+                self.begin_undo(&ended.id, why);
+                obeyed.outcome = Outcome::Released;
+                return (obeyed, None);
+            }
+            (Some(_), _) => return (obeyed, None),
+            (None, _) => {}
+        }
+        let Some(request) = request else {
             return (obeyed, None);
         };
         let ending = codec::decode_plain("a request", &request);

@@ -52,7 +52,10 @@ impl Job {
     pub(crate) fn shown_state(&self) -> &'static str {
         let outcome = self.outcome.as_deref().map(Ending::decode);
         match (self.collection.state(), outcome) {
-            ("completed", Some(Ok((_, Ending::Cancelled(_) | Ending::Expired)))) => "cancelled",
+            (
+                "completed",
+                Some(Ok((_, Ending::Cancelled(_) | Ending::Compensated(_) | Ending::Expired))),
+            ) => "cancelled",
             (state, _) => state,
         }
     }

@@ -6,6 +6,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::memory::Apply;
 use crate::memory::gate::Goes;
+use crate::memory::saga::died;
 use crate::memory::state::{Collection, State, moment};
 use crate::store::recover::{Doubt, Recover, Recovered};
 
@@ -108,15 +109,24 @@ impl Apply for Recover {
         for id in &expired {
             let request = state.take_request(id);
             stall(state, id);
-            if let Some(request) = request {
+            let times = state.jobs.get(id).map_or(0, |job| job.stalls);
+            let is_saga = state.saga(id).is_some();
+            let why = request
+                .clone()
+                .or((times > max_stalls).then(|| died(times)));
+            if let Some(why) = why.filter(|_| is_saga) {
+                state.begin_undo(id, why);
+            }
+            // A saga may stall as often once more while it is undone.
+            let most = match is_saga {
+                true => max_stalls.saturating_mul(2).saturating_add(1),
+                false => max_stalls,
+            };
+            if let Some(request) = request.filter(|_| !is_saga) {
                 let job = state.leaving(id, Goes::Ended);
                 leaving.extend(job.map(|job| job.ended(&request)));
                 cancelled.push((id.clone(), request));
-            } else if state
-                .jobs
-                .get(id)
-                .is_some_and(|job| job.stalls > max_stalls)
-            {
+            } else if times > most {
                 let ending = codec::encode_plain(&Ending::Dead(DeadReason::Poisoned));
                 let job = state.leaving(id, Goes::Dead);
                 leaving.extend(job.map(|job| job.ended(&ending)));

@@ -41,6 +41,7 @@ struct Plan {
 struct Told {
     completed: Vec<String>,
     cancelled: Vec<String>,
+    compensated: Vec<String>,
     retrying: Vec<String>,
     snoozed: Vec<String>,
     suspended: Vec<String>,
@@ -97,7 +98,9 @@ impl State {
         };
         if ended.traits.are_there() {
             let goes = match &ended.outcome {
-                Outcome::Completed(_) | Outcome::Cancelled(_) => Goes::Ended,
+                Outcome::Completed(_) | Outcome::Cancelled(_) | Outcome::Compensated(_) => {
+                    Goes::Ended
+                }
                 Outcome::Dead { .. } => Goes::Dead,
                 Outcome::Retry { after, .. } | Outcome::Snoozed { after } if millis(*after) > 0 => {
                     self.expect_group(now_ms + millis(*after));
@@ -144,6 +147,11 @@ impl State {
                 let ending = codec::encode_plain(&Ending::Cancelled(reason.clone()));
                 plan.finished.push((id, ending, ended.keep));
                 plan.told.cancelled.push(token);
+            }
+            Outcome::Compensated(reason) => {
+                let ending = codec::encode_plain(&Ending::Compensated(reason.clone()));
+                plan.finished.push((id, ending, ended.keep));
+                plan.told.compensated.push(token);
             }
             Outcome::Retry { after, entry } => {
                 let entry = codec::encode_plain(entry);
@@ -235,6 +243,7 @@ impl State {
             self.emit_value("why", why.as_bytes());
         }
         self.emit("cancelled", &told.cancelled);
+        self.emit("compensated", &told.compensated);
         self.emit("retrying", &told.retrying);
         self.emit("snoozed", &told.snoozed);
         self.emit("suspended", &told.suspended);
@@ -242,7 +251,7 @@ impl State {
         self.emit("waiting", &told.waiting);
         self.emit("completed", &told.completed);
         self.count("completed", told.completed.len());
-        self.count("cancelled", told.cancelled.len());
+        self.count("cancelled", told.cancelled.len() + told.compensated.len());
         self.count("retried", told.retrying.len());
         self.count("snoozed", told.snoozed.len());
     }

@@ -6,6 +6,7 @@ use crate::id::JobId;
 use crate::memory::Apply;
 use crate::memory::delayed::due_of;
 use crate::memory::order::priority_at;
+use crate::memory::saga::Saga;
 use crate::memory::state::{Collection, Later, State};
 use crate::policy::steps::{StepKind, StoredStep, encode_name};
 use crate::store::signal::{Signal, Signalled};
@@ -60,13 +61,23 @@ impl Kept {
         StoredStep::decode(self.steps.get(&number)?).ok()
     }
 
-    fn write(&mut self, number: u32, step: &StoredStep) {
+    pub(crate) fn write(&mut self, number: u32, step: &StoredStep) {
         let due_ms = step.due_ms.unwrap_or(0);
         let (kind, name) = (step.kind.as_str(), encode_name(&step.name));
         let head = format!("{kind} {} {due_ms} {name} ", step.at_ms);
         let stored = [head.as_bytes(), &step.value].concat();
         self.steps.insert(number, stored);
         self.last = self.last.max(Some(number));
+    }
+
+    /// The first step of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<(u32, StoredStep)> {
+        let steps = self
+            .steps
+            .keys()
+            .filter_map(|number| Some((*number, self.step(*number)?)));
+        let mut named = steps.filter(|(_, step)| step.name == name);
+        named.next()
     }
 
     fn mark(&mut self, number: u32, mark: Wait) {
@@ -84,7 +95,10 @@ impl Kept {
             let ends = new.kind == StepKind::Over && known.kind == StepKind::Wait;
             ends && is_due && known.name == new.name
         });
-        match (stored, ended) {
+        let follows =
+            |known: &StoredStep| known.name == new.name && new.kind.follows() == Some(known.kind);
+        let goes_on = self.step(number).is_some_and(|known| follows(&known));
+        match (stored.filter(|_| !goes_on), ended) {
             (Some(stored), None) => return Stored::There { now_ms, stored },
             (_, Some(known)) => {
                 self.mark(number, Wait::Over);
@@ -135,11 +149,11 @@ impl Apply for Step<'_> {
         let Some(job) = state.jobs.get_mut(self.id) else {
             return Stored::LeaseLost;
         };
-        let kept = &mut job.history.get_or_insert_default().kept;
+        let history = job.history.get_or_insert_default();
         match self.what {
             What::Checkpoint => {
-                kept.cursor = Some(self.value.to_vec());
-                kept.last.get_or_insert(0);
+                history.kept.cursor = Some(self.value.to_vec());
+                history.kept.last.get_or_insert(0);
                 Stored::Yes { now_ms }
             }
             What::Step {
@@ -147,16 +161,26 @@ impl Apply for Step<'_> {
                 kind,
                 name,
                 after_ms,
-            } => kept.store(
-                number,
-                StoredStep {
+            } => {
+                let step = StoredStep {
                     kind,
                     at_ms: now_ms,
                     due_ms: after_ms.map(|after_ms| now_ms + after_ms),
                     name: name.to_owned(),
                     value: self.value.to_vec(),
-                },
-            ),
+                };
+                let stored = history.kept.store(number, step);
+                match kind {
+                    StepKind::Begun if matches!(stored, Stored::Yes { .. }) => {
+                        history.saga.get_or_insert(Saga::Owed);
+                    }
+                    StepKind::Undone if matches!(stored, Stored::Yes { .. }) => {
+                        history.counters.failed = 0;
+                    }
+                    _ => {}
+                }
+                stored
+            }
         }
     }
 }
@@ -174,6 +198,11 @@ impl Apply for Steps<'_> {
         if self.from == 1 {
             page.cursor = kept.and_then(|kept| kept.cursor.clone());
             page.request = job.request.clone();
+            let saga = job
+                .history
+                .as_ref()
+                .and_then(|history| history.saga.as_ref());
+            page.undo = saga.map(Saga::encode);
         }
         page.last = kept.and_then(|kept| kept.last).unwrap_or(0);
         let mut bytes = 0;
@@ -230,15 +259,15 @@ impl Apply for Signal<'_> {
         };
         if is_aside {
             waits.aside = None;
-            state.tell(self.id, collection);
+            state.wake(self.id, collection);
         }
         Signalled::Yes
     }
 }
 
 impl State {
-    /// A job that was put aside has what it waited for: it gets in line, as far as its gate lets it.
-    fn tell(&mut self, id: &JobId, from: Collection) {
+    /// A job that was put aside, or is delayed, gets in line, as far as its gate lets it.
+    pub(crate) fn wake(&mut self, id: &JobId, from: Collection) {
         if from == Collection::Blocked {
             self.leave_blocked(id);
         }

@@ -370,9 +370,12 @@ impl Operation for CancelSome {
                 "{running:?} ran, and only their handlers can end them"
             ));
         }
-        let is_stored = |id: &&String| after.get("attempts", &format!("{id}#cancel")).is_some();
+        let field = |id: &String, name: &str| after.get("attempts", &format!("{id}#{name}"));
+        // A saga that does not run is undone.
+        let is_undone = |id: &String| field(id, "undo").is_some_and(|why| why != b"owed");
+        let is_stored = |id: &&String| field(id, "cancel").is_some() || is_undone(id);
         match told.running.iter().find(|id| !is_stored(id)) {
-            Some(id) => Err(format!("{id} runs, and no request is stored")),
+            Some(id) => Err(format!("{id} is to end, and no request is stored")),
             None => Ok(()),
         }
     }

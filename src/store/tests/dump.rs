@@ -251,6 +251,9 @@ impl Dump {
             if let Some(cursor) = &history.kept.cursor {
                 self.set("attempts", format!("{id}#cursor"), cursor.clone());
             }
+            if let Some(saga) = &history.saga {
+                self.set("attempts", format!("{id}#undo"), saga.encode());
+            }
             if let Some(waits) = &history.kept.waits {
                 self.set("attempts", format!("{id}#waits"), waits.text());
             }

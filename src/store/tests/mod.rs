@@ -36,6 +36,7 @@ mod register;
 mod removal;
 mod remove_dead;
 mod report;
+mod saga;
 mod schedules;
 mod scripts;
 mod settings;

@@ -72,6 +72,7 @@ mod outbox;
 mod pages;
 mod pause_name;
 mod report;
+mod saga;
 mod steps;
 mod successors;
 mod unique;
@@ -259,11 +260,11 @@ mutants! {
     the_last_cancelled_job_drains_nothing among CANCELLED:
         "if #cancelled > 0 then" => "if false then";
     a_request_to_cancel_is_lost_when_its_worker_dies among REQUESTED:
-        "local requests = queue.has(key.attempts) and queue.take_requests(ids) or {}" => "local requests = {}";
+        "  requests, sagas = queue.take_requests(ids)\nend" => "  queue.take_requests(ids)\nend";
     a_retry_wins_over_a_request_to_cancel among REQUESTED:
         "queue.has(key.attempts) and queue.obey_requests(others) or nil" => "nil";
     a_completed_job_is_cancelled_because_that_was_asked_for among REQUESTED:
-        "if request and other.outcome ~= 'completed' then" => "if request then";
+        "elseif request and not saga and other.outcome ~= 'completed' then" => "elseif request and not saga then";
     a_request_to_cancel_is_left_behind among REQUESTED:
         "redis.call('HDEL', key.attempts, unpack(found))" => "";
     a_request_to_cancel_outlives_its_job among REMOVED_AFTER_ALL:

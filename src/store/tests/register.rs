@@ -68,11 +68,13 @@ use crate::store::schedules::Schedules;
 use crate::store::sent::Sent;
 use crate::store::settings::Settings;
 use crate::store::signal::Signal;
+use crate::store::skip_undo::SkipUndo;
 use crate::store::stage::Stage;
 use crate::store::step::{Step, What};
 use crate::store::steps::Steps;
 use crate::store::tend::Tend;
 use crate::store::trim::Trim;
+use crate::store::undo::Undo;
 use crate::store::unschedule::Unschedule;
 use crate::store::watch::Watch;
 use crate::store::workers::Workers;
@@ -389,6 +391,9 @@ verbs! {
             tried(redis, &Signal { id, name, value })
         },
     }
+    skip_undo: SkipUndo<'_> {
+        "skip an undo" => |redis, _| tried(redis, &SkipUndo { id: &held(), step: "first" }),
+    }
     stage: Stage<'_> {
         "stage" => |redis, _| {
             let messages = &[("other".to_owned(), b"job ".to_vec())];
@@ -416,6 +421,12 @@ verbs! {
         "trim" => |redis, _| {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Trim { limit: 5, lane_ttl_ms: 1, lanes_cursor: "0" })
+        },
+    }
+    undo: Undo<'_> {
+        "undo a saga" => |redis, receipt| {
+            let (id, reason) = (&held(), "moot");
+            tried(redis, &Undo { id, receipt, reason })
         },
     }
     unschedule: Unschedule<'_> {

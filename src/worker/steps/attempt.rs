@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::job::outcome::Ending;
 use crate::policy::steps::{STEPS_MAX, StepKind, StoredStep, check_name};
 use crate::queue::Queue;
+use crate::queue::saga::{OWED, reason_in};
 use crate::service::lease::Lease;
 use crate::store::BATCH_BYTES;
 use crate::store::backend::Apply;
@@ -29,7 +30,30 @@ const AGAIN: Duration = Duration::from_millis(250);
 pub(crate) struct Known {
     steps: BTreeMap<u32, StoredStep>,
     pub(crate) cursor: Option<Vec<u8>>,
+    /// Whether the job is a saga: what is stored of that.
+    undo: Option<Vec<u8>>,
     clock: Option<ServerClock>,
+}
+
+impl Known {
+    /// Whether a step of a saga has begun.
+    pub(crate) fn is_saga(&self) -> bool {
+        self.undo.is_some()
+    }
+
+    /// Why the job is to be undone, if it is a saga that is.
+    pub(crate) fn undoing(&self) -> Option<String> {
+        let why = self.undo.as_deref().filter(|undo| *undo != OWED);
+        why.map(reason_in)
+    }
+
+    pub(crate) fn kind(&self, number: u32) -> Option<StepKind> {
+        self.steps.get(&number).map(|step| step.kind)
+    }
+
+    pub(crate) fn steps(&self) -> impl Iterator<Item = (u32, &StoredStep)> {
+        self.steps.iter().map(|(number, step)| (*number, step))
+    }
 }
 
 /// The steps of one attempt.
@@ -89,6 +113,11 @@ impl Steps {
         }
         called.names.push(name.to_owned());
         Ok(number)
+    }
+
+    /// How many steps the handler has called.
+    pub(crate) fn called_so_far(&self) -> u32 {
+        self.called().names.len() as u32
     }
 
     /// From here on something runs that the attempt is not put aside for.
@@ -160,10 +189,11 @@ impl Store {
         steps.known.get_or_try_init(|| self.read()).await
     }
 
-    async fn read(&self) -> Result<Known, Error> {
+    pub(crate) async fn read(&self) -> Result<Known, Error> {
         let mut known = Known {
             steps: BTreeMap::new(),
             cursor: None,
+            undo: None,
             clock: None,
         };
         let mut from = self.has_stored.then_some(1);
@@ -182,6 +212,7 @@ impl Store {
             }
             if first == 1 {
                 known.cursor = page.cursor;
+                known.undo = page.undo;
                 known.clock = Some(ServerClock::heard_now(page.now_ms));
                 self.hear_request(page.request.as_deref());
             }
@@ -200,7 +231,7 @@ impl Store {
 
     /// Calls a verb that may be repeated, until it is answered or the lease is over: what has been done is not to be done
     /// again because Redis was away for a moment.
-    async fn lasting<V: Apply>(&self, verb: &V) -> Result<V::Answer, Error> {
+    pub(crate) async fn lasting<V: Apply>(&self, verb: &V) -> Result<V::Answer, Error> {
         loop {
             match self.queue.inner.call(verb).await {
                 Err(error) if error.is_retryable() && !self.lease.is_over() => sleep(AGAIN).await,
@@ -264,6 +295,9 @@ impl Call<'_> {
         let (number, name) = (self.number, self.name);
         let what = |kind| match kind {
             StepKind::Done => "a step",
+            StepKind::Begun | StepKind::Failed | StepKind::Undone | StepKind::Skipped => {
+                "a step of a saga"
+            }
             StepKind::Sleep => "a sleep",
             StepKind::Wait | StepKind::Signal | StepKind::Over => "a wait",
         };

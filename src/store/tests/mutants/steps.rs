@@ -7,7 +7,7 @@ mutants! {
         "local is_held = redis.call('HGET', key.claims, args.id) == args.receipt"
             => "local is_held = redis.call('HGET', key.claims, args.id)";
     a_step_that_is_stored_again_replaces_the_first among STEPS:
-        "if stored and not (ends_wait and known.due_ms > 0 and known.due_ms <= now_ms) then" => "if false then";
+        "if stored and not goes_on and not (ends_wait and known.due_ms > 0 and known.due_ms <= now_ms) then" => "if false then";
     a_wait_is_over_before_its_time among STEPS:
         "ends_wait and known.due_ms > 0 and known.due_ms <= now_ms" => "ends_wait";
     a_wait_without_end_is_over among STEPS:
@@ -31,7 +31,7 @@ mutants! {
     a_job_is_told_twice_and_leaves_where_it_is_by_then among STEPS:
         "(was_blocked or was_delayed) and '-' or aside" => "aside";
     g1_a_job_that_is_told_is_still_blocked among STEPS_GATED:
-        "queue.take_out(id, part, record)\n  if was_delayed then" => "if was_delayed then";
+        "queue.take_out(id, part, record)\n  if part == key.delayed then" => "if part == key.delayed then";
     a_job_of_an_order_that_waits_lets_the_others_pass among STEPS_GATED:
         "rate_limited = 'waiting', untold = 'delayed' }" => "rate_limited = 'waiting', untold = 'ended' }";
     a_job_that_is_told_runs_beside_its_group among STEPS_GATED:

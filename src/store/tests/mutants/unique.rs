@@ -48,7 +48,7 @@ mutants! {
     a_job_with_a_key_is_not_edited among UNIQUE_EDITED:
         "if new.priority ~= known_priority and queue.field_of(record, 'order') then" => "if new.priority ~= known_priority and queue.field_of(record, 'unique') then";
     a_key_is_kept_by_a_job_that_was_cancelled_when_it_was_recovered among UNIQUE_REQUESTED:
-        "local to = requests[i] and 'ended' or" => "local to = requests[i] and 'waiting' or";
+        "local to = cancelled[#cancelled] == ids[i] and 'ended' or" => "local to = cancelled[#cancelled] == ids[i] and 'waiting' or";
     a_job_that_is_over_starts among EXPIRY:
         "is_too_plain = is_over or (meta" => "is_too_plain = (meta";
     a_job_that_is_over_waits_for_ever among EXPIRY:

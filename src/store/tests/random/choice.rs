@@ -30,7 +30,7 @@ use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::steps::operations as steps;
 use crate::store::tests::{
     adopt, alerts, audit, cancel, edit, expiry, feed, flows, gates, import, log, oldest, outbox,
-    owner, remove_dead, report, snooze, successors, turns, unique,
+    owner, remove_dead, report, saga, snooze, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -79,6 +79,7 @@ operations! {
         .prop_map(|(claim, stale, bytes)| Op::Progress { claim, stale, bytes });
     2 Log: log::operation();
     1 ReadLog: log::read();
+    3 Saga: saga::operation();
     4 Step: steps::store();
     4 Suspend: steps::suspend();
     3 Signal: steps::signal();

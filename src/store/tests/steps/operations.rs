@@ -26,7 +26,7 @@ fn name(number: u32) -> String {
 }
 
 /// The last claims that still hold, and the job of each.
-fn live(world: &World<'_>) -> Vec<(JobId, Fence, Receipt)> {
+pub(in crate::store::tests) fn live(world: &World<'_>) -> Vec<(JobId, Fence, Receipt)> {
     let all = (0..CLAIMS_IN_REACH as u8).filter_map(|n| world.claim(n, false));
     let mut live: Vec<(JobId, Fence, Receipt)> = Vec::new();
     for (id, fence, receipt) in all {
@@ -48,7 +48,7 @@ fn waits(world: &World<'_>, id: &JobId) -> Vec<u32> {
     numbers.collect()
 }
 
-fn one_of<T: Clone>(all: &[T], n: u8) -> Option<T> {
+pub(in crate::store::tests) fn one_of<T: Clone>(all: &[T], n: u8) -> Option<T> {
     let at = usize::from(n).checked_rem(all.len())?;
     Some(all[at].clone())
 }

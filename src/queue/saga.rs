@@ -1,0 +1,266 @@
+//! Sagas, for the people who look after them: what became of each step, and leaving out an undo.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind};
+use crate::id::JobId;
+use crate::job::outcome::Ending;
+use crate::job::state::State;
+use crate::policy::steps::{StepKind, StoredStep, check_name};
+use crate::queue::Queue;
+use crate::queue::info::Ended;
+use crate::store::BATCH_BYTES;
+use crate::store::skip_undo::{SkipUndo, Skipped};
+use crate::store::steps::{Page, Steps};
+use crate::time::Timestamp;
+
+/// What is stored while a saga goes forward.
+pub(crate) const OWED: &[u8] = b"owed";
+
+/// A job that is a [saga](crate::Saga), for the people who look after it.
+#[derive(Debug, Clone)]
+pub struct SagaHandle {
+    queue: Queue,
+    id: JobId,
+}
+
+/// A saga, and what became of its steps ([`SagaHandle::info`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SagaInfo {
+    /// How far it is.
+    pub state: SagaState,
+    /// Why it is to be undone, or was.
+    pub reason: Option<String>,
+    /// Its steps, in the order in which its handler calls them.
+    pub steps: Vec<StepInfo>,
+}
+
+/// How far a saga is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SagaState {
+    /// It goes forward, or waits for its next attempt.
+    Forward,
+    /// Its steps are being undone, or wait for that.
+    Undoing,
+    /// It is on the dead-letter list, and goes on from there when it is replayed.
+    Stuck,
+    /// All of its steps stand.
+    Completed,
+    /// All of its steps are undone.
+    Compensated,
+}
+
+impl SagaState {
+    /// The state in one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Undoing => "undoing",
+            Self::Stuck => "stuck",
+            Self::Completed => "completed",
+            Self::Compensated => "compensated",
+        }
+    }
+}
+
+impl fmt::Display for SagaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A step of a saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StepInfo {
+    /// Its name.
+    pub name: String,
+    /// What has become of it.
+    pub state: StepState,
+    /// When it came to that.
+    pub at: Timestamp,
+    /// The error, if it has failed.
+    pub error: Option<String>,
+}
+
+/// What has become of a step of a saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StepState {
+    /// It has begun, and may or may not have taken effect.
+    Begun,
+    /// It was done.
+    Done,
+    /// It returned an error: it had no effect.
+    Failed,
+    /// It was done, and is undone.
+    Undone,
+    /// It was done, and its undo was left out ([`SagaHandle::skip_undo`]).
+    Skipped,
+}
+
+impl StepState {
+    /// The state in one word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Undone => "undone",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// What else is stored beside the steps of sagas is none of them.
+    fn of(kind: StepKind) -> Option<Self> {
+        Some(match kind {
+            StepKind::Begun => Self::Begun,
+            StepKind::Done => Self::Done,
+            StepKind::Failed => Self::Failed,
+            StepKind::Undone => Self::Undone,
+            StepKind::Skipped => Self::Skipped,
+            StepKind::Sleep | StepKind::Wait | StepKind::Signal | StepKind::Over => return None,
+        })
+    }
+}
+
+impl fmt::Display for StepState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Queue {
+    /// A job that is a [saga](crate::Saga), to look at it, and to help if it is stuck. To let a stuck saga go on, replay it
+    /// ([`Queue::replay`]); to give it up, and leave what is not undone, remove it ([`Queue::remove`]).
+    ///
+    /// ```no_run
+    /// # async fn example(orders: oxcart::Queue, id: oxcart::JobId) -> Result<(), oxcart::Error> {
+    /// let saga = orders.saga(&id);
+    /// if let Some(info) = saga.info().await? {
+    ///     println!("{}: {}", info.state, info.reason.unwrap_or_default());
+    ///     for step in info.steps {
+    ///         println!("  {} is {}", step.name, step.state);
+    ///     }
+    /// }
+    /// saga.skip_undo("pay").await?;    // the bank has refunded it by hand
+    /// orders.replay(&id).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn saga(&self, id: &JobId) -> SagaHandle {
+        let (queue, id) = (self.clone(), id.clone());
+        SagaHandle { queue, id }
+    }
+}
+
+impl SagaHandle {
+    /// How far the saga is, and what became of each step. `None` if there is no such job, or it has begun no step of a saga.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not answer; and [`ErrorKind::Incompatible`] if a newer version wrote what this one cannot read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn info(&self) -> Result<Option<SagaInfo>, Error> {
+        let Some(job) = self.queue.job(&self.id).await? else {
+            return Ok(None);
+        };
+        let Some((undo, steps)) = self.read().await? else {
+            return Ok(None);
+        };
+        let reason = (undo != OWED).then(|| reason_in(&undo));
+        let state = match (&job.ended, job.state) {
+            (Some(Ended::Completed), _) => SagaState::Completed,
+            (Some(Ended::Compensated(_)), _) => SagaState::Compensated,
+            (_, State::Dead) => SagaState::Stuck,
+            _ if reason.is_some() => SagaState::Undoing,
+            _ => SagaState::Forward,
+        };
+        Ok(Some(SagaInfo {
+            state,
+            reason,
+            steps,
+        }))
+    }
+
+    /// What is stored of the undoing, and the steps.
+    async fn read(&self) -> Result<Option<(Vec<u8>, Vec<StepInfo>)>, Error> {
+        let (mut from, mut undo, mut steps) = (1, None, Vec::new());
+        loop {
+            let verb = Steps {
+                id: self.id.as_str(),
+                from,
+                bytes: BATCH_BYTES,
+            };
+            let page: Page = self.queue.inner.call(&verb).await?;
+            undo = undo.or(page.undo);
+            for (_, stored) in &page.steps {
+                let step = StoredStep::decode(stored).map_err(|error| error.with_job(&self.id))?;
+                steps.extend(step_info(step));
+            }
+            match page.next {
+                Some(next) => from = next,
+                None => return Ok(undo.map(|undo| (undo, steps))),
+            }
+        }
+    }
+
+    /// Leaves out the undo of one step of a stuck saga, because somebody has done it by hand. It is not undone when the saga is replayed.
+    /// Done twice, it changes nothing the second time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] if there is no such job; [`ErrorKind::Invalid`] if it is no saga, is not stuck, or has no step of that name that
+    /// was done. Nothing is written then. And if Redis does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// A call that is dropped may or may not be carried out.
+    pub async fn skip_undo(&self, step: &str) -> Result<(), Error> {
+        check_name(step)?;
+        let id = &self.id;
+        let invalid = |what: String| Err(Error::invalid(what).with_job(id));
+        match self.queue.inner.call(&SkipUndo { id, step }).await? {
+            Skipped::Yes | Skipped::Is(StepKind::Skipped) => Ok(()),
+            Skipped::Missing => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("there is no job {id} in `{}`", self.queue.name()),
+            )
+            .with_job(id)),
+            Skipped::NoStep => invalid(format!("job {id} has no step `{step}` of a saga")),
+            Skipped::InState(state) => invalid(format!(
+                "job {id} is {state}: an undo can be left out only while the saga is stuck, on the dead-letter list"
+            )),
+            Skipped::Is(kind) => invalid(format!(
+                "step `{step}` of job {id} is {}: only a step that was done, and is not undone, has an undo that can be left out",
+                kind.as_str()
+            )),
+        }
+    }
+}
+
+fn step_info(step: StoredStep) -> Option<StepInfo> {
+    let state = StepState::of(step.kind)?;
+    let error = String::from_utf8_lossy(&step.value).into_owned();
+    Some(StepInfo {
+        name: step.name,
+        state,
+        at: Timestamp::from_millis(step.at_ms),
+        error: (state == StepState::Failed).then_some(error),
+    })
+}
+
+/// Why a saga is to be undone, from what is stored.
+pub(crate) fn reason_in(stored: &[u8]) -> String {
+    match crate::codec::decode_plain("why a saga is undone", stored) {
+        Ok(Ending::Cancelled(reason)) => reason,
+        _ => "it was asked for".to_owned(),
+    }
+}

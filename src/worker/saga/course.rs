@@ -1,0 +1,78 @@
+//! What one attempt knows of its saga.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::job::failure::Failure;
+use crate::worker::context::Context;
+use crate::worker::saga::undo::AnyUndo;
+use crate::worker::steps::{Store, trouble};
+
+/// The course of a saga in one attempt: the steps that the handler has reached, and what undoes them. It outlives the handler, which may be
+/// dropped in the middle of a step.
+#[derive(Default)]
+pub(crate) struct Course {
+    reached: Mutex<BTreeMap<u32, Reached>>,
+    has_begun: AtomicBool,
+    has_refused: AtomicBool,
+}
+
+/// A step that was done, in this attempt or before.
+#[derive(Clone)]
+pub(super) struct Reached {
+    pub(super) name: String,
+    pub(super) undo: Option<Arc<dyn AnyUndo>>,
+    /// What it gave, as it is stored.
+    pub(super) value: Vec<u8>,
+}
+
+impl Course {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Reached>> {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn reached(&self, number: u32, step: Reached) {
+        self.lock().insert(number, step);
+    }
+
+    /// The last one first.
+    pub(super) fn in_reverse(&self) -> Vec<(u32, Reached)> {
+        let reached = self.lock();
+        let steps = reached.iter().rev();
+        steps
+            .map(|(number, step)| (*number, step.clone()))
+            .collect()
+    }
+
+    /// A step of this attempt has begun.
+    pub(super) fn began(&self) {
+        self.has_begun.store(true, Relaxed);
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.load(Relaxed)
+    }
+
+    /// Whether a step was refused because the saga is to be undone.
+    pub(super) fn has_refused(&self) -> bool {
+        self.has_refused.load(Relaxed)
+    }
+
+    /// No step begins, and nothing is waited for, once the saga is to be undone.
+    pub(crate) async fn refuse_if_undoing(
+        &self,
+        context: &Context,
+        store: &Store,
+    ) -> Result<(), Failure> {
+        let known = store.known(context.steps()).await.map_err(trouble)?;
+        let requested = || context.cancel_reason().map(str::to_owned);
+        match known.undoing().or_else(requested) {
+            None => Ok(()),
+            Some(why) => {
+                self.has_refused.store(true, Relaxed);
+                Err(Failure::cancel(why))
+            }
+        }
+    }
+}
