@@ -234,7 +234,7 @@ mutants! {
     g8_an_attempt_is_left_behind among ENDED:
         "unpack(fields, from, math.min(#fields, from + AT_A_TIME - 1))" => "ids[i]";
     g8_a_place_is_left_behind among ENDED:
-        "ipairs({ key.payloads, key.stalls, key.progress, key.places })"
+        "ipairs({ key.places, key.payloads, key.stalls, key.progress })"
             => "ipairs({ key.payloads, key.stalls, key.progress })";
     g8_a_silent_lane_is_never_forgotten among CALLS:
         "if now_ms - last_ms > args.lane_ttl_ms then" => "if false then";
