@@ -66,6 +66,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "emit",
             "gate",
             "lease",
+            "leave",
             "log",
             "once",
             "order",

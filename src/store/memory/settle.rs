@@ -126,6 +126,7 @@ impl State {
             let ending = match &ended.outcome {
                 Outcome::Completed(output) => Some(Ending::Ok(ByteBuf::from(output.as_slice()))),
                 Outcome::Cancelled(reason) => Some(Ending::Cancelled(reason.clone())),
+                Outcome::Compensated(reason) => Some(Ending::Compensated(reason.clone())),
                 Outcome::Dead { reason, .. } => Some(Ending::Dead(*reason)),
                 _ => None,
             };
