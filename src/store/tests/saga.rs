@@ -22,6 +22,7 @@ use crate::store::get::Get;
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
+use crate::store::skip_undo::{SkipUndo, Skipped};
 use crate::store::step::{Step, Stored, What};
 use crate::store::steps::Steps;
 use crate::store::undo::{Undo, Undoing};
@@ -160,7 +161,8 @@ fn a_step_of_a_saga_begins_ends_and_is_undone(mut rig: Rig) {
 
 /// Whatever would end it: it goes in line again, and its handler learns why it is to be undone.
 fn a_saga_that_is_to_end_is_undone_first(mut rig: Rig) {
-    let ends: [(&str, fn(&mut Rig, &Claimed)); 5] = [
+    type End = fn(&mut Rig, &Claimed);
+    let ends: [(&str, End); 5] = [
         ("moot", |rig, claimed| {
             assert_eq!(rig.cancel(&["a"]).running, ["a"]);
             assert!(rig.settle(&claimed.id, &claimed.receipt, retry()));
@@ -299,6 +301,42 @@ fn a_saga_whose_workers_die_is_undone_and_at_last_dead(mut rig: Rig) {
     assert_eq!(rig.undo_of("b"), Some(why("moot")));
 }
 
+fn an_undo_is_left_out_only_while_the_saga_is_stuck(mut rig: Rig) {
+    let id = &JobId::stored("a");
+    let skip = |rig: &mut Rig, step: &str| rig.call(&SkipUndo { id, step });
+    assert_eq!(skip(&mut rig, "step 1"), Skipped::Missing);
+    let claimed = rig.saga("a");
+    rig.saga_step(&claimed, 2, StepKind::Begun);
+    assert_eq!(skip(&mut rig, "step 1"), Skipped::InState("active".into()));
+    rig.begin_undo(&claimed, "broken");
+    let (reason, entry) = (DeadReason::Stuck, entry());
+    assert!(rig.settle(
+        &claimed.id,
+        &claimed.receipt,
+        Outcome::Dead { reason, entry }
+    ));
+    assert_eq!(skip(&mut rig, "step 3"), Skipped::NoStep);
+    assert_eq!(skip(&mut rig, "step 2"), Skipped::Is(StepKind::Begun));
+    assert_eq!(skip(&mut rig, "step 1"), Skipped::Yes);
+    assert_eq!(skip(&mut rig, "step 1"), Skipped::Is(StepKind::Skipped));
+    let (from, bytes) = (1, 1);
+    let page = rig.call(&Steps {
+        id: "a",
+        from,
+        bytes,
+    });
+    let stored = String::from_utf8_lossy(&page.steps[0].1).into_owned();
+    assert!(
+        stored.starts_with("skipped ") && stored.ends_with(" value"),
+        "{stored}"
+    );
+    rig.enqueue(&[job("plain")]);
+    let plain = rig.claim_one().unwrap();
+    assert!(rig.settle(&plain.id, &plain.receipt, dead()));
+    let (id, step) = (&plain.id, "step 1");
+    assert_eq!(rig.call(&SkipUndo { id, step }), Skipped::NoStep);
+}
+
 fn strings(ids: &[&str]) -> Vec<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
@@ -308,6 +346,7 @@ on_both!(
     a_saga_that_is_to_end_is_undone_first,
     an_undo_that_is_asked_for_twice_is_for_the_first_reason,
     a_saga_whose_workers_die_is_undone_and_at_last_dead,
+    an_undo_is_left_out_only_while_the_saga_is_stuck,
 );
 
 /// What the handler of a saga does.
@@ -315,7 +354,17 @@ on_both!(
 enum Does {
     Step(u32, StepKind),
     Undo,
-    Compensate,
+    /// Its attempt ends.
+    End(Ends),
+    /// Somebody leaves out an undo.
+    Skip(u32),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Ends {
+    Compensated,
+    Dead,
+    Cancelled,
 }
 
 #[derive(Debug)]
@@ -332,7 +381,8 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
     let does = prop_oneof![
         6 => (1..3u32, kind).prop_map(|(number, kind)| Does::Step(number, kind)),
         2 => Just(Does::Undo),
-        1 => Just(Does::Compensate),
+        2 => select(&[Ends::Compensated, Ends::Dead, Ends::Cancelled][..]).prop_map(Does::End),
+        1 => (1..3u32).prop_map(Does::Skip),
     ];
     let what = (0..WORKERS, any::<u8>(), prop::bool::weighted(0.2), does);
     what.prop_map(|(worker, claim, stale, does)| {
@@ -347,6 +397,17 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
 
 impl Operation for Course {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        if let Does::Skip(number) = self.does {
+            let fields = world.last.names("attempts");
+            let sagas: Vec<&str> = fields
+                .iter()
+                .filter_map(|field| field.strip_suffix("#undo"))
+                .collect();
+            let id =
+                one_of(&sagas, self.claim).map_or_else(|| JobId::stored("job-0"), JobId::stored);
+            let (id, step) = (&id, &*format!("step {number}"));
+            return world.both(&SkipUndo { id, step });
+        }
         let claim = match self.stale {
             true => world.claim(self.claim, true),
             false => one_of(&live(world), self.claim),
@@ -380,8 +441,13 @@ impl Operation for Course {
                     reason,
                 })
             }
-            Does::Compensate => {
-                let outcome = Outcome::Compensated("it cannot be finished".into());
+            Does::Skip(_) => Ok(()),
+            Does::End(ends) => {
+                let outcome = match ends {
+                    Ends::Compensated => Outcome::Compensated("it cannot be finished".into()),
+                    Ends::Dead => dead(),
+                    Ends::Cancelled => Outcome::Cancelled("enough".into()),
+                };
                 let ended = settlement(&id, &receipt, outcome);
                 let traits = world.end_traits(&id);
                 let mut settle = vec![Settlement {

@@ -26,6 +26,8 @@ mutants! {
         "local goes_on = known and known.name == step.name and queue.follows(known.kind, step.kind)" => "local goes_on = false";
     a_saga_that_is_delayed_is_undone_later among SAGAS:
         "if state == 'delayed' or state == 'blocked' and queue.is_untold(id) then" => "if false then";
+    an_undo_is_left_out_of_a_saga_that_is_not_stuck among SAGAS:
+        "if state ~= 'dead' then\n  return { 'state'" => "if false then\n  return { 'state'";
     g8_a_saga_leaves_its_mark_behind among SAGAS:
         "fields[#fields + 1] = id .. '#undo'" => "";
 }

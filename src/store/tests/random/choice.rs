@@ -143,7 +143,7 @@ operations! {
     5 EnqueueLatest: successors::operation(new());
     1 AskForKey: owner::operation();
     5 Outbox: outbox::operations::operation();
-    3 Carry: outbox::operations::carry();
+    6 Carry: outbox::operations::carry();
     2 Feed: feed::operation();
     5 EnqueueFlow: flows::operations::operation(new());
     1 ReadChildren: flows::operations::read_operation();
