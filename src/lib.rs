@@ -72,6 +72,9 @@
 //! | take many jobs in one call of a handler | [`WorkerBuilder::handle_batch`] |
 //! | end a job that is no longer wanted, also one that runs | [`Queue::cancel`] |
 //! | run a job later, because it is too early | [`Failure::snooze`] |
+//! | run a job when others have ended, and give it their outputs | [`Flow`], [`Chain`] |
+//! | do parts of a job once, sleep or wait for a signal without a slot | [`Context::step`], [`Context::sleep`], [`Context::wait_for`] |
+//! | undo what was done if a job cannot be finished | [`Saga`] |
 //!
 //! # Schedules (cron)
 //!

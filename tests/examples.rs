@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 21] = [
+const EXAMPLES: [(&str, &[&str]); 22] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batches",
@@ -149,6 +149,14 @@ const EXAMPLES: [(&str, &[&str]); 21] = [
         &["[mail] cat.jpg is ready", "all done in mail and photos"],
     ),
     (
+        "saga",
+        &[
+            "the first order is on its way",
+            "the third is stuck, because the truck is broken",
+            "and then undone, but for what was done by hand",
+        ],
+    ),
+    (
         "steps",
         &[
             "the job sleeps, and holds no slot and no lease",
@@ -176,7 +184,7 @@ fn every_example_runs_and_ends() {
     let url = server.url();
     std::thread::scope(|scope| {
         // Some of them are only built where queues in memory are.
-        let in_memory = ["extractors", "middleware", "testing"];
+        let in_memory = ["extractors", "middleware", "saga", "steps", "testing"];
         let built = |name: &str| !in_memory.contains(&name) || cfg!(feature = "memory");
         for (name, lines) in EXAMPLES.into_iter().filter(|(name, _)| built(name)) {
             let url = &url;

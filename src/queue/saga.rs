@@ -148,7 +148,7 @@ impl Queue {
     ///     }
     /// }
     /// saga.skip_undo("pay").await?;    // the bank has refunded it by hand
-    /// orders.replay(&id).await?;
+    /// let _ = orders.replay(&id).await?;
     /// # Ok(()) }
     /// ```
     #[must_use]
