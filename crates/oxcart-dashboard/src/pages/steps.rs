@@ -74,13 +74,15 @@ fn step_row(step: &StepLine, chrome: &Chrome) -> Markup {
 }
 
 pub(crate) fn children(shown: &JobView, chrome: &Chrome) -> Markup {
-    let ended = shown
-        .children
-        .iter()
-        .filter(|child| child.ended.is_some() || child.removed)
-        .count();
+    let is_dead = |child: &&ChildLine| child.ended.as_ref().is_some_and(|it| it.how == "dead");
+    let is_over = |child: &&ChildLine| child.ended.is_some() || child.removed;
+    // A dead one may hold up the job, and may be replayed.
+    let dead = shown.children.iter().filter(is_dead).count() as u64;
+    let over = shown.children.iter().filter(is_over).count() as u64 - dead;
     let all = words::jobs(shown.children.len() as u64);
-    let beside = html! { span.quiet.small { (words::count(ended as u64)) " of " (all) " ended" } };
+    let beside = html! {
+        span.quiet.small { (words::count(over)) " of " (all) " ended" @if dead > 0 { ", " (words::count(dead)) " dead" } }
+    };
     let body = html! {
         div.scroll { table.cards {
             caption.hidden-text { "The jobs for which this job waits, or has waited" }
