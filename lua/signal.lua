@@ -4,7 +4,7 @@
 -- Answers { 'signalled' | 'already' (the first value stays) | 'not_waiting' | 'missing', now_ms }; or { 'ended', now_ms, state }. Only the first of these writes. O(waits + log N), and
 -- O(lines log N) if the job was delayed. Harmless when repeated.
 -- needs: arguments, meta, find_job, waits, steps
--- rarely: shown, head, types, delayed, wake, emit
+-- rarely: shown, head, types, lines, wake, emit
 
 local id = args.id
 local state, score, part, record = queue.find_job(id)

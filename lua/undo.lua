@@ -2,7 +2,7 @@
 -- A saga that runs is to be undone (lib/saga.lua). args: id, receipt. ARGV[2] is why, as it is stored for a cancelled job. A request to
 -- cancel the job counts more, and is taken with it; what was asked for first counts most.
 -- Answers { 'undoing', now_ms, why }, or { 'lost', now_ms }. O(1). Harmless when repeated.
--- needs: arguments, refuse, attempts, requests, saga
+-- needs: arguments, refuse, requests, saga
 
 if queue.refuse() then
   return { 'lost', now_ms }

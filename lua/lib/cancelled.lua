@@ -41,7 +41,8 @@ function queue.obey_requests(others)
     local ends = other.outcome == 'dead' or other.outcome == 'cancelled'
     if saga and queue.goes_forward(saga) and (request and other.outcome ~= 'completed' or ends) then
       queue.begin_undo(ids[i], request or other.outcome == 'cancelled' and other.blob or cmsgpack.pack({ cancelled = other.reason }))
-      other.outcome = 'released'
+      -- It waits for nothing that its worker asked for.
+      other.outcome, other.after_ms, other.name = 'released', nil, nil
     elseif request and not saga and other.outcome ~= 'completed' then
       if other.outcome ~= 'cancelled' or other.blob ~= request then
         overruled = overruled or {}

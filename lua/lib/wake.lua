@@ -1,7 +1,7 @@
 -- A job that was put aside (suspended.lua), or is delayed, gets in line at once, at the back of its priority, as far as its gate lets it
 -- (gate.lua).
 -- needs: meta, places, order, emit, arm
--- rarely: take_out, lines, delayed, hold, opening
+-- rarely: take_out, delayed, hold, opening
 
 -- `part`: the key that it lies in.
 function queue.wake(id, record, part)

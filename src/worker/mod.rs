@@ -28,6 +28,7 @@ pub(crate) mod services;
 pub(crate) mod shutdown;
 pub(crate) mod steps;
 pub(crate) mod terms;
+pub(crate) mod undoing;
 pub(crate) mod wakeups;
 pub(crate) mod workers;
 pub(crate) mod wrapped;

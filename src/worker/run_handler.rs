@@ -15,9 +15,9 @@ use crate::worker::context::Context;
 use crate::worker::decide::{Happened, panicked};
 use crate::worker::handler::Returned;
 use crate::worker::inner::WorkerInner;
-use crate::worker::saga::conclude;
 use crate::worker::steps::Suspended;
 use crate::worker::terms::Terms;
+use crate::worker::undoing::conclude;
 
 /// Runs the handler. The application's code runs when the job is decoded, when arguments are made,
 /// in the handler, and when it is dropped: a panic in any of them ends this attempt, and no more

@@ -2,7 +2,6 @@
 
 mod course;
 mod undo;
-mod undoing;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -20,11 +19,9 @@ use crate::worker::context::Context;
 use crate::worker::extract::Extract;
 use crate::worker::steps::{Called, mistake, trouble};
 
-pub(crate) use course::Course;
-use course::Reached;
+pub(crate) use course::{Course, Reached};
 use undo::AnyUndo;
 pub use undo::Undo;
-pub(crate) use undoing::conclude;
 
 const STEP: &str = "a step's output";
 

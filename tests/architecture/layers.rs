@@ -66,10 +66,12 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "emit",
             "gate",
             "lease",
+            "leave",
             "log",
             "once",
             "order",
             "recover",
+            "saga",
             "schedules",
             "state",
             "steps",
@@ -102,8 +104,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "worker",
-        &["context", "extract", "steps"],
-        "the context is an argument like others, holds what they are made from, and is what steps are called on",
+        &["context", "extract", "saga", "steps"],
+        "the context is an argument like others, holds what they are made from, and is what steps and sagas are called on",
     ),
 ];
 

@@ -5,7 +5,7 @@ use crate::id::JobId;
 use crate::job::outcome::{Ending, Outcome};
 use crate::job::record::retention_of;
 use crate::memory::Apply;
-use crate::memory::gate::Goes;
+use crate::memory::leave::Goes;
 use crate::memory::saga::Saga;
 use crate::memory::state::{Collection, State};
 use crate::policy::retention::Retention;

@@ -7,7 +7,7 @@ use crate::job::record::NewPayload;
 use crate::job::traits::{ORDER, gate_of};
 use crate::memory::attempts::stamp;
 use crate::memory::delayed::due_of;
-use crate::memory::gate::Goes;
+use crate::memory::leave::Goes;
 use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State, moment};
 

@@ -10,7 +10,7 @@ use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::name_of;
 use crate::job::traits::{ORDER, child_of, children_in};
 use crate::memory::Apply;
-use crate::memory::gate::{Goes, Leaving};
+use crate::memory::leave::{Goes, Leaving};
 use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State};
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};

@@ -5,7 +5,7 @@ use crate::id::JobId;
 use crate::job::outcome::Ending;
 use crate::job::traits::expiry_of;
 use crate::memory::attempts::History;
-use crate::memory::gate::Goes;
+use crate::memory::leave::Goes;
 use crate::memory::state::{Collection, State};
 
 impl State {

@@ -9,7 +9,7 @@ use crate::job::head::{field_of, has_traits};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::traits::ON_FAILURE;
 use crate::memory::attempts::stamp;
-use crate::memory::gate::Goes;
+use crate::memory::leave::Goes;
 use crate::memory::state::{Collection, State, moment};
 use crate::policy::retention::Retention;
 use crate::time::millis;

@@ -42,6 +42,7 @@ mod group_pace;
 mod group_share;
 mod import;
 mod lease;
+mod leave;
 mod limit;
 mod list;
 mod log;

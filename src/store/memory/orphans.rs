@@ -8,7 +8,7 @@ use crate::job::outcome::Ending;
 use crate::job::traits::UNIQUE_UNTIL;
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
-use crate::memory::gate::Goes;
+use crate::memory::leave::Goes;
 use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State, moment};
 use crate::store::orphans::{Found, How, Orphans};

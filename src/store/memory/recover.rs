@@ -5,7 +5,7 @@ use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::memory::Apply;
-use crate::memory::gate::Goes;
+use crate::memory::leave::Goes;
 use crate::memory::saga::died;
 use crate::memory::state::{Collection, State, moment};
 use crate::store::recover::{Doubt, Recover, Recovered};

@@ -2,7 +2,7 @@
 
 use crate::id::JobId;
 use crate::memory::Apply;
-use crate::memory::gate::Goes;
+use crate::memory::leave::Goes;
 use crate::memory::state::{Collection, Job, State};
 use crate::store::remove::{Remove, Removed};
 

@@ -7,8 +7,9 @@ use serde_bytes::ByteBuf;
 use crate::codec;
 use crate::id::JobId;
 use crate::job::outcome::{DeadReason, Ending, Outcome};
-use crate::memory::gate::{Goes, Leaving, is_order};
+use crate::memory::gate::is_order;
 use crate::memory::lease::Claim;
+use crate::memory::leave::{Goes, Leaving};
 use crate::memory::order::priority_at;
 use crate::memory::state::{Later, State};
 use crate::policy::retention::Retention;
@@ -125,6 +126,7 @@ impl State {
             let ending = match &ended.outcome {
                 Outcome::Completed(output) => Some(Ending::Ok(ByteBuf::from(output.as_slice()))),
                 Outcome::Cancelled(reason) => Some(Ending::Cancelled(reason.clone())),
+                Outcome::Compensated(reason) => Some(Ending::Compensated(reason.clone())),
                 Outcome::Dead { reason, .. } => Some(Ending::Dead(*reason)),
                 _ => None,
             };

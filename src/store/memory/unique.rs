@@ -3,7 +3,7 @@
 use crate::id::JobId;
 use crate::job::head::field_of;
 use crate::job::traits::{UNIQUE, UNIQUE_UNTIL};
-use crate::memory::gate::{Goes, Leaving};
+use crate::memory::leave::{Goes, Leaving};
 use crate::memory::state::{Collection, State};
 
 /// Who has a unique key.

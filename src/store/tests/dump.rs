@@ -1,10 +1,12 @@
 //! All that a queue holds, in one form for both implementations, so that they can be compared.
 
+mod of_queue;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::job::traits::gate_of;
-use crate::memory::{COLLECTIONS, Collection, Name, ROOMS, Room, State, encode_state};
+use crate::memory::{COLLECTIONS, Collection, Name, ROOMS, Room, State};
 use crate::redis::keys::PARTS;
 use crate::redis::stream::Entry;
 
@@ -323,28 +325,6 @@ impl Dump {
         }
     }
 
-    fn workers(&mut self, state: &State) {
-        for (worker, standing) in &state.workers {
-            let said = &standing.said;
-            self.score("workers", worker, standing.until_ms as f64);
-            let moments = format!("{} {} {} ", said.since_ms, said.at_ms, said.number);
-            self.set(
-                "about",
-                worker.as_str(),
-                [moments.as_bytes(), &said.about].concat(),
-            );
-        }
-    }
-
-    fn counted(&mut self, state: &State) {
-        for (slot, minute) in &state.counted.minutes {
-            self.set("history", slot.to_string(), minute.text());
-        }
-        if !state.counted.last.is_empty() {
-            self.set("history", "last", state.counted.last.as_str());
-        }
-    }
-
     fn messages(&mut self, state: &State) {
         for ((target, position), message) in &state.outbox {
             let place = format!("{target}\0{position:016}\0");
@@ -370,37 +350,6 @@ impl Dump {
             for (number, (target, message)) in &draft.messages {
                 let value = [target.as_bytes(), b"\0", message].concat();
                 self.set("staged", format!("{id} {number}"), value);
-            }
-        }
-    }
-
-    fn alerts(&mut self, state: &State) {
-        for (name, stands) in &state.alerts.by_name {
-            self.set("alerts", name.as_str(), stands.clone());
-        }
-        if let Some(round) = state.alerts.round {
-            let text = format!("{} {}", round.number, round.until_ms);
-            self.set("alerts", "round", text);
-        }
-    }
-
-    fn schedules(&mut self, state: &State) {
-        for (name, kept) in &state.schedules {
-            let tick = kept.tick_ms.map_or(f64::INFINITY, |ms| ms as f64);
-            if !kept.lost {
-                self.score("ticks", name, tick);
-            }
-            self.set("schedules", name.as_str(), kept.rule.clone());
-            self.set(
-                "schedules",
-                format!("{name}#state"),
-                encode_state(&kept.state),
-            );
-            if let Some(job) = &kept.job {
-                self.set("schedules", format!("{name}#job"), job.record.clone());
-                if let Some(payload) = &job.external_payload {
-                    self.set("schedules", format!("{name}#payload"), payload.clone());
-                }
             }
         }
     }

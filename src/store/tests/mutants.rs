@@ -162,14 +162,14 @@ mutants! {
     g6_a_stall_is_not_counted among SUSPECTS:
         "queue.number(stalls[i]) + 1" => "queue.number(stalls[i])";
     g6_a_poisoned_job_goes_on among POISON:
-        "if times > queue.setting('max_stalls') then" => "if false then";
+        "elseif times > most then" => "elseif false then";
     g6_a_suspect_is_claimed_by_anybody among SUSPECTS:
         "if not (suspects > 0 and queue.has(key.suspects)) then"
             => "suspects = math.max(suspects, 1)\nif not queue.has(key.suspects) then";
     g6_a_suspect_that_must_be_alone_runs_with_others among SUSPECTS:
         "if queue.must_be_alone(stalls[i]) then" => "if false then";
     g6_the_stalls_that_are_set_are_ignored_when_jobs_are_taken_back among POISON:
-        "if times > queue.setting('max_stalls') then" => "if times > 4 then";
+        "requests, sagas, max_stalls = {}, {}, queue.setting('max_stalls')" => "requests, sagas, max_stalls = {}, {}, 4";
     g6_the_stalls_that_are_set_are_ignored_when_suspects_are_claimed among SUSPECTS:
         "+ SPARE_STALLS > queue.setting('max_stalls')" => "+ SPARE_STALLS > 4";
     g6_a_worker_is_not_told_that_a_suspect_runs_alone among SUSPECTS:
@@ -234,7 +234,7 @@ mutants! {
     g8_an_attempt_is_left_behind among ENDED:
         "unpack(fields, from, math.min(#fields, from + AT_A_TIME - 1))" => "ids[i]";
     g8_a_place_is_left_behind among ENDED:
-        "ipairs({ key.payloads, key.stalls, key.progress, key.places })"
+        "ipairs({ key.places, key.payloads, key.stalls, key.progress })"
             => "ipairs({ key.payloads, key.stalls, key.progress })";
     g8_a_silent_lane_is_never_forgotten among CALLS:
         "if now_ms - last_ms > args.lane_ttl_ms then" => "if false then";

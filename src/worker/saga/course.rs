@@ -20,11 +20,11 @@ pub(crate) struct Course {
 
 /// A step that was done, in this attempt or before.
 #[derive(Clone)]
-pub(super) struct Reached {
-    pub(super) name: String,
-    pub(super) undo: Option<Arc<dyn AnyUndo>>,
+pub(crate) struct Reached {
+    pub(crate) name: String,
+    pub(crate) undo: Option<Arc<dyn AnyUndo>>,
     /// What it gave, as it is stored.
-    pub(super) value: Vec<u8>,
+    pub(crate) value: Vec<u8>,
 }
 
 impl Course {
@@ -32,12 +32,12 @@ impl Course {
         self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn reached(&self, number: u32, step: Reached) {
+    pub(crate) fn reached(&self, number: u32, step: Reached) {
         self.lock().insert(number, step);
     }
 
     /// The last one first.
-    pub(super) fn in_reverse(&self) -> Vec<(u32, Reached)> {
+    pub(crate) fn in_reverse(&self) -> Vec<(u32, Reached)> {
         let reached = self.lock();
         let steps = reached.iter().rev();
         steps
@@ -46,16 +46,16 @@ impl Course {
     }
 
     /// A step of this attempt has begun.
-    pub(super) fn began(&self) {
+    pub(crate) fn began(&self) {
         self.has_begun.store(true, Relaxed);
     }
 
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.has_begun.load(Relaxed)
     }
 
     /// Whether a step was refused because the saga is to be undone.
-    pub(super) fn has_refused(&self) -> bool {
+    pub(crate) fn has_refused(&self) -> bool {
         self.has_refused.load(Relaxed)
     }
 

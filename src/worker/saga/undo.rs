@@ -77,10 +77,10 @@ undo!(A1, A2, A3, A4);
 undo!(A1, A2, A3, A4, A5);
 undo!(A1, A2, A3, A4, A5, A6);
 
-pub(super) type Undoing = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
+pub(crate) type Undoing = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 /// An undo whose types are forgotten.
-pub(super) trait AnyUndo: Send + Sync {
+pub(crate) trait AnyUndo: Send + Sync {
     fn check(&self, states: &States) -> Result<(), Error>;
 
     /// Undoes what a step gave, as it is stored. Nothing of the application runs before the first poll.
@@ -112,7 +112,7 @@ where
     }
 }
 
-pub(super) fn typed<U, T, Args>(undo: U) -> Arc<dyn AnyUndo>
+pub(crate) fn typed<U, T, Args>(undo: U) -> Arc<dyn AnyUndo>
 where
     U: Undo<T, Args>,
     T: DeserializeOwned + Send + 'static,

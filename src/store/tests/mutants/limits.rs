@@ -71,7 +71,7 @@ mutants! {
     limits_a_job_that_waits_in_its_group_may_start_at_any_time among LIMITED_GATES:
         "and how ~= 'again' and not" => "and how ~= 'again' and how ~= 'must fit' and not";
     limits_a_job_that_is_told_to_wait_keeps_the_turn_of_its_group_for_later among LIMITED_GATES:
-        "dead = 'dead', rate_limited = 'waiting' }" => "dead = 'dead' }";
+        "dead = 'dead', rate_limited = 'waiting', untold" => "dead = 'dead', untold";
     limits_a_change_wakes_nobody among LIMITS:
         "queue.forget_started()\n    if not meta.paused then" => "queue.forget_started()\n    if false then";
     a_hold_is_made_shorter among HOLDS:

@@ -10,7 +10,7 @@ mutants! {
     g8_a_key_is_kept_by_a_job_that_was_poisoned among UNIQUE_POISON:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nif not meta.paused" => "if not meta.paused";
     a_key_is_kept_by_a_job_that_was_cancelled among UNIQUE:
-        "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
+        "if #leaving > 0 then\n    queue.leave(leaving)\n  end\n  queue.forget_expiry(cancelled)" => "queue.forget_expiry(cancelled)";
     a_key_is_kept_by_a_job_that_was_removed among UNIQUE:
         "if #leaving > 0 then\n  queue.leave(leaving)\nend\nqueue.forget_expiry(removed)" => "queue.forget_expiry(removed)";
     a_job_that_ends_takes_the_key_of_a_newer_one_away among UNIQUE:

@@ -22,7 +22,8 @@ pub(crate) const SAGAS_ASKED: Profile = Profile(&[
     (8, Advance),
     (14, Saga),
     (12, Cancel),
-    (10, Judge),
+    (8, Judge),
+    (6, Pass),
 ]);
 
 /// Their workers die.

@@ -22,7 +22,7 @@ use crate::worker::context::Context;
 use crate::worker::decide::{Happened, hold_within_bounds, panicked, snoozed_for};
 use crate::worker::handler::Failed;
 use crate::worker::inner::WorkerInner;
-use crate::worker::saga::course::{Course, Reached};
+use crate::worker::saga::{Course, Reached};
 use crate::worker::steps::{Known, Store};
 use crate::worker::terms::Terms;
 
