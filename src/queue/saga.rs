@@ -226,6 +226,10 @@ impl SagaHandle {
     pub async fn skip_undo(&self, step: &str) -> Result<(), Error> {
         check_name(step)?;
         let id = &self.id;
+        self.queue
+            .inner
+            .asked("skip undo", format!("{id} {step}"))
+            .await?;
         let invalid = |what: String| Err(Error::invalid(what).with_job(id));
         match self.queue.inner.call(&SkipUndo { id, step }).await? {
             Skipped::Yes | Skipped::Is(StepKind::Skipped) => Ok(()),

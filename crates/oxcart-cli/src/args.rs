@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::noun::{
-    alert, audit, bench, dead, doctor, events, group, job, queue, schedule, serve, shell, top,
-    worker,
+    alert, audit, bench, dead, doctor, events, flow, group, job, queue, saga, schedule, serve,
+    shell, top, worker,
 };
 
 const AFTER: &str = "\
@@ -116,6 +116,12 @@ pub(crate) enum Noun {
     /// Dead letters: list, group by error, replay, edit, remove
     #[command(subcommand)]
     Dead(dead::Verb),
+    /// Sagas: what became of each step, leave out an undo
+    #[command(subcommand, visible_alias = "sagas")]
+    Saga(saga::Verb),
+    /// Flows: a job and the jobs for which it waits, as a tree
+    #[command(subcommand, visible_alias = "flows")]
+    Flow(flow::Verb),
     /// Schedules: list, look, pause, trigger, remove
     #[command(subcommand, visible_alias = "schedules")]
     Schedule(schedule::Verb),

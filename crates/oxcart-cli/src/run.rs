@@ -9,7 +9,8 @@ use console::{Term, style};
 
 use crate::args::{Cli, Common, Noun};
 use crate::noun::{
-    alert, audit, bench, dead, doctor, events, group, job, queue, schedule, serve, top, worker,
+    alert, audit, bench, dead, doctor, events, flow, group, job, queue, saga, schedule, serve, top,
+    worker,
 };
 use crate::session::Session;
 use crate::term::look::wants_colours;
@@ -56,6 +57,8 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Group(verb) => group::run(verb, session).await?,
         Noun::Job(verb) => job::run(verb, session).await?,
         Noun::Dead(verb) => dead::run(verb, session).await?,
+        Noun::Saga(verb) => saga::run(verb, session).await?,
+        Noun::Flow(verb) => flow::run(verb, session).await?,
         Noun::Schedule(verb) => schedule::run(verb, session).await?,
         Noun::Worker(verb) => worker::run(verb, session).await?,
         Noun::Alert(verb) => alert::run(verb, session).await?,

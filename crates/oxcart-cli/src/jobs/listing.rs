@@ -168,6 +168,9 @@ fn job_row(job: &JobInfo) -> Vec<Cell> {
 fn what(job: &JobInfo) -> String {
     let now = now();
     let held = || match (&job.group, &job.order) {
+        // Whether its children have ended is not known here.
+        (Some(group), _) if job.children > 0 => format!("by its children, or its group {group}"),
+        _ if job.children > 0 => "by its children".to_owned(),
         (Some(group), _) => format!("by its group {group}"),
         (_, Some(order)) => format!("behind {order}"),
         _ => job
@@ -186,6 +189,7 @@ fn what(job: &JobInfo) -> String {
         (JobState::Dead, Some(at)) => format!("died {}: {}", ago(at, now), job.last_error()),
         (JobState::Cancelled, Some(at)) => match &job.ended {
             Some(Ended::Cancelled(reason)) => format!("{}: {reason}", ago(at, now)),
+            Some(Ended::Compensated(reason)) => format!("{}: undone: {reason}", ago(at, now)),
             Some(Ended::Expired) => format!("{}: expired before it started", ago(at, now)),
             _ => ago(at, now),
         },

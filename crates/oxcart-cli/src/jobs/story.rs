@@ -1,7 +1,7 @@
 //! One job with its whole story, for people.
 
 use console::measure_text_width;
-use oxcart::{Ended, JobInfo, JobState, Timestamp};
+use oxcart::{Ended, JobInfo, JobState, SagaInfo, SagaState, StepState, Timestamp};
 use serde_json::Value;
 
 use super::view::{JobView, shown};
@@ -11,17 +11,73 @@ use crate::text::when::{ago, exact, now};
 use crate::text::wrap::wrapped;
 use crate::trouble::Trouble;
 
-pub(crate) fn tell(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
+/// `saga` is what became of its steps, if it is a saga.
+pub(crate) fn tell(
+    out: &mut Out,
+    queue: &str,
+    job: &JobInfo,
+    saga: Option<&SagaInfo>,
+) -> Result<(), Trouble> {
     if out.json {
-        return out.json(&JobView::new(queue, job));
+        return out.json(&JobView::new(queue, job).with_saga(saga));
     }
     let state = out.paint(Tint::of_state(job.state), job.state);
     let name = out.paint(Tint::Strong, printable(&job.name));
     out.line(format_args!("{name}  {}  {state}", job.id))?;
     facts(out, queue, job)?;
+    others(out, queue, job, saga)?;
     values(out, job)?;
     attempts(out, job)?;
-    next_step(out, queue, job)
+    next_step(out, queue, job, saga)
+}
+
+/// What there is to see beside the job itself: its steps, the jobs for which it waits, the job that waits for it.
+fn others(
+    out: &mut Out,
+    queue: &str,
+    job: &JobInfo,
+    saga: Option<&SagaInfo>,
+) -> Result<(), Trouble> {
+    let id = &job.id;
+    if let Some(saga) = saga {
+        let number = |state| saga.steps.iter().filter(|step| step.state == state).count();
+        let (done, undone) = (number(StepState::Done), number(StepState::Undone));
+        let steps = format!(
+            "{}, {done} of {} steps done, {undone} undone",
+            saga.state,
+            saga.steps.len()
+        );
+        more(
+            out,
+            "saga",
+            &steps,
+            &format!("oxcart saga show {queue} {id}"),
+        )?;
+    }
+    if job.children > 0 {
+        let children = jobs(job.children);
+        more(
+            out,
+            "children",
+            &children,
+            &format!("oxcart flow show {queue} {id}"),
+        )?;
+    }
+    if let Some(parent) = &job.parent {
+        more(
+            out,
+            "parent",
+            parent.as_str(),
+            &format!("oxcart flow show {queue} {parent}"),
+        )?;
+    }
+    Ok(())
+}
+
+/// A fact, and the command that shows more of it.
+fn more(out: &mut Out, name: &str, what: &str, command: &str) -> Result<(), Trouble> {
+    let command = out.paint(Tint::Faint, command);
+    out.fact(name, format_args!("{what}  {command}"))
 }
 
 fn facts(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
@@ -59,6 +115,7 @@ fn facts(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
     match &job.ended {
         Some(Ended::Dead(reason)) => out.fact("dead because", explain(reason.as_str()))?,
         Some(Ended::Cancelled(reason)) => out.fact("cancelled", printable(reason))?,
+        Some(Ended::Compensated(reason)) => out.fact("undone", printable(reason))?,
         Some(Ended::Expired) => out.fact("expired", "before it started")?,
         _ => {}
     }
@@ -109,6 +166,7 @@ fn explain(reason: &str) -> String {
         "undecodable" => "for too long no handler could read its payload",
         "poisoned" => "its worker died too often while it ran",
         "snoozed-too-long" => "its handler has put it off for too long",
+        "stuck" => "it is a saga that is to be undone, and an undo has failed for good",
         "child-died" => "a job for which it waited is dead",
         _ => return reason.to_owned(),
     };
@@ -172,8 +230,16 @@ fn attempts(out: &mut Out, job: &JobInfo) -> Result<(), Trouble> {
 }
 
 /// What a person may want to type next.
-fn next_step(out: &mut Out, queue: &str, job: &JobInfo) -> Result<(), Trouble> {
+fn next_step(
+    out: &mut Out,
+    queue: &str,
+    job: &JobInfo,
+    saga: Option<&SagaInfo>,
+) -> Result<(), Trouble> {
+    let is_stuck = saga.is_some_and(|saga| saga.state == SagaState::Stuck);
     let verb = match job.state {
+        // There is something to decide.
+        JobState::Dead if is_stuck => "saga show",
         JobState::Dead => "dead replay",
         JobState::Delayed => "job promote",
         JobState::Waiting | JobState::Blocked | JobState::Active => "job cancel",

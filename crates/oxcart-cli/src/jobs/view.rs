@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oxcart::{Ended, Error, FailedAttempt, JobInfo, Timestamp};
+use oxcart::{Ended, Error, FailedAttempt, JobInfo, SagaInfo, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,6 +25,9 @@ pub(crate) struct JobView {
     group: Option<String>,
     order: Option<String>,
     unique: Option<String>,
+    parent: Option<String>,
+    children: u64,
+    saga: Option<&'static str>,
     weight: u32,
     position: Option<u64>,
     expires_at: Option<String>,
@@ -46,10 +49,25 @@ pub(crate) struct JobView {
     unreadable: Option<String>,
 }
 
+/// How a job ended.
 #[derive(Serialize)]
-struct EndedView {
+pub(crate) struct EndedView {
     how: &'static str,
     reason: Option<String>,
+}
+
+impl From<&Ended> for EndedView {
+    fn from(ended: &Ended) -> Self {
+        let (how, reason) = match ended {
+            Ended::Completed => ("completed", None),
+            Ended::Cancelled(reason) => ("cancelled", Some(reason.clone())),
+            Ended::Compensated(reason) => ("compensated", Some(reason.clone())),
+            Ended::Expired => ("expired", None),
+            Ended::Dead(reason) => ("dead", Some(reason.to_string())),
+            _ => ("other", None),
+        };
+        Self { how, reason }
+    }
 }
 
 #[derive(Serialize)]
@@ -84,19 +102,15 @@ impl From<&FailedAttempt> for AttemptView {
 }
 
 impl JobView {
+    /// With how far it is, if it is a saga.
+    pub(crate) fn with_saga(mut self, saga: Option<&SagaInfo>) -> Self {
+        self.saga = saga.map(|saga| saga.state.as_str());
+        self
+    }
+
     pub(crate) fn new(queue: &str, job: &JobInfo) -> Self {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let mut unreadable = None;
-        let ended = job.ended.as_ref().map(|ended| {
-            let (how, reason) = match ended {
-                Ended::Completed => ("completed", None),
-                Ended::Cancelled(reason) => ("cancelled", Some(reason.clone())),
-                Ended::Expired => ("expired", None),
-                Ended::Dead(reason) => ("dead", Some(reason.to_string())),
-                _ => ("other", None),
-            };
-            EndedView { how, reason }
-        });
         Self {
             queue: queue.to_owned(),
             id: job.id.to_string(),
@@ -112,6 +126,9 @@ impl JobView {
             group: job.group.clone(),
             order: job.order.clone(),
             unique: job.unique.clone(),
+            parent: job.parent.as_ref().map(ToString::to_string),
+            children: job.children,
+            saga: None,
             weight: job.weight,
             position: job.position,
             expires_at: time(job.expires_at),
@@ -120,7 +137,7 @@ impl JobView {
             lease_until: time(job.lease_until),
             worker: job.worker.clone(),
             ended_at: time(job.ended_at),
-            ended,
+            ended: job.ended.as_ref().map(EndedView::from),
             fingerprint: (!job.history.is_empty()).then(|| job.fingerprint().to_string()),
             history: job.history.iter().map(AttemptView::from).collect(),
             headers: job.headers.iter().cloned().collect(),

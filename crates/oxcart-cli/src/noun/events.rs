@@ -96,6 +96,7 @@ fn tint(kind: &EventKind) -> Tint {
         EventKind::Retrying(..)
         | EventKind::Blocked(_)
         | EventKind::Bounced(..)
+        | EventKind::Compensated(_)
         | EventKind::Paused => Tint::Held,
         _ => Tint::Plain,
     }

@@ -224,7 +224,11 @@ async fn the_log_of_a_job_is_told_as_its_schema_says_and_followed_to_its_end() {
 
 #[test]
 fn each_schema_is_checked() {
-    let here = concat!(include_str!("json.rs"), include_str!("alerts.rs"));
+    let here = concat!(
+        include_str!("json.rs"),
+        include_str!("alerts.rs"),
+        include_str!("sagas.rs")
+    );
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema");
     let mut number = 0;
     for file in std::fs::read_dir(folder).unwrap() {

@@ -15,6 +15,7 @@ mod json;
 mod long_work;
 mod other_clock;
 mod rig;
+mod sagas;
 mod scale;
 mod screen;
 mod secrets;

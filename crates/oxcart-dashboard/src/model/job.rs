@@ -150,6 +150,12 @@ pub struct JobView {
     pub order: Option<String>,
     /// Its unique key.
     pub unique: Option<String>,
+    /// The id of the job that waits for it.
+    pub parent: Option<String>,
+    /// The jobs for which it waits, or has waited, in the order in which they were added; the first 256.
+    pub children: Vec<ChildLine>,
+    /// What became of its steps, if it is a saga that has begun one.
+    pub saga: Option<SagaView>,
     /// What a start of it counts against the rate of its queue.
     pub weight: u32,
     /// Jobs before it in line.
@@ -185,10 +191,49 @@ pub struct JobView {
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ended {
-    /// `completed`, `cancelled`, `expired`, `dead` or `other`.
+    /// `completed`, `cancelled`, `compensated` (the steps of a saga are undone), `expired`, `dead` or `other`.
     pub how: &'static str,
     /// Why, if there is a reason.
     pub reason: Option<String>,
+}
+
+/// A job for which another one waits, as that one knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChildLine {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// How it ended, if it has; a dead one may have been replayed since.
+    pub ended: Option<Ended>,
+    /// When it ended.
+    pub ended_at: Option<Moment>,
+    /// It was removed before it ended.
+    pub removed: bool,
+}
+
+/// A saga: a job whose steps are undone if it cannot be finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SagaView {
+    /// `forward`, `undoing`, `stuck`, `completed` or `compensated`.
+    pub state: &'static str,
+    /// Why it is to be undone, or was.
+    pub reason: Option<String>,
+    /// Its steps, in the order in which its handler calls them.
+    pub steps: Vec<StepLine>,
+}
+
+/// A step of a saga.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepLine {
+    /// Its name.
+    pub name: String,
+    /// `begun`, `done`, `failed`, `undone` or `skipped` (its undo was left out).
+    pub state: &'static str,
+    /// When it came to that.
+    pub at: Moment,
+    /// The error, if it has failed.
+    pub error: Option<String>,
 }
 
 /// One attempt that went wrong.

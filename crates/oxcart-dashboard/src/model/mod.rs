@@ -11,7 +11,9 @@ mod watch;
 mod worker;
 
 pub use dead::{DeadGroupLine, DeadGroups};
-pub use job::{AttemptLine, Ended, JobLine, JobList, JobQuery, JobView, LogLine};
+pub use job::{
+    AttemptLine, ChildLine, Ended, JobLine, JobList, JobQuery, JobView, LogLine, SagaView, StepLine,
+};
 pub use moment::Moment;
 pub use overview::{Overview, QueueLine, Rates};
 pub use oxcart::JobState;

@@ -7,7 +7,7 @@ use crate::access::Role;
 use crate::chrome::Chrome;
 use crate::model::{JobState, JobView};
 use crate::pages::frame::Page;
-use crate::pages::{bulk, icon, json, parts, running, text, timeline, words};
+use crate::pages::{bulk, icon, json, parts, running, steps, text, timeline, words};
 
 /// Longest payload that can be changed on the page, in bytes.
 const LONGEST_EDITED: usize = 64 * 1024;
@@ -18,6 +18,8 @@ pub(crate) fn job(shown: &JobView, chrome: &Chrome) -> Markup {
         div.columns {
             div.stack {
                 (parts::panel("What happened", &html! {}, &html! { div.inside { (timeline::timeline(shown, chrome)) } }))
+                (steps::saga(shown, chrome))
+                (steps::children(shown, chrome))
                 (payload(shown, chrome))
                 (result(shown))
                 (log(shown))
@@ -117,6 +119,7 @@ fn facts(shown: &JobView, chrome: &Chrome) -> Markup {
             dt { "Failed" } dd { (line.failed) " of at most " (words::some(line.attempts.into(), "attempt")) }
             dt { "Priority" } dd { (line.priority) @if line.priority == 500 { span.quiet { " (the default)" } } }
             @for (label, text) in texts { @if let Some(text) = text { dt { (label) } dd { (text::inline_of(text, 300)) } } }
+            @if let Some(parent) = &shown.parent { dt { "Parent" } dd { (parts::job_link(chrome, &line.queue, parent)) " waits for it" } }
             @for (label, times) in numbers { @if times > 0 { dt { (label) } dd { (words::some(times.into(), "time")) } } }
             @if shown.weight != 1 { dt { "Weight" } dd { (shown.weight) " against the rate of the queue" } }
             @if let Some(ms) = shown.timeout_ms { dt { "Time limit" } dd { (parts::ms(ms)) " for an attempt" } }

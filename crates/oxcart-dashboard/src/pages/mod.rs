@@ -17,6 +17,7 @@ mod queue;
 mod queue_side;
 mod running;
 mod schedules;
+mod steps;
 mod tasks;
 #[cfg(test)]
 mod tests;

@@ -98,6 +98,7 @@ fn how_it_ended(shown: &JobView) -> &'static str {
     match shown.ended.as_ref().map(|ended| ended.how) {
         Some("completed") => "Completed",
         Some("cancelled") => "Cancelled",
+        Some("compensated") => "Undone",
         Some("expired") => "Expired before it started",
         Some("dead") => "Dead",
         _ => "Ended",

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use oxcart::{DeadGroups, Error, Oxcart, Queue};
+use oxcart::{DeadGroups, Error, ErrorKind, Oxcart, Queue};
 use tokio::time::{sleep, timeout};
 
 use crate::model::{self, Audit, AuditLine, DeadGroupLine, JobList, JobQuery, QueueView, Running};
@@ -271,7 +271,25 @@ impl Details {
         let found = queue.job(&id).await?.ok_or_else(gone)?;
         let log = queue.logs(&id).await?;
         let is_paused = self.all.known(name).is_some_and(|line| line.paused);
-        let view = job::view(name, &found, &log, is_paused);
+        let mut children = oxcart::Children::default();
+        if found.children > 0 {
+            self.budget.borrow(1);
+            children = queue.children(&id).await?;
+        }
+        let saga = match queue.saga(&id).info().await {
+            // The rest of the job can be shown.
+            Err(error) if !matches!(error.kind(), ErrorKind::Codec | ErrorKind::Incompatible) => {
+                return Err(error.into());
+            }
+            other => other,
+        };
+        let read = job::Read {
+            job: &found,
+            log: &log,
+            children: &children,
+            saga,
+        };
+        let view = job::view(name, read, is_paused);
         Ok(View::Job(Box::new(view)))
     }
 
@@ -427,7 +445,8 @@ pub(crate) fn age(text: &str, what: &str) -> Result<Option<Duration>, NotRead> {
 /// For how long a page is fresh, and how many commands it takes at least.
 fn price(place: &Place) -> (Duration, usize) {
     let (ms, commands) = match place {
-        Place::Queue(_) | Place::Jobs(..) | Place::Job(..) => (900, 2),
+        Place::Queue(_) | Place::Jobs(..) => (900, 2),
+        Place::Job(..) => (900, 4),
         Place::Running(Some(_)) => (900, 1),
         Place::Running(None) => (1_900, 0),
         Place::Audit(..) => (1_900, 2),

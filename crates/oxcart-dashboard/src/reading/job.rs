@@ -1,12 +1,14 @@
 //! Jobs, as the model has them.
 
-use oxcart::{Ended, JobInfo, LogLine};
+use oxcart::{ChildInfo, Children, Ended, Error, JobInfo, LogLine, SagaInfo};
 
 use crate::model;
 use crate::value::{cut, readable};
 
 /// Longest error in a list, in characters.
 const ERROR_MAX: usize = 300;
+/// Children that are shown.
+const CHILDREN: usize = 256;
 
 pub(super) fn line(queue: &str, job: &JobInfo) -> model::JobLine {
     model::JobLine {
@@ -32,6 +34,7 @@ fn ended(ended: &Ended) -> model::Ended {
     let (how, reason) = match ended {
         Ended::Completed => ("completed", None),
         Ended::Cancelled(reason) => ("cancelled", Some(reason.clone())),
+        Ended::Compensated(reason) => ("compensated", Some(reason.clone())),
         Ended::Expired => ("expired", None),
         Ended::Dead(reason) => ("dead", Some(explained(reason.as_str()))),
         _ => ("other", None),
@@ -48,14 +51,52 @@ fn explained(reason: &str) -> String {
         "undecodable" => "for too long no handler could read its payload",
         "poisoned" => "its worker died too often while it ran",
         "snoozed-too-long" => "its handler has put it off for too long",
+        "stuck" => "it is a saga that is to be undone, and an undo has failed for good",
         "child-died" => "a job for which it waited is dead",
         other => other,
     };
     words.to_owned()
 }
 
-pub(super) fn view(queue: &str, job: &JobInfo, log: &[LogLine], is_paused: bool) -> model::JobView {
-    let mut unreadable = None;
+/// What is read of a job.
+pub(super) struct Read<'a> {
+    pub(super) job: &'a JobInfo,
+    pub(super) log: &'a [LogLine],
+    pub(super) children: &'a Children,
+    /// What became of its steps, or why that cannot be read.
+    pub(super) saga: Result<Option<SagaInfo>, Error>,
+}
+
+fn child(child: &ChildInfo) -> model::ChildLine {
+    model::ChildLine {
+        id: child.id.to_string(),
+        name: child.name.clone(),
+        ended: child.ended.as_ref().map(ended),
+        ended_at: child.ended_at.map(Into::into),
+        removed: child.removed,
+    }
+}
+
+fn saga(saga: SagaInfo) -> model::SagaView {
+    let steps = saga.steps.into_iter().map(|step| model::StepLine {
+        name: step.name,
+        state: step.state.as_str(),
+        at: step.at.into(),
+        error: step.error,
+    });
+    model::SagaView {
+        state: saga.state.as_str(),
+        reason: saga.reason,
+        steps: steps.collect(),
+    }
+}
+
+pub(super) fn view(queue: &str, read: Read<'_>, is_paused: bool) -> model::JobView {
+    let Read { job, log, .. } = read;
+    let (steps, mut unreadable) = match read.saga {
+        Ok(found) => (found.map(saga), None),
+        Err(error) => (None, Some(super::said(&error))),
+    };
     let attempts = job.history.iter().map(|attempt| model::AttemptLine {
         started_at: attempt.started_at.into(),
         ended_at: attempt.ended_at.into(),
@@ -75,6 +116,9 @@ pub(super) fn view(queue: &str, job: &JobInfo, log: &[LogLine], is_paused: bool)
         snoozes: job.snoozes,
         order: job.order.clone(),
         unique: job.unique.clone(),
+        parent: job.parent.as_ref().map(ToString::to_string),
+        children: read.children.iter().take(CHILDREN).map(child).collect(),
+        saga: steps,
         weight: job.weight,
         position: job.position,
         expires_at: job.expires_at.map(Into::into),
@@ -107,12 +151,21 @@ fn stands(job: &JobInfo, is_paused: bool) -> String {
             format!("It waits in line, with {before} jobs before it{paused}.")
         }
         (State::Waiting, None) => "It waits apart from the line: its name is paused, no worker has a handler of its name, or its worker died while it ran.".to_owned(),
-        (State::Blocked, _) => "It is held back by other jobs of its group, with its order key or with its unique key.".to_owned(),
+        (State::Blocked, _) if job.children > 0 => {
+            "It waits for its children, or it is held back by other jobs of its group, with its order key or with its unique key.".to_owned()
+        }
+        (State::Blocked, _) => "It is held back by other jobs of its group, with its order key or with its unique key, or its handler waits for a signal.".to_owned(),
         (State::Delayed, _) if job.failed > 0 => "It failed, and is tried again when it is due.".to_owned(),
         (State::Delayed, _) => "It is not due yet.".to_owned(),
         (State::Active, _) => "It runs.".to_owned(),
         (State::Completed, _) => "It completed, and is kept for a while.".to_owned(),
+        (State::Cancelled, _) if matches!(job.ended, Some(Ended::Compensated(_))) => {
+            "It could not be finished: the steps that were done are undone. It is kept for a while.".to_owned()
+        }
         (State::Cancelled, _) => "It was cancelled, and is kept for a while.".to_owned(),
+        (State::Dead, _) if matches!(job.ended, Some(Ended::Dead(oxcart::DeadReason::Stuck))) => {
+            "It is a saga that cannot be undone, and stays until somebody replays it, which goes on undoing, or removes it.".to_owned()
+        }
         (State::Dead, _) => "It failed for good, and stays until somebody replays or removes it.".to_owned(),
         _ => "Its state is not known to this version.".to_owned(),
     }

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use oxcart::{Failure, Flow, Job, JobState, Saga, Worker};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::rig::{ADMIN, Program, Rig, Send};
+use crate::rig::{ADMIN, PATIENCE, Program, Rig, Send};
+use crate::support::eventually_async;
 
 /// The schema of an answer, with all that it refers to.
 fn schema(description: &Value, path: &str, method: &str, status: &str) -> Value {
@@ -75,6 +78,102 @@ async fn every_answer_is_what_the_description_says() {
         assert!(!answer["jobs"].as_array().unwrap().is_empty(), "{answer}");
     }
     assert!(read.len() >= 16);
+}
+
+/// Two steps, of which the second fails for good, and so does the undo of the first.
+#[derive(Serialize, Deserialize)]
+struct Fulfil;
+
+impl Job for Fulfil {
+    const NAME: &'static str = "fulfil";
+    type Output = ();
+}
+
+async fn fulfil(_: Fulfil, saga: Saga) -> Result<(), Failure> {
+    let pay = || async { Ok::<_, Failure>(7_u64) };
+    saga.step("pay <b>", pay).undo(refund).await?;
+    let ship = || async { Err::<(), _>(Failure::dead("no lorry")) };
+    saga.step("ship", ship).await
+}
+
+async fn refund(_: u64) -> Result<(), Failure> {
+    Err(Failure::dead("the bank is closed"))
+}
+
+#[tokio::test]
+async fn a_job_is_shown_with_its_steps_and_its_children() {
+    let rig = Rig::new().await;
+    let flow = Flow::new(rig.queue.enqueue(Send::to("ada")));
+    let flow = flow.child(rig.queue.enqueue(Fulfil)).await.unwrap();
+    let worker = Worker::builder(&rig.queue).handle(fulfil).build().unwrap();
+    let dead = eventually_async(PATIENCE, async || {
+        rig.queue.counts().await.unwrap().dead == 1
+    });
+    worker.run_until(dead).await.unwrap();
+
+    let admin = Program::new(&rig.router(), ADMIN);
+    let description = admin.get("/api/openapi.json").await.expect(200).json();
+    let path = "/api/queues/{queue}/jobs/{job}";
+    let read = async |id: &str| {
+        let job = admin.get(&format!("/api/queues/mail/jobs/{id}")).await;
+        let job = job.expect(200).json();
+        check(&description, path, &job);
+        let page = admin.get(&format!("/queues/mail/jobs/{id}")).await;
+        (job, page.expect(200).text)
+    };
+    let (parent, page) = read(flow.id().as_str()).await;
+    let children = parent["children"].as_array().unwrap();
+    assert_eq!(children.len(), 1);
+    assert_eq!(parent["saga"], Value::Null);
+    let id = children[0]["id"].as_str().unwrap();
+    assert!(
+        page.contains(&format!("/queues/mail/jobs/{id}\"")),
+        "{page}"
+    );
+    assert!(page.contains("0 of 1 job ended, 1 dead"), "{page}");
+
+    let (saga, page) = read(id).await;
+    assert_eq!(saga["parent"], flow.id().as_str());
+    assert_eq!(
+        (&saga["saga"]["state"], &saga["saga"]["reason"]),
+        (&json!("stuck"), &json!("no lorry"))
+    );
+    let steps = saga["saga"]["steps"].as_array().unwrap().iter();
+    let steps: Vec<_> = steps.map(|step| (&step["name"], &step["state"])).collect();
+    assert_eq!(
+        steps,
+        [
+            (&json!("pay <b>"), &json!("done")),
+            (&json!("ship"), &json!("failed"))
+        ]
+    );
+    assert!(
+        page.contains("pay &lt;b&gt;") && page.contains("oxcart saga skip"),
+        "{page}"
+    );
+
+    // As whoever can do it by hand does.
+    let id = oxcart::JobId::new(id).unwrap();
+    rig.queue.saga(&id).skip_undo("pay <b>").await.unwrap();
+    let replayed = rig.queue.replay(&id).await.unwrap();
+    assert_eq!(replayed, oxcart::Changed::Done);
+    let worker = Worker::builder(&rig.queue).handle(fulfil).build().unwrap();
+    let cancelled = eventually_async(PATIENCE, async || {
+        let job = rig.queue.job(&id).await.unwrap().unwrap();
+        job.state == JobState::Cancelled
+    });
+    worker.run_until(cancelled).await.unwrap();
+    // Another dashboard has read nothing before.
+    let admin = Program::new(&rig.router(), ADMIN);
+    let job = admin.get(&format!("/api/queues/mail/jobs/{id}")).await;
+    let job = job.expect(200).json();
+    check(&description, path, &job);
+    assert_eq!(job["ended"]["how"], "compensated");
+    let parent = admin
+        .get(&format!("/api/queues/mail/jobs/{}", flow.id()))
+        .await;
+    let parent = parent.expect(200).json();
+    assert_eq!(parent["children"][0]["ended"]["how"], "compensated");
 }
 
 #[tokio::test]

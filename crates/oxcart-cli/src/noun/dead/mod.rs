@@ -14,7 +14,6 @@ use self::bulk::Action;
 use crate::jobs::filter::Filter;
 use crate::jobs::listing::{self, Columns, Part};
 use crate::jobs::steps::{self, Tally};
-use crate::jobs::story;
 use crate::noun::job::{Show, all_found, id};
 use crate::session::Session;
 use crate::term::confirm::confirm;
@@ -157,7 +156,7 @@ async fn show(session: &mut Session, show: &Show) -> Result<(), Trouble> {
         let hint = format!("oxcart job show {} {}", show.queue, job.id);
         return Err(Trouble::not_found(message).hint(hint));
     }
-    story::tell(&mut session.out, &show.queue, &job)
+    show.tell(session, &job).await
 }
 
 async fn change(

@@ -6,7 +6,7 @@ mod logs;
 pub(crate) mod payload;
 
 use clap::{Args, Subcommand};
-use oxcart::{Changed, JobId, JobInfo, JobState, Queue};
+use oxcart::{Changed, ErrorKind, JobId, JobInfo, JobState, Queue};
 use serde::Serialize;
 
 use crate::jobs::filter::Filter;
@@ -113,6 +113,23 @@ impl Show {
         Ok(job.reveal())
     }
 
+    /// Its whole story.
+    pub(crate) async fn tell(&self, session: &mut Session, job: &JobInfo) -> Result<(), Trouble> {
+        let saga = session.oxcart.queue(&self.queue)?.saga(&job.id);
+        let saga = match saga.info().await {
+            Ok(saga) => saga,
+            // The rest of the job can be shown.
+            Err(error) if matches!(error.kind(), ErrorKind::Codec | ErrorKind::Incompatible) => {
+                session
+                    .out
+                    .note(format_args!("its steps cannot be read: {error}"));
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        story::tell(&mut session.out, &self.queue, job, saga.as_ref())
+    }
+
     async fn id(&self, queue: &Queue) -> Result<JobId, Trouble> {
         if let (Some(name), Some(key)) = (&self.name, &self.key) {
             let found = queue.jobs_named(name)?.with_key(key).await?;
@@ -202,7 +219,7 @@ async fn list(session: &mut Session, list: List) -> Result<(), Trouble> {
 
 async fn show(session: &mut Session, show: &Show) -> Result<(), Trouble> {
     let job = show.job(session).await?;
-    story::tell(&mut session.out, &show.queue, &job)
+    show.tell(session, &job).await
 }
 
 async fn promote(session: &mut Session, promote: Promote) -> Result<(), Trouble> {

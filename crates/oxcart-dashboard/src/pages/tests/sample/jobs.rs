@@ -81,6 +81,31 @@ pub(super) fn job_view(name: &str, id: &str, text: &str) -> JobView {
         snoozes: 2,
         order: Some("customer-91".to_owned()),
         unique: Some("invoice-2026-11-0042".to_owned()),
+        parent: Some(id.to_owned()),
+        children: [None, Some("dead"), Some("compensated")]
+            .map(|how| ChildLine {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                ended: how.map(|how| Ended {
+                    how,
+                    reason: Some(text.to_owned()),
+                }),
+                ended_at: how.map(|_| ago(65_000)),
+                removed: false,
+            })
+            .to_vec(),
+        saga: Some(SagaView {
+            state: "stuck",
+            reason: Some(text.to_owned()),
+            steps: ["undone", "skipped", "done", "failed", "begun"]
+                .map(|state| StepLine {
+                    name: name.to_owned(),
+                    state,
+                    at: ago(65_000),
+                    error: (state == "failed").then(|| text.to_owned()),
+                })
+                .to_vec(),
+        }),
         weight: 3,
         position: None,
         expires_at: None,
