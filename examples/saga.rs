@@ -98,7 +98,7 @@ async fn main() -> anyhow::Result<()> {
     let orders = oxcart.queue("orders")?;
     let world = Arc::new(World::default());
     world.in_stock.store(10, Ordering::SeqCst);
-    world.balance.store(100_00, Ordering::SeqCst);
+    world.balance.store(10_000, Ordering::SeqCst);
     let worker = Worker::builder(&orders)
         .state(Arc::clone(&world))
         .handle(fulfil)
@@ -120,22 +120,22 @@ async fn main() -> anyhow::Result<()> {
         (stock, world.balance.load(Ordering::SeqCst))
     };
 
-    let order = enqueue(2, 30_00).await?;
+    let order = enqueue(2, 3_000).await?;
     run().await;
     println!("the first order is {}", order.result().await?);
-    assert_eq!(left(), (8, 70_00));
+    assert_eq!(left(), (8, 7_000));
 
-    let order = enqueue(1, 500_00).await?;
+    let order = enqueue(1, 50_000).await?;
     run().await;
     let undone = order.result().await.unwrap_err();
     assert_eq!(undone.kind(), ErrorKind::Compensated);
     println!("the second was undone: {undone}");
-    assert_eq!(left(), (8, 70_00), "what was kept is free again");
+    assert_eq!(left(), (8, 7_000), "what was kept is free again");
 
     // Now everything goes wrong: the truck, and the bank that is to give the money back.
     world.truck_is_broken.store(true, Ordering::SeqCst);
     world.bank_is_closed.store(true, Ordering::SeqCst);
-    let order = enqueue(1, 10_00).await?;
+    let order = enqueue(1, 1_000).await?;
     run().await;
     let saga = orders.saga(order.id());
     let info = saga.info().await?.expect("it has begun");
@@ -149,10 +149,10 @@ async fn main() -> anyhow::Result<()> {
     for step in &info.steps {
         println!("  {} is {}", step.name, step.state);
     }
-    assert_eq!(left(), (7, 60_00));
+    assert_eq!(left(), (7, 6_000));
 
     // Somebody gives the money back by hand, and lets the saga go on.
-    world.balance.fetch_add(10_00, Ordering::SeqCst);
+    world.balance.fetch_add(1_000, Ordering::SeqCst);
     saga.skip_undo("pay").await?;
     assert_eq!(orders.replay(order.id()).await?, Changed::Done);
     run().await;
@@ -164,6 +164,6 @@ async fn main() -> anyhow::Result<()> {
         [StepState::Undone, StepState::Skipped, StepState::Failed]
     );
     println!("and then undone, but for what was done by hand");
-    assert_eq!(left(), (8, 70_00));
+    assert_eq!(left(), (8, 7_000));
     Ok(())
 }

@@ -135,9 +135,9 @@ async fn fulfil(
     world: State<World>,
 ) -> Result<u64, Failure> {
     let id = context.id();
-    for step in 0..STEPS.len() {
+    for (step, name) in STEPS.into_iter().enumerate() {
         let run = || world.take_effect(id, &job, step);
-        let doing = saga.step(STEPS[step], run);
+        let doing = saga.step(name, run);
         if step == STEPS.len() - 1 {
             doing.await?;
         } else {
@@ -206,14 +206,13 @@ async fn judge(
             ));
         }
     };
-    for step in 0..STEPS.len() {
+    for (step, name) in STEPS.into_iter().enumerate() {
         let at = |what: &str| -> Vec<usize> {
             let with_positions = lines.iter().enumerate();
             let is_it = |(_, (other, of)): &(usize, &(String, usize))| other == what && *of == step;
             with_positions.filter(is_it).map(|(at, _)| at).collect()
         };
         let (effects, undone, stored) = (at("effect"), at("undo"), at("stored"));
-        let name = STEPS[step];
         if completed && (effects.is_empty() || !undone.is_empty()) {
             return Err(format!(
                 "completed, and {name}: {effects:?}, undone {undone:?}"
