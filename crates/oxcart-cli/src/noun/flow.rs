@@ -94,8 +94,8 @@ fn tree(out: &mut Out, flow: &FlowTree) -> Result<(), Trouble> {
         let gap = " ".repeat(widest - measure_text_width(&name));
         let name = out.paint(Tint::Strong, name);
         let state = match node.state {
-            Some(state) => out.paint(Tint::of_state(state), format!("{state:<9}")),
-            None => out.paint(Tint::Faint, "removed"),
+            Some(state) => out.paint(Tint::of_state(state), format!("{:<9}", state.as_str())),
+            None => out.paint(Tint::Faint, format!("{:<9}", "removed")),
         };
         let line = format!("{name}{gap}  {}  {state}  {}", node.id, what(node));
         out.line(line.trim_end())?;

@@ -248,7 +248,10 @@ async fn a_flow_is_shown_as_a_tree() {
         lines[0].starts_with("charge      ") && lines[2].starts_with("    charge  "),
         "{tree}"
     );
-    assert!(lines[3].ends_with("card 4111"), "{tree}");
+    assert!(
+        lines[3].contains("  dead       ") && lines[3].ends_with("card 4111"),
+        "{tree}"
+    );
 
     let story = rig.run(&["job", "show", "billing", id]).expect(0).out;
     assert!(
