@@ -6,10 +6,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::random::op::{Op, Operation, Turn, WORKERS};
+use super::random::op::{Op, Operation, WORKERS};
 use super::random::world::{World, Wrong};
-use super::steps::operations::{live, one_of};
-use super::{Rig, completed, job, on_both, settlement};
+use super::steps::operations::{end, live, one_of};
+use super::{Rig, completed, job, on_both};
 use crate::codec;
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
@@ -17,7 +17,7 @@ use crate::job::outcome::{DeadReason, Ending, Outcome};
 use crate::job::state::State;
 use crate::policy::settings::QueueSettings;
 use crate::policy::steps::StepKind;
-use crate::store::advance::{Advance, Claimed, Settlement};
+use crate::store::advance::Claimed;
 use crate::store::get::Get;
 use crate::store::recover::{Doubt, Recover, Recovered};
 use crate::store::remove::Remove;
@@ -448,15 +448,7 @@ impl Operation for Course {
                     Ends::Dead => dead(),
                     Ends::Cancelled => Outcome::Cancelled("enough".into()),
                 };
-                let ended = settlement(&id, &receipt, outcome);
-                let traits = world.end_traits(&id);
-                let mut settle = vec![Settlement {
-                    fence,
-                    traits,
-                    ..ended
-                }];
-                Advance::sort(&mut settle);
-                world.turn(Turn::settling(self.worker), settle)
+                end(world, self.worker, (id, fence, receipt), outcome)
             }
         }
     }

@@ -9,8 +9,9 @@ use proptest::sample::select;
 
 use super::suspended;
 use crate::id::{Fence, JobId, Receipt};
+use crate::job::outcome::Outcome;
 use crate::policy::steps::StepKind;
-use crate::store::advance::{Advance, Settlement};
+use crate::store::advance::Settlement;
 use crate::store::signal::Signal;
 use crate::store::step::{Step, What};
 use crate::store::steps::Steps;
@@ -37,6 +38,23 @@ pub(in crate::store::tests) fn live(world: &World<'_>) -> Vec<(JobId, Fence, Rec
         }
     }
     live
+}
+
+/// An attempt ends.
+pub(in crate::store::tests) fn end(
+    world: &mut World<'_>,
+    worker: u8,
+    (id, fence, receipt): (JobId, Fence, Receipt),
+    outcome: Outcome,
+) -> Result<(), Wrong> {
+    let ended = settlement(&id, &receipt, outcome);
+    let traits = world.end_traits(&id);
+    let settlement = Settlement {
+        fence,
+        traits,
+        ..ended
+    };
+    world.turn(Turn::settling(worker), vec![settlement])
 }
 
 /// The numbers of a job's steps that have ever waited.
@@ -177,15 +195,7 @@ impl Operation for Suspend {
             world.both(&Signal { id, name, value })?;
         }
         let steps: Vec<u32> = self.steps.iter().map(|step| step.number).collect();
-        let ended = settlement(&id, &receipt, suspended(&steps));
-        let traits = world.end_traits(&id);
-        let mut settle = vec![Settlement {
-            fence,
-            traits,
-            ..ended
-        }];
-        Advance::sort(&mut settle);
-        world.turn(Turn::settling(self.worker), settle)
+        end(world, self.worker, (id, fence, receipt), suspended(&steps))
     }
 }
 
