@@ -28,7 +28,8 @@ function queue.end_cancelled(ids, outcomes, records)
 end
 
 -- Attempts end (outcome.lua): one whose job is to be cancelled ends as cancelled, unless it completed, whatever its worker says. A saga
--- is undone instead: it goes back in line for that, unless it is being undone already.
+-- is undone instead: it goes back in line for that. Of one that is being undone the worker has to say how that ended; if it says
+-- `cancelled`, something was left undone, and the saga is stuck. Nor is a saga undone because no worker could run it for too long.
 -- Returns { position, request, .. } of those of which the worker said something else; nil if there is none.
 function queue.obey_requests(others)
   local ids, overruled = {}, nil
@@ -38,11 +39,14 @@ function queue.obey_requests(others)
   local requests, sagas = queue.take_requests(ids)
   for i = 1, #others do
     local other, request, saga = others[i], requests[i], sagas[ids[i]]
-    local ends = other.outcome == 'dead' or other.outcome == 'cancelled'
+    local was_run = other.reason ~= 'unknown-name' and other.reason ~= 'undecodable'
+    local ends = other.outcome == 'dead' and was_run or other.outcome == 'cancelled'
     if saga and queue.goes_forward(saga) and (request and other.outcome ~= 'completed' or ends) then
       queue.begin_undo(ids[i], request or other.outcome == 'cancelled' and other.blob or cmsgpack.pack({ cancelled = other.reason }))
       -- It waits for nothing that its worker asked for.
       other.outcome, other.after_ms, other.name = 'released', nil, nil
+    elseif saga and other.outcome == 'cancelled' then
+      other.outcome, other.reason, other.blob = 'dead', 'stuck', cmsgpack.pack({ kind = 'error' })
     elseif request and not saga and other.outcome ~= 'completed' then
       if other.outcome ~= 'cancelled' or other.blob ~= request then
         overruled = overruled or {}

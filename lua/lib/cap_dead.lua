@@ -1,7 +1,8 @@
 -- Drops dead letters that are too old or too many, if that is set for the queue; nothing is set by itself. A dead job that holds
--- back the jobs of its order, or its parent, stays: they would go on as if it had been done.
+-- back the jobs of its order, or its parent, stays: they would go on as if it had been done. So does a stuck saga (saga.lua): what it
+-- did stands.
 -- needs: settings, forget, whole, count
--- rarely: head, tell
+-- rarely: head, tell, saga
 
 local function holds_others_up(id, record)
   return record and queue.has_traits(record)
@@ -27,8 +28,9 @@ function queue.cap_dead(budget)
     return 0
   end
   local records, gone, leaving = redis.call('HMGET', key.jobs, unpack(ids)), {}, {}
+  local sagas = queue.sagas_among(ids)
   for i, id in ipairs(ids) do
-    if (i <= too_old or #gone < too_many) and not holds_others_up(id, records[i]) then
+    if (i <= too_old or #gone < too_many) and not sagas[id] and not holds_others_up(id, records[i]) then
       gone[#gone + 1] = id
       leaving[#leaving + 1] = { id = id, record = records[i], to = 'removed' }
     end

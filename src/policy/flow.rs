@@ -13,7 +13,7 @@ pub(crate) const NODES_MAX: usize = 10_000;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnDeath {
-    /// The parent waits until the child is [replayed](crate::Queue::replay) and completes, or is cancelled or removed. The default.
+    /// The parent waits until the child is [replayed](crate::Queue::replay) and completes, or is removed. The default.
     #[default]
     Hold,
     /// The parent is dead at once, for [`DeadReason::ChildDied`](crate::DeadReason::ChildDied). Its other children go on. If the

@@ -25,6 +25,8 @@ pub struct EnqueueFrom<J: Job> {
     jobs: EnqueueMany<J>,
     source: String,
     positions: Vec<u64>,
+    /// A position without a job.
+    surplus: Option<u64>,
 }
 
 /// What became of jobs that were made of the entries of a log ([`EnqueueMany::from`]).
@@ -69,7 +71,7 @@ impl<J: Job> EnqueueMany<J> {
     ///
     /// # Errors
     ///
-    /// Before anything is sent: [`ErrorKind::Invalid`] for a malformed name, for positions that are too few, do not rise or are not below 2^53, and for what
+    /// Before anything is sent: [`ErrorKind::Invalid`] for a malformed name, for positions that are too few or too many, do not rise or are not below 2^53, and for what
     /// [`Enqueue`](crate::Enqueue) does not take. [`ErrorKind::Refused`] if too many logs feed the queue. Otherwise if Redis does not answer: repeat it, with the
     /// same positions.
     ///
@@ -81,8 +83,13 @@ impl<J: Job> EnqueueMany<J> {
         source: impl Into<String>,
         positions: impl IntoIterator<Item = u64>,
     ) -> EnqueueFrom<J> {
-        let positions = positions.into_iter().take(self.len()).collect();
+        let mut all = positions.into_iter();
+        let positions = all.by_ref().take(self.len()).collect();
+        // `17..` has no end, and need not have one.
+        let is_list = all.size_hint().1.is_some();
+        let surplus = is_list.then(|| all.next()).flatten();
         EnqueueFrom {
+            surplus,
             jobs: self,
             source: source.into(),
             positions,
@@ -97,6 +104,12 @@ impl<J: Job> EnqueueFrom<J> {
         if positions < jobs {
             return Err(Error::invalid(format!(
                 "there are {jobs} jobs, and only {positions} positions: each job has one"
+            )));
+        }
+        if let Some(position) = self.surplus {
+            return Err(Error::invalid(format!(
+                "there are {jobs} jobs, and more positions, the next of them {position}: each job has one, so that no entry is taken \
+                 twice or passed over"
             )));
         }
         let falls = self.positions.windows(2).find(|pair| pair[0] >= pair[1]);
@@ -119,6 +132,7 @@ impl<J: Job> EnqueueFrom<J> {
             jobs,
             source,
             positions,
+            ..
         } = self;
         let (queue, jobs) = jobs.into_jobs().await?;
         let mut fed = Fed {

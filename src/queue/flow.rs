@@ -60,7 +60,8 @@ use crate::store::enqueue::{Met, Novelty, There};
 ///
 /// A child has ended when it is completed, cancelled, expired or removed: none of these leaves a parent stuck. What the
 /// death of a child means is said for each ([`Child::on_death`]); by default the parent waits until the child is replayed.
-/// What is set for the parent itself, a delay, a priority, a group, counts from the moment at which its children have ended.
+/// A priority and a group of the parent count from the moment at which its children have ended. A delay counts from the moment at which
+/// the flow is enqueued: the parent runs when it is over and the children have ended.
 ///
 /// # Ids and unique keys
 ///

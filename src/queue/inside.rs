@@ -15,7 +15,14 @@ use crate::queue::Queue;
 const OTHERS_ARE_SEEN_AFTER: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
-    static INSIDE: Arc<Inside>;
+    static INSIDE: Handler;
+}
+
+/// A handler of a worker, and how many waits of it last.
+#[derive(Clone)]
+struct Handler {
+    inside: Arc<Inside>,
+    waits: Arc<AtomicUsize>,
 }
 
 /// The handlers of one worker, as far as they wait for jobs of its queue.
@@ -60,24 +67,31 @@ impl Inside {
         self: &Arc<Self>,
         handler: F,
     ) -> impl Future<Output = F::Output> + use<F> {
-        INSIDE.scope(Arc::clone(self), handler)
+        let inside = Arc::clone(self);
+        let waits = Arc::default();
+        INSIDE.scope(Handler { inside, waits }, handler)
     }
 }
 
 /// A handler waits for a job of its own queue, until this is dropped.
 pub(crate) struct OwnWait {
-    inside: Arc<Inside>,
+    handler: Handler,
     since: Instant,
 }
 
 impl OwnWait {
     /// If the caller is in a handler of a worker of this queue.
     pub(crate) fn begin(queue: &Queue, id: &JobId) -> Option<Self> {
-        let inside = INSIDE.try_with(Arc::clone).ok()?;
+        let handler = INSIDE.try_with(Handler::clone).ok()?;
+        let inside = &handler.inside;
         if !inside.queue.inner.is_same(&queue.inner) {
             return None;
         }
-        let waiting = inside.waiting.fetch_add(1, Relaxed) + 1;
+        // One handler holds one slot, for however many jobs it waits.
+        if handler.waits.fetch_add(1, Relaxed) == 0 {
+            inside.waiting.fetch_add(1, Relaxed);
+        }
+        let waiting = inside.waiting.load(Relaxed);
         if !inside.warned.swap(true, Relaxed) {
             warn!(
                 queue = queue.name(),
@@ -89,12 +103,12 @@ impl OwnWait {
             );
         }
         let since = Instant::now();
-        Some(Self { inside, since })
+        Some(Self { handler, since })
     }
 
     /// Fails if the wait would never end: all slots wait so, and no other worker is there. The job has not ended.
     pub(crate) async fn may_end(&self, id: &JobId) -> Result<(), Error> {
-        let inside = &self.inside;
+        let inside = &self.handler.inside;
         let by_hand = inside.by_hand.load(Relaxed);
         let slots = match by_hand {
             true => 1,
@@ -126,6 +140,8 @@ impl OwnWait {
 
 impl Drop for OwnWait {
     fn drop(&mut self) {
-        self.inside.waiting.fetch_sub(1, Relaxed);
+        if self.handler.waits.fetch_sub(1, Relaxed) == 1 {
+            self.handler.inside.waiting.fetch_sub(1, Relaxed);
+        }
     }
 }

@@ -114,7 +114,7 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
                 after: hold_within_bounds(wait),
             },
             // An error of a handler that was told to stop is no failure of the job.
-            Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => stopped(facts),
+            Verdict::Retry | Verdict::RetryAfter(_) if facts.cancelled => stopped(facts.lost),
             Verdict::Retry => failed(AttemptKind::Error, failure.error, None, facts),
             Verdict::RetryAfter(wait) => {
                 failed(AttemptKind::Error, failure.error, Some(wait), facts)
@@ -125,7 +125,7 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
             let error = format!("took longer than its time limit of {limit:?}");
             failed(AttemptKind::Timeout, error, None, facts)
         }
-        Happened::Stopped => stopped(facts),
+        Happened::Stopped => stopped(facts.lost),
         Happened::Suspended { .. } if facts.lost => Outcome::LeaseLost,
         Happened::Suspended { after, steps } => Outcome::Suspended { after, steps },
         Happened::UnknownName(name) => {
@@ -147,8 +147,9 @@ pub(crate) fn hold_within_bounds(wait: Duration) -> Duration {
     wait.clamp(HOLD_MIN, HOLD_MAX)
 }
 
-fn stopped(facts: &Facts<'_>) -> Outcome {
-    match facts.lost {
+/// `is_lost`: another attempt has the job.
+pub(crate) fn stopped(is_lost: bool) -> Outcome {
+    match is_lost {
         true => Outcome::LeaseLost,
         false => Outcome::Released,
     }
@@ -168,7 +169,7 @@ pub(crate) fn snoozed_for(wait: Duration) -> Duration {
 }
 
 /// The first time counts, and not when the job was enqueued: it may have waited long before, or have been replayed.
-fn snoozed(wait: Duration, facts: &Facts<'_>) -> Outcome {
+pub(crate) fn snoozed(wait: Duration, facts: &Facts<'_>) -> Outcome {
     let since_ms = facts.counters.snoozed_since_ms;
     let age = Duration::from_millis(facts.now_ms.saturating_sub(since_ms));
     let longest = facts.rules.snooze_for;

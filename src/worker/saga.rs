@@ -173,14 +173,18 @@ where
                 .map_err(|error| mistake(error, &context))?;
         }
         let course = context.inner.saga.get_or_init(Box::default);
+        course.called(number);
         if context.inner.alone.is_some() {
             return run.await;
         }
         let store = context.step_store();
         let call = context.call(&store, number, &name);
-        let _runs = context.steps().run();
+        let _runs = context.runs();
         let stored = call.stored(StepKind::OF_SAGAS).await.map_err(trouble)?;
         let kind = stored.as_ref().map(|stored| stored.kind);
+        if matches!(kind, Some(StepKind::Undone | StepKind::Skipped)) {
+            course.meets_undone();
+        }
         let value = match stored.filter(|stored| stored.kind.was_done()) {
             Some(stored) => stored.value,
             None => {

@@ -19,6 +19,7 @@ use crate::worker::context::Context;
 
 pub(crate) use alone::Alone;
 use attempt::Call;
+use attempt::Runs;
 pub(crate) use attempt::{Known, Steps, Store, Suspended, Suspension};
 
 const STEP: &str = "a step's output";
@@ -70,8 +71,22 @@ impl Context {
         Called {
             context: self.clone(),
             name: name.to_owned(),
-            number: self.steps().call(name),
+            number: self.number(name),
         }
+    }
+
+    fn number(&self, name: &str) -> Result<u32, Error> {
+        if self.inner.saga.get().is_some_and(|course| course.undoes()) {
+            return Err(Error::invalid(format!(
+                "`{name}`: an undo of a saga has no steps of its own, and cannot sleep or wait for a signal"
+            )));
+        }
+        self.steps().call(name)
+    }
+
+    /// From here on something runs that the attempt is not put aside for.
+    pub(crate) fn runs(&self) -> Runs<'_> {
+        self.steps().run(&self.inner.suspension)
     }
 
     pub(crate) fn call<'a>(&'a self, store: &'a Store, number: u32, name: &'a str) -> Call<'a> {
@@ -157,10 +172,11 @@ impl Context {
             let store = context.step_store();
             let call = context.call(&store, number, &name);
             // As long as it runs, no wait beside it puts the attempt aside: what has begun is stored.
-            let _runs = context.steps().run();
+            let _runs = context.runs();
             if let Some(stored) = call.stored(DONE).await.map_err(trouble)? {
                 return codec::decode(STEP, &stored.value, Dialect::Readable).map_err(trouble);
             }
+            context.refuse_if_undoing(&store).await?;
             let output = run().await?;
             // From here to the stored output is where a process that dies leaves an effect that is repeated.
             let value = codec::encode_to_be_read(STEP, &output).map_err(trouble)?;
@@ -219,7 +235,7 @@ impl Context {
             let store = context.step_store();
             let call = context.call(&store, number, &name);
             let due_ms = {
-                let _runs = context.steps().run();
+                let _runs = context.runs();
                 match call.stored(SLEEP).await.map_err(trouble)? {
                     Some(stored) => stored.due_ms,
                     None => {
@@ -304,7 +320,7 @@ impl Context {
         let store = self.step_store();
         let call = self.call(&store, number, name);
         let due_ms = {
-            let _runs = self.steps().run();
+            let _runs = self.runs();
             let known = call.stored(WAIT).await.map_err(trouble)?;
             let (now_ms, known) = match known {
                 Some(known) => (None, Some(known)),

@@ -15,7 +15,7 @@ use crate::service::lease::Lease;
 use crate::store::advance::{Claimed, Settlement};
 use crate::time::ServerClock;
 use crate::worker::context::Context;
-use crate::worker::decide::{Facts, Happened, decide, failed_attempt};
+use crate::worker::decide::{Facts, Happened, decide, failed_attempt, snoozed, stopped};
 use crate::worker::inner::WorkerInner;
 
 /// What is known of the job when it is decided how its attempt ends.
@@ -94,7 +94,18 @@ impl Terms {
         lease: &Lease,
         happened: Happened,
     ) -> Outcome {
-        decide(happened, &self.facts(worker, lease, self.counters))
+        let context = self.begun.as_ref().map(|(context, _)| context);
+        let is_saga = context.is_some_and(|context| context.inner.saga.get().is_some());
+        match happened {
+            // It may have more to undo: what is to be cancelled goes on in another attempt.
+            Happened::Stopped if is_saga => stopped(lease.is_lost()),
+            happened => decide(happened, &self.facts(worker, lease, self.counters)),
+        }
+    }
+
+    /// An undo puts itself off.
+    pub(crate) fn snoozed(&self, worker: &WorkerInner, lease: &Lease, wait: Duration) -> Outcome {
+        snoozed(wait, &self.facts(worker, lease, self.counters))
     }
 
     /// An attempt to undo a saga has failed, after so many others: it is tried again, if attempts are left.

@@ -19,7 +19,7 @@ use crate::queue::saga::reason_in;
 use crate::service::lease::Lease;
 use crate::store::undo::{Undo, Undoing};
 use crate::worker::context::Context;
-use crate::worker::decide::{Happened, hold_within_bounds, panicked, snoozed_for};
+use crate::worker::decide::{Happened, hold_within_bounds, panicked};
 use crate::worker::handler::Failed;
 use crate::worker::inner::WorkerInner;
 use crate::worker::saga::{Course, Reached};
@@ -142,12 +142,18 @@ impl Ended<'_> {
             };
             return Err(self.again(AttemptKind::Error, error, None, failed));
         }
+        self.course.begin_undos();
+        // An undo is told to stop when its worker stops, and not because the job was cancelled.
+        let context = Context {
+            ends: Some(self.lease.stop.child_token()),
+            ..self.context.clone()
+        };
         for (number, step) in self.course.in_reverse() {
             let is_done = known.kind(number) == Some(StepKind::Done);
             let Some(undo) = step.undo.as_ref().filter(|_| is_done) else {
                 continue;
             };
-            let undoing = undo.start(step.value.clone(), self.context.clone());
+            let undoing = undo.start(step.value.clone(), context.clone());
             match self.run(undoing).await {
                 Happened::Returned(Ok(_)) => self.undone(number, &step, failed).await?,
                 other => return Err(self.not_undone(other, &step.name, failed)),
@@ -162,12 +168,19 @@ impl Ended<'_> {
         let called = self.context.steps().called_so_far();
         for (number, step) in known.steps() {
             let name = &step.name;
+            let now = self.context.steps().name(number);
             if step.kind == StepKind::Begun {
                 return Some(format!(
                     "whether step `{name}` took effect is not known, and it has not come to its end now"
                 ));
             }
-            if number > called {
+            if step.kind == StepKind::Done && now.is_some_and(|now| now != *name) {
+                return Some(format!(
+                    "step `{name}` is to be undone, and the handler calls another step in its place"
+                ));
+            }
+            let is_left = number > called || self.course.has_left(number);
+            if step.kind == StepKind::Done && is_left {
                 return Some(format!(
                     "step `{name}` is to be undone, and the handler has not come to it now"
                 ));
@@ -215,9 +228,9 @@ impl Ended<'_> {
             Happened::Returned(Err(failure)) => {
                 let error = about(&failure.error);
                 match failure.verdict {
-                    Verdict::Snooze(wait) => Outcome::Snoozed {
-                        after: snoozed_for(wait),
-                    },
+                    Verdict::Snooze(wait) => {
+                        stuck(self.terms.snoozed(self.worker, self.lease, wait))
+                    }
                     Verdict::RateLimited(wait) => Outcome::RateLimited {
                         after: hold_within_bounds(wait),
                     },
@@ -225,6 +238,10 @@ impl Ended<'_> {
                         reason: DeadReason::Stuck,
                         entry: AttemptEntry::new(AttemptKind::Error, error),
                     },
+                    // Its worker stops: that is no failure of the undo.
+                    Verdict::Retry | Verdict::RetryAfter(_) if self.is_told_to_stop() => {
+                        Outcome::Released
+                    }
                     Verdict::RetryAfter(wait) => {
                         self.again(AttemptKind::Error, error, Some(wait), failed)
                     }
@@ -252,16 +269,14 @@ impl Ended<'_> {
         failed: u32,
     ) -> Outcome {
         let entry = AttemptEntry::new(kind, error);
-        let failed = self
-            .terms
-            .failed(self.worker, self.lease, entry, wait, failed);
-        match failed {
-            Outcome::Dead { entry, .. } => Outcome::Dead {
-                reason: DeadReason::Stuck,
-                entry,
-            },
-            other => other,
-        }
+        stuck(
+            self.terms
+                .failed(self.worker, self.lease, entry, wait, failed),
+        )
+    }
+
+    fn is_told_to_stop(&self) -> bool {
+        self.lease.cancel.is_cancelled() && self.lease.cancel_reason().is_none()
     }
 
     /// Redis did not answer for as long as the attempt had the job, or what is stored cannot be read.
@@ -276,5 +291,16 @@ impl Ended<'_> {
                 self.terms.counters.failed,
             ),
         }
+    }
+}
+
+/// A saga that is dead while it is undone is stuck.
+fn stuck(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Dead { entry, .. } => Outcome::Dead {
+            reason: DeadReason::Stuck,
+            entry,
+        },
+        other => other,
     }
 }

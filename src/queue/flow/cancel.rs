@@ -62,7 +62,10 @@ impl CancelFlow {
             inner.began("cancel_flow", &self.id).await?;
             let tree = self.queue.flow(&self.id).await?;
             let nodes = tree.iter().flat_map(|tree| tree.iter());
-            self.left = Some(nodes.map(|node| node.id.clone()).collect());
+            // What is gone may be the id of another job by now.
+            let (there, gone): (Vec<_>, Vec<_>) = nodes.partition(|node| node.job.is_some());
+            self.so_far.left_alone += gone.len() as u64;
+            self.left = Some(there.iter().map(|node| node.id.clone()).collect());
         }
         let left = self.left.get_or_insert_default();
         while !left.is_empty() {

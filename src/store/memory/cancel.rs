@@ -2,7 +2,8 @@
 
 use crate::codec;
 use crate::id::JobId;
-use crate::job::outcome::{Ending, Outcome};
+use crate::job::history::{AttemptEntry, AttemptKind};
+use crate::job::outcome::{DeadReason, Ending, Outcome};
 use crate::job::record::retention_of;
 use crate::memory::Apply;
 use crate::memory::leave::Goes;
@@ -138,7 +139,12 @@ impl State {
         let request = request.filter(|_| !ended.outcome.is_completed());
         let said = match &ended.outcome {
             Outcome::Cancelled(reason) => Some(reason.clone()),
-            Outcome::Dead { reason, .. } => Some(reason.to_string()),
+            // Nor is a saga undone because no worker could run it for too long.
+            Outcome::Dead { reason, .. }
+                if !matches!(reason, DeadReason::UnknownName | DeadReason::Undecodable) =>
+            {
+                Some(reason.to_string())
+            }
             _ => None,
         };
         let said = said.map(|reason| codec::encode_plain(&Ending::Cancelled(reason)));
@@ -146,6 +152,15 @@ impl State {
             (Some(Saga::Owed), Some(why)) => {
                 self.begin_undo(&ended.id, why);
                 obeyed.outcome = Outcome::Released;
+                return (obeyed, None);
+            }
+            (Some(Saga::Undoing(_)), _) if matches!(ended.outcome, Outcome::Cancelled(_)) => {
+                // Something was left undone.
+                let (reason, entry) = (
+                    DeadReason::Stuck,
+                    AttemptEntry::new(AttemptKind::Error, String::new()),
+                );
+                obeyed.outcome = Outcome::Dead { reason, entry };
                 return (obeyed, None);
             }
             (Some(_), _) => return (obeyed, None),

@@ -116,7 +116,7 @@ impl State {
         gone.len()
     }
 
-    /// Drops dead letters that are too old or too many, if that is set, at most `budget`; not those that halt their order. Returns how
+    /// Drops dead letters that are too old or too many, if that is set, at most `budget`; not those that halt their order, nor stuck sagas. Returns how
     /// many.
     pub(crate) fn cap_dead(&mut self, budget: usize) -> usize {
         let settings = self.in_force();
@@ -132,7 +132,7 @@ impl State {
             let is_old = oldest.is_some_and(|oldest| *died <= oldest);
             let record = &self.jobs[id].record;
             let halts = has_traits(record) && field_of(record, ON_FAILURE) == Some("halt");
-            let holds_up = halts || self.holds_its_parent(id);
+            let holds_up = halts || self.holds_its_parent(id) || self.saga(id).is_some();
             if (is_old || gone.len() < too_many) && !holds_up {
                 gone.push(id.clone());
             }

@@ -26,8 +26,11 @@ impl Apply for SkipUndo<'_> {
         let found = history.kept.named(self.step);
         match found {
             None => Skipped::NoStep,
-            Some((number, mut step)) if step.kind == StepKind::Done => {
-                step.kind = StepKind::Skipped;
+            Some((number, mut step)) if matches!(step.kind, StepKind::Done | StepKind::Begun) => {
+                step.kind = match step.kind {
+                    StepKind::Done => StepKind::Skipped,
+                    _ => StepKind::Failed,
+                };
                 step.at_ms = now_ms;
                 history.kept.write(number, &step);
                 Skipped::Yes

@@ -268,6 +268,10 @@ impl Apply for Signal<'_> {
 impl State {
     /// A job that was put aside, or is delayed, gets in line, as far as its gate lets it.
     pub(crate) fn wake(&mut self, id: &JobId, from: Collection) {
+        let history = self.jobs.get_mut(id).and_then(|job| job.history.as_mut());
+        if let Some(waits) = history.and_then(|history| history.kept.waits.as_mut()) {
+            waits.aside = None;
+        }
         if from == Collection::Blocked {
             self.leave_blocked(id);
         }

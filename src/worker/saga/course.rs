@@ -1,6 +1,6 @@
 //! What one attempt knows of its saga.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +14,10 @@ use crate::worker::steps::{Store, trouble};
 #[derive(Default)]
 pub(crate) struct Course {
     reached: Mutex<BTreeMap<u32, Reached>>,
+    /// The numbers of its steps that the handler has called.
+    called: Mutex<BTreeSet<u32>>,
+    /// The handler has ended, and undos run.
+    undoes: AtomicBool,
     has_begun: AtomicBool,
     has_refused: AtomicBool,
 }
@@ -30,6 +34,33 @@ pub(crate) struct Reached {
 impl Course {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Reached>> {
         self.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn called(&self, number: u32) {
+        self.called
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(number);
+    }
+
+    /// Whether the handler has called this step, and did not come to its output.
+    pub(crate) fn has_left(&self, number: u32) -> bool {
+        let called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
+        called.contains(&number) && !self.lock().contains_key(&number)
+    }
+
+    /// From here on undos run, which have no steps of their own.
+    pub(crate) fn begin_undos(&self) {
+        self.undoes.store(true, Relaxed);
+    }
+
+    pub(crate) fn undoes(&self) -> bool {
+        self.undoes.load(Relaxed)
+    }
+
+    /// A step is undone already: the saga cannot be finished any more, whatever the handler gives back.
+    pub(crate) fn meets_undone(&self) {
+        self.has_refused.store(true, Relaxed);
     }
 
     pub(crate) fn reached(&self, number: u32, step: Reached) {

@@ -121,9 +121,15 @@ impl Steps {
     }
 
     /// From here on something runs that the attempt is not put aside for.
-    pub(crate) fn run(&self) -> Runs<'_> {
+    pub(crate) fn run<'a>(&'a self, suspension: &'a Suspension) -> Runs<'a> {
         self.called().running += 1;
-        Runs(self)
+        Runs(self, suspension)
+    }
+
+    /// What the handler calls the step of this number.
+    pub(crate) fn name(&self, number: u32) -> Option<String> {
+        let at = number.checked_sub(1)? as usize;
+        self.called().names.get(at).cloned()
     }
 
     /// Whether the attempt does nothing but wait for some of its steps.
@@ -143,11 +149,13 @@ impl Steps {
 }
 
 /// A step that runs.
-pub(crate) struct Runs<'a>(&'a Steps);
+pub(crate) struct Runs<'a>(&'a Steps, &'a Suspension);
 
 impl Drop for Runs<'_> {
     fn drop(&mut self) {
         self.0.called().running -= 1;
+        // A step of a task that the handler has spawned: the handler itself may not be polled now.
+        self.1.waker.wake();
     }
 }
 
