@@ -29,7 +29,7 @@ local was_blocked = state == 'blocked' and aside == '0'
 local was_delayed = state == 'delayed' and aside == queue.due_of(score)
 wait.mark, step.kind = '=', 'signal'
 redis.call('HSET', key.attempts, field, queue.step_text(step, ARGV[2]))
-queue.write_waits(id, (was_blocked or was_delayed) and '-' or aside, waits)
+queue.write_waits(id, aside, waits)
 if was_blocked or was_delayed then
   queue.wake(id, record, part)
 end

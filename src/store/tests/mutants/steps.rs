@@ -29,7 +29,7 @@ mutants! {
     g8_steps_are_left_behind_by_their_job among STEPS:
         "if #read > WITHOUT_STEPS then" => "if false then";
     a_job_is_told_twice_and_leaves_where_it_is_by_then among STEPS:
-        "(was_blocked or was_delayed) and '-' or aside" => "aside";
+        "if aside ~= '-' then\n    queue.write_waits" => "if false then\n    queue.write_waits";
     g1_a_job_that_is_told_is_still_blocked among STEPS_GATED:
         "queue.take_out(id, part, record)\n  if part == key.delayed then" => "if part == key.delayed then";
     a_job_of_an_order_that_waits_lets_the_others_pass among STEPS_GATED:
