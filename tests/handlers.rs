@@ -6,6 +6,8 @@ mod batches;
 mod outcomes;
 #[path = "handlers/own_queue.rs"]
 mod own_queue;
+#[path = "handlers/sagas.rs"]
+mod sagas;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

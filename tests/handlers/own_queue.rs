@@ -18,6 +18,14 @@ impl Job for Child {
 }
 
 #[derive(Serialize, Deserialize)]
+struct Slow;
+
+impl Job for Slow {
+    const NAME: &'static str = "slow";
+    type Output = u32;
+}
+
+#[derive(Serialize, Deserialize)]
 struct Parent;
 
 impl Job for Parent {
@@ -118,4 +126,27 @@ async fn nobody_is_told_so_while_a_slot_is_free_or_another_worker_is_there() {
         one.abort();
     }
     assert_eq!(*kinds.lock().unwrap(), []);
+}
+
+/// One handler holds one slot, for however many jobs it waits.
+#[tokio::test]
+async fn a_handler_that_waits_for_several_jobs_counts_once() {
+    let queue = Oxcart::in_memory().queue("work").unwrap();
+    let both = async |_: Parent, context: Context| {
+        let child = || context.queue().enqueue(Slow).result();
+        let (one, two) = futures::join!(child().into_future(), child().into_future());
+        Ok::<_, Failure>(one? + two?)
+    };
+    let worker = Worker::builder(&queue)
+        .concurrency(2)
+        .handle(both)
+        .handle(async |_: Slow| {
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            Ok::<_, Failure>(7)
+        });
+    let worker = worker.build().unwrap();
+    let running = tokio::spawn(worker.run_until(std::future::pending::<()>()));
+    let parent = queue.enqueue(Parent).attempts(1).await.unwrap();
+    assert_eq!(parent.result().await.unwrap(), 14);
+    running.abort();
 }
