@@ -51,6 +51,8 @@ async fn round(shared: &WorkerShared, relay: &mut Relay) -> Option<Instant> {
         Some(trouble) => shared
             .trouble
             .note(CallKind::Relaying, &trouble, &shared.hooks),
+        // A target that is only left alone for a while is not well again.
+        None if relay.again_at().is_some() => {}
         None => shared.trouble.clear(CallKind::Relaying, &shared.hooks),
     }
     match run.more {
