@@ -178,28 +178,34 @@ pub(crate) fn link(verb: &str, part: Option<&str>) -> String {
     let fragments = Fragments::of(verb, part);
     let mut body = "local queue = {}\n".to_owned();
     for name in fragments.always {
-        body.extend(["\n-- lib/", name, ".lua\n", text_of(name)]);
+        body.extend(["\n-- lib/", name, ".lua\n"]);
+        push_code(&mut body, text_of(name));
     }
     let mut word = "\nsetmetatable(queue, { __index = function(_, wanted)\nif ";
     for name in &fragments.rarely {
         let text = text_of(name);
         let names = defined_in(text).map(|name| format!("wanted == '{name}'"));
         let names = names.collect::<Vec<_>>().join(" or ");
-        body.extend([
-            word,
-            names.as_str(),
-            " then\n\n-- lib/",
-            name,
-            ".lua\n",
-            text,
-        ]);
+        body.extend([word, names.as_str(), " then\n\n-- lib/", name, ".lua\n"]);
+        push_code(&mut body, text);
         word = "\nelseif ";
     }
     if !fragments.rarely.is_empty() {
         body.push_str("\nend\nreturn rawget(queue, wanted)\nend })\n");
     }
-    body.extend(["\n-- the verb\n", own]);
+    body.push_str("\n-- the verb\n");
+    push_code(&mut body, own);
     body
+}
+
+/// Without comments, which are for readers of the files: a third of what Redis would have to be sent.
+fn push_code(body: &mut String, text: &str) {
+    for line in text.lines() {
+        if !line.trim_start().starts_with("--") {
+            body.push_str(line);
+            body.push('\n');
+        }
+    }
 }
 
 #[cfg(test)]
