@@ -199,7 +199,7 @@ pub(crate) fn link(verb: &str, part: Option<&str>) -> String {
 }
 
 /// Without comments, which are for readers of the files: a third of what Redis would have to be sent.
-fn push_code(body: &mut String, text: &str) {
+pub(crate) fn push_code(body: &mut String, text: &str) {
     for line in text.lines() {
         if !line.trim_start().starts_with("--") {
             body.push_str(line);

@@ -10,6 +10,7 @@ use crate::id::JobId;
 use crate::memory::{self, Apply, COLLECTIONS, Collection};
 use crate::name::{Namespace, QueueName};
 use crate::redis::keys::{Keys, PARTS, PLACES};
+use crate::redis::linker;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Loadable, Script};
 use crate::store::Verb;
@@ -337,7 +338,9 @@ impl InRedis {
         if let Some(loaded) = self.loaded.get(script.name) {
             return loaded.by_hash(&self.keys);
         }
-        let mut body = replaced_once(script.body(), CLOCK, TURNED_CLOCK)
+        let mut clock = String::new();
+        linker::push_code(&mut clock, CLOCK);
+        let mut body = replaced_once(script.body(), &clock, TURNED_CLOCK)
             .unwrap_or_else(|| panic!("{} does not read the clock once", script.name));
         if let Some(patch) = self.patch
             && let Some(patched) = replaced_once(&body, patch.needle, patch.instead)
