@@ -390,7 +390,8 @@ mutants! {
     g5_what_is_offered_beyond_the_slots_is_not_told among HANDED_BACK:
         "((more or claimed.offers_left) and not held and 1 or 0)" => "(more and not held and 1 or 0)";
     g5_after_a_pause_there_is_no_news among PAUSES:
-        "of no such jobs.\n  if queue.number(meta.unhandled) > 0 then" => "of no such jobs.\n  if false then";
+        "redis.call('HDEL', key.meta, 'paused')\n  if queue.number(meta.unhandled) > 0 then"
+            => "redis.call('HDEL', key.meta, 'paused')\n  if false then";
     g5_a_job_is_given_to_a_name_that_begins_alike among HANDED_BACK:
         "'(' .. name .. '\\1', 'BYLEX', 'LIMIT', '0', AT_ONCE)"
             => "'(' .. name .. '\\255', 'BYLEX', 'LIMIT', '0', AT_ONCE)";

@@ -26,7 +26,7 @@ mutants! {
     g7_due_jobs_of_a_group_fill_the_line among GATES:
         "if meta.gated then\n      in_line" => "if false then\n      in_line";
     a_group_that_may_go_on_does_not among GATES:
-        "line.\n  queue.admit({ gate })" => "line.";
+        "  queue.admit({ gate })\n  queue.flush_events()" => "  queue.flush_events()";
     g7_two_of_an_order_run_at_a_time among GATES:
         "passes = gate.turn == id or not has_turn\n      else" => "passes = true\n      else";
     g7_a_job_passes_one_that_is_tried_again among GATES:

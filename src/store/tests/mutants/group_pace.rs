@@ -14,7 +14,7 @@ mutants! {
     pace_the_rate_of_one_group_is_ignored among GATE_PACE:
         "return set_for(gate, 'rate') or meta.settings" => "return meta.settings";
     pace_a_job_that_was_told_to_wait_holds_the_whole_queue among GATE_PACE:
-        "if gate and not gate.is_order then\n        -- Only" => "if false then\n        -- Only";
+        "if gate and not gate.is_order then\n        queue.hold_group" => "if false then\n        queue.hold_group";
     pace_a_hold_of_a_group_is_ignored among GATE_PACE:
         "if gate.held_ms > 0 then\n    return 0" => "if false then\n    return 0";
     pace_a_group_that_is_resumed_is_still_held among GATE_PACE:

@@ -30,7 +30,7 @@ mutants! {
     a_draft_that_was_committed_is_dropped among OUTBOX:
         "local is_done = not draft or draft.is_sent\n    if" => "local is_done = not draft\n    if";
     a_draft_is_committed_although_its_job_is_not_added among OUTBOX:
-        "if position then\n  -- A key" => "if false then\n  -- A key";
+        "if position then\n  queue.flush_events()" => "if false then\n  queue.flush_events()";
     a_feed_begins_with_the_entry_that_was_last among FED:
         "args.positions[old + 1] <= stands do" => "args.positions[old + 1] < stands do";
     a_feed_does_not_move_the_position among FED:
