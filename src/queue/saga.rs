@@ -213,7 +213,7 @@ impl SagaHandle {
     }
 
     /// Leaves out the undo of one step of a stuck saga, because somebody has done it by hand. It is not undone when the saga is replayed. Of a step that
-    /// has begun, and whose end is not known, it says that it has no effect (any more): it counts as failed.
+    /// has begun, and whose end is not known, it says that it has no effect (any more): it counts as failed, and has nothing to leave out from then on.
     /// Done twice, it changes nothing the second time.
     ///
     /// # Errors
@@ -233,7 +233,7 @@ impl SagaHandle {
             .await?;
         let invalid = |what: String| Err(Error::invalid(what).with_job(id));
         match self.queue.inner.call(&SkipUndo { id, step }).await? {
-            Skipped::Yes | Skipped::Is(StepKind::Skipped | StepKind::Failed) => Ok(()),
+            Skipped::Yes | Skipped::Is(StepKind::Skipped) => Ok(()),
             Skipped::Missing => Err(Error::new(
                 ErrorKind::NotFound,
                 format!("there is no job {id} in `{}`", self.queue.name()),
