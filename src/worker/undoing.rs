@@ -165,26 +165,22 @@ impl Ended<'_> {
 
     /// What the handler did not come to in this attempt, so that it is not known what there is to undo.
     fn unreached(&self, known: &Known) -> Option<String> {
-        let called = self.context.steps().called_so_far();
         for (number, step) in known.steps() {
             let name = &step.name;
             let now = self.context.steps().name(number);
-            if step.kind == StepKind::Begun {
-                return Some(format!(
+            let why = match step.kind {
+                StepKind::Begun => format!(
                     "whether step `{name}` took effect is not known, and it has not come to its end now"
-                ));
-            }
-            if step.kind == StepKind::Done && now.is_some_and(|now| now != *name) {
-                return Some(format!(
+                ),
+                StepKind::Done if now.as_ref().is_some_and(|now| now != name) => format!(
                     "step `{name}` is to be undone, and the handler calls another step in its place"
-                ));
-            }
-            let is_left = number > called || self.course.has_left(number);
-            if step.kind == StepKind::Done && is_left {
-                return Some(format!(
-                    "step `{name}` is to be undone, and the handler has not come to it now"
-                ));
-            }
+                ),
+                StepKind::Done if now.is_none() || self.course.has_left(number) => {
+                    format!("step `{name}` is to be undone, and the handler has not come to it now")
+                }
+                _ => continue,
+            };
+            return Some(why);
         }
         None
     }

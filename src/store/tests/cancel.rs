@@ -25,7 +25,7 @@ use crate::store::cancel::{Cancel, Cancelled};
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::extend::Extend;
 use crate::store::get::Get;
-use crate::store::recover::{Doubt, Recover, Recovered};
+use crate::store::recover::Recovered;
 use crate::store::remove::Remove;
 use crate::store::trim::Trim;
 use crate::store::watch::{Watch, Watched};
@@ -237,25 +237,12 @@ fn a_job_whose_worker_dies_is_cancelled_if_that_was_asked_for(mut rig: Rig) {
     rig.enqueue(&[job("a"), job("b")]);
     rig.advance(&[], 2);
     rig.cancel(&["a"]);
-    rig.wait(Duration::from_secs(1));
-    let mut verb = Recover {
-        expected_ms: 0,
-        tolerance_ms: 0,
-        limit: 10,
-        lease_ms: 60_000,
-        gap_ms: 0,
-        quiet_ms: 0,
-        doubt: Doubt::None,
-    };
-    if let Recovered::Unsure { now_ms, .. } = rig.call(&verb) {
-        verb.expected_ms = now_ms;
-    }
     let Recovered::Done {
         stalled,
         dead,
         cancelled,
         ..
-    } = rig.call(&verb)
+    } = rig.after_a_death()
     else {
         panic!("leases can be judged");
     };

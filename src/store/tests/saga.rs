@@ -105,7 +105,8 @@ impl Rig {
         counters.unwrap().failed
     }
 
-    fn after_a_death(&mut self) -> Recovered {
+    /// Leases run out, and are judged.
+    pub(super) fn after_a_death(&mut self) -> Recovered {
         self.wait(SECOND);
         let mut recover = Recover {
             expected_ms: 0,

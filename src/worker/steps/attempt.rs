@@ -115,11 +115,6 @@ impl Steps {
         Ok(number)
     }
 
-    /// How many steps the handler has called.
-    pub(crate) fn called_so_far(&self) -> u32 {
-        self.called().names.len() as u32
-    }
-
     /// From here on something runs that the attempt is not put aside for.
     pub(crate) fn run<'a>(&'a self, suspension: &'a Suspension) -> Runs<'a> {
         self.called().running += 1;

@@ -58,7 +58,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
 }
 
 fn objects(out: &mut Out, queue: &str, flow: &FlowTree) -> Result<(), Trouble> {
-    // The jobs above the one that is told, the first one first.
+    // The jobs above the job that is shown, from the first job of the flow on.
     let mut above: Vec<&JobId> = Vec::new();
     for node in flow.iter() {
         above.truncate(node.depth);

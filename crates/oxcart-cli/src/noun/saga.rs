@@ -182,7 +182,7 @@ fn what_to_do(out: &mut Out, queue: &str, job: &JobInfo, saga: &SagaInfo) -> Res
         format!("oxcart dead replay {queue} {id}"),
         "goes on undoing, with fresh attempts".to_owned(),
     )];
-    // Steps are undone from the last one on: this is the one that could not be undone.
+    // Steps are undone from the last one on, so the last step that is still done could not be undone.
     let done = |step: &&StepInfo| step.state == StepState::Done;
     if let Some(step) = saga.steps.iter().rfind(done) {
         let name = &step.name;

@@ -72,7 +72,7 @@ pub(super) fn line(
 
 /// For how long the lease of a job that runs is over; `None` if all of them are renewed. One command.
 pub(super) async fn lease_over(queue: &Queue, now: Moment) -> Result<Option<Duration>, Error> {
-    // The one that ends first comes first.
+    // The lease that ends first comes first.
     let first = queue.jobs(oxcart::JobState::Active).limit(1).await?;
     let until = first.jobs.first().and_then(|job| job.lease_until);
     let over = until.map_or(0, |until| Moment::from(until).ms_before(now));

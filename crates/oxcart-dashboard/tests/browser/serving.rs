@@ -44,7 +44,7 @@ pub(crate) async fn the_program_serves_the_pages(site: &Site, devtools: &Devtool
     let page = Page::open(devtools, &origin().unwrap(), Screen::Wide).await;
     page.go("/queues/served").await;
     page.sign_in(&token).await;
-    // Whoever has signed in is where they wanted to be.
+    // After signing in the viewer is on the page that was asked for.
     page.until("location.pathname === '/queues/served'").await;
     page.until_shown("live").await;
     page.send_form("/queues/served/pause", "").await;

@@ -152,7 +152,7 @@ async fn a_job_is_shown_with_its_steps_and_its_children() {
         "{page}"
     );
 
-    // As whoever can do it by hand does.
+    // As an operator does who has undone it by hand.
     let id = oxcart::JobId::new(id).unwrap();
     rig.queue.saga(&id).skip_undo("pay <b>").await.unwrap();
     let replayed = rig.queue.replay(&id).await.unwrap();
