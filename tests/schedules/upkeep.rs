@@ -285,14 +285,14 @@ async fn s2_an_interval_does_not_wait_for_a_clock_that_went_back() {
         ticks_on(&queue, name, 10 * SECOND).await;
     }
     // Beside the ticks of the hour that the clock shows again: they may be there.
-    let ticks: Vec<u64> = scene
-        .runs()
+    let runs = scene.runs();
+    let ticks: Vec<u64> = runs
         .iter()
         .map(|run| run.id.rsplit_once('@').unwrap().1.parse().unwrap())
         .collect();
     assert!(ticks.iter().all(|tick| tick % 250 == 1), "{ticks:?}");
-    let different: BTreeSet<_> = scene.runs().into_iter().map(|run| run.id).collect();
-    assert_eq!(different.len(), scene.runs().len());
+    let different: BTreeSet<_> = runs.iter().map(|run| &run.id).collect();
+    assert_eq!(different.len(), runs.len());
     // What an expression names is a moment, and stays.
     assert_eq!(info(&queue, "nightly").await.next_tick, yearly);
     // Defined again it is still the same, and goes on as it is.
