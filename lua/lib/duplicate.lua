@@ -4,7 +4,7 @@
 -- added as its successor (successor.lua); if it has a successor, that is the job that waits.
 -- needs: unique, head, whole
 -- rarely: emit, count, optional, stamp, delayed, successor
--- with all: change, expiry, types, flow
+-- with all: change, moment, expiry, types, flow
 
 local WAITS = { waiting = true, blocked = true, delayed = true }
 

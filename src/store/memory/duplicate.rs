@@ -157,6 +157,7 @@ impl State {
             payload: payload.map_or(NewPayload::Inline, NewPayload::Apart),
             enqueued_ms: Some(now_ms),
             keeps_order: false,
+            is_moved: false,
         };
         self.emit_ids("replaced", std::slice::from_ref(id));
         self.change(id, &change)

@@ -228,7 +228,7 @@ impl Apply for Signal<'_> {
         let Some(job) = state.jobs.get_mut(self.id) else {
             return Signalled::Missing;
         };
-        let (collection, score) = (job.collection, job.score);
+        let collection = job.collection;
         match collection {
             Collection::Lost => return Signalled::Missing,
             Collection::Completed | Collection::Kept => {
@@ -251,14 +251,7 @@ impl Apply for Signal<'_> {
         (step.at_ms, step.value) = (now_ms, self.value.to_vec());
         kept.write(number, &step);
         kept.mark(number, Wait::Answered);
-        let waits = kept.waits.get_or_insert_default();
-        let is_aside = match collection {
-            Collection::Blocked => waits.aside == Some(0),
-            Collection::Delayed => waits.aside == Some(due_of(score)),
-            _ => false,
-        };
-        if is_aside {
-            waits.aside = None;
+        if state.suspended_until(self.id).is_some() {
             state.wake(self.id, collection);
         }
         Signalled::Yes
@@ -310,6 +303,26 @@ impl State {
             self.put(id, Collection::Blocked, 0);
         }
         self.gates.any_blocked |= !ids.is_empty();
+    }
+
+    /// Until when a job is put aside, 0 until it is told; none: it waits where it is for something else.
+    pub(crate) fn suspended_until(&self, id: &JobId) -> Option<u64> {
+        let job = self.jobs.get(id)?;
+        let aside = job.history.as_ref()?.kept.waits.as_ref()?.aside?;
+        let moment = match job.collection {
+            Collection::Blocked => 0,
+            Collection::Delayed => due_of(job.score),
+            _ => return None,
+        };
+        (aside == moment).then_some(aside)
+    }
+
+    /// It stands where this moment puts it; none: it is put aside no more.
+    pub(crate) fn suspend_until(&mut self, id: &JobId, due_ms: Option<u64>) {
+        let history = self.jobs.get_mut(id).and_then(|job| job.history.as_mut());
+        if let Some(waits) = history.and_then(|history| history.kept.waits.as_mut()) {
+            waits.aside = due_ms;
+        }
     }
 
     /// Whether a blocked job waits until it is told something.

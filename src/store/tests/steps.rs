@@ -1,5 +1,6 @@
 //! Durable steps: what is promised of them.
 
+mod edited;
 pub(super) mod operations;
 
 use std::time::Duration;

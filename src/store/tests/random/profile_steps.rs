@@ -27,6 +27,17 @@ pub(crate) const STEPS_GATED: Profile = Profile(&[
     (4, Pass),
 ]);
 
+/// Jobs that were put aside are changed, then told; some have groups and orders.
+pub(crate) const STEPS_EDITED: Profile = Profile(&[
+    (8, Enqueue),
+    (14, Advance),
+    (8, Step),
+    (14, Suspend),
+    (16, Edit),
+    (12, Signal),
+    (4, Pass),
+]);
+
 /// Jobs that were put aside lose their lists.
 pub(crate) const STEPS_LOST: Profile = Profile(&[
     (8, Enqueue),
