@@ -52,8 +52,9 @@ pub enum OnDuplicate {
     #[default]
     Reject,
     /// As long as the other job waits, that job gets the payload and the options of this one. It keeps its id, the moment at which it is
-    /// due and, if its priority and its group or order are the same, its place in line. A job that runs, or has ended and
-    /// whose key is still taken, stays as it is: then this is `Reject`. With [`Unique::until_started`] no running job has the key, so
+    /// due and, if its priority and its group or order are the same, its place in line. A job that runs, that has stored
+    /// a step or a checkpoint of the payload that it has, or that has ended and whose key is still taken, stays as it is: then this is
+    /// `Reject`. With [`Unique::until_started`] no running job has the key, so
     /// what comes meanwhile is a job of its own.
     Replace,
     /// The same, and the other job is due when this one would be: the job runs when no further one was enqueued for the time of its
@@ -61,7 +62,7 @@ pub enum OnDuplicate {
     /// [`at`](crate::Enqueue::at)) is [`ErrorKind::Invalid`](crate::ErrorKind::Invalid): nothing could be put off. The jobs of a schedule
     /// are due at once, and so is the job that waits when the schedule fires.
     Debounce,
-    /// While the other job runs, this one waits for its end and runs then, as its *successor*: however that job ends, and also behind
+    /// While the other job runs, or has stored a step or a checkpoint, this one waits for its end and runs then, as its *successor*: however that job ends, and also behind
     /// its retries. A key has one successor at most: a further duplicate is as for `Replace`, and the successor is the job that
     /// waits. So one job of the key runs at a time, at most one waits, and the last payload is never lost. While the other job
     /// waits, and has no successor, this is `Replace`; if the key is still taken of a job that has ended, `Reject`. Not together with

@@ -114,10 +114,11 @@ impl State {
         let id = successor.unwrap_or(owner.id);
         let at = self.collection_of(&id);
         let runs = at == Some(Collection::Active);
-        if how == Some("latest") && runs && owner.until_ms.is_none() {
+        let waits = at.is_some_and(Collection::waits);
+        let has_begun = runs || waits && self.has_steps(&id);
+        if how == Some("latest") && has_begun && owner.until_ms.is_none() {
             return Meets::Follows;
         }
-        let waits = at.is_some_and(Collection::waits);
         if let Some(await_ms) = new.await_ms
             && (waits || runs)
         {
@@ -125,7 +126,7 @@ impl State {
         }
         let record = self.jobs.get(&id).map(|job| job.record.as_slice());
         let is_of_flow = record.and_then(fields_of).is_some_and(is_of_flow);
-        if !waits || how.is_none() || is_of_flow {
+        if !waits || has_begun || how.is_none() || is_of_flow {
             return Meets::Duplicate(id);
         }
         *have_left_delayed |= self.replace(&id, new);

@@ -325,6 +325,12 @@ impl State {
         }
     }
 
+    /// Whether a job has stored a step, or a checkpoint.
+    pub(crate) fn has_steps(&self, id: &JobId) -> bool {
+        let history = self.jobs.get(id).and_then(|job| job.history.as_ref());
+        history.is_some_and(|history| history.kept.last.is_some())
+    }
+
     /// Whether a blocked job waits until it is told something.
     pub(crate) fn is_untold(&self, id: &JobId) -> bool {
         let history = self.jobs.get(id).and_then(|job| job.history.as_ref());

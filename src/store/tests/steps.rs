@@ -2,6 +2,7 @@
 
 mod edited;
 pub(super) mod operations;
+mod replaced;
 
 use std::time::Duration;
 

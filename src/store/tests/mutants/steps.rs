@@ -31,11 +31,13 @@ mutants! {
     a_job_is_told_twice_and_leaves_where_it_is_by_then among STEPS:
         "if aside ~= '-' then\n    queue.write_waits" => "if false then\n    queue.write_waits";
     an_edit_wakes_a_job_that_waits_to_be_told among STEPS_EDITED:
-        "if job.is_successor or is_untold and not goes_on or job" => "if job.is_successor or job";
+        "or is_untold and not goes_on or job" => "or job";
     a_job_that_was_edited_is_not_found_by_its_signal among STEPS_EDITED:
         "queue.write_waits(id, new.due_ms > 0 and queue.whole(new.due_ms) or '-', waits)" => "local _ = waits";
     a_job_that_waits_to_be_told_cannot_be_told_to_go_on among STEPS_EDITED:
         "local goes_on = is_untold and new.is_moved" => "local goes_on = false";
+    a_job_that_has_steps_gets_another_payload among STEPS_UNIQUE:
+        "return counters[STEPS] ~= nil" => "return false";
     g1_a_job_that_is_told_is_still_blocked among STEPS_GATED:
         "queue.take_out(id, part, record)\n  if part == key.delayed then" => "if part == key.delayed then";
     a_job_of_an_order_that_waits_lets_the_others_pass among STEPS_GATED:

@@ -34,7 +34,7 @@ mutants! {
     jobs_of_one_call_do_not_meet among UNIQUE:
         "if first[name] and (how or not" => "if false and (how or not";
     a_job_that_runs_is_replaced among UNIQUE:
-        "local WAITS = { waiting = true," => "local WAITS = { active = true, waiting = true,";
+        "if not (job and how and WAITS[job.state]) or has_begun or" => "if not (job and how) or";
     a_replaced_job_is_due_when_the_new_one_would_be among UNIQUE:
         "how == 'debounce' and due_of_new(option) or queue.due_of_waiting(job)" => "due_of_new(option)";
     a_replaced_job_stays_at_its_old_priority among UNIQUE:
