@@ -9,6 +9,7 @@ use crate::memory::order::priority_at;
 use crate::memory::saga::Saga;
 use crate::memory::state::{Collection, Later, State};
 use crate::policy::steps::{StepKind, StoredStep, encode_name};
+use crate::store::import::Beside;
 use crate::store::signal::{Signal, Signalled};
 use crate::store::step::{Step, Stored, What};
 use crate::store::steps::{Page, Steps};
@@ -40,6 +41,24 @@ enum Wait {
 }
 
 impl Waits {
+    /// As Redis holds it.
+    fn stored(text: &str) -> Self {
+        let mut words = text.split(' ');
+        let aside = words.next().and_then(|word| word.parse().ok());
+        let waits = words.filter_map(|word| {
+            let at = word.find([':', '=', '!'])?;
+            let (number, name) = word.split_at(at);
+            let mark = match name.as_bytes()[0] {
+                b':' => Wait::Open,
+                b'=' => Wait::Answered,
+                _ => Wait::Over,
+            };
+            Some((number.parse().ok()?, mark, name[1..].to_owned()))
+        });
+        let waits = waits.collect();
+        Self { aside, waits }
+    }
+
     /// As it is stored.
     #[cfg(test)]
     pub(crate) fn text(&self) -> String {
@@ -57,6 +76,24 @@ impl Waits {
 }
 
 impl Kept {
+    /// As Redis holds it.
+    pub(crate) fn stored(beside: &Beside) -> Self {
+        let waits = beside
+            .field("waits")
+            .and_then(|text| std::str::from_utf8(text).ok());
+        let steps = beside.numbered("step");
+        Self {
+            last: beside
+                .last
+                .map(|last| u32::try_from(last).unwrap_or(u32::MAX)),
+            steps: steps
+                .map(|(number, step)| (number, step.to_vec()))
+                .collect(),
+            cursor: beside.field("cursor").map(<[u8]>::to_vec),
+            waits: waits.map(Waits::stored),
+        }
+    }
+
     fn step(&self, number: u32) -> Option<StoredStep> {
         StoredStep::decode(self.steps.get(&number)?).ok()
     }
