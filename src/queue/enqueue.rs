@@ -448,6 +448,15 @@ fn check_debounce(unique: Option<&Unique>, due: Due) -> Result<(), Error> {
             "a job with `OnDuplicate::Debounce` is due at once, so no later job could put it off; give it a `delay`, or take \
              `OnDuplicate::Replace`",
         )),
+        Due::After { ms }
+            if unique
+                .and_then(|unique| unique.wait_at_most)
+                .is_some_and(|most| millis(most) < ms) =>
+        {
+            Err(Error::invalid(
+                "the delay of the job is longer than a debounce may put it off (`wait_at_most`)",
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -36,7 +36,11 @@ mutants! {
     a_job_that_runs_is_replaced among UNIQUE:
         "if not (job and how and WAITS[job.state]) or has_begun or" => "if not (job and how) or";
     a_replaced_job_is_due_when_the_new_one_would_be among UNIQUE:
-        "how == 'debounce' and due_of_new(option) or queue.due_of_waiting(job)" => "due_of_new(option)";
+        "if how == 'debounce' then\n    due_ms, is" => "if how then\n    due_ms, is";
+    a_debounced_job_waits_for_longer_than_it_may among UNIQUE:
+        "due_ms = math.min(due_ms, since_ms + most_ms)" => "local _ = since_ms + most_ms";
+    a_debounced_job_forgets_since_when_it_waits among UNIQUE:
+        "return due_ms > now_ms and due_ms or 0, true" => "return due_ms > now_ms and due_ms or 0, false";
     a_replaced_job_stays_at_its_old_priority among UNIQUE:
         "and new.priority == known_priority" => "";
     g8_a_replaced_job_stays_in_its_old_group among UNIQUE:
