@@ -67,7 +67,7 @@ for _, id in ipairs(ids) do
   end
 end
 local answer = chosen
-if args.how == 'remove' then
+if #chosen > 0 and args.how == 'remove' then
   answer = queue.remove_orphans(chosen)
 elseif #chosen > 0 then
   queue.put_back(chosen)

@@ -7,10 +7,12 @@ use std::sync::Mutex;
 use std::task::Poll;
 
 use super::*;
+use crate::codec;
 use crate::id::{JobId, incarnation};
 use crate::job::Job;
 use crate::job::failure::Failure;
 use crate::job::options::JobOptions;
+use crate::job::outcome::Ending;
 use crate::job::record::EncodedRecord;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
@@ -218,7 +220,8 @@ async fn a_target_with_much_does_not_hold_up_the_others() {
         messages.push(match at % 2 {
             0 => forward("b", &id),
             _ => {
-                let (outcome, ids) = (Vec::new(), Vec::new());
+                let outcome = codec::encode_plain(&Ending::Cancelled("moot".to_owned()));
+                let ids = vec![JobId::new("nobody").unwrap()];
                 let message = Message::Cancel { outcome, ids }.encode();
                 let target = "b".to_owned();
                 Message::Forward { target, message }

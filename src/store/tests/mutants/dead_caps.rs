@@ -13,8 +13,6 @@ mutants! {
         "queue.field_of(record, 'on_failure') == 'halt' or queue.holds_its_parent" => "queue.holds_its_parent";
     g8_a_dead_letter_that_is_dropped_leaves_something_behind among DEAD_CAPPED:
         "redis.call('ZREM', key.dead, unpack(gone))\n    queue.forget_ended(gone)" => "redis.call('ZREM', key.dead, unpack(gone))\n    queue.forget(gone)";
-    dead_letters_that_stay_stop_the_cap among DEAD_CAPPED:
-        "may_be_more and from + #ids - #gone or 0" => "0";
     a_dead_letter_that_is_dropped_is_not_counted among DEAD_CAPPED:
         "queue.count('dead_dropped', #gone)" => "";
 }
