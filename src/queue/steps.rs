@@ -36,7 +36,8 @@ pub struct StepsInfo {
     pub steps: Vec<StepInfo>,
     /// How large the last [checkpoint](crate::Context::checkpoint) is, in bytes, if there is one.
     pub checkpoint_size: Option<u64>,
-    /// Why the job is to end, if it runs and was asked to ([`Queue::cancel`]), and has not ended yet.
+    /// Why the job is to end, if it was asked to while it runs ([`Queue::cancel`]). It says nothing of a job that is not active any more: one that
+    /// completed all the same keeps it.
     pub cancel_requested: Option<String>,
     checkpoint: Option<Value>,
 }
@@ -211,8 +212,8 @@ impl StepsHandle {
         self
     }
 
-    /// What is stored. Empty if there is no such job, or it has no steps. It is one call to Redis, which reads at most 5 KiB of each step; with outputs as
-    /// many calls as these need.
+    /// What is stored. Empty if there is no such job, or it has no steps. At most 5 KiB of each step are read, mostly in one
+    /// call to Redis; with outputs in as many calls as these need.
     ///
     /// # Errors
     ///
