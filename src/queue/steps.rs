@@ -9,8 +9,10 @@ use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::outcome::Ending;
 use crate::job::secret::masked;
+use crate::job::state::State;
 use crate::policy::steps::{StepKind, StoredStep};
 use crate::queue::Queue;
+use crate::queue::info::JobInfo;
 use crate::store::BATCH_BYTES;
 use crate::store::steps::{Page, Steps};
 use crate::time::Timestamp;
@@ -165,12 +167,25 @@ impl StepsInfo {
         read("a checkpoint", self.checkpoint.as_ref())
     }
 
-    /// The steps for which the job waits: sleeps that are not over, and signals that have not come. It goes on with the first of those that its
-    /// handler waits for at the same time.
+    /// The steps that are not over: sleeps, and signals that have not come.
     pub fn waits(&self) -> impl Iterator<Item = &StepInfo> {
         let waits =
             |step: &&StepInfo| matches!(step.state, StepState::Sleeping | StepState::Waiting);
         self.steps.iter().filter(waits)
+    }
+}
+
+impl StepsInfo {
+    /// Those of them for which the job, read at about the same time, is put aside now: it goes on with the first of them. There are none if it runs,
+    /// has ended, or waits for something else, as for its next attempt.
+    pub fn holding_up(&self, job: &JobInfo) -> impl Iterator<Item = &StepInfo> {
+        let is_due_with_a_step = || self.waits().any(|step| step.due == job.due_at);
+        let is_put_aside = match job.state {
+            State::Blocked => true,
+            State::Delayed => is_due_with_a_step(),
+            _ => false,
+        };
+        self.waits().filter(move |_| is_put_aside)
     }
 }
 

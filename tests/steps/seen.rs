@@ -37,6 +37,15 @@ async fn pay(job: Pay, context: Context) -> Result<(), Failure> {
     }
 }
 
+/// The names of the steps for which the job is put aside.
+async fn holding_up(queue: &Queue, id: &JobId) -> Vec<String> {
+    let job = queue.job(id).await.unwrap().unwrap();
+    let info = queue.steps(id).info().await.unwrap();
+    info.holding_up(&job)
+        .map(|step| step.name.clone())
+        .collect()
+}
+
 /// Names and states.
 fn seen(info: &StepsInfo) -> Vec<(&str, StepState)> {
     let steps = info.steps.iter();
@@ -63,6 +72,7 @@ async fn what_is_done_and_what_a_job_waits_for_is_told() {
     let (pay, note) = (("pay", Done), ("note", Done));
     assert_eq!(seen(&info), [pay, note, ("night", Sleeping)]);
     assert_eq!(waits(&info), ["night"]);
+    assert_eq!(holding_up(&queue, &id).await, ["night"]);
     let due = info.steps[2].due.unwrap();
     assert_eq!(due.duration_since(info.steps[2].at), HOUR);
     // A list of 3,000 small numbers, and a text of 9,000 letters.
@@ -93,6 +103,7 @@ async fn what_is_done_and_what_a_job_waits_for_is_told() {
     assert_eq!(seen(&info)[2..], [("night", Slept), ("approved", Waiting)]);
     assert_eq!(waits(&info), ["approved"]);
     assert!(info.steps[3].due > Some(due));
+    assert_eq!(holding_up(&queue, &id).await, ["approved"]);
 
     let (card, euros) = ("4222".to_owned(), 1);
     let value = Paid { card, euros };
@@ -148,6 +159,22 @@ async fn outputs_do_not_cross_the_network_unless_they_are_asked_for() {
     };
     assert!(sent(queue.steps(job.id())).await < 200_000);
     assert!(sent(queue.steps(job.id()).with_outputs()).await > 2_000_000);
+}
+
+/// Somebody has put it off for longer than it sleeps.
+#[tokio::test]
+async fn a_job_that_is_delayed_for_another_reason_is_not_held_up_by_its_step() {
+    let queue = Oxcart::in_memory().queue(QUEUE).unwrap();
+    let worker = Worker::builder(&queue).handle(pay).build().unwrap();
+    let card = "4111".to_owned();
+    let id = queue.enqueue(Pay { card }).await.unwrap().id().clone();
+    worker.drain().await;
+    assert_eq!(holding_up(&queue, &id).await, ["night"]);
+    let changed = queue.edit(&id).delay(2 * HOUR).await.unwrap();
+    assert_eq!(changed, Changed::Done);
+    assert_eq!(holding_up(&queue, &id).await, [""; 0]);
+    let info = queue.steps(&id).info().await.unwrap();
+    assert_eq!(waits(&info), ["night"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,5 @@ pub(crate) mod place;
 pub(crate) mod quoted;
 pub(crate) mod rates;
 pub(crate) mod shape;
-pub(crate) mod value;
 pub(crate) mod when;
 pub(crate) mod wrap;
