@@ -169,6 +169,11 @@ impl Details {
             self.budget.borrow(1);
             lease_over = queue::lease_over(&queue, self.clock.now()).await?;
         }
+        let mut outgoing = Vec::new();
+        if counts.has_sent {
+            outgoing = queue::outbox(&queue).await?;
+            self.budget.borrow(outgoing.len().max(1));
+        }
         let day = self.day(&queue).await?;
         let now = self.clock.now();
         let lately = queue::lately(&day.names, now);
@@ -179,7 +184,14 @@ impl Details {
             .unwrap_or(lately);
         let age = oldest.as_ref().map(|oldest| oldest.age);
         Ok(View::Queue(Box::new(QueueView {
-            line: queue::line(name, &counts, (age, lease_over), Some(&lately), now),
+            line: queue::line(
+                name,
+                &counts,
+                (age, lease_over),
+                outgoing,
+                Some(&lately),
+                now,
+            ),
             oldest_waiting_id: oldest.map(|oldest| oldest.id.to_string()),
             rate: counts.rate.as_ref().map(queue::rate),
             rate_started: counts.started,

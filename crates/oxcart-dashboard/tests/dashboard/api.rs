@@ -148,7 +148,7 @@ async fn a_job_is_shown_with_its_steps_and_its_children() {
         ]
     );
     assert!(
-        page.contains("pay &lt;b&gt;") && page.contains("oxcart saga skip"),
+        page.contains("pay &lt;b&gt;") && page.contains("Leave out its undo"),
         "{page}"
     );
 
