@@ -1,5 +1,6 @@
 //! The durable steps of a job: what it has done, and what it waits for.
 
+use console::truncate_str;
 use oxcart::{JobInfo, JobState, StepInfo, StepState, StepsInfo};
 use oxcart_dashboard::Stored;
 use serde::Serialize;
@@ -9,8 +10,11 @@ use super::story::printable;
 use crate::term::look::Tint;
 use crate::term::out::Out;
 use crate::term::table::{Cell, Table, number, one_line, text};
-use crate::text::when::{ago, now};
+use crate::text::when::{ago, now, rough};
 use crate::trouble::Trouble;
+
+/// Longest name in a table on a terminal, in columns.
+const LONGEST_NAME: usize = 32;
 
 /// A step as JSON; see `schema/job.json`.
 #[derive(Serialize)]
@@ -61,16 +65,17 @@ pub(crate) fn signal_of<'a>(job: &JobInfo, steps: &'a StepsInfo) -> Option<&'a s
 pub(crate) fn facts(out: &mut Out, job: &JobInfo, steps: &StepsInfo) -> Result<(), Trouble> {
     let now = now();
     for step in steps.holding_up(job) {
-        let until = step.due.map(|due| format!("{due}  {}", ago(due, now)));
-        match (step.state, until) {
-            (StepState::Sleeping, Some(until)) => out.fact("sleeps until", until)?,
-            (_, Some(until)) => {
-                let name = one_line(&step.name);
-                out.fact("waits for", format_args!("signal `{name}` until {until}"))?;
+        match (step.state, step.due) {
+            (StepState::Sleeping, Some(due)) => {
+                out.fact("sleeps until", format_args!("{due}  {}", ago(due, now)))?;
             }
-            (_, None) => {
-                let name = one_line(&step.name);
-                out.fact("waits for", format_args!("signal `{name}`"))?;
+            (_, due) => {
+                let mut signal = format!("signal `{}`", one_line(&step.name));
+                if let Some(due) = due {
+                    let left = rough(due.duration_since(now));
+                    signal.push_str(&format!(", for {left} at most"));
+                }
+                out.fact("waits for", signal)?;
             }
         }
     }
@@ -84,10 +89,9 @@ pub(crate) fn facts(out: &mut Out, job: &JobInfo, steps: &StepsInfo) -> Result<(
             Value::Null => String::new(),
             shown => format!("  {}", printable(&shown.to_string())),
         };
-        out.fact(
-            "checkpoint",
-            format_args!("{} bytes{shown}", out.count(size)),
-        )?;
+        let s = if size == 1 { "" } else { "s" };
+        let size = out.count(size);
+        out.fact("checkpoint", format_args!("{size} byte{s}{shown}"))?;
     }
     Ok(())
 }
@@ -101,8 +105,8 @@ pub(crate) fn table(out: &mut Out, steps: &StepsInfo) -> Result<(), Trouble> {
     let mut table = Table::new([
         text("STEP"),
         text("STATE"),
-        text("WHEN"),
-        number("BYTES").optional(1),
+        text("WHEN").optional(1),
+        number("BYTES").optional(2),
         text("WHAT"),
     ]);
     for step in &steps.steps {
@@ -111,7 +115,7 @@ pub(crate) fn table(out: &mut Out, steps: &StepsInfo) -> Result<(), Trouble> {
             size => out.count(size),
         };
         table.row([
-            Cell::new(Tint::Strong, &*step.name),
+            Cell::new(Tint::Strong, name(out, step)),
             Cell::new(tint(step.state), step.state.as_str()),
             Cell::new(Tint::Faint, ago(step.at, now)),
             Cell::plain(bytes),
@@ -122,13 +126,21 @@ pub(crate) fn table(out: &mut Out, steps: &StepsInfo) -> Result<(), Trouble> {
     table.print(out)
 }
 
+/// Cut on a terminal, so that there is room for the rest.
+fn name(out: &Out, step: &StepInfo) -> String {
+    match out.look.width {
+        Some(_) => truncate_str(&step.name, LONGEST_NAME, "…").into_owned(),
+        None => step.name.clone(),
+    }
+}
+
 fn what(step: &StepInfo) -> String {
     let mut trouble = None;
     let output = output(step, &mut trouble);
     match (step.state, step.due, &step.error) {
         (_, _, Some(error)) => error.clone(),
         (StepState::Sleeping | StepState::Waiting, Some(due), _) => {
-            format!("until {due}, {}", ago(due, now()))
+            format!("{}, {due}", ago(due, now()))
         }
         (StepState::Waiting, None, _) => "without end".to_owned(),
         _ => match (output, trouble) {

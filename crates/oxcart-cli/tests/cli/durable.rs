@@ -58,8 +58,8 @@ async fn a_job_that_waits_says_for_what_and_gets_its_signal() {
     let show = ["job", "show", "billing", id_text];
     let told = rig.run(&show).expect(0).out;
     for part in [
-        "  waits for     signal `approved by` until ",
-        "  checkpoint    1 bytes\n",
+        "  waits for     signal `approved by`, for 59 m at most\n",
+        "  checkpoint    1 byte\n",
         "STEP         STATE    WHEN",
         "charge       done ",
         "approved by  waiting  ",
@@ -71,7 +71,7 @@ async fn a_job_that_waits_says_for_what_and_gets_its_signal() {
     assert!(!told.contains("euros"), "{told}");
     let told = rig.run(&[&show[..], &["--outputs"]].concat()).expect(0).out;
     assert!(told.contains(r#"{"euros":7,"key":"(secret)"}"#), "{told}");
-    assert!(told.contains("1 bytes  41\n"), "{told}");
+    assert!(told.contains("1 byte  41\n"), "{told}");
     let reveal = [&show[..], &["--outputs", "--reveal"]].concat();
     let told = rig.run(&reveal).expect(0).out;
     assert!(told.contains(r#""key":"s3cret""#), "{told}");

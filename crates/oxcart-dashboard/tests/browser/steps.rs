@@ -72,8 +72,10 @@ pub(crate) async fn a_job_is_given_the_signal_for_which_it_waits(site: &Site, de
     page.send_form(&format!("{at}/signal"), "").await;
     assert_eq!(page.status().await, 200);
     page.until_shown("The job has its signal approved").await;
-    let steps = queue.steps(&id("order")).with_outputs().info();
-    let given = steps.await.unwrap().steps[2].output::<Value>().unwrap();
+    let steps = queue.steps(&id("order")).with_outputs();
+    let given = steps.info().await.unwrap().steps[2]
+        .output::<Value>()
+        .unwrap();
     assert_eq!(given, Some(Value::Bool(true)));
     // Live.
     work_until(&queue, JobState::Completed).await;
