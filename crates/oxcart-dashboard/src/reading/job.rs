@@ -157,16 +157,9 @@ fn asked_to_end<'a>(job: &JobInfo, steps: &'a StepsInfo) -> Option<&'a str> {
 fn waits(job: &JobInfo, steps: &StepsInfo) -> Option<String> {
     let each = steps
         .holding_up(job)
-        .map(|step| match (step.state, step.due) {
-            (StepState::Waiting, None) => format!("waits for the signal `{}`", step.name),
-            (StepState::Waiting, Some(due)) => {
-                format!(
-                    "waits for the signal `{}`, until {due} at the latest",
-                    step.name
-                )
-            }
-            (_, Some(due)) => format!("sleeps until {due}"),
-            (_, None) => "sleeps".to_owned(),
+        .map(|step| match step.state {
+            StepState::Waiting => format!("waits for the signal `{}`", step.name),
+            _ => "sleeps".to_owned(),
         });
     let each: Vec<String> = each.collect();
     (!each.is_empty()).then(|| format!("It {}.", each.join(", or ")))
