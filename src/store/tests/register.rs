@@ -414,7 +414,7 @@ verbs! {
         },
     }
     steps: Steps<'_> {
-        "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99 }),
+        "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99, cut: Some(9) }),
     }
     tend: Tend<'_> {
         "tend" => |redis, _| {
