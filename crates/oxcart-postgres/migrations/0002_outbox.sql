@@ -1,0 +1,3 @@
+-- The outbox.
+
+INSERT INTO oxcart.migration (version, name) VALUES (2, 'outbox');
