@@ -157,7 +157,7 @@ impl EventStore {
         id: &str,
     ) -> Result<Loaded<A>, Error> {
         let stream = stream::<A>(id);
-        let mut loaded = snapshot(connection, &stream).await?;
+        let mut loaded: Loaded<A> = snapshot(connection, &stream).await?;
         loop {
             let page = self.read_stream(connection, &stream, loaded.version, PAGE);
             let page = page.await?;
@@ -230,8 +230,8 @@ impl EventStore {
         for event in events {
             state.apply(event);
         }
-        let is_due = A::SNAPSHOT_EVERY > 0
-            && before / A::SNAPSHOT_EVERY < appended.last / A::SNAPSHOT_EVERY;
+        let is_due =
+            A::SNAPSHOT_EVERY > 0 && before / A::SNAPSHOT_EVERY < appended.last / A::SNAPSHOT_EVERY;
         if is_due {
             keep_snapshot(connection, &stream, appended.last, &state).await?;
         }
@@ -260,7 +260,8 @@ async fn snapshot<A: Aggregate>(
         .await
         .map_err(|error| Error::sql("reading a snapshot", error))?;
     // One that cannot be read is as good as none: the events are all there.
-    let read = found.and_then(|(version, state)| Some((version, serde_json::from_str(&state).ok()?)));
+    let read =
+        found.and_then(|(version, state)| Some((version, serde_json::from_str(&state).ok()?)));
     Ok(match read {
         Some((version, state)) => Loaded {
             state,

@@ -86,7 +86,11 @@ pub(super) async fn switch<P: Projection>(projector: &Projector<P>) -> Result<Mo
     }
     run(&mut tx, WAIT_FOR_READERS).await?;
     run(&mut tx, &format!("DROP TABLE IF EXISTS {}", P::NAME)).await?;
-    run(&mut tx, &format!("ALTER TABLE {table} RENAME TO {}", P::NAME)).await?;
+    run(
+        &mut tx,
+        &format!("ALTER TABLE {table} RENAME TO {}", P::NAME),
+    )
+    .await?;
     forget::<P>(&mut tx).await?;
     let serve = "UPDATE oxcart.projection SET version = $2, position = $3, moved_at = now() WHERE name = $1 AND serves";
     sqlx::query(serve)
@@ -97,7 +101,11 @@ pub(super) async fn switch<P: Projection>(projector: &Projector<P>) -> Result<Mo
         .await
         .map_err(failed)?;
     commit(tx).await?;
-    tracing::info!(projection = P::NAME, version = P::VERSION, "a projection of a new version serves");
+    tracing::info!(
+        projection = P::NAME,
+        version = P::VERSION,
+        "a projection of a new version serves"
+    );
     Ok(Moved::On)
 }
 

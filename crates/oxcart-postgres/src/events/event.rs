@@ -138,19 +138,26 @@ fn decode<E: Event>(mut stored: StoredEvent) -> Result<E, String> {
 /// that later.
 pub(super) fn encode<E: Event>(event: &E) -> Result<(String, String), Error> {
     let wrong = |why: String| {
-        let message = format!("an event of the type {} cannot be stored: {why}", type_name::<E>());
+        let message = format!(
+            "an event of the type {} cannot be stored: {why}",
+            type_name::<E>()
+        );
         Error::new(ErrorKind::Codec, message)
     };
     let value = serde_json::to_value(event).map_err(|error| wrong(error.to_string()))?;
     let (name, data) = match value {
         Value::String(name) => (name, Value::Null),
-        Value::Object(fields) if fields.len() == 1 => {
-            fields.into_iter().next().unwrap_or_default()
+        Value::Object(fields) if fields.len() == 1 => fields.into_iter().next().unwrap_or_default(),
+        _ => {
+            return Err(wrong(
+                "it is no enum in the form that serde gives it by itself".to_owned(),
+            ));
         }
-        _ => return Err(wrong("it is no enum in the form that serde gives it by itself".to_owned())),
     };
     if has_zero_byte(&data) || name.contains('\0') {
-        return Err(wrong("PostgreSQL cannot hold text with a zero byte".to_owned()));
+        return Err(wrong(
+            "PostgreSQL cannot hold text with a zero byte".to_owned(),
+        ));
     }
     let text = data.to_string();
     if text.len() > BYTES_MAX {

@@ -10,7 +10,7 @@ mod projector;
 mod read;
 mod subscription;
 
-pub use aggregate::{Aggregate, Executed, ExecuteError, Loaded};
+pub use aggregate::{Aggregate, ExecuteError, Executed, Loaded};
 pub use append::{AppendError, Appended, Conflict, Expected};
 pub use event::{Event, Recorded, StoredEvent};
 pub use projection::{Projection, ProjectionError, ProjectionInfo};

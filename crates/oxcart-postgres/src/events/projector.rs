@@ -161,7 +161,9 @@ impl<P: Projection> Projector<P> {
                             return Err(error);
                         }
                         ErrorKind::Retry => {}
-                        _ => tracing::warn!(projection = P::NAME, %error, "a projection does not move"),
+                        _ => {
+                            tracing::warn!(projection = P::NAME, %error, "a projection does not move")
+                        }
                     }
                     let pause = wait;
                     wait = WAIT_LONGEST.min(2 * wait);
@@ -217,7 +219,8 @@ impl<P: Projection> Projector<P> {
     async fn follow(&self, limit: u32) -> Result<Moved, Stuck> {
         let failed = |error| Error::sql("moving a projection", error);
         let mut tx = self.pool.begin().await.map_err(failed)?;
-        let hold = "SELECT version, position FROM oxcart.projection WHERE name = $1 AND serves FOR UPDATE";
+        let hold =
+            "SELECT version, position FROM oxcart.projection WHERE name = $1 AND serves FOR UPDATE";
         let (serving, position): (i32, i64) = sqlx::query_as(hold)
             .bind(P::NAME)
             .fetch_one(&mut *tx)
@@ -227,7 +230,9 @@ impl<P: Projection> Projector<P> {
         if serving < version::<P>() {
             return Ok(Moved::On);
         }
-        let taken = self.take_in(&mut tx, P::NAME, true, position, limit).await?;
+        let taken = self
+            .take_in(&mut tx, P::NAME, true, position, limit)
+            .await?;
         tx.commit().await.map_err(failed)?;
         Ok(match taken {
             0 => Moved::CaughtUp,
@@ -248,7 +253,10 @@ impl<P: Projection> Projector<P> {
         for (before, event) in (0..).zip(&events) {
             if let Err(why) = self.projection.apply(tx, table, event).await {
                 let at = event.position.unwrap_or_default();
-                let what = format!("event {at} ({} of `{}`) was not taken", event.event.name, event.stream);
+                let what = format!(
+                    "event {at} ({} of `{}`) was not taken",
+                    event.event.name, event.stream
+                );
                 let error = refused::<P>(&what, why);
                 return Err(Stuck { error, before });
             }

@@ -55,7 +55,9 @@ impl Subscription {
     pub fn new(pool: &PgPool, name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         if name.is_empty() || name.len() > NAME_MAX || name.contains('\0') {
-            let message = format!("a subscription needs a name of 1 to {NAME_MAX} bytes, without a zero byte");
+            let message = format!(
+                "a subscription needs a name of 1 to {NAME_MAX} bytes, without a zero byte"
+            );
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         Ok(Self {

@@ -84,7 +84,9 @@ impl Inbox {
 fn check(what: &str, name: &str) -> Result<(), Error> {
     let wrong = match name {
         "" => "is empty".to_owned(),
-        name if name.len() > NAME_MAX => format!("has {} bytes; {NAME_MAX} are allowed", name.len()),
+        name if name.len() > NAME_MAX => {
+            format!("has {} bytes; {NAME_MAX} are allowed", name.len())
+        }
         name if name.contains('\0') => "has a zero byte, which PostgreSQL cannot hold".to_owned(),
         _ => return Ok(()),
     };

@@ -15,27 +15,42 @@ use crate::inbox::stored::{decode, encode};
 /// A transaction of an attempt that has stopped is idle for at least so long before PostgreSQL ends it.
 const IDLE_LEAST: Duration = Duration::from_secs(10);
 
+/// The row of a job is what its attempts wait for. So a transaction that does nothing any more, because its process is frozen or cut off, must not
+/// hold it for ever: unless something shorter is set, it may be idle for as many milliseconds as this parameter says.
+macro_rules! end_if_idle {
+    ($parameter:literal) => {
+        concat!(
+            "CASE WHEN current_setting('idle_in_transaction_session_timeout')::interval ",
+            "BETWEEN interval '1 ms' AND make_interval(secs => ",
+            $parameter,
+            "::int8 / 1e3) THEN '' ELSE set_config('idle_in_transaction_session_timeout', ",
+            $parameter,
+            "::text, true) END"
+        )
+    };
+}
+
 /// Finds or makes the row of the job, and holds it until the transaction ends. A transaction that has committed meanwhile is seen.
-///
-/// The row is what attempts of one job wait for. So a transaction that does nothing any more, because its process is frozen or cut off, must not hold
-/// it for ever: unless something shorter is set, it may be idle for as long as `$5` says, in milliseconds.
-const HOLD: &str = "\
-    INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence) VALUES ($1, $2, $3, $4) \
-    ON CONFLICT (job, incarnation) DO UPDATE SET fence = greatest(held.fence, excluded.fence) \
-    RETURNING fence, effect, output IS NOT NULL, CASE WHEN \
-    current_setting('idle_in_transaction_session_timeout')::interval BETWEEN interval '1 ms' AND make_interval(secs => $5::int8 / 1e3) \
-    THEN '' ELSE set_config('idle_in_transaction_session_timeout', $5::text, true) END";
+const HOLD: &str = concat!(
+    "INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (job, incarnation) DO UPDATE SET fence = greatest(held.fence, excluded.fence) \
+     RETURNING fence, effect, output IS NOT NULL, ",
+    end_if_idle!("$5")
+);
 
-const KEEP_EFFECT: &str = "UPDATE oxcart.inbox_job SET effect = $3 WHERE job = $1 AND incarnation = $2";
+const KEEP_EFFECT: &str =
+    "UPDATE oxcart.inbox_job SET effect = $3 WHERE job = $1 AND incarnation = $2";
 
-/// The same as `HOLD`, and the output of the job, unless it is completed or a later attempt has been here.
-const COMPLETE: &str = "\
-    INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence, output, completed_by) \
-    VALUES ($1, $2, $3, $4, $5, pg_current_xact_id()) ON CONFLICT (job, incarnation) DO UPDATE SET \
-    fence = greatest(held.fence, excluded.fence), \
-    output = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.output ELSE held.output END, \
-    completed_by = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.completed_by ELSE held.completed_by END \
-    RETURNING fence, output IS NOT NULL, completed_by IS NOT DISTINCT FROM pg_current_xact_id()";
+/// The same, and the output of the job, unless it is completed or a later attempt has been here.
+const COMPLETE: &str = concat!(
+    "INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence, output, completed_by) \
+     VALUES ($1, $2, $3, $4, $6, pg_current_xact_id()) ON CONFLICT (job, incarnation) DO UPDATE SET \
+     fence = greatest(held.fence, excluded.fence), \
+     output = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.output ELSE held.output END, \
+     completed_by = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.completed_by ELSE held.completed_by END \
+     RETURNING fence, output IS NOT NULL, completed_by IS NOT DISTINCT FROM pg_current_xact_id(), ",
+    end_if_idle!("$5")
+);
 
 /// What a handler does in a transaction of PostgreSQL: once for its job, whatever dies. It is there for [`Context`].
 ///
@@ -155,10 +170,8 @@ pub trait InTransaction: sealed::Sealed {
     /// # Cancel safety
     ///
     /// If it is dropped, roll the transaction back.
-    fn hold_in(
-        &self,
-        tx: &mut PgTransaction<'_>,
-    ) -> impl Future<Output = Result<(), Error>> + Send;
+    fn hold_in(&self, tx: &mut PgTransaction<'_>)
+    -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 mod sealed {
@@ -198,9 +211,10 @@ impl InTransaction for Context {
             .bind(&key.incarnation)
             .bind(key.queue)
             .bind(key.fence)
+            .bind(idle_ms(self))
             .bind(encode(output)?);
         let completed = complete.fetch_one(&mut **tx).await;
-        let (fence, is_completed, is_mine): (i64, bool, bool) =
+        let (fence, is_completed, is_mine, _): (i64, bool, bool, Option<String>) =
             completed.map_err(|error| Error::sql("completing a job", error))?;
         match (is_mine, is_completed) {
             (true, _) => Ok(()),
@@ -221,13 +235,12 @@ async fn hold(
     key: &JobKey<'_>,
     context: &Context,
 ) -> Result<Option<Vec<u8>>, Error> {
-    let idle = (2 * context.lease_remaining()).max(IDLE_LEAST);
     let hold = sqlx::query_as(HOLD)
         .bind(key.job)
         .bind(&key.incarnation)
         .bind(key.queue)
         .bind(key.fence)
-        .bind(i64::try_from(idle.as_millis()).unwrap_or(i64::from(i32::MAX)).min(i64::from(i32::MAX)));
+        .bind(idle_ms(context));
     let held = hold.fetch_one(&mut **tx).await;
     let (fence, effect, is_completed, _): (i64, Option<Vec<u8>>, bool, Option<String>) =
         held.map_err(|error| Error::sql("looking whether a job has had its effect", error))?;
@@ -237,6 +250,11 @@ async fn hold(
         (None, false) if fence > key.fence => Err(stale(key, fence)),
         (None, false) => Ok(None),
     }
+}
+
+fn idle_ms(context: &Context) -> i64 {
+    let idle = (2 * context.lease_remaining()).max(IDLE_LEAST);
+    i64::from(i32::try_from(idle.as_millis()).unwrap_or(i32::MAX))
 }
 
 pub(super) fn stale(key: &JobKey<'_>, fence: i64) -> Error {

@@ -21,7 +21,7 @@ impl<'a> JobKey<'a> {
     pub(super) fn of(context: &'a Context) -> Self {
         let attempt = context.attempt();
         Self {
-            queue: &attempt.queue,
+            queue: attempt.queue.as_str(),
             job: attempt.id.as_str(),
             incarnation: incarnation(context),
             fence: i64::try_from(attempt.fence.get()).unwrap_or(i64::MAX),

@@ -10,7 +10,10 @@ use crate::error::{Error, ErrorKind};
 /// A value, if its type reads back what it writes: who finds that out when it is read has a job that cannot end.
 pub(super) fn encode<T: Serialize + DeserializeOwned>(value: &T) -> Result<Vec<u8>, Error> {
     let written = rmp_serde::to_vec_named(value).map_err(|error| {
-        let message = format!("a value of the type {} cannot be stored: {error}", type_name::<T>());
+        let message = format!(
+            "a value of the type {} cannot be stored: {error}",
+            type_name::<T>()
+        );
         Error::new(ErrorKind::Codec, message)
     })?;
     decode::<T>(&written)?;

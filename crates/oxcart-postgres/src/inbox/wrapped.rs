@@ -52,7 +52,11 @@ impl Inbox {
 
 impl<H> Settled<H> {
     /// The output of the job, if it is completed.
-    async fn find<T: DeserializeOwned>(&self, key: &JobKey<'_>, begins: bool) -> Result<Option<T>, Error> {
+    async fn find<T: DeserializeOwned>(
+        &self,
+        key: &JobKey<'_>,
+        begins: bool,
+    ) -> Result<Option<T>, Error> {
         let failed = |error| Error::sql("looking whether a job is completed", error);
         let find = sqlx::query_as(if begins { BEGIN } else { FIND });
         let find = find.bind(key.job).bind(&key.incarnation);
