@@ -62,6 +62,10 @@ const COMPLETE: &str = concat!(
 /// set): then PostgreSQL ends it. So the job of a frozen process goes on.
 ///
 /// [`idle_in_transaction_session_timeout`]: https://www.postgresql.org/docs/current/runtime-config-client.html
+#[expect(
+    async_fn_in_trait,
+    reason = "whether the future of `once` can be sent depends on `run`, and there is one implementation, which shows it"
+)]
 pub trait InTransaction: sealed::Sealed {
     /// Does something in the transaction, once for the job. If that is committed, each later attempt gets what it gave, and `run` is not
     /// called.
