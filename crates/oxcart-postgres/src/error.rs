@@ -74,7 +74,6 @@ impl Error {
     }
 
     /// What the library said to what was tried.
-    #[allow(dead_code, reason = "for what enqueues")]
     pub(crate) fn queue(tried: &str, source: oxcart::Error) -> Self {
         let kind = match source.is_invalid() {
             true => ErrorKind::Invalid,

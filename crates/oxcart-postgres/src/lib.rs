@@ -1,11 +1,21 @@
-//! Jobs of oxcart and a transaction of PostgreSQL: a job is enqueued if, and only if, the transaction is committed.
+//! Jobs of [oxcart](oxcart) and transactions of PostgreSQL: a job is enqueued if, and only if, the transaction is committed.
+//!
+//! [`Outbox`] enqueues in a transaction, and [`Relay`] carries to Redis what was committed. [`migrate`](migrate()) makes the tables. `docs/postgres.md` has the whole picture: what is
+//! promised, by which part, and what to do when something is stuck.
 
 #![warn(clippy::unwrap_used, clippy::panic, missing_debug_implementations)]
 
 mod error;
 mod events;
 mod inbox;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics/absent.rs"]
+mod metrics;
 mod migrate;
+mod outbox;
+mod relay;
 
 pub use crate::error::{Error, ErrorKind};
 pub use crate::events::{
@@ -15,3 +25,9 @@ pub use crate::events::{
 };
 pub use crate::inbox::{INCARNATION_HEADER, InTransaction, Inbox, Settled};
 pub use crate::migrate::migrate;
+pub use crate::outbox::{
+    FailedRow, Outbox, OutboxEnqueue, OutboxEnqueueMany, OutboxStatus, StreamStatus,
+};
+pub use crate::relay::Relay;
+#[doc(hidden)]
+pub use crate::relay::Step;

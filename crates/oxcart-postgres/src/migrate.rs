@@ -67,7 +67,6 @@ pub async fn migrate(pool: &PgPool) -> Result<(), Error> {
 /// # Errors
 ///
 /// [`ErrorKind::NotMigrated`] and [`ErrorKind::NewerSchema`], with what is to be done.
-#[allow(dead_code, reason = "for what works in the background")]
 pub(crate) async fn check(connection: &mut PgConnection) -> Result<(), Error> {
     let there = version(connection).await?;
     check_is_known(there)?;
