@@ -1,13 +1,21 @@
 //! What makes a job the same job.
 
-use oxcart::{Context, JobId};
+use oxcart::{Context, Enqueue, Job, JobId};
 
 /// A header that says which of several jobs with the same id this one is: any text. A job that is sent again under its own id, because Redis had
-/// lost it, carries the same text again, and is the same job.
+/// lost it, carries the same text again, and is the same job. The [outbox](crate::Outbox) sets it for each job whose id the application chose.
 pub const INCARNATION_HEADER: &str = "oxcart-incarnation";
 
 /// Ticks are counted in milliseconds; a smaller number after the `@` is part of an id that somebody chose.
 const EARLIEST_TICK_MS: u64 = 1_000_000_000_000;
+
+/// The outbox sends a job again if Redis has lost it. So a job whose id does not say all says it by its header.
+pub(crate) fn with_incarnation<J: Job>(request: Enqueue<J>) -> Enqueue<J> {
+    match is_uuid_v7(request.job_id().as_str()) {
+        true => request,
+        false => request.header(INCARNATION_HEADER, JobId::generate().as_str()),
+    }
+}
 
 /// A job, as the inbox knows it.
 pub(super) struct JobKey<'a> {

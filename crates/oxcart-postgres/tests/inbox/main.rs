@@ -9,6 +9,7 @@ mod chaos;
 mod completion;
 mod lossy;
 mod messages;
+mod outbox;
 mod rig;
 #[path = "../support/mod.rs"]
 mod support;
