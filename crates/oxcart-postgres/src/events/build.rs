@@ -17,9 +17,9 @@ pub(super) async fn build<P: Projection>(
     let mut tx = begin(&projector.pool).await?;
     let table = table_to_be(P::NAME);
     let Some((building, position)) = hold::<P>(&mut tx, false).await? else {
-        let created = start(projector, &mut tx, &table).await?;
+        start(projector, &mut tx, &table).await?;
         commit(tx).await?;
-        return Ok(created);
+        return Ok(Moved::On);
     };
     check_is_ours::<P>(building)?;
     if building < version::<P>() {
@@ -38,12 +38,16 @@ pub(super) async fn build<P: Projection>(
     })
 }
 
-/// Makes the table, if nobody else does.
+/// Makes the table, if nobody else does, and if it has not been built and serves by now.
 async fn start<P: Projection>(
     projector: &Projector<P>,
     tx: &mut PgTransaction<'_>,
     table: &str,
-) -> Result<Moved, Stuck> {
+) -> Result<(), Stuck> {
+    let serving = hold::<P>(tx, true).await?;
+    if serving.is_none_or(|(serving, _)| serving >= version::<P>()) {
+        return Ok(());
+    }
     let claim = "INSERT INTO oxcart.projection (name, serves, version, position) VALUES ($1, false, $2, 0) ON CONFLICT DO NOTHING";
     let claimed = sqlx::query(claim)
         .bind(P::NAME)
@@ -55,7 +59,7 @@ async fn start<P: Projection>(
         let created = projector.projection.create(&mut *tx, table).await;
         created.map_err(|why| refused::<P>("its new table cannot be made", why))?;
     }
-    Ok(Moved::On)
+    Ok(())
 }
 
 /// The new table takes the place of the old one, as soon as it has come as far.

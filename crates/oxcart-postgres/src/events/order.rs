@@ -8,6 +8,8 @@
 //! Within a stream the order is that of the versions: the next version begins when the transaction of the one before has ended, so it has a larger
 //! id, and nobody sees it without the one before.
 
+use std::time::Duration;
+
 use sqlx::PgPool;
 
 use crate::error::Error;
@@ -19,16 +21,22 @@ const BATCH: i32 = 2_000;
 const ORDER: &str = "SELECT CASE WHEN pg_is_in_recovery() OR current_setting('transaction_read_only')::bool THEN 0 \
     ELSE oxcart.order_events($1) END";
 
+/// Where the isolation level is higher than `READ COMMITTED`, one of two that do it at once is refused, and tries again.
+const TRIES: u32 = 20;
+
 /// Gives positions to events that have none, in transactions of their own: a position that is seen before it is committed might be given again.
 pub(super) async fn order(pool: &PgPool) -> Result<(), Error> {
+    let mut refused = 0;
     loop {
-        let ordered: i32 = sqlx::query_scalar(ORDER)
-            .bind(BATCH)
-            .fetch_one(pool)
-            .await
-            .map_err(|error| Error::sql("giving events their positions", error))?;
-        if ordered < BATCH {
-            return Ok(());
+        let ordered: Result<i32, _> = sqlx::query_scalar(ORDER).bind(BATCH).fetch_one(pool).await;
+        match ordered.map_err(|error| Error::sql("giving events their positions", error)) {
+            Ok(ordered) if ordered < BATCH => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.is_retry() && refused < TRIES => {
+                refused += 1;
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(..20))).await;
+            }
+            Err(error) => return Err(error),
         }
     }
 }

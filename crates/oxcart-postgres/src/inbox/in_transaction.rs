@@ -190,7 +190,7 @@ impl InTransaction for Context {
         T: Serialize + DeserializeOwned,
         F: AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
     {
-        let key = JobKey::of(self);
+        let key = JobKey::of(self)?;
         if let Some(effect) = hold(tx, &key, self).await? {
             return Ok(decode(&effect)?);
         }
@@ -209,7 +209,7 @@ impl InTransaction for Context {
         tx: &mut PgTransaction<'_>,
         output: &T,
     ) -> Result<(), Error> {
-        let key = JobKey::of(self);
+        let key = JobKey::of(self)?;
         let complete = sqlx::query_as(COMPLETE)
             .bind(key.job)
             .bind(&key.incarnation)
@@ -228,7 +228,7 @@ impl InTransaction for Context {
     }
 
     async fn hold_in(&self, tx: &mut PgTransaction<'_>) -> Result<(), Error> {
-        let key = JobKey::of(self);
+        let key = JobKey::of(self)?;
         hold(tx, &key, self).await.map(|_| ())
     }
 }

@@ -2,9 +2,14 @@
 
 use oxcart::{Context, Enqueue, Job, JobId};
 
-/// A header that says which of several jobs with the same id this one is: any text. A job that is sent again under its own id, because Redis had
+use crate::error::{Error, ErrorKind};
+
+/// A header that says which of several jobs with the same id this one is: any text of at most 256 bytes. A job that is sent again under its own id, because Redis had
 /// lost it, carries the same text again, and is the same job. The [outbox](crate::Outbox) sets it for each job whose id the application chose.
 pub const INCARNATION_HEADER: &str = "oxcart-incarnation";
+
+/// So long that text may be, so that the key fits in an index.
+const GIVEN_MAX: usize = 256;
 
 /// Ticks are counted in milliseconds; a smaller number after the `@` is part of an id that somebody chose.
 const EARLIEST_TICK_MS: u64 = 1_000_000_000_000;
@@ -26,28 +31,36 @@ pub(super) struct JobKey<'a> {
 }
 
 impl<'a> JobKey<'a> {
-    pub(super) fn of(context: &'a Context) -> Self {
+    /// An error says that the header cannot be stored.
+    pub(super) fn of(context: &'a Context) -> Result<Self, Error> {
         let attempt = context.attempt();
-        Self {
+        Ok(Self {
             queue: attempt.queue.as_str(),
             job: attempt.id.as_str(),
-            incarnation: incarnation(context),
+            incarnation: incarnation(context)?,
             fence: i64::try_from(attempt.fence.get()).unwrap_or(i64::MAX),
-        }
+        })
     }
 }
 
 /// An id that the library makes is never made again, so it says all, also if the job was moved to another queue. One that an application chose may
 /// come again, in another queue or once the first job of that id was removed: then it is another job.
-fn incarnation(context: &Context) -> String {
+fn incarnation(context: &Context) -> Result<String, Error> {
     let id = context.id();
     let queue = &context.attempt().queue;
-    match context.header(INCARNATION_HEADER) {
+    Ok(match context.header(INCARNATION_HEADER) {
+        Some(given) if given.len() > GIVEN_MAX || given.contains('\0') => {
+            let message = format!(
+                "the header `{INCARNATION_HEADER}` of job {id} has {} bytes, or a zero byte; {GIVEN_MAX} bytes are allowed",
+                given.len()
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         Some(given) => format!("{queue} {given}"),
         None if is_uuid_v7(id.as_str()) => String::new(),
         None if is_tick(id) => queue.to_string(),
         None => format!("{queue} {}", context.enqueued_at().as_millis()),
-    }
+    })
 }
 
 /// Whether a schedule has made this id, for one of its ticks.

@@ -87,7 +87,7 @@ where
     async fn call(&self, job: J, context: Context) -> Result<J::Output, Failure> {
         let attempt = context.attempt();
         let is_first = (attempt.number, attempt.stalls, attempt.snoozes) == (1, 0, 0);
-        let key = JobKey::of(&context);
+        let key = JobKey::of(&context)?;
         if let Some(output) = self.find(&key, !is_first).await? {
             return Ok(output);
         }

@@ -91,6 +91,34 @@ async fn a_reader_that_may_not_write_reads_what_has_a_position() {
     assert_eq!(all(&pool, 10).await.len(), 2);
 }
 
+/// Some applications set a higher isolation level for the whole database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_at_once_in_a_higher_isolation_level_miss_nothing() {
+    let pool = store().await;
+    let options = (*pool.connect_options())
+        .clone()
+        .options([("default_transaction_isolation", "serializable")]);
+    let strict = PgPool::connect_with(options).await.expect("a connection");
+    let ends = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(follow(strict.clone(), 10, Arc::clone(&ends))))
+        .collect();
+    for n in 0..100 {
+        append(
+            &pool,
+            &format!("s{}", n % 7),
+            Expected::Any,
+            &[Moved::By(n)],
+        )
+        .await
+        .expect("appended");
+    }
+    ends.store(true, Ordering::SeqCst);
+    for reader in readers {
+        assert_eq!(reader.await.expect("no gap").len(), 100);
+    }
+}
+
 /// Reads after what it has read, again and again, until it is told that nothing more comes.
 async fn follow(pool: PgPool, page: u32, ends: Arc<AtomicBool>) -> Vec<Recorded> {
     let mut read: Vec<Recorded> = Vec::new();

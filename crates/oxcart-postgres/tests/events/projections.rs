@@ -88,11 +88,19 @@ async fn a_new_version_is_built_beside_the_old_one_which_serves() {
     let first = balances_of(&all(&pool, 100).await, 1);
 
     // The old one serves, and moves on, while the new one is built.
-    let (stop, stopped) = Stop::new();
-    let new = Projector::new(&pool, Slow)
-        .batch(4)
-        .poll(Duration::from_millis(5));
-    let building = tokio::spawn(async move { new.run_until(stopped).await });
+    // Two processes build it.
+    let (stops, building): (Vec<_>, Vec<_>) = (0..2)
+        .map(|_| {
+            let (stop, stopped) = Stop::new();
+            let new = Projector::new(&pool, Slow)
+                .batch(4)
+                .poll(Duration::from_millis(5));
+            (
+                stop,
+                tokio::spawn(async move { new.run_until(stopped).await }),
+            )
+        })
+        .unzip();
     eventually_async(PATIENCE, async || {
         let info = STORE.projections(&pool).await.expect("read");
         info.iter().any(|one| !one.serves && one.position > 8)
@@ -120,8 +128,10 @@ async fn a_new_version_is_built_beside_the_old_one_which_serves() {
         balances(&pool).await,
         balances_of(&all(&pool, 100).await, 2)
     );
-    stop.0.send(()).expect("it runs");
-    building.await.expect("no panic").expect("stopped");
+    for (stop, building) in stops.into_iter().zip(building) {
+        stop.0.send(()).expect("it runs");
+        building.await.expect("no panic").expect("stopped");
+    }
     let left = "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'balance%'";
     let left: i64 = sqlx::query_scalar(left)
         .fetch_one(&pool)

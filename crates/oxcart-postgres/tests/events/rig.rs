@@ -51,7 +51,7 @@ pub(crate) async fn append(
 pub(crate) async fn all(pool: &PgPool, page: u32) -> Vec<Recorded> {
     let mut all: Vec<Recorded> = Vec::new();
     loop {
-        let after = all.last().map_or(0, |event| position(event));
+        let after = all.last().map_or(0, position);
         let next = STORE.read_all(pool, after, page).await.expect("read");
         if next.is_empty() {
             return all;

@@ -151,7 +151,12 @@ async fn an_attempt_that_waits_for_a_later_one_is_refused_when_that_ends_without
 async fn a_transaction_that_holds_a_job_ends_when_it_is_idle_for_two_leases() {
     let pool = bank().await;
     let limit = "SELECT current_setting('idle_in_transaction_session_timeout')";
-    for (set, found) in [("0", "1min"), ("1h", "1min"), ("15s", "15s")] {
+    for (set, found) in [
+        ("0", "1min"),
+        ("1h", "1min"),
+        ("15s", "15s"),
+        ("1500ms", "1500ms"),
+    ] {
         for completes in [false, true] {
             let context = attempt(&JobId::generate(), 1);
             let mut tx = pool.begin().await.expect("a transaction");
@@ -212,6 +217,14 @@ async fn a_chosen_id_that_is_used_again_is_another_job_and_a_made_one_is_not() {
         run_once(&pool, &context).await.expect("it runs");
     }
     assert_eq!(balance(&pool).await, expected + 200);
+    let long = at(&chosen, 1)
+        .header(INCARNATION_HEADER, "x".repeat(257))
+        .build();
+    assert!(
+        run_once(&pool, &long)
+            .await
+            .is_err_and(|error| error.to_string().contains("256"))
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use oxcart_postgres::{ErrorKind, InTransaction, Inbox};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-use crate::rig::{add, attempt, balance, bank};
+use crate::rig::{add, add_once, attempt, balance, bank};
 
 #[derive(Serialize, Deserialize)]
 struct Deposit {
@@ -102,6 +102,25 @@ async fn without_the_wrapper_the_work_is_refused_and_not_doubled() {
                 assert!(error.to_string().contains("inbox.wrap"), "{error}");
             }
         }
+    }
+    assert_eq!(balance(&pool).await, 100);
+}
+
+/// The effect gives a part of the output, and the same transaction completes the job.
+#[tokio::test]
+async fn an_effect_and_a_completion_go_together() {
+    let pool = bank().await;
+    let id = JobId::generate();
+    for (fence, expected) in [(1, Ok(())), (2, Err(ErrorKind::Completed))] {
+        let context = attempt(&id, fence);
+        let mut tx = pool.begin().await.expect("a transaction");
+        let given = add_once(&context, &mut tx)
+            .await
+            .expect("the same each time");
+        assert_eq!(given, 100);
+        let completed = context.complete_in(&mut tx, &format!("{given}")).await;
+        assert_eq!(completed.map_err(|error| error.kind()), expected);
+        tx.commit().await.expect("committed");
     }
     assert_eq!(balance(&pool).await, 100);
 }
