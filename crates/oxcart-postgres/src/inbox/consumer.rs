@@ -62,26 +62,41 @@ impl Inbox {
     {
         check("consumer", consumer)?;
         check("message", message)?;
-        let hold = sqlx::query_scalar(HOLD).bind(consumer).bind(message);
-        let held: Option<Vec<u8>> = hold
-            .fetch_one(&mut **tx)
-            .await
-            .map_err(|error| Error::sql("looking whether a message was taken", error))?;
-        if let Some(effect) = held {
-            return Ok(decode(&effect)?);
-        }
-        let given = run(&mut *tx).await?;
-        let keep = sqlx::query(KEEP_EFFECT)
-            .bind(consumer)
-            .bind(message)
-            .bind(encode(&given)?);
-        let kept = keep.execute(&mut **tx).await;
-        kept.map_err(|error| Error::sql("storing that a message was taken", error))?;
-        Ok(given)
+        take(tx, consumer, message, run).await
     }
 }
 
-fn check(what: &str, name: &str) -> Result<(), Error> {
+/// Does something once for these two names.
+pub(super) async fn take<T, E, F>(
+    tx: &mut PgTransaction<'_>,
+    consumer: &str,
+    message: &str,
+    run: F,
+) -> Result<T, E>
+where
+    T: Serialize + DeserializeOwned,
+    E: From<Error>,
+    F: AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+{
+    let hold = sqlx::query_scalar(HOLD).bind(consumer).bind(message);
+    let held: Option<Vec<u8>> = hold
+        .fetch_one(&mut **tx)
+        .await
+        .map_err(|error| Error::sql("looking whether a message was taken", error))?;
+    if let Some(effect) = held {
+        return Ok(decode(&effect)?);
+    }
+    let given = run(&mut *tx).await?;
+    let keep = sqlx::query(KEEP_EFFECT)
+        .bind(consumer)
+        .bind(message)
+        .bind(encode(&given)?);
+    let kept = keep.execute(&mut **tx).await;
+    kept.map_err(|error| Error::sql("storing that a message was taken", error))?;
+    Ok(given)
+}
+
+pub(super) fn check(what: &str, name: &str) -> Result<(), Error> {
     let wrong = match name {
         "" => "is empty".to_owned(),
         name if name.len() > NAME_MAX => {

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{PgConnection, PgTransaction};
 
 use crate::error::{Error, ErrorKind};
+use crate::inbox::consumer::{check, take};
 use crate::inbox::job_key::JobKey;
 use crate::inbox::stored::{decode, encode};
 
@@ -90,8 +91,8 @@ pub trait InTransaction: sealed::Sealed {
     /// }
     /// ```
     ///
-    /// It is about the job, so a handler has one effect; if it has several transactions, it makes one of them the last with
-    /// [`complete_in`](Self::complete_in). If `run` fails, roll the transaction back: what it has written until then is in it.
+    /// A job has one effect without a name: a second call gets what the first one gave, also in the same attempt. A handler that has several gives each a
+    /// name, with [`once_named`](Self::once_named). If `run` fails, roll the transaction back: what it has written until then is in it.
     ///
     /// # Errors
     ///
@@ -103,6 +104,41 @@ pub trait InTransaction: sealed::Sealed {
     ///
     /// If it is dropped, roll the transaction back, as dropping the transaction does.
     async fn once<T, F>(&self, tx: &mut PgTransaction<'_>, run: F) -> Result<T, Failure>
+    where
+        T: Serialize + DeserializeOwned,
+        F: AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>;
+
+    /// The same as [`once`](Self::once), for one of several effects of a job: each has a name, which is the same in each attempt (1 to 512 bytes).
+    ///
+    /// ```no_run
+    /// # use oxcart::{Context, Failure};
+    /// # use oxcart_postgres::InTransaction;
+    /// # async fn example(context: Context, pool: sqlx::PgPool) -> Result<(), Failure> {
+    /// for account in [1, 2] {
+    ///     let mut tx = pool.begin().await?;
+    ///     context.once_named(&mut tx, &format!("account {account}"), async |tx| {
+    ///         let add = "UPDATE account SET cents = cents + 1 WHERE id = $1";
+    ///         sqlx::query(add).bind(account).execute(tx).await?;
+    ///         Ok(())
+    ///     }).await?;
+    ///     tx.commit().await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`once`](Self::once), and [`ErrorKind::Invalid`] for a name that cannot be stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped, roll the transaction back.
+    async fn once_named<T, F>(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        name: &str,
+        run: F,
+    ) -> Result<T, Failure>
     where
         T: Serialize + DeserializeOwned,
         F: AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>;
@@ -191,7 +227,7 @@ impl InTransaction for Context {
         F: AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
     {
         let key = JobKey::of(self)?;
-        if let Some(effect) = hold(tx, &key, self).await? {
+        if let Some(effect) = hold(tx, &key, self, Gives::Effect).await? {
             return Ok(decode(&effect)?);
         }
         let given = run(&mut *tx).await?;
@@ -202,6 +238,24 @@ impl InTransaction for Context {
         let kept = keep.execute(&mut **tx).await;
         kept.map_err(|error| Error::sql("storing that a job has had its effect", error))?;
         Ok(given)
+    }
+
+    async fn once_named<T, F>(
+        &self,
+        tx: &mut PgTransaction<'_>,
+        name: &str,
+        run: F,
+    ) -> Result<T, Failure>
+    where
+        T: Serialize + DeserializeOwned,
+        F: AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
+    {
+        check("effect", name)?;
+        let key = JobKey::of(self)?;
+        // Who holds the row of the job has all of its effects.
+        hold(tx, &key, self, Gives::Nothing).await?;
+        let consumer = format!("job {} {}", key.job, key.incarnation);
+        take(tx, &consumer, name, run).await
     }
 
     async fn complete_in<T: Serialize + DeserializeOwned + Sync>(
@@ -229,15 +283,23 @@ impl InTransaction for Context {
 
     async fn hold_in(&self, tx: &mut PgTransaction<'_>) -> Result<(), Error> {
         let key = JobKey::of(self)?;
-        hold(tx, &key, self).await.map(|_| ())
+        hold(tx, &key, self, Gives::Nothing).await.map(|_| ())
     }
 }
 
-/// What the effect gave, if there was one.
+/// Whether whoever holds the row has a use for what the effect gave. If so, it gets that, whatever its fence: it changes nothing then.
+#[derive(PartialEq, Eq)]
+enum Gives {
+    Effect,
+    Nothing,
+}
+
+/// What the effect gave, if there was one and it is asked for.
 async fn hold(
     tx: &mut PgTransaction<'_>,
     key: &JobKey<'_>,
     context: &Context,
+    gives: Gives,
 ) -> Result<Option<Vec<u8>>, Error> {
     let hold = sqlx::query_as(HOLD)
         .bind(key.job)
@@ -249,10 +311,10 @@ async fn hold(
     let (fence, effect, is_completed, _): (i64, Option<Vec<u8>>, bool, Option<String>) =
         held.map_err(|error| Error::sql("looking whether a job has had its effect", error))?;
     match (effect, is_completed) {
-        (Some(effect), _) => Ok(Some(effect)),
-        (None, true) => Err(completed_already(key)),
-        (None, false) if fence > key.fence => Err(stale(key, fence)),
-        (None, false) => Ok(None),
+        (Some(effect), _) if gives == Gives::Effect => Ok(Some(effect)),
+        (_, true) => Err(completed_already(key)),
+        (_, false) if fence > key.fence => Err(stale(key, fence)),
+        (_, false) => Ok(None),
     }
 }
 

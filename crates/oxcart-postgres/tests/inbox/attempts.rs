@@ -72,6 +72,54 @@ async fn an_effect_that_is_rolled_back_is_had_by_the_next_attempt() {
 }
 
 #[tokio::test]
+async fn each_named_effect_is_had_once() {
+    let pool = bank().await;
+    let id = JobId::generate();
+    for (fence, name, given) in [
+        (1, "a", 100),
+        (1, "b", 200),
+        (2, "a", 100),
+        (2, "c", 300),
+        (3, "b", 200),
+    ] {
+        let mut tx = pool.begin().await.expect("a transaction");
+        let context = attempt(&id, fence);
+        let run = context.once_named(&mut tx, name, async |tx| add(tx, 100).await);
+        assert_eq!(run.await.expect("each in its turn"), given, "{name}");
+        tx.commit().await.expect("committed");
+    }
+    let mut tx = pool.begin().await.expect("a transaction");
+    let (late, early) = (attempt(&id, 4), attempt(&id, 2));
+    late.hold_in(&mut tx).await.expect("the latest");
+    let refused = early.once_named(&mut tx, "d", async |tx| add(tx, 100).await);
+    assert!(
+        refused
+            .await
+            .is_err_and(|failure| failure.to_string().contains("later attempt"))
+    );
+    let refused = late.once_named(&mut tx, "", async |tx| add(tx, 100).await);
+    assert!(
+        refused
+            .await
+            .is_err_and(|failure| failure.to_string().contains("is empty"))
+    );
+}
+
+/// Once an effect without a name is there, the fences count all the same.
+#[tokio::test]
+async fn an_earlier_attempt_has_no_effect_beside_one_that_is_there() {
+    let pool = bank().await;
+    let id = JobId::generate();
+    run_once(&pool, &attempt(&id, 5)).await.expect("the first");
+    let mut tx = pool.begin().await.expect("a transaction");
+    let early = attempt(&id, 4);
+    assert_eq!(add_once(&early, &mut tx).await.expect("what is there"), 100);
+    let refused = early.once_named(&mut tx, "more", async |tx| add(tx, 100).await);
+    assert!(refused.await.is_err());
+    assert!(early.hold_in(&mut tx).await.is_err());
+}
+
+#[tokio::test]
 async fn once_a_later_attempt_has_been_here_an_earlier_one_is_refused() {
     let pool = bank().await;
     let id = JobId::generate();

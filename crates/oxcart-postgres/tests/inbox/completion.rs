@@ -139,11 +139,18 @@ async fn a_job_is_completed_by_one_transaction() {
     tx.commit().await.expect("committed");
     let mut tx = pool.begin().await.expect("a transaction");
     for error in [
-        context.complete_in(&mut tx, &1).await,
+        context.complete_in(&mut tx, &2).await,
         context.hold_in(&mut tx).await,
     ] {
         assert_eq!(error.expect_err("done before").kind(), ErrorKind::Completed);
     }
+    // Who commits in spite of that changes nothing of it.
+    tx.commit().await.expect("committed");
+    let output: Vec<u8> = sqlx::query_scalar("SELECT output FROM oxcart.inbox_job")
+        .fetch_one(&pool)
+        .await
+        .expect("it is there");
+    assert_eq!(output, [1]);
 }
 
 /// The next attempt has begun, and does nothing yet: the earlier one may not commit any more.
