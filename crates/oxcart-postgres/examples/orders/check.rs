@@ -14,7 +14,7 @@ use crate::board::Board;
 use crate::support::{Port, Postgres, Process, Server};
 use crate::web::NewOrder;
 
-const ORDERS: i64 = 400;
+const ORDERS: i64 = 200;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) async fn run() -> Result<()> {
@@ -45,7 +45,9 @@ pub(crate) async fn run() -> Result<()> {
         for _ in 0..fastrand::u32(1..=3) {
             asked += place(port.number(), number).await?;
         }
-        if number % 100 == 50 {
+        if number % 40 == 20 {
+            // Orders are under way then.
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(..100))).await;
             (web, worker) = (
                 services.replace(web, "web"),
                 services.replace(worker, "worker"),

@@ -39,6 +39,8 @@ async fn charge(
         .bind(&job.order)
         .execute(&*pool)
         .await?;
+    // What takes long comes before the transaction: here the bank is asked.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     let mut tx = pool.begin().await?;
     let store = EventStore::new();
     store
@@ -49,7 +51,7 @@ async fn charge(
     let till: i64 = till.fetch_one(&mut *tx).await?;
     context.complete_in(&mut tx, &till).await?;
     tx.commit().await?;
-    // Here a process may die as well as anywhere.
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    // Here a process may die as well as anywhere: the order is paid, and the worker has not said so.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     Ok(till)
 }
