@@ -258,6 +258,7 @@ pub use crate::queue::dead::fingerprint::Fingerprint;
 pub use crate::queue::dead::groups::{DeadGroup, DeadGroups, GroupDead};
 pub use crate::queue::delete::{Delete, Deleted};
 pub use crate::queue::edit::Edit;
+pub use crate::queue::encoded::EncodedJob;
 pub use crate::queue::enqueue::Enqueue;
 pub use crate::queue::feed::{EnqueueFrom, Fed};
 pub use crate::queue::flow::cancel::{CancelFlow, FlowCancelled};

@@ -9,6 +9,7 @@ pub(crate) mod dead;
 pub(crate) mod delete;
 pub(crate) mod draft;
 pub(crate) mod edit;
+pub(crate) mod encoded;
 pub(crate) mod enqueue;
 pub(crate) mod feed;
 pub(crate) mod flow;

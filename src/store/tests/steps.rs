@@ -1,6 +1,8 @@
 //! Durable steps: what is promised of them.
 
+mod edited;
 pub(super) mod operations;
+mod replaced;
 
 use std::time::Duration;
 

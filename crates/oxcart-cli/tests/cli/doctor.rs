@@ -219,8 +219,11 @@ async fn what_is_wrong_with_the_server_is_found() {
     let mut said = program(&of_ops);
     let said = said.arg("doctor").output().unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
-    let command = "redis-cli ACL SETUSER NAME '~oxcart:*' +client|unblock +hset";
-    assert!(said.contains(command), "{said}");
+    let address = rig.server.tcp_addr();
+    let (host, port) = (address.ip(), address.port());
+    let command =
+        format!("redis-cli -h {host} -p {port} ACL SETUSER NAME '~oxcart:*' +client|unblock +hset");
+    assert!(said.contains(&command), "{said}");
 
     // A memory that is nearly full.
     let used: u64 = rig.server.info("used_memory").trim().parse().unwrap();

@@ -196,6 +196,9 @@ pub(crate) struct Move {
     /// The other queue
     #[arg(long, value_name = "QUEUE")]
     to: String,
+    /// Make the other queue if there is none of this name
+    #[arg(long)]
+    new_queue: bool,
 }
 
 #[derive(Args)]
@@ -344,9 +347,13 @@ async fn cancel(session: &mut Session, cancel: Cancel) -> Result<(), Trouble> {
 }
 
 async fn move_to(session: &mut Session, which: &Move) -> Result<(), Trouble> {
-    let Move { many, to } = which;
+    let Move {
+        many,
+        to,
+        new_queue,
+    } = which;
     let queue = session.queue(&many.queue).await?;
-    let other = session.queue(to).await?;
+    let other = session.queue_or_new(to, *new_queue).await?;
     let asked = many.ids.len() as u64;
     confirm(
         session,
