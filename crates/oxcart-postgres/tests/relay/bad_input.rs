@@ -105,7 +105,7 @@ async fn a_row_that_cannot_be_sent_is_set_aside() {
     good.expect("written");
     // A relay that allows less than whoever enqueued.
     let small = Oxcart::builder()
-        .payload_max(12)
+        .payload_max(20)
         .connect(&rig.redis.url())
         .await;
     let small = small.expect("connected");
