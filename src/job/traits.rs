@@ -147,6 +147,10 @@ fn key_in(fields: &[u8], name: &str) -> Option<String> {
     Some(decode_key(field_in(fields, name)?).into_owned())
 }
 
+pub(crate) fn order_key_in(fields: &[u8]) -> Option<String> {
+    key_in(fields, ORDER)
+}
+
 fn order_in(fields: &[u8]) -> Option<Order> {
     let on_failure = match field_in(fields, ON_FAILURE) {
         Some("halt") => OnFailure::Halt,

@@ -232,14 +232,21 @@ impl Apply for Steps<'_> {
             return page;
         };
         let kept = job.history.as_ref().map(|history| &history.kept);
+        let cut = |value: &[u8]| {
+            let sent = self.cut.map_or(value.len(), |cut| cut.min(value.len()));
+            (value[..sent].to_vec(), value.len() as u64)
+        };
         if self.from == 1 {
-            page.cursor = kept.and_then(|kept| kept.cursor.clone());
-            page.request = job.request.clone();
+            let cursor = kept.and_then(|kept| kept.cursor.as_deref());
+            if let Some((cursor, size)) = cursor.map(cut) {
+                (page.cursor, page.cursor_size) = (Some(cursor), size);
+            }
+            page.request = job.request.as_deref().map(|request| cut(request).0);
             let saga = job
                 .history
                 .as_ref()
                 .and_then(|history| history.saga.as_ref());
-            page.undo = saga.map(Saga::encode);
+            page.undo = saga.map(|saga| cut(&saga.encode()).0);
         }
         page.last = kept.and_then(|kept| kept.last).unwrap_or(0);
         let mut bytes = 0;
@@ -251,8 +258,9 @@ impl Apply for Steps<'_> {
                 break;
             }
             if let Some((_, stored)) = steps.next_if(|(known, _)| **known == number) {
-                bytes += stored.len();
-                page.steps.push((number, stored.clone()));
+                let (sent, size) = cut(stored);
+                bytes += sent.len();
+                page.steps.push((number, sent, size));
             }
         }
         page

@@ -232,7 +232,7 @@ verbs! {
         "feed" => |redis, _| {
             let jobs = &[&job("fed"), &keyed("fed-too")];
             let (source, positions, token, most) = ("log", &[3, 9][..], "token", 5);
-            tried(redis, &Feed { source, positions, token, most, jobs })
+            tried(redis, &Feed { source, positions, after: None, token, most, jobs })
         },
     }
     fire: Fire<'_> {
@@ -414,7 +414,7 @@ verbs! {
         },
     }
     steps: Steps<'_> {
-        "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99 }),
+        "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99, cut: Some(9) }),
     }
     tend: Tend<'_> {
         "tend" => |redis, _| {

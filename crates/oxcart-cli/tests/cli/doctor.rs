@@ -103,12 +103,7 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
     mail.pause().await.unwrap();
 
     // A message for another queue that nobody carries.
-    let outbox = key[0].replace("waiting", "outbox");
-    let member = b"other\x001700000000000000\0job ";
-    let mut put = redis::cmd("ZADD");
-    put.arg(outbox).arg(0).arg(&member[..]);
-    let client = redis::Client::open(rig.server.socket_url()).unwrap();
-    put.exec(&mut client.get_connection().unwrap()).unwrap();
+    rig.plant_message("lost", "other");
 
     let said = rig.run(&["doctor", "--json"]).expect(5);
     let findings = said.objects();

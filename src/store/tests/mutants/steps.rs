@@ -26,6 +26,10 @@ mutants! {
         "first_ms == 0 and step.due_ms or math.min(" => "first_ms == 0 and step.due_ms or math.max(";
     a_second_value_replaces_the_first among STEPS:
         "if not step or wait.mark == '=' or step.kind ~= 'wait' then" => "if not step then";
+    a_step_is_read_in_whole_that_is_to_be_cut among STEPS:
+        "local sent = args.cut and string.sub(value, 1, args.cut) or value" => "local sent = value";
+    a_step_is_as_long_as_what_is_sent_of_it among STEPS:
+        "answer[#answer + 1] = #value" => "answer[#answer + 1] = #sent";
     g8_steps_are_left_behind_by_their_job among STEPS:
         "if #read > WITHOUT_STEPS then" => "if false then";
     a_job_is_told_twice_and_leaves_where_it_is_by_then among STEPS:
