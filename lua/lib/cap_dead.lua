@@ -2,7 +2,7 @@
 -- back the jobs of its order, or its parent, stays: they would go on as if it had been done. So does a stuck saga (saga.lua): what it
 -- did stands.
 -- needs: settings, forget, whole, count
--- rarely: head, tell, saga
+-- rarely: head, tell, holds_parent, saga
 
 local function holds_others_up(id, record)
   return record and queue.has_traits(record)

@@ -106,6 +106,7 @@ impl Nodes {
         for (position, placed) in self.list.iter_mut().enumerate() {
             let child_of = (position > 0).then(|| ChildOf {
                 queue: None,
+                route: None,
                 parent: ids[placed.parent].clone(),
                 number: placed.number,
                 on_death: placed.on_death,

@@ -27,6 +27,7 @@ impl World<'_> {
             let parent = (at > 0).then(|| usize::from(nodes[at].1) % at);
             let child_of = parent.map(|parent| ChildOf {
                 queue: None,
+                route: None,
                 parent: numbered(nodes[parent].0.id),
                 number: children(parent).position(|child| child == at).unwrap_or(0) as u32,
                 on_death: *on_death,
@@ -103,7 +104,10 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
 /// Whether a child counts as open. If it does, it is there, and will tell.
 fn is_open(dump: &Dump, parent: &str, number: u64, known: &KnownChild) -> Result<bool, Wrong> {
     let id = known.id.as_str();
-    if matches!(known.standing, Standing::Ended | Standing::Removed) {
+    if matches!(
+        known.standing,
+        Standing::Ended | Standing::Removed | Standing::Refused
+    ) {
         return Ok(false);
     }
     let record = dump.get("jobs", id);
