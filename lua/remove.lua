@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Removes jobs for good, but not while they run. args: only_in, the state in which they must be, if not any will do. The ids are
 -- ARGV[2..].
--- Answers { 'removed', now_ms, removed ids, active ids, { id, state, .. } of those in another state }; the others did not exist.
+-- Answers { 'removed', now_ms, removed ids, active ids, { id, state, .. } of those in another state, whether messages
+-- were put into the outbox }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, meta, find, count, emit
 -- rarely: lists, shown, take_out, finish, forget, delayed, drained, head, leave, expiry, types
@@ -44,4 +45,4 @@ if open then
 end
 queue.flush_events()
 queue.save_meta()
-return { 'removed', now_ms, removed, active, others }
+return { 'removed', now_ms, removed, active, others, meta.has_sent and 1 or 0 }

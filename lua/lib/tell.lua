@@ -64,7 +64,8 @@ local function tell(job, value, dying)
   }
   if of_queue == '' then
     hear(news, dying)
-  else
+  elseif job.from ~= 'completed' then
+    -- Of one that had ended its parent knows.
     queue.tell_far(of_queue, route, news)
   end
 end

@@ -26,7 +26,7 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// Calls that bring messages to their targets, in one run.
 const CALLS_AT_MOST: usize = 64;
-/// A message may say that a queue is to send further ones. So many queues are looked at by one run.
+/// A message may say that a queue is to send further ones. So many looks at other queues has one run.
 const QUEUES_AT_MOST: usize = 16;
 /// Before a target that failed is tried again.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(200), Duration::from_secs(30));
@@ -48,6 +48,14 @@ pub(crate) struct Run {
     others: BTreeSet<QueueName>,
     /// And so has the queue itself.
     own: bool,
+}
+
+impl Run {
+    /// Another queue was relayed as well, or the same one again.
+    fn add(&mut self, mut other: Self) {
+        self.carried += other.carried;
+        self.others.append(&mut other.others);
+    }
 }
 
 /// Carries the messages of one queue.
@@ -89,19 +97,40 @@ impl Relay {
     /// into their own outboxes by that. A failure is one of the queue itself: of its targets the run tells.
     pub(crate) async fn run(&mut self) -> Result<Run, Trouble> {
         let mut run = self.run_own().await?;
-        let mut seen = BTreeSet::from([self.source.clone()]);
-        while let Some(next) = run.others.pop_first() {
-            if seen.len() >= QUEUES_AT_MOST || !seen.insert(next.clone()) {
+        for _ in 0..QUEUES_AT_MOST {
+            let Some(next) = run.others.pop_first() else {
+                break;
+            };
+            if next == self.source {
+                let own = self.run_own().await?;
+                run.more |= own.more;
+                run.add(own);
                 continue;
             }
-            // Its workers see to what is left.
-            let mut relay = Self::new(Arc::clone(&self.setup), next);
-            if let Ok(mut other) = relay.run_own().await {
-                run.carried += other.carried;
-                run.others.append(&mut other.others);
+            // What this run has no time for, its workers see to.
+            let mut relay = Self::new(Arc::clone(&self.setup), next.clone());
+            if let Ok(other) = relay.run_own().await {
+                if other.more && other.carried > 0 {
+                    run.others.insert(next);
+                }
+                run.add(other);
             }
         }
         Ok(run)
+    }
+
+    /// Goes on until nothing is left that can be carried, whatever queue it is in. For queues in memory, which may have no other relay.
+    pub(crate) async fn run_all(&mut self) -> Result<(), Trouble> {
+        let mut left = BTreeSet::from([self.source.clone()]);
+        while let Some(next) = left.pop_first() {
+            let mut relay = Self::new(Arc::clone(&self.setup), next.clone());
+            let mut run = relay.run().await?;
+            if run.more && run.carried > 0 {
+                left.insert(next);
+            }
+            left.append(&mut run.others);
+        }
+        Ok(())
     }
 
     async fn run_own(&mut self) -> Result<Run, Trouble> {

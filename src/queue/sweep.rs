@@ -371,6 +371,7 @@ impl Queue {
                 Change::Remove(state) => {
                     let only_in = state.map(|state| state.as_str());
                     let answer = self.inner.call(&Remove { ids, only_in }).await?;
+                    self.inner.relay_if(answer.has_sent);
                     let mut told = Told::of(&answer.removed, &answer.others)?;
                     told.add(&answer.active, Changed::InState(State::Active));
                     told.in_order(ids)
@@ -381,6 +382,7 @@ impl Queue {
                 }
                 Change::Cancel(reason) => {
                     let answer = self.inner.call(&Cancel { ids, reason }).await?;
+                    self.inner.relay_if(answer.has_sent);
                     let mut told = Told::of(&answer.cancelled, &answer.others)?;
                     told.add(&answer.running, Changed::Requested);
                     told.in_order(ids)

@@ -254,9 +254,7 @@ impl<'a> Drain<'a> {
 
     /// Carries what waits for other queues, and for this one.
     async fn relay(&mut self) -> Result<(), Trouble> {
-        let mut relay = Relay::of(&self.worker.queue.inner);
-        while relay.run().await?.more {}
-        Ok(())
+        Relay::of(&self.worker.queue.inner).run_all().await
     }
 
     /// No other task renews leases here: what has run out is over.

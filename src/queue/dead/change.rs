@@ -341,6 +341,7 @@ impl Plan {
             Action::Remove => {
                 let only_in = Some(State::Dead.as_str());
                 let answer = queue.call(&Remove { ids, only_in }).await?;
+                queue.relay_if(answer.has_sent);
                 (answer.removed.len(), 0)
             }
         };

@@ -124,9 +124,14 @@ impl State {
             Goes::Removed => Standing::Removed,
             Goes::Waiting | Goes::Delayed | Goes::Moved => return None,
         };
+        let of = parent_of(&job.record)?;
+        let had_ended = matches!(job.from, Collection::Completed | Collection::Kept);
+        if of.queue.is_some() && had_ended {
+            return None;
+        }
         let news = News {
             child: job.id.clone(),
-            of: parent_of(&job.record)?,
+            of,
             standing,
             at_ms: self.now_ms(),
             ending: job.ending.clone(),

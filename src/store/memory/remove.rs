@@ -69,6 +69,7 @@ impl Apply for Remove<'_> {
             removed: removed.iter().map(JobId::to_string).collect(),
             active,
             others,
+            has_sent: state.has_sent,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Flows: a parent waits for its children, whatever becomes of them.
 
 mod adding;
+mod far;
+mod heard;
 pub(super) mod operations;
 mod tended;
 
