@@ -41,7 +41,10 @@ impl Job for Number {
 
 async fn sum(_: Sum, context: Context) -> Result<u64, Failure> {
     let children = context.children().await?;
-    let open = children.iter().filter(|child| child.ended.is_none());
+    let is_gone = |child: &oxcart::ChildInfo| child.removed || child.refused.is_some();
+    let open = children
+        .iter()
+        .filter(|child| child.ended.is_none() && !is_gone(child));
     if open.count() > 0 {
         return Err(Failure::dead("a child has not ended"));
     }

@@ -12,17 +12,19 @@ local function new_fields(message)
   if #texts < 1 or #texts > TEXTS_AT_MOST or (#texts - 1) % TEXTS_OF_A_CHILD ~= 0 then
     return nil
   end
-  local parent, names, values = texts[1], {}, {}
+  local parent, names, values, total = texts[1], {}, {}, queue.children_of(texts[1])
   for i = 2, #texts, TEXTS_OF_A_CHILD do
     local number, of_queue, id, name = unpack(texts, i, i + 3)
     if not (string.find(number, '^%d+$') and string.find(of_queue .. id .. name, '^%S+$')) then
       return nil
     end
-    names[#names + 1] = queue.child_field(parent, number)
-    values[#values + 1] = 'open ' .. of_queue .. ' ' .. id .. ' ' .. name .. ' 0 '
+    if total and tonumber(number) < total then
+      names[#names + 1] = queue.child_field(parent, number)
+      values[#values + 1] = 'open ' .. of_queue .. ' ' .. id .. ' ' .. name .. ' 0 '
+    end
   end
   local fields = {}
-  if #names > 0 and queue.children_of(parent) then
+  if #names > 0 then
     local known = redis.call('HMGET', key.attempts, unpack(names))
     for i = 1, #names do
       if not known[i] then

@@ -44,8 +44,8 @@ pub(crate) struct Run {
     pub(crate) unknown: Vec<(String, String)>,
     /// Messages that left the outbox, and pages of drafts that came into it.
     progress: u64,
-    /// Queues that have put something into their own outbox.
-    others: BTreeSet<QueueName>,
+    /// Queues that have put something into their own outbox, and were not looked at.
+    pub(crate) others: BTreeSet<QueueName>,
     /// And so has the queue itself.
     own: bool,
 }
@@ -117,20 +117,6 @@ impl Relay {
             }
         }
         Ok(run)
-    }
-
-    /// Goes on until nothing is left that can be carried, whatever queue it is in. For queues in memory, which may have no other relay.
-    pub(crate) async fn run_all(&mut self) -> Result<(), Trouble> {
-        let mut left = BTreeSet::from([self.source.clone()]);
-        while let Some(next) = left.pop_first() {
-            let mut relay = Self::new(Arc::clone(&self.setup), next.clone());
-            let mut run = relay.run().await?;
-            if run.more && run.carried > 0 {
-                left.insert(next);
-            }
-            left.append(&mut run.others);
-        }
-        Ok(())
     }
 
     async fn run_own(&mut self) -> Result<Run, Trouble> {

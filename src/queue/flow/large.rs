@@ -5,12 +5,14 @@
 //! these. So no child can end before its parent knows of it (`lua/lib/tell_far.lua` has the rest).
 
 use crate::error::Error;
+use crate::id::JobId;
 use crate::job::traits::UNIQUE;
+use crate::name::QueueName;
 use crate::queue::draft::{Draft, Sent};
 use crate::queue::flow::nodes::Large;
 use crate::store::enqueue::Met;
 use crate::store::get::Get;
-use crate::store::outbox::message::{CHILDREN_AT_MOST, Message};
+use crate::store::outbox::message::{CHILDREN_AT_MOST, ExpectedChild, Message};
 use crate::store::owner::Owner;
 
 /// Sends the flow; which job is there instead of its first one, if one is: then nothing was sent.
@@ -22,14 +24,7 @@ pub(super) async fn send(jobs: Vec<Large>) -> Result<Option<Met>, Error> {
     if let Some(met) = met_already(&root).await? {
         return Ok(Some(met));
     }
-    let sender = root.queue.inner.clone();
-    let mut draft = Draft::new(&sender);
-    introduce(&mut draft, &root).await?;
-    for job in jobs {
-        let message = Message::Job(job.job.clone());
-        draft.add(&job.queue.inner.name, &message).await?;
-        introduce(&mut draft, &job).await?;
-    }
+    let draft = drafted(&root, jobs).await?;
     match draft.commit(&[&root.job]).await? {
         Sent::Yes => Ok(None),
         Sent::Met { id, .. } if id == root.job.id => Ok(Some(Met::Itself)),
@@ -37,14 +32,40 @@ pub(super) async fn send(jobs: Vec<Large>) -> Result<Option<Met>, Error> {
     }
 }
 
+/// All but the first job, and who has which children.
+pub(super) async fn drafted(
+    root: &Large,
+    jobs: impl IntoIterator<Item = Large>,
+) -> Result<Draft<'_>, Error> {
+    let mut draft = Draft::new(&root.queue.inner);
+    let name = &root.queue.inner.name;
+    introduce(&mut draft, name, &root.job.id, &root.children).await?;
+    for Large {
+        queue,
+        job,
+        children,
+    } in jobs
+    {
+        let (id, name) = (job.id.clone(), &queue.inner.name);
+        draft.add(name, &Message::Job(job)).await?;
+        introduce(&mut draft, name, &id, &children).await?;
+    }
+    Ok(draft)
+}
+
 /// A parent is told of its children.
-async fn introduce(draft: &mut Draft<'_>, job: &Large) -> Result<(), Error> {
-    for children in job.children.chunks(CHILDREN_AT_MOST) {
+async fn introduce(
+    draft: &mut Draft<'_>,
+    queue: &QueueName,
+    parent: &JobId,
+    children: &[ExpectedChild],
+) -> Result<(), Error> {
+    for children in children.chunks(CHILDREN_AT_MOST) {
         let message = Message::Children {
-            parent: job.job.id.clone(),
+            parent: parent.clone(),
             children: children.to_vec(),
         };
-        draft.add(&job.queue.inner.name, &message).await?;
+        draft.add(queue, &message).await?;
     }
     Ok(())
 }
@@ -62,3 +83,6 @@ async fn met_already(root: &Large) -> Result<Option<Met>, Error> {
     let owner = queue.call(&Owner { name }).await?;
     Ok(owner.map(Met::Duplicate))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 mod adding;
 mod far;
+pub(super) mod far_operations;
 mod heard;
 pub(super) mod operations;
 mod tended;
