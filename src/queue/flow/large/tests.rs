@@ -57,7 +57,8 @@ impl Scene {
     /// A flow with parents and children in every pair of queues, at three depths; how many jobs it has.
     fn flow(&self) -> Flow<Part> {
         let part = |of: usize| self.queues[of].enqueue(Part);
-        let mut flow = Flow::new(part(0));
+        let hour = Retention::For(std::time::Duration::from_secs(3_600));
+        let mut flow = Flow::new(part(0).keep(hour));
         for parent in 0..3 {
             let mut below = Flow::new(part(parent));
             for child in 0..3 {
