@@ -1,7 +1,7 @@
--- Fails if another program has put another type under a key that only jobs with traits use. A call for such jobs asks before it
+-- Fails if another program has put another type under a key that jobs with traits use. A call for such jobs asks before it
 -- writes anything.
 -- needs: meta
--- rarely: head
+-- rarely: head, optional
 
 -- Whether there were any unique keys when the types were checked; nil if they were not.
 local any_unique
@@ -16,6 +16,9 @@ function queue.check_types()
   redis.call('ZCARD', key.remembered)
   if meta.far then
     redis.call('ZCARD', key.outbox)
+  end
+  if queue.has(key.attempts) then
+    redis.call('HLEN', key.attempts)
   end
 end
 
