@@ -255,8 +255,7 @@ impl JobInfo {
         masked.map(Some)
     }
 
-    /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if the job
-    /// has not completed.
+    /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if it has not completed.
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -434,8 +433,7 @@ pub struct Totals {
     pub without_record: u64,
     /// Late calls of attempts that had lost their job, which changed nothing.
     pub refused: u64,
-    /// Ids that were made for a job although another job had the same id. Two producers never make the same
-    /// id; if this is not zero, look for errors in the logs of the producers.
+    /// Ids that were made for a job, and another job had. If this is not zero, look for errors in the logs of the producers.
     pub clashed: u64,
     /// Jobs that were not added because another job had their unique key.
     pub duplicates: u64,
