@@ -255,7 +255,7 @@ impl JobInfo {
         masked.map(Some)
     }
 
-    /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if it has not completed.
+    /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if the job has not completed.
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -388,8 +388,7 @@ pub struct Counts {
     pub paused: bool,
     /// The names whose jobs an operator has paused ([`Queue::jobs_named`](crate::Queue::jobs_named)), in alphabetical order.
     pub paused_names: Vec<String>,
-    /// No job starts before this moment, because a handler was told to wait
-    /// ([`Failure::rate_limited`](crate::Failure::rate_limited)).
+    /// No job starts before this moment, because a handler was told to wait ([`Failure::rate_limited`](crate::Failure::rate_limited)).
     pub held_until: Option<Timestamp>,
     /// How many jobs may start in a period, if that is [set](crate::QueueSettings::rate) for the queue.
     pub rate: Option<Rate>,
@@ -433,7 +432,8 @@ pub struct Totals {
     pub without_record: u64,
     /// Late calls of attempts that had lost their job, which changed nothing.
     pub refused: u64,
-    /// Ids that were made for a job, and another job had. If this is not zero, look for errors in the logs of the producers.
+    /// Ids that were made for a job although another job had the same id. Two producers never make the same
+    /// id; if this is not zero, look for errors in the logs of the producers.
     pub clashed: u64,
     /// Jobs that were not added because another job had their unique key.
     pub duplicates: u64,
