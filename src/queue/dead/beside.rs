@@ -53,14 +53,15 @@ pub(super) async fn read(
     let mut next = Some(1).filter(|_| Counters::decode(counters).is_ok_and(|it| it.has_steps));
     while let Some(from) = next {
         let bytes = BATCH_BYTES;
-        let cut = None;
-        let verb = Steps {
-            id,
-            from,
-            bytes,
-            cut,
-        };
-        let page = queue.inner.call(&verb).await?;
+        let page = queue
+            .inner
+            .call(&Steps {
+                id,
+                from,
+                bytes,
+                cut: None,
+            })
+            .await?;
         for (name, value) in [("cursor", page.cursor), ("undo", page.undo)] {
             value.map_or(Ok(()), |value| add(name.to_owned(), value))?;
         }
