@@ -2,6 +2,8 @@
 
 #[path = "steps/in_memory.rs"]
 mod in_memory;
+#[path = "steps/seen.rs"]
+mod seen;
 mod support;
 
 use std::collections::HashMap;

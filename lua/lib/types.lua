@@ -1,6 +1,6 @@
--- Fails if another program has put another type under a key that only jobs with traits use. A call for such jobs asks before it
+-- Fails if another program has put another type under a key that jobs with traits use. A call for such jobs asks before it
 -- writes anything.
--- rarely: head
+-- rarely: head, optional
 
 -- Whether there were any unique keys when the types were checked; nil if they were not.
 local any_unique
@@ -13,6 +13,9 @@ function queue.check_types()
   redis.call('ZCARD', key.running)
   redis.call('ZCARD', key.expires)
   redis.call('ZCARD', key.remembered)
+  if queue.has(key.attempts) then
+    redis.call('HLEN', key.attempts)
+  end
 end
 
 function queue.are_any_unique()

@@ -23,11 +23,12 @@ use crate::policy::backoff::Backoff;
 use crate::policy::expiry::Expiry;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
-use crate::policy::unique::{OnDuplicate, Unique};
+use crate::policy::unique::Unique;
 use crate::propagation;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission};
+use crate::queue::unique::check_debounce;
 use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::time::{Timestamp, millis};
 
@@ -438,18 +439,6 @@ fn check_expiry(expiry: Option<Expiry>, due: Due) -> Result<(), Error> {
 
 fn header_bytes(headers: &[(String, String)]) -> usize {
     headers.iter().map(|(k, v)| k.len() + v.len()).sum()
-}
-
-/// A job that is due at once can be put off by no later one.
-fn check_debounce(unique: Option<&Unique>, due: Due) -> Result<(), Error> {
-    let is_debounced = unique.is_some_and(|unique| unique.on_duplicate == OnDuplicate::Debounce);
-    match due {
-        Due::Now | Due::After { ms: 0 } if is_debounced => Err(Error::invalid(
-            "a job with `OnDuplicate::Debounce` is due at once, so no later job could put it off; give it a `delay`, or take \
-             `OnDuplicate::Replace`",
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {

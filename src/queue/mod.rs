@@ -36,6 +36,7 @@ pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod shelf;
 pub(crate) mod signal;
+pub(crate) mod steps;
 pub(crate) mod sweep;
 pub(crate) mod unique;
 pub(crate) mod workers;

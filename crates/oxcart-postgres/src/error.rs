@@ -34,6 +34,16 @@ pub enum ErrorKind {
     Unsuitable,
     /// The library refused the job, or Redis did; the source is an [`oxcart::Error`].
     Queue,
+    /// A later attempt of the job has been here, so this one may not write: stop, and roll back.
+    Stale,
+    /// The job was completed in another transaction: roll this one back.
+    Completed,
+    /// A value cannot be stored, or what is stored cannot be read as this type.
+    Codec,
+    /// A projection could not take in an event, or make its table; the source is what it says.
+    Projection,
+    /// A newer version of the projection serves or is being built: update the program, or end it.
+    Superseded,
     /// Anything else that PostgreSQL says.
     Database,
 }
@@ -56,6 +66,11 @@ impl Error {
             message: format!("{tried}: {source}{advice}"),
             source: Some(Box::new(source)),
         }
+    }
+
+    pub(crate) fn with_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.source = Some(source);
+        self
     }
 
     /// What the library said to what was tried.

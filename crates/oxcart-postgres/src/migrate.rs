@@ -13,6 +13,8 @@ const OLDEST_SERVER: i32 = 140_000;
 const MIGRATIONS: &[(i32, &str)] = &[
     (1, include_str!("../migrations/0001_schema.sql")),
     (2, include_str!("../migrations/0002_outbox.sql")),
+    (3, include_str!("../migrations/0003_inbox.sql")),
+    (4, include_str!("../migrations/0004_events.sql")),
 ];
 
 /// Makes the tables, in the schema `oxcart`, or brings older ones up to date.

@@ -8,6 +8,7 @@ use oxcart::{EncodedJob, IntoEnqueue, Job, JobId, Queue};
 use sqlx::PgConnection;
 
 use crate::error::Error;
+use crate::inbox::with_incarnation;
 
 pub use failed::FailedRow;
 pub use request::{OutboxEnqueue, OutboxEnqueueMany};
@@ -124,6 +125,6 @@ async fn add(connection: &mut PgConnection, jobs: &[EncodedJob]) -> Result<Vec<J
 }
 
 fn encode<J: Job>(request: oxcart::Enqueue<J>) -> Result<EncodedJob, Error> {
-    let encoded = request.encode();
+    let encoded = with_incarnation(request).encode();
     encoded.map_err(|error| Error::queue("enqueueing through the outbox", error))
 }

@@ -15,6 +15,10 @@ use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State};
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
 use crate::store::children::{Children as ReadChildren, Known};
+use crate::store::import::Beside;
+
+/// Children of which their parent will hear nothing, and how many of the others are surely open.
+pub(crate) type Missing = (Vec<(u32, JobId)>, u32);
 
 /// What a job knows of its children.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -23,6 +27,25 @@ pub(crate) struct Children {
     /// How many have not ended; one that is dead has not, unless the parent goes on without it.
     pub(crate) open: u32,
     pub(crate) known: BTreeMap<u32, KnownChild>,
+}
+
+impl Children {
+    /// As Redis holds it.
+    pub(crate) fn stored(beside: &Beside) -> Self {
+        let counted = beside
+            .field("children")
+            .and_then(|it| std::str::from_utf8(it).ok());
+        let (_, open) = counted
+            .and_then(|it| it.split_once(' '))
+            .unwrap_or_default();
+        let known = beside.numbered("child");
+        let known = known.filter_map(|(number, it)| Some((number, KnownChild::decode(it).ok()?)));
+        Self {
+            total: u32::try_from(beside.children).unwrap_or(u32::MAX),
+            open: open.parse().unwrap_or(0),
+            known: known.collect(),
+        }
+    }
 }
 
 fn parent_of(record: &[u8]) -> Option<ChildOf> {
@@ -122,8 +145,61 @@ impl State {
         None
     }
 
+    /// Children of which a job will hear nothing: their records are gone, or it was not there when they completed. Their numbers and ids,
+    /// and how many are surely open.
+    pub(crate) fn missing_children(&self, parent: &JobId) -> Missing {
+        let history = self.jobs.get(parent).and_then(|job| job.history.as_ref());
+        let known = history.map(|history| &history.children.known);
+        let (mut missing, mut open) = (Vec::new(), 0);
+        for (number, child) in known.into_iter().flatten() {
+            let is_open = child.standing == Standing::Open;
+            if !is_open && child.standing != Standing::Dead {
+                continue;
+            }
+            let job = self.jobs.get(&child.id).filter(|job| {
+                let has_ended = matches!(job.collection, Collection::Completed | Collection::Kept);
+                let names = parent_of(&job.record);
+                let names = names.is_some_and(|it| it.parent == *parent && it.number == *number);
+                names && !has_ended
+            });
+            let job = job.filter(|_| child.queue.is_none());
+            let goes_on = || {
+                let of = job.and_then(|job| parent_of(&job.record));
+                of.is_some_and(|of| of.on_death == OnDeath::GoOn)
+            };
+            if child.queue.is_none() && job.is_none() {
+                missing.push((*number, child.id.clone()));
+            } else if is_open || job.is_some() && !goes_on() {
+                open += 1;
+            }
+        }
+        (missing, open)
+    }
+
+    /// Notes of these children that they were removed. Returns how many are open still.
+    pub(crate) fn drop_children(
+        &mut self,
+        parent: &JobId,
+        missing: &[(u32, JobId)],
+        surely_open: u32,
+    ) -> u32 {
+        let now_ms = self.now_ms();
+        let Some(children) = self.children_of(parent) else {
+            return 0;
+        };
+        for (number, _) in missing {
+            if let Some(child) = children.known.get_mut(number) {
+                (child.standing, child.ended_ms) = (Standing::Removed, now_ms);
+                child.ending.clear();
+            }
+        }
+        let dropped = u32::try_from(missing.len()).unwrap_or(u32::MAX);
+        children.open = children.open.saturating_sub(dropped).max(surely_open);
+        children.open
+    }
+
     /// All that it waited for has ended: it gets in line, at its place.
-    fn let_parent_go(&mut self, id: &JobId) {
+    pub(crate) fn let_parent_go(&mut self, id: &JobId) {
         if self.collection_of(id) == Some(Collection::Blocked) {
             let place = self.place_of(id);
             self.go_on(id, place);

@@ -27,6 +27,6 @@ mod server;
 pub use child::{child_of_test, spawn_self};
 pub use eventually::{eventually, eventually_async, eventually_blocking};
 pub use port::Port;
-pub use postgres::{Postgres, database, is_full};
+pub use postgres::{Database, Postgres, database, is_full};
 pub use process::Process;
 pub use server::Server;
