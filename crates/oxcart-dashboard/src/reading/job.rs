@@ -155,12 +155,10 @@ fn asked_to_end<'a>(job: &JobInfo, steps: &'a StepsInfo) -> Option<&'a str> {
 
 /// What a job that was put aside waits for.
 fn waits(job: &JobInfo, steps: &StepsInfo) -> Option<String> {
-    let each = steps
-        .holding_up(job)
-        .map(|step| match step.state {
-            StepState::Waiting => format!("waits for the signal `{}`", step.name),
-            _ => "sleeps".to_owned(),
-        });
+    let each = steps.holding_up(job).map(|step| match step.state {
+        StepState::Waiting => format!("waits for the signal `{}`", step.name),
+        _ => "sleeps".to_owned(),
+    });
     let each: Vec<String> = each.collect();
     (!each.is_empty()).then(|| format!("It {}.", each.join(", or ")))
 }
