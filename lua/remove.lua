@@ -21,9 +21,7 @@ for i = 2, n + 1 do
   local state, _, part = queue.find(id)
   if state == 'active' then
     active[#active + 1] = id
-  elseif state and args.only_in and queue.shown_state(id, state) ~= args.only_in then
-    queue.append(others, id, queue.shown_state(id, state))
-  elseif state and has_run_since(i) then
+  elseif state and args.only_in and queue.shown_state(id, state) ~= args.only_in or state and has_run_since(i) then
     queue.append(others, id, queue.shown_state(id, state))
   elseif state then
     queue.take_out(id, part, record)

@@ -42,7 +42,7 @@ end
 -- it is replaced, behind `!` if the job is of a flow that is not whole without that one (flow.lua). Jobs with known[i] are there themselves. A job that replaces one of the same call takes its position in `list`.
 -- options[i].follows: the job is added as a successor.
 function queue.meet(list, n, options, external, known)
-  queue.check_types()
+  queue.check_types_to_meet(list, n, options)
   local met, first, seen, have_left_delayed = {}, {}, {}, false
   local counted = { [':'] = 0, ['~'] = 0 }
 

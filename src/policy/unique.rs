@@ -129,6 +129,22 @@ impl Unique {
         self
     }
 
+    /// Refuses what nothing can put off: a job that is due at once, or later than it may be put off. `delay_ms`: after how long the job is
+    /// due; none if that is a moment.
+    pub(crate) fn check_delay(&self, delay_ms: Option<u64>) -> Result<(), Error> {
+        let most_ms = self.wait_at_most.map_or(u64::MAX, millis);
+        match delay_ms {
+            Some(0) if self.on_duplicate == OnDuplicate::Debounce => Err(Error::invalid(
+                "a job with `OnDuplicate::Debounce` is due at once, so no later job could put it off; give it a `delay`, or take \
+                 `OnDuplicate::Replace`",
+            )),
+            Some(delay_ms) if delay_ms > most_ms => Err(Error::invalid(
+                "the delay of the job is longer than a debounce may put it off (`wait_at_most`)",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         check_key("`unique`", &self.key)?;
         if self.on_duplicate == OnDuplicate::KeepLatest && self.until != Until::Ended {

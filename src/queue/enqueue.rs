@@ -28,7 +28,6 @@ use crate::propagation;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission};
-use crate::queue::unique::check_debounce;
 use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::time::{Timestamp, millis};
 
@@ -337,7 +336,13 @@ impl<J: Job> Enqueue<J> {
         self.options.check()?;
         self.due.check()?;
         check_expiry(self.options.expiry, self.due)?;
-        check_debounce(self.options.unique.as_ref(), self.due)?;
+        if let Some(unique) = &self.options.unique {
+            unique.check_delay(match self.due {
+                Due::Now => Some(0),
+                Due::After { ms } => Some(ms),
+                Due::At { .. } => None,
+            })?;
+        }
         check_headers(&self.headers)?;
         if self.front && self.options.order.is_some() {
             return Err(Error::invalid(

@@ -394,8 +394,7 @@ pub struct Counts {
     pub rate: Option<Rate>,
     /// How many jobs may run at a time, if that is [set](crate::QueueSettings::concurrency) for the queue.
     pub concurrency: Option<u32>,
-    /// Starts that count against the rate at the moment, by their
-    /// [weight](crate::JobOptions::weight); 0 if no rate is set.
+    /// Starts that count against the rate at the moment, by their [weight](crate::JobOptions::weight); 0 if no rate is set.
     pub started: u64,
     /// Whether the queue ever had a message for another queue: then [`Queue::outbox`](crate::Queue::outbox) tells what waits there.
     pub has_sent: bool,

@@ -5,12 +5,9 @@ use crate::id::JobId;
 use crate::job::Job;
 use crate::job::traits::unique_key;
 use crate::policy::key::{check_key, encode_key};
-use crate::policy::unique::{OnDuplicate, Unique};
 use crate::queue::Queue;
 use crate::queue::handle::JobHandle;
-use crate::store::enqueue::Due;
 use crate::store::owner::Owner;
-use crate::time::millis;
 
 impl Queue {
     /// The job of this type that has a [unique key](crate::Unique) now; `None` if the key is free. The handle tells all that is known
@@ -55,26 +52,5 @@ impl Queue {
         check_key(call, key)?;
         let name = &encode_key(&unique_key(job_name, key));
         self.inner.call(&Owner { name }).await
-    }
-}
-
-/// A job that is due at once can be put off by no later one.
-pub(super) fn check_debounce(unique: Option<&Unique>, due: Due) -> Result<(), Error> {
-    let is_debounced = unique.is_some_and(|unique| unique.on_duplicate == OnDuplicate::Debounce);
-    match due {
-        Due::Now | Due::After { ms: 0 } if is_debounced => Err(Error::invalid(
-            "a job with `OnDuplicate::Debounce` is due at once, so no later job could put it off; give it a `delay`, or take \
-             `OnDuplicate::Replace`",
-        )),
-        Due::After { ms }
-            if unique
-                .and_then(|unique| unique.wait_at_most)
-                .is_some_and(|most| millis(most) < ms) =>
-        {
-            Err(Error::invalid(
-                "the delay of the job is longer than a debounce may put it off (`wait_at_most`)",
-            ))
-        }
-        _ => Ok(()),
     }
 }
