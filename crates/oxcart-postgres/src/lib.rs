@@ -44,3 +44,8 @@ struct InboxPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/event-store.md")]
 struct EventStorePage;
+
+/// And of the page on the outbox.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/postgres.md")]
+struct PostgresPage;
