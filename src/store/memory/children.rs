@@ -16,6 +16,7 @@ use crate::memory::state::{Collection, Later, State};
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
 use crate::store::children::{Children as ReadChildren, Known};
 use crate::store::import::Beside;
+use crate::store::outbox::message::{ExpectedChild, Message};
 
 /// Children of which their parent will hear nothing, and how many of the others are surely open.
 pub(crate) type Missing = (Vec<(u32, JobId)>, u32);
@@ -27,6 +28,30 @@ pub(crate) struct Children {
     /// How many have not ended; one that is dead has not, unless the parent goes on without it.
     pub(crate) open: u32,
     pub(crate) known: BTreeMap<u32, KnownChild>,
+}
+
+/// News of a child for its parent.
+pub(crate) struct News {
+    pub(crate) child: JobId,
+    pub(crate) of: ChildOf,
+    pub(crate) standing: Standing,
+    pub(crate) at_ms: u64,
+    pub(crate) ending: Vec<u8>,
+}
+
+impl News {
+    /// As it is sent to another queue.
+    fn into_message(self) -> Message {
+        Message::Child {
+            parent: self.of.parent,
+            number: self.of.number,
+            id: self.child,
+            standing: self.standing,
+            on_death: self.of.on_death,
+            ended_ms: self.at_ms,
+            ending: self.ending,
+        }
+    }
 }
 
 impl Children {
@@ -49,7 +74,7 @@ impl Children {
 }
 
 fn parent_of(record: &[u8]) -> Option<ChildOf> {
-    child_of(fields_of(record)?).filter(|child| child.queue.is_none())
+    child_of(fields_of(record)?)
 }
 
 impl State {
@@ -82,6 +107,10 @@ impl State {
             let Some(child) = parent_of(&job.record) else {
                 continue;
             };
+            if child.queue.is_some() {
+                self.far = true;
+                continue;
+            }
             let known = KnownChild {
                 standing: Standing::Open,
                 queue: None,
@@ -111,38 +140,114 @@ impl State {
         died
     }
 
-    /// News of a job that its parent does not know, or knows to have ended, changes nothing.
-    pub(crate) fn tell_parent(&mut self, job: &Leaving) -> Option<Leaving> {
-        let now_ms = self.now_ms();
+    fn tell_parent(&mut self, job: &Leaving) -> Option<Leaving> {
         let standing = match job.to {
             Goes::Ended => Standing::Ended,
             Goes::Dead => Standing::Dead,
             Goes::Removed => Standing::Removed,
             Goes::Waiting | Goes::Delayed | Goes::Moved => return None,
         };
-        let child = parent_of(&job.record)?;
-        let children = self.children_of(&child.parent)?;
-        let known = children.known.get_mut(&child.number)?;
-        let has_news = matches!(known.standing, Standing::Open | Standing::Dead);
-        if known.id != job.id || !has_news {
+        let of = parent_of(&job.record)?;
+        let had_ended = matches!(job.from, Collection::Completed | Collection::Kept);
+        if of.queue.is_some() && had_ended {
             return None;
         }
-        let goes_on = child.on_death == OnDeath::GoOn;
+        let news = News {
+            child: job.id.clone(),
+            of,
+            standing,
+            at_ms: self.now_ms(),
+            ending: job.ending.clone(),
+        };
+        self.tell(news)
+    }
+
+    /// A parent in another queue is sent a message. Returns the parent if it dies.
+    fn tell(&mut self, mut news: News) -> Option<Leaving> {
+        let Some(queue) = news.of.queue.take() else {
+            return self.hear_one(news);
+        };
+        let route = news.of.route.take();
+        let message = news.into_message().encode();
+        match route {
+            Some(route) => {
+                let target = queue;
+                self.send(&route, Message::Forward { target, message }.encode());
+            }
+            None => self.send(&queue, message),
+        }
+        None
+    }
+
+    /// News of a job that the parent does not know, or knows to have ended, changes nothing.
+    fn hear_one(&mut self, news: News) -> Option<Leaving> {
+        let News {
+            child,
+            of,
+            standing,
+            at_ms,
+            ending,
+        } = news;
+        let children = self.children_of(&of.parent)?;
+        let known = children.known.get_mut(&of.number)?;
+        let has_news = matches!(known.standing, Standing::Open | Standing::Dead);
+        if known.id != child || !has_news {
+            return None;
+        }
+        let goes_on = of.on_death == OnDeath::GoOn;
         let was_open = known.standing == Standing::Open || !goes_on;
         let is_open = standing == Standing::Dead && !goes_on;
         known.standing = standing;
-        known.ended_ms = now_ms;
-        known.ending.clone_from(&job.ending);
+        known.ended_ms = at_ms;
+        known.ending.clone_from(&ending);
         if was_open && !is_open {
             children.open -= 1;
+            if standing == Standing::Refused && !goes_on {
+                let why = String::from_utf8_lossy(&ending);
+                let why = format!("its child {child} could not be added: {why}");
+                return self.fail_parent(&of.parent, why);
+            }
             if children.open == 0 {
-                self.let_parent_go(&child.parent);
+                self.let_parent_go(&of.parent);
             }
         }
-        if is_open && child.on_death == OnDeath::Fail {
-            return self.fail_parent(&child.parent, &job.id);
+        if is_open && of.on_death == OnDeath::Fail {
+            return self.fail_parent(&of.parent, format!("its child {child} died"));
         }
         None
+    }
+
+    /// News that came from other queues, or of children that could not be added.
+    pub(crate) fn hear(&mut self, all: Vec<News>) {
+        let died = all.into_iter().filter_map(|news| self.tell(news));
+        let died: Vec<Leaving> = died.collect();
+        let more = self.tell_parents(&died);
+        self.leave_gates(died.iter().chain(&more));
+    }
+
+    /// Which children a job has, also those that are not there yet; those that are known stay as they are.
+    pub(crate) fn expect_children(&mut self, parent: &JobId, expected: Vec<ExpectedChild>) {
+        let Some(children) = self.children_of(parent) else {
+            return;
+        };
+        let total = children.total;
+        for ExpectedChild {
+            number,
+            queue,
+            id,
+            name,
+        } in expected.into_iter().filter(|child| child.number < total)
+        {
+            let known = KnownChild {
+                standing: Standing::Open,
+                queue,
+                id,
+                name,
+                ended_ms: 0,
+                ending: Vec::new(),
+            };
+            children.known.entry(number).or_insert(known);
+        }
     }
 
     /// Children of which a job will hear nothing: their records are gone, or it was not there when they completed. Their numbers and ids,
@@ -159,7 +264,9 @@ impl State {
             let job = self.jobs.get(&child.id).filter(|job| {
                 let has_ended = matches!(job.collection, Collection::Completed | Collection::Kept);
                 let names = parent_of(&job.record);
-                let names = names.is_some_and(|it| it.parent == *parent && it.number == *number);
+                let names = names.is_some_and(|it| {
+                    it.queue.is_none() && it.parent == *parent && it.number == *number
+                });
                 names && !has_ended
             });
             let job = job.filter(|_| child.queue.is_none());
@@ -225,7 +332,7 @@ impl State {
         }
     }
 
-    fn fail_parent(&mut self, id: &JobId, child: &JobId) -> Option<Leaving> {
+    fn fail_parent(&mut self, id: &JobId, why: String) -> Option<Leaving> {
         let job = self.jobs.get(id)?;
         if job.collection != Collection::Blocked {
             return None;
@@ -237,7 +344,7 @@ impl State {
             to: Goes::Dead,
             ending: codec::encode_plain(&Ending::Dead(DeadReason::ChildDied)),
         };
-        let entry = AttemptEntry::new(AttemptKind::ChildDied, format!("its child {child} died"));
+        let entry = AttemptEntry::new(AttemptKind::ChildDied, why);
         self.record_attempt(id, self.now_ms(), &codec::encode_plain(&entry), false);
         self.bury(&[(id.clone(), DeadReason::ChildDied)]);
         self.look_for_blocked();
@@ -246,12 +353,15 @@ impl State {
         Some(died)
     }
 
-    /// Whether a dead job holds up its parent, which waits for it.
+    /// Whether a dead job holds up its parent, which waits for it; if that is in another queue, it may.
     pub(crate) fn holds_its_parent(&self, id: &JobId) -> bool {
         let child = self.jobs.get(id).and_then(|job| parent_of(&job.record));
         let Some(child) = child.filter(|child| child.on_death != OnDeath::GoOn) else {
             return false;
         };
+        if child.queue.is_some() {
+            return true;
+        }
         let waits = self.collection_of(&child.parent) == Some(Collection::Blocked);
         let parent = self.jobs.get(&child.parent);
         let history = parent.and_then(|job| job.history.as_ref());

@@ -39,13 +39,18 @@ enum Meets {
 
 impl State {
     /// Of jobs that are to be added, another one may have the key.
-    pub(crate) fn meet<'a>(&mut self, jobs: &[&'a NewJob], novelty: Novelty) -> Meeting<'a> {
+    pub(crate) fn meet<'a>(
+        &mut self,
+        jobs: &[&'a NewJob],
+        novelty: Novelty,
+        apart: bool,
+    ) -> Meeting<'a> {
         let mut left: Vec<Cow<'a, NewJob>> = jobs.iter().map(|job| Cow::Borrowed(*job)).collect();
         let (mut met, mut follow) = (BTreeMap::new(), BTreeSet::new());
         let mut first: BTreeMap<String, usize> = BTreeMap::new();
         let mut seen = HashSet::new();
         let mut have_left_delayed = false;
-        let flows = flows_among(jobs);
+        let flows = flows_among(jobs, apart);
         for (position, new) in jobs.iter().enumerate() {
             if let Some(flow) = flows.get(&position) {
                 let told = self.meet_flow(flow, jobs, novelty, &seen, &first);

@@ -52,6 +52,17 @@ impl Apply for Enqueue<'_> {
 /// Those that were not added, and how many jobs were replaced: new ids that
 /// are not new are found before anything is written if they come alone, and afterwards if not.
 pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec<There>, u64) {
+    let apart = false;
+    add_as(jobs, novelty, apart, state)
+}
+
+/// The same. `apart`: no job is refused because another one of its flow is.
+pub(crate) fn add_as(
+    jobs: &[&NewJob],
+    novelty: Novelty,
+    apart: bool,
+    state: &mut State,
+) -> (Vec<There>, u64) {
     let now_ms = state.now_ms();
     let due = |new: &NewJob| due_ms(new, now_ms);
     let Meeting {
@@ -59,7 +70,7 @@ pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec
         jobs,
         follow,
         parents,
-    } = state.meet(jobs, novelty);
+    } = state.meet(jobs, novelty, apart);
     // A job with an order takes its place there now, whenever it is due; one that waits for others that in line.
     let is_placed =
         |at: usize| follow.contains(&at) || parents.contains(&at) || jobs[at].record.is_ordered();

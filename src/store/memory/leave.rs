@@ -52,8 +52,13 @@ impl State {
     pub(crate) fn leave(&mut self, jobs: &[Leaving]) {
         self.free_keys(jobs);
         let died = self.tell_parents(jobs);
+        self.leave_gates(jobs.iter().chain(&died));
+    }
+
+    /// The same as far as gates are concerned.
+    pub(crate) fn leave_gates<'a>(&mut self, jobs: impl IntoIterator<Item = &'a Leaving>) {
         let (mut touched, mut halted) = (Vec::new(), Vec::new());
-        for job in jobs.iter().chain(&died) {
+        for job in jobs {
             let Some(name) = gate_of(&job.record) else {
                 continue;
             };

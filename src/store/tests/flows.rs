@@ -1,6 +1,9 @@
 //! Flows: a parent waits for its children, whatever becomes of them.
 
 mod adding;
+mod far;
+pub(super) mod far_operations;
+mod heard;
 pub(super) mod operations;
 mod tended;
 
@@ -29,6 +32,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn child_of(parent: &str, number: u32, on_death: OnDeath) -> ChildOf {
     ChildOf {
         queue: None,
+        route: None,
         parent: JobId::stored(parent),
         number,
         on_death,

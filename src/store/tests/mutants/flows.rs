@@ -4,21 +4,21 @@ use super::{is_noticed, profile};
 
 mutants! {
     a_child_that_is_told_of_twice_counts_twice among FLOWS:
-        "or id ~= job.id or (standing ~= 'open' and standing ~= 'dead') then" => "or id ~= job.id then";
+        "or id ~= news.id or (standing ~= 'open' and standing ~= 'dead') then" => "or id ~= news.id then";
     a_removed_child_leaves_its_parent_stuck among FLOWS:
-        "dead = 'dead', removed = 'removed' }" => "dead = 'dead' }";
+        "dead = 'dead', removed = 'removed', refused = 'refused' }" => "dead = 'dead', refused = 'refused' }";
     the_output_of_a_child_is_lost among FLOWS:
-        "now_text .. ' ' .. (job.outcome or '')" => "now_text .. ' '";
+        "news.at .. ' ' .. news.outcome" => "news.at .. ' '";
     a_parent_goes_on_one_child_too_early among FLOWS:
         "if open == 0 then\n    queue.let_parent_go" => "if open <= 1 then\n    queue.let_parent_go";
     a_dead_child_that_is_to_hold_its_parent_lets_it_go among FLOWS:
-        "if not was_open or is_dead and on_death ~= 'go_on' then" => "if not was_open then";
+        "if not was_open or is_dead and not goes_on then" => "if not was_open then";
     a_replayed_child_counts_twice among FLOWS:
-        "local was_open = standing == 'open' or on_death ~= 'go_on'" => "local was_open = true";
+        "local was_open = standing == 'open' or not goes_on" => "local was_open = true";
     a_replayed_parent_does_not_wait_for_its_children among FLOWS_POISON:
         "queue.counted_children(counters) > 0 and queue.waits_for_children(id)" => "false";
     news_of_another_job_count among FLOWS_REMOVED:
-        "if not total or id ~= job.id or" => "if not total or not id or";
+        "if not total or id ~= news.id or" => "if not total or not id or";
     a_flow_is_added_in_part among FLOWS:
         "queue.meet_flow(flows[i], list, n, known, seen, first, met)" => "";
     the_death_of_a_parent_is_not_told among FLOWS:
