@@ -141,7 +141,7 @@ impl Postgres {
         loop {
             // Processes that the killed server has left behind need a moment to notice, and until then it does not start.
             let mut running = Running::start(self.folder.path(), &self.settings);
-            while running.is_running() && !self.answers() {
+            while running.is_running() && !self.answers(running.child.id()) {
                 assert!(started.elapsed() < START_LIMIT, "{}", self.log());
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -170,20 +170,20 @@ impl Postgres {
 
     fn await_first_answer(&self) {
         let started = Instant::now();
-        while !self.answers() {
+        let pid = self.process().child.id();
+        while !self.answers(pid) {
             let runs = self.process().is_running() && started.elapsed() < START_LIMIT;
             assert!(runs, "the server does not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// A server that starts is there, but answers nobody yet; the last line of its file says when it does.
-    fn answers(&self) -> bool {
+    /// A server that starts is there, but answers nobody yet; the last line of its file says when it does. One that was killed has left its file.
+    fn answers(&self, pid: u32) -> bool {
         let file = self.folder.path().join("data/postmaster.pid");
         let file = std::fs::read_to_string(file).unwrap_or_default();
-        file.lines()
-            .nth(7)
-            .is_some_and(|line| line.trim() == "ready")
+        let lines: Vec<&str> = file.lines().map(str::trim).collect();
+        lines.first() == Some(&&*pid.to_string()) && lines.get(7) == Some(&"ready")
     }
 
     fn process(&self) -> MutexGuard<'_, Running> {
