@@ -354,7 +354,8 @@ mutants! {
     g4_an_edited_job_forgets_that_it_goes_to_the_front among EDITED:
         "new.front = state == 'delayed' and queue.is_to_front(score)" => "new.front = false";
     g4_a_job_that_is_due_already_goes_to_the_back_when_it_is_to_run_now among EDITED:
-        "if new.due_ms == queue.due_of_waiting(job) and" => "if not args.due and new.due_ms == queue.due_of_waiting(job) and";
+        "if not goes_on and new.due_ms == queue.due_of_waiting(job) and"
+            => "if not args.due and not goes_on and new.due_ms == queue.due_of_waiting(job) and";
     a_snooze_is_not_counted among SNOOZED:
         "counters[SNOOZES] = counters[SNOOZES] + 1" => "";
     a_snooze_burns_an_attempt among SNOOZED:

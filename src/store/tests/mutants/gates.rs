@@ -6,7 +6,7 @@ mutants! {
     an_ordered_job_loses_its_place_when_it_is_edited among GATES_EDITED:
         "if new.keeps_order and" => "if false and";
     an_ordered_job_that_is_blocked_gets_in_line_when_it_is_edited among GATES_EDITED:
-        "if job.state == 'blocked' then\n    redis.call('ZADD', key.blocked, queue.whole(new.due_ms), job.id)\n    return\n  end" => "";
+        "if job.state == 'blocked' and not is_untold then\n    redis.call('ZADD', key.blocked, queue.whole(new.due_ms), job.id)\n    return\n  end" => "";
     the_priority_of_an_ordered_job_is_edited among GATES_EDITED:
         "if new.priority ~= known_priority and queue.field_of(record, 'order') then" => "if false then";
     a_job_of_a_group_that_is_put_off_is_not_expected among GATES_EDITED:

@@ -29,13 +29,13 @@ pub(crate) const STEPS_GATED: Profile = Profile(&[
 
 /// Jobs that were put aside are changed, then told; some have groups and orders.
 pub(crate) const STEPS_EDITED: Profile = Profile(&[
-    (8, Enqueue),
-    (14, Advance),
-    (8, Step),
-    (14, Suspend),
-    (16, Edit),
-    (12, Signal),
-    (4, Pass),
+    (3, Enqueue),
+    (10, Advance),
+    (3, Step),
+    (30, Suspend),
+    (40, Edit),
+    (8, Signal),
+    (2, Pass),
 ]);
 
 /// Jobs that have steps meet duplicates.
