@@ -2,7 +2,7 @@
 -- back the jobs of its order, or its parent, stays: they would go on as if it had been done. So does a stuck saga (saga.lua): what it
 -- did stands.
 -- needs: settings, forget, whole, count
--- rarely: head, tell, saga
+-- rarely: head, tell, saga, spawned
 
 local function holds_others_up(id, record)
   return record and queue.has_traits(record)
@@ -38,7 +38,7 @@ function queue.cap_dead(budget)
   if #gone > 0 then
     redis.call('ZREM', key.dead, unpack(gone))
     queue.forget_ended(gone)
-    queue.tell_parents(leaving)
+    queue.wake_parents(queue.tell_parents(leaving))
     queue.count('dead_dropped', #gone)
   end
   return #gone

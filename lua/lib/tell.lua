@@ -1,6 +1,6 @@
 -- News of children (children.lua) for their parents.
 -- needs: head, whole, children, child_fields
--- rarely: successor, blocked, attempts, bury, freed, expiry
+-- rarely: successor, blocked, attempts, bury, freed, expiry, spawned, callbacks
 
 local ENDS = { ended = 'ended', dead = 'dead', removed = 'removed' }
 
@@ -23,14 +23,15 @@ local function fail(parent, child, dying)
 end
 
 -- Tells the parent of a job. News of a job that the parent does not know, or knows to have ended, changes nothing.
-local function tell(job, value, dying)
+-- `told`: of those that may go on because a step of theirs does (spawned.lua).
+local function tell(job, value, dying, told)
   local of_queue, parent, number = queue.parent_in(value)
   if of_queue ~= '' then
     return
   end
   local field = queue.child_field(parent, number)
   local counts, known = unpack(redis.call('HMGET', key.attempts, parent .. '#children', field))
-  local total, open = string.match(counts or '', '^(%d+) (%d+)$')
+  local total, open, left = queue.counts_in(counts)
   local standing, who, id = string.match(known or '', '^(%l+) (%S+ (%S+) %S+) ')
   if not total or id ~= job.id or (standing ~= 'open' and standing ~= 'dead') then
     return
@@ -39,33 +40,42 @@ local function tell(job, value, dying)
   local news = ENDS[job.to] .. ' ' .. who .. ' ' .. now_text .. ' ' .. (job.outcome or '')
   -- It is not open any more if its parent went on without it when it died.
   local was_open = standing == 'open' or on_death ~= 'go_on'
-  if not was_open or is_dead and on_death ~= 'go_on' then
+  local has_ended, fails = was_open and not (is_dead and on_death ~= 'go_on'), is_dead and on_death == 'fail'
+  local of_step = queue.field_of(job.record, 'of_step')
+  if of_step then
     redis.call('HSET', key.attempts, field, news)
-    if is_dead and on_death == 'fail' then
-      fail(parent, job.id, dying)
-    end
+    queue.tell_step(parent, of_step, number, has_ended, fails, told)
     return
   end
-  open = tonumber(open) - 1
-  redis.call('HSET', key.attempts, field, news, parent .. '#children', total .. ' ' .. queue.whole(open))
-  if open == 0 then
+  local is_news = left and standing == 'open'
+  left = is_news and queue.call_back(parent, left, is_dead) or left
+  if has_ended or is_news then
+    open = has_ended and open - 1 or open
+    redis.call('HSET', key.attempts, field, news, parent .. '#children', queue.counts_text(total, open, left))
+  else
+    redis.call('HSET', key.attempts, field, news)
+  end
+  if has_ended and open == 0 then
     queue.let_parent_go(parent)
+  elseif fails then
+    fail(parent, job.id, dying)
   end
 end
 
 -- Jobs leave what they were: a list as for `leave` (leave.lua); `outcome` is how a job ended that has ended. Parents that die with
--- them are appended to the list.
+-- them are appended to the list. Returns the parents that `wake_parents` (spawned.lua) is to wake, once all else is done.
 function queue.tell_parents(jobs)
-  local at = 1
+  local at, told = 1, {}
   while at <= #jobs do
     local job = jobs[at]
     local value = ENDS[job.to] and job.record and string.find(job.record, ' parent=', 1, true)
       and queue.field_of(job.record, 'parent')
     if value then
-      tell(job, value, jobs)
+      tell(job, value, jobs, told)
     end
     at = at + 1
   end
+  return told
 end
 
 -- Whether a dead job holds up its parent, which waits for it.

@@ -123,7 +123,11 @@ impl StepState {
             StepKind::Failed => Self::Failed,
             StepKind::Undone => Self::Undone,
             StepKind::Skipped => Self::Skipped,
-            StepKind::Sleep | StepKind::Wait | StepKind::Signal | StepKind::Over => return None,
+            StepKind::Sleep
+            | StepKind::Wait
+            | StepKind::Signal
+            | StepKind::Over
+            | StepKind::Children => return None,
         })
     }
 }

@@ -1,9 +1,11 @@
 //! Adds jobs.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use redis::Cmd;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::error::Error;
 use crate::id::JobId;
@@ -63,11 +65,34 @@ pub(crate) struct NewJob {
     pub(crate) front: bool,
     /// Announce its outcome, and keep it, for this long from now.
     pub(crate) await_ms: Option<u64>,
+    /// What is to be added when something has become of its children.
+    pub(crate) callbacks: Option<Arc<Callbacks>>,
 }
 
 impl NewJob {
     pub(crate) fn bytes(&self) -> usize {
-        self.id.as_str().len() + self.record.bytes()
+        let callbacks = self.callbacks.as_ref();
+        let callbacks = callbacks.map_or(0, |callbacks| callbacks.bytes());
+        self.id.as_str().len() + self.record.bytes() + callbacks
+    }
+}
+
+/// Jobs that are added when something has become of the children of a job, each as `<target> <message>` (`lua/lib/callbacks.lua`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Callbacks {
+    /// When one of them is dead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) on_failure: Option<ByteBuf>,
+    /// When each of them has ended, or was dead once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) on_complete: Option<ByteBuf>,
+}
+
+impl Callbacks {
+    fn bytes(&self) -> usize {
+        let both = [&self.on_failure, &self.on_complete].into_iter().flatten();
+        both.map(|callback| callback.len()).sum()
     }
 }
 
@@ -104,7 +129,7 @@ pub(crate) enum Met {
 
 impl There {
     /// From a position, or a position and an id behind a sign (`lua/lib/duplicate.lua`).
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let end = text.find([':', '~', '!']).unwrap_or(text.len());
         let (position, rest) = text.split_at(end);
         let met = match rest.split_at_checked(1) {
@@ -169,6 +194,8 @@ pub(super) struct Options {
     await_ms: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     traits: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callbacks: Option<Callbacks>,
 }
 
 impl Options {
@@ -183,6 +210,7 @@ impl Options {
             && job.priority.is_none()
             && !job.front
             && job.await_ms.is_none()
+            && job.callbacks.is_none()
             && !job.record.traits;
         (!plain).then_some(Self {
             delay_ms,
@@ -191,6 +219,7 @@ impl Options {
             front: job.front,
             await_ms: job.await_ms,
             traits: job.record.traits,
+            callbacks: job.callbacks.as_deref().cloned(),
         })
     }
 }
@@ -214,6 +243,7 @@ impl Options {
             priority: self.priority,
             front: self.front,
             await_ms: self.await_ms,
+            callbacks: self.callbacks.clone().map(Arc::new),
         }
     }
 }

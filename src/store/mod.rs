@@ -49,6 +49,7 @@ pub(crate) mod settings;
 pub(crate) mod signal;
 pub(crate) mod skip_undo;
 pub(crate) mod stage;
+pub(crate) mod spawn;
 pub(crate) mod step;
 pub(crate) mod steps;
 pub(crate) mod tend;

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use serde_bytes::ByteBuf;
+
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
@@ -11,7 +13,8 @@ use crate::policy::flow::{ChildOf, NODES_MAX, OnDeath};
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::enqueue::node::Node;
-use crate::store::enqueue::NewJob;
+use crate::store::enqueue::{Callbacks, NewJob};
+use crate::store::outbox::message::Message;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// One flat list: a flow that is deep needs no deep stack, neither here nor when it is dropped.
@@ -29,6 +32,14 @@ struct Placed {
     number: u32,
     on_death: OnDeath,
     children: u32,
+    callbacks: Calls,
+}
+
+/// What is enqueued when something has become of the children of a job.
+#[derive(Default)]
+struct Calls {
+    on_failure: Option<Box<dyn Node>>,
+    on_complete: Option<Box<dyn Node>>,
 }
 
 impl Nodes {
@@ -40,6 +51,7 @@ impl Nodes {
             number: 0,
             on_death: OnDeath::Hold,
             children: 0,
+            callbacks: Calls::default(),
         };
         Self {
             list: vec![first],
@@ -80,6 +92,16 @@ impl Nodes {
         Self { list, queue }
     }
 
+    /// When the first child of the first job is dead.
+    pub(super) fn on_any_failure<J: Job>(&mut self, request: Enqueue<J>) {
+        self.list[0].callbacks.on_failure = Some(Box::new(request));
+    }
+
+    /// When each child of the first job has ended, or was dead once.
+    pub(super) fn on_complete<J: Job>(&mut self, request: Enqueue<J>) {
+        self.list[0].callbacks.on_complete = Some(Box::new(request));
+    }
+
     pub(super) fn first_id(&self) -> &JobId {
         self.list[0].request.id()
     }
@@ -99,7 +121,17 @@ impl Nodes {
 
     /// Finds all errors that can be found before anything is sent.
     pub(super) fn prepare(&mut self) -> Result<(Queue, Vec<NewJob>), Error> {
-        self.check()?;
+        check(&[&*self])?;
+        let (queue, jobs) = self.prepare_below(None)?;
+        check_bytes(&jobs)?;
+        Ok((queue, jobs))
+    }
+
+    /// The first job is a child of a job that is there already, if that is said.
+    pub(super) fn prepare_below(
+        &mut self,
+        of: Option<ChildOf>,
+    ) -> Result<(Queue, Vec<NewJob>), Error> {
         let ids: Vec<JobId> = self.list.iter().map(|it| it.request.id().clone()).collect();
         let mut jobs = Vec::with_capacity(self.list.len());
         let mut first_queue: Option<Queue> = None;
@@ -109,59 +141,112 @@ impl Nodes {
                 parent: ids[placed.parent].clone(),
                 number: placed.number,
                 on_death: placed.on_death,
+                of_step: None,
             });
-            let (queue, job) = placed.request.prepare(child_of, placed.children)?;
+            let child_of = child_of.or_else(|| of.clone());
+            let (queue, mut job) = placed.request.prepare(child_of, placed.children)?;
             let first = first_queue.get_or_insert_with(|| queue.clone());
             check_queue(first, &queue).map_err(|error| error.with_job(&job.id))?;
+            let callbacks = placed.callbacks.prepare(&queue, placed.children);
+            job.callbacks = callbacks.map_err(|error| error.with_job(&job.id))?;
             jobs.push(job);
-        }
-        let bytes: usize = jobs.iter().map(NewJob::bytes).sum();
-        if bytes > BATCH_BYTES {
-            return Err(Error::invalid(format!(
-                "the jobs of the flow have {bytes} bytes together; {BATCH_BYTES} are allowed"
-            )));
         }
         let queue = first_queue.expect("a flow has a first job");
         Ok((queue, jobs))
     }
+}
 
-    fn check(&self) -> Result<(), Error> {
-        let jobs = self.list.len();
-        if jobs > NODES_MAX {
+impl Calls {
+    /// As they are stored with a job of this queue.
+    fn prepare(&mut self, queue: &Queue, children: u32) -> Result<Option<Arc<Callbacks>>, Error> {
+        let are_there = self.on_failure.is_some() || self.on_complete.is_some();
+        if !are_there {
+            return Ok(None);
+        }
+        if children == 0 {
+            return Err(Error::invalid(
+                "the flow has a job for when its children have failed or ended, and no children",
+            ));
+        }
+        let callback = |request: &mut Option<Box<dyn Node>>| -> Result<Option<ByteBuf>, Error> {
+            let request = request.as_mut();
+            let prepared = request.map(|request| request.prepare_alone()).transpose()?;
+            let Some((target, job)) = prepared else {
+                return Ok(None);
+            };
+            check_connection(queue, &target).map_err(|error| error.with_job(&job.id))?;
+            let message = Message::Job(job).encode();
+            let target = target.name().as_bytes();
+            Ok(Some(ByteBuf::from([target, b" ", &message].concat())))
+        };
+        Ok(Some(Arc::new(Callbacks {
+            on_failure: callback(&mut self.on_failure)?,
+            on_complete: callback(&mut self.on_complete)?,
+        })))
+    }
+}
+
+/// Whether these jobs can be added in one call.
+pub(super) fn check(flows: &[&Nodes]) -> Result<(), Error> {
+    let jobs: usize = flows.iter().map(|nodes| nodes.len()).sum();
+    if jobs > NODES_MAX {
+        return Err(Error::invalid(format!(
+            "the flow has {jobs} jobs; {NODES_MAX} are allowed"
+        )));
+    }
+    if jobs > BATCH_JOBS {
+        return Err(Error::invalid(format!(
+            "the flow has {jobs} jobs; {BATCH_JOBS} fit into one call"
+        )));
+    }
+    let mut seen = HashSet::new();
+    for placed in flows.iter().flat_map(|nodes| &nodes.list) {
+        let id = placed.request.id();
+        if !seen.insert(id) {
             return Err(Error::invalid(format!(
-                "the flow has {jobs} jobs; {NODES_MAX} are allowed"
-            )));
+                "two jobs of the flow have the id {id}, one of them a `{}`",
+                placed.request.name()
+            ))
+            .with_job(id));
         }
-        if jobs > BATCH_JOBS {
-            return Err(Error::invalid(format!(
-                "the flow has {jobs} jobs; {BATCH_JOBS} fit into one call"
-            )));
-        }
-        let mut seen = HashSet::new();
-        for placed in &self.list {
-            let id = placed.request.id();
-            if !seen.insert(id) {
-                return Err(Error::invalid(format!(
-                    "two jobs of the flow have the id {id}, one of them a `{}`",
-                    placed.request.name()
-                ))
-                .with_job(id));
-            }
-        }
-        Ok(())
+    }
+    Ok(())
+}
+
+pub(super) fn check_bytes(jobs: &[NewJob]) -> Result<(), Error> {
+    let bytes: usize = jobs.iter().map(NewJob::bytes).sum();
+    if bytes > BATCH_BYTES {
+        return Err(Error::invalid(format!(
+            "the jobs of the flow have {bytes} bytes together; {BATCH_BYTES} are allowed"
+        )));
+    }
+    Ok(())
+}
+
+/// What two queues do not have in common, if no message can go from one to the other.
+fn unlike(first: &Queue, queue: &Queue) -> Option<&'static str> {
+    let (one, other) = (&first.inner, &queue.inner);
+    if one.setup.namespace != other.setup.namespace {
+        return Some("namespace");
+    }
+    (!Arc::ptr_eq(&one.setup, &other.setup)).then_some("connection (`Oxcart`)")
+}
+
+fn check_connection(first: &Queue, queue: &Queue) -> Result<(), Error> {
+    match unlike(first, queue) {
+        None => Ok(()),
+        Some(what) => Err(Error::invalid(format!(
+            "a job that a flow enqueues later is for `{}`, in another {what} than the flow, which is for `{}`",
+            queue.name(),
+            first.name()
+        ))),
     }
 }
 
 /// All jobs of a flow are in one queue.
-fn check_queue(first: &Queue, queue: &Queue) -> Result<(), Error> {
-    let (one, other) = (&first.inner, &queue.inner);
-    let what = if one.setup.namespace != other.setup.namespace {
-        "namespace"
-    } else if !Arc::ptr_eq(&one.setup, &other.setup) {
-        "connection (`Oxcart`)"
-    } else if one.name != other.name {
-        "queue"
-    } else {
+pub(super) fn check_queue(first: &Queue, queue: &Queue) -> Result<(), Error> {
+    let is_other = first.inner.name != queue.inner.name;
+    let Some(what) = unlike(first, queue).or(is_other.then_some("queue")) else {
         return Ok(());
     };
     Err(Error::invalid(format!(

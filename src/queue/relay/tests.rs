@@ -43,6 +43,7 @@ fn job(id: &str) -> NewJob {
         priority: None,
         front: false,
         await_ms: None,
+        callbacks: None,
     }
 }
 

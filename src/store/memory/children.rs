@@ -15,6 +15,7 @@ use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State};
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
 use crate::store::children::{Children as ReadChildren, Known};
+use crate::store::enqueue::{Callbacks, NewJob};
 
 /// What a job knows of its children.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -23,6 +24,27 @@ pub(crate) struct Children {
     /// How many have not ended; one that is dead has not, unless the parent goes on without it.
     pub(crate) open: u32,
     pub(crate) known: BTreeMap<u32, KnownChild>,
+    /// What is to be added then; and how many of them have neither ended nor died.
+    pub(crate) callbacks: Option<(Callbacks, u32)>,
+}
+
+impl Children {
+    /// The numbers, as they are stored.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> String {
+        let left = self.callbacks.as_ref();
+        let left = left.map_or(String::new(), |(_, left)| format!(" {left}"));
+        format!("{} {}{left}", self.total, self.open)
+    }
+}
+
+/// Who is touched by news of children.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Parents that die with them.
+    pub(crate) died: Vec<Leaving>,
+    /// Parents that may go on, because a step of theirs waits no more.
+    pub(crate) woken: Vec<JobId>,
 }
 
 fn parent_of(record: &[u8]) -> Option<ChildOf> {
@@ -30,7 +52,7 @@ fn parent_of(record: &[u8]) -> Option<ChildOf> {
 }
 
 impl State {
-    fn children_of(&mut self, id: &JobId) -> Option<&mut Children> {
+    pub(crate) fn children_of(&mut self, id: &JobId) -> Option<&mut Children> {
         let history = self.jobs.get_mut(id)?.history.as_mut()?;
         Some(&mut history.children).filter(|children| children.total > 0)
     }
@@ -40,56 +62,58 @@ impl State {
         history.is_some_and(|history| history.children.open > 0)
     }
 
-    /// Jobs were stored. Parents know of their children from now on.
-    pub(crate) fn note_children(&mut self, ids: &[JobId]) {
-        for id in ids {
-            let Some(job) = self.jobs.get_mut(id) else {
-                continue;
+    /// A job was stored. Parents know of their children from now on.
+    pub(crate) fn note_children(&mut self, new: &NewJob) {
+        let id = &new.id;
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let total = fields_of(&job.record).map_or(0, children_in);
+        if total > 0 {
+            let callbacks = new.callbacks.as_deref().cloned();
+            let children = Children {
+                total,
+                open: total,
+                known: BTreeMap::new(),
+                callbacks: callbacks.map(|callbacks| (callbacks, total)),
             };
-            let total = fields_of(&job.record).map_or(0, children_in);
-            if total > 0 {
-                let children = Children {
-                    total,
-                    open: total,
-                    known: BTreeMap::new(),
-                };
-                job.history.get_or_insert_default().children = children;
-            }
-            let name = name_of(&job.record).map(|name| String::from_utf8_lossy(name).into_owned());
-            let Some(child) = parent_of(&job.record) else {
-                continue;
-            };
-            let known = KnownChild {
-                standing: Standing::Open,
-                queue: None,
-                id: id.clone(),
-                name: name.unwrap_or_else(|| "?".to_owned()),
-                ended_ms: 0,
-                ending: Vec::new(),
-            };
-            if let Some(children) = self.children_of(&child.parent) {
-                children.known.entry(child.number).or_insert(known);
-            }
+            job.history.get_or_insert_default().children = children;
+        }
+        let name = name_of(&job.record).map(|name| String::from_utf8_lossy(name).into_owned());
+        let Some(child) = parent_of(&job.record) else {
+            return;
+        };
+        let known = KnownChild {
+            standing: Standing::Open,
+            queue: None,
+            id: id.clone(),
+            name: name.unwrap_or_else(|| "?".to_owned()),
+            ended_ms: 0,
+            ending: Vec::new(),
+        };
+        if let Some(children) = self.children_of(&child.parent) {
+            children.known.entry(child.number).or_insert(known);
         }
     }
 
-    /// Jobs leave what they were: their parents are told of those that have ended. Returns the parents that die with them.
-    pub(crate) fn tell_parents(&mut self, jobs: &[Leaving]) -> Vec<Leaving> {
-        let mut died: Vec<Leaving> = Vec::new();
+    /// Jobs leave what they were: their parents are told of those that have ended.
+    pub(crate) fn tell_parents(&mut self, jobs: &[Leaving]) -> Told {
+        let mut told = Told::default();
         for job in jobs {
-            died.extend(self.tell_parent(job));
+            let died = self.tell_parent(job, &mut told.woken);
+            told.died.extend(died);
         }
         let mut at = 0;
-        while at < died.len() {
-            let next = self.tell_parent(&died[at]);
-            died.extend(next);
+        while at < told.died.len() {
+            let next = self.tell_parent(&told.died[at], &mut told.woken);
+            told.died.extend(next);
             at += 1;
         }
-        died
+        told
     }
 
-    /// News of a job that its parent does not know, or knows to have ended, changes nothing.
-    pub(crate) fn tell_parent(&mut self, job: &Leaving) -> Option<Leaving> {
+    /// News of a job that its parent does not know, or knows to have ended, changes nothing. Returns a parent that dies with it.
+    fn tell_parent(&mut self, job: &Leaving, woken: &mut Vec<JobId>) -> Option<Leaving> {
         let now_ms = self.now_ms();
         let standing = match job.to {
             Goes::Ended => Standing::Ended,
@@ -107,19 +131,46 @@ impl State {
         let goes_on = child.on_death == OnDeath::GoOn;
         let was_open = known.standing == Standing::Open || !goes_on;
         let is_open = standing == Standing::Dead && !goes_on;
+        let is_first = known.standing == Standing::Open;
+        let (has_ended, fails) = (was_open && !is_open, is_open && child.on_death == OnDeath::Fail);
         known.standing = standing;
         known.ended_ms = now_ms;
         known.ending.clone_from(&job.ending);
-        if was_open && !is_open {
-            children.open -= 1;
-            if children.open == 0 {
-                self.let_parent_go(&child.parent);
+        if let Some(step) = child.of_step {
+            let goes_on = self.tell_step(&child.parent, step, child.number, has_ended, fails);
+            woken.extend(goes_on.then_some(child.parent));
+            return None;
+        }
+        children.open -= u32::from(has_ended);
+        let is_last = has_ended && children.open == 0;
+        let mut sent = Vec::new();
+        if let Some((callbacks, left)) = children.callbacks.as_mut().filter(|_| is_first) {
+            *left -= 1;
+            if standing == Standing::Dead {
+                sent.extend(callbacks.on_failure.take());
+            }
+            if *left == 0 {
+                sent.extend(callbacks.on_complete.take());
             }
         }
-        if is_open && child.on_death == OnDeath::Fail {
+        for callback in sent {
+            self.call_back(&callback);
+        }
+        if is_last {
+            self.let_parent_go(&child.parent);
+        }
+        if fails {
             return self.fail_parent(&child.parent, &job.id);
         }
         None
+    }
+
+    /// A job that was to be added now: `<target> <message>`.
+    fn call_back(&mut self, callback: &[u8]) {
+        let mut parts = callback.splitn(2, |byte| *byte == b' ');
+        if let (Some(target), Some(message)) = (parts.next(), parts.next()) {
+            self.send(&String::from_utf8_lossy(target), message.to_vec());
+        }
     }
 
     /// All that it waited for has ended: it gets in line, at its place.

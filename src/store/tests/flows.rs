@@ -32,6 +32,7 @@ fn child_of(parent: &str, number: u32, on_death: OnDeath) -> ChildOf {
         parent: JobId::stored(parent),
         number,
         on_death,
+        of_step: None,
     }
 }
 

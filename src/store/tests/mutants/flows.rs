@@ -10,9 +10,9 @@ mutants! {
     the_output_of_a_child_is_lost among FLOWS:
         "now_text .. ' ' .. (job.outcome or '')" => "now_text .. ' '";
     a_parent_goes_on_one_child_too_early among FLOWS:
-        "if open == 0 then\n    queue.let_parent_go" => "if open <= 1 then\n    queue.let_parent_go";
+        "if has_ended and open == 0 then\n    queue.let_parent_go" => "if has_ended and open <= 1 then\n    queue.let_parent_go";
     a_dead_child_that_is_to_hold_its_parent_lets_it_go among FLOWS:
-        "if not was_open or is_dead and on_death ~= 'go_on' then" => "if not was_open then";
+        "was_open and not (is_dead and on_death ~= 'go_on'), is_dead" => "was_open, is_dead";
     a_replayed_child_counts_twice among FLOWS:
         "local was_open = standing == 'open' or on_death ~= 'go_on'" => "local was_open = true";
     a_replayed_parent_does_not_wait_for_its_children among FLOWS_POISON:
@@ -31,7 +31,7 @@ mutants! {
     a_dead_child_is_dropped_and_its_parent_goes_on among FLOWS_TENDED:
         "or queue.holds_its_parent(id, record))" => ")";
     a_dead_child_is_dropped_and_nobody_is_told among FLOWS_POISON:
-        "queue.tell_parents(leaving)" => "";
+        "queue.wake_parents(queue.tell_parents(leaving))" => "";
     a_lost_parent_gets_in_line among FLOWS_TENDED:
         "successors[id] = not runs and not has_ended and queue.waits_for_children(id) or nil" => "";
     a_parent_is_taken_for_lost among FLOWS_TENDED:
