@@ -26,7 +26,7 @@ mutants! {
         "or tonumber(open) == 0 or failed ~= ''" => "or tonumber(open) == 0";
     the_death_of_a_child_does_not_end_the_wait among SPAWN:
         "  elseif fails and not at then\n    failed = failed .. ' ' .. number\n" => "";
-    a_replayed_child_has_failed_for_ever among SPAWN:
+    a_replayed_child_has_failed_for_ever among SPAWN_REPLAYED:
         "failed = at and string.sub(failed, 1, at - 1) .. string.sub(failed, at + #mark - 1) or failed" => "";
     a_job_is_woken_from_its_next_attempt among SPAWN:
         "(aside == '0' or queue.due_of(score) == aside) and" => "";

@@ -10,7 +10,9 @@ pub(crate) use super::profile_alerts::ALERTS;
 pub(crate) use super::profile_dead::DEAD_CAPPED;
 pub(crate) use super::profile_outbox::{FED, OUTBOX};
 pub(crate) use super::profile_sagas::{SAGAS, SAGAS_ASKED, SAGAS_STALLED};
-pub(crate) use super::profile_steps::{SPAWN, SPAWN_TENDED, STEPS, STEPS_GATED, STEPS_LOST};
+pub(crate) use super::profile_steps::{
+    SPAWN, SPAWN_REPLAYED, SPAWN_TENDED, STEPS, STEPS_GATED, STEPS_LOST,
+};
 pub(crate) use super::profile_waiting::{
     EXPIRY, EXPIRY_SNOOZED, FLOWS, FLOWS_POISON, FLOWS_REMOVED, FLOWS_TENDED, GATES_EDITED,
     KEYS_ASKED, LATEST, LATEST_EDITED, LATEST_LOST, LIMITED_DUE, LIMITED_FULL, LIMITED_SUSPECTS,

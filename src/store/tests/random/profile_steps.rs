@@ -63,3 +63,13 @@ pub(crate) const SPAWN_TENDED: Profile = Profile(&[
     (4, Edit),
     (6, Pass),
 ]);
+
+/// The same, and children that have died are replayed.
+pub(crate) const SPAWN_REPLAYED: Profile = Profile(&[
+    (6, Enqueue),
+    (22, Advance),
+    (12, SpawnChildren),
+    (14, Replay),
+    (3, Trim),
+    (4, Pass),
+]);

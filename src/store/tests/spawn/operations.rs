@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -11,13 +12,16 @@ use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::policy::flow::{ChildOf, OnDeath};
 use crate::store::enqueue::NewJob;
+use crate::policy::steps::StepKind;
 use crate::store::spawn::Spawn;
+use crate::store::step::{Step, What};
 use crate::store::tests::random::op::{IDS, New, Op, Operation, WORKERS};
 use crate::store::tests::random::world::{World, Wrong, names};
 use crate::store::tests::steps::operations::{end, live, one_of};
 
 /// Numbers of steps in a sequence. Each has a name of its own.
 const NUMBERS: u32 = 3;
+const NAP: u32 = 4;
 
 /// A job that is added; whether it is a child of the one before it; and what its death means.
 type Node = (New, bool, OnDeath);
@@ -32,8 +36,11 @@ struct SpawnChildren {
     nodes: Vec<Node>,
     /// How far off the number of the first of them is.
     off: u32,
-    /// The steps at which the attempt is put aside, if it is.
-    waits: Vec<u32>,
+    /// Whether the attempt is put aside, and at which step beside this one, if that is there.
+    waits: bool,
+    also: u32,
+    /// It sleeps beside.
+    nap_ms: Option<u64>,
 }
 
 pub(in crate::store::tests) fn operation(
@@ -46,15 +53,14 @@ pub(in crate::store::tests) fn operation(
         1..=NUMBERS,
         vec(node, 0..4),
         prop::bool::weighted(0.1),
-        prop::bool::weighted(0.7),
-        1..=NUMBERS,
+        (prop::bool::weighted(0.7), 1..=NUMBERS),
+        option::weighted(0.3, select(&[50, 1_000, 600_000][..])),
     );
-    what.prop_map(|((worker, claim, stale), number, mut nodes, off, waits, also)| {
+    what.prop_map(|((worker, claim, stale), number, mut nodes, off, (waits, also), nap_ms)| {
         // Mostly they have ids of their own.
         for at in 1..nodes.len() {
             nodes[at].0.id = (nodes[0].0.id + 2 * at as u8 + 1) % IDS;
         }
-        let waits = if waits { vec![number, also] } else { Vec::new() };
         Op::Other(Arc::new(SpawnChildren {
             worker,
             claim,
@@ -63,6 +69,8 @@ pub(in crate::store::tests) fn operation(
             nodes,
             off: u32::from(off),
             waits,
+            also,
+            nap_ms,
         }))
     })
 }
@@ -121,9 +129,26 @@ impl Operation for SpawnChildren {
             count,
             jobs: &jobs,
         })?;
-        if self.waits.is_empty() || self.stale {
+        if !self.waits || self.stale {
             return Ok(());
         }
-        end(world, self.worker, (id, fence, receipt), suspended(&self.waits))
+        let mut steps = vec![self.number];
+        let also = format!("{id}#step{}", self.also);
+        steps.extend(world.last.get("attempts", &also).map(|_| self.also));
+        if let Some(after_ms) = self.nap_ms {
+            world.both(&Step {
+                id: &id,
+                receipt: &receipt,
+                what: What::Step {
+                    number: NAP,
+                    kind: StepKind::Sleep,
+                    name: "nap",
+                    after_ms: Some(after_ms),
+                },
+                value: b"",
+            })?;
+            steps.push(NAP);
+        }
+        end(world, self.worker, (id, fence, receipt), suspended(&steps))
     }
 }
