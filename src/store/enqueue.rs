@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use redis::Cmd;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 use crate::error::Error;
 use crate::id::JobId;
@@ -77,22 +76,48 @@ impl NewJob {
     }
 }
 
-/// Jobs that are added when something has become of the children of a job, each as `<target> <message>` (`lua/lib/callbacks.lua`).
+/// Jobs that are added when something has become of the children of a job (`lua/lib/callbacks.lua`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Callbacks {
     /// When one of them is dead.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) on_failure: Option<ByteBuf>,
+    pub(crate) on_failure: Option<Callback>,
     /// When each of them has ended, or was dead once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) on_complete: Option<ByteBuf>,
+    pub(crate) on_complete: Option<Callback>,
 }
 
 impl Callbacks {
     fn bytes(&self) -> usize {
         let both = [&self.on_failure, &self.on_complete].into_iter().flatten();
-        both.map(|callback| callback.len()).sum()
+        both.map(|callback| callback.0.len()).sum()
+    }
+}
+
+/// A message for a queue, `<target> <message>`, as text: a byte from 128 on is the character of that number, because Redis reads no binary in
+/// MessagePack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Callback(pub(crate) String);
+
+impl Callback {
+    pub(crate) fn new(target: &str, message: &[u8]) -> Self {
+        let bytes = target.bytes().chain([b' ']).chain(message.iter().copied());
+        Self(bytes.map(char::from).collect())
+    }
+
+    /// The target, and the message.
+    #[allow(
+        dead_code,
+        reason = "only queues in memory ask for it, and these are a feature"
+    )]
+    pub(crate) fn read(&self) -> Option<(String, Vec<u8>)> {
+        let bytes = self.0.chars().map(|byte| u8::try_from(byte).ok());
+        let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+        let space = bytes.iter().position(|byte| *byte == b' ')?;
+        let target = String::from_utf8(bytes[..space].to_vec()).ok()?;
+        Some((target, bytes[space + 1..].to_vec()))
     }
 }
 

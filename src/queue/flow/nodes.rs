@@ -4,8 +4,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use serde_bytes::ByteBuf;
-
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
@@ -13,7 +11,7 @@ use crate::policy::flow::{ChildOf, NODES_MAX, OnDeath};
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::enqueue::node::Node;
-use crate::store::enqueue::{Callbacks, NewJob};
+use crate::store::enqueue::{Callback, Callbacks, NewJob};
 use crate::store::outbox::message::Message;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
@@ -168,7 +166,7 @@ impl Calls {
                 "the flow has a job for when its children have failed or ended, and no children",
             ));
         }
-        let callback = |request: &mut Option<Box<dyn Node>>| -> Result<Option<ByteBuf>, Error> {
+        let callback = |request: &mut Option<Box<dyn Node>>| -> Result<Option<Callback>, Error> {
             let request = request.as_mut();
             let prepared = request.map(|request| request.prepare_alone()).transpose()?;
             let Some((target, job)) = prepared else {
@@ -176,8 +174,7 @@ impl Calls {
             };
             check_connection(queue, &target).map_err(|error| error.with_job(&job.id))?;
             let message = Message::Job(job).encode();
-            let target = target.name().as_bytes();
-            Ok(Some(ByteBuf::from([target, b" ", &message].concat())))
+            Ok(Some(Callback::new(target.name(), &message)))
         };
         Ok(Some(Arc::new(Callbacks {
             on_failure: callback(&mut self.on_failure)?,

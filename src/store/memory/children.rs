@@ -154,7 +154,9 @@ impl State {
             }
         }
         for callback in sent {
-            self.call_back(&callback);
+            if let Some((target, message)) = callback.read() {
+                self.send(&target, message);
+            }
         }
         if is_last {
             self.let_parent_go(&child.parent);
@@ -165,13 +167,6 @@ impl State {
         None
     }
 
-    /// A job that was to be added now: `<target> <message>`.
-    fn call_back(&mut self, callback: &[u8]) {
-        let mut parts = callback.splitn(2, |byte| *byte == b' ');
-        if let (Some(target), Some(message)) = (parts.next(), parts.next()) {
-            self.send(&String::from_utf8_lossy(target), message.to_vec());
-        }
-    }
 
     /// All that it waited for has ended: it gets in line, at its place.
     fn let_parent_go(&mut self, id: &JobId) {

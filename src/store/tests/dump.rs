@@ -247,7 +247,7 @@ impl Dump {
                 let on_failure = ("on_failure", &callbacks.on_failure);
                 for (name, callback) in [on_failure, ("on_complete", &callbacks.on_complete)] {
                     if let Some(callback) = callback {
-                        self.set("attempts", format!("{id}#{name}"), callback.to_vec());
+                        self.set("attempts", format!("{id}#{name}"), callback.0.clone());
                     }
                 }
             }

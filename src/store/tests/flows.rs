@@ -1,6 +1,7 @@
 //! Flows: a parent waits for its children, whatever becomes of them.
 
 mod adding;
+pub(super) mod callbacks;
 pub(super) mod operations;
 mod tended;
 

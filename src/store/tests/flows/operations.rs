@@ -18,11 +18,13 @@ pub(in crate::store::tests) type Node = (New, u8, OnDeath);
 struct EnqueueFlow {
     lane: u8,
     nodes: Vec<Node>,
+    /// Whether the first job has a job for when a child of it is dead, and for when all have ended.
+    callbacks: (bool, bool),
 }
 
 impl Operation for EnqueueFlow {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        world.enqueue_flow(self.lane, &self.nodes)
+        world.enqueue_flow(self.lane, &self.nodes, self.callbacks)
     }
 }
 
@@ -49,7 +51,9 @@ pub(in crate::store::tests) fn operation(
     new: impl Strategy<Value = New>,
 ) -> impl Strategy<Value = Op> {
     let on_death = select(vec![OnDeath::Hold, OnDeath::Fail, OnDeath::GoOn]);
-    (0..PRODUCERS, vec((new, any::<u8>(), on_death), 2..5)).prop_map(|(lane, mut nodes)| {
+    let callbacks = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
+    let nodes = vec((new, any::<u8>(), on_death), 2..5);
+    (0..PRODUCERS, nodes, callbacks).prop_map(|(lane, mut nodes, callbacks)| {
         // Mostly they have ids of their own.
         let (first, step) = (nodes[0].0.id, [1, 3, 7][usize::from(nodes[0].1 % 3)]);
         for (at, node) in nodes.iter_mut().enumerate() {
@@ -57,7 +61,11 @@ pub(in crate::store::tests) fn operation(
                 node.0.id = (first + step * at as u8) % IDS;
             }
         }
-        Op::Other(Arc::new(EnqueueFlow { lane, nodes }))
+        Op::Other(Arc::new(EnqueueFlow {
+            lane,
+            nodes,
+            callbacks,
+        }))
     })
 }
 

@@ -10,6 +10,7 @@ use crate::job::traits::child_of;
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing, StepChildren};
 use crate::policy::steps::{STEPS_MAX, StepKind, StoredStep};
 use crate::store::tests::dump::Dump;
+use crate::store::tests::flows::callbacks::{callback, with_callbacks};
 use crate::store::tests::flows::operations::Node;
 
 impl World<'_> {
@@ -17,6 +18,7 @@ impl World<'_> {
         &mut self,
         lane: u8,
         nodes: &[Node],
+        (on_failure, on_complete): (bool, bool),
     ) -> Result<(), Wrong> {
         let parents: Vec<usize> = (0..nodes.len())
             .map(|at| usize::from(nodes[at].1) % at.max(1))
@@ -40,6 +42,17 @@ impl World<'_> {
             };
             jobs.push(self.job_with(new, "test", options));
         }
+        let root = jobs.swap_remove(0);
+        let on_failure = on_failure.then(|| callback("elsewhere", root.id.as_str()));
+        let on_complete = on_complete.then(|| callback("rig", &format!("{}-over", root.id)));
+        let is_batch = on_failure.is_some() || on_complete.is_some();
+        let root = match is_batch {
+            true => with_callbacks(root, on_failure, on_complete),
+            false => root,
+        };
+        jobs.push(root);
+        let last = jobs.len() - 1;
+        jobs.swap(0, last);
         self.new_call(lane, LastCall::Enqueue(jobs))
     }
 }
@@ -85,6 +98,7 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
             }
         }
         check_steps(dump, id, &of_steps)?;
+        check_callbacks(dump, id)?;
         if found != open {
             return Err(format!(
                 "{open} children of {id} are open, it says; {found} are"
@@ -96,6 +110,12 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
         }
     }
     for field in &fields {
+        let callback = field.strip_suffix("#on_failure");
+        if let Some(id) = callback.or(field.strip_suffix("#on_complete"))
+            && !fields.contains(&format!("{id}#children"))
+        {
+            return Err(format!("{field} would be left behind"));
+        }
         let Some((id, number)) = field.split_once("#child") else {
             continue;
         };
@@ -103,6 +123,39 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
         if !of_parent || !fields.contains(id) {
             return Err(format!("{field} would be left behind"));
         }
+    }
+    Ok(())
+}
+
+/// A job whose children are counted for that has jobs that are to be added, and no other.
+fn check_callbacks(dump: &Dump, id: &str) -> Result<(), Wrong> {
+    let get = |name: &str| dump.get("attempts", &format!("{id}#{name}"));
+    let counts = get("children").map(|counts| String::from_utf8_lossy(counts).into_owned());
+    let words: Vec<u64> = counts.iter().flat_map(|counts| counts.split(' '))
+        .map(|word| word.parse().unwrap_or(u64::MAX))
+        .collect();
+    let Some(left) = words.get(2) else {
+        let are_there = get("on_failure").is_some() || get("on_complete").is_some();
+        return match are_there {
+            true => Err(format!("{id} has callbacks, and does not count")),
+            false => Ok(()),
+        };
+    };
+    let mut open = 0;
+    let mut has_dead = false;
+    for number in 0..words[0] {
+        let known = get(&format!("child{number}")).and_then(|known| KnownChild::decode(known).ok());
+        let is_of_step = step_of(dump, id, number)?.is_some();
+        if let Some(known) = known.filter(|_| !is_of_step) {
+            open += u64::from(known.standing == Standing::Open);
+            has_dead |= known.standing == Standing::Dead;
+        }
+    }
+    if open != *left {
+        return Err(format!("{left} children of {id} are left, it says; {open} are"));
+    }
+    if has_dead && get("on_failure").is_some() || open == 0 && get("on_complete").is_some() {
+        return Err(format!("a callback of {id} was not sent"));
     }
     Ok(())
 }
