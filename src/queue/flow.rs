@@ -268,7 +268,9 @@ impl<J: Job> Flow<J> {
 
 /// Why children were not added: one of these jobs cannot be.
 pub(crate) fn conflict(jobs: &[&NewJob], met: &[There]) -> Error {
-    let own = met.iter().find(|there| !matches!(there.met, Met::NotWithout(_)));
+    let own = met
+        .iter()
+        .find(|there| !matches!(there.met, Met::NotWithout(_)));
     let job = own.and_then(|there| Some((jobs.get(there.position)?, &there.met)));
     let Some((job, met)) = job else {
         return Error::new(ErrorKind::Conflict, "the children were not enqueued");
@@ -277,11 +279,7 @@ pub(crate) fn conflict(jobs: &[&NewJob], met: &[There]) -> Error {
         Met::Duplicate(other) => format!("job {other} has the unique key of {}", job.id),
         _ => format!("a job with the id of {} is there already", job.id),
     };
-    Error::new(
-        ErrorKind::Conflict,
-        format!("no child was enqueued: {why}"),
-    )
-    .with_job(&job.id)
+    Error::new(ErrorKind::Conflict, format!("no child was enqueued: {why}")).with_job(&job.id)
 }
 
 /// Which job the handle of a flow with these jobs is for, or why none of them was added.

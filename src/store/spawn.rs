@@ -31,9 +31,13 @@ pub(crate) struct Spawn<'a> {
 pub(crate) enum Spawned {
     Stored,
     /// There is a step under that number: this is what is stored of it.
-    There { stored: Vec<u8> },
+    There {
+        stored: Vec<u8>,
+    },
     /// The first of the children has to have this number.
-    Moved { first: u32 },
+    Moved {
+        first: u32,
+    },
     /// One of them cannot be added: what is to be said of each.
     Met(Vec<There>),
     LeaseLost,

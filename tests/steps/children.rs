@@ -141,7 +141,10 @@ async fn children_are_added_once_wherever_the_process_dies() {
         for number in 0..PARTS {
             // One that ran in the process that died may have run twice, and is one job.
             let times = count(&format!("{name} part {number}"));
-            assert!((1..=2).contains(&times), "{name}: {number} ran {times} times");
+            assert!(
+                (1..=2).contains(&times),
+                "{name}: {number} ran {times} times"
+            );
         }
     }
     let counts = queue.counts().await.unwrap();
@@ -339,7 +342,8 @@ async fn a_wait_for_children_that_has_changed_is_an_error_that_names_both() {
             Ok::<_, Failure>(None)
         });
     let ran = after.build().unwrap().drain().await;
-    let text = "its step 1 is a wait for children named `parts` as it is stored, and a step named `parts`";
+    let text =
+        "its step 1 is a wait for children named `parts` as it is stored, and a step named `parts`";
     declared_dead(&ran, text);
 }
 

@@ -132,7 +132,10 @@ impl State {
         let was_open = known.standing == Standing::Open || !goes_on;
         let is_open = standing == Standing::Dead && !goes_on;
         let is_first = known.standing == Standing::Open;
-        let (has_ended, fails) = (was_open && !is_open, is_open && child.on_death == OnDeath::Fail);
+        let (has_ended, fails) = (
+            was_open && !is_open,
+            is_open && child.on_death == OnDeath::Fail,
+        );
         known.standing = standing;
         known.ended_ms = now_ms;
         known.ending.clone_from(&job.ending);
@@ -166,7 +169,6 @@ impl State {
         }
         None
     }
-
 
     /// All that it waited for has ended: it gets in line, at its place.
     fn let_parent_go(&mut self, id: &JobId) {

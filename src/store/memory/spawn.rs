@@ -70,11 +70,16 @@ impl State {
         has_ended: bool,
         fails: bool,
     ) -> bool {
-        let history = self.jobs.get_mut(parent).and_then(|job| job.history.as_mut());
+        let history = self
+            .jobs
+            .get_mut(parent)
+            .and_then(|job| job.history.as_mut());
         let Some(kept) = history.map(|history| &mut history.kept) else {
             return false;
         };
-        let step = kept.step(number).filter(|step| step.kind == StepKind::Children);
+        let step = kept
+            .step(number)
+            .filter(|step| step.kind == StepKind::Children);
         let Some(mut step) = step else {
             return false;
         };

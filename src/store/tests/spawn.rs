@@ -175,7 +175,10 @@ fn a_stale_attempt_adds_nothing(mut rig: Rig) {
     assert_eq!((rig.size("jobs"), rig.size("attempts")), before);
     assert_eq!(rig.total("refused"), 1);
     // Numbers that another step has taken.
-    assert_eq!(rig.spawn(&p, 1, 1, &[child("a", 1, 1)]), Spawned::Moved { first: 0 });
+    assert_eq!(
+        rig.spawn(&p, 1, 1, &[child("a", 1, 1)]),
+        Spawned::Moved { first: 0 }
+    );
     assert_eq!(rig.spawn(&p, 1, 0, &jobs), Spawned::Stored);
     let before = rig.subject.dump();
     // Said again, and with other jobs: the first stays.
@@ -243,7 +246,10 @@ fn a_child_that_ends_meanwhile_counts(mut rig: Rig) {
     ends(&mut rig, "a", completed());
     assert_eq!(rig.is("p"), Some(State::Active));
     end(&mut rig, &p, suspended(&[1]));
-    assert_eq!((rig.is("p"), rig.size("blocked")), (Some(State::Waiting), 0));
+    assert_eq!(
+        (rig.is("p"), rig.size("blocked")),
+        (Some(State::Waiting), 0)
+    );
 
     for together in [["b", "p"], ["p", "b"]] {
         let p = claim(&mut rig).unwrap();
@@ -444,7 +450,10 @@ fn a_job_waits_for_children_or_for_a_moment(mut rig: Rig) {
         assert_eq!(rig.is("p"), Some(State::Delayed));
         if ends_first {
             ends(&mut rig, "a", completed());
-            assert_eq!((rig.is("p"), rig.size("delayed")), (Some(State::Waiting), 0));
+            assert_eq!(
+                (rig.is("p"), rig.size("delayed")),
+                (Some(State::Waiting), 0)
+            );
             ends(&mut rig, "p", completed());
         } else {
             let a = claim(&mut rig).unwrap();

@@ -296,7 +296,11 @@ impl Call<'_> {
             .transpose()
     }
 
-    pub(crate) fn check(&self, stored: StoredStep, expected: &[StepKind]) -> Result<StoredStep, Error> {
+    pub(crate) fn check(
+        &self,
+        stored: StoredStep,
+        expected: &[StepKind],
+    ) -> Result<StoredStep, Error> {
         if stored.name == self.name && expected.contains(&stored.kind) {
             return Ok(stored);
         }

@@ -109,7 +109,11 @@ fn children_end_in_any_way(mut rig: Rig) {
             }
         }
         let more = sent(&mut rig, "desk")[before.len()..].to_vec();
-        let expected: &[&str] = if how == 3 { &["warn", "close"] } else { &["close"] };
+        let expected: &[&str] = if how == 3 {
+            &["warn", "close"]
+        } else {
+            &["close"]
+        };
         assert_eq!(more, expected, "{how}");
         for id in ["p", "a", "b"] {
             if state(&mut rig, id).is_some() {

@@ -50,10 +50,26 @@ impl Operation for ReadChildren {
 pub(in crate::store::tests) fn operation(
     new: impl Strategy<Value = New>,
 ) -> impl Strategy<Value = Op> {
+    flow(new).prop_map(|(lane, nodes)| enqueue(lane, nodes, (false, false)))
+}
+
+/// The same, and there are jobs for when something has become of the children of the first.
+pub(in crate::store::tests) fn batch(new: impl Strategy<Value = New>) -> impl Strategy<Value = Op> {
+    let callbacks = (prop::bool::weighted(0.7), prop::bool::weighted(0.7));
+    (flow(new), callbacks).prop_map(|((lane, nodes), callbacks)| enqueue(lane, nodes, callbacks))
+}
+
+fn enqueue(lane: u8, nodes: Vec<Node>, callbacks: (bool, bool)) -> Op {
+    Op::Other(Arc::new(EnqueueFlow {
+        lane,
+        nodes,
+        callbacks,
+    }))
+}
+
+fn flow(new: impl Strategy<Value = New>) -> impl Strategy<Value = (u8, Vec<Node>)> {
     let on_death = select(vec![OnDeath::Hold, OnDeath::Fail, OnDeath::GoOn]);
-    let callbacks = (prop::bool::weighted(0.3), prop::bool::weighted(0.3));
-    let nodes = vec((new, any::<u8>(), on_death), 2..5);
-    (0..PRODUCERS, nodes, callbacks).prop_map(|(lane, mut nodes, callbacks)| {
+    (0..PRODUCERS, vec((new, any::<u8>(), on_death), 2..5)).prop_map(|(lane, mut nodes)| {
         // Mostly they have ids of their own.
         let (first, step) = (nodes[0].0.id, [1, 3, 7][usize::from(nodes[0].1 % 3)]);
         for (at, node) in nodes.iter_mut().enumerate() {
@@ -61,11 +77,7 @@ pub(in crate::store::tests) fn operation(
                 node.0.id = (first + step * at as u8) % IDS;
             }
         }
-        Op::Other(Arc::new(EnqueueFlow {
-            lane,
-            nodes,
-            callbacks,
-        }))
+        (lane, nodes)
     })
 }
 

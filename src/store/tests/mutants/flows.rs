@@ -34,17 +34,17 @@ mutants! {
         "queue.wake_parents(queue.tell_parents(leaving))" => "";
     a_lost_parent_gets_in_line among FLOWS_TENDED:
         "successors[id] = not runs and not has_ended and queue.waits_for_children(id) or nil" => "";
-    a_callback_for_a_dead_child_is_added_at_its_end among FLOWS:
+    a_callback_for_a_dead_child_is_added_at_its_end among FLOWS_CALLING:
         "if is_dead then\n    send(parent, 'on_failure')\n  end" => "send(parent, 'on_failure')";
-    a_callback_is_added_again among FLOWS:
+    a_callback_is_added_again among FLOWS_CALLING:
         "redis.call('HDEL', key.attempts, field)\n    queue.send(target" => "queue.send(target";
-    a_callback_for_the_last_child_comes_too_early among FLOWS:
+    a_callback_for_the_last_child_comes_too_early among FLOWS_CALLING:
         "if left == 1 then\n    send" => "if left <= 2 then\n    send";
-    a_child_that_dies_twice_counts_twice_for_a_callback among FLOWS:
+    a_child_that_dies_twice_counts_twice_for_a_callback among FLOWS_CALLING:
         "local is_news = left and standing == 'open'" => "local is_news = left";
-    callbacks_are_left_behind_by_their_job among FLOWS:
+    callbacks_are_left_behind_by_their_job among FLOWS_CALLING:
         "fields[#fields + 1] = id .. '#on_complete'" => "";
-    what_is_left_for_a_callback_is_not_written among FLOWS:
+    what_is_left_for_a_callback_is_not_written among FLOWS_CALLING:
         "if has_ended or is_news then" => "if has_ended then";
     a_parent_is_taken_for_lost among FLOWS_TENDED:
         "or queue.is_untold(id) or queue.waits_for_children(id) then" => "or queue.is_untold(id) then";

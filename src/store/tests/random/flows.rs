@@ -131,7 +131,9 @@ pub(super) fn check(dump: &Dump) -> Result<(), Wrong> {
 fn check_callbacks(dump: &Dump, id: &str) -> Result<(), Wrong> {
     let get = |name: &str| dump.get("attempts", &format!("{id}#{name}"));
     let counts = get("children").map(|counts| String::from_utf8_lossy(counts).into_owned());
-    let words: Vec<u64> = counts.iter().flat_map(|counts| counts.split(' '))
+    let words: Vec<u64> = counts
+        .iter()
+        .flat_map(|counts| counts.split(' '))
         .map(|word| word.parse().unwrap_or(u64::MAX))
         .collect();
     let Some(left) = words.get(2) else {
@@ -152,7 +154,9 @@ fn check_callbacks(dump: &Dump, id: &str) -> Result<(), Wrong> {
         }
     }
     if open != *left {
-        return Err(format!("{left} children of {id} are left, it says; {open} are"));
+        return Err(format!(
+            "{left} children of {id} are left, it says; {open} are"
+        ));
     }
     if has_dead && get("on_failure").is_some() || open == 0 && get("on_complete").is_some() {
         return Err(format!("a callback of {id} was not sent"));

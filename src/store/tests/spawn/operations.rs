@@ -11,8 +11,8 @@ use super::suspended;
 use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::policy::flow::{ChildOf, OnDeath};
-use crate::store::enqueue::NewJob;
 use crate::policy::steps::StepKind;
+use crate::store::enqueue::NewJob;
 use crate::store::spawn::Spawn;
 use crate::store::step::{Step, What};
 use crate::store::tests::random::op::{IDS, New, Op, Operation, WORKERS};
@@ -56,23 +56,25 @@ pub(in crate::store::tests) fn operation(
         (prop::bool::weighted(0.7), 1..=NUMBERS),
         option::weighted(0.3, select(&[50, 1_000, 600_000][..])),
     );
-    what.prop_map(|((worker, claim, stale), number, mut nodes, off, (waits, also), nap_ms)| {
-        // Mostly they have ids of their own.
-        for at in 1..nodes.len() {
-            nodes[at].0.id = (nodes[0].0.id + 2 * at as u8 + 1) % IDS;
-        }
-        Op::Other(Arc::new(SpawnChildren {
-            worker,
-            claim,
-            stale,
-            number,
-            nodes,
-            off: u32::from(off),
-            waits,
-            also,
-            nap_ms,
-        }))
-    })
+    what.prop_map(
+        |((worker, claim, stale), number, mut nodes, off, (waits, also), nap_ms)| {
+            // Mostly they have ids of their own.
+            for at in 1..nodes.len() {
+                nodes[at].0.id = (nodes[0].0.id + 2 * at as u8 + 1) % IDS;
+            }
+            Op::Other(Arc::new(SpawnChildren {
+                worker,
+                claim,
+                stale,
+                number,
+                nodes,
+                off: u32::from(off),
+                waits,
+                also,
+                nap_ms,
+            }))
+        },
+    )
 }
 
 impl SpawnChildren {
