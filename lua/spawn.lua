@@ -5,8 +5,8 @@
 -- Answers { 'stored' | 'lost', now_ms }; { 'there', now_ms, what is stored under that number }; { 'moved', now_ms, the number that the first
 -- of them has to have }; or { 'met', now_ms, .. what `enqueue` says of each }, if one of them cannot be added. Only the first of these adds anything.
 -- Harmless when repeated. O(n log N).
--- needs: arguments, meta, refuse, attempts, steps, children, child_fields, jobs_of_call, whole, emit
--- rarely: add, optional, reply
+-- needs: arguments, meta, refuse, steps, children, child_fields, jobs_of_call, whole, emit
+-- rarely: add, attempts, reply
 
 if queue.refuse() then
   return { 'lost', now_ms }

@@ -5,7 +5,7 @@
 -- ones in `#children`: their parent has run, and does not wait for all of its children, but for those of the steps at which it was
 -- put aside (suspended.lua).
 -- needs: steps, whole
--- rarely: waits, delayed, wake
+-- rarely: waits, lines, wake
 
 -- `<kind, .., name> <first> <count> `, how many are open, and the numbers; nil for another step.
 local function read_step(stored)

@@ -1,5 +1,5 @@
 -- News of children (children.lua) for their parents.
--- needs: head, whole, children, child_fields
+-- needs: head, children, child_fields
 -- rarely: successor, blocked, attempts, bury, freed, expiry, spawned, callbacks
 
 local ENDS = { ended = 'ended', dead = 'dead', removed = 'removed' }
