@@ -1,13 +1,16 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard test test-tls test-acl test-tls-acl test-monitoring test-browser screenshots test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo dashboard example-orders test test-tls test-acl test-tls-acl test-monitoring test-browser test-postgres screenshots test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
 features = --features memory,metrics,opentelemetry,tls-rustls,tower
 
 # Finds a Redis server, or fetches a private one; it starts none, and touches none that runs.
 with_redis = OXCART_REDIS_SERVER="$$(.ci/redis-server.sh)" && export OXCART_REDIS_SERVER &&
+
+# The same for PostgreSQL.
+with_postgres = OXCART_POSTGRES="$$(.ci/postgres-server.sh)" && export OXCART_POSTGRES &&
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,8 +24,11 @@ tests = $(if $(ONLY),cargo test --no-fail-fast $(1) $(ONLY),.ci/test.sh $(1))
 dashboard: ## A living dashboard in a browser; LEFT=1: of what the demo has left; PORT=n
 	@$(with_redis) cargo run --release --package oxcart-dashboard --example living -- $(if $(LEFT),target/demo-left)
 
+example-orders: ## An order service with PostgreSQL, in two processes that are killed; it checks its sums at the end
+	@$(with_redis) $(with_postgres) cargo run --release --package oxcart-postgres --example orders
+
 test: ## Every test: unit, integration, documentation, the short fault battery
-	@$(with_redis) $(call tests,--workspace $(features))
+	@$(with_redis) $(with_postgres) $(call tests,--workspace $(features))
 
 # What the environment asks the tests for stands in tests/support/road.rs. The CA is trusted by the tests alone, and not
 # by cargo, which may have to fetch something.
@@ -55,6 +61,9 @@ test-browser: ## The dashboard in a headless Chromium; ONLY=living for some, BRO
 
 screenshots: ## Pictures of the dashboard, in docs/pictures
 	@$(with_redis) $(in_browser) OXCART_PICTURES="$(CURDIR)/docs/pictures" cargo test -p oxcart-dashboard --test browser
+
+test-postgres: ## The tests with PostgreSQL, in their long form; ONLY='--test outbox' for some
+	@$(with_redis) $(with_postgres) POSTGRES=full cargo test --release -p oxcart-postgres $(ONLY)
 
 test-features: ## Each feature alone, and the library without any
 	@$(with_redis) .ci/features.sh
@@ -91,7 +100,7 @@ clippy: ## Clippy on every target, and on the library without any feature
 	cargo clippy --no-default-features -- -D warnings
 
 doc: ## The documentation, in target/doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p oxcart -p oxcart-dashboard -p oxcart-alerts $(features)
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p oxcart -p oxcart-dashboard -p oxcart-alerts -p oxcart-postgres $(features)
 
 examples: ## Build every example
 	cargo build --examples $(features)

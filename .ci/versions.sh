@@ -1,5 +1,5 @@
 #!/bin/sh
-# Do the library, the command and the package for alerts build with the oldest Rust that they name, and with the oldest version of each
+# Do the library and the packages beside it build with the oldest Rust that they name, and with the oldest version of each
 # dependency that they name? Both at once, in a folder of its own, which leaves Cargo.lock as it is.
 set -eu
 cd "$(dirname "$0")/.."
@@ -28,3 +28,4 @@ cargo $toolchain check --lib --no-default-features
 cargo $toolchain check --package oxcart-alerts
 cargo $toolchain check --package oxcart-cli
 cargo $toolchain check --package oxcart-dashboard
+cargo $toolchain check --package oxcart-postgres

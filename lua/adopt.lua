@@ -46,6 +46,8 @@ local function take_in(job)
   end
 end
 
+-- It fails if another type is there: before anything is written.
+redis.call('HLEN', key.attempts)
 for _, job in ipairs(args.jobs) do
   if job.traits then
     queue.check_types()

@@ -50,6 +50,7 @@ if position then
 end
 -- Fails before anything is written if another program has put another type there.
 redis.call('ZCARD', key.outbox)
+redis.call('HLEN', key.sources)
 local is_first = not meta.added
 if n > 0 then
   queue.add(list, n, options, external, false)

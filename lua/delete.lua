@@ -8,6 +8,7 @@
 -- needs: arguments, lines, active
 
 local FIELDS_AT_MOST = 4
+local is_read, sent = pcall(redis.call, 'HGET', key.meta, 'sent')
 
 -- If jobs cannot be counted, because another program put another type under a key, the queue is not
 -- deleted, unless all is to go.
@@ -55,7 +56,11 @@ if args.all or not is_wanted then
   redis.call('UNLINK', unpack(gone))
   -- A call that has run and whose answer was lost is repeated. It must not run again because the queue
   -- was deleted meanwhile; so the numbers of the last calls stay for as long as that may happen. For the same reason it stays known which
-  -- messages of other queues were taken: a relay may be late.
+  -- messages of other queues were taken: a relay may be late. And what this queue sends when it is in use again must not have positions that
+  -- other queues have taken, also if the clock was set back (lib/outbox.lua).
+  if is_read and sent then
+    pcall(redis.call, 'HSET', key.sources, '', sent)
+  end
   redis.call('PEXPIRE', key.calls, args.lanes_ms)
   redis.call('PEXPIRE', key.sources, args.lanes_ms)
 end

@@ -7,7 +7,7 @@
 -- { 'state', now_ms, state }: the job runs or has ended, { 'ordered', now_ms }: the job has an order, and gets no other
 -- priority, or { 'missing', now_ms }.
 -- O(log N), and O(lines log N) if the job was delayed. Harmless when repeated.
--- needs: arguments, meta, find_job, places, order, emit, change
+-- needs: arguments, meta, find_job, places, order, emit, change, moment
 -- rarely: shown, lines, delayed, successor, head, types
 
 local id = args.id
@@ -36,7 +36,7 @@ end
 new.keeps_order = true
 if args.due then
   local due_ms = args.at_ms or args.delay_ms and now_ms + args.delay_ms or 0
-  new.due_ms = due_ms > now_ms and due_ms or 0
+  new.due_ms, new.is_moved = due_ms > now_ms and due_ms or 0, true
 end
 new.front = state == 'delayed' and queue.is_to_front(score)
 if args.rewrite then

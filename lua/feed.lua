@@ -1,12 +1,13 @@
 #!lua
 -- Adds jobs that are made of the entries of a log, each entry once. args: source, the name of the log; positions, of each job that of its entry, rising;
--- token, another one for each call, the same if it is repeated; most: so many sources are remembered; jobs, options, external,
+-- token, another one for each call, the same if it is repeated; after (optional): the position of the entry before these; most: so many sources are remembered; jobs, options, external,
 -- and what stands behind ARGV[1], as in `enqueue`.
 --
 -- `fed` has for each source the last position of which a job was added: `<position> <token of that call> <position before it, or ->`. Jobs of
 -- positions that are not above it are left out, and the position is moved in the same script that adds the others.
 -- Answers { 'fed' | 'first', now_ms, the position before (-1 for none), the position now } ('first': the queue is new), also to a repeat, unless
--- another call has moved the position since; or { 'full', now_ms }: too many sources. With no job it only reads. O(n log N).
+-- another call has moved the position since; or { 'full', now_ms }: too many sources; or { 'behind', now_ms }: the queue stands before
+-- `after`, so what it took since was lost, and these would hide that. With no job it only reads. O(n log N).
 -- needs: arguments, meta, whole, jobs_of_call, add, emit
 
 local stored = redis.call('HGET', key.fed, args.source)
@@ -15,6 +16,9 @@ stands, before = tonumber(stands), tonumber(before)
 assert(stands or not stored, 'somebody else wrote how far the queue was fed')
 if token == args.token then
   return { 'fed', now_ms, before or -1, stands }
+end
+if args.after and (not stands or stands < args.after) then
+  return { 'behind', now_ms }
 end
 local old = 0
 while stands and old < args.jobs and args.positions[old + 1] <= stands do

@@ -1,20 +1,22 @@
 #!lua flags=allow-oom
--- Records of jobs that are in no list, or are blocked by nothing: an operator deleted a key, or Redis evicted it. args: cursor
+-- Records of jobs that are in no list, or are blocked by nothing: an operator deleted a key, or Redis evicted it. And children whose
+-- parent would wait for them for ever, because their records are gone (lib/missing_children.lua): putting them back or removing them tells
+-- the parent that they were removed. args: cursor
 -- ('0' at first) and limit, for about `limit` records; how ('look' | 'put_back' | 'remove'); lease_ms (if no worker has said
 -- how long its leases are).
 -- Answers { 'orphans', now_ms, ids, cursor, more }: the jobs that were found, put back or removed, and where
--- to go on. At most 256 are put back or removed; more is 1 if that left some of the page, and the
+-- to go on. At most 256 are put back or removed, and no further parent is told when 256 children were; more is 1 if that left some of the page, and the
 -- cursor stays where it was. A job whose unique key another job has is not put back: it stays where it is.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, find
--- rarely: meta, lost, delayed, emit, unplace, head, types
+-- rarely: meta, lost, delayed, emit, unplace, head, types, children, missing_children, successor
 
 local AT_MOST = 256
 
 if args.how ~= 'look' then
   queue.check_types()
 end
-local ids, record_of = {}, {}
+local ids, record_of, families, is_family = {}, {}, {}, {}
 local next_cursor, records = unpack(redis.call('HSCAN', key.jobs, args.cursor, 'COUNT', args.limit))
 for i = 1, #records, 2 do
   local id, record = records[i], records[i + 1]
@@ -26,12 +28,31 @@ for i = 1, #records, 2 do
       queue.tell_gate(id, record, state)
     end
   end
+  if state == 'blocked' and not is_family[id] and queue.waits_for_children(id) then
+    local missing, open = queue.missing_children(id)
+    if #missing > 0 then
+      families[#families + 1], is_family[id] = { id = id, missing = missing, open = open }, true
+    end
+  end
   if is_lost then
     ids[#ids + 1], record_of[id] = id, record
   end
 end
 table.sort(ids)
-if args.how == 'look' or #ids == 0 then
+table.sort(families, function(a, b)
+  return a.id < b.id
+end)
+
+local function append_children(answer, family)
+  for _, child in ipairs(family.missing) do
+    answer[#answer + 1] = child.id
+  end
+end
+
+if args.how == 'look' or #ids + #families == 0 then
+  for _, family in ipairs(families) do
+    append_children(ids, family)
+  end
   return { 'orphans', now_ms, ids, next_cursor, 0 }
 end
 
@@ -46,10 +67,22 @@ for _, id in ipairs(ids) do
   end
 end
 local answer = chosen
-if args.how == 'remove' then
+if #chosen > 0 and args.how == 'remove' then
   answer = queue.remove_orphans(chosen)
 elseif #chosen > 0 then
   queue.put_back(chosen)
+end
+local told = 0
+for _, family in ipairs(families) do
+  if told >= AT_MOST then
+    cursor, more = args.cursor, 1
+    break
+  end
+  told = told + #family.missing
+  if queue.drop_children(family.id, family.missing, family.open) == 0 then
+    queue.let_parent_go(family.id)
+  end
+  append_children(answer, family)
 end
 queue.look_for_due()
 queue.flush_events()

@@ -5,7 +5,8 @@
 -- messages follow, their positions .., and the messages }; or { 'empty', now_ms }. O(log N + messages).
 -- needs: arguments, reply
 
-local STEP = 16
+-- Members that are read at a time. What does not fit is read in vain, so few are, and fewer if they are large.
+local STEP = 4
 
 local function of_member(member)
   local target, position, behind = string.match(member, '^([^%z]+)%z(%d+)%z()')
@@ -27,13 +28,14 @@ local target, oldest = of_member(first)
 local behind_target = '(' .. target .. '\1'
 local depth = redis.call('ZLEXCOUNT', key.outbox, '[' .. target .. '\0', behind_target)
 local positions, messages, bytes, from = {}, {}, 0, '[' .. target .. '\0'
-local is_full = args.limit == 0
+local is_full, largest = args.limit == 0, #first
 while not is_full do
-  local members = page(from, STEP)
-  is_full = #members < STEP
+  local step = math.max(1, math.min(STEP, math.floor((args.bytes - bytes) / largest)))
+  local members = page(from, step)
+  is_full = #members < step
   for _, member in ipairs(members) do
     local of, position, behind = of_member(member)
-    bytes = bytes + #member
+    bytes, largest = bytes + #member, math.max(largest, #member)
     if of ~= target or #messages > 0 and bytes > args.bytes or #messages >= args.limit then
       is_full = true
       break

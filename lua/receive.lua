@@ -53,6 +53,8 @@ end
 if taken > 0 then
   last = args.positions[from + taken - 1]
   redis.call('HSET', key.sources, args.source, queue.whole(last))
+  -- The queue may have been deleted, and is in use again (delete.lua).
+  redis.call('PERSIST', key.sources)
 end
 queue.flush_events()
 queue.save_meta()

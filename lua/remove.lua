@@ -1,20 +1,29 @@
 #!lua flags=allow-oom
--- Removes jobs for good, but not while they run. args: only_in, the state in which they must be, if not any will do. The ids are
--- ARGV[2..].
--- Answers { 'removed', now_ms, removed ids, active ids, { id, state, .. } of those in another state }; the others did not exist.
+-- Removes jobs for good, but not while they run. args: only_in, the state in which they must be, if not any will do; seen, if
+-- no attempt of them may have left anything since they were read. The ids are ARGV[2..]; if `seen`, as many texts follow, their counters
+-- (lib/attempts.lua) as they were read, empty if there were none.
+-- Answers { 'removed', now_ms, removed ids, active ids, { id, state, .. } of those in another state, or that have run since }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, meta, find, count, emit
 -- rarely: lists, shown, take_out, finish, forget, delayed, drained, head, leave, expiry, types
 
 local removed, active, others, delayed, open, leaving = {}, {}, {}, false, false, {}
-local records = #ARGV > 1 and redis.call('HMGET', key.jobs, unpack(ARGV, 2)) or {}
+local n = args.seen and (#ARGV - 1) / 2 or #ARGV - 1
+local records = n > 0 and redis.call('HMGET', key.jobs, unpack(ARGV, 2, n + 1)) or {}
+
+local function has_run_since(i)
+  return args.seen and (redis.call('HGET', key.attempts, ARGV[i]) or '') ~= ARGV[i + n]
+end
+
 queue.check_types_for(records)
-for i = 2, #ARGV do
+for i = 2, n + 1 do
   local id, record = ARGV[i], records[i - 1]
   local state, _, part = queue.find(id)
   if state == 'active' then
     active[#active + 1] = id
   elseif state and args.only_in and queue.shown_state(id, state) ~= args.only_in then
+    queue.append(others, id, queue.shown_state(id, state))
+  elseif state and has_run_since(i) then
     queue.append(others, id, queue.shown_state(id, state))
   elseif state then
     queue.take_out(id, part, record)

@@ -4,7 +4,7 @@
 -- Answers { 'signalled' | 'already' (the first value stays) | 'not_waiting' | 'missing', now_ms }; or { 'ended', now_ms, state }. Only the first of these writes. O(waits + log N), and
 -- O(lines log N) if the job was delayed. Harmless when repeated.
 -- needs: arguments, meta, find_job, waits, steps
--- rarely: shown, head, types, lines, wake, emit
+-- rarely: shown, head, types, moment, wake, emit
 
 local id = args.id
 local state, score, part, record = queue.find_job(id)
@@ -25,12 +25,11 @@ if queue.has_traits(record) then
   queue.check_types()
 end
 
-local was_blocked = state == 'blocked' and aside == '0'
-local was_delayed = state == 'delayed' and aside == queue.due_of(score)
+local is_aside = queue.suspended_until({ id = id, state = state, score = score })
 wait.mark, step.kind = '=', 'signal'
 redis.call('HSET', key.attempts, field, queue.step_text(step, ARGV[2]))
 queue.write_waits(id, aside, waits)
-if was_blocked or was_delayed then
+if is_aside then
   queue.wake(id, record, part)
 end
 queue.flush_events()

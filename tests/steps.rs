@@ -4,6 +4,8 @@
 mod children;
 #[path = "steps/in_memory.rs"]
 mod in_memory;
+#[path = "steps/seen.rs"]
+mod seen;
 mod support;
 
 use std::collections::HashMap;

@@ -1,21 +1,10 @@
 -- Changes a job that waits, is blocked or delayed, or the record of a dead one: what its record holds, its priority, and until when it waits (edit.lua,
 -- duplicate.lua). It keeps its id and its history.
--- needs: meta, places, order, whole, gate, head
--- rarely: optional, take_out, lines, arm, line_up, enter, emit
+-- needs: meta, places, order, whole, gate, head, moment
+-- rarely: optional, waits, take_out, arm, line_up, enter, emit
 -- with all: hold, gated, gates_left, children
 
 local EXTERNAL_PAYLOAD = 128
-
--- When a job that waits is due; 0 for now. `job` as of `change`.
-function queue.due_of_waiting(job)
-  local due_ms = 0
-  if job.state == 'delayed' then
-    due_ms = tonumber(queue.due_of(job.score))
-  elseif job.state == 'blocked' then
-    due_ms = tonumber(job.score)
-  end
-  return due_ms > now_ms and due_ms or 0
-end
 
 local function store(id, record, payload)
   redis.call('HSET', key.jobs, id, record)
@@ -40,8 +29,8 @@ local function leave(job)
 end
 
 -- A job of an order is due at another moment. It keeps its place among the jobs of its order, and the turn, if it has it.
-local function reschedule(job, new)
-  if job.state == 'blocked' then
+local function reschedule(job, new, is_untold)
+  if job.state == 'blocked' and not is_untold then
     redis.call('ZADD', key.blocked, queue.whole(new.due_ms), job.id)
     return
   end
@@ -61,7 +50,7 @@ end
 -- `job` is a map of { id, state, score, part, record, is_successor (successor.lua) }, `new` one of what it is to be: { priority,
 -- due_ms (0 for now), front (if it moves), rest (what stands behind the place in its record; nil: the same), payload (nil: the
 -- same; false: it lies in the record), enqueued (when it was, as the record says; nil: the same), keeps_order (a job of an order
--- keeps its place there) }. The job keeps its place in line, if it has the same priority, due time and gate. Returns whether it
+-- keeps its place there), is_moved (somebody asks for due_ms: a job that waits to be told goes on then) }. The job keeps its place in line, if it has the same priority, due time and gate. Returns whether it
 -- was delayed and is not where it was: after the last change of a call `look_for_due` is to be called (delayed.lua), which may
 -- take 2,000 commands.
 function queue.change(job, new)
@@ -74,13 +63,16 @@ function queue.change(job, new)
   local rest = ' ' .. (new.rest or string.sub(record, 12 + #place))
   local as_before = head .. place .. rest
   local known_priority = queue.priority_at(queue.places_of({ id })[1])
-  if new.due_ms == queue.due_of_waiting(job) and new.priority == known_priority
+  local aside, waits = queue.suspended_until(job)
+  local is_untold = aside == '0'
+  local goes_on = is_untold and new.is_moved
+  if not goes_on and new.due_ms == queue.due_of_waiting(job) and new.priority == known_priority
     and queue.gate_of(as_before) == queue.gate_of(record) then
     store(id, as_before, new.payload)
     return false
   end
-  if job.is_successor or job.state == 'blocked' and queue.waits_for_children(id) then
-    -- It waits for its key, or its children, as before.
+  if job.is_successor or is_untold and not goes_on or job.state == 'blocked' and queue.waits_for_children(id) then
+    -- It waits for its key, its children, or a signal, as before.
     if new.priority ~= known_priority then
       place = queue.take_places({ id }, { [id] = new })[1]
       if queue.has(key.places) then
@@ -91,9 +83,13 @@ function queue.change(job, new)
     store(id, head .. place .. rest, new.payload)
     return false
   end
+  if aside then
+    -- A signal still finds it where it stands then.
+    queue.write_waits(id, new.due_ms > 0 and queue.whole(new.due_ms) or '-', waits)
+  end
   if new.keeps_order and queue.field_of(record, 'order') then
     store(id, as_before, new.payload)
-    reschedule(job, new)
+    reschedule(job, new, is_untold)
     return job.state == 'delayed'
   end
   leave(job)

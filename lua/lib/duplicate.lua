@@ -1,17 +1,16 @@
 -- Jobs that are to be added while another job has their unique key (unique.lua). They are not added. If they ask for it, the
--- job that is there gets their payload and options as long as it waits. It is then as if it had been enqueued now, but for its
--- id, its history and, if nothing asks for another one, its place. If the other job runs, one that asks for that (`latest`) is
+-- job that is there gets their payload and options as long as it waits and has no steps (steps.lua), which are of the payload that it has. It is then as if it had been enqueued now, but for its
+-- id, its history and, if nothing asks for another one, its place. If the other job runs, or has steps, one that asks for that (`latest`) is
 -- added as its successor (successor.lua); if it has a successor, that is the job that waits.
 -- needs: unique, head, whole
--- rarely: emit, count, optional, stamp, delayed, successor
--- with all: change, expiry, types, flow
+-- rarely: emit, count, optional, attempts, steps, stamp, delayed, successor
+-- with all: change, moment, debounce, expiry, types, flow
 
 local WAITS = { waiting = true, blocked = true, delayed = true }
 
--- When a job that is sent with this option is due; 0 for now.
-local function due_of_new(option)
-  local due_ms = option.at_ms or option.delay_ms and now_ms + option.delay_ms or 0
-  return due_ms > now_ms and due_ms or 0
+-- Whether a job that waits has steps. Those of flows are replaced in no case.
+local function has_steps(job)
+  return not queue.is_of_flow(job.record) and queue.has(key.attempts) and queue.has_steps(queue.read_counters(job.id))
 end
 
 -- The job that waits, a map as of `change`, becomes what was sent with this option and payload (false: it lies in `sent`). how:
@@ -19,10 +18,14 @@ end
 local function replace(job, sent, payload, option, how)
   local DEFAULT_PRIORITY = 500
   queue.emit('replaced', { job.id })
+  local due_ms, is_capped = queue.due_of_waiting(job), false
+  if how == 'debounce' then
+    due_ms, is_capped = queue.due_of_debounced(job, sent, option)
+  end
   local has_left_delayed = queue.change(job, {
-    rest = sent, payload = payload, enqueued = queue.stamp(now_ms),
+    rest = sent, payload = payload, enqueued = not is_capped and queue.stamp(now_ms) or nil,
     priority = option.priority or DEFAULT_PRIORITY, front = option.front,
-    due_ms = how == 'debounce' and due_of_new(option) or queue.due_of_waiting(job),
+    due_ms = due_ms,
   })
   if not job.is_successor then
     local name = queue.sent_field(sent, 'unique')
@@ -39,7 +42,7 @@ end
 -- it is replaced, behind `!` if the job is of a flow that is not whole without that one (flow.lua). Jobs with known[i] are there themselves. A job that replaces one of the same call takes its position in `list`.
 -- options[i].follows: the job is added as a successor.
 function queue.meet(list, n, options, external, known)
-  queue.check_types()
+  queue.check_types_to_meet(list, n, options)
   local met, first, seen, have_left_delayed = {}, {}, {}, false
   local counted = { [':'] = 0, ['~'] = 0 }
 
@@ -62,7 +65,8 @@ function queue.meet(list, n, options, external, known)
   local function meet_owner(name, i, how)
     local owner, option = queue.owner_of_key(name), options[i]
     local job = owner and how and owner.successor and queue.successor(owner.successor) or owner
-    if how == 'latest' and job and job.state == 'active' and not job.until_ms then
+    local has_begun = job and (job.state == 'active' or WAITS[job.state] and how and has_steps(job))
+    if how == 'latest' and has_begun and not job.until_ms then
       option.follows, option.waits = true, true
       return nil
     end
@@ -70,7 +74,7 @@ function queue.meet(list, n, options, external, known)
       redis.call('ZADD', key.awaited, 'GT', queue.whole(now_ms + option.await_ms), job.id)
       queue.made(key.awaited)
     end
-    if not (job and how and WAITS[job.state]) or queue.is_of_flow(job.record) then
+    if not (job and how and WAITS[job.state]) or has_begun or queue.is_of_flow(job.record) then
       return job and job.id, nil
     end
     local payload = external[i] and list[2 * n + 1 + external[i]] or false

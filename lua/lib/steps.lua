@@ -14,6 +14,12 @@ function queue.stepped(counters)
   return type(steps) == 'number' and steps >= 0 and math.min(steps, AT_MOST) or 0
 end
 
+-- Whether a job with these counters has stored a step, or a checkpoint.
+function queue.has_steps(counters)
+  local STEPS = 8
+  return counters[STEPS] ~= nil
+end
+
 function queue.step_field(id, n)
   return id .. '#step' .. queue.whole(n)
 end

@@ -1,11 +1,11 @@
--- Fails if another program has put another type under a key that only jobs with traits use. A call for such jobs asks before it
+-- Fails if another program has put another type under a key that jobs with traits use. A call for such jobs asks before it
 -- writes anything.
--- rarely: head
+-- rarely: head, optional
 
 -- Whether there were any unique keys when the types were checked; nil if they were not.
 local any_unique
 
-function queue.check_types()
+local function check()
   redis.call('HLEN', key.gates)
   any_unique = redis.call('HLEN', key.unique) > 0
   redis.call('ZCARD', key.blocked)
@@ -13,6 +13,27 @@ function queue.check_types()
   redis.call('ZCARD', key.running)
   redis.call('ZCARD', key.expires)
   redis.call('ZCARD', key.remembered)
+end
+
+local function check_attempts()
+  if queue.has(key.attempts) then
+    redis.call('HLEN', key.attempts)
+  end
+end
+
+function queue.check_types()
+  check()
+  check_attempts()
+end
+
+-- For jobs that are to be added (add.lua). They have no attempts yet, but those that they would replace may have steps.
+function queue.check_types_to_meet(list, n, options)
+  check()
+  for i = 1, n do
+    if options[i] and options[i].traits and queue.sent_field(list[n + 1 + i], 'on_duplicate') then
+      return check_attempts()
+    end
+  end
 end
 
 function queue.are_any_unique()

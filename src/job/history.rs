@@ -178,6 +178,18 @@ impl Counters {
         }
     }
 
+    /// The stored counters of a job that has steps, the last of them with this number, or so many children.
+    pub(crate) fn with_beside(bytes: Option<Vec<u8>>, last: Option<u64>, children: u64) -> Vec<u8> {
+        const STEPS: usize = 7;
+        let counters =
+            bytes.map(|bytes| codec::decode_plain::<Vec<u64>>("a job's counters", &bytes));
+        let mut counters = counters.and_then(Result::ok).unwrap_or_default();
+        counters.resize(STEPS, 0);
+        counters.push(last.unwrap_or(0));
+        counters.extend((children > 0).then_some(children));
+        codec::encode_plain(&counters)
+    }
+
     /// How many children the stored counters tell of.
     pub(crate) fn children(bytes: &[u8]) -> u64 {
         const CHILDREN: usize = 8;

@@ -154,6 +154,17 @@ impl EncodedRecord {
         self.traits && self.field(ORDER).is_some()
     }
 
+    /// The key that it is ordered by, if there is one.
+    pub(crate) fn order_key(&self) -> Option<String> {
+        let (fields, _) = split_fields(&self.record);
+        traits::order_key_in(fields)
+    }
+
+    /// What a start of the job counts.
+    pub(crate) fn weight(&self) -> u32 {
+        weight_in(split_fields(&self.record).0)
+    }
+
     /// The value of a field of the head, as it is stored.
     #[allow(
         dead_code,

@@ -23,6 +23,8 @@ pub(crate) const UNIQUE: &str = "unique";
 /// How long the key is taken, and what a duplicate does, if it is not the default.
 pub(crate) const UNIQUE_UNTIL: &str = "unique_until";
 pub(crate) const ON_DUPLICATE: &str = "on_duplicate";
+/// For how long (ms) a debounce puts a job off at most.
+pub(crate) const WAIT_AT_MOST: &str = "wait_at_most";
 /// When a job that has not started is over: so many ms after it was enqueued, or at a moment, ms.
 const EXPIRES_IN: &str = "expires_in";
 const EXPIRES_AT: &str = "expires_at";
@@ -116,6 +118,9 @@ pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> b
             Until::Started => field(UNIQUE_UNTIL, "started"),
             Until::After(period) => field(UNIQUE_UNTIL, &millis(period).to_string()),
         }
+        if let Some(most) = unique.wait_at_most {
+            field(WAIT_AT_MOST, &millis(most).to_string());
+        }
         match unique.on_duplicate {
             OnDuplicate::Reject => {}
             OnDuplicate::Replace => field(ON_DUPLICATE, "replace"),
@@ -145,6 +150,10 @@ pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> b
 
 fn key_in(fields: &[u8], name: &str) -> Option<String> {
     Some(decode_key(field_in(fields, name)?).into_owned())
+}
+
+pub(crate) fn order_key_in(fields: &[u8]) -> Option<String> {
+    key_in(fields, ORDER)
 }
 
 fn order_in(fields: &[u8]) -> Option<Order> {

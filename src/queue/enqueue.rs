@@ -23,7 +23,7 @@ use crate::policy::backoff::Backoff;
 use crate::policy::expiry::Expiry;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
-use crate::policy::unique::{OnDuplicate, Unique};
+use crate::policy::unique::Unique;
 use crate::propagation;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
@@ -336,7 +336,13 @@ impl<J: Job> Enqueue<J> {
         self.options.check()?;
         self.due.check()?;
         check_expiry(self.options.expiry, self.due)?;
-        check_debounce(self.options.unique.as_ref(), self.due)?;
+        if let Some(unique) = &self.options.unique {
+            unique.check_delay(match self.due {
+                Due::Now => Some(0),
+                Due::After { ms } => Some(ms),
+                Due::At { .. } => None,
+            })?;
+        }
         check_headers(&self.headers)?;
         if self.front && self.options.order.is_some() {
             return Err(Error::invalid(
@@ -438,18 +444,6 @@ fn check_expiry(expiry: Option<Expiry>, due: Due) -> Result<(), Error> {
 
 fn header_bytes(headers: &[(String, String)]) -> usize {
     headers.iter().map(|(k, v)| k.len() + v.len()).sum()
-}
-
-/// A job that is due at once can be put off by no later one.
-fn check_debounce(unique: Option<&Unique>, due: Due) -> Result<(), Error> {
-    let is_debounced = unique.is_some_and(|unique| unique.on_duplicate == OnDuplicate::Debounce);
-    match due {
-        Due::Now | Due::After { ms: 0 } if is_debounced => Err(Error::invalid(
-            "a job with `OnDuplicate::Debounce` is due at once, so no later job could put it off; give it a `delay`, or take \
-             `OnDuplicate::Replace`",
-        )),
-        _ => Ok(()),
-    }
 }
 
 fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use crate::id::incarnation;
 use crate::job::Job;
 use crate::name;
 use crate::queue::Queue;
+use crate::queue::encoded::EncodedJob;
 use crate::queue::many::EnqueueMany;
 use crate::store::enqueue::NewJob;
 use crate::store::feed::{self, Feed};
@@ -19,12 +20,17 @@ const SOURCES_MAX: usize = 10_000;
 /// Every whole number below this has a neighbour in a double, with which scripts compute.
 const POSITION_END: u64 = 1 << 53;
 
-/// A request to enqueue many jobs that are made of the entries of a log; see [`EnqueueMany::from`].
+type Checked = Result<(Queue, Vec<NewJob>), Error>;
+
+/// A request to enqueue many jobs that are made of the entries of a log; see [`EnqueueMany::from`] and [`Queue::feed_encoded`].
 #[must_use = "a request does nothing until it is awaited"]
-pub struct EnqueueFrom<J: Job> {
-    jobs: EnqueueMany<J>,
+pub struct EnqueueFrom {
+    /// Checks them.
+    jobs: Pin<Box<dyn Future<Output = Checked> + Send>>,
+    len: usize,
     source: String,
     positions: Vec<u64>,
+    after: Option<u64>,
     /// A position without a job.
     surplus: Option<u64>,
 }
@@ -82,25 +88,36 @@ impl<J: Job> EnqueueMany<J> {
         self,
         source: impl Into<String>,
         positions: impl IntoIterator<Item = u64>,
-    ) -> EnqueueFrom<J> {
+    ) -> EnqueueFrom {
         let mut all = positions.into_iter();
-        let positions = all.by_ref().take(self.len()).collect();
+        let len = self.len();
+        let positions = all.by_ref().take(len).collect();
         // `17..` has no end, and need not have one.
         let is_list = all.size_hint().1.is_some();
         let surplus = is_list.then(|| all.next()).flatten();
         EnqueueFrom {
             surplus,
-            jobs: self,
+            jobs: Box::pin(self.into_jobs()),
+            len,
             source: source.into(),
             positions,
+            after: None,
         }
     }
 }
 
-impl<J: Job> EnqueueFrom<J> {
+impl EnqueueFrom {
+    /// The entry before the first of these has this position, so the queue stands there, or further on. If it does not, Redis has lost what the queue
+    /// took (a failover to a replica that was behind, a restart without its last second): nothing is taken then ([`ErrorKind::Refused`]), so that the loss is not
+    /// hidden. [`Queue::fed`] tells where to begin again. Default: nothing is asked.
+    pub fn after(mut self, position: u64) -> Self {
+        self.after = Some(position);
+        self
+    }
+
     fn check(&self) -> Result<(), Error> {
         name::check("name of the source", &self.source)?;
-        let (jobs, positions) = (self.jobs.len(), self.positions.len());
+        let (jobs, positions) = (self.len, self.positions.len());
         if positions < jobs {
             return Err(Error::invalid(format!(
                 "there are {jobs} jobs, and only {positions} positions: each job has one"
@@ -132,9 +149,10 @@ impl<J: Job> EnqueueFrom<J> {
             jobs,
             source,
             positions,
+            mut after,
             ..
         } = self;
-        let (queue, jobs) = jobs.into_jobs().await?;
+        let (queue, jobs) = jobs.await?;
         let mut fed = Fed {
             taken: 0,
             position: None,
@@ -145,10 +163,12 @@ impl<J: Job> EnqueueFrom<J> {
             let positions = &positions[at..at + page.len()];
             let is_old = positions.last() <= fed.position.as_ref() && !page.is_empty();
             if !is_old {
-                let (before, now) = queue.inner.feed(&source, positions, &page).await?;
+                let (before, now) = queue.inner.feed(&source, positions, after, &page).await?;
                 let new = |position: &&u64| before.is_none_or(|before| **position > before);
                 fed.taken += positions.iter().filter(new).count() as u64;
                 fed.position = now;
+                // The next call is for what follows this one.
+                after = positions.last().copied().or(after);
             }
             at += page.len();
             if at == jobs.len() {
@@ -170,6 +190,39 @@ fn page(jobs: &[NewJob]) -> Vec<&NewJob> {
 }
 
 impl Queue {
+    /// The same as [`EnqueueMany::from`] for requests that were kept as bytes ([`EncodedJob`]): of any types, each with the options it was made with, and with
+    /// the position of its entry in the log.
+    ///
+    /// # Errors
+    ///
+    /// As [`EnqueueMany::from`]. [`ErrorKind::Invalid`], before anything is sent and with the id of the job ([`Error::job_id`]), also for a job that is for another queue, whose
+    /// payload is larger than this connection allows, or that is too heavy for the rate of the queue.
+    ///
+    /// # Cancel safety
+    ///
+    /// A request that is dropped while it is awaited may be carried out in part. Repeating it does the rest.
+    pub fn feed_encoded(
+        &self,
+        source: impl Into<String>,
+        entries: impl IntoIterator<Item = (u64, EncodedJob)>,
+    ) -> EnqueueFrom {
+        let (positions, jobs): (Vec<u64>, Vec<EncodedJob>) = entries.into_iter().unzip();
+        let queue = self.clone();
+        EnqueueFrom {
+            len: jobs.len(),
+            jobs: Box::pin(async move {
+                for job in &jobs {
+                    job.check(&queue).await?;
+                }
+                Ok((queue, jobs.into_iter().map(|job| job.job).collect()))
+            }),
+            source: source.into(),
+            positions,
+            after: None,
+            surplus: None,
+        }
+    }
+
     /// How far the queue was fed from a log: the position of the last entry that it has taken; `None` if there is none ([`EnqueueMany::from`]).
     ///
     /// # Errors
@@ -181,7 +234,7 @@ impl Queue {
     /// Only reads.
     pub async fn fed(&self, source: &str) -> Result<Option<u64>, Error> {
         name::check("name of the source", source)?;
-        let (_, stands) = self.inner.feed(source, &[], &[]).await?;
+        let (_, stands) = self.inner.feed(source, &[], None, &[]).await?;
         Ok(stands)
     }
 }
@@ -192,12 +245,14 @@ impl super::QueueInner {
         &self,
         source: &str,
         positions: &[u64],
+        after: Option<u64>,
         jobs: &[&NewJob],
     ) -> Result<(Option<u64>, Option<u64>), Error> {
         let token = incarnation();
         let feed = Feed {
             source,
             positions,
+            after,
             token: &token,
             most: SOURCES_MAX,
             jobs,
@@ -213,6 +268,14 @@ impl super::QueueInner {
                 }
                 Ok((before, now))
             }
+            feed::Fed::Behind => Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "`{}` stands before the entry that comes before these, so Redis has lost what the queue took from `{source}`: ask \
+                     `Queue::fed` where it stands, and feed it from there",
+                    self.name
+                ),
+            )),
             feed::Fed::Full => Err(Error::new(
                 ErrorKind::Refused,
                 format!("`{}` is fed from {SOURCES_MAX} logs already", self.name),
@@ -221,16 +284,16 @@ impl super::QueueInner {
     }
 }
 
-impl<J: Job> fmt::Debug for EnqueueFrom<J> {
+impl fmt::Debug for EnqueueFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EnqueueFrom")
             .field("source", &self.source)
-            .field("jobs", &self.jobs)
+            .field("jobs", &self.len)
             .finish_non_exhaustive()
     }
 }
 
-impl<J: Job> IntoFuture for EnqueueFrom<J> {
+impl IntoFuture for EnqueueFrom {
     type Output = Result<Fed, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
@@ -241,6 +304,9 @@ impl<J: Job> IntoFuture for EnqueueFrom<J> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use serde::{Deserialize, Serialize};
 
     use super::*;
@@ -289,6 +355,60 @@ mod tests {
         assert_eq!(waiting(&queue).await, 895);
         let nothing = queue.enqueue_many(entries(0, 1)).from("other", []);
         assert_eq!(nothing.await.unwrap(), fed(0, 900));
+    }
+
+    /// What was encoded is enqueued as if it had been sent at once.
+    #[tokio::test]
+    async fn encoded_requests_keep_their_options() {
+        let queue = Setup::in_memory().queue("work");
+        let requests = || {
+            let plain = queue.enqueue(Entry("a".to_owned()));
+            let large = queue.enqueue(Entry("x".repeat(5_000))).ordered_by("k");
+            let late = queue.enqueue(Entry("b".to_owned())).priority(7);
+            let late = late.delay(Duration::from_secs(60)).header("tenant", "t");
+            [plain, large.attempts(3), late.unique("u")]
+        };
+        let encoded = requests().map(|request| {
+            let encoded = request.encode().unwrap();
+            assert_eq!(encoded.queue(), "work");
+            EncodedJob::from_bytes(&encoded.to_bytes()).unwrap()
+        });
+        let keys = encoded.each_ref().map(EncodedJob::ordered_by);
+        assert_eq!(keys, [None, Some("k".to_owned()), None]);
+        let ids = encoded.each_ref().map(|job| job.job_id().clone());
+        let others = requests();
+        let other_ids = others.each_ref().map(|job| job.job_id().clone());
+        queue.enqueue_many(others).await.unwrap();
+        // The unique key is that of the one before.
+        let late = queue.remove(&other_ids[2]).await.unwrap();
+        drop(late);
+        queue.feed_encoded("log", (1..).zip(encoded)).await.unwrap();
+        for (id, other) in ids.iter().zip(&other_ids).take(2) {
+            let [one, other] = [id, other].map(|id| queue.job(id));
+            let (one, other) = (one.await.unwrap().unwrap(), other.await.unwrap().unwrap());
+            assert_eq!(one.priority, other.priority);
+            assert_eq!(one.headers, other.headers);
+        }
+        assert_eq!(queue.counts().await.unwrap().delayed, 1);
+    }
+
+    #[tokio::test]
+    async fn encoded_requests_that_cannot_be_sent_are_named() {
+        let setup = Setup::in_memory();
+        let (queue, other) = (Arc::clone(&setup).queue("work"), setup.queue("other"));
+        let encode = |queue: &Queue| queue.enqueue(Entry("a".to_owned())).encode().unwrap();
+        let (good, bad) = (encode(&queue), encode(&other));
+        let id = bad.job_id().clone();
+        let error = queue.feed_encoded("log", [(1, good), (2, bad)]).await;
+        assert_eq!(error.unwrap_err().job_id(), Some(&id));
+        assert_eq!(queue.fed("log").await.unwrap(), None);
+        let bytes = encode(&queue).to_bytes();
+        for end in [0, 1, 9, bytes.len() / 2, bytes.len() - 1] {
+            let error = EncodedJob::from_bytes(&bytes[..end]).unwrap_err();
+            assert!(error.is_codec(), "{end}: {error}");
+        }
+        let error = queue.enqueue(Entry("x".repeat(2 << 20))).encode();
+        assert!(error.unwrap_err().is_invalid());
     }
 
     #[tokio::test]

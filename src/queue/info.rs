@@ -397,6 +397,8 @@ pub struct Counts {
     /// Starts that count against the rate at the moment, by their
     /// [weight](crate::JobOptions::weight); 0 if no rate is set.
     pub started: u64,
+    /// Whether the queue ever had a message for another queue: then [`Queue::outbox`](crate::Queue::outbox) tells what waits there.
+    pub has_sent: bool,
     /// What ever happened.
     pub totals: Totals,
 }
@@ -475,6 +477,7 @@ impl Counts {
             dead: state(State::Dead),
             paused: paused.is_some() && hold.is_none(),
             paused_names: paused_in(text("paused_names")),
+            has_sent: counted.text("sent").is_some(),
             totals: Totals {
                 added: total("added"),
                 completed: total("completed"),

@@ -124,10 +124,16 @@ impl Queue {
             let ids = going
                 .iter()
                 .filter(|job| job.state == state && copies.contains_key(&job.id));
-            let ids: Vec<JobId> = ids.map(|job| job.id.clone()).collect();
-            let only_in = Some(state.as_str());
-            let answer = self.inner.call(&Remove { ids: &ids, only_in }).await?;
-            // Here it runs, or has moved on: then it stays here, and not there.
+            let counters = |job: &Candidate| job.found.counters.clone().unwrap_or_default();
+            let (ids, seen): (Vec<JobId>, Vec<Vec<u8>>) =
+                ids.map(|job| (job.id.clone(), counters(job))).unzip();
+            let verb = Remove {
+                ids: &ids,
+                only_in: Some(state.as_str()),
+                seen: Some(&seen),
+            };
+            let answer = self.inner.call(&verb).await?;
+            // Here it runs, has run since it was read, or has moved on: then it stays here, and not there.
             let stays = |id: &&JobId| !answer.removed.iter().any(|gone| gone == id.as_str());
             let back = ids.iter().filter(stays);
             let back = back.filter(|id| copies.get(id) == Some(&IsNew::Yes));

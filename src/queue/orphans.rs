@@ -16,7 +16,7 @@ const RECORDS_PER_CALL: usize = 64;
 const LEASE: Duration = Duration::from_secs(30);
 
 /// Jobs whose record is there, and that are in no list: neither in line nor anywhere else; and jobs that are blocked and
-/// that their group or order does not know any more. See [`Queue::orphans`].
+/// that their group or order does not know any more; and [children](crate::Flow) whose record is gone, and for which their parent waits. See [`Queue::orphans`].
 ///
 /// All of these go through the records of all jobs, 64 in a call, beside whatever else happens in the
 /// queue: workers go on meanwhile.
@@ -110,6 +110,7 @@ impl Orphans {
     /// - A job that a worker may be running gets a lease. The worker renews it, or the job stalls when it ends.
     /// - A job whose [unique key](crate::Unique) another job has by now stays where it is, and is not counted. It can be put back when the
     ///   other job has ended.
+    /// - A child whose record is gone cannot be put back: its parent is told that it was removed, and goes on when the others have ended.
     /// - A job that had ended is not run again. A dead one is on the dead-letter list, any other is kept as if it had ended now.
     ///
     /// # Errors
@@ -120,7 +121,8 @@ impl Orphans {
     }
 
     /// Removes all of them, with all that is known of them; how many there were. Jobs that a worker may be
-    /// running are left: they get a lease, as by [`put_back`](Self::put_back).
+    /// running are left: they get a lease, as by [`put_back`](Self::put_back). The parent of a child whose record is gone is told that the child
+    /// was removed.
     ///
     /// # Errors
     ///

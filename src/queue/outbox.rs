@@ -84,12 +84,16 @@ impl Queue {
     ///
     /// If it is dropped, some messages may have been carried; the others stay.
     pub async fn relay(&self) -> Result<u64, Error> {
-        let run = Relay::of(&self.inner).run().await;
-        let run = run.and_then(|run| match run.trouble {
-            None => Ok(run.carried),
-            Some(trouble) => Err(trouble),
-        });
-        run.map_err(|trouble| {
+        let mut relay = Relay::of(&self.inner);
+        let carried = loop {
+            match relay.run().await {
+                // A draft comes out of it page by page, and its messages are carried behind it.
+                Ok(run) if run.carried == 0 && run.more && run.progress > 0 => {}
+                Ok(run) => break run.trouble.map_or(Ok(run.carried), Err),
+                Err(trouble) => break Err(trouble),
+            }
+        };
+        carried.map_err(|trouble| {
             let error = trouble.into_error(self.inner.store.address());
             error.within(format_args!("`relay` on the queue `{}`", self.inner.name))
         })
@@ -104,7 +108,7 @@ impl QueueInner {
             while relay
                 .run()
                 .await
-                .is_ok_and(|run| run.more && run.carried > 0)
+                .is_ok_and(|run| run.more && run.progress > 0)
             {}
         });
     }

@@ -26,6 +26,8 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// Calls that bring messages to their targets, in one run.
 const CALLS_AT_MOST: usize = 64;
+/// And of these for one target, before the next one has its turn.
+const CALLS_PER_TURN: usize = 8;
 /// A message may say that a queue is to send further ones. So many queues are looked at by one run.
 const QUEUES_AT_MOST: usize = 16;
 /// Before a target that failed is tried again.
@@ -43,7 +45,7 @@ pub(crate) struct Run {
     /// Messages that a target cannot read were met for the first time: the target, and their kind.
     pub(crate) unknown: Vec<(String, String)>,
     /// Messages that left the outbox, and pages of drafts that came into it.
-    progress: u64,
+    pub(crate) progress: u64,
     /// Queues that have put something into their own outbox.
     others: BTreeSet<QueueName>,
     /// And so has the queue itself.
@@ -57,6 +59,8 @@ pub(crate) struct Relay {
     store: Store,
     /// Targets that failed.
     failing: HashMap<String, Failing>,
+    /// The target at which the last run had to end, if it had to: the next one begins there.
+    begin_at: Option<String>,
 }
 
 struct Failing {
@@ -73,6 +77,7 @@ impl Relay {
             setup,
             source,
             failing: HashMap::new(),
+            begin_at: None,
         }
     }
 
@@ -118,13 +123,23 @@ impl Relay {
 
     /// A page of each target; whether there is more that can be carried now.
     async fn round(&mut self, run: &mut Run, calls_left: &mut usize) -> Result<bool, Trouble> {
-        let (mut from, mut more, mut seen) = (Some(String::new()), false, BTreeSet::new());
+        let start = self.begin_at.take().unwrap_or_default();
+        let (mut from, mut more, mut seen) = (Some(start.clone()), false, BTreeSet::new());
+        // Behind the last target come those before the one with which the round began.
+        let mut is_behind_the_last = start.is_empty();
         while *calls_left > 0 {
             let waiting = match &from {
                 Some(from) => self.read(from).await?,
                 None => None,
             };
-            let Some(waiting) = waiting else {
+            let is_around = |waiting: &Waiting| {
+                is_behind_the_last && !start.is_empty() && waiting.target >= start
+            };
+            let Some(waiting) = waiting.filter(|waiting| !is_around(waiting)) else {
+                if !is_behind_the_last {
+                    (is_behind_the_last, from) = (true, Some(String::new()));
+                    continue;
+                }
                 // Another relay has carried what was for them.
                 self.failing.retain(|target, _| seen.contains(target));
                 return Ok(more);
@@ -146,6 +161,7 @@ impl Relay {
                 }
             }
         }
+        self.begin_at = from;
         Ok(true)
     }
 
@@ -186,8 +202,10 @@ impl Relay {
         let store = self.setup.backend.store(&self.setup.namespace, &name);
         let (mut left, mut taken_up_to) = (&messages[..], None);
         let mut failed = None;
-        while !left.is_empty() && *calls_left > 0 {
+        let mut of_turn = CALLS_PER_TURN;
+        while !left.is_empty() && *calls_left > 0 && of_turn > 0 {
             *calls_left -= 1;
+            of_turn -= 1;
             let receive = Receive {
                 source: self.source.as_str(),
                 messages: left,

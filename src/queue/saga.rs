@@ -6,13 +6,11 @@ use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::outcome::Ending;
 use crate::job::state::State;
-use crate::policy::steps::{StepKind, StoredStep, check_name};
+use crate::policy::steps::{StepKind, check_name};
 use crate::queue::Queue;
 use crate::queue::info::Ended;
-use crate::store::BATCH_BYTES;
+use crate::queue::steps::{AllSteps, StepInfo, StepState};
 use crate::store::skip_undo::{SkipUndo, Skipped};
-use crate::store::steps::{Page, Steps};
-use crate::time::Timestamp;
 
 /// What is stored while a saga goes forward.
 pub(crate) const OWED: &[u8] = b"owed";
@@ -72,72 +70,6 @@ impl fmt::Display for SagaState {
     }
 }
 
-/// A step of a saga.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StepInfo {
-    /// Its name.
-    pub name: String,
-    /// What has become of it.
-    pub state: StepState,
-    /// When it came to that.
-    pub at: Timestamp,
-    /// The error, if it has failed.
-    pub error: Option<String>,
-}
-
-/// What has become of a step of a saga.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StepState {
-    /// It has begun, and may or may not have taken effect.
-    Begun,
-    /// It was done.
-    Done,
-    /// It returned an error: it had no effect.
-    Failed,
-    /// It was done, and is undone.
-    Undone,
-    /// It was done, and its undo was left out ([`SagaHandle::skip_undo`]).
-    Skipped,
-}
-
-impl StepState {
-    /// The state in one word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Begun => "begun",
-            Self::Done => "done",
-            Self::Failed => "failed",
-            Self::Undone => "undone",
-            Self::Skipped => "skipped",
-        }
-    }
-
-    /// What else is stored beside the steps of sagas is none of them.
-    fn of(kind: StepKind) -> Option<Self> {
-        Some(match kind {
-            StepKind::Begun => Self::Begun,
-            StepKind::Done => Self::Done,
-            StepKind::Failed => Self::Failed,
-            StepKind::Undone => Self::Undone,
-            StepKind::Skipped => Self::Skipped,
-            StepKind::Sleep
-            | StepKind::Wait
-            | StepKind::Signal
-            | StepKind::Over
-            | StepKind::Children => return None,
-        })
-    }
-}
-
-impl fmt::Display for StepState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl Queue {
     /// A job that is a [saga](crate::Saga), to look at it, and to help if it is stuck. To let a stuck saga go on, replay it
     /// ([`Queue::replay`]); to give it up, and leave what is not undone, remove it ([`Queue::remove`]).
@@ -176,9 +108,12 @@ impl SagaHandle {
         let Some(job) = self.queue.job(&self.id).await? else {
             return Ok(None);
         };
-        let Some((undo, steps)) = self.read().await? else {
+        let all = AllSteps::without_outputs(&self.queue, &self.id).await?;
+        let Some(undo) = all.undo else {
             return Ok(None);
         };
+        let steps = all.steps.into_iter().map(|(step, _)| step);
+        let steps = steps.filter(|step| is_of_a_saga(step.state)).collect();
         let reason = (undo != OWED).then(|| reason_in(&undo));
         let state = match (&job.ended, job.state) {
             (Some(Ended::Completed), _) => SagaState::Completed,
@@ -192,28 +127,6 @@ impl SagaHandle {
             reason,
             steps,
         }))
-    }
-
-    /// What is stored of the undoing, and the steps.
-    async fn read(&self) -> Result<Option<(Vec<u8>, Vec<StepInfo>)>, Error> {
-        let (mut from, mut undo, mut steps) = (1, None, Vec::new());
-        loop {
-            let verb = Steps {
-                id: self.id.as_str(),
-                from,
-                bytes: BATCH_BYTES,
-            };
-            let page: Page = self.queue.inner.call(&verb).await?;
-            undo = undo.or(page.undo);
-            for (_, stored) in &page.steps {
-                let step = StoredStep::decode(stored).map_err(|error| error.with_job(&self.id))?;
-                steps.extend(step_info(step));
-            }
-            match page.next {
-                Some(next) => from = next,
-                None => return Ok(undo.map(|undo| (undo, steps))),
-            }
-        }
     }
 
     /// Leaves out the undo of one step of a stuck saga, because somebody has done it by hand. It is not undone when the saga is replayed. Of a step that
@@ -255,15 +168,10 @@ impl SagaHandle {
     }
 }
 
-fn step_info(step: StoredStep) -> Option<StepInfo> {
-    let state = StepState::of(step.kind)?;
-    let error = String::from_utf8_lossy(&step.value).into_owned();
-    Some(StepInfo {
-        name: step.name,
-        state,
-        at: Timestamp::from_millis(step.at_ms),
-        error: (state == StepState::Failed).then_some(error),
-    })
+/// What a saga undoes, or has undone: the job may have other steps as well, that sleep or wait.
+fn is_of_a_saga(state: StepState) -> bool {
+    use StepState::{Begun, Done, Failed, Skipped, Undone};
+    matches!(state, Begun | Done | Failed | Undone | Skipped)
 }
 
 /// Why a saga is to be undone, from what is stored.

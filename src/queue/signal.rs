@@ -64,6 +64,7 @@ impl Queue {
             .with_job(id));
         }
         let value = &value[..];
+        self.inner.asked("signal", format!("{id} {name}")).await?;
         let answer = self.inner.call(&store::Signal { id, name, value }).await?;
         let not_waiting = |why: &str| {
             let message = format!("job {id} does not wait for the signal `{name}`: {why}");

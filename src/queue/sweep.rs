@@ -370,7 +370,14 @@ impl Queue {
             changed.extend(match change {
                 Change::Remove(state) => {
                     let only_in = state.map(|state| state.as_str());
-                    let answer = self.inner.call(&Remove { ids, only_in }).await?;
+                    let answer = self
+                        .inner
+                        .call(&Remove {
+                            ids,
+                            only_in,
+                            seen: None,
+                        })
+                        .await?;
                     let mut told = Told::of(&answer.removed, &answer.others)?;
                     told.add(&answer.active, Changed::InState(State::Active));
                     told.in_order(ids)

@@ -251,10 +251,6 @@ impl Options {
 
 impl Options {
     /// The job of which this was said.
-    #[allow(
-        dead_code,
-        reason = "only queues in memory ask for it, and these are a feature"
-    )]
     pub(super) fn job(&self, id: JobId, record: EncodedRecord) -> NewJob {
         let due = match (self.at_ms, self.delay_ms) {
             (Some(ms), _) => Due::At { ms },

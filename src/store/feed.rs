@@ -17,6 +17,8 @@ pub(crate) struct Feed<'a> {
     pub(crate) source: &'a str,
     /// Of each job that of its entry, rising, below 2^53.
     pub(crate) positions: &'a [u64],
+    /// The position of the entry before these: the queue stands there, or further on, unless it has lost something.
+    pub(crate) after: Option<u64>,
     /// Another one for each call, the same if it is repeated; without spaces.
     pub(crate) token: &'a str,
     /// So many sources are remembered.
@@ -36,12 +38,16 @@ pub(crate) enum Fed {
     },
     /// Too many sources. Nothing was done.
     Full,
+    /// The queue stands before the entry before these. Nothing was done.
+    Behind,
 }
 
 #[derive(Serialize)]
 struct Arguments<'a> {
     source: &'a str,
     positions: &'a [u64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<u64>,
     token: &'a str,
     most: usize,
     jobs: usize,
@@ -61,6 +67,7 @@ impl Verb for Feed<'_> {
         let names = Arguments {
             source: self.source,
             positions: self.positions,
+            after: self.after,
             token: self.token,
             most: self.most,
             jobs: self.jobs.len(),
@@ -76,6 +83,7 @@ impl Verb for Feed<'_> {
             "first" => true,
             "fed" => false,
             "full" => return Ok(Fed::Full),
+            "behind" => return Ok(Fed::Behind),
             _ => return reply.unexpected_tag(),
         };
         Ok(Fed::Done {

@@ -35,6 +35,18 @@ pub(crate) struct ImportJob {
     pub(crate) recorded: u64,
     /// The last of these, oldest first.
     pub(crate) history: Vec<Vec<u8>>,
+    pub(crate) beside: Beside,
+}
+
+/// What is recorded of a job beside its record: its steps, and what it knows of its children. The counters tell of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Beside {
+    /// Each by the name behind the job's id under which it is stored.
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    /// The number of the last step; none: nothing was ever stored of steps.
+    pub(crate) last: Option<u64>,
+    /// How many children it has.
+    pub(crate) children: u64,
 }
 
 #[derive(Debug, PartialEq)]
@@ -44,10 +56,31 @@ pub(crate) struct Imported {
     pub(crate) there: Vec<String>,
 }
 
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+impl Beside {
+    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
+        let mut fields = self.fields.iter();
+        let (_, value) = fields.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    /// Those of this kind, each with its number.
+    pub(crate) fn numbered(&self, kind: &str) -> impl Iterator<Item = (u32, &[u8])> {
+        self.fields.iter().filter_map(move |(name, value)| {
+            let number = name.strip_prefix(kind)?.parse().ok()?;
+            Some((number, value.as_slice()))
+        })
+    }
+}
+
 impl ImportJob {
     pub(crate) fn bytes(&self) -> usize {
         let history: usize = self.history.iter().map(Vec::len).sum();
-        self.record.bytes() + history + self.ending.len()
+        let beside = self.beside.fields.iter().map(|(_, value)| value.len());
+        self.record.bytes() + history + self.ending.len() + beside.sum::<usize>()
     }
 }
 
@@ -68,6 +101,14 @@ struct Job<'a> {
     apart: bool,
     recorded: u64,
     history: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    beside: Vec<&'a str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    children: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl<'a> Job<'a> {
@@ -83,6 +124,13 @@ impl<'a> Job<'a> {
             apart: job.record.external_payload.is_some(),
             recorded: job.recorded,
             history: job.history.len(),
+            beside: job
+                .beside
+                .fields
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect(),
+            children: job.beside.children,
         }
     }
 }
@@ -108,6 +156,9 @@ impl Verb for Import<'_> {
             }
             for attempt in &job.history {
                 arguments.arg(attempt);
+            }
+            for (_, value) in &job.beside.fields {
+                arguments.arg(value);
             }
         }
     }

@@ -16,12 +16,18 @@ pub(crate) struct Remove<'a> {
     pub(crate) ids: &'a [JobId],
     /// The state in which they must be; `None` for any.
     pub(crate) only_in: Option<&'static str>,
+    /// If no attempt of them may have left anything since they were read: the counters of each as they were then, empty for none.
+    pub(crate) seen: Option<&'a [Vec<u8>]>,
 }
 
 impl<'a> Remove<'a> {
     /// These jobs, whatever their state.
     pub(crate) fn of(ids: &'a [JobId]) -> Self {
-        Self { ids, only_in: None }
+        Self {
+            ids,
+            only_in: None,
+            seen: None,
+        }
     }
 }
 
@@ -29,6 +35,8 @@ impl<'a> Remove<'a> {
 struct Names {
     #[serde(skip_serializing_if = "Option::is_none")]
     only_in: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    seen: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -36,7 +44,7 @@ pub(crate) struct Removed {
     pub(crate) removed: Vec<String>,
     /// Ids of jobs that run, which were left alone.
     pub(crate) active: Vec<String>,
-    /// Ids of jobs that are in another state than they must be, and that state.
+    /// Ids of jobs that are in another state than they must be, or have run since they were read, and their state.
     pub(crate) others: Vec<(String, String)>,
 }
 
@@ -51,9 +59,13 @@ impl Verb for Remove<'_> {
 
     fn arguments(&self, arguments: &mut Cmd) {
         let only_in = self.only_in;
-        named(arguments, &Names { only_in });
+        let seen = self.seen.is_some();
+        named(arguments, &Names { only_in, seen });
         for id in self.ids {
             arguments.arg(id.as_str());
+        }
+        for counters in self.seen.unwrap_or_default() {
+            arguments.arg(counters.as_slice());
         }
     }
 

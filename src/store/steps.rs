@@ -18,6 +18,9 @@ pub(crate) struct Steps<'a> {
     pub(crate) from: u32,
     /// About so many bytes at most; one step comes in any case.
     pub(crate) bytes: usize,
+    /// Of each value only so many bytes, from its beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cut: Option<usize>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,12 +33,14 @@ pub(crate) struct Page {
     pub(crate) next: Option<u32>,
     /// With the first step alone: the checkpoint.
     pub(crate) cursor: Option<Vec<u8>>,
+    /// How long the checkpoint is in whole.
+    pub(crate) cursor_size: u64,
     /// And what is stored as the outcome, if the job is to be cancelled.
     pub(crate) request: Option<Vec<u8>>,
     /// And if the job is a saga: `owed`, or why it is to be undone, as that is stored for a cancelled job.
     pub(crate) undo: Option<Vec<u8>>,
-    /// Each with its number, as it is stored. There may be gaps.
-    pub(crate) steps: Vec<(u32, Vec<u8>)>,
+    /// Each with its number, as it is stored, and how long that is in whole. There may be gaps.
+    pub(crate) steps: Vec<(u32, Vec<u8>, u64)>,
 }
 
 impl Verb for Steps<'_> {
@@ -64,15 +69,17 @@ impl Verb for Steps<'_> {
         };
         for _ in 0..reply.number()? {
             let (name, value) = (reply.text()?, reply.bytes()?);
+            let size = reply.number()?;
             match name.as_str() {
-                "cursor" => page.cursor = Some(value),
+                "cursor" => (page.cursor, page.cursor_size) = (Some(value), size),
                 "cancel" => page.request = Some(value),
                 "undo" => page.undo = Some(value),
                 _ => {}
             }
         }
         while !reply.is_over() {
-            page.steps.push((small(reply.number()?), reply.bytes()?));
+            let number = small(reply.number()?);
+            page.steps.push((number, reply.bytes()?, reply.number()?));
         }
         Ok(page)
     }

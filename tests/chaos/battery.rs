@@ -131,8 +131,10 @@ pub(crate) fn run(all: &[Scenario]) -> ExitCode {
         .map(|scenario| perform(scenario, &wish))
         .collect();
     println!("\n{}", table(&results));
-    let failed = results.iter().filter(|(_, findings, _)| !findings.hold());
-    let failed: Vec<&str> = failed.map(|(scenario, ..)| scenario.name).collect();
+    let failed: Vec<_> = results
+        .iter()
+        .filter(|(_, findings, _)| !findings.hold())
+        .collect();
     println!(
         "{} scenarios in {} s, SEED={}; the same choices again: make chaos SEED={}{}",
         results.len(),
@@ -145,7 +147,19 @@ pub(crate) fn run(all: &[Scenario]) -> ExitCode {
         println!("Every figure is what it must be.\n");
         return ExitCode::SUCCESS;
     }
-    println!("NOT as promised: {}\n", failed.join(", "));
+    // Once more and last: of a long log often only the end is kept.
+    for (scenario, findings, _) in failed {
+        println!("NOT as promised: {}", scenario.name);
+        println!(
+            "    lost {}, duplicated {}, recovery {}",
+            thousands(findings.lost),
+            findings.duplicated(),
+            findings.recovered()
+        );
+        for broken in &findings.broken {
+            println!("    ✘ {broken}");
+        }
+    }
     ExitCode::FAILURE
 }
 

@@ -84,6 +84,15 @@ impl Field {
         }
     }
 
+    /// Nobody can claim a job: waits until handlers whose claims were answered have begun.
+    pub(crate) async fn begun(&mut self) {
+        let mut runs = None;
+        while runs != Some(self.books.catch_up().runs().len()) {
+            runs = Some(self.books.runs().len());
+            tokio::time::sleep(SECOND / 4).await;
+        }
+    }
+
     /// How long after `since_ms` a job has begun and another one was acknowledged.
     pub(crate) async fn back_after(&mut self, since_ms: u64, load: &Load) -> Duration {
         let work = |books: &Books| books.last_began_ms() >= since_ms;

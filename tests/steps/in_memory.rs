@@ -272,3 +272,51 @@ async fn a_handler_alone_gets_what_its_test_gives() {
     assert!(twice.is_err());
     let _ = |event: &WorkerEvent| event.outcome().is_some();
 }
+
+/// From one queue to another, as text.
+#[tokio::test]
+async fn an_exported_job_goes_on_where_it_was() {
+    use futures::TryStreamExt;
+    let (from, to) = (Oxcart::in_memory(), Oxcart::in_memory());
+    let handler = |may_end: bool| {
+        move |_: Ask, context: Context| async move {
+            let first = context
+                .step("once", async || Ok(u32::from(!may_end)))
+                .await?;
+            if !may_end {
+                context.checkpoint(&7_u32).await?;
+                return Err(Failure::dead("broken"));
+            }
+            let cursor: Option<u32> = context.last_checkpoint().await?;
+            Ok(cursor.map(|cursor| cursor + first))
+        }
+    };
+    let queue = from.queue(QUEUE).unwrap();
+    let job = queue.enqueue(Ask(String::new())).await.unwrap();
+    let worker = Worker::builder(&queue).handle(handler(false));
+    worker.build().unwrap().drain().await;
+    let letters: Vec<_> = queue.dead_letters().export().try_collect().await.unwrap();
+    let line = serde_json::to_string(&letters[0]).unwrap();
+    assert!(line.contains("\"format\":2"), "{line}");
+    let other = to.queue(QUEUE).unwrap();
+    let bad = line.replace("\"step1\"", "\"step0\"");
+    let refused = other
+        .import_dead([serde_json::from_str(&bad).unwrap()])
+        .await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Incompatible);
+    let letter = serde_json::from_str(&line).unwrap();
+    assert_eq!(other.import_dead([letter]).await.unwrap().imported, 1);
+    assert!(other.replay(job.id()).await.unwrap().is_done());
+    let worker = Worker::builder(&other).handle(handler(true));
+    let drained = worker.build().unwrap().drain().await.remove(0);
+    assert!(
+        matches!(drained.outcome, Outcome::Completed(_)),
+        "{drained:?}"
+    );
+    let job: oxcart::JobHandle<Ask> = other.handle(job.id().clone());
+    assert_eq!(
+        job.result().await.unwrap(),
+        Some(8),
+        "step 1 was not done again"
+    );
+}

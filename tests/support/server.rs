@@ -219,8 +219,19 @@ impl Server {
     pub fn replica_of(&self, primary: &Server) {
         let port = primary.port.number().to_string();
         self.cli(&["REPLICAOF", "127.0.0.1", &port]);
+        self.await_replication(|| self.info("master_link_status") == "up");
+    }
+
+    /// Waits until this replica has what `primary` has written by now.
+    pub fn catch_up_with(&self, primary: &Server) {
+        let number = |text: String| text.parse::<u64>().expect("an offset is a number");
+        let written = number(primary.info("master_repl_offset"));
+        self.await_replication(|| number(self.info("slave_repl_offset")) >= written);
+    }
+
+    fn await_replication(&self, is_reached: impl Fn() -> bool) {
         let started = Instant::now();
-        while self.info("master_link_status") != "up" {
+        while !is_reached() {
             assert!(
                 started.elapsed() < START_LIMIT,
                 "the replica did not catch up:\n{}",

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::noun::{
-    alert, audit, bench, dead, doctor, events, flow, group, job, queue, saga, schedule, serve,
-    shell, top, worker,
+    alert, audit, bench, dead, doctor, events, flow, group, job, outbox, queue, saga, schedule,
+    serve, shell, signal, top, worker,
 };
 
 const AFTER: &str = "\
@@ -122,6 +122,11 @@ pub(crate) enum Noun {
     /// Flows: a job and the jobs for which it waits, as a tree
     #[command(subcommand, visible_alias = "flows")]
     Flow(flow::Verb),
+    /// Give a job the value that its handler waits for
+    Signal(signal::Signal),
+    /// Outboxes: what queues have for other queues
+    #[command(subcommand)]
+    Outbox(outbox::Verb),
     /// Schedules: list, look, pause, trigger, remove
     #[command(subcommand, visible_alias = "schedules")]
     Schedule(schedule::Verb),

@@ -9,8 +9,8 @@ use console::{Term, style};
 
 use crate::args::{Cli, Common, Noun};
 use crate::noun::{
-    alert, audit, bench, dead, doctor, events, flow, group, job, queue, saga, schedule, serve, top,
-    worker,
+    alert, audit, bench, dead, doctor, events, flow, group, job, outbox, queue, saga, schedule,
+    serve, signal, top, worker,
 };
 use crate::session::Session;
 use crate::term::look::wants_colours;
@@ -59,6 +59,8 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Dead(verb) => dead::run(verb, session).await?,
         Noun::Saga(verb) => saga::run(verb, session).await?,
         Noun::Flow(verb) => flow::run(verb, session).await?,
+        Noun::Signal(signal) => signal::run(signal, session).await?,
+        Noun::Outbox(verb) => outbox::run(verb, session).await?,
         Noun::Schedule(verb) => schedule::run(verb, session).await?,
         Noun::Worker(verb) => worker::run(verb, session).await?,
         Noun::Alert(verb) => alert::run(verb, session).await?,

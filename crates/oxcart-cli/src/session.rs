@@ -9,6 +9,7 @@ use oxcart::{JobId, JobInfo, JobState, Oxcart, Queue, Tls};
 use crate::args::Common;
 use crate::term::out::Out;
 use crate::text::nearest::nearest;
+use crate::text::redis_cli::redis_cli;
 use crate::trouble::{Exit, Trouble};
 
 /// How many other queues are asked for a job that is not where it was looked for.
@@ -22,6 +23,8 @@ pub(crate) struct Session {
     pub(crate) oxcart: Oxcart,
     pub(crate) out: Out,
     pub(crate) namespace: String,
+    /// How `redis-cli` is told which server this is.
+    pub(crate) redis_cli: String,
     /// Who this person is, for the audits of queues and for others.
     pub(crate) operator: String,
     /// The person has said yes already.
@@ -44,6 +47,7 @@ impl Session {
         }
         Ok(Self {
             oxcart: builder.connect(&common.url).await?,
+            redis_cli: redis_cli(&common.url),
             out,
             namespace: common.namespace,
             operator,

@@ -39,6 +39,7 @@ use oxcart::Oxcart;
 use crate::server::{Gate, Shared, Tokens};
 pub use access::{Access, Role, UnknownRole};
 pub use server::WeakToken;
+pub use value::Stored;
 
 /// The pages, the JSON API and the streams of changes, for the queues of one connection.
 ///

@@ -7,8 +7,19 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-/// A value that was stored by any program. What JSON cannot have is shown as text: bytes in hexadecimal, keys of maps that are no text.
-pub(crate) struct Stored(pub(crate) Value);
+/// A payload, a result, or whatever else a program has stored, of any type, as JSON. MessagePack knows more than JSON: bytes become
+/// `{"bytes": "0a1b"}`, in hexadecimal, and keys of maps that are no text, and numbers that JSON has not (`NaN`), become text.
+///
+/// ```no_run
+/// # async fn example(mail: oxcart::Queue, id: oxcart::JobId) -> Result<(), oxcart::Error> {
+/// if let Some(job) = mail.job(&id).await? {
+///     let oxcart_dashboard::Stored(payload) = job.payload()?;
+///     println!("{payload}");
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored(pub Value);
 
 impl<'de> Deserialize<'de> for Stored {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

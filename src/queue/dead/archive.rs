@@ -1,6 +1,6 @@
 //! Dead letters that leave the queue as text, and come back from it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -20,8 +20,8 @@ use crate::job::options::PRIORITY_MAX;
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::{EncodedRecord, NewPayload, edited};
 use crate::queue::Queue;
-use crate::queue::dead::DeadLetters;
 use crate::queue::dead::walk::{Walk, died_at};
+use crate::queue::dead::{DeadLetters, beside};
 use crate::queue::info::JobInfo;
 use crate::store::get::Found;
 use crate::store::import::{Import, ImportJob};
@@ -29,12 +29,15 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// The form in which they are written. A version that does not know it refuses it.
 const FORMAT: u32 = 1;
+/// The form of those with steps or children, which a version that would lose them refuses.
+const WITH_BESIDE: u32 = 2;
 /// Attempts that are kept of a job.
 const ATTEMPTS_KEPT: usize = 20;
 
 /// A dead letter outside of its queue: what [`DeadLetters::export`] gives and [`Queue::import_dead`] takes. It is written with serde, as
 /// JSON for instance, and holds the job as it is stored, byte by byte (in hexadecimal): its payload, whether that can be read or not,
-/// options, headers, group, order and unique key, and the attempts that are kept, with their errors. Name, reason and error are
+/// options, headers, group, order and unique key, and the attempts that are kept, with their errors; and its durable steps, and what it
+/// knows of its children. Its log stays behind. Name, reason and error are
 /// there for people, and are not read back. [Secret](crate::Job::SECRET) fields of the payload are masked, and such a dead letter is not
 /// imported, unless they were [revealed](DeadLetters::reveal).
 #[derive(Clone, Serialize, Deserialize)]
@@ -62,6 +65,9 @@ pub struct DeadLetter {
     counters: Option<Hex>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     history: Vec<Hex>,
+    /// What is recorded of its steps and its children, by the names under which it is stored.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    beside: BTreeMap<String, Hex>,
     /// Secret fields of the payload are masked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     masked: bool,
@@ -101,8 +107,9 @@ pub struct ImportDead {
 
 impl DeadLetters {
     /// Those that pass, each as a [`DeadLetter`] that can be written to a file: those that died first before the others, up to now. They stay
-    /// where they are. It reads pages of up to 256. A job that a newer version wrote is an error in the stream, which then goes
-    /// on; after any other error it ends.
+    /// where they are. It reads pages of up to 256. A job that a newer version wrote is an error in the stream ([`ErrorKind::Incompatible`]), and so
+    /// is one whose steps and children have given more than 16 MiB ([`ErrorKind::Invalid`]); the stream then goes on. After any other error it
+    /// ends. A dead letter whose secret fields are masked has no steps: what they gave may be secret as well.
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -142,15 +149,19 @@ impl DeadLetters {
                 && let Some(page) = walk.page_as_stored().await?
             {
                 let unreadable = page.unreadable.into_iter().map(Err);
-                let read = page
-                    .jobs
-                    .into_iter()
-                    .map(|(job, found)| match reading.revealed {
-                        true => DeadLetter::of(&job.reveal(), &found),
-                        false => DeadLetter::of(&job, &found),
-                    });
-                let read: Vec<_> = read.chain(unreadable).collect();
-                reading.ready.extend(read);
+                for (job, found) in page.jobs {
+                    let job = match reading.revealed {
+                        true => job.reveal(),
+                        false => job,
+                    };
+                    let letter = DeadLetter::of(&job, &found);
+                    let letter = match letter {
+                        Ok(letter) => letter.with_beside(walk.queue(), &found).await?,
+                        Err(error) => Err(error),
+                    };
+                    reading.ready.push_back(letter);
+                }
+                reading.ready.extend(unreadable);
             }
             let next = reading.ready.pop_front();
             Ok::<_, Error>(next.map(|letter| (letter, reading)))
@@ -256,16 +267,42 @@ impl DeadLetter {
             ending: Hex(ending),
             counters: found.counters.clone().map(Counters::without_log).map(Hex),
             history: found.history.iter().cloned().map(Hex).collect(),
+            beside: BTreeMap::new(),
         })
+    }
+
+    /// With what is recorded of its steps and its children. The inner error is one of this job.
+    async fn with_beside(
+        mut self,
+        queue: &Queue,
+        found: &Found,
+    ) -> Result<Result<Self, Error>, Error> {
+        if self.masked {
+            return Ok(Ok(self));
+        }
+        let read = beside::read(queue, self.id.as_str(), found.counters.as_deref()).await;
+        let fields = match read {
+            Ok(fields) => fields,
+            Err(error) if error.kind() == ErrorKind::Invalid => {
+                return Ok(Err(error.with_job(&self.id)));
+            }
+            Err(error) => return Err(error.with_job(&self.id)),
+        };
+        if !fields.is_empty() {
+            self.format = WITH_BESIDE;
+            let fields = fields.into_iter().map(|(name, value)| (name, Hex(value)));
+            self.beside = fields.collect();
+        }
+        Ok(Ok(self))
     }
 
     /// Checks all of it, before anything is written.
     pub(in crate::queue) fn into_job(self, payload_max: usize) -> Result<ImportJob, Error> {
         let id = self.id;
         let bad = |what: &str| unreadable(&id, what);
-        if self.format != FORMAT {
+        if self.format != FORMAT && self.format != WITH_BESIDE {
             return Err(bad(&format!(
-                "it has format {}, this version reads {FORMAT}; a newer version wrote it",
+                "it has format {}, this version reads {FORMAT} and {WITH_BESIDE}; a newer version wrote it",
                 self.format
             )));
         }
@@ -290,6 +327,16 @@ impl DeadLetter {
             .map(|counters| Counters::without_log(counters.0));
         let counted = counters.as_deref().map(Counters::decode);
         let recorded = counted.transpose()?.unwrap_or_default().recorded;
+        let fields = self.beside.into_iter().map(|(name, value)| (name, value.0));
+        let beside = beside::check(fields.collect()).map_err(|what| bad(&what))?;
+        let counters = match beside.fields.is_empty() {
+            true => counters,
+            false => Some(Counters::with_beside(
+                counters,
+                beside.last,
+                beside.children,
+            )),
+        };
         let history: Vec<Vec<u8>> = self.history.into_iter().map(|attempt| attempt.0).collect();
         if history.len() > ATTEMPTS_KEPT || history.len() as u64 > recorded {
             return Err(bad("it has more attempts than can be"));
@@ -308,6 +355,7 @@ impl DeadLetter {
             recorded,
             history,
             record,
+            beside,
             id,
         })
     }

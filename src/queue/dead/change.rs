@@ -340,7 +340,13 @@ impl Plan {
             }
             Action::Remove => {
                 let only_in = Some(State::Dead.as_str());
-                let answer = queue.call(&Remove { ids, only_in }).await?;
+                let answer = queue
+                    .call(&Remove {
+                        ids,
+                        only_in,
+                        seen: None,
+                    })
+                    .await?;
                 (answer.removed.len(), 0)
             }
         };

@@ -1,6 +1,7 @@
 //! Dead letters: which of them are meant, what they died of, and putting them back in line or removing them, in bounded steps.
 
 pub(crate) mod archive;
+mod beside;
 pub(crate) mod change;
 pub(crate) mod fingerprint;
 pub(crate) mod groups;

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::state::State;
+use crate::queue::Queue;
 use crate::queue::dead::DeadLetters;
 use crate::queue::info::JobInfo;
 use crate::store::BATCH_JOBS;
@@ -35,6 +36,10 @@ pub(super) struct Walk {
 }
 
 impl Walk {
+    pub(super) fn queue(&self) -> &Queue {
+        &self.letters.queue
+    }
+
     pub(super) async fn begin(letters: DeadLetters) -> Result<Self, Error> {
         let counted = letters.queue.inner.call(&Counts).await?;
         Ok(Self {

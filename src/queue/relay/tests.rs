@@ -7,10 +7,12 @@ use std::sync::Mutex;
 use std::task::Poll;
 
 use super::*;
+use crate::codec;
 use crate::id::{JobId, incarnation};
 use crate::job::Job;
 use crate::job::failure::Failure;
 use crate::job::options::JobOptions;
+use crate::job::outcome::Ending;
 use crate::job::record::EncodedRecord;
 use crate::policy::retention::Retention;
 use crate::policy::settings::QueueSettings;
@@ -201,6 +203,83 @@ async fn g1_g3_relays_that_meet_lose_and_double_nothing() {
         scene.finish().await;
         scene.assert_each_ran_once(MESSAGES, &format!("seed {seed}"));
     }
+}
+
+/// What waits for the others is not behind all that waits for the first one, also if that is more than a run carries.
+#[tokio::test]
+async fn a_target_with_much_does_not_hold_up_the_others() {
+    let scene = Scene::new();
+    let [a, _, c] = &scene.queues;
+    let forward = |target: &str, id: &str| {
+        let (target, message) = (target.to_owned(), message(id).encode());
+        Message::Forward { target, message }
+    };
+    // Each is a kind of its own, so each call brings one.
+    let mut messages = Vec::new();
+    for at in 0..200 {
+        let id = format!("b{at:03}");
+        messages.push(match at % 2 {
+            0 => forward("b", &id),
+            _ => {
+                let outcome = codec::encode_plain(&Ending::Cancelled("moot".to_owned()));
+                let ids = vec![JobId::new("nobody").unwrap()];
+                let message = Message::Cancel { outcome, ids }.encode();
+                let target = "b".to_owned();
+                Message::Forward { target, message }
+            }
+        });
+    }
+    messages.push(forward("c", "c"));
+    let numbered = (1..).zip(messages.iter().map(Message::encode));
+    let numbered = numbered.map(|(position, message)| Numbered { position, message });
+    let receive = Receive {
+        source: &incarnation(),
+        messages: &numbered.collect::<Vec<_>>(),
+    };
+    a.inner.call(&receive).await.unwrap();
+    let mut relay = Relay::of(&a.inner);
+    let run = relay.run().await.unwrap();
+    assert!(run.more);
+    assert_eq!(c.counts().await.unwrap().waiting, 1);
+    while relay.run().await.unwrap().more {}
+    assert_eq!(scene.queues[1].counts().await.unwrap().waiting, 100);
+}
+
+/// A relay whose runs are cut short comes to all targets.
+#[tokio::test]
+async fn a_run_begins_where_the_last_one_had_to_end() {
+    let scene = Scene::new();
+    let a = &scene.queues[0];
+    let forward = |target: &str, id: &str| {
+        let (target, message) = (target.to_owned(), message(id).encode());
+        Message::Forward { target, message }.encode()
+    };
+    let targets: Vec<String> = (0..100).map(|at| format!("q{at:02}")).collect();
+    let fill = async |round: u64| {
+        let messages = targets
+            .iter()
+            .map(|target| forward(target, &format!("{target}-{round}")));
+        let numbered = (1 + round * 1_000..).zip(messages);
+        let numbered = numbered.map(|(position, message)| Numbered { position, message });
+        let source = &incarnation();
+        let messages = &numbered.collect::<Vec<_>>();
+        a.inner.call(&Receive { source, messages }).await.unwrap();
+    };
+    let mut relay = Relay::of(&a.inner);
+    fill(0).await;
+    let run = relay.run().await.unwrap();
+    assert_eq!((run.carried, run.more), (64, true));
+    fill(1).await;
+    relay.run().await.unwrap();
+    let left: Vec<String> = a
+        .outbox()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|of| of.queue)
+        .collect();
+    assert!(left.contains(&"q40".to_owned()), "{left:?}");
+    assert!(!left.contains(&"q99".to_owned()), "{left:?}");
 }
 
 /// It waits for a worker that knows it; what is for other queues goes on.

@@ -10,6 +10,7 @@ use crate::memory::enqueue::add;
 use crate::memory::state::State;
 use crate::store::adopt::{Adopt, AdoptJob, Adopted};
 use crate::store::enqueue::{Due, NewJob, Novelty};
+use crate::store::import::Beside;
 
 impl Apply for Adopt<'_> {
     fn apply(&self, state: &mut State) -> Adopted {
@@ -41,7 +42,8 @@ impl Apply for Adopt<'_> {
                 let stamp = stamp(job.enqueued_ms);
                 stored.record[1..][..stamp.len()].copy_from_slice(&stamp);
                 let counters = job.counters.as_ref();
-                stored.history = counters.map(|it| History::imported(it, &job.history));
+                stored.history =
+                    counters.map(|it| History::imported(it, &job.history, &Beside::default()));
             }
             state.expect_first_start(&job.id);
         }

@@ -10,6 +10,7 @@ use crate::memory::log::Said;
 use crate::memory::saga::Saga;
 use crate::memory::state::State;
 use crate::memory::steps::Kept;
+use crate::store::import::Beside;
 
 const ATTEMPTS_KEPT: usize = 20;
 
@@ -32,7 +33,7 @@ pub(crate) struct History {
 
 impl History {
     /// One that was stored elsewhere.
-    pub(crate) fn imported(counters: &[u8], attempts: &[Vec<u8>]) -> Self {
+    pub(crate) fn imported(counters: &[u8], attempts: &[Vec<u8>], beside: &Beside) -> Self {
         const WITHOUT_SNOOZES: usize = 4;
         let stored: Vec<u64> = codec::decode_plain("counters", counters).unwrap_or_default();
         Self {
@@ -40,9 +41,9 @@ impl History {
             was_snoozed: stored.len() > WITHOUT_SNOOZES,
             attempts: attempts.iter().cloned().collect(),
             said: Said::default(),
-            saga: None,
-            children: Children::default(),
-            kept: Kept::default(),
+            saga: beside.field("undo").map(Saga::stored),
+            children: Children::stored(beside),
+            kept: Kept::stored(beside),
         }
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Change {
     pub(crate) enqueued_ms: Option<u64>,
     /// A job of an order keeps its place there.
     pub(crate) keeps_order: bool,
+    /// Somebody asks for `due_ms`: a job that waits to be told goes on then.
+    pub(crate) is_moved: bool,
 }
 
 impl Change {
@@ -71,15 +73,19 @@ impl State {
         let (record, given) = (job.record.clone(), job.given);
         let job_is_successor = job.collection == Collection::Blocked
             && (self.is_successor(id) || self.waits_for_children(id));
+        let aside = self.suspended_until(id);
+        let is_untold = aside == Some(0);
+        let goes_on = is_untold && new.is_moved;
         let as_before = new.of(&record, given);
-        let stays = new.due_ms == self.due_of_waiting(id)
+        let stays = !goes_on
+            && new.due_ms == self.due_of_waiting(id)
             && new.later.priority == priority_at(self.place_of(id))
             && gate_of(&as_before) == gate_of(&record);
         if stays {
             self.rewrite(id, as_before, new, given);
             return false;
         }
-        if job_is_successor {
+        if job_is_successor || is_untold && !goes_on {
             let keeps_place = new.later.priority == priority_at(self.place_of(id));
             let given = match keeps_place {
                 true => given,
@@ -92,9 +98,13 @@ impl State {
             self.put(id, Collection::Blocked, moment(new.due_ms.unwrap_or(0)));
             return false;
         }
+        if aside.is_some() {
+            // A signal still finds it where it stands then.
+            self.suspend_until(id, new.due_ms);
+        }
         if new.keeps_order && field_of(&record, ORDER).is_some() {
             self.rewrite(id, as_before, new, given);
-            self.reschedule(id, new);
+            self.reschedule(id, new, is_untold);
             return was_delayed;
         }
         self.leave_to_change(id);
@@ -123,14 +133,19 @@ impl State {
     }
 
     /// A job of an order is due at another moment. It keeps its place among the jobs of its order, and the turn, if it has it.
-    fn reschedule(&mut self, id: &JobId, new: &Change) {
+    fn reschedule(&mut self, id: &JobId, new: &Change, is_untold: bool) {
         let from = self.collection_of(id);
-        if from == Some(Collection::Blocked) {
+        if from == Some(Collection::Blocked) && !is_untold {
             return self.put(id, Collection::Blocked, moment(new.due_ms.unwrap_or(0)));
         }
+        if is_untold {
+            self.leave_blocked(id);
+        }
         self.put(id, Collection::Lost, 0);
-        if from == Some(Collection::Unhandled) {
-            self.left_unhandled(std::slice::from_ref(id));
+        match from {
+            Some(Collection::Unhandled) => self.left_unhandled(std::slice::from_ref(id)),
+            Some(Collection::Blocked) => self.look_for_blocked(),
+            _ => {}
         }
         if let Some(due_ms) = new.due_ms {
             self.enter_delayed(&[(id.clone(), due_ms, new.later)]);

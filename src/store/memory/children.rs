@@ -15,7 +15,11 @@ use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State};
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
 use crate::store::children::{Children as ReadChildren, Known};
-use crate::store::enqueue::{Callbacks, NewJob};
+use crate::store::enqueue::{Callback, Callbacks, NewJob};
+use crate::store::import::Beside;
+
+/// Children of which their parent will hear nothing, and how many of the others are surely open.
+pub(crate) type Missing = (Vec<(u32, JobId)>, u32);
 
 /// What a job knows of its children.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -45,6 +49,41 @@ pub(crate) struct Told {
     pub(crate) died: Vec<Leaving>,
     /// Parents that may go on, because a step of theirs waits no more.
     pub(crate) woken: Vec<JobId>,
+}
+
+impl Children {
+    /// As Redis holds it.
+    pub(crate) fn stored(beside: &Beside) -> Self {
+        let counted = beside
+            .field("children")
+            .and_then(|it| std::str::from_utf8(it).ok());
+        let (_, open) = counted
+            .and_then(|it| it.split_once(' '))
+            .unwrap_or_default();
+        let known = beside.numbered("child");
+        let known = known.filter_map(|(number, it)| Some((number, KnownChild::decode(it).ok()?)));
+        Self {
+            total: u32::try_from(beside.children).unwrap_or(u32::MAX),
+            open: open.parse().unwrap_or(0),
+            known: known.collect(),
+            callbacks: None,
+        }
+    }
+}
+
+/// News of a child, the first or not: what is to be added now.
+fn heard(callbacks: &mut Option<(Callbacks, u32)>, is_first: bool, is_dead: bool) -> Vec<Callback> {
+    let mut sent = Vec::new();
+    if let Some((callbacks, left)) = callbacks.as_mut().filter(|_| is_first) {
+        *left = left.saturating_sub(1);
+        if is_dead {
+            sent.extend(callbacks.on_failure.take());
+        }
+        if *left == 0 {
+            sent.extend(callbacks.on_complete.take());
+        }
+    }
+    sent
 }
 
 fn parent_of(record: &[u8]) -> Option<ChildOf> {
@@ -146,21 +185,12 @@ impl State {
         }
         children.open -= u32::from(has_ended);
         let is_last = has_ended && children.open == 0;
-        let mut sent = Vec::new();
-        if let Some((callbacks, left)) = children.callbacks.as_mut().filter(|_| is_first) {
-            *left -= 1;
-            if standing == Standing::Dead {
-                sent.extend(callbacks.on_failure.take());
-            }
-            if *left == 0 {
-                sent.extend(callbacks.on_complete.take());
-            }
-        }
-        for callback in sent {
-            if let Some((target, message)) = callback.read() {
-                self.send(&target, message);
-            }
-        }
+        let sent = heard(
+            &mut children.callbacks,
+            is_first,
+            standing == Standing::Dead,
+        );
+        self.call_back(sent);
         if is_last {
             self.let_parent_go(&child.parent);
         }
@@ -170,8 +200,78 @@ impl State {
         None
     }
 
+    /// Children of which a job will hear nothing: their records are gone, or it was not there when they completed. Their numbers and ids,
+    /// and how many are surely open.
+    pub(crate) fn missing_children(&self, parent: &JobId) -> Missing {
+        let history = self.jobs.get(parent).and_then(|job| job.history.as_ref());
+        let known = history.map(|history| &history.children.known);
+        let (mut missing, mut open) = (Vec::new(), 0);
+        // The others were added while it ran.
+        let job = self.jobs.get(parent);
+        let own = job.and_then(|job| Some(children_in(fields_of(&job.record)?)));
+        let own = own.unwrap_or(0);
+        let known = known.into_iter().flatten();
+        for (number, child) in known.filter(|(number, _)| **number < own) {
+            let is_open = child.standing == Standing::Open;
+            if !is_open && child.standing != Standing::Dead {
+                continue;
+            }
+            let job = self.jobs.get(&child.id).filter(|job| {
+                let has_ended = matches!(job.collection, Collection::Completed | Collection::Kept);
+                let names = parent_of(&job.record);
+                let names = names.is_some_and(|it| it.parent == *parent && it.number == *number);
+                names && !has_ended
+            });
+            let job = job.filter(|_| child.queue.is_none());
+            let goes_on = || {
+                let of = job.and_then(|job| parent_of(&job.record));
+                of.is_some_and(|of| of.on_death == OnDeath::GoOn)
+            };
+            if child.queue.is_none() && job.is_none() {
+                missing.push((*number, child.id.clone()));
+            } else if is_open || job.is_some() && !goes_on() {
+                open += 1;
+            }
+        }
+        (missing, open)
+    }
+
+    /// Notes of these children that they were removed. Returns how many are open still.
+    pub(crate) fn drop_children(
+        &mut self,
+        parent: &JobId,
+        missing: &[(u32, JobId)],
+        surely_open: u32,
+    ) -> u32 {
+        let now_ms = self.now_ms();
+        let Some(children) = self.children_of(parent) else {
+            return 0;
+        };
+        let mut sent = Vec::new();
+        for (number, _) in missing {
+            if let Some(child) = children.known.get_mut(number) {
+                let was_open = child.standing == Standing::Open;
+                sent.extend(heard(&mut children.callbacks, was_open, false));
+                (child.standing, child.ended_ms) = (Standing::Removed, now_ms);
+                child.ending.clear();
+            }
+        }
+        let dropped = u32::try_from(missing.len()).unwrap_or(u32::MAX);
+        children.open = children.open.saturating_sub(dropped).max(surely_open);
+        let open = children.open;
+        self.call_back(sent);
+        open
+    }
+
+    /// Jobs that were to be added now.
+    fn call_back(&mut self, callbacks: Vec<Callback>) {
+        for (target, message) in callbacks.iter().filter_map(Callback::read) {
+            self.send(&target, message);
+        }
+    }
+
     /// All that it waited for has ended: it gets in line, at its place.
-    fn let_parent_go(&mut self, id: &JobId) {
+    pub(crate) fn let_parent_go(&mut self, id: &JobId) {
         if self.collection_of(id) == Some(Collection::Blocked) {
             let place = self.place_of(id);
             self.go_on(id, place);

@@ -24,6 +24,9 @@ impl Apply for Counts {
         if !state.paused_names.is_empty() {
             field("paused_names", state.paused_names.clone());
         }
+        if state.sent > 0 {
+            field("sent", state.sent.to_string());
+        }
         field("settings", state.settings.clone());
         field("started", state.started.clone());
         let now_ms = state.now_ms();

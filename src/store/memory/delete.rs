@@ -19,6 +19,10 @@ impl Apply for Delete {
         empty.calls = std::mem::take(&mut state.calls);
         // And which messages of other queues were taken: a relay may be late.
         empty.sources = std::mem::take(&mut state.sources);
+        // And the last position of this queue.
+        if state.sent > 0 {
+            empty.sources.insert(String::new(), state.sent);
+        }
         *state = empty;
         Answer::Deleted(held)
     }

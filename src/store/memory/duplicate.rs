@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::codec;
 use crate::id::JobId;
 use crate::job::head::{fields_of, split_fields};
 use crate::job::options::PRIORITY_DEFAULT;
 use crate::job::record::NewPayload;
-use crate::job::traits::{ON_DUPLICATE, UNIQUE, UNIQUE_UNTIL, children_in};
+use crate::job::traits::{ON_DUPLICATE, UNIQUE, UNIQUE_UNTIL, WAIT_AT_MOST, children_in};
 use crate::memory::change::Change;
 use crate::memory::delayed::due_ms;
 use crate::memory::flow::is_of_flow;
@@ -120,18 +121,19 @@ impl State {
         let id = successor.unwrap_or(owner.id);
         let at = self.collection_of(&id);
         let runs = at == Some(Collection::Active);
-        if how == Some("latest") && runs && owner.until_ms.is_none() {
+        let waits = at.is_some_and(Collection::waits);
+        let record = self.jobs.get(&id).map(|job| job.record.as_slice());
+        let is_of_flow = record.and_then(fields_of).is_some_and(is_of_flow);
+        let has_begun = runs || waits && !is_of_flow && self.has_steps(&id);
+        if how == Some("latest") && has_begun && owner.until_ms.is_none() {
             return Meets::Follows;
         }
-        let waits = at.is_some_and(Collection::waits);
         if let Some(await_ms) = new.await_ms
             && (waits || runs)
         {
             self.await_until(&id, self.now_ms() + await_ms);
         }
-        let record = self.jobs.get(&id).map(|job| job.record.as_slice());
-        let is_of_flow = record.and_then(fields_of).is_some_and(is_of_flow);
-        if !waits || how.is_none() || is_of_flow {
+        if !waits || has_begun || how.is_none() || is_of_flow {
             return Meets::Duplicate(id);
         }
         *have_left_delayed |= self.replace(&id, new);
@@ -147,9 +149,18 @@ impl State {
     /// place. Returns what `change` does.
     fn replace(&mut self, id: &JobId, new: &NewJob) -> bool {
         let now_ms = self.now_ms();
-        let due_ms = match new.record.field(ON_DUPLICATE) {
-            Some("debounce") => Some(due_ms(new, now_ms)).filter(|due_ms| *due_ms > now_ms),
-            _ => self.due_of_waiting(id),
+        let is_debounced = new.record.field(ON_DUPLICATE) == Some("debounce");
+        let most_ms = new.record.field(WAIT_AT_MOST).filter(|_| is_debounced);
+        let most_ms: Option<u64> = most_ms.and_then(|ms| ms.parse().ok());
+        let since_ms = self.jobs.get(id).and_then(|job| {
+            let (since_ms, _) = codec::split_stamp(job.record.get(1..)?)?;
+            Some(since_ms)
+        });
+        let latest_ms = since_ms.zip(most_ms).map(|(since, most)| since + most);
+        let due_ms = match is_debounced {
+            true => Some(due_ms(new, now_ms).min(latest_ms.unwrap_or(u64::MAX)))
+                .filter(|due_ms| *due_ms > now_ms),
+            false => self.due_of_waiting(id),
         };
         let later = Later {
             priority: new.priority.unwrap_or(PRIORITY_DEFAULT),
@@ -161,8 +172,9 @@ impl State {
             due_ms,
             rest: Some(new.record.record.clone()),
             payload: payload.map_or(NewPayload::Inline, NewPayload::Apart),
-            enqueued_ms: Some(now_ms),
+            enqueued_ms: most_ms.is_none().then_some(now_ms),
             keeps_order: false,
+            is_moved: false,
         };
         self.emit_ids("replaced", std::slice::from_ref(id));
         self.change(id, &change)

@@ -49,6 +49,7 @@ impl Apply for Edit<'_> {
             payload: rewrite.map_or(NewPayload::Unchanged, |rewrite| rewrite.payload.clone()),
             enqueued_ms: None,
             keeps_order: true,
+            is_moved: self.due.is_some(),
         };
         state.emit_ids("edited", std::slice::from_ref(self.id));
         if state.change(self.id, &change) {

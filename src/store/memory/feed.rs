@@ -19,6 +19,12 @@ impl Apply for Feed<'_> {
         if let Some(fed) = known.filter(|fed| fed.token == self.token) {
             return done(fed.before, stands, false);
         }
+        if self
+            .after
+            .is_some_and(|after| stands.is_none_or(|stands| stands < after))
+        {
+            return Fed::Behind;
+        }
         let is_new = |position: &u64| stands.is_none_or(|stands| *position > stands);
         let old = self.positions.iter().take_while(|it| !is_new(it)).count();
         let (Some(position), false) = (self.positions.last().copied(), old == self.jobs.len())

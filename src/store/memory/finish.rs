@@ -116,8 +116,8 @@ impl State {
         gone.len()
     }
 
-    /// Drops dead letters that are too old or too many, if that is set, at most `budget`; not those that halt their order, nor stuck sagas. Returns how
-    /// many.
+    /// Drops dead letters that are too old or too many, if that is set, at most `budget`; not those that halt their order, nor stuck sagas. Looks at
+    /// one page; the next call at the next one. Returns how many.
     pub(crate) fn cap_dead(&mut self, budget: usize) -> usize {
         let settings = self.in_force();
         let at_most = usize::try_from(settings.keep_dead_at_most).unwrap_or(usize::MAX);
@@ -126,16 +126,27 @@ impl State {
         let oldest = settings
             .keep_dead
             .map(|keep| moment(self.now_ms()) - moment(millis(keep)));
-        let page = self.all(Collection::Dead).take(budget);
+        let from = std::mem::take(&mut self.dead_from);
+        let page = self.all(Collection::Dead).skip(from).take(budget);
         let mut gone: Vec<JobId> = Vec::new();
+        let (mut looked, mut too_old) = (0, 0);
         for (died, id) in page {
             let is_old = oldest.is_some_and(|oldest| *died <= oldest);
+            looked += 1;
+            too_old += usize::from(is_old);
             let record = &self.jobs[id].record;
             let halts = has_traits(record) && field_of(record, ON_FAILURE) == Some("halt");
             let holds_up = halts || self.holds_its_parent(id) || self.saga(id).is_some();
             if (is_old || gone.len() < too_many) && !holds_up {
                 gone.push(id.clone());
             }
+        }
+        let is_set = settings.keep_dead.is_some() || settings.keep_dead_at_most != u64::MAX;
+        match looked == budget && (too_old == looked || excess > gone.len()) {
+            true => self.dead_from = from + looked - gone.len(),
+            // Nothing is looked at.
+            false if !is_set => self.dead_from = from,
+            false => {}
         }
         let leaving: Vec<_> = gone
             .iter()

@@ -29,7 +29,7 @@ impl Apply for Import<'_> {
                 history: job
                     .counters
                     .as_ref()
-                    .map(|counters| History::imported(counters, &job.history)),
+                    .map(|counters| History::imported(counters, &job.history, &job.beside)),
                 request: None,
                 outcome: Some([&stamp(died_ms)[..], &job.ending].concat()),
                 progress: None,
@@ -38,6 +38,12 @@ impl Apply for Import<'_> {
             state.insert(job.id.clone(), stored);
             imported.push(job.id.clone());
             tokens.push(format!("{}:{}", job.id, job.reason));
+        }
+        for id in &imported {
+            let (missing, open) = state.missing_children(id);
+            if !missing.is_empty() {
+                state.drop_children(id, &missing, open);
+            }
         }
         state.count("added", imported.len());
         state.count("dead", imported.len());

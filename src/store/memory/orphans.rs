@@ -8,6 +8,7 @@ use crate::job::outcome::Ending;
 use crate::job::traits::UNIQUE_UNTIL;
 use crate::memory::Apply;
 use crate::memory::attempts::stamp;
+use crate::memory::children::Missing;
 use crate::memory::leave::Goes;
 use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State, moment};
@@ -32,10 +33,11 @@ impl Apply for Orphans<'_> {
         let mut lost: Vec<JobId> = lost.map(|(_, id)| id.clone()).collect();
         lost.sort();
         let mut more = false;
+        let families = families(state);
         if self.how != How::Look {
             (lost, more) = chosen(self, state, lost);
         }
-        let found = match self.how {
+        let mut found = match self.how {
             _ if lost.is_empty() => lost,
             How::Look => lost,
             How::PutBack => {
@@ -44,12 +46,37 @@ impl Apply for Orphans<'_> {
             }
             How::Remove => remove(self, state, &lost),
         };
+        let mut told = 0;
+        for (parent, (missing, open)) in families {
+            if self.how != How::Look {
+                if told >= AT_MOST {
+                    more = true;
+                    break;
+                }
+                told += missing.len();
+                if state.drop_children(&parent, &missing, open) == 0 {
+                    state.let_parent_go(&parent);
+                }
+            }
+            found.extend(missing.into_iter().map(|(_, id)| id));
+        }
         Found {
             ids: found.iter().map(JobId::to_string).collect(),
             cursor: Self::FIRST.to_owned(),
             more,
         }
     }
+}
+
+/// Parents that would wait for ever, and their children that are missing.
+fn families(state: &State) -> Vec<(JobId, Missing)> {
+    let blocked = state.all(Collection::Blocked);
+    let parents = blocked.filter(|(_, id)| state.waits_for_children(id));
+    let families = parents.map(|(_, id)| (id.clone(), state.missing_children(id)));
+    let families = families.filter(|(_, (missing, _))| !missing.is_empty());
+    let mut families: Vec<_> = families.collect();
+    families.sort_by(|(a, _), (b, _)| a.cmp(b));
+    families
 }
 
 /// Those that are dealt with now, and whether that leaves some.

@@ -8,7 +8,12 @@ use crate::store::sent::{Cleared, Sent};
 impl State {
     /// Puts a message for `target` into the outbox.
     pub(crate) fn send(&mut self, target: &str, message: Vec<u8>) {
-        self.sent = (self.sent + 1).max(self.now_us);
+        let last = match self.sent {
+            // That of the queue before it was deleted.
+            0 => self.sources.get("").copied().unwrap_or(0),
+            last => last,
+        };
+        self.sent = (last + 1).max(self.now_us);
         self.outbox.insert((target.to_owned(), self.sent), message);
         self.has_sent = true;
     }

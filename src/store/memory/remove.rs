@@ -2,11 +2,19 @@
 
 use crate::id::JobId;
 use crate::memory::Apply;
+use crate::memory::attempts::History;
 use crate::memory::leave::Goes;
 use crate::memory::state::{Collection, Job, State};
 use crate::store::remove::{Remove, Removed};
 
 impl Remove<'_> {
+    /// Whether an attempt of the job has left something since it was read.
+    fn has_run_since(&self, at: usize, job: &Job) -> bool {
+        let counters = job.history.as_ref().map(History::encode_counters);
+        let seen = self.seen.and_then(|seen| seen.get(at));
+        seen.is_some_and(|seen| *seen != counters.unwrap_or_default())
+    }
+
     /// Whether the job is in another state than it must be.
     fn is_elsewhere(&self, job: &Job) -> bool {
         let only_in = self.only_in;
@@ -19,10 +27,13 @@ impl Apply for Remove<'_> {
         let (mut removed, mut active): (Vec<JobId>, Vec<String>) = (Vec::new(), Vec::new());
         let mut others = Vec::new();
         let (mut delayed, mut open) = (false, false);
-        for id in self.ids {
+        for (at, id) in self.ids.iter().enumerate() {
             match state.collection_of(id) {
                 Some(Collection::Active) => active.push(id.to_string()),
-                Some(_) if self.is_elsewhere(&state.jobs[id]) => {
+                Some(_)
+                    if self.is_elsewhere(&state.jobs[id])
+                        || self.has_run_since(at, &state.jobs[id]) =>
+                {
                     let shown = state.jobs[id].shown_state();
                     others.push((id.to_string(), shown.to_owned()));
                 }

@@ -17,6 +17,14 @@ pub(crate) enum Saga {
 
 impl Saga {
     /// As Redis holds it.
+    pub(crate) fn stored(stored: &[u8]) -> Self {
+        match stored {
+            b"owed" => Self::Owed,
+            why => Self::Undoing(why.to_vec()),
+        }
+    }
+
+    /// As Redis holds it.
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Owed => b"owed".to_vec(),

@@ -146,6 +146,8 @@ pub(crate) struct State {
     pub(crate) offers_held: bool,
     /// The news of unhandled jobs: another number whenever there may be more, 0 if there are none.
     pub(crate) unhandled: Option<u64>,
+    /// How many dead letters stand before those at which the next call that drops some looks.
+    pub(crate) dead_from: usize,
     /// What holds jobs back.
     pub(crate) gates: Gates,
     /// Which jobs have unique keys.

@@ -10,6 +10,7 @@ use crate::memory::saga::Saga;
 use crate::memory::state::{Collection, Later, State};
 use crate::policy::flow::StepChildren;
 use crate::policy::steps::{StepKind, StoredStep, encode_name};
+use crate::store::import::Beside;
 use crate::store::signal::{Signal, Signalled};
 use crate::store::step::{Step, Stored, What};
 use crate::store::steps::{Page, Steps};
@@ -41,6 +42,24 @@ enum Wait {
 }
 
 impl Waits {
+    /// As Redis holds it.
+    fn stored(text: &str) -> Self {
+        let mut words = text.split(' ');
+        let aside = words.next().and_then(|word| word.parse().ok());
+        let waits = words.filter_map(|word| {
+            let at = word.find([':', '=', '!'])?;
+            let (number, name) = word.split_at(at);
+            let mark = match name.as_bytes()[0] {
+                b':' => Wait::Open,
+                b'=' => Wait::Answered,
+                _ => Wait::Over,
+            };
+            Some((number.parse().ok()?, mark, name[1..].to_owned()))
+        });
+        let waits = waits.collect();
+        Self { aside, waits }
+    }
+
     /// As it is stored.
     #[cfg(test)]
     pub(crate) fn text(&self) -> String {
@@ -58,6 +77,24 @@ impl Waits {
 }
 
 impl Kept {
+    /// As Redis holds it.
+    pub(crate) fn stored(beside: &Beside) -> Self {
+        let waits = beside
+            .field("waits")
+            .and_then(|text| std::str::from_utf8(text).ok());
+        let steps = beside.numbered("step");
+        Self {
+            last: beside
+                .last
+                .map(|last| u32::try_from(last).unwrap_or(u32::MAX)),
+            steps: steps
+                .map(|(number, step)| (number, step.to_vec()))
+                .collect(),
+            cursor: beside.field("cursor").map(<[u8]>::to_vec),
+            waits: waits.map(Waits::stored),
+        }
+    }
+
     pub(crate) fn step(&self, number: u32) -> Option<StoredStep> {
         StoredStep::decode(self.steps.get(&number)?).ok()
     }
@@ -202,14 +239,21 @@ impl Apply for Steps<'_> {
             return page;
         };
         let kept = job.history.as_ref().map(|history| &history.kept);
+        let cut = |value: &[u8]| {
+            let sent = self.cut.map_or(value.len(), |cut| cut.min(value.len()));
+            (value[..sent].to_vec(), value.len() as u64)
+        };
         if self.from == 1 {
-            page.cursor = kept.and_then(|kept| kept.cursor.clone());
-            page.request = job.request.clone();
+            let cursor = kept.and_then(|kept| kept.cursor.as_deref());
+            if let Some((cursor, size)) = cursor.map(cut) {
+                (page.cursor, page.cursor_size) = (Some(cursor), size);
+            }
+            page.request = job.request.as_deref().map(|request| cut(request).0);
             let saga = job
                 .history
                 .as_ref()
                 .and_then(|history| history.saga.as_ref());
-            page.undo = saga.map(Saga::encode);
+            page.undo = saga.map(|saga| cut(&saga.encode()).0);
         }
         page.last = kept.and_then(|kept| kept.last).unwrap_or(0);
         let mut bytes = 0;
@@ -221,8 +265,9 @@ impl Apply for Steps<'_> {
                 break;
             }
             if let Some((_, stored)) = steps.next_if(|(known, _)| **known == number) {
-                bytes += stored.len();
-                page.steps.push((number, stored.clone()));
+                let (sent, size) = cut(stored);
+                bytes += sent.len();
+                page.steps.push((number, sent, size));
             }
         }
         page
@@ -235,7 +280,7 @@ impl Apply for Signal<'_> {
         let Some(job) = state.jobs.get_mut(self.id) else {
             return Signalled::Missing;
         };
-        let (collection, score) = (job.collection, job.score);
+        let collection = job.collection;
         match collection {
             Collection::Lost => return Signalled::Missing,
             Collection::Completed | Collection::Kept => {
@@ -258,14 +303,7 @@ impl Apply for Signal<'_> {
         (step.at_ms, step.value) = (now_ms, self.value.to_vec());
         kept.write(number, &step);
         kept.mark(number, Wait::Answered);
-        let waits = kept.waits.get_or_insert_default();
-        let is_aside = match collection {
-            Collection::Blocked => waits.aside == Some(0),
-            Collection::Delayed => waits.aside == Some(due_of(score)),
-            _ => false,
-        };
-        if is_aside {
-            waits.aside = None;
+        if state.suspended_until(self.id).is_some() {
             state.wake(self.id, collection);
         }
         Signalled::Yes
@@ -317,6 +355,32 @@ impl State {
             self.put(id, Collection::Blocked, 0);
         }
         self.gates.any_blocked |= !ids.is_empty();
+    }
+
+    /// Until when a job is put aside, 0 until it is told; none: it waits where it is for something else.
+    pub(crate) fn suspended_until(&self, id: &JobId) -> Option<u64> {
+        let job = self.jobs.get(id)?;
+        let aside = job.history.as_ref()?.kept.waits.as_ref()?.aside?;
+        let moment = match job.collection {
+            Collection::Blocked => 0,
+            Collection::Delayed => due_of(job.score),
+            _ => return None,
+        };
+        (aside == moment).then_some(aside)
+    }
+
+    /// It stands where this moment puts it; none: it is put aside no more.
+    pub(crate) fn suspend_until(&mut self, id: &JobId, due_ms: Option<u64>) {
+        let history = self.jobs.get_mut(id).and_then(|job| job.history.as_mut());
+        if let Some(waits) = history.and_then(|history| history.kept.waits.as_mut()) {
+            waits.aside = due_ms;
+        }
+    }
+
+    /// Whether a job has stored a step, or a checkpoint.
+    pub(crate) fn has_steps(&self, id: &JobId) -> bool {
+        let history = self.jobs.get(id).and_then(|job| job.history.as_ref());
+        history.is_some_and(|history| history.kept.last.is_some())
     }
 
     /// Whether a blocked job waits until it is told something.

@@ -38,10 +38,6 @@ impl Message {
     }
 
     /// Read again; `None` if this version cannot read it.
-    #[allow(
-        dead_code,
-        reason = "only queues in memory read messages, and these are a feature"
-    )]
     pub(crate) fn decode(message: &[u8]) -> Option<Self> {
         const IDS_AT_MOST: usize = 256;
         let texts = texts_of(message)?;

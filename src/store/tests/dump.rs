@@ -385,6 +385,10 @@ impl Dump {
             ("started", text(&state.started)),
             ("sent", (state.sent > 0).then(|| state.sent.to_string())),
             ("unhandled", state.unhandled.map(|news| news.to_string())),
+            (
+                "dead_from",
+                (state.dead_from > 0).then(|| state.dead_from.to_string()),
+            ),
             ("offers_held", state.offers_held.then(|| "1".to_owned())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
             ("paced", state.paced().map(|ms| ms.to_string())),

@@ -30,10 +30,23 @@ impl Rig {
         )
     }
 
+    fn feed_after(&mut self, after: u64, token: &str, entries: &[(u64, &str)]) -> Fed {
+        let jobs: Vec<NewJob> = entries.iter().map(|(_, id)| job(id)).collect();
+        self.call(&Feed {
+            source: "log",
+            positions: &entries.iter().map(|(at, _)| *at).collect::<Vec<_>>(),
+            after: Some(after),
+            token,
+            most: SOURCES,
+            jobs: &jobs.iter().collect::<Vec<_>>(),
+        })
+    }
+
     fn feed_jobs(&mut self, source: &str, token: &str, positions: &[u64], jobs: &[NewJob]) -> Fed {
         self.call(&Feed {
             source,
             positions,
+            after: None,
             token,
             most: SOURCES,
             jobs: &jobs.iter().collect::<Vec<_>>(),
@@ -133,6 +146,22 @@ fn jobs_are_added_as_they_are(mut rig: Rig) {
     assert_eq!(rig.state(&JobId::stored("other")), None);
 }
 
+/// A queue that has lost what it took is not fed with what follows, as if nothing were missing.
+fn g3_a_feed_hides_no_loss(mut rig: Rig) {
+    assert_eq!(rig.feed_after(4, "t0", &[(5, "a")]), Fed::Behind);
+    rig.feed("log", "t1", &[(4, "a")]);
+    assert_eq!(rig.feed_after(4, "t2", &[(5, "b")]), done(Some(4), Some(5)));
+    let before = rig.subject.dump();
+    assert_eq!(rig.feed_after(6, "t3", &[(7, "c")]), Fed::Behind);
+    assert_eq!(rig.subject.dump(), before);
+    // The answer was lost; and a relay that is late.
+    let repeated = rig.feed_after(4, "t2", &[(5, "b")]);
+    assert_eq!(repeated, done(Some(4), Some(5)));
+    let late = rig.feed_after(3, "t4", &[(4, "a"), (6, "c")]);
+    assert_eq!(late, done(Some(5), Some(6)));
+    assert_eq!(rig.waiting_ids(), ["a", "b", "c"]);
+}
+
 fn sources_are_so_many_at_most(mut rig: Rig) {
     for source in ["a", "b", "c"] {
         assert_ne!(rig.feed(source, "t", &[(1, source)]), Fed::Full);
@@ -145,6 +174,7 @@ fn sources_are_so_many_at_most(mut rig: Rig) {
 
 on_both!(
     g3_an_entry_makes_one_job,
+    g3_a_feed_hides_no_loss,
     jobs_are_added_as_they_are,
     sources_are_so_many_at_most,
 );
@@ -156,6 +186,7 @@ struct FeedSome {
     ids: Vec<u8>,
     from: u64,
     step: u64,
+    after: Option<u64>,
     token: u8,
     bytes: usize,
     key: Option<&'static str>,
@@ -167,15 +198,17 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
         vec(0..IDS, 0..5),
         0..12u64,
         1..3u64,
+        option::weighted(0.3, 0..20u64),
     );
     let key = option::weighted(0.2, select(&["x", "y"][..]));
     let how = (0..6u8, select(&[1, 3_000][..]), key);
-    (what, how).prop_map(|((source, ids, from, step), (token, bytes, key))| {
+    (what, how).prop_map(|((source, ids, from, step, after), (token, bytes, key))| {
         Op::Other(Arc::new(FeedSome {
             source,
             ids,
             from,
             step,
+            after,
             token,
             bytes,
             key,
@@ -202,6 +235,7 @@ impl Operation for FeedSome {
         world.both(&Feed {
             source: self.source,
             positions: &positions.collect::<Vec<_>>(),
+            after: self.after,
             token: &format!("t{}", self.token),
             most: SOURCES,
             jobs: &jobs.iter().collect::<Vec<_>>(),

@@ -3,23 +3,30 @@
 use std::sync::Arc;
 
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::random::op::{IDS, Op, Operation};
 use super::random::world::{World, Wrong, names};
 use super::subject::START_US;
-use super::{Rig, job, on_both};
+use super::{Rig, completed, job, on_both};
 use crate::codec;
 use crate::id::JobId;
+use crate::job::history::Counters;
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
+use crate::policy::flow::{ChildOf, OnDeath};
 use crate::queue::info::{Ended, JobInfo};
+use crate::store::children::Children;
 use crate::store::get::Get;
-use crate::store::import::{Import, ImportJob};
+use crate::store::import::{Beside, Import, ImportJob};
+use crate::store::remove::Remove;
 use crate::store::replay::Replay;
+use crate::store::signal::{Signal, Signalled};
+use crate::store::steps::Steps;
 
 const ATTEMPT: &[u8] = b"\xcf\0\0\0\0\0\0\0\x05\xcf\0\0\0\0\0\0\0\x09\x81\xa4kind\xa7stalled";
 
@@ -38,6 +45,7 @@ pub(super) fn exported(id: &JobId, died_ms: u64, options: &JobOptions, bytes: us
         counters: Some(b"\x94\x04\x00\x00\x04".to_vec()),
         recorded: 4,
         history: vec![ATTEMPT.to_vec(), ATTEMPT.to_vec()],
+        beside: Beside::default(),
     }
 }
 
@@ -97,7 +105,105 @@ fn what_is_imported_is_dead_as_it_was(mut rig: Rig) {
     }
 }
 
-on_both!(what_is_imported_is_dead_as_it_was);
+/// Two steps, a checkpoint, a saga, and two children: one that completed, and one that is open.
+fn beside(open: &str) -> Beside {
+    let fields = [
+        ("child0", "ended ~ gone child 7 x".to_owned()),
+        ("child1", format!("open ~ {open} child 0 ")),
+        ("children", "2 1".to_owned()),
+        ("cursor", "far".to_owned()),
+        ("step1", "done 5 0 charge x".to_owned()),
+        ("step3", "wait 5 0 answer ".to_owned()),
+        ("undo", "owed".to_owned()),
+        ("waits", "- 3:answer".to_owned()),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.into_bytes()));
+    Beside {
+        fields: fields.to_vec(),
+        last: Some(3),
+        children: 2,
+    }
+}
+
+fn with_beside(id: &str, died_ms: u64, beside: Beside) -> ImportJob {
+    let job = exported(&JobId::stored(id), died_ms, &JobOptions::new(), 1);
+    let counters = Counters::with_beside(job.counters.clone(), beside.last, beside.children);
+    ImportJob {
+        counters: Some(counters),
+        beside,
+        ..job
+    }
+}
+
+fn steps_and_children_come_with_their_job(mut rig: Rig) {
+    let now_ms = rig.now_us / 1_000;
+    let jobs = &[with_beside("p", now_ms, beside("missing"))];
+    assert_eq!(rig.call(&Import { jobs }).imported, ["p"]);
+    let (id, bytes) = ("p", 1 << 20);
+    let page = rig.call(&Steps { id, from: 1, bytes });
+    let numbers: Vec<u32> = page.steps.iter().map(|(number, _)| *number).collect();
+    assert_eq!((page.last, numbers), (3, vec![1, 3]));
+    assert_eq!(page.cursor.as_deref(), Some(&b"far"[..]));
+    assert_eq!(page.undo.as_deref(), Some(&b"owed"[..]));
+    let max_bytes = bytes;
+    let known = rig.call(&Children {
+        id,
+        from: 0,
+        max_bytes,
+    });
+    // The one that is not here will never end.
+    assert_eq!((known.total, known.open), (2, 0));
+    let removed = format!("removed ~ missing child {now_ms} ");
+    assert_eq!(known.children[1], (1, removed.into_bytes()));
+    let p = &JobId::stored("p");
+    rig.call(&Replay {
+        ids: std::slice::from_ref(p),
+    });
+    rig.traits = true;
+    assert_eq!(rig.job_state("p"), Some(State::Waiting));
+    let signal = Signal {
+        id: p,
+        name: "answer",
+        value: b"yes",
+    };
+    assert_eq!(rig.call(&signal), Signalled::Yes);
+    rig.call(&Remove::of(std::slice::from_ref(p)));
+    assert_eq!(rig.size("attempts"), 0);
+    rig.check_whole(p);
+}
+
+/// A child that comes with its parent, or is there, is waited for.
+fn a_parent_waits_for_the_children_that_are_there(mut rig: Rig) {
+    let now_ms = rig.now_us / 1_000;
+    let child_of = ChildOf {
+        queue: None,
+        parent: JobId::stored("p"),
+        number: 1,
+        on_death: OnDeath::Hold,
+    };
+    let options = JobOptions {
+        child_of: Some(child_of),
+        ..JobOptions::new()
+    };
+    let child = exported(&JobId::stored("c"), now_ms, &options, 1);
+    let jobs = &[with_beside("p", now_ms, beside("c")), child];
+    rig.call(&Import { jobs });
+    let (p, c) = (JobId::stored("p"), JobId::stored("c"));
+    rig.call(&Replay { ids: &[p.clone()] });
+    assert_eq!(rig.job_state("p"), Some(State::Blocked));
+    rig.call(&Replay { ids: &[c] });
+    rig.traits = true;
+    let child = rig.claim_one().unwrap();
+    assert_eq!(child.id.as_str(), "c");
+    rig.ends(&child, completed());
+    assert_eq!(rig.claim_one().unwrap().id, p);
+}
+
+on_both!(
+    what_is_imported_is_dead_as_it_was,
+    steps_and_children_come_with_their_job,
+    a_parent_waits_for_the_children_that_are_there,
+);
 
 /// An operator imports some of these.
 #[derive(Debug)]
@@ -107,19 +213,23 @@ struct ImportSome {
     bytes: usize,
     ago_ms: u64,
     stalls: u32,
+    /// With steps and children, of which this one is open.
+    open: Option<u8>,
 }
 
 pub(super) fn operation() -> impl Strategy<Value = Op> {
     let priority = select(&[0, 500, 1_023][..]);
     let bytes = select(&[1, 3_000][..]);
-    (vec(0..IDS, 1..4), priority, bytes, 0..3u64, 0..2u32).prop_map(
-        |(ids, priority, bytes, ago_ms, stalls)| {
+    let open = option::weighted(0.3, 0..IDS);
+    (vec(0..IDS, 1..4), priority, bytes, 0..3u64, 0..2u32, open).prop_map(
+        |(ids, priority, bytes, ago_ms, stalls, open)| {
             Op::Other(Arc::new(ImportSome {
                 ids,
                 priority,
                 bytes,
                 ago_ms,
                 stalls,
+                open,
             }))
         },
     )
@@ -131,9 +241,20 @@ impl Operation for ImportSome {
         let died_ms = START_US / 1_000 + self.ago_ms * 7_000;
         let jobs: Vec<ImportJob> = names(&self.ids)
             .iter()
-            .map(|id| ImportJob {
-                stalls: self.stalls,
-                ..exported(id, died_ms, &options, self.bytes)
+            .map(|id| {
+                let job = ImportJob {
+                    stalls: self.stalls,
+                    ..exported(id, died_ms, &options, self.bytes)
+                };
+                let Some(open) = self.open else {
+                    return job;
+                };
+                let with = with_beside(id.as_str(), died_ms, beside(names(&[open])[0].as_str()));
+                ImportJob {
+                    counters: with.counters,
+                    beside: with.beside,
+                    ..job
+                }
             })
             .collect();
         world.both(&Import { jobs: &jobs })

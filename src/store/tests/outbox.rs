@@ -448,6 +448,33 @@ fn what_a_queue_has_taken_outlives_it(mut rig: Rig) {
     assert_eq!(rig.subject.expires_ms("sources"), None);
 }
 
+fn a_queue_that_takes_something_in_is_in_use_again(mut rig: Rig) {
+    rig.take_in(3, jobs(&["a"]));
+    let (all, lanes_ms) = (true, KEEP_MS);
+    rig.call(&Delete { all, lanes_ms });
+    rig.take_in(4, jobs(&["b"]));
+    assert_eq!(rig.subject.expires_ms("sources"), None);
+    assert_eq!(rig.take_in(3, jobs(&["a"])).taken, 0);
+}
+
+/// Or other queues would take its next messages for those that they have.
+fn positions_rise_also_when_the_queue_was_deleted_and_the_clock_is_set_back(mut rig: Rig) {
+    rig.send(&[("other", jobs(&["a"]).remove(0))]);
+    let outbox = |rig: &mut Rig| {
+        let (from, limit, bytes) = ("", 1, 1_000);
+        rig.call(&Outbox { from, limit, bytes }).unwrap().oldest
+    };
+    let before = outbox(&mut rig);
+    let (all, lanes_ms) = (true, KEEP_MS);
+    for _ in 0..2 {
+        rig.call(&Delete { all, lanes_ms });
+    }
+    rig.now_us -= 10_000_000;
+    rig.subject.set_clock(rig.now_us);
+    rig.send(&[("other", jobs(&["b"]).remove(0))]);
+    assert_eq!(outbox(&mut rig), before + 1);
+}
+
 on_both!(
     a_job_arrives_as_it_was_sent,
     g3_a_message_is_taken_once,
@@ -458,4 +485,6 @@ on_both!(
     a_draft_whose_job_is_met_does_not_go_out,
     a_draft_that_nobody_commits_is_dropped,
     what_a_queue_has_taken_outlives_it,
+    a_queue_that_takes_something_in_is_in_use_again,
+    positions_rise_also_when_the_queue_was_deleted_and_the_clock_is_set_back,
 );

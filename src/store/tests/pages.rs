@@ -326,7 +326,11 @@ fn jobs_are_removed_only_in_the_state_that_is_asked_for(mut rig: Rig) {
     let ids = ["a", "b", "c"].map(|id| JobId::new(id).unwrap());
     let mut remove = |ids: &[JobId], state: State| {
         let only_in = Some(state.as_str());
-        rig.call(&Remove { ids, only_in })
+        rig.call(&Remove {
+            ids,
+            only_in,
+            seen: None,
+        })
     };
     let removed = remove(&ids, State::Waiting);
     let dead = |id: &str| (id.to_owned(), "dead".to_owned());

@@ -233,7 +233,7 @@ verbs! {
         "feed" => |redis, _| {
             let jobs = &[&job("fed"), &keyed("fed-too")];
             let (source, positions, token, most) = ("log", &[3, 9][..], "token", 5);
-            tried(redis, &Feed { source, positions, token, most, jobs })
+            tried(redis, &Feed { source, positions, after: None, token, most, jobs })
         },
     }
     fire: Fire<'_> {
@@ -350,9 +350,14 @@ verbs! {
     remove: Remove<'_> {
         "remove what is dead" => |redis, _| {
             let only_in = Some("dead");
-            tried(redis, &Remove { ids: &all(), only_in })
+            tried(redis, &Remove { ids: &all(), only_in, seen: None })
         },
         "remove" => |redis, _| tried(redis, &Remove::of(&all())),
+        "remove what has not run since" => |redis, _| {
+            let ids = all();
+            let seen = vec![Vec::new(); ids.len()];
+            tried(redis, &Remove { ids: &ids, only_in: None, seen: Some(&seen) })
+        },
     }
     replay: Replay<'_> {
         "replay" => |redis, _| tried(redis, &Replay { ids: &all() }),
@@ -416,7 +421,7 @@ verbs! {
         },
     }
     steps: Steps<'_> {
-        "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99 }),
+        "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99, cut: Some(9) }),
     }
     tend: Tend<'_> {
         "tend" => |redis, _| {

@@ -14,6 +14,7 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
 use crate::job::state::State;
 use crate::policy::order::{OnFailure, Order};
+use crate::store::get::Get;
 use crate::store::remove::{Remove, Removed};
 use crate::store::replay::Replay;
 
@@ -35,7 +36,11 @@ impl Rig {
 
 fn dead(ids: &[JobId]) -> Remove<'_> {
     let only_in = Some(State::Dead.as_str());
-    Remove { ids, only_in }
+    Remove {
+        ids,
+        only_in,
+        seen: None,
+    }
 }
 
 fn only_what_is_dead_is_removed(mut rig: Rig) {
@@ -75,8 +80,30 @@ fn a_dead_job_that_was_removed_halts_its_order_no_longer(mut rig: Rig) {
     assert_eq!(rig.claim_one().unwrap().id.as_str(), "b");
 }
 
+/// Between a look at it and its removal a job may have run, and be where it was.
+fn what_has_run_since_it_was_read_is_left_alone(mut rig: Rig) {
+    rig.enqueue(&[job("a"), job("b")]);
+    rig.die();
+    let ids = [JobId::stored("a"), JobId::stored("b")];
+    let counters = rig.call(&Get { id: "a" }).unwrap().counters.unwrap();
+    let remove = |seen: &[Vec<u8>], rig: &mut Rig| {
+        rig.call(&Remove {
+            ids: &ids,
+            only_in: None,
+            seen: Some(seen),
+        })
+    };
+    let told = remove(&[Vec::new(), b"\x94".to_vec()], &mut rig);
+    let left = |id: &str, state: &str| (id.to_owned(), state.to_owned());
+    assert_eq!(told.others, [left("a", "dead"), left("b", "waiting")]);
+    assert!(told.removed.is_empty());
+    let told = remove(&[counters, Vec::new()], &mut rig);
+    assert_eq!(told.removed, ["a", "b"]);
+}
+
 on_both!(
     only_what_is_dead_is_removed,
+    what_has_run_since_it_was_read_is_left_alone,
     a_dead_job_that_was_removed_halts_its_order_no_longer,
 );
 

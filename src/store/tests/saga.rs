@@ -81,8 +81,14 @@ impl Rig {
 
     /// Whether it is a saga, and why it is to be undone.
     fn undo_of(&mut self, id: &str) -> Option<Vec<u8>> {
-        let (from, bytes) = (1, 1);
-        self.call(&Steps { id, from, bytes }).undo
+        let (from, bytes, cut) = (1, 1, None);
+        self.call(&Steps {
+            id,
+            from,
+            bytes,
+            cut,
+        })
+        .undo
     }
 
     fn begin_undo(&mut self, claimed: &Claimed, reason: &str) -> Undoing {
@@ -326,6 +332,7 @@ fn an_undo_is_left_out_only_while_the_saga_is_stuck(mut rig: Rig) {
         id: "a",
         from,
         bytes,
+        cut: None,
     });
     let stored = String::from_utf8_lossy(&page.steps[0].1).into_owned();
     assert!(

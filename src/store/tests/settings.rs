@@ -10,6 +10,7 @@ use crate::policy::retention::Retention;
 use crate::policy::settings::SettingsInForce;
 use crate::store::list::{Direction, List};
 use crate::store::recover::{Doubt, Recover, Recovered};
+use crate::store::remove::Remove;
 use crate::store::settings::{Found, Settings};
 use crate::store::trim::{Trim, Trimmed};
 
@@ -361,6 +362,35 @@ fn dead_letters_are_dropped_only_if_that_is_set(mut rig: Rig) {
     assert_eq!((rig.trim().dead_dropped, rig.dead().len()), (0, 1));
 }
 
+/// However many stay that died before it.
+fn a_dead_letter_behind_those_that_stay_is_dropped(mut rig: Rig) {
+    rig.traits = true;
+    let halting = |n: usize| {
+        JobOptions::new().ordered_by(Order::by(format!("k {n}")).on_failure(OnFailure::Halt))
+    };
+    for n in 0..5 {
+        rig.bury(&[&format!("halts-{n}")], &halting(n));
+    }
+    rig.bury(&["a", "b", "c"], &JobOptions::new());
+    rig.configure(By::Operator, said().keep_dead_at_most(6));
+    let trim = |rig: &mut Rig| {
+        let verb = Trim {
+            limit: 3,
+            lane_ttl_ms: 60_000,
+            lanes_cursor: "0",
+        };
+        rig.call(&verb).dead_dropped
+    };
+    let dropped: Vec<u64> = (0..4).map(|_| trim(&mut rig)).collect();
+    assert_eq!(dropped, [0, 1, 1, 0]);
+    assert_eq!(rig.dead()[0], "c", "`a` and `b` are gone");
+    // It begins again with the first: one of these has nothing to hold back any more.
+    rig.call(&Remove::of(&[JobId::stored("halts-4")]));
+    rig.bury(&["d", "e"], &JobOptions::new());
+    let dropped: u64 = (0..4).map(|_| trim(&mut rig)).sum();
+    assert_eq!(dropped, 1);
+}
+
 /// The jobs behind it would go on as if it had been done.
 fn a_dead_job_that_halts_its_order_is_not_dropped(mut rig: Rig) {
     rig.traits = true;
@@ -380,6 +410,7 @@ fn a_dead_job_that_halts_its_order_is_not_dropped(mut rig: Rig) {
 
 on_both!(
     dead_letters_are_dropped_only_if_that_is_set,
+    a_dead_letter_behind_those_that_stay_is_dropped,
     a_dead_job_that_halts_its_order_is_not_dropped,
     only_what_is_said_is_changed_and_each_change_has_a_revision,
     what_an_operator_changes_stays_until_the_code_says_something_else,

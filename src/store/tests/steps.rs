@@ -1,6 +1,8 @@
 //! Durable steps: what is promised of them.
 
+mod edited;
 pub(super) mod operations;
+mod replaced;
 
 use std::time::Duration;
 
@@ -108,13 +110,22 @@ impl Rig {
     }
 
     fn steps(&mut self) -> Page {
-        let (id, from, bytes) = ("a", 1, 1 << 20);
-        self.call(&Steps { id, from, bytes })
+        self.some_steps(1, 1 << 20, None)
+    }
+
+    fn some_steps(&mut self, from: u32, bytes: usize, cut: Option<usize>) -> Page {
+        let id = "a";
+        self.call(&Steps {
+            id,
+            from,
+            bytes,
+            cut,
+        })
     }
 
     fn stored_step(&mut self, number: u32) -> StoredStep {
         let steps = self.steps().steps;
-        let found = steps.iter().find(|(known, _)| *known == number);
+        let found = steps.iter().find(|(known, ..)| *known == number);
         StoredStep::decode(&found.unwrap().1).unwrap()
     }
 
@@ -149,15 +160,43 @@ fn the_first_of_a_number_stays_and_is_read_back(mut rig: Rig) {
     rig.store_step(&claimed, 1, StepKind::Sleep, Some(MINUTE_MS), b"");
     let page = rig.steps();
     assert_eq!((page.last, page.next, page.steps.len()), (2, None, 2));
-    assert_eq!(page.steps[1], (2, there));
+    let size = there.len() as u64;
+    assert_eq!(page.steps[1], (2, there, size));
     let sleeps = rig.stored_step(1);
     assert_eq!(sleeps.due_ms, Some(now_ms + MINUTE_MS));
     // Page by page, each with one step at least.
-    let (id, bytes) = ("a", 1);
-    let page = rig.call(&Steps { id, from: 1, bytes });
+    let page = rig.some_steps(1, 1, None);
     assert_eq!((page.steps.len(), page.next), (1, Some(2)));
-    let page = rig.call(&Steps { id, from: 2, bytes });
+    let page = rig.some_steps(2, 1, None);
     assert_eq!((page.steps.len(), page.next), (1, None));
+}
+
+fn only_the_beginning_of_values_is_read_if_that_is_enough(mut rig: Rig) {
+    let claimed = rig.claimed(&JobOptions::new());
+    let at_ms = rig.ms();
+    for number in [1, 2] {
+        rig.store_step(&claimed, number, StepKind::Done, None, &[b'x'; 3_000]);
+    }
+    let (id, receipt) = (&claimed.id, &claimed.receipt);
+    let (what, value) = (What::Checkpoint, &[b'c'; 2_000][..]);
+    rig.call(&Step {
+        id,
+        receipt,
+        what,
+        value,
+    });
+    let head = format!("done {at_ms} 0 step%201 ");
+    let cut = head.len() + 2;
+    let page = rig.some_steps(1, 4_000, Some(cut));
+    // What counts is what is sent.
+    assert_eq!((page.steps.len(), page.next), (2, None));
+    let (_, sent, size) = &page.steps[0];
+    assert_eq!(sent, &format!("{head}xx").into_bytes());
+    assert_eq!(*size, head.len() as u64 + 3_000);
+    assert_eq!(page.cursor, Some(vec![b'c'; cut]));
+    assert_eq!(page.cursor_size, 2_000);
+    let page = rig.some_steps(1, cut, Some(cut));
+    assert_eq!((page.steps.len(), page.next), (1, Some(2)));
 }
 
 fn g2_who_does_not_hold_the_job_stores_no_step(mut rig: Rig) {
@@ -374,6 +413,7 @@ fn a_job_that_was_put_aside_can_be_cancelled_and_removed(mut rig: Rig) {
 
 on_both!(
     the_first_of_a_number_stays_and_is_read_back,
+    only_the_beginning_of_values_is_read_if_that_is_enough,
     g2_who_does_not_hold_the_job_stores_no_step,
     steps_and_the_checkpoint_stay_with_their_job_and_go_with_it,
     a_job_that_waits_is_put_aside_and_burns_nothing,

@@ -1,6 +1,8 @@
 //! Unique keys: who has one, until when, and what becomes of a job that is enqueued meanwhile. And the operation of the random
 //! sequences.
 
+mod debounce;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -342,57 +344,6 @@ fn a_job_that_waits_is_replaced_where_it_is(mut rig: Rig) {
     rig.check_whole(&JobId::stored("a"));
 }
 
-fn a_debounced_job_is_due_when_the_last_one_would_be(mut rig: Rig) {
-    let new = |id| after(replaces(id, OnDuplicate::Debounce), MINUTE);
-    rig.enqueue(&[new("a")]);
-    for _ in 0..3 {
-        rig.wait(MINUTE / 2);
-        assert_eq!(met(&mut rig, &[new("b")]), ["~a"]);
-        assert!(claim(&mut rig).is_none());
-    }
-    rig.wait(MINUTE);
-    assert_eq!(claim(&mut rig).unwrap().id.as_str(), "a");
-}
-
-/// Which job is due next is looked up once, however many jobs are put off: that takes a command for each priority.
-#[test]
-fn g7_many_debounced_jobs_are_cheap() {
-    let mut rig = Rig::in_redis();
-    let new = |n: u16| {
-        let unique = Unique::by(format!("k{n}")).on_duplicate(OnDuplicate::Debounce);
-        let priority = Some(4 * n);
-        let id = format!("{n}-{}", "a");
-        NewJob {
-            priority,
-            ..after(
-                with(&id, &JobOptions::new().unique(unique).priority(4 * n)),
-                MINUTE,
-            )
-        }
-    };
-    let jobs: Vec<NewJob> = (0..256).map(new).collect();
-    rig.enqueue(&jobs);
-    rig.wait(MINUTE / 2);
-    let commands = |rig: &mut Rig| -> u64 {
-        let stats = rig.subject.command_stats();
-        let calls = stats
-            .lines()
-            .filter_map(|line| line.split_once(":calls=")?.1.split(',').next());
-        calls.map(|calls| calls.parse::<u64>().unwrap()).sum()
-    };
-    let before = commands(&mut rig);
-    let again: Vec<NewJob> = (0..256)
-        .map(|n| NewJob {
-            id: JobId::stored(&format!("{n}-b")),
-            ..new(n)
-        })
-        .collect();
-    let told = met(&mut rig, &again);
-    assert!(told.iter().all(|told| told.starts_with('~')), "{told:?}");
-    let spent = commands(&mut rig) - before;
-    assert!(spent < 256 * 25, "{spent} commands");
-}
-
 /// An edit moves the job, and its key stays.
 fn a_job_that_is_edited_keeps_its_key(mut rig: Rig) {
     let id = JobId::stored("a");
@@ -450,7 +401,6 @@ on_both! {
     jobs_of_one_call_meet_each_other,
     a_repeated_call_gives_its_first_answer,
     a_job_that_waits_is_replaced_where_it_is,
-    a_debounced_job_is_due_when_the_last_one_would_be,
     a_job_that_is_edited_keeps_its_key,
     a_job_that_is_cancelled_while_it_runs_has_its_key_until_it_has_ended,
     a_replaced_job_leaves_its_gate,
@@ -481,7 +431,10 @@ pub(super) fn operation(new: impl Strategy<Value = New>) -> impl Strategy<Value 
     );
     let unique =
         (select(&["k", "l m"][..]), until, on_duplicate).prop_map(|(key, until, on_duplicate)| {
-            let unique = Unique::by(key).on_duplicate(on_duplicate);
+            let mut unique = Unique::by(key).on_duplicate(on_duplicate);
+            if key == "l m" && on_duplicate == OnDuplicate::Debounce {
+                unique = unique.wait_at_most(Duration::from_secs(40));
+            }
             match until {
                 None => unique,
                 Some(0) => unique.until_started(),

@@ -206,9 +206,10 @@ impl Store {
                 id,
                 from: first,
                 bytes,
+                cut: None,
             };
             let page = self.lasting(&verb).await?;
-            for (number, stored) in &page.steps {
+            for (number, stored, _) in &page.steps {
                 let step =
                     StoredStep::decode(stored).map_err(|error| error.with_job(&self.lease.id))?;
                 known.steps.insert(*number, step);

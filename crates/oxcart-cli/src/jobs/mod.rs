@@ -1,5 +1,6 @@
 //! What several nouns do with jobs.
 
+pub(crate) mod durable;
 pub(crate) mod filter;
 pub(crate) mod listing;
 pub(crate) mod scan;

@@ -1,34 +1,49 @@
 //! One job with its whole story, for people.
 
 use console::measure_text_width;
-use oxcart::{Ended, JobInfo, JobState, SagaInfo, SagaState, StepState, Timestamp};
+use oxcart::{Ended, JobInfo, JobState, SagaInfo, SagaState, StepState, StepsInfo, Timestamp};
 use serde_json::Value;
 
+use super::durable;
 use super::view::{JobView, shown};
 use crate::term::look::{Tint, jobs};
 use crate::term::out::Out;
+use crate::text::quoted::quoted;
 use crate::text::when::{ago, exact, now};
 use crate::text::wrap::wrapped;
 use crate::trouble::Trouble;
 
-/// `saga` is what became of its steps, if it is a saga.
-pub(crate) fn tell(
-    out: &mut Out,
-    queue: &str,
-    job: &JobInfo,
-    saga: Option<&SagaInfo>,
-) -> Result<(), Trouble> {
+/// What is read of a job.
+pub(crate) struct Read<'a> {
+    pub(crate) job: &'a JobInfo,
+    /// How far it is, if it is a saga.
+    pub(crate) saga: Option<SagaInfo>,
+    /// What it has done, and what it waits for, if that can be read.
+    pub(crate) steps: Option<StepsInfo>,
+}
+
+pub(crate) fn tell(out: &mut Out, queue: &str, read: &Read<'_>) -> Result<(), Trouble> {
+    let Read { job, saga, steps } = read;
+    let saga = saga.as_ref();
     if out.json {
-        return out.json(&JobView::new(queue, job).with_saga(saga));
+        let mut view = JobView::new(queue, job).with_saga(saga);
+        if let Some(steps) = steps {
+            view = view.with_steps(job, steps);
+        }
+        return out.json(&view);
     }
+    let none = StepsInfo::default();
+    let steps = steps.as_ref().unwrap_or(&none);
     let state = out.paint(Tint::of_state(job.state), job.state);
     let name = out.paint(Tint::Strong, printable(&job.name));
     out.line(format_args!("{name}  {}  {state}", job.id))?;
     facts(out, queue, job)?;
+    durable::facts(out, job, steps)?;
     others(out, queue, job, saga)?;
     values(out, job)?;
+    durable::table(out, steps)?;
     attempts(out, job)?;
-    next_step(out, queue, job, saga)
+    next_step(out, queue, read)
 }
 
 /// What there is to see beside the job itself: its steps, the jobs for which it waits, the job that waits for it.
@@ -230,13 +245,19 @@ fn attempts(out: &mut Out, job: &JobInfo) -> Result<(), Trouble> {
 }
 
 /// What a person may want to type next.
-fn next_step(
-    out: &mut Out,
-    queue: &str,
-    job: &JobInfo,
-    saga: Option<&SagaInfo>,
-) -> Result<(), Trouble> {
+fn next_step(out: &mut Out, queue: &str, read: &Read<'_>) -> Result<(), Trouble> {
+    let Read { job, saga, steps } = read;
+    let saga = saga.as_ref();
     let is_stuck = saga.is_some_and(|saga| saga.state == SagaState::Stuck);
+    let signal = steps
+        .as_ref()
+        .and_then(|steps| durable::signal_of(job, steps));
+    if let Some(signal) = signal {
+        let text = format!("oxcart signal {queue} {} {} VALUE", job.id, quoted(signal));
+        let text = out.paint(Tint::Faint, printable(&text));
+        out.line("")?;
+        return out.line(text);
+    }
     let verb = match job.state {
         // There is something to decide.
         JobState::Dead if is_stuck => "saga show",

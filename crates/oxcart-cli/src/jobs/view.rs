@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use oxcart::{Ended, Error, FailedAttempt, JobInfo, SagaInfo, Timestamp};
+use oxcart::{Ended, Error, FailedAttempt, JobInfo, SagaInfo, StepsInfo, Timestamp};
+use oxcart_dashboard::Stored;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::text::value::Shown;
+use super::durable::{StepView, asked_to_end};
 
 /// See `schema/job.json`.
 #[derive(Serialize)]
@@ -28,6 +29,11 @@ pub(crate) struct JobView {
     parent: Option<String>,
     children: u64,
     saga: Option<&'static str>,
+    /// Only of one job that is shown.
+    steps: Option<Vec<StepView>>,
+    checkpoint_bytes: Option<u64>,
+    checkpoint: Value,
+    cancel_requested: Option<String>,
     weight: u32,
     position: Option<u64>,
     expires_at: Option<String>,
@@ -79,9 +85,9 @@ struct AttemptView {
 }
 
 /// What a payload, a result or a progress holds; what cannot be shown is noted.
-pub(crate) fn shown(value: Result<Option<Shown>, Error>, trouble: &mut Option<String>) -> Value {
+pub(crate) fn shown(value: Result<Option<Stored>, Error>, trouble: &mut Option<String>) -> Value {
     match value {
-        Ok(Some(Shown(value))) => value,
+        Ok(Some(Stored(value))) => value,
         Ok(None) => Value::Null,
         Err(error) => {
             trouble.get_or_insert(error.to_string());
@@ -108,6 +114,17 @@ impl JobView {
         self
     }
 
+    /// With what it has done, and what it waits for.
+    pub(crate) fn with_steps(mut self, job: &JobInfo, steps: &StepsInfo) -> Self {
+        let trouble = &mut self.unreadable;
+        let views = steps.steps.iter().map(|step| StepView::new(step, trouble));
+        self.steps = Some(views.collect());
+        self.checkpoint_bytes = steps.checkpoint_size;
+        self.checkpoint = shown(steps.checkpoint(), trouble);
+        self.cancel_requested = asked_to_end(job, steps).map(str::to_owned);
+        self
+    }
+
     pub(crate) fn new(queue: &str, job: &JobInfo) -> Self {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let mut unreadable = None;
@@ -129,6 +146,10 @@ impl JobView {
             parent: job.parent.as_ref().map(ToString::to_string),
             children: job.children,
             saga: None,
+            steps: None,
+            checkpoint_bytes: None,
+            checkpoint: Value::Null,
+            cancel_requested: None,
             weight: job.weight,
             position: job.position,
             expires_at: time(job.expires_at),

@@ -6,12 +6,12 @@ use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::{SelectAll, select_all};
 use oxcart::{Event, EventCursor, EventKind, EventStream};
+use oxcart_dashboard::Stored;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::session::Session;
 use crate::term::look::Tint;
-use crate::text::value::Shown;
 use crate::trouble::Trouble;
 
 /// Each reader has a connection of its own.
@@ -78,7 +78,7 @@ impl<'a> View<'a> {
             id: event.kind.job_id().map(|id| id.as_str()),
             due_at,
             reason,
-            progress: progress.map_or(Value::Null, |Shown(value)| value),
+            progress: progress.map_or(Value::Null, |Stored(value)| value),
             cursor: event.cursor.to_string(),
         }
     }

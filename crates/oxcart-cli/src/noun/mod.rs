@@ -9,11 +9,13 @@ pub(crate) mod events;
 pub(crate) mod flow;
 pub(crate) mod group;
 pub(crate) mod job;
+pub(crate) mod outbox;
 pub(crate) mod queue;
 pub(crate) mod saga;
 pub(crate) mod schedule;
 pub(crate) mod serve;
 pub(crate) mod shell;
+pub(crate) mod signal;
 pub(crate) mod top;
 pub(crate) mod worker;
 

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use oxcart::{ErrorKind, JobId, JobInfo, SagaInfo, SagaState, StepInfo, StepState};
 use serde::Serialize;
 
+use crate::jobs::durable;
 use crate::jobs::story::printable;
 use crate::noun::job::{Which, id};
 use crate::session::Session;
@@ -148,16 +149,9 @@ fn steps(out: &mut Out, saga: &SagaInfo) -> Result<(), Trouble> {
     let now = now();
     let mut table = Table::new([text("STEP"), text("STATE"), text("WHEN"), text("ERROR")]);
     for step in &saga.steps {
-        let tint = match step.state {
-            StepState::Done => Tint::Good,
-            StepState::Begun => Tint::Busy,
-            StepState::Failed => Tint::Bad,
-            StepState::Undone | StepState::Skipped => Tint::Held,
-            _ => Tint::Plain,
-        };
         table.row([
             Cell::new(Tint::Strong, &*step.name),
-            Cell::new(tint, step.state.as_str()),
+            Cell::new(durable::tint(step.state), step.state.as_str()),
             Cell::new(Tint::Faint, ago(step.at, now)),
             Cell::plain(step.error.as_deref().unwrap_or_default()),
         ]);

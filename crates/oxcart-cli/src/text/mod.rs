@@ -7,7 +7,7 @@ pub(crate) mod nearest;
 pub(crate) mod place;
 pub(crate) mod quoted;
 pub(crate) mod rates;
+pub(crate) mod redis_cli;
 pub(crate) mod shape;
-pub(crate) mod value;
 pub(crate) mod when;
 pub(crate) mod wrap;

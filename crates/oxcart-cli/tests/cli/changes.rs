@@ -384,3 +384,36 @@ async fn a_queue_is_drained_and_cleaned_in_steps() {
     .expect(2);
     rig.run(&["job", "promote", "billing"]).expect(2);
 }
+
+#[tokio::test]
+async fn a_typing_mistake_moves_no_job_to_a_queue_of_that_name() {
+    let rig = Rig::filled().await;
+    let waiting = rig.ids("waiting");
+    let to_typo = [
+        "job",
+        "move",
+        "billing",
+        &waiting[0],
+        "--to",
+        "bilings",
+        "--yes",
+    ];
+    rig.run(&to_typo).expect(3);
+    assert_eq!(rig.ids("waiting"), waiting);
+    rig.run(&[&to_typo[..], &["--new-queue"]].concat())
+        .expect(0);
+    assert_eq!(rig.ids("waiting").len(), waiting.len() - 1);
+}
+
+#[tokio::test]
+async fn a_setting_that_drops_all_dead_jobs_is_asked_for() {
+    let rig = Rig::filled().await;
+    for option in ["--keep-dead", "--keep-dead-at-most"] {
+        let value = if option == "--keep-dead" { "0s" } else { "0" };
+        let args = ["queue", "settings", "billing", option, value];
+        let told = rig.run(&args).expect(2);
+        assert!(told.err.contains("every dead job"), "{}", told.err);
+        assert_eq!(rig.queue.settings().await.unwrap().in_force.keep_dead, None);
+        rig.run(&[&args[..], &["--yes"]].concat()).expect(0);
+    }
+}

@@ -227,6 +227,7 @@ fn each_schema_is_checked() {
     let here = concat!(
         include_str!("json.rs"),
         include_str!("alerts.rs"),
+        include_str!("durable.rs"),
         include_str!("sagas.rs")
     );
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema");

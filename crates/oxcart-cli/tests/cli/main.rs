@@ -9,6 +9,7 @@ mod bench;
 mod changes;
 mod dead_letters;
 mod doctor;
+mod durable;
 mod events;
 mod exits;
 mod json;

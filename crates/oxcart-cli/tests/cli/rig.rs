@@ -223,6 +223,20 @@ impl Rig {
         }
     }
 
+    /// Puts a message of the year 2023 for another queue into the outbox of a queue, as scripts do.
+    pub(crate) fn plant_message(&self, queue: &str, to: &str) {
+        const POSITION: &str = "1700000000000000";
+        let meta: Vec<String> = self.server.ask(&["KEYS", &format!("*{queue}*:meta*")]);
+        let member = format!("{to}\0{POSITION}\0job ");
+        let client = redis::Client::open(self.server.socket_url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let mut put = redis::pipe();
+        put.cmd("ZADD").arg(meta[0].replace("meta", "outbox"));
+        put.arg(0).arg(member);
+        put.cmd("HSET").arg(&meta[0]).arg("sent").arg(POSITION);
+        put.exec(&mut connection).unwrap();
+    }
+
     pub(crate) fn program(&self) -> Command {
         program(&self.server.url())
     }

@@ -154,8 +154,14 @@ pub struct JobView {
     pub parent: Option<String>,
     /// The jobs for which it waits, or has waited, in the order in which they were added; the first 256.
     pub children: Vec<ChildLine>,
-    /// What became of its steps, if it is a saga that has begun one.
+    /// How far it is, if it is a saga that has begun a step.
     pub saga: Option<SagaView>,
+    /// Its durable steps, in the order in which its handler calls them; 256 at most.
+    pub steps: Vec<StepLine>,
+    /// How large its last checkpoint is, in bytes, if it has one.
+    pub checkpoint_bytes: Option<u64>,
+    /// Why it is to end, if it runs and was asked to.
+    pub cancel_requested: Option<String>,
     /// What a start of it counts against the rate of its queue.
     pub weight: u32,
     /// Jobs before it in line.
@@ -219,19 +225,22 @@ pub struct SagaView {
     pub state: &'static str,
     /// Why it is to be undone, or was.
     pub reason: Option<String>,
-    /// Its steps, in the order in which its handler calls them.
-    pub steps: Vec<StepLine>,
 }
 
-/// A step of a saga.
+/// A durable step of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StepLine {
     /// Its name.
     pub name: String,
-    /// `begun`, `done`, `failed`, `undone` or `skipped` (its undo was left out).
+    /// `done`; `sleeping`, `slept`; `waiting` (for a signal of its name), `signalled`, `timed-out`; and of a saga also `begun`, `failed`, `undone` or
+    /// `skipped` (its undo was left out).
     pub state: &'static str,
-    /// When it came to that.
+    /// When it came to that. Of a sleep, and of a wait: when it began.
     pub at: Moment,
+    /// When a sleep is over, or a wait at the latest.
+    pub due: Option<Moment>,
+    /// How large what it gave is, or the value of the signal; 0 if there is none.
+    pub bytes: u64,
     /// The error, if it has failed.
     pub error: Option<String>,
 }

@@ -15,7 +15,7 @@ pub use job::{
     AttemptLine, ChildLine, Ended, JobLine, JobList, JobQuery, JobView, LogLine, SagaView, StepLine,
 };
 pub use moment::Moment;
-pub use overview::{Overview, QueueLine, Rates};
+pub use overview::{OutgoingLine, Overview, QueueLine, Rates};
 pub use oxcart::JobState;
 pub use queue::{MinutePoint, NameLine, Quantiles, QueueView, SettingLine, Totals};
 pub use schedule::{ScheduleLine, Schedules, TickOutcome};

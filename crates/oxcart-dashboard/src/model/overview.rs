@@ -47,6 +47,8 @@ pub struct QueueLine {
     pub rates: Option<Rates>,
     /// Jobs that ended in each of the last 30 minutes, the oldest first: for a sparkline. Empty if it is not known yet.
     pub departures: Vec<u64>,
+    /// The messages that wait for other queues, by the queue that is to get them. Mostly there are none.
+    pub outbox: Vec<OutgoingLine>,
     /// What somebody should look at, in some words each; the gravest first.
     pub problems: Vec<String>,
 }
@@ -56,6 +58,17 @@ impl QueueLine {
     pub(crate) fn is_unread(&self) -> bool {
         self.read_at.is_none() && self.problems.is_empty()
     }
+}
+
+/// What a queue has for another queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutgoingLine {
+    /// The queue that is to get it.
+    pub queue: String,
+    /// How many messages wait.
+    pub messages: u64,
+    /// Since when the oldest of them waits.
+    pub since: Moment,
 }
 
 /// How fast jobs come and end, in the last 30 minutes or some more.

@@ -18,7 +18,7 @@ pub(crate) fn job(shown: &JobView, chrome: &Chrome) -> Markup {
         div.columns {
             div.stack {
                 (parts::panel("What happened", &html! {}, &html! { div.inside { (timeline::timeline(shown, chrome)) } }))
-                (steps::saga(shown, chrome))
+                (steps::steps(shown, chrome))
                 (steps::children(shown, chrome))
                 (payload(shown, chrome))
                 (result(shown))
@@ -61,7 +61,9 @@ fn actions(shown: &JobView, chrome: &Chrome) -> Markup {
                 @if chrome.may(action.role, queue) {
                     @let to = chrome.job_href(queue, id, &format!("/{}", action.name));
                     @let label = html! { (action.icon) (action.says) };
-                    @if matches!(action.name, "remove" | "cancel") {
+                    @if action.name == "replay" && steps::is_stuck(shown) {
+                        (steps::go_on(shown, chrome))
+                    } @else if matches!(action.name, "remove" | "cancel") {
                         (parts::asked(&label, action.class, &question(action.name, shown), &parts::post(chrome, &to, &[], &html! {
                             button.danger { "Yes, " (action.name) " it" }
                         })))
@@ -124,6 +126,7 @@ fn facts(shown: &JobView, chrome: &Chrome) -> Markup {
             @if shown.weight != 1 { dt { "Weight" } dd { (shown.weight) " against the rate of the queue" } }
             @if let Some(ms) = shown.timeout_ms { dt { "Time limit" } dd { (parts::ms(ms)) " for an attempt" } }
             @if let Some(at) = shown.expires_at { dt { "Expires" } dd { (parts::ahead(at, now)) ", unless it has started" } }
+            @if let Some(bytes) = shown.checkpoint_bytes { dt { "Checkpoint" } dd { (words::some(bytes, "byte")) } }
             @if let Some(at) = shown.lease_until { dt { "Lease" } dd { "ends " (parts::ahead(at, now)) ", unless it is extended" } }
             @if let Some(fingerprint) = &shown.fingerprint {
                 dt { "Same cause" }

@@ -4,13 +4,15 @@ use maud::{Markup, html};
 
 use crate::access::Role;
 use crate::chrome::Chrome;
-use crate::model::{QueueView, Rates, Totals};
+use crate::model::{QueueLine, QueueView, Rates, Totals};
+use crate::pages::parts::Column::{Number, Words};
 use crate::pages::{chart, parts, text, words};
 
 pub(crate) fn side(shown: &QueueView, chrome: &Chrome) -> Markup {
     html! {
         div.stack {
             (now(shown, chrome))
+            (outbox(&shown.line, chrome))
             (groups(shown, chrome))
             (totals(&shown.totals))
             (settings(shown))
@@ -62,6 +64,25 @@ fn drained(rates: &Rates, waiting: u64) -> String {
 fn part_of(part: u64, all: u64, what: &str) -> Markup {
     let says = format!("{} of {} {what}", words::count(part), words::count(all));
     html! { (says) (chart::bar(part as f64 / all.max(1) as f64, &says)) }
+}
+
+/// What it has for other queues, while there is something.
+fn outbox(line: &QueueLine, chrome: &Chrome) -> Markup {
+    let messages = line.outbox.iter().map(|outgoing| outgoing.messages).sum();
+    let beside = html! { span.quiet.small { (words::some(messages, "message")) } };
+    let body = html! {
+        div.scroll { table {
+            caption.hidden-text { "The messages of this queue that wait for other queues" }
+            (parts::heads(&[Words("For"), Number("Messages"), Words("Oldest")]))
+            tbody { @for outgoing in &line.outbox { tr {
+                th scope="row" { (parts::queue_link(chrome, &outgoing.queue)) }
+                (parts::number("Messages", outgoing.messages))
+                (parts::cell("Oldest", parts::ago(outgoing.since, chrome.now)))
+            } } }
+        } }
+        footer { "Workers of this queue carry them at once, and try again after 30 s at most." }
+    };
+    html! { @if !line.outbox.is_empty() { (parts::panel("Outbox", &beside, &body)) } }
 }
 
 /// A form for one group, by its key: a queue may have millions of them.

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::model::{Moment, Overview, QueueLine, Rates};
 use crate::reading::budget::Budget;
 use crate::reading::clock::{self, Clock};
-use crate::reading::queue::{LATELY, LATELY_COMMANDS, lately, lease_over, line, unread};
+use crate::reading::queue::{LATELY, LATELY_COMMANDS, lately, lease_over, line, outbox, unread};
 use crate::reading::{ANSWER_WITHIN, NotRead, Reading, View};
 
 /// Commands a second for this, and how many at once.
@@ -268,6 +268,11 @@ impl All {
             let found = answered(queue.oldest_waiting()).await?;
             oldest = found.map(|oldest| oldest.age);
         }
+        let mut outgoing = Vec::new();
+        if counts.has_sent {
+            outgoing = answered(outbox(&queue)).await?;
+            self.budget.borrow(outgoing.len().max(1));
+        }
         let has_moved = match &before {
             Some(before) => before.counts.totals != counts.totals,
             None => counts.totals.added > 0,
@@ -289,6 +294,7 @@ impl All {
                 name,
                 &counts,
                 (oldest, lease_over),
+                outgoing,
                 lately.as_ref(),
                 self.clock.now(),
             ),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use oxcart::{DeadGroups, Error, ErrorKind, Oxcart, Queue};
+use oxcart::{DeadGroups, Error, ErrorKind, Oxcart, Queue, SagaInfo, StepsInfo};
 use tokio::time::{sleep, timeout};
 
 use crate::model::{self, Audit, AuditLine, DeadGroupLine, JobList, JobQuery, QueueView, Running};
@@ -169,6 +169,11 @@ impl Details {
             self.budget.borrow(1);
             lease_over = queue::lease_over(&queue, self.clock.now()).await?;
         }
+        let mut outgoing = Vec::new();
+        if counts.has_sent {
+            outgoing = queue::outbox(&queue).await?;
+            self.budget.borrow(outgoing.len().max(1));
+        }
         let day = self.day(&queue).await?;
         let now = self.clock.now();
         let lately = queue::lately(&day.names, now);
@@ -179,7 +184,14 @@ impl Details {
             .unwrap_or(lately);
         let age = oldest.as_ref().map(|oldest| oldest.age);
         Ok(View::Queue(Box::new(QueueView {
-            line: queue::line(name, &counts, (age, lease_over), Some(&lately), now),
+            line: queue::line(
+                name,
+                &counts,
+                (age, lease_over),
+                outgoing,
+                Some(&lately),
+                now,
+            ),
             oldest_waiting_id: oldest.map(|oldest| oldest.id.to_string()),
             rate: counts.rate.as_ref().map(queue::rate),
             rate_started: counts.started,
@@ -276,7 +288,7 @@ impl Details {
             self.budget.borrow(1);
             children = queue.children(&id).await?;
         }
-        let saga = match queue.saga(&id).info().await {
+        let steps = match self.steps(&queue, &id).await {
             // The rest of the job can be shown.
             Err(error) if !matches!(error.kind(), ErrorKind::Codec | ErrorKind::Incompatible) => {
                 return Err(error.into());
@@ -287,10 +299,24 @@ impl Details {
             job: &found,
             log: &log,
             children: &children,
-            saga,
+            steps,
         };
         let view = job::view(name, read, is_paused);
         Ok(View::Job(Box::new(view)))
+    }
+
+    async fn steps(
+        &self,
+        queue: &Queue,
+        id: &oxcart::JobId,
+    ) -> Result<(StepsInfo, Option<SagaInfo>), Error> {
+        let steps = queue.steps(id).info().await?;
+        let mut saga = None;
+        if !steps.steps.is_empty() {
+            self.budget.borrow(2);
+            saga = queue.saga(id).info().await?;
+        }
+        Ok((steps, saga))
     }
 
     async fn running(&self, name: Option<&str>) -> Result<View, NotRead> {

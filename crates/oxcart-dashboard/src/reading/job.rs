@@ -1,6 +1,9 @@
 //! Jobs, as the model has them.
 
-use oxcart::{ChildInfo, Children, Ended, Error, JobInfo, LogLine, SagaInfo};
+use oxcart::{
+    ChildInfo, Children, Ended, Error, JobInfo, JobState, LogLine, SagaInfo, StepInfo, StepState,
+    StepsInfo,
+};
 
 use crate::model;
 use crate::value::{cut, readable};
@@ -63,8 +66,8 @@ pub(super) struct Read<'a> {
     pub(super) job: &'a JobInfo,
     pub(super) log: &'a [LogLine],
     pub(super) children: &'a Children,
-    /// What became of its steps, or why that cannot be read.
-    pub(super) saga: Result<Option<SagaInfo>, Error>,
+    /// What became of its steps, and how far it is if it is a saga; or why that cannot be read.
+    pub(super) steps: Result<(StepsInfo, Option<SagaInfo>), Error>,
 }
 
 fn child(child: &ChildInfo) -> model::ChildLine {
@@ -78,24 +81,28 @@ fn child(child: &ChildInfo) -> model::ChildLine {
 }
 
 fn saga(saga: SagaInfo) -> model::SagaView {
-    let steps = saga.steps.into_iter().map(|step| model::StepLine {
-        name: step.name,
-        state: step.state.as_str(),
-        at: step.at.into(),
-        error: step.error,
-    });
     model::SagaView {
         state: saga.state.as_str(),
         reason: saga.reason,
-        steps: steps.collect(),
+    }
+}
+
+fn step(step: &StepInfo) -> model::StepLine {
+    model::StepLine {
+        name: step.name.clone(),
+        state: step.state.as_str(),
+        at: step.at.into(),
+        due: step.due.map(Into::into),
+        bytes: step.size,
+        error: step.error.clone(),
     }
 }
 
 pub(super) fn view(queue: &str, read: Read<'_>, is_paused: bool) -> model::JobView {
     let Read { job, log, .. } = read;
-    let (steps, mut unreadable) = match read.saga {
-        Ok(found) => (found.map(saga), None),
-        Err(error) => (None, Some(super::said(&error))),
+    let ((steps, of_saga), mut unreadable) = match read.steps {
+        Ok(found) => (found, None),
+        Err(error) => ((StepsInfo::default(), None), Some(super::said(&error))),
     };
     let attempts = job.history.iter().map(|attempt| model::AttemptLine {
         started_at: attempt.started_at.into(),
@@ -118,7 +125,10 @@ pub(super) fn view(queue: &str, read: Read<'_>, is_paused: bool) -> model::JobVi
         unique: job.unique.clone(),
         parent: job.parent.as_ref().map(ToString::to_string),
         children: read.children.iter().take(CHILDREN).map(child).collect(),
-        saga: steps,
+        saga: of_saga.map(saga),
+        steps: steps.steps.iter().map(step).collect(),
+        checkpoint_bytes: steps.checkpoint_size,
+        cancel_requested: asked_to_end(job, &steps).map(str::to_owned),
         weight: job.weight,
         position: job.position,
         expires_at: job.expires_at.map(Into::into),
@@ -133,13 +143,35 @@ pub(super) fn view(queue: &str, read: Read<'_>, is_paused: bool) -> model::JobVi
         result: readable(job.result(), &mut unreadable),
         unreadable,
         log: log.collect(),
-        stands: stands(job, is_paused),
+        stands: stands(job, &steps, is_paused),
     }
 }
 
+/// Why a job that runs is to end.
+fn asked_to_end<'a>(job: &JobInfo, steps: &'a StepsInfo) -> Option<&'a str> {
+    let reason = steps.cancel_requested.as_deref();
+    reason.filter(|_| job.state == JobState::Active)
+}
+
+/// What a job that was put aside waits for.
+fn waits(job: &JobInfo, steps: &StepsInfo) -> Option<String> {
+    let each = steps.holding_up(job).map(|step| match step.state {
+        StepState::Waiting => format!("waits for the signal `{}`", step.name),
+        _ => "sleeps".to_owned(),
+    });
+    let each: Vec<String> = each.collect();
+    (!each.is_empty()).then(|| format!("It {}.", each.join(", or ")))
+}
+
 /// Where the job stands and what it waits for.
-fn stands(job: &JobInfo, is_paused: bool) -> String {
+fn stands(job: &JobInfo, steps: &StepsInfo, is_paused: bool) -> String {
     use oxcart::JobState as State;
+    if let Some(waits) = waits(job, steps) {
+        return waits;
+    }
+    if let Some(reason) = asked_to_end(job, steps) {
+        return format!("It runs, and was asked to end: {reason}");
+    }
     let paused = if is_paused {
         ", and the queue is paused"
     } else {

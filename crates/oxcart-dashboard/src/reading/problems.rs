@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::QueueLine;
+use crate::model::{Moment, QueueLine};
 
 /// The oldest job waits for longer than this.
 const TOO_OLD_MS: u64 = 10 * 60 * 1_000;
@@ -12,11 +12,13 @@ const IDLE_MS: u64 = 60 * 1_000;
 const ABANDONED_MS: u64 = 15 * 1_000;
 /// More than this part of the attempts fails.
 const FAILED: f64 = 0.2;
+/// Messages for another queue wait for so long. Workers carry them at once, and try again after 30 s at most.
+const NOT_CARRIED_MS: u64 = 60 * 1_000;
 /// A queue that falls behind has at least so many jobs waiting.
 const BEHIND: u64 = 1_000;
 
 /// In some words each; the gravest first.
-pub(super) fn problems(line: &QueueLine) -> Vec<String> {
+pub(super) fn problems(line: &QueueLine, now: Moment) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(over_ms) = line.lease_over_ms.filter(|ms| *ms > ABANDONED_MS) {
         let over = humantime::format_duration(Duration::from_secs(over_ms / 1_000));
@@ -34,6 +36,15 @@ pub(super) fn problems(line: &QueueLine) -> Vec<String> {
         ));
     } else if age_ms > TOO_OLD_MS {
         found.push(format!("the oldest job waits for {}", age()));
+    }
+    // Not every viewer may know the other queue.
+    let ages = line.outbox.iter();
+    let oldest_ms = ages.map(|outgoing| outgoing.since.ms_before(now)).max();
+    if let Some(ms) = oldest_ms.filter(|ms| *ms > NOT_CARRIED_MS) {
+        let waits = humantime::format_duration(Duration::from_secs(ms / 1_000));
+        found.push(format!(
+            "messages for another queue wait for {waits}: is there a worker here, and can it reach that queue?"
+        ));
     }
     if let Some(rates) = &line.rates {
         if let Some(part) = rates.failed.filter(|part| *part > FAILED) {
@@ -66,13 +77,19 @@ pub(super) fn problems(line: &QueueLine) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Rates;
+    use crate::model::{OutgoingLine, Rates};
     use crate::reading::queue::unread;
+
+    const NOW_MS: u64 = 1_000_000;
+
+    fn told(line: &QueueLine) -> Vec<String> {
+        problems(line, Moment::from_millis(NOW_MS))
+    }
 
     #[test]
     fn a_quiet_queue_has_no_problem_and_a_troubled_one_says_the_gravest_first() {
         let mut line = unread("mail");
-        assert!(problems(&line).is_empty());
+        assert!(told(&line).is_empty());
         line.waiting = 5_000;
         line.dead = 2;
         line.oldest_waiting_ms = Some(125_000);
@@ -82,7 +99,7 @@ mod tests {
             failed: Some(0.5),
             drain_ms: None,
         });
-        let found = problems(&line);
+        let found = told(&line);
         assert_eq!(
             found,
             [
@@ -94,11 +111,28 @@ mod tests {
         );
         // Somebody wanted it so.
         line.paused = true;
-        assert!(!problems(&line)[0].contains("worker"));
+        assert!(!told(&line)[0].contains("worker"));
         // A lease that has just ended is about to be taken back.
         line.lease_over_ms = Some(3_000);
-        assert!(!problems(&line)[0].contains("worker"));
+        assert!(!told(&line)[0].contains("worker"));
         line.lease_over_ms = Some(16_000);
-        assert!(problems(&line)[0].starts_with("a worker has died"));
+        assert!(told(&line)[0].starts_with("a worker has died"));
+    }
+    #[test]
+    fn messages_that_nobody_carries_are_told() {
+        let mut line = unread("mail");
+        let since = |ms| OutgoingLine {
+            queue: "bills".to_owned(),
+            messages: 3,
+            since: Moment::from_millis(ms),
+        };
+        line.outbox = vec![since(NOW_MS - 30_000)];
+        assert!(told(&line).is_empty());
+        line.outbox = vec![since(NOW_MS - 125_000)];
+        let found = told(&line);
+        assert!(
+            found[0].starts_with("messages for another queue wait for 2m 5s"),
+            "{found:?}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oxcart::{Counts, Error, History, Queue, Rate, Retention, SettingsInForce, Spread, Totals};
 
-use crate::model::{self, Moment, QueueLine, Rates};
+use crate::model::{self, Moment, OutgoingLine, QueueLine, Rates};
 use crate::reading::problems::problems;
 
 /// The time whose rates are shown.
@@ -36,15 +36,17 @@ pub(super) fn unread(queue: &str) -> QueueLine {
         lease_over_ms: None,
         rates: None,
         departures: Vec::new(),
+        outbox: Vec::new(),
         problems: Vec::new(),
     }
 }
 
-/// `lease_over`: for how long the lease is over that should have been renewed first. `lately`: what was read of the history some time ago, if it was.
+/// `outbox`: what it has for other queues. `lease_over`: for how long the lease is over that should have been renewed first. `lately`: what was read of the history some time ago, if it was.
 pub(super) fn line(
     queue: &str,
     counts: &Counts,
     (oldest, lease_over): (Option<Duration>, Option<Duration>),
+    outbox: Vec<OutgoingLine>,
     lately: Option<&(Rates, Vec<u64>)>,
     now: Moment,
 ) -> QueueLine {
@@ -64,10 +66,22 @@ pub(super) fn line(
         lease_over_ms: lease_over.map(ms),
         rates: lately.map(|(rates, _)| *rates),
         departures: lately.map_or_else(Vec::new, |(_, minutes)| minutes.clone()),
+        outbox,
         problems: Vec::new(),
     };
-    line.problems = problems(&line);
+    line.problems = problems(&line, now);
     line
+}
+
+/// What a queue has for other queues. One command for each of these, or one if there is nothing.
+pub(super) async fn outbox(queue: &Queue) -> Result<Vec<OutgoingLine>, Error> {
+    let outgoing = queue.outbox().await?.into_iter();
+    let lines = outgoing.map(|outgoing| OutgoingLine {
+        queue: outgoing.queue,
+        messages: outgoing.messages,
+        since: outgoing.since.into(),
+    });
+    Ok(lines.collect())
 }
 
 /// For how long the lease of a job that runs is over; `None` if all of them are renewed. One command.

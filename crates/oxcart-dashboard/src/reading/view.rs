@@ -84,6 +84,9 @@ impl View {
         match &mut view {
             Self::Overview(overview) => {
                 overview.queues.retain(|line| sees(&line.queue));
+                for line in &mut overview.queues {
+                    line.outbox.retain(|outgoing| sees(&outgoing.queue));
+                }
                 let unread = overview.queues.iter().filter(|line| line.is_unread());
                 overview.unread = unread.count() as u64;
             }
@@ -107,13 +110,9 @@ impl View {
                 workers.left_out = 0;
             }
             Self::Tasks(tasks) => tasks.tasks.retain(|line| sees(&line.queue)),
+            Self::Queue(view) => view.line.outbox.retain(|line| sees(&line.queue)),
             // These belong to one queue, which the viewer sees.
-            Self::Queue(_)
-            | Self::Jobs(_)
-            | Self::Job(_)
-            | Self::Dead(_)
-            | Self::Audit(_)
-            | Self::Task(_) => {}
+            Self::Jobs(_) | Self::Job(_) | Self::Dead(_) | Self::Audit(_) | Self::Task(_) => {}
         }
         view
     }

@@ -16,7 +16,7 @@ use crate::server::body::{Fields, LARGE, SMALL};
 use crate::server::gate::{Proof, Viewer};
 use crate::server::looking::{Answer, path_parts, sees, task_of, viewer};
 use crate::server::origin::{are_same, is_json};
-use crate::server::{App, Shared, bulk, cookies};
+use crate::server::{App, Shared, bulk, cookies, durable};
 use crate::value::{MASK, Stored, Typed, cut, has_new_mask, restored};
 
 /// Longest notice, in characters.
@@ -35,6 +35,8 @@ pub(crate) enum Deed {
     PromoteJob,
     RemoveJob,
     EditJob,
+    SignalJob,
+    SkipUndo,
     PauseSchedule,
     ResumeSchedule,
     RunSchedule,
@@ -44,7 +46,7 @@ pub(crate) enum Deed {
 }
 
 /// Where each is, below the mount path and below `/api`; always by POST.
-pub(crate) const ACTIONS: [(&str, Deed); 14] = [
+pub(crate) const ACTIONS: [(&str, Deed); 16] = [
     ("/queues/{queue}/pause", Deed::PauseQueue),
     ("/queues/{queue}/resume", Deed::ResumeQueue),
     ("/queues/{queue}/bulk", Deed::Bulk),
@@ -53,6 +55,8 @@ pub(crate) const ACTIONS: [(&str, Deed); 14] = [
     ("/queues/{queue}/jobs/{job}/promote", Deed::PromoteJob),
     ("/queues/{queue}/jobs/{job}/remove", Deed::RemoveJob),
     ("/queues/{queue}/jobs/{job}/edit", Deed::EditJob),
+    ("/queues/{queue}/jobs/{job}/signal", Deed::SignalJob),
+    ("/queues/{queue}/jobs/{job}/skip", Deed::SkipUndo),
     (
         "/queues/{queue}/schedules/{schedule}/pause",
         Deed::PauseSchedule,
@@ -89,6 +93,8 @@ impl Deed {
             Self::Bulk => &bulk::FIELDS,
             Self::CancelJob => &["reason"],
             Self::EditJob => &["payload", "priority", "attempts"],
+            Self::SignalJob => &["name", "payload"],
+            Self::SkipUndo => &["step"],
             Self::AcknowledgeAlert => &["rule", "queue"],
             _ => &[],
         }
@@ -103,7 +109,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    fn new(text: impl Into<String>, page: String) -> Self {
+    pub(super) fn new(text: impl Into<String>, page: String) -> Self {
         Self {
             text: text.into(),
             page,
@@ -120,7 +126,10 @@ pub(super) fn act(deed: Deed) -> impl Fn(State<App>, Request) -> Answer + Clone 
             let base = viewer(&parts).map(|viewer| viewer.base).unwrap_or_default();
             let acted = async {
                 let viewer = viewer(&parts)?;
-                let at_most = if deed == Deed::EditJob { LARGE } else { SMALL };
+                let at_most = match deed {
+                    Deed::EditJob | Deed::SignalJob => LARGE,
+                    _ => SMALL,
+                };
                 let fields = Fields::read(&parts.headers, body, at_most).await?;
                 check_form(&parts, &viewer, &fields)?;
                 let names = path_parts(&mut parts).await;
@@ -198,7 +207,7 @@ impl Acting<'_> {
     }
 
     /// The queue, with which the viewer works under their name.
-    fn queue(&self) -> Result<Queue, Refusal> {
+    pub(super) fn queue(&self) -> Result<Queue, Refusal> {
         let oxcart = self.app.oxcart.as_operator(self.viewer.access.name());
         Ok(oxcart.queue(self.queue_name())?)
     }
@@ -234,6 +243,8 @@ impl Acting<'_> {
             | Deed::ResumeSchedule
             | Deed::RunSchedule
             | Deed::RemoveSchedule => self.schedule(deed).await,
+            Deed::SignalJob => durable::signal(self, &self.job_id()?).await,
+            Deed::SkipUndo => durable::skip(self, &self.job_id()?).await,
             _ => self.job(deed).await,
         }
     }
@@ -270,9 +281,12 @@ impl Acting<'_> {
         Ok(Done::new(text, self.page("")))
     }
 
+    fn job_id(&self) -> Result<JobId, Refusal> {
+        Ok(JobId::new(self.name("job"))?)
+    }
+
     async fn job(&self, deed: Deed) -> Result<Done, Refusal> {
-        let queue = self.queue()?;
-        let id = JobId::new(self.name("job"))?;
+        let (queue, id) = (self.queue()?, self.job_id()?);
         let (changed, what) = match deed {
             Deed::ReplayJob => (queue.replay(&id).await?, "replayed"),
             Deed::PromoteJob => (queue.edit(&id).now().await?, "due now"),

@@ -6,6 +6,7 @@ mod assets;
 mod body;
 mod bulk;
 mod cookies;
+mod durable;
 mod gate;
 mod headers;
 mod live;

@@ -19,6 +19,7 @@ mod pictures;
 mod roles;
 mod serving;
 mod site;
+mod steps;
 mod support;
 mod tasks;
 
@@ -47,7 +48,7 @@ macro_rules! cases {
     };
 }
 
-const CASES: [Case; 22] = cases![
+const CASES: [Case; 24] = cases![
     looking::every_page_opens_on_a_phone,
     looking::every_page_opens_on_a_wide_screen,
     looking::pages_are_read_without_script,
@@ -61,6 +62,8 @@ const CASES: [Case; 22] = cases![
     alerts::an_operator_acknowledges_an_alert_and_a_viewer_does_not,
     pausing::jobs_of_a_name_are_paused_and_resumed,
     pausing::a_group_is_paused_and_resumed,
+    steps::a_job_is_given_the_signal_for_which_it_waits,
+    steps::a_stuck_saga_goes_on_without_an_undo,
     tasks::dead_letters_are_replayed_at_the_rate_that_was_typed,
     tasks::a_task_stops_when_it_is_told_to,
     roles::nobody_is_let_in_without_a_token,

@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use oxcart::{Backoff, Context, Failure, Job, JobId, Oxcart, Queue, State, Worker};
+use oxcart::{Backoff, Context, Failure, Job, JobId, JobState, Oxcart, Queue, State, Worker};
 use oxcart_dashboard::Role;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::acting::id;
 use crate::devtools::Devtools;
 use crate::page::{Page, Screen};
 use crate::site::{BASE, Served};
+use crate::steps;
 use crate::support::eventually_async;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -161,6 +163,14 @@ async fn play(oxcart: &Oxcart) -> Vec<tokio::task::JoinHandle<()>> {
     let pulse = played[2].queue.schedule("freshen-index").every(15 * MINUTE);
     pulse.job(Index::new(2)).await.unwrap();
     played[3].queue.pause().await.unwrap();
+    // A saga that was refused, and that cannot be undone.
+    let orders = oxcart.queue("orders").unwrap();
+    steps::order(&orders).await;
+    oxcart.advance_time(MINUTE);
+    let order = id("order");
+    let refused = orders.signal(&order, "approved", &false);
+    refused.await.unwrap();
+    steps::work_until(&orders, JobState::Dead).await;
 
     let mut working = Vec::new();
     for (played, waiting) in played.iter().zip([3, 14, 2, 4]) {
@@ -233,6 +243,8 @@ pub(crate) async fn take(devtools: &Devtools, folder: &Path) {
     page.until("location.pathname.includes('/jobs/') && document.readyState === 'complete'")
         .await;
     save(&page, folder, "job").await;
+    page.go(&format!("{BASE}/queues/orders/jobs/order")).await;
+    save(&page, folder, "saga").await;
     page.on(Screen::Phone).await;
     page.go(BASE).await;
     save(&page, folder, "phone").await;

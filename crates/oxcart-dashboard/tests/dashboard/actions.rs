@@ -24,6 +24,8 @@ async fn a_viewer_changes_nothing_and_an_operator_removes_nothing() {
         (format!("{job}/replay"), json!({})),
         (format!("{job}/remove"), json!({})),
         (format!("{job}/edit"), json!({"priority": 1})),
+        (format!("{job}/signal"), json!({"name": "x"})),
+        (format!("{job}/skip"), json!({"step": "x"})),
         ("/api/queues/mail/schedules/x/run".to_owned(), json!({})),
     ] {
         viewer.post(&path, body).await.expect(403);

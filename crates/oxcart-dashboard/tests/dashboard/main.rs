@@ -16,5 +16,6 @@ mod lost;
 #[path = "../../../../tests/metrics/promtool.rs"]
 mod promtool;
 mod rig;
+mod steps;
 #[path = "../../../oxcart-cli/tests/cli/support/mod.rs"]
 mod support;

@@ -169,7 +169,7 @@ pub(crate) async fn ask(router: &Router, request: Request<Body>) -> Answer {
 /// A program that shows a token.
 pub(crate) struct Program {
     pub(crate) router: Router,
-    token: &'static str,
+    pub(crate) token: &'static str,
 }
 
 impl Program {

@@ -175,10 +175,44 @@ fn lists_of_a_flow_that_are_lost_are_found(mut rig: Rig) {
     ends(&mut rig, "p", completed());
 }
 
+/// Another program deleted what is known of a child: its parent hears nothing of it.
+fn a_child_whose_record_is_gone_is_found_and_its_parent_goes_on(mut rig: Rig) {
+    for how in [How::PutBack, How::Remove] {
+        rig.clear();
+        rig.call = 0;
+        rig.enqueue(&two(OnDeath::Hold));
+        rig.subject.lose_record("b");
+        let orphans = |rig: &mut Rig, how| {
+            let verb = Orphans {
+                cursor: Orphans::FIRST,
+                limit: 1_000,
+                how,
+                lease_ms: 60_000,
+            };
+            rig.call(&verb).ids
+        };
+        assert_eq!(orphans(&mut rig, How::Look), ["b"]);
+        assert_eq!(orphans(&mut rig, how), ["b"]);
+        assert!(orphans(&mut rig, How::Look).is_empty());
+        assert_eq!(state(&mut rig, "p"), Some(State::Blocked), "`a` is open");
+        ends(&mut rig, "a", completed());
+        assert_eq!(
+            standings(&mut rig, "p"),
+            [Standing::Ended, Standing::Removed]
+        );
+        // And if it was the last one.
+        rig.enqueue(&[parent("q", 1), child("c", "q", 0)]);
+        rig.subject.lose_record("c");
+        assert_eq!(orphans(&mut rig, how), ["c"]);
+        assert_eq!(state(&mut rig, "q"), Some(State::Waiting));
+    }
+}
+
 on_both! {
     a_parent_is_delayed_or_passes_its_gate_when_its_children_have_ended,
     a_parent_expires_while_it_waits_for_its_children,
     a_parent_that_is_edited_goes_on_waiting,
     a_dead_child_that_holds_its_parent_is_not_dropped,
     lists_of_a_flow_that_are_lost_are_found,
+    a_child_whose_record_is_gone_is_found_and_its_parent_goes_on,
 }

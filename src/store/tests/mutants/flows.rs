@@ -26,8 +26,7 @@ mutants! {
     what_a_parent_knows_is_left_behind among FLOWS:
         "queue.child_fields(fields, ids[i], read)" => "";
     a_parent_gets_in_line_when_it_is_edited among FLOWS_TENDED:
-        "if job.is_successor or job.state == 'blocked' and queue.waits_for_children(id) then"
-            => "if job.is_successor then";
+        "or job.state == 'blocked' and queue.waits_for_children(id) then" => "then";
     a_dead_child_is_dropped_and_its_parent_goes_on among FLOWS_TENDED:
         "or queue.holds_its_parent(id, record))" => ")";
     a_dead_child_is_dropped_and_nobody_is_told among FLOWS_POISON:

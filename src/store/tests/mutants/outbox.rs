@@ -37,6 +37,8 @@ mutants! {
         "local last = args.positions[args.jobs]" => "local last = args.positions[old + 1]";
     the_payloads_of_a_feed_are_those_of_other_jobs among FED:
         "external[position - skipped] = k - first_payload + 1" => "external[position - skipped] = k";
+    a_feed_hides_what_the_queue_has_lost among FED:
+        "not stands or stands < args.after" => "false";
     a_feed_that_is_repeated_tells_nothing among FED:
         "if token == args.token then" => "if false then";
 }

@@ -15,21 +15,33 @@ mutants! {
     a_wait_that_is_over_can_be_answered among STEPS:
         "wait.mark, step.due_ms = '!', known.due_ms" => "step.due_ms = known.due_ms";
     a_signal_does_not_wake_a_blocked_job among STEPS:
-        "local was_blocked = state == 'blocked' and aside == '0'" => "local was_blocked = false";
+        "job.state == 'blocked' and '0' or job" => "job";
     a_signal_does_not_wake_a_delayed_job among STEPS:
-        "local was_delayed = state == 'delayed' and aside == queue.due_of(score)" => "local was_delayed = false";
+        "local moment = job.state == 'blocked' and '0' or job.state == 'delayed' and queue.due_of(job.score)" => "local moment = job.state == 'blocked' and '0'";
     a_signal_wakes_a_job_that_waits_for_its_next_attempt among STEPS:
-        "state == 'delayed' and aside == queue.due_of(score)" => "state == 'delayed'";
+        "if aside == moment then" => "if aside == moment or job.state == 'delayed' then";
     a_signal_that_came_before_the_attempt_ended_is_overlooked among STEPS:
         "if not waits then" => "if not step then";
     a_job_sleeps_until_the_last_of_its_moments among STEPS:
         "first_ms == 0 and step.due_ms or math.min(" => "first_ms == 0 and step.due_ms or math.max(";
     a_second_value_replaces_the_first among STEPS:
         "if not step or wait.mark == '=' or step.kind ~= 'wait' then" => "if not step then";
+    a_step_is_read_in_whole_that_is_to_be_cut among STEPS:
+        "local sent = args.cut and string.sub(value, 1, args.cut) or value" => "local sent = value";
+    a_step_is_as_long_as_what_is_sent_of_it among STEPS:
+        "answer[#answer + 1] = #value" => "answer[#answer + 1] = #sent";
     g8_steps_are_left_behind_by_their_job among STEPS:
         "if #read > WITHOUT_STEPS then" => "if false then";
     a_job_is_told_twice_and_leaves_where_it_is_by_then among STEPS:
         "if aside ~= '-' then\n    queue.write_waits" => "if false then\n    queue.write_waits";
+    an_edit_wakes_a_job_that_waits_to_be_told among STEPS_EDITED:
+        "or is_untold and not goes_on or job" => "or job";
+    a_job_that_was_edited_is_not_found_by_its_signal among STEPS_EDITED:
+        "queue.write_waits(id, new.due_ms > 0 and queue.whole(new.due_ms) or '-', waits)" => "local _ = waits";
+    a_job_that_waits_to_be_told_cannot_be_told_to_go_on among STEPS_EDITED:
+        "local goes_on = is_untold and new.is_moved" => "local goes_on = false";
+    a_job_that_has_steps_gets_another_payload among STEPS_UNIQUE:
+        "return counters[STEPS] ~= nil" => "return false";
     g1_a_job_that_is_told_is_still_blocked among STEPS_GATED:
         "queue.take_out(id, part, record)\n  if part == key.delayed then" => "if part == key.delayed then";
     a_job_of_an_order_that_waits_lets_the_others_pass among STEPS_GATED:

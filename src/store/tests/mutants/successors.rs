@@ -22,9 +22,9 @@ mutants! {
     a_successor_comes_to_its_gate_before_its_time among LATEST:
         "if option and option.waits then" => "if false then";
     a_job_waits_for_a_key_that_is_remembered among LATEST:
-        "job.state == 'active' and not job.until_ms then" => "job.state == 'active' then";
+        "how == 'latest' and has_begun and not job.until_ms then" => "how == 'latest' and has_begun then";
     a_successor_gets_in_line_when_it_is_edited among LATEST_EDITED:
-        "if job.is_successor or job.state == 'blocked' and" => "if job.state == 'blocked' and";
+        "if job.is_successor or is_untold" => "if is_untold";
     a_lost_successor_runs_beside_the_other_job among LATEST_LOST:
         "if not runs and not has_ended and queue.is_successor(id, record) then" => "if false then";
     a_successor_is_taken_for_lost among LATEST_LOST:

@@ -34,9 +34,13 @@ mutants! {
     jobs_of_one_call_do_not_meet among UNIQUE:
         "if first[name] and (how or not" => "if false and (how or not";
     a_job_that_runs_is_replaced among UNIQUE:
-        "local WAITS = { waiting = true," => "local WAITS = { active = true, waiting = true,";
+        "if not (job and how and WAITS[job.state]) or has_begun or" => "if not (job and how) or";
     a_replaced_job_is_due_when_the_new_one_would_be among UNIQUE:
-        "how == 'debounce' and due_of_new(option) or queue.due_of_waiting(job)" => "due_of_new(option)";
+        "if how == 'debounce' then\n    due_ms, is" => "if how then\n    due_ms, is";
+    a_debounced_job_waits_for_longer_than_it_may among UNIQUE:
+        "due_ms = math.min(due_ms, since_ms + most_ms)" => "local _ = since_ms + most_ms";
+    a_debounced_job_forgets_since_when_it_waits among UNIQUE:
+        "return due_ms > now_ms and due_ms or 0, true" => "return due_ms > now_ms and due_ms or 0, false";
     a_replaced_job_stays_at_its_old_priority among UNIQUE:
         "and new.priority == known_priority" => "";
     g8_a_replaced_job_stays_in_its_old_group among UNIQUE:

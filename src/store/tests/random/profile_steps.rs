@@ -27,6 +27,28 @@ pub(crate) const STEPS_GATED: Profile = Profile(&[
     (4, Pass),
 ]);
 
+/// Jobs that were put aside are changed, then told; some have groups and orders.
+pub(crate) const STEPS_EDITED: Profile = Profile(&[
+    (8, Enqueue),
+    (14, Advance),
+    (8, Step),
+    (14, Suspend),
+    (16, Edit),
+    (12, Signal),
+    (4, Pass),
+]);
+
+/// Jobs that have steps meet duplicates.
+pub(crate) const STEPS_UNIQUE: Profile = Profile(&[
+    (10, EnqueueUnique),
+    (6, EnqueueLatest),
+    (14, Advance),
+    (10, Step),
+    (14, Suspend),
+    (8, Signal),
+    (4, Pass),
+]);
+
 /// Jobs that were put aside lose their lists.
 pub(crate) const STEPS_LOST: Profile = Profile(&[
     (8, Enqueue),

@@ -263,6 +263,7 @@ impl<'a> World<'a> {
                 self.both(&Remove {
                     ids: &names(ids),
                     only_in: only_in.map(State::as_str),
+                    seen: None,
                 })
             }
             Op::Delete { all } => self.delete(*all),

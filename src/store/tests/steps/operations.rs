@@ -205,11 +205,15 @@ struct Tell {
     id: u8,
     waits: bool,
     number: u32,
-    reads: Option<usize>,
+    reads: Option<(usize, Option<usize>)>,
 }
 
 pub(in crate::store::tests) fn signal() -> impl Strategy<Value = Op> {
-    let reads = option::weighted(0.2, select(&[1, 4_000, 1 << 20][..]));
+    let (bytes, cut) = (
+        select(&[1, 4_000, 1 << 20][..]),
+        select(&[3, 40, 5_000][..]),
+    );
+    let reads = option::weighted(0.2, (bytes, option::of(cut)));
     let what = (0..IDS, prop::bool::weighted(0.8), 1..=NUMBERS, reads);
     what.prop_map(|(id, waits, number, reads)| {
         Op::Other(Arc::new(Tell {
@@ -233,9 +237,14 @@ impl Operation for Tell {
             id = waiting;
             number = one_of(&waits(world, &id), self.number as u8).unwrap_or(number);
         }
-        if let Some(bytes) = self.reads {
+        if let Some((bytes, cut)) = self.reads {
             let (id, from) = (id.as_str(), self.number);
-            return world.both(&Steps { id, from, bytes });
+            return world.both(&Steps {
+                id,
+                from,
+                bytes,
+                cut,
+            });
         }
         let (id, name, value) = (&id, &name(number), &b"answer"[..]);
         world.both(&Signal { id, name, value })

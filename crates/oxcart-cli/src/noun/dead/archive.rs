@@ -67,7 +67,7 @@ impl Export {
         };
         let interrupt = Interrupt::listen();
         let mut progress = Progress::new("export", most);
-        let (mut done, mut unreadable) = (0, 0);
+        let (mut done, mut unreadable, mut large) = (0, 0, 0);
         while let Some(letter) = letters.next().await {
             match (letter, &mut file) {
                 (Ok(letter), Some(file)) => {
@@ -81,6 +81,10 @@ impl Export {
                 (Ok(letter), None) => session.out.json(&letter)?,
                 (Err(error), _) if error.kind() == oxcart::ErrorKind::Incompatible => {
                     unreadable += 1;
+                    continue;
+                }
+                (Err(error), _) if error.kind() == oxcart::ErrorKind::Invalid => {
+                    large += 1;
                     continue;
                 }
                 (Err(error), _) => return Err(error.into()),
@@ -98,6 +102,12 @@ impl Export {
             session.out.note(format_args!(
                 "{} left out: a newer version wrote them",
                 jobs(unreadable)
+            ));
+        }
+        if large > 0 {
+            session.out.note(format_args!(
+                "{} left out: what their steps and children gave takes more than 16 MiB",
+                jobs(large)
             ));
         }
         match &mut file {

@@ -2,11 +2,11 @@
 
 use clap::Args;
 use oxcart::JobState;
+use oxcart_dashboard::Stored;
 
 use crate::noun::job::{Which, payload, told};
 use crate::session::Session;
 use crate::text::shape::{differences, keep_secrets};
-use crate::text::value::Shown;
 use crate::trouble::Trouble;
 
 /// It stays dead; `oxcart dead replay` puts it back in line. What is not given stays.
@@ -37,9 +37,9 @@ impl Edit {
             return Err(Trouble::error(message).hint(hint));
         }
         let mut edit = queue.edit(&self.which.id);
-        let shown = job.payload().map(|Shown(value)| value).ok();
+        let shown = job.payload().map(|Stored(value)| value).ok();
         let name = job.name.clone();
-        let before = job.reveal().payload().map(|Shown(value)| value).ok();
+        let before = job.reveal().payload().map(|Stored(value)| value).ok();
         if let Some(mut payload) = payload {
             if let (Some(shown), Some(before)) = (&shown, &before) {
                 keep_secrets(shown, before, &mut payload.0);

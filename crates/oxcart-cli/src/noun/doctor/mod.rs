@@ -38,7 +38,7 @@ pub(crate) async fn run(doctor: Doctor, session: &mut Session) -> Result<(), Tro
     }
     let mut report = Report::default();
     let server = session.oxcart.server().await?;
-    server::check(&server, &session.namespace, &mut report);
+    server::check(&server, session, &mut report);
     let clock = Clock::of(&server);
     // Looking for orphans shows how far that is, queue by queue.
     let mut progress = doctor

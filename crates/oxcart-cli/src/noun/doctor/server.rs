@@ -6,6 +6,7 @@ use indicatif::HumanBytes;
 use oxcart::{Persistence, ServerInfo, Timestamp};
 
 use super::report::{Finding, Level, Report};
+use crate::session::Session;
 use crate::text::quoted::quoted;
 use crate::text::when::{exact, now, rough};
 
@@ -17,12 +18,12 @@ const CLOCK_DIFFERS: Duration = Duration::from_secs(2);
 /// Each call of a producer waits for one round trip, and each of a worker.
 const FAR_AWAY: Duration = Duration::from_millis(100);
 
-pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
+pub(super) fn check(server: &ServerInfo, session: &Session, report: &mut Report) {
     let mut add = |level, check, what: String, advice: &str, command: &str| {
         let finding = Finding::new(level, check, None, what).advice(advice);
         report.add(match command {
             "" => finding,
-            command => finding.command(command),
+            command => finding.command(format!("{} {command}", session.redis_cli)),
         });
     };
     // Policies with `volatile-` evict what expires by itself, which no job does.
@@ -38,7 +39,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
                 "when its memory is full, Redis evicts keys of queues, and jobs with them: {policy}"
             ),
             "set it, and write it into redis.conf as well (CONFIG REWRITE)",
-            "redis-cli CONFIG SET maxmemory-policy noeviction",
+            "CONFIG SET maxmemory-policy noeviction",
         );
     }
     if server.persistence == Some(Persistence::Nothing) {
@@ -47,7 +48,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
             "persistence",
             "Redis keeps nothing on disk: a restart loses every job".to_owned(),
             "set it, and write it into redis.conf as well (CONFIG REWRITE)",
-            "redis-cli CONFIG SET appendonly yes",
+            "CONFIG SET appendonly yes",
         );
     }
     if server.save_failed == Some(true) {
@@ -56,7 +57,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
             "disk",
             "Redis could not write its data to disk: a crash loses what was not written".to_owned(),
             "look into its log, for a full disk or missing rights",
-            "redis-cli INFO persistence",
+            "INFO persistence",
         );
     }
     if let (Some(used), Some(max)) = (
@@ -78,7 +79,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
                     HumanBytes(max)
                 ),
                 "a higher maxmemory, a shorter keep_completed, fewer dead letters, or workers that keep up",
-                "redis-cli INFO memory",
+                "INFO memory",
             );
         }
     }
@@ -97,7 +98,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
             ),
             "jobs go by the clock of Redis: times that programs compute, and ages on this screen, are wrong by as much; \
              synchronize both with a time server",
-            "redis-cli TIME",
+            "TIME",
         );
     }
     if server.round_trip > FAR_AWAY {
@@ -109,7 +110,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
                 exact(server.round_trip)
             ),
             "each call of a producer or worker takes as long: run them near Redis; or Redis is busy with something slow",
-            "redis-cli SLOWLOG GET",
+            "SLOWLOG GET",
         );
     }
     if let Some(denied) = server.denied.as_ref().filter(|denied| !denied.is_empty()) {
@@ -117,7 +118,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
             .iter()
             .map(|it| format!("+{}", it.replace(' ', "|")))
             .collect();
-        let keys = quoted(&format!("~{namespace}:*"));
+        let keys = quoted(&format!("~{}:*", session.namespace));
         add(
             Level::Problem,
             "denied-command",
@@ -126,7 +127,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
                 denied.join(", ")
             ),
             "for the user NAME; docs/security.md lists all that a user needs",
-            &format!("redis-cli ACL SETUSER NAME {keys} {}", allowed.join(" ")),
+            &format!("ACL SETUSER NAME {keys} {}", allowed.join(" ")),
         );
     }
     if server.eviction.is_none() {
@@ -135,7 +136,7 @@ pub(super) fn check(server: &ServerInfo, namespace: &str, report: &mut Report) {
             "not-told",
             "Redis does not tell this user how it is set up: eviction, persistence and memory were not checked".to_owned(),
             "for the user NAME",
-            "redis-cli ACL SETUSER NAME +info",
+            "ACL SETUSER NAME +info",
         );
     }
 }

@@ -6,7 +6,7 @@ mod logs;
 pub(crate) mod payload;
 
 use clap::{Args, Subcommand};
-use oxcart::{Changed, ErrorKind, JobId, JobInfo, JobState, Queue};
+use oxcart::{Changed, Error, ErrorKind, JobId, JobInfo, JobState, Queue, SagaInfo, StepsInfo};
 use serde::Serialize;
 
 use crate::jobs::filter::Filter;
@@ -95,9 +95,12 @@ pub(crate) struct Show {
     /// The name of the type of the job that has the key
     #[arg(long, requires = "key")]
     name: Option<String>,
-    /// Show the secret fields of the payload, too; that is noted in the audit
+    /// Show secret fields, too; that is noted in the audit
     #[arg(long)]
     pub(crate) reveal: bool,
+    /// Show what its steps gave, and its checkpoint, too
+    #[arg(long)]
+    outputs: bool,
 }
 
 impl Show {
@@ -115,19 +118,40 @@ impl Show {
 
     /// Its whole story.
     pub(crate) async fn tell(&self, session: &mut Session, job: &JobInfo) -> Result<(), Trouble> {
-        let saga = session.oxcart.queue(&self.queue)?.saga(&job.id);
-        let saga = match saga.info().await {
-            Ok(saga) => saga,
+        let (saga, steps) = match self.steps(session, &job.id).await {
+            Ok((saga, steps)) => (saga, Some(steps)),
             // The rest of the job can be shown.
             Err(error) if matches!(error.kind(), ErrorKind::Codec | ErrorKind::Incompatible) => {
                 session
                     .out
                     .note(format_args!("its steps cannot be read: {error}"));
-                None
+                (None, None)
             }
             Err(error) => return Err(error.into()),
         };
-        story::tell(&mut session.out, &self.queue, job, saga.as_ref())
+        let read = story::Read { job, saga, steps };
+        story::tell(&mut session.out, &self.queue, &read)
+    }
+
+    async fn steps(
+        &self,
+        session: &Session,
+        id: &JobId,
+    ) -> Result<(Option<SagaInfo>, StepsInfo), Error> {
+        let queue = session.oxcart.queue(&self.queue)?;
+        let mut steps = queue.steps(id);
+        if self.outputs {
+            steps = steps.with_outputs();
+        }
+        if self.reveal {
+            steps = steps.reveal();
+        }
+        let steps = steps.info().await?;
+        let saga = match steps.steps.is_empty() {
+            true => None,
+            false => queue.saga(id).info().await?,
+        };
+        Ok((saga, steps))
     }
 
     async fn id(&self, queue: &Queue) -> Result<JobId, Trouble> {
@@ -172,6 +196,9 @@ pub(crate) struct Move {
     /// The other queue
     #[arg(long, value_name = "QUEUE")]
     to: String,
+    /// Make the other queue if there is none of this name
+    #[arg(long)]
+    new_queue: bool,
 }
 
 #[derive(Args)]
@@ -320,9 +347,13 @@ async fn cancel(session: &mut Session, cancel: Cancel) -> Result<(), Trouble> {
 }
 
 async fn move_to(session: &mut Session, which: &Move) -> Result<(), Trouble> {
-    let Move { many, to } = which;
+    let Move {
+        many,
+        to,
+        new_queue,
+    } = which;
     let queue = session.queue(&many.queue).await?;
-    let other = session.queue(to).await?;
+    let other = session.queue_or_new(to, *new_queue).await?;
     let asked = many.ids.len() as u64;
     confirm(
         session,

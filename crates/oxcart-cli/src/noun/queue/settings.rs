@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::limits::{self, Typed};
 use crate::session::Session;
-use crate::term::look::{Look, Tint};
+use crate::term::confirm::confirm;
+use crate::term::look::{Look, Tint, jobs};
 use crate::term::out::Out;
 use crate::term::table::{Cell, Table, text};
 use crate::text::{duration, rates, when};
@@ -100,6 +101,15 @@ impl Settings {
         change.group_rate = self.group_rate.map(Typed::limit);
         change.rate = self.rate.map(Typed::limit);
         change.concurrency = self.concurrency.map(Typed::limit);
+        if change.keep_dead == Some(Some(Duration::ZERO)) || change.keep_dead_at_most == Some(0) {
+            let dead = queue.counts().await?.dead;
+            let name = &self.queue;
+            let what = format!(
+                "Drop every dead job of `{name}`, now {}, and each that dies from now on",
+                jobs(dead)
+            );
+            confirm(session, &what).await?;
+        }
         let in_force = match change == QueueSettings::new() {
             true => queue.settings().await?,
             false => queue.change_settings(change).await?,

@@ -1,4 +1,4 @@
-//! Connections of clients: none is kept that asks for nothing, or that takes for ever to say what it asks for.
+//! Connections of clients: none is kept that asks for nothing, that takes for ever to say what it asks for, or that does not read what it gets.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,6 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
+use super::reading_client::ReadingClient;
+
 /// Before a connection is accepted again, when the system could not give one: too many files are open, for instance.
 const BREATHER: Duration = Duration::from_millis(500);
 
@@ -24,6 +26,8 @@ const BREATHER: Duration = Duration::from_millis(500);
 pub(super) struct Limits {
     /// For the head of a request, from when the connection is there or the last answer is over. An answer may take as long as it wants.
     pub(super) head: Duration,
+    /// For reading an answer, and a second more for each KiB of it. Streams of changes have it whenever they have something to say.
+    pub(super) read: Duration,
     /// For requests under way, when the server is to end. Streams of changes do not end by themselves.
     pub(super) end: Duration,
 }
@@ -65,6 +69,7 @@ impl Limits {
         let mut http = http1::Builder::new();
         // The same limit is that of a connection on which nothing is asked any more.
         http.timer(TokioTimer::new()).header_read_timeout(self.head);
+        let stream = ReadingClient::new(stream, self.read);
         let served = open.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             // A client that leaves is nothing to tell.
@@ -80,7 +85,7 @@ mod tests {
     use axum::routing::get;
     use futures_util::stream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::sync::oneshot;
+    use tokio::sync::{mpsc, oneshot};
 
     use super::*;
 
@@ -88,7 +93,30 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(20);
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
+    /// More than any connection takes by itself. `dropped` hears when nobody sends it any more.
+    fn large(dropped: mpsc::UnboundedSender<()>) -> Body {
+        struct Tells(mpsc::UnboundedSender<()>);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                let _ = self.0.send(());
+            }
+        }
+        let tells = Tells(dropped);
+        Body::from_stream(stream::unfold(0, move |number| {
+            let _ = &tells;
+            let part = Ok::<_, std::convert::Infallible>(vec![b'x'; 1 << 20]);
+            async move { (number < 256).then_some((part, number + 1)) }
+        }))
+    }
+
     async fn served() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+        served_telling(mpsc::unbounded_channel().0).await
+    }
+
+    /// `dropped` hears when a large answer is over.
+    async fn served_telling(
+        dropped: mpsc::UnboundedSender<()>,
+    ) -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let ticks = || async {
@@ -101,9 +129,17 @@ mod tests {
         };
         let app = Router::new()
             .route("/", get(|| async { "well" }))
-            .route("/ticks", get(ticks));
+            .route("/ticks", get(ticks))
+            .route(
+                "/large",
+                get(move || {
+                    let dropped = dropped.clone();
+                    async { large(dropped) }
+                }),
+            );
         let limits = Limits {
             head: LIMIT,
+            read: LIMIT,
             end: LIMIT,
         };
         let (end, ends) = oneshot::channel::<()>();
@@ -147,6 +183,17 @@ mod tests {
         let closed = timeout(PATIENCE, read.read_to_end(&mut said)).await;
         assert!(closed.is_ok(), "the connection stays open");
         trickle.abort();
+    }
+
+    #[tokio::test]
+    async fn who_does_not_read_an_answer_is_cut_off() {
+        let (dropped, mut is_over) = mpsc::unbounded_channel();
+        let (address, _end, _serving) = served_telling(dropped).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let large = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+        stream.write_all(large).await.unwrap();
+        let over = timeout(PATIENCE, is_over.recv()).await;
+        over.expect("it is still sent").unwrap();
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The dashboard with a server of its own.
 
 mod connections;
+mod reading_client;
 mod token;
 
 use std::net::SocketAddr;
@@ -27,6 +28,8 @@ use token::{Token, Typed};
 const GRACE: Duration = Duration::from_secs(3);
 /// How long a client may take to ask, from when it has connected or has got its last answer.
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
+/// How long a client may take to read its answer, and a second more for each KiB of it.
+const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How long Redis may take to answer, so that the server is called healthy.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(2);
 /// A health check asks Redis not more often than this.
@@ -106,6 +109,7 @@ pub(crate) async fn run(serve: Serve, session: &mut Session) -> Result<(), Troub
     let app = dashboard.router().merge(health(&session.oxcart));
     let limits = Limits {
         head: HEAD_WITHIN,
+        read: READ_WITHIN,
         end: GRACE,
     };
     limits.serve(listener, app, oxcart::shutdown_signal()).await;

@@ -97,15 +97,28 @@ pub(super) fn job_view(name: &str, id: &str, text: &str) -> JobView {
         saga: Some(SagaView {
             state: "stuck",
             reason: Some(text.to_owned()),
-            steps: ["undone", "skipped", "done", "failed", "begun"]
-                .map(|state| StepLine {
-                    name: name.to_owned(),
-                    state,
-                    at: ago(65_000),
-                    error: (state == "failed").then(|| text.to_owned()),
-                })
-                .to_vec(),
         }),
+        steps: [
+            "undone",
+            "skipped",
+            "done",
+            "failed",
+            "begun",
+            "sleeping",
+            "waiting",
+            "signalled",
+        ]
+        .map(|state| StepLine {
+            name: name.to_owned(),
+            state,
+            at: ago(65_000),
+            due: (state == "sleeping").then(|| Moment::from_millis(NOW + 65_000)),
+            bytes: 4_711,
+            error: (state == "failed").then(|| text.to_owned()),
+        })
+        .to_vec(),
+        checkpoint_bytes: Some(12),
+        cancel_requested: None,
         weight: 3,
         position: None,
         expires_at: None,

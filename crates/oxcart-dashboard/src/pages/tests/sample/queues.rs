@@ -30,6 +30,13 @@ pub(super) fn line(name: &str, at: u64) -> QueueLine {
             drain_ms: (at != 4).then_some(at * 61_000),
         }),
         departures: (0..30).map(wave).collect(),
+        outbox: (0..at.min(2))
+            .map(|n| OutgoingLine {
+                queue: format!("{name}-{n}"),
+                messages: 1_234,
+                since: ago(70_000),
+            })
+            .collect(),
         problems: match at {
             3 => vec!["paused for 3 h while 333 jobs wait".to_owned()],
             4 => vec![

@@ -1,0 +1,108 @@
+//! Carrying the rows for one queue, until there are none.
+
+use std::sync::Arc;
+
+use oxcart::Queue;
+
+use super::batch::Batch;
+use super::{Shared, Step};
+use crate::error::Error;
+
+/// What is long enough to tell what is wrong.
+const TROUBLE_BYTES: usize = 2_000;
+
+pub(super) struct Stream {
+    shared: Arc<Shared>,
+    queue: String,
+    /// The name of this database, as the queue knows it.
+    source: String,
+}
+
+/// How it ended; trouble with PostgreSQL is an error.
+pub(super) enum Ended {
+    /// Nothing is left, or another relay is at it.
+    Drained,
+    /// The queue takes nothing.
+    Trouble(Error),
+}
+
+impl Stream {
+    pub(super) fn new(shared: Arc<Shared>, queue: String, source: String) -> Self {
+        Self {
+            shared,
+            queue,
+            source,
+        }
+    }
+
+    /// Takes and sends one batch after the other.
+    pub(super) async fn drain(self) -> Result<Ended, Error> {
+        match self.batches().await? {
+            Ok(()) => Ok(Ended::Drained),
+            Err(error) => {
+                let error = Error::queue(&format!("sending rows to `{}`", self.queue), error);
+                self.note(&error).await?;
+                Ok(Ended::Trouble(error))
+            }
+        }
+    }
+
+    /// The error inside is the queue's.
+    async fn batches(&self) -> Result<Result<(), oxcart::Error>, Error> {
+        self.shared.step(Step::Begun);
+        let queue = self.shared.oxcart.queue(&self.queue);
+        let mut known = match &queue {
+            // Where it stands is asked, and not remembered: Redis may have lost something, and so may PostgreSQL.
+            Ok(queue) => match queue.fed(&self.source).await {
+                Ok(known) => known,
+                Err(error) => return Ok(Err(error)),
+            },
+            Err(_) => None,
+        };
+        loop {
+            let mut batch = Batch::take(&self.shared, &self.queue, known).await?;
+            if batch.is_empty() {
+                return Ok(Ok(()));
+            }
+            self.shared.step(Step::Taken);
+            match &queue {
+                Err(error) => batch.refuse_all(error),
+                Ok(queue) => match self.send(queue, &mut batch, known).await? {
+                    Ok(stands) => known = stands,
+                    Err(error) => return Ok(Err(error)),
+                },
+            }
+            batch.set_aside(&self.shared, &self.queue).await?;
+            self.shared.step(Step::Fed);
+        }
+    }
+
+    async fn send(
+        &self,
+        queue: &Queue,
+        batch: &mut Batch,
+        known: Option<u64>,
+    ) -> Result<Result<Option<u64>, oxcart::Error>, Error> {
+        loop {
+            batch.set_aside(&self.shared, &self.queue).await?;
+            self.shared.step(Step::SetAside);
+            match batch.feed(queue, &self.source, known).await {
+                Ok(stands) => return Ok(Ok(stands)),
+                Err(error) if batch.refused(&error) => {}
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+
+    /// Whoever looks into the table sees why the rows wait.
+    async fn note(&self, error: &Error) -> Result<(), Error> {
+        let text: String = error.to_string().chars().take(TROUBLE_BYTES).collect();
+        let note = "UPDATE oxcart.outbox_stream SET trouble = $2, trouble_since = coalesce(trouble_since, now()) \
+                    WHERE queue = $1 AND trouble IS DISTINCT FROM $2";
+        let note = sqlx::query(note).bind(&self.queue).bind(text);
+        let noted = note.execute(&self.shared.pool).await;
+        noted
+            .map(drop)
+            .map_err(|error| Error::sql("noting why rows wait", error))
+    }
+}

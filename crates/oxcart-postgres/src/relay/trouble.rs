@@ -1,0 +1,61 @@
+//! What does not work: how long to wait, and how often to say it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::OnTrouble;
+use crate::error::Error;
+
+const FIRST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+/// The same trouble is logged again after this time.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Pauses between tries: each twice as long as the one before, up to 5 s, less up to a fifth.
+pub(super) struct Pause(Duration);
+
+impl Pause {
+    pub(super) fn new() -> Self {
+        Self(FIRST)
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        let pause = self.0.mul_f64(1.0 - 0.2 * fastrand::f64());
+        self.0 = (self.0 * 2).min(LONGEST);
+        pause
+    }
+}
+
+/// Tells of troubles.
+pub(super) struct Troubles<'a> {
+    hook: Option<&'a OnTrouble>,
+    /// By what they are about: when each was logged last.
+    logged: HashMap<String, Instant>,
+}
+
+impl<'a> Troubles<'a> {
+    pub(super) fn new(hook: Option<&'a OnTrouble>) -> Self {
+        let logged = HashMap::new();
+        Self { hook, logged }
+    }
+
+    pub(super) fn tell(&mut self, about: &str, error: &Error) {
+        if let Some(hook) = self.hook {
+            hook(error);
+        }
+        let now = Instant::now();
+        let last = self.logged.get(about);
+        if last.is_none_or(|last| now.duration_since(*last) >= SILENCE) {
+            self.logged.insert(about.to_owned(), now);
+            tracing::warn!(about, %error, "the relay cannot send what is in the outbox; it tries again");
+        }
+    }
+
+    pub(super) fn is_well(&mut self, about: &str) {
+        if self.logged.remove(about).is_some() {
+            tracing::info!(about, "the relay sends what is in the outbox again");
+        }
+    }
+}

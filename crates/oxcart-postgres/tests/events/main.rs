@@ -1,0 +1,15 @@
+//! The event store.
+#![allow(
+    clippy::panic,
+    reason = "a helper that cannot do its duty fails the test that asked"
+)]
+
+mod aggregates;
+mod killed;
+mod order;
+mod projections;
+mod rig;
+mod streams;
+mod subscriptions;
+#[path = "../support/mod.rs"]
+mod support;

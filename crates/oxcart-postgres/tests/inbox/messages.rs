@@ -1,0 +1,104 @@
+//! Messages from elsewhere.
+
+use std::time::Duration;
+
+use oxcart::JobId;
+use oxcart_postgres::{Error, ErrorKind, InTransaction, Inbox};
+use sqlx::PgPool;
+
+use crate::rig::{attempt, balance, bank};
+
+async fn take(pool: &PgPool, consumer: &str, message: &str) -> Result<i64, Error> {
+    let mut tx = pool.begin().await.expect("a transaction");
+    let inbox = Inbox::new(pool);
+    let given = inbox.once(&mut tx, consumer, message, async |tx| {
+        let add = "UPDATE account SET cents = cents + 1 RETURNING cents";
+        let added = sqlx::query_scalar(add).fetch_one(tx).await;
+        Ok::<i64, Error>(added.expect("it can be added"))
+    });
+    let given = given.await?;
+    tx.commit().await.expect("committed");
+    Ok(given)
+}
+
+#[tokio::test]
+async fn a_message_is_taken_once_by_each_consumer() {
+    let pool = bank().await;
+    for (consumer, message, balance) in [
+        ("billing", "m1", 1),
+        ("billing", "m1", 1),
+        ("billing", "m2", 2),
+        ("mail", "m1", 3),
+        ("billing", "m1", 1),
+    ] {
+        let given = take(&pool, consumer, message).await.expect("taken");
+        assert_eq!(given, balance, "{consumer} {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_comes_many_times_at_once_is_taken_once() {
+    let pool = bank().await;
+    let takes: Vec<_> = (0..40)
+        .map(|n| {
+            let pool = pool.clone();
+            tokio::spawn(async move { take(&pool, "billing", &format!("m{}", n % 4)).await })
+        })
+        .collect();
+    for taken in takes {
+        taken.await.expect("no panic").expect("taken");
+    }
+    assert_eq!(balance(&pool).await, 4);
+}
+
+#[tokio::test]
+async fn names_that_cannot_be_stored_are_refused() {
+    let pool = bank().await;
+    let long = "x".repeat(513);
+    for (consumer, message) in [
+        ("", "m"),
+        ("c", ""),
+        (&long, "m"),
+        ("c", &long),
+        ("c", "a\0b"),
+    ] {
+        let error = take(&pool, consumer, message).await.expect_err("no name");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    }
+    assert_eq!(balance(&pool).await, 0);
+}
+
+#[tokio::test]
+async fn what_is_old_is_forgotten_and_nothing_else() {
+    let pool = bank().await;
+    let inbox = Inbox::new(&pool);
+    let old = JobId::generate();
+    for id in [&old, &JobId::generate()] {
+        let mut tx = pool.begin().await.expect("a transaction");
+        attempt(id, 1).hold_in(&mut tx).await.expect("held");
+        tx.commit().await.expect("committed");
+    }
+    let many = "INSERT INTO oxcart.inbox_message (consumer, message, seen_at) \
+        SELECT 'c', n::text, now() - interval '3 hours' FROM generate_series(1, 11000) n";
+    let age = "UPDATE oxcart.inbox_job SET seen_at = now() - interval '3 hours' WHERE job = $1";
+    sqlx::query(many).execute(&pool).await.expect("inserted");
+    sqlx::query(age)
+        .bind(old.as_str())
+        .execute(&pool)
+        .await
+        .expect("aged");
+    take(&pool, "c", "new").await.expect("taken");
+
+    let hour = Duration::from_secs(3_600);
+    assert_eq!(inbox.prune(4 * hour).await.expect("nothing is so old"), 0);
+    assert_eq!(inbox.prune(2 * hour).await.expect("pruned"), 11_001);
+    assert_eq!(inbox.prune(2 * hour).await.expect("nothing is left"), 0);
+    let left = "SELECT (SELECT count(*) FROM oxcart.inbox_job) + (SELECT count(*) FROM oxcart.inbox_message)";
+    let left: i64 = sqlx::query_scalar(left)
+        .fetch_one(&pool)
+        .await
+        .expect("counted");
+    assert_eq!(left, 2);
+    let error = inbox.prune(hour / 2).await.expect_err("too short");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
