@@ -53,11 +53,19 @@ pub(super) async fn read(
     let mut next = Some(1).filter(|_| Counters::decode(counters).is_ok_and(|it| it.has_steps));
     while let Some(from) = next {
         let bytes = BATCH_BYTES;
-        let page = queue.inner.call(&Steps { id, from, bytes }).await?;
+        let page = queue
+            .inner
+            .call(&Steps {
+                id,
+                from,
+                bytes,
+                cut: None,
+            })
+            .await?;
         for (name, value) in [("cursor", page.cursor), ("undo", page.undo)] {
             value.map_or(Ok(()), |value| add(name.to_owned(), value))?;
         }
-        for (number, step) in page.steps {
+        for (number, step, _) in page.steps {
             add(format!("step{number}"), step)?;
         }
         next = page.next;

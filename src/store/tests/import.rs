@@ -126,7 +126,11 @@ fn beside(open: &str) -> Beside {
 }
 
 fn with_beside(id: &str, died_ms: u64, beside: Beside) -> ImportJob {
-    let job = exported(&JobId::stored(id), died_ms, &JobOptions::new(), 1);
+    let options = JobOptions {
+        children: beside.children as u32,
+        ..JobOptions::new()
+    };
+    let job = exported(&JobId::stored(id), died_ms, &options, 1);
     let counters = Counters::with_beside(job.counters.clone(), beside.last, beside.children);
     ImportJob {
         counters: Some(counters),
@@ -140,8 +144,13 @@ fn steps_and_children_come_with_their_job(mut rig: Rig) {
     let jobs = &[with_beside("p", now_ms, beside("missing"))];
     assert_eq!(rig.call(&Import { jobs }).imported, ["p"]);
     let (id, bytes) = ("p", 1 << 20);
-    let page = rig.call(&Steps { id, from: 1, bytes });
-    let numbers: Vec<u32> = page.steps.iter().map(|(number, _)| *number).collect();
+    let page = rig.call(&Steps {
+        id,
+        from: 1,
+        bytes,
+        cut: None,
+    });
+    let numbers: Vec<u32> = page.steps.iter().map(|(number, ..)| *number).collect();
     assert_eq!((page.last, numbers), (3, vec![1, 3]));
     assert_eq!(page.cursor.as_deref(), Some(&b"far"[..]));
     assert_eq!(page.undo.as_deref(), Some(&b"owed"[..]));
@@ -180,6 +189,7 @@ fn a_parent_waits_for_the_children_that_are_there(mut rig: Rig) {
         parent: JobId::stored("p"),
         number: 1,
         on_death: OnDeath::Hold,
+        of_step: None,
     };
     let options = JobOptions {
         child_of: Some(child_of),
@@ -237,7 +247,10 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
 
 impl Operation for ImportSome {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        let options = JobOptions::new().priority(self.priority);
+        let options = JobOptions {
+            children: self.open.map_or(0, |_| 2),
+            ..JobOptions::new().priority(self.priority)
+        };
         let died_ms = START_US / 1_000 + self.ago_ms * 7_000;
         let jobs: Vec<ImportJob> = names(&self.ids)
             .iter()

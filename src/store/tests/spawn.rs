@@ -101,8 +101,13 @@ impl Rig {
 
     fn step_children(&mut self, id: &str, number: u32) -> StepChildren {
         let (from, bytes) = (1, 1 << 20);
-        let page = self.call(&Steps { id, from, bytes });
-        let step = page.steps.into_iter().find(|(known, _)| *known == number);
+        let page = self.call(&Steps {
+            id,
+            from,
+            bytes,
+            cut: None,
+        });
+        let step = page.steps.into_iter().find(|(known, ..)| *known == number);
         let step = StoredStep::decode(&step.unwrap().1).unwrap();
         assert_eq!(step.kind, StepKind::Children);
         StepChildren::decode(&step.value).unwrap()
