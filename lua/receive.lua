@@ -12,7 +12,7 @@
 -- cannot be taken by this version | 'again' if there is more to do for it | '', whether this queue has put something into its own outbox }. 'first': the
 -- queue is new. O(n log N).
 -- needs: arguments, meta, whole, message, emit
--- rarely: receive_jobs, receive_cancel, receive_forward, receive_expand
+-- rarely: receive_jobs, receive_cancel, receive_child, receive_children, receive_forward, receive_expand
 
 -- Does what these messages of one kind say; returns how many of them, from the first on, and what the answer says of the next.
 local function take(kind, messages)
@@ -20,6 +20,10 @@ local function take(kind, messages)
     return queue.receive_jobs(messages)
   elseif kind == 'cancel' then
     return queue.receive_cancel(messages[1])
+  elseif kind == 'child' then
+    return queue.receive_child(messages)
+  elseif kind == 'children' then
+    return queue.receive_children(messages)
   elseif kind == 'forward' then
     return queue.receive_forward(messages)
   elseif kind == 'expand' then

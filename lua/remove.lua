@@ -2,7 +2,8 @@
 -- Removes jobs for good, but not while they run. args: only_in, the state in which they must be, if not any will do; seen, if
 -- no attempt of them may have left anything since they were read. The ids are ARGV[2..]; if `seen`, as many texts follow, their counters
 -- (lib/attempts.lua) as they were read, empty if there were none.
--- Answers { 'removed', now_ms, removed ids, active ids, { id, state, .. } of those in another state, or that have run since }; the others did not exist.
+-- Answers { 'removed', now_ms, removed ids, active ids, { id, state, .. } of those in another state, or that have run since, whether
+-- messages were put into the outbox }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, meta, find, count, emit
 -- rarely: lists, shown, take_out, finish, forget, delayed, drained, head, leave, expiry, types
@@ -21,9 +22,7 @@ for i = 2, n + 1 do
   local state, _, part = queue.find(id)
   if state == 'active' then
     active[#active + 1] = id
-  elseif state and args.only_in and queue.shown_state(id, state) ~= args.only_in then
-    queue.append(others, id, queue.shown_state(id, state))
-  elseif state and has_run_since(i) then
+  elseif state and args.only_in and queue.shown_state(id, state) ~= args.only_in or state and has_run_since(i) then
     queue.append(others, id, queue.shown_state(id, state))
   elseif state then
     queue.take_out(id, part, record)
@@ -53,4 +52,4 @@ if open then
 end
 queue.flush_events()
 queue.save_meta()
-return { 'removed', now_ms, removed, active, others }
+return { 'removed', now_ms, removed, active, others, meta.has_sent and 1 or 0 }

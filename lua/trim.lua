@@ -56,7 +56,7 @@ local function sweep_lanes()
 end
 
 local has_traits = redis.call('EXISTS', key.gates, key.unique, key.blocked, key.blocked_by, key.running, key.remembered) > 0
-if has_traits then
+if has_traits or meta.far then
   queue.check_types()
 end
 local kept = trim_kept()

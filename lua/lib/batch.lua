@@ -17,9 +17,10 @@ function queue.add_to_batch(batch, id, record, payload, options)
   end
 end
 
+-- Returns what `add` does (add.lua).
 function queue.add_batch(batch)
   if #batch.ids == 0 then
-    return
+    return {}, 0
   end
   -- In the same order in which clients send them behind the arguments.
   local list = { '' }
@@ -28,5 +29,5 @@ function queue.add_batch(batch)
       list[#list + 1] = part[i]
     end
   end
-  queue.add(list, #batch.ids, batch.options, batch.external, true)
+  return queue.add(list, #batch.ids, batch.options, batch.external, true)
 end

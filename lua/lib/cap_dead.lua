@@ -3,7 +3,7 @@
 -- did stands. A call looks at one page. Dead letters that stay may fill it: `meta.dead_from` says how many stand before those at which the next
 -- call looks, so that it comes to all of them, and begins again with the first.
 -- needs: meta, settings, forget, whole, count
--- rarely: head, tell, saga, spawned, unset
+-- rarely: head, tell, holds_parent, saga, spawned, unset
 
 local function holds_others_up(id, record)
   return record and queue.has_traits(record)

@@ -1,6 +1,7 @@
 -- Flows: jobs that are added together with their children (children.lua), all of them or none. In a call a parent comes before its
--- children.
--- needs: head, whole, children, child_fields
+-- children. Jobs of a flow that is too large for one call, or lies in several queues, arrive one by one (receive_jobs.lua), and are
+-- added as if each were alone.
+-- needs: meta, head, whole, children, child_fields
 -- rarely: job_name, unique, count, optional, callbacks
 
 -- Whether a job is of a flow, by its record or by what is sent of it: then no other one replaces it.
@@ -13,16 +14,16 @@ function queue.is_sent_of_flow(sent)
 end
 
 -- The flows among the jobs that are to be added: by the position of the first job of each, a list of the positions of all its
--- jobs. Nil if there are none. options[i].waits: the job waits for its children. options.of: all of them are one flow, whose children have this
--- job as their parent, which is there (spawn.lua).
+-- jobs. Nil if there are none. options[i].waits: the job waits for its children. options.apart: each job is a flow of its own.
+-- options.of: all of them are one flow, whose children have this job as their parent, which is there (spawn.lua).
 function queue.flows_among(list, n, options)
   local at, root_of, flows = {}, {}, nil
   for i = 1, n do
     local sent = list[n + 1 + i]
     if options[i] and options[i].traits then
       local value, children = queue.sent_field(sent, 'parent'), queue.sent_field(sent, 'children')
-      local _, parent = queue.parent_in(value or '')
-      local root = options.of and 1 or value and root_of[at[parent]] or children and i
+      local of_queue, parent = queue.parent_in(value or '')
+      local root = options.of and 1 or not options.apart and of_queue == '' and root_of[at[parent]] or children and i
       if root then
         flows = flows or {}
         flows[root] = flows[root] or {}
@@ -87,6 +88,9 @@ function queue.note_children(stored, positions, options)
       end
     end
     local of_queue, parent, number = queue.parent_in(queue.field_of(record, 'parent') or '')
+    if of_queue and of_queue ~= '' and not meta.far then
+      queue.set_meta('far', '1')
+    end
     local knows = of_queue == '' and (is_new[parent] or queue.children_of(parent))
     local field = knows and queue.child_field(parent, number)
     if field and (is_new[parent] or redis.call('HEXISTS', key.attempts, field) == 0) then

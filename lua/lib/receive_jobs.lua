@@ -1,7 +1,27 @@
 -- Messages of the kind `job`: each is a job for this queue. Its texts: what is not default about the job (a MessagePack map, as
 -- add.lua has it), its id, its record as a client sends it, and its payload if that lies apart.
 -- needs: batch, message
--- rarely: types
+-- rarely: types, head, tell
+
+-- Jobs could not be added, `there` as of `add` (add.lua). Their parents, if they have any, would wait for ever: they are told why. A job
+-- that is there, and is this child, is no news.
+local function refuse(batch, there)
+  local refused = {}
+  for _, met in ipairs(there) do
+    local position, owner = string.match(met, '^(%d+):?(.*)$')
+    local at = tonumber(position) + 1
+    local id, sent = batch.ids[at], batch.records[at]
+    local parent = queue.sent_field(sent, 'parent')
+    local stored = parent and owner == '' and redis.call('HGET', key.jobs, id)
+    if parent and not (stored and queue.field_of(stored, 'parent') == parent) then
+      refused[#refused + 1] = {
+        id = id, to = 'refused', parent = parent, on_death = queue.sent_field(sent, 'on_death'),
+        outcome = owner == '' and 'another job has its id' or 'job ' .. owner .. ' has its unique key',
+      }
+    end
+  end
+  queue.tell_refused(refused)
+end
 
 -- Adds the jobs of these messages, those before the first that cannot be read. Returns how many messages that were. A job whose id is
 -- there stays out, and one whose unique key another job has fares as if it had been enqueued.
@@ -17,8 +37,14 @@ function queue.receive_jobs(messages)
     n = i
   end
   if batch.options.traits then
+    batch.options.apart = true
     queue.check_types()
+    redis.call('HLEN', key.attempts)
+    redis.call('ZCARD', key.dead)
   end
-  queue.add_batch(batch)
+  local there = queue.add_batch(batch)
+  if batch.options.traits and #there > 0 then
+    refuse(batch, there)
+  end
   return n
 end

@@ -1,11 +1,11 @@
 -- News of children (children.lua) for their parents.
 -- needs: head, children, child_fields
--- rarely: successor, blocked, attempts, bury, freed, expiry, spawned, callbacks
+-- rarely: successor, blocked, attempts, bury, freed, expiry, tell_far, gates_left, spawned, callbacks
 
-local ENDS = { ended = 'ended', dead = 'dead', removed = 'removed' }
+local ENDS = { ended = 'ended', dead = 'dead', removed = 'removed', refused = 'refused' }
 
--- One of its children died, and that is to be the death of the parent. Appends it to `dying`.
-local function fail(parent, child, dying)
+-- The parent is to die, for this reason. Appends it to `dying`.
+local function fail(parent, why, dying)
   local job = queue.successor(parent)
   if not job then
     return
@@ -13,7 +13,7 @@ local function fail(parent, child, dying)
   redis.call('ZREM', key.blocked, parent)
   queue.look_for_blocked()
   queue.record_attempt(parent, now_ms, '\130' .. cmsgpack.pack('kind') .. cmsgpack.pack('child-died')
-    .. cmsgpack.pack('error') .. cmsgpack.pack('its child ' .. child .. ' died'), 0)
+    .. cmsgpack.pack('error') .. cmsgpack.pack(why), 0)
   queue.bury({ { id = parent, reason = 'child-died' } })
   local died = { id = parent, record = job.record, from = 'blocked', to = 'dead' }
   died.outcome = cmsgpack.pack({ dead = 'child-died' })
@@ -22,43 +22,60 @@ local function fail(parent, child, dying)
   queue.forget_expiry({ parent })
 end
 
--- Tells the parent of a job. News of a job that the parent does not know, or knows to have ended, changes nothing.
--- `told`: of those that may go on because a step of theirs does (spawned.lua).
-local function tell(job, value, dying, told)
-  local of_queue, parent, number = queue.parent_in(value)
-  if of_queue ~= '' then
-    return
-  end
-  local field = queue.child_field(parent, number)
+-- Tells a parent of this queue. news: { parent, number (of the child), id, to (how it stands), on_death, at (when, as text), outcome, of_step (nil
+-- if it is of none, spawned.lua) }. News of a job that the parent does not know, or knows to have ended, changes nothing. `told`: parents that may go
+-- on because a step of theirs does.
+local function hear(news, dying, told)
+  local parent, field = news.parent, queue.child_field(news.parent, news.number)
   local counts, known = unpack(redis.call('HMGET', key.attempts, parent .. '#children', field))
   local total, open, left = queue.counts_in(counts)
   local standing, who, id = string.match(known or '', '^(%l+) (%S+ (%S+) %S+) ')
-  if not total or id ~= job.id or (standing ~= 'open' and standing ~= 'dead') then
+  if not total or id ~= news.id or (standing ~= 'open' and standing ~= 'dead') then
     return
   end
-  local on_death, is_dead = queue.field_of(job.record, 'on_death'), job.to == 'dead'
-  local news = ENDS[job.to] .. ' ' .. who .. ' ' .. now_text .. ' ' .. (job.outcome or '')
+  local is_dead, goes_on = news.to == 'dead', news.on_death == 'go_on'
+  local text = news.to .. ' ' .. who .. ' ' .. news.at .. ' ' .. news.outcome
   -- It is not open any more if its parent went on without it when it died.
-  local was_open = standing == 'open' or on_death ~= 'go_on'
-  local has_ended, fails = was_open and not (is_dead and on_death ~= 'go_on'), is_dead and on_death == 'fail'
-  local of_step = queue.field_of(job.record, 'of_step')
-  if of_step then
-    redis.call('HSET', key.attempts, field, news)
-    queue.tell_step(parent, of_step, number, has_ended, fails, told)
+  local was_open = standing == 'open' or not goes_on
+  local has_ended, fails = was_open and not (is_dead and not goes_on), is_dead and news.on_death == 'fail'
+  if news.of_step then
+    redis.call('HSET', key.attempts, field, text)
+    queue.tell_step(parent, news.of_step, news.number, has_ended, fails, told)
     return
   end
-  local is_news = left and standing == 'open'
-  left = is_news and queue.call_back(parent, left, is_dead) or left
-  if has_ended or is_news then
+  local is_refused, is_first = news.to == 'refused', left and standing == 'open'
+  left = is_first and queue.call_back(parent, left, is_dead or is_refused) or left
+  if has_ended or is_first then
     open = has_ended and open - 1 or open
-    redis.call('HSET', key.attempts, field, news, parent .. '#children', queue.counts_text(total, open, left))
+    redis.call('HSET', key.attempts, field, text, parent .. '#children', queue.counts_text(total, open, left))
   else
-    redis.call('HSET', key.attempts, field, news)
+    redis.call('HSET', key.attempts, field, text)
   end
-  if has_ended and open == 0 then
-    queue.let_parent_go(parent)
+  if is_refused and not goes_on then
+    fail(parent, 'its child ' .. news.id .. ' could not be added: ' .. news.outcome, dying)
   elseif fails then
-    fail(parent, job.id, dying)
+    fail(parent, 'its child ' .. news.id .. ' died', dying)
+  elseif has_ended and open == 0 then
+    queue.let_parent_go(parent)
+  end
+end
+
+-- `job` as for tell_parents; `value` is what it says of its parent.
+local function tell(job, value, dying, told)
+  local of_queue, parent, number, route = queue.parent_in(value)
+  if not parent then
+    return
+  end
+  local news = {
+    parent = parent, number = number, id = job.id, to = ENDS[job.to], at = now_text, outcome = job.outcome or '',
+    on_death = job.on_death or job.record and queue.field_of(job.record, 'on_death'),
+    of_step = job.record and queue.field_of(job.record, 'of_step'),
+  }
+  if of_queue == '' then
+    hear(news, dying, told)
+  elseif job.from ~= 'completed' then
+    -- Of one that had ended its parent knows.
+    queue.tell_far(of_queue, route, news)
   end
 end
 
@@ -78,12 +95,29 @@ function queue.tell_parents(jobs)
   return told
 end
 
--- Whether a dead job holds up its parent, which waits for it.
-function queue.holds_its_parent(id, record)
-  local of_queue, parent, number = queue.parent_in(queue.field_of(record, 'parent') or '')
-  if of_queue ~= '' or queue.field_of(record, 'on_death') == 'go_on' or not redis.call('ZSCORE', key.blocked, parent) then
-    return false
+-- Parents that died leave what they were, and so do theirs.
+local function leave(dying)
+  if #dying > 0 then
+    local told = queue.tell_parents(dying)
+    queue.leave_gates(dying)
+    queue.wake_parents(told)
   end
-  local known = redis.call('HGET', key.attempts, queue.child_field(parent, number)) or ''
-  return string.match(known, '^dead %S+ (%S+) ') == id
+end
+
+-- News that came from other queues, a list of what `hear` takes.
+function queue.hear(all)
+  local dying = {}
+  for _, news in ipairs(all) do
+    hear(news, dying, {})
+  end
+  leave(dying)
+end
+
+-- Children could not be added: a list of { id, to = 'refused', parent, on_death (both as they are sent), outcome: why }.
+function queue.tell_refused(children)
+  local dying = {}
+  for _, child in ipairs(children) do
+    tell(child, child.parent, dying, {})
+  end
+  leave(dying)
 end

@@ -28,6 +28,8 @@ pub enum OnDeath {
 pub(crate) struct ChildOf {
     /// The queue of the parent; none if it is the same.
     pub(crate) queue: Option<String>,
+    /// By way of which queue a parent in another queue is told; none if it is told straight.
+    pub(crate) route: Option<String>,
     pub(crate) parent: JobId,
     /// Its position among the children, from 0.
     pub(crate) number: u32,
@@ -41,7 +43,11 @@ impl ChildOf {
     pub(crate) fn encode(&self) -> String {
         let queue = self.queue.as_deref().map_or(String::new(), encode_key);
         let parent = encode_key(self.parent.as_str());
-        format!("{queue}/{parent}/{}", self.number)
+        let stored = format!("{queue}/{parent}/{}", self.number);
+        match &self.route {
+            Some(route) => format!("{stored}/{}", encode_key(route)),
+            None => stored,
+        }
     }
 
     pub(crate) fn decode(
@@ -51,8 +57,16 @@ impl ChildOf {
     ) -> Option<Self> {
         let mut words = stored.split('/');
         let (queue, parent, number) = (words.next()?, words.next()?, words.next()?);
+        let route = words.next();
+        let is_digit = |byte| u8::is_ascii_digit(&byte);
+        let is_whole = !parent.is_empty() && number.bytes().all(is_digit);
+        let is_routed = route.is_none_or(|route| !route.is_empty() && !queue.is_empty());
+        if !is_whole || !is_routed || words.next().is_some() {
+            return None;
+        }
         Some(Self {
             queue: (!queue.is_empty()).then(|| decode_key(queue).into_owned()),
+            route: route.map(|route| decode_key(route).into_owned()),
             parent: JobId::stored(&decode_key(parent)),
             number: number.parse().ok()?,
             on_death: match on_death {
@@ -133,6 +147,20 @@ impl OnDeath {
             Self::GoOn => Some("go_on"),
         }
     }
+
+    /// `None` for a word that this version does not know.
+    #[allow(
+        dead_code,
+        reason = "only queues in memory read messages, and these are a feature"
+    )]
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        match word {
+            "" => Some(Self::Hold),
+            "fail" => Some(Self::Fail),
+            "go_on" => Some(Self::GoOn),
+            _ => None,
+        }
+    }
 }
 
 /// What became of a child, as far as its parent knows.
@@ -143,6 +171,8 @@ pub(crate) enum Standing {
     Ended,
     Dead,
     Removed,
+    /// Its queue could not add it; instead of how it ended, why.
+    Refused,
 }
 
 impl Standing {
@@ -152,7 +182,19 @@ impl Standing {
             Self::Ended => "ended",
             Self::Dead => "dead",
             Self::Removed => "removed",
+            Self::Refused => "refused",
         }
+    }
+
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        let all = [
+            Self::Open,
+            Self::Ended,
+            Self::Dead,
+            Self::Removed,
+            Self::Refused,
+        ];
+        all.into_iter().find(|standing| standing.word() == word)
     }
 }
 
@@ -202,13 +244,7 @@ impl KnownChild {
         let mut text = || std::str::from_utf8(words.next()?).ok();
         let (standing, queue, id, name, ended_ms) = (text()?, text()?, text()?, text()?, text()?);
         Some(Self {
-            standing: match standing {
-                "open" => Standing::Open,
-                "ended" => Standing::Ended,
-                "dead" => Standing::Dead,
-                "removed" => Standing::Removed,
-                _ => return None,
-            },
+            standing: Standing::of_word(standing)?,
             queue: (queue != "~").then(|| queue.to_owned()),
             id: JobId::stored(id),
             name: name.to_owned(),
@@ -224,7 +260,12 @@ mod tests {
 
     #[test]
     fn what_a_child_says_of_its_parent_is_read_back() {
-        for queue in [None, Some("söme-queue")] {
+        let queues = [
+            (None, None),
+            (Some("söme-queue"), None),
+            (Some("söme-queue"), Some("by%way")),
+        ];
+        for (queue, route) in queues {
             for (word, on_death) in [
                 (None, OnDeath::Hold),
                 (Some("fail"), OnDeath::Fail),
@@ -232,6 +273,7 @@ mod tests {
             ] {
                 let child = ChildOf {
                     queue: queue.map(str::to_owned),
+                    route: route.map(str::to_owned),
                     parent: JobId::stored("fïlm-7%"),
                     number: 41,
                     on_death,
@@ -245,7 +287,19 @@ mod tests {
                 assert_eq!(read, Some(child));
             }
         }
-        assert_eq!(ChildOf::decode("/x", None, None), None);
+        for garbled in [
+            "/x",
+            "/x/",
+            "/x/1a",
+            "/x/1/",
+            "//1",
+            "/x/1/r",
+            "q/x/1/",
+            "q/x/1/r/s",
+            "q/x/+1",
+        ] {
+            assert_eq!(ChildOf::decode(garbled, None, None), None, "{garbled}");
+        }
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl Queue {
         let ids = std::slice::from_ref(id);
         self.inner.asked("remove", id).await?;
         let answer = self.inner.call(&Remove::of(ids)).await?;
+        self.inner.relay_if(answer.has_sent);
         Ok(if !answer.active.is_empty() {
             Changed::InState(State::Active)
         } else if answer.removed.is_empty() {

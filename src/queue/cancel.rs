@@ -53,6 +53,7 @@ impl Cancel {
         self.queue.inner.asked("cancel", &self.id).await?;
         let answer = self.queue.inner.call(&verb).await;
         let answer = answer.map_err(|error| error.with_job(&self.id))?;
+        self.queue.inner.relay_if(answer.has_sent);
         if !answer.running.is_empty() {
             return Ok(Changed::Requested);
         }

@@ -1,8 +1,6 @@
 //! Messages that go out together with some jobs of the queue, however many messages these are, or not at all: a process that dies midway has
 //! written nothing that anybody sees.
 
-#![allow(dead_code, reason = "for whatever sends more than one call carries")]
-
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};

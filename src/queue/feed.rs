@@ -380,8 +380,10 @@ mod tests {
         let other_ids = others.each_ref().map(|job| job.job_id().clone());
         queue.enqueue_many(others).await.unwrap();
         // The unique key is that of the one before.
-        let late = queue.remove(&other_ids[2]).await.unwrap();
-        drop(late);
+        assert_eq!(
+            queue.remove(&other_ids[2]).await.unwrap(),
+            crate::Changed::Done
+        );
         queue.feed_encoded("log", (1..).zip(encoded)).await.unwrap();
         for (id, other) in ids.iter().zip(&other_ids).take(2) {
             let [one, other] = [id, other].map(|id| queue.job(id));

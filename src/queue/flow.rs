@@ -3,6 +3,7 @@
 pub(crate) mod cancel;
 pub(crate) mod chain;
 pub(crate) mod children;
+mod large;
 pub(crate) mod nodes;
 pub(crate) mod offspring;
 pub(crate) mod tree;
@@ -22,7 +23,7 @@ use crate::policy::flow::OnDeath;
 use crate::propagation;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::flow::chain::Chain;
-use crate::queue::flow::nodes::Nodes;
+use crate::queue::flow::nodes::{Nodes, Plan};
 use crate::queue::handle::{Enqueued, JobHandle};
 use crate::queue::producer::Submission;
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
@@ -30,8 +31,8 @@ use crate::store::enqueue::{Met, NewJob, Novelty, There};
 /// A job that waits for other jobs, its children: it is [blocked](crate::JobState::Blocked) until all of them have ended, and then runs, once.
 /// In its handler, [`Context::children`](crate::Context::children) has what they gave back.
 ///
-/// Children may be of any type, and may be flows themselves, to any depth. Awaiting the flow enqueues all of its jobs in one call,
-/// all of them or none, and gives a handle to the job that waits for all others.
+/// Children may be of any type, may be flows themselves, to any depth, and may be in other queues of the same [`Oxcart`](crate::Oxcart).
+/// Awaiting the flow enqueues all of its jobs, all of them or none, and gives a handle to the job that waits for all others.
 ///
 /// ```
 /// # use oxcart::*;
@@ -71,11 +72,18 @@ use crate::store::enqueue::{Met, NewJob, Novelty, There};
 /// ([`Enqueued::Duplicate`]). If any other job of the flow is there, or its unique key is taken, the whole flow is refused
 /// ([`ErrorKind::Conflict`]). Jobs of a flow replace no others, and are replaced by none.
 ///
+/// # Large flows, and several queues
+///
+/// A flow of more than 256 jobs or 1 MiB, or with jobs in several queues, is sent in several calls. The first job is added last, and with it all
+/// others are on their way; if the program dies before that, nothing of the flow is ever seen. The other jobs then arrive within
+/// moments, in their queues, carried by this program and by the workers of the queue of the first job. If one of them cannot be added, because its
+/// id or its unique key is taken, that is found only there: then its parent is dead, or goes on without it
+/// ([`OnDeath::GoOn`]), and [`ChildInfo::refused`](crate::ChildInfo::refused) says so.
+///
 /// # Errors
 ///
-/// As [`Enqueue`], and [`ErrorKind::Invalid`] for more than 10,000 jobs, a flow that does not fit into one call (256 jobs, 1
-/// MiB), two jobs with one id, and jobs in different queues. Nothing is written then. If awaiting it by reference fails, awaiting it
-/// again is safe.
+/// As [`Enqueue`], and [`ErrorKind::Invalid`] for more than 10,000 jobs, two jobs with one id in one queue, and jobs in another
+/// namespace or of another `Oxcart`. Nothing is written then. If awaiting it by reference fails, awaiting it again is safe.
 ///
 /// # Cancel safety
 ///
@@ -244,11 +252,23 @@ impl<J: Job> Flow<J> {
 
     async fn send_here(&mut self) -> Result<JobHandle<J>, Error> {
         let root = self.nodes.first_id().clone();
-        let (queue, jobs) = self.nodes.prepare()?;
+        let plan = self.nodes.prepare()?;
         if self.submission.is_none() {
-            let checked = queue.inner.check_weight(self.nodes.heaviest()).await;
-            checked.map_err(|error| error.with_job(&root))?;
+            for (queue, weight) in self.nodes.heaviest() {
+                let checked = queue.inner.check_weight(weight).await;
+                checked.map_err(|error| error.with_job(&root))?;
+            }
         }
+        let (queue, jobs) = match plan {
+            Plan::OneCall(queue, jobs) => (queue, jobs),
+            Plan::Messages(jobs) => {
+                let queue = jobs[0].queue.clone();
+                let sent = large::send(jobs).await;
+                let met = sent.map_err(|error| error.with_job(&root))?;
+                let (id, enqueued) = Enqueued::of(&root, met);
+                return Ok(JobHandle::new(queue, id, enqueued));
+            }
+        };
         let last = self
             .submission
             .get_or_insert_with(|| Submission::new(jobs, Novelty::Unsure));

@@ -58,6 +58,8 @@ pub struct JobInfo {
     pub unique: Option<String>,
     /// The job that waits for it, if it is of a [flow](crate::Flow).
     pub parent: Option<JobId>,
+    /// The queue of that job, if it is another one.
+    pub parent_queue: Option<String>,
     /// For how many jobs it waits, or has waited ([`Queue::children`](crate::Queue::children)).
     pub children: u64,
     /// How often no handler could take it.
@@ -142,6 +144,7 @@ impl JobInfo {
                 format!("job {id} is in state `{}`, unknown here", found.state),
             )
         })?;
+        let child_of = fields_of(&found.record).and_then(child_of);
         let record = Record::decode(&found.record, found.payload)?;
         let counters = found.counters.as_deref().map(Counters::decode);
         let counters = counters.transpose()?.unwrap_or_default();
@@ -181,8 +184,8 @@ impl JobInfo {
             on_failure: record.traits.order.as_ref().map(|order| order.on_failure),
             order: record.traits.order.map(|order| order.key),
             unique: record.traits.unique,
-            parent: child_of(fields_of(&found.record).unwrap_or_default())
-                .map(|child| child.parent),
+            parent: child_of.as_ref().map(|child| child.parent.clone()),
+            parent_queue: child_of.and_then(|child| child.queue),
             children: found.counters.as_deref().map_or(0, Counters::children),
             bounces: counters.bounces,
             snoozes: counters.snoozes,
@@ -252,8 +255,7 @@ impl JobInfo {
         masked.map(Some)
     }
 
-    /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if the job
-    /// has not completed.
+    /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if the job has not completed.
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -372,8 +374,7 @@ fn parsed<T: FromStr>(digits: &[u8]) -> Option<T> {
 pub struct Counts {
     /// In line, suspects among them.
     pub waiting: u64,
-    /// Held back: by jobs of their group, by the jobs before them with the same order key, by the job that has their unique key, or by
-    /// their [children](crate::Flow).
+    /// Held back by jobs of their group or order, by the job that has their unique key, or by their [children](crate::Flow).
     pub blocked: u64,
     /// Not due yet.
     pub delayed: u64,
@@ -387,15 +388,13 @@ pub struct Counts {
     pub paused: bool,
     /// The names whose jobs an operator has paused ([`Queue::jobs_named`](crate::Queue::jobs_named)), in alphabetical order.
     pub paused_names: Vec<String>,
-    /// No job starts before this moment, because a handler was told to wait
-    /// ([`Failure::rate_limited`](crate::Failure::rate_limited)).
+    /// No job starts before this moment, because a handler was told to wait ([`Failure::rate_limited`](crate::Failure::rate_limited)).
     pub held_until: Option<Timestamp>,
     /// How many jobs may start in a period, if that is [set](crate::QueueSettings::rate) for the queue.
     pub rate: Option<Rate>,
     /// How many jobs may run at a time, if that is [set](crate::QueueSettings::concurrency) for the queue.
     pub concurrency: Option<u32>,
-    /// Starts that count against the rate at the moment, by their
-    /// [weight](crate::JobOptions::weight); 0 if no rate is set.
+    /// Starts that count against the rate at the moment, by their [weight](crate::JobOptions::weight); 0 if no rate is set.
     pub started: u64,
     /// Whether the queue ever had a message for another queue: then [`Queue::outbox`](crate::Queue::outbox) tells what waits there.
     pub has_sent: bool,

@@ -123,6 +123,13 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
+    /// Another queue of the same connection.
+    pub(crate) fn beside(&self, name: &str) -> Result<Self, Error> {
+        let name = QueueName::new(name)?;
+        let inner = Arc::new(QueueInner::new(Arc::clone(&self.inner.setup), name));
+        Ok(Self { inner })
+    }
+
     /// The name of the queue.
     #[must_use]
     pub fn name(&self) -> &str {

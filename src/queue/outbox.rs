@@ -101,6 +101,13 @@ impl Queue {
 }
 
 impl QueueInner {
+    /// The same, if a call of this process has put something there.
+    pub(crate) fn relay_if(&self, has_sent: bool) {
+        if has_sent {
+            self.relay_soon();
+        }
+    }
+
     /// Carries what this process has just put into the outbox, beside everything else. What it does not carry, workers of the queue will.
     pub(crate) fn relay_soon(&self) {
         let mut relay = Relay::of(self);

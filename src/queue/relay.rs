@@ -28,7 +28,7 @@ use crate::store::{BATCH_BYTES, BATCH_JOBS};
 const CALLS_AT_MOST: usize = 64;
 /// And of these for one target, before the next one has its turn.
 const CALLS_PER_TURN: usize = 8;
-/// A message may say that a queue is to send further ones. So many queues are looked at by one run.
+/// A message may say that a queue is to send further ones. So many looks at other queues has one run.
 const QUEUES_AT_MOST: usize = 16;
 /// Before a target that failed is tried again.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(200), Duration::from_secs(30));
@@ -46,10 +46,18 @@ pub(crate) struct Run {
     pub(crate) unknown: Vec<(String, String)>,
     /// Messages that left the outbox, and pages of drafts that came into it.
     pub(crate) progress: u64,
-    /// Queues that have put something into their own outbox.
-    others: BTreeSet<QueueName>,
+    /// Queues that have put something into their own outbox, and were not looked at.
+    pub(crate) others: BTreeSet<QueueName>,
     /// And so has the queue itself.
     own: bool,
+}
+
+impl Run {
+    /// Another queue was relayed as well, or the same one again.
+    fn add(&mut self, mut other: Self) {
+        self.carried += other.carried;
+        self.others.append(&mut other.others);
+    }
 }
 
 /// Carries the messages of one queue.
@@ -94,16 +102,23 @@ impl Relay {
     /// into their own outboxes by that. A failure is one of the queue itself: of its targets the run tells.
     pub(crate) async fn run(&mut self) -> Result<Run, Trouble> {
         let mut run = self.run_own().await?;
-        let mut seen = BTreeSet::from([self.source.clone()]);
-        while let Some(next) = run.others.pop_first() {
-            if seen.len() >= QUEUES_AT_MOST || !seen.insert(next.clone()) {
+        for _ in 0..QUEUES_AT_MOST {
+            let Some(next) = run.others.pop_first() else {
+                break;
+            };
+            if next == self.source {
+                let own = self.run_own().await?;
+                run.more |= own.more;
+                run.add(own);
                 continue;
             }
-            // Its workers see to what is left.
-            let mut relay = Self::new(Arc::clone(&self.setup), next);
-            if let Ok(mut other) = relay.run_own().await {
-                run.carried += other.carried;
-                run.others.append(&mut other.others);
+            // What this run has no time for, its workers see to.
+            let mut relay = Self::new(Arc::clone(&self.setup), next.clone());
+            if let Ok(other) = relay.run_own().await {
+                if other.more && other.carried > 0 {
+                    run.others.insert(next);
+                }
+                run.add(other);
             }
         }
         Ok(run)

@@ -378,6 +378,7 @@ impl Queue {
                             seen: None,
                         })
                         .await?;
+                    self.inner.relay_if(answer.has_sent);
                     let mut told = Told::of(&answer.removed, &answer.others)?;
                     told.add(&answer.active, Changed::InState(State::Active));
                     told.in_order(ids)
@@ -388,6 +389,7 @@ impl Queue {
                 }
                 Change::Cancel(reason) => {
                     let answer = self.inner.call(&Cancel { ids, reason }).await?;
+                    self.inner.relay_if(answer.has_sent);
                     let mut told = Told::of(&answer.cancelled, &answer.others)?;
                     told.add(&answer.running, Changed::Requested);
                     told.in_order(ids)

@@ -26,6 +26,8 @@ pub(crate) struct Cancelled {
     pub(crate) running: Vec<String>,
     /// Ids of jobs that are in another state, and that state; they were left alone.
     pub(crate) others: Vec<(String, String)>,
+    /// Messages for other queues were put into the outbox.
+    pub(crate) has_sent: bool,
 }
 
 impl Cancel<'_> {
@@ -59,6 +61,7 @@ impl Verb for Cancel<'_> {
                 cancelled: reply.texts()?,
                 running: reply.texts()?,
                 others: reply.text_pairs()?,
+                has_sent: reply.number()? > 0,
             }),
             _ => reply.unexpected_tag(),
         }

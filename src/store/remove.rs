@@ -46,6 +46,8 @@ pub(crate) struct Removed {
     pub(crate) active: Vec<String>,
     /// Ids of jobs that are in another state than they must be, or have run since they were read, and their state.
     pub(crate) others: Vec<(String, String)>,
+    /// Messages for other queues were put into the outbox.
+    pub(crate) has_sent: bool,
 }
 
 impl Verb for Remove<'_> {
@@ -75,6 +77,7 @@ impl Verb for Remove<'_> {
                 removed: reply.texts()?,
                 active: reply.texts()?,
                 others: reply.text_pairs()?,
+                has_sent: reply.number()? > 0,
             }),
             _ => reply.unexpected_tag(),
         }

@@ -10,6 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
+use crate::name::QueueName;
 use crate::policy::pace::Pace;
 use crate::queue::relay::Relay;
 use crate::schedule::declared;
@@ -252,11 +253,22 @@ impl<'a> Drain<'a> {
         }
     }
 
-    /// Carries what waits for other queues, and for this one.
+    /// Carries what waits for other queues, and for this one; and what these have for others: there may be no other worker.
     async fn relay(&mut self) -> Result<(), Trouble> {
-        let mut relay = Relay::of(&self.worker.queue.inner);
-        while relay.run().await?.more {}
-        Ok(())
+        let setup = &self.worker.queue.inner.setup;
+        loop {
+            let mut is_done = true;
+            let queues = setup.backend.queues(&setup.namespace).await;
+            for name in queues.iter().flatten() {
+                if let Ok(name) = QueueName::new(name) {
+                    let run = Relay::new(Arc::clone(setup), name).run().await?;
+                    is_done &= !run.more && run.carried == 0 && run.others.is_empty();
+                }
+            }
+            if is_done {
+                return Ok(());
+            }
+        }
     }
 
     /// No other task renews leases here: what has run out is over.

@@ -198,16 +198,19 @@ $$;
 -- Puts rows that were set aside behind those that wait; answers how many.
 CREATE FUNCTION oxcart.outbox_retry(failed_ids int8[]) RETURNS int8 LANGUAGE plpgsql AS $$
 DECLARE
-  again record;
+  queues text[];
+  jobs bytea[];
+  job_ids text[];
+  order_keys text[];
 BEGIN
   WITH again AS (DELETE FROM oxcart.outbox_failed AS failed WHERE failed.id = ANY (failed_ids) RETURNING failed.*)
-  SELECT array_agg(again.queue ORDER BY again.id) AS queues, array_agg(again.job ORDER BY again.id) AS jobs,
-    array_agg(again.job_id ORDER BY again.id) AS job_ids, array_agg(again.order_key ORDER BY again.id) AS order_keys, count(*) AS number
-  INTO again FROM again;
-  IF again.number > 0 THEN
-    PERFORM oxcart.outbox_add(again.queues, again.jobs, again.job_ids, again.order_keys);
+  SELECT array_agg(again.queue ORDER BY again.id), array_agg(again.job ORDER BY again.id),
+    array_agg(again.job_id ORDER BY again.id), array_agg(again.order_key ORDER BY again.id)
+  INTO queues, jobs, job_ids, order_keys FROM again;
+  IF queues IS NOT NULL THEN
+    PERFORM oxcart.outbox_add(queues, jobs, job_ids, order_keys);
   END IF;
-  RETURN again.number;
+  RETURN coalesce(cardinality(queues), 0);
 END $$;
 
 -- Opens the next slot when this one was filled for a sixth of the time for which rows are kept, and empties slots whose time is over. Any relay may do it at any time.

@@ -1,4 +1,4 @@
-//! Jobs of [oxcart](oxcart) and transactions of PostgreSQL: a job is enqueued if, and only if, the transaction is committed.
+//! Jobs of [oxcart] and transactions of PostgreSQL: a job is enqueued if, and only if, the transaction is committed.
 //!
 //! [`Inbox`] and [`InTransaction`] let what a handler does in a transaction happen once, whatever dies; see `docs/inbox.md`. [`EventStore`] keeps what has happened, and
 //! tables that follow it; see `docs/event-store.md`.
@@ -44,3 +44,8 @@ struct InboxPage;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/event-store.md")]
 struct EventStorePage;
+
+/// And of the page on the outbox.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/postgres.md")]
+struct PostgresPage;

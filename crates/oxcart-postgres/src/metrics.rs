@@ -4,6 +4,8 @@ use ::metrics::{counter, gauge};
 
 use crate::OutboxStatus;
 
+pub(crate) const IS_ON: bool = true;
+
 pub(crate) fn sent(queue: &str, rows: u64) {
     counter!("oxcart_postgres_outbox_sent_total", "queue" => queue.to_owned()).increment(rows);
 }

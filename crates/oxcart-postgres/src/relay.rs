@@ -13,13 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oxcart::Oxcart;
-use sqlx::PgPool;
 use sqlx::postgres::PgListener;
-use tokio::task::JoinSet;
+use sqlx::{Executor, PgPool};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::error::{Error, ErrorKind};
 use crate::migrate;
+use crate::outbox::Outbox;
 use crate::relay::stream::{Ended, Stream};
 use crate::relay::trouble::{Pause, Troubles};
 
@@ -27,6 +28,10 @@ use crate::relay::trouble::{Pause, Troubles};
 const CHANNEL: &str = "oxcart_outbox";
 /// How long a relay that is dropped may take to release its queues.
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
+/// It looks no more often than this, however many transactions tell it to.
+const DEBOUNCE: Duration = Duration::from_millis(2);
+/// So many dead rows are worth cleaning.
+const DEAD_ROWS: i64 = 20_000;
 const POLL: Duration = Duration::from_secs(1);
 const KEEP: Duration = Duration::from_secs(60 * 60);
 const LOSS_CHECK: Duration = Duration::from_secs(2);
@@ -202,32 +207,36 @@ impl Relay {
             .map_err(|error| Error::sql("listening for news of the outbox", error))?;
         troubles.is_well("postgres");
         let mut streams = Streams::default();
-        let mut look = true;
-        let mut next_poll = Instant::now();
+        let mut cleaning: Option<JoinHandle<()>> = None;
+        let mut last_look: Option<Instant> = None;
+        let mut look_at = Instant::now();
         let mut next_loss_check = Instant::now();
         let mut next_rotation = Instant::now();
         loop {
             let now = Instant::now();
             if now >= next_loss_check {
                 next_loss_check = now + LOSS_CHECK;
-                for queue in loss::unsent(&self.shared, &source).await? {
-                    streams.wanted.insert(queue);
-                }
+                streams
+                    .wanted
+                    .extend(loss::unsent(&self.shared, &source).await?);
             }
             if now >= next_rotation {
-                next_rotation = now
-                    + (self.keep / 60).clamp(Duration::from_millis(100), Duration::from_secs(10));
+                let pause = self.keep / 60;
+                next_rotation =
+                    now + pause.clamp(Duration::from_millis(100), Duration::from_secs(10));
                 self.shared.rotate(self.keep).await?;
-            }
-            if look {
-                next_poll = now + self.poll;
-                for queue in self.shared.waiting().await? {
-                    streams.wanted.insert(queue);
+                self.shared.measure().await?;
+                if cleaning.as_ref().is_none_or(JoinHandle::is_finished) {
+                    cleaning = Some(tokio::spawn(clean(self.shared.pool.clone())));
                 }
             }
+            if now >= look_at {
+                last_look = Some(now);
+                look_at = now + self.poll;
+                streams.wanted.extend(self.shared.waiting().await?);
+            }
             streams.start(&self.shared, &source);
-            look = false;
-            let wake = [next_loss_check, next_rotation, next_poll];
+            let wake = [next_loss_check, next_rotation, look_at];
             let wake = wake.into_iter().chain(streams.next_try()).min();
             tokio::select! {
                 // Notifications that have piled up are one reason to look.
@@ -237,13 +246,24 @@ impl Relay {
                         return Err(Error::new(ErrorKind::Unreachable, "the connection to PostgreSQL was lost"));
                     }
                     while listener.next_buffered().is_some() {}
-                    look = true;
+                    let soonest = last_look.map_or(now, |last| last + DEBOUNCE);
+                    look_at = look_at.min(soonest);
                 }
-                Some(ended) = streams.tasks.join_next() => {
-                    streams.take_in(ended, troubles)?;
-                }
-                () = sleep_until(wake.unwrap_or(next_poll)) => look = Instant::now() >= next_poll,
+                Some(ended) = streams.tasks.join_next() => streams.take_in(ended, troubles)?,
+                () = sleep_until(wake.unwrap_or(look_at)) => {}
             }
+        }
+    }
+}
+
+/// The server cleans tables once a minute, when a busy one has a million dead rows. Where this user may not do it, the server does it alone.
+async fn clean(pool: PgPool) {
+    let many = "SELECT pg_stat_get_dead_tuples('oxcart.outbox'::regclass) > $1";
+    let many = sqlx::query_scalar(many).bind(DEAD_ROWS);
+    if many.fetch_one(&pool).await.unwrap_or(false) {
+        let cleaned = (&pool).execute("VACUUM (SKIP_LOCKED) oxcart.outbox").await;
+        if let Err(error) = cleaned {
+            tracing::debug!(%error, "the table of the outbox was not cleaned");
         }
     }
 }
@@ -267,11 +287,9 @@ impl Streams {
                 .paused
                 .get(&queue)
                 .is_some_and(|(_, until)| *until > now);
-            // Who runs looks again before it ends, and who is paused when its pause is over.
+            // Rows that came since a task looked for the last time are not forgotten when it ends.
             if is_paused || self.running.contains(&queue) {
-                if is_paused {
-                    self.wanted.insert(queue);
-                }
+                self.wanted.insert(queue);
                 continue;
             }
             self.running.insert(queue.clone());
@@ -283,10 +301,9 @@ impl Streams {
 
     /// When the first of those that are paused is tried again.
     fn next_try(&self) -> Option<Instant> {
-        let wanted = self
-            .wanted
-            .iter()
-            .filter_map(|queue| self.paused.get(queue));
+        let idle = self.wanted.iter();
+        let idle = idle.filter(|queue| !self.running.contains(*queue));
+        let wanted = idle.filter_map(|queue| self.paused.get(queue));
         wanted.map(|(_, until)| *until).min()
     }
 
@@ -358,6 +375,19 @@ impl Shared {
         rotated
             .map(drop)
             .map_err(|error| Error::sql("dropping rows that were sent", error))
+    }
+
+    /// What waits, for those who watch.
+    async fn measure(&self) -> Result<(), Error> {
+        if !crate::metrics::IS_ON {
+            return Ok(());
+        }
+        let connection = self.pool.acquire().await;
+        let mut connection =
+            connection.map_err(|error| Error::sql("asking what is in the outbox", error))?;
+        let status = Outbox::new().status(&mut connection).await?;
+        crate::metrics::status(&status);
+        Ok(())
     }
 
     /// Other relays need not wait until this one counts as dead.

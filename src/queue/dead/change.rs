@@ -347,6 +347,7 @@ impl Plan {
                         seen: None,
                     })
                     .await?;
+                queue.relay_if(answer.has_sent);
                 (answer.removed.len(), 0)
             }
         };

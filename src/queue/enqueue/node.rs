@@ -15,6 +15,9 @@ pub(crate) trait Node: Send {
 
     fn name(&self) -> &str;
 
+    /// The queue it is for, if that is well formed.
+    fn queue(&self) -> Option<&Queue>;
+
     fn weight(&self) -> u32;
 
     /// Finds all errors that can be found before anything is sent.
@@ -35,6 +38,10 @@ impl<J: Job> Node for Enqueue<J> {
 
     fn name(&self) -> &str {
         self.name()
+    }
+
+    fn queue(&self) -> Option<&Queue> {
+        self.queue()
     }
 
     fn weight(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! Cancelling a whole flow.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::id::JobId;
 use crate::job::history::cut;
 use crate::queue::Queue;
+use crate::queue::flow::tree::Queues;
+use crate::queue::relay::Relay;
 use crate::store;
 use crate::store::BATCH_JOBS;
 
@@ -16,8 +18,9 @@ const NO_REASON: &str = "its flow was cancelled";
 
 /// A request to cancel a job and all jobs below it in its flow ([`Queue::cancel_flow`]): say why, then await it.
 ///
-/// Which jobs these are is read first. Then they are cancelled in calls of up to 256 jobs, each parent before its children, so that no
-/// parent runs because its children were cancelled.
+/// Which jobs these are is read first, in all queues. Then they are cancelled in calls of up to 256 jobs, each parent before its children, so that no
+/// parent runs because its children were cancelled. Jobs of a large flow that are still on their way to their queues are
+/// brought there before; if one of these queues cannot be reached, they are not cancelled, and run when they arrive.
 ///
 /// # Errors
 ///
@@ -32,8 +35,8 @@ pub struct CancelFlow {
     queue: Queue,
     id: JobId,
     reason: String,
-    /// The jobs that are left, once they are known.
-    left: Option<VecDeque<JobId>>,
+    /// The jobs that are left, once they are known: the first level, then the next one, each queue by itself.
+    left: Option<VecDeque<(String, Vec<JobId>)>>,
     so_far: FlowCancelled,
 }
 
@@ -60,31 +63,56 @@ impl CancelFlow {
         let inner = &self.queue.inner;
         if self.left.is_none() {
             inner.began("cancel_flow", &self.id).await?;
+            self.bring_in().await;
             let tree = self.queue.flow(&self.id).await?;
             let nodes = tree.iter().flat_map(|tree| tree.iter());
             // What is gone may be the id of another job by now.
             let (there, gone): (Vec<_>, Vec<_>) = nodes.partition(|node| node.job.is_some());
             self.so_far.left_alone += gone.len() as u64;
-            self.left = Some(there.iter().map(|node| node.id.clone()).collect());
+            let mut by_level: BTreeMap<(usize, &str), Vec<JobId>> = BTreeMap::new();
+            for node in there {
+                let of_level = by_level.entry((node.depth, &node.queue));
+                of_level.or_default().push(node.id.clone());
+            }
+            let parts = by_level.into_iter().flat_map(|((_, queue), ids)| {
+                let parts = ids.chunks(BATCH_JOBS).map(<[JobId]>::to_vec);
+                let parts = parts.map(|ids| (queue.to_owned(), ids));
+                parts.collect::<Vec<_>>()
+            });
+            self.left = Some(parts.collect());
         }
+        let mut queues = Queues::of(&self.queue);
         let left = self.left.get_or_insert_default();
-        while !left.is_empty() {
-            let ids: Vec<JobId> = left.iter().take(BATCH_JOBS).cloned().collect();
+        while let Some((name, ids)) = left.front() {
             let verb = store::cancel::Cancel {
-                ids: &ids,
+                ids,
                 reason: &self.reason,
             };
-            let answer = inner.call(&verb).await;
+            let queue = &queues.named(name)?.inner;
+            let answer = queue.call(&verb).await;
             let answer = answer.map_err(|error| error.with_job(&self.id))?;
-            left.drain(..ids.len());
+            queue.relay_if(answer.has_sent);
             let (done, requested) = (answer.cancelled.len(), answer.running.len());
             self.so_far.done += done as u64;
             self.so_far.requested += requested as u64;
             self.so_far.left_alone += (ids.len() - done - requested) as u64;
+            left.pop_front();
         }
         let changed = self.so_far.done + self.so_far.requested;
         inner.ended("cancel_flow", &self.id, changed).await?;
         Ok(self.so_far)
+    }
+
+    /// Jobs of a large flow may be on their way to their queues, and can be cancelled only there. What cannot be carried now is not waited for.
+    async fn bring_in(&self) {
+        const RUNS_AT_MOST: usize = 16;
+        let mut relay = Relay::of(&self.queue.inner);
+        for _ in 0..RUNS_AT_MOST {
+            match relay.run().await {
+                Ok(run) if run.more && run.carried > 0 => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
     }
 }
 

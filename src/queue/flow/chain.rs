@@ -14,7 +14,7 @@ use crate::queue::flow::nodes::Nodes;
 use crate::queue::handle::JobHandle;
 
 /// Jobs that run one after the other: each starts when the one before it has ended, and gets what that gave back
-/// ([`Context::previous`](crate::Context::previous)). All of them are enqueued in one call, and the handle is for the last.
+/// ([`Context::previous`](crate::Context::previous)). All of them are enqueued, or none, and the handle is for the last.
 ///
 /// A chain is a [`Flow`] in which each job has one child, the job before it; what is said there of ids, unique keys and errors
 /// holds here, too.

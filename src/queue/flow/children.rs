@@ -40,6 +40,9 @@ pub struct ChildInfo {
     pub ended: Option<Ended>,
     /// It was removed, by an operator or because dead letters are [dropped](crate::QueueSettings::keep_dead), before it had completed.
     pub removed: bool,
+    /// Why it could not be added to its queue, if that is so: another job has its id, or its unique key. That is found on arrival if the flow
+    /// is in several queues, or large; otherwise the whole flow is refused.
+    pub refused: Option<String>,
     output: Option<(Vec<u8>, Dialect)>,
 }
 
@@ -65,6 +68,8 @@ impl ChildInfo {
             ended,
             ended_at: (known.ended_ms > 0).then(|| Timestamp::from_millis(known.ended_ms)),
             removed: known.standing == Standing::Removed,
+            refused: (known.standing == Standing::Refused)
+                .then(|| String::from_utf8_lossy(&known.ending).into_owned()),
             id: known.id,
             name: known.name,
             queue: known.queue,
@@ -97,6 +102,7 @@ impl fmt::Debug for ChildInfo {
             .field("ended", &self.ended)
             .field("ended_at", &self.ended_at)
             .field("removed", &self.removed)
+            .field("refused", &self.refused)
             .field(
                 "output",
                 &output.map(|(bytes, _)| format!("{} bytes", bytes.len())),
@@ -219,7 +225,10 @@ impl Children {
                 }
                 Some(Ended::Expired) => "it expired before it started".to_owned(),
                 Some(Ended::Dead(reason)) => format!("it is dead: {reason}"),
-                Some(Ended::Completed) | None => "it was removed".to_owned(),
+                Some(Ended::Completed) | None => match &child.refused {
+                    Some(why) => format!("it could not be added: {why}"),
+                    None => "it was removed".to_owned(),
+                },
             };
             none(format!(
                 "job {}, before job {id}, gave nothing back: {how}",

@@ -1,6 +1,6 @@
 //! The requests for all jobs of a flow, a parent before its children.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::enqueue::node::Node;
 use crate::store::enqueue::{Callback, Callbacks, NewJob};
-use crate::store::outbox::message::Message;
+use crate::store::outbox::message::{ExpectedChild, Message};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// One flat list: a flow that is deep needs no deep stack, neither here nor when it is dropped.
@@ -21,6 +21,21 @@ pub(crate) struct Nodes {
     list: Vec<Placed>,
     /// The queue of the first.
     queue: String,
+}
+
+/// How the jobs of a flow are sent.
+pub(super) enum Plan {
+    /// In one call: all of them are in this queue.
+    OneCall(Queue, Vec<NewJob>),
+    /// By the queue of the first, a parent before its children.
+    Messages(Vec<Large>),
+}
+
+/// A job of a flow that does not fit into one call, or one queue.
+pub(super) struct Large {
+    pub(super) queue: Queue,
+    pub(super) job: NewJob,
+    pub(super) children: Vec<ExpectedChild>,
 }
 
 struct Placed {
@@ -112,30 +127,75 @@ impl Nodes {
         self.queue.clone()
     }
 
-    pub(super) fn heaviest(&self) -> u32 {
-        let weights = self.list.iter().map(|placed| placed.request.weight());
-        weights.max().unwrap_or(1)
+    /// The heaviest job of each queue: the queue, and the weight.
+    pub(super) fn heaviest(&self) -> Vec<(Queue, u32)> {
+        let mut heaviest: BTreeMap<&str, (&Queue, u32)> = BTreeMap::new();
+        for placed in &self.list {
+            if let Some(queue) = placed.request.queue() {
+                let (_, known) = heaviest.entry(queue.name()).or_insert((queue, 0));
+                *known = placed.request.weight().max(*known);
+            }
+        }
+        let heaviest = heaviest.into_values();
+        heaviest.map(|(queue, it)| (queue.clone(), it)).collect()
     }
 
     /// Finds all errors that can be found before anything is sent.
-    pub(super) fn prepare(&mut self) -> Result<(Queue, Vec<NewJob>), Error> {
+    pub(super) fn prepare(&mut self) -> Result<Plan, Error> {
         check(&[&*self])?;
-        let (queue, jobs) = self.prepare_below(None)?;
-        check_bytes(&jobs)?;
-        Ok((queue, jobs))
+        let jobs = self.prepare_below(None)?;
+        let (first, _) = &jobs[0];
+        for (queue, job) in &jobs {
+            check_queue(first, queue).map_err(|error| error.with_job(&job.id))?;
+        }
+        let is_in_one = jobs.iter().all(|(queue, _)| queue.name() == first.name());
+        let bytes: usize = jobs.iter().map(|(_, job)| job.bytes()).sum();
+        if is_in_one && jobs.len() <= BATCH_JOBS && bytes <= BATCH_BYTES {
+            let queue = first.clone();
+            return Ok(Plan::OneCall(
+                queue,
+                jobs.into_iter().map(|(_, job)| job).collect(),
+            ));
+        }
+        let queues: Vec<&str> = jobs.iter().map(|(queue, _)| queue.name()).collect();
+        let mut children = vec![Vec::new(); jobs.len()];
+        for (position, placed) in self.list.iter().enumerate().skip(1) {
+            let own = queues[position];
+            children[placed.parent].push(ExpectedChild {
+                number: placed.number,
+                queue: (own != queues[placed.parent]).then(|| own.to_owned()),
+                id: placed.request.id().clone(),
+                name: placed.request.name().to_owned(),
+            });
+        }
+        let jobs = jobs.into_iter().zip(children);
+        let jobs = jobs.map(|((queue, job), children)| Large {
+            queue,
+            job,
+            children,
+        });
+        Ok(Plan::Messages(jobs.collect()))
     }
 
-    /// The first job is a child of a job that is there already, if that is said.
+    /// The jobs, each with its queue. The first is a child of a job that is there already, if that is said.
     pub(super) fn prepare_below(
         &mut self,
         of: Option<ChildOf>,
-    ) -> Result<(Queue, Vec<NewJob>), Error> {
+    ) -> Result<Vec<(Queue, NewJob)>, Error> {
         let ids: Vec<JobId> = self.list.iter().map(|it| it.request.id().clone()).collect();
+        let queues = self.list.iter().map(|it| it.request.queue());
+        let queues: Vec<Option<String>> = queues
+            .map(|queue| queue.map(|queue| queue.name().to_owned()))
+            .collect();
+        let root = queues[0].clone();
         let mut jobs = Vec::with_capacity(self.list.len());
-        let mut first_queue: Option<Queue> = None;
         for (position, placed) in self.list.iter_mut().enumerate() {
+            let (own, of_parent) = (&queues[position], &queues[placed.parent]);
+            let is_far = own != of_parent;
             let child_of = (position > 0).then(|| ChildOf {
-                queue: None,
+                queue: of_parent.clone().filter(|_| is_far),
+                // The queue of the first job sends all others (`lua/lib/tell_far.lua`).
+                route: root.clone().filter(|_| is_far && *own != root),
                 parent: ids[placed.parent].clone(),
                 number: placed.number,
                 on_death: placed.on_death,
@@ -143,14 +203,11 @@ impl Nodes {
             });
             let child_of = child_of.or_else(|| of.clone());
             let (queue, mut job) = placed.request.prepare(child_of, placed.children)?;
-            let first = first_queue.get_or_insert_with(|| queue.clone());
-            check_queue(first, &queue).map_err(|error| error.with_job(&job.id))?;
             let callbacks = placed.callbacks.prepare(&queue, placed.children);
             job.callbacks = callbacks.map_err(|error| error.with_job(&job.id))?;
-            jobs.push(job);
+            jobs.push((queue, job));
         }
-        let queue = first_queue.expect("a flow has a first job");
-        Ok((queue, jobs))
+        Ok(jobs)
     }
 }
 
@@ -172,7 +229,7 @@ impl Calls {
             let Some((target, job)) = prepared else {
                 return Ok(None);
             };
-            check_connection(queue, &target).map_err(|error| error.with_job(&job.id))?;
+            check_queue(queue, &target).map_err(|error| error.with_job(&job.id))?;
             let message = Message::Job(job).encode();
             Ok(Some(Callback::new(target.name(), &message)))
         };
@@ -183,7 +240,7 @@ impl Calls {
     }
 }
 
-/// Whether these jobs can be added in one call.
+/// Whether these may be jobs of one flow.
 pub(super) fn check(flows: &[&Nodes]) -> Result<(), Error> {
     let jobs: usize = flows.iter().map(|nodes| nodes.len()).sum();
     if jobs > NODES_MAX {
@@ -191,17 +248,13 @@ pub(super) fn check(flows: &[&Nodes]) -> Result<(), Error> {
             "the flow has {jobs} jobs; {NODES_MAX} are allowed"
         )));
     }
-    if jobs > BATCH_JOBS {
-        return Err(Error::invalid(format!(
-            "the flow has {jobs} jobs; {BATCH_JOBS} fit into one call"
-        )));
-    }
     let mut seen = HashSet::new();
     for placed in flows.iter().flat_map(|nodes| &nodes.list) {
         let id = placed.request.id();
-        if !seen.insert(id) {
+        let queue = placed.request.queue().map_or("", Queue::name);
+        if !seen.insert((queue, id)) {
             return Err(Error::invalid(format!(
-                "two jobs of the flow have the id {id}, one of them a `{}`",
+                "two jobs of the flow have the id {id} in one queue, one of them a `{}`",
                 placed.request.name()
             ))
             .with_job(id));
@@ -210,40 +263,14 @@ pub(super) fn check(flows: &[&Nodes]) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn check_bytes(jobs: &[NewJob]) -> Result<(), Error> {
-    let bytes: usize = jobs.iter().map(NewJob::bytes).sum();
-    if bytes > BATCH_BYTES {
-        return Err(Error::invalid(format!(
-            "the jobs of the flow have {bytes} bytes together; {BATCH_BYTES} are allowed"
-        )));
-    }
-    Ok(())
-}
-
-/// What two queues do not have in common, if no message can go from one to the other.
-fn unlike(first: &Queue, queue: &Queue) -> Option<&'static str> {
-    let (one, other) = (&first.inner, &queue.inner);
-    if one.setup.namespace != other.setup.namespace {
-        return Some("namespace");
-    }
-    (!Arc::ptr_eq(&one.setup, &other.setup)).then_some("connection (`Oxcart`)")
-}
-
-fn check_connection(first: &Queue, queue: &Queue) -> Result<(), Error> {
-    match unlike(first, queue) {
-        None => Ok(()),
-        Some(what) => Err(Error::invalid(format!(
-            "a job that a flow enqueues later is for `{}`, in another {what} than the flow, which is for `{}`",
-            queue.name(),
-            first.name()
-        ))),
-    }
-}
-
-/// All jobs of a flow are in one queue.
+/// The queues of a flow are reached through one connection.
 pub(super) fn check_queue(first: &Queue, queue: &Queue) -> Result<(), Error> {
-    let is_other = first.inner.name != queue.inner.name;
-    let Some(what) = unlike(first, queue).or(is_other.then_some("queue")) else {
+    let (one, other) = (&first.inner, &queue.inner);
+    let what = if one.setup.namespace != other.setup.namespace {
+        "namespace"
+    } else if !Arc::ptr_eq(&one.setup, &other.setup) {
+        "connection (`Oxcart`)"
+    } else {
         return Ok(());
     };
     Err(Error::invalid(format!(

@@ -5,8 +5,9 @@ use crate::id::JobId;
 use crate::policy::flow::{ChildOf, NODES_MAX, OnDeath};
 use crate::queue::Queue;
 use crate::queue::flow::Child;
-use crate::queue::flow::nodes::{Nodes, check, check_bytes, check_queue};
+use crate::queue::flow::nodes::{Nodes, check, check_queue};
 use crate::store::enqueue::NewJob;
+use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// In the order in which they are added.
 pub(crate) struct Offspring {
@@ -27,9 +28,10 @@ impl Offspring {
         u32::try_from(self.children.len()).unwrap_or(u32::MAX)
     }
 
+    /// The heaviest of all.
     pub(crate) fn heaviest(&self) -> u32 {
-        let weights = self.children.iter().map(|(nodes, _)| nodes.heaviest());
-        weights.max().unwrap_or(1)
+        let all = self.children.iter().flat_map(|(nodes, _)| nodes.heaviest());
+        all.map(|(_, weight)| weight).max().unwrap_or(1)
     }
 
     /// All of the jobs, as children of this step of a job of this queue; the first of them has this number there. Finds all errors that can
@@ -43,6 +45,12 @@ impl Offspring {
     ) -> Result<Vec<NewJob>, Error> {
         let nodes: Vec<&Nodes> = self.children.iter().map(|(nodes, _)| nodes).collect();
         check(&nodes)?;
+        let all: usize = nodes.iter().map(|nodes| nodes.len()).sum();
+        if all > BATCH_JOBS {
+            return Err(Error::invalid(format!(
+                "a step is to add {all} jobs; {BATCH_JOBS} fit into one call"
+            )));
+        }
         let total = first as usize + self.children.len();
         if total > NODES_MAX {
             return Err(Error::invalid(format!(
@@ -53,16 +61,31 @@ impl Offspring {
         for (number, (nodes, on_death)) in (first..).zip(&mut self.children) {
             let of = ChildOf {
                 queue: None,
+                route: None,
                 parent: parent.clone(),
                 number,
                 on_death: *on_death,
                 of_step: Some(step),
             };
-            let (of_child, below) = nodes.prepare_below(Some(of))?;
-            check_queue(queue, &of_child).map_err(|error| error.with_job(nodes.first_id()))?;
-            jobs.extend(below);
+            for (of_job, job) in nodes.prepare_below(Some(of))? {
+                check_queue(queue, &of_job).map_err(|error| error.with_job(&job.id))?;
+                if of_job.name() != queue.name() {
+                    return Err(Error::invalid(format!(
+                        "a child is for `{}`, in another queue than the job that adds it, which is in `{}`",
+                        of_job.name(),
+                        queue.name()
+                    ))
+                    .with_job(&job.id));
+                }
+                jobs.push(job);
+            }
         }
-        check_bytes(&jobs)?;
+        let bytes: usize = jobs.iter().map(NewJob::bytes).sum();
+        if bytes > BATCH_BYTES {
+            return Err(Error::invalid(format!(
+                "a step is to add jobs of {bytes} bytes together; {BATCH_BYTES} fit into one call"
+            )));
+        }
         Ok(jobs)
     }
 }

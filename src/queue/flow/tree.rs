@@ -1,5 +1,6 @@
 //! A flow as a tree: every job of it, with its state and its times.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -29,11 +30,13 @@ pub struct FlowTree {
 pub struct FlowNode {
     /// How far it is from the first job, which has 0.
     pub depth: usize,
+    /// Its queue.
+    pub queue: String,
     /// Its id.
     pub id: JobId,
     /// The name of its type.
     pub name: String,
-    /// Its state. `None` if it was removed before it had ended.
+    /// Its state. `None` if it was removed before it had ended, could not be added ([`ChildInfo::refused`]), or is on its way to its queue.
     pub state: Option<State>,
     /// When it was enqueued, if that is still known.
     pub enqueued_at: Option<Timestamp>,
@@ -48,7 +51,12 @@ pub struct FlowNode {
 }
 
 impl FlowNode {
-    fn of(depth: usize, job: Option<JobInfo>, child: Option<ChildInfo>) -> Option<Self> {
+    fn of(
+        depth: usize,
+        queue: &Queue,
+        job: Option<JobInfo>,
+        child: Option<ChildInfo>,
+    ) -> Option<Self> {
         let known = child.as_ref().map(|child| (&child.id, &child.name));
         let (id, name) = job.as_ref().map(|job| (&job.id, &job.name)).or(known)?;
         let ended_as_child = child.as_ref().and_then(|child| child.ended.clone());
@@ -71,6 +79,7 @@ impl FlowNode {
         };
         Some(Self {
             depth,
+            queue: queue.name().to_owned(),
             id: id.clone(),
             name: name.clone(),
             state,
@@ -80,6 +89,17 @@ impl FlowNode {
             job,
             child,
         })
+    }
+}
+
+impl FlowNode {
+    /// What to call a job that has no state.
+    fn without_state(&self) -> &'static str {
+        match &self.child {
+            Some(child) if child.refused.is_some() => "refused",
+            Some(child) if !child.removed => "on its way",
+            _ => "removed",
+        }
     }
 }
 
@@ -112,31 +132,41 @@ impl FlowTree {
     }
 
     async fn read(queue: &Queue, id: &JobId) -> Result<Option<Self>, Error> {
-        let Some(root) = FlowNode::of(0, queue.job(id).await?, None) else {
+        let Some(root) = FlowNode::of(0, queue, queue.job(id).await?, None) else {
             return Ok(None);
         };
         let mut tree = Self {
             nodes: Vec::new(),
             is_cut: false,
         };
+        let mut queues = Queues::of(queue);
         let mut left = vec![root];
         while let Some(node) = left.pop() {
             // Of a job that is gone, its own children are not known any more.
             let has_children = node.job.as_ref().is_some_and(|job| job.children > 0);
             if has_children {
-                let children = Children::read(queue, &node.id).await?;
-                let infos = children.iter().map(|child| queue.job(&child.id));
+                let children = Children::read(queues.named(&node.queue)?, &node.id).await?;
+                let mut places = Vec::with_capacity(children.len());
+                for child in &children {
+                    let name = child.queue.as_ref().unwrap_or(&node.queue);
+                    places.push((queues.named(name)?.clone(), child));
+                }
+                let infos = places.iter().map(|(queue, child)| queue.job(&child.id));
                 let infos = infos.collect::<Vec<_>>();
                 let infos: Vec<Option<JobInfo>> = stream::iter(infos)
                     .buffered(AT_A_TIME)
                     .try_collect()
                     .await?;
                 let depth = node.depth + 1;
-                let nodes = infos.into_iter().zip(&children);
-                let nodes = nodes.filter_map(|(job, child)| {
+                let nodes = infos.into_iter().zip(&places);
+                let nodes = nodes.filter_map(|(job, (queue, child))| {
                     // Another job may have its id by now.
-                    let job = job.filter(|job| job.parent.as_ref() == Some(&node.id));
-                    FlowNode::of(depth, job, Some(child.clone()))
+                    let of = child.queue.is_some().then_some(&node.queue);
+                    let is_child = |job: &JobInfo| {
+                        job.parent.as_ref() == Some(&node.id) && job.parent_queue.as_ref() == of
+                    };
+                    let job = job.filter(is_child);
+                    FlowNode::of(depth, queue, job, Some((*child).clone()))
                 });
                 left.extend(nodes.collect::<Vec<_>>().into_iter().rev());
             }
@@ -150,13 +180,46 @@ impl FlowTree {
     }
 }
 
-/// A line for each job: its id, its name, its state, and why it ended so.
+/// Queues of one connection, by their names.
+pub(super) struct Queues<'a> {
+    first: &'a Queue,
+    known: HashMap<String, Queue>,
+}
+
+impl<'a> Queues<'a> {
+    pub(super) fn of(first: &'a Queue) -> Self {
+        Self {
+            first,
+            known: HashMap::new(),
+        }
+    }
+
+    pub(super) fn named(&mut self, name: &str) -> Result<&Queue, Error> {
+        if name == self.first.name() {
+            return Ok(self.first);
+        }
+        if !self.known.contains_key(name) {
+            let queue = self.first.beside(name)?;
+            self.known.insert(name.to_owned(), queue);
+        }
+        Ok(&self.known[name])
+    }
+}
+
+/// A line for each job: its id, its name, its queue, if that is another one than that of the first job, its state, and why it ended so.
 impl fmt::Display for FlowTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for node in &self.nodes {
             let indent = "  ".repeat(node.depth);
-            let state = node.state.map_or("removed", State::as_str);
+            let refused = node.child.as_ref().and_then(|child| child.refused.as_ref());
+            let state = node.state.map_or(node.without_state(), State::as_str);
             write!(f, "{indent}{} {} {state}", node.name, node.id)?;
+            if node.queue != self.root().queue {
+                write!(f, " in {}", node.queue)?;
+            }
+            if let (Some(why), None) = (refused, node.state) {
+                write!(f, ": {why}")?;
+            }
             match &node.ended {
                 Some(Ended::Cancelled(reason)) => write!(f, ": {reason}")?,
                 Some(Ended::Compensated(reason)) => write!(f, ": undone: {reason}")?,
@@ -180,8 +243,8 @@ impl<'a> IntoIterator for &'a FlowTree {
 }
 
 impl Queue {
-    /// The flow below a job: the job, its children, their children, and so on, with their states and times; `None` if there is no such
-    /// job (any more). A job without children is a tree of one.
+    /// The flow below a job: the job, its children, their children, and so on, with their states and times, also those in other queues;
+    /// `None` if there is no such job (any more). A job without children is a tree of one.
     ///
     /// It is read in many calls, job by job, while the jobs go on: a child may be shown as it was a moment later than its
     /// parent.

@@ -78,6 +78,7 @@ impl State {
             cancelled: names(&cancelled),
             running: names(&[running, undone].concat()),
             others,
+            has_sent: self.has_sent,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
 use crate::store::children::{Children as ReadChildren, Known};
 use crate::store::enqueue::{Callback, Callbacks, NewJob};
 use crate::store::import::Beside;
+use crate::store::outbox::message::{ExpectedChild, Message};
 
 /// Children of which their parent will hear nothing, and how many of the others are surely open.
 pub(crate) type Missing = (Vec<(u32, JobId)>, u32);
@@ -49,6 +50,30 @@ pub(crate) struct Told {
     pub(crate) died: Vec<Leaving>,
     /// Parents that may go on, because a step of theirs waits no more.
     pub(crate) woken: Vec<JobId>,
+}
+
+/// News of a child for its parent.
+pub(crate) struct News {
+    pub(crate) child: JobId,
+    pub(crate) of: ChildOf,
+    pub(crate) standing: Standing,
+    pub(crate) at_ms: u64,
+    pub(crate) ending: Vec<u8>,
+}
+
+impl News {
+    /// As it is sent to another queue.
+    fn into_message(self) -> Message {
+        Message::Child {
+            parent: self.of.parent,
+            number: self.of.number,
+            id: self.child,
+            standing: self.standing,
+            on_death: self.of.on_death,
+            ended_ms: self.at_ms,
+            ending: self.ending,
+        }
+    }
 }
 
 impl Children {
@@ -87,7 +112,7 @@ fn heard(callbacks: &mut Option<(Callbacks, u32)>, is_first: bool, is_dead: bool
 }
 
 fn parent_of(record: &[u8]) -> Option<ChildOf> {
-    child_of(fields_of(record)?).filter(|child| child.queue.is_none())
+    child_of(fields_of(record)?)
 }
 
 impl State {
@@ -122,6 +147,10 @@ impl State {
         let Some(child) = parent_of(&job.record) else {
             return;
         };
+        if child.queue.is_some() {
+            self.far = true;
+            return;
+        }
         let known = KnownChild {
             standing: Standing::Open,
             queue: None,
@@ -151,53 +180,131 @@ impl State {
         told
     }
 
-    /// News of a job that its parent does not know, or knows to have ended, changes nothing. Returns a parent that dies with it.
     fn tell_parent(&mut self, job: &Leaving, woken: &mut Vec<JobId>) -> Option<Leaving> {
-        let now_ms = self.now_ms();
         let standing = match job.to {
             Goes::Ended => Standing::Ended,
             Goes::Dead => Standing::Dead,
             Goes::Removed => Standing::Removed,
             Goes::Waiting | Goes::Delayed | Goes::Moved => return None,
         };
-        let child = parent_of(&job.record)?;
-        let children = self.children_of(&child.parent)?;
-        let known = children.known.get_mut(&child.number)?;
-        let has_news = matches!(known.standing, Standing::Open | Standing::Dead);
-        if known.id != job.id || !has_news {
+        let of = parent_of(&job.record)?;
+        let had_ended = matches!(job.from, Collection::Completed | Collection::Kept);
+        if of.queue.is_some() && had_ended {
             return None;
         }
-        let goes_on = child.on_death == OnDeath::GoOn;
+        let news = News {
+            child: job.id.clone(),
+            of,
+            standing,
+            at_ms: self.now_ms(),
+            ending: job.ending.clone(),
+        };
+        self.tell(news, woken)
+    }
+
+    /// A parent in another queue is sent a message. Returns the parent if it dies.
+    fn tell(&mut self, mut news: News, woken: &mut Vec<JobId>) -> Option<Leaving> {
+        let Some(queue) = news.of.queue.take() else {
+            return self.hear_one(news, woken);
+        };
+        let route = news.of.route.take();
+        let message = news.into_message().encode();
+        match route {
+            Some(route) => {
+                let target = queue;
+                self.send(&route, Message::Forward { target, message }.encode());
+            }
+            None => self.send(&queue, message),
+        }
+        None
+    }
+
+    /// News of a job that the parent does not know, or knows to have ended, changes nothing.
+    fn hear_one(&mut self, news: News, woken: &mut Vec<JobId>) -> Option<Leaving> {
+        let News {
+            child,
+            of,
+            standing,
+            at_ms,
+            ending,
+        } = news;
+        let children = self.children_of(&of.parent)?;
+        let known = children.known.get_mut(&of.number)?;
+        let has_news = matches!(known.standing, Standing::Open | Standing::Dead);
+        if known.id != child || !has_news {
+            return None;
+        }
+        let goes_on = of.on_death == OnDeath::GoOn;
         let was_open = known.standing == Standing::Open || !goes_on;
         let is_open = standing == Standing::Dead && !goes_on;
         let is_first = known.standing == Standing::Open;
         let (has_ended, fails) = (
             was_open && !is_open,
-            is_open && child.on_death == OnDeath::Fail,
+            is_open && of.on_death == OnDeath::Fail,
         );
         known.standing = standing;
-        known.ended_ms = now_ms;
-        known.ending.clone_from(&job.ending);
-        if let Some(step) = child.of_step {
-            let goes_on = self.tell_step(&child.parent, step, child.number, has_ended, fails);
-            woken.extend(goes_on.then_some(child.parent));
+        known.ended_ms = at_ms;
+        known.ending.clone_from(&ending);
+        if let Some(step) = of.of_step {
+            let goes_on = self.tell_step(&of.parent, step, of.number, has_ended, fails);
+            woken.extend(goes_on.then_some(of.parent));
             return None;
         }
         children.open -= u32::from(has_ended);
         let is_last = has_ended && children.open == 0;
-        let sent = heard(
-            &mut children.callbacks,
-            is_first,
-            standing == Standing::Dead,
-        );
+        let has_failed = matches!(standing, Standing::Dead | Standing::Refused);
+        let sent = heard(&mut children.callbacks, is_first, has_failed);
         self.call_back(sent);
-        if is_last {
-            self.let_parent_go(&child.parent);
+        if standing == Standing::Refused && !goes_on {
+            let why = String::from_utf8_lossy(&ending);
+            let why = format!("its child {child} could not be added: {why}");
+            return self.fail_parent(&of.parent, why);
         }
         if fails {
-            return self.fail_parent(&child.parent, &job.id);
+            return self.fail_parent(&of.parent, format!("its child {child} died"));
+        }
+        if is_last {
+            self.let_parent_go(&of.parent);
         }
         None
+    }
+
+    /// News that came from other queues, or of children that could not be added.
+    pub(crate) fn hear(&mut self, all: Vec<News>) {
+        let mut woken = Vec::new();
+        let died = all
+            .into_iter()
+            .filter_map(|news| self.tell(news, &mut woken));
+        let died: Vec<Leaving> = died.collect();
+        let more = self.tell_parents(&died);
+        self.leave_gates(died.iter().chain(&more.died));
+        woken.extend(more.woken);
+        self.wake_parents(&woken);
+    }
+
+    /// Which children a job has, also those that are not there yet; those that are known stay as they are.
+    pub(crate) fn expect_children(&mut self, parent: &JobId, expected: Vec<ExpectedChild>) {
+        let Some(children) = self.children_of(parent) else {
+            return;
+        };
+        let total = children.total;
+        for ExpectedChild {
+            number,
+            queue,
+            id,
+            name,
+        } in expected.into_iter().filter(|child| child.number < total)
+        {
+            let known = KnownChild {
+                standing: Standing::Open,
+                queue,
+                id,
+                name,
+                ended_ms: 0,
+                ending: Vec::new(),
+            };
+            children.known.entry(number).or_insert(known);
+        }
     }
 
     /// Children of which a job will hear nothing: their records are gone, or it was not there when they completed. Their numbers and ids,
@@ -219,7 +326,9 @@ impl State {
             let job = self.jobs.get(&child.id).filter(|job| {
                 let has_ended = matches!(job.collection, Collection::Completed | Collection::Kept);
                 let names = parent_of(&job.record);
-                let names = names.is_some_and(|it| it.parent == *parent && it.number == *number);
+                let names = names.is_some_and(|it| {
+                    it.queue.is_none() && it.parent == *parent && it.number == *number
+                });
                 names && !has_ended
             });
             let job = job.filter(|_| child.queue.is_none());
@@ -297,7 +406,7 @@ impl State {
         }
     }
 
-    fn fail_parent(&mut self, id: &JobId, child: &JobId) -> Option<Leaving> {
+    fn fail_parent(&mut self, id: &JobId, why: String) -> Option<Leaving> {
         let job = self.jobs.get(id)?;
         if job.collection != Collection::Blocked {
             return None;
@@ -309,7 +418,7 @@ impl State {
             to: Goes::Dead,
             ending: codec::encode_plain(&Ending::Dead(DeadReason::ChildDied)),
         };
-        let entry = AttemptEntry::new(AttemptKind::ChildDied, format!("its child {child} died"));
+        let entry = AttemptEntry::new(AttemptKind::ChildDied, why);
         self.record_attempt(id, self.now_ms(), &codec::encode_plain(&entry), false);
         self.bury(&[(id.clone(), DeadReason::ChildDied)]);
         self.look_for_blocked();
@@ -318,12 +427,15 @@ impl State {
         Some(died)
     }
 
-    /// Whether a dead job holds up its parent, which waits for it.
+    /// Whether a dead job holds up its parent, which waits for it; if that is in another queue, it may.
     pub(crate) fn holds_its_parent(&self, id: &JobId) -> bool {
         let child = self.jobs.get(id).and_then(|job| parent_of(&job.record));
         let Some(child) = child.filter(|child| child.on_death != OnDeath::GoOn) else {
             return false;
         };
+        if child.queue.is_some() {
+            return true;
+        }
         let waits = self.collection_of(&child.parent) == Some(Collection::Blocked);
         let parent = self.jobs.get(&child.parent);
         let history = parent.and_then(|job| job.history.as_ref());

@@ -53,7 +53,18 @@ impl Apply for Enqueue<'_> {
 /// Those that were not added, and how many jobs were replaced: new ids that
 /// are not new are found before anything is written if they come alone, and afterwards if not.
 pub(crate) fn add(jobs: &[&NewJob], novelty: Novelty, state: &mut State) -> (Vec<There>, u64) {
-    let meeting = state.meet(jobs, novelty, &flows_among(jobs));
+    let apart = false;
+    add_as(jobs, novelty, apart, state)
+}
+
+/// The same. `apart`: no job is refused because another one of its flow is.
+pub(crate) fn add_as(
+    jobs: &[&NewJob],
+    novelty: Novelty,
+    apart: bool,
+    state: &mut State,
+) -> (Vec<There>, u64) {
+    let meeting = state.meet(jobs, novelty, &flows_among(jobs, apart));
     add_met(meeting, novelty, state)
 }
 

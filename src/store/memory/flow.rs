@@ -8,14 +8,15 @@ use crate::job::traits::{UNIQUE, child_of, children_in};
 use crate::memory::state::State;
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
 
-/// By the position of the first job of each flow, the positions of all its jobs.
-pub(crate) fn flows_among(jobs: &[&NewJob]) -> BTreeMap<usize, Vec<usize>> {
+/// By the position of the first job of each flow, the positions of all its jobs. `apart`: each job is a flow of its own.
+pub(crate) fn flows_among(jobs: &[&NewJob], apart: bool) -> BTreeMap<usize, Vec<usize>> {
     let mut last: HashMap<&JobId, usize> = HashMap::new();
     let mut root_of: HashMap<usize, usize> = HashMap::new();
     let mut flows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (position, job) in jobs.iter().enumerate() {
         let (fields, _) = split_fields(&job.record.record);
-        let parent = child_of(fields).and_then(|child| last.get(&child.parent).copied());
+        let child = child_of(fields).filter(|child| child.queue.is_none() && !apart);
+        let parent = child.and_then(|child| last.get(&child.parent).copied());
         let root = parent.and_then(|parent| root_of.get(&parent).copied());
         if let Some(root) = root.or_else(|| (children_in(fields) > 0).then_some(position)) {
             root_of.insert(position, root);

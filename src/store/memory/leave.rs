@@ -53,8 +53,14 @@ impl State {
     pub(crate) fn leave(&mut self, jobs: &[Leaving]) {
         self.free_keys(jobs);
         let Told { died, woken } = self.tell_parents(jobs);
+        self.leave_gates(jobs.iter().chain(&died));
+        self.wake_parents(&woken);
+    }
+
+    /// The same as far as gates are concerned.
+    pub(crate) fn leave_gates<'a>(&mut self, jobs: impl IntoIterator<Item = &'a Leaving>) {
         let (mut touched, mut halted) = (Vec::new(), Vec::new());
-        for job in jobs.iter().chain(&died) {
+        for job in jobs {
             let Some(name) = gate_of(&job.record) else {
                 continue;
             };
@@ -97,6 +103,5 @@ impl State {
         if !touched.is_empty() {
             self.admit(&touched);
         }
-        self.wake_parents(&woken);
     }
 }

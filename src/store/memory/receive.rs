@@ -1,9 +1,13 @@
 //! Takes in messages of other queues, each once.
 
+use crate::job::head::{field_of, split_fields};
+use crate::job::traits::{PARENT, child_of};
 use crate::memory::Apply;
-use crate::memory::enqueue::add;
+use crate::memory::children::News;
+use crate::memory::enqueue::add_as;
 use crate::memory::state::State;
-use crate::store::enqueue::{NewJob, Novelty};
+use crate::policy::flow::{ChildOf, Standing};
+use crate::store::enqueue::{Met, NewJob, Novelty, There};
 use crate::store::outbox::message::{Message, kind_of};
 use crate::store::receive::{NextOne, Receive, Received};
 
@@ -43,13 +47,40 @@ impl Apply for Receive<'_> {
 /// Does what messages of one kind say; how many of them, and whether there is more to do for the next.
 fn take(messages: Vec<Message>, state: &mut State) -> (usize, bool) {
     let mut jobs: Vec<NewJob> = Vec::new();
-    let mut forwarded = 0;
+    let mut news: Vec<News> = Vec::new();
+    let (mut forwarded, mut expected) = (0, 0);
     for message in messages {
         match message {
             Message::Job(job) => jobs.push(job),
             Message::Cancel { outcome, ids } => {
                 state.cancel(&ids, &outcome);
                 return (1, false);
+            }
+            Message::Child {
+                parent,
+                number,
+                id,
+                standing,
+                on_death,
+                ended_ms,
+                ending,
+            } => news.push(News {
+                child: id,
+                of: ChildOf {
+                    queue: None,
+                    route: None,
+                    parent,
+                    number,
+                    on_death,
+                    of_step: None,
+                },
+                standing,
+                at_ms: ended_ms,
+                ending,
+            }),
+            Message::Children { parent, children } => {
+                state.expect_children(&parent, children);
+                expected += 1;
             }
             Message::Forward { target, message } => {
                 state.send(&target, message);
@@ -61,8 +92,46 @@ fn take(messages: Vec<Message>, state: &mut State) -> (usize, bool) {
             }
         }
     }
+    let taken = forwarded + expected + jobs.len() + news.len();
+    state.hear(news);
     if !jobs.is_empty() {
-        add(&jobs.iter().collect::<Vec<_>>(), Novelty::Unsure, state);
+        receive_jobs(&jobs, state);
     }
-    (forwarded + jobs.len(), false)
+    (taken, false)
+}
+
+/// A job that is a child, and cannot be added, would be waited for for ever: its parent is told. One that is there, and is this child, is no news.
+fn receive_jobs(jobs: &[NewJob], state: &mut State) {
+    let apart = true;
+    let (there, _) = add_as(
+        &jobs.iter().collect::<Vec<_>>(),
+        Novelty::Unsure,
+        apart,
+        state,
+    );
+    let mut refused = Vec::new();
+    for There { position, met } in there {
+        let job = &jobs[position];
+        let Some(parent) = job.record.field(PARENT) else {
+            continue;
+        };
+        let stored = state.jobs.get(&job.id);
+        let is_this = stored.is_some_and(|job| field_of(&job.record, PARENT) == Some(parent));
+        let why = match met {
+            Met::Duplicate(owner) => format!("job {owner} has its unique key"),
+            _ if is_this => continue,
+            _ => "another job has its id".to_owned(),
+        };
+        let Some(of) = child_of(split_fields(&job.record.record).0) else {
+            continue;
+        };
+        refused.push(News {
+            child: job.id.clone(),
+            of,
+            standing: Standing::Refused,
+            at_ms: state.now_ms(),
+            ending: why.into_bytes(),
+        });
+    }
+    state.hear(refused);
 }

@@ -80,6 +80,7 @@ impl Apply for Remove<'_> {
             removed: removed.iter().map(JobId::to_string).collect(),
             active,
             others,
+            has_sent: state.has_sent,
         }
     }
 }

@@ -184,6 +184,8 @@ pub(crate) struct State {
     pub(crate) outbox: BTreeMap<(String, u64), Vec<u8>>,
     pub(crate) sent: u64,
     pub(crate) has_sent: bool,
+    /// Jobs of this queue have, or had, parents in other queues.
+    pub(crate) far: bool,
     /// By queue: the last position that was taken from its outbox.
     pub(crate) sources: BTreeMap<String, u64>,
     /// By log: how far the queue was fed.

@@ -3,7 +3,11 @@
 use crate::codec;
 use crate::id::JobId;
 use crate::job::record::EncodedRecord;
+use crate::policy::flow::{OnDeath, Standing};
 use crate::store::enqueue::{NewJob, Options};
+
+/// The queue of the parent itself, among the queues of its children.
+const HERE: &str = "~";
 
 /// A message that this version knows.
 #[derive(Debug, Clone)]
@@ -12,11 +16,42 @@ pub(crate) enum Message {
     Job(NewJob),
     /// Jobs of the target are to end; with what is stored as their outcome.
     Cancel { outcome: Vec<u8>, ids: Vec<JobId> },
+    /// News of a child for its parent, which is in the target.
+    Child {
+        parent: JobId,
+        /// The number of the child.
+        number: u32,
+        id: JobId,
+        standing: Standing,
+        on_death: OnDeath,
+        ended_ms: u64,
+        /// How it ended, as outcomes are stored; or why it could not be added.
+        ending: Vec<u8>,
+    },
+    /// A job of the target has these children, whether they are there or not.
+    Children {
+        parent: JobId,
+        children: Vec<ExpectedChild>,
+    },
     /// The target is to send this message to a further queue.
     Forward { target: String, message: Vec<u8> },
     /// From a queue to itself: a draft was committed.
     Expand { draft: String },
 }
+
+/// A child of which its parent is told before it can end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExpectedChild {
+    pub(crate) number: u32,
+    /// None if it is that of the parent.
+    pub(crate) queue: Option<String>,
+    pub(crate) id: JobId,
+    /// The name of the job.
+    pub(crate) name: String,
+}
+
+/// So many children go in one message.
+pub(crate) const CHILDREN_AT_MOST: usize = 256;
 
 impl Message {
     /// As it is sent.
@@ -31,6 +66,37 @@ impl Message {
             Self::Cancel { outcome, ids } => {
                 let ids = ids.iter().map(|id| id.as_str().as_bytes());
                 encoded("cancel", std::iter::once(&outcome[..]).chain(ids))
+            }
+            Self::Child {
+                parent,
+                number,
+                id,
+                standing,
+                on_death,
+                ended_ms,
+                ending,
+            } => {
+                let (number, ended_ms) = (number.to_string(), ended_ms.to_string());
+                let texts = [
+                    parent.as_str(),
+                    &number,
+                    id.as_str(),
+                    standing.word(),
+                    on_death.word().unwrap_or_default(),
+                    &ended_ms,
+                ];
+                let texts = texts.into_iter().map(str::as_bytes);
+                encoded("child", texts.chain([&ending[..]]))
+            }
+            Self::Children { parent, children } => {
+                let mut texts = vec![parent.as_str().to_owned()];
+                for child in children {
+                    texts.push(child.number.to_string());
+                    texts.push(child.queue.clone().unwrap_or_else(|| HERE.to_owned()));
+                    texts.push(child.id.as_str().to_owned());
+                    texts.push(child.name.clone());
+                }
+                encoded("children", texts.iter().map(String::as_bytes))
             }
             Self::Forward { target, message } => encoded("forward", [target.as_bytes(), message]),
             Self::Expand { draft } => encoded("expand", [draft.as_bytes()]),
@@ -56,6 +122,35 @@ impl Message {
                     .map(|at| Some(JobId::stored(&text(at)?)))
                     .collect::<Option<_>>()?,
             }),
+            "child" if texts.len() == 7 => Some(Self::Child {
+                parent: JobId::stored(&text(0)?),
+                number: whole(&text(1)?)?,
+                id: JobId::stored(&text(2)?),
+                standing: Standing::of_word(&text(3)?).filter(|it| *it != Standing::Open)?,
+                on_death: OnDeath::of_word(&text(4)?)?,
+                ended_ms: whole(&text(5)?)?,
+                ending: texts[6].to_vec(),
+            }),
+            "children" if texts.len() % 4 == 1 && texts.len() / 4 <= CHILDREN_AT_MOST => {
+                let child = |at: usize| {
+                    let (queue, id, name) = (text(at + 1)?, text(at + 2)?, text(at + 3)?);
+                    let has_space = |word: &String| word.contains([' ', '\t', '\n']);
+                    let is_garbled = [&queue, &id, &name].into_iter().any(has_space);
+                    (!is_garbled).then_some(ExpectedChild {
+                        number: whole(&text(at)?)?,
+                        queue: Some(queue).filter(|queue| queue != HERE),
+                        id: JobId::stored(&id),
+                        name,
+                    })
+                };
+                Some(Self::Children {
+                    parent: JobId::stored(&text(0)?),
+                    children: (1..texts.len())
+                        .step_by(4)
+                        .map(child)
+                        .collect::<Option<_>>()?,
+                })
+            }
             "forward" if texts.len() == 2 => Some(Self::Forward {
                 target: text(0)?,
                 message: texts[1].to_vec(),
@@ -64,6 +159,12 @@ impl Message {
             _ => None,
         }
     }
+}
+
+/// A number of digits alone.
+fn whole<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let is_digit = |byte| u8::is_ascii_digit(&byte);
+    text.bytes().all(is_digit).then(|| text.parse().ok())?
 }
 
 fn encoded<'a>(kind: &str, texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {

@@ -392,6 +392,7 @@ impl Dump {
             ("offers_held", state.offers_held.then(|| "1".to_owned())),
             ("blocked", state.gates.any_blocked.then(|| "1".to_owned())),
             ("paced", state.paced().map(|ms| ms.to_string())),
+            ("far", state.far.then(|| "1".to_owned())),
             ("expiring", state.expiring().map(|ms| ms.to_string())),
             ("tended", state.gates.tended.clone()),
             ("gated", state.gates.expected_ms.map(|ms| ms.to_string())),

@@ -2,6 +2,9 @@
 
 mod adding;
 pub(super) mod callbacks;
+mod far;
+pub(super) mod far_operations;
+mod heard;
 pub(super) mod operations;
 mod tended;
 
@@ -30,6 +33,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn child_of(parent: &str, number: u32, on_death: OnDeath) -> ChildOf {
     ChildOf {
         queue: None,
+        route: None,
         parent: JobId::stored(parent),
         number,
         on_death,

@@ -185,6 +185,7 @@ fn steps_and_children_come_with_their_job(mut rig: Rig) {
 fn a_parent_waits_for_the_children_that_are_there(mut rig: Rig) {
     let now_ms = rig.now_us / 1_000;
     let child_of = ChildOf {
+        route: None,
         queue: None,
         parent: JobId::stored("p"),
         number: 1,

@@ -63,6 +63,7 @@ mod alerts;
 mod dead;
 mod dead_caps;
 mod flows;
+mod flows_far;
 mod gates;
 mod group_pace;
 mod limits;

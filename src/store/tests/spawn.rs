@@ -31,6 +31,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn child_of(parent: &str, step: u32, number: u32, on_death: OnDeath) -> ChildOf {
     ChildOf {
         queue: None,
+        route: None,
         parent: JobId::stored(parent),
         number,
         on_death,

@@ -44,7 +44,7 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
         return Err(session.no_job(&queue, &which.id).await);
     };
     match session.out.json {
-        true => objects(&mut session.out, &which.queue, &flow)?,
+        true => objects(&mut session.out, &flow)?,
         false => tree(&mut session.out, &flow)?,
     }
     session.out.flush()?;
@@ -57,13 +57,13 @@ pub(crate) async fn run(verb: Verb, session: &mut Session) -> Result<(), Trouble
     Ok(())
 }
 
-fn objects(out: &mut Out, queue: &str, flow: &FlowTree) -> Result<(), Trouble> {
+fn objects(out: &mut Out, flow: &FlowTree) -> Result<(), Trouble> {
     // The jobs above the job that is shown, from the first job of the flow on.
     let mut above: Vec<&JobId> = Vec::new();
     for node in flow.iter() {
         above.truncate(node.depth);
         out.json(&View {
-            queue,
+            queue: &node.queue,
             id: node.id.as_str(),
             name: &node.name,
             depth: node.depth,
@@ -95,9 +95,13 @@ fn tree(out: &mut Out, flow: &FlowTree) -> Result<(), Trouble> {
         let name = out.paint(Tint::Strong, name);
         let state = match node.state {
             Some(state) => out.paint(Tint::of_state(state), format!("{:<9}", state.as_str())),
-            None => out.paint(Tint::Faint, format!("{:<9}", "removed")),
+            None => out.paint(Tint::Faint, format!("{:<9}", without_state(node))),
         };
-        let line = format!("{name}{gap}  {}  {state}  {}", node.id, what(node));
+        let elsewhere = (node.queue != flow.root().queue).then(|| format!("in {}", node.queue));
+        let what = [elsewhere.unwrap_or_default(), what(node)];
+        let what = what.iter().filter(|part| !part.is_empty());
+        let what = what.map(String::as_str).collect::<Vec<_>>().join(": ");
+        let line = format!("{name}{gap}  {}  {state}  {what}", node.id);
         out.line(line.trim_end())?;
     }
     let parent = flow.root().job.as_ref().and_then(|job| job.parent.as_ref());
@@ -106,6 +110,15 @@ fn tree(out: &mut Out, flow: &FlowTree) -> Result<(), Trouble> {
             "\nThe job that waits for the first one: {parent}"
         )),
         None => Ok(()),
+    }
+}
+
+/// What a job is that is in no state.
+fn without_state(node: &FlowNode) -> &'static str {
+    match &node.child {
+        Some(child) if child.refused.is_some() => "refused",
+        Some(child) if !child.removed => "on its way",
+        _ => "removed",
     }
 }
 
@@ -121,7 +134,7 @@ fn what(node: &FlowNode) -> String {
             let error = error.filter(|error| !error.is_empty());
             Some(error.map_or_else(|| reason.to_string(), str::to_owned))
         }
-        _ => None,
+        _ => node.child.as_ref().and_then(|child| child.refused.clone()),
     };
     let waits = node.job.as_ref().filter(|job| job.ended.is_none());
     let waits = waits.filter(|job| job.children > 0 && job.state == oxcart::JobState::Blocked);

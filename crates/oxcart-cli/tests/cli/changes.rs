@@ -413,7 +413,7 @@ async fn a_setting_that_drops_all_dead_jobs_is_asked_for() {
         let args = ["queue", "settings", "billing", option, value];
         let told = rig.run(&args).expect(2);
         assert!(told.err.contains("every dead job"), "{}", told.err);
-        assert_eq!(rig.queue.settings().await.unwrap().in_force.keep_dead, None);
+        assert_eq!(rig.queue.settings().await.unwrap().keep_dead, None);
         rig.run(&[&args[..], &["--yes"]].concat()).expect(0);
     }
 }

@@ -152,6 +152,8 @@ pub struct JobView {
     pub unique: Option<String>,
     /// The id of the job that waits for it.
     pub parent: Option<String>,
+    /// The queue of that job, if it is another one.
+    pub parent_queue: Option<String>,
     /// The jobs for which it waits, or has waited, in the order in which they were added; the first 256.
     pub children: Vec<ChildLine>,
     /// How far it is, if it is a saga that has begun a step.
@@ -216,6 +218,10 @@ pub struct ChildLine {
     pub ended_at: Option<Moment>,
     /// It was removed before it ended.
     pub removed: bool,
+    /// Its queue, if that is another one than that of its parent.
+    pub queue: Option<String>,
+    /// Why it could not be added to its queue, if that is so.
+    pub refused: Option<String>,
 }
 
 /// A saga: a job whose steps are undone if it cannot be finished.

@@ -121,7 +121,11 @@ fn facts(shown: &JobView, chrome: &Chrome) -> Markup {
             dt { "Failed" } dd { (line.failed) " of at most " (words::some(line.attempts.into(), "attempt")) }
             dt { "Priority" } dd { (line.priority) @if line.priority == 500 { span.quiet { " (the default)" } } }
             @for (label, text) in texts { @if let Some(text) = text { dt { (label) } dd { (text::inline_of(text, 300)) } } }
-            @if let Some(parent) = &shown.parent { dt { "Parent" } dd { (parts::job_link(chrome, &line.queue, parent)) " waits for it" } }
+            @if let Some(parent) = &shown.parent { dt { "Parent" } dd {
+                (parts::job_link(chrome, shown.parent_queue.as_ref().unwrap_or(&line.queue), parent))
+                @if let Some(queue) = &shown.parent_queue { " in " (queue) }
+                " waits for it"
+            } }
             @for (label, times) in numbers { @if times > 0 { dt { (label) } dd { (words::some(times.into(), "time")) } } }
             @if shown.weight != 1 { dt { "Weight" } dd { (shown.weight) " against the rate of the queue" } }
             @if let Some(ms) = shown.timeout_ms { dt { "Time limit" } dd { (parts::ms(ms)) " for an attempt" } }

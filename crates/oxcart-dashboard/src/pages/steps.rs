@@ -202,6 +202,7 @@ pub(crate) fn children(shown: &JobView, chrome: &Chrome) -> Markup {
 fn child_row(shown: &JobView, child: &ChildLine, chrome: &Chrome) -> Markup {
     let (icon, class, says) = match child.ended.as_ref().map(|ended| ended.how) {
         _ if child.removed => (icon::REMOVE, "quiet", "Removed"),
+        _ if child.refused.is_some() => (icon::REMOVE, "bad", "Not added"),
         None => (icon::DELAYED, "calm", "Not ended"),
         Some("completed") => (icon::COMPLETED, "good", "Completed"),
         Some("cancelled") => (icon::CANCELLED, "quiet", "Cancelled"),
@@ -213,11 +214,16 @@ fn child_row(shown: &JobView, child: &ChildLine, chrome: &Chrome) -> Markup {
     let why = child
         .ended
         .as_ref()
-        .and_then(|ended| ended.reason.as_deref());
+        .and_then(|ended| ended.reason.as_deref())
+        .or(child.refused.as_deref());
+    let queue = child.queue.as_ref().unwrap_or(&shown.line.queue);
     html! {
         tr {
-            th.whole scope="row" { (text::inline_of(&child.name, LONGEST)) }
-            (parts::cell("Id", parts::job_link(chrome, &shown.line.queue, &child.id)))
+            th.whole scope="row" {
+                (text::inline_of(&child.name, LONGEST))
+                @if let Some(queue) = &child.queue { " in " (text::inline_of(queue, LONGEST)) }
+            }
+            (parts::cell("Id", parts::job_link(chrome, queue, &child.id)))
             (parts::cell("State", state(icon, class, says)))
             td data-label="Ended" { @if let Some(at) = child.ended_at { (parts::ago(at, chrome.now)) } }
             td.whole data-label="Why" { @if let Some(why) = why { (text::inline_of(why, LONGEST)) } }

@@ -77,6 +77,8 @@ fn child(child: &ChildInfo) -> model::ChildLine {
         ended: child.ended.as_ref().map(ended),
         ended_at: child.ended_at.map(Into::into),
         removed: child.removed,
+        queue: child.queue.clone(),
+        refused: child.refused.clone(),
     }
 }
 
@@ -124,6 +126,7 @@ pub(super) fn view(queue: &str, read: Read<'_>, is_paused: bool) -> model::JobVi
         order: job.order.clone(),
         unique: job.unique.clone(),
         parent: job.parent.as_ref().map(ToString::to_string),
+        parent_queue: job.parent_queue.clone(),
         children: read.children.iter().take(CHILDREN).map(child).collect(),
         saga: of_saga.map(saga),
         steps: steps.steps.iter().map(step).collect(),

@@ -152,7 +152,10 @@ fn as_page(reading: &Reading, viewer: Viewer, now: Moment, parts: &Parts) -> Res
     let csrf = known
         .filter(|text| text.len() == 32)
         .map_or_else(fresh, str::to_owned);
-    let notice = cookies::cookie(&parts.headers, cookies::NOTICE);
+    // The script of a page that is just left must not take what the next page is to tell.
+    let fetch = parts.headers.get("sec-fetch-dest");
+    let is_opened = fetch.is_none_or(|what| what == "document");
+    let notice = cookies::cookie(&parts.headers, cookies::NOTICE).filter(|_| is_opened);
     let chrome = Chrome {
         here: here.to_owned(),
         can_sign_out: viewer.proof == Proof::Session,

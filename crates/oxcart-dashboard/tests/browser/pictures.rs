@@ -149,6 +149,14 @@ async fn play(oxcart: &Oxcart) -> Vec<tokio::task::JoinHandle<()>> {
         pace,
         attempts,
     });
+    // A saga that was refused, and that cannot be undone.
+    let orders = oxcart.queue("orders").unwrap();
+    steps::order(&orders).await;
+    oxcart.advance_time(MINUTE);
+    let order = id("order");
+    let refused = orders.signal(&order, "approved", &false);
+    refused.await.unwrap();
+    steps::work_until(&orders, JobState::Dead).await;
     for minute in 0..MINUTES {
         for played in &played {
             played.minute(oxcart, minute).await;
@@ -163,14 +171,6 @@ async fn play(oxcart: &Oxcart) -> Vec<tokio::task::JoinHandle<()>> {
     let pulse = played[2].queue.schedule("freshen-index").every(15 * MINUTE);
     pulse.job(Index::new(2)).await.unwrap();
     played[3].queue.pause().await.unwrap();
-    // A saga that was refused, and that cannot be undone.
-    let orders = oxcart.queue("orders").unwrap();
-    steps::order(&orders).await;
-    oxcart.advance_time(MINUTE);
-    let order = id("order");
-    let refused = orders.signal(&order, "approved", &false);
-    refused.await.unwrap();
-    steps::work_until(&orders, JobState::Dead).await;
 
     let mut working = Vec::new();
     for (played, waiting) in played.iter().zip([3, 14, 2, 4]) {
@@ -243,6 +243,7 @@ pub(crate) async fn take(devtools: &Devtools, folder: &Path) {
     page.until("location.pathname.includes('/jobs/') && document.readyState === 'complete'")
         .await;
     save(&page, folder, "job").await;
+    page.sized(1280, 1120).await;
     page.go(&format!("{BASE}/queues/orders/jobs/order")).await;
     save(&page, folder, "saga").await;
     page.on(Screen::Phone).await;

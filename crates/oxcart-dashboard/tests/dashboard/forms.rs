@@ -1,8 +1,10 @@
 //! Forms of our pages are carried out; those of other sites are not.
 
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::json;
 
-use crate::rig::{Browser, OPERATOR, Program, Rig, VIEWER};
+use crate::rig::{Browser, HOST_NAME, OPERATOR, Program, Rig, VIEWER, ask};
 
 #[tokio::test]
 async fn a_form_of_our_page_is_carried_out_and_says_so() {
@@ -29,6 +31,26 @@ async fn a_form_of_our_page_is_carried_out_and_says_so() {
         .map(|it| (&*it.operator, &*it.action))
         .collect();
     assert_eq!(who, [("oda", "resume"), ("oda", "pause")]);
+}
+
+/// The script of the page that is left reads that page again, because the form has changed something.
+#[tokio::test]
+async fn what_was_done_is_told_to_a_page_that_is_opened_and_not_to_a_script() {
+    let router = Rig::new().await.router();
+    let read = async |what: &str| {
+        let request = Request::get("/")
+            .header("authorization", format!("Bearer {OPERATOR}"))
+            .header("host", HOST_NAME)
+            .header("cookie", "oxcart_notice=It%20is%20done")
+            .header("sec-fetch-dest", what);
+        let answer = ask(&router, request.body(Body::empty()).unwrap()).await;
+        let answer = answer.expect(200);
+        let is_told = answer.text.contains("It is done");
+        let is_taken = format!("{:?}", answer.headers).contains("oxcart_notice=");
+        (is_told, is_taken)
+    };
+    assert_eq!(read("empty").await, (false, false));
+    assert_eq!(read("document").await, (true, true));
 }
 
 #[tokio::test]

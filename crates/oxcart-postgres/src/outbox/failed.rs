@@ -1,4 +1,4 @@
-//! Rows that could not be sent.
+//! Rows that could not be sent, and rows that were.
 
 use std::time::{Duration, SystemTime};
 
@@ -70,6 +70,28 @@ impl Outbox {
             .await
             .map_err(|error| Error::sql("sending again what could not be sent", error))?;
         Ok(number.unsigned_abs())
+    }
+
+    /// Forgets the rows for this queue that were sent. Do this before the queue is [deleted](oxcart::Queue::delete): a queue that has forgotten what it took looks
+    /// as if Redis had lost it, so the relay would send the rows of the last hour again. Answers how many they were.
+    ///
+    /// # Errors
+    ///
+    /// Those of PostgreSQL.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, it may have been done or not.
+    pub async fn forget_sent(
+        &self,
+        connection: &mut PgConnection,
+        queue: &str,
+    ) -> Result<u64, Error> {
+        let forget = "DELETE FROM oxcart.outbox_sent AS sent USING oxcart.outbox_stream AS stream
+                      WHERE stream.queue = $1 AND sent.queue = stream.queue AND sent.position <= stream.fed";
+        let forgot = sqlx::query(forget).bind(queue).execute(connection).await;
+        let forgot = forgot.map_err(|error| Error::sql("forgetting what was sent", error))?;
+        Ok(forgot.rows_affected())
     }
 }
 

@@ -72,12 +72,10 @@ impl Outbox {
         .fetch_one(connection)
         .await
         .map_err(failed)?;
-        let status = OutboxStatus {
+        Ok(OutboxStatus {
             streams: streams.map_err(failed)?,
             failed: set_aside.unsigned_abs(),
-        };
-        crate::metrics::status(&status);
-        Ok(status)
+        })
     }
 }
 

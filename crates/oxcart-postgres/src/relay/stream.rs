@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oxcart::Queue;
 
 use super::batch::Batch;
-use super::{Shared, Step};
+use super::{Shared, Step, loss};
 use crate::error::Error;
 
 /// What is long enough to tell what is wrong.
@@ -40,6 +40,10 @@ impl Stream {
         match self.batches().await? {
             Ok(()) => Ok(Ended::Drained),
             Err(error) => {
+                // Also what a queue says that has lost something.
+                if error.is_refused() {
+                    loss::is_unsent(&self.shared, &self.source, &self.queue).await?;
+                }
                 let error = Error::queue(&format!("sending rows to `{}`", self.queue), error);
                 self.note(&error).await?;
                 Ok(Ended::Trouble(error))
@@ -97,8 +101,9 @@ impl Stream {
     /// Whoever looks into the table sees why the rows wait.
     async fn note(&self, error: &Error) -> Result<(), Error> {
         let text: String = error.to_string().chars().take(TROUBLE_BYTES).collect();
-        let note = "UPDATE oxcart.outbox_stream SET trouble = $2, trouble_since = coalesce(trouble_since, now()) \
-                    WHERE queue = $1 AND trouble IS DISTINCT FROM $2";
+        let note = "INSERT INTO oxcart.outbox_stream AS stream (queue, trouble, trouble_since) VALUES ($1, $2, now())
+                    ON CONFLICT (queue) DO UPDATE SET trouble = $2, trouble_since = coalesce(stream.trouble_since, now())
+                    WHERE stream.trouble IS DISTINCT FROM $2";
         let note = sqlx::query(note).bind(&self.queue).bind(text);
         let noted = note.execute(&self.shared.pool).await;
         noted

@@ -9,11 +9,11 @@ use super::OnTrouble;
 use crate::error::Error;
 
 const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(2);
 /// The same trouble is logged again after this time.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Pauses between tries: each twice as long as the one before, up to 5 s, less up to a fifth.
+/// Pauses between tries: each twice as long as the one before, up to 2 s, less up to a fifth.
 pub(super) struct Pause(Duration);
 
 impl Pause {

@@ -8,6 +8,7 @@ mod aggregates;
 mod killed;
 mod order;
 mod projections;
+mod restart;
 mod rig;
 mod streams;
 mod subscriptions;

@@ -7,8 +7,6 @@
 mod attempts;
 mod chaos;
 mod completion;
-#[path = "../../../../tests/support/example.rs"]
-mod example;
 mod lossy;
 mod messages;
 mod outbox;
@@ -19,7 +17,7 @@ mod support;
 /// It kills its own processes, and looks at the sums.
 #[test]
 fn the_example_of_the_order_service_finds_its_sums_right() {
-    let mut orders = example::example("orders");
+    let mut orders = support::example("orders");
     let done = orders.output().expect("it can be started");
     let said = String::from_utf8_lossy(&done.stdout);
     assert!(

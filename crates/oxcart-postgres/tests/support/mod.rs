@@ -14,6 +14,8 @@
 mod child;
 #[path = "../../../../tests/support/eventually.rs"]
 mod eventually;
+#[path = "../../../../tests/support/example.rs"]
+mod example;
 #[path = "../../../../tests/support/port.rs"]
 mod port;
 mod postgres;
@@ -26,6 +28,7 @@ mod server;
 
 pub use child::{child_of_test, spawn_self};
 pub use eventually::{eventually, eventually_async, eventually_blocking};
+pub use example::example;
 pub use port::Port;
 pub use postgres::{Database, Postgres, database, is_full};
 pub use process::Process;

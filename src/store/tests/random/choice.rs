@@ -147,6 +147,7 @@ operations! {
     2 Feed: feed::operation();
     5 EnqueueFlow: flows::operations::operation(new());
     1 ReadChildren: flows::operations::read_operation();
+    4 FarFlow: flows::far_operations::operation();
     2 EnqueueBatch: flows::operations::batch(new());
     4 SpawnChildren: spawn::operations::operation(new());
 }

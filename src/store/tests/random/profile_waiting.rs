@@ -47,6 +47,27 @@ pub(crate) const FLOWS_CALLING: Profile = Profile(&[
     (6, Pass),
 ]);
 
+/// Parents and children are in different queues.
+pub(crate) const FLOWS_FAR: Profile = Profile(&[
+    (6, EnqueueFlow),
+    (24, FarFlow),
+    (14, Advance),
+    (4, Replay),
+    (3, Remove),
+    (2, Cancel),
+    (4, Pass),
+]);
+
+/// The same, and dead letters are dropped.
+pub(crate) const FLOWS_FAR_CAPPED: Profile = Profile(&[
+    (20, FarFlow),
+    (20, Advance),
+    (6, Configure),
+    (8, Trim),
+    (3, Replay),
+    (8, Pass),
+]);
+
 /// The same, and lists are lost, jobs changed, and dead letters dropped.
 pub(crate) const FLOWS_TENDED: Profile = Profile(&[
     (14, EnqueueFlow),

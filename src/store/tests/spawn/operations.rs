@@ -91,6 +91,7 @@ impl SpawnChildren {
             own += u32::from(is_own);
             let child_of = Some(ChildOf {
                 queue: None,
+                route: None,
                 parent: of,
                 number,
                 on_death: *on_death,

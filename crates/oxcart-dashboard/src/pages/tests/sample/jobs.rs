@@ -82,6 +82,7 @@ pub(super) fn job_view(name: &str, id: &str, text: &str) -> JobView {
         order: Some("customer-91".to_owned()),
         unique: Some("invoice-2026-11-0042".to_owned()),
         parent: Some(id.to_owned()),
+        parent_queue: None,
         children: [None, Some("dead"), Some("compensated")]
             .map(|how| ChildLine {
                 id: id.to_owned(),
@@ -92,6 +93,8 @@ pub(super) fn job_view(name: &str, id: &str, text: &str) -> JobView {
                 }),
                 ended_at: how.map(|_| ago(65_000)),
                 removed: false,
+                queue: None,
+                refused: None,
             })
             .to_vec(),
         saga: Some(SagaView {

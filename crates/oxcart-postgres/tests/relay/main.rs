@@ -1,0 +1,13 @@
+//! Jobs that are enqueued in transactions, and the relay that carries them.
+#![allow(
+    clippy::panic,
+    reason = "a helper that cannot do its duty fails the test that asked"
+)]
+
+mod bad_input;
+mod basics;
+mod faults;
+mod losses;
+mod rig;
+#[path = "../support/mod.rs"]
+mod support;
