@@ -22,9 +22,8 @@ local function fail(parent, why, dying)
   queue.forget_expiry({ parent })
 end
 
--- Tells a parent of this queue. news: { parent, number (of the child), id, to (how it stands), on_death, at (when, as text), outcome, of_step (nil
--- if it is of none, spawned.lua) }. News of a job that the parent does not know, or knows to have ended, changes nothing. `told`: parents that may go
--- on because a step of theirs does.
+-- Tells a parent of this queue. news: { parent, number (of the child), id, to (how it stands), on_death, at (when, as text), outcome, of_step, or nil
+-- }. News of a job that it does not know, or knows to have ended, changes nothing. `told`: parents of which a step goes on (spawned.lua).
 local function hear(news, dying, told)
   local parent, field = news.parent, queue.child_field(news.parent, news.number)
   local counts, known = unpack(redis.call('HMGET', key.attempts, parent .. '#children', field))
@@ -45,16 +44,15 @@ local function hear(news, dying, told)
   end
   local is_refused, is_first = news.to == 'refused', left and standing == 'open'
   left = is_first and queue.call_back(parent, left, is_dead or is_refused) or left
+  open = has_ended and open - 1 or open
   if has_ended or is_first then
-    open = has_ended and open - 1 or open
     redis.call('HSET', key.attempts, field, text, parent .. '#children', queue.counts_text(total, open, left))
   else
     redis.call('HSET', key.attempts, field, text)
   end
-  if is_refused and not goes_on then
-    fail(parent, 'its child ' .. news.id .. ' could not be added: ' .. news.outcome, dying)
-  elseif fails then
-    fail(parent, 'its child ' .. news.id .. ' died', dying)
+  local why = is_refused and not goes_on and ' could not be added: ' .. news.outcome or fails and ' died'
+  if why then
+    fail(parent, 'its child ' .. news.id .. why, dying)
   elseif has_ended and open == 0 then
     queue.let_parent_go(parent)
   end
@@ -68,8 +66,7 @@ local function tell(job, value, dying, told)
   end
   local news = {
     parent = parent, number = number, id = job.id, to = ENDS[job.to], at = now_text, outcome = job.outcome or '',
-    on_death = job.on_death or job.record and queue.field_of(job.record, 'on_death'),
-    of_step = job.record and queue.field_of(job.record, 'of_step'),
+    on_death = job.on_death or job.record and queue.field_of(job.record, 'on_death'), of_step = job.record and queue.field_of(job.record, 'of_step'),
   }
   if of_queue == '' then
     hear(news, dying, told)
@@ -79,8 +76,8 @@ local function tell(job, value, dying, told)
   end
 end
 
--- Jobs leave what they were: a list as for `leave` (leave.lua); `outcome` is how a job ended that has ended. Parents that die with
--- them are appended to the list. Returns the parents that `wake_parents` (spawned.lua) is to wake, once all else is done.
+-- Jobs leave what they were: a list as for `leave` (leave.lua); `outcome` is how a job ended that has ended. Parents that die with them are
+-- appended to the list. Returns the parents that `wake_parents` (spawned.lua) is to wake, once all else is done.
 function queue.tell_parents(jobs)
   local at, told = 1, {}
   while at <= #jobs do

@@ -200,7 +200,9 @@ fn a_parent_waits_for_the_children_that_are_there(mut rig: Rig) {
     let jobs = &[with_beside("p", now_ms, beside("c")), child];
     rig.call(&Import { jobs });
     let (p, c) = (JobId::stored("p"), JobId::stored("c"));
-    rig.call(&Replay { ids: &[p.clone()] });
+    rig.call(&Replay {
+        ids: std::slice::from_ref(&p),
+    });
     assert_eq!(rig.job_state("p"), Some(State::Blocked));
     rig.call(&Replay { ids: &[c] });
     rig.traits = true;

@@ -11,7 +11,7 @@ mutants! {
     children_get_numbers_that_others_have among SPAWN:
         "if (total or 0) ~= args.first then" => "if false then";
     children_are_added_in_part among SPAWN:
-        "local root = options.of and 1 or value" => "local root = value";
+        "local root = options.of and 1 or not" => "local root = not";
     a_parent_does_not_know_its_new_children among SPAWN:
         "{}, { [options.of or ''] = true }" => "{}, {}";
     an_ended_child_of_a_step_does_not_count among SPAWN:
@@ -31,7 +31,7 @@ mutants! {
     a_job_is_woken_from_its_next_attempt among SPAWN:
         "(aside == '0' or queue.due_of(score) == aside) and" => "";
     a_child_of_a_step_lets_its_parent_go_as_one_of_a_flow_does among SPAWN:
-        "queue.tell_step(parent, of_step, number, has_ended, fails, told)\n    return" => "queue.tell_step(parent, of_step, number, has_ended, fails, told)";
+        "queue.tell_step(parent, news.of_step, news.number, has_ended, fails, told)\n    return" => "queue.tell_step(parent, news.of_step, news.number, has_ended, fails, told)";
     a_dropped_child_is_told_to_nobody among SPAWN_TENDED:
         "queue.wake_parents(queue.tell_parents(leaving))" => "queue.tell_parents(leaving)";
 }

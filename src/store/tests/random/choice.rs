@@ -149,6 +149,7 @@ operations! {
     1 ReadChildren: flows::operations::read_operation();
     4 FarFlow: flows::far_operations::operation();
     2 EnqueueBatch: flows::operations::batch(new());
+    2 EndChild: spawn::operations::end_child();
     4 SpawnChildren: spawn::operations::operation(new());
 }
 

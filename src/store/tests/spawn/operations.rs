@@ -9,15 +9,19 @@ use proptest::sample::select;
 
 use super::suspended;
 use crate::id::JobId;
+use crate::job::head::fields_of;
 use crate::job::options::JobOptions;
+use crate::job::traits::child_of;
 use crate::policy::flow::{ChildOf, OnDeath};
 use crate::policy::steps::StepKind;
 use crate::store::enqueue::NewJob;
 use crate::store::spawn::Spawn;
 use crate::store::step::{Step, What};
+use crate::store::tests::completed;
 use crate::store::tests::random::op::{IDS, New, Op, Operation, WORKERS};
 use crate::store::tests::random::world::{World, Wrong, names};
 use crate::store::tests::steps::operations::{end, live, one_of};
+use crate::store::tests::unique::dead;
 
 /// Numbers of steps in a sequence. Each has a name of its own.
 const NUMBERS: u32 = 3;
@@ -75,6 +79,41 @@ pub(in crate::store::tests) fn operation(
             }))
         },
     )
+}
+
+/// A job that others have added while they ran ends.
+#[derive(Debug)]
+struct EndChild {
+    worker: u8,
+    claim: u8,
+    dies: bool,
+}
+
+pub(in crate::store::tests) fn end_child() -> impl Strategy<Value = Op> {
+    let what = (0..WORKERS, any::<u8>(), prop::bool::weighted(0.6));
+    what.prop_map(|(worker, claim, dies)| {
+        Op::Other(Arc::new(EndChild {
+            worker,
+            claim,
+            dies,
+        }))
+    })
+}
+
+impl Operation for EndChild {
+    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
+        let mut claims = live(world);
+        claims.retain(|(id, ..)| {
+            let record = world.last.get("jobs", id.as_str());
+            let of = record.and_then(|record| child_of(fields_of(record)?));
+            of.is_some_and(|of| of.of_step.is_some())
+        });
+        let Some(claim) = one_of(&claims, self.claim) else {
+            return Ok(());
+        };
+        let outcome = if self.dies { dead() } else { completed() };
+        end(world, self.worker, claim, outcome)
+    }
 }
 
 impl SpawnChildren {
