@@ -2,7 +2,7 @@
 -- Adds up to 256 jobs; with none it asks whether the call ran (lib/once.lua). args: lane, call, jobs, unsure, options,
 -- external. `jobs` is how many; their ids are ARGV[2..], their records follow the ids, and large payloads the records, in the
 -- order of args.external (positions from 1). options is flat: a position and what is not default about that job, a map of {
--- delay_ms | at_ms, priority, front, await_ms, traits }. A call with traits is sent as a second script, `with all`
+-- delay_ms | at_ms, priority, front, await_ms, traits, callbacks (lib/callbacks.lua) }. A call with traits is sent as a second script, `with all`
 -- (store/enqueue.rs).
 -- Answers { 'added' | 'first' | 'repeated', now_ms, how many, .. positions (from 0) of ids that were
 -- already there, and `<position>:<id>` or `<position>~<id>` of jobs whose unique key job `id` has, which stayed as it was or was

@@ -29,7 +29,7 @@ for i = 1, #records, 2 do
     end
   end
   if state == 'blocked' and not is_family[id] and queue.waits_for_children(id) then
-    local missing, open = queue.missing_children(id, (queue.children_of(id)))
+    local missing, open = queue.missing_children(id)
     if #missing > 0 then
       families[#families + 1], is_family[id] = { id = id, missing = missing, open = open }, true
     end

@@ -13,8 +13,16 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 22] = [
+const EXAMPLES: [(&str, &[&str]); 23] = [
     ("basic", &["Hello, Ada!", "done"]),
+    (
+        "batch",
+        &[
+            "somebody is told: a letter of batch 7 cannot be sent",
+            "batch 7 is over: 9 sent, 1 dead",
+            "the report of batch 7: 10 letters",
+        ],
+    ),
     (
         "batches",
         &[

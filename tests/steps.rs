@@ -1,5 +1,7 @@
 //! Durable steps: no stored step runs again, wherever a worker is killed; a stale attempt stores nothing; no signal is lost.
 
+#[path = "steps/children.rs"]
+mod children;
 #[path = "steps/in_memory.rs"]
 mod in_memory;
 #[path = "steps/seen.rs"]

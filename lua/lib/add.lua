@@ -5,7 +5,7 @@
 
 -- Adds `n` jobs. Their ids are list[2..], their records follow the ids, and large payloads the
 -- records: external[i] says which of these belongs to job i. options[i] is what is not default about
--- job i, { delay_ms | at_ms, priority, front, await_ms, traits }, to which due_ms is added. traits: the record has some
+-- job i, { delay_ms | at_ms, priority, front, await_ms, traits, callbacks }, to which due_ms is added. traits: the record has some
 -- (head.lua). unsure: some of them may be there already; otherwise that is not looked up. Returns the positions (from 0) of ids
 -- that were there, and what duplicate.lua says of jobs whose key another job has; and how many records were replaced.
 --
@@ -75,7 +75,7 @@ function queue.add(list, n, options, external, unsure)
     if options.traits then
       queue.give_keys(fields, positions, options)
       queue.expect_expiry(fields)
-      queue.note_children(fields)
+      queue.note_children(fields, positions, options)
     end
     return ids, fields
   end

@@ -3,7 +3,7 @@
 -- did stands. A call looks at one page. Dead letters that stay may fill it: `meta.dead_from` says how many stand before those at which the next
 -- call looks, so that it comes to all of them, and begins again with the first.
 -- needs: meta, settings, forget, whole, count
--- rarely: head, tell, holds_parent, saga, unset
+-- rarely: head, tell, holds_parent, saga, spawned, unset
 
 local function holds_others_up(id, record)
   return record and queue.has_traits(record)
@@ -52,7 +52,7 @@ function queue.cap_dead(budget)
   if #gone > 0 then
     redis.call('ZREM', key.dead, unpack(gone))
     queue.forget_ended(gone)
-    queue.tell_parents(leaving)
+    queue.wake_parents(queue.tell_parents(leaving))
     queue.count('dead_dropped', #gone)
   end
   local may_be_more = #ids == budget and (too_old == #ids or excess > #gone)

@@ -28,6 +28,8 @@ function queue.child_fields(fields, id, counters)
   local total = queue.counted_children(counters)
   if total > 0 then
     fields[#fields + 1] = id .. '#children'
+    fields[#fields + 1] = id .. '#on_failure'
+    fields[#fields + 1] = id .. '#on_complete'
   end
   for number = 0, total - 1 do
     fields[#fields + 1] = queue.child_field(id, queue.whole(number))

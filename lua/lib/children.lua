@@ -5,7 +5,8 @@
 -- that queue (tell_far.lua).
 --
 -- What a parent knows of its children lies in `attempts`, and goes with whatever else is recorded of it (attempts.lua):
--- `<id>#children` holds how many there are, and how many of these are open; `<id>#child<number>` is `<standing> <queue, or ~> <id>
+-- `<id>#children` holds how many there are, how many of these are open, and, if something is to be done then (callbacks.lua), how
+-- many have neither ended nor died yet; `<id>#child<number>` is `<standing> <queue, or ~> <id>
 -- <name> <ended, ms> <how it ended>`. The standing is `open`, `ended` (completed, cancelled, expired), `dead`, `removed`, or `refused`:
 -- its queue could not add it, and why stands where others have how they ended. As long as
 -- a parent has open children it is `blocked`, and not `blocked_by` a gate, like a successor (successor.lua). A child that is dead is
@@ -28,10 +29,19 @@ function queue.parent_in(value)
   return decoded(of_queue), decoded(word), number, decoded(route)
 end
 
+-- The numbers in `<id>#children`; nil for those that are not there.
+function queue.counts_in(stored)
+  local total, open, left = string.match(stored or '', '^(%d+) (%d+) ?(%d*)$')
+  return tonumber(total), tonumber(open), tonumber(left)
+end
+
+function queue.counts_text(total, open, left)
+  return string.format(left and '%d %d %d' or '%d %d', total, open, left)
+end
+
 -- How many children a job has, and how many of them are open; nil if it has none.
 function queue.children_of(id)
-  local total, open = string.match(redis.call('HGET', key.attempts, id .. '#children') or '', '^(%d+) (%d+)$')
-  return tonumber(total), tonumber(open)
+  return queue.counts_in(redis.call('HGET', key.attempts, id .. '#children'))
 end
 
 -- Whether a job that is blocked waits for its children.

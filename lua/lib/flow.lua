@@ -2,7 +2,7 @@
 -- children. Jobs of a flow that is too large for one call, or lies in several queues, arrive one by one (receive_jobs.lua), and are
 -- added as if each were alone.
 -- needs: meta, head, whole, children, child_fields
--- rarely: job_name, unique, count, optional
+-- rarely: job_name, unique, count, optional, callbacks
 
 -- Whether a job is of a flow, by its record or by what is sent of it: then no other one replaces it.
 function queue.is_of_flow(record)
@@ -15,6 +15,7 @@ end
 
 -- The flows among the jobs that are to be added: by the position of the first job of each, a list of the positions of all its
 -- jobs. Nil if there are none. options[i].waits: the job waits for its children. options.apart: each job is a flow of its own.
+-- options.of: all of them are one flow, whose children have this job as their parent, which is there (spawn.lua).
 function queue.flows_among(list, n, options)
   local at, root_of, flows = {}, {}, nil
   for i = 1, n do
@@ -22,7 +23,7 @@ function queue.flows_among(list, n, options)
     if options[i] and options[i].traits then
       local value, children = queue.sent_field(sent, 'parent'), queue.sent_field(sent, 'children')
       local of_queue, parent = queue.parent_in(value or '')
-      local root = not options.apart and of_queue == '' and root_of[at[parent]] or children and i
+      local root = options.of and 1 or not options.apart and of_queue == '' and root_of[at[parent]] or children and i
       if root then
         flows = flows or {}
         flows[root] = flows[root] or {}
@@ -68,9 +69,10 @@ function queue.meet_flow(flow, list, n, known, seen, first, met)
   end
 end
 
--- Jobs were stored: a list of ids, each followed by the job's record. Parents know of their children from now on.
-function queue.note_children(stored)
-  local fields, is_new = {}, {}
+-- Jobs were stored: a list of ids, each followed by the job's record; positions[k] is where job k stands among options (add.lua). Parents know of their
+-- children from now on.
+function queue.note_children(stored, positions, options)
+  local fields, is_new = {}, { [options.of or ''] = true }
   for i = 1, #stored, 2 do
     local id, record = stored[i], stored[i + 1]
     local children = tonumber(queue.field_of(record, 'children') or '')
@@ -79,7 +81,11 @@ function queue.note_children(stored)
       fields[#fields + 1] = id
       fields[#fields + 1] = cmsgpack.pack(queue.count_children({ 0, 0, 0, 0 }, children))
       fields[#fields + 1] = id .. '#children'
-      fields[#fields + 1] = queue.whole(children) .. ' ' .. queue.whole(children)
+      local callbacks = options[positions[(i + 1) / 2]].callbacks
+      fields[#fields + 1] = queue.counts_text(children, children, callbacks and children)
+      if callbacks then
+        queue.callback_fields(fields, id, callbacks)
+      end
     end
     local of_queue, parent, number = queue.parent_in(queue.field_of(record, 'parent') or '')
     if of_queue and of_queue ~= '' and not meta.far then

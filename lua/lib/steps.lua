@@ -1,7 +1,7 @@
 -- Durable steps of a job: what its handler has done, and need not do again. A step is the field `<id>#step<n>` of `attempts`:
 -- `<kind> <when it was stored, ms> <due, ms, or 0> <name> <blob>`; n is the order in which the handler calls them, from 1. The
 -- kinds: `done` (the blob is the output), `sleep` (until it is due), `wait` (for a signal, until it is due, or without end),
--- `signal` (the blob is the value that came) and `over` (none came in time); and of a saga (saga.lua) `begun`, `failed` (the blob is the
+-- `signal` (the blob is the value that came), `over` (none came in time) and `children` (for children: spawned.lua); and of a saga (saga.lua) `begun`, `failed` (the blob is the
 -- error), `undone` and `skipped` (the blob is the output). `<id>#cursor` is the checkpoint, and `<id>#waits`
 -- what the job waits for (waits.lua). All of it goes with whatever else is recorded of the job; the largest n is the eighth of
 -- the job's counters (attempts.lua), which are there as soon as anything of it is.

@@ -1,15 +1,18 @@
--- Attempts that end because their job waits: for a moment, or for a signal (steps.lua). The job is delayed until the first of
--- these moments, or, if there is none, blocked until it is told (signal.lua), and by no gate (gate.lua). If what it waits for
+-- Attempts that end because their job waits: for a moment, a signal (steps.lua), or children (spawned.lua). The job is delayed until the first of
+-- these moments, or, if there is none, blocked until it is told (signal.lua, spawned.lua), and by no gate (gate.lua). If what it waits for
 -- is there by now, because it came between the step and the end of the attempt, the job gets in line at once.
 -- needs: meta, whole
--- rarely: attempts, steps, waits
+-- rarely: attempts, steps, waits, spawned
 
 -- When the first of these steps is due: 0 if none ever is, now if one of them has its answer, or is lost.
 local function first_due(id, steps)
   local first_ms = 0
   for _, n in ipairs(steps) do
-    local step = queue.read_step(redis.call('HGET', key.attempts, queue.step_field(id, n)))
-    if not step or (step.kind ~= 'wait' and step.kind ~= 'sleep') then
+    local stored = redis.call('HGET', key.attempts, queue.step_field(id, n))
+    local step = queue.read_step(stored)
+    local waits = step and (step.kind == 'wait' or step.kind == 'sleep'
+      or step.kind == 'children' and not queue.is_wait_for_children_over(stored))
+    if not waits then
       return now_ms
     end
     if step.due_ms > 0 then

@@ -1,6 +1,6 @@
 -- News of children (children.lua) for their parents.
--- needs: head, whole, children, child_fields
--- rarely: successor, blocked, attempts, bury, freed, expiry, tell_far, gates_left
+-- needs: head, children, child_fields
+-- rarely: successor, blocked, attempts, bury, freed, expiry, tell_far, gates_left, spawned, callbacks
 
 local ENDS = { ended = 'ended', dead = 'dead', removed = 'removed', refused = 'refused' }
 
@@ -22,12 +22,12 @@ local function fail(parent, why, dying)
   queue.forget_expiry({ parent })
 end
 
--- Tells a parent of this queue. news: { parent, number (of the child), id, to (how it stands), on_death, at (when, as text), outcome }. News of a
--- job that the parent does not know, or knows to have ended, changes nothing.
-local function hear(news, dying)
+-- Tells a parent of this queue. news: { parent, number (of the child), id, to (how it stands), on_death, at (when, as text), outcome, of_step, or nil
+-- }. News of a job that it does not know, or knows to have ended, changes nothing. `told`: parents of which a step goes on (spawned.lua).
+local function hear(news, dying, told)
   local parent, field = news.parent, queue.child_field(news.parent, news.number)
   local counts, known = unpack(redis.call('HMGET', key.attempts, parent .. '#children', field))
-  local total, open = string.match(counts or '', '^(%d+) (%d+)$')
+  local total, open, left = queue.counts_in(counts)
   local standing, who, id = string.match(known or '', '^(%l+) (%S+ (%S+) %S+) ')
   if not total or id ~= news.id or (standing ~= 'open' and standing ~= 'dead') then
     return
@@ -36,60 +36,68 @@ local function hear(news, dying)
   local text = news.to .. ' ' .. who .. ' ' .. news.at .. ' ' .. news.outcome
   -- It is not open any more if its parent went on without it when it died.
   local was_open = standing == 'open' or not goes_on
-  if not was_open or is_dead and not goes_on then
+  local has_ended, fails = was_open and not (is_dead and not goes_on), is_dead and news.on_death == 'fail'
+  if news.of_step then
     redis.call('HSET', key.attempts, field, text)
-    if is_dead and news.on_death == 'fail' then
-      fail(parent, 'its child ' .. news.id .. ' died', dying)
-    end
+    queue.tell_step(parent, news.of_step, news.number, has_ended, fails, told)
     return
   end
-  open = tonumber(open) - 1
-  redis.call('HSET', key.attempts, field, text, parent .. '#children', total .. ' ' .. queue.whole(open))
-  if news.to == 'refused' and not goes_on then
-    fail(parent, 'its child ' .. news.id .. ' could not be added: ' .. news.outcome, dying)
-  elseif open == 0 then
+  local is_refused, is_first = news.to == 'refused', left and standing == 'open'
+  left = is_first and queue.call_back(parent, left, is_dead or is_refused) or left
+  open = has_ended and open - 1 or open
+  if has_ended or is_first then
+    redis.call('HSET', key.attempts, field, text, parent .. '#children', queue.counts_text(total, open, left))
+  else
+    redis.call('HSET', key.attempts, field, text)
+  end
+  local why = is_refused and not goes_on and ' could not be added: ' .. news.outcome or fails and ' died'
+  if why then
+    fail(parent, 'its child ' .. news.id .. why, dying)
+  elseif has_ended and open == 0 then
     queue.let_parent_go(parent)
   end
 end
 
 -- `job` as for tell_parents; `value` is what it says of its parent.
-local function tell(job, value, dying)
+local function tell(job, value, dying, told)
   local of_queue, parent, number, route = queue.parent_in(value)
   if not parent then
     return
   end
   local news = {
     parent = parent, number = number, id = job.id, to = ENDS[job.to], at = now_text, outcome = job.outcome or '',
-    on_death = job.on_death or job.record and queue.field_of(job.record, 'on_death'),
+    on_death = job.on_death or job.record and queue.field_of(job.record, 'on_death'), of_step = job.record and queue.field_of(job.record, 'of_step'),
   }
   if of_queue == '' then
-    hear(news, dying)
+    hear(news, dying, told)
   elseif job.from ~= 'completed' then
     -- Of one that had ended its parent knows.
     queue.tell_far(of_queue, route, news)
   end
 end
 
--- Jobs leave what they were: a list as for `leave` (leave.lua); `outcome` is how a job ended that has ended. Parents that die with
--- them are appended to the list.
+-- Jobs leave what they were: a list as for `leave` (leave.lua); `outcome` is how a job ended that has ended. Parents that die with them are
+-- appended to the list. Returns the parents that `wake_parents` (spawned.lua) is to wake, once all else is done.
 function queue.tell_parents(jobs)
-  local at = 1
+  local at, told = 1, {}
   while at <= #jobs do
     local job = jobs[at]
     local value = ENDS[job.to] and job.record and string.find(job.record, ' parent=', 1, true)
       and queue.field_of(job.record, 'parent')
     if value then
-      tell(job, value, jobs)
+      tell(job, value, jobs, told)
     end
     at = at + 1
   end
+  return told
 end
 
 -- Parents that died leave what they were, and so do theirs.
 local function leave(dying)
-  queue.tell_parents(dying)
   if #dying > 0 then
+    local told = queue.tell_parents(dying)
     queue.leave_gates(dying)
+    queue.wake_parents(told)
   end
 end
 
@@ -97,7 +105,7 @@ end
 function queue.hear(all)
   local dying = {}
   for _, news in ipairs(all) do
-    hear(news, dying)
+    hear(news, dying, {})
   end
   leave(dying)
 end
@@ -106,7 +114,7 @@ end
 function queue.tell_refused(children)
   local dying = {}
   for _, child in ipairs(children) do
-    tell(child, child.parent, dying)
+    tell(child, child.parent, dying, {})
   end
   leave(dying)
 end

@@ -31,6 +31,8 @@ const EXPIRES_AT: &str = "expires_at";
 /// The job for which this one is a child; and what the death of this one means there, if it is not the default.
 pub(crate) const PARENT: &str = "parent";
 pub(crate) const ON_DEATH: &str = "on_death";
+/// The step of the parent that waits for it, if it was added while the parent ran.
+const OF_STEP: &str = "of_step";
 /// For how many children the job waits.
 pub(crate) const CHILDREN: &str = "children";
 
@@ -136,6 +138,9 @@ pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> b
         if let Some(word) = child_of.on_death.word() {
             field(ON_DEATH, word);
         }
+        if let Some(step) = child_of.of_step {
+            field(OF_STEP, &step.to_string());
+        }
     }
     if options.children > 0 {
         field(CHILDREN, &options.children.to_string());
@@ -203,7 +208,8 @@ pub(crate) fn gate_of(record: &[u8]) -> Option<String> {
 
 /// What the fields of a record say of the job's parent, if it has one.
 pub(crate) fn child_of(fields: &[u8]) -> Option<ChildOf> {
-    ChildOf::decode(field_in(fields, PARENT)?, field_in(fields, ON_DEATH))
+    let (on_death, of_step) = (field_in(fields, ON_DEATH), field_in(fields, OF_STEP));
+    ChildOf::decode(field_in(fields, PARENT)?, on_death, of_step)
 }
 
 /// For how many children the job of these fields waits.

@@ -34,6 +34,8 @@ pub(crate) struct ChildOf {
     /// Its position among the children, from 0.
     pub(crate) number: u32,
     pub(crate) on_death: OnDeath,
+    /// The step of the parent that waits for it; none if the parent waits for it before it first runs.
+    pub(crate) of_step: Option<u32>,
 }
 
 impl ChildOf {
@@ -48,7 +50,11 @@ impl ChildOf {
         }
     }
 
-    pub(crate) fn decode(stored: &str, on_death: Option<&str>) -> Option<Self> {
+    pub(crate) fn decode(
+        stored: &str,
+        on_death: Option<&str>,
+        of_step: Option<&str>,
+    ) -> Option<Self> {
         let mut words = stored.split('/');
         let (queue, parent, number) = (words.next()?, words.next()?, words.next()?);
         let route = words.next();
@@ -68,7 +74,67 @@ impl ChildOf {
                 Some("go_on") => OnDeath::GoOn,
                 _ => OnDeath::Hold,
             },
+            of_step: of_step.and_then(|step| step.parse().ok()),
         })
+    }
+}
+
+/// What a step that waits for children says of them, in its value: `<first> <count> <open>`, and the numbers of those whose death
+/// ends the wait (`lua/lib/spawned.lua`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct StepChildren {
+    /// The number of the first.
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    pub(crate) open: u32,
+    pub(crate) failed: Vec<u32>,
+}
+
+impl StepChildren {
+    /// Those that were just added.
+    pub(crate) fn new(first: u32, count: u32) -> Self {
+        Self {
+            first,
+            count,
+            open: count,
+            failed: Vec::new(),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> String {
+        let Self {
+            first, count, open, ..
+        } = self;
+        let failed = self.failed.iter().map(|number| format!(" {number}"));
+        let failed: String = failed.collect();
+        format!("{first} {count} {open}{failed}")
+    }
+
+    pub(crate) fn decode(value: &[u8]) -> Result<Self, Error> {
+        let read = || {
+            let words = std::str::from_utf8(value).ok()?.split(' ');
+            let numbers = words.map(|word| word.parse().ok());
+            let numbers: Vec<u32> = numbers.collect::<Option<_>>()?;
+            let (counts, failed) = numbers.split_first_chunk::<3>()?;
+            let [first, count, open] = *counts;
+            Some(Self {
+                first,
+                count,
+                open,
+                failed: failed.to_vec(),
+            })
+        };
+        read().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Incompatible,
+                "cannot read which children a step of a job waits for; a newer version or another program wrote it",
+            )
+        })
+    }
+
+    /// Whether the job need not wait at this step any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.open == 0 || !self.failed.is_empty()
     }
 }
 
@@ -211,11 +277,14 @@ mod tests {
                     parent: JobId::stored("fïlm-7%"),
                     number: 41,
                     on_death,
+                    of_step: (word == Some("fail")).then_some(7),
                 };
                 assert_eq!(on_death.word(), word);
                 let stored = child.encode();
                 assert!(stored.bytes().all(|byte| byte.is_ascii_graphic()));
-                assert_eq!(ChildOf::decode(&stored, word), Some(child));
+                let of_step = child.of_step.map(|step| step.to_string());
+                let read = ChildOf::decode(&stored, word, of_step.as_deref());
+                assert_eq!(read, Some(child));
             }
         }
         for garbled in [
@@ -229,7 +298,27 @@ mod tests {
             "q/x/1/r/s",
             "q/x/+1",
         ] {
-            assert_eq!(ChildOf::decode(garbled, None), None, "{garbled}");
+            assert_eq!(ChildOf::decode(garbled, None, None), None, "{garbled}");
+        }
+    }
+
+    #[test]
+    fn what_a_step_says_of_its_children_is_read_back() {
+        for (failed, is_over) in [(vec![], false), (vec![7, 12], true)] {
+            let children = StepChildren {
+                first: 3,
+                count: 10,
+                open: 4,
+                failed,
+            };
+            assert_eq!(children.is_over(), is_over);
+            let read = StepChildren::decode(children.encode().as_bytes());
+            assert_eq!(read.unwrap(), children);
+        }
+        assert!(StepChildren::decode(b"1 2 0").unwrap().is_over());
+        for odd in ["", "1 2", "1 2 -1", "1 2 x", "1  2 3"] {
+            let error = StepChildren::decode(odd.as_bytes()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Incompatible, "{odd}");
         }
     }
 

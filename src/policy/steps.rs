@@ -21,6 +21,8 @@ pub(crate) enum StepKind {
     Signal,
     /// No signal has come in time.
     Over,
+    /// The job has added children, and waits for them; the value says which.
+    Children,
     /// A step of a saga has begun; whether it took effect is not known.
     Begun,
     /// A step of a saga returned an error, which is its value: it had no effect.
@@ -32,12 +34,13 @@ pub(crate) enum StepKind {
 }
 
 impl StepKind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Done,
         Self::Sleep,
         Self::Wait,
         Self::Signal,
         Self::Over,
+        Self::Children,
         Self::Begun,
         Self::Failed,
         Self::Undone,
@@ -61,6 +64,7 @@ impl StepKind {
             Self::Wait => "wait",
             Self::Signal => "signal",
             Self::Over => "over",
+            Self::Children => "children",
             Self::Begun => "begun",
             Self::Failed => "failed",
             Self::Undone => "undone",

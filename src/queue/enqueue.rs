@@ -373,6 +373,7 @@ impl<J: Job> Enqueue<J> {
             priority: self.options.priority,
             front: self.front,
             await_ms: self.await_ms,
+            callbacks: None,
         };
         Ok((queue, job))
     }
@@ -395,8 +396,7 @@ impl<J: Job> Enqueue<J> {
             checked.map_err(|error| error.with_job(&self.id))?;
         }
         let limit = queue.inner.setup.call_timeout.min(most);
-        let producer = &queue.inner.producer;
-        let novelty = self.novelty;
+        let (producer, novelty) = (&queue.inner.producer, self.novelty);
         let last = self
             .submission
             .get_or_insert_with(|| Submission::new(vec![job], novelty));

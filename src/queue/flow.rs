@@ -5,6 +5,7 @@ pub(crate) mod chain;
 pub(crate) mod children;
 mod large;
 pub(crate) mod nodes;
+pub(crate) mod offspring;
 pub(crate) mod tree;
 
 use std::fmt;
@@ -25,7 +26,7 @@ use crate::queue::flow::chain::Chain;
 use crate::queue::flow::nodes::{Nodes, Plan};
 use crate::queue::handle::{Enqueued, JobHandle};
 use crate::queue::producer::Submission;
-use crate::store::enqueue::{Met, Novelty, There};
+use crate::store::enqueue::{Met, NewJob, Novelty, There};
 
 /// A job that waits for other jobs, its children: it is [blocked](crate::JobState::Blocked) until all of them have ended, and then runs, once.
 /// In its handler, [`Context::children`](crate::Context::children) has what they gave back.
@@ -191,6 +192,45 @@ impl<J: Job> Flow<J> {
         children.into_iter().fold(self, Self::child)
     }
 
+    /// A job that is enqueued, once, when the first of the children is dead: to tell somebody, or to cancel the rest. It waits for nobody,
+    /// and nobody waits for it. It may be for any queue of the same connection, and comes there through the [outbox](crate::Queue::outbox) of
+    /// the flow's queue.
+    ///
+    /// Only children of this job count, and not theirs. A later call replaces an earlier one. If the job of the flow is removed before, by an operator or
+    /// because it is not kept any longer, nothing is enqueued.
+    ///
+    /// ```
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Report { batch: u64 }
+    /// # impl Job for Report { const NAME: &'static str = "report"; type Output = (); }
+    /// # #[derive(Serialize, Deserialize)] struct Send { to: u32 }
+    /// # impl Job for Send { const NAME: &'static str = "send"; type Output = (); }
+    /// # #[derive(Serialize, Deserialize)] struct Warn { batch: u64 }
+    /// # impl Job for Warn { const NAME: &'static str = "warn"; type Output = (); }
+    /// # #[derive(Serialize, Deserialize)] struct Close { batch: u64 }
+    /// # impl Job for Close { const NAME: &'static str = "close"; type Output = (); }
+    /// # async fn example(queue: Queue, desk: Queue) -> Result<(), Error> {
+    /// let batch = 7;
+    /// Flow::new(queue.enqueue(Report { batch }))              // when all went well
+    ///     .children((0..100).map(|to| queue.enqueue(Send { to })))
+    ///     .on_any_failure(desk.enqueue(Warn { batch }))       // when one is dead
+    ///     .on_complete(desk.enqueue(Close { batch }))         // when nothing runs any more
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn on_any_failure<K: Job>(mut self, request: Enqueue<K>) -> Self {
+        self.nodes.on_any_failure(request);
+        self
+    }
+
+    /// A job that is enqueued, once, when each of the children has ended in any way, or was dead once: the job of the flow itself may still wait, for
+    /// dead ones that may be replayed ([`OnDeath::Hold`]). All else as for [`on_any_failure`](Self::on_any_failure).
+    pub fn on_complete<K: Job>(mut self, request: Enqueue<K>) -> Self {
+        self.nodes.on_complete(request);
+        self
+    }
+
     /// The id of the job that waits for all others.
     #[must_use]
     pub fn job_id(&self) -> &JobId {
@@ -244,6 +284,22 @@ impl<J: Job> Flow<J> {
         let (id, enqueued) = added(&ids, there)?;
         Ok(JobHandle::new(queue, id, enqueued))
     }
+}
+
+/// Why children were not added: one of these jobs cannot be.
+pub(crate) fn conflict(jobs: &[&NewJob], met: &[There]) -> Error {
+    let own = met
+        .iter()
+        .find(|there| !matches!(there.met, Met::NotWithout(_)));
+    let job = own.and_then(|there| Some((jobs.get(there.position)?, &there.met)));
+    let Some((job, met)) = job else {
+        return Error::new(ErrorKind::Conflict, "the children were not enqueued");
+    };
+    let why = match met {
+        Met::Duplicate(other) => format!("job {other} has the unique key of {}", job.id),
+        _ => format!("a job with the id of {} is there already", job.id),
+    };
+    Error::new(ErrorKind::Conflict, format!("no child was enqueued: {why}")).with_job(&job.id)
 }
 
 /// Which job the handle of a flow with these jobs is for, or why none of them was added.

@@ -10,6 +10,7 @@ use crate::id::JobId;
 use crate::job::outcome::Ending;
 use crate::job::secret::masked;
 use crate::job::state::State;
+use crate::policy::flow::StepChildren;
 use crate::policy::steps::{StepKind, StoredStep};
 use crate::queue::Queue;
 use crate::queue::info::JobInfo;
@@ -87,6 +88,9 @@ pub enum StepState {
     Signalled,
     /// No signal has come in time.
     TimedOut,
+    /// The job waits for children that it has added ([`Context::spawn_children`](crate::Context::spawn_children)). Once they have ended, the step is
+    /// [`Done`](Self::Done).
+    Children,
 }
 
 impl StepState {
@@ -104,6 +108,7 @@ impl StepState {
             Self::Waiting => "waiting",
             Self::Signalled => "signalled",
             Self::TimedOut => "timed-out",
+            Self::Children => "children",
         }
     }
 
@@ -119,6 +124,10 @@ impl StepState {
             StepKind::Wait => Self::Waiting,
             StepKind::Signal => Self::Signalled,
             StepKind::Over => Self::TimedOut,
+            StepKind::Children => match StepChildren::decode(&step.value) {
+                Ok(children) if !children.is_over() => Self::Children,
+                _ => Self::Done,
+            },
         }
     }
 }

@@ -238,6 +238,7 @@ impl ScheduleHandle {
             priority: rule.priority,
             front: rule.front,
             await_ms: None,
+            callbacks: None,
         };
         let inner = &self.queue.inner;
         let fate = inner

@@ -1,5 +1,6 @@
 //! Adds jobs.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use redis::Cmd;
@@ -63,11 +64,60 @@ pub(crate) struct NewJob {
     pub(crate) front: bool,
     /// Announce its outcome, and keep it, for this long from now.
     pub(crate) await_ms: Option<u64>,
+    /// What is to be added when something has become of its children.
+    pub(crate) callbacks: Option<Arc<Callbacks>>,
 }
 
 impl NewJob {
     pub(crate) fn bytes(&self) -> usize {
-        self.id.as_str().len() + self.record.bytes()
+        let callbacks = self.callbacks.as_ref();
+        let callbacks = callbacks.map_or(0, |callbacks| callbacks.bytes());
+        self.id.as_str().len() + self.record.bytes() + callbacks
+    }
+}
+
+/// Jobs that are added when something has become of the children of a job (`lua/lib/callbacks.lua`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Callbacks {
+    /// When one of them is dead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) on_failure: Option<Callback>,
+    /// When each of them has ended, or was dead once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) on_complete: Option<Callback>,
+}
+
+impl Callbacks {
+    fn bytes(&self) -> usize {
+        let both = [&self.on_failure, &self.on_complete].into_iter().flatten();
+        both.map(|callback| callback.0.len()).sum()
+    }
+}
+
+/// A message for a queue, `<target> <message>`, as text: a byte from 128 on is the character of that number, because Redis reads no binary in
+/// MessagePack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Callback(pub(crate) String);
+
+impl Callback {
+    pub(crate) fn new(target: &str, message: &[u8]) -> Self {
+        let bytes = target.bytes().chain([b' ']).chain(message.iter().copied());
+        Self(bytes.map(char::from).collect())
+    }
+
+    /// The target, and the message.
+    #[allow(
+        dead_code,
+        reason = "only queues in memory ask for it, and these are a feature"
+    )]
+    pub(crate) fn read(&self) -> Option<(String, Vec<u8>)> {
+        let bytes = self.0.chars().map(|byte| u8::try_from(byte).ok());
+        let bytes: Vec<u8> = bytes.collect::<Option<_>>()?;
+        let space = bytes.iter().position(|byte| *byte == b' ')?;
+        let target = String::from_utf8(bytes[..space].to_vec()).ok()?;
+        Some((target, bytes[space + 1..].to_vec()))
     }
 }
 
@@ -104,7 +154,7 @@ pub(crate) enum Met {
 
 impl There {
     /// From a position, or a position and an id behind a sign (`lua/lib/duplicate.lua`).
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let end = text.find([':', '~', '!']).unwrap_or(text.len());
         let (position, rest) = text.split_at(end);
         let met = match rest.split_at_checked(1) {
@@ -169,6 +219,8 @@ pub(super) struct Options {
     await_ms: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     traits: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callbacks: Option<Callbacks>,
 }
 
 impl Options {
@@ -183,6 +235,7 @@ impl Options {
             && job.priority.is_none()
             && !job.front
             && job.await_ms.is_none()
+            && job.callbacks.is_none()
             && !job.record.traits;
         (!plain).then_some(Self {
             delay_ms,
@@ -191,6 +244,7 @@ impl Options {
             front: job.front,
             await_ms: job.await_ms,
             traits: job.record.traits,
+            callbacks: job.callbacks.as_deref().cloned(),
         })
     }
 }
@@ -210,6 +264,7 @@ impl Options {
             priority: self.priority,
             front: self.front,
             await_ms: self.await_ms,
+            callbacks: self.callbacks.clone().map(Arc::new),
         }
     }
 }

@@ -48,6 +48,7 @@ pub(crate) mod sent;
 pub(crate) mod settings;
 pub(crate) mod signal;
 pub(crate) mod skip_undo;
+pub(crate) mod spawn;
 pub(crate) mod stage;
 pub(crate) mod step;
 pub(crate) mod steps;

@@ -18,9 +18,8 @@ use crate::time::{WAIT_MAX, millis};
 use crate::worker::context::Context;
 
 pub(crate) use alone::Alone;
-use attempt::Call;
 use attempt::Runs;
-pub(crate) use attempt::{Known, Steps, Store, Suspended, Suspension};
+pub(crate) use attempt::{Call, Known, Steps, Store, Suspended, Suspension};
 
 const STEP: &str = "a step's output";
 const SIGNAL: &str = "a signal's value";
@@ -358,7 +357,7 @@ impl Context {
 
     /// Jobs of a batch have one handler together, which cannot end for one of them.
     /// A saga that is to be undone waits for nothing more.
-    async fn refuse_if_undoing(&self, store: &Store) -> Result<(), Failure> {
+    pub(crate) async fn refuse_if_undoing(&self, store: &Store) -> Result<(), Failure> {
         match self.inner.saga.get() {
             Some(course) => course.refuse_if_undoing(self, store).await,
             None => Ok(()),
@@ -370,7 +369,7 @@ impl Context {
             None => Ok(()),
             Some(_) => Err(mistake(
                 Error::invalid(format!(
-                    "`{name}`: a handler that takes several jobs cannot sleep or wait for a signal for one of them"
+                    "`{name}`: a handler that takes several jobs cannot sleep, or wait for a signal or for children, for one of them"
                 )),
                 self,
             )),

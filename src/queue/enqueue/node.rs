@@ -26,6 +26,9 @@ pub(crate) trait Node: Send {
         child_of: Option<ChildOf>,
         children: u32,
     ) -> Result<(Queue, NewJob), Error>;
+
+    /// The same for a job that is of no flow.
+    fn prepare_alone(&mut self) -> Result<(Queue, NewJob), Error>;
 }
 
 impl<J: Job> Node for Enqueue<J> {
@@ -61,6 +64,10 @@ impl<J: Job> Node for Enqueue<J> {
             .with_job(&self.id));
         }
         (self.options.child_of, self.options.children) = (child_of, children);
+        self.prepare()
+    }
+
+    fn prepare_alone(&mut self) -> Result<(Queue, NewJob), Error> {
         self.prepare()
     }
 }

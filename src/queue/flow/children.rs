@@ -114,8 +114,18 @@ impl fmt::Debug for ChildInfo {
 impl Children {
     /// Reads all of them, page by page; none if the job has none, or is not there.
     pub(crate) async fn read(queue: &Queue, id: &JobId) -> Result<Self, Error> {
-        let mut list = Vec::new();
-        let mut from = 0;
+        Self::read_some(queue, id, 0, u32::MAX).await
+    }
+
+    /// Reads so many of them, of which the first has this number.
+    pub(crate) async fn read_some(
+        queue: &Queue,
+        id: &JobId,
+        first: u32,
+        count: u32,
+    ) -> Result<Self, Error> {
+        let mut list: Vec<ChildInfo> = Vec::new();
+        let (mut from, end) = (first, first.saturating_add(count));
         loop {
             let verb = store::children::Children {
                 id: id.as_str(),
@@ -129,11 +139,24 @@ impl Children {
                 list.push(ChildInfo::of(number, KnownChild::decode(&stored)?)?);
             }
             let next = u32::try_from(page.next).unwrap_or(u32::MAX);
-            if page.next >= page.total || next <= from {
+            if page.next >= page.total || next <= from || next >= end {
+                list.retain(|child| child.number < end);
                 return Ok(Self { list });
             }
             from = next;
         }
+    }
+
+    /// How many a job has.
+    pub(crate) async fn count(queue: &Queue, id: &JobId) -> Result<u32, Error> {
+        let verb = store::children::Children {
+            id: id.as_str(),
+            from: u32::MAX,
+            max_bytes: 0,
+        };
+        let page = queue.inner.call(&verb).await;
+        let page = page.map_err(|error| error.with_job(id))?;
+        Ok(u32::try_from(page.total).unwrap_or(u32::MAX))
     }
 
     /// What the completed children of this type gave back, in the order in which they were added.

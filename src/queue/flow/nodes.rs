@@ -11,8 +11,8 @@ use crate::policy::flow::{ChildOf, NODES_MAX, OnDeath};
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::enqueue::node::Node;
-use crate::store::enqueue::NewJob;
-use crate::store::outbox::message::ExpectedChild;
+use crate::store::enqueue::{Callback, Callbacks, NewJob};
+use crate::store::outbox::message::{ExpectedChild, Message};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// One flat list: a flow that is deep needs no deep stack, neither here nor when it is dropped.
@@ -45,6 +45,14 @@ struct Placed {
     number: u32,
     on_death: OnDeath,
     children: u32,
+    callbacks: Calls,
+}
+
+/// What is enqueued when something has become of the children of a job.
+#[derive(Default)]
+struct Calls {
+    on_failure: Option<Box<dyn Node>>,
+    on_complete: Option<Box<dyn Node>>,
 }
 
 impl Nodes {
@@ -56,6 +64,7 @@ impl Nodes {
             number: 0,
             on_death: OnDeath::Hold,
             children: 0,
+            callbacks: Calls::default(),
         };
         Self {
             list: vec![first],
@@ -96,6 +105,16 @@ impl Nodes {
         Self { list, queue }
     }
 
+    /// When the first child of the first job is dead.
+    pub(super) fn on_any_failure<J: Job>(&mut self, request: Enqueue<J>) {
+        self.list[0].callbacks.on_failure = Some(Box::new(request));
+    }
+
+    /// When each child of the first job has ended, or was dead once.
+    pub(super) fn on_complete<J: Job>(&mut self, request: Enqueue<J>) {
+        self.list[0].callbacks.on_complete = Some(Box::new(request));
+    }
+
     pub(super) fn first_id(&self) -> &JobId {
         self.list[0].request.id()
     }
@@ -123,7 +142,46 @@ impl Nodes {
 
     /// Finds all errors that can be found before anything is sent.
     pub(super) fn prepare(&mut self) -> Result<Plan, Error> {
-        self.check()?;
+        check(&[&*self])?;
+        let jobs = self.prepare_below(None)?;
+        let (first, _) = &jobs[0];
+        for (queue, job) in &jobs {
+            check_queue(first, queue).map_err(|error| error.with_job(&job.id))?;
+        }
+        let is_in_one = jobs.iter().all(|(queue, _)| queue.name() == first.name());
+        let bytes: usize = jobs.iter().map(|(_, job)| job.bytes()).sum();
+        if is_in_one && jobs.len() <= BATCH_JOBS && bytes <= BATCH_BYTES {
+            let queue = first.clone();
+            return Ok(Plan::OneCall(
+                queue,
+                jobs.into_iter().map(|(_, job)| job).collect(),
+            ));
+        }
+        let queues: Vec<&str> = jobs.iter().map(|(queue, _)| queue.name()).collect();
+        let mut children = vec![Vec::new(); jobs.len()];
+        for (position, placed) in self.list.iter().enumerate().skip(1) {
+            let own = queues[position];
+            children[placed.parent].push(ExpectedChild {
+                number: placed.number,
+                queue: (own != queues[placed.parent]).then(|| own.to_owned()),
+                id: placed.request.id().clone(),
+                name: placed.request.name().to_owned(),
+            });
+        }
+        let jobs = jobs.into_iter().zip(children);
+        let jobs = jobs.map(|((queue, job), children)| Large {
+            queue,
+            job,
+            children,
+        });
+        Ok(Plan::Messages(jobs.collect()))
+    }
+
+    /// The jobs, each with its queue. The first is a child of a job that is there already, if that is said.
+    pub(super) fn prepare_below(
+        &mut self,
+        of: Option<ChildOf>,
+    ) -> Result<Vec<(Queue, NewJob)>, Error> {
         let ids: Vec<JobId> = self.list.iter().map(|it| it.request.id().clone()).collect();
         let queues = self.list.iter().map(|it| it.request.queue());
         let queues: Vec<Option<String>> = queues
@@ -141,67 +199,72 @@ impl Nodes {
                 parent: ids[placed.parent].clone(),
                 number: placed.number,
                 on_death: placed.on_death,
+                of_step: None,
             });
-            jobs.push(placed.request.prepare(child_of, placed.children)?);
+            let child_of = child_of.or_else(|| of.clone());
+            let (queue, mut job) = placed.request.prepare(child_of, placed.children)?;
+            let callbacks = placed.callbacks.prepare(&queue, placed.children);
+            job.callbacks = callbacks.map_err(|error| error.with_job(&job.id))?;
+            jobs.push((queue, job));
         }
-        let (first, _) = &jobs[0];
-        for (queue, job) in &jobs {
-            check_queue(first, queue).map_err(|error| error.with_job(&job.id))?;
-        }
-        let is_in_one = jobs.iter().all(|(queue, _)| queue.name() == first.name());
-        let bytes: usize = jobs.iter().map(|(_, job)| job.bytes()).sum();
-        if is_in_one && jobs.len() <= BATCH_JOBS && bytes <= BATCH_BYTES {
-            let queue = first.clone();
-            return Ok(Plan::OneCall(
-                queue,
-                jobs.into_iter().map(|(_, job)| job).collect(),
-            ));
-        }
-        let mut children = vec![Vec::new(); jobs.len()];
-        for (position, placed) in self.list.iter().enumerate().skip(1) {
-            children[placed.parent].push(ExpectedChild {
-                number: placed.number,
-                queue: queues[position]
-                    .clone()
-                    .filter(|own| Some(own) != queues[placed.parent].as_ref()),
-                id: ids[position].clone(),
-                name: placed.request.name().to_owned(),
-            });
-        }
-        let jobs = jobs.into_iter().zip(children);
-        let jobs = jobs.map(|((queue, job), children)| Large {
-            queue,
-            job,
-            children,
-        });
-        Ok(Plan::Messages(jobs.collect()))
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let jobs = self.list.len();
-        if jobs > NODES_MAX {
-            return Err(Error::invalid(format!(
-                "the flow has {jobs} jobs; {NODES_MAX} are allowed"
-            )));
-        }
-        let mut seen = HashSet::new();
-        for placed in &self.list {
-            let id = placed.request.id();
-            let queue = placed.request.queue().map_or("", Queue::name);
-            if !seen.insert((queue, id)) {
-                return Err(Error::invalid(format!(
-                    "two jobs of the flow have the id {id} in one queue, one of them a `{}`",
-                    placed.request.name()
-                ))
-                .with_job(id));
-            }
-        }
-        Ok(())
+        Ok(jobs)
     }
 }
 
+impl Calls {
+    /// As they are stored with a job of this queue.
+    fn prepare(&mut self, queue: &Queue, children: u32) -> Result<Option<Arc<Callbacks>>, Error> {
+        let are_there = self.on_failure.is_some() || self.on_complete.is_some();
+        if !are_there {
+            return Ok(None);
+        }
+        if children == 0 {
+            return Err(Error::invalid(
+                "the flow has a job for when its children have failed or ended, and no children",
+            ));
+        }
+        let callback = |request: &mut Option<Box<dyn Node>>| -> Result<Option<Callback>, Error> {
+            let request = request.as_mut();
+            let prepared = request.map(|request| request.prepare_alone()).transpose()?;
+            let Some((target, job)) = prepared else {
+                return Ok(None);
+            };
+            check_queue(queue, &target).map_err(|error| error.with_job(&job.id))?;
+            let message = Message::Job(job).encode();
+            Ok(Some(Callback::new(target.name(), &message)))
+        };
+        Ok(Some(Arc::new(Callbacks {
+            on_failure: callback(&mut self.on_failure)?,
+            on_complete: callback(&mut self.on_complete)?,
+        })))
+    }
+}
+
+/// Whether these may be jobs of one flow.
+pub(super) fn check(flows: &[&Nodes]) -> Result<(), Error> {
+    let jobs: usize = flows.iter().map(|nodes| nodes.len()).sum();
+    if jobs > NODES_MAX {
+        return Err(Error::invalid(format!(
+            "the flow has {jobs} jobs; {NODES_MAX} are allowed"
+        )));
+    }
+    let mut seen = HashSet::new();
+    for placed in flows.iter().flat_map(|nodes| &nodes.list) {
+        let id = placed.request.id();
+        let queue = placed.request.queue().map_or("", Queue::name);
+        if !seen.insert((queue, id)) {
+            return Err(Error::invalid(format!(
+                "two jobs of the flow have the id {id} in one queue, one of them a `{}`",
+                placed.request.name()
+            ))
+            .with_job(id));
+        }
+    }
+    Ok(())
+}
+
 /// The queues of a flow are reached through one connection.
-fn check_queue(first: &Queue, queue: &Queue) -> Result<(), Error> {
+pub(super) fn check_queue(first: &Queue, queue: &Queue) -> Result<(), Error> {
     let (one, other) = (&first.inner, &queue.inner);
     let what = if one.setup.namespace != other.setup.namespace {
         "namespace"

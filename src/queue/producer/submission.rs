@@ -276,6 +276,7 @@ pub(super) mod tests {
             priority: None,
             front: false,
             await_ms: None,
+            callbacks: None,
         }
     }
 

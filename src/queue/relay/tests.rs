@@ -45,6 +45,7 @@ fn job(id: &str) -> NewJob {
         priority: None,
         front: false,
         await_ms: None,
+        callbacks: None,
     }
 }
 

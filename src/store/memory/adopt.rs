@@ -63,5 +63,6 @@ fn new(job: &AdoptJob) -> NewJob {
         priority: Some(job.priority),
         front: false,
         await_ms: None,
+        callbacks: None,
     }
 }

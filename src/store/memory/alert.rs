@@ -34,6 +34,7 @@ impl Apply for Alert<'_> {
                     priority: None,
                     front: false,
                     await_ms: None,
+                    callbacks: None,
                 });
             }
             let by_name = &mut state.alerts.by_name;

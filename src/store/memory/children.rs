@@ -15,6 +15,7 @@ use crate::memory::order::{place, priority_at};
 use crate::memory::state::{Collection, Later, State};
 use crate::policy::flow::{ChildOf, KnownChild, OnDeath, Standing};
 use crate::store::children::{Children as ReadChildren, Known};
+use crate::store::enqueue::{Callback, Callbacks, NewJob};
 use crate::store::import::Beside;
 use crate::store::outbox::message::{ExpectedChild, Message};
 
@@ -28,6 +29,27 @@ pub(crate) struct Children {
     /// How many have not ended; one that is dead has not, unless the parent goes on without it.
     pub(crate) open: u32,
     pub(crate) known: BTreeMap<u32, KnownChild>,
+    /// What is to be added then; and how many of them have neither ended nor died.
+    pub(crate) callbacks: Option<(Callbacks, u32)>,
+}
+
+impl Children {
+    /// The numbers, as they are stored.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> String {
+        let left = self.callbacks.as_ref();
+        let left = left.map_or(String::new(), |(_, left)| format!(" {left}"));
+        format!("{} {}{left}", self.total, self.open)
+    }
+}
+
+/// Who is touched by news of children.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Parents that die with them.
+    pub(crate) died: Vec<Leaving>,
+    /// Parents that may go on, because a step of theirs waits no more.
+    pub(crate) woken: Vec<JobId>,
 }
 
 /// News of a child for its parent.
@@ -69,8 +91,24 @@ impl Children {
             total: u32::try_from(beside.children).unwrap_or(u32::MAX),
             open: open.parse().unwrap_or(0),
             known: known.collect(),
+            callbacks: None,
         }
     }
+}
+
+/// News of a child, the first or not: what is to be added now.
+fn heard(callbacks: &mut Option<(Callbacks, u32)>, is_first: bool, is_dead: bool) -> Vec<Callback> {
+    let mut sent = Vec::new();
+    if let Some((callbacks, left)) = callbacks.as_mut().filter(|_| is_first) {
+        *left = left.saturating_sub(1);
+        if is_dead {
+            sent.extend(callbacks.on_failure.take());
+        }
+        if *left == 0 {
+            sent.extend(callbacks.on_complete.take());
+        }
+    }
+    sent
 }
 
 fn parent_of(record: &[u8]) -> Option<ChildOf> {
@@ -78,7 +116,7 @@ fn parent_of(record: &[u8]) -> Option<ChildOf> {
 }
 
 impl State {
-    fn children_of(&mut self, id: &JobId) -> Option<&mut Children> {
+    pub(crate) fn children_of(&mut self, id: &JobId) -> Option<&mut Children> {
         let history = self.jobs.get_mut(id)?.history.as_mut()?;
         Some(&mut history.children).filter(|children| children.total > 0)
     }
@@ -88,59 +126,61 @@ impl State {
         history.is_some_and(|history| history.children.open > 0)
     }
 
-    /// Jobs were stored. Parents know of their children from now on.
-    pub(crate) fn note_children(&mut self, ids: &[JobId]) {
-        for id in ids {
-            let Some(job) = self.jobs.get_mut(id) else {
-                continue;
+    /// A job was stored. Parents know of their children from now on.
+    pub(crate) fn note_children(&mut self, new: &NewJob) {
+        let id = &new.id;
+        let Some(job) = self.jobs.get_mut(id) else {
+            return;
+        };
+        let total = fields_of(&job.record).map_or(0, children_in);
+        if total > 0 {
+            let callbacks = new.callbacks.as_deref().cloned();
+            let children = Children {
+                total,
+                open: total,
+                known: BTreeMap::new(),
+                callbacks: callbacks.map(|callbacks| (callbacks, total)),
             };
-            let total = fields_of(&job.record).map_or(0, children_in);
-            if total > 0 {
-                let children = Children {
-                    total,
-                    open: total,
-                    known: BTreeMap::new(),
-                };
-                job.history.get_or_insert_default().children = children;
-            }
-            let name = name_of(&job.record).map(|name| String::from_utf8_lossy(name).into_owned());
-            let Some(child) = parent_of(&job.record) else {
-                continue;
-            };
-            if child.queue.is_some() {
-                self.far = true;
-                continue;
-            }
-            let known = KnownChild {
-                standing: Standing::Open,
-                queue: None,
-                id: id.clone(),
-                name: name.unwrap_or_else(|| "?".to_owned()),
-                ended_ms: 0,
-                ending: Vec::new(),
-            };
-            if let Some(children) = self.children_of(&child.parent) {
-                children.known.entry(child.number).or_insert(known);
-            }
+            job.history.get_or_insert_default().children = children;
+        }
+        let name = name_of(&job.record).map(|name| String::from_utf8_lossy(name).into_owned());
+        let Some(child) = parent_of(&job.record) else {
+            return;
+        };
+        if child.queue.is_some() {
+            self.far = true;
+            return;
+        }
+        let known = KnownChild {
+            standing: Standing::Open,
+            queue: None,
+            id: id.clone(),
+            name: name.unwrap_or_else(|| "?".to_owned()),
+            ended_ms: 0,
+            ending: Vec::new(),
+        };
+        if let Some(children) = self.children_of(&child.parent) {
+            children.known.entry(child.number).or_insert(known);
         }
     }
 
-    /// Jobs leave what they were: their parents are told of those that have ended. Returns the parents that die with them.
-    pub(crate) fn tell_parents(&mut self, jobs: &[Leaving]) -> Vec<Leaving> {
-        let mut died: Vec<Leaving> = Vec::new();
+    /// Jobs leave what they were: their parents are told of those that have ended.
+    pub(crate) fn tell_parents(&mut self, jobs: &[Leaving]) -> Told {
+        let mut told = Told::default();
         for job in jobs {
-            died.extend(self.tell_parent(job));
+            let died = self.tell_parent(job, &mut told.woken);
+            told.died.extend(died);
         }
         let mut at = 0;
-        while at < died.len() {
-            let next = self.tell_parent(&died[at]);
-            died.extend(next);
+        while at < told.died.len() {
+            let next = self.tell_parent(&told.died[at], &mut told.woken);
+            told.died.extend(next);
             at += 1;
         }
-        died
+        told
     }
 
-    fn tell_parent(&mut self, job: &Leaving) -> Option<Leaving> {
+    fn tell_parent(&mut self, job: &Leaving, woken: &mut Vec<JobId>) -> Option<Leaving> {
         let standing = match job.to {
             Goes::Ended => Standing::Ended,
             Goes::Dead => Standing::Dead,
@@ -159,13 +199,13 @@ impl State {
             at_ms: self.now_ms(),
             ending: job.ending.clone(),
         };
-        self.tell(news)
+        self.tell(news, woken)
     }
 
     /// A parent in another queue is sent a message. Returns the parent if it dies.
-    fn tell(&mut self, mut news: News) -> Option<Leaving> {
+    fn tell(&mut self, mut news: News, woken: &mut Vec<JobId>) -> Option<Leaving> {
         let Some(queue) = news.of.queue.take() else {
-            return self.hear_one(news);
+            return self.hear_one(news, woken);
         };
         let route = news.of.route.take();
         let message = news.into_message().encode();
@@ -180,7 +220,7 @@ impl State {
     }
 
     /// News of a job that the parent does not know, or knows to have ended, changes nothing.
-    fn hear_one(&mut self, news: News) -> Option<Leaving> {
+    fn hear_one(&mut self, news: News, woken: &mut Vec<JobId>) -> Option<Leaving> {
         let News {
             child,
             of,
@@ -197,32 +237,49 @@ impl State {
         let goes_on = of.on_death == OnDeath::GoOn;
         let was_open = known.standing == Standing::Open || !goes_on;
         let is_open = standing == Standing::Dead && !goes_on;
+        let is_first = known.standing == Standing::Open;
+        let (has_ended, fails) = (
+            was_open && !is_open,
+            is_open && of.on_death == OnDeath::Fail,
+        );
         known.standing = standing;
         known.ended_ms = at_ms;
         known.ending.clone_from(&ending);
-        if was_open && !is_open {
-            children.open -= 1;
-            if standing == Standing::Refused && !goes_on {
-                let why = String::from_utf8_lossy(&ending);
-                let why = format!("its child {child} could not be added: {why}");
-                return self.fail_parent(&of.parent, why);
-            }
-            if children.open == 0 {
-                self.let_parent_go(&of.parent);
-            }
+        if let Some(step) = of.of_step {
+            let goes_on = self.tell_step(&of.parent, step, of.number, has_ended, fails);
+            woken.extend(goes_on.then_some(of.parent));
+            return None;
         }
-        if is_open && of.on_death == OnDeath::Fail {
+        children.open -= u32::from(has_ended);
+        let is_last = has_ended && children.open == 0;
+        let has_failed = matches!(standing, Standing::Dead | Standing::Refused);
+        let sent = heard(&mut children.callbacks, is_first, has_failed);
+        self.call_back(sent);
+        if standing == Standing::Refused && !goes_on {
+            let why = String::from_utf8_lossy(&ending);
+            let why = format!("its child {child} could not be added: {why}");
+            return self.fail_parent(&of.parent, why);
+        }
+        if fails {
             return self.fail_parent(&of.parent, format!("its child {child} died"));
+        }
+        if is_last {
+            self.let_parent_go(&of.parent);
         }
         None
     }
 
     /// News that came from other queues, or of children that could not be added.
     pub(crate) fn hear(&mut self, all: Vec<News>) {
-        let died = all.into_iter().filter_map(|news| self.tell(news));
+        let mut woken = Vec::new();
+        let died = all
+            .into_iter()
+            .filter_map(|news| self.tell(news, &mut woken));
         let died: Vec<Leaving> = died.collect();
         let more = self.tell_parents(&died);
-        self.leave_gates(died.iter().chain(&more));
+        self.leave_gates(died.iter().chain(&more.died));
+        woken.extend(more.woken);
+        self.wake_parents(&woken);
     }
 
     /// Which children a job has, also those that are not there yet; those that are known stay as they are.
@@ -256,7 +313,12 @@ impl State {
         let history = self.jobs.get(parent).and_then(|job| job.history.as_ref());
         let known = history.map(|history| &history.children.known);
         let (mut missing, mut open) = (Vec::new(), 0);
-        for (number, child) in known.into_iter().flatten() {
+        // The others were added while it ran.
+        let job = self.jobs.get(parent);
+        let own = job.and_then(|job| Some(children_in(fields_of(&job.record)?)));
+        let own = own.unwrap_or(0);
+        let known = known.into_iter().flatten();
+        for (number, child) in known.filter(|(number, _)| **number < own) {
             let is_open = child.standing == Standing::Open;
             if !is_open && child.standing != Standing::Dead {
                 continue;
@@ -294,15 +356,27 @@ impl State {
         let Some(children) = self.children_of(parent) else {
             return 0;
         };
+        let mut sent = Vec::new();
         for (number, _) in missing {
             if let Some(child) = children.known.get_mut(number) {
+                let was_open = child.standing == Standing::Open;
+                sent.extend(heard(&mut children.callbacks, was_open, false));
                 (child.standing, child.ended_ms) = (Standing::Removed, now_ms);
                 child.ending.clear();
             }
         }
         let dropped = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         children.open = children.open.saturating_sub(dropped).max(surely_open);
-        children.open
+        let open = children.open;
+        self.call_back(sent);
+        open
+    }
+
+    /// Jobs that were to be added now.
+    fn call_back(&mut self, callbacks: Vec<Callback>) {
+        for (target, message) in callbacks.iter().filter_map(Callback::read) {
+            self.send(&target, message);
+        }
     }
 
     /// All that it waited for has ended: it gets in line, at its place.

@@ -11,7 +11,7 @@ use crate::job::record::NewPayload;
 use crate::job::traits::{ON_DUPLICATE, UNIQUE, UNIQUE_UNTIL, WAIT_AT_MOST, children_in};
 use crate::memory::change::Change;
 use crate::memory::delayed::due_ms;
-use crate::memory::flow::{flows_among, is_of_flow};
+use crate::memory::flow::is_of_flow;
 use crate::memory::state::{Collection, Later, State};
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
 
@@ -38,19 +38,19 @@ enum Meets {
 }
 
 impl State {
-    /// Of jobs that are to be added, another one may have the key.
+    /// Of jobs that are to be added, another one may have the key. `flows`: which of them are added together, or not at all, by the
+    /// position of the first.
     pub(crate) fn meet<'a>(
         &mut self,
         jobs: &[&'a NewJob],
         novelty: Novelty,
-        apart: bool,
+        flows: &BTreeMap<usize, Vec<usize>>,
     ) -> Meeting<'a> {
         let mut left: Vec<Cow<'a, NewJob>> = jobs.iter().map(|job| Cow::Borrowed(*job)).collect();
         let (mut met, mut follow) = (BTreeMap::new(), BTreeSet::new());
         let mut first: BTreeMap<String, usize> = BTreeMap::new();
         let mut seen = HashSet::new();
         let mut have_left_delayed = false;
-        let flows = flows_among(jobs, apart);
         for (position, new) in jobs.iter().enumerate() {
             if let Some(flow) = flows.get(&position) {
                 let told = self.meet_flow(flow, jobs, novelty, &seen, &first);
@@ -102,8 +102,9 @@ impl State {
             jobs: left,
             follow,
             parents: flows
-                .into_values()
+                .values()
                 .flatten()
+                .copied()
                 .filter(|at| children_in(split_fields(&jobs[*at].record.record).0) > 0)
                 .collect(),
         }

@@ -11,6 +11,7 @@ use crate::memory::Apply;
 use crate::memory::attempts::stamp;
 use crate::memory::delayed::due_ms;
 use crate::memory::duplicate::Meeting;
+use crate::memory::flow::flows_among;
 use crate::memory::once::{Begun, StoredAnswer};
 use crate::memory::order::place;
 use crate::memory::state::{Collection, Job, Later, State};
@@ -63,6 +64,16 @@ pub(crate) fn add_as(
     apart: bool,
     state: &mut State,
 ) -> (Vec<There>, u64) {
+    let meeting = state.meet(jobs, novelty, &flows_among(jobs, apart));
+    add_met(meeting, novelty, state)
+}
+
+/// The same for jobs of which is known what becomes of them.
+pub(crate) fn add_met(
+    meeting: Meeting<'_>,
+    novelty: Novelty,
+    state: &mut State,
+) -> (Vec<There>, u64) {
     let now_ms = state.now_ms();
     let due = |new: &NewJob| due_ms(new, now_ms);
     let Meeting {
@@ -70,7 +81,7 @@ pub(crate) fn add_as(
         jobs,
         follow,
         parents,
-    } = state.meet(jobs, novelty, apart);
+    } = meeting;
     // A job with an order takes its place there now, whenever it is due; one that waits for others that in line.
     let is_placed =
         |at: usize| follow.contains(&at) || parents.contains(&at) || jobs[at].record.is_ordered();
@@ -127,7 +138,7 @@ pub(crate) fn add_as(
             state.give_key(&new.id, name, new.record.field(UNIQUE_UNTIL));
         }
         state.expect_expiry(std::slice::from_ref(&new.id));
-        state.note_children(std::slice::from_ref(&new.id));
+        state.note_children(new);
         if let Some(await_ms) = new.await_ms {
             state.await_until(&new.id, now_ms + await_ms);
         }

@@ -154,7 +154,8 @@ impl State {
             .collect();
         self.forget(&gone);
         // They have left their gates when they died.
-        self.tell_parents(&leaving);
+        let told = self.tell_parents(&leaving);
+        self.wake_parents(&told.woken);
         self.count("dead_dropped", gone.len());
         gone.len()
     }

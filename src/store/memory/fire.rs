@@ -60,6 +60,7 @@ fn fire(entry: &Entry, state: &mut State, batch: &mut Vec<NewJob>) -> Option<u64
             priority: entry.priority,
             front: entry.front,
             await_ms: None,
+            callbacks: None,
         });
         standing.fired += 1;
         (standing.outcome, standing.last_job) = ("fired".to_owned(), id);

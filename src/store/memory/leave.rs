@@ -3,6 +3,7 @@
 use crate::id::JobId;
 use crate::job::head::{field_of, has_traits};
 use crate::job::traits::gate_of;
+use crate::memory::children::Told;
 use crate::memory::gate::is_order;
 use crate::memory::state::{Collection, State};
 
@@ -51,8 +52,9 @@ impl State {
     /// Jobs with traits leave what they were: what waits for them may go on, and their keys may be free.
     pub(crate) fn leave(&mut self, jobs: &[Leaving]) {
         self.free_keys(jobs);
-        let died = self.tell_parents(jobs);
+        let Told { died, woken } = self.tell_parents(jobs);
         self.leave_gates(jobs.iter().chain(&died));
+        self.wake_parents(&woken);
     }
 
     /// The same as far as gates are concerned.

@@ -66,6 +66,7 @@ mod schedules;
 mod settings;
 mod settle;
 mod skip_undo;
+mod spawn;
 mod state;
 mod steps;
 mod successor;

@@ -72,6 +72,7 @@ fn take(messages: Vec<Message>, state: &mut State) -> (usize, bool) {
                     parent,
                     number,
                     on_death,
+                    of_step: None,
                 },
                 standing,
                 at_ms: ended_ms,

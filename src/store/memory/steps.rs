@@ -8,6 +8,7 @@ use crate::memory::delayed::due_of;
 use crate::memory::order::priority_at;
 use crate::memory::saga::Saga;
 use crate::memory::state::{Collection, Later, State};
+use crate::policy::flow::StepChildren;
 use crate::policy::steps::{StepKind, StoredStep, encode_name};
 use crate::store::import::Beside;
 use crate::store::signal::{Signal, Signalled};
@@ -29,7 +30,7 @@ pub(crate) struct Kept {
 #[derive(Debug, Default)]
 pub(crate) struct Waits {
     /// Until when (ms) it is put aside, 0 until it is told; none: it is not.
-    aside: Option<u64>,
+    pub(crate) aside: Option<u64>,
     waits: Vec<(u32, Wait, String)>,
 }
 
@@ -94,7 +95,7 @@ impl Kept {
         }
     }
 
-    fn step(&self, number: u32) -> Option<StoredStep> {
+    pub(crate) fn step(&self, number: u32) -> Option<StoredStep> {
         StoredStep::decode(self.steps.get(&number)?).ok()
     }
 
@@ -166,6 +167,7 @@ impl Kept {
     fn first_due(&self, steps: &[u32], now_ms: u64) -> Option<u64> {
         let steps = steps.iter().map(|number| match self.step(*number) {
             Some(step) if matches!(step.kind, StepKind::Wait | StepKind::Sleep) => step.due_ms,
+            Some(step) if step.kind == StepKind::Children && !is_over(&step) => None,
             _ => Some(now_ms),
         });
         let steps: Vec<Option<u64>> = steps.collect();
@@ -174,6 +176,11 @@ impl Kept {
             .then_some(now_ms)
             .or(steps.into_iter().flatten().min())
     }
+}
+
+/// Whether a step waits for its children no more.
+fn is_over(step: &StoredStep) -> bool {
+    StepChildren::decode(&step.value).is_ok_and(|children| children.is_over())
 }
 
 impl Apply for Step<'_> {

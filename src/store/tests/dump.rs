@@ -241,8 +241,15 @@ impl Dump {
             }
             let children = &history.children;
             if children.total > 0 {
-                let counts = format!("{} {}", children.total, children.open);
-                self.set("attempts", format!("{id}#children"), counts);
+                self.set("attempts", format!("{id}#children"), children.counts());
+            }
+            if let Some((callbacks, _)) = &children.callbacks {
+                let on_failure = ("on_failure", &callbacks.on_failure);
+                for (name, callback) in [on_failure, ("on_complete", &callbacks.on_complete)] {
+                    if let Some(callback) = callback {
+                        self.set("attempts", format!("{id}#{name}"), callback.0.clone());
+                    }
+                }
             }
             for (number, known) in &children.known {
                 self.set("attempts", format!("{id}#child{number}"), known.encode());

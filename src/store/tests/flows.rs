@@ -1,6 +1,7 @@
 //! Flows: a parent waits for its children, whatever becomes of them.
 
 mod adding;
+pub(super) mod callbacks;
 mod far;
 pub(super) mod far_operations;
 mod heard;
@@ -36,6 +37,7 @@ fn child_of(parent: &str, number: u32, on_death: OnDeath) -> ChildOf {
         parent: JobId::stored(parent),
         number,
         on_death,
+        of_step: None,
     }
 }
 

@@ -126,7 +126,11 @@ fn beside(open: &str) -> Beside {
 }
 
 fn with_beside(id: &str, died_ms: u64, beside: Beside) -> ImportJob {
-    let job = exported(&JobId::stored(id), died_ms, &JobOptions::new(), 1);
+    let options = JobOptions {
+        children: beside.children as u32,
+        ..JobOptions::new()
+    };
+    let job = exported(&JobId::stored(id), died_ms, &options, 1);
     let counters = Counters::with_beside(job.counters.clone(), beside.last, beside.children);
     ImportJob {
         counters: Some(counters),
@@ -186,6 +190,7 @@ fn a_parent_waits_for_the_children_that_are_there(mut rig: Rig) {
         parent: JobId::stored("p"),
         number: 1,
         on_death: OnDeath::Hold,
+        of_step: None,
     };
     let options = JobOptions {
         child_of: Some(child_of),
@@ -245,7 +250,10 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
 
 impl Operation for ImportSome {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        let options = JobOptions::new().priority(self.priority);
+        let options = JobOptions {
+            children: self.open.map_or(0, |_| 2),
+            ..JobOptions::new().priority(self.priority)
+        };
         let died_ms = START_US / 1_000 + self.ago_ms * 7_000;
         let jobs: Vec<ImportJob> = names(&self.ids)
             .iter()

@@ -41,6 +41,7 @@ mod schedules;
 mod scripts;
 mod settings;
 mod snooze;
+mod spawn;
 mod steps;
 mod subject;
 mod successors;
@@ -289,6 +290,7 @@ fn job(id: &str) -> NewJob {
         priority: None,
         front: false,
         await_ms: None,
+        callbacks: None,
     }
 }
 

@@ -74,6 +74,7 @@ mod pages;
 mod pause_name;
 mod report;
 mod saga;
+mod spawn;
 mod steps;
 mod successors;
 mod unique;

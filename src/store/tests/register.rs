@@ -69,6 +69,7 @@ use crate::store::sent::Sent;
 use crate::store::settings::Settings;
 use crate::store::signal::Signal;
 use crate::store::skip_undo::SkipUndo;
+use crate::store::spawn::Spawn;
 use crate::store::stage::Stage;
 use crate::store::step::{Step, What};
 use crate::store::steps::Steps;
@@ -403,6 +404,12 @@ verbs! {
         "stage" => |redis, _| {
             let messages = &[("other".to_owned(), b"job ".to_vec())];
             tried(redis, &Stage { draft: "new-draft", first: 0, messages, keep_ms: 5_000 })
+        },
+    }
+    spawn: Spawn<'_> {
+        "spawn" => |redis, receipt| {
+            let job = super::spawn::child_of_held();
+            tried(redis, &super::spawn::one(&held(), receipt, &[&job]))
         },
     }
     step: Step<'_> {

@@ -248,7 +248,7 @@ fn a_key_can_be_remembered_for_a_time_whatever_becomes_of_the_job(mut rig: Rig) 
     assert_eq!(rig.state(&JobId::stored("c")), Some(State::Waiting));
 }
 
-fn trim(rig: &mut Rig) {
+pub(super) fn trim(rig: &mut Rig) {
     rig.call(&Trim {
         limit: 100,
         lane_ttl_ms: 3_600_000,

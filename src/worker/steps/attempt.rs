@@ -258,15 +258,20 @@ impl Store {
             value,
         };
         let stored = self.lasting(&verb).await?;
-        if stored == Stored::LeaseLost {
-            self.lease.lose(Instant::now());
-            let message = format!(
-                "a step of job {} was refused: this attempt (fence {}) no longer holds it; stop working on it",
-                self.lease.id, self.lease.fence
-            );
-            return Err(Error::new(ErrorKind::LeaseLost, message).with_job(&self.lease.id));
+        match stored {
+            Stored::LeaseLost => Err(self.refused()),
+            stored => Ok(stored),
         }
-        Ok(stored)
+    }
+
+    /// Another attempt has the job.
+    pub(crate) fn refused(&self) -> Error {
+        self.lease.lose(Instant::now());
+        let message = format!(
+            "a step of job {} was refused: this attempt (fence {}) no longer holds it; stop working on it",
+            self.lease.id, self.lease.fence
+        );
+        Error::new(ErrorKind::LeaseLost, message).with_job(&self.lease.id)
     }
 }
 
@@ -292,7 +297,11 @@ impl Call<'_> {
             .transpose()
     }
 
-    fn check(&self, stored: StoredStep, expected: &[StepKind]) -> Result<StoredStep, Error> {
+    pub(crate) fn check(
+        &self,
+        stored: StoredStep,
+        expected: &[StepKind],
+    ) -> Result<StoredStep, Error> {
         if stored.name == self.name && expected.contains(&stored.kind) {
             return Ok(stored);
         }
@@ -304,6 +313,7 @@ impl Call<'_> {
             }
             StepKind::Sleep => "a sleep",
             StepKind::Wait | StepKind::Signal | StepKind::Over => "a wait",
+            StepKind::Children => "a wait for children",
         };
         let (before, now) = (what(stored.kind), what(expected[0]));
         let message = format!(

@@ -69,6 +69,7 @@ fn child_of(parent: u8, number: u8, is_far: bool) -> ChildOf {
         parent: id_of(parent),
         number: number.into(),
         on_death: meaning(number.into()),
+        of_step: None,
     }
 }
 

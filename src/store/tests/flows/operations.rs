@@ -18,11 +18,13 @@ pub(in crate::store::tests) type Node = (New, u8, OnDeath);
 struct EnqueueFlow {
     lane: u8,
     nodes: Vec<Node>,
+    /// Whether the first job has a job for when a child of it is dead, and for when all have ended.
+    callbacks: (bool, bool),
 }
 
 impl Operation for EnqueueFlow {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        world.enqueue_flow(self.lane, &self.nodes)
+        world.enqueue_flow(self.lane, &self.nodes, self.callbacks)
     }
 }
 
@@ -48,6 +50,24 @@ impl Operation for ReadChildren {
 pub(in crate::store::tests) fn operation(
     new: impl Strategy<Value = New>,
 ) -> impl Strategy<Value = Op> {
+    flow(new).prop_map(|(lane, nodes)| enqueue(lane, nodes, (false, false)))
+}
+
+/// The same, and there are jobs for when something has become of the children of the first.
+pub(in crate::store::tests) fn batch(new: impl Strategy<Value = New>) -> impl Strategy<Value = Op> {
+    let callbacks = (prop::bool::weighted(0.7), prop::bool::weighted(0.7));
+    (flow(new), callbacks).prop_map(|((lane, nodes), callbacks)| enqueue(lane, nodes, callbacks))
+}
+
+fn enqueue(lane: u8, nodes: Vec<Node>, callbacks: (bool, bool)) -> Op {
+    Op::Other(Arc::new(EnqueueFlow {
+        lane,
+        nodes,
+        callbacks,
+    }))
+}
+
+fn flow(new: impl Strategy<Value = New>) -> impl Strategy<Value = (u8, Vec<Node>)> {
     let on_death = select(vec![OnDeath::Hold, OnDeath::Fail, OnDeath::GoOn]);
     (0..PRODUCERS, vec((new, any::<u8>(), on_death), 2..5)).prop_map(|(lane, mut nodes)| {
         // Mostly they have ids of their own.
@@ -57,7 +77,7 @@ pub(in crate::store::tests) fn operation(
                 node.0.id = (first + step * at as u8) % IDS;
             }
         }
-        Op::Other(Arc::new(EnqueueFlow { lane, nodes }))
+        (lane, nodes)
     })
 }
 

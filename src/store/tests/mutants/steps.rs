@@ -21,7 +21,7 @@ mutants! {
     a_signal_wakes_a_job_that_waits_for_its_next_attempt among STEPS:
         "if aside == moment then" => "if aside == moment or job.state == 'delayed' then";
     a_signal_that_came_before_the_attempt_ended_is_overlooked among STEPS:
-        "if not step or (step.kind ~= 'wait' and step.kind ~= 'sleep') then" => "if not step then";
+        "if not waits then" => "if not step then";
     a_job_sleeps_until_the_last_of_its_moments among STEPS:
         "first_ms == 0 and step.due_ms or math.min(" => "first_ms == 0 and step.due_ms or math.max(";
     a_second_value_replaces_the_first among STEPS:

@@ -30,7 +30,7 @@ use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::steps::operations as steps;
 use crate::store::tests::{
     adopt, alerts, audit, cancel, edit, expiry, feed, flows, gates, import, log, oldest, outbox,
-    owner, remove_dead, report, saga, snooze, successors, turns, unique,
+    owner, remove_dead, report, saga, snooze, spawn, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -148,6 +148,9 @@ operations! {
     5 EnqueueFlow: flows::operations::operation(new());
     1 ReadChildren: flows::operations::read_operation();
     4 FarFlow: flows::far_operations::operation();
+    2 EnqueueBatch: flows::operations::batch(new());
+    2 EndChild: spawn::operations::end_child();
+    4 SpawnChildren: spawn::operations::operation(new());
 }
 
 impl Profile {

@@ -62,7 +62,7 @@ impl World<'_> {
         self.new_call(lane, LastCall::Enqueue(jobs))
     }
 
-    pub(super) fn job_with(
+    pub(in crate::store::tests) fn job_with(
         &self,
         new: &New,
         name_of_type: &str,
@@ -92,6 +92,7 @@ impl World<'_> {
             priority: new.priority,
             front: new.front,
             await_ms: new.await_ms,
+            callbacks: None,
         }
     }
 
@@ -125,6 +126,7 @@ impl World<'_> {
             priority,
             front: false,
             await_ms: None,
+            callbacks: None,
         }
     }
 }

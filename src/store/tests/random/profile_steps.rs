@@ -57,3 +57,44 @@ pub(crate) const STEPS_LOST: Profile = Profile(&[
     (14, Suspend),
     (8, LoseList),
 ]);
+
+/// Jobs add children while they run, wait for them, and have others beside.
+pub(crate) const SPAWN: Profile = Profile(&[
+    (8, Enqueue),
+    (18, Advance),
+    (16, SpawnChildren),
+    (14, EndChild),
+    (6, Suspend),
+    (4, Signal),
+    (5, Replay),
+    (4, Remove),
+    (2, Cancel),
+    (6, Pass),
+]);
+
+/// The same, and the lists of these jobs are lost, dead letters dropped, and workers die.
+pub(crate) const SPAWN_TENDED: Profile = Profile(&[
+    (8, Enqueue),
+    (16, Advance),
+    (14, SpawnChildren),
+    (10, EndChild),
+    (4, Suspend),
+    (4, EnqueueFlow),
+    (6, LoseList),
+    (5, Judge),
+    (5, Configure),
+    (5, Trim),
+    (4, Edit),
+    (6, Pass),
+]);
+
+/// The same, and children that have died are replayed.
+pub(crate) const SPAWN_REPLAYED: Profile = Profile(&[
+    (6, Enqueue),
+    (22, Advance),
+    (12, SpawnChildren),
+    (16, EndChild),
+    (14, Replay),
+    (3, Trim),
+    (4, Pass),
+]);

@@ -37,6 +37,16 @@ pub(crate) const FLOWS: Profile = Profile(&[
     (6, Pass),
 ]);
 
+/// The same, and the flows have jobs for when something has become of their children.
+pub(crate) const FLOWS_CALLING: Profile = Profile(&[
+    (14, EnqueueBatch),
+    (20, Advance),
+    (6, Replay),
+    (4, Remove),
+    (3, Cancel),
+    (6, Pass),
+]);
+
 /// Parents and children are in different queues.
 pub(crate) const FLOWS_FAR: Profile = Profile(&[
     (6, EnqueueFlow),
