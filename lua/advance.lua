@@ -19,7 +19,7 @@
 -- needs: arguments, meta, once, settle, due, claim, outlook, settings, cap, arm, emit, reply
 -- needs: deliver, whole
 -- rarely: lists, again, promote, active, emit_value, tick, head, hold_queue, suspects
--- with all: overdue, expire, types, claim_types, paces
+-- with all: overdue, expire, types, claim_types, far_types, paces
 
 local status, answer = queue.begin_call(args.lane, args.call, args.ask)
 if status == 'superseded' or status == 'asked' then
@@ -29,6 +29,7 @@ end
 if args.traits then
   queue.check_types()
   queue.check_types_of_claims()
+  queue.check_outbox()
 end
 
 -- Ends attempts, promotes, claims: in this order, so that a job that goes back in line, or has become due, can be

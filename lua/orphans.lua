@@ -9,12 +9,13 @@
 -- cursor stays where it was. A job whose unique key another job has is not put back: it stays where it is.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, find
--- rarely: meta, lost, delayed, emit, unplace, head, types, children, missing_children, successor
+-- rarely: meta, lost, delayed, emit, unplace, head, types, far_types, children, missing_children, successor
 
 local AT_MOST = 256
 
 if args.how ~= 'look' then
   queue.check_types()
+  queue.check_outbox()
 end
 local ids, record_of, families, is_family = {}, {}, {}, {}
 local next_cursor, records = unpack(redis.call('HSCAN', key.jobs, args.cursor, 'COUNT', args.limit))

@@ -4,7 +4,7 @@
 -- are all busy. Answers { 'promoted', now_ms, how many, tick, whether the queue has schedules }. O((n + lines) log N). Harmless
 -- when repeated.
 -- needs: arguments, meta, whole
--- rarely: promote, overdue, arm, emit, tick, expire, expiry, drained, types, news
+-- rarely: promote, overdue, arm, emit, tick, expire, expiry, drained, types, far_types, news
 
 -- Even if meta is lost, no job that is to expire is forgotten.
 if not meta.expiring then
@@ -12,6 +12,7 @@ if not meta.expiring then
 end
 if meta.expiring or meta.gated then
   queue.check_types()
+  queue.check_outbox()
 end
 -- Also while the queue is paused: callers wait for jobs that are not to start any more.
 local expired = meta.expiring and queue.number(meta.expiring) <= now_ms and queue.expire(args.limit) or 0

@@ -9,7 +9,7 @@
 -- outbox: whether messages for other queues wait to be carried (lib/outbox.lua). O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
--- rarely: drained, requests, cancelled, head, leave, types, saga
+-- rarely: drained, requests, cancelled, head, leave, types, far_types, saga
 
 local sure, from_ms, pulled = queue.judge()
 if not sure then
@@ -28,6 +28,7 @@ local claims = redis.call('HMGET', key.claims, unpack(ids))
 local stalls = redis.call('HMGET', key.stalls, unpack(ids))
 local places, records = queue.places_of(ids)
 queue.check_types_for(records)
+queue.check_outbox()
 local leaving = {}
 -- Why a saga is undone on which workers died so often.
 local function died(times)

@@ -2,11 +2,11 @@
 -- Removes jobs for good, but not while they run. args: only_in, the state in which they must be, if not any will do; seen, if
 -- no attempt of them may have left anything since they were read. The ids are ARGV[2..]; if `seen`, as many texts follow, their counters
 -- (lib/attempts.lua) as they were read, empty if there were none.
--- Answers { 'removed', now_ms, removed ids, active ids, { id, state, .. } of those in another state, or that have run since, whether
--- messages were put into the outbox }; the others did not exist.
+-- Answers { 'removed' | 'removed_sent' (messages were put into the outbox), now_ms, removed ids, active ids,
+-- { id, state, .. } of those in another state, or that have run since }; the others did not exist.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, meta, find, count, emit
--- rarely: lists, shown, take_out, finish, forget, delayed, drained, head, leave, expiry, types
+-- rarely: lists, shown, take_out, finish, forget, delayed, drained, head, leave, expiry, types, far_types
 
 local removed, active, others, delayed, open, leaving = {}, {}, {}, false, false, {}
 local n = args.seen and (#ARGV - 1) / 2 or #ARGV - 1
@@ -17,6 +17,7 @@ local function has_run_since(i)
 end
 
 queue.check_types_for(records)
+queue.check_outbox()
 for i = 2, n + 1 do
   local id, record = ARGV[i], records[i - 1]
   local state, _, part = queue.find(id)
@@ -52,4 +53,4 @@ if open then
 end
 queue.flush_events()
 queue.save_meta()
-return { 'removed', now_ms, removed, active, others, meta.has_sent and 1 or 0 }
+return { meta.has_sent and 'removed_sent' or 'removed', now_ms, removed, active, others }

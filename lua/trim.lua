@@ -4,7 +4,7 @@
 -- lanes_cursor. Answers { 'trimmed', now_ms, dropped, more, lanes_cursor, dead, whether the settings
 -- of the queue cannot be read, dead letters that were dropped }. O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, settings, cap, forget, idle, readable
--- rarely: kept, remembered, tend_gates, paces, emit, types, cap_dead, draft
+-- rarely: kept, remembered, tend_gates, paces, emit, types, far_types, cap_dead, draft
 
 local LANES_PER_CALL = 128
 local WORTH_IT = 8
@@ -58,6 +58,7 @@ end
 local has_traits = redis.call('EXISTS', key.gates, key.unique, key.blocked, key.blocked_by, key.running, key.remembered) > 0
 if has_traits or meta.far then
   queue.check_types()
+  queue.check_outbox()
 end
 local kept = trim_kept()
 local completed = drop_until(key.completed, now_ms - queue.setting('keep_completed_ms'))

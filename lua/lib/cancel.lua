@@ -1,7 +1,7 @@
 -- Ends jobs that wait, are blocked or are delayed as cancelled, and asks those that run to end (requests.lua). A saga (saga.lua) that
 -- waits is not ended: it goes in line, to be undone.
 -- needs: find, lists
--- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types, saga, waits, wake
+-- rarely: take_out, cancelled, attempts, requests, delayed, drained, shown, head, leave, expiry, types, far_types, saga, waits, wake
 
 -- Workers read announcements at once; one that has missed some hears of the requests when it renews its leases.
 local REQUESTS_KEPT, KEPT_FOR_MS = 1000, 60000
@@ -31,6 +31,7 @@ end
 function queue.cancel(list, first, outcome)
   local records = redis.call('HMGET', key.jobs, unpack(list, first))
   queue.check_types_for(records)
+  queue.check_outbox()
   local cancelled, outcomes, cancelled_records, running, others = {}, {}, {}, {}, {}
   local is_delayed, leaving, undone = false, {}, {}
   local sagas = queue.sagas_among({ unpack(list, first) })

@@ -1,6 +1,5 @@
 -- Fails if another program has put another type under a key that jobs with traits use. A call for such jobs asks before it
 -- writes anything.
--- needs: meta
 -- rarely: head, optional
 
 -- Whether there were any unique keys when the types were checked; nil if they were not.
@@ -14,9 +13,6 @@ local function check()
   redis.call('ZCARD', key.running)
   redis.call('ZCARD', key.expires)
   redis.call('ZCARD', key.remembered)
-  if meta.far then
-    redis.call('ZCARD', key.outbox)
-  end
 end
 
 local function check_attempts()

@@ -56,12 +56,13 @@ impl Verb for Cancel<'_> {
     }
 
     fn answer(mut reply: Reply) -> Result<Cancelled, Trouble> {
+        let has_sent = reply.tag() == "cancelled_sent";
         match reply.tag() {
-            "cancelled" => Ok(Cancelled {
+            "cancelled" | "cancelled_sent" => Ok(Cancelled {
                 cancelled: reply.texts()?,
                 running: reply.texts()?,
                 others: reply.text_pairs()?,
-                has_sent: reply.number()? > 0,
+                has_sent,
             }),
             _ => reply.unexpected_tag(),
         }

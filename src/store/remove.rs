@@ -72,12 +72,13 @@ impl Verb for Remove<'_> {
     }
 
     fn answer(mut reply: Reply) -> Result<Removed, Trouble> {
+        let has_sent = reply.tag() == "removed_sent";
         match reply.tag() {
-            "removed" => Ok(Removed {
+            "removed" | "removed_sent" => Ok(Removed {
                 removed: reply.texts()?,
                 active: reply.texts()?,
                 others: reply.text_pairs()?,
-                has_sent: reply.number()? > 0,
+                has_sent,
             }),
             _ => reply.unexpected_tag(),
         }
