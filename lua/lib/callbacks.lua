@@ -33,13 +33,3 @@ function queue.call_back(parent, left, is_dead)
   end
   return math.max(0, left - 1)
 end
-
--- What is to be stored of a new parent: appends the fields. callbacks: of some of these names, `<target> <message>`.
-function queue.callback_fields(fields, parent, callbacks)
-  for _, name in ipairs({ 'on_failure', 'on_complete' }) do
-    if callbacks[name] then
-      fields[#fields + 1] = parent .. '#' .. name
-      fields[#fields + 1] = callbacks[name]
-    end
-  end
-end

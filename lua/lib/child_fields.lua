@@ -35,3 +35,14 @@ function queue.child_fields(fields, id, counters)
     fields[#fields + 1] = queue.child_field(id, queue.whole(number))
   end
 end
+
+-- Jobs that are added when something has become of the children (callbacks.lua): appends what is stored of them with a new parent. callbacks: of
+-- some of these names, `<target> <message>`.
+function queue.callback_fields(fields, parent, callbacks)
+  for _, name in ipairs({ 'on_failure', 'on_complete' }) do
+    if callbacks[name] then
+      fields[#fields + 1] = parent .. '#' .. name
+      fields[#fields + 1] = callbacks[name]
+    end
+  end
+end

@@ -2,7 +2,7 @@
 -- children. Jobs of a flow that is too large for one call, or lies in several queues, arrive one by one (receive_jobs.lua), and are
 -- added as if each were alone.
 -- needs: meta, head, whole, children, child_fields
--- rarely: job_name, unique, count, optional, callbacks
+-- rarely: job_name, unique, count, optional
 
 -- Whether a job is of a flow, by its record or by what is sent of it: then no other one replaces it.
 function queue.is_of_flow(record)

@@ -248,7 +248,7 @@ async fn no_job_of_a_batch_sleeps() {
         .build()
         .unwrap();
     queue.enqueue(Ask(String::new())).await.unwrap();
-    dead(&worker.drain().await[0].outcome, "cannot sleep or wait");
+    dead(&worker.drain().await[0].outcome, "cannot sleep, or wait");
 }
 
 /// Middleware sees that an attempt was put aside; and what the hooks hear.

@@ -22,16 +22,10 @@ mutants! {
         "if #told > 0 then\n    queue.wake_parents(told)\n  end" => "";
     a_child_that_ended_before_the_attempt_is_overlooked among SPAWN:
         "return open == nil or tonumber(open) == 0 or failed ~= ''" => "return open == nil or failed ~= ''";
-    a_child_that_died_before_the_attempt_is_overlooked among SPAWN:
-        "or tonumber(open) == 0 or failed ~= ''" => "or tonumber(open) == 0";
     the_death_of_a_child_does_not_end_the_wait among SPAWN:
         "  elseif fails and not at then\n    failed = failed .. ' ' .. number\n" => "";
     a_replayed_child_has_failed_for_ever among SPAWN_REPLAYED:
         "failed = at and string.sub(failed, 1, at - 1) .. string.sub(failed, at + #mark - 1) or failed" => "";
-    a_job_is_woken_from_its_next_attempt among SPAWN:
-        "(aside == '0' or queue.due_of(score) == aside) and" => "";
     a_child_of_a_step_lets_its_parent_go_as_one_of_a_flow_does among SPAWN:
         "queue.tell_step(parent, news.of_step, news.number, has_ended, fails, told)\n    return" => "queue.tell_step(parent, news.of_step, news.number, has_ended, fails, told)";
-    a_dropped_child_is_told_to_nobody among SPAWN_TENDED:
-        "queue.wake_parents(queue.tell_parents(leaving))" => "queue.tell_parents(leaving)";
 }

@@ -11,7 +11,7 @@ pub(crate) use super::profile_dead::DEAD_CAPPED;
 pub(crate) use super::profile_outbox::{FED, OUTBOX};
 pub(crate) use super::profile_sagas::{SAGAS, SAGAS_ASKED, SAGAS_STALLED};
 pub(crate) use super::profile_steps::{
-    SPAWN, SPAWN_REPLAYED, SPAWN_TENDED, STEPS, STEPS_EDITED, STEPS_GATED, STEPS_LOST, STEPS_UNIQUE,
+    SPAWN, SPAWN_REPLAYED, STEPS, STEPS_EDITED, STEPS_GATED, STEPS_LOST, STEPS_UNIQUE,
 };
 pub(crate) use super::profile_waiting::{
     EXPIRY, EXPIRY_SNOOZED, FLOWS, FLOWS_CALLING, FLOWS_FAR, FLOWS_FAR_CAPPED, FLOWS_POISON,

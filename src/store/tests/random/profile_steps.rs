@@ -72,22 +72,6 @@ pub(crate) const SPAWN: Profile = Profile(&[
     (6, Pass),
 ]);
 
-/// The same, and the lists of these jobs are lost, dead letters dropped, and workers die.
-pub(crate) const SPAWN_TENDED: Profile = Profile(&[
-    (8, Enqueue),
-    (16, Advance),
-    (14, SpawnChildren),
-    (10, EndChild),
-    (4, Suspend),
-    (4, EnqueueFlow),
-    (6, LoseList),
-    (5, Judge),
-    (5, Configure),
-    (5, Trim),
-    (4, Edit),
-    (6, Pass),
-]);
-
 /// The same, and children that have died are replayed.
 pub(crate) const SPAWN_REPLAYED: Profile = Profile(&[
     (6, Enqueue),

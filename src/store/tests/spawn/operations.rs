@@ -15,6 +15,7 @@ use crate::job::traits::child_of;
 use crate::policy::flow::{ChildOf, OnDeath};
 use crate::policy::steps::StepKind;
 use crate::store::enqueue::NewJob;
+use crate::store::replay::Replay;
 use crate::store::spawn::Spawn;
 use crate::store::step::{Step, What};
 use crate::store::tests::completed;
@@ -57,7 +58,7 @@ pub(in crate::store::tests) fn operation(
         1..=NUMBERS,
         vec(node, 0..4),
         prop::bool::weighted(0.1),
-        (prop::bool::weighted(0.7), 1..=NUMBERS),
+        (prop::bool::weighted(0.6), 1..=NUMBERS),
         option::weighted(0.3, select(&[50, 1_000, 600_000][..])),
     );
     what.prop_map(
@@ -81,7 +82,7 @@ pub(in crate::store::tests) fn operation(
     )
 }
 
-/// A job that others have added while they ran ends.
+/// A job that others have added while they ran ends; or all that are dead are replayed.
 #[derive(Debug)]
 struct EndChild {
     worker: u8,
@@ -109,7 +110,10 @@ impl Operation for EndChild {
             of.is_some_and(|of| of.of_step.is_some())
         });
         let Some(claim) = one_of(&claims, self.claim) else {
-            return Ok(());
+            // Those that have died are tried again.
+            let dead = world.last.names("dead").into_iter();
+            let ids: Vec<JobId> = dead.map(|id| JobId::stored(&id)).collect();
+            return world.both(&Replay { ids: &ids });
         };
         let outcome = if self.dies { dead() } else { completed() };
         end(world, self.worker, claim, outcome)
