@@ -224,7 +224,7 @@ async fn a_large_flow_is_there_once_or_not_at_all() {
         ]
     );
     assert!(
-        tree.to_string().contains("number same in sounds waiting"),
+        tree.to_string().contains("number same waiting in sounds"),
         "{tree}"
     );
     let job = queues[2].job(&id("same")).await.unwrap().unwrap();
