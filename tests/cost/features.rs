@@ -85,7 +85,7 @@ async fn expiring() {
         "expiring",
         |job, _| job.expires_in(HOUR),
         &budget(1.0, 19.1, 1_130.0, 35.2),
-        &budget(1.012, 32.4, 1_256.0, 366.0),
+        &budget(1.012, 32.4, 1_311.0, 366.0),
     )
     .await;
 }
@@ -101,7 +101,7 @@ async fn beside_a_paused_name() {
         "paused name",
         |job, _| job,
         &budget(1.0, 10.1, 713.0, 35.2),
-        &budget(1.012, 34.4, 1_245.0, 346.0),
+        &budget(1.012, 34.4, 1_300.0, 346.0),
     )
     .await;
 }

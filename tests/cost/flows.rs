@@ -17,7 +17,7 @@ const ENQUEUE: Budget = Budget {
 const PROCESS: Budget = Budget {
     calls: 1.012,
     commands: 43.2,
-    received: 1_252.0,
+    received: 1_307.0,
     sent: 384.0,
 };
 
