@@ -47,6 +47,8 @@ pub(crate) struct Traits {
     pub(crate) group: Option<String>,
     pub(crate) order: Option<Order>,
     pub(crate) unique: Option<String>,
+    /// For how many children the job waits before it first runs.
+    pub(crate) children: u32,
 }
 
 impl Traits {
@@ -56,6 +58,7 @@ impl Traits {
             group: key_in(fields, GROUP),
             order: order_in(fields),
             unique: unique_in(fields, name),
+            children: children_in(fields),
         }
     }
 }
@@ -213,10 +216,6 @@ pub(crate) fn child_of(fields: &[u8]) -> Option<ChildOf> {
 }
 
 /// For how many children the job of these fields waits.
-#[allow(
-    dead_code,
-    reason = "only queues in memory ask for it, and these are a feature"
-)]
 pub(crate) fn children_in(fields: &[u8]) -> u32 {
     let children = field_in(fields, CHILDREN).and_then(|children| children.parse().ok());
     children.unwrap_or(0)

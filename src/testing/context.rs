@@ -292,6 +292,7 @@ impl ContextBuilder {
                 lease: Arc::new(lease),
                 enqueued_at: self.enqueued_at,
                 group: self.group,
+                children: 0,
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
                 has_steps: false,

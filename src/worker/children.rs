@@ -22,7 +22,8 @@ use crate::worker::steps::{Call, Called, mistake, trouble};
 const CHILDREN_OF_STEP: &[StepKind] = &[StepKind::Children];
 
 impl Context {
-    /// The children of the job, in a [`Flow`](crate::Flow): how each ended, and what it gave back. None if the job has none.
+    /// The children with which the job was enqueued, in a [`Flow`](crate::Flow): how each ended, and what it gave back. None if it has none. Those that
+    /// it adds itself are given back by [`spawn_children`](Self::spawn_children), so that each attempt sees the same here.
     ///
     /// Read from Redis, in pages of at most 256 children or 1 MiB, each time it is called.
     ///
@@ -35,7 +36,11 @@ impl Context {
     ///
     /// Only reads.
     pub async fn children(&self) -> Result<Children, Error> {
-        Children::read(self.queue(), self.id()).await
+        let own = self.inner.children;
+        match own {
+            0 => Ok(Children::default()),
+            _ => Children::read_some(self.queue(), self.id(), 0, own).await,
+        }
     }
 
     /// What the job before this one in a [`Chain`](crate::Chain) gave back.
@@ -71,7 +76,7 @@ impl Context {
     /// # #[derive(Serialize, Deserialize)] struct Encode { part: u32 }
     /// # impl Job for Encode { const NAME: &'static str = "encode"; type Output = String; }
     /// # async fn parts_of(_: u64) -> Result<u32, Failure> { Ok(3) }
-    /// async fn assemble(film: Assemble, context: Context, films: State<Queue>) -> Result<String, Failure> {
+    /// async fn assemble(film: Assemble, context: Context, films: Queue) -> Result<String, Failure> {
     ///     let parts = context.step("count", async || parts_of(film.film).await).await?;
     ///     let encode = (0..parts).map(|part| films.enqueue(Encode { part }));
     ///     let encoded = context.spawn_children("encode", encode).await?;      // holds no slot meanwhile

@@ -3,7 +3,7 @@
 use std::future::IntoFuture;
 
 use futures::future::join_all;
-use oxcart::{Child, Children, Flow, OnDeath, Saga};
+use oxcart::{Chain, Child, Children, Flow, OnDeath, Saga};
 
 use super::*;
 
@@ -235,7 +235,8 @@ async fn a_drain_runs_children_and_what_they_give_back_is_typed() {
         let first = context.spawn_children("first", first).await?;
         let second = context.spawn_children("second", [good(&context)]).await?;
         assert_eq!((first.len(), second.len()), (2, 1));
-        assert_eq!(context.children().await?.len(), 3);
+        // These are of its steps, and not of a flow.
+        assert!(context.children().await?.is_empty());
         let outputs = first.outputs::<Ends>()?.into_iter();
         Ok(Some(outputs.chain(second.outputs::<Ends>()?).sum()))
     })
@@ -243,6 +244,28 @@ async fn a_drain_runs_children_and_what_they_give_back_is_typed() {
     assert!(last(&ran).is_completed(), "{ran:?}");
     // Three attempts, and four children.
     assert_eq!(ran.len(), 7, "{ran:?}");
+}
+
+/// Each attempt of a link of a chain sees the job before it, whatever it has added meanwhile.
+#[tokio::test]
+async fn a_link_of_a_chain_may_add_children() {
+    let queue = Oxcart::in_memory().queue(QUEUE).unwrap();
+    let add = async |_: Ask, context: Context| {
+        let before = context.previous::<Ends>().await?;
+        let added = context.spawn_children("added", [good(&context), good(&context)]);
+        let added = added.await?.outputs::<Ends>()?;
+        assert_eq!(context.children().await?.len(), 1);
+        Ok::<_, Failure>(Some(before + added.iter().sum::<u32>()))
+    };
+    let worker = Worker::builder(&queue).handle(add).handle(ends);
+    let worker = worker.build().unwrap();
+    let link = queue.enqueue(Ask(String::new()));
+    let chain = Chain::new(queue.enqueue(Ends(true))).then(link);
+    let job = chain.await.unwrap();
+    worker.drain().await;
+    assert_eq!(job.result().await.unwrap(), Some(21));
+    let all = queue.children(job.id()).await.unwrap();
+    assert_eq!(all.len(), 3, "{all:?}");
 }
 
 fn dies(context: &Context) -> oxcart::Enqueue<Ends> {
