@@ -36,7 +36,8 @@ async fn a_form_of_our_page_is_carried_out_and_says_so() {
 /// The script of the page that is left reads that page again, because the form has changed something.
 #[tokio::test]
 async fn what_was_done_is_told_to_a_page_that_is_opened_and_not_to_a_script() {
-    let router = Rig::new().await.router();
+    let rig = Rig::new().await;
+    let router = rig.router();
     let read = async |what: &str| {
         let request = Request::get("/")
             .header("authorization", format!("Bearer {OPERATOR}"))
