@@ -11,6 +11,7 @@ use sqlx::{PgConnection, PgTransaction};
 use crate::error::{Error, ErrorKind};
 use crate::inbox::consumer::{check, take};
 use crate::inbox::job_key::JobKey;
+use crate::inbox::seen::seen_now;
 use crate::inbox::stored::{decode, encode};
 
 /// A transaction of an attempt that has stopped is idle for at least so long before PostgreSQL ends it.
@@ -34,8 +35,9 @@ macro_rules! end_if_idle {
 /// Finds or makes the row of the job, and holds it until the transaction ends. A transaction that has committed meanwhile is seen.
 const HOLD: &str = concat!(
     "INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (job, incarnation) DO UPDATE SET fence = greatest(held.fence, excluded.fence) \
-     RETURNING fence, effect, output IS NOT NULL, ",
+     ON CONFLICT (job, incarnation) DO UPDATE SET fence = greatest(held.fence, excluded.fence), ",
+    seen_now!(),
+    " RETURNING fence, effect, output IS NOT NULL, ",
     end_if_idle!("$5")
 );
 
@@ -48,8 +50,9 @@ const COMPLETE: &str = concat!(
      VALUES ($1, $2, $3, $4, $6, pg_current_xact_id()) ON CONFLICT (job, incarnation) DO UPDATE SET \
      fence = greatest(held.fence, excluded.fence), \
      output = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.output ELSE held.output END, \
-     completed_by = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.completed_by ELSE held.completed_by END \
-     RETURNING fence, output IS NOT NULL, completed_by IS NOT DISTINCT FROM pg_current_xact_id(), ",
+     completed_by = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.completed_by ELSE held.completed_by END, ",
+    seen_now!(),
+    " RETURNING fence, output IS NOT NULL, completed_by IS NOT DISTINCT FROM pg_current_xact_id(), ",
     end_if_idle!("$5")
 );
 
