@@ -46,7 +46,13 @@ pub async fn migrate(pool: &PgPool) -> Result<(), Error> {
     if version(&mut connection).await?.is_some_and(is_newest) {
         return Ok(());
     }
+    // A pool may have one connection.
+    drop(connection);
     let mut transaction = pool.begin().await.map_err(failed)?;
+    // In a higher isolation level, what another process did while this one waited for the lock would not be seen.
+    let sees_others = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    let sees_others = (&mut *transaction).execute(sees_others);
+    sees_others.await.map_err(failed)?;
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
     lock.execute(&mut *transaction).await.map_err(failed)?;
     // Another process may have done it meanwhile.
