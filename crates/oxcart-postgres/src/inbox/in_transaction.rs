@@ -153,6 +153,9 @@ pub trait InTransaction: sealed::Sealed {
     /// [wrapped](crate::Inbox::wrap) is not called then: the job is completed with this output. One that is not wrapped gets here again, and
     /// is refused.
     ///
+    /// Take the row of the job first, with [`hold_in`](Self::hold_in), before the transaction changes any other row: the limit for an idle transaction
+    /// counts from there. A process that is frozen earlier holds the other rows without a limit.
+    ///
     /// ```no_run
     /// # use oxcart::{Context, Failure, Job, Queue, State, Worker};
     /// # use serde::{Deserialize, Serialize};
@@ -163,6 +166,7 @@ pub trait InTransaction: sealed::Sealed {
     ///
     /// async fn ship(job: Ship, context: Context, pool: State<PgPool>) -> Result<i64, Failure> {
     ///     let mut tx = pool.begin().await?;
+    ///     context.hold_in(&mut tx).await?;
     ///     let parcel = "INSERT INTO parcel (order_id) VALUES ($1) RETURNING id";
     ///     let parcel: i64 = sqlx::query_scalar(parcel).bind(job.order).fetch_one(&mut *tx).await?;
     ///     context.complete_in(&mut tx, &parcel).await?;
