@@ -115,7 +115,9 @@ fn check_is_known(there: Option<i32>) -> Result<(), Error> {
 /// The version of the tables; none if there are none.
 async fn version(connection: &mut PgConnection) -> Result<Option<i32>, Error> {
     let failed = |error| Error::sql("looking for the tables of oxcart", error);
-    let there = "SELECT to_regclass('oxcart.migration') IS NOT NULL";
+    // The catalog is read as any table, which sees what was committed before. `to_regclass` may answer with what this connection has seen earlier.
+    let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+        WHERE n.nspname = 'oxcart' AND c.relname = 'migration')";
     let there: bool = sqlx::query_scalar(there)
         .fetch_one(&mut *connection)
         .await
