@@ -46,7 +46,13 @@ pub async fn migrate(pool: &PgPool) -> Result<(), Error> {
     if version(&mut connection).await?.is_some_and(is_newest) {
         return Ok(());
     }
+    // A pool may have one connection.
+    drop(connection);
     let mut transaction = pool.begin().await.map_err(failed)?;
+    // In a higher isolation level, what another process did while this one waited for the lock would not be seen.
+    let sees_others = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED";
+    let sees_others = (&mut *transaction).execute(sees_others);
+    sees_others.await.map_err(failed)?;
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK);
     lock.execute(&mut *transaction).await.map_err(failed)?;
     // Another process may have done it meanwhile.
@@ -109,7 +115,9 @@ fn check_is_known(there: Option<i32>) -> Result<(), Error> {
 /// The version of the tables; none if there are none.
 async fn version(connection: &mut PgConnection) -> Result<Option<i32>, Error> {
     let failed = |error| Error::sql("looking for the tables of oxcart", error);
-    let there = "SELECT to_regclass('oxcart.migration') IS NOT NULL";
+    // The catalog is read as any table, which sees what was committed before. `to_regclass` may answer with what this connection has seen earlier.
+    let there = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+        WHERE n.nspname = 'oxcart' AND c.relname = 'migration')";
     let there: bool = sqlx::query_scalar(there)
         .fetch_one(&mut *connection)
         .await

@@ -2,7 +2,10 @@
 
 mod support;
 
+use std::time::Duration;
+
 use oxcart_postgres::{ErrorKind, migrate};
+use sqlx::postgres::PgPoolOptions;
 use support::database;
 
 #[tokio::test]
@@ -25,6 +28,37 @@ async fn migrations_run_once_whoever_runs_them_and_how_often() {
         .expect("the table is there");
     let expected: Vec<i32> = (1..).take(ran.len()).collect();
     assert!(ran.len() > 1 && ran == expected, "{ran:?}");
+}
+
+#[tokio::test]
+async fn one_connection_is_enough() {
+    let database = database().await;
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(10));
+    let pool = pool.connect_with(database.options.clone()).await;
+    let pool = pool.expect("a connection");
+    migrate(&pool).await.expect("migrated");
+    migrate(&pool).await.expect("nothing to be done");
+}
+
+/// Who waits for another process sees what that has done, whatever the isolation level of the database.
+#[tokio::test]
+async fn the_isolation_level_does_not_matter() {
+    let database = database().await;
+    let strict = [("default_transaction_isolation", "serializable")];
+    let options = database.options.clone().options(strict);
+    let pool = PgPoolOptions::new().max_connections(10);
+    let pool = pool.connect_with(options).await.expect("a connection");
+    let runs: Vec<_> = (0..5)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { migrate(&pool).await })
+        })
+        .collect();
+    for run in runs {
+        run.await.expect("no panic").expect("migrated");
+    }
 }
 
 #[tokio::test]

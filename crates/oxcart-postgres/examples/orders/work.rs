@@ -42,6 +42,8 @@ async fn charge(
     // What takes long comes before the transaction: here the bank is asked.
     tokio::time::sleep(Duration::from_millis(50)).await;
     let mut tx = pool.begin().await?;
+    // From here on the transaction ends if it is idle: a frozen process holds no till for ever.
+    context.hold_in(&mut tx).await?;
     let store = EventStore::new();
     store
         .execute::<Order>(&mut tx, &job.order, Command::Pay)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::PgConnection;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::events::EventStore;
 use crate::events::append::{AppendError, Appended, Conflict, Expected};
 use crate::events::event::Event;
@@ -62,6 +62,9 @@ pub trait Aggregate: Default + Serialize + DeserializeOwned + Send + Sync {
     const VERSION: u16 = 1;
 
     /// After so many events there is a new snapshot; 0 for never. Default 100.
+    ///
+    /// A state that JSON or PostgreSQL cannot hold (a map whose keys are no text, text with a zero byte) has none, which is logged through `tracing`: it
+    /// is made from all events each time.
     const SNAPSHOT_EVERY: u64 = 100;
 
     /// What happens to it.
@@ -274,16 +277,30 @@ async fn snapshot<A: Aggregate>(
     })
 }
 
+/// As PostgreSQL can hold it; otherwise why it cannot.
+fn as_json(state: &impl Serialize) -> Result<String, String> {
+    let json = serde_json::to_string(state).map_err(|error| error.to_string())?;
+    // Two backslashes are one that is part of the text.
+    match json.contains("\\u0000") && json.replace(r"\\", "").contains("\\u0000") {
+        true => Err("PostgreSQL cannot hold text with a zero byte".to_owned()),
+        false => Ok(json),
+    }
+}
+
+/// A shortcut, and nothing more: a state of which there can be none is as good.
 async fn keep_snapshot<A: Aggregate>(
     connection: &mut PgConnection,
     stream: &str,
     version: u64,
     state: &A,
 ) -> Result<(), Error> {
-    let state = serde_json::to_string(state).map_err(|error| {
-        let message = format!("a snapshot of the stream `{stream}` cannot be stored: {error}");
-        Error::new(ErrorKind::Codec, message)
-    })?;
+    let state = match as_json(state) {
+        Ok(state) => state,
+        Err(why) => {
+            tracing::warn!(stream, version, %why, "there is no snapshot of this state: it is made from the events each time");
+            return Ok(());
+        }
+    };
     let keep = "INSERT INTO oxcart.snapshot AS known (stream, version, shape, state) VALUES ($1, $2, $3, $4::jsonb) \
         ON CONFLICT (stream) DO UPDATE SET version = excluded.version, shape = excluded.shape, state = excluded.state \
         WHERE known.version <= excluded.version OR known.shape <> excluded.shape";

@@ -105,12 +105,16 @@ impl<P: Projection> Projector<P> {
     pub async fn catch_up(&self) -> Result<u64, Error> {
         check::<P>()?;
         let mut limit = self.batch;
+        let mut wait = WAIT_FIRST;
         loop {
             match self.step(limit).await {
-                Ok(Moved::On) => limit = self.batch,
+                Ok(Moved::On) => (limit, wait) = (self.batch, WAIT_FIRST),
                 Ok(Moved::CaughtUp) => break,
                 Err(Stuck { before, .. }) if before > 0 => limit = before,
-                Err(Stuck { error, .. }) if error.kind() == ErrorKind::Retry => {}
+                Err(Stuck { error, .. }) if error.kind() == ErrorKind::Retry => {
+                    tokio::time::sleep(wait).await;
+                    wait = WAIT_LONGEST.min(2 * wait);
+                }
                 Err(Stuck { error, .. }) => return Err(error),
             }
         }

@@ -6,15 +6,19 @@ use sqlx::{PgConnection, PgTransaction};
 
 use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
+use crate::inbox::seen::seen_now;
 use crate::inbox::stored::{decode, encode};
 
 /// So many bytes a name may have, so that the key fits in an index.
 const NAME_MAX: usize = 512;
 
 /// Finds or makes the row of the message, and holds it until the transaction ends.
-const HOLD: &str = "\
-    INSERT INTO oxcart.inbox_message AS held (consumer, message) VALUES ($1, $2) \
-    ON CONFLICT (consumer, message) DO UPDATE SET message = held.message RETURNING effect";
+const HOLD: &str = concat!(
+    "INSERT INTO oxcart.inbox_message AS held (consumer, message) VALUES ($1, $2) \
+     ON CONFLICT (consumer, message) DO UPDATE SET ",
+    seen_now!(),
+    " RETURNING effect"
+);
 
 const KEEP_EFFECT: &str =
     "UPDATE oxcart.inbox_message SET effect = $3 WHERE consumer = $1 AND message = $2";

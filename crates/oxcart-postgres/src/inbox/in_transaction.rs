@@ -11,6 +11,7 @@ use sqlx::{PgConnection, PgTransaction};
 use crate::error::{Error, ErrorKind};
 use crate::inbox::consumer::{check, take};
 use crate::inbox::job_key::JobKey;
+use crate::inbox::seen::seen_now;
 use crate::inbox::stored::{decode, encode};
 
 /// A transaction of an attempt that has stopped is idle for at least so long before PostgreSQL ends it.
@@ -34,8 +35,9 @@ macro_rules! end_if_idle {
 /// Finds or makes the row of the job, and holds it until the transaction ends. A transaction that has committed meanwhile is seen.
 const HOLD: &str = concat!(
     "INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence) VALUES ($1, $2, $3, $4) \
-     ON CONFLICT (job, incarnation) DO UPDATE SET fence = greatest(held.fence, excluded.fence) \
-     RETURNING fence, effect, output IS NOT NULL, ",
+     ON CONFLICT (job, incarnation) DO UPDATE SET fence = greatest(held.fence, excluded.fence), ",
+    seen_now!(),
+    " RETURNING fence, effect, output IS NOT NULL, ",
     end_if_idle!("$5")
 );
 
@@ -48,8 +50,9 @@ const COMPLETE: &str = concat!(
      VALUES ($1, $2, $3, $4, $6, pg_current_xact_id()) ON CONFLICT (job, incarnation) DO UPDATE SET \
      fence = greatest(held.fence, excluded.fence), \
      output = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.output ELSE held.output END, \
-     completed_by = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.completed_by ELSE held.completed_by END \
-     RETURNING fence, output IS NOT NULL, completed_by IS NOT DISTINCT FROM pg_current_xact_id(), ",
+     completed_by = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.completed_by ELSE held.completed_by END, ",
+    seen_now!(),
+    " RETURNING fence, output IS NOT NULL, completed_by IS NOT DISTINCT FROM pg_current_xact_id(), ",
     end_if_idle!("$5")
 );
 
@@ -150,6 +153,9 @@ pub trait InTransaction: sealed::Sealed {
     /// [wrapped](crate::Inbox::wrap) is not called then: the job is completed with this output. One that is not wrapped gets here again, and
     /// is refused.
     ///
+    /// Take the row of the job first, with [`hold_in`](Self::hold_in), before the transaction changes any other row: the limit for an idle transaction
+    /// counts from there. A process that is frozen earlier holds the other rows without a limit.
+    ///
     /// ```no_run
     /// # use oxcart::{Context, Failure, Job, Queue, State, Worker};
     /// # use serde::{Deserialize, Serialize};
@@ -160,6 +166,7 @@ pub trait InTransaction: sealed::Sealed {
     ///
     /// async fn ship(job: Ship, context: Context, pool: State<PgPool>) -> Result<i64, Failure> {
     ///     let mut tx = pool.begin().await?;
+    ///     context.hold_in(&mut tx).await?;
     ///     let parcel = "INSERT INTO parcel (order_id) VALUES ($1) RETURNING id";
     ///     let parcel: i64 = sqlx::query_scalar(parcel).bind(job.order).fetch_one(&mut *tx).await?;
     ///     context.complete_in(&mut tx, &parcel).await?;

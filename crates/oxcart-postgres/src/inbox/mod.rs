@@ -3,6 +3,7 @@
 mod consumer;
 mod in_transaction;
 mod job_key;
+mod seen;
 mod stored;
 mod wrapped;
 
@@ -48,7 +49,7 @@ impl Inbox {
         Self { pool: pool.clone() }
     }
 
-    /// Forgets what was last seen longer ago than this; how many rows that were. Each statement drops 5,000 rows at most, and is a transaction
+    /// Forgets what was last used longer ago than this; how many rows that were. Each statement drops 5,000 rows at most, and is a transaction
     /// of its own, so that nobody waits for it. Run it now and then, by a [schedule](oxcart::Schedule) for instance.
     ///
     /// A job or a message that comes again after it was forgotten has its effect again. So keep rows for longer than a job can live: with its retries, in

@@ -10,14 +10,18 @@ use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::inbox::in_transaction::stale;
 use crate::inbox::job_key::JobKey;
+use crate::inbox::seen::seen_now;
 use crate::inbox::stored::decode;
 
 const FIND: &str = "SELECT fence, output FROM oxcart.inbox_job WHERE job = $1 AND incarnation = $2";
 
 /// From here on no earlier attempt commits anything.
-const BEGIN: &str = "\
-    INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence) VALUES ($1, $2, $3, $4) \
-    ON CONFLICT (job, incarnation) DO UPDATE SET fence = greatest(held.fence, excluded.fence) RETURNING fence, output";
+const BEGIN: &str = concat!(
+    "INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (job, incarnation) DO UPDATE SET fence = greatest(held.fence, excluded.fence), ",
+    seen_now!(),
+    " RETURNING fence, output"
+);
 
 /// A handler that is not called for a job which a transaction has completed ([`Inbox::wrap`]).
 pub struct Settled<H> {

@@ -10,7 +10,8 @@ use crate::error::Error;
 /// If a queue does not say by then where it stands, it is asked again soon.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The queues for which there are rows that were taken and that Redis does not have: because a relay died, or because Redis has lost them.
+/// The queues for which there are rows that were taken and that Redis does not have: because a relay died, or because Redis has lost them. Also those
+/// that have more than is noted here.
 pub(super) async fn unsent(shared: &Shared, source: &str) -> Result<Vec<String>, Error> {
     let streams: Vec<(String, bool)> = sqlx::query_as(
         "SELECT queue, held_until > clock_timestamp() FROM oxcart.outbox_stream ORDER BY queue",
@@ -28,7 +29,8 @@ pub(super) async fn unsent(shared: &Shared, source: &str) -> Result<Vec<String>,
     Ok(unsent)
 }
 
-/// Whether there are rows that the queue does not have; tells if it had them.
+/// Whether there are rows that the queue does not have; tells if it had them. Also whether the queue has more than is noted here, because a relay
+/// ended between sending and noting it: who takes from it next notes it. Until then its rows count as under way, and none of them is dropped.
 pub(super) async fn is_unsent(shared: &Shared, source: &str, queue: &str) -> Result<bool, Error> {
     let Ok(handle) = shared.oxcart.queue(queue) else {
         return Ok(false);
@@ -47,10 +49,13 @@ pub(super) async fn is_unsent(shared: &Shared, source: &str, queue: &str) -> Res
     .fetch_optional(&shared.pool)
     .await
     .map_err(failed)?;
-    let Some((fed, Some(first))) = found else {
+    let Some((fed, first)) = found else {
         return Ok(false);
     };
     let fed = fed.unsigned_abs();
+    let Some(first) = first else {
+        return Ok(stands > fed);
+    };
     if stands < fed {
         tracing::warn!(
             queue,

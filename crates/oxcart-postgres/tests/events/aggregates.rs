@@ -1,5 +1,7 @@
 //! Commands, events and states.
 
+use std::collections::HashMap;
+
 use oxcart_postgres::{Aggregate, Event, ExecuteError, Expected};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -182,4 +184,73 @@ async fn an_event_of_another_kind_is_told() {
             .contains("event 1 of the stream `account-9`"),
         "{error}"
     );
+}
+
+/// JSON has no such keys.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Field(HashMap<(u64, u64), u64>);
+
+/// PostgreSQL has no such text, but for one that only looks like it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Text<const HAS_ZERO: bool>(String);
+
+impl Aggregate for Field {
+    const NAME: &'static str = "field";
+    type Event = Change;
+    type Command = u64;
+    type Refusal = &'static str;
+
+    fn handle(&self, many: u64) -> Result<Vec<Change>, &'static str> {
+        Ok((0..many).map(Change::In).collect())
+    }
+
+    fn apply(&mut self, _: Change) {
+        *self.0.entry((1, 1)).or_default() += 1;
+    }
+}
+
+impl<const HAS_ZERO: bool> Aggregate for Text<HAS_ZERO> {
+    const NAME: &'static str = if HAS_ZERO { "zero" } else { "text" };
+    type Event = Change;
+    type Command = u64;
+    type Refusal = &'static str;
+
+    fn handle(&self, many: u64) -> Result<Vec<Change>, &'static str> {
+        Ok((0..many).map(Change::In).collect())
+    }
+
+    fn apply(&mut self, _: Change) {
+        self.0
+            .push_str(if HAS_ZERO { "\\\0" } else { r"\u0000 \\u0000" });
+    }
+}
+
+/// Gives 60 events two times, and loads the state.
+async fn twice<A: Aggregate<Command = u64, Refusal = &'static str>>(pool: &PgPool) -> A {
+    for version in [60, 120] {
+        let mut tx = pool.begin().await.expect("a transaction");
+        let executed = STORE.execute::<A>(&mut tx, "1", 60).await;
+        let executed = executed.expect("events are what counts");
+        assert_eq!(executed.version, version);
+        tx.commit().await.expect("committed");
+    }
+    let mut connection = pool.acquire().await.expect("a connection");
+    let loaded = STORE.load::<A>(&mut connection, "1").await.expect("loaded");
+    assert_eq!(loaded.version, 120);
+    loaded.state
+}
+
+#[tokio::test]
+async fn a_state_of_which_there_can_be_no_snapshot_needs_none() {
+    let pool = store().await;
+    assert_eq!(twice::<Field>(&pool).await.0[&(1, 1)], 120);
+    assert_eq!(twice::<Text<true>>(&pool).await.0, "\\\0".repeat(120));
+    let text = r"\u0000 \\u0000".repeat(120);
+    assert_eq!(twice::<Text<false>>(&pool).await.0, text);
+    let kept = "SELECT stream FROM oxcart.snapshot";
+    let kept: Vec<String> = sqlx::query_scalar(kept)
+        .fetch_all(&pool)
+        .await
+        .expect("read");
+    assert_eq!(kept, ["text-1"]);
 }

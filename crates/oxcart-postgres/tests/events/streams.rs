@@ -4,7 +4,7 @@ use oxcart_postgres::{AppendError, Conflict, ErrorKind, Event, Expected, StoredE
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::rig::{Moved, STORE, append, store};
+use crate::rig::{Moved, STORE, all, append, store, store_and_database};
 use crate::support::database;
 
 fn conflict(appended: Result<oxcart_postgres::Appended, AppendError>) -> Conflict {
@@ -174,4 +174,33 @@ async fn an_event_of_an_older_version_is_read_as_one_of_today() {
     // A program that does not know the new version says so.
     let error = read[1].decode::<Moved>().expect_err("too new");
     assert!(error.to_string().contains("update it"), "{error}");
+}
+
+/// The rights that docs/event-store.md names are enough.
+#[tokio::test]
+async fn writers_and_readers_need_the_rights_that_are_named() {
+    let (database, pool) = store_and_database().await;
+    let rights = "CREATE ROLE writer LOGIN; CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA oxcart TO writer, reader;
+        GRANT SELECT, INSERT, UPDATE ON oxcart.stream TO writer; GRANT SELECT, INSERT ON oxcart.event TO writer;
+        GRANT INSERT ON oxcart.event_unordered TO writer;
+        GRANT SELECT ON oxcart.event TO reader; GRANT SELECT, DELETE ON oxcart.event_unordered TO reader;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON oxcart.event_order, oxcart.event_head, oxcart.snapshot, oxcart.subscription,
+            oxcart.projection TO reader";
+    sqlx::raw_sql(rights).execute(&pool).await.expect("granted");
+    let as_user = async |user: &str| {
+        let options = database.options.clone().username(user);
+        let pool = sqlx::PgPool::connect_with(options).await;
+        pool.expect("a connection")
+    };
+    let (writer, reader) = (as_user("writer").await, as_user("reader").await);
+    for expected in [Expected::Any, Expected::Version(1)] {
+        let appended = append(&writer, "a", expected, &[Moved::By(1)]).await;
+        appended.expect("it may append");
+    }
+    // Who is told of a conflict has looked.
+    conflict(append(&writer, "a", Expected::Empty, &[Moved::By(1)]).await);
+    assert_eq!(all(&reader, 10).await.len(), 2);
+    let mut connection = reader.acquire().await.expect("a connection");
+    let stream = STORE.read_stream(&mut connection, "a", 0, 10).await;
+    assert_eq!(stream.expect("it may read").len(), 2);
 }

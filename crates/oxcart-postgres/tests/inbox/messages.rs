@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use oxcart::JobId;
+use oxcart::{Context, Failure, Handler, Job, JobId};
 use oxcart_postgres::{Error, ErrorKind, InTransaction, Inbox};
+use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 
-use crate::rig::{attempt, balance, bank};
+use crate::rig::{add_once, attempt, balance, bank};
 
 async fn take(pool: &PgPool, consumer: &str, message: &str) -> Result<i64, Error> {
     let mut tx = pool.begin().await.expect("a transaction");
@@ -101,4 +102,68 @@ async fn what_is_old_is_forgotten_and_nothing_else() {
     assert_eq!(left, 2);
     let error = inbox.prune(hour / 2).await.expect_err("too short");
     assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[derive(Serialize, Deserialize)]
+struct Nothing;
+
+impl Job for Nothing {
+    const NAME: &'static str = "nothing";
+    type Output = ();
+}
+
+/// However old a row is: who has just used it may use it again.
+#[tokio::test]
+async fn what_is_in_use_is_not_forgotten() {
+    let pool = bank().await;
+    let inbox = Inbox::new(&pool);
+    let id = JobId::generate();
+    let hour = Duration::from_secs(3_600);
+    let age = async || {
+        let age = "UPDATE oxcart.inbox_job SET seen_at = now() - interval '3 hours'; \
+            UPDATE oxcart.inbox_message SET seen_at = now() - interval '3 hours'";
+        sqlx::raw_sql(age).execute(&pool).await.expect("aged");
+    };
+    let left = async |table: &str| {
+        inbox.prune(2 * hour).await.expect("pruned");
+        let left = format!("SELECT count(*) FROM oxcart.{table}");
+        let left: i64 = sqlx::query_scalar(&left)
+            .fetch_one(&pool)
+            .await
+            .expect("counted");
+        left
+    };
+    for (use_number, way) in ["held", "once", "named", "begun", "completed"]
+        .iter()
+        .enumerate()
+    {
+        age().await;
+        let fence = 1 + use_number as u64;
+        let context = Context::builder().id(id.clone()).fence(fence).attempt(2);
+        let context = context.build();
+        let mut tx = pool.begin().await.expect("a transaction");
+        match *way {
+            "held" => context.hold_in(&mut tx).await.expect("held"),
+            "once" => drop(add_once(&context, &mut tx).await.expect("added")),
+            "named" => {
+                let nothing = context.once_named(&mut tx, "a", async |_| Ok(()));
+                nothing.await.expect("done");
+            }
+            "begun" => {
+                let fails = async |_: Nothing| Err::<(), _>(Failure::retry("it does nothing"));
+                let called = inbox.wrap(fails).call(Nothing, context).await;
+                assert!(called.is_err());
+            }
+            _ => context.complete_in(&mut tx, &()).await.expect("completed"),
+        }
+        tx.commit().await.expect("committed");
+        assert_eq!(left("inbox_job").await, 1, "{way}");
+    }
+    take(&pool, "c", "m").await.expect("taken");
+    age().await;
+    take(&pool, "c", "m").await.expect("taken before");
+    assert_eq!(left("inbox_message").await, 1);
+    // It can be forgotten.
+    age().await;
+    assert_eq!(left("inbox_message").await + left("inbox_job").await, 0);
 }

@@ -8,7 +8,7 @@ use oxcart::Oxcart;
 use oxcart_postgres::{Relay, Step};
 use sqlx::PgPool;
 
-use crate::rig::{Ledger, Rig, committed, enter_many, relay, work};
+use crate::rig::{Ledger, PATIENCE, Rig, committed, enter_many, relay, work};
 use crate::support::{Postgres, Process, child_of_test, database, is_full, spawn_self};
 
 /// A relay that kills itself at a step; without one, it runs until it is killed.
@@ -86,6 +86,22 @@ async fn g3_a_relay_may_be_killed_at_each_step() {
     ledger.assert_is(&committed).await;
     last.stop().await;
     worker.stop().await;
+}
+
+/// A relay that ends after it has sent its rows and before it has noted that: the next one notes it, though no further row comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_is_noted_without_a_further_row() {
+    let database = database().await;
+    let rig = Rig::with(database.pool().await).await;
+    enter_many(&rig.pool, &rig.queue, 4).await;
+    let mut dies = spawn(&database.url(), &rig.redis.url(), "fed", 0);
+    assert!(!dies.wait(PATIENCE).success());
+    let there = rig.queue.counts().await.expect("counts").left();
+    assert_eq!(there, 4, "they were not sent");
+    assert!(!rig.is_sent().await, "it was noted already");
+    let last = relay(&rig.pool, &rig.oxcart);
+    rig.until_sent().await;
+    last.stop().await;
 }
 
 /// Four relays, of which one or the other is killed, and both servers killed and started again, while rows go through.
