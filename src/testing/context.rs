@@ -292,6 +292,7 @@ impl ContextBuilder {
                 lease: Arc::new(lease),
                 enqueued_at: self.enqueued_at,
                 group: self.group,
+                order: None,
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
                 has_steps: false,

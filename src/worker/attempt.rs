@@ -122,6 +122,7 @@ fn begin(
                 name: mem::take(&mut record.name),
                 enqueued_at: record.enqueued_at,
                 group: record.traits.group.take(),
+                order: record.traits.order.take().map(|order| order.key),
                 headers: mem::take(&mut record.headers),
             };
             context(worker, lease, terms, known)
@@ -132,6 +133,7 @@ fn begin(
                 name: UNREADABLE.to_owned(),
                 enqueued_at: Timestamp::from_millis(0),
                 group: None,
+                order: None,
                 headers: Vec::new(),
             };
             context(worker, lease, terms, unknown)
@@ -192,6 +194,7 @@ struct Known {
     name: String,
     enqueued_at: Timestamp,
     group: Option<String>,
+    order: Option<String>,
     headers: Vec<(String, String)>,
 }
 
@@ -213,6 +216,7 @@ fn context(worker: &WorkerInner, lease: &Arc<Lease>, terms: &Terms, known: Known
             lease: Arc::clone(lease),
             enqueued_at: known.enqueued_at,
             group: known.group,
+            order: known.order,
             headers: known.headers,
             kept: None,
             has_steps: terms.counters.has_steps,

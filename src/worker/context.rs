@@ -40,6 +40,8 @@ pub(crate) struct ContextInner {
     pub(crate) lease: Arc<Lease>,
     pub(crate) enqueued_at: Timestamp,
     pub(crate) group: Option<String>,
+    /// The key that the job is ordered by.
+    pub(crate) order: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     /// In a test of a handler alone, the progress is kept here.
     pub(crate) kept: Option<Box<Mutex<Option<Vec<u8>>>>>,
