@@ -30,9 +30,9 @@ for i = 1, #records, 2 do
     end
   end
   if state == 'blocked' and not is_family[id] and queue.waits_for_children(id) then
-    local missing, open = queue.missing_children(id)
+    local missing = queue.missing_children(id)
     if #missing > 0 then
-      families[#families + 1], is_family[id] = { id = id, missing = missing, open = open }, true
+      families[#families + 1], is_family[id] = { id = id, missing = missing }, true
     end
   end
   if is_lost then
@@ -44,15 +44,15 @@ table.sort(families, function(a, b)
   return a.id < b.id
 end)
 
-local function append_children(answer, family)
-  for _, child in ipairs(family.missing) do
+local function append_children(answer, missing)
+  for _, child in ipairs(missing) do
     answer[#answer + 1] = child.id
   end
 end
 
 if args.how == 'look' or #ids + #families == 0 then
   for _, family in ipairs(families) do
-    append_children(ids, family)
+    append_children(ids, family.missing)
   end
   return { 'orphans', now_ms, ids, next_cursor, 0 }
 end
@@ -79,11 +79,13 @@ for _, family in ipairs(families) do
     cursor, more = args.cursor, 1
     break
   end
-  told = told + #family.missing
-  if queue.drop_children(family.id, family.missing, family.open) == 0 then
+  -- A child that was put back or removed just now may have changed what is open.
+  local missing, open = queue.missing_children(family.id)
+  told = told + #missing
+  if #missing > 0 and queue.drop_children(family.id, missing, open) == 0 then
     queue.let_parent_go(family.id)
   end
-  append_children(answer, family)
+  append_children(answer, missing)
 end
 queue.look_for_due()
 queue.flush_events()

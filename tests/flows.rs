@@ -344,6 +344,33 @@ async fn what_is_no_flow_is_refused_and_nothing_is_written() {
     assert_eq!(queue.counts().await.unwrap().totals.added, 3);
 }
 
+/// They die in one script.
+#[tokio::test]
+async fn a_death_kills_so_many_jobs_in_a_row_and_no_more() {
+    let server = Server::start();
+    let queue = connect(&server.url()).await;
+    let row = |jobs: u64| {
+        let dies = queue.enqueue(Number(5)).attempts(1);
+        let first = Chain::new(dies).on_death(OnDeath::Fail);
+        let row = (2..jobs).fold(first, |chain, n| chain.then(request(&queue, n)));
+        row.then(queue.enqueue(Sum))
+    };
+    let error = row(257).await.unwrap_err();
+    assert!(error.is_invalid(), "{error}");
+    let text = "more than 256 jobs of the flow in a row";
+    assert!(error.to_string().contains(text), "{error}");
+    assert_eq!(queue.counts().await.unwrap().totals.added, 0);
+
+    let longest = row(256).await.unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(worker(&queue).run_until(stop.clone().cancelled_owned()));
+    let error = longest.result().within(PATIENCE).await.unwrap_err();
+    assert!(error.is_dead(), "{error}");
+    assert_eq!(queue.counts().await.unwrap().dead, 256);
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn a_flow_is_looked_at_and_cancelled_as_a_whole() {
     let server = Server::start();

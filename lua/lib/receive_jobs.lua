@@ -3,8 +3,13 @@
 -- needs: batch, message
 -- rarely: types, head, tell
 
+local function has_ended(id)
+  return redis.call('ZSCORE', key.completed, id) or redis.call('ZSCORE', key.kept, id) or redis.call('ZSCORE', key.dead, id)
+end
+
 -- Jobs could not be added, `there` as of `add` (add.lua). Their parents, if they have any, would wait for ever: they are told why. A job
--- that is there, and is this child, is no news.
+-- that is there, and is this child, is no news: it tells when it ends. One that has ended told an earlier parent of the same id, and tells nobody
+-- again.
 local function refuse(batch, there)
   local refused = {}
   for _, met in ipairs(there) do
@@ -13,7 +18,8 @@ local function refuse(batch, there)
     local id, sent = batch.ids[at], batch.records[at]
     local parent = queue.sent_field(sent, 'parent')
     local stored = parent and owner == '' and redis.call('HGET', key.jobs, id)
-    if parent and not (stored and queue.field_of(stored, 'parent') == parent) then
+    local is_this = stored and queue.field_of(stored, 'parent') == parent
+    if parent and not (is_this and not has_ended(id)) then
       refused[#refused + 1] = {
         id = id, to = 'refused', parent = parent, on_death = queue.sent_field(sent, 'on_death'),
         outcome = owner == '' and 'another job has its id' or 'job ' .. owner .. ' has its unique key',
@@ -41,6 +47,8 @@ function queue.receive_jobs(messages)
     queue.check_types()
     redis.call('HLEN', key.attempts)
     redis.call('ZCARD', key.dead)
+    redis.call('ZCARD', key.completed)
+    redis.call('ZCARD', key.kept)
   end
   local there = queue.add_batch(batch)
   if batch.options.traits and #there > 0 then

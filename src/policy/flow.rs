@@ -7,6 +7,9 @@ use crate::policy::key::{decode_key, encode_key};
 /// How many jobs a flow may have, all of them together.
 pub(crate) const NODES_MAX: usize = 10_000;
 
+/// How many jobs of a flow may die of one death, each the parent of the one before. They all die in one script, which must not take long.
+pub(crate) const DEATHS_MAX: usize = 256;
+
 /// What it means for its parent that a child is dead.
 ///
 /// A child that has ended in any other way (completed, cancelled, expired or removed) holds nothing up, whatever is set here.

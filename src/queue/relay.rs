@@ -25,7 +25,7 @@ use crate::store::sent::Sent;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 
 /// Calls that bring messages to their targets, in one run.
-const CALLS_AT_MOST: usize = 64;
+pub(crate) const CALLS_AT_MOST: usize = 64;
 /// And of these for one target, before the next one has its turn.
 const CALLS_PER_TURN: usize = 8;
 /// A message may say that a queue is to send further ones. So many looks at other queues has one run.

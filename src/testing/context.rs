@@ -293,6 +293,7 @@ impl ContextBuilder {
                 enqueued_at: self.enqueued_at,
                 group: self.group,
                 children: 0,
+                order: None,
                 headers: self.headers,
                 kept: Some(Box::new(Mutex::new(None))),
                 has_steps: false,

@@ -123,6 +123,7 @@ fn begin(
                 enqueued_at: record.enqueued_at,
                 group: record.traits.group.take(),
                 children: record.traits.children,
+                order: record.traits.order.take().map(|order| order.key),
                 headers: mem::take(&mut record.headers),
             };
             context(worker, lease, terms, known)
@@ -134,6 +135,7 @@ fn begin(
                 enqueued_at: Timestamp::from_millis(0),
                 group: None,
                 children: 0,
+                order: None,
                 headers: Vec::new(),
             };
             context(worker, lease, terms, unknown)
@@ -195,6 +197,7 @@ struct Known {
     enqueued_at: Timestamp,
     group: Option<String>,
     children: u32,
+    order: Option<String>,
     headers: Vec<(String, String)>,
 }
 
@@ -217,6 +220,7 @@ fn context(worker: &WorkerInner, lease: &Arc<Lease>, terms: &Terms, known: Known
             enqueued_at: known.enqueued_at,
             group: known.group,
             children: known.children,
+            order: known.order,
             headers: known.headers,
             kept: None,
             has_steps: terms.counters.has_steps,

@@ -12,7 +12,7 @@ use crate::policy::steps::{StepKind, StoredStep};
 use crate::queue::flow::Child;
 use crate::queue::flow::children::Children;
 use crate::queue::flow::conflict;
-use crate::queue::flow::offspring::Offspring;
+use crate::queue::flow::offspring::{Adder, Offspring};
 use crate::store::enqueue::NewJob;
 use crate::store::spawn::{Spawn, Spawned};
 use crate::worker::context::Context;
@@ -90,7 +90,7 @@ impl Context {
     /// # Errors
     ///
     /// Those of a [sleep](Self::sleep). [`ErrorKind::Dead`](crate::ErrorKind::Dead), not retried, if a child is dead whose death is to fail the job. [`ErrorKind::Conflict`](crate::ErrorKind::Conflict), and nothing was
-    /// enqueued, if a job has the id or the unique key of one of them. [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), not retried: too many jobs, another queue, or two with one id; and in a test
+    /// enqueued, if a job has the id or the unique key of one of them. [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), not retried: too many jobs, another queue, two with one id, or one with the [order](crate::Enqueue::ordered_by) of the job itself; and in a test
     /// of a handler alone (`Context::builder()`), where nothing runs them: use [`Worker::drain`](crate::Worker::drain).
     ///
     /// # Cancel safety
@@ -142,7 +142,12 @@ impl Context {
         queue.inner.check_weight(offspring.heaviest()).await?;
         let mut first = Children::count(queue, self.id()).await?;
         loop {
-            let jobs = offspring.prepare(queue, self.id(), call.number, first)?;
+            let adder = Adder {
+                queue,
+                id: self.id(),
+                order: self.inner.order.as_deref(),
+            };
+            let jobs = offspring.prepare(&adder, call.number, first)?;
             let jobs: Vec<&NewJob> = jobs.iter().collect();
             let verb = Spawn {
                 id: self.id(),

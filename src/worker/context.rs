@@ -42,6 +42,8 @@ pub(crate) struct ContextInner {
     pub(crate) group: Option<String>,
     /// How many children the job was enqueued with.
     pub(crate) children: u32,
+    /// The key that the job is ordered by.
+    pub(crate) order: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
     /// In a test of a handler alone, the progress is kept here.
     pub(crate) kept: Option<Box<Mutex<Option<Vec<u8>>>>>,

@@ -347,6 +347,27 @@ async fn what_cannot_be_added_is_an_error_and_adds_nothing() {
     assert!(error.contains("use Worker::drain"), "{error}");
 }
 
+/// It would wait for the job that waits for it.
+#[tokio::test]
+async fn a_child_in_the_order_of_its_parent_is_an_error() {
+    let queue = Oxcart::in_memory().queue(QUEUE).unwrap();
+    let worker = Worker::builder(&queue).handle(ends);
+    let worker = worker.handle(async |_: Ask, context: Context| {
+        let other = good(&context).ordered_by("other");
+        context.spawn_children("other", [other]).await?;
+        let below = good(&context).ordered_by("own");
+        let child = Flow::new(good(&context)).child(below);
+        context.spawn_children("own", [child]).await?;
+        Ok::<_, Failure>(None)
+    });
+    let job = queue.enqueue(Ask(String::new())).ordered_by("own");
+    job.await.unwrap();
+    let ran = worker.build().unwrap().drain().await;
+    declared_dead(&ran, "has the order `own` of the job that adds it");
+    let counts = queue.counts().await.unwrap();
+    assert_eq!((counts.left(), counts.totals.added), (0, 2));
+}
+
 /// A deploy changes the handler while its job waits for children.
 #[tokio::test]
 async fn a_wait_for_children_that_has_changed_is_an_error_that_names_both() {

@@ -8,9 +8,10 @@ use std::pin::Pin;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::history::cut;
+use crate::policy::flow::NODES_MAX;
 use crate::queue::Queue;
 use crate::queue::flow::tree::Queues;
-use crate::queue::relay::Relay;
+use crate::queue::relay::{CALLS_AT_MOST, Relay};
 use crate::store;
 use crate::store::BATCH_JOBS;
 
@@ -105,11 +106,12 @@ impl CancelFlow {
 
     /// Jobs of a large flow may be on their way to their queues, and can be cancelled only there. What cannot be carried now is not waited for.
     async fn bring_in(&self) {
-        const RUNS_AT_MOST: usize = 16;
+        // A job of a flow is at most three messages. A call may have room for one of them only, and pages of a draft take calls, too.
+        const RUNS_AT_MOST: usize = 4 * NODES_MAX / CALLS_AT_MOST;
         let mut relay = Relay::of(&self.queue.inner);
         for _ in 0..RUNS_AT_MOST {
             match relay.run().await {
-                Ok(run) if run.more && run.carried > 0 => {}
+                Ok(run) if run.more && run.progress > 0 => {}
                 Ok(_) | Err(_) => return,
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
-use crate::policy::flow::{ChildOf, NODES_MAX, OnDeath};
+use crate::policy::flow::{ChildOf, DEATHS_MAX, NODES_MAX, OnDeath};
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::enqueue::node::Node;
@@ -255,6 +255,29 @@ pub(super) fn check(flows: &[&Nodes]) -> Result<(), Error> {
         if !seen.insert((queue, id)) {
             return Err(Error::invalid(format!(
                 "two jobs of the flow have the id {id} in one queue, one of them a `{}`",
+                placed.request.name()
+            ))
+            .with_job(id));
+        }
+    }
+    flows.iter().try_for_each(|nodes| check_deaths(&nodes.list))
+}
+
+/// The death of one job may kill its parent, and that the next one. A job that is there gets no parent later, so this is all of them.
+fn check_deaths(list: &[Placed]) -> Result<(), Error> {
+    let mut deaths: Vec<usize> = Vec::with_capacity(list.len());
+    for (position, placed) in list.iter().enumerate() {
+        // A parent is before its children.
+        let above = match placed.on_death {
+            OnDeath::Fail if position > 0 => deaths[placed.parent],
+            _ => 0,
+        };
+        deaths.push(above + 1);
+        if above + 1 > DEATHS_MAX {
+            let id = placed.request.id();
+            return Err(Error::invalid(format!(
+                "more than {DEATHS_MAX} jobs of the flow in a row, each the parent of the one before, would die of one death \
+                 (OnDeath::Fail); the first of them is the job {id}, a `{}`",
                 placed.request.name()
             ))
             .with_job(id));

@@ -14,6 +14,13 @@ pub(crate) struct Offspring {
     children: Vec<(Nodes, OnDeath)>,
 }
 
+/// The job that adds them.
+pub(crate) struct Adder<'a> {
+    pub(crate) queue: &'a Queue,
+    pub(crate) id: &'a JobId,
+    pub(crate) order: Option<&'a str>,
+}
+
 impl Offspring {
     pub(crate) fn of<C: Into<Child>>(children: impl IntoIterator<Item = C>) -> Self {
         let children = children.into_iter().map(Into::into);
@@ -34,15 +41,15 @@ impl Offspring {
         all.map(|(_, weight)| weight).max().unwrap_or(1)
     }
 
-    /// All of the jobs, as children of this step of a job of this queue; the first of them has this number there. Finds all errors that can
+    /// All of the jobs, as children of this step of that job; the first of them has this number there. Finds all errors that can
     /// be found before anything is sent.
     pub(crate) fn prepare(
         &mut self,
-        queue: &Queue,
-        parent: &JobId,
+        adder: &Adder<'_>,
         step: u32,
         first: u32,
     ) -> Result<Vec<NewJob>, Error> {
+        let queue = adder.queue;
         let nodes: Vec<&Nodes> = self.children.iter().map(|(nodes, _)| nodes).collect();
         check(&nodes)?;
         let all: usize = nodes.iter().map(|nodes| nodes.len()).sum();
@@ -62,7 +69,7 @@ impl Offspring {
             let of = ChildOf {
                 queue: None,
                 route: None,
-                parent: parent.clone(),
+                parent: adder.id.clone(),
                 number,
                 on_death: *on_death,
                 of_step: Some(step),
@@ -77,6 +84,7 @@ impl Offspring {
                     ))
                     .with_job(&job.id));
                 }
+                check_order(adder, &job)?;
                 jobs.push(job);
             }
         }
@@ -87,5 +95,17 @@ impl Offspring {
             )));
         }
         Ok(jobs)
+    }
+}
+
+/// A job keeps its turn while it waits for its children: one with the same order would wait for it, and both for ever.
+fn check_order(adder: &Adder<'_>, job: &NewJob) -> Result<(), Error> {
+    let order = job.record.order_key();
+    match (adder.order, order) {
+        (Some(own), Some(order)) if own == order => Err(Error::invalid(format!(
+            "a child has the order `{order}` of the job that adds it: it would wait for that job, which waits for it"
+        ))
+        .with_job(&job.id)),
+        _ => Ok(()),
     }
 }

@@ -173,11 +173,16 @@ impl FlowTree {
             tree.nodes.push(node);
             if tree.nodes.len() + left.len() > NODES_MAX {
                 tree.is_cut = true;
-                left.truncate(NODES_MAX.saturating_sub(tree.nodes.len()));
+                keep_next(&mut left, NODES_MAX.saturating_sub(tree.nodes.len()));
             }
         }
         Ok(Some(tree))
     }
+}
+
+/// Keeps so many of a stack: those that are popped first, from its end.
+fn keep_next<T>(stack: &mut Vec<T>, room: usize) {
+    stack.drain(..stack.len().saturating_sub(room));
 }
 
 /// Queues of one connection, by their names.
@@ -269,5 +274,21 @@ impl Queue {
     /// Only reads.
     pub async fn flow(&self, id: &JobId) -> Result<Option<FlowTree>, Error> {
         FlowTree::read(self, id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep_next;
+
+    #[test]
+    fn a_tree_that_is_cut_has_the_first_jobs() {
+        let mut left = vec![4, 3, 2, 1];
+        keep_next(&mut left, 3);
+        assert_eq!(left, [3, 2, 1]);
+        keep_next(&mut left, 3);
+        assert_eq!(left, [3, 2, 1]);
+        keep_next(&mut left, 0);
+        assert!(left.is_empty());
     }
 }

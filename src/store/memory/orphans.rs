@@ -47,14 +47,18 @@ impl Apply for Orphans<'_> {
             How::Remove => remove(self, state, &lost),
         };
         let mut told = 0;
-        for (parent, (missing, open)) in families {
+        for (parent, (mut missing, _)) in families {
             if self.how != How::Look {
                 if told >= AT_MOST {
                     more = true;
                     break;
                 }
+                // A child that was put back or removed just now may have changed what is open.
+                let open;
+                (missing, open) = state.missing_children(&parent);
                 told += missing.len();
-                if state.drop_children(&parent, &missing, open) == 0 {
+                let has_missing = !missing.is_empty();
+                if has_missing && state.drop_children(&parent, &missing, open) == 0 {
                     state.let_parent_go(&parent);
                 }
             }

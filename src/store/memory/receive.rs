@@ -5,7 +5,7 @@ use crate::job::traits::{PARENT, child_of};
 use crate::memory::Apply;
 use crate::memory::children::News;
 use crate::memory::enqueue::add_as;
-use crate::memory::state::State;
+use crate::memory::state::{Collection, State};
 use crate::policy::flow::{ChildOf, Standing};
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
 use crate::store::outbox::message::{Message, kind_of};
@@ -100,7 +100,8 @@ fn take(messages: Vec<Message>, state: &mut State) -> (usize, bool) {
     (taken, false)
 }
 
-/// A job that is a child, and cannot be added, would be waited for for ever: its parent is told. One that is there, and is this child, is no news.
+/// A job that is a child, and cannot be added, would be waited for for ever: its parent is told. One that is there, and is this child, is no news: it
+/// tells when it ends. One that has ended told an earlier parent of the same id, and tells nobody again.
 fn receive_jobs(jobs: &[NewJob], state: &mut State) {
     let apart = true;
     let (there, _) = add_as(
@@ -116,7 +117,13 @@ fn receive_jobs(jobs: &[NewJob], state: &mut State) {
             continue;
         };
         let stored = state.jobs.get(&job.id);
-        let is_this = stored.is_some_and(|job| field_of(&job.record, PARENT) == Some(parent));
+        let is_this = stored.is_some_and(|job| {
+            let has_ended = matches!(
+                job.collection,
+                Collection::Completed | Collection::Kept | Collection::Dead
+            );
+            field_of(&job.record, PARENT) == Some(parent) && !has_ended
+        });
         let why = match met {
             Met::Duplicate(owner) => format!("job {owner} has its unique key"),
             _ if is_this => continue,

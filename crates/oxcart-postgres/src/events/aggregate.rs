@@ -153,7 +153,7 @@ impl EventStore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Codec`] if an event cannot be read as one of this aggregate, and whatever PostgreSQL says.
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if an event cannot be read as one of this aggregate, and whatever PostgreSQL says.
     pub async fn load<A: Aggregate>(
         &self,
         connection: &mut PgConnection,

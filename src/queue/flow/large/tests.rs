@@ -17,7 +17,7 @@ use crate::policy::settings::QueueSettings;
 use crate::queue::Queue;
 use crate::queue::flow::Flow;
 use crate::queue::flow::nodes::Plan;
-use crate::queue::relay::Relay;
+use crate::queue::relay::{CALLS_AT_MOST, Relay};
 use crate::queue::setup::Setup;
 use crate::store::advance::{Advance, Answer, Settlement, Suspects};
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
@@ -264,4 +264,31 @@ async fn a_flow_over_three_queues_is_drained() {
     let children = scene.queues[0].children(root.id()).await.unwrap();
     let standings = children.iter().map(|child| child.output::<u32>().unwrap());
     assert_eq!(standings.flatten().sum::<u32>() as usize, jobs - 1);
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Bulky(String);
+
+impl Job for Bulky {
+    const NAME: &'static str = "bulky";
+    type Output = ();
+}
+
+/// More pages of its draft are to come out than one run of a relay has calls for.
+#[tokio::test]
+async fn a_flow_is_cancelled_as_a_whole_before_its_jobs_have_arrived() {
+    let queue = Setup::in_memory().queue("a");
+    let children = 2 * CALLS_AT_MOST + 2;
+    let bulky = |_| queue.enqueue(Bulky("x".repeat(BATCH_BYTES * 5 / 8)));
+    let mut flow = Flow::new(queue.enqueue(Part)).children((0..children).map(bulky));
+    let root = flow.job_id().clone();
+    let Ok(Plan::Messages(mut jobs)) = flow.nodes.prepare() else {
+        panic!("it does not fit into one call");
+    };
+    let first = jobs.remove(0);
+    let draft = drafted(&first, jobs).await.unwrap();
+    let sent = draft.commit_quietly(&[&first.job]).await.unwrap();
+    assert_eq!(sent, Sent::Yes);
+    let cancelled = queue.cancel_flow(&root).await.unwrap();
+    assert_eq!(cancelled.done, children as u64 + 1);
 }

@@ -1,7 +1,7 @@
 //! What a parent is told by other queues, and children that cannot be added where they arrive.
 
 use super::super::outbox::numbered;
-use super::super::unique::unique;
+use super::super::unique::{dead, unique};
 use super::super::{Rig, completed, job, on_both, with};
 use super::far::{expected, far, far_child, news, sent, take, take_all, told};
 use super::{child, child_of, ends, known, mortal, open, parent, remove, replay, standings, state};
@@ -188,6 +188,28 @@ fn a_child_that_is_there_is_not_refused(mut rig: Rig) {
     assert_eq!(sent(&mut rig).len(), 0);
 }
 
+/// It told an earlier parent of the same id, which is gone, and tells nobody again.
+fn a_child_that_has_ended_is_refused(mut rig: Rig) {
+    let jobs = [
+        Message::Job(parent("p", 2)),
+        expected(&[(0, "a"), (1, "b")]),
+        Message::Job(child("a", "p", 0)),
+        Message::Job(child("b", "p", 1)),
+    ];
+    for ending in [completed(), dead()] {
+        rig.clear();
+        take_all(&mut rig, 1, &jobs);
+        ends(&mut rig, "a", ending);
+        remove(&mut rig, "p");
+        take_all(&mut rig, 11, &jobs);
+        assert_eq!(
+            standings(&mut rig, "p"),
+            [Standing::Refused, Standing::Open]
+        );
+        assert_eq!(open(&mut rig, "p"), (2, 1));
+    }
+}
+
 /// They arrive one by one: one that is refused takes no other one with it.
 fn jobs_that_arrive_together_are_added_each_for_itself(mut rig: Rig) {
     rig.enqueue(&[job("b")]);
@@ -240,6 +262,7 @@ on_both! {
     the_death_of_a_parent_goes_on_to_its_own_parent,
     a_child_that_cannot_be_added_is_refused,
     a_child_that_is_there_is_not_refused,
+    a_child_that_has_ended_is_refused,
     jobs_that_arrive_together_are_added_each_for_itself,
     what_cannot_be_read_waits,
 }

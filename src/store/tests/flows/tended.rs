@@ -208,6 +208,23 @@ fn a_child_whose_record_is_gone_is_found_and_its_parent_goes_on(mut rig: Rig) {
     }
 }
 
+/// One child is removed because it is in no list, another one's record is gone: nothing is left that the parent waits for.
+fn a_parent_whose_children_are_all_removed_goes_on(mut rig: Rig) {
+    rig.enqueue(&two(OnDeath::Hold));
+    rig.subject.lose_record("b");
+    let place = PLACES.iter().position(|part| *part == "waiting").unwrap();
+    rig.subject.lose_list(place);
+    let verb = Orphans {
+        cursor: Orphans::FIRST,
+        limit: 1_000,
+        how: How::Remove,
+        lease_ms: 60_000,
+    };
+    assert_eq!(rig.call(&verb).ids, ["a", "b"]);
+    assert_eq!(standings(&mut rig, "p"), [Standing::Removed; 2]);
+    assert_eq!(state(&mut rig, "p"), Some(State::Waiting));
+}
+
 on_both! {
     a_parent_is_delayed_or_passes_its_gate_when_its_children_have_ended,
     a_parent_expires_while_it_waits_for_its_children,
@@ -215,4 +232,5 @@ on_both! {
     a_dead_child_that_holds_its_parent_is_not_dropped,
     lists_of_a_flow_that_are_lost_are_found,
     a_child_whose_record_is_gone_is_found_and_its_parent_goes_on,
+    a_parent_whose_children_are_all_removed_goes_on,
 }

@@ -14,7 +14,11 @@ mutants! {
     a_parent_runs_without_a_refused_child among FLOWS_FAR:
         "is_refused and not goes_on and ' could not be added: ' .. news.outcome or fails" => "fails";
     a_child_that_is_there_is_refused among FLOWS_FAR:
-        "if parent and not (stored and queue.field_of(stored, 'parent') == parent) then" => "if parent then";
+        "if parent and not (is_this and not has_ended(id)) then" => "if parent then";
+    a_child_that_has_ended_is_taken_for_one_that_tells among FLOWS_FAR:
+        "is_this and not has_ended(id)" => "is_this";
+    a_dead_child_is_taken_for_one_that_tells among FLOWS_FAR:
+        " or redis.call('ZSCORE', key.dead, id)\nend" => "\nend";
     a_child_that_has_ended_is_expected_again among FLOWS_FAR:
         "if not known[i] then" => "if true then";
     a_dead_child_of_a_parent_elsewhere_is_dropped among FLOWS_FAR_CAPPED:
