@@ -137,7 +137,8 @@ async fn a_parent_completes_once_after_its_children_whichever_workers_are_killed
     // Children are gone as soon as they have ended; what they gave back is not.
     let settings = QueueSettings::new()
         .keep_completed(Retention::Nothing)
-        .max_stalls(1_000);
+        .max_stalls(1_000)
+        .keep_events(1_000_000);
     queue.change_settings(settings).await.unwrap();
     let mut events = queue.events().await.unwrap();
     let url = server.url();

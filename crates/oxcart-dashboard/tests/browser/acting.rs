@@ -89,7 +89,10 @@ pub(crate) async fn one_job_is_changed_as_asked(site: &Site, devtools: &Devtools
         state(&queue, "completed-0").await,
         Some(JobState::Completed)
     );
-    assert_quiet(&page);
+    // The script of a page that is left may still ask for the job that was removed.
+    let mut complaints = page.complaints();
+    complaints.retain(|it| !(it.contains("/jobs/dead-1") && it.contains("404")));
+    assert_eq!(complaints, Vec::<String>::new());
     page.close().await;
 }
 
