@@ -49,3 +49,46 @@ apt_fetch() {
 apt_libraries() {
     (cd "$work" && find files -name '*.so*' -exec dirname {} \; | sort -u | sed "s,.*,:\$here/&," | tr -d '\n' | sed 's/^://')
 }
+
+# Makes the script $work/$1, which names the libraries below $work/files, and becomes the program $2 there, keeping the pid.
+apt_wrapper() {
+    libraries=$(apt_libraries)
+    cat >"$work/$1" <<EOF
+#!/bin/sh
+here=\${0%/*}
+libraries="$libraries\${LD_LIBRARY_PATH:+${libraries:+:}\$LD_LIBRARY_PATH}"
+[ -z "\$libraries" ] || export LD_LIBRARY_PATH="\$libraries"
+exec "\$here/$2" "\$@"
+EOF
+    chmod +x "$work/$1"
+}
+
+# A server as a private copy in $home. The script that reads this has `apt_package`, the package to take; `wrap`, which makes the programs in
+# $work; and `private_copy`, whether the copy in $home works.
+apt_server() {
+    package=$(apt_package) || return 1
+    # shellcheck disable=SC2046 # a list of names
+    apt_unpack $(apt_missing "$package") && (wrap) && keep
+}
+
+# Another run may have put its own copy there meanwhile; then that one stays.
+keep() {
+    rm -rf "$work/cache" "$work/lists"
+    private_copy 2>/dev/null && return
+    rm -rf "$home"
+    mv "$work" "$home"
+    private_copy
+}
+
+# --- For those that install something after all ------------------------------------------------------------------
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@" >&2
+    elif have sudo && sudo -n true 2>/dev/null; then
+        sudo -n "$@" >&2
+    else
+        say "this needs root, and sudo without a password is not at hand; run it yourself, then try again: $*"
+        return 1
+    fi
+}

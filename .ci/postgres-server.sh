@@ -73,58 +73,24 @@ private_copy() { [ -x "$home/postgres" ] && usable "$home/postgres"; }
 
 # --- apt-get: unpack into a private folder, touch nothing else ---------------------------------------------------
 
-# The packages are named by their version; `postgresql` needs the one of this distribution.
+# The packages are named by their version; `postgresql`, whose own version (15+248) has no dot, needs the one of this distribution.
 apt_package() {
-    newest=$(apt_candidate postgresql | sed 's/[^0-9].*//')
+    newest=$(apt_tool apt-cache policy postgresql 2>/dev/null | sed -n 's/^ *Candidate: \([0-9][0-9]*\).*/\1/p')
     [ "${newest:-0}" -ge 14 ] && printf 'postgresql-%s\n' "$newest"
 }
 
-# Both programs beside their own libraries: scripts that name them and become the program, keeping the pid.
+# Both programs beside their own libraries.
 wrap() {
     cd "$work" || return 1
     programs=$(ls -d files/usr/lib/postgresql/*/bin | tail -n 1)
-    libraries=$(apt_libraries)
     for program in postgres initdb; do
-        cat >"$work/$program" <<EOF
-#!/bin/sh
-here=\${0%/*}
-libraries="$libraries\${LD_LIBRARY_PATH:+${libraries:+:}\$LD_LIBRARY_PATH}"
-[ -z "\$libraries" ] || export LD_LIBRARY_PATH="\$libraries"
-exec "\$here/$programs/$program" "\$@"
-EOF
-        chmod +x "$work/$program"
+        apt_wrapper "$program" "$programs/$program"
     done
     chmod -R a+rX "$work"
     usable "$work/postgres" >/dev/null
 }
 
-# Another run may have put its own copy there meanwhile; then that one stays.
-keep() {
-    rm -rf "$work/cache" "$work/lists"
-    private_copy 2>/dev/null && return
-    rm -rf "$home"
-    mv "$work" "$home"
-    private_copy
-}
-
-apt_server() {
-    package=$(apt_package) || return 1
-    # shellcheck disable=SC2046 # a list of names
-    apt_unpack $(apt_missing "$package") && (wrap) && keep
-}
-
 # --- The others: their packages start nothing --------------------------------------------------------------------
-
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@" >&2
-    elif have sudo && sudo -n true 2>/dev/null; then
-        sudo -n "$@" >&2
-    else
-        say "this needs root, and sudo without a password is not at hand; run it yourself, then try again: $*"
-        return 1
-    fi
-}
 
 by_dnf() { as_root dnf install -y postgresql-server && { on_path || in_known_places; }; }
 

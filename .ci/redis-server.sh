@@ -25,17 +25,6 @@ say() { printf 'oxcart: %s\n' "$*" >&2; }
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@" >&2
-    elif have sudo && sudo -n true 2>/dev/null; then
-        sudo -n "$@" >&2
-    else
-        say "this needs root, and sudo without a password is not at hand; run it yourself, then try again: $*"
-        return 1
-    fi
-}
-
 # --- Is this server good enough? ---------------------------------------------------------------------------------
 
 version_of() { "$1" --version 2>/dev/null </dev/null | sed -n 's/.*server \(v=[0-9]\)/\1/p' | plain_version; }
@@ -96,7 +85,7 @@ apt_package() {
     return 1
 }
 
-# A server beside its own libraries: a script that names them and becomes the server, keeping the pid.
+# The server beside its own libraries.
 wrap() {
     cd "$work/files/usr/bin" || return 1
     for name in redis-server valkey-server redis-check-rdb valkey-check-rdb; do
@@ -104,31 +93,8 @@ wrap() {
     done
     [ "$name" = redis-server ] || ln -sf "$name" redis-server
     cd "$work" || return 1
-    libraries=$(apt_libraries)
-    cat >"$work/redis-server" <<EOF
-#!/bin/sh
-here=\${0%/*}
-libraries="$libraries\${LD_LIBRARY_PATH:+${libraries:+:}\$LD_LIBRARY_PATH}"
-[ -z "\$libraries" ] || export LD_LIBRARY_PATH="\$libraries"
-exec "\$here/files/usr/bin/redis-server" "\$@"
-EOF
-    chmod +x "$work/redis-server"
+    apt_wrapper redis-server files/usr/bin/redis-server
     usable "$work/redis-server" >/dev/null
-}
-
-# Another run may have put its own copy there meanwhile; then that one stays.
-keep() {
-    rm -rf "$work/cache" "$work/lists"
-    private_copy 2>/dev/null && return
-    rm -rf "$home"
-    mv "$work" "$home"
-    private_copy
-}
-
-apt_server() {
-    package=$(apt_package) || return 1
-    # shellcheck disable=SC2046 # a list of names
-    apt_unpack $(apt_missing "$package") && (wrap) && keep
 }
 
 # redis-tools and valkey-tools carry no service, so even this starts nothing.
