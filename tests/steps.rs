@@ -84,6 +84,11 @@ fn walker(queue: &Queue, ledger: Ledger) -> WorkerBuilder {
 
 #[test]
 fn worker_process() {
+    work_as_a_process(walker);
+}
+
+/// What the process is that `spawn_worker` starts: this worker, until it is told to stop. Of a test that cargo runs: nothing.
+fn work_as_a_process(worker: impl FnOnce(&Queue, Ledger) -> WorkerBuilder) {
     if !child_of_test() {
         return;
     }
@@ -91,17 +96,18 @@ fn worker_process() {
     runtime.block_on(async {
         let queue = queue_at(&std::env::var("STEPS_URL").unwrap()).await;
         let ledger = Ledger::open(std::env::var("STEPS_LEDGER").unwrap());
-        let worker = walker(&queue, ledger).build().unwrap();
+        let worker = worker(&queue, ledger).build().unwrap();
         worker.run_until(oxcart::shutdown_signal()).await.unwrap();
     });
 }
 
-fn spawn(url: &str, ledger: &Ledger) -> Process {
+fn spawn_worker(test: &str, url: &str, ledger: &Ledger) -> Process {
     let ledger = ledger.path().to_str().unwrap();
-    spawn_self(
-        "worker_process",
-        &[("STEPS_URL", url), ("STEPS_LEDGER", ledger)],
-    )
+    spawn_self(test, &[("STEPS_URL", url), ("STEPS_LEDGER", ledger)])
+}
+
+fn spawn(url: &str, ledger: &Ledger) -> Process {
+    spawn_worker("worker_process", url, ledger)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -96,22 +96,11 @@ fn assembler(queue: &Queue, ledger: Ledger) -> WorkerBuilder {
 
 #[test]
 fn assembling_process() {
-    if !child_of_test() {
-        return;
-    }
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let queue = queue_at(&std::env::var("STEPS_URL").unwrap()).await;
-        let ledger = Ledger::open(std::env::var("STEPS_LEDGER").unwrap());
-        let worker = assembler(&queue, ledger).build().unwrap();
-        worker.run_until(oxcart::shutdown_signal()).await.unwrap();
-    });
+    work_as_a_process(assembler);
 }
 
 fn start(url: &str, ledger: &Ledger) -> Process {
-    let ledger = ledger.path().to_str().unwrap();
-    let set = [("STEPS_URL", url), ("STEPS_LEDGER", ledger)];
-    spawn_self("children::assembling_process", &set)
+    spawn_worker("children::assembling_process", url, ledger)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
