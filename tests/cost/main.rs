@@ -74,7 +74,7 @@ const IDLE_A_MINUTE: f64 = 51.0;
 const LONG_JOB_A_MINUTE: f64 = IDLE_A_MINUTE + 6.0 + 12.0;
 
 /// A caller that cancels or edits jobs that wait, one at a time. Exact. Among the keys that are sent are four of
-/// gates, and three of unique keys and expiry: neither caller knows what a job has of these. Whoever cancels sends two more, of the
+/// gates, and three of unique keys and expiry: neither caller knows what a job has of these. A call that cancels sends two more, of the
 /// outbox: the parent of the job may be in another queue.
 const CANCEL: Budget = Budget {
     calls: 1.0,

@@ -1,8 +1,8 @@
 -- The outbox: requests to enqueue a job, which are in the transactions that made them, and then on their way to Redis.
 --
 -- A row is in `outbox` until a relay takes it. Taking gives it a position in the stream of its queue, and moves it to `outbox_sent`, in one transaction;
--- only then is it sent. The queue in Redis remembers the position of the last row that it has, and takes no position twice. So whoever
--- sends a row again changes nothing, and what is not known to be sent is sent again.
+-- only then is it sent. The queue in Redis remembers the position of the last row that it has, and takes no position twice. So a relay
+-- that sends a row again changes nothing, and what is not known to be sent is sent again.
 
 CREATE TABLE oxcart.outbox (
   queue text NOT NULL,
@@ -79,7 +79,7 @@ CREATE TABLE oxcart.outbox_failed (
 -- Adds rows, in this order, and tells the relays when the transaction is committed: once, however many rows and calls it has.
 --
 -- Rows with one ordering key get ids in the order in which their transactions are committed: a transaction holds the lock of the key from before it
--- draws the id until it has ended, and locks are released after its rows can be seen. So who sees a row sees each one of its key with a smaller id.
+-- draws the id until it has ended, and locks are released after its rows can be seen. So a transaction that sees a row sees each row of its key with a smaller id.
 CREATE FUNCTION oxcart.outbox_add(queues text[], jobs bytea[], job_ids text[], order_keys text[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -227,7 +227,7 @@ BEGIN
   END IF;
   FOR old IN SELECT * FROM oxcart.outbox_slot AS slots WHERE slots.closed_at < clock_timestamp() - keep LOOP
     BEGIN
-      -- Who reads the whole table for long, as a backup does, is not waited for.
+      -- A transaction that reads the table for long, as a backup does, is not waited for.
       SET LOCAL lock_timeout = '200ms';
       EXECUTE format('LOCK TABLE oxcart.outbox_sent_%s IN ACCESS EXCLUSIVE MODE', old.slot);
       SELECT EXISTS (

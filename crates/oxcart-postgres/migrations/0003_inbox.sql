@@ -1,6 +1,6 @@
 -- The inbox: which jobs and messages have had their effect in this database.
 
--- A job that has had, or is about to have, an effect here. Whoever writes one holds the row until its transaction ends.
+-- A job that has had, or is about to have, an effect here. A transaction that writes one holds the row until it ends.
 CREATE TABLE oxcart.inbox_job (
   job text NOT NULL,
   -- Tells jobs of the same id apart: those of other queues, and those that came when the first was removed.

@@ -1,6 +1,6 @@
 -- The event store.
 
--- A stream, and its last version. Whoever appends holds the row until its transaction ends, so versions become visible in their order.
+-- A stream, and its last version. A transaction that appends holds the row until it ends, so versions become visible in their order.
 CREATE TABLE oxcart.stream (
   name text PRIMARY KEY,
   version int8 NOT NULL CHECK (version > 0)

@@ -4,7 +4,7 @@ use sqlx::{Executor, PgConnection, PgPool};
 
 use crate::error::{Error, ErrorKind};
 
-/// Whoever changes the tables holds this advisory lock: the letters `oxcart`, as a number.
+/// A process that changes the tables holds this advisory lock: the letters `oxcart`, as a number.
 const LOCK: i64 = 0x6f78_6361_7274;
 
 const OLDEST_SERVER: i32 = 140_000;

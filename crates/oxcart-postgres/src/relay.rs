@@ -178,7 +178,7 @@ impl Relay {
                 () = sleep(pause.next()) => {}
             }
         }
-        // Whoever is dropped here has sent its batch, or another one sends it.
+        // A task that is dropped here has sent its batch, or another relay sends it.
         let release = self.shared.release();
         let _ = timeout(RELEASE_LIMIT, release).await;
         Ok(())

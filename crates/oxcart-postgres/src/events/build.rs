@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::events::projection::{Projection, table_to_be, version};
 use crate::events::projector::{Moved, Projector, Stuck, check_is_ours, refused};
 
-/// Whoever reads the old table is waited for at most so long; then the projection tries again later, so that its own wait holds nobody up.
+/// So long the switch waits for readers of the old table. Then it gives up and tries again later, because new readers wait behind it.
 const WAIT_FOR_READERS: &str = "SET LOCAL lock_timeout = '2s'";
 
 /// Takes in events, in one transaction.
@@ -77,7 +77,7 @@ pub(super) async fn switch<P: Projection>(projector: &Projector<P>) -> Result<Mo
     if building < version::<P>() {
         return Ok(Moved::On);
     }
-    // Whoever reads must not see the table go back.
+    // A reader must not see the table go back.
     while position < served {
         let taken = projector.take_in(&mut tx, &table, false, position, projector.batch);
         if taken.await? == 0 {

@@ -51,7 +51,7 @@ pub trait Event: Serialize + DeserializeOwned + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Why that cannot be; whoever reads the event gets it as [`ErrorKind::Codec`].
+    /// Why that cannot be; a reader of the event gets it as [`ErrorKind::Codec`].
     fn upcast(old: StoredEvent) -> Result<StoredEvent, String> {
         Err(format!(
             "there is no upcaster from version {} on",

@@ -1,7 +1,7 @@
 //! The global order.
 //!
-//! An event gets its id while its transaction is open, so an event with a smaller id may be committed later: who reads by ids skips it. So a position
-//! is given to events that are committed already, by a transaction that does nothing else, and one such transaction after the other. Whoever sees a
+//! An event gets its id while its transaction is open, so an event with a smaller id may be committed later: a reader that goes by ids skips it. So a position
+//! is given to events that are committed already, by a transaction that does nothing else, and one such transaction after the other. A reader that sees a
 //! position sees all smaller ones, and nothing is ever put between them. Nobody waits for a transaction that stays open: its events get their positions
 //! when it has ended.
 //!

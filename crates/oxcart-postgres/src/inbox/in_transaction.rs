@@ -294,7 +294,7 @@ impl InTransaction for Context {
     }
 }
 
-/// Whether whoever holds the row has a use for what the effect gave. If so, it gets that, whatever its fence: it changes nothing then.
+/// Whether the caller wants what an earlier effect of the job gave. Then it gets that whatever its fence is, because it changes nothing.
 #[derive(PartialEq, Eq)]
 enum Gives {
     Effect,

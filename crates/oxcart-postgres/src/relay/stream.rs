@@ -98,7 +98,7 @@ impl Stream {
         }
     }
 
-    /// Whoever looks into the table sees why the rows wait.
+    /// Notes in the table why the rows wait, for a person who looks there.
     async fn note(&self, error: &Error) -> Result<(), Error> {
         let text: String = error.to_string().chars().take(TROUBLE_BYTES).collect();
         let note = "INSERT INTO oxcart.outbox_stream AS stream (queue, trouble, trouble_since) VALUES ($1, $2, now())
