@@ -20,6 +20,7 @@ use crate::job::record::EncodedRecord;
 use crate::job::{self, Job, options_of};
 use crate::name;
 use crate::policy::backoff::Backoff;
+use crate::policy::durability::{Durability, Level};
 use crate::policy::expiry::Expiry;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
@@ -60,7 +61,8 @@ const HEADER_BYTES_MAX: usize = 1024;
 /// [`ErrorKind::Invalid`] (an option is out of range) and [`ErrorKind::Codec`], before anything
 /// is sent; [`ErrorKind::Refused`] if Redis refuses to write, at once, or after the call timeout (default 5 s) what may
 /// pass by itself; [`ErrorKind::Unsuitable`] if it denies that to this user; [`ErrorKind::NotSent`] or
-/// [`ErrorKind::Unknown`] after the call timeout if it does not answer, and [`ErrorKind::Unknowable`].
+/// [`ErrorKind::Unknown`] after the call timeout if it does not answer, and [`ErrorKind::Unknowable`];
+/// [`ErrorKind::NotDurable`] if the [durability](Self::durability) was not reached.
 /// Each carries the id.
 ///
 /// It is awaited, or turned into a future for combinators with `.into_future()`.
@@ -210,6 +212,22 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
+    /// How safe the job is before this request says that it is there: see [`Durability`]. Default: what [`Job::options`] says, or the handle
+    /// of the queue ([`Queue::with_durability`]), or [`Durability::Memory`].
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct Charge { order: u64 }
+    /// # impl Job for Charge { const NAME: &'static str = "charge"; type Output = (); }
+    /// # async fn example(queue: Queue) -> Result<(), Error> {
+    /// queue.enqueue(Charge { order: 42 }).durability(Durability::Fsync).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn durability(self, durability: Durability) -> Self {
+        self.with_options(|options| options.durability(durability))
+    }
+
     /// Run no earlier than this long after Redis has the job. At most 10 years.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.due = Due::After { ms: millis(delay) };
@@ -312,6 +330,13 @@ impl<J: Job> Enqueue<J> {
         self.options.weight.unwrap_or(1)
     }
 
+    /// How safe the job has to be before the caller is told.
+    pub(crate) fn level(&self) -> Level {
+        let of_queue = self.queue().map(|queue| queue.inner.durability);
+        let asked = self.options.durability.or(of_queue);
+        asked.unwrap_or_default().into()
+    }
+
     pub(crate) fn novelty(&self) -> Novelty {
         self.novelty
     }
@@ -396,14 +421,17 @@ impl<J: Job> Enqueue<J> {
             checked.map_err(|error| error.with_job(&self.id))?;
         }
         let limit = queue.inner.setup.call_timeout.min(most);
-        let (producer, novelty) = (&queue.inner.producer, self.novelty);
+        let producer = queue.inner.producer(self.level());
+        let novelty = self.novelty;
         let last = self
             .submission
             .get_or_insert_with(|| Submission::new(vec![job], novelty));
         // From here on Redis may know the id, also if this future is dropped.
         self.novelty = Novelty::Unsure;
         let fate = producer.submit(&Arc::clone(last), limit).await;
-        if !matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown) {
+        let is_under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
+        // What is there is not added again: the same request says the same again.
+        if !is_under_way && !matches!(fate, Ok(Fate::NotDurable { .. })) {
             self.submission = None;
         }
         let clashed = matches!(fate, Ok(Fate::Clashed { .. }));

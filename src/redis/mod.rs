@@ -2,6 +2,7 @@
 
 pub(crate) mod address;
 pub(crate) mod connection;
+pub(crate) mod durability;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod last_word;

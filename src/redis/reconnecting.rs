@@ -311,6 +311,27 @@ impl Reconnecting {
         self.connection().await.map(|open| open.number)
     }
 
+    /// Sends a command that waits on the server, for no longer than `patience`, through the connection of this number. If that is
+    /// gone, nothing is sent.
+    pub(crate) async fn request_on(
+        &self,
+        number: u64,
+        command: &Cmd,
+        patience: Duration,
+    ) -> Result<Value, Trouble> {
+        match self.cell.open() {
+            Some(open) if open.number == number => {
+                let waiting = Self {
+                    patience,
+                    kind: Kind::Blocking,
+                    ..self.clone()
+                };
+                waiting.try_request(command).await
+            }
+            _ => Err(Trouble::Closed),
+        }
+    }
+
     async fn connection(&self) -> Result<Numbered, Trouble> {
         if let Some(open) = self.cell.open() {
             return Ok(open);
