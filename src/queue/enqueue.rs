@@ -1,5 +1,6 @@
 //! A request to enqueue one job.
 
+mod headers;
 pub(crate) mod node;
 
 use std::borrow::Cow;
@@ -31,9 +32,6 @@ use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission};
 use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::time::{Timestamp, millis};
-
-/// All headers of a job together, in bytes: they travel with every claim.
-const HEADER_BYTES_MAX: usize = 1024;
 
 /// A request to enqueue one job. Awaiting it sends it.
 ///
@@ -368,7 +366,7 @@ impl<J: Job> Enqueue<J> {
                 Due::At { .. } => None,
             })?;
         }
-        check_headers(&self.headers)?;
+        headers::check(&self.headers)?;
         if self.front && self.options.order.is_some() {
             return Err(Error::invalid(
                 "`front` and `ordered_by` do not go together: the jobs of an order run as they were enqueued",
@@ -388,7 +386,7 @@ impl<J: Job> Enqueue<J> {
         }
         job::check_payload_size(&self.name, &payload, queue.inner.setup.payload_max)?;
         let mut headers = self.headers.clone();
-        let room = HEADER_BYTES_MAX.saturating_sub(header_bytes(&headers));
+        let room = headers::room(&self.headers);
         propagation::inject(&mut headers, room);
         self.options.secret = J::SECRET;
         let job = NewJob {
@@ -468,23 +466,6 @@ fn check_expiry(expiry: Option<Expiry>, due: Due) -> Result<(), Error> {
         )),
         false => Ok(()),
     }
-}
-
-fn header_bytes(headers: &[(String, String)]) -> usize {
-    headers.iter().map(|(k, v)| k.len() + v.len()).sum()
-}
-
-fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {
-    for (key, _) in headers {
-        name::check("header name", key)?;
-    }
-    let bytes = header_bytes(headers);
-    if bytes > HEADER_BYTES_MAX {
-        return Err(Error::invalid(format!(
-            "the headers have {bytes} bytes together; {HEADER_BYTES_MAX} are allowed"
-        )));
-    }
-    Ok(())
 }
 
 /// Without the payload: what is in it is the application's, and may be secret.

@@ -17,9 +17,8 @@ use crate::error::{Error, ErrorKind};
 use crate::redis::address;
 use crate::redis::last_word::last_word;
 use crate::redis::pool::Pool;
-use crate::redis::reconnecting::{
-    BYTES_PER_SECOND, Reconnecting, Repeat, SharedConnection, bytes_of,
-};
+use crate::redis::reconnecting::{BYTES_PER_SECOND, Reconnecting, SharedConnection, bytes_of};
+use crate::redis::repeat::Repeat;
 use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
 use crate::runtime;

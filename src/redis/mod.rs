@@ -11,6 +11,7 @@ pub(crate) mod pool;
 pub(crate) mod reconnecting;
 pub(crate) mod refusal;
 pub(crate) mod registry;
+pub(crate) mod repeat;
 pub(crate) mod reply;
 pub(crate) mod script;
 pub(crate) mod server;

@@ -24,6 +24,7 @@ use redis::{Arg, Cmd, RedisError, RedisResult, Value};
 use tokio::time::{timeout, timeout_at};
 
 use crate::redis::connection::Connector;
+use crate::redis::repeat::Repeat;
 use crate::redis::trouble::Trouble;
 use crate::runtime;
 
@@ -100,28 +101,6 @@ enum Kind {
     /// For commands that block on the server: how long these take says nothing of the line.
     Blocking,
     Shared,
-}
-
-/// Whether a command is sent again at once, if its connection had been idle and was found closed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// In any case: a verb that runs twice does the same and gives the same answer.
-    Always,
-    /// Only if it certainly was not sent.
-    Unsent,
-    /// The caller decides.
-    Never,
-}
-
-impl Repeat {
-    fn allows(self, trouble: &Trouble) -> bool {
-        trouble.was_idle()
-            && match self {
-                Self::Always => true,
-                Self::Unsent => !trouble.may_have_run(),
-                Self::Never => false,
-            }
-    }
 }
 
 /// An attempt to connect that failed: when it began, and why.
