@@ -22,6 +22,16 @@ use crate::error::Error;
 ///
 /// `Replicated` is as good as Redis' own failover: Sentinel and Cluster promote the replica that has seen most, which is no promise
 /// that it has seen all ([`WAIT`](https://redis.io/docs/latest/commands/wait/)).
+///
+/// ```no_run
+/// # use oxcart::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)] struct Charge { order: u64 }
+/// # impl Job for Charge { const NAME: &'static str = "charge"; type Output = (); }
+/// # async fn example(queue: Queue) -> Result<(), Error> {
+/// queue.enqueue(Charge { order: 42 }).durability(Durability::Fsync).await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Durability {

@@ -212,16 +212,6 @@ impl<J: Job> Enqueue<J> {
 
     /// How safe the job is before this request says that it is there: see [`Durability`]. Default: what [`Job::options`] says, or the handle
     /// of the queue ([`Queue::with_durability`]), or [`Durability::Memory`].
-    ///
-    /// ```no_run
-    /// # use oxcart::*;
-    /// # use serde::{Deserialize, Serialize};
-    /// # #[derive(Serialize, Deserialize)] struct Charge { order: u64 }
-    /// # impl Job for Charge { const NAME: &'static str = "charge"; type Output = (); }
-    /// # async fn example(queue: Queue) -> Result<(), Error> {
-    /// queue.enqueue(Charge { order: 42 }).durability(Durability::Fsync).await?;
-    /// # Ok(()) }
-    /// ```
     pub fn durability(self, durability: Durability) -> Self {
         self.with_options(|options| options.durability(durability))
     }
