@@ -167,9 +167,9 @@ impl EnqueueFrom {
                 let new = |position: &&u64| before.is_none_or(|before| **position > before);
                 fed.taken += positions.iter().filter(new).count() as u64;
                 fed.position = now;
-                // The next call is for what follows this one.
-                after = positions.last().copied().or(after);
             }
+            // The next call is for what follows this one.
+            after = positions.last().copied().or(after);
             at += page.len();
             if at == jobs.len() {
                 return Ok(fed);

@@ -185,16 +185,23 @@ LANGUAGE sql STABLE SET enable_seqscan = off SET enable_bitmapscan = off SET jit
   SELECT waiting.queue FROM waiting WHERE waiting.queue IS NOT NULL
 $$;
 
--- Sets rows aside that a relay has taken and cannot send.
-CREATE FUNCTION oxcart.outbox_set_aside(the_queue text, positions int8[], errors text[]) RETURNS void LANGUAGE sql AS $$
+-- Sets rows aside that a relay has taken and cannot send; answers whether it did. A relay that has stalled has lost its queue to another one, which may
+-- have sent them.
+CREATE FUNCTION oxcart.outbox_set_aside(the_queue text, relay uuid, positions int8[], errors text[]) RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM oxcart.outbox_stream AS stream WHERE stream.queue = the_queue AND stream.held_by = relay FOR UPDATE;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
   WITH bad AS (
     DELETE FROM oxcart.outbox_sent AS sent USING unnest(positions, errors) AS why (position, error)
     WHERE sent.queue = the_queue AND sent.position = why.position
     RETURNING sent.*, why.error
   )
   INSERT INTO oxcart.outbox_failed (queue, job, job_id, order_key, added_at, error)
-  SELECT bad.queue, bad.job, bad.job_id, bad.order_key, bad.added_at, bad.error FROM bad ORDER BY bad.position
-$$;
+  SELECT bad.queue, bad.job, bad.job_id, bad.order_key, bad.added_at, bad.error FROM bad ORDER BY bad.position;
+  RETURN true;
+END $$;
 
 -- Puts rows that were set aside behind those that wait; answers how many.
 CREATE FUNCTION oxcart.outbox_retry(failed_ids int8[]) RETURNS int8 LANGUAGE plpgsql AS $$

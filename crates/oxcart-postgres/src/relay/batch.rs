@@ -83,28 +83,31 @@ impl Batch {
             .extend(jobs.map(|(position, _)| (position, error.to_string())));
     }
 
-    /// Sets the bad ones aside.
-    pub(super) async fn set_aside(&mut self, shared: &Shared, queue: &str) -> Result<(), Error> {
+    /// Sets the bad ones aside. `false`: another relay is at the queue by now, and nothing was done.
+    pub(super) async fn set_aside(&mut self, shared: &Shared, queue: &str) -> Result<bool, Error> {
         if self.bad.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        for (position, error) in &self.bad {
-            tracing::warn!(queue, position, %error, "a row of the outbox cannot be sent; it is set aside");
-        }
-        let number = self.bad.len();
-        let (positions, errors): (Vec<i64>, Vec<String>) = std::mem::take(&mut self.bad)
-            .into_iter()
-            .map(|(position, error)| (position.cast_signed(), error))
+        let bad = std::mem::take(&mut self.bad);
+        let (positions, errors): (Vec<i64>, Vec<String>) = bad
+            .iter()
+            .map(|(position, error)| (position.cast_signed(), error.clone()))
             .unzip();
-        sqlx::query("SELECT oxcart.outbox_set_aside($1, $2, $3)")
+        let is_done = sqlx::query_scalar("SELECT oxcart.outbox_set_aside($1, $2::uuid, $3, $4)")
             .bind(queue)
+            .bind(&shared.me)
             .bind(positions)
             .bind(errors)
-            .execute(&shared.pool)
+            .fetch_one(&shared.pool)
             .await
             .map_err(|error| Error::sql("setting rows aside that cannot be sent", error))?;
-        crate::metrics::set_aside(queue, number as u64);
-        Ok(())
+        if is_done {
+            for (position, error) in &bad {
+                tracing::warn!(queue, position, %error, "a row of the outbox cannot be sent; it is set aside");
+            }
+            crate::metrics::set_aside(queue, bad.len() as u64);
+        }
+        Ok(is_done)
     }
 
     /// Sends them; gives the position at which the queue stands then.

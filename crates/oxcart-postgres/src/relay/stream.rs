@@ -72,26 +72,33 @@ impl Stream {
             match &queue {
                 Err(error) => batch.refuse_all(error),
                 Ok(queue) => match self.send(queue, &mut batch, known).await? {
-                    Ok(stands) => known = stands,
+                    Ok(Some(stands)) => known = stands,
+                    Ok(None) => return Ok(Ok(())),
                     Err(error) => return Ok(Err(error)),
                 },
             }
-            batch.set_aside(&self.shared, &self.queue).await?;
+            if !batch.set_aside(&self.shared, &self.queue).await? {
+                return Ok(Ok(()));
+            }
             self.shared.step(Step::Fed);
         }
     }
 
+    /// Where the queue stands then; `None` if another relay is at it by now.
     async fn send(
         &self,
         queue: &Queue,
         batch: &mut Batch,
         known: Option<u64>,
-    ) -> Result<Result<Option<u64>, oxcart::Error>, Error> {
+    ) -> Result<Result<Option<Option<u64>>, oxcart::Error>, Error> {
         loop {
-            batch.set_aside(&self.shared, &self.queue).await?;
+            // What is left of the batch is sent only once the others are safely aside: the queue takes no earlier position later.
+            if !batch.set_aside(&self.shared, &self.queue).await? {
+                return Ok(Ok(None));
+            }
             self.shared.step(Step::SetAside);
             match batch.feed(queue, &self.source, known).await {
-                Ok(stands) => return Ok(Ok(stands)),
+                Ok(stands) => return Ok(Ok(Some(stands))),
                 Err(error) if batch.refused(&error) => {}
                 Err(error) => return Ok(Err(error)),
             }
