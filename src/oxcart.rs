@@ -12,7 +12,7 @@ use crate::queue::setup::Setup;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::runtime;
-use crate::store::backend::{Backend, Pool, ServerInfo, Tls};
+use crate::store::backend::{Backend, Pool, Sentinels, ServerInfo, Tls};
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
@@ -52,7 +52,8 @@ impl Oxcart {
     ///
     /// URLs look like `redis://127.0.0.1/`, `redis://user:password@host:6379/3` (database 3), or
     /// `redis+unix:///path/to/socket?db=3`; with TLS `rediss://host:6380/`, for which the feature `tls-rustls` or
-    /// `tls-native` is enabled.
+    /// `tls-native` is enabled. The master that sentinels name: `redis+sentinel://host:26379,host2:26379/main`
+    /// (`rediss+sentinel://` with TLS), see [`OxcartBuilder::connect_sentinels`]. `docs/connect.md` has a section for each surrounding.
     ///
     /// # Errors
     ///
@@ -279,6 +280,26 @@ impl OxcartBuilder {
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self, url: &str) -> Result<Oxcart, Error> {
         let backend = Backend::redis(url, self.tls.as_ref())?;
+        self.finish(backend).await
+    }
+
+    /// Connects to the master that these sentinels name.
+    ///
+    /// They are asked again for each connection that is made, so that after a failover everything goes on at the new master, by itself.
+    /// A URL does the same: `redis+sentinel://user:password@host:26379,host2:26379/main/0?sentinel_password=other`; user and password
+    /// in front of the `@` are those of Redis.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect). [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if no sentinel answers within 1 s;
+    /// [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) if they know no master of this name;
+    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if the server that they name is a replica, as it may be during a failover.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn connect_sentinels(self, sentinels: Sentinels) -> Result<Oxcart, Error> {
+        let backend = Backend::redis_watched_by(&sentinels, self.tls.as_ref())?;
         self.finish(backend).await
     }
 

@@ -133,7 +133,7 @@ impl Facts {
         });
         format!(
             "what answers at {address} is a sentinel, which watches over a Redis and holds no jobs; connect to the \
-             primary that it watches{}",
+             primary that it watches{}, or let the sentinels say where that is (`redis+sentinel://..`)",
             primary.unwrap_or_default()
         )
     }

@@ -24,6 +24,7 @@ use redis::{Arg, Cmd, RedisError, RedisResult, Value};
 use tokio::time::{timeout, timeout_at};
 
 use crate::redis::connection::Connector;
+use crate::redis::of_process::OfProcess;
 use crate::redis::trouble::Trouble;
 use crate::runtime;
 
@@ -64,35 +65,7 @@ pub(crate) struct Reconnecting {
 
 /// The connection that all single calls of a process share.
 #[derive(Clone, Default)]
-pub(crate) struct SharedConnection(Arc<Mutex<Option<Owned>>>);
-
-/// A forked process has a copy of this. The connection in it belongs to its parent.
-struct Owned {
-    process: u32,
-    cell: Arc<ConnectionCell>,
-}
-
-impl SharedConnection {
-    /// This process's own.
-    fn cell(&self) -> Arc<ConnectionCell> {
-        let process = std::process::id();
-        let mut owned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(owned) = &*owned
-            && owned.process == process
-        {
-            return Arc::clone(&owned.cell);
-        }
-        // Never dropped: dropping it would signal the parent's thread, which this process does not have.
-        std::mem::forget(owned.take());
-        let cell = Arc::<ConnectionCell>::default();
-        let of_ours = Owned {
-            process,
-            cell: Arc::clone(&cell),
-        };
-        *owned = Some(of_ours);
-        cell
-    }
-}
+pub(crate) struct SharedConnection(OfProcess<ConnectionCell>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -281,7 +254,7 @@ impl Reconnecting {
         shared: &SharedConnection,
         patience: Duration,
     ) -> Self {
-        Self::with(connector, shared.cell(), patience, Kind::Shared)
+        Self::with(connector, shared.0.get(), patience, Kind::Shared)
     }
 
     /// The same, for a caller that waits no longer than this, whatever happens.

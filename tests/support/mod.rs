@@ -31,6 +31,7 @@ mod proxy;
 mod relay;
 pub mod resp;
 pub mod road;
+pub mod sentinels;
 mod server;
 mod stepped;
 pub mod workers;

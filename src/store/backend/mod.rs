@@ -17,6 +17,7 @@ pub(crate) use wake_token::WakeToken;
 
 pub(crate) use crate::memory::Apply;
 pub(crate) use crate::redis::connection::CALL_MAX;
+pub(crate) use crate::redis::place::Sentinels;
 pub(crate) use crate::redis::pool::Pool;
 pub(crate) use crate::redis::server::ServerInfo;
 pub(crate) use crate::redis::stream::{Entry, EntryId};
@@ -64,6 +65,14 @@ impl Backend {
     /// The Redis at this URL.
     pub(crate) fn redis(url: &str, tls: Option<&Tls>) -> Result<Self, Error> {
         Connector::from_url(url, tls).map(Self::Redis)
+    }
+
+    /// The master that these sentinels name.
+    pub(crate) fn redis_watched_by(
+        sentinels: &Sentinels,
+        tls: Option<&Tls>,
+    ) -> Result<Self, Error> {
+        Connector::from_sentinels(sentinels, tls).map(Self::Redis)
     }
 
     /// The Redis to which this pool of the application connects.
