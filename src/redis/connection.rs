@@ -8,12 +8,14 @@ use redis::{Cmd, IntoConnectionInfo, Value};
 
 use crate::error::Error;
 use crate::redis::address;
+use crate::redis::cluster::{Cluster, Slot};
 use crate::redis::node::{CONNECT_TIMEOUT, Node, RESPONSE_TIMEOUT, invalid};
-use crate::redis::place::{self, Sentinels};
+use crate::redis::place::{self, ClusterNodes, Sentinels};
 use crate::redis::pool::Pool;
 use crate::redis::reconnecting::{
     BYTES_PER_SECOND, Reconnecting, Repeat, SharedConnection, bytes_of,
 };
+use crate::redis::slots;
 use crate::redis::tls::{self, Tls};
 use crate::redis::trouble::Trouble;
 use crate::redis::watched::Watched;
@@ -41,14 +43,19 @@ enum Place {
     Node(Arc<Node>),
     /// To the master that sentinels name, who are asked for each connection.
     Watched(Arc<Watched>),
+    /// To the node of a cluster that has this slot.
+    Cluster(Slot),
 }
 
 impl Connector {
     /// From a URL as redis-rs reads it: `redis://[user:password@]host[:port][/db]`,
-    /// the same with `rediss://` over TLS, `redis+unix:///path`; or `redis+sentinel://`, with several hosts.
+    /// the same with `rediss://` over TLS, `redis+unix:///path`; or `redis+sentinel://` and `redis+cluster://`, with several hosts.
     pub(crate) fn from_url(url: &str, tls: Option<&Tls>) -> Result<Self, Error> {
         if let Some(sentinels) = place::sentinels_in(url)? {
             return Self::from_sentinels(&sentinels, tls);
+        }
+        if let Some(nodes) = place::cluster_in(url)? {
+            return Self::from_cluster(&nodes, tls);
         }
         tls::check(url, tls)?;
         address::check(url)?;
@@ -66,7 +73,39 @@ impl Connector {
         Ok(Self::new(Place::Watched(Arc::new(watched)), address))
     }
 
-    fn of_node(node: Node) -> Self {
+    pub(crate) fn from_cluster(nodes: &ClusterNodes, tls: Option<&Tls>) -> Result<Self, Error> {
+        let cluster = Arc::new(Cluster::new(nodes, tls)?);
+        let address = cluster.to_string().into();
+        let number = 0;
+        Ok(Self::new(Place::Cluster(Slot { cluster, number }), address))
+    }
+
+    /// The same for the key: in a cluster each has its own node.
+    pub(crate) fn of_key(&self, key: &str) -> Self {
+        let mut connector = self.clone();
+        if let Place::Cluster(slot) = &mut connector.place {
+            slot.number = slots::of_key(key);
+        }
+        connector
+    }
+
+    /// The address, if connections always go to one.
+    pub(crate) fn node(&self) -> Option<&Node> {
+        match &self.place {
+            Place::Node(node) => Some(node),
+            Place::Watched(_) | Place::Cluster(_) => None,
+        }
+    }
+
+    /// The slot, if it is one of a cluster.
+    pub(crate) fn slot(&self) -> Option<&Slot> {
+        match &self.place {
+            Place::Cluster(slot) => Some(slot),
+            Place::Node(_) | Place::Watched(_) => None,
+        }
+    }
+
+    pub(crate) fn of_node(node: Node) -> Self {
         let address = Arc::clone(node.address());
         Self::new(Place::Node(Arc::new(node)), address)
     }
@@ -92,6 +131,7 @@ impl Connector {
             match place {
                 Place::Node(node) => node.connect(CONNECT_TIMEOUT).await,
                 Place::Watched(watched) => watched.connect().await,
+                Place::Cluster(slot) => slot.cluster.connect(slot.number).await,
             }
         });
         connecting.await

@@ -1,6 +1,8 @@
 //! Redis itself: connections, keys, scripts and replies. Nothing here knows what a job is.
 
 pub(crate) mod address;
+pub(crate) mod cell;
+pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod health;
 pub(crate) mod keys;
@@ -16,6 +18,7 @@ pub(crate) mod registry;
 pub(crate) mod reply;
 pub(crate) mod script;
 pub(crate) mod server;
+pub(crate) mod slots;
 pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod token_pop;

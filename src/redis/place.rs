@@ -12,6 +12,8 @@ use crate::redis::tls::{self, Tls};
 
 const SENTINEL_PORT: u16 = 26379;
 
+const REDIS_PORT: u16 = 6379;
+const CLUSTER_FORM: &str = "it looks like `redis+cluster://user:password@host:6379,host2:6379`";
 const SENTINEL_FORM: &str =
     "it looks like `redis+sentinel://user:password@host:26379,host2:26379/master-name/0`";
 
@@ -127,6 +129,92 @@ impl fmt::Debug for Sentinels {
             .field("is_tls", &self.is_tls)
             .finish_non_exhaustive()
     }
+}
+
+/// Nodes of a Redis Cluster: one value for [`OxcartBuilder::connect_cluster`](crate::OxcartBuilder::connect_cluster).
+///
+/// ```no_run
+/// # async fn example() -> Result<(), oxcart::Error> {
+/// use oxcart::{ClusterNodes, Oxcart};
+///
+/// let nodes = ClusterNodes::new(["10.0.0.1:6379", "10.0.0.2:6379"]).user("app", "secret");
+/// let oxcart = Oxcart::builder().connect_cluster(nodes).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Default)]
+pub struct ClusterNodes {
+    hosts: Vec<String>,
+    login: Login,
+    is_tls: bool,
+}
+
+impl ClusterNodes {
+    /// Some nodes of the cluster, as `host:port`; without a port it is 6379. They say where all others are. Name as many as may be away
+    /// at a time and one more.
+    pub fn new(nodes: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self {
+            hosts: nodes.into_iter().map(Into::into).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// User and password at every node. Default: none.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.login.user = Some(user.into());
+        self.password(password)
+    }
+
+    /// The password at every node, without a user (`requirepass`). Default: none.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.login.password = Some(password.into());
+        self
+    }
+
+    /// Connects with TLS. Default: without.
+    #[must_use]
+    pub fn over_tls(mut self) -> Self {
+        self.is_tls = true;
+        self
+    }
+
+    /// How connections are made, and where the nodes are.
+    pub(crate) fn access(&self, tls: Option<&Tls>) -> Result<(Access, Vec<(String, u16)>), Error> {
+        let access = Access::new(&self.login, 0, self.is_tls, tls)?;
+        let addresses = addresses_in(&self.hosts, REDIS_PORT, CLUSTER_FORM)?;
+        Ok((access, addresses))
+    }
+}
+
+/// Without passwords.
+impl fmt::Debug for ClusterNodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClusterNodes")
+            .field("nodes", &self.hosts.len())
+            .field("is_tls", &self.is_tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The nodes that a URL names, if it is one of a cluster.
+pub(crate) fn cluster_in(url: &str) -> Result<Option<ClusterNodes>, Error> {
+    let Some(url) = Several::of(url, "cluster", CLUSTER_FORM)? else {
+        return Ok(None);
+    };
+    if !matches!(&*url.path, "" | "0") {
+        let what = "a cluster has one database, 0, and nothing else follows the hosts";
+        return Err(wrong(what, CLUSTER_FORM));
+    }
+    if !url.query.is_empty() {
+        return Err(wrong("nothing may follow a `?`", CLUSTER_FORM));
+    }
+    addresses_in(&url.hosts, REDIS_PORT, CLUSTER_FORM)?;
+    Ok(Some(ClusterNodes {
+        hosts: url.hosts,
+        login: url.login,
+        is_tls: url.is_tls,
+    }))
 }
 
 /// How connections are made, whatever the address.
@@ -327,6 +415,29 @@ mod tests {
         );
         assert!(!format!("{read:?}").contains("p@ss"));
         assert!(sentinels_in("redis://main/").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_url_of_a_cluster_is_read() {
+        let read = cluster_in("rediss+cluster://:a%2Fb@one,two:7/0")
+            .unwrap()
+            .unwrap();
+        assert!(read.is_tls);
+        assert_eq!(read.login.password.as_deref(), Some("a/b"));
+        let addresses = addresses_in(&read.hosts, REDIS_PORT, CLUSTER_FORM).unwrap();
+        assert_eq!(
+            addresses,
+            [("one".to_owned(), REDIS_PORT), ("two".to_owned(), 7)]
+        );
+        for (rest, says) in [
+            ("", "no host"),
+            ("one/secret", "one database"),
+            ("one?secret", "`?`"),
+        ] {
+            let error = cluster_in(&format!("redis+cluster://{rest}")).unwrap_err();
+            assert!(error.to_string().contains(says), "{rest}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 
     #[test]
