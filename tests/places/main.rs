@@ -1,4 +1,4 @@
-//! A Redis of several servers: the master that sentinels name. Who works with it finds the server where the
+//! A Redis of several servers: the master that sentinels name, and clusters. Who works with it finds the server where the
 //! queue is, also after that has changed, and nothing that was acknowledged is lost.
 //!
 //! `PLACES=full` makes each test longer.
@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clusters;
 mod load;
 mod sentinels;
 

@@ -17,6 +17,7 @@ pub mod books;
 pub mod certificates;
 pub mod checks;
 mod child;
+pub mod clusters;
 mod eventually;
 pub mod everything;
 mod example;
