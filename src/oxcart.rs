@@ -47,7 +47,7 @@ impl fmt::Debug for Oxcart {
 
 impl Oxcart {
     /// Connects to the Redis at `url` with all defaults and checks that it can be used: version 7.0 or newer, a
-    /// primary and no cluster, and willing to run scripts for this user. Warns, through `tracing`, about settings
+    /// primary, and willing to run scripts for this user. Warns, through `tracing`, about settings
     /// that endanger jobs.
     ///
     /// URLs look like `redis://127.0.0.1/`, `redis://user:password@host:6379/3` (database 3), or

@@ -1,5 +1,5 @@
-//! What a Redis must be, checked once when connecting: new enough, the primary, on its own, and willing to run
-//! scripts. What only endangers jobs is warned about, because it may be meant.
+//! What a Redis must be, checked once when connecting: new enough, the primary, and willing to run
+//! scripts; and a node of a cluster if, and only if, that is what was asked for. What only endangers jobs is warned about, because it may be meant.
 
 use redis::Value;
 use tracing::{debug, warn};

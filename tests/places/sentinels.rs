@@ -6,6 +6,7 @@ use oxcart::{Error, ErrorKind, Oxcart, Sentinels};
 
 use crate::load::Load;
 use crate::rounds;
+use crate::support::road::{RULE, USER};
 use crate::support::sentinels::{MASTER, Sentinel, Watched};
 use crate::support::workers::{QUEUE, queue_at};
 use crate::support::{Port, Server};
@@ -83,6 +84,10 @@ async fn g9_what_is_wrong_with_sentinels_is_said() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_sentinels_and_redis_have_passwords_of_their_own() {
     let primary = Server::start();
+    // It may not ask for the role by `ROLE`.
+    let user = ["ACL", "SETUSER", USER[0], "on", ">app-secret", "~oxcart:*"];
+    let rule: Vec<_> = RULE.split(' ').collect();
+    primary.cli(&[&user[..], &rule].concat());
     primary.cli(&["CONFIG", "SET", "requirepass", "secret"]);
     let lines = format!("requirepass other\nsentinel auth-pass {MASTER} secret");
     let sentinel = Sentinel::with(&primary, 1, &lines);
@@ -93,6 +98,11 @@ async fn g9_sentinels_and_redis_have_passwords_of_their_own() {
     says(&error, ErrorKind::Unsuitable, "NOAUTH");
     let right = place().password("secret").sentinel_password("other");
     Oxcart::builder().connect_sentinels(right).await.unwrap();
+    let of_app = place()
+        .user(USER[0], "app-secret")
+        .sentinel_password("other");
+    let oxcart = Oxcart::builder().connect_sentinels(of_app).await.unwrap();
+    oxcart.queue(QUEUE).unwrap().counts().await.unwrap();
     let address = sentinel.address();
     let url = format!("redis+sentinel://:secret@{address}/{MASTER}/0?sentinel_password=other");
     let queue = queue_at(&url).await;
