@@ -348,6 +348,11 @@ struct PausePage;
 #[doc = include_str!("../docs/alerts.md")]
 struct AlertsPage;
 
+/// And of the page on connecting.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/connect.md")]
+struct ConnectPage;
+
 /// And of the page on TLS and access rules.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/security.md")]

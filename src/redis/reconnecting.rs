@@ -219,7 +219,8 @@ impl Reconnecting {
         }
     }
 
-    /// What was refused because of a slot did not run, so it may be sent to another node.
+    /// What was refused because of a slot did not run, so it may be sent to another node. A caller who decides by itself has
+    /// other calls under way, whose order is its own affair.
     async fn request_in_cluster(
         &self,
         slot: &Slot,
@@ -236,7 +237,7 @@ impl Reconnecting {
             };
             match answer {
                 Err(Trouble::Refused(Refusal::Moving, _) | Trouble::Unreachable(_))
-                    if Instant::now() + pause < end =>
+                    if repeat != Repeat::Never && Instant::now() + pause < end =>
                 {
                     sleep(pause).await;
                     pause = (pause * 2).min(MOVE_PAUSE_MAX);

@@ -47,11 +47,14 @@ impl Sentinel {
         let process = Process::spawn(&mut command, Some(folder.path()));
         let is_there = || std::net::TcpStream::connect(("127.0.0.1", number)).is_ok();
         eventually_blocking(Duration::from_secs(10), is_there);
-        Self {
+        let sentinel = Self {
             process: Mutex::new(process),
             port,
             _folder: folder,
-        }
+        };
+        // It looks at its servers each second instead of every ten; older ones do not know that.
+        sentinel.ask(&["SENTINEL", "DEBUG", "INFO-PERIOD", "1000"]);
+        sentinel
     }
 
     /// `127.0.0.1:<port>`
@@ -91,6 +94,24 @@ impl Sentinel {
             .try_into()
             .ok()?;
         port.parse().ok()
+    }
+
+    /// Whether both replicas of the master at this port could take its place, as far as this sentinel knows. It looks only every
+    /// few seconds, and promotes no replica of which it knows too little.
+    fn has_two_good_replicas(&self, port: u16) -> bool {
+        let Some(Value::Array(replicas)) = self.ask(&["SENTINEL", "REPLICAS", MASTER]) else {
+            return false;
+        };
+        let port = port.to_string();
+        let is_good = |replica: &Value| {
+            let words: Vec<String> = redis::from_redis_value(replica.clone()).unwrap_or_default();
+            let says = |name: &str, value: &str| {
+                let mut pairs = words.chunks(2);
+                pairs.any(|pair| matches!(pair, [field, is] if field == name && is == value))
+            };
+            says("flags", "slave") && says("master-link-status", "ok") && says("master-port", &port)
+        };
+        replicas.len() == 2 && replicas.iter().all(is_good)
     }
 
     /// How many replicas and other sentinels of the master it knows.
@@ -145,6 +166,11 @@ impl Watched {
     pub async fn fail_over(&self) {
         let old = self.master().expect("the sentinels agree");
         let port = old.tcp_addr().port();
+        eventually(FAILOVER_LIMIT, || {
+            let mut sentinels = self.sentinels.iter();
+            sentinels.all(|sentinel| sentinel.has_two_good_replicas(port))
+        })
+        .await;
         old.kill();
         let is_another = || {
             self.master()
