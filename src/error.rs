@@ -41,6 +41,9 @@ pub enum ErrorKind {
     /// The request was sent, and it cannot be known whether it was carried out: no answer came for half an
     /// hour, or Redis broke a script off in its middle. Look for the job before you repeat it.
     Unknowable,
+    /// The job was added, and the [durability](crate::Durability) that was asked for was not reached within the call timeout: it may be lost
+    /// with the server.
+    NotDurable,
     /// A time limit set by the caller passed. What was waited for may still happen.
     Timeout,
     /// The job is no longer held by this attempt.
@@ -198,6 +201,12 @@ impl Error {
     #[must_use]
     pub fn is_unknowable(&self) -> bool {
         self.kind == ErrorKind::Unknowable
+    }
+
+    /// The job was added, and is not as safe as was asked for.
+    #[must_use]
+    pub fn is_not_durable(&self) -> bool {
+        self.kind == ErrorKind::NotDurable
     }
 
     /// A time limit passed.

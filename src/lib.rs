@@ -238,6 +238,7 @@ pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::alert::condition::{AlertUnit, Condition};
 pub use crate::policy::alert::standing::{AlertEvent, AlertState};
 pub use crate::policy::backoff::Backoff;
+pub use crate::policy::durability::Durability;
 pub use crate::policy::flow::OnDeath;
 pub use crate::policy::limits::{Rate, Spread};
 pub use crate::policy::order::{OnFailure, Order};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::policy::backoff::Backoff;
+use crate::policy::durability::Durability;
 use crate::policy::expiry::Expiry;
 use crate::policy::flow::ChildOf;
 use crate::policy::key::check_key;
@@ -33,6 +34,7 @@ pub(crate) const ATTEMPTS_DEFAULT: u32 = 10;
 /// | weight | 1 |
 /// | unique | no |
 /// | expires | never |
+/// | durability | as of the handle of the queue: [`Memory`](Durability::Memory) |
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobOptions {
     pub(crate) attempts: Option<u32>,
@@ -45,6 +47,7 @@ pub struct JobOptions {
     pub(crate) weight: Option<u32>,
     pub(crate) unique: Option<Unique>,
     pub(crate) expiry: Option<Expiry>,
+    pub(crate) durability: Option<Durability>,
     /// The job is a child of this one, which waits for it.
     pub(crate) child_of: Option<ChildOf>,
     /// The job waits for so many children.
@@ -148,6 +151,14 @@ impl JobOptions {
         self
     }
 
+    /// How safe the job is before its caller is told that it is there: see [`Durability`]. Default: as the handle of the queue says, which is
+    /// [`Durability::Memory`] unless it was set.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         if self.attempts == Some(0) {
             return Err(Error::invalid(
@@ -181,6 +192,9 @@ impl JobOptions {
         }
         if let Some(expiry) = self.expiry {
             expiry.check()?;
+        }
+        if let Some(durability) = self.durability {
+            durability.check()?;
         }
         if self.group.is_some() && self.order.is_some() {
             return Err(Error::invalid(

@@ -3,6 +3,7 @@
 pub(crate) mod about;
 pub(crate) mod alert;
 pub(crate) mod backoff;
+pub(crate) mod durability;
 pub(crate) mod expiry;
 pub(crate) mod flow;
 pub(crate) mod histogram;

@@ -1,5 +1,6 @@
 //! A request to enqueue one job.
 
+mod headers;
 pub(crate) mod node;
 
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use crate::job::record::EncodedRecord;
 use crate::job::{self, Job, options_of};
 use crate::name;
 use crate::policy::backoff::Backoff;
+use crate::policy::durability::{Durability, Level};
 use crate::policy::expiry::Expiry;
 use crate::policy::order::Order;
 use crate::policy::retention::Retention;
@@ -30,9 +32,6 @@ use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission};
 use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::time::{Timestamp, millis};
-
-/// All headers of a job together, in bytes: they travel with every claim.
-const HEADER_BYTES_MAX: usize = 1024;
 
 /// A request to enqueue one job. Awaiting it sends it.
 ///
@@ -60,7 +59,8 @@ const HEADER_BYTES_MAX: usize = 1024;
 /// [`ErrorKind::Invalid`] (an option is out of range) and [`ErrorKind::Codec`], before anything
 /// is sent; [`ErrorKind::Refused`] if Redis refuses to write, at once, or after the call timeout (default 5 s) what may
 /// pass by itself; [`ErrorKind::Unsuitable`] if it denies that to this user; [`ErrorKind::NotSent`] or
-/// [`ErrorKind::Unknown`] after the call timeout if it does not answer, and [`ErrorKind::Unknowable`].
+/// [`ErrorKind::Unknown`] after the call timeout if it does not answer, and [`ErrorKind::Unknowable`];
+/// [`ErrorKind::NotDurable`] if the [durability](Self::durability) was not reached.
 /// Each carries the id.
 ///
 /// It is awaited, or turned into a future for combinators with `.into_future()`.
@@ -210,6 +210,12 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
+    /// How safe the job is before this request says that it is there: see [`Durability`]. Default: what [`Job::options`] says, or the handle
+    /// of the queue ([`Queue::with_durability`]), or [`Durability::Memory`].
+    pub fn durability(self, durability: Durability) -> Self {
+        self.with_options(|options| options.durability(durability))
+    }
+
     /// Run no earlier than this long after Redis has the job. At most 10 years.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.due = Due::After { ms: millis(delay) };
@@ -312,6 +318,13 @@ impl<J: Job> Enqueue<J> {
         self.options.weight.unwrap_or(1)
     }
 
+    /// How safe the job has to be before the caller is told.
+    pub(crate) fn level(&self) -> Level {
+        let of_queue = self.queue().map(|queue| queue.inner.durability);
+        let asked = self.options.durability.or(of_queue);
+        asked.unwrap_or_default().into()
+    }
+
     pub(crate) fn novelty(&self) -> Novelty {
         self.novelty
     }
@@ -343,7 +356,7 @@ impl<J: Job> Enqueue<J> {
                 Due::At { .. } => None,
             })?;
         }
-        check_headers(&self.headers)?;
+        headers::check(&self.headers)?;
         if self.front && self.options.order.is_some() {
             return Err(Error::invalid(
                 "`front` and `ordered_by` do not go together: the jobs of an order run as they were enqueued",
@@ -363,7 +376,7 @@ impl<J: Job> Enqueue<J> {
         }
         job::check_payload_size(&self.name, &payload, queue.inner.setup.payload_max)?;
         let mut headers = self.headers.clone();
-        let room = HEADER_BYTES_MAX.saturating_sub(header_bytes(&headers));
+        let room = headers::room(&self.headers);
         propagation::inject(&mut headers, room);
         self.options.secret = J::SECRET;
         let job = NewJob {
@@ -396,14 +409,17 @@ impl<J: Job> Enqueue<J> {
             checked.map_err(|error| error.with_job(&self.id))?;
         }
         let limit = queue.inner.setup.call_timeout.min(most);
-        let (producer, novelty) = (&queue.inner.producer, self.novelty);
+        let producer = queue.inner.producer(self.level());
+        let novelty = self.novelty;
         let last = self
             .submission
             .get_or_insert_with(|| Submission::new(vec![job], novelty));
         // From here on Redis may know the id, also if this future is dropped.
         self.novelty = Novelty::Unsure;
         let fate = producer.submit(&Arc::clone(last), limit).await;
-        if !matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown) {
+        let is_under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
+        // What is there is not added again: the same request says the same again.
+        if !is_under_way && !matches!(fate, Ok(Fate::NotDurable { .. })) {
             self.submission = None;
         }
         let clashed = matches!(fate, Ok(Fate::Clashed { .. }));
@@ -440,23 +456,6 @@ fn check_expiry(expiry: Option<Expiry>, due: Due) -> Result<(), Error> {
         )),
         false => Ok(()),
     }
-}
-
-fn header_bytes(headers: &[(String, String)]) -> usize {
-    headers.iter().map(|(k, v)| k.len() + v.len()).sum()
-}
-
-fn check_headers(headers: &[(String, String)]) -> Result<(), Error> {
-    for (key, _) in headers {
-        name::check("header name", key)?;
-    }
-    let bytes = header_bytes(headers);
-    if bytes > HEADER_BYTES_MAX {
-        return Err(Error::invalid(format!(
-            "the headers have {bytes} bytes together; {HEADER_BYTES_MAX} are allowed"
-        )));
-    }
-    Ok(())
 }
 
 /// Without the payload: what is in it is the application's, and may be secret.

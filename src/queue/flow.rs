@@ -19,12 +19,14 @@ use tracing::Instrument;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::Job;
+use crate::policy::durability::Level;
 use crate::policy::flow::OnDeath;
 use crate::propagation;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::flow::chain::Chain;
 use crate::queue::flow::nodes::{Nodes, Plan};
 use crate::queue::handle::{Enqueued, JobHandle};
+use crate::queue::producer::Fate;
 use crate::queue::producer::Submission;
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
 
@@ -261,6 +263,13 @@ impl<J: Job> Flow<J> {
         }
         let (queue, jobs) = match plan {
             Plan::OneCall(queue, jobs) => (queue, jobs),
+            Plan::Messages(_) if self.nodes.level() != Level::MEMORY => {
+                return Err(Error::invalid(
+                    "a flow over several queues, or of more than 256 jobs or 1 MiB, is built of messages, which no `Durability` but \
+                     `Memory` waits for",
+                )
+                .with_job(&root));
+            }
             Plan::Messages(jobs) => {
                 let queue = jobs[0].queue.clone();
                 let sent = large::send(jobs).await;
@@ -272,10 +281,12 @@ impl<J: Job> Flow<J> {
         let last = self
             .submission
             .get_or_insert_with(|| Submission::new(jobs, Novelty::Unsure));
-        let (producer, limit) = (&queue.inner.producer, queue.inner.setup.call_timeout);
+        let producer = queue.inner.producer(self.nodes.level());
+        let limit = queue.inner.setup.call_timeout;
         let fate = producer.submit(&Arc::clone(last), limit).await;
         let ids: Vec<JobId> = last.ids().cloned().collect();
-        if !matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown) {
+        let is_under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
+        if !is_under_way && !matches!(fate, Ok(Fate::NotDurable { .. })) {
             self.submission = None;
         }
         let there = fate

@@ -10,12 +10,13 @@ use tracing::Instrument;
 
 use crate::error::{Error, ErrorKind};
 use crate::job::Job;
+use crate::policy::durability::Level;
 use crate::propagation;
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::{Enqueued, JobHandle};
-use crate::queue::producer::{Submission, split};
-use crate::store::enqueue::{NewJob, Novelty};
+use crate::queue::producer::{Fate, PARTS_OF_A_CONFIRMATION, Producer, Submission, split};
+use crate::store::enqueue::{NewJob, Novelty, There};
 
 /// Calls that are handed to the producer at a time: two under way, and one that waits for them.
 const PARTS_AHEAD: usize = 3;
@@ -71,6 +72,8 @@ pub struct EnqueueMany<J: Job> {
     queue: Queue,
     /// Not checked yet.
     requests: Vec<Enqueue<J>>,
+    /// What all of the jobs together ask for.
+    level: Level,
     /// Checked and not yet done, a call each; the first may be under way.
     left: VecDeque<Arc<Submission>>,
     done: Vec<JobHandle<J>>,
@@ -85,15 +88,22 @@ impl<J: Job> EnqueueMany<J> {
         Self {
             queue: queue.clone(),
             requests: jobs.into_iter().map(request).collect(),
+            level: Level::MEMORY,
             left: VecDeque::new(),
             done: Vec::new(),
         }
     }
 
+    fn producer(&self) -> Arc<Producer> {
+        self.queue.inner.producer(self.level)
+    }
+
     fn prepare(&mut self) -> Result<(), Error> {
+        let levels = self.requests.iter().map(Enqueue::level);
+        self.level = levels.fold(self.level, Level::and);
         let (jobs, novelty) = self.checked()?;
         self.left
-            .extend(split(jobs, novelty, self.queue.inner.producer.limit()));
+            .extend(split(jobs, novelty, self.producer().limit()));
         Ok(())
     }
 
@@ -161,8 +171,12 @@ impl<J: Job> EnqueueMany<J> {
     /// Hands over the next parts, so that they wait at the task while the first is under way. Stops at the first
     /// part for which there is no room, to keep the order.
     fn send_ahead(&self) {
-        let producer = &self.queue.inner.producer;
-        let ahead = self.left.iter().take(PARTS_AHEAD);
+        let producer = self.producer();
+        let parts = match self.level == Level::MEMORY {
+            true => PARTS_AHEAD,
+            false => PARTS_OF_A_CONFIRMATION,
+        };
+        let ahead = self.left.iter().take(parts);
         ahead
             .take_while(|part| producer.submit_ahead(part))
             .for_each(drop);
@@ -190,13 +204,22 @@ impl<J: Job> EnqueueMany<J> {
     async fn send_part(&mut self, part: &Arc<Submission>) -> Result<(), Error> {
         self.send_ahead();
         let limit = self.queue.inner.setup.call_timeout;
-        let producer = &self.queue.inner.producer;
-        let fate = producer.submit(part, limit).await;
+        let fate = self.producer().submit(part, limit).await;
+        if let Ok(Fate::NotDurable { there, .. }) = &fate {
+            // These jobs are there; awaiting the request again goes on behind them.
+            self.left.pop_front();
+            self.note_done(part, there.clone());
+            self.take_back();
+        }
         let under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
+        let is_there = matches!(fate, Ok(Fate::NotDurable { .. }));
         let there = fate.and_then(|fate| fate.into_result(&self.queue.inner.name, part.first_id()));
         let there = match there {
             Ok(there) => there,
             Err(error) => {
+                if is_there {
+                    return Err(error);
+                }
                 self.take_back();
                 if under_way {
                     return Err(error);
@@ -215,6 +238,12 @@ impl<J: Job> EnqueueMany<J> {
             }
         };
         self.left.pop_front();
+        self.note_done(part, there);
+        Ok(())
+    }
+
+    /// Makes the handles of a part that is there.
+    fn note_done(&mut self, part: &Submission, there: Vec<There>) {
         let mut there = there.into_iter().peekable();
         for (position, id) in part.ids().enumerate() {
             let met = there.next_if(|there| there.position == position);
@@ -222,7 +251,6 @@ impl<J: Job> EnqueueMany<J> {
             self.done
                 .push(JobHandle::new(self.queue.clone(), id, enqueued));
         }
-        Ok(())
     }
 }
 

@@ -50,9 +50,11 @@ use crate::events::stream::{EventCursor, EventStream};
 use crate::id::JobId;
 use crate::job::Job;
 use crate::name::QueueName;
+use crate::policy::durability::{Durability, Level};
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::JobHandle;
 use crate::queue::many::{EnqueueMany, IntoEnqueue};
+use crate::queue::producer::Producer;
 use crate::queue::setup::Setup;
 use crate::queue::shelf::Parts;
 use crate::store::backend::Apply;
@@ -66,6 +68,8 @@ pub struct Queue {
 pub(crate) struct QueueInner {
     pub(crate) setup: Arc<Setup>,
     pub(crate) name: QueueName,
+    /// Of what this handle enqueues.
+    pub(crate) durability: Durability,
     parts: Arc<Parts>,
 }
 
@@ -82,7 +86,18 @@ impl QueueInner {
     pub(crate) fn new(setup: Arc<Setup>, name: QueueName) -> Self {
         let store = || setup.backend.store(&setup.namespace, &name);
         let parts = setup.shelf.parts(&name, store);
-        Self { setup, name, parts }
+        let durability = Durability::default();
+        Self {
+            setup,
+            name,
+            durability,
+            parts,
+        }
+    }
+
+    /// What sends jobs of this level.
+    pub(crate) fn producer(&self, level: Level) -> Arc<Producer> {
+        self.parts.producer(level, self.setup.call_timeout)
     }
 
     /// Whether both are handles of one queue, by one connection.
@@ -128,6 +143,28 @@ impl Queue {
         let name = QueueName::new(name)?;
         let inner = Arc::new(QueueInner::new(Arc::clone(&self.inner.setup), name));
         Ok(Self { inner })
+    }
+
+    /// The same queue, through a handle whose jobs are as safe as this before their callers are told that they are there: see
+    /// [`Durability`]. A type of job or a request may say otherwise. It holds for this handle and its clones alone.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(oxcart: Oxcart) -> Result<(), Error> {
+    /// let payments = oxcart.queue("payments")?.with_durability(Durability::Fsync)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for `Durability::Replicated(0)`.
+    pub fn with_durability(&self, durability: Durability) -> Result<Self, Error> {
+        durability.check()?;
+        let mut inner = QueueInner::new(Arc::clone(&self.inner.setup), self.inner.name.clone());
+        inner.durability = durability;
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The name of the queue.

@@ -9,10 +9,14 @@
 //! (`store/backend/repeated_call.rs`). A caller that is dropped, or whose
 //! time is up, changes nothing for the others of its batch.
 //!
+//! Jobs that are to be more than in memory have a task of their own (`producer/durable.rs`), which confirms what several calls
+//! have added at once.
+//!
 //! The task runs on the library's own thread, and ends when the handles of the queue are gone. If it
 //! breaks, by a bug, what it held is decided at once, and the next submission starts another task.
 
 mod batch;
+mod durable;
 mod inbox;
 mod sender;
 mod submission;
@@ -29,6 +33,9 @@ use crate::name::QueueName;
 use crate::store::BATCH_BYTES;
 use crate::store::backend::{LANE_TTL, Store, Trouble};
 
+use crate::policy::durability::Level;
+use durable::DurableTask;
+pub(crate) use durable::PARTS_OF_A_CONFIRMATION;
 use inbox::Inbox;
 pub(crate) use submission::{Fate, Submission, split};
 use task::ProducerTask;
@@ -41,7 +48,25 @@ const _: () = assert!(2 * ABANDON_AFTER.as_secs() <= LANE_TTL.as_secs());
 pub(crate) struct Producer {
     store: Store,
     queue: QueueName,
+    promise: Option<Promise>,
     last: Mutex<Option<StartedTask>>,
+}
+
+/// The inbox of a task. Closes it, however the task ends.
+struct TaskInbox(Arc<Inbox>);
+
+impl Drop for TaskInbox {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// What a producer waits for before it says that jobs are there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Promise {
+    pub(crate) level: Level,
+    /// How long enqueueing may take.
+    pub(crate) within: Duration,
 }
 
 /// The last task that was started.
@@ -69,11 +94,21 @@ impl Drop for Producer {
 
 impl Producer {
     pub(crate) fn new(store: Store, queue: QueueName) -> Self {
+        Self::with(store, queue, None)
+    }
+
+    fn with(store: Store, queue: QueueName, promise: Option<Promise>) -> Self {
         Self {
             store,
             queue,
+            promise,
             last: Mutex::default(),
         }
+    }
+
+    /// One whose jobs are confirmed to be as safe as promised.
+    pub(crate) fn durable(store: Store, queue: QueueName, promise: Promise) -> Self {
+        Self::with(store, queue, Some(promise))
     }
 
     /// Hands a submission to the task, unless it has been, and waits for its fate, at most for
@@ -100,6 +135,7 @@ impl Producer {
             Ok(Fate::NotSent { .. }) => Some("not-sent"),
             Ok(Fate::NotAdded { .. }) => Some("refused"),
             Ok(Fate::Unknowable { .. }) => Some("unknowable"),
+            Ok(Fate::NotDurable { .. }) => Some("not-durable"),
             Err(_) => Some("unknown"),
             // What is not taken is sent again in parts, and what clashed under another id.
             Ok(Fate::Added { .. } | Fate::Clashed { .. } | Fate::NotTaken { .. }) => None,
@@ -195,8 +231,13 @@ impl Producer {
 
     fn start(&self) -> Arc<Inbox> {
         let inbox = Arc::new(Inbox::new());
-        let task = ProducerTask::new(&self.store, &self.queue, Arc::clone(&inbox));
-        self.store.runtime().spawn(task.run());
+        let (ours, runtime) = (Arc::clone(&inbox), self.store.runtime());
+        match self.promise {
+            None => runtime.spawn(ProducerTask::new(&self.store, &self.queue, ours).run()),
+            Some(promise) => {
+                runtime.spawn(DurableTask::new(&self.store, &self.queue, ours, promise).run())
+            }
+        };
         inbox
     }
 }

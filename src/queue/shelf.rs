@@ -12,9 +12,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::name::QueueName;
+use crate::policy::durability::Level;
 use crate::queue::cancel_requests::CancelRequests;
 use crate::queue::known_rate::KnownRate;
-use crate::queue::producer::Producer;
+use crate::queue::producer::{Producer, Promise};
 use crate::queue::results::Results;
 use crate::runtime;
 use crate::store::backend::Store;
@@ -26,7 +27,10 @@ const KEPT_FOR: Duration = Duration::from_secs(10);
 /// What the handles of one queue share.
 pub(crate) struct Parts {
     pub(crate) store: Store,
-    pub(crate) producer: Producer,
+    /// What sends jobs, for each level of durability that was asked for.
+    plain: Arc<Producer>,
+    durable: Mutex<HashMap<Level, Arc<Producer>>>,
+    name: QueueName,
     pub(crate) results: Results,
     pub(crate) cancel_requests: CancelRequests,
     pub(crate) known_rate: KnownRate,
@@ -35,12 +39,28 @@ pub(crate) struct Parts {
 impl Parts {
     fn new(store: Store, name: &QueueName) -> Self {
         Self {
-            producer: Producer::new(store.clone(), name.clone()),
+            plain: Arc::new(Producer::new(store.clone(), name.clone())),
+            durable: Mutex::default(),
+            name: name.clone(),
             results: Results::new(store.clone(), name.clone()),
             cancel_requests: CancelRequests::new(store.clone(), name.clone()),
             known_rate: KnownRate::default(),
             store,
         }
+    }
+
+    /// What sends jobs that are to be as safe as this, and says within this time whether they are. Each level has a task and a connection of
+    /// its own, for a connection that waits for a disk holds up all that is behind it.
+    pub(crate) fn producer(&self, level: Level, within: Duration) -> Arc<Producer> {
+        if level == Level::MEMORY {
+            return Arc::clone(&self.plain);
+        }
+        let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
+        let producer = durable.entry(level).or_insert_with(|| {
+            let (store, name) = (self.store.clone(), self.name.clone());
+            Arc::new(Producer::durable(store, name, Promise { level, within }))
+        });
+        Arc::clone(producer)
     }
 }
 

@@ -12,9 +12,8 @@ use crate::redis::cluster::{Cluster, Slot};
 use crate::redis::node::{CONNECT_TIMEOUT, Node, RESPONSE_TIMEOUT, invalid};
 use crate::redis::place::{self, ClusterNodes, Sentinels};
 use crate::redis::pool::Pool;
-use crate::redis::reconnecting::{
-    BYTES_PER_SECOND, Reconnecting, Repeat, SharedConnection, bytes_of,
-};
+use crate::redis::reconnecting::{BYTES_PER_SECOND, Reconnecting, SharedConnection, bytes_of};
+use crate::redis::repeat::Repeat;
 use crate::redis::slots;
 use crate::redis::tls::{self, Tls};
 use crate::redis::trouble::Trouble;

@@ -26,6 +26,7 @@ use crate::redis::cell::{ConnectionCell, Numbered, Request};
 use crate::redis::cluster::Slot;
 use crate::redis::connection::Connector;
 use crate::redis::of_process::OfProcess;
+use crate::redis::repeat::Repeat;
 use crate::redis::trouble::{Refusal, Trouble};
 use crate::runtime;
 
@@ -77,28 +78,6 @@ enum Kind {
     /// For commands that block on the server: how long these take says nothing of the line.
     Blocking,
     Shared,
-}
-
-/// Whether a command is sent again at once, if its connection had been idle and was found closed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// In any case: a verb that runs twice does the same and gives the same answer.
-    Always,
-    /// Only if it certainly was not sent.
-    Unsent,
-    /// The caller decides.
-    Never,
-}
-
-impl Repeat {
-    fn allows(self, trouble: &Trouble) -> bool {
-        trouble.was_idle()
-            && match self {
-                Self::Always => true,
-                Self::Unsent => !trouble.may_have_run(),
-                Self::Never => false,
-            }
-    }
 }
 
 impl Reconnecting {
@@ -153,6 +132,27 @@ impl Reconnecting {
             return owner.shared().connection().await.map(|open| open.number);
         }
         self.connection().await.map(|open| open.number)
+    }
+
+    /// Sends a command that waits on the server, for no longer than `patience`, through the connection of this number. If that is
+    /// gone, nothing is sent.
+    pub(crate) async fn request_on(
+        &self,
+        number: u64,
+        command: &Cmd,
+        patience: Duration,
+    ) -> Result<Value, Trouble> {
+        match self.cell.open() {
+            Some(open) if open.number == number => {
+                let waiting = Self {
+                    patience,
+                    kind: Kind::Blocking,
+                    ..self.clone()
+                };
+                waiting.try_request(command).await
+            }
+            _ => Err(Trouble::Closed),
+        }
     }
 
     async fn connection(&self) -> Result<Numbered, Trouble> {

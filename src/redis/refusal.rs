@@ -19,6 +19,8 @@ pub(crate) enum Refusal {
     NotAllowed,
     /// A command is not known there: it was renamed or taken away, or it is another kind of server.
     NoCommand,
+    /// It has no append-only file.
+    NoAof,
     /// There is no database of this number.
     NoDatabase,
     /// It is a node of a cluster, where each key has its own node.
@@ -54,6 +56,7 @@ const BEGINNINGS: &[(&str, Refusal)] = &[
     ("Protocol error: unauthenticated", Refusal::NotAllowed),
     // The server refuses a request in the middle of reading it, and closes the connection.
     ("Protocol error", Refusal::Unread),
+    ("WAITAOF cannot be used when", Refusal::NoAof),
     ("DB index is out of range", Refusal::NoDatabase),
     ("invalid DB index", Refusal::NoDatabase),
     ("SELECT is not allowed in cluster mode", Refusal::Cluster),
@@ -96,7 +99,7 @@ impl Refusal {
             | Self::NoWrites
             | Self::Moving
             | Self::UnknownScript => ErrorKind::Refused,
-            Self::NotAllowed | Self::NoCommand | Self::NoDatabase | Self::Cluster => {
+            Self::NotAllowed | Self::NoCommand | Self::NoAof | Self::NoDatabase | Self::Cluster => {
                 ErrorKind::Unsuitable
             }
             Self::Unread => ErrorKind::NotSent,
@@ -117,6 +120,7 @@ impl Refusal {
             Self::NoCommand => {
                 "the commands that oxcart needs must not be renamed or taken away, and it must be a Redis"
             }
+            Self::NoAof => "set `appendonly yes` on the server, or ask for another `Durability`",
             Self::NoDatabase => "check the database number in the URL (`redis://host:6379/0`)",
             Self::Cluster => "connect by `redis+cluster://..`, or to a Redis without cluster mode",
             Self::Moving => {

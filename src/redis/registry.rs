@@ -6,7 +6,7 @@ use redis::{Cmd, Value};
 
 use crate::name::{Namespace, QueueName};
 use crate::redis::keys;
-use crate::redis::reconnecting::Repeat;
+use crate::redis::repeat::Repeat;
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 

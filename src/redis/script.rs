@@ -8,7 +8,8 @@ use redis::{Arg, Cmd, Value};
 use crate::redis::connection::{CALL_MAX, Connector};
 use crate::redis::keys::{self, Keys};
 use crate::redis::linker;
-use crate::redis::reconnecting::{Reconnecting, Repeat};
+use crate::redis::reconnecting::Reconnecting;
+use crate::redis::repeat::Repeat;
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// A verb's script.

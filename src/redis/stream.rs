@@ -5,7 +5,8 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::redis::connection::Connector;
-use crate::redis::reconnecting::{Reconnecting, Repeat};
+use crate::redis::reconnecting::Reconnecting;
+use crate::redis::repeat::Repeat;
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 

@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::redis::connection::Connector;
-use crate::redis::reconnecting::{Reconnecting, Repeat};
+use crate::redis::reconnecting::Reconnecting;
+use crate::redis::repeat::Repeat;
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// Fixed: shorter times on the server fire up to 99 ms late.

@@ -242,7 +242,7 @@ impl ScheduleHandle {
         };
         let inner = &self.queue.inner;
         let fate = inner
-            .producer
+            .producer(inner.durability.into())
             .submit(
                 &Submission::new(vec![job], Novelty::New),
                 inner.setup.call_timeout,

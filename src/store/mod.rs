@@ -68,7 +68,7 @@ use tracing::{debug, trace};
 use crate::codec;
 use crate::metrics;
 use crate::redis::keys::Keys;
-use crate::redis::reconnecting::Repeat;
+use crate::redis::repeat::Repeat;
 use crate::redis::reply::Reply;
 use crate::redis::script::{Call, Requester, Script};
 use crate::redis::trouble::Trouble;

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
+use crate::policy::durability::Level;
 use crate::policy::flow::ChildOf;
 use crate::policy::unique::OnDuplicate;
 use crate::queue::Queue;
@@ -19,6 +20,9 @@ pub(crate) trait Node: Send {
     fn queue(&self) -> Option<&Queue>;
 
     fn weight(&self) -> u32;
+
+    /// How safe the job has to be before the caller is told.
+    fn level(&self) -> Level;
 
     /// Finds all errors that can be found before anything is sent.
     fn prepare(
@@ -46,6 +50,10 @@ impl<J: Job> Node for Enqueue<J> {
 
     fn weight(&self) -> u32 {
         self.weight_asked()
+    }
+
+    fn level(&self) -> Level {
+        self.level()
     }
 
     fn prepare(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
+use crate::policy::durability::Level;
 use crate::policy::flow::{ChildOf, DEATHS_MAX, NODES_MAX, OnDeath};
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
@@ -138,6 +139,12 @@ impl Nodes {
         }
         let heaviest = heaviest.into_values();
         heaviest.map(|(queue, it)| (queue.clone(), it)).collect()
+    }
+
+    /// What all of the jobs together ask for.
+    pub(super) fn level(&self) -> Level {
+        let levels = self.list.iter().map(|placed| placed.request.level());
+        levels.fold(Level::MEMORY, Level::and)
     }
 
     /// Finds all errors that can be found before anything is sent.

@@ -1,4 +1,4 @@
-//! Sends batches, one after the other, and tells the callers what became of them.
+//! Sends batches, one after the other, and tells the callers what became of them, or holds that back until it is confirmed.
 
 use std::sync::Arc;
 
@@ -23,6 +23,16 @@ pub(super) struct Sender {
     /// A call was the first that added a job: the queue may not be on the list of queues.
     is_unlisted: bool,
     silence: Silence,
+    /// What was added, where callers are told only once it is confirmed.
+    held: Option<Held>,
+}
+
+/// Submissions whose jobs are there, and whose callers are not told yet.
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) fates: Vec<(Given, Fate)>,
+    /// The lane and the number of the last of their calls, and the connection through which it was answered.
+    pub(super) last: Option<(String, u64, u64)>,
 }
 
 impl Sender {
@@ -33,7 +43,23 @@ impl Sender {
             lane: Lane::new(connection.clone(), Pace::confident(BATCH_BYTES)),
             is_unlisted: false,
             silence: Silence::default(),
+            held: None,
         }
+    }
+
+    /// The same, for a task that confirms what was added before it tells the callers.
+    pub(super) fn holding(self) -> Self {
+        let held = Some(Held::default());
+        Self { held, ..self }
+    }
+
+    /// What was added since the last time.
+    pub(super) fn take_held(&mut self) -> Held {
+        self.held.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        self.lane.connection()
     }
 
     /// How many bytes the next call may carry.
@@ -64,7 +90,8 @@ impl Sender {
                 before: &mut before,
                 connection: 0,
             };
-            let refused = send(&mut self.lane, &mut self.is_unlisted, batch).await;
+            let held = self.held.as_mut();
+            let refused = send(&mut self.lane, &mut self.is_unlisted, batch, held).await;
             self.inbox.held_up_by(None);
             let Some((mut first, why)) = refused else {
                 continue;
@@ -100,6 +127,7 @@ async fn send(
     lane: &mut Lane,
     is_unlisted: &mut bool,
     mut batch: Batch<'_>,
+    held: Option<&mut Held>,
 ) -> Option<(Vec<Given>, String)> {
     match lane.call(&mut batch).await {
         Became::Done {
@@ -108,7 +136,16 @@ async fn send(
             batch.silence.ends();
             // If an earlier try ran, its lost answer may have said that it was the first.
             *is_unlisted |= answer.is_first || is_repeat;
-            tell(&batch, &answer, is_repeat);
+            let fates = fates(&batch, &answer, is_repeat);
+            let told = batch.submissions.into_iter().zip(fates);
+            match held {
+                Some(held) => {
+                    held.fates.extend(told);
+                    let number = lane.number();
+                    held.last = Some((number.lane.to_owned(), number.call, batch.connection));
+                }
+                None => told.for_each(|(submission, fate)| _ = submission.decide(fate)),
+            }
         }
         Became::Withdrawn => {}
         Became::Denied(refused) => decide(&batch, || Fate::NotAdded {
@@ -133,8 +170,8 @@ fn decide(batch: &Batch<'_>, fate: impl Fn() -> Fate) {
     }
 }
 
-/// A call was answered. If an earlier try may have run, the ids that were already there may be its own.
-fn tell(batch: &Batch<'_>, added: &Added, is_repeat: bool) {
+/// What became of the submissions of a call that was answered. If an earlier try may have run, the ids that were already there may be its own.
+fn fates(batch: &Batch<'_>, added: &Added, is_repeat: bool) -> Vec<Fate> {
     let new = !is_repeat && batch.is_new();
     let clashed = added.there.iter().filter(|there| there.met == Met::Itself);
     let refused = if new { clashed.count() } else { 0 };
@@ -152,12 +189,13 @@ fn tell(batch: &Batch<'_>, added: &Added, is_repeat: bool) {
         jobs,
         jobs.saturating_sub(added.there.len()),
     );
-    share_out(&batch.submissions, &added.there, new);
+    share_out(&batch.submissions, &added.there, new)
 }
 
 /// Gives each submission its part of the answer. `there` is in ascending order. If all ids are `new`,
 /// ids that were there belong to other jobs.
-fn share_out(batch: &[Given], there: &[There], new: bool) {
+fn share_out(batch: &[Given], there: &[There], new: bool) -> Vec<Fate> {
+    let mut fates = Vec::with_capacity(batch.len());
     let mut start = 0;
     let mut there = there.iter().cloned().peekable();
     for submission in batch {
@@ -169,12 +207,13 @@ fn share_out(batch: &[Given], there: &[There], new: bool) {
         }
         let clashed = mine.iter().filter(|one| new && one.met == Met::Itself);
         let positions: Vec<usize> = clashed.map(|one| one.position).collect();
-        submission.decide(match positions.is_empty() {
+        fates.push(match positions.is_empty() {
             false => Fate::Clashed { positions },
             true => Fate::Added { there: mine },
         });
         start = end;
     }
+    fates
 }
 
 #[cfg(test)]
@@ -193,11 +232,12 @@ mod tests {
             met: Met::Itself,
         };
         let all = [0, 2, 3, 5].map(there);
-        share_out(&batch.each_ref().map(Given::new), &all, false);
-        let there: [Vec<usize>; 3] = batch.map(|s| match s.fate() {
-            Some(Fate::Added { there }) => there.iter().map(|one| one.position).collect(),
+        let fates = share_out(&batch.each_ref().map(Given::new), &all, false);
+        let positions = |fate: &Fate| match fate {
+            Fate::Added { there } => there.iter().map(|one| one.position).collect(),
             other => unreachable!("{other:?}"),
-        });
+        };
+        let there: Vec<Vec<usize>> = fates.iter().map(positions).collect();
         assert_eq!(there, [vec![0, 2], vec![0], vec![1]]);
     }
 }

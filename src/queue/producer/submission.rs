@@ -62,8 +62,19 @@ pub(crate) enum Fate {
     NotSent { why: String },
     /// It is refused each time, as it is: not added.
     NotTaken { why: String },
+    /// Redis has the jobs, as [`Added`](Self::Added) says, but not as safe as was asked for.
+    NotDurable { there: Vec<There>, why: Shortfall },
     /// It cannot be known, now or later.
     Unknowable { why: String },
+}
+
+/// Why jobs that are there are not as safe as was asked for.
+#[derive(Debug, Clone)]
+pub(crate) enum Shortfall {
+    /// It was not reached in time, or the wait was cut off each time.
+    NotInTime(String),
+    /// The server does not offer that to this user.
+    Denied(Trouble),
 }
 
 impl Submission {
@@ -241,6 +252,18 @@ impl Fate {
                      again takes by itself"
                 ),
             )),
+            Self::NotDurable { why, .. } => {
+                let there = format!(
+                    "job {id} was enqueued into `{queue}`, and it is not known to be as safe as was asked for"
+                );
+                Err(match why {
+                    Shortfall::NotInTime(why) => Error::new(
+                        ErrorKind::NotDurable,
+                        format!("{there}: {why}; it may be lost with the server"),
+                    ),
+                    Shortfall::Denied(trouble) => Error::from(trouble).within(there),
+                })
+            }
             // The same words of the server have the same kind here as in every other call.
             Self::NotAdded { refused } => {
                 let what = format!("job {id} was not enqueued into `{queue}`");

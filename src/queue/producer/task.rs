@@ -13,6 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 
+use super::TaskInbox;
 use super::batch::{Before, CallProgress, Course};
 use super::inbox::Inbox;
 use super::sender::Sender;
@@ -38,17 +39,36 @@ pub(super) struct ProducerTask {
     jobs_under_way: usize,
     /// How many bytes fit into one call.
     limit: usize,
-    /// When to see to it that the queue is on the list of queues; the list may have been lost.
-    /// `None` while a sender does that.
-    register_at: Option<Instant>,
+    registration: Registration,
 }
 
-/// Closes it, however the task ends.
-struct TaskInbox(Arc<Inbox>);
+/// When to see to it that the queue is on the list of queues; the list may have been lost.
+pub(super) struct Registration {
+    /// `None` while a sender does that.
+    at: Option<Instant>,
+}
 
-impl Drop for TaskInbox {
-    fn drop(&mut self) {
-        self.0.close();
+impl Default for Registration {
+    fn default() -> Self {
+        let at = Some(Instant::now());
+        Self { at }
+    }
+}
+
+impl Registration {
+    /// Whether it is to be done; if it is, not again before that is [noted](Self::note).
+    pub(super) fn is_due(&mut self) -> bool {
+        self.at.take_if(|at| *at <= Instant::now()).is_some()
+    }
+
+    pub(super) fn note(&mut self, registered: Result<(), Trouble>) {
+        let wait = match registered {
+            // This user may not do that; trying again does not help.
+            Err(Trouble::Refused(refusal, _)) if refusal.kind() == ErrorKind::Unsuitable => return,
+            Ok(()) => REGISTER_EVERY,
+            Err(_) => REGISTER_RETRY,
+        };
+        self.at = Some(Instant::now() + wait);
     }
 }
 
@@ -71,7 +91,7 @@ impl ProducerTask {
             courses: Vec::with_capacity(LANES),
             jobs_under_way: 0,
             limit: BATCH_BYTES,
-            register_at: Some(Instant::now()),
+            registration: Registration::default(),
         }
     }
 
@@ -111,10 +131,7 @@ impl ProducerTask {
         self.courses.retain(|course| course.has_changed().is_ok());
         let before = self.courses.last().cloned();
         self.courses.push(seen);
-        let is_due = self.register_at.is_some_and(|at| at <= Instant::now());
-        if is_due {
-            self.register_at = None;
-        }
+        let is_due = self.registration.is_due();
         commit(sender, batch, jobs, course, before, is_due)
     }
 
@@ -127,17 +144,8 @@ impl ProducerTask {
         }
         self.idle.push(done.sender);
         self.jobs_under_way -= done.jobs;
-        let wait = match done.registered {
-            // This user may not do that; trying again does not help.
-            None => None,
-            Some(Err(Trouble::Refused(refusal, _))) if refusal.kind() == ErrorKind::Unsuitable => {
-                None
-            }
-            Some(Ok(())) => Some(REGISTER_EVERY),
-            Some(Err(_)) => Some(REGISTER_RETRY),
-        };
-        if let Some(wait) = wait {
-            self.register_at = Some(Instant::now() + wait);
+        if let Some(registered) = done.registered {
+            self.registration.note(registered);
         }
         done.jobs
     }

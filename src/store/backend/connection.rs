@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use crate::memory::{self, Apply};
-use crate::redis::reconnecting::{Reconnecting, Repeat};
+use crate::policy::durability::Level;
+use crate::redis::durability::{self, Confirmed};
+use crate::redis::reconnecting::Reconnecting;
 use crate::redis::registry;
+use crate::redis::repeat::Repeat;
 use crate::redis::trouble::Trouble;
 use crate::store;
 use crate::store::backend::InRedis;
@@ -56,6 +59,31 @@ impl Connection {
                 Ok(answer)
             }
         }
+    }
+
+    /// Waits, for at most `within`, until what was answered through the connection of this number is as safe as `level` asks. If that
+    /// connection is gone, nothing is asked: another one may lead to another server. A queue in memory has no disk, and is as safe as it
+    /// gets.
+    ///
+    /// Only what one task asks at a time goes through a connection that waits.
+    pub(crate) async fn confirm(
+        &mut self,
+        number: u64,
+        level: Level,
+        within: Duration,
+    ) -> Result<Confirmed, Trouble> {
+        let Self::Redis(_, connection) = self else {
+            return Ok(Confirmed::Reached);
+        };
+        for command in durability::commands(level, within) {
+            let patience = within + ANSWER_PATIENCE;
+            let answer = connection.request_on(number, &command, patience).await?;
+            match durability::answered(level, &answer)? {
+                Confirmed::Reached => {}
+                short @ Confirmed::Short(_) => return Ok(short),
+            }
+        }
+        Ok(Confirmed::Reached)
     }
 
     /// Puts the queue on the list of queues.

@@ -17,6 +17,7 @@ pub(crate) use wake_token::WakeToken;
 
 pub(crate) use crate::memory::Apply;
 pub(crate) use crate::redis::connection::CALL_MAX;
+pub(crate) use crate::redis::durability::Confirmed;
 pub(crate) use crate::redis::place::{ClusterNodes, Sentinels};
 pub(crate) use crate::redis::pool::Pool;
 pub(crate) use crate::redis::server::ServerInfo;
