@@ -31,7 +31,7 @@ async fn g9_a_queue_goes_on_when_the_node_of_its_slot_is_replaced_and_when_the_s
     let cluster = tokio::task::block_in_place(Cluster::start);
     let queue = queue_at(&cluster.url()).await;
     let slot = cluster.slot_of(KEY);
-    let load = Load::start(&queue).await;
+    let load = Load::start(&queue, 1).await;
     for _ in 0..rounds(2, 20) {
         tokio::task::block_in_place(|| cluster.move_slot(slot));
         load.goes_on().await;

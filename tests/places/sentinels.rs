@@ -25,7 +25,7 @@ fn says(error: &Error, kind: ErrorKind, words: &str) {
 async fn g9_after_a_failover_everything_goes_on_at_the_new_master() {
     let watched = tokio::task::block_in_place(Watched::start);
     let queue = queue_at(&watched.url()).await;
-    let load = Load::start(&queue).await;
+    let load = Load::start(&queue, 2).await;
     for _ in 0..rounds(1, 30) {
         watched.fail_over().await;
         load.goes_on().await;
