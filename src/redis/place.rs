@@ -266,6 +266,7 @@ pub(crate) fn sentinels_in(url: &str) -> Result<Option<Sentinels>, Error> {
     let Some(url) = Several::of(url, "sentinel", SENTINEL_FORM)? else {
         return Ok(None);
     };
+    addresses_in(&url.hosts, SENTINEL_PORT, SENTINEL_FORM)?;
     let mut path = url.path.split('/');
     let name = decoded(path.next().unwrap_or_default(), SENTINEL_FORM)?;
     let database = match path.next().unwrap_or_default() {
@@ -303,7 +304,6 @@ pub(crate) fn sentinels_in(url: &str) -> Result<Option<Sentinels>, Error> {
     if sentinels.name.is_empty() {
         return Err(wrong("the name of the master is missing", SENTINEL_FORM));
     }
-    addresses_in(&sentinels.hosts, SENTINEL_PORT, SENTINEL_FORM)?;
     Ok(Some(sentinels))
 }
 
