@@ -68,9 +68,9 @@ for _, job in ipairs(args.jobs) do
 end
 -- Now that all are there: a child may have come with its parent.
 for _, job in ipairs(found) do
-  local missing, open = queue.missing_children(job.id)
+  local missing, open = queue.missing_children(job.id, true)
   if #missing > 0 then
-    queue.drop_children(job.id, missing, open)
+    queue.drop_children(job.id, missing, open, {})
   end
 end
 queue.count('added', #imported)

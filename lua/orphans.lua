@@ -9,7 +9,7 @@
 -- cursor stays where it was. A job whose unique key another job has is not put back: it stays where it is.
 -- O(n log N). Harmless when repeated.
 -- needs: arguments, find
--- rarely: meta, lost, delayed, emit, unplace, head, types, far_types, children, missing_children, successor
+-- rarely: meta, lost, delayed, emit, unplace, head, types, far_types, children, missing_children, spawned, successor, waits
 
 local AT_MOST = 256
 
@@ -29,7 +29,7 @@ for i = 1, #records, 2 do
       queue.tell_gate(id, record, state)
     end
   end
-  if state == 'blocked' and not is_family[id] and queue.waits_for_children(id) then
+  if state == 'blocked' and not is_family[id] and (queue.waits_for_children(id) or queue.is_untold(id)) then
     local missing = queue.missing_children(id)
     if #missing > 0 then
       families[#families + 1], is_family[id] = { id = id, missing = missing }, true
@@ -73,20 +73,22 @@ if #chosen > 0 and args.how == 'remove' then
 elseif #chosen > 0 then
   queue.put_back(chosen)
 end
-local told = 0
+local dropped, told = 0, {}
 for _, family in ipairs(families) do
-  if told >= AT_MOST then
+  if dropped >= AT_MOST then
     cursor, more = args.cursor, 1
     break
   end
   -- A child that was put back or removed just now may have changed what is open.
   local missing, open = queue.missing_children(family.id)
-  told = told + #missing
-  if #missing > 0 and queue.drop_children(family.id, missing, open) == 0 then
+  local waits_itself = queue.waits_for_children(family.id)
+  dropped = dropped + #missing
+  if #missing > 0 and queue.drop_children(family.id, missing, open, told) == 0 and waits_itself then
     queue.let_parent_go(family.id)
   end
   append_children(answer, missing)
 end
+queue.wake_parents(told)
 queue.look_for_due()
 queue.flush_events()
 queue.save_meta()

@@ -8,7 +8,11 @@ function queue.holds_its_parent(id, record)
     return false
   elseif of_queue ~= '' then
     return true
-  elseif not redis.call('ZSCORE', key.blocked, parent) then
+  end
+  -- A job that waits for children it has added may do something else first.
+  local of_step = queue.field_of(record, 'of_step')
+  local waits = redis.call('ZSCORE', key.blocked, parent) or of_step and redis.call('ZSCORE', key.delayed, parent)
+  if not waits then
     return false
   end
   local known = redis.call('HGET', key.attempts, queue.child_field(parent, number)) or ''

@@ -12,6 +12,12 @@ local function read_step(stored)
   return string.match(stored or '', '^(children %d+ %d+ %S+ %d+ %d+ )(%d+)(.*)$')
 end
 
+-- The number of the first child that a step has added, and how many they are.
+function queue.children_of_step(stored)
+  local first, count = string.match(stored or '', '^children %d+ %d+ %S+ (%d+) (%d+) ')
+  return tonumber(first or 0), tonumber(count or 0)
+end
+
 -- Whether the wait of a step is over, by what is stored of it.
 function queue.is_wait_for_children_over(stored)
   local _, open, failed = read_step(stored)

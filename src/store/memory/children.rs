@@ -308,17 +308,13 @@ impl State {
     }
 
     /// Children of which a job will hear nothing: their records are gone, or it was not there when they completed. Their numbers and ids,
-    /// and how many are surely open.
-    pub(crate) fn missing_children(&self, parent: &JobId) -> Missing {
+    /// and how many of the others for which the job itself waits are surely open. `far`: those in other queues are missing, too.
+    pub(crate) fn missing_children(&self, parent: &JobId, far: bool) -> Missing {
         let history = self.jobs.get(parent).and_then(|job| job.history.as_ref());
         let known = history.map(|history| &history.children.known);
         let (mut missing, mut open) = (Vec::new(), 0);
-        // The others were added while it ran.
-        let job = self.jobs.get(parent);
-        let own = job.and_then(|job| Some(children_in(fields_of(&job.record)?)));
-        let own = own.unwrap_or(0);
-        let known = known.into_iter().flatten();
-        for (number, child) in known.filter(|(number, _)| **number < own) {
+        let own = self.own_children(parent);
+        for (number, child) in known.into_iter().flatten() {
             let is_open = child.standing == Standing::Open;
             if !is_open && child.standing != Standing::Dead {
                 continue;
@@ -336,36 +332,55 @@ impl State {
                 let of = job.and_then(|job| parent_of(&job.record));
                 of.is_some_and(|of| of.on_death == OnDeath::GoOn)
             };
-            if child.queue.is_none() && job.is_none() {
+            if job.is_none() && (far || child.queue.is_none()) {
                 missing.push((*number, child.id.clone()));
-            } else if is_open || job.is_some() && !goes_on() {
+            } else if *number < own && (is_open || job.is_some() && !goes_on()) {
                 open += 1;
             }
         }
         (missing, open)
     }
 
-    /// Notes of these children that they were removed. Returns how many are open still.
+    /// For how many children a job waits before it first runs: their numbers are the first. The others were added while it ran.
+    fn own_children(&self, parent: &JobId) -> u32 {
+        let job = self.jobs.get(parent);
+        let own = job.and_then(|job| Some(children_in(fields_of(&job.record)?)));
+        own.unwrap_or(0)
+    }
+
+    /// Notes of these children that they were removed. Returns how many the job itself still waits for. Appends the parent to `told` if one of
+    /// its steps waits for nothing any more.
     pub(crate) fn drop_children(
         &mut self,
         parent: &JobId,
         missing: &[(u32, JobId)],
         surely_open: u32,
+        told: &mut Vec<JobId>,
     ) -> u32 {
-        let now_ms = self.now_ms();
+        let (now_ms, own) = (self.now_ms(), self.own_children(parent));
+        let of_steps = missing.iter().filter(|(number, _)| *number >= own);
+        let goes_on = of_steps.fold(false, |goes_on, (number, _)| {
+            let step = self.step_of_child(parent, *number);
+            let is_over =
+                step.is_some_and(|step| self.tell_step(parent, step, *number, true, false));
+            goes_on || is_over
+        });
+        told.extend(goes_on.then(|| parent.clone()));
         let Some(children) = self.children_of(parent) else {
             return 0;
         };
-        let mut sent = Vec::new();
+        let (mut sent, mut dropped) = (Vec::new(), 0);
         for (number, _) in missing {
             if let Some(child) = children.known.get_mut(number) {
-                let was_open = child.standing == Standing::Open;
-                sent.extend(heard(&mut children.callbacks, was_open, false));
+                if *number < own {
+                    dropped += 1;
+                    let was_open = child.standing == Standing::Open;
+                    sent.extend(heard(&mut children.callbacks, was_open, false));
+                }
                 (child.standing, child.ended_ms) = (Standing::Removed, now_ms);
                 child.ending.clear();
             }
         }
-        let dropped = u32::try_from(missing.len()).unwrap_or(u32::MAX);
         children.open = children.open.saturating_sub(dropped).max(surely_open);
         let open = children.open;
         self.call_back(sent);
@@ -436,7 +451,12 @@ impl State {
         if child.queue.is_some() {
             return true;
         }
-        let waits = self.collection_of(&child.parent) == Some(Collection::Blocked);
+        let waits = match self.collection_of(&child.parent) {
+            Some(Collection::Blocked) => true,
+            // It may do something else before it waits for children that it has added.
+            Some(Collection::Delayed) => child.of_step.is_some(),
+            _ => false,
+        };
         let parent = self.jobs.get(&child.parent);
         let history = parent.and_then(|job| job.history.as_ref());
         let known = history.and_then(|history| history.children.known.get(&child.number));

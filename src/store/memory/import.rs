@@ -40,9 +40,9 @@ impl Apply for Import<'_> {
             tokens.push(format!("{}:{}", job.id, job.reason));
         }
         for id in &imported {
-            let (missing, open) = state.missing_children(id);
+            let (missing, open) = state.missing_children(id, true);
             if !missing.is_empty() {
-                state.drop_children(id, &missing, open);
+                state.drop_children(id, &missing, open, &mut Vec::new());
             }
         }
         state.count("added", imported.len());

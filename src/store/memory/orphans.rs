@@ -46,24 +46,29 @@ impl Apply for Orphans<'_> {
             }
             How::Remove => remove(self, state, &lost),
         };
-        let mut told = 0;
+        let (mut dropped, mut told) = (0, Vec::new());
         for (parent, (mut missing, _)) in families {
             if self.how != How::Look {
-                if told >= AT_MOST {
+                if dropped >= AT_MOST {
                     more = true;
                     break;
                 }
                 // A child that was put back or removed just now may have changed what is open.
                 let open;
-                (missing, open) = state.missing_children(&parent);
-                told += missing.len();
+                (missing, open) = state.missing_children(&parent, false);
+                let waits_itself = state.waits_for_children(&parent);
+                dropped += missing.len();
                 let has_missing = !missing.is_empty();
-                if has_missing && state.drop_children(&parent, &missing, open) == 0 {
+                if has_missing
+                    && state.drop_children(&parent, &missing, open, &mut told) == 0
+                    && waits_itself
+                {
                     state.let_parent_go(&parent);
                 }
             }
             found.extend(missing.into_iter().map(|(_, id)| id));
         }
+        state.wake_parents(&told);
         Found {
             ids: found.iter().map(JobId::to_string).collect(),
             cursor: Self::FIRST.to_owned(),
@@ -75,8 +80,9 @@ impl Apply for Orphans<'_> {
 /// Parents that would wait for ever, and their children that are missing.
 fn families(state: &State) -> Vec<(JobId, Missing)> {
     let blocked = state.all(Collection::Blocked);
-    let parents = blocked.filter(|(_, id)| state.waits_for_children(id));
-    let families = parents.map(|(_, id)| (id.clone(), state.missing_children(id)));
+    let waits = |id: &JobId| state.waits_for_children(id) || state.is_untold(id);
+    let parents = blocked.filter(|(_, id)| waits(id));
+    let families = parents.map(|(_, id)| (id.clone(), state.missing_children(id, false)));
     let families = families.filter(|(_, (missing, _))| !missing.is_empty());
     let mut families: Vec<_> = families.collect();
     families.sort_by(|(a, _), (b, _)| a.cmp(b));

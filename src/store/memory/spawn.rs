@@ -60,6 +60,19 @@ impl Apply for Spawn<'_> {
 }
 
 impl State {
+    /// The step that waits for the child of this number.
+    pub(crate) fn step_of_child(&self, parent: &JobId, number: u32) -> Option<u32> {
+        let history = self.jobs.get(parent)?.history.as_ref()?;
+        let mut steps = history.kept.steps.keys();
+        let waits = |step: &&u32| {
+            let stored = history.kept.step(**step);
+            let children = stored.filter(|step| step.kind == StepKind::Children);
+            let children = children.and_then(|step| StepChildren::decode(&step.value).ok());
+            children.is_some_and(|of| (of.first..of.first + of.count).contains(&number))
+        };
+        steps.find(waits).copied()
+    }
+
     /// News of the child of this number for a step of its parent: it is not open any more, or its death ends the wait. Returns
     /// whether the parent may go on now.
     pub(crate) fn tell_step(

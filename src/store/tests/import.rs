@@ -18,7 +18,8 @@ use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::EncodedRecord;
 use crate::job::state::State;
-use crate::policy::flow::{ChildOf, OnDeath};
+use crate::policy::flow::{ChildOf, OnDeath, StepChildren};
+use crate::policy::steps::StoredStep;
 use crate::queue::info::{Ended, JobInfo};
 use crate::store::children::Children;
 use crate::store::get::Get;
@@ -105,14 +106,21 @@ fn what_is_imported_is_dead_as_it_was(mut rig: Rig) {
     }
 }
 
-/// Two steps, a checkpoint, a saga, and two children: one that completed, and one that is open.
+/// For so many children the job waits before it first runs.
+const OWN: u32 = 3;
+
+/// Three steps, a checkpoint, a saga, and children: one that completed, one that is open, one in another queue, and one for which a step
+/// waits.
 fn beside(open: &str) -> Beside {
     let fields = [
         ("child0", "ended ~ gone child 7 x".to_owned()),
         ("child1", format!("open ~ {open} child 0 ")),
-        ("children", "2 1".to_owned()),
+        ("child2", "open elsewhere there child 0 ".to_owned()),
+        ("child3", format!("dead ~ {open} child 6 ")),
+        ("children", "4 2".to_owned()),
         ("cursor", "far".to_owned()),
         ("step1", "done 5 0 charge x".to_owned()),
+        ("step2", "children 5 0 parts 3 1 1 3".to_owned()),
         ("step3", "wait 5 0 answer ".to_owned()),
         ("undo", "owed".to_owned()),
         ("waits", "- 3:answer".to_owned()),
@@ -121,13 +129,13 @@ fn beside(open: &str) -> Beside {
     Beside {
         fields: fields.to_vec(),
         last: Some(3),
-        children: 2,
+        children: 4,
     }
 }
 
 fn with_beside(id: &str, died_ms: u64, beside: Beside) -> ImportJob {
     let options = JobOptions {
-        children: beside.children as u32,
+        children: OWN,
         ..JobOptions::new()
     };
     let job = exported(&JobId::stored(id), died_ms, &options, 1);
@@ -151,7 +159,10 @@ fn steps_and_children_come_with_their_job(mut rig: Rig) {
         cut: None,
     });
     let numbers: Vec<u32> = page.steps.iter().map(|(number, ..)| *number).collect();
-    assert_eq!((page.last, numbers), (3, vec![1, 3]));
+    assert_eq!((page.last, numbers), (3, vec![1, 2, 3]));
+    let waited = StoredStep::decode(&page.steps[1].1).unwrap().value;
+    let waited = StepChildren::decode(&waited).unwrap();
+    assert_eq!((waited.open, waited.failed), (0, vec![]));
     assert_eq!(page.cursor.as_deref(), Some(&b"far"[..]));
     assert_eq!(page.undo.as_deref(), Some(&b"owed"[..]));
     let max_bytes = bytes;
@@ -160,10 +171,13 @@ fn steps_and_children_come_with_their_job(mut rig: Rig) {
         from: 0,
         max_bytes,
     });
-    // The one that is not here will never end.
-    assert_eq!((known.total, known.open), (2, 0));
-    let removed = format!("removed ~ missing child {now_ms} ");
-    assert_eq!(known.children[1], (1, removed.into_bytes()));
+    // Of those that are not here nobody will hear.
+    assert_eq!((known.total, known.open), (4, 0));
+    for (number, who) in [(1, "~ missing"), (2, "elsewhere there"), (3, "~ missing")] {
+        let removed = format!("removed {who} child {now_ms} ");
+        let known = &known.children[number];
+        assert_eq!(*known, (number as u64, removed.into_bytes()));
+    }
     let p = &JobId::stored("p");
     rig.call(&Replay {
         ids: std::slice::from_ref(p),
@@ -251,7 +265,7 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
 impl Operation for ImportSome {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
         let options = JobOptions {
-            children: self.open.map_or(0, |_| 2),
+            children: self.open.map_or(0, |_| OWN),
             ..JobOptions::new().priority(self.priority)
         };
         let died_ms = START_US / 1_000 + self.ago_ms * 7_000;

@@ -31,6 +31,10 @@ mutants! {
         "queue.emit('dead', tokens)\nqueue.flush_events()\nqueue.save_meta()\nreturn { 'imported'" => "queue.flush_events()\nqueue.save_meta()\nreturn { 'imported'";
     what_is_imported_has_another_priority among IMPORTED:
         "queue.first_places({ job })" => "queue.first_places({ {} })";
+    a_step_waits_for_a_child_that_was_not_imported among IMPORTED:
+        "queue.tell_step(parent, child.step, child.number, true, false, told)" => "";
+    what_is_imported_waits_for_children_elsewhere among IMPORTED:
+        "if may_end and not is_here and (is_near or far) then" => "if may_end and not is_here and is_near then";
     audit_entries_have_one_number among IMPORTED:
         "queue.whole(number + 1) .. '-0'" => "'1-*'";
     the_page_of_the_audit_begins_with_the_one_before among IMPORTED:

@@ -1,6 +1,7 @@
 //! What becomes of a job that waits for children: it is cancelled, edited or removed, waits for other things beside, and passes its gates.
 
 use super::*;
+use crate::store::orphans::{How, Orphans};
 
 /// A dead letter that a job waits for is not dropped; a child that is removed counts no more.
 fn a_removed_child_lets_its_parent_go_on(mut rig: Rig) {
@@ -167,7 +168,60 @@ fn the_gates_of_a_job_that_waits(mut rig: Rig) {
     ends(&mut rig, "p", completed());
 }
 
+/// Another program deleted what is known of children that a job has added: the step that waits for them hears nothing.
+fn children_of_a_step_whose_records_are_gone_are_found(mut rig: Rig) {
+    for how in [How::PutBack, How::Remove] {
+        rig.clear();
+        rig.call = 0;
+        let p = parent(&mut rig, &JobOptions::new());
+        rig.spawn(&p, 1, 0, &[child("a", 1, 0), child("b", 1, 1)]);
+        end(&mut rig, &p, suspended(&[1]));
+        let orphans = |rig: &mut Rig, how| {
+            let verb = Orphans {
+                cursor: Orphans::FIRST,
+                limit: 1_000,
+                how,
+                lease_ms: 60_000,
+            };
+            rig.call(&verb).ids
+        };
+        assert!(orphans(&mut rig, How::Look).is_empty());
+        rig.subject.lose_record("b");
+        assert_eq!(orphans(&mut rig, How::Look), ["b"]);
+        assert_eq!(orphans(&mut rig, how), ["b"]);
+        assert!(orphans(&mut rig, How::Look).is_empty());
+        assert_eq!((rig.is("p"), rig.open(1)), (Some(State::Blocked), 1));
+        ends(&mut rig, "a", completed());
+        ends(&mut rig, "p", completed());
+        remove(&mut rig, &["p", "a"]);
+        // And if it was the last one.
+        let p = parent(&mut rig, &JobOptions::new());
+        rig.spawn(&p, 1, 0, &[child("c", 1, 0)]);
+        end(&mut rig, &p, suspended(&[1]));
+        rig.subject.lose_record("c");
+        assert_eq!(orphans(&mut rig, how), ["c"]);
+        ends(&mut rig, "p", completed());
+    }
+}
+
+/// Its parent sleeps, and comes to the step that waits for it only then.
+fn a_dead_child_of_a_job_that_sleeps_is_not_dropped(mut rig: Rig) {
+    rig.set(QueueSettings::new().keep_dead_at_most(0));
+    let p = parent(&mut rig, &JobOptions::new());
+    rig.spawn(&p, 1, 0, &[child("a", 1, 0)]);
+    end(&mut rig, &p, retry());
+    assert_eq!(rig.is("p"), Some(State::Delayed));
+    ends(&mut rig, "a", dead());
+    trim(&mut rig);
+    assert_eq!(rig.is("a"), Some(State::Dead));
+    remove(&mut rig, &["p"]);
+    trim(&mut rig);
+    assert_eq!(rig.is("a"), None);
+}
+
 on_both! {
+    children_of_a_step_whose_records_are_gone_are_found,
+    a_dead_child_of_a_job_that_sleeps_is_not_dropped,
     a_removed_child_lets_its_parent_go_on,
     a_job_that_waits_can_be_cancelled_edited_and_removed,
     a_parent_of_a_flow_adds_more,
