@@ -101,11 +101,12 @@ END $$;
 -- known: the position at which the queue in Redis stands. None if another relay is at it, or if there is nothing to send; then the queue is released.
 --
 -- The plans are forced: what is known of the size of a table that is empty at one moment and full at the next is always wrong.
+-- Forced plans look expensive, and PostgreSQL would compile them at each call, which takes longer than all the rest: hence no JIT.
 CREATE FUNCTION oxcart.outbox_take(
   the_queue text, known int8, relay uuid, hold interval, rows_at_most int4, bytes_at_most int8
 )
 RETURNS TABLE (sent_position int8, sent_job bytea, sent_job_id text)
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET plan_cache_mode = force_generic_plan AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   stream oxcart.outbox_stream;
   current_slot int2;
@@ -174,7 +175,7 @@ END $$;
 
 -- The queues for which rows wait.
 CREATE FUNCTION oxcart.outbox_queues() RETURNS SETOF text
-LANGUAGE sql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE sql STABLE SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
   WITH RECURSIVE waiting AS (
     (SELECT first.queue FROM oxcart.outbox AS first ORDER BY first.queue LIMIT 1)
     UNION ALL
@@ -215,7 +216,7 @@ END $$;
 
 -- Opens the next slot when this one was filled for a sixth of the time for which rows are kept, and empties slots whose time is over. Any relay may do it at any time.
 CREATE FUNCTION oxcart.outbox_rotate(keep interval) RETURNS void
-LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
 DECLARE
   old oxcart.outbox_slot;
   next int2;
