@@ -21,7 +21,7 @@ pub enum ErrorKind {
     /// No connection to Redis could be made.
     Unreachable,
     /// What answers is not a Redis that this user can use, and will not be until an address, a user or a setting is
-    /// changed: no Redis at all, too old, a replica, a cluster, a wrong password, a command that is denied, a
+    /// changed: no Redis at all, too old, a replica, a node of a cluster by `redis://`, a wrong password, a command that is denied, a
     /// database that is not there. Nothing was written, unless the message says that a script was stopped in its middle.
     Unsuitable,
     /// Redis was reached and refused for now (out of memory, read only, loading, no room for another client, ...), or

@@ -283,6 +283,7 @@ pub use crate::queue::signal::Signalled;
 pub use crate::queue::steps::{StepInfo, StepState, StepsHandle, StepsInfo};
 pub use crate::queue::sweep::{Sweep, Swept};
 pub use crate::queue::workers::{RunningJob, WorkerInfo};
+pub use crate::redis::place::{ClusterNodes, Sentinels};
 pub use crate::redis::pool::Pool;
 pub use crate::redis::server::{Persistence, Product, ServerInfo};
 pub use crate::redis::tls::Tls;
@@ -347,6 +348,11 @@ struct PausePage;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/alerts.md")]
 struct AlertsPage;
+
+/// And of the page on connecting.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/connect.md")]
+struct ConnectPage;
 
 /// And of the page on TLS and access rules.
 #[cfg(doctest)]

@@ -12,7 +12,7 @@ use crate::queue::setup::Setup;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::runtime;
-use crate::store::backend::{Backend, Pool, ServerInfo, Tls};
+use crate::store::backend::{Backend, ClusterNodes, Pool, Sentinels, ServerInfo, Tls};
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
@@ -47,12 +47,14 @@ impl fmt::Debug for Oxcart {
 
 impl Oxcart {
     /// Connects to the Redis at `url` with all defaults and checks that it can be used: version 7.0 or newer, a
-    /// primary and no cluster, and willing to run scripts for this user. Warns, through `tracing`, about settings
+    /// primary, and willing to run scripts for this user. Warns, through `tracing`, about settings
     /// that endanger jobs.
     ///
     /// URLs look like `redis://127.0.0.1/`, `redis://user:password@host:6379/3` (database 3), or
     /// `redis+unix:///path/to/socket?db=3`; with TLS `rediss://host:6380/`, for which the feature `tls-rustls` or
-    /// `tls-native` is enabled.
+    /// `tls-native` is enabled. The master that sentinels name: `redis+sentinel://host:26379,host2:26379/main`
+    /// (`rediss+sentinel://` with TLS), see [`OxcartBuilder::connect_sentinels`]. A cluster: `redis+cluster://host:6379,host2:6379`, see
+    /// [`OxcartBuilder::connect_cluster`]. `docs/connect.md` has a section for each surrounding.
     ///
     /// # Errors
     ///
@@ -279,6 +281,46 @@ impl OxcartBuilder {
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self, url: &str) -> Result<Oxcart, Error> {
         let backend = Backend::redis(url, self.tls.as_ref())?;
+        self.finish(backend).await
+    }
+
+    /// Connects to the master that these sentinels name.
+    ///
+    /// They are asked again for each connection that is made, so that after a failover everything goes on at the new master, by itself.
+    /// A URL does the same: `redis+sentinel://user:password@host:26379,host2:26379/main/0?sentinel_password=other`; user and password
+    /// in front of the `@` are those of Redis.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect). [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if no sentinel answers within 1 s;
+    /// [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) if they know no master of this name;
+    /// [`ErrorKind::Refused`](crate::ErrorKind::Refused) if the server that they name is a replica, as it may be during a failover.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn connect_sentinels(self, sentinels: Sentinels) -> Result<Oxcart, Error> {
+        let backend = Backend::redis_watched_by(&sentinels, self.tls.as_ref())?;
+        self.finish(backend).await
+    }
+
+    /// Connects to the Redis Cluster to which these nodes belong.
+    ///
+    /// Each queue is in one slot, and all of its connections go to the node that has this slot, also after the slot has moved or the
+    /// node was replaced. While a slot is on its way between two nodes, calls for its queues wait. A URL does the same:
+    /// `redis+cluster://user:password@host:6379,host2:6379`.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect), for each node that has slots. [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if no node
+    /// answers within 1 s, or the address that a node announces cannot be reached; [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable)
+    /// for a server that is no node of a cluster; [`ErrorKind::Refused`](crate::ErrorKind::Refused) if some slots have no node.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn connect_cluster(self, nodes: ClusterNodes) -> Result<Oxcart, Error> {
+        let backend = Backend::redis_cluster(&nodes, self.tls.as_ref())?;
         self.finish(backend).await
     }
 

@@ -62,7 +62,8 @@ pub(crate) fn check(url: &str) -> Result<(), Error> {
     check_parameters(rest, &["protocol"])
 }
 
-fn check_host(host: &str) -> Result<(), Error> {
+/// Host and port, as they stand in front of the path.
+pub(crate) fn check_host(host: &str) -> Result<(), Error> {
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
             Some((name, port)) => (

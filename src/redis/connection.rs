@@ -3,39 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool::managed::Manager as _;
-use deadpool_redis::Manager;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind as RedisKind,
-    IntoConnectionInfo, Value,
-};
-use tokio::time::timeout;
+use redis::{Cmd, IntoConnectionInfo, Value};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::redis::address;
-use crate::redis::last_word::last_word;
+use crate::redis::cluster::{Cluster, Slot};
+use crate::redis::node::{CONNECT_TIMEOUT, Node, RESPONSE_TIMEOUT, invalid};
+use crate::redis::place::{self, ClusterNodes, Sentinels};
 use crate::redis::pool::Pool;
 use crate::redis::reconnecting::{BYTES_PER_SECOND, Reconnecting, SharedConnection, bytes_of};
 use crate::redis::repeat::Repeat;
-use crate::redis::tls::{self, Secured, Tls};
+use crate::redis::slots;
+use crate::redis::tls::{self, Tls};
 use crate::redis::trouble::Trouble;
+use crate::redis::watched::Watched;
 use crate::runtime;
-use crate::tls_library::{self, Listener};
 
-/// How long a connection may take to be made, greeting and password included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long to wait for the reason why a connection with TLS was closed.
-const LISTEN_FOR: Duration = Duration::from_millis(500);
-/// Longest wait of a command that does not block, when nothing shorter is set.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A single call takes no longer than this, and a large one as much longer as its bytes take.
 pub(crate) const CALL_MAX: Duration = CONNECT_TIMEOUT.saturating_add(RESPONSE_TIMEOUT);
-/// A silent peer is noticed after this, and then three probes at this interval.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
-const KEEPALIVE_PROBES: u32 = 3;
 /// A larger request goes through a connection of its own: on the shared connection all other callers would
 /// wait for it, and would be cut off with it if the server does not take it.
 const SHARED_BYTES: usize = 64 * 1024;
@@ -43,82 +29,91 @@ const SHARED_BYTES: usize = 64 * 1024;
 /// Makes connections.
 #[derive(Clone)]
 pub(crate) struct Connector {
-    maker: Maker,
+    place: Place,
     address: Arc<str>,
     /// The connection for single calls.
     shared: SharedConnection,
-    listener: Option<Arc<Listener>>,
 }
 
+/// Where connections go to.
 #[derive(Clone)]
-enum Maker {
-    Ours(Arc<Manager>, Arc<ConnectionAddr>),
-    /// A pool of the application: it says how connections are made; no connection is taken out of it.
-    Theirs(Pool),
-}
-
-impl Maker {
-    fn manager(&self) -> &Manager {
-        match self {
-            Self::Ours(manager, _) => manager,
-            Self::Theirs(pool) => pool.manager(),
-        }
-    }
+enum Place {
+    /// Always to this address.
+    Node(Arc<Node>),
+    /// To the master that sentinels name, who are asked for each connection.
+    Watched(Arc<Watched>),
+    /// To the node of a cluster that has this slot.
+    Cluster(Slot),
 }
 
 impl Connector {
     /// From a URL as redis-rs reads it: `redis://[user:password@]host[:port][/db]`,
-    /// the same with `rediss://` over TLS, `redis+unix:///path`.
+    /// the same with `rediss://` over TLS, `redis+unix:///path`; or `redis+sentinel://` and `redis+cluster://`, with several hosts.
     pub(crate) fn from_url(url: &str, tls: Option<&Tls>) -> Result<Self, Error> {
-        let invalid = |source: redis::RedisError| {
-            Error::new(
-                ErrorKind::Invalid,
-                format!(
-                    "the Redis URL cannot be used: {source}; it looks like \
-                     `redis://127.0.0.1/`, `redis://user:password@host:6379/0` or \
-                     `redis+unix:///path/to/socket?db=0`"
-                ),
-            )
-            .with_source(source)
-        };
+        if let Some(sentinels) = place::sentinels_in(url)? {
+            return Self::from_sentinels(&sentinels, tls);
+        }
+        if let Some(nodes) = place::cluster_in(url)? {
+            return Self::from_cluster(&nodes, tls);
+        }
         tls::check(url, tls)?;
         address::check(url)?;
         let info = url.trim().into_connection_info().map_err(invalid)?;
-        let address = address_of(&info);
-        let server = info.addr().clone();
-        let Secured { info, listener } = tls::secured(info, tls)?;
-        let info = info.set_tcp_settings(
-            TcpSettings::default().set_nodelay(true).set_keepalive(
-                TcpKeepalive::new()
-                    .with_time(KEEPALIVE)
-                    .with_interval(KEEPALIVE_PROBE)
-                    .with_retries(KEEPALIVE_PROBES),
-            ),
-        );
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let manager = Manager::new_with_config(info, config).map_err(invalid)?;
-        let maker = Maker::Ours(Arc::new(manager), server.into());
-        let connector = Self::new(maker, address);
-        Ok(Self {
-            listener: listener.map(Arc::new),
-            ..connector
-        })
+        Ok(Self::of_node(Node::at(info, tls)?))
     }
 
     pub(crate) fn from_pool(pool: Pool) -> Self {
-        // The connections of the pool may be with TLS; the pool does not say it.
-        tls_library::prepare();
-        Self::new(Maker::Theirs(pool), "the given pool".to_owned())
+        Self::of_node(Node::of_pool(pool))
     }
 
-    fn new(maker: Maker, address: String) -> Self {
+    pub(crate) fn from_sentinels(sentinels: &Sentinels, tls: Option<&Tls>) -> Result<Self, Error> {
+        let watched = Watched::new(sentinels, tls)?;
+        let address = watched.to_string().into();
+        Ok(Self::new(Place::Watched(Arc::new(watched)), address))
+    }
+
+    pub(crate) fn from_cluster(nodes: &ClusterNodes, tls: Option<&Tls>) -> Result<Self, Error> {
+        let cluster = Arc::new(Cluster::new(nodes, tls)?);
+        let address = cluster.to_string().into();
+        let number = 0;
+        Ok(Self::new(Place::Cluster(Slot { cluster, number }), address))
+    }
+
+    /// The same for the key: in a cluster each has its own node.
+    pub(crate) fn of_key(&self, key: &str) -> Self {
+        let mut connector = self.clone();
+        if let Place::Cluster(slot) = &mut connector.place {
+            slot.number = slots::of_key(key);
+        }
+        connector
+    }
+
+    /// The address, if connections always go to one.
+    pub(crate) fn node(&self) -> Option<&Node> {
+        match &self.place {
+            Place::Node(node) => Some(node),
+            Place::Watched(_) | Place::Cluster(_) => None,
+        }
+    }
+
+    /// The slot, if it is one of a cluster.
+    pub(crate) fn slot(&self) -> Option<&Slot> {
+        match &self.place {
+            Place::Cluster(slot) => Some(slot),
+            Place::Node(_) | Place::Watched(_) => None,
+        }
+    }
+
+    pub(crate) fn of_node(node: Node) -> Self {
+        let address = Arc::clone(node.address());
+        Self::new(Place::Node(Arc::new(node)), address)
+    }
+
+    fn new(place: Place, address: Arc<str>) -> Self {
         Self {
-            maker,
-            address: address.into(),
+            place,
+            address,
             shared: SharedConnection::default(),
-            listener: None,
         }
     }
 
@@ -130,32 +125,13 @@ impl Connector {
     /// A new connection, driven by the library's runtime. It has no time limit for answers: each caller sets its own.
     pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
         // The task that drives a connection runs on the runtime on which the connection was made.
-        let (maker, address) = (self.maker.clone(), self.address.clone());
-        let listener = self.listener.clone();
+        let place = self.place.clone();
         let connecting = runtime::run(async move {
-            let error = match timeout(CONNECT_TIMEOUT, maker.manager().create()).await {
-                Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    return Err(Trouble::Unreachable(format!(
-                        "Redis at {address} accepted no connection within {CONNECT_TIMEOUT:?}{}",
-                        tls::hint_of_silence(&address)
-                    )));
-                }
-            };
-            let was_closed = error.is_connection_dropped() && !error.is_connection_refusal();
-            let was_taken = was_closed || error.kind() == RedisKind::Parse;
-            if !was_taken || tls::refusal(&error).is_some() {
-                return Err(Trouble::from_connecting(&address, &error));
+            match place {
+                Place::Node(node) => node.connect(CONNECT_TIMEOUT).await,
+                Place::Watched(watched) => watched.connect().await,
+                Place::Cluster(slot) => slot.cluster.connect(slot.number).await,
             }
-            if let Some(why) = why_closed(listener).await {
-                return Err(Trouble::untrusted(&address, &why));
-            }
-            let last_word = match &maker {
-                Maker::Ours(_, server) => last_word(server).await,
-                Maker::Theirs(_) => None,
-            };
-            Err(Trouble::from_greeting(&address, &error, last_word))
         });
         connecting.await
     }
@@ -189,19 +165,5 @@ impl Connector {
         };
         let command = command.clone();
         runtime::run(async move { link.request(&command, repeat).await }).await
-    }
-}
-
-/// Why a connection with TLS was closed in the middle of the greeting, if the server says it.
-async fn why_closed(listener: Option<Arc<Listener>>) -> Option<String> {
-    timeout(LISTEN_FOR, listener?.hear()).await.ok()?
-}
-
-fn address_of(info: &ConnectionInfo) -> String {
-    match info.addr() {
-        ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-        ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}{}", tls::MARK),
-        ConnectionAddr::Unix(path) => path.display().to_string(),
-        other => other.to_string(),
     }
 }

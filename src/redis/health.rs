@@ -1,5 +1,5 @@
-//! What a Redis must be, checked once when connecting: new enough, the primary, on its own, and willing to run
-//! scripts. What only endangers jobs is warned about, because it may be meant.
+//! What a Redis must be, checked once when connecting: new enough, the primary, and willing to run
+//! scripts; and a node of a cluster if, and only if, that is what was asked for. What only endangers jobs is warned about, because it may be meant.
 
 use redis::Value;
 use tracing::{debug, warn};
@@ -7,22 +7,62 @@ use tracing::{debug, warn};
 use crate::error::{Error, ErrorKind};
 use crate::name::Namespace;
 use crate::redis::connection::Connector;
+use crate::redis::keys;
 use crate::redis::registry;
 use crate::redis::script;
 use crate::redis::trouble::{Refusal, Trouble};
 
 const REDIS_MIN: (u64, u64) = (7, 0);
 
-/// Connects, and looks at what answers.
+/// Connects, and looks at what answers: in a cluster at every node that has slots.
 pub(crate) async fn check(connector: &Connector, namespace: &Namespace) -> Result<(), Error> {
+    let of_registry = connector.of_key(&keys::registry(namespace));
+    match connector.slot() {
+        None => check_one(connector, false).await?,
+        Some(slot) => {
+            let owners = slot.cluster.owners().await;
+            let (owners, uncovered) = owners.map_err(|trouble| not_usable(connector, trouble))?;
+            if uncovered > 0 {
+                let words = format!("{uncovered} slots have no node");
+                return Err(not_usable(
+                    connector,
+                    Trouble::Refused(Refusal::Moving, words),
+                ));
+            }
+            for owner in owners {
+                reach(connector, &owner).await?;
+                check_one(&owner, true).await?;
+            }
+        }
+    }
+    warn_of_no_rights(&of_registry, namespace).await;
+    Ok(())
+}
+
+/// A node is where it says that it is, and not where we have found the cluster.
+async fn reach(cluster: &Connector, node: &Connector) -> Result<(), Error> {
+    match node.shared().connect().await {
+        Err(Trouble::Unreachable(why)) => {
+            let why = format!(
+                "{} announces {}, which cannot be reached from here ({why}); see `cluster-announce-ip` and \
+                 `cluster-announce-hostname`",
+                cluster.address(),
+                node.address()
+            );
+            Err(Trouble::Unreachable(why).into_error(cluster.address()))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn check_one(connector: &Connector, in_cluster: bool) -> Result<(), Error> {
     let facts = Facts::of(connector)
         .await
         .map_err(|trouble| not_usable(connector, trouble))?;
-    facts.check(connector.address())?;
+    facts.check(connector.address(), in_cluster)?;
     // A user may be allowed to look and nothing else.
     let allowed = script::try_one(connector).await;
     allowed.map_err(|trouble| not_usable(connector, trouble))?;
-    warn_of_no_rights(connector, namespace).await;
     warn_of_eviction(connector, &facts);
     warn_of_no_persistence(connector, &facts).await;
     Ok(())
@@ -82,7 +122,7 @@ impl Facts {
             .filter(|value| !value.is_empty())
     }
 
-    fn check(&self, address: &str) -> Result<(), Error> {
+    fn check(&self, address: &str, in_cluster: bool) -> Result<(), Error> {
         if self.from == Source::Nothing {
             return Ok(());
         }
@@ -101,7 +141,7 @@ impl Facts {
         }
         match self.get("redis_mode").or_else(|| self.get("server_mode")) {
             Some("sentinel") => return unsuitable(self.of_sentinel(address)),
-            Some("cluster") => {
+            Some("cluster") if !in_cluster => {
                 return unsuitable(format!(
                     "the Redis at {address} is a node of a cluster; {}",
                     Refusal::Cluster.hint()
@@ -109,7 +149,8 @@ impl Facts {
             }
             _ => {}
         }
-        if matches!(self.get("role"), Some("slave" | "replica")) {
+        // In a cluster its own answers lead to the primary.
+        if !in_cluster && matches!(self.get("role"), Some("slave" | "replica")) {
             return unsuitable(self.of_replica(address));
         }
         if self.get("loading") == Some("1") {
@@ -133,7 +174,7 @@ impl Facts {
         });
         format!(
             "what answers at {address} is a sentinel, which watches over a Redis and holds no jobs; connect to the \
-             primary that it watches{}",
+             primary that it watches{}, or let the sentinels say where that is (`redis+sentinel://..`)",
             primary.unwrap_or_default()
         )
     }
@@ -327,7 +368,7 @@ mod tests {
         ];
         for (info, kind, says) in cases {
             let facts = Facts::from_info(info);
-            let error = facts.check("there:6379").unwrap_err();
+            let error = facts.check("there:6379", false).unwrap_err();
             assert_eq!(error.kind(), kind, "{error}");
             assert!(error.to_string().contains(says), "{error}");
             assert!(error.to_string().contains("there:6379"), "{error}");

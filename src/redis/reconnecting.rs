@@ -14,18 +14,20 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use redis::{Arg, Cmd, RedisError, RedisResult, Value};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 
+use crate::redis::cell::{ConnectionCell, Numbered, Request};
+use crate::redis::cluster::Slot;
 use crate::redis::connection::Connector;
+use crate::redis::of_process::OfProcess;
 use crate::redis::repeat::Repeat;
-use crate::redis::trouble::Trouble;
+use crate::redis::trouble::{Refusal, Trouble};
 use crate::runtime;
 
 /// The slowest line on which requests still get their answers at the first try.
@@ -34,10 +36,13 @@ pub(crate) const BYTES_PER_SECOND: usize = 256 * 1024;
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
 /// After so many calls without an answer the patience is not doubled any more.
 const DOUBLINGS_MAX: u32 = 5;
-/// For how long the slowest answer is remembered.
-const SLOW_FOR: Duration = Duration::from_secs(30);
 /// A connection without an answer for so long may have been closed meanwhile.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// For how long a command that a cluster refuses because of a slot is sent again before the caller is told; and the pauses between.
+const MOVE_FOR: Duration = Duration::from_secs(1);
+const MOVE_PAUSE: Duration = Duration::from_millis(2);
+const MOVE_PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// The bytes of a command's arguments.
 pub(crate) fn bytes_of(command: &Cmd) -> usize {
@@ -65,35 +70,7 @@ pub(crate) struct Reconnecting {
 
 /// The connection that all single calls of a process share.
 #[derive(Clone, Default)]
-pub(crate) struct SharedConnection(Arc<Mutex<Option<Owned>>>);
-
-/// A forked process has a copy of this. The connection in it belongs to its parent.
-struct Owned {
-    process: u32,
-    cell: Arc<ConnectionCell>,
-}
-
-impl SharedConnection {
-    /// This process's own.
-    fn cell(&self) -> Arc<ConnectionCell> {
-        let process = std::process::id();
-        let mut owned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(owned) = &*owned
-            && owned.process == process
-        {
-            return Arc::clone(&owned.cell);
-        }
-        // Never dropped: dropping it would signal the parent's thread, which this process does not have.
-        std::mem::forget(owned.take());
-        let cell = Arc::<ConnectionCell>::default();
-        let of_ours = Owned {
-            process,
-            cell: Arc::clone(&cell),
-        };
-        *owned = Some(of_ours);
-        cell
-    }
-}
+pub(crate) struct SharedConnection(OfProcess<ConnectionCell>);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -101,145 +78,6 @@ enum Kind {
     /// For commands that block on the server: how long these take says nothing of the line.
     Blocking,
     Shared,
-}
-
-/// An attempt to connect that failed: when it began, and why.
-type ConnectFailure = (Instant, Trouble);
-
-struct ConnectionCell {
-    connection: Mutex<Option<Numbered>>,
-    /// Held by the caller that makes a connection. Fair: the callers have their turn in order.
-    connecting: tokio::sync::Mutex<Option<ConnectFailure>>,
-    made: AtomicU64,
-    epoch: Instant,
-    /// When the last answer came, or the connection was made; ms since the epoch.
-    heard_ms: AtomicU64,
-    /// Bytes of requests without an answer yet.
-    under_way: AtomicUsize,
-    /// Requests that got no answer in time, one after the other.
-    silent: AtomicU32,
-    /// How long the slowest answer took, if one was slow, and when it came.
-    slowest_ms: AtomicU64,
-    slowest_at_ms: AtomicU64,
-}
-
-impl Default for ConnectionCell {
-    fn default() -> Self {
-        Self {
-            connection: Mutex::default(),
-            connecting: tokio::sync::Mutex::default(),
-            made: AtomicU64::new(0),
-            epoch: Instant::now(),
-            heard_ms: AtomicU64::new(0),
-            under_way: AtomicUsize::new(0),
-            silent: AtomicU32::new(0),
-            slowest_ms: AtomicU64::new(0),
-            slowest_at_ms: AtomicU64::new(0),
-        }
-    }
-}
-
-#[derive(Clone)]
-struct Numbered {
-    /// Which connection of the cell it is.
-    number: u64,
-    connection: MultiplexedConnection,
-}
-
-impl ConnectionCell {
-    fn lock(&self) -> MutexGuard<'_, Option<Numbered>> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn open(&self) -> Option<Numbered> {
-        self.lock().clone()
-    }
-
-    /// Drops this connection, unless that was done.
-    fn close(&self, number: u64) -> bool {
-        let mut connection = self.lock();
-        let is_open = connection
-            .as_ref()
-            .is_some_and(|open| open.number == number);
-        if is_open {
-            *connection = None;
-        }
-        is_open
-    }
-
-    fn since_epoch_ms(&self, at: Instant) -> u64 {
-        at.saturating_duration_since(self.epoch).as_millis() as u64
-    }
-
-    fn heard(&self, now: Instant) {
-        let now_ms = self.since_epoch_ms(now);
-        self.heard_ms.store(now_ms, Ordering::Relaxed);
-    }
-
-    fn last_heard(&self) -> Instant {
-        self.epoch + Duration::from_millis(self.heard_ms.load(Ordering::Relaxed))
-    }
-
-    /// The slowest answer lately; zero if none was slow.
-    fn slowest(&self, now: Instant) -> Duration {
-        let slowest_ms = self.slowest_ms.load(Ordering::Relaxed);
-        if slowest_ms == 0 {
-            return Duration::ZERO;
-        }
-        let age_ms = self
-            .since_epoch_ms(now)
-            .saturating_sub(self.slowest_at_ms.load(Ordering::Relaxed));
-        if age_ms > SLOW_FOR.as_millis() as u64 {
-            self.slowest_ms.store(0, Ordering::Relaxed);
-            return Duration::ZERO;
-        }
-        Duration::from_millis(slowest_ms)
-    }
-
-    fn answered(&self, took: Duration, patience: Duration, now: Instant) {
-        self.heard(now);
-        if self.silent.load(Ordering::Relaxed) > 0 {
-            self.silent.store(0, Ordering::Relaxed);
-        }
-        // An answer that is clearly quicker than the usual patience needs no longer patience.
-        if took > patience * 3 / 4 && took >= self.slowest(now) {
-            let took_ms = took.as_millis() as u64;
-            self.slowest_ms.store(took_ms, Ordering::Relaxed);
-            let now_ms = self.since_epoch_ms(now);
-            self.slowest_at_ms.store(now_ms, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A request that is under way; drops a dedicated connection when it has come to nothing.
-struct Request<'a> {
-    cell: &'a ConnectionCell,
-    number: u64,
-    bytes: usize,
-    keeps: bool,
-}
-
-impl<'a> Request<'a> {
-    fn new(cell: &'a ConnectionCell, number: u64, bytes: usize, kind: Kind) -> Self {
-        cell.under_way.fetch_add(bytes, Ordering::Relaxed);
-        Self {
-            cell,
-            number,
-            bytes,
-            keeps: kind == Kind::Shared,
-        }
-    }
-}
-
-impl Drop for Request<'_> {
-    fn drop(&mut self) {
-        self.cell.under_way.fetch_sub(self.bytes, Ordering::Relaxed);
-        if !self.keeps {
-            self.cell.close(self.number);
-        }
-    }
 }
 
 impl Reconnecting {
@@ -260,7 +98,7 @@ impl Reconnecting {
         shared: &SharedConnection,
         patience: Duration,
     ) -> Self {
-        Self::with(connector, shared.cell(), patience, Kind::Shared)
+        Self::with(connector, shared.0.get(), patience, Kind::Shared)
     }
 
     /// The same, for a caller that waits no longer than this, whatever happens.
@@ -287,6 +125,12 @@ impl Reconnecting {
     /// Makes the connection, if there is none, and says its number. Whatever
     /// this ends with, nothing was sent.
     pub(crate) async fn connect(&self) -> Result<u64, Trouble> {
+        if let Some(slot) = self.slot_of_shared() {
+            let finding: Pin<Box<dyn Future<Output = _> + Send + '_>> =
+                Box::pin(slot.cluster.owner(slot.number));
+            let (_, owner): (_, Connector) = finding.await?;
+            return owner.shared().connection().await.map(|open| open.number);
+        }
         self.connection().await.map(|open| open.number)
     }
 
@@ -356,22 +200,92 @@ impl Reconnecting {
         Ok(open)
     }
 
-    /// Sends a command, and once more on a new connection if that is allowed.
+    /// Sends a command, and once more on a new connection if that is allowed. In a cluster it goes to the node that has
+    /// the slot, wherever that is meanwhile.
     pub(crate) async fn request(&self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
+        let Some(slot) = self.connector.slot() else {
+            return self.request_here(command, repeat).await;
+        };
+        // Boxed, to keep the futures of others small.
+        let asking: Pin<Box<dyn Future<Output = _> + Send + '_>> =
+            Box::pin(self.request_in_cluster(slot, command, repeat));
+        asking.await
+    }
+
+    async fn request_here(&self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
         match self.try_request(command).await {
             Err(trouble) if repeat.allows(&trouble) => self.try_request(command).await,
             answer => answer,
         }
     }
 
+    /// What was refused because of a slot did not run, so it may be sent to another node. A caller who decides by itself has
+    /// other calls under way, whose order is its own affair.
+    async fn request_in_cluster(
+        &self,
+        slot: &Slot,
+        command: &Cmd,
+        repeat: Repeat,
+    ) -> Result<Value, Trouble> {
+        let end = Instant::now() + MOVE_FOR;
+        let end = self.until.map_or(end, |until| until.min(end));
+        let mut pause = MOVE_PAUSE;
+        loop {
+            let answer = match self.slot_of_shared() {
+                None => self.request_here(command, repeat).await,
+                Some(_) => self.request_at_owner(slot, command, repeat).await,
+            };
+            match answer {
+                Err(Trouble::Refused(Refusal::Moving, _) | Trouble::Unreachable(_))
+                    if repeat != Repeat::Never && Instant::now() + pause < end =>
+                {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(MOVE_PAUSE_MAX);
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Over the connection for single calls of the node that has the slot.
+    async fn request_at_owner(
+        &self,
+        slot: &Slot,
+        command: &Cmd,
+        repeat: Repeat,
+    ) -> Result<Value, Trouble> {
+        let (_, owner) = slot.cluster.owner(slot.number).await?;
+        let until = self.until;
+        let link = Self {
+            until,
+            ..owner.shared()
+        };
+        let answer = link.request_here(command, repeat).await;
+        slot.cluster.learned(slot.number, answer)
+    }
+
+    /// The slot, if the connection for single calls is that of the node that has it.
+    fn slot_of_shared(&self) -> Option<&Slot> {
+        let slot = self.connector.slot();
+        slot.filter(|_| self.kind == Kind::Shared)
+    }
+
     /// Sends a command once.
     pub(crate) async fn try_request(&self, command: &Cmd) -> Result<Value, Trouble> {
+        let answer = self.try_here(command).await;
+        match self.connector.slot() {
+            None => answer,
+            Some(slot) => slot.cluster.learned(slot.number, answer),
+        }
+    }
+
+    async fn try_here(&self, command: &Cmd) -> Result<Value, Trouble> {
         let Numbered {
             number,
             mut connection,
         } = self.connection().await?;
         let cell = &*self.cell;
-        let mut request = Request::new(cell, number, bytes_of(command), self.kind);
+        let mut request = Request::new(cell, number, bytes_of(command), self.kind == Kind::Shared);
         let began = Instant::now();
         let patience = self.patience(began);
         let limit = match self.kind {

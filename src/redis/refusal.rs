@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     NoDatabase,
     /// It is a node of a cluster, where each key has its own node.
     Cluster,
+    /// A node of the cluster that we know does not have the slot, or not all of it yet.
+    Moving,
     /// The script is not cached there.
     UnknownScript,
     /// Something in the request is larger than the server reads. It did not run, and will not as
@@ -91,9 +93,12 @@ impl Refusal {
     /// What the caller is told.
     pub(crate) fn kind(self) -> ErrorKind {
         match self {
-            Self::NotNow | Self::Replica | Self::NoRoom | Self::NoWrites | Self::UnknownScript => {
-                ErrorKind::Refused
-            }
+            Self::NotNow
+            | Self::Replica
+            | Self::NoRoom
+            | Self::NoWrites
+            | Self::Moving
+            | Self::UnknownScript => ErrorKind::Refused,
             Self::NotAllowed | Self::NoCommand | Self::NoAof | Self::NoDatabase | Self::Cluster => {
                 ErrorKind::Unsuitable
             }
@@ -117,8 +122,9 @@ impl Refusal {
             }
             Self::NoAof => "set `appendonly yes` on the server, or ask for another `Durability`",
             Self::NoDatabase => "check the database number in the URL (`redis://host:6379/0`)",
-            Self::Cluster => {
-                "oxcart cannot use a Redis Cluster yet; connect to a Redis without cluster mode"
+            Self::Cluster => "connect by `redis+cluster://..`, or to a Redis without cluster mode",
+            Self::Moving => {
+                "it passes when the cluster has moved the slot, or replaced the node; see `CLUSTER INFO` if it lasts"
             }
             Self::Unread => "send less at once, or raise the limit of the server",
         }
@@ -126,7 +132,10 @@ impl Refusal {
 
     /// Whether the server as a whole may soon be well, so that trying again helps before anybody is told.
     pub(crate) fn passes(self) -> bool {
-        matches!(self, Self::NotNow | Self::Replica | Self::NoRoom)
+        matches!(
+            self,
+            Self::NotNow | Self::Replica | Self::NoRoom | Self::Moving
+        )
     }
 }
 

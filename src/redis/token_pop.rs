@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::redis::connection::Connector;
 use crate::redis::reconnecting::Reconnecting;
 use crate::redis::repeat::Repeat;
-use crate::redis::trouble::Trouble;
+use crate::redis::trouble::{Refusal, Trouble};
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
 const BLOCK: Duration = Duration::from_secs(5);
@@ -104,6 +104,8 @@ impl TokenPop {
 fn popped(answer: Result<Value, Trouble>) -> Result<Option<u64>, Trouble> {
     match answer {
         Ok(answer) => Ok(score(answer)),
+        // The slot of a cluster has moved: the next pop goes to where it is.
+        Err(Trouble::Refused(Refusal::Moving, _)) => Ok(None),
         Err(trouble) if trouble.was_idle() => Ok(None),
         Err(trouble) => Err(trouble),
     }

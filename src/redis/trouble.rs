@@ -27,6 +27,8 @@ pub(crate) enum Trouble {
     Closed,
     /// What answered the greeting is no Redis; nothing was sent.
     Stranger(String),
+    /// No Redis is where it is said to be: what is asked for it does not know it; nothing was sent.
+    Misplaced(String),
     /// The TLS certificate of the server is not trusted, or the server does not trust ours; nothing was sent.
     Untrusted(String),
     /// The server said no before anything was written.
@@ -72,6 +74,7 @@ impl Trouble {
             self,
             Self::Unreachable(_)
                 | Self::Stranger(_)
+                | Self::Misplaced(_)
                 | Self::Untrusted(_)
                 | Self::Unanswered(_)
                 | Self::Closed
@@ -174,7 +177,10 @@ impl Trouble {
     pub(crate) fn into_error(self, address: &str) -> Error {
         let kind = self.kind();
         let text = match &self {
-            Self::Unreachable(text) | Self::Stranger(text) | Self::Untrusted(text) => text.clone(),
+            Self::Unreachable(text)
+            | Self::Stranger(text)
+            | Self::Misplaced(text)
+            | Self::Untrusted(text) => text.clone(),
             Self::Refused(_, words) => format!("Redis at {address} refused: {words}"),
             trouble => format!("Redis at {address}: {trouble}"),
         };
@@ -184,7 +190,7 @@ impl Trouble {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Unreachable(_) | Self::Closed => ErrorKind::Unreachable,
-            Self::Stranger(_) | Self::Untrusted(_) => ErrorKind::Unsuitable,
+            Self::Stranger(_) | Self::Misplaced(_) | Self::Untrusted(_) => ErrorKind::Unsuitable,
             Self::Refused(refusal, _) | Self::Stopped(refusal, _) => refusal.kind(),
             Self::Unanswered(_) | Self::Cut { .. } => ErrorKind::Unknown,
             Self::Garbled(_) => ErrorKind::Incompatible,
@@ -196,6 +202,7 @@ impl Trouble {
             Self::Unreachable(_) => "check that it runs and that the address is right",
             Self::Closed => "try again",
             Self::Stranger(_) => "check that it is a Redis that listens there",
+            Self::Misplaced(_) => "check the names and addresses that are given",
             Self::Untrusted(_) => "check the certificates of both sides, and the settings for TLS",
             Self::Refused(refusal, _) | Self::Stopped(refusal, _) => refusal.hint(),
             Self::Unanswered(_) | Self::Cut { .. } => "what was asked may have been done",
@@ -215,6 +222,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Unreachable(text)
             | Self::Stranger(text)
+            | Self::Misplaced(text)
             | Self::Untrusted(text)
             | Self::Unanswered(text)
             | Self::Cut { why: text, .. } => f.write_str(text),

@@ -89,8 +89,8 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
     ),
     (
         "redis",
-        &["connection", "reconnecting"],
-        "the connector makes connections, and keeps the shared one",
+        &["cluster", "connection", "reconnecting"],
+        "the connector makes connections, and keeps the shared one; a cluster gives each node a connector, by which connections to its slots are made",
     ),
     (
         "schedule",

@@ -2,14 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use oxcart::{Error, ErrorKind, Oxcart};
 
 use crate::support::jobs::{Scene, Work};
+use crate::support::sentinels::Sentinel;
 use crate::support::workers::{run, worker};
-use crate::support::{Port, Process, Proxy, Server, eventually_blocking, server_binary};
+use crate::support::{Port, Proxy, Server};
 
 /// Connecting must fail, in bounded time and with an error that shows no password.
 async fn refused_by(url: &str) -> Error {
@@ -129,44 +129,11 @@ async fn g9_what_info_says_is_told_with_the_address_to_use() {
         "{error}"
     );
 
-    let sentinel = Sentinel::of(&primary);
-    let error = refused_by(&sentinel.url).await;
+    let sentinel = Sentinel::of(&primary, 1);
+    let error = refused_by(&sentinel.plain_url()).await;
     assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
     let watched = format!("the primary that it watches, {}", primary.tcp_addr());
     assert!(error.to_string().contains(&watched), "{error}");
-}
-
-/// A sentinel reads its file, and writes to it.
-struct Sentinel {
-    url: String,
-    _process: Process,
-    _folder: tempfile::TempDir,
-}
-
-impl Sentinel {
-    fn of(primary: &Server) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let file = folder.path().join("sentinel.conf");
-        let watched = primary.tcp_addr().port();
-        let text =
-            format!("bind 127.0.0.1\nport {port}\nsentinel monitor main 127.0.0.1 {watched} 1\n");
-        std::fs::write(&file, text).unwrap();
-        let mut command = Command::new(server_binary());
-        command.arg(&file).arg("--sentinel").stdout(Stdio::null());
-        let process = Process::spawn(&mut command, Some(folder.path()));
-        let is_there = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        tokio::task::block_in_place(|| eventually_blocking(Duration::from_secs(10), is_there));
-        Self {
-            url: format!("redis://127.0.0.1:{port}/"),
-            _process: process,
-            _folder: folder,
-        }
-    }
 }
 
 /// The user of a database gets that one, or an error.

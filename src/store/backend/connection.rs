@@ -91,7 +91,11 @@ impl Connection {
         match self {
             Self::Redis(queue, connection) => {
                 let entry = registry::entry(&queue.namespace, &queue.queue);
-                connection.request(&entry, Repeat::Always).await.map(|_| ())
+                let registered = match queue.connector.slot() {
+                    None => connection.request(&entry, Repeat::Always).await,
+                    Some(_) => queue.registry().request(&entry).await,
+                };
+                registered.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.register();

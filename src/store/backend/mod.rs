@@ -18,6 +18,7 @@ pub(crate) use wake_token::WakeToken;
 pub(crate) use crate::memory::Apply;
 pub(crate) use crate::redis::connection::CALL_MAX;
 pub(crate) use crate::redis::durability::Confirmed;
+pub(crate) use crate::redis::place::{ClusterNodes, Sentinels};
 pub(crate) use crate::redis::pool::Pool;
 pub(crate) use crate::redis::server::ServerInfo;
 pub(crate) use crate::redis::stream::{Entry, EntryId};
@@ -37,7 +38,7 @@ use crate::memory;
 use crate::name::{Namespace, QueueName};
 use crate::policy::pauses::Pauses;
 use crate::redis::connection::Connector;
-use crate::redis::keys::Keys;
+use crate::redis::keys::{self, Keys};
 use crate::redis::reconnecting::Reconnecting;
 use crate::redis::script::Single;
 use crate::redis::{health, registry, server, stream};
@@ -67,6 +68,19 @@ impl Backend {
         Connector::from_url(url, tls).map(Self::Redis)
     }
 
+    /// The master that these sentinels name.
+    pub(crate) fn redis_watched_by(
+        sentinels: &Sentinels,
+        tls: Option<&Tls>,
+    ) -> Result<Self, Error> {
+        Connector::from_sentinels(sentinels, tls).map(Self::Redis)
+    }
+
+    /// The cluster to which these nodes belong.
+    pub(crate) fn redis_cluster(nodes: &ClusterNodes, tls: Option<&Tls>) -> Result<Self, Error> {
+        Connector::from_cluster(nodes, tls).map(Self::Redis)
+    }
+
     /// The Redis to which this pool of the application connects.
     pub(crate) fn redis_of(pool: Pool) -> Self {
         Self::Redis(Connector::from_pool(pool))
@@ -83,7 +97,10 @@ impl Backend {
     /// What the server says of itself.
     pub(crate) async fn server(&self, namespace: &Namespace) -> Result<ServerInfo, Error> {
         match self {
-            Self::Redis(connector) => server::info(connector, namespace).await,
+            Self::Redis(connector) => {
+                let connector = connector.of_key(&keys::registry(namespace));
+                server::info(&connector, namespace).await
+            }
             Self::Memory(server) => Ok(ServerInfo::of_clock(server.now_ms())),
         }
     }
@@ -92,7 +109,8 @@ impl Backend {
     pub(crate) async fn queues(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Error> {
         match self {
             Self::Redis(connector) => {
-                let names = registry::names(&mut &*connector, namespace).await;
+                let connector = connector.of_key(&keys::registry(namespace));
+                let names = registry::names(&mut &connector, namespace).await;
                 names.map_err(|trouble| trouble.into_error(connector.address()))
             }
             Self::Memory(server) => Ok(server.queues()),
@@ -102,12 +120,15 @@ impl Backend {
     /// One queue in it.
     pub(crate) fn store(&self, namespace: &Namespace, queue: &QueueName) -> Store {
         match self {
-            Self::Redis(connector) => Store::Redis(InRedis {
-                connector: connector.clone(),
-                keys: Keys::new(namespace, queue),
-                namespace: namespace.clone(),
-                queue: queue.clone(),
-            }),
+            Self::Redis(connector) => {
+                let keys = Keys::new(namespace, queue);
+                Store::Redis(InRedis {
+                    connector: connector.of_key(keys.wake()),
+                    keys,
+                    namespace: namespace.clone(),
+                    queue: queue.clone(),
+                })
+            }
             Self::Memory(server) => Store::Memory(server.queue(queue)),
         }
     }
@@ -130,6 +151,11 @@ pub(crate) struct InRedis {
 }
 
 impl InRedis {
+    /// Where the list of queues is: in a cluster it has a slot of its own.
+    fn registry(&self) -> Connector {
+        self.connector.of_key(&keys::registry(&self.namespace))
+    }
+
     /// A call whose connection was cut is made again, if a second run makes no difference: a shared
     /// connection is mostly cut because of another call. The call always ends in bounded time.
     async fn call<V: Apply>(&self, verb: &V) -> Result<V::Answer, Trouble> {
@@ -200,7 +226,7 @@ impl Store {
         match self {
             Self::Redis(queue) => {
                 let entry = registry::entry(&queue.namespace, &queue.queue);
-                queue.connector.request(&entry).await.map(|_| ())
+                queue.registry().request(&entry).await.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.register();
@@ -214,7 +240,7 @@ impl Store {
         match self {
             Self::Redis(queue) => {
                 let removal = registry::removal(&queue.namespace, queue.queue.as_str());
-                queue.connector.request(&removal).await.map(|_| ())
+                queue.registry().request(&removal).await.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.unregister();

@@ -231,6 +231,8 @@ proptest! {
         }
         let _ = Connector::from_url(&text, None);
         let _ = Connector::from_url(&format!("redis://{text}"), None);
+        let _ = Connector::from_url(&format!("redis+sentinel://{text}"), None);
+        let _ = Connector::from_url(&format!("redis+cluster://{text}"), None);
         prop_assert_eq!(State::parse(&text).is_some(), State::ALL.iter().any(|s| s.as_str() == text));
     }
 

@@ -1,0 +1,293 @@
+//! A Redis Cluster: which node has a slot, as the nodes say it.
+//!
+//! All nodes that are known are asked at once. The answer of more than half of them is taken at once; if there is none, the
+//! answer that most of them give. A node that was cut off from the others may still give an answer of the past.
+//!
+//! The map is made anew when a node cannot be reached, or refuses because of a slot. A `MOVED` names the new owner of one
+//! slot, which is taken from it. While a slot is on its way from one node to another (`ASK`, `TRYAGAIN`), calls
+//! for its queues wait: a script needs all keys of its queue, and these are at two nodes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use redis::aio::MultiplexedConnection;
+use tokio::time::timeout;
+
+use crate::error::Error;
+use crate::redis::connection::Connector;
+use crate::redis::node::CONNECT_TIMEOUT;
+use crate::redis::of_process::OfProcess;
+use crate::redis::place::{Access, ClusterNodes};
+use crate::redis::slots::{self, Address, SLOTS, Told};
+use crate::redis::tls::Tls;
+use crate::redis::trouble::{Refusal, Trouble};
+use crate::redis::watched::ask;
+
+/// How long the nodes may take to say who has which slots.
+const ASK_FOR: Duration = Duration::from_secs(1);
+
+pub(crate) struct Cluster {
+    seeds: Vec<Address>,
+    /// How connections to nodes are made.
+    access: Access,
+    known: OfProcess<Known>,
+}
+
+/// What this process knows of the cluster.
+#[derive(Default)]
+struct Known {
+    map: Mutex<Map>,
+    /// Held by who asks the nodes: when the last who did so began, and what came of it.
+    asking: tokio::sync::Mutex<Option<(Instant, Result<(), Trouble>)>>,
+}
+
+#[derive(Default)]
+struct Map {
+    told: Told,
+    /// New owners of single slots, as nodes have said since.
+    moved: BTreeMap<u16, Address>,
+    /// Something has shown that it is not true any more.
+    is_stale: bool,
+    nodes: BTreeMap<Address, Connector>,
+}
+
+impl fmt::Display for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seeds: Vec<String> = self.seeds.iter().map(slots::shown).collect();
+        write!(f, "the cluster of {}", seeds.join(", "))
+    }
+}
+
+impl Cluster {
+    pub(crate) fn new(nodes: &ClusterNodes, tls: Option<&Tls>) -> Result<Self, Error> {
+        let (access, seeds) = nodes.access(tls)?;
+        // Bad settings are an error now, and not with the first connection.
+        for (host, port) in &seeds {
+            access.node(host, *port)?;
+        }
+        Ok(Self {
+            seeds,
+            access,
+            known: OfProcess::default(),
+        })
+    }
+
+    /// A connection to the node that has the slot.
+    pub(crate) async fn connect(&self, slot: u16) -> Result<MultiplexedConnection, Trouble> {
+        let began = Instant::now();
+        let connecting = async {
+            let (address, owner) = self.owner(slot).await?;
+            let trouble = match connected(&owner, began).await {
+                Ok(connection) => return Ok(connection),
+                Err(trouble) => trouble,
+            };
+            self.is_stale();
+            // Another node may have taken its place.
+            match self.owner(slot).await {
+                Ok((other, owner)) if other != address => connected(&owner, began).await,
+                _ => Err(trouble),
+            }
+        };
+        let in_time = timeout(CONNECT_TIMEOUT, connecting).await;
+        in_time.unwrap_or_else(|_| {
+            self.is_stale();
+            let why = format!("{self} accepted no connection within {CONNECT_TIMEOUT:.1?}");
+            Err(Trouble::Unreachable(why))
+        })
+    }
+
+    /// The node that has the slot. Its clones share one connection for single calls.
+    pub(crate) async fn owner(&self, slot: u16) -> Result<(Address, Connector), Trouble> {
+        let known = self.known.get();
+        let is_known = {
+            let map = known.lock();
+            !map.is_stale && !map.told.is_empty()
+        };
+        if !is_known {
+            self.look(&known, Instant::now()).await?;
+        }
+        let mut map = known.lock();
+        let owner = map
+            .moved
+            .get(&slot)
+            .or_else(|| map.told.owner(slot))
+            .cloned();
+        let Some(address) = owner else {
+            map.is_stale = true;
+            let words = format!("no node of {self} has the slot {slot}");
+            return Err(Trouble::Refused(Refusal::Moving, words));
+        };
+        let node = self.node(&mut map, &address)?;
+        Ok((address, node))
+    }
+
+    /// All nodes that have slots, and how many slots nobody has.
+    pub(crate) async fn owners(&self) -> Result<(Vec<Connector>, usize), Trouble> {
+        let known = self.known.get();
+        self.look(&known, Instant::now()).await?;
+        let mut map = known.lock();
+        let owners = map.told.owners();
+        let uncovered = SLOTS as usize - map.told.covered();
+        let nodes = owners.iter().map(|address| self.node(&mut map, address));
+        Ok((nodes.collect::<Result<_, _>>()?, uncovered))
+    }
+
+    /// Looks at what a request ended with: what a node says of its slots is no error of the caller's, and passes.
+    pub(crate) fn learned<T>(&self, slot: u16, answer: Result<T, Trouble>) -> Result<T, Trouble> {
+        let trouble = match answer {
+            Ok(answer) => return Ok(answer),
+            Err(trouble) => trouble,
+        };
+        match trouble {
+            Trouble::Refused(Refusal::Cluster, words) if !words.starts_with("CROSSSLOT") => {
+                match slots::moved(&words) {
+                    Some((moved, address)) if moved == slot && !address.0.is_empty() => {
+                        let known = self.known.get();
+                        known.lock().moved.insert(slot, address);
+                    }
+                    _ => self.is_stale(),
+                }
+                Err(Trouble::Refused(Refusal::Moving, words))
+            }
+            trouble => {
+                if matches!(
+                    trouble,
+                    Trouble::Unreachable(_) | Trouble::Refused(Refusal::Replica, _)
+                ) {
+                    self.is_stale();
+                }
+                Err(trouble)
+            }
+        }
+    }
+
+    fn is_stale(&self) {
+        self.known.get().lock().is_stale = true;
+    }
+
+    fn node(&self, map: &mut Map, address: &Address) -> Result<Connector, Trouble> {
+        if let Some(node) = map.nodes.get(address) {
+            return Ok(node.clone());
+        }
+        let node = self.access.node(&address.0, address.1);
+        let node = node.map_err(|error| Trouble::Misplaced(error.to_string()))?;
+        let node = Connector::of_node(node);
+        map.nodes.insert(address.clone(), node.clone());
+        Ok(node)
+    }
+
+    /// Makes the map anew, unless that was done after `since`.
+    async fn look(&self, known: &Known, since: Instant) -> Result<(), Trouble> {
+        let mut asking = known.asking.lock().await;
+        if let Some((began, answer)) = &*asking
+            && *began >= since
+        {
+            return answer.clone();
+        }
+        let began = Instant::now();
+        let answer = self.ask_all(known).await;
+        let answer = answer.map(|told| {
+            let mut map = known.lock();
+            map.nodes
+                .retain(|address, _| told.nodes().contains(address));
+            map.moved.clear();
+            map.is_stale = false;
+            map.told = told;
+        });
+        *asking = Some((began, answer.clone()));
+        answer
+    }
+
+    async fn ask_all(&self, known: &Known) -> Result<Told, Trouble> {
+        let mut nodes = known.lock().told.nodes().clone();
+        nodes.extend(self.seeds.iter().cloned());
+        let mut asking: FuturesUnordered<_> =
+            nodes.iter().map(|address| self.ask_one(address)).collect();
+        let mut votes: BTreeMap<Told, usize> = BTreeMap::new();
+        let mut troubles = Vec::new();
+        while let Some(answer) = asking.next().await {
+            match answer {
+                Ok(told) => {
+                    let count = votes.entry(told.clone()).or_default();
+                    *count += 1;
+                    if *count * 2 > nodes.len() {
+                        return Ok(told);
+                    }
+                }
+                Err(trouble) => troubles.push(trouble),
+            }
+        }
+        let most = votes
+            .into_iter()
+            .max_by_key(|(told, count)| (*count, told.covered()));
+        most.map(|(told, _)| told)
+            .ok_or_else(|| self.none_answers(troubles))
+    }
+
+    async fn ask_one(&self, (host, port): &Address) -> Result<Told, Trouble> {
+        let asking = async {
+            let node = self.access.node(host, *port);
+            let node = node.map_err(|error| Trouble::Misplaced(error.to_string()))?;
+            let mut connection = node.connect(ASK_FOR).await?;
+            let answer = ask(&mut connection, redis::cmd("CLUSTER").arg("SLOTS")).await;
+            match answer {
+                Ok(value) => slots::read(value, host).ok_or_else(|| {
+                    Trouble::Garbled("a node gives a map that cannot be read".to_owned())
+                }),
+                Err(trouble) if trouble.to_string().contains("cluster support disabled") => {
+                    Err(Trouble::Misplaced(format!(
+                        "what answers at {} is no node of a cluster: its URL begins with `redis://` or `rediss://`",
+                        node.address()
+                    )))
+                }
+                Err(trouble) => Err(trouble),
+            }
+        };
+        let in_time = timeout(ASK_FOR, asking).await;
+        in_time.unwrap_or_else(|_| Err(Trouble::timed_out(ASK_FOR)))
+    }
+
+    /// What is wrong if no node says anything: what can be mended goes first.
+    fn none_answers(&self, troubles: Vec<Trouble>) -> Trouble {
+        let can_be_mended = |trouble: &&Trouble| {
+            matches!(
+                trouble,
+                Trouble::Refused(..)
+                    | Trouble::Misplaced(_)
+                    | Trouble::Untrusted(_)
+                    | Trouble::Stranger(_)
+            )
+        };
+        if let Some(trouble) = troubles.iter().find(can_be_mended) {
+            return trouble.clone();
+        }
+        let first = troubles.first().map(Trouble::to_string);
+        let why = first.unwrap_or_default();
+        Trouble::Unreachable(format!("no node of {self} answers ({why})"))
+    }
+}
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, Map> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn connected(owner: &Connector, began: Instant) -> Result<MultiplexedConnection, Trouble> {
+    let left = CONNECT_TIMEOUT.saturating_sub(began.elapsed());
+    match owner.node() {
+        Some(node) => node.connect(left).await,
+        None => Err(Trouble::Misplaced("a node has no address".to_owned())),
+    }
+}
+
+/// One slot of a cluster.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) number: u16,
+}

@@ -1,0 +1,201 @@
+//! Sentinels of this test's own, and the servers that they watch over.
+
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use redis::Value;
+use tempfile::TempDir;
+
+use super::port::Port;
+use super::process::Process;
+use super::server::{Server, server_binary};
+use super::{eventually, eventually_blocking};
+
+/// The name of every master.
+pub const MASTER: &str = "main";
+
+/// From the death of a master until all sentinels name another one; mostly 3 s.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(60);
+
+/// A sentinel. It reads its file, and writes to it.
+pub struct Sentinel {
+    process: Mutex<Process>,
+    port: Port,
+    _folder: TempDir,
+}
+
+impl Sentinel {
+    /// A sentinel of `primary`; so many have to agree that it is down.
+    pub fn of(primary: &Server, quorum: usize) -> Self {
+        Self::with(primary, quorum, "")
+    }
+
+    /// The same, with more lines in its file.
+    pub fn with(primary: &Server, quorum: usize, lines: &str) -> Self {
+        let folder = tempfile::tempdir().expect("the system's temp folder is writable");
+        let port = Port::claim();
+        let file = folder.path().join("sentinel.conf");
+        let (number, watched) = (port.number(), primary.tcp_addr().port());
+        let text = format!(
+            "bind 127.0.0.1\nport {number}\nsentinel monitor {MASTER} 127.0.0.1 {watched} {quorum}\n\
+             sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 2000\n{lines}\n"
+        );
+        std::fs::write(&file, text).expect("the folder is writable");
+        let mut command = Command::new(server_binary());
+        command.arg(&file).arg("--sentinel").stdout(Stdio::null());
+        let process = Process::spawn(&mut command, Some(folder.path()));
+        let is_there = || std::net::TcpStream::connect(("127.0.0.1", number)).is_ok();
+        eventually_blocking(Duration::from_secs(10), is_there);
+        let sentinel = Self {
+            process: Mutex::new(process),
+            port,
+            _folder: folder,
+        };
+        // It looks at its servers each second instead of every ten; older ones do not know that.
+        sentinel.ask(&["SENTINEL", "DEBUG", "INFO-PERIOD", "1000"]);
+        sentinel
+    }
+
+    /// `127.0.0.1:<port>`
+    pub fn address(&self) -> String {
+        self.port.address().to_string()
+    }
+
+    /// Its own URL, and not that of what it watches over.
+    pub fn plain_url(&self) -> String {
+        format!("redis://{}/", self.address())
+    }
+
+    pub fn kill(&self) {
+        self.process.lock().expect("no test fails here").kill();
+    }
+
+    /// Freezes it: connections are taken, and nothing is answered.
+    pub fn pause(&self) {
+        self.process.lock().expect("no test fails here").pause();
+    }
+
+    /// What it answers; nothing if it is not there.
+    pub fn ask(&self, command: &[&str]) -> Option<Value> {
+        let client = redis::Client::open(self.plain_url()).ok()?;
+        let limit = Duration::from_secs(1);
+        let mut connection = client.get_connection_with_timeout(limit).ok()?;
+        connection.set_read_timeout(Some(limit)).ok()?;
+        let (name, args) = command.split_first()?;
+        redis::cmd(name).arg(args).query(&mut connection).ok()
+    }
+
+    /// The port of the master, as it knows it.
+    pub fn names(&self) -> Option<u16> {
+        let answer = self.ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER])?;
+        let [_, port]: [String; 2] = redis::from_redis_value::<Vec<String>>(answer)
+            .ok()?
+            .try_into()
+            .ok()?;
+        port.parse().ok()
+    }
+
+    /// Whether both replicas of the master at this port could take its place, as far as this sentinel knows. It looks only every
+    /// few seconds, and promotes no replica of which it knows too little.
+    fn has_two_good_replicas(&self, port: u16) -> bool {
+        let Some(Value::Array(replicas)) = self.ask(&["SENTINEL", "REPLICAS", MASTER]) else {
+            return false;
+        };
+        let port = port.to_string();
+        let is_good = |replica: &Value| {
+            let words: Vec<String> = redis::from_redis_value(replica.clone()).unwrap_or_default();
+            let says = |name: &str, value: &str| {
+                let mut pairs = words.chunks(2);
+                pairs.any(|pair| matches!(pair, [field, is] if field == name && is == value))
+            };
+            says("flags", "slave") && says("master-link-status", "ok") && says("master-port", &port)
+        };
+        replicas.len() == 2 && replicas.iter().all(is_good)
+    }
+
+    /// How many replicas and other sentinels of the master it knows.
+    fn knows(&self) -> (usize, usize) {
+        let count = |what: &str| match self.ask(&["SENTINEL", what, MASTER]) {
+            Some(Value::Array(found)) => found.len(),
+            _ => 0,
+        };
+        (count("REPLICAS"), count("SENTINELS"))
+    }
+}
+
+/// A master, two replicas, and three sentinels.
+pub struct Watched {
+    pub servers: Vec<Server>,
+    pub sentinels: Vec<Sentinel>,
+}
+
+impl Watched {
+    /// Returns once every sentinel knows all others.
+    pub fn start() -> Self {
+        let servers: Vec<Server> = (0..3).map(|_| Server::start()).collect();
+        for replica in &servers[1..] {
+            replica.replica_of(&servers[0]);
+        }
+        // One sentinel finds that the master is down, and the others vote for it. If several begin a failover at the same
+        // moment, in different epochs, each of them may promote a replica, and what the first acknowledged is lost.
+        let sentinel = |n| {
+            let patience = if n == 0 { 500 } else { 20_000 };
+            let lines = format!("sentinel down-after-milliseconds {MASTER} {patience}");
+            Sentinel::with(&servers[0], 1, &lines)
+        };
+        let sentinels: Vec<Sentinel> = (0..3).map(sentinel).collect();
+        eventually_blocking(FAILOVER_LIMIT, || {
+            sentinels.iter().all(|sentinel| sentinel.knows() == (2, 2))
+        });
+        Self { servers, sentinels }
+    }
+
+    /// The addresses of the sentinels.
+    pub fn addresses(&self) -> Vec<String> {
+        self.sentinels.iter().map(Sentinel::address).collect()
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis+sentinel://{}/{MASTER}", self.addresses().join(","))
+    }
+
+    /// The master that all sentinels name, if they agree.
+    pub fn master(&self) -> Option<&Server> {
+        let named: Vec<_> = self.sentinels.iter().map(Sentinel::names).collect();
+        let first = (*named.first()?)?;
+        let agree = named.iter().all(|port| *port == Some(first));
+        let mut servers = self.servers.iter();
+        servers.find(|server| agree && server.tcp_addr().port() == first)
+    }
+
+    /// Kills the master, waits until the sentinels name another one, and brings the old one back as its replica.
+    pub async fn fail_over(&self) {
+        let old = self.master().expect("the sentinels agree");
+        let port = old.tcp_addr().port();
+        eventually(FAILOVER_LIMIT, || {
+            let mut sentinels = self.sentinels.iter();
+            sentinels.all(|sentinel| sentinel.has_two_good_replicas(port))
+        })
+        .await;
+        old.kill();
+        let is_another = || {
+            self.master()
+                .is_some_and(|new| new.tcp_addr().port() != port && is_master(new))
+        };
+        eventually(FAILOVER_LIMIT, is_another).await;
+        let new = self.master().expect("the sentinels agree");
+        tokio::task::block_in_place(|| {
+            old.restart();
+            for server in &self.servers {
+                if server.tcp_addr() != new.tcp_addr() {
+                    server.replica_of(new);
+                }
+            }
+        });
+    }
+}
+
+fn is_master(server: &Server) -> bool {
+    server.info("role").trim() == "master"
+}
