@@ -63,7 +63,7 @@ type OnTrouble = dyn Fn(&Error) + Send + Sync;
 /// - If Redis loses what it has confirmed (a replica that was behind is promoted, a restart without the last second), the rows of the last hour
 ///   ([`keep`](Self::keep)) that it lost are sent again, in order.
 ///
-/// It uses connections of the pool: one to listen, and one for each queue at the moments at which it takes rows. The pool connects to PostgreSQL itself, or through a pooler
+/// It uses connections of the pool, which has to have two or more: one to listen, and one for each queue at the moments at which it takes rows. The pool connects to PostgreSQL itself, or through a pooler
 /// that keeps sessions together; through one that does not, it hears of new rows only when it looks by itself ([`poll`](Self::poll)).
 #[must_use = "a relay does nothing until it runs"]
 pub struct Relay {
@@ -346,6 +346,13 @@ impl Shared {
 
     /// The name by which queues know this database, if its tables are those of this version.
     async fn source(&self) -> Result<String, Error> {
+        // One of them listens all the time.
+        if self.pool.options().get_max_connections() < 2 {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "the pool of a relay has one connection at most, and needs two or more: one listens for news; see `PgPoolOptions::max_connections`",
+            ));
+        }
         let failed = |error| Error::sql("connecting to the outbox", error);
         let mut connection = self.pool.acquire().await.map_err(failed)?;
         migrate::check(&mut connection).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use oxcart::Oxcart;
 use oxcart_postgres::{ErrorKind, Outbox, Relay, migrate};
 use sqlx::PgConnection;
+use sqlx::postgres::PgPoolOptions;
 
 use crate::rig::{Entry, PATIENCE, Rig, enter, relay, run};
 use crate::support::{Postgres, database, eventually_async};
@@ -83,6 +84,20 @@ async fn each_mistake_has_an_error_that_says_what_to_do() {
     assert_eq!(error.kind(), ErrorKind::NewerSchema, "{error}");
     // Nothing of all this is in the outbox.
     assert!(rig.is_sent().await);
+}
+
+#[tokio::test]
+async fn a_pool_of_one_connection_is_too_small_for_a_relay() {
+    let rig = Rig::new().await;
+    let options = (*rig.pool.connect_options()).clone();
+    let small = PgPoolOptions::new().max_connections(1);
+    let relay = Relay::new(small.connect_lazy_with(options), rig.oxcart.clone());
+    let error = relay
+        .run_until(std::future::pending())
+        .await
+        .expect_err("one connection");
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("max_connections"), "{error}");
 }
 
 /// A row that cannot be sent holds up no other, is listed, and can be sent again.
