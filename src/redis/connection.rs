@@ -40,7 +40,7 @@ pub(crate) struct Connector {
 enum Place {
     /// Always to this address.
     Node(Arc<Node>),
-    /// To the master that sentinels name, who are asked for each connection.
+    /// To the master that sentinels name; they are asked for each connection.
     Watched(Arc<Watched>),
     /// To the node of a cluster that has this slot.
     Cluster(Slot),
