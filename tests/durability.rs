@@ -51,6 +51,12 @@ async fn queue(server: &Server, within: Duration) -> Queue {
     oxcart.queue("payments").unwrap()
 }
 
+/// The ids of the jobs that a server has.
+fn jobs_at(server: &Server) -> BTreeSet<String> {
+    let records: Vec<String> = server.ask(&["HKEYS", "oxcart:{payments}:jobs"]);
+    records.into_iter().collect()
+}
+
 /// Whether it knows `WAITAOF`.
 fn confirms_writes_to_disk(server: &Server) -> bool {
     server.try_cli(&["WAITAOF", "0", "0", "1"]).is_ok()
@@ -88,8 +94,7 @@ async fn a_job_with_a_replica_survives_the_loss_of_its_server() {
             () = producing => {}
         }
         replica.cli(&["REPLICAOF", "NO", "ONE"]);
-        let records: Vec<String> = replica.ask(&["HKEYS", "oxcart:{payments}:jobs"]);
-        let there: BTreeSet<String> = records.into_iter().collect();
+        let there = jobs_at(&replica);
         let told = told.into_inner().unwrap();
         let lost = told.difference(&there).count();
         assert_eq!(lost, 0, "of {}", told.len());
@@ -236,8 +241,7 @@ async fn a_job_on_disk_survives_kills_of_the_server() {
         server.kill();
         server.restart();
         told.extend(batches.into_iter().flatten());
-        let records: Vec<String> = server.ask(&["HKEYS", "oxcart:{payments}:jobs"]);
-        let there: BTreeSet<String> = records.into_iter().collect();
+        let there = jobs_at(&server);
         let lost: Vec<_> = told.difference(&there).collect();
         assert!(
             lost.is_empty(),
@@ -249,7 +253,7 @@ async fn a_job_on_disk_survives_kills_of_the_server() {
     assert!(!told.is_empty());
 }
 
-/// The replica that is promoted never had the job: the server that answers must not confirm it.
+/// A server without the job takes the place of the one that was asked: it must not confirm it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_server_does_not_confirm_what_it_never_had() {
     let server = Server::start();

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use tracing::Instrument;
 
 use crate::codec;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::id::JobId;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
@@ -29,7 +29,7 @@ use crate::policy::unique::Unique;
 use crate::propagation;
 use crate::queue::Queue;
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
-use crate::queue::producer::{Fate, Submission};
+use crate::queue::producer::{Fate, Submission, is_kept};
 use crate::store::enqueue::{Due, NewJob, Novelty};
 use crate::time::{Timestamp, millis};
 
@@ -417,9 +417,7 @@ impl<J: Job> Enqueue<J> {
         // From here on Redis may know the id, also if this future is dropped.
         self.novelty = Novelty::Unsure;
         let fate = producer.submit(&Arc::clone(last), limit).await;
-        let is_under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
-        // What is there is not added again: the same request says the same again.
-        if !is_under_way && !matches!(fate, Ok(Fate::NotDurable { .. })) {
+        if !is_kept(&fate) {
             self.submission = None;
         }
         let clashed = matches!(fate, Ok(Fate::Clashed { .. }));

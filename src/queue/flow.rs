@@ -26,8 +26,7 @@ use crate::queue::enqueue::Enqueue;
 use crate::queue::flow::chain::Chain;
 use crate::queue::flow::nodes::{Nodes, Plan};
 use crate::queue::handle::{Enqueued, JobHandle};
-use crate::queue::producer::Fate;
-use crate::queue::producer::Submission;
+use crate::queue::producer::{Submission, is_kept};
 use crate::store::enqueue::{Met, NewJob, Novelty, There};
 
 /// A job that waits for other jobs, its children: it is [blocked](crate::JobState::Blocked) until all of them have ended, and then runs, once.
@@ -285,8 +284,7 @@ impl<J: Job> Flow<J> {
         let limit = queue.inner.setup.call_timeout;
         let fate = producer.submit(&Arc::clone(last), limit).await;
         let ids: Vec<JobId> = last.ids().cloned().collect();
-        let is_under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
-        if !is_under_way && !matches!(fate, Ok(Fate::NotDurable { .. })) {
+        if !is_kept(&fate) {
             self.submission = None;
         }
         let there = fate

@@ -210,16 +210,14 @@ impl<J: Job> EnqueueMany<J> {
             self.left.pop_front();
             self.note_done(part, there.clone());
             self.take_back();
+            let told = fate?.into_result(&self.queue.inner.name, part.first_id());
+            return told.map(drop);
         }
         let under_way = matches!(&fate, Err(error) if error.kind() == ErrorKind::Unknown);
-        let is_there = matches!(fate, Ok(Fate::NotDurable { .. }));
         let there = fate.and_then(|fate| fate.into_result(&self.queue.inner.name, part.first_id()));
         let there = match there {
             Ok(there) => there,
             Err(error) => {
-                if is_there {
-                    return Err(error);
-                }
                 self.take_back();
                 if under_way {
                     return Err(error);

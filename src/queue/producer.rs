@@ -37,7 +37,7 @@ use crate::policy::durability::Level;
 use durable::DurableTask;
 pub(crate) use durable::PARTS_OF_A_CONFIRMATION;
 use inbox::Inbox;
-pub(crate) use submission::{Fate, Submission, split};
+pub(crate) use submission::{Fate, Submission, is_kept, split};
 use task::ProducerTask;
 
 /// After this a call whose fate is unknown is given up, well before Redis forgets its lane.

@@ -18,14 +18,14 @@ use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
 use crate::error::Error;
+use crate::redis::answer::ask;
 use crate::redis::connection::Connector;
-use crate::redis::node::CONNECT_TIMEOUT;
+use crate::redis::node::{Address, CONNECT_TIMEOUT};
 use crate::redis::of_process::OfProcess;
 use crate::redis::place::{Access, ClusterNodes};
-use crate::redis::slots::{self, Address, SLOTS, Told};
+use crate::redis::slots::{self, SLOTS, Told};
 use crate::redis::tls::Tls;
 use crate::redis::trouble::{Refusal, Trouble};
-use crate::redis::watched::ask;
 
 /// How long the nodes may take to say who has which slots.
 const ASK_FOR: Duration = Duration::from_secs(1);

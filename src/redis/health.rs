@@ -6,6 +6,7 @@ use tracing::{debug, warn};
 
 use crate::error::{Error, ErrorKind};
 use crate::name::Namespace;
+use crate::redis::answer::{pairs, text};
 use crate::redis::connection::Connector;
 use crate::redis::keys;
 use crate::redis::registry;
@@ -200,14 +201,6 @@ fn is_denied(trouble: &Trouble) -> bool {
 
 /// The same lines as `INFO` has.
 fn facts_of_hello(value: Value) -> String {
-    let pairs: Vec<(Value, Value)> = match value {
-        Value::Map(pairs) => pairs,
-        Value::Array(values) => {
-            let mut values = values.into_iter();
-            std::iter::from_fn(|| Some((values.next()?, values.next()?))).collect()
-        }
-        _ => Vec::new(),
-    };
     let line = |(name, value): (Value, Value)| {
         let (name, value) = (text(&name)?, text(&value)?);
         let name = match name.as_str() {
@@ -218,7 +211,7 @@ fn facts_of_hello(value: Value) -> String {
         };
         Some(format!("{name}:{value}\n"))
     };
-    pairs.into_iter().filter_map(line).collect()
+    pairs(value).into_iter().filter_map(line).collect()
 }
 
 /// Policies that begin with `volatile-` evict only keys that expire. Of oxcart's these are streams of queues that hold
@@ -312,15 +305,6 @@ fn not_usable(connector: &Connector, trouble: Trouble) -> Error {
 fn parse_version(version: &str) -> Option<(u64, u64)> {
     let mut parts = version.split('.').map(|part| part.parse().ok());
     Some((parts.next()??, parts.next()??))
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        Value::SimpleString(text) => Some(text.clone()),
-        Value::VerbatimString { text, .. } => Some(text.clone()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Redis itself: connections, keys, scripts and replies. Nothing here knows what a job is.
 
 pub(crate) mod address;
+pub(crate) mod answer;
 pub(crate) mod cell;
 pub(crate) mod cluster;
 pub(crate) mod connection;

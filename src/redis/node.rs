@@ -19,6 +19,9 @@ use crate::redis::tls::{self, Secured, Tls};
 use crate::redis::trouble::Trouble;
 use crate::tls_library::{self, Listener};
 
+/// Host and port.
+pub(crate) type Address = (String, u16);
+
 /// How long a connection may take to be made, greeting and password included.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest wait of a command that does not block, when nothing shorter is set.

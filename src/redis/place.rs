@@ -7,7 +7,7 @@ use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 
 use crate::error::Error;
 use crate::redis::address;
-use crate::redis::node::{Node, invalid};
+use crate::redis::node::{Address, Node, invalid};
 use crate::redis::tls::{self, Tls};
 
 const SENTINEL_PORT: u16 = 26379;
@@ -104,11 +104,10 @@ impl Sentinels {
     }
 
     /// How connections to the master are made, how those to the sentinels, and where these are.
-    #[allow(clippy::type_complexity)]
     pub(crate) fn access(
         &self,
         tls: Option<&Tls>,
-    ) -> Result<(Access, Access, Vec<(String, u16)>), Error> {
+    ) -> Result<(Access, Access, Vec<Address>), Error> {
         if self.name.is_empty() {
             return Err(wrong("the name of the master is missing", SENTINEL_FORM));
         }
@@ -180,7 +179,7 @@ impl ClusterNodes {
     }
 
     /// How connections are made, and where the nodes are.
-    pub(crate) fn access(&self, tls: Option<&Tls>) -> Result<(Access, Vec<(String, u16)>), Error> {
+    pub(crate) fn access(&self, tls: Option<&Tls>) -> Result<(Access, Vec<Address>), Error> {
         let access = Access::new(&self.login, 0, self.is_tls, tls)?;
         let addresses = addresses_in(&self.hosts, REDIS_PORT, CLUSTER_FORM)?;
         Ok((access, addresses))
@@ -368,7 +367,7 @@ impl Several {
 }
 
 /// Hosts and ports; a host may be an IPv6 address in brackets.
-fn addresses_in(hosts: &[String], port: u16, form: &str) -> Result<Vec<(String, u16)>, Error> {
+fn addresses_in(hosts: &[String], port: u16, form: &str) -> Result<Vec<Address>, Error> {
     let address = |host: &String| {
         address::check_host(host)?;
         let (name, given) = match host.rsplit_once(':') {

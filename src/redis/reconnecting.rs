@@ -264,7 +264,7 @@ impl Reconnecting {
         slot.cluster.learned(slot.number, answer)
     }
 
-    /// The slot, if the connection for single calls is that of the node that has it.
+    /// The slot, if this is the connection for single calls. In a cluster each node has one, so that of the slot's owner is used.
     fn slot_of_shared(&self) -> Option<&Slot> {
         let slot = self.connector.slot();
         slot.filter(|_| self.kind == Kind::Shared)

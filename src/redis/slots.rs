@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 
 use redis::Value;
 
-use crate::redis::watched::text;
+use crate::redis::answer::text;
+use crate::redis::node::Address;
 
 /// How many there are.
 pub(crate) const SLOTS: u16 = 16_384;
-
-/// Host and port.
-pub(crate) type Address = (String, u16);
 
 /// For messages.
 pub(crate) fn shown((host, port): &Address) -> String {

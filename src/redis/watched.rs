@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use redis::Value;
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Value};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::error::Error;
-use crate::redis::node::{CONNECT_TIMEOUT, Node};
+use crate::redis::answer::{ask, pairs, text};
+use crate::redis::node::{Address, CONNECT_TIMEOUT, Node};
 use crate::redis::of_process::OfProcess;
 use crate::redis::place::{Access, Sentinels};
 use crate::redis::tls::Tls;
@@ -42,7 +43,7 @@ pub(crate) struct Watched {
 struct Asked {
     last: Option<(Instant, Result<Node, Trouble>)>,
     /// Settings for TLS are read from files, so the node is kept as long as its address is the same.
-    node: Option<((String, u16), Node)>,
+    node: Option<(Address, Node)>,
 }
 
 /// What one sentinel says.
@@ -118,7 +119,7 @@ impl Watched {
         answer
     }
 
-    fn node_at(&self, asked: &mut Asked, place: (String, u16)) -> Result<Node, Trouble> {
+    fn node_at(&self, asked: &mut Asked, place: Address) -> Result<Node, Trouble> {
         if let Some((known, node)) = &asked.node
             && *known == place
         {
@@ -130,13 +131,13 @@ impl Watched {
         Ok(node)
     }
 
-    async fn ask(&self) -> Result<(String, u16), Trouble> {
+    async fn ask(&self) -> Result<Address, Trouble> {
         let mut asking: FuturesUnordered<_> = self
             .sentinels
             .iter()
             .map(|sentinel| self.ask_one(sentinel))
             .collect();
-        let mut votes: BTreeMap<(String, u16), usize> = BTreeMap::new();
+        let mut votes: BTreeMap<Address, usize> = BTreeMap::new();
         let (mut unknown, mut troubles) = (0, Vec::new());
         while let Some(answer) = asking.next().await {
             match answer {
@@ -237,24 +238,6 @@ impl Watched {
     }
 }
 
-/// Asks on a connection that nobody else uses.
-pub(crate) async fn ask(
-    connection: &mut MultiplexedConnection,
-    command: &Cmd,
-) -> Result<Value, Trouble> {
-    let answer = connection.send_packed_command(command).await;
-    let answer = answer.and_then(Value::extract_error);
-    answer.map_err(|error| Trouble::from_calling(&error))
-}
-
-pub(crate) fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
-        Value::SimpleString(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
 fn answer_in(value: Value) -> Option<Answer> {
     match value {
         Value::Nil => Some(Answer::Unknown),
@@ -270,18 +253,11 @@ fn answer_in(value: Value) -> Option<Answer> {
 }
 
 fn role_in_hello(value: Value) -> Option<String> {
-    let is_role = |name: &Value| text(name).as_deref() == Some("role");
-    match value {
-        Value::Map(pairs) => {
-            let pair = pairs.iter().find(|(name, _)| is_role(name))?;
-            text(&pair.1)
-        }
-        Value::Array(values) => {
-            let at = values.iter().position(is_role)?;
-            text(values.get(at + 1)?)
-        }
-        _ => None,
-    }
+    let named = pairs(value);
+    let role = named
+        .iter()
+        .find(|(name, _)| text(name).as_deref() == Some("role"))?;
+    text(&role.1)
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use oxcart::{ClusterNodes, Error, ErrorKind, Oxcart, Queue};
 
 use crate::load::Load;
-use crate::rounds;
 use crate::support::clusters::{Cluster, ClusterNode};
 use crate::support::jobs::{Scene, Work};
 use crate::support::workers::{drained, queue_at, run, worker};
 use crate::support::{Port, Server};
+use crate::{rounds, says};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -19,11 +19,6 @@ const KEY: &str = "oxcart:{work}:meta";
 async fn refused_by(nodes: ClusterNodes) -> Error {
     let connected = Oxcart::builder().connect_cluster(nodes).await;
     connected.expect_err("it cannot be used")
-}
-
-fn says(error: &Error, kind: ErrorKind, words: &str) {
-    assert_eq!(error.kind(), kind, "{error:?}");
-    assert!(error.to_string().contains(words), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,20 +5,15 @@ use std::time::{Duration, Instant};
 use oxcart::{Error, ErrorKind, Oxcart, Sentinels};
 
 use crate::load::Load;
-use crate::rounds;
 use crate::support::road::{RULE, USER};
 use crate::support::sentinels::{MASTER, Sentinel, Watched};
 use crate::support::workers::{QUEUE, queue_at};
 use crate::support::{Port, Server};
+use crate::{rounds, says};
 
 async fn refused_by(sentinels: Sentinels) -> Error {
     let connected = Oxcart::builder().connect_sentinels(sentinels).await;
     connected.expect_err("it cannot be used")
-}
-
-fn says(error: &Error, kind: ErrorKind, words: &str) {
-    assert_eq!(error.kind(), kind, "{error:?}");
-    assert!(error.to_string().contains(words), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -239,6 +239,15 @@ pub(crate) fn split(jobs: Vec<NewJob>, novelty: Novelty, limit: usize) -> Vec<Ar
     submissions
 }
 
+/// Whether a request keeps its submission, so that awaiting it again adds nothing: it is under way still, or its jobs are there though
+/// the caller is told an error.
+pub(crate) fn is_kept(fate: &Result<Fate, Error>) -> bool {
+    match fate {
+        Ok(fate) => matches!(fate, Fate::NotDurable { .. }),
+        Err(error) => error.kind() == ErrorKind::Unknown,
+    }
+}
+
 impl Fate {
     /// Which jobs were not added, or the error that says what happened.
     pub(crate) fn into_result(self, queue: &QueueName, id: &JobId) -> Result<Vec<There>, Error> {

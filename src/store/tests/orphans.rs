@@ -13,6 +13,19 @@ use crate::policy::unique::Unique;
 use crate::redis::keys::PLACES;
 use crate::store::orphans::{How, Orphans};
 
+impl Rig {
+    /// Of all that is found in one call: what was put back or removed, or only seen.
+    pub(in crate::store::tests) fn orphans(&mut self, how: How) -> Vec<String> {
+        let verb = Orphans {
+            cursor: Orphans::FIRST,
+            limit: 1_000,
+            how,
+            lease_ms: 60_000,
+        };
+        self.call(&verb).ids
+    }
+}
+
 fn g7_orphans_are_dealt_with_in_bounded_calls(mut rig: Rig) {
     let names = |range: std::ops::Range<u32>| range.map(|n| job(&format!("job-{n:03}")));
     rig.enqueue(&names(0..200).collect::<Vec<_>>());
@@ -35,15 +48,6 @@ fn g7_orphans_are_dealt_with_in_bounded_calls(mut rig: Rig) {
 
 /// Whatever list is lost: the jobs in it are found, and go where they belong.
 fn g1_jobs_of_a_lost_list_are_put_back(mut rig: Rig) {
-    let orphans = |rig: &mut Rig, how| {
-        let verb = Orphans {
-            cursor: Orphans::FIRST,
-            limit: 1_000,
-            how,
-            lease_ms: 60_000,
-        };
-        rig.call(&verb).ids
-    };
     // The place of each, and where its jobs go.
     let goes = [
         ("waiting", "waiting"),
@@ -65,8 +69,8 @@ fn g1_jobs_of_a_lost_list_are_put_back(mut rig: Rig) {
         let lost: Vec<String> = before.names(part).into_iter().collect();
         assert!(!lost.is_empty(), "{part} is empty");
         rig.subject.lose_list(place);
-        assert_eq!(orphans(&mut rig, How::Look), lost, "{part}");
-        assert_eq!(orphans(&mut rig, How::PutBack), lost, "{part}");
+        assert_eq!(rig.orphans(How::Look), lost, "{part}");
+        assert_eq!(rig.orphans(How::PutBack), lost, "{part}");
         let after = rig.subject.dump();
         for id in &lost {
             assert!(
@@ -79,7 +83,7 @@ fn g1_jobs_of_a_lost_list_are_put_back(mut rig: Rig) {
         if ["waiting", "suspects"].contains(&part) {
             assert!(!before.parts_unlike(&after).contains(&part), "{part}");
         }
-        assert!(orphans(&mut rig, How::Look).is_empty());
+        assert!(rig.orphans(How::Look).is_empty());
         // A late outcome of the attempt under way is taken.
         if part == "active" {
             let claim = before.get("claims", "held").unwrap().clone();
@@ -94,7 +98,7 @@ fn g1_jobs_of_a_lost_list_are_put_back(mut rig: Rig) {
         everything(&mut rig);
         let lost = rig.subject.dump().names(part);
         rig.subject.lose_list(place);
-        let removed = orphans(&mut rig, How::Remove);
+        let removed = rig.orphans(How::Remove);
         assert_eq!(removed.is_empty(), *part == "active", "{part}: {removed:?}");
         for id in &lost {
             rig.check_whole(&JobId::stored(id));

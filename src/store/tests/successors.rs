@@ -22,7 +22,7 @@ use crate::store::advance::Claimed;
 use crate::store::cancel::Cancel;
 use crate::store::edit::Edited;
 use crate::store::enqueue::{Due, NewJob};
-use crate::store::orphans::{How, Orphans};
+use crate::store::orphans::How;
 use crate::store::promote::Promote;
 use crate::store::remove::Remove;
 
@@ -267,37 +267,28 @@ fn a_successor_that_is_edited_goes_on_waiting(mut rig: Rig) {
 }
 
 fn a_successor_whose_list_is_lost_is_found(mut rig: Rig) {
-    let orphans = |rig: &mut Rig, how| {
-        rig.call(&Orphans {
-            cursor: Orphans::FIRST,
-            limit: 100,
-            how,
-            lease_ms: 60_000,
-        })
-        .ids
-    };
     let blocked = PLACES.iter().position(|part| *part == "blocked").unwrap();
     let active = PLACES.iter().position(|part| *part == "active").unwrap();
     let first = one_runs_and_one_waits(&mut rig);
-    assert!(orphans(&mut rig, How::Look).is_empty(), "it waits");
+    assert!(rig.orphans(How::Look).is_empty(), "it waits");
     rig.subject.lose_list(blocked);
-    assert_eq!(orphans(&mut rig, How::PutBack), ["b"]);
+    assert_eq!(rig.orphans(How::PutBack), ["b"]);
     assert_eq!(state(&mut rig, "b"), Some(State::Blocked));
     // The job that runs is put back, and has its key still.
     rig.subject.lose_list(active);
-    assert_eq!(orphans(&mut rig, How::PutBack), ["a"]);
+    assert_eq!(rig.orphans(How::PutBack), ["a"]);
     assert_eq!(state(&mut rig, "b"), Some(State::Blocked));
     rig.subject.lose_list(blocked);
     end(&mut rig, &first, completed());
     assert!(is_free(&mut rig));
-    assert_eq!(orphans(&mut rig, How::PutBack), ["b"]);
+    assert_eq!(rig.orphans(How::PutBack), ["b"]);
     assert_eq!(state(&mut rig, "b"), Some(State::Waiting));
     completed_one(&mut rig, "b");
     rig.call(&Remove::of(&["a", "b"].map(JobId::stored)));
 
     let first = one_runs_and_one_waits(&mut rig);
     rig.subject.lose_list(blocked);
-    assert_eq!(orphans(&mut rig, How::Remove), ["b"]);
+    assert_eq!(rig.orphans(How::Remove), ["b"]);
     assert_eq!(rig.size("unique"), 1);
     end(&mut rig, &first, completed());
     assert!(is_free(&mut rig));

@@ -16,7 +16,7 @@ use crate::policy::order::Order;
 use crate::policy::settings::QueueSettings;
 use crate::store::advance::{Claimed, Suspects};
 use crate::store::configure::By;
-use crate::store::orphans::{How, Orphans};
+use crate::store::orphans::How;
 use crate::store::promote::Promote;
 use crate::store::recover::Doubt;
 use crate::store::trim::Trim;
@@ -38,16 +38,6 @@ impl Rig {
             lane_ttl_ms: 60_000,
             lanes_cursor: "0",
         });
-    }
-
-    fn lost(&mut self, how: How) -> Vec<String> {
-        let verb = Orphans {
-            cursor: Orphans::FIRST,
-            limit: 1_000,
-            how,
-            lease_ms: 60_000,
-        };
-        self.call(&verb).ids
     }
 
     /// The jobs that are running stall.
@@ -238,9 +228,9 @@ fn jobs_that_their_gates_do_not_know_are_found_and_put_back(mut rig: Rig) {
         assert!(rig.end(job, completed(), 9).is_empty());
     }
     let blocked = ["g-1", "g-2", "k-1", "k-2"];
-    assert_eq!(rig.lost(How::Look), blocked);
-    assert_eq!(rig.lost(How::PutBack), blocked);
-    assert!(rig.lost(How::Look).is_empty());
+    assert_eq!(rig.orphans(How::Look), blocked);
+    assert_eq!(rig.orphans(How::PutBack), blocked);
+    assert!(rig.orphans(How::Look).is_empty());
     let claimed = rig.claim_some(9);
     assert_eq!(ids(&claimed), ["g-1"], "one at a time, and k-1 is not due");
     assert_eq!(ids(&rig.end(&claimed[0], completed(), 9)), ["g-2"]);
@@ -257,7 +247,7 @@ fn a_delayed_job_of_a_group_that_lost_its_list_goes_to_the_back(mut rig: Rig) {
     rig.enqueue(&["g-1", "g-2"].map(|id| after(of_group(id), MINUTE)));
     rig.enqueue(&groups(&["g-3", "g-4"]));
     rig.subject.lose_list(4);
-    assert_eq!(rig.lost(How::PutBack), ["g-1", "g-2"]);
+    assert_eq!(rig.orphans(How::PutBack), ["g-1", "g-2"]);
     rig.enqueue(&groups(&["g-5"]));
     let order = ["g-0", "g-3", "g-4", "g-1", "g-2", "g-5"];
     assert_eq!(rig.claim_ids(9), order);
@@ -269,7 +259,7 @@ fn jobs_with_a_gate_that_lost_their_line_are_put_back_behind_their_gates(mut rig
     rig.enqueue(&[ordered("k-0"), ordered("k-1")]);
     for list in [0, 3] {
         rig.subject.lose_list(list);
-        rig.lost(How::PutBack);
+        rig.orphans(How::PutBack);
         assert_eq!((rig.size("waiting"), rig.size("blocked")), (2, 3), "{list}");
     }
     let claimed = rig.claim_some(1);
@@ -409,7 +399,7 @@ mod in_redis_alone {
         let claimed = rig.claim_some(9);
         rig.end(&claimed[0], retry(MINUTE), 9);
         rig.lose(&["gates"]);
-        assert!(rig.lost(How::PutBack).is_empty());
+        assert!(rig.orphans(How::PutBack).is_empty());
         rig.trim_once();
         assert!(rig.claim_ids(9).is_empty());
         rig.wait(2 * MINUTE);
@@ -424,12 +414,12 @@ mod in_redis_alone {
         let claimed = rig.claim_some(9);
         assert_eq!(ids(&claimed), ["g-0"]);
         rig.lose(&["running", "gates"]);
-        assert!(rig.lost(How::PutBack).is_empty());
+        assert!(rig.orphans(How::PutBack).is_empty());
         rig.trim_once();
         assert!(rig.claim_ids(9).is_empty(), "as many as it may have");
         // The job is in no list, and no worker holds it.
         rig.lose(&["active", "claims"]);
-        assert_eq!(rig.lost(How::PutBack), ["g-0"]);
+        assert_eq!(rig.orphans(How::PutBack), ["g-0"]);
         assert_eq!(rig.claim_ids(9), ["g-0"]);
     }
 

@@ -14,7 +14,7 @@ use crate::policy::settings::QueueSettings;
 use crate::redis::keys::PLACES;
 use crate::store::edit::Edited;
 use crate::store::enqueue::Due;
-use crate::store::orphans::{How, Orphans};
+use crate::store::orphans::How;
 use crate::store::promote::Promote;
 use crate::store::remove::Remove;
 use crate::store::trim::Trim;
@@ -144,24 +144,15 @@ fn a_dead_child_that_holds_its_parent_is_not_dropped(mut rig: Rig) {
 }
 
 fn lists_of_a_flow_that_are_lost_are_found(mut rig: Rig) {
-    let orphans = |rig: &mut Rig, how| {
-        rig.call(&Orphans {
-            cursor: Orphans::FIRST,
-            limit: 100,
-            how,
-            lease_ms: 60_000,
-        })
-        .ids
-    };
     let place = |name| PLACES.iter().position(|part| *part == name).unwrap();
     rig.enqueue(&two(OnDeath::Hold));
-    assert!(orphans(&mut rig, How::Look).is_empty());
+    assert!(rig.orphans(How::Look).is_empty());
     rig.subject.lose_list(place("blocked"));
-    assert_eq!(orphans(&mut rig, How::PutBack), ["p"]);
+    assert_eq!(rig.orphans(How::PutBack), ["p"]);
     assert_eq!(state(&mut rig, "p"), Some(State::Blocked));
     ends(&mut rig, "a", completed());
     rig.subject.lose_list(place("waiting"));
-    assert_eq!(orphans(&mut rig, How::Remove), ["b"]);
+    assert_eq!(rig.orphans(How::Remove), ["b"]);
     assert_eq!(
         standings(&mut rig, "p"),
         [Standing::Ended, Standing::Removed]
@@ -171,7 +162,7 @@ fn lists_of_a_flow_that_are_lost_are_found(mut rig: Rig) {
     rig.enqueue(&[parent("p", 1), child("a", "p", 0)]);
     rig.subject.lose_list(place("blocked"));
     ends(&mut rig, "a", completed());
-    assert_eq!(orphans(&mut rig, How::PutBack), ["p"]);
+    assert_eq!(rig.orphans(How::PutBack), ["p"]);
     ends(&mut rig, "p", completed());
 }
 
@@ -182,18 +173,9 @@ fn a_child_whose_record_is_gone_is_found_and_its_parent_goes_on(mut rig: Rig) {
         rig.call = 0;
         rig.enqueue(&two(OnDeath::Hold));
         rig.subject.lose_record("b");
-        let orphans = |rig: &mut Rig, how| {
-            let verb = Orphans {
-                cursor: Orphans::FIRST,
-                limit: 1_000,
-                how,
-                lease_ms: 60_000,
-            };
-            rig.call(&verb).ids
-        };
-        assert_eq!(orphans(&mut rig, How::Look), ["b"]);
-        assert_eq!(orphans(&mut rig, how), ["b"]);
-        assert!(orphans(&mut rig, How::Look).is_empty());
+        assert_eq!(rig.orphans(How::Look), ["b"]);
+        assert_eq!(rig.orphans(how), ["b"]);
+        assert!(rig.orphans(How::Look).is_empty());
         assert_eq!(state(&mut rig, "p"), Some(State::Blocked), "`a` is open");
         ends(&mut rig, "a", completed());
         assert_eq!(
@@ -203,7 +185,7 @@ fn a_child_whose_record_is_gone_is_found_and_its_parent_goes_on(mut rig: Rig) {
         // And if it was the last one.
         rig.enqueue(&[parent("q", 1), child("c", "q", 0)]);
         rig.subject.lose_record("c");
-        assert_eq!(orphans(&mut rig, how), ["c"]);
+        assert_eq!(rig.orphans(how), ["c"]);
         assert_eq!(state(&mut rig, "q"), Some(State::Waiting));
     }
 }
@@ -214,13 +196,7 @@ fn a_parent_whose_children_are_all_removed_goes_on(mut rig: Rig) {
     rig.subject.lose_record("b");
     let place = PLACES.iter().position(|part| *part == "waiting").unwrap();
     rig.subject.lose_list(place);
-    let verb = Orphans {
-        cursor: Orphans::FIRST,
-        limit: 1_000,
-        how: How::Remove,
-        lease_ms: 60_000,
-    };
-    assert_eq!(rig.call(&verb).ids, ["a", "b"]);
+    assert_eq!(rig.orphans(How::Remove), ["a", "b"]);
     assert_eq!(standings(&mut rig, "p"), [Standing::Removed; 2]);
     assert_eq!(state(&mut rig, "p"), Some(State::Waiting));
 }

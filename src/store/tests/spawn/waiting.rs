@@ -1,7 +1,7 @@
 //! What becomes of a job that waits for children: it is cancelled, edited or removed, waits for other things beside, and passes its gates.
 
 use super::*;
-use crate::store::orphans::{How, Orphans};
+use crate::store::orphans::How;
 
 /// A dead letter that a job waits for is not dropped; a child that is removed counts no more.
 fn a_removed_child_lets_its_parent_go_on(mut rig: Rig) {
@@ -176,20 +176,11 @@ fn children_of_a_step_whose_records_are_gone_are_found(mut rig: Rig) {
         let p = parent(&mut rig, &JobOptions::new());
         rig.spawn(&p, 1, 0, &[child("a", 1, 0), child("b", 1, 1)]);
         end(&mut rig, &p, suspended(&[1]));
-        let orphans = |rig: &mut Rig, how| {
-            let verb = Orphans {
-                cursor: Orphans::FIRST,
-                limit: 1_000,
-                how,
-                lease_ms: 60_000,
-            };
-            rig.call(&verb).ids
-        };
-        assert!(orphans(&mut rig, How::Look).is_empty());
+        assert!(rig.orphans(How::Look).is_empty());
         rig.subject.lose_record("b");
-        assert_eq!(orphans(&mut rig, How::Look), ["b"]);
-        assert_eq!(orphans(&mut rig, how), ["b"]);
-        assert!(orphans(&mut rig, How::Look).is_empty());
+        assert_eq!(rig.orphans(How::Look), ["b"]);
+        assert_eq!(rig.orphans(how), ["b"]);
+        assert!(rig.orphans(How::Look).is_empty());
         assert_eq!((rig.is("p"), rig.open(1)), (Some(State::Blocked), 1));
         ends(&mut rig, "a", completed());
         ends(&mut rig, "p", completed());
@@ -199,7 +190,7 @@ fn children_of_a_step_whose_records_are_gone_are_found(mut rig: Rig) {
         rig.spawn(&p, 1, 0, &[child("c", 1, 0)]);
         end(&mut rig, &p, suspended(&[1]));
         rig.subject.lose_record("c");
-        assert_eq!(orphans(&mut rig, how), ["c"]);
+        assert_eq!(rig.orphans(how), ["c"]);
         ends(&mut rig, "p", completed());
     }
 }
