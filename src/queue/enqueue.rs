@@ -56,11 +56,12 @@ use crate::time::{Timestamp, millis};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Invalid`] (an option is out of range) and [`ErrorKind::Codec`], before anything
-/// is sent; [`ErrorKind::Refused`] if Redis refuses to write, at once, or after the call timeout (default 5 s) what may
-/// pass by itself; [`ErrorKind::Unsuitable`] if it denies that to this user; [`ErrorKind::NotSent`] or
-/// [`ErrorKind::Unknown`] after the call timeout if it does not answer, and [`ErrorKind::Unknowable`];
-/// [`ErrorKind::NotDurable`] if the [durability](Self::durability) was not reached.
+/// [`Invalid`](crate::ErrorKind::Invalid) (an option is out of range) and [`Codec`](crate::ErrorKind::Codec), before
+/// anything is sent; [`Refused`](crate::ErrorKind::Refused) if Redis refuses to write, at once, or after the call
+/// timeout (default 5 s) what may pass by itself; [`Unsuitable`](crate::ErrorKind::Unsuitable) if it denies that to this
+/// user; [`NotSent`](crate::ErrorKind::NotSent) or [`Unknown`](crate::ErrorKind::Unknown) after the call timeout if it
+/// does not answer, and [`Unknowable`](crate::ErrorKind::Unknowable);
+/// [`NotDurable`](crate::ErrorKind::NotDurable) if the [durability](Self::durability) was not reached.
 /// Each carries the id.
 ///
 /// It is awaited, or turned into a future for combinators with `.into_future()`.
@@ -161,7 +162,7 @@ impl<J: Job> Enqueue<J> {
     /// What a start of the job counts against the [rate](crate::Rate) that is set for the queue, if one is: 1 or more.
     /// Default 1.
     ///
-    /// A job that weighs more than may start in a period is refused ([`ErrorKind::Invalid`]). For that, the settings of
+    /// A job that weighs more than may start in a period is refused ([`ErrorKind::Invalid`](crate::ErrorKind::Invalid)). For that, the settings of
     /// the queue are read at most every 5 s. If they change later, the job waits until nothing else has started for one
     /// period, and then starts alone.
     pub fn weight(self, weight: u32) -> Self {
@@ -197,7 +198,7 @@ impl<J: Job> Enqueue<J> {
     /// paused, within half a minute; without any worker it stays, and does not start later. At least 1 ms, at most 10 years.
     /// Default: it waits as long as it takes.
     ///
-    /// A job that would be due ([`delay`](Self::delay), [`at`](Self::at)) only when it has expired is [`ErrorKind::Invalid`]; a time and
+    /// A job that would be due ([`delay`](Self::delay), [`at`](Self::at)) only when it has expired is [`ErrorKind::Invalid`](crate::ErrorKind::Invalid); a time and
     /// a moment are compared by the clock of this machine.
     pub fn expires_in(self, time: Duration) -> Self {
         self.with_options(|options| options.expires_in(time))
