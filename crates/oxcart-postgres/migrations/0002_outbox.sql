@@ -283,4 +283,12 @@ BEGIN
   END IF;
 END $$;
 
+-- For a copy of a database that is used beside it, with the same Redis: it goes by another name with the queues, and sends nothing of what the
+-- other one sends. Before a relay runs there.
+CREATE FUNCTION oxcart.outbox_detach_copy() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE oxcart.installation SET id = gen_random_uuid();
+  TRUNCATE oxcart.outbox, oxcart.outbox_sent, oxcart.outbox_stream;
+END $$;
+
 INSERT INTO oxcart.migration (version, name) VALUES (2, 'outbox');
