@@ -7,6 +7,7 @@
 mod aggregates;
 mod killed;
 mod order;
+mod pages;
 mod projections;
 mod restart;
 mod rig;
