@@ -9,8 +9,10 @@ mod killed;
 mod order;
 mod pages;
 mod projections;
+mod refusals;
 mod restart;
 mod rig;
+mod silence;
 mod streams;
 mod subscriptions;
 #[path = "../support/mod.rs"]
