@@ -240,7 +240,12 @@ impl<P: Projection> Projector<P> {
 
     async fn step_on(&self, connection: &mut PgConnection, limit: u32) -> Result<Moved, Stuck> {
         let ordered = order(&mut *connection);
-        within(self.statement_timeout, "giving events their positions", ordered).await?;
+        within(
+            self.statement_timeout,
+            "giving events their positions",
+            ordered,
+        )
+        .await?;
         let serving = "SELECT version FROM oxcart.projection WHERE name = $1 AND serves";
         let serving = sqlx::query_scalar(serving).bind(P::NAME);
         let serving = serving.fetch_optional(&mut *connection);

@@ -194,8 +194,8 @@ fn recorded(row: &PgRow) -> Result<Recorded, Error> {
     };
     let data = json(5, "its data")?;
     let metadata = json(6, "its metadata")?;
-    let shape = u16::try_from(shape)
-        .map_err(|_| unreadable(format!("its type has no version {shape}")))?;
+    let shape =
+        u16::try_from(shape).map_err(|_| unreadable(format!("its type has no version {shape}")))?;
     Ok(Recorded {
         position: position.map(i64::unsigned_abs),
         version: version.unsigned_abs(),

@@ -1,8 +1,6 @@
 //! What is too deep, too large, or cannot be read.
 
-use oxcart_postgres::{
-    AppendError, ErrorKind, Event, Expected, Projector, Subscription, migrate,
-};
+use oxcart_postgres::{AppendError, ErrorKind, Event, Expected, Projector, Subscription, migrate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -39,14 +37,20 @@ async fn what_is_nested_too_deep_to_be_read_is_not_stored() {
     let flat = json!(null);
     for deep in [128, 200] {
         let deep = nested(deep);
-        assert_eq!(keep(&pool, deep.clone(), &flat).await, Err(ErrorKind::Codec));
+        assert_eq!(
+            keep(&pool, deep.clone(), &flat).await,
+            Err(ErrorKind::Codec)
+        );
         assert_eq!(keep(&pool, json!(1), &deep).await, Err(ErrorKind::Invalid));
     }
     let large = json!("x".repeat(1 << 20));
     assert_eq!(keep(&pool, json!(1), &large).await, Err(ErrorKind::Invalid));
     assert_eq!(keep(&pool, nested(127), &nested(127)).await, Ok(1));
     let read = STORE.read_all(&pool, 0, 10).await.expect("it can be read");
-    let kept: Vec<Kept> = read.iter().map(|event| event.decode().expect("kept")).collect();
+    let kept: Vec<Kept> = read
+        .iter()
+        .map(|event| event.decode().expect("kept"))
+        .collect();
     assert_eq!(kept, [Kept::Value(nested(127))]);
     assert_eq!(read[0].metadata, nested(127));
 }
@@ -55,17 +59,23 @@ async fn what_is_nested_too_deep_to_be_read_is_not_stored() {
 async fn readers_come_as_far_as_the_event_that_cannot_be_read_and_name_it() {
     let pool = store().await;
     let five: Vec<_> = (0..5).map(Moved::By).collect();
-    append(&pool, "a", Expected::Any, &five).await.expect("appended");
+    append(&pool, "a", Expected::Any, &five)
+        .await
+        .expect("appended");
     let deep = "UPDATE oxcart.event SET metadata = (repeat('[', 200) || repeat(']', 200))::jsonb WHERE version = 4";
     sqlx::query(deep).execute(&pool).await.expect("changed");
     let names_it = |error: oxcart_postgres::Error, position: &str| {
         assert_eq!(error.kind(), ErrorKind::Codec);
-        let named = format!("event 4 of the stream `a` (By, {position}) cannot be read: its metadata");
+        let named =
+            format!("event 4 of the stream `a` (By, {position}) cannot be read: its metadata");
         assert!(error.to_string().contains(&named), "{error}");
     };
 
     let mut connection = pool.acquire().await.expect("a connection");
-    let read = STORE.read_stream(&mut connection, "a", 0, 10).await.expect("three are read");
+    let read = STORE
+        .read_stream(&mut connection, "a", 0, 10)
+        .await
+        .expect("three are read");
     assert_eq!(read.len(), 3);
     let error = STORE.read_stream(&mut connection, "a", 3, 10).await;
     names_it(error.expect_err("the next one cannot"), "no position");
@@ -80,11 +90,20 @@ async fn readers_come_as_far_as_the_event_that_cannot_be_read_and_name_it() {
     let (tx, taken) = subscription.take(10).await.expect("three are taken");
     assert_eq!(taken.len(), 3);
     tx.commit().await.expect("committed");
-    names_it(subscription.take(10).await.expect_err("the next one cannot"), "position 4");
+    names_it(
+        subscription
+            .take(10)
+            .await
+            .expect_err("the next one cannot"),
+        "position 4",
+    );
     assert_eq!(subscription.position().await.expect("a position"), 3);
 
     let projector = Projector::new(&pool, Balances::<1>);
-    names_it(projector.catch_up().await.expect_err("the next one cannot"), "position 4");
+    names_it(
+        projector.catch_up().await.expect_err("the next one cannot"),
+        "position 4",
+    );
     assert_eq!(STORE.projections(&pool).await.expect("read")[0].position, 3);
 }
 

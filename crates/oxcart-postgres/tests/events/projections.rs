@@ -278,7 +278,10 @@ async fn the_table_of_a_new_version_has_the_grants_of_the_old_one() {
         GRANT SELECT ON balance TO PUBLIC; GRANT INSERT, UPDATE ON balance TO \"A role\";
         GRANT DELETE ON balance TO grants_on WITH GRANT OPTION; GRANT REFERENCES (stream) ON balance TO \"A role\";
         ALTER TABLE balance ADD of_old_only int; GRANT REFERENCES (of_old_only) ON balance TO \"A role\"";
-    sqlx::raw_sql(granted).execute(&pool).await.expect("granted");
+    sqlx::raw_sql(granted)
+        .execute(&pool)
+        .await
+        .expect("granted");
     let grants = async || {
         let grants = "SELECT grantee || ' ' || privilege_type || ' ' || is_grantable FROM information_schema.table_privileges
             WHERE table_name = 'balance'
@@ -288,11 +291,19 @@ async fn the_table_of_a_new_version_has_the_grants_of_the_old_one() {
         grants.expect("read")
     };
     let before: Vec<String> = grants().await;
-    for grant in ["PUBLIC SELECT NO", "A role UPDATE NO", "grants_on DELETE YES", "A role REFERENCES stream"] {
+    for grant in [
+        "PUBLIC SELECT NO",
+        "A role UPDATE NO",
+        "grants_on DELETE YES",
+        "A role REFERENCES stream",
+    ] {
         assert!(before.iter().any(|one| one == grant), "{before:?}");
     }
     let new = Projector::new(&pool, Balances::<2>);
     new.catch_up().await.expect("caught up");
     assert_eq!(grants().await, before);
-    assert_eq!(balances(&pool).await, balances_of(&all(&pool, 100).await, 2));
+    assert_eq!(
+        balances(&pool).await,
+        balances_of(&all(&pool, 100).await, 2)
+    );
 }

@@ -79,7 +79,9 @@ async fn a_deadlock_is_tried_again_and_moves_nothing() {
     ] {
         let pool = store().await;
         let ten: Vec<_> = (0..10).map(Moved::By).collect();
-        append(&pool, "a", Expected::Any, &ten).await.expect("appended");
+        append(&pool, "a", Expected::Any, &ten)
+            .await
+            .expect("appended");
         // The fourth event fails, then the three before it are taken in, then it fails once more.
         let failing = Failing {
             fails,
@@ -89,7 +91,10 @@ async fn a_deadlock_is_tried_again_and_moves_nothing() {
         };
         let position = Projector::new(&pool, failing).catch_up().await;
         assert_eq!(position.expect("it is tried again"), 10);
-        assert_eq!(balances(&pool).await, balances_of(&all(&pool, 100).await, 1));
+        assert_eq!(
+            balances(&pool).await,
+            balances_of(&all(&pool, 100).await, 1)
+        );
     }
 }
 
@@ -97,7 +102,9 @@ async fn a_deadlock_is_tried_again_and_moves_nothing() {
 async fn a_panic_moves_nothing() {
     let pool = store().await;
     let ten: Vec<_> = (0..10).map(Moved::By).collect();
-    append(&pool, "a", Expected::Any, &ten).await.expect("appended");
+    append(&pool, "a", Expected::Any, &ten)
+        .await
+        .expect("appended");
     let failing = Failing {
         fails: Fails::ByPanic,
         state: "P0001",
@@ -111,5 +118,8 @@ async fn a_panic_moves_nothing() {
     assert_eq!(balances(&pool).await, []);
     let projector = Projector::new(&pool, Balances::<1>);
     assert_eq!(projector.catch_up().await.expect("caught up"), 10);
-    assert_eq!(balances(&pool).await, balances_of(&all(&pool, 100).await, 1));
+    assert_eq!(
+        balances(&pool).await,
+        balances_of(&all(&pool, 100).await, 1)
+    );
 }

@@ -19,7 +19,8 @@ use crate::rig::{Balances, Moved, STORE, all, append, balances, balances_of, sto
 use crate::support::{Database, database};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const SHORT: Duration = Duration::from_millis(300);
+/// Shorter than the limits are, and longer than a server that lives takes on a busy machine.
+const SHORT: Duration = Duration::from_secs(2);
 const SERVER: &str = ".s.PGSQL.5432";
 
 /// A way to the server. What went through it until it falls silent hears nothing more, and is not closed.
@@ -96,7 +97,10 @@ impl Projection for Silenced {
         table: &str,
         event: &Recorded,
     ) -> Result<(), ProjectionError> {
-        let falls_silent = || self.silences.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst);
+        let falls_silent = || {
+            self.silences
+                .compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst)
+        };
         if self.is_before {
             let _ = falls_silent();
         }
@@ -107,7 +111,9 @@ impl Projection for Silenced {
 }
 
 async fn one_event(pool: &PgPool) {
-    append(pool, "a", Expected::Any, &[Moved::By(1)]).await.expect("appended");
+    append(pool, "a", Expected::Any, &[Moved::By(1)])
+        .await
+        .expect("appended");
 }
 
 #[tokio::test]
@@ -193,14 +199,17 @@ async fn a_projector_stops_in_the_middle_of_a_step_which_is_rolled_back() {
 async fn who_waits_for_its_turn_waits_for_as_long_as_it_takes() {
     let pool = store().await;
     one_event(&pool).await;
-    Projector::new(&pool, Balances::<1>).catch_up().await.expect("caught up");
+    Projector::new(&pool, Balances::<1>)
+        .catch_up()
+        .await
+        .expect("caught up");
     one_event(&pool).await;
     let mut other = pool.begin().await.expect("a transaction");
     let hold = "SELECT FROM oxcart.projection FOR UPDATE";
     sqlx::query(hold).execute(&mut *other).await.expect("held");
     let waits = Projector::new(&pool, Balances::<1>).statement_timeout(SHORT);
     let waits = tokio::spawn(async move { waits.catch_up().await });
-    tokio::time::sleep(4 * SHORT).await;
+    tokio::time::sleep(2 * SHORT).await;
     assert!(!waits.is_finished(), "{:?}", waits.await);
     other.rollback().await.expect("rolled back");
     assert_eq!(waits.await.expect("no panic").expect("its turn"), 2);
@@ -243,17 +252,26 @@ async fn a_frozen_process_holds_nothing_for_long() {
         let options = options.options([("idle_in_transaction_session_timeout", set)]);
         let pool = PgPoolOptions::new().max_connections(1);
         let pool = pool.connect_with(options).await.expect("a connection");
-        Projector::new(&pool, Idle).catch_up().await.expect("caught up");
+        Projector::new(&pool, Idle)
+            .catch_up()
+            .await
+            .expect("caught up");
         let noted = sqlx::query_scalar("SELECT wait FROM idle");
         let noted: Vec<String> = noted.fetch_all(&admin).await.expect("read");
         assert_eq!(noted, [holds, holds]);
         let subscription = Subscription::new(&pool, "mailer").expect("a name");
         let (mut tx, _) = subscription.take(10).await.expect("taken");
-        let idle: String = sqlx::query_scalar(IDLE).fetch_one(&mut *tx).await.expect("read");
+        let idle: String = sqlx::query_scalar(IDLE)
+            .fetch_one(&mut *tx)
+            .await
+            .expect("read");
         assert_eq!(idle, holds);
         tx.commit().await.expect("committed");
         // It is the transaction's alone.
-        let idle: String = sqlx::query_scalar(IDLE).fetch_one(&pool).await.expect("read");
+        let idle: String = sqlx::query_scalar(IDLE)
+            .fetch_one(&pool)
+            .await
+            .expect("read");
         assert_eq!(idle, set);
     }
 }

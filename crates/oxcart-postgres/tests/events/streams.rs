@@ -1,7 +1,8 @@
 //! Appending to streams, and reading them.
 
 use oxcart_postgres::{
-    AppendError, Conflict, ErrorKind, Event, Expected, Projector, StoredEvent, Subscription, migrate,
+    AppendError, Conflict, ErrorKind, Event, Expected, Projector, StoredEvent, Subscription,
+    migrate,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
