@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, PgPool};
 
+use crate::ask::{LIMIT, Lent, known_within, within};
 use crate::error::{Error, ErrorKind, kind_of};
 use crate::events::build::{build, switch};
 use crate::events::order::order;
 use crate::events::projection::{Projection, ProjectionError, check, version};
 use crate::events::read::ordered;
-use crate::events::transaction::{BEGIN, Lent, set_lock_timeout, within};
+use crate::events::transaction::{BEGIN, set_lock_timeout};
 
 const WAIT_FIRST: Duration = Duration::from_millis(100);
 const WAIT_LONGEST: Duration = Duration::from_secs(30);
 /// Others that are in the way for so long are worth a line in the log.
 const WAIT_LOGGED: Duration = Duration::from_secs(2);
 
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const APPLY_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Runs a [`Projection`]: its table follows the events.
@@ -91,7 +91,7 @@ impl<P: Projection> Projector<P> {
             projection,
             batch: 500,
             poll: Duration::from_millis(100),
-            statement_timeout: STATEMENT_TIMEOUT,
+            statement_timeout: LIMIT,
             apply_timeout: APPLY_TIMEOUT,
         }
     }
@@ -165,7 +165,7 @@ impl<P: Projection> Projector<P> {
         let position = "SELECT position FROM oxcart.projection WHERE name = $1 AND serves";
         let position = sqlx::query_scalar(position).bind(P::NAME);
         let position: i64 = self.ask(tried, position.fetch_one(&mut *lent)).await?;
-        lent.give_back();
+        lent.give_back(None);
         Ok(position.unsigned_abs())
     }
 
@@ -231,16 +231,13 @@ impl<P: Projection> Projector<P> {
     async fn step(&self, limit: u32) -> Result<Moved, Stuck> {
         let mut lent = self.lend("moving a projection").await?;
         let moved = self.step_on(&mut lent, limit).await;
-        let is_lost = matches!(&moved, Err(stuck) if stuck.error.kind() == ErrorKind::Unreachable);
-        if !is_lost {
-            lent.give_back();
-        }
+        lent.give_back(moved.as_ref().err().map(|stuck| &stuck.error));
         moved
     }
 
     async fn step_on(&self, connection: &mut PgConnection, limit: u32) -> Result<Moved, Stuck> {
         let ordered = order(&mut *connection);
-        within(
+        known_within(
             self.statement_timeout,
             "giving events their positions",
             ordered,
@@ -320,7 +317,7 @@ impl<P: Projection> Projector<P> {
     ) -> Result<u32, Stuck> {
         const TRIED: &str = "moving a projection";
         let events = ordered(&mut *tx, position.unsigned_abs(), limit);
-        let events = within(self.statement_timeout, TRIED, events).await?;
+        let events = known_within(self.statement_timeout, TRIED, events).await?;
         for (before, event) in (0..).zip(&events) {
             let at = event.position.unwrap_or_default();
             let what = format!(
@@ -369,8 +366,7 @@ impl<P: Projection> Projector<P> {
         tried: &str,
         statement: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, Error> {
-        let answer = async { statement.await.map_err(|error| Error::sql(tried, error)) };
-        within(self.statement_timeout, tried, answer).await
+        within(self.statement_timeout, tried, statement).await
     }
 
     async fn lend(&self, tried: &str) -> Result<Lent, Error> {
