@@ -57,6 +57,8 @@ const BEGINNINGS: &[(&str, Refusal)] = &[
     // The server refuses a request in the middle of reading it, and closes the connection.
     ("Protocol error", Refusal::Unread),
     ("WAITAOF cannot be used when", Refusal::NoAof),
+    ("WAIT cannot be used with replica", Refusal::Replica),
+    ("WAITAOF cannot be used with replica", Refusal::Replica),
     ("DB index is out of range", Refusal::NoDatabase),
     ("invalid DB index", Refusal::NoDatabase),
     ("SELECT is not allowed in cluster mode", Refusal::Cluster),
@@ -164,7 +166,11 @@ mod tests {
             ),
             (
                 Refusal::Replica,
-                &["READONLY You can't write against a read only replica."],
+                &[
+                    "READONLY You can't write against a read only replica.",
+                    "ERR WAIT cannot be used with replica instances. Please also note that writes to replicas are just local",
+                    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local",
+                ],
             ),
             (
                 Refusal::NoRoom,
