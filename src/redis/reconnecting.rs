@@ -184,15 +184,16 @@ impl Reconnecting {
             return Err(trouble.clone());
         }
         let began = Instant::now();
-        let connection = match self.connector.connect().await {
-            Ok(connection) => connection,
+        let made = match self.connector.connect().await {
+            Ok(made) => made,
             Err(trouble) => {
                 *failure = Some((began, trouble.clone()));
                 return Err(trouble);
             }
         };
         let open = Numbered {
-            connection,
+            connection: made.connection,
+            renewal: made.renewal,
             number: self.cell.made.fetch_add(1, Ordering::Relaxed),
         };
         self.cell.heard(Instant::now());
@@ -283,6 +284,7 @@ impl Reconnecting {
         let Numbered {
             number,
             mut connection,
+            ..
         } = self.connection().await?;
         let cell = &*self.cell;
         let mut request = Request::new(cell, number, bytes_of(command), self.kind == Kind::Shared);
