@@ -281,7 +281,8 @@ async fn g9_a_connection_signs_in_anew_before_its_token_ends() {
     vault.set(|state| state.valid_for = Some(2 * SECOND));
     let queue = vault.queue_at(&server.plain_url()).await;
     let worker = run(worker(&queue, &Scene::new()).concurrency(1));
-    runs_one(&queue).await;
+    queue.enqueue(Work::Quick).await.unwrap();
+    drained(&queue, 5 * SECOND).await;
     let ids = || {
         let list: String = server.ask(&["CLIENT", "LIST"]);
         let ours = list.lines().filter(|line| line.contains("user=rotating"));
@@ -294,22 +295,23 @@ async fn g9_a_connection_signs_in_anew_before_its_token_ends() {
     let (before, asked, signed) = (ids(), vault.asked(), server.calls("auth"));
     let began = Instant::now();
     while began.elapsed() < 8 * SECOND {
-        runs_one(&queue).await;
+        queue.enqueue(Work::Quick).await.unwrap();
+        drained(&queue, 5 * SECOND).await;
         tokio::time::sleep(SECOND / 5).await;
     }
     assert_eq!(ids(), before);
     let (asked, signed) = (vault.asked() - asked, server.calls("auth") - signed);
-    println!(
-        "{} connections: asked {asked} times, signed in {signed} times",
-        before.len()
-    );
-    assert_eq!(asked, signed);
+    let made = before.len() as u64;
+    println!("{made} connections: asked {asked} times, signed in {signed} times");
+    // An `AUTH` may be under way on each of them.
+    assert!((signed..=signed + made).contains(&asked));
     assert!((5..=40).contains(&signed), "{signed} times");
     // One that fails to do so is used on.
     vault.feels(Mood::Fails);
     let asked = vault.asked();
     eventually(10 * SECOND, || vault.asked() > asked).await;
-    runs_one(&queue).await;
+    queue.enqueue(Work::Quick).await.unwrap();
+    drained(&queue, 5 * SECOND).await;
     assert_eq!(ids(), before);
     worker.stop().await;
     assert_keeps_it_secret(&log());
