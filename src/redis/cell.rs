@@ -71,6 +71,11 @@ impl ConnectionCell {
         Some(open)
     }
 
+    pub(crate) fn is_open(&self, number: u64) -> bool {
+        let open = self.lock();
+        open.as_ref().is_some_and(|open| open.number == number)
+    }
+
     /// Drops this connection, unless that was done.
     pub(crate) fn close(&self, number: u64) -> bool {
         let mut connection = self.lock();

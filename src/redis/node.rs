@@ -29,10 +29,13 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for the reason why a connection with TLS was closed.
 const LISTEN_FOR: Duration = Duration::from_millis(500);
-/// A silent peer is noticed after this, and then three probes at this interval.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
-const KEEPALIVE_PROBES: u32 = 3;
+/// No connection is silent for as long as this: firewalls and load balancers forget those that are, the strictest after 5 s. The
+/// kernels exchange these packets, and Redis does not hear of them.
+pub(crate) const SILENT_MAX: Duration = Duration::from_millis(4_500);
+/// A silent peer is noticed after this, and then so many probes at this interval.
+const KEEPALIVE: Duration = Duration::from_secs(4);
+const KEEPALIVE_PROBE: Duration = Duration::from_secs(4);
+const KEEPALIVE_PROBES: u32 = 5;
 
 /// Makes connections to one address.
 #[derive(Clone)]
