@@ -86,12 +86,15 @@ impl Trouble {
     }
 
     /// Whether the connection is of no further use. A server that is not the writable one any
-    /// more may have been replaced behind its address.
+    /// more may have been replaced behind its address. Rights that are given later hold for connections that are there.
     pub(crate) fn wants_new_connection(&self) -> bool {
-        !matches!(
-            self,
-            Self::Refused(Refusal::NoWrites | Refusal::UnknownScript, _)
-        )
+        match self {
+            Self::Refused(Refusal::NoWrites | Refusal::UnknownScript | Refusal::NoCommand, _) => {
+                false
+            }
+            Self::Refused(Refusal::NotAllowed, words) => !words.starts_with("NOPERM"),
+            _ => true,
+        }
     }
 
     pub(crate) fn untrusted(address: &str, why: &str) -> Self {
