@@ -62,8 +62,8 @@ impl Credentials {
         }
     }
 
-    /// For how long from now the server accepts them, and keeps a connection that signed in with them. After three quarters of this
-    /// time the provider is asked again, and the connection signs in anew (`AUTH`). Default: for ever.
+    /// For how long from now the server keeps a connection that signs in with them. After three quarters of this
+    /// time the provider is asked again, and the connection signs in anew (`AUTH`). Default: for ever, as Redis itself does.
     #[must_use]
     pub fn valid_for(mut self, time: Duration) -> Self {
         self.valid_for = Some(time);
