@@ -14,17 +14,16 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::redis::answer::ask;
 use crate::redis::connection::Connector;
+use crate::redis::credentials::{Credentials, PROVIDE_WITHIN, SignIn, SignedIn};
 use crate::redis::node::{Address, CONNECT_TIMEOUT};
 use crate::redis::of_process::OfProcess;
 use crate::redis::place::{Access, ClusterNodes};
 use crate::redis::slots::{self, SLOTS, Told};
-use crate::redis::tls::Tls;
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// How long the nodes may take to say who has which slots.
@@ -63,8 +62,8 @@ impl fmt::Display for Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(nodes: &ClusterNodes, tls: Option<&Tls>) -> Result<Self, Error> {
-        let (access, seeds) = nodes.access(tls)?;
+    pub(crate) fn new(nodes: &ClusterNodes, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        let (access, seeds) = nodes.access(sign_in)?;
         // Bad settings are an error now, and not with the first connection.
         for (host, port) in &seeds {
             access.node(host, *port)?;
@@ -77,7 +76,7 @@ impl Cluster {
     }
 
     /// A connection to the node that has the slot.
-    pub(crate) async fn connect(&self, slot: u16) -> Result<MultiplexedConnection, Trouble> {
+    pub(crate) async fn connect(&self, slot: u16) -> Result<SignedIn, Trouble> {
         let began = Instant::now();
         let connecting = async {
             let (address, owner) = self.owner(slot).await?;
@@ -205,8 +204,16 @@ impl Cluster {
     async fn ask_all(&self, known: &Known) -> Result<Told, Trouble> {
         let mut nodes = known.lock().told.nodes().clone();
         nodes.extend(self.seeds.iter().cloned());
-        let mut asking: FuturesUnordered<_> =
-            nodes.iter().map(|address| self.ask_one(address)).collect();
+        // All nodes have the same users, so the provider is asked once.
+        let credentials = match &self.access.provider {
+            Some(provider) => Some(provider.ask(&self.to_string(), PROVIDE_WITHIN).await?),
+            None => None,
+        };
+        let credentials = credentials.as_ref();
+        let asking = nodes
+            .iter()
+            .map(|address| self.ask_one(address, credentials));
+        let mut asking: FuturesUnordered<_> = asking.collect();
         let mut votes: BTreeMap<Told, usize> = BTreeMap::new();
         let mut troubles = Vec::new();
         while let Some(answer) = asking.next().await {
@@ -228,11 +235,15 @@ impl Cluster {
             .ok_or_else(|| self.none_answers(troubles))
     }
 
-    async fn ask_one(&self, (host, port): &Address) -> Result<Told, Trouble> {
+    async fn ask_one(
+        &self,
+        (host, port): &Address,
+        credentials: Option<&Credentials>,
+    ) -> Result<Told, Trouble> {
         let asking = async {
             let node = self.access.node(host, *port);
             let node = node.map_err(|error| Trouble::Misplaced(error.to_string()))?;
-            let mut connection = node.connect(ASK_FOR).await?;
+            let mut connection = node.connect_as(credentials, ASK_FOR).await?.connection;
             let answer = ask(&mut connection, redis::cmd("CLUSTER").arg("SLOTS")).await;
             match answer {
                 Ok(value) => slots::read(value, host).ok_or_else(|| {
@@ -277,7 +288,7 @@ impl Known {
     }
 }
 
-async fn connected(owner: &Connector, began: Instant) -> Result<MultiplexedConnection, Trouble> {
+async fn connected(owner: &Connector, began: Instant) -> Result<SignedIn, Trouble> {
     let left = CONNECT_TIMEOUT.saturating_sub(began.elapsed());
     match owner.node() {
         Some(node) => node.connect(left).await,

@@ -7,6 +7,7 @@ use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 
 use crate::error::Error;
 use crate::redis::address;
+use crate::redis::credentials::{Provider, SignIn};
 use crate::redis::node::{Address, Node, invalid};
 use crate::redis::tls::{self, Tls};
 
@@ -106,13 +107,19 @@ impl Sentinels {
     /// How connections to the master are made, how those to the sentinels, and where these are.
     pub(crate) fn access(
         &self,
-        tls: Option<&Tls>,
+        sign_in: SignIn<'_>,
     ) -> Result<(Access, Access, Vec<Address>), Error> {
         if self.name.is_empty() {
             return Err(wrong("the name of the master is missing", SENTINEL_FORM));
         }
-        let master = Access::new(&self.login, self.database, self.is_tls, tls)?;
-        let sentinels = Access::new(&self.sentinel_login, 0, self.is_tls, tls)?;
+        let master = Access::new(&self.login, self.database, self.is_tls, sign_in)?;
+        // A provider is asked for Redis; the sentinels have users of their own.
+        let provider = None;
+        let of_sentinels = SignIn {
+            provider,
+            ..sign_in
+        };
+        let sentinels = Access::new(&self.sentinel_login, 0, self.is_tls, of_sentinels)?;
         let addresses = addresses_in(&self.hosts, SENTINEL_PORT, SENTINEL_FORM)?;
         Ok((master, sentinels, addresses))
     }
@@ -179,8 +186,8 @@ impl ClusterNodes {
     }
 
     /// How connections are made, and where the nodes are.
-    pub(crate) fn access(&self, tls: Option<&Tls>) -> Result<(Access, Vec<Address>), Error> {
-        let access = Access::new(&self.login, 0, self.is_tls, tls)?;
+    pub(crate) fn access(&self, sign_in: SignIn<'_>) -> Result<(Access, Vec<Address>), Error> {
+        let access = Access::new(&self.login, 0, self.is_tls, sign_in)?;
         let addresses = addresses_in(&self.hosts, REDIS_PORT, CLUSTER_FORM)?;
         Ok((access, addresses))
     }
@@ -222,12 +229,14 @@ pub(crate) struct Access {
     settings: RedisConnectionInfo,
     is_tls: bool,
     tls: Option<Tls>,
+    pub(crate) provider: Option<Provider>,
 }
 
 impl Access {
-    fn new(login: &Login, database: i64, is_tls: bool, tls: Option<&Tls>) -> Result<Self, Error> {
+    fn new(login: &Login, database: i64, is_tls: bool, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        sign_in.check(login.user.is_some() || login.password.is_some())?;
         let scheme = if is_tls { "rediss://" } else { "redis://" };
-        tls::check(scheme, tls)?;
+        tls::check(scheme, sign_in.tls)?;
         let mut settings = RedisConnectionInfo::default().set_db(database);
         if let Some(user) = &login.user {
             settings = settings.set_username(user);
@@ -238,7 +247,8 @@ impl Access {
         Ok(Self {
             settings,
             is_tls,
-            tls: tls.cloned(),
+            tls: sign_in.tls.cloned(),
+            provider: sign_in.provider.cloned(),
         })
     }
 
@@ -256,7 +266,11 @@ impl Access {
         };
         let info = addr.into_connection_info().map_err(invalid)?;
         let info = info.set_redis_settings(self.settings.clone());
-        Node::at(info, self.tls.as_ref())
+        let sign_in = SignIn {
+            tls: self.tls.as_ref(),
+            provider: self.provider.as_ref(),
+        };
+        Node::at(info, sign_in)
     }
 }
 

@@ -20,10 +20,10 @@ use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::redis::answer::{ask, pairs, text};
+use crate::redis::credentials::{SignIn, SignedIn};
 use crate::redis::node::{Address, CONNECT_TIMEOUT, Node};
 use crate::redis::of_process::OfProcess;
 use crate::redis::place::{Access, Sentinels};
-use crate::redis::tls::Tls;
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// How long the sentinels may take to answer. The rest of the time for a connection is the master's.
@@ -70,8 +70,8 @@ impl fmt::Display for Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(sentinels: &Sentinels, tls: Option<&Tls>) -> Result<Self, Error> {
-        let (access, of_sentinels, addresses) = sentinels.access(tls)?;
+    pub(crate) fn new(sentinels: &Sentinels, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        let (access, of_sentinels, addresses) = sentinels.access(sign_in)?;
         let nodes = addresses
             .iter()
             .map(|(host, port)| of_sentinels.node(host, *port));
@@ -84,14 +84,14 @@ impl Watched {
     }
 
     /// A connection to the master, whose role was asked for.
-    pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
+    pub(crate) async fn connect(&self) -> Result<SignedIn, Trouble> {
         let began = Instant::now();
         let connecting = async {
             let master = self.master(began).await?;
             let left = CONNECT_TIMEOUT.saturating_sub(began.elapsed());
-            let mut connection = master.connect(left).await?;
-            self.check(&mut connection, master.address()).await?;
-            Ok(connection)
+            let mut made = master.connect(left).await?;
+            self.check(&mut made.connection, master.address()).await?;
+            Ok(made)
         };
         timeout(CONNECT_TIMEOUT, connecting)
             .await
@@ -166,7 +166,7 @@ impl Watched {
 
     async fn ask_one(&self, sentinel: &Node) -> Result<Answer, Trouble> {
         let asking = async {
-            let mut connection = sentinel.connect(ASK_FOR).await?;
+            let mut connection = sentinel.connect(ASK_FOR).await?.connection;
             let mut command = redis::cmd("SENTINEL");
             command.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
             match ask(&mut connection, &command).await {
