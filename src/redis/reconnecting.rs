@@ -220,8 +220,13 @@ impl Reconnecting {
     }
 
     async fn request_here(&self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
+        let first = match self.try_request(command).await {
+            Err(trouble) if repeat.allows(&trouble) => trouble,
+            answer => return answer,
+        };
         match self.try_request(command).await {
-            Err(trouble) if repeat.allows(&trouble) => self.try_request(command).await,
+            // The second certainly did not run; of the first that is not known.
+            Err(second) if first.may_have_run() && !second.may_have_run() => Err(first),
             answer => answer,
         }
     }
@@ -340,7 +345,7 @@ impl Reconnecting {
             },
             false => self.judge(error, began, patience),
         };
-        match trouble.wants_new_connection() {
+        match trouble.wants_new_connection(self.kind == Kind::Shared) {
             // Another answer has come meanwhile. So the connection is only slow, and others still
             // wait for answers on it.
             true if request.keeps && cell.last_heard() > began && is_late => {}

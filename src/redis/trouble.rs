@@ -87,8 +87,15 @@ impl Trouble {
 
     /// Whether the connection is of no further use. A server that is not the writable one any
     /// more may have been replaced behind its address. Rights that are given later hold for connections that are there.
-    pub(crate) fn wants_new_connection(&self) -> bool {
+    ///
+    /// A slot that is on its way says nothing of the connection: it is `ASK` or `TRYAGAIN` until the slot is at one node. A connection that others
+    /// share, for other slots, is left whatever a node says of one.
+    pub(crate) fn wants_new_connection(&self, is_shared: bool) -> bool {
         match self {
+            Self::Refused(Refusal::Cluster, _) if is_shared => false,
+            Self::Refused(Refusal::Cluster, words) => {
+                !words.starts_with("ASK ") && !words.starts_with("TRYAGAIN")
+            }
             Self::Refused(Refusal::NoWrites | Refusal::UnknownScript | Refusal::NoCommand, _) => {
                 false
             }
