@@ -9,6 +9,7 @@ mod support;
 mod clusters;
 mod load;
 mod sentinels;
+mod spread;
 
 use oxcart::{Error, ErrorKind};
 
