@@ -8,6 +8,7 @@ mod support;
 
 mod clusters;
 mod load;
+mod resumption;
 mod sentinels;
 mod spread;
 

@@ -1,6 +1,6 @@
 //! A Redis Cluster of this test's own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 
@@ -151,11 +151,15 @@ impl Cluster {
         }
     }
 
-    /// Kills the owner of the slot, waits until another node has it, and brings the old one back as its replica.
-    pub async fn fail_over(&self, slot: u16) {
+    /// Kills the owner of the slot, waits until another node has it, and brings the old one back as its replica. Answers when the new
+    /// owner first said that the slot is its own.
+    pub async fn fail_over(&self, slot: u16) -> Instant {
         let old = self.owner(slot).expect("the nodes agree");
         old.server.kill();
         let others = || self.nodes.iter().filter(|node| node.port() != old.port());
+        let has_it = |node: &ClusterNode| node.owner(slot) == Some(node.port()) && node.is_well();
+        eventually(LIMIT, || others().any(has_it)).await;
+        let moment = Instant::now();
         eventually(LIMIT, || {
             let new = self.owner(slot).is_some_and(|new| new.port() != old.port());
             new && others().all(ClusterNode::is_well)
@@ -168,6 +172,7 @@ impl Cluster {
                 && self.owner(slot).is_some()
         };
         eventually(LIMIT, is_back).await;
+        moment
     }
 
     /// Moves the slot, with all of its keys, to a node that has others.

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 use tempfile::TempDir;
@@ -169,16 +169,37 @@ impl Watched {
         servers.find(|server| agree && server.tcp_addr().port() == first)
     }
 
-    /// Kills the master, waits until the sentinels name another one, and brings the old one back as its replica.
-    pub async fn fail_over(&self) {
-        let old = self.master().expect("the sentinels agree");
-        let port = old.tcp_addr().port();
-        eventually(FAILOVER_LIMIT, || {
+    /// Kills the master, waits until the sentinels name another one, and brings the old one back as its replica. Answers when a
+    /// sentinel first named the new one, and that said that it is a master.
+    pub async fn fail_over(&self) -> Instant {
+        // Not before the last failover is over. On a busy machine one may begin by itself.
+        let ready = || {
+            let master = self.master()?;
+            let port = master.tcp_addr().port();
             let mut sentinels = self.sentinels.iter();
-            sentinels.all(|sentinel| sentinel.has_two_good_replicas(port))
+            let all = sentinels.all(|sentinel| sentinel.has_two_good_replicas(port));
+            all.then_some(master)
+        };
+        let mut found = None;
+        eventually(FAILOVER_LIMIT, || {
+            found = ready();
+            found.is_some()
         })
         .await;
+        let old = found.expect("it was waited for");
+        let port = old.tcp_addr().port();
         old.kill();
+        let others = || {
+            self.servers
+                .iter()
+                .filter(|server| server.tcp_addr().port() != port)
+        };
+        let is_named = || {
+            let mut named = self.sentinels.iter().filter_map(Sentinel::names);
+            named.any(|port| others().any(|new| new.tcp_addr().port() == port && is_master(new)))
+        };
+        eventually(FAILOVER_LIMIT, is_named).await;
+        let moment = Instant::now();
         let is_another = || {
             self.master()
                 .is_some_and(|new| new.tcp_addr().port() != port && is_master(new))
@@ -193,6 +214,7 @@ impl Watched {
                 }
             }
         });
+        moment
     }
 }
 
