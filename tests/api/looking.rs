@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use crate::rig::{Number, Rig, Running};
-use crate::support::ids;
+use crate::support::{ids, road};
 
 #[tokio::test]
 async fn pages_follow_each_other_whatever_happens_between_them() {

@@ -7,6 +7,7 @@
 mod support;
 
 mod clusters;
+mod guarded;
 mod load;
 mod resumption;
 mod sentinels;

@@ -144,7 +144,7 @@ async fn g9_each_node_does_the_work_of_its_queues_and_a_job_costs_what_it_costs_
         let owner = cluster.owner(slot).expect("the nodes agree");
         *queues.entry(owner.address()).or_default() += 1;
     }
-    let servers: Vec<&Server> = masters.iter().map(|node| &node.server).collect();
+    let servers: Vec<&Server> = masters.iter().map(|node| node.server()).collect();
     let used = counted(&cluster.url(), &servers).await;
 
     let (mut all, mut calls) = (0, 0);
@@ -184,9 +184,9 @@ async fn g9_each_node_does_the_work_of_its_queues_and_a_job_costs_what_it_costs_
     // Nothing ever went to a wrong node, not even at first: the map was there before.
     for node in &cluster.nodes {
         for name in ["MOVED", "ASK", "CROSSSLOT", "TRYAGAIN", "CLUSTERDOWN"] {
-            assert_eq!(errors(&node.server, name), 0, "{name}");
+            assert_eq!(errors(node.server(), name), 0, "{name}");
         }
     }
-    let ran = |node: &ClusterNode| node.server.calls("evalsha") + node.server.calls("eval");
+    let ran = |node: &ClusterNode| node.server().calls("evalsha") + node.server().calls("eval");
     assert_eq!(replicas.iter().map(ran).sum::<u64>(), 0);
 }

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use super::port::Port;
-use super::{relay, road};
+use super::{front, relay, road};
 
 /// How long the proxy's own thread may take to do what a switch asks for.
 const SWITCH_LIMIT: Duration = Duration::from_secs(5);
@@ -416,20 +416,13 @@ async fn serve(client: TcpStream, open: Open) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     match &switches.acceptor {
-        Some(acceptor) if speaks_tls(&client).await => {
+        Some(acceptor) if front::speaks_tls(&client).await => {
             if let Ok(client) = acceptor.accept(client).await {
                 relay::relay(tokio::io::split(client), server, switches).await;
             }
         }
         _ => relay::relay(client.into_split(), server, switches).await,
     }
-}
-
-/// By the first byte that a client sends.
-async fn speaks_tls(client: &TcpStream) -> bool {
-    const HANDSHAKE: u8 = 22;
-    let mut first = [0];
-    client.peek(&mut first).await.is_ok_and(|read| read > 0) && first[0] == HANDSHAKE
 }
 
 fn settle(what: &str, mut done: impl FnMut() -> bool) {

@@ -25,7 +25,7 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 pub struct ServerOptions {
     args: Vec<String>,
     env: Vec<(String, String)>,
-    port: Option<u16>,
+    port: Option<Port>,
 }
 
 impl ServerOptions {
@@ -48,6 +48,13 @@ impl ServerOptions {
         self
     }
 
+    /// A user beside the one whom every server has, as the words of `ACL SETUSER`. It is there again after a restart.
+    pub fn user(mut self, words: &[String]) -> Self {
+        self.args.push("--user".to_owned());
+        self.args.extend_from_slice(words);
+        self
+    }
+
     /// More environment for the server.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
@@ -56,7 +63,13 @@ impl ServerOptions {
 
     /// A port of the test's choice, not one that is certainly free.
     pub fn port(mut self, number: u16) -> Self {
-        self.port = Some(number);
+        self.port = Some(Port::claim_this(number));
+        self
+    }
+
+    /// A port that was claimed for it.
+    pub fn at(mut self, port: Port) -> Self {
+        self.port = Some(port);
         self
     }
 
@@ -66,7 +79,7 @@ impl ServerOptions {
             .prefix("oxcart-redis-")
             .tempdir()
             .expect("the system's temp folder is writable");
-        let port = self.port.map_or_else(Port::claim, Port::claim_this);
+        let port = self.port.unwrap_or_else(Port::claim);
         let entrance = Entrance::to(port.address());
         let args = [entrance.args(), self.args].concat();
         let process = spawn(folder.path(), &port, &args, &self.env);
@@ -217,7 +230,12 @@ impl Server {
     /// Makes this server a replica of `primary`, and waits until it has caught up with its present
     /// state. `cli(&["REPLICAOF", "NO", "ONE"])` promotes it.
     pub fn replica_of(&self, primary: &Server) {
-        let port = primary.port.number().to_string();
+        self.replica_of_port(primary.port.number());
+    }
+
+    /// The same, with the port that the primary announces.
+    pub fn replica_of_port(&self, port: u16) {
+        let port = port.to_string();
         self.cli(&["REPLICAOF", "127.0.0.1", &port]);
         self.await_replication(|| self.info("master_link_status") == "up");
     }
