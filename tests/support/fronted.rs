@@ -18,6 +18,7 @@ pub struct Fronted {
 impl Fronted {
     /// Without a front, unless there is what a front shows.
     pub fn start(options: ServerOptions, shown: Option<&TlsAcceptor>) -> Self {
+        let options = options.alone();
         let Some(acceptor) = shown else {
             let server = options.start();
             return Self {

@@ -3,6 +3,7 @@
 //! It lives on a thread and a runtime of its own, so it goes on while the test's runtime is
 //! blocked.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -73,6 +74,8 @@ pub(super) struct Switches {
     longest_readable: AtomicU64,
     refused: AtomicU64,
     half_open: AtomicBool,
+    /// The proxy's own.
+    port: u16,
     target: Mutex<SocketAddr>,
     /// For clients that speak TLS, if the environment asks for it.
     acceptor: Option<TlsAcceptor>,
@@ -92,7 +95,9 @@ impl Proxy {
             .enable_all()
             .build()
             .expect("a thread can be started");
+        let port = Port::claim();
         let switches = Arc::new(Switches {
+            port: port.number(),
             loss: Mutex::new(Loss {
                 every: 0,
                 fate: Fate::Deliver,
@@ -116,7 +121,7 @@ impl Proxy {
             open: Mutex::new(HashMap::new()),
         });
         let proxy = Self {
-            port: Port::claim(),
+            port,
             switches,
             listener: Mutex::new(None),
             runtime: Some(runtime),
@@ -352,6 +357,18 @@ impl Switches {
         // Who was held up by a busy machine may catch up.
         *free_at = (now - HELD_UP).max(*free_at) + takes;
         *free_at
+    }
+
+    /// What a cluster of one node says of where it is leads to this proxy.
+    pub(super) fn with_its_own_port<'a>(&self, reply: &'a [u8]) -> Cow<'a, [u8]> {
+        const SAID: &[u8] = b"\r\n127.0.0.1\r\n:";
+        let found = reply.windows(SAID.len()).position(|window| window == SAID);
+        let Some(at) = found.filter(|_| road::is_cluster()) else {
+            return Cow::Borrowed(reply);
+        };
+        let (before, rest) = reply.split_at(at + SAID.len());
+        let after = rest.iter().position(|byte| *byte == b'\r').unwrap_or(0);
+        Cow::Owned([before, self.port.to_string().as_bytes(), &rest[after..]].concat())
     }
 
     pub(super) fn closes_after(&self, reply: &[u8]) -> bool {
