@@ -80,7 +80,7 @@ async fn g9_queues_are_at_all_nodes_and_single_calls_share_one_connection_to_eac
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_what_is_wrong_with_a_cluster_is_said() {
-    let single = Server::start();
+    let single = Server::options().alone().start();
     let error = refused_by(ClusterNodes::new([single.tcp_addr().to_string()])).await;
     says(&error, ErrorKind::Unsuitable, "is no node of a cluster");
 

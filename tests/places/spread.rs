@@ -132,7 +132,7 @@ async fn counted(url: &str, servers: &[&Server]) -> Vec<Counted> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_each_node_does_the_work_of_its_queues_and_a_job_costs_what_it_costs_at_one_server() {
-    let single = Server::start();
+    let single = Server::options().alone().start();
     let at_one = counted(&single.plain_url(), &[&single]).await.remove(0);
     let of_queue = at_one.all() as f64 / QUEUES as f64;
 
