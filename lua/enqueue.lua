@@ -17,6 +17,9 @@ if status == 'superseded' or status == 'asked' then
   return { status, now_ms }
 end
 if status == 'repeated' then
+  -- `WAIT` and `WAITAOF` wait for what this connection has written. So that they wait for the call, which came through another one,
+  -- something is written behind it.
+  queue.end_call(args.lane, args.call, answer)
   local reply = { status, now_ms }
   queue.append_list(reply, queue.words(answer))
   return reply

@@ -283,6 +283,7 @@ pub use crate::queue::signal::Signalled;
 pub use crate::queue::steps::{StepInfo, StepState, StepsHandle, StepsInfo};
 pub use crate::queue::sweep::{Sweep, Swept};
 pub use crate::queue::workers::{RunningJob, WorkerInfo};
+pub use crate::redis::credentials::Credentials;
 pub use crate::redis::place::{ClusterNodes, Sentinels};
 pub use crate::redis::pool::Pool;
 pub use crate::redis::server::{Persistence, Product, ServerInfo};

@@ -1,5 +1,6 @@
 //! The entrance: a connection to Redis and the queues in it.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use crate::queue::setup::Setup;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::runtime;
-use crate::store::backend::{Backend, ClusterNodes, Pool, Sentinels, ServerInfo, Tls};
+use crate::store::backend::{
+    Backend, ClusterNodes, Credentials, Pool, Provider, Sentinels, ServerInfo, SignIn, Tls,
+};
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
@@ -217,6 +220,7 @@ pub struct OxcartBuilder {
     call_timeout: Duration,
     operator: Option<String>,
     tls: Option<Tls>,
+    credentials: Option<Provider>,
 }
 
 impl Default for OxcartBuilder {
@@ -227,6 +231,7 @@ impl Default for OxcartBuilder {
             call_timeout: CALL_TIMEOUT_DEFAULT,
             operator: None,
             tls: None,
+            credentials: None,
         }
     }
 }
@@ -269,6 +274,41 @@ impl OxcartBuilder {
         self
     }
 
+    /// Asks for user and password at each connection that is made, for services whose tokens or passwords change. Default: those of the
+    /// URL, which never change. A URL with a user or a password is refused beside it; sentinels keep their own.
+    ///
+    /// It is asked often, and by several connections at once: let it keep a token as long as that is good. It has 2 s, runs on a thread of
+    /// its own, and may block that. If it fails, or a server does not accept what it gave, that is trouble that passes: it is asked
+    /// again with the next attempt to connect. `docs/connect.md` tells of connections that live longer than a token.
+    ///
+    /// ```no_run
+    /// # async fn token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # async fn example() -> Result<(), oxcart::Error> {
+    /// use oxcart::{Credentials, Oxcart};
+    ///
+    /// let oxcart = Oxcart::builder()
+    ///     .credentials(|| async { Ok(Credentials::new("app", token().await?)) })
+    ///     .connect("rediss://redis.internal:6379/")
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn credentials<F, Given>(mut self, provider: F) -> Self
+    where
+        F: Fn() -> Given + Send + Sync + 'static,
+        Given: Future<Output = Result<Credentials, Box<dyn StdError + Send + Sync>>> + 'static,
+    {
+        self.credentials = Some(Provider::new(provider));
+        self
+    }
+
+    fn sign_in(&self) -> SignIn<'_> {
+        SignIn {
+            tls: self.tls.as_ref(),
+            provider: self.credentials.as_ref(),
+        }
+    }
+
     /// Connects; see [`Oxcart::connect`].
     ///
     /// # Errors
@@ -280,7 +320,7 @@ impl OxcartBuilder {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn connect(self, url: &str) -> Result<Oxcart, Error> {
-        let backend = Backend::redis(url, self.tls.as_ref())?;
+        let backend = Backend::redis(url, self.sign_in())?;
         self.finish(backend).await
     }
 
@@ -300,7 +340,7 @@ impl OxcartBuilder {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn connect_sentinels(self, sentinels: Sentinels) -> Result<Oxcart, Error> {
-        let backend = Backend::redis_watched_by(&sentinels, self.tls.as_ref())?;
+        let backend = Backend::redis_watched_by(&sentinels, self.sign_in())?;
         self.finish(backend).await
     }
 
@@ -320,7 +360,7 @@ impl OxcartBuilder {
     ///
     /// Dropping the future leaves nothing behind.
     pub async fn connect_cluster(self, nodes: ClusterNodes) -> Result<Oxcart, Error> {
-        let backend = Backend::redis_cluster(&nodes, self.tls.as_ref())?;
+        let backend = Backend::redis_cluster(&nodes, self.sign_in())?;
         self.finish(backend).await
     }
 
@@ -341,6 +381,11 @@ impl OxcartBuilder {
         if self.tls.is_some() {
             return Err(Error::invalid(
                 "settings for TLS and a pool are given, and the pool says how connections are made",
+            ));
+        }
+        if self.credentials.is_some() {
+            return Err(Error::invalid(
+                "a provider of credentials and a pool are given, and the pool says how connections are made",
             ));
         }
         self.finish(Backend::redis_of(pool.into())).await

@@ -281,6 +281,54 @@ async fn another_server_does_not_confirm_what_it_never_had() {
     assert_eq!(error.kind(), ErrorKind::Unknowable, "{error}");
 }
 
+/// The same server answers on another connection, and the replica still does not have it. From Redis 7.2 on, a connection that has written nothing
+/// waits for nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_connection_does_not_confirm_what_no_replica_has() {
+    let (server, replica) = with_replica();
+    eventually(5 * SECOND, || {
+        server
+            .try_cli(&["WAIT", "1", "10"])
+            .is_ok_and(|there| there == redis::Value::Int(1))
+    })
+    .await;
+    let queue = queue(&server, 3 * SECOND).await;
+    replica.pause();
+    let request = queue
+        .enqueue(Charge { order: 1 })
+        .durability(Durability::Replicated(1));
+    let waiting = tokio::spawn(async move { request.await.map(|_| ()) });
+    for cut in 0..3 {
+        eventually(5 * SECOND, || {
+            server.calls("wait") > cut && blocked(&server) == 1
+        })
+        .await;
+        server.cli(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    }
+    let error = waiting.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotDurable, "{error}");
+    replica.resume();
+}
+
+/// While one confirmation is waited for, others come, and each is told before it gives up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_during_a_wait_is_told_in_time_that_it_was_not_reached() {
+    let server = Server::start();
+    let queue = queue(&server, 2 * SECOND).await;
+    let durable = queue.with_durability(Durability::Replicated(1)).unwrap();
+    let mut waiting = Vec::new();
+    for order in 0..20 {
+        let request = durable.enqueue(Charge { order });
+        waiting.push(tokio::spawn(async move { request.await.map(|_| ()) }));
+        tokio::time::sleep(SECOND / 5).await;
+    }
+    for request in waiting {
+        let error = request.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotDurable, "{error}");
+    }
+    assert_eq!(queue.counts().await.unwrap().waiting, 20);
+}
+
 fn blocked(server: &Server) -> u64 {
     server.info("blocked_clients").parse().unwrap()
 }

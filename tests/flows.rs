@@ -3,6 +3,8 @@
 //!
 //! `FLOWS=full cargo test --release --test flows` has the large numbers.
 
+#[path = "flows/called.rs"]
+mod called;
 #[path = "flows/far.rs"]
 mod far;
 mod support;

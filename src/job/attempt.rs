@@ -20,6 +20,9 @@ pub struct Attempt {
     pub number: u32,
     /// How many attempts the job has in all.
     pub attempts: u32,
+    /// How many attempts went wrong before this one, also before the job was replayed, and those of workers that died: those which the
+    /// [history](crate::Queue::history) counts.
+    pub earlier: u64,
     /// How often a worker died while it ran this job.
     pub stalls: u32,
     /// How often a handler has put this job off ([`Failure::snooze`](crate::Failure::snooze)), since it was enqueued or replayed.

@@ -3,6 +3,7 @@
 pub(crate) mod attempt;
 pub(crate) mod failure;
 pub(crate) mod head;
+pub(crate) mod headers;
 pub(crate) mod history;
 pub(crate) mod options;
 pub(crate) mod outcome;

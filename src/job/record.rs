@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::job::head::{
     EXTERNAL_PAYLOAD, WITH_TRAITS, field_in, fields_of, split_fields, split_place,
 };
+use crate::job::headers;
 use crate::job::options::{ATTEMPTS_DEFAULT, JobOptions};
 use crate::job::secret::{decode_names, encode_names};
 use crate::job::traits::{self, ORDER, Traits};
@@ -143,6 +144,25 @@ impl EncodedRecord {
             &[&head, &self.record[..]].concat(),
             self.external_payload.clone(),
         )
+    }
+
+    /// The same with one more header, or with another value of one that it has.
+    pub(crate) fn with_header(&self, key: &str, value: &str) -> Result<Self, Error> {
+        let (fields, body) = split_fields(&self.record);
+        let mut body: Body<'_> = rmp_serde::from_slice(body).map_err(|source| {
+            let unreadable = format!("cannot read a job's record: {source}");
+            Error::new(ErrorKind::Incompatible, unreadable)
+        })?;
+        headers::set(&mut body.headers, key.to_owned(), value.to_owned());
+        headers::check(&body.headers)?;
+        let mut record = fields.to_vec();
+        rmp_serde::encode::write_named(&mut record, &body)
+            .expect("plain data always encodes into memory");
+        Ok(Self {
+            record,
+            external_payload: self.external_payload.clone(),
+            traits: self.traits,
+        })
     }
 
     /// The job runs after others with the same key.

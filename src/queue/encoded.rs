@@ -66,6 +66,25 @@ impl EncodedJob {
         self.job.record.order_key()
     }
 
+    /// The value of one of its [headers](crate::Enqueue::header), if it has it.
+    #[must_use]
+    pub fn header(&self, key: &str) -> Option<String> {
+        let record = self.job.record.read().ok()?;
+        let mut headers = record.headers.into_iter();
+        headers.find_map(|(known, value)| (known == key).then_some(value))
+    }
+
+    /// The same with this header, which replaces one of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] as for [`Enqueue::header`](crate::Enqueue::header): all headers of a job have 1,024 bytes at most, names and values together.
+    pub fn with_header(mut self, key: &str, value: &str) -> Result<Self, Error> {
+        let record = self.job.record.with_header(key, value);
+        self.job.record = record.map_err(|error| error.with_job(&self.job.id))?;
+        Ok(self)
+    }
+
     /// How it is kept.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

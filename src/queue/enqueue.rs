@@ -1,6 +1,5 @@
 //! A request to enqueue one job.
 
-mod headers;
 pub(crate) mod node;
 
 use std::borrow::Cow;
@@ -16,6 +15,7 @@ use tracing::Instrument;
 use crate::codec;
 use crate::error::Error;
 use crate::id::JobId;
+use crate::job::headers;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
 use crate::job::{self, Job, options_of};
@@ -283,12 +283,16 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
+    /// Whether it has a [header](Self::header) of this name.
+    #[must_use]
+    pub fn has_header(&self, key: &str) -> bool {
+        self.headers.iter().any(|(known, _)| known == key)
+    }
+
     /// Send this along, for the handler to read: a trace id, a tenant. All headers of a job
     /// together may have 1 KiB. A key that is set twice keeps the later value.
     pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        let key = key.into();
-        self.headers.retain(|(known, _)| *known != key);
-        self.headers.push((key, value.into()));
+        headers::set(&mut self.headers, key.into(), value.into());
         self
     }
 

@@ -23,7 +23,7 @@ mod submission;
 mod task;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -120,6 +120,9 @@ impl Producer {
         submission: &Arc<Submission>,
         limit: Duration,
     ) -> Result<Fate, Error> {
+        if self.promise.is_some() {
+            submission.awaited_until(Instant::now().checked_add(limit));
+        }
         let waiting = async {
             if submission.is_given() || self.hand_over(submission).await {
                 return submission.decided().await.clone();

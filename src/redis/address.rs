@@ -86,6 +86,13 @@ pub(crate) fn check_host(host: &str) -> Result<(), Error> {
     if name.is_empty() {
         return wrong("it names no host");
     }
+    // What is shown as the host in messages must not have a password in front of it.
+    let is_strange = |c: char| c.is_whitespace() || matches!(c, '@' | '/' | '?' | '#' | ',');
+    if name.contains(is_strange) {
+        return wrong(
+            "a host has a space in it, or one of `@`, `/`, `?`, `#`, `,`; a user and password are given apart from it",
+        );
+    }
     // Nothing behind the `:` means the usual port.
     let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0);
     match port {

@@ -1,11 +1,12 @@
 //! A connection that is there or not, and what is known of its line.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 
+use crate::redis::credentials::Renewal;
 use crate::redis::trouble::Trouble;
 
 /// For how long the slowest answer is remembered.
@@ -52,6 +53,7 @@ pub(crate) struct Numbered {
     /// Which connection of the cell it is.
     pub(crate) number: u64,
     pub(crate) connection: MultiplexedConnection,
+    pub(crate) renewal: Option<Arc<Renewal>>,
 }
 
 impl ConnectionCell {
@@ -62,7 +64,16 @@ impl ConnectionCell {
     }
 
     pub(crate) fn open(&self) -> Option<Numbered> {
-        self.lock().clone()
+        let open = self.lock().clone()?;
+        if let Some(renewal) = &open.renewal {
+            renewal.look(&open.connection);
+        }
+        Some(open)
+    }
+
+    pub(crate) fn is_open(&self, number: u64) -> bool {
+        let open = self.lock();
+        open.as_ref().is_some_and(|open| open.number == number)
     }
 
     /// Drops this connection, unless that was done.

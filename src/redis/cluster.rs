@@ -14,21 +14,22 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use redis::aio::MultiplexedConnection;
 use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::redis::answer::ask;
 use crate::redis::connection::Connector;
+use crate::redis::credentials::{Credentials, PROVIDE_WITHIN, SignIn, SignedIn};
 use crate::redis::node::{Address, CONNECT_TIMEOUT};
 use crate::redis::of_process::OfProcess;
 use crate::redis::place::{Access, ClusterNodes};
 use crate::redis::slots::{self, SLOTS, Told};
-use crate::redis::tls::Tls;
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// How long the nodes may take to say who has which slots.
 const ASK_FOR: Duration = Duration::from_secs(1);
+/// They are not asked more often than this.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(crate) struct Cluster {
     seeds: Vec<Address>,
@@ -63,8 +64,8 @@ impl fmt::Display for Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(nodes: &ClusterNodes, tls: Option<&Tls>) -> Result<Self, Error> {
-        let (access, seeds) = nodes.access(tls)?;
+    pub(crate) fn new(nodes: &ClusterNodes, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        let (access, seeds) = nodes.access(sign_in)?;
         // Bad settings are an error now, and not with the first connection.
         for (host, port) in &seeds {
             access.node(host, *port)?;
@@ -77,7 +78,7 @@ impl Cluster {
     }
 
     /// A connection to the node that has the slot.
-    pub(crate) async fn connect(&self, slot: u16) -> Result<MultiplexedConnection, Trouble> {
+    pub(crate) async fn connect(&self, slot: u16) -> Result<SignedIn, Trouble> {
         let began = Instant::now();
         let connecting = async {
             let (address, owner) = self.owner(slot).await?;
@@ -85,6 +86,9 @@ impl Cluster {
                 Ok(connection) => return Ok(connection),
                 Err(trouble) => trouble,
             };
+            if !shows_a_change(&trouble) {
+                return Err(trouble);
+            }
             self.is_stale();
             // Another node may have taken its place.
             match self.owner(slot).await {
@@ -110,18 +114,12 @@ impl Cluster {
         if !is_known {
             self.look(&known, Instant::now()).await?;
         }
-        let mut map = known.lock();
-        let owner = map
-            .moved
-            .get(&slot)
-            .or_else(|| map.told.owner(slot))
-            .cloned();
-        let Some(address) = owner else {
-            map.is_stale = true;
+        let Some(address) = known.lock().owner(slot) else {
+            known.lock().is_stale = true;
             let words = format!("no node of {self} has the slot {slot}");
             return Err(Trouble::Refused(Refusal::Moving, words));
         };
-        let node = self.node(&mut map, &address)?;
+        let node = self.node(&known, &address)?;
         Ok((address, node))
     }
 
@@ -129,11 +127,13 @@ impl Cluster {
     pub(crate) async fn owners(&self) -> Result<(Vec<Connector>, usize), Trouble> {
         let known = self.known.get();
         self.look(&known, Instant::now()).await?;
-        let mut map = known.lock();
-        let owners = map.told.owners();
-        let uncovered = SLOTS as usize - map.told.covered();
-        let nodes = owners.iter().map(|address| self.node(&mut map, address));
-        Ok((nodes.collect::<Result<_, _>>()?, uncovered))
+        let (owners, covered) = {
+            let map = known.lock();
+            (map.told.owners(), map.told.covered())
+        };
+        let nodes = owners.iter().map(|address| self.node(&known, address));
+        let nodes = nodes.collect::<Result<_, _>>()?;
+        Ok((nodes, SLOTS as usize - covered))
     }
 
     /// Looks at what a request ended with: what a node says of its slots is no error of the caller's, and passes.
@@ -145,7 +145,7 @@ impl Cluster {
         match trouble {
             Trouble::Refused(Refusal::Cluster, words) if !words.starts_with("CROSSSLOT") => {
                 match slots::moved(&words) {
-                    Some((moved, address)) if moved == slot && !address.0.is_empty() => {
+                    Some((moved, address)) if moved == slot && is_known(&address.0) => {
                         let known = self.known.get();
                         known.lock().moved.insert(slot, address);
                     }
@@ -154,10 +154,7 @@ impl Cluster {
                 Err(Trouble::Refused(Refusal::Moving, words))
             }
             trouble => {
-                if matches!(
-                    trouble,
-                    Trouble::Unreachable(_) | Trouble::Refused(Refusal::Replica, _)
-                ) {
+                if shows_a_change(&trouble) {
                     self.is_stale();
                 }
                 Err(trouble)
@@ -169,22 +166,23 @@ impl Cluster {
         self.known.get().lock().is_stale = true;
     }
 
-    fn node(&self, map: &mut Map, address: &Address) -> Result<Connector, Trouble> {
-        if let Some(node) = map.nodes.get(address) {
+    /// The node at this address, which is made once: settings for TLS are read from files.
+    fn node(&self, known: &Known, address: &Address) -> Result<Connector, Trouble> {
+        if let Some(node) = known.lock().nodes.get(address) {
             return Ok(node.clone());
         }
         let node = self.access.node(&address.0, address.1);
         let node = node.map_err(|error| Trouble::Misplaced(error.to_string()))?;
         let node = Connector::of_node(node);
-        map.nodes.insert(address.clone(), node.clone());
-        Ok(node)
+        let mut map = known.lock();
+        Ok(map.nodes.entry(address.clone()).or_insert(node).clone())
     }
 
-    /// Makes the map anew, unless that was done after `since`.
+    /// Makes the map anew, unless that was done after `since`, or a moment ago: while a node is away, each call of each queue asks for it.
     async fn look(&self, known: &Known, since: Instant) -> Result<(), Trouble> {
         let mut asking = known.asking.lock().await;
         if let Some((began, answer)) = &*asking
-            && *began >= since
+            && (*began >= since || began.elapsed() < LOOK_AGAIN)
         {
             return answer.clone();
         }
@@ -192,8 +190,9 @@ impl Cluster {
         let answer = self.ask_all(known).await;
         let answer = answer.map(|told| {
             let mut map = known.lock();
-            map.nodes
-                .retain(|address, _| told.nodes().contains(address));
+            map.nodes.retain(|address, _| {
+                told.nodes().contains(address) || self.seeds.contains(address)
+            });
             map.moved.clear();
             map.is_stale = false;
             map.told = told;
@@ -205,8 +204,16 @@ impl Cluster {
     async fn ask_all(&self, known: &Known) -> Result<Told, Trouble> {
         let mut nodes = known.lock().told.nodes().clone();
         nodes.extend(self.seeds.iter().cloned());
-        let mut asking: FuturesUnordered<_> =
-            nodes.iter().map(|address| self.ask_one(address)).collect();
+        // All nodes have the same users, so the provider is asked once.
+        let credentials = match &self.access.provider {
+            Some(provider) => Some(provider.ask(&self.to_string(), PROVIDE_WITHIN).await?),
+            None => None,
+        };
+        let credentials = credentials.as_ref();
+        let asking = nodes
+            .iter()
+            .map(|address| self.ask_one(known, address, credentials));
+        let mut asking: FuturesUnordered<_> = asking.collect();
         let mut votes: BTreeMap<Told, usize> = BTreeMap::new();
         let mut troubles = Vec::new();
         while let Some(answer) = asking.next().await {
@@ -228,14 +235,19 @@ impl Cluster {
             .ok_or_else(|| self.none_answers(troubles))
     }
 
-    async fn ask_one(&self, (host, port): &Address) -> Result<Told, Trouble> {
+    async fn ask_one(
+        &self,
+        known: &Known,
+        address: &Address,
+        credentials: Option<&Credentials>,
+    ) -> Result<Told, Trouble> {
         let asking = async {
-            let node = self.access.node(host, *port);
-            let node = node.map_err(|error| Trouble::Misplaced(error.to_string()))?;
-            let mut connection = node.connect(ASK_FOR).await?;
+            let node = self.node(known, address)?;
+            let node = node.node().ok_or_else(no_address)?;
+            let mut connection = node.connect_as(credentials, ASK_FOR).await?.connection;
             let answer = ask(&mut connection, redis::cmd("CLUSTER").arg("SLOTS")).await;
             match answer {
-                Ok(value) => slots::read(value, host).ok_or_else(|| {
+                Ok(value) => slots::read(value, &address.0).ok_or_else(|| {
                     Trouble::Garbled("a node gives a map that cannot be read".to_owned())
                 }),
                 Err(trouble) if trouble.to_string().contains("cluster support disabled") => {
@@ -271,18 +283,41 @@ impl Cluster {
     }
 }
 
+impl Map {
+    fn owner(&self, slot: u16) -> Option<Address> {
+        let owner = self.moved.get(&slot);
+        owner.or_else(|| self.told.owner(slot)).cloned()
+    }
+}
+
 impl Known {
     fn lock(&self) -> MutexGuard<'_, Map> {
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn connected(owner: &Connector, began: Instant) -> Result<MultiplexedConnection, Trouble> {
+async fn connected(owner: &Connector, began: Instant) -> Result<SignedIn, Trouble> {
     let left = CONNECT_TIMEOUT.saturating_sub(began.elapsed());
     match owner.node() {
         Some(node) => node.connect(left).await,
-        None => Err(Trouble::Misplaced("a node has no address".to_owned())),
+        None => Err(no_address()),
     }
+}
+
+fn no_address() -> Trouble {
+    Trouble::Misplaced("a node has no address".to_owned())
+}
+
+fn is_known(host: &str) -> bool {
+    !host.is_empty() && host != slots::UNKNOWN
+}
+
+/// Whether another node may have taken the place of one. A node that is full, or does not let this user in, is the same as before.
+fn shows_a_change(trouble: &Trouble) -> bool {
+    matches!(
+        trouble,
+        Trouble::Unreachable(_) | Trouble::Refused(Refusal::Replica | Refusal::Moving, _)
+    )
 }
 
 /// One slot of a cluster.

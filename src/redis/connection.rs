@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, IntoConnectionInfo, Value};
 
 use crate::error::Error;
 use crate::redis::address;
 use crate::redis::cluster::{Cluster, Slot};
+use crate::redis::credentials::{SignIn, SignedIn};
 use crate::redis::node::{CONNECT_TIMEOUT, Node, RESPONSE_TIMEOUT, invalid};
 use crate::redis::place::{self, ClusterNodes, Sentinels};
 use crate::redis::pool::Pool;
 use crate::redis::reconnecting::{BYTES_PER_SECOND, Reconnecting, SharedConnection, bytes_of};
 use crate::redis::repeat::Repeat;
 use crate::redis::slots;
-use crate::redis::tls::{self, Tls};
+use crate::redis::tls;
 use crate::redis::trouble::Trouble;
 use crate::redis::watched::Watched;
 use crate::runtime;
@@ -49,31 +49,34 @@ enum Place {
 impl Connector {
     /// From a URL as redis-rs reads it: `redis://[user:password@]host[:port][/db]`,
     /// the same with `rediss://` over TLS, `redis+unix:///path`; or `redis+sentinel://` and `redis+cluster://`, with several hosts.
-    pub(crate) fn from_url(url: &str, tls: Option<&Tls>) -> Result<Self, Error> {
+    pub(crate) fn from_url(url: &str, sign_in: SignIn<'_>) -> Result<Self, Error> {
         if let Some(sentinels) = place::sentinels_in(url)? {
-            return Self::from_sentinels(&sentinels, tls);
+            return Self::from_sentinels(&sentinels, sign_in);
         }
         if let Some(nodes) = place::cluster_in(url)? {
-            return Self::from_cluster(&nodes, tls);
+            return Self::from_cluster(&nodes, sign_in);
         }
-        tls::check(url, tls)?;
+        tls::check(url, sign_in.tls)?;
         address::check(url)?;
         let info = url.trim().into_connection_info().map_err(invalid)?;
-        Ok(Self::of_node(Node::at(info, tls)?))
+        Ok(Self::of_node(Node::at(info, sign_in)?))
     }
 
     pub(crate) fn from_pool(pool: Pool) -> Self {
         Self::of_node(Node::of_pool(pool))
     }
 
-    pub(crate) fn from_sentinels(sentinels: &Sentinels, tls: Option<&Tls>) -> Result<Self, Error> {
-        let watched = Watched::new(sentinels, tls)?;
+    pub(crate) fn from_sentinels(
+        sentinels: &Sentinels,
+        sign_in: SignIn<'_>,
+    ) -> Result<Self, Error> {
+        let watched = Watched::new(sentinels, sign_in)?;
         let address = watched.to_string().into();
         Ok(Self::new(Place::Watched(Arc::new(watched)), address))
     }
 
-    pub(crate) fn from_cluster(nodes: &ClusterNodes, tls: Option<&Tls>) -> Result<Self, Error> {
-        let cluster = Arc::new(Cluster::new(nodes, tls)?);
+    pub(crate) fn from_cluster(nodes: &ClusterNodes, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        let cluster = Arc::new(Cluster::new(nodes, sign_in)?);
         let address = cluster.to_string().into();
         let number = 0;
         Ok(Self::new(Place::Cluster(Slot { cluster, number }), address))
@@ -123,7 +126,7 @@ impl Connector {
     }
 
     /// A new connection, driven by the library's runtime. It has no time limit for answers: each caller sets its own.
-    pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
+    pub(crate) async fn connect(&self) -> Result<SignedIn, Trouble> {
         // The task that drives a connection runs on the runtime on which the connection was made.
         let place = self.place.clone();
         let connecting = runtime::run(async move {

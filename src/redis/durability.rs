@@ -15,25 +15,33 @@ pub(crate) enum Confirmed {
     Short(String),
 }
 
-/// The commands that wait for a level, each for at most so long.
-pub(crate) fn commands(level: Level, within: Duration) -> Vec<Cmd> {
-    // With 0 Redis would wait for ever.
-    let ms = within.as_millis().max(1) as u64;
-    let mut commands = Vec::new();
-    if level.replicas > 0 {
-        let mut wait = redis::cmd("WAIT");
-        wait.arg(level.replicas).arg(ms);
-        commands.push(wait);
-    }
-    if level.fsync {
-        let mut wait = redis::cmd("WAITAOF");
-        wait.arg(1).arg(0).arg(ms);
-        commands.push(wait);
-    }
-    commands
+/// A part of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Replicas(u8),
+    Fsync,
 }
 
-/// What an answer to one of the [`commands`] says: `WAIT` how many replicas have it, `WAITAOF` whether this server has written it to disk, and
+/// What is to be waited for, one after the other.
+pub(crate) fn waits(level: Level) -> impl Iterator<Item = Wait> {
+    let replicas = (level.replicas > 0).then_some(Wait::Replicas(level.replicas));
+    let fsync = level.fsync.then_some(Wait::Fsync);
+    replicas.into_iter().chain(fsync)
+}
+
+impl Wait {
+    /// It waits for at most so long.
+    pub(crate) fn command(self, within: Duration) -> Cmd {
+        // With 0 Redis would wait for ever.
+        let ms = within.as_millis().max(1) as u64;
+        match self {
+            Self::Replicas(replicas) => redis::cmd("WAIT").arg(replicas).arg(ms).take(),
+            Self::Fsync => redis::cmd("WAITAOF").arg(1).arg(0).arg(ms).take(),
+        }
+    }
+}
+
+/// What an answer to a [`Wait`] says: `WAIT` how many replicas have it, `WAITAOF` whether this server has written it to disk, and
 /// how many replicas have.
 pub(crate) fn answered(level: Level, answer: &Value) -> Result<Confirmed, Trouble> {
     match answer {
@@ -64,17 +72,16 @@ mod tests {
 
     #[test]
     fn each_part_of_a_level_has_a_command_and_no_time_is_without_end() {
-        let packed = |commands: Vec<Cmd>| -> Vec<String> {
-            let text = |cmd: &Cmd| String::from_utf8(cmd.get_packed_command()).unwrap();
-            commands.iter().map(text).collect()
-        };
-        let both = packed(commands(BOTH, Duration::ZERO));
+        let both: Vec<String> = waits(BOTH)
+            .map(|wait| wait.command(Duration::ZERO).get_packed_command())
+            .map(|packed| String::from_utf8(packed).unwrap())
+            .collect();
         assert!(
             both[0].contains("WAIT\r\n$1\r\n2\r\n$1\r\n1\r\n"),
             "{both:?}"
         );
         assert!(both[1].contains("WAITAOF") && both[1].ends_with("$1\r\n1\r\n"));
-        assert!(commands(Level::MEMORY, Duration::ZERO).is_empty());
+        assert_eq!(waits(Level::MEMORY).next(), None);
     }
 
     #[test]

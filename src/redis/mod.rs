@@ -5,6 +5,7 @@ pub(crate) mod answer;
 pub(crate) mod cell;
 pub(crate) mod cluster;
 pub(crate) mod connection;
+pub(crate) mod credentials;
 pub(crate) mod durability;
 pub(crate) mod health;
 pub(crate) mod keys;

@@ -1,7 +1,7 @@
 //! One address of a Redis, and how connections to it are made.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::Manager as _;
 use deadpool_redis::Manager;
@@ -13,9 +13,10 @@ use redis::{
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
+use crate::redis::credentials::{self, Credentials, Provider, Renewal, SignIn, SignedIn};
 use crate::redis::last_word::last_word;
 use crate::redis::pool::Pool;
-use crate::redis::tls::{self, Secured, Tls};
+use crate::redis::tls::{self, Secured};
 use crate::redis::trouble::Trouble;
 use crate::tls_library::{self, Listener};
 
@@ -28,10 +29,13 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait for the reason why a connection with TLS was closed.
 const LISTEN_FOR: Duration = Duration::from_millis(500);
-/// A silent peer is noticed after this, and then three probes at this interval.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
-const KEEPALIVE_PROBES: u32 = 3;
+/// No connection is silent for as long as this: firewalls and load balancers forget those that are, the strictest after 5 s. The
+/// kernels exchange these packets, and Redis does not hear of them.
+pub(crate) const SILENT_MAX: Duration = Duration::from_millis(4_500);
+/// A silent peer is noticed after this, and then so many probes at this interval.
+const KEEPALIVE: Duration = Duration::from_secs(4);
+const KEEPALIVE_PROBE: Duration = Duration::from_secs(4);
+const KEEPALIVE_PROBES: u32 = 5;
 
 /// Makes connections to one address.
 #[derive(Clone)]
@@ -39,29 +43,40 @@ pub(crate) struct Node {
     maker: Maker,
     address: Arc<str>,
     listener: Option<Arc<Listener>>,
+    provider: Option<Provider>,
 }
 
 #[derive(Clone)]
 enum Maker {
-    Ours(Arc<Manager>, Arc<ConnectionAddr>),
+    Ours(Arc<Ours>),
     /// A pool of the application: it says how connections are made; no connection is taken out of it.
     Theirs(Pool),
+}
+
+struct Ours {
+    manager: Manager,
+    /// Without TLS, as it was given.
+    server: ConnectionAddr,
+    /// What the manager was made of.
+    info: ConnectionInfo,
 }
 
 impl Maker {
     fn manager(&self) -> &Manager {
         match self {
-            Self::Ours(manager, _) => manager,
+            Self::Ours(ours) => &ours.manager,
             Self::Theirs(pool) => pool.manager(),
         }
     }
 }
 
 impl Node {
-    pub(crate) fn at(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Self, Error> {
+    pub(crate) fn at(info: ConnectionInfo, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        let settings = info.redis_settings();
+        sign_in.check(settings.username().is_some() || settings.password().is_some())?;
         let address = address_of(&info);
         let server = info.addr().clone();
-        let Secured { info, listener } = tls::secured(info, tls)?;
+        let Secured { info, listener } = tls::secured(info, sign_in.tls)?;
         let info = info.set_tcp_settings(
             TcpSettings::default().set_nodelay(true).set_keepalive(
                 TcpKeepalive::new()
@@ -70,14 +85,17 @@ impl Node {
                     .with_retries(KEEPALIVE_PROBES),
             ),
         );
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let manager = Manager::new_with_config(info, config).map_err(invalid)?;
+        let manager = manager_of(info.clone()).map_err(invalid)?;
+        let ours = Ours {
+            manager,
+            server,
+            info,
+        };
         Ok(Self {
-            maker: Maker::Ours(Arc::new(manager), server.into()),
+            maker: Maker::Ours(Arc::new(ours)),
             address: address.into(),
             listener: listener.map(Arc::new),
+            provider: sign_in.provider.cloned(),
         })
     }
 
@@ -88,6 +106,7 @@ impl Node {
             maker: Maker::Theirs(pool),
             address: "the given pool".into(),
             listener: None,
+            provider: None,
         }
     }
 
@@ -97,9 +116,49 @@ impl Node {
     }
 
     /// A new connection, driven by the runtime on which this is awaited.
-    pub(crate) async fn connect(&self, within: Duration) -> Result<MultiplexedConnection, Trouble> {
+    pub(crate) async fn connect(&self, within: Duration) -> Result<SignedIn, Trouble> {
+        let began = Instant::now();
+        let credentials = match &self.provider {
+            Some(provider) => Some(provider.ask(&self.address, within).await?),
+            None => None,
+        };
+        let left = within.saturating_sub(began.elapsed());
+        self.connect_as(credentials.as_ref(), left).await
+    }
+
+    /// The same, with what a provider gave.
+    pub(crate) async fn connect_as(
+        &self,
+        credentials: Option<&Credentials>,
+        within: Duration,
+    ) -> Result<SignedIn, Trouble> {
+        let made = self.make(credentials, within).await;
+        match (&self.provider, credentials) {
+            (Some(provider), Some(credentials)) => Ok(SignedIn {
+                connection: made.map_err(credentials::judged)?,
+                renewal: Some(Renewal::new(provider, &self.address, credentials)),
+            }),
+            _ => made.map(SignedIn::from),
+        }
+    }
+
+    async fn make(
+        &self,
+        credentials: Option<&Credentials>,
+        within: Duration,
+    ) -> Result<MultiplexedConnection, Trouble> {
         let address = &self.address;
-        let error = match timeout(within, self.maker.manager().create()).await {
+        let creating = async {
+            match (&self.maker, credentials) {
+                (Maker::Ours(ours), Some(credentials)) => {
+                    let settings = credentials.signed(ours.info.redis_settings().clone());
+                    let info = ours.info.clone().set_redis_settings(settings);
+                    manager_of(info)?.create().await
+                }
+                (maker, _) => maker.manager().create().await,
+            }
+        };
+        let error = match timeout(within, creating).await {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => error,
             Err(_) => {
@@ -118,7 +177,7 @@ impl Node {
             return Err(Trouble::untrusted(address, &why));
         }
         let last_word = match &self.maker {
-            Maker::Ours(_, server) => last_word(server).await,
+            Maker::Ours(ours) => last_word(&ours.server).await,
             Maker::Theirs(_) => None,
         };
         Err(Trouble::from_greeting(address, &error, last_word))
@@ -130,6 +189,13 @@ impl Node {
             .await
             .ok()?
     }
+}
+
+fn manager_of(info: ConnectionInfo) -> Result<Manager, RedisError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+    Manager::new_with_config(info, config)
 }
 
 /// What redis-rs cannot read.

@@ -7,6 +7,7 @@ use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 
 use crate::error::Error;
 use crate::redis::address;
+use crate::redis::credentials::{Provider, SignIn};
 use crate::redis::node::{Address, Node, invalid};
 use crate::redis::tls::{self, Tls};
 
@@ -106,13 +107,19 @@ impl Sentinels {
     /// How connections to the master are made, how those to the sentinels, and where these are.
     pub(crate) fn access(
         &self,
-        tls: Option<&Tls>,
+        sign_in: SignIn<'_>,
     ) -> Result<(Access, Access, Vec<Address>), Error> {
         if self.name.is_empty() {
             return Err(wrong("the name of the master is missing", SENTINEL_FORM));
         }
-        let master = Access::new(&self.login, self.database, self.is_tls, tls)?;
-        let sentinels = Access::new(&self.sentinel_login, 0, self.is_tls, tls)?;
+        let master = Access::new(&self.login, self.database, self.is_tls, sign_in)?;
+        // A provider is asked for Redis; the sentinels have users of their own.
+        let provider = None;
+        let of_sentinels = SignIn {
+            provider,
+            ..sign_in
+        };
+        let sentinels = Access::new(&self.sentinel_login, 0, self.is_tls, of_sentinels)?;
         let addresses = addresses_in(&self.hosts, SENTINEL_PORT, SENTINEL_FORM)?;
         Ok((master, sentinels, addresses))
     }
@@ -179,8 +186,8 @@ impl ClusterNodes {
     }
 
     /// How connections are made, and where the nodes are.
-    pub(crate) fn access(&self, tls: Option<&Tls>) -> Result<(Access, Vec<Address>), Error> {
-        let access = Access::new(&self.login, 0, self.is_tls, tls)?;
+    pub(crate) fn access(&self, sign_in: SignIn<'_>) -> Result<(Access, Vec<Address>), Error> {
+        let access = Access::new(&self.login, 0, self.is_tls, sign_in)?;
         let addresses = addresses_in(&self.hosts, REDIS_PORT, CLUSTER_FORM)?;
         Ok((access, addresses))
     }
@@ -222,12 +229,14 @@ pub(crate) struct Access {
     settings: RedisConnectionInfo,
     is_tls: bool,
     tls: Option<Tls>,
+    pub(crate) provider: Option<Provider>,
 }
 
 impl Access {
-    fn new(login: &Login, database: i64, is_tls: bool, tls: Option<&Tls>) -> Result<Self, Error> {
+    fn new(login: &Login, database: i64, is_tls: bool, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        sign_in.check(login.user.is_some() || login.password.is_some())?;
         let scheme = if is_tls { "rediss://" } else { "redis://" };
-        tls::check(scheme, tls)?;
+        tls::check(scheme, sign_in.tls)?;
         let mut settings = RedisConnectionInfo::default().set_db(database);
         if let Some(user) = &login.user {
             settings = settings.set_username(user);
@@ -238,7 +247,8 @@ impl Access {
         Ok(Self {
             settings,
             is_tls,
-            tls: tls.cloned(),
+            tls: sign_in.tls.cloned(),
+            provider: sign_in.provider.cloned(),
         })
     }
 
@@ -256,7 +266,11 @@ impl Access {
         };
         let info = addr.into_connection_info().map_err(invalid)?;
         let info = info.set_redis_settings(self.settings.clone());
-        Node::at(info, self.tls.as_ref())
+        let sign_in = SignIn {
+            tls: self.tls.as_ref(),
+            provider: self.provider.as_ref(),
+        };
+        Node::at(info, sign_in)
     }
 }
 
@@ -289,16 +303,21 @@ pub(crate) fn sentinels_in(url: &str) -> Result<Option<Sentinels>, Error> {
     };
     for parameter in url.query.split('&').filter(|text| !text.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let value = Some(decoded(value, SENTINEL_FORM)?);
-        match name {
-            "sentinel_user" => sentinels.sentinel_login.user = value,
-            "sentinel_password" => sentinels.sentinel_login.password = value,
+        let value = Some(decoded(value, SENTINEL_FORM)?).filter(|value| !value.is_empty());
+        let login = &mut sentinels.sentinel_login;
+        let place = match name {
+            "sentinel_user" => &mut login.user,
+            "sentinel_password" => &mut login.password,
             _ => {
                 let what = "it has a parameter behind the `?` that is not known; known are: sentinel_user, \
                             sentinel_password";
                 return Err(wrong(what, SENTINEL_FORM));
             }
+        };
+        if place.is_some() {
+            return Err(wrong("a parameter stands there twice", SENTINEL_FORM));
         }
+        *place = value;
     }
     if sentinels.name.is_empty() {
         return Err(wrong("the name of the master is missing", SENTINEL_FORM));
@@ -376,11 +395,19 @@ fn addresses_in(hosts: &[String], port: u16, form: &str) -> Result<Vec<Address>,
         };
         let name = name.trim_start_matches('[').trim_end_matches(']');
         let given = given.parse().unwrap_or(port);
-        Ok((name.to_owned(), given))
+        Ok::<Address, Error>((name.to_owned(), given))
     };
-    match hosts {
-        [] => Err(wrong("it names no host", form)),
-        hosts => hosts.iter().map(address).collect(),
+    let mut addresses: Vec<Address> = Vec::with_capacity(hosts.len());
+    for host in hosts {
+        let address = address(host)?;
+        // One that is named twice has one voice.
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    match addresses.is_empty() {
+        true => Err(wrong("it names no host", form)),
+        false => Ok(addresses),
     }
 }
 
@@ -440,6 +467,26 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_a_host_and_counts_once() {
+        let addresses = |hosts: &[&str]| {
+            let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+            addresses_in(&hosts, REDIS_PORT, CLUSTER_FORM)
+        };
+        assert_eq!(addresses(&["one", "two:7", "one:6379"]).unwrap().len(), 2);
+        for host in [
+            "secret@one:1",
+            "one/secret",
+            "one?secret",
+            "one two",
+            "one,two",
+        ] {
+            let error = addresses(&[host]).unwrap_err();
+            assert!(error.is_invalid(), "{host}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_in_a_url_of_sentinels_is_said_without_the_password() {
         for (rest, says) in [
             ("", "no host"),
@@ -450,6 +497,8 @@ mod tests {
             ("one:1/main/secret", "no database number"),
             ("one:1/main/0/secret", "follows the database"),
             ("one:1/main?secret=1", "not known"),
+            ("one:1/main?sentinel_user=a&sentinel_user=secret", "twice"),
+            ("one:1, two:1/main", "space"),
             (":se/cret@one:1/main", "%2F"),
             (":se#cret@one:1/main", "%23"),
         ] {

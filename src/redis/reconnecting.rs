@@ -9,6 +9,9 @@
 //! trouble: it is made again, and the request is sent on the new connection, if the caller
 //! allows that.
 //!
+//! A firewall may have forgotten a connection that was idle, and swallows what is sent on it: nobody tells. So the first request after a
+//! while is waited for shortly. If no answer comes, the connection counts as one that was closed while it was idle.
+//!
 //! Many callers may wait for one connection to be made. They share a failure, so no caller waits longer
 //! than for two attempts to connect: the attempt that was under way when it asked, and the next.
 
@@ -38,6 +41,9 @@ const PATIENCE_MAX: Duration = Duration::from_secs(30);
 const DOUBLINGS_MAX: u32 = 5;
 /// A connection without an answer for so long may have been closed meanwhile.
 const IDLE: Duration = Duration::from_secs(1);
+/// A connection without an answer for so long may have been forgotten by a firewall; and how long the first answer on it may take.
+const SUSPECT: Duration = Duration::from_secs(4);
+const SUSPECT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// For how long a command that a cluster refuses because of a slot is sent again before the caller is told; and the pauses between.
 const MOVE_FOR: Duration = Duration::from_secs(1);
@@ -184,15 +190,16 @@ impl Reconnecting {
             return Err(trouble.clone());
         }
         let began = Instant::now();
-        let connection = match self.connector.connect().await {
-            Ok(connection) => connection,
+        let made = match self.connector.connect().await {
+            Ok(made) => made,
             Err(trouble) => {
                 *failure = Some((began, trouble.clone()));
                 return Err(trouble);
             }
         };
         let open = Numbered {
-            connection,
+            connection: made.connection,
+            renewal: made.renewal,
             number: self.cell.made.fetch_add(1, Ordering::Relaxed),
         };
         self.cell.heard(Instant::now());
@@ -213,8 +220,13 @@ impl Reconnecting {
     }
 
     async fn request_here(&self, command: &Cmd, repeat: Repeat) -> Result<Value, Trouble> {
+        let first = match self.try_request(command).await {
+            Err(trouble) if repeat.allows(&trouble) => trouble,
+            answer => return answer,
+        };
         match self.try_request(command).await {
-            Err(trouble) if repeat.allows(&trouble) => self.try_request(command).await,
+            // The second certainly did not run; of the first that is not known.
+            Err(second) if first.may_have_run() && !second.may_have_run() => Err(first),
             answer => answer,
         }
     }
@@ -283,11 +295,14 @@ impl Reconnecting {
         let Numbered {
             number,
             mut connection,
+            ..
         } = self.connection().await?;
         let cell = &*self.cell;
         let mut request = Request::new(cell, number, bytes_of(command), self.kind == Kind::Shared);
         let began = Instant::now();
-        let patience = self.patience(began);
+        let idle = began.saturating_duration_since(cell.last_heard());
+        let is_suspect = idle >= SUSPECT && self.kind != Kind::Blocking;
+        let patience = self.patience(began, is_suspect);
         let limit = match self.kind {
             Kind::Shared => PATIENCE_MAX,
             Kind::Dedicated | Kind::Blocking => patience,
@@ -301,7 +316,10 @@ impl Reconnecting {
             && matches!(&at_once, Poll::Ready(Err(error)) if error.is_connection_dropped());
         let answer = match at_once {
             Poll::Ready(answer) => answer.map_err(Some),
-            Poll::Pending if self.kind == Kind::Shared => self.wait(asking, began, patience).await,
+            Poll::Pending if self.kind == Kind::Shared => {
+                let is_given_up = || is_suspect && !cell.is_open(number);
+                self.wait(asking, began, patience, is_given_up).await
+            }
             Poll::Pending => asking.await.map_err(Some),
         };
         let now = Instant::now();
@@ -318,9 +336,16 @@ impl Reconnecting {
             cell.close(number);
             return Err(Trouble::Closed);
         }
-        let trouble = self.judge(error, began, patience);
-        let is_late = matches!(trouble, Trouble::Unanswered(_));
-        match trouble.wants_new_connection() {
+        let is_late = error.as_ref().is_none_or(RedisError::is_timeout);
+        let is_dead = cell.last_heard() <= began || !cell.is_open(number);
+        let trouble = match is_late && is_suspect && is_dead {
+            true => Trouble::Cut {
+                why: format!("no answer within {patience:.1?} on a connection that was idle"),
+                was_idle: true,
+            },
+            false => self.judge(error, began, patience),
+        };
+        match trouble.wants_new_connection(self.kind == Kind::Shared) {
             // Another answer has come meanwhile. So the connection is only slow, and others still
             // wait for answers on it.
             true if request.keeps && cell.last_heard() > began && is_late => {}
@@ -346,13 +371,17 @@ impl Reconnecting {
     }
 
     /// How long an answer to what is sent now may take.
-    fn patience(&self, now: Instant) -> Duration {
+    fn patience(&self, now: Instant, is_suspect: bool) -> Duration {
         if self.kind == Kind::Blocking {
             return self.patience;
         }
         let cell = &self.cell;
         let doublings = cell.silent.load(Ordering::Relaxed).min(DOUBLINGS_MAX);
-        let usual = self.patience.max(2 * cell.slowest(now));
+        let usual = match is_suspect {
+            true => self.patience.min(SUSPECT_PATIENCE),
+            false => self.patience,
+        };
+        let usual = usual.max(2 * cell.slowest(now));
         let bytes = cell.under_way.load(Ordering::Relaxed);
         let reading = Duration::from_millis((bytes * 1000 / BYTES_PER_SECOND) as u64);
         let patience = (usual + reading) * 2_u32.pow(doublings);
@@ -368,6 +397,7 @@ impl Reconnecting {
         mut asking: Pin<&mut impl Future<Output = RedisResult<Value>>>,
         began: Instant,
         patience: Duration,
+        is_given_up: impl Fn() -> bool,
     ) -> Result<Value, Option<RedisError>> {
         let mut since = began;
         let longest = began + PATIENCE_MAX;
@@ -379,7 +409,7 @@ impl Reconnecting {
                 return answer.map_err(Some);
             }
             let heard = self.cell.last_heard();
-            if heard <= since || until == end {
+            if heard <= since || until == end || is_given_up() {
                 return Err(None);
             }
             since = heard;

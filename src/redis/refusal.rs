@@ -17,6 +17,8 @@ pub(crate) enum Refusal {
     NoWrites,
     /// Password, user or permission; or the server accepts no client from another machine.
     NotAllowed,
+    /// What a provider of credentials gave, which may be of yesterday: the next may be accepted.
+    Credentials,
     /// A command is not known there: it was renamed or taken away, or it is another kind of server.
     NoCommand,
     /// It has no append-only file.
@@ -57,6 +59,8 @@ const BEGINNINGS: &[(&str, Refusal)] = &[
     // The server refuses a request in the middle of reading it, and closes the connection.
     ("Protocol error", Refusal::Unread),
     ("WAITAOF cannot be used when", Refusal::NoAof),
+    ("WAIT cannot be used with replica", Refusal::Replica),
+    ("WAITAOF cannot be used with replica", Refusal::Replica),
     ("DB index is out of range", Refusal::NoDatabase),
     ("invalid DB index", Refusal::NoDatabase),
     ("SELECT is not allowed in cluster mode", Refusal::Cluster),
@@ -97,6 +101,7 @@ impl Refusal {
             | Self::Replica
             | Self::NoRoom
             | Self::NoWrites
+            | Self::Credentials
             | Self::Moving
             | Self::UnknownScript => ErrorKind::Refused,
             Self::NotAllowed | Self::NoCommand | Self::NoAof | Self::NoDatabase | Self::Cluster => {
@@ -117,6 +122,9 @@ impl Refusal {
                 "check user, password and permissions: oxcart needs `~<namespace>:* +@read +@write \
                  +@scripting +@connection +@transaction +info +time`"
             }
+            Self::Credentials => {
+                "the provider of credentials is asked again with the next connection; check what it gives if that lasts"
+            }
             Self::NoCommand => {
                 "the commands that oxcart needs must not be renamed or taken away, and it must be a Redis"
             }
@@ -134,7 +142,7 @@ impl Refusal {
     pub(crate) fn passes(self) -> bool {
         matches!(
             self,
-            Self::NotNow | Self::Replica | Self::NoRoom | Self::Moving
+            Self::NotNow | Self::Replica | Self::NoRoom | Self::Credentials | Self::Moving
         )
     }
 }
@@ -164,7 +172,11 @@ mod tests {
             ),
             (
                 Refusal::Replica,
-                &["READONLY You can't write against a read only replica."],
+                &[
+                    "READONLY You can't write against a read only replica.",
+                    "ERR WAIT cannot be used with replica instances. Please also note that writes to replicas are just local",
+                    "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local",
+                ],
             ),
             (
                 Refusal::NoRoom,

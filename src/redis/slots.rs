@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 
 use redis::Value;
 
-use crate::redis::answer::text;
+use crate::redis::answer::{pairs, text};
 use crate::redis::node::Address;
 
 /// How many there are.
 pub(crate) const SLOTS: u16 = 16_384;
+
+/// What a node calls the host of another one that it does not know.
+pub(crate) const UNKNOWN: &str = "?";
 
 /// For messages.
 pub(crate) fn shown((host, port): &Address) -> String {
@@ -79,7 +82,8 @@ impl Told {
     }
 }
 
-/// What `CLUSTER SLOTS` answered; `None` for nonsense. A node that does not know its own address is at `asked`.
+/// What `CLUSTER SLOTS` answered; `None` for nonsense. A node without a host is at `asked`, and one whose host is `?` at its IP address, if that is told; if
+/// not, nobody knows where its slots are (<https://valkey.io/commands/cluster-slots/>).
 pub(crate) fn read(value: Value, asked: &str) -> Option<Told> {
     let Value::Array(entries) = value else {
         return None;
@@ -95,9 +99,9 @@ pub(crate) fn read(value: Value, asked: &str) -> Option<Told> {
         }
         let mut nodes = parts.iter().skip(2).map(|node| address(node, asked));
         let owner = nodes.next()??;
-        told.nodes.insert(owner.clone());
-        told.nodes.extend(nodes.flatten());
-        told.ranges.push((first, last, owner));
+        told.nodes.extend(owner.clone());
+        told.nodes.extend(nodes.flatten().flatten());
+        told.ranges.extend(owner.map(|owner| (first, last, owner)));
     }
     told.ranges.sort();
     let overlap = |pair: &[(u16, u16, Address)]| pair[0].1 >= pair[1].0;
@@ -114,21 +118,33 @@ fn slot(value: &Value) -> Option<u16> {
     }
 }
 
-fn address(node: &Value, asked: &str) -> Option<Address> {
+/// `None` inside if it is not known.
+fn address(node: &Value, asked: &str) -> Option<Option<Address>> {
     let Value::Array(parts) = node else {
         return None;
     };
-    let host = match text(parts.first()?) {
-        Some(host) if !host.is_empty() && host != "?" => host,
-        _ => asked.to_owned(),
+    let Value::Int(port) = parts.get(1)? else {
+        return None;
     };
-    match parts.get(1)? {
-        Value::Int(port) => Some((host, u16::try_from(*port).ok().filter(|port| *port > 0)?)),
-        _ => None,
-    }
+    let port = u16::try_from(*port).ok().filter(|port| *port > 0)?;
+    let host = match text(parts.first()?) {
+        Some(host) if host == UNKNOWN => parts.get(3).and_then(ip),
+        Some(host) if !host.is_empty() => Some(host),
+        _ => Some(asked.to_owned()),
+    };
+    Some(host.map(|host| (host, port)))
 }
 
-/// The slot and its owner in `MOVED 3999 127.0.0.1:6381`; the host may be empty.
+/// The address among what else is told of a node.
+fn ip(told: &Value) -> Option<String> {
+    let named = pairs(told.clone());
+    let (_, ip) = named
+        .iter()
+        .find(|(name, _)| text(name).as_deref() == Some("ip"))?;
+    text(ip).filter(|ip| !ip.is_empty() && ip != UNKNOWN)
+}
+
+/// The slot and its owner in `MOVED 3999 127.0.0.1:6381`; the host may be empty, or `?`.
 pub(crate) fn moved(words: &str) -> Option<(u16, Address)> {
     let (slot, address) = words.strip_prefix("MOVED ")?.split_once(' ')?;
     let (host, port) = address.trim().rsplit_once(':')?;
@@ -152,6 +168,11 @@ mod tests {
         ])
     }
 
+    fn known_by_ip(ip: &str, port: i64) -> Value {
+        let told = Value::Array(vec![bulk("hostname"), bulk("x"), bulk("ip"), bulk(ip)]);
+        Value::Array(vec![bulk("?"), Value::Int(port), bulk("id"), told])
+    }
+
     fn range(first: i64, last: i64, nodes: Vec<Value>) -> Value {
         Value::Array([vec![Value::Int(first), Value::Int(last)], nodes].concat())
     }
@@ -170,16 +191,29 @@ mod tests {
         let told = read(
             Value::Array(vec![
                 range(8_192, 16_383, vec![node(Value::Nil, 2)]),
-                range(0, 8_190, vec![node(bulk("one"), 1), node(bulk("?"), 3)]),
+                range(0, 4_000, vec![node(bulk("one"), 1), node(bulk("?"), 3)]),
+                range(
+                    4_001,
+                    8_190,
+                    vec![known_by_ip("10.0.0.7", 3), node(bulk("one"), 1)],
+                ),
             ]),
             "asked",
         )
         .unwrap();
-        assert_eq!(told.owner(8_190), Some(&("one".to_owned(), 1)));
+        assert_eq!(told.owner(4_000), Some(&("one".to_owned(), 1)));
+        assert_eq!(told.owner(8_190), Some(&("10.0.0.7".to_owned(), 3)));
         assert_eq!(told.owner(8_191), None);
         assert_eq!(told.owner(8_192), Some(&("asked".to_owned(), 2)));
         assert_eq!(told.covered(), 16_383);
-        assert_eq!((told.owners().len(), told.nodes().len()), (2, 3));
+        assert_eq!((told.owners().len(), told.nodes().len()), (3, 3));
+        // One whose owner nobody knows is as good as none.
+        let told = Value::Array(vec![
+            range(0, 4_000, vec![node(bulk("?"), 3)]),
+            range(4_001, 8_190, vec![node(bulk("one"), 1)]),
+        ]);
+        let told = read(told, "asked").unwrap();
+        assert_eq!((told.owner(17), told.covered()), (None, 4_190));
         for nonsense in [
             Value::Nil,
             Value::Array(vec![range(0, 16_384, vec![node(bulk("one"), 1)])]),

@@ -5,12 +5,13 @@ use std::time::Duration;
 use redis::Value;
 
 use crate::redis::connection::Connector;
+use crate::redis::node::SILENT_MAX;
 use crate::redis::reconnecting::Reconnecting;
 use crate::redis::repeat::Repeat;
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 
-const BLOCK: Duration = Duration::from_secs(5);
+const BLOCK: Duration = SILENT_MAX;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The two parts of an entry's id, which order the entries.
@@ -51,7 +52,7 @@ pub(crate) async fn last_number(via: &mut impl Requester, meta: &str) -> Result<
     Ok(number.unwrap_or(0))
 }
 
-/// Up to `count` entries behind `after`; waits up to 5 s for the first. Empty also if the connection was closed
+/// Up to `count` entries behind `after`; waits up to 4.5 s for the first. Empty also if the connection was closed
 /// while it was idle: that is no trouble, and the next read makes a new connection.
 pub(crate) async fn read(
     link: &mut Reconnecting,

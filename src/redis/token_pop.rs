@@ -11,14 +11,15 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::redis::connection::Connector;
+use crate::redis::node::SILENT_MAX;
 use crate::redis::reconnecting::Reconnecting;
 use crate::redis::repeat::Repeat;
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// Fixed: shorter times on the server fire up to 99 ms late.
-const BLOCK: Duration = Duration::from_secs(5);
+const BLOCK: Duration = SILENT_MAX;
 /// If there is no answer after this time, the connection is dead.
-const WATCHDOG: Duration = Duration::from_secs(6);
+const WATCHDOG: Duration = BLOCK.saturating_add(Duration::from_secs(1));
 /// A pop that comes back empty sooner did not wait on the server; after the second such pop in a row, the wait is here.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -37,7 +38,7 @@ impl TokenPop {
     /// Pops from the sorted set at `key`.
     pub(crate) fn new(connector: &Connector, key: &str) -> Self {
         let mut pop = redis::cmd("BZPOPMIN");
-        pop.arg(key).arg(BLOCK.as_secs());
+        pop.arg(key).arg(BLOCK.as_secs_f64());
         Self {
             connector: connector.clone(),
             connection: Reconnecting::blocking(connector.clone(), WATCHDOG),
@@ -47,7 +48,7 @@ impl TokenPop {
         }
     }
 
-    /// Waits up to 5 s for a token, or until `stop`; its score, if one was popped. None as well if
+    /// Waits up to 4.5 s for a token, or until `stop`; its score, if one was popped. None as well if
     /// the connection was closed while it was idle: what comes is a reason to look for work.
     pub(crate) async fn pop(&mut self, stop: &CancellationToken) -> Result<Option<u64>, Trouble> {
         let began = Instant::now();

@@ -23,6 +23,8 @@ const KILLED: &str = "Script killed by user";
 pub(crate) enum Trouble {
     /// No connection could be made; nothing was sent.
     Unreachable(String),
+    /// The provider of credentials gave none; nothing was sent.
+    NoCredentials(String),
     /// The connection was found closed before anything was sent on it.
     Closed,
     /// What answered the greeting is no Redis; nothing was sent.
@@ -73,6 +75,7 @@ impl Trouble {
         matches!(
             self,
             Self::Unreachable(_)
+                | Self::NoCredentials(_)
                 | Self::Stranger(_)
                 | Self::Misplaced(_)
                 | Self::Untrusted(_)
@@ -83,12 +86,22 @@ impl Trouble {
     }
 
     /// Whether the connection is of no further use. A server that is not the writable one any
-    /// more may have been replaced behind its address.
-    pub(crate) fn wants_new_connection(&self) -> bool {
-        !matches!(
-            self,
-            Self::Refused(Refusal::NoWrites | Refusal::UnknownScript, _)
-        )
+    /// more may have been replaced behind its address. Rights that are given later hold for connections that are there.
+    ///
+    /// A slot that is on its way says nothing of the connection: it is `ASK` or `TRYAGAIN` until the slot is at one node. A connection that others
+    /// share, for other slots, is left whatever a node says of one.
+    pub(crate) fn wants_new_connection(&self, is_shared: bool) -> bool {
+        match self {
+            Self::Refused(Refusal::Cluster, _) if is_shared => false,
+            Self::Refused(Refusal::Cluster, words) => {
+                !words.starts_with("ASK ") && !words.starts_with("TRYAGAIN")
+            }
+            Self::Refused(Refusal::NoWrites | Refusal::UnknownScript | Refusal::NoCommand, _) => {
+                false
+            }
+            Self::Refused(Refusal::NotAllowed, words) => !words.starts_with("NOPERM"),
+            _ => true,
+        }
     }
 
     pub(crate) fn untrusted(address: &str, why: &str) -> Self {
@@ -178,6 +191,7 @@ impl Trouble {
         let kind = self.kind();
         let text = match &self {
             Self::Unreachable(text)
+            | Self::NoCredentials(text)
             | Self::Stranger(text)
             | Self::Misplaced(text)
             | Self::Untrusted(text) => text.clone(),
@@ -189,7 +203,7 @@ impl Trouble {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unreachable(_) | Self::Closed => ErrorKind::Unreachable,
+            Self::Unreachable(_) | Self::NoCredentials(_) | Self::Closed => ErrorKind::Unreachable,
             Self::Stranger(_) | Self::Misplaced(_) | Self::Untrusted(_) => ErrorKind::Unsuitable,
             Self::Refused(refusal, _) | Self::Stopped(refusal, _) => refusal.kind(),
             Self::Unanswered(_) | Self::Cut { .. } => ErrorKind::Unknown,
@@ -200,6 +214,7 @@ impl Trouble {
     fn hint(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "check that it runs and that the address is right",
+            Self::NoCredentials(_) => "it is asked again with the next connection",
             Self::Closed => "try again",
             Self::Stranger(_) => "check that it is a Redis that listens there",
             Self::Misplaced(_) => "check the names and addresses that are given",
@@ -221,6 +236,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(text)
+            | Self::NoCredentials(text)
             | Self::Stranger(text)
             | Self::Misplaced(text)
             | Self::Untrusted(text)

@@ -1,7 +1,7 @@
 //! A master that sentinels watch over: they are asked where it is, for each connection anew.
 //!
 //! All sentinels are asked at once. The address that more than half of them name is taken at once; if fewer answer, the
-//! address that most of them name. A sentinel that was cut off from the others may still name a master of the past. So
+//! address that most of them name, or, if several are named as often, the first of these at which there is a master. A sentinel that was cut off from the others may still name a master of the past. So
 //! the server at that address is asked for its role before anything else goes over a connection.
 //!
 //! Many connections are made anew at once after a failover. They share an answer that was asked for after they began.
@@ -20,10 +20,10 @@ use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::redis::answer::{ask, pairs, text};
+use crate::redis::credentials::{SignIn, SignedIn};
 use crate::redis::node::{Address, CONNECT_TIMEOUT, Node};
 use crate::redis::of_process::OfProcess;
 use crate::redis::place::{Access, Sentinels};
-use crate::redis::tls::Tls;
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// How long the sentinels may take to answer. The rest of the time for a connection is the master's.
@@ -41,9 +41,9 @@ pub(crate) struct Watched {
 /// What the sentinels said last, and when they were asked.
 #[derive(Default)]
 struct Asked {
-    last: Option<(Instant, Result<Node, Trouble>)>,
-    /// Settings for TLS are read from files, so the node is kept as long as its address is the same.
-    node: Option<(Address, Node)>,
+    last: Option<(Instant, Result<Vec<Node>, Trouble>)>,
+    /// Settings for TLS are read from files, so a node is kept as long as its address is named.
+    nodes: BTreeMap<Address, Node>,
 }
 
 /// What one sentinel says.
@@ -70,8 +70,8 @@ impl fmt::Display for Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(sentinels: &Sentinels, tls: Option<&Tls>) -> Result<Self, Error> {
-        let (access, of_sentinels, addresses) = sentinels.access(tls)?;
+    pub(crate) fn new(sentinels: &Sentinels, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        let (access, of_sentinels, addresses) = sentinels.access(sign_in)?;
         let nodes = addresses
             .iter()
             .map(|(host, port)| of_sentinels.node(host, *port));
@@ -84,14 +84,20 @@ impl Watched {
     }
 
     /// A connection to the master, whose role was asked for.
-    pub(crate) async fn connect(&self) -> Result<MultiplexedConnection, Trouble> {
+    pub(crate) async fn connect(&self) -> Result<SignedIn, Trouble> {
         let began = Instant::now();
         let connecting = async {
-            let master = self.master(began).await?;
-            let left = CONNECT_TIMEOUT.saturating_sub(began.elapsed());
-            let mut connection = master.connect(left).await?;
-            self.check(&mut connection, master.address()).await?;
-            Ok(connection)
+            let masters = self.masters(began).await?;
+            let mut answer = Err(self.none_answers(Vec::new()));
+            for (before, master) in masters.iter().enumerate() {
+                let left = CONNECT_TIMEOUT.saturating_sub(began.elapsed());
+                let share = (masters.len() - before) as u32;
+                answer = self.connect_to(master, left / share).await;
+                if answer.is_ok() {
+                    break;
+                }
+            }
+            answer
         };
         timeout(CONNECT_TIMEOUT, connecting)
             .await
@@ -101,8 +107,14 @@ impl Watched {
             })
     }
 
-    /// Where the master is, as the sentinels say when they are asked not before `since`.
-    async fn master(&self, since: Instant) -> Result<Node, Trouble> {
+    async fn connect_to(&self, master: &Node, within: Duration) -> Result<SignedIn, Trouble> {
+        let mut made = master.connect(within).await?;
+        self.check(&mut made.connection, master.address()).await?;
+        Ok(made)
+    }
+
+    /// Where the master is, as the sentinels say when they are asked not before `since`; several places if they do not agree.
+    async fn masters(&self, since: Instant) -> Result<Vec<Node>, Trouble> {
         let asked: Arc<Mutex<Asked>> = self.asked.get();
         let mut asked = asked.lock().await;
         if let Some((began, answer)) = &asked.last
@@ -112,26 +124,26 @@ impl Watched {
         }
         let began = Instant::now();
         let answer = match self.ask().await {
-            Ok(place) => self.node_at(&mut asked, place),
+            Ok(places) => self.nodes_at(&mut asked, places),
             Err(trouble) => Err(trouble),
         };
         asked.last = Some((began, answer.clone()));
         answer
     }
 
-    fn node_at(&self, asked: &mut Asked, place: Address) -> Result<Node, Trouble> {
-        if let Some((known, node)) = &asked.node
-            && *known == place
-        {
-            return Ok(node.clone());
+    fn nodes_at(&self, asked: &mut Asked, places: Vec<Address>) -> Result<Vec<Node>, Trouble> {
+        asked.nodes.retain(|place, _| places.contains(place));
+        for place in &places {
+            if !asked.nodes.contains_key(place) {
+                let node = self.access.node(&place.0, place.1);
+                let node = node.map_err(|error| Trouble::Misplaced(error.to_string()))?;
+                asked.nodes.insert(place.clone(), node);
+            }
         }
-        let node = self.access.node(&place.0, place.1);
-        let node = node.map_err(|error| Trouble::Misplaced(error.to_string()))?;
-        asked.node = Some((place, node.clone()));
-        Ok(node)
+        Ok(asked.nodes.values().cloned().collect())
     }
 
-    async fn ask(&self) -> Result<Address, Trouble> {
+    async fn ask(&self) -> Result<Vec<Address>, Trouble> {
         let mut asking: FuturesUnordered<_> = self
             .sentinels
             .iter()
@@ -146,16 +158,18 @@ impl Watched {
                     let count = votes.entry(place.clone()).or_default();
                     *count += 1;
                     if *count * 2 > self.sentinels.len() {
-                        return Ok(place);
+                        return Ok(vec![place]);
                     }
                 }
                 Ok(Answer::Unknown) => unknown += 1,
                 Err(trouble) => troubles.push(trouble),
             }
         }
-        let most = votes.into_iter().max_by_key(|(_, count)| *count);
-        match most {
-            Some((place, _)) => Ok(place),
+        match votes.values().max().copied() {
+            Some(most) => {
+                let named = votes.into_iter().filter(|(_, count)| *count == most);
+                Ok(named.map(|(place, _)| place).collect())
+            }
             None if unknown > 0 => Err(Trouble::Misplaced(format!(
                 "no sentinel that answers watches over a master of the name `{}` (this is {self})",
                 self.name
@@ -166,7 +180,7 @@ impl Watched {
 
     async fn ask_one(&self, sentinel: &Node) -> Result<Answer, Trouble> {
         let asking = async {
-            let mut connection = sentinel.connect(ASK_FOR).await?;
+            let mut connection = sentinel.connect(ASK_FOR).await?.connection;
             let mut command = redis::cmd("SENTINEL");
             command.arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
             match ask(&mut connection, &command).await {

@@ -287,6 +287,7 @@ mod tests {
             id: JobId::new(format!("job-{fence}")).unwrap(),
             number: 1,
             attempts: 10,
+            earlier: 0,
             stalls: 0,
             snoozes: 0,
             fence: Fence(fence),

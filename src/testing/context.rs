@@ -276,6 +276,7 @@ impl ContextBuilder {
             id: self.id,
             number: self.number,
             attempts: self.attempts,
+            earlier: u64::from(self.number.saturating_sub(1)) + u64::from(self.stalls),
             stalls: self.stalls,
             snoozes: self.snoozes,
             fence: claimed.fence,

@@ -210,6 +210,7 @@ fn context(worker: &WorkerInner, lease: &Arc<Lease>, terms: &Terms, known: Known
                 id: lease.id.clone(),
                 number: terms.counters.failed.saturating_add(1),
                 attempts: terms.attempts,
+                earlier: terms.counters.recorded,
                 stalls: terms.stalls,
                 snoozes: terms.counters.snoozes,
                 fence: lease.fence,

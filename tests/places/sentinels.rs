@@ -49,6 +49,22 @@ async fn g9_sentinels_that_are_away_do_not_matter_as_long_as_one_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g9_if_as_many_name_one_as_the_other_the_one_that_is_a_master_is_taken() {
+    let mut servers = [Server::start(), Server::start()];
+    servers.sort_by_key(|server| server.tcp_addr().port());
+    // The one that is no master stands first in one order of the addresses, and last in the other.
+    for (primary, replica) in [(0, 1), (1, 0)] {
+        let (primary, replica) = (&servers[primary], &servers[replica]);
+        primary.cli(&["REPLICAOF", "NO", "ONE"]);
+        replica.replica_of(primary);
+        let (right, mistaken) = (Sentinel::of(primary, 2), Sentinel::of(replica, 2));
+        let place = Sentinels::new(MASTER, [right.address(), mistaken.address()]);
+        let oxcart = Oxcart::builder().connect_sentinels(place).await.unwrap();
+        oxcart.queue(QUEUE).unwrap().counts().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_what_is_wrong_with_sentinels_is_said() {
     let alone = || Server::options().alone().start();
     let (primary, replica) = (alone(), alone());

@@ -76,6 +76,9 @@ pub(super) struct Switches {
     half_open: AtomicBool,
     /// The proxy's own.
     port: u16,
+    /// A connection on which nothing went for longer is dead, in ms; 0 for no limit.
+    idle_limit: AtomicU64,
+    walled: AtomicU64,
     target: Mutex<SocketAddr>,
     /// For clients that speak TLS, if the environment asks for it.
     acceptor: Option<TlsAcceptor>,
@@ -111,6 +114,8 @@ impl Proxy {
             longest_readable: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             half_open: AtomicBool::new(false),
+            idle_limit: AtomicU64::new(0),
+            walled: AtomicU64::new(0),
             close_after_numbers: AtomicBool::new(false),
             target: Mutex::new(target),
             acceptor: road::is_tls().then(road::suite_acceptor),
@@ -251,6 +256,18 @@ impl Proxy {
         self.switches.half_open.store(on, Ordering::SeqCst);
     }
 
+    /// A firewall that forgets connections: what is sent, either way, on a connection on which nothing went for this long is
+    /// swallowed, and all that follows, its end included. Nobody is told. Zero ends it for connections that are not dead yet.
+    pub fn forget_idle(&self, after: Duration) {
+        let after = after.as_millis() as u64;
+        self.switches.idle_limit.store(after, Ordering::SeqCst);
+    }
+
+    /// How many connections died in that way and were used again.
+    pub fn forgotten(&self) -> u64 {
+        self.switches.walled.load(Ordering::SeqCst)
+    }
+
     /// How many replies were lost by [`drop_reply_every`](Self::drop_reply_every) and
     /// [`swallow_every`](Self::swallow_every), not counting those that only came after a lost one.
     pub fn replies_dropped(&self) -> u64 {
@@ -377,6 +394,15 @@ impl Switches {
 
     pub(super) fn is_half_open(&self) -> bool {
         self.half_open.load(Ordering::SeqCst)
+    }
+
+    /// Whether a connection that was idle for so long is dead.
+    pub(super) fn is_forgotten(&self, idle: Duration) -> bool {
+        let limit = self.idle_limit.load(Ordering::SeqCst);
+        let is_forgotten = limit > 0 && idle >= Duration::from_millis(limit);
+        self.walled
+            .fetch_add(u64::from(is_forgotten), Ordering::SeqCst);
+        is_forgotten
     }
 
     pub(super) fn count_requests(&self, requests: u64) {

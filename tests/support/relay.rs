@@ -17,7 +17,6 @@ use super::proxy::{Fate, Switches, Way};
 use super::resp;
 
 /// What the two directions of one connection know of each other.
-#[derive(Default)]
 struct Conversation {
     /// For each request without a reply yet: was it a script?
     unanswered: Mutex<VecDeque<bool>>,
@@ -25,12 +24,30 @@ struct Conversation {
     deaf: AtomicBool,
     /// A reply was lost: none may reach the client any more.
     mute: AtomicBool,
+    /// When something went through, either way.
+    last: Mutex<Instant>,
+    /// Nothing goes through any more, not even its end.
+    walled: AtomicBool,
+}
+
+impl Default for Conversation {
+    fn default() -> Self {
+        Self {
+            unanswered: Mutex::default(),
+            deaf: AtomicBool::new(false),
+            mute: AtomicBool::new(false),
+            last: Mutex::new(Instant::now()),
+            walled: AtomicBool::new(false),
+        }
+    }
 }
 
 const BUFFER: usize = 64 * 1024;
 const PIECE: usize = 8 * 1024;
 /// What a server says to a request that it does not read.
 const UNREAD: &[u8] = b"-ERR Protocol error: invalid bulk length\r\n";
+/// One side of a dead connection does not hear for so long that the other has gone.
+const WALLED_FOR: Duration = Duration::from_secs(60);
 /// After that the client has it.
 const UNREAD_ARRIVES: Duration = Duration::from_millis(50);
 
@@ -86,6 +103,7 @@ async fn relay_requests(
 ) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(BUFFER);
     while client.read_buf(&mut bytes).await? > 0 {
+        conversation.passes(switches);
         if switches.is_half_open() {
             conversation.lose_requests();
         }
@@ -109,6 +127,7 @@ async fn relay_requests(
         // If nobody receives, the server has gone, and this connection is about to end.
         let _ = server.send((Instant::now() + switches.request_delay(), requests));
     }
+    conversation.ends().await;
     Ok(())
 }
 
@@ -120,6 +139,7 @@ async fn relay_replies(
 ) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(BUFFER);
     while server.read_buf(&mut bytes).await? > 0 {
+        conversation.passes(switches);
         let (judged, arrive, cut) = judge_replies(&bytes, conversation, switches);
         bytes.drain(..judged);
         // If nobody receives, the client has gone, and this connection is about to end.
@@ -128,6 +148,7 @@ async fn relay_replies(
             break;
         }
     }
+    conversation.ends().await;
     Ok(())
 }
 
@@ -219,6 +240,24 @@ impl Conversation {
             switches.fate_of_next()
         } else {
             Fate::Deliver
+        }
+    }
+
+    /// Something is about to go through: it does not if the connection was idle for too long.
+    fn passes(&self, switches: &Switches) {
+        let mut last = self.last.lock().expect("no panic while it is held");
+        let (now, before) = (Instant::now(), *last);
+        *last = now;
+        if !self.walled.load(Ordering::SeqCst) && switches.is_forgotten(now - before) {
+            self.walled.store(true, Ordering::SeqCst);
+            self.lose_requests();
+        }
+    }
+
+    /// One side has closed its end; the other side of a dead connection does not hear of it.
+    async fn ends(&self) {
+        if self.walled.load(Ordering::SeqCst) {
+            sleep(WALLED_FOR).await;
         }
     }
 

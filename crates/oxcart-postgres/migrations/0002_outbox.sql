@@ -97,22 +97,31 @@ BEGIN
   END IF;
 END $$;
 
--- Gives a relay the next rows to send, in order: first those that the queue does not have, and once it has them all, new ones, which get positions.
--- known: the position at which the queue in Redis stands. None if another relay is at it, or if there is nothing to send; then the queue is released.
+-- Makes the next rows ready to be sent: those that the queue does not have, and once it has them all, new ones, which get positions.
+-- known: the position at which the queue in Redis stands. Answers up to which position there is something to send, or NULL: another relay is at it, or
+-- there is nothing; then the queue is released.
 --
+-- If less is known than what is noted here, Redis has lost something, or the relay has stalled since it has asked. Then `noted` is answered, and nothing
+-- is done. The relay asks once more, and says `is_lost` if it is so.
+--
+-- The rows themselves are read by `outbox_read`, in another transaction: a relay that freezes while they come holds nothing.
 -- The plans are forced: what is known of the size of a table that is empty at one moment and full at the next is always wrong.
 -- Forced plans look expensive, and PostgreSQL would compile them at each call, which takes longer than all the rest: hence no JIT.
 CREATE FUNCTION oxcart.outbox_take(
-  the_queue text, known int8, relay uuid, hold interval, rows_at_most int4, bytes_at_most int8
+  the_queue text, known int8, relay uuid, is_lost bool, hold interval, rows_at_most int4, bytes_at_most int8,
+  OUT upto int8, OUT noted int8
 )
-RETURNS TABLE (sent_position int8, sent_job bytea, sent_job_id text)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   stream oxcart.outbox_stream;
   current_slot int2;
-  upto int8;
   given int8;
 BEGIN
+  -- A relay that only looks does not lock: the one that is at the queue would find it locked, and take it for another's.
+  PERFORM FROM oxcart.outbox_stream AS s WHERE s.queue = the_queue AND s.held_by <> relay AND s.held_until > clock_timestamp();
+  IF FOUND THEN
+    RETURN;
+  END IF;
   SELECT * INTO stream FROM oxcart.outbox_stream AS s WHERE s.queue = the_queue FOR UPDATE SKIP LOCKED;
   IF NOT FOUND THEN
     INSERT INTO oxcart.outbox_stream (queue) VALUES (the_queue) ON CONFLICT DO NOTHING;
@@ -122,6 +131,10 @@ BEGIN
     END IF;
   END IF;
   IF stream.held_by <> relay AND stream.held_until > clock_timestamp() THEN
+    RETURN;
+  END IF;
+  IF known < stream.fed AND NOT is_lost THEN
+    noted := stream.fed;
     RETURN;
   END IF;
   -- A database that was set back to an earlier state gives no position twice.
@@ -134,43 +147,45 @@ BEGIN
       ORDER BY sent.position LIMIT rows_at_most
     ) AS few
   ) AS fitting WHERE fitting.before < bytes_at_most;
-  given := 0;
-  IF upto IS NOT NULL THEN
-    RETURN QUERY
-      SELECT sent.position, sent.job, sent.job_id FROM oxcart.outbox_sent AS sent
-      WHERE sent.queue = the_queue AND sent.position > known AND sent.position <= upto ORDER BY sent.position;
-  ELSE
-    SELECT max(fitting.id) INTO upto FROM (
-      SELECT few.id, sum(few.bytes) OVER (ORDER BY few.id) - few.bytes AS before FROM (
-        SELECT waiting.id, octet_length(waiting.job) AS bytes FROM oxcart.outbox AS waiting
-        WHERE waiting.queue = the_queue ORDER BY waiting.id LIMIT rows_at_most
-      ) AS few
-    ) AS fitting WHERE fitting.before < bytes_at_most;
-    IF upto IS NOT NULL THEN
-      SELECT slots.slot INTO STRICT current_slot FROM oxcart.outbox_slot AS slots
-      WHERE slots.opened_at IS NOT NULL AND slots.closed_at IS NULL;
-      RETURN QUERY
-        WITH taken AS (
-          DELETE FROM oxcart.outbox AS waiting WHERE waiting.queue = the_queue AND waiting.id <= upto RETURNING waiting.*
-        ), kept AS (
-          INSERT INTO oxcart.outbox_sent AS sent (slot, queue, position, job, job_id, order_key, added_at)
-          SELECT current_slot, the_queue, stream.taken + row_number() OVER (ORDER BY taken.id),
-            taken.job, taken.job_id, taken.order_key, taken.added_at
-          FROM taken
-          RETURNING sent.position, sent.job, sent.job_id
-        )
-        SELECT kept.position, kept.job, kept.job_id FROM kept ORDER BY kept.position;
-      GET DIAGNOSTICS given = ROW_COUNT;
-    END IF;
+  IF upto IS NULL THEN
+    SELECT slots.slot INTO STRICT current_slot FROM oxcart.outbox_slot AS slots
+    WHERE slots.opened_at IS NOT NULL AND slots.closed_at IS NULL;
+    -- One statement, which sees the table as it is at one moment: rows that are committed meanwhile go beyond no limit.
+    WITH taken AS (
+      DELETE FROM oxcart.outbox AS waiting WHERE waiting.queue = the_queue AND waiting.id <= (
+        SELECT max(fitting.id) FROM (
+          SELECT few.id, sum(few.bytes) OVER (ORDER BY few.id) - few.bytes AS before FROM (
+            SELECT first.id, octet_length(first.job) AS bytes FROM oxcart.outbox AS first
+            WHERE first.queue = the_queue ORDER BY first.id LIMIT rows_at_most
+          ) AS few
+        ) AS fitting WHERE fitting.before < bytes_at_most
+      ) RETURNING waiting.*
+    )
+    INSERT INTO oxcart.outbox_sent (slot, queue, position, job, job_id, order_key, added_at)
+    SELECT current_slot, the_queue, stream.taken + row_number() OVER (ORDER BY taken.id),
+      taken.job, taken.job_id, taken.order_key, taken.added_at
+    FROM taken;
+    GET DIAGNOSTICS given = ROW_COUNT;
+    stream.taken := stream.taken + given;
+    upto := CASE WHEN given > 0 THEN stream.taken END;
   END IF;
   UPDATE oxcart.outbox_stream AS s SET
-    taken = stream.taken + given,
+    taken = stream.taken,
     fed = known,
     held_by = CASE WHEN upto IS NOT NULL THEN relay END,
     held_until = CASE WHEN upto IS NULL THEN '-infinity' ELSE clock_timestamp() + hold END,
     trouble = CASE WHEN known > s.fed OR upto IS NULL THEN NULL ELSE s.trouble END,
     trouble_since = CASE WHEN known > s.fed OR upto IS NULL THEN NULL ELSE s.trouble_since END
   WHERE s.queue = the_queue;
+END $$;
+
+-- The rows for a queue behind one position, up to another.
+CREATE FUNCTION oxcart.outbox_read(the_queue text, after int8, upto int8) RETURNS TABLE (sent_position int8, sent_job bytea)
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+  RETURN QUERY
+    SELECT sent.position, sent.job FROM oxcart.outbox_sent AS sent
+    WHERE sent.queue = the_queue AND sent.position > after AND sent.position <= upto ORDER BY sent.position;
 END $$;
 
 -- The queues for which rows wait.
@@ -229,14 +244,18 @@ DECLARE
   next int2;
   is_needed bool;
 BEGIN
+  -- What was committed before the lock is got must be seen, so as not to drop rows that are needed.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE 'oxcart.outbox_rotate needs a transaction that is READ COMMITTED, not %', upper(current_setting('transaction_isolation'));
+  END IF;
   -- One relay at a time.
   IF NOT pg_try_advisory_xact_lock(hashtextextended('oxcart rotate', 0)) THEN
     RETURN;
   END IF;
   FOR old IN SELECT * FROM oxcart.outbox_slot AS slots WHERE slots.closed_at < clock_timestamp() - keep LOOP
     BEGIN
-      -- A transaction that reads the table for long, as a backup does, is not waited for.
-      SET LOCAL lock_timeout = '200ms';
+      -- Relays that want rows wait behind this lock. So a transaction that reads the table for long, as a backup does, is waited for once, and shortly.
+      SET LOCAL lock_timeout = '50ms';
       EXECUTE format('LOCK TABLE oxcart.outbox_sent_%s IN ACCESS EXCLUSIVE MODE', old.slot);
       SELECT EXISTS (
         SELECT FROM oxcart.outbox_stream AS stream WHERE EXISTS (
@@ -249,7 +268,7 @@ BEGIN
         UPDATE oxcart.outbox_slot AS slots SET opened_at = NULL, closed_at = NULL WHERE slots.slot = old.slot;
       END IF;
     EXCEPTION WHEN lock_not_available THEN
-      NULL;
+      EXIT;
     END;
   END LOOP;
   SELECT * INTO old FROM oxcart.outbox_slot AS slots WHERE slots.opened_at IS NOT NULL AND slots.closed_at IS NULL;
@@ -262,6 +281,14 @@ BEGIN
       UPDATE oxcart.outbox_slot AS slots SET opened_at = clock_timestamp() WHERE slots.slot = next;
     END IF;
   END IF;
+END $$;
+
+-- For a copy of a database that is used beside it, with the same Redis: it goes by another name with the queues, and sends nothing of what the
+-- other one sends. Before a relay runs there.
+CREATE FUNCTION oxcart.outbox_detach_copy() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE oxcart.installation SET id = gen_random_uuid();
+  TRUNCATE oxcart.outbox, oxcart.outbox_sent, oxcart.outbox_stream;
 END $$;
 
 INSERT INTO oxcart.migration (version, name) VALUES (2, 'outbox');

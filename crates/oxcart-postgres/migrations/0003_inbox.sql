@@ -14,7 +14,7 @@ CREATE TABLE oxcart.inbox_job (
   output bytea,
   -- The transaction that has completed the job.
   completed_by xid8,
-  seen_at timestamptz NOT NULL DEFAULT now(),
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (job, incarnation)
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 
@@ -25,7 +25,7 @@ CREATE TABLE oxcart.inbox_message (
   consumer text NOT NULL,
   message text NOT NULL,
   effect bytea,
-  seen_at timestamptz NOT NULL DEFAULT now(),
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (consumer, message)
 ) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 

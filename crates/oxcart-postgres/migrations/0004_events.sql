@@ -16,6 +16,8 @@ CREATE TABLE oxcart.event (
   data jsonb NOT NULL,
   metadata jsonb NOT NULL,
   recorded_at timestamptz NOT NULL DEFAULT now(),
+  -- How much a reader reads: so a page can be found without reading more than is in it.
+  bytes int4 NOT NULL GENERATED ALWAYS AS (octet_length(data::text) + octet_length(metadata::text)) STORED,
   UNIQUE (stream, version)
 );
 

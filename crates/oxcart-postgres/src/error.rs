@@ -99,7 +99,7 @@ impl Error {
     }
 }
 
-fn kind_of(error: &sqlx::Error) -> ErrorKind {
+pub(crate) fn kind_of(error: &sqlx::Error) -> ErrorKind {
     match error {
         sqlx::Error::Database(error) => kind_of_state(error.code().as_deref().unwrap_or_default()),
         sqlx::Error::Io(_)

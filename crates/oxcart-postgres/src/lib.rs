@@ -8,6 +8,7 @@
 
 #![warn(clippy::unwrap_used, clippy::panic, missing_debug_implementations)]
 
+mod ask;
 mod error;
 mod events;
 mod inbox;

@@ -7,8 +7,8 @@ mod status;
 use oxcart::{EncodedJob, IntoEnqueue, Job, JobId, Queue};
 use sqlx::PgConnection;
 
-use crate::error::Error;
-use crate::inbox::with_incarnation;
+use crate::error::{Error, ErrorKind};
+use crate::inbox::{incarnated, with_incarnation};
 
 pub use failed::FailedRow;
 pub use request::{OutboxEnqueue, OutboxEnqueueMany};
@@ -99,8 +99,8 @@ impl Outbox {
         connection: &mut PgConnection,
         jobs: impl IntoIterator<Item = EncodedJob>,
     ) -> Result<Vec<JobId>, Error> {
-        let jobs: Vec<EncodedJob> = jobs.into_iter().collect();
-        add(connection, &jobs).await
+        let jobs: Result<Vec<_>, _> = jobs.into_iter().map(incarnated).collect();
+        add(connection, &jobs.map_err(not_enqueued)?).await
     }
 }
 
@@ -113,6 +113,10 @@ async fn add(connection: &mut PgConnection, jobs: &[EncodedJob]) -> Result<Vec<J
     let bytes: Vec<Vec<u8>> = jobs.iter().map(EncodedJob::to_bytes).collect();
     let ids: Vec<&str> = jobs.iter().map(|job| job.job_id().as_str()).collect();
     let keys: Vec<Option<String>> = jobs.iter().map(EncodedJob::ordered_by).collect();
+    if keys.iter().flatten().any(|key| key.contains('\0')) {
+        let message = "enqueueing through the outbox: an ordering key has a zero byte, which PostgreSQL cannot hold";
+        return Err(Error::new(ErrorKind::Invalid, message));
+    }
     sqlx::query("SELECT oxcart.outbox_add($1, $2, $3, $4)")
         .bind(queues)
         .bind(bytes)
@@ -125,6 +129,9 @@ async fn add(connection: &mut PgConnection, jobs: &[EncodedJob]) -> Result<Vec<J
 }
 
 fn encode<J: Job>(request: oxcart::Enqueue<J>) -> Result<EncodedJob, Error> {
-    let encoded = with_incarnation(request).encode();
-    encoded.map_err(|error| Error::queue("enqueueing through the outbox", error))
+    with_incarnation(request).encode().map_err(not_enqueued)
+}
+
+fn not_enqueued(error: oxcart::Error) -> Error {
+    Error::queue("enqueueing through the outbox", error)
 }

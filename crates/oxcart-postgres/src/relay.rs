@@ -1,11 +1,13 @@
 //! Carries rows of the outbox to Redis.
 
 mod batch;
+mod duty;
 mod loss;
 mod stream;
+mod streams;
 mod trouble;
+mod upkeep;
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
@@ -15,13 +17,13 @@ use std::time::Duration;
 use oxcart::Oxcart;
 use sqlx::postgres::PgListener;
 use sqlx::{Executor, PgPool};
-use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::ask::{LIMIT, ask, within};
 use crate::error::{Error, ErrorKind};
 use crate::migrate;
-use crate::outbox::Outbox;
-use crate::relay::stream::{Ended, Stream};
+use crate::relay::duty::Duty;
+use crate::relay::streams::Streams;
 use crate::relay::trouble::{Pause, Troubles};
 
 /// What transactions that have enqueued something send.
@@ -30,11 +32,17 @@ const CHANNEL: &str = "oxcart_outbox";
 const RELEASE_LIMIT: Duration = Duration::from_secs(1);
 /// It looks no more often than this, however many transactions tell it to.
 const DEBOUNCE: Duration = Duration::from_millis(2);
-/// So many dead rows are worth cleaning.
-const DEAD_ROWS: i64 = 20_000;
 const POLL: Duration = Duration::from_secs(1);
-const KEEP: Duration = Duration::from_secs(60 * 60);
+const POLL_RANGE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(3_600));
+const KEEP: Duration = Duration::from_secs(3_600);
+const KEEP_MOST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const LOSS_CHECK: Duration = Duration::from_secs(2);
+const UPKEEP_RANGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// A listening connection that is silent is asked whether it still is one, and has this time to answer.
+const LISTENER_LIMIT: Duration = Duration::from_secs(5);
+const LISTENER_SILENCE: Duration = Duration::from_secs(10);
+const INSTALLATION: &str = "SELECT id::text, pg_is_in_recovery() FROM oxcart.installation";
+const LISTENING: &str = "listening for news of the outbox";
 
 /// What is done between two steps, in tests.
 type OnStep = dyn Fn(Step) + Send + Sync;
@@ -112,16 +120,16 @@ impl Relay {
         }
     }
 
-    /// How often it looks by itself, in case that it did not hear of something: 10 ms or more. Default 1 s.
+    /// How often it looks by itself, in case that it did not hear of something: 10 ms to one hour; less or more counts as that. Default 1 s.
     pub fn poll(mut self, poll: Duration) -> Self {
-        self.poll = poll.max(Duration::from_millis(10));
+        self.poll = poll.clamp(POLL_RANGE.0, POLL_RANGE.1);
         self
     }
 
     /// How long rows are kept after they were sent, in case that Redis loses them; up to a sixth longer. It should be longer than it takes to notice that a server is lost and to
-    /// promote a replica. All relays should have the same. Default one hour.
+    /// promote a replica. All relays should have the same. Default one hour; more than ten years count as ten years.
     pub fn keep(mut self, keep: Duration) -> Self {
-        self.keep = keep;
+        self.keep = keep.min(KEEP_MOST);
         self
     }
 
@@ -159,14 +167,7 @@ impl Relay {
                 () = &mut shutdown => break,
                 error = self.work(&mut troubles) => error,
             };
-            let is_final = matches!(
-                error.kind(),
-                ErrorKind::NotMigrated
-                    | ErrorKind::NewerSchema
-                    | ErrorKind::Unsuitable
-                    | ErrorKind::Invalid
-            );
-            if is_final {
+            if trouble::is_final(&error) {
                 return Err(error);
             }
             troubles.tell("postgres", &error);
@@ -197,144 +198,78 @@ impl Relay {
         troubles: &mut Troubles<'_>,
     ) -> Result<std::convert::Infallible, Error> {
         let source = self.shared.source().await?;
-        let mut listener = PgListener::connect_with(&self.shared.pool)
-            .await
-            .map_err(|error| Error::sql("listening for news of the outbox", error))?;
+        let mut listener = within(
+            LIMIT,
+            LISTENING,
+            PgListener::connect_with(&self.shared.pool),
+        )
+        .await?;
         listener.ignore_pool_close_event(true);
-        listener
-            .listen(CHANNEL)
-            .await
-            .map_err(|error| Error::sql("listening for news of the outbox", error))?;
+        within(LIMIT, LISTENING, listener.listen(CHANNEL)).await?;
         troubles.is_well("postgres");
         let mut streams = Streams::default();
-        let mut cleaning: Option<JoinHandle<()>> = None;
+        let mut losses = Duty::every(LOSS_CHECK);
+        let mut upkeep = Duty::every((self.keep / 60).clamp(UPKEEP_RANGE.0, UPKEEP_RANGE.1));
+        let mut cleaning = Duty::every(UPKEEP_RANGE.1);
         let mut last_look: Option<Instant> = None;
         let mut look_at = Instant::now();
-        let mut next_loss_check = Instant::now();
-        let mut next_rotation = Instant::now();
+        let mut heard_at = Instant::now();
         loop {
             let now = Instant::now();
-            if now >= next_loss_check {
-                next_loss_check = now + LOSS_CHECK;
-                streams
-                    .wanted
-                    .extend(loss::unsent(&self.shared, &source).await?);
-            }
-            if now >= next_rotation {
-                let pause = self.keep / 60;
-                next_rotation =
-                    now + pause.clamp(Duration::from_millis(100), Duration::from_secs(10));
-                self.shared.rotate(self.keep).await?;
-                self.shared.measure().await?;
-                if cleaning.as_ref().is_none_or(JoinHandle::is_finished) {
-                    cleaning = Some(tokio::spawn(clean(self.shared.pool.clone())));
-                }
-            }
+            losses.begin_if_due(|| loss::unsent(Arc::clone(&self.shared), source.clone()));
+            upkeep.begin_if_due(|| upkeep::keep_up(self.shared.pool.clone(), self.keep));
+            cleaning.begin_if_due(|| upkeep::clean(self.shared.pool.clone()));
             if now >= look_at {
                 last_look = Some(now);
                 look_at = now + self.poll;
                 streams.wanted.extend(self.shared.waiting().await?);
             }
+            if heard_at.elapsed() > LISTENER_SILENCE {
+                heard_at = now;
+                is_listening(&mut listener).await?;
+            }
             streams.start(&self.shared, &source);
-            let wake = [next_loss_check, next_rotation, look_at];
-            let wake = wake.into_iter().chain(streams.next_try()).min();
+            let wake = [
+                losses.next(),
+                upkeep.next(),
+                cleaning.next(),
+                streams.next_try(),
+            ];
+            let wake = wake.into_iter().flatten().fold(look_at, Instant::min);
             tokio::select! {
                 // Notifications that have piled up are one reason to look.
                 news = listener.try_recv() => {
-                    let news = news.map_err(|error| Error::sql("listening for news of the outbox", error))?;
+                    let news = news.map_err(|error| Error::sql(LISTENING, error))?;
                     if news.is_none() {
                         return Err(Error::new(ErrorKind::Unreachable, "the connection to PostgreSQL was lost"));
                     }
                     while listener.next_buffered().is_some() {}
+                    heard_at = Instant::now();
                     let soonest = last_look.map_or(now, |last| last + DEBOUNCE);
                     look_at = look_at.min(soonest);
                 }
                 Some(ended) = streams.tasks.join_next() => streams.take_in(ended, troubles)?,
-                () = sleep_until(wake.unwrap_or(look_at)) => {}
+                Some(unsent) = losses.ended() => match unsent {
+                    Ok(queues) => streams.wanted.extend(queues),
+                    Err(error) => troubles.tell_or_end("looking for losses", error)?,
+                },
+                Some(kept) = upkeep.ended() => match kept {
+                    Ok(()) => troubles.is_well("upkeep"),
+                    Err(error) => troubles.tell_or_end("upkeep", error)?,
+                },
+                Some(cleaned) = cleaning.ended() => if let Err(error) = cleaned {
+                    troubles.tell_or_end("cleaning", error)?;
+                },
+                () = sleep_until(wake) => {}
             }
         }
     }
 }
 
-/// The server cleans tables once a minute, when a busy one has a million dead rows. Where this user may not do it, the server does it alone.
-async fn clean(pool: PgPool) {
-    let many = "SELECT pg_stat_get_dead_tuples('oxcart.outbox'::regclass) > $1";
-    let many = sqlx::query_scalar(many).bind(DEAD_ROWS);
-    if many.fetch_one(&pool).await.unwrap_or(false) {
-        let cleaned = (&pool).execute("VACUUM (SKIP_LOCKED) oxcart.outbox").await;
-        if let Err(error) = cleaned {
-            tracing::debug!(%error, "the table of the outbox was not cleaned");
-        }
-    }
-}
-
-/// The queues on which this relay is at work, each in a task of its own.
-#[derive(Default)]
-struct Streams {
-    /// Rows wait for these.
-    wanted: HashSet<String>,
-    running: HashSet<String>,
-    /// These have trouble, and are tried again then.
-    paused: HashMap<String, (Pause, Instant)>,
-    tasks: JoinSet<(String, Result<Ended, Error>)>,
-}
-
-impl Streams {
-    fn start(&mut self, shared: &Arc<Shared>, source: &str) {
-        let now = Instant::now();
-        for queue in std::mem::take(&mut self.wanted) {
-            let is_paused = self
-                .paused
-                .get(&queue)
-                .is_some_and(|(_, until)| *until > now);
-            // Rows that came since a task looked for the last time are not forgotten when it ends.
-            if is_paused || self.running.contains(&queue) {
-                self.wanted.insert(queue);
-                continue;
-            }
-            self.running.insert(queue.clone());
-            let stream = Stream::new(Arc::clone(shared), queue.clone(), source.to_owned());
-            self.tasks
-                .spawn(async move { (queue, stream.drain().await) });
-        }
-    }
-
-    /// When the first of those that are paused is tried again.
-    fn next_try(&self) -> Option<Instant> {
-        let idle = self.wanted.iter();
-        let idle = idle.filter(|queue| !self.running.contains(*queue));
-        let wanted = idle.filter_map(|queue| self.paused.get(queue));
-        wanted.map(|(_, until)| *until).min()
-    }
-
-    fn take_in(
-        &mut self,
-        ended: Result<(String, Result<Ended, Error>), tokio::task::JoinError>,
-        troubles: &mut Troubles<'_>,
-    ) -> Result<(), Error> {
-        // A task that panics is a bug; the others go on after all has begun anew.
-        let (queue, result) =
-            ended.map_err(|error| Error::new(ErrorKind::Database, error.to_string()))?;
-        self.running.remove(&queue);
-        match result {
-            Ok(Ended::Drained) => {
-                self.paused.remove(&queue);
-                troubles.is_well(&queue);
-            }
-            Ok(Ended::Trouble(error)) => {
-                troubles.tell(&queue, &error);
-                let (mut pause, _) = self
-                    .paused
-                    .remove(&queue)
-                    .unwrap_or((Pause::new(), Instant::now()));
-                let until = Instant::now() + pause.next();
-                self.paused.insert(queue.clone(), (pause, until));
-                self.wanted.insert(queue);
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
+/// Whether the connection on which news come is still there. One that has died without a word tells nothing, not even that.
+async fn is_listening(listener: &mut PgListener) -> Result<(), Error> {
+    let answer = within(LISTENER_LIMIT, LISTENING, listener.execute("SELECT 1"));
+    answer.await.map(drop)
 }
 
 impl Shared {
@@ -353,14 +288,14 @@ impl Shared {
                 "the pool of a relay has one connection at most, and needs two or more: one listens for news; see `PgPoolOptions::max_connections`",
             ));
         }
-        let failed = |error| Error::sql("connecting to the outbox", error);
-        let mut connection = self.pool.acquire().await.map_err(failed)?;
-        migrate::check(&mut connection).await?;
-        let (id, reads_only): (String, bool) =
-            sqlx::query_as("SELECT id::text, pg_is_in_recovery() FROM oxcart.installation")
-                .fetch_one(&mut *connection)
-                .await
-                .map_err(failed)?;
+        let (id, reads_only) = ask(&self.pool, "connecting to the outbox", async |asked| {
+            if let Err(error) = migrate::check(&mut *asked).await {
+                return Ok(Err(error));
+            }
+            let installation = sqlx::query_as::<_, (String, bool)>(INSTALLATION);
+            installation.fetch_one(asked).await.map(Ok)
+        })
+        .await??;
         match reads_only {
             true => Err(Error::new(
                 ErrorKind::ReadOnly,
@@ -371,30 +306,11 @@ impl Shared {
     }
 
     async fn waiting(&self) -> Result<Vec<String>, Error> {
-        let queues = sqlx::query_scalar("SELECT * FROM oxcart.outbox_queues()");
-        let queues = queues.fetch_all(&self.pool).await;
-        queues.map_err(|error| Error::sql("looking into the outbox", error))
-    }
-
-    async fn rotate(&self, keep: Duration) -> Result<(), Error> {
-        let rotate = sqlx::query("SELECT oxcart.outbox_rotate($1 * interval '1 second')");
-        let rotated = rotate.bind(keep.as_secs_f64()).execute(&self.pool).await;
-        rotated
-            .map(drop)
-            .map_err(|error| Error::sql("dropping rows that were sent", error))
-    }
-
-    /// What waits, for those who watch.
-    async fn measure(&self) -> Result<(), Error> {
-        if !crate::metrics::IS_ON {
-            return Ok(());
-        }
-        let connection = self.pool.acquire().await;
-        let mut connection =
-            connection.map_err(|error| Error::sql("asking what is in the outbox", error))?;
-        let status = Outbox::new().status(&mut connection).await?;
-        crate::metrics::status(&status);
-        Ok(())
+        ask(&self.pool, "looking into the outbox", async |asked| {
+            let queues = sqlx::query_scalar("SELECT * FROM oxcart.outbox_queues()");
+            queues.fetch_all(asked).await
+        })
+        .await
     }
 
     /// Other relays need not wait until this one counts as dead.

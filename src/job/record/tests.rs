@@ -114,6 +114,22 @@ fn an_edited_record_differs_in_nothing_but_what_was_edited() {
 }
 
 #[test]
+fn a_header_that_is_set_later_is_as_one_that_was_there() {
+    let options = JobOptions::new().keep(Retention::Nothing).attempts(3);
+    let header = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    let before = vec![header("tenant", "a"), header("trace", "b")];
+    for payload in [vec![0xc0], vec![7; INLINE_PAYLOAD_MAX + 1]] {
+        let encoded = EncodedRecord::new("hi", payload.clone(), &options, before.clone());
+        let later = encoded.with_header("tenant", "c").unwrap();
+        let after = vec![header("trace", "b"), header("tenant", "c")];
+        assert_eq!(later, EncodedRecord::new("hi", payload, &options, after));
+        let error = later.with_header("large", &"x".repeat(1_100)).unwrap_err();
+        assert!(error.is_invalid(), "{error}");
+        assert!(later.with_header("", "c").unwrap_err().is_invalid());
+    }
+}
+
+#[test]
 fn large_payloads_lie_apart() {
     let large = vec![7; INLINE_PAYLOAD_MAX + 1];
     let encoded = EncodedRecord::new("hi", large.clone(), &JobOptions::new(), Vec::new());

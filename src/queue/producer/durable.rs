@@ -3,7 +3,12 @@
 //!
 //! Redis confirms what came through the connection that asks, so that is the connection of the calls, and nothing else goes through
 //! it. If it is lost meanwhile, another server may answer, which never had the jobs. So the last call is asked for by its number
-//! first: a server that knows it has all calls before it, too. Then this server confirms.
+//! first: a server that knows it has all calls before it that came through the same connection, too. The answer to the question
+//! writes behind the call, and that is what this server then confirms. A call that came through an earlier connection than the last one
+//! cannot be asked for any more; its callers are told that it is not known to be safe. So when a connection was lost, what came through it
+//! is confirmed before anything else is sent.
+//!
+//! Each caller is told before it gives up, whatever the others of the same confirmation have left.
 //!
 //! Invariant: what is held is decided before the next batch is taken; if the task breaks, it cannot be known.
 
@@ -29,7 +34,7 @@ use crate::store::enqueue::{Enqueue, Enqueued, Novelty};
 
 /// So many calls share one confirmation, at most.
 pub(crate) const PARTS_OF_A_CONFIRMATION: usize = 64;
-/// The callers are told this long before they give up.
+/// The callers are told this long before they give up; less, if they wait for less than ten times as long.
 const EARLIER: Duration = Duration::from_millis(500);
 /// Before a confirmation whose connection was lost is asked for again.
 const PAUSES: Pauses = Pauses::between(Duration::from_millis(10), Duration::from_millis(250));
@@ -52,6 +57,24 @@ enum Outcome {
     Lost,
 }
 
+/// What becomes of jobs that are there, and not as safe as was asked for.
+fn short(fate: Fate, why: Shortfall) -> Fate {
+    match fate {
+        Fate::Added { there } => Fate::NotDurable { there, why },
+        fate => fate,
+    }
+}
+
+/// What becomes of jobs that were there, and are gone.
+fn lost(fate: Fate) -> Fate {
+    match fate {
+        Fate::Added { .. } => Fate::Unknowable {
+            why: "Redis had it, and the server that answers now does not".to_owned(),
+        },
+        fate => fate,
+    }
+}
+
 impl DurableTask {
     pub(super) fn new(
         store: &Store,
@@ -72,9 +95,12 @@ impl DurableTask {
 
     pub(super) async fn run(mut self) {
         while let Some(batch) = self.inbox.0.batch(1).await {
-            let until = Instant::now() + self.promise.within.saturating_sub(EARLIER);
+            let taken = Instant::now();
             self.add(batch).await;
             for _ in 1..PARTS_OF_A_CONFIRMATION {
+                if !self.sender.goes_on_as_before().await {
+                    break;
+                }
                 // What is not there yet shares the next confirmation.
                 let Some(Some(batch)) = self.inbox.0.batch(1).now_or_never() else {
                     break;
@@ -82,7 +108,7 @@ impl DurableTask {
                 self.add(batch).await;
             }
             let held = self.sender.take_held();
-            self.confirm(held, until).await;
+            self.confirm(held, taken).await;
             if self.registration.is_due() || self.sender.is_unlisted() {
                 let registered = self.sender.register().await;
                 self.registration.note(registered);
@@ -97,12 +123,42 @@ impl DurableTask {
         self.inbox.0.set_limit(bytes);
     }
 
-    async fn confirm(&mut self, held: Held, until: Instant) {
-        let Some((lane, call, connection)) = held.last else {
+    /// Decides what is held. It was taken from the inbox then: a caller that does not wait yet is told within its limit from there.
+    async fn confirm(&mut self, held: Held, taken: Instant) {
+        for (submission, fate) in held.unsure {
+            let why = "the connection to Redis was lost before it was confirmed".to_owned();
+            submission.decide(short(fate, Shortfall::NotInTime(why)));
+        }
+        let Some((lane, call, mut connection)) = held.last else {
             return;
         };
-        let outcome = self.outcome((&lane, call), connection, until).await;
-        match &outcome {
+        let latest = taken + self.promise.within;
+        let earlier = EARLIER.min(self.promise.within / 10);
+        let until =
+            |given: &Given| given.until().map_or(latest, |until| until.min(latest)) - earlier;
+        let mut waiting = held.fates;
+        while let Some(first) = waiting.iter().map(|(given, _)| until(given)).min() {
+            let outcome = self.outcome((&lane, call), &mut connection, first).await;
+            self.tell(&outcome);
+            let is_over = !matches!(outcome, Outcome::Short(Shortfall::NotInTime(_)));
+            let now = Instant::now();
+            let (decided, left) = waiting
+                .into_iter()
+                .partition(|(given, _)| is_over || until(given) <= now);
+            waiting = left;
+            let decided: Vec<(Given, Fate)> = decided;
+            for (submission, fate) in decided {
+                submission.decide(match &outcome {
+                    Outcome::Reached => fate,
+                    Outcome::Short(why) => short(fate, why.clone()),
+                    Outcome::Lost => lost(fate),
+                });
+            }
+        }
+    }
+
+    fn tell(&mut self, outcome: &Outcome) {
+        match outcome {
             Outcome::Reached => _ = self.silence.ends(),
             Outcome::Lost => {
                 warn!(queue = %self.queue, "jobs that were enqueued are gone: another server answers")
@@ -112,27 +168,21 @@ impl DurableTask {
             }
             Outcome::Short(_) => {}
         }
-        for (submission, fate) in held.fates {
-            submission.decide(match (&outcome, fate) {
-                (Outcome::Short(why), Fate::Added { there }) => {
-                    let why = why.clone();
-                    Fate::NotDurable { there, why }
-                }
-                (Outcome::Lost, Fate::Added { .. }) => Fate::Unknowable {
-                    why: "Redis had it, and the server that answers now does not".to_owned(),
-                },
-                (_, fate) => fate,
-            });
-        }
     }
 
-    async fn outcome(&mut self, last: (&str, u64), mut connection: u64, until: Instant) -> Outcome {
+    /// `connection` is the one that is asked to confirm.
+    async fn outcome(
+        &mut self,
+        last: (&str, u64),
+        connection: &mut u64,
+        until: Instant,
+    ) -> Outcome {
         let mut pauses = PAUSES;
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let level = self.promise.level;
             let through = self.sender.connection();
-            let trouble = match through.confirm(connection, level, left).await {
+            let trouble = match through.confirm(*connection, level, left).await {
                 Ok(Confirmed::Reached) => return Outcome::Reached,
                 Ok(Confirmed::Short(why)) => return Outcome::Short(Shortfall::NotInTime(why)),
                 Err(trouble @ (Trouble::Refused(..) | Trouble::Garbled(_)))
@@ -147,10 +197,12 @@ impl DurableTask {
                 return Outcome::Short(why);
             }
             match self.knows(last).await {
-                Ok(Some(number)) => connection = number,
+                Ok(Some(number)) => *connection = number,
                 Ok(None) => return Outcome::Lost,
-                Err(_) => sleep(pauses.next(fastrand::f64())).await,
+                Err(_) => {}
             }
+            // Also if a server knows it: something in between may cut off each wait.
+            sleep(pauses.next(fastrand::f64())).await;
         }
     }
 

@@ -30,9 +30,23 @@ pub(super) struct Sender {
 /// Submissions whose jobs are there, and whose callers are not told yet.
 #[derive(Default)]
 pub(super) struct Held {
+    /// What came through the connection of the last call.
     pub(super) fates: Vec<(Given, Fate)>,
+    /// What came through connections before that one: another server may have answered since, and nobody can be asked, because the lane has gone on.
+    pub(super) unsure: Vec<(Given, Fate)>,
     /// The lane and the number of the last of their calls, and the connection through which it was answered.
     pub(super) last: Option<(String, u64, u64)>,
+}
+
+impl Held {
+    fn add(&mut self, told: impl Iterator<Item = (Given, Fate)>, last: (String, u64, u64)) {
+        let before = self.last.as_ref().map(|(_, _, connection)| *connection);
+        if before.is_some_and(|before| before != last.2) {
+            self.unsure.append(&mut self.fates);
+        }
+        self.fates.extend(told);
+        self.last = Some(last);
+    }
 }
 
 impl Sender {
@@ -56,6 +70,14 @@ impl Sender {
     /// What was added since the last time.
     pub(super) fn take_held(&mut self) -> Held {
         self.held.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Whether what is sent next goes through the connection through which everything went that was added since the last time.
+    pub(super) async fn goes_on_as_before(&mut self) -> bool {
+        let before = self.held.as_ref().and_then(|held| held.last.as_ref());
+        let before = before.map(|(_, _, connection)| *connection);
+        let now = self.connection().connect().await;
+        before.is_none_or(|before| now.is_ok_and(|now| now == before))
     }
 
     pub(super) fn connection(&mut self) -> &mut Connection {
@@ -140,9 +162,9 @@ async fn send(
             let told = batch.submissions.into_iter().zip(fates);
             match held {
                 Some(held) => {
-                    held.fates.extend(told);
                     let number = lane.number();
-                    held.last = Some((number.lane.to_owned(), number.call, batch.connection));
+                    let last = (number.lane.to_owned(), number.call, batch.connection);
+                    held.add(told, last);
                 }
                 None => told.for_each(|(submission, fate)| _ = submission.decide(fate)),
             }
@@ -222,6 +244,18 @@ mod tests {
     use super::super::submission::tests::job;
     use super::*;
     use crate::store::enqueue::Novelty;
+
+    #[test]
+    fn what_came_through_an_earlier_connection_is_not_confirmed_with_the_rest() {
+        let given = || Given::new(&Submission::new(vec![job(1)], Novelty::New));
+        let added = || (given(), Fate::Added { there: Vec::new() });
+        let mut held = Held::default();
+        for (call, connection) in [(1, 4), (2, 4), (3, 5), (4, 5), (5, 6)] {
+            held.add([added()].into_iter(), ("lane".to_owned(), call, connection));
+        }
+        assert_eq!((held.unsure.len(), held.fates.len()), (4, 1));
+        assert_eq!(held.last, Some(("lane".to_owned(), 5, 6)));
+    }
 
     #[test]
     fn answers_are_shared_out_by_position() {

@@ -17,8 +17,9 @@
 use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
+use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 
@@ -43,6 +44,8 @@ pub(crate) struct Submission {
     phase: AtomicU8,
     /// It was handed to a task.
     given: AtomicBool,
+    /// When its caller gives up, if that is of interest.
+    until: Mutex<Option<Instant>>,
     fate: OnceLock<Fate>,
     /// The caller that waits for its fate; there is one at a time.
     waiting: AtomicWaker,
@@ -85,6 +88,7 @@ impl Submission {
             jobs,
             phase: AtomicU8::new(WAITING),
             given: AtomicBool::new(false),
+            until: Mutex::default(),
             fate: OnceLock::new(),
             waiting: AtomicWaker::new(),
         })
@@ -120,6 +124,16 @@ impl Submission {
         halves
             .map(|half| Self::new(half.to_vec(), Novelty::Unsure))
             .collect()
+    }
+
+    /// When its caller gives up.
+    pub(super) fn until(&self) -> Option<Instant> {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A caller waits for it until then.
+    pub(super) fn awaited_until(&self, until: Option<Instant>) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
     /// The fate, once it is decided.

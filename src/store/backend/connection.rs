@@ -1,7 +1,7 @@
 //! A connection that one task owns, or that all single calls share: made when first needed, and
 //! made again after trouble.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::memory::{self, Apply};
 use crate::policy::durability::Level;
@@ -75,8 +75,10 @@ impl Connection {
         let Self::Redis(_, connection) = self else {
             return Ok(Confirmed::Reached);
         };
-        for command in durability::commands(level, within) {
-            let patience = within + ANSWER_PATIENCE;
+        let until = Instant::now() + within;
+        for wait in durability::waits(level) {
+            let left = until.saturating_duration_since(Instant::now());
+            let (command, patience) = (wait.command(left), left + ANSWER_PATIENCE);
             let answer = connection.request_on(number, &command, patience).await?;
             match durability::answered(level, &answer)? {
                 Confirmed::Reached => {}

@@ -17,6 +17,7 @@ pub(crate) use wake_token::WakeToken;
 
 pub(crate) use crate::memory::Apply;
 pub(crate) use crate::redis::connection::CALL_MAX;
+pub(crate) use crate::redis::credentials::{Credentials, Provider, SignIn};
 pub(crate) use crate::redis::durability::Confirmed;
 pub(crate) use crate::redis::place::{ClusterNodes, Sentinels};
 pub(crate) use crate::redis::pool::Pool;
@@ -64,21 +65,21 @@ impl From<memory::Server> for Backend {
 
 impl Backend {
     /// The Redis at this URL.
-    pub(crate) fn redis(url: &str, tls: Option<&Tls>) -> Result<Self, Error> {
-        Connector::from_url(url, tls).map(Self::Redis)
+    pub(crate) fn redis(url: &str, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        Connector::from_url(url, sign_in).map(Self::Redis)
     }
 
     /// The master that these sentinels name.
     pub(crate) fn redis_watched_by(
         sentinels: &Sentinels,
-        tls: Option<&Tls>,
+        sign_in: SignIn<'_>,
     ) -> Result<Self, Error> {
-        Connector::from_sentinels(sentinels, tls).map(Self::Redis)
+        Connector::from_sentinels(sentinels, sign_in).map(Self::Redis)
     }
 
     /// The cluster to which these nodes belong.
-    pub(crate) fn redis_cluster(nodes: &ClusterNodes, tls: Option<&Tls>) -> Result<Self, Error> {
-        Connector::from_cluster(nodes, tls).map(Self::Redis)
+    pub(crate) fn redis_cluster(nodes: &ClusterNodes, sign_in: SignIn<'_>) -> Result<Self, Error> {
+        Connector::from_cluster(nodes, sign_in).map(Self::Redis)
     }
 
     /// The Redis to which this pool of the application connects.

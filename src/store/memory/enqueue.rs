@@ -23,6 +23,7 @@ impl Apply for Enqueue<'_> {
             Begun::Superseded => return Enqueued::Superseded,
             Begun::Asked => return Enqueued::Asked,
             Begun::Repeated(answer) => {
+                state.end_call(self.lane, self.call, answer.clone());
                 let there = match answer {
                     StoredAnswer::Enqueued { there } => there,
                     // The lane belongs to a worker: nothing was added.

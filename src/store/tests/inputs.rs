@@ -25,6 +25,7 @@ use crate::policy::minute::Minute;
 use crate::queue::info::{Counts as Counted, JobInfo};
 use crate::queue::jobs::JobCursor;
 use crate::redis::connection::Connector;
+use crate::redis::credentials::SignIn;
 use crate::redis::reply::Reply;
 use crate::schedule::info::ScheduleInfo;
 use crate::store::Verb;
@@ -229,10 +230,10 @@ proptest! {
                 prop_assert_eq!(cursor.to_string().parse::<JobCursor>().unwrap(), cursor);
             }
         }
-        let _ = Connector::from_url(&text, None);
-        let _ = Connector::from_url(&format!("redis://{text}"), None);
-        let _ = Connector::from_url(&format!("redis+sentinel://{text}"), None);
-        let _ = Connector::from_url(&format!("redis+cluster://{text}"), None);
+        let _ = Connector::from_url(&text, SignIn::default());
+        let _ = Connector::from_url(&format!("redis://{text}"), SignIn::default());
+        let _ = Connector::from_url(&format!("redis+sentinel://{text}"), SignIn::default());
+        let _ = Connector::from_url(&format!("redis+cluster://{text}"), SignIn::default());
         prop_assert_eq!(State::parse(&text).is_some(), State::ALL.iter().any(|s| s.as_str() == text));
     }
 

@@ -108,6 +108,8 @@ mutants! {
         "if answer == ASKED then" => "if false then";
     g3_a_question_whether_a_call_ran_does_not_take_its_number among CALLS:
         "queue.end_call(lane, number, ASKED)" => "";
+    a_repeated_call_writes_nothing_that_could_be_waited_for among CALLS:
+        "queue.end_call(args.lane, args.call, answer)" => "";
     g3_a_repeated_claim_gives_what_others_hold among REPEATS:
         "if claims[i] == receipt and records[i] then" => "if claims[i] and records[i] then";
     g3_an_id_that_is_there_is_added_again among CALLS:

@@ -24,6 +24,10 @@ impl Projection for Board {
         table: &str,
         event: &Recorded,
     ) -> Result<(), ProjectionError> {
+        // Events of all streams come here.
+        if !event.stream.starts_with("order-") {
+            return Ok(());
+        }
         match event.decode()? {
             OrderEvent::Placed { customer, cents } => {
                 let place = format!("INSERT INTO {table} VALUES ($1, $2, $3, 0)");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxcart::{Context, Failure, Oxcart, State, Worker};
+use oxcart::{Context, Failure, Oxcart, State, Worker, shutdown_signal};
 use oxcart_postgres::{EventStore, InTransaction, Inbox, Projector, Relay};
 use sqlx::PgPool;
 
@@ -18,14 +18,12 @@ pub(crate) async fn run(oxcart: Oxcart, pool: PgPool) -> Result<()> {
         .build()?;
     let relay = Relay::new(pool.clone(), oxcart.clone());
     let board = Projector::new(&pool, Board);
-    let (worked, relayed, projected) = tokio::join!(
-        worker.run_until(oxcart::shutdown_signal()),
-        relay.run_until(oxcart::shutdown_signal()),
-        board.run_until(oxcart::shutdown_signal()),
-    );
-    worked?;
-    relayed?;
-    projected?;
+    // If one of them ends with an error, the process ends, and whatever watches it starts it again.
+    tokio::try_join!(
+        async { Result::Ok(worker.run_until(shutdown_signal()).await?) },
+        async { Result::Ok(relay.run_until(shutdown_signal()).await?) },
+        async { Result::Ok(board.run_until(shutdown_signal()).await?) },
+    )?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::events::EventStore;
 use crate::events::append::{AppendError, Appended, Conflict, Expected};
 use crate::events::event::Event;
+use crate::events::read::of_stream;
 
 /// So many events are read at once when a state is made of them.
 const PAGE: u32 = 1_000;
@@ -63,8 +64,8 @@ pub trait Aggregate: Default + Serialize + DeserializeOwned + Send + Sync {
 
     /// After so many events there is a new snapshot; 0 for never. Default 100.
     ///
-    /// A state that JSON or PostgreSQL cannot hold (a map whose keys are no text, text with a zero byte) has none, which is logged through `tracing`: it
-    /// is made from all events each time.
+    /// A state that JSON or PostgreSQL cannot hold (a map whose keys are no text, text with a zero byte, values that are nested more than 127
+    /// levels deep) has none, which is logged through `tracing`: it is made from all events each time.
     const SNAPSHOT_EVERY: u64 = 100;
 
     /// What happens to it.
@@ -162,13 +163,12 @@ impl EventStore {
         let stream = stream::<A>(id);
         let mut loaded: Loaded<A> = snapshot(connection, &stream).await?;
         loop {
-            let page = self.read_stream(connection, &stream, loaded.version, PAGE);
-            let page = page.await?;
-            for recorded in &page {
+            let page = of_stream(connection, &stream, loaded.version, PAGE).await?;
+            for recorded in &page.events {
                 loaded.state.apply(recorded.decode()?);
                 loaded.version = recorded.version;
             }
-            if page.len() < PAGE as usize {
+            if page.is_last {
                 return Ok(loaded);
             }
         }
@@ -277,9 +277,11 @@ async fn snapshot<A: Aggregate>(
     })
 }
 
-/// As PostgreSQL can hold it; otherwise why it cannot.
-fn as_json(state: &impl Serialize) -> Result<String, String> {
+/// As PostgreSQL can hold it, and as it can be read again; otherwise why it cannot.
+fn as_json<A: Aggregate>(state: &A) -> Result<String, String> {
     let json = serde_json::to_string(state).map_err(|error| error.to_string())?;
+    let read: Result<A, _> = serde_json::from_str(&json);
+    read.map_err(|why| format!("it could not be read again: {why}"))?;
     // Two backslashes are one that is part of the text.
     match json.contains("\\u0000") && json.replace(r"\\", "").contains("\\u0000") {
         true => Err("PostgreSQL cannot hold text with a zero byte".to_owned()),

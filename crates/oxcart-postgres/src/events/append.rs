@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use crate::error::{Error, ErrorKind};
 use crate::events::EventStore;
-use crate::events::event::{Event, encode, has_zero_byte};
+use crate::events::event::{Event, encode, has_zero_byte, read_back};
 
 /// So many events may be appended at once.
 const EVENTS_MAX: usize = 1_000;
@@ -167,8 +167,8 @@ impl EventStore {
     /// # Errors
     ///
     /// [`AppendError::Conflict`], which tells the version that was found; the transaction may go on after it. Otherwise the kind of the [`Error`]
-    /// tells: [`ErrorKind::Invalid`] for no events or more than 1,000, or an unusable name of a stream (1 to 512 bytes), [`ErrorKind::Codec`] for an
-    /// event that cannot be stored, [`ErrorKind::Retry`] if the isolation level is higher than `READ COMMITTED` and another writer was in the
+    /// tells: [`ErrorKind::Invalid`] for no events or more than 1,000, an unusable name of a stream (1 to 512 bytes), or metadata that cannot be
+    /// stored, [`ErrorKind::Codec`] for an event that cannot be stored, [`ErrorKind::Retry`] if the isolation level is higher than `READ COMMITTED` and another writer was in the
     /// way, and whatever PostgreSQL says.
     ///
     /// # Cancel safety
@@ -185,7 +185,7 @@ impl EventStore {
             .await
     }
 
-    /// The same, with something beside each of the events: who caused it, by which request.
+    /// The same, with something beside each of the events: who caused it, by which request. It has the limits of an event: 1 MiB, and 127 levels.
     ///
     /// # Errors
     ///
@@ -202,7 +202,8 @@ impl EventStore {
         events: &[E],
         metadata: &Value,
     ) -> Result<Appended, AppendError> {
-        check(stream, events.len(), metadata)?;
+        let beside = metadata.to_string();
+        check(stream, events.len(), metadata, &beside)?;
         let encoded: Result<Vec<_>, Error> = events.iter().map(encode).collect();
         let (names, data): (Vec<String>, Vec<String>) = encoded?.into_iter().unzip();
         let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
@@ -219,7 +220,7 @@ impl EventStore {
             .bind(i32::from(E::VERSION))
             .bind(names)
             .bind(data)
-            .bind(metadata.to_string())
+            .bind(beside)
             .fetch_optional(&mut *connection)
             .await
             .map_err(failed)?;
@@ -243,7 +244,7 @@ impl EventStore {
     }
 }
 
-fn check(stream: &str, events: usize, metadata: &Value) -> Result<(), Error> {
+fn check(stream: &str, events: usize, metadata: &Value, beside: &str) -> Result<(), Error> {
     let wrong = match stream {
         "" => Some("the name of the stream is empty".to_owned()),
         name if name.len() > NAME_MAX => Some(format!(
@@ -256,7 +257,9 @@ fn check(stream: &str, events: usize, metadata: &Value) -> Result<(), Error> {
             "{events} events were given; {EVENTS_MAX} are allowed at once"
         )),
         _ if has_zero_byte(metadata) => Some("the metadata has text with a zero byte".to_owned()),
-        _ => None,
+        _ => read_back(beside)
+            .err()
+            .map(|why| format!("the metadata cannot be stored: {why}")),
     };
     match wrong {
         None => Ok(()),

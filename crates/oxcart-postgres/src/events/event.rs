@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind};
 
-/// So large an event may be, in bytes of its JSON.
+/// So large an event may be, and what is stored beside it, in bytes of JSON.
 const BYTES_MAX: usize = 1 << 20;
 
 /// The events of one kind of stream: an enum. Each variant is stored by its name, with its fields as JSON.
@@ -42,7 +42,8 @@ const BYTES_MAX: usize = 1 << 20;
 /// }
 /// ```
 ///
-/// `serde`'s default form of enums is needed (no `tag`, `content` or `untagged`). Numbers have 64 bits at most, and no text has a zero byte.
+/// `serde`'s default form of enums is needed (no `tag`, `content` or `untagged`). Numbers have 64 bits at most, no text has a zero byte, and
+/// values are nested 127 levels deep at most.
 pub trait Event: Serialize + DeserializeOwned + Send + Sync {
     /// The version of all variants together, from 1.
     const VERSION: u16 = 1;
@@ -160,19 +161,23 @@ pub(super) fn encode<E: Event>(event: &E) -> Result<(String, String), Error> {
         ));
     }
     let text = data.to_string();
-    if text.len() > BYTES_MAX {
-        return Err(wrong(format!(
-            "it has {} bytes; {BYTES_MAX} are allowed",
-            text.len()
-        )));
-    }
     let stored = StoredEvent {
         name: name.clone(),
         version: E::VERSION,
-        data,
+        data: read_back(&text).map_err(wrong)?,
     };
     decode::<E>(stored).map_err(|why| wrong(format!("it could not be read again: {why}")))?;
     Ok((name, text))
+}
+
+/// JSON that is to be stored, as a reader of it would see it: one that is nested too deep can be written, but not read.
+pub(super) fn read_back(json: &str) -> Result<Value, String> {
+    match json.len() {
+        0..=BYTES_MAX => {
+            serde_json::from_str(json).map_err(|why| format!("it could not be read again: {why}"))
+        }
+        bytes => Err(format!("it has {bytes} bytes; {BYTES_MAX} are allowed")),
+    }
 }
 
 pub(super) fn has_zero_byte(value: &Value) -> bool {

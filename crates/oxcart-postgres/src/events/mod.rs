@@ -9,6 +9,7 @@ mod projection;
 mod projector;
 mod read;
 mod subscription;
+mod transaction;
 
 pub use aggregate::{Aggregate, ExecuteError, Executed, Loaded};
 pub use append::{AppendError, Appended, Conflict, Expected};

@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use crate::error::Error;
 
@@ -24,11 +24,13 @@ const ORDER: &str = "SELECT CASE WHEN pg_is_in_recovery() OR current_setting('tr
 /// Where the isolation level is higher than `READ COMMITTED`, one of two that do it at once is refused, and tries again.
 const TRIES: u32 = 20;
 
-/// Gives positions to events that have none, in transactions of their own: a position that is seen before it is committed might be given again.
-pub(super) async fn order(pool: &PgPool) -> Result<(), Error> {
+/// Gives positions to events that have none, in transactions of their own: a position that is seen before it is committed might be given again. So the
+/// connection has no transaction.
+pub(super) async fn order(connection: &mut PgConnection) -> Result<(), Error> {
     let mut refused = 0;
     loop {
-        let ordered: Result<i32, _> = sqlx::query_scalar(ORDER).bind(BATCH).fetch_one(pool).await;
+        let ordered = sqlx::query_scalar(ORDER).bind(BATCH);
+        let ordered: Result<i32, _> = ordered.fetch_one(&mut *connection).await;
         match ordered.map_err(|error| Error::sql("giving events their positions", error)) {
             Ok(ordered) if ordered < BATCH => return Ok(()),
             Ok(_) => {}

@@ -24,7 +24,8 @@ pub type ProjectionError = Box<dyn StdError + Send + Sync>;
 ///
 /// The table has the name of the projection. When [`VERSION`](Self::VERSION) grows, a new table is made of all events, beside the old one, which
 /// serves until then; when it has caught up, it takes the name of the old one, which is dropped. So both methods are told the name of the table that
-/// they work on. Indexes and constraints get no name, and PostgreSQL finds one.
+/// they work on. Indexes and constraints get no name, and PostgreSQL finds one. What was granted on the old table is granted on the new one; whatever else
+/// it needs, [`create`](Self::create) makes.
 ///
 /// ```
 /// use oxcart_postgres::{Event, Projection, ProjectionError, Recorded};
@@ -59,8 +60,8 @@ pub type ProjectionError = Box<dyn StdError + Send + Sync>;
 /// }
 /// ```
 pub trait Projection: Send + Sync + 'static {
-    /// The name of the projection and of its table: small letters, digits and `_`, 40 at most, and a letter first. It lies in the first schema
-    /// of the connection's `search_path`.
+    /// The name of the projection and of its table: small letters, digits and `_`, 40 at most, and a letter first. It does not end with `__next`, as the
+    /// table does while it is built. The table lies in the first schema of the connection's `search_path`.
     const NAME: &'static str;
 
     /// Which table this is; raise it when the table or [`apply`](Self::apply) changes, and it is made anew.
@@ -79,9 +80,14 @@ pub trait Projection: Send + Sync + 'static {
 
     /// Takes in one event. Events of all streams come here; it leaves out those that are not its own.
     ///
+    /// It may be dropped while it waits: when the projector is stopped, and when it takes longer than
+    /// [`Projector::apply_timeout`](crate::Projector::apply_timeout). PostgreSQL ends the transaction when nothing is sent in it for 60 s.
+    ///
     /// # Errors
     ///
-    /// Why it cannot go on. The projection stays before this event and tries it again: an event that is left out could never be brought back.
+    /// Why it cannot go on. The projection stays before this event and tries it again: an event that is left out could never be brought back. A deadlock
+    /// or a serialization failure counts as [`ErrorKind::Retry`] and is no fault of the projection, if the error of `sqlx` is what is returned, or is a
+    /// source of it.
     fn apply(
         &self,
         tx: &mut PgConnection,
@@ -90,9 +96,12 @@ pub trait Projection: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), ProjectionError>> + Send;
 }
 
+/// How the name of a table that is being built ends.
+const TO_BE: &str = "__next";
+
 /// The table while it is built.
 pub(super) fn table_to_be(name: &str) -> String {
-    format!("{name}__next")
+    format!("{name}{TO_BE}")
 }
 
 pub(super) fn version<P: Projection>() -> i32 {
@@ -105,13 +114,13 @@ pub(super) fn check<P: Projection>() -> Result<(), Error> {
         .bytes()
         .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
     let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
-    match is_word && begins && name.len() <= NAME_MAX {
+    match is_word && begins && name.len() <= NAME_MAX && !name.ends_with(TO_BE) {
         true => Ok(()),
         false => Err(Error::new(
             ErrorKind::Invalid,
             format!(
                 "`{name}` cannot be the name of a projection, because its table has it: small letters, digits and `_`, {NAME_MAX} at most, \
-                 and a letter first"
+                 a letter first, and not `{TO_BE}` at the end"
             ),
         )),
     }

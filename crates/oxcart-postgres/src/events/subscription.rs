@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::events::event::Recorded;
 use crate::events::order::order;
 use crate::events::read::ordered;
+use crate::events::transaction::BEGIN;
 
 const NAME_MAX: usize = 512;
 
@@ -66,21 +67,27 @@ impl Subscription {
         })
     }
 
-    /// The next events, at most so many (10,000 at most), and the transaction that takes them; no events if nothing is new. They are taken when it
-    /// is committed, and are next again if it is not. Until it ends, another reader of the same name waits.
+    /// The next events, at most so many (10,000 at most, and 1 MiB as with [`read_all`](crate::EventStore::read_all)), and the transaction that takes them; no
+    /// events if nothing is new. They are taken when it is committed, and are next again if it is not. Until it ends, another reader of the same name
+    /// waits.
+    ///
+    /// PostgreSQL ends the transaction when nothing is sent in it for 60 s ([`idle_in_transaction_session_timeout`], unless a shorter one is set): so a process
+    /// that is frozen does not hold up the others.
+    ///
+    /// [`idle_in_transaction_session_timeout`]: https://www.postgresql.org/docs/current/runtime-config-client.html
     ///
     /// # Errors
     ///
-    /// Whatever PostgreSQL says. Nothing is taken then.
+    /// [`ErrorKind::Codec`] if the next event cannot be read, and whatever PostgreSQL says. Nothing is taken then.
     ///
     /// # Cancel safety
     ///
     /// If it is dropped, nothing is taken.
     pub async fn take(&self, limit: u32) -> Result<(PgTransaction<'static>, Vec<Recorded>), Error> {
         // Before the transaction: with one connection each, readers do not wait for each other.
-        order(&self.pool).await?;
         let failed = |error| Error::sql("taking the next events of a subscription", error);
-        let mut tx = self.pool.begin().await.map_err(failed)?;
+        order(&mut *self.pool.acquire().await.map_err(failed)?).await?;
+        let mut tx = self.pool.begin_with(BEGIN).await.map_err(failed)?;
         let hold = "INSERT INTO oxcart.subscription AS known (name, position) VALUES ($1, 0) \
             ON CONFLICT (name) DO UPDATE SET position = known.position RETURNING position";
         let position: i64 = sqlx::query_scalar(hold)

@@ -44,13 +44,23 @@ const HOLD: &str = concat!(
 const KEEP_EFFECT: &str =
     "UPDATE oxcart.inbox_job SET effect = $3 WHERE job = $1 AND incarnation = $2";
 
+/// A second call in the same transaction changes the output.
+macro_rules! may_complete {
+    () => {
+        "held.fence <= excluded.fence AND (held.output IS NULL OR held.completed_by = excluded.completed_by)"
+    };
+}
+
 /// The same, and the output of the job, unless it is completed or a later attempt has been here.
 const COMPLETE: &str = concat!(
     "INSERT INTO oxcart.inbox_job AS held (job, incarnation, queue, fence, output, completed_by) \
      VALUES ($1, $2, $3, $4, $6, pg_current_xact_id()) ON CONFLICT (job, incarnation) DO UPDATE SET \
      fence = greatest(held.fence, excluded.fence), \
-     output = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.output ELSE held.output END, \
-     completed_by = CASE WHEN held.output IS NULL AND held.fence <= excluded.fence THEN excluded.completed_by ELSE held.completed_by END, ",
+     output = CASE WHEN ",
+    may_complete!(),
+    " THEN excluded.output ELSE held.output END, completed_by = CASE WHEN ",
+    may_complete!(),
+    " THEN excluded.completed_by ELSE held.completed_by END, ",
     seen_now!(),
     " RETURNING fence, output IS NOT NULL, completed_by IS NOT DISTINCT FROM pg_current_xact_id(), ",
     end_if_idle!("$5")
@@ -153,7 +163,7 @@ pub trait InTransaction: sealed::Sealed {
     /// [wrapped](crate::Inbox::wrap) is not called then: the job is completed with this output. One that is not wrapped gets here again, and
     /// is refused.
     ///
-    /// Take the row of the job first, with [`hold_in`](Self::hold_in), before the transaction changes any other row: the limit for an idle transaction
+    /// A second call in the same transaction replaces the output. Take the row of the job first, with [`hold_in`](Self::hold_in), before the transaction changes any other row: the limit for an idle transaction
     /// counts from there. A process that is frozen earlier holds the other rows without a limit.
     ///
     /// ```no_run

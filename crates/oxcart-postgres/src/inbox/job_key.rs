@@ -1,6 +1,6 @@
 //! What makes a job the same job.
 
-use oxcart::{Context, Enqueue, Job, JobId};
+use oxcart::{Context, EncodedJob, Enqueue, Job, JobId};
 
 use crate::error::{Error, ErrorKind};
 
@@ -16,9 +16,19 @@ const EARLIEST_TICK_MS: u64 = 1_000_000_000_000;
 
 /// The outbox sends a job again if Redis has lost it. So a job whose id does not say all says it by its header.
 pub(crate) fn with_incarnation<J: Job>(request: Enqueue<J>) -> Enqueue<J> {
-    match is_uuid_v7(request.job_id().as_str()) {
+    let says_all = is_uuid_v7(request.job_id().as_str());
+    match says_all || request.has_header(INCARNATION_HEADER) {
         true => request,
         false => request.header(INCARNATION_HEADER, JobId::generate().as_str()),
+    }
+}
+
+/// The same for a request that is encoded.
+pub(crate) fn incarnated(job: EncodedJob) -> Result<EncodedJob, oxcart::Error> {
+    let says_all = is_uuid_v7(job.job_id().as_str());
+    match says_all || job.header(INCARNATION_HEADER).is_some() {
+        true => Ok(job),
+        false => job.with_header(INCARNATION_HEADER, JobId::generate().as_str()),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind};
 
 pub use in_transaction::InTransaction;
 pub use job_key::INCARNATION_HEADER;
-pub(crate) use job_key::with_incarnation;
+pub(crate) use job_key::{incarnated, with_incarnation};
 pub use wrapped::Settled;
 
 /// So many rows are dropped in one statement.

@@ -4,7 +4,7 @@
 /// changed without touching an index.
 macro_rules! seen_now {
     () => {
-        "seen_at = CASE WHEN held.seen_at < now() - interval '10 min' THEN now() ELSE held.seen_at END"
+        "seen_at = CASE WHEN held.seen_at < clock_timestamp() - interval '10 min' THEN clock_timestamp() ELSE held.seen_at END"
     };
 }
 

@@ -40,9 +40,9 @@ impl Inbox {
     /// [`WorkerBuilder::handle`](oxcart::WorkerBuilder::handle).
     ///
     /// Before each attempt it looks whether the job is completed: if so, the handler is not called, and the job ends with the output that
-    /// was stored. If the handler fails, it looks again: the commit may have succeeded although its answer was lost.
+    /// was stored. If the handler fails, it looks again: the commit may have succeeded, or be about to, although its answer was lost.
     ///
-    /// An attempt that is not the first one also leaves its fence. After that no earlier attempt commits: neither with
+    /// An attempt that is not the first one, also one after a replay, leaves its fence as well. After that no earlier attempt commits: neither with
     /// `complete_in` nor with `once` or `hold_in`. If an earlier one is just about to commit, it waits for that.
     ///
     /// It costs one statement an attempt, which reads one row by its key. If PostgreSQL cannot be asked, the attempt fails, and is retried.
@@ -90,7 +90,8 @@ where
 
     async fn call(&self, job: J, context: Context) -> Result<J::Output, Failure> {
         let attempt = context.attempt();
-        let is_first = (attempt.number, attempt.stalls, attempt.snoozes) == (1, 0, 0);
+        // Also one from before the job was replayed may still be about to commit.
+        let is_first = (attempt.earlier, attempt.stalls, attempt.snoozes) == (0, 0, 0);
         let key = JobKey::of(&context)?;
         if let Some(output) = self.find(&key, !is_first).await? {
             return Ok(output);
@@ -99,7 +100,8 @@ where
             Ok(output) => return Ok(output),
             Err(failure) => failure,
         };
-        match self.find(&key, false).await {
+        // A commit that is still under way is waited for: it holds the row of the job.
+        match self.find(&key, true).await {
             Ok(Some(output)) => Ok(output),
             // What the handler says explains more than what became of the question.
             Ok(None) | Err(_) => Err(failure),

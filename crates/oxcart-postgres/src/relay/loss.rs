@@ -1,37 +1,50 @@
 //! Whether Redis has lost what it had confirmed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
+use oxcart::Queue;
 use tokio::time::timeout;
 
 use super::Shared;
+use crate::ask::ask;
 use crate::error::Error;
 
 /// If a queue does not say by then where it stands, it is asked again soon.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// So many queues are asked at a time.
+const AT_A_TIME: usize = 16;
+const TRIED: &str = "looking for rows that Redis has lost";
 
-/// The queues for which there are rows that were taken and that Redis does not have: because a relay died, or because Redis has lost them. Also those
-/// that have more than is noted here.
-pub(super) async fn unsent(shared: &Shared, source: &str) -> Result<Vec<String>, Error> {
-    let streams: Vec<(String, bool)> = sqlx::query_as(
-        "SELECT queue, held_until > clock_timestamp() FROM oxcart.outbox_stream ORDER BY queue",
-    )
-    .fetch_all(&shared.pool)
-    .await
-    .map_err(failed)?;
-    let mut unsent = Vec::new();
-    for (queue, is_held) in streams {
-        // Who is at it sees it as well.
-        if !is_held && is_unsent(shared, source, &queue).await? {
-            unsent.push(queue);
+/// What is known of a queue that no relay is at.
+const STREAMS: &str = "SELECT queue, fed FROM oxcart.outbox_stream WHERE held_until <= clock_timestamp() ORDER BY queue";
+const IS_THERE_MORE: &str =
+    "SELECT EXISTS (SELECT FROM oxcart.outbox_sent WHERE queue = $1 AND position > $2)";
+
+/// The queues that a relay has to look at: Redis has lost what it had confirmed, or has more than is noted, or a relay has died with rows that it had
+/// taken. Whoever is at a queue sees all of that by itself, so those are left out.
+pub(super) async fn unsent(shared: Arc<Shared>, source: String) -> Result<Vec<String>, Error> {
+    let streams: Vec<(String, i64)> = ask(&shared.pool, TRIED, async |asked| {
+        sqlx::query_as(STREAMS).fetch_all(asked).await
+    })
+    .await?;
+    let asked = stream::iter(streams).map(|(queue, fed)| {
+        let (shared, source) = (&shared, &source);
+        async move {
+            let is_unsent = is_unsent(shared, source, &queue, fed.cast_unsigned()).await;
+            is_unsent.map(|is_unsent| is_unsent.then_some(queue))
         }
+    });
+    let mut asked = asked.buffer_unordered(AT_A_TIME);
+    let mut unsent = Vec::new();
+    while let Some(queue) = asked.next().await {
+        unsent.extend(queue?);
     }
     Ok(unsent)
 }
 
-/// Whether there are rows that the queue does not have; tells if it had them. Also whether the queue has more than is noted here, because a relay
-/// ended between sending and noting it: who takes from it next notes it. Until then its rows count as under way, and none of them is dropped.
-pub(super) async fn is_unsent(shared: &Shared, source: &str, queue: &str) -> Result<bool, Error> {
+async fn is_unsent(shared: &Shared, source: &str, queue: &str, fed: u64) -> Result<bool, Error> {
     let Ok(handle) = shared.oxcart.queue(queue) else {
         return Ok(false);
     };
@@ -39,37 +52,36 @@ pub(super) async fn is_unsent(shared: &Shared, source: &str, queue: &str) -> Res
         return Ok(false);
     };
     let stands = stands.unwrap_or(0);
-    let found: Option<(i64, Option<i64>)> = sqlx::query_as(
-        "SELECT stream.fed,
-           (SELECT position FROM oxcart.outbox_sent WHERE queue = $1 AND position > $2 ORDER BY position LIMIT 1)
-         FROM oxcart.outbox_stream AS stream WHERE stream.queue = $1",
-    )
-    .bind(queue)
-    .bind(stands.cast_signed())
-    .fetch_optional(&shared.pool)
-    .await
-    .map_err(failed)?;
-    let Some((fed, first)) = found else {
-        return Ok(false);
-    };
-    let fed = fed.unsigned_abs();
-    let Some(first) = first else {
-        return Ok(stands > fed);
-    };
-    if stands < fed {
-        tracing::warn!(
-            queue,
-            stands,
-            fed,
-            first,
-            "Redis has lost jobs that it had confirmed: their rows are sent again, from position `first` on; any between `stands` and that are kept no \
-             longer"
-        );
-        crate::metrics::lost(queue, fed - stands);
+    // Until it is noted that the queue has more, its rows count as under way, and none of them is dropped.
+    if stands != fed {
+        return Ok(true);
     }
-    Ok(true)
+    let more = sqlx::query_scalar(IS_THERE_MORE)
+        .bind(queue)
+        .bind(stands.cast_signed());
+    ask(&shared.pool, TRIED, async |asked| {
+        more.fetch_one(asked).await
+    })
+    .await
 }
 
-fn failed(error: sqlx::Error) -> Error {
-    Error::sql("looking for rows that Redis has lost", error)
+/// Asks a queue once more that seems to have lost something, and tells if it has: where it stands.
+pub(super) async fn confirm(
+    queue: &Queue,
+    source: &str,
+    noted: u64,
+) -> Result<Option<u64>, oxcart::Error> {
+    let stands = queue.fed(source).await?;
+    let position = stands.unwrap_or(0);
+    if position < noted {
+        let queue = queue.name();
+        tracing::warn!(
+            queue,
+            stands = position,
+            noted,
+            "Redis has lost jobs that it had confirmed: those of the rows behind `stands`, up to `noted`. The rows that are still kept are sent again"
+        );
+        crate::metrics::lost(queue, noted - position);
+    }
+    Ok(stands)
 }

@@ -1,15 +1,20 @@
 //! Carrying the rows for one queue, until there are none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use oxcart::Queue;
+use tokio::time::Instant;
 
-use super::batch::Batch;
+use super::batch::{Batch, Taken};
 use super::{Shared, Step, loss};
+use crate::ask::ask;
 use crate::error::Error;
 
 /// What is long enough to tell what is wrong.
 const TROUBLE_BYTES: usize = 2_000;
+/// After so long it is the turn of another queue, if one waits.
+const TURN: Duration = Duration::from_secs(1);
 
 pub(super) struct Stream {
     shared: Arc<Shared>,
@@ -22,6 +27,8 @@ pub(super) struct Stream {
 pub(super) enum Ended {
     /// Nothing is left, or another relay is at it.
     Drained,
+    /// More may wait.
+    TurnOver,
     /// The queue takes nothing.
     Trouble(Error),
 }
@@ -38,12 +45,8 @@ impl Stream {
     /// Takes and sends one batch after the other.
     pub(super) async fn drain(self) -> Result<Ended, Error> {
         match self.batches().await? {
-            Ok(()) => Ok(Ended::Drained),
+            Ok(ended) => Ok(ended),
             Err(error) => {
-                // Also what a queue says that has lost something.
-                if error.is_refused() {
-                    loss::is_unsent(&self.shared, &self.source, &self.queue).await?;
-                }
                 let error = Error::queue(&format!("sending rows to `{}`", self.queue), error);
                 self.note(&error).await?;
                 Ok(Ended::Trouble(error))
@@ -52,8 +55,9 @@ impl Stream {
     }
 
     /// The error inside is the queue's.
-    async fn batches(&self) -> Result<Result<(), oxcart::Error>, Error> {
+    async fn batches(&self) -> Result<Result<Ended, oxcart::Error>, Error> {
         self.shared.step(Step::Begun);
+        let began = Instant::now();
         let queue = self.shared.oxcart.queue(&self.queue);
         let mut known = match &queue {
             // Where it stands is asked, and not remembered: Redis may have lost something, and so may PostgreSQL.
@@ -63,25 +67,37 @@ impl Stream {
             },
             Err(_) => None,
         };
-        loop {
-            let mut batch = Batch::take(&self.shared, &self.queue, known).await?;
-            if batch.is_empty() {
-                return Ok(Ok(()));
-            }
+        let mut is_lost = false;
+        while began.elapsed() < TURN {
+            let taken = Batch::take(&self.shared, &self.queue, known, is_lost).await?;
+            let mut batch = match (taken, &queue) {
+                (Taken::Rows(batch), _) => batch,
+                (Taken::Behind { noted }, Ok(queue)) => {
+                    known = match loss::confirm(queue, &self.source, noted).await {
+                        Ok(known) => known,
+                        Err(error) => return Ok(Err(error)),
+                    };
+                    is_lost = true;
+                    continue;
+                }
+                (Taken::Nothing | Taken::Behind { .. }, _) => return Ok(Ok(Ended::Drained)),
+            };
+            is_lost = false;
             self.shared.step(Step::Taken);
             match &queue {
                 Err(error) => batch.refuse_all(error),
                 Ok(queue) => match self.send(queue, &mut batch, known).await? {
                     Ok(Some(stands)) => known = stands,
-                    Ok(None) => return Ok(Ok(())),
+                    Ok(None) => return Ok(Ok(Ended::Drained)),
                     Err(error) => return Ok(Err(error)),
                 },
             }
             if !batch.set_aside(&self.shared, &self.queue).await? {
-                return Ok(Ok(()));
+                return Ok(Ok(Ended::Drained));
             }
             self.shared.step(Step::Fed);
         }
+        Ok(Ok(Ended::TurnOver))
     }
 
     /// Where the queue stands then; `None` if another relay is at it by now.
@@ -112,9 +128,10 @@ impl Stream {
                     ON CONFLICT (queue) DO UPDATE SET trouble = $2, trouble_since = coalesce(stream.trouble_since, now())
                     WHERE stream.trouble IS DISTINCT FROM $2";
         let note = sqlx::query(note).bind(&self.queue).bind(text);
-        let noted = note.execute(&self.shared.pool).await;
-        noted
-            .map(drop)
-            .map_err(|error| Error::sql("noting why rows wait", error))
+        let tried = "noting why rows wait";
+        let noted = ask(&self.shared.pool, tried, async |asked| {
+            note.execute(asked).await
+        });
+        noted.await.map(drop)
     }
 }

@@ -6,12 +6,28 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::OnTrouble;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(2);
 /// The same trouble is logged again after this time.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// What does not pass by itself.
+pub(super) fn is_final(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotMigrated
+            | ErrorKind::NewerSchema
+            | ErrorKind::Unsuitable
+            | ErrorKind::Invalid
+    )
+}
+
+/// What is not about one queue, or one duty: the relay begins anew, or ends.
+pub(super) fn ends_all(error: &Error) -> bool {
+    is_final(error) || matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::ReadOnly)
+}
 
 /// Pauses between tries: each twice as long as the one before, up to 2 s, less up to a fifth.
 pub(super) struct Pause(Duration);
@@ -49,13 +65,24 @@ impl<'a> Troubles<'a> {
         let last = self.logged.get(about);
         if last.is_none_or(|last| now.duration_since(*last) >= SILENCE) {
             self.logged.insert(about.to_owned(), now);
-            tracing::warn!(about, %error, "the relay cannot send what is in the outbox; it tries again");
+            tracing::warn!(about, %error, "the relay of the outbox has trouble; it tries again");
+        }
+    }
+
+    /// The error, if all has to begin anew because of it.
+    pub(super) fn tell_or_end(&mut self, about: &str, error: Error) -> Result<(), Error> {
+        match ends_all(&error) {
+            true => Err(error),
+            false => {
+                self.tell(about, &error);
+                Ok(())
+            }
         }
     }
 
     pub(super) fn is_well(&mut self, about: &str) {
         if self.logged.remove(about).is_some() {
-            tracing::info!(about, "the relay sends what is in the outbox again");
+            tracing::info!(about, "the relay of the outbox has this trouble no more");
         }
     }
 }

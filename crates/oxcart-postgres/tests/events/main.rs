@@ -7,9 +7,12 @@
 mod aggregates;
 mod killed;
 mod order;
+mod pages;
 mod projections;
+mod refusals;
 mod restart;
 mod rig;
+mod silence;
 mod streams;
 mod subscriptions;
 #[path = "../support/mod.rs"]

@@ -237,27 +237,73 @@ async fn a_projection_stays_before_the_event_that_it_cannot_take() {
     assert_eq!(position, 21);
 }
 
+struct Named<const N: usize>;
+
+const NAMES: [&str; 3] = ["Orders; DROP TABLE account", "balance__next", "__next"];
+
+impl<const N: usize> Projection for Named<N> {
+    const NAME: &'static str = NAMES[N];
+    async fn create(&self, _: &mut PgConnection, _: &str) -> Result<(), ProjectionError> {
+        Ok(())
+    }
+    async fn apply(
+        &self,
+        _: &mut PgConnection,
+        _: &str,
+        _: &Recorded,
+    ) -> Result<(), ProjectionError> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn a_name_that_no_table_can_have_is_refused() {
-    struct Named;
-    impl Projection for Named {
-        const NAME: &'static str = "Orders; DROP TABLE account";
-        async fn create(&self, _: &mut PgConnection, _: &str) -> Result<(), ProjectionError> {
-            Ok(())
-        }
-        async fn apply(
-            &self,
-            _: &mut PgConnection,
-            _: &str,
-            _: &Recorded,
-        ) -> Result<(), ProjectionError> {
-            Ok(())
-        }
-    }
     let pool = store().await;
-    let error = Projector::new(&pool, Named)
-        .catch_up()
+    for refused in [
+        Projector::new(&pool, Named::<0>).catch_up().await,
+        Projector::new(&pool, Named::<1>).catch_up().await,
+        Projector::new(&pool, Named::<2>).catch_up().await,
+    ] {
+        assert_eq!(refused.expect_err("no name").kind(), ErrorKind::Invalid);
+    }
+}
+
+#[tokio::test]
+async fn the_table_of_a_new_version_has_the_grants_of_the_old_one() {
+    let pool = store().await;
+    fill(&pool, 3).await;
+    let old = Projector::new(&pool, Balances::<1>);
+    old.catch_up().await.expect("caught up");
+    let granted = "CREATE ROLE \"A role\"; CREATE ROLE grants_on;
+        GRANT SELECT ON balance TO PUBLIC; GRANT INSERT, UPDATE ON balance TO \"A role\";
+        GRANT DELETE ON balance TO grants_on WITH GRANT OPTION; GRANT REFERENCES (stream) ON balance TO \"A role\";
+        ALTER TABLE balance ADD of_old_only int; GRANT REFERENCES (of_old_only) ON balance TO \"A role\"";
+    sqlx::raw_sql(granted)
+        .execute(&pool)
         .await
-        .expect_err("no name");
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+        .expect("granted");
+    let grants = async || {
+        let grants = "SELECT grantee || ' ' || privilege_type || ' ' || is_grantable FROM information_schema.table_privileges
+            WHERE table_name = 'balance'
+            UNION ALL SELECT grantee || ' ' || privilege_type || ' ' || column_name FROM information_schema.column_privileges
+            WHERE table_name = 'balance' AND privilege_type = 'REFERENCES' AND column_name <> 'of_old_only' ORDER BY 1";
+        let grants = sqlx::query_scalar(grants).fetch_all(&pool).await;
+        grants.expect("read")
+    };
+    let before: Vec<String> = grants().await;
+    for grant in [
+        "PUBLIC SELECT NO",
+        "A role UPDATE NO",
+        "grants_on DELETE YES",
+        "A role REFERENCES stream",
+    ] {
+        assert!(before.iter().any(|one| one == grant), "{before:?}");
+    }
+    let new = Projector::new(&pool, Balances::<2>);
+    new.catch_up().await.expect("caught up");
+    assert_eq!(grants().await, before);
+    assert_eq!(
+        balances(&pool).await,
+        balances_of(&all(&pool, 100).await, 2)
+    );
 }

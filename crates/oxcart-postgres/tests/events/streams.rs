@@ -1,10 +1,13 @@
 //! Appending to streams, and reading them.
 
-use oxcart_postgres::{AppendError, Conflict, ErrorKind, Event, Expected, StoredEvent, migrate};
+use oxcart_postgres::{
+    AppendError, Conflict, ErrorKind, Event, Expected, Projector, StoredEvent, Subscription,
+    migrate,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::rig::{Moved, STORE, all, append, store, store_and_database};
+use crate::rig::{Balances, Moved, STORE, all, append, store, store_and_database};
 use crate::support::database;
 
 fn conflict(appended: Result<oxcart_postgres::Appended, AppendError>) -> Conflict {
@@ -203,4 +206,24 @@ async fn writers_and_readers_need_the_rights_that_are_named() {
     let mut connection = reader.acquire().await.expect("a connection");
     let stream = STORE.read_stream(&mut connection, "a", 0, 10).await;
     assert_eq!(stream.expect("it may read").len(), 2);
+    let subscription = Subscription::new(&reader, "mailer").expect("a name");
+    let (tx, taken) = subscription.take(10).await.expect("it may take");
+    assert_eq!(taken.len(), 2);
+    tx.commit().await.expect("committed");
+
+    // A projector makes and renames tables.
+    sqlx::raw_sql("REVOKE CREATE ON SCHEMA public FROM public")
+        .execute(&pool)
+        .await
+        .expect("revoked");
+    let projector = Projector::new(&reader, Balances::<1>).catch_up().await;
+    projector.expect_err("it may not make its table");
+    sqlx::raw_sql("GRANT USAGE, CREATE ON SCHEMA public TO reader")
+        .execute(&pool)
+        .await
+        .expect("granted");
+    let projector = Projector::new(&reader, Balances::<1>).catch_up().await;
+    assert_eq!(projector.expect("it may make its table"), 2);
+    let projector = Projector::new(&reader, Balances::<2>).catch_up().await;
+    assert_eq!(projector.expect("it may switch"), 2);
 }

@@ -1,9 +1,9 @@
 //! A job that a commit completes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use oxcart::{Context, Failure, Handler, Job, JobId, Oxcart, State, Worker};
+use oxcart::{Changed, Context, Failure, Handler, Job, JobId, Oxcart, State, Worker};
 use oxcart_postgres::{ErrorKind, InTransaction, Inbox};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -133,9 +133,9 @@ async fn a_job_is_completed_by_one_transaction() {
     let mut tx = pool.begin().await.expect("a transaction");
     context.complete_in(&mut tx, &1).await.expect("completed");
     context
-        .complete_in(&mut tx, &1)
+        .complete_in(&mut tx, &7)
         .await
-        .expect("the same again");
+        .expect("the output is replaced");
     tx.commit().await.expect("committed");
     let mut tx = pool.begin().await.expect("a transaction");
     for error in [
@@ -150,7 +150,7 @@ async fn a_job_is_completed_by_one_transaction() {
         .fetch_one(&pool)
         .await
         .expect("it is there");
-    assert_eq!(output, [1]);
+    assert_eq!(output, [7]);
 }
 
 /// The next attempt has begun, and does nothing yet: the earlier one may not commit any more.
@@ -196,4 +196,58 @@ async fn a_worker_runs_wrapped_handlers() {
         .handle(Inbox::new(&pool).wrap(deposit))
         .build();
     assert!(without.is_err_and(|error| error.to_string().contains("State")));
+}
+
+/// The attempt of before the replay is frozen, and about to commit: it may not any more, once the job has begun anew.
+#[tokio::test]
+async fn a_replayed_job_leaves_nothing_to_the_attempts_of_before() {
+    let pool = bank().await;
+    let oxcart = Oxcart::in_memory();
+    let queue = oxcart.queue("bank").expect("a name");
+    let frozen = Frozen::default();
+    let worker = || {
+        let handler = async |_: Deposit, context: Context, frozen: State<Frozen>| {
+            let is_first = context.attempt().earlier == 0;
+            if is_first {
+                *frozen.lock().expect("no panic") = Some(context);
+            }
+            Err::<i64, _>(Failure::dead("as asked"))
+        };
+        let worker = Worker::builder(&queue).state(Arc::clone(&frozen));
+        let worker = worker.handle(Inbox::new(&pool).wrap(handler)).build();
+        worker.expect("a worker")
+    };
+    let job = queue.enqueue(Deposit { cents: 1 }).await.expect("enqueued");
+    worker().drain().await;
+    let replayed = queue.replay(job.id()).await.expect("asked");
+    assert_eq!(replayed, Changed::Done);
+    worker().drain().await;
+    let early = frozen.lock().expect("no panic").take().expect("it ran");
+    let mut tx = pool.begin().await.expect("a transaction");
+    let error = early.complete_in(&mut tx, &100i64).await;
+    assert_eq!(error.expect_err("too late").kind(), ErrorKind::Stale);
+}
+
+type Frozen = Arc<Mutex<Option<Context>>>;
+
+/// The handler gives up while its commit is still under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_under_way_is_waited_for() {
+    let pool = bank().await;
+    let context = Context::builder().id(JobId::generate()).fence(1);
+    let context = context.state(pool.clone()).build();
+    let slow = async |job: Deposit, context: Context, pool: State<PgPool>| {
+        let mut tx = pool.begin().await?;
+        let balance = add(&mut tx, job.cents).await?;
+        context.complete_in(&mut tx, &balance).await?;
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            tx.commit().await
+        });
+        Err::<i64, _>(Failure::retry("the answer to the commit took too long"))
+    };
+    let wrapped = Inbox::new(&pool).wrap(slow);
+    let output = wrapped.call(Deposit { cents: 100 }, context).await;
+    assert_eq!(output.expect("it has waited"), 100);
+    assert_eq!(balance(&pool).await, 100);
 }

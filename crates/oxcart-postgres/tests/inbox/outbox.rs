@@ -18,8 +18,8 @@ impl Job for Note {
     type Output = ();
 }
 
-/// Whether the id was chosen, and whether the job has the header.
-type Seen = Mutex<Vec<(bool, bool)>>;
+/// The id, if it was chosen, and what the header says.
+type Seen = Mutex<Vec<(String, &'static str)>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_chosen_id_says_what_it_is_when_it_comes_through_the_outbox() {
@@ -35,6 +35,11 @@ async fn a_chosen_id_says_what_it_is_when_it_comes_through_the_outbox() {
     sent.expect("enqueued");
     let sent = Outbox::new().enqueue(&mut tx, &queue, Note).await;
     sent.expect("enqueued");
+    let encoded = |id: &str| queue.enqueue(Note).id(JobId::new(id).expect("an id"));
+    let own = encoded("note-9").header(INCARNATION_HEADER, "mine");
+    let encoded = [encoded("note-8"), own].map(|request| request.encode().expect("encoded"));
+    let sent = Outbox::new().enqueue_encoded(&mut tx, encoded).await;
+    sent.expect("enqueued");
     tx.commit().await.expect("committed");
 
     let relay = tokio::spawn({
@@ -42,21 +47,34 @@ async fn a_chosen_id_says_what_it_is_when_it_comes_through_the_outbox() {
         async move { relay.run_until(std::future::pending::<()>()).await }
     });
     eventually_async(Duration::from_secs(20), async || {
-        queue.counts().await.expect("counted").waiting == 2
+        queue.counts().await.expect("counted").waiting == 4
     })
     .await;
     relay.abort();
     let seen = Arc::new(Seen::default());
     let worker = Worker::builder(&queue).state(Arc::clone(&seen)).handle(
         async |_: Note, context: Context, seen: State<Arc<Seen>>| {
-            let has_header = context.header(INCARNATION_HEADER).is_some();
-            let is_chosen = context.id().as_str() == "note-7";
-            seen.lock().expect("no panic").push((is_chosen, has_header));
+            let header = match context.header(INCARNATION_HEADER) {
+                Some("mine") => "mine",
+                Some(_) => "made",
+                None => "none",
+            };
+            let id = match context.id().as_str().starts_with("note-") {
+                true => context.id().to_string(),
+                false => "made".to_owned(),
+            };
+            seen.lock().expect("no panic").push((id, header));
             Ok::<(), Failure>(())
         },
     );
     worker.build().expect("a worker").drain().await;
     let mut seen = seen.lock().expect("no panic").clone();
     seen.sort_unstable();
-    assert_eq!(seen, [(false, false), (true, true)]);
+    let expected = [
+        ("made", "none"),
+        ("note-7", "made"),
+        ("note-8", "made"),
+        ("note-9", "mine"),
+    ];
+    assert_eq!(seen, expected.map(|(id, header)| (id.to_owned(), header)));
 }

@@ -7,7 +7,7 @@ use oxcart_postgres::{Outbox, Relay};
 use sqlx::PgPool;
 
 use crate::rig::{Entry, Ledger, PATIENCE, Rig, committed, enter, enter_many, relay, run, work};
-use crate::support::eventually_async;
+use crate::support::{database, eventually_async};
 
 fn entry(number: i64) -> Entry {
     Entry { key: 0, number }
@@ -215,4 +215,36 @@ async fn what_was_sent_is_dropped_after_a_while() {
         .await;
     }
     relay.stop().await;
+}
+
+/// A copy of the database, used beside it with the same Redis.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_detached_sends_nothing_of_the_original() {
+    let database = database().await;
+    let rig = Rig::with(database.pool().await).await;
+    let first = relay(&rig.pool, &rig.oxcart);
+    enter_many(&rig.pool, &rig.queue, 40).await;
+    rig.until_sent().await;
+    first.stop().await;
+    // These wait in both.
+    enter_many(&rig.pool, &rig.queue, 40).await;
+    let copy = database.copy().await.pool().await;
+    let detach = "SELECT oxcart.outbox_detach_copy()";
+    sqlx::query(detach).execute(&copy).await.expect("detached");
+    let relays = [relay(&rig.pool, &rig.oxcart), relay(&copy, &rig.oxcart)];
+    rig.until_sent().await;
+    let before = committed(&rig.pool).await.len() as u64;
+    assert_eq!(rig.queue.counts().await.expect("counts").left(), before);
+    // What is committed in the copy is its own.
+    enter_many(&copy, &rig.queue, 4).await;
+    let both = committed(&copy).await.len() as u64;
+    eventually_async(PATIENCE, async || {
+        let counts = rig.queue.counts().await;
+        counts.is_ok_and(|counts| counts.left() >= both)
+    })
+    .await;
+    for relay in relays {
+        relay.stop().await;
+    }
+    assert_eq!(rig.queue.counts().await.expect("counts").left(), both);
 }

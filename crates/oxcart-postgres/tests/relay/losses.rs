@@ -1,6 +1,13 @@
 //! A Redis that forgets what it has confirmed.
 
+use std::sync::{Arc, Mutex};
+
 use oxcart::{Oxcart, Queue};
+use oxcart_postgres::Outbox;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use crate::rig::{Entry, Ledger, PATIENCE, Rig, committed, enter_many, relay, work};
 use crate::support::{Server, eventually_async};
@@ -97,4 +104,91 @@ async fn g1_an_empty_redis_is_filled_again_while_the_relay_runs() {
     ledger.assert_is(&committed).await;
     relay.stop().await;
     worker.stop().await;
+}
+
+/// What was lost is said, once, whoever finds it first; a relay that only had stalled says nothing.
+#[tokio::test]
+async fn a_loss_is_told_once() {
+    let told = Told::default();
+    let subscriber = tracing_subscriber::registry().with(told.clone());
+    // The tasks of this test run on this thread alone.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let rig = Rig::new().await;
+    let running = relay(&rig.pool, &rig.oxcart);
+    let mut connection = rig.pool.acquire().await.expect("a connection");
+    for number in 1..=5 {
+        let sent = Outbox::new()
+            .enqueue(&mut connection, &rig.queue, Entry { key: 0, number })
+            .await;
+        sent.expect("written");
+    }
+    let has = async |jobs| {
+        let counts = rig.queue.counts().await;
+        counts.is_ok_and(|counts| counts.left() == jobs)
+    };
+    eventually_async(PATIENCE, async || has(5).await).await;
+    rig.until_sent().await;
+    assert_eq!(told.losses(), Vec::<(u64, u64)>::new());
+    rig.redis.cli(&["FLUSHALL"]);
+    eventually_async(PATIENCE, async || has(5).await).await;
+    rig.until_sent().await;
+    assert_eq!(told.losses(), [(0, 5)]);
+    running.stop().await;
+
+    // One that has asked long ago changes nothing, and is told so.
+    let take = "SELECT upto, noted FROM oxcart.outbox_take('work', 3, gen_random_uuid(), $1, '1 s', 10, 1000)";
+    let stale = sqlx::query_as(take).bind(false);
+    let stale: (Option<i64>, Option<i64>) =
+        stale.fetch_one(&mut *connection).await.expect("answered");
+    assert_eq!(stale, (None, Some(5)));
+    let fed: i64 = sqlx::query_scalar("SELECT fed FROM oxcart.outbox_stream")
+        .fetch_one(&mut *connection)
+        .await
+        .expect("read");
+    assert_eq!(fed, 5);
+
+    // Also when nothing is kept any more.
+    let none = "DELETE FROM oxcart.outbox_sent";
+    sqlx::query(none)
+        .execute(&mut *connection)
+        .await
+        .expect("deleted");
+    let running = relay(&rig.pool, &rig.oxcart);
+    rig.redis.cli(&["FLUSHALL"]);
+    eventually_async(PATIENCE, async || told.losses().len() > 1).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(told.losses(), [(0, 5), (0, 5)]);
+    running.stop().await;
+}
+
+/// What was said of losses: where the queue stands, and where it had stood.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<(u64, u64)>>>);
+
+impl Told {
+    fn losses(&self) -> Vec<(u64, u64)> {
+        self.0.lock().expect("no panic").clone()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Told {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        #[derive(Default)]
+        struct Numbers(Option<u64>, Option<u64>);
+        impl Visit for Numbers {
+            fn record_u64(&mut self, field: &Field, value: u64) {
+                match field.name() {
+                    "stands" => self.0 = Some(value),
+                    "noted" => self.1 = Some(value),
+                    _ => {}
+                }
+            }
+            fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
+        }
+        let mut numbers = Numbers::default();
+        event.record(&mut numbers);
+        if let Numbers(Some(stands), Some(noted)) = numbers {
+            self.0.lock().expect("no panic").push((stands, noted));
+        }
+    }
 }

@@ -9,5 +9,7 @@ mod basics;
 mod faults;
 mod losses;
 mod rig;
+mod silent;
 #[path = "../support/mod.rs"]
 mod support;
+mod troubles;

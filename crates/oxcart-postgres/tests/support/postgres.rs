@@ -44,6 +44,25 @@ impl Database {
         format!("postgres://postgres@localhost/{}?host={folder}", self.name)
     }
 
+    /// Another database, with what is in this one; nobody may be connected to this one.
+    pub async fn copy(&self) -> Database {
+        let name = format!("{}_copy", self.name);
+        let admin = self.options.clone().database("postgres");
+        let admin = PgConnection::connect_with(&admin).await;
+        let mut admin = admin.expect("the private server takes connections");
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        let ended = sqlx::query(end).bind(&self.name).execute(&mut admin).await;
+        ended.expect("a superuser may end connections");
+        let create = format!("CREATE DATABASE {name} TEMPLATE {}", self.name);
+        let created = sqlx::query(&create).execute(&mut admin).await;
+        created.expect("a superuser may copy a database");
+        Database {
+            options: self.options.clone().database(&name),
+            folder: self.folder.clone(),
+            name,
+        }
+    }
+
     /// At most ten connections.
     pub async fn pool(&self) -> PgPool {
         let pool = PgPoolOptions::new().max_connections(10);

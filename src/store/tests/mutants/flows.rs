@@ -43,6 +43,8 @@ mutants! {
         "is_first = news.to == 'refused', left and standing == 'open'" => "is_first = news.to == 'refused', left";
     callbacks_are_left_behind_by_their_job among FLOWS_CALLING:
         "fields[#fields + 1] = id .. '#on_complete'" => "";
+    a_callback_for_a_failure_is_left_behind among FLOWS_CALLING:
+        "fields[#fields + 1] = id .. '#on_failure'" => "";
     what_is_left_for_a_callback_is_not_written among FLOWS_CALLING:
         "if has_ended or is_first then" => "if has_ended then";
     a_parent_is_taken_for_lost among FLOWS_TENDED:
