@@ -1,7 +1,7 @@
 # Everything a contributor needs. `make` alone lists it; .ci/run calls the same targets.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dashboard example-orders test test-tls test-acl test-tls-acl test-monitoring test-browser test-postgres screenshots test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
+.PHONY: help demo dashboard example-orders test test-tls test-acl test-tls-acl test-cluster test-monitoring test-browser test-postgres screenshots test-features test-versions fuzz chaos soak lua lua-lint lint format clippy doc examples benches bench bench-smoke bench-compare redis clean
 
 # Not --all-features: `tls-native` needs the headers of OpenSSL, which are not on every machine; `test-features` has it.
 features = --features memory,metrics,opentelemetry,tls-rustls,tower
@@ -44,6 +44,9 @@ test-acl: ## Every test as a user with the access rules of docs/security.md; ONL
 
 test-tls-acl: ## Both at once; ONLY=.. for some
 	@$(with_redis) $(call tests,$(features) $(over_tls) $(as_acl_user))
+
+test-cluster: ## Every test at servers that are clusters of one node each; ONLY=.. for some. It says which tests it skips
+	@$(with_redis) $(call tests,$(features) --config 'env.OXCART_TEST_CLUSTER="1"')
 
 test-monitoring: ## The alert rules, the Grafana dashboard and the text of /metrics, with Prometheus's promtool
 	@$(with_redis) OXCART_PROMTOOL="$$(.ci/promtool.sh)" && export OXCART_PROMTOOL && \

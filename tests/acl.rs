@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use oxcart::{JobState, Oxcart, QueueSettings, Retention};
 use support::Server;
+use support::access::{NOT_MISSED, denied, documented};
 use support::everything::a_bit_of_everything;
 use support::jobs::{Scene, Work};
 use support::workers::{QUEUE, drained, run, worker};
@@ -34,37 +35,16 @@ const SENT: [&str; 12] = [
     "select",
 ];
 
-/// What the page says is not missed.
-const NOT_MISSED: [&str; 2] = ["command config|get", "command client|setinfo"];
-
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The commands of the page, each as its words.
-fn documented() -> Vec<Vec<String>> {
-    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
-    let page = page.replace("\\\n", " ");
-    page.lines()
-        .filter(|line| line.starts_with("ACL SETUSER"))
-        .map(|line| line.split_whitespace().map(str::to_owned).collect())
-        .collect()
-}
-
-/// What the server denied to the user, each as its command or key.
-fn denied(server: &Server) -> BTreeSet<String> {
-    let log: Vec<std::collections::HashMap<String, String>> = server.ask(&["ACL", "LOG", "1000"]);
-    let of_app = log.iter().filter(|entry| entry["username"] == "app");
-    of_app
-        .map(|entry| format!("{} {}", entry["reason"], entry["object"]))
-        .collect()
 }
 
 async fn everything_works_with(rule: &[String], database: u32) {
     let server = Server::start();
     // The user may be there already, with more.
     let _ = server.try_cli(&["ACL", "DELUSER", "app"]);
-    let rule: Vec<&str> = rule.iter().map(String::as_str).collect();
+    let mut rule: Vec<&str> = rule.iter().map(String::as_str).collect();
+    rule.extend(support::road::is_cluster().then_some("+cluster|slots"));
     server.cli(&rule);
     server.cli(&["ACL", "LOG", "RESET"]);
     let signed_in = format!("://{SIGNED_IN}@");
@@ -101,7 +81,7 @@ async fn everything_works_with(rule: &[String], database: u32) {
     assert_eq!(queue.orphans().put_back().await.unwrap(), 0);
     running.stop().await;
     queue.delete().with_jobs().await.unwrap();
-    let missed: Vec<_> = denied(&server)
+    let missed: Vec<_> = denied(&server, "app")
         .into_iter()
         .filter(|denied| !NOT_MISSED.contains(&denied.as_str()))
         .collect();
@@ -120,6 +100,9 @@ async fn the_rule_by_command_is_enough() {
 
 #[tokio::test]
 async fn in_another_database_too() {
+    if support::road::is_skipped_in_a_cluster("database but 0") {
+        return;
+    }
     for rule in documented() {
         everything_works_with(&rule, 3).await;
     }

@@ -113,7 +113,8 @@ async fn g3_what_is_cancelled_when_its_caller_is_gone_is_cancelled_wherever_that
     at_every_await_point(
         || -> Call<_> { request().into_future() },
         async |answer| {
-            assert!(answer.is_none_or(|outcome| outcome.unwrap_err().is_timeout()));
+            let error = answer.map(|outcome| outcome.unwrap_err());
+            assert!(error.as_ref().is_none_or(Error::is_timeout), "{error:?}");
         },
     )
     .await;

@@ -391,8 +391,8 @@ async fn g9_every_node_of_a_cluster_gets_what_the_provider_gives() {
     let cluster = tokio::task::block_in_place(Cluster::start);
     let change_all = |password: &str| {
         for node in &cluster.nodes {
-            change(&node.server, password);
-            sign_out(&node.server);
+            change(node.server(), password);
+            sign_out(node.server());
         }
     };
     tokio::task::block_in_place(|| change_all(SECRET));

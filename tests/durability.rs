@@ -71,6 +71,9 @@ fn with_replica() -> (Server, Server) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_with_a_replica_survives_the_loss_of_its_server() {
+    if support::road::is_skipped_in_a_cluster("REPLICAOF") {
+        return;
+    }
     for _ in 0..times() {
         let (server, replica) = with_replica();
         let queue = queue(&server, 5 * SECOND).await;
@@ -103,6 +106,9 @@ async fn a_job_with_a_replica_survives_the_loss_of_its_server() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_jobs_share_a_confirmation_and_plain_jobs_have_none() {
+    if support::road::is_skipped_in_a_cluster("REPLICAOF") {
+        return;
+    }
     let (server, _replica) = with_replica();
     let queue = queue(&server, 5 * SECOND).await;
     queue
@@ -121,6 +127,9 @@ async fn many_jobs_share_a_confirmation_and_plain_jobs_have_none() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_request_counts_before_the_type_and_the_type_before_the_handle() {
+    if support::road::is_skipped_in_a_cluster("REPLICAOF") {
+        return;
+    }
     let (server, _replica) = with_replica();
     let queue = queue(&server, 5 * SECOND).await;
     queue.enqueue(Payout).await.unwrap();

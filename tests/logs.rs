@@ -231,7 +231,13 @@ async fn g9_a_user_who_may_not_write_is_warned_when_he_connects() {
         (&["~other:*", "+@read", "+@write"], true),
     ] {
         let user = ["ACL", "SETUSER", "looks", "reset", "on", ">a-password"];
-        let always = ["+@connection", "+@scripting", "+info", "+time"];
+        let always = [
+            "+@connection",
+            "+@scripting",
+            "+info",
+            "+time",
+            "+cluster|slots",
+        ];
         server.cli(&[&user[..], &always, rule].concat());
         Oxcart::connect(&url).await.unwrap();
         let lines = log.lines();

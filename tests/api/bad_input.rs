@@ -245,7 +245,7 @@ async fn what_listens_is_no_redis() {
 
 #[tokio::test]
 async fn a_wrong_password() {
-    let server = Server::start();
+    let server = Server::options().alone().start();
     server.cli(&["CONFIG", "SET", "requirepass", "right"]);
     let address = server.tcp_addr();
     for url in [

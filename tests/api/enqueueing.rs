@@ -154,6 +154,9 @@ async fn an_optional_field_is_a_compatible_change_in_both_directions() {
 
 #[tokio::test]
 async fn a_pool_that_the_application_has_serves_as_well() {
+    if crate::support::road::is_skipped_in_a_cluster("pool of an application") {
+        return;
+    }
     let rig = Rig::new().await;
     // Over TLS: tests/tls.
     let manager = Manager::new(rig.server.plain_url()).unwrap();

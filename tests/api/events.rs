@@ -404,8 +404,8 @@ async fn a_reader_is_told_why_it_reads_nothing_and_goes_on_when_it_can() {
             "xread",
         ),
         (
-            &["RENAME", STREAM, "elsewhere"],
-            &["RENAME", "elsewhere", STREAM],
+            &["RENAME", STREAM, "{test}elsewhere"],
+            &["RENAME", "{test}elsewhere", STREAM],
             "WRONGTYPE",
         ),
     ];

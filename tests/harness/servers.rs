@@ -80,6 +80,9 @@ fn dropped_server_is_gone_even_if_paused() {
 
 #[test]
 fn replica_has_what_its_primary_has() {
+    if crate::support::road::is_skipped_in_a_cluster("REPLICAOF") {
+        return;
+    }
     let (primary, replica) = (Server::start(), Server::start());
     primary.cli(&["SET", "key", "value"]);
     replica.replica_of(&primary);

@@ -50,7 +50,7 @@ async fn g9_queues_are_at_all_nodes_and_single_calls_share_one_connection_to_eac
         queue.counts().await.unwrap();
     }
     for node in &cluster.nodes[..3] {
-        let clients: String = node.server.ask(&["CLIENT", "LIST", "TYPE", "normal"]);
+        let clients: String = node.server().ask(&["CLIENT", "LIST", "TYPE", "normal"]);
         // The test itself comes through the socket. A connection on which a node was asked for its map may just be closing.
         let ours = clients.lines().filter(|line| line.contains("cmd=evalsha"));
         assert_eq!(ours.count(), 1, "{clients}");
@@ -80,7 +80,7 @@ async fn g9_queues_are_at_all_nodes_and_single_calls_share_one_connection_to_eac
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_what_is_wrong_with_a_cluster_is_said() {
-    let single = Server::start();
+    let single = Server::options().alone().start();
     let error = refused_by(ClusterNodes::new([single.tcp_addr().to_string()])).await;
     says(&error, ErrorKind::Unsuitable, "is no node of a cluster");
 
@@ -89,10 +89,12 @@ async fn g9_what_is_wrong_with_a_cluster_is_said() {
     says(&error, ErrorKind::Unreachable, "no node of the cluster");
 
     let part = ClusterNode::start(Server::options());
-    part.server.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "100"]);
+    part.server().cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "100"]);
     let error = refused_by(ClusterNodes::new([part.address()])).await;
     says(&error, ErrorKind::Refused, "16283 slots have no node");
-    let error = Oxcart::connect(&part.server.plain_url()).await.unwrap_err();
+    let error = Oxcart::connect(&part.server().plain_url())
+        .await
+        .unwrap_err();
     says(&error, ErrorKind::Unsuitable, "redis+cluster://");
 
     let closed = Port::claim();
@@ -100,7 +102,7 @@ async fn g9_what_is_wrong_with_a_cluster_is_said() {
     let announced = announced.arg("--cluster-announce-ip", "127.0.0.1");
     let elsewhere = ClusterNode::start(announced);
     elsewhere
-        .server
+        .server()
         .cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
     let error = refused_by(ClusterNodes::new([elsewhere.address()])).await;
     says(&error, ErrorKind::Unreachable, "cluster-announce-ip");

@@ -7,8 +7,11 @@
 mod support;
 
 mod clusters;
+mod guarded;
 mod load;
+mod resumption;
 mod sentinels;
+mod spread;
 
 use oxcart::{Error, ErrorKind};
 

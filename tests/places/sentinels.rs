@@ -30,7 +30,7 @@ async fn g9_after_a_failover_everything_goes_on_at_the_new_master() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_sentinels_that_are_away_do_not_matter_as_long_as_one_answers() {
-    let primary = Server::start();
+    let primary = Server::options().alone().start();
     let sentinels: Vec<_> = (0..3).map(|_| Sentinel::of(&primary, 2)).collect();
     let place = || Sentinels::new(MASTER, sentinels.iter().map(Sentinel::address));
     let connect = || Oxcart::builder().connect_sentinels(place());
@@ -66,7 +66,8 @@ async fn g9_if_as_many_name_one_as_the_other_the_one_that_is_a_master_is_taken()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_what_is_wrong_with_sentinels_is_said() {
-    let (primary, replica) = (Server::start(), Server::start());
+    let alone = || Server::options().alone().start();
+    let (primary, replica) = (alone(), alone());
     replica.replica_of(&primary);
     let nowhere = Port::claim().address().to_string();
     let error = refused_by(Sentinels::new(MASTER, [nowhere])).await;
@@ -94,7 +95,7 @@ async fn g9_what_is_wrong_with_sentinels_is_said() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_sentinels_and_redis_have_passwords_of_their_own() {
-    let primary = Server::start();
+    let primary = Server::options().alone().start();
     // It may not ask for the role by `ROLE`.
     let user = ["ACL", "SETUSER", USER[0], "on", ">app-secret", "~oxcart:*"];
     let rule: Vec<_> = RULE.split(' ').collect();

@@ -413,7 +413,7 @@ async fn g9_a_server_in_protected_mode() {
 /// An operator is on the only connection there may be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_server_that_has_no_room_for_another_client() {
-    if says_nothing_before_tls() {
+    if says_nothing_before_tls() || road::is_skipped_in_a_cluster("URL of a socket") {
         return;
     }
     let server = Server::start();
@@ -438,6 +438,9 @@ async fn g9_a_server_that_has_no_room_for_another_client() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_primary_that_has_become_a_replica() {
+    if road::is_skipped_in_a_cluster("REPLICAOF") {
+        return;
+    }
     let server = Server::start();
     let client = Client::at(&server.url()).await;
     server.cli(&["REPLICAOF", "127.0.0.1", "1"]);

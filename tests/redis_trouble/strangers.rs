@@ -83,6 +83,9 @@ async fn g9_where_nobody_listens_is_unreachable() {
 /// `INFO` is not needed: `HELLO` tells everybody the version, the mode and the role.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_user_without_info_can_work() {
+    if crate::support::road::is_skipped_in_a_cluster("REPLICAOF") {
+        return;
+    }
     let (server, other) = (Server::start(), Server::start());
     let user = ["ACL", "SETUSER", "app", "on", ">not-the-secret"];
     let rule = [
@@ -113,6 +116,9 @@ async fn g9_a_user_without_info_can_work() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_what_info_says_is_told_with_the_address_to_use() {
+    if crate::support::road::is_skipped_in_a_cluster("REPLICAOF") {
+        return;
+    }
     let (primary, replica) = (Server::start(), Server::start());
     replica.replica_of(&primary);
     let error = refused_by(&replica.url()).await;
@@ -139,6 +145,9 @@ async fn g9_what_info_says_is_told_with_the_address_to_use() {
 /// The user of a database gets that one, or an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_url_means_what_it_says() {
+    if crate::support::road::is_skipped_in_a_cluster("database but 0") {
+        return;
+    }
     let server = Server::start();
     server.cli(&["ACL", "SETUSER", "raw", "on", ">p@ss", "~*", "+@all"]);
     server.cli(&["CONFIG", "SET", "requirepass", "p@s/s#w?rd"]);

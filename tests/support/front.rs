@@ -63,6 +63,15 @@ pub struct Front {
 
 impl Front {
     pub fn start(target: SocketAddr, acceptor: TlsAcceptor) -> Self {
+        Self::with(target, acceptor, false)
+    }
+
+    /// The same, and clients may also come without TLS.
+    pub fn for_all(target: SocketAddr, acceptor: TlsAcceptor) -> Self {
+        Self::with(target, acceptor, true)
+    }
+
+    fn with(target: SocketAddr, acceptor: TlsAcceptor, is_for_all: bool) -> Self {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("front")
@@ -80,7 +89,7 @@ impl Front {
             let listener = TcpListener::from_std(listener).expect("a runtime takes a listener");
             while let Ok((client, _)) = listener.accept().await {
                 let acceptor = locked(&shown).clone();
-                tokio::spawn(serve(client, target, acceptor));
+                tokio::spawn(serve(client, target, acceptor, is_for_all));
             }
         });
         Self {
@@ -113,14 +122,23 @@ fn locked(acceptor: &Mutex<TlsAcceptor>) -> MutexGuard<'_, TlsAcceptor> {
     acceptor.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn serve(client: TcpStream, target: SocketAddr, acceptor: TlsAcceptor) {
+/// By the first byte that a client sends.
+pub(super) async fn speaks_tls(client: &TcpStream) -> bool {
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    client.peek(&mut first).await.is_ok_and(|read| read > 0) && first[0] == HANDSHAKE
+}
+
+async fn serve(mut client: TcpStream, target: SocketAddr, acceptor: TlsAcceptor, is_for_all: bool) {
     let _ = client.set_nodelay(true);
     // A server that cannot be reached, or a client that is refused, shows as a closed connection.
     let Ok(mut server) = TcpStream::connect(target).await else {
         return;
     };
     let _ = server.set_nodelay(true);
-    if let Ok(mut client) = acceptor.accept(client).await {
+    if is_for_all && !speaks_tls(&client).await {
+        let _ = copy_bidirectional(&mut client, &mut server).await;
+    } else if let Ok(mut client) = acceptor.accept(client).await {
         let _ = copy_bidirectional(&mut client, &mut server).await;
     }
 }

@@ -13,6 +13,7 @@
     reason = "a helper that cannot do its duty fails the test that asked"
 )]
 
+pub mod access;
 pub mod books;
 pub mod certificates;
 pub mod checks;
@@ -22,6 +23,7 @@ mod eventually;
 pub mod everything;
 mod example;
 pub mod front;
+pub mod fronted;
 pub mod given_up;
 pub mod jobs;
 mod ledger;

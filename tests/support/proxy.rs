@@ -3,6 +3,7 @@
 //! It lives on a thread and a runtime of its own, so it goes on while the test's runtime is
 //! blocked.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,7 +16,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use super::port::Port;
-use super::{relay, road};
+use super::{front, relay, road};
 
 /// How long the proxy's own thread may take to do what a switch asks for.
 const SWITCH_LIMIT: Duration = Duration::from_secs(5);
@@ -73,6 +74,8 @@ pub(super) struct Switches {
     longest_readable: AtomicU64,
     refused: AtomicU64,
     half_open: AtomicBool,
+    /// The proxy's own.
+    port: u16,
     /// A connection on which nothing went for longer is dead, in ms; 0 for no limit.
     idle_limit: AtomicU64,
     walled: AtomicU64,
@@ -95,7 +98,9 @@ impl Proxy {
             .enable_all()
             .build()
             .expect("a thread can be started");
+        let port = Port::claim();
         let switches = Arc::new(Switches {
+            port: port.number(),
             loss: Mutex::new(Loss {
                 every: 0,
                 fate: Fate::Deliver,
@@ -121,7 +126,7 @@ impl Proxy {
             open: Mutex::new(HashMap::new()),
         });
         let proxy = Self {
-            port: Port::claim(),
+            port,
             switches,
             listener: Mutex::new(None),
             runtime: Some(runtime),
@@ -371,6 +376,18 @@ impl Switches {
         *free_at
     }
 
+    /// What a cluster of one node says of where it is leads to this proxy.
+    pub(super) fn with_its_own_port<'a>(&self, reply: &'a [u8]) -> Cow<'a, [u8]> {
+        const SAID: &[u8] = b"\r\n127.0.0.1\r\n:";
+        let found = reply.windows(SAID.len()).position(|window| window == SAID);
+        let Some(at) = found.filter(|_| road::is_cluster()) else {
+            return Cow::Borrowed(reply);
+        };
+        let (before, rest) = reply.split_at(at + SAID.len());
+        let after = rest.iter().position(|byte| *byte == b'\r').unwrap_or(0);
+        Cow::Owned([before, self.port.to_string().as_bytes(), &rest[after..]].concat())
+    }
+
     pub(super) fn closes_after(&self, reply: &[u8]) -> bool {
         reply.starts_with(b":") && self.close_after_numbers.load(Ordering::SeqCst)
     }
@@ -442,20 +459,13 @@ async fn serve(client: TcpStream, open: Open) {
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
     match &switches.acceptor {
-        Some(acceptor) if speaks_tls(&client).await => {
+        Some(acceptor) if front::speaks_tls(&client).await => {
             if let Ok(client) = acceptor.accept(client).await {
                 relay::relay(tokio::io::split(client), server, switches).await;
             }
         }
         _ => relay::relay(client.into_split(), server, switches).await,
     }
-}
-
-/// By the first byte that a client sends.
-async fn speaks_tls(client: &TcpStream) -> bool {
-    const HANDSHAKE: u8 = 22;
-    let mut first = [0];
-    client.peek(&mut first).await.is_ok_and(|read| read > 0) && first[0] == HANDSHAKE
 }
 
 fn settle(what: &str, mut done: impl FnMut() -> bool) {

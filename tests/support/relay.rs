@@ -166,7 +166,7 @@ fn judge_replies(
         at += length;
         match conversation.fate(reply, switches) {
             Fate::Deliver => {
-                arrive.extend_from_slice(reply);
+                arrive.extend_from_slice(&switches.with_its_own_port(reply));
                 if switches.closes_after(reply) {
                     return (at, arrive, true);
                 }

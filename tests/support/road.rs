@@ -1,6 +1,7 @@
 //! The road by which the library comes to the tests' servers: plainly, or, if the environment asks for it, over
-//! TLS (`OXCART_TEST_TLS=1`) and as a user who may do no more than the documentation says
-//! (`OXCART_TEST_ACL=1`). What a test itself asks of a server goes through its socket, as its administrator.
+//! TLS (`OXCART_TEST_TLS=1`), as a user who may do no more than the documentation says
+//! (`OXCART_TEST_ACL=1`), and as to a cluster (`OXCART_TEST_CLUSTER=1`): then each server is a cluster of one node.
+//! What a test itself asks of a server goes through its socket, as its administrator.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -31,6 +32,23 @@ pub fn is_acl() -> bool {
     asked_for("OXCART_TEST_ACL")
 }
 
+pub fn is_cluster() -> bool {
+    asked_for("OXCART_TEST_CLUSTER")
+}
+
+/// Whether each server is a cluster, and a test cannot run because a cluster lacks something: that is said loudly, and the test
+/// returns.
+pub fn is_skipped_in_a_cluster(lacks: &str) -> bool {
+    if is_cluster() {
+        let thread = std::thread::current();
+        let test = thread.name().unwrap_or_default();
+        let loud = format!("\nSKIPPED {test}: a cluster has no {lacks}\n");
+        // Not by `eprintln!`, which the test runner would keep to itself.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), loud.as_bytes());
+    }
+    is_cluster()
+}
+
 fn asked_for(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0")
 }
@@ -39,14 +57,14 @@ fn asked_for(name: &str) -> bool {
 pub fn url(address: SocketAddr) -> String {
     let [name, password] = USER;
     match is_acl() {
-        true => format!("{}://{name}:{password}@{address}/", scheme()),
+        true => format!("{}://{name}:{password}@{address}/", scheme(is_cluster())),
         false => open_url(address),
     }
 }
 
 /// The same for the user whom every server has, who may do everything.
 pub fn open_url(address: SocketAddr) -> String {
-    format!("{}://{address}/", scheme())
+    format!("{}://{address}/", scheme(is_cluster()))
 }
 
 /// The user as whom the library comes.
@@ -57,15 +75,21 @@ pub fn user() -> &'static str {
     }
 }
 
-fn scheme() -> &'static str {
-    match is_tls() {
-        true => "rediss",
-        false => "redis",
+fn scheme(of_cluster: bool) -> &'static str {
+    match (is_tls(), of_cluster) {
+        (true, false) => "rediss",
+        (false, false) => "redis",
+        (true, true) => "rediss+cluster",
+        (false, true) => "redis+cluster",
     }
 }
 
 /// How a server lets the library in, beside its plain port and its socket.
-pub struct Entrance(Way);
+pub struct Entrance {
+    way: Way,
+    /// That of a node of a cluster, if the environment asks for one.
+    bus: Option<Port>,
+}
 
 enum Way {
     Plain,
@@ -76,25 +100,65 @@ enum Way {
 }
 
 impl Entrance {
-    pub fn to(plain: SocketAddr) -> Self {
-        Self(match (is_tls(), is_tls() && speaks_tls()) {
+    /// `alone`: whatever the environment asks for, it is no cluster.
+    pub fn to(plain: SocketAddr, alone: bool) -> Self {
+        let way = match (is_tls(), is_tls() && speaks_tls()) {
             (false, _) => Way::Plain,
             (true, true) => Way::Port(Port::claim()),
             (true, false) => Way::Front(Front::start(plain, suite_acceptor())),
-        })
+        };
+        let bus = (is_cluster() && !alone).then(Port::claim);
+        Self { way, bus }
+    }
+
+    /// Whether the server has to be given all slots.
+    pub fn is_node(&self) -> bool {
+        self.bus.is_some()
+    }
+
+    /// The URL by which the library comes to the server.
+    pub fn url(&self, plain: SocketAddr) -> String {
+        self.of_its_kind(&url(self.address(plain)))
+    }
+
+    /// The same for the user whom every server has.
+    pub fn open_url(&self, plain: SocketAddr) -> String {
+        self.of_its_kind(&open_url(self.address(plain)))
+    }
+
+    fn of_its_kind(&self, url: &str) -> String {
+        match self.is_node() {
+            true => url.to_owned(),
+            false => url.replacen(scheme(is_cluster()), scheme(false), 1),
+        }
     }
 
     /// What the server is started with.
-    pub fn args(&self) -> Vec<String> {
+    pub fn args(&self, plain: SocketAddr) -> Vec<String> {
         let mut args = Vec::new();
+        if let Some(bus) = &self.bus {
+            let announced = self.address(plain).port();
+            let words = [
+                ("--cluster-enabled", "yes".to_owned()),
+                ("--cluster-port", bus.number().to_string()),
+                ("--cluster-announce-ip", plain.ip().to_string()),
+                ("--cluster-announce-port", announced.to_string()),
+            ];
+            args.extend(
+                words
+                    .into_iter()
+                    .flat_map(|(name, value)| [name.to_owned(), value]),
+            );
+        }
         if is_acl() {
             let [name, password] = USER;
             args.extend(["--user".to_owned(), name.to_owned(), "on".to_owned()]);
             args.push(format!(">{password}"));
             args.extend(KEYS.map(str::to_owned));
             args.extend(RULE.split(' ').map(str::to_owned));
+            args.extend(self.is_node().then(|| "+cluster|slots".to_owned()));
         }
-        if let Way::Port(port) = &self.0 {
+        if let Way::Port(port) = &self.way {
             args.extend(tls_args(port.number(), &suite_folder()));
             args.extend(["--tls-auth-clients", "no"].map(str::to_owned));
         }
@@ -102,7 +166,7 @@ impl Entrance {
     }
 
     pub fn address(&self, plain: SocketAddr) -> SocketAddr {
-        match &self.0 {
+        match &self.way {
             Way::Plain => plain,
             Way::Port(port) => port.address(),
             Way::Front(front) => front.address(),

@@ -2,14 +2,17 @@
 
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::Value;
 use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
 
+use super::front::Front;
+use super::fronted::Fronted;
 use super::port::Port;
 use super::process::Process;
-use super::server::{Server, server_binary};
+use super::server::{Server, ServerOptions, server_binary};
 use super::{eventually, eventually_blocking};
 
 /// The name of every master.
@@ -22,6 +25,7 @@ const FAILOVER_LIMIT: Duration = Duration::from_secs(60);
 pub struct Sentinel {
     process: Mutex<Process>,
     port: Port,
+    front: Option<Front>,
     _folder: TempDir,
 }
 
@@ -33,10 +37,15 @@ impl Sentinel {
 
     /// The same, with more lines in its file.
     pub fn with(primary: &Server, quorum: usize, lines: &str) -> Self {
+        Self::behind(primary.tcp_addr().port(), quorum, lines, None)
+    }
+
+    /// A sentinel of what announces this port.
+    fn behind(watched: u16, quorum: usize, lines: &str, shown: Option<&TlsAcceptor>) -> Self {
         let folder = tempfile::tempdir().expect("the system's temp folder is writable");
         let port = Port::claim();
         let file = folder.path().join("sentinel.conf");
-        let (number, watched) = (port.number(), primary.tcp_addr().port());
+        let number = port.number();
         let text = format!(
             "bind 127.0.0.1\nport {number}\nsentinel monitor {MASTER} 127.0.0.1 {watched} {quorum}\n\
              sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 2000\n{lines}\n"
@@ -49,6 +58,7 @@ impl Sentinel {
         eventually_blocking(Duration::from_secs(10), is_there);
         let sentinel = Self {
             process: Mutex::new(process),
+            front: shown.map(|acceptor| Front::start(port.address(), acceptor.clone())),
             port,
             _folder: folder,
         };
@@ -57,14 +67,15 @@ impl Sentinel {
         sentinel
     }
 
-    /// `127.0.0.1:<port>`
+    /// `127.0.0.1:<port>`, for clients.
     pub fn address(&self) -> String {
-        self.port.address().to_string()
+        let front = self.front.as_ref().map(Front::address);
+        front.unwrap_or_else(|| self.port.address()).to_string()
     }
 
     /// Its own URL, and not that of what it watches over.
     pub fn plain_url(&self) -> String {
-        format!("redis://{}/", self.address())
+        format!("redis://{}/", self.port.address())
     }
 
     pub fn kill(&self) {
@@ -126,29 +137,44 @@ impl Sentinel {
 
 /// A master, two replicas, and three sentinels.
 pub struct Watched {
-    pub servers: Vec<Server>,
+    servers: Vec<Fronted>,
     pub sentinels: Vec<Sentinel>,
 }
 
 impl Watched {
     /// Returns once every sentinel knows all others.
     pub fn start() -> Self {
-        let servers: Vec<Server> = (0..3).map(|_| Server::start()).collect();
+        Self::of(Server::options, None, "")
+    }
+
+    /// The same, for clients that come with TLS, and with more lines in the files of the sentinels.
+    pub fn behind(shown: &TlsAcceptor, options: impl Fn() -> ServerOptions, lines: &str) -> Self {
+        Self::of(options, Some(shown), lines)
+    }
+
+    fn of(options: impl Fn() -> ServerOptions, shown: Option<&TlsAcceptor>, lines: &str) -> Self {
+        let start = |_| Fronted::start(options(), shown);
+        let servers: Vec<Fronted> = (0..3).map(start).collect();
+        let primary = servers[0].port();
         for replica in &servers[1..] {
-            replica.replica_of(&servers[0]);
+            replica.server.replica_of_port(primary);
         }
         // One sentinel finds that the master is down, and the others vote for it. If several begin a failover at the same
         // moment, in different epochs, each of them may promote a replica, and what the first acknowledged is lost.
         let sentinel = |n| {
             let patience = if n == 0 { 500 } else { 20_000 };
-            let lines = format!("sentinel down-after-milliseconds {MASTER} {patience}");
-            Sentinel::with(&servers[0], 1, &lines)
+            let lines = format!("sentinel down-after-milliseconds {MASTER} {patience}\n{lines}");
+            Sentinel::behind(primary, 1, &lines, shown)
         };
         let sentinels: Vec<Sentinel> = (0..3).map(sentinel).collect();
         eventually_blocking(FAILOVER_LIMIT, || {
             sentinels.iter().all(|sentinel| sentinel.knows() == (2, 2))
         });
         Self { servers, sentinels }
+    }
+
+    pub fn servers(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().map(|fronted| &fronted.server)
     }
 
     /// The addresses of the sentinels.
@@ -161,38 +187,56 @@ impl Watched {
     }
 
     /// The master that all sentinels name, if they agree.
-    pub fn master(&self) -> Option<&Server> {
+    pub fn master(&self) -> Option<&Fronted> {
         let named: Vec<_> = self.sentinels.iter().map(Sentinel::names).collect();
         let first = (*named.first()?)?;
         let agree = named.iter().all(|port| *port == Some(first));
         let mut servers = self.servers.iter();
-        servers.find(|server| agree && server.tcp_addr().port() == first)
+        servers.find(|server| agree && server.port() == first)
     }
 
-    /// Kills the master, waits until the sentinels name another one, and brings the old one back as its replica.
-    pub async fn fail_over(&self) {
-        let old = self.master().expect("the sentinels agree");
-        let port = old.tcp_addr().port();
-        eventually(FAILOVER_LIMIT, || {
+    /// Kills the master, waits until the sentinels name another one, and brings the old one back as its replica. Answers when a
+    /// sentinel first named the new one, and that said that it is a master.
+    pub async fn fail_over(&self) -> Instant {
+        // Not before the last failover is over. On a busy machine one may begin by itself.
+        let ready = || {
+            let master = self.master()?;
+            let port = master.port();
             let mut sentinels = self.sentinels.iter();
-            sentinels.all(|sentinel| sentinel.has_two_good_replicas(port))
+            let all = sentinels.all(|sentinel| sentinel.has_two_good_replicas(port));
+            all.then_some(master)
+        };
+        let mut found = None;
+        eventually(FAILOVER_LIMIT, || {
+            found = ready();
+            found.is_some()
         })
         .await;
-        old.kill();
+        let old = found.expect("it was waited for");
+        let port = old.port();
+        old.server.kill();
+        let others = || self.servers.iter().filter(|server| server.port() != port);
+        let is_named = || {
+            let mut named = self.sentinels.iter().filter_map(Sentinel::names);
+            named.any(|port| others().any(|new| new.port() == port && is_master(&new.server)))
+        };
+        eventually(FAILOVER_LIMIT, is_named).await;
+        let moment = Instant::now();
         let is_another = || {
             self.master()
-                .is_some_and(|new| new.tcp_addr().port() != port && is_master(new))
+                .is_some_and(|new| new.port() != port && is_master(&new.server))
         };
         eventually(FAILOVER_LIMIT, is_another).await;
         let new = self.master().expect("the sentinels agree");
         tokio::task::block_in_place(|| {
-            old.restart();
+            old.server.restart();
             for server in &self.servers {
-                if server.tcp_addr() != new.tcp_addr() {
-                    server.replica_of(new);
+                if server.port() != new.port() {
+                    server.server.replica_of_port(new.port());
                 }
             }
         });
+        moment
     }
 }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::port::Port;
 use super::process::Process;
-use super::road::{self, Entrance};
+use super::road::Entrance;
 
 /// How long a server may take to answer its first PING, an append-only file to load included.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -25,7 +25,8 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 pub struct ServerOptions {
     args: Vec<String>,
     env: Vec<(String, String)>,
-    port: Option<u16>,
+    port: Option<Port>,
+    alone: bool,
 }
 
 impl ServerOptions {
@@ -38,13 +39,27 @@ impl ServerOptions {
     /// A node of a cluster, which talks to other nodes on this port. Unless told, it would take the port
     /// that is 10,000 above its own, even if another program has it.
     pub fn cluster(self, bus: &Port) -> Self {
-        self.arg("--cluster-enabled", "yes")
+        self.alone()
+            .arg("--cluster-enabled", "yes")
             .arg("--cluster-port", &bus.number().to_string())
+    }
+
+    /// No cluster of one node, even if the environment asks for that.
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
     }
 
     /// One more directive, as on the command line: `arg("--maxmemory", "8mb")`.
     pub fn arg(mut self, name: &str, value: &str) -> Self {
         self.args.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// A user beside the one whom every server has, as the words of `ACL SETUSER`. It is there again after a restart.
+    pub fn user(mut self, words: &[String]) -> Self {
+        self.args.push("--user".to_owned());
+        self.args.extend_from_slice(words);
         self
     }
 
@@ -56,7 +71,13 @@ impl ServerOptions {
 
     /// A port of the test's choice, not one that is certainly free.
     pub fn port(mut self, number: u16) -> Self {
-        self.port = Some(number);
+        self.port = Some(Port::claim_this(number));
+        self
+    }
+
+    /// A port that was claimed for it.
+    pub fn at(mut self, port: Port) -> Self {
+        self.port = Some(port);
         self
     }
 
@@ -66,9 +87,9 @@ impl ServerOptions {
             .prefix("oxcart-redis-")
             .tempdir()
             .expect("the system's temp folder is writable");
-        let port = self.port.map_or_else(Port::claim, Port::claim_this);
-        let entrance = Entrance::to(port.address());
-        let args = [entrance.args(), self.args].concat();
+        let port = self.port.unwrap_or_else(Port::claim);
+        let entrance = Entrance::to(port.address(), self.alone);
+        let args = [entrance.args(port.address()), self.args].concat();
         let process = spawn(folder.path(), &port, &args, &self.env);
         let server = Server {
             process: Mutex::new(process),
@@ -108,14 +129,14 @@ impl Server {
         ServerOptions::default()
     }
 
-    /// `redis://127.0.0.1:<port>/`, or what the environment asks for; see [`road`].
+    /// `redis://127.0.0.1:<port>/`, or what the environment asks for; see [`super::road`].
     pub fn url(&self) -> String {
-        road::url(self.entrance.address(self.tcp_addr()))
+        self.entrance.url(self.tcp_addr())
     }
 
     /// The same for the user whom every server has, without a password unless the test sets one.
     pub fn open_url(&self) -> String {
-        road::open_url(self.entrance.address(self.tcp_addr()))
+        self.entrance.open_url(self.tcp_addr())
     }
 
     /// `redis://127.0.0.1:<port>/`, whatever the environment asks for: for clients of the tests' own.
@@ -217,7 +238,12 @@ impl Server {
     /// Makes this server a replica of `primary`, and waits until it has caught up with its present
     /// state. `cli(&["REPLICAOF", "NO", "ONE"])` promotes it.
     pub fn replica_of(&self, primary: &Server) {
-        let port = primary.port.number().to_string();
+        self.replica_of_port(primary.port.number());
+    }
+
+    /// The same, with the port that the primary announces.
+    pub fn replica_of_port(&self, port: u16) {
+        let port = port.to_string();
         self.cli(&["REPLICAOF", "127.0.0.1", &port]);
         self.await_replication(|| self.info("master_link_status") == "up");
     }
@@ -257,6 +283,26 @@ impl Server {
                 self.log()
             );
             std::thread::sleep(Duration::from_millis(2));
+        }
+        if self.entrance.is_node() {
+            self.await_all_slots(started);
+        }
+    }
+
+    /// A cluster of one node begins 2 s after its server.
+    fn await_all_slots(&self, started: Instant) {
+        // It has them already if it was started again.
+        let _ = self.try_cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+        while !self
+            .ask::<String>(&["CLUSTER", "INFO"])
+            .contains("cluster_state:ok")
+        {
+            assert!(
+                started.elapsed() < START_LIMIT,
+                "the cluster is not well; its log:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

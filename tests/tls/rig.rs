@@ -52,7 +52,7 @@ impl Rig {
                 (server, Entrance::Port(port))
             }
             false => {
-                let server = Server::start();
+                let server = Server::options().alone().start();
                 let wanted = matches!(clients, Clients::NeedACertificate).then(|| ca.pem());
                 let acceptor = acceptor(shown, wanted, version);
                 let front = Front::start(server.tcp_addr(), acceptor);
@@ -120,7 +120,7 @@ impl Rig {
 }
 
 fn start_server(port: &Port, files: &Path, clients: &Clients, version: Version) -> Server {
-    let mut options = Server::options();
+    let mut options = Server::options().alone();
     let args = road::tls_args(port.number(), files);
     for pair in args.chunks(2) {
         options = options.arg(&pair[0], &pair[1]);

@@ -197,7 +197,7 @@ pub(super) struct InRedis {
 
 impl InRedis {
     pub(super) fn start(patch: Option<Patch>) -> Self {
-        let server = Server::start();
+        let server = Server::options().alone().start();
         let client = redis::Client::open(server.socket_url()).unwrap();
         let mut connection = client.get_connection().unwrap();
         let calls = road::is_acl().then(|| {

@@ -2,26 +2,26 @@
 
 use std::net::SocketAddr;
 
-pub fn url(address: SocketAddr) -> String {
-    format!("redis://{address}/")
-}
-
-pub fn open_url(address: SocketAddr) -> String {
-    url(address)
-}
-
 pub struct Entrance;
 
 impl Entrance {
-    pub fn to(_: SocketAddr) -> Self {
+    pub fn to(_: SocketAddr, _alone: bool) -> Self {
         Self
     }
 
-    pub fn args(&self) -> Vec<String> {
-        Vec::new()
+    pub fn is_node(&self) -> bool {
+        false
     }
 
-    pub fn address(&self, plain: SocketAddr) -> SocketAddr {
-        plain
+    pub fn url(&self, plain: SocketAddr) -> String {
+        format!("redis://{plain}/")
+    }
+
+    pub fn open_url(&self, plain: SocketAddr) -> String {
+        self.url(plain)
+    }
+
+    pub fn args(&self, _: SocketAddr) -> Vec<String> {
+        Vec::new()
     }
 }
