@@ -27,7 +27,7 @@ use crate::redis::slots::{self, SLOTS, Told};
 use crate::redis::trouble::{Refusal, Trouble};
 
 /// How long the nodes may take to say who has which slots.
-const ASK_FOR: Duration = Duration::from_secs(1);
+const ASK_FOR: Duration = Duration::from_secs(2);
 /// They are not asked more often than this.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 

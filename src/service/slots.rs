@@ -200,6 +200,11 @@ impl Slots {
         if brought.traits && !brought.traits_asked && state.free() > 0 {
             state.look = true;
         }
+        // Limits hold back jobs that others handed back, and this worker has not said that it has handlers for them: it says so, for then it is
+        // woken when they hold nothing back any more.
+        if state.free() > 0 && brought.held && !brought.by_name {
+            state.look |= state.may_take_unhandled();
+        }
         // What limits hold back is asked for with the next call, which is made when they hold it back no longer.
         if state.free() > 0 && !brought.held {
             state.look |= brought.more || state.may_take_unhandled();

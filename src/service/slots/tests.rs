@@ -60,6 +60,24 @@ async fn a_call_that_was_held_back_and_met_traits_is_followed_by_one_that_asks_f
     assert!(slots.next_call(0).now_or_never().is_none(), "only one");
 }
 
+/// The news reach a worker with an answer that also says that limits hold everything back.
+#[tokio::test]
+async fn what_limits_hold_back_is_asked_for_by_name_once() {
+    let slots = Slots::new(1);
+    let held = |call: &NextCall| Brought {
+        held: true,
+        unhandled: 7,
+        ..answer(call, 0)
+    };
+    let first = slots.next_call(0).await.unwrap();
+    assert!(!first.by_name);
+    slots.brought(&held(&first));
+    let second = slots.next_call(0).now_or_never().flatten().unwrap();
+    assert!(second.by_name);
+    slots.brought(&held(&second));
+    assert!(slots.next_call(0).now_or_never().is_none(), "only one");
+}
+
 #[tokio::test]
 async fn never_claims_more_than_the_free_slots() {
     let slots = Slots::new(100);
