@@ -221,7 +221,8 @@ async fn g5_a_wake_up_lost_with_a_connection_costs_5_s_at_most() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g5_an_idle_worker_sends_fewer_than_60_commands_a_minute() {
-    const TIME: Duration = Duration::from_secs(20);
+    // It sends a few at a time: a shorter time may have more than its share.
+    const TIME: Duration = Duration::from_secs(40);
     let (server, queue) = server_and_queue().await;
     let scene = Scene::new();
     let workers = idle_workers(1, &queue, &scene);
@@ -230,7 +231,7 @@ async fn g5_an_idle_worker_sends_fewer_than_60_commands_a_minute() {
     let before = commands(&server);
     tokio::time::sleep(TIME).await;
     let sent = commands(&server) - before;
-    assert!((3..20).contains(&sent), "{sent} commands in {TIME:?}");
+    assert!((6..40).contains(&sent), "{sent} commands in {TIME:?}");
     stop_all(workers).await;
 }
 
