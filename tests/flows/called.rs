@@ -13,7 +13,7 @@ const PROCESSES: usize = 2;
 /// Two of them die.
 const CHILDREN: u64 = 12;
 
-/// That of the flows, and that of what is called.
+/// The queue of the flows, and the queue of the callbacks.
 async fn queues(url: &str) -> [Queue; 2] {
     let oxcart = Oxcart::connect(url).await.unwrap();
     ["letters", "desk"].map(|name| oxcart.queue(name).unwrap())

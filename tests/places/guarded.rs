@@ -39,7 +39,7 @@ fn words(user: &str, rule: usize, more: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// A CA that only who is told of it trusts, and what a server shows that it signed.
+/// A CA that a client trusts only if it is told to, and a certificate of the server that this CA has signed.
 fn authority() -> (Authority, TlsAcceptor) {
     let authority = Authority::new("a CA of this test");
     let shown = authority.server(&["127.0.0.1"]);

@@ -87,7 +87,7 @@ fn scheme(of_cluster: bool) -> &'static str {
 /// How a server lets the library in, beside its plain port and its socket.
 pub struct Entrance {
     way: Way,
-    /// That of a node of a cluster, if the environment asks for one.
+    /// The URL of a node of a cluster, if the environment asks for one.
     bus: Option<Port>,
 }
 

@@ -279,7 +279,7 @@ impl<P: Projection> Projector<P> {
     async fn follow(&self, connection: &mut PgConnection, limit: u32) -> Result<Moved, Stuck> {
         const TRIED: &str = "moving a projection";
         let mut tx = self.ask(TRIED, connection.begin_with(BEGIN)).await?;
-        // Who finds it taken looks again later: how long another process works in its transaction is nobody's fault.
+        // If another process has it, this one looks again later: how long the other one works in its transaction is no trouble.
         let hold = "SELECT version, position FROM oxcart.projection WHERE name = $1 AND serves FOR UPDATE SKIP LOCKED";
         let hold = sqlx::query_as(hold).bind(P::NAME);
         let held: Option<(i32, i64)> = self.ask(TRIED, hold.fetch_optional(&mut *tx)).await?;
@@ -373,7 +373,7 @@ impl<P: Projection> Projector<P> {
         self.ask(tried, Lent::from(&self.pool)).await
     }
 
-    /// Who waits for another process stops before the wait counts as a lost connection.
+    /// A wait for another process ends before it counts as a lost connection.
     pub(super) fn lock_timeout(&self) -> String {
         format!("{}ms", (self.statement_timeout * 2 / 3).as_millis())
     }

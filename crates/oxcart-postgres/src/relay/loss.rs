@@ -23,7 +23,7 @@ const IS_THERE_MORE: &str =
     "SELECT EXISTS (SELECT FROM oxcart.outbox_sent WHERE queue = $1 AND position > $2)";
 
 /// The queues that a relay has to look at: Redis has lost what it had confirmed, or has more than is noted, or a relay has died with rows that it had
-/// taken. Whoever is at a queue sees all of that by itself, so those are left out.
+/// taken. Queues at which a relay is are left out: that relay sees all of this by itself.
 pub(super) async fn unsent(shared: Arc<Shared>, source: String) -> Result<Vec<String>, Error> {
     let streams: Vec<(String, i64)> = ask(&shared.pool, TRIED, async |asked| {
         sqlx::query_as(STREAMS).fetch_all(asked).await

@@ -1,4 +1,4 @@
-//! What keeps the tables small, and those who watch informed.
+//! What keeps the tables small, and tells the metrics what waits.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn rotate(pool: &PgPool, keep: Duration) -> Result<(), Error> {
     .await
 }
 
-/// What waits, for those who watch.
+/// What waits, for the metrics.
 async fn measure(pool: &PgPool) -> Result<(), Error> {
     if !crate::metrics::IS_ON {
         return Ok(());

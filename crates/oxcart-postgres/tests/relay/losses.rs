@@ -106,7 +106,7 @@ async fn g1_an_empty_redis_is_filled_again_while_the_relay_runs() {
     worker.stop().await;
 }
 
-/// What was lost is said, once, whoever finds it first; a relay that only had stalled says nothing.
+/// What was lost is said once; a relay that only had stalled says nothing.
 #[tokio::test]
 async fn a_loss_is_told_once() {
     let told = Told::default();
