@@ -87,7 +87,7 @@ fn scheme(of_cluster: bool) -> &'static str {
 /// How a server lets the library in, beside its plain port and its socket.
 pub struct Entrance {
     way: Way,
-    /// The URL of a node of a cluster, if the environment asks for one.
+    /// Of a node of a cluster, if the environment asks for one: the port at which it hears the other nodes.
     bus: Option<Port>,
 }
 
