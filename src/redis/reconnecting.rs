@@ -276,7 +276,7 @@ impl Reconnecting {
         slot.cluster.learned(slot.number, answer)
     }
 
-    /// The slot, if this is the connection for single calls. In a cluster each node has one, so that of the slot's owner is used.
+    /// The slot, if this is the connection for single calls: in a cluster each node has such a connection, and a call uses the one to the node that has the slot.
     fn slot_of_shared(&self) -> Option<&Slot> {
         let slot = self.connector.slot();
         slot.filter(|_| self.kind == Kind::Shared)

@@ -1,5 +1,5 @@
-//! A server behind a front that takes clients with TLS and without on one port, which is the one that the server announces: sentinels, replicas and
-//! the other nodes of a cluster come without.
+//! A server behind a front. The front takes clients with TLS and without on one port, and the server announces that port: sentinels, replicas and
+//! the other nodes of a cluster come without TLS.
 
 use std::net::SocketAddr;
 

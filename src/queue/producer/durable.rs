@@ -170,7 +170,7 @@ impl DurableTask {
         }
     }
 
-    /// `connection` is the one that is asked to confirm.
+    /// Asks for the confirmation through the connection of this number. If that is lost, `connection` gets the number of the new one.
     async fn outcome(
         &mut self,
         last: (&str, u64),

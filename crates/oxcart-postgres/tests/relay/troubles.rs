@@ -147,7 +147,7 @@ async fn a_stricter_isolation_changes_nothing() {
     relay.stop().await;
 }
 
-/// Relays that only look are not in the way of the one that is at the queue.
+/// A relay that only looks does not let the relay at work believe that nothing waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_that_looks_hides_no_rows_from_the_one_at_work() {
     const ROWS: i64 = 200;
