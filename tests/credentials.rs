@@ -244,6 +244,8 @@ async fn goes_on_after(mood: Mood, says: &str) {
         .await
         .unwrap_err();
     check(error, ErrorKind::Unreachable, began);
+    // The connection is known to be closed, so nothing is sent on it.
+    queue.counts().await.unwrap_err();
     let began = Instant::now();
     let error = queue.enqueue(Work::Quick).await.map(drop).unwrap_err();
     check(error, ErrorKind::NotSent, began);
