@@ -44,7 +44,7 @@ async fn everything_works_with(rule: &[String], database: u32) {
     // The user may be there already, with more.
     let _ = server.try_cli(&["ACL", "DELUSER", "app"]);
     let mut rule: Vec<&str> = rule.iter().map(String::as_str).collect();
-    rule.extend(support::road::is_cluster().then_some("+cluster|slots"));
+    rule.extend(support::road::rights_in_a_cluster());
     server.cli(&rule);
     server.cli(&["ACL", "LOG", "RESET"]);
     let signed_in = format!("://{SIGNED_IN}@");

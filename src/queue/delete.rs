@@ -163,7 +163,7 @@ impl Delete {
             }
         };
         match relist.await {
-            Err(Trouble::Refused(Refusal::NotAllowed, why)) => {
+            Err(Trouble::Refused(Refusal::NotAllowed { .. }, why)) => {
                 let queue = self.queue.name();
                 warn!(queue, %why, "the queue is deleted, but stays on the list of queues");
                 Ok(())

@@ -25,6 +25,7 @@ use crate::redis::of_process::OfProcess;
 use crate::redis::place::{Access, ClusterNodes};
 use crate::redis::slots::{self, SLOTS, Told};
 use crate::redis::trouble::{Refusal, Trouble};
+use crate::runtime;
 
 /// How long the nodes may take to say who has which slots.
 const ASK_FOR: Duration = Duration::from_secs(2);
@@ -123,10 +124,12 @@ impl Cluster {
         Ok((address, node))
     }
 
-    /// All nodes that have slots, and how many slots nobody has.
-    pub(crate) async fn owners(&self) -> Result<(Vec<Connector>, usize), Trouble> {
+    /// All nodes that have slots, and how many slots nobody has. They are asked on the library's runtime: the caller's may be
+    /// blocked for longer than the nodes have time to answer.
+    pub(crate) async fn owners(self: &Arc<Self>) -> Result<(Vec<Connector>, usize), Trouble> {
         let known = self.known.get();
-        self.look(&known, Instant::now()).await?;
+        let (cluster, looked_at) = (Arc::clone(self), Arc::clone(&known));
+        runtime::run(async move { cluster.look(&looked_at, Instant::now()).await }).await?;
         let (owners, covered) = {
             let map = known.lock();
             (map.told.owners(), map.told.covered())
@@ -157,7 +160,7 @@ impl Cluster {
                 if shows_a_change(&trouble) {
                     self.is_stale();
                 }
-                Err(trouble)
+                Err(trouble.in_cluster())
             }
         }
     }
@@ -275,7 +278,7 @@ impl Cluster {
             )
         };
         if let Some(trouble) = troubles.iter().find(can_be_mended) {
-            return trouble.clone();
+            return trouble.clone().in_cluster();
         }
         let first = troubles.first().map(Trouble::to_string);
         let why = first.unwrap_or_default();
@@ -299,7 +302,7 @@ impl Known {
 async fn connected(owner: &Connector, began: Instant) -> Result<SignedIn, Trouble> {
     let left = CONNECT_TIMEOUT.saturating_sub(began.elapsed());
     match owner.node() {
-        Some(node) => node.connect(left).await,
+        Some(node) => node.connect(left).await.map_err(Trouble::in_cluster),
         None => Err(no_address()),
     }
 }

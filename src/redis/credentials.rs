@@ -252,7 +252,7 @@ fn due_after(credentials: &Credentials) -> Option<Instant> {
 /// What a server says to credentials of a provider: the next ones may be accepted.
 pub(crate) fn judged(trouble: Trouble) -> Trouble {
     match trouble {
-        Trouble::Refused(Refusal::NotAllowed, words) if words.contains("WRONGPASS") => {
+        Trouble::Refused(Refusal::NotAllowed { .. }, words) if words.contains("WRONGPASS") => {
             Trouble::Refused(Refusal::Credentials, words)
         }
         trouble => trouble,

@@ -57,13 +57,15 @@ async fn reach(cluster: &Connector, node: &Connector) -> Result<(), Error> {
 }
 
 async fn check_one(connector: &Connector, in_cluster: bool) -> Result<(), Error> {
-    let facts = Facts::of(connector)
-        .await
-        .map_err(|trouble| not_usable(connector, trouble))?;
+    let not_usable = |trouble: Trouble| match in_cluster {
+        true => not_usable(connector, trouble.in_cluster()),
+        false => not_usable(connector, trouble),
+    };
+    let facts = Facts::of(connector).await.map_err(not_usable)?;
     facts.check(connector.address(), in_cluster)?;
     // A user may be allowed to look and nothing else.
     let allowed = script::try_one(connector).await;
-    allowed.map_err(|trouble| not_usable(connector, trouble))?;
+    allowed.map_err(not_usable)?;
     warn_of_eviction(connector, &facts);
     warn_of_no_persistence(connector, &facts).await;
     Ok(())
@@ -102,7 +104,7 @@ impl Facts {
             }
             Err(Trouble::Refused(Refusal::NoCommand, _)) => facts(String::new(), Source::Nothing),
             // The server asks for a password.
-            Err(Trouble::Refused(Refusal::NotAllowed, _)) => Err(trouble),
+            Err(Trouble::Refused(Refusal::NotAllowed { .. }, _)) => Err(trouble),
             Err(trouble) => Err(trouble),
         }
     }
@@ -195,7 +197,7 @@ impl Facts {
 fn is_denied(trouble: &Trouble) -> bool {
     matches!(
         trouble,
-        Trouble::Refused(Refusal::NotAllowed | Refusal::NoCommand, _)
+        Trouble::Refused(Refusal::NotAllowed { .. } | Refusal::NoCommand, _)
     )
 }
 
@@ -235,7 +237,7 @@ fn warn_of_eviction(connector: &Connector, facts: &Facts) {
 /// list of queues; there is no such queue.
 async fn warn_of_no_rights(connector: &Connector, namespace: &Namespace) {
     let tried = connector.request(&registry::removal(namespace, "")).await;
-    if let Err(Trouble::Refused(refusal @ Refusal::NotAllowed, words)) = tried {
+    if let Err(Trouble::Refused(refusal @ Refusal::NotAllowed { .. }, words)) = tried {
         warn!(
             address = connector.address(),
             %namespace,

@@ -135,7 +135,8 @@ impl Reconnecting {
             let finding: Pin<Box<dyn Future<Output = _> + Send + '_>> =
                 Box::pin(slot.cluster.owner(slot.number));
             let (_, owner): (_, Connector) = finding.await?;
-            return owner.shared().connection().await.map(|open| open.number);
+            let open = owner.shared().connection().await;
+            return open.map(|open| open.number).map_err(Trouble::in_cluster);
         }
         self.connection().await.map(|open| open.number)
     }

@@ -16,7 +16,10 @@ pub(crate) enum Refusal {
     /// Out of memory, persistence failing, too few replicas: an operator has to act.
     NoWrites,
     /// Password, user or permission; or the server accepts no client from another machine.
-    NotAllowed,
+    NotAllowed {
+        /// A user of a cluster needs one permission more.
+        in_cluster: bool,
+    },
     /// What a provider of credentials gave, which may be of yesterday: the next may be accepted.
     Credentials,
     /// A command is not known there: it was renamed or taken away, or it is another kind of server.
@@ -36,6 +39,8 @@ pub(crate) enum Refusal {
     Unread,
 }
 
+const NOT_ALLOWED: Refusal = Refusal::NotAllowed { in_cluster: false };
+
 /// The first words of errors that have no code of their own.
 const BEGINNINGS: &[(&str, Refusal)] = &[
     ("max number of clients", Refusal::NoRoom),
@@ -47,15 +52,12 @@ const BEGINNINGS: &[(&str, Refusal)] = &[
         Refusal::NoCommand,
     ),
     ("Unknown command called from script", Refusal::NoCommand),
-    ("ACL failure in script", Refusal::NotAllowed),
-    ("The user executing the script can't", Refusal::NotAllowed),
-    (
-        "AUTH <password> called without any password",
-        Refusal::NotAllowed,
-    ),
-    ("Authentication required", Refusal::NotAllowed),
+    ("ACL failure in script", NOT_ALLOWED),
+    ("The user executing the script can't", NOT_ALLOWED),
+    ("AUTH <password> called without any password", NOT_ALLOWED),
+    ("Authentication required", NOT_ALLOWED),
     // A client that has not given its password may send only small requests.
-    ("Protocol error: unauthenticated", Refusal::NotAllowed),
+    ("Protocol error: unauthenticated", NOT_ALLOWED),
     // The server refuses a request in the middle of reading it, and closes the connection.
     ("Protocol error", Refusal::Unread),
     ("WAITAOF cannot be used when", Refusal::NoAof),
@@ -68,7 +70,7 @@ const BEGINNINGS: &[(&str, Refusal)] = &[
 
 /// Words somewhere in an error. redis-rs drops the code of an error to `SELECT`.
 const PHRASES: &[(&str, Refusal)] = &[
-    ("has no permissions to run", Refusal::NotAllowed),
+    ("has no permissions to run", NOT_ALLOWED),
     ("is busy running a script", Refusal::NotNow),
 ];
 
@@ -79,7 +81,7 @@ impl Refusal {
             "LOADING" | "BUSY" | "MASTERDOWN" | "UNBLOCKED" => Some(Self::NotNow),
             "READONLY" => Some(Self::Replica),
             "OOM" | "MISCONF" | "NOREPLICAS" => Some(Self::NoWrites),
-            "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Some(Self::NotAllowed),
+            "NOAUTH" | "WRONGPASS" | "NOPERM" | "DENIED" => Some(NOT_ALLOWED),
             "NOPROTO" => Some(Self::NoCommand),
             "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "CROSSSLOT" => Some(Self::Cluster),
             "NOSCRIPT" => Some(Self::UnknownScript),
@@ -104,9 +106,11 @@ impl Refusal {
             | Self::Credentials
             | Self::Moving
             | Self::UnknownScript => ErrorKind::Refused,
-            Self::NotAllowed | Self::NoCommand | Self::NoAof | Self::NoDatabase | Self::Cluster => {
-                ErrorKind::Unsuitable
-            }
+            Self::NotAllowed { .. }
+            | Self::NoCommand
+            | Self::NoAof
+            | Self::NoDatabase
+            | Self::Cluster => ErrorKind::Unsuitable,
             Self::Unread => ErrorKind::NotSent,
         }
     }
@@ -118,9 +122,14 @@ impl Refusal {
             Self::Replica => "it is a replica now; if that lasts, connect to its primary",
             Self::NoRoom => "it passes when others close connections; else raise `maxclients`",
             Self::NoWrites => "the server needs to be looked after; then it is safe to try again",
-            Self::NotAllowed => {
+            Self::NotAllowed { in_cluster: false } => {
                 "check user, password and permissions: oxcart needs `~<namespace>:* +@read +@write \
                  +@scripting +@connection +@transaction +info +time`"
+            }
+            Self::NotAllowed { in_cluster: true } => {
+                "check user, password and permissions at every node: in a cluster oxcart needs \
+                 `~<namespace>:* +@read +@write +@scripting +@connection +@transaction +info +time \
+                 +cluster|slots`"
             }
             Self::Credentials => {
                 "the provider of credentials is asked again with the next connection; check what it gives if that lasts"
@@ -132,9 +141,18 @@ impl Refusal {
             Self::NoDatabase => "check the database number in the URL (`redis://host:6379/0`)",
             Self::Cluster => "connect by `redis+cluster://..`, or to a Redis without cluster mode",
             Self::Moving => {
-                "it passes when the cluster has moved the slot, or replaced the node; see `CLUSTER INFO` if it lasts"
+                "it passes when the cluster has moved the slot or replaced the node, or the node has read its data; see \
+                 `CLUSTER INFO` if it lasts"
             }
             Self::Unread => "send less at once, or raise the limit of the server",
+        }
+    }
+
+    /// The same, from a node of a cluster that was asked as such.
+    pub(crate) fn in_cluster(self) -> Self {
+        match self {
+            Self::NotAllowed { .. } => Self::NotAllowed { in_cluster: true },
+            refusal => refusal,
         }
     }
 
@@ -194,7 +212,7 @@ mod tests {
                 ],
             ),
             (
-                Refusal::NotAllowed,
+                NOT_ALLOWED,
                 &[
                     "NOAUTH Authentication required.",
                     "ERR Authentication required.",
@@ -259,8 +277,8 @@ mod tests {
             ("`READONLY`", Refusal::Replica),
             ("`max number of clients reached`", Refusal::NoRoom),
             ("`OOM`", Refusal::NoWrites),
-            ("`NOPERM`", Refusal::NotAllowed),
-            ("`DENIED`", Refusal::NotAllowed),
+            ("`NOPERM`", NOT_ALLOWED),
+            ("`DENIED`", NOT_ALLOWED),
             ("`unknown command`", Refusal::NoCommand),
             ("`DB index is out of range`", Refusal::NoDatabase),
             ("`MOVED`", Refusal::Cluster),
@@ -278,6 +296,16 @@ mod tests {
             let retryable = if is_retryable { "| yes |" } else { "| no |" };
             assert!(row.contains(retryable), "{words}: {row}");
         }
+    }
+
+    #[test]
+    fn a_user_of_a_cluster_is_told_of_one_permission_more() {
+        let (alone, of_node) = (NOT_ALLOWED.hint(), NOT_ALLOWED.in_cluster().hint());
+        let rule = |hint: &'static str| hint.split('`').nth(1).unwrap();
+        assert_eq!(rule(of_node), format!("{} +cluster|slots", rule(alone)));
+        let page = include_str!("../../docs/security.md").replace("oxcart:", "<namespace>:");
+        assert!(page.contains(rule(alone)) && page.contains("needs `+cluster|slots` as well"));
+        assert_eq!(Refusal::NotNow.in_cluster(), Refusal::NotNow);
     }
 
     /// These may come from the middle of a script, or from a bug: it is not known what was written before.

@@ -99,7 +99,7 @@ impl Trouble {
             Self::Refused(Refusal::NoWrites | Refusal::UnknownScript | Refusal::NoCommand, _) => {
                 false
             }
-            Self::Refused(Refusal::NotAllowed, words) => !words.starts_with("NOPERM"),
+            Self::Refused(Refusal::NotAllowed { .. }, words) => !words.starts_with("NOPERM"),
             _ => true,
         }
     }
@@ -186,6 +186,15 @@ impl Trouble {
         }
     }
 
+    /// The same, from a node of a cluster that was asked as such.
+    pub(crate) fn in_cluster(self) -> Self {
+        match self {
+            Self::Refused(refusal, words) => Self::Refused(refusal.in_cluster(), words),
+            Self::Stopped(refusal, words) => Self::Stopped(refusal.in_cluster(), words),
+            trouble => trouble,
+        }
+    }
+
     /// The error for a caller that asked the Redis at `address`.
     pub(crate) fn into_error(self, address: &str) -> Error {
         let kind = self.kind();
@@ -261,7 +270,7 @@ impl From<Trouble> for Error {
 
 fn refusal(error: &RedisError) -> Option<Refusal> {
     match error.kind() {
-        RedisKind::AuthenticationFailed => Some(Refusal::NotAllowed),
+        RedisKind::AuthenticationFailed => Some(Refusal::NotAllowed { in_cluster: false }),
         RedisKind::RESP3NotSupported => Some(Refusal::NoCommand),
         _ => Refusal::of(error.code()?, error.detail().unwrap_or_default()),
     }
@@ -299,7 +308,8 @@ mod tests {
                          script: on @user_script:21.";
         for words in [of_redis_7, of_valkey] {
             assert_eq!(line_of(words), Some(21));
-            let stopped = || Trouble::Stopped(Refusal::NotAllowed, words.to_owned());
+            let stopped =
+                || Trouble::Stopped(Refusal::NotAllowed { in_cluster: false }, words.to_owned());
             assert!(!stopped().in_script(|line| line == 21).may_have_run());
             assert!(stopped().in_script(|line| line == 20).may_have_run());
         }

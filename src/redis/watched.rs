@@ -224,10 +224,10 @@ impl Watched {
         address: &str,
     ) -> Result<(), Trouble> {
         let role = match ask(connection, &redis::cmd("ROLE")).await {
-            Err(Trouble::Refused(Refusal::NotAllowed | Refusal::NoCommand, _)) => {
+            Err(Trouble::Refused(Refusal::NotAllowed { .. } | Refusal::NoCommand, _)) => {
                 match ask(connection, &redis::cmd("HELLO")).await {
                     // Nothing is known; a replica will refuse to write.
-                    Err(Trouble::Refused(Refusal::NotAllowed | Refusal::NoCommand, _)) => {
+                    Err(Trouble::Refused(Refusal::NotAllowed { .. } | Refusal::NoCommand, _)) => {
                         return Ok(());
                     }
                     answer => role_in_hello(answer?),

@@ -178,7 +178,10 @@ mod tests {
     }
 
     fn refused() -> Trouble {
-        Trouble::Refused(Refusal::NotAllowed, "not you".to_owned())
+        Trouble::Refused(
+            Refusal::NotAllowed { in_cluster: false },
+            "not you".to_owned(),
+        )
     }
 
     /// What hooks are told: `true` when Redis is in trouble, `false` when it is well again.

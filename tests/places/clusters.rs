@@ -78,6 +78,16 @@ async fn g9_queues_are_at_all_nodes_and_single_calls_share_one_connection_to_eac
     assert!(oxcart.server().await.unwrap().version.is_some());
 }
 
+/// The nodes have less time to answer than that.
+#[tokio::test]
+async fn g9_a_cluster_is_found_while_the_application_blocks_its_thread() {
+    let cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap();
+    let block = async { std::thread::sleep(4 * SECOND) };
+    let url = cluster.url();
+    let (connected, ()) = tokio::join!(Oxcart::connect(&url), block);
+    connected.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_what_is_wrong_with_a_cluster_is_said() {
     let single = Server::options().alone().start();

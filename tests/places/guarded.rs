@@ -23,6 +23,8 @@ const WRONG: &str = "another-password";
 const USERS: [&str; 2] = ["by-category", "by-command"];
 /// May not ask who has which slots.
 const NO_NODES: &str = "no-nodes";
+/// May ask that, and may not run scripts.
+const NO_SCRIPTS: &str = "no-scripts";
 /// The user at the sentinels, with what the page says.
 const WATCHER: &str = "watcher";
 
@@ -162,7 +164,8 @@ async fn g9_a_cluster_over_tls_and_users_with_few_rights() {
     let options = || {
         let options = Server::options().user(&words(USERS[0], 0, &[SLOTS]));
         let options = options.user(&words(USERS[1], 1, &[SLOTS]));
-        options.user(&words(NO_NODES, 0, &[]))
+        let options = options.user(&words(NO_NODES, 0, &[]));
+        options.user(&words(NO_SCRIPTS, 0, &[SLOTS, "-@scripting"]))
     };
     let cluster = tokio::task::block_in_place(|| Cluster::behind(&shown, options));
     let url = |user: &str| {
@@ -191,5 +194,13 @@ async fn g9_a_cluster_over_tls_and_users_with_few_rights() {
     with(USERS[0], PASSWORD).await.unwrap();
     refused(with(USERS[0], WRONG), "WRONGPASS").await;
     refused(with(NO_NODES, PASSWORD), "NOPERM").await;
+    // Each of them is told what a user of a cluster needs.
+    for (user, password) in [
+        (USERS[0], WRONG),
+        (NO_NODES, PASSWORD),
+        (NO_SCRIPTS, PASSWORD),
+    ] {
+        refused(with(user, password), SLOTS).await;
+    }
     refused(Oxcart::builder().connect_cluster(place()), "TLS").await;
 }

@@ -128,15 +128,7 @@ async fn g9_readonly_and_masterdown_are_waited_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_busy_is_waited_out() {
     let mood = Mood {
-        enter: |server| {
-            let blocked = Arc::clone(server);
-            std::thread::spawn(move || blocked.try_cli(&["EVAL", "while true do end", "0"]));
-            let is_busy = || match server.try_cli(&["GET", "x"]) {
-                Err(error) => error.code() == Some("BUSY"),
-                Ok(_) => false,
-            };
-            eventually_blocking(5 * SECOND, is_busy);
-        },
+        enter: |server| server.run_endless_script(),
         leave: |server| {
             server.cli(&["SCRIPT", "KILL"]);
             // It ends a moment after it was told to.
@@ -211,13 +203,9 @@ async fn g9_loading_is_waited_out() {
     eventually(10 * SECOND, || scene.runs().len() >= JOBS / 4).await;
 
     server.kill();
-    let is_loading = || match server.try_cli(&["GET", "x"]) {
-        Err(error) => error.code() == Some("LOADING"),
-        Ok(_) => false,
-    };
     std::thread::scope(|threads| {
         threads.spawn(|| server.restart());
-        eventually_blocking(10 * SECOND, is_loading);
+        eventually_blocking(10 * SECOND, || server.is_loading());
     });
     assert_each_ran_once(JOBS, &queue, &scene).await;
     assert_eq!(events.lost_leases(), []);

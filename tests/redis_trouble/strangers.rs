@@ -9,7 +9,7 @@ use oxcart::{Error, ErrorKind, Oxcart};
 use crate::support::jobs::{Scene, Work};
 use crate::support::sentinels::Sentinel;
 use crate::support::workers::{run, worker};
-use crate::support::{Port, Proxy, Server};
+use crate::support::{Port, Proxy, Server, road};
 
 /// Connecting must fail, in bounded time and with an error that shows no password.
 async fn refused_by(url: &str) -> Error {
@@ -45,13 +45,12 @@ fn stranger(answer: &'static str) -> SocketAddr {
 async fn g9_a_wrong_password_is_said_to_be_one() {
     let server = Server::start();
     server.cli(&["CONFIG", "SET", "requirepass", "secret"]);
-    let address = server.tcp_addr();
-    for user in ["", ":not-the-secret@", "nobody:not-the-secret@"] {
-        let error = refused_by(&format!("redis://{user}{address}/")).await;
+    let wrong = [":not-the-secret", "nobody:not-the-secret"].map(|login| server.url_as(login));
+    for url in [&wrong[..], &[server.open_url()]].concat() {
+        let error = refused_by(&url).await;
         assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
     }
-    let right = format!("redis://:secret@{address}/");
-    Oxcart::connect(&right).await.unwrap();
+    Oxcart::connect(&server.url_as(":secret")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -83,9 +82,6 @@ async fn g9_where_nobody_listens_is_unreachable() {
 /// `INFO` is not needed: `HELLO` tells everybody the version, the mode and the role.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_user_without_info_can_work() {
-    if crate::support::road::is_skipped_in_a_cluster("REPLICAOF") {
-        return;
-    }
     let (server, other) = (Server::start(), Server::start());
     let user = ["ACL", "SETUSER", "app", "on", ">not-the-secret"];
     let rule = [
@@ -97,9 +93,9 @@ async fn g9_a_user_without_info_can_work() {
         "-info",
     ];
     for server in [&server, &other] {
-        server.cli(&[&user[..], &rule].concat());
+        server.cli(&[&user[..], &rule, road::rights_in_a_cluster()].concat());
     }
-    let url = |server: &Server| server.open_url().replace("://", "://app:not-the-secret@");
+    let url = |server: &Server| server.url_as("app:not-the-secret");
     let queue = Oxcart::connect(&url(&server)).await.unwrap();
     let queue = queue.queue("work").unwrap();
     let scene = Scene::new();
@@ -108,6 +104,10 @@ async fn g9_a_user_without_info_can_work() {
     result.within(Duration::from_secs(5)).await.unwrap();
     worker.stop().await;
 
+    // A cluster has no `REPLICAOF`.
+    if road::is_cluster() {
+        return;
+    }
     server.replica_of(&other);
     let error = refused_by(&url(&server)).await;
     assert_eq!(error.kind(), ErrorKind::Unsuitable, "{error:?}");
@@ -116,7 +116,7 @@ async fn g9_a_user_without_info_can_work() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_what_info_says_is_told_with_the_address_to_use() {
-    if crate::support::road::is_skipped_in_a_cluster("REPLICAOF") {
+    if road::is_skipped_in_a_cluster("REPLICAOF") {
         return;
     }
     let (primary, replica) = (Server::start(), Server::start());
@@ -145,7 +145,7 @@ async fn g9_what_info_says_is_told_with_the_address_to_use() {
 /// The user of a database gets that one, or an error.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_a_url_means_what_it_says() {
-    if crate::support::road::is_skipped_in_a_cluster("database but 0") {
+    if road::is_skipped_in_a_cluster("database but 0") {
         return;
     }
     let server = Server::start();

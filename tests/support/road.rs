@@ -21,6 +21,14 @@ pub const USER: [&str; 2] = ["app", "secret"];
 /// What `docs/security.md` says that the user of an application needs.
 pub const RULE: &str = "+@read +@write +@scripting +@connection +@transaction +info +time";
 
+/// What he needs beside that at the tests' servers, if the environment asks for clusters.
+pub fn rights_in_a_cluster() -> &'static [&'static str] {
+    match is_cluster() {
+        true => &["+cluster|slots"],
+        false => &[],
+    }
+}
+
 /// The namespaces of the tests, and a clock that some of them turn.
 const KEYS: [&str; 4] = ["~oxcart:*", "~test:*", "~example-*", "~clock"];
 
@@ -156,7 +164,13 @@ impl Entrance {
             args.push(format!(">{password}"));
             args.extend(KEYS.map(str::to_owned));
             args.extend(RULE.split(' ').map(str::to_owned));
-            args.extend(self.is_node().then(|| "+cluster|slots".to_owned()));
+            if self.is_node() {
+                args.extend(
+                    rights_in_a_cluster()
+                        .iter()
+                        .map(|right| (*right).to_owned()),
+                );
+            }
         }
         if let Way::Port(port) = &self.way {
             args.extend(tls_args(port.number(), &suite_folder()));

@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, RedisResult, Value};
@@ -139,6 +139,11 @@ impl Server {
         self.entrance.open_url(self.tcp_addr())
     }
 
+    /// The same for another user: `app:secret`, or `:secret`.
+    pub fn url_as(&self, login: &str) -> String {
+        self.open_url().replacen("://", &format!("://{login}@"), 1)
+    }
+
     /// `redis://127.0.0.1:<port>/`, whatever the environment asks for: for clients of the tests' own.
     pub fn plain_url(&self) -> String {
         format!("redis://{}/", self.tcp_addr())
@@ -213,6 +218,29 @@ impl Server {
         connection.set_read_timeout(Some(COMMAND_LIMIT))?;
         let (name, args) = command.split_first().expect("a command has a name");
         redis::cmd(name).arg(args).query(&mut connection)
+    }
+
+    /// Lets it run a script until `SCRIPT KILL`; returns once it says `BUSY`, after its `busy-reply-threshold`.
+    pub fn run_endless_script(self: &Arc<Self>) {
+        let blocked = Arc::clone(self);
+        std::thread::spawn(move || blocked.try_cli(&["EVAL", "while true do end", "0"]));
+        let is_busy = || match self.try_cli(&["GET", "x"]) {
+            Err(error) => error.code() == Some("BUSY"),
+            Ok(_) => false,
+        };
+        let started = Instant::now();
+        while !is_busy() {
+            assert!(started.elapsed() < COMMAND_LIMIT, "no script runs");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Whether it reads its data. A node of a cluster says `CLUSTERDOWN` to commands meanwhile, and not `LOADING`.
+    pub fn is_loading(&self) -> bool {
+        match self.try_cli(&["INFO", "persistence"]) {
+            Ok(info) => String::from_redis_value(info).is_ok_and(|info| info.contains("loading:1")),
+            Err(_) => false,
+        }
     }
 
     /// One field of INFO: `server.info("used_memory")`.
