@@ -14,7 +14,7 @@ use support::clusters::Cluster;
 use support::jobs::{Scene, Work};
 use support::sentinels::Sentinel;
 use support::workers::{QUEUE, drained, run, worker};
-use support::{Proxy, Server, eventually};
+use support::{Proxy, Server, eventually, road};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
@@ -160,7 +160,7 @@ async fn g9_a_password_that_changes_again_and_again_is_no_trouble() {
     let first = format!("{SECRET}-0");
     change(&server, &first);
     let vault = Vault::new(&first);
-    let queue = vault.queue_at(&server.plain_url()).await;
+    let queue = vault.queue_at(&server.open_url()).await;
     let worker = run(worker(&queue, &Scene::new()));
     runs_one(&queue).await;
     for n in 1..=CHANGES {
@@ -190,14 +190,14 @@ async fn g9_credentials_of_yesterday_are_waited_out() {
     let (old, new) = (format!("{SECRET}-old"), format!("{SECRET}-new"));
     change(&server, &old);
     let vault = Vault::new(&old);
-    let queue = vault.queue_at(&server.plain_url()).await;
+    let queue = vault.queue_at(&server.open_url()).await;
     let worker = run(worker(&queue, &Scene::new()));
     runs_one(&queue).await;
     change(&server, &new);
     tokio::task::block_in_place(|| sign_out(&server));
     let error = vault
         .builder()
-        .connect(&server.plain_url())
+        .connect(&server.open_url())
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused, "{error:?}");
@@ -225,7 +225,7 @@ async fn goes_on_after(mood: Mood, says: &str) {
     let server = Server::start();
     change(&server, SECRET);
     let vault = Vault::new(SECRET);
-    let queue = vault.queue_at(&server.plain_url()).await;
+    let queue = vault.queue_at(&server.open_url()).await;
     let worker = run(worker(&queue, &Scene::new()));
     runs_one(&queue).await;
     vault.feels(mood);
@@ -240,7 +240,7 @@ async fn goes_on_after(mood: Mood, says: &str) {
     let began = Instant::now();
     let error = vault
         .builder()
-        .connect(&server.plain_url())
+        .connect(&server.open_url())
         .await
         .unwrap_err();
     check(error, ErrorKind::Unreachable, began);
@@ -281,7 +281,7 @@ async fn g9_a_connection_signs_in_anew_before_its_token_ends() {
     change(&server, SECRET);
     let vault = Vault::new(SECRET);
     vault.set(|state| state.valid_for = Some(2 * SECOND));
-    let queue = vault.queue_at(&server.plain_url()).await;
+    let queue = vault.queue_at(&server.open_url()).await;
     let worker = run(worker(&queue, &Scene::new()).concurrency(1));
     queue.enqueue(Work::Quick).await.unwrap();
     drained(&queue, 5 * SECOND).await;
@@ -326,18 +326,18 @@ async fn g9_a_password_may_have_any_character() {
         let hash = ["resetpass".to_owned(), format!(">{password}")];
         let rule = ["~oxcart:*", "+@all", &hash[0], &hash[1]];
         server.cli(&[&["ACL", "SETUSER", USER, "on"], &rule[..]].concat());
-        for url in [
-            server.plain_url(),
-            server.socket_url(),
-            format!("{}?protocol=3", server.plain_url()),
-        ] {
+        let (url, by_socket) = (server.open_url(), server.socket_url());
+        let in_resp3 = format!("{url}?protocol=3");
+        // The URL of a cluster has no other form.
+        let forms = if road::is_cluster() { 1 } else { 3 };
+        for url in [url, by_socket, in_resp3].into_iter().take(forms) {
             let queue = Vault::new(password).queue_at(&url).await;
             queue.counts().await.unwrap();
         }
     }
     server.cli(&["CONFIG", "SET", "requirepass", "p@ss"]);
     let without_user = Oxcart::builder().credentials(async || Ok(Credentials::password("p@ss")));
-    without_user.connect(&server.plain_url()).await.unwrap();
+    without_user.connect(&server.open_url()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -372,7 +372,7 @@ async fn g9_a_login_is_not_given_twice() {
 /// Sentinels have a password of their own, and a provider is not asked for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_behind_sentinels_the_provider_is_asked_for_redis_alone() {
-    let primary = Server::start();
+    let primary = Server::options().alone().start();
     change(&primary, SECRET);
     let sentinel = Sentinel::with(&primary, 1, "requirepass other");
     let place = Sentinels::new(MASTER, [sentinel.address()]).sentinel_password("other");
@@ -420,7 +420,7 @@ async fn g9_callers_that_wait_for_one_connection_ask_once() {
     change(&server, SECRET);
     let proxy = Proxy::start(server.tcp_addr());
     let vault = Vault::new(SECRET);
-    let queue = vault.queue_at(&proxy.plain_url()).await;
+    let queue = vault.queue_at(&road::open_url(proxy.addr())).await;
     queue.counts().await.unwrap();
     proxy.distance(SECOND / 20);
     tokio::task::block_in_place(|| sign_out(&server));

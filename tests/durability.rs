@@ -285,6 +285,9 @@ async fn another_server_does_not_confirm_what_it_never_had() {
 /// waits for nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_connection_does_not_confirm_what_no_replica_has() {
+    if support::road::is_skipped_in_a_cluster("REPLICAOF") {
+        return;
+    }
     let (server, replica) = with_replica();
     eventually(5 * SECOND, || {
         server

@@ -50,7 +50,8 @@ async fn g9_sentinels_that_are_away_do_not_matter_as_long_as_one_answers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_if_as_many_name_one_as_the_other_the_one_that_is_a_master_is_taken() {
-    let mut servers = [Server::start(), Server::start()];
+    let alone = || Server::options().alone().start();
+    let mut servers = [alone(), alone()];
     servers.sort_by_key(|server| server.tcp_addr().port());
     // The replica has the larger port in the first round, and the smaller port in the second.
     for (primary, replica) in [(0, 1), (1, 0)] {
