@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -288,11 +289,10 @@ async fn g9_a_connection_signs_in_anew_before_its_token_ends() {
     let ids = || {
         let list: String = server.ask(&["CLIENT", "LIST"]);
         let ours = list.lines().filter(|line| line.contains("user=rotating"));
-        let mut ids: Vec<String> = ours
-            .filter_map(|line| line.split_once(" addr").map(|(id, _)| id.to_owned()))
-            .collect();
-        ids.sort();
-        ids
+        // One on which a node was asked for its map may just be closing.
+        let ours = ours.filter(|line| !line.contains("cmd=cluster"));
+        let id = |line: &str| line.split_once(" addr").map(|(id, _)| id.to_owned());
+        ours.filter_map(id).collect::<BTreeSet<String>>()
     };
     let (before, asked, signed) = (ids(), vault.asked(), server.calls("auth"));
     let began = Instant::now();
@@ -301,12 +301,14 @@ async fn g9_a_connection_signs_in_anew_before_its_token_ends() {
         drained(&queue, 5 * SECOND).await;
         tokio::time::sleep(SECOND / 5).await;
     }
-    assert_eq!(ids(), before);
+    // A worker makes some of its connections when it first needs them.
+    let after = ids();
+    assert!(after.is_superset(&before), "{before:?}, {after:?}");
     let (asked, signed) = (vault.asked() - asked, server.calls("auth") - signed);
-    let made = before.len() as u64;
+    let made = after.len() as u64;
     println!("{made} connections: asked {asked} times, signed in {signed} times");
-    // An `AUTH` may be under way on each of them.
-    assert!((signed..=signed + made).contains(&asked));
+    // Each of them may have been made meanwhile, or have an `AUTH` under way: then or now.
+    assert!(asked.abs_diff(signed) <= made);
     assert!((5..=40).contains(&signed), "{signed} times");
     // One that fails to do so is used on.
     vault.feels(Mood::Fails);
@@ -314,7 +316,8 @@ async fn g9_a_connection_signs_in_anew_before_its_token_ends() {
     eventually(10 * SECOND, || vault.asked() > asked).await;
     queue.enqueue(Work::Quick).await.unwrap();
     drained(&queue, 5 * SECOND).await;
-    assert_eq!(ids(), before);
+    let last = ids();
+    assert!(last.is_superset(&after), "{after:?}, {last:?}");
     worker.stop().await;
     assert_keeps_it_secret(&log());
 }
