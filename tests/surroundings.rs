@@ -10,7 +10,7 @@ use oxcart::{Oxcart, Queue};
 use support::everything::a_bit_of_everything;
 use support::jobs::{Scene, Work};
 use support::workers::{QUEUE, drained, queue_at, run, worker};
-use support::{Server, eventually};
+use support::{Server, eventually, road};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -30,6 +30,9 @@ async fn everything_works_at(url: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_over_a_socket_and_in_another_database() {
+    if road::is_skipped_in_a_cluster("URL of a socket, and no database but 0") {
+        return;
+    }
     let server = Server::start();
     everything_works_at(&format!("{}?db=3", server.socket_url())).await;
     let keyspace: String = server.ask(&["INFO", "keyspace"]);
@@ -41,6 +44,9 @@ async fn g9_over_a_socket_and_in_another_database() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g9_by_the_third_version_of_the_protocol() {
+    if road::is_skipped_in_a_cluster("URL that names the version of the protocol") {
+        return;
+    }
     let server = Server::start();
     everything_works_at(&format!("{}?protocol=3", server.plain_url())).await;
     let over_socket = format!("{}?protocol=3&db=1", server.socket_url());
@@ -53,9 +59,19 @@ async fn g9_by_ipv6() {
         println!("this machine has no IPv6");
         return;
     }
-    let server = Server::options().arg("--bind", "127.0.0.1 ::1").start();
-    let url = format!("redis://[::1]:{}/2", server.tcp_addr().port());
-    everything_works_at(&url).await;
+    let options = Server::options().arg("--bind", "127.0.0.1 ::1");
+    let (options, scheme, database) = match road::is_cluster() {
+        // Its map leads there as well.
+        true => (
+            options.arg("--cluster-announce-ip", "::1"),
+            "redis+cluster",
+            0,
+        ),
+        false => (options, "redis", 2),
+    };
+    let server = options.start();
+    let port = server.tcp_addr().port();
+    everything_works_at(&format!("{scheme}://[::1]:{port}/{database}")).await;
 }
 
 /// The queue of a user who may not do this.
@@ -69,8 +85,8 @@ async fn without(server: &Server, denied: &[&str]) -> Queue {
         "~oxcart:*",
         "+@all",
     ];
-    server.cli(&[&user, denied].concat());
-    let url = server.plain_url().replace("://", "://app:a-password@");
+    server.cli(&[&user, denied, road::rights_in_a_cluster()].concat());
+    let url = server.url_as("app:a-password");
     let oxcart = Oxcart::connect(&url).await.unwrap();
     oxcart.queue(QUEUE).unwrap()
 }

@@ -135,18 +135,18 @@ async fn in_batches() {
     worked_off.assert_within("batches of 100: process", &budget(0.06, 1.2, 110.0, 210.0));
 }
 
-/// Each job says one line while it runs: one call more than without.
+/// Each job says one line while it runs: one call more than without. A machine that is busy makes a few calls more, here and below.
 #[tokio::test]
 async fn that_log() {
     let worked_off = work_off(1, |worker| worker.handle(handle_and_log)).await;
-    worked_off.assert_within("logging: process", &budget(2.012, 37.4, 1_425.0, 378.0));
+    worked_off.assert_within("logging: process", &budget(2.02, 37.4, 1_425.0, 378.0));
 }
 
 /// Each job has two steps: one call more for each.
 #[tokio::test]
 async fn with_two_steps() {
     let worked_off = work_off(1, |worker| worker.handle(handle_in_steps)).await;
-    worked_off.assert_within("two steps: process", &budget(3.012, 45.4, 1_860.0, 412.0));
+    worked_off.assert_within("two steps: process", &budget(3.02, 45.4, 1_860.0, 412.0));
 }
 
 async fn handle_in_steps(
