@@ -67,6 +67,12 @@ async fn eight_workers_keep_to(rate: Rate, seconds: u32) {
     let workers: Vec<RunningWorker> = (0..WORKERS)
         .map(|_| run(worker(&queue, &scene).concurrency(20)))
         .collect();
+    // Over TLS they are a while in coming.
+    let waiting = || -> usize {
+        let clients: String = server.ask(&["CLIENT", "LIST"]);
+        clients.matches("cmd=bzpopmin").count()
+    };
+    eventually(20 * SECOND, || waiting() == WORKERS as usize).await;
     let jobs = vec![Work::Sleep { ms: 20 }; (rate.starts * seconds) as usize];
     let (before, begin) = (sent(&server), Instant::now());
     queue.enqueue_many(jobs).await.unwrap();
