@@ -189,6 +189,24 @@ async fn g8_twenty_workers_of_twenty_queues_hold_few_connections() {
 }
 
 /// Waits until the server has so many connections, this test's own included; how long that took.
+/// The first one brings the script, which is too long for the connection that all share; the others wait for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g8_many_calls_of_a_script_that_the_server_does_not_know_need_one_connection_more() {
+    let server = Server::start();
+    let queue = queue_at(&server.url()).await;
+    let jobs = queue.enqueue_many(vec![Work::Quick; 100]).await.unwrap();
+    let made = || -> u64 { server.info("total_connections_received").parse().unwrap() };
+    server.cli(&["SCRIPT", "FLUSH"]);
+    queue.counts().await.unwrap();
+    let before = made();
+    let cancels = jobs.iter().map(async |job| job.cancel().await.unwrap());
+    join_all(cancels).await;
+    // One is that of the second question.
+    let made = made() - before;
+    assert!((1..=3).contains(&made), "{made} connections");
+    assert_eq!(queue.counts().await.unwrap().totals.cancelled, 100);
+}
+
 async fn until_connected(server: &Server, limit: Duration, connections: usize) -> Duration {
     let began = Instant::now();
     let all = || server.info("connected_clients").parse::<usize>().unwrap();

@@ -1,16 +1,22 @@
 //! Calling Lua scripts, each of which is put together ([`linker`]) when it is first used.
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::{Arg, Cmd, Value};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::redis::connection::{CALL_MAX, Connector};
 use crate::redis::keys::{self, Keys};
 use crate::redis::linker;
+use crate::redis::of_process::OfProcess;
 use crate::redis::reconnecting::Reconnecting;
 use crate::redis::repeat::Repeat;
 use crate::redis::trouble::{Refusal, Trouble};
+
+/// How long a call waits for another one that brings the code to a server.
+const TAUGHT_WITHIN: Duration = Duration::from_secs(1);
 
 /// A verb's script.
 pub(crate) struct Script {
@@ -30,6 +36,8 @@ pub(crate) struct Loadable {
     hash: String,
     parts: Vec<usize>,
     harmless: Harmless,
+    /// Held by the call that brings the code to a server.
+    teaching: OfProcess<Mutex<()>>,
 }
 
 /// Where a script that is stopped has certainly written nothing yet.
@@ -104,6 +112,7 @@ impl Script {
             hash,
             parts,
             harmless,
+            teaching: OfProcess::default(),
         }
     }
 }
@@ -219,11 +228,28 @@ impl Call {
     ) -> Result<Value, Trouble> {
         let answer = match via.send(&self.command, repeat).await {
             Err(Trouble::Refused(Refusal::UnknownScript, _)) => {
-                via.send(&self.script.by_code(&self.command), repeat).await
+                // Boxed, to keep the futures of the callers small: it is rare.
+                Box::pin(self.teach(via, repeat)).await
             }
             answer => answer,
         };
         answer.map_err(|trouble| trouble.in_script(|line| self.script.harmless.includes(line)))
+    }
+
+    /// Of many calls at once only the first brings the code, which is long: some scripts take a connection of their own. The
+    /// others wait for it, and go by the hash again.
+    async fn teach(&self, via: &mut impl Requester, repeat: Repeat) -> Result<Value, Trouble> {
+        let teaching = self.script.teaching.get();
+        let first = teaching.try_lock();
+        if first.is_err() {
+            // If it takes long, it may be another server that is slow.
+            let _ = timeout(TAUGHT_WITHIN, teaching.lock()).await;
+            match via.send(&self.command, repeat).await {
+                Err(Trouble::Refused(Refusal::UnknownScript, _)) => {}
+                answer => return answer,
+            }
+        }
+        via.send(&self.script.by_code(&self.command), repeat).await
     }
 }
 

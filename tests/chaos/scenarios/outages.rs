@@ -8,7 +8,7 @@ use crate::battery::Stage;
 use crate::field::{Asking, Field, SECOND};
 use crate::findings::{Findings, IDLE_MAX, thousands};
 use crate::load::{Load, Pace, short};
-use crate::support::Server;
+use crate::support::{Server, road};
 use crate::support::books::Run;
 use crate::support::jobs::{Work, now_ms};
 use crate::support::workers::queue_at;
@@ -161,6 +161,9 @@ pub(crate) async fn replaced(mut stage: Stage) -> Findings {
     const LEASE: Duration = Duration::from_secs(3);
     let failovers = stage.pick(3, 15);
     let mut findings = Findings::default();
+    if road::is_skipped_in_a_cluster("REPLICAOF") {
+        return findings;
+    }
     let (mut field, load) = field_and_load(&mut stage, LEASE).await;
     let mut lags: Vec<(u64, u64)> = Vec::new();
     let mut last_fences = Vec::new();
