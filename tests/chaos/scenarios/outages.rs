@@ -8,10 +8,10 @@ use crate::battery::Stage;
 use crate::field::{Asking, Field, SECOND};
 use crate::findings::{Findings, IDLE_MAX, thousands};
 use crate::load::{Load, Pace, short};
-use crate::support::{Server, road};
 use crate::support::books::Run;
 use crate::support::jobs::{Work, now_ms};
 use crate::support::workers::queue_at;
+use crate::support::{Server, road};
 
 /// Requests a second of 40 producers, who wait 50 ms after an error, and two workers.
 const ASKING_MAX: u64 = 250;
