@@ -26,7 +26,8 @@ parts! {
     places: waiting suspects unhandled blocked delayed active completed kept dead;
     of jobs: payloads attempts places stalls results progress;
     of the queue: meta jobs claims names asked blocked_by gates running paced unique remembered expires alerts audit calls events wake awaited finished cancels schedules ticks
-        workers about history outbox sources fed drafts staged;
+        workers about history outbox sources fed drafts staged
+        published published_ids subscriptions subscribed;
 }
 
 /// Which parts a script names, as positions in [`PARTS`]. It is sent these and no others: each

@@ -47,8 +47,8 @@ pub(crate) enum Recovered {
         dead: Vec<String>,
         /// That was asked for while they ran.
         cancelled: Vec<String>,
-        /// Messages for other queues wait to be carried.
-        outbox: bool,
+        /// Messages for other queues wait to be carried, or the queue is subscribed to topics.
+        to_carry: bool,
     },
     /// No lease was judged, and no worker judges any before `from_ms`. `pulled` leases ended later than
     /// they can have been set, and were shortened.
@@ -57,7 +57,7 @@ pub(crate) enum Recovered {
         from_ms: u64,
         pulled: usize,
         /// As in `Done`.
-        outbox: bool,
+        to_carry: bool,
     },
 }
 
@@ -80,13 +80,13 @@ impl Verb for Recover {
                 stalled: reply.texts()?,
                 dead: reply.texts()?,
                 cancelled: reply.texts()?,
-                outbox: reply.number()? > 0,
+                to_carry: reply.number()? > 0,
             }),
             "unsure" => Ok(Recovered::Unsure {
                 now_ms,
                 from_ms: reply.number()?,
                 pulled: usize::try_from(reply.number()?).unwrap_or(usize::MAX),
-                outbox: reply.number()? > 0,
+                to_carry: reply.number()? > 0,
             }),
             _ => reply.unexpected_tag(),
         }

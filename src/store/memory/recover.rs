@@ -98,7 +98,7 @@ impl Apply for Recover {
                 now_ms,
                 from_ms,
                 pulled,
-                outbox: !state.outbox.is_empty(),
+                to_carry: !state.outbox.is_empty() || !state.subscribed.is_empty(),
             };
         }
         let over = moment(now_ms.saturating_sub(self.tolerance_ms));
@@ -156,7 +156,7 @@ impl Apply for Recover {
             stalled: stalled.iter().map(JobId::to_string).collect(),
             dead: dead.iter().map(|(id, _)| id.to_string()).collect(),
             cancelled: ended,
-            outbox: !state.outbox.is_empty(),
+            to_carry: !state.outbox.is_empty() || !state.subscribed.is_empty(),
         }
     }
 }

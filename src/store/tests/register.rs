@@ -11,11 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
+use calls::{
+    LATER, all, bounced, end, entry, held, held_back, listed, orphans, receive, recover, tick,
+    tried,
+};
 pub(super) use calls::{keyed, report};
 
-use super::bad_input::{NOW, PAST, advance};
-use super::subject::InRedis;
+use super::bad_input::{PAST, advance};
+use super::subject::{InRedis, START_US};
 use super::{completed, job};
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::options::JobOptions;
@@ -30,6 +33,7 @@ use crate::store::advance::Advance;
 use crate::store::alert::{Alert, Round};
 use crate::store::alert_round::AlertRound;
 use crate::store::alerts::Alerts;
+use crate::store::attach::Attach;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
 use crate::store::children::Children;
@@ -41,7 +45,8 @@ use crate::store::edit::Edit;
 use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::feed::Feed;
-use crate::store::fire::{Entry, Fire};
+use crate::store::fire::Fire;
+use crate::store::follow::Follow;
 use crate::store::get::Get;
 use crate::store::group::Group;
 use crate::store::history::History;
@@ -57,6 +62,7 @@ use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
+use crate::store::publish::Publish;
 use crate::store::receive::Receive;
 use crate::store::recover::Recover;
 use crate::store::remove::Remove;
@@ -73,10 +79,14 @@ use crate::store::spawn::Spawn;
 use crate::store::stage::Stage;
 use crate::store::step::{Step, What};
 use crate::store::steps::Steps;
+use crate::store::subscribe::{Begin, Subscribe};
+use crate::store::subscribed::Subscribed;
 use crate::store::tend::Tend;
+use crate::store::topic::Topic;
 use crate::store::trim::Trim;
 use crate::store::undo::Undo;
 use crate::store::unschedule::Unschedule;
+use crate::store::unsubscribe::Unsubscribe;
 use crate::store::watch::Watch;
 use crate::store::workers::Workers;
 
@@ -157,6 +167,16 @@ verbs! {
         "look at alerts" => |redis, _| tried(redis, &Alerts::page(Alerts::ALL, 5)),
         "look at one alert" => |redis, _| tried(redis, &Alerts::one("deep mail")),
     }
+    attach: Attach<'_> {
+        "attach" => |redis, _| {
+            let (topic, since, name, start, most) = ("another", 7, "mail", Some(3), 5);
+            tried(redis, &Attach { topic, since, name, start, most })
+        },
+        "detach" => |redis, _| {
+            let (topic, since, name, start, most) = ("orders", 5, "mail", None, 5);
+            tried(redis, &Attach { topic, since, name, start, most })
+        },
+    }
     audit: Audit<'_> {
         "look at the audit" => |redis, _| {
             let (note, limit, before) = (None, 5, Some(3));
@@ -207,12 +227,7 @@ verbs! {
             tried(redis, &Enqueue { lane, call, jobs: &[&new, &later], novelty })
         },
         "enqueue with traits" => |redis, _| {
-            let ordered = JobOptions::new().ordered_by("key");
-            let grouped = JobOptions::new().group("group");
-            let jobs = [("a", &ordered), ("b", &ordered), ("c", &grouped), ("d", &grouped)].map(|(id, options)| {
-                let record = EncodedRecord::new("test", vec![0xc0], options, Vec::new());
-                NewJob { record, ..job(id) }
-            });
+            let jobs = held_back();
             let jobs: Vec<&NewJob> = jobs.iter().collect();
             let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
             tried(redis, &Enqueue { lane, call, jobs: &jobs, novelty })
@@ -233,26 +248,16 @@ verbs! {
         "feed" => |redis, _| {
             let jobs = &[&job("fed"), &keyed("fed-too")];
             let (source, positions, token, most) = ("log", &[3, 9][..], "token", 5);
-            tried(redis, &Feed { source, positions, after: None, token, most, jobs })
+            tried(redis, &Feed { source, positions, after: None, upto: None, token, most, jobs })
         },
     }
     fire: Fire<'_> {
-        "fire" => |redis, _| {
-            let entries = &[Entry {
-                name: "nightly".to_owned(),
-                revision: 1,
-                tick_ms: PAST,
-                ticks: vec![PAST],
-                due_ms: vec![PAST],
-                missed: 0,
-                last_ms: PAST,
-                next_ms: Some(NOW + 5),
-                limit: None,
-                no_overlap: true,
-                priority: None,
-                front: false,
-            }];
-            tried(redis, &Fire { passed_ms: None, worker: "w", hold: true, entries })
+        "fire" => |redis, _| tried(redis, &Fire { passed_ms: None, worker: "w", hold: true, entries: &[tick()] }),
+    }
+    follow: Follow<'_> {
+        "follow" => |redis, _| {
+            let (name, since, after, number) = ("mail", START_US, START_US, 0);
+            tried(redis, &Follow { name, since, after, number, limit: 5, bytes: 99 })
         },
     }
     get: Get<'_> {
@@ -335,6 +340,12 @@ verbs! {
         "promote" => |redis, _| {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Promote { limit: 5, worker: "w", hold: true })
+        },
+    }
+    publish: Publish<'_> {
+        "publish" => |redis, _| {
+            let events = &[("placed", &b"new"[..]), ("event", b"there")];
+            tried(redis, &Publish { events, keep_ms: 0, keep_bytes: 5 })
         },
     }
     receive: Receive<'_> {
@@ -423,11 +434,23 @@ verbs! {
     steps: Steps<'_> {
         "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99, cut: Some(9) }),
     }
+    subscribe: Subscribe<'_> {
+        "subscribe" => |redis, _| {
+            let (name, queue, start, wants, most) = ("other", "work", Begin::Kept, &b"all"[..], 5);
+            tried(redis, &Subscribe { name, queue, start, wants, most })
+        },
+    }
+    subscribed: Subscribed<'_> {
+        "subscribed" => |redis, _| tried(redis, &Subscribed { worker: Some("w"), hold_ms: 5_000 }),
+    }
     tend: Tend<'_> {
         "tend" => |redis, _| {
             let (names, cursor) = (&["nightly", "gone"][..], Schedules::ALL);
             tried(redis, &Tend { worker: "w", hold: true, names, cursor, limit: 64 })
         },
+    }
+    topic: Topic {
+        "topic" => |redis, _| tried(redis, &Topic),
     }
     trim: Trim<'_> {
         "trim" => |redis, _| {
@@ -443,6 +466,9 @@ verbs! {
     }
     unschedule: Unschedule<'_> {
         "unschedule" => |redis, _| tried(redis, &Unschedule { name: "nightly" }),
+    }
+    unsubscribe: Unsubscribe<'_> {
+        "unsubscribe" => |redis, _| tried(redis, &Unsubscribe { name: "mail" }),
     }
     watch: Watch<'_> {
         "watch" => |redis, _| {

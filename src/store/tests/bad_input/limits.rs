@@ -37,7 +37,7 @@ fn nothing_asked_for_is_nothing_done() {
             now_ms,
             from_ms,
             pulled,
-            outbox: false,
+            to_carry: false,
         };
         assert_eq!(unsure, nothing);
     }
