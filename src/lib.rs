@@ -210,6 +210,7 @@ mod tls_library;
 #[cfg(not(any(feature = "tls-rustls", feature = "tls-native")))]
 #[path = "redis/tls/absent.rs"]
 mod tls_library;
+mod topic;
 #[cfg(feature = "opentelemetry")]
 #[path = "worker/trace_relation.rs"]
 mod trace_relation;
@@ -239,6 +240,7 @@ pub use crate::policy::alert::condition::{AlertUnit, Condition};
 pub use crate::policy::alert::standing::{AlertEvent, AlertState};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::durability::Durability;
+pub use crate::policy::event_filter::{EventFilter, EventOrder};
 pub use crate::policy::flow::OnDeath;
 pub use crate::policy::limits::{Rate, Spread};
 pub use crate::policy::order::{OnFailure, Order};
@@ -299,6 +301,10 @@ pub use crate::testing::context::ContextBuilder;
 #[cfg(feature = "memory")]
 pub use crate::testing::drain::Ran;
 pub use crate::time::Timestamp;
+pub use crate::topic::Topic;
+pub use crate::topic::info::{SubscriptionInfo, TopicInfo};
+pub use crate::topic::publish::{Publish, PublishMany, Published};
+pub use crate::topic::subscribe::{Start, Subscribe};
 pub use crate::worker::Worker;
 pub use crate::worker::batch::Batch;
 pub use crate::worker::batch::batched::{Batched, Pending};

@@ -165,6 +165,16 @@ impl EncodedRecord {
         })
     }
 
+    /// The same, ordered by this key, and by no other.
+    pub(crate) fn ordered_by(mut self, key: &str) -> Self {
+        let (fields, body) = split_fields(&self.record);
+        let mut record = traits::with_order(fields, key);
+        record.extend_from_slice(body);
+        self.record = record;
+        self.traits = true;
+        self
+    }
+
     /// The job runs after others with the same key.
     #[allow(
         dead_code,

@@ -99,6 +99,18 @@ pub(crate) fn are_in(fields: &[u8]) -> bool {
     TRAITS.iter().any(is_in)
 }
 
+/// These fields with this order key in place of another one.
+pub(crate) fn with_order(fields: &[u8], key: &str) -> Vec<u8> {
+    let is_order = |field: &&[u8]| {
+        let name = field.split(|byte| *byte == b'=').next().unwrap_or_default();
+        name == ORDER.as_bytes() || name == ON_FAILURE.as_bytes()
+    };
+    let fields = fields.split_inclusive(|byte| *byte == b' ');
+    let mut kept: Vec<u8> = fields.filter(|field| !is_order(field)).flatten().copied().collect();
+    kept.extend(format!("{ORDER}={} ", encode_key(key)).into_bytes());
+    kept
+}
+
 /// Adds those that the options ask for, of a job whose type has this name. Says whether there are any.
 pub(crate) fn write(record: &mut Vec<u8>, name: &str, options: &JobOptions) -> bool {
     let without = record.len();

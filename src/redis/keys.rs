@@ -116,6 +116,19 @@ pub(crate) fn registry(namespace: &Namespace) -> String {
     format!("{namespace}:queues")
 }
 
+/// The set of the names under which topics are kept.
+pub(crate) fn registry_of_topics(namespace: &Namespace) -> String {
+    format!("{namespace}:topics")
+}
+
+/// The one of the two in which this name is.
+pub(crate) fn registry_with(namespace: &Namespace, name: &QueueName) -> String {
+    match name.topic() {
+        None => registry(namespace),
+        Some(_) => registry_of_topics(namespace),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -109,12 +109,16 @@ impl Backend {
     /// The names of all queues that were ever used and not deleted.
     pub(crate) async fn queues(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Error> {
         match self {
-            Self::Redis(connector) => {
-                let connector = connector.of_key(&keys::registry(namespace));
-                let names = registry::names(&mut &connector, namespace).await;
-                names.map_err(|trouble| trouble.into_error(connector.address()))
-            }
+            Self::Redis(connector) => names(connector, &keys::registry(namespace)).await,
             Self::Memory(server) => Ok(server.queues()),
+        }
+    }
+
+    /// The same of topics, as they are kept ([`QueueName::of_topic`]).
+    pub(crate) async fn topics(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Error> {
+        match self {
+            Self::Redis(connector) => names(connector, &keys::registry_of_topics(namespace)).await,
+            Self::Memory(server) => Ok(server.topics()),
         }
     }
 
@@ -133,6 +137,13 @@ impl Backend {
             Self::Memory(server) => Store::Memory(server.queue(queue)),
         }
     }
+}
+
+/// The names on one of the lists.
+async fn names(connector: &Connector, registry: &str) -> Result<BTreeSet<String>, Error> {
+    let connector = connector.of_key(registry);
+    let names = registry::names(&mut &connector, registry).await;
+    names.map_err(|trouble| trouble.into_error(connector.address()))
 }
 
 /// One queue. Cheap to clone.
@@ -154,7 +165,8 @@ pub(crate) struct InRedis {
 impl InRedis {
     /// Where the list of queues is: in a cluster it has a slot of its own.
     fn registry(&self) -> Connector {
-        self.connector.of_key(&keys::registry(&self.namespace))
+        let registry = keys::registry_with(&self.namespace, &self.queue);
+        self.connector.of_key(&registry)
     }
 
     /// A call whose connection was cut is made again, if a second run makes no difference: a shared
@@ -240,7 +252,7 @@ impl Store {
     pub(crate) async fn unregister(&self) -> Result<(), Trouble> {
         match self {
             Self::Redis(queue) => {
-                let removal = registry::removal(&queue.namespace, queue.queue.as_str());
+                let removal = registry::removal(&queue.namespace, &queue.queue);
                 queue.registry().request(&removal).await.map(|_| ())
             }
             Self::Memory(queue) => {
@@ -287,6 +299,7 @@ impl Store {
                     Stream::Events => queue.keys.events(),
                     Stream::Finished => queue.keys.finished(),
                     Stream::Cancels => queue.keys.cancels(),
+                    Stream::Published => queue.keys.part("published"),
                 };
                 let connection = stream::reader(queue.connector.clone());
                 Reader::Redis {

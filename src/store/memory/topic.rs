@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::memory::Apply;
 use crate::memory::state::State;
+use crate::redis::stream::{self, EntryId};
 use crate::store::follow::{Event, Follow, Followed, Page};
 use crate::store::publish::{Publish, Published};
 use crate::store::subscribe::{Begin, Subscribe, Subscribed};
@@ -38,6 +39,20 @@ impl Kept {
     pub(crate) fn bytes(&self) -> u64 {
         let sizes = self.events.values().map(|entry| entry.bytes.len() as u64);
         sizes.sum()
+    }
+
+    pub(crate) fn youngest(&self) -> Option<EntryId> {
+        let (position, entry) = self.events.last_key_value()?;
+        Some((*position, entry.number))
+    }
+
+    /// Those behind this place, without what is in them.
+    pub(crate) fn behind(&self, after: EntryId, count: usize) -> Vec<stream::Entry> {
+        let all = self.events.range(after.0..);
+        let ids = all.map(|(position, entry)| (*position, entry.number));
+        let behind = ids.filter(|id| *id > after).take(count);
+        let fields = Vec::new;
+        behind.map(|id| stream::Entry { id, fields: fields() }).collect()
     }
 
     /// Drops the oldest events, but for those from this position on.

@@ -50,7 +50,10 @@ impl Queue {
     /// The id of the last entry, if there is one.
     pub(crate) fn youngest(&self, of: Stream) -> Option<EntryId> {
         let state = self.lock();
-        state.log(of).entries.back().map(|entry| entry.id)
+        match of {
+            Stream::Published => state.topic.youngest(),
+            of => state.log(of).entries.back().map(|entry| entry.id),
+        }
     }
 
     /// The number of the last entry, kept or not.
@@ -61,6 +64,10 @@ impl Queue {
     /// Up to `count` entries behind `after`; waits up to 5 s for the first.
     pub(crate) async fn read(&self, of: Stream, after: EntryId, count: usize) -> Vec<Entry> {
         let read = self.wait_for(|state| {
+            if of == Stream::Published {
+                let behind = state.topic.behind(after, count);
+                return (!behind.is_empty()).then_some(behind);
+            }
             let entries = state.log(of).entries.iter();
             let behind = entries.filter(|entry| entry.id > after).take(count);
             let behind: Vec<Entry> = behind.cloned().collect();
