@@ -10,13 +10,13 @@ use crate::job::Job;
 use crate::name::{Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
 use crate::queue::setup::Setup;
-use crate::topic::Topic;
 use crate::queue::shelf::Shelf;
 use crate::queue::{Queue, QueueInner};
 use crate::runtime;
 use crate::store::backend::{
     Backend, ClusterNodes, Credentials, Pool, Provider, Sentinels, ServerInfo, SignIn, Tls,
 };
+use crate::topic::Topic;
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;

@@ -106,7 +106,11 @@ pub(crate) fn with_order(fields: &[u8], key: &str) -> Vec<u8> {
         name == ORDER.as_bytes() || name == ON_FAILURE.as_bytes()
     };
     let fields = fields.split_inclusive(|byte| *byte == b' ');
-    let mut kept: Vec<u8> = fields.filter(|field| !is_order(field)).flatten().copied().collect();
+    let mut kept: Vec<u8> = fields
+        .filter(|field| !is_order(field))
+        .flatten()
+        .copied()
+        .collect();
     kept.extend(format!("{ORDER}={} ", encode_key(key)).into_bytes());
     kept
 }

@@ -4,25 +4,21 @@ use std::collections::BTreeSet;
 
 use redis::{Cmd, Value};
 
-use crate::name::{Namespace, QueueName};
-use crate::redis::keys;
 use crate::redis::repeat::Repeat;
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 
-/// What puts a queue on the list.
-pub(crate) fn entry(namespace: &Namespace, queue: &QueueName) -> Cmd {
+/// What puts a name on this list.
+pub(crate) fn entry(registry: &str, name: &str) -> Cmd {
     let mut command = redis::cmd("SADD");
-    command.arg(keys::registry_with(namespace, queue));
-    command.arg(queue.as_str());
+    command.arg(registry).arg(name);
     command
 }
 
-/// What takes a queue off the list.
-pub(crate) fn removal(namespace: &Namespace, queue: &QueueName) -> Cmd {
+/// What takes a name off this list.
+pub(crate) fn removal(registry: &str, name: &str) -> Cmd {
     let mut command = redis::cmd("SREM");
-    command.arg(keys::registry_with(namespace, queue));
-    command.arg(queue.as_str());
+    command.arg(registry).arg(name);
     command
 }
 

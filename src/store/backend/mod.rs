@@ -164,9 +164,9 @@ pub(crate) struct InRedis {
 
 impl InRedis {
     /// Where the list of queues is: in a cluster it has a slot of its own.
-    fn registry(&self) -> Connector {
+    fn registry(&self) -> (Connector, String) {
         let registry = keys::registry_with(&self.namespace, &self.queue);
-        self.connector.of_key(&registry)
+        (self.connector.of_key(&registry), registry)
     }
 
     /// A call whose connection was cut is made again, if a second run makes no difference: a shared
@@ -238,8 +238,9 @@ impl Store {
     pub(crate) async fn register(&self) -> Result<(), Trouble> {
         match self {
             Self::Redis(queue) => {
-                let entry = registry::entry(&queue.namespace, &queue.queue);
-                queue.registry().request(&entry).await.map(|_| ())
+                let (connector, registry) = queue.registry();
+                let entry = registry::entry(&registry, queue.queue.as_str());
+                connector.request(&entry).await.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.register();
@@ -252,8 +253,9 @@ impl Store {
     pub(crate) async fn unregister(&self) -> Result<(), Trouble> {
         match self {
             Self::Redis(queue) => {
-                let removal = registry::removal(&queue.namespace, &queue.queue);
-                queue.registry().request(&removal).await.map(|_| ())
+                let (connector, registry) = queue.registry();
+                let removal = registry::removal(&registry, queue.queue.as_str());
+                connector.request(&removal).await.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.unregister();

@@ -52,7 +52,12 @@ impl Kept {
         let ids = all.map(|(position, entry)| (*position, entry.number));
         let behind = ids.filter(|id| *id > after).take(count);
         let fields = Vec::new;
-        behind.map(|id| stream::Entry { id, fields: fields() }).collect()
+        behind
+            .map(|id| stream::Entry {
+                id,
+                fields: fields(),
+            })
+            .collect()
     }
 
     /// Drops the oldest events, but for those from this position on.

@@ -1,0 +1,245 @@
+//! Requests to subscribe a queue to a topic.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, ErrorKind};
+use crate::name;
+use crate::policy::event_filter::{EventFilter, EventOrder, Wants};
+use crate::queue::Queue;
+use crate::store::attach::{Attach, Attached};
+use crate::store::subscribe::{self, Begin, Subscribed};
+use crate::store::subscribed;
+use crate::store::unsubscribe::Unsubscribe;
+use crate::topic::Topic;
+
+/// So many subscriptions may a topic have, and to so many topics may a queue be subscribed.
+pub(crate) const SUBSCRIPTIONS_MAX: usize = 256;
+pub(crate) const SUBSCRIBED_MAX: usize = 256;
+
+/// Where a new subscription begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// With what is published from now on.
+    #[default]
+    Now,
+    /// With the first event that is kept.
+    Kept,
+    /// With the first event that was published at this moment or later and is kept; a moment that is still to come is as [`Now`](Self::Now). Moments are those of the clock of Redis.
+    At(SystemTime),
+}
+
+/// A request to subscribe a queue to a topic, made by [`Topic::subscribe`]. Awaiting it sends it; says whether the subscription is new.
+///
+/// Programs may ask for it each time they start: a subscription that is there stays where it is, and what it [wants](Self::only) and its
+/// [order](Self::ordered_by) become what is asked for now. It stays until it is [removed](Topic::unsubscribe), also while no worker of its queue runs.
+///
+/// ```no_run
+/// # use oxcart::*;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)] struct OrderPlaced { order: u64 }
+/// # impl Job for OrderPlaced { const NAME: &'static str = "order-placed"; type Output = (); }
+/// # async fn example(orders: Topic, statistics: Queue) -> Result<(), Error> {
+/// orders
+///     .subscribe("statistics", &statistics)
+///     .starting(Start::Kept)                                      // not only from now on
+///     .only(EventFilter::new().event::<OrderPlaced>())
+///     .ordered_by(EventOrder::OfSubject)
+///     .await?;
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// [`Invalid`](ErrorKind::Invalid) for a malformed name, a filter that no event can meet, a queue of another connection; if the subscription of this name has another queue; and if another subscription
+/// of the topic feeds this queue. [`Refused`](ErrorKind::Refused) if the topic has 256 subscriptions, or the queue is subscribed to 256 topics. Otherwise if Redis does
+/// not answer. Repeating it is harmless.
+///
+/// # Cancel safety
+///
+/// A request that is dropped while it is awaited may be carried out in part: the topic may know of the subscription, and the queue not yet. Repeating it mends that.
+#[must_use = "a request does nothing until it is awaited"]
+pub struct Subscribe {
+    topic: Topic,
+    name: String,
+    queue: Queue,
+    start: Start,
+    wants: Wants,
+}
+
+impl fmt::Debug for Subscribe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscribe")
+            .field("topic", &self.topic.name())
+            .field("name", &self.name)
+            .field("queue", &self.queue.name())
+            .field("start", &self.start)
+            .field("wants", &self.wants)
+            .finish()
+    }
+}
+
+impl Subscribe {
+    pub(super) fn new(topic: &Topic, name: String, queue: &Queue) -> Self {
+        Self {
+            topic: topic.clone(),
+            name,
+            queue: queue.clone(),
+            start: Start::default(),
+            wants: Wants::default(),
+        }
+    }
+
+    /// Where it begins if it is new. Default: with what is published from now on.
+    pub fn starting(self, start: Start) -> Self {
+        Self { start, ..self }
+    }
+
+    /// Which events it wants. Default: all.
+    pub fn only(mut self, filter: EventFilter) -> Self {
+        self.wants.filter = filter;
+        self
+    }
+
+    /// In which order the queue runs them. Default: they begin in the order in which they were published.
+    pub fn ordered_by(mut self, order: EventOrder) -> Self {
+        self.wants.order = order;
+        self
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        name::check("name of the subscription", &self.name)?;
+        self.wants.filter.check()?;
+        let (topic, queue) = (&self.topic.inner, &self.queue.inner);
+        let is_beside = topic.setup.namespace == queue.setup.namespace
+            && topic.store.address() == queue.store.address();
+        if !is_beside {
+            return Err(Error::invalid(format!(
+                "the queue `{}` is in another Redis, or in another namespace, than the topic `{}`: workers of the queue could not read the topic",
+                self.queue.name(),
+                self.topic.name()
+            )));
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Begin {
+        match self.start {
+            Start::Now => Begin::Now,
+            Start::Kept => Begin::Kept,
+            Start::At(moment) => {
+                let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+                let us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+                Begin::From(us.min((1 << 53) - 1))
+            }
+        }
+    }
+
+    async fn send(self) -> Result<bool, Error> {
+        self.check()?;
+        // Asked first, so that nothing is written if it cannot be. Who comes meanwhile is found below.
+        let (worker, hold_ms) = (None, 0);
+        let ask = subscribed::Subscribed { worker, hold_ms };
+        let all = self.queue.inner.call(&ask).await?;
+        let topic = self.topic.name();
+        if let Some(other) = all
+            .iter()
+            .find(|to| to.topic == topic && to.name != self.name)
+        {
+            return Err(self.is_fed_by(&other.name));
+        }
+        let known = all.iter().any(|to| to.topic == topic);
+        if !known && all.len() >= SUBSCRIBED_MAX {
+            return Err(self.too_many_topics());
+        }
+        let wants = self.wants.encode();
+        let subscribe = subscribe::Subscribe {
+            name: &self.name,
+            queue: self.queue.name(),
+            start: self.begin(),
+            wants: &wants,
+            most: SUBSCRIPTIONS_MAX,
+        };
+        let (since, position, is_new, is_first) = match self.topic.inner.call(&subscribe).await? {
+            Subscribed::Done {
+                since,
+                position,
+                is_new,
+                is_first,
+            } => (since, position, is_new, is_first),
+            Subscribed::Other(queue) => {
+                return Err(Error::invalid(format!(
+                    "the subscription `{}` of the topic `{topic}` feeds the queue `{queue}`, and not `{}`: give this one another name, or remove that one first",
+                    self.name,
+                    self.queue.name()
+                )));
+            }
+            Subscribed::Full => {
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    format!("the topic `{topic}` has {SUBSCRIPTIONS_MAX} subscriptions already"),
+                ));
+            }
+        };
+        if is_first {
+            self.register(&self.topic.inner).await?;
+        }
+        let attach = Attach {
+            topic,
+            since,
+            name: &self.name,
+            start: Some(position),
+            most: SUBSCRIBED_MAX,
+        };
+        let refused = match self.queue.inner.call(&attach).await? {
+            Attached::Done => {
+                // The queue may have nothing yet but this.
+                self.register(&self.queue.inner).await?;
+                return Ok(is_new);
+            }
+            Attached::Other(name) => self.is_fed_by(&name),
+            Attached::Full => self.too_many_topics(),
+        };
+        if is_new {
+            let name = &self.name;
+            self.topic.inner.call(&Unsubscribe { name }).await?;
+        }
+        Err(refused)
+    }
+
+    async fn register(&self, what: &crate::queue::QueueInner) -> Result<(), Error> {
+        let registered = what.store.register().await;
+        let address = what.store.address();
+        registered.map_err(|trouble| self.topic.within("subscribe", trouble.into_error(address)))
+    }
+
+    fn is_fed_by(&self, other: &str) -> Error {
+        Error::invalid(format!(
+            "the subscription `{other}` of the topic `{}` feeds the queue `{}` already: a queue has one subscription of a topic, so that it gets each event once",
+            self.topic.name(),
+            self.queue.name()
+        ))
+    }
+
+    fn too_many_topics(&self) -> Error {
+        Error::new(
+            ErrorKind::Refused,
+            format!(
+                "the queue `{}` is subscribed to {SUBSCRIBED_MAX} topics already",
+                self.queue.name()
+            ),
+        )
+    }
+}
+
+impl IntoFuture for Subscribe {
+    type Output = Result<bool, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
