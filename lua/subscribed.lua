@@ -3,7 +3,7 @@
 -- topic at the same time but by a mistake of the clock, which does no harm. hold_ms 0: it stops; without a worker nothing is written.
 -- Answers { 'subscribed', now_ms, and of each: topic, since, subscription, position up to which the queue was fed (-1: not known), whether this worker feeds it }.
 -- O(topics). Harmless when repeated.
--- needs: subscribed, whole, arguments
+-- needs: arguments, subscribed
 
 local answer = { 'subscribed', now_ms }
 local topics = redis.call('HKEYS', key.subscribed)

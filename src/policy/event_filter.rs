@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::error::Error;
-use crate::job::Job;
 use crate::name;
 
 /// The header in which an event carries its subject.
@@ -50,13 +49,7 @@ impl EventFilter {
         Self::default()
     }
 
-    /// Events of this type. Called again: of one of these types. Default: of any type.
-    #[must_use]
-    pub fn event<E: Job>(self) -> Self {
-        self.event_named(E::NAME)
-    }
-
-    /// The same by name, for programs that do not know the type.
+    /// Events whose type has this name, as [`event`](Self::event) says it by the type.
     #[must_use]
     pub fn event_named(mut self, name: impl Into<String>) -> Self {
         let name = name.into();

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, ErrorKind};
+use crate::job::Job;
 use crate::name;
 use crate::policy::event_filter::{EventFilter, EventOrder, Wants};
 use crate::queue::Queue;
@@ -30,6 +31,14 @@ pub enum Start {
     Kept,
     /// With the first event that was published at this moment or later and is kept; a moment that is still to come is as [`Now`](Self::Now). Moments are those of the clock of Redis.
     At(SystemTime),
+}
+
+impl EventFilter {
+    /// Events of this type. Called again: of one of these types. Default: of any type.
+    #[must_use]
+    pub fn event<E: Job>(self) -> Self {
+        self.event_named(E::NAME)
+    }
 }
 
 /// A request to subscribe a queue to a topic, made by [`Topic::subscribe`]. Awaiting it sends it; says whether the subscription is new.
