@@ -1,5 +1,7 @@
 //! What a subscription wants of the events of a topic.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
@@ -131,6 +133,25 @@ impl EventFilter {
     }
 }
 
+/// For people: `everything`, or `order-paid or order-placed, subject eu-*, tenant=acme`.
+impl fmt::Display for EventFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if !self.events.is_empty() {
+            parts.push(self.events.join(" or "));
+        }
+        if !self.subject_starts_with.is_empty() {
+            parts.push(format!("subject {}*", self.subject_starts_with));
+        }
+        let headers = self.headers.iter();
+        parts.extend(headers.map(|(key, value)| format!("{key}={value}")));
+        if parts.is_empty() {
+            parts.push("everything".to_owned());
+        }
+        f.write_str(&parts.join(", "))
+    }
+}
+
 /// In which order a subscription's queue runs the events; see [`Subscribe::ordered_by`](crate::Subscribe::ordered_by).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -216,6 +237,17 @@ mod tests {
             assert!(!filter.wants("placed", &of_acme), "{filter:?}");
         }
         assert!(!filter().subject_starts_with("e").wants("placed", &[]));
+    }
+
+    #[test]
+    fn people_read_what_it_wants() {
+        assert_eq!(EventFilter::new().to_string(), "everything");
+        let filter = EventFilter::new().event_named("paid").event_named("placed");
+        let filter = filter.subject_starts_with("eu-").header("tenant", "acme");
+        assert_eq!(
+            filter.to_string(),
+            "paid or placed, subject eu-*, tenant=acme"
+        );
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub(crate) struct Feeder {
     /// Where the queue stands, and the number of the event there, 0 if that is not known.
     position: Option<u64>,
     number: u64,
-    /// The last page was as large as a page can be.
-    was_full: bool,
+    /// There was more behind the last page.
+    is_behind: bool,
     /// Position of the last event of the topic.
     last: u64,
 }
@@ -65,7 +65,7 @@ impl Feeder {
             topic,
             position: to.position,
             number: 0,
-            was_full: false,
+            is_behind: false,
             last: 0,
             to,
         })
@@ -79,7 +79,7 @@ impl Feeder {
 
     /// Reads a page of events, and adds the jobs. Cancel safe: it may be carried out or not.
     pub(crate) async fn step(&mut self) -> Result<Step, Trouble> {
-        if self.was_full && self.is_ahead().await? {
+        if self.is_behind && self.is_ahead().await? {
             return Ok(Step::Ahead);
         }
         let Some(after) = self.position else {
@@ -105,14 +105,14 @@ impl Feeder {
         } = page;
         self.last = last;
         let Some(end) = events.last() else {
-            self.was_full = false;
+            self.is_behind = false;
             return Ok(Step::Even { missed });
         };
         let (upto, number) = (end.position, end.number);
         let Some((positions, jobs)) = wanted(&page) else {
             return Ok(Step::Unreadable);
         };
-        self.was_full = events.len() >= BATCH_JOBS / 2;
+        self.is_behind = upto < last;
         let fed = self.feed(after, upto, &positions, &jobs).await?;
         match fed {
             Fed::Done { now, .. } => {

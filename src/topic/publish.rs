@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
 use crate::policy::event_filter::SUBJECT;
+use crate::policy::key::check_key;
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::store::outbox::message::Message;
@@ -78,7 +79,7 @@ impl<E: Job<Output = ()>> Publish<E> {
         Self { request, ..self }
     }
 
-    /// What the event is about, such as `order-17`: for [filters](crate::EventFilter), and for [order](crate::EventOrder). It travels as the header `subject`, within the
+    /// What the event is about, such as `order-17`: for [filters](crate::EventFilter), and for [order](crate::EventOrder). 1 to 512 bytes; it travels as the header `subject`, within the
     /// 1,024 bytes of all headers. Default: nothing.
     pub fn subject(self, subject: impl Into<String>) -> Self {
         self.header(SUBJECT, subject)
@@ -103,6 +104,10 @@ impl<E: Job<Output = ()>> Publish<E> {
 
     /// Id and bytes, if it is well.
     fn encode(&mut self) -> Result<(JobId, Vec<u8>), Error> {
+        if let Some(subject) = self.request.header_value(SUBJECT) {
+            let checked = check_key("the subject", subject);
+            checked.map_err(|error| error.with_job(self.event_id()))?;
+        }
         let (_, job) = self.request.prepare()?;
         Ok((job.id.clone(), Message::Job(job).encode()))
     }

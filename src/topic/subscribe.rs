@@ -149,7 +149,7 @@ impl Subscribe {
 
     async fn send(self) -> Result<bool, Error> {
         self.check()?;
-        // Asked first, so that nothing is written if it cannot be. Who comes meanwhile is found below.
+        // Asked first, so that nothing is written if it cannot be. What comes in between is found below.
         let (worker, hold_ms) = (None, 0);
         let ask = subscribed::Subscribed { worker, hold_ms };
         let all = self.queue.inner.call(&ask).await?;
@@ -217,6 +217,16 @@ impl Subscribe {
             self.topic.inner.call(&Unsubscribe { name }).await?;
         }
         Err(refused)
+    }
+
+    /// The queue may know of a subscription that the topic does not have any more: the process that removed it died in between.
+    async fn forget_if_removed(&self, other: &subscribed::To) -> Result<(), Error> {
+        let found = self.topic.inner.call(&crate::store::topic::Topic).await?;
+        let is_there = found.subscriptions.iter().any(|it| it.since == other.since);
+        match is_there {
+            true => Err(self.is_fed_by(&other.name)),
+            false => self.queue.detach(self.topic.name(), other.since).await,
+        }
     }
 
     async fn register(&self, what: &crate::queue::QueueInner) -> Result<(), Error> {

@@ -38,6 +38,10 @@ async fn names_and_limits_that_cannot_be_are_refused() {
         .header("a", "x".repeat(1_025))
         .await;
     assert!(large.unwrap_err().is_invalid());
+    for subject in ["", &"x".repeat(513)] {
+        let refused = topic().publish(Placed { order: 1 }).subject(subject).await;
+        assert!(refused.unwrap_err().is_invalid());
+    }
     let id = JobId::new("same").unwrap();
     let twice = [1, 2].map(|order| topic().publish(Placed { order }).id(id.clone()));
     let error = topic().publish_many(twice).await.unwrap_err();
@@ -107,6 +111,20 @@ async fn two_subscriptions_of_one_queue_are_refused() {
     assert_eq!(billing.counts().await.unwrap().left(), 0);
     billing.delete().await.unwrap();
     assert_eq!(namesake.info().await.unwrap().kept, 1);
+}
+
+/// The process that removed a subscription died before it had told the queue, of which no worker runs.
+#[tokio::test]
+async fn a_queue_that_was_not_told_of_a_removal_can_be_subscribed_again() {
+    let server = Server::start();
+    let oxcart = oxcart_at(&server).await;
+    let topic = oxcart.topic("orders").unwrap();
+    let queue = oxcart.queue("billing").unwrap();
+    topic.subscribe("old", &queue).await.unwrap();
+    let _: u64 = server.ask(&["HDEL", "oxcart:{topic/orders}:subscriptions", "old"]);
+    assert!(topic.subscribe("new", &queue).await.unwrap());
+    let fed: u64 = server.ask(&["HLEN", "oxcart:{billing}:fed"]);
+    assert_eq!(fed, 1);
 }
 
 #[tokio::test]
