@@ -154,14 +154,11 @@ impl Subscribe {
         let ask = subscribed::Subscribed { worker, hold_ms };
         let all = self.queue.inner.call(&ask).await?;
         let topic = self.topic.name();
-        if let Some(other) = all
-            .iter()
-            .find(|to| to.topic == topic && to.name != self.name)
-        {
-            return Err(self.is_fed_by(&other.name));
+        let known = all.iter().find(|to| to.topic == topic);
+        if let Some(other) = known.filter(|to| to.name != self.name) {
+            self.forget_if_removed(other).await?;
         }
-        let known = all.iter().any(|to| to.topic == topic);
-        if !known && all.len() >= SUBSCRIBED_MAX {
+        if known.is_none() && all.len() >= SUBSCRIBED_MAX {
             return Err(self.too_many_topics());
         }
         let wants = self.wants.encode();

@@ -263,10 +263,10 @@ async fn what_is_missed_is_told_loudly() {
         .unwrap();
     let queue = oxcart.queue("billing").unwrap();
     orders.subscribe("billing", &queue).await.unwrap();
-    let subject = "x".repeat(1_000);
+    let text = "x".repeat(1_000);
     for from in [1, 101] {
         let many =
-            (from..from + 100).map(|order| orders.publish(Placed { order }).subject(&subject));
+            (from..from + 100).map(|order| orders.publish(Placed { order }).header("a", &text));
         orders.publish_many(many).await.unwrap();
     }
     let kept = orders.info().await.unwrap().kept;
