@@ -65,7 +65,7 @@ const KEEP_BYTES_MIN: u64 = 64 * 1024;
 ///     println!("a bill for order {}", event.order);
 ///     Ok::<_, Failure>(())
 /// });
-/// worker.build()?.run().await?;
+/// worker.build()?.run_until(oxcart::shutdown_signal()).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
