@@ -382,6 +382,11 @@ struct TestingPage;
 #[doc = include_str!("../docs/steps.md")]
 struct StepsPage;
 
+/// And of the page on requests and replies.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/request-reply.md")]
+struct RequestReplyPage;
+
 /// And of the page on topics.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/topics.md")]

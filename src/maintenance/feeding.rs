@@ -1,5 +1,6 @@
 //! Feeds the queue from the topics to which it is subscribed. One worker does it for each topic at a time: it says so every second, and another one takes over
-//! when it has not said so for three. As long as the queue is subscribed to nothing, not one command is sent for it.
+//! when it has not said so for three. A worker asks once when it starts, and again when recovery finds that the queue is subscribed to something; otherwise not one
+//! command is sent for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,15 +33,14 @@ pub(crate) async fn run(shared: Arc<WorkerShared>) {
         tasks: JoinSet::new(),
         running: HashMap::new(),
     };
-    let mut again_at = None;
     loop {
+        let is_subscribed = feeding.look().await;
+        let again_at = is_subscribed.then(|| Instant::now() + SAY);
         let again: OptionFuture<_> = again_at.map(sleep_until).into();
         tokio::select! {
             () = shared.subscribed.notified() => {}
             Some(()) = again => {}
         }
-        let is_subscribed = feeding.look().await;
-        again_at = is_subscribed.then(|| Instant::now() + SAY);
     }
 }
 
