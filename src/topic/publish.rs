@@ -109,6 +109,13 @@ impl<E: Job<Output = ()>> Publish<E> {
             checked.map_err(|error| error.with_job(self.event_id()))?;
         }
         let (_, job) = self.request.prepare()?;
+        if job.record.traits && job.record.has_unique_key() {
+            let error = Error::invalid(format!(
+                "the event `{}` has a unique key: a queue would leave out events, and nobody would know",
+                E::NAME
+            ));
+            return Err(error.with_job(&job.id));
+        }
         Ok((job.id.clone(), Message::Job(job).encode()))
     }
 
@@ -144,11 +151,7 @@ async fn publish(topic: &Topic, events: &[(JobId, Vec<u8>)]) -> Result<Vec<Publi
             Some((id, _)) => error.with_job(id),
             None => error,
         })?;
-    if answer.is_first {
-        let registered = topic.inner.store.register().await;
-        let address = topic.inner.store.address();
-        registered.map_err(|trouble| topic.within("publish", trouble.into_error(address)))?;
-    }
+    topic.list(&topic.inner).await?;
     let published = events.iter().zip(answer.positions);
     Ok(published
         .map(|((id, _), position)| Published {

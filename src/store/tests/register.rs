@@ -256,8 +256,8 @@ verbs! {
     }
     follow: Follow<'_> {
         "follow" => |redis, _| {
-            let (name, since, after, number) = ("mail", START_US, START_US, 0);
-            tried(redis, &Follow { name, since, after, number, limit: 5, bytes: 99 })
+            let (name, since, after) = ("mail", START_US, START_US);
+            tried(redis, &Follow { name, since, after, limit: 5, bytes: 99 })
         },
     }
     get: Get<'_> {
@@ -441,7 +441,10 @@ verbs! {
         },
     }
     subscribed: Subscribed<'_> {
-        "subscribed" => |redis, _| tried(redis, &Subscribed { worker: Some("w"), hold_ms: 5_000 }),
+        "subscribed" => |redis, _| {
+            let without = &["other".to_owned()][..];
+            tried(redis, &Subscribed { worker: Some("w"), hold_ms: 5_000, without, most: 5 })
+        },
     }
     tend: Tend<'_> {
         "tend" => |redis, _| {
@@ -468,7 +471,7 @@ verbs! {
         "unschedule" => |redis, _| tried(redis, &Unschedule { name: "nightly" }),
     }
     unsubscribe: Unsubscribe<'_> {
-        "unsubscribe" => |redis, _| tried(redis, &Unsubscribe { name: "mail" }),
+        "unsubscribe" => |redis, _| tried(redis, &Unsubscribe { name: "mail", since: None }),
     }
     watch: Watch<'_> {
         "watch" => |redis, _| {

@@ -146,7 +146,7 @@ operations! {
     5 Outbox: outbox::operations::operation();
     6 Carry: outbox::operations::carry();
     2 Feed: feed::operation();
-    4 Topic: topic::operation();
+    6 Topic: topic::operation();
     5 EnqueueFlow: flows::operations::operation(new());
     1 ReadChildren: flows::operations::read_operation();
     4 FarFlow: flows::far_operations::operation();

@@ -187,7 +187,7 @@ impl Operation for OnTopic {
                     most: 2,
                 })?;
             }
-            Self::Unsubscribe { name } => world.both(&Unsubscribe { name })?,
+            Self::Unsubscribe { name } => world.both(&Unsubscribe { name, since: None })?,
             Self::Follow {
                 subscription,
                 stale,
@@ -195,10 +195,15 @@ impl Operation for OnTopic {
                 limit,
                 bytes,
             } => {
-                let found = world.memory.call(&Topic);
-                let known = found.subscriptions;
+                let known = world.memory.call(&Topic).subscriptions;
                 if known.is_empty() {
-                    return Ok(());
+                    return world.both(&Follow {
+                        name: "x",
+                        since: 1,
+                        after: 0,
+                        limit,
+                        bytes,
+                    });
                 }
                 let it = &known[usize::from(subscription) % known.len()];
                 let behind = it.next.filter(|_| ahead < 9).unwrap_or(it.position);
@@ -206,12 +211,10 @@ impl Operation for OnTopic {
                     7 => it.position.saturating_sub(1),
                     ahead => behind + ahead,
                 };
-                let number = if ahead % 2 == 1 { it.number + ahead } else { 0 };
                 world.both(&Follow {
                     name: &it.name,
                     since: it.since + u64::from(stale),
                     after,
-                    number,
                     limit,
                     bytes,
                 })?;
@@ -229,7 +232,17 @@ impl Operation for OnTopic {
                 most: 2,
             })?,
             Self::Subscribed { worker, hold_ms } => {
-                world.both(&subscribed::Subscribed { worker, hold_ms })?;
+                let without = if hold_ms == 900 {
+                    vec!["t".to_owned()]
+                } else {
+                    Vec::new()
+                };
+                world.both(&subscribed::Subscribed {
+                    worker,
+                    hold_ms,
+                    without: &without,
+                    most: 1,
+                })?;
             }
             Self::FeedFrom {
                 topic,
