@@ -39,7 +39,7 @@ pub enum Start {
     Now,
     /// With the first event that is kept.
     Kept,
-    /// With the first event that was published at this moment or later and is kept; a moment that is still to come is as [`Now`](Self::Now). Moments are those of the clock of Redis.
+    /// With the first event that was published at this moment or later and is kept: all that is kept, if the moment is older. A moment that is still to come is as [`Now`](Self::Now). Moments are those of the clock of Redis.
     At(SystemTime),
 }
 

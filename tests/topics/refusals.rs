@@ -5,6 +5,18 @@ use oxcart::{ErrorKind, EventFilter, JobId, Oxcart};
 use super::{Placed, SECOND, oxcart_at};
 use crate::support::Server;
 
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Keyed;
+
+impl oxcart::Job for Keyed {
+    const NAME: &'static str = "keyed";
+    type Output = ();
+
+    fn options() -> oxcart::JobOptions {
+        oxcart::JobOptions::new().unique("k")
+    }
+}
+
 #[tokio::test]
 async fn names_and_limits_that_cannot_be_are_refused() {
     let oxcart = Oxcart::in_memory();
@@ -42,6 +54,8 @@ async fn names_and_limits_that_cannot_be_are_refused() {
         let refused = topic().publish(Placed { order: 1 }).subject(subject).await;
         assert!(refused.unwrap_err().is_invalid());
     }
+    let refused = topic().publish(Keyed).await.unwrap_err();
+    assert!(refused.to_string().contains("unique key"), "{refused}");
     let id = JobId::new("same").unwrap();
     let twice = [1, 2].map(|order| topic().publish(Placed { order }).id(id.clone()));
     let error = topic().publish_many(twice).await.unwrap_err();
