@@ -75,6 +75,7 @@
 //! | run a job when others have ended, and give it their outputs | [`Flow`], [`Chain`] |
 //! | do parts of a job once, sleep or wait for a signal without a slot | [`Context::step`], [`Context::sleep`], [`Context::wait_for`] |
 //! | undo what was done if a job cannot be finished | [`Saga`] |
+//! | tell several services of a fact, each in a queue of its own | [`Topic`] |
 //!
 //! # Schedules (cron)
 //!
@@ -210,6 +211,7 @@ mod tls_library;
 #[cfg(not(any(feature = "tls-rustls", feature = "tls-native")))]
 #[path = "redis/tls/absent.rs"]
 mod tls_library;
+mod topic;
 #[cfg(feature = "opentelemetry")]
 #[path = "worker/trace_relation.rs"]
 mod trace_relation;
@@ -239,6 +241,7 @@ pub use crate::policy::alert::condition::{AlertUnit, Condition};
 pub use crate::policy::alert::standing::{AlertEvent, AlertState};
 pub use crate::policy::backoff::Backoff;
 pub use crate::policy::durability::Durability;
+pub use crate::policy::event_filter::{EventFilter, EventOrder};
 pub use crate::policy::flow::OnDeath;
 pub use crate::policy::limits::{Rate, Spread};
 pub use crate::policy::order::{OnFailure, Order};
@@ -299,6 +302,10 @@ pub use crate::testing::context::ContextBuilder;
 #[cfg(feature = "memory")]
 pub use crate::testing::drain::Ran;
 pub use crate::time::Timestamp;
+pub use crate::topic::Topic;
+pub use crate::topic::info::{SubscriptionInfo, TopicInfo};
+pub use crate::topic::publish::{Publish, PublishMany, Published};
+pub use crate::topic::subscribe::{Start, Subscribe};
 pub use crate::worker::Worker;
 pub use crate::worker::batch::Batch;
 pub use crate::worker::batch::batched::{Batched, Pending};
@@ -374,3 +381,13 @@ struct TestingPage;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/steps.md")]
 struct StepsPage;
+
+/// And of the page on requests and replies.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/request-reply.md")]
+struct RequestReplyPage;
+
+/// And of the page on topics.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/topics.md")]
+struct TopicsPage;

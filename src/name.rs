@@ -74,7 +74,21 @@ name_type!(
     "queue name"
 );
 
+/// How the name under which a topic is kept begins. No queue has such a name.
+const OF_TOPICS: &str = "topic/";
+
 impl QueueName {
+    /// The name under which a topic is kept.
+    pub(crate) fn of_topic(topic: &str) -> Result<Self, Error> {
+        check_within("topic name", topic, NAME_BYTES_MAX - OF_TOPICS.len())?;
+        Ok(Self(format!("{OF_TOPICS}{topic}").into()))
+    }
+
+    /// The topic that is kept under this name, if it is one of these.
+    pub(crate) fn topic(&self) -> Option<&str> {
+        self.0.strip_prefix(OF_TOPICS)
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

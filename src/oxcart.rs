@@ -16,6 +16,7 @@ use crate::runtime;
 use crate::store::backend::{
     Backend, ClusterNodes, Credentials, Pool, Provider, Sentinels, ServerInfo, SignIn, Tls,
 };
+use crate::topic::Topic;
 
 /// Largest payload or result of a job, in bytes, unless set.
 const PAYLOAD_MAX_DEFAULT: usize = 1024 * 1024;
@@ -169,6 +170,48 @@ impl Oxcart {
             error.within(format_args!("`queues` of the namespace `{namespace}`"))
         })?;
         Ok(names.into_iter().collect())
+    }
+
+    /// The topic of this name. Nothing is sent; a topic exists as soon as something is published or subscribed. A topic and a queue may have the same name: they share nothing.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct OrderPlaced { order: u64 }
+    /// # impl Job for OrderPlaced { const NAME: &'static str = "order-placed"; type Output = (); }
+    /// # async fn example(oxcart: Oxcart) -> Result<(), Error> {
+    /// let orders = oxcart.topic("orders")?;
+    /// orders.subscribe("billing", &oxcart.queue("billing")?).await?;
+    /// orders.publish(OrderPlaced { order: 17 }).subject("order-17").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed name: 1 to 122 bytes, otherwise as names of queues.
+    pub fn topic(&self, name: &str) -> Result<Topic, Error> {
+        let name = QueueName::of_topic(name)?;
+        let inner = Arc::new(QueueInner::new(Arc::clone(&self.inner), name));
+        Ok(Topic::new(inner))
+    }
+
+    /// The names of all topics of this namespace, but for those that were deleted ([`Topic::delete`]), in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`queues`](Self::queues).
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn topics(&self) -> Result<Vec<String>, Error> {
+        let Setup {
+            backend, namespace, ..
+        } = &*self.inner;
+        let names = backend.topics(namespace).await.map_err(|error| {
+            error.within(format_args!("`topics` of the namespace `{namespace}`"))
+        })?;
+        Ok(Topic::names(names))
     }
 
     /// What the server says of itself: its version, what it keeps on disk, its memory and its clock, how far away it is, and which

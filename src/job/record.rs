@@ -165,6 +165,16 @@ impl EncodedRecord {
         })
     }
 
+    /// The same, ordered by this key, and in no group.
+    pub(crate) fn ordered_by(mut self, key: &str) -> Self {
+        let (fields, body) = split_fields(&self.record);
+        let mut record = traits::with_order(fields, key);
+        record.extend_from_slice(body);
+        self.record = record;
+        self.traits = true;
+        self
+    }
+
     /// The job runs after others with the same key.
     #[allow(
         dead_code,
@@ -172,6 +182,11 @@ impl EncodedRecord {
     )]
     pub(crate) fn is_ordered(&self) -> bool {
         self.traits && self.field(ORDER).is_some()
+    }
+
+    pub(crate) fn has_unique_key(&self) -> bool {
+        let (fields, _) = split_fields(&self.record);
+        traits::is_unique_in(fields)
     }
 
     /// The key that it is ordered by, if there is one.

@@ -2,6 +2,7 @@
 //! There is no leader; jitter keeps the workers apart.
 
 pub(crate) mod declared_settings;
+pub(crate) mod feeding;
 mod promotion;
 mod recovery;
 pub(crate) mod relaying;

@@ -69,33 +69,36 @@ impl Duty for Recovery {
             // What kept this worker from looking may have kept others from renewing.
             shared.trouble.was_away();
         }
-        let (now_ms, found, outbox) = match answer? {
+        let (now_ms, found, to_carry) = match answer? {
             Recovered::Unsure {
                 now_ms,
                 from_ms,
                 pulled,
-                outbox,
+                to_carry,
             } => {
                 if from_ms > now_ms {
                     self.keep_quiet(shared, now_ms, from_ms);
                 }
-                (now_ms, pulled, outbox)
+                (now_ms, pulled, to_carry)
             }
             Recovered::Done {
                 now_ms,
                 stalled,
                 dead,
                 cancelled,
-                outbox,
+                to_carry,
             } => {
                 report(shared, &stalled, &dead, &cancelled);
                 let found = stalled.len() + dead.len() + cancelled.len();
-                (now_ms, found, outbox)
+                (now_ms, found, to_carry)
             }
         };
         shared.heard_after(sent, now_ms);
-        if outbox {
+        if to_carry.messages {
             shared.outbox.notify_one();
+        }
+        if to_carry.events {
+            shared.subscribed.notify_one();
         }
         Ok(if found == BATCH_JOBS {
             Left::More

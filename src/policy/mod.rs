@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod alert;
 pub(crate) mod backoff;
 pub(crate) mod durability;
+pub(crate) mod event_filter;
 pub(crate) mod expiry;
 pub(crate) mod flow;
 pub(crate) mod histogram;

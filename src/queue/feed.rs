@@ -253,6 +253,7 @@ impl super::QueueInner {
             source,
             positions,
             after,
+            upto: None,
             token: &token,
             most: SOURCES_MAX,
             jobs,

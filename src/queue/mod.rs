@@ -111,7 +111,10 @@ impl QueueInner {
         answer.map_err(|trouble| {
             let error = trouble.into_error(self.store.address());
             let tried = tried(V::script().name);
-            error.within(format_args!("`{tried}` on the queue `{}`", self.name))
+            match self.name.topic() {
+                None => error.within(format_args!("`{tried}` on the queue `{}`", self.name)),
+                Some(topic) => error.within(format_args!("`{tried}` on the topic `{topic}`")),
+            }
         })
     }
 }

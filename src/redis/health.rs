@@ -236,7 +236,8 @@ fn warn_of_eviction(connector: &Connector, facts: &Facts) {
 /// Warns of a user who may only read, because that may be on purpose. It tries to take a queue with an empty name off the
 /// list of queues; there is no such queue.
 async fn warn_of_no_rights(connector: &Connector, namespace: &Namespace) {
-    let tried = connector.request(&registry::removal(namespace, "")).await;
+    let removal = registry::removal(&keys::registry(namespace), "");
+    let tried = connector.request(&removal).await;
     if let Err(Trouble::Refused(refusal @ Refusal::NotAllowed { .. }, words)) = tried {
         warn!(
             address = connector.address(),

@@ -26,7 +26,8 @@ parts! {
     places: waiting suspects unhandled blocked delayed active completed kept dead;
     of jobs: payloads attempts places stalls results progress;
     of the queue: meta jobs claims names asked blocked_by gates running paced unique remembered expires alerts audit calls events wake awaited finished cancels schedules ticks
-        workers about history outbox sources fed drafts staged;
+        workers about history outbox sources fed drafts staged
+        published published_ids subscriptions subscribed;
 }
 
 /// Which parts a script names, as positions in [`PARTS`]. It is sent these and no others: each
@@ -113,6 +114,19 @@ impl Keys {
 /// The set of the names of all queues in a namespace.
 pub(crate) fn registry(namespace: &Namespace) -> String {
     format!("{namespace}:queues")
+}
+
+/// The set of the names under which topics are kept.
+pub(crate) fn registry_of_topics(namespace: &Namespace) -> String {
+    format!("{namespace}:topics")
+}
+
+/// The one of the two in which this name is.
+pub(crate) fn registry_with(namespace: &Namespace, name: &QueueName) -> String {
+    match name.topic() {
+        None => registry(namespace),
+        Some(_) => registry_of_topics(namespace),
+    }
 }
 
 #[cfg(test)]

@@ -37,8 +37,9 @@ pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
     opening optional order outbox outcome outlook overdue owns paces pass paused_names places promote rate readable
     receive_cancel receive_child receive_children receive_expand receive_forward receive_jobs record refuse
     remembered reply requests resumed room running saga said schedules sentinel set_aside settings settle shown
-    spawned stamp started steps successor suspects suspended take_out tally tell tell_far tend_gates tick timer told
-    turn types unhandled unique unplace unset upcoming waits wake wanted whole window
+    spawned stamp started steps subscribed subscription successor suspects suspended take_out tally tell tell_far
+    tend_gates tick timer told topic_log turn types unhandled unique unplace unset upcoming waits wake wanted whole
+    window
 };
 
 /// Reads the clock. It comes first in every script, because a user who may not read the clock must be stopped before

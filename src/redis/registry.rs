@@ -1,36 +1,34 @@
-//! The list of queues: a set, so that listing them needs no scan of all keys.
+//! The lists of queues and of topics: sets, so that listing them needs no scan of all keys.
 
 use std::collections::BTreeSet;
 
 use redis::{Cmd, Value};
 
-use crate::name::{Namespace, QueueName};
-use crate::redis::keys;
 use crate::redis::repeat::Repeat;
 use crate::redis::script::Requester;
 use crate::redis::trouble::Trouble;
 
-/// What puts a queue on the list.
-pub(crate) fn entry(namespace: &Namespace, queue: &QueueName) -> Cmd {
+/// What puts a name on this list.
+pub(crate) fn entry(registry: &str, name: &str) -> Cmd {
     let mut command = redis::cmd("SADD");
-    command.arg(keys::registry(namespace)).arg(queue.as_str());
+    command.arg(registry).arg(name);
     command
 }
 
-/// What takes a queue off the list.
-pub(crate) fn removal(namespace: &Namespace, queue: &str) -> Cmd {
+/// What takes a name off this list.
+pub(crate) fn removal(registry: &str, name: &str) -> Cmd {
     let mut command = redis::cmd("SREM");
-    command.arg(keys::registry(namespace)).arg(queue);
+    command.arg(registry).arg(name);
     command
 }
 
-/// The names on the list.
+/// The names on one of the lists.
 pub(crate) async fn names(
     via: &mut impl Requester,
-    namespace: &Namespace,
+    registry: &str,
 ) -> Result<BTreeSet<String>, Trouble> {
     let mut command = redis::cmd("SMEMBERS");
-    command.arg(keys::registry(namespace));
+    command.arg(registry);
     let members = match via.send(&command, Repeat::Always).await? {
         Value::Array(members) | Value::Set(members) => members,
         other => {

@@ -100,6 +100,17 @@ pub enum WorkerEvent {
         /// The kind.
         kind: String,
     },
+    /// Events were dropped from a [topic](crate::Topic) to which the queue is subscribed before the queue could take them: it was behind for longer than
+    /// events are [kept](crate::Topic::keep). [`SubscriptionInfo::missed`](crate::SubscriptionInfo::missed) counts all of them.
+    #[non_exhaustive]
+    EventsMissed {
+        /// The queue.
+        queue: QueueName,
+        /// The topic.
+        topic: String,
+        /// How many; about so many, if Redis has lost something.
+        events: u64,
+    },
     /// Redis does not do what it should. Told once, when it begins.
     #[non_exhaustive]
     RedisTrouble {
@@ -128,6 +139,7 @@ impl WorkerEvent {
             | Self::ScheduleUndeclared { queue, .. }
             | Self::ScheduleRefused { queue, .. }
             | Self::MessageUnknown { queue, .. }
+            | Self::EventsMissed { queue, .. }
             | Self::RedisTrouble { queue, .. }
             | Self::RedisBack { queue } => queue,
         }
@@ -153,6 +165,7 @@ impl WorkerEvent {
             | Self::ScheduleUndeclared { .. }
             | Self::ScheduleRefused { .. }
             | Self::MessageUnknown { .. }
+            | Self::EventsMissed { .. }
             | Self::RedisTrouble { .. }
             | Self::RedisBack { .. } => None,
         }

@@ -67,6 +67,8 @@ pub(crate) struct WorkerShared {
     pub(crate) application: Application,
     /// Something waits in the outbox of the queue.
     pub(crate) outbox: Notify,
+    /// The queue is subscribed to topics, or may be.
+    pub(crate) subscribed: Notify,
     /// Handlers that wait for jobs of this queue.
     pub(crate) inside: Arc<Inside>,
     /// The worker claims nothing more: the service that waits for work comes to an end.
@@ -91,6 +93,7 @@ impl WorkerShared {
             counting: Counting::default(),
             application: Application::default(),
             outbox: Notify::new(),
+            subscribed: Notify::new(),
             claims_end: CancellationToken::new(),
         }
     }

@@ -26,9 +26,11 @@ pub(crate) enum CallKind {
     Reporting,
     /// Carrying messages to other queues.
     Relaying,
+    /// Feeding the queue from topics.
+    Feeding,
 }
 
-const KINDS: usize = CallKind::Relaying as usize + 1;
+const KINDS: usize = CallKind::Feeding as usize + 1;
 
 /// How the calls of one kind go.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::store::{Verb, named};
 
 static SCRIPT: Script = script!("feed" in full);
 
-/// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs; with none it only reads. Those whose positions the queue has passed are left out.
+/// Up to [`BATCH_JOBS`](crate::store::BATCH_JOBS) jobs; with none, and without `upto`, it only reads. Those whose positions the queue has passed are left out.
 pub(crate) struct Feed<'a> {
     /// The name of the log.
     pub(crate) source: &'a str,
@@ -19,6 +19,8 @@ pub(crate) struct Feed<'a> {
     pub(crate) positions: &'a [u64],
     /// The position of the entry before these: the queue stands there, or further on, unless it has lost something.
     pub(crate) after: Option<u64>,
+    /// The position of the last entry, where entries of which no job is made come behind the last job.
+    pub(crate) upto: Option<u64>,
     /// Another one for each call, the same if it is repeated; without spaces.
     pub(crate) token: &'a str,
     /// So many sources are remembered.
@@ -48,6 +50,8 @@ struct Arguments<'a> {
     positions: &'a [u64],
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upto: Option<u64>,
     token: &'a str,
     most: usize,
     jobs: usize,
@@ -68,6 +72,7 @@ impl Verb for Feed<'_> {
             source: self.source,
             positions: self.positions,
             after: self.after,
+            upto: self.upto,
             token: self.token,
             most: self.most,
             jobs: self.jobs.len(),

@@ -20,9 +20,11 @@ use crate::service::slots::NextCall;
 use crate::store::advance::{Advanced, Claimed, Settlement, Suspects};
 use crate::store::backend::{Became, Lane, Trouble};
 use crate::store::recover::{Doubt, Recover, Recovered};
+use crate::store::subscribed::Subscribed;
 use crate::store::trim::Trim;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::time::{ServerClock, millis};
+use crate::topic::feeder::{Feeder, Step};
 use crate::worker::Worker;
 use crate::worker::advance_call::AdvanceCall;
 use crate::worker::any_handler::{Gathering, Handlers, Place};
@@ -48,7 +50,7 @@ impl Worker {
     /// Runs everything that is due in a queue of [`Oxcart::in_memory`](crate::Oxcart::in_memory),
     /// and what becomes due by it, one job after the other in this task; says how each attempt
     /// ended, in order. Before that it stores the settings and the schedules that the worker declares, fires the
-    /// ticks that are due, and takes back jobs whose lease ran out; at last it drops what has been
+    /// ticks that are due, takes the events of [topics](crate::Topic) to which the queue is subscribed, and takes back jobs whose lease ran out; at last it drops what has been
     /// kept long enough.
     ///
     /// What the queue has for other queues is carried to them, but it runs the jobs of the worker's own queue alone. A flow through two queues is tested with two workers, which
@@ -135,6 +137,7 @@ impl<'a> Drain<'a> {
             .await?;
         self.recover().await?;
         self.relay().await?;
+        self.feed().await?;
         declared::store(worker, &worker.schedules).await;
         Driver::new(worker).round().await?;
         let mut next = next(Vec::new());
@@ -251,6 +254,18 @@ impl<'a> Drain<'a> {
             Became::Done { answer, sent, .. } => (answer, sent),
             _ => unreachable!("memory has no trouble, and nobody else uses this lane"),
         }
+    }
+
+    /// Takes the events of the topics to which the queue is subscribed.
+    async fn feed(&mut self) -> Result<(), Trouble> {
+        let queue = &self.worker.queue;
+        for to in self.worker.store().call(&Subscribed::LOOK).await? {
+            let Some(mut feeder) = Feeder::new(queue, to) else {
+                continue;
+            };
+            while feeder.step().await? == Step::More {}
+        }
+        Ok(())
     }
 
     /// Carries what waits for other queues, and for this one; and what these have for others: there may be no other worker.

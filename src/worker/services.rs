@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::error::Error;
 use crate::maintenance;
+use crate::maintenance::feeding;
 use crate::maintenance::relaying;
 use crate::maintenance::reporting::Reporting;
 use crate::schedule::driver;
@@ -72,6 +73,11 @@ fn services(worker: &Arc<WorkerInner>, application: &Handle) -> Vec<Service> {
             "the relay of messages",
             Until::ClaimsEnd,
             relaying::run(shared()),
+        ),
+        Service::new(
+            "the feeding from topics",
+            Until::ClaimsEnd,
+            feeding::run(shared()),
         ),
         Service::new(
             "the firing of ticks",

@@ -92,10 +92,11 @@ impl Connection {
     pub(crate) async fn register(&mut self) -> Result<(), Trouble> {
         match self {
             Self::Redis(queue, connection) => {
-                let entry = registry::entry(&queue.namespace, &queue.queue);
+                let (connector, registry) = queue.registry();
+                let entry = registry::entry(&registry, queue.queue.as_str());
                 let registered = match queue.connector.slot() {
                     None => connection.request(&entry, Repeat::Always).await,
-                    Some(_) => queue.registry().request(&entry).await,
+                    Some(_) => connector.request(&entry).await,
                 };
                 registered.map(|_| ())
             }

@@ -109,12 +109,16 @@ impl Backend {
     /// The names of all queues that were ever used and not deleted.
     pub(crate) async fn queues(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Error> {
         match self {
-            Self::Redis(connector) => {
-                let connector = connector.of_key(&keys::registry(namespace));
-                let names = registry::names(&mut &connector, namespace).await;
-                names.map_err(|trouble| trouble.into_error(connector.address()))
-            }
+            Self::Redis(connector) => names(connector, &keys::registry(namespace)).await,
             Self::Memory(server) => Ok(server.queues()),
+        }
+    }
+
+    /// The same of topics, as they are kept ([`QueueName::of_topic`]).
+    pub(crate) async fn topics(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Error> {
+        match self {
+            Self::Redis(connector) => names(connector, &keys::registry_of_topics(namespace)).await,
+            Self::Memory(server) => Ok(server.topics()),
         }
     }
 
@@ -135,6 +139,13 @@ impl Backend {
     }
 }
 
+/// The names on one of the lists.
+async fn names(connector: &Connector, registry: &str) -> Result<BTreeSet<String>, Error> {
+    let connector = connector.of_key(registry);
+    let names = registry::names(&mut &connector, registry).await;
+    names.map_err(|trouble| trouble.into_error(connector.address()))
+}
+
 /// One queue. Cheap to clone.
 #[derive(Clone)]
 pub(crate) enum Store {
@@ -153,8 +164,9 @@ pub(crate) struct InRedis {
 
 impl InRedis {
     /// Where the list of queues is: in a cluster it has a slot of its own.
-    fn registry(&self) -> Connector {
-        self.connector.of_key(&keys::registry(&self.namespace))
+    fn registry(&self) -> (Connector, String) {
+        let registry = keys::registry_with(&self.namespace, &self.queue);
+        (self.connector.of_key(&registry), registry)
     }
 
     /// A call whose connection was cut is made again, if a second run makes no difference: a shared
@@ -226,8 +238,9 @@ impl Store {
     pub(crate) async fn register(&self) -> Result<(), Trouble> {
         match self {
             Self::Redis(queue) => {
-                let entry = registry::entry(&queue.namespace, &queue.queue);
-                queue.registry().request(&entry).await.map(|_| ())
+                let (connector, registry) = queue.registry();
+                let entry = registry::entry(&registry, queue.queue.as_str());
+                connector.request(&entry).await.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.register();
@@ -240,8 +253,9 @@ impl Store {
     pub(crate) async fn unregister(&self) -> Result<(), Trouble> {
         match self {
             Self::Redis(queue) => {
-                let removal = registry::removal(&queue.namespace, queue.queue.as_str());
-                queue.registry().request(&removal).await.map(|_| ())
+                let (connector, registry) = queue.registry();
+                let removal = registry::removal(&registry, queue.queue.as_str());
+                connector.request(&removal).await.map(|_| ())
             }
             Self::Memory(queue) => {
                 queue.unregister();
@@ -287,6 +301,7 @@ impl Store {
                     Stream::Events => queue.keys.events(),
                     Stream::Finished => queue.keys.finished(),
                     Stream::Cancels => queue.keys.cancels(),
+                    Stream::Published => queue.keys.part("published"),
                 };
                 let connection = stream::reader(queue.connector.clone());
                 Reader::Redis {

@@ -14,6 +14,8 @@ pub(crate) enum Stream {
     Finished,
     /// Announcements of requests to cancel jobs that run.
     Cancels,
+    /// The log of a topic. In memory its entries have no fields.
+    Published,
 }
 
 pub(crate) enum Reader {

@@ -27,8 +27,9 @@ impl Apply for Feed<'_> {
         }
         let is_new = |position: &u64| stands.is_none_or(|stands| *position > stands);
         let old = self.positions.iter().take_while(|it| !is_new(it)).count();
-        let (Some(position), false) = (self.positions.last().copied(), old == self.jobs.len())
-        else {
+        let last = self.upto.or(self.positions.last().copied());
+        let moves = self.upto.is_some_and(|upto| is_new(&upto)) || old < self.jobs.len();
+        let Some(position) = last.filter(|_| moves) else {
             return done(stands, stands, false);
         };
         if stands.is_none() && state.fed.len() >= self.most {

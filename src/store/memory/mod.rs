@@ -69,11 +69,13 @@ mod skip_undo;
 mod spawn;
 mod state;
 mod steps;
+mod subscribed;
 mod successor;
 mod tally;
 mod tend;
 mod tend_gates;
 mod tick;
+mod topic;
 mod trim;
 mod undo;
 mod unhandled;
@@ -122,7 +124,7 @@ struct ServerInner {
     clock: clock::Clock,
     queues: Mutex<HashMap<QueueName, Queue>>,
     /// The names of those that were ever used.
-    registered: Mutex<BTreeSet<String>>,
+    registered: Mutex<BTreeSet<QueueName>>,
 }
 
 /// One queue. Cheap to clone.
@@ -158,7 +160,18 @@ impl Server {
     }
 
     pub(crate) fn queues(&self) -> BTreeSet<String> {
-        lock(&self.inner.registered).clone()
+        self.names(|name| name.topic().is_none())
+    }
+
+    /// The names under which topics are kept.
+    pub(crate) fn topics(&self) -> BTreeSet<String> {
+        self.names(|name| name.topic().is_some())
+    }
+
+    fn names(&self, are_wanted: impl Fn(&QueueName) -> bool) -> BTreeSet<String> {
+        let registered = lock(&self.inner.registered);
+        let wanted = registered.iter().filter(|name| are_wanted(name));
+        wanted.map(|name| name.as_str().to_owned()).collect()
     }
 
     pub(crate) fn now_ms(&self) -> u64 {
@@ -197,13 +210,13 @@ impl Queue {
 
     /// Puts the queue on the list of queues.
     pub(crate) fn register(&self) {
-        let name = self.shared.name.as_str().to_owned();
+        let name = self.shared.name.clone();
         lock(&self.shared.server.inner.registered).insert(name);
     }
 
     /// Takes the queue off the list of queues.
     pub(crate) fn unregister(&self) {
-        lock(&self.shared.server.inner.registered).remove(self.shared.name.as_str());
+        lock(&self.shared.server.inner.registered).remove(&self.shared.name);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

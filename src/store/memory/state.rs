@@ -14,7 +14,9 @@ use crate::memory::messages::{Drafts, FedTo};
 use crate::memory::once::LastCall;
 use crate::memory::recover::Watch;
 use crate::memory::schedules::Kept;
+use crate::memory::subscribed::SubscribedTo;
 use crate::memory::tally::Counted;
+use crate::memory::topic;
 use crate::memory::unhandled::Name;
 use crate::memory::unique::Owner;
 use crate::memory::workers::Standing;
@@ -191,6 +193,10 @@ pub(crate) struct State {
     /// By log: how far the queue was fed.
     pub(crate) fed: BTreeMap<String, FedTo>,
     pub(crate) drafts: Drafts,
+    /// The log of a topic, if this is one.
+    pub(crate) topic: topic::Kept,
+    /// The topics to which the queue is subscribed.
+    pub(crate) subscribed: BTreeMap<String, SubscribedTo>,
     /// What the call under way has to tell.
     pub(crate) emitted: Emitted,
 }

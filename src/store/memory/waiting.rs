@@ -13,12 +13,23 @@ use crate::store::backend::Stream;
 const BLOCK: Duration = Duration::from_secs(5);
 
 impl State {
-    fn log(&self, of: Stream) -> &Log {
+    /// The log of a topic is none of these.
+    fn log(&self, of: Stream) -> Option<&Log> {
         match of {
-            Stream::Events => &self.events,
-            Stream::Finished => &self.finished,
-            Stream::Cancels => &self.cancels,
+            Stream::Events => Some(&self.events),
+            Stream::Finished => Some(&self.finished),
+            Stream::Cancels => Some(&self.cancels),
+            Stream::Published => None,
         }
+    }
+
+    /// Up to `count` entries behind this place.
+    fn behind(&self, of: Stream, after: EntryId, count: usize) -> Vec<Entry> {
+        let Some(log) = self.log(of) else {
+            return self.topic.behind(after, count);
+        };
+        let behind = log.entries.iter().filter(|entry| entry.id > after);
+        behind.take(count).cloned().collect()
     }
 }
 
@@ -50,20 +61,21 @@ impl Queue {
     /// The id of the last entry, if there is one.
     pub(crate) fn youngest(&self, of: Stream) -> Option<EntryId> {
         let state = self.lock();
-        state.log(of).entries.back().map(|entry| entry.id)
+        match state.log(of) {
+            Some(log) => log.entries.back().map(|entry| entry.id),
+            None => state.topic.youngest(),
+        }
     }
 
     /// The number of the last entry, kept or not.
     pub(crate) fn last_number(&self, of: Stream) -> u64 {
-        self.lock().log(of).last.1
+        self.lock().log(of).map_or(0, |log| log.last.1)
     }
 
     /// Up to `count` entries behind `after`; waits up to 5 s for the first.
     pub(crate) async fn read(&self, of: Stream, after: EntryId, count: usize) -> Vec<Entry> {
         let read = self.wait_for(|state| {
-            let entries = state.log(of).entries.iter();
-            let behind = entries.filter(|entry| entry.id > after).take(count);
-            let behind: Vec<Entry> = behind.cloned().collect();
+            let behind = state.behind(of, after, count);
             (!behind.is_empty()).then_some(behind)
         });
         timeout(BLOCK, read).await.unwrap_or_default()

@@ -1,6 +1,7 @@
 //! All that a queue holds, in one form for both implementations, so that they can be compared.
 
 mod of_queue;
+mod of_topic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -205,6 +206,7 @@ impl Dump {
         dump.stream("finished", state.finished.entries.iter());
         dump.stream("cancels", state.cancels.entries.iter());
         dump.stream("audit", state.audit.entries.iter());
+        dump.topic(state);
         dump
     }
 

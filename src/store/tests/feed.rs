@@ -36,6 +36,7 @@ impl Rig {
             source: "log",
             positions: &entries.iter().map(|(at, _)| *at).collect::<Vec<_>>(),
             after: Some(after),
+            upto: None,
             token,
             most: SOURCES,
             jobs: &jobs.iter().collect::<Vec<_>>(),
@@ -47,6 +48,7 @@ impl Rig {
             source,
             positions,
             after: None,
+            upto: None,
             token,
             most: SOURCES,
             jobs: &jobs.iter().collect::<Vec<_>>(),
@@ -187,6 +189,7 @@ struct FeedSome {
     from: u64,
     step: u64,
     after: Option<u64>,
+    upto: Option<u64>,
     token: u8,
     bytes: usize,
     key: Option<&'static str>,
@@ -199,21 +202,25 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
         0..12u64,
         1..3u64,
         option::weighted(0.3, 0..20u64),
+        option::weighted(0.2, 20..40u64),
     );
     let key = option::weighted(0.2, select(&["x", "y"][..]));
     let how = (0..6u8, select(&[1, 3_000][..]), key);
-    (what, how).prop_map(|((source, ids, from, step, after), (token, bytes, key))| {
-        Op::Other(Arc::new(FeedSome {
-            source,
-            ids,
-            from,
-            step,
-            after,
-            token,
-            bytes,
-            key,
-        }))
-    })
+    (what, how).prop_map(
+        |((source, ids, from, step, after, upto), (token, bytes, key))| {
+            Op::Other(Arc::new(FeedSome {
+                source,
+                ids,
+                from,
+                step,
+                after,
+                upto,
+                token,
+                bytes,
+                key,
+            }))
+        },
+    )
 }
 
 impl Operation for FeedSome {
@@ -236,6 +243,7 @@ impl Operation for FeedSome {
             source: self.source,
             positions: &positions.collect::<Vec<_>>(),
             after: self.after,
+            upto: self.upto,
             token: &format!("t{}", self.token),
             most: SOURCES,
             jobs: &jobs.iter().collect::<Vec<_>>(),

@@ -268,6 +268,7 @@ fn everything() -> Rig {
         changes: &[fires],
     });
     rig.send_stage_and_feed("waiting");
+    rig.publish_and_subscribe();
     rig.enqueue(&flows::flow());
     rig
 }

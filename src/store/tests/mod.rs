@@ -45,6 +45,7 @@ mod spawn;
 mod steps;
 mod subject;
 mod successors;
+mod topic;
 mod turns;
 mod unique;
 mod unlike;

@@ -77,6 +77,7 @@ mod saga;
 mod spawn;
 mod steps;
 mod successors;
+mod topic;
 mod unique;
 
 mutants! {

@@ -6,16 +6,20 @@
 
 mod calls;
 mod complete;
+mod scripts;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use calls::{LATER, all, bounced, end, entry, held, listed, orphans, receive, recover, tried};
+use calls::{
+    LATER, all, bounced, end, entry, held, held_back, listed, orphans, receive, recover, tick,
+    tried,
+};
 pub(super) use calls::{keyed, report};
+pub(super) use scripts::{not_called, scripts, tags};
 
-use super::bad_input::{NOW, PAST, advance};
-use super::subject::InRedis;
+use super::bad_input::{PAST, advance};
+use super::subject::{InRedis, START_US};
 use super::{completed, job};
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::options::JobOptions;
@@ -24,12 +28,12 @@ use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::settings::QueueSettings;
 use crate::policy::steps::StepKind;
-use crate::redis::script::Script;
 use crate::store::adopt::Adopt;
 use crate::store::advance::Advance;
 use crate::store::alert::{Alert, Round};
 use crate::store::alert_round::AlertRound;
 use crate::store::alerts::Alerts;
+use crate::store::attach::Attach;
 use crate::store::audit::Audit;
 use crate::store::cancel::Cancel;
 use crate::store::children::Children;
@@ -41,7 +45,8 @@ use crate::store::edit::Edit;
 use crate::store::enqueue::{Due, Enqueue, NewJob, Novelty};
 use crate::store::extend::Extend;
 use crate::store::feed::Feed;
-use crate::store::fire::{Entry, Fire};
+use crate::store::fire::Fire;
+use crate::store::follow::Follow;
 use crate::store::get::Get;
 use crate::store::group::Group;
 use crate::store::history::History;
@@ -57,6 +62,7 @@ use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
+use crate::store::publish::Publish;
 use crate::store::receive::Receive;
 use crate::store::recover::Recover;
 use crate::store::remove::Remove;
@@ -73,10 +79,14 @@ use crate::store::spawn::Spawn;
 use crate::store::stage::Stage;
 use crate::store::step::{Step, What};
 use crate::store::steps::Steps;
+use crate::store::subscribe::{Begin, Subscribe};
+use crate::store::subscribed::Subscribed;
 use crate::store::tend::Tend;
+use crate::store::topic::Topic;
 use crate::store::trim::Trim;
 use crate::store::undo::Undo;
 use crate::store::unschedule::Unschedule;
+use crate::store::unsubscribe::Unsubscribe;
 use crate::store::watch::Watch;
 use crate::store::workers::Workers;
 
@@ -157,6 +167,16 @@ verbs! {
         "look at alerts" => |redis, _| tried(redis, &Alerts::page(Alerts::ALL, 5)),
         "look at one alert" => |redis, _| tried(redis, &Alerts::one("deep mail")),
     }
+    attach: Attach<'_> {
+        "attach" => |redis, _| {
+            let (topic, since, name, start, most) = ("another", 7, "mail", Some(3), 5);
+            tried(redis, &Attach { topic, since, name, start, most })
+        },
+        "detach" => |redis, _| {
+            let (topic, since, name, start, most) = ("orders", 5, "mail", None, 5);
+            tried(redis, &Attach { topic, since, name, start, most })
+        },
+    }
     audit: Audit<'_> {
         "look at the audit" => |redis, _| {
             let (note, limit, before) = (None, 5, Some(3));
@@ -207,12 +227,7 @@ verbs! {
             tried(redis, &Enqueue { lane, call, jobs: &[&new, &later], novelty })
         },
         "enqueue with traits" => |redis, _| {
-            let ordered = JobOptions::new().ordered_by("key");
-            let grouped = JobOptions::new().group("group");
-            let jobs = [("a", &ordered), ("b", &ordered), ("c", &grouped), ("d", &grouped)].map(|(id, options)| {
-                let record = EncodedRecord::new("test", vec![0xc0], options, Vec::new());
-                NewJob { record, ..job(id) }
-            });
+            let jobs = held_back();
             let jobs: Vec<&NewJob> = jobs.iter().collect();
             let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
             tried(redis, &Enqueue { lane, call, jobs: &jobs, novelty })
@@ -233,26 +248,16 @@ verbs! {
         "feed" => |redis, _| {
             let jobs = &[&job("fed"), &keyed("fed-too")];
             let (source, positions, token, most) = ("log", &[3, 9][..], "token", 5);
-            tried(redis, &Feed { source, positions, after: None, token, most, jobs })
+            tried(redis, &Feed { source, positions, after: None, upto: None, token, most, jobs })
         },
     }
     fire: Fire<'_> {
-        "fire" => |redis, _| {
-            let entries = &[Entry {
-                name: "nightly".to_owned(),
-                revision: 1,
-                tick_ms: PAST,
-                ticks: vec![PAST],
-                due_ms: vec![PAST],
-                missed: 0,
-                last_ms: PAST,
-                next_ms: Some(NOW + 5),
-                limit: None,
-                no_overlap: true,
-                priority: None,
-                front: false,
-            }];
-            tried(redis, &Fire { passed_ms: None, worker: "w", hold: true, entries })
+        "fire" => |redis, _| tried(redis, &Fire { passed_ms: None, worker: "w", hold: true, entries: &[tick()] }),
+    }
+    follow: Follow<'_> {
+        "follow" => |redis, _| {
+            let (name, since, after) = ("mail", START_US, START_US);
+            tried(redis, &Follow { name, since, after, limit: 5, bytes: 99 })
         },
     }
     get: Get<'_> {
@@ -335,6 +340,12 @@ verbs! {
         "promote" => |redis, _| {
             redis.set_clock(LATER * 1_000);
             tried(redis, &Promote { limit: 5, worker: "w", hold: true })
+        },
+    }
+    publish: Publish<'_> {
+        "publish" => |redis, _| {
+            let events = &[("placed", &b"new"[..]), ("event", b"there")];
+            tried(redis, &Publish { events, keep_ms: 0, keep_bytes: 5 })
         },
     }
     receive: Receive<'_> {
@@ -423,11 +434,26 @@ verbs! {
     steps: Steps<'_> {
         "steps" => |redis, _| tried(redis, &Steps { id: "held", from: 1, bytes: 99, cut: Some(9) }),
     }
+    subscribe: Subscribe<'_> {
+        "subscribe" => |redis, _| {
+            let (name, queue, start, wants, most) = ("other", "work", Begin::Kept, &b"all"[..], 5);
+            tried(redis, &Subscribe { name, queue, start, wants, most })
+        },
+    }
+    subscribed: Subscribed<'_> {
+        "subscribed" => |redis, _| {
+            let without = &["other".to_owned()][..];
+            tried(redis, &Subscribed { worker: Some("w"), hold_ms: 5_000, without, most: 5 })
+        },
+    }
     tend: Tend<'_> {
         "tend" => |redis, _| {
             let (names, cursor) = (&["nightly", "gone"][..], Schedules::ALL);
             tried(redis, &Tend { worker: "w", hold: true, names, cursor, limit: 64 })
         },
+    }
+    topic: Topic {
+        "topic" => |redis, _| tried(redis, &Topic),
     }
     trim: Trim<'_> {
         "trim" => |redis, _| {
@@ -444,6 +470,9 @@ verbs! {
     unschedule: Unschedule<'_> {
         "unschedule" => |redis, _| tried(redis, &Unschedule { name: "nightly" }),
     }
+    unsubscribe: Unsubscribe<'_> {
+        "unsubscribe" => |redis, _| tried(redis, &Unsubscribe { name: "mail", since: None }),
+    }
     watch: Watch<'_> {
         "watch" => |redis, _| {
             let watch = |id: &JobId| tried(redis, &Watch { id: id.as_str(), await_ms: 5 });
@@ -453,39 +482,4 @@ verbs! {
     workers: Workers<'_> {
         "workers" => |redis, _| tried(redis, &Workers { cursor: Workers::FIRST, limit: 9 }),
     }
-}
-
-/// Every script there is: one of each verb, and those of their parts.
-pub(super) fn scripts() -> Vec<&'static Script> {
-    struct Scripts(Vec<&'static Script>);
-    impl Visitor for Scripts {
-        fn visit<V: Apply>(&mut self) {
-            self.0.push(V::script());
-        }
-    }
-    let mut scripts = Scripts(vec![Advance::full_script(), Enqueue::full_script()]);
-    each(&mut scripts);
-    scripts.0
-}
-
-/// The names of those that were not called.
-pub(super) fn not_called<'a>(called: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let all: BTreeSet<&str> = scripts().iter().map(|script| script.name).collect();
-    let called = called.into_iter().collect();
-    &all - &called
-}
-
-/// The words that answers begin with, as they stand in the scripts: beside the time, or in a status.
-pub(super) fn tags() -> &'static [&'static str] {
-    static TAGS: OnceLock<Vec<&str>> = OnceLock::new();
-    TAGS.get_or_init(|| {
-        let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        let lines = scripts()
-            .into_iter()
-            .flat_map(|script| script.body().lines());
-        let lines = lines.filter(|line| line.contains("now_ms") || line.contains("status"));
-        let quoted = lines.flat_map(|line| line.split('\'').skip(1).step_by(2));
-        let tags: BTreeSet<&str> = quoted.filter(is_word).collect();
-        tags.into_iter().collect()
-    })
 }

@@ -305,6 +305,7 @@ pub(super) fn everything(rig: &mut Rig) {
     rig.call(&AlertRound { every_ms: 1_000 });
     rig.note("entry");
     rig.send_stage_and_feed("later");
+    rig.publish_and_subscribe();
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {

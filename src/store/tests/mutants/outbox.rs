@@ -34,7 +34,7 @@ mutants! {
     a_feed_begins_with_the_entry_that_was_last among FED:
         "args.positions[old + 1] <= stands do" => "args.positions[old + 1] < stands do";
     a_feed_does_not_move_the_position among FED:
-        "local last = args.positions[args.jobs]" => "local last = args.positions[old + 1]";
+        "queue.whole(last) .. ' ' .. args.token" => "queue.whole(args.positions[old + 1] or last) .. ' ' .. args.token";
     the_payloads_of_a_feed_are_those_of_other_jobs among FED:
         "external[position - skipped] = k - first_payload + 1" => "external[position - skipped] = k";
     a_feed_hides_what_the_queue_has_lost among FED:

@@ -1,4 +1,4 @@
-//! The profiles (`profile.rs`) of sequences in which queues send messages, and are fed.
+//! The profiles (`profile.rs`) of sequences in which queues send messages, and are fed, and of topics.
 
 use super::choice::Kind::*;
 use super::profile::Profile;
@@ -16,3 +16,6 @@ pub(crate) const OUTBOX: Profile = Profile(&[
 
 /// Logs are fed, and their jobs are removed.
 pub(crate) const FED: Profile = Profile(&[(12, Feed), (3, Advance), (3, Remove), (2, Pass)]);
+
+/// Events are published, and queues are fed with them.
+pub(crate) const TOPICS: Profile = Profile(&[(20, Topic), (4, Pass), (1, Back), (1, Delete)]);

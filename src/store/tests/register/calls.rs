@@ -12,12 +12,13 @@ use crate::job::record::EncodedRecord;
 use crate::policy::unique::{OnDuplicate, Unique};
 use crate::store::Verb;
 use crate::store::enqueue::NewJob;
+use crate::store::fire::Entry;
 use crate::store::list::{Direction, List, Wanted};
 use crate::store::orphans::{How, Orphans};
 use crate::store::receive::Receive;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::report::Report;
-use crate::store::tests::bad_input::{NOW, advance};
+use crate::store::tests::bad_input::{NOW, PAST, advance};
 use crate::store::tests::outbox::numbered;
 use crate::store::tests::subject::InRedis;
 use crate::store::tests::{job, settlement};
@@ -119,4 +120,38 @@ pub(super) fn orphans(redis: &mut InRedis, how: How) -> Tried {
             lease_ms,
         },
     )
+}
+
+/// A tick of the schedule that is there.
+pub(super) fn tick() -> Entry {
+    Entry {
+        name: "nightly".to_owned(),
+        revision: 1,
+        tick_ms: PAST,
+        ticks: vec![PAST],
+        due_ms: vec![PAST],
+        missed: 0,
+        last_ms: PAST,
+        next_ms: Some(NOW + 5),
+        limit: None,
+        no_overlap: true,
+        priority: None,
+        front: false,
+    }
+}
+
+/// Jobs that hold one another back.
+pub(super) fn held_back() -> [NewJob; 4] {
+    let ordered = JobOptions::new().ordered_by("key");
+    let grouped = JobOptions::new().group("group");
+    [
+        ("a", &ordered),
+        ("b", &ordered),
+        ("c", &grouped),
+        ("d", &grouped),
+    ]
+    .map(|(id, options)| {
+        let record = EncodedRecord::new("test", vec![0xc0], options, Vec::new());
+        NewJob { record, ..job(id) }
+    })
 }
