@@ -2,7 +2,7 @@
 -- What is known of a topic, and its subscriptions (as many as `subscribe` allows). args: none.
 -- Answers { 'topic', now_ms, is_there, last position, last number, bytes, events that are kept, position of the first of these (-1: none is), and of each subscription: name, since, queue,
 -- position, number, missed, what it wants, position of the next event (-1: there is none) }. O(subscriptions).
--- needs: topic_log, subscription
+-- needs: topic_log, subscription, whole
 
 local log = queue.topic_log()
 local function first_from(position)

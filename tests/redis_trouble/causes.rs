@@ -42,7 +42,8 @@ impl Cause {
     }
 }
 
-/// A call that is on its way at the very moment of the limit may be carried out yet: it is asked for again.
+/// A call that is on its way at the very moment of the limit may be carried out yet, and so may one whose connection another call has cut: it is
+/// asked for again.
 async fn settled(mut ask: impl AsyncFnMut() -> Result<(), Error>) -> Result<(), Error> {
     let mut came = ask().await;
     for _ in 0..3 {
@@ -155,7 +156,7 @@ impl Client {
             ROADS
                 .iter()
                 .filter(|road| !cause.untaken.contains(road))
-                .map(async |road| (*road, self.take(road).await)),
+                .map(async |road| (*road, settled(async || self.take(road).await).await)),
         );
         for (road, came) in taken.await {
             if cause.free.contains(&road) {
