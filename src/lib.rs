@@ -232,6 +232,7 @@ pub use crate::job::history::{AttemptEntry, AttemptKind, FailedAttempt};
 pub use crate::job::options::JobOptions;
 pub use crate::job::outcome::{DeadReason, Outcome, Output};
 pub use crate::job::state::State as JobState;
+pub use crate::job::upcasters::Upcasters;
 #[cfg(any(test, feature = "tower"))]
 pub use crate::layer::JobService;
 pub use crate::name::QueueName;

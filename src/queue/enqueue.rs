@@ -18,6 +18,7 @@ use crate::id::JobId;
 use crate::job::headers;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
+use crate::job::version::check_version;
 use crate::job::{self, Job, options_of};
 use crate::name;
 use crate::policy::backoff::Backoff;
@@ -85,6 +86,8 @@ pub struct Enqueue<J: Job> {
     /// The job may go into another queue than its type names.
     any_queue: bool,
     await_ms: Option<u64>,
+    /// The version of the payload, if its type has another one.
+    version: Option<u32>,
     /// The last try, as long as its fate is not known.
     submission: Option<Arc<Submission>>,
     job: PhantomData<fn() -> J>,
@@ -106,6 +109,7 @@ impl<J: Job> Enqueue<J> {
             front: false,
             any_queue: false,
             await_ms: None,
+            version: None,
             submission: None,
             job: PhantomData,
         }
@@ -273,6 +277,13 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
+    /// The payload is of this version, though its type has another one ([`Job::VERSION`]): for a program that enqueues jobs whose types it
+    /// does not know; see [`named`](Self::named). 1 to 1,000.
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = Some(version);
+        self
+    }
+
     /// Use this id. If the queue still has a record of it, nothing is enqueued and the handle
     /// says so. Ids of the form `<schedule>@<ms>` are for the ticks of schedules.
     pub fn id(mut self, id: JobId) -> Self {
@@ -361,6 +372,8 @@ impl<J: Job> Enqueue<J> {
                 Due::At { .. } => None,
             })?;
         }
+        let version = self.version.unwrap_or(J::VERSION);
+        check_version(&self.name, version)?;
         headers::check(&self.headers)?;
         if self.front && self.options.order.is_some() {
             return Err(Error::invalid(
@@ -384,6 +397,7 @@ impl<J: Job> Enqueue<J> {
         let room = headers::room(&self.headers);
         propagation::inject(&mut headers, room);
         self.options.secret = J::SECRET;
+        self.options.version = Some(version);
         let job = NewJob {
             id: self.id.clone(),
             record: EncodedRecord::new(&self.name, payload, &self.options, headers),

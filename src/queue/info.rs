@@ -12,9 +12,11 @@ use serde_bytes::ByteBuf;
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
+use crate::job::Job;
 use crate::job::head::fields_of;
 use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
+use crate::job::reader::Reader;
 use crate::job::record::Record;
 use crate::job::secret::masked;
 use crate::job::state::State;
@@ -94,6 +96,8 @@ pub struct JobInfo {
     pub weight: u32,
     /// Fields of the payload that are not shown ([`Job::SECRET`](crate::Job::SECRET)).
     pub secret: Vec<String>,
+    /// The version of its payload ([`Job::VERSION`](crate::Job::VERSION)).
+    pub version: u32,
     payload: Encoded,
     /// Secret fields are shown.
     revealed: bool,
@@ -205,6 +209,7 @@ impl JobInfo {
             weight: record.weight,
             name: record.name,
             secret: record.secret,
+            version: record.version,
             revealed: false,
             payload: Encoded {
                 bytes: record.payload,
@@ -224,6 +229,32 @@ impl JobInfo {
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
         let read = self.shown_payload()?.read("a job's payload");
         read.map_err(|error| error.with_job(&self.id))
+    }
+
+    /// The job as its handler gets it: a payload of an older version goes through the [upcasters](Job::upcasters) of the type. Secret fields
+    /// are as in [`payload`](Self::payload).
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example<Charge: Job>(billing: Queue, id: JobId) -> Result<(), Error> {
+    /// if let Some(info) = billing.job(&id).await? {
+    ///     let charge: Charge = info.job()?;
+    /// #   drop(charge);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Incompatible`] if the payload is of a version that `J` does not read; [`ErrorKind::Invalid`] if the upcasters of `J` do not lead to its version;
+    /// [`ErrorKind::Codec`] if it cannot be read as a `J`.
+    pub fn job<J: Job>(&self) -> Result<J, Error> {
+        let read = || {
+            let (reader, payload) = (Reader::<J>::new(), self.shown_payload()?);
+            reader.check()?;
+            reader.read_payload(&payload.bytes, payload.dialect, self.version)
+        };
+        read().map_err(|error| error.with_job(&self.id))
     }
 
     /// The same job, whose [`payload`](Self::payload) shows secret fields. Who may see them is up to the program; see

@@ -10,7 +10,7 @@ use crate::job::failure::Verdict;
 use crate::job::history::{AttemptEntry, AttemptKind, Counters, cut};
 use crate::job::outcome::{DeadReason, Outcome, Output};
 use crate::policy::backoff::Backoff;
-use crate::policy::job_names::finds_its_worker;
+use crate::policy::job_names::{finds_its_worker, with_version};
 use crate::runtime::drop_payload;
 use crate::time::WAIT_MAX;
 use crate::worker::handler::Returned;
@@ -38,6 +38,12 @@ pub(crate) enum Happened {
     },
     /// No handler of that name here.
     UnknownName(String),
+    /// The payload is of a version of its type that is newer than the last that the handler knows.
+    NewerVersion {
+        name: String,
+        version: u32,
+        known: u32,
+    },
     /// The handler's type cannot be read from the payload, or the record is unreadable.
     Undecodable(Error),
     /// It is decided: the handler was that of a saga.
@@ -134,6 +140,20 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
                 format!("there is no handler for jobs named `{name}`"),
             );
             bounced(DeadReason::UnknownName, entry, Some(name), facts)
+        }
+        Happened::NewerVersion {
+            name,
+            version,
+            known,
+        } => {
+            let entry = AttemptEntry::new(
+                AttemptKind::Undecodable,
+                format!(
+                    "the payload is version {version} of `{name}`, and this worker reads up to version {known}"
+                ),
+            );
+            let name = with_version(&name, version);
+            bounced(DeadReason::Undecodable, entry, Some(name), facts)
         }
         Happened::Undecodable(error) => {
             let entry = AttemptEntry::new(AttemptKind::Undecodable, error.to_string());
