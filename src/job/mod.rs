@@ -1,6 +1,7 @@
 //! What a job is: its type, its options, its record, its states and its outcomes.
 
 pub(crate) mod attempt;
+pub(crate) mod cloud_event;
 pub(crate) mod failure;
 pub(crate) mod head;
 pub(crate) mod headers;

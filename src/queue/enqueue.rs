@@ -29,6 +29,7 @@ use crate::policy::retention::Retention;
 use crate::policy::unique::Unique;
 use crate::propagation;
 use crate::queue::Queue;
+use crate::queue::cause::{self, CAUSATION, CORRELATION, SOURCE};
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission, is_kept};
 use crate::store::enqueue::{Due, NewJob, Novelty};
@@ -86,6 +87,8 @@ pub struct Enqueue<J: Job> {
     /// The job may go into another queue than its type names.
     any_queue: bool,
     await_ms: Option<u64>,
+    /// What enqueues it is not its cause.
+    without_cause: bool,
     /// The version of the payload, if its type has another one.
     version: Option<u32>,
     /// The last try, as long as its fate is not known.
@@ -97,8 +100,22 @@ impl<J: Job> Enqueue<J> {
     pub(crate) fn new(queue: Result<Queue, Error>, job: &J) -> Self {
         let target =
             queue.and_then(|queue| Ok((queue, codec::encode_to_be_read("a job's payload", job)?)));
+        Self::to(target, options_of(job))
+    }
+
+    /// With this payload, as it is stored.
+    pub(crate) fn encoded(queue: &Queue, payload: Vec<u8>) -> Self {
+        Self::to(Ok((queue.clone(), payload)), J::options())
+    }
+
+    /// It fails when it is awaited.
+    pub(crate) fn failed(error: Error) -> Self {
+        Self::to(Err(error), JobOptions::new())
+    }
+
+    fn to(target: Result<(Queue, Vec<u8>), Error>, options: JobOptions) -> Self {
         Self {
-            options: options_of(job),
+            options,
             target: target.map_err(Some),
             name: Cow::Borrowed(J::NAME),
             id: JobId::generate(),
@@ -109,6 +126,7 @@ impl<J: Job> Enqueue<J> {
             front: false,
             any_queue: false,
             await_ms: None,
+            without_cause: false,
             version: None,
             submission: None,
             job: PhantomData,
@@ -307,6 +325,18 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
+    /// The id of all that comes of one first cause, such as a request of a customer: the header `correlationid`. What the handler of the job
+    /// enqueues has the same. Default: in a handler that of the job that runs; elsewhere none.
+    pub fn correlation_id(self, id: impl Into<String>) -> Self {
+        self.header(CORRELATION, id)
+    }
+
+    /// The id of the job, event or message that is the cause of this job: the header `causationid`. Default: in a handler the id of the job that
+    /// runs; elsewhere none.
+    pub fn causation_id(self, id: impl Into<String>) -> Self {
+        self.header(CAUSATION, id)
+    }
+
     /// The id the job will have.
     #[must_use]
     pub fn job_id(&self) -> &JobId {
@@ -348,6 +378,12 @@ impl<J: Job> Enqueue<J> {
     /// The queue in which the job is to be, if that is well formed.
     pub(crate) fn queue(&self) -> Option<&Queue> {
         self.target.as_ref().ok().map(|(queue, _)| queue)
+    }
+
+    /// What enqueues it is not its cause.
+    pub(crate) fn without_cause(mut self) -> Self {
+        self.without_cause = true;
+        self
     }
 
     pub(crate) fn awaited_for(&mut self, limit: Duration) {
@@ -396,6 +432,13 @@ impl<J: Job> Enqueue<J> {
         let mut headers = self.headers.clone();
         let room = headers::room(&self.headers);
         propagation::inject(&mut headers, room);
+        let setup = &queue.inner.setup;
+        if setup.causes && !self.without_cause {
+            cause::inherit(&mut headers);
+        }
+        if let Some(source) = &setup.source {
+            cause::add(&mut headers, &[(SOURCE, source)]);
+        }
         self.options.secret = J::SECRET;
         self.options.version = Some(version);
         let job = NewJob {
