@@ -303,6 +303,8 @@ pub use crate::testing::batched::BatchedOutcome;
 pub use crate::testing::context::ContextBuilder;
 #[cfg(feature = "memory")]
 pub use crate::testing::drain::Ran;
+#[cfg(feature = "memory")]
+pub use crate::testing::readable::{assert_readable, fixture_of};
 pub use crate::time::Timestamp;
 pub use crate::topic::Topic;
 pub use crate::topic::info::{SubscriptionInfo, TopicInfo};

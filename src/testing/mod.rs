@@ -9,6 +9,7 @@
 pub(crate) mod batched;
 pub(crate) mod context;
 pub(crate) mod drain;
+pub(crate) mod readable;
 mod show;
 
 use std::time::Duration;
