@@ -75,6 +75,9 @@
 //! | run a job when others have ended, and give it their outputs | [`Flow`], [`Chain`] |
 //! | do parts of a job once, sleep or wait for a signal without a slot | [`Context::step`], [`Context::sleep`], [`Context::wait_for`] |
 //! | undo what was done if a job cannot be finished | [`Saga`] |
+//! | read payloads that an older version wrote | [`Job::VERSION`], [`Upcasters`] |
+//! | know what a job came of | [`Context::correlation_id`], [`Context::causation_id`] |
+//! | hand jobs and events to other systems, and take theirs | [`CloudEvent`] |
 //!
 //! # Schedules (cron)
 //!
@@ -375,6 +378,11 @@ struct SecurityPage;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/batches.md")]
 struct BatchesPage;
+
+/// And of the page on what jobs and events carry.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/envelope.md")]
+struct EnvelopePage;
 
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]

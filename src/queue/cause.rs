@@ -77,6 +77,8 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+    use crate::job::options::JobOptions;
+    use crate::job::record::EncodedRecord;
 
     struct Job {
         id: JobId,
@@ -122,6 +124,18 @@ mod tests {
         let own = [header("k", "v"), header(CAUSATION, "x")];
         let all = [&own[..], &[header(CORRELATION, "b")]].concat();
         assert_eq!(inherited(&[], &own), all);
+    }
+
+    #[test]
+    fn it_costs_91_bytes_of_the_record() {
+        let bytes =
+            |headers| EncodedRecord::new("step", vec![0xc0], &JobOptions::new(), headers).bytes();
+        let (id, first) = (JobId::generate(), JobId::generate());
+        let all = vec![
+            header(CORRELATION, first.as_str()),
+            header(CAUSATION, id.as_str()),
+        ];
+        assert_eq!(bytes(all), bytes(Vec::new()) + 91);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A request to enqueue one job.
 
+mod carried;
 pub(crate) mod node;
+mod untyped;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,7 +31,6 @@ use crate::policy::retention::Retention;
 use crate::policy::unique::Unique;
 use crate::propagation;
 use crate::queue::Queue;
-use crate::queue::cause::{self, CAUSATION, CORRELATION, SOURCE};
 use crate::queue::handle::{Enqueued, JobHandle, ResultWait};
 use crate::queue::producer::{Fate, Submission, is_kept};
 use crate::store::enqueue::{Due, NewJob, Novelty};
@@ -101,16 +102,6 @@ impl<J: Job> Enqueue<J> {
         let target =
             queue.and_then(|queue| Ok((queue, codec::encode_to_be_read("a job's payload", job)?)));
         Self::to(target, options_of(job))
-    }
-
-    /// With this payload, as it is stored.
-    pub(crate) fn encoded(queue: &Queue, payload: Vec<u8>) -> Self {
-        Self::to(Ok((queue.clone(), payload)), J::options())
-    }
-
-    /// It fails when it is awaited.
-    pub(crate) fn failed(error: Error) -> Self {
-        Self::to(Err(error), JobOptions::new())
     }
 
     fn to(target: Result<(Queue, Vec<u8>), Error>, options: JobOptions) -> Self {
@@ -268,40 +259,6 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
-    /// Under this name, though the type of the job has another one ([`Job::NAME`]). For a program that enqueues jobs whose types
-    /// it does not know: it has one type for all of them, such as this one.
-    ///
-    /// ```no_run
-    /// # use oxcart::*;
-    /// # use serde::{Deserialize, Serialize};
-    /// #[derive(Serialize, Deserialize)]
-    /// #[serde(transparent)]
-    /// struct AnyJob(serde_json::Value);
-    ///
-    /// impl Job for AnyJob {
-    ///     const NAME: &'static str = "any";
-    ///     type Output = serde_json::Value;
-    /// }
-    /// # async fn example(queue: Queue, name: String, payload: serde_json::Value) -> Result<(), Error> {
-    ///
-    /// queue.enqueue(AnyJob(payload)).named(name).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// Nobody checks that the payload is what jobs of that name have. If it is not, no handler can read the job: it is bounced,
-    /// and dead in the end.
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = Cow::Owned(name.into());
-        self
-    }
-
-    /// The payload is of this version, though its type has another one ([`Job::VERSION`]): for a program that enqueues jobs whose types it
-    /// does not know; see [`named`](Self::named). 1 to 1,000.
-    pub fn version(mut self, version: u32) -> Self {
-        self.version = Some(version);
-        self
-    }
-
     /// Use this id. If the queue still has a record of it, nothing is enqueued and the handle
     /// says so. Ids of the form `<schedule>@<ms>` are for the ticks of schedules.
     pub fn id(mut self, id: JobId) -> Self {
@@ -310,31 +267,6 @@ impl<J: Job> Enqueue<J> {
         self.novelty = Novelty::Unsure;
         self.submission = None;
         self
-    }
-
-    /// Whether it has a [header](Self::header) of this name.
-    #[must_use]
-    pub fn has_header(&self, key: &str) -> bool {
-        self.headers.iter().any(|(known, _)| known == key)
-    }
-
-    /// Send this along, for the handler to read: a trace id, a tenant. All headers of a job
-    /// together may have 1 KiB. A key that is set twice keeps the later value.
-    pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        headers::set(&mut self.headers, key.into(), value.into());
-        self
-    }
-
-    /// The id of all that comes of one first cause, such as a request of a customer: the header `correlationid`. What the handler of the job
-    /// enqueues has the same. Default: in a handler that of the job that runs; elsewhere none.
-    pub fn correlation_id(self, id: impl Into<String>) -> Self {
-        self.header(CORRELATION, id)
-    }
-
-    /// The id of the job, event or message that is the cause of this job: the header `causationid`. Default: in a handler the id of the job that
-    /// runs; elsewhere none.
-    pub fn causation_id(self, id: impl Into<String>) -> Self {
-        self.header(CAUSATION, id)
     }
 
     /// The id the job will have.
@@ -380,12 +312,6 @@ impl<J: Job> Enqueue<J> {
         self.target.as_ref().ok().map(|(queue, _)| queue)
     }
 
-    /// What enqueues it is not its cause.
-    pub(crate) fn without_cause(mut self) -> Self {
-        self.without_cause = true;
-        self
-    }
-
     pub(crate) fn awaited_for(&mut self, limit: Duration) {
         self.await_ms = Some(millis(limit));
     }
@@ -429,16 +355,7 @@ impl<J: Job> Enqueue<J> {
             job::check_queue::<J>(queue.name(), "`queue.enqueue(job).any_queue()`")?;
         }
         job::check_payload_size(&self.name, &payload, queue.inner.setup.payload_max)?;
-        let mut headers = self.headers.clone();
-        let room = headers::room(&self.headers);
-        propagation::inject(&mut headers, room);
-        let setup = &queue.inner.setup;
-        if setup.causes && !self.without_cause {
-            cause::inherit(&mut headers);
-        }
-        if let Some(source) = &setup.source {
-            cause::add(&mut headers, &[(SOURCE, source)]);
-        }
+        let headers = self.all_headers(&queue);
         self.options.secret = J::SECRET;
         self.options.version = Some(version);
         let job = NewJob {
