@@ -24,6 +24,9 @@ use crate::time::{Timestamp, millis};
 /// A payload, with the name of the jobs that it is for, and its version.
 type Payload = (Cow<'static, str>, Vec<u8>, u32);
 
+/// A payload, if it could be encoded.
+type Encoded = Result<Vec<u8>, Error>;
+
 /// How often it is tried again because another edit was faster.
 const TRIES: usize = 32;
 
@@ -49,7 +52,7 @@ pub struct Edit {
     options: JobOptions,
     due: Option<Due>,
     /// With the name and the version of its type.
-    payload: Option<(&'static str, u32, Result<Vec<u8>, Error>)>,
+    payload: Option<(&'static str, u32, Encoded)>,
     /// The name of the job, if its type has another one.
     name: Option<String>,
     /// The version of the payload, if its type has another one.

@@ -63,7 +63,7 @@ fn is_date_and_time(moment: &str) -> bool {
 /// How many days the month has.
 fn days_of(moment: &str) -> u32 {
     let year = number(moment.get(..4)).unwrap_or_default();
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match number(moment.get(5..7)) {
         Some(2) => 28 + u32::from(is_leap),
         Some(4 | 6 | 9 | 11) => 30,
