@@ -126,7 +126,7 @@ async fn an_event_with_everything_goes_out_and_comes_back_the_same() {
     let told = check(&out);
     assert_eq!(
         seen.take(),
-        [told.clone()],
+        std::slice::from_ref(&told),
         "what the handler says is the same"
     );
     for (attribute, value) in [
