@@ -13,6 +13,10 @@ impl<J: Job> Enqueue<J> {
         self.headers.iter().any(|(known, _)| known == key)
     }
 
+    pub(crate) fn header_value(&self, key: &str) -> Option<&str> {
+        cause::header_of(&self.headers, key)
+    }
+
     /// Send this along, for the handler to read: a trace id, a tenant. All headers of a job
     /// together may have 1 KiB. A key that is set twice keeps the later value.
     pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
