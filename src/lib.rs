@@ -76,6 +76,9 @@
 //! | do parts of a job once, sleep or wait for a signal without a slot | [`Context::step`], [`Context::sleep`], [`Context::wait_for`] |
 //! | undo what was done if a job cannot be finished | [`Saga`] |
 //! | tell several services of a fact, each in a queue of its own | [`Topic`] |
+//! | read payloads that an older version wrote | [`Job::VERSION`], [`Upcasters`] |
+//! | know what a job came of | [`Context::correlation_id`], [`Context::causation_id`] |
+//! | hand jobs and events to other systems, and take theirs | [`CloudEvent`] |
 //!
 //! # Schedules (cron)
 //!
@@ -228,11 +231,13 @@ pub use crate::events::stream::{EventCursor, EventStream};
 pub use crate::id::{Fence, JobId};
 pub use crate::job::Job;
 pub use crate::job::attempt::Attempt;
+pub use crate::job::cloud_event::CloudEvent;
 pub use crate::job::failure::Failure;
 pub use crate::job::history::{AttemptEntry, AttemptKind, FailedAttempt};
 pub use crate::job::options::JobOptions;
 pub use crate::job::outcome::{DeadReason, Outcome, Output};
 pub use crate::job::state::State as JobState;
+pub use crate::job::upcasters::Upcasters;
 #[cfg(any(test, feature = "tower"))]
 pub use crate::layer::JobService;
 pub use crate::name::QueueName;
@@ -255,6 +260,7 @@ pub use crate::queue::Queue;
 pub use crate::queue::admin::Changed;
 pub use crate::queue::audit::{Audit, AuditEntry, AuditPhase};
 pub use crate::queue::cancel::Cancel;
+pub use crate::queue::cloud_event::Untyped;
 pub use crate::queue::dead::DeadLetters;
 pub use crate::queue::dead::archive::{DeadImported, DeadLetter, DeadStream, ImportDead};
 pub use crate::queue::dead::change::{DeadTally, RemoveDead, ReplayDead, Stopped};
@@ -301,6 +307,8 @@ pub use crate::testing::batched::BatchedOutcome;
 pub use crate::testing::context::ContextBuilder;
 #[cfg(feature = "memory")]
 pub use crate::testing::drain::Ran;
+#[cfg(feature = "memory")]
+pub use crate::testing::readable::{assert_readable, fixture_of};
 pub use crate::time::Timestamp;
 pub use crate::topic::Topic;
 pub use crate::topic::info::{SubscriptionInfo, TopicInfo};
@@ -371,6 +379,11 @@ struct SecurityPage;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/batches.md")]
 struct BatchesPage;
+
+/// And of the page on what jobs and events carry.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/envelope.md")]
+struct EnvelopePage;
 
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::job::Job;
+use crate::job::cloud_event::check_source;
 use crate::name::{Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
 use crate::queue::setup::Setup;
@@ -262,6 +263,8 @@ pub struct OxcartBuilder {
     payload_max: usize,
     call_timeout: Duration,
     operator: Option<String>,
+    source: Option<String>,
+    causes: bool,
     tls: Option<Tls>,
     credentials: Option<Provider>,
 }
@@ -273,6 +276,8 @@ impl Default for OxcartBuilder {
             payload_max: PAYLOAD_MAX_DEFAULT,
             call_timeout: CALL_TIMEOUT_DEFAULT,
             operator: None,
+            source: None,
+            causes: true,
             tls: None,
             credentials: None,
         }
@@ -306,6 +311,24 @@ impl OxcartBuilder {
     #[must_use]
     pub fn operator(mut self, operator: impl Into<String>) -> Self {
         self.operator = Some(operator.into());
+        self
+    }
+
+    /// Where the jobs and events of this program come from: a URI reference of up to 256 bytes, such as `https://shop.example/orders` or `/orders`. Each carries it as
+    /// the header `source`, unless it has one or there is no room for it, and it is the `source` of [`CloudEvent`](crate::CloudEvent)s. Default: no job
+    /// carries a source, and the source of a CloudEvent is `oxcart:<namespace>/<queue>`.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Whether a job or event that a handler enqueues or publishes gets two headers by itself: `causationid`, the id of the job that runs, and `correlationid`,
+    /// which is the same for all that came of the same first cause ([`Context::correlation_id`](crate::Context::correlation_id)). They take 24 bytes and the two ids of
+    /// the 1,024 bytes of all headers, and are left out if there is no room. Default: yes.
+    #[must_use]
+    pub fn causes(mut self, causes: bool) -> Self {
+        self.causes = causes;
         self
     }
 
@@ -448,12 +471,17 @@ impl OxcartBuilder {
                 "the call timeout is zero; 5 s is the default",
             ));
         }
+        if let Some(source) = &self.source {
+            check_source(source)?;
+        }
         Ok(Oxcart {
             inner: Arc::new(Setup {
                 backend,
                 namespace,
                 payload_max: self.payload_max,
                 operator: self.operator,
+                source: self.source,
+                causes: self.causes,
                 call_timeout: self.call_timeout,
                 shelf: Shelf::default(),
             }),

@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 23] = [
+const EXAMPLES: [(&str, &[&str]); 24] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batch",
@@ -62,6 +62,18 @@ const EXAMPLES: [(&str, &[&str]); 23] = [
     (
         "delayed",
         &["the tea is due 1s after Redis had it", "all reminded"],
+    ),
+    (
+        "envelope",
+        &[
+            "the old worker: bounced",
+            "order 1: 750 cents",
+            "order 2: 800 cents",
+            "order 3: 900 cents",
+            "for request-2",
+            "because of A-3, for A-3",
+            "\"source\": \"https://partner.example/shop\"",
+        ],
     ),
     (
         "events",

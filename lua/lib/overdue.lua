@@ -15,7 +15,7 @@ function queue.offer_again(limit)
   local again, later = {}, {}
   for i = 1, #ids do
     local asked_ms = names[i] and tonumber(redis.call('ZSCORE', key.asked, names[i]))
-    if names[i] and meta.paused_names and queue.is_paused_name(names[i]) then
+    if names[i] and meta.paused_names and queue.is_paused_offer(names[i]) then
       -- Its jobs do not grow older while they may not start.
       asked_ms = now_ms
     end

@@ -21,6 +21,12 @@ function queue.is_paused_name(name)
   return queue.is_paused_word(queue.word_of_name(name))
 end
 
+-- Whether a name is paused under which a job is kept that was handed back: the name of the job, and for a payload that is newer than
+-- the worker knows `#` and the version behind it.
+function queue.is_paused_offer(name)
+  return queue.is_paused_name(name) or queue.is_paused_name(string.match(name, '^[^#]*'))
+end
+
 -- Whether the name of the job with this record is paused.
 function queue.is_paused_job(record)
   local name = queue.name_in(record)
@@ -31,7 +37,7 @@ end
 function queue.not_paused(names)
   local others = {}
   for _, name in ipairs(names) do
-    if not queue.is_paused_name(name) then
+    if not queue.is_paused_offer(name) then
       others[#others + 1] = name
     end
   end

@@ -1,16 +1,20 @@
 //! What a job is: its type, its options, its record, its states and its outcomes.
 
 pub(crate) mod attempt;
+pub(crate) mod cloud_event;
 pub(crate) mod failure;
 pub(crate) mod head;
 pub(crate) mod headers;
 pub(crate) mod history;
 pub(crate) mod options;
 pub(crate) mod outcome;
+pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod secret;
 pub(crate) mod state;
 pub(crate) mod traits;
+pub(crate) mod upcasters;
+pub(crate) mod version;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +23,7 @@ use crate::error::Error;
 use crate::policy::order::Order;
 use crate::policy::unique::Unique;
 use options::JobOptions;
+use upcasters::Upcasters;
 
 /// A type of job: its payload, its name on the wire and what it gives back.
 ///
@@ -102,6 +107,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     /// ```
     const SECRET: &'static [&'static str] = &[];
 
+    /// The version of the payload: 1 to 1,000. It is stored with each job of this type, unless it is 1. Give it the next number when the payload
+    /// changes so that serde alone could not read the old one, and say in [`upcasters`](Self::upcasters) what becomes of the old one.
+    ///
+    /// A worker reads this version and the older ones. It hands a job of a newer version back without a failed attempt, for a worker that
+    /// knows the version. Default: 1.
+    const VERSION: u32 = 1;
+
     /// What the handler gives back, and [`JobHandle::result`](crate::JobHandle::result) gives
     /// to the callers that wait for it. `()` if nothing.
     type Output: Serialize + DeserializeOwned + Send + 'static;
@@ -110,6 +122,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + 'static {
     #[must_use]
     fn options() -> JobOptions {
         JobOptions::new()
+    }
+
+    /// How payloads of older versions are read: a step from each version to the next; see [`Upcasters`]. Default: there is one
+    /// version.
+    fn upcasters() -> Upcasters<Self> {
+        Upcasters::since(version::FIRST)
     }
 
     /// The [unique key](Unique) of a job of this type, made of its fields, so that no caller can forget it.

@@ -54,6 +54,8 @@ pub struct JobOptions {
     pub(crate) children: u32,
     /// Fields of the payload that are not shown; the type of the job says which.
     pub(crate) secret: &'static [&'static str],
+    /// The version of the payload, if it is not the first.
+    pub(crate) version: Option<u32>,
 }
 
 impl JobOptions {

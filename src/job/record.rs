@@ -23,6 +23,7 @@ use crate::job::headers;
 use crate::job::options::{ATTEMPTS_DEFAULT, JobOptions};
 use crate::job::secret::{decode_names, encode_names};
 use crate::job::traits::{self, ORDER, Traits};
+use crate::job::version::FIRST;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::time::{Timestamp, millis};
@@ -75,6 +76,8 @@ const KEEP_MS: &str = "keep_ms";
 const WEIGHT: &str = "weight";
 /// The field with the names of the fields of the payload that are not shown, if there are any. Only clients read it.
 const SECRET: &str = "secret";
+/// The field with the version of the payload, if it is not the first. Only clients read it.
+const VERSION_OF_PAYLOAD: &str = "version";
 
 /// A record on its way to Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +117,7 @@ impl EncodedRecord {
         if !options.secret.is_empty() {
             record.extend(format!("{SECRET}={} ", encode_names(options.secret)).into_bytes());
         }
+        write_version(&mut record, options.version.unwrap_or(FIRST));
         let traits = traits::write(&mut record, name, options);
         rmp_serde::encode::write_named(&mut record, &body)
             .expect("plain data always encodes into memory");
@@ -214,6 +218,44 @@ impl EncodedRecord {
     }
 }
 
+fn write_version(fields: &mut Vec<u8>, version: u32) {
+    if version != FIRST {
+        fields.extend(format!("{VERSION_OF_PAYLOAD}={version} ").into_bytes());
+    }
+}
+
+/// The version of the payload. What is no number is a version that no program knows.
+fn version_in(fields: &[u8]) -> u32 {
+    let version = field_in(fields, VERSION_OF_PAYLOAD);
+    version.map_or(FIRST, |version| version.parse().unwrap_or(u32::MAX))
+}
+
+/// These fields with this version in place of another one.
+fn with_version(fields: &[u8], version: u32) -> Vec<u8> {
+    let is_version = |field: &&[u8]| {
+        let value = field.strip_prefix(VERSION_OF_PAYLOAD.as_bytes());
+        value.is_some_and(|value| value.starts_with(b"="))
+    };
+    let fields = fields.split_inclusive(|byte| *byte == b' ');
+    let mut kept: Vec<u8> = fields
+        .filter(|field| !is_version(field))
+        .flatten()
+        .copied()
+        .collect();
+    write_version(&mut kept, version);
+    kept
+}
+
+/// A payload that a record is to have, as it is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OtherPayload<'a> {
+    /// The name of the jobs that it is for.
+    pub(crate) name: &'a str,
+    pub(crate) bytes: &'a [u8],
+    /// The version of it; as before, if none is given.
+    pub(crate) version: Option<u32>,
+}
+
 /// Where the payload lies of a record that is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NewPayload {
@@ -229,7 +271,7 @@ pub(crate) enum NewPayload {
 /// of attempts. All other parts stay as they are, the fields of the head among them.
 pub(crate) fn edited(
     stored: &[u8],
-    payload: Option<(&str, &[u8])>,
+    payload: Option<OtherPayload<'_>>,
     attempts: Option<u32>,
 ) -> Result<(Vec<u8>, NewPayload), Error> {
     // Also what it says of the version and of garbage.
@@ -242,7 +284,13 @@ pub(crate) fn edited(
     let (fields, body) = split_fields(rest);
     let mut body: Body<'_> = rmp_serde::from_slice(body).expect("it was decoded");
     let mut new = NewPayload::Unchanged;
-    if let Some((name, payload)) = payload {
+    let mut rest = fields.to_vec();
+    if let Some(OtherPayload {
+        name,
+        bytes: payload,
+        version,
+    }) = payload
+    {
         if name != record.name {
             return Err(Error::invalid(format!(
                 "the job is a `{}`, and its new payload is of a `{name}`",
@@ -255,11 +303,13 @@ pub(crate) fn edited(
             false => NewPayload::Inline,
         };
         body.payload = (new == NewPayload::Inline).then(|| Bytes::new(payload));
+        if let Some(version) = version {
+            rest = with_version(fields, version);
+        }
     }
     if let Some(attempts) = attempts {
         body.attempts = Some(attempts).filter(|n| *n != ATTEMPTS_DEFAULT);
     }
-    let mut rest = fields.to_vec();
     rmp_serde::encode::write_named(&mut rest, &body)
         .expect("plain data always encodes into memory");
     Ok((rest, new))
@@ -283,6 +333,8 @@ pub(crate) struct Record {
     pub(crate) traits: Traits,
     /// Fields of the payload that are not shown.
     pub(crate) secret: Vec<String>,
+    /// The version of the payload.
+    pub(crate) version: u32,
 }
 
 impl Record {
@@ -332,6 +384,7 @@ impl Record {
             weight: weight_in(fields),
             traits: Traits::of(fields, &name),
             secret: field_in(fields, SECRET).map_or_else(Vec::new, decode_names),
+            version: version_in(fields),
             headers: body.headers,
             name: name.into_owned(),
         })

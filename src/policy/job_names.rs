@@ -14,6 +14,33 @@ pub(crate) fn finds_its_worker(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX && !name.contains(char::is_control)
 }
 
+/// Between the name of a job and the version of its payload. No name has it (`name.rs`).
+const VERSION_SIGN: char = '#';
+/// A worker asks for jobs of so many versions before its own. Jobs of older versions that were handed back, by workers that are older still,
+/// come back into line when they may be too old.
+const VERSIONS_ASKED: u32 = 16;
+
+/// The name under which jobs are kept whose payload is of a version that a worker does not know.
+pub(crate) fn with_version(name: &str, version: u32) -> String {
+    format!("{name}{VERSION_SIGN}{version}")
+}
+
+/// The names under which jobs are kept that a worker can run whose handler reads this version, and older ones.
+pub(crate) fn names_up_to(name: &str, version: u32) -> impl Iterator<Item = String> + '_ {
+    let versions = version.saturating_sub(VERSIONS_ASKED).max(1) + 1..=version;
+    let newer = versions.map(move |version| with_version(name, version));
+    std::iter::once(name.to_owned()).chain(newer)
+}
+
+/// The name of the job, of a name under which it is kept.
+#[allow(
+    dead_code,
+    reason = "only queues in memory ask for it, and these are a feature"
+)]
+pub(crate) fn without_version(name: &str) -> &str {
+    name.split(VERSION_SIGN).next().unwrap_or_default()
+}
+
 /// Refuses a name whose jobs cannot be paused.
 pub(crate) fn check_job_name(name: &str) -> Result<(), Error> {
     if name.is_empty() {

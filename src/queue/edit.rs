@@ -10,8 +10,9 @@ use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::options::JobOptions;
-use crate::job::record::edited;
+use crate::job::record::{OtherPayload, edited};
 use crate::job::state::State;
+use crate::job::version::check_version;
 use crate::job::{self, Job};
 use crate::queue::Queue;
 use crate::queue::admin::Changed;
@@ -20,8 +21,11 @@ use crate::store::enqueue::Due;
 use crate::store::get::Get;
 use crate::time::{Timestamp, millis};
 
-/// A payload, with the name of the jobs that it is for.
-type Payload = (Cow<'static, str>, Vec<u8>);
+/// A payload, with the name of the jobs that it is for, and its version.
+type Payload = (Cow<'static, str>, Vec<u8>, u32);
+
+/// A payload, if it could be encoded.
+type Encoded = Result<Vec<u8>, Error>;
 
 /// How often it is tried again because another edit was faster.
 const TRIES: usize = 32;
@@ -47,10 +51,12 @@ pub struct Edit {
     id: JobId,
     options: JobOptions,
     due: Option<Due>,
-    /// With the name of its type.
-    payload: Option<(&'static str, Result<Vec<u8>, Error>)>,
+    /// With the name and the version of its type.
+    payload: Option<(&'static str, u32, Encoded)>,
     /// The name of the job, if its type has another one.
     name: Option<String>,
+    /// The version of the payload, if its type has another one.
+    version: Option<u32>,
 }
 
 impl Edit {
@@ -62,6 +68,7 @@ impl Edit {
             due: None,
             payload: None,
             name: None,
+            version: None,
         }
     }
 
@@ -101,7 +108,7 @@ impl Edit {
     /// Another payload, of the type that the job has.
     pub fn payload<J: Job>(mut self, job: &J) -> Self {
         let encoded = codec::encode_to_be_read("a job's payload", job);
-        self.payload = Some((J::NAME, encoded));
+        self.payload = Some((J::NAME, J::VERSION, encoded));
         self
     }
 
@@ -109,6 +116,12 @@ impl Edit {
     /// name of the job itself stays.
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
+        self
+    }
+
+    /// The payload is of this version, though its type has another one; see [`Enqueue::version`](crate::Enqueue::version).
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = Some(version);
         self
     }
 
@@ -121,7 +134,7 @@ impl Edit {
 
     /// Finds all errors that can be found before anything is sent; the payload, if there is a new one.
     fn checked(&mut self) -> Result<Option<Payload>, Error> {
-        let Some((name, payload)) = self.payload.take() else {
+        let Some((name, version, payload)) = self.payload.take() else {
             self.check_options(false)?;
             return Ok(None);
         };
@@ -129,7 +142,9 @@ impl Edit {
         self.check_options(true)?;
         let name = self.name.take().map_or(Cow::Borrowed(name), Cow::Owned);
         job::check_payload_size(&name, &payload, self.queue.inner.setup.payload_max)?;
-        Ok(Some((name, payload)))
+        let version = self.version.take().unwrap_or(version);
+        check_version(&name, version)?;
+        Ok(Some((name, payload, version)))
     }
 
     fn check_options(&self, has_payload: bool) -> Result<(), Error> {
@@ -148,7 +163,11 @@ impl Edit {
     }
 
     async fn try_to_edit(&self, payload: Option<&Payload>) -> Result<Changed, Error> {
-        let payload = payload.map(|(name, payload)| (&**name, &payload[..]));
+        let payload = payload.map(|(name, bytes, version)| OtherPayload {
+            name,
+            bytes,
+            version: Some(*version),
+        });
         for _ in 0..TRIES {
             let told = match (payload, self.options.attempts) {
                 (None, None) => self.call(None).await?,

@@ -1,6 +1,8 @@
 //! A request to enqueue one job.
 
+mod carried;
 pub(crate) mod node;
+mod untyped;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,6 +20,7 @@ use crate::id::JobId;
 use crate::job::headers;
 use crate::job::options::JobOptions;
 use crate::job::record::EncodedRecord;
+use crate::job::version::check_version;
 use crate::job::{self, Job, options_of};
 use crate::name;
 use crate::policy::backoff::Backoff;
@@ -85,6 +88,10 @@ pub struct Enqueue<J: Job> {
     /// The job may go into another queue than its type names.
     any_queue: bool,
     await_ms: Option<u64>,
+    /// What enqueues it is not its cause.
+    without_cause: bool,
+    /// The version of the payload, if its type has another one.
+    version: Option<u32>,
     /// The last try, as long as its fate is not known.
     submission: Option<Arc<Submission>>,
     job: PhantomData<fn() -> J>,
@@ -94,8 +101,12 @@ impl<J: Job> Enqueue<J> {
     pub(crate) fn new(queue: Result<Queue, Error>, job: &J) -> Self {
         let target =
             queue.and_then(|queue| Ok((queue, codec::encode_to_be_read("a job's payload", job)?)));
+        Self::to(target, options_of(job))
+    }
+
+    fn to(target: Result<(Queue, Vec<u8>), Error>, options: JobOptions) -> Self {
         Self {
-            options: options_of(job),
+            options,
             target: target.map_err(Some),
             name: Cow::Borrowed(J::NAME),
             id: JobId::generate(),
@@ -106,6 +117,8 @@ impl<J: Job> Enqueue<J> {
             front: false,
             any_queue: false,
             await_ms: None,
+            without_cause: false,
+            version: None,
             submission: None,
             job: PhantomData,
         }
@@ -246,33 +259,6 @@ impl<J: Job> Enqueue<J> {
         self
     }
 
-    /// Under this name, though the type of the job has another one ([`Job::NAME`]). For a program that enqueues jobs whose types
-    /// it does not know: it has one type for all of them, such as this one.
-    ///
-    /// ```no_run
-    /// # use oxcart::*;
-    /// # use serde::{Deserialize, Serialize};
-    /// #[derive(Serialize, Deserialize)]
-    /// #[serde(transparent)]
-    /// struct AnyJob(serde_json::Value);
-    ///
-    /// impl Job for AnyJob {
-    ///     const NAME: &'static str = "any";
-    ///     type Output = serde_json::Value;
-    /// }
-    /// # async fn example(queue: Queue, name: String, payload: serde_json::Value) -> Result<(), Error> {
-    ///
-    /// queue.enqueue(AnyJob(payload)).named(name).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// Nobody checks that the payload is what jobs of that name have. If it is not, no handler can read the job: it is bounced,
-    /// and dead in the end.
-    pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = Cow::Owned(name.into());
-        self
-    }
-
     /// Use this id. If the queue still has a record of it, nothing is enqueued and the handle
     /// says so. Ids of the form `<schedule>@<ms>` are for the ticks of schedules.
     pub fn id(mut self, id: JobId) -> Self {
@@ -280,24 +266,6 @@ impl<J: Job> Enqueue<J> {
         self.id_is_given = true;
         self.novelty = Novelty::Unsure;
         self.submission = None;
-        self
-    }
-
-    /// Whether it has a [header](Self::header) of this name.
-    #[must_use]
-    pub fn has_header(&self, key: &str) -> bool {
-        self.headers.iter().any(|(known, _)| known == key)
-    }
-
-    pub(crate) fn header_value(&self, key: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        headers.find_map(|(known, value)| (known == key).then_some(value.as_str()))
-    }
-
-    /// Send this along, for the handler to read: a trace id, a tenant. All headers of a job
-    /// together may have 1 KiB. A key that is set twice keeps the later value.
-    pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        headers::set(&mut self.headers, key.into(), value.into());
         self
     }
 
@@ -366,6 +334,8 @@ impl<J: Job> Enqueue<J> {
                 Due::At { .. } => None,
             })?;
         }
+        let version = self.version.unwrap_or(J::VERSION);
+        check_version(&self.name, version)?;
         headers::check(&self.headers)?;
         if self.front && self.options.order.is_some() {
             return Err(Error::invalid(
@@ -385,10 +355,9 @@ impl<J: Job> Enqueue<J> {
             job::check_queue::<J>(queue.name(), "`queue.enqueue(job).any_queue()`")?;
         }
         job::check_payload_size(&self.name, &payload, queue.inner.setup.payload_max)?;
-        let mut headers = self.headers.clone();
-        let room = headers::room(&self.headers);
-        propagation::inject(&mut headers, room);
+        let headers = self.all_headers(&queue);
         self.options.secret = J::SECRET;
+        self.options.version = Some(version);
         let job = NewJob {
             id: self.id.clone(),
             record: EncodedRecord::new(&self.name, payload, &self.options, headers),

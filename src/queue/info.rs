@@ -1,6 +1,7 @@
 //! What is known of a job, and how many there are.
 
-use std::borrow::Cow;
+mod payload;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +17,6 @@ use crate::job::head::fields_of;
 use crate::job::history::{Counters, FailedAttempt};
 use crate::job::outcome::{DeadReason, Ending};
 use crate::job::record::Record;
-use crate::job::secret::masked;
 use crate::job::state::State;
 use crate::job::traits::{child_of, expiry_of};
 use crate::policy::job_names::paused_in;
@@ -94,6 +94,8 @@ pub struct JobInfo {
     pub weight: u32,
     /// Fields of the payload that are not shown ([`Job::SECRET`](crate::Job::SECRET)).
     pub secret: Vec<String>,
+    /// The version of its payload ([`Job::VERSION`](crate::Job::VERSION)).
+    pub version: u32,
     payload: Encoded,
     /// Secret fields are shown.
     revealed: bool,
@@ -205,6 +207,7 @@ impl JobInfo {
             weight: record.weight,
             name: record.name,
             secret: record.secret,
+            version: record.version,
             revealed: false,
             payload: Encoded {
                 bytes: record.payload,
@@ -213,46 +216,6 @@ impl JobInfo {
             result,
             progress: found.progress,
         })
-    }
-
-    /// The payload, as the type it was enqueued as (or any other that can be read from it). In the place of each
-    /// [secret](crate::Job::SECRET) field there is the text `(secret)`, unless it was [revealed](Self::reveal).
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Codec`] if it cannot be read as a `T`: a secret field may be no text there.
-    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let read = self.shown_payload()?.read("a job's payload");
-        read.map_err(|error| error.with_job(&self.id))
-    }
-
-    /// The same job, whose [`payload`](Self::payload) shows secret fields. Who may see them is up to the program; see
-    /// [`Queue::note_in_audit`](crate::Queue::note_in_audit).
-    #[must_use]
-    pub fn reveal(mut self) -> Self {
-        self.revealed = true;
-        self
-    }
-
-    fn shown_payload(&self) -> Result<Cow<'_, Encoded>, Error> {
-        let Some(masked) = self.masked_payload()? else {
-            return Ok(Cow::Borrowed(&self.payload));
-        };
-        let dialect = self.payload.dialect;
-        let bytes = masked;
-        Ok(Cow::Owned(Encoded { bytes, dialect }))
-    }
-
-    /// The payload with its secret fields masked; `None` if there are none, or they were revealed.
-    pub(crate) fn masked_payload(&self) -> Result<Option<Vec<u8>>, Error> {
-        if self.secret.is_empty() || self.revealed {
-            return Ok(None);
-        }
-        let masked = masked(&self.payload.bytes, &self.secret).ok_or_else(|| {
-            let what = "a job's payload has secret fields, and is not as oxcart writes payloads";
-            Error::new(ErrorKind::Codec, what).with_job(&self.id)
-        });
-        masked.map(Some)
     }
 
     /// What its handler gave back, as the type it gave (or any other that can be read from it); `None` if the job has not completed.

@@ -5,6 +5,8 @@ pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod cancel_on_drop;
 pub(crate) mod cancel_requests;
+pub(crate) mod cause;
+pub(crate) mod cloud_event;
 pub(crate) mod dead;
 pub(crate) mod delete;
 pub(crate) mod draft;
@@ -49,6 +51,7 @@ use crate::error::Error;
 use crate::events::stream::{EventCursor, EventStream};
 use crate::id::JobId;
 use crate::job::Job;
+use crate::job::cloud_event::source_of;
 use crate::name::QueueName;
 use crate::policy::durability::{Durability, Level};
 use crate::queue::enqueue::Enqueue;
@@ -93,6 +96,15 @@ impl QueueInner {
             durability,
             parts,
         }
+    }
+
+    /// Where its jobs come from, unless they say something else: as CloudEvents name it.
+    pub(crate) fn source(&self) -> String {
+        let Setup {
+            source, namespace, ..
+        } = &*self.setup;
+        let default = || source_of(&namespace.to_string(), self.name.as_str());
+        source.clone().unwrap_or_else(default)
     }
 
     /// What sends jobs of this level.

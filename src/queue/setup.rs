@@ -16,6 +16,10 @@ pub(crate) struct Setup {
     pub(crate) call_timeout: Duration,
     /// Who works with this program: noted in the audits of queues.
     pub(crate) operator: Option<String>,
+    /// Where jobs and events say that they come from, if something is set.
+    pub(crate) source: Option<String>,
+    /// What is enqueued in a handler gets its cause as headers.
+    pub(crate) causes: bool,
     pub(crate) shelf: Shelf,
 }
 
@@ -38,6 +42,8 @@ mod in_memory {
                 payload_max: 1024 * 1024,
                 call_timeout: Duration::from_secs(5),
                 operator: None,
+                source: None,
+                causes: true,
                 shelf: Shelf::default(),
             })
         }

@@ -120,7 +120,8 @@ impl ScheduleBuilder {
         let request = job.into_enqueue(&queue);
         let prepared = check(&name, &rule).and_then(|()| {
             let fixed = request.is_given_an_id();
-            let mut request = request;
+            // A tick makes the job, long after the handler has ended that stores the schedule.
+            let mut request = request.without_cause();
             let (its_queue, job) = request.prepare()?;
             check_job(&queue, &its_queue, &job, fixed)?;
             rule.job = request.name().to_owned();

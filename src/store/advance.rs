@@ -76,7 +76,7 @@ pub(crate) struct Advance<'a> {
     /// Whether this worker can keep the timer for the next due job.
     pub(crate) hold: bool,
     /// The names for which this worker has handlers, if it asks for jobs that others handed back.
-    pub(crate) handlers: Option<&'a [&'static str]>,
+    pub(crate) handlers: Option<&'a [&'a str]>,
     /// The last news of such jobs that the worker has heard; 0 if there was none.
     pub(crate) heard: u64,
     /// All workers are to hear that there are such jobs once more.
@@ -181,7 +181,7 @@ struct Arguments<'a> {
     lease_ms: u64,
     hold: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    handlers: Option<&'a [&'static str]>,
+    handlers: Option<&'a [&'a str]>,
     #[serde(skip_serializing_if = "is_zero")]
     heard: u64,
     #[serde(skip_serializing_if = "std::ops::Not::not")]

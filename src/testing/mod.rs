@@ -9,6 +9,7 @@
 pub(crate) mod batched;
 pub(crate) mod context;
 pub(crate) mod drain;
+pub(crate) mod readable;
 mod show;
 
 use std::time::Duration;
@@ -195,7 +196,7 @@ fn of_type<J: Job>(queue: &Queue) -> Vec<(JobInfo, J)> {
         .into_iter()
         .filter(|info| info.name == J::NAME);
     // The test has made them.
-    let decoded = |info: JobInfo| match info.clone().reveal().payload() {
+    let decoded = |info: JobInfo| match info.clone().reveal().job() {
         Ok(job) => (info, job),
         Err(error) => panic!("job {}: {error}", info.id),
     };

@@ -13,11 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde::Serialize;
 use tracing::warn;
 
 use crate::error::Error;
 use crate::job::Job;
+use crate::job::cloud_event::CloudEvent;
 use crate::name::{self, QueueName};
+use crate::queue::cloud_event::Untyped;
 use crate::queue::{Queue, QueueInner};
 use crate::store::attach::Attach;
 use crate::store::backend::{Refusal, Trouble};
@@ -151,6 +154,20 @@ impl Topic {
     /// A request to publish an event: set what goes with it, then await it.
     pub fn publish<E: Job<Output = ()>>(&self, event: E) -> Publish<E> {
         Publish::new(self, event)
+    }
+
+    /// A request to publish an event that is made of a [`CloudEvent`]: as [`Queue::enqueue_event`].
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(orders: Topic) -> Result<(), Box<dyn std::error::Error>> {
+    /// let text = r#"{"specversion": "1.0", "id": "17", "type": "order-placed", "source": "/shop", "data": {"order": 17}}"#;
+    /// let event: CloudEvent<serde_json::Value> = serde_json::from_str(text)?;
+    /// orders.publish_event(event).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn publish_event<D: Serialize>(&self, event: CloudEvent<D>) -> Publish<Untyped> {
+        Publish::of_event(self, event)
     }
 
     /// A request to publish many events of one type, in order: plain events, or requests made with [`publish`](Self::publish) where they need a subject or

@@ -4,12 +4,16 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
+use serde::Serialize;
+
 use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
+use crate::job::cloud_event::CloudEvent;
 use crate::policy::event_filter::SUBJECT;
 use crate::policy::key::check_key;
 use crate::queue::Queue;
+use crate::queue::cloud_event::Untyped;
 use crate::queue::enqueue::Enqueue;
 use crate::store::outbox::message::Message;
 use crate::store::publish;
@@ -65,6 +69,16 @@ impl<E: Job<Output = ()>> fmt::Debug for Publish<E> {
     }
 }
 
+impl Publish<Untyped> {
+    pub(super) fn of_event<D: Serialize>(topic: &Topic, event: CloudEvent<D>) -> Self {
+        let inner = std::sync::Arc::clone(&topic.inner);
+        Self {
+            topic: topic.clone(),
+            request: Enqueue::of_event(&Queue { inner }, event),
+        }
+    }
+}
+
 impl<E: Job<Output = ()>> Publish<E> {
     pub(super) fn new(topic: &Topic, event: E) -> Self {
         let inner = std::sync::Arc::clone(&topic.inner);
@@ -88,6 +102,16 @@ impl<E: Job<Output = ()>> Publish<E> {
     /// Send this along, for filters and handlers to read ([`Context::header`](crate::Context::header)). All headers of an event have 1,024 bytes at most, names and values together.
     pub fn header(self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.with(|request| request.header(key, value))
+    }
+
+    /// The id of all that comes of one first cause: the header `correlationid`; see [`Enqueue::correlation_id`].
+    pub fn correlation_id(self, id: impl Into<String>) -> Self {
+        self.with(|request| request.correlation_id(id))
+    }
+
+    /// The id of the job, event or message that is the cause of this event: the header `causationid`; see [`Enqueue::causation_id`].
+    pub fn causation_id(self, id: impl Into<String>) -> Self {
+        self.with(|request| request.causation_id(id))
     }
 
     /// Under this id, instead of a new one: something that the fact itself brings along, such as the id of a request. As long as an event with it is in the log,

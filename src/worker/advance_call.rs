@@ -12,8 +12,8 @@ use crate::worker::inner::WorkerInner;
 /// One call of `advance`, whatever its number.
 pub(crate) struct AdvanceCall<'a> {
     pub(crate) shared: &'a WorkerShared,
-    /// The names for which the worker has handlers.
-    pub(crate) names: &'a [&'static str],
+    /// The names for which the worker asks, if it does.
+    pub(crate) names: Vec<&'a str>,
     pub(crate) next: &'a NextCall,
     /// The suspects that it may bring.
     pub(crate) suspects: Suspects,
@@ -26,7 +26,10 @@ impl<'a> AdvanceCall<'a> {
         let turn = next.suspects.as_ref();
         Self {
             shared: &worker.shared,
-            names: &worker.names,
+            names: match next.by_name {
+                true => worker.names.iter().map(String::as_str).collect(),
+                false => Vec::new(),
+            },
             next,
             suspects: turn.map_or_else(Suspects::default, SuspectTurn::suspects),
             keeps_timers: true,
@@ -63,7 +66,7 @@ impl NumberedCall for AdvanceCall<'_> {
             suspects: self.suspects,
             lease_ms: millis(shared.config.lease),
             hold: self.keeps_timers && shared.slots.is_claiming(),
-            handlers: next.by_name.then_some(self.names),
+            handlers: next.by_name.then_some(&self.names[..]),
             heard: next.heard,
             again: next.again,
             traits: next.traits,

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::codec::{self, Dialect};
+use crate::codec;
 use crate::error::Error;
 use crate::job::Job;
 use crate::job::options::JobOptions;
+use crate::job::reader::Reader;
+use crate::job::record::Record;
 use crate::service::lease::Lease;
 use crate::worker::context::Context;
 use crate::worker::decide::Happened;
@@ -27,9 +29,12 @@ pub(crate) trait AnyHandler: Send + Sync {
 
     fn options(&self) -> JobOptions;
 
-    /// Decodes the payload. Nothing of the handler runs before the first poll, its arguments
+    /// The last version of the payload that it reads.
+    fn version(&self) -> u32;
+
+    /// Decodes the payload of the record. Nothing of the handler runs before the first poll, its arguments
     /// included.
-    fn start(&self, payload: &[u8], dialect: Dialect, context: Context) -> Result<Started, Error>;
+    fn start(&self, record: &Record, context: Context) -> Result<Started, Error>;
 
     /// Where jobs wait for one another, if the handler takes several at once.
     #[allow(
@@ -99,6 +104,7 @@ pub(crate) struct Place {
 
 struct Typed<H, J, Args> {
     handler: Arc<H>,
+    reader: Reader<J>,
     types: PhantomData<fn() -> (J, Args)>,
 }
 
@@ -109,6 +115,7 @@ where
     Args: 'static,
 {
     fn check(&self, states: &States, _: usize) -> Result<(), Error> {
+        self.reader.check()?;
         H::check(states)
     }
 
@@ -116,8 +123,12 @@ where
         J::options()
     }
 
-    fn start(&self, payload: &[u8], dialect: Dialect, context: Context) -> Result<Started, Error> {
-        let job: J = codec::decode("a job's payload", payload, dialect)?;
+    fn version(&self) -> u32 {
+        J::VERSION
+    }
+
+    fn start(&self, record: &Record, context: Context) -> Result<Started, Error> {
+        let job = self.reader.read(record)?;
         let handler = Arc::clone(&self.handler);
         // Everything of the handler is inside the future: its panics are caught there.
         Ok(Started::Alone(Box::pin(async move {
@@ -138,6 +149,7 @@ where
 {
     Box::new(Typed {
         handler: Arc::new(handler),
+        reader: Reader::new(),
         types: PhantomData,
     })
 }

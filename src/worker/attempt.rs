@@ -11,6 +11,7 @@ use crate::job::attempt::Attempt;
 use crate::job::outcome::Outcome;
 use crate::job::record::Record;
 use crate::propagation;
+use crate::queue::cause;
 use crate::service::lease::Lease;
 use crate::service::suspect::SuspectPermit;
 use crate::store::advance::{Claimed, Settlement};
@@ -87,6 +88,7 @@ pub(crate) fn attend_to<'a>(
             Ok(record) if !worker.middleware.is_empty() => {
                 let span = span(worker, &context);
                 let wrapped = run_wrapped(worker, lease, record, terms, context.clone());
+                let wrapped = cause::within(context.inner.clone(), wrapped);
                 let outcome = Box::pin(wrapped.instrument(span.clone())).await;
                 propagation::ended(&span, &outcome);
                 outcome
@@ -94,6 +96,7 @@ pub(crate) fn attend_to<'a>(
             Ok(ref record) => {
                 let span = span(worker, &context);
                 let handled = run_handler(worker, record, lease, context.clone(), terms);
+                let handled = cause::within(context.inner.clone(), handled);
                 let happened = handled.instrument(span.clone()).await;
                 let outcome = terms.decide(worker, lease, happened);
                 propagation::ended(&span, &outcome);

@@ -16,10 +16,11 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::codec::{self, Dialect};
 use crate::error::Error;
 use crate::job::Job;
 use crate::job::options::JobOptions;
+use crate::job::reader::Reader;
+use crate::job::record::Record;
 use crate::worker::any_handler::{AnyHandler, Gathering, Started};
 use crate::worker::builder::WorkerBuilder;
 use crate::worker::context::Context;
@@ -157,13 +158,18 @@ impl WorkerBuilder {
         handler: impl BatchHandler<J, Args>,
     ) -> Self {
         let gather = Arc::new(Gather::new(handler, batch.up_to, batch.within, batch.share));
-        self.handler::<J>(Box::new(TypedBatch { batch, gather }))
+        self.handler::<J>(Box::new(TypedBatch {
+            batch,
+            gather,
+            reader: Reader::new(),
+        }))
     }
 }
 
 struct TypedBatch<H, J: Job, Args> {
     batch: Batch,
     gather: Arc<Gather<H, J, Args>>,
+    reader: Reader<J>,
 }
 
 impl<H, J, Args> AnyHandler for TypedBatch<H, J, Args>
@@ -174,6 +180,7 @@ where
 {
     fn check(&self, states: &States, concurrency: usize) -> Result<(), Error> {
         self.batch.check(concurrency)?;
+        self.reader.check()?;
         H::check(states)
     }
 
@@ -181,8 +188,12 @@ where
         J::options()
     }
 
-    fn start(&self, payload: &[u8], dialect: Dialect, context: Context) -> Result<Started, Error> {
-        let job: J = codec::decode("a job's payload", payload, dialect)?;
+    fn version(&self) -> u32 {
+        J::VERSION
+    }
+
+    fn start(&self, record: &Record, context: Context) -> Result<Started, Error> {
+        let job = self.reader.read(record)?;
         let gather = Arc::clone(&self.gather);
         Ok(Started::Joins(Box::new(Member {
             job,

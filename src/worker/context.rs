@@ -10,9 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
+use crate::job::Job;
 use crate::job::attempt::Attempt;
+use crate::job::cloud_event::{CloudEvent, Described};
 use crate::job::history::cut;
 use crate::queue::Queue;
+use crate::queue::cause::{CAUSATION, Running, correlation_of, header_of};
 use crate::runtime;
 use crate::service::lease::Lease;
 use crate::store::progress::{Progress, Stored};
@@ -57,6 +60,17 @@ pub(crate) struct ContextInner {
     pub(crate) suspension: Suspension,
     /// In a test of a handler alone: its steps.
     pub(crate) alone: Option<Box<Alone>>,
+}
+
+/// It is the cause of what its handler enqueues.
+impl Running for ContextInner {
+    fn id(&self) -> &JobId {
+        &self.attempt.id
+    }
+
+    fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
 }
 
 impl ContextInner {
@@ -115,8 +129,49 @@ impl Context {
     /// One header.
     #[must_use]
     pub fn header(&self, key: &str) -> Option<&str> {
-        let found = self.inner.headers.iter().find(|(known, _)| known == key);
-        found.map(|(_, value)| value.as_str())
+        header_of(self.headers(), key)
+    }
+
+    /// The id of all that came of one first cause: what the job carries as the header `correlationid`, or its own id if it carries none, because it is
+    /// the first cause itself. What the handler enqueues or publishes carries the same, by itself.
+    ///
+    /// Not so what it enqueues in a task of its own (`tokio::spawn`), and what a [batch handler](crate::BatchHandler) enqueues, which has many jobs: there
+    /// [`Enqueue::correlation_id`](crate::Enqueue::correlation_id) and [`causation_id`](crate::Enqueue::causation_id) say it.
+    #[must_use]
+    pub fn correlation_id(&self) -> &str {
+        correlation_of(self.id(), self.headers())
+    }
+
+    /// The id of the job or event that caused this one, if it is known: the header `causationid`.
+    #[must_use]
+    pub fn causation_id(&self) -> Option<&str> {
+        self.header(CAUSATION)
+    }
+
+    /// The job as a [`CloudEvent`], to hand it to another system. All of its fields are there, also [secret](Job::SECRET) ones.
+    ///
+    /// ```
+    /// # use oxcart::{Context, Failure, Job};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)] struct OrderPlaced { order: u64 }
+    /// # impl Job for OrderPlaced { const NAME: &'static str = "order-placed"; type Output = (); }
+    /// # async fn post(_: String) -> Result<(), std::io::Error> { Ok(()) }
+    /// async fn forward(event: OrderPlaced, context: Context) -> Result<(), Failure> {
+    ///     let event = serde_json::to_string(&context.cloud_event(event))?;
+    ///     Ok(post(event).await?)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn cloud_event<J: Job>(&self, job: J) -> CloudEvent<J> {
+        let described = Described {
+            id: self.id(),
+            name: &self.attempt().name,
+            source: self.queue().inner.source(),
+            headers: self.headers(),
+            enqueued_at: self.enqueued_at(),
+            version: J::VERSION,
+        };
+        CloudEvent::of(&described, job)
     }
 
     /// The queue the job came from, to enqueue follow-ups.

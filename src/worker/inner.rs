@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::maintenance::declared_settings::DeclaredSettings;
-use crate::policy::job_names::finds_its_worker;
+use crate::policy::job_names::{finds_its_worker, names_up_to};
 use crate::runtime;
 use crate::schedule::builder::DeclaredSchedule;
 use crate::service::WorkerShared;
@@ -20,8 +20,8 @@ pub(crate) struct WorkerInner {
     pub(crate) handlers: Handlers,
     /// What wraps them, the outermost first.
     pub(crate) middleware: Vec<Box<dyn AnyMiddleware>>,
-    /// The names of the handlers for which this worker asks for jobs that other workers handed back.
-    pub(crate) names: Vec<&'static str>,
+    /// The names for which this worker asks for jobs that other workers handed back: those of its handlers, also with versions.
+    pub(crate) names: Vec<String>,
     pub(crate) states: Arc<States>,
     pub(crate) rules: Rules,
     /// What its code declares.
@@ -39,7 +39,10 @@ impl WorkerInner {
         settings: DeclaredSettings,
         schedules: Vec<DeclaredSchedule>,
     ) -> Self {
-        let mut names: Vec<_> = handlers.keys().copied().collect();
+        let names = handlers
+            .iter()
+            .map(|(name, it)| names_up_to(name, it.version()));
+        let mut names: Vec<_> = names.flatten().collect();
         names.retain(|name| finds_its_worker(name));
         names.sort_unstable();
         Self {

@@ -47,8 +47,15 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
     let Some(handler) = worker.handlers.get(name) else {
         return Happened::UnknownName(name.to_owned());
     };
+    if record.version > handler.version() {
+        return Happened::NewerVersion {
+            name: name.to_owned(),
+            version: record.version,
+            known: handler.version(),
+        };
+    }
     let attempt = Arc::clone(&context.inner);
-    let running = match handler.start(&record.payload, record.dialect, context) {
+    let running = match handler.start(record, context) {
         Ok(Started::Alone(running)) => worker.inside.run(running),
         Ok(Started::Joins(batch)) => {
             let bounds = Bounds {

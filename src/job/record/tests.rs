@@ -90,7 +90,7 @@ fn an_edited_record_differs_in_nothing_but_what_was_edited() {
         (None, Some(3)),
         (Some(&large), Some(1)),
     ] {
-        let new = payload.map(|payload| ("hi", payload));
+        let new = payload.map(|bytes| other("hi", bytes, None));
         let (rest, new) = edited(&bytes, new, attempts).unwrap();
         let mut bytes = [&bytes[..12], &rest].concat();
         let apart = match new {
@@ -103,7 +103,7 @@ fn an_edited_record_differs_in_nothing_but_what_was_edited() {
         assert_eq!(record.attempts, attempts.unwrap_or(ATTEMPTS_DEFAULT));
         assert_eq!((record.keep, &record.headers), (keep.keep, &headers));
     }
-    let error = edited(&bytes, Some(("other", &[0xc0])), None).unwrap_err();
+    let error = edited(&bytes, Some(other("other", &[0xc0], None)), None).unwrap_err();
     assert!(
         error.is_invalid() && error.to_string().contains("`hi`"),
         "{error}"
@@ -167,4 +167,58 @@ fn whatever_redis_holds_decoding_never_panics() {
     }
     let newer = Record::decode(&[4, 0], None).unwrap_err();
     assert!(newer.to_string().contains("newer version"), "{newer}");
+}
+
+fn other<'a>(name: &'a str, bytes: &'a [u8], version: Option<u32>) -> OtherPayload<'a> {
+    OtherPayload {
+        name,
+        bytes,
+        version,
+    }
+}
+
+#[test]
+fn the_version_of_a_payload_is_stored_unless_it_is_the_first() {
+    let encoded = |version| {
+        let mut options = JobOptions::new().keep(Retention::Nothing);
+        options.version = version;
+        EncodedRecord::new("hi", vec![0xc0], &options, Vec::new())
+    };
+    assert_eq!(encoded(None), encoded(Some(1)));
+    assert_eq!(
+        encoded(Some(12)).bytes(),
+        encoded(None).bytes() + "version=12 ".len()
+    );
+    let version = |encoded: &EncodedRecord| encoded.read().unwrap().version;
+    assert_eq!(version(&encoded(None)), 1);
+    let record = encoded(Some(12));
+    assert_eq!(version(&record), 12);
+    assert_eq!(version(&record.clone().ordered_by("k")), 12);
+    assert_eq!(version(&record.with_header("k", "v").unwrap()), 12);
+    let mut garbled = encoded(None).record;
+    garbled.splice(0..0, *b"version=x ");
+    assert_eq!(
+        version(&EncodedRecord::kept(garbled, None)),
+        u32::MAX,
+        "nobody knows it"
+    );
+}
+
+#[test]
+fn another_payload_brings_its_version_along() {
+    let mut options = JobOptions::new().weight(3);
+    options.version = Some(12);
+    let bytes = stored(
+        &EncodedRecord::new("hi", vec![0xc0], &options, Vec::new()),
+        5,
+        3,
+    );
+    for (version, then) in [(None, 12), (Some(1), 1), (Some(13), 13)] {
+        let (rest, _) = edited(&bytes, Some(other("hi", &[1], version)), None).unwrap();
+        let record = Record::decode(&[&bytes[..12], &rest].concat(), None).unwrap();
+        assert_eq!((record.version, record.weight), (then, 3));
+    }
+    let (rest, _) = edited(&bytes, None, Some(2)).unwrap();
+    let record = Record::decode(&[&bytes[..12], &rest].concat(), None).unwrap();
+    assert_eq!(record.version, 12);
 }

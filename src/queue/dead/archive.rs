@@ -18,7 +18,7 @@ use crate::job::head::behind_the_place;
 use crate::job::history::{Counters, FailedAttempt};
 use crate::job::options::PRIORITY_MAX;
 use crate::job::outcome::{DeadReason, Ending};
-use crate::job::record::{EncodedRecord, NewPayload, edited};
+use crate::job::record::{EncodedRecord, NewPayload, OtherPayload, edited};
 use crate::queue::Queue;
 use crate::queue::dead::walk::{Walk, died_at};
 use crate::queue::dead::{DeadLetters, beside};
@@ -238,7 +238,12 @@ impl DeadLetter {
         let (masked, mut payload) = (job.masked_payload()?, found.payload.clone());
         let mut rest = behind_the_place(&found.record).map(<[u8]>::to_vec);
         if let Some(masked) = &masked {
-            let (changed, new) = edited(&found.record, Some((&job.name, masked)), None)?;
+            let masked = OtherPayload {
+                name: &job.name,
+                bytes: masked,
+                version: None,
+            };
+            let (changed, new) = edited(&found.record, Some(masked), None)?;
             rest = Some(changed);
             payload = match new {
                 NewPayload::Apart(payload) => Some(payload),

@@ -3,6 +3,7 @@
 
 use crate::id::JobId;
 use crate::memory::state::{Collection, State, moment};
+use crate::policy::job_names::without_version;
 
 /// What is known of a job that was handed back.
 #[derive(Debug)]
@@ -70,9 +71,15 @@ impl State {
         let now_ms = self.now_ms();
         let asked = handlers.iter().map(|name| ((*name).to_owned(), now_ms));
         self.asked.extend(asked);
-        let is_paused = |name: &&&str| self.is_paused_name(name.as_bytes());
+        let is_paused = |name: &&&str| self.is_paused_offer(name);
         let handlers = handlers.iter().filter(|name| !is_paused(name));
         self.offered(&handlers.copied().collect::<Vec<_>>())
+    }
+
+    /// Whether a name is paused under which a job is kept; it may have a version.
+    fn is_paused_offer(&self, name: &str) -> bool {
+        let of_job = without_version(name);
+        self.is_paused_name(name.as_bytes()) || self.is_paused_name(of_job.as_bytes())
     }
 
     /// The unhandled jobs of these names, in the order of their places.
@@ -93,7 +100,7 @@ impl State {
     fn too_old_at(&self, id: &JobId) -> Option<u64> {
         let name = self.jobs.get(id)?.name.as_ref()?;
         // While its name is paused a job does not grow older.
-        let asked_ms = match self.is_paused_name(name.name.as_bytes()) {
+        let asked_ms = match self.is_paused_offer(&name.name) {
             true => self.now_ms(),
             false => *self.asked.get(&name.name)?,
         };

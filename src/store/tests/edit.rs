@@ -13,12 +13,20 @@ use super::{Rig, completed, job, on_both, settlement};
 use crate::id::JobId;
 use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::outcome::Outcome;
-use crate::job::record::{NewPayload, Record, edited};
+use crate::job::record::{NewPayload, OtherPayload, Record, edited};
 use crate::job::state::State;
 use crate::queue::info::JobInfo;
 use crate::store::edit::{Edit, Edited, Rewrite};
 use crate::store::enqueue::{Due, NewJob};
 use crate::store::get::Get;
+
+fn of_test(bytes: &[u8]) -> OtherPayload<'_> {
+    OtherPayload {
+        name: "test",
+        bytes,
+        version: None,
+    }
+}
 
 fn delayed(id: &str, ms: u64) -> NewJob {
     let due = Due::After { ms };
@@ -37,7 +45,7 @@ impl Rig {
     }
 
     fn rewrite(&mut self, id: &str, seen: &[u8], payload: &[u8], attempts: u32) -> Edited {
-        let (rest, payload) = edited(seen, Some(("test", payload)), Some(attempts)).unwrap();
+        let (rest, payload) = edited(seen, Some(of_test(payload)), Some(attempts)).unwrap();
         let id = &JobId::stored(id);
         self.call(&Edit {
             id,
@@ -260,7 +268,7 @@ impl Operation for EditOne {
         let found = world.memory.call(&Get { id: id.as_str() });
         let seen = found.map(|found| found.record).unwrap_or_default();
         let payload = vec![1; self.bytes.unwrap_or(0)];
-        let change = edited(&seen, Some(("test", &payload)), None).ok();
+        let change = edited(&seen, Some(of_test(&payload)), None).ok();
         // A job of another type gets no payload of this one.
         let bytes = self.bytes.filter(|_| seen.is_empty() || change.is_some());
         let (rest, payload) = change.unwrap_or((Vec::new(), NewPayload::Unchanged));

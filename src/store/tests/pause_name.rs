@@ -41,7 +41,7 @@ const PROMOTE: Promote<'_> = Promote {
     hold: true,
 };
 /// What the workers here have handlers for.
-const ALL: &[&str] = &["mail", "report"];
+const ALL: &[&str] = &["mail", "mail#2", "report"];
 
 /// A job whose name is what its id begins with.
 fn named(id: &str) -> NewJob {
@@ -245,6 +245,26 @@ fn an_order_waits_for_its_job_of_a_paused_name(mut rig: Rig) {
     assert_eq!(rig.claims(5), ["report-2"]);
 }
 
+/// It was handed back by a worker that does not know the version of its payload.
+fn a_job_that_waits_by_name_and_version_waits_while_the_name_is_paused(mut rig: Rig) {
+    rig.enqueue(&[named("mail-1"), named("report-1")]);
+    let running = rig.work(&[], 1);
+    assert_eq!(ids(&running), ["mail-1"]);
+    rig.pause_name("mail", true);
+    let (entry, after, name) = (entry(), DAY, Some("mail#2".to_owned()));
+    rig.ends(&running.claimed[0], Outcome::Bounced { after, entry, name });
+    assert_eq!(rig.claims(5), ["report-1"]);
+    // It does not grow older.
+    for _ in 0..3 {
+        rig.wait(DAY);
+        rig.call(&PROMOTE);
+        assert_eq!(rig.claims(5), [""; 0]);
+    }
+    assert_eq!((rig.size("unhandled"), rig.size("waiting")), (1, 0));
+    rig.pause_name("mail", false);
+    assert_eq!(rig.claims(5), ["mail-1"]);
+}
+
 fn jobs_that_become_due_or_are_retried_wait_too(mut rig: Rig) {
     rig.enqueue(&[named("mail-1")]);
     rig.enqueue(&[
@@ -442,6 +462,7 @@ on_both!(
     g7_calls_are_bounded_however_many_jobs_are_paused,
     a_group_goes_on_with_its_other_jobs,
     an_order_waits_for_its_job_of_a_paused_name,
+    a_job_that_waits_by_name_and_version_waits_while_the_name_is_paused,
     jobs_that_become_due_or_are_retried_wait_too,
     a_job_of_a_paused_name_expires_and_keeps_its_unique_key,
     a_job_that_is_set_aside_is_no_start,

@@ -1,0 +1,107 @@
+//! Jobs that leave a queue as CloudEvents, and CloudEvents that become jobs.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::error::Error;
+use crate::id::JobId;
+use crate::job::Job;
+use crate::job::cloud_event::{CloudEvent, Described};
+use crate::queue::Queue;
+use crate::queue::enqueue::Enqueue;
+use crate::queue::info::JobInfo;
+
+/// The type of jobs and events that were made of a [`CloudEvent`]: their name and their payload are those of the event. What the handler gives back is
+/// not read; [`Queue::job`] tells it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Untyped;
+
+impl Job for Untyped {
+    /// Each of them has the name of its event instead.
+    const NAME: &'static str = "untyped";
+    type Output = ();
+}
+
+impl fmt::Debug for Untyped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Untyped")
+    }
+}
+
+impl Queue {
+    /// A job of this queue as a [`CloudEvent`], whose data is the payload: as the type of the job, or as a type that holds any value. Secret fields are masked, as in
+    /// [`JobInfo::payload`], unless they were [revealed](JobInfo::reveal). The payload is given in the version in which it is stored, and the attribute `schemaversion` tells which.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(billing: Queue, id: JobId) -> Result<(), Box<dyn std::error::Error>> {
+    /// if let Some(job) = billing.job(&id).await? {
+    ///     let event: CloudEvent<serde_json::Value> = billing.cloud_event(&job)?;
+    ///     println!("{}", serde_json::to_string(&event)?);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the payload cannot be read as a `D`.
+    pub fn cloud_event<D: DeserializeOwned>(&self, job: &JobInfo) -> Result<CloudEvent<D>, Error> {
+        let described = Described {
+            id: &job.id,
+            name: &job.name,
+            source: self.inner.source(),
+            headers: &job.headers,
+            enqueued_at: job.enqueued_at,
+            version: job.version,
+        };
+        Ok(CloudEvent::of(&described, job.payload()?))
+    }
+
+    /// A request to enqueue a job that is made of a [`CloudEvent`]: its id, its name and its payload are those of the event, and what else the event says
+    /// travels as headers, within their 1,024 bytes. Set what else it needs, then await it. An event whose id is in the queue is not enqueued again.
+    ///
+    /// Nobody checks that the data is what jobs of that name have. If it is not, no handler can read the job: it is handed back, and dead in the end.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(billing: Queue) -> Result<(), Box<dyn std::error::Error>> {
+    /// let text = r#"{"specversion": "1.0", "id": "17", "type": "charge", "source": "/shop", "data": {"order": 17}}"#;
+    /// let event: CloudEvent<serde_json::Value> = serde_json::from_str(text)?;
+    /// billing.enqueue_event(event).attempts(3).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Awaiting it gives [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for an event that is not as CloudEvents 1.0 says, whose id or type cannot be those of a job, or whose data
+    /// is binary (`data_base64`); otherwise as [`Enqueue`].
+    pub fn enqueue_event<D: Serialize>(&self, event: CloudEvent<D>) -> Enqueue<Untyped> {
+        Enqueue::of_event(self, event)
+    }
+}
+
+impl Enqueue<Untyped> {
+    pub(crate) fn of_event<D: Serialize>(queue: &Queue, event: CloudEvent<D>) -> Self {
+        let read = || {
+            event.check()?;
+            let (id, version) = (JobId::new(&event.id)?, event.version()?);
+            let payload = codec::encode("the data of a CloudEvent", &event.data)?;
+            Ok((id, version, payload))
+        };
+        let request = match read() {
+            Err(error) => return Self::failed(error),
+            Ok((id, version, payload)) => {
+                let request = Self::encoded(queue, payload).id(id).version(version);
+                request.named(event.name.clone())
+            }
+        };
+        let headers = event.headers();
+        headers.fold(request, |request, (name, value)| {
+            request.header(name, value)
+        })
+    }
+}
