@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use calls::{
-    LATER, all, bounced, end, entry, held, held_back, listed, orphans, receive, recover, tick,
-    tried,
+    LATER, all, bounced, breaker_rules, end, entry, held, held_back, listed, orphans, receive,
+    recover, tick, tried,
 };
 pub(super) use calls::{keyed, report};
 
@@ -35,6 +35,8 @@ use crate::store::alert_round::AlertRound;
 use crate::store::alerts::Alerts;
 use crate::store::attach::Attach;
 use crate::store::audit::Audit;
+use crate::store::breaker::{Breaker, Force};
+use crate::store::call_ended::{CallEnded, End};
 use crate::store::cancel::Cancel;
 use crate::store::children::Children;
 use crate::store::commit::Commit;
@@ -60,6 +62,7 @@ use crate::store::outbox::Outbox;
 use crate::store::owner::Owner;
 use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
+use crate::store::permit::Permit;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
 use crate::store::publish::Publish;
@@ -185,6 +188,26 @@ verbs! {
         "note in the audit" => |redis, _| {
             let (note, limit, before) = (Some(&b"entry"[..]), 5, None);
             tried(redis, &Audit { note, limit, before })
+        },
+    }
+    breaker: Breaker<'_> {
+        "look at a breaker" => |redis, _| {
+            let (rules, force, why) = (breaker_rules(), Force::Nothing, "");
+            tried(redis, &Breaker { rules, force, why })
+        },
+        "force a breaker" => |redis, _| {
+            let (rules, force, why) = (breaker_rules(), Force::Closed, "ada");
+            tried(redis, &Breaker { rules, force, why })
+        },
+    }
+    call_ended: CallEnded<'_> {
+        "a probe has ended" => |redis, _| {
+            let (rules, succeeded, ended, probe, why) = (breaker_rules(), 3, End::Well, 1, "");
+            tried(redis, &CallEnded { rules, succeeded, ended, probe, why })
+        },
+        "a call has failed" => |redis, _| {
+            let (rules, succeeded, ended, probe, why) = (breaker_rules(), 0, End::Failed, 0, "down");
+            tried(redis, &CallEnded { rules, succeeded, ended, probe, why })
         },
     }
     cancel: Cancel<'_> {
@@ -330,6 +353,9 @@ verbs! {
             let (name, pause, most) = ("test", false, 5);
             tried(redis, &PauseName { name, pause, most })
         },
+    }
+    permit: Permit {
+        "permit" => |redis, _| tried(redis, &Permit { rules: breaker_rules(), succeeded: 2 }),
     }
     progress: Progress<'_> {
         "progress" => |redis, receipt| {

@@ -9,6 +9,7 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
+use crate::policy::breaker::{BreakerSettings, Rules};
 use crate::policy::unique::{OnDuplicate, Unique};
 use crate::store::Verb;
 use crate::store::enqueue::NewJob;
@@ -154,4 +155,9 @@ pub(super) fn held_back() -> [NewJob; 4] {
         let record = EncodedRecord::new("test", vec![0xc0], options, Vec::new());
         NewJob { record, ..job(id) }
     })
+}
+
+pub(super) fn breaker_rules() -> Rules {
+    let rules = BreakerSettings::new().rules();
+    rules.expect("the defaults are allowed")
 }
