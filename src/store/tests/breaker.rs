@@ -314,8 +314,15 @@ on_both!(
 /// Something that is done to a breaker.
 #[derive(Debug, Clone)]
 enum OnBreaker {
-    Permit { calls: u64 },
-    Ended { ended: End, probe: u64 },
+    Permit {
+        calls: u64,
+    },
+    Ended {
+        ended: End,
+        probe: u64,
+    },
+    /// Probes go, and all of them end well.
+    Mend,
     Force(Force),
 }
 
@@ -341,6 +348,7 @@ pub(super) fn operation() -> impl Strategy<Value = Op> {
     let what = prop_oneof![
         6 => (1..30u64).prop_map(|calls| OnBreaker::Permit { calls }),
         8 => (ended, probe).prop_map(|(ended, probe)| OnBreaker::Ended { ended, probe }),
+        2 => Just(OnBreaker::Mend),
         1 => select(force.to_vec()).prop_map(OnBreaker::Force),
     ];
     let rules = (
@@ -403,6 +411,19 @@ impl Operation for ToBreaker {
                     probe,
                     why,
                 })?;
+            }
+            OnBreaker::Mend => {
+                for _ in 0..rules.probes {
+                    world.both(&Permit { rules, succeeded })?;
+                    let (ended, probe) = (End::Well, last_probe(world));
+                    world.both(&CallEnded {
+                        rules,
+                        succeeded,
+                        ended,
+                        probe,
+                        why,
+                    })?;
+                }
             }
             OnBreaker::Force(force) => world.both(&Breaker { rules, force, why })?,
         }
