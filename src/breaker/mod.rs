@@ -52,7 +52,7 @@ use crate::store::delete::Delete;
 ///     .state(stripe)
 ///     .handle(async |charge: Charge, stripe: State<Breaker>| {
 ///         let receipt = stripe.call(|| charge_card(&charge)).await?;
-///         Ok(receipt)
+///         Ok::<_, Failure>(receipt)
 ///     });
 /// worker.build()?.run().await?;
 /// # Ok(()) }
