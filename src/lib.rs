@@ -377,6 +377,11 @@ struct SecurityPage;
 #[doc = include_str!("../docs/batches.md")]
 struct BatchesPage;
 
+/// And of the page on breakers.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/breakers.md")]
+struct BreakersPage;
+
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/testing.md")]
