@@ -10,7 +10,7 @@ if it.state == 'open' and now_ms >= it.until_ms then
   if it.forced == '-' then
     queue.change_breaker(it, 'half-open')
   else
-    it.until_ms, it.turns = now_ms + args.open_ms, 0
+    it.until_ms = now_ms + args.open_ms
   end
 elseif it.state == 'rising' and now_ms >= it.since + args.rise_ms then
   queue.change_breaker(it, 'closed')

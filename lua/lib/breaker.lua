@@ -1,7 +1,7 @@
 -- A breaker: whether calls of a dependency may go, for all processes. `breaker` is a hash: state is `<state> <forced> <since> <until> <turns> <passed> <succeeded> <number>
 -- <opened>`, why the last reason to open, window what was counted (breaker_window.lua), probes `<number>:<until> ..` of those under way.
--- state: closed; open, until then; half-open, while probes tell whether calls succeed; rising, for a while after that. forced: -, open or closed. since: when the state began. Since
--- then: turns, how many turns were given; passed, how many calls were let through while it rises; succeeded, how many probes ended well. number: of the last probe ever.
+-- state: closed; open, until then; half-open, while probes tell whether calls succeed; rising, for a while after that. forced: -, open or closed. since: when the state began. turns:
+-- how many turns were given since calls flowed. Since the state began: passed, how many calls were let through while it rises; succeeded, how many probes ended well. number: of the last probe ever.
 -- opened: how often failures have opened it. Every call brings the settings.
 -- needs: arguments, whole, meta
 -- rarely: emit, emit_value
@@ -66,8 +66,13 @@ function queue.change_breaker(it, state)
   if it.state ~= 'rising' or state ~= 'closed' then
     it.window = ''
   end
+  -- While probes fail, turns go on: so the longer it takes, the less often each job asks.
+  local flows = { closed = true, rising = true }
+  if flows[it.state] or flows[state] then
+    it.turns = 0
+  end
   it.until_ms = state == 'open' and now_ms + args.open_ms or 0
-  it.state, it.since, it.turns, it.passed, it.succeeded, it.probes, it.changed = state, now_ms, 0, 0, 0, {}, state
+  it.state, it.since, it.passed, it.succeeded, it.probes, it.changed = state, now_ms, 0, 0, {}, state
 end
 
 -- How many calls a rate lets through that begins at args.rate a second, so many ms ago, and grows by as much each second.
@@ -77,10 +82,10 @@ function queue.risen(ms)
 end
 
 -- A call is refused: after how many ms its job may ask again. The jobs come back one after the other, in the order in which they were refused, at the rate at which
--- they are to flow later: from the end of the time for which it is open, or from a second after the first probe.
+-- they are to flow later: from the end of the time for which it is open, or from a second after the first probe. No turn is more than 5 minutes behind that.
 function queue.breaker_turn(it)
   local from = it.state == 'open' and it.until_ms or it.state == 'half-open' and it.since + 1000 or it.since
   it.turns = math.max(it.turns, queue.risen(now_ms - from)) + 1
   local after = math.floor(1000 * (math.sqrt(1 + 2 * it.turns / args.rate) - 1))
-  return math.max(1, from + after - now_ms)
+  return math.max(1, math.min(from + after - now_ms, args.open_ms + 300000))
 end

@@ -17,7 +17,7 @@ async fn names_and_limits_that_cannot_be_are_refused() {
     assert_eq!(oxcart.topic(&longest).unwrap().name(), longest);
     let topic = || oxcart.topic("orders").unwrap();
     for (time, bytes) in [
-        (0 * SECOND, 1 << 20),
+        (std::time::Duration::ZERO, 1 << 20),
         (SECOND, 0),
         (SECOND, 1 << 60),
         (SECOND * u32::MAX, 1 << 20),

@@ -14,6 +14,8 @@ const SPANS: u64 = 10;
 /// How long a first probe is given before others are expected to go.
 const PROBE_MS: u64 = 1_000;
 const RISEN_MAX: f64 = 1e12;
+/// No turn is further behind the end of the time for which the breaker is open.
+const TURN_MAX_MS: u64 = 300_000;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Kept {
@@ -22,8 +24,9 @@ pub(crate) struct Kept {
     /// When the state began.
     pub(crate) since_ms: u64,
     pub(crate) until_ms: u64,
-    /// Since then: turns that were given, calls that were let through while it rises, probes that ended well.
+    /// How many were given since calls flowed.
     pub(crate) turns: u64,
+    /// Since the state began: calls that were let through while it rises, probes that ended well.
     pub(crate) passed: u64,
     pub(crate) succeeded: u64,
     /// Of the last probe.
@@ -91,6 +94,11 @@ impl<'a> Call<'a> {
             self.it.window.clear();
         }
         let is_open = to == BreakerState::Open;
+        let flows = |state| matches!(state, BreakerState::Closed | BreakerState::Rising);
+        let turns = match flows(self.it.state) || flows(to) {
+            true => 0,
+            false => self.it.turns,
+        };
         self.it = Kept {
             state: to,
             since_ms: self.now_ms,
@@ -99,7 +107,7 @@ impl<'a> Call<'a> {
             } else {
                 0
             },
-            turns: 0,
+            turns,
             passed: 0,
             succeeded: 0,
             probes: BTreeMap::new(),
@@ -137,7 +145,10 @@ impl<'a> Call<'a> {
         self.it.turns = self.it.turns.max(self.risen(from_ms)) + 1;
         let turns = 2.0 * self.it.turns as f64 / f64::from(self.rules.rate);
         let after = (1_000.0 * ((1.0 + turns).sqrt() - 1.0)).floor() as u64;
-        (from_ms + after).saturating_sub(self.now_ms).max(1)
+        let latest = self.rules.open_ms + TURN_MAX_MS;
+        (from_ms + after)
+            .saturating_sub(self.now_ms)
+            .clamp(1, latest)
     }
 
     fn fail(&mut self, why: &str) -> Option<u64> {
@@ -166,7 +177,7 @@ impl Apply for Permit {
         match call.it.state {
             BreakerState::Open if now_ms < call.it.until_ms => {}
             BreakerState::Open if call.it.forced.is_none() => call.change(BreakerState::HalfOpen),
-            BreakerState::Open => (call.it.until_ms, call.it.turns) = (now_ms + rules.open_ms, 0),
+            BreakerState::Open => call.it.until_ms = now_ms + rules.open_ms,
             BreakerState::Rising if now_ms >= call.it.since_ms + rules.rise_ms => {
                 call.change(BreakerState::Closed);
             }

@@ -132,6 +132,42 @@ fn turns_are_given_in_order_at_a_rising_rate(mut rig: Rig) {
     assert!(waits[999] < 25_000, "{}", waits[999]);
 }
 
+/// The longer it takes, the less often each job asks; and never less often than once in a few minutes.
+fn turns_go_on_while_probes_fail(mut rig: Rig) {
+    rig.trip();
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..100 {
+            rig.wait_of();
+        }
+        waits.push(rig.wait_of());
+        rig.pass(5_000);
+        let probe = rig.probe();
+        rig.ended(End::Failed, probe);
+    }
+    // As many turns behind one another as there are: sqrt(1 + 2 * n / 10) - 1 seconds.
+    for (wait, turns) in waits.iter().zip([101.0, 203.0, 305.0]) {
+        let expected = 5_000.0 + 1_000.0 * (f64::sqrt(1.0 + turns / 5.0) - 1.0);
+        assert!((*wait as f64 - expected).abs() < 2.0, "{wait} {expected}");
+    }
+    let rules = Rules { rate: 1, ..RULES };
+    let succeeded = 0;
+    rig.pass(5_000);
+    rig.probe();
+    rig.pass(400_000);
+    let probe = rig.probe();
+    rig.probe();
+    rig.call(&Permit { rules, succeeded });
+    rig.ended(End::Failed, probe);
+    let may = rig.call(&Permit { rules, succeeded }).may;
+    assert_eq!(may, May::Wait(305_000));
+    // When calls flow, turns begin again.
+    rig.force(Force::Closed);
+    rig.force(Force::Automatic);
+    rig.trip();
+    assert!(rig.wait_of() < 5_200);
+}
+
 fn a_few_probes_decide(mut rig: Rig) {
     rig.trip();
     rig.pass(5_000);
@@ -259,13 +295,13 @@ fn operators_force_it(mut rig: Rig) {
     let found = rig.force(Force::Open);
     assert_eq!((found.state, found.is_forced), (BreakerState::Open, true));
     assert_eq!((&found.why[..], found.opened), ("forced by ada", 0));
-    // It stays open, and turns begin again and again.
+    // It stays open, and its turns go on.
     let first = rig.wait_of();
     for _ in 0..50 {
         rig.wait_of();
     }
     rig.pass(5_000);
-    assert_eq!(rig.wait_of(), first);
+    assert!(rig.wait_of() > first + 2_000);
     assert!(rig.fails().wait_ms.is_some());
     let found = rig.force(Force::Automatic);
     assert_eq!((found.state, found.is_forced), (BreakerState::Open, false));
@@ -309,6 +345,7 @@ on_both!(
     old_failures_do_not_count,
     operators_force_it,
     turns_are_given_in_order_at_a_rising_rate,
+    turns_go_on_while_probes_fail,
 );
 
 /// Something that is done to a breaker.

@@ -27,8 +27,14 @@ mutants! {
         "it.until_ms = math.min(it.until_ms, now_ms + args.open_ms)" => "";
     a_forced_breaker_lets_probes_go among BREAKERS:
         "  if it.forced == '-' then\n    queue.change_breaker(it, 'half-open')" => "  if true then\n    queue.change_breaker(it, 'half-open')";
-    turns_of_a_forced_breaker_do_not_begin_again among BREAKERS:
-        "it.until_ms, it.turns = now_ms + args.open_ms, 0" => "it.until_ms = now_ms + args.open_ms";
+    turns_begin_again_when_a_probe_fails among BREAKERS:
+        "if flows[it.state] or flows[state] then" => "if true then";
+    a_turn_is_days_away among BREAKERS:
+        "math.min(from + after - now_ms, args.open_ms + 300000)" => "from + after - now_ms";
+    turns_of_an_old_outage_count among BREAKERS:
+        "if flows[it.state] or flows[state] then" => "if false then";
+    a_forced_breaker_lets_the_time_pass among BREAKERS:
+        "    it.until_ms = now_ms + args.open_ms\n" => "";
     more_calls_pass_than_the_rate_says among BREAKERS:
         "answer, it.passed = 'passes', it.passed + 1" => "answer = 'passes'";
     a_breaker_rises_for_ever among BREAKERS:
