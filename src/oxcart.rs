@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::breaker::Breaker;
 use crate::error::Error;
 use crate::job::Job;
 use crate::name::{Namespace, QueueName};
@@ -213,45 +212,6 @@ impl Oxcart {
             error.within(format_args!("`topics` of the namespace `{namespace}`"))
         })?;
         Ok(Topic::names(names))
-    }
-
-    /// The breaker of this name, with the default settings. Nothing is sent; a breaker exists as soon as a call asks it. All processes that use the name
-    /// share it. Make it once in each process, and clone it.
-    ///
-    /// ```no_run
-    /// # use oxcart::*;
-    /// # async fn example(oxcart: Oxcart) -> Result<(), Error> {
-    /// let stripe = oxcart.breaker("stripe")?.settings(BreakerSettings::new().probes(2))?;
-    /// println!("{}", stripe.info().await?.state);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed name: 1 to 120 bytes, otherwise as names of queues.
-    pub fn breaker(&self, name: &str) -> Result<Breaker, Error> {
-        let name = QueueName::of_breaker(name)?;
-        let inner = Arc::new(QueueInner::new(Arc::clone(&self.inner), name));
-        Breaker::new(inner)
-    }
-
-    /// The names of all breakers of this namespace that were ever used, but for those that were deleted ([`Breaker::delete`]), in order.
-    ///
-    /// # Errors
-    ///
-    /// As [`queues`](Self::queues).
-    ///
-    /// # Cancel safety
-    ///
-    /// Only reads.
-    pub async fn breakers(&self) -> Result<Vec<String>, Error> {
-        let Setup {
-            backend, namespace, ..
-        } = &*self.inner;
-        let names = backend.breakers(namespace).await.map_err(|error| {
-            error.within(format_args!("`breakers` of the namespace `{namespace}`"))
-        })?;
-        Ok(Breaker::names(names))
     }
 
     /// What the server says of itself: its version, what it keeps on disk, its memory and its clock, how far away it is, and which

@@ -18,13 +18,16 @@ use crate::breaker::known::Known;
 use crate::error::Error;
 use crate::events::stream::{EventCursor, EventStream};
 use crate::metrics;
+use crate::name::QueueName;
+use crate::oxcart::Oxcart;
 use crate::policy::breaker::{BreakerSettings, BreakerState, Rules};
 use crate::queue::audit::Audit;
+use crate::queue::setup::Setup;
 use crate::queue::{Queue, QueueInner};
 use crate::store::delete::Delete;
 
 /// A breaker around the calls of something that may be down, such as a payment service: one for all processes that use its name. Made by
-/// [`Oxcart::breaker`](crate::Oxcart::breaker), once, and used in handlers. Cheap to clone.
+/// [`Oxcart::breaker`](Oxcart::breaker), once, and used in handlers. Cheap to clone.
 ///
 /// It is closed as long as calls go well. When [too many have failed](BreakerSettings::trips_at), in all processes together, it opens: no call goes, and the jobs
 /// that want to make one go back, burn no attempt, and wait. After [a while](BreakerSettings::open_for) a few [probes](BreakerSettings::probes)
@@ -72,8 +75,49 @@ impl fmt::Debug for Breaker {
     }
 }
 
+impl Oxcart {
+    /// The breaker of this name, with the default settings. Nothing is sent; a breaker exists as soon as a call asks it. All processes that use the name
+    /// share it. Make it once in each process, and clone it.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # async fn example(oxcart: Oxcart) -> Result<(), Error> {
+    /// let stripe = oxcart.breaker("stripe")?.settings(BreakerSettings::new().probes(2))?;
+    /// println!("{}", stripe.info().await?.state);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed name: 1 to 120 bytes, otherwise as names of queues.
+    pub fn breaker(&self, name: &str) -> Result<Breaker, Error> {
+        let name = QueueName::of_breaker(name)?;
+        let inner = Arc::new(QueueInner::new(Arc::clone(&self.inner), name));
+        Breaker::new(inner)
+    }
+
+    /// The names of all breakers of this namespace that were ever used, but for those that were deleted ([`Breaker::delete`]), in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`queues`](Self::queues).
+    ///
+    /// # Cancel safety
+    ///
+    /// Only reads.
+    pub async fn breakers(&self) -> Result<Vec<String>, Error> {
+        let Setup {
+            backend, namespace, ..
+        } = &*self.inner;
+        let names = backend.breakers(namespace).await.map_err(|error| {
+            error.within(format_args!("`breakers` of the namespace `{namespace}`"))
+        })?;
+        Ok(Breaker::names(names))
+    }
+}
+
 impl Breaker {
-    pub(crate) fn new(inner: Arc<QueueInner>) -> Result<Self, Error> {
+    fn new(inner: Arc<QueueInner>) -> Result<Self, Error> {
         Ok(Self {
             inner,
             rules: BreakerSettings::new().rules()?,
@@ -83,7 +127,7 @@ impl Breaker {
     }
 
     /// Those that are kept under these names.
-    pub(crate) fn names(kept: BTreeSet<String>) -> Vec<String> {
+    fn names(kept: BTreeSet<String>) -> Vec<String> {
         let prefix = |name: String| name.split_once('/').map(|(_, breaker)| breaker.to_owned());
         kept.into_iter().filter_map(prefix).collect()
     }
@@ -131,7 +175,7 @@ impl Breaker {
         self.place().audit()
     }
 
-    /// Deletes what is known of it, also that it was forced, and its place in [`Oxcart::breakers`](crate::Oxcart::breakers). If it is used again, it is closed, and
+    /// Deletes what is known of it, also that it was forced, and its place in [`Oxcart::breakers`](Oxcart::breakers). If it is used again, it is closed, and
     /// begins anew.
     ///
     /// # Errors

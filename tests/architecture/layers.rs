@@ -61,6 +61,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         &[
             "alerts",
             "attempts",
+            "breaker",
             "children",
             "delayed",
             "emit",

@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use calls::{
-    LATER, all, bounced, breaker_rules, end, entry, held, held_back, listed, orphans, receive,
-    recover, tick, tried,
+    LATER, all, bounced, call_ended, end, entry, held, held_back, listed, look_at_breaker, orphans,
+    permit, receive, recover, tick, tried,
 };
 pub(super) use calls::{keyed, report};
 
@@ -191,24 +191,12 @@ verbs! {
         },
     }
     breaker: Breaker<'_> {
-        "look at a breaker" => |redis, _| {
-            let (rules, force, why) = (breaker_rules(), Force::Nothing, "");
-            tried(redis, &Breaker { rules, force, why })
-        },
-        "force a breaker" => |redis, _| {
-            let (rules, force, why) = (breaker_rules(), Force::Closed, "ada");
-            tried(redis, &Breaker { rules, force, why })
-        },
+        "look at a breaker" => |redis, _| look_at_breaker(redis, Force::Nothing),
+        "force a breaker" => |redis, _| look_at_breaker(redis, Force::Closed),
     }
     call_ended: CallEnded<'_> {
-        "a probe has ended" => |redis, _| {
-            let (rules, succeeded, ended, probe, why) = (breaker_rules(), 3, End::Well, 1, "");
-            tried(redis, &CallEnded { rules, succeeded, ended, probe, why })
-        },
-        "a call has failed" => |redis, _| {
-            let (rules, succeeded, ended, probe, why) = (breaker_rules(), 0, End::Failed, 0, "down");
-            tried(redis, &CallEnded { rules, succeeded, ended, probe, why })
-        },
+        "a probe has ended" => |redis, _| call_ended(redis, End::Well, 1),
+        "a call has failed" => |redis, _| call_ended(redis, End::Failed, 0),
     }
     cancel: Cancel<'_> {
         "cancel" => |redis, _| tried(redis, &Cancel { ids: &all(), reason: "moot" }),
@@ -355,7 +343,7 @@ verbs! {
         },
     }
     permit: Permit {
-        "permit" => |redis, _| tried(redis, &Permit { rules: breaker_rules(), succeeded: 2 }),
+        "permit" => |redis, _| permit(redis),
     }
     progress: Progress<'_> {
         "progress" => |redis, receipt| {
