@@ -111,7 +111,7 @@ examples: ## Build every example
 benches: ## Run every benchmark once, without optimising: does it still work?
 	@$(with_redis) cargo bench --bench '*' $(features) --profile dev -- --test
 
-bench: ## Run the benchmarks: enqueue, claim-settle, round trip, scripts, codec, groups, metrics
+bench: ## Run the benchmarks: enqueue, claim-settle, round trip, scripts, codec, groups, topics, metrics
 	@$(with_redis) cargo bench --bench '*' $(features)
 
 bench-smoke: ## Count commands and bytes a job; they must not grow (part of make test)

@@ -6,8 +6,8 @@
 -- they then get for that), doubt ('none' | 'away' | 'jumped': what the caller saw since it last looked).
 -- Answers { 'recovered', now_ms, stalled ids, dead ids, cancelled ids, to_carry }: those that were to be cancelled end so; or { 'unsure',
 -- now_ms, from_ms, pulled, to_carry }: no lease was judged, no worker judges before from_ms, and `pulled` leases were shortened.
--- to_carry: not 0 if messages for other queues wait (lib/outbox.lua), or the
--- queue is subscribed to topics (lib/subscribed.lua). O(n log N). Harmless when repeated.
+-- to_carry: 1 if messages for other queues wait (lib/outbox.lua), and 2 if the
+-- queue is subscribed to topics (lib/subscribed.lua), or both. O(n log N). Harmless when repeated.
 -- needs: arguments, meta, whole, judge
 -- rarely: places, attempts, held, optional, settings, bury, said, claims, enter, count, emit, arm
 -- rarely: drained, requests, cancelled, head, leave, types, far_types, saga
@@ -15,14 +15,14 @@
 local sure, from_ms, pulled = queue.judge()
 if not sure then
   queue.save_meta()
-  return { 'unsure', now_ms, from_ms, pulled, redis.call('EXISTS', key.outbox, key.subscribed) }
+  return { 'unsure', now_ms, from_ms, pulled, redis.call('EXISTS', key.outbox) + 2 * redis.call('EXISTS', key.subscribed) }
 end
 
 local over = queue.whole(now_ms - args.tolerance_ms)
 local ids = redis.call('ZRANGEBYSCORE', key.active, '-inf', over, 'LIMIT', 0, args.limit)
 if #ids == 0 then
   queue.save_meta()
-  return { 'recovered', now_ms, {}, {}, {}, redis.call('EXISTS', key.outbox, key.subscribed) }
+  return { 'recovered', now_ms, {}, {}, {}, redis.call('EXISTS', key.outbox) + 2 * redis.call('EXISTS', key.subscribed) }
 end
 
 local claims = redis.call('HMGET', key.claims, unpack(ids))
@@ -92,4 +92,4 @@ if #dead + #cancelled > 0 then
 end
 queue.flush_events()
 queue.save_meta()
-return { 'recovered', now_ms, stalled, dead_ids, cancelled, redis.call('EXISTS', key.outbox, key.subscribed) }
+return { 'recovered', now_ms, stalled, dead_ids, cancelled, redis.call('EXISTS', key.outbox) + 2 * redis.call('EXISTS', key.subscribed) }

@@ -21,7 +21,7 @@ local position, number = log.position, log.number
 if args.start ~= 'now' then
   local from = args.start == 'kept' and '-' or queue.whole(args.start)
   local entry = redis.call('XRANGE', key.published, from, '+', 'COUNT', 1)[1]
-  if entry then
+  if entry and queue.place_in_log(entry) then
     position, number = queue.place_in_log(entry)
     position, number = position - 1, number - 1
   end

@@ -76,6 +76,7 @@
 //! | run a job when others have ended, and give it their outputs | [`Flow`], [`Chain`] |
 //! | do parts of a job once, sleep or wait for a signal without a slot | [`Context::step`], [`Context::sleep`], [`Context::wait_for`] |
 //! | undo what was done if a job cannot be finished | [`Saga`] |
+//! | tell several services of a fact, each in a queue of its own | [`Topic`] |
 //!
 //! # Schedules (cron)
 //!
@@ -391,3 +392,13 @@ struct TestingPage;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/steps.md")]
 struct StepsPage;
+
+/// And of the page on requests and replies.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/request-reply.md")]
+struct RequestReplyPage;
+
+/// And of the page on topics.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/topics.md")]
+struct TopicsPage;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::StreamExt;
-use oxcart::{JobState, Oxcart, QueueSettings, Retention};
+use oxcart::{JobState, Oxcart, Queue, QueueSettings, Retention};
 use support::Server;
 use support::access::{NOT_MISSED, denied, documented};
 use support::everything::a_bit_of_everything;
@@ -79,6 +79,7 @@ async fn everything_works_with(rule: &[String], database: u32) {
     queue.change_settings(settings).await.unwrap();
     assert_eq!(queue.settings().await.unwrap().keep_events, 1_000);
     assert_eq!(queue.orphans().put_back().await.unwrap(), 0);
+    events_reach_the_queue(&oxcart, &queue).await;
     running.stop().await;
     queue.delete().with_jobs().await.unwrap();
     let missed: Vec<_> = denied(&server, "app")
@@ -86,6 +87,33 @@ async fn everything_works_with(rule: &[String], database: u32) {
         .filter(|denied| !NOT_MISSED.contains(&denied.as_str()))
         .collect();
     assert!(missed.is_empty(), "{missed:?}");
+}
+
+/// A topic is used, until events are dropped from its log, and deleted.
+async fn events_reach_the_queue(oxcart: &Oxcart, queue: &Queue) {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Fact(String);
+    impl oxcart::Job for Fact {
+        const NAME: &'static str = "fact";
+        type Output = ();
+    }
+    let topic = oxcart.topic("facts").unwrap();
+    let topic = topic.keep(60 * SECOND, 64 * 1024).unwrap();
+    topic.subscribe("all", queue).await.unwrap();
+    let before = queue.counts().await.unwrap().totals.added;
+    for _ in 0..10 {
+        topic.publish(Fact("x".repeat(10_000))).await.unwrap();
+    }
+    let all_are_taken = async || {
+        let info = topic.info().await.unwrap();
+        assert!(info.kept < 10, "{info:?}");
+        info.subscriptions[0].behind == 0
+    };
+    support::eventually_async(20 * SECOND, all_are_taken).await;
+    assert!(queue.counts().await.unwrap().totals.added > before);
+    assert_eq!(oxcart.topics().await.unwrap(), ["facts"]);
+    assert!(topic.unsubscribe("all").await.unwrap());
+    topic.delete().await.unwrap();
 }
 
 #[tokio::test]

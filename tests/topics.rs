@@ -2,6 +2,8 @@
 
 #[path = "topics/basics.rs"]
 mod basics;
+#[path = "topics/killed.rs"]
+mod killed;
 #[path = "topics/refusals.rs"]
 mod refusals;
 mod support;

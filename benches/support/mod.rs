@@ -36,6 +36,7 @@ impl Job for Nothing {
 /// A Redis that keeps nothing on disk, reached over loopback TCP, and one queue in it.
 pub(crate) struct Bench {
     pub(crate) runtime: Runtime,
+    pub(crate) oxcart: Oxcart,
     pub(crate) queue: Queue,
     server: private::Server,
 }
@@ -48,6 +49,7 @@ impl Bench {
         let oxcart = oxcart.expect("the server answers");
         Self {
             queue: oxcart.queue("bench").expect("the name is valid"),
+            oxcart,
             runtime,
             server,
         }

@@ -3,7 +3,10 @@
 -- needs: whole
 
 function queue.subscribed_to(topic)
-  local stored = redis.call('HGET', key.subscribed, topic)
+  return queue.subscribed_in(redis.call('HGET', key.subscribed, topic))
+end
+
+function queue.subscribed_in(stored)
   local since, name, worker, until_ms = string.match(stored or '', '^(%d+) (%S+) (%S+) (%d+)$')
   return since and {
     since = queue.number(since),

@@ -4,7 +4,10 @@
 -- needs: whole
 
 function queue.subscription(name)
-  local stored = redis.call('HGET', key.subscriptions, name)
+  return queue.subscription_in(redis.call('HGET', key.subscriptions, name))
+end
+
+function queue.subscription_in(stored)
   local since, position, number, missed, target, wants = string.match(stored or '', '^(%d+) (%d+) (%d+) (%d+) (%S+) (.*)$')
   return since and {
     since = queue.number(since),

@@ -25,8 +25,16 @@ function queue.save_topic_log(log)
   redis.call('HSET', key.meta, 'topic', table.concat(numbers, ' '))
 end
 
--- Position and number of an entry of the stream.
+-- Position and number of an entry of the stream, or nothing if another program put it there.
 function queue.place_in_log(entry)
   local position, number = string.match(entry[1], '^(%d+)-(%d+)$')
-  return tonumber(position), tonumber(number)
+  position, number = tonumber(position), tonumber(number)
+  if entry[2][4] and position < 2 ^ 53 and number < 2 ^ 53 then
+    return position, number
+  end
+end
+
+-- How many events a script reads next, if it may read so many bytes more, and the largest so far had `largest`.
+function queue.events_at_once(bytes, largest)
+  return math.max(1, math.min(32, math.floor(bytes / math.max(1, largest))))
 end

@@ -57,7 +57,7 @@ use crate::store::delete::Delete;
 ///         let receipt = stripe.call(|| charge_card(&charge)).await?;
 ///         Ok::<_, Failure>(receipt)
 ///     });
-/// worker.build()?.run().await?;
+/// worker.build()?.run_until(shutdown_signal()).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]

@@ -165,7 +165,7 @@ impl EncodedRecord {
         })
     }
 
-    /// The same, ordered by this key, and by no other.
+    /// The same, ordered by this key, and in no group.
     pub(crate) fn ordered_by(mut self, key: &str) -> Self {
         let (fields, body) = split_fields(&self.record);
         let mut record = traits::with_order(fields, key);
@@ -182,6 +182,11 @@ impl EncodedRecord {
     )]
     pub(crate) fn is_ordered(&self) -> bool {
         self.traits && self.field(ORDER).is_some()
+    }
+
+    pub(crate) fn has_unique_key(&self) -> bool {
+        let (fields, _) = split_fields(&self.record);
+        traits::is_unique_in(fields)
     }
 
     /// The key that it is ordered by, if there is one.

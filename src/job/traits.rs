@@ -99,11 +99,18 @@ pub(crate) fn are_in(fields: &[u8]) -> bool {
     TRAITS.iter().any(is_in)
 }
 
-/// These fields with this order key in place of another one.
+/// Whether a unique key is among these fields.
+pub(crate) fn is_unique_in(fields: &[u8]) -> bool {
+    field_in(fields, UNIQUE).is_some()
+}
+
+/// These fields with this order key in place of another one, or of a group.
 pub(crate) fn with_order(fields: &[u8], key: &str) -> Vec<u8> {
     let is_order = |field: &&[u8]| {
         let name = field.split(|byte| *byte == b'=').next().unwrap_or_default();
-        name == ORDER.as_bytes() || name == ON_FAILURE.as_bytes()
+        [GROUP, ORDER, ON_FAILURE]
+            .iter()
+            .any(|known| name == known.as_bytes())
     };
     let fields = fields.split_inclusive(|byte| *byte == b' ');
     let mut kept: Vec<u8> = fields

@@ -94,8 +94,10 @@ impl Duty for Recovery {
             }
         };
         shared.heard_after(sent, now_ms);
-        if to_carry {
+        if to_carry.messages {
             shared.outbox.notify_one();
+        }
+        if to_carry.events {
             shared.subscribed.notify_one();
         }
         Ok(if found == BATCH_JOBS {

@@ -1,10 +1,11 @@
 //! What a subscription wants of the events of a topic.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::error::Error;
-use crate::job::Job;
 use crate::name;
 
 /// The header in which an event carries its subject.
@@ -13,6 +14,8 @@ pub(crate) const SUBJECT: &str = "subject";
 const NAMED_MAX: usize = 64;
 /// A prefix of subjects, or the value of a header, is no longer.
 const TEXT_MAX: usize = 1024;
+/// All of what a subscription wants, as it is stored.
+const WANTS_MAX: usize = 4096;
 
 /// Which events of a topic a subscription wants; see [`Subscribe::only`](crate::Subscribe::only). An event has to meet all that is asked for.
 ///
@@ -32,7 +35,7 @@ const TEXT_MAX: usize = 1024;
 /// # let _ = of_europe;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct EventFilter {
     /// One of these; none: of any type.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -50,13 +53,7 @@ impl EventFilter {
         Self::default()
     }
 
-    /// Events of this type. Called again: of one of these types. Default: of any type.
-    #[must_use]
-    pub fn event<E: Job>(self) -> Self {
-        self.event_named(E::NAME)
-    }
-
-    /// The same by name, for programs that do not know the type.
+    /// Events whose type has this name, as [`event`](Self::event) says it by the type.
     #[must_use]
     pub fn event_named(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
@@ -138,6 +135,25 @@ impl EventFilter {
     }
 }
 
+/// For people: `everything`, or `order-paid or order-placed, subject eu-*, tenant=acme`.
+impl fmt::Display for EventFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if !self.events.is_empty() {
+            parts.push(self.events.join(" or "));
+        }
+        if !self.subject_starts_with.is_empty() {
+            parts.push(format!("subject {}*", self.subject_starts_with));
+        }
+        let headers = self.headers.iter();
+        parts.extend(headers.map(|(key, value)| format!("{key}={value}")));
+        if parts.is_empty() {
+            parts.push("everything".to_owned());
+        }
+        f.write_str(&parts.join(", "))
+    }
+}
+
 /// In which order a subscription's queue runs the events; see [`Subscribe::ordered_by`](crate::Subscribe::ordered_by).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,23 +163,30 @@ pub enum EventOrder {
     /// ([`JobOptions::ordered_by`](crate::JobOptions::ordered_by)), that is kept.
     #[default]
     AsPublished,
-    /// Events of one subject run one after the other ([`Enqueue::ordered_by`](crate::Enqueue::ordered_by)). Those without a subject are not held back.
+    /// Events of one subject run one after the other ([`Enqueue::ordered_by`](crate::Enqueue::ordered_by)): also while one of them is retried; when it is dead, the next one
+    /// runs. Those without a subject are not held back. It takes the place of an order or a group that the type of the event names.
     OfSubject,
-    /// All run one after the other.
+    /// All events of the topic run one after the other, in the same way.
     OneByOne,
 }
 
 /// What a subscription wants, as it is stored with the topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Wants {
     pub(crate) filter: EventFilter,
     pub(crate) order: EventOrder,
 }
 
 impl Wants {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        codec::encode_plain(self)
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
+        let bytes = codec::encode_plain(self);
+        match bytes.len() {
+            ..=WANTS_MAX => Ok(bytes),
+            bytes => Err(Error::invalid(format!(
+                "a filter has {bytes} bytes; {WANTS_MAX} are allowed, because it is read with each page of events"
+            ))),
+        }
     }
 
     /// `None`: a newer version wrote it.
@@ -171,15 +194,15 @@ impl Wants {
         rmp_serde::from_slice(bytes).ok()
     }
 
-    /// The key by which the queue orders an event with these headers.
-    pub(crate) fn order_key(&self, headers: &[(String, String)]) -> Option<String> {
+    /// The key by which the queue orders an event of this topic with these headers.
+    pub(crate) fn order_key(&self, topic: &str, headers: &[(String, String)]) -> Option<String> {
         match self.order {
             EventOrder::AsPublished => None,
             EventOrder::OfSubject => {
                 let mut subjects = headers.iter().filter(|(key, _)| key == SUBJECT);
                 subjects.next().map(|(_, subject)| subject.clone())
             }
-            EventOrder::OneByOne => Some("all".to_owned()),
+            EventOrder::OneByOne => Some(format!("all events of {topic}")),
         }
     }
 }
@@ -226,6 +249,17 @@ mod tests {
     }
 
     #[test]
+    fn people_read_what_it_wants() {
+        assert_eq!(EventFilter::new().to_string(), "everything");
+        let filter = EventFilter::new().event_named("paid").event_named("placed");
+        let filter = filter.subject_starts_with("eu-").header("tenant", "acme");
+        assert_eq!(
+            filter.to_string(),
+            "paid or placed, subject eu-*, tenant=acme"
+        );
+    }
+
+    #[test]
     fn a_filter_that_cannot_match_is_refused() {
         let filter = EventFilter::new;
         for (filter, says) in [
@@ -262,8 +296,18 @@ mod tests {
             .header("a", "b");
         let order = EventOrder::OfSubject;
         for wants in [Wants { filter, order }, Wants::default()] {
-            assert_eq!(Wants::decode(&wants.encode()), Some(wants));
+            assert_eq!(Wants::decode(&wants.encode().unwrap()), Some(wants));
         }
         assert_eq!(Wants::decode(b"\xc1"), None);
+        // A newer version wants something that is not known here.
+        assert_eq!(Wants::decode(b"\x81\xa5newer\x01"), None);
+        let large = (0..30).fold(EventFilter::new(), |filter, n| {
+            filter.header(n.to_string(), "x".repeat(200))
+        });
+        let wants = Wants {
+            filter: large,
+            order: EventOrder::AsPublished,
+        };
+        assert!(wants.encode().unwrap_err().to_string().contains("4096"));
     }
 }

@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tracing::warn;
 
 use crate::error::{Error, ErrorKind};
-use crate::queue::Queue;
+use crate::name::QueueName;
+use crate::queue::{Queue, QueueInner};
 use crate::store;
 use crate::store::backend::{LANE_TTL, Refusal, Trouble};
 use crate::store::counts::Counts;
 use crate::store::delete::{Answer, Holdings};
 use crate::store::schedules::Schedules;
+use crate::store::subscribed::{Subscribed, To};
+use crate::store::unsubscribe::Unsubscribe;
 use crate::time::millis;
 
 /// A request to delete a queue; see [`Queue::delete`].
@@ -111,6 +115,8 @@ impl Queue {
     /// for new jobs, and stores anew the schedules that it declares. A caller that waits for a result gets
     /// [`ErrorKind::NotFound`], within about 3 s.
     ///
+    /// [Subscriptions](crate::Topic::subscribe) that fed the queue are removed.
+    ///
     /// The name can be used again at once. What was set for the queue is gone with it, a
     /// [`pause`](Self::pause) for instance. Redis keeps the numbers of the last calls for an hour: an enqueue that was
     /// carried out before, and is repeated because its answer was lost, does not bring its job back.
@@ -134,14 +140,31 @@ impl Delete {
             all: self.what == What::Everything,
             lanes_ms: millis(LANE_TTL),
         };
+        let subscribed = self.queue.inner.call(&Subscribed::LOOK).await?;
         match self.queue.inner.call(&verb).await? {
             Answer::NotEmpty(held) => Err(not_empty(&self.queue, &held)),
             Answer::Deleted(held) => {
                 self.queue.inner.results.look_again();
+                self.unsubscribe(&subscribed).await?;
                 self.take_off_the_list().await?;
                 Ok(held.into())
             }
         }
+    }
+
+    /// Nobody would take the events of these topics any more.
+    async fn unsubscribe(&self, from: &[To]) -> Result<(), Error> {
+        for To {
+            topic, name, since, ..
+        } in from
+        {
+            let since = Some(*since);
+            let topic = QueueName::of_topic(topic)?;
+            let setup = Arc::clone(&self.queue.inner.setup);
+            let topic = QueueInner::new(setup, topic);
+            topic.call(&Unsubscribe { name, since }).await?;
+        }
+        Ok(())
     }
 
     /// Takes the name off the list of queues. The queue may have been used again before that: then the name is

@@ -289,6 +289,11 @@ impl<J: Job> Enqueue<J> {
         self.headers.iter().any(|(known, _)| known == key)
     }
 
+    pub(crate) fn header_value(&self, key: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        headers.find_map(|(known, value)| (known == key).then_some(value.as_str()))
+    }
+
     /// Send this along, for the handler to read: a trace id, a tenant. All headers of a job
     /// together may have 1 KiB. A key that is set twice keeps the later value.
     pub fn header(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {

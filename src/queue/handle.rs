@@ -251,6 +251,30 @@ impl<J: Job> ResultWait<J> {
         self
     }
 
+    /// The caller wants the answer within this time, and nobody wants it later: as [`within`](Self::within), and a job that no worker has taken by then
+    /// [expires](Enqueue::expires_in) and never starts. The caller gets [`ErrorKind::Expired`] or [`ErrorKind::Timeout`], whichever shows first. A job that runs goes on; see also
+    /// [`cancel_on_drop`](Self::cancel_on_drop). Where the job was enqueued before, it is `within` alone.
+    ///
+    /// The moment until which the job may start counts from when Redis has it, so it may be later than the caller's by as long as the call took.
+    ///
+    /// ```no_run
+    /// # use oxcart::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::time::Duration;
+    /// # #[derive(Serialize, Deserialize)] struct Quote { item: u64 }
+    /// # impl Job for Quote { const NAME: &'static str = "quote"; type Output = u64; }
+    /// # async fn example(prices: Queue) -> Result<(), Error> {
+    /// let price = prices.enqueue(Quote { item: 7 }).result().deadline(Duration::from_secs(2)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn deadline(mut self, limit: Duration) -> Self {
+        if let Source::Request(request) = self.source {
+            let expires = request.expires_in(limit);
+            self.source = Source::Request(Box::new(expires));
+        }
+        self.within(limit)
+    }
+
     /// Cancels the job if this is dropped before the job is known to have ended: also after a
     /// [`Timeout`](ErrorKind::Timeout), and while the job is still being enqueued. For a job that nobody wants any more when its
     /// caller is gone, such as a job for a request of a web client that hangs up.

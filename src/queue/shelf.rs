@@ -6,6 +6,7 @@
 //! `Oxcart` that the queue belongs to, so the two do not keep each other alive.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) results: Results,
     pub(crate) cancel_requests: CancelRequests,
     pub(crate) known_rate: KnownRate,
+    /// This process has put the name on its list.
+    pub(crate) is_listed: AtomicBool,
 }
 
 impl Parts {
@@ -45,6 +48,7 @@ impl Parts {
             results: Results::new(store.clone(), name.clone()),
             cancel_requests: CancelRequests::new(store.clone(), name.clone()),
             known_rate: KnownRate::default(),
+            is_listed: AtomicBool::new(false),
             store,
         }
     }
@@ -84,6 +88,11 @@ struct Entry {
 }
 
 impl Shelf {
+    /// Whether both are of one connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.kept, &other.kept)
+    }
+
     /// The parts of the queue of this name, made if they are not there.
     pub(crate) fn parts(&self, name: &QueueName, store: impl FnOnce() -> Store) -> Arc<Parts> {
         let mut kept = lock(&self.kept);

@@ -20,7 +20,7 @@ const ROUND_TRIPS: usize = 8;
 /// server finds its keys; `?` is a key of the namespace.
 const NEEDED: &str = "\
     eval x 0, evalsha x 0, client id, client unblock 1, select 0, info, time, \
-    bzpopmin ? 0, sadd ? x, smembers ?, srem ? x, xread STREAMS ? 0, xrevrange ? + -, \
+    bzpopmin ? 0, sadd ? x, smembers ?, srem ? x, xrange ? - +, xread STREAMS ? 0, xrevrange ? + -, xtrim ? MAXLEN 1, \
     del ?, exists ?, hdel ? x, hexists ? x, hget ? x, hgetall ?, hincrby ? x 1, hlen ?, hmget ? x, hscan ? 0, \
     hset ? x x, hsetnx ? x x, hstrlen ? x, persist ?, pexpire ? 1, unlink ?, \
     xadd ? * x x, xinfo stream ?, zadd ? 1 x, zcard ?, zcount ? 0 1, zlexcount ? - +, zmscore ? x, zrange ? 0 1, \

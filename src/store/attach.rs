@@ -26,6 +26,8 @@ pub(crate) struct Attach<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Attached {
     Done,
+    /// A later subscription of this name feeds the queue. Nothing was done.
+    Stale,
     /// The subscription of this name feeds the queue from this topic. Nothing was done.
     Other(String),
     /// There are too many. Nothing was done.
@@ -48,6 +50,7 @@ impl Verb for Attach<'_> {
             "attached" | "detached" => Ok(Attached::Done),
             "other" => Ok(Attached::Other(reply.text()?)),
             "full" => Ok(Attached::Full),
+            "stale" => Ok(Attached::Stale),
             _ => reply.unexpected_tag(),
         }
     }

@@ -16,8 +16,6 @@ pub(crate) struct Follow<'a> {
     pub(crate) since: u64,
     /// The queue has taken, or passed over, all events up to this position.
     pub(crate) after: u64,
-    /// The number of the event there; 0 if that is not known.
-    pub(crate) number: u64,
     /// At most so many events, and no more once they have so many bytes.
     pub(crate) limit: usize,
     pub(crate) bytes: usize,
@@ -34,9 +32,8 @@ pub(crate) enum Followed {
 pub(crate) struct Page {
     /// So many events have been dropped that the queue has not taken, as far as that was not said before.
     pub(crate) missed: u64,
-    /// Position and number of the last event of the topic.
+    /// The position of the last event of the topic.
     pub(crate) last: u64,
-    pub(crate) last_number: u64,
     /// What the subscription wants.
     pub(crate) wants: Vec<u8>,
     pub(crate) events: Vec<Event>,
@@ -45,7 +42,6 @@ pub(crate) struct Page {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) position: u64,
-    pub(crate) number: u64,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -69,14 +65,12 @@ impl Verb for Follow<'_> {
         let mut page = Page {
             missed: reply.number()?,
             last: reply.number()?,
-            last_number: reply.number()?,
             wants: reply.bytes()?,
             events: Vec::new(),
         };
         while !reply.is_over() {
             page.events.push(Event {
                 position: reply.number()?,
-                number: reply.number()?,
                 bytes: reply.bytes()?,
             });
         }

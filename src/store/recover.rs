@@ -39,6 +39,24 @@ pub(crate) enum Doubt {
     Jumped,
 }
 
+/// What workers of the queue have to carry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ToCarry {
+    /// Messages for other queues wait.
+    pub(crate) messages: bool,
+    /// The queue is subscribed to topics.
+    pub(crate) events: bool,
+}
+
+impl ToCarry {
+    fn of(answered: u64) -> Self {
+        Self {
+            messages: answered & 1 > 0,
+            events: answered & 2 > 0,
+        }
+    }
+}
+
 #[derive(Debug, PartialEq)]
 pub(crate) enum Recovered {
     Done {
@@ -47,8 +65,7 @@ pub(crate) enum Recovered {
         dead: Vec<String>,
         /// That was asked for while they ran.
         cancelled: Vec<String>,
-        /// Messages for other queues wait to be carried, or the queue is subscribed to topics.
-        to_carry: bool,
+        to_carry: ToCarry,
     },
     /// No lease was judged, and no worker judges any before `from_ms`. `pulled` leases ended later than
     /// they can have been set, and were shortened.
@@ -56,8 +73,7 @@ pub(crate) enum Recovered {
         now_ms: u64,
         from_ms: u64,
         pulled: usize,
-        /// As in `Done`.
-        to_carry: bool,
+        to_carry: ToCarry,
     },
 }
 
@@ -80,13 +96,13 @@ impl Verb for Recover {
                 stalled: reply.texts()?,
                 dead: reply.texts()?,
                 cancelled: reply.texts()?,
-                to_carry: reply.number()? > 0,
+                to_carry: ToCarry::of(reply.number()?),
             }),
             "unsure" => Ok(Recovered::Unsure {
                 now_ms,
                 from_ms: reply.number()?,
                 pulled: usize::try_from(reply.number()?).unwrap_or(usize::MAX),
-                to_carry: reply.number()? > 0,
+                to_carry: ToCarry::of(reply.number()?),
             }),
             _ => reply.unexpected_tag(),
         }

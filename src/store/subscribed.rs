@@ -24,6 +24,20 @@ pub(crate) struct Subscribed<'a> {
     pub(crate) worker: Option<&'a str>,
     /// For so long from now; 0: it stops.
     pub(crate) hold_ms: u64,
+    /// From these topics it does not want to.
+    pub(crate) without: &'a [String],
+    /// So many it takes that it has not fed from until now.
+    pub(crate) most: usize,
+}
+
+impl Subscribed<'_> {
+    /// Only looks.
+    pub(crate) const LOOK: Self = Self {
+        worker: None,
+        hold_ms: 0,
+        without: &[],
+        most: 0,
+    };
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +50,8 @@ pub(crate) struct To {
     pub(crate) position: Option<u64>,
     /// This worker feeds the queue from there.
     pub(crate) is_held: bool,
+    /// For how long another one does, as far as it has said so.
+    pub(crate) others_ms: u64,
 }
 
 impl Verb for Subscribed<'_> {
@@ -61,6 +77,7 @@ impl Verb for Subscribed<'_> {
                 name: reply.text()?,
                 position: reply.optional_number()?,
                 is_held: reply.number()? > 0,
+                others_ms: reply.number()?,
             });
         }
         Ok(all)

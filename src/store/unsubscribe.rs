@@ -13,6 +13,9 @@ static SCRIPT: Script = script!("unsubscribe");
 #[derive(Serialize)]
 pub(crate) struct Unsubscribe<'a> {
     pub(crate) name: &'a str,
+    /// Only if it has this number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<u64>,
 }
 
 /// What was removed.

@@ -259,13 +259,11 @@ impl<'a> Drain<'a> {
     /// Takes the events of the topics to which the queue is subscribed.
     async fn feed(&mut self) -> Result<(), Trouble> {
         let queue = &self.worker.queue;
-        let (worker, hold_ms) = (None, 0);
-        let ask = Subscribed { worker, hold_ms };
-        for to in self.worker.store().call(&ask).await? {
+        for to in self.worker.store().call(&Subscribed::LOOK).await? {
             let Some(mut feeder) = Feeder::new(queue, to) else {
                 continue;
             };
-            while let Step::More { .. } = feeder.step().await? {}
+            while feeder.step().await? == Step::More {}
         }
         Ok(())
     }

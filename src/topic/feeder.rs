@@ -4,7 +4,8 @@
 //! of a feeder that died, or was frozen, adds nothing twice, and leaves nothing out.
 
 use crate::id::incarnation;
-use crate::policy::event_filter::Wants;
+use crate::job::record::Record;
+use crate::policy::event_filter::{EventOrder, Wants};
 use crate::queue::Queue;
 use crate::store::attach::{Attach, source_of_topic};
 use crate::store::backend::{Reader, Store, Stream, Trouble};
@@ -18,7 +19,7 @@ use crate::store::topic::Topic as AskTopic;
 use crate::store::{BATCH_BYTES, BATCH_JOBS};
 use crate::topic::subscribe::SUBSCRIBED_MAX;
 
-/// While so many jobs wait in the queue, it is not fed: what waits longer waits in the log, where it costs nothing more.
+/// While so many jobs wait in the queue, it is not fed: what waits longer waits in the log, where all subscriptions share it.
 const AHEAD_MAX: u64 = 10_000;
 /// The sources of a queue that a feed may add; those of topics are there.
 const SOURCES: usize = 0;
@@ -30,27 +31,28 @@ pub(crate) struct Feeder {
     to: To,
     source: String,
     reader: Reader,
-    /// Where the queue stands, and the number of the event there, 0 if that is not known.
+    /// Where the queue stands.
     position: Option<u64>,
-    number: u64,
-    /// The last page was as large as a page can be.
-    was_full: bool,
     /// Position of the last event of the topic.
     last: u64,
+    /// So many jobs may be added before those that wait are counted again.
+    room: u64,
+    /// So many events were dropped before the queue could take them, as far as the caller does not know it.
+    missed: u64,
 }
 
 /// What a step came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// So many events were read, and so many were dropped before the queue could take them. There may be more.
-    More { missed: u64 },
+    /// There may be more events.
+    More,
     /// All events were taken: the next step is due when there is another one.
-    Even { missed: u64 },
+    Even,
     /// Enough jobs wait in the queue.
     Ahead,
     /// The subscription was removed, and the queue knows it now.
     Gone,
-    /// An event, or what the subscription wants, was written by a newer version, and is left for workers of that version.
+    /// The next event, or what the subscription wants, was written by a newer version, and is left for workers of that version.
     Unreadable,
 }
 
@@ -64,11 +66,16 @@ impl Feeder {
             reader: topic.reader(Stream::Published),
             topic,
             position: to.position,
-            number: 0,
-            was_full: false,
             last: 0,
+            room: 0,
+            missed: 0,
             to,
         })
+    }
+
+    /// How many events were dropped before the queue could take them, since this was asked last.
+    pub(crate) fn take_missed(&mut self) -> u64 {
+        std::mem::take(&mut self.missed)
     }
 
     /// Waits until there may be another event, for 4.5 s at most. Cancel safe.
@@ -79,9 +86,6 @@ impl Feeder {
 
     /// Reads a page of events, and adds the jobs. Cancel safe: it may be carried out or not.
     pub(crate) async fn step(&mut self) -> Result<Step, Trouble> {
-        if self.was_full && self.is_ahead().await? {
-            return Ok(Step::Ahead);
-        }
         let Some(after) = self.position else {
             return self.find_place().await;
         };
@@ -89,7 +93,6 @@ impl Feeder {
             name: &self.to.name,
             since: self.to.since,
             after,
-            number: self.number,
             limit: BATCH_JOBS,
             bytes: BATCH_BYTES,
         };
@@ -97,85 +100,72 @@ impl Feeder {
             Followed::Page(page) => page,
             Followed::Gone => return self.detach().await,
         };
-        let Page {
-            missed,
-            last,
-            ref events,
-            ..
-        } = page;
-        self.last = last;
-        let Some(end) = events.last() else {
-            self.was_full = false;
-            return Ok(Step::Even { missed });
-        };
-        let (upto, number) = (end.position, end.number);
-        let Some((positions, jobs)) = wanted(&page) else {
+        self.missed += page.missed;
+        self.last = page.last;
+        if page.events.is_empty() {
+            return Ok(Step::Even);
+        }
+        let Some(wanted) = wanted(&page, &self.to.topic) else {
             return Ok(Step::Unreadable);
         };
-        self.was_full = events.len() >= BATCH_JOBS / 2;
-        let fed = self.feed(after, upto, &positions, &jobs).await?;
-        match fed {
-            Fed::Done { now, .. } => {
-                self.number = if now == Some(upto) { number } else { 0 };
-                self.position = now;
+        if self.room < BATCH_JOBS as u64 && !wanted.jobs.is_empty() {
+            self.room = self.count_room(wanted.are_ordered).await?;
+            if self.room == 0 {
+                return Ok(Step::Ahead);
             }
+        }
+        match self.feed(after, &wanted).await? {
+            Fed::Done { now, .. } => self.position = now,
             // It stands elsewhere, or the subscription was removed.
             Fed::Behind | Fed::Full => self.position = None,
         }
-        Ok(Step::More { missed })
+        self.room = self.room.saturating_sub(wanted.jobs.len() as u64);
+        Ok(Step::More)
     }
 
-    async fn feed(
-        &self,
-        after: u64,
-        upto: u64,
-        positions: &[u64],
-        jobs: &[NewJob],
-    ) -> Result<Fed, Trouble> {
+    async fn feed(&self, after: u64, wanted: &Wanted) -> Result<Fed, Trouble> {
         let token = incarnation();
-        let store = &self.queue.inner.store;
         let feed = Feed {
             source: &self.source,
-            positions,
+            positions: &wanted.positions,
             after: Some(after),
-            upto: Some(upto),
+            upto: Some(wanted.upto),
             token: &token,
             most: SOURCES,
-            jobs: &jobs.iter().collect::<Vec<_>>(),
+            jobs: &wanted.jobs.iter().collect::<Vec<_>>(),
         };
-        store.call(&feed).await
+        self.queue.inner.store.call(&feed).await
     }
 
-    /// Whether the queue has enough to do.
-    async fn is_ahead(&self) -> Result<bool, Trouble> {
+    /// How many jobs the queue takes before it has enough to do. Those that are ordered wait for one another, and count as well.
+    async fn count_room(&self, are_ordered: bool) -> Result<u64, Trouble> {
         let counted = self.queue.inner.store.call(&Counts).await?;
-        let states = ["waiting", "blocked", "delayed"];
-        let waiting: u64 = states.iter().map(|state| counted.jobs(state)).sum();
-        Ok(waiting >= AHEAD_MAX)
+        let held_back = if are_ordered {
+            counted.jobs("blocked")
+        } else {
+            0
+        };
+        Ok(AHEAD_MAX.saturating_sub(counted.jobs("waiting") + held_back))
     }
 
     /// Asks where the queue stands. A queue that has forgotten it is put where the topic has last seen it.
     async fn find_place(&mut self) -> Result<Step, Trouble> {
-        let (worker, hold_ms) = (None, 0);
-        let ask = Subscribed { worker, hold_ms };
-        let all = self.queue.inner.store.call(&ask).await?;
+        let all = self.queue.inner.store.call(&Subscribed::LOOK).await?;
         let is_this = |to: &&To| (&to.topic, to.since) == (&self.to.topic, self.to.since);
         let Some(this) = all.iter().find(is_this) else {
             return Ok(Step::Gone);
         };
-        (self.position, self.number) = (this.position, 0);
+        self.position = this.position;
         if self.position.is_some() {
-            return Ok(Step::More { missed: 0 });
+            return Ok(Step::More);
         }
         let known = self.topic.call(&AskTopic).await?.subscriptions;
-        let known = known.into_iter().find(|it| it.since == self.to.since);
-        self.attach(None).await?;
-        let Some(known) = known else {
-            return Ok(Step::Gone);
+        let Some(known) = known.into_iter().find(|it| it.since == self.to.since) else {
+            return self.detach().await;
         };
         self.attach(Some(known.position)).await?;
-        self.position = Some(known.position);
-        Ok(Step::More { missed: 0 })
+        // It is read again, because another one may have moved it meanwhile.
+        Ok(Step::More)
     }
 
     async fn detach(&self) -> Result<Step, Trouble> {
@@ -195,25 +185,45 @@ impl Feeder {
     }
 }
 
-/// The events of a page that the subscription wants, as jobs, each with its position; `None` if one of them cannot be read here.
-fn wanted(page: &Page) -> Option<(Vec<u64>, Vec<NewJob>)> {
+/// What becomes of a page.
+struct Wanted {
+    /// The jobs of the events that are wanted, each with its position.
+    positions: Vec<u64>,
+    jobs: Vec<NewJob>,
+    /// The last event that was looked at.
+    upto: u64,
+    are_ordered: bool,
+}
+
+/// The events of a page that the subscription wants, up to the first that cannot be read here; `None` if that is the first of all.
+fn wanted(page: &Page, topic: &str) -> Option<Wanted> {
     let wants = Wants::decode(&page.wants)?;
-    let (mut positions, mut jobs) = (Vec::new(), Vec::new());
-    for Event {
-        position, bytes, ..
-    } in &page.events
-    {
-        let Some(Message::Job(mut job)) = Message::decode(bytes) else {
-            return None;
+    let mut wanted = Wanted {
+        positions: Vec::new(),
+        jobs: Vec::new(),
+        upto: 0,
+        are_ordered: wants.order != EventOrder::AsPublished,
+    };
+    for Event { position, bytes } in &page.events {
+        let Some((mut job, record)) = readable(bytes) else {
+            break;
         };
-        let record = job.record.read().ok()?;
+        wanted.upto = *position;
         if wants.filter.wants(&record.name, &record.headers) {
-            if let Some(key) = wants.order_key(&record.headers) {
+            if let Some(key) = wants.order_key(topic, &record.headers) {
                 job.record = job.record.ordered_by(&key);
             }
-            positions.push(*position);
-            jobs.push(job);
+            wanted.positions.push(*position);
+            wanted.jobs.push(job);
         }
     }
-    Some((positions, jobs))
+    (wanted.upto > 0).then_some(wanted)
+}
+
+fn readable(bytes: &[u8]) -> Option<(NewJob, Record)> {
+    let Some(Message::Job(job)) = Message::decode(bytes) else {
+        return None;
+    };
+    let record = job.record.read().ok()?;
+    Some((job, record))
 }

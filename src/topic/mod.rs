@@ -10,14 +10,19 @@ pub(crate) mod subscribe;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use tracing::warn;
 
 use crate::error::Error;
 use crate::job::Job;
 use crate::name::{self, QueueName};
 use crate::queue::{Queue, QueueInner};
 use crate::store::attach::Attach;
+use crate::store::backend::{Refusal, Trouble};
 use crate::store::delete::Delete;
+use crate::store::topic::Topic as AskTopic;
 use crate::store::unsubscribe::Unsubscribe;
 use crate::time::millis;
 use crate::topic::publish::{Publish, PublishMany};
@@ -26,6 +31,8 @@ use crate::topic::subscribe::{SUBSCRIBED_MAX, Subscribe};
 /// For how long events are kept if nothing else is said, and how many bytes of them.
 const KEEP: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 const KEEP_BYTES: u64 = 256 * 1024 * 1024;
+/// A call that is repeated must find what it has published.
+const KEEP_MIN: Duration = Duration::from_secs(60);
 /// Numbers in scripts are exact below 2^53 ms and bytes; a year is not the limit that anybody meets.
 const KEEP_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 const KEEP_BYTES_MAX: u64 = 1 << 50;
@@ -65,7 +72,7 @@ const KEEP_BYTES_MIN: u64 = 64 * 1024;
 ///     println!("a bill for order {}", event.order);
 ///     Ok::<_, Failure>(())
 /// });
-/// worker.build()?.run().await?;
+/// worker.build()?.run_until(oxcart::shutdown_signal()).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -104,7 +111,7 @@ impl Topic {
     }
 
     /// For how long events are kept, counted from when they were published, and how many bytes of them: the oldest go when newer ones are published. Default:
-    /// 7 days, 256 MiB. Up to 100 years; 64 KiB to 1 PiB.
+    /// 7 days, 256 MiB. A minute to 100 years; 64 KiB to 1 PiB.
     ///
     /// It holds for what is published through this handle and its clones, so programs that publish to one topic should agree.
     /// A subscription that has not taken an event by then misses it, and is told so ([`WorkerEvent::EventsMissed`](crate::WorkerEvent::EventsMissed), [`SubscriptionInfo::missed`](crate::SubscriptionInfo::missed)).
@@ -122,9 +129,9 @@ impl Topic {
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for limits that are out of range.
     pub fn keep(mut self, time: Duration, bytes: u64) -> Result<Self, Error> {
-        if time.is_zero() || time > KEEP_MAX {
+        if !(KEEP_MIN..=KEEP_MAX).contains(&time) {
             return Err(Error::invalid(format!(
-                "events cannot be kept for {time:?}: more than nothing and up to 100 years are allowed"
+                "events cannot be kept for {time:?}: a minute to 100 years are allowed"
             )));
         }
         if !(KEEP_BYTES_MIN..=KEEP_BYTES_MAX).contains(&bytes) {
@@ -182,7 +189,8 @@ impl Topic {
     /// A call that is dropped may or may not be carried out.
     pub async fn unsubscribe(&self, name: &str) -> Result<bool, Error> {
         name::check("name of the subscription", name)?;
-        let Some(removed) = self.inner.call(&Unsubscribe { name }).await? else {
+        let unsubscribe = Unsubscribe { name, since: None };
+        let Some(removed) = self.inner.call(&unsubscribe).await? else {
             return Ok(false);
         };
         // If this does not come to pass, a worker of the queue finds that the subscription is gone.
@@ -211,10 +219,37 @@ impl Topic {
         }
         let (all, lanes_ms) = (true, 1);
         self.inner.call(&Delete { all, lanes_ms }).await?;
-        let unregistered = self.inner.store.unregister().await;
-        unregistered.map_err(|trouble| {
-            self.within("delete", trouble.into_error(self.inner.store.address()))
-        })
+        self.inner.is_listed.store(false, Ordering::Relaxed);
+        let store = &self.inner.store;
+        let unlist = async {
+            store.unregister().await?;
+            // Somebody may have published meanwhile.
+            match store.call(&AskTopic).await?.is_there {
+                true => store.register().await,
+                false => Ok(()),
+            }
+        };
+        let unlisted = unlist.await;
+        unlisted.map_err(|trouble| self.within("delete", trouble.into_error(store.address())))
+    }
+
+    /// Puts the topic, or a queue that is subscribed to it, on its list, unless this process has done so. What was asked for is done by then, so a
+    /// user who may not write there is only told in the log.
+    async fn list(&self, what: &QueueInner) -> Result<(), Error> {
+        if what.is_listed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match what.store.register().await {
+            Ok(()) => {
+                what.is_listed.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(Trouble::Refused(Refusal::NotAllowed, why)) => {
+                warn!(topic = self.name(), %why, "a name stays off its list");
+                Ok(())
+            }
+            Err(trouble) => Err(self.within("list", trouble.into_error(what.store.address()))),
+        }
     }
 
     fn within(&self, tried: &str, error: Error) -> Error {

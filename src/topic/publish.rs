@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::id::JobId;
 use crate::job::Job;
 use crate::policy::event_filter::SUBJECT;
+use crate::policy::key::check_key;
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::store::outbox::message::Message;
@@ -78,7 +79,7 @@ impl<E: Job<Output = ()>> Publish<E> {
         Self { request, ..self }
     }
 
-    /// What the event is about, such as `order-17`: for [filters](crate::EventFilter), and for [order](crate::EventOrder). It travels as the header `subject`, within the
+    /// What the event is about, such as `order-17`: for [filters](crate::EventFilter), and for [order](crate::EventOrder). 1 to 512 bytes; it travels as the header `subject`, within the
     /// 1,024 bytes of all headers. Default: nothing.
     pub fn subject(self, subject: impl Into<String>) -> Self {
         self.header(SUBJECT, subject)
@@ -103,7 +104,18 @@ impl<E: Job<Output = ()>> Publish<E> {
 
     /// Id and bytes, if it is well.
     fn encode(&mut self) -> Result<(JobId, Vec<u8>), Error> {
+        if let Some(subject) = self.request.header_value(SUBJECT) {
+            let checked = check_key("the subject", subject);
+            checked.map_err(|error| error.with_job(self.event_id()))?;
+        }
         let (_, job) = self.request.prepare()?;
+        if job.record.traits && job.record.has_unique_key() {
+            let error = Error::invalid(format!(
+                "the event `{}` has a unique key: a queue would leave out events, and nobody would know",
+                E::NAME
+            ));
+            return Err(error.with_job(&job.id));
+        }
         Ok((job.id.clone(), Message::Job(job).encode()))
     }
 
@@ -139,11 +151,7 @@ async fn publish(topic: &Topic, events: &[(JobId, Vec<u8>)]) -> Result<Vec<Publi
             Some((id, _)) => error.with_job(id),
             None => error,
         })?;
-    if answer.is_first {
-        let registered = topic.inner.store.register().await;
-        let address = topic.inner.store.address();
-        registered.map_err(|trouble| topic.within("publish", trouble.into_error(address)))?;
-    }
+    topic.list(&topic.inner).await?;
     let published = events.iter().zip(answer.positions);
     Ok(published
         .map(|((id, _), position)| Published {

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, ErrorKind};
+use crate::job::Job;
 use crate::name;
 use crate::policy::event_filter::{EventFilter, EventOrder, Wants};
 use crate::queue::Queue;
@@ -19,6 +20,16 @@ use crate::topic::Topic;
 pub(crate) const SUBSCRIPTIONS_MAX: usize = 256;
 pub(crate) const SUBSCRIBED_MAX: usize = 256;
 
+/// So often a subscription may be removed and made again by others while it is asked for.
+const TRIES: usize = 5;
+
+/// What the topic answers.
+struct Told {
+    since: u64,
+    position: u64,
+    is_new: bool,
+}
+
 /// Where a new subscription begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -28,8 +39,16 @@ pub enum Start {
     Now,
     /// With the first event that is kept.
     Kept,
-    /// With the first event that was published at this moment or later and is kept; a moment that is still to come is as [`Now`](Self::Now). Moments are those of the clock of Redis.
+    /// With the first event that was published at this moment or later and is kept: all that is kept, if the moment is older. A moment that is still to come is as [`Now`](Self::Now). Moments are those of the clock of Redis.
     At(SystemTime),
+}
+
+impl EventFilter {
+    /// Events of this type. Called again: of one of these types. Default: of any type.
+    #[must_use]
+    pub fn event<E: Job>(self) -> Self {
+        self.event_named(E::NAME)
+    }
 }
 
 /// A request to subscribe a queue to a topic, made by [`Topic::subscribe`]. Awaiting it sends it; says whether the subscription is new.
@@ -114,11 +133,9 @@ impl Subscribe {
         name::check("name of the subscription", &self.name)?;
         self.wants.filter.check()?;
         let (topic, queue) = (&self.topic.inner, &self.queue.inner);
-        let is_beside = topic.setup.namespace == queue.setup.namespace
-            && topic.store.address() == queue.store.address();
-        if !is_beside {
+        if !topic.setup.shelf.is_same(&queue.setup.shelf) {
             return Err(Error::invalid(format!(
-                "the queue `{}` is in another Redis, or in another namespace, than the topic `{}`: workers of the queue could not read the topic",
+                "the queue `{}` is in another connection than the topic `{}`: ask one `Oxcart` for both",
                 self.queue.name(),
                 self.topic.name()
             )));
@@ -140,80 +157,101 @@ impl Subscribe {
 
     async fn send(self) -> Result<bool, Error> {
         self.check()?;
-        // Asked first, so that nothing is written if it cannot be. Who comes meanwhile is found below.
-        let (worker, hold_ms) = (None, 0);
-        let ask = subscribed::Subscribed { worker, hold_ms };
-        let all = self.queue.inner.call(&ask).await?;
+        let wants = self.wants.encode()?;
+        // Asked first, so that nothing is written if it cannot be. What comes in between is found below.
+        let all = self.queue.inner.call(&subscribed::Subscribed::LOOK).await?;
         let topic = self.topic.name();
-        if let Some(other) = all
-            .iter()
-            .find(|to| to.topic == topic && to.name != self.name)
-        {
-            return Err(self.is_fed_by(&other.name));
+        let known = all.iter().find(|to| to.topic == topic);
+        if let Some(other) = known.filter(|to| to.name != self.name) {
+            self.forget_if_removed(other).await?;
         }
-        let known = all.iter().any(|to| to.topic == topic);
-        if !known && all.len() >= SUBSCRIBED_MAX {
+        if known.is_none() && all.len() >= SUBSCRIBED_MAX {
             return Err(self.too_many_topics());
         }
-        let wants = self.wants.encode();
+        let mut is_new = false;
+        for _ in 0..TRIES {
+            let told = self.tell_topic(&wants).await?;
+            is_new |= told.is_new;
+            let attach = Attach {
+                topic,
+                since: told.since,
+                name: &self.name,
+                start: Some(told.position),
+                most: SUBSCRIBED_MAX,
+            };
+            let refused = match self.queue.inner.call(&attach).await? {
+                Attached::Done => {
+                    // The queue may have nothing yet but this.
+                    self.topic.list(&self.queue.inner).await?;
+                    return Ok(is_new);
+                }
+                // It was removed and made again by another process, in between.
+                Attached::Stale => continue,
+                Attached::Other(name) => self.is_fed_by(&name),
+                Attached::Full => self.too_many_topics(),
+            };
+            if told.is_new {
+                let (name, since) = (&*self.name, Some(told.since));
+                self.topic.inner.call(&Unsubscribe { name, since }).await?;
+            }
+            return Err(refused);
+        }
+        Err(Error::new(
+            ErrorKind::Refused,
+            format!(
+                "the subscription `{}` of the topic `{topic}` is removed and made again all the time",
+                self.name
+            ),
+        ))
+    }
+
+    /// The topic's side.
+    async fn tell_topic(&self, wants: &[u8]) -> Result<Told, Error> {
         let subscribe = subscribe::Subscribe {
             name: &self.name,
             queue: self.queue.name(),
             start: self.begin(),
-            wants: &wants,
+            wants,
             most: SUBSCRIPTIONS_MAX,
         };
-        let (since, position, is_new, is_first) = match self.topic.inner.call(&subscribe).await? {
+        match self.topic.inner.call(&subscribe).await? {
             Subscribed::Done {
                 since,
                 position,
                 is_new,
-                is_first,
-            } => (since, position, is_new, is_first),
-            Subscribed::Other(queue) => {
-                return Err(Error::invalid(format!(
-                    "the subscription `{}` of the topic `{topic}` feeds the queue `{queue}`, and not `{}`: give this one another name, or remove that one first",
-                    self.name,
-                    self.queue.name()
-                )));
+                ..
+            } => {
+                self.topic.list(&self.topic.inner).await?;
+                Ok(Told {
+                    since,
+                    position,
+                    is_new,
+                })
             }
-            Subscribed::Full => {
-                return Err(Error::new(
-                    ErrorKind::Refused,
-                    format!("the topic `{topic}` has {SUBSCRIPTIONS_MAX} subscriptions already"),
-                ));
-            }
-        };
-        if is_first {
-            self.register(&self.topic.inner).await?;
+            Subscribed::Other(queue) => Err(Error::invalid(format!(
+                "the subscription `{}` of the topic `{}` feeds the queue `{queue}`, and not `{}`: give this one another name, or remove that one first",
+                self.name,
+                self.topic.name(),
+                self.queue.name()
+            ))),
+            Subscribed::Full => Err(Error::new(
+                ErrorKind::Refused,
+                format!(
+                    "the topic `{}` has {SUBSCRIPTIONS_MAX} subscriptions already",
+                    self.topic.name()
+                ),
+            )),
         }
-        let attach = Attach {
-            topic,
-            since,
-            name: &self.name,
-            start: Some(position),
-            most: SUBSCRIBED_MAX,
-        };
-        let refused = match self.queue.inner.call(&attach).await? {
-            Attached::Done => {
-                // The queue may have nothing yet but this.
-                self.register(&self.queue.inner).await?;
-                return Ok(is_new);
-            }
-            Attached::Other(name) => self.is_fed_by(&name),
-            Attached::Full => self.too_many_topics(),
-        };
-        if is_new {
-            let name = &self.name;
-            self.topic.inner.call(&Unsubscribe { name }).await?;
-        }
-        Err(refused)
     }
 
-    async fn register(&self, what: &crate::queue::QueueInner) -> Result<(), Error> {
-        let registered = what.store.register().await;
-        let address = what.store.address();
-        registered.map_err(|trouble| self.topic.within("subscribe", trouble.into_error(address)))
+    /// The queue may know of a subscription that the topic does not have any more: the process that removed it died in between.
+    async fn forget_if_removed(&self, other: &subscribed::To) -> Result<(), Error> {
+        let found = self.topic.inner.call(&crate::store::topic::Topic).await?;
+        let is_there = found.subscriptions.iter().any(|it| it.since == other.since);
+        match is_there {
+            true => Err(self.is_fed_by(&other.name)),
+            false => self.queue.detach(self.topic.name(), other.since).await,
+        }
     }
 
     fn is_fed_by(&self, other: &str) -> Error {

@@ -263,10 +263,10 @@ async fn what_is_missed_is_told_loudly() {
         .unwrap();
     let queue = oxcart.queue("billing").unwrap();
     orders.subscribe("billing", &queue).await.unwrap();
-    let subject = "x".repeat(1_000);
+    let text = "x".repeat(1_000);
     for from in [1, 101] {
         let many =
-            (from..from + 100).map(|order| orders.publish(Placed { order }).subject(&subject));
+            (from..from + 100).map(|order| orders.publish(Placed { order }).header("a", &text));
         orders.publish_many(many).await.unwrap();
     }
     let kept = orders.info().await.unwrap().kept;
@@ -314,4 +314,128 @@ async fn another_worker_feeds_the_queue_when_the_first_stops() {
     assert!(began.elapsed() < 8 * SECOND, "{:?}", began.elapsed());
     second.stop().await;
     assert_eq!(seen.all(), placed(1..=4));
+}
+
+/// An event that only a newer version can read waits for workers of that version, and so do those behind it; those before it do not, and no other topic does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_newer_version_published_is_left_to_its_workers() {
+    let server = Server::start();
+    let oxcart = oxcart_at(&server).await;
+    let queue = oxcart.queue("billing").unwrap();
+    let (orders, other) = (
+        oxcart.topic("orders").unwrap(),
+        oxcart.topic("other").unwrap(),
+    );
+    orders.subscribe("billing", &queue).await.unwrap();
+    other.subscribe("billing", &queue).await.unwrap();
+    let first = orders.publish(Placed { order: 1 }).await.unwrap();
+    let newer = format!("{}-2", first.position + 1);
+    let log = "oxcart:{topic/orders}:published";
+    server.cli(&[
+        "XADD",
+        log,
+        &newer,
+        "id",
+        "newer",
+        "event",
+        "leap of a newer version",
+    ]);
+    orders.publish(Placed { order: 2 }).await.unwrap();
+    let seen = Seen::default();
+    let worker = run(noting(&queue, &seen));
+    eventually(LIMIT, || seen.len() == 1).await;
+    let is_left = async || {
+        let holders: String = server.ask(&["HGET", "oxcart:{billing}:subscribed", "orders"]);
+        holders.contains(" - 0")
+    };
+    eventually_async(LIMIT, is_left).await;
+    other.publish(Paid { order: 1 }).await.unwrap();
+    eventually(LIMIT, || seen.len() == 2).await;
+    // A worker of that version has taken it: as far as this one is concerned, it is gone.
+    server.cli(&["XDEL", log, &newer]);
+    eventually(3 * LIMIT, || seen.len() == 3).await;
+    assert_eq!(seen.all(), ["placed 1", "paid 1", "placed 2"]);
+    worker.stop().await;
+}
+
+/// A queue whose jobs wait takes no more events than it can hold, and goes on when there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_has_enough_to_do_is_not_fed() {
+    let server = Server::start();
+    let oxcart = oxcart_at(&server).await;
+    let orders = oxcart.topic("orders").unwrap();
+    let queue = oxcart.queue("billing").unwrap();
+    orders.subscribe("billing", &queue).await.unwrap();
+    queue.pause().await.unwrap();
+    let worker = run(noting(&queue, &Seen::default()).concurrency(100));
+    for from in [0, 6_000] {
+        let many = (from..from + 6_000).map(|order| orders.publish(Placed { order }));
+        orders.publish_many(many).await.unwrap();
+    }
+    let waiting = async || queue.counts().await.unwrap().waiting;
+    eventually_async(LIMIT, async || waiting().await >= 10_000).await;
+    tokio::time::sleep(SECOND).await;
+    let held = waiting().await;
+    assert!(held <= 10_256, "{held} jobs wait");
+    queue.resume().await.unwrap();
+    let done = async || queue.counts().await.unwrap().totals.completed == 12_000;
+    eventually_async(3 * LIMIT, done).await;
+    worker.stop().await;
+}
+
+/// A queue that is deleted has no subscriptions any more; nobody would take the events.
+#[tokio::test]
+async fn a_deleted_queue_is_subscribed_to_nothing() {
+    let oxcart = Oxcart::in_memory();
+    let orders = oxcart.topic("orders").unwrap();
+    let queue = oxcart.queue("billing").unwrap();
+    orders.subscribe("billing", &queue).await.unwrap();
+    queue.delete().await.unwrap();
+    assert_eq!(orders.info().await.unwrap().subscriptions, []);
+    assert!(orders.subscribe("billing", &queue).await.unwrap());
+}
+
+/// A type of event that has a group, or an order of its own, is ordered as the subscription says.
+#[tokio::test]
+async fn the_order_of_a_subscription_counts_more_than_that_of_the_type() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Grouped;
+    impl oxcart::Job for Grouped {
+        const NAME: &'static str = "grouped";
+        type Output = ();
+        fn options() -> oxcart::JobOptions {
+            oxcart::JobOptions::new().group("tenant")
+        }
+    }
+    let oxcart = Oxcart::in_memory();
+    let orders = oxcart.topic("orders").unwrap();
+    for (name, order) in [
+        ("plain", EventOrder::AsPublished),
+        ("ordered", EventOrder::OfSubject),
+    ] {
+        let queue = oxcart.queue(name).unwrap();
+        orders
+            .subscribe(name, &queue)
+            .ordered_by(order)
+            .await
+            .unwrap();
+    }
+    let event = orders.publish(Grouped).subject("s").await.unwrap();
+    for (name, group, key) in [
+        ("plain", Some("tenant"), None),
+        ("ordered", None, Some("s")),
+    ] {
+        let queue = oxcart.queue(name).unwrap();
+        noting(&queue, &Seen::default())
+            .build()
+            .unwrap()
+            .drain()
+            .await;
+        let job = queue.job(&event.id).await.unwrap().unwrap();
+        assert_eq!(
+            (job.group.as_deref(), job.order.as_deref()),
+            (group, key),
+            "{name}"
+        );
+    }
 }

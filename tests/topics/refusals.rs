@@ -5,6 +5,18 @@ use oxcart::{ErrorKind, EventFilter, JobId, Oxcart};
 use super::{Placed, SECOND, oxcart_at};
 use crate::support::Server;
 
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Keyed;
+
+impl oxcart::Job for Keyed {
+    const NAME: &'static str = "keyed";
+    type Output = ();
+
+    fn options() -> oxcart::JobOptions {
+        oxcart::JobOptions::new().unique("k")
+    }
+}
+
 #[tokio::test]
 async fn names_and_limits_that_cannot_be_are_refused() {
     let oxcart = Oxcart::in_memory();
@@ -17,9 +29,9 @@ async fn names_and_limits_that_cannot_be_are_refused() {
     assert_eq!(oxcart.topic(&longest).unwrap().name(), longest);
     let topic = || oxcart.topic("orders").unwrap();
     for (time, bytes) in [
-        (std::time::Duration::ZERO, 1 << 20),
-        (SECOND, 0),
-        (SECOND, 1 << 60),
+        (59 * SECOND, 1 << 20),
+        (60 * SECOND, 0),
+        (60 * SECOND, 1 << 60),
         (SECOND * u32::MAX, 1 << 20),
     ] {
         assert!(topic().keep(time, bytes).unwrap_err().is_invalid());
@@ -38,6 +50,12 @@ async fn names_and_limits_that_cannot_be_are_refused() {
         .header("a", "x".repeat(1_025))
         .await;
     assert!(large.unwrap_err().is_invalid());
+    for subject in ["", &"x".repeat(513)] {
+        let refused = topic().publish(Placed { order: 1 }).subject(subject).await;
+        assert!(refused.unwrap_err().is_invalid());
+    }
+    let refused = topic().publish(Keyed).await.unwrap_err();
+    assert!(refused.to_string().contains("unique key"), "{refused}");
     let id = JobId::new("same").unwrap();
     let twice = [1, 2].map(|order| topic().publish(Placed { order }).id(id.clone()));
     let error = topic().publish_many(twice).await.unwrap_err();
@@ -109,6 +127,20 @@ async fn two_subscriptions_of_one_queue_are_refused() {
     assert_eq!(namesake.info().await.unwrap().kept, 1);
 }
 
+/// The process that removed a subscription died before it had told the queue, of which no worker runs.
+#[tokio::test]
+async fn a_queue_that_was_not_told_of_a_removal_can_be_subscribed_again() {
+    let server = Server::start();
+    let oxcart = oxcart_at(&server).await;
+    let topic = oxcart.topic("orders").unwrap();
+    let queue = oxcart.queue("billing").unwrap();
+    topic.subscribe("old", &queue).await.unwrap();
+    let _: u64 = server.ask(&["HDEL", "oxcart:{topic/orders}:subscriptions", "old"]);
+    assert!(topic.subscribe("new", &queue).await.unwrap());
+    let fed: u64 = server.ask(&["HLEN", "oxcart:{billing}:fed"]);
+    assert_eq!(fed, 1);
+}
+
 #[tokio::test]
 async fn a_queue_elsewhere_is_refused() {
     let server = Server::start();
@@ -125,7 +157,7 @@ async fn a_queue_elsewhere_is_refused() {
         .await
         .unwrap_err();
     assert!(error.is_invalid());
-    assert!(error.to_string().contains("another namespace"), "{error}");
+    assert!(error.to_string().contains("another connection"), "{error}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::noun::{
     alert, audit, bench, dead, doctor, events, flow, group, job, outbox, queue, saga, schedule,
-    serve, shell, signal, top, worker,
+    serve, shell, signal, top, topic, worker,
 };
 
 const AFTER: &str = "\
@@ -127,6 +127,9 @@ pub(crate) enum Noun {
     /// Outboxes: what queues have for other queues
     #[command(subcommand)]
     Outbox(outbox::Verb),
+    /// Topics: how far their subscriptions are; unsubscribe, delete
+    #[command(subcommand, visible_alias = "topics")]
+    Topic(topic::Verb),
     /// Schedules: list, look, pause, trigger, remove
     #[command(subcommand, visible_alias = "schedules")]
     Schedule(schedule::Verb),

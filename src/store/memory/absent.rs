@@ -31,6 +31,10 @@ impl Server {
         match self.0 {}
     }
 
+    pub(crate) fn topics(&self) -> BTreeSet<String> {
+        match self.0 {}
+    }
+
     pub(crate) fn now_ms(&self) -> u64 {
         match self.0 {}
     }

@@ -8,7 +8,7 @@ use crate::memory::Apply;
 use crate::memory::leave::Goes;
 use crate::memory::saga::died;
 use crate::memory::state::{Collection, State, moment};
-use crate::store::recover::{Doubt, Recover, Recovered};
+use crate::store::recover::{Doubt, Recover, Recovered, ToCarry};
 
 /// Workers in trouble put judging off for this long, and no longer.
 const PUT_OFF_AT_MOST_MS: u64 = 30_000;
@@ -98,7 +98,7 @@ impl Apply for Recover {
                 now_ms,
                 from_ms,
                 pulled,
-                to_carry: !state.outbox.is_empty() || !state.subscribed.is_empty(),
+                to_carry: to_carry(state),
             };
         }
         let over = moment(now_ms.saturating_sub(self.tolerance_ms));
@@ -156,7 +156,7 @@ impl Apply for Recover {
             stalled: stalled.iter().map(JobId::to_string).collect(),
             dead: dead.iter().map(|(id, _)| id.to_string()).collect(),
             cancelled: ended,
-            to_carry: !state.outbox.is_empty() || !state.subscribed.is_empty(),
+            to_carry: to_carry(state),
         }
     }
 }
@@ -172,4 +172,11 @@ fn stall(state: &mut State, id: &JobId) {
     };
     let entry = AttemptEntry::new(AttemptKind::Stalled, String::new());
     state.record_attempt(id, since_ms, &codec::encode_plain(&entry), false);
+}
+
+fn to_carry(state: &State) -> ToCarry {
+    ToCarry {
+        messages: !state.outbox.is_empty(),
+        events: !state.subscribed.is_empty(),
+    }
 }

@@ -32,20 +32,23 @@ impl Apply for Attach<'_> {
             return Attached::Done;
         };
         match known {
-            _ if is_this => return Attached::Done,
             Some((_, name)) if name != self.name => return Attached::Other(name),
-            Some((since, _)) => {
+            Some((since, _)) if since > self.since => return Attached::Stale,
+            Some((since, _)) if !is_this => {
                 state.fed.remove(&source_of_topic(self.topic, since));
             }
             None if state.subscribed.len() >= self.most => return Attached::Full,
-            None => {}
+            _ => {}
         }
         let fed = FedTo {
             position,
             token: "-".to_owned(),
             before: None,
         };
-        state.fed.insert(source, fed);
+        state.fed.entry(source).or_insert(fed);
+        if is_this {
+            return Attached::Done;
+        }
         let to = SubscribedTo {
             since: self.since,
             name: self.name.to_owned(),
@@ -59,23 +62,37 @@ impl Apply for Attach<'_> {
 impl Apply for Subscribed<'_> {
     fn apply(&self, state: &mut State) -> Vec<To> {
         let now_ms = state.now_ms();
+        let mut taken = 0;
         let hold = |(topic, it): (&String, &mut SubscribedTo)| {
-            let is_free = it.held.as_ref().is_none_or(|(worker, until_ms)| {
-                let is_over = *until_ms <= now_ms || *until_ms > now_ms + HOLD_MAX_MS;
-                is_over || self.worker == Some(worker)
+            let holds = |until_ms: u64| until_ms > now_ms && until_ms <= now_ms + HOLD_MAX_MS;
+            let held = it.held.as_ref();
+            let is_free = held.is_none_or(|(_, until_ms)| !holds(*until_ms));
+            let was_ours = held.is_some_and(|(worker, _)| Some(&**worker) == self.worker);
+            let ours = self.worker.filter(|_| {
+                let wants = self.hold_ms > 0 && !self.without.contains(topic);
+                wants && (was_ours && !is_free || is_free && taken < self.most)
             });
-            let ours = self.worker.filter(|_| is_free);
-            if let Some(worker) = ours {
-                let until_ms = now_ms + self.hold_ms;
-                it.held = (self.hold_ms > 0).then(|| (worker.to_owned(), until_ms));
+            match ours {
+                Some(worker) => {
+                    taken += usize::from(is_free);
+                    it.held = Some((worker.to_owned(), now_ms + self.hold_ms));
+                }
+                None if was_ours => it.held = None,
+                None => {}
             }
+            let others = it.held.as_ref().filter(|_| ours.is_none());
+            let others_ms = others.map_or(0, |(_, until_ms)| match holds(*until_ms) {
+                true => until_ms - now_ms,
+                false => 0,
+            });
             let fed = state.fed.get(&source_of_topic(topic, it.since));
             To {
                 topic: topic.clone(),
                 since: it.since,
                 name: it.name.clone(),
                 position: fed.map(|fed| fed.position),
-                is_held: ours.is_some() && self.hold_ms > 0,
+                is_held: ours.is_some(),
+                others_ms,
             }
         };
         state.subscribed.iter_mut().map(hold).collect()

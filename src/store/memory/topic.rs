@@ -11,6 +11,9 @@ use crate::store::subscribe::{Begin, Subscribe, Subscribed};
 use crate::store::topic::{Found, Standing, Topic};
 use crate::store::unsubscribe::{Removed, Unsubscribe};
 
+/// A queue that stands further ahead than this has another clock.
+const DAY_US: u64 = 86_400_000_000;
+
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     /// Something was ever stored.
@@ -60,34 +63,45 @@ impl Kept {
             .collect()
     }
 
-    /// Drops the oldest events, but for those from this position on.
-    fn drop_old(&mut self, first: u64, oldest_us: u64, keep_bytes: u64, most: usize) -> bool {
-        let mut bytes = self.bytes();
-        let mut dropped = 0;
-        while let Some(entry) = self.events.first_entry()
-            && dropped < most
-            && *entry.key() < first
-            && (*entry.key() < oldest_us || bytes > keep_bytes)
-        {
-            self.dropped = *entry.key();
-            bytes -= entry.remove().bytes.len() as u64;
-            dropped += 1;
+    /// Drops the oldest events, which have those bytes more, as a script does it page by page.
+    fn drop_old(&mut self, added: u64, oldest_us: u64, keep_bytes: u64, mut left: i64) -> bool {
+        let mut bytes = self.bytes() + added;
+        let (mut read, mut largest, mut step, mut any) = (0, 0, 1, false);
+        while left > 0 && read < DROPPED_BYTES_MAX {
+            let found = self.events.len().min(step);
+            left = if found > 0 { left - found as i64 } else { 0 };
+            for _ in 0..found {
+                let Some(entry) = self.events.first_entry() else {
+                    break;
+                };
+                if *entry.key() >= oldest_us && bytes <= keep_bytes {
+                    left = 0;
+                    break;
+                }
+                self.dropped = *entry.key();
+                let size = entry.remove().bytes.len() as u64;
+                (bytes, read, largest) = (bytes - size, read + size, largest.max(size));
+                any = true;
+            }
+            step = at_once(DROPPED_BYTES_MAX.saturating_sub(read), largest);
         }
-        dropped > 0
+        any
     }
 }
 
-/// So many are dropped in one call: a script looks at one, and then at pages of 16.
-fn dropped_at_most(added: usize) -> usize {
-    let left = 2 * added + 16;
-    1 + (left - 1).div_ceil(16) * 16
+/// One call drops no more once it has read so many bytes.
+const DROPPED_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How many events a script reads next (`lua/lib/topic_log.lua`).
+fn at_once(bytes: u64, largest: u64) -> usize {
+    (bytes / largest.max(1)).clamp(1, 32) as usize
 }
 
 impl Apply for Publish<'_> {
     fn apply(&self, state: &mut State) -> Published {
         let (now_us, topic) = (state.now_us, &mut state.topic);
         let is_first = !topic.is_there;
-        let mut first = u64::MAX;
+        let mut new = BTreeMap::new();
         let mut place = |(id, bytes): &(&str, &[u8])| {
             let mut known = topic.events.iter();
             if let Some((position, _)) = known.find(|(_, entry)| entry.id == *id) {
@@ -95,20 +109,21 @@ impl Apply for Publish<'_> {
             }
             topic.position = now_us.max(topic.position + 1);
             topic.number += 1;
-            first = first.min(topic.position);
             let entry = Entry {
                 number: topic.number,
                 id: (*id).to_owned(),
                 bytes: bytes.to_vec(),
             };
-            topic.events.insert(topic.position, entry);
+            new.insert(topic.position, entry);
             topic.position
         };
         let positions = self.events.iter().map(&mut place).collect();
+        let added = new.values().map(|entry| entry.bytes.len() as u64).sum();
         let oldest_us = now_us.saturating_sub(self.keep_ms * 1_000);
-        let most = dropped_at_most(self.events.len());
-        let dropped = topic.drop_old(first, oldest_us, self.keep_bytes, most);
-        topic.is_there |= first < u64::MAX || dropped;
+        let left = 2 * self.events.len() as i64 + 16;
+        let dropped = topic.drop_old(added, oldest_us, self.keep_bytes, left);
+        topic.is_there |= dropped || !new.is_empty();
+        topic.events.append(&mut new);
         Published {
             positions,
             is_first,
@@ -169,6 +184,10 @@ impl Apply for Subscribe<'_> {
 
 impl Apply for Unsubscribe<'_> {
     fn apply(&self, state: &mut State) -> Option<Removed> {
+        let known = state.topic.subscriptions.get(self.name)?;
+        if self.since.is_some_and(|since| since != known.since) {
+            return None;
+        }
         let removed = state.topic.subscriptions.remove(self.name)?;
         Some(Removed {
             since: removed.since,
@@ -179,7 +198,7 @@ impl Apply for Unsubscribe<'_> {
 
 impl Apply for Follow<'_> {
     fn apply(&self, state: &mut State) -> Followed {
-        let topic = &mut state.topic;
+        let (now_us, topic) = (state.now_us, &mut state.topic);
         let known = topic.subscriptions.get_mut(self.name);
         let Some(it) = known.filter(|it| it.since == self.since) else {
             return Followed::Gone;
@@ -191,33 +210,31 @@ impl Apply for Follow<'_> {
             bytes += entry.bytes.len();
             fits
         });
-        let events = fitting.map(|(position, entry)| Event {
+        let found: Vec<(&u64, &Entry)> = fitting.collect();
+        let next = found
+            .first()
+            .map_or(topic.number + 1, |(_, entry)| entry.number);
+        let events = found.into_iter().map(|(position, entry)| Event {
             position: *position,
-            number: entry.number,
             bytes: entry.bytes.clone(),
         });
-        let events: Vec<Event> = events.collect();
-        if self.after > it.position {
-            it.position = self.after;
-            it.number = it.number.max(self.number);
-        }
-        if self.after > topic.position {
+        let events = events.collect();
+        it.position = it.position.max(self.after);
+        if self.after > topic.position && self.after <= now_us + DAY_US {
             topic.position = self.after;
             topic.is_there = true;
         }
         let mut missed = 0;
         if topic.dropped > self.after {
-            let first = events
-                .first()
-                .map_or(topic.number + 1, |event| event.number);
-            missed = (first - 1).saturating_sub(it.number);
+            missed = (next - 1).saturating_sub(it.number);
             it.number += missed;
             it.missed += missed;
+        } else if self.after >= it.position {
+            it.number = next - 1;
         }
         Followed::Page(Page {
             missed,
             last: topic.position,
-            last_number: topic.number,
             wants: it.wants.clone(),
             events,
         })
@@ -232,7 +249,7 @@ impl Apply for Topic {
             behind.next().map(|(position, _)| *position)
         };
         let subscriptions = topic.subscriptions.values().map(|it| Standing {
-            next: next_from(it.position + 1),
+            next: next_from(it.position + 1).filter(|_| it.position < topic.position),
             ..it.clone()
         });
         Found {

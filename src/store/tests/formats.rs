@@ -269,8 +269,8 @@ fn everything() -> Rig {
     });
     rig.send_stage_and_feed("waiting");
     rig.publish_and_subscribe();
-    rig.break_and_probe();
     rig.enqueue(&flows::flow());
+    rig.break_and_probe();
     rig
 }
 

@@ -6,9 +6,9 @@
 
 mod calls;
 mod complete;
+mod scripts;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use calls::{
@@ -16,6 +16,7 @@ use calls::{
     permit, receive, recover, tick, tried,
 };
 pub(super) use calls::{keyed, report};
+pub(super) use scripts::{not_called, scripts, tags};
 
 use super::bad_input::{PAST, advance};
 use super::subject::{InRedis, START_US};
@@ -27,7 +28,6 @@ use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::settings::QueueSettings;
 use crate::policy::steps::StepKind;
-use crate::redis::script::Script;
 use crate::store::adopt::Adopt;
 use crate::store::advance::Advance;
 use crate::store::alert::{Alert, Round};
@@ -267,8 +267,8 @@ verbs! {
     }
     follow: Follow<'_> {
         "follow" => |redis, _| {
-            let (name, since, after, number) = ("mail", START_US, START_US, 0);
-            tried(redis, &Follow { name, since, after, number, limit: 5, bytes: 99 })
+            let (name, since, after) = ("mail", START_US, START_US);
+            tried(redis, &Follow { name, since, after, limit: 5, bytes: 99 })
         },
     }
     get: Get<'_> {
@@ -455,7 +455,10 @@ verbs! {
         },
     }
     subscribed: Subscribed<'_> {
-        "subscribed" => |redis, _| tried(redis, &Subscribed { worker: Some("w"), hold_ms: 5_000 }),
+        "subscribed" => |redis, _| {
+            let without = &["other".to_owned()][..];
+            tried(redis, &Subscribed { worker: Some("w"), hold_ms: 5_000, without, most: 5 })
+        },
     }
     tend: Tend<'_> {
         "tend" => |redis, _| {
@@ -482,7 +485,7 @@ verbs! {
         "unschedule" => |redis, _| tried(redis, &Unschedule { name: "nightly" }),
     }
     unsubscribe: Unsubscribe<'_> {
-        "unsubscribe" => |redis, _| tried(redis, &Unsubscribe { name: "mail" }),
+        "unsubscribe" => |redis, _| tried(redis, &Unsubscribe { name: "mail", since: None }),
     }
     watch: Watch<'_> {
         "watch" => |redis, _| {
@@ -493,39 +496,4 @@ verbs! {
     workers: Workers<'_> {
         "workers" => |redis, _| tried(redis, &Workers { cursor: Workers::FIRST, limit: 9 }),
     }
-}
-
-/// Every script there is: one of each verb, and those of their parts.
-pub(super) fn scripts() -> Vec<&'static Script> {
-    struct Scripts(Vec<&'static Script>);
-    impl Visitor for Scripts {
-        fn visit<V: Apply>(&mut self) {
-            self.0.push(V::script());
-        }
-    }
-    let mut scripts = Scripts(vec![Advance::full_script(), Enqueue::full_script()]);
-    each(&mut scripts);
-    scripts.0
-}
-
-/// The names of those that were not called.
-pub(super) fn not_called<'a>(called: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let all: BTreeSet<&str> = scripts().iter().map(|script| script.name).collect();
-    let called = called.into_iter().collect();
-    &all - &called
-}
-
-/// The words that answers begin with, as they stand in the scripts: beside the time, or in a status.
-pub(super) fn tags() -> &'static [&'static str] {
-    static TAGS: OnceLock<Vec<&str>> = OnceLock::new();
-    TAGS.get_or_init(|| {
-        let is_word = |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-        let lines = scripts()
-            .into_iter()
-            .flat_map(|script| script.body().lines());
-        let lines = lines.filter(|line| line.contains("now_ms") || line.contains("status"));
-        let quoted = lines.flat_map(|line| line.split('\'').skip(1).step_by(2));
-        let tags: BTreeSet<&str> = quoted.filter(is_word).collect();
-        tags.into_iter().collect()
-    })
 }

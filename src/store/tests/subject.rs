@@ -95,6 +95,14 @@ impl Subject {
         }
     }
 
+    /// How far the queue was fed is lost.
+    pub(super) fn lose_fed(&mut self) {
+        match self {
+            Self::Redis(redis) => redis.lose_list("fed"),
+            Self::Memory(memory) => memory.queue.lock().fed.clear(),
+        }
+    }
+
     /// Another program deletes the news of unhandled jobs.
     pub(super) fn lose_news(&mut self) {
         match self {

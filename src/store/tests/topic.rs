@@ -1,15 +1,9 @@
-//! Topics, and queues that are subscribed to them: what is promised, and the operation of the random sequences.
+//! Topics, and queues that are subscribed to them: what is promised.
 
-use std::sync::Arc;
+pub(super) mod operations;
+
 use std::time::Duration;
 
-use proptest::collection::btree_set;
-use proptest::option;
-use proptest::prelude::*;
-use proptest::sample::select;
-
-use super::random::op::{Op, Operation};
-use super::random::world::{World, Wrong};
 use super::subject::START_US;
 use super::{Rig, job, on_both};
 use crate::store::attach::{Attach, Attached, source_of_topic};
@@ -62,19 +56,18 @@ impl Rig {
         }
     }
 
-    fn follow(&mut self, name: &str, since: u64, after: u64, number: u64) -> Page {
-        match self.ask_to_follow(name, since, after, number) {
+    fn follow(&mut self, name: &str, since: u64, after: u64) -> Page {
+        match self.ask_to_follow(name, since, after) {
             Followed::Page(page) => page,
             Followed::Gone => panic!("{name} is gone"),
         }
     }
 
-    fn ask_to_follow(&mut self, name: &str, since: u64, after: u64, number: u64) -> Followed {
+    fn ask_to_follow(&mut self, name: &str, since: u64, after: u64) -> Followed {
         self.call(&Follow {
             name,
             since,
             after,
-            number,
             limit: 256,
             bytes: 1_000_000,
         })
@@ -100,7 +93,12 @@ impl Rig {
     }
 
     fn subscribed(&mut self, worker: Option<&str>, hold_ms: u64) -> Vec<To> {
-        self.call(&subscribed::Subscribed { worker, hold_ms })
+        self.call(&subscribed::Subscribed {
+            worker,
+            hold_ms,
+            without: &[],
+            most: MOST,
+        })
     }
 
     /// One of each: an event, a subscription, and a topic that feeds the queue.
@@ -156,7 +154,7 @@ fn subscriptions_begin_where_they_are_told(mut rig: Rig) {
     ];
     for (start, wanted) in starts {
         let (since, position) = rig.subscribe_anew("late", start);
-        let page = rig.follow("late", since, position, 0);
+        let page = rig.follow("late", since, position);
         assert_eq!(ids(&page), wanted, "{start:?}");
         assert_eq!(page.wants, b"all");
         let behind = rig.topic().last_number - rig.standing("late").number;
@@ -174,12 +172,24 @@ fn subscriptions_begin_where_they_are_told(mut rig: Rig) {
             since,
             queue: "work".to_owned(),
         };
-        assert_eq!(rig.call(&Unsubscribe { name: "late" }), Some(removed));
-        assert_eq!(rig.call(&Unsubscribe { name: "late" }), None);
-        let gone = rig.ask_to_follow("late", since, position, 0);
+        assert_eq!(
+            rig.call(&Unsubscribe {
+                name: "late",
+                since: None
+            }),
+            Some(removed)
+        );
+        assert_eq!(
+            rig.call(&Unsubscribe {
+                name: "late",
+                since: None
+            }),
+            None
+        );
+        let gone = rig.ask_to_follow("late", since, position);
         assert_eq!(gone, Followed::Gone);
     }
-    let page = rig.follow("early", early.0, early.1, 0);
+    let page = rig.follow("early", early.0, early.1);
     assert_eq!(ids(&page), ["a", "b", "c"]);
 }
 
@@ -191,7 +201,7 @@ fn subscriptions_that_cannot_be_are_refused(mut rig: Rig) {
     rig.subscribe_anew("c", Begin::Now);
     let before = rig.subject.dump();
     assert_eq!(rig.subscribe("d", "work", Begin::Now), Subscribed::Full);
-    assert_eq!(rig.ask_to_follow("mail", since + 9, 0, 0), Followed::Gone);
+    assert_eq!(rig.ask_to_follow("mail", since + 9, 0), Followed::Gone);
     assert_eq!(rig.subject.dump(), before);
 }
 
@@ -199,23 +209,23 @@ fn subscriptions_that_cannot_be_are_refused(mut rig: Rig) {
 fn a_log_is_bounded(mut rig: Rig) {
     let (since, start) = rig.subscribe_anew("mail", Begin::Now);
     rig.publish(&["1", "2", "3"]);
-    let page = rig.follow("mail", since, start, 0);
+    let page = rig.follow("mail", since, start);
     let second = &page.events[1];
-    rig.follow("mail", since, second.position, second.number);
+    rig.follow("mail", since, second.position);
     rig.wait(Duration::from_millis(500));
     assert_eq!(rig.publish_and_keep(&["4"], 1_000, 3).len(), 1);
     assert_eq!(rig.topic().kept, 3);
-    assert_eq!(rig.follow("mail", since, second.position, 0).missed, 0);
+    assert_eq!(rig.follow("mail", since, second.position).missed, 0);
     rig.wait(Duration::from_millis(700));
     let last = rig.publish_and_keep(&["5", "6"], 1_000, 2)[1];
     let found = rig.topic();
     assert_eq!((found.kept, found.bytes), (2, 2));
     // Of what it had not taken, 3 and 4 are gone; it is told so once, and counted.
-    let page = rig.follow("mail", since, second.position, second.number);
+    let page = rig.follow("mail", since, second.position);
     assert_eq!((page.missed, ids(&page)), (2, vec!["5", "6"]));
-    assert_eq!(rig.follow("mail", since, second.position, 0).missed, 0);
+    assert_eq!(rig.follow("mail", since, second.position).missed, 0);
     assert_eq!(rig.standing("mail").missed, 2);
-    rig.follow("mail", since, last, 6);
+    rig.follow("mail", since, last);
     let standing = rig.standing("mail");
     assert_eq!(
         (standing.position, standing.number, standing.next),
@@ -233,9 +243,9 @@ fn g3_a_topic_that_lost_events_goes_on_behind_what_was_taken(mut rig: Rig) {
     let (since, _) = rig.subscribe_anew("mail", Begin::Now);
     rig.publish(&["a"]);
     let taken = START_US + 60_000_000;
-    rig.follow("mail", since, taken, 9);
+    rig.follow("mail", since, taken);
     assert_eq!(rig.publish(&["b"]), [taken + 1]);
-    let page = rig.follow("mail", since, taken, 9);
+    let page = rig.follow("mail", since, taken);
     assert_eq!((ids(&page), page.missed), (vec!["b"], 0));
 }
 
@@ -253,7 +263,6 @@ fn pages_are_bounded(mut rig: Rig) {
             name: "mail",
             since,
             after: start,
-            number: 0,
             limit,
             bytes,
         });
@@ -345,8 +354,97 @@ fn one_worker_feeds_a_queue(mut rig: Rig) {
     assert!(rig.subscribed(Some("b"), 3_000)[0].is_held);
 }
 
+/// A page of large events is read as a page of small ones is: no more than is answered. And no call drops more than about 1 MiB.
+fn large_events_are_read_and_dropped_in_bounded_calls(mut rig: Rig) {
+    let (since, start) = rig.subscribe_anew("mail", Begin::Now);
+    let large = vec![b'x'; 300_000];
+    for n in 0..10 {
+        let id = format!("large-{n}");
+        rig.call(&Publish {
+            events: &[(&id, &large)],
+            keep_ms: DAY_MS,
+            keep_bytes: 100_000_000,
+        });
+    }
+    let mut after = start;
+    for _ in 0..3 {
+        let page = rig.follow("mail", since, after);
+        let sizes: Vec<usize> = page.events.iter().map(|event| event.bytes.len()).collect();
+        assert!(sizes == [300_000; 4] || sizes == [300_000; 2], "{sizes:?}");
+        after = page.events.last().unwrap().position;
+    }
+    rig.wait(Duration::from_millis(2 * DAY_MS));
+    for left in [6, 2, 0] {
+        rig.publish(&[&format!("small-{left}")]);
+        assert_eq!(rig.topic().bytes / 300_000, left);
+    }
+    let many: Vec<String> = (0..200).map(|n| format!("many-{n}")).collect();
+    rig.publish(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    rig.wait(Duration::from_millis(2 * DAY_MS));
+    let before = rig.topic().kept;
+    rig.publish(&["last"]);
+    let dropped = before + 1 - rig.topic().kept;
+    assert!((18..=50).contains(&dropped), "{dropped}");
+}
+
+/// The process that asked for a subscription was slow: another one has removed it and made it again.
+fn a_late_call_does_not_bring_an_old_subscription_back(mut rig: Rig) {
+    assert_eq!(rig.attach("orders", 9, "mail", Some(30)), Attached::Done);
+    let before = rig.subject.dump();
+    assert_eq!(rig.attach("orders", 7, "mail", Some(10)), Attached::Stale);
+    assert_eq!(rig.attach("orders", 7, "mail", None), Attached::Done);
+    assert_eq!(rig.subject.dump(), before);
+    let (since, _) = rig.subscribe_anew("mail", Begin::Now);
+    let name = "mail";
+    let other = Some(since - 1);
+    assert_eq!(rig.call(&Unsubscribe { name, since: other }), None);
+    let this = Some(since);
+    assert!(rig.call(&Unsubscribe { name, since: this }).is_some());
+}
+
+/// A queue that has forgotten where it stands is put somewhere; one that knows it is left there.
+fn a_place_that_was_lost_is_found(mut rig: Rig) {
+    rig.attach("orders", 7, "mail", Some(10));
+    let before = rig.subject.dump();
+    rig.attach("orders", 7, "mail", Some(99));
+    assert_eq!(rig.subject.dump(), before);
+    rig.subject.lose_fed();
+    assert_eq!(rig.subscribed(None, 0)[0].position, None);
+    rig.attach("orders", 7, "mail", Some(12));
+    assert_eq!(rig.subscribed(None, 0)[0].position, Some(12));
+    assert_eq!(rig.size("subscribed"), 1);
+}
+
+/// A worker that cannot feed from a topic leaves it to others, and takes few new ones at a time.
+fn workers_leave_topics_to_others(mut rig: Rig) {
+    for (topic, since) in [("a", 1), ("b", 2), ("c", 3)] {
+        rig.attach(topic, since, "mail", Some(0));
+    }
+    let mut holds = |worker: &'static str, without: &[String], most| {
+        let all = rig.call(&subscribed::Subscribed {
+            worker: Some(worker),
+            hold_ms: 3_000,
+            without,
+            most,
+        });
+        let held = all.into_iter().filter(|to| to.is_held);
+        held.map(|to| to.topic).collect::<Vec<_>>()
+    };
+    assert_eq!(holds("v", &[], 2), ["a", "b"]);
+    assert_eq!(holds("v", &[], 2), ["a", "b", "c"]);
+    assert!(holds("w", &[], 9).is_empty());
+    assert_eq!(holds("v", &["b".to_owned()], 9), ["a", "c"]);
+    assert_eq!(holds("w", &[], 9), ["b"]);
+    let seen = rig.subscribed(None, 0);
+    assert!(seen.iter().all(|to| to.others_ms == 3_000), "{seen:?}");
+}
+
 on_both!(
+    a_late_call_does_not_bring_an_old_subscription_back,
     a_log_is_bounded,
+    a_place_that_was_lost_is_found,
+    large_events_are_read_and_dropped_in_bounded_calls,
+    workers_leave_topics_to_others,
     g3_a_queue_is_fed_from_a_topic,
     g3_a_topic_that_lost_events_goes_on_behind_what_was_taken,
     g3_an_event_is_published_once,
@@ -355,239 +453,3 @@ on_both!(
     subscriptions_begin_where_they_are_told,
     subscriptions_that_cannot_be_are_refused,
 );
-
-/// Something that is done to a topic, or to a queue that is subscribed to one.
-#[derive(Debug, Clone)]
-enum OnTopic {
-    Publish {
-        ids: Vec<u8>,
-        keep_ms: u64,
-        keep_bytes: u64,
-    },
-    Subscribe {
-        name: &'static str,
-        queue: &'static str,
-        start: Option<u64>,
-        wants: u8,
-    },
-    Unsubscribe {
-        name: &'static str,
-    },
-    /// What comes next for a subscription that is there, or was.
-    Follow {
-        subscription: u8,
-        stale: bool,
-        ahead: u64,
-        limit: usize,
-        bytes: usize,
-    },
-    Attach {
-        topic: &'static str,
-        since: u64,
-        name: &'static str,
-        start: Option<u64>,
-    },
-    Subscribed {
-        worker: Option<&'static str>,
-        hold_ms: u64,
-    },
-    FeedFrom {
-        topic: &'static str,
-        since: u64,
-        positions: Vec<u64>,
-        after: u64,
-        upto: u64,
-    },
-}
-
-pub(super) fn operation() -> impl Strategy<Value = Op> {
-    let name = || select(&["x", "y"][..]);
-    let topic = || select(&["t", "u"][..]);
-    let publish = (
-        btree_set(0..12u8, 1..6),
-        select(&[0, 1_000, 90_000_000][..]),
-        select(&[0, 9, 1_000][..]),
-    )
-        .prop_map(|(ids, keep_ms, keep_bytes)| OnTopic::Publish {
-            ids: ids.into_iter().collect(),
-            keep_ms,
-            keep_bytes,
-        });
-    let start = select(
-        &[
-            None,
-            Some(0),
-            Some(START_US + 2),
-            Some(START_US + 2_000_000),
-        ][..],
-    );
-    let subscribe = (name(), select(&["q", "q", "r"][..]), start, any::<u8>()).prop_map(
-        |(name, queue, start, wants)| OnTopic::Subscribe {
-            name,
-            queue,
-            start,
-            wants,
-        },
-    );
-    let follow = (
-        (any::<u8>(), prop::bool::weighted(0.1)),
-        select(&[0, 0, 0, 1, 2, 7, 5_000_000][..]),
-        select(&[1, 3, 256][..]),
-        select(&[1, 4, 1_000][..]),
-    )
-        .prop_map(
-            |((subscription, stale), ahead, limit, bytes)| OnTopic::Follow {
-                subscription,
-                stale,
-                ahead,
-                limit,
-                bytes,
-            },
-        );
-    let attach = (topic(), 1..4u64, name(), option::weighted(0.7, 0..9u64)).prop_map(
-        |(topic, since, name, start)| OnTopic::Attach {
-            topic,
-            since,
-            name,
-            start,
-        },
-    );
-    let subscribed = (
-        option::weighted(0.8, select(&["v", "w"][..])),
-        select(&[0, 900, 3_000][..]),
-    )
-        .prop_map(|(worker, hold_ms)| OnTopic::Subscribed { worker, hold_ms });
-    let feed = (
-        (topic(), 1..4u64),
-        btree_set(0..20u64, 0..3),
-        0..12u64,
-        20..24u64,
-    )
-        .prop_map(
-            |((topic, since), positions, after, upto)| OnTopic::FeedFrom {
-                topic,
-                since,
-                positions: positions.into_iter().collect(),
-                after,
-                upto,
-            },
-        );
-    prop_oneof![
-        5 => publish,
-        3 => subscribe,
-        1 => name().prop_map(|name| OnTopic::Unsubscribe { name }),
-        6 => follow,
-        3 => attach,
-        3 => subscribed,
-        3 => feed,
-    ]
-    .prop_map(|what| Op::Other(Arc::new(what)))
-}
-
-impl Operation for OnTopic {
-    fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        match self.clone() {
-            Self::Publish {
-                ids,
-                keep_ms,
-                keep_bytes,
-            } => {
-                let ids: Vec<String> = ids.iter().map(|id| format!("event-{id}")).collect();
-                let events: Vec<_> = ids
-                    .iter()
-                    .map(|id| (&id[..], &id.as_bytes()[4..]))
-                    .collect();
-                world.both(&Publish {
-                    events: &events,
-                    keep_ms,
-                    keep_bytes,
-                })?;
-            }
-            Self::Subscribe {
-                name,
-                queue,
-                start,
-                wants,
-            } => {
-                let start = match start {
-                    None => Begin::Now,
-                    Some(0) => Begin::Kept,
-                    Some(position) => Begin::From(position),
-                };
-                world.both(&Subscribe {
-                    name,
-                    queue,
-                    start,
-                    wants: &[wants, 0, b' '],
-                    most: 2,
-                })?;
-            }
-            Self::Unsubscribe { name } => world.both(&Unsubscribe { name })?,
-            Self::Follow {
-                subscription,
-                stale,
-                ahead,
-                limit,
-                bytes,
-            } => {
-                let found = world.memory.call(&Topic);
-                let known = found.subscriptions;
-                if known.is_empty() {
-                    return Ok(());
-                }
-                let it = &known[usize::from(subscription) % known.len()];
-                let behind = it.next.filter(|_| ahead < 9).unwrap_or(it.position);
-                let after = match ahead {
-                    7 => it.position.saturating_sub(1),
-                    ahead => behind + ahead,
-                };
-                let number = if ahead % 2 == 1 { it.number + ahead } else { 0 };
-                world.both(&Follow {
-                    name: &it.name,
-                    since: it.since + u64::from(stale),
-                    after,
-                    number,
-                    limit,
-                    bytes,
-                })?;
-            }
-            Self::Attach {
-                topic,
-                since,
-                name,
-                start,
-            } => world.both(&Attach {
-                topic,
-                since,
-                name,
-                start,
-                most: 2,
-            })?,
-            Self::Subscribed { worker, hold_ms } => {
-                world.both(&subscribed::Subscribed { worker, hold_ms })?;
-            }
-            Self::FeedFrom {
-                topic,
-                since,
-                positions,
-                after,
-                upto,
-            } => {
-                let jobs: Vec<_> = positions
-                    .iter()
-                    .map(|at| job(&format!("fed-{at}")))
-                    .collect();
-                world.both(&Feed {
-                    source: &source_of_topic(topic, since),
-                    positions: &positions,
-                    after: Some(after),
-                    upto: Some(upto),
-                    token: &format!("t{after}"),
-                    most: MOST,
-                    jobs: &jobs.iter().collect::<Vec<_>>(),
-                })?;
-            }
-        }
-        world.both(&Topic)
-    }
-}

@@ -17,6 +17,7 @@ pub(crate) mod serve;
 pub(crate) mod shell;
 pub(crate) mod signal;
 pub(crate) mod top;
+pub(crate) mod topic;
 pub(crate) mod worker;
 
 use std::fmt::Display;

@@ -105,6 +105,9 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
     // A message for another queue that nobody carries.
     rig.plant_message("lost", "other");
 
+    // A subscription whose queue has not taken an event for a minute.
+    rig.plant_old_event("facts", &mail).await;
+
     let said = rig.run(&["doctor", "--json"]).expect(5);
     let findings = said.objects();
     let expected = [
@@ -117,6 +120,7 @@ async fn each_planted_problem_is_found_and_told_what_to_do() {
         ["problem", "persistence"],
         ["problem", "schedule-not-driven"],
         ["problem", "stuck-leases"],
+        ["problem", "topic"],
         ["warning", "dead-letters"],
         ["warning", "paused"],
         ["warning", "paused-group"],

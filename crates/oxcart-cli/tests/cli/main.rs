@@ -24,3 +24,4 @@ mod serve;
 mod support;
 mod terminal;
 mod top;
+mod topics;

@@ -39,6 +39,15 @@ impl Job for Charge {
     type Output = String;
 }
 
+/// An event.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Fact {}
+
+impl Job for Fact {
+    const NAME: &'static str = "fact";
+    type Output = ();
+}
+
 async fn charge(job: Charge, context: Context) -> Result<String, Failure> {
     context.log(format!("order {}", job.order));
     context.log("asks\nthe card");
@@ -221,6 +230,22 @@ impl Rig {
             _ = worker.build().unwrap().run_until(std::future::pending::<()>()) => {}
             () = eventually_async(PATIENCE, claimed) => {}
         }
+    }
+
+    /// This queue is subscribed to a topic in which an event stands since a minute ago.
+    pub(crate) async fn plant_old_event(&self, topic: &str, queue: &Queue) {
+        let now: Vec<u64> = self.server.ask(&["TIME"]);
+        let id = format!("{}-1", (now[0] - 60) * 1_000_000);
+        let log = format!("oxcart:{{topic/{topic}}}:published");
+        self.server
+            .cli(&["XADD", &log, &id, "id", "old", "event", "old"]);
+        let topic = self.oxcart.topic(topic).unwrap();
+        topic
+            .subscribe("late", queue)
+            .starting(oxcart::Start::Kept)
+            .await
+            .unwrap();
+        topic.publish(Fact {}).await.unwrap();
     }
 
     /// Puts a message of the year 2023 for another queue into the outbox of a queue, as scripts do.

@@ -37,7 +37,7 @@ fn nothing_asked_for_is_nothing_done() {
             now_ms,
             from_ms,
             pulled,
-            to_carry: false,
+            to_carry: crate::store::recover::ToCarry::default(),
         };
         assert_eq!(unsure, nothing);
     }

@@ -279,7 +279,7 @@ fn a_worker_is_told_that_something_waits(mut rig: Rig) {
         doubt: Doubt::None,
     });
     assert!(
-        format!("{recovered:?}").contains("to_carry: true"),
+        format!("{recovered:?}").contains("messages: true"),
         "{recovered:?}"
     );
     rig.call(&Remove::of(&["a"].map(JobId::stored)));

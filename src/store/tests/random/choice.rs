@@ -28,9 +28,10 @@ use crate::store::tests::limits::operations as limits;
 use crate::store::tests::pages::operations as pages;
 use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::steps::operations as steps;
+use crate::store::tests::topic::operations as topic;
 use crate::store::tests::{
     adopt, alerts, audit, breaker, cancel, edit, expiry, feed, flows, gates, import, log, oldest,
-    outbox, owner, remove_dead, report, saga, snooze, spawn, successors, topic, turns, unique,
+    outbox, owner, remove_dead, report, saga, snooze, spawn, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -145,7 +146,7 @@ operations! {
     5 Outbox: outbox::operations::operation();
     6 Carry: outbox::operations::carry();
     2 Feed: feed::operation();
-    4 Topic: topic::operation();
+    6 Topic: topic::operation();
     3 Breaker: breaker::operation();
     5 EnqueueFlow: flows::operations::operation(new());
     1 ReadChildren: flows::operations::read_operation();

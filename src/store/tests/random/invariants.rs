@@ -144,10 +144,9 @@ impl Invariants {
             let request = format!("{}#cancel", ended.id);
             let obeyed =
                 !ended.outcome.is_completed() && before.get("attempts", &request).is_some();
-            // A saga that goes forward does not end as cancelled: it is undone first.
+            // A saga does not end as cancelled: it is undone first, and one that is being undone has left something undone, and is dead.
             let undo = before.get("attempts", &format!("{}#undo", ended.id));
-            let is_undone =
-                !ended.outcome.is_completed() && undo.is_some_and(|undo| undo == b"owed");
+            let is_undone = !ended.outcome.is_completed() && undo.is_some();
             if let Some(Retention::For(age)) = ended.keep.filter(|_| ends && !obeyed && !is_undone)
             {
                 let until_ms = now_ms + age.as_millis() as u64;

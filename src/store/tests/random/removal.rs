@@ -85,6 +85,7 @@ impl World<'_> {
         }
         let held = self.redis.dump();
         // What waits for other queues has been carried.
+        self.messages.take_all(&held)?;
         for target in held.targets() {
             let position = u64::MAX >> 11;
             self.both(&Sent {

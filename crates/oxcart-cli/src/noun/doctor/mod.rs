@@ -3,6 +3,7 @@
 mod queue;
 mod report;
 mod server;
+mod topics;
 mod workers;
 
 use clap::Args;
@@ -52,6 +53,9 @@ pub(crate) async fn run(doctor: Doctor, session: &mut Session) -> Result<(), Tro
         }
     }
     drop(progress);
+    if doctor.queues.is_empty() {
+        topics::check(session, &mut report).await?;
+    }
     report.print(&mut session.out, checked)?;
     session.out.flush()?;
     match report.problems() {
