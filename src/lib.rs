@@ -65,6 +65,7 @@
 //! |---|---|
 //! | start at most so many jobs in a period, or run so many at a time | [`QueueSettings::rate`], [`QueueSettings::concurrency`] |
 //! | wait as long as the other side asks (`429`) | [`Failure::rate_limited`] |
+//! | spare something that is down, in all processes at once | [`Breaker`] |
 //! | have one job per key, throttle, debounce, honour an idempotency key | [`Enqueue::unique`] |
 //! | start no job after a moment | [`Enqueue::expires_in`] |
 //! | let tenants take turns | [`Enqueue::group`] |
@@ -146,6 +147,7 @@
 #![warn(clippy::unwrap_used, clippy::panic, missing_debug_implementations)]
 
 mod alerts;
+mod breaker;
 mod codec;
 // The calendar. Without the feature there is none, and no other file needs to know.
 #[cfg(feature = "cron")]
@@ -225,6 +227,9 @@ pub use crate::alerts::info::{Acknowledge, AlertInfo};
 pub use crate::alerts::notification::AlertNotification;
 pub use crate::alerts::rule::AlertRule;
 pub use crate::alerts::running::RunningAlerts;
+pub use crate::breaker::Breaker;
+pub use crate::breaker::error::{BreakerError, BreakerOpen};
+pub use crate::breaker::info::BreakerInfo;
 pub use crate::error::{Error, ErrorKind};
 pub use crate::events::event::{Event, EventKind, ProgressValue};
 pub use crate::events::stream::{EventCursor, EventStream};
@@ -245,6 +250,7 @@ pub use crate::oxcart::{Oxcart, OxcartBuilder};
 pub use crate::policy::alert::condition::{AlertUnit, Condition};
 pub use crate::policy::alert::standing::{AlertEvent, AlertState};
 pub use crate::policy::backoff::Backoff;
+pub use crate::policy::breaker::{BreakerSettings, BreakerState};
 pub use crate::policy::durability::Durability;
 pub use crate::policy::event_filter::{EventFilter, EventOrder};
 pub use crate::policy::flow::OnDeath;
@@ -384,6 +390,11 @@ struct BatchesPage;
 #[cfg(all(doctest, feature = "memory"))]
 #[doc = include_str!("../docs/envelope.md")]
 struct EnvelopePage;
+
+/// And of the page on breakers.
+#[cfg(all(doctest, feature = "memory"))]
+#[doc = include_str!("../docs/breakers.md")]
+struct BreakersPage;
 
 /// And of the page on tests.
 #[cfg(all(doctest, feature = "memory"))]

@@ -74,8 +74,9 @@ name_type!(
     "queue name"
 );
 
-/// How the name under which a topic is kept begins. No queue has such a name.
+/// How the names begin under which topics and breakers are kept. No queue has such a name.
 const OF_TOPICS: &str = "topic/";
+const OF_BREAKERS: &str = "breaker/";
 
 impl QueueName {
     /// The name under which a topic is kept.
@@ -87,6 +88,18 @@ impl QueueName {
     /// The topic that is kept under this name, if it is one of these.
     pub(crate) fn topic(&self) -> Option<&str> {
         self.0.strip_prefix(OF_TOPICS)
+    }
+
+    /// The name under which a breaker is kept.
+    pub(crate) fn of_breaker(breaker: &str) -> Result<Self, Error> {
+        let most = NAME_BYTES_MAX - OF_BREAKERS.len();
+        check_within("breaker name", breaker, most)?;
+        Ok(Self(format!("{OF_BREAKERS}{breaker}").into()))
+    }
+
+    /// The breaker that is kept under this name, if it is one of these.
+    pub(crate) fn breaker(&self) -> Option<&str> {
+        self.0.strip_prefix(OF_BREAKERS)
     }
 
     /// The name as text.

@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 24] = [
+const EXAMPLES: [(&str, &[&str]); 25] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batch",
@@ -30,6 +30,15 @@ const EXAMPLES: [(&str, &[&str]); 24] = [
             "in batches: ",
             "by site: ",
             " times as many rows",
+        ],
+    ),
+    (
+        "breaker",
+        &[
+            "Breaker(Open)",
+            "Breaker(HalfOpen)",
+            "Breaker(Rising)",
+            "100 charged; 3 attempts failed: those that opened the breaker",
         ],
     ),
     (

@@ -143,6 +143,20 @@ async fn a_recorder_hears_of_all_metrics_and_of_nothing_else() {
         None
     );
 
+    // A breaker opens, and refuses a call.
+    let stripe = oxcart.breaker("stripe").unwrap();
+    let once = oxcart::BreakerSettings::new().trips_at(1, Duration::from_secs(1));
+    let stripe = stripe.settings(once).unwrap();
+    for _ in 0..2 {
+        let called = stripe.call(async || Err::<(), _>("503")).await;
+        assert!(called.is_err());
+    }
+    let told = samples(&recorder);
+    let opened = r#"oxcart_breaker_changes_total{breaker="stripe",state="open"}"#;
+    assert_eq!(told.get(opened), Some(&1.0));
+    let refused = r#"oxcart_breaker_refused_total{breaker="stripe"}"#;
+    assert_eq!(told.get(refused), Some(&1.0));
+
     // One job waits. Its age is the server's, and only grows.
     queue.enqueue(Send::Now).await.unwrap();
     let waits = eventually_async(PATIENCE, async || {

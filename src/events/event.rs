@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::events::stream::EventCursor;
 use crate::id::JobId;
 use crate::job::outcome::DeadReason;
+use crate::policy::breaker::BreakerState;
 use crate::policy::key::decode_key;
 use crate::time::Timestamp;
 
@@ -100,6 +101,8 @@ pub enum EventKind {
     NamePaused(String),
     /// The pause of the jobs of this name is over.
     NameResumed(String),
+    /// A breaker has this state now ([`Breaker::events`](crate::Breaker::events)). No queue tells this.
+    Breaker(BreakerState),
     /// Nothing is claimed before that moment: a handler was told to wait
     /// ([`Failure::rate_limited`](crate::Failure::rate_limited)). There is no event at that moment.
     Held(Timestamp),
@@ -117,7 +120,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// The names of all kinds ([`name`](Self::name)), for what a person types.
-    pub const NAMES: [&'static str; 26] = [
+    pub const NAMES: [&'static str; 27] = [
         "added",
         "blocked",
         "halted",
@@ -142,6 +145,7 @@ impl EventKind {
         "paused",
         "resumed",
         "held",
+        "breaker",
         "missed",
         "interrupted",
     ];
@@ -176,6 +180,7 @@ impl EventKind {
             | Self::NamePaused(_)
             | Self::NameResumed(_)
             | Self::Held(_)
+            | Self::Breaker(_)
             | Self::Missed
             | Self::Interrupted { .. } => None,
         }
@@ -209,6 +214,7 @@ impl EventKind {
             Self::Paused | Self::NamePaused(_) => "paused",
             Self::Resumed | Self::NameResumed(_) => "resumed",
             Self::Held(_) => "held",
+            Self::Breaker(_) => "breaker",
             Self::Missed => "missed",
             Self::Interrupted { .. } => "interrupted",
         }
@@ -248,6 +254,10 @@ pub(crate) fn parse_fields(fields: &[(String, Vec<u8>)]) -> Vec<EventKind> {
                     .ok()
                     .and_then(|ms| ms.parse().ok());
                 kinds.extend(until.map(|ms| EventKind::Held(Timestamp::from_millis(ms))));
+            }
+            "breaker" => {
+                let state = BreakerState::parse(&String::from_utf8_lossy(value));
+                kinds.extend(state.map(EventKind::Breaker));
             }
             // Belongs to the field before it.
             "value" | "why" => {}
@@ -340,6 +350,8 @@ mod tests {
             field("removed", b"i"),
             field("held", b"1700000000456"),
             field("held", b"then"),
+            field("breaker", b"half-open"),
+            field("breaker", b"ajar"),
             field("drained", b""),
             field("paused", b""),
             field("paused", b"mail%20bulk"),
@@ -372,6 +384,7 @@ mod tests {
                 EventKind::Progress(id("e"), Some(ProgressValue(vec![0x2a]))),
                 EventKind::Removed(id("i")),
                 EventKind::Held(Timestamp::from_millis(1_700_000_000_456)),
+                EventKind::Breaker(BreakerState::HalfOpen),
                 EventKind::Drained,
                 EventKind::Paused,
                 EventKind::NamePaused("mail bulk".to_owned()),

@@ -45,6 +45,8 @@ pub(crate) enum Verdict {
     Retry,
     RetryAfter(Duration),
     Snooze(Duration),
+    /// As a snooze, however long that goes on already.
+    NotYet(Duration),
     RateLimited(Duration),
     Dead,
     Cancel,
@@ -121,6 +123,11 @@ impl Failure {
     pub fn rate_limited(retry_after: Duration) -> Self {
         let error = format!("asked to wait for {retry_after:?}");
         Self::new(Verdict::RateLimited(retry_after), error)
+    }
+
+    /// Something lets nobody through now, for this reason: put the job off, however often and for how long it was put off before.
+    pub(crate) fn not_yet(wait: Duration, reason: impl Into<Source>) -> Self {
+        Self::new(Verdict::NotYet(wait), reason)
     }
 
     /// Put the job on the dead-letter list now, whatever attempts are left.

@@ -23,3 +23,7 @@ pub(crate) fn called(_: &'static str, _: Duration, _: bool) {}
 pub(crate) fn enqueued(_: &str, _: usize, _: usize) {}
 
 pub(crate) fn enqueue_failed(_: &str, _: &'static str, _: usize) {}
+
+pub(crate) fn breaker_changed(_: &str, _: &'static str) {}
+
+pub(crate) fn breaker_refused(_: &str) {}

@@ -26,6 +26,8 @@ const CALL: &str = "oxcart_redis_call_seconds";
 const CALL_ERRORS: &str = "oxcart_redis_call_errors_total";
 const IN_STATE: &str = "oxcart_jobs_in_state";
 const OLDEST: &str = "oxcart_oldest_waiting_seconds";
+const BREAKER_CHANGES: &str = "oxcart_breaker_changes_total";
+const BREAKER_REFUSED: &str = "oxcart_breaker_refused_total";
 
 /// What a metric counts or measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -147,6 +149,18 @@ const ALL: &[Metric] = {
             Gauge,
             &["queue"],
             "For how long the oldest waiting job has waited, as `Queue::record_counts` has read it last; 0 if none waits",
+        ),
+        metric(
+            BREAKER_CHANGES,
+            Counter,
+            &["breaker", "state"],
+            "Changes of a breaker to this state that calls of this process have brought about",
+        ),
+        metric(
+            BREAKER_REFUSED,
+            Counter,
+            &["breaker"],
+            "Calls of this process whose jobs wait, because a breaker was open or had no probe or pass left",
         ),
     ]
 };
@@ -348,4 +362,14 @@ pub(crate) fn counted(queue: &str, states: &[(&'static str, u64)], oldest: Durat
         gauge!(IN_STATE, "queue" => queue.to_owned(), "state" => *state).set(*jobs as f64);
     }
     gauge!(OLDEST, "queue" => queue.to_owned()).set(oldest.as_secs_f64());
+}
+
+/// A call of this process has changed the state of a breaker.
+pub(crate) fn breaker_changed(breaker: &str, state: &'static str) {
+    counter!(BREAKER_CHANGES, "breaker" => breaker.to_owned(), "state" => state).increment(1);
+}
+
+/// The job of a call waits because of a breaker.
+pub(crate) fn breaker_refused(breaker: &str) {
+    counter!(BREAKER_REFUSED, "breaker" => breaker.to_owned()).increment(1);
 }

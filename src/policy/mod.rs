@@ -3,6 +3,7 @@
 pub(crate) mod about;
 pub(crate) mod alert;
 pub(crate) mod backoff;
+pub(crate) mod breaker;
 pub(crate) mod durability;
 pub(crate) mod event_filter;
 pub(crate) mod expiry;

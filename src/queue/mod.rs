@@ -123,9 +123,12 @@ impl QueueInner {
         answer.map_err(|trouble| {
             let error = trouble.into_error(self.store.address());
             let tried = tried(V::script().name);
-            match self.name.topic() {
-                None => error.within(format_args!("`{tried}` on the queue `{}`", self.name)),
-                Some(topic) => error.within(format_args!("`{tried}` on the topic `{topic}`")),
+            match (self.name.topic(), self.name.breaker()) {
+                (Some(topic), _) => error.within(format_args!("`{tried}` on the topic `{topic}`")),
+                (_, Some(breaker)) => {
+                    error.within(format_args!("`{tried}` on the breaker `{breaker}`"))
+                }
+                _ => error.within(format_args!("`{tried}` on the queue `{}`", self.name)),
             }
         })
     }

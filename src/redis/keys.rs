@@ -27,7 +27,8 @@ parts! {
     of jobs: payloads attempts places stalls results progress;
     of the queue: meta jobs claims names asked blocked_by gates running paced unique remembered expires alerts audit calls events wake awaited finished cancels schedules ticks
         workers about history outbox sources fed drafts staged
-        published published_ids subscriptions subscribed;
+        published published_ids subscriptions subscribed
+        breaker;
 }
 
 /// Which parts a script names, as positions in [`PARTS`]. It is sent these and no others: each
@@ -121,11 +122,17 @@ pub(crate) fn registry_of_topics(namespace: &Namespace) -> String {
     format!("{namespace}:topics")
 }
 
-/// The one of the two in which this name is.
+/// The set of the names under which breakers are kept.
+pub(crate) fn registry_of_breakers(namespace: &Namespace) -> String {
+    format!("{namespace}:breakers")
+}
+
+/// The one of these in which this name is.
 pub(crate) fn registry_with(namespace: &Namespace, name: &QueueName) -> String {
-    match name.topic() {
-        None => registry(namespace),
-        Some(_) => registry_of_topics(namespace),
+    match (name.topic(), name.breaker()) {
+        (Some(_), _) => registry_of_topics(namespace),
+        (_, Some(_)) => registry_of_breakers(namespace),
+        _ => registry(namespace),
     }
 }
 

@@ -28,7 +28,7 @@ macro_rules! fragments {
 
 /// Every fragment there is.
 pub(crate) const FRAGMENTS: &[(&str, &str)] = fragments! {
-    active add admission admit again alert_round arguments arm aside attempts batch begun blocked bury callbacks
+    active add admission admit again alert_round arguments arm aside attempts batch begun blocked breaker breaker_window bury callbacks
     cancel cancelled cap cap_dead change child_fields children claim claim_types claims count debounce delayed
     deliver describe digits draft drained due duplicate emit emit_value enter expire expiry far_types find find_job
     finish fitting flow forget forget_attempts freed gate gated gates_left group_limit group_pace group_share head

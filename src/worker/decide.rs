@@ -116,6 +116,9 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
                 entry: AttemptEntry::new(AttemptKind::Error, failure.error),
             },
             Verdict::Snooze(wait) => snoozed(wait, facts),
+            Verdict::NotYet(wait) => Outcome::Snoozed {
+                after: snoozed_for(wait),
+            },
             Verdict::RateLimited(wait) => Outcome::RateLimited {
                 after: hold_within_bounds(wait),
             },

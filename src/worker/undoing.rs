@@ -19,7 +19,7 @@ use crate::queue::saga::reason_in;
 use crate::service::lease::Lease;
 use crate::store::undo::{Undo, Undoing};
 use crate::worker::context::Context;
-use crate::worker::decide::{Happened, hold_within_bounds, panicked};
+use crate::worker::decide::{Happened, hold_within_bounds, panicked, snoozed_for};
 use crate::worker::handler::Failed;
 use crate::worker::inner::WorkerInner;
 use crate::worker::saga::{Course, Reached};
@@ -227,6 +227,9 @@ impl Ended<'_> {
                     Verdict::Snooze(wait) => {
                         stuck(self.terms.snoozed(self.worker, self.lease, wait))
                     }
+                    Verdict::NotYet(wait) => Outcome::Snoozed {
+                        after: snoozed_for(wait),
+                    },
                     Verdict::RateLimited(wait) => Outcome::RateLimited {
                         after: hold_within_bounds(wait),
                     },

@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["redis", "tls_library", "tls_advice", "tls_certified"],
     &["store", "memory"],
-    &["queue", "events", "oxcart", "topic", "gauges"],
+    &["queue", "events", "oxcart", "topic", "breaker", "gauges"],
     &["service"],
     &["schedule"],
     &["alerts"],
@@ -61,6 +61,7 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
         &[
             "alerts",
             "attempts",
+            "breaker",
             "children",
             "delayed",
             "emit",

@@ -122,6 +122,16 @@ impl Backend {
         }
     }
 
+    /// The same of breakers ([`QueueName::of_breaker`]).
+    pub(crate) async fn breakers(&self, namespace: &Namespace) -> Result<BTreeSet<String>, Error> {
+        match self {
+            Self::Redis(connector) => {
+                names(connector, &keys::registry_of_breakers(namespace)).await
+            }
+            Self::Memory(server) => Ok(server.breakers()),
+        }
+    }
+
     /// One queue in it.
     pub(crate) fn store(&self, namespace: &Namespace, queue: &QueueName) -> Store {
         match self {

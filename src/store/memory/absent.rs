@@ -35,6 +35,10 @@ impl Server {
         match self.0 {}
     }
 
+    pub(crate) fn breakers(&self) -> BTreeSet<String> {
+        match self.0 {}
+    }
+
     pub(crate) fn now_ms(&self) -> u64 {
         match self.0 {}
     }

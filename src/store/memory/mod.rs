@@ -15,6 +15,7 @@ mod allowance;
 mod aside;
 mod attempts;
 mod audit;
+mod breaker;
 mod cancel;
 mod change;
 mod children;
@@ -160,12 +161,17 @@ impl Server {
     }
 
     pub(crate) fn queues(&self) -> BTreeSet<String> {
-        self.names(|name| name.topic().is_none())
+        self.names(|name| name.topic().is_none() && name.breaker().is_none())
     }
 
     /// The names under which topics are kept.
     pub(crate) fn topics(&self) -> BTreeSet<String> {
         self.names(|name| name.topic().is_some())
+    }
+
+    /// The names under which breakers are kept.
+    pub(crate) fn breakers(&self) -> BTreeSet<String> {
+        self.names(|name| name.breaker().is_some())
     }
 
     fn names(&self, are_wanted: impl Fn(&QueueName) -> bool) -> BTreeSet<String> {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::id::JobId;
 use crate::memory::alerts;
 use crate::memory::attempts::History;
+use crate::memory::breaker;
 use crate::memory::delayed::Room;
 use crate::memory::emit::{Emitted, Log};
 use crate::memory::gate::Gates;
@@ -197,6 +198,8 @@ pub(crate) struct State {
     pub(crate) topic: topic::Kept,
     /// The topics to which the queue is subscribed.
     pub(crate) subscribed: BTreeMap<String, SubscribedTo>,
+    /// How a breaker stands, if this is one and it was ever used.
+    pub(crate) breaker: Option<breaker::Kept>,
     /// What the call under way has to tell.
     pub(crate) emitted: Emitted,
 }

@@ -1,5 +1,6 @@
 //! All that a queue holds, in one form for both implementations, so that they can be compared.
 
+mod of_breaker;
 mod of_queue;
 mod of_topic;
 
@@ -207,6 +208,7 @@ impl Dump {
         dump.stream("cancels", state.cancels.entries.iter());
         dump.stream("audit", state.audit.entries.iter());
         dump.topic(state);
+        dump.breaker(state);
         dump
     }
 

@@ -270,6 +270,7 @@ fn everything() -> Rig {
     rig.send_stage_and_feed("waiting");
     rig.publish_and_subscribe();
     rig.enqueue(&flows::flow());
+    rig.break_and_probe();
     rig
 }
 

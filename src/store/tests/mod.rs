@@ -5,6 +5,7 @@ mod adopt;
 mod alerts;
 mod audit;
 mod bad_input;
+mod breaker;
 mod cancel;
 mod due;
 mod dump;

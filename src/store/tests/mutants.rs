@@ -60,6 +60,7 @@ macro_rules! mutants {
 
 mod adopt;
 mod alerts;
+mod breaker;
 mod dead;
 mod dead_caps;
 mod flows;

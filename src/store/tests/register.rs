@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use calls::{
-    LATER, all, bounced, end, entry, held, held_back, listed, orphans, receive, recover, tick,
-    tried,
+    LATER, all, bounced, call_ended, end, entry, held, held_back, listed, look_at_breaker, orphans,
+    permit, receive, recover, tick, tried,
 };
 pub(super) use calls::{keyed, report};
 pub(super) use scripts::{not_called, scripts, tags};
@@ -35,6 +35,8 @@ use crate::store::alert_round::AlertRound;
 use crate::store::alerts::Alerts;
 use crate::store::attach::Attach;
 use crate::store::audit::Audit;
+use crate::store::breaker::{Breaker, Force};
+use crate::store::call_ended::{CallEnded, End};
 use crate::store::cancel::Cancel;
 use crate::store::children::Children;
 use crate::store::commit::Commit;
@@ -60,6 +62,7 @@ use crate::store::outbox::Outbox;
 use crate::store::owner::Owner;
 use crate::store::pause::Pause;
 use crate::store::pause_name::PauseName;
+use crate::store::permit::Permit;
 use crate::store::progress::Progress;
 use crate::store::promote::Promote;
 use crate::store::publish::Publish;
@@ -186,6 +189,14 @@ verbs! {
             let (note, limit, before) = (Some(&b"entry"[..]), 5, None);
             tried(redis, &Audit { note, limit, before })
         },
+    }
+    breaker: Breaker<'_> {
+        "look at a breaker" => |redis, _| look_at_breaker(redis, Force::Nothing),
+        "force a breaker" => |redis, _| look_at_breaker(redis, Force::Closed),
+    }
+    call_ended: CallEnded<'_> {
+        "a probe has ended" => |redis, _| call_ended(redis, End::Well, 1),
+        "a call has failed" => |redis, _| call_ended(redis, End::Failed, 0),
     }
     cancel: Cancel<'_> {
         "cancel" => |redis, _| tried(redis, &Cancel { ids: &all(), reason: "moot" }),
@@ -330,6 +341,9 @@ verbs! {
             let (name, pause, most) = ("test", false, 5);
             tried(redis, &PauseName { name, pause, most })
         },
+    }
+    permit: Permit {
+        "permit" => |redis, _| permit(redis),
     }
     progress: Progress<'_> {
         "progress" => |redis, receipt| {

@@ -306,6 +306,7 @@ pub(super) fn everything(rig: &mut Rig) {
     rig.note("entry");
     rig.send_stage_and_feed("later");
     rig.publish_and_subscribe();
+    rig.break_and_probe();
 }
 
 fn a_queue_is_deleted_whole_and_only_when_that_is_wanted(mut rig: Rig) {

@@ -30,8 +30,8 @@ use crate::store::tests::pause_name::operations as pause_name;
 use crate::store::tests::steps::operations as steps;
 use crate::store::tests::topic::operations as topic;
 use crate::store::tests::{
-    adopt, alerts, audit, cancel, edit, expiry, feed, flows, gates, import, log, oldest, outbox,
-    owner, remove_dead, report, saga, snooze, spawn, successors, turns, unique,
+    adopt, alerts, audit, breaker, cancel, edit, expiry, feed, flows, gates, import, log, oldest,
+    outbox, owner, remove_dead, report, saga, snooze, spawn, successors, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -147,6 +147,7 @@ operations! {
     6 Carry: outbox::operations::carry();
     2 Feed: feed::operation();
     6 Topic: topic::operation();
+    3 Breaker: breaker::operation();
     5 EnqueueFlow: flows::operations::operation(new());
     1 ReadChildren: flows::operations::read_operation();
     4 FarFlow: flows::far_operations::operation();

@@ -1,4 +1,4 @@
-//! The profiles (`profile.rs`) of sequences in which queues send messages, and are fed, and of topics.
+//! The profiles (`profile.rs`) of sequences in which queues send messages, and are fed, and of topics and breakers.
 
 use super::choice::Kind::*;
 use super::profile::Profile;
@@ -19,3 +19,6 @@ pub(crate) const FED: Profile = Profile(&[(12, Feed), (3, Advance), (3, Remove),
 
 /// Events are published, and queues are fed with them.
 pub(crate) const TOPICS: Profile = Profile(&[(20, Topic), (4, Pass), (1, Back), (1, Delete)]);
+
+/// Calls fail, and go well.
+pub(crate) const BREAKERS: Profile = Profile(&[(20, Breaker), (8, Pass), (1, Back), (1, Delete)]);

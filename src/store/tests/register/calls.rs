@@ -9,12 +9,16 @@ use crate::job::history::{AttemptEntry, AttemptKind};
 use crate::job::options::JobOptions;
 use crate::job::outcome::Outcome;
 use crate::job::record::EncodedRecord;
+use crate::policy::breaker::{BreakerSettings, Rules};
 use crate::policy::unique::{OnDuplicate, Unique};
 use crate::store::Verb;
+use crate::store::breaker::{Breaker, Force};
+use crate::store::call_ended::{CallEnded, End};
 use crate::store::enqueue::NewJob;
 use crate::store::fire::Entry;
 use crate::store::list::{Direction, List, Wanted};
 use crate::store::orphans::{How, Orphans};
+use crate::store::permit::Permit;
 use crate::store::receive::Receive;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::report::Report;
@@ -154,4 +158,31 @@ pub(super) fn held_back() -> [NewJob; 4] {
         let record = EncodedRecord::new("test", vec![0xc0], options, Vec::new());
         NewJob { record, ..job(id) }
     })
+}
+
+fn breaker_rules() -> Rules {
+    let rules = BreakerSettings::new().rules();
+    rules.expect("the defaults are allowed")
+}
+
+pub(super) fn look_at_breaker(redis: &mut InRedis, force: Force) -> Tried {
+    let (rules, why) = (breaker_rules(), "ada");
+    tried(redis, &Breaker { rules, force, why })
+}
+
+pub(super) fn permit(redis: &mut InRedis) -> Tried {
+    let (rules, succeeded) = (breaker_rules(), 2);
+    tried(redis, &Permit { rules, succeeded })
+}
+
+pub(super) fn call_ended(redis: &mut InRedis, ended: End, probe: u64) -> Tried {
+    let (rules, succeeded, why) = (breaker_rules(), 3, "down");
+    let ended = CallEnded {
+        rules,
+        succeeded,
+        ended,
+        probe,
+        why,
+    };
+    tried(redis, &ended)
 }
