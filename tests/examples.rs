@@ -13,7 +13,7 @@ use support::{Process, Server};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each example, and lines of its output that show that it got to its point.
-const EXAMPLES: [(&str, &[&str]); 25] = [
+const EXAMPLES: [(&str, &[&str]); 26] = [
     ("basic", &["Hello, Ada!", "done"]),
     (
         "batch",
@@ -196,6 +196,14 @@ const EXAMPLES: [(&str, &[&str]); 25] = [
     (
         "testing",
         &["asked for a review after a week", "asked user 8", "is dead"],
+    ),
+    (
+        "topics",
+        &[
+            "billing: order 1 was placed",
+            "statistics: order 3 was paid, 3000 cents",
+            "statistics is 0 events behind, and missed 0",
+        ],
     ),
     (
         "unique",
