@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::noun::{
-    alert, audit, bench, dead, doctor, events, flow, group, job, outbox, queue, saga, schedule,
-    serve, shell, signal, top, topic, worker,
+    alert, audit, bench, breaker, dead, doctor, events, flow, group, job, outbox, queue, saga,
+    schedule, serve, shell, signal, top, topic, worker,
 };
 
 const AFTER: &str = "\
@@ -130,6 +130,9 @@ pub(crate) enum Noun {
     /// Topics: how far their subscriptions are; unsubscribe, delete
     #[command(subcommand, visible_alias = "topics")]
     Topic(topic::Verb),
+    /// Breakers: how they stand; force them open or closed
+    #[command(subcommand, visible_alias = "breakers")]
+    Breaker(breaker::Verb),
     /// Schedules: list, look, pause, trigger, remove
     #[command(subcommand, visible_alias = "schedules")]
     Schedule(schedule::Verb),

@@ -9,8 +9,8 @@ use console::{Term, style};
 
 use crate::args::{Cli, Common, Noun};
 use crate::noun::{
-    alert, audit, bench, dead, doctor, events, flow, group, job, outbox, queue, saga, schedule,
-    serve, signal, top, topic, worker,
+    alert, audit, bench, breaker, dead, doctor, events, flow, group, job, outbox, queue, saga,
+    schedule, serve, signal, top, topic, worker,
 };
 use crate::session::Session;
 use crate::term::look::wants_colours;
@@ -62,6 +62,7 @@ async fn carry_out(common: Common, noun: Noun) -> Result<(), Trouble> {
         Noun::Signal(signal) => signal::run(signal, session).await?,
         Noun::Outbox(verb) => outbox::run(verb, session).await?,
         Noun::Topic(verb) => topic::run(verb, session).await?,
+        Noun::Breaker(verb) => breaker::run(verb, session).await?,
         Noun::Schedule(verb) => schedule::run(verb, session).await?,
         Noun::Worker(verb) => worker::run(verb, session).await?,
         Noun::Alert(verb) => alert::run(verb, session).await?,

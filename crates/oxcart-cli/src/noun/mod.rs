@@ -3,6 +3,7 @@
 pub(crate) mod alert;
 pub(crate) mod audit;
 pub(crate) mod bench;
+pub(crate) mod breaker;
 pub(crate) mod dead;
 pub(crate) mod doctor;
 pub(crate) mod events;

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod bench;
+mod breakers;
 mod changes;
 mod dead_letters;
 mod doctor;
