@@ -22,7 +22,7 @@ async fn breakers_are_listed_shown_and_forced() {
         rig.oxcart
             .breaker(name)
             .unwrap()
-            .settings(settings.clone())
+            .settings(settings)
             .unwrap()
     };
     breaker("bank")
