@@ -95,8 +95,9 @@ async fn g7_g8_calls_and_events_are_bounded_at_any_backlog() {
     let (server, queue) = server_and_queue().await;
     let mut events = Follower::new(&server);
     queue.enqueue_many(vec![Work::Quick; EACH]).await.unwrap();
-    // The first tries a script that the server does not know yet.
-    assert!(server.calls("evalsha") <= EACH.div_ceil(BATCH) as u64 + 1);
+    // The first few are under way when the server does not know the script yet: these wait for the one that brings it, and try again.
+    let (calls, parts) = (server.calls("evalsha"), EACH.div_ceil(BATCH) as u64);
+    assert!(calls <= parts + 4, "{calls} calls for {parts} parts");
     events.catch_up();
     let soon = Duration::from_millis(10);
     let delayed = (0..EACH).map(|_| queue.enqueue(Work::Quick).delay(soon));
