@@ -139,7 +139,7 @@ impl Feeding {
     }
 }
 
-/// A worker that feeds says so again; another one waits until one of those who feed may have died.
+/// A worker that feeds says so again. A worker that does not feed looks when a worker that feeds may have died.
 fn look_after(all: &[To]) -> Option<Duration> {
     let after = |to: &To| match to.is_held || to.others_ms == 0 {
         true => SAY,
