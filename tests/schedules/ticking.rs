@@ -97,6 +97,9 @@ async fn s4_a_driver_that_dies_or_stops_is_followed_by_another() {
     })
     .await;
     let third = run(worker(&queue, &scene));
+    // Both wait for work.
+    let both_wait = || server.info("blocked_clients").parse::<u64>().unwrap() >= 2;
+    eventually(10 * SECOND, both_wait).await;
     let began = now_ms();
     second.stop().await;
     let next = third.control.id().to_owned();
