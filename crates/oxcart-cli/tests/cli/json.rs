@@ -227,8 +227,10 @@ fn each_schema_is_checked() {
     let here = concat!(
         include_str!("json.rs"),
         include_str!("alerts.rs"),
+        include_str!("breakers.rs"),
         include_str!("durable.rs"),
-        include_str!("sagas.rs")
+        include_str!("sagas.rs"),
+        include_str!("topics.rs")
     );
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schema");
     let mut number = 0;

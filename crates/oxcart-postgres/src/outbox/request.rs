@@ -67,8 +67,11 @@ options! {
     front();
     any_queue();
     named(name: impl Into<String>);
+    version(version: u32);
     id(id: JobId);
     header(key: impl Into<String>, value: impl Into<String>);
+    correlation_id(id: impl Into<String>);
+    causation_id(id: impl Into<String>);
 }
 
 impl<'c, J: Job> OutboxEnqueue<'c, J> {
@@ -157,7 +160,11 @@ mod tests {
     /// Every option of an ordinary request is one here, but for its durability: a row survives the loss of Redis.
     #[test]
     fn every_option_is_there() {
-        let library = include_str!("../../../../src/queue/enqueue.rs");
+        let library = concat!(
+            include_str!("../../../../src/queue/enqueue.rs"),
+            include_str!("../../../../src/queue/enqueue/carried.rs"),
+            include_str!("../../../../src/queue/enqueue/untyped.rs"),
+        );
         let options: Vec<&str> = library
             .lines()
             .filter_map(|line| line.strip_prefix("    pub fn ")?.split_once('('))
