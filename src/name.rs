@@ -1,5 +1,6 @@
 //! Names of queues, jobs, namespaces and headers: validated when constructed.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -114,6 +115,12 @@ name_type!(
     pub(crate) Namespace,
     "namespace"
 );
+
+/// The names that topics, or breakers, have for their users, from those under which they are kept.
+pub(crate) fn as_users_know_them(kept: BTreeSet<String>) -> Vec<String> {
+    let known = |name: String| name.split_once('/').map(|(_, known)| known.to_owned());
+    kept.into_iter().filter_map(known).collect()
+}
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::job::Job;
 use crate::job::cloud_event::check_source;
-use crate::name::{Namespace, QueueName};
+use crate::name::{self, Namespace, QueueName};
 use crate::queue::enqueue::Enqueue;
 use crate::queue::setup::Setup;
 use crate::queue::shelf::Shelf;
@@ -212,7 +212,7 @@ impl Oxcart {
         let names = backend.topics(namespace).await.map_err(|error| {
             error.within(format_args!("`topics` of the namespace `{namespace}`"))
         })?;
-        Ok(Topic::names(names))
+        Ok(name::as_users_know_them(names))
     }
 
     /// What the server says of itself: its version, what it keeps on disk, its memory and its clock, how far away it is, and which

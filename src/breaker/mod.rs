@@ -7,7 +7,6 @@ pub(crate) mod error;
 pub(crate) mod info;
 mod known;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::breaker::known::Known;
 use crate::error::Error;
 use crate::events::stream::{EventCursor, EventStream};
 use crate::metrics;
-use crate::name::QueueName;
+use crate::name::{self, QueueName};
 use crate::oxcart::Oxcart;
 use crate::policy::breaker::{BreakerSettings, BreakerState, Rules};
 use crate::queue::audit::Audit;
@@ -112,7 +111,7 @@ impl Oxcart {
         let names = backend.breakers(namespace).await.map_err(|error| {
             error.within(format_args!("`breakers` of the namespace `{namespace}`"))
         })?;
-        Ok(Breaker::names(names))
+        Ok(name::as_users_know_them(names))
     }
 }
 
@@ -124,12 +123,6 @@ impl Breaker {
             time_limit: None,
             known: Arc::default(),
         })
-    }
-
-    /// Those that are kept under these names.
-    fn names(kept: BTreeSet<String>) -> Vec<String> {
-        let prefix = |name: String| name.split_once('/').map(|(_, breaker)| breaker.to_owned());
-        kept.into_iter().filter_map(prefix).collect()
     }
 
     /// The name of the breaker.

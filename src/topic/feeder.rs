@@ -37,6 +37,8 @@ pub(crate) struct Feeder {
     last: u64,
     /// So many jobs may be added before those that wait are counted again.
     room: u64,
+    /// The queue had enough to do at the last step; whether the subscription is ordered.
+    ahead: Option<bool>,
     /// So many events were dropped before the queue could take them, as far as the caller does not know it.
     missed: u64,
 }
@@ -68,6 +70,7 @@ impl Feeder {
             position: to.position,
             last: 0,
             room: 0,
+            ahead: None,
             missed: 0,
             to,
         })
@@ -89,6 +92,12 @@ impl Feeder {
         let Some(after) = self.position else {
             return self.find_place().await;
         };
+        // Asked before a page is read, which would be read for nothing.
+        if let Some(are_ordered) = self.ahead
+            && !self.has_room(are_ordered).await?
+        {
+            return Ok(Step::Ahead);
+        }
         let follow = Follow {
             name: &self.to.name,
             since: self.to.since,
@@ -108,11 +117,9 @@ impl Feeder {
         let Some(wanted) = wanted(&page, &self.to.topic) else {
             return Ok(Step::Unreadable);
         };
-        if self.room < BATCH_JOBS as u64 && !wanted.jobs.is_empty() {
-            self.room = self.count_room(wanted.are_ordered).await?;
-            if self.room == 0 {
-                return Ok(Step::Ahead);
-            }
+        let may_lack_room = self.room < BATCH_JOBS as u64 && !wanted.jobs.is_empty();
+        if may_lack_room && !self.has_room(wanted.are_ordered).await? {
+            return Ok(Step::Ahead);
         }
         match self.feed(after, &wanted).await? {
             Fed::Done { now, .. } => self.position = now,
@@ -137,15 +144,17 @@ impl Feeder {
         self.queue.inner.store.call(&feed).await
     }
 
-    /// How many jobs the queue takes before it has enough to do. Those that are ordered wait for one another, and count as well.
-    async fn count_room(&self, are_ordered: bool) -> Result<u64, Trouble> {
+    /// Counts how many jobs the queue takes before it has enough to do. Those that are ordered wait for one another, and count as well.
+    async fn has_room(&mut self, are_ordered: bool) -> Result<bool, Trouble> {
         let counted = self.queue.inner.store.call(&Counts).await?;
         let held_back = if are_ordered {
             counted.jobs("blocked")
         } else {
             0
         };
-        Ok(AHEAD_MAX.saturating_sub(counted.jobs("waiting") + held_back))
+        self.room = AHEAD_MAX.saturating_sub(counted.jobs("waiting") + held_back);
+        self.ahead = (self.room == 0).then_some(are_ordered);
+        Ok(self.room > 0)
     }
 
     /// Asks where the queue stands. A queue that has forgotten it is put where the topic has last seen it.

@@ -7,7 +7,6 @@ pub(crate) mod info;
 pub(crate) mod publish;
 pub(crate) mod subscribe;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -99,12 +98,6 @@ impl Topic {
             keep: KEEP,
             keep_bytes: KEEP_BYTES,
         }
-    }
-
-    /// Those that are kept under these names.
-    pub(crate) fn names(kept: BTreeSet<String>) -> Vec<String> {
-        let prefix = |name: String| name.split_once('/').map(|(_, topic)| topic.to_owned());
-        kept.into_iter().filter_map(prefix).collect()
     }
 
     /// The name of the topic.
@@ -226,11 +219,7 @@ impl Topic {
     ///
     /// A call that is dropped may or may not be carried out.
     pub async fn delete(&self) -> Result<(), Error> {
-        let subscriptions = self
-            .inner
-            .call(&crate::store::topic::Topic)
-            .await?
-            .subscriptions;
+        let subscriptions = self.inner.call(&AskTopic).await?.subscriptions;
         for it in subscriptions {
             self.queue(&it.queue)?.detach(self.name(), it.since).await?;
         }

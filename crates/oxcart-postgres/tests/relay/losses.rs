@@ -111,8 +111,8 @@ async fn g1_an_empty_redis_is_filled_again_while_the_relay_runs() {
 async fn a_loss_is_told_once() {
     let told = Told::default();
     let subscriber = tracing_subscriber::registry().with(told.clone());
-    // While there is one subscriber, `tracing` asks only that of the thread which comes first to a line that logs: in another test that is none,
-    // and the line would be silent for good. Of two it asks both.
+    // With a single subscriber, `tracing` decides once whether a line of the log is of interest, on the thread that reaches this line first. In another
+    // test that thread has no subscriber, and the line would stay silent here as well. With two subscribers `tracing` asks both.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     // The tasks of this test run on this thread alone.
     let _guard = tracing::subscriber::set_default(subscriber);
