@@ -1,15 +1,15 @@
 #!lua
 -- Appends events to the log of a topic, each once. args: ids, one of each event, none twice; keep_ms, keep_bytes: older events, and the oldest of more bytes, are dropped, but
 -- for those of this call. The events are ARGV[2..].
--- An event whose id is among those that are kept is not added. Answers { 'published' | 'first', now_ms, the position of each event, at which it
--- stands now or stood before }; 'first': the topic is new. It drops at most twice as many events as it adds, and 48, and no more once they have 1 MiB. O(N log N).
+-- An event whose id is among those that are kept is not added. Answers { 'published', now_ms, the position of each event, at which it
+-- stands now or stood before }. It drops at most twice as many events as it adds, and 48, and no more once they have 1 MiB. O(N log N).
 -- Harmless when repeated.
 -- needs: arguments, topic_log, whole
 
 local MOST_BYTES = 1048576
 local log = queue.topic_log()
 local known = redis.call('HMGET', key.published_ids, unpack(args.ids))
-local answer, new, places = { log.is_new and 'first' or 'published', now_ms }, {}, {}
+local answer, new, places = { 'published', now_ms }, {}, {}
 for i, id in ipairs(args.ids) do
   local position = tonumber(known[i] or nil)
   if not position then

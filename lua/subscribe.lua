@@ -1,7 +1,7 @@
 #!lua
 -- Subscribes a queue to a topic, or changes what a subscription wants. args: name, of the subscription; queue; start, where it begins if it is new: 'now' (behind the last event),
 -- 'kept' (with the first that is kept), or a position (with the first from there on); most: so many subscriptions are allowed. ARGV[2]: what it wants.
--- Answers { 'subscribed' | 'first' | 'known', now_ms, since, the position behind which it goes on } ('first': the topic is new), { 'other', now_ms, the queue that the
+-- Answers { 'subscribed' | 'known', now_ms, since, the position behind which it goes on }, { 'other', now_ms, the queue that the
 -- subscription of this name has }, or { 'full', now_ms }. O(1). Harmless when repeated.
 -- needs: arguments, topic_log, subscription, whole
 
@@ -31,4 +31,4 @@ queue.save_topic_log(log)
 queue.save_subscription(args.name, {
   since = log.since, position = position, number = number, missed = 0, queue = args.queue, wants = ARGV[2],
 })
-return { log.is_new and 'first' or 'subscribed', now_ms, log.since, position }
+return { 'subscribed', now_ms, log.since, position }

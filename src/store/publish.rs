@@ -19,14 +19,6 @@ pub(crate) struct Publish<'a> {
     pub(crate) keep_bytes: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Published {
-    /// Where each stands, or stood before.
-    pub(crate) positions: Vec<u64>,
-    /// The topic is new, or was deleted.
-    pub(crate) is_first: bool,
-}
-
 #[derive(Serialize)]
 struct Arguments<'a> {
     ids: Vec<&'a str>,
@@ -35,7 +27,8 @@ struct Arguments<'a> {
 }
 
 impl Verb for Publish<'_> {
-    type Answer = Published;
+    /// Where each event stands, or stood before.
+    type Answer = Vec<u64>;
 
     fn script() -> &'static Script {
         &SCRIPT
@@ -53,19 +46,14 @@ impl Verb for Publish<'_> {
         }
     }
 
-    fn answer(mut reply: Reply) -> Result<Published, Trouble> {
-        let is_first = match reply.tag() {
-            "first" => true,
-            "published" => false,
-            _ => return reply.unexpected_tag(),
-        };
+    fn answer(mut reply: Reply) -> Result<Vec<u64>, Trouble> {
+        if reply.tag() != "published" {
+            return reply.unexpected_tag();
+        }
         let mut positions = Vec::new();
         while !reply.is_over() {
             positions.push(reply.number()?);
         }
-        Ok(Published {
-            positions,
-            is_first,
-        })
+        Ok(positions)
     }
 }

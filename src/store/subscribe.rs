@@ -49,8 +49,6 @@ pub(crate) enum Subscribed {
         /// It goes on behind this position.
         position: u64,
         is_new: bool,
-        /// The topic is new, or was deleted.
-        is_first: bool,
     },
     /// The subscription of this name has this queue. Nothing was done.
     Other(String),
@@ -85,10 +83,9 @@ impl Verb for Subscribe<'_> {
     }
 
     fn answer(mut reply: Reply) -> Result<Subscribed, Trouble> {
-        let (is_new, is_first) = match reply.tag() {
-            "first" => (true, true),
-            "subscribed" => (true, false),
-            "known" => (false, false),
+        let is_new = match reply.tag() {
+            "subscribed" => true,
+            "known" => false,
             "other" => return Ok(Subscribed::Other(reply.text()?)),
             "full" => return Ok(Subscribed::Full),
             _ => return reply.unexpected_tag(),
@@ -97,7 +94,6 @@ impl Verb for Subscribe<'_> {
             since: reply.number()?,
             position: reply.number()?,
             is_new,
-            is_first,
         })
     }
 }

@@ -167,7 +167,7 @@ async fn publish(topic: &Topic, events: &[(JobId, Vec<u8>)]) -> Result<Vec<Publi
         keep_ms,
         keep_bytes,
     };
-    let answer = topic
+    let positions = topic
         .inner
         .call(&publish)
         .await
@@ -176,7 +176,7 @@ async fn publish(topic: &Topic, events: &[(JobId, Vec<u8>)]) -> Result<Vec<Publi
             None => error,
         })?;
     topic.list(&topic.inner).await?;
-    let published = events.iter().zip(answer.positions);
+    let published = events.iter().zip(positions);
     Ok(published
         .map(|((id, _), position)| Published {
             id: id.clone(),

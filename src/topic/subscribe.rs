@@ -219,7 +219,6 @@ impl Subscribe {
                 since,
                 position,
                 is_new,
-                ..
             } => {
                 self.topic.list(&self.topic.inner).await?;
                 Ok(Told {

@@ -6,7 +6,7 @@ use crate::memory::Apply;
 use crate::memory::state::State;
 use crate::redis::stream::{self, EntryId};
 use crate::store::follow::{Event, Follow, Followed, Page};
-use crate::store::publish::{Publish, Published};
+use crate::store::publish::Publish;
 use crate::store::subscribe::{Begin, Subscribe, Subscribed};
 use crate::store::topic::{Found, Standing, Topic};
 use crate::store::unsubscribe::{Removed, Unsubscribe};
@@ -98,9 +98,8 @@ fn at_once(bytes: u64, largest: u64) -> usize {
 }
 
 impl Apply for Publish<'_> {
-    fn apply(&self, state: &mut State) -> Published {
+    fn apply(&self, state: &mut State) -> Vec<u64> {
         let (now_us, topic) = (state.now_us, &mut state.topic);
-        let is_first = !topic.is_there;
         let mut new = BTreeMap::new();
         let mut place = |(id, bytes): &(&str, &[u8])| {
             let mut known = topic.events.iter();
@@ -124,10 +123,7 @@ impl Apply for Publish<'_> {
         let dropped = topic.drop_old(added, oldest_us, self.keep_bytes, left);
         topic.is_there |= dropped || !new.is_empty();
         topic.events.append(&mut new);
-        Published {
-            positions,
-            is_first,
-        }
+        positions
     }
 }
 
@@ -143,7 +139,6 @@ impl Apply for Subscribe<'_> {
                 since: known.since,
                 position: known.position,
                 is_new: false,
-                is_first: false,
             };
         }
         if topic.subscriptions.len() >= self.most {
@@ -160,7 +155,6 @@ impl Apply for Subscribe<'_> {
                 (position - 1, entry.number - 1)
             });
         topic.since = now_us.max(topic.since + 1);
-        let is_first = !topic.is_there;
         topic.is_there = true;
         let standing = Standing {
             name: self.name.to_owned(),
@@ -177,7 +171,6 @@ impl Apply for Subscribe<'_> {
             since: topic.since,
             position,
             is_new: true,
-            is_first,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Rig, job, on_both};
 use crate::store::attach::{Attach, Attached, source_of_topic};
 use crate::store::feed::{Fed, Feed};
 use crate::store::follow::{Follow, Followed, Page};
-use crate::store::publish::{Publish, Published};
+use crate::store::publish::Publish;
 use crate::store::subscribe::{Begin, Subscribe, Subscribed};
 use crate::store::subscribed::{self, To};
 use crate::store::topic::{Found, Standing, Topic};
@@ -25,12 +25,11 @@ impl Rig {
 
     fn publish_and_keep(&mut self, ids: &[&str], keep_ms: u64, keep_bytes: u64) -> Vec<u64> {
         let events: Vec<_> = ids.iter().map(|id| (*id, id.as_bytes())).collect();
-        let answer: Published = self.call(&Publish {
+        self.call(&Publish {
             events: &events,
             keep_ms,
             keep_bytes,
-        });
-        answer.positions
+        })
     }
 
     fn subscribe(&mut self, name: &str, queue: &str, start: Begin) -> Subscribed {
@@ -165,7 +164,6 @@ fn subscriptions_begin_where_they_are_told(mut rig: Rig) {
             since,
             position,
             is_new: false,
-            is_first: false,
         };
         assert_eq!(again, known);
         let removed = Removed {
