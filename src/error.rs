@@ -66,6 +66,11 @@ pub enum ErrorKind {
     Internal,
     /// Redis holds, or answered, what this version cannot read.
     Incompatible,
+    /// The [store](crate::PayloadStore) of large payloads could not be reached, refused, or did not answer in time. What was to be enqueued was
+    /// not.
+    PayloadStore,
+    /// The payload of a job is no longer in the [store](crate::PayloadStore), or is not as it was stored.
+    PayloadLost,
 }
 
 /// What went wrong: a kind, a message that says what was tried and what to do, and a source.
@@ -140,6 +145,7 @@ impl Error {
                 | ErrorKind::NotSent
                 | ErrorKind::Unknown
                 | ErrorKind::Timeout
+                | ErrorKind::PayloadStore
         )
     }
 
@@ -255,6 +261,18 @@ impl Error {
     #[must_use]
     pub fn is_incompatible(&self) -> bool {
         self.kind == ErrorKind::Incompatible
+    }
+
+    /// The store of large payloads could not be reached, refused, or did not answer in time.
+    #[must_use]
+    pub fn is_payload_store(&self) -> bool {
+        self.kind == ErrorKind::PayloadStore
+    }
+
+    /// The payload of a job is no longer in the store, or is not as it was stored.
+    #[must_use]
+    pub fn is_payload_lost(&self) -> bool {
+        self.kind == ErrorKind::PayloadLost
     }
 }
 

@@ -148,6 +148,7 @@
 
 mod alerts;
 mod breaker;
+mod claim_check;
 mod codec;
 // The calendar. Without the feature there is none, and no other file needs to know.
 #[cfg(feature = "cron")]
@@ -230,6 +231,9 @@ pub use crate::alerts::running::RunningAlerts;
 pub use crate::breaker::Breaker;
 pub use crate::breaker::error::{BreakerError, BreakerOpen};
 pub use crate::breaker::info::BreakerInfo;
+pub use crate::claim_check::ClaimCheck;
+pub use crate::claim_check::store::{ObjectPages, PayloadStore, StoreFuture, StoredObject};
+pub use crate::claim_check::ticket::Ticket;
 pub use crate::error::{Error, ErrorKind};
 pub use crate::events::event::{Event, EventKind, ProgressValue};
 pub use crate::events::stream::{EventCursor, EventStream};

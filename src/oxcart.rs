@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::claim_check::ClaimCheck;
 use crate::error::Error;
 use crate::job::Job;
 use crate::job::cloud_event::check_source;
@@ -265,6 +266,7 @@ pub struct OxcartBuilder {
     operator: Option<String>,
     source: Option<String>,
     causes: bool,
+    claim_check: Option<ClaimCheck>,
     tls: Option<Tls>,
     credentials: Option<Provider>,
 }
@@ -278,6 +280,7 @@ impl Default for OxcartBuilder {
             operator: None,
             source: None,
             causes: true,
+            claim_check: None,
             tls: None,
             credentials: None,
         }
@@ -329,6 +332,13 @@ impl OxcartBuilder {
     #[must_use]
     pub fn causes(mut self, causes: bool) -> Self {
         self.causes = causes;
+        self
+    }
+
+    /// Payloads over a limit go to a store of objects, and Redis gets a ticket for each. See [`ClaimCheck`]. Default: all payloads go to Redis.
+    #[must_use]
+    pub fn claim_check(mut self, claim_check: ClaimCheck) -> Self {
+        self.claim_check = Some(claim_check);
         self
     }
 
@@ -474,6 +484,9 @@ impl OxcartBuilder {
         if let Some(source) = &self.source {
             check_source(source)?;
         }
+        if let Some(claim_check) = &self.claim_check {
+            claim_check.check()?;
+        }
         Ok(Oxcart {
             inner: Arc::new(Setup {
                 backend,
@@ -482,6 +495,7 @@ impl OxcartBuilder {
                 operator: self.operator,
                 source: self.source,
                 causes: self.causes,
+                claim_check: self.claim_check,
                 call_timeout: self.call_timeout,
                 shelf: Shelf::default(),
             }),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
+use crate::claim_check::ticket::Ticket;
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::job::head::{
@@ -66,6 +67,9 @@ struct Body<'a> {
     timeout_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     headers: Vec<(String, String)>,
+    /// The payload is a ticket: what it stands for is in a store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    ticket: bool,
 }
 
 /// The field of the head with the job's own retention (ms), if it has one. The script of `cancel`
@@ -106,6 +110,7 @@ impl EncodedRecord {
             backoff: options.backoff.clone(),
             timeout_ms: options.timeout.map(millis),
             headers,
+            ticket: false,
         };
         let mut record = Vec::with_capacity(64 + if external { 0 } else { payload.len() });
         if let Some(keep) = options.keep {
@@ -119,10 +124,8 @@ impl EncodedRecord {
         }
         write_version(&mut record, options.version.unwrap_or(FIRST));
         let traits = traits::write(&mut record, name, options);
-        rmp_serde::encode::write_named(&mut record, &body)
-            .expect("plain data always encodes into memory");
         Self {
-            record,
+            record: written(record, &body),
             external_payload: external.then_some(payload),
             traits,
         }
@@ -150,18 +153,36 @@ impl EncodedRecord {
         )
     }
 
+    /// The ticket that is its payload, if it is one.
+    pub(crate) fn ticket(&self) -> Option<Ticket> {
+        let (_, body) = split_fields(&self.record);
+        let body = read_body(body).ok().filter(|body| body.ticket)?;
+        let inline = body.payload.map(|payload| &payload[..]);
+        Ticket::decode(inline.or(self.external_payload.as_deref())?).ok()
+    }
+
+    /// The same with another payload, which is a ticket or not.
+    pub(crate) fn with_payload(&self, payload: Vec<u8>, is_ticket: bool) -> Result<Self, Error> {
+        let (fields, body) = split_fields(&self.record);
+        let external = payload.len() > INLINE_PAYLOAD_MAX;
+        let mut body = read_body(body)?;
+        body.payload = (!external).then(|| Bytes::new(&payload));
+        body.ticket = is_ticket;
+        let record = written(fields.to_vec(), &body);
+        Ok(Self {
+            record,
+            external_payload: external.then_some(payload),
+            traits: self.traits,
+        })
+    }
+
     /// The same with one more header, or with another value of one that it has.
     pub(crate) fn with_header(&self, key: &str, value: &str) -> Result<Self, Error> {
         let (fields, body) = split_fields(&self.record);
-        let mut body: Body<'_> = rmp_serde::from_slice(body).map_err(|source| {
-            let unreadable = format!("cannot read a job's record: {source}");
-            Error::new(ErrorKind::Incompatible, unreadable)
-        })?;
+        let mut body = read_body(body)?;
         headers::set(&mut body.headers, key.to_owned(), value.to_owned());
         headers::check(&body.headers)?;
-        let mut record = fields.to_vec();
-        rmp_serde::encode::write_named(&mut record, &body)
-            .expect("plain data always encodes into memory");
+        let record = written(fields.to_vec(), &body);
         Ok(Self {
             record,
             external_payload: self.external_payload.clone(),
@@ -218,6 +239,20 @@ impl EncodedRecord {
     }
 }
 
+fn read_body(body: &[u8]) -> Result<Body<'_>, Error> {
+    rmp_serde::from_slice(body).map_err(|source| {
+        let unreadable = format!("cannot read a job's record: {source}");
+        Error::new(ErrorKind::Incompatible, unreadable)
+    })
+}
+
+/// These fields with this map behind them.
+fn written(mut fields: Vec<u8>, body: &Body<'_>) -> Vec<u8> {
+    rmp_serde::encode::write_named(&mut fields, body)
+        .expect("plain data always encodes into memory");
+    fields
+}
+
 fn write_version(fields: &mut Vec<u8>, version: u32) {
     if version != FIRST {
         fields.extend(format!("{VERSION_OF_PAYLOAD}={version} ").into_bytes());
@@ -254,6 +289,8 @@ pub(crate) struct OtherPayload<'a> {
     pub(crate) bytes: &'a [u8],
     /// The version of it; as before, if none is given.
     pub(crate) version: Option<u32>,
+    /// It is a ticket.
+    pub(crate) is_ticket: bool,
 }
 
 /// Where the payload lies of a record that is changed.
@@ -289,6 +326,7 @@ pub(crate) fn edited(
         name,
         bytes: payload,
         version,
+        is_ticket,
     }) = payload
     {
         if name != record.name {
@@ -303,6 +341,7 @@ pub(crate) fn edited(
             false => NewPayload::Inline,
         };
         body.payload = (new == NewPayload::Inline).then(|| Bytes::new(payload));
+        body.ticket = is_ticket;
         if let Some(version) = version {
             rest = with_version(fields, version);
         }
@@ -310,9 +349,7 @@ pub(crate) fn edited(
     if let Some(attempts) = attempts {
         body.attempts = Some(attempts).filter(|n| *n != ATTEMPTS_DEFAULT);
     }
-    rmp_serde::encode::write_named(&mut rest, &body)
-        .expect("plain data always encodes into memory");
-    Ok((rest, new))
+    Ok((written(rest, &body), new))
 }
 
 /// A record as it comes back from Redis.
@@ -335,6 +372,8 @@ pub(crate) struct Record {
     pub(crate) secret: Vec<String>,
     /// The version of the payload.
     pub(crate) version: u32,
+    /// The payload is a ticket.
+    pub(crate) is_ticket: bool,
 }
 
 impl Record {
@@ -386,6 +425,7 @@ impl Record {
             secret: field_in(fields, SECRET).map_or_else(Vec::new, decode_names),
             version: version_in(fields),
             headers: body.headers,
+            is_ticket: body.ticket,
             name: name.into_owned(),
         })
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod declared_settings;
 pub(crate) mod feeding;
+pub(crate) mod payloads;
 mod promotion;
 mod recovery;
 pub(crate) mod relaying;

@@ -167,6 +167,7 @@ impl Edit {
             name,
             bytes,
             version: Some(*version),
+            is_ticket: false,
         });
         for _ in 0..TRIES {
             let told = match (payload, self.options.attempts) {

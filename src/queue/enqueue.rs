@@ -1,6 +1,7 @@
 //! A request to enqueue one job.
 
 mod carried;
+mod direct;
 pub(crate) mod node;
 mod untyped;
 
@@ -10,7 +11,7 @@ use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::Instrument;
 
@@ -318,11 +319,18 @@ impl<J: Job> Enqueue<J> {
 
     /// Finds all errors that can be found before anything is sent.
     pub(crate) fn prepare(&mut self) -> Result<(Queue, NewJob), Error> {
-        let id = self.id.clone();
-        self.checked().map_err(|error| error.with_job(&id))
+        let (queue, job, _) = self.prepare_to_go(false)?;
+        Ok((queue, job))
     }
 
-    fn checked(&mut self) -> Result<(Queue, NewJob), Error> {
+    /// The same, and whether the payload is to go to the store: `may_go`, if the way of the job allows that.
+    pub(crate) fn prepare_to_go(&mut self, may_go: bool) -> Result<(Queue, NewJob, bool), Error> {
+        let id = self.id.clone();
+        let checked = self.checked(may_go && self.may_go_to_a_store());
+        checked.map_err(|error| error.with_job(&id))
+    }
+
+    fn checked(&mut self, may_go: bool) -> Result<(Queue, NewJob, bool), Error> {
         name::check("job name", &self.name)?;
         self.options.check()?;
         self.due.check()?;
@@ -354,7 +362,8 @@ impl<J: Job> Enqueue<J> {
         if !self.any_queue {
             job::check_queue::<J>(queue.name(), "`queue.enqueue(job).any_queue()`")?;
         }
-        job::check_payload_size(&self.name, &payload, queue.inner.setup.payload_max)?;
+        let setup = &queue.inner.setup;
+        let goes = setup.check_payload(&self.name, &payload, may_go)?;
         let headers = self.all_headers(&queue);
         self.options.secret = J::SECRET;
         self.options.version = Some(version);
@@ -367,7 +376,7 @@ impl<J: Job> Enqueue<J> {
             await_ms: self.await_ms,
             callbacks: None,
         };
-        Ok((queue, job))
+        Ok((queue, job, goes))
     }
 
     async fn send(&mut self) -> Result<JobHandle<J>, Error> {
@@ -382,12 +391,17 @@ impl<J: Job> Enqueue<J> {
     }
 
     async fn send_here(&mut self, most: Duration) -> Result<JobHandle<J>, Error> {
-        let (queue, job) = self.prepare()?;
+        let (queue, mut job, goes) = self.prepare_to_go(true)?;
+        let begun = Instant::now();
         if self.submission.is_none() {
             let checked = queue.inner.check_weight(self.weight_asked()).await;
             checked.map_err(|error| error.with_job(&self.id))?;
+            if goes {
+                Box::pin(queue.inner.claim(&mut job, most)).await?;
+            }
         }
-        let limit = queue.inner.setup.call_timeout.min(most);
+        let left = most.saturating_sub(begun.elapsed());
+        let limit = queue.inner.setup.call_timeout.min(left);
         let producer = queue.inner.producer(self.level());
         let novelty = self.novelty;
         let last = self
@@ -395,7 +409,11 @@ impl<J: Job> Enqueue<J> {
             .get_or_insert_with(|| Submission::new(vec![job], novelty));
         // From here on Redis may know the id, also if this future is dropped.
         self.novelty = Novelty::Unsure;
-        let fate = producer.submit(&Arc::clone(last), limit).await;
+        let last = Arc::clone(last);
+        let fate = producer.submit(&last, limit).await;
+        if goes {
+            Box::pin(direct::clean_up(&queue, &last, &fate)).await;
+        }
         if !is_kept(&fate) {
             self.submission = None;
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_bytes::ByteBuf;
 
+use crate::claim_check::ticket::Ticket;
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
@@ -97,6 +98,9 @@ pub struct JobInfo {
     /// The version of its payload ([`Job::VERSION`](crate::Job::VERSION)).
     pub version: u32,
     payload: Encoded,
+    /// The payload is a ticket: what it stands for was not loaded.
+    is_ticket: bool,
+    ticket: Option<Ticket>,
     /// Secret fields are shown.
     revealed: bool,
     result: Option<Encoded>,
@@ -209,6 +213,8 @@ impl JobInfo {
             secret: record.secret,
             version: record.version,
             revealed: false,
+            is_ticket: record.is_ticket,
+            ticket: record.is_ticket.then(|| Ticket::decode(&record.payload).ok()).flatten(),
             payload: Encoded {
                 bytes: record.payload,
                 dialect: record.dialect,

@@ -1,5 +1,7 @@
 //! A request to enqueue many jobs.
 
+mod claiming;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -15,6 +17,7 @@ use crate::propagation;
 use crate::queue::Queue;
 use crate::queue::enqueue::Enqueue;
 use crate::queue::handle::{Enqueued, JobHandle};
+use crate::queue::many::claiming::Unclaimed;
 use crate::queue::producer::{Fate, PARTS_OF_A_CONFIRMATION, Producer, Submission, split};
 use crate::store::enqueue::{NewJob, Novelty, There};
 
@@ -74,6 +77,8 @@ pub struct EnqueueMany<J: Job> {
     requests: Vec<Enqueue<J>>,
     /// What all of the jobs together ask for.
     level: Level,
+    /// Checked, of a request in which payloads go to a store: their turn comes in steps.
+    unclaimed: Unclaimed,
     /// Checked and not yet done, a call each; the first may be under way.
     left: VecDeque<Arc<Submission>>,
     done: Vec<JobHandle<J>>,
@@ -89,6 +94,7 @@ impl<J: Job> EnqueueMany<J> {
             queue: queue.clone(),
             requests: jobs.into_iter().map(request).collect(),
             level: Level::MEMORY,
+            unclaimed: Unclaimed::default(),
             left: VecDeque::new(),
             done: Vec::new(),
         }
@@ -101,7 +107,12 @@ impl<J: Job> EnqueueMany<J> {
     fn prepare(&mut self) -> Result<(), Error> {
         let levels = self.requests.iter().map(Enqueue::level);
         self.level = levels.fold(self.level, Level::and);
-        let (jobs, novelty) = self.checked()?;
+        let (jobs, novelty) = self.checked(true)?;
+        if jobs.iter().any(|(_, goes)| *goes) {
+            self.unclaimed = Unclaimed::new(jobs, novelty);
+            return Ok(());
+        }
+        let jobs = jobs.into_iter().map(|(job, _)| job).collect();
         self.left
             .extend(split(jobs, novelty, self.producer().limit()));
         Ok(())
@@ -110,7 +121,8 @@ impl<J: Job> EnqueueMany<J> {
     /// The queue, and all jobs, if they are well: for a request that sends them in another way.
     pub(crate) async fn into_jobs(mut self) -> Result<(Queue, Vec<NewJob>), Error> {
         self.check_weights().await?;
-        let (jobs, _) = self.checked()?;
+        let (jobs, _) = self.checked(false)?;
+        let jobs = jobs.into_iter().map(|(job, _)| job).collect();
         Ok((self.queue, jobs))
     }
 
@@ -124,14 +136,15 @@ impl<J: Job> EnqueueMany<J> {
         self.queue.inner.check_weight(heaviest).await
     }
 
-    fn checked(&mut self) -> Result<(Vec<NewJob>, Novelty), Error> {
+    /// All jobs, and of each whether its payload is to go to the store; `may_go`: it can, in the way in which they are sent.
+    fn checked(&mut self, may_go: bool) -> Result<(Vec<(NewJob, bool)>, Novelty), Error> {
         let mut jobs = Vec::with_capacity(self.requests.len());
         let mut novelty = Novelty::New;
         for request in &mut self.requests {
             if request.novelty() == Novelty::Unsure {
                 novelty = Novelty::Unsure;
             }
-            let (queue, job) = request.prepare()?;
+            let (queue, job, goes) = request.prepare_to_go(may_go)?;
             if queue.name() != self.queue.name() {
                 return Err(Error::invalid(format!(
                     "a request for queue `{}` is among those for `{}`",
@@ -140,7 +153,7 @@ impl<J: Job> EnqueueMany<J> {
                 ))
                 .with_job(&job.id));
             }
-            jobs.push(job);
+            jobs.push((job, goes));
         }
         self.requests.clear();
         Ok((jobs, novelty))
@@ -156,15 +169,27 @@ impl<J: Job> EnqueueMany<J> {
 
     async fn send_here(&mut self) -> Result<Vec<JobHandle<J>>, Error> {
         self.check_weights().await?;
-        self.prepare()?;
+        if !self.requests.is_empty() {
+            self.prepare()?;
+        }
+        self.unclaimed.check_age(!self.left.is_empty())?;
         // What was under way when the last try failed may have been refused since.
         self.redo_ahead(Submission::is_refused);
-        while let Some(part) = self.left.front().cloned() {
-            let first = part.first_id().clone();
-            self.send_part(&part)
-                .await
-                .map_err(|error| error.with_job(&first))?;
+        loop {
+            while let Some(part) = self.left.front().cloned() {
+                let first = part.first_id().clone();
+                self.send_part(&part)
+                    .await
+                    .map_err(|error| error.with_job(&first))?;
+            }
+            if self.unclaimed.is_empty() {
+                break;
+            }
+            let jobs = Box::pin(self.unclaimed.next(&self.queue)).await?;
+            let limit = self.producer().limit();
+            self.left.extend(split(jobs, self.unclaimed.novelty, limit));
         }
+        Box::pin(self.unclaimed.clean_up(&self.queue)).await;
         Ok(std::mem::take(&mut self.done))
     }
 
@@ -223,7 +248,7 @@ impl<J: Job> EnqueueMany<J> {
                     return Err(error);
                 }
                 // This submission is decided for good; the next try needs a new one.
-                let parts = part.again_in_parts();
+                let parts = Box::pin(claiming::again(&self.queue, part)).await?;
                 let is_divided = parts.len() > 1;
                 self.left.pop_front();
                 for part in parts.into_iter().rev() {
@@ -245,6 +270,9 @@ impl<J: Job> EnqueueMany<J> {
         let mut there = there.into_iter().peekable();
         for (position, id) in part.ids().enumerate() {
             let met = there.next_if(|there| there.position == position);
+            if met.is_some() {
+                self.unclaimed.met(&part.jobs()[position]);
+            }
             let (id, enqueued) = Enqueued::of(id, met.map(|there| there.met));
             self.done
                 .push(JobHandle::new(self.queue.clone(), id, enqueued));
@@ -257,7 +285,7 @@ impl<J: Job> fmt::Debug for EnqueueMany<J> {
         f.debug_struct("EnqueueMany")
             .field("job", &J::NAME)
             .field("queue", &self.queue.name())
-            .field("unchecked", &self.requests.len())
+            .field("unchecked", &(self.requests.len() + self.unclaimed.len()))
             .field("calls_left", &self.left.len())
             .field("done", &self.done.len())
             .finish()

@@ -30,6 +30,7 @@ mod moving;
 pub(crate) mod oldest;
 pub(crate) mod orphans;
 pub(crate) mod outbox;
+pub(crate) mod payloads;
 pub(crate) mod producer;
 pub(crate) mod relay;
 pub(crate) mod results;
@@ -144,6 +145,7 @@ fn tried(verb: &str) -> &str {
         "import" => "import_dead",
         "adopt" => "move",
         "oldest" => "oldest_waiting",
+        "tickets" => "sweep_payloads",
         "unschedule" => "schedule.remove",
         verb => verb,
     }

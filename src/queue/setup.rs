@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::claim_check::ClaimCheck;
+use crate::error::Error;
+use crate::job::check_payload_size;
 use crate::name::Namespace;
 use crate::queue::shelf::Shelf;
 use crate::store::backend::Backend;
@@ -20,7 +23,28 @@ pub(crate) struct Setup {
     pub(crate) source: Option<String>,
     /// What is enqueued in a handler gets its cause as headers.
     pub(crate) causes: bool,
+    /// Where payloads go that are too large for Redis, if a store is set.
+    pub(crate) claim_check: Option<ClaimCheck>,
     pub(crate) shelf: Shelf,
+}
+
+impl Setup {
+    /// Whether a payload is small enough, and whether it goes to a store. `may_go`: it can, in the way in which it is sent.
+    pub(crate) fn check_payload(
+        &self,
+        name: &str,
+        payload: &[u8],
+        may_go: bool,
+    ) -> Result<bool, Error> {
+        let claim_check = self.claim_check.as_ref().filter(|_| may_go);
+        match claim_check {
+            Some(claim_check) if payload.len() > claim_check.over.min(self.payload_max) => {
+                claim_check.check_size(name, payload.len())?;
+                Ok(true)
+            }
+            _ => check_payload_size(name, payload, self.payload_max).map(|()| false),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +68,7 @@ mod in_memory {
                 operator: None,
                 source: None,
                 causes: true,
+                claim_check: None,
                 shelf: Shelf::default(),
             })
         }

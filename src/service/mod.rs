@@ -8,6 +8,7 @@ pub(crate) mod application;
 pub(crate) mod clock;
 pub(crate) mod counting;
 pub(crate) mod drift;
+pub(crate) mod ended_objects;
 pub(crate) mod hooks;
 pub(crate) mod job_log;
 pub(crate) mod lease;
@@ -33,6 +34,7 @@ use crate::runtime;
 use crate::service::application::Application;
 use crate::service::clock::ClockWatch;
 use crate::service::counting::Counting;
+use crate::service::ended_objects::EndedObjects;
 use crate::service::hooks::Hooks;
 use crate::service::lease::Leases;
 use crate::service::slots::Slots;
@@ -67,6 +69,8 @@ pub(crate) struct WorkerShared {
     pub(crate) application: Application,
     /// Something waits in the outbox of the queue.
     pub(crate) outbox: Notify,
+    /// Payloads in a store whose jobs may be gone.
+    pub(crate) ended_objects: EndedObjects,
     /// The queue is subscribed to topics, or may be.
     pub(crate) subscribed: Notify,
     /// Handlers that wait for jobs of this queue.
@@ -93,6 +97,7 @@ impl WorkerShared {
             counting: Counting::default(),
             application: Application::default(),
             outbox: Notify::new(),
+            ended_objects: EndedObjects::default(),
             subscribed: Notify::new(),
             claims_end: CancellationToken::new(),
         }

@@ -46,9 +46,10 @@ impl Due {
 }
 
 /// Whether Redis may know an id that it is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Novelty {
     /// Made for this job, and never sent before: it need not be looked up.
+    #[default]
     New,
     /// Chosen by the application, or sent before.
     Unsure,

@@ -61,6 +61,7 @@ pub(crate) mod steps;
 pub(crate) mod subscribe;
 pub(crate) mod subscribed;
 pub(crate) mod tend;
+pub(crate) mod tickets;
 pub(crate) mod topic;
 pub(crate) mod trim;
 pub(crate) mod undo;

@@ -46,6 +46,8 @@ pub(crate) enum Happened {
     },
     /// The handler's type cannot be read from the payload, or the record is unreadable.
     Undecodable(Error),
+    /// The payload is no longer in its store, or not as it was stored.
+    PayloadLost(Error),
     /// It is decided: the handler was that of a saga.
     Decided(Box<Outcome>),
 }
@@ -158,6 +160,11 @@ fn decide_without_request(happened: Happened, facts: &Facts<'_>) -> Outcome {
             let name = with_version(&name, version);
             bounced(DeadReason::Undecodable, entry, Some(name), facts)
         }
+        // No later attempt would find it.
+        Happened::PayloadLost(error) => Outcome::Dead {
+            reason: DeadReason::Undecodable,
+            entry: AttemptEntry::new(AttemptKind::Undecodable, error.to_string()),
+        },
         Happened::Undecodable(error) => {
             let entry = AttemptEntry::new(AttemptKind::Undecodable, error.to_string());
             bounced(DeadReason::Undecodable, entry, None, facts)

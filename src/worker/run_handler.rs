@@ -8,12 +8,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::timeout;
 
+use crate::claim_check::ticket::Ticket;
+use crate::error::ErrorKind;
+use crate::job::failure::Verdict;
 use crate::job::record::Record;
 use crate::service::lease::Lease;
 use crate::worker::any_handler::{Bounds, Started};
 use crate::worker::context::Context;
 use crate::worker::decide::{Happened, panicked};
-use crate::worker::handler::Returned;
+use crate::worker::handler::{Failed, Returned};
 use crate::worker::inner::WorkerInner;
 use crate::worker::steps::Suspended;
 use crate::worker::terms::Terms;
@@ -54,6 +57,17 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
             known: handler.version(),
         };
     }
+    let fetched;
+    let record = match record.is_ticket {
+        false => record,
+        true => {
+            fetched = match Box::pin(fetch(worker, record, lease)).await {
+                Ok(record) => record,
+                Err(happened) => return happened,
+            };
+            &fetched
+        }
+    };
     let attempt = Arc::clone(&context.inner);
     let running = match handler.start(record, context) {
         Ok(Started::Alone(running)) => worker.inside.run(running),
@@ -77,6 +91,33 @@ async fn run(worker: &WorkerInner, record: &Record, lease: &Lease, context: Cont
             Happened::Suspended { after, steps }
         }
     }
+}
+
+/// The record with its payload, which is in a store.
+async fn fetch(worker: &WorkerInner, record: &Record, lease: &Lease) -> Result<Record, Happened> {
+    let fetching = async {
+        let ticket = Ticket::decode(&record.payload)?;
+        worker.queue.inner.fetch(&ticket).await
+    };
+    let payload = tokio::select! {
+        biased;
+        () = lease.stop.cancelled() => return Err(Happened::Stopped),
+        payload = fetching => payload,
+    };
+    let payload = payload.map_err(|error| match error.kind() {
+        ErrorKind::PayloadStore => Happened::Returned(Err(Failed {
+            verdict: Verdict::Retry,
+            error: error.to_string(),
+        })),
+        ErrorKind::PayloadLost => Happened::PayloadLost(error),
+        // Another worker may have a store, or take larger payloads.
+        _ => Happened::Undecodable(error),
+    })?;
+    Ok(Record {
+        payload,
+        is_ticket: false,
+        ..record.clone()
+    })
 }
 
 async fn within(running: impl Future<Output = Returned>, limit: Option<Duration>) -> Happened {

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use crate::error::Error;
 use crate::maintenance;
 use crate::maintenance::feeding;
+use crate::maintenance::payloads;
 use crate::maintenance::relaying;
 use crate::maintenance::reporting::Reporting;
 use crate::schedule::driver;
@@ -73,6 +74,11 @@ fn services(worker: &Arc<WorkerInner>, application: &Handle) -> Vec<Service> {
             "the relay of messages",
             Until::ClaimsEnd,
             relaying::run(shared()),
+        ),
+        Service::new(
+            "the deletion of payloads",
+            Until::ClaimsEnd,
+            payloads::run(shared(), application.clone()),
         ),
         Service::new(
             "the feeding from topics",

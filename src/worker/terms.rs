@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, info, warn};
 
+use crate::claim_check::ticket::Ticket;
 use crate::job::attempt::Attempt;
 use crate::job::history::{AttemptEntry, Counters};
 use crate::job::outcome::Outcome;
@@ -27,6 +28,8 @@ pub(crate) struct Terms {
     pub(crate) attempts: u32,
     backoff: Option<Backoff>,
     keep: Option<Retention>,
+    /// The object in which the payload is, if it is in a store.
+    object: Option<Box<str>>,
     /// Once the attempt has begun.
     begun: Option<(Context, Begin)>,
 }
@@ -50,6 +53,7 @@ impl Terms {
             attempts: 1,
             backoff: None,
             keep: None,
+            object: None,
             begun: None,
         }
     }
@@ -58,6 +62,11 @@ impl Terms {
         self.attempts = record.attempts;
         self.backoff.clone_from(&record.backoff);
         self.keep = record.keep;
+        if record.is_ticket
+            && let Ok(ticket) = Ticket::decode(&record.payload)
+        {
+            self.object = Some(ticket.object.into());
+        }
     }
 
     /// The attempt begins.
@@ -158,6 +167,9 @@ impl Terms {
                 .metrics
                 .ended(&attempt.name, outcome.as_str(), begin.waited, ran);
             worker.hooks.ended(attempt, ran);
+        }
+        if let Some(object) = &self.object {
+            worker.ended_objects.add(&lease.id, object);
         }
         settlement(lease, outcome, self.keep)
     }

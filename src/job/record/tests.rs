@@ -174,6 +174,7 @@ fn other<'a>(name: &'a str, bytes: &'a [u8], version: Option<u32>) -> OtherPaylo
         name,
         bytes,
         version,
+        is_ticket: false,
     }
 }
 

@@ -242,6 +242,7 @@ impl DeadLetter {
                 name: &job.name,
                 bytes: masked,
                 version: None,
+                is_ticket: false,
             };
             let (changed, new) = edited(&found.record, Some(masked), None)?;
             rest = Some(changed);

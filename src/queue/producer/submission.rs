@@ -98,6 +98,16 @@ impl Submission {
         self.jobs.iter().map(|job| &job.id)
     }
 
+    pub(crate) fn jobs(&self) -> &[NewJob] {
+        &self.jobs
+    }
+
+    /// The objects in which payloads of its jobs are, each with the id of its job.
+    pub(crate) fn objects(&self) -> Vec<(JobId, String)> {
+        let of = |job: &NewJob| Some((job.id.clone(), job.record.ticket()?.object));
+        self.jobs.iter().filter_map(of).collect()
+    }
+
     /// What errors about the whole submission name.
     pub(crate) fn first_id(&self) -> &JobId {
         &self.jobs[0].id
@@ -137,7 +147,7 @@ impl Submission {
     }
 
     /// The fate, once it is decided.
-    pub(super) fn fate(&self) -> Option<&Fate> {
+    pub(crate) fn fate(&self) -> Option<&Fate> {
         self.fate.get()
     }
 

@@ -76,6 +76,7 @@ mod tally;
 mod tend;
 mod tend_gates;
 mod tick;
+mod tickets;
 mod topic;
 mod trim;
 mod undo;

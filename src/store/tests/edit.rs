@@ -25,6 +25,7 @@ fn of_test(bytes: &[u8]) -> OtherPayload<'_> {
         name: "test",
         bytes,
         version: None,
+        is_ticket: false,
     }
 }
 

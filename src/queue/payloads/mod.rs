@@ -1,0 +1,121 @@
+//! Payloads that are in a store, as the queue of their jobs deals with them.
+
+mod load;
+pub(crate) mod sweep;
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::claim_check::ClaimCheck;
+use crate::claim_check::object_name;
+use crate::claim_check::ticket::Ticket;
+use crate::error::Error;
+use crate::id::JobId;
+use crate::job::record::EncodedRecord;
+use crate::queue::QueueInner;
+use crate::store::BATCH_JOBS;
+use crate::store::enqueue::NewJob;
+use crate::store::tickets::{TicketOf, Tickets};
+
+/// For so long a caller waits until an object is deleted that nobody needs.
+const CLEANING_MAX: Duration = Duration::from_secs(2);
+
+impl QueueInner {
+    fn claim_check(&self) -> Result<&ClaimCheck, Error> {
+        self.setup.claim_check.as_ref().ok_or_else(|| {
+            Error::invalid(format!(
+                "a payload of the queue `{}` is in a store, and this connection has none (OxcartBuilder::claim_check)",
+                self.name
+            ))
+        })
+    }
+
+    /// What the names of all objects of this queue begin with.
+    pub(crate) fn objects(&self) -> String {
+        object_name::prefix(&self.setup.namespace, &self.name)
+    }
+
+    /// Puts the payload of a job that is to be added into the store; what is added then has a ticket.
+    pub(crate) async fn claim(&self, job: &mut NewJob, most: Duration) -> Result<(), Error> {
+        let claimed = self.claimed(&job.id, &job.record, most).await;
+        job.record = claimed.map_err(|error| {
+            let (id, queue) = (&job.id, &self.name);
+            let what = format_args!("job {id} was not enqueued into `{queue}`");
+            error.within(what).with_job(id)
+        })?;
+        Ok(())
+    }
+
+    /// This record of a job, with a ticket in the place of its payload.
+    pub(crate) async fn claimed(
+        &self,
+        id: &JobId,
+        record: &EncodedRecord,
+        most: Duration,
+    ) -> Result<EncodedRecord, Error> {
+        let claim_check = self.claim_check()?;
+        let payload = match &record.external_payload {
+            Some(payload) => payload.clone(),
+            None => record.read()?.payload,
+        };
+        let object = object_name::fresh(&self.objects(), id);
+        let ticket = claim_check.put(object, payload, most).await?;
+        record.with_payload(ticket.encode(), true)
+    }
+
+    /// The payload that is in the store.
+    pub(crate) async fn fetch(&self, ticket: &Ticket) -> Result<Vec<u8>, Error> {
+        self.claim_check()?.fetch(ticket).await
+    }
+
+    /// Deletes objects that surely no job has, or will have. What fails is left to the sweep.
+    pub(crate) async fn discard(&self, objects: Vec<(JobId, String)>) {
+        let objects: Vec<String> = objects.into_iter().map(|(_, object)| object).collect();
+        let Some(claim_check) = self.setup.claim_check.as_ref().filter(|_| !objects.is_empty())
+        else {
+            return;
+        };
+        self.clean(claim_check.delete(&objects)).await;
+    }
+
+    /// The same for objects that a job may have: these stay.
+    pub(crate) async fn discard_unused(&self, objects: Vec<(JobId, String)>) {
+        if self.setup.claim_check.is_some() && !objects.is_empty() {
+            self.clean(self.delete_unused(&objects)).await;
+        }
+    }
+
+    async fn clean<T>(&self, cleaning: impl Future<Output = Result<T, Error>>) {
+        let why = match timeout(CLEANING_MAX, cleaning).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("it took longer than {CLEANING_MAX:?}"),
+        };
+        let queue = self.name.as_str();
+        debug!(queue, why, "an object that no job needs is left to the sweep");
+    }
+
+    /// Deletes those of these objects that no job has. Returns which they were, as positions.
+    pub(crate) async fn delete_unused(
+        &self,
+        objects: &[(JobId, String)],
+    ) -> Result<Vec<usize>, Error> {
+        let claim_check = self.claim_check()?;
+        let mut deleted = Vec::new();
+        for (page, objects) in objects.chunks(BATCH_JOBS).enumerate() {
+            let asked: Vec<_> = objects
+                .iter()
+                .map(|(id, object)| TicketOf { id, object })
+                .collect();
+            let held = self.call(&Tickets { tickets: &asked }).await?;
+            let unused = |position: &usize| !held.contains(position);
+            let unused: Vec<usize> = (0..objects.len()).filter(unused).collect();
+            let names: Vec<String> = unused.iter().map(|at| objects[*at].1.clone()).collect();
+            claim_check.delete(&names).await?;
+            deleted.extend(unused.into_iter().map(|at| page * BATCH_JOBS + at));
+        }
+        Ok(deleted)
+    }
+}
