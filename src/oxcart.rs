@@ -66,10 +66,8 @@ impl Oxcart {
     ///
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a URL that cannot be read, or that needs a feature for TLS, [`ErrorKind::Unreachable`](crate::ErrorKind::Unreachable) if
     /// nothing answers within about 3 s, [`ErrorKind::Refused`](crate::ErrorKind::Refused) if it is loading, busy or
-    /// full, [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) for something that is no Redis, is too old, is a
-    /// replica, a sentinel or a node of a cluster, wants another password, shows or wants another certificate, or denies
-    /// what oxcart needs. The causes
-    /// are listed in `docs/errors.md`.
+    /// full, [`ErrorKind::Unsuitable`](crate::ErrorKind::Unsuitable) for something that is no Redis, is too old, is a replica, a sentinel or a node of a
+    /// cluster, wants another password, shows or wants another certificate, or denies what oxcart needs. `docs/errors.md` lists the causes.
     ///
     /// # Cancel safety
     ///
@@ -335,7 +333,7 @@ impl OxcartBuilder {
         self
     }
 
-    /// Payloads over a limit go to a store of objects, and Redis gets a ticket for each. See [`ClaimCheck`]. Default: all payloads go to Redis.
+    /// Payloads over a limit go to a store of objects: see [`ClaimCheck`]. Default: all payloads go to Redis.
     #[must_use]
     pub fn claim_check(mut self, claim_check: ClaimCheck) -> Self {
         self.claim_check = Some(claim_check);
@@ -389,8 +387,7 @@ impl OxcartBuilder {
     ///
     /// # Errors
     ///
-    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace or for a
-    /// certificate or key that cannot be used.
+    /// As [`Oxcart::connect`], and [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a malformed namespace, or a certificate or key that cannot be used.
     ///
     /// # Cancel safety
     ///
@@ -477,9 +474,8 @@ impl OxcartBuilder {
     pub(crate) fn build(self, backend: Backend) -> Result<Oxcart, Error> {
         let namespace = Namespace::new(&self.namespace)?;
         if self.call_timeout.is_zero() {
-            return Err(Error::invalid(
-                "the call timeout is zero; 5 s is the default",
-            ));
+            let what = "the call timeout is zero; 5 s is the default";
+            return Err(Error::invalid(what));
         }
         if let Some(source) = &self.source {
             check_source(source)?;

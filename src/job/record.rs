@@ -8,13 +8,14 @@
 //! above all of ASCII, so it ends the head. A client sends the fields and the map; the script that stores the record puts
 //! before them what only it knows. So a new field passes through `enqueue`, schedules and the memory twin as it is.
 
+mod tickets;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
-use crate::claim_check::ticket::Ticket;
 use crate::codec::{self, Dialect};
 use crate::error::{Error, ErrorKind};
 use crate::job::head::{
@@ -28,6 +29,8 @@ use crate::job::version::FIRST;
 use crate::policy::backoff::Backoff;
 use crate::policy::retention::Retention;
 use crate::time::{Timestamp, millis};
+
+pub(crate) use tickets::stored_ticket;
 
 /// Version 1 knew only payloads of the first dialect. The map of a record says which dialect its
 /// payload has, because a schedule keeps the map as it was written, whichever version fires it.
@@ -151,29 +154,6 @@ impl EncodedRecord {
             &[&head, &self.record[..]].concat(),
             self.external_payload.clone(),
         )
-    }
-
-    /// The ticket that is its payload, if it is one.
-    pub(crate) fn ticket(&self) -> Option<Ticket> {
-        let (_, body) = split_fields(&self.record);
-        let body = read_body(body).ok().filter(|body| body.ticket)?;
-        let inline = body.payload.map(|payload| &payload[..]);
-        Ticket::decode(inline.or(self.external_payload.as_deref())?).ok()
-    }
-
-    /// The same with another payload, which is a ticket or not.
-    pub(crate) fn with_payload(&self, payload: Vec<u8>, is_ticket: bool) -> Result<Self, Error> {
-        let (fields, body) = split_fields(&self.record);
-        let external = payload.len() > INLINE_PAYLOAD_MAX;
-        let mut body = read_body(body)?;
-        body.payload = (!external).then(|| Bytes::new(&payload));
-        body.ticket = is_ticket;
-        let record = written(fields.to_vec(), &body);
-        Ok(Self {
-            record,
-            external_payload: external.then_some(payload),
-            traits: self.traits,
-        })
     }
 
     /// The same with one more header, or with another value of one that it has.

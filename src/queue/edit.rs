@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::mem;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 
@@ -10,10 +11,10 @@ use crate::codec;
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::options::JobOptions;
-use crate::job::record::{OtherPayload, edited};
+use crate::job::record::{OtherPayload, edited, stored_ticket};
 use crate::job::state::State;
 use crate::job::version::check_version;
-use crate::job::{self, Job};
+use crate::job::Job;
 use crate::queue::Queue;
 use crate::queue::admin::Changed;
 use crate::store::edit::{self as store, Edited, Rewrite};
@@ -21,8 +22,15 @@ use crate::store::enqueue::Due;
 use crate::store::get::Get;
 use crate::time::{Timestamp, millis};
 
-/// A payload, with the name of the jobs that it is for, and its version.
-type Payload = (Cow<'static, str>, Vec<u8>, u32);
+/// A payload that a job is to get.
+struct Payload {
+    /// The name of the jobs that it is for.
+    name: Cow<'static, str>,
+    bytes: Vec<u8>,
+    version: u32,
+    /// It is to go to a store, and is the ticket when it is there.
+    goes: bool,
+}
 
 /// A payload, if it could be encoded.
 type Encoded = Result<Vec<u8>, Error>;
@@ -38,7 +46,7 @@ const TRIES: usize = 32;
 ///
 /// [`ErrorKind::Invalid`] if nothing is to be changed, an option is out of range, the payload is of another type than the
 /// job, or a job with an [order](crate::Order) is to get another priority;
-/// [`ErrorKind::Codec`] if it cannot be encoded; [`ErrorKind::Incompatible`] if a newer version wrote the job and its
+/// [`ErrorKind::Codec`] if it cannot be encoded; [`ErrorKind::PayloadStore`] if it is to go to a [store](crate::ClaimCheck) that does not take it; [`ErrorKind::Incompatible`] if a newer version wrote the job and its
 /// payload or attempts are to be changed; and if Redis does not answer; see [`Queue`]. None of them has changed anything,
 /// but [`ErrorKind::Unknown`] may have.
 ///
@@ -126,9 +134,22 @@ impl Edit {
     }
 
     async fn send(mut self) -> Result<Changed, Error> {
-        let payload = self.checked().map_err(|error| error.with_job(&self.id))?;
+        let mut payload = self.checked().map_err(|error| error.with_job(&self.id))?;
         self.queue.inner.asked("edit", &self.id).await?;
-        let sent = self.try_to_edit(payload.as_ref()).await;
+        // Objects of which the job has one afterwards, at most.
+        let mut objects = Vec::new();
+        if let Some(payload) = payload.as_mut().filter(|payload| payload.goes) {
+            let bytes = mem::take(&mut payload.bytes);
+            let put = self.queue.inner.put(&self.id, bytes, Duration::MAX).await;
+            let ticket = put.map_err(|error| error.with_job(&self.id))?;
+            payload.bytes = ticket.encode();
+            objects.push((self.id.clone(), ticket.object));
+        }
+        let sent = self.try_to_edit(payload.as_ref(), &mut objects).await;
+        // What was not answered may still be done.
+        if !matches!(&sent, Err(error) if error.is_unknown()) {
+            self.queue.inner.discard_unused(objects).await;
+        }
         sent.map_err(|error| error.with_job(&self.id))
     }
 
@@ -141,10 +162,16 @@ impl Edit {
         let payload = payload?;
         self.check_options(true)?;
         let name = self.name.take().map_or(Cow::Borrowed(name), Cow::Owned);
-        job::check_payload_size(&name, &payload, self.queue.inner.setup.payload_max)?;
+        let setup = &self.queue.inner.setup;
+        let goes = setup.check_payload(&name, &payload, true)?;
         let version = self.version.take().unwrap_or(version);
         check_version(&name, version)?;
-        Ok(Some((name, payload, version)))
+        Ok(Some(Payload {
+            name,
+            bytes: payload,
+            version,
+            goes,
+        }))
     }
 
     fn check_options(&self, has_payload: bool) -> Result<(), Error> {
@@ -159,15 +186,20 @@ impl Edit {
 
     /// The same without an entry in the audit, which has one for all jobs of a [`Sweep`](crate::Sweep); of anything but the payload.
     pub(super) async fn unnoted(self) -> Result<Changed, Error> {
-        self.try_to_edit(None).await
+        self.try_to_edit(None, &mut Vec::new()).await
     }
 
-    async fn try_to_edit(&self, payload: Option<&Payload>) -> Result<Changed, Error> {
-        let payload = payload.map(|(name, bytes, version)| OtherPayload {
-            name,
-            bytes,
-            version: Some(*version),
-            is_ticket: false,
+    /// `objects`: gets the one that the job had until then, if it gets another payload.
+    async fn try_to_edit(
+        &self,
+        payload: Option<&Payload>,
+        objects: &mut Vec<(JobId, String)>,
+    ) -> Result<Changed, Error> {
+        let payload = payload.map(|payload| OtherPayload {
+            name: &payload.name,
+            bytes: &payload.bytes,
+            version: Some(payload.version),
+            is_ticket: payload.goes,
         });
         for _ in 0..TRIES {
             let told = match (payload, self.options.attempts) {
@@ -179,6 +211,10 @@ impl Edit {
                     };
                     if !self.may_be_edited(&found.state) {
                         return Changed::in_state(&found.state);
+                    }
+                    if payload.is_some() {
+                        let ticket = stored_ticket(&found.record);
+                        objects.extend(ticket.map(|it| (self.id.clone(), it.object)));
                     }
                     let (rest, payload) = edited(&found.record, payload, attempts)?;
                     let rewrite = Rewrite {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::id::JobId;
 use crate::job::head::{behind_the_place, field_of};
 use crate::job::history::Counters;
-use crate::job::record::EncodedRecord;
+use crate::job::record::{EncodedRecord, stored_ticket};
 use crate::job::state::State;
 use crate::job::traits::{CHILDREN, PARENT, UNIQUE_UNTIL};
 use crate::queue::Queue;
@@ -115,7 +115,8 @@ impl Queue {
         other: &Self,
         told: &mut HashMap<JobId, Changed>,
     ) -> Result<(), Error> {
-        let copies = other.take_in(going).await?;
+        let mut put = Vec::new();
+        let copies = other.take_in(going, self, &mut put).await?;
         for job in going.iter().filter(|job| !copies.contains_key(&job.id)) {
             told.insert(job.id.clone(), Changed::Duplicate);
         }
@@ -151,15 +152,37 @@ impl Queue {
                 told.insert(JobId::stored(id), Changed::in_state(name)?);
             }
         }
+        let objects = going.iter().filter_map(|job| {
+            let ticket = stored_ticket(&job.found.record)?;
+            Some((job.id.clone(), ticket.object))
+        });
+        self.inner.discard_unused(objects.collect()).await;
+        other.inner.discard_unused(put).await;
         Ok(())
     }
 
-    /// Stores these jobs here. Those that are missing in the answer cannot be here: another job has their id or their unique key.
-    async fn take_in(&self, jobs: &[Candidate]) -> Result<Copies, Error> {
+    /// Stores these jobs of the queue `from` here. Those that are missing in the answer cannot be here: another job has their id or their unique key.
+    /// `put` gets the objects that were made for them.
+    async fn take_in(
+        &self,
+        jobs: &[Candidate],
+        from: &Self,
+        put: &mut Vec<(JobId, String)>,
+    ) -> Result<Copies, Error> {
         let mut copies = Copies::new();
         let mut there = Vec::new();
         let (mut waiting, mut dead, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut rest = jobs.iter().map(going).collect::<Result<Vec<_>, _>>()?;
+        for going in &mut rest {
+            let (id, record) = match going {
+                Going::Waits(job) => (&job.id, &mut job.record),
+                Going::Dead(job) => (&job.id, &mut job.record),
+            };
+            if record.ticket().is_some() {
+                *record = self.carried(from, id, record.clone()).await?;
+                put.extend(record.ticket().map(|ticket| (id.clone(), ticket.object)));
+            }
+        }
         rest.reverse();
         while let Some(job) = rest.pop() {
             bytes += job.bytes();
@@ -248,7 +271,13 @@ fn is_same_job(mine: &Found, theirs: &Found) -> bool {
     let parts = |found: &Found| {
         let stamp = found.record.get(1..).and_then(codec::split_stamp);
         let rest = behind_the_place(&found.record).map(<[u8]>::to_vec);
-        (stamp.map(|(at, _)| at), rest, found.payload.clone())
+        let record = rest.map(|rest| EncodedRecord::kept(rest, found.payload.clone()));
+        (stamp.map(|(at, _)| at), record)
     };
-    parts(mine) == parts(theirs)
+    let ((at, mine), (other_at, theirs)) = (parts(mine), parts(theirs));
+    let is_same = |mine: EncodedRecord, theirs: EncodedRecord| {
+        let in_store = [&mine, &theirs].into_iter().any(|it| it.ticket().is_some());
+        mine == theirs || in_store && mine.summed() == theirs.summed()
+    };
+    at == other_at && mine.zip(theirs).is_some_and(|(mine, theirs)| is_same(mine, theirs))
 }

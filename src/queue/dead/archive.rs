@@ -94,7 +94,7 @@ pub struct DeadStream {
 /// # Errors
 ///
 /// [`ErrorKind::Incompatible`] if one of them cannot be read, or was written by a newer version, and [`ErrorKind::Invalid`] if a payload is too
-/// large or lacks its secret fields: then nothing was imported. If Redis does not answer; see [`Queue`].
+/// large or lacks its secret fields: then nothing was imported. [`ErrorKind::PayloadStore`] if a payload is to go to a [store](crate::ClaimCheck) that does not take it. If Redis does not answer; see [`Queue`].
 ///
 /// # Cancel safety
 ///
@@ -109,7 +109,7 @@ impl DeadLetters {
     /// Those that pass, each as a [`DeadLetter`] that can be written to a file: those that died first before the others, up to now. They stay
     /// where they are. It reads pages of up to 256. A job that a newer version wrote is an error in the stream ([`ErrorKind::Incompatible`]), and so
     /// is one whose steps and children have given more than 16 MiB ([`ErrorKind::Invalid`]); the stream then goes on. After any other error it
-    /// ends. A dead letter whose secret fields are masked has no steps: what they gave may be secret as well.
+    /// ends. A payload that is in a [store](crate::ClaimCheck) is read from there, and is in the letter. A dead letter whose secret fields are masked has no steps: what they gave may be secret as well.
     ///
     /// ```no_run
     /// # use oxcart::*;
@@ -126,7 +126,7 @@ impl DeadLetters {
             letters: Option<DeadLetters>,
             walk: Option<Walk>,
             revealed: bool,
-            ready: VecDeque<Result<DeadLetter, Error>>,
+            ready: VecDeque<Result<(JobInfo, Found), Error>>,
         }
         let queue = self.queue.clone();
         let reading = Reading {
@@ -148,23 +148,19 @@ impl DeadLetters {
                 && let Some(walk) = &mut reading.walk
                 && let Some(page) = walk.page_as_stored().await?
             {
-                let unreadable = page.unreadable.into_iter().map(Err);
-                for (job, found) in page.jobs {
-                    let job = match reading.revealed {
-                        true => job.reveal(),
-                        false => job,
-                    };
-                    let letter = DeadLetter::of(&job, &found);
-                    let letter = match letter {
-                        Ok(letter) => letter.with_beside(walk.queue(), &found).await?,
-                        Err(error) => Err(error),
-                    };
-                    reading.ready.push_back(letter);
-                }
-                reading.ready.extend(unreadable);
+                reading.ready.extend(page.jobs.into_iter().map(Ok));
+                reading.ready.extend(page.unreadable.into_iter().map(Err));
             }
-            let next = reading.ready.pop_front();
-            Ok::<_, Error>(next.map(|letter| (letter, reading)))
+            let (Some(next), Some(walk)) = (reading.ready.pop_front(), &reading.walk) else {
+                return Ok(None);
+            };
+            let letter = match next {
+                Ok((job, found)) => {
+                    DeadLetter::read(walk.queue(), job, &found, reading.revealed).await?
+                }
+                Err(error) => Err(error),
+            };
+            Ok::<_, Error>(Some((letter, reading)))
         });
         let letters = letters
             .map(|letter| letter.and_then(|letter| letter))
@@ -189,9 +185,15 @@ impl Queue {
 impl ImportDead {
     async fn run(self) -> Result<DeadImported, Error> {
         let inner = &self.queue.inner;
-        let most = inner.setup.payload_max;
-        let jobs = self.letters.into_iter().map(|letter| letter.into_job(most));
-        let jobs = jobs.collect::<Result<Vec<ImportJob>, Error>>()?;
+        let most = inner.largest_payload();
+        let jobs = self.letters.into_iter().map(|letter| {
+            let job = letter.into_job(most)?;
+            match job.record.ticket() {
+                None => Ok(job),
+                Some(_) => Err(unreadable(&job.id, "it has no payload, but a ticket for one")),
+            }
+        });
+        let jobs = jobs.collect::<Result<VecDeque<ImportJob>, Error>>()?;
         let mut sum = DeadImported::default();
         if jobs.is_empty() {
             return Ok(sum);
@@ -202,19 +204,25 @@ impl ImportDead {
         })?;
         let target = format!("{} dead letters", jobs.len());
         inner.began("import", &target).await?;
-        let mut left = &jobs[..];
-        while !left.is_empty() {
-            let mut bytes = 0;
-            let fits = left.iter().take(BATCH_JOBS).take_while(|job| {
-                bytes += job.bytes();
-                bytes <= BATCH_BYTES
-            });
+        let mut left = jobs;
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        while let Some(mut job) = left.pop_front() {
+            let kept = inner.kept_here(&job.id, job.record).await;
+            job.record = kept.map_err(|error| error.with_job(&job.id))?;
+            bytes += job.bytes();
+            page.push(job);
             // One that is larger goes alone.
-            let (jobs, rest) = left.split_at(fits.count().max(1));
-            let answer = inner.call(&Import { jobs }).await?;
+            let next = left.front().map(|next| bytes + next.bytes());
+            if page.len() < BATCH_JOBS && next.is_some_and(|bytes| bytes <= BATCH_BYTES) {
+                continue;
+            }
+            let answer = inner.call(&Import { jobs: &page }).await?;
             sum.imported += answer.imported.len() as u64;
             sum.there += answer.there.len() as u64;
-            left = rest;
+            let objects = page.iter().filter(|job| answer.there.iter().any(|id| id == job.id.as_str()));
+            let objects = objects.filter_map(|job| Some((job.id.clone(), job.record.ticket()?.object)));
+            inner.discard_unused(objects.collect()).await;
+            (page, bytes) = (Vec::new(), 0);
         }
         inner.ended("import", &target, sum.imported).await?;
         Ok(sum)
@@ -234,13 +242,32 @@ impl DeadLetter {
         &self.name
     }
 
+    /// One that is to be exported. The inner error is one of this job.
+    async fn read(
+        queue: &Queue,
+        job: JobInfo,
+        found: &Found,
+        is_revealed: bool,
+    ) -> Result<Result<Self, Error>, Error> {
+        let job = match queue.load_payload(job).await {
+            Ok(job) if is_revealed => job.reveal(),
+            Ok(job) => job,
+            Err(error) if error.is_payload_store() => return Err(error),
+            Err(error) => return Ok(Err(error)),
+        };
+        match Self::of(&job, found) {
+            Ok(letter) => letter.with_beside(queue, found).await,
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     pub(in crate::queue) fn of(job: &JobInfo, found: &Found) -> Result<Self, Error> {
         let (masked, mut payload) = (job.masked_payload()?, found.payload.clone());
         let mut rest = behind_the_place(&found.record).map(<[u8]>::to_vec);
-        if let Some(masked) = &masked {
+        if let Some(bytes) = masked.as_deref().or(job.loaded_payload()) {
             let masked = OtherPayload {
                 name: &job.name,
-                bytes: masked,
+                bytes,
                 version: None,
                 is_ticket: false,
             };

@@ -1,5 +1,6 @@
 //! Payloads that are in a store, as the queue of their jobs deals with them.
 
+mod carry;
 mod load;
 pub(crate) mod sweep;
 
@@ -55,14 +56,24 @@ impl QueueInner {
         record: &EncodedRecord,
         most: Duration,
     ) -> Result<EncodedRecord, Error> {
-        let claim_check = self.claim_check()?;
         let payload = match &record.external_payload {
             Some(payload) => payload.clone(),
             None => record.read()?.payload,
         };
-        let object = object_name::fresh(&self.objects(), id);
-        let ticket = claim_check.put(object, payload, most).await?;
+        let ticket = self.put(id, payload, most).await?;
         record.with_payload(ticket.encode(), true)
+    }
+
+    /// Puts a payload of this job into the store.
+    pub(crate) async fn put(
+        &self,
+        id: &JobId,
+        payload: Vec<u8>,
+        most: Duration,
+    ) -> Result<Ticket, Error> {
+        let claim_check = self.claim_check()?;
+        let object = object_name::fresh(&self.objects(), id);
+        claim_check.put(object, payload, most).await
     }
 
     /// The payload that is in the store.

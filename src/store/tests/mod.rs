@@ -46,6 +46,7 @@ mod spawn;
 mod steps;
 mod subject;
 mod successors;
+mod tickets;
 mod topic;
 mod turns;
 mod unique;

@@ -78,6 +78,7 @@ mod saga;
 mod spawn;
 mod steps;
 mod successors;
+mod tickets;
 mod topic;
 mod unique;
 

@@ -85,6 +85,7 @@ use crate::store::steps::Steps;
 use crate::store::subscribe::{Begin, Subscribe};
 use crate::store::subscribed::Subscribed;
 use crate::store::tend::Tend;
+use crate::store::tickets::{TicketOf, Tickets};
 use crate::store::topic::Topic;
 use crate::store::trim::Trim;
 use crate::store::undo::Undo;
@@ -464,6 +465,13 @@ verbs! {
         "tend" => |redis, _| {
             let (names, cursor) = (&["nightly", "gone"][..], Schedules::ALL);
             tried(redis, &Tend { worker: "w", hold: true, names, cursor, limit: 64 })
+        },
+    }
+    tickets: Tickets<'_> {
+        "ask for tickets" => |redis, _| {
+            let id = JobId::stored("held");
+            let tickets = ["test", "other"].map(|object| TicketOf { id: &id, object });
+            tried(redis, &Tickets { tickets: &tickets })
         },
     }
     topic: Topic {

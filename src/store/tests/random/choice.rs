@@ -31,7 +31,7 @@ use crate::store::tests::steps::operations as steps;
 use crate::store::tests::topic::operations as topic;
 use crate::store::tests::{
     adopt, alerts, audit, breaker, cancel, edit, expiry, feed, flows, gates, import, log, oldest,
-    outbox, owner, remove_dead, report, saga, snooze, spawn, successors, turns, unique,
+    outbox, owner, remove_dead, report, saga, snooze, spawn, successors, tickets, turns, unique,
 };
 
 const WAITS: [u64; 6] = [0, 1, 50, 1_000, 30_000, 600_000];
@@ -125,6 +125,7 @@ operations! {
     2 ListWanted: pages::wanted();
     1 Counts: Just(Op::Counts);
     1 Oldest: oldest::operation();
+    1 Tickets: tickets::operation();
     5 Configure: configure();
     1 Settings: Just(Op::Settings);
     2 Limit: limits::limit();

@@ -254,3 +254,12 @@ pub(crate) const NAMED_LIMITS: Profile = Profile(&[
     (6, ChangeGroup),
     (4, Squeeze),
 ]);
+
+/// Jobs come and go, and somebody asks which payloads in a store they have.
+pub(crate) const TICKETS: Profile = Profile(&[
+    (10, Enqueue),
+    (8, Advance),
+    (4, Remove),
+    (10, Tickets),
+    (4, Pass),
+]);
