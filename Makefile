@@ -103,7 +103,7 @@ clippy: ## Clippy on every target, and on the library without any feature
 	cargo clippy --no-default-features -- -D warnings
 
 doc: ## The documentation, in target/doc
-	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p oxcart -p oxcart-dashboard -p oxcart-alerts -p oxcart-postgres $(features)
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps -p oxcart -p oxcart-dashboard -p oxcart-alerts -p oxcart-object-store -p oxcart-postgres $(features)
 
 examples: ## Build every example
 	cargo build --examples $(features)

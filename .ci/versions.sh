@@ -28,4 +28,5 @@ cargo $toolchain check --lib --no-default-features
 cargo $toolchain check --package oxcart-alerts
 cargo $toolchain check --package oxcart-cli
 cargo $toolchain check --package oxcart-dashboard
+cargo $toolchain check --package oxcart-object-store
 cargo $toolchain check --package oxcart-postgres

@@ -6,8 +6,12 @@ mod deletion;
 mod elsewhere;
 #[path = "claim_check/enqueueing.rs"]
 mod enqueueing;
+#[path = "claim_check/folder.rs"]
+mod folder;
 #[path = "claim_check/handling.rs"]
 mod handling;
+#[path = "claim_check/killed.rs"]
+mod killed;
 #[path = "claim_check/objects.rs"]
 mod objects;
 mod support;

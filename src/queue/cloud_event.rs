@@ -48,7 +48,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the payload cannot be read as a `D`.
+    /// [`ErrorKind::Codec`](crate::ErrorKind::Codec) if the payload cannot be read as a `D`, or is in a [store](crate::ClaimCheck): [`load_payload`](Self::load_payload) gets it.
     pub fn cloud_event<D: DeserializeOwned>(&self, job: &JobInfo) -> Result<CloudEvent<D>, Error> {
         let described = Described {
             id: &job.id,
@@ -58,7 +58,7 @@ impl Queue {
             enqueued_at: job.enqueued_at,
             version: job.version,
         };
-        Ok(CloudEvent::of(&described, job.payload()?))
+        Ok(CloudEvent::of(&described, job.whole_payload()?))
     }
 
     /// A request to enqueue a job that is made of a [`CloudEvent`]: its id, its name and its payload are those of the event, and what else the event says

@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &[
         "job",
         "policy",
+        "claim_check",
         "cron",
         "id",
         "name",

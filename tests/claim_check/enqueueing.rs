@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use oxcart::{
-    ClaimCheck, Enqueued, ErrorKind, JobId, OnDuplicate, Oxcart, Schedule, Unique,
+    ClaimCheck, Enqueued, ErrorKind, JobId, OnDuplicate, Oxcart, Unique,
 };
 
 use crate::objects::{Mood, Objects};
@@ -147,7 +147,7 @@ async fn other_ways_keep_their_payloads_in_redis() {
     assert_eq!(info.job::<Scan>().unwrap(), large());
     let encoded = rig.queue.enqueue(large()).encode().unwrap();
     rig.queue.feed_encoded("log", [(1, encoded)]).await.unwrap();
-    let schedule = rig.queue.schedule("hourly", Schedule::every(crate::HOUR));
+    let schedule = rig.queue.schedule("hourly").every(crate::HOUR);
     schedule.job(large()).await.unwrap();
     assert_eq!(rig.objects.len(), 0);
     let too_large = of_bytes(2 * 1024 * 1024);

@@ -26,7 +26,7 @@ impl Seen {
 }
 
 async fn measure(scan: Scan, seen: State<Seen>) -> Result<usize, Failure> {
-    seen.0.0.lock().unwrap().push(scan.clone());
+    seen.0.lock().unwrap().push(scan.clone());
     Ok(scan.text.len())
 }
 
@@ -78,7 +78,7 @@ async fn the_jobs_of_a_batch_get_their_payloads() {
     let seen = Seen::default();
     let measure = async |scans: Vec<Batched<Scan>>, seen: State<Seen>| {
         for scan in scans {
-            seen.0.0.lock().unwrap().push(scan.job.clone());
+            seen.0.lock().unwrap().push(scan.job.clone());
             let length = scan.job.text.len();
             scan.complete(length);
         }

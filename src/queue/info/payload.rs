@@ -59,6 +59,14 @@ impl JobInfo {
         read().map_err(|error| error.with_job(&self.id))
     }
 
+    /// The same as [`payload`](Self::payload), and never a ticket.
+    pub(crate) fn whole_payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        match self.is_ticket {
+            false => self.payload(),
+            true => Err(self.is_elsewhere().with_job(&self.id)),
+        }
+    }
+
     /// What Redis holds in the place of the payload, if that is in a [store](crate::ClaimCheck).
     #[must_use]
     pub fn ticket(&self) -> Option<&Ticket> {

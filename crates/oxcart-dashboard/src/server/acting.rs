@@ -331,6 +331,11 @@ impl Acting<'_> {
             let Stored(masked) = job.payload()?;
             // A form sends the payload also if only the priority was changed.
             if typed != masked {
+                if job.ticket().is_some() {
+                    return Err(Refusal::Wrong(
+                        "the payload is in a store of objects, and this is its ticket, which cannot be changed".to_owned(),
+                    ));
+                }
                 if !job.secret.is_empty() && has_new_mask(&typed, &masked) {
                     return Err(Refusal::Wrong(format!(
                         "`{MASK}` stands in the payload where no secret was; type what it is to be (in a list that becomes longer or shorter, \

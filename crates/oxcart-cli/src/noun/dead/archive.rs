@@ -106,7 +106,7 @@ impl Export {
         }
         if large > 0 {
             session.out.note(format_args!(
-                "{} left out: what their steps and children gave takes more than 16 MiB",
+                "{} left out: what their steps and children gave takes more than 16 MiB, or their payload is in a store of objects",
                 jobs(large)
             ));
         }
