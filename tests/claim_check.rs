@@ -44,7 +44,9 @@ fn large() -> Scan {
 }
 
 fn of_bytes(bytes: usize) -> Scan {
-    let text: String = (0..bytes).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
+    let text: String = (0..bytes)
+        .map(|n| char::from(b'a' + (n % 26) as u8))
+        .collect();
     Scan { text }
 }
 

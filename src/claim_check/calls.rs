@@ -44,7 +44,9 @@ impl ClaimCheck {
         let get = self.store.get(&ticket.object, ticket.bytes + 1);
         let found = within(self.timeout, get).await.map_err(|error| {
             let object = &ticket.object;
-            error.within(format_args!("the payload in the object `{object}` could not be read"))
+            error.within(format_args!(
+                "the payload in the object `{object}` could not be read"
+            ))
         })?;
         let Some(payload) = found else {
             let what = format!("there is no payload in the object `{}`", ticket.object);
@@ -59,7 +61,9 @@ impl ClaimCheck {
             let deleted = within(self.timeout, self.store.delete(objects)).await;
             deleted.map_err(|error| {
                 let n = objects.len();
-                error.within(format_args!("{n} objects could not be deleted in the store of payloads"))
+                error.within(format_args!(
+                    "{n} objects could not be deleted in the store of payloads"
+                ))
             })?;
         }
         Ok(())

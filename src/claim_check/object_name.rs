@@ -102,7 +102,15 @@ mod tests {
         let long = "ß".repeat(64);
         let points = ".".repeat(128);
         for id in [
-            "42", "..", ".x", "a_b", "A%41", "ein-Umlaut-ä", "nightly@17", &long, &points,
+            "42",
+            "..",
+            ".x",
+            "a_b",
+            "A%41",
+            "ein-Umlaut-ä",
+            "nightly@17",
+            &long,
+            &points,
         ] {
             let id = JobId::new(id).unwrap();
             let name = fresh(&prefix, &id);

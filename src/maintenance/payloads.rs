@@ -69,7 +69,10 @@ fn note(shared: &WorkerShared, done: Result<Result<(), Error>, JoinError>, silen
     };
     if !std::mem::replace(silent, true) {
         let queue = shared.queue.name();
-        warn!(queue, why, "payloads that no job has any more could not be deleted; a later sweep does it");
+        warn!(
+            queue,
+            why, "payloads that no job has any more could not be deleted; a later sweep does it"
+        );
     }
 }
 
@@ -91,7 +94,10 @@ async fn sweep_once(shared: Arc<WorkerShared>) -> Result<(), Error> {
     let swept = shared.queue.sweep_payloads(claim_check.grace).await?;
     if swept.deleted > 0 {
         let (queue, deleted, bytes) = (inner.name.as_str(), swept.deleted, swept.bytes);
-        info!(queue, deleted, bytes, "payloads that no job has any more were deleted");
+        info!(
+            queue,
+            deleted, bytes, "payloads that no job has any more were deleted"
+        );
     }
     Ok(())
 }

@@ -214,7 +214,10 @@ impl JobInfo {
             version: record.version,
             revealed: false,
             is_ticket: record.is_ticket,
-            ticket: record.is_ticket.then(|| Ticket::decode(&record.payload).ok()).flatten(),
+            ticket: record
+                .is_ticket
+                .then(|| Ticket::decode(&record.payload).ok())
+                .flatten(),
             payload: Encoded {
                 bytes: record.payload,
                 dialect: record.dialect,

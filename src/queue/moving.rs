@@ -279,5 +279,8 @@ fn is_same_job(mine: &Found, theirs: &Found) -> bool {
         let in_store = [&mine, &theirs].into_iter().any(|it| it.ticket().is_some());
         mine == theirs || in_store && mine.summed() == theirs.summed()
     };
-    at == other_at && mine.zip(theirs).is_some_and(|(mine, theirs)| is_same(mine, theirs))
+    at == other_at
+        && mine
+            .zip(theirs)
+            .is_some_and(|(mine, theirs)| is_same(mine, theirs))
 }

@@ -168,7 +168,9 @@ impl Terms {
                 .ended(&attempt.name, outcome.as_str(), begin.waited, ran);
             worker.hooks.ended(attempt, ran);
         }
-        if let Some(object) = &self.object {
+        if let Some(object) = &self.object
+            && worker.queue.inner.setup.claim_check.is_some()
+        {
             worker.ended_objects.add(&lease.id, object);
         }
         settlement(lease, outcome, self.keep)

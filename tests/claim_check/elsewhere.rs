@@ -1,7 +1,9 @@
 //! Jobs that go to another queue, or leave and come back as dead letters.
 
 use futures::{StreamExt, TryStreamExt};
-use oxcart::{Changed, ClaimCheck, DeadLetter, Error, ErrorKind, Failure, JobState, Oxcart, Queue, Worker};
+use oxcart::{
+    Changed, ClaimCheck, DeadLetter, Error, ErrorKind, Failure, JobState, Oxcart, Queue, Worker,
+};
 
 use crate::objects::{Mood, Objects};
 use crate::support::workers::run;
@@ -36,7 +38,10 @@ async fn a_job_that_is_moved_takes_its_payload_along() {
     let moved = rig.queue.move_many(&ids, &other).await.unwrap();
     assert_eq!(moved, [Changed::Done; 3]);
     let names = rig.objects.names();
-    assert!(names.len() == 2 && names.iter().all(|name| name.starts_with("oxcart/other/")), "{names:?}");
+    assert!(
+        names.len() == 2 && names.iter().all(|name| name.starts_with("oxcart/other/")),
+        "{names:?}"
+    );
     assert!(other.replay(&died).await.unwrap().is_done());
     rig.objects.age(HOUR);
     assert_eq!(rig.queue.sweep_payloads(HOUR).await.unwrap().objects, 0);
@@ -53,7 +58,10 @@ async fn a_move_without_the_payload_is_refused_and_moves_nothing() {
     let id = [job.id().clone()];
     let without = rig.without_store().await;
     let error = without.move_many(&id, &other).await.unwrap_err();
-    assert!(error.is_invalid() && error.job_id() == Some(job.id()), "{error}");
+    assert!(
+        error.is_invalid() && error.job_id() == Some(job.id()),
+        "{error}"
+    );
     rig.objects.be(Mood::Fails);
     let error = rig.queue.move_many(&id, &other).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PayloadStore);
@@ -61,7 +69,11 @@ async fn a_move_without_the_payload_is_refused_and_moves_nothing() {
     assert_eq!(rig.info(job.id()).await.state, JobState::Waiting);
     // There is a job of this id already, with another payload.
     rig.objects.be(Mood::Well);
-    other.enqueue(of_bytes(50_000)).id(job.id().clone()).await.unwrap();
+    other
+        .enqueue(of_bytes(50_000))
+        .id(job.id().clone())
+        .await
+        .unwrap();
     let moved = rig.queue.move_many(&id, &other).await.unwrap();
     assert_eq!((moved, rig.objects.len()), (vec![Changed::Duplicate], 2));
     // Where there is no store, the payload is kept in Redis if it is small enough for that.
@@ -71,7 +83,10 @@ async fn a_move_without_the_payload_is_refused_and_moves_nothing() {
     assert!(error.is_invalid(), "{error}");
     let plain = Oxcart::connect(&rig.server.url()).await.unwrap();
     let plain = plain.queue("plain").unwrap();
-    assert_eq!(rig.queue.move_many(&id, &plain).await.unwrap(), [Changed::Done]);
+    assert_eq!(
+        rig.queue.move_many(&id, &plain).await.unwrap(),
+        [Changed::Done]
+    );
     assert_eq!(rig.objects.len(), 1);
     assert_eq!(measured(&plain, job.id()).await, large().text.len());
 }
@@ -86,24 +101,54 @@ async fn exported(queue: &Queue, reveal: bool) -> Vec<Result<DeadLetter, Error>>
 async fn a_dead_letter_is_exported_with_its_payload() {
     let rig = Rig::new().await;
     let id = dead(&rig.queue).await;
-    let letters: Vec<DeadLetter> = rig.queue.dead_letters().reveal().export().try_collect().await.unwrap();
+    let letters: Vec<DeadLetter> = rig
+        .queue
+        .dead_letters()
+        .reveal()
+        .export()
+        .try_collect()
+        .await
+        .unwrap();
     let text = serde_json::to_string(&letters).unwrap();
     // As hexadecimal digits.
-    assert!(text.contains(&"6162636465".to_string()) && !text.contains("oxcart/scans"), "{text}");
+    assert!(
+        text.contains(&"6162636465".to_string()) && !text.contains("oxcart/scans"),
+        "{text}"
+    );
     // Its secret fields are masked as those of any other.
     let masked = exported(&rig.queue, false).await.remove(0).unwrap();
-    assert!(!serde_json::to_string(&masked).unwrap().contains("6162636465"));
-    assert!(rig.queue.import_dead([masked]).await.unwrap_err().is_invalid());
+    assert!(
+        !serde_json::to_string(&masked)
+            .unwrap()
+            .contains("6162636465")
+    );
+    assert!(
+        rig.queue
+            .import_dead([masked])
+            .await
+            .unwrap_err()
+            .is_invalid()
+    );
 
     let elsewhere = Objects::default();
     let claim_check = ClaimCheck::over(OVER, elsewhere.clone());
-    let oxcart = rig.connect(Oxcart::builder().namespace("second").claim_check(claim_check)).await;
+    let oxcart = rig
+        .connect(
+            Oxcart::builder()
+                .namespace("second")
+                .claim_check(claim_check),
+        )
+        .await;
     let second = oxcart.queue("scans").unwrap();
     for imported in [1, 0] {
         let letters: Vec<DeadLetter> = serde_json::from_str(&text).unwrap();
         let told = second.import_dead(letters).await.unwrap();
         assert_eq!((told.imported, told.there), (imported, 1 - imported));
-        assert_eq!(elsewhere.len(), 1, "an import that finds its jobs leaves no object");
+        assert_eq!(
+            elsewhere.len(),
+            1,
+            "an import that finds its jobs leaves no object"
+        );
     }
     second.replay(&id).await.unwrap();
     assert_eq!(measured(&second, &id).await, large().text.len());
@@ -123,5 +168,8 @@ async fn an_export_tells_which_payloads_it_cannot_read() {
     rig.objects.be(Mood::Well);
     rig.objects.lose();
     let error = exported(&rig.queue, true).await.remove(0).unwrap_err();
-    assert!(error.is_payload_lost() && error.job_id() == Some(&id), "{error}");
+    assert!(
+        error.is_payload_lost() && error.job_id() == Some(&id),
+        "{error}"
+    );
 }

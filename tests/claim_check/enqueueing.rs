@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use oxcart::{
-    ClaimCheck, Enqueued, ErrorKind, JobId, OnDuplicate, Oxcart, Unique,
-};
+use oxcart::{ClaimCheck, Enqueued, ErrorKind, JobId, OnDuplicate, Oxcart, Unique};
 
 use crate::objects::{Mood, Objects};
 use crate::support::eventually_async;
@@ -43,7 +41,11 @@ async fn a_large_payload_is_in_the_store_and_redis_has_a_ticket() {
     assert_eq!(loaded.reveal().job::<Scan>().unwrap(), large());
     // Of other jobs nothing is asked.
     let gets = rig.objects.gets();
-    let small = rig.queue.load_payload(rig.info(small.id()).await).await.unwrap();
+    let small = rig
+        .queue
+        .load_payload(rig.info(small.id()).await)
+        .await
+        .unwrap();
     assert_eq!(small.reveal().job::<Scan>().unwrap(), of_bytes(10));
     assert_eq!(rig.objects.gets(), gets);
 }
@@ -89,11 +91,20 @@ async fn a_caller_waits_no_longer_for_the_store_than_it_says() {
 async fn a_duplicate_leaves_the_object_of_the_first_and_deletes_its_own() {
     let rig = Rig::new().await;
     let id = JobId::new("a_b/c".replace('/', ".")).unwrap();
-    let first = rig.queue.enqueue(large()).id(id.clone()).unique("k").await.unwrap();
+    let first = rig
+        .queue
+        .enqueue(large())
+        .id(id.clone())
+        .unique("k")
+        .await
+        .unwrap();
     let object = rig.objects.names();
     let by_id = rig.queue.enqueue(large()).id(id.clone()).await.unwrap();
     let by_key = rig.queue.enqueue(large()).unique("k").await.unwrap();
-    let many = [rig.queue.enqueue(large()).unique("k"), rig.queue.enqueue(large()).id(id)];
+    let many = [
+        rig.queue.enqueue(large()).unique("k"),
+        rig.queue.enqueue(large()).id(id),
+    ];
     let many = rig.queue.enqueue_many(many).await.unwrap();
     for other in [&by_id, &by_key].into_iter().chain(&many) {
         assert_eq!(other.id(), first.id());
@@ -114,9 +125,16 @@ async fn many_jobs_put_their_payloads_and_go_on_where_the_store_failed() {
     rig.objects.be(Mood::Well);
     let handles = (&mut many).await.unwrap();
     assert_eq!(handles.len(), 600);
-    assert_eq!((rig.objects.len(), rig.queue.counts().await.unwrap().waiting), (200, 600));
+    assert_eq!(
+        (rig.objects.len(), rig.queue.counts().await.unwrap().waiting),
+        (200, 600)
+    );
     for (handle, job) in handles.iter().zip(jobs()).step_by(97) {
-        let info = rig.queue.load_payload(rig.info(handle.id()).await).await.unwrap();
+        let info = rig
+            .queue
+            .load_payload(rig.info(handle.id()).await)
+            .await
+            .unwrap();
         assert_eq!(info.reveal().job::<Scan>().unwrap(), job);
     }
 }
@@ -127,13 +145,21 @@ async fn payloads_are_bounded_also_in_the_store() {
     rig.queue.enqueue(of_bytes(5 * OVER - 100)).await.unwrap();
     let error = rig.queue.enqueue(of_bytes(5 * OVER)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert!(error.to_string().contains("ClaimCheck::payload_max"), "{error}");
+    assert!(
+        error.to_string().contains("ClaimCheck::payload_max"),
+        "{error}"
+    );
     assert_eq!(rig.objects.len(), 1);
     // Less than the limit of the store, and too much for Redis.
     let builder = Oxcart::builder().payload_max(2_000);
     let claim_check = ClaimCheck::over(OVER, rig.objects.clone());
     let tight = rig.connect(builder.claim_check(claim_check)).await;
-    tight.queue("scans").unwrap().enqueue(of_bytes(3_000)).await.unwrap();
+    tight
+        .queue("scans")
+        .unwrap()
+        .enqueue(of_bytes(3_000))
+        .await
+        .unwrap();
     assert_eq!(rig.objects.len(), 2);
 }
 
@@ -151,7 +177,14 @@ async fn other_ways_keep_their_payloads_in_redis() {
     schedule.job(large()).await.unwrap();
     assert_eq!(rig.objects.len(), 0);
     let too_large = of_bytes(2 * 1024 * 1024);
-    assert_eq!(rig.queue.enqueue(too_large.clone()).encode().unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(
+        rig.queue
+            .enqueue(too_large.clone())
+            .encode()
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Invalid
+    );
     rig.queue.enqueue(too_large).await.unwrap();
     assert_eq!(rig.objects.len(), 1);
 }
@@ -163,8 +196,14 @@ async fn settings_that_make_no_sense_are_refused() {
         (over(1_023), "1024"),
         (over(2_000).payload_max(1_999), "ClaimCheck::payload_max"),
         (over(2_000).timeout(Duration::ZERO), "time limit"),
-        (over(2_000).grace(Duration::from_secs(3_599)), "the least age"),
-        (over(2_000).sweep_every(Duration::from_millis(9)), "the least period"),
+        (
+            over(2_000).grace(Duration::from_secs(3_599)),
+            "the least age",
+        ),
+        (
+            over(2_000).sweep_every(Duration::from_millis(9)),
+            "the least period",
+        ),
     ] {
         let builder = Oxcart::builder().claim_check(claim_check);
         let error = builder.connect("redis://127.0.0.1:1/").await.unwrap_err();
@@ -190,6 +229,9 @@ async fn what_redis_did_not_get_is_deleted_in_the_store() {
     })
     .await;
     let before = rig.objects.len();
-    assert_eq!(queue.enqueue(large()).await.unwrap_err().kind(), ErrorKind::NotSent);
+    assert_eq!(
+        queue.enqueue(large()).await.unwrap_err().kind(),
+        ErrorKind::NotSent
+    );
     assert_eq!(rig.objects.len(), before);
 }

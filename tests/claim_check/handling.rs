@@ -85,7 +85,9 @@ async fn the_jobs_of_a_batch_get_their_payloads() {
         Ok::<_, Failure>(())
     };
     let batch = Batch::up_to(4).within(Duration::from_millis(50));
-    let worker = Worker::builder(&rig.queue).concurrency(8).state(seen.clone());
+    let worker = Worker::builder(&rig.queue)
+        .concurrency(8)
+        .state(seen.clone());
     let running = run(worker.handle_batch(batch, measure));
     let lengths = [30_000, 5, 40_000, 6];
     let sent = rig.queue.enqueue_many(lengths.map(of_bytes)).await.unwrap();
@@ -101,7 +103,11 @@ async fn a_store_that_is_away_fails_the_attempt_and_a_later_one_succeeds() {
     let rig = Rig::with(|it| it.timeout(Duration::from_millis(200))).await;
     let seen = Seen::default();
     for mood in [Mood::Fails, Mood::Hangs] {
-        let request = rig.queue.enqueue(large()).backoff(Backoff::fixed(SHORT)).attempts(50);
+        let request = rig
+            .queue
+            .enqueue(large())
+            .backoff(Backoff::fixed(SHORT))
+            .attempts(50);
         let job = request.await.unwrap();
         rig.objects.be(mood);
         let running = run(worker(&rig.queue, &seen));
@@ -109,7 +115,11 @@ async fn a_store_that_is_away_fails_the_attempt_and_a_later_one_succeeds() {
         let info = rig.info(job.id()).await;
         let attempt = &info.history[0];
         assert_eq!(attempt.kind, AttemptKind::Error);
-        assert!(attempt.error.contains("could not be read"), "{}", attempt.error);
+        assert!(
+            attempt.error.contains("could not be read"),
+            "{}",
+            attempt.error
+        );
         rig.objects.be(Mood::Well);
         assert_eq!(job.result().await.unwrap(), large().text.len());
         running.stop().await;
@@ -140,7 +150,10 @@ async fn a_payload_that_is_lost_or_another_one_is_dead_at_once() {
         assert!(info.last_error().contains(why), "{}", info.last_error());
         // Whoever looks is told the same.
         let error = rig.queue.load_payload(info).await.unwrap_err();
-        assert!(error.is_payload_lost() && error.to_string().contains(why), "{error}");
+        assert!(
+            error.is_payload_lost() && error.to_string().contains(why),
+            "{error}"
+        );
         assert!(error.job_id() == Some(job.id()) && !error.is_retryable());
         // An object that comes back can be read again.
         if mood != Mood::Well {
@@ -165,9 +178,53 @@ async fn a_worker_without_a_store_leaves_the_job_to_others() {
     assert_eq!((info.failed, seen.all().len()), (0, 0));
     let error = without.load_payload(info).await.unwrap_err();
     assert!(error.is_invalid(), "{error}");
-    assert!(error.to_string().contains("OxcartBuilder::claim_check"), "{error}");
+    assert!(
+        error.to_string().contains("OxcartBuilder::claim_check"),
+        "{error}"
+    );
     let running = run(worker(&rig.queue, &seen));
     assert_eq!(job.result().await.unwrap(), large().text.len());
+    running.stop().await;
+}
+
+/// A ticket that somebody has written into Redis.
+#[tokio::test]
+async fn a_ticket_for_something_else_reads_and_deletes_nothing() {
+    let rig = Rig::new().await;
+    let seen = Seen::default();
+    let job = rig.queue.enqueue(large()).await.unwrap();
+    let other = rig.oxcart.queue("other").unwrap();
+    let theirs = other.enqueue(large()).await.unwrap();
+    let record: Vec<u8> = rig
+        .server
+        .ask(&["HGET", "oxcart:{scans}:jobs", job.id().as_str()]);
+    // Of the same length.
+    let [mine, foreign] = [b"oxcart/scans/", b"oxcart/other/"];
+    let at = record
+        .windows(mine.len())
+        .position(|part| part == mine)
+        .unwrap();
+    let mut forged = record.clone();
+    forged[at..at + mine.len()].copy_from_slice(foreign);
+    assert_ne!(record, forged);
+    let client = redis::Client::open(rig.server.socket_url()).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let mut set = redis::cmd("HSET");
+    set.arg("oxcart:{scans}:jobs")
+        .arg(job.id().as_str())
+        .arg(forged);
+    let () = set.query(&mut connection).unwrap();
+    let running = run(worker(&rig.queue, &seen));
+    assert!(job.result().await.unwrap_err().is_dead());
+    assert!(
+        rig.info(job.id())
+            .await
+            .last_error()
+            .contains("not the name of an object")
+    );
+    assert_eq!((rig.objects.gets(), rig.objects.len()), (0, 2));
+    let info = other.job(theirs.id()).await.unwrap().unwrap();
+    other.load_payload(info).await.unwrap();
     running.stop().await;
 }
 
@@ -196,7 +253,10 @@ async fn a_worker_that_stops_does_not_wait_for_the_store() {
     rig.objects.be(Mood::Hangs);
     let grace = Duration::from_millis(100);
     let running = run(worker(&rig.queue, &seen).grace(grace));
-    eventually_async(PATIENCE, async || is_in(&rig, job.id(), JobState::Active).await).await;
+    eventually_async(PATIENCE, async || {
+        is_in(&rig, job.id(), JobState::Active).await
+    })
+    .await;
     running.stop().await;
     assert!(is_in(&rig, job.id(), JobState::Waiting).await);
     assert_eq!(rig.info(job.id()).await.failed, 0);

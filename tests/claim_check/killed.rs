@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use oxcart::{ClaimCheck, Failure, JobId, JobState, Oxcart, Queue, QueueSettings, Retention, Worker};
+use oxcart::{
+    ClaimCheck, Failure, JobId, JobState, Oxcart, Queue, QueueSettings, Retention, Worker,
+};
 use tempfile::TempDir;
 
 use crate::folder::Folder;
@@ -47,12 +49,19 @@ fn producer_process() {
 #[test]
 fn worker_process() {
     begin(async |queue| {
-        let worker = Worker::builder(&queue).lease(Duration::from_secs(1)).concurrency(4);
+        let worker = Worker::builder(&queue)
+            .lease(Duration::from_secs(1))
+            .concurrency(4);
         let worker = worker.handle(async |scan: Scan| {
             tokio::time::sleep(Duration::from_millis(3)).await;
             Ok::<_, Failure>(scan.text.len())
         });
-        worker.build().unwrap().run_until(std::future::pending()).await.unwrap();
+        worker
+            .build()
+            .unwrap()
+            .run_until(std::future::pending())
+            .await
+            .unwrap();
     });
 }
 
@@ -84,7 +93,13 @@ async fn killed_processes_lose_no_payload_and_leave_none() {
         for id in ids {
             let info = queue.job(&id).await.unwrap().unwrap();
             wanted.extend(info.ticket().map(|ticket| ticket.object.clone()));
-            let scan: Scan = queue.load_payload(info).await.unwrap().reveal().job().unwrap();
+            let scan: Scan = queue
+                .load_payload(info)
+                .await
+                .unwrap()
+                .reveal()
+                .job()
+                .unwrap();
             assert!(scan.text.len() >= 9_000);
         }
     }
@@ -94,6 +109,10 @@ async fn killed_processes_lose_no_payload_and_leave_none() {
     let (one, other) = tokio::join!(sweep(), sweep());
     let (one, other) = (one.unwrap(), other.unwrap());
     println!("{wanted:?} {one:?} {other:?}", wanted = wanted.len());
-    let left: HashSet<String> = folder.files("oxcart").into_iter().map(|file| file.name).collect();
+    let left: HashSet<String> = folder
+        .files("oxcart")
+        .into_iter()
+        .map(|file| file.name)
+        .collect();
     assert_eq!(left, wanted);
 }

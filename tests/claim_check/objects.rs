@@ -71,7 +71,11 @@ impl Objects {
     /// Something that is not of oxcart.
     pub(crate) fn add_foreign(&self, name: &str) {
         let object = (SystemTime::UNIX_EPOCH, Vec::new());
-        self.0.lock().unwrap().objects.insert(name.to_owned(), object);
+        self.0
+            .lock()
+            .unwrap()
+            .objects
+            .insert(name.to_owned(), object);
     }
 
     async fn mood(&self) -> io::Result<Mood> {
@@ -91,7 +95,12 @@ impl PayloadStore for Objects {
         Box::pin(async move {
             let mood = self.mood().await?;
             let object = (SystemTime::now(), bytes);
-            let before = self.0.lock().unwrap().objects.insert(name.to_owned(), object);
+            let before = self
+                .0
+                .lock()
+                .unwrap()
+                .objects
+                .insert(name.to_owned(), object);
             assert!(before.is_none(), "{name} was put twice");
             match mood {
                 Mood::FailsAfterwards => Err("the answer was lost".into()),
@@ -131,7 +140,10 @@ impl PayloadStore for Objects {
 
     fn list(&self, prefix: &str) -> Box<dyn ObjectPages> {
         let inner = self.0.lock().unwrap();
-        let found = inner.objects.iter().filter(|(name, _)| name.starts_with(prefix));
+        let found = inner
+            .objects
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix));
         let found = found.map(|(name, (modified, bytes))| StoredObject {
             name: name.clone(),
             bytes: bytes.len() as u64,

@@ -42,7 +42,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scans = oxcart.queue("scans")?;
 
     let pages = vec!["a page. ".repeat(100_000); 4];
-    let job = scans.enqueue(Scan { pages }).keep(Retention::Nothing).await?;
+    let job = scans
+        .enqueue(Scan { pages })
+        .keep(Retention::Nothing)
+        .await?;
     if let Some(info) = scans.job(job.id()).await? {
         println!("Redis has a ticket: {:?}", info.ticket());
         println!("the folder has {} bytes", bytes_in(folder.path()));
@@ -58,7 +61,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     worker.build()?.run_until(done).await?;
-    println!("the job is done, and the folder has {} bytes", bytes_in(folder.path()));
+    println!(
+        "the job is done, and the folder has {} bytes",
+        bytes_in(folder.path())
+    );
     scans.delete().await?;
     Ok(())
 }

@@ -65,7 +65,8 @@ impl ObjectPayloads {
     ///
     /// If the prefix is no path: parts with `/` between them, none of them empty, `.` or `..`.
     pub fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> Result<Self, Error> {
-        let prefix = Path::parse(prefix).map_err(|error| Error::new("the prefix is no path", error))?;
+        let prefix =
+            Path::parse(prefix).map_err(|error| Error::new("the prefix is no path", error))?;
         Ok(Self::below(store, prefix))
     }
 
@@ -123,14 +124,16 @@ impl ObjectPayloads {
         Value: Into<String>,
     {
         // Without the URL: it may hold a password.
-        let url = Url::parse(url).map_err(|error| Error::new("the URL of a store cannot be read", error))?;
+        let url = Url::parse(url)
+            .map_err(|error| Error::new("the URL of a store cannot be read", error))?;
         if url.scheme() == "file"
             && let Ok(folder) = url.to_file_path()
         {
             return Self::folder(folder);
         }
         let what = || format!("there can be no store at a URL of `{}`", url.scheme());
-        let (store, prefix) = parse_url_opts(&url, options).map_err(|error| Error::new(what(), error))?;
+        let (store, prefix) =
+            parse_url_opts(&url, options).map_err(|error| Error::new(what(), error))?;
         Ok(Self::below(Arc::from(store), prefix))
     }
 }
@@ -199,6 +202,8 @@ impl PayloadStore for ObjectPayloads {
 
 impl fmt::Debug for ObjectPayloads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ObjectPayloads").field(&self.store.to_string()).finish()
+        f.debug_tuple("ObjectPayloads")
+            .field(&self.store.to_string())
+            .finish()
     }
 }

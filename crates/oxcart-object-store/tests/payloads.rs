@@ -55,10 +55,17 @@ async fn check(store: ObjectPayloads) {
     assert_eq!(read.len(), 1_000_000);
 
     let listed = all(store.list("a/b/")).await;
-    let shown: Vec<_> = listed.iter().map(|one| (one.name.as_str(), one.bytes)).collect();
+    let shown: Vec<_> = listed
+        .iter()
+        .map(|one| (one.name.as_str(), one.bytes))
+        .collect();
     assert_eq!(shown, [("a/b/1/x", 3), ("a/b/2/_2e_e4/y", 0)]);
     let now = SystemTime::now() + SECOND;
-    assert!(listed.iter().all(|one| began < one.modified && one.modified < now));
+    assert!(
+        listed
+            .iter()
+            .all(|one| began < one.modified && one.modified < now)
+    );
 
     let gone = ["a/b/1/x", "a/b/none/x", "a/b.c/4/z"].map(str::to_owned);
     for _ in 0..2 {
@@ -84,7 +91,10 @@ async fn memory_keeps_the_promises_of_a_store() {
     let memory = Arc::new(InMemory::new());
     check(ObjectPayloads::new(memory.clone(), "shop/payloads").unwrap()).await;
     let whole = ObjectPayloads::new(memory, "").unwrap();
-    assert_eq!(names(&whole, "shop/payloads/a/b/").await, ["shop/payloads/a/b/2/_2e_e4/y"]);
+    assert_eq!(
+        names(&whole, "shop/payloads/a/b/").await,
+        ["shop/payloads/a/b/2/_2e_e4/y"]
+    );
 }
 
 #[tokio::test]
@@ -124,8 +134,12 @@ impl Job for Scan {
 }
 
 fn files(folder: &Path) -> usize {
-    let inside = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    inside.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+    let inside = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    inside
+        .map(|path| if path.is_dir() { files(&path) } else { 1 })
+        .sum()
 }
 
 #[tokio::test]
@@ -133,13 +147,20 @@ async fn the_payload_of_a_job_is_a_file_until_the_job_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let store = ObjectPayloads::folder(folder.path()).unwrap();
     let claim_check = ClaimCheck::over(10_000, store);
-    let oxcart = Oxcart::builder().claim_check(claim_check).in_memory().unwrap();
+    let oxcart = Oxcart::builder()
+        .claim_check(claim_check)
+        .in_memory()
+        .unwrap();
     let queue = oxcart.queue("scans").unwrap();
-    let scan = |length| Scan { text: "x".repeat(length) };
-    let jobs = [20_000, 5, 30_000].map(|length| queue.enqueue(scan(length)).keep(Retention::Nothing));
+    let scan = |length| Scan {
+        text: "x".repeat(length),
+    };
+    let jobs =
+        [20_000, 5, 30_000].map(|length| queue.enqueue(scan(length)).keep(Retention::Nothing));
     let jobs = queue.enqueue_many(jobs).await.unwrap();
     assert_eq!(files(folder.path()), 2);
-    let worker = Worker::builder(&queue).handle(async |scan: Scan| Ok::<_, Failure>(scan.text.len()));
+    let worker =
+        Worker::builder(&queue).handle(async |scan: Scan| Ok::<_, Failure>(scan.text.len()));
     let stop = tokio::sync::Notify::new();
     let worker = worker.build().unwrap();
     let checks = async {

@@ -190,7 +190,10 @@ impl ImportDead {
             let job = letter.into_job(most)?;
             match job.record.ticket() {
                 None => Ok(job),
-                Some(_) => Err(unreadable(&job.id, "it has no payload, but a ticket for one")),
+                Some(_) => Err(unreadable(
+                    &job.id,
+                    "it has no payload, but a ticket for one",
+                )),
             }
         });
         let jobs = jobs.collect::<Result<VecDeque<ImportJob>, Error>>()?;
@@ -219,8 +222,11 @@ impl ImportDead {
             let answer = inner.call(&Import { jobs: &page }).await?;
             sum.imported += answer.imported.len() as u64;
             sum.there += answer.there.len() as u64;
-            let objects = page.iter().filter(|job| answer.there.iter().any(|id| id == job.id.as_str()));
-            let objects = objects.filter_map(|job| Some((job.id.clone(), job.record.ticket()?.object)));
+            let objects = page
+                .iter()
+                .filter(|job| answer.there.iter().any(|id| id == job.id.as_str()));
+            let objects =
+                objects.filter_map(|job| Some((job.id.clone(), job.record.ticket()?.object)));
             inner.discard_unused(objects.collect()).await;
             (page, bytes) = (Vec::new(), 0);
         }

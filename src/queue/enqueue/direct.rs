@@ -17,11 +17,7 @@ impl<J: Job> Enqueue<J> {
 }
 
 /// Deletes the object of a job that was not added, as far as that is known.
-pub(super) async fn clean_up(
-    queue: &Queue,
-    submission: &Submission,
-    fate: &Result<Fate, Error>,
-) {
+pub(super) async fn clean_up(queue: &Queue, submission: &Submission, fate: &Result<Fate, Error>) {
     let objects = || submission.objects();
     match fate {
         Ok(Fate::Added { there } | Fate::NotDurable { there, .. }) if there.is_empty() => {}
@@ -29,7 +25,12 @@ pub(super) async fn clean_up(
         Ok(Fate::Added { .. } | Fate::NotDurable { .. }) => {
             queue.inner.discard_unused(objects()).await;
         }
-        Ok(Fate::NotAdded { .. } | Fate::NotSent { .. } | Fate::NotTaken { .. } | Fate::Clashed { .. }) => {
+        Ok(
+            Fate::NotAdded { .. }
+            | Fate::NotSent { .. }
+            | Fate::NotTaken { .. }
+            | Fate::Clashed { .. },
+        ) => {
             queue.inner.discard(objects()).await;
         }
         // It may be there, now or later: the sweep finds out.

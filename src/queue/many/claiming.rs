@@ -122,7 +122,8 @@ pub(super) async fn again(queue: &Queue, part: &Submission) -> Result<Vec<Arc<Su
         let mut jobs = part.jobs().to_vec();
         for job in &mut jobs {
             let ticket = job.record.ticket();
-            let other = |object: &str| object_name::job_of(&prefix, object).as_ref() != Some(&job.id);
+            let other =
+                |object: &str| object_name::job_of(&prefix, object).as_ref() != Some(&job.id);
             if let Some(ticket) = ticket.filter(|ticket| other(&ticket.object)) {
                 let payload = inner.fetch(&ticket).await?;
                 job.record = job.record.with_payload(payload, false)?;

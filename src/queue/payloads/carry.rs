@@ -53,7 +53,9 @@ impl Queue {
             let inner = &self.inner;
             let may_go = inner.setup.claim_check.is_some();
             inner.setup.check_payload(&name, &payload, may_go)?;
-            inner.kept_here(id, record.with_payload(payload, false)?).await
+            inner
+                .kept_here(id, record.with_payload(payload, false)?)
+                .await
         };
         carry.await.map_err(|error| error.with_job(id))
     }

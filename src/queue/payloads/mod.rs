@@ -12,7 +12,7 @@ use tracing::debug;
 use crate::claim_check::ClaimCheck;
 use crate::claim_check::object_name;
 use crate::claim_check::ticket::Ticket;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::job::record::EncodedRecord;
 use crate::queue::QueueInner;
@@ -78,13 +78,26 @@ impl QueueInner {
 
     /// The payload that is in the store.
     pub(crate) async fn fetch(&self, ticket: &Ticket) -> Result<Vec<u8>, Error> {
-        self.claim_check()?.fetch(ticket).await
+        let claim_check = self.claim_check()?;
+        // Whoever can write a ticket may not read with it what is not of this queue.
+        if object_name::job_of(&self.objects(), &ticket.object).is_none() {
+            let what = format!(
+                "`{}` is not the name of an object of the queue `{}`",
+                ticket.object, self.name
+            );
+            return Err(Error::new(ErrorKind::PayloadLost, what));
+        }
+        claim_check.fetch(ticket).await
     }
 
     /// Deletes objects that surely no job has, or will have. What fails is left to the sweep.
     pub(crate) async fn discard(&self, objects: Vec<(JobId, String)>) {
         let objects: Vec<String> = objects.into_iter().map(|(_, object)| object).collect();
-        let Some(claim_check) = self.setup.claim_check.as_ref().filter(|_| !objects.is_empty())
+        let Some(claim_check) = self
+            .setup
+            .claim_check
+            .as_ref()
+            .filter(|_| !objects.is_empty())
         else {
             return;
         };
@@ -105,15 +118,22 @@ impl QueueInner {
             Err(_) => format!("it took longer than {CLEANING_MAX:?}"),
         };
         let queue = self.name.as_str();
-        debug!(queue, why, "an object that no job needs is left to the sweep");
+        debug!(
+            queue,
+            why, "an object that no job needs is left to the sweep"
+        );
     }
 
-    /// Deletes those of these objects that no job has. Returns which they were, as positions.
+    /// Deletes those of these objects that no job has. Returns which they were, as positions. What is not the object of its job stays.
     pub(crate) async fn delete_unused(
         &self,
         objects: &[(JobId, String)],
     ) -> Result<Vec<usize>, Error> {
         let claim_check = self.claim_check()?;
+        let prefix = self.objects();
+        let is_of_job = |(id, object): &(JobId, String)| {
+            object_name::job_of(&prefix, object).as_ref() == Some(id)
+        };
         let mut deleted = Vec::new();
         for (page, objects) in objects.chunks(BATCH_JOBS).enumerate() {
             let asked: Vec<_> = objects
@@ -121,7 +141,8 @@ impl QueueInner {
                 .map(|(id, object)| TicketOf { id, object })
                 .collect();
             let held = self.call(&Tickets { tickets: &asked }).await?;
-            let unused = |position: &usize| !held.contains(position);
+            let unused =
+                |position: &usize| !held.contains(position) && is_of_job(&objects[*position]);
             let unused: Vec<usize> = (0..objects.len()).filter(unused).collect();
             let names: Vec<String> = unused.iter().map(|at| objects[*at].1.clone()).collect();
             claim_check.delete(&names).await?;
