@@ -55,7 +55,7 @@ async fn what_could_not_be_deleted_is_found_by_the_sweep_of_a_worker() {
     rig.queue.change_settings(settings).await.unwrap();
     let job = rig.queue.enqueue(large()).await.unwrap();
     rig.queue.enqueue(large()).delay(DAY).await.unwrap();
-    rig.queue.remove(job.id()).await.unwrap();
+    assert!(rig.queue.remove(job.id()).await.unwrap().is_done());
     rig.objects.be(Mood::Fails);
     let running = run(worker(&rig.queue));
     sleep(Duration::from_secs(2)).await;
@@ -84,7 +84,7 @@ async fn a_sweep_deletes_what_no_job_has_and_nothing_else() {
     let waiting = rig.queue.enqueue(large()).await.unwrap();
     let delayed = rig.queue.enqueue(large()).delay(DAY).await.unwrap();
     let removed = rig.queue.enqueue(large()).await.unwrap();
-    rig.queue.remove(removed.id()).await.unwrap();
+    assert!(rig.queue.remove(removed.id()).await.unwrap().is_done());
     let foreign = [
         "oxcart/scans/readme.txt",
         "oxcart/other/a/0123456789abcdefghjkmnpqrs",
@@ -100,7 +100,7 @@ async fn a_sweep_deletes_what_no_job_has_and_nothing_else() {
         rig.queue.load_payload(info).await.unwrap();
     }
     // A dead letter is replayed: its payload is there.
-    rig.queue.replay(dead.id()).await.unwrap();
+    assert!(rig.queue.replay(dead.id()).await.unwrap().is_done());
     assert_eq!(swept(&rig).await, (4, 0));
 }
 
@@ -192,7 +192,7 @@ async fn an_edit_takes_another_object_and_deletes_the_first() {
     );
     assert_eq!(rig.objects.names(), names);
     // Too late: it is gone.
-    rig.queue.remove(job.id()).await.unwrap();
+    assert!(rig.queue.remove(job.id()).await.unwrap().is_done());
     assert!(!edit(large()).await.is_done());
     assert_eq!(rig.objects.names(), names);
     rig.objects.be(Mood::Fails);

@@ -150,7 +150,7 @@ async fn a_dead_letter_is_exported_with_its_payload() {
             "an import that finds its jobs leaves no object"
         );
     }
-    second.replay(&id).await.unwrap();
+    assert!(second.replay(&id).await.unwrap().is_done());
     assert_eq!(measured(&second, &id).await, large().text.len());
 }
 

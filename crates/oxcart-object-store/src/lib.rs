@@ -131,9 +131,18 @@ impl ObjectPayloads {
         {
             return Self::folder(folder);
         }
-        let what = || format!("there can be no store at a URL of `{}`", url.scheme());
-        let (store, prefix) =
-            parse_url_opts(&url, options).map_err(|error| Error::new(what(), error))?;
+        let made = parse_url_opts(&url, options).map_err(|error| {
+            let what = format!("there can be no store at a URL of `{}`", url.scheme());
+            // Some of its errors show the URL.
+            match url.username().is_empty() && url.password().is_none() {
+                true => Error::new(what, error),
+                false => Error::new(
+                    what,
+                    "its settings are wrong, or the feature for it is missing",
+                ),
+            }
+        });
+        let (store, prefix) = made?;
         Ok(Self::below(Arc::from(store), prefix))
     }
 }

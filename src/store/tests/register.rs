@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use calls::{
     LATER, all, bounced, call_ended, end, entry, held, held_back, listed, look_at_breaker, orphans,
-    permit, receive, recover, tick, tried,
+    permit, receive, recover, tend, tick, tickets, tried,
 };
 pub(super) use calls::{keyed, report};
 pub(super) use scripts::{not_called, scripts, tags};
@@ -85,7 +85,7 @@ use crate::store::steps::Steps;
 use crate::store::subscribe::{Begin, Subscribe};
 use crate::store::subscribed::Subscribed;
 use crate::store::tend::Tend;
-use crate::store::tickets::{TicketOf, Tickets};
+use crate::store::tickets::Tickets;
 use crate::store::topic::Topic;
 use crate::store::trim::Trim;
 use crate::store::undo::Undo;
@@ -462,17 +462,10 @@ verbs! {
         },
     }
     tend: Tend<'_> {
-        "tend" => |redis, _| {
-            let (names, cursor) = (&["nightly", "gone"][..], Schedules::ALL);
-            tried(redis, &Tend { worker: "w", hold: true, names, cursor, limit: 64 })
-        },
+        "tend" => |redis, _| tend(redis),
     }
     tickets: Tickets<'_> {
-        "ask for tickets" => |redis, _| {
-            let id = JobId::stored("held");
-            let tickets = ["test", "other"].map(|object| TicketOf { id: &id, object });
-            tried(redis, &Tickets { tickets: &tickets })
-        },
+        "ask for tickets" => |redis, _| tickets(redis),
     }
     topic: Topic {
         "topic" => |redis, _| tried(redis, &Topic),

@@ -22,10 +22,13 @@ use crate::store::permit::Permit;
 use crate::store::receive::Receive;
 use crate::store::recover::{Doubt, Recover};
 use crate::store::report::Report;
+use crate::store::schedules::Schedules;
+use crate::store::tend::Tend;
 use crate::store::tests::bad_input::{NOW, PAST, advance};
 use crate::store::tests::outbox::numbered;
 use crate::store::tests::subject::InRedis;
 use crate::store::tests::{job, settlement};
+use crate::store::tickets::{TicketOf, Tickets};
 
 /// When all leases have run out, and all that is delayed is due.
 pub(super) const LATER: u64 = NOW + 7_200_000;
@@ -173,6 +176,27 @@ pub(super) fn look_at_breaker(redis: &mut InRedis, force: Force) -> Tried {
 pub(super) fn permit(redis: &mut InRedis) -> Tried {
     let (rules, succeeded) = (breaker_rules(), 2);
     tried(redis, &Permit { rules, succeeded })
+}
+
+pub(super) fn tend(redis: &mut InRedis) -> Tried {
+    let (names, cursor) = (&["nightly", "gone"][..], Schedules::ALL);
+    let (worker, hold, limit) = ("w", true, 64);
+    tried(
+        redis,
+        &Tend {
+            worker,
+            hold,
+            names,
+            cursor,
+            limit,
+        },
+    )
+}
+
+pub(super) fn tickets(redis: &mut InRedis) -> Tried {
+    let id = JobId::stored("held");
+    let tickets = ["test", "other"].map(|object| TicketOf { id: &id, object });
+    tried(redis, &Tickets { tickets: &tickets })
 }
 
 pub(super) fn call_ended(redis: &mut InRedis, ended: End, probe: u64) -> Tried {
