@@ -65,7 +65,8 @@ use crate::time::{Timestamp, millis};
 /// timeout (default 5 s) what may pass by itself; [`Unsuitable`](crate::ErrorKind::Unsuitable) if it denies that to this
 /// user; [`NotSent`](crate::ErrorKind::NotSent) or [`Unknown`](crate::ErrorKind::Unknown) after the call timeout if it
 /// does not answer, and [`Unknowable`](crate::ErrorKind::Unknowable);
-/// [`NotDurable`](crate::ErrorKind::NotDurable) if the [durability](Self::durability) was not reached.
+/// [`NotDurable`](crate::ErrorKind::NotDurable) if the [durability](Self::durability) was not reached;
+/// [`PayloadStore`](crate::ErrorKind::PayloadStore), before anything is sent, if the payload is to go to a [store](crate::ClaimCheck) that does not take it.
 /// Each carries the id.
 ///
 /// It is awaited, or turned into a future for combinators with `.into_future()`.

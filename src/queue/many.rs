@@ -67,6 +67,10 @@ impl<J: Job> IntoEnqueue for Enqueue<J> {
 /// than the server or a proxy takes, all jobs before it are sent; the error (`NotSent`) is about
 /// that job alone. The jobs behind it are not sent: leave the large job out of a new request to send them.
 ///
+/// Payloads that go to a [store](crate::ClaimCheck) are put in steps, each before its jobs are sent. What the store does not take
+/// ([`PayloadStore`](crate::ErrorKind::PayloadStore)) is tried again when the request is awaited again, within 20 min
+/// ([`PayloadLost`](crate::ErrorKind::PayloadLost)).
+///
 /// # Cancel safety
 ///
 /// A request that is dropped while it is awaited may be carried out in part.

@@ -89,7 +89,9 @@ async fn a_sweep_deletes_what_no_job_has_and_nothing_else() {
         "oxcart/scans/readme.txt",
         "oxcart/other/a/0123456789abcdefghjkmnpqrs",
     ];
-    foreign.map(|name| rig.objects.add_foreign(name));
+    for name in foreign {
+        rig.objects.add_foreign(name);
+    }
     assert_eq!(swept(&rig).await, (5, 0), "all are young");
     rig.objects.age(HOUR);
     assert_eq!(swept(&rig).await, (5, 1));

@@ -27,8 +27,10 @@ pub(super) struct Unclaimed {
     /// With each, whether its payload is still to go.
     jobs: VecDeque<(NewJob, bool)>,
     pub(super) novelty: Novelty,
-    /// When the payloads of the jobs that are sent now were put.
-    step_at: Option<Instant>,
+    /// When the first payload was put of the step that is not complete.
+    began: Option<Instant>,
+    /// The same of the step whose jobs are sent now.
+    sent_since: Option<Instant>,
     /// Objects of jobs that were there before.
     unused: Vec<(JobId, String)>,
 }
@@ -38,8 +40,7 @@ impl Unclaimed {
         Self {
             jobs: jobs.into(),
             novelty,
-            step_at: None,
-            unused: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -51,18 +52,11 @@ impl Unclaimed {
         self.jobs.is_empty()
     }
 
-    /// Refuses jobs that wait for so long that their payloads may be gone.
-    pub(super) fn check_age(&self, some_wait: bool) -> Result<(), Error> {
-        let age = self.step_at.map_or(Duration::ZERO, |at| at.elapsed());
-        match some_wait && age > SENT_WITHIN {
-            false => Ok(()),
-            true => Err(Error::new(
-                ErrorKind::PayloadLost,
-                format!(
-                    "the payloads of the next jobs were put into the store {age:?} ago, and may be gone; make a new request of the \
-                     jobs that are not there"
-                ),
-            )),
+    /// Refuses jobs that were to be sent so long ago that their payloads may be gone. `some_left`: some of them were not sent.
+    pub(super) fn check_age(&self, some_left: bool) -> Result<(), Error> {
+        match self.sent_since {
+            Some(since) if some_left => check_age(since),
+            _ => Ok(()),
         }
     }
 
@@ -74,14 +68,14 @@ impl Unclaimed {
             bytes <= STEP_BYTES
         });
         let step = fits.count().max(1).min(self.jobs.len());
-        // An earlier try may have put some of them, long ago.
-        let age = self.step_at.map_or(Duration::ZERO, |at| at.elapsed());
-        self.check_age(age > SENT_WITHIN && self.jobs.iter().take(step).any(|(_, goes)| !goes))?;
-        let inner = &queue.inner;
-        let began = Instant::now();
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let mut jobs = self.jobs.iter_mut().take(step);
+        if jobs.any(|(job, goes)| !*goes && job.record.ticket().is_some()) {
+            check_age(began)?;
+        }
         let put = self.jobs.iter_mut().take(step).filter(|(_, goes)| *goes);
         let put = put.map(async |(job, goes)| {
-            inner.claim(job, Duration::MAX).await?;
+            queue.inner.claim(job, Duration::MAX).await?;
             *goes = false;
             Ok::<_, Error>(())
         });
@@ -90,9 +84,8 @@ impl Unclaimed {
             .buffer_unordered(AT_A_TIME)
             .collect()
             .await;
-        self.step_at.get_or_insert(began);
         put.into_iter().collect::<Result<(), Error>>()?;
-        self.step_at = Some(began);
+        (self.sent_since, self.began) = (Some(began), None);
         Ok(self.jobs.drain(..step).map(|(job, _)| job).collect())
     }
 
@@ -106,6 +99,20 @@ impl Unclaimed {
     pub(super) async fn clean_up(&mut self, queue: &Queue) {
         let unused = std::mem::take(&mut self.unused);
         queue.inner.discard_unused(unused).await;
+    }
+}
+
+fn check_age(since: Instant) -> Result<(), Error> {
+    let age = since.elapsed();
+    match age > SENT_WITHIN {
+        false => Ok(()),
+        true => Err(Error::new(
+            ErrorKind::PayloadLost,
+            format!(
+                "the payloads of the next jobs were put into the store {age:?} ago, and may be gone; make a new request of the jobs that \
+                 are not there"
+            ),
+        )),
     }
 }
 
@@ -133,4 +140,28 @@ pub(super) async fn again(queue: &Queue, part: &Submission) -> Result<Vec<Arc<Su
         again.push(Submission::new(jobs, Novelty::Unsure));
     }
     Ok(again)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_not_sent_when_their_payloads_may_be_gone() {
+        let now = Instant::now();
+        let mut unclaimed = Unclaimed::default();
+        for some_left in [false, true] {
+            unclaimed.check_age(some_left).unwrap();
+        }
+        unclaimed.sent_since = Some(now);
+        unclaimed.check_age(true).unwrap();
+        // A machine that was just started has no such moment.
+        let Some(long_ago) = now.checked_sub(SENT_WITHIN + Duration::from_secs(1)) else {
+            return;
+        };
+        unclaimed.sent_since = Some(long_ago);
+        unclaimed.check_age(false).unwrap();
+        let error = unclaimed.check_age(true).unwrap_err();
+        assert!(error.is_payload_lost(), "{error}");
+    }
 }
