@@ -219,7 +219,9 @@ async fn the_store_has_what_jobs_have_after_a_random_run() {
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("OXCART_SEED={seed}");
     let mut random = Rng::with_seed(seed);
-    let mut running = Some(run(worker(&rig.queue).concurrency(3)));
+    // What a crashed worker had is soon taken back.
+    let short = || worker(&rig.queue).concurrency(3).lease(Duration::from_secs(1));
+    let mut running = Some(run(short()));
     let id = |random: &mut Rng| JobId::new(format!("job-{}", random.u8(..40))).unwrap();
     for _ in 0..400 {
         let (one, bytes) = (id(&mut random), random.usize(9_000..30_000));
@@ -249,7 +251,7 @@ async fn the_store_has_what_jobs_have_after_a_random_run() {
             }
             _ => match running.take() {
                 Some(worker) => worker.crash().await,
-                None => running = Some(run(worker(&rig.queue).concurrency(3))),
+                None => running = Some(run(short())),
             },
         }
         if random.bool() {
@@ -258,7 +260,7 @@ async fn the_store_has_what_jobs_have_after_a_random_run() {
     }
     rig.objects.be(Mood::Well);
     drop(running.take());
-    let resting = run(worker(&rig.queue).lease(Duration::from_secs(1)));
+    let resting = run(short());
     let left = async || rig.queue.counts().await.unwrap();
     eventually_async(PATIENCE, async || {
         left().await.active + left().await.waiting == 0
