@@ -220,7 +220,11 @@ async fn the_store_has_what_jobs_have_after_a_random_run() {
     println!("OXCART_SEED={seed}");
     let mut random = Rng::with_seed(seed);
     // What a crashed worker had is soon taken back.
-    let short = || worker(&rig.queue).concurrency(3).lease(Duration::from_secs(1));
+    let short = || {
+        worker(&rig.queue)
+            .concurrency(3)
+            .lease(Duration::from_secs(1))
+    };
     let mut running = Some(run(short()));
     let id = |random: &mut Rng| JobId::new(format!("job-{}", random.u8(..40))).unwrap();
     for _ in 0..400 {
