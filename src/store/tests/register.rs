@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use calls::{
     LATER, all, bounced, call_ended, end, entry, held, held_back, listed, look_at_breaker, orphans,
-    permit, receive, recover, tick, tried,
+    permit, receive, recover, schedule, tick, tried,
 };
 pub(super) use calls::{keyed, report};
 pub(super) use scripts::{not_called, scripts, tags};
@@ -70,10 +70,12 @@ use crate::store::receive::Receive;
 use crate::store::recover::Recover;
 use crate::store::remove::Remove;
 use crate::store::replay::Replay;
+use crate::store::replies::Replies;
 use crate::store::report::Report;
 use crate::store::resume::Resume;
-use crate::store::schedule::{Definition, NextTick, Schedule};
+use crate::store::schedule::Schedule;
 use crate::store::schedules::Schedules;
+use crate::store::send_replies::SendReplies;
 use crate::store::sent::Sent;
 use crate::store::settings::Settings;
 use crate::store::signal::Signal;
@@ -387,6 +389,13 @@ verbs! {
     replay: Replay<'_> {
         "replay" => |redis, _| tried(redis, &Replay { ids: &all() }),
     }
+    replies: Replies<'_> {
+        "replies" => |redis, _| {
+            let (from, most, bytes, await_ms) = (1, 5, 99, 5);
+            let ask = |id: &JobId| tried(redis, &Replies { id: id.as_str(), from, most, bytes, await_ms });
+            all().iter().map(ask).collect()
+        },
+    }
     report: Report<'_> {
         "report" => |redis, _| tried(redis, &report(false)),
         "stop reporting" => |redis, _| tried(redis, &report(true)),
@@ -395,20 +404,16 @@ verbs! {
         "resume" => |redis, _| tried(redis, &Resume),
     }
     schedule: Schedule<'_> {
-        "schedule" => |redis, _| {
-            let job = &EncodedRecord::new("test", vec![0xc0], &JobOptions::new(), Vec::new());
-            tried(redis, &Schedule {
-                name: "nightly",
-                revision: 1,
-                paused: false,
-                tick: NextTick::At { ms: PAST + 5 },
-                seen: None,
-                define: Some(Definition { rule: b"rule", job }),
-            })
-        },
+        "schedule" => |redis, _| schedule(redis),
     }
     schedules: Schedules<'_> {
         "schedules" => |redis, _| tried(redis, &Schedules::due(0, 5)),
+    }
+    send_replies: SendReplies<'_> {
+        "send replies" => |redis, receipt| {
+            let (id, first, replies) = (&held(), 1, &[b"x".to_vec(), b"y".to_vec()][..]);
+            tried(redis, &SendReplies { id, receipt, first, replies })
+        },
     }
     sent: Sent<'_> {
         "delete what was sent" => |redis, _| tried(redis, &Sent { target: "other", position: u64::MAX >> 11 }),
