@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use calls::{
-    LATER, all, bounced, call_ended, end, entry, held, held_back, listed, look_at_breaker, orphans,
-    permit, receive, recover, schedule, tick, tried,
+    LATER, all, bounced, call_ended, end, enqueue, entry, held, held_back, listed, look_at_breaker,
+    orphans, permit, receive, recover, schedule, tick, tried,
 };
 pub(super) use calls::{keyed, report};
 pub(super) use scripts::{not_called, scripts, tags};
@@ -24,7 +24,6 @@ use super::{completed, job};
 use crate::id::{Fence, JobId, Receipt};
 use crate::job::options::JobOptions;
 use crate::job::outcome::{DeadReason, Outcome};
-use crate::job::record::EncodedRecord;
 use crate::memory::Apply;
 use crate::policy::settings::QueueSettings;
 use crate::policy::steps::StepKind;
@@ -232,13 +231,7 @@ verbs! {
         }).collect(),
     }
     enqueue: Enqueue<'_> {
-        "enqueue" => |redis, _| {
-            let (new, mut later) = (job("new"), job("later"));
-            later.due = Due::After { ms: 5 };
-            later.priority = Some(3);
-            let (lane, call, novelty) = ("producer", 9, Novelty::Unsure);
-            tried(redis, &Enqueue { lane, call, jobs: &[&new, &later], novelty })
-        },
+        "enqueue" => |redis, _| enqueue(redis),
         "enqueue with traits" => |redis, _| {
             let jobs = held_back();
             let jobs: Vec<&NewJob> = jobs.iter().collect();

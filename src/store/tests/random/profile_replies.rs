@@ -43,13 +43,3 @@ pub(crate) const REPLIES_OF_PARENTS: Profile = Profile(&[
     (4, Replay),
     (4, Pass),
 ]);
-
-/// Jobs that have sent replies meet duplicates.
-pub(crate) const REPLIES_UNIQUE: Profile = Profile(&[
-    (10, EnqueueUnique),
-    (6, EnqueueLatest),
-    (14, Advance),
-    (14, Reply),
-    (4, ReadReplies),
-    (4, Pass),
-]);
