@@ -16,8 +16,8 @@ impl Apply for SendReplies<'_> {
         let Some(job) = state.jobs.get_mut(self.id) else {
             return Sent::LeaseLost;
         };
-        let history = job.history.get_or_insert_default();
-        let before = history.replies.len() as u64;
+        let replies = job.history.as_ref().map(|history| history.replies.len());
+        let before = replies.unwrap_or(0) as u64;
         if self.first > before + 1 {
             return Sent::Gap(before);
         }
@@ -26,8 +26,10 @@ impl Apply for SendReplies<'_> {
         }
         let numbered = (self.first..).zip(self.replies);
         let new = numbered.filter(|(number, _)| *number > before);
-        history.replies.extend(new.map(|(_, reply)| reply.clone()));
-        if history.replies.len() as u64 > before {
+        let new: Vec<Vec<u8>> = new.map(|(_, reply)| reply.clone()).collect();
+        if !new.is_empty() {
+            let history = job.history.get_or_insert_default();
+            history.replies.extend(new);
             // As it is stored, the counters before that of the replies are there.
             history.kept.last.get_or_insert(0);
             state.tell_callers(self.id);

@@ -30,16 +30,12 @@ pub(crate) const REPLIES: Profile = Profile(&[
     (5, Pass),
 ]);
 
-/// Jobs with children send replies, end and are cancelled, replayed and read.
-pub(crate) const REPLIES_OF_PARENTS: Profile = Profile(&[
-    (8, Enqueue),
-    (16, Advance),
-    (10, SpawnChildren),
-    (10, EndChild),
-    (14, Reply),
-    (4, ReadReplies),
-    (4, Remove),
-    (4, Cancel),
-    (4, Replay),
-    (4, Pass),
+/// The same, and callers read them slowly, when their jobs have ended.
+pub(crate) const REPLIES_KEPT: Profile = Profile(&[
+    (2, Enqueue),
+    (12, Advance),
+    (10, Reply),
+    (24, ReadReplies),
+    (1, Trim),
+    (5, Pass),
 ]);
