@@ -321,7 +321,7 @@ async fn how_the_job_ends_is_the_end_of_the_stream() {
     }
     // It is replayed, and goes on behind them: there are no more.
     let id = stream.id().clone();
-    queue.replay(&id).await.unwrap();
+    let _ = queue.replay(&id).await.unwrap();
     let handle = queue.handle::<Count>(id);
     assert!(handle.result().await.unwrap_err().is_dead());
     let mut again = handle.replies().await.unwrap();
@@ -429,24 +429,25 @@ async fn g2_an_attempt_that_has_lost_its_lease_stores_nothing_and_hears_of_it() 
     let queue = connect(&server.url()).await;
     let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let client = redis::Client::open(server.socket_url()).unwrap();
-    let handler = async move |_: Count, replies: ReplySender<Count>, context: Context| {
-        let number = |number| Number {
-            number,
-            attempt: 1,
-            padding: Vec::new(),
-        };
-        replies.send(&number(1)).await?;
-        let mut connection = client.get_connection()?;
-        let keys: Vec<String> = redis::cmd("KEYS").arg("*:claims").query(&mut connection)?;
-        let id = context.id().as_str();
-        let _: u64 = redis::cmd("HDEL")
-            .arg(&keys[0])
-            .arg(id)
-            .query(&mut connection)?;
-        let lost = replies.send(&number(2)).await.unwrap_err().kind();
-        let again = replies.send(&number(3)).await.unwrap_err().kind();
-        told.send((lost, again, context.is_cancelled()))?;
-        Ok::<u64, Failure>(1)
+    let handler = move |_: Count, replies: ReplySender<Count>, context: Context| {
+        let (told, client) = (told.clone(), client.clone());
+        async move {
+            let number = |number| Number {
+                number,
+                attempt: 1,
+                padding: Vec::new(),
+            };
+            replies.send(&number(1)).await?;
+            let mut connection = client.get_connection()?;
+            let keys: Vec<String> = redis::cmd("KEYS").arg("*:claims").query(&mut connection)?;
+            let mut delete = redis::cmd("HDEL");
+            delete.arg(&keys[0]).arg(context.id().as_str());
+            let _: u64 = delete.query(&mut connection)?;
+            let lost = replies.send(&number(2)).await.unwrap_err().kind();
+            let again = replies.send(&number(3)).await.unwrap_err().kind();
+            told.send((lost, again, context.is_cancelled()))?;
+            Ok::<u64, Failure>(1)
+        }
     };
     let worker = Worker::builder(&queue).handle(handler).build().unwrap();
     let _running = run(worker);

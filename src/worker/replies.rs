@@ -186,3 +186,47 @@ impl<J: Replies> fmt::Debug for ReplySender<J> {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::try_join_all;
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::job::Job;
+    use crate::memory::Server;
+    use crate::oxcart::Oxcart;
+    use crate::worker::Worker;
+
+    #[derive(Serialize, Deserialize)]
+    struct Count(u64);
+
+    impl Job for Count {
+        const NAME: &'static str = "count";
+        type Output = u64;
+    }
+
+    impl Replies for Count {
+        type Reply = u64;
+    }
+
+    #[tokio::test]
+    async fn replies_come_from_a_queue_in_memory_as_well() {
+        let oxcart = Oxcart::builder().build(Server::default().into()).unwrap();
+        let queue = oxcart.queue("work").unwrap();
+        let count = async |job: Count, replies: ReplySender<Count>| {
+            assert_eq!(replies.resume(), 0);
+            try_join_all((1..=job.0).map(|number| replies.send(&number))).await?;
+            Ok::<_, Failure>(job.0)
+        };
+        let worker = Worker::builder(&queue).handle(count).build().unwrap();
+        let running = tokio::spawn(worker.run_until(std::future::pending::<()>()));
+        let mut stream = queue.enqueue(Count(600)).replies().await.unwrap();
+        for number in 1..=600 {
+            assert_eq!(stream.next().await.unwrap(), Some(number));
+        }
+        assert_eq!(stream.next().await.unwrap(), None);
+        assert_eq!(stream.output().await.unwrap(), 600);
+        running.abort();
+    }
+}
