@@ -33,6 +33,9 @@ struct Waiting {
     broken: Option<(ErrorKind, String)>,
 }
 
+/// The number of the first reply of a call, and the replies.
+type OneCall = (u64, Vec<Vec<u8>>);
+
 impl SentReplies {
     /// Of a job whose earlier attempts have stored so many.
     pub(crate) fn behind(stored: u64, bytes: u64) -> Self {
@@ -85,7 +88,7 @@ impl SentReplies {
     }
 
     /// What the next call carries, and the number of the first one; `None` if the reply of this number is stored.
-    pub(crate) fn next_call(&self, number: u64) -> Result<Option<(u64, Vec<Vec<u8>>)>, Error> {
+    pub(crate) fn next_call(&self, number: u64) -> Result<Option<OneCall>, Error> {
         let waiting = self.lock();
         if number <= waiting.stored {
             return Ok(None);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -250,10 +251,11 @@ impl Operation for Send {
     }
 }
 
-/// A caller reads the replies of a job.
+/// A caller reads the replies of a job, mostly of one that runs.
 #[derive(Debug)]
 struct Read {
     id: u8,
+    claim: Option<u8>,
     from: u64,
     most: usize,
     bytes: usize,
@@ -264,9 +266,11 @@ pub(super) fn read() -> impl Strategy<Value = Op> {
     let await_ms = select(&[0, 500, 60_000][..]);
     let from = select(&[1, 1, 2, 5, REPLIES_MAX + 1][..]);
     let page = (select(&[1, 3, 256][..]), select(&[1, 60, 10_000][..]));
-    (0..IDS, from, page, await_ms).prop_map(|(id, from, (most, bytes), await_ms)| {
+    let of = (0..IDS, option::of(any::<u8>()));
+    (of, from, page, await_ms).prop_map(|((id, claim), from, (most, bytes), await_ms)| {
         Op::Other(Arc::new(Read {
             id,
+            claim,
             from,
             most,
             bytes,
@@ -277,9 +281,11 @@ pub(super) fn read() -> impl Strategy<Value = Op> {
 
 impl Operation for Read {
     fn run(&self, world: &mut World<'_>) -> Result<(), Wrong> {
-        let [id] = &names(&[self.id])[..] else {
+        let [named] = &names(&[self.id])[..] else {
             return Ok(());
         };
+        let held = self.claim.and_then(|claim| world.claim(claim, false));
+        let id = held.map_or_else(|| named.clone(), |(id, ..)| id);
         world.both(&Replies {
             id: id.as_str(),
             from: self.from,
